@@ -1,0 +1,1 @@
+"""The package as the user holds it: pack, open, load, restore, verify."""

@@ -1,0 +1,169 @@
+"""Every error DIADEM raises on purpose, in one tree.
+
+::
+
+    DiademError
+    ├── UsageError          (2)  the call cannot mean anything: wrong option, no file in the folder
+    │   └── DocumentError        metadata or a record that its schema refuses; names path, rule, example
+    ├── NotFound            (3)  also a FileNotFoundError
+    ├── Refused             (4)  DIADEM will not do this, and says what would make it possible
+    │   └── StoreError           a store that cannot be written: full, read-only, locked
+    ├── Unreachable         (5)  a store or peer that does not answer
+    ├── Interrupted         (6)  stopped by the user; what was done is kept or swept, and can be resumed
+    ├── PackageError        (1)  a bag that cannot be understood
+    ├── IntegrityError      (1)  bytes that are not what they were
+    │   └── DigestMismatch       names file, leaf and byte range; also an OSError, for readers built on files
+    ├── ReaderError         (1)  an instrument file that cannot be read as what it says it is
+    ├── PluginError         (1)  a plugin that failed; the others go on
+    └── AmbiguousValue      (1)  several datasets state different values
+
+The number is the exit code of the command line. This room imports nothing of DIADEM.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class DiademError(Exception):
+    """Base of all errors.
+
+    Parameters
+    ----------
+    message : str
+        What happened, in plain words.
+    where : str, optional
+        The file, path or URL concerned.
+    next : str, optional
+        What the reader can do now.
+    """
+
+    code = "error"
+    exit_code = 1
+
+    def __init__(self, message: str, *, where: str | None = None, next: str | None = None) -> None:  # noqa: A002
+        super().__init__(message)
+        self.message = message
+        self.where = where
+        self.next = next
+
+    def __str__(self) -> str:
+        """Message, place and next step on one line."""
+        text = self.message
+        if self.where:
+            text += f" [{self.where}]"
+        if self.next:
+            text += f" {self.next}"
+        return text
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fixed shape that programs read: code, message, where, next."""
+        return {"code": self.code, "message": self.message, "where": self.where, "next": self.next}
+
+
+class UsageError(DiademError):
+    """The call cannot mean anything."""
+
+    code = "usage"
+    exit_code = 2
+
+
+class DocumentError(UsageError):
+    """A document that its schema refuses."""
+
+    code = "document"
+
+
+class NotFound(DiademError, FileNotFoundError):
+    """Nothing is there."""
+
+    code = "not-found"
+    exit_code = 3
+
+
+class Refused(DiademError):
+    """DIADEM will not do this."""
+
+    code = "refused"
+    exit_code = 4
+
+
+class StoreError(Refused):
+    """A store that cannot be written."""
+
+    code = "store"
+
+
+class Unreachable(DiademError):
+    """A store or peer that does not answer."""
+
+    code = "unreachable"
+    exit_code = 5
+
+
+class Interrupted(DiademError):
+    """Stopped by the user; nothing half-made is visible."""
+
+    code = "interrupted"
+    exit_code = 6
+
+
+class PackageError(DiademError):
+    """A bag that cannot be understood."""
+
+    code = "package"
+
+
+class IntegrityError(DiademError):
+    """Bytes that are not what they were."""
+
+    code = "integrity"
+
+
+class DigestMismatch(IntegrityError, OSError):
+    """A leaf or file whose digest is not the recorded one.
+
+    Parameters
+    ----------
+    message : str
+        What was compared.
+    where : str
+        Path of the file in the bag.
+    leaf : int, optional
+        Index of the leaf within the file, from 0.
+    range : tuple of int, optional
+        First byte and end (exclusive) of the damaged region.
+    """
+
+    code = "digest-mismatch"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        where: str,
+        leaf: int | None = None,
+        range: tuple[int, int] | None = None,  # noqa: A002
+        next: str | None = None,  # noqa: A002
+    ) -> None:
+        super().__init__(message, where=where, next=next)
+        self.leaf = leaf
+        self.range = range
+
+
+class ReaderError(DiademError):
+    """An instrument file that cannot be read as what it says it is."""
+
+    code = "reader"
+
+
+class PluginError(DiademError):
+    """A plugin that failed."""
+
+    code = "plugin"
+
+
+class AmbiguousValue(DiademError, ValueError):
+    """Several datasets state different values for one field."""
+
+    code = "ambiguous"

@@ -1,0 +1,1 @@
+"""The contract with plugin authors: hook specifications, frozen offers, and the plugin manager."""

@@ -1,0 +1,1 @@
+"""Frozen values: ids, names, manifests, reports, records, facts. No file, clock, random or environment is touched here."""

@@ -1,0 +1,100 @@
+"""Files of a package: one entry a file, in the order of the manifest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+#: Bytes in a leaf, the unit of proof, repair and transfer. A power of two, recorded in every package.
+LEAF_SIZE = 1 << 20
+#: Bytes in a BLAKE3 digest.
+DIGEST_SIZE = 32
+
+RECORD_PATH = "data/diadem-record.json"
+CRATE_PATH = "data/ro-crate-metadata.json"
+PAGE_PATH = "data/ro-crate-preview.html"
+#: Files that DIADEM derives; they lie in `data/` but outside the payload id.
+DERIVED_PATHS = frozenset({RECORD_PATH, CRATE_PATH, PAGE_PATH})
+
+TAGMANIFEST = "tagmanifest-sha256.txt"
+MANIFEST = "manifest-sha256.txt"
+INDEX_PATH = "diadem/index.tsv"
+LEAVES_PATH = "diadem/leaves.blake3"
+VENDOR_PATH = "diadem/vendor.zip"
+
+
+def leaf_count(size: int, leaf_size: int = LEAF_SIZE) -> int:
+    """Leaves in a file of `size` bytes; an empty file has none."""
+    return -(-size // leaf_size)
+
+
+@dataclass(frozen=True, slots=True)
+class FileEntry:
+    """One file below `data/`.
+
+    Attributes
+    ----------
+    path : str
+        Stored path, relative to the bag: ``data/…``.
+    size : int
+        Bytes.
+    sha256 : str
+        64 lower-case hex digits.
+    mtime_ns : int
+        Modification time of the original, nanoseconds since 1970 UTC. A claim of the file system, nothing more.
+    original : bytes or None
+        Original path relative to the archived folder, as the file system's bytes, where it differs from the stored one.
+    first_leaf : int
+        Index of the file's first digest in `diadem/leaves.blake3`.
+    """
+
+    path: str
+    size: int
+    sha256: str
+    mtime_ns: int
+    original: bytes | None = None
+    first_leaf: int = 0
+
+    @property
+    def name(self) -> str:
+        """Stored path relative to `data/`."""
+        return self.path.removeprefix("data/")
+
+    @property
+    def original_name(self) -> bytes:
+        """Original path relative to the archived folder, as bytes."""
+        return self.name.encode() if self.original is None else self.original
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """All files below `data/`, sorted by the bytes of their path, and where their leaves are."""
+
+    entries: tuple[FileEntry, ...]
+    leaf_size: int = LEAF_SIZE
+    _by_path: dict[str, FileEntry] = field(default_factory=dict, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """Index the entries by path."""
+        self._by_path.update((entry.path, entry) for entry in self.entries)
+
+    def __iter__(self) -> Iterator[FileEntry]:
+        """Entries in order."""
+        return iter(self.entries)
+
+    def __len__(self) -> int:
+        """Number of files."""
+        return len(self.entries)
+
+    def __contains__(self, path: object) -> bool:
+        """Whether a bag path is listed."""
+        return path in self._by_path
+
+    def __getitem__(self, path: str) -> FileEntry:
+        """The entry of a bag path; KeyError if it is not listed."""
+        return self._by_path[path]
+
+    @property
+    def payload(self) -> tuple[FileEntry, ...]:
+        """Entries without the three files that DIADEM derives."""
+        return tuple(entry for entry in self.entries if entry.path not in DERIVED_PATHS)

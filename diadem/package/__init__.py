@@ -1,0 +1,1 @@
+"""Bags, crates, pages and verification, as functions over streams. No file is opened here."""

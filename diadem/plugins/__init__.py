@@ -1,0 +1,1 @@
+"""Bundled plugins, by the same door as foreign ones."""

@@ -1,0 +1,1 @@
+"""JSON and schemas: the record's form on disk, and what may be in it."""

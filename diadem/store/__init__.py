@@ -1,0 +1,1 @@
+"""The first room that touches files: source trees, local and object stores, staging and publishing."""

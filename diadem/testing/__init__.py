@@ -1,0 +1,1 @@
+"""What plugin authors and tests use: honest sample files and faults."""
