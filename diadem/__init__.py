@@ -1,0 +1,1 @@
+"""DIADEM: verified archive packages with extended metadata for electron microscopy."""

@@ -1,0 +1,1 @@
+"""Composition root: the verbs. The only place that asks the plugin manager."""
