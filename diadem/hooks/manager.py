@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import entry_points
+from typing import cast
 
 import pluggy
 
@@ -39,12 +40,12 @@ def collect() -> Offers:
     for name in (*BUNDLED, *(entry.value for entry in entry_points(group=specs.GROUP))):
         try:
             manager.register(importlib.import_module(name), name=name)
-        except Exception as error:  # noqa: BLE001  a foreign module may raise anything
+        except Exception as error:
             failures.append(PluginError(f"plugin '{name}' cannot be loaded: {error!r}", where=name))
     readers: list[ReaderOffer] = []
     for implementation in manager.hook.diadem_readers.get_hookimpls():
         try:
-            readers.extend(implementation.function())
-        except Exception as error:  # noqa: BLE001
+            readers.extend(cast("Iterable[ReaderOffer]", implementation.function()))
+        except Exception as error:
             failures.append(PluginError(f"plugin '{implementation.plugin_name}' failed: {error!r}"))
     return Offers(tuple(readers), tuple(failures))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Self
 
 from diadem.errors import UsageError
 
@@ -16,7 +17,7 @@ class PackageId(str):
 
     __slots__ = ()
 
-    def __new__(cls, text: str) -> PackageId:
+    def __new__(cls, text: str) -> Self:
         """Accept the id with or without its prefix."""
         match = _FULL.match(text)
         if match is None:

@@ -25,7 +25,7 @@ class LeafHasher:
     def update(self, data: memoryview | bytes) -> None:
         """Take the next bytes of the file."""
         view = memoryview(data)
-        while len(view):
+        while view:
             take = min(self._leaf_size - self._filled, len(view))
             if take == self._leaf_size:
                 self._leaves += blake3(view[:take]).digest()

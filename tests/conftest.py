@@ -1,0 +1,41 @@
+"""Shared fixtures: real instrument files and conformance bags, when they lie beside the checkout."""
+
+from __future__ import annotations
+
+import gzip
+import shutil
+from pathlib import Path
+
+import pytest
+
+SHARED = Path(__file__).resolve().parent.parent.parent / "shared"
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Folder of real instrument files as stored (some are gzip)."""
+    folder = SHARED / "data"
+    if not folder.is_dir():
+        pytest.skip("the real instrument files are not beside this checkout (../shared/data)")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def bagit_suite() -> Path:
+    """Folder of the BagIt conformance bags."""
+    folder = SHARED / "bagit-suite"
+    if not folder.is_dir():
+        pytest.skip("the BagIt conformance suite is not beside this checkout (../shared/bagit-suite)")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def unpacked_data(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the real files, without `bad/`, with the gzip ones unpacked."""
+    target = tmp_path_factory.mktemp("unpacked") / "data"
+    shutil.copytree(shared_data, target, ignore=shutil.ignore_patterns("bad"))
+    for packed in sorted(target.rglob("*.gz")):
+        with gzip.open(packed) as source, packed.with_suffix("").open("wb") as sink:
+            shutil.copyfileobj(source, sink)
+        packed.unlink()
+    return target
