@@ -36,7 +36,7 @@ class ReaderOffer:
     magic : sequence of Magic
         Any one must match; empty means that the suffix alone decides.
     sidecars : sequence of str
-        Patterns of files that belong to the primary: ``{stem}.hdr`` or ``{stem}_data_*.h5``; ``*`` and ``?`` as in fnmatch.
+        Patterns of files that belong to the primary: ``{stem}.hdr`` or ``{stem}_data_*.h5``, wildcards as in fnmatch.
     layout : str
         ``module:function`` that tells where the array's bytes are, or "" (see `diadem.archive.loading`).
     options : mapping

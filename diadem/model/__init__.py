@@ -1,1 +1,1 @@
-"""Frozen values: ids, names, manifests, reports, records, facts. No file, clock, random or environment is touched here."""
+"""Frozen values: ids, names, manifests, reports, records, facts. No file, clock or environment is touched here."""
