@@ -1,0 +1,264 @@
+"""One pass over a file: read, SHA-256, BLAKE3 leaves and write, overlapped on threads, in a few buffers.
+
+A small file is cheaper done in one go by the calling thread; a large one is cut into buffers that three lanes share:
+the caller reads, one thread computes SHA-256, one computes leaves and writes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+from diadem.store.system import CREATE_FLAGS, READ_FLAGS, SEALED, long_path, start_writeback
+from diadem.trust.hashing import LeafHasher, leaf_digest
+
+BUFFER = 4 << 20
+DEPTH = 4
+SMALL = 1 << 20
+HEAD = 512
+_HOLE = 1 << 16
+_ZEROS = bytes(_HOLE)
+_WRITEBACK = 32 << 20
+
+
+class Changed(Exception):
+    """The file was not the same at the end of the pass as at its beginning."""
+
+
+class NotPlain(Exception):
+    """What was a plain file when the folder was listed is something else now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Copied:
+    """What one pass over a file found.
+
+    Attributes
+    ----------
+    size : int
+        Bytes.
+    sha256 : str
+        64 hex digits.
+    leaves : bytes
+        32-byte digests of the leaves.
+    mtime_ns : int
+        Modification time, nanoseconds since 1970.
+    head : bytes
+        The first bytes, for recognising the format.
+    """
+
+    size: int
+    sha256: str
+    leaves: bytes
+    mtime_ns: int
+    head: bytes
+
+
+class Copier:
+    """Copies or only hashes files; use as a context manager. One large file at a time; small files from any thread."""
+
+    def __init__(self) -> None:
+        self._hashing = ThreadPoolExecutor(1, "diadem-sha256")
+        self._writing = ThreadPoolExecutor(1, "diadem-write")
+
+    def __enter__(self) -> Copier:
+        """The copier itself."""
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        """Wait for the lanes to end."""
+        self._hashing.shutdown()
+        self._writing.shutdown()
+
+    def copy(self, source: str, target: str | None, advance: Callable[[int], None]) -> Copied:
+        """Hash `source` and, unless `target` is None, write its bytes there as a new read-only file.
+
+        Parameters
+        ----------
+        source, target : str
+            Paths. The source is never followed through a link.
+        advance : callable
+            Told the number of bytes done, now and then.
+
+        Raises
+        ------
+        Changed
+            If the file changed while it was read.
+        NotPlain
+            If it is not a plain file.
+        OSError
+            From the operating system; `filename` tells whose.
+        """
+        descriptor = os.open(long_path(source), READ_FLAGS)
+        try:
+            before = os.fstat(descriptor)
+            if not stat.S_ISREG(before.st_mode):
+                raise NotPlain(source)
+            copied = self._pass(descriptor, before, target, advance)
+            after = os.fstat(descriptor)
+        except BaseException:
+            if target is not None:
+                discard(target)
+            raise
+        finally:
+            os.close(descriptor)
+        if _state(before) != _state(after) or copied.size != before.st_size:
+            if target is not None:
+                discard(target)
+            raise Changed(source)
+        return copied
+
+    def _pass(
+        self, source: int, status: os.stat_result, target: str | None, advance: Callable[[int], None]
+    ) -> Copied:
+        if status.st_size <= SMALL:
+            return _small(source, status, target, advance)
+        if target is None:
+            return self._stream(source, status, None, advance)
+        sink = os.open(long_path(target), CREATE_FLAGS, SEALED)
+        try:
+            copied = self._stream(source, status, sink, advance)
+            os.utime(sink if os.utime in os.supports_fd else target, ns=(status.st_mtime_ns, status.st_mtime_ns))
+        finally:
+            os.close(sink)
+        return copied
+
+    def _stream(self, source: int, status: os.stat_result, sink: int | None, advance: Callable[[int], None]) -> Copied:
+        sha256, leaves = hashlib.sha256(), LeafHasher()
+        writer = _Writer(sink, sparse=_is_sparse(status))
+        buffers = [bytearray(BUFFER) for _ in range(DEPTH)]
+        busy: list[tuple[Future[None], Future[None]] | None] = [None] * DEPTH
+        turn, size, head = 0, 0, b""
+        try:
+            while True:
+                _wait(busy[turn])
+                busy[turn] = None
+                view = memoryview(buffers[turn])
+                count = _fill(source, view)
+                if not count:
+                    break
+                head = head or bytes(view[: min(HEAD, count)])
+                chunk = view[:count]
+                busy[turn] = (
+                    self._hashing.submit(sha256.update, chunk),
+                    self._writing.submit(_leaf_and_write, leaves, writer, chunk),
+                )
+                size += count
+                advance(count)
+                turn = (turn + 1) % DEPTH
+        finally:
+            for pair in busy:
+                _wait(pair, quiet=True)
+        for pair in busy:
+            _wait(pair)
+        writer.finish(size)
+        return Copied(size, sha256.hexdigest(), leaves.digest(), status.st_mtime_ns, head)
+
+
+def discard(path: str) -> None:
+    """Remove a file that should not stay; nothing to do if it is not there."""
+    path = long_path(path)
+    try:
+        if os.name == "nt":
+            os.chmod(path, stat.S_IWRITE)
+        os.unlink(path)
+    except FileNotFoundError:
+        pass
+
+
+class _Writer:
+    """Writes consecutive buffers; leaves holes where a sparse original has them; starts the disk early."""
+
+    def __init__(self, sink: int | None, *, sparse: bool) -> None:
+        self._sink = sink
+        self._sparse = sparse
+        self._offset = 0
+        self._started = 0
+
+    def write(self, data: memoryview) -> None:
+        if self._sink is None:
+            return
+        if self._sparse:
+            self._write_sparse(data)
+        else:
+            _write_all(self._sink, data)
+        self._offset += len(data)
+        if self._offset - self._started >= _WRITEBACK:
+            start_writeback(self._sink, self._started, self._offset - self._started)
+            self._started = self._offset
+
+    def _write_sparse(self, data: memoryview) -> None:
+        assert self._sink is not None
+        for start in range(0, len(data), _HOLE):
+            block = data[start : start + _HOLE]
+            if bytes(block) == _ZEROS[: len(block)]:
+                os.lseek(self._sink, len(block), os.SEEK_CUR)
+            else:
+                _write_all(self._sink, block)
+
+    def finish(self, size: int) -> None:
+        if self._sink is not None and self._sparse:
+            os.ftruncate(self._sink, size)
+
+
+def _small(source: int, status: os.stat_result, target: str | None, advance: Callable[[int], None]) -> Copied:
+    data = os.read(source, status.st_size + 1)
+    while more := os.read(source, SMALL) if len(data) < status.st_size else b"":
+        data += more
+    if target is not None:
+        sink = os.open(long_path(target), CREATE_FLAGS, SEALED)
+        try:
+            _write_all(sink, memoryview(data))
+            os.utime(sink if os.utime in os.supports_fd else target, ns=(status.st_mtime_ns, status.st_mtime_ns))
+        finally:
+            os.close(sink)
+    advance(len(data))
+    leaves = leaf_digest(data) if len(data) <= SMALL else b""
+    return Copied(len(data), hashlib.sha256(data).hexdigest(), leaves if data else b"", status.st_mtime_ns, data[:HEAD])
+
+
+def _leaf_and_write(leaves: LeafHasher, writer: _Writer, data: memoryview) -> None:
+    writer.write(data)
+    leaves.update(data)
+
+
+def _fill(source: int, view: memoryview) -> int:
+    """Read until the buffer is full or the file ends, so that leaves never straddle buffers."""
+    filled = 0
+    while filled < len(view):
+        count = os.readv(source, [view[filled:]]) if hasattr(os, "readv") else _read_into(source, view[filled:])
+        if not count:
+            break
+        filled += count
+    return filled
+
+
+def _read_into(source: int, view: memoryview) -> int:
+    data = os.read(source, len(view))
+    view[: len(data)] = data
+    return len(data)
+
+
+def _write_all(sink: int, data: memoryview) -> None:
+    while data:
+        data = data[os.write(sink, data) :]
+
+
+def _wait(pair: tuple[Future[None], Future[None]] | None, *, quiet: bool = False) -> None:
+    for future in pair or ():
+        if quiet:
+            future.exception()
+        else:
+            future.result()
+
+
+def _state(status: os.stat_result) -> tuple[int, int, int]:
+    return status.st_size, status.st_mtime_ns, 0 if os.name == "nt" else status.st_ctime_ns
+
+
+def _is_sparse(status: os.stat_result) -> bool:
+    return getattr(status, "st_blocks", status.st_size) * 512 < status.st_size

@@ -1,0 +1,190 @@
+"""What differs between operating systems: flushing, locks, long paths, retries on locked files."""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import sys
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+WINDOWS = sys.platform == "win32"
+#: Flags for reading a file that must be a plain file: no link is followed, no FIFO blocks, no newline is translated.
+READ_FLAGS = (
+    os.O_RDONLY
+    | getattr(os, "O_BINARY", 0)
+    | getattr(os, "O_NOFOLLOW", 0)
+    | getattr(os, "O_NONBLOCK", 0)
+    | getattr(os, "O_CLOEXEC", 0)
+    | getattr(os, "O_NOINHERIT", 0)
+)
+#: Flags for creating a file that must not exist yet.
+CREATE_FLAGS = (
+    os.O_RDWR
+    | os.O_CREAT
+    | os.O_EXCL
+    | getattr(os, "O_BINARY", 0)
+    | getattr(os, "O_NOFOLLOW", 0)
+    | getattr(os, "O_CLOEXEC", 0)
+    | getattr(os, "O_NOINHERIT", 0)
+)
+#: Mode of archived files: the descriptor that created the file can still write, nobody can afterwards.
+SEALED = 0o444
+_SYNC_FILE_RANGE_WRITE = 2  # linux/fs.h: start writing dirty pages, do not wait
+
+
+def _library() -> Any:
+    """The C library on Linux, else None."""
+    if not sys.platform.startswith("linux"):
+        return None
+    try:
+        return ctypes.CDLL(None, use_errno=True)
+    except OSError:
+        return None
+
+
+_LIBC = _library()
+
+
+def long_path(path: str | os.PathLike[str]) -> str:
+    r"""The path as text; on Windows absolute with the ``\\?\`` prefix, which lifts the limit of 260 characters."""
+    text = os.fspath(path)
+    if not WINDOWS or text.startswith("\\\\?\\"):
+        return text
+    text = os.path.abspath(text)
+    return "\\\\?\\UNC\\" + text[2:] if text.startswith("\\\\") else "\\\\?\\" + text
+
+
+def start_writeback(descriptor: int, offset: int, length: int) -> None:
+    """Ask the system to begin writing a range of a file to disk, so that the final flush is short (Linux only)."""
+    if _LIBC is not None and hasattr(_LIBC, "sync_file_range"):
+        _LIBC.sync_file_range(
+            ctypes.c_int(descriptor), ctypes.c_int64(offset), ctypes.c_int64(length), _SYNC_FILE_RANGE_WRITE
+        )
+
+
+def flush_file(path: str) -> None:
+    """Force one file's bytes to disk."""
+    descriptor = os.open(path, (os.O_RDWR if WINDOWS else os.O_RDONLY) | getattr(os, "O_BINARY", 0))
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def flush_folder(path: str) -> None:
+    """Force a folder's names to disk where the system can; Windows cannot, and NTFS journals them."""
+    if WINDOWS:
+        return
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # some network file systems
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def flush_tree(root: str, files: Iterable[str], folders: Iterable[str]) -> None:
+    """Force many files and folders to disk: one `syncfs` where there is one, else each on its own.
+
+    Raises
+    ------
+    OSError
+        If the system reports that a write failed.
+    """
+    if _LIBC is not None and hasattr(_LIBC, "syncfs"):
+        descriptor = os.open(root, os.O_RDONLY)
+        try:
+            if _LIBC.syncfs(descriptor) == 0:
+                return
+            code = ctypes.get_errno()
+            if code not in (errno.ENOSYS, errno.EINVAL):
+                raise OSError(code, os.strerror(code), root)
+        finally:
+            os.close(descriptor)
+    for path in files:
+        flush_file(path)
+    for path in folders:
+        flush_folder(path)
+
+
+def patiently(action: Callable[[], T], *, tries: int = 8, first_wait: float = 0.05) -> T:
+    """Do `action`, again and again while Windows says that another program holds the file (a virus scanner, a viewer)."""
+    for attempt in range(tries):
+        try:
+            return action()
+        except PermissionError:
+            if not WINDOWS or attempt == tries - 1:
+                raise
+            time.sleep(first_wait * 2**attempt)
+    raise AssertionError("unreachable")
+
+
+class FileLock:
+    """An exclusive lock of the operating system on a file; released by the kernel when the process ends.
+
+    `acquire` is False when another holder lives. Where the file system has no locks, `supported` turns False and the
+    lock counts as acquired.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._descriptor: int | None = None
+        self.supported = True
+
+    def acquire(self, *, wait: bool = False) -> bool:
+        """Take the lock; with `wait`, block until it is free."""
+        descriptor = os.open(long_path(self._path), os.O_RDWR | os.O_CREAT | getattr(os, "O_NOINHERIT", 0), 0o644)
+        while True:
+            try:
+                _lock(descriptor)
+            except (BlockingIOError, PermissionError):
+                if not wait:
+                    os.close(descriptor)
+                    return False
+                time.sleep(0.05)
+                continue
+            except OSError:
+                self.supported = False
+            self._descriptor = descriptor
+            return True
+
+    def release(self) -> None:
+        """Give the lock back."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+    def __enter__(self) -> FileLock:
+        """Wait for the lock."""
+        self.acquire(wait=True)
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        """Release."""
+        self.release()
+
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def _lock(descriptor: int) -> None:
+        try:
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+        except OSError as error:
+            if error.errno in (errno.EACCES, errno.EDEADLK):
+                raise BlockingIOError(error.errno, "locked") from error
+            raise
+
+else:
+    import fcntl
+
+    def _lock(descriptor: int) -> None:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
