@@ -6,12 +6,16 @@ the caller reads, one thread computes SHA-256, one computes leaves and writes.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import stat
+import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Self
+from typing import Self
 
 from diadem.store.system import CREATE_FLAGS, READ_FLAGS, SEALED, long_path, start_writeback
 from diadem.trust.hashing import LeafHasher, leaf_digest
@@ -27,6 +31,14 @@ _WRITEBACK = 32 << 20
 
 class Changed(Exception):
     """The file was not the same at the end of the pass as at its beginning."""
+
+
+class SinkFailed(Exception):
+    """The copy cannot be written; the cause is the `OSError`. The source is not to blame."""
+
+    def __init__(self, cause: OSError) -> None:
+        super().__init__(str(cause))
+        self.cause = cause
 
 
 class NotPlain(Exception):
@@ -59,13 +71,14 @@ class Copied:
 
 
 class Copier:
-    """Copies or only hashes files; use as a context manager. One large file at a time; small files from any thread."""
+    """Copies or only hashes files, from any thread; use as a context manager. Large files go one after the other."""
 
     def __init__(self) -> None:
+        self._large = threading.Lock()
         self._hashing = ThreadPoolExecutor(1, "diadem-sha256")
         self._writing = ThreadPoolExecutor(1, "diadem-write")
 
-    def __enter__(self) -> Copier:
+    def __enter__(self) -> Self:
         """The copier itself."""
         return self
 
@@ -90,14 +103,14 @@ class Copier:
             If the file changed while it was read.
         NotPlain
             If it is not a plain file.
+        SinkFailed
+            If the copy cannot be written.
         OSError
-            From the operating system; `filename` tells whose.
+            If the source cannot be read.
         """
         descriptor = os.open(long_path(source), READ_FLAGS)
         try:
-            before = os.fstat(descriptor)
-            if not stat.S_ISREG(before.st_mode):
-                raise NotPlain(source)
+            before = _plain_status(descriptor, source)
             copied = self._pass(descriptor, before, target, advance)
             after = os.fstat(descriptor)
         except BaseException:
@@ -112,19 +125,20 @@ class Copier:
             raise Changed(source)
         return copied
 
-    def _pass(
-        self, source: int, status: os.stat_result, target: str | None, advance: Callable[[int], None]
-    ) -> Copied:
+    def _pass(self, source: int, status: os.stat_result, target: str | None, advance: Callable[[int], None]) -> Copied:
         if status.st_size <= SMALL:
             return _small(source, status, target, advance)
+        with self._large:
+            return self._large_pass(source, status, target, advance)
+
+    def _large_pass(
+        self, source: int, status: os.stat_result, target: str | None, advance: Callable[[int], None]
+    ) -> Copied:
         if target is None:
             return self._stream(source, status, None, advance)
-        sink = os.open(long_path(target), CREATE_FLAGS, SEALED)
-        try:
-            copied = self._stream(source, status, sink, advance)
-            os.utime(sink if os.utime in os.supports_fd else target, ns=(status.st_mtime_ns, status.st_mtime_ns))
-        finally:
-            os.close(sink)
+        with _Sink(target) as sink:
+            copied = self._stream(source, status, sink.descriptor, advance)
+            sink.set_time(status.st_mtime_ns)
         return copied
 
     def _stream(self, source: int, status: os.stat_result, sink: int | None, advance: Callable[[int], None]) -> Copied:
@@ -159,15 +173,42 @@ class Copier:
         return Copied(size, sha256.hexdigest(), leaves.digest(), status.st_mtime_ns, head)
 
 
+def _plain_status(descriptor: int, source: str) -> os.stat_result:
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode):
+        raise NotPlain(source)
+    return status
+
+
 def discard(path: str) -> None:
     """Remove a file that should not stay; nothing to do if it is not there."""
     path = long_path(path)
-    try:
+    with contextlib.suppress(FileNotFoundError):
         if os.name == "nt":
             os.chmod(path, stat.S_IWRITE)
         os.unlink(path)
-    except FileNotFoundError:
-        pass
+
+
+class _Sink:
+    """A new read-only file whose failures are told apart from those of the source."""
+
+    def __init__(self, target: str) -> None:
+        self._target = long_path(target)
+        try:
+            self.descriptor = os.open(self._target, CREATE_FLAGS, SEALED)
+        except OSError as error:
+            raise SinkFailed(error) from error
+
+    def set_time(self, mtime_ns: int) -> None:
+        """Give the copy the modification time of its original, where the file system can hold it."""
+        with contextlib.suppress(OSError, OverflowError):
+            os.utime(self.descriptor if os.utime in os.supports_fd else self._target, ns=(mtime_ns, mtime_ns))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        os.close(self.descriptor)
 
 
 class _Writer:
@@ -210,12 +251,9 @@ def _small(source: int, status: os.stat_result, target: str | None, advance: Cal
     while more := os.read(source, SMALL) if len(data) < status.st_size else b"":
         data += more
     if target is not None:
-        sink = os.open(long_path(target), CREATE_FLAGS, SEALED)
-        try:
-            _write_all(sink, memoryview(data))
-            os.utime(sink if os.utime in os.supports_fd else target, ns=(status.st_mtime_ns, status.st_mtime_ns))
-        finally:
-            os.close(sink)
+        with _Sink(target) as sink:
+            _write_all(sink.descriptor, memoryview(data))
+            sink.set_time(status.st_mtime_ns)
     advance(len(data))
     leaves = leaf_digest(data) if len(data) <= SMALL else b""
     return Copied(len(data), hashlib.sha256(data).hexdigest(), leaves if data else b"", status.st_mtime_ns, data[:HEAD])
@@ -244,8 +282,11 @@ def _read_into(source: int, view: memoryview) -> int:
 
 
 def _write_all(sink: int, data: memoryview) -> None:
-    while data:
-        data = data[os.write(sink, data) :]
+    try:
+        while data:
+            data = data[os.write(sink, data) :]
+    except OSError as error:
+        raise SinkFailed(error) from error
 
 
 def _wait(pair: tuple[Future[None], Future[None]] | None, *, quiet: bool = False) -> None:

@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 T = TypeVar("T")
 
@@ -116,7 +116,7 @@ def flush_tree(root: str, files: Iterable[str], folders: Iterable[str]) -> None:
 
 
 def patiently(action: Callable[[], T], *, tries: int = 8, first_wait: float = 0.05) -> T:
-    """Do `action`, again and again while Windows says that another program holds the file (a virus scanner, a viewer)."""
+    """Do `action`, again and again while Windows says that another program holds the file (a virus scanner)."""
     for attempt in range(tries):
         try:
             return action()
@@ -162,7 +162,7 @@ class FileLock:
             os.close(self._descriptor)
             self._descriptor = None
 
-    def __enter__(self) -> FileLock:
+    def __enter__(self) -> Self:
         """Wait for the lock."""
         self.acquire(wait=True)
         return self

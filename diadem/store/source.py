@@ -1,0 +1,183 @@
+"""The folder to be archived, read and never changed: which files are there, and what cannot be archived and why."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from diadem.errors import NotFound, UsageError
+from diadem.store.system import long_path
+
+_REPARSE_LINKS = frozenset({0xA000000C, 0xA0000003})  # IO_REPARSE_TAG_SYMLINK, IO_REPARSE_TAG_MOUNT_POINT (winnt.h)
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFile:
+    """A plain file of the source.
+
+    Attributes
+    ----------
+    name : bytes
+        Path relative to the archived folder, ``/`` between parts, as the file system's bytes.
+    path : str
+        Where it is.
+    size : int
+        Bytes when the folder was listed.
+    allocated : int
+        Bytes it takes on its disk; less than `size` for a sparse file.
+    """
+
+    name: bytes
+    path: str
+    size: int
+    allocated: int
+
+
+@dataclass(frozen=True, slots=True)
+class Omission:
+    """Something that is not archived: its path as bytes, its kind (``symlink``, ``fifo`` …) and the reason."""
+
+    name: bytes
+    kind: str
+    reason: str
+
+
+@dataclass(slots=True)
+class SourceTree:
+    """What was found: plain files, empty folders, and what must be left out."""
+
+    title: str
+    files: list[SourceFile] = field(default_factory=list)
+    empty_folders: list[bytes] = field(default_factory=list)
+    omissions: list[Omission] = field(default_factory=list)
+
+    @property
+    def size(self) -> int:
+        """Bytes of all files."""
+        return sum(file.size for file in self.files)
+
+    @property
+    def allocated(self) -> int:
+        """Bytes that all files take on disk."""
+        return sum(file.allocated for file in self.files)
+
+
+def read_tree(sources: Sequence[Path]) -> SourceTree:
+    """List what would be archived.
+
+    Parameters
+    ----------
+    sources : sequence of Path
+        One folder (its content is archived), one file, or several of either (one name each).
+
+    Raises
+    ------
+    NotFound
+        If a source does not exist.
+    UsageError
+        If there is no file at all, or two sources have one name.
+    """
+    if not sources:
+        raise UsageError("nothing to archive was named", next="Give a folder or a file.")
+    roots = [Path(os.path.abspath(source)) for source in sources]
+    for root in roots:
+        if not os.path.exists(long_path(root)):
+            raise NotFound("there is no such file or folder", where=str(root))
+    tree = SourceTree(title=roots[0].name or "archive")
+    if len(roots) == 1 and roots[0].is_dir():
+        _walk(tree, str(roots[0]), b"")
+    else:
+        names = [os.fsencode(root.name) for root in roots]
+        if len(set(names)) < len(names):
+            raise UsageError("two of the sources have the same name", next="Archive them one by one, or rename one.")
+        for root, name in zip(roots, names, strict=True):
+            _add(tree, str(root), name)
+    tree.files.sort(key=lambda file: file.name)
+    if not tree.files:
+        raise UsageError(_nothing(tree), where=str(roots[0]), next="Name a folder that holds files.")
+    return tree
+
+
+def _nothing(tree: SourceTree) -> str:
+    if not tree.omissions:
+        return "there is no file to archive"
+    kinds = sorted({omission.kind for omission in tree.omissions})
+    return f"there is no file to archive, only {len(tree.omissions)} things that cannot be: {', '.join(kinds)}"
+
+
+def _add(tree: SourceTree, path: str, name: bytes) -> None:
+    """Add a source that the user named: links to it are followed, as the user meant it."""
+    if os.path.isdir(long_path(path)):
+        _walk(tree, path, name + b"/")
+        return
+    status = os.stat(long_path(path))
+    if stat.S_ISREG(status.st_mode):
+        tree.files.append(_source_file(name, os.path.realpath(path), status))
+    else:
+        tree.omissions.append(Omission(name, kind_of(status), _REASONS[kind_of(status)]))
+
+
+def _walk(tree: SourceTree, top: str, prefix: bytes) -> None:
+    pending = [(top, prefix)]
+    while pending:
+        folder, prefix = pending.pop()
+        try:
+            with os.scandir(long_path(folder)) as entries:
+                found = list(entries)
+        except OSError as error:
+            tree.omissions.append(Omission(prefix.rstrip(b"/"), "unreadable", _system_reason(error)))
+            continue
+        if not found and prefix:
+            tree.empty_folders.append(prefix.rstrip(b"/"))
+        for entry in found:
+            pending.extend(_visit(tree, entry, os.path.join(folder, entry.name), prefix + os.fsencode(entry.name)))
+
+
+def _visit(tree: SourceTree, entry: os.DirEntry[str], path: str, name: bytes) -> Iterator[tuple[str, bytes]]:
+    try:
+        status = entry.stat(follow_symlinks=False)
+    except OSError as error:
+        tree.omissions.append(Omission(name, "unreadable", _system_reason(error)))
+        return
+    kind = kind_of(status)
+    if kind == "folder":
+        yield path, name + b"/"
+    elif kind == "file":
+        tree.files.append(_source_file(name, path, status))
+    else:
+        tree.omissions.append(Omission(name, kind, _REASONS[kind]))
+
+
+_REASONS = {
+    "symlink": "a link is a name, not data; archive the folder it points to",
+    "fifo": "a pipe holds no data",
+    "socket": "a socket holds no data",
+    "device": "a device is not a file",
+}
+
+
+def kind_of(status: os.stat_result) -> str:
+    """``file``, ``folder``, ``symlink``, ``fifo``, ``socket`` or ``device``."""
+    mode = status.st_mode
+    if stat.S_ISLNK(mode) or getattr(status, "st_reparse_tag", 0) in _REPARSE_LINKS:
+        return "symlink"
+    if stat.S_ISDIR(mode):
+        return "folder"
+    if stat.S_ISREG(mode):
+        return "file"
+    if stat.S_ISFIFO(mode):
+        return "fifo"
+    return "socket" if stat.S_ISSOCK(mode) else "device"
+
+
+def _source_file(name: bytes, path: str, status: os.stat_result) -> SourceFile:
+    blocks = getattr(status, "st_blocks", None)
+    allocated = status.st_size if blocks is None else min(status.st_size, blocks * 512)
+    return SourceFile(name, path, status.st_size, allocated)
+
+
+def _system_reason(error: OSError) -> str:
+    return error.strerror or type(error).__name__
