@@ -1,0 +1,267 @@
+"""A bag in a folder of this machine: listed without following links, opened only inside itself."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import threading
+from types import TracebackType
+from typing import Self
+
+from diadem.errors import NotFound, PackageError
+from diadem.model.ports import Listing
+from diadem.package.paths import unsafe
+from diadem.store.system import READ_FLAGS, long_path
+
+_FOLDER_FLAGS = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
+#: Bit of a reparse tag that says "this stands for another place" (ntifs.h, IsReparseTagNameSurrogate): symbolic links
+#: and junctions have it; placeholders of OneDrive and deduplicated files, which hold their own bytes, do not.
+_NAME_SURROGATE = 0x20000000
+_HAS_DESCRIPTOR_FOLDERS = os.open in os.supports_dir_fd
+_HAS_POSITIONED_READ = hasattr(os, "pread") and hasattr(os, "preadv")
+
+
+class LocalFile:
+    """Random access to one file of a local bag; several threads may read at once."""
+
+    __slots__ = ("_descriptor", "_lock", "_path", "_size")
+
+    def __init__(self, descriptor: int, path: str, size: int) -> None:
+        self._descriptor = descriptor
+        self._path = path
+        self._size = size
+        self._lock = threading.Lock()
+
+    @property
+    def size(self) -> int:
+        """Bytes in the file when it was opened."""
+        return self._size
+
+    def read_at(self, offset: int, length: int) -> bytes:
+        """Up to `length` bytes at `offset`; fewer only at the end of the file.
+
+        Raises
+        ------
+        OSError
+            If the disk cannot read them.
+        """
+        buffer = bytearray(max(0, min(length, self._size - offset)))
+        got = self.readinto_at(offset, memoryview(buffer))
+        return bytes(memoryview(buffer)[:got])
+
+    def readinto_at(self, offset: int, buffer: memoryview) -> int:
+        """Fill `buffer` from `offset`; return the bytes read, fewer than its length only at the end of the file.
+
+        Raises
+        ------
+        OSError
+            If the disk cannot read them.
+        """
+        done = self._fill(offset, buffer)
+        while 0 < done < len(buffer):
+            more = self._fill(offset + done, buffer[done:])
+            if not more:
+                break
+            done += more
+        return done
+
+    if _HAS_POSITIONED_READ:
+
+        def _fill(self, offset: int, buffer: memoryview) -> int:
+            return os.preadv(self._descriptor, (buffer,), offset)
+
+    else:
+
+        def _fill(self, offset: int, buffer: memoryview) -> int:
+            with self._lock:
+                os.lseek(self._descriptor, offset, os.SEEK_SET)
+                data = os.read(self._descriptor, len(buffer))
+            buffer[: len(data)] = data
+            return len(data)
+
+    def close(self) -> None:
+        """Release the file; a second time does nothing."""
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
+            os.close(descriptor)
+
+    def __enter__(self) -> Self:
+        """The file itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close."""
+        self.close()
+
+
+class LocalBundle:
+    """The files of a bag in a local folder.
+
+    Parameters
+    ----------
+    path : str or os.PathLike
+        The bag's folder.
+
+    Raises
+    ------
+    NotFound
+        If nothing is there.
+    PackageError
+        If it is not a folder.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self._url = os.path.abspath(path)
+        self._root = long_path(self._url)
+        if not os.path.lexists(self._root):
+            raise NotFound("nothing is there", where=self._url, next="Check the path.")
+        if not os.path.isdir(self._root):
+            raise PackageError("is not a folder", where=self._url, next="Give the folder that holds bagit.txt.")
+
+    @property
+    def url(self) -> str:
+        """Absolute path of the bag's folder."""
+        return self._url
+
+    def listing(self) -> Listing:
+        """Everything in the bag; no link is followed, and what cannot be listed is named as irregular."""
+        files: dict[str, int] = {}
+        irregular: dict[str, str] = {}
+        folders = [""]
+        while folders:
+            prefix = folders.pop()
+            try:
+                with os.scandir(os.path.join(self._root, *prefix.split("/"))) as entries:
+                    for entry in entries:
+                        _classify(entry, prefix + entry.name, files, irregular, folders)
+            except OSError:
+                irregular[prefix.rstrip("/") or "."] = "unreadable"
+        return Listing(files, irregular)
+
+    def exists(self, path: str) -> bool:
+        """Whether a regular file is there."""
+        try:
+            self.open(path).close()
+        except (NotFound, PackageError):
+            return False
+        return True
+
+    def read(self, path: str, limit: int) -> bytes:
+        """The whole of a small file.
+
+        Raises
+        ------
+        NotFound
+            If it is absent.
+        PackageError
+            If it has more than `limit` bytes, is no regular file, lies outside the bag or cannot be read.
+        """
+        with self.open(path) as file:
+            if file.size > limit:
+                raise PackageError(f"has {file.size} bytes, more than the {limit} allowed here", where=path)
+            try:
+                return file.read_at(0, limit)
+            except OSError as error:
+                raise _unreadable(path, error) from error
+
+    def open(self, path: str) -> LocalFile:
+        """Random access to a file.
+
+        Raises
+        ------
+        NotFound
+            If it is absent.
+        PackageError
+            If it is no regular file, if it or a folder above it is a link, if the path would leave the bag, or if the
+            system refuses to open it.
+        """
+        if reason := unsafe(path):
+            raise PackageError(f"is not opened: {reason}", where=path, next="Do not trust this bag.")
+        try:
+            descriptor = _open_below(self._root, path.split("/"))
+            return _regular(descriptor, path)
+        except FileNotFoundError as error:
+            raise NotFound("is not in the bag", where=path, next="Fetch it from another copy.") from error
+        except OSError as error:
+            raise _unreadable(path, error) from error
+
+
+def _classify(
+    entry: os.DirEntry[str], path: str, files: dict[str, int], irregular: dict[str, str], folders: list[str]
+) -> None:
+    """Enter one directory entry where it belongs."""
+    try:
+        status = entry.stat(follow_symlinks=False)
+    except OSError:
+        irregular[path] = "unreadable"
+        return
+    if kind := _kind(status):
+        irregular[path] = kind
+    elif stat.S_ISDIR(status.st_mode):
+        folders.append(path + "/")
+    else:
+        files[path] = status.st_size
+
+
+def _kind(status: os.stat_result) -> str:
+    """What is neither a plain file nor a folder, in one word; "" for those two."""
+    if stat.S_ISLNK(status.st_mode) or getattr(status, "st_reparse_tag", 0) & _NAME_SURROGATE:
+        return "symlink"
+    if stat.S_ISDIR(status.st_mode) or stat.S_ISREG(status.st_mode):
+        return ""
+    if stat.S_ISFIFO(status.st_mode):
+        return "fifo"
+    return "socket" if stat.S_ISSOCK(status.st_mode) else "device"
+
+
+def _regular(descriptor: int, path: str) -> LocalFile:
+    """Take over a descriptor, if it is that of a plain file."""
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode):
+        os.close(descriptor)
+        raise PackageError("is not a regular file", where=path, next="Replace it from another copy.")
+    return LocalFile(descriptor, path, status.st_size)
+
+
+def _unreadable(path: str, error: OSError) -> PackageError:
+    if error.errno in (errno.ELOOP, errno.ENOTDIR, getattr(errno, "EMLINK", errno.ELOOP)):
+        return PackageError("it, or a folder above it, is a link or no folder", where=path, next="Do not trust it.")
+    return PackageError(f"cannot be read: {error.strerror or error}", where=path, next="Check the disk and the rights.")
+
+
+if _HAS_DESCRIPTOR_FOLDERS:
+
+    def _open_below(root: str, parts: list[str]) -> int:
+        """Open a file step by step from the root, each step refusing links."""
+        folder = os.open(root, _FOLDER_FLAGS & ~getattr(os, "O_NOFOLLOW", 0))
+        try:
+            for part in parts[:-1]:
+                inner = os.open(part, _FOLDER_FLAGS, dir_fd=folder)
+                os.close(folder)
+                folder = inner
+            return os.open(parts[-1], READ_FLAGS, dir_fd=folder)
+        finally:
+            os.close(folder)
+
+else:
+
+    def _open_below(root: str, parts: list[str]) -> int:
+        """Open a file after a look at every step; the opened file must be the one that was looked at."""
+        path = root
+        for part in parts:
+            if ":" in part:  # an alternate data stream of NTFS
+                raise OSError(errno.EINVAL, "a colon is not allowed here")
+            path = path + os.sep + part
+            status = os.lstat(path)
+            if _kind(status) == "symlink":
+                raise OSError(errno.ELOOP, "is a link")
+        if not stat.S_ISREG(status.st_mode):
+            raise OSError(errno.EINVAL, "is not a regular file")
+        descriptor = os.open(path, READ_FLAGS)
+        if not os.path.samestat(status, os.fstat(descriptor)):
+            os.close(descriptor)
+            raise OSError(errno.ELOOP, "changed while it was opened")
+        return descriptor
