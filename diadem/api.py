@@ -1,1 +1,275 @@
-"""Composition root: the verbs. The only place that asks the plugin manager."""
+"""Composition root: the verbs. The only place that asks the plugin manager, and hands plain values down."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor
+from contextlib import closing
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from diadem import __version__
+from diadem.errors import NotFound, UsageError
+from diadem.model.ports import Bundle, Listener, silent
+from diadem.model.report import Level, Report
+
+if TYPE_CHECKING:
+    from diadem.archive.package import Package
+    from diadem.archive.plan import PackPlan
+    from diadem.extract.pool import Extractor
+    from diadem.hooks.manager import Offers
+    from diadem.model.record import Record
+
+SOFTWARE = f"diadem-em {__version__}"
+StrPath = str | os.PathLike[str]
+
+
+@lru_cache(maxsize=1)
+def _offers() -> Offers:
+    from diadem.hooks.manager import collect
+
+    return collect()
+
+
+def _extractor() -> Extractor:
+    from diadem.extract.pool import Extractor
+
+    return Extractor(_offers().readers, workers=max(1, min(4, os.cpu_count() or 1)))
+
+
+def pack(
+    source: StrPath | Sequence[StrPath],
+    store: StrPath,
+    *,
+    metadata: Mapping[str, Any] | None = None,
+    strict: bool = False,
+    license: str = "",  # noqa: A002
+    storage_options: Mapping[str, Any] | None = None,
+    listener: Listener = silent,
+) -> Package:
+    """Archive a folder as one verified package, without a node.
+
+    Parameters
+    ----------
+    source : path or sequence of paths
+        A session folder, a file, or several of them. Never changed.
+    store : path or URL
+        A folder, or ``s3://bucket/prefix``. Made if it is not there.
+    metadata : mapping, optional
+        ``session``, ``sample``, ``people`` and ``instrument``; see `schemas/record/1.0.0/metadata.schema.json`.
+    strict : bool
+        Refuse, and write nothing, where anything cannot be archived (a link, an unreadable file).
+    license : str
+        What may be done with the data; the crate says "ask the owner" without it.
+    storage_options : mapping, optional
+        For fsspec, when the store is a URL.
+    listener : callable
+        Told of progress as `diadem.model.ports.Progress`.
+
+    Returns
+    -------
+    Package
+        The package in the store; `package.outcome` says whether it is new, and what was left out.
+
+    Raises
+    ------
+    UsageError, DocumentError
+        If there is nothing to archive, or the metadata breaks its schema.
+    NotFound
+        If the source does not exist.
+    Refused, StoreError
+        With `strict`; or where the store cannot be written.
+    Unreachable
+        If an object store does not answer.
+    Interrupted
+        On Ctrl-C; nothing is visible in the store.
+    """
+    from diadem.archive.packing import Options, pack_local
+    from diadem.archive.packing_remote import pack_object
+    from diadem.store.local_store import LocalStore
+    from diadem.store.urls import local_path
+
+    options = Options(strict=strict, license=license, software=SOFTWARE)
+    folder = local_path(store)
+    planned = plan(source, store=folder, metadata=metadata)
+    with _extractor() as extractor:
+        if any(dataset.offers for dataset in planned.datasets):
+            extractor.warm()
+        if folder is not None:
+            outcome = pack_local(planned, LocalStore(folder), extractor=extractor, options=options, listener=listener)
+        else:
+            outcome = pack_object(
+                planned,
+                os.fspath(store),
+                storage_options=storage_options,
+                extractor=extractor,
+                options=options,
+                listener=listener,
+            )
+    package = outcome.package
+    package.outcome = outcome
+    package.readers = tuple(_offers().readers)
+    return package
+
+
+def plan(
+    source: StrPath | Sequence[StrPath], *, store: StrPath | None = None, metadata: Mapping[str, Any] | None = None
+) -> PackPlan:
+    """What `pack` would archive, map and leave out; nothing is written.
+
+    Parameters
+    ----------
+    source : path or sequence of paths
+        As for `pack`.
+    store : path, optional
+        A local store, to see that it does not lie inside the source.
+    metadata : mapping, optional
+        As for `pack`; validated.
+    """
+    from diadem.archive.plan import make_plan
+
+    sources = [source] if isinstance(source, str | os.PathLike) else list(source)
+    return make_plan(
+        [Path(item) for item in sources],
+        store=None if store is None else Path(store),
+        metadata=metadata,
+        readers=_offers().readers,
+    )
+
+
+def _bundle(url: StrPath, storage_options: Mapping[str, Any] | None) -> Bundle:
+    from diadem.store.bundle import LocalBundle
+    from diadem.store.remote import open_remote
+    from diadem.store.urls import local_path
+
+    folder = local_path(url)
+    if folder is None:
+        return open_remote(os.fspath(url), storage_options)
+    if not folder.is_dir():
+        what = "this is a file, not a package folder" if folder.exists() else "there is no package here"
+        raise NotFound(what, where=str(folder), next="Name the folder that holds bagit.txt.")
+    return LocalBundle(folder)
+
+
+def open(url: StrPath, *, storage_options: Mapping[str, Any] | None = None) -> Package:  # noqa: A001
+    """Open a package.
+
+    Parameters
+    ----------
+    url : path or URL
+        The folder that holds `bagit.txt`.
+    storage_options : mapping, optional
+        For fsspec, when it is a URL.
+
+    Raises
+    ------
+    NotFound
+        If nothing is there.
+    PackageError
+        If it is not a DIADEM package (`verify` reads any BagIt bag).
+    IntegrityError
+        If its tag files do not agree with each other.
+    """
+    from diadem.archive.package import Package
+
+    return Package(_bundle(url, storage_options), readers=tuple(_offers().readers))
+
+
+def verify(
+    package: Package | StrPath,
+    *,
+    level: Level | str | None = None,
+    storage_options: Mapping[str, Any] | None = None,
+    workers: int | None = None,
+    listener: Listener = silent,
+) -> Report:
+    """Prove a package, or any BagIt bag from anyone.
+
+    Parameters
+    ----------
+    package : Package, path or URL
+        What to prove. A foreign bag is untrusted input: nothing outside its folder is touched, nothing is fetched.
+    level : {"quick", "leaves", "full"}, optional
+        `quick` proves structure, sizes and tag files; `leaves` every mebibyte by BLAKE3; `full` also the SHA-256 of
+        every file. Default: `leaves` where this process has already proven leaves and manifest consistent, else `full`.
+    storage_options : mapping, optional
+        For fsspec, when it is a URL.
+    workers : int, optional
+        Threads; default all cores, also within one file.
+    listener : callable
+        Told of progress.
+
+    Returns
+    -------
+    Report
+        What was proven and what was found. Damage is a finding, not an exception.
+
+    Raises
+    ------
+    NotFound
+        If nothing is there.
+    """
+    from diadem.archive.package import Package, default_level
+    from diadem.package.verify import verify as verify_bundle
+
+    if isinstance(package, Package):
+        return package.verify(level=level, workers=workers, listener=listener)
+    try:
+        chosen = Level(level) if level is not None else None
+    except ValueError as error:
+        raise UsageError(f"'{level}' is no level", next="Use quick, leaves or full.") from error
+    bundle = _bundle(package, storage_options)
+    return verify_bundle(bundle, level=chosen or default_level(bundle), workers=workers, listener=listener)
+
+
+def extract(path: StrPath, *, listener: Listener = silent) -> Record:
+    """Read the extended metadata of a file or folder, each reader in a worker process.
+
+    Parameters
+    ----------
+    path : path
+        One instrument file (its side files are found beside it), or a folder.
+
+    Returns
+    -------
+    Record
+        One dataset for each group of files; a file that cannot be read is a dataset with issues.
+    """
+    from diadem.archive.describing import Describer
+    from diadem.archive.ingest import Ingest
+    from diadem.serialization.record_json import read_record
+    from diadem.store.copying import Copier
+
+    planned = plan(path)
+    root = Path(path)
+    sink = io.BytesIO()
+    describer = Describer(sink, planned.metadata, title=planned.tree.title)
+    with _extractor() as extractor, Copier() as copier:
+        ingest = Ingest(
+            planned.files,
+            place=lambda _: None,
+            root=lambda _: root if root.is_dir() else root.parent,
+            extractor=extractor,
+            listener=listener,
+        )
+        with closing(ingest.run(planned.datasets, copier)) as datasets:
+            for ingested in datasets:
+                describer.add(ingested)
+    describer.finish(omissions=[], empty_folders=[])
+    return read_record(sink.getvalue())
+
+
+def extract_many(paths: Iterable[StrPath], *, executor: Executor | None = None) -> Iterator[Record]:
+    """Read many files or folders, in order.
+
+    Parameters
+    ----------
+    paths : iterable of paths
+        As for `extract`.
+    executor : concurrent.futures.Executor, optional
+        Runs `extract` for each; without it they are read one after the other.
+    """
+    yield from map(extract, paths) if executor is None else executor.map(extract, paths)

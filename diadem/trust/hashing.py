@@ -67,3 +67,8 @@ def payload_id(entries: Iterable[FileEntry]) -> str:
 def payload_urn(payload: str) -> str:
     """``urn:uuid:`` of version 5 (RFC 9562) of a payload id, in the namespace of URLs."""
     return uuid.uuid5(uuid.NAMESPACE_URL, payload).urn
+
+
+def sha256_hex(data: bytes) -> str:
+    """SHA-256 of a small piece of data, 64 hex digits."""
+    return hashlib.sha256(data).hexdigest()

@@ -1,0 +1,187 @@
+"""From ingested datasets to the record, and to the plain facts that the crate and the page tell."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any, BinaryIO
+
+from diadem.archive.ingest import Ingested
+from diadem.archive.plain import quantity_text, signal_text
+from diadem.model.facts import MAX_DESCRIBED, DatasetFacts, PackageFacts
+from diadem.package.sealing import HashedFile, payload_of
+from diadem.serialization.fields import label, term_iri
+from diadem.serialization.record_json import RecordWriter
+
+NO_LICENCE = "No licence stated; ask the owner"
+#: A session whose files state dates further apart than this has no date of its own.
+_SESSION_DAYS = 7
+
+
+class Describer:
+    """Writes the record dataset by dataset and keeps what the page needs of the first ones.
+
+    Parameters
+    ----------
+    sink : BinaryIO
+        Where the record goes.
+    metadata : mapping
+        Session, sample, people and instrument, validated.
+    title : str
+        Name of the source folder.
+    """
+
+    def __init__(self, sink: BinaryIO, metadata: Mapping[str, Any], *, title: str) -> None:
+        self._writer = RecordWriter(sink, metadata=metadata)
+        self._metadata = metadata
+        self._title = title
+        self._facts: list[DatasetFacts] = []
+        self._days: set[str] = set()
+        self._count = 0
+        self._issues: Counter[str] = Counter()
+        self.vendor: dict[str, bytes] = {}
+
+    def add(self, ingested: Ingested) -> None:
+        """Describe one dataset; one that lost all its files is not in the record."""
+        if not ingested.files or ingested.extraction is None:
+            return
+        dataset = self._dataset(ingested)
+        self._writer.add(dataset)
+        self._count += 1
+        self._issues.update(issue["code"] for issue in dataset["issues"])
+        self._days.update(_days(dataset["fields"]))
+        if len(self._facts) < MAX_DESCRIBED:
+            self._facts.append(_facts(dataset, ingested.extraction.preview))
+
+    def _dataset(self, ingested: Ingested) -> dict[str, Any]:
+        found = ingested.extraction
+        assert found is not None
+        issues = list(found.issues)
+        if ingested.omissions:
+            lost = ", ".join(omission.name.decode("utf-8", "backslashreplace") for omission in ingested.omissions)
+            issues.append({"code": "incomplete-dataset", "message": f"files of this dataset are not archived: {lost}"})
+        return {
+            "id": ingested.plan.id,
+            "files": [
+                {
+                    "id": planned.id,
+                    "path": planned.path,
+                    "role": planned.role,
+                    "bytes": hashed.entry.size,
+                    "sha256": hashed.entry.sha256,
+                    **(
+                        {"format": found.format, "format_evidence": list(found.evidence)}
+                        if planned.role == "primary"
+                        else {}
+                    ),
+                }
+                for planned, hashed in zip(ingested.plan.files, ingested.files, strict=True)
+            ],
+            "signals": found.signals,
+            "fields": found.fields,
+            "raw": [self._keep(media_type, data, ingested.plan.files[0].id) for media_type, data in found.vendor],
+            "issues": issues,
+            "extraction": found.extraction,
+        }
+
+    def _keep(self, media_type: str, data: bytes, file: str) -> dict[str, Any]:
+        digest = hashlib.sha256(data).hexdigest()
+        self.vendor[digest] = data
+        return {"path": f"vendor:{digest}", "media_type": media_type, "sha256": digest, "file": file}
+
+    def finish(self, *, omissions: Sequence[Mapping[str, str]], empty_folders: Sequence[str]) -> None:
+        """Write the end of the record."""
+        self._writer.finish(omitted=omissions, empty_dirs=empty_folders)
+
+    @property
+    def issues(self) -> Mapping[str, int]:
+        """Codes of all issues and how often each came."""
+        return dict(self._issues)
+
+    @property
+    def date(self) -> str | None:
+        """The session's date: as given, else the earliest day that the files state, where they lie within a week."""
+        stated = self._metadata.get("session", {}).get("date")
+        if stated:
+            return str(stated)
+        if not self._days:
+            return None
+        import datetime
+
+        first, last = (datetime.date.fromisoformat(day) for day in (min(self._days), max(self._days)))
+        return first.isoformat() if (last - first).days <= _SESSION_DAYS else None
+
+    @property
+    def slug(self) -> str:
+        """What names the package for a person: the session's title or identifier, else the folder's name."""
+        session = self._metadata.get("session", {})
+        return str(session.get("title") or session.get("identifier") or self._title)
+
+    def facts(
+        self,
+        files: Sequence[HashedFile],
+        *,
+        archived: str,
+        omissions: Sequence[Mapping[str, str]],
+        license_text: str,
+        software: str,
+    ) -> PackageFacts:
+        """What the crate and the page tell.
+
+        Parameters
+        ----------
+        files : sequence of HashedFile
+            The payload and the record.
+        archived : str
+            Archiving date, ISO 8601 with offset.
+        omissions : sequence of mapping
+            path, kind, reason.
+        license_text, software : str
+            As they will be shown.
+        """
+        payload = payload_of(files)
+        entries = [file.entry for file in files if file.entry.path != "data/diadem-record.json"]
+        session = self._metadata.get("session", {})
+        return PackageFacts(
+            name=self.slug,
+            archived=archived,
+            payload_id=payload,
+            file_count=len(entries),
+            total_bytes=sum(entry.size for entry in entries),
+            dataset_count=self._count,
+            datasets=self._facts,
+            description=str(session.get("description", "")),
+            license=license_text or NO_LICENCE,
+            session=session,
+            sample=self._metadata.get("sample", {}),
+            instrument=self._metadata.get("instrument", {}),
+            people=self._metadata.get("people", []),
+            omitted=[(item["path"], item["kind"], item["reason"]) for item in omissions],
+            software=software,
+        )
+
+
+def _days(fields: Mapping[str, Sequence[Mapping[str, Any]]]) -> set[str]:
+    return {str(assertion["value"])[:10] for assertion in fields.get("time.acquired_start", ())}
+
+
+def _facts(dataset: Mapping[str, Any], preview: bytes | None) -> DatasetFacts:
+    primary = dataset["files"][0]
+    stated = [(key, _chosen(assertions)) for key, assertions in dataset["fields"].items()]
+    return DatasetFacts(
+        id=dataset["id"],
+        primary=primary["path"],
+        format=primary["format"],
+        size=sum(file["bytes"] for file in dataset["files"]),
+        file_count=len(dataset["files"]),
+        signals=[signal_text(signal) for signal in dataset["signals"]],
+        rows=[(label(key), quantity_text(chosen["value"], chosen.get("unit", ""))) for key, chosen in stated],
+        properties=[(key, term_iri(key), chosen["value"], chosen.get("unit", "")) for key, chosen in stated],
+        issues=[issue["message"] for issue in dataset["issues"]],
+        preview=preview,
+    )
+
+
+def _chosen(assertions: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+    return next((assertion for assertion in assertions if assertion.get("preferred")), assertions[0])

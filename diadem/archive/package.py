@@ -1,0 +1,227 @@
+"""`Package`: a verified archive as the user holds it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from diadem.archive.reading import VerifiedFile
+from diadem.archive.restoring import Restored, restore
+from diadem.errors import DiademError, NotFound
+from diadem.model.ids import PackageId
+from diadem.model.manifest import DIGEST_SIZE, RECORD_PATH, TAGMANIFEST, FileEntry, Manifest, leaf_count
+from diadem.model.ports import Bundle, Listener, silent
+from diadem.model.record import Record
+from diadem.model.report import Level, Report
+from diadem.package.opening import read_manifest
+from diadem.package.verify import verify
+from diadem.serialization.record_json import read_record
+from diadem.trust.hashing import sha256_hex
+
+if TYPE_CHECKING:
+    from diadem.archive.packing import Outcome
+    from diadem.hooks.offers import ReaderOffer
+
+#: Bytes of the largest tag manifest that is looked at.
+TAG_LIMIT = 1 << 20
+#: Packages whose leaves and manifest this process has seen to agree: proving the leaves proves the files.
+_CONSISTENT: set[str] = set()
+
+
+class Package:
+    """A sealed package: payload and record, with every byte provable.
+
+    Made by `diadem.open` and `diadem.pack`.
+
+    Parameters
+    ----------
+    bundle : Bundle
+        The files of the bag.
+    proven : bool
+        True where this process has just written and hashed the package itself.
+    readers : sequence of ReaderOffer
+        Who can read its datasets, for `load`.
+
+    Raises
+    ------
+    IntegrityError
+        If the tag files do not agree with each other.
+    PackageError
+        If it is not a DIADEM package.
+    """
+
+    def __init__(self, bundle: Bundle, *, proven: bool = False, readers: Sequence[ReaderOffer] = ()) -> None:
+        opened = read_manifest(bundle)
+        self._bundle = bundle
+        self._opened = opened
+        self.readers = tuple(readers)
+        self.outcome: Outcome | None = None
+        if proven:
+            _CONSISTENT.add(opened.id)
+
+    def __repr__(self) -> str:
+        """Id and size in short."""
+        return f"<Package {self.id[:19]}… {len(self.files)} files, {self.url}>"
+
+    @property
+    def id(self) -> PackageId:
+        """``diadem:<64 hex>``: SHA-256 of the tag manifest, which pins every byte."""
+        return self._opened.id
+
+    @property
+    def payload_id(self) -> str:
+        """64 hex digits: the same files give the same payload id, whatever was extracted from them."""
+        return self._opened.payload_id
+
+    @property
+    def url(self) -> str:
+        """Where the package is."""
+        return self._bundle.url
+
+    @property
+    def bundle(self) -> Bundle:
+        """The files of the bag."""
+        return self._bundle
+
+    @property
+    def manifest(self) -> Manifest:
+        """Every file below `data/`, derived ones included."""
+        return self._opened.manifest
+
+    @property
+    def files(self) -> Sequence[FileEntry]:
+        """The payload: one entry a file."""
+        return self.manifest.payload
+
+    @cached_property
+    def record(self) -> Record:
+        """The sealed record, proven."""
+        with self.open(RECORD_PATH.removeprefix("data/")) as source:
+            return read_record(source.read())
+
+    def find(self, path: str) -> FileEntry:
+        """The entry of a file.
+
+        Parameters
+        ----------
+        path : str
+            Relative to `data/`, as stored or as it was named originally.
+
+        Raises
+        ------
+        NotFound
+            If there is none; names like it are proposed.
+        """
+        path = path.replace("\\", "/") if "\\" in path and "data/" + path not in self.manifest else path
+        if "data/" + path in self.manifest:
+            return self.manifest["data/" + path]
+        entry = self._by_original.get(path)
+        if entry is None:
+            raise NotFound(f"the package has no file '{path}'", where=self.url, next=self._hint(path))
+        return entry
+
+    @cached_property
+    def _by_original(self) -> Mapping[str, FileEntry]:
+        return {entry.original_name.decode("utf-8", "surrogateescape"): entry for entry in self.files}
+
+    def _hint(self, path: str) -> str:
+        import difflib
+
+        near = difflib.get_close_matches(path, [entry.name for entry in self.files], 3, 0.5)
+        return f"Did you mean {', '.join(near)}?" if near else "See .files for what it holds."
+
+    def open(self, path: str) -> VerifiedFile:
+        """Open a file for reading; every leaf is proven before its bytes are returned.
+
+        Parameters
+        ----------
+        path : str
+            Relative to `data/`, stored or original.
+
+        Returns
+        -------
+        VerifiedFile
+            A seekable binary file; h5py and tifffile read through it. Reading raises `DigestMismatch` at damage.
+
+        Raises
+        ------
+        NotFound
+            If the package has no such file.
+        """
+        entry = self.find(path)
+        size = self.manifest.leaf_size
+        start = entry.first_leaf * DIGEST_SIZE
+        leaves = self._opened.leaves[start : start + leaf_count(entry.size, size) * DIGEST_SIZE]
+        return VerifiedFile(self._bundle.open(entry.path), entry, leaves, size)
+
+    def verify(
+        self, *, level: Level | str | None = None, workers: int | None = None, listener: Listener = silent
+    ) -> Report:
+        """Prove the package; see `diadem.verify`."""
+        chosen = Level(level) if level is not None else _usual_level(self.id)
+        report = verify(self._bundle, level=chosen, expected_id=self.id, workers=workers, listener=listener)
+        if report.ok and chosen is Level.FULL:
+            _CONSISTENT.add(self.id)
+        return report
+
+    def restore(self, folder: str | Path, *, listener: Listener = silent) -> Restored:
+        """Give the payload back: original names, folders, times and write permission, every leaf proven.
+
+        Parameters
+        ----------
+        folder : path
+            A new or empty folder.
+        listener : callable
+            Told of progress.
+
+        Raises
+        ------
+        Refused
+            If the folder has content.
+        DigestMismatch
+            If a file is damaged; nothing is left behind.
+        """
+        return restore(self, Path(folder), listener=listener)
+
+    def load(self, path: str, *, lazy: bool = True, signal: int | str | None = None, verify: str = "proof") -> Any:
+        """Load a dataset as HyperSpy signal whose bytes are proven.
+
+        Parameters
+        ----------
+        path : str
+            The dataset's primary file, relative to `data/`, stored or original.
+        lazy : bool
+            True gives a Dask array whose chunks are proven when they are computed, where the format allows it.
+        signal : int or str, optional
+            Which signal, by position or title; without it all are returned, one alone or a list.
+        verify : {"proof", "always", "never"}
+            Whether a proof made earlier counts, is made anew, or is left out.
+
+        Returns
+        -------
+        hyperspy signal or list of them
+
+        Raises
+        ------
+        DigestMismatch
+            Here or at `compute()` of the chunk that is damaged.
+        ReaderError
+            If no reader can read the file.
+        """
+        from diadem.archive.loading_package import load_from_package
+
+        return load_from_package(self, path, lazy=lazy, signal=signal, verify=verify)
+
+
+def _usual_level(package_id: str) -> Level:
+    return Level.LEAVES if package_id in _CONSISTENT else Level.FULL
+
+
+def default_level(bundle: Bundle) -> Level:
+    """`leaves` where this process has proven leaves and manifest of this package consistent, else `full`."""
+    try:
+        return _usual_level("diadem:" + sha256_hex(bundle.read(TAGMANIFEST, TAG_LIMIT)))
+    except DiademError:
+        return Level.FULL

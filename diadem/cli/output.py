@@ -1,0 +1,105 @@
+"""What every command prints alike: one JSON object, or errors in one shape; and progress on a terminal."""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from diadem.errors import DiademError
+from diadem.model.ports import Listener, Progress, silent
+
+#: Seconds between two redraws of the progress line.
+_INTERVAL = 0.1
+
+
+def print_json(document: dict[str, Any]) -> None:
+    """Print one JSON object on standard output."""
+    print(json.dumps(document, ensure_ascii=False, indent=2, default=str).encode("utf-8", "backslashreplace").decode())
+
+
+def print_error(error: DiademError, *, as_json: bool) -> None:
+    """Print an error: for programs on standard output, for people on standard error."""
+    if as_json:
+        print_json({"error": error.to_dict()})
+        return
+    print(f"diadem: {error.message}", file=sys.stderr)
+    if error.where:
+        print(f"  where: {error.where}", file=sys.stderr)
+    if error.next:
+        print(f"  next:  {error.next}", file=sys.stderr)
+
+
+@contextmanager
+def progress(*, quiet: bool) -> Iterator[Listener]:
+    """A listener that draws rate and time left on standard error while a terminal is looking, else a silent one."""
+    if quiet or not sys.stderr.isatty():
+        yield silent
+        return
+    line = _Line()
+    try:
+        yield line
+    finally:
+        line.clear()
+
+
+class _Line:
+    """One line, redrawn at most every `_INTERVAL` seconds."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._stage = ""
+        self._started = self._drawn = 0.0
+
+    def __call__(self, progress: Progress) -> None:
+        now = time.monotonic()
+        if now - self._drawn < _INTERVAL and progress.stage == self._stage:
+            return
+        with self._lock:
+            if progress.stage != self._stage and not (self._stage == "copy" and progress.done < progress.total):
+                self._stage, self._started = progress.stage, now
+            self._drawn = now
+            if progress.stage == self._stage:
+                print("\r\x1b[K" + _progress_text(progress, now - self._started), end="", file=sys.stderr, flush=True)
+
+    def clear(self) -> None:
+        """Leave an empty line behind."""
+        print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+
+
+def _progress_text(progress: Progress, seconds: float) -> str:
+    share = progress.done / progress.total if progress.total else 1.0
+    amount = f"{size_text(progress.done)} of {size_text(progress.total)}"
+    if progress.unit != "B":
+        amount = f"{progress.done:,} of {progress.total:,} {progress.unit}"
+    text = f"{progress.stage:8} {share:4.0%}  {amount}"
+    if seconds > 1 and progress.done:
+        rate = progress.done / seconds
+        left = (progress.total - progress.done) / rate
+        speed = f"{size_text(int(rate))}/s" if progress.unit == "B" else f"{rate:,.0f}/s"
+        text += f"  {speed}  {duration_text(left)} left"
+    return f"{text}  {progress.item[-40:]}"[:118]
+
+
+def size_text(size: int) -> str:
+    """Bytes in the unit a person would choose: ``1.4 GB``."""
+    value, unit = float(size), "B"
+    for unit in ("B", "kB", "MB", "GB", "TB"):
+        if abs(value) < 1000 or unit == "TB":
+            break
+        value /= 1000
+    return f"{value:.0f} {unit}" if unit == "B" or value >= 100 else f"{value:.1f} {unit}"
+
+
+def duration_text(seconds: float) -> str:
+    """``42 s``, ``3 min 05 s`` or ``2 h 10 min``."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02} min"

@@ -1,0 +1,158 @@
+"""Commands on packages: demo, pack, verify, get, extract."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from diadem.cli.output import print_json, progress
+from diadem.errors import NotFound, UsageError
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the app."""
+    for command in (demo, pack, verify, get, extract):
+        app.command()(command)
+
+
+def demo(
+    folder: Annotated[Path | None, typer.Argument(help="Where to work; a new folder. Default: a temporary one.")] = None,
+    keep: Annotated[bool, typer.Option("--keep", help="Keep the temporary folder.")] = False,
+) -> int:
+    """Make a small session, archive it, verify it, damage a copy, and open a signal."""
+    from diadem.cli.demo import run_demo
+
+    return run_demo(folder, keep=keep)
+
+
+def pack(
+    paths: Annotated[list[str], typer.Argument(help="SOURCE… STORE: a session folder or files, then a folder or URL.")],
+    meta: Annotated[
+        Path | None, typer.Option("--meta", help="Session, sample, people, instrument: a JSON or TOML file.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="List what would be archived; write nothing.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Refuse where anything cannot be archived.")] = False,
+    license: Annotated[str, typer.Option("--license", help="What may be done with the data.")] = "",  # noqa: A002
+    json: Json = False,
+    quiet: Quiet = False,
+) -> int:
+    """Archive a folder as one verified package. The source is never changed."""
+    import diadem
+    from diadem.cli import render
+
+    if len(paths) < 2:
+        raise UsageError("SOURCE and STORE are needed", next="Example: diadem pack session/ /archive")
+    sources, store = paths[:-1], paths[-1]
+    metadata = read_metadata(meta) if meta else None
+    if dry_run:
+        plan = diadem.plan(sources, metadata=metadata)
+        (print_json if json else render.plan)({"plan": plan.to_dict()} if json else plan.to_dict())
+        return 1 if plan.tree.omissions else 0
+    with progress(quiet=quiet or json) as listener:
+        package = diadem.pack(
+            sources, store, metadata=metadata, strict=strict, license=license, listener=listener
+        )
+    document = render.packed_document(package)
+    if json:
+        print_json(document)
+    else:
+        render.packed(document)
+    return 1 if document["omitted"] else 0
+
+
+def verify(
+    package: Annotated[str, typer.Argument(help="The package's folder or URL; any BagIt bag.")],
+    level: Annotated[
+        str | None, typer.Option("--level", help="quick (tag files, sizes), leaves (every MiB) or full. Default: full.")
+    ] = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> int:
+    """Prove a package intact, or say which file and which mebibyte is not."""
+    import diadem
+    from diadem.cli import render
+
+    with progress(quiet=quiet or json) as listener:
+        report = diadem.verify(package, level=level, listener=listener)
+    if json:
+        print_json(report.to_dict())
+    else:
+        render.report(report)
+    return 0 if report.ok else 1
+
+
+def get(
+    package: Annotated[str, typer.Argument(help="The package's folder or URL.")],
+    folder: Annotated[Path, typer.Argument(help="A new or empty folder.")],
+    json: Json = False,
+    quiet: Quiet = False,
+) -> int:
+    """Give the files back: original names, folders and times, every byte proven."""
+    import diadem
+
+    with progress(quiet=quiet or json) as listener:
+        restored = diadem.open(package).restore(folder, listener=listener)
+    document = {
+        "path": str(restored.folder),
+        "files": restored.files,
+        "bytes": restored.bytes,
+        "renamed": list(restored.renamed),
+    }
+    if json:
+        print_json(document)
+    else:
+        print(f"{restored.files:,} files, {restored.bytes:,} bytes, each proven, in {restored.folder}")
+        for name in restored.renamed:
+            print(f"  kept its stored name, which this system can hold: {name}")
+    return 0
+
+
+def extract(
+    path: Annotated[Path, typer.Argument(help="An instrument file or a folder.")],
+    json: Json = False,
+    quiet: Quiet = False,
+) -> int:
+    """Show the extended metadata that files state; nothing is written."""
+    import diadem
+    from diadem.cli import render
+
+    with progress(quiet=quiet or json) as listener:
+        record = diadem.api.extract(path, listener=listener)
+    if json:
+        print_json(record.to_dict())
+    else:
+        render.record(record)
+    return 0
+
+
+def read_metadata(path: Path) -> dict[str, Any]:
+    """Read a metadata file.
+
+    Raises
+    ------
+    NotFound
+        If it is not there.
+    UsageError
+        If it is neither JSON nor TOML.
+    """
+    import json
+    import tomllib
+
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise NotFound(f"the metadata file cannot be read: {error.strerror}", where=str(path)) from error
+    except UnicodeDecodeError as error:
+        raise UsageError("the metadata file is not UTF-8", where=str(path), next="Save it as UTF-8.") from error
+    try:
+        loaded = tomllib.loads(text) if path.suffix.lower() == ".toml" else json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"the metadata file is no {path.suffix or 'JSON'}: {error}", where=str(path)) from error
+    if not isinstance(loaded, dict):
+        raise UsageError("the metadata file must hold one object", where=str(path), next='Example: {"sample": {}}')
+    return loaded

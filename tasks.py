@@ -1,0 +1,39 @@
+"""One plain door for the project's tasks: `python tasks.py [task …]`."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+TASKS: dict[str, tuple[str, list[list[str]]]] = {
+    "lint": (
+        "style and formatting",
+        [["ruff", "check", "."], ["ruff", "format", "--check", "."]],
+    ),
+    "layers": ("the direction of imports", [["importlinter.cli", "lint"]]),
+    "types": ("mypy, strict", [["mypy"]]),
+    "test": ("the tests", [["pytest"]]),
+    "wheel": ("build the wheel and the source distribution into dist/", [["build"]]),
+    "bench": ("the benchmarks, small; see benchmarks/README.md for the full size", [["benchmarks.run", "--scale", "0.05"]]),
+}
+ALL = ("lint", "layers", "types", "test")
+
+
+def main(arguments: list[str]) -> int:
+    """Run tasks in the order given; stop at the first that fails."""
+    names = [name for argument in arguments for name in (ALL if argument == "all" else (argument,))]
+    unknown = [name for name in names if name not in TASKS]
+    if unknown or not names:
+        for name, (purpose, _) in TASKS.items():
+            print(f"{name:8} {purpose}")  # noqa: T201
+        print(f"{'all':8} {', '.join(ALL)}")  # noqa: T201
+        return 2 if unknown else 0
+    for name in names:
+        for command in TASKS[name][1]:
+            if code := subprocess.call([sys.executable, "-m", *command]):
+                return code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
