@@ -1,0 +1,84 @@
+"""Text from anywhere made fit for a crate or a page: no character that breaks a parser or misleads a reader."""
+
+from __future__ import annotations
+
+import html
+import re
+from datetime import datetime
+from typing import Any
+
+#: Controls, surrogates and noncharacters: no XML, HTML or RDF may hold them. Line feed and tab may stay.
+_UNFIT = "\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef" + "".join(
+    chr(plane + 0xFFFE) + "-" + chr(plane + 0xFFFF) for plane in range(0, 0x110000, 0x10000)
+)
+#: Marks that turn the reading direction (Unicode UAX 9) or end a line unseen: harmless in data, misleading in a name.
+_TURNING = "\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069"
+_UNFIT_PATTERN = re.compile(f"[{_UNFIT}]")
+_MARKED_PATTERN = re.compile(f"[{_UNFIT}{_TURNING}]")
+_MONTHS = (
+    *("January", "February", "March", "April", "May", "June"),
+    *("July", "August", "September", "October", "November", "December"),
+)
+_SIZES = ("bytes", "kB", "MB", "GB", "TB", "PB", "EB")
+
+
+def fit(text: object) -> str:
+    """The text with U+FFFD for every character that JSON-LD cannot carry."""
+    return _UNFIT_PATTERN.sub("\ufffd", str(text))
+
+
+def escaped(text: object, limit: int = 300) -> str:
+    """The text for HTML, as content or quoted attribute.
+
+    Parameters
+    ----------
+    text : object
+        Anything; ``str`` is taken of it.
+    limit : int
+        Characters kept; a longer text loses its middle, so that the suffix of a file name stays.
+
+    Returns
+    -------
+    str
+        Characters that cannot stand in HTML or that hide or turn others are written ``[U+202E]``.
+    """
+    plain = str(text)
+    if len(plain) > limit:
+        plain = f"{plain[: limit - limit // 4 - 1]}…{plain[-(limit // 4) :]}"
+    return html.escape(_MARKED_PATTERN.sub(lambda match: f"[U+{ord(match[0]):04X}]", plain))
+
+
+def size_text(size: int) -> str:
+    """A number of bytes as people write it, in powers of 1000: ``3.2 GB``."""
+    if size < 1000:
+        return count_text(size, "byte")
+    power, value = 0, float(size)
+    while value >= 999.5 and power < len(_SIZES) - 1:
+        power, value = power + 1, value / 1000
+    return f"{value:,.0f} {_SIZES[power]}" if value >= 999.5 else f"{value:.3g} {_SIZES[power]}"
+
+
+def count_text(count: int, singular: str, plural: str = "") -> str:
+    """A number with its noun: ``1 file``, ``20,000 files``."""
+    return f"{count:,} {singular if count == 1 else plural or singular + 's'}"
+
+
+def date_text(moment: str) -> str:
+    """An ISO 8601 date or time in words: ``14 March 2026, 10:05 (UTC+01:00)``; anything else as it is."""
+    try:
+        time = datetime.fromisoformat(moment)
+    except ValueError:
+        return moment
+    day = f"{time.day} {_MONTHS[time.month - 1]} {time.year}"
+    if len(moment) <= len("2026-03-14"):
+        return day
+    return f"{day}, {time:%H:%M} ({time.tzname()})" if time.tzinfo else f"{day}, {time:%H:%M}"
+
+
+def value_text(value: Any) -> str:
+    """A value of the record's session, sample or instrument in one line."""
+    if isinstance(value, dict):
+        return "; ".join(f"{key}: {value_text(item)}" for key, item in sorted(value.items()))
+    if isinstance(value, (list, tuple)):
+        return ", ".join(value_text(item) for item in value)
+    return str(value)

@@ -1,0 +1,88 @@
+"""Peers that judge what DIADEM writes, each run as its own process: roc-validator, bagit.py, sha256sum."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+from requests.structures import CaseInsensitiveDict
+from requests_cache.models.request import CachedRequest
+from requests_cache.models.response import CachedResponse
+from requests_cache.session import CachedSession
+
+#: The RO-Crate 1.2 JSON-LD context; `tests/data/README.md` says where it is from.
+CONTEXT_FILE = Path(__file__).parent / "data" / "ro-crate-1.2-context.jsonld"
+CONTEXT_URL = "https://w3id.org/ro/crate/1.2/context"
+
+
+def validate_crate(bag_or_data_dir: Path) -> list[str]:
+    """Run roc-validator on a bag or a payload directory, without network.
+
+    Returns
+    -------
+    list of str
+        One line for each issue of severity REQUIRED against the profile of RO-Crate 1.2; empty if it conforms.
+    """
+    data = bag_or_data_dir / "data" if (bag_or_data_dir / "bagit.txt").is_file() else bag_or_data_dir
+    with tempfile.TemporaryDirectory() as folder:
+        cache, report = Path(folder) / "http-cache", Path(folder) / "report.json"
+        _prime(cache)
+        options = ["--offline", "--cache-path", str(cache), "-p", "ro-crate-1.2", "-l", "REQUIRED"]
+        output = ["--verbose", "--no-paging", "-f", "json", "-o", str(report)]
+        code = "from rocrate_validator.cli import cli; cli()"
+        run = _run([sys.executable, "-c", code, "-y", "validate", *options, *output, str(data)])
+        if not report.is_file():
+            raise RuntimeError(f"roc-validator wrote no report (exit code {run.returncode}):\n{run.stdout}{run.stderr}")
+        outcome = json.loads(report.read_text(encoding="utf-8"))
+    issues = [_issue_line(issue) for issue in outcome["issues"]]
+    if outcome["passed"] != (not issues) or outcome["passed"] != (run.returncode == 0):
+        raise RuntimeError(f"roc-validator contradicts itself: exit code {run.returncode}, {outcome}")
+    return issues
+
+
+def bagit_validate(bag: Path) -> list[str]:
+    """Run ``bagit.py --validate``; its complaints, empty if the bag is valid."""
+    run = _run([sys.executable, "-m", "bagit", "--validate", str(bag)])
+    return [] if run.returncode == 0 else _complaints(run)
+
+
+def sha256sum_check(bag: Path) -> list[str]:
+    """Run ``sha256sum -c`` on both manifests; its complaints, empty if every file is as listed."""
+    program = shutil.which("sha256sum")
+    if program is None:
+        pytest.skip("this system has no sha256sum")
+    found = []
+    for manifest in ("tagmanifest-sha256.txt", "manifest-sha256.txt"):
+        run = _run([program, "--check", "--strict", "--quiet", manifest], folder=bag)
+        found += [] if run.returncode == 0 else _complaints(run)
+    return found
+
+
+def _prime(cache: Path) -> None:
+    """Put the context where roc-validator's offline mode looks for it: its own HTTP cache."""
+    session = CachedSession(cache_name=str(cache), backend="sqlite", expire_after=-1)
+    request = CachedRequest(method="GET", url=CONTEXT_URL)
+    headers = CaseInsensitiveDict({"Content-Type": "application/ld+json"})
+    response = CachedResponse(url=CONTEXT_URL, status_code=200, headers=headers, request=request)
+    response._content = CONTEXT_FILE.read_bytes()
+    session.cache.save_response(response, session.cache.create_key(request))
+    session.close()  # type: ignore[no-untyped-call]
+
+
+def _issue_line(issue: dict[str, object]) -> str:
+    return " | ".join(str(issue[key]) for key in ("severity", "message", "violatingEntity") if issue.get(key))
+
+
+def _run(command: list[str], *, folder: Path | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(  # noqa: PLW1510 (the exit code is the answer)
+        command, cwd=folder, capture_output=True, text=True, encoding="utf-8", errors="replace", timeout=300
+    )
+
+
+def _complaints(run: subprocess.CompletedProcess[str]) -> list[str]:
+    return [line for line in (run.stdout + run.stderr).splitlines() if line.strip()] or [f"exit code {run.returncode}"]
