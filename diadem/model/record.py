@@ -1,0 +1,207 @@
+"""The record as its readers use it: frozen views of a JSON document whose unknown keys stay untouched."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from diadem.errors import AmbiguousValue
+from diadem.model.assertions import Assertion, Quantity
+from diadem.model.fields import require_known
+from diadem.model.signals import Axis, RecordFile, Signal
+
+__all__ = ["Assertion", "Axis", "Dataset", "Quantity", "Record", "RecordFile", "Signal"]
+
+#: Datasets that an `AmbiguousValue` names for each of the values.
+_NAMED = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """One acquisition: a primary file and its side files, the signals in it, and what they say.
+
+    Attributes
+    ----------
+    document : mapping
+        The dataset's JSON object, references resolved. Not to be changed.
+    known : frozenset of str
+        The closed list of field keys.
+    """
+
+    document: Mapping[str, Any]
+    known: frozenset[str] = field(repr=False)
+
+    @property
+    def id(self) -> str:
+        """``d1``, ``d2`` …, unique in the record."""
+        return str(self.document["id"])
+
+    @property
+    def files(self) -> tuple[RecordFile, ...]:
+        """The primary file, its side files and parts."""
+        return tuple(RecordFile.from_document(item) for item in self.document["files"])
+
+    @property
+    def primary(self) -> RecordFile:
+        """The file that names the dataset."""
+        return next(item for item in self.files if item.role == "primary")
+
+    @property
+    def path(self) -> str:
+        """Path of the primary file, relative to `data/`."""
+        return self.primary.path
+
+    @property
+    def signals(self) -> tuple[Signal, ...]:
+        """The arrays that the reader found."""
+        return tuple(Signal.from_document(item) for item in self.document.get("signals", ()))
+
+    @property
+    def fields(self) -> Mapping[str, tuple[Assertion, ...]]:
+        """Every field that is stated, with its assertions."""
+        stated: Mapping[str, Any] = self.document.get("fields", {})
+        return {key: tuple(map(Assertion.from_document, items)) for key, items in stated.items()}
+
+    @property
+    def raw(self) -> tuple[Mapping[str, Any], ...]:
+        """Blocks of the vendor's metadata, kept whole in `diadem/vendor.zip`: path, media type, sha256."""
+        return tuple(self.document.get("raw", ()))
+
+    @property
+    def issues(self) -> tuple[Mapping[str, Any], ...]:
+        """What was found amiss: code, message …"""
+        return tuple(self.document.get("issues", ()))
+
+    @property
+    def extraction(self) -> Mapping[str, Any]:
+        """How the metadata was read."""
+        extraction: Mapping[str, Any] = self.document.get("extraction", {})
+        return extraction
+
+    def assertions(self, key: str) -> tuple[Assertion, ...]:
+        """All that is stated for a field; empty where nothing is.
+
+        Raises
+        ------
+        UnknownField
+            There is no such field; names those that come close. Also a `KeyError`.
+        """
+        stated: Mapping[str, Any] = self.document.get("fields", {})
+        if key not in stated:
+            require_known(key, self.known)
+        return tuple(map(Assertion.from_document, stated.get(key, ())))
+
+    def assertion(self, key: str, signal: str | None = None) -> Assertion | None:
+        """The preferred assertion, else the first; None where nothing is stated.
+
+        With `signal` (an id) only those that mean it are looked at; of these, one that names it goes before one
+        that is made for the whole dataset.
+        """
+        stated = self.assertions(key)
+        if signal is not None:
+            stated = tuple(item for item in stated if signal in item.applies_to or not item.applies_to)
+        ranked = sorted(stated, key=lambda item: (not item.preferred, signal is not None and not item.applies_to))
+        return ranked[0] if ranked else None
+
+    def value(self, key: str, signal: str | None = None) -> Any:
+        """The value of `assertion`; None where nothing is stated. Raises `UnknownField`."""
+        chosen = self.assertion(key, signal)
+        return None if chosen is None else chosen.value
+
+    def quantity(self, key: str, signal: str | None = None) -> Quantity | None:
+        """The same with its unit. Raises `UnknownField`."""
+        chosen = self.assertion(key, signal)
+        return None if chosen is None else Quantity(chosen.value, chosen.unit)
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """The extended metadata of a package.
+
+    Attributes
+    ----------
+    schema : str
+        ``diadem-record/1.0.0``.
+    session, sample, instrument : mapping
+        What a person said, as in the metadata document.
+    people : sequence of mapping
+        Who took part: name, orcid, role …
+    datasets : sequence of Dataset
+        Parsed when they are asked for.
+    omitted : sequence of mapping
+        What the folder held and the package does not: path, kind, reason.
+    empty_dirs : sequence of str
+        Empty folders, restored by `restore`.
+    extensions : mapping
+        Metadata of communities, by namespace.
+    known : frozenset of str
+        The closed list of field keys.
+    unknown : mapping
+        Top-level keys of a later version, kept and written back.
+    """
+
+    schema: str
+    datasets: Sequence[Dataset]
+    known: frozenset[str] = field(repr=False)
+    session: Mapping[str, Any] = field(default_factory=dict)
+    sample: Mapping[str, Any] = field(default_factory=dict)
+    people: Sequence[Mapping[str, Any]] = ()
+    instrument: Mapping[str, Any] = field(default_factory=dict)
+    omitted: Sequence[Mapping[str, Any]] = ()
+    empty_dirs: Sequence[str] = ()
+    extensions: Mapping[str, Any] = field(default_factory=dict)
+    unknown: Mapping[str, Any] = field(default_factory=dict)
+
+    def value(self, key: str) -> Any:
+        """The value on which all datasets that state it agree; None where none does.
+
+        Raises
+        ------
+        AmbiguousValue
+            They do not agree; names the values and datasets.
+        UnknownField
+            There is no such field.
+        """
+        found: dict[Any, tuple[Any, list[str]]] = {}
+        for dataset in self.datasets:
+            if (value := dataset.value(key)) is not None:
+                token = repr(value) if isinstance(value, list | dict) else value
+                found.setdefault(token, (value, []))[1].append(dataset.id)
+        if not found:
+            require_known(key, self.known)
+            return None
+        if len(found) > 1:
+            raise _ambiguous(key, list(found.values()))
+        return next(iter(found.values()))[0]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The whole record as plain JSON values, references resolved. Shares nothing with the record."""
+        head = {key: getattr(self, key) for key in ("schema", "session", "sample", "people", "instrument")}
+        tail = {key: getattr(self, key) for key in ("omitted", "empty_dirs", "extensions")}
+        datasets = [dataset.document for dataset in self.datasets]
+        plain: dict[str, Any] = _plain({**head, "datasets": datasets, **tail, **self.unknown})
+        return plain
+
+
+def _ambiguous(key: str, found: list[tuple[Any, list[str]]]) -> AmbiguousValue:
+    described = [f"{value!r} in {_names(datasets)}" for value, datasets in found[:_NAMED]]
+    more = f" and {len(found) - _NAMED} more values" if len(found) > _NAMED else ""
+    return AmbiguousValue(
+        f"'{key}' is not the same in all datasets: {'; '.join(described)}{more}",
+        next="Ask one dataset: record.datasets[i].value(key).",
+    )
+
+
+def _names(datasets: list[str]) -> str:
+    more = f" and {len(datasets) - _NAMED} more" if len(datasets) > _NAMED else ""
+    return ", ".join(datasets[:_NAMED]) + more
+
+
+def _plain(value: Any) -> Any:
+    """Dicts and lists all the way down, none shared. JSON that was read is at most 64 deep."""
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return value

@@ -1,0 +1,88 @@
+"""The files of a dataset, the arrays in them, and their axes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+
+@dataclass(frozen=True, slots=True)
+class Axis:
+    """One axis of a signal.
+
+    Attributes
+    ----------
+    name : str
+        ``x``, ``Energy`` …
+    size : int
+        Elements along it.
+    scale, offset : float or None
+        Position of element i is ``offset + i * scale``, in `unit`.
+    unit : str or None
+        One of ``m 1/m s eV rad deg 1 px Hz V A K Pa``; None where the file's own text is not understood.
+    unit_as_stored : str or None
+        The file's own text for the unit, where it was kept.
+    """
+
+    name: str
+    size: int
+    scale: float | None = None
+    offset: float | None = None
+    unit: str | None = None
+    unit_as_stored: str | None = None
+    document: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
+
+    @classmethod
+    def from_document(cls, document: Mapping[str, Any]) -> Self:
+        """The axis of a valid record."""
+        known = ("scale", "offset", "unit", "unit_as_stored")
+        return cls(document["name"], document["size"], **{key: document.get(key) for key in known}, document=document)
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """One array in a dataset. `shape` is slowest axis first, `dtype` as NumPy writes it (``<u2``)."""
+
+    id: str
+    shape: tuple[int, ...]
+    title: str = ""
+    kind: str = ""
+    dtype: str = ""
+    axes: tuple[Axis, ...] = ()
+    document: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
+
+    @classmethod
+    def from_document(cls, document: Mapping[str, Any]) -> Self:
+        """The signal of a valid record."""
+        texts = {key: document.get(key, "") for key in ("title", "kind", "dtype")}
+        axes = tuple(Axis.from_document(axis) for axis in document.get("axes", ()))
+        return cls(document["id"], tuple(document["shape"]), **texts, axes=axes, document=document)
+
+
+@dataclass(frozen=True, slots=True)
+class RecordFile:
+    """One file of a dataset. `path` is the stored path relative to `data/`; `format` is "" where it is not known."""
+
+    id: str
+    path: str
+    role: str
+    bytes: int
+    sha256: str
+    format: str = ""
+    format_evidence: tuple[str, ...] = ()
+    document: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
+
+    @classmethod
+    def from_document(cls, document: Mapping[str, Any]) -> Self:
+        """The file of a valid record."""
+        return cls(
+            id=document["id"],
+            path=document["path"],
+            role=document["role"],
+            bytes=document["bytes"],
+            sha256=document["sha256"],
+            format=document.get("format", ""),
+            format_evidence=tuple(document.get("format_evidence", ())),
+            document=document,
+        )

@@ -1,0 +1,48 @@
+"""The closed list of field keys: label, unit and standard terms of each, read from the dataset schema."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+from diadem.model.fields import require_known
+from diadem.serialization import schemas
+
+
+@cache
+def field_keys() -> frozenset[str]:
+    """Every key that a record of this version may have."""
+    return frozenset(_declared())
+
+
+def label(key: str) -> str:
+    """The field in plain words: ``Acceleration voltage``. Raises `UnknownField`."""
+    return str(_declaration(key)["x-diadem-label"])
+
+
+def unit(key: str) -> str:
+    """The one unit of the field's values: ``V``; "" for texts, times and lists. Raises `UnknownField`."""
+    declared = _declaration(key)["items"]["properties"]["unit"]
+    return str(declared["const"]) if isinstance(declared, Mapping) else ""
+
+
+def terms(key: str) -> tuple[str, ...]:
+    """What the field means elsewhere: EM Glossary IRI, ``NXem:`` path, ``HyperSpy:`` path. Raises `UnknownField`."""
+    return tuple(_declaration(key)["x-diadem-term"])
+
+
+def term_iri(key: str) -> str:
+    """The first term that is an address, or ""."""
+    return next((term for term in terms(key) if term.startswith("https://")), "")
+
+
+def _declared() -> dict[str, Any]:
+    declared: dict[str, Any] = schemas.schema(schemas.DATASET)["properties"]["fields"]["properties"]
+    return declared
+
+
+def _declaration(key: str) -> dict[str, Any]:
+    require_known(key, field_keys())
+    declaration: dict[str, Any] = _declared()[key]
+    return declaration

@@ -1,0 +1,116 @@
+"""JSON in and out, strictly: what two parsers could read differently, or what could exhaust us, is refused."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from diadem.errors import DocumentError
+
+#: Objects and arrays inside one another. A record has about eight; deeper ones are an attack or a mistake.
+MAX_DEPTH = 64
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
+_NEXT = "The file is not what DIADEM wrote: verify the package, or ask its sender for it again."
+
+
+def parse(data: bytes, *, where: str, next: str = _NEXT) -> Any:  # noqa: A002
+    """The value of a JSON text in UTF-8.
+
+    Raises
+    ------
+    DocumentError
+        Not UTF-8, not JSON, duplicate keys, NaN or infinity, lone surrogates, or nested deeper than `MAX_DEPTH`.
+    """
+    try:
+        value = json.loads(
+            data.decode("utf-8"), object_pairs_hook=_object, parse_constant=_constant, parse_float=_finite
+        )
+        if _SURROGATE.search(data):
+            json.dumps(value, ensure_ascii=False).encode("utf-8")
+    except RecursionError:
+        raise _too_deep(where, next) from None
+    except ValueError as error:  # includes JSONDecodeError, UnicodeError and integers of thousands of digits
+        raise DocumentError(f"not strict JSON: {error}", where=where, next=next) from None
+    if depth_exceeds(value, MAX_DEPTH):
+        raise _too_deep(where, next)
+    return value
+
+
+def parse_object(data: bytes, *, where: str) -> dict[str, Any]:
+    """The same, where only an object will do."""
+    value = parse(data, where=where)
+    if not isinstance(value, dict):
+        raise DocumentError("a JSON object is expected", where=where, next=_NEXT)
+    return value
+
+
+def compact(value: Any, *, where: str) -> bytes:
+    """One line of JSON in UTF-8, keys in their order.
+
+    Raises
+    ------
+    DocumentError
+        The value holds what JSON cannot: NaN, a lone surrogate, an object of another type, or itself.
+    """
+    return _dumped(value, where=where, sort_keys=False)
+
+
+def canonical(value: Any, *, where: str = "") -> bytes:
+    """The same with sorted keys: equal bytes mean equal values, 1 and 1.0 told apart."""
+    return _dumped(value, where=where, sort_keys=True)
+
+
+def depth_exceeds(value: Any, limit: int) -> bool:
+    """Whether objects and arrays stand more than `limit` deep in one another. Does not recurse."""
+    level = [value]
+    for _ in range(limit):
+        level = [item for container in level for item in _items(container)]
+        if not level:
+            return False
+    return True
+
+
+def _items(value: Any) -> Iterator[Any]:
+    if isinstance(value, dict):
+        yield from (item for item in value.values() if isinstance(item, dict | list))
+    elif isinstance(value, list):
+        yield from (item for item in value if isinstance(item, dict | list))
+
+
+def _dumped(value: Any, *, where: str, sort_keys: bool) -> bytes:
+    try:
+        text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"), sort_keys=sort_keys)
+        return text.encode("utf-8")
+    except RecursionError:
+        raise _too_deep(where, "Flatten the value.") from None
+    except (TypeError, ValueError) as error:
+        raise DocumentError(
+            f"cannot be written as JSON: {error}", where=where, next="Convert the value to plain JSON types first."
+        ) from None
+
+
+def _too_deep(where: str, advice: str) -> DocumentError:
+    return DocumentError(f"nested more than {MAX_DEPTH} deep", where=where, next=advice)
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    result = dict(pairs)
+    if len(result) != len(pairs):
+        seen: set[str] = set()
+        twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
+        raise ValueError(f"the key '{twice[:80]}' stands twice in one object")
+    return result
+
+
+def _constant(text: str) -> Any:
+    raise ValueError(f"{text} is not a JSON number")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"the number {text[:40]} is too large")
+    return number
