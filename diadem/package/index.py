@@ -9,7 +9,7 @@ from urllib.parse import quote_from_bytes, unquote_to_bytes
 from diadem.errors import PackageError
 from diadem.model.manifest import INDEX_PATH, FileEntry, Manifest, leaf_count
 
-_HEAD = re.compile(r"#diadem-index/1\tleaf=([1-9][0-9]{2,8})\tblake3\Z")
+_HEAD = re.compile(r"#diadem-index/1\tleaf=([1-9][0-9]{3,6})\tblake3\Z")
 _NUMBER = re.compile(r"(?:0|[1-9][0-9]{0,18})\Z")
 _TIME = re.compile(r"(-?)((?:0|[1-9][0-9]{0,11}))\.([0-9]{9})\Z")
 _NEXT = "Fetch the package again, or restore its tag files from another copy."
@@ -83,8 +83,8 @@ def parse_index(data: bytes) -> Index:
     if head is None or lines[-1] != "":
         raise _malformed("does not begin with '#diadem-index/1', or its last line has no end")
     leaf_size = int(head.group(1))
-    if leaf_size & (leaf_size - 1) or not 1 << 10 <= leaf_size <= 1 << 26:
-        raise _malformed(f"has a leaf size of {leaf_size}, which is no power of two from 1 KiB to 64 MiB")
+    if leaf_size & (leaf_size - 1) or not 1 << 10 <= leaf_size <= 1 << 22:
+        raise _malformed(f"has a leaf size of {leaf_size}, which is no power of two from 1 KiB to 4 MiB")
     return Index(tuple(_row(number, line) for number, line in enumerate(lines[1:-1], 2)), leaf_size)
 
 

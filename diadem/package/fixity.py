@@ -1,0 +1,118 @@
+"""Proving the bytes of many files: every leaf by BLAKE3, whole files by any digest, on all cores, within one file too.
+
+Files are read into buffers, never mapped into memory: a mapped file that shrinks or fails kills the process.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+
+from diadem.model.manifest import LEAF_SIZE
+from diadem.model.ports import Bundle, Listener
+from diadem.package.crew import Task, run
+from diadem.package.filecheck import LARGE, FileCheck
+from diadem.package.findings import Findings
+from diadem.package.ledger import FileJob, Ledger, Proven
+
+#: Bytes that a thread takes at once: a stretch of one file, or several small files.
+_STRETCH = 32 << 20
+_BATCH = 256
+
+
+def core_count() -> int:
+    """Processors that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def prove(
+    bundle: Bundle,
+    jobs: list[FileJob],
+    *,
+    findings: Findings,
+    listener: Listener,
+    leaves: bytes = b"",
+    leaf_size: int = LEAF_SIZE,
+    workers: int | None = None,
+) -> Proven:
+    """Read files and compare them with their digests.
+
+    Parameters
+    ----------
+    bundle : Bundle
+        The bag.
+    jobs : list of FileJob
+        The files, each with what is known about it.
+    findings : Findings
+        Where damage is entered; a file that cannot be read is a finding, never an exception.
+    listener : callable
+        Told of progress, from any thread.
+    leaves : bytes
+        All leaf digests of the package, 32 bytes each.
+    leaf_size : int
+        Bytes in a leaf.
+    workers : int, optional
+        Threads; by default one for each processor.
+
+    Returns
+    -------
+    Proven
+        Counts of what was proven. An interruption stops every thread within one leaf and is raised again.
+    """
+    ledger = Ledger(findings, listener, sum(job.available for job in jobs))
+    threads = max(1, workers or core_count())
+    beside = threads > 1 and any(job.digests and job.size >= LARGE for job in jobs)
+    lane = ThreadPoolExecutor(threads, "diadem-leaves") if beside else None
+    try:
+        check = FileCheck(bundle, ledger, leaves=leaves, leaf_size=leaf_size, lane=lane)
+        tasks = deque(_tasks(check, ledger, jobs, leaf_size))
+        run(tasks, min(threads, len(tasks)), ledger.stop)
+    finally:
+        ledger.stop.set()
+        if lane is not None:
+            lane.shutdown()
+    return ledger.proven(jobs)
+
+
+def _tasks(check: FileCheck, ledger: Ledger, jobs: list[FileJob], leaf_size: int) -> Iterator[Task]:
+    """Cut the work into pieces of similar size: stretches of large files, batches of small ones."""
+    batch: list[FileJob] = []
+    filled = 0
+    for job in jobs:
+        if job.size >= LARGE:
+            yield from _large(check, ledger, job, leaf_size)
+            continue
+        batch.append(job)
+        filled += job.available
+        if filled >= _STRETCH or len(batch) == _BATCH:
+            yield partial(_check_batch, check, ledger, batch)
+            batch, filled = [], 0
+    if batch:
+        yield partial(_check_batch, check, ledger, batch)
+
+
+def _large(check: FileCheck, ledger: Ledger, job: FileJob, leaf_size: int) -> Iterator[Task]:
+    if job.digests or not check.whole_leaves(job):
+        yield partial(check.check, job)
+        return
+    step = max(1, _STRETCH // leaf_size)
+    for start in range(0, check.whole_leaves(job), step):
+        yield partial(_check_stretch, check, ledger, job, (start, start + step), leaf_size)
+
+
+def _check_stretch(check: FileCheck, ledger: Ledger, job: FileJob, leaves: tuple[int, int], leaf_size: int) -> None:
+    check.check(job, *leaves)
+    ledger.advance(job.path, min(leaves[1] * leaf_size, job.available) - leaves[0] * leaf_size)
+
+
+def _check_batch(check: FileCheck, ledger: Ledger, jobs: list[FileJob]) -> None:
+    for job in jobs:
+        if ledger.stop.is_set():
+            return
+        check.check(job)
+    ledger.advance(jobs[-1].path, sum(job.available for job in jobs))

@@ -1,0 +1,140 @@
+"""Opening a package: its tag files, proven from the tag manifest down, in a few megabytes of reading."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from diadem.errors import IntegrityError, NotFound, PackageError
+from diadem.model.ids import PackageId
+from diadem.model.manifest import DIGEST_SIZE, INDEX_PATH, LEAVES_PATH, MANIFEST, TAGMANIFEST, Manifest
+from diadem.model.ports import Bundle
+from diadem.package.bagit import BAG_INFO, BAGIT, BAGIT_TXT, parse_bag_info, parse_manifest
+from diadem.package.index import join, parse_index
+from diadem.package.paths import unsafe
+from diadem.trust.hashing import payload_id, payload_urn
+
+#: Bytes of a tag file above which it is not read; leaves of 16 TiB, manifests of about a million files.
+LIMITS = {TAGMANIFEST: 1 << 20, BAGIT: 1 << 12, BAG_INFO: 1 << 20, MANIFEST: 128 << 20, INDEX_PATH: 128 << 20}
+LIMITS[LEAVES_PATH] = 512 << 20
+#: Tag files that no package is without.
+REQUIRED = (BAGIT, BAG_INFO, MANIFEST, INDEX_PATH, LEAVES_PATH)
+_AGAIN = "Fetch the package again, or restore its tag files from another copy."
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedPackage:
+    """What the tag files of a package say, proven against its id.
+
+    Attributes
+    ----------
+    id : PackageId
+        SHA-256 of the tag manifest.
+    payload_id : str
+        64 hex digits, recomputed from the manifest.
+    manifest : Manifest
+        Every file below `data/`.
+    leaves : bytes
+        BLAKE3 digests of all leaves, 32 bytes each, in the order of the manifest.
+    bag_info : list of (label, value)
+        The fields of `bag-info.txt`.
+    """
+
+    id: PackageId
+    payload_id: str
+    manifest: Manifest
+    leaves: bytes
+    bag_info: list[tuple[str, str]]
+
+
+def read_manifest(bundle: Bundle, *, expected_id: str | None = None) -> OpenedPackage:
+    """Read and prove the tag files of a package.
+
+    Parameters
+    ----------
+    bundle : Bundle
+        The bag.
+    expected_id : str, optional
+        ``diadem:<64 hex>``: the id that the package must have.
+
+    Raises
+    ------
+    PackageError
+        If it is no DIADEM package, or its tag files are malformed.
+    IntegrityError
+        If it has another id, or the tag files do not agree with each other.
+    """
+    text = _read_tagmanifest(bundle)
+    package_id = PackageId(hashlib.sha256(text).hexdigest())
+    if expected_id is not None and package_id != PackageId(expected_id):
+        raise IntegrityError(f"the package is {package_id}, not {expected_id}", where=bundle.url, next=_AGAIN)
+    listed = {path: digest for digest, path in parse_manifest(text, TAGMANIFEST)}
+    tags = {path: _proven(bundle, path, listed) for path in REQUIRED}
+    if tags[BAGIT] != BAGIT_TXT:
+        raise PackageError("does not declare BagIt 1.0 in UTF-8", where=BAGIT, next=_AGAIN)
+    manifest = join(parse_payload_manifest(tags[MANIFEST]), parse_index(tags[INDEX_PATH]))
+    bag_info = parse_bag_info(tags[BAG_INFO])
+    for message, where in disagreements(manifest, tags[LEAVES_PATH], bag_info):
+        raise IntegrityError(message, where=where, next=_AGAIN)
+    return OpenedPackage(package_id, payload_id(manifest.payload), manifest, tags[LEAVES_PATH], bag_info)
+
+
+def _read_tagmanifest(bundle: Bundle) -> bytes:
+    try:
+        return bundle.read(TAGMANIFEST, LIMITS[TAGMANIFEST])
+    except NotFound as error:
+        raise PackageError(
+            f"there is no {TAGMANIFEST}: not a DIADEM package, or one that was never finished",
+            where=bundle.url,
+            next="Verify it as a BagIt bag with diadem verify.",
+        ) from error
+
+
+def _proven(bundle: Bundle, path: str, listed: dict[str, str]) -> bytes:
+    if path not in listed:
+        raise PackageError(
+            f"the tag manifest does not list {path}: not a DIADEM package",
+            where=bundle.url,
+            next="Verify it as a BagIt bag with diadem verify.",
+        )
+    try:
+        data = bundle.read(path, LIMITS[path])
+    except NotFound as error:
+        raise IntegrityError("the tag file is missing", where=path, next=_AGAIN) from error
+    if hashlib.sha256(data).hexdigest() != listed[path]:
+        raise IntegrityError("the tag file is not what the tag manifest lists", where=path, next=_AGAIN)
+    return data
+
+
+def parse_payload_manifest(data: bytes) -> list[tuple[str, str]]:
+    """Read `manifest-sha256.txt` of a package: canonical, and every path safe and below `data/`.
+
+    Raises
+    ------
+    PackageError
+        Naming the path.
+    """
+    entries = parse_manifest(data, MANIFEST)
+    for _, path in entries:
+        reason = unsafe(path) if path.startswith("data/") else "it is not below data/"
+        if reason:
+            raise PackageError(f"the path '{path}' is refused: {reason}", where=MANIFEST, next="Do not trust it.")
+    return entries
+
+
+def disagreements(manifest: Manifest, leaves: bytes, bag_info: list[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+    """Yield where the tag files of a package contradict each other: message and tag file."""
+    index = sum(-(-entry.size // manifest.leaf_size) for entry in manifest)
+    if len(leaves) != index * DIGEST_SIZE:
+        yield f"it has {len(leaves)} bytes; {index} leaves have {index * DIGEST_SIZE}", LEAVES_PATH
+    payload = payload_id(manifest.payload)
+    total = sum(entry.size for entry in manifest)
+    for label, right in (
+        ("Diadem-Payload-Id", payload),
+        ("External-Identifier", payload_urn(payload)),
+        ("Payload-Oxum", f"{total}.{len(manifest)}"),
+    ):
+        stated = [value for name, value in bag_info if name == label]
+        if stated != [right]:
+            yield f"{label} is {' and '.join(stated) or 'absent'}; the manifest gives {right}", BAG_INFO
