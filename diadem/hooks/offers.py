@@ -21,6 +21,32 @@ class Magic:
 
 
 @dataclass(frozen=True, slots=True)
+class Group:
+    """Files that make one dataset, told by their names alone.
+
+    Patterns are matched without regard to case. ``{stem}`` stands for what the primary's pattern captured, and stands
+    first; ``*``, ``?`` and ``[…]`` are as in fnmatch; ``Folder/**`` is everything below a folder beside the primary.
+
+    Attributes
+    ----------
+    primary : str
+        Pattern of the file handed to the reader: ``{stem}_master.h5``.
+    parts : sequence of str
+        Patterns of files that hold data. A pattern without ``{stem}`` counts only where the primary is the one of its
+        group in the folder, so that no primary takes another's files.
+    sidecars : sequence of str
+        Patterns of files that describe the data.
+    required : bool
+        Whether a primary without any part is incomplete.
+    """
+
+    primary: str
+    parts: Sequence[str] = ()
+    sidecars: Sequence[str] = ()
+    required: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class ReaderOffer:
     """A reader of one instrument format.
 
@@ -40,7 +66,14 @@ class ReaderOffer:
     layout : str
         ``module:function`` that tells where the array's bytes are, or "" (see `diadem.archive.loading`).
     options : mapping
-        Keyword arguments for the reader.
+        Keyword arguments for the reader; JSON values.
+    groups : sequence of Group
+        Sets of files that are one dataset, where `sidecars` is too plain.
+    folders : sequence of str
+        Endings of folders that are one dataset, with the dot, lower case: ``(".zspy",)``. The reader gets the folder.
+    probe : str
+        ``module:function`` that looks into a file whose suffix several formats share, called in the worker as
+        ``function(path)`` before the reader; false means "not mine". "" where suffix and magic suffice.
     priority : int
         Higher is tried first when several offers match.
     """
@@ -53,10 +86,19 @@ class ReaderOffer:
     layout: str = ""
     options: Mapping[str, Any] = field(default_factory=dict)
     priority: int = 0
+    groups: Sequence[Group] = ()
+    folders: Sequence[str] = ()
+    probe: str = ""
 
     def __post_init__(self) -> None:
         """Refuse a descriptor that cannot work."""
         if not _TARGET.match(self.load):
             raise PluginError(f"reader offer '{self.name}': load must be 'module:function', not '{self.load}'")
-        if bad := [suffix for suffix in self.suffixes if not suffix.startswith(".") or suffix != suffix.lower()]:
+        if self.probe and not _TARGET.match(self.probe):
+            raise PluginError(f"reader offer '{self.name}': probe must be 'module:function', not '{self.probe}'")
+        if bad := [
+            suffix
+            for suffix in (*self.suffixes, *self.folders)
+            if not suffix.startswith(".") or suffix != suffix.lower()
+        ]:
             raise PluginError(f"reader offer '{self.name}': suffixes are lower case and start with a dot, not {bad}")

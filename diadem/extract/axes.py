@@ -1,0 +1,149 @@
+"""Axes of a signal in SI units, and what kind of signal they make."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+#: Spellings of units that readers give, to SI unit and factor.
+_UNITS: Mapping[str, tuple[str, float]] = {
+    "m": ("m", 1.0), "cm": ("m", 1e-2), "mm": ("m", 1e-3), "um": ("m", 1e-6), "nm": ("m", 1e-9), "pm": ("m", 1e-12),
+    "å": ("m", 1e-10), "a": ("m", 1e-10), "angstrom": ("m", 1e-10), "fm": ("m", 1e-15),
+    "1/m": ("1/m", 1.0), "1/nm": ("1/m", 1e9), "1/um": ("1/m", 1e6), "1/å": ("1/m", 1e10), "1/a": ("1/m", 1e10),
+    "nm^-1": ("1/m", 1e9), "å^-1": ("1/m", 1e10), "a^-1": ("1/m", 1e10), "1/pm": ("1/m", 1e12), "1/mm": ("1/m", 1e3),
+    "nm-1": ("1/m", 1e9),
+    "ev": ("eV", 1.0), "kev": ("eV", 1e3),
+    "s": ("s", 1.0), "seconds": ("s", 1.0), "sec": ("s", 1.0), "ms": ("s", 1e-3), "us": ("s", 1e-6), "ns": ("s", 1e-9),
+    "rad": ("rad", 1.0), "mrad": ("rad", 1e-3), "urad": ("rad", 1e-6),
+    "px": ("px", 1.0), "pix": ("px", 1.0), "pixel": ("px", 1.0), "pixels": ("px", 1.0),
+}  # fmt: skip
+#: Spellings in which case matters: an ampere, or a mega-electronvolt, is not what lower case makes of it.
+_NOT_THESE = frozenset({"Mm", "MeV", "meV", "M", "S", "MS", "Ms", "PM", "Pm"})
+_LONGEST_LISTED = 4096
+
+
+def to_si(unit: Any) -> tuple[str, float]:
+    """SI unit and factor of a unit as a reader spells it; "" and 1 where there is none or it is not understood."""
+    if not isinstance(unit, str):
+        return "", 1.0
+    text = unit.strip().replace("µ", "u").replace("μ", "u").replace("Å", "Å").replace("⁻¹", "^-1")
+    return ("", 1.0) if text in _NOT_THESE else _UNITS.get(text.replace(" ", "").lower(), ("", 1.0))
+
+
+def describe_axes(axes: Sequence[Mapping[str, Any]], shape: Sequence[int]) -> list[dict[str, Any]]:
+    """Axes in the order of the array, slow to fast.
+
+    Parameters
+    ----------
+    axes : sequence of mapping
+        Axis dictionaries of a reader.
+    shape : sequence of int
+        Of the array, for the sizes that an axis leaves out.
+
+    Returns
+    -------
+    list of dict
+        ``name, size`` and, where the axis is even, ``scale, offset`` in ``unit``; where the unit was converted also the
+        file's own (``…_as_stored``). An uneven axis has its ``values``, or the first and the last of too many.
+    """
+    return [_axis(axis, length) for axis, length in zip(in_order(axes), shape, strict=False)]
+
+
+def in_order(axes: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Axes as the array has them."""
+    return sorted(axes, key=lambda axis: axis.get("index_in_array") or 0) if _indexed(axes) else list(axes)
+
+
+def _indexed(axes: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether every axis says where it belongs, each differently."""
+    places = [axis.get("index_in_array") for axis in axes]
+    return None not in places and len(set(places)) == len(places)
+
+
+def _axis(axis: Mapping[str, Any], length: int) -> dict[str, Any]:
+    """One axis."""
+    unit, factor = to_si(axis.get("units"))
+    name, stored = axis.get("name"), axis.get("units")
+    described: dict[str, Any] = {"name": name if isinstance(name, str) else "", "size": int(length)}
+    if axis.get("axis") is not None:
+        described.update(_uneven(axis["axis"], factor))
+    else:
+        for key in ("scale", "offset"):
+            value = number(axis.get(key))
+            if value is not None:
+                described[key] = tidy(value * factor)
+                if factor != 1.0:
+                    described[f"{key}_as_stored"] = value
+    if unit:
+        described["unit"] = unit
+    if isinstance(stored, str) and stored.strip() not in ("", "[]", "<undefined>", "undefined"):
+        described["unit_as_stored"] = stored[:200]
+    if isinstance(axis.get("navigate"), bool):
+        described["navigate"] = axis["navigate"]
+    return described
+
+
+def _uneven(values: Any, factor: float) -> dict[str, Any]:
+    """Positions of an uneven axis."""
+    try:
+        listed = [number(value) for value in values]
+    except TypeError:
+        return {}
+    if None in listed or not listed:
+        return {}
+    scaled = [tidy(value * factor) for value in listed if value is not None]
+    return {"values": scaled if len(scaled) <= _LONGEST_LISTED else [scaled[0], scaled[-1]]}
+
+
+def number(value: Any) -> float | None:
+    """A finite float, or None."""
+    if value is None or isinstance(value, (bool, str, bytes)):
+        return None
+    try:
+        converted = float(value)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return converted if math.isfinite(converted) else None
+
+
+def tidy(value: float) -> float:
+    """Without the last digits that a change of unit makes: 2e-09, not 2.0000000000000003e-09."""
+    return float(f"{value:.15g}")
+
+
+def kind_of(axes: Sequence[Mapping[str, Any]], shape: Sequence[int], metadata: Mapping[str, Any]) -> str:
+    """What kind of signal the axes make.
+
+    Parameters
+    ----------
+    axes : sequence of mapping
+        Axis dictionaries of a reader; `navigate` says which are positions of the probe.
+    shape : sequence of int
+        Of the array.
+    metadata : mapping
+        The signal's metadata; old HyperSpy files say ``record_by``.
+
+    Returns
+    -------
+    str
+        ``image, image_stack, spectrum, spectrum_line, spectrum_image, 4dstem, time_series, volume, array``.
+    """
+    signal = [axis for axis in axes if axis.get("navigate") is False]
+    if len(axes) != len(shape) or not shape:
+        return "array"
+    if not any(axis.get("navigate") is not None for axis in axes):
+        by = (metadata.get("Signal") or {}).get("record_by") if isinstance(metadata.get("Signal"), Mapping) else None
+        inner = {"spectrum": 1, "image": 2}.get(str(by), min(len(shape), 2))
+        signal = list(axes)[len(shape) - inner :]
+    outer = len(shape) - len(signal)
+    if len(signal) == 1 and outer == 0 and _is_time(signal[0]):
+        return "time_series"
+    table = {(1, 0): "spectrum", (1, 1): "spectrum_line", (1, 2): "spectrum_image",
+             (2, 0): "image", (2, 1): "image_stack", (2, 2): "4dstem", (3, 0): "volume"}  # fmt: skip
+    return table.get((len(signal), outer), "array")
+
+
+def _is_time(axis: Mapping[str, Any]) -> bool:
+    """Whether an axis counts seconds."""
+    return to_si(axis.get("units"))[0] == "s" or str(axis.get("name", "")).lower() == "time"

@@ -1,0 +1,68 @@
+"""What is known of one dataset after extraction, as the JSON that a record holds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from diadem.extract.survey import DatasetPlan
+
+#: The format of a file that no reader knows.
+UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Extraction:
+    """Signals, fields and issues of one dataset.
+
+    Attributes
+    ----------
+    format : str
+        Name of the reader that recognised the dataset, or ``unknown``.
+    evidence : tuple of str
+        Why: ``magic``, ``suffix``, ``content``.
+    signals : list of dict
+        ``{id, title, kind, shape, dtype, axes}`` each.
+    fields : dict of str to list of dict
+        Assertions by field key.
+    issues : list of dict
+        ``{code, message, …}`` each.
+    extraction : dict
+        How the values were come by: tool, reader, mode, time zone, isolation.
+    preview : bytes or None
+        A PNG of at most 12 kB.
+    vendor : list of (str, bytes)
+        Media type and bytes of the vendor's own metadata blocks.
+    """
+
+    format: str
+    evidence: tuple[str, ...]
+    signals: list[dict[str, Any]]
+    fields: dict[str, list[dict[str, Any]]]
+    issues: list[dict[str, Any]]
+    extraction: dict[str, Any]
+    preview: bytes | None
+    vendor: list[tuple[str, bytes]]
+
+
+def issue(code: str, message: str, **more: Any) -> dict[str, Any]:
+    """One issue of a dataset; `more` may name file, reader, next."""
+    return {"code": code, "message": message, **{key: value for key, value in more.items() if value}}
+
+
+def unread(
+    format_: str = UNKNOWN,
+    evidence: Sequence[str] = (),
+    issues: Sequence[Mapping[str, Any]] = (),
+    extraction: Mapping[str, Any] | None = None,
+) -> Extraction:
+    """An extraction of a dataset that no reader has read."""
+    return Extraction(
+        format_, tuple(evidence), [], {}, [dict(found) for found in issues], dict(extraction or {}), None, []
+    )
+
+
+def empty_files(plan: DatasetPlan) -> list[dict[str, Any]]:
+    """One issue for each file of zero length."""
+    return [issue("empty", f"'{file.path}' is empty (0 bytes)", file=file.id) for file in plan.files if not file.size]

@@ -1,0 +1,364 @@
+"""From a signal's normalised tree to fields: each value with its unit, where it stood, and what was done to it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from diadem.extract import rules
+from diadem.extract.axes import describe_axes, number, tidy
+from diadem.extract.mapping import Leaf
+
+_INSTRUMENT = re.compile(r"Acquisition_instrument\.(?:TEM|SEM|FIB)\.(.+)\Z")
+_DATE = re.compile(r"(\d{4})-(\d\d)-(\d\d)\Z")
+_CLOCK = re.compile(r"([01]\d|2[0-3]):[0-5]\d(:[0-5]\d(\.\d+)?)\Z")
+_OFFSET = re.compile(r"(Z|[+-](0\d|1[0-4]):(00|15|30|45))\Z")
+_ELEMENTS = frozenset(
+    [
+        "H",
+        "He",
+        "Li",
+        "Be",
+        "B",
+        "C",
+        "N",
+        "O",
+        "F",
+        "Ne",
+        "Na",
+        "Mg",
+        "Al",
+        "Si",
+        "P",
+        "S",
+        "Cl",
+        "Ar",
+        "K",
+        "Ca",
+        "Sc",
+        "Ti",
+        "V",
+        "Cr",
+        "Mn",
+        "Fe",
+        "Co",
+        "Ni",
+        "Cu",
+        "Zn",
+        "Ga",
+        "Ge",
+        "As",
+        "Se",
+        "Br",
+        "Kr",
+        "Rb",
+        "Sr",
+        "Y",
+        "Zr",
+        "Nb",
+        "Mo",
+        "Tc",
+        "Ru",
+        "Rh",
+        "Pd",
+        "Ag",
+        "Cd",
+        "In",
+        "Sn",
+        "Sb",
+        "Te",
+        "I",
+        "Xe",
+        "Cs",
+        "Ba",
+        "La",
+        "Ce",
+        "Pr",
+        "Nd",
+        "Pm",
+        "Sm",
+        "Eu",
+        "Gd",
+        "Tb",
+        "Dy",
+        "Ho",
+        "Er",
+        "Tm",
+        "Yb",
+        "Lu",
+        "Hf",
+        "Ta",
+        "W",
+        "Re",
+        "Os",
+        "Ir",
+        "Pt",
+        "Au",
+        "Hg",
+        "Tl",
+        "Pb",
+        "Bi",
+        "Po",
+        "At",
+        "Rn",
+        "Fr",
+        "Ra",
+        "Ac",
+        "Th",
+        "Pa",
+        "U",
+        "Np",
+        "Pu",
+        "Am",
+        "Cm",
+        "Bk",
+        "Cf",
+        "Es",
+        "Fm",
+        "Md",
+        "No",
+        "Lr",
+        "Rf",
+        "Db",
+        "Sg",
+        "Bh",
+        "Hs",
+        "Mt",
+        "Ds",
+        "Rg",
+        "Cn",
+        "Nh",
+        "Fl",
+        "Mc",
+        "Lv",
+        "Ts",
+        "Og",
+    ]
+)
+_LONGEST_TEXT = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """A value of one signal for one field, not yet merged with those of other signals."""
+
+    field: str
+    value: Any
+    status: str
+    leaf: Leaf
+    unit: str = ""
+    raw_unit: str | None = None
+    rule: str = ""
+    offset_status: str = ""
+
+
+def values_of(reader: str, found: Mapping[str, Leaf]) -> Iterator[Value]:
+    """Fields that a signal's tree states cleanly.
+
+    Parameters
+    ----------
+    reader : str
+        Module of RosettaSciIO, or another reader's name: what it does not give cleanly is left out.
+    found : mapping of str to Leaf
+        Values by dotted path.
+
+    Yields
+    ------
+    Value
+        In SI units, zero and placeholder values left out.
+    """
+    instrument = {match.group(1): leaf for path, leaf in found.items() if (match := _INSTRUMENT.match(path))}
+    everything = (
+        *_quantities(reader, instrument),
+        *_texts(instrument),
+        *_general(reader, found),
+    )
+    left_out = rules.LEFT_OUT.get(reader, frozenset())
+    for value in everything:
+        if value.field not in left_out and not _left_out_by_tag(reader, value):
+            yield value
+
+
+def _left_out_by_tag(reader: str, value: Value) -> bool:
+    """Whether a value comes from a tag that the reader bends."""
+    return any(
+        reader == name and value.leaf.mapped and value.leaf.locator.startswith(tag) and value.field in fields
+        for (name, tag), fields in rules.LEFT_OUT_BY_TAG.items()
+    )
+
+
+def _quantities(reader: str, instrument: Mapping[str, Leaf]) -> Iterator[Value]:
+    """Numbers with units."""
+    for rule in rules.QUANTITIES:
+        leaf = instrument.get(rule.path)
+        if leaf is None or not _usable(reader, rule, instrument):
+            continue
+        value = number(leaf.value) if not isinstance(leaf.value, str) else _number_in(leaf.value)
+        stored = rule.stored or rule.unit
+        if not value or not _documented(instrument.get(f"{rule.path}_units"), stored):
+            continue
+        converted = tidy(value * rule.factor)
+        if rule.least <= converted <= rule.most:
+            status = "converted" if leaf.mapped or rule.factor != 1.0 else "stated"
+            raw_unit = None if leaf.mapped else stored
+            yield Value(rule.field, converted, status, leaf, rule.unit, raw_unit, f"hyperspy/{rule.path}")
+
+
+def _number_in(text: str) -> float | None:
+    """The number that a text is, as a whole."""
+    try:
+        return number(float(text))
+    except ValueError:
+        return None
+
+
+def _usable(reader: str, rule: rules.Rule, instrument: Mapping[str, Leaf]) -> bool:
+    """Whether other values of the same signal let this one stand."""
+    if rule.field == "camera.exposure" and reader in rules.EXPOSURE_NEEDS_CAMERA:
+        return "Detector.Camera.Name" in instrument
+    if reader == "digitalmicrograph" and rule.field in ("optics.magnification", "optics.camera_length"):
+        return _plain_mode(instrument)
+    return True
+
+
+def _plain_mode(instrument: Mapping[str, Leaf]) -> bool:
+    """Whether the illumination is one for which the reader tells a magnification from a camera length (not EFTEM)."""
+    mode = instrument.get("acquisition_mode")
+    return mode is not None and (mode.value in ("STEM", "SEM") or mode.raw == "TEM")
+
+
+def _documented(units: Leaf | None, stored: str) -> bool:
+    """Whether a unit beside a value is the one that HyperSpy documents, or absent."""
+    return units is None or units.value in rules.SAME_UNIT.get(stored, frozenset({stored}))
+
+
+def _texts(instrument: Mapping[str, Leaf]) -> Iterator[Value]:
+    """Names and modes."""
+    for path, field in rules.TEXTS.items():
+        leaf = instrument.get(path)
+        if leaf is not None and (text := clean(leaf.value)):
+            yield Value(field, text, "stated", leaf, rule=f"hyperspy/{path}")
+
+
+def _general(reader: str, found: Mapping[str, Leaf]) -> Iterator[Value]:
+    """People, samples and times."""
+    for path, field in (("General.authors", "person.operator"), ("Sample.name", "sample.name")):
+        leaf = found.get(path)
+        if leaf is not None and (text := clean(leaf.value)):
+            yield Value(field, text, "stated", leaf, rule=f"hyperspy/{path}")
+    specimen = found.get("Sample.description")
+    if reader == "digitalmicrograph" and specimen is not None and (text := clean(specimen.value)):
+        yield Value("sample.name", text, "stated", specimen, rule="digitalmicrograph/specimen")
+    elements = found.get("Sample.elements")
+    if elements is not None and (symbols := _symbols(elements.value)):
+        yield Value("sample.elements", symbols, "stated", elements, rule="hyperspy/Sample.elements")
+    yield from _time(reader, found)
+
+
+def _symbols(value: Any) -> list[str]:
+    """Chemical symbols in the order of the file; none where one is not a symbol."""
+    if isinstance(value, (str, bytes)) or not hasattr(value, "__iter__"):
+        return []
+    symbols = [str(item) for item in value]
+    return list(dict.fromkeys(symbols)) if set(symbols) <= _ELEMENTS else []
+
+
+def _time(reader: str, found: Mapping[str, Leaf]) -> Iterator[Value]:
+    """The time of acquisition, where date and clock are unmistakable."""
+    date, clock, zone = (found.get(f"General.{key}") for key in ("date", "time", "time_zone"))
+    if date is None or clock is None:
+        return
+    day, hour = _DATE.match(str(date.value)), _CLOCK.match(str(clock.value))
+    if day is None or hour is None or not 1970 <= int(day.group(1)) <= 2100:
+        return
+    if reader in rules.GUESSES_DATES and int(day.group(3)) <= 12 and day.group(2) != day.group(3):
+        return  # 03/04 is March or April, and the reader does not know
+    text, status = f"{date.value}T{clock.value}", "unknown"
+    if zone is not None:
+        if reader not in rules.STATES_ZONE or not _OFFSET.match(str(zone.value)):
+            return
+        text, status = text + str(zone.value), "known"
+    leaf = Leaf(text, f"{date.locator} + {clock.locator}", f"{plain(date.raw)} {plain(clock.raw)}", date.mapped)
+    yield Value("time.acquired_start", text, "stated", leaf, rule="hyperspy/General.date", offset_status=status)
+
+
+def pixel_sizes(kind: str, axes: Sequence[Mapping[str, Any]], shape: Sequence[int]) -> Iterator[Value]:
+    """Pixel sizes of images, from their last two axes."""
+    if kind not in ("image", "image_stack"):
+        return
+    described = describe_axes(axes, shape)[-2:]
+    for direction, axis in zip("yx", described, strict=False):
+        scale, unit = axis.get("scale"), axis.get("unit")
+        if not scale or unit not in ("m", "1/m") or (unit == "m" and abs(scale) > 1e-2):
+            continue
+        field = f"image.pixel_size_{direction}" if unit == "m" else f"image.reciprocal_pixel_size_{direction}"
+        stored = axis.get("scale_as_stored", scale)
+        leaf = Leaf(scale, f"axes.{axis['name']}.scale", abs(stored))
+        status = "stated" if stored == scale else "converted"
+        yield Value(field, abs(scale), status, leaf, unit, axis.get("unit_as_stored"), "axes/scale")
+
+
+def clean(value: Any) -> str:
+    """A text worth keeping, or ""."""
+    if not isinstance(value, str):
+        return ""
+    text = "".join(character for character in value.strip() if character.isprintable()).strip(" \t\"'")
+    return "" if text.lower() in rules.PLACEHOLDERS else text[:_LONGEST_TEXT]
+
+
+def plain(value: Any) -> Any:
+    """A raw value as JSON: numbers and short texts as they are, the rest as text."""
+    if isinstance(value, bool) or value is None:
+        return value
+    if isinstance(value, (int, str)):
+        return value[:_LONGEST_TEXT] if isinstance(value, str) else value
+    as_number = number(value)
+    if as_number is not None:
+        return int(as_number) if hasattr(value, "dtype") and value.dtype.kind in "iu" else as_number
+    return str(value)[:_LONGEST_TEXT]
+
+
+def merge(by_signal: Sequence[tuple[str, Sequence[Value]]], by: Mapping[str, str]) -> dict[str, list[dict[str, Any]]]:
+    """Assertions of a dataset: equal values of several signals are one assertion.
+
+    Parameters
+    ----------
+    by_signal : sequence of (signal id, values)
+        In the order of the signals.
+    by : mapping
+        ``plugin, version, reader`` of the assertions.
+
+    Returns
+    -------
+    dict of str to list of dict
+        By field; a field with one value has it preferred, one with several leaves the choice to the reader.
+    """
+    gathered: dict[str, dict[Any, tuple[Value, list[str]]]] = {}
+    for signal, values in by_signal:
+        for value in values:
+            key = (repr(value.value), value.leaf.locator)
+            entry = gathered.setdefault(value.field, {}).setdefault(key, (value, []))
+            if signal not in entry[1]:
+                entry[1].append(signal)
+    return {
+        field: [_assertion(value, signals, by, preferred=len(entries) == 1) for value, signals in entries.values()]
+        for field, entries in sorted(gathered.items())
+    }
+
+
+def _assertion(value: Value, signals: list[str], by: Mapping[str, str], *, preferred: bool) -> dict[str, Any]:
+    """One assertion as JSON."""
+    source = {"file": "f1", "locator": value.leaf.locator[:_LONGEST_TEXT], "raw": plain(value.leaf.raw)}
+    if value.raw_unit:
+        source["raw_unit"] = value.raw_unit
+    assertion: dict[str, Any] = {"value": value.value}
+    if value.unit:
+        assertion["unit"] = value.unit
+    assertion.update(applies_to=signals, status=value.status, source=source, by={**by, "rule": value.rule})
+    if value.offset_status:
+        assertion["offset_status"] = value.offset_status
+    if preferred:
+        assertion["preferred"] = True
+    return assertion

@@ -1,0 +1,115 @@
+"""Cheap checks in the parent before any reader runs: sizes against what headers promise, how far archives expand."""
+
+from __future__ import annotations
+
+import struct
+import zipfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from diadem.extract import declared
+from diadem.extract.extraction import issue
+from diadem.extract.survey import DatasetPlan
+
+#: An archive may not hold more than this many times its own bytes …
+MAX_RATIO = 200
+#: … unless all of it is smaller than this.
+SMALL_ENOUGH = 64 << 20
+#: Members that an archive may have, and bytes in its list of members.
+MAX_MEMBERS = 200_000
+_ZIP = (b"PK\x03\x04", b"PK\x05\x06")
+
+
+@dataclass(frozen=True, slots=True)
+class Preflight:
+    """Issues found before reading, and whether a reader may run at all."""
+
+    issues: tuple[dict[str, Any], ...] = ()
+    may_read: bool = True
+
+
+def preflight(plan: DatasetPlan, root: Path, formats: Sequence[str], head: bytes) -> Preflight:
+    """Check the primary file of a dataset.
+
+    Parameters
+    ----------
+    plan : DatasetPlan
+        The dataset.
+    root : Path
+        Folder that the plan's paths are relative to.
+    formats : sequence of str
+        Readers that may be tried, best first.
+    head : bytes
+        First bytes of the primary.
+
+    Returns
+    -------
+    Preflight
+        A truncated file may still be read, for its metadata; an archive that expands too far may not.
+    """
+    if plan.entry != plan.primary.path or not formats:
+        return Preflight()
+    path = root / plan.primary.path
+    if head.startswith(_ZIP):
+        return _archive(plan, path)
+    if head.startswith(b"\x89HDF") or declared.hdf5(head.ljust(4096, b"\0"), _no_read) is not None:
+        return _size(plan, path, declared.hdf5, head)
+    for name in formats:
+        if rule := declared.RULES.get(name):
+            return _size(plan, path, rule, head, frames=name == "quantumdetector")
+    return Preflight()
+
+
+def _no_read(offset: int, length: int) -> bytes:  # noqa: ARG001
+    """For rules that need the head alone."""
+    return b""
+
+
+def _size(plan: DatasetPlan, path: Path, rule: Any, head: bytes, *, frames: bool = False) -> Preflight:
+    """Compare what the header promises with the bytes that are there."""
+    size = plan.primary.size
+    try:
+        with path.open("rb") as stream:
+
+            def read(offset: int, length: int) -> bytes:
+                if offset > size:
+                    return b""
+                stream.seek(offset)
+                return stream.read(length)
+
+            promised = rule(head, read)
+    except (struct.error, ValueError, SyntaxError, KeyError, IndexError, TypeError, OverflowError) as error:
+        return Preflight((_truncated(plan, f"its header cannot be understood ({type(error).__name__})"),))
+    if promised is None:
+        return Preflight()
+    if promised > size:
+        return Preflight((_truncated(plan, f"its header promises {promised} bytes, {size} are there"),))
+    if frames and size % promised:
+        return Preflight((_truncated(plan, f"its frames have {promised} bytes each, the last has {size % promised}"),))
+    return Preflight()
+
+
+def _truncated(plan: DatasetPlan, why: str) -> dict[str, Any]:
+    """The issue of a file that is shorter than it says."""
+    return issue(
+        "truncated",
+        f"'{plan.primary.path}' is not whole: {why}",
+        file=plan.primary.id,
+        next="Copy it again from the instrument, if it is still there.",
+    )
+
+
+def _archive(plan: DatasetPlan, path: Path) -> Preflight:
+    """Refuse an archive that would fill the memory."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = archive.infolist()
+    except (zipfile.BadZipFile, ValueError, OSError, struct.error) as error:
+        return Preflight((_truncated(plan, f"its list of members is missing or damaged ({type(error).__name__})"),))
+    whole = sum(member.file_size for member in members)
+    if len(members) <= MAX_MEMBERS and (whole <= SMALL_ENOUGH or whole <= MAX_RATIO * plan.primary.size):
+        return Preflight()
+    message = f"'{plan.primary.path}' has {plan.primary.size} bytes and says it holds {whole} in {len(members)} members"
+    return Preflight((issue("expands-too-much", message + "; it was not read", file=plan.primary.id),), may_read=False)

@@ -1,0 +1,205 @@
+"""A small picture of a dataset, from a bounded part of its data: never a full read.
+
+Images are thinned by strides, spectrum images and 4D data are shown as the sum over a few channels or as the mean of a
+few frames, spectra are drawn as lines.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+
+from diadem.extract.axes import in_order, kind_of
+
+#: Pixels along the longer side.
+SIDE = 160
+#: Bytes of a PNG.
+MAX_PNG = 12_000
+#: Bytes of data that one preview may read.
+BUDGET = 16 << 20
+_FRAMES = 9
+#: Signals that are tried.
+_SIGNALS = 4
+
+
+class TooLarge(Exception):
+    """A picture would cost more reading than it is worth."""
+
+
+def preview(signals: Sequence[Mapping[str, Any]]) -> bytes | None:
+    """Draw the first signal that can be drawn.
+
+    Parameters
+    ----------
+    signals : sequence of mapping
+        Signal dictionaries of a reader; arrays may be lazy.
+
+    Returns
+    -------
+    bytes or None
+        A PNG of at most `MAX_PNG` bytes; None where there is nothing to draw.
+    """
+    for signal in sorted(signals, key=_rank)[:_SIGNALS]:
+        drawn = _draw(signal)
+        if drawn is not None:
+            return drawn
+    return None
+
+
+def _rank(signal: Mapping[str, Any]) -> int:
+    """Pictures before spectra."""
+    ranks = {"image": 0, "image_stack": 1, "4dstem": 1, "spectrum_image": 1, "volume": 2, "spectrum_line": 3}
+    return ranks.get(_kind(signal), 4)
+
+
+def _kind(signal: Mapping[str, Any]) -> str:
+    """Kind of a signal whose array may have no shape."""
+    return kind_of(in_order(signal["axes"]), getattr(signal["data"], "shape", ()), signal.get("metadata") or {})
+
+
+def _draw(signal: Mapping[str, Any]) -> bytes | None:
+    """One signal as PNG, or None where it is empty or of a kind that has no picture."""
+    data = signal["data"]
+    shape = getattr(data, "shape", ())
+    if not shape or 0 in shape or data.dtype.kind not in "biufcV":
+        return None
+    kind = _kind(signal)
+    if kind in ("spectrum", "time_series"):
+        return line_png(_values(data[:: max(1, shape[0] // 4096)]))
+    if kind in ("image", "spectrum_line"):
+        return image_png(_image(data))
+    if kind == "spectrum_image":
+        return image_png(_navigation(data))
+    if kind in ("image_stack", "4dstem", "volume") or len(shape) > 2:
+        return image_png(_mean_frame(data))
+    return line_png(_values(data[:4096])) if len(shape) == 1 else image_png(_image(data))
+
+
+def _image(data: Any) -> NDArray[Any]:
+    """A two-dimensional array thinned to the picture's size."""
+    rows, columns = data.shape[:2]
+    if not isinstance(data, np.ndarray) and rows * columns * data.dtype.itemsize > 4 * BUDGET:
+        raise TooLarge("the image is too large for a preview")
+    step = max(1, -(-max(rows, columns) // (2 * SIDE)))
+    return _values(data[::step, ::step])
+
+
+def _navigation(data: Any) -> NDArray[Any]:
+    """The sum over channels at a thinned grid of positions, within the budget."""
+    rows, columns, channels = data.shape
+    if isinstance(data, np.ndarray) or rows * columns * channels * data.dtype.itemsize <= BUDGET:
+        step = max(1, -(-max(rows, columns) // SIDE))
+        return _values(data[::step, ::step].sum(axis=-1))
+    return _few_channels(data)
+
+
+def _few_channels(data: Any) -> NDArray[Any]:
+    """The sum over as many chunks of channels in the middle as the budget allows, where chunks are that small."""
+    chunks = getattr(data, "chunks", ((data.shape[0],), (data.shape[1],), (data.shape[2],)))
+    rows, columns, channels = data.shape
+    step = max(1, -(-max(rows, columns) // SIDE))
+    plane = rows * columns * data.dtype.itemsize
+    if plane * max(chunks[2]) <= BUDGET:
+        wanted = max(1, BUDGET // plane)
+        start = max(0, channels // 2 - wanted // 2)
+        return _values(data[::step, ::step, start : start + wanted].sum(axis=-1))
+    if _chunk_bytes(data) > BUDGET:
+        raise TooLarge("a chunk of the spectrum image is too large for a preview")
+    blocks = max(1, BUDGET // _chunk_bytes(data))
+    across = max(1, min(len(chunks[1]), int(blocks**0.5)))
+    down = max(1, min(len(chunks[0]), blocks // across))
+    part = data[: sum(chunks[0][:down]), : sum(chunks[1][:across])]
+    return _values(part.sum(axis=-1))
+
+
+def _mean_frame(data: Any) -> NDArray[Any]:
+    """The mean of a few frames spread over the stack."""
+    rows, columns = data.shape[-2:]
+    outer = data.shape[:-2]
+    each = max(1, rows * columns * data.dtype.itemsize, _chunk_bytes(data))
+    if each > 4 * BUDGET:
+        raise TooLarge("a frame is too large for a preview")
+    count = int(np.prod(outer))
+    wanted = max(1, min(_FRAMES, count, BUDGET // each))
+    total = np.zeros((rows, columns))
+    for place in np.linspace(0, count - 1, wanted + 2)[1:-1].round().astype(int):
+        total += _values(data[tuple(int(index) for index in np.unravel_index(place, outer))])
+    return np.asarray(total / wanted)
+
+
+def _chunk_bytes(data: Any) -> int:
+    """Bytes of the largest chunk of a lazy array, 0 for one in memory."""
+    chunks = getattr(data, "chunksize", None)
+    return int(np.prod(chunks, dtype=float)) * data.dtype.itemsize if chunks else 0
+
+
+def _values(data: Any) -> NDArray[Any]:
+    """The array in memory as real numbers: magnitude of complex, brightness of colour."""
+    if hasattr(data, "compute"):
+        data = data.compute(scheduler="synchronous")
+    array = np.asarray(data.todense() if hasattr(data, "todense") else data)
+    if array.dtype.names:
+        colours = [array[name] for name in array.dtype.names[:3]]
+        return np.asarray(np.mean([colour.astype(float) for colour in colours], axis=0))
+    return np.asarray(np.abs(array) if array.dtype.kind == "c" else array, dtype=float)
+
+
+def image_png(values: NDArray[Any]) -> bytes:
+    """Grey levels between the first and the ninety-ninth percentile, as PNG within `MAX_PNG`."""
+    finite = values[np.isfinite(values)]
+    low, high = np.percentile(finite, (1, 99)) if finite.size else (0.0, 1.0)
+    if high <= low:
+        low, high = float(finite.min(initial=0.0)), float(finite.max(initial=1.0))
+    scaled = (np.nan_to_num(values, nan=low, posinf=high, neginf=low) - low) / ((high - low) or 1.0)
+    picture = Image.fromarray((np.clip(scaled, 0, 1) * 255).astype(np.uint8))
+    picture = _fit(picture)
+    for colours in (0, 32, 16, 8):
+        encoded = _encode(picture if not colours else picture.quantize(colours))
+        if len(encoded) <= MAX_PNG:
+            return encoded
+    return _encode(picture.resize((max(1, picture.width // 2), max(1, picture.height // 2))).quantize(16))
+
+
+def _fit(picture: Image.Image) -> Image.Image:
+    """No side longer than `SIDE`; tiny pictures enlarged by whole pixels, ribbons made visible."""
+    width, height = picture.size
+    factor = min(SIDE / width, SIDE / height)
+    if factor >= 2:
+        factor = int(factor)
+    size = (max(8, min(SIDE, round(width * factor))), max(8, min(SIDE, round(height * factor))))
+    return picture.resize(size, Image.Resampling.NEAREST if factor > 1 else Image.Resampling.BOX)
+
+
+def line_png(values: NDArray[Any]) -> bytes:
+    """A spectrum as a line over its channels, from its least to its greatest value."""
+    width, height, margin = SIDE, SIDE // 2, 3
+    curve = np.nan_to_num(values.ravel().astype(float))
+    columns = np.array_split(curve, min(width - 2 * margin, curve.size))
+    low, high = float(curve.min()), float(curve.max())
+    scale = (height - 2 * margin - 1) / ((high - low) or 1.0)
+    picture = Image.new("L", (width, height), 255)
+    pen = ImageDraw.Draw(picture)
+    step = (width - 2 * margin - 1) / max(1, len(columns) - 1)
+    points = []
+    for index, column in enumerate(columns):
+        across = margin + index * step
+        points += [(across, height - margin - 1 - (float(level) - low) * scale) for level in _extremes(column)]
+    pen.line(points, fill=0)
+    return _encode(picture.quantize(16))
+
+
+def _extremes(column: NDArray[Any]) -> tuple[float, ...]:
+    """Least and greatest value of a column of channels, so that no peak is lost."""
+    return (float(column[0]),) if column.size == 1 else (float(column.min()), float(column.max()))
+
+
+def _encode(picture: Image.Image) -> bytes:
+    """PNG bytes."""
+    sink = io.BytesIO()
+    picture.save(sink, "PNG", optimize=False, compress_level=6)
+    return sink.getvalue()

@@ -1,0 +1,192 @@
+"""The parent's end of one worker process: start, ask, wait no longer than allowed, end."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import queue
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from collections import deque
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from diadem.extract.worker import MAX_ANSWER
+
+#: Seconds that a worker may take to start on a slow disk.
+START_SECONDS = 120.0
+#: Variables of the environment that a worker may see: where programs and libraries are, nothing of the user's.
+_PASSED_ON = ("PATH", "SYSTEMROOT", "SYSTEMDRIVE", "WINDIR", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "CONDA_PREFIX")
+_ERROR_LINES = 20
+
+
+class WorkerStopped(Exception):
+    """A worker that did not answer: `code` and `message` of the issue."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+
+
+class WorkerProcess:
+    """One worker. Its start is not waited for until the first job.
+
+    Parameters
+    ----------
+    memory : int
+        Bytes of address space, where the system has such a limit.
+    modules : sequence of str
+        Modules to import while the parent does something else.
+    """
+
+    def __init__(self, memory: int, modules: Sequence[str] = ()) -> None:
+        self._scratch = Path(tempfile.mkdtemp(prefix="diadem-worker-"))
+        empty = self._scratch / "empty"
+        empty.mkdir()
+        self._process = subprocess.Popen(
+            [sys.executable, "-P", "-s", "-W", "ignore", "-m", "diadem.extract.worker"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            cwd=empty,
+            env=environment(self._scratch),
+            start_new_session=os.name != "nt",
+            creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
+        )
+        self._answers: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+        self._errors: deque[bytes] = deque(maxlen=_ERROR_LINES)
+        for target in (self._listen, self._drain):
+            threading.Thread(target=target, daemon=True).start()
+        self.about: Mapping[str, Any] | None = None
+        self.peak = 0
+        self._send({"memory": memory, "modules": list(modules)})
+
+    def ask(self, job: Mapping[str, Any], seconds: float) -> dict[str, Any]:
+        """Send a job and wait for its answer.
+
+        Parameters
+        ----------
+        job : mapping
+            See `diadem.extract.reading.read_dataset`.
+        seconds : float
+            Wall time allowed, the worker's start not counted.
+
+        Returns
+        -------
+        dict
+            The worker's answer.
+
+        Raises
+        ------
+        WorkerStopped
+            Too late, dead, or an answer that is none. The worker must not be used again.
+        """
+        if self.about is None:
+            self.about = self._receive(START_SECONDS)
+        self._send(job)
+        answer = self._receive(seconds)
+        if answer.get("job") != job["job"]:
+            raise WorkerStopped("reader-crashed", "the worker answered something else")
+        self.peak = int(answer.get("peak") or 0)
+        return answer
+
+    def end(self) -> None:
+        """Kill the process and remove its folder."""
+        self._process.kill()
+        self._process.wait()
+        for pipe in (self._process.stdin, self._process.stdout, self._process.stderr):
+            if pipe is not None:
+                with contextlib.suppress(OSError):
+                    pipe.close()
+        shutil.rmtree(self._scratch, ignore_errors=True)
+
+    def _send(self, message: Mapping[str, Any]) -> None:
+        assert self._process.stdin is not None
+        try:
+            self._process.stdin.write(json.dumps(message).encode() + b"\n")
+            self._process.stdin.flush()
+        except OSError as error:
+            raise WorkerStopped("worker-lost", f"the worker is gone: {self._last_words()}") from error
+
+    def _receive(self, seconds: float) -> dict[str, Any]:
+        """The next answer."""
+        try:
+            line = self._answers.get(timeout=seconds)
+        except queue.Empty:
+            raise WorkerStopped("reader-timeout", f"no answer within {seconds:.0f} s; the reader was stopped") from None
+        if line is None:
+            raise self._death()
+        try:
+            answer = json.loads(line)
+        except ValueError:
+            answer = None
+        if not isinstance(answer, dict):
+            raise WorkerStopped("reader-crashed", "the worker's answer cannot be understood")
+        return answer
+
+    def _death(self) -> WorkerStopped:
+        """Why a worker died, from how."""
+        status = self._process.wait()
+        if status == -getattr(signal, "SIGXCPU", 0x1000):
+            return WorkerStopped("reader-timeout", "the reader used more processor time than a file of this size needs")
+        if status < 0:
+            return WorkerStopped("reader-crashed", f"the reader ended its process by signal {-status}")
+        if self.about is None:
+            return WorkerStopped("worker-lost", f"the worker did not start: {self._last_words()}")
+        return WorkerStopped("reader-crashed", f"the reader ended its process with status {status}")
+
+    def _last_words(self) -> str:
+        """The last line of the error stream, for a worker that does not start."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(timeout=1)
+        lines = [line.decode("utf-8", "replace").strip() for line in self._errors]
+        return next((line for line in reversed(lines) if line), f"status {self._process.poll()}")[:300]
+
+    def _listen(self) -> None:
+        """Pass complete lines on; one that is too long ends the connection."""
+        assert self._process.stdout is not None
+        with contextlib.suppress(OSError, ValueError):
+            while line := self._process.stdout.readline(2 * MAX_ANSWER):
+                if not line.endswith(b"\n"):
+                    break
+                self._answers.put(line)
+        self._answers.put(None)
+
+    def _drain(self) -> None:
+        """Keep the error stream flowing, and its last lines."""
+        assert self._process.stderr is not None
+        with contextlib.suppress(OSError, ValueError):
+            while line := self._process.stderr.readline(4096):
+                self._errors.append(line)
+
+
+def environment(scratch: Path) -> dict[str, str]:
+    """What a worker sees of the environment: UTC, plain locale, private caches, our own search path."""
+    import diadem
+
+    ours = str(Path(diadem.__file__).resolve().parents[1])
+    places = [place for place in sys.path if place and Path(place).exists()]
+    private = {name: str(scratch) for name in ("HOME", "USERPROFILE", "TMPDIR", "TEMP", "TMP", "XDG_CACHE_HOME")}
+    return {
+        **{name: os.environ[name] for name in _PASSED_ON if name in os.environ},
+        **private,
+        "DIADEM_SCRATCH": str(scratch),
+        "PYTHONPATH": os.pathsep.join(dict.fromkeys([*places, ours])),
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTHONNOUSERSITE": "1",
+        "PYTHONUTF8": "1",
+        "TZ": "UTC",
+        "LC_ALL": "C.UTF-8",
+        "NUMBA_CACHE_DIR": str(scratch),
+        "MPLCONFIGDIR": str(scratch),
+        "HDF5_PLUGIN_PATH": "",
+        "HDF5_USE_FILE_LOCKING": "FALSE",
+        **dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1"),
+    }

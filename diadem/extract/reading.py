@@ -1,0 +1,225 @@
+"""One dataset read in the worker: probes, the HDF5 walk, the reader, and what comes of its signals."""
+
+from __future__ import annotations
+
+import base64
+import importlib
+import logging
+import sys
+import time
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Any
+
+from diadem.extract.axes import describe_axes, in_order, kind_of
+from diadem.extract.extraction import issue
+from diadem.extract.mapping import leaves
+from diadem.extract.normalise import clean, merge, pixel_sizes, values_of
+
+#: A reader that cannot be lazy may read a file of at most this size.
+MAX_EAGER = 256 << 20
+#: Signals of one file that are described; more are counted.
+MAX_SIGNALS = 256
+_HDF5 = b"\x89HDF\r\n\x1a\n"
+
+Signals = list[dict[str, Any]]
+
+
+class Declined(Exception):
+    """No probe recognised the file."""
+
+
+def read_dataset(job: Mapping[str, Any]) -> dict[str, Any]:
+    """Read one dataset.
+
+    Parameters
+    ----------
+    job : mapping
+        ``root``, ``entry``, ``files`` (paths), ``size``, ``offers`` (name, load, probe, options), ``lazy_only``,
+        ``preview`` and ``by`` (plugin, version).
+
+    Returns
+    -------
+    dict
+        ``format, evidence, signals, fields, issues, mode, reader, preview`` (base64 or null), ``preview_failed``.
+    """
+    path = str(Path(job["root"]) / job["entry"])
+    result: dict[str, Any] = {"format": "", "evidence": [], "signals": [], "fields": {}, "issues": [], "mode": "none"}
+    if _leads_away(job):
+        result["issues"].append(issue("symlink", "a file of the dataset is a symbolic link; it was not read"))
+        return result
+    if not _walked(job, result):
+        result["format"] = job["offers"][0]["name"]
+        return result
+    offer = _choose(path, job["offers"], result)
+    if offer is None:
+        return result
+    result["format"] = offer["name"]
+    try:
+        signals = _call(path, offer, job, result)
+    except Exception as error:  # readers raise anything; the dataset gets an issue, the archive goes on
+        result["issues"].append(_failure(error, offer["name"]))
+        return result
+    _describe(signals, offer, job, result)
+    if job.get("preview"):
+        _preview(signals, result)
+    return result
+
+
+def _leads_away(job: Mapping[str, Any]) -> bool:
+    """Whether a file is a symbolic link."""
+    return any((Path(job["root"]) / name).is_symlink() for name in job["files"])
+
+
+def _walked(job: Mapping[str, Any], result: dict[str, Any]) -> bool:
+    """Walk through the HDF5 files of the dataset; false where one of them may not be read."""
+    folder = job["entry"].rpartition("/")[0]
+    names = frozenset(name.rpartition("/")[2] for name in job["files"] if name.rpartition("/")[0] == folder)
+    refused = False
+    for name in [job["entry"], *(other for other in job["files"] if other != job["entry"])]:
+        place = Path(job["root"]) / name
+        if place.is_dir() or (name != job["entry"] and not name.lower().endswith((".h5", ".hdf5", ".nxs"))):
+            continue
+        with place.open("rb") as stream:
+            head = stream.read(4096)
+        if not any(head[start : start + 8] == _HDF5 for start in (0, 512, 1024, 2048)):
+            continue
+        from diadem.extract.hdf5_walk import walk
+
+        try:
+            found = walk(str(place), place.stat().st_size, names)
+        except Exception as error:  # the library's own errors have no common class
+            result["issues"].append(_failure(error, job["offers"][0]["name"]))
+            return False
+        result["issues"] += found.issues
+        result["lazy_only"] = result.get("lazy_only", False) or found.huge
+        refused = refused or found.refused
+    return not refused
+
+
+def _choose(path: str, offers: Sequence[Mapping[str, Any]], result: dict[str, Any]) -> Mapping[str, Any] | None:
+    """The first offer whose probe accepts the file, or that has none."""
+    for offer in offers:
+        if not offer.get("probe"):
+            return offer
+        try:
+            if _target(offer["probe"])(path):
+                result["evidence"].append("content")
+                return offer
+        except Exception as error:  # a probe that fails does not recognise the file
+            logging.getLogger(__name__).debug("probe of %s: %r", offer["name"], error)
+    return None
+
+
+def _target(dotted: str) -> Callable[..., Any]:
+    """The function that ``module:function`` names."""
+    module, _, name = dotted.partition(":")
+    function: Callable[..., Any] = getattr(importlib.import_module(module), name)
+    return function
+
+
+def _call(path: str, offer: Mapping[str, Any], job: Mapping[str, Any], result: dict[str, Any]) -> Signals:
+    """Call the reader, lazily where it can."""
+    function = _target(offer["load"])
+    options = {"lazy": True, **offer.get("options", {})}
+    lazy_only = job.get("lazy_only") or result.pop("lazy_only", False) or job["size"] > MAX_EAGER
+    with warnings.catch_warnings(), _small_chunks(job["size"]):
+        warnings.simplefilter("ignore")
+        try:
+            signals = function(path, **options)
+            result["mode"] = "lazy" if options["lazy"] else "eager"
+        except (ImportError, MemoryError, RecursionError):
+            raise
+        except Exception:
+            if lazy_only or not options["lazy"]:
+                raise
+            signals = function(path, **{**options, "lazy": False})
+            result["mode"] = "eager"
+    return list(signals)
+
+
+def _small_chunks(size: int) -> AbstractContextManager[Any]:
+    """Let Dask's automatic chunks be small, so that a preview reads little, but not more than some thousands."""
+    if "dask" not in sys.modules:
+        return nullcontext()
+    import dask.config
+
+    manager: AbstractContextManager[Any] = dask.config.set({"array.chunk-size": max(4 << 20, size // 4096)})
+    return manager
+
+
+def _failure(error: Exception, reader: str) -> dict[str, Any]:
+    """A reader's exception as an issue."""
+    name = type(error).__name__
+    if isinstance(error, ImportError):
+        missing = getattr(error, "name", None) or str(error)
+        message = f"the reader '{reader}' needs a package that is not installed: {missing}"
+        return issue(
+            "reader-missing", message, reader=reader, next=f"Install it: pip install {error.name}" if error.name else ""
+        )
+    text = " ".join(str(error).split())[:300]
+    code = "memory-limit" if isinstance(error, MemoryError) else "reader-failed"
+    return issue(code, f"the reader '{reader}' cannot read this file: {name}: {text}", reader=reader, exception=name)
+
+
+def _describe(signals: Signals, offer: Mapping[str, Any], job: Mapping[str, Any], result: dict[str, Any]) -> None:
+    """Signals and fields of what the reader returned."""
+    reader = offer["load"].partition(":")[0].rpartition(".")[2]
+    if reader == "reader":
+        reader = offer["name"]
+    if not signals:
+        result["issues"].append(issue("no-signal", f"the reader '{offer['name']}' found no signal in this file"))
+        return
+    if len(signals) > MAX_SIGNALS:
+        result["issues"].append(issue("many-signals", f"{len(signals)} signals, the first {MAX_SIGNALS} are described"))
+    by_signal = []
+    for number, signal in enumerate(signals[:MAX_SIGNALS], start=1):
+        result["issues"] += signal.get("issues", ())
+        name = f"s{number}"
+        found = leaves(signal)
+        described, kind = _signal(name, signal, found)
+        result["signals"].append(described)
+        axes = in_order(signal.get("axes") or [])
+        by_signal.append((name, [*values_of(reader, found), *pixel_sizes(kind, axes, described["shape"])]))
+    result["fields"] = merge(by_signal, job["by"])
+
+
+def _signal(name: str, signal: Mapping[str, Any], found: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
+    """One signal as JSON, and its kind."""
+    data, axes = signal["data"], in_order(signal.get("axes") or [])
+    shape = [int(length) for length in getattr(data, "shape", ())]
+    kind = kind_of(axes, shape, signal.get("metadata") or {})
+    title = found.get("General.title")
+    described = {"id": name, "title": clean(title.value) if title else "", "kind": kind, "shape": shape}
+    described["dtype"] = _dtype(getattr(data, "dtype", None))
+    described["axes"] = describe_axes(axes, shape)
+    return {key: value for key, value in described.items() if value != "" or key == "id"}, kind
+
+
+def _dtype(dtype: Any) -> str:
+    """NumPy's short name; colours as HyperSpy calls them."""
+    if dtype is None:
+        return "object"
+    if dtype.names:
+        names = "".join(dtype.names).lower()
+        bits = 8 * dtype[0].itemsize
+        return f"{names}{bits}" if set(names) <= set("rgba") else "struct"
+    return str(dtype.str)
+
+
+def _preview(signals: Signals, result: dict[str, Any]) -> None:
+    """A picture; its failure is noted and harms nothing else."""
+    from diadem.extract.preview import preview
+
+    started = time.perf_counter()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            picture = preview(signals)
+    except Exception as error:  # data that cannot be read shows only here, and the record says so
+        result["preview_failed"] = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+        return
+    result["preview"] = base64.b64encode(picture).decode() if picture else None
+    result["preview_ms"] = round(1e3 * (time.perf_counter() - started), 1)

@@ -1,0 +1,174 @@
+"""What a worker gives up before it touches a foreign file: memory, time, the network, writing, other files.
+
+Limits come from the operating system where it has them (`resource`, Linux name spaces); an audit hook, which every
+platform has, refuses what a reader has no business with. The hook stops careless or misled Python code, not machine
+code that has taken over the process; for that the limits of the operating system stand.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+if sys.platform != "win32":
+    import resource
+
+_CLONE_NEWUSER = 0x10000000
+_CLONE_NEWNET = 0x40000000
+#: Largest file that a worker may write (caches of compiled code), and files it may have open at once.
+_MAX_FILE = 32 << 20
+_MAX_OPEN = 1024
+_WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+
+#: Events of `sys.audit` that no reader needs; see the table of audit events in Python's documentation.
+_FORBIDDEN = frozenset(
+    {
+        "ftplib.connect", "http.client.connect", "os.exec", "os.fork", "os.forkpty", "os.kill", "os.killpg",
+        "os.posix_spawn", "os.spawn", "os.startfile", "os.system", "pty.spawn", "smtplib.connect", "socket.bind",
+        "socket.connect", "socket.getaddrinfo", "socket.gethostbyaddr", "socket.gethostbyname", "socket.sendto",
+        "subprocess.Popen", "urllib.Request", "winreg.CreateKey", "winreg.SetValue",
+    }
+)  # fmt: skip
+_CHANGING = frozenset(
+    {
+        "os.chmod", "os.chown", "os.link", "os.mkdir", "os.remove", "os.rename", "os.rmdir", "os.symlink",
+        "os.truncate", "os.utime", "shutil.rmtree", "shutil.move",
+    }
+)  # fmt: skip
+
+
+class Refusal(PermissionError):
+    """A reader asked for something that it may not have."""
+
+
+def cut_network() -> str:
+    """Leave the network for an empty one, where Linux lets us; must run before the process has threads.
+
+    Returns
+    -------
+    str
+        ``none`` (an empty network), or ``refused`` (only the audit hook stands before it).
+    """
+    if not sys.platform.startswith("linux"):
+        return "refused"
+    unshare: Callable[[int], int] | None = getattr(ctypes.CDLL(None, use_errno=True), "unshare", None)
+    if unshare is None:
+        return "refused"
+    for flags in (_CLONE_NEWNET, _CLONE_NEWUSER | _CLONE_NEWNET):
+        if unshare(flags) == 0:
+            return "none"
+    return "refused"
+
+
+def limit_resources(memory: int) -> bool:
+    """Set what can be set once and for all; return whether the system has such limits.
+
+    Parameters
+    ----------
+    memory : int
+        Bytes of address space.
+    """
+    if sys.platform == "win32":
+        return False
+    _lower(resource.RLIMIT_CORE, 0)
+    _lower(resource.RLIMIT_FSIZE, _MAX_FILE)
+    _lower(resource.RLIMIT_NOFILE, _MAX_OPEN)
+    if sys.platform == "darwin":  # accepts a limit of the address space and does not keep it
+        return False
+    _lower(resource.RLIMIT_AS, memory)
+    return True
+
+
+def limit_time(seconds: float) -> None:
+    """Let the process use so much more processor time; beyond it the system ends the process."""
+    if sys.platform != "win32":
+        used = resource.getrusage(resource.RUSAGE_SELF)
+        until = int(used.ru_utime + used.ru_stime + seconds) + 1
+        _, hard = resource.getrlimit(resource.RLIMIT_CPU)
+        resource.setrlimit(resource.RLIMIT_CPU, (until if hard < 0 else min(until, hard), hard))
+
+
+def peak_memory() -> int:
+    """Most bytes of physical memory that the process has used, or 0 where the system does not say."""
+    if sys.platform == "win32":
+        return 0
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def _lower(kind: int, value: int) -> None:
+    """Lower a soft limit, never above the hard one."""
+    if sys.platform != "win32":
+        _, hard = resource.getrlimit(kind)
+        resource.setrlimit(kind, (value if hard < 0 else min(value, hard), hard))
+
+
+class Guard:
+    """The audit hook: which files may be opened, and how.
+
+    Parameters
+    ----------
+    scratch : str
+        The only folder where files may be written.
+    """
+
+    def __init__(self, scratch: str) -> None:
+        self._scratch = _real(scratch)
+        self._always = tuple(_real(place) for place in _own_places())
+        self._root = self._scratch
+
+    def install(self) -> None:
+        """Add the hook; Python has no way to remove one."""
+        sys.addaudithook(self._check)
+
+    def enter(self, root: Path) -> None:
+        """Allow the files below a dataset's root, and no longer those of an earlier one."""
+        self._root = _real(str(root))
+
+    def _check(self, event: str, arguments: tuple[Any, ...]) -> None:
+        if event == "open":
+            self._check_open(*arguments)
+        elif event in _FORBIDDEN:
+            raise Refusal(f"a reader may not do this: {event}")
+        elif event in _CHANGING and not _below(_real(arguments[0]), (self._scratch,)):
+            raise Refusal(f"a reader may not change files: {event}")
+
+    def _check_open(self, path: Any, mode: Any, flags: Any) -> None:
+        if not isinstance(path, (str, bytes, os.PathLike)):
+            return
+        place = _real(path)
+        writing = isinstance(flags, int) and bool(flags & _WRITING)
+        if isinstance(mode, str) and set(mode) & set("wax+"):
+            writing = True
+        if writing:
+            if not _below(place, (self._scratch,)) and place != os.devnull:
+                raise Refusal("a reader may not write files")
+        elif not _below(place, (self._root, self._scratch, *self._always)):
+            raise Refusal("a reader may not open files outside its dataset's folder")
+
+
+def _own_places() -> Iterable[str]:
+    """Where Python, its packages and the system's own tables are."""
+    yield from (place for place in sys.path if place)
+    yield from (sys.prefix, sys.base_prefix, sys.exec_prefix, str(Path(__file__).parents[1]))
+    yield from (os.devnull, "/dev/urandom", "/dev/shm", "/proc", "/sys", "/usr/share/zoneinfo", "/usr/lib", "/lib")  # noqa: S108
+
+
+def _real(path: Any) -> str:
+    """Absolute path with links and dots resolved."""
+    return os.path.realpath(os.fsdecode(path)) if isinstance(path, (str, bytes, os.PathLike)) else ""
+
+
+def _below(place: str, folders: Iterable[str]) -> bool:
+    """Whether a path is one of the folders or inside one."""
+    return any(place == folder or place.startswith(folder.rstrip(os.sep) + os.sep) for folder in folders)
+
+
+def scratch_folder() -> str:
+    """The private folder of this worker, made by its parent."""
+    return os.environ.get("DIADEM_SCRATCH") or tempfile.gettempdir()

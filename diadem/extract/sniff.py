@@ -1,0 +1,93 @@
+"""Which readers may read a file, told by its name and its first bytes. No file is opened here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from diadem.extract.extraction import issue
+from diadem.extract.survey import DatasetPlan
+from diadem.hooks.offers import Magic, ReaderOffer
+
+#: Bytes of a file's beginning that sniffing and pre-flight look at.
+HEAD_SIZE = 4096
+
+#: Contents that are unmistakable, so that a name that says otherwise is wrong.
+_WELL_KNOWN: tuple[tuple[str, bytes], ...] = (
+    ("PNG image", b"\x89PNG\r\n\x1a\n"),
+    ("JPEG image", b"\xff\xd8\xff"),
+    ("GIF image", b"GIF8"),
+    ("PDF document", b"%PDF-"),
+    ("ZIP archive", b"PK\x03\x04"),
+    ("gzip stream", b"\x1f\x8b\x08"),
+    ("bzip2 stream", b"BZh9"),
+    ("7-Zip archive", b"7z\xbc\xaf\x27\x1c"),
+    ("XZ stream", b"\xfd7zXZ\x00"),
+    ("HDF5 file", b"\x89HDF\r\n\x1a\n"),
+    ("SQLite database", b"SQLite format 3\x00"),
+    ("TIFF image", b"II*\x00"),
+    ("TIFF image", b"MM\x00*"),
+    ("ELF program", b"\x7fELF"),
+    ("HTML page", b"<!DOCTYPE html"),
+    ("Gatan DM3 file", b"\x00\x00\x00\x03\x00"),
+)
+
+#: Endings used by many programs for other things: a foreign content is no fault of the file, only unknown to us.
+_SHARED_SUFFIXES = frozenset(
+    {".img", ".map", ".pro", ".csv", ".xml", ".eds", ".unf", ".spc", ".nc", ".pts", ".mas", ".ems", ".ali", ".blo"}
+)
+
+
+def matches(magic: Sequence[Magic], head: bytes) -> bool:
+    """Whether any of the magic numbers is there."""
+    return any(head[item.offset : item.offset + len(item.data)] == item.data for item in magic)
+
+
+def content_of(head: bytes) -> str | None:
+    """The plain name of an unmistakable content."""
+    return next((name for name, start in _WELL_KNOWN if head.startswith(start)), None)
+
+
+def rank(
+    plan: DatasetPlan, head: bytes, readers: Sequence[ReaderOffer]
+) -> tuple[list[str], list[str], list[dict[str, Any]]]:
+    """Rank the readers of a dataset.
+
+    Parameters
+    ----------
+    plan : DatasetPlan
+        The dataset; only readers that its name suggests are considered.
+    head : bytes
+        First bytes of the primary file, `HEAD_SIZE` where it has as many.
+    readers : sequence of ReaderOffer
+        What the plugins offer.
+
+    Returns
+    -------
+    names : list of str
+        Readers to try in order; a reader with a probe may still decline in the worker.
+    evidence : list of str
+        ``magic`` and ``suffix`` as far as they hold.
+    issues : list of dict
+        ``wrong-type`` where the content contradicts the name.
+    """
+    table = {offer.name: offer for offer in readers}
+    candidates = [table[name] for name in plan.offers if name in table]
+    if not candidates:
+        return [], [], []
+    if plan.entry != plan.primary.path:
+        return [offer.name for offer in candidates], ["suffix"], []
+    sure = [offer.name for offer in candidates if offer.magic and matches(offer.magic, head)]
+    open_ = [offer.name for offer in candidates if not offer.magic]
+    content = content_of(head)
+    if sure:
+        return sure + open_, ["magic", "suffix"], []
+    if open_ and content is None:
+        return open_, ["suffix"], []
+    name = plan.primary.path.rpartition("/")[2]
+    suffix = "." + name.rpartition(".")[2].lower()
+    if suffix in _SHARED_SUFFIXES and content is None:
+        return [], [], []
+    what = f"a {content}" if content else "none of: " + ", ".join(offer.name for offer in candidates)
+    message = f"the name ends in {suffix} but the content is {what}"
+    return [], [], [issue("wrong-type", message, file=plan.primary.id, next="Rename it, or copy it again.")]

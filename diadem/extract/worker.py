@@ -1,0 +1,120 @@
+"""The worker process: jobs as JSON lines in, results as JSON lines out, one dataset at a time.
+
+Started by `diadem.extract.process` as ``python -m diadem.extract.worker``. It ends when its input ends, so that it does
+not outlive its parent, whatever a reader is doing.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import logging
+import os
+import queue
+import sys
+import threading
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from diadem.extract import sandbox
+
+#: Bytes that one answer may have.
+MAX_ANSWER = 8 << 20
+#: Jobs between two collections of cycles, which hold files open.
+_COLLECT_EVERY = 64
+
+
+def main() -> None:
+    """Take the limits, then answer jobs until the input ends."""
+    network = sandbox.cut_network()
+    source, sink = _take_pipes()
+    settings = json.loads(source.readline() or b"{}")
+    guard = sandbox.Guard(sandbox.scratch_folder())
+    limited = sandbox.limit_resources(int(settings.get("memory", 4 << 30)))
+    logging.disable(logging.CRITICAL)
+    jobs: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+    threading.Thread(target=_listen, args=(source, jobs), daemon=True).start()
+    _import(settings.get("modules", ()))
+    guard.install()
+    _say(sink, {"ready": True, "network": network, "limited": limited, "reader": _reader_version()})
+    done = 0
+    while True:
+        job = json.loads(jobs.get())
+        _say(sink, _answer(job, guard))
+        done += 1
+        if done % _COLLECT_EVERY == 0:
+            gc.collect()
+
+
+def _take_pipes() -> tuple[BinaryIO, BinaryIO]:
+    """Keep the two pipes for ourselves: what readers print goes to the error stream, what they read is empty."""
+    source = os.fdopen(os.dup(0), "rb")
+    sink = os.fdopen(os.dup(1), "wb")
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.dup2(2, 1)
+    os.close(nothing)
+    sys.stdin = Path(os.devnull).open()  # noqa: SIM115 - for as long as the process lives
+    sys.stdout = sys.stderr
+    return source, sink
+
+
+def _listen(source: BinaryIO, jobs: queue.SimpleQueue[bytes]) -> None:
+    """Pass jobs on; the end of the input ends the process, also in the middle of a job."""
+    for line in source:
+        jobs.put(line)
+    os._exit(0)
+
+
+def _import(modules: Any) -> None:
+    """Import what nearly every job needs, while the parent still copies files."""
+    import importlib
+
+    for name in modules:
+        try:
+            importlib.import_module(name)
+        except ImportError:
+            logging.getLogger(__name__).debug("%s is not there", name)
+
+
+def _reader_version() -> str:
+    """RosettaSciIO's name and version."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return f"rosettasciio {version('rosettasciio')}"
+    except PackageNotFoundError:
+        return ""
+
+
+def _answer(job: dict[str, Any], guard: sandbox.Guard) -> dict[str, Any]:
+    """The result of one job; an error outside any reader is one of ours, and the parent reports it."""
+    from diadem.extract.reading import read_dataset
+
+    guard.enter(Path(job["root"]))
+    sandbox.limit_time(float(job["seconds"]))
+    try:
+        result = read_dataset(job)
+    except Exception as error:  # a signal of a form that no reader should return
+        result = {"failed": f"{type(error).__name__}: {error}"}
+    return {"job": job["job"], "peak": sandbox.peak_memory(), "root": job["root"], **result}
+
+
+def _say(sink: BinaryIO, answer: dict[str, Any]) -> None:
+    """Write one line, without paths of this machine; an answer that is too long is cut to its issues."""
+    root = answer.pop("root", "")
+    text = json.dumps(answer, allow_nan=False, default=str)
+    if len(text) > MAX_ANSWER:
+        kept = {key: answer.get(key) for key in ("job", "peak", "format", "evidence", "mode")}
+        found = {"code": "too-much-metadata", "message": f"the description has {len(text)} bytes; it was left out"}
+        text = json.dumps({**kept, "signals": [], "fields": {}, "issues": [found]})
+    for place in {root, os.path.realpath(root) if root else "", sandbox.scratch_folder()} - {""}:
+        spelled = json.dumps(place)[1:-1]
+        if spelled in text:
+            text = text.replace(spelled + "/", "").replace(spelled + "\\\\", "").replace(spelled, "")
+    sink.write(text.encode("ascii") + b"\n")
+    sink.flush()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,114 @@
+"""What RosettaSciIO's own list of readers does not say: magic numbers, side files, and where a suffix is shared.
+
+Magic numbers are those that the readers check themselves or that the formats' own documents state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from diadem.hooks.offers import Group, Magic
+
+_PROBES = "diadem.plugins.rosettasciio.probes:"
+_READERS = "diadem.plugins.rosettasciio.reader:"
+
+#: HDF5 allows a user block of 0, 512, 1024 … bytes before its signature.
+HDF5 = tuple(Magic(offset, b"\x89HDF\r\n\x1a\n") for offset in (0, 512, 1024, 2048))
+TIFF = tuple(Magic(0, data) for data in (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+"))
+ZIP = (Magic(0, b"PK\x03\x04"), Magic(0, b"PK\x05\x06"))
+PICTURES = tuple(
+    Magic(0, data) for data in (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"BM", b"P1", b"P2", b"P3", b"P4", b"P5", b"P6")
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """Additions to one reader of RosettaSciIO; empty values leave its own list as it is."""
+
+    magic: tuple[Magic, ...] = ()
+    groups: tuple[Group, ...] = ()
+    folders: tuple[str, ...] = ()
+    probe: str = ""
+    suffixes: tuple[str, ...] = ()
+    load: str = ""
+    priority: int = 0
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+FORMATS: Mapping[str, Format] = {
+    "arina": Format(
+        HDF5,
+        (Group("{stem}_master.h5", ("{stem}_data_*.h5", "{stem}.h5"), required=True),),
+        probe=_PROBES + "is_arina",
+        priority=3,
+    ),
+    "blockfile": Format((Magic(0, b"IMGBLO"),)),
+    "bruker": Format(),
+    "delmic": Format(HDF5, probe=_PROBES + "is_delmic"),
+    "digitalmicrograph": Format((Magic(0, b"\x00\x00\x00\x03"), Magic(0, b"\x00\x00\x00\x04"))),
+    "digitalsurf": Format((Magic(0, b"DIGITAL SURF"), Magic(0, b"DSCOMPRESSED"))),
+    "edax": Format(groups=(Group("{stem}.spd", ("{stem}.ipr",), ("{stem}.spc",)),)),
+    "emd": Format(HDF5, suffixes=(".emd", ".de5", ".h5"), probe=_PROBES + "is_emd", load=_READERS + "read_emd"),
+    "empad": Format(
+        groups=(Group("{stem}.xml", ("{stem}.raw", "scan_x[0-9]*_y[0-9]*.raw", "series_x[0-9]*.raw"), required=True),),
+        probe=_PROBES + "is_empad",
+    ),
+    "hamamatsu": Format((Magic(0, b"IM"),)),
+    "hspy": Format(HDF5, probe=_PROBES + "is_hspy"),
+    "image": Format(
+        PICTURES,
+        suffixes=(".png", ".jpg", ".jpeg", ".jpe", ".gif", ".bmp", ".dib", ".ppm", ".pgm", ".pbm"),
+        options={"lazy": False},
+    ),
+    "impulse": Format(
+        groups=(Group("{stem}_[!_]* raw.csv", sidecars=("{stem}_metadata.log",)),), probe=_PROBES + "is_impulse"
+    ),
+    "jeol": Format(
+        (Magic(4, b"PTTDFILE"), Magic(4, b"JED-2200"), Magic(17, b"FileType")),
+        (Group("{stem}.asw", ("sample/**",), required=True),),
+        suffixes=(".asw", ".img", ".map", ".pts"),
+    ),
+    "jobinyvon": Format(probe=_PROBES + "is_jobinyvon"),
+    "mrc": Format(
+        groups=(
+            Group(
+                "{stem}_movie.mrc",
+                ("{stem}_[0-9]*_*.mrc", "{stem}_virt[0-9]*.mrc", "{stem}_ext[0-9]*.mrc", "{stem}_final.mrc"),
+                ("{stem}_info.txt", "{stem}_scan_coordinates.csv"),
+            ),
+            Group("{stem}.mrc", sidecars=("{stem}.xml", "{stem}.mrc.mdoc", "{stem}.mdoc")),
+            Group("{stem}.ali", sidecars=("{stem}.ali.mdoc", "{stem}.mdoc")),
+        )
+    ),
+    "mrcz": Format(probe=_PROBES + "is_mrcz", priority=1),
+    "netcdf": Format((Magic(0, b"CDF"), *HDF5)),
+    "nexus": Format(HDF5),
+    "numpy": Format((Magic(0, b"\x93NUMPY"),)),
+    "pantarhei": Format(ZIP),
+    "phenom": Format((Magic(0, b"BZh"),)),
+    "protochips": Format(probe=_PROBES + "is_protochips"),
+    "quantumdetector": Format((Magic(0, b"MQ1"),), (Group("{stem}.mib", sidecars=("{stem}.hdr",)),)),
+    "renishaw": Format((Magic(0, b"WDF1"),)),
+    "ripple": Format(groups=(Group("{stem}.rpl", ("{stem}.raw",), required=True),)),
+    "tia": Format(groups=(Group("{stem}.emi", ("{stem}_[0-9]*.ser",), required=True),), suffixes=(".emi",)),
+    "tiff": Format(
+        TIFF,
+        (
+            Group("{stem}.tif", sidecars=("{stem}.hdr", "{stem}-tif.hdr", "{stem}.xml")),
+            Group("{stem}.tiff", sidecars=("{stem}.hdr", "{stem}.xml")),
+        ),
+    ),
+    "tofwerk": Format(HDF5, probe=_PROBES + "is_tofwerk"),
+    "topspin": Format(HDF5),
+    "tvips": Format(groups=(Group("{stem}_000.tvips", ("{stem}_[0-9][0-9][0-9].tvips",)),)),
+    "usid": Format(HDF5, probe=_PROBES + "is_usid"),
+    "zspy": Format(ZIP, folders=(".zspy",), load=_READERS + "read_zspy"),
+}
+
+#: Kinds of file that share a reader but not its magic number: name of the offer to reader and additions.
+MORE: Mapping[str, tuple[str, Format]] = {
+    "jeol-eds": ("jeol", Format(suffixes=(".eds",))),
+    "tia-ser": ("tia", Format((Magic(0, b"II\x97\x01"),), suffixes=(".ser",))),
+}
