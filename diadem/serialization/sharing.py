@@ -44,7 +44,7 @@ class Pool:
             result["extraction"] = self._whole("extractions", extraction) or extraction
         return result
 
-    def lines(self) -> Iterator[tuple[str, list[tuple[str, bytes]]]]:
+    def shared(self) -> Iterator[tuple[str, list[tuple[str, bytes]]]]:
         """Each kind with its shared objects as (id, JSON)."""
         return ((kind, shared) for kind, shared in self._texts.items() if shared)
 

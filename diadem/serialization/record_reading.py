@@ -1,0 +1,162 @@
+"""Reading a record line by line: a dataset is parsed, resolved and validated when it is asked for."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import lru_cache
+from typing import Any, Final, overload
+
+from diadem.errors import DocumentError
+from diadem.model.manifest import RECORD_PATH
+from diadem.model.record import Dataset, Record
+from diadem.serialization.fields import field_keys
+from diadem.serialization.sharing import resolved
+from diadem.serialization.strict_json import parse_object
+from diadem.serialization.validation import validate_dataset, validate_head
+
+#: A record above this is refused. 20,000 images take about 10 MB.
+MAX_BYTES: Final = 1 << 30
+#: The same for a record that does not lie one dataset a line, and must be parsed in one piece.
+MAX_WHOLE: Final = 64 << 20
+#: Stands for the datasets while the rest of the document is parsed.
+_PLACE: Final = 0
+#: What stands before the first dataset's line, and after the last one's.
+_OPEN: Final = b'\n"datasets":[\n'
+_CLOSE: Final = b"\n],\n"
+_NEXT: Final = "The record is damaged: verify the package."
+
+
+def read_record(data: bytes) -> Record:
+    """The record of a package. Datasets are parsed and validated when they are asked for.
+
+    Parameters
+    ----------
+    data : bytes
+        `data/diadem-record.json`, of any origin.
+
+    Raises
+    ------
+    DocumentError
+        Not a record: not JSON, another version's, or malformed. A malformed dataset raises when it is asked for.
+    """
+    _limit(data, MAX_BYTES)
+    return _by_lines(data) or _whole(data)
+
+
+def _by_lines(data: bytes) -> Record | None:
+    """The record, if it lies as `RecordWriter` writes it; None for another layout."""
+    found = _lines(data)
+    if found is None:
+        return None
+    starts, ends, skeleton = found
+    document = parse_object(skeleton, where=RECORD_PATH)
+    if document.get("datasets") != [_PLACE]:  # the lines found were those of another list, deeper in the document
+        return None
+
+    def dataset(index: int) -> dict[str, Any]:
+        return parse_object(data[starts[index] : ends[index]], where=f"{RECORD_PATH} dataset {index}")
+
+    return _record({**document, "datasets": []}, len(starts), dataset)
+
+
+def _whole(data: bytes) -> Record:
+    """The record, parsed in one piece."""
+    _limit(data, MAX_WHOLE)
+    document = parse_object(data, where=RECORD_PATH)
+    listed = document.get("datasets")
+    items: list[Any] = listed if isinstance(listed, list) else []
+    return _record(document, len(items), items.__getitem__)
+
+
+def _limit(data: bytes, most: int) -> None:
+    if len(data) > most:
+        raise DocumentError(f"a record of {len(data)} bytes in this layout is too large", where=RECORD_PATH, next=_NEXT)
+
+
+class _Datasets(Sequence[Dataset]):
+    """Datasets that are parsed, resolved and validated on access; the last 256 are kept."""
+
+    def __init__(self, count: int, load: Callable[[int], Any], shared: Mapping[str, Any]) -> None:
+        self._count = count
+        self._load = load
+        self._shared = shared
+        self._known = field_keys()
+        self._cached = lru_cache(maxsize=256)(self._parsed)
+
+    def __len__(self) -> int:
+        return self._count
+
+    @overload
+    def __getitem__(self, index: int) -> Dataset: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Dataset, ...]: ...
+
+    def __getitem__(self, index: int | slice) -> Dataset | tuple[Dataset, ...]:
+        if isinstance(index, slice):
+            return tuple(self._cached(i) for i in range(*index.indices(self._count)))
+        return self._cached(range(self._count)[index])
+
+    def __iter__(self) -> Iterator[Dataset]:
+        return (self._parsed(index) for index in range(self._count))
+
+    def __repr__(self) -> str:
+        return f"<{self._count} datasets>"
+
+    def _parsed(self, index: int) -> Dataset:
+        where = f"{RECORD_PATH} dataset {index}"
+        document = self._load(index)
+        if not isinstance(document, dict):
+            raise DocumentError("a dataset is a JSON object", where=where, next=_NEXT)
+        complete = resolved(document, self._shared, where=where)
+        validate_dataset(complete, closed=False)
+        return Dataset(complete, self._known)
+
+
+def _record(document: dict[str, Any], count: int, load: Callable[[int], Any]) -> Record:
+    """The record of a parsed document; with `datasets` empty where they are parsed later."""
+    if not str(document.get("schema", "")).startswith("diadem-record/1."):
+        version = str(document.get("schema"))[:80]
+        raise DocumentError(
+            f"'{version}' is not a record that this version reads",
+            where=RECORD_PATH,
+            next="Records of diadem-record/1.x can be read; a newer DIADEM may read others.",
+        )
+    validate_head(document, closed=False)
+    rest = {key: document[key] for key in document if key not in {"datasets", "shared"}}
+    own = {key: rest.pop(key) for key in ("schema", "session", "sample", "people", "instrument")}
+    tail = {key: rest.pop(key) for key in ("omitted", "empty_dirs", "extensions") if key in rest}
+    datasets = _Datasets(count, load, document.get("shared", {}))
+    return Record(datasets=datasets, known=field_keys(), **own, **tail, unknown=rest)
+
+
+def _lines(data: bytes) -> tuple[array[int], array[int], bytes] | None:
+    """Where each dataset's line is, and the document without them; None for another layout.
+
+    A raw line feed cannot stand inside a JSON string, so a line is a piece of the structure. Whether the pieces are
+    JSON is seen when they are parsed: the rest at once, each dataset when it is asked for.
+    """
+    begin = data.find(_OPEN)
+    if begin < 0:
+        return None
+    at = begin + len(_OPEN)
+    end = data.find(_CLOSE, at)
+    bounds = _split(data, at, end) if end >= 0 else None
+    return None if bounds is None else (*bounds, data[:at] + b"%d" % _PLACE + data[end:])
+
+
+def _split(data: bytes, at: int, end: int) -> tuple[array[int], array[int]] | None:
+    """Start and end of each line, if every one is an object; all but the last are followed by a comma."""
+    starts, ends = array("Q"), array("Q")
+    while at < end:
+        stop = data.find(b"\n", at, end)
+        last = stop < 0
+        stop = end if last else stop
+        close = stop if last else stop - 1
+        if data[at : at + 1] != b"{" or data[close - 1 : close] != b"}" or not (last or data[close:stop] == b","):
+            return None
+        starts.append(at)
+        ends.append(close)
+        at = stop + 1
+    return starts, ends

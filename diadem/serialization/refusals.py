@@ -1,0 +1,99 @@
+"""Why a document is refused, in words for the person who wrote it: path, rule, close matches, a valid example."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import jsonschema_rs
+
+from diadem.errors import DocumentError
+from diadem.model.fields import close_matches
+from diadem.serialization import schemas
+from diadem.serialization.strict_json import compact
+
+#: Keywords whose own message shows a pattern, or a subtree, and not the rule.
+_OPAQUE = frozenset({"anyOf", "contains", "maxContains", "minContains", "not", "pattern"})
+
+
+def refusal(name: str, error: jsonschema_rs.ValidationError, document: Any, *, advise: bool) -> DocumentError:
+    """The error for one fault of a document, judged by the schema `name`; with `advise` also a valid example."""
+    path = list(error.instance_path)
+    nodes = _described(schemas.schema(name), path)
+    subject = f"dataset {document.get('id')} " if name == schemas.DATASET and isinstance(document, dict) else ""
+    advice = [_nearest(error, nodes[-1]), _example(nodes) if advise else ""]
+    message = f"{subject}{json_path(path)}: {_rule(error, nodes[-1])}"
+    return DocumentError(message, next=" ".join(filter(None, advice)) or None)
+
+
+def _rule(error: jsonschema_rs.ValidationError, node: Mapping[str, Any]) -> str:
+    """What is broken: in the schema's own words where the validator's would be a pattern or a whole subtree."""
+    keyword = error.schema_path[-1] if error.schema_path else ""
+    rule = node.get("description", "")
+    if isinstance(error.instance, str) and not error.instance.strip():
+        return "the text is empty; leave out what is not known."
+    if rule and keyword in _OPAQUE:
+        return f"{_shortened(compact(error.instance, where='').decode(), 80)} is refused. The rule: {rule}"
+    said = _shortened(error.message) + "."
+    return said if not rule or keyword in {"required", "additionalProperties"} else f"{said} The rule: {rule}"
+
+
+def json_path(path: Sequence[str | int]) -> str:
+    """A path as people write it: ``$.people[0].orcid``, ``$.fields['stage.x'][0]``."""
+    parts = [f"[{part}]" if isinstance(part, int) else _member(part) for part in path]
+    return "$" + "".join(parts)
+
+
+def _member(name: str) -> str:
+    return f".{name}" if re.fullmatch(r"\w+", name) else f"['{name[:80]}']"
+
+
+def _shortened(text: str, most: int = 300) -> str:
+    return text if len(text) <= most else f"{text[: most // 2]} … {text[-most // 2 :]}"
+
+
+def _described(root: Mapping[str, Any], path: Sequence[str | int]) -> list[Mapping[str, Any]]:
+    """The parts of the schema on the way to what stands at `path`, as far as they are known."""
+    nodes = [_target(root, root)]
+    for part in path:
+        node = nodes[-1]
+        below = node.get("items") if isinstance(part, int) else node.get("properties", {}).get(part)
+        if not isinstance(below, Mapping):
+            below = node.get("additionalProperties")
+        if not isinstance(below, Mapping):
+            break
+        nodes.append(_target(below, root))
+    return nodes
+
+
+def _target(node: Mapping[str, Any], root: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The node behind a `$ref` within the document, with what stands beside it."""
+    reference = node.get("$ref", "")
+    if not reference.startswith("#/$defs/"):
+        return node
+    rest = {key: value for key, value in node.items() if key != "$ref"}
+    return _merged(_target(root["$defs"][reference.removeprefix("#/$defs/")], root), rest)
+
+
+def _merged(general: Mapping[str, Any], special: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Both, level by level; the special one wins."""
+    both = {key for key in special if isinstance(special[key], dict) and isinstance(general.get(key), dict)}
+    return {**general, **special, **{key: _merged(general[key], special[key]) for key in both}}
+
+
+def _nearest(error: jsonschema_rs.ValidationError, node: Mapping[str, Any]) -> str:
+    """For a key that is not known: the known ones that come close, else all of them if they are few."""
+    if error.schema_path[-1:] != ["additionalProperties"] or not isinstance(error.instance, dict):
+        return ""
+    known = list(node.get("properties", {}))
+    near = [name for key in error.instance if key not in known for name in close_matches(key, known)]
+    if near:
+        return f"Did you mean {' or '.join(near[:3])}?"
+    return f"Known here: {', '.join(known)}." if len(known) <= 20 else "The schema lists every key."
+
+
+def _example(nodes: Sequence[Mapping[str, Any]]) -> str:
+    """A valid example of the innermost part that has one."""
+    examples = next((node["examples"] for node in reversed(nodes) if node.get("examples")), ())
+    return "Example: " + compact(examples[0], where="schema").decode() if examples else ""
