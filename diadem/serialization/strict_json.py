@@ -12,6 +12,10 @@ from diadem.errors import DocumentError
 
 #: Objects and arrays inside one another. A record has about eight; deeper ones are an attack or a mistake.
 MAX_DEPTH = 64
+_ENCODERS = {
+    sort: json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"), sort_keys=sort)
+    for sort in (False, True)
+}
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 _NEXT = "The file is not what DIADEM wrote: verify the package, or ask its sender for it again."
 
@@ -82,8 +86,7 @@ def _items(value: Any) -> Iterator[Any]:
 
 def _dumped(value: Any, *, where: str, sort_keys: bool) -> bytes:
     try:
-        text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"), sort_keys=sort_keys)
-        return text.encode("utf-8")
+        return _ENCODERS[sort_keys].encode(value).encode("utf-8")
     except RecursionError:
         raise _too_deep(where, "Flatten the value.") from None
     except (TypeError, ValueError) as error:
