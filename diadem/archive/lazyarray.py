@@ -1,0 +1,240 @@
+"""An array whose elements are read, and proven, when they are asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from math import prod
+from typing import Any, cast
+
+import numpy as np
+
+from diadem.errors import ReaderError
+from diadem.model.layout import ArrayLayout
+from diadem.model.ports import RangeReader
+
+#: Bytes that one Dask chunk aims at: enough work for a thread, and several fit into memory.
+CHUNK_BYTES = 32 << 20
+#: Longest run of bytes read at once when the elements do not lie side by side.
+_BLOCK = 16 << 20
+#: A gap up to this is read and dropped, rather than split into two reads.
+_GAP = 64 << 10
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Selection:
+    """A strided set of bytes in the file: of the whole array, or of what a slice takes of it."""
+
+    offset: int
+    shape: tuple[int, ...]
+    strides: tuple[int, ...]
+    itemsize: int
+
+    def bounds(self) -> tuple[int, int]:
+        """First byte and end of everything selected."""
+        reach = [(n - 1) * stride for n, stride in zip(self.shape, self.strides, strict=True)]
+        start = self.offset + sum(min(0, step) for step in reach)
+        return start, self.offset + sum(max(0, step) for step in reach) + self.itemsize
+
+    def outer(self) -> int:
+        """The axis whose steps are the longest in the file; -1 for a single element."""
+        axes = [axis for axis, n in enumerate(self.shape) if n > 1]
+        return max(axes, key=lambda axis: abs(self.strides[axis]), default=-1)
+
+    def part(self, axis: int, start: int, stop: int) -> _Selection:
+        """The indices from start to stop of one axis."""
+        shape = (*self.shape[:axis], stop - start, *self.shape[axis + 1 :])
+        return replace(self, offset=self.offset + start * self.strides[axis], shape=shape)
+
+    def dense(self) -> bool:
+        """Whether reading from the first byte to the last wastes little on every axis."""
+        inner = self.itemsize
+        for stride, n in sorted((abs(stride), n) for stride, n in zip(self.strides, self.shape, strict=True) if n > 1):
+            if stride - inner > max(_GAP, inner):
+                return False
+            inner = max(inner, (n - 1) * stride + inner)
+        return True
+
+
+class LeafArray:
+    """An array in a file, for `dask.array.from_array`. Reads from several threads at once.
+
+    Parameters
+    ----------
+    reader : RangeReader
+        Gives the file's bytes, and raises `DigestMismatch` for bytes that are not what they were.
+    layout : ArrayLayout
+        Where the array lies.
+    token : str
+        Names the bytes for Dask: equal tokens, equal arrays.
+    """
+
+    def __init__(self, reader: RangeReader, layout: ArrayLayout, *, token: str) -> None:
+        self._reader = reader
+        self._layout = layout
+        self._token = token
+        self.dtype = np.dtype(layout.dtype)
+        self.shape = layout.shape
+        self.ndim = len(layout.shape)
+
+    def __dask_tokenize__(self) -> str:
+        """Equal tokens, equal arrays."""
+        return self._token
+
+    def __getitem__(self, index: Any) -> Array:
+        """The elements that integers, slices and an ellipsis select, as a new array.
+
+        Raises
+        ------
+        DigestMismatch
+            Bytes that are needed are not what they were.
+        ReaderError
+            The file ends before the array does.
+        """
+        selection, kept = self._select(index if isinstance(index, tuple) else (index,))
+        out = np.empty(selection.shape, self.dtype)
+        if out.size:
+            self._fill(out, selection)
+        return out.reshape(kept)
+
+    def _select(self, index: tuple[Any, ...]) -> tuple[_Selection, tuple[int, ...]]:
+        """What an index means in bytes, and the shape of its result."""
+        offset, shape, strides, kept = self._layout.offset, [], [], []
+        for item, n, stride in zip(self._complete(index), self.shape, self._layout.strides, strict=True):
+            if isinstance(item, slice):
+                start, stop, step = item.indices(n)
+                count = len(range(start, stop, step))
+                kept.append(count)
+            else:
+                start, step, count = _position(item, n), 1, 1
+            offset += start * stride if count else 0
+            shape.append(count)
+            strides.append(step * stride)
+        return _Selection(offset, tuple(shape), tuple(strides), self.dtype.itemsize), tuple(kept)
+
+    def _complete(self, index: tuple[Any, ...]) -> tuple[Any, ...]:
+        """The index with one item for every axis."""
+        place = next((i for i, item in enumerate(index) if item is Ellipsis), len(index))
+        head, tail = index[:place], index[place + 1 :]
+        missing = self.ndim - len(head) - len(tail)
+        if missing < 0:
+            raise IndexError(f"{len(index)} indices for an array of {self.ndim} axes")
+        return (*head, *([slice(None)] * missing), *tail)
+
+    def _fill(self, out: Array, selection: _Selection) -> None:
+        """Read a selection, in as few reads as is reasonable."""
+        if out.flags.c_contiguous and _side_by_side(out, selection.strides):
+            self._read_into(out, selection.offset)
+            return
+        start, stop = selection.bounds()
+        dense = selection.dense()
+        if dense and stop - start <= _BLOCK:
+            data = self._read(start, stop)
+            out[...] = np.ndarray(out.shape, out.dtype, data, selection.offset - start, selection.strides)
+            return
+        axis = selection.outer()
+        count = selection.shape[axis]
+        step = max(1, min(count - 1, _BLOCK // abs(selection.strides[axis]))) if dense else 1
+        for first in range(0, count, step):
+            last = min(first + step, count)
+            part = out[(slice(None),) * axis + (slice(first, last),)]
+            self._fill(part, selection.part(axis, first, last))
+
+    def _read_into(self, out: Array, offset: int) -> None:
+        buffer = memoryview(out.reshape(-1).view(np.uint8).data)
+        if self._reader.readinto_at(offset, buffer) != len(buffer):
+            self._ended_early(offset + len(buffer))
+
+    def _read(self, start: int, stop: int) -> bytes:
+        data = self._reader.read_at(start, stop - start)
+        if len(data) != stop - start:
+            self._ended_early(stop)
+        return data
+
+    def _ended_early(self, stop: int) -> None:
+        raise ReaderError(
+            f"the array ends at byte {stop}, the file at byte {self._reader.size}",
+            where=self._layout.file,
+            next="The file was cut short before it was archived.",
+        )
+
+
+def _position(item: Any, n: int) -> int:
+    """A single index, counted from the front."""
+    place = int(item)
+    if not -n <= place < n:
+        raise IndexError(f"index {place} is out of range for an axis of length {n}")
+    return place % n
+
+
+def _side_by_side(out: Array, strides: Sequence[int]) -> bool:
+    """Whether the file holds the elements in the order and with the spacing that `out` has in memory."""
+    return all(a == b for a, b, n in zip(out.strides, strides, out.shape, strict=True) if n > 1)
+
+
+def chunk_shape(layout: ArrayLayout, target: int = CHUNK_BYTES) -> tuple[int, ...]:
+    """Shape of chunks that lie together in the file, of up to about `target` bytes.
+
+    The axes with the short steps (a frame, a spectrum) stay whole for as long as they fit; one axis is cut into equal
+    pieces, and the axes outside it are taken one index at a time.
+    """
+    room = max(1, target // np.dtype(layout.dtype).itemsize)
+    chunks = [1] * len(layout.shape)
+    for axis in sorted(range(len(chunks)), key=lambda axis: abs(layout.strides[axis])):
+        pieces = -(-layout.shape[axis] // max(1, room))
+        chunks[axis] = max(1, -(-layout.shape[axis] // max(1, pieces)))
+        room //= chunks[axis]
+        if pieces > 1:
+            break
+    return tuple(chunks)
+
+
+def as_dask(array: LeafArray, layout: ArrayLayout, token: str) -> Any:
+    """A Dask array of the same elements, one read task a chunk, without a lock."""
+    from dask.array import from_array
+
+    make = cast("Callable[..., Any]", from_array)
+    return make(
+        array,
+        chunks=chunk_shape(layout),
+        name=f"diadem-{token}",
+        lock=False,
+        asarray=False,
+        fancy=False,
+        meta=np.empty((0,) * array.ndim, array.dtype),
+    )
+
+
+def fitted(layout: ArrayLayout, shape: Sequence[int], dtype: Any) -> ArrayLayout | None:
+    """The layout in the shape of the array that the reader made of it, or None where they disagree."""
+    if np.dtype(layout.dtype) != np.dtype(dtype):
+        return None
+    wanted = [int(n) for n in shape if n != 1]
+    present = [(n, step) for n, step in zip(layout.shape, layout.strides, strict=True) if n != 1]
+    if wanted != [n for n, _ in present]:
+        split = _split_first(layout, wanted)
+        if split is None:
+            return None
+        present = split
+    steps = iter([step for _, step in present])
+    strides = tuple(np.dtype(dtype).itemsize if n == 1 else next(steps) for n in shape)
+    return replace(layout, shape=tuple(int(n) for n in shape), strides=strides)
+
+
+def _split_first(layout: ArrayLayout, wanted: Sequence[int]) -> list[tuple[int, int]] | None:
+    """Lengths and strides where the reader splits the first axis into several in C order; None if it does not."""
+    if not layout.shape:
+        return None
+    frame = [(n, step) for n, step in zip(layout.shape[1:], layout.strides[1:], strict=True) if n != 1]
+    cut = len(wanted) - len(frame)
+    if cut < 0:
+        return None
+    outer, inner = wanted[:cut], wanted[cut:]
+    records = prod(outer)
+    whole = records == layout.shape[0] or (layout.partial and 0 < records <= layout.shape[0])
+    if not whole or list(inner) != [n for n, _ in frame]:
+        return None
+    steps = [layout.strides[0] * prod(outer[axis + 1 :]) for axis in range(len(outer))]
+    return [*zip(outer, steps, strict=True), *frame]

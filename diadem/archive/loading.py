@@ -1,0 +1,311 @@
+"""Loading a dataset as HyperSpy signal whose bytes are proven.
+
+Three ways, the first that the format allows:
+
+- *leaves*: the arrays lie flat in the file, and where is known. A reader takes the metadata from a copy of the proven
+  headers; the array is read through the package, leaf by leaf, when a chunk is computed.
+- *leaves* through an open file: HDF5 readers read everything through the package.
+- *proven file*: every file of the dataset is proven first, then the reader gets the path.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any, Literal, Self, cast
+
+from diadem.archive.headers import TooLarge, header_copy
+from diadem.archive.lazyarray import LeafArray, as_dask, fitted
+from diadem.archive.proving import LoadSource
+from diadem.archive.rangefile import RangeFile, close_hdf5_at_exit, shown_name
+from diadem.archive.signals import build, choose
+from diadem.errors import DiademError, ReaderError, UsageError
+from diadem.extract.hdf5_walk import walk
+from diadem.hooks.offers import ReaderOffer
+from diadem.model.layout import ArrayLayout, FileLayout, FileObject, LayoutFunction
+from diadem.model.ports import RangeReader
+
+Verify = Literal["proof", "always", "never"]
+Dictionaries = list[dict[str, Any]]
+
+_HDF5 = b"\x89HDF\r\n\x1a\n"
+#: HDF5 allows a user block of these lengths before its signature.
+_HDF5_STARTS = (0, 512, 1024, 2048)
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """What a reader returned, and what is proven of it: ``leaves``, ``proven-file`` or ``never``."""
+
+    dictionaries: Dictionaries
+    proof: str
+
+
+def load(
+    source: LoadSource,
+    *,
+    offer: ReaderOffer,
+    lazy: bool = True,
+    signal: int | str | None = None,
+    verify: Verify = "proof",
+) -> Any:
+    """Load a dataset.
+
+    Parameters
+    ----------
+    source : LoadSource
+        The dataset.
+    offer : ReaderOffer
+        Who reads it.
+    lazy : bool
+        Whether the data stay in the file until they are computed.
+    signal : int or str, optional
+        Which signal, by position or title; all by default.
+    verify : {"proof", "always", "never"}
+        Whether an earlier proof of this process counts, is made anew, or is left out.
+
+    Returns
+    -------
+    HyperSpy signal or list of them
+        ``metadata.General.diadem`` says from which package and path it comes, and what was proven.
+
+    Raises
+    ------
+    DigestMismatch
+        A byte that is needed now is not what was archived. Damage elsewhere raises at `compute()` of its chunk.
+    ReaderError
+        The reader cannot read the file, or the file is hostile.
+    NotFound
+        There is no such signal.
+    UsageError
+        `verify` is none of the three.
+    """
+    if verify not in ("proof", "always", "never"):
+        raise UsageError(f"verify is 'proof', 'always' or 'never', not '{verify}'")
+    try:
+        read = _read(source, offer, lazy, verify)
+    except ReaderError as error:
+        error.where = error.where or source.entry
+        raise
+    origin = {"package": source.package, "path": source.entry, "verify": read.proof, "reader": offer.name}
+    try:
+        return choose(build(read.dictionaries, lazy, origin), signal, source.entry)
+    except DiademError:
+        raise
+    except Exception as error:
+        raise _unreadable(source, offer, error) from error
+
+
+def _read(source: LoadSource, offer: ReaderOffer, lazy: bool, verify: Verify) -> _Read:
+    """Have the dataset read in the first way that works."""
+    if verify == "always":
+        source.prove(again=True)
+    path = source.local_path() if verify == "never" else None
+    with _Files(source) as files:
+        if source.entry == source.path:
+            _require_harmless(source, files, path)
+        if path is not None:
+            return _Read(_by_path(source, offer, path, lazy), "never")
+        read = _by_leaves(source, offer, files, lazy)
+        if read is not None:
+            if lazy:
+                files.keep()
+            return _Read(read, "proven-file" if verify == "always" else "leaves")
+    return _Read(_by_path(source, offer, source.prove(), lazy), "proven-file")
+
+
+class _Files(Mapping[str, RangeReader]):
+    """The files of a dataset, opened when they are asked for and closed at the end unless a signal needs them."""
+
+    def __init__(self, source: LoadSource) -> None:
+        self._source = source
+        self._names = dict.fromkeys((source.path, *source.sidecars))
+        self._open: dict[str, RangeReader] = {}
+        self._stack = ExitStack()
+
+    def __getitem__(self, name: str) -> RangeReader:
+        """Proven random access to a file."""
+        if name not in self._names:
+            raise KeyError(name)
+        if name not in self._open:
+            self._open[name] = self._stack.enter_context(self._source.open(name))
+        return self._open[name]
+
+    def __iter__(self) -> Iterator[str]:
+        """Stored paths, the primary first."""
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        """Number of files."""
+        return len(self._names)
+
+    def __enter__(self) -> Self:
+        """Itself."""
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Close what is open."""
+        self._stack.close()
+
+    def keep(self) -> None:
+        """Leave the files open: they are released with the arrays that read them."""
+        self._stack.pop_all()
+
+
+# -- before any reader ---------------------------------------------------------------------------------------------
+
+
+def _require_harmless(source: LoadSource, files: _Files, path: Path | None) -> None:
+    """Refuse an empty file, and an HDF5 file that leads out of the dataset or in circles."""
+    primary = files[source.path]
+    if not primary.size:
+        raise ReaderError("the file is empty (0 bytes)", where=source.path)
+    if not _is_hdf5(primary, path):
+        return
+    members = [PurePosixPath(name).name for name in source.sidecars]
+    try:
+        found = walk(cast("str", path or RangeFile(primary, source.path)), primary.size, members)
+    except DiademError:
+        raise
+    except Exception as error:
+        raise ReaderError(f"the HDF5 file cannot be opened: {_brief(error)}", where=source.path) from error
+    if found.refused:
+        raise ReaderError(found.issues[0]["message"], where=source.path, next="Look at it with h5py, if you must.")
+
+
+def _is_hdf5(primary: RangeReader, path: Path | None) -> bool:
+    """Whether the signature of HDF5 is at one of its places."""
+    if path is None:
+        return any(primary.read_at(start, 8) == _HDF5 for start in _HDF5_STARTS)
+    with path.open("rb") as stream:
+        head = stream.read(_HDF5_STARTS[-1] + 8)
+    return any(head[start : start + 8] == _HDF5 for start in _HDF5_STARTS)
+
+
+# -- the three ways ------------------------------------------------------------------------------------------------
+
+
+def _by_leaves(source: LoadSource, offer: ReaderOffer, files: _Files, lazy: bool) -> Dictionaries | None:
+    """Read through the package, where the layout is known; None where it is not certain."""
+    if not offer.layout or source.entry != source.path:
+        return None
+    try:
+        layout = cast("LayoutFunction", _resolve(offer.layout))(files, source.path)
+    except ReaderError:
+        if lazy:
+            raise
+        return None  # a file cut short: the reader may still make something of it
+    if isinstance(layout, FileObject):
+        return _from_file(source, offer, files[source.path], lazy)
+    if isinstance(layout, FileLayout):
+        return _from_layout(source, offer, files, layout, lazy)
+    return None
+
+
+def _from_file(source: LoadSource, offer: ReaderOffer, reader: RangeReader, lazy: bool) -> Dictionaries:
+    """Let a reader read from an open file."""
+    close_hdf5_at_exit()
+    name = PurePosixPath(source.path).name
+    read = _call(source, offer, lambda: RangeFile(reader, name), lazy)
+    for dictionary in read:
+        general = dictionary.get("metadata", {}).get("General", {})
+        if general.get("original_filename") == shown_name(name):
+            general["original_filename"] = name
+    return read
+
+
+def _from_layout(
+    source: LoadSource, offer: ReaderOffer, files: _Files, layout: FileLayout, lazy: bool
+) -> Dictionaries | None:
+    """Take the metadata from the headers, and the arrays from the package."""
+    try:
+        with header_copy(files, source.path, layout.header) as path:
+            read = _reader(offer)(str(path), lazy=True)
+    except DiademError:
+        raise
+    except TooLarge:
+        return None
+    except Exception:
+        return None  # the reader wants more than the headers: it gets the whole, proven file
+    signals = [dictionary for dictionary in read if "data" in dictionary]
+    if len(signals) != len(layout.arrays):
+        return None
+    for number, (dictionary, array) in enumerate(zip(signals, layout.arrays, strict=True)):
+        shaped = fitted(array, dictionary["data"].shape, dictionary["data"].dtype)
+        if shaped is None:
+            return None
+        token = _token(source.package, number, shaped)
+        leaves = LeafArray(files[shaped.file], shaped, token=token)
+        dictionary["data"] = as_dask(leaves, shaped, token) if lazy else leaves[...]
+    return signals
+
+
+def _by_path(source: LoadSource, offer: ReaderOffer, path: Path, lazy: bool) -> Dictionaries:
+    """Let a reader read from a path."""
+    return _call(source, offer, lambda: str(path), lazy)
+
+
+# -- calling a reader ----------------------------------------------------------------------------------------------
+
+
+def _call(source: LoadSource, offer: ReaderOffer, target: Callable[[], Any], lazy: bool) -> Dictionaries:
+    """Call the reader, lazily if it can, and translate what it raises."""
+    reader = _reader(offer)
+    try:
+        if lazy:
+            try:
+                return reader(target(), lazy=True)
+            except DiademError:
+                raise
+            except Exception:  # noqa: S110 - many readers cannot read lazily, and each says so in its own way
+                pass
+        return reader(target(), lazy=False)
+    except DiademError:
+        raise
+    except Exception as error:
+        raise _unreadable(source, offer, error) from error
+
+
+def _reader(offer: ReaderOffer) -> Callable[..., Dictionaries]:
+    """The reader with its options; files that it forgets to close are closed without a warning to the user."""
+    try:
+        function = _resolve(offer.load)
+    except ImportError as error:
+        raise ReaderError(
+            f"the reader '{offer.name}' needs a package that is not installed: {error.name or error}",
+            next=f"pip install {error.name}" if error.name else None,
+        ) from error
+
+    def call(target: Any, *, lazy: bool) -> Dictionaries:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ResourceWarning)
+            return list(function(target, **{"lazy": lazy, **offer.options}))
+
+    return call
+
+
+def _resolve(target: str) -> Callable[..., Any]:
+    module, _, name = target.partition(":")
+    return cast("Callable[..., Any]", getattr(importlib.import_module(module), name))
+
+
+def _token(package: str, number: int, array: ArrayLayout) -> str:
+    """A name for the bytes of an array: the package pins them, the layout says which and how."""
+    return hashlib.sha256(repr((package, number, array)).encode()).hexdigest()[:32]
+
+
+def _unreadable(source: LoadSource, offer: ReaderOffer, error: Exception) -> ReaderError:
+    return ReaderError(
+        f"'{offer.name}' cannot read it: {_brief(error)}",
+        where=source.entry,
+        next="The bytes are as they were archived; `open` gives them.",
+    )
+
+
+def _brief(error: Exception) -> str:
+    return f"{type(error).__name__}: {str(error)[:200]}".removesuffix(": ")

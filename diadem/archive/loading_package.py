@@ -1,0 +1,123 @@
+"""`Package.load`: which files make the dataset, and who reads it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from diadem.archive.loading import Verify, load
+from diadem.archive.proving import DatasetSource
+from diadem.errors import NotFound, ReaderError
+from diadem.extract.sniff import HEAD_SIZE, rank
+from diadem.extract.survey import DatasetPlan, survey
+from diadem.hooks.offers import ReaderOffer
+from diadem.model.ports import Listener, silent
+from diadem.model.record import Dataset
+
+if TYPE_CHECKING:
+    from diadem.archive.package import Package
+
+
+def load_from_package(
+    package: Package,
+    path: str,
+    *,
+    lazy: bool = True,
+    signal: int | str | None = None,
+    verify: str = "proof",
+    listener: Listener = silent,
+) -> Any:
+    """Load a dataset of a package; see `Package.load`.
+
+    Parameters
+    ----------
+    package : Package
+        Where the files are.
+    path : str
+        The primary file, another file of the dataset that can be read alone, or the folder that is the dataset;
+        stored or original name.
+    lazy, signal, verify
+        As in `diadem.archive.loading.load`.
+    listener : callable
+        Told of progress while files are proven.
+
+    Raises
+    ------
+    NotFound
+        The package has no such file.
+    ReaderError
+        No reader knows the file, or reading it failed when it was archived.
+    """
+    plan = _plan(package, path)
+    dataset = _recorded(package, plan)
+    source = _source(package, plan, listener)
+    errors: list[ReaderError] = []
+    for offer in _readers(package, plan, dataset):
+        try:
+            return load(source, offer=offer, lazy=lazy, signal=signal, verify=cast("Verify", verify))
+        except ReaderError as error:
+            errors.append(error)
+    if errors:
+        raise errors[0]
+    raise ReaderError("no reader knows this file", where=plan.entry, next="`open` gives its bytes.")
+
+
+def _plan(package: Package, path: str) -> DatasetPlan:
+    """The dataset that a path stands for; a member of another dataset stands for itself."""
+    plans = survey([(entry.name, entry.size) for entry in package.files], package.readers)
+    wanted = path.rstrip("/")
+    for plan in plans:
+        if plan.entry == wanted and plan.entry != plan.primary.path:
+            return plan
+    entry = package.find(path)
+    for plan in plans:
+        if plan.primary.path == entry.name:
+            return plan
+    return survey([(entry.name, entry.size)], package.readers)[0]
+
+
+def _recorded(package: Package, plan: DatasetPlan) -> Dataset | None:
+    """What the record says of the dataset, if anything."""
+    try:
+        return next((found for found in package.record.datasets if found.path == plan.primary.path), None)
+    except NotFound:
+        return None
+
+
+def _readers(package: Package, plan: DatasetPlan, dataset: Dataset | None) -> Sequence[ReaderOffer]:
+    """The reader that read the dataset when it was archived; where nobody tried, those that fit its name and content.
+
+    A file on which every reader failed then is not tried again: it may make a reader hang, and here nothing stops it.
+    """
+    table = {offer.name: offer for offer in package.readers}
+    if dataset is not None and dataset.signals and dataset.primary.format in table:
+        return [table[dataset.primary.format]]
+    if dataset is not None and dataset.issues and not dataset.signals:
+        raise ReaderError(
+            f"it could not be read when it was archived: {dataset.issues[0]['message']}",
+            where=plan.entry,
+            next="`open` gives its bytes.",
+        )
+    with package.open(plan.primary.path) as stream:
+        head = stream.read_at(0, HEAD_SIZE)
+    return [table[name] for name in rank(plan, head, package.readers)[0]]
+
+
+def _source(package: Package, plan: DatasetPlan, listener: Listener) -> DatasetSource:
+    return DatasetSource(
+        package=package.id,
+        path=plan.primary.path,
+        sidecars=[file.path for file in plan.files[1:]],
+        entry=plan.entry,
+        opener=package.open,
+        local=lambda path: _local(package, path),
+        listener=listener,
+    )
+
+
+def _local(package: Package, path: str) -> Path | None:
+    """The real path of a stored path, where the package is a folder of this machine."""
+    if "://" in package.url:
+        return None
+    return Path(package.url, "data", *path.split("/"))

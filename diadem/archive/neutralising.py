@@ -1,0 +1,155 @@
+"""Making a reader's signal dictionary safe to build a signal from.
+
+HyperSpy trusts what it is given: it imports the module named by ``package``, evaluates the formula of a functional
+axis, builds a signal from every entry whose name begins with ``_sig_``, sets whatever attribute the file names, and
+unpickles stored models when they are restored. A file from anywhere must not decide any of that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from diadem.archive.axis_expression import evaluate
+from diadem.errors import ReaderError
+
+#: Attributes of a signal that a file may set.
+_ATTRIBUTES = frozenset({"_lazy", "ragged", "learning_results"})
+#: Prefixes by which HyperSpy marks what is to be turned into an object.
+_SIGNAL, _AXIS, _AXES = "_sig_", "_hspy_Axis_", "_hspy_AxesManager_"
+#: Names that HyperSpy's metadata tree uses for itself.
+_RESERVED = frozenset({"_double_lines", "_lazy_attributes"})
+#: How deep metadata may be nested; HyperSpy walks it by recursion.
+_MAX_DEPTH = 100
+#: Longest axis that is not that of an array: HyperSpy makes an array of its positions.
+_MAX_AXIS = 1 << 27
+
+
+class Neutraliser:
+    """Copies signal dictionaries, leaving out what could run code.
+
+    Attributes
+    ----------
+    notes : list of str
+        What was changed or left out, in plain words.
+    """
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+
+    def signal(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """A dictionary for `hyperspy.io.dict2signal` from what a reader returned.
+
+        Parameters
+        ----------
+        given : mapping
+            ``data``, ``axes``, ``metadata``, ``original_metadata``, ``attributes``; `mapping` and `post_process`
+            are the reader's own functions and are kept.
+
+        Raises
+        ------
+        ReaderError
+            Its metadata is nested too deeply.
+        """
+        kept = self._signal(given, 0)
+        kept.update({key: given[key] for key in ("mapping", "post_process") if given.get(key)})
+        return kept
+
+    def _signal(self, given: Mapping[str, Any], depth: int) -> dict[str, Any]:
+        data = given["data"]
+        kept: dict[str, Any] = {"data": data}
+        if "axes" in given:
+            kept["axes"] = [self._axis(axis, n) for axis, n in zip(given["axes"], data.shape, strict=False)]
+        for name in ("metadata", "original_metadata"):
+            kept[name] = self._tree(given.get(name) or {}, depth + 1)
+        if attributes := self._attributes(given.get("attributes") or {}):
+            kept["attributes"] = attributes
+        if given.get("models"):
+            self.notes.append("models stored with the signal were left out: restoring one can run code")
+        return kept
+
+    def _attributes(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        kept = {key: value for key, value in given.items() if key in _ATTRIBUTES}
+        results = kept.get("learning_results")
+        if isinstance(results, Mapping):
+            kept["learning_results"] = {key: value for key, value in results.items() if not key.startswith("_")}
+        else:
+            kept.pop("learning_results", None)
+        return kept
+
+    # -- metadata --------------------------------------------------------------------------------------------------
+
+    def _tree(self, given: Mapping[Any, Any], depth: int) -> dict[str, Any]:
+        """A copy of a metadata tree in which every entry that becomes an object is harmless."""
+        if depth > _MAX_DEPTH:
+            raise ReaderError(f"its metadata is nested more than {_MAX_DEPTH} deep")
+        kept: dict[str, Any] = {}
+        for name, value in given.items():
+            key = str(name)
+            if key in _RESERVED or key.startswith("__"):
+                continue
+            if key.startswith((_SIGNAL, _AXIS, _AXES)):
+                kept.update(self._object(key, value, depth))
+            else:
+                kept[key] = self._value(value, depth)
+        return kept
+
+    def _value(self, value: Any, depth: int) -> Any:
+        if isinstance(value, Mapping):
+            return self._tree(value, depth + 1)
+        if type(value) in (list, tuple):
+            return type(value)(self._value(item, depth + 1) for item in value)
+        return value
+
+    def _object(self, key: str, value: Any, depth: int) -> dict[str, Any]:
+        """An entry that HyperSpy turns into a signal or axes; as plain data where it cannot be one."""
+        if key.startswith(_SIGNAL) and isinstance(value, Mapping) and hasattr(value.get("data"), "shape"):
+            return {key: self._signal(value, depth + 1)}
+        if key.startswith(_AXES) and isinstance(value, list) and all(isinstance(axis, Mapping) for axis in value):
+            return {key: [self._axis(axis, _length(axis)) for axis in value]}
+        if key.startswith(_AXIS) and isinstance(value, Mapping):
+            return {key: self._axis(value, _length(value))}
+        plain = key.removeprefix(_SIGNAL).removeprefix(_AXIS).removeprefix(_AXES)
+        return {plain: self._value(value, depth)} if plain else {}
+
+    # -- axes ------------------------------------------------------------------------------------------------------
+
+    def _axis(self, given: Mapping[str, Any], length: int) -> dict[str, Any]:
+        """An axis that HyperSpy builds without evaluating anything."""
+        axis = {str(key): value for key, value in given.items()}
+        if "axis" in axis or "expression" not in axis:
+            axis.pop("expression", None)
+            return axis
+        common: dict[str, Any] = {key: axis[key] for key in ("name", "units", "navigate", "is_binned") if key in axis}
+        try:
+            points = _points(axis, length)
+        except (ValueError, TypeError, OverflowError) as error:
+            self.notes.append(f"an axis given by a formula was replaced by its index: {error}")
+            return {**common, "size": length, "scale": 1.0, "offset": 0.0}
+        self.notes.append("an axis given by a formula was replaced by its values")
+        return {**common, "axis": points}
+
+
+def _length(axis: Mapping[str, Any]) -> int:
+    """The size that an axis states, within reason."""
+    size = axis.get("size", 0)
+    return int(size) if isinstance(size, (int, np.integer)) and 0 <= size <= _MAX_AXIS else 0
+
+
+def _points(axis: Mapping[str, Any], length: int) -> Any:
+    """The positions along an axis that is given by a formula."""
+    x = axis.get("x", {})
+    if not isinstance(x, Mapping):
+        raise TypeError("its x is not an axis")
+    if "axis" in x:
+        positions = np.asarray(x["axis"], np.float64)
+    else:
+        positions = float(x.get("offset", 0.0)) + float(x.get("scale", 1.0)) * np.arange(length, dtype=np.float64)
+    if positions.shape != (length,):
+        raise ValueError("its x has another length")
+    if not isinstance(axis["expression"], str):
+        raise TypeError("its formula is not text")
+    values = {name: value for name, value in axis.items() if isinstance(value, (int, float, np.number))}
+    return evaluate(axis["expression"], {**values, "x": positions})

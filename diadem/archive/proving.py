@@ -1,0 +1,237 @@
+"""Proving whole datasets before a reader opens them, and remembering for the life of this process what was proven."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import shutil
+import tempfile
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Protocol
+
+from diadem.archive.headers import common_folder
+from diadem.errors import DigestMismatch, StoreError
+from diadem.model.ports import Listener, Progress, RangeReader, silent
+
+#: Bytes proven by one task: several leaves, few enough that all threads have work.
+_PIECE = 8 << 20
+_WORKERS = min(4, os.cpu_count() or 1)
+#: Kept free on the disk that takes a copy.
+_SPARE = 64 << 20
+
+#: What identifies a file on a disk as unchanged: path, size, mtime, device and file number.
+_Identity = tuple[str, int, int, int, int]
+
+
+class LoadSource(Protocol):
+    """A dataset of a package, as `load` needs it. Paths are stored paths, relative to `data/`."""
+
+    @property
+    def package(self) -> str:
+        """Id of the package."""
+
+    @property
+    def path(self) -> str:
+        """The primary file."""
+
+    @property
+    def sidecars(self) -> Sequence[str]:
+        """The other files of the dataset."""
+
+    @property
+    def entry(self) -> str:
+        """What the reader is given: the primary file, or the folder that is the dataset."""
+
+    def open(self, path: str) -> RangeReader:
+        """Random access to one of the files; a read raises `DigestMismatch` rather than return an unproven byte."""
+
+    def local_path(self) -> Path | None:
+        """The entry itself, where the package lies on a disk of this machine."""
+
+    def prove(self, *, again: bool = False) -> Path:
+        """Prove every file of the dataset and give a path to the entry; `again` also where it was proven before."""
+
+
+@dataclass(slots=True)
+class _Memory:
+    """What this process has proven, and the proven copies that it keeps of remote datasets."""
+
+    proven: dict[tuple[str, str], _Identity] = field(default_factory=dict)
+    copies: dict[tuple[str, str], Path] = field(default_factory=dict)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+
+_MEMORY = _Memory()
+
+
+class DatasetSource:
+    """A `LoadSource` on top of a package's files.
+
+    Parameters
+    ----------
+    package : str
+        Id of the package: what is proven is proven against it.
+    path : str
+        Stored path of the primary file, relative to `data/`.
+    sidecars : sequence of str
+        The other files of the dataset.
+    opener : callable
+        Opens a stored path for proven reading.
+    local : callable
+        The real path of a stored path, or None where the package is not on a disk of this machine.
+    entry : str
+        The folder that is the dataset, where it is one.
+    listener : callable
+        Told of progress, stage ``prove``.
+    """
+
+    def __init__(
+        self,
+        *,
+        package: str,
+        path: str,
+        opener: Callable[[str], RangeReader],
+        local: Callable[[str], Path | None],
+        sidecars: Sequence[str] = (),
+        entry: str = "",
+        listener: Listener = silent,
+    ) -> None:
+        self.package = package
+        self.path = path
+        self.sidecars = tuple(sidecars)
+        self.entry = entry or path
+        self._opener = opener
+        self._local = local
+        self._listener = listener
+
+    def open(self, path: str) -> RangeReader:
+        """Random access to one of the files, proven."""
+        return self._opener(path)
+
+    def local_path(self) -> Path | None:
+        """The entry itself, where the package lies on a disk of this machine."""
+        return self._local(self.entry)
+
+    def prove(self, *, again: bool = False) -> Path:
+        """Prove every file of the dataset, side files too.
+
+        Returns
+        -------
+        Path
+            The entry in the package, or in a private copy that this process keeps until it ends.
+
+        Raises
+        ------
+        DigestMismatch
+            A file is not what was archived, or changed while it was proven.
+        StoreError
+            There is no room for the copy of a remote dataset.
+        """
+        here = self.local_path()
+        if here is None:
+            return self._copied(again)
+        names = [name for name in (self.path, *self.sidecars) if again or not self._remembered(name)]
+        with self._tally(names) as tally:
+            for name, reader in tally.readers.items():
+                before = self._identity(name)
+                tally.prove(name, reader, None)
+                if self._identity(name) != before:
+                    raise DigestMismatch("the file changed while it was proven", where=name, next="Load it again.")
+                with _MEMORY.lock:
+                    _MEMORY.proven[self.package, name] = before
+        return here
+
+    @contextmanager
+    def _tally(self, names: Sequence[str]) -> Iterator[_Tally]:
+        """The files, open for as long as they are proven."""
+        with ExitStack() as stack:
+            yield _Tally({name: stack.enter_context(self._opener(name)) for name in names}, self._listener)
+
+    def _identity(self, name: str) -> _Identity:
+        path = self._local(name)
+        if path is None:
+            raise AssertionError("only files on a local disk have an identity")
+        status = path.stat()
+        return str(path), status.st_size, status.st_mtime_ns, status.st_dev, status.st_ino
+
+    def _remembered(self, name: str) -> bool:
+        with _MEMORY.lock:
+            known = _MEMORY.proven.get((self.package, name))
+        return known is not None and known == self._identity(name)
+
+    def _copied(self, again: bool) -> Path:
+        """The entry in a private, proven copy."""
+        key = (self.package, self.entry)
+        names = (self.path, *self.sidecars)
+        base = common_folder(names)
+        with _MEMORY.lock:
+            copy = None if again else _MEMORY.copies.get(key)
+        if copy is None:
+            copy = Path(tempfile.mkdtemp(prefix="diadem-"))
+            atexit.register(shutil.rmtree, copy, ignore_errors=True)
+            with self._tally(names) as tally:
+                _require_room(copy, tally.total)
+                for name, reader in tally.readers.items():
+                    tally.prove(name, reader, copy / PurePosixPath(name).relative_to(base))
+            with _MEMORY.lock:
+                _MEMORY.copies[key] = copy
+        return copy / PurePosixPath(self.entry).relative_to(base)
+
+
+class _Tally:
+    """Reads files through to the end on several threads, and tells how far it is."""
+
+    def __init__(self, readers: dict[str, RangeReader], listener: Listener) -> None:
+        self.readers = readers
+        self.total = sum(reader.size for reader in readers.values())
+        self._listener = listener
+        self._done = 0
+        self._lock = threading.Lock()
+
+    def prove(self, name: str, reader: RangeReader, target: Path | None) -> None:
+        """Read one file, and keep its bytes where a target is given."""
+        if target is not None:
+            target.parent.mkdir(parents=True, exist_ok=True)
+        with _sink(target) as sink, ThreadPoolExecutor(_WORKERS, "diadem-prove") as pool:
+            starts = range(0, reader.size, _PIECE)
+            for batch in _batches(starts, _WORKERS):
+                for data in pool.map(lambda start: reader.read_at(start, _PIECE), batch):
+                    if sink is not None:
+                        sink.write(data)
+                    self._advance(len(data), name)
+
+    def _advance(self, count: int, name: str) -> None:
+        with self._lock:
+            self._done += count
+            done = self._done
+        self._listener(Progress("prove", done, self.total, name))
+
+
+class _Sink(Protocol):
+    def write(self, data: bytes, /) -> object:
+        """Append."""
+
+
+def _sink(target: Path | None) -> AbstractContextManager[_Sink | None]:
+    return nullcontext() if target is None else target.open("xb")
+
+
+def _batches(starts: range, length: int) -> Iterator[range]:
+    """Some at a time, so that the pieces in memory stay few."""
+    for first in range(0, len(starts), length):
+        yield starts[first : first + length]
+
+
+def _require_room(folder: Path, needed: int) -> None:
+    free = shutil.disk_usage(folder).free
+    if free < needed + _SPARE:
+        raise StoreError(
+            f"a proven copy needs {needed:,} bytes, the temporary folder has {free:,}",
+            where=str(folder),
+            next="Set TMPDIR (TEMP on Windows) to a disk with room, or restore the package first.",
+        )

@@ -1,0 +1,89 @@
+"""HyperSpy signals from a reader's dictionaries."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from diadem.archive.neutralising import Neutraliser
+from diadem.errors import NotFound, ReaderError
+
+_LOG = logging.getLogger(__name__)
+
+
+def build(dictionaries: Sequence[Mapping[str, Any]], lazy: bool, origin: Mapping[str, str]) -> list[Any]:
+    """One signal for each dictionary that holds data.
+
+    Parameters
+    ----------
+    dictionaries : sequence of mapping
+        As RosettaSciIO's readers return them; whatever they hold, no code of the file runs.
+    lazy : bool
+        Whether the signals are lazy.
+    origin : mapping of str to str
+        Becomes ``metadata.General.diadem``: package, path, verify, reader.
+
+    Returns
+    -------
+    list of HyperSpy signals
+        They know their title but no folder: ``save()`` without a name never writes into a package.
+    """
+    return [_signal(found, lazy, origin) for found in dictionaries if "data" in found and "metadata" in found]
+
+
+def _signal(found: Mapping[str, Any], lazy: bool, origin: Mapping[str, str]) -> Any:
+    from hyperspy.io import dict2signal
+
+    neutraliser = Neutraliser()
+    safe = neutraliser.signal(found)
+    safe["metadata"].setdefault("Signal", {})
+    if "attributes" in safe:
+        safe["attributes"]["_lazy"] = lazy
+    if not lazy and hasattr(safe["data"], "compute"):
+        safe["data"] = safe["data"].compute()
+    signal = dict2signal(safe, lazy=lazy)
+    _move_binned(signal)
+    for note in neutraliser.notes:
+        _LOG.warning("%s: %s", origin["path"], note)
+    _describe(signal, {**origin, **({"notes": neutraliser.notes} if neutraliser.notes else {})})
+    return signal
+
+
+def _move_binned(signal: Any) -> None:
+    """Files of HyperSpy before 1.7 say in the metadata what its axes say now."""
+    if signal.metadata.has_item("Signal.binned"):
+        for axis in signal.axes_manager.signal_axes:
+            axis.is_binned = bool(signal.metadata.Signal.binned)
+        del signal.metadata.Signal.binned
+
+
+def _describe(signal: Any, origin: Mapping[str, Any]) -> None:
+    """State where the signal comes from, over whatever the file itself claims."""
+    if signal.metadata.has_item("General.diadem"):
+        del signal.metadata.General.diadem
+    signal.metadata.set_item("General.diadem", dict(origin))
+    signal.tmp_parameters.filename = origin["path"].rpartition("/")[2].rpartition(".")[0]
+
+
+def choose(signals: Sequence[Any], wanted: int | str | None, where: str) -> Any:
+    """The signal that was asked for; without a wish the only one, or the list of all.
+
+    Raises
+    ------
+    NotFound
+        There is no such signal, or several have the title.
+    ReaderError
+        There is none at all.
+    """
+    if not signals:
+        raise ReaderError("the file holds no signal", where=where)
+    if wanted is None:
+        return signals[0] if len(signals) == 1 else list(signals)
+    titles = [str(signal.metadata.General.title) for signal in signals]
+    places = [wanted] if isinstance(wanted, int) else [i for i, title in enumerate(titles) if title == wanted]
+    if len(places) == 1 and -len(signals) <= places[0] < len(signals):
+        return signals[places[0]]
+    named = ", ".join(f"{number} '{title}'" for number, title in enumerate(titles))
+    what = "several signals" if len(places) > 1 else "no signal"
+    raise NotFound(f"{what} {wanted!r}", where=where, next=f"It has: {named}.")

@@ -1,0 +1,74 @@
+"""Reading numbers out of a file's header, with an end to everything."""
+
+from __future__ import annotations
+
+import struct
+from typing import Any
+
+from diadem.errors import ReaderError
+from diadem.model.ports import RangeReader
+
+#: Bytes fetched at once; headers are small and read front to back.
+_WINDOW = 64 << 10
+
+
+class Cursor:
+    """A position in a file, moved by reading and skipping, never beyond the end.
+
+    Parameters
+    ----------
+    reader : RangeReader
+        The file.
+    name : str
+        Its name, for errors.
+    """
+
+    def __init__(self, reader: RangeReader, name: str) -> None:
+        self._reader = reader
+        self._name = name
+        self._window = b""
+        self._start = 0
+        self.place = 0
+
+    def take(self, length: int) -> bytes:
+        """The next bytes.
+
+        Raises
+        ------
+        ReaderError
+            The file ends before.
+        """
+        begin = self.place - self._start
+        if not 0 <= begin <= len(self._window) - length:
+            self._start, begin = self.place, 0
+            self._window = self._reader.read_at(self.place, max(length, _WINDOW))
+        self.skip(length)
+        return self._window[begin : begin + length]
+
+    def skip(self, length: int) -> None:
+        """Move on without reading."""
+        if length < 0 or self.place + length > self._reader.size:
+            raise too_short(self._name, self.place + length, self._reader.size)
+        self.place += length
+
+    def unpack(self, form: str) -> tuple[Any, ...]:
+        """The next values, as `struct` names them."""
+        return struct.unpack(form, self.take(struct.calcsize(form)))
+
+
+def too_short(name: str, needed: int, size: int) -> ReaderError:
+    """The error for a file that declares more than it has."""
+    return ReaderError(
+        f"the header promises at least {needed:,} bytes, the file has {size:,}",
+        where=name,
+        next="It was cut short before it was archived; `lazy=False` may still read a part of it.",
+    )
+
+
+def unpack_at(reader: RangeReader, name: str, offset: int, form: str) -> tuple[Any, ...]:
+    """Values at a fixed place. Raises `ReaderError` if the file ends before."""
+    length = struct.calcsize(form)
+    data = reader.read_at(offset, length)
+    if len(data) < length:
+        raise too_short(name, offset + length, reader.size)
+    return struct.unpack(form, data)
