@@ -1,0 +1,123 @@
+"""Small bags for tests: a DIADEM package from content in memory, and a bag as others write it."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from diadem.model.manifest import RECORD_PATH, FileEntry
+from diadem.model.ports import Listing, RangeReader
+from diadem.package.sealing import HashedFile, Sealed, seal
+from diadem.store.bundle import LocalBundle
+from diadem.trust.hashing import LeafHasher
+
+EMPTY_ZIP = b"PK\x05\x06" + bytes(18)
+
+
+def hashed(path: str, content: bytes) -> HashedFile:
+    """A file of a package with its digests."""
+    hasher = LeafHasher()
+    hasher.update(content)
+    entry = FileEntry(path, len(content), hashlib.sha256(content).hexdigest(), 1_700_000_000_123_456_789)
+    return HashedFile(entry, hasher.digest())
+
+
+def write(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Write files below a folder."""
+    for path, content in files.items():
+        target = folder / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(content)
+
+
+def write_package(folder: Path, payload: Mapping[str, bytes]) -> Sealed:
+    """A DIADEM package of the payload (paths relative to `data/`) and an empty record."""
+    files = {f"data/{path}": content for path, content in payload.items()} | {RECORD_PATH: b"{}\n"}
+    sealed = seal(
+        (hashed(path, content) for path, content in files.items()),
+        vendor=EMPTY_ZIP,
+        date="2026-03-14",
+        software="DIADEM tests",
+    )
+    write(folder, files | dict(sealed.tag_files))
+    return sealed
+
+
+def write_bag(folder: Path, payload: Mapping[str, bytes], *, version: str = "1.0", algorithm: str = "sha256") -> None:
+    """A bag without DIADEM's tag files: payload paths as they stand in the manifest and on the disk."""
+    files = {f"data/{path}": content for path, content in payload.items()}
+    tags = {"bagit.txt": f"BagIt-Version: {version}\nTag-File-Character-Encoding: UTF-8\n".encode()}
+    tags[f"manifest-{algorithm}.txt"] = manifest(files, algorithm)
+    tags[f"tagmanifest-{algorithm}.txt"] = manifest(tags, algorithm)
+    write(folder, files | tags)
+
+
+def manifest(files: Mapping[str, bytes], algorithm: str = "sha256") -> bytes:
+    """Manifest lines of files."""
+    lines = [f"{hashlib.new(algorithm, content).hexdigest()}  {path}\n" for path, content in files.items()]
+    return "".join(lines).encode()
+
+
+class FailingDisk:
+    """A bag whose disk cannot read some places: reads that touch one of them fail with EIO."""
+
+    def __init__(self, folder: Path, bad: Mapping[str, int]) -> None:
+        self._bundle = LocalBundle(folder)
+        self._bad = bad
+        self.url = self._bundle.url
+
+    def listing(self) -> Listing:
+        """As it is."""
+        return self._bundle.listing()
+
+    def exists(self, path: str) -> bool:
+        """As it is."""
+        return self._bundle.exists(path)
+
+    def read(self, path: str, limit: int) -> bytes:
+        """As it is, unless the file has a bad place."""
+        if path in self._bad:
+            raise OSError(errno.EIO, "Input/output error")
+        return self._bundle.read(path, limit)
+
+    def open(self, path: str) -> RangeReader:
+        """As it is, with the bad place."""
+        file = self._bundle.open(path)
+        return _FailingFile(file, self._bad[path]) if path in self._bad else file
+
+
+class _FailingFile:
+    def __init__(self, file: RangeReader, bad: int) -> None:
+        self._file = file
+        self._bad = bad
+
+    @property
+    def size(self) -> int:
+        return self._file.size
+
+    def read_at(self, offset: int, length: int) -> bytes:
+        self._fail(offset, length)
+        return self._file.read_at(offset, length)
+
+    def readinto_at(self, offset: int, buffer: memoryview) -> int:
+        self._fail(offset, len(buffer))
+        return self._file.readinto_at(offset, buffer)
+
+    def _fail(self, offset: int, length: int) -> None:
+        if offset <= self._bad < offset + length:
+            raise OSError(errno.EIO, "Input/output error")
+
+    def close(self) -> None:
+        self._file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
