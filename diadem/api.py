@@ -88,12 +88,10 @@ def pack(
         On Ctrl-C; nothing is visible in the store.
     """
     from diadem.archive.packing import Options, pack_local
-    from diadem.archive.packing_remote import pack_object
     from diadem.store.local_store import LocalStore
-    from diadem.store.urls import local_path
 
     options = Options(strict=strict, license=license, software=SOFTWARE)
-    folder = local_path(store)
+    folder = _local_path(store)
     planned = plan(source, store=folder, metadata=metadata)
     with _extractor() as extractor:
         if any(dataset.offers for dataset in planned.datasets):
@@ -101,6 +99,8 @@ def pack(
         if folder is not None:
             outcome = pack_local(planned, LocalStore(folder), extractor=extractor, options=options, listener=listener)
         else:
+            from diadem.archive.packing_remote import pack_object
+
             outcome = pack_object(
                 planned,
                 os.fspath(store),
@@ -140,13 +140,21 @@ def plan(
     )
 
 
+def _local_path(url: StrPath) -> Path | None:
+    """The folder that a path or file:// address means; None for an object store."""
+    from diadem.store.urls import parse
+
+    parsed = parse(os.fspath(url))
+    return Path(parsed.path) if parsed.kind == "local" else None
+
+
 def _bundle(url: StrPath, storage_options: Mapping[str, Any] | None) -> Bundle:
     from diadem.store.bundle import LocalBundle
-    from diadem.store.remote import open_remote
-    from diadem.store.urls import local_path
 
-    folder = local_path(url)
+    folder = _local_path(url)
     if folder is None:
+        from diadem.store.remote import open_remote
+
         return open_remote(os.fspath(url), storage_options)
     if not folder.is_dir():
         what = "this is a file, not a package folder" if folder.exists() else "there is no package here"

@@ -4,7 +4,8 @@
 
     DiademError
     ├── UsageError          (2)  the call cannot mean anything: wrong option, no file in the folder
-    │   └── DocumentError        metadata or a record that its schema refuses; names path, rule, example
+    │   ├── DocumentError        metadata or a record that its schema refuses; names path, rule, example
+    │   └── UnknownField         a field that no record has, with names like it (in `model.fields`)
     ├── NotFound            (3)  also a FileNotFoundError
     ├── Refused             (4)  DIADEM will not do this, and says what would make it possible
     │   └── StoreError           a store that cannot be written: full, read-only, locked

@@ -12,7 +12,7 @@ from diadem.archive.plain import quantity_text, signal_text
 from diadem.model.facts import MAX_DESCRIBED, DatasetFacts, PackageFacts
 from diadem.package.sealing import HashedFile, payload_of
 from diadem.serialization.fields import label, term_iri
-from diadem.serialization.record_json import RecordWriter
+from diadem.serialization.record_json import RecordWriter, admitted
 
 NO_LICENCE = "No licence stated; ask the owner"
 #: A session whose files state dates further apart than this has no date of its own.
@@ -46,7 +46,7 @@ class Describer:
         """Describe one dataset; one that lost all its files is not in the record."""
         if not ingested.files or ingested.extraction is None:
             return
-        dataset = self._dataset(ingested)
+        dataset = admitted(self._dataset(ingested))
         self._writer.add(dataset)
         self._count += 1
         self._issues.update(issue["code"] for issue in dataset["issues"])

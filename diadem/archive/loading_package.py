@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -49,8 +50,11 @@ def load_from_package(
     ReaderError
         No reader knows the file, or reading it failed when it was archived.
     """
-    plan = _plan(package, path)
-    dataset = _recorded(package, plan)
+    catalogue = _CATALOGUES.get(package)
+    if catalogue is None:
+        catalogue = _CATALOGUES[package] = _Catalogue(package)
+    plan = catalogue.plan(path)
+    dataset = catalogue.datasets.get(plan.primary.path)
     source = _source(package, plan, listener)
     errors: list[ReaderError] = []
     for offer in _readers(package, plan, dataset):
@@ -63,26 +67,37 @@ def load_from_package(
     raise ReaderError("no reader knows this file", where=plan.entry, next="`open` gives its bytes.")
 
 
-def _plan(package: Package, path: str) -> DatasetPlan:
-    """The dataset that a path stands for; a member of another dataset stands for itself."""
-    plans = survey([(entry.name, entry.size) for entry in package.files], package.readers)
-    wanted = path.rstrip("/")
-    for plan in plans:
-        if plan.entry == wanted and plan.entry != plan.primary.path:
-            return plan
-    entry = package.find(path)
-    for plan in plans:
-        if plan.primary.path == entry.name:
-            return plan
-    return survey([(entry.name, entry.size)], package.readers)[0]
+class _Catalogue:
+    """The datasets of a package by path, worked out once: a session may have 20,000 files, each loaded in turn."""
+
+    def __init__(self, package: Package) -> None:
+        self._package = weakref.ref(package)
+        self._plans: dict[str, DatasetPlan] = {}
+        for plan in survey([(entry.name, entry.size) for entry in package.files], package.readers):
+            self._plans[plan.primary.path] = plan
+            self._plans.setdefault(plan.entry, plan)
+        self.datasets = {dataset.path: dataset for dataset in _recorded(package)}
+
+    def plan(self, path: str) -> DatasetPlan:
+        """The dataset that a path stands for; a member of another dataset stands for itself."""
+        if found := self._plans.get(path.rstrip("/")):
+            return found
+        package = self._package()
+        if package is None:
+            raise AssertionError("the catalogue outlived its package")
+        entry = package.find(path)
+        return self._plans.get(entry.name) or survey([(entry.name, entry.size)], package.readers)[0]
 
 
-def _recorded(package: Package, plan: DatasetPlan) -> Dataset | None:
-    """What the record says of the dataset, if anything."""
+_CATALOGUES: weakref.WeakKeyDictionary[Package, _Catalogue] = weakref.WeakKeyDictionary()
+
+
+def _recorded(package: Package) -> Sequence[Dataset]:
+    """What the record says of the datasets; nothing where the package has no record."""
     try:
-        return next((found for found in package.record.datasets if found.path == plan.primary.path), None)
+        return package.record.datasets
     except NotFound:
-        return None
+        return ()
 
 
 def _readers(package: Package, plan: DatasetPlan, dataset: Dataset | None) -> Sequence[ReaderOffer]:

@@ -70,6 +70,11 @@ class Extractor:
         self._closed = False
         self._numbers = itertools.count(1)
 
+    @property
+    def workers(self) -> int:
+        """Processes at most."""
+        return self._workers
+
     def __enter__(self) -> Self:
         """The extractor itself."""
         return self

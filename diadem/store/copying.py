@@ -15,7 +15,6 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Self
-from typing import Self
 
 from diadem.store.system import CREATE_FLAGS, READ_FLAGS, SEALED, long_path, start_writeback
 from diadem.trust.hashing import LeafHasher, leaf_digest
@@ -164,6 +163,8 @@ class Copier:
                 size += count
                 advance(count)
                 turn = (turn + 1) % DEPTH
+                if size > status.st_size:  # it grows while we read: do not run after it
+                    break
         finally:
             for pair in busy:
                 _wait(pair, quiet=True)
@@ -248,7 +249,7 @@ class _Writer:
 
 def _small(source: int, status: os.stat_result, target: str | None, advance: Callable[[int], None]) -> Copied:
     data = os.read(source, status.st_size + 1)
-    while more := os.read(source, SMALL) if len(data) < status.st_size else b"":
+    while len(data) < status.st_size and (more := os.read(source, status.st_size - len(data))):
         data += more
     if target is not None:
         with _Sink(target) as sink:

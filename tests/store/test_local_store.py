@@ -1,0 +1,111 @@
+"""Stages, locks, hints and publishing."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from diadem.errors import StoreError
+from diadem.model.ids import PackageId
+from diadem.model.manifest import TAGMANIFEST
+from diadem.store.local_store import LocalStore, remove_tree, tree_digest
+
+PAYLOAD = "ab" * 32
+TREE = tree_digest([("x", 1)])
+
+
+def staged(store: LocalStore, text: bytes = b"tags") -> tuple[object, PackageId]:
+    stage = store.stage()
+    stage.write("data/sub/x", b"1")
+    stage.write(TAGMANIFEST, text)
+    stage.seal()
+    return stage, PackageId(hashlib.sha256(text).hexdigest())
+
+
+def publish(store: LocalStore, text: bytes = b"tags", *, sound: bool = True) -> tuple[Path, bool]:
+    stage, package = staged(store, text)
+    return store.publish(stage, "2026/20260101-x-abababababab", package, PAYLOAD, TREE, lambda _: sound)  # type: ignore[arg-type]
+
+
+def test_publishing_makes_one_read_only_folder_and_hints(tmp_path: Path) -> None:
+    store = LocalStore(tmp_path / "store")
+    folder, created = publish(store)
+    assert created
+    assert (folder / "data" / "sub" / "x").read_bytes() == b"1"
+    assert not (folder / "data" / "sub" / "x").stat().st_mode & 0o222
+    assert store.find_payload(PAYLOAD) == (PackageId(hashlib.sha256(b"tags").hexdigest()), folder)
+    assert store.knows_tree(TREE)
+    assert list((store.private / "stage").iterdir()) == []
+
+
+def test_a_second_writer_finds_the_first(tmp_path: Path) -> None:
+    store = LocalStore(tmp_path)
+    folder, _ = publish(store)
+    assert publish(store, b"other tags") == (folder, False)
+
+
+def test_a_damaged_package_does_not_stop_a_new_one(tmp_path: Path) -> None:
+    store = LocalStore(tmp_path)
+    first, _ = publish(store)
+    second, created = publish(store, b"other tags", sound=False)
+    assert created
+    assert second != first
+
+
+def test_a_hint_that_lies_is_not_believed(tmp_path: Path) -> None:
+    store = LocalStore(tmp_path)
+    folder, _ = publish(store)
+    os.chmod(folder / TAGMANIFEST, 0o600)
+    (folder / TAGMANIFEST).write_bytes(b"changed")
+    assert store.find_payload(PAYLOAD) is None
+
+
+def test_a_dead_writers_stage_is_swept_and_a_living_ones_is_not(tmp_path: Path) -> None:
+    store = LocalStore(tmp_path)
+    code = (
+        "import sys, time; from pathlib import Path; from diadem.store.local_store import LocalStore\n"
+        "stage = LocalStore(Path(sys.argv[1])).stage(); stage.write('data/x', b'1'); print('ready', flush=True); time.sleep(60)"
+    )
+    with subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE) as writer:
+        assert writer.stdout is not None
+        writer.stdout.readline()
+        assert store.sweep() == []
+        writer.kill()
+        writer.wait()
+    for _ in range(50):
+        if swept := store.sweep():
+            break
+        time.sleep(0.05)
+    assert [item.files for item in swept] == [1]
+    assert list((store.private / "stage").iterdir()) == []
+
+
+def test_a_store_that_is_a_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(StoreError, match="not a folder"):
+        LocalStore(tmp_path / "file").stage()
+
+
+def test_space_is_checked_before_anything_is_written(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="bytes free"):
+        LocalStore(tmp_path / "new").check_space(1 << 60)
+    assert not (tmp_path / "new").exists()
+
+
+def test_remove_tree_counts_and_follows_no_link(tmp_path: Path) -> None:
+    (tmp_path / "keep").write_bytes(b"1")
+    folder = tmp_path / "folder"
+    (folder / "sub").mkdir(parents=True)
+    (folder / "sub" / "x").write_bytes(b"1")
+    if os.name != "nt":
+        (folder / "link").symlink_to(tmp_path / "keep")
+        os.chmod(folder / "sub", 0o555)
+    assert remove_tree(folder) == (2 if os.name != "nt" else 1)
+    assert not folder.exists()
+    assert (tmp_path / "keep").exists()
