@@ -38,7 +38,8 @@ def verify_foreign(bundle: Bundle, listing: Listing, *, workers: int | None, lis
     """
     findings = Findings()
     for path, kind in listing.irregular.items():
-        findings.error("irregular-file", f"a {kind} in a bag is not followed", path, next="Do not trust this bag.")
+        message = "it cannot be read" if kind == "unreadable" else f"a {kind} in a bag is not followed"
+        findings.error("irregular-file", message, path, next=_ASK)
     reader = TagReader(bundle, findings)
     declaration = _declaration(reader, listing, findings)
     read_info(reader, listing, declaration)

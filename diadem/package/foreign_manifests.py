@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from diadem.errors import DiademError
@@ -27,7 +27,7 @@ FETCH = "fetch.txt"
 PACKAGE_INFO = "package-info.txt"  # the name of bag-info.txt up to 0.95
 _LIMITS = {BAGIT: 1 << 12, BAG_INFO: 1 << 20, PACKAGE_INFO: 1 << 20}
 #: Bytes of all manifests together above which the rest is not read.
-_BUDGET = 192 << 20
+_BUDGET = 128 << 20
 _MANIFEST_NAME = re.compile(r"(tag)?manifest-([^/]+)\.txt\Z", re.IGNORECASE)
 _OXUM = re.compile(r"([0-9]{1,20})\.([0-9]{1,12})\Z")
 _DISTRUST = "Do not trust this bag."
@@ -74,10 +74,10 @@ class TagReader:
         self._left -= len(data)
         return data
 
-    def lines(self, path: str, encoding: str) -> list[str]:
-        """The lines of a tag file that are not empty."""
+    def lines(self, path: str, encoding: str) -> Iterator[str]:
+        """The lines of a tag file that are not blank."""
         data = self.read(path)
-        return [] if data is None else text_lines(data, encoding, path, self.findings)
+        return iter(()) if data is None else text_lines(data, encoding, path, self.findings)
 
 
 def read_info(reader: TagReader, listing: Listing, declaration: Declaration) -> None:

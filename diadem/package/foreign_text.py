@@ -8,7 +8,7 @@ from __future__ import annotations
 import codecs
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from diadem.package.bagit import BAGIT
@@ -21,6 +21,7 @@ MAX_LINE = 16_384
 #: Lines in a manifest above which it is taken for hostile.
 MAX_LINES = 1_000_000
 _MAX_BAD_LINES = 100
+_PIECE = 1 << 20
 
 # Codecs that map bytes to characters one way only; others (idna, punycode, unicode_escape) have no place in a tag file.
 _ENCODINGS = re.compile(
@@ -122,27 +123,41 @@ def _encoding(text: str | None, findings: Findings) -> str:
     return "utf-8"
 
 
-def text_lines(data: bytes, encoding: str, path: str, findings: Findings) -> list[str]:
-    """Decode a tag file and cut it into lines; too many, too long or undecodable is one finding and no line."""
-    if data.count(b"\n") > MAX_LINES:
-        findings.error("tag-file-too-large", f"it has more than {MAX_LINES} lines", path)
-        return []
-    try:
-        text = data.decode(encoding)
-    except UnicodeError:
-        findings.error("tag-file-malformed", f"it is not {encoding}, as {BAGIT} says it is", path)
-        return []
-    if text.startswith("\ufeff"):
-        findings.warning("tag-file-mark", "it begins with a byte order mark", path)
-        text = text[1:]
-    lines = [line for line in _LINE_END.split(text) if line.strip()]
-    if len(lines) > MAX_LINES or any(len(line) > MAX_LINE for line in lines):
-        findings.error("tag-file-too-large", f"it has over {MAX_LINES} lines, or one over {MAX_LINE} characters", path)
-        return []
-    return lines
+def text_lines(data: bytes, encoding: str, path: str, findings: Findings) -> Iterator[str]:
+    """Decode a tag file and yield its lines that are not blank, piece by piece.
+
+    Too many lines, one too long, or bytes that cannot be decoded end it with a finding.
+    """
+    for count, line in enumerate(_pieces(data, encoding, path, findings)):
+        if count > MAX_LINES or len(line) > MAX_LINE:
+            message = f"it has over {MAX_LINES} lines, or one over {MAX_LINE} characters"
+            findings.error("tag-file-too-large", message, path, next="Do not trust this bag.")
+            return
+        if line.strip():
+            yield line
 
 
-def parse_fields(lines: list[str], path: str, findings: Findings, *, strict: bool) -> list[tuple[str, str]]:
+def _pieces(data: bytes, encoding: str, path: str, findings: Findings) -> Iterator[str]:
+    """All lines, cut from pieces of the text; a line that never ends comes out as soon as it is too long."""
+    decoder = codecs.getincrementaldecoder(encoding)()
+    rest = ""
+    for start in range(0, len(data), _PIECE):
+        try:
+            text = decoder.decode(data[start : start + _PIECE], final=start + _PIECE >= len(data))
+        except UnicodeError:
+            findings.error("tag-file-malformed", f"it is not {encoding}, as {BAGIT} says it is", path)
+            return
+        if start == 0 and text.startswith("\ufeff"):
+            findings.warning("tag-file-mark", "it begins with a byte order mark", path)
+            text = text[1:]
+        *lines, rest = _LINE_END.split(rest + text)
+        yield from lines
+        if len(rest) > MAX_LINE:
+            break
+    yield rest
+
+
+def parse_fields(lines: Iterable[str], path: str, findings: Findings, *, strict: bool) -> list[tuple[str, str]]:
     """Read `bag-info.txt`: labels and values, continued lines joined by one space."""
     fields: list[tuple[str, str]] = []
     for line in lines:
@@ -151,16 +166,14 @@ def parse_fields(lines: list[str], path: str, findings: Findings, *, strict: boo
             fields[-1] = (fields[-1][0], f"{fields[-1][1]} {line.strip()}")
         elif colon and label.strip():
             fields.append((label.strip(), value.strip()))
+            if strict and label != label.strip():
+                findings.warning("bag-info-spaces", f"there is white space before the colon of {label.strip()}", path)
         else:
             findings.warning("bag-info-malformed", f"a line is no 'Label: value': {line[:60]!r}", path)
-    if strict and any(
-        label != label.strip() for label in (line.partition(":")[0] for line in lines if line[0] not in " \t")
-    ):
-        findings.warning("bag-info-spaces", "there is white space before a colon", path)
     return fields
 
 
-def parse_manifest_lines(lines: list[str], path: str, digits: int, findings: Findings) -> Iterator[ManifestLine]:
+def parse_manifest_lines(lines: Iterable[str], path: str, digits: int, findings: Findings) -> Iterator[ManifestLine]:
     """Read the lines of a manifest of an algorithm whose digests have `digits` hex digits."""
     bad = 0
     for number, line in enumerate(lines, 1):
@@ -182,7 +195,7 @@ def _without_dot(listed: str, number: int, path: str, findings: Findings) -> str
     return listed[2:]
 
 
-def parse_fetch_lines(lines: list[str], path: str, findings: Findings) -> Iterator[str]:
+def parse_fetch_lines(lines: Iterable[str], path: str, findings: Findings) -> Iterator[str]:
     """Read the paths that `fetch.txt` names; its addresses are never followed."""
     for number, line in enumerate(lines, 1):
         match = _FETCH_LINE.match(line)
