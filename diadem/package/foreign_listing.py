@@ -22,12 +22,12 @@ class Located:
     ----------
     manifest : ForeignManifest
         The manifest.
-    files : dict of str to set of str
+    files : dict of str to tuple of str
         Path of a file that is there to the digests listed for it.
     """
 
     manifest: ForeignManifest
-    files: dict[str, set[str]] = field(default_factory=dict)
+    files: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 def locate(
@@ -45,7 +45,10 @@ def locate(
         if there is None:
             lost.append(path)
         else:
-            located.files.setdefault(there, set()).update(digests)
+            known = located.files.get(there, ())
+            located.files[there] = (
+                (*known, *(digest for digest in digests if digest not in known)) if known else digests
+            )
     _report_lost(lost, located, listing, fetched, findings)
     return located
 

@@ -45,14 +45,14 @@ class ForeignManifest:
         Name of the algorithm in hashlib.
     of_tags : bool
         Whether it lists tag files.
-    digests : dict of str to set of str
+    digests : dict of str to tuple of str
         Digests of each path as it is written; more than one only where the manifest contradicts itself.
     """
 
     name: str
     algorithm: str
     of_tags: bool
-    digests: dict[str, set[str]] = field(default_factory=dict)
+    digests: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 class TagReader:
@@ -128,13 +128,14 @@ def _enter(manifest: ForeignManifest, line: ManifestLine, findings: Findings, *,
             "unsafe-path", f"{manifest.name} lists a path that is refused: {reason}", line.path, next=_DISTRUST
         )
         return
-    before = manifest.digests.setdefault(line.path, set())
+    before = manifest.digests.get(line.path, ())
     if before and line.digest not in before:
         findings.error("listed-twice", f"{manifest.name} lists it twice with different digests", line.path)
     elif before:
         report = findings.error if strict else findings.warning
         report("listed-twice", f"{manifest.name} lists it twice", line.path)
-    before.add(line.digest)
+        return
+    manifest.digests[line.path] = (*before, line.digest)
 
 
 def _refused(path: str, *, of_payload: bool) -> str | None:
