@@ -1,0 +1,70 @@
+"""Hints in a store: which package holds a payload. Never trusted, always checked on use; `reindex` makes them anew."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from collections.abc import Iterator
+
+from diadem.errors import NotFound
+from diadem.model.ids import PackageId
+from diadem.model.manifest import TAGMANIFEST
+from diadem.store.object_client import ObjectClient
+from diadem.store.translate import Occupied
+
+_BY_PAYLOAD = ".diadem/by-payload"
+_BY_TREE = ".diadem/by-tree"
+#: A hint holds one path.
+_HINT_LIMIT = 4096
+#: Bytes; a tag manifest has one line for each of less than a dozen tag files.
+_TAGMANIFEST_LIMIT = 1 << 20
+
+
+def find(client: ObjectClient, payload: str) -> Iterator[tuple[PackageId, str]]:
+    """Packages that hold a payload, with their path; only those that are there with the id they are said to have."""
+    for stat in sorted(client.list(f"{_BY_PAYLOAD}/{payload}"), key=lambda stat: stat.key):
+        name = stat.key.rpartition("/")[2]
+        if stat.size > _HINT_LIMIT:
+            continue
+        path = client.get(stat.key, 0, stat.size).decode("utf-8", "replace").strip()
+        if path and package_at(client, path) == name:
+            yield PackageId(name), path
+
+
+def package_at(client: ObjectClient, path: str) -> str | None:
+    """SHA-256 of the tag manifest at a path, 64 hex digits; None where there is none, and so no package."""
+    data = tagmanifest_at(client, path)
+    return None if data is None else hashlib.sha256(data).hexdigest()
+
+
+def tagmanifest_at(client: ObjectClient, path: str) -> bytes | None:
+    """The tag manifest at a path."""
+    key = f"{path}/{TAGMANIFEST}"
+    stat = client.stat(key)
+    if stat is None or stat.size > _TAGMANIFEST_LIMIT:
+        return None
+    try:
+        return client.get(key, 0, stat.size)
+    except NotFound:
+        return None
+
+
+def write(client: ObjectClient, payload: str, package: PackageId, path: str, tree: str = "") -> None:
+    """Leave the hints for a package that is complete; one that is there already stays."""
+    _create(client, f"{_BY_PAYLOAD}/{payload}/{package.hex}", path.encode())
+    if tree:
+        _create(client, f"{_BY_TREE}/{tree}/{payload}", b"")
+
+
+def knows_tree(client: ObjectClient, tree: str) -> bool:
+    """Whether some package has these paths and sizes (see `diadem.store.local_store.tree_digest`)."""
+    return any(True for _ in client.list(f"{_BY_TREE}/{tree}"))
+
+
+def _create(client: ObjectClient, key: str, content: bytes) -> None:
+    with contextlib.suppress(Occupied):
+        client.put(key, content, sha256=hashlib.sha256(content).digest(), create=True)
+        return
+    stat = client.stat(key)
+    if stat is None or client.get(key, 0, stat.size) != content:  # the hint of a package that was moved or removed
+        client.put(key, content, sha256=hashlib.sha256(content).digest())

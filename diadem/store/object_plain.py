@@ -1,0 +1,186 @@
+"""Requests to any other fsspec file system (memory, sftp, …): no parts, no checksums, no conditions but `create`."""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from datetime import UTC, datetime
+from typing import Any
+
+from diadem.errors import IntegrityError, NotFound
+from diadem.store.object_client import OpenUpload, Stat, Traffic
+from diadem.store.object_retry import Patience, T, persist
+
+
+class PlainClient:
+    """A folder of an fsspec file system.
+
+    Parameters
+    ----------
+    file_system : fsspec.AbstractFileSystem
+        Any; one that is not asynchronous is used by one thread at a time, as fsspec promises no more.
+    root : str
+        Its path there.
+    """
+
+    has_parts = False
+
+    def __init__(self, file_system: Any, root: str, patience: Patience) -> None:
+        self._fs = file_system
+        self._root = str(file_system._strip_protocol(root)).rstrip("/")  # noqa: SLF001  fsspec's own way to say "/name"
+        self._patience = patience
+        self._alone: AbstractContextManager[Any] = (
+            nullcontext() if getattr(file_system, "async_impl", False) else threading.RLock()
+        )
+        self.traffic = Traffic()
+
+    @property
+    def url(self) -> str:
+        """``scheme://path``."""
+        return str(self._fs.unstrip_protocol(self._root))
+
+    def hurried(self) -> PlainClient:
+        """The same store, one try for each request."""
+        return PlainClient(self._fs, self._root, Patience(tries=1))
+
+    def check(self) -> None:
+        """A folder that is not there yet is made by the first write."""
+        try:
+            self._try("", lambda: self._fs.ls(self._root or "/", detail=False))
+        except NotFound:
+            return
+
+    def now(self) -> datetime:
+        """The modification time of an object written just now."""
+        key = f".diadem/probe/{uuid.uuid4().hex}"
+        self.put(key, b"")
+        try:
+            written = self._modified(key)
+        finally:
+            self.delete(key)
+        return written
+
+    def stat(self, key: str) -> Stat | None:
+        """Size and modification time."""
+        try:
+            entry = self._try(key, lambda: self._fs.info(self._path(key)))
+        except NotFound:
+            return None
+        return Stat(key, int(entry["size"]), "", _time_in(entry)) if entry["type"] == "file" else None
+
+    def list(self, prefix: str) -> Iterator[Stat]:
+        """One recursive listing."""
+        folder = self._path(prefix) if prefix else self._root
+
+        def find() -> dict[str, dict[str, Any]]:
+            self._fs.invalidate_cache()
+            found: dict[str, dict[str, Any]] = self._fs.find(folder, detail=True)
+            return found
+
+        for name, entry in sorted(self._try(prefix, find).items()):
+            if name.startswith(folder + "/"):
+                yield Stat(name[len(self._root) + 1 :], int(entry["size"]), "", _time_in(entry))
+
+    def get(self, key: str, start: int, end: int, version: str = "") -> bytes:  # noqa: ARG002  there are no versions
+        """One ranged read."""
+        if end <= start:
+            return b""
+        data: bytes = self._try(key, lambda: self._fs.cat_file(self._path(key), start=start, end=end))
+        self.traffic.count(received=len(data))
+        if len(data) > end - start:
+            raise IntegrityError("the store returned more than was asked for", where=self._at(key))
+        return data
+
+    def put(
+        self,
+        key: str,
+        data: bytes,
+        *,
+        sha256: bytes | None = None,  # noqa: ARG002
+        create: bool = False,
+        replaces: str = "",  # noqa: ARG002
+    ) -> str:
+        """One write; folders on the way are made where the file system has them."""
+        mode = "create" if create else "overwrite"
+        self._try(key, lambda: self._with_folder(key, lambda path: self._fs.pipe_file(path, data, mode=mode)))
+        self.traffic.count(sent=len(data))
+        return ""
+
+    def put_stream(self, key: str, blocks: Iterable[bytes]) -> None:
+        """Block by block; not tried again, as the blocks are gone."""
+
+        def write(path: str) -> None:
+            with self._fs.open(path, "wb") as sink:
+                for block in blocks:
+                    sink.write(block)
+                    self.traffic.count(sent=len(block))
+
+        once = Patience(tries=1)
+        with self._alone:
+            persist(lambda: self._with_folder(key, write), self._at(key), once)
+
+    def delete(self, key: str, *, only: str = "") -> None:  # noqa: ARG002
+        """Remove."""
+        try:
+            self._try(key, lambda: self._fs.rm_file(self._path(key)))
+        except NotFound:
+            return
+
+    def begin(self, key: str) -> str:
+        """Not used: there are no parts."""
+        raise NotImplementedError(f"{self.url} has no multi-part uploads")
+
+    def part(self, key: str, upload: str, number: int, data: bytes, sha256: bytes) -> str:
+        """Not used: there are no parts."""
+        raise NotImplementedError(f"{self.url} has no multi-part uploads")
+
+    def complete(self, key: str, upload: str, parts: Iterable[tuple[int, str, bytes]]) -> None:
+        """Not used: there are no parts."""
+        raise NotImplementedError(f"{self.url} has no multi-part uploads")
+
+    def abort(self, key: str, upload: str) -> None:
+        """Not used: there are no parts."""
+        raise NotImplementedError(f"{self.url} has no multi-part uploads")
+
+    def uploads(self, prefix: str) -> Iterator[OpenUpload]:  # noqa: ARG002
+        """There are none."""
+        return iter(())
+
+    def _with_folder(self, key: str, write: Callable[[str], T]) -> T:
+        path = self._path(key)
+        try:
+            return write(path)
+        except FileNotFoundError:
+            self._fs.makedirs(path.rpartition("/")[0], exist_ok=True)
+            return write(path)
+
+    def _modified(self, key: str) -> datetime:
+        entry = self._try(key, lambda: self._fs.info(self._path(key)))
+        return _time_in(entry) or datetime.now(UTC)
+
+    def _try(self, key: str, request: Callable[[], T]) -> T:
+        def counted() -> T:
+            self.traffic.count(requests=1)
+            with self._alone:
+                return request()
+
+        return persist(counted, self._at(key), self._patience)
+
+    def _path(self, key: str) -> str:
+        return f"{self._root}/{key}"
+
+    def _at(self, key: str) -> str:
+        return f"{self.url}/{key}".rstrip("/")
+
+
+def _time_in(entry: dict[str, Any]) -> datetime | None:
+    """The time in a listing entry; file systems name it differently and write it as a number or a time."""
+    for name in ("mtime", "LastModified", "last_modified", "updated", "created"):
+        value = entry.get(name)
+        if isinstance(value, datetime):
+            return value if value.tzinfo else value.replace(tzinfo=UTC)
+        if isinstance(value, int | float):
+            return datetime.fromtimestamp(value, UTC)
+    return None

@@ -1,0 +1,100 @@
+"""Finding out what a store can do, by trying: claims of server manuals are not proof.
+
+The answers are not recorded in the store: a store that is copied to another server would carry a false promise with
+it. A probe is six small requests (ten where parts are possible), once for each `ObjectStore` that writes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from diadem.errors import DiademError, IntegrityError, StoreError
+from diadem.store.object_client import ObjectClient
+from diadem.store.translate import Occupied
+
+#: Objects of probes lie here; each is removed at once, and swept later if its writer died.
+FOLDER = ".diadem/probe"
+_SENT = b"diadem probe: these bytes"
+_OTHER = b"diadem probe: other bytes"
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What a store was seen to do.
+
+    Attributes
+    ----------
+    creates : bool
+        It refuses to create what is there (If-None-Match).
+    replaces : bool
+        It refuses to replace what is no longer the version named (If-Match).
+    checks_objects, checks_parts : bool
+        It refuses an object, or a part of one, whose SHA-256 is not the one announced.
+    """
+
+    creates: bool
+    replaces: bool
+    checks_objects: bool
+    checks_parts: bool
+
+    @property
+    def proves(self) -> bool:
+        """Whether a finished write is proof of the bytes, so that none need be read back."""
+        return self.checks_objects and self.checks_parts
+
+
+def probe(client: ObjectClient) -> Capabilities:
+    """Try each capability on an object of a random name.
+
+    Raises
+    ------
+    Refused, Unreachable, NotFound
+        If the store cannot be written at all.
+    """
+    key = f"{FOLDER}/{uuid.uuid4().hex}"
+    hurried = client.hurried()
+    client.put(key, _SENT, sha256=_digest(_SENT))
+    try:
+        creates = _is_refused(lambda: hurried.put(key, _OTHER, create=True))
+        replaces = _replaces(hurried, key)
+        checks = _is_refused(lambda: hurried.put(key, _SENT, sha256=_digest(_OTHER)))
+    finally:
+        client.delete(key)
+    return Capabilities(creates, replaces, checks, client.has_parts and _checks_parts(hurried, key))
+
+
+def _replaces(client: ObjectClient, key: str) -> bool:
+    """Whether a wrong version is refused and the right one accepted."""
+    stat = client.stat(key)
+    if stat is None or not stat.version:
+        return False
+    wrong = '"' + "0" * 32 + '"'
+    return _is_refused(lambda: client.put(key, _OTHER, replaces=wrong)) and not _is_refused(
+        lambda: client.put(key, _OTHER, replaces=stat.version)
+    )
+
+
+def _checks_parts(client: ObjectClient, key: str) -> bool:
+    upload = client.begin(key)
+    try:
+        return _is_refused(lambda: client.part(key, upload, 1, _SENT, _digest(_OTHER)))
+    finally:
+        client.abort(key, upload)
+
+
+def _is_refused(write: Callable[[], object]) -> bool:
+    """Whether the server answered with a refusal; a server that does not answer is an error."""
+    try:
+        write()
+    except (Occupied, IntegrityError, StoreError):
+        return True
+    except DiademError:
+        raise
+    return False
+
+
+def _digest(data: bytes) -> bytes:
+    return hashlib.sha256(data).digest()

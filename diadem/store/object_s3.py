@@ -1,0 +1,213 @@
+"""Requests to an S3 server, through s3fs: its sessions and configuration, our retries, checksums and conditions."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Iterable, Iterator
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+from fsspec.asyn import sync
+
+from diadem.errors import IntegrityError, NotFound
+from diadem.store.object_client import OpenUpload, Stat, Traffic
+from diadem.store.object_retry import Patience, T, persist
+from diadem.store.translate import Occupied
+
+
+class S3Client:
+    """One bucket and prefix of an S3 server.
+
+    Parameters
+    ----------
+    file_system : s3fs.S3FileSystem
+        With its own retries switched off, as `diadem.store.object_connect` makes it.
+    root : str
+        ``bucket`` or ``bucket/prefix``.
+    """
+
+    has_parts = True
+
+    def __init__(self, file_system: Any, root: str, patience: Patience) -> None:
+        self._fs = file_system
+        self._bucket, _, prefix = root.strip("/").partition("/")
+        self._prefix = f"{prefix}/" if prefix else ""
+        self._patience = patience
+        self.traffic = Traffic()
+
+    @property
+    def url(self) -> str:
+        """``s3://bucket/prefix``."""
+        return f"s3://{self._bucket}/{self._prefix}".rstrip("/")
+
+    def hurried(self) -> S3Client:
+        """The same store, one try for each request: for questions whose answer may be a refusal."""
+        return S3Client(self._fs, f"{self._bucket}/{self._prefix}", Patience(tries=1))
+
+    def check(self) -> None:
+        """Ask for the bucket; some servers would make a missing one at the first write."""
+        try:
+            self._call("head_bucket", "")
+        except NotFound as error:
+            raise NotFound(
+                "there is no such bucket",
+                where=f"s3://{self._bucket}",
+                next="Create the bucket, or correct its name.",
+            ) from error
+
+    def now(self) -> datetime:
+        """The Date header of an answer."""
+        headers = self._call("head_bucket", "")["ResponseMetadata"]["HTTPHeaders"]
+        return parsedate_to_datetime(headers["date"]).astimezone(UTC)
+
+    def stat(self, key: str) -> Stat | None:
+        """One HEAD."""
+        try:
+            answer = self._call("head_object", key, Key=self._prefix + key)
+        except NotFound:
+            return None
+        return Stat(key, int(answer["ContentLength"]), str(answer.get("ETag", "")), answer.get("LastModified"))
+
+    def list(self, prefix: str) -> Iterator[Stat]:
+        """One LIST for a thousand objects, all levels. Markers of empty folders, made by consoles, are no objects."""
+        folder = self._prefix + (f"{prefix}/" if prefix else "")
+        for page in self._pages("list_objects_v2", ("ContinuationToken", "NextContinuationToken"), Prefix=folder):
+            for entry in page.get("Contents", ()):
+                key, size = str(entry["Key"]).removeprefix(self._prefix), int(entry["Size"])
+                if size or not key.endswith("/"):
+                    yield Stat(key, size, str(entry.get("ETag", "")), entry.get("LastModified"))
+
+    def get(self, key: str, start: int, end: int, version: str = "") -> bytes:
+        """One ranged GET; the server itself is asked to refuse if the object is no longer that version."""
+        if end <= start:
+            return b""
+        condition = {"IfMatch": version} if version else {}
+        try:
+            return self._try(key, lambda: self._download(key, f"bytes={start}-{end - 1}", condition))
+        except Occupied as error:
+            raise IntegrityError(
+                "the object changed while it was read", where=self._at(key), next="Verify the package."
+            ) from error
+
+    def _download(self, key: str, span: str, condition: dict[str, str]) -> bytes:
+        answer = self._fs.call_s3("get_object", Bucket=self._bucket, Key=self._prefix + key, Range=span, **condition)
+        body = answer["Body"]
+        try:
+            data: bytes = sync(self._fs.loop, body.read)
+        finally:
+            body.close()
+        self.traffic.count(received=len(data))
+        return data
+
+    def put(
+        self, key: str, data: bytes, *, sha256: bytes | None = None, create: bool = False, replaces: str = ""
+    ) -> str:
+        """One PUT."""
+        options: dict[str, str] = {}
+        if sha256 is not None:
+            options["ChecksumSHA256"] = _base64(sha256)
+        if create:
+            options["IfNoneMatch"] = "*"
+        if replaces:
+            options["IfMatch"] = replaces
+        answer = self._call("put_object", key, Key=self._prefix + key, Body=data, **options)
+        self.traffic.count(sent=len(data))
+        return str(answer.get("ETag", ""))
+
+    def put_stream(self, key: str, blocks: Iterable[bytes]) -> None:
+        """Not used: S3 has parts."""
+        raise NotImplementedError("objects of an S3 store are written in parts")
+
+    def delete(self, key: str, *, only: str = "") -> None:
+        """One DELETE; S3 does not mind if nothing is there."""
+        condition = {"IfMatch": only} if only else {}
+        try:
+            self._call("delete_object", key, Key=self._prefix + key, **condition)
+        except NotFound:
+            return
+
+    def begin(self, key: str) -> str:
+        """Announce SHA-256 for every part."""
+        answer = self._call("create_multipart_upload", key, Key=self._prefix + key, ChecksumAlgorithm="SHA256")
+        return str(answer["UploadId"])
+
+    def part(self, key: str, upload: str, number: int, data: bytes, sha256: bytes) -> str:
+        """One part."""
+        answer = self._call(
+            "upload_part",
+            key,
+            Key=self._prefix + key,
+            UploadId=upload,
+            PartNumber=number,
+            Body=data,
+            ChecksumSHA256=_base64(sha256),
+        )
+        self.traffic.count(sent=len(data))
+        return str(answer["ETag"])
+
+    def complete(self, key: str, upload: str, parts: Iterable[tuple[int, str, bytes]]) -> None:
+        """Complete. A repeated request for what is already complete says NoSuchUpload, and the object is there."""
+        listed = [
+            {"PartNumber": number, "ETag": mark, "ChecksumSHA256": _base64(digest)}
+            for number, mark, digest in sorted(parts)
+        ]
+        try:
+            self._call(
+                "complete_multipart_upload",
+                key,
+                Key=self._prefix + key,
+                UploadId=upload,
+                MultipartUpload={"Parts": listed},
+            )
+        except NotFound:
+            if self.stat(key) is None:
+                raise
+
+    def abort(self, key: str, upload: str) -> None:
+        """Abort."""
+        try:
+            self._call("abort_multipart_upload", key, Key=self._prefix + key, UploadId=upload)
+        except NotFound:
+            return
+
+    def uploads(self, prefix: str) -> Iterator[OpenUpload]:
+        """Open uploads, a thousand for a request."""
+        folder = self._prefix + (f"{prefix}/" if prefix else "")
+        markers: dict[str, str] = {}
+        while True:
+            page = self._call("list_multipart_uploads", prefix, Prefix=folder, **markers)
+            for entry in page.get("Uploads", ()):
+                key = str(entry["Key"])
+                if key.startswith(folder):  # some servers ignore the prefix
+                    yield OpenUpload(key.removeprefix(self._prefix), str(entry["UploadId"]), entry["Initiated"])
+            if not page.get("IsTruncated"):
+                return
+            markers = {"KeyMarker": page["NextKeyMarker"], "UploadIdMarker": page.get("NextUploadIdMarker", "")}
+
+    def _pages(self, method: str, tokens: tuple[str, str], **options: Any) -> Iterator[dict[str, Any]]:
+        """All pages of an answer; each is a request of its own, so that a failing one is tried again."""
+        while True:
+            page = self._call(method, "", **options)
+            yield page
+            if not page.get("IsTruncated"):
+                return
+            options[tokens[0]] = page[tokens[1]]
+
+    def _call(self, method: str, key: str, **options: Any) -> dict[str, Any]:
+        answer: dict[str, Any] = self._try(key, lambda: self._fs.call_s3(method, Bucket=self._bucket, **options) or {})
+        return answer
+
+    def _try(self, key: str, request: Callable[[], T]) -> T:
+        def counted() -> T:
+            self.traffic.count(requests=1)
+            return request()
+
+        return persist(counted, self._at(key), self._patience)
+
+    def _at(self, key: str) -> str:
+        return f"{self.url}/{key}".rstrip("/")
+
+
+def _base64(digest: bytes) -> str:
+    return base64.b64encode(digest).decode()

@@ -1,0 +1,224 @@
+"""Packages in an object store: finding, writing, sweeping.
+
+::
+
+    <store>/2026/20260314-zno-s12-1f0c9a77d2e4/     a package; without its tag manifest it is none
+    <store>/.diadem/by-payload/<payload id>/<id>    hint: the path of the package with this payload
+    <store>/.diadem/by-tree/<digest>/<payload id>   hint: a payload with these paths and sizes
+    <store>/.diadem/claims/<payload id>             who is writing this payload just now
+    <store>/.diadem/probe/<random>                  a question to the server, removed at once
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+
+from diadem.errors import StoreError, UsageError
+from diadem.model.ids import PackageId
+from diadem.model.manifest import LEAF_SIZE, TAGMANIFEST, FileEntry
+from diadem.model.ports import Listener, Progress, silent
+from diadem.store import object_claim, object_hints, object_sweep, urls
+from diadem.store.object_claim import Claim, ClaimTiming
+from diadem.store.object_connect import client_for, file_system
+from diadem.store.object_payload import OpenSource
+from diadem.store.object_probe import Capabilities, probe
+from diadem.store.object_retry import Patience
+from diadem.store.object_sweep import Leftovers
+from diadem.store.object_upload import Job, Proof, Upload, commit, write_package
+from diadem.store.remote import RemoteBundle
+
+
+class ObjectStore:
+    """A place that holds packages and is reached through fsspec.
+
+    Parameters
+    ----------
+    url : str
+        ``s3://bucket/prefix``, ``memory://name`` …
+    storage_options : mapping, optional
+        For fsspec; without them the ordinary configuration counts (AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID, AWS_PROFILE …).
+    patience : Patience, optional
+        How long the server may fail before it counts as unreachable.
+    timing : ClaimTiming, optional
+        Heartbeat and staleness of claims.
+
+    Raises
+    ------
+    UsageError
+        For a local path, or a scheme that fsspec does not know.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        storage_options: Mapping[str, Any] | None = None,
+        *,
+        patience: Patience | None = None,
+        timing: ClaimTiming | None = None,
+    ) -> None:
+        place = urls.parse(url)
+        if place.kind == "local":
+            raise UsageError("this is a local folder", where=url, next="Use it as a local store.")
+        self._fs = file_system(place, storage_options)
+        self._root = place.path
+        self._client = client_for(self._fs, place.path, patience)
+        self._timing = timing or ClaimTiming()
+        self._capabilities: Capabilities | None = None
+
+    @property
+    def url(self) -> str:
+        """The store's address."""
+        return self._client.url
+
+    @property
+    def sent(self) -> int:
+        """Bytes sent so far."""
+        return self._client.traffic.sent
+
+    def probe(self) -> Capabilities:
+        """What the store can do, found out once by trying.
+
+        Raises
+        ------
+        NotFound, Refused, Unreachable
+            If the bucket is missing, may not be written, or does not answer.
+        """
+        if self._capabilities is None:
+            self._client.check()
+            self._capabilities = probe(self._client)
+        return self._capabilities
+
+    def bundle(self, path: str) -> RemoteBundle:
+        """The package at a path of this store, to be read."""
+        return RemoteBundle(self._fs, f"{self._root}/{path}" if self._root else path)
+
+    def find(self, payload: str) -> tuple[PackageId, str] | None:
+        """The package that holds a payload, and its path, if its hint is true."""
+        return next(object_hints.find(self._client, payload), None)
+
+    def knows_tree(self, tree: str) -> bool:
+        """Whether some package has these paths and sizes."""
+        return object_hints.knows_tree(self._client, tree)
+
+    def sweep(self, *, older: timedelta = object_sweep.SILENCE, delete: bool = False) -> Leftovers:
+        """What dead writers left; removed only when asked (see `diadem.store.object_sweep`)."""
+        return object_sweep.sweep(self._client, older=older, delete=delete)
+
+    def upload(
+        self,
+        path: str,
+        *,
+        entries: Sequence[FileEntry],
+        leaves: bytes,
+        open_source: OpenSource,
+        tag_files: Mapping[str, bytes],
+        leaf_size: int = LEAF_SIZE,
+        tree: str = "",
+        listener: Listener = silent,
+        prove: bool = True,
+        is_sound: Callable[[str], bool] | None = None,
+    ) -> Upload:
+        """Write a package, or find that its payload is archived already.
+
+        Parameters
+        ----------
+        path : str
+            ``<yyyy>/<date>-<slug>-<12 hex>``; a number is added where a stranger or a damaged package has the name.
+        entries : sequence of FileEntry
+            Files of the manifest. Those that are not in `tag_files` come from `open_source`.
+        leaves : bytes
+            Digests of all leaves; every leaf sent is compared with them again.
+        open_source : callable
+            Opens an entry's file for reading; called once for each, by one thread.
+        tag_files : mapping of str to bytes
+            Bag path to content: tag files with the tag manifest, and the derived files below ``data/``.
+        leaf_size : int
+            Bytes in a leaf.
+        tree : str
+            Digest of paths and sizes, for the hint.
+        listener : callable
+            Told the bytes done, from several threads: stages ``wait``, ``upload``, ``prove``.
+        prove : bool
+            Whether to read everything back where the server checks no digests; False leaves it written, unproven.
+        is_sound : callable, optional
+            Tells whether the package at a path of this store is whole; a damaged one does not count as archived.
+
+        Raises
+        ------
+        DigestMismatch
+            The source is no longer what was hashed, or the store gives back other bytes. Nothing was published.
+        NotFound, Refused, Unreachable, StoreError
+            The store cannot be written. Nothing was published.
+
+        Notes
+        -----
+        Ctrl-C passes through as KeyboardInterrupt, after open multi-part uploads have been aborted and the claim has
+        been given back. The objects that were sent are no package; the next upload overwrites them.
+        """
+        job = Job(
+            path,
+            entries,
+            leaves,
+            open_source,
+            tag_files,
+            leaf_size=leaf_size,
+            listener=listener,
+            prove=prove,
+            tree=tree,
+        )
+        capabilities = self.probe()
+        claim = self._claim(job, capabilities, is_sound)
+        if isinstance(claim, Upload):
+            return claim
+        try:
+            return self._write(job, claim, capabilities, is_sound)
+        finally:
+            claim.release()
+
+    def _claim(self, job: Job, capabilities: Capabilities, is_sound: Callable[[str], bool] | None) -> Claim | Upload:
+        """Wait for the claim, or for the other writer's package."""
+        while True:
+            if (present := self._present(job.payload, is_sound)) is not None:
+                return present
+            claim = object_claim.take(
+                self._client,
+                capabilities,
+                job.payload,
+                path=job.path,
+                package=job.package.hex,
+                timing=self._timing,
+            )
+            if claim is not None:
+                return claim
+            job.listener(Progress("wait", 0, 0, job.path))
+            time.sleep(self._timing.look)
+
+    def _write(
+        self, job: Job, claim: Claim, capabilities: Capabilities, is_sound: Callable[[str], bool] | None
+    ) -> Upload:
+        object_claim.settle(self._client, job.payload, claim.previous)
+        if (present := self._present(job.payload, is_sound)) is not None:
+            return present
+        root = self._free_path(job.path)
+        proof = write_package(self._client, root, job, server_proves=capabilities.proves)
+        claim.confirm()
+        commit(self._client, root, job)
+        object_hints.write(self._client, job.payload, job.package, root, job.tree)
+        return Upload(job.package, root, made=True, proof=proof)
+
+    def _present(self, payload: str, is_sound: Callable[[str], bool] | None) -> Upload | None:
+        for package, path in object_hints.find(self._client, payload):
+            if is_sound is None or is_sound(path):
+                return Upload(package, path, made=False, proof=Proof.EARLIER)
+        return None
+
+    def _free_path(self, path: str) -> str:
+        """The path, or the path with a number, where there is no package yet."""
+        for number in range(1, 1000):
+            candidate = path if number == 1 else f"{path}-{number}"
+            if self._client.stat(f"{candidate}/{TAGMANIFEST}") is None:
+                return candidate
+        raise StoreError(f"every name like {path} is taken", where=self.url)

@@ -1,0 +1,136 @@
+"""What dead writers left: folders without a tag manifest, open multi-part uploads, old claims and probes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from diadem.model.manifest import INDEX_PATH, LEAVES_PATH, MANIFEST, TAGMANIFEST, VENDOR_PATH
+from diadem.store import object_claim, object_probe
+from diadem.store.object_claim import ClaimNote, read_claim
+from diadem.store.object_client import ObjectClient, OpenUpload, Stat
+
+#: Silence by the server's clock after which a folder without a tag manifest is taken for a leftover.
+SILENCE = timedelta(days=7)
+
+#: Names that DIADEM gives to packages. Anything else in a store is somebody's, and never touched.
+_PACKAGE = re.compile(r"(\d{4}/\d{8}-(?:[^/]+-)?[0-9a-f]{12}(?:-\d{1,3})?)/(.+)\Z", re.DOTALL)
+_TAG_FILES = {"bagit.txt", "bag-info.txt", MANIFEST, INDEX_PATH, LEAVES_PATH, VENDOR_PATH}
+
+
+@dataclass(slots=True)
+class Leftover:
+    """An unfinished package.
+
+    Attributes
+    ----------
+    path : str
+        Relative to the store.
+    objects, bytes : int
+        What lies there.
+    newest : datetime or None
+        The last write, by the store's clock.
+    """
+
+    path: str
+    objects: int = 0
+    bytes: int = 0
+    newest: datetime | None = None
+    finished: bool = False
+    foreign: bool = False
+
+    def add(self, path: str, stat: Stat) -> None:
+        """Count one object; `path` is relative to the package."""
+        self.objects += 1
+        self.bytes += stat.size
+        self.finished |= path == TAGMANIFEST
+        self.foreign |= not (path.startswith("data/") or path in _TAG_FILES or path == TAGMANIFEST)
+        if stat.modified is not None and (self.newest is None or stat.modified > self.newest):
+            self.newest = stat.modified
+
+
+@dataclass(frozen=True, slots=True)
+class Leftovers:
+    """What a sweep found.
+
+    Attributes
+    ----------
+    packages : tuple of Leftover
+        Unfinished packages; `foreign` ones hold files that DIADEM did not write and are never removed.
+    uploads : tuple of OpenUpload
+        Multi-part uploads, which a provider bills although no object is seen.
+    notes : tuple of str
+        Keys of old claims and probes.
+    removed : bool
+        Whether they have been removed.
+    """
+
+    packages: tuple[Leftover, ...] = ()
+    uploads: tuple[OpenUpload, ...] = ()
+    notes: tuple[str, ...] = ()
+    removed: bool = field(default=False)
+
+
+def sweep(client: ObjectClient, *, older: timedelta = SILENCE, delete: bool = False) -> Leftovers:
+    """Find leftovers that nobody has touched for `older` by the store's clock; remove them only when asked.
+
+    One listing of the whole store: a thousand objects for a request.
+    """
+    limit = client.now() - older
+    claimed = {note.path for note in _living_claims(client, limit)}
+    packages = tuple(
+        found
+        for found in _unfinished(client.list(""))
+        if found.path not in claimed and found.newest is not None and found.newest <= limit
+    )
+    uploads = tuple(
+        upload
+        for upload in client.uploads("")
+        if upload.begun <= limit and (match := _PACKAGE.match(upload.key)) and match.group(1) not in claimed
+    )
+    notes = tuple(_old_notes(client, limit))
+    if delete:
+        _remove(client, packages, uploads, notes)
+    return Leftovers(packages, uploads, notes, removed=delete)
+
+
+def _unfinished(objects: Iterable[Stat]) -> list[Leftover]:
+    found: dict[str, Leftover] = {}
+    for stat in objects:
+        if match := _PACKAGE.match(stat.key):
+            path, name = match.groups()
+            found.setdefault(path, Leftover(path)).add(name, stat)
+    return [leftover for leftover in found.values() if not leftover.finished]
+
+
+def _living_claims(client: ObjectClient, limit: datetime) -> Iterator[ClaimNote]:
+    for stat in client.list(object_claim.FOLDER):
+        if stat.modified is None or stat.modified > limit:
+            found = read_claim(client, stat.key)
+            if found is not None and not object_claim.is_dead(found[1].writer):
+                yield found[1]
+
+
+def _old_notes(client: ObjectClient, limit: datetime) -> Iterator[str]:
+    for folder in (object_claim.FOLDER, object_probe.FOLDER):
+        for stat in client.list(folder):
+            if stat.modified is not None and stat.modified <= limit:
+                yield stat.key
+
+
+def _remove(
+    client: ObjectClient, packages: Iterable[Leftover], uploads: Iterable[OpenUpload], notes: Iterable[str]
+) -> None:
+    for leftover in packages:
+        if not leftover.foreign and client.stat(f"{leftover.path}/{TAGMANIFEST}") is None:
+            for stat in list(client.list(leftover.path)):
+                client.delete(stat.key)
+    for upload in uploads:
+        client.abort(upload.key, upload.upload)
+    for key in notes:
+        found = read_claim(client, key) if key.startswith(object_claim.FOLDER) else None
+        if found is not None:
+            object_claim.settle(client, key.rpartition("/")[2], found[1])
+        client.delete(key)

@@ -1,0 +1,105 @@
+"""Where a store or a package lies: a folder of this machine, or an address of an object store."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Literal
+from urllib.parse import unquote, urlsplit
+from urllib.request import url2pathname
+
+from diadem.errors import UsageError
+
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
+#: Schemes that are known not to be places for packages, and what to do instead.
+_NOT_STORES = {
+    "http": "Download the package first.",
+    "https": "For an S3 server write s3://bucket/prefix and set AWS_ENDPOINT_URL to its address.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class StoreUrl:
+    """A parsed address.
+
+    Attributes
+    ----------
+    kind : str
+        ``local`` for a folder, ``object`` for everything that is reached through fsspec.
+    scheme : str
+        ``file``, ``s3``, ``memory`` …
+    path : str
+        The folder as the operating system writes it, or ``bucket/prefix`` without a slash at either end.
+    """
+
+    kind: Literal["local", "object"]
+    scheme: str
+    path: str
+
+    @property
+    def text(self) -> str:
+        """The address as it is shown: a plain path, or ``scheme://path``."""
+        return self.path if self.kind == "local" else f"{self.scheme}://{self.path}"
+
+    def child(self, path: str) -> StoreUrl:
+        """The address of something below this one; `path` uses ``/``."""
+        return StoreUrl(self.kind, self.scheme, f"{self.path.rstrip('/')}/{path}" if self.path else path)
+
+
+def parse(address: str) -> StoreUrl:
+    r"""Tell folders from object stores.
+
+    Parameters
+    ----------
+    address : str
+        A path (``/data``, ``D:\data``, ``\\nas\share``), ``file:///…``, ``s3://bucket/prefix``, ``memory://name``
+        or any other address that fsspec understands.
+
+    Raises
+    ------
+    UsageError
+        For an address that cannot hold packages, or that carries a password.
+    """
+    match = _SCHEME.match(address)
+    if match is None or len(match.group(1)) == 1:
+        return StoreUrl("local", "file", address)
+    scheme = match.group(1).lower()
+    if scheme == "file":
+        return StoreUrl("local", "file", _folder_of(address))
+    if scheme in _NOT_STORES:
+        raise UsageError(f"{scheme}:// is not a store", where=address, next=_NOT_STORES[scheme])
+    scheme = "s3" if scheme == "s3a" else scheme
+    return StoreUrl("object", scheme, _object_path(address, address[match.end() :], scheme))
+
+
+def local_path(address: str | os.PathLike[str]) -> Path | None:
+    """The folder that an address names, or None for an object store."""
+    place = parse(os.fspath(address))
+    return Path(place.path) if place.kind == "local" else None
+
+
+def _folder_of(address: str) -> str:
+    """The folder that a file:// address names; a host other than localhost is a share (UNC)."""
+    parts = urlsplit(address)
+    host = "" if parts.netloc == "localhost" else parts.netloc
+    if not host and not parts.path:
+        raise UsageError("the address names no folder", where=address, next="Write file:///path/to/folder.")
+    return f"//{host}{unquote(parts.path)}" if host else url2pathname(parts.path)
+
+
+def _object_path(address: str, path: str, scheme: str) -> str:
+    if "@" in path.split("/", 1)[0] and scheme == "s3":
+        raise UsageError(
+            "an address must not carry a password: it would stand in logs and pages",
+            next="Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or use a profile.",
+        )
+    if "::" in path:
+        raise UsageError("chained addresses are not stores", where=address, next="Name one place.")
+    parts = PurePosixPath(path.strip("/")).parts
+    if ".." in parts:
+        raise UsageError("an address must not climb with ..", where=address, next="Write the place itself.")
+    if scheme == "s3" and not parts:
+        raise UsageError("the address names no bucket", where=address, next="Write s3://bucket or s3://bucket/prefix.")
+    return "/".join(parts)

