@@ -10,8 +10,11 @@ from diadem.errors import PackageError
 from diadem.model.manifest import INDEX_PATH, FileEntry, Manifest, leaf_count
 
 _HEAD = re.compile(r"#diadem-index/1\tleaf=([1-9][0-9]{3,6})\tblake3\Z")
-_NUMBER = re.compile(r"(?:0|[1-9][0-9]{0,18})\Z")
-_TIME = re.compile(r"(-?)((?:0|[1-9][0-9]{0,11}))\.([0-9]{9})\Z")
+# One line in canonical form: numbers without leading zeros, nine decimals, names escaped only where they must be.
+_ROW = re.compile(
+    r"([^\t]+)\t(0|[1-9][0-9]{0,18})\t(0|[1-9][0-9]{0,18})\t(-?)(0|[1-9][0-9]{0,11})\.([0-9]{9})"
+    r"\t((?:[A-Za-z0-9_.~/-]|%[0-9A-F]{2})*)\Z"
+)
 _NEXT = "Fetch the package again, or restore its tag files from another copy."
 
 
@@ -89,18 +92,15 @@ def parse_index(data: bytes) -> Index:
 
 
 def _row(number: int, line: str) -> IndexRow:
-    fields = line.split("\t")
-    if len(fields) != 5:
-        raise _malformed(f"line {number} has {len(fields)} fields, not 5")
-    path, size, first_leaf, time, name = fields
-    moment = _TIME.match(time)
-    if not _NUMBER.match(size) or not _NUMBER.match(first_leaf) or moment is None:
-        raise _malformed(f"line {number} has a size, leaf or time that is no number in canonical form")
-    mtime_ns = (int(moment[2]) * 10**9 + int(moment[3])) * (-1 if moment[1] else 1)
-    row = IndexRow(path, int(size), int(first_leaf), mtime_ns, unquote_to_bytes(name) if name else None)
-    if _line(row.path, row.size, row.first_leaf, row.mtime_ns, row.original) != line + "\n":
-        raise _malformed(f"line {number} is not in canonical form")
-    return row
+    match = _ROW.match(line)
+    if match is None:
+        raise _malformed(f"line {number} is not path, size, first leaf, time and original name in canonical form")
+    path, size, first_leaf, sign, seconds, fraction, name = match.groups()
+    mtime_ns = int(seconds) * 10**9 + int(fraction)
+    original = unquote_to_bytes(name) if name else None
+    if (sign and not mtime_ns) or (original is not None and quote_from_bytes(original, safe="/") != name):
+        raise _malformed(f"line {number} has a time or name that is not in canonical form")
+    return IndexRow(path, int(size), int(first_leaf), -mtime_ns if sign else mtime_ns, original)
 
 
 def _malformed(what: str) -> PackageError:
