@@ -169,9 +169,10 @@ def _wait(process: subprocess.Popen[bytes], port: int, home: Path) -> bool:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
+    """Its data are thrown away: no reason to wait for its long farewell."""
     process.terminate()
     try:
-        process.wait(20)
+        process.wait(2)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait(20)

@@ -169,6 +169,9 @@ class ObjectStore:
             prove=prove,
             tree=tree,
         )
+        self._client.check()
+        if (present := self._present(job.payload, is_sound)) is not None:
+            return present
         capabilities = self.probe()
         claim = self._claim(job, capabilities, is_sound)
         if isinstance(claim, Upload):
@@ -181,8 +184,6 @@ class ObjectStore:
     def _claim(self, job: Job, capabilities: Capabilities, is_sound: Callable[[str], bool] | None) -> Claim | Upload:
         """Wait for the claim, or for the other writer's package."""
         while True:
-            if (present := self._present(job.payload, is_sound)) is not None:
-                return present
             claim = object_claim.take(
                 self._client,
                 capabilities,
@@ -195,6 +196,8 @@ class ObjectStore:
                 return claim
             job.listener(Progress("wait", 0, 0, job.path))
             time.sleep(self._timing.look)
+            if (present := self._present(job.payload, is_sound)) is not None:
+                return present
 
     def _write(
         self, job: Job, claim: Claim, capabilities: Capabilities, is_sound: Callable[[str], bool] | None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -85,15 +85,17 @@ def sweep(client: ObjectClient, *, older: timedelta = SILENCE, delete: bool = Fa
         for found in _unfinished(client.list(""))
         if found.path not in claimed and found.newest is not None and found.newest <= limit
     )
-    uploads = tuple(
-        upload
-        for upload in client.uploads("")
-        if upload.begun <= limit and (match := _PACKAGE.match(upload.key)) and match.group(1) not in claimed
-    )
+    uploads = tuple(upload for upload in client.uploads("") if upload.begun <= limit and _is_ours(upload.key, claimed))
     notes = tuple(_old_notes(client, limit))
     if delete:
         _remove(client, packages, uploads, notes)
     return Leftovers(packages, uploads, notes, removed=delete)
+
+
+def _is_ours(key: str, claimed: Container[str]) -> bool:
+    """Whether an upload is of a package that nobody is writing, or of a probe."""
+    match = _PACKAGE.match(key)
+    return match.group(1) not in claimed if match else key.startswith(f"{object_probe.FOLDER}/")
 
 
 def _unfinished(objects: Iterable[Stat]) -> list[Leftover]:

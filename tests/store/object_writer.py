@@ -1,0 +1,28 @@
+"""A process of its own that uploads a sample, for tests that kill it: `python object_writer.py URL SEED BYTES`."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+from object_samples import make_sample
+
+from diadem.store.object_claim import ClaimTiming
+from diadem.store.object_store import ObjectStore
+
+
+def main(url: str, seed: str, size: str) -> None:
+    """Say `ready` when the sending begins, and the outcome at the end."""
+    sample = make_sample({**{f"data/{n:03}.tif": 3000 for n in range(60)}, "data/large.raw": int(size)}, seed=int(seed))
+    _say("ready")
+    done = sample.upload(ObjectStore(url, timing=ClaimTiming(look=0.1)))
+    _say(json.dumps({"package": done.package, "path": done.path, "made": done.made}))
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
