@@ -79,8 +79,8 @@ def _issue_line(issue: dict[str, object]) -> str:
 
 
 def _run(command: list[str], *, folder: Path | None = None) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(  # noqa: PLW1510 (the exit code is the answer)
-        command, cwd=folder, capture_output=True, text=True, encoding="utf-8", errors="replace", timeout=300
+    return subprocess.run(
+        command, check=False, cwd=folder, capture_output=True, encoding="utf-8", errors="replace", timeout=300
     )
 
 
