@@ -84,7 +84,7 @@ class LeafArray:
         return self._token
 
     def __getitem__(self, index: Any) -> Array:
-        """The elements that integers, slices and an ellipsis select, as a new array.
+        """The elements that integers, slices, an ellipsis, or one list or array of integers select, as a new array.
 
         Raises
         ------
@@ -93,16 +93,20 @@ class LeafArray:
         ReaderError
             The file ends before the array does.
         """
-        selection, kept = self._select(index if isinstance(index, tuple) else (index,))
+        items = self._complete(index if isinstance(index, tuple) else (index,))
+        if any(_is_list(item) for item in items):
+            outer = self[tuple(slice(None) if _is_list(item) else item for item in items)]
+            return outer[tuple(item if _is_list(item) else slice(None) for item in items if _keeps_axis(item))]
+        selection, kept = self._select(items)
         out = np.empty(selection.shape, self.dtype)
         if out.size:
             self._fill(out, selection)
         return out.reshape(kept)
 
-    def _select(self, index: tuple[Any, ...]) -> tuple[_Selection, tuple[int, ...]]:
+    def _select(self, items: Sequence[Any]) -> tuple[_Selection, tuple[int, ...]]:
         """What an index means in bytes, and the shape of its result."""
         offset, shape, strides, kept = self._layout.offset, [], [], []
-        for item, n, stride in zip(self._complete(index), self.shape, self._layout.strides, strict=True):
+        for item, n, stride in zip(items, self.shape, self._layout.strides, strict=True):
             if isinstance(item, slice):
                 start, stop, step = item.indices(n)
                 count = len(range(start, stop, step))
@@ -161,6 +165,15 @@ class LeafArray:
         )
 
 
+def _is_list(item: Any) -> bool:
+    """Whether an index is a list or array of integers or truth values."""
+    return isinstance(item, list) or (isinstance(item, np.ndarray) and item.ndim > 0)
+
+
+def _keeps_axis(item: Any) -> bool:
+    return isinstance(item, slice) or _is_list(item)
+
+
 def _position(item: Any, n: int) -> int:
     """A single index, counted from the front."""
     place = int(item)
@@ -201,8 +214,8 @@ def as_dask(array: LeafArray, layout: ArrayLayout, token: str) -> Any:
         chunks=chunk_shape(layout),
         name=f"diadem-{token}",
         lock=False,
-        asarray=False,
-        fancy=False,
+        asarray=True,  # with this and `fancy` Dask moves slices into the read: a frame reads its own leaves only
+        fancy=True,
         meta=np.empty((0,) * array.ndim, array.dtype),
     )
 

@@ -21,6 +21,7 @@ from typing import Any, Literal, Self, cast
 
 from diadem.archive.headers import TooLarge, header_copy
 from diadem.archive.lazyarray import LeafArray, as_dask, fitted
+from diadem.archive.neutralising import detached
 from diadem.archive.proving import LoadSource
 from diadem.archive.rangefile import RangeFile, close_hdf5_at_exit, shown_name
 from diadem.archive.signals import build, choose
@@ -284,7 +285,7 @@ def _reader(offer: ReaderOffer) -> Callable[..., Dictionaries]:
     def call(target: Any, *, lazy: bool) -> Dictionaries:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ResourceWarning)
-            return list(function(target, **{"lazy": lazy, **offer.options}))
+            return [detached(found) for found in function(target, **{"lazy": lazy, **offer.options})]
 
     return call
 

@@ -132,6 +132,19 @@ class Neutraliser:
         return {**common, "axis": points}
 
 
+def detached(given: dict[str, Any]) -> dict[str, Any]:
+    """A reader's dictionary whose metadata holds its arrays in memory: some readers leave views of side files there."""
+    return {key: _in_memory(value) if key.endswith("metadata") else value for key, value in given.items()}
+
+
+def _in_memory(value: Any) -> Any:
+    if isinstance(value, np.memmap):
+        return np.array(value)
+    if type(value) is dict:
+        return {key: _in_memory(item) for key, item in value.items()}
+    return [_in_memory(item) for item in value] if type(value) is list else value
+
+
 def _length(axis: Mapping[str, Any]) -> int:
     """The size that an axis states, within reason."""
     size = axis.get("size", 0)

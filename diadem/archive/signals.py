@@ -6,6 +6,8 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from diadem.archive.neutralising import Neutraliser
 from diadem.errors import NotFound, ReaderError
 
@@ -40,14 +42,20 @@ def _signal(found: Mapping[str, Any], lazy: bool, origin: Mapping[str, str]) -> 
     safe["metadata"].setdefault("Signal", {})
     if "attributes" in safe:
         safe["attributes"]["_lazy"] = lazy
-    if not lazy and hasattr(safe["data"], "compute"):
-        safe["data"] = safe["data"].compute()
+    if not lazy:
+        safe["data"] = _in_memory(safe["data"])
     signal = dict2signal(safe, lazy=lazy)
     _move_binned(signal)
     for note in neutraliser.notes:
         _LOG.warning("%s: %s", origin["path"], note)
     _describe(signal, {**origin, **({"notes": neutraliser.notes} if neutraliser.notes else {})})
     return signal
+
+
+def _in_memory(data: Any) -> Any:
+    """The array itself: what was proven now, not what a file may hold later."""
+    data = data.compute() if hasattr(data, "compute") else data
+    return np.array(data) if isinstance(data, np.memmap) else data
 
 
 def _move_binned(signal: Any) -> None:
