@@ -36,7 +36,7 @@ sha256sum {TAGMANIFEST}"""
 _WINDOWS_STEPS = (
     "Open the folder that holds <code>bagit.txt</code> in Explorer. It is the one above this page.",
     "Type <code>powershell</code> in the address bar and press Enter.",
-    "Paste these lines and press Enter:",
+    "Paste these lines and press Enter, once more if <code>&gt;&gt;</code> appears:",
 )
 _SHELL_STEPS = (
     "Open a terminal in the folder that holds <code>bagit.txt</code>. It is the one above this page.",

@@ -14,10 +14,10 @@ from urllib.parse import unquote
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from oracles import CONTEXT_FILE, validate_crate
 
 from diadem.model.facts import MAX_DESCRIBED, DatasetFacts, PackageFacts
 from diadem.package.crate import CONTEXT, crate_json
+from tests.oracles import CONTEXT_FILE, validate_crate
 
 HOSTILE = [
     "a folder/scan 1.dm4",
