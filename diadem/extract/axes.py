@@ -45,7 +45,7 @@ def describe_axes(axes: Sequence[Mapping[str, Any]], shape: Sequence[int]) -> li
     -------
     list of dict
         ``name, size`` and, where the axis is even, ``scale, offset`` in ``unit``; where the unit was converted also the
-        file's own (``…_as_stored``). An uneven axis has its ``values``, or the first and the last of too many.
+        file's own (``…_as_stored``). An uneven axis has its ``values``, up to 4096 of them.
     """
     return [_axis(axis, length) for axis, length in zip(in_order(axes), shape, strict=False)]
 
@@ -93,7 +93,7 @@ def _uneven(values: Any, factor: float) -> dict[str, Any]:
     if None in listed or not listed:
         return {}
     scaled = [tidy(value * factor) for value in listed if value is not None]
-    return {"values": scaled if len(scaled) <= _LONGEST_LISTED else [scaled[0], scaled[-1]]}
+    return {"values": scaled} if len(scaled) <= _LONGEST_LISTED else {}
 
 
 def number(value: Any) -> float | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import itertools
-import threading
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -13,19 +12,19 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from diadem.errors import UsageError
+from diadem.extract.crew import Crew
 from diadem.extract.extraction import Extraction, empty_files, issue, unread
 from diadem.extract.preflight import preflight
-from diadem.extract.process import WorkerProcess, WorkerStopped
+from diadem.extract.process import WorkerStopped
 from diadem.extract.sniff import HEAD_SIZE, rank
 from diadem.extract.survey import DatasetPlan, missing_parts
 from diadem.hooks.offers import ReaderOffer
 
-#: Processor seconds that any file may take, and bytes for each further one.
-BASE_SECONDS = 10.0
+#: Processor seconds that any file may take (compiling a decoder of Velox streams takes nine), and bytes for each more.
+BASE_SECONDS = 20.0
 BYTES_A_SECOND = 20e6
-#: A worker that has used more memory than this is replaced after its job.
-RETIRE_ABOVE = 1 << 30
+#: Seconds by the clock for each second of processor time: a busy machine is no fault of the file.
+WALL_FACTOR = 3.0
 #: What nearly every reader imports.
 COMMON_MODULES = ("numpy", "PIL.Image", "dask.array", "h5py", "diadem.extract.reading", "diadem.extract.preview")
 BUNDLED = "rosettasciio"
@@ -59,21 +58,16 @@ class Extractor:
     ) -> None:
         self._readers = tuple(readers)
         self._table = {offer.name: offer for offer in self._readers}
-        self._workers = max(1, workers)
+        self._crew = Crew(workers, memory, COMMON_MODULES)
         self._timeout = timeout
         self._memory = memory
         self._previews = previews
-        self._idle: list[WorkerProcess] = []
-        self._all: set[WorkerProcess] = set()
-        self._free = threading.Condition()
-        self._starting = 0
-        self._closed = False
         self._numbers = itertools.count(1)
 
     @property
     def workers(self) -> int:
         """Processes at most."""
-        return self._workers
+        return self._crew.size
 
     def __enter__(self) -> Self:
         """The extractor itself."""
@@ -87,13 +81,16 @@ class Extractor:
 
     def warm(self) -> None:
         """Start a worker now, so that its imports overlap with something else."""
-        with self._free:
-            if self._closed or self._all or self._starting:
-                return
-            self._starting += 1
-        self._give_back(self._start())
+        self._crew.warm()
 
-    def extract(self, plan: DatasetPlan, root: Path, *, heads: Mapping[str, bytes] | None = None) -> Extraction:
+    def extract(
+        self,
+        plan: DatasetPlan,
+        root: Path,
+        *,
+        heads: Mapping[str, bytes] | None = None,
+        preview: bool = True,
+    ) -> Extraction:
         """Read one dataset. Safe to call from several threads; waits for a free worker.
 
         Parameters
@@ -104,6 +101,8 @@ class Extractor:
             Folder that the plan's paths are relative to.
         heads : mapping of str to bytes, optional
             First bytes of files by path, where the caller has read them already.
+        preview : bool
+            Whether this dataset's picture is wanted, where the extractor draws any; it costs half of a small image.
 
         Returns
         -------
@@ -121,27 +120,28 @@ class Extractor:
             return unread(known, ("suffix",) if known != "unknown" else (), issues)
         try:
             head = self._head(plan, root, heads)
+            names, evidence, doubts = rank(plan, head, self._readers)
+            checked = preflight(plan, root, names, head)
         except OSError as error:
             found = issue("unreadable", f"'{plan.primary.path}' cannot be opened: {error.strerror}", file="f1")
             return unread("unknown", (), [*issues, found])
-        names, evidence, doubts = rank(plan, head, self._readers)
-        if not names:
-            return unread("unknown", evidence, [*issues, *doubts])
-        checked = preflight(plan, root, names, head)
         issues += [*doubts, *checked.issues]
+        if not names:
+            return unread("unknown", (), issues)
         if not checked.may_read:
             return unread(names[0], evidence, issues)
-        return self._read(plan, root, names, evidence, issues)
+        job = self._job(plan, root, names, issues, preview=preview)
+        return self._read(plan, job, names[0], evidence, issues)
 
     def extract_many(
         self, plans: Iterable[DatasetPlan], root: Path, *, heads: Mapping[str, bytes] | None = None
     ) -> Iterator[tuple[DatasetPlan, Extraction]]:
         """Read many datasets on all workers; results in the order of the plans, a few ahead of the caller."""
         waiting: deque[tuple[DatasetPlan, Future[Extraction]]] = deque()
-        with ThreadPoolExecutor(self._workers + 1, thread_name_prefix="extract") as threads:
+        with ThreadPoolExecutor(self.workers + 1, thread_name_prefix="extract") as threads:
             for plan in plans:
                 waiting.append((plan, threads.submit(self.extract, plan, root, heads=heads)))
-                if len(waiting) > 8 * self._workers:
+                if len(waiting) > 8 * self.workers:
                     first, future = waiting.popleft()
                     yield first, future.result()
             while waiting:
@@ -150,14 +150,7 @@ class Extractor:
 
     def close(self) -> None:
         """End all workers, also busy ones."""
-        with self._free:
-            self._closed = True
-            workers = list(self._all)
-            self._idle.clear()
-            self._all.clear()
-            self._free.notify_all()
-        for worker in workers:
-            worker.end()
+        self._crew.close()
 
     @staticmethod
     def _head(plan: DatasetPlan, root: Path, heads: Mapping[str, bytes] | None) -> bytes:
@@ -168,13 +161,12 @@ class Extractor:
         with (root / plan.primary.path).open("rb") as stream:
             return stream.read(HEAD_SIZE)
 
-    def _read(
-        self, plan: DatasetPlan, root: Path, names: Sequence[str], evidence: list[str], issues: list[dict[str, Any]]
-    ) -> Extraction:
-        """Have a worker read the dataset, and put together what came of it."""
+    def _job(
+        self, plan: DatasetPlan, root: Path, names: Sequence[str], issues: list[dict[str, Any]], *, preview: bool
+    ) -> dict[str, Any]:
+        """What a worker is told."""
         size = sum(file.size for file in plan.files)
-        processor = min(self._timeout, BASE_SECONDS + size / BYTES_A_SECOND)
-        job = {
+        return {
             "job": next(self._numbers),
             "root": str(root),
             "entry": plan.entry or plan.primary.path,
@@ -182,18 +174,23 @@ class Extractor:
             "size": size,
             "offers": [_described(self._table[name]) for name in names],
             "lazy_only": any(found["code"] == "truncated" for found in issues),
-            "preview": self._previews,
-            "seconds": processor,
+            "preview": self._previews and preview,
+            "seconds": min(self._timeout, BASE_SECONDS + size / BYTES_A_SECOND),
             "by": _by(self._table[names[0]]),
         }
+
+    def _read(
+        self, plan: DatasetPlan, job: Mapping[str, Any], name: str, evidence: list[str], issues: list[dict[str, Any]]
+    ) -> Extraction:
+        """Have a worker read the dataset, and put together what came of it."""
         try:
-            answer, about = self._ask(job, min(self._timeout, 3 * processor))
+            answer, about = self._crew.ask(job, min(self._timeout, WALL_FACTOR * job["seconds"]))
         except WorkerStopped as stopped:
-            issues.append(issue(stopped.code, stopped.message, file="f1", reader=names[0]))
-            return unread(names[0], evidence, issues, self._how({}, {}))
+            issues.append(issue(stopped.code, stopped.message, file="f1", reader=name))
+            return unread(name, evidence, issues, self._how({}, {}))
         if "failed" in answer:
             issues.append(issue("reader-failed", f"the reader's answer is of no known form: {answer['failed']}"))
-            return unread(names[0], evidence, issues, self._how(answer, about))
+            return unread(name, evidence, issues, self._how(answer, about))
         return self._assembled(plan, answer, about, evidence, issues)
 
     def _assembled(
@@ -239,70 +236,6 @@ class Extractor:
         if "preview_failed" in answer:
             how["preview"] = f"failed: {answer['preview_failed']}"
         return how
-
-    def _ask(self, job: Mapping[str, Any], seconds: float) -> tuple[dict[str, Any], Mapping[str, Any]]:
-        """Ask a free worker; one that was lost before it got the job is replaced once."""
-        for attempt in (1, 2):
-            worker = self._take()
-            try:
-                answer = worker.ask(job, seconds)
-            except WorkerStopped as stopped:
-                self._drop(worker)
-                if stopped.code == "worker-lost" and attempt == 1:
-                    continue
-                raise
-            except BaseException:
-                self._drop(worker)
-                raise
-            about = worker.about or {}
-            if worker.peak > RETIRE_ABOVE:
-                self._drop(worker)
-            else:
-                self._give_back(worker)
-            return answer, about
-        raise AssertionError("unreachable")
-
-    def _take(self) -> WorkerProcess:
-        """A free worker, a new one, or the next to become free."""
-        with self._free:
-            while True:
-                if self._closed:
-                    raise UsageError("the extractor is closed", next="Make a new one.")
-                if self._idle:
-                    return self._idle.pop()
-                if len(self._all) + self._starting < self._workers:
-                    self._starting += 1
-                    break
-                self._free.wait()
-        return self._start()
-
-    def _start(self) -> WorkerProcess:
-        """Start a process that has been counted in `_starting`."""
-        try:
-            worker = WorkerProcess(self._memory, COMMON_MODULES)
-        finally:
-            with self._free:
-                self._starting -= 1
-        with self._free:
-            if not self._closed:
-                self._all.add(worker)
-                return worker
-        worker.end()
-        raise UsageError("the extractor is closed", next="Make a new one.")
-
-    def _give_back(self, worker: WorkerProcess) -> None:
-        """Let the next caller have the worker."""
-        with self._free:
-            if worker in self._all:
-                self._idle.append(worker)
-                self._free.notify()
-
-    def _drop(self, worker: WorkerProcess) -> None:
-        """End a worker; the next caller starts another."""
-        worker.end()
-        with self._free:
-            self._all.discard(worker)
-            self._free.notify()
 
 
 def _described(offer: ReaderOffer) -> dict[str, Any]:

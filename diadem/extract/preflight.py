@@ -19,6 +19,8 @@ MAX_RATIO = 200
 SMALL_ENOUGH = 64 << 20
 #: Members that an archive may have, and bytes in its list of members.
 MAX_MEMBERS = 200_000
+#: The mark at the end of a bzip2 stream, at any bit; a checksum of 32 bits follows.
+_BZIP2_END, _BZIP2_MASK = 0x177245385090, (1 << 48) - 1
 _ZIP = (b"PK\x03\x04", b"PK\x05\x06")
 
 
@@ -56,6 +58,8 @@ def preflight(plan: DatasetPlan, root: Path, formats: Sequence[str], head: bytes
         return _archive(plan, path)
     if head.startswith(b"\x89HDF") or declared.hdf5(head.ljust(4096, b"\0"), _no_read) is not None:
         return _size(plan, path, declared.hdf5, head)
+    if formats[0] == "phenom":
+        return _bzip2(plan, path)
     for name in formats:
         if rule := declared.RULES.get(name):
             return _size(plan, path, rule, head, frames=name == "quantumdetector")
@@ -98,6 +102,19 @@ def _truncated(plan: DatasetPlan, why: str) -> dict[str, Any]:
         f"'{plan.primary.path}' is not whole: {why}",
         file=plan.primary.id,
         next="Copy it again from the instrument, if it is still there.",
+    )
+
+
+def _bzip2(plan: DatasetPlan, path: Path) -> Preflight:
+    """Refuse a bzip2 stream without its end, for which RosettaSciIO 0.15's Phenom reader waits for ever."""
+    with path.open("rb") as stream:
+        stream.seek(max(0, plan.primary.size - 64))
+        tail = stream.read(64)
+    bits = int.from_bytes(tail, "big")
+    if any((bits >> shift) & _BZIP2_MASK == _BZIP2_END for shift in range(32, 8 * len(tail) - 47)):
+        return Preflight()
+    return Preflight(
+        (_truncated(plan, "the end of its compressed stream is missing; it was not read"),), may_read=False
     )
 
 

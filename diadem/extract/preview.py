@@ -155,24 +155,37 @@ def image_png(values: NDArray[Any]) -> bytes:
     low, high = np.percentile(finite, (1, 99)) if finite.size else (0.0, 1.0)
     if high <= low:
         low, high = float(finite.min(initial=0.0)), float(finite.max(initial=1.0))
-    scaled = (np.nan_to_num(values, nan=low, posinf=high, neginf=low) - low) / ((high - low) or 1.0)
-    picture = Image.fromarray((np.clip(scaled, 0, 1) * 255).astype(np.uint8))
-    picture = _fit(picture)
-    for colours in (0, 32, 16, 8):
-        encoded = _encode(picture if not colours else picture.quantize(colours))
+    scaled = np.clip((np.nan_to_num(values, nan=low, posinf=high, neginf=low) - low) / ((high - low) or 1.0), 0, 1)
+    picture = _fit(Image.fromarray((scaled * 255).astype(np.uint8)))
+    encoded = _encode(picture)
+    for levels in (16, 8, 4):
         if len(encoded) <= MAX_PNG:
-            return encoded
-    return _encode(picture.resize((max(1, picture.width // 2), max(1, picture.height // 2))).quantize(16))
+            break
+        encoded = _encode_few(picture, levels)
+    return encoded
 
 
 def _fit(picture: Image.Image) -> Image.Image:
     """No side longer than `SIDE`; tiny pictures enlarged by whole pixels, ribbons made visible."""
     width, height = picture.size
     factor = min(SIDE / width, SIDE / height)
-    if factor >= 2:
-        factor = int(factor)
+    if factor > 1:
+        factor = int(factor) if max(width, height) < SIDE // 3 else 1
     size = (max(8, min(SIDE, round(width * factor))), max(8, min(SIDE, round(height * factor))))
-    return picture.resize(size, Image.Resampling.NEAREST if factor > 1 else Image.Resampling.BOX)
+    if size == picture.size:
+        return picture
+    return picture.resize(size, Image.Resampling.NEAREST if factor >= 1 else Image.Resampling.BOX)
+
+
+def _encode_few(picture: Image.Image, levels: int) -> bytes:
+    """PNG with a palette of few grey levels, four bits a pixel."""
+    indices = np.asarray(picture).astype(np.uint16) * levels // 256
+    reduced = Image.fromarray(indices.astype(np.uint8)).convert("P")
+    reduced.putdata(indices.astype(np.uint8).ravel())
+    reduced.putpalette([level * 255 // (levels - 1) for level in range(levels) for _ in "rgb"])
+    sink = io.BytesIO()
+    reduced.save(sink, "PNG", bits=4, compress_level=6)
+    return sink.getvalue()
 
 
 def line_png(values: NDArray[Any]) -> bytes:
@@ -190,7 +203,7 @@ def line_png(values: NDArray[Any]) -> bytes:
         across = margin + index * step
         points += [(across, height - margin - 1 - (float(level) - low) * scale) for level in _extremes(column)]
     pen.line(points, fill=0)
-    return _encode(picture.quantize(16))
+    return _encode_few(picture, 16)
 
 
 def _extremes(column: NDArray[Any]) -> tuple[float, ...]:

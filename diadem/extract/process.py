@@ -168,11 +168,15 @@ class WorkerProcess:
 
 
 def environment(scratch: Path) -> dict[str, str]:
-    """What a worker sees of the environment: UTC, plain locale, private caches, our own search path."""
+    """What a worker sees of the environment: UTC, plain locale, private caches, our own search path.
+
+    The current folder is not on it: in a folder of data, a file may be called ``json.py``.
+    """
     import diadem
 
     ours = str(Path(diadem.__file__).resolve().parents[1])
-    places = [place for place in sys.path if place and Path(place).exists()]
+    here = str(Path.cwd())
+    places = [place for place in sys.path if place not in ("", here) and Path(place).exists()]
     private = {name: str(scratch) for name in ("HOME", "USERPROFILE", "TMPDIR", "TEMP", "TMP", "XDG_CACHE_HOME")}
     return {
         **{name: os.environ[name] for name in _PASSED_ON if name in os.environ},

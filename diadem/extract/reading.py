@@ -80,7 +80,7 @@ def _walked(job: Mapping[str, Any], result: dict[str, Any]) -> bool:
     refused = False
     for name in [job["entry"], *(other for other in job["files"] if other != job["entry"])]:
         place = Path(job["root"]) / name
-        if place.is_dir() or (name != job["entry"] and not name.lower().endswith((".h5", ".hdf5", ".nxs"))):
+        if (name != job["entry"] and not name.lower().endswith((".h5", ".hdf5", ".nxs"))) or place.is_dir():
             continue
         with place.open("rb") as stream:
             head = stream.read(4096)

@@ -18,6 +18,8 @@ from typing import Any
 if sys.platform != "win32":
     import resource
 
+#: The platform as a value, where one branch must be readable on all of them.
+_SYSTEM = str(sys.platform)
 _CLONE_NEWUSER = 0x10000000
 _CLONE_NEWNET = 0x40000000
 #: Largest file that a worker may write (caches of compiled code), and files it may have open at once.
@@ -54,7 +56,7 @@ def cut_network() -> str:
     str
         ``none`` (an empty network), or ``refused`` (only the audit hook stands before it).
     """
-    if not sys.platform.startswith("linux"):
+    if not _SYSTEM.startswith("linux"):
         return "refused"
     unshare: Callable[[int], int] | None = getattr(ctypes.CDLL(None, use_errno=True), "unshare", None)
     if unshare is None:
@@ -73,15 +75,14 @@ def limit_resources(memory: int) -> bool:
     memory : int
         Bytes of address space.
     """
-    if sys.platform == "win32":
-        return False
-    _lower(resource.RLIMIT_CORE, 0)
-    _lower(resource.RLIMIT_FSIZE, _MAX_FILE)
-    _lower(resource.RLIMIT_NOFILE, _MAX_OPEN)
-    if sys.platform == "darwin":  # accepts a limit of the address space and does not keep it
-        return False
-    _lower(resource.RLIMIT_AS, memory)
-    return True
+    if sys.platform != "win32":
+        _lower(resource.RLIMIT_CORE, 0)
+        _lower(resource.RLIMIT_FSIZE, _MAX_FILE)
+        _lower(resource.RLIMIT_NOFILE, _MAX_OPEN)
+        if _SYSTEM != "darwin":  # which accepts a limit of the address space and does not keep it
+            _lower(resource.RLIMIT_AS, memory)
+            return True
+    return False
 
 
 def limit_time(seconds: float) -> None:
@@ -95,10 +96,10 @@ def limit_time(seconds: float) -> None:
 
 def peak_memory() -> int:
     """Most bytes of physical memory that the process has used, or 0 where the system does not say."""
-    if sys.platform == "win32":
-        return 0
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
+    peak = 0
+    if sys.platform != "win32":
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if _SYSTEM == "darwin" else peak * 1024
 
 
 def _lower(kind: int, value: int) -> None:
@@ -156,7 +157,18 @@ def _own_places() -> Iterable[str]:
     """Where Python, its packages and the system's own tables are."""
     yield from (place for place in sys.path if place)
     yield from (sys.prefix, sys.base_prefix, sys.exec_prefix, str(Path(__file__).parents[1]))
-    yield from (os.devnull, "/dev/urandom", "/dev/shm", "/proc", "/sys", "/usr/share/zoneinfo", "/usr/lib", "/lib")  # noqa: S108
+    yield from (
+        os.devnull,
+        "/dev/urandom",
+        "/dev/shm",
+        "/proc/self",
+        "/proc/cpuinfo",
+        "/proc/meminfo",
+        "/sys",
+        "/usr/share/zoneinfo",
+        "/usr/lib",
+        "/lib",
+    )  # noqa: S108
 
 
 def _real(path: Any) -> str:

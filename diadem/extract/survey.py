@@ -222,9 +222,10 @@ def _plans(
 
 def missing_parts(plan: DatasetPlan, offer: ReaderOffer) -> str | None:
     """The pattern of the data files that the primary needs and does not have, or None."""
-    name = plan.primary.path.rpartition("/")[2].lower()
+    written = plan.primary.path.rpartition("/")[2]
+    name = written.lower()
     for group in offer.groups:
         stem = compile_group(group).stem(name) if group.required else None
         if stem is not None and not any(file.role == "part" for file in plan.files):
-            return group.parts[0].replace("{stem}", name[: len(stem)] if name.startswith(stem) else stem)
+            return group.parts[0].replace("{stem}", written[: len(stem)] if name.startswith(stem) else stem)
     return None

@@ -1,0 +1,148 @@
+"""Workers as a crew: started when needed, lent to one caller at a time, replaced when they die or have grown."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from diadem.errors import UsageError
+from diadem.extract.process import WorkerProcess, WorkerStopped
+
+#: A worker that has used more memory than this is replaced after its job.
+RETIRE_ABOVE = 1 << 30
+
+
+class Crew:
+    """At most so many workers.
+
+    Parameters
+    ----------
+    workers : int
+        Processes at most.
+    memory : int
+        Bytes of address space for each.
+    modules : sequence of str
+        What each imports at its start.
+    """
+
+    def __init__(self, workers: int, memory: int, modules: Sequence[str]) -> None:
+        self.size = max(1, workers)
+        self._memory = memory
+        self._modules = modules
+        self._idle: list[WorkerProcess] = []
+        self._all: set[WorkerProcess] = set()
+        self._free = threading.Condition()
+        self._starting = 0
+        self._closed = False
+        self._broken: WorkerStopped | None = None
+
+    def warm(self) -> None:
+        """Start a worker, unless there is one; its imports are not waited for."""
+        with self._free:
+            if self._closed or self._all or self._starting:
+                return
+            self._starting += 1
+        self._give_back(self._start())
+
+    def ask(self, job: Mapping[str, Any], seconds: float) -> tuple[dict[str, Any], Mapping[str, Any]]:
+        """Have a free worker do a job; one that was lost before it got the job is replaced once.
+
+        Returns
+        -------
+        answer : dict
+            The worker's answer.
+        about : mapping
+            What the worker said of itself at its start.
+
+        Raises
+        ------
+        WorkerStopped
+            The job was not done. Once workers do not start at all, none is tried again.
+        UsageError
+            The crew is closed.
+        """
+        for attempt in (1, 2):
+            if self._broken is not None:
+                raise self._broken
+            worker = self._take()
+            try:
+                answer = worker.ask(job, seconds)
+            except WorkerStopped as stopped:
+                self._drop(worker)
+                if stopped.code != "worker-lost":
+                    raise
+                if attempt == 2:
+                    self._broken = stopped if worker.about is None else None
+                    raise
+                continue
+            except BaseException:
+                self._drop(worker)
+                raise
+            if worker.peak > RETIRE_ABOVE:
+                self._drop(worker)
+            else:
+                self._give_back(worker)
+            return answer, worker.about or {}
+        raise AssertionError("unreachable")
+
+    def close(self) -> None:
+        """End all workers, also busy ones."""
+        with self._free:
+            self._closed = True
+            workers = list(self._all)
+            self._idle.clear()
+            self._all.clear()
+            self._free.notify_all()
+        for worker in workers:
+            worker.end()
+
+    def _take(self) -> WorkerProcess:
+        """A free worker, a new one, or the next to become free."""
+        with self._free:
+            while True:
+                if self._closed:
+                    raise _closed()
+                if self._idle:
+                    return self._idle.pop()
+                if len(self._all) + self._starting < self.size:
+                    self._starting += 1
+                    break
+                self._free.wait()
+        return self._start()
+
+    def _start(self) -> WorkerProcess:
+        """Start a process that has been counted in `_starting`."""
+        try:
+            worker = WorkerProcess(self._memory, self._modules)
+        except OSError as error:
+            with self._free:
+                self._starting -= 1
+                self._free.notify()
+            raise WorkerStopped("worker-lost", f"no worker can be started: {error.strerror}") from error
+        with self._free:
+            self._starting -= 1
+            if not self._closed:
+                self._all.add(worker)
+                return worker
+        worker.end()
+        raise _closed()
+
+    def _give_back(self, worker: WorkerProcess) -> None:
+        """Let the next caller have the worker."""
+        with self._free:
+            if worker in self._all:
+                self._idle.append(worker)
+                self._free.notify()
+
+    def _drop(self, worker: WorkerProcess) -> None:
+        """End a worker; the next caller starts another."""
+        worker.end()
+        with self._free:
+            self._all.discard(worker)
+            self._free.notify()
+
+
+def _closed() -> UsageError:
+    """The error of a crew that has gone home."""
+    return UsageError("the extractor is closed", next="Make a new one.")
