@@ -87,7 +87,8 @@ def pack(
     Interrupted
         On Ctrl-C; nothing is visible in the store.
     """
-    from diadem.archive.packing import Options, pack_local
+    from diadem.archive.composing import Options
+    from diadem.archive.packing import pack_local
     from diadem.store.local_store import LocalStore
 
     options = Options(strict=strict, license=license, software=SOFTWARE)

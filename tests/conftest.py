@@ -7,7 +7,8 @@ import shutil
 from pathlib import Path
 
 import pytest
-from services import s3_server  # noqa: F401  a fixture for every room
+
+from tests.services import s3_server  # noqa: F401  a fixture for every room
 
 SHARED = Path(__file__).resolve().parent.parent.parent / "shared"
 

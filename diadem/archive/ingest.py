@@ -6,9 +6,8 @@ Copying and extraction overlap: while one dataset is copied, the worker reads th
 from __future__ import annotations
 
 import threading
-import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -97,10 +96,13 @@ class Ingest:
         self._lock = threading.Lock()
         self._stopped = threading.Event()
 
-    def run(self, datasets: Sequence[DatasetPlan], copier: Copier) -> Iterator[Ingested]:
-        """Yield every dataset, in order. Close the iterator to stop early."""
+    def run(self, datasets: Sequence[DatasetPlan], copier: Copier) -> Generator[Ingested, None, None]:
+        """Yield every dataset, in order. Close the generator to stop early."""
         workers = self._extractor.workers if self._extractor else 1
-        with ThreadPoolExecutor(COPIERS, "diadem-copy") as copying, ThreadPoolExecutor(workers, "diadem-read") as reading:
+        with (
+            ThreadPoolExecutor(COPIERS, "diadem-copy") as copying,
+            ThreadPoolExecutor(workers, "diadem-read") as reading,
+        ):
             try:
                 read = self._reading(self._copying(datasets, copier, copying), reading)
                 for number, ingested in enumerate(read, 1):
@@ -117,9 +119,7 @@ class Ingest:
         for pool in pools:
             pool.shutdown(wait=False, cancel_futures=True)
 
-    def _copying(
-        self, datasets: Sequence[DatasetPlan], copier: Copier, pool: ThreadPoolExecutor
-    ) -> Iterator[_Taken]:
+    def _copying(self, datasets: Sequence[DatasetPlan], copier: Copier, pool: ThreadPoolExecutor) -> Iterator[_Taken]:
         pending: deque[Future[list[_Taken]]] = deque()
         for chunk in _chunks(datasets):
             pending.append(pool.submit(self._take, chunk, copier))

@@ -11,7 +11,7 @@ from diadem.archive.reading import VerifiedFile
 from diadem.archive.restoring import Restored, restore
 from diadem.errors import DiademError, NotFound
 from diadem.model.ids import PackageId
-from diadem.model.manifest import DIGEST_SIZE, RECORD_PATH, TAGMANIFEST, FileEntry, Manifest, leaf_count
+from diadem.model.manifest import DERIVED_PATHS, DIGEST_SIZE, RECORD_PATH, TAGMANIFEST, FileEntry, Manifest, leaf_count
 from diadem.model.ports import Bundle, Listener, silent
 from diadem.model.record import Record
 from diadem.model.report import Level, Report
@@ -21,7 +21,7 @@ from diadem.serialization.record_json import read_record
 from diadem.trust.hashing import sha256_hex
 
 if TYPE_CHECKING:
-    from diadem.archive.packing import Outcome
+    from diadem.archive.outcome import Outcome
     from diadem.hooks.offers import ReaderOffer
 
 #: Bytes of the largest tag manifest that is looked at.
@@ -98,7 +98,7 @@ class Package:
     @cached_property
     def record(self) -> Record:
         """The sealed record, proven."""
-        with self.open(RECORD_PATH.removeprefix("data/")) as source:
+        with self._open(self.manifest[RECORD_PATH]) as source:
             return read_record(source.read())
 
     def find(self, path: str) -> FileEntry:
@@ -114,13 +114,14 @@ class Package:
         NotFound
             If there is none; names like it are proposed.
         """
-        path = path.replace("\\", "/") if "\\" in path and "data/" + path not in self.manifest else path
-        if "data/" + path in self.manifest:
-            return self.manifest["data/" + path]
-        entry = self._by_original.get(path)
-        if entry is None:
-            raise NotFound(f"the package has no file '{path}'", where=self.url, next=self._hint(path))
-        return entry
+        for name in dict.fromkeys((path, path.replace("\\", "/"))):
+            stored = "data/" + name
+            # A file of the user that had the name of a derived one goes before the derived one.
+            if stored in self.manifest and not (stored in DERIVED_PATHS and name in self._by_original):
+                return self.manifest[stored]
+            if name in self._by_original:
+                return self._by_original[name]
+        raise NotFound(f"the package has no file '{path}'", where=self.url, next=self._hint(path))
 
     @cached_property
     def _by_original(self) -> Mapping[str, FileEntry]:
@@ -150,7 +151,9 @@ class Package:
         NotFound
             If the package has no such file.
         """
-        entry = self.find(path)
+        return self._open(self.find(path))
+
+    def _open(self, entry: FileEntry) -> VerifiedFile:
         size = self.manifest.leaf_size
         start = entry.first_leaf * DIGEST_SIZE
         leaves = self._opened.leaves[start : start + leaf_count(entry.size, size) * DIGEST_SIZE]

@@ -42,7 +42,7 @@ def restore(package: Package, folder: Path, *, listener: Listener) -> Restored:
         raise Refused("the target is there already and not empty", where=str(folder), next="Name a new folder.")
     draft = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}.part")
     try:
-        with translated(str(folder)):
+        with translated(str(folder), "nothing was restored"):
             os.makedirs(long_path(draft))  # noqa: PTH103
             restored = _fill(package, draft, listener)
             if folder.is_dir():

@@ -38,8 +38,10 @@ def _run(home: Path) -> int:
 
     session = home / "session"
     print("1  A session as a microscope leaves it")
-    for path in write_session(session):
-        print(f"     {path.relative_to(session).as_posix():30} {size_text(path.stat().st_size)}")
+    write_session(session)
+    for path in sorted(session.iterdir()):
+        size = path.stat().st_size if path.is_file() else sum(part.stat().st_size for part in path.rglob("*"))
+        print(f"     {path.name:30} {size_text(size)}")
 
     print("\n2  Archive it: diadem pack session archive")
     with progress(quiet=False) as listener:

@@ -5,17 +5,20 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from types import FrameType
 from typing import NoReturn
 
-import click
 import typer
 
 from diadem.cli import package_commands
 from diadem.cli.output import print_error
-from diadem.errors import DiademError, Interrupted
+from diadem.errors import DiademError, Interrupted, UsageError
+
+#: Typer's base of usage errors; it has no public name of its own.
+_UsageFailure: type[Exception] = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
 
 app = typer.Typer(
     name="diadem",
@@ -29,48 +32,68 @@ app = typer.Typer(
 package_commands.register(app)
 
 
-@app.callback(invoke_without_command=False)
-def _options(
-    version: bool = typer.Option(False, "--version", help="Print the version and stop.", is_eager=True),
-) -> None:
-    if version:
+def _print_version(wanted: bool) -> None:
+    if wanted:
         from diadem import __version__
 
         print(f"diadem {__version__}")
         raise typer.Exit
 
 
-def _terminated(number: int, frame: FrameType | None) -> NoReturn:
+@app.callback()
+def _options(
+    version: bool = typer.Option(  # noqa: ARG001  its callback does the work
+        False, "--version", help="Print the version and stop.", is_eager=True, callback=_print_version
+    ),
+) -> None:
+    pass
+
+
+def _terminated(_number: int, _frame: FrameType | None) -> NoReturn:
     raise KeyboardInterrupt
 
 
 def run(arguments: list[str] | None = None) -> NoReturn:
     """Run a command and leave with its exit code."""
-    arguments = sys.argv[1:] if arguments is None else arguments
+    arguments = (sys.argv[1:] if arguments is None else arguments) or ["--help"]
+    as_json = "--json" in arguments
     if hasattr(signal, "SIGTERM"):
         signal.signal(signal.SIGTERM, _terminated)
     for stream in (sys.stdout, sys.stderr):  # a name that the console cannot show must not end the command
         getattr(stream, "reconfigure", lambda **_: None)(errors="backslashreplace")
     try:
-        code = app(arguments, standalone_mode=False) or 0
-    except click.ClickException as error:
-        print_error(_usage(error), as_json="--json" in arguments)
-        code = 2
-    except (KeyboardInterrupt, click.Abort):
-        print_error(Interrupted("stopped", next="Run the same command again."), as_json="--json" in arguments)
-        code = Interrupted.exit_code
+        code = int(app(arguments, standalone_mode=False) or 0)
     except DiademError as error:
-        print_error(error, as_json="--json" in arguments)
+        print_error(error, as_json=as_json)
         code = error.exit_code
+    except (KeyboardInterrupt, typer.Abort):
+        print_error(Interrupted("stopped", next="Run the same command again."), as_json=as_json)
+        code = Interrupted.exit_code
+    except _UsageFailure as error:
+        print_error(_usage(error), as_json=as_json)
+        code = UsageError.exit_code
+    except BrokenPipeError:
+        code = 1
+    except Exception as error:
+        if os.environ.get("DIADEM_DEBUG"):
+            raise
+        print_error(_unexpected(error), as_json=as_json)
+        code = DiademError.exit_code
     sys.exit(code)
 
 
-def _usage(error: click.ClickException) -> DiademError:
-    from diadem.errors import UsageError
-
+def _usage(error: Exception) -> UsageError:
     context = getattr(error, "ctx", None)
     path = context.command_path if context is not None else "diadem"
-    return UsageError(error.format_message(), next=f"See {path} --help.")
+    message = error.format_message() if hasattr(error, "format_message") else str(error)
+    return UsageError(message or "no command was given", next=f"See {path} --help.")
+
+
+def _unexpected(error: Exception) -> DiademError:
+    return DiademError(
+        f"this should not have happened: {type(error).__name__}: {error}",
+        next="Please report it with what DIADEM_DEBUG=1 prints; nothing half-made is in the store.",
+    )
 
 
 if __name__ == "__main__":

@@ -21,7 +21,9 @@ def register(app: typer.Typer) -> None:
 
 
 def demo(
-    folder: Annotated[Path | None, typer.Argument(help="Where to work; a new folder. Default: a temporary one.")] = None,
+    folder: Annotated[
+        Path | None, typer.Argument(help="Where to work; a new folder. Default: a temporary one.")
+    ] = None,
     keep: Annotated[bool, typer.Option("--keep", help="Keep the temporary folder.")] = False,
 ) -> int:
     """Make a small session, archive it, verify it, damage a copy, and open a signal."""
@@ -54,9 +56,7 @@ def pack(
         (print_json if json else render.plan)({"plan": plan.to_dict()} if json else plan.to_dict())
         return 1 if plan.tree.omissions else 0
     with progress(quiet=quiet or json) as listener:
-        package = diadem.pack(
-            sources, store, metadata=metadata, strict=strict, license=license, listener=listener
-        )
+        package = diadem.pack(sources, store, metadata=metadata, strict=strict, license=license, listener=listener)
     document = render.packed_document(package)
     if json:
         print_json(document)
@@ -122,7 +122,7 @@ def extract(
     from diadem.cli import render
 
     with progress(quiet=quiet or json) as listener:
-        record = diadem.api.extract(path, listener=listener)
+        record = diadem.extract(path, listener=listener)
     if json:
         print_json(record.to_dict())
     else:

@@ -26,6 +26,7 @@ def packed_document(package: Package) -> dict[str, Any]:
         "bytes": sum(entry.size for entry in package.files),
         "omitted": [dict(omission) for omission in outcome.omissions],
         "issues": dict(outcome.issues),
+        "proof": outcome.proof,
         "swept": [swept.path for swept in outcome.swept],
         "seconds": round(outcome.seconds, 3),
     }
@@ -96,9 +97,9 @@ def report(result: Report) -> None:
 
 def record(found: Record) -> None:
     """Print the extended metadata."""
-    for dataset in found.datasets:
+    for dataset, document in zip(found.datasets, found.to_dict()["datasets"], strict=True):
         print(f"{dataset.path}  [{dataset.files[0].format}]")
-        for signal in dataset.to_dict()["signals"]:
+        for signal in document["signals"]:
             print(f"  signal         {signal_text(signal)}")
         for key in dataset.fields:
             quantity = dataset.quantity(key)

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from diadem.errors import StoreError
+from diadem.errors import DiademError, StoreError
 from diadem.model.ids import PackageId
 from diadem.model.manifest import TAGMANIFEST
 from diadem.store.system import CREATE_FLAGS, SEALED, FileLock, flush_folder, flush_tree, long_path, patiently
@@ -48,7 +48,6 @@ class Stage:
         self.bag = folder / "bag"
         self._lock = lock
         self._folders: set[str] = set()
-        self._files: list[str] = []
 
     def target(self, path: str) -> str:
         """Where the file with this bag path goes; its folder exists afterwards."""
@@ -56,7 +55,6 @@ class Stage:
         if folder not in self._folders:
             os.makedirs(long_path(self.bag / folder), exist_ok=True)
             self._folders.add(folder)
-        self._files.append(path)
         return str(self.bag / path)
 
     def write(self, path: str, data: bytes) -> None:
@@ -65,20 +63,27 @@ class Stage:
         with open(descriptor, "wb") as sink:
             sink.write(data)
 
-    def forget(self, path: str) -> None:
-        """A file that was to be written is not there after all."""
-        self._files.remove(path)
+    def seal(self, files: Sequence[str]) -> None:
+        """Make inner folders read-only and force everything to disk. The top folder follows after the rename.
 
-    def seal(self) -> None:
-        """Make inner folders read-only and force everything to disk. The top folder follows after the rename."""
+        A file that was begun and dropped may have left an empty folder behind; such folders go.
+        """
+        self._drop_empty_folders(files)
         folders = [str(self.bag / folder) for folder in _with_parents(self._folders) if folder]
         for folder in folders:
             _restrict(folder)
         flush_tree(
             long_path(self.bag),
-            (long_path(self.bag / path) for path in self._files),
+            (long_path(self.bag / path) for path in files),
             (long_path(folder) for folder in [*folders, str(self.bag)]),
         )
+
+    def _drop_empty_folders(self, files: Sequence[str]) -> None:
+        used = set(_with_parents({path.rpartition("/")[0] for path in files}))
+        for folder in _with_parents(self._folders):
+            if folder and folder not in used:
+                os.rmdir(long_path(self.bag / folder))
+        self._folders &= used | {""}
 
     def discard(self) -> None:
         """Remove the stage and everything in it."""
@@ -272,16 +277,17 @@ def tree_digest(files: Iterable[tuple[str, int]]) -> str:
 class translated:  # noqa: N801  reads as a phrase: `with translated(url):`
     """Turns the operating system's errors into `StoreError`s that say what to do."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, consequence: str = "nothing was archived") -> None:
         self._url = url
+        self._consequence = consequence
 
     def __enter__(self) -> None:
         """Nothing to prepare."""
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
         """Translate."""
-        if isinstance(error, OSError) and not isinstance(error, StoreError):
-            raise store_error(error, self._url) from error
+        if isinstance(error, OSError) and not isinstance(error, DiademError):
+            raise store_error(error, self._url, self._consequence) from error
 
 
 _CAUSES = {
@@ -297,11 +303,11 @@ _CAUSES = {
 }
 
 
-def store_error(error: OSError, url: str) -> StoreError:
+def store_error(error: OSError, url: str, consequence: str = "nothing was archived") -> StoreError:
     """The `StoreError` for an error of the operating system while writing to a store."""
     code = error.errno or 0
     message, advice = _CAUSES.get(code, (error.strerror or str(error), "See the operating system's message."))
-    return StoreError(f"{message}; nothing was archived", where=url, next=advice)
+    return StoreError(f"{message}; {consequence}", where=url, next=advice)
 
 
 def remove_tree(folder: Path) -> int:

@@ -24,7 +24,7 @@ def staged(store: LocalStore, text: bytes = b"tags") -> tuple[object, PackageId]
     stage = store.stage()
     stage.write("data/sub/x", b"1")
     stage.write(TAGMANIFEST, text)
-    stage.seal()
+    stage.seal(["data/sub/x", TAGMANIFEST])
     return stage, PackageId(hashlib.sha256(text).hexdigest())
 
 
@@ -70,7 +70,8 @@ def test_a_dead_writers_stage_is_swept_and_a_living_ones_is_not(tmp_path: Path) 
     store = LocalStore(tmp_path)
     code = (
         "import sys, time; from pathlib import Path; from diadem.store.local_store import LocalStore\n"
-        "stage = LocalStore(Path(sys.argv[1])).stage(); stage.write('data/x', b'1'); print('ready', flush=True); time.sleep(60)"
+        "stage = LocalStore(Path(sys.argv[1])).stage(); stage.write('data/x', b'1')\n"
+        "print('ready', flush=True); time.sleep(60)"
     )
     with subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE) as writer:
         assert writer.stdout is not None

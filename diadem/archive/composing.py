@@ -1,0 +1,184 @@
+"""From a plan to all that a package holds but its payload: record, crate, page, tag files, ids. One way for all stores."""
+
+from __future__ import annotations
+
+import datetime
+import os
+import re
+import unicodedata
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from diadem.archive.describing import Describer
+from diadem.archive.ingest import Ingest
+from diadem.archive.plan import PackPlan, omitted_dict, text_of
+from diadem.errors import Refused
+from diadem.extract.pool import Extractor
+from diadem.extract.survey import DatasetPlan
+from diadem.model.manifest import CRATE_PATH, PAGE_PATH, RECORD_PATH, FileEntry
+from diadem.model.ports import Listener
+from diadem.package.crate import crate_json
+from diadem.package.page import page_html
+from diadem.package.sealing import HashedFile, Sealed, payload_of, seal
+from diadem.package.vendor import vendor_zip
+from diadem.store.copying import Copier
+from diadem.store.source import Omission
+from diadem.trust.hashing import LeafHasher, sha256_hex
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How to pack; see `diadem.pack`."""
+
+    strict: bool = False
+    license: str = ""
+    software: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Composition:
+    """A package, but for the bytes of its payload.
+
+    Attributes
+    ----------
+    name : str
+        ``<yyyy>/<date>-<slug>-<first 12 hex of the payload id>``.
+    sealed : Sealed
+        Ids, manifest, leaves and tag files.
+    derived : mapping of str to bytes
+        Crate and page by bag path. The record is where `compose` was told to write it.
+    omissions : sequence of mapping
+        path, kind, reason.
+    issues : mapping of str to int
+        Codes of the datasets' issues.
+    """
+
+    name: str
+    sealed: Sealed
+    derived: Mapping[str, bytes]
+    omissions: Sequence[Mapping[str, str]]
+    issues: Mapping[str, int]
+
+
+def compose(
+    plan: PackPlan,
+    *,
+    place: Callable[[str], str | None],
+    root: Callable[[DatasetPlan], Path],
+    record: str,
+    extractor: Extractor,
+    options: Options,
+    copier: Copier,
+    listener: Listener,
+) -> Composition:
+    """Hash (and copy) the payload, read it, describe it, seal it.
+
+    Parameters
+    ----------
+    plan : PackPlan
+        The source.
+    place, root : callable
+        See `Ingest`.
+    record : str
+        Path of the file that the record is written to; it must not exist.
+    extractor, options, copier, listener
+        The workers, how to pack, who copies, who is told.
+
+    Raises
+    ------
+    Refused
+        With `strict`, where anything is left out.
+    """
+    archived = datetime.datetime.now().astimezone()
+    files: list[HashedFile] = []
+    omissions: list[Omission] = list(plan.tree.omissions)
+    ingest = Ingest(plan.files, place=place, root=root, extractor=extractor, listener=listener)
+    with open(record, "xb") as sink:  # noqa: PTH123
+        describer = Describer(sink, plan.metadata, title=plan.tree.title)
+        with closing(ingest.run(plan.datasets, copier)) as datasets:
+            for ingested in datasets:
+                files.extend(ingested.files)
+                omissions.extend(ingested.omissions)
+                describer.add(ingested)
+        refuse_if_strict(omissions, options)
+        left_out = [omitted_dict(omission) for omission in omissions]
+        describer.finish(omissions=left_out, empty_folders=[text_of(folder) for folder in plan.tree.empty_folders])
+    files.append(_hash_record(record, copier))
+    return _seal(files, describer, archived, left_out, options)
+
+
+def _seal(
+    files: list[HashedFile],
+    describer: Describer,
+    archived: datetime.datetime,
+    left_out: Sequence[Mapping[str, str]],
+    options: Options,
+) -> Composition:
+    facts = describer.facts(
+        files,
+        archived=archived.isoformat(timespec="seconds"),
+        omissions=left_out,
+        license_text=options.license,
+        software=options.software,
+    )
+    derived = {CRATE_PATH: crate_json(facts), PAGE_PATH: page_html(facts)}
+    files.extend(_derived(path, data, archived) for path, data in derived.items())
+    sealed = seal(
+        files,
+        vendor=vendor_zip(describer.vendor),
+        date=archived.date().isoformat(),
+        software=options.software,
+        omitted=len(left_out),
+    )
+    name = package_name(describer.date or archived.date().isoformat(), describer.slug, sealed.payload_id)
+    return Composition(name, sealed, derived, left_out, describer.issues)
+
+
+def _hash_record(record: str, copier: Copier) -> HashedFile:
+    os.chmod(record, 0o444)  # noqa: PTH101
+    copied = copier.copy(record, None, lambda _: None)
+    return HashedFile(FileEntry(RECORD_PATH, copied.size, copied.sha256, copied.mtime_ns), copied.leaves)
+
+
+def _derived(path: str, data: bytes, archived: datetime.datetime) -> HashedFile:
+    leaves = LeafHasher()
+    leaves.update(data)
+    moment = int(archived.timestamp()) * 10**9
+    return HashedFile(FileEntry(path, len(data), sha256_hex(data), moment), leaves.digest())
+
+
+def hash_only(plan: PackPlan, copier: Copier, listener: Listener) -> str:
+    """The payload id of a source, every byte read and nothing written."""
+    ingest = Ingest(plan.files, place=lambda _: None, root=lambda _: Path(), extractor=None, listener=listener)
+    with closing(ingest.run(plan.datasets, copier)) as datasets:
+        return payload_of(file for ingested in datasets for file in ingested.files)
+
+
+def package_name(date: str, slug: str, payload: str) -> str:
+    """``<yyyy>/<date>-<slug>-<first 12 hex of the payload id>``.
+
+    Parameters
+    ----------
+    date : str
+        ``YYYY-MM-DD``.
+    slug : str
+        Any text; cut to its letters and digits.
+    payload : str
+        Payload id.
+    """
+    plain = unicodedata.normalize("NFKD", slug).encode("ascii", "ignore").decode().lower()
+    plain = re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:40].strip("-") or "session"
+    return f"{date[:4]}/{date.replace('-', '')}-{plain}-{payload[:12]}"
+
+
+def refuse_if_strict(omissions: Sequence[Omission], options: Options) -> None:
+    """Raise `Refused` where something is left out and the user wants all or nothing."""
+    if options.strict and omissions:
+        first = omitted_dict(omissions[0])
+        raise Refused(
+            f"{len(omissions)} things cannot be archived; the first is a {first['kind']}: {first['reason']}",
+            where=first["path"],
+            next="Remove them, or pack without --strict: they will be listed in the record.",
+        )

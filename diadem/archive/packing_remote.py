@@ -1,0 +1,140 @@
+"""Packing into an object store. There is no rename there: the source is read twice, hashed, then sent and checked."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from diadem.archive.composing import Composition, Options, compose, hash_only, refuse_if_strict
+from diadem.archive.outcome import Outcome, packing_errors
+from diadem.archive.package import Package
+from diadem.archive.plan import PackPlan, omitted_dict
+from diadem.extract.pool import Extractor
+from diadem.extract.survey import DatasetPlan
+from diadem.model.manifest import RECORD_PATH, FileEntry
+from diadem.model.ports import Listener
+from diadem.model.report import Level
+from diadem.package.verify import verify
+from diadem.store.copying import Copier
+from diadem.store.object_store import ObjectStore
+from diadem.store.system import READ_FLAGS, long_path
+
+
+def pack_object(
+    plan: PackPlan,
+    url: str,
+    *,
+    storage_options: Mapping[str, Any] | None,
+    extractor: Extractor,
+    options: Options,
+    listener: Listener,
+) -> Outcome:
+    """Pack into an object store.
+
+    Raises
+    ------
+    Refused
+        With `strict`, where anything would be left out; or where the store refuses.
+    Unreachable
+        If the store does not answer.
+    DigestMismatch
+        If the source changed between the two reads; nothing is visible.
+    Interrupted
+        On Ctrl-C; nothing is visible.
+    """
+    started = time.monotonic()
+    refuse_if_strict(plan.tree.omissions, options)
+    store = ObjectStore(url, storage_options)
+    with Copier() as copier, packing_errors(url), tempfile.TemporaryDirectory(prefix="diadem-") as scratch:
+        store.probe()
+        outcome = _already_there(plan, store, copier, listener)
+        if outcome is None:
+            folder = Path(scratch)
+            composition = compose(
+                plan,
+                place=lambda _: None,
+                root=_Mirror(plan, folder),
+                record=str(folder / "record.json"),
+                extractor=extractor,
+                options=options,
+                copier=copier,
+                listener=listener,
+            )
+            outcome = _send(plan, store, composition, folder / "record.json", listener)
+    return replace(outcome, seconds=time.monotonic() - started)
+
+
+def _already_there(plan: PackPlan, store: ObjectStore, copier: Copier, listener: Listener) -> Outcome | None:
+    if not store.knows_tree(plan.tree_digest):
+        return None
+    found = store.find(hash_only(plan, copier, listener))
+    if found is None or not _is_sound(store, found[1]):
+        return None
+    omissions = [omitted_dict(omission) for omission in plan.tree.omissions]
+    return Outcome(Package(store.bundle(found[1])), created=False, omissions=omissions, proof="earlier")
+
+
+def _is_sound(store: ObjectStore, path: str) -> bool:
+    return verify(store.bundle(path), level=Level.QUICK).ok
+
+
+def _send(plan: PackPlan, store: ObjectStore, composition: Composition, record: Path, listener: Listener) -> Outcome:
+    sealed = composition.sealed
+    upload = store.upload(
+        composition.name,
+        entries=sealed.manifest.entries,
+        leaves=sealed.leaves,
+        open_source=lambda entry: _open_source(plan, entry),
+        tag_files={RECORD_PATH: record.read_bytes(), **composition.derived, **sealed.tag_files},
+        tree=plan.tree_digest,
+        listener=listener,
+        is_sound=lambda path: _is_sound(store, path),
+    )
+    package = Package(store.bundle(upload.path), proven=upload.made and upload.proven)
+    return Outcome(package, upload.made, composition.omissions, composition.issues, proof=str(upload.proof))
+
+
+def _open_source(plan: PackPlan, entry: FileEntry) -> BinaryIO:
+    return os.fdopen(os.open(long_path(plan.files[entry.name].path), READ_FLAGS), "rb")
+
+
+class _Mirror:
+    """The folder under which a dataset's files lie by their stored names: the source itself, or links or copies of it.
+
+    A reader goes by names and by what lies beside a file, so files whose names were mapped are shown to it under
+    their stored names in a scratch folder.
+    """
+
+    def __init__(self, plan: PackPlan, scratch: Path) -> None:
+        self._plan = plan
+        self._scratch = scratch
+
+    def __call__(self, dataset: DatasetPlan) -> Path:
+        """The folder for one dataset."""
+        roots = {self._root_of(file.path) for file in dataset.files}
+        if len(roots) == 1 and None not in roots:
+            return Path(str(roots.pop()))
+        folder = self._scratch / dataset.id
+        for file in dataset.files:
+            target = folder / file.path
+            target.parent.mkdir(parents=True, exist_ok=True)
+            _link_or_copy(self._plan.files[file.path].path, target)
+        return folder
+
+    def _root_of(self, stored: str) -> str | None:
+        """What is left of the file's path without its stored path, or None where the two differ."""
+        path = Path(self._plan.files[stored].path).as_posix()
+        return path[: -len(stored) - 1] if path.endswith("/" + stored) else None
+
+
+def _link_or_copy(source: str, target: Path) -> None:
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
