@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections import Counter
 
@@ -9,6 +10,7 @@ from diadem.model.report import Finding, Severity
 
 #: Findings of one code that a report lists one by one; the rest are counted.
 MAX_LISTED = 1000
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _RANK = {Severity.ERROR: 0, Severity.WARNING: 1, Severity.INFO: 2}
 
 
@@ -39,15 +41,11 @@ class Findings:
         next: str | None = None,  # noqa: A002
     ) -> None:
         """Add an error."""
-        self.add(Finding(Severity.ERROR, code, message, path and printable(path), leaf, range, next))
+        self.add(Finding(Severity.ERROR, code, printable(message), path and printable(path), leaf, range, next))
 
     def warning(self, code: str, message: str, path: str | None = None, *, next: str | None = None) -> None:  # noqa: A002
         """Add a warning."""
-        self.add(Finding(Severity.WARNING, code, message, path and printable(path), next=next))
-
-    def has(self, code: str) -> bool:
-        """Whether there is an error of this kind."""
-        return self._counts[Severity.ERROR, code] > 0
+        self.add(Finding(Severity.WARNING, code, printable(message), path and printable(path), next=next))
 
     def sorted(self) -> tuple[Finding, ...]:
         """All findings: errors first, tag files before payload, then by place; then how many are left out."""
@@ -57,9 +55,14 @@ class Findings:
         return tuple(sorted([*listed, *(finding for finding in more if finding)], key=lambda one: _RANK[one.severity]))
 
 
-def printable(path: str) -> str:
-    """The path as text that every terminal and JSON can hold: bytes that are not UTF-8 become escapes."""
-    return path.encode("utf-8", "backslashreplace").decode()
+def printable(text: str) -> str:
+    """The text as every terminal and JSON can hold it.
+
+    Bytes that are not UTF-8, and control characters (a bag could name a file after a terminal's command), become
+    escapes.
+    """
+    text = text.encode("utf-8", "backslashreplace").decode()
+    return _CONTROL.sub(lambda match: f"\\x{ord(match[0]):02x}", text)
 
 
 def _order(finding: Finding) -> tuple[int, bool, str, int, str]:

@@ -36,11 +36,6 @@ class Index:
     rows: tuple[IndexRow, ...]
     leaf_size: int
 
-    @property
-    def leaf_total(self) -> int:
-        """Leaves of all files."""
-        return sum(leaf_count(row.size, self.leaf_size) for row in self.rows)
-
 
 def index_text(manifest: Manifest) -> bytes:
     """Write the index of a manifest.

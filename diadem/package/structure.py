@@ -40,8 +40,14 @@ class Structure:
         The index; None where it is damaged.
     leaves : bytes or None
         Leaf digests; None where they are damaged.
+    bag_info : list of (label, value) or None
+        Fields of `bag-info.txt`; None where it is damaged.
     tag_files : int
         Tag files that were proven.
+    listed : mapping of path to sha256, or None
+        Lines of the tag manifest; None where it is missing or damaged.
+    tags : dict of path to bytes
+        Tag files that can be believed.
     """
 
     package_id: str | None = None

@@ -18,8 +18,9 @@ _FOLDER_FLAGS = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NOF
 #: Bit of a reparse tag that says "this stands for another place" (ntifs.h, IsReparseTagNameSurrogate): symbolic links
 #: and junctions have it; placeholders of OneDrive and deduplicated files, which hold their own bytes, do not.
 _NAME_SURROGATE = 0x20000000
-_HAS_DESCRIPTOR_FOLDERS = os.open in os.supports_dir_fd
-_HAS_POSITIONED_READ = hasattr(os, "pread") and hasattr(os, "preadv")
+#: Whether this system opens a file relative to an open folder, and reads at a place without seeking.
+_STEPWISE = os.open in os.supports_dir_fd and hasattr(os, "O_NOFOLLOW")
+_POSITIONED = hasattr(os, "preadv")
 
 
 class LocalFile:
@@ -66,19 +67,14 @@ class LocalFile:
             done += more
         return done
 
-    if _HAS_POSITIONED_READ:
-
-        def _fill(self, offset: int, buffer: memoryview) -> int:
+    def _fill(self, offset: int, buffer: memoryview) -> int:
+        if _POSITIONED:
             return os.preadv(self._descriptor, (buffer,), offset)
-
-    else:
-
-        def _fill(self, offset: int, buffer: memoryview) -> int:
-            with self._lock:
-                os.lseek(self._descriptor, offset, os.SEEK_SET)
-                data = os.read(self._descriptor, len(buffer))
-            buffer[: len(data)] = data
-            return len(data)
+        with self._lock:
+            os.lseek(self._descriptor, offset, os.SEEK_SET)
+            data = os.read(self._descriptor, len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
 
     def close(self) -> None:
         """Release the file; a second time does nothing."""
@@ -232,36 +228,34 @@ def _unreadable(path: str, error: OSError) -> PackageError:
     return PackageError(f"cannot be read: {error.strerror or error}", where=path, next="Check the disk and the rights.")
 
 
-if _HAS_DESCRIPTOR_FOLDERS:
+def _open_below(root: str, parts: list[str]) -> int:
+    """Open a file below the root, no step of the way being a link."""
+    return _open_by_descriptors(root, parts) if _STEPWISE else _open_by_path(root, parts)
 
-    def _open_below(root: str, parts: list[str]) -> int:
-        """Open a file step by step from the root, each step refusing links."""
-        folder = os.open(root, _FOLDER_FLAGS & ~getattr(os, "O_NOFOLLOW", 0))
-        try:
-            for part in parts[:-1]:
-                inner = os.open(part, _FOLDER_FLAGS, dir_fd=folder)
-                os.close(folder)
-                folder = inner
-            return os.open(parts[-1], READ_FLAGS, dir_fd=folder)
-        finally:
+
+def _open_by_descriptors(root: str, parts: list[str]) -> int:
+    """Step by step, each step refusing links: nothing can change between the look and the step."""
+    folder = os.open(root, _FOLDER_FLAGS & ~getattr(os, "O_NOFOLLOW", 0))
+    try:
+        for part in parts[:-1]:
+            inner = os.open(part, _FOLDER_FLAGS, dir_fd=folder)
             os.close(folder)
+            folder = inner
+        return os.open(parts[-1], READ_FLAGS, dir_fd=folder)
+    finally:
+        os.close(folder)
 
-else:
 
-    def _open_below(root: str, parts: list[str]) -> int:
-        """Open a file after a look at every step; the opened file must be the one that was looked at."""
-        path = root
-        for part in parts:
-            if ":" in part:  # an alternate data stream of NTFS
-                raise OSError(errno.EINVAL, "a colon is not allowed here")
-            path = path + os.sep + part
-            status = os.lstat(path)
-            if _kind(status) == "symlink":
-                raise OSError(errno.ELOOP, "is a link")
-        if not stat.S_ISREG(status.st_mode):
-            raise OSError(errno.EINVAL, "is not a regular file")
-        descriptor = os.open(path, READ_FLAGS)
-        if not os.path.samestat(status, os.fstat(descriptor)):
-            os.close(descriptor)
-            raise OSError(errno.ELOOP, "changed while it was opened")
-        return descriptor
+def _open_by_path(root: str, parts: list[str]) -> int:
+    """After a look at every step, where the system cannot open relative to a folder (Windows)."""
+    path = root
+    for part in parts:
+        if ":" in part:  # an alternate data stream of NTFS
+            raise OSError(errno.EINVAL, "a colon is not allowed here")
+        path = path + os.sep + part
+        status = os.lstat(path)
+        if _kind(status) == "symlink":
+            raise OSError(errno.ELOOP, "is a link")
+    if not stat.S_ISREG(status.st_mode):
+        raise OSError(errno.EINVAL, "is not a regular file")
+    return os.open(path, READ_FLAGS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -12,11 +13,11 @@ import bagit
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sample_bags import FailingDisk, manifest, write, write_bag
 
 from diadem.model.report import Level, Report, Severity
 from diadem.package.verify import verify
 from diadem.store.bundle import LocalBundle
+from tests.package.sample_bags import FailingDisk, manifest, write, write_bag
 
 PAYLOAD = {"a.txt": b"hello\n", "dir/b.bin": bytes(5000), "empty": b""}
 REFUSED = {"invalid", "linux-only", "windows-only"}
@@ -177,6 +178,16 @@ def test_a_twin_with_other_content_is_missing(tmp_path: Path) -> None:
     report = check(tmp_path)
     assert not report.ok
     assert "name-twins" in found(report, Severity.WARNING)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other file systems refuse such names")
+def test_names_cannot_command_a_terminal(tmp_path: Path) -> None:
+    write_bag(tmp_path, PAYLOAD)
+    for name in (b"\x1b]0;owned\x07", b"not utf-8 \xff"):
+        (tmp_path / "data" / os.fsdecode(name)).write_bytes(b"")
+    report = check(tmp_path)
+    assert [finding.path for finding in report.findings] == ["data/\\x1b]0;owned\\x07", "data/not utf-8 \\udcff"]
+    json.dumps(report.to_dict()).encode()
 
 
 def test_a_bad_disk_is_a_finding(tmp_path: Path) -> None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from sample_bags import write_bag, write_package
 
 from diadem.errors import IntegrityError, PackageError, UsageError
 from diadem.model.manifest import INDEX_PATH, LEAVES_PATH, MANIFEST, TAGMANIFEST
 from diadem.package.opening import read_manifest
 from diadem.package.sealing import Sealed
 from diadem.store.bundle import LocalBundle
+from tests.package.sample_bags import write_bag, write_package
 
 PAYLOAD = {"scan.bin": bytes(range(256)) * 5000, "notes.txt": b"hello\n", "empty": b""}
 

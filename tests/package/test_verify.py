@@ -12,7 +12,6 @@ import time
 from pathlib import Path
 
 import pytest
-from sample_bags import FailingDisk, write_package
 
 from diadem.errors import IntegrityError
 from diadem.model.manifest import INDEX_PATH, LEAVES_PATH, MANIFEST, TAGMANIFEST
@@ -22,6 +21,7 @@ from diadem.package.findings import MAX_LISTED
 from diadem.package.sealing import Sealed
 from diadem.package.verify import verify
 from diadem.store.bundle import LocalBundle
+from tests.package.sample_bags import FailingDisk, write_package
 
 MIB = 1 << 20
 PAYLOAD = {

@@ -17,6 +17,14 @@ from diadem.store.bundle import LocalBundle
 POSIX = pytest.mark.skipif(os.name != "posix", reason="this system has no such files")
 
 
+@pytest.fixture(params=["as this system can", "as on Windows"], autouse=True)
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Everything holds for both ways of opening and reading; the second is the only one on Windows."""
+    if request.param == "as on Windows":
+        monkeypatch.setattr("diadem.store.bundle._STEPWISE", False)
+        monkeypatch.setattr("diadem.store.bundle._POSITIONED", False)
+
+
 @pytest.fixture
 def bag(tmp_path: Path) -> Path:
     folder = tmp_path / "bag"
