@@ -43,7 +43,9 @@ class PlainClient:
 
     def hurried(self) -> PlainClient:
         """The same store, one try for each request."""
-        return PlainClient(self._fs, self._root, Patience(tries=1))
+        twin = PlainClient(self._fs, self._root, Patience(tries=1))
+        twin.traffic, twin._alone = self.traffic, self._alone
+        return twin
 
     def check(self) -> None:
         """A folder that is not there yet is made by the first write."""

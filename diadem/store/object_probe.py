@@ -1,7 +1,7 @@
 """Finding out what a store can do, by trying: claims of server manuals are not proof.
 
 The answers are not recorded in the store: a store that is copied to another server would carry a false promise with
-it. A probe is six small requests (ten where parts are possible), once for each `ObjectStore` that writes.
+it. A probe is ten small requests, once for each `ObjectStore` that writes something new.
 """
 
 from __future__ import annotations

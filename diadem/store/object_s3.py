@@ -43,7 +43,9 @@ class S3Client:
 
     def hurried(self) -> S3Client:
         """The same store, one try for each request: for questions whose answer may be a refusal."""
-        return S3Client(self._fs, f"{self._bucket}/{self._prefix}", Patience(tries=1))
+        twin = S3Client(self._fs, f"{self._bucket}/{self._prefix}", Patience(tries=1))
+        twin.traffic = self.traffic
+        return twin
 
     def check(self) -> None:
         """Ask for the bucket; some servers would make a missing one at the first write."""

@@ -1,14 +1,13 @@
-"""A process of its own that uploads a sample, for tests that kill it: `python object_writer.py URL SEED BYTES`."""
+"""A process of its own that uploads a sample, to be killed: `python -m tests.store.object_writer URL SEED BYTES`."""
 
 from __future__ import annotations
 
 import json
 import sys
 
-from object_samples import make_sample
-
 from diadem.store.object_claim import ClaimTiming
 from diadem.store.object_store import ObjectStore
+from tests.store.object_samples import make_sample
 
 
 def main(url: str, seed: str, size: str) -> None:

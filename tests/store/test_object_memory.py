@@ -12,7 +12,6 @@ import fsspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from object_samples import Gate, Sample, make_sample
 
 from diadem.errors import DigestMismatch, IntegrityError, NotFound, PackageError, UsageError
 from diadem.model.manifest import TAGMANIFEST, FileEntry
@@ -24,6 +23,7 @@ from diadem.store.object_parts import MAX_PARTS, PART_SIZE, part_size
 from diadem.store.object_store import ObjectStore
 from diadem.store.object_upload import Proof
 from diadem.store.remote import open_remote
+from tests.store.object_samples import Gate, Sample, make_sample
 
 QUICK = ClaimTiming(heartbeat=0.1, stale=30, look=0.05)
 

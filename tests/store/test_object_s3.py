@@ -14,8 +14,6 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from object_samples import Gate, make_sample
-from services import CuttingProxy, S3Server, free_ports
 
 from diadem.errors import DigestMismatch, IntegrityError, NotFound, Refused, Unreachable
 from diadem.model.manifest import TAGMANIFEST
@@ -29,6 +27,8 @@ from diadem.store.object_store import ObjectStore
 from diadem.store.object_upload import Proof
 from diadem.store.remote import open_remote
 from diadem.store.translate import Occupied
+from tests.services import CuttingProxy, S3Server, free_ports
+from tests.store.object_samples import Gate, make_sample
 
 pytest.importorskip("s3fs", reason="the extra [s3] is not installed")
 
@@ -74,6 +74,7 @@ def uploads(store: ObjectStore) -> int:
 def test_probe(store: ObjectStore) -> None:
     """SeaweedFS 4.48 does all four; the probe leaves nothing."""
     assert store.probe() == object_probe.Capabilities(True, True, True, True)
+    assert store._client.traffic.requests <= 11  # with the question whether the bucket is there
     assert keys(store) == set()
     assert uploads(store) == 0
 
@@ -267,11 +268,10 @@ def test_kill_at_a_random_moment(s3_server: S3Server, url: str, store: ObjectSto
 
 
 def _start_writer(server: S3Server, url: str) -> subprocess.Popen[bytes]:
-    script = Path(__file__).with_name("object_writer.py")
+    checkout = Path(__file__).resolve().parents[2]
     environment = {**os.environ, **server.environment}
-    return subprocess.Popen(
-        [sys.executable, str(script), url, "5", str(40 << 20)], env=environment, stdout=subprocess.PIPE
-    )
+    command = [sys.executable, "-m", "tests.store.object_writer", url, "5", str(40 << 20)]
+    return subprocess.Popen(command, cwd=checkout, env=environment, stdout=subprocess.PIPE)
 
 
 def test_line_that_breaks_for_a_moment(s3_server: S3Server, url: str) -> None:
@@ -342,6 +342,18 @@ def test_reader_without_rights_to_write(s3_server: S3Server, url: str, store: Ob
     assert verify(open_remote(f"{url}/{done.path}", options), level=Level.FULL).ok
     with pytest.raises(Refused):
         make_sample({"data/b": 11}).upload(ObjectStore(url, options))
+
+
+@pytest.mark.parametrize("able", [True, False])
+def test_stores_that_can_less(store: ObjectStore, able: bool) -> None:
+    """No digests checked, or no conditions at all: every leaf is read back, and the claim is best effort."""
+    store._capabilities = object_probe.Capabilities(able, False, False, False)
+    sample = make_sample({"data/large.raw": 3 * PART_SIZE, "data/empty": 0})
+    done = sample.upload(store)
+    assert (done.made, done.proof) == (True, Proof.READ_BACK)
+    assert store._client.traffic.received > 3 * PART_SIZE
+    assert verify(store.bundle(done.path), level=Level.FULL).ok
+    assert not [key for key in keys(store) if "/claims/" in key]
 
 
 def test_sweep(store: ObjectStore) -> None:
