@@ -60,6 +60,12 @@ INPUTS = {
 }
 
 
+def described(name: str, scale: float, size: int, files: int) -> str:
+    """A set in words, with what it really holds."""
+    title = INPUTS[name].title + ("" if scale == 1 else f", scaled by {scale:g}")
+    return f"{title} ({size / 2**30:.3g} GiB, {files:,} files)"
+
+
 def make(name: str, work: Path, scale: float) -> tuple[Path, int, int]:
     """Write a set below `work`, or take the one that is there; its folder, its bytes, its number of files."""
     folder = work / f"input-{name}-{scale:g}"

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import peers
-from inputs import INPUTS, make
+from inputs import INPUTS, described, make
 from tables import Row, compare, keep, markdown, parser, workplace
 from timing import Contender, Run, Series, interleave
 
@@ -49,12 +49,12 @@ def measure(
     ]
     contenders = peers.installed(copies + slow)
     series = interleave([*contenders, ours], rounds)
-    return _rows(name, series, size, files, max(peaks)), series, size
+    return _rows(name, described(name, scale, size, files), series, size, max(peaks)), series, size
 
 
-def _rows(name: str, series: dict[str, Series], size: int, files: int, peak: int) -> list[Row]:
+def _rows(name: str, title: str, series: dict[str, Series], size: int, peak: int) -> list[Row]:
     """The comparisons that DESIGN 10 names for this set, as far as the peers are installed."""
-    title, ours = f"pack {INPUTS[name].title} ({size / 2**30:.2f} GiB, {files} files)", series["diadem pack"]
+    title, ours = f"pack {title}", series["diadem pack"]
     bases, aim, limit, cpu_limit = _AIMS[name]
     rows = []
     if all(base in series for base in bases):

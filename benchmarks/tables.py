@@ -13,7 +13,7 @@ from pathlib import Path
 
 import machine
 import peers
-from timing import STEADY, Series, pair_ratios
+from timing import STEADY, Series, pair_ratios, slowest_of
 
 from diadem.testing.faults import remove
 
@@ -22,8 +22,8 @@ from diadem.testing.faults import remove
 class Row:
     """One comparison: what was measured, against what, and whether the aim is met.
 
-    `ratio` is the median over the pairs; `claimed` is False when the peer itself was too unsteady for a ratio to mean
-    anything, and then `met` speaks of the CPU seconds alone, or is None.
+    `ratio` is the median over the pairs, of seconds, or of speeds where `faster`. `claimed` is False when the peer
+    itself was too unsteady for a ratio to mean anything; then `met` speaks of the CPU seconds alone, or is None.
     """
 
     what: str
@@ -31,6 +31,7 @@ class Row:
     peer: str
     theirs: float | None
     ratio: float | None
+    faster: bool
     pairs: int
     peer_spread: float | None
     claimed: bool
@@ -64,10 +65,9 @@ def compare(
     `limit` is the largest good ratio of seconds, ours over theirs; with `inverse` the smallest good ratio of speeds,
     theirs over ours. None makes no claim.
     """
-    ratios = [1 / ratio if inverse else ratio for ratio in pair_ratios(ours, theirs)]
-    slowest = max(theirs, key=lambda series: series.median)
-    spread = max(series.spread for series in theirs)
-    claimed = spread <= STEADY and bool(ratios)
+    bar = slowest_of(theirs)
+    ratios = [1 / ratio if inverse else ratio for ratio in pair_ratios(ours, bar)]
+    claimed = bar.spread <= STEADY and bool(ratios)
     ratio = statistics.median(ratios) if ratios else None
     cpu = ours.cpu_per_gib(size)
     verdicts = []
@@ -78,14 +78,15 @@ def compare(
     return Row(
         what=what,
         ours=ours.median,
-        peer=theirs[0].name if len(theirs) == 1 else f"max({', '.join(series.name for series in theirs)})",
-        theirs=slowest.median,
+        peer=bar.name,
+        theirs=bar.median,
         ratio=ratio,
+        faster=inverse,
         pairs=len(ratios),
-        peer_spread=spread,
+        peer_spread=bar.spread,
         claimed=claimed,
         cpu_per_gib=cpu,
-        peer_cpu_per_gib=slowest.cpu_per_gib(size),
+        peer_cpu_per_gib=bar.cpu_per_gib(size),
         peak_mb=None if peak is None else peak / 1e6,
         aim=aim,
         met=all(verdicts) if verdicts else None,
@@ -100,7 +101,8 @@ def markdown(rows: Sequence[Row]) -> str:
     """The table."""
     lines = [HEADER]
     for row in rows:
-        ratio = _number(row.ratio) + ("" if row.claimed or row.ratio is None else " (not claimed)")
+        ratio = _number(row.ratio) + (" × as fast" if row.faster else " × as long")
+        ratio += "" if row.claimed else " (not claimed)"
         met = {True: "yes", False: "**no**", None: "–"}[row.met]
         cells = [row.what, _number(row.ours), row.peer, _number(row.theirs), ratio, str(row.pairs)]
         cells += [_number(row.peer_spread), _number(row.cpu_per_gib), _number(row.peer_cpu_per_gib)]

@@ -73,13 +73,12 @@ def settle() -> None:
 class Contender:
     """One thing that is timed: what makes it ready, what is timed, what clears up.
 
-    `rounds` limits the rounds of a slow one; `note` says in the table what exactly was run.
+    `rounds` limits the rounds of a slow one.
     """
 
     name: str
     work: Callable[[], Run]
     after: Callable[[], None] = lambda: None
-    note: str = ""
     rounds: int = 1_000
 
 
@@ -88,7 +87,6 @@ class Series:
     """All runs of one contender, by round."""
 
     name: str
-    note: str = ""
     runs: dict[int, Run] = field(default_factory=dict)
 
     @property
@@ -114,7 +112,7 @@ class Series:
 
 def interleave(contenders: Sequence[Contender], rounds: int) -> dict[str, Series]:
     """Run all contenders in turn, `rounds` times, every other round backwards, settled before each run."""
-    series = {one.name: Series(one.name, one.note) for one in contenders}
+    series = {one.name: Series(one.name) for one in contenders}
     for number in range(rounds):
         for one in contenders[:: -1 if number % 2 else 1]:
             if number < one.rounds:
@@ -124,7 +122,17 @@ def interleave(contenders: Sequence[Contender], rounds: int) -> dict[str, Series
     return series
 
 
-def pair_ratios(ours: Series, peers: Sequence[Series]) -> list[float]:
-    """Our seconds over those of the slowest of the peers, round by round, where all of them ran."""
-    shared = [number for number in ours.runs if all(number in peer.runs for peer in peers)]
-    return [ours.runs[number].wall / max(peer.runs[number].wall for peer in peers) for number in shared]
+def slowest_of(peers: Sequence[Series]) -> Series:
+    """Round by round the slowest of some peers, where all of them ran: the bar that is set in that round."""
+    shared = [number for number in peers[0].runs if all(number in peer.runs for peer in peers)]
+    name = peers[0].name if len(peers) == 1 else f"max({', '.join(peer.name for peer in peers)})"
+    return Series(name, {number: max((peer.runs[number] for peer in peers), key=_wall) for number in shared})
+
+
+def _wall(one: Run) -> float:
+    return one.wall
+
+
+def pair_ratios(ours: Series, peer: Series) -> list[float]:
+    """Our seconds over the peer's, round by round, where both ran."""
+    return [one.wall / peer.runs[number].wall for number, one in ours.runs.items() if number in peer.runs]

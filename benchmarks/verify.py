@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import peers
-from inputs import INPUTS, make
+from inputs import INPUTS, described, make
 from tables import Row, compare, keep, markdown, parser, workplace
 from timing import Contender, Run, Series, interleave
 
@@ -51,11 +51,10 @@ def measure(
     ]
     peers.sha256sum(bag).work()  # the first read warms the cache, for nobody's account
     series = interleave([*peers.installed(others), *ours], rounds)
-    return _rows(name, series, size, files, max(peaks)), series, size
+    return _rows(described(name, scale, size, files), series, size, max(peaks)), series, size
 
 
-def _rows(name: str, series: dict[str, Series], size: int, files: int, peak: int) -> list[Row]:
-    title = f"{INPUTS[name].title} ({size / 2**30:.2f} GiB, {files} files)"
+def _rows(title: str, series: dict[str, Series], size: int, peak: int) -> list[Row]:
     leaves, full, call = "diadem verify --level leaves", "diadem verify --level full", "verify(level='leaves')"
     plan = [
         (f"verify leaves, call, {title}", call, "b3sum", "≥ 0.9 × its speed", 0.9),
