@@ -98,7 +98,7 @@ def _stage(path: PurePosixPath, address: str) -> str:
         return f'<div class="stage"><img src="{address}" alt="Preview of {escaped(path.name, 100)}"></div>\n'
     suffix = path.suffix[1:].upper()
     label = suffix if suffix.isalnum() and len(suffix) <= 6 else "–"
-    return f'<div class="stage" aria-hidden="true">{escaped(label)}</div>\n'
+    return f'<div class="stage blank" aria-hidden="true">{escaped(label)}</div>\n'
 
 
 def _summary(dataset: DatasetFacts) -> str:

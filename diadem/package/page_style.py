@@ -46,6 +46,7 @@ pre code { font-size: inherit; }
 .stage { position: relative; background: var(--stage); color: var(--stage-ink); aspect-ratio: 4 / 3; display: flex;
   align-items: center; justify-content: center; font-size: 1.5rem; font-weight: 600; letter-spacing: .06em; }
 .stage img { position: absolute; inset: 0; width: 100%; height: 100%; object-fit: contain; }
+.blank { background: var(--tint); color: var(--soft); }
 .body { padding: .8rem 1rem 1rem; display: flex; flex-direction: column; gap: .45rem; }
 .body p { margin: 0; font-size: .9rem; }
 .body ul { margin: 0; padding-left: 1.1rem; font-size: .9rem; }
@@ -75,6 +76,7 @@ footer { margin-top: 3rem; padding-top: 1rem; padding-bottom: 2.5rem; border-top
     --accent: #000; --stage: #fff; --stage-ink: #888; --note: #fff; --note-line: #888; }
   body { font-size: 10pt; } header, main, footer { max-width: none; padding-left: 0; padding-right: 0; }
   .grid { grid-template-columns: repeat(3, 1fr); gap: .5rem; }
+  table, .body p, .body ul { font-size: 8pt; }
   .card, .panel, tr { break-inside: avoid; } h2 { break-after: avoid; }
   .stage { aspect-ratio: 3 / 2; border-bottom: 1px solid var(--line); }
   pre { white-space: pre-wrap; } .scroll { overflow: visible; } }
