@@ -195,21 +195,23 @@ def _quantities(reader: str, instrument: Mapping[str, Leaf]) -> Iterator[Value]:
         leaf = instrument.get(rule.path)
         if leaf is None or not _usable(reader, rule, instrument):
             continue
-        value = number(leaf.value) if not isinstance(leaf.value, str) else _number_in(leaf.value)
+        value = _number_of(leaf.value)
         stored = rule.stored or rule.unit
         if not value or not _documented(instrument.get(f"{rule.path}_units"), stored):
             continue
         converted = tidy(value * rule.factor)
         if rule.least <= converted <= rule.most:
-            status = "converted" if leaf.mapped or rule.factor != 1.0 else "stated"
+            status = "stated" if _number_of(leaf.raw) == converted else "converted"
             raw_unit = None if leaf.mapped else stored
             yield Value(rule.field, converted, status, leaf, rule.unit, raw_unit, f"hyperspy/{rule.path}")
 
 
-def _number_in(text: str) -> float | None:
-    """The number that a text is, as a whole."""
+def _number_of(value: Any) -> float | None:
+    """A number, also one written as the whole of a text."""
+    if not isinstance(value, str):
+        return number(value)
     try:
-        return number(float(text))
+        return number(float(value))
     except ValueError:
         return None
 
@@ -304,7 +306,7 @@ def clean(value: Any) -> str:
     """A text worth keeping, or ""."""
     if not isinstance(value, str):
         return ""
-    text = "".join(character for character in value.strip() if character.isprintable()).strip(" \t\"'")
+    text = "".join(character for character in value.strip() if character.isprintable())
     return "" if text.lower() in rules.PLACEHOLDERS else text[:_LONGEST_TEXT]
 
 

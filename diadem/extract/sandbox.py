@@ -157,18 +157,8 @@ def _own_places() -> Iterable[str]:
     """Where Python, its packages and the system's own tables are."""
     yield from (place for place in sys.path if place)
     yield from (sys.prefix, sys.base_prefix, sys.exec_prefix, str(Path(__file__).parents[1]))
-    yield from (
-        os.devnull,
-        "/dev/urandom",
-        "/dev/shm",
-        "/proc/self",
-        "/proc/cpuinfo",
-        "/proc/meminfo",
-        "/sys",
-        "/usr/share/zoneinfo",
-        "/usr/lib",
-        "/lib",
-    )  # noqa: S108
+    yield from (os.devnull, "/dev/urandom", "/proc/self", "/proc/cpuinfo", "/proc/meminfo", "/sys")
+    yield from ("/usr/share/zoneinfo", "/usr/lib", "/lib")
 
 
 def _real(path: Any) -> str:

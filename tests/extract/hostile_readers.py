@@ -1,0 +1,130 @@
+"""Readers that misbehave, called in the worker by the tests of the pool. They lie, hang, die and snoop on purpose."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+
+def signal(title: str = "", **more: Any) -> dict[str, Any]:
+    """A small honest image."""
+    axes = [
+        {"name": name, "size": 4, "scale": 2.0, "offset": 0.0, "units": "nm", "navigate": False} for name in ("y", "x")
+    ]
+    metadata = {"General": {"title": title}, "Signal": {"signal_type": ""}}
+    return {"data": np.arange(16.0).reshape(4, 4), "axes": axes, "metadata": metadata, "original_metadata": {}, **more}
+
+
+def honest(path: str, lazy: bool = True) -> list[dict[str, Any]]:
+    """What a reader should do."""
+    return [signal(Path(path).name)]
+
+
+def hang(path: str, lazy: bool = True) -> list[dict[str, Any]]:
+    """Burn processor time for ever."""
+    while True:
+        pass
+
+
+def sleep(path: str, lazy: bool = True) -> list[dict[str, Any]]:
+    """Wait for ever without using the processor."""
+    time.sleep(3600)
+    return []
+
+
+def die(path: str, lazy: bool = True) -> list[dict[str, Any]]:
+    """End the process, as a crash in machine code does."""
+    os._exit(7)
+
+
+def print_much(path: str, lazy: bool = True) -> list[dict[str, Any]]:
+    """Write to both streams, also below Python, and read the input."""
+    for _ in range(2000):
+        print("x" * 200)  # noqa: T201
+        print("y" * 200, file=sys.stderr)  # noqa: T201
+    os.write(1, b'{"job": 1, "format": "forged"}\n')
+    return [signal(f"input {sys.stdin.read()!r} {os.read(0, 10)!r}")]
+
+
+def eat_memory(path: str, lazy: bool = True) -> list[dict[str, Any]]:
+    """Ask for more memory than there is."""
+    return [signal(str(np.ones(1 << 36).sum()))]
+
+
+def talk_too_much(path: str, lazy: bool = True) -> list[dict[str, Any]]:
+    """Return a description that no record should hold."""
+    axis = {"name": "wavelength", "size": 4096, "axis": np.linspace(0, 1, 4096), "units": "nm", "navigate": False}
+    return [signal("t" * 1500, data=np.zeros(4096), axes=[axis]) for _ in range(200)]
+
+
+def snoop(path: str, lazy: bool = True) -> list[dict[str, Any]]:
+    """Try everything that a reader has no business with; the title lists what worked."""
+    attempts: dict[str, Callable[[], object]] = {
+        "read": lambda: Path("/etc/hostname").read_text() if os.name != "nt" else Path(os.environ["SYSTEMROOT"]).stat(),
+        "climb": (Path(path).parent.parent / "outside.txt").read_text,
+        "write": lambda: Path(path).with_suffix(".new").write_text("x"),
+        "append": lambda: os.close(os.open(path, os.O_WRONLY | os.O_APPEND)),
+        "remove": lambda: Path(path).unlink(),
+        "run": lambda: subprocess.run([sys.executable, "-c", ""], check=True),
+        "connect": lambda: socket.create_connection(("127.0.0.1", 9), timeout=1),
+        "resolve": lambda: socket.getaddrinfo("localhost", 80),
+    }
+    worked = []
+    for name, attempt in attempts.items():
+        try:
+            attempt()
+        except PermissionError:
+            continue
+        except OSError as error:
+            worked.append(f"{name} ({type(error).__name__})")
+            continue
+        worked.append(name)
+    return [signal("worked: " + ", ".join(worked) if worked else "nothing worked")]
+
+
+def environment(path: str, lazy: bool = True) -> list[dict[str, Any]]:
+    """What the worker sees of its surroundings."""
+    seen = {
+        "zone": time.strftime("%z", time.localtime(1_700_000_000)),
+        "secret": os.environ.get("DIADEM_TEST_SECRET", "absent"),
+        "plugins": os.environ.get("HDF5_PLUGIN_PATH", "absent"),
+        "here": sorted(os.listdir(".")),
+        "path": os.getcwd() in sys.path or "" in sys.path,
+    }
+    return [signal(repr(seen))]
+
+
+def lazy_refused(path: str, lazy: bool = True) -> list[dict[str, Any]]:
+    """A reader that cannot be lazy."""
+    if lazy:
+        raise NotImplementedError("Lazy loading is not supported.")
+    return [signal("eager")]
+
+
+def bad_array(path: str, lazy: bool = True) -> list[dict[str, Any]]:
+    """Metadata is there, the values are not."""
+    import dask.array as da
+
+    def fail(block: Any) -> Any:
+        raise OSError(f"cannot read {path}")
+
+    data = da.zeros((4, 4), chunks=4).map_blocks(fail, dtype=float, meta=np.empty((0, 0)))
+    return [signal("described", data=data)]
+
+
+def nonsense(path: str, lazy: bool = True) -> Any:
+    """An answer that is no list of signals."""
+    return [3]
+
+
+def path_in_title(path: str, lazy: bool = True) -> list[dict[str, Any]]:
+    """A reader that lets a path of this machine into its metadata."""
+    return [signal(f"from {path}")]

@@ -1,0 +1,223 @@
+"""The extractor against readers that misbehave: each costs one issue, and the next dataset is read as ever."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from diadem.errors import UsageError
+from diadem.extract.extraction import Extraction
+from diadem.extract.pool import Extractor
+from diadem.extract.survey import survey
+from diadem.hooks.offers import ReaderOffer
+
+NAMES = (
+    *("honest", "hang", "sleep", "die", "print_much", "eat_memory", "talk_too_much", "snoop", "environment"),
+    *("lazy_refused", "bad_array", "nonsense", "path_in_title"),
+)
+
+
+def offer_of(name: str) -> ReaderOffer:
+    """The offer of one misbehaving reader, named and suffixed after its function."""
+    dashed = name.replace("_", "-")
+    return ReaderOffer(name=dashed, suffixes=("." + dashed,), load=f"hostile_readers:{name}")
+
+
+READERS = [offer_of(name) for name in NAMES]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One file for each reader, and one outside."""
+    outer = tmp_path_factory.mktemp("outer")
+    (outer / "outside.txt").write_text("another group's file")
+    inner = outer / "inner"
+    inner.mkdir()
+    for offer in READERS:
+        (inner / f"a{offer.suffixes[0]}").write_bytes(b"some bytes")
+    return inner
+
+
+@pytest.fixture(scope="module")
+def extractor() -> Iterator[Extractor]:
+    """One worker with short limits."""
+    with Extractor(READERS, timeout=3.0, memory=2 << 30) as made:
+        yield made
+
+
+def read(extractor: Extractor, folder: Path, name: str) -> Extraction:
+    """Read the file of one reader."""
+    path = f"a.{name}"
+    return extractor.extract(survey([(path, (folder / path).stat().st_size)], READERS)[0], folder)
+
+
+def codes(found: Extraction) -> list[str]:
+    """Codes of the issues."""
+    return [issue["code"] for issue in found.issues]
+
+
+def test_an_honest_reader(extractor: Extractor, folder: Path) -> None:
+    found = read(extractor, folder, "honest")
+    assert (found.format, found.evidence, found.issues) == ("honest", ("suffix",), [])
+    assert found.signals[0]["shape"] == [4, 4]
+    assert found.signals[0]["axes"][0] == {
+        "name": "y",
+        "size": 4,
+        "scale": 2e-9,
+        "scale_as_stored": 2.0,
+        "offset": 0.0,
+        "offset_as_stored": 0.0,
+        "unit": "m",
+        "unit_as_stored": "nm",
+        "navigate": False,
+    }
+    assert found.preview is not None
+    assert found.preview.startswith(b"\x89PNG")
+    assert found.fields["image.pixel_size_x"][0]["value"] == 2e-9
+
+
+@pytest.mark.parametrize(
+    ("name", "code"),
+    [
+        ("hang", "reader-timeout"),
+        ("sleep", "reader-timeout"),
+        ("die", "reader-crashed"),
+        ("eat-memory", "memory-limit"),
+        ("talk-too-much", "too-much-metadata"),
+        ("nonsense", "reader-failed"),
+    ],
+)
+def test_misbehaviour_costs_one_issue(extractor: Extractor, folder: Path, name: str, code: str) -> None:
+    if code == "memory-limit" and not sys.platform.startswith("linux"):
+        pytest.skip("this system has no limit of the address space")
+    started = time.monotonic()
+    found = read(extractor, folder, name)
+    assert codes(found) == [code]
+    assert found.signals == []
+    assert time.monotonic() - started < 20
+    assert codes(read(extractor, folder, "honest")) == []
+
+
+def test_prints_do_not_reach_the_protocol(extractor: Extractor, folder: Path) -> None:
+    found = read(extractor, folder, "print-much")
+    assert found.format == "print-much"
+    assert found.signals[0]["title"] == "input '' b''"
+
+
+def test_nothing_outside_the_dataset_is_reached(extractor: Extractor, folder: Path) -> None:
+    before = sorted(path.name for path in folder.iterdir())
+    assert read(extractor, folder, "snoop").signals[0]["title"] == "nothing worked"
+    assert sorted(path.name for path in folder.iterdir()) == before
+
+
+def test_surroundings_of_a_worker(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DIADEM_TEST_SECRET", "hunter2")
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    with Extractor(READERS) as extractor:
+        title = read(extractor, folder, "environment").signals[0]["title"]
+    assert title == repr({"zone": "+0000", "secret": "absent", "plugins": "", "here": [], "path": False})
+
+
+def test_a_reader_that_cannot_be_lazy(extractor: Extractor, folder: Path) -> None:
+    found = read(extractor, folder, "lazy-refused")
+    assert found.signals[0]["title"] == "eager"
+    assert found.extraction["lazy"] is False
+
+
+def test_a_failed_picture_is_noted_and_is_no_issue(extractor: Extractor, folder: Path) -> None:
+    found = read(extractor, folder, "bad-array")
+    assert found.issues == []
+    assert found.preview is None
+    assert found.extraction["preview"].startswith("failed: OSError")
+    assert str(folder) not in json.dumps(found.extraction)
+
+
+def test_no_path_of_this_machine(extractor: Extractor, folder: Path) -> None:
+    assert read(extractor, folder, "path-in-title").signals[0]["title"] == "from a.path-in-title"
+
+
+def test_what_no_reader_knows_starts_no_worker(folder: Path) -> None:
+    with Extractor(READERS) as extractor:
+        plans = survey([("b.unknown", 5), ("a.honest", 0)], READERS)
+        empty, unknown = (extractor.extract(plan, folder) for plan in plans)
+        assert extractor._crew._all == set()
+    assert (unknown.format, unknown.issues, unknown.extraction) == ("unknown", [], {})
+    assert (empty.format, codes(empty)) == ("honest", ["empty"])
+
+
+def test_a_file_that_is_gone(extractor: Extractor, folder: Path) -> None:
+    assert codes(extractor.extract(survey([("gone.honest", 5)], READERS)[0], folder)) == ["unreadable"]
+
+
+def test_a_link_is_not_followed(extractor: Extractor, folder: Path, tmp_path: Path) -> None:
+    try:
+        (tmp_path / "a.honest").symlink_to(folder / "a.honest")
+    except OSError:
+        pytest.skip("this user may not make symbolic links")
+    assert codes(extractor.extract(survey([("a.honest", 10)], READERS)[0], tmp_path)) == ["symlink"]
+
+
+def test_many_callers_and_order(folder: Path) -> None:
+    for number in range(40):
+        (folder / f"m{number:02d}.honest").write_bytes(b"x")
+    plans = survey([(f"m{number:02d}.honest", 1) for number in range(40)], READERS)
+    with Extractor(READERS, workers=2, previews=False) as extractor:
+        extractor.warm()
+        results = list(extractor.extract_many(plans, folder))
+        assert len(extractor._crew._all) <= 2
+    assert [plan.id for plan, _ in results] == [plan.id for plan in plans]
+    assert [found.signals[0]["title"] for _, found in results] == [plan.primary.path for plan in plans]
+    assert all(found.preview is None for _, found in results)
+
+
+def test_closing_ends_busy_workers(folder: Path) -> None:
+    extractor = Extractor(READERS, timeout=60.0)
+    found: list[Extraction] = []
+    thread = threading.Thread(target=lambda: found.append(read(extractor, folder, "sleep")))
+    thread.start()
+    time.sleep(1.0)
+    extractor.close()
+    thread.join(timeout=20)
+    assert [codes(item) for item in found] == [["reader-crashed"]]
+    with pytest.raises(UsageError, match="closed"):
+        read(extractor, folder, "honest")
+
+
+def test_workers_do_not_outlive_a_killed_parent(folder: Path, tmp_path: Path) -> None:
+    if os.name == "nt":
+        pytest.skip("processes are looked up in /proc or by ps")
+    script = tmp_path / "parent.py"
+    script.write_text(
+        f"import sys; sys.path[:0] = {[str(Path(__file__).parent)]!r}\n"
+        "import threading, time; from pathlib import Path\n"
+        "from test_pool import READERS, read; from diadem.extract.pool import Extractor\n"
+        "extractor = Extractor(READERS)\n"
+        f"threading.Thread(target=read, args=(extractor, Path({str(folder)!r}), 'hang'), daemon=True).start()\n"
+        "while not extractor._crew._all: time.sleep(0.01)\n"
+        "time.sleep(2); print(next(iter(extractor._crew._all))._process.pid, flush=True); time.sleep(60)\n"
+    )
+    parent = subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, text=True)
+    assert parent.stdout is not None
+    worker = int(parent.stdout.readline())
+    os.kill(worker, 0)
+    parent.kill()
+    parent.wait()
+    parent.stdout.close()
+    for _ in range(100):
+        try:
+            os.kill(worker, 0)
+        except ProcessLookupError:
+            return
+        if Path(f"/proc/{worker}/stat").exists() and Path(f"/proc/{worker}/stat").read_text().split()[2] == "Z":
+            return
+        time.sleep(0.1)
+    os.kill(worker, 9)
+    pytest.fail("the worker outlived its parent")
