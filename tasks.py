@@ -14,7 +14,10 @@ TASKS: dict[str, tuple[str, list[list[str]]]] = {
     "types": ("mypy, strict", [["mypy"]]),
     "test": ("the tests", [["pytest"]]),
     "wheel": ("build the wheel and the source distribution into dist/", [["build"]]),
-    "bench": ("the benchmarks, small; see benchmarks/README.md for the full size", [["benchmarks.run", "--scale", "0.05"]]),
+    "bench": (
+        "the benchmarks, small; see benchmarks/README.md for the full size",
+        [["benchmarks.run", "--scale", "0.05"]],
+    ),
 }
 ALL = ("lint", "layers", "types", "test")
 

@@ -70,6 +70,9 @@ class VerifiedFile(io.RawIOBase):
     def read_at(self, offset: int, length: int) -> bytes:
         """Up to `length` proven bytes at `offset`; fewer only at the end of the file."""
         length = max(0, min(length, self.size - offset))
+        leaf, within = divmod(offset, self._leaf_size)
+        if length and within + length <= self._leaf_size:  # the usual small read: no buffer in between
+            return self._leaves_between(leaf, leaf)[0][within : within + length]
         buffer = bytearray(length)
         self.readinto_at(offset, memoryview(buffer))
         return bytes(buffer)
@@ -78,52 +81,72 @@ class VerifiedFile(io.RawIOBase):
         """Fill `buffer` with proven bytes from `offset`; return their number."""
         buffer = buffer.cast("B")
         wanted = max(0, min(len(buffer), self.size - offset))
-        done = 0
-        while done < wanted:
-            leaf, within = divmod(offset + done, self._leaf_size)
-            rest = wanted - done
-            whole = rest // self._leaf_size
-            if within == 0 and whole >= CACHED_LEAVES // 2:
-                done += self._read_whole(leaf, buffer[done : done + whole * self._leaf_size])
-            else:
-                piece = self._leaf(leaf)[within : within + rest]
-                buffer[done : done + len(piece)] = piece
-                done += len(piece)
-        return done
+        if not wanted:
+            return 0
+        first, last = offset // self._leaf_size, (offset + wanted - 1) // self._leaf_size
+        step = CACHED_LEAVES // 2
+        for start in range(first, last + 1, step):
+            self._fill(start, min(start + step - 1, last), offset, buffer[:wanted])
+        return wanted
 
-    def _read_whole(self, leaf: int, view: memoryview) -> int:
+    def _fill(self, first: int, last: int, offset: int, buffer: memoryview) -> None:
+        """Put what the leaves `first` to `last` hold of the request into the caller's buffer."""
+        inside = first * self._leaf_size >= offset and (last + 1) * self._leaf_size <= offset + len(buffer)
+        if inside and last > first and not self._any_cached(first, last):
+            start = first * self._leaf_size - offset
+            self._read_whole(first, buffer[start : start + (last + 1 - first) * self._leaf_size])
+            return
+        for leaf, data in enumerate(self._leaves_between(first, last), first):
+            begin = max(offset, leaf * self._leaf_size)
+            piece = memoryview(data)[begin - leaf * self._leaf_size : offset + len(buffer) - leaf * self._leaf_size]
+            buffer[begin - offset : begin - offset + len(piece)] = piece
+
+    def _any_cached(self, first: int, last: int) -> bool:
+        with self._lock:
+            return any(leaf in self._cache for leaf in range(first, last + 1))
+
+    def _read_whole(self, leaf: int, view: memoryview) -> None:
         """Read leaves straight into the caller's buffer and prove them there."""
         count = self._reader.readinto_at(leaf * self._leaf_size, view)
         for number, start in enumerate(range(0, len(view), self._leaf_size), leaf):
             self._prove(number, view[start : min(start + self._leaf_size, count)])
-        return len(view)
-
-    def _leaf(self, leaf: int) -> bytes:
         with self._lock:
-            known = self._cache.get(leaf)
-            if known is not None:
+            self._expected = leaf + len(view) // self._leaf_size
+
+    def _leaves_between(self, first: int, last: int) -> list[bytes]:
+        """Proven leaves: those in memory, the others by one read from the first to the last that is missing."""
+        with self._lock:
+            known = {leaf: self._cache[leaf] for leaf in range(first, last + 1) if leaf in self._cache}
+            for leaf in known:
                 self._cache.move_to_end(leaf)
-                return known
-            # Reading on from where the last fetch ended: fetch more at once, up to the limit.
-            self._ahead = min(self._ahead * 2, READ_AHEAD) if leaf == self._expected and leaf else 1
+            missing = [leaf for leaf in range(first, last + 1) if leaf not in known]
+            # Whoever reads on from where the last fetch ended gets more at once, up to the limit.
+            follows = bool(missing) and missing[0] == self._expected > 0
+            self._ahead = min(self._ahead * 2, READ_AHEAD) if follows else self._ahead if not missing else 1
             ahead = self._ahead
-        total = -(-self.size // self._leaf_size)
-        ahead = min(ahead, total - leaf)
-        data = self._reader.read_at(leaf * self._leaf_size, ahead * self._leaf_size)
-        pieces = [data[start : start + self._leaf_size] for start in range(0, ahead * self._leaf_size, self._leaf_size)]
-        self._prove(leaf, pieces[0])
-        self._remember(leaf, pieces)
-        return pieces[0]
+        if missing:
+            total = -(-self.size // self._leaf_size)
+            end = min(max(missing[-1] + 1, missing[0] + ahead), total)
+            known.update(self._fetch(missing[0], end, wanted=last))
+        return [known[leaf] for leaf in range(first, last + 1)]
 
-    def _remember(self, leaf: int, pieces: list[bytes]) -> None:
-        """Keep the proven ones; a damaged leaf that nobody asked for yet raises when it is asked for."""
+    def _fetch(self, first: int, end: int, *, wanted: int) -> dict[int, bytes]:
+        """Read and prove leaves; one that is damaged and lies beyond `wanted` raises when somebody asks for it."""
+        data = self._reader.read_at(first * self._leaf_size, (end - first) * self._leaf_size)
+        pieces = {}
+        for leaf in range(first, end):
+            piece = data[(leaf - first) * self._leaf_size : (leaf - first + 1) * self._leaf_size]
+            if leaf <= wanted:
+                self._prove(leaf, piece)
+            elif leaf_digest(piece) != self._digest(leaf):
+                break
+            pieces[leaf] = piece
         with self._lock:
-            self._expected = leaf + len(pieces)
-            for number, piece in enumerate(pieces, leaf):
-                if leaf_digest(piece) == self._digest(number):
-                    self._cache[number] = piece
+            self._expected = end
+            self._cache.update(pieces)
             while len(self._cache) > CACHED_LEAVES:
                 self._cache.popitem(last=False)
+        return pieces
 
     def _digest(self, leaf: int) -> bytes:
         return self._leaves[leaf * DIGEST_SIZE : (leaf + 1) * DIGEST_SIZE]

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from record_documents import assertion, dataset, session_image
 
 from diadem.errors import DocumentError
 from diadem.serialization.admission import admitted, require_admissible
+from tests.serialization.record_documents import assertion, dataset, session_image
 
 ODD = st.recursive(
     st.none() | st.booleans() | st.floats() | st.text() | st.binary(max_size=3),

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from record_documents import session_image, written
 
 from diadem.errors import DocumentError
 from diadem.serialization import record_reading
 from diadem.serialization.record_json import read_record, record_dict
+from tests.serialization.record_documents import session_image, written
 
 GOOD = written([session_image(index) for index in range(4)])
 

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from record_documents import example
 
 from diadem.errors import DocumentError
 from diadem.serialization.record_json import validate_metadata
+from tests.serialization.record_documents import example
 
 
 def check_character(digits: str) -> str:

@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 from hypothesis import given, settings
-from record_documents import assertion, dataset, dataset_lists, example, session_image, written
 
 from diadem.errors import DocumentError
 from diadem.serialization.record_json import (
@@ -21,6 +20,7 @@ from diadem.serialization.record_json import (
     validate_record,
     write_record,
 )
+from tests.serialization.record_documents import assertion, dataset, dataset_lists, example, session_image, written
 
 
 def canonical(value: Any) -> str:

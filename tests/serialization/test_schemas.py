@@ -9,11 +9,11 @@ from typing import Any
 
 import jsonschema_rs
 import pytest
-from record_documents import EXAMPLES, example
 
 from diadem.errors import DocumentError
 from diadem.serialization import schemas, validation
 from diadem.serialization.strict_json import parse
+from tests.serialization.record_documents import EXAMPLES, example
 
 NAMES = (schemas.RECORD, schemas.DATASET, schemas.METADATA, schemas.FINDING, schemas.REPORT)
 JUDGES: Mapping[str, Callable[[Any], object]] = {

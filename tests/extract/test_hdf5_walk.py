@@ -1,0 +1,114 @@
+"""The walk through HDF5 files that lead out of themselves, loop, or lie."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from diadem.extract.hdf5_walk import walk
+
+
+def external_link(file: h5py.File) -> None:
+    file["x"] = h5py.ExternalLink("/etc/hostname", "/")
+
+
+def link_to_parent_folder(file: h5py.File) -> None:
+    file["x"] = h5py.ExternalLink("../member.h5", "/")
+
+
+def soft_through_external(file: h5py.File) -> None:
+    file["a"] = h5py.SoftLink("/z/inside")
+    file["z"] = h5py.ExternalLink("other.h5", "/")
+
+
+def external_storage(file: h5py.File) -> None:
+    space = h5py.h5s.create_simple((8,))
+    creation = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    creation.set_external(b"/etc/hostname", 0, 8)
+    h5py.h5d.create(file.id, b"x", h5py.h5t.NATIVE_UINT8, space, dcpl=creation)
+
+
+def virtual(file: h5py.File) -> None:
+    layout = h5py.VirtualLayout((4,), "u1")
+    layout[:] = h5py.VirtualSource("elsewhere.h5", "d", shape=(4,))
+    file.create_virtual_dataset("x", layout)
+
+
+def hard_loop(file: h5py.File) -> None:
+    file.create_group("a/b")["back"] = file["a"]
+
+
+def soft_loop(file: h5py.File) -> None:
+    file.create_group("a/b")["back"] = h5py.SoftLink("/a")
+
+
+def diamonds(file: h5py.File) -> None:
+    """Thirty groups, each reached twice from the one above: a billion paths."""
+    above = file.create_group("g0")
+    for number in range(1, 30):
+        group = file.create_group(f"g{number}")
+        above["left"] = above["right"] = group
+        above = group
+
+
+def deep(file: h5py.File) -> None:
+    file.create_group("/".join("a" * 200))
+
+
+@pytest.mark.parametrize(
+    ("build", "code"),
+    [
+        (external_link, "external-link"),
+        (link_to_parent_folder, "external-link"),
+        (soft_through_external, "external-link"),
+        (external_storage, "external-storage"),
+        (virtual, "virtual-dataset"),
+        (hard_loop, "group-loop"),
+        (soft_loop, "group-loop"),
+        (diamonds, "too-many-objects"),
+        (deep, "too-many-objects"),
+    ],
+)
+def test_refused(tmp_path: Path, build: Callable[[h5py.File], None], code: str) -> None:
+    path = tmp_path / "a.h5"
+    with h5py.File(path, "w") as file:
+        build(file)
+    found = walk(str(path), path.stat().st_size, {"member.h5"})
+    assert found.refused
+    assert [issue["code"] for issue in found.issues] == [code]
+
+
+def honest(file: h5py.File) -> None:
+    file["a/b/c"] = np.arange(10)
+    file["a/alias"] = h5py.SoftLink("/a/b/c")
+    file["a/twin"] = file["a/b"]
+    file["lost"] = h5py.SoftLink("/nowhere")
+
+
+def members(file: h5py.File) -> None:
+    file["data"] = h5py.ExternalLink("member.h5", "/entry")
+    layout = h5py.VirtualLayout((4,), "u1")
+    layout[:] = h5py.VirtualSource("member.h5", "d", shape=(4,))
+    file.create_virtual_dataset("x", layout)
+
+
+@pytest.mark.parametrize("build", [honest, members])
+def test_allowed(tmp_path: Path, build: Callable[[h5py.File], None]) -> None:
+    path = tmp_path / "a.h5"
+    with h5py.File(path, "w") as file:
+        build(file)
+    found = walk(str(path), path.stat().st_size, {"member.h5"})
+    assert (found.refused, found.issues) == (False, [])
+
+
+def test_a_size_that_the_file_cannot_hold_is_said(tmp_path: Path) -> None:
+    path = tmp_path / "a.h5"
+    with h5py.File(path, "w") as file:
+        file.create_dataset("x", (1 << 20, 1 << 20), "f8", chunks=(64, 64))
+    found = walk(str(path), path.stat().st_size, ())
+    assert (found.refused, found.huge) == (False, True)
+    assert [issue["code"] for issue in found.issues] == ["mostly-unwritten"]

@@ -1,0 +1,158 @@
+"""What names and first bytes tell, and what headers promise."""
+
+from __future__ import annotations
+
+import struct
+import zipfile
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+import tifffile
+
+from diadem.extract.preflight import Preflight, preflight
+from diadem.extract.sniff import rank
+from diadem.extract.survey import survey
+from diadem.hooks.manager import collect
+
+READERS = collect().readers
+
+
+def ranked(name: str, head: bytes) -> tuple[list[str], list[str]]:
+    """Readers and issue codes for a name and a head."""
+    names, _, issues = rank(survey([(name, len(head))], READERS)[0], head, READERS)
+    return names, [issue["code"] for issue in issues]
+
+
+@pytest.mark.parametrize(
+    ("name", "head", "names", "codes"),
+    [
+        ("a.dm4", b"\x00\x00\x00\x04" + bytes(8), ["digitalmicrograph"], []),
+        ("a.dm4", b"\x89PNG\r\n\x1a\n" + bytes(8), [], ["wrong-type"]),
+        ("a.ser", bytes(range(64)), [], ["wrong-type"]),
+        ("a.msa", b"#FORMAT", ["msa"], []),
+        ("a.msa", b"PK\x03\x04", [], ["wrong-type"]),
+        ("a.map", b"no map of ours", [], []),
+        ("a.img", b"IM" + bytes(20), ["hamamatsu"], []),
+        ("a.tif", b"MM\x00*", ["tiff"], []),
+        ("a.hspy", bytes(512) + b"\x89HDF\r\n\x1a\n", ["hspy"], []),
+        ("a.txt", b"words", [], []),
+    ],
+)
+def test_rank(name: str, head: bytes, names: list[str], codes: list[str]) -> None:
+    assert ranked(name, head) == (names, codes)
+
+
+def test_a_shared_suffix_keeps_all_that_may_read_it() -> None:
+    names, codes = ranked("a.h5", b"\x89HDF\r\n\x1a\n")
+    assert set(names) >= {"arina", "delmic", "emd", "tofwerk", "usid"}
+    assert codes == []
+
+
+def check(path: Path) -> Preflight:
+    """Pre-flight of a file on the disk."""
+    head = path.read_bytes()[:4096]
+    plan = survey([(path.name, path.stat().st_size)], READERS)[0]
+    return preflight(plan, path.parent, rank(plan, head, READERS)[0], head)
+
+
+def codes(found: Preflight) -> list[str]:
+    """Codes of the issues."""
+    return [issue["code"] for issue in found.issues]
+
+
+def mrc(shape: tuple[int, int, int], mode: int, pixels: int) -> bytes:
+    """An MRC file with so many bytes of pixels."""
+    return struct.pack("<4I", *reversed(shape), mode).ljust(1024, b"\0") + bytes(pixels)
+
+
+def write_tiff(path: Path) -> None:
+    tifffile.imwrite(path, np.zeros((3, 16, 16), np.uint16), photometric="minisblack")
+
+
+def write_bigtiff(path: Path) -> None:
+    tifffile.imwrite(path, np.zeros((16, 16), np.uint16), bigtiff=True, byteorder=">")
+
+
+def write_hdf5(path: Path) -> None:
+    with h5py.File(path, "w") as file:
+        file["Experiments/a"] = np.arange(1000)
+
+
+def write_npy(path: Path) -> None:
+    np.save(path, np.zeros((8, 8), np.complex64))
+
+
+def write_mib(path: Path) -> None:
+    frame = b"MQ1,000001,00384,01,0016,0016,U16,".ljust(384, b" ") + bytes(512)
+    path.write_bytes(3 * frame)
+
+
+def write_blo(path: Path) -> None:
+    head = bytearray(b"IMGBLO".ljust(0x1000, b"\0"))
+    struct.pack_into("<I4H", head, 12, 0x1000, 0, 0, 0, 0)
+    struct.pack_into("<4H", head, 20, 8, 0, 3, 2)
+    path.write_bytes(bytes(head) + bytes(6 * (64 + 6)))
+
+
+@pytest.mark.parametrize(
+    ("name", "write"),
+    [
+        ("a.mrc", lambda path: path.write_bytes(mrc((2, 8, 8), 6, 256))),
+        ("a.tif", write_tiff),
+        ("b.tif", write_bigtiff),
+        ("a.hspy", write_hdf5),
+        ("a.npy", write_npy),
+        ("a.mib", write_mib),
+        ("a.blo", write_blo),
+    ],
+)
+def test_whole_files_pass_and_cut_ones_do_not(tmp_path: Path, name: str, write: object) -> None:
+    path = tmp_path / name
+    assert callable(write)
+    write(path)
+    whole = path.read_bytes()
+    assert codes(check(path)) == []
+    for kept in (len(whole) - 1, len(whole) // 2 + 1):
+        path.write_bytes(whole[:kept])
+        found = check(path)
+        assert codes(found) == ["truncated"], kept
+        assert found.may_read
+
+
+def test_a_header_that_promises_the_moon(tmp_path: Path) -> None:
+    path = tmp_path / "a.mrc"
+    path.write_bytes(mrc((2_000_000, 2_000_000, 100), 2, 100))
+    assert codes(check(path)) == ["truncated"]
+
+
+def test_an_archive_that_expands_too_far(tmp_path: Path) -> None:
+    path = tmp_path / "a.prz"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("data.npy", bytes(80 << 20))
+    found = check(path)
+    assert codes(found) == ["expands-too-much"]
+    assert not found.may_read
+
+
+def test_an_archive_without_its_list(tmp_path: Path) -> None:
+    path = tmp_path / "a.prz"
+    path.write_bytes(b"PK\x03\x04" + bytes(200))
+    assert codes(check(path)) == ["truncated"]
+
+
+def test_a_loop_of_tiff_images_ends(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    path.write_bytes(b"II*\x00" + struct.pack("<IHI", 8, 0, 8))
+    assert codes(check(path)) == []
+
+
+@pytest.mark.parametrize("name", ["a.mrc", "a.ser", "a.dm3", "a.blo", "a.npy", "a.mib", "a.tif", "a.bcf"])
+def test_short_heads_are_no_accident(tmp_path: Path, name: str) -> None:
+    starts = {"a.ser": b"II\x97\x01", "a.dm3": b"\0\0\0\3", "a.blo": b"IMGBLO", "a.npy": b"\x93NUMPY",
+              "a.mib": b"MQ1", "a.tif": b"II*\0", "a.bcf": b"AAMVHFSS"}  # fmt: skip
+    path = tmp_path / name
+    for length in (0, 1, 5, 40):
+        path.write_bytes(starts.get(name, b"") + b"\xff" * length)
+        assert set(codes(check(path))) <= {"truncated"}

@@ -1,0 +1,419 @@
+"""Where the arrays lie: on files built here, on damaged ones, and on anything at all."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from diadem.archive.lazyarray import LeafArray
+from diadem.errors import ReaderError
+from diadem.model.layout import FileLayout, FileObject
+from diadem.plugins.rosettasciio.layouts import blo, dm, dm_tags, hdf5, mib, mrc, ser
+from diadem.plugins.rosettasciio.layouts.header import Cursor
+
+
+class Bytes:
+    """A `RangeReader` of bytes in memory."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+        self.read = 0
+
+    @property
+    def size(self) -> int:
+        return len(self.data)
+
+    def read_at(self, offset: int, length: int) -> bytes:
+        assert offset >= 0
+        assert length >= 0
+        piece = self.data[offset : offset + length]
+        self.read += len(piece)
+        return piece
+
+    def readinto_at(self, offset: int, buffer: memoryview) -> int:
+        piece = self.read_at(offset, len(buffer))
+        buffer[: len(piece)] = piece
+        return len(piece)
+
+    def close(self) -> None:
+        """Nothing to release."""
+
+    def __enter__(self) -> Any:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Nothing to release."""
+
+
+def _array(content: bytes, found: FileLayout | None, number: int = 0) -> Any:
+    """The array that a layout describes."""
+    assert found is not None
+    return LeafArray(Bytes(content), found.arrays[number], token="t")[...]
+
+
+# -- MRC -----------------------------------------------------------------------------------------------------------
+
+
+def _mrc(data: Any, mode: int, extended: int = 0) -> bytes:
+    header = bytearray(1024)
+    struct.pack_into("<4I", header, 0, *data.shape[::-1], mode)
+    struct.pack_into("<I", header, 92, extended)
+    return bytes(header) + b"\xee" * extended + bytes(data.tobytes())
+
+
+@pytest.mark.parametrize(("mode", "dtype"), [(0, "u1"), (1, "<i2"), (2, "<f4"), (4, "<c8"), (6, "<u2"), (12, "<f2")])
+@pytest.mark.parametrize("extended", [0, 640])
+def test_mrc(mode: int, dtype: str, extended: int) -> None:
+    data = np.arange(60).reshape(3, 4, 5).astype(dtype)
+    content = _mrc(data, mode, extended)
+    found = mrc.layout({"a.mrc": Bytes(content)}, "a.mrc")
+    assert np.array_equal(_array(content, found), data)
+    assert found is not None
+    assert found.header == {"a.mrc": [(0, 1024 + extended)]}
+
+
+def test_mrc_that_is_not_certain_or_not_whole() -> None:
+    data = np.zeros((3, 4, 5), np.uint8)
+    assert mrc.layout({"a.mrc": Bytes(_mrc(data, 101))}, "a.mrc") is None
+    assert mrc.layout({"a.mrc": Bytes(_mrc(data[:0], 0))}, "a.mrc") is None
+    with pytest.raises(ReaderError, match="promises at least 1,084 bytes, the file has 1,083"):
+        mrc.layout({"a.mrc": Bytes(_mrc(data, 0)[:-1])}, "a.mrc")
+    with pytest.raises(ReaderError):
+        mrc.layout({"a.mrc": Bytes(b"short")}, "a.mrc")
+    movie = {"1_2_movie.mrc": Bytes(_mrc(data, 0)), "1_2_scan_coordinates.csv": Bytes(b"0,0")}
+    assert mrc.layout(movie, "1_2_movie.mrc") is None
+
+
+# -- Blockfile -----------------------------------------------------------------------------------------------------
+
+
+def _blo(data: Any, marker: int = 0x55AA) -> bytes:
+    rows, columns, edge, _ = data.shape
+    patterns = 0x200 + rows * columns
+    header = bytearray(patterns)
+    struct.pack_into("<6sHIII", header, 0, b"IMGBLO", 0x0102, 0x200, patterns, 0)
+    struct.pack_into("<4H", header, 20, edge, 0, columns, rows)
+    frames = data.reshape(-1, edge, edge)
+    return bytes(header) + b"".join(struct.pack("<HI", marker, n) + frame.tobytes() for n, frame in enumerate(frames))
+
+
+def test_blo() -> None:
+    data = np.random.default_rng(0).integers(0, 255, (3, 4, 8, 8)).astype(np.uint8)
+    content = _blo(data)
+    found = blo.layout({"a.blo": Bytes(content)}, "a.blo")
+    assert np.array_equal(_array(content, found), data)
+    assert blo.layout({"a.blo": Bytes(_blo(data, 0x1234))}, "a.blo") is None
+    assert blo.layout({"a.blo": Bytes(b"OTHER!" + content[6:])}, "a.blo") is None
+    with pytest.raises(ReaderError, match="promises"):
+        blo.layout({"a.blo": Bytes(content[:-1])}, "a.blo")
+
+
+# -- MIB -----------------------------------------------------------------------------------------------------------
+
+
+def _mib(data: Any, code: str, header: int = 384, kind: str = "MQ1") -> bytes:
+    frames, rows, columns = data.shape
+    content = b""
+    for number in range(frames):
+        text = f"{kind},{number:06d},{header:05d},01,{columns:04d},{rows:04d},{code},   1x1,01,"
+        content += text.encode().ljust(header, b" ") + data[number].tobytes()
+    return content
+
+
+@pytest.mark.parametrize(("code", "dtype"), [("U08", "u1"), ("U16", ">u2"), ("U32", ">u4")])
+@pytest.mark.parametrize("header", [384, 768])
+def test_mib(code: str, dtype: str, header: int) -> None:
+    data = np.random.default_rng(0).integers(0, 255, (5, 6, 7)).astype(dtype)
+    content = _mib(data, code, header)
+    found = mib.layout({"a.mib": Bytes(content + b"part of a frame")}, "a.mib")
+    assert np.array_equal(_array(content, found), data[:, ::-1])
+    assert found is not None
+    assert len(found.header["a.mib"]) == 5
+
+
+@pytest.mark.parametrize("content", [b"", b"MQ1,", b"MQ1" + b",x" * 20, b"\xff" * 384])
+def test_mib_that_is_not_certain(content: bytes) -> None:
+    data = np.zeros((1, 4, 4), np.uint8)
+    assert mib.layout({"a.mib": Bytes(content)}, "a.mib") is None
+    assert mib.layout({"a.mib": Bytes(_mib(data, "R64"))}, "a.mib") is None
+    assert mib.layout({"a.mib": Bytes(_mib(data, "U08", 1024))}, "a.mib") is None
+
+
+# -- TIA -----------------------------------------------------------------------------------------------------------
+
+
+def _ser(data: Any, code: int, *, wide: bool = False, total: int | None = None, gap: int = 0) -> bytes:
+    """A series of spectra (2-D) or images (3-D) with short tags."""
+    spectra = data.ndim == 2
+    valid = len(data)
+    count = valid if total is None else total
+    kind = 0x4120 if spectra else 0x4122
+    place = "Q" if wide else "I"
+    head = struct.pack("<HHHIIII", 0x4949, 0x0197, 0x220 if wide else 0x210, kind, 0x4152, count, valid)
+    table = len(head) + struct.calcsize("<" + place) + 4
+    start = table + 2 * count * struct.calcsize("<" + place)
+    elements, starts = b"", []
+    for number, one in enumerate(data):
+        starts.append(start + len(elements))
+        if spectra:
+            elements += struct.pack("<ddIHI", 0, 1, 0, code, data.shape[1])
+        else:
+            elements += struct.pack("<ddIddIHII", 0, 1, 0, 0, 1, 0, code, data.shape[2], data.shape[1])
+        elements += one.tobytes() + struct.pack("<HHI", 0x4152, 0, 1) + b"\0" * (gap if number == 1 else 0)
+    places = starts + [0] * (2 * count - valid)
+    return head + struct.pack(f"<{place}I", table, 1) + struct.pack(f"<{len(places)}{place}", *places) + elements
+
+
+@pytest.mark.parametrize("wide", [False, True])
+@pytest.mark.parametrize(("code", "dtype"), [(1, "u1"), (5, "<i2"), (7, "<f4"), (10, "<c16")])
+def test_ser(wide: bool, code: int, dtype: str) -> None:
+    random = np.random.default_rng(0)
+    spectra = random.integers(0, 100, (4, 9)).astype(dtype)
+    content = _ser(spectra, code, wide=wide)
+    found = ser.layout({"a.ser": Bytes(content)}, "a.ser")
+    assert np.array_equal(_array(content, found), spectra)
+    images = random.integers(0, 100, (3, 4, 5)).astype(dtype)
+    content = _ser(images, code, wide=wide)
+    assert np.array_equal(_array(content, ser.layout({"a.ser": Bytes(content)}, "a.ser")), images[:, ::-1])
+    one = images[:1]
+    content = _ser(one, code, wide=wide)
+    assert np.array_equal(_array(content, ser.layout({"a.ser": Bytes(content)}, "a.ser")), one[:, ::-1])
+
+
+def test_ser_that_is_not_certain_or_not_whole() -> None:
+    images = np.zeros((4, 4, 5), np.uint8)
+    assert ser.layout({"a.ser": Bytes(_ser(images, 1, gap=3))}, "a.ser") is None
+    assert ser.layout({"a.ser": Bytes(_ser(images, 99))}, "a.ser") is None
+    assert ser.layout({"a.ser": Bytes(b"\0" * 200)}, "a.ser") is None
+    with pytest.raises(ReaderError, match="promises"):
+        ser.layout({"a.ser": Bytes(_ser(images, 1)[:-40])}, "a.ser")
+    with pytest.raises(ReaderError):
+        ser.layout({"a.ser": Bytes(b"II\x97\x01")}, "a.ser")
+    large = bytearray(_ser(images[:1], 1))
+    struct.pack_into("<II", large, large.index(struct.pack("<HII", 1, 5, 4)) + 2, 1 << 31, 1 << 31)
+    with pytest.raises(ReaderError, match="promises"):
+        ser.layout({"a.ser": Bytes(bytes(large))}, "a.ser")
+
+
+def test_emi_takes_the_parts_that_the_reader_takes() -> None:
+    images = np.arange(40, dtype=np.uint8).reshape(2, 4, 5)
+    part = _ser(images, 1)
+    files: Mapping[str, Bytes] = {"f/a.emi": Bytes(b"x"), "f/a_2.ser": Bytes(part), "f/a_1.ser": Bytes(part)}
+    found = ser.layout(files, "f/a.emi")
+    assert found is not None
+    assert [array.file for array in found.arrays] == ["f/a_1.ser", "f/a_2.ser"]
+    assert "f/a.emi" not in found.header
+    assert ser.layout({**files, "f/a_10.ser": Bytes(part)}, "f/a.emi") is None
+    assert ser.layout({**files, "f/a_3.ser": Bytes(part[:-40])}, "f/a.emi") is None
+    assert ser.layout({"f/a.emi": Bytes(b"x")}, "f/a.emi") is None
+
+
+# -- DigitalMicrograph ---------------------------------------------------------------------------------------------
+
+
+class Gatan:
+    """Writes DM3 or DM4 tags."""
+
+    def __init__(self, version: int) -> None:
+        self.version = version
+        self.wide = ">q" if version == 4 else ">i"
+
+    def number(self, value: int) -> bytes:
+        return struct.pack(self.wide, value)
+
+    def _sized(self, content: bytes) -> bytes:
+        return (struct.pack(">q", len(content)) if self.version == 4 else b"") + content
+
+    def group(self, name: str, tags: list[bytes]) -> bytes:
+        head = struct.pack(">bh", 20, len(name)) + name.encode() + b"\1\0"
+        body = self.number(len(tags)) + b"".join(tags)
+        return head + self._sized(body)
+
+    def data(self, name: str, info: list[int], content: bytes) -> bytes:
+        head = struct.pack(">bh", 21, len(name)) + name.encode()
+        body = b"%%%%" + self.number(len(info)) + b"".join(map(self.number, info)) + content
+        return head + self._sized(body)
+
+    def image(self, array: Any, kind: int, element: list[int]) -> bytes:
+        lengths = [self.data("", [5], struct.pack("<I", n)) for n in array.shape[::-1]]
+        data = self.data("Data", [20, *element, array.size], array.tobytes())
+        code = self.data("DataType", [5], struct.pack("<I", kind))
+        return self.group("", [self.group("ImageData", [data, code, self.group("Dimensions", lengths)])])
+
+    def file(self, tags: list[bytes], little: int = 1) -> bytes:
+        body = b"\1\0" + self.number(len(tags)) + b"".join(tags)
+        size = struct.pack(">Q" if self.version == 4 else ">I", len(body))
+        return struct.pack(">I", self.version) + size + struct.pack(">I", little) + body + b"\0" * 8
+
+
+@pytest.fixture(params=[3, 4])
+def gatan(request: pytest.FixtureRequest) -> Gatan:
+    """A writer of either version."""
+    return Gatan(request.param)
+
+
+def test_dm(gatan: Gatan) -> None:
+    small = np.zeros((2, 2), "<i4")
+    image = np.arange(20, dtype="<u2").reshape(4, 5)
+    cube = np.arange(24, dtype="<f4").reshape(2, 3, 4)
+    wave = (np.arange(6) * 1j).astype("<c8")
+    thumbnail = gatan.group("Thumbnails", [gatan.group("", [gatan.data("ImageIndex", [5], struct.pack("<I", 0))])])
+    images = [
+        gatan.image(small, 7, [3]),
+        gatan.image(image, 10, [4]),
+        gatan.image(cube, 2, [6]),
+        gatan.image(wave, 3, [15, 0, 2, 0, 6, 0, 6]),
+    ]
+    others = [
+        gatan.data("Text", [18, 5], b"hello"),
+        gatan.data("Struct", [15, 0, 2, 0, 3, 0, 7], bytes(12)),
+        gatan.data("Nested", [20, 20, 3, 4, 2], bytes(0)),
+    ]
+    content = gatan.file([others[0], others[1], gatan.group("ImageList", images), thumbnail])
+    found = dm.layout({"a.dm": Bytes(content)}, "a.dm")
+    for number, array in enumerate((image, cube, wave)):
+        assert np.array_equal(_array(content, found, number), array)
+    assert found is not None
+    assert len(found.arrays) == 3
+    data = {byte for array in found.arrays for byte in range(array.offset, array.offset + 1)}
+    header = {byte for start, stop in found.header["a.dm"] for byte in range(start, stop)}
+    assert not data & header
+    assert len(header) == len(content) - image.nbytes - cube.nbytes - wave.nbytes
+
+
+def test_dm_that_is_not_certain(gatan: Gatan) -> None:
+    image = np.arange(20, dtype="<u2").reshape(4, 5)
+
+    def layout(tags: list[bytes], little: int = 1) -> Any:
+        return dm.layout({"a.dm": Bytes(gatan.file([gatan.group("ImageList", tags)], little))}, "a.dm")
+
+    good = gatan.image(image, 10, [4])
+    assert layout([good]) is not None
+    assert layout([good], little=0) is None
+    assert layout([gatan.image(image, 23, [4])]) is None
+    assert layout([gatan.image(image, 5, [4])]) is None
+    assert layout([gatan.image(image, 7, [4])]) is None  # four bytes by its code, two by its tag
+    assert layout([]) is None
+    short = gatan.group("", [gatan.group("ImageData", [gatan.data("DataType", [5], struct.pack("<I", 10))])])
+    assert layout([short]) is None
+    twice = gatan.data("DataType", [5], struct.pack("<I", 10))
+    assert layout([gatan.group("", [gatan.group("ImageData", [twice, twice])])]) is None
+
+
+@pytest.mark.parametrize("version", [3, 4])
+@pytest.mark.parametrize(
+    ("info", "match"),
+    [([20, 4, 1 << 30], "promises"), ([18, 1 << 30], "promises"), ([-5], "length of -5"), ([99, 1], "kind 99")],
+)
+def test_dm_with_lengths_that_lie(version: int, info: list[int], match: str) -> None:
+    gatan = Gatan(version)
+    content = gatan.file([gatan.data("Lie", info, b"")])
+    with pytest.raises(ReaderError, match=match):
+        dm.layout({"a.dm": Bytes(content)}, "a.dm")
+
+
+def test_dm_that_is_too_deep_or_endless(gatan: Gatan, monkeypatch: pytest.MonkeyPatch) -> None:
+    nested = b""
+    for _ in range(dm_tags.MAX_DEPTH + 2):
+        nested = gatan.group("g", [nested] if nested else [])
+    with pytest.raises(ReaderError, match="deep"):
+        dm.layout({"a.dm": Bytes(gatan.file([nested]))}, "a.dm")
+    monkeypatch.setattr(dm_tags, "MAX_TAGS", 10)
+    with pytest.raises(ReaderError, match="more than 10 tags"):
+        dm.layout({"a.dm": Bytes(gatan.file([gatan.group("g", []) for _ in range(11)]))}, "a.dm")
+    endless = gatan.file([])[: 16 if gatan.version == 3 else 20] + b"\1\0" + gatan.number(2**31 - 1)
+    with pytest.raises(ReaderError):
+        dm.layout({"a.dm": Bytes(endless)}, "a.dm")
+
+
+def test_dm_array_of_structures_is_passed_over(gatan: Gatan) -> None:
+    image = np.arange(20, dtype="<u2").reshape(4, 5)
+    others = [
+        gatan.data("A", [20, 15, 0, 2, 0, 3, 0, 7, 3], bytes(36)),
+        gatan.data("B", [20, 20, 4, 6, 2], bytes(24)),
+        gatan.data("C", [20, 18, 7, 2], bytes(14)),
+    ]
+    content = gatan.file([*others, gatan.group("ImageList", [gatan.image(image, 10, [4])])])
+    assert np.array_equal(_array(content, dm.layout({"a.dm": Bytes(content)}, "a.dm")), image)
+
+
+# -- any bytes at all ----------------------------------------------------------------------------------------------
+
+_EXAMPLES = {
+    "a.mrc": (mrc.layout, _mrc(np.zeros((3, 4, 5), "<i2"), 1, 64)),
+    "a.blo": (blo.layout, _blo(np.zeros((2, 2, 4, 4), np.uint8))),
+    "a.mib": (mib.layout, _mib(np.zeros((2, 4, 4), np.uint8), "U08")),
+    "a.ser": (ser.layout, _ser(np.zeros((3, 4, 5), np.uint8), 1)),
+    "a.dm3": (
+        dm.layout,
+        Gatan(3).file([Gatan(3).group("ImageList", [Gatan(3).image(np.zeros((4, 5), "<u2"), 10, [4])])]),
+    ),
+    "a.dm4": (
+        dm.layout,
+        Gatan(4).file([Gatan(4).group("ImageList", [Gatan(4).image(np.zeros((4, 5), "<u2"), 10, [4])])]),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", _EXAMPLES)
+@settings(max_examples=150, deadline=None, derandomize=True)
+@given(data=st.data())
+def test_changed_headers_never_lead_out_of_the_file(name: str, data: st.DataObject) -> None:
+    layout, content = _EXAMPLES[name]
+    changed = bytearray(content)
+    for _ in range(data.draw(st.integers(1, 4))):
+        place = data.draw(st.integers(0, min(len(changed), 400) - 1))
+        new = data.draw(st.sampled_from([b"\xff", b"\0", b"\x7f", b"\xff\xff\xff\xff", b"\0\0\0\x80", b"\1"]))
+        changed[place : place + len(new)] = new
+    cut = bytes(changed[: data.draw(st.sampled_from([len(changed), len(changed) // 2, 30]))])
+    reader = Bytes(cut)
+    try:
+        found = layout({name: reader}, name)
+    except ReaderError:
+        return
+    assert reader.read <= 4 * len(cut) + 10_000
+    for array in found.arrays if found else ():
+        assert LeafArray(reader, array, token="t")[...].shape == array.shape
+
+
+@settings(max_examples=100, deadline=None, derandomize=True)
+@given(st.binary(max_size=600), st.sampled_from(sorted(_EXAMPLES)))
+def test_any_bytes(content: bytes, name: str) -> None:
+    with suppress(ReaderError):
+        _EXAMPLES[name][0]({name: Bytes(content)}, name)
+
+
+# -- the rest ------------------------------------------------------------------------------------------------------
+
+
+def test_hdf5_is_read_from_a_file_of_its_own() -> None:
+    one = Bytes(b"")
+    assert hdf5.layout({"a.emd": one}, "a.emd") == FileObject()
+    assert hdf5.layout({"a.emd": one, "b.h5": one}, "a.emd") is None
+
+
+def test_a_cursor_stops_at_the_end() -> None:
+    cursor = Cursor(Bytes(bytes(range(10))), "a")
+    assert cursor.take(4) == bytes(range(4))
+    cursor.skip(2)
+    assert cursor.unpack(">H") == (0x0607,)
+    with pytest.raises(ReaderError):
+        cursor.take(3)
+    with pytest.raises(ReaderError):
+        cursor.skip(-1)
+
+
+def test_real_headers_are_small(unpacked_data: Path) -> None:
+    """A layout of a real file reads little of it: the leaves of the data stay untouched."""
+    for path, layout in (("dm/Titan_survey_image_dataZeroed.dm3", dm.layout), ("blo/test1.blo", blo.layout)):
+        reader = Bytes((unpacked_data / path).read_bytes())
+        assert layout({path: reader}, path) is not None
+        assert reader.read < reader.size / 2
