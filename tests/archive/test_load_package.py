@@ -97,7 +97,7 @@ def test_by_the_original_name(package: Package) -> None:
 
 
 def test_what_cannot_be_loaded(package: Package) -> None:
-    with pytest.raises(NotFound, match="no file 'HAADF.mrc'"):
+    with pytest.raises(NotFound, match=r"no file 'HAADF\.mrc'"):
         package.load("HAADF.mrc")
     with pytest.raises(ReaderError, match="could not be read when it was archived"):
         package.load("broken.dm3")

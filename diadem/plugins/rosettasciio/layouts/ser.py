@@ -9,6 +9,7 @@ import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from math import prod
 from pathlib import PurePosixPath
 
 import numpy as np
@@ -92,7 +93,7 @@ def _series_layout(files: Mapping[str, RangeReader], name: str) -> FileLayout | 
     array = _array(reader, name, series, starts[0], step)
     if array is None:
         return None
-    length = int(np.prod(array.shape[1:])) * np.dtype(array.dtype).itemsize
+    length = prod(array.shape[1:]) * np.dtype(array.dtype).itemsize
     before, tag = _BEFORE[series.kind], _TAG.get(series.tag, _SHORT_TAG)
     end = starts[-1] + before + length + tag
     if end > reader.size:
