@@ -11,17 +11,15 @@ Three ways, the first that the format allows:
 from __future__ import annotations
 
 import hashlib
-import importlib
-import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal, Self, cast
 
+from diadem.archive.calling import Dictionaries, brief, call_reader, reader_of, resolve, unreadable
 from diadem.archive.headers import TooLarge, header_copy
 from diadem.archive.lazyarray import LeafArray, as_dask, fitted
-from diadem.archive.neutralising import detached
 from diadem.archive.proving import LoadSource
 from diadem.archive.rangefile import RangeFile, close_hdf5_at_exit, shown_name
 from diadem.archive.signals import build, choose
@@ -32,7 +30,6 @@ from diadem.model.layout import ArrayLayout, FileLayout, FileObject, LayoutFunct
 from diadem.model.ports import RangeReader
 
 Verify = Literal["proof", "always", "never"]
-Dictionaries = list[dict[str, Any]]
 
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 #: HDF5 allows a user block of these lengths before its signature.
@@ -99,7 +96,7 @@ def load(
     except DiademError:
         raise
     except Exception as error:
-        raise _unreadable(source, offer, error) from error
+        raise unreadable(offer, source.entry, error) from error
 
 
 def _read(source: LoadSource, offer: ReaderOffer, lazy: bool, verify: Verify) -> _Read:
@@ -174,7 +171,7 @@ def _require_harmless(source: LoadSource, files: _Files, path: Path | None) -> N
     except DiademError:
         raise
     except Exception as error:
-        raise ReaderError(f"the HDF5 file cannot be opened: {_brief(error)}", where=source.path) from error
+        raise ReaderError(f"the HDF5 file cannot be opened: {brief(error)}", where=source.path) from error
     if found.refused:
         raise ReaderError(found.issues[0]["message"], where=source.path, next="Look at it with h5py, if you must.")
 
@@ -196,11 +193,15 @@ def _by_leaves(source: LoadSource, offer: ReaderOffer, files: _Files, lazy: bool
     if not offer.layout or source.entry != source.path:
         return None
     try:
-        layout = cast("LayoutFunction", _resolve(offer.layout))(files, source.path)
+        layout = cast("LayoutFunction", resolve(offer.layout))(files, source.path)
     except ReaderError:
         if lazy:
             raise
         return None  # a file cut short: the reader may still make something of it
+    except DiademError:
+        raise
+    except Exception:  # a layout that fails tells nothing of the file
+        return None
     if isinstance(layout, FileObject):
         return _from_file(source, offer, files[source.path], lazy)
     if isinstance(layout, FileLayout):
@@ -212,7 +213,7 @@ def _from_file(source: LoadSource, offer: ReaderOffer, reader: RangeReader, lazy
     """Let a reader read from an open file."""
     close_hdf5_at_exit()
     name = PurePosixPath(source.path).name
-    read = _call(source, offer, lambda: RangeFile(reader, name), lazy)
+    read = call_reader(offer, source.entry, lambda: RangeFile(reader, name), lazy)
     for dictionary in read:
         general = dictionary.get("metadata", {}).get("General", {})
         if general.get("original_filename") == shown_name(name):
@@ -226,7 +227,7 @@ def _from_layout(
     """Take the metadata from the headers, and the arrays from the package."""
     try:
         with header_copy(files, source.path, layout.header) as path:
-            read = _reader(offer)(str(path), lazy=True)
+            read = reader_of(offer)(str(path), lazy=True)
     except DiademError:
         raise
     except TooLarge:
@@ -248,65 +249,9 @@ def _from_layout(
 
 def _by_path(source: LoadSource, offer: ReaderOffer, path: Path, lazy: bool) -> Dictionaries:
     """Let a reader read from a path."""
-    return _call(source, offer, lambda: str(path), lazy)
-
-
-# -- calling a reader ----------------------------------------------------------------------------------------------
-
-
-def _call(source: LoadSource, offer: ReaderOffer, target: Callable[[], Any], lazy: bool) -> Dictionaries:
-    """Call the reader, lazily if it can, and translate what it raises."""
-    reader = _reader(offer)
-    try:
-        if lazy:
-            try:
-                return reader(target(), lazy=True)
-            except DiademError:
-                raise
-            except Exception:  # noqa: S110 - many readers cannot read lazily, and each says so in its own way
-                pass
-        return reader(target(), lazy=False)
-    except DiademError:
-        raise
-    except Exception as error:
-        raise _unreadable(source, offer, error) from error
-
-
-def _reader(offer: ReaderOffer) -> Callable[..., Dictionaries]:
-    """The reader with its options; files that it forgets to close are closed without a warning to the user."""
-    try:
-        function = _resolve(offer.load)
-    except ImportError as error:
-        raise ReaderError(
-            f"the reader '{offer.name}' needs a package that is not installed: {error.name or error}",
-            next=f"pip install {error.name}" if error.name else None,
-        ) from error
-
-    def call(target: Any, *, lazy: bool) -> Dictionaries:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ResourceWarning)
-            return [detached(found) for found in function(target, **{"lazy": lazy, **offer.options})]
-
-    return call
-
-
-def _resolve(target: str) -> Callable[..., Any]:
-    module, _, name = target.partition(":")
-    return cast("Callable[..., Any]", getattr(importlib.import_module(module), name))
+    return call_reader(offer, source.entry, lambda: str(path), lazy)
 
 
 def _token(package: str, number: int, array: ArrayLayout) -> str:
     """A name for the bytes of an array: the package pins them, the layout says which and how."""
     return hashlib.sha256(repr((package, number, array)).encode()).hexdigest()[:32]
-
-
-def _unreadable(source: LoadSource, offer: ReaderOffer, error: Exception) -> ReaderError:
-    return ReaderError(
-        f"'{offer.name}' cannot read it: {_brief(error)}",
-        where=source.entry,
-        next="The bytes are as they were archived; `open` gives them.",
-    )
-
-
-def _brief(error: Exception) -> str:
-    return f"{type(error).__name__}: {str(error)[:200]}".removesuffix(": ")
