@@ -19,6 +19,8 @@ Read = Callable[[int, int], bytes]
 _MRC_BYTES = {0: 1.0, 1: 2.0, 2: 4.0, 3: 4.0, 4: 8.0, 6: 2.0, 12: 2.0, 101: 0.5}
 #: Bytes in an element by TIA data type.
 _SER_BYTES = {1: 1, 2: 2, 3: 4, 4: 1, 5: 2, 6: 4, 7: 4, 8: 8, 9: 8, 10: 16}
+#: Bytes in a value by TIFF type.
+_TIFF_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 
 
@@ -139,12 +141,24 @@ def _tiff_image(order: str, big: bool, where: int, read: Read) -> tuple[int, int
         return end, 0
     lists: dict[int, list[int]] = {}
     for index in range(count):
-        tag = struct.unpack_from(order + "H", block, index * entry_size)[0]
+        entry = block[index * entry_size : (index + 1) * entry_size]
+        tag = struct.unpack_from(order + "H", entry)[0]
+        if tag < 32768:  # the standard's own; private tags may point anywhere
+            end = max(end, _tiff_outside(order, big, entry))
         if tag in (273, 279, 324, 325):
-            lists[tag] = _tiff_values(order, big, block[index * entry_size : (index + 1) * entry_size], read)
+            lists[tag] = _tiff_values(order, big, entry, read)
     starts, sizes = lists.get(273) or lists.get(324, []), lists.get(279) or lists.get(325, [])
     end = max([end, *(start + size for start, size in zip(starts, sizes, strict=False) if size)])
     return end, struct.unpack_from(order + code, block, count * entry_size)[0]
+
+
+def _tiff_outside(order: str, big: bool, entry: bytes) -> int:
+    """End of the values of one entry, where they do not fit into it; else 0."""
+    kind, count = struct.unpack_from(order + ("HQ" if big else "HI"), entry, 2)
+    size = count * _TIFF_BYTES.get(kind, 0)
+    if size <= (8 if big else 4):
+        return 0
+    return int(struct.unpack_from(order + ("Q" if big else "I"), entry, 12 if big else 8)[0] + size)
 
 
 def _tiff_values(order: str, big: bool, entry: bytes, read: Read) -> list[int]:

@@ -73,8 +73,8 @@ def _draw(signal: Mapping[str, Any]) -> bytes | None:
         return line_png(_values(data[:: max(1, shape[0] // 4096)]))
     if kind in ("image", "spectrum_line"):
         return image_png(_image(data))
-    if kind == "spectrum_image":
-        return image_png(_navigation(data))
+    if kind == "spectrum_image" and not data.dtype.names:
+        return _spectrum_image(data)
     if kind in ("image_stack", "4dstem", "volume") or len(shape) > 2:
         return image_png(_mean_frame(data))
     return line_png(_values(data[:4096])) if len(shape) == 1 else image_png(_image(data))
@@ -89,32 +89,26 @@ def _image(data: Any) -> NDArray[Any]:
     return _values(data[::step, ::step])
 
 
-def _navigation(data: Any) -> NDArray[Any]:
-    """The sum over channels at a thinned grid of positions, within the budget."""
-    rows, columns, channels = data.shape
-    if isinstance(data, np.ndarray) or rows * columns * channels * data.dtype.itemsize <= BUDGET:
-        step = max(1, -(-max(rows, columns) // SIDE))
-        return _values(data[::step, ::step].sum(axis=-1))
-    return _few_channels(data)
-
-
-def _few_channels(data: Any) -> NDArray[Any]:
-    """The sum over as many chunks of channels in the middle as the budget allows, where chunks are that small."""
-    chunks = getattr(data, "chunks", ((data.shape[0],), (data.shape[1],), (data.shape[2],)))
+def _spectrum_image(data: Any) -> bytes:
+    """The map over as many channels in the middle as the budget allows, else the mean spectrum of some places."""
     rows, columns, channels = data.shape
     step = max(1, -(-max(rows, columns) // SIDE))
+    if isinstance(data, np.ndarray):
+        return image_png(_values(data[::step, ::step].sum(axis=-1)))
+    down, across, deep = (parts[0] for parts in data.chunks)
     plane = rows * columns * data.dtype.itemsize
-    if plane * max(chunks[2]) <= BUDGET:
-        wanted = max(1, BUDGET // plane)
-        start = max(0, channels // 2 - wanted // 2)
-        return _values(data[::step, ::step, start : start + wanted].sum(axis=-1))
-    if _chunk_bytes(data) > BUDGET:
+    if plane * deep <= 4 * BUDGET:
+        wanted = max(1, BUDGET // (plane * deep)) * deep
+        start = max(0, channels // 2 - wanted // 2) // deep * deep
+        return image_png(_values(data[::step, ::step, start : start + wanted].sum(axis=-1)))
+    column = down * across * channels * data.dtype.itemsize
+    if column > 4 * BUDGET:
         raise TooLarge("a chunk of the spectrum image is too large for a preview")
-    blocks = max(1, BUDGET // _chunk_bytes(data))
-    across = max(1, min(len(chunks[1]), int(blocks**0.5)))
-    down = max(1, min(len(chunks[0]), blocks // across))
-    part = data[: sum(chunks[0][:down]), : sum(chunks[1][:across])]
-    return _values(part.sum(axis=-1))
+    total = np.zeros(channels)
+    for place in np.linspace(0, 1, max(1, BUDGET // column) + 2)[1:-1]:
+        row, left = int(place * rows) // down * down, int(place * columns) // across * across
+        total += _values(data[row : row + down, left : left + across].mean(axis=(0, 1)))
+    return line_png(total)
 
 
 def _mean_frame(data: Any) -> NDArray[Any]:

