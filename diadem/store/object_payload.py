@@ -19,8 +19,9 @@ from diadem.trust.hashing import leaf_digest
 
 #: Requests at once: what a line of 1 Gbit/s and 30 ms needs for files of 100 kB; large parts are held back by `BUDGET`.
 THREADS = 8
-#: Bytes under way at once; a file of more than 625 GB has parts larger than 64 MiB, and then one is.
-BUDGET = 64 * LEAF_SIZE
+#: Bytes under way at once; the process holds some two and a half times as much, as the HTTP client copies. Parts are
+#: larger than this in files of more than 335 GB (see `part_size`); then there is one at a time.
+BUDGET = 32 * LEAF_SIZE
 
 OpenSource = Callable[[FileEntry], BinaryIO]
 
