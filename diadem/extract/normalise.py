@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from diadem.extract import rules
+from diadem.extract.assertions import LONGEST_TEXT, Value, plain
 from diadem.extract.axes import describe_axes, number, tidy
 from diadem.extract.mapping import Leaf
 
@@ -15,143 +15,6 @@ _INSTRUMENT = re.compile(r"Acquisition_instrument\.(?:TEM|SEM|FIB)\.(.+)\Z")
 _DATE = re.compile(r"(\d{4})-(\d\d)-(\d\d)\Z")
 _CLOCK = re.compile(r"([01]\d|2[0-3]):[0-5]\d(:[0-5]\d(\.\d+)?)\Z")
 _OFFSET = re.compile(r"(Z|[+-](0\d|1[0-4]):(00|15|30|45))\Z")
-_ELEMENTS = frozenset(
-    [
-        "H",
-        "He",
-        "Li",
-        "Be",
-        "B",
-        "C",
-        "N",
-        "O",
-        "F",
-        "Ne",
-        "Na",
-        "Mg",
-        "Al",
-        "Si",
-        "P",
-        "S",
-        "Cl",
-        "Ar",
-        "K",
-        "Ca",
-        "Sc",
-        "Ti",
-        "V",
-        "Cr",
-        "Mn",
-        "Fe",
-        "Co",
-        "Ni",
-        "Cu",
-        "Zn",
-        "Ga",
-        "Ge",
-        "As",
-        "Se",
-        "Br",
-        "Kr",
-        "Rb",
-        "Sr",
-        "Y",
-        "Zr",
-        "Nb",
-        "Mo",
-        "Tc",
-        "Ru",
-        "Rh",
-        "Pd",
-        "Ag",
-        "Cd",
-        "In",
-        "Sn",
-        "Sb",
-        "Te",
-        "I",
-        "Xe",
-        "Cs",
-        "Ba",
-        "La",
-        "Ce",
-        "Pr",
-        "Nd",
-        "Pm",
-        "Sm",
-        "Eu",
-        "Gd",
-        "Tb",
-        "Dy",
-        "Ho",
-        "Er",
-        "Tm",
-        "Yb",
-        "Lu",
-        "Hf",
-        "Ta",
-        "W",
-        "Re",
-        "Os",
-        "Ir",
-        "Pt",
-        "Au",
-        "Hg",
-        "Tl",
-        "Pb",
-        "Bi",
-        "Po",
-        "At",
-        "Rn",
-        "Fr",
-        "Ra",
-        "Ac",
-        "Th",
-        "Pa",
-        "U",
-        "Np",
-        "Pu",
-        "Am",
-        "Cm",
-        "Bk",
-        "Cf",
-        "Es",
-        "Fm",
-        "Md",
-        "No",
-        "Lr",
-        "Rf",
-        "Db",
-        "Sg",
-        "Bh",
-        "Hs",
-        "Mt",
-        "Ds",
-        "Rg",
-        "Cn",
-        "Nh",
-        "Fl",
-        "Mc",
-        "Lv",
-        "Ts",
-        "Og",
-    ]
-)
-_LONGEST_TEXT = 2000
-
-
-@dataclass(frozen=True, slots=True)
-class Value:
-    """A value of one signal for one field, not yet merged with those of other signals."""
-
-    field: str
-    value: Any
-    status: str
-    leaf: Leaf
-    unit: str = ""
-    raw_unit: str | None = None
-    rule: str = ""
-    offset_status: str = ""
 
 
 def values_of(reader: str, found: Mapping[str, Leaf]) -> Iterator[Value]:
@@ -264,7 +127,7 @@ def _symbols(value: Any) -> list[str]:
     if isinstance(value, (str, bytes)) or not hasattr(value, "__iter__"):
         return []
     symbols = [str(item) for item in value]
-    return list(dict.fromkeys(symbols)) if set(symbols) <= _ELEMENTS else []
+    return list(dict.fromkeys(symbols)) if set(symbols) <= rules.ELEMENTS else []
 
 
 def _time(reader: str, found: Mapping[str, Leaf]) -> Iterator[Value]:
@@ -307,60 +170,4 @@ def clean(value: Any) -> str:
     if not isinstance(value, str):
         return ""
     text = "".join(character for character in value.strip() if character.isprintable())
-    return "" if text.lower() in rules.PLACEHOLDERS else text[:_LONGEST_TEXT]
-
-
-def plain(value: Any) -> Any:
-    """A raw value as JSON: numbers and short texts as they are, the rest as text."""
-    if isinstance(value, bool) or value is None:
-        return value
-    if isinstance(value, (int, str)):
-        return value[:_LONGEST_TEXT] if isinstance(value, str) else value
-    as_number = number(value)
-    if as_number is not None:
-        return int(as_number) if hasattr(value, "dtype") and value.dtype.kind in "iu" else as_number
-    return str(value)[:_LONGEST_TEXT]
-
-
-def merge(by_signal: Sequence[tuple[str, Sequence[Value]]], by: Mapping[str, str]) -> dict[str, list[dict[str, Any]]]:
-    """Assertions of a dataset: equal values of several signals are one assertion.
-
-    Parameters
-    ----------
-    by_signal : sequence of (signal id, values)
-        In the order of the signals.
-    by : mapping
-        ``plugin, version, reader`` of the assertions.
-
-    Returns
-    -------
-    dict of str to list of dict
-        By field; a field with one value has it preferred, one with several leaves the choice to the reader.
-    """
-    gathered: dict[str, dict[Any, tuple[Value, list[str]]]] = {}
-    for signal, values in by_signal:
-        for value in values:
-            key = (repr(value.value), value.leaf.locator)
-            entry = gathered.setdefault(value.field, {}).setdefault(key, (value, []))
-            if signal not in entry[1]:
-                entry[1].append(signal)
-    return {
-        field: [_assertion(value, signals, by, preferred=len(entries) == 1) for value, signals in entries.values()]
-        for field, entries in sorted(gathered.items())
-    }
-
-
-def _assertion(value: Value, signals: list[str], by: Mapping[str, str], *, preferred: bool) -> dict[str, Any]:
-    """One assertion as JSON."""
-    source = {"file": "f1", "locator": value.leaf.locator[:_LONGEST_TEXT], "raw": plain(value.leaf.raw)}
-    if value.raw_unit:
-        source["raw_unit"] = value.raw_unit
-    assertion: dict[str, Any] = {"value": value.value}
-    if value.unit:
-        assertion["unit"] = value.unit
-    assertion.update(applies_to=signals, status=value.status, source=source, by={**by, "rule": value.rule})
-    if value.offset_status:
-        assertion["offset_status"] = value.offset_status
-    if preferred:
-        assertion["preferred"] = True
-    return assertion
+    return "" if text.lower() in rules.PLACEHOLDERS else text[:LONGEST_TEXT]

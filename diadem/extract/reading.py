@@ -13,10 +13,11 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
+from diadem.extract.assertions import merge
 from diadem.extract.axes import describe_axes, in_order, kind_of
 from diadem.extract.extraction import issue
 from diadem.extract.mapping import leaves
-from diadem.extract.normalise import clean, merge, pixel_sizes, values_of
+from diadem.extract.normalise import clean, pixel_sizes, values_of
 
 #: A reader that cannot be lazy may read a file of at most this size.
 MAX_EAGER = 256 << 20

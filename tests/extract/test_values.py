@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from diadem.extract.assertions import merge
 from diadem.extract.axes import describe_axes, kind_of, to_si
 from diadem.extract.mapping import Tree, leaves, look_up
-from diadem.extract.normalise import merge, pixel_sizes, values_of
+from diadem.extract.normalise import pixel_sizes, values_of
 
 BY = {"plugin": "p", "version": "1", "reader": "r"}
 
@@ -175,14 +176,9 @@ def axis(size: int, *, navigate: bool | None = False, units: str = "nm", **more:
 
 
 def test_axes_keep_what_the_file_says() -> None:
-    fraction, unknown, uneven = describe_axes(
-        [
-            axis(3, scale=Fraction(1, 4)),
-            axis(4, units="furlong"),
-            {"name": None, "axis": [1.0, 2.0, 4.0], "units": "nm"},
-        ],
-        (3, 4, 3),
-    )
+    listed = {"name": None, "axis": [1.0, 2.0, 4.0], "units": "nm"}
+    axes = [axis(3, scale=Fraction(1, 4)), axis(4, units="furlong"), listed]
+    fraction, unknown, uneven = describe_axes(axes, (3, 4, 3))
     assert (fraction["scale"], fraction["scale_as_stored"], fraction["unit"]) == (2.5e-10, 0.25, "m")
     assert "unit" not in unknown
     assert (unknown["unit_as_stored"], unknown["scale"]) == ("furlong", 2.0)
@@ -190,12 +186,8 @@ def test_axes_keep_what_the_file_says() -> None:
 
 
 def test_axes_in_any_order() -> None:
-    assert [
-        found["size"] for found in describe_axes([axis(2, index_in_array=1), axis(5, index_in_array=0)], (5, 2))
-    ] == [
-        5,
-        2,
-    ]
+    axes = [axis(2, index_in_array=1), axis(5, index_in_array=0)]
+    assert [found["size"] for found in describe_axes(axes, (5, 2))] == [5, 2]
 
 
 @pytest.mark.parametrize(

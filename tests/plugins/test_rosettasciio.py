@@ -1,0 +1,97 @@
+"""The bundled plugin: an offer for each reader, cheap to ask for, and true to the installed RosettaSciIO."""
+
+from __future__ import annotations
+
+import importlib
+import subprocess
+import sys
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from rsciio import IO_PLUGINS
+
+from diadem.hooks.manager import collect
+from diadem.plugins.rosettasciio import probes
+from diadem.plugins.rosettasciio.formats import FORMATS, MORE
+
+OFFERS = {offer.name: offer for offer in collect().readers}
+
+
+def test_every_reader_is_offered() -> None:
+    names = {specification["api"].rpartition(".")[2] for specification in IO_PLUGINS}
+    assert names <= set(OFFERS)
+    assert set(FORMATS) <= names
+    assert {reader for reader, _ in MORE.values()} <= names
+    assert collect().failures == ()
+
+
+def test_names_and_suffixes() -> None:
+    for offer in OFFERS.values():
+        assert offer.name == offer.name.lower()
+        assert offer.suffixes
+        assert all(suffix == suffix.lower() for suffix in offer.suffixes)
+
+
+def test_asking_imports_no_reader() -> None:
+    code = (
+        "import sys; from diadem.hooks.manager import collect; collect();"
+        "print([name for name in sys.modules if name in ('numpy', 'h5py', 'dask', 'hyperspy')"
+        " or name.startswith('rsciio.') and name.split('.')[1] not in ('_io_plugins', '_logger', '_version')])"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("name", sorted(OFFERS))
+def test_targets_exist(name: str) -> None:
+    for target in filter(None, (OFFERS[name].load, OFFERS[name].probe)):
+        module, _, function = target.partition(":")
+        try:
+            assert callable(getattr(importlib.import_module(module), function))
+        except ImportError as error:
+            pytest.skip(f"an optional package of RosettaSciIO is not there: {error.name}")
+
+
+PROBES = [
+    "is_hspy", "is_emd", "is_delmic", "is_tofwerk", "is_usid", "is_arina", "is_empad", "is_jobinyvon", "is_protochips",
+    "is_impulse", "is_mrcz",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("pattern", "probe"),
+    [
+        ("hspy/*.h*5", "is_hspy"),
+        ("emd-*/*", "is_emd"),
+        ("de5/*.de5", "is_emd"),
+        ("delmic/*.h5", "is_delmic"),
+        ("tofwerk/*.h5", "is_tofwerk"),
+        ("usid/*.h5", "is_usid"),
+        ("arina/*_master.h5", "is_arina"),
+        ("empad/*.xml", "is_empad"),
+        ("jobinyvon/*.xml", "is_jobinyvon"),
+        ("protochips/*.csv", "is_protochips"),
+        ("impulse/*.csv", "is_impulse"),
+        ("mrcz/*.mrcz", "is_mrcz"),
+    ],
+)
+def test_a_probe_knows_its_own_and_no_other(unpacked_data: Path, pattern: str, probe: str) -> None:
+    files = sorted(path for path in unpacked_data.glob(pattern) if path.is_file())
+    assert files
+    for path in files:
+        is_hdf5 = path.read_bytes()[:4] == b"\x89HDF"
+        for other in PROBES:
+            if is_hdf5 == (other in PROBES[:6]):
+                assert getattr(probes, other)(str(path)) == (other == probe), (path.name, other)
+
+
+def test_probes_know_strangers(tmp_path: Path) -> None:
+    path = tmp_path / "a.h5"
+    with h5py.File(path, "w") as file:
+        file["spectra"] = np.zeros(4)
+    text = tmp_path / "a.csv"
+    text.write_text("Name,Value\na,1\n")
+    assert not any(getattr(probes, probe)(str(path)) for probe in PROBES[:6])
+    assert not any(getattr(probes, probe)(str(text)) for probe in PROBES[6:])
