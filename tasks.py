@@ -28,8 +28,8 @@ def main(arguments: list[str]) -> int:
     unknown = [name for name in names if name not in TASKS]
     if unknown or not names:
         for name, (purpose, _) in TASKS.items():
-            print(f"{name:8} {purpose}")  # noqa: T201
-        print(f"{'all':8} {', '.join(ALL)}")  # noqa: T201
+            print(f"{name:8} {purpose}")
+        print(f"{'all':8} {', '.join(ALL)}")
         return 2 if unknown else 0
     for name in names:
         for command in TASKS[name][1]:

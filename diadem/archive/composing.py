@@ -1,4 +1,4 @@
-"""From a plan to all that a package holds but its payload: record, crate, page, tag files, ids. One way for all stores."""
+"""From a plan to all that a package holds but its payload: record, crate, page, tag files, ids."""
 
 from __future__ import annotations
 

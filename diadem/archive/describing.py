@@ -47,10 +47,12 @@ class Describer:
         if not ingested.files or ingested.extraction is None:
             return
         dataset = admitted(self._dataset(ingested))
-        self._writer.add(dataset)
+        self._writer.add(dataset, admitted=True)
         self._count += 1
-        self._issues.update(issue["code"] for issue in dataset["issues"])
-        self._days.update(_days(dataset["fields"]))
+        if dataset["issues"]:
+            self._issues.update(issue["code"] for issue in dataset["issues"])
+        if dataset["fields"]:
+            self._days.update(_days(dataset["fields"]))
         if len(self._facts) < MAX_DESCRIBED:
             self._facts.append(_facts(dataset, ingested.extraction.preview))
 

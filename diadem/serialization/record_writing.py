@@ -36,15 +36,22 @@ class RecordWriter:
         self._extensions = said.pop("extensions", {})
         self._lines = _Lines(stream, {**_HEAD, **said}, closed=True)
 
-    def add(self, dataset: dict[str, Any]) -> None:
+    def add(self, dataset: dict[str, Any], *, admitted: bool = False) -> None:
         """Validate one dataset and write it.
+
+        Parameters
+        ----------
+        dataset : dict
+            The dataset.
+        admitted : bool
+            True for what `admitted` has just returned: it need not be validated twice.
 
         Raises
         ------
         DocumentError
             The dataset is refused, or its id was used before; nothing of it is written, and the next may be added.
         """
-        self._lines.add(dataset)
+        self._lines.add(dataset, admitted=admitted)
 
     def finish(
         self,
@@ -102,11 +109,12 @@ class _Lines:
         self._ids: set[str] = set()
         stream.write(b"{" + _members(head) + b',\n"datasets":[\n')
 
-    def add(self, dataset: Mapping[str, Any]) -> None:
+    def add(self, dataset: Mapping[str, Any], *, admitted: bool = False) -> None:
         name = str(dataset.get("id", "?"))[:64]
         where = f"dataset {name}"
-        compact(dataset, where=where)  # what is not JSON is refused before the pool has seen any of it
-        validate_dataset(dataset, closed=self._closed)
+        if not admitted:
+            compact(dataset, where=where)  # what is not JSON is refused before the pool has seen any of it
+            validate_dataset(dataset, closed=self._closed)
         if name in self._ids:
             raise DocumentError(f"there are two datasets with the id '{name}'", where=name)
         line = compact(self._pool.compressed(dataset), where=where)

@@ -51,7 +51,7 @@ def test_killed_at_a_random_moment(session: Path, tmp_path: Path, seed: int) -> 
 def test_a_full_disk_is_one_clear_error(session: Path, tmp_path: Path) -> None:
     disk = tmp_path / "disk"
     disk.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=30m", "tmpfs", str(disk)], check=False).returncode:
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=60m", "tmpfs", str(disk)], check=False).returncode:
         pytest.skip("this system does not let the test mount a small disk")
     try:
         with pytest.raises(diadem.StoreError, match="bytes free"):
@@ -67,7 +67,7 @@ def test_a_full_disk_is_one_clear_error(session: Path, tmp_path: Path) -> None:
 
         small = tmp_path / "small"
         small.mkdir()
-        (small / "a.dat").write_bytes(os.urandom(9_000_000))
+        (small / "a.dat").write_bytes(os.urandom(30_000_000))
         with pytest.raises(diadem.StoreError, match="full"):
             diadem.pack(small, disk / "store", listener=fill)
         assert [path.name for path in (disk / "store").iterdir()] == [".diadem"]

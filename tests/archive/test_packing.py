@@ -142,9 +142,9 @@ def test_hostile_names(tmp_path: Path) -> None:
     session.mkdir()
     names = [
         b"plain.dat", b"100%.dat", b"line\nbreak.dat", b"dot.", b"CON", b"con.txt", b"Twin.dat", b"twin.DAT",
-        b"caf\xe9.dat",
-        "nfd-e\u0301.dat".encode(), ("x" * 251 + ".dat").encode(), b" lead.dat", b"trail.dat ", b"a:b.dat",
-        b"diadem-record.json", b"ro-crate-metadata.json", b"back\\slash.dat", b"tab\t.dat", b"quote\".dat", b"~home", b"-dash", b"#hash",
+        b"caf\xe9.dat", "nfd-e\u0301.dat".encode(), ("x" * 251 + ".dat").encode(), b" lead.dat", b"trail.dat ",
+        b"a:b.dat", b"diadem-record.json", b"ro-crate-metadata.json", b"back\\slash.dat", b"tab\t.dat",
+        b"quote\".dat", b"~home", b"-dash", b"#hash",
     ]  # fmt: skip
     for name in names:
         (session / os.fsdecode(name)).write_bytes(name)

@@ -37,6 +37,21 @@ class Format:
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
+#: Readers whose arrays lie in the file as they are, and who tells where.
+LAYOUTS: Mapping[str, str] = {
+    name: f"diadem.plugins.rosettasciio.layouts.{module}:layout"
+    for name, module in (
+        ("blockfile", "blo"),
+        ("digitalmicrograph", "dm"),
+        ("emd", "hdf5"),
+        ("hspy", "hdf5"),
+        ("mrc", "mrc"),
+        ("quantumdetector", "mib"),
+        ("tia", "ser"),
+        ("tia-ser", "ser"),
+    )
+}
+
 FORMATS: Mapping[str, Format] = {
     "arina": Format(
         HDF5,

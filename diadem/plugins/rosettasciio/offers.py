@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from diadem.hooks.offers import ReaderOffer
-from diadem.plugins.rosettasciio.formats import FORMATS, MORE, Format
+from diadem.plugins.rosettasciio.formats import FORMATS, LAYOUTS, MORE, Format
 
 
 def offers() -> Iterator[ReaderOffer]:
@@ -32,6 +32,7 @@ def _offer(name: str, reader: str, specification: dict[str, Any], more: Format) 
         groups=more.groups,
         folders=more.folders,
         probe=more.probe,
+        layout=LAYOUTS.get(name, ""),
         options=more.options,
         priority=more.priority,
     )

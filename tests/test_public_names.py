@@ -1,0 +1,86 @@
+"""What programs may rely on: the public list, the verbs of the command line, and the first import."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import diadem
+from diadem.errors import DiademError
+
+ROOT = Path(__file__).resolve().parent.parent
+EXPECTED = {"pack", "open", "verify", "extract", "extract_many", "Package", "Record", "Report", "Finding"}
+
+
+def test_the_public_list_is_sorted_short_and_every_name_is_there_and_documented() -> None:
+    names = [name for name in dir(diadem) if not name.startswith("_")]
+    assert set(names) >= EXPECTED
+    assert len(names) <= 40
+    for name in names:
+        assert getattr(diadem, name).__doc__, name
+    stub = ast.parse((ROOT / "diadem" / "__init__.pyi").read_text(encoding="utf-8"))
+    modules = [node.module for node in stub.body if isinstance(node, ast.ImportFrom)]
+    assert modules == sorted(modules, key=str)
+
+
+def test_the_error_tree_is_drawn_and_has_exit_codes() -> None:
+    import diadem.errors as errors
+
+    drawn = errors.__doc__ or ""
+    classes = [value for value in vars(errors).values() if isinstance(value, type) and issubclass(value, DiademError)]
+    assert len(classes) > 10
+    for kind in classes:
+        assert kind.__name__ in drawn
+        assert kind.exit_code in range(1, 7)
+
+
+def test_every_verb_has_the_function_or_method_of_the_same_name() -> None:
+    from diadem.cli.main import app
+
+    verbs = {command.callback.__name__ for command in app.registered_commands if command.callback}
+    methods = {"get": "restore"}  # Node.get returns a Package; the files come from Package.restore
+    for verb in verbs - {"demo"}:
+        name = methods.get(verb, verb)
+        assert hasattr(diadem, name) or hasattr(diadem.Package, name), verb
+
+
+def test_importing_diadem_imports_nothing_heavy() -> None:
+    heavy = {"numpy", "h5py", "fsspec", "rsciio", "hyperspy", "typer", "dask"}
+    code = f"import sys, diadem; print(*sorted({heavy} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ""
+
+
+def test_help_does_not_import_the_readers() -> None:
+    code = (
+        "import sys\n"
+        "from diadem.cli.main import app\n"
+        "print(*sorted({'h5py','rsciio','hyperspy','dask','numpy'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ""
+
+
+def test_the_readme_and_ci_have_the_same_test_command() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    commands = re.findall(r"^python -m pip install .*$", readme, re.MULTILINE)
+    assert len(commands) == 2
+    script = (ROOT / ".ci" / "run").read_text(encoding="utf-8").strip().splitlines()
+    assert script[-1] == commands[1]
+
+
+def test_every_dependency_is_justified() -> None:
+    import tomllib
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    wanted = [
+        *project["dependencies"],
+        *(item for extra in project["optional-dependencies"].values() for item in extra),
+    ]
+    reasons = (ROOT / "docs" / "adr" / "0002-dependencies.md").read_text(encoding="utf-8")
+    for requirement in wanted:
+        name = re.split(r"[\[<>=;! ]", requirement)[0]
+        assert name == "diadem-em" or name in reasons, name
