@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterable
@@ -169,6 +170,13 @@ def _real(path: Any) -> str:
 def _below(place: str, folders: Iterable[str]) -> bool:
     """Whether a path is one of the folders or inside one."""
     return any(place == folder or place.startswith(folder.rstrip(os.sep) + os.sep) for folder in folders)
+
+
+def remove_scratch() -> None:
+    """Remove the private folder, for a parent that was killed and cannot."""
+    if place := os.environ.get("DIADEM_SCRATCH"):
+        os.chdir(Path(place).parent)
+        shutil.rmtree(place, ignore_errors=True)
 
 
 def scratch_folder() -> str:

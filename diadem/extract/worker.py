@@ -63,6 +63,7 @@ def _listen(source: BinaryIO, jobs: queue.SimpleQueue[bytes]) -> None:
     """Pass jobs on; the end of the input ends the process, also in the middle of a job."""
     for line in source:
         jobs.put(line)
+    sandbox.remove_scratch()
     os._exit(0)
 
 

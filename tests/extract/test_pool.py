@@ -202,22 +202,33 @@ def test_workers_do_not_outlive_a_killed_parent(folder: Path, tmp_path: Path) ->
         "extractor = Extractor(READERS)\n"
         f"threading.Thread(target=read, args=(extractor, Path({str(folder)!r}), 'hang'), daemon=True).start()\n"
         "while not extractor._crew._all: time.sleep(0.01)\n"
-        "time.sleep(2); print(next(iter(extractor._crew._all))._process.pid, flush=True); time.sleep(60)\n"
+        "time.sleep(2); worker = next(iter(extractor._crew._all))\n"
+        "print(worker._process.pid, worker._scratch, flush=True); time.sleep(60)\n"
     )
     parent = subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, text=True)
     assert parent.stdout is not None
-    worker = int(parent.stdout.readline())
+    pid, _, scratch = parent.stdout.readline().strip().partition(" ")
+    worker = int(pid)
+    assert Path(scratch).is_dir()
     os.kill(worker, 0)
     parent.kill()
     parent.wait()
     parent.stdout.close()
     for _ in range(100):
-        try:
-            os.kill(worker, 0)
-        except ProcessLookupError:
-            return
-        if Path(f"/proc/{worker}/stat").exists() and Path(f"/proc/{worker}/stat").read_text().split()[2] == "Z":
-            return
+        if not running(worker):
+            break
         time.sleep(0.1)
-    os.kill(worker, 9)
-    pytest.fail("the worker outlived its parent")
+    else:
+        os.kill(worker, 9)
+        pytest.fail("the worker outlived its parent")
+    assert not Path(scratch).exists()
+
+
+def running(pid: int) -> bool:
+    """Whether a process is there and is no zombie."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    status = Path(f"/proc/{pid}/stat")
+    return not (status.exists() and status.read_text().split()[2] == "Z")
