@@ -123,6 +123,7 @@ class Guard:
         self._scratch = _real(scratch)
         self._always = tuple(_real(place) for place in _own_places())
         self._root = self._scratch
+        self._lifted = False
 
     def install(self) -> None:
         """Add the hook; Python has no way to remove one."""
@@ -132,7 +133,13 @@ class Guard:
         """Allow the files below a dataset's root, and no longer those of an earlier one."""
         self._root = _real(str(root))
 
+    def lift(self) -> None:
+        """Stop refusing, when no reader will run any more."""
+        self._lifted = True
+
     def _check(self, event: str, arguments: tuple[Any, ...]) -> None:
+        if self._lifted:
+            return
         if event == "open":
             self._check_open(*arguments)
         elif event in _FORBIDDEN:
@@ -172,9 +179,10 @@ def _below(place: str, folders: Iterable[str]) -> bool:
     return any(place == folder or place.startswith(folder.rstrip(os.sep) + os.sep) for folder in folders)
 
 
-def remove_scratch() -> None:
-    """Remove the private folder, for a parent that was killed and cannot."""
+def remove_scratch(guard: Guard) -> None:
+    """Remove the private folder as the last act, for a parent that was killed and cannot."""
     if place := os.environ.get("DIADEM_SCRATCH"):
+        guard.lift()  # it cannot know folders that are named by a descriptor, as here
         os.chdir(Path(place).parent)
         shutil.rmtree(place, ignore_errors=True)
 

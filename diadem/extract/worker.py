@@ -33,7 +33,7 @@ def main() -> None:
     limited = sandbox.limit_resources(int(settings.get("memory", 4 << 30)))
     logging.disable(logging.CRITICAL)
     jobs: queue.SimpleQueue[bytes] = queue.SimpleQueue()
-    threading.Thread(target=_listen, args=(source, jobs), daemon=True).start()
+    threading.Thread(target=_listen, args=(source, jobs, guard), daemon=True).start()
     _import(settings.get("modules", ()))
     guard.install()
     _say(sink, {"ready": True, "network": network, "limited": limited, "reader": _reader_version()})
@@ -59,11 +59,11 @@ def _take_pipes() -> tuple[BinaryIO, BinaryIO]:
     return source, sink
 
 
-def _listen(source: BinaryIO, jobs: queue.SimpleQueue[bytes]) -> None:
+def _listen(source: BinaryIO, jobs: queue.SimpleQueue[bytes], guard: sandbox.Guard) -> None:
     """Pass jobs on; the end of the input ends the process, also in the middle of a job."""
     for line in source:
         jobs.put(line)
-    sandbox.remove_scratch()
+    sandbox.remove_scratch(guard)
     os._exit(0)
 
 
