@@ -95,7 +95,7 @@ def compose(
     files: list[HashedFile] = []
     omissions: list[Omission] = list(plan.tree.omissions)
     ingest = Ingest(plan.files, place=place, root=root, extractor=extractor, listener=listener)
-    with open(record, "xb") as sink:  # noqa: PTH123
+    with open(record, "xb", buffering=1 << 20) as sink:  # noqa: PTH123
         describer = Describer(sink, plan.metadata, title=plan.tree.title)
         with closing(ingest.run(plan.datasets, copier)) as datasets:
             for ingested in datasets:

@@ -54,8 +54,10 @@ def test_a_full_disk_is_one_clear_error(session: Path, tmp_path: Path) -> None:
     if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=60m", "tmpfs", str(disk)], check=False).returncode:
         pytest.skip("this system does not let the test mount a small disk")
     try:
+        (disk / "other").write_bytes(b"x" * 40_000_000)
         with pytest.raises(diadem.StoreError, match="bytes free"):
             diadem.pack(session, disk / "store")
+        (disk / "other").unlink()
         # The check beforehand can be passed by: another program fills the disk while we write.
         filled = False
 
