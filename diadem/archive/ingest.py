@@ -16,6 +16,7 @@ from diadem.errors import Interrupted
 from diadem.extract.extraction import Extraction
 from diadem.extract.pool import Extractor
 from diadem.extract.survey import DatasetPlan, PlannedFile
+from diadem.model.facts import MAX_PICTURED
 from diadem.model.manifest import FileEntry
 from diadem.model.ports import Listener, Progress
 from diadem.package.sealing import HashedFile
@@ -130,8 +131,13 @@ class Ingest:
 
     def _reading(self, taken: Iterable[_Taken], pool: ThreadPoolExecutor) -> Iterator[Ingested]:
         pending: deque[Future[Ingested] | Ingested] = deque()
-        for item in taken:
-            pending.append(pool.submit(self._read, item) if item.plan.offers and self._extractor else self._read(item))
+        for number, item in enumerate(taken):
+            # Only the first datasets have a picture on the page; drawing the others would be for nothing.
+            preview = number < MAX_PICTURED
+            if item.plan.offers and self._extractor is not None:
+                pending.append(pool.submit(self._read, item, preview=preview))
+            else:
+                pending.append(self._read(item, preview=preview))
             while pending and (isinstance(pending[0], Ingested) or pending[0].done() or len(pending) > 4 * CHUNK_FILES):
                 yield _result(pending.popleft())
         while pending:
@@ -190,10 +196,11 @@ class Ingest:
 
     # -- reading ---------------------------------------------------------------------------------------------------
 
-    def _read(self, taken: _Taken) -> Ingested:
+    def _read(self, taken: _Taken, *, preview: bool) -> Ingested:
         extraction = None
         if self._extractor is not None and taken.files:
-            extraction = self._extractor.extract(taken.plan, self._root(taken.plan), heads=taken.heads)
+            root = self._root(taken.plan)
+            extraction = self._extractor.extract(taken.plan, root, heads=taken.heads, preview=preview)
         return Ingested(taken.plan, taken.files, extraction, taken.omissions)
 
 

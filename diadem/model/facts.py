@@ -8,6 +8,8 @@ from typing import Any
 
 #: Datasets that the crate and the page describe one by one; above it only the root and a count.
 MAX_DESCRIBED = 1000
+#: Datasets shown as cards with their picture; those after it, up to `MAX_DESCRIBED`, are rows of a table.
+MAX_PICTURED = 200
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,11 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from diadem.model.facts import MAX_DESCRIBED, DatasetFacts, PackageFacts
+from diadem.model.facts import MAX_DESCRIBED, MAX_PICTURED, DatasetFacts, PackageFacts
 from diadem.package.plain_text import count_text, escaped, size_text
 
-#: Datasets shown as cards; those after it, up to `MAX_DESCRIBED`, are rows of a table.
-MAX_CARDS = 200
 #: Rows of a card's table before the rest folds away, and rows in all.
 _OPEN_ROWS, _MAX_ROWS = 12, 40
 _MAX_LINES = 8
@@ -36,7 +34,7 @@ def choose_previews(datasets: Sequence[DatasetFacts], budget: int) -> Previews:
     left_out = 0
     for index, dataset in enumerate(datasets):
         address = _address(dataset.preview) if dataset.preview else ""
-        if address and index < MAX_CARDS and len(address) <= budget:
+        if address and index < MAX_PICTURED and len(address) <= budget:
             shown[index] = address
             budget -= len(address)
         elif dataset.preview:
@@ -56,12 +54,12 @@ def datasets_html(facts: PackageFacts, budget: int) -> str:
     datasets = facts.datasets[:MAX_DESCRIBED]
     previews = choose_previews(datasets, budget)
     cards = "\n".join(
-        _card(index, dataset, previews.shown.get(index, "")) for index, dataset in enumerate(datasets[:MAX_CARDS])
+        _card(index, dataset, previews.shown.get(index, "")) for index, dataset in enumerate(datasets[:MAX_PICTURED])
     )
     return (
         f"<section>\n<h2>{count_text(facts.dataset_count, 'dataset').capitalize()}</h2>\n"
         f'{_missing_previews(previews.left_out)}<div class="grid">\n{cards}\n</div>\n'
-        f"{_rows(datasets[MAX_CARDS:])}{_not_listed(facts.dataset_count - len(datasets), len(datasets))}</section>\n"
+        f"{_rows(datasets[MAX_PICTURED:])}{_not_listed(facts.dataset_count - len(datasets), len(datasets))}</section>\n"
     )
 
 
@@ -147,7 +145,7 @@ def _table(rows: Sequence[str]) -> str:
 def _rows(datasets: Sequence[DatasetFacts]) -> str:
     if not datasets:
         return ""
-    body = "\n".join(_row(number, dataset) for number, dataset in enumerate(datasets, MAX_CARDS + 1))
+    body = "\n".join(_row(number, dataset) for number, dataset in enumerate(datasets, MAX_PICTURED + 1))
     return (
         '<h3 style="margin:1.5rem 0 .6rem">More datasets</h3>\n<div class="scroll"><table class="list">\n<thead><tr>'
         '<th scope="col">File</th><th scope="col">Format</th><th scope="col">Content</th>'

@@ -23,7 +23,7 @@ from PIL import Image
 
 from diadem.model.facts import MAX_DESCRIBED, DatasetFacts, PackageFacts
 from diadem.package.page import page_html
-from diadem.package.page_datasets import MAX_CARDS, choose_previews
+from diadem.package.page_datasets import MAX_PICTURED, choose_previews
 from diadem.package.page_guide import LINUX, MACOS, POWERSHELL
 
 VOID = {"meta", "img"}
@@ -212,7 +212,7 @@ def test_twenty_thousand_datasets_are_cards_then_rows_then_a_count() -> None:
     page = Page(data)
     ids = [found["id"] for _, found in page.elements if "id" in found]
     assert ids == [f"dataset-{number}" for number in range(1, MAX_DESCRIBED + 1)]
-    assert sum(tag == "article" for tag, _ in page.elements) == MAX_CARDS
+    assert sum(tag == "article" for tag, _ in page.elements) == MAX_PICTURED
     assert "The first 1,000 are listed here; 19,000 datasets more are described in diadem-record.json" in page.words
     assert len(data) < 10_000_000  # texts of 5,000 characters everywhere; the next line is what a session looks like
     assert len(page_html(replace(facts, datasets=[dataset(n) for n in range(1, 1001)], omitted=[]))) < 500_000
