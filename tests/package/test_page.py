@@ -21,9 +21,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from diadem.model.facts import MAX_DESCRIBED, DatasetFacts, PackageFacts
+from diadem.model.facts import MAX_DESCRIBED, MAX_PICTURED, DatasetFacts, PackageFacts
 from diadem.package.page import page_html
-from diadem.package.page_datasets import MAX_PICTURED, choose_previews
+from diadem.package.page_datasets import choose_previews
 from diadem.package.page_guide import LINUX, MACOS, POWERSHELL
 
 VOID = {"meta", "img"}
