@@ -125,8 +125,8 @@ def plan(
     ----------
     source : path or sequence of paths
         As for `pack`.
-    store : path, optional
-        A local store, to see that it does not lie inside the source.
+    store : path or URL, optional
+        To see that it does not lie inside the source.
     metadata : mapping, optional
         As for `pack`; validated.
     """
@@ -135,7 +135,7 @@ def plan(
     sources = [source] if isinstance(source, str | os.PathLike) else list(source)
     return make_plan(
         [Path(item) for item in sources],
-        store=None if store is None else Path(store),
+        store=None if store is None else _local_path(store),
         metadata=metadata,
         readers=_offers().readers,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import io
 import os
 import re
 import unicodedata
@@ -10,11 +11,12 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from diadem.archive.describing import Describer
 from diadem.archive.ingest import Ingest
 from diadem.archive.plan import PackPlan, omitted_dict, text_of
-from diadem.errors import Refused
+from diadem.errors import Refused, UsageError
 from diadem.extract.pool import Extractor
 from diadem.extract.survey import DatasetPlan
 from diadem.model.manifest import CRATE_PATH, PAGE_PATH, RECORD_PATH, FileEntry
@@ -23,9 +25,13 @@ from diadem.package.crate import crate_json
 from diadem.package.page import page_html
 from diadem.package.sealing import HashedFile, Sealed, payload_of, seal
 from diadem.package.vendor import vendor_zip
-from diadem.store.copying import Copier
+from diadem.store.copying import Copier, SinkFailed
 from diadem.store.source import Omission
+from diadem.store.system import long_path
 from diadem.trust.hashing import LeafHasher, sha256_hex
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,18 +101,35 @@ def compose(
     files: list[HashedFile] = []
     omissions: list[Omission] = list(plan.tree.omissions)
     ingest = Ingest(plan.files, place=place, root=root, extractor=extractor, listener=listener)
-    with open(record, "xb", buffering=1 << 20) as sink:  # noqa: PTH123
+    with _RecordFile(record) as file, io.BufferedWriter(file, 1 << 20) as sink:
         describer = Describer(sink, plan.metadata, title=plan.tree.title)
         with closing(ingest.run(plan.datasets, copier)) as datasets:
             for ingested in datasets:
                 files.extend(ingested.files)
                 omissions.extend(ingested.omissions)
                 describer.add(ingested)
+        refuse_if_empty(files, omissions)
         refuse_if_strict(omissions, options)
         left_out = [omitted_dict(omission) for omission in omissions]
         describer.finish(omissions=left_out, empty_folders=[text_of(folder) for folder in plan.tree.empty_folders])
     files.append(_hash_record(record, copier))
     return _seal(files, describer, archived, left_out, options)
+
+
+class _RecordFile(io.FileIO):
+    """A new file whose failures are those of the store, not of anything else that happens while it is open."""
+
+    def __init__(self, path: str) -> None:
+        try:
+            super().__init__(long_path(path), "x")
+        except OSError as error:
+            raise SinkFailed(error) from error
+
+    def write(self, data: ReadableBuffer, /) -> int:
+        try:
+            return super().write(data) or 0
+        except OSError as error:
+            raise SinkFailed(error) from error
 
 
 def _seal(
@@ -149,11 +172,28 @@ def _derived(path: str, data: bytes, archived: datetime.datetime) -> HashedFile:
     return HashedFile(FileEntry(path, len(data), sha256_hex(data), moment), leaves.digest())
 
 
-def hash_only(plan: PackPlan, copier: Copier, listener: Listener) -> str:
-    """The payload id of a source, every byte read and nothing written."""
+def hash_only(plan: PackPlan, copier: Copier, listener: Listener) -> tuple[str, list[Omission]]:
+    """The payload id of a source and what is left out of it; every byte read and nothing written."""
+    files: list[HashedFile] = []
+    omissions = list(plan.tree.omissions)
     ingest = Ingest(plan.files, place=lambda _: None, root=lambda _: Path(), extractor=None, listener=listener)
     with closing(ingest.run(plan.datasets, copier)) as datasets:
-        return payload_of(file for ingested in datasets for file in ingested.files)
+        for ingested in datasets:
+            files.extend(ingested.files)
+            omissions.extend(ingested.omissions)
+    refuse_if_empty(files, omissions)
+    return payload_of(files), omissions
+
+
+def refuse_if_empty(files: Sequence[HashedFile], omissions: Sequence[Omission]) -> None:
+    """Raise `UsageError` where no file could be had: a package of nothing would look like an archive."""
+    if not files:
+        first = omitted_dict(omissions[0])
+        raise UsageError(
+            f"no file can be archived; the first of {len(omissions)} is {first['kind']}: {first['reason']}",
+            where=first["path"],
+            next="Make the files readable.",
+        )
 
 
 def package_name(date: str, slug: str, payload: str) -> str:

@@ -19,8 +19,9 @@ from diadem.extract.survey import DatasetPlan, PlannedFile
 from diadem.model.facts import MAX_PICTURED
 from diadem.model.manifest import FileEntry
 from diadem.model.ports import Listener, Progress
+from diadem.package.index import MAX_TIME_NS
 from diadem.package.sealing import HashedFile
-from diadem.store.copying import Changed, Copied, Copier, NotPlain
+from diadem.store.copying import Changed, Copied, Copier, NotPlain, SourceFailed
 from diadem.store.source import Omission, SourceFile
 
 COPIERS = 2
@@ -167,17 +168,18 @@ class Ingest:
         """Copy one file; a file that cannot be had is an omission, not a failure."""
         for attempt in range(1, TRIES + 1):
             counted = self._counter(source)
+            target = self._place(path)
             try:
-                return copier.copy(source.path, self._place(path), counted)
+                return _with_time(copier.copy(source.path, target, counted))
             except Changed:
                 if attempt == TRIES:
                     return Omission(source.name, "changing", f"it changed while it was read, {TRIES} times")
             except NotPlain:
                 return Omission(source.name, "replaced", "it is no plain file any more")
-            except FileNotFoundError:
-                return Omission(source.name, "vanished", "it was there when the folder was listed, and is gone")
-            except OSError as error:
-                return Omission(source.name, "unreadable", error.strerror or type(error).__name__)
+            except SourceFailed as error:
+                if isinstance(error.cause, FileNotFoundError):
+                    return Omission(source.name, "vanished", "it was there when the folder was listed, and is gone")
+                return Omission(source.name, "unreadable", error.cause.strerror or type(error.cause).__name__)
             self._advance(-counted.bytes, source)
             if self._stopped.wait(_PAUSE * attempt):
                 break
@@ -214,6 +216,12 @@ class _Counter:
     def __call__(self, count: int) -> None:
         self.bytes += count
         self._advance(count)
+
+
+def _with_time(copied: Copied) -> Copied:
+    """With a time that the index can hold: a broken clock may have set one beyond the year 33000."""
+    clamped = max(-MAX_TIME_NS, min(copied.mtime_ns, MAX_TIME_NS))
+    return copied if clamped == copied.mtime_ns else replace(copied, mtime_ns=clamped)
 
 
 def _result(item: Future[Ingested] | Ingested) -> Ingested:

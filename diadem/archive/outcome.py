@@ -29,8 +29,9 @@ class Outcome:
     swept : sequence of Swept
         Leftovers of dead writers that were removed.
     proof : str
-        Why the bytes in the store are known to be right: ``written`` (hashed as they were written), ``server``,
-        ``read-back``, ``earlier`` or ``none``.
+        Why the bytes in the store are known to be right: ``written`` (hashed as they were written), ``server``
+        (it checked every part), ``read-back`` (every leaf read), ``earlier`` (there already, sizes and tag files
+        checked) or ``none``.
     seconds : float
         Time taken.
     """
@@ -50,6 +51,8 @@ def packing_errors(url: str) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt as error:
-        raise Interrupted("packing was stopped; nothing was archived", next="Run the same command again.") from error
+        raise Interrupted(
+            "packing was stopped; nothing half-made is in the store", next="Run the same command again."
+        ) from error
     except SinkFailed as error:
         raise store_error(error.cause, url) from error.cause

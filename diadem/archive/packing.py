@@ -15,6 +15,7 @@ from diadem.extract.pool import Extractor
 from diadem.model.manifest import RECORD_PATH
 from diadem.model.ports import Listener
 from diadem.model.report import Level
+from diadem.package.opening import read_manifest
 from diadem.package.verify import verify
 from diadem.store.bundle import LocalBundle
 from diadem.store.copying import Copier
@@ -40,30 +41,34 @@ def pack_local(
     refuse_if_strict(plan.tree.omissions, options)
     with Copier() as copier, packing_errors(store.url):
         swept = store.sweep()
-        outcome = _already_there(plan, store, copier, listener)
+        outcome = _already_there(plan, store, options=options, copier=copier, listener=listener)
         if outcome is None:
             store.check_space(plan.tree.allocated + _RESERVE)
             outcome = _pack(plan, store, extractor=extractor, options=options, copier=copier, listener=listener)
     return replace(outcome, swept=swept, seconds=time.monotonic() - started)
 
 
-def _already_there(plan: PackPlan, store: LocalStore, copier: Copier, listener: Listener) -> Outcome | None:
+def _already_there(
+    plan: PackPlan, store: LocalStore, *, options: Options, copier: Copier, listener: Listener
+) -> Outcome | None:
     """A tree that looks like an archived one is hashed before anything is copied."""
     if not store.knows_tree(plan.tree_digest):
         return None
-    found = store.find_payload(hash_only(plan, copier, listener))
-    if found is None or not _is_sound(found[1]):
-        return None
-    return _outcome_of(found[1], [omitted_dict(omission) for omission in plan.tree.omissions])
+    payload, omissions = hash_only(plan, copier, listener)
+    refuse_if_strict(omissions, options)
+    for _, folder in store.find_payload(payload):
+        if _is_sound(folder):
+            return _outcome_of(folder, [omitted_dict(omission) for omission in omissions])
+    return None
 
 
 def _outcome_of(folder: Path, omissions: Sequence[dict[str, str]]) -> Outcome:
-    return Outcome(Package(LocalBundle(folder)), created=False, omissions=omissions, proof="earlier")
+    return Outcome(Package(LocalBundle(folder)), created=False, omissions=omissions, proof="read-back")
 
 
 def _is_sound(folder: Path) -> bool:
-    """Whether a package that is there already has all its files, sizes and tag files."""
-    return verify(LocalBundle(folder), level=Level.QUICK).ok
+    """Whether a package that is there already is whole, every leaf read: the user may delete the source next."""
+    return verify(LocalBundle(folder), level=Level.LEAVES).ok
 
 
 def _pack(
@@ -104,6 +109,7 @@ def _fill(
         for path, data in (*composition.derived.items(), *sealed.tag_files.items()):
             stage.write(path, data)
         stage.seal([entry.path for entry in sealed.manifest] + list(sealed.tag_files))
+    read_manifest(LocalBundle(stage.bag), expected_id=sealed.package_id)  # what cannot be opened is not published
     folder, created = store.publish(
         stage, composition.name, sealed.package_id, sealed.payload_id, plan.tree_digest, _is_sound
     )

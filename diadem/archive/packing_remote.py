@@ -25,6 +25,9 @@ from diadem.store.copying import Copier
 from diadem.store.object_store import ObjectStore
 from diadem.store.system import READ_FLAGS, long_path
 
+#: Bytes of a dataset whose names were mapped, above which it is not copied for its reader.
+_MAX_MIRRORED = 256 << 20
+
 
 def pack_object(
     plan: PackPlan,
@@ -53,7 +56,7 @@ def pack_object(
     store = ObjectStore(url, storage_options)
     with Copier() as copier, packing_errors(url), tempfile.TemporaryDirectory(prefix="diadem-") as scratch:
         store.probe()
-        outcome = _already_there(plan, store, copier, listener)
+        outcome = _already_there(plan, store, options=options, copier=copier, listener=listener)
         if outcome is None:
             folder = Path(scratch)
             composition = compose(
@@ -70,17 +73,22 @@ def pack_object(
     return replace(outcome, seconds=time.monotonic() - started)
 
 
-def _already_there(plan: PackPlan, store: ObjectStore, copier: Copier, listener: Listener) -> Outcome | None:
+def _already_there(
+    plan: PackPlan, store: ObjectStore, *, options: Options, copier: Copier, listener: Listener
+) -> Outcome | None:
     if not store.knows_tree(plan.tree_digest):
         return None
-    found = store.find(hash_only(plan, copier, listener))
+    payload, omissions = hash_only(plan, copier, listener)
+    refuse_if_strict(omissions, options)
+    found = store.find(payload)
     if found is None or not _is_sound(store, found[1]):
         return None
-    omissions = [omitted_dict(omission) for omission in plan.tree.omissions]
-    return Outcome(Package(store.bundle(found[1])), created=False, omissions=omissions, proof="earlier")
+    left_out = [omitted_dict(omission) for omission in omissions]
+    return Outcome(Package(store.bundle(found[1])), created=False, omissions=left_out, proof="earlier")
 
 
 def _is_sound(store: ObjectStore, path: str) -> bool:
+    """Whether a package has all its objects in their sizes, and its tag files. Reading all of it back is `verify`'s."""
     return verify(store.bundle(path), level=Level.QUICK).ok
 
 
@@ -105,10 +113,10 @@ def _open_source(plan: PackPlan, entry: FileEntry) -> BinaryIO:
 
 
 class _Mirror:
-    """The folder under which a dataset's files lie by their stored names: the source itself, or links or copies of it.
+    """The folder under which a dataset's files lie by their stored names: the source itself, or copies of small ones.
 
     A reader goes by names and by what lies beside a file, so files whose names were mapped are shown to it under
-    their stored names in a scratch folder.
+    their stored names in a scratch folder. Of larger ones it is shown nothing: they are archived unread.
     """
 
     def __init__(self, plan: PackPlan, scratch: Path) -> None:
@@ -121,20 +129,16 @@ class _Mirror:
         if len(roots) == 1 and None not in roots:
             return Path(str(roots.pop()))
         folder = self._scratch / dataset.id
+        folder.mkdir()
+        if sum(file.size for file in dataset.files) > _MAX_MIRRORED:
+            return folder
         for file in dataset.files:
             target = folder / file.path
             target.parent.mkdir(parents=True, exist_ok=True)
-            _link_or_copy(self._plan.files[file.path].path, target)
+            shutil.copyfile(self._plan.files[file.path].path, target)
         return folder
 
     def _root_of(self, stored: str) -> str | None:
         """What is left of the file's path without its stored path, or None where the two differ."""
         path = Path(self._plan.files[stored].path).as_posix()
         return path[: -len(stored) - 1] if path.endswith("/" + stored) else None
-
-
-def _link_or_copy(source: str, target: Path) -> None:
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copyfile(source, target)

@@ -108,8 +108,12 @@ class VerifiedFile(io.RawIOBase):
     def _read_whole(self, leaf: int, view: memoryview) -> None:
         """Read leaves straight into the caller's buffer and prove them there."""
         count = self._reader.readinto_at(leaf * self._leaf_size, view)
-        for number, start in enumerate(range(0, len(view), self._leaf_size), leaf):
-            self._prove(number, view[start : min(start + self._leaf_size, count)])
+        try:
+            for number, start in enumerate(range(0, len(view), self._leaf_size), leaf):
+                self._prove(number, view[start : min(start + self._leaf_size, count)])
+        except DigestMismatch:
+            view[:] = bytes(len(view))  # not even the caller's own buffer shows what is not proven
+            raise
         with self._lock:
             self._expected = leaf + len(view) // self._leaf_size
 

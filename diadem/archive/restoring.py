@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import os
+import sys
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from diadem.errors import Interrupted, Refused
 from diadem.model.manifest import FileEntry
-from diadem.model.names import illegal
+from diadem.model.names import illegal, twin_key
 from diadem.model.ports import Listener, Progress
+from diadem.package.paths import unsafe
 from diadem.store.local_store import remove_tree, translated
-from diadem.store.system import flush_tree, long_path, patiently
+from diadem.store.system import WINDOWS, flush_folder, flush_tree, long_path, patiently
 
 if TYPE_CHECKING:
     from diadem.archive.package import Package
 
 _BLOCK = 4 << 20
+#: Windows and macOS take names for the same that differ in case or composition.
+_FOLDS_CASE = sys.platform in ("win32", "darwin")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,17 +41,16 @@ class Restored:
 
 def restore(package: Package, folder: Path, *, listener: Listener) -> Restored:
     """See `Package.restore`."""
-    folder = Path(os.path.abspath(folder))  # noqa: PTH100  resolve() would follow links
-    if os.path.lexists(folder) and (not folder.is_dir() or any(folder.iterdir())):
+    folder = Path(os.path.realpath(folder))
+    existed = os.path.lexists(folder)
+    if existed and (not folder.is_dir() or any(folder.iterdir())):
         raise Refused("the target is there already and not empty", where=str(folder), next="Name a new folder.")
-    draft = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}.part")
+    # Inside a folder that is there (it may be a disk of its own, or where the user stands), else beside the new one.
+    draft = (folder if existed else folder.parent) / f".diadem-{uuid.uuid4().hex[:8]}.part"
     try:
+        restored = _fill(package, draft, listener)
         with translated(str(folder), "nothing was restored"):
-            os.makedirs(long_path(draft))  # noqa: PTH103
-            restored = _fill(package, draft, listener)
-            if folder.is_dir():
-                folder.rmdir()
-            patiently(lambda: os.rename(long_path(draft), long_path(folder)))  # noqa: PTH104
+            _publish(draft, folder, existed=existed)
     except KeyboardInterrupt as error:
         remove_tree(draft)
         raise Interrupted("restoring was stopped; nothing was left behind", where=str(folder)) from error
@@ -57,35 +60,61 @@ def restore(package: Package, folder: Path, *, listener: Listener) -> Restored:
     return Restored(folder, *restored)
 
 
+def _publish(draft: Path, folder: Path, *, existed: bool) -> None:
+    if not existed:
+        patiently(lambda: os.rename(long_path(draft), long_path(folder)))  # noqa: PTH104
+    else:
+        for name in os.listdir(long_path(draft)):
+            source, target = long_path(draft / name), long_path(folder / name)
+            patiently(lambda source=source, target=target: os.rename(source, target))  # type: ignore[misc]  # noqa: PTH104
+        remove_tree(draft)
+    flush_folder(long_path(folder.parent))
+
+
 def _fill(package: Package, draft: Path, listener: Listener) -> tuple[int, int, list[str]]:
     total = sum(entry.size for entry in package.files)
-    done, renamed, written = 0, [], []
+    names = target_names(package.files)
+    done, written, folders = 0, [], [str(draft)]
+    with translated(str(draft.parent), "nothing was restored"):
+        os.makedirs(long_path(draft))  # noqa: PTH103
     for entry in package.files:
-        name = _target_name(entry)
-        if name is None:
-            name = entry.name
-            renamed.append(entry.name)
-        target = str(draft / name)
-        os.makedirs(os.path.dirname(long_path(target)), exist_ok=True)  # noqa: PTH103, PTH120
+        target = str(draft / names[entry.path])
+        _make_folder(draft, os.path.dirname(target))  # noqa: PTH120
         for count in _copy(package, entry, target):
             done += count
             listener(Progress("restore", done, total, entry.name))
         written.append(long_path(target))
+        folders.append(os.path.dirname(target))  # noqa: PTH120
     for name in package.record.empty_dirs:
-        if _is_safe(name):
-            os.makedirs(long_path(str(draft / name)), exist_ok=True)  # noqa: PTH103
-    flush_tree(long_path(draft), written, [long_path(draft)])
-    return len(package.files), total, renamed
+        if _may_be_made(name):
+            _make_folder(draft, str(draft / name))
+    with translated(str(draft.parent), "nothing was restored"):
+        flush_tree(long_path(draft), written, [long_path(folder) for folder in dict.fromkeys(folders)])
+    return len(package.files), total, [entry.name for entry in package.files if _was_renamed(entry, names)]
 
 
-def _copy(package: Package, entry: FileEntry, target: str) -> list[int]:
-    counts = []
-    with package.open(entry.name) as source, open(long_path(target), "xb") as sink:  # noqa: PTH123
-        while block := source.read(_BLOCK):
-            _write(sink.fileno(), block)
-            counts.append(len(block))
-    os.utime(long_path(target), ns=(entry.mtime_ns, entry.mtime_ns))
-    return counts
+def _was_renamed(entry: FileEntry, names: dict[str, str]) -> bool:
+    return names[entry.path].encode("utf-8", "surrogateescape") != entry.original_name
+
+
+def _make_folder(draft: Path, folder: str) -> None:
+    if os.path.commonpath([str(draft), os.path.abspath(folder)]) != str(draft):  # noqa: PTH100
+        raise Refused("the package names a folder outside its own", where=folder, next="Do not trust this package.")
+    with translated(folder, "nothing was restored"):
+        os.makedirs(long_path(folder), exist_ok=True)  # noqa: PTH103
+
+
+def _copy(package: Package, entry: FileEntry, target: str) -> Iterator[int]:
+    with package.open(entry.name) as source:
+        with translated(target, "nothing was restored"):
+            sink = open(long_path(target), "xb", buffering=0)  # noqa: PTH123, SIM115
+        with sink:
+            while block := source.read(_BLOCK):
+                with translated(target, "nothing was restored"):
+                    _write(sink.fileno(), block)
+                yield len(block)
+    with translated(target, "nothing was restored"):
+        os.utime(long_path(target), ns=(entry.mtime_ns, entry.mtime_ns))
 
 
 def _write(descriptor: int, block: bytes) -> None:
@@ -94,17 +123,53 @@ def _write(descriptor: int, block: bytes) -> None:
         view = view[os.write(descriptor, view) :]
 
 
-def _target_name(entry: FileEntry) -> str | None:
-    """The original path for this system, or None where it cannot or must not be used."""
-    name = os.fsdecode(entry.original_name)
-    if not _is_safe(name):
+def target_names(entries: Sequence[FileEntry]) -> dict[str, str]:
+    """Where each file goes, relative to the restored folder: its original path, else its stored one.
+
+    The originals come from the package, which may be anyone's: one that this system cannot hold, that leads elsewhere,
+    or that clashes with another gives way to the stored path, which is legal and unique on every system.
+    """
+    names: dict[str, str] = {}
+    taken: dict[str, str] = {}
+    for entry in sorted(entries, key=lambda entry: entry.original is not None):  # unmapped names first
+        original = _original(entry)
+        names[entry.path] = entry.name if original is None or _clashes(original, taken) else original
+        _take(names[entry.path], taken)
+    return names
+
+
+def _take(name: str, taken: dict[str, str]) -> None:
+    parts = name.split("/")
+    for depth in range(1, len(parts) + 1):
+        taken["/".join(parts[:depth]) if not _FOLDS_CASE else twin_key("/".join(parts[:depth]))] = (
+            "file" if depth == len(parts) else "folder"
+        )
+
+
+def _clashes(name: str, taken: dict[str, str]) -> bool:
+    parts = name.split("/")
+    for depth in range(1, len(parts) + 1):
+        path = "/".join(parts[:depth])
+        kind = taken.get(twin_key(path) if _FOLDS_CASE else path)
+        if kind == "file" or (kind == "folder" and depth == len(parts)):
+            return True
+    return False
+
+
+def _original(entry: FileEntry) -> str | None:
+    """The original path as this system writes it, or None where it cannot or must not be used."""
+    try:
+        name = os.fsdecode(entry.original_name)
+    except UnicodeDecodeError:
         return None
-    if os.name == "nt" and any(illegal(part) for part in name.split("/")):
+    parts = name.split("/")
+    if any(part in ("", ".", "..") or "\0" in part for part in parts):
+        return None
+    if WINDOWS and any(illegal(part) for part in parts):
         return None
     return name
 
 
-def _is_safe(name: str) -> bool:
-    """Whether a path stays below the folder it is put in, on every system."""
-    parts = name.split("/")
-    return bool(name) and not any(part in ("", ".", "..") or "\0" in part for part in parts)
+def _may_be_made(name: str) -> bool:
+    """Whether an empty folder's path, which comes from the record, stays inside on every system."""
+    return unsafe(name) is None and ":" not in name

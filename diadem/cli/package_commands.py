@@ -52,7 +52,7 @@ def pack(
     sources, store = paths[:-1], paths[-1]
     metadata = read_metadata(meta) if meta else None
     if dry_run:
-        plan = diadem.plan(sources, metadata=metadata)
+        plan = diadem.plan(sources, store=store, metadata=metadata)
         (print_json if json else render.plan)({"plan": plan.to_dict()} if json else plan.to_dict())
         return 1 if plan.tree.omissions else 0
     with progress(quiet=quiet or json) as listener:
@@ -62,6 +62,10 @@ def pack(
         print_json(document)
     else:
         render.packed(document)
+        if metadata and not document["created"]:
+            print(
+                "not applied      the metadata given now: a package never changes; it keeps what it was archived with"
+            )
     return 1 if document["omitted"] else 0
 
 

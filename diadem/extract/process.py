@@ -133,7 +133,12 @@ class WorkerProcess:
 
     def _death(self) -> WorkerStopped:
         """Why a worker died, from how."""
-        status = self._process.wait()
+        try:
+            status = self._process.wait(timeout=2)
+        except subprocess.TimeoutExpired:  # it closed its pipe and lives on
+            self._process.kill()
+            self._process.wait()
+            return WorkerStopped("reader-crashed", "the reader closed its connection or said too much")
         if status == -getattr(signal, "SIGXCPU", 0x1000):
             return WorkerStopped("reader-timeout", "the reader used more processor time than a file of this size needs")
         if status < 0:

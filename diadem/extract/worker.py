@@ -11,6 +11,7 @@ import json
 import logging
 import os
 import queue
+import re
 import sys
 import threading
 from pathlib import Path
@@ -110,11 +111,17 @@ def _say(sink: BinaryIO, answer: dict[str, Any]) -> None:
         found = {"code": "too-much-metadata", "message": f"the description has {len(text)} bytes; it was left out"}
         text = json.dumps({**kept, "signals": [], "fields": {}, "issues": [found]})
     for place in {root, os.path.realpath(root) if root else "", sandbox.scratch_folder()} - {""}:
-        spelled = json.dumps(place)[1:-1]
-        if spelled in text:
-            text = text.replace(spelled + "/", "").replace(spelled + "\\\\", "").replace(spelled, "")
+        text = _without(text, place)
     sink.write(text.encode("ascii") + b"\n")
     sink.flush()
+
+
+def _without(text: str, place: str) -> str:
+    """The JSON text without a folder of this machine. A short one like `/data` may be a path inside a file: it stays."""
+    if len([part for part in re.split(r"[/\\\\]", place) if part]) < 2:
+        return text
+    spelled = re.escape(json.dumps(place)[1:-1])
+    return re.sub(rf"(?<![\w./\\-]){spelled}(?:/|\\\\|(?![\w.-]))", "", text)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ from diadem.errors import UsageError
 
 PREFIX = "diadem:"
 _FULL = re.compile(r"(?:diadem:)?([0-9a-f]{64})\Z")
-_SHORT = re.compile(r"(?:diadem:)?([0-9a-f]{8,64})\Z")
 
 
 class PackageId(str):
@@ -28,8 +27,3 @@ class PackageId(str):
     def hex(self) -> str:
         """The 64 hex digits."""
         return self[len(PREFIX) :]
-
-
-def is_id_prefix(text: str) -> bool:
-    """Whether the text may stand for an id: 8 or more hex digits, with or without ``diadem:``."""
-    return _SHORT.match(text) is not None

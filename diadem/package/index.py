@@ -15,6 +15,8 @@ _ROW = re.compile(
     r"([^\t]+)\t(0|[1-9][0-9]{0,18})\t(0|[1-9][0-9]{0,18})\t(-?)(0|[1-9][0-9]{0,11})\.([0-9]{9})"
     r"\t((?:[A-Za-z0-9_.~/-]|%[0-9A-F]{2})*)\Z"
 )
+#: Times beyond twelve digits of seconds are not written.
+MAX_TIME_NS = (10**12 - 1) * 10**9
 _NEXT = "Fetch the package again, or restore its tag files from another copy."
 
 

@@ -40,6 +40,14 @@ class SinkFailed(Exception):
         self.cause = cause
 
 
+class SourceFailed(Exception):
+    """The source cannot be read; the cause is the `OSError`."""
+
+    def __init__(self, cause: OSError) -> None:
+        super().__init__(str(cause))
+        self.cause = cause
+
+
 class NotPlain(Exception):
     """What was a plain file when the folder was listed is something else now."""
 
@@ -104,10 +112,13 @@ class Copier:
             If it is not a plain file.
         SinkFailed
             If the copy cannot be written.
-        OSError
+        SourceFailed
             If the source cannot be read.
         """
-        descriptor = os.open(long_path(source), READ_FLAGS)
+        try:
+            descriptor = os.open(long_path(source), READ_FLAGS)
+        except OSError as error:
+            raise SourceFailed(error) from error
         try:
             before = _plain_status(descriptor, source)
             copied = self._pass(descriptor, before, target, advance)
@@ -209,7 +220,10 @@ class _Sink:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        os.close(self.descriptor)
+        try:
+            os.close(self.descriptor)  # where a network file system reports a full disk
+        except OSError as error:
+            raise SinkFailed(error) from error
 
 
 class _Writer:
@@ -238,19 +252,25 @@ class _Writer:
         for start in range(0, len(data), _HOLE):
             block = data[start : start + _HOLE]
             if bytes(block) == _ZEROS[: len(block)]:
-                os.lseek(self._sink, len(block), os.SEEK_CUR)
+                _skip(self._sink, len(block))
             else:
                 _write_all(self._sink, block)
 
     def finish(self, size: int) -> None:
         if self._sink is not None and self._sparse:
-            os.ftruncate(self._sink, size)
+            try:
+                os.ftruncate(self._sink, size)
+            except OSError as error:
+                raise SinkFailed(error) from error
 
 
 def _small(source: int, status: os.stat_result, target: str | None, advance: Callable[[int], None]) -> Copied:
-    data = os.read(source, status.st_size + 1)
-    while len(data) < status.st_size and (more := os.read(source, status.st_size - len(data))):
-        data += more
+    try:
+        data = os.read(source, status.st_size + 1)
+        while len(data) < status.st_size and (more := os.read(source, status.st_size - len(data))):
+            data += more
+    except OSError as error:
+        raise SourceFailed(error) from error
     if target is not None:
         with _Sink(target) as sink:
             _write_all(sink.descriptor, memoryview(data))
@@ -268,11 +288,14 @@ def _leaf_and_write(leaves: LeafHasher, writer: _Writer, data: memoryview) -> No
 def _fill(source: int, view: memoryview) -> int:
     """Read until the buffer is full or the file ends, so that leaves never straddle buffers."""
     filled = 0
-    while filled < len(view):
-        count = os.readv(source, [view[filled:]]) if hasattr(os, "readv") else _read_into(source, view[filled:])
-        if not count:
-            break
-        filled += count
+    try:
+        while filled < len(view):
+            count = os.readv(source, [view[filled:]]) if hasattr(os, "readv") else _read_into(source, view[filled:])
+            if not count:
+                break
+            filled += count
+    except OSError as error:
+        raise SourceFailed(error) from error
     return filled
 
 
@@ -286,6 +309,13 @@ def _write_all(sink: int, data: memoryview) -> None:
     try:
         while data:
             data = data[os.write(sink, data) :]
+    except OSError as error:
+        raise SinkFailed(error) from error
+
+
+def _skip(sink: int, length: int) -> None:
+    try:
+        os.lseek(sink, length, os.SEEK_CUR)
     except OSError as error:
         raise SinkFailed(error) from error
 

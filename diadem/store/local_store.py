@@ -26,10 +26,13 @@ from pathlib import Path
 from diadem.errors import DiademError, StoreError
 from diadem.model.ids import PackageId
 from diadem.model.manifest import TAGMANIFEST
+from diadem.package.paths import unsafe
+from diadem.store.copying import SinkFailed
 from diadem.store.system import CREATE_FLAGS, SEALED, FileLock, flush_folder, flush_tree, long_path, patiently
 
 #: A stage on a file system without locks is swept after this many seconds of silence: 7 days.
 SILENCE = 7 * 24 * 3600
+_MAX_HINT = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +56,10 @@ class Stage:
         """Where the file with this bag path goes; its folder exists afterwards."""
         folder, _, _ = path.rpartition("/")
         if folder not in self._folders:
-            os.makedirs(long_path(self.bag / folder), exist_ok=True)
+            try:
+                os.makedirs(long_path(self.bag / folder), exist_ok=True)
+            except OSError as error:
+                raise SinkFailed(error) from error
             self._folders.add(folder)
         return str(self.bag / path)
 
@@ -88,8 +94,7 @@ class Stage:
     def discard(self) -> None:
         """Remove the stage and everything in it."""
         remove_tree(self.folder)
-        self._lock.release()
-        patiently(lambda: _unlink(lock_path(self.folder)))
+        self._lock.remove()
 
 
 class LocalStore:
@@ -132,10 +137,12 @@ class LocalStore:
             If the store cannot be written.
         """
         with translated(self.url):
-            folder = self.private / "stage" / uuid.uuid4().hex
-            os.makedirs(long_path(folder.parent), exist_ok=True)
-            lock = FileLock(lock_path(folder))
-            lock.acquire()
+            os.makedirs(long_path(self.private / "stage"), exist_ok=True)
+            while True:
+                folder = self.private / "stage" / uuid.uuid4().hex
+                lock = FileLock(lock_path(folder))
+                if lock.acquire():  # else a sweeper looked at the new lock in this very moment
+                    break
             os.makedirs(long_path(folder / "bag"))
         return Stage(folder, lock)
 
@@ -161,20 +168,19 @@ class LocalStore:
             The folder, and whether this call made it. Where it is False the stage has been dropped.
         """
         with translated(self.url), FileLock(self.private / "publish.lock"):
-            present = self.find_payload(payload)
-            if present is not None and is_sound(present[1]):
-                stage.discard()
-                return present[1], False
-            target = self._free_name(name)
-            os.makedirs(long_path(target.parent), exist_ok=True)
-            self._write_hint("by-payload", payload, package.hex, target.relative_to(self.root).as_posix())
-            self._write_hint("by-tree", tree, payload, "")
-            patiently(lambda: os.rename(long_path(stage.bag), long_path(target)))
-            _restrict(str(target))
-            flush_folder(long_path(target.parent))
-            flush_folder(long_path(target.parent.parent))
-        stage.discard()
-        return target, True
+            present = next((folder for _, folder in self.find_payload(payload) if is_sound(folder)), None)
+            if present is None:
+                target = self._free_name(name)
+                os.makedirs(long_path(target.parent), exist_ok=True)
+                self._write_hint("by-payload", payload, package.hex, target.relative_to(self.root).as_posix())
+                self._write_hint("by-tree", tree, payload, "")
+                flush_folder(long_path(self.root))
+                patiently(lambda: os.rename(long_path(stage.bag), long_path(target)))
+                _settle(target)
+        # From the rename on the package is there: what is left to tidy must not look like a failure.
+        with contextlib.suppress(OSError):
+            stage.discard()
+        return (target, True) if present is None else (present, False)
 
     def _free_name(self, name: str) -> Path:
         """The name, or the name with a number where a damaged package or a stranger has it."""
@@ -196,17 +202,19 @@ class LocalStore:
 
     # -- finding ---------------------------------------------------------------------------------------------------
 
-    def find_payload(self, payload: str) -> tuple[PackageId, Path] | None:
-        """The package that holds this payload, if its hint is true: it is there and has the id it is said to have."""
+    def find_payload(self, payload: str) -> Iterator[tuple[PackageId, Path]]:
+        """Packages that hold this payload, where the hint is true: it is there and has the id it is said to have."""
         for name, content in self._hints("by-payload", payload):
+            if not content or unsafe(content):
+                continue
             folder = self.root / content
             try:
-                tagmanifest = (folder / TAGMANIFEST).read_bytes()
-            except OSError:
+                with open(long_path(folder / TAGMANIFEST), "rb") as source:
+                    tagmanifest = source.read()
+            except (OSError, ValueError):
                 continue
             if hashlib.sha256(tagmanifest).hexdigest() == name:
-                return PackageId(name), folder
-        return None
+                yield PackageId(name), folder
 
     def knows_tree(self, tree: str) -> bool:
         """Whether some package has these paths and sizes."""
@@ -216,11 +224,12 @@ class LocalStore:
         folder = self.private / kind / key
         try:
             names = sorted(os.listdir(long_path(folder)))
-        except (FileNotFoundError, NotADirectoryError):
+        except OSError:  # a hint that cannot be read is no hint
             return
         for name in names:
             if not name.startswith("."):
-                yield name, (folder / name).read_text(encoding="utf-8").strip()
+                with contextlib.suppress(OSError), open(long_path(folder / name), "rb") as source:
+                    yield name, source.read(_MAX_HINT).decode("utf-8", "replace").strip()
 
     # -- cleaning --------------------------------------------------------------------------------------------------
 
@@ -235,29 +244,27 @@ class LocalStore:
             names = sorted(os.listdir(long_path(self.private / "stage")))
         except OSError:
             return []
-        for name in names:
-            folder = self.private / "stage" / name.removesuffix(".lock")
-            if (swept_now := self._sweep_one(folder)) is not None:
-                swept.append(swept_now)
+        for name in dict.fromkeys(name.removesuffix(".lock") for name in names):
+            with contextlib.suppress(OSError):  # cleaning never stops an archive; the next run tries again
+                if (removed := self._sweep_one(self.private / "stage" / name)) is not None:
+                    swept.append(removed)
         return swept
 
     def _sweep_one(self, folder: Path) -> Swept | None:
         if not os.path.lexists(long_path(lock_path(folder))) and not os.path.lexists(long_path(folder)):
             return None
         lock = FileLock(lock_path(folder))
-        try:
-            if not lock.acquire():
-                return None
-        except OSError:  # a read-only store: nothing can be removed, and nothing needs to be
+        if not lock.acquire():
             return None
         try:
             if not lock.supported and time.time() - _last_change(folder) < SILENCE:
+                lock.release()
                 return None
             existed = os.path.isdir(long_path(folder))
             files = remove_tree(folder)
+            lock.remove()
         finally:
             lock.release()
-        patiently(lambda: _unlink(lock_path(folder)))
         return Swept(str(folder), files) if existed else None
 
 
@@ -339,9 +346,13 @@ def _remove_file(path: str) -> None:
     patiently(lambda: os.unlink(path))
 
 
-def _unlink(path: Path) -> None:
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(long_path(path))
+def _settle(target: Path) -> None:
+    """Seal a package that has just got its name and force the name to disk, as far as the system lets us."""
+    with contextlib.suppress(OSError):
+        _restrict(str(target))
+    for folder in (target.parent, target.parent.parent):
+        with contextlib.suppress(OSError):
+            flush_folder(long_path(folder))
 
 
 def _restrict(folder: str) -> None:
@@ -362,5 +373,7 @@ def _with_parents(folders: Iterable[str]) -> Sequence[str]:
 def _last_change(folder: Path) -> float:
     newest = 0.0
     for root, _, files in os.walk(long_path(folder)):
-        newest = max(newest, *(os.lstat(os.path.join(root, name)).st_mtime for name in files), os.lstat(root).st_mtime)
+        for path in (root, *(os.path.join(root, name) for name in files)):
+            with contextlib.suppress(OSError):  # its writer may remove it while we look
+                newest = max(newest, os.lstat(path).st_mtime)
     return newest

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import errno
 import os
@@ -127,6 +128,15 @@ def patiently(action: Callable[[], T], *, tries: int = 8, first_wait: float = 0.
     raise AssertionError("unreachable")
 
 
+def _open_lock(path: str) -> int:
+    """Open a lock file, for all users of a shared store; one that another user made may only be read."""
+    flags = os.O_CREAT | getattr(os, "O_NOINHERIT", 0) | getattr(os, "O_CLOEXEC", 0)
+    try:
+        return os.open(path, os.O_RDWR | flags, 0o666)
+    except PermissionError:
+        return os.open(path, os.O_RDONLY | getattr(os, "O_NOINHERIT", 0))
+
+
 class FileLock:
     """An exclusive lock of the operating system on a file; released by the kernel when the process ends.
 
@@ -141,26 +151,42 @@ class FileLock:
 
     def acquire(self, *, wait: bool = False) -> bool:
         """Take the lock; with `wait`, block until it is free."""
-        descriptor = os.open(long_path(self._path), os.O_RDWR | os.O_CREAT | getattr(os, "O_NOINHERIT", 0), 0o644)
         while True:
+            descriptor = _open_lock(long_path(self._path))
             try:
                 _lock(descriptor)
             except (BlockingIOError, PermissionError):
+                os.close(descriptor)
                 if not wait:
-                    os.close(descriptor)
                     return False
                 time.sleep(0.05)
                 continue
             except OSError:
                 self.supported = False
-            self._descriptor = descriptor
-            return True
+            if self._is_current(descriptor):
+                self._descriptor = descriptor
+                return True
+            os.close(descriptor)  # it was removed between opening and locking: take the new one
+
+    def _is_current(self, descriptor: int) -> bool:
+        try:
+            return os.path.samestat(os.fstat(descriptor), os.stat(long_path(self._path)))
+        except FileNotFoundError:
+            return False
 
     def release(self) -> None:
         """Give the lock back."""
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
+
+    def remove(self) -> None:
+        """Remove the lock's file and give the lock back; POSIX removes while it is held, Windows afterwards."""
+        if WINDOWS:
+            self.release()
+        with contextlib.suppress(FileNotFoundError):
+            patiently(lambda: os.unlink(long_path(self._path)))
+        self.release()
 
     def __enter__(self) -> Self:
         """Wait for the lock."""

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 import diadem
 from diadem.model.manifest import TAGMANIFEST
+from diadem.testing.faults import flip_byte
 from tests.oracles import bagit_validate, sha256sum_check, validate_crate
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX names, links or permissions")
@@ -316,3 +317,75 @@ def test_the_record_is_one_json_document(session: Path, tmp_path: Path) -> None:
     assert document["schema"] == "diadem-record/1.0.0"
     assert {dataset["files"][0]["path"] for dataset in document["datasets"]} == {"a.dat", "sub/.hidden", "sub/b.dat"}
     assert package.record.datasets[0].files[0].format == "unknown"
+
+
+def test_an_error_of_the_listener_is_not_blamed_on_the_source(session: Path, tmp_path: Path) -> None:
+    def fail(progress: object) -> None:
+        raise OSError(5, "the terminal is gone")
+
+    with pytest.raises(OSError, match="terminal"):
+        diadem.pack(session, tmp_path / "store", listener=fail)
+    assert not visible(tmp_path / "store")
+
+
+def test_a_rotted_package_is_not_taken_for_an_archive(session: Path, tmp_path: Path) -> None:
+    first = diadem.pack(session, tmp_path / "store")
+    flip_byte(Path(first.url) / "data" / "a.dat", 2_000_000)
+    second = diadem.pack(session, tmp_path / "store")
+    third = diadem.pack(session, tmp_path / "store")
+    assert second.outcome is not None
+    assert third.outcome is not None
+    assert (second.outcome.created, third.outcome.created) == (True, False)
+    assert third.url == second.url != first.url
+    assert third.verify(level="full").ok
+
+
+def test_a_time_beyond_what_the_index_holds(session: Path, tmp_path: Path) -> None:
+    try:
+        os.utime(session / "a.dat", (4e12, 4e12))
+    except (OSError, OverflowError):
+        pytest.skip("this file system holds no such time")
+    if (session / "a.dat").stat().st_mtime < 1e12:
+        pytest.skip("this file system holds no such time")
+    assert diadem.pack(session, tmp_path / "store").verify(level="full").ok
+
+
+@pytest.mark.skipif(
+    not sys.platform.startswith("linux") or os.geteuid() != 0, reason="needs root to become another user"
+)
+def test_unreadable_files_are_listed_each_time_and_alone_are_refused() -> None:
+    import subprocess
+    import tempfile
+
+    home = Path(tempfile.mkdtemp(prefix="diadem-test-"))
+    try:
+        (home / "session").mkdir()
+        (home / "session" / "good.dat").write_bytes(b"1")
+        (home / "session" / "secret.dat").write_bytes(b"2")
+        (home / "session" / "secret.dat").chmod(0)
+        for path in (home, home / "session"):
+            path.chmod(0o777)
+
+        def run(*options: str) -> tuple[int, dict[str, object]]:
+            command = [sys.executable, "-m", "diadem", "pack", str(home / "session"), str(home / "store"), "--json"]
+            environment = {**os.environ, "HOME": str(home), "PYTHONDONTWRITEBYTECODE": "1"}
+            done = subprocess.run(
+                [*command, *options], user=65534, env=environment, cwd=home, capture_output=True, text=True, check=False
+            )
+            if not done.stdout:
+                pytest.skip("another user cannot run this interpreter")
+            return done.returncode, json.loads(done.stdout)
+
+        for status in ("archived", "already archived"):
+            code, document = run()
+            assert (code, document["status"]) == (1, status)
+            assert [item["path"] for item in document["omitted"]] == ["secret.dat"]  # type: ignore[attr-defined]
+        assert run("--strict")[0] == 4
+        (home / "session" / "good.dat").unlink()
+        code, document = run()
+        assert code == 2
+        assert "no file can be archived" in str(document)
+    finally:
+        from diadem.store.local_store import remove_tree
+
+        remove_tree(home)

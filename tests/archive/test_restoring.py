@@ -1,0 +1,59 @@
+"""Names come from the package, which may be anyone's: nothing lands outside, nothing clashes, nothing is lost."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+import diadem
+from diadem.archive.restoring import target_names
+from diadem.model.manifest import FileEntry
+
+
+def entry(name: str, original: bytes | None) -> FileEntry:
+    return FileEntry("data/" + name, 0, "0" * 64, 0, original)
+
+
+@pytest.mark.parametrize(
+    "original", [b"../../evil", b"/etc/evil", b"a/../../evil", b"", b"a//b", b".", b"nul\0l", b"sub/.."]
+)
+def test_an_original_that_leads_elsewhere_gives_way_to_the_stored_name(original: bytes) -> None:
+    assert target_names([entry("stored.dat", original)]) == {"data/stored.dat": "stored.dat"}
+
+
+def test_originals_that_clash_give_way() -> None:
+    files = [entry("a~1.dat", b"same"), entry("a~2.dat", b"same"), entry("b~1.dat", b"a.dat/x"), entry("a.dat", None)]
+    names = target_names(files)
+    assert names["data/a.dat"] == "a.dat"
+    assert names["data/b~1.dat"] == "b~1.dat"
+    assert sorted((names["data/a~1.dat"], names["data/a~2.dat"])) == ["a~2.dat", "same"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="such names cannot be made on Windows")
+def test_an_empty_folder_where_the_user_stands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "session").mkdir()
+    (tmp_path / "session" / "10%.dat").write_bytes(b"1")
+    package = diadem.pack(tmp_path / "session", tmp_path / "store")
+    here = tmp_path / "here"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    restored = package.restore(".")
+    assert os.listdir(here) == os.listdir() == ["10%.dat"]
+    assert (restored.files, list(restored.renamed)) == (1, [])
+
+
+def test_progress_comes_while_a_file_is_written(tmp_path: Path) -> None:
+    (tmp_path / "session").mkdir()
+    (tmp_path / "session" / "a.dat").write_bytes(b"x" * 13_000_000)
+    package = diadem.pack(tmp_path / "session", tmp_path / "store")
+    sizes: list[int] = []
+
+    def look(progress: object) -> None:
+        sizes.extend(path.stat().st_size for path in tmp_path.rglob(".diadem-*.part/a.dat"))
+
+    package.restore(tmp_path / "back", listener=look)
+    assert sizes == sorted(sizes)
+    assert sizes[0] < 13_000_000
