@@ -149,6 +149,19 @@ def _local_path(url: StrPath) -> Path | None:
     return Path(parsed.path) if parsed.kind == "local" else None
 
 
+def check_metadata(metadata: object) -> None:
+    """Raise `DocumentError` where session, sample, people or instrument break their schema."""
+    from diadem.serialization.record_json import validate_metadata
+
+    validate_metadata({} if metadata is None else metadata)
+
+
+def readable_files(folder: Path) -> list[str]:
+    """Names of the files directly in a folder that some reader would take for its own, by their suffix."""
+    suffixes = tuple(suffix for offer in _offers().readers for suffix in offer.suffixes)
+    return sorted(entry.name for entry in folder.iterdir() if entry.name.lower().endswith(suffixes))
+
+
 def _bundle(url: StrPath, storage_options: Mapping[str, Any] | None) -> Bundle:
     from diadem.store.bundle import LocalBundle
 
@@ -231,7 +244,25 @@ def verify(
     except ValueError as error:
         raise UsageError(f"'{level}' is no level", next="Use quick, leaves or full.") from error
     bundle = _bundle(package, storage_options)
+    _require_bag(package, bundle)
     return verify_bundle(bundle, level=chosen or default_level(bundle), workers=workers, listener=listener)
+
+
+def _require_bag(url: StrPath, bundle: Bundle) -> None:
+    """Tell a folder that never was a bag from one that is damaged."""
+    names = [name for name in bundle.listing().files if "/" not in name]
+    if any(name == "bagit.txt" or name.split("-")[0] in ("manifest", "tagmanifest") for name in names):
+        return
+    folder = _local_path(url)
+    advice = "Name the folder that holds bagit.txt."
+    if folder is not None and (folder / ".diadem").is_dir():
+        first = next(
+            (path.parent.relative_to(folder).as_posix() for path in sorted(folder.glob("*/*/bagit.txt"))), "none"
+        )
+        advice = f"This is a store: name a package in it, such as {first}."
+    elif folder is not None and (folder.absolute().parent / "bagit.txt").exists():
+        advice = "This is a folder of a package: name the folder above it."
+    raise NotFound("this is no bag: it has neither bagit.txt nor a manifest", where=os.fspath(url), next=advice)
 
 
 def extract(path: StrPath, *, listener: Listener = silent) -> Record:

@@ -59,6 +59,8 @@ class Composition:
         path, kind, reason.
     issues : mapping of str to int
         Codes of the datasets' issues.
+    flagged : sequence of (path, code)
+        The first datasets with issues.
     """
 
     name: str
@@ -66,6 +68,7 @@ class Composition:
     derived: Mapping[str, bytes]
     omissions: Sequence[Mapping[str, str]]
     issues: Mapping[str, int]
+    flagged: Sequence[tuple[str, str]]
 
 
 def compose(
@@ -156,7 +159,7 @@ def _seal(
         omitted=len(left_out),
     )
     name = package_name(describer.date or archived.date().isoformat(), describer.slug, sealed.payload_id)
-    return Composition(name, sealed, derived, left_out, describer.issues)
+    return Composition(name, sealed, derived, left_out, describer.issues, describer.flagged)
 
 
 def _hash_record(record: str, copier: Copier) -> HashedFile:
@@ -216,9 +219,10 @@ def package_name(date: str, slug: str, payload: str) -> str:
 def refuse_if_strict(omissions: Sequence[Omission], options: Options) -> None:
     """Raise `Refused` where something is left out and the user wants all or nothing."""
     if options.strict and omissions:
-        first = omitted_dict(omissions[0])
+        items = [omitted_dict(omission) for omission in omissions]
+        named = ", ".join(f"{item['path']} ({item['kind']})" for item in items[:5]) + (", …" if len(items) > 5 else "")
         raise Refused(
-            f"{len(omissions)} things cannot be archived; the first is a {first['kind']}: {first['reason']}",
-            where=first["path"],
+            f"{len(omissions)} things cannot be archived: {named}",
+            where=items[0]["path"],
             next="Remove them, or pack without --strict: they will be listed in the record.",
         )

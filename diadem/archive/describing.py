@@ -41,6 +41,7 @@ class Describer:
         self._count = 0
         self._issues: Counter[str] = Counter()
         self.vendor: dict[str, bytes] = {}
+        self.flagged: list[tuple[str, str]] = []
 
     def add(self, ingested: Ingested) -> None:
         """Describe one dataset; one that lost all its files is not in the record."""
@@ -51,6 +52,8 @@ class Describer:
         self._count += 1
         if dataset["issues"]:
             self._issues.update(issue["code"] for issue in dataset["issues"])
+            if len(self.flagged) < MAX_DESCRIBED:
+                self.flagged.extend((dataset["files"][0]["path"], issue["code"]) for issue in dataset["issues"])
         if dataset["fields"]:
             self._days.update(_days(dataset["fields"]))
         if len(self._facts) < MAX_DESCRIBED:

@@ -26,6 +26,8 @@ class Outcome:
         What was left out: path, kind, reason.
     issues : mapping of str to int
         Codes of the datasets' issues and how often each came.
+    flagged : sequence of (path, code)
+        The first datasets with issues: primary file and code.
     swept : sequence of Swept
         Leftovers of dead writers that were removed.
     proof : str
@@ -40,6 +42,7 @@ class Outcome:
     created: bool
     omissions: Sequence[Mapping[str, str]]
     issues: Mapping[str, int] = field(default_factory=dict)
+    flagged: Sequence[tuple[str, str]] = ()
     swept: Sequence[Swept] = ()
     proof: str = "written"
     seconds: float = 0.0

@@ -21,9 +21,6 @@ from diadem.store.bundle import LocalBundle
 from diadem.store.copying import Copier
 from diadem.store.local_store import LocalStore, Stage, translated
 
-#: Room kept for what DIADEM derives, beside the payload: page, crate, record, tag files.
-_RESERVE = 16 << 20
-
 
 def pack_local(
     plan: PackPlan, store: LocalStore, *, extractor: Extractor, options: Options, listener: Listener
@@ -43,7 +40,7 @@ def pack_local(
         swept = store.sweep()
         outcome = _already_there(plan, store, options=options, copier=copier, listener=listener)
         if outcome is None:
-            store.check_space(plan.tree.allocated + _RESERVE)
+            store.check_space(plan.tree.allocated)
             outcome = _pack(plan, store, extractor=extractor, options=options, copier=copier, listener=listener)
     return replace(outcome, swept=swept, seconds=time.monotonic() - started)
 
@@ -114,5 +111,7 @@ def _fill(
         stage, composition.name, sealed.package_id, sealed.payload_id, plan.tree_digest, _is_sound
     )
     if not created:
-        return replace(_outcome_of(folder, ()), omissions=composition.omissions, issues=composition.issues)
-    return Outcome(Package(LocalBundle(folder), proven=True), True, composition.omissions, composition.issues)
+        return replace(_outcome_of(folder, ()), omissions=composition.omissions)
+    return Outcome(
+        Package(LocalBundle(folder), proven=True), True, composition.omissions, composition.issues, composition.flagged
+    )

@@ -105,7 +105,9 @@ def _send(plan: PackPlan, store: ObjectStore, composition: Composition, record: 
         is_sound=lambda path: _is_sound(store, path),
     )
     package = Package(store.bundle(upload.path), proven=upload.made and upload.proven)
-    return Outcome(package, upload.made, composition.omissions, composition.issues, proof=str(upload.proof))
+    return Outcome(
+        package, upload.made, composition.omissions, composition.issues, composition.flagged, proof=str(upload.proof)
+    )
 
 
 def _open_source(plan: PackPlan, entry: FileEntry) -> BinaryIO:

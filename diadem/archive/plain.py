@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from typing import Any
 
+_TIME = re.compile(r"\A(\d{4}-\d\d-\d\d)T(\d\d:\d\d:\d\d)(?:\.\d+)?(Z|[+-]\d\d:\d\d)?\Z")
 _PREFIXES = ((1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""), (1e-3, "m"), (1e-6, "µ"), (1e-9, "n"), (1e-12, "p"))
 #: Units that people write with a prefix.
 _PREFIXED = frozenset({"V", "A", "m", "s", "Pa", "eV", "rad", "Hz"})
@@ -22,7 +24,7 @@ def quantity_text(value: Any, unit: str = "") -> str:
         SI unit without prefix; ``""`` or ``"1"`` for none.
     """
     if isinstance(value, bool) or not isinstance(value, int | float):
-        return ", ".join(str(item) for item in value) if isinstance(value, list) else str(value)
+        return ", ".join(str(item) for item in value) if isinstance(value, list) else _text(str(value))
     if unit == "1/m":
         return f"{_number(value * 1e-9)} 1/nm"
     if unit not in _PREFIXED or value == 0 or not math.isfinite(value):
@@ -31,8 +33,15 @@ def quantity_text(value: Any, unit: str = "") -> str:
     return f"{_number(value / scale)} {prefix}{unit}"
 
 
+def _text(value: str) -> str:
+    """A text; a time as people write it: without the T, to the second."""
+    return _TIME.sub(r"\1 \2\3", value)
+
+
 def _number(value: float) -> str:
-    return f"{value:,.0f}" if isinstance(value, int) or abs(value) >= 1e5 else f"{value:.4g}"
+    if isinstance(value, int) or 1e4 <= abs(value) < 1e15:
+        return f"{value:,.0f}"
+    return f"{value:.4g}"
 
 
 def signal_text(signal: Mapping[str, Any]) -> str:

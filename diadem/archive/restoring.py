@@ -15,7 +15,8 @@ from diadem.model.manifest import FileEntry
 from diadem.model.names import illegal, twin_key
 from diadem.model.ports import Listener, Progress
 from diadem.package.paths import unsafe
-from diadem.store.local_store import remove_tree, translated
+from diadem.store.copying import SinkFailed, write_with_holes
+from diadem.store.local_store import remove_tree, store_error, translated
 from diadem.store.system import WINDOWS, flush_folder, flush_tree, long_path, patiently
 
 if TYPE_CHECKING:
@@ -45,6 +46,8 @@ def restore(package: Package, folder: Path, *, listener: Listener) -> Restored:
     existed = os.path.lexists(folder)
     if existed and (not folder.is_dir() or any(folder.iterdir())):
         raise Refused("the target is there already and not empty", where=str(folder), next="Name a new folder.")
+    if any((parent / "bagit.txt").exists() for parent in (folder, *folder.parents)):
+        raise Refused("the target lies inside a package", where=str(folder), next="Name a folder outside it.")
     # Inside a folder that is there (it may be a disk of its own, or where the user stands), else beside the new one.
     draft = (folder if existed else folder.parent) / f".diadem-{uuid.uuid4().hex[:8]}.part"
     try:
@@ -54,6 +57,9 @@ def restore(package: Package, folder: Path, *, listener: Listener) -> Restored:
     except KeyboardInterrupt as error:
         remove_tree(draft)
         raise Interrupted("restoring was stopped; nothing was left behind", where=str(folder)) from error
+    except SinkFailed as error:
+        remove_tree(draft)
+        raise store_error(error.cause, str(folder), "nothing was restored") from error.cause
     except BaseException:
         remove_tree(draft)
         raise
@@ -111,16 +117,12 @@ def _copy(package: Package, entry: FileEntry, target: str) -> Iterator[int]:
         with sink:
             while block := source.read(_BLOCK):
                 with translated(target, "nothing was restored"):
-                    _write(sink.fileno(), block)
+                    write_with_holes(sink.fileno(), block)
                 yield len(block)
+            with translated(target, "nothing was restored"):
+                os.ftruncate(sink.fileno(), entry.size)
     with translated(target, "nothing was restored"):
         os.utime(long_path(target), ns=(entry.mtime_ns, entry.mtime_ns))
-
-
-def _write(descriptor: int, block: bytes) -> None:
-    view = memoryview(block)
-    while view:
-        view = view[os.write(descriptor, view) :]
 
 
 def target_names(entries: Sequence[FileEntry]) -> dict[str, str]:

@@ -27,6 +27,7 @@ def run_demo(folder: Path | None, *, keep: bool) -> int:
     finally:
         if folder is None and not keep:
             _remove(home)
+            print("The files are gone again; `diadem demo FOLDER` keeps them.")
         else:
             print(f"\nEverything is in {home}")
 

@@ -20,6 +20,8 @@ from diadem.errors import DiademError, Interrupted, UsageError
 #: Typer's base of usage errors; it has no public name of its own.
 _UsageFailure: type[Exception] = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
 
+_INTERRUPTED_BY_TYPER = 130
+
 app = typer.Typer(
     name="diadem",
     help="Verified archives with extended metadata for electron microscopy. Start with: diadem demo",
@@ -49,16 +51,25 @@ def _options(
     pass
 
 
-def _terminated(_number: int, _frame: FrameType | None) -> NoReturn:
-    raise KeyboardInterrupt
+class _Interruption:
+    """The first signal stops the command; the next ones do not disturb its tidying up; the fourth stops that too."""
+
+    def __init__(self) -> None:
+        self._count = 0
+
+    def __call__(self, _number: int, _frame: FrameType | None) -> None:
+        self._count += 1
+        if self._count == 1 or self._count > 3:
+            raise KeyboardInterrupt
 
 
 def run(arguments: list[str] | None = None) -> NoReturn:
     """Run a command and leave with its exit code."""
     arguments = (sys.argv[1:] if arguments is None else arguments) or ["--help"]
     as_json = "--json" in arguments
-    if hasattr(signal, "SIGTERM"):
-        signal.signal(signal.SIGTERM, _terminated)
+    interruption = _Interruption()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, interruption)
     for stream in (sys.stdout, sys.stderr):  # a name that the console cannot show must not end the command
         getattr(stream, "reconfigure", lambda **_: None)(errors="backslashreplace")
     try:
@@ -67,6 +78,11 @@ def run(arguments: list[str] | None = None) -> NoReturn:
         print_error(error, as_json=as_json)
         code = error.exit_code
     except (KeyboardInterrupt, typer.Abort):
+        print_error(Interrupted("stopped", next="Run the same command again."), as_json=as_json)
+        code = Interrupted.exit_code
+    except SystemExit as error:
+        if error.code != _INTERRUPTED_BY_TYPER:
+            raise
         print_error(Interrupted("stopped", next="Run the same command again."), as_json=as_json)
         code = Interrupted.exit_code
     except _UsageFailure as error:

@@ -51,10 +51,13 @@ def pack(
         raise UsageError("SOURCE and STORE are needed", next="Example: diadem pack session/ /archive")
     sources, store = paths[:-1], paths[-1]
     metadata = read_metadata(meta) if meta else None
+    if meta:
+        _check_metadata(meta, metadata)
     if dry_run:
         plan = diadem.plan(sources, store=store, metadata=metadata)
         (print_json if json else render.plan)({"plan": plan.to_dict()} if json else plan.to_dict())
         return 1 if plan.tree.omissions else 0
+    _refuse_a_session(store)
     with progress(quiet=quiet or json) as listener:
         package = diadem.pack(sources, store, metadata=metadata, strict=strict, license=license, listener=listener)
     document = render.packed_document(package)
@@ -67,6 +70,20 @@ def pack(
                 "not applied      the metadata given now: a package never changes; it keeps what it was archived with"
             )
     return 1 if document["omitted"] else 0
+
+
+def _refuse_a_session(store: str) -> None:
+    """`diadem pack A B`: where B holds instrument files and is no store yet, the store was forgotten."""
+    folder = Path(store)
+    if folder.is_dir() and not (folder / ".diadem").exists():
+        from diadem.api import readable_files
+
+        if found := readable_files(folder):
+            raise UsageError(
+                f"the last argument is the store, and this folder holds instrument files: {', '.join(found[:3])}",
+                where=store,
+                next="Name the store last; to make this folder one, make an empty folder .diadem in it.",
+            )
 
 
 def verify(
@@ -134,6 +151,18 @@ def extract(
     return 0
 
 
+def _check_metadata(path: Path, metadata: dict[str, Any] | None) -> None:
+    """Validate before anything else, so that the error names the metadata file."""
+    from diadem.api import check_metadata
+    from diadem.errors import DocumentError
+
+    try:
+        check_metadata(metadata)
+    except DocumentError as error:
+        error.where = f"{path}: {error.where}" if error.where else str(path)
+        raise
+
+
 def read_metadata(path: Path) -> dict[str, Any]:
     """Read a metadata file.
 
@@ -150,13 +179,16 @@ def read_metadata(path: Path) -> dict[str, Any]:
     try:
         text = path.read_text(encoding="utf-8-sig")
     except OSError as error:
-        raise NotFound(f"the metadata file cannot be read: {error.strerror}", where=str(path)) from error
+        message = f"the metadata file cannot be read: {error.strerror}"
+        raise NotFound(message, where=str(path), next="Check the path after --meta.") from error
     except UnicodeDecodeError as error:
         raise UsageError("the metadata file is not UTF-8", where=str(path), next="Save it as UTF-8.") from error
     try:
         loaded = tomllib.loads(text) if path.suffix.lower() == ".toml" else json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise UsageError(f"the metadata file is no {path.suffix or 'JSON'}: {error}", where=str(path)) from error
+        kind = "TOML" if path.suffix.lower() == ".toml" else "JSON"
+        message = f"the metadata file is no {kind}: {error}"
+        raise UsageError(message, where=str(path), next=f"Write it as {kind}; the suffix .toml means TOML.") from error
     if not isinstance(loaded, dict):
         raise UsageError("the metadata file must hold one object", where=str(path), next='Example: {"sample": {}}')
     return loaded

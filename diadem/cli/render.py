@@ -9,7 +9,7 @@ from diadem.archive.package import Package
 from diadem.archive.plain import quantity_text, signal_text
 from diadem.cli.output import duration_text, size_text
 from diadem.model.record import Record
-from diadem.model.report import Report
+from diadem.model.report import Level, Report
 
 _SHOWN = 20
 
@@ -26,6 +26,7 @@ def packed_document(package: Package) -> dict[str, Any]:
         "bytes": sum(entry.size for entry in package.files),
         "omitted": [dict(omission) for omission in outcome.omissions],
         "issues": dict(outcome.issues),
+        "flagged": [{"path": path, "code": code} for path, code in outcome.flagged],
         "proof": outcome.proof,
         "swept": [swept.path for swept in outcome.swept],
         "seconds": round(outcome.seconds, 3),
@@ -47,7 +48,8 @@ def packed(document: Mapping[str, Any]) -> None:
     for path in document["swept"]:
         print(f"cleaned up       {path}: left by a run that was stopped")
     for code, count in sorted(document["issues"].items()):
-        print(f"flagged          {count} × {code}")
+        named = [item["path"] for item in document["flagged"] if item["code"] == code][:3]
+        print(f"flagged          {count} × {code}: {', '.join(named)}{', …' if count > len(named) else ''}")
     _omissions(document["omitted"], "left out")
 
 
@@ -77,10 +79,14 @@ def plan(document: Mapping[str, Any]) -> None:
 def report(result: Report) -> None:
     """Print a verification."""
     counts = ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in result.checked.items())
-    print(f"{'intact' if result.ok else 'NOT intact':16} {result.subject}")
+    verdict = "NOT intact" if not result.ok else "intact" if result.level != Level.QUICK else "complete"
+    print(f"{verdict:16} {result.subject}")
     if result.package_id:
         print(f"package          {result.package_id}")
-    print(f"proven           {counts} (level {result.level})")
+    if result.level == Level.QUICK:
+        print(f"checked          names, sizes and tag files; no content was read: {counts}")
+    else:
+        print(f"proven           {counts} (level {result.level})")
     for finding in result.findings[:_SHOWN]:
         place = finding.path or ""
         if finding.leaf is not None:

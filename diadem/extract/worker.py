@@ -117,7 +117,7 @@ def _say(sink: BinaryIO, answer: dict[str, Any]) -> None:
 
 
 def _without(text: str, place: str) -> str:
-    """The JSON text without a folder of this machine. A short one like `/data` may be a path inside a file: it stays."""
+    """The JSON text without a folder of this machine. A short one (`/data`) may be a path inside a file: it stays."""
     if len([part for part in re.split(r"[/\\\\]", place) if part]) < 2:
         return text
     spelled = re.escape(json.dumps(place)[1:-1])

@@ -185,6 +185,23 @@ class Copier:
         return Copied(size, sha256.hexdigest(), leaves.digest(), status.st_mtime_ns, head)
 
 
+def write_with_holes(sink: int, data: memoryview | bytes) -> None:
+    """Write a buffer, leaving a hole for each 64 KiB of zeros; the caller gives the file its length at the end.
+
+    Raises
+    ------
+    SinkFailed
+        If the file cannot be written.
+    """
+    view = memoryview(data)
+    for start in range(0, len(view), _HOLE):
+        block = view[start : start + _HOLE]
+        if bytes(block) == _ZEROS[: len(block)]:
+            _skip(sink, len(block))
+        else:
+            _write_all(sink, block)
+
+
 def _plain_status(descriptor: int, source: str) -> os.stat_result:
     status = os.fstat(descriptor)
     if not stat.S_ISREG(status.st_mode):
@@ -239,22 +256,13 @@ class _Writer:
         if self._sink is None:
             return
         if self._sparse:
-            self._write_sparse(data)
+            write_with_holes(self._sink, data)
         else:
             _write_all(self._sink, data)
         self._offset += len(data)
         if self._offset - self._started >= _WRITEBACK:
             start_writeback(self._sink, self._started, self._offset - self._started)
             self._started = self._offset
-
-    def _write_sparse(self, data: memoryview) -> None:
-        assert self._sink is not None
-        for start in range(0, len(data), _HOLE):
-            block = data[start : start + _HOLE]
-            if bytes(block) == _ZEROS[: len(block)]:
-                _skip(self._sink, len(block))
-            else:
-                _write_all(self._sink, block)
 
     def finish(self, size: int) -> None:
         if self._sink is not None and self._sparse:

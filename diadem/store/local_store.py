@@ -33,6 +33,8 @@ from diadem.store.system import CREATE_FLAGS, SEALED, FileLock, flush_folder, fl
 #: A stage on a file system without locks is swept after this many seconds of silence: 7 days.
 SILENCE = 7 * 24 * 3600
 _MAX_HINT = 4096
+#: Room kept for what DIADEM derives, beside the payload: page, crate, record, tag files.
+_RESERVE = 16 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,12 +120,14 @@ class LocalStore:
     # -- writing ---------------------------------------------------------------------------------------------------
 
     def check_space(self, needed: int) -> None:
-        """Raise `StoreError` if the disk cannot hold `needed` more bytes."""
+        """Raise `StoreError` if the store cannot be written, or its disk cannot hold `needed` more bytes."""
         folder = next(path for path in (self.root, *self.root.parents) if path.is_dir())
+        if not os.access(folder, os.W_OK):
+            raise store_error(OSError(errno.EROFS, ""), str(folder))
         free = shutil.disk_usage(folder).free
-        if needed > free:
+        if needed + _RESERVE > free:
             raise StoreError(
-                f"the disk has {free:,} bytes free and the package needs {needed:,}",
+                f"the disk has {free:,} bytes free; the package needs {needed:,}, and up to {_RESERVE:,} for what is derived",
                 where=self.url,
                 next="Free space, or choose another store.",
             )
@@ -300,7 +304,7 @@ class translated:  # noqa: N801  reads as a phrase: `with translated(url):`
 _CAUSES = {
     errno.ENOSPC: ("the disk is full", "Free space, or choose another store."),
     errno.EDQUOT: ("the quota is used up", "Free space, or ask for more."),
-    errno.EROFS: ("the store is read-only", "Choose a store that can be written."),
+    errno.EROFS: ("the store is read-only or may not be written", "Choose a store that can be written."),
     errno.EACCES: ("the store may not be written", "Check the permissions, or choose another store."),
     errno.EPERM: ("the store may not be written", "Check the permissions, or choose another store."),
     errno.ENOTDIR: ("the store is not a folder", "Name a folder."),
