@@ -106,6 +106,9 @@ def _readers(package: Package, plan: DatasetPlan, dataset: Dataset | None) -> Se
     A file on which every reader failed then is not tried again: it may make a reader hang, and here nothing stops it.
     """
     table = {offer.name: offer for offer in package.readers}
+    missing = [item["message"] for item in dataset.issues if item["code"] == "missing-part"] if dataset else []
+    if missing:  # the reader would look for it elsewhere, where nothing is proven
+        raise ReaderError(missing[0], where=plan.entry, next="`open` gives the bytes that are there.")
     if dataset is not None and dataset.signals and dataset.primary.format in table:
         return [table[dataset.primary.format]]
     if dataset is not None and dataset.issues and not dataset.signals:

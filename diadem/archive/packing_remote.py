@@ -106,7 +106,12 @@ def _send(plan: PackPlan, store: ObjectStore, composition: Composition, record: 
     )
     package = Package(store.bundle(upload.path), proven=upload.made and upload.proven)
     return Outcome(
-        package, upload.made, composition.omissions, composition.issues, composition.flagged, proof=str(upload.proof)
+        package,
+        upload.made,
+        composition.omissions,
+        composition.issues,
+        composition.flagged,
+        proof=str(upload.proof),
     )
 
 

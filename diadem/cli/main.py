@@ -20,6 +20,7 @@ from diadem.errors import DiademError, Interrupted, UsageError
 #: Typer's base of usage errors; it has no public name of its own.
 _UsageFailure: type[Exception] = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
 
+#: What Typer returns where Ctrl-C came while it was at work itself.
 _INTERRUPTED_BY_TYPER = 130
 
 app = typer.Typer(
@@ -74,15 +75,12 @@ def run(arguments: list[str] | None = None) -> NoReturn:
         getattr(stream, "reconfigure", lambda **_: None)(errors="backslashreplace")
     try:
         code = int(app(arguments, standalone_mode=False) or 0)
+        if code == _INTERRUPTED_BY_TYPER:
+            raise KeyboardInterrupt
     except DiademError as error:
         print_error(error, as_json=as_json)
         code = error.exit_code
     except (KeyboardInterrupt, typer.Abort):
-        print_error(Interrupted("stopped", next="Run the same command again."), as_json=as_json)
-        code = Interrupted.exit_code
-    except SystemExit as error:
-        if error.code != _INTERRUPTED_BY_TYPER:
-            raise
         print_error(Interrupted("stopped", next="Run the same command again."), as_json=as_json)
         code = Interrupted.exit_code
     except _UsageFailure as error:

@@ -127,7 +127,7 @@ class LocalStore:
         free = shutil.disk_usage(folder).free
         if needed + _RESERVE > free:
             raise StoreError(
-                f"the disk has {free:,} bytes free; the package needs {needed:,}, and up to {_RESERVE:,} for what is derived",
+                f"the disk has {free:,} bytes free; the payload needs {needed:,}, all else up to {_RESERVE:,}",
                 where=self.url,
                 next="Free space, or choose another store.",
             )
