@@ -74,9 +74,7 @@ def run(arguments: list[str] | None = None) -> NoReturn:
     for stream in (sys.stdout, sys.stderr):  # a name that the console cannot show must not end the command
         getattr(stream, "reconfigure", lambda **_: None)(errors="backslashreplace")
     try:
-        code = int(app(arguments, standalone_mode=False) or 0)
-        if code == _INTERRUPTED_BY_TYPER:
-            raise KeyboardInterrupt
+        code = _call(arguments)
     except DiademError as error:
         print_error(error, as_json=as_json)
         code = error.exit_code
@@ -94,6 +92,13 @@ def run(arguments: list[str] | None = None) -> NoReturn:
         print_error(_unexpected(error), as_json=as_json)
         code = DiademError.exit_code
     sys.exit(code)
+
+
+def _call(arguments: list[str]) -> int:
+    code = int(app(arguments, standalone_mode=False) or 0)
+    if code == _INTERRUPTED_BY_TYPER:
+        raise KeyboardInterrupt
+    return code
 
 
 def _usage(error: Exception) -> UsageError:
