@@ -15,7 +15,7 @@ from diadem.model.manifest import DERIVED_PATHS, DIGEST_SIZE, RECORD_PATH, TAGMA
 from diadem.model.ports import Bundle, Listener, silent
 from diadem.model.record import Record
 from diadem.model.report import Level, Report
-from diadem.package.opening import read_manifest
+from diadem.package.opening import OpenedPackage, read_manifest
 from diadem.package.verify import verify
 from diadem.serialization.record_json import read_record
 from diadem.trust.hashing import sha256_hex
@@ -39,6 +39,8 @@ class Package:
     ----------
     bundle : Bundle
         The files of the bag.
+    opened : OpenedPackage, optional
+        Its tag files, where they have just been read and proven.
     proven : bool
         True where this process has just written and hashed the package itself.
     readers : sequence of ReaderOffer
@@ -52,14 +54,20 @@ class Package:
         If it is not a DIADEM package.
     """
 
-    def __init__(self, bundle: Bundle, *, proven: bool = False, readers: Sequence[ReaderOffer] = ()) -> None:
-        opened = read_manifest(bundle)
+    def __init__(
+        self,
+        bundle: Bundle,
+        *,
+        opened: OpenedPackage | None = None,
+        proven: bool = False,
+        readers: Sequence[ReaderOffer] = (),
+    ) -> None:
         self._bundle = bundle
-        self._opened = opened
+        self._opened = opened or read_manifest(bundle)
         self.readers = tuple(readers)
         self.outcome: Outcome | None = None
         if proven:
-            _CONSISTENT.add(opened.id)
+            _CONSISTENT.add(self.id)
 
     def __repr__(self) -> str:
         """Id and size in short."""
