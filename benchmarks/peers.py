@@ -58,7 +58,16 @@ def _shell(script: str, *arguments: Path, environment: dict[str, str] | None = N
 
 
 def _cleared(folder: Path) -> Callable[[], None]:
-    return lambda: remove(folder) if folder.exists() else None
+    def clear() -> None:
+        for _ in range(20):  # git-annex may still tidy up behind our back
+            try:
+                if folder.exists():
+                    remove(folder)
+            except FileNotFoundError:
+                continue
+            return
+
+    return clear
 
 
 def copy(source: Path, target: Path) -> Contender:

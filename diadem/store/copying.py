@@ -11,12 +11,21 @@ import hashlib
 import os
 import stat
 import threading
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Self
 
-from diadem.store.system import CREATE_FLAGS, READ_FLAGS, SEALED, long_path, start_writeback
+from diadem.store.system import (
+    CREATE_FLAGS,
+    PAGES_CAN_BE_RELEASED,
+    READ_FLAGS,
+    SEALED,
+    long_path,
+    release_cache,
+    start_writeback,
+)
 from diadem.trust.hashing import LeafHasher, leaf_digest
 
 BUFFER = 4 << 20
@@ -26,6 +35,8 @@ HEAD = 512
 _HOLE = 1 << 16
 _ZEROS = bytes(_HOLE)
 _WRITEBACK = 32 << 20
+_KEPT = 256 << 20
+_MAX_RANGES = 64
 
 
 class Changed(Exception):
@@ -82,6 +93,7 @@ class Copier:
 
     def __init__(self) -> None:
         self._large = threading.Lock()
+        self._pages = _Pages()
         self._hashing = ThreadPoolExecutor(1, "diadem-sha256")
         self._writing = ThreadPoolExecutor(1, "diadem-write")
 
@@ -93,6 +105,7 @@ class Copier:
         """Wait for the lanes to end."""
         self._hashing.shutdown()
         self._writing.shutdown()
+        self._pages.close()
 
     def copy(self, source: str, target: str | None, advance: Callable[[int], None]) -> Copied:
         """Hash `source` and, unless `target` is None, write its bytes there as a new read-only file.
@@ -153,7 +166,7 @@ class Copier:
 
     def _stream(self, source: int, status: os.stat_result, sink: int | None, advance: Callable[[int], None]) -> Copied:
         sha256, leaves = hashlib.sha256(), LeafHasher()
-        writer = _Writer(sink, sparse=_is_sparse(status))
+        writer = _Writer(sink, self._pages, sparse=_is_sparse(status))
         buffers = [bytearray(BUFFER) for _ in range(DEPTH)]
         busy: list[tuple[Future[None], Future[None]] | None] = [None] * DEPTH
         turn, size, head = 0, 0, b""
@@ -243,11 +256,47 @@ class _Sink:
             raise SinkFailed(error) from error
 
 
+class _Pages:
+    """Ranges that have been written and are on their way to the disk, oldest first; the oldest give their memory back.
+
+    The last `_KEPT` bytes stay in memory, so that a reader of metadata still finds them there.
+    """
+
+    def __init__(self) -> None:
+        self._ranges: deque[tuple[int, int, int]] = deque()
+        self._bytes = 0
+
+    def written(self, descriptor: int, offset: int, length: int) -> None:
+        """A range of an open file has been written."""
+        if not PAGES_CAN_BE_RELEASED or not length:
+            return
+        start_writeback(descriptor, offset, length)
+        self._ranges.append((os.dup(descriptor), offset, length))
+        self._bytes += length
+        while self._bytes > _KEPT or len(self._ranges) > _MAX_RANGES:
+            self._release()
+
+    def _release(self) -> None:
+        descriptor, offset, length = self._ranges.popleft()
+        self._bytes -= length
+        try:
+            release_cache(descriptor, offset, length)
+        finally:
+            os.close(descriptor)
+
+    def close(self) -> None:
+        """Forget what is left; its memory stays with the system."""
+        for descriptor, _, _ in self._ranges:
+            os.close(descriptor)
+        self._ranges.clear()
+
+
 class _Writer:
     """Writes consecutive buffers; leaves holes where a sparse original has them; starts the disk early."""
 
-    def __init__(self, sink: int | None, *, sparse: bool) -> None:
+    def __init__(self, sink: int | None, pages: _Pages, *, sparse: bool) -> None:
         self._sink = sink
+        self._pages = pages
         self._sparse = sparse
         self._offset = 0
         self._started = 0
@@ -261,10 +310,12 @@ class _Writer:
             _write_all(self._sink, data)
         self._offset += len(data)
         if self._offset - self._started >= _WRITEBACK:
-            start_writeback(self._sink, self._started, self._offset - self._started)
+            self._pages.written(self._sink, self._started, self._offset - self._started)
             self._started = self._offset
 
     def finish(self, size: int) -> None:
+        if self._sink is not None:
+            self._pages.written(self._sink, self._started, self._offset - self._started)
         if self._sink is not None and self._sparse:
             try:
                 os.ftruncate(self._sink, size)
