@@ -37,7 +37,8 @@ def _offers() -> Offers:
 def _extractor() -> Extractor:
     from diadem.extract.pool import Extractor
 
-    return Extractor(_offers().readers, workers=max(1, min(4, os.cpu_count() or 1)))
+    offers = _offers()
+    return Extractor(offers.readers, offers.fields, workers=max(1, min(4, os.cpu_count() or 1)))
 
 
 def pack(

@@ -24,7 +24,6 @@ from diadem.model.ports import Listener
 from diadem.package.crate import crate_json
 from diadem.package.page import page_html
 from diadem.package.sealing import HashedFile, Sealed, payload_of, seal
-from diadem.package.vendor import vendor_zip
 from diadem.store.copying import Copier, SinkFailed
 from diadem.store.source import Omission
 from diadem.store.system import long_path
@@ -153,7 +152,7 @@ def _seal(
     files.extend(_derived(path, data, archived) for path, data in derived.items())
     sealed = seal(
         files,
-        vendor=vendor_zip(describer.vendor),
+        vendor=describer.vendor.close(),
         date=archived.date().isoformat(),
         software=options.software,
         omitted=len(left_out),

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, BinaryIO
 
 from diadem.archive.ingest import Ingested
 from diadem.archive.plain import quantity_text, signal_text
+from diadem.extract.extraction import VendorBlock
 from diadem.model.facts import MAX_DESCRIBED, DatasetFacts, PackageFacts
 from diadem.package.sealing import HashedFile, payload_of
+from diadem.package.vendor import VendorArchive
 from diadem.serialization.fields import label, term_iri
 from diadem.serialization.record_json import RecordWriter, admitted
 
@@ -40,7 +41,7 @@ class Describer:
         self._days: set[str] = set()
         self._count = 0
         self._issues: Counter[str] = Counter()
-        self.vendor: dict[str, bytes] = {}
+        self.vendor = VendorArchive()
         self.flagged: list[tuple[str, str]] = []
 
     def add(self, ingested: Ingested) -> None:
@@ -85,15 +86,15 @@ class Describer:
             ],
             "signals": found.signals,
             "fields": found.fields,
-            "raw": [self._keep(media_type, data, ingested.plan.files[0].id) for media_type, data in found.vendor],
+            "raw": [self._keep(block) for block in found.vendor],
             "issues": issues,
             "extraction": found.extraction,
         }
 
-    def _keep(self, media_type: str, data: bytes, file: str) -> dict[str, Any]:
-        digest = hashlib.sha256(data).hexdigest()
-        self.vendor[digest] = data
-        return {"path": f"vendor:{digest}", "media_type": media_type, "sha256": digest, "file": file}
+    def _keep(self, block: VendorBlock) -> dict[str, Any]:
+        digest = self.vendor.add(block.data)
+        entry = {"path": block.path, "media_type": block.media_type, "sha256": digest, "file": block.file}
+        return {**entry, "bytes": len(block.data), **({"byte_range": block.byte_range} if block.byte_range else {})}
 
     def finish(self, *, omissions: Sequence[Mapping[str, str]], empty_folders: Sequence[str]) -> None:
         """Write the end of the record."""

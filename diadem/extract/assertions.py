@@ -2,20 +2,53 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from diadem.extract.axes import number
-from diadem.extract.mapping import Leaf
+from diadem.extract.extraction import issue
 
 #: Characters of a text that a record keeps.
 LONGEST_TEXT = 2000
+#: Numbers this near each other, relatively, say the same.
+SAME = 1e-3
+#: Numbers further apart than this, relatively, contradict each other.
+APART = 5e-3
+#: Times may differ by a time zone and a long exposure.
+_TIMES_APART = dt.timedelta(hours=26)
+#: Texts that a program writes where nobody wrote anything.
+PLACEHOLDERS = frozenset(
+    {"undefined", "unknown", "none", "n/a", "-", "[]", "do not edit", "default", "map data", "<undefined>", "null"}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Leaf:
+    """A value of a tree.
+
+    Attributes
+    ----------
+    value : object
+        The value as normalised.
+    locator : str
+        Path in the tree that it was read from.
+    raw : object
+        The value at that path.
+    mapped : bool
+        Whether the value came through a reader's mapping.
+    """
+
+    value: Any
+    locator: str
+    raw: Any
+    mapped: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """A value of one signal for one field, not yet merged with those of other signals."""
+    """A value for one field, not yet merged with others; `file` is a path, "" for the primary."""
 
     field: str
     value: Any
@@ -25,6 +58,55 @@ class Value:
     raw_unit: str | None = None
     rule: str = ""
     offset_status: str = ""
+    file: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """Values about the same signals by the same plugin; no signals means the whole dataset."""
+
+    signals: tuple[str, ...]
+    by: Mapping[str, str]
+    values: Sequence[Value]
+
+
+@dataclass(slots=True)
+class _Entry:
+    value: Value
+    by: Mapping[str, str]
+    signals: list[str]
+
+    def meets(self, signals: Sequence[str]) -> bool:
+        """Whether it is about some of the same signals."""
+        return not self.signals or not signals or bool(set(self.signals) & set(signals))
+
+
+@dataclass(slots=True)
+class Merged:
+    """Assertions by field, and where sources contradict each other."""
+
+    fields: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    issues: list[dict[str, Any]] = field(default_factory=list)
+
+
+def clean(value: Any) -> str:
+    """A text worth keeping, or ""."""
+    if not isinstance(value, str):
+        return ""
+    text = "".join(character for character in value.strip() if character.isprintable())
+    return "" if text.lower() in PLACEHOLDERS else text[:LONGEST_TEXT]
+
+
+def number_of(value: Any) -> float | None:
+    """A finite number, also one written as the whole of a text."""
+    if isinstance(value, bytes):
+        return None
+    if not isinstance(value, str):
+        return number(value)
+    try:
+        return number(float(value))
+    except ValueError:
+        return None
 
 
 def plain(value: Any) -> Any:
@@ -32,50 +114,98 @@ def plain(value: Any) -> Any:
     if isinstance(value, bool) or value is None:
         return value
     if isinstance(value, (int, str)):
-        return value[:LONGEST_TEXT] if isinstance(value, str) else value
+        return value[:LONGEST_TEXT] if isinstance(value, str) else int(value)
     as_number = number(value)
     if as_number is not None:
         return int(as_number) if hasattr(value, "dtype") and value.dtype.kind in "iu" else as_number
     return str(value)[:LONGEST_TEXT]
 
 
-def merge(by_signal: Sequence[tuple[str, Sequence[Value]]], by: Mapping[str, str]) -> dict[str, list[dict[str, Any]]]:
+def merge(statements: Sequence[Statement], file_ids: Mapping[str, str]) -> Merged:
     """Assertions of a dataset: equal values of several signals are one assertion.
 
     Parameters
     ----------
-    by_signal : sequence of (signal id, values)
-        In the order of the signals.
-    by : mapping
-        ``plugin, version, reader`` of the assertions.
+    statements : sequence of Statement
+        The more trusted ones first.
+    file_ids : mapping of str to str
+        Path of a file to its id; "" is the primary.
 
     Returns
     -------
-    dict of str to list of dict
-        By field; a field with one value has it preferred, one with several leaves the choice to the reader.
+    Merged
+        Where all values of a field are about the same signals, the first is preferred; values of different signals
+        stand side by side. What one plugin says twice about the same signals is said once.
     """
-    gathered: dict[str, dict[Any, tuple[Value, list[str]]]] = {}
-    for signal, values in by_signal:
-        for value in values:
-            key = (repr(value.value), value.leaf.locator)
-            entry = gathered.setdefault(value.field, {}).setdefault(key, (value, []))
-            if signal not in entry[1]:
-                entry[1].append(signal)
-    return {
-        field: [_assertion(value, signals, by, preferred=len(entries) == 1) for value, signals in entries.values()]
-        for field, entries in sorted(gathered.items())
-    }
+    gathered: dict[str, list[_Entry]] = {}
+    for statement in statements:
+        for value in statement.values:
+            _gather(value, statement, gathered.setdefault(value.field, []))
+    merged = Merged()
+    for key, entries in sorted(gathered.items()):
+        merged.issues += _contradictions(key, entries)
+        one_subject = all(entry.meets(entries[0].signals) for entry in entries[1:])
+        merged.fields[key] = [
+            _assertion(entry, file_ids, preferred=place == 0 and one_subject) for place, entry in enumerate(entries)
+        ]
+    return merged
 
 
-def _assertion(value: Value, signals: list[str], by: Mapping[str, str], *, preferred: bool) -> dict[str, Any]:
+def _gather(value: Value, statement: Statement, entries: list[_Entry]) -> None:
+    for entry in entries:
+        if entry.by.get("plugin") != statement.by.get("plugin") or not _same(entry.value.value, value.value):
+            continue
+        if entry.meets(statement.signals) and set(statement.signals) <= set(entry.signals):
+            return
+        if not (entry.signals and statement.signals) or repr(entry.value.value) != repr(value.value):
+            continue
+        if entry.value.leaf.locator == value.leaf.locator or entry.value.rule == value.rule:
+            entry.signals += [name for name in statement.signals if name not in entry.signals]
+            return
+    entries.append(_Entry(value, statement.by, list(statement.signals)))
+
+
+def _same(one: Any, other: Any) -> bool:
+    if isinstance(one, int | float) and isinstance(other, int | float):
+        return abs(one - other) <= SAME * max(abs(one), abs(other))
+    return repr(one) == repr(other)
+
+
+def _contradictions(key: str, entries: Sequence[_Entry]) -> list[dict[str, Any]]:
+    """One issue where two values about the same signals cannot both be right. A dataset may have several detectors."""
+    if key.startswith(("detector.", "camera.")):
+        return []
+    for place, entry in enumerate(entries):
+        for other in entries[:place]:
+            if entry.meets(other.signals) and _contradict(key, other.value.value, entry.value.value):
+                told = " and ".join(f"{item.value.value} {item.value.unit}".strip() for item in (other, entry))
+                places = " and ".join(f"'{item.value.leaf.locator}'" for item in (other, entry))
+                return [issue("sources-disagree", f"{key}: {told} are both stated, in {places}")]
+    return []
+
+
+def _contradict(key: str, one: Any, other: Any) -> bool:
+    if isinstance(one, int | float) and isinstance(other, int | float):
+        return abs(one - other) > APART * max(abs(one), abs(other))
+    if not key.startswith("time.acquired"):
+        return False
+    first, second = (dt.datetime.fromisoformat(str(text)).replace(tzinfo=None) for text in (one, other))
+    return abs(first - second) > _TIMES_APART
+
+
+def _assertion(entry: _Entry, file_ids: Mapping[str, str], *, preferred: bool) -> dict[str, Any]:
     """One assertion as JSON."""
-    source = {"file": "f1", "locator": value.leaf.locator[:LONGEST_TEXT], "raw": plain(value.leaf.raw)}
+    value = entry.value
+    file = file_ids.get(value.file, "f1")
+    source = {"file": file, "locator": value.leaf.locator[:LONGEST_TEXT], "raw": plain(value.leaf.raw)}
     if value.raw_unit:
         source["raw_unit"] = value.raw_unit
     assertion: dict[str, Any] = {"value": value.value}
     if value.unit:
         assertion["unit"] = value.unit
-    assertion.update(applies_to=signals, status=value.status, source=source, by={**by, "rule": value.rule})
+    if entry.signals:
+        assertion["applies_to"] = entry.signals
+    assertion.update(status=value.status, source=source, by={**entry.by, "rule": value.rule})
     if value.offset_status:
         assertion["offset_status"] = value.offset_status
     if preferred:

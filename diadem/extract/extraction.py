@@ -10,6 +10,33 @@ from diadem.extract.survey import DatasetPlan
 
 #: The format of a file that no reader knows.
 UNKNOWN = "unknown"
+#: Media type of a parsed tree: typed JSON, see `diadem.serialization.typed_json`.
+TREE = "application/vnd.diadem.tree+json"
+
+
+@dataclass(frozen=True, slots=True)
+class VendorBlock:
+    """A block of the vendor's metadata, or a parsed tree, to be kept in the package.
+
+    Attributes
+    ----------
+    path : str
+        What it is: a tag path or file name.
+    media_type : str
+        Of the bytes.
+    data : bytes
+        As they stand in the file, or typed JSON.
+    file : str
+        Id of the file that it comes from.
+    byte_range : list of int, optional
+        First byte in the file and the one after the last.
+    """
+
+    path: str
+    media_type: str
+    data: bytes
+    file: str = "f1"
+    byte_range: list[int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +59,8 @@ class Extraction:
         How the values were come by: tool, reader, mode, time zone, isolation.
     preview : bytes or None
         A PNG of at most 12 kB.
-    vendor : list of (str, bytes)
-        Media type and bytes of the vendor's own metadata blocks.
+    vendor : list of VendorBlock
+        The vendor's own metadata, whole, and the trees parsed from it.
     """
 
     format: str
@@ -43,7 +70,7 @@ class Extraction:
     issues: list[dict[str, Any]]
     extraction: dict[str, Any]
     preview: bytes | None
-    vendor: list[tuple[str, bytes]]
+    vendor: list[VendorBlock]
 
 
 def issue(code: str, message: str, **more: Any) -> dict[str, Any]:

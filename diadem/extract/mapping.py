@@ -8,32 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
+from diadem.extract.assertions import Leaf
+
 _UNNAMEABLE = re.compile(r"[^a-zA-Z0-9_]+")
-
-
-@dataclass(frozen=True, slots=True)
-class Leaf:
-    """A value of the normalised tree.
-
-    Attributes
-    ----------
-    value : object
-        The value as the reader normalised it.
-    locator : str
-        Path in the tree that it was read from.
-    raw : object
-        The value at that path.
-    mapped : bool
-        Whether the value came through the mapping.
-    """
-
-    value: Any
-    locator: str
-    raw: Any
-    mapped: bool = False
 
 
 class Tree(Mapping[str, Any]):

@@ -7,9 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from diadem.extract import rules
-from diadem.extract.assertions import LONGEST_TEXT, Value, plain
-from diadem.extract.axes import describe_axes, number, tidy
-from diadem.extract.mapping import Leaf
+from diadem.extract.assertions import Leaf, Value, clean, number_of, plain
+from diadem.extract.axes import describe_axes, tidy
 
 _INSTRUMENT = re.compile(r"Acquisition_instrument\.(?:TEM|SEM|FIB)\.(.+)\Z")
 _DATE = re.compile(r"(\d{4})-(\d\d)-(\d\d)\Z")
@@ -58,25 +57,15 @@ def _quantities(reader: str, instrument: Mapping[str, Leaf]) -> Iterator[Value]:
         leaf = instrument.get(rule.path)
         if leaf is None or not _usable(reader, rule, instrument):
             continue
-        value = _number_of(leaf.value)
+        value = number_of(leaf.value)
         stored = rule.stored or rule.unit
         if not value or not _documented(instrument.get(f"{rule.path}_units"), stored):
             continue
         converted = tidy(value * rule.factor)
         if rule.least <= converted <= rule.most:
-            status = "stated" if _number_of(leaf.raw) == converted else "converted"
+            status = "stated" if number_of(leaf.raw) == converted else "converted"
             raw_unit = None if leaf.mapped else stored
             yield Value(rule.field, converted, status, leaf, rule.unit, raw_unit, f"hyperspy/{rule.path}")
-
-
-def _number_of(value: Any) -> float | None:
-    """A number, also one written as the whole of a text."""
-    if not isinstance(value, str):
-        return number(value)
-    try:
-        return number(float(value))
-    except ValueError:
-        return None
 
 
 def _usable(reader: str, rule: rules.Rule, instrument: Mapping[str, Leaf]) -> bool:
@@ -163,11 +152,3 @@ def pixel_sizes(kind: str, axes: Sequence[Mapping[str, Any]], shape: Sequence[in
         leaf = Leaf(scale, f"axes.{axis['name']}.scale", abs(stored))
         status = "stated" if stored == scale else "converted"
         yield Value(field, abs(scale), status, leaf, unit, axis.get("unit_as_stored"), "axes/scale")
-
-
-def clean(value: Any) -> str:
-    """A text worth keeping, or ""."""
-    if not isinstance(value, str):
-        return ""
-    text = "".join(character for character in value.strip() if character.isprintable())
-    return "" if text.lower() in rules.PLACEHOLDERS else text[:LONGEST_TEXT]

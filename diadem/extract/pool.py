@@ -13,12 +13,12 @@ from types import TracebackType
 from typing import Any, Self
 
 from diadem.extract.crew import Crew
-from diadem.extract.extraction import Extraction, empty_files, issue, unread
+from diadem.extract.extraction import Extraction, VendorBlock, empty_files, issue, unread
 from diadem.extract.preflight import preflight
 from diadem.extract.process import WorkerStopped
 from diadem.extract.sniff import HEAD_SIZE, rank
 from diadem.extract.survey import DatasetPlan, missing_parts
-from diadem.hooks.offers import ReaderOffer
+from diadem.hooks.offers import FieldsOffer, ReaderOffer
 
 #: Processor seconds that any file may take (compiling a decoder of Velox streams takes nine), and bytes for each more.
 BASE_SECONDS = 20.0
@@ -37,6 +37,8 @@ class Extractor:
     ----------
     readers : sequence of ReaderOffer
         What the plugins offer.
+    fields : sequence of FieldsOffer
+        Blocks and tables that the plugins offer.
     workers : int
         Processes at most.
     timeout : float
@@ -50,6 +52,7 @@ class Extractor:
     def __init__(
         self,
         readers: Sequence[ReaderOffer],
+        fields: Sequence[FieldsOffer] = (),
         *,
         workers: int = 1,
         timeout: float = 60.0,
@@ -57,6 +60,7 @@ class Extractor:
         previews: bool = True,
     ) -> None:
         self._readers = tuple(readers)
+        self._fields = tuple(fields)
         self._table = {offer.name: offer for offer in self._readers}
         self._crew = Crew(workers, memory, COMMON_MODULES)
         self._timeout = timeout
@@ -172,7 +176,9 @@ class Extractor:
             "entry": plan.entry or plan.primary.path,
             "files": [file.path for file in plan.files],
             "size": size,
+            "ids": {file.path: file.id for file in plan.files},
             "offers": [_described(self._table[name]) for name in names],
+            "fields": [_told(offer) for offer in self._fields if {"*", *names} & set(offer.formats)],
             "lazy_only": any(found["code"] == "truncated" for found in issues),
             "preview": self._previews and preview,
             "seconds": min(self._timeout, BASE_SECONDS + size / BYTES_A_SECOND),
@@ -216,7 +222,7 @@ class Extractor:
             issues=[*issues, *_news(answer.get("issues", ()), issues)],
             extraction=self._how(answer, about) if format_ != "unknown" else {},
             preview=base64.b64decode(picture) if picture else None,
-            vendor=[],
+            vendor=[VendorBlock(**block) for block in answer.get("blocks", ())],
         )
 
     def _how(self, answer: Mapping[str, Any], about: Mapping[str, Any]) -> dict[str, Any]:
@@ -240,7 +246,19 @@ class Extractor:
 
 def _described(offer: ReaderOffer) -> dict[str, Any]:
     """What the worker needs of an offer."""
-    return {"name": offer.name, "load": offer.load, "probe": offer.probe, "options": dict(offer.options)}
+    targets = {"load": offer.load, "probe": offer.probe, "describe": offer.describe}
+    return {"name": offer.name, **targets, "options": dict(offer.options)}
+
+
+def _told(offer: FieldsOffer) -> dict[str, Any]:
+    """What the worker needs of blocks and tables."""
+    first = offer.blocks or next(iter(offer.tables.values()), "")
+    package = first.partition(":")[0].partition(".")[0]
+    by = {"plugin": offer.name, "version": _version("diadem-em")}
+    if package != "diadem":
+        by = {"plugin": package, "version": _version(package)}
+    about = {"name": offer.name, "blocks": offer.blocks, "whole": offer.whole}
+    return {**about, "formats": list(offer.formats), "tables": dict(offer.tables), "by": by}
 
 
 def _by(offer: ReaderOffer) -> dict[str, str]:

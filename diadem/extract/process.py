@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import json
 import os
@@ -12,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections import deque
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -91,9 +93,13 @@ class WorkerProcess:
         if self.about is None:
             self.about = self._receive(START_SECONDS)
         self._send(job)
-        answer = self._receive(seconds)
+        blocks = []
+        until = time.monotonic() + seconds
+        while "block" in (answer := self._receive(max(0.0, until - time.monotonic()))):
+            blocks.append(_block(answer["block"]))
         if answer.get("job") != job["job"]:
             raise WorkerStopped("reader-crashed", "the worker answered something else")
+        answer["blocks"] = blocks
         self.peak = int(answer.get("peak") or 0)
         return answer
 
@@ -170,6 +176,14 @@ class WorkerProcess:
         with contextlib.suppress(OSError, ValueError):
             while line := self._process.stderr.readline(4096):
                 self._errors.append(line)
+
+
+def _block(said: Any) -> dict[str, Any]:
+    """A block as the worker has said it, its bytes decoded."""
+    try:
+        return {**said, "data": base64.b64decode(said["data"])}
+    except (TypeError, KeyError, ValueError):
+        raise WorkerStopped("reader-crashed", "the worker's answer cannot be understood") from None
 
 
 def environment(scratch: Path) -> dict[str, str]:

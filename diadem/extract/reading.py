@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import base64
-import importlib
 import logging
 import sys
 import time
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
-from diadem.extract.assertions import merge
+from diadem.extract.assertions import Statement, clean, merge
 from diadem.extract.axes import describe_axes, in_order, kind_of
+from diadem.extract.blocks import Cut, cut, to_keep
 from diadem.extract.extraction import issue
 from diadem.extract.mapping import leaves
-from diadem.extract.normalise import clean, pixel_sizes, values_of
+from diadem.extract.normalise import pixel_sizes, values_of
+from diadem.hooks.targets import target
 
 #: A reader that cannot be lazy may read a file of at most this size.
 MAX_EAGER = 256 << 20
@@ -38,13 +39,15 @@ def read_dataset(job: Mapping[str, Any]) -> dict[str, Any]:
     Parameters
     ----------
     job : mapping
-        ``root``, ``entry``, ``files`` (paths), ``size``, ``offers`` (name, load, probe, options), ``lazy_only``,
-        ``preview`` and ``by`` (plugin, version).
+        ``root``, ``entry``, ``files`` (paths), ``ids`` (path to file id), ``size``, ``offers`` (name, load, probe,
+        describe, options), ``fields`` (name, formats, blocks, tables, whole, by), ``lazy_only``, ``preview`` and ``by``
+        (plugin, version).
 
     Returns
     -------
     dict
-        ``format, evidence, signals, fields, issues, mode, reader, preview`` (base64 or null), ``preview_failed``.
+        ``format, evidence, signals, fields, issues, blocks, mode, reader, preview`` (base64 or null),
+        ``preview_failed``.
     """
     path = str(Path(job["root"]) / job["entry"])
     result: dict[str, Any] = {"format": "", "evidence": [], "signals": [], "fields": {}, "issues": [], "mode": "none"}
@@ -58,13 +61,17 @@ def read_dataset(job: Mapping[str, Any]) -> dict[str, Any]:
     if offer is None:
         return result
     result["format"] = offer["name"]
+    blocks = cut(path, job, offer["name"])
+    result["issues"] += blocks.issues
+    signals: Signals = []
     try:
         signals = _call(path, offer, job, result)
     except Exception as error:  # readers raise anything; the dataset gets an issue, the archive goes on
         result["issues"].append(_failure(error, offer["name"]))
-        return result
-    _describe(signals, offer, job, result)
-    if job.get("preview"):
+    else:
+        _require_signals(signals, offer, result)
+    _describe(signals, offer, job, blocks, result)
+    if job.get("preview") and signals:
         _preview(signals, result)
     return result
 
@@ -106,7 +113,7 @@ def _choose(path: str, offers: Sequence[Mapping[str, Any]], result: dict[str, An
         if not offer.get("probe"):
             return offer
         try:
-            if _target(offer["probe"])(path):
+            if target(offer["probe"])(path):
                 result["evidence"].append("content")
                 return offer
         except Exception as error:  # a probe that fails does not recognise the file
@@ -114,16 +121,17 @@ def _choose(path: str, offers: Sequence[Mapping[str, Any]], result: dict[str, An
     return None
 
 
-def _target(dotted: str) -> Callable[..., Any]:
-    """The function that ``module:function`` names."""
-    module, _, name = dotted.partition(":")
-    function: Callable[..., Any] = getattr(importlib.import_module(module), name)
-    return function
-
-
 def _call(path: str, offer: Mapping[str, Any], job: Mapping[str, Any], result: dict[str, Any]) -> Signals:
     """Call the reader, lazily where it can."""
-    function = _target(offer["load"])
+    if offer.get("describe"):
+        try:
+            signals = list(target(offer["describe"])(path))
+        except Exception as error:  # a quick look that fails is no verdict: the reader is asked
+            logging.getLogger(__name__).debug("description of %s: %r", offer["name"], error)
+        else:
+            result["mode"] = "lazy"
+            return signals
+    function = target(offer["load"])
     options = {"lazy": True, **offer.get("options", {})}
     lazy_only = job.get("lazy_only") or result.pop("lazy_only", False) or job["size"] > MAX_EAGER
     with warnings.catch_warnings(), _small_chunks(job["size"]):
@@ -165,26 +173,42 @@ def _failure(error: Exception, reader: str) -> dict[str, Any]:
     return issue(code, f"the reader '{reader}' cannot read this file: {name}: {text}", reader=reader, exception=name)
 
 
-def _describe(signals: Signals, offer: Mapping[str, Any], job: Mapping[str, Any], result: dict[str, Any]) -> None:
-    """Signals and fields of what the reader returned."""
-    reader = offer["load"].partition(":")[0].rpartition(".")[2]
-    if reader == "reader":
-        reader = offer["name"]
+def _require_signals(signals: Signals, offer: Mapping[str, Any], result: dict[str, Any]) -> None:
+    """Say where there is none, or more than are described."""
     if not signals:
         result["issues"].append(issue("no-signal", f"the reader '{offer['name']}' found no signal in this file"))
-        return
     if len(signals) > MAX_SIGNALS:
         result["issues"].append(issue("many-signals", f"{len(signals)} signals, the first {MAX_SIGNALS} are described"))
-    by_signal = []
-    for number, signal in enumerate(signals[:MAX_SIGNALS], start=1):
+
+
+def _describe(
+    signals: Signals, offer: Mapping[str, Any], job: Mapping[str, Any], blocks: Cut, result: dict[str, Any]
+) -> None:
+    """Signals, fields and vendor blocks of what was found."""
+    names = [f"s{number}" for number in range(1, min(len(signals), MAX_SIGNALS) + 1)]
+    generic: list[Statement] = []
+    for name, signal in zip(names, signals, strict=False):
         result["issues"] += signal.get("issues", ())
-        name = f"s{number}"
         found = leaves(signal)
         described, kind = _signal(name, signal, found)
         result["signals"].append(described)
         axes = in_order(signal.get("axes") or [])
-        by_signal.append((name, [*values_of(reader, found), *pixel_sizes(kind, axes, described["shape"])]))
-    result["fields"] = merge(by_signal, job["by"])
+        stated = [] if blocks.whole else values_of(_module(offer), found)
+        generic.append(Statement((name,), job["by"], [*stated, *pixel_sizes(kind, axes, described["shape"])]))
+        blocks.add_tree(signal.get("original_metadata"), _module(offer), len(generic) - 1)
+    statements, issues = blocks.statements(names)
+    ids = {"": "f1", **{str(Path(job["root"]) / path): id_ for path, id_ in job.get("ids", {}).items()}}
+    merged = merge([*statements, *generic], ids)
+    result["fields"] = merged.fields
+    result["issues"] += [*issues, *merged.issues]
+    result["blocks"], too_large = to_keep(blocks, ids)
+    result["issues"] += too_large
+
+
+def _module(offer: Mapping[str, Any]) -> str:
+    """Name of the reader's module."""
+    reader: str = offer["load"].partition(":")[0].rpartition(".")[2]
+    return offer["name"] if reader == "reader" else reader
 
 
 def _signal(name: str, signal: Mapping[str, Any], found: Mapping[str, Any]) -> tuple[dict[str, Any], str]:

@@ -139,8 +139,6 @@ SAME_UNIT: Mapping[str, frozenset[str]] = {
     "eV": frozenset({"eV", "ev"}),
     "1": frozenset({"", "1", "x", "X"}),
 }
-#: Texts that a program writes where nobody wrote anything.
-PLACEHOLDERS = frozenset({"undefined", "unknown", "none", "n/a", "-", "[]", "do not edit", "default", "map data"})
 #: Chemical symbols, hydrogen to oganesson.
 ELEMENTS = frozenset(
     (  # noqa: SIM905 - a list of 118 lines reads worse

@@ -6,6 +6,7 @@ not outlive its parent, whatever a reader is doing.
 
 from __future__ import annotations
 
+import base64
 import gc
 import json
 import logging
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from diadem.extract import sandbox
+from diadem.extract.extraction import TREE
 
 #: Bytes that one answer may have.
 MAX_ANSWER = 8 << 20
@@ -103,14 +105,22 @@ def _answer(job: dict[str, Any], guard: sandbox.Guard) -> dict[str, Any]:
 
 
 def _say(sink: BinaryIO, answer: dict[str, Any]) -> None:
-    """Write one line, without paths of this machine; an answer that is too long is cut to its issues."""
+    """Write blocks and answer, a line each, without paths of this machine; a too long one is cut to its issues."""
     root = answer.pop("root", "")
+    places = {root, os.path.realpath(root) if root else "", sandbox.scratch_folder()} - {""}
+    for block in answer.pop("blocks", ()):
+        data = block["data"]
+        if block["media_type"] == TREE:
+            for place in places:
+                data = _without(data.decode(), place).encode()
+        line = {"block": {**block, "data": base64.b64encode(data).decode("ascii")}}
+        sink.write(json.dumps(line).encode("ascii") + b"\n")
     text = json.dumps(answer, allow_nan=False, default=str)
     if len(text) > MAX_ANSWER:
         kept = {key: answer.get(key) for key in ("job", "peak", "format", "evidence", "mode")}
         found = {"code": "too-much-metadata", "message": f"the description has {len(text)} bytes; it was left out"}
         text = json.dumps({**kept, "signals": [], "fields": {}, "issues": [found]})
-    for place in {root, os.path.realpath(root) if root else "", sandbox.scratch_folder()} - {""}:
+    for place in places:
         text = _without(text, place)
     sink.write(text.encode("ascii") + b"\n")
     sink.flush()

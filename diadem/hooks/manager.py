@@ -3,19 +3,47 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import entry_points
-from typing import cast
+from typing import Any
 
 import pluggy
 
 from diadem.errors import PluginError
 from diadem.hooks import specs
-from diadem.hooks.offers import ReaderOffer
+from diadem.hooks.offers import FieldsOffer, ReaderOffer
 
 #: Bundled plugins, by the same door as foreign ones.
-BUNDLED = ("diadem.plugins.rosettasciio",)
+BUNDLED = tuple(
+    f"diadem.plugins.{family}"
+    for family in (
+        "rosettasciio",
+        "gatan",
+        "tia",
+        "velox",
+        "ncem",
+        "empad",
+        "thermofisher",
+        "zeiss",
+        "jeol",
+        "tescan",
+        "fibics",
+        "tvips",
+        "hamamatsu",
+        "merlin",
+        "hyperspy",
+        "msa",
+        "mrc",
+        "nanomegas",
+        "pantarhei",
+        "bruker",
+        "edax",
+        "optical",
+        "insitu",
+        "others",
+    )
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +51,7 @@ class Offers:
     """Everything the plugins offer, and the failures met while asking."""
 
     readers: Sequence[ReaderOffer]
+    fields: Sequence[FieldsOffer]
     failures: Sequence[PluginError]
 
 
@@ -42,10 +71,22 @@ def collect() -> Offers:
             manager.register(importlib.import_module(name), name=name)
         except Exception as error:
             failures.append(PluginError(f"plugin '{name}' cannot be loaded: {error!r}", where=name))
-    readers: list[ReaderOffer] = []
-    for implementation in manager.hook.diadem_readers.get_hookimpls():
+    readers = tuple(_offered(manager, "diadem_readers", ReaderOffer, failures))
+    fields = tuple(_offered(manager, "diadem_fields", FieldsOffer, failures))
+    return Offers(readers, fields, tuple(failures))
+
+
+def _offered(manager: pluggy.PluginManager, hook: str, kind: type[Any], failures: list[PluginError]) -> Iterator[Any]:
+    """What every implementation of a hook offers; one that fails, or offers something else, is noted."""
+    for implementation in getattr(manager.hook, hook).get_hookimpls():
         try:
-            readers.extend(cast("Iterable[ReaderOffer]", implementation.function()))
+            offered = list(implementation.function())
         except Exception as error:
             failures.append(PluginError(f"plugin '{implementation.plugin_name}' failed: {error!r}"))
-    return Offers(tuple(readers), tuple(failures))
+            continue
+        for item in offered:
+            if isinstance(item, kind):
+                yield item
+            else:
+                message = f"plugin '{implementation.plugin_name}': {hook} offers a {kind.__name__}, not {item!r}"
+                failures.append(PluginError(message))

@@ -76,6 +76,10 @@ class ReaderOffer:
         ``function(path)`` before the reader; false means "not mine". "" where suffix and magic suffice.
     priority : int
         Higher is tried first when several offers match.
+    describe : str
+        ``module:function`` that says what signals the file holds without decoding them, called like `load` when only
+        metadata is wanted; `data` may be anything with `shape` and `dtype`. Where it fails, `load` is called. "" where
+        `load` is quick.
     """
 
     name: str
@@ -89,16 +93,60 @@ class ReaderOffer:
     groups: Sequence[Group] = ()
     folders: Sequence[str] = ()
     probe: str = ""
+    describe: str = ""
 
     def __post_init__(self) -> None:
         """Refuse a descriptor that cannot work."""
-        if not _TARGET.match(self.load):
-            raise PluginError(f"reader offer '{self.name}': load must be 'module:function', not '{self.load}'")
-        if self.probe and not _TARGET.match(self.probe):
-            raise PluginError(f"reader offer '{self.name}': probe must be 'module:function', not '{self.probe}'")
+        _require_target(f"reader offer '{self.name}': load", self.load)
+        for what in ("probe", "layout", "describe"):
+            if target := getattr(self, what):
+                _require_target(f"reader offer '{self.name}': {what}", target)
         if bad := [
             suffix
             for suffix in (*self.suffixes, *self.folders)
             if not suffix.startswith(".") or suffix != suffix.lower()
         ]:
             raise PluginError(f"reader offer '{self.name}': suffixes are lower case and start with a dot, not {bad}")
+
+
+@dataclass(frozen=True, slots=True)
+class FieldsOffer:
+    """Metadata of one or several formats: where their blocks are, and tables that make fields of them.
+
+    Tables add assertions under the plugin's own name; they never overwrite another's.
+
+    Attributes
+    ----------
+    name : str
+        Names the tables in the evidence: ``velox``.
+    formats : sequence of str
+        Names of the readers' formats that it is asked for; ``*`` is all.
+    tables : mapping of str to str
+        Kind of block to ``module:NAME`` of a sequence of `Rule` and `Derived` (see `diadem.hooks.fields`). The trees of
+        RosettaSciIO's readers (`original_metadata`) are blocks of the kind ``rosettasciio``.
+    blocks : str
+        ``module:function`` that cuts blocks out of a dataset's files, called in the worker as ``function(path, files)``
+        with the path of the primary file and those of all files, and returning `Block` objects. "" where the tables are
+        for blocks of others.
+    whole : bool
+        Whether the tables say all that can be said: where a block is found, the values that the reader has normalised
+        itself are not asked for.
+    """
+
+    name: str
+    formats: Sequence[str]
+    tables: Mapping[str, str]
+    blocks: str = ""
+    whole: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse a descriptor that cannot work."""
+        for kind, target in self.tables.items():
+            _require_target(f"fields offer '{self.name}': the table for '{kind}'", target)
+        if self.blocks:
+            _require_target(f"fields offer '{self.name}': blocks", self.blocks)
+
+
+def _require_target(what: str, target: str) -> None:
+    if not _TARGET.match(target):
+        raise PluginError(f"{what} must be 'module:name', not '{target}'")

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 import pluggy
 
-from diadem.hooks.offers import ReaderOffer
+from diadem.hooks.offers import FieldsOffer, ReaderOffer
 
 GROUP = "diadem"
 hookspec = pluggy.HookspecMarker(GROUP)
@@ -29,4 +29,25 @@ def diadem_readers() -> Iterable[ReaderOffer]:  # type: ignore[empty-body]
         @hookimpl
         def diadem_readers():
             yield ReaderOffer(name="my-format", suffixes=(".myf",), load="my_plugin.reader:read")
+    """
+
+
+@hookspec
+def diadem_fields() -> Iterable[FieldsOffer]:  # type: ignore[empty-body]
+    """Offer tables that turn what a file states into fields of the record.
+
+    Tables run in the worker process; they add assertions, each with its evidence, and never overwrite another's.
+
+    Example
+    -------
+    ::
+
+        @hookimpl
+        def diadem_fields():
+            yield FieldsOffer(
+                name="my-format",
+                formats=("my-format",),
+                blocks="my_plugin.blocks:read",
+                tables={"my-header": "my_plugin.tables:HEADER"},
+            )
     """

@@ -37,6 +37,28 @@ def term_iri(key: str) -> str:
     return next((term for term in terms(key) if term.startswith("https://")), "")
 
 
+def is_field(key: str) -> bool:
+    """Whether a record may have such a field."""
+    return key in field_keys()
+
+
+def is_integer(key: str) -> bool:
+    """Whether the field's values are whole numbers. Raises `UnknownField`."""
+    return bool(_declaration(key)["items"]["properties"]["value"].get("type") == "integer")
+
+
+def admits(key: str, value: Any) -> bool:
+    """Whether the field can hold a value: its type, range and pattern. Raises `UnknownField`."""
+    return bool(_validator(key).is_valid(value))
+
+
+@cache
+def _validator(key: str) -> Any:
+    import jsonschema_rs
+
+    return jsonschema_rs.validator_for(_declaration(key)["items"]["properties"]["value"])
+
+
 def _declared() -> dict[str, Any]:
     declared: dict[str, Any] = schemas.schema(schemas.DATASET)["properties"]["fields"]["properties"]
     return declared

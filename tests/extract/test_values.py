@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from diadem.extract.assertions import merge
+from diadem.extract.assertions import Statement, merge
 from diadem.extract.axes import describe_axes, kind_of, to_si
 from diadem.extract.mapping import Tree, leaves, look_up
 from diadem.extract.normalise import pixel_sizes, values_of
@@ -139,7 +139,8 @@ def test_evidence_and_agreement_of_signals() -> None:
         "metadata": tem(Stage={"tilt_alpha": 1.5}),
     }
     other = {**signal, "metadata": tem(Stage={"tilt_alpha": 2.5})}
-    merged = merge([(f"s{n}", [*values_of("x", leaves(s))]) for n, s in enumerate((signal, other, signal), 1)], BY)
+    signals = enumerate((signal, other, signal), 1)
+    merged = merge([Statement((f"s{n}",), BY, [*values_of("x", leaves(s))]) for n, s in signals], {}).fields
     assert merged["beam.acceleration_voltage"] == [
         {
             "value": 200000.0,

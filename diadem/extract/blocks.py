@@ -1,0 +1,154 @@
+"""A dataset's vendor blocks: cut by those who know the format, read through tables, kept whole."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from diadem.extract.assertions import Statement
+from diadem.extract.extraction import TREE, issue
+from diadem.extract.tables import apply, for_signals
+from diadem.hooks.fields import Block
+from diadem.hooks.targets import target
+from diadem.serialization import typed_json
+
+#: Kind of the blocks that hold what a reader of RosettaSciIO calls `original_metadata`.
+READER_TREE = "rosettasciio"
+#: Bytes of one block, and of all blocks of a dataset, that are kept; the file itself has the rest.
+MAX_BLOCK = 8 << 20
+MAX_BLOCKS = 64 << 20
+#: Blocks of a dataset that are looked at.
+MAX_COUNT = 4096
+
+
+@dataclass(slots=True)
+class Cut:
+    """The blocks of a dataset, and what became of cutting them.
+
+    Attributes
+    ----------
+    offers : sequence of mapping
+        Blocks and tables that plugins offer for the format.
+    blocks : list of Block
+        Vendor blocks.
+    trees : list of Block
+        What the reader calls `original_metadata`, one for each signal.
+    whole : bool
+        Whether tables say all that these blocks state, so that the reader's own normalised values are not asked for.
+    issues : list of dict
+        Plugins that failed.
+    """
+
+    offers: Sequence[Mapping[str, Any]]
+    blocks: list[Block] = field(default_factory=list)
+    trees: list[Block] = field(default_factory=list)
+    whole: bool = False
+    issues: list[dict[str, Any]] = field(default_factory=list)
+
+    def add_tree(self, tree: Any, reader: str, signal: int) -> None:
+        """Keep a reader's own tree of one signal."""
+        if isinstance(tree, Mapping) and tree:
+            self.trees.append(Block(READER_TREE, tree, place=reader, signals=(signal,)))
+            self.whole = self.whole or any(offer["whole"] and READER_TREE in offer["tables"] for offer in self.offers)
+
+    def statements(self, names: Sequence[str]) -> tuple[list[Statement], list[dict[str, Any]]]:
+        """Apply every table to the blocks of its kind.
+
+        Parameters
+        ----------
+        names : sequence of str
+            Ids of the signals, in the order of the reader.
+        """
+        statements: list[Statement] = []
+        issues: list[dict[str, Any]] = []
+        for offer in self.offers:
+            for block in [*self.blocks, *self.trees]:
+                if (dotted := offer["tables"].get(block.kind)) is None:
+                    continue
+                try:
+                    applied = apply(target(dotted), block, offer["name"])
+                except Exception as error:  # a plugin that cannot be imported, or whose table is none
+                    issues.append(_fault(offer, error))
+                    break
+                issues += applied.issues
+                statements.append(Statement(for_signals(block, names), offer["by"], applied.values))
+        return statements, issues
+
+
+def cut(path: str, job: Mapping[str, Any], format_: str) -> Cut:
+    """Have every plugin that knows the format cut its blocks.
+
+    Parameters
+    ----------
+    path : str
+        Of the file or folder that names the dataset.
+    job : mapping
+        See `diadem.extract.reading.read_dataset`.
+    format_ : str
+        Name of the reader.
+
+    Returns
+    -------
+    Cut
+        A plugin that fails is an issue; the blocks that it has cut until then are kept.
+    """
+    offers = [offer for offer in job.get("fields", ()) if "*" in offer["formats"] or format_ in offer["formats"]]
+    found = Cut(offers)
+    files = [f"{job['root']}/{name}" for name in job["files"]]
+    for offer in offers:
+        before = len(found.blocks)
+        if offer["blocks"]:
+            try:
+                _take(target(offer["blocks"])(path, files), found)
+            except Exception as error:  # blocks of a damaged file, or a plugin's own fault
+                found.issues.append(_fault(offer, error))
+        found.whole = found.whole or (offer["whole"] and len(found.blocks) > before)
+    return found
+
+
+def _take(blocks: Iterable[Block], found: Cut) -> None:
+    for block in blocks:
+        if len(found.blocks) >= MAX_COUNT:
+            found.issues.append(issue("many-blocks", f"the first {MAX_COUNT} blocks of metadata are looked at"))
+            return
+        found.blocks.append(block)
+
+
+def _fault(offer: Mapping[str, Any], error: Exception) -> dict[str, Any]:
+    text = " ".join(str(error).split())[:300]
+    message = f"the metadata reader '{offer['name']}' cannot read this file: {type(error).__name__}: {text}"
+    return issue("metadata-unread", message, reader=offer["name"], exception=type(error).__name__)
+
+
+def to_keep(found: Cut, ids: Mapping[str, str]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """What is kept: bytes of blocks, and their trees as typed JSON; without blocks the reader's trees.
+
+    Returns
+    -------
+    blocks, issues : list of dict
+        ``path, media_type, data, file, byte_range`` each; an issue for each block that is too large.
+    """
+    kept: list[dict[str, Any]] = []
+    issues: list[dict[str, Any]] = []
+    total = 0
+    for block in found.blocks or found.trees:
+        for part in _parts(block, ids):
+            total += len(part["data"])
+            if len(part["data"]) > MAX_BLOCK or total > MAX_BLOCKS:
+                message = f"'{part['path']}' has {len(part['data'])} bytes; it is kept in the file only"
+                issues.append(issue("large-block", message, severity="info"))
+                total -= len(part["data"])
+                continue
+            kept.append(part)
+    return kept, issues
+
+
+def _parts(block: Block, ids: Mapping[str, str]) -> Iterable[dict[str, Any]]:
+    path = block.place or block.kind
+    common = {"file": ids.get(block.file, "f1")}
+    if block.data:
+        part = {"path": path, "media_type": block.media_type, "data": bytes(block.data), **common}
+        yield {**part, "byte_range": list(block.byte_range)} if block.byte_range else part
+    if block.tree:
+        yield {"path": path, "media_type": TREE, "data": typed_json.encode(block.tree), **common}

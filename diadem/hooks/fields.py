@@ -1,0 +1,167 @@
+"""How a plugin says what a file states: blocks cut out of files, and tables that make fields of their values.
+
+A *block* is a piece of a vendor's metadata: its bytes as they are, and the same as a tree. A *table* is a sequence of
+`Rule` and `Derived`. The core looks the keys up, changes units, drops what is no measurement, and writes the evidence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+#: A block's tree: nested mappings and lists of plain values.
+Tree = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """One block of a vendor's metadata.
+
+    Attributes
+    ----------
+    kind : str
+        What it is, in lower case with dashes: ``velox-metadata``. Tables are chosen by it.
+    tree : mapping
+        The block parsed: nested mappings and lists of texts, numbers, bytes, NumPy values.
+    data : bytes
+        The block as it stands in the file, kept in the package. Empty where the block is a whole side file, which the
+        package has anyway.
+    media_type : str
+        Of `data`.
+    place : str
+        Where it is in the file, as a person would write it: ``Data/Image/<hash>/Metadata``. Keys follow it in locators.
+    file : str
+        Path of the file, one of those that the function was given; "" is the file that names the dataset.
+    signals : sequence of int
+        Numbers, from 0, of the signals that it describes, in the order of the reader; empty is the whole dataset.
+    byte_range : (int, int), optional
+        First byte and the one after the last, where `data` stands in the file in one piece.
+    """
+
+    kind: str
+    tree: Tree
+    data: bytes = b""
+    media_type: str = "application/octet-stream"
+    place: str = ""
+    file: str = ""
+    signals: Sequence[int] = ()
+    byte_range: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One value of a block that is a field.
+
+    Zero, an empty text, and what the field's schema cannot hold are dropped: unknown is absent.
+
+    Attributes
+    ----------
+    field : str
+        Key of the record's field: ``beam.acceleration_voltage``.
+    key : str
+        Path in the tree, parts joined by ``/``; names may hold ``/`` themselves; a number is a place in a list.
+    unit : str
+        Of the file's number (``kV``, ``um``, ``deg``; see `diadem.hooks.units`); "" for texts and bare numbers.
+    read : callable, optional
+        From the raw value to the number in `unit`, the text or the list; None, or an exception, drops it.
+    drop : sequence
+        Raw values that mean "not measured", besides zero and "" where the field's schema refuses them anyway.
+    when : callable, optional
+        Given the block's tree; the rule counts only where it is true.
+    unit_key : str
+        Path of a text that names the unit; it goes before `unit`. One that is not understood drops the value.
+    cite : str
+        How unit and meaning are proven: a file and what it is checked against, or a specification.
+    """
+
+    field: str
+    key: str
+    unit: str = ""
+    read: Callable[[Any], Any] | None = None
+    drop: Sequence[Any] = ()
+    when: Callable[[Tree], bool] | None = None
+    unit_key: str = ""
+    cite: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One value that a `Derived` rule has found.
+
+    Attributes
+    ----------
+    field : str
+        Key of the record's field.
+    value : object
+        Number in `unit`, text or list.
+    key : str
+        Path, or paths joined by `` + ``, in the tree.
+    raw : object
+        What stands there.
+    unit : str
+        As in `Rule`.
+    status : str
+        ``stated``, ``converted``, ``derived`` or ``assumed``; "" is decided by the unit.
+    offset_status : str
+        Of times: ``known``, ``derived``, ``assumed``, ``unknown``.
+    """
+
+    field: str
+    value: Any
+    key: str
+    raw: Any
+    unit: str = ""
+    status: str = ""
+    offset_status: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Derived:
+    """Fields that need several values of a block together, such as a time.
+
+    Attributes
+    ----------
+    name : str
+        Of the rule: ``acquisition-time``.
+    read : callable
+        From the block's tree to `Found` values; an exception gives none.
+    cite : str
+        As in `Rule`.
+    """
+
+    name: str
+    read: Callable[[Tree], Iterable[Found]]
+    cite: str = ""
+
+
+Table = Sequence[Rule | Derived]
+
+
+def look_up(tree: Any, key: str) -> Any:
+    """The value at a path such as ``Stage/Stage X``, or None.
+
+    Parameters
+    ----------
+    tree : object
+        Nested mappings and lists.
+    key : str
+        Parts joined by ``/``. A part may hold ``/`` itself: longer names are tried after shorter ones.
+    """
+    if not key:
+        return tree
+    if isinstance(tree, Sequence) and not isinstance(tree, (str, bytes)):
+        head, _, rest = key.partition("/")
+        return look_up(tree[int(head)], rest) if head.isdecimal() and int(head) < len(tree) else None
+    if not isinstance(tree, Mapping):
+        return None
+    if key in tree:
+        return tree[key]
+    end = key.find("/")
+    while end >= 0:
+        if key[:end] in tree:
+            found = look_up(tree[key[:end]], key[end + 1 :])
+            if found is not None:
+                return found
+        end = key.find("/", end + 1)
+    return None
