@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import threading
 from collections import OrderedDict
+from collections.abc import Mapping
 from typing import Any
 
 from diadem.errors import DigestMismatch
@@ -14,6 +15,8 @@ from diadem.trust.hashing import leaf_digest
 
 #: Leaves kept in memory for each open file: 16 MiB at the usual leaf size.
 CACHED_LEAVES = 16
+#: Most leaves read at once for one request: 32 MiB at the usual leaf size.
+RUN = 32
 #: Most leaves fetched ahead when a file is read from front to back.
 READ_AHEAD = 8
 
@@ -84,38 +87,52 @@ class VerifiedFile(io.RawIOBase):
         if not wanted:
             return 0
         first, last = offset // self._leaf_size, (offset + wanted - 1) // self._leaf_size
-        step = CACHED_LEAVES // 2
-        for start in range(first, last + 1, step):
-            self._fill(start, min(start + step - 1, last), offset, buffer[:wanted])
+        for start in range(first, last + 1, RUN):
+            self._fill(start, min(start + RUN - 1, last), offset, buffer[:wanted])
         return wanted
 
     def _fill(self, first: int, last: int, offset: int, buffer: memoryview) -> None:
         """Put what the leaves `first` to `last` hold of the request into the caller's buffer."""
-        inside = first * self._leaf_size >= offset and (last + 1) * self._leaf_size <= offset + len(buffer)
-        if inside and last > first and not self._any_cached(first, last):
-            start = first * self._leaf_size - offset
-            self._read_whole(first, buffer[start : start + (last + 1 - first) * self._leaf_size])
+        if last > first and not self._any_cached(first, last):
+            self._read_run(first, last, offset, buffer)
             return
-        for leaf, data in enumerate(self._leaves_between(first, last), first):
-            begin = max(offset, leaf * self._leaf_size)
-            piece = memoryview(data)[begin - leaf * self._leaf_size : offset + len(buffer) - leaf * self._leaf_size]
-            buffer[begin - offset : begin - offset + len(piece)] = piece
+        for leaf in range(first, last + 1):
+            self._hand_over(leaf, self._leaves_between(leaf, leaf)[0], offset, buffer)
+
+    def _hand_over(self, leaf: int, data: bytes | memoryview, offset: int, buffer: memoryview) -> None:
+        """Copy the part of a leaf that was asked for."""
+        begin = max(offset, leaf * self._leaf_size)
+        piece = memoryview(data)[begin - leaf * self._leaf_size : offset + len(buffer) - leaf * self._leaf_size]
+        buffer[begin - offset : begin - offset + len(piece)] = piece
 
     def _any_cached(self, first: int, last: int) -> bool:
         with self._lock:
             return any(leaf in self._cache for leaf in range(first, last + 1))
 
-    def _read_whole(self, leaf: int, view: memoryview) -> None:
-        """Read leaves straight into the caller's buffer and prove them there."""
-        count = self._reader.readinto_at(leaf * self._leaf_size, view)
+    def _read_run(self, first: int, last: int, offset: int, buffer: memoryview) -> None:
+        """Read several leaves at once, straight into the caller's buffer where it holds all of them."""
+        start, end = first * self._leaf_size, min((last + 1) * self._leaf_size, self.size)
+        direct = offset <= start and end <= offset + len(buffer)
+        if direct:
+            view = buffer[start - offset : end - offset]
+            count = self._reader.readinto_at(start, view)
+        else:
+            view = memoryview(self._reader.read_at(start, end - start))
+            count = len(view)
+        leaves = [
+            view[at - start : min(at - start + self._leaf_size, count)] for at in range(start, end, self._leaf_size)
+        ]
         try:
-            for number, start in enumerate(range(0, len(view), self._leaf_size), leaf):
-                self._prove(number, view[start : min(start + self._leaf_size, count)])
+            for leaf, data in enumerate(leaves, first):
+                self._prove(leaf, data)
         except DigestMismatch:
-            view[:] = bytes(len(view))  # not even the caller's own buffer shows what is not proven
+            if direct:
+                view[:] = bytes(len(view))  # not even the caller's own buffer shows what is not proven
             raise
-        with self._lock:
-            self._expected = leaf + len(view) // self._leaf_size
+        if not direct:
+            for leaf, data in enumerate(leaves, first):
+                self._hand_over(leaf, data, offset, buffer)
+        self._keep({} if direct else {first: bytes(leaves[0]), last: bytes(leaves[-1])}, last + 1)
 
     def _leaves_between(self, first: int, last: int) -> list[bytes]:
         """Proven leaves: those in memory, the others by one read from the first to the last that is missing."""
@@ -145,12 +162,16 @@ class VerifiedFile(io.RawIOBase):
             elif leaf_digest(piece) != self._digest(leaf):
                 break
             pieces[leaf] = piece
+        self._keep(pieces, end)
+        return pieces
+
+    def _keep(self, pieces: Mapping[int, bytes], expected: int) -> None:
+        """Keep proven leaves in memory, the latest ones, and where a reader from front to back will go on."""
         with self._lock:
-            self._expected = end
+            self._expected = expected
             self._cache.update(pieces)
             while len(self._cache) > CACHED_LEAVES:
                 self._cache.popitem(last=False)
-        return pieces
 
     def _digest(self, leaf: int) -> bytes:
         return self._leaves[leaf * DIGEST_SIZE : (leaf + 1) * DIGEST_SIZE]
