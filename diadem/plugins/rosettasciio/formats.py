@@ -33,6 +33,7 @@ class Format:
     probe: str = ""
     suffixes: tuple[str, ...] = ()
     load: str = ""
+    describe: str = ""
     priority: int = 0
     options: Mapping[str, Any] = field(default_factory=dict)
 
