@@ -1,18 +1,14 @@
-"""Loading plugins and collecting their offers, each implementation on its own."""
+"""Every plugin, bundled or foreign, by the same door: loaded, asked what it offers, and named where it fails."""
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from importlib.metadata import entry_points
-from typing import Any
-
-import pluggy
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from diadem.errors import PluginError
-from diadem.hooks import specs
-from diadem.hooks.offers import FieldsOffer, ReaderOffer
+from diadem.hooks.discovery import Plugin, bundled, selected
+from diadem.hooks.gathering import HOOKS, Gathering
+from diadem.hooks.offers import CheckOffer, FieldsOffer, PreviewOffer, ReaderOffer, SchemaOffer
 
 #: Bundled plugins, by the same door as foreign ones.
 BUNDLED = tuple(
@@ -48,45 +44,55 @@ BUNDLED = tuple(
 
 @dataclass(frozen=True, slots=True)
 class Offers:
-    """Everything the plugins offer, and the failures met while asking."""
+    """Everything the plugins offer, and the failures met while asking.
+
+    Attributes
+    ----------
+    readers, fields, schemas, previews, checks : sequence
+        Offers, those of the bundled plugins first.
+    failures : sequence of PluginError
+        ``where`` is the plugin's name.
+    plugins : sequence of Plugin
+        Those that were found, also where they failed.
+    origins : mapping of (str, str) to Plugin
+        Hook and name of an offer to the plugin that made it; for schemas the name is namespace and version.
+    """
 
     readers: Sequence[ReaderOffer]
     fields: Sequence[FieldsOffer]
     failures: Sequence[PluginError]
+    schemas: Sequence[SchemaOffer] = ()
+    previews: Sequence[PreviewOffer] = ()
+    checks: Sequence[CheckOffer] = ()
+    plugins: Sequence[Plugin] = ()
+    origins: Mapping[tuple[str, str], Plugin] = field(default_factory=dict)
 
 
-def collect() -> Offers:
-    """Load every plugin and collect its offers.
+def collect(also: Sequence[str] = ()) -> Offers:
+    """Load every plugin that the environment admits, and collect its offers.
+
+    Parameters
+    ----------
+    also : sequence of str
+        Modules to load beside those that are installed, such as one that is being written.
 
     Returns
     -------
     Offers
-        A plugin that cannot be imported, or fails when asked, is a `PluginError` in `failures`; the others go on.
+        A plugin that cannot be imported, fails when asked, or offers what cannot be used, is a `PluginError` in
+        `failures`; what it has offered besides, and all others, go on.
     """
-    failures: list[PluginError] = []
-    manager = pluggy.PluginManager(specs.GROUP)
-    manager.add_hookspecs(specs)
-    for name in (*BUNDLED, *(entry.value for entry in entry_points(group=specs.GROUP))):
-        try:
-            manager.register(importlib.import_module(name), name=name)
-        except Exception as error:
-            failures.append(PluginError(f"plugin '{name}' cannot be loaded: {error!r}", where=name))
-    readers = tuple(_offered(manager, "diadem_readers", ReaderOffer, failures))
-    fields = tuple(_offered(manager, "diadem_fields", FieldsOffer, failures))
-    return Offers(readers, fields, tuple(failures))
-
-
-def _offered(manager: pluggy.PluginManager, hook: str, kind: type[Any], failures: list[PluginError]) -> Iterator[Any]:
-    """What every implementation of a hook offers; one that fails, or offers something else, is noted."""
-    for implementation in getattr(manager.hook, hook).get_hookimpls():
-        try:
-            offered = list(implementation.function())
-        except Exception as error:
-            failures.append(PluginError(f"plugin '{implementation.plugin_name}' failed: {error!r}"))
-            continue
-        for item in offered:
-            if isinstance(item, kind):
-                yield item
-            else:
-                message = f"plugin '{implementation.plugin_name}': {hook} offers a {kind.__name__}, not {item!r}"
-                failures.append(PluginError(message))
+    gathering = Gathering()
+    for plugin in (*bundled(BUNDLED), *selected(gathering.failed), *(Plugin(name, name) for name in also)):
+        gathering.load(plugin)
+    found = {hook: tuple(gathering.offers(hook)) for hook in HOOKS}
+    return Offers(
+        readers=found["diadem_readers"],
+        fields=found["diadem_fields"],
+        schemas=found["diadem_schemas"],
+        previews=found["diadem_previews"],
+        checks=found["diadem_checks"],
+        failures=tuple(gathering.failures),
+        plugins=tuple(gathering.plugins),
+        origins=gathering.origins,
+    )

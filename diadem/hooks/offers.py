@@ -10,6 +10,9 @@ from typing import Any
 from diadem.errors import PluginError
 
 _TARGET = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*\Z")
+_NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+#: Names of extensions, as the record's schema has them.
+NAMESPACE = re.compile(r"[a-z0-9]+(\.[a-z0-9_-]+)+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +148,92 @@ class FieldsOffer:
             _require_target(f"fields offer '{self.name}': the table for '{kind}'", target)
         if self.blocks:
             _require_target(f"fields offer '{self.name}': blocks", self.blocks)
+
+
+@dataclass(frozen=True, slots=True)
+class SchemaOffer:
+    """JSON Schemas of an extension namespace (see `diadem.hooks.extensions`).
+
+    Schemas may refer to each other, to those of other plugins and to DIADEM's own by ``$id``. Nothing is fetched.
+
+    Attributes
+    ----------
+    namespace : str
+        In reverse domain order, lower case: ``org.example.cl``. Take one that you own.
+    versions : mapping of str to mapping
+        Version to JSON Schema, draft 2020-12. A published version never changes: records name it.
+    """
+
+    namespace: str
+    versions: Mapping[str, Mapping[str, Any]]
+
+    def __post_init__(self) -> None:
+        """Refuse a descriptor that cannot work."""
+        if not NAMESPACE.fullmatch(self.namespace):
+            raise PluginError(f"'{self.namespace}' is no namespace; write it as org.example.cl")
+        if not self.versions:
+            raise PluginError(f"schema offer '{self.namespace}': there is no version")
+
+
+@dataclass(frozen=True, slots=True)
+class PreviewOffer:
+    """A picture of a format's datasets that says more than the one that DIADEM draws itself.
+
+    Attributes
+    ----------
+    name : str
+        In lower case with dashes: ``cl-map``.
+    formats : sequence of str
+        Names of the readers' formats that it draws; ``*`` is all.
+    draw : str
+        ``module:function``, called in the worker as ``function(path, files, signals)`` with the path of the primary
+        file, those of all files, and the reader's signal dictionaries, whose arrays may be lazy: read little of them.
+        It returns a PNG of at most 12,000 bytes and 320 pixels a side, or None where there is nothing to show. Where it
+        fails, or returns anything else, DIADEM draws its own and says so.
+    priority : int
+        Higher is asked first when several offers match.
+    """
+
+    name: str
+    formats: Sequence[str]
+    draw: str
+    priority: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse a descriptor that cannot work."""
+        _require_name("preview offer", self.name)
+        _require_target(f"preview offer '{self.name}': draw", self.draw)
+
+
+@dataclass(frozen=True, slots=True)
+class CheckOffer:
+    """What a careful colleague would see in a format's datasets: a wrong calibration, drift, a shutter in the way.
+
+    Attributes
+    ----------
+    name : str
+        In lower case with dashes; the codes of its issues begin with it.
+    formats : sequence of str
+        Names of the readers' formats that it looks at; ``*`` is all.
+    check : str
+        ``module:function``, called in the worker as ``function(path, files, dataset)`` with the path of the primary
+        file, those of all files, and what is known of the dataset (`diadem.hooks.checks.Described`). It returns, or
+        yields, `diadem.hooks.checks.Issue` objects.
+    """
+
+    name: str
+    formats: Sequence[str]
+    check: str
+
+    def __post_init__(self) -> None:
+        """Refuse a descriptor that cannot work."""
+        _require_name("check offer", self.name)
+        _require_target(f"check offer '{self.name}': check", self.check)
+
+
+def _require_name(what: str, name: str) -> None:
+    if not _NAME.fullmatch(name):
+        raise PluginError(f"{what}: a name is lower case with dashes, not '{name}'")
 
 
 def _require_target(what: str, target: str) -> None:

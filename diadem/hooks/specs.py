@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 import pluggy
 
-from diadem.hooks.offers import FieldsOffer, ReaderOffer
+from diadem.hooks.offers import CheckOffer, FieldsOffer, PreviewOffer, ReaderOffer, SchemaOffer
 
 GROUP = "diadem"
 hookspec = pluggy.HookspecMarker(GROUP)
@@ -50,4 +50,53 @@ def diadem_fields() -> Iterable[FieldsOffer]:  # type: ignore[empty-body]
                 blocks="my_plugin.blocks:read",
                 tables={"my-header": "my_plugin.tables:HEADER"},
             )
+    """
+
+
+@hookspec
+def diadem_schemas() -> Iterable[SchemaOffer]:  # type: ignore[empty-body]
+    """Offer JSON Schemas of extension namespaces.
+
+    The core judges the `Extension` objects of every plugin, and what people write under ``extensions``, by them: valid
+    data are marked so, invalid ones are named with path and rule. Nothing is fetched.
+
+    Example
+    -------
+    ::
+
+        @hookimpl
+        def diadem_schemas():
+            yield SchemaOffer("org.example.cl", {"1.0.0": {"type": "object", "required": ["mirror"]}})
+    """
+
+
+@hookspec
+def diadem_previews() -> Iterable[PreviewOffer]:  # type: ignore[empty-body]
+    """Offer pictures of a format's datasets.
+
+    Drawn in the worker process, checked, and shown in the package's page in place of DIADEM's own picture.
+
+    Example
+    -------
+    ::
+
+        @hookimpl
+        def diadem_previews():
+            yield PreviewOffer(name="my-format", formats=("my-format",), draw="my_plugin.preview:draw")
+    """
+
+
+@hookspec
+def diadem_checks() -> Iterable[CheckOffer]:  # type: ignore[empty-body]
+    """Offer checks of a dataset's quality.
+
+    They run in the worker process, after reader and tables; what they find are issues of the dataset under their name.
+
+    Example
+    -------
+    ::
+
+        @hookimpl
+        def diadem_checks():
+            yield CheckOffer(name="my-format", formats=("my-format",), check="my_plugin.quality:check")
     """

@@ -1,0 +1,74 @@
+"""Small distributions as pip would leave them: a module and its metadata in a folder of the search path."""
+
+from __future__ import annotations
+
+import textwrap
+from pathlib import Path
+
+
+def install(
+    folder: Path, module: str, source: str, *, distribution: str = "", version: str = "1.0", entry: str = ""
+) -> str:
+    """Write a module, and the metadata of a distribution that names it in the entry-point group ``diadem``.
+
+    Parameters
+    ----------
+    folder : Path
+        To be put on the search path by the caller.
+    module : str
+        Name of the module; also of the entry point.
+    source : str
+        Its text; indentation is removed.
+    distribution : str
+        By default the module's name with dashes.
+    version : str
+        Of the distribution.
+    entry : str
+        What the entry point names; by default the module.
+
+    Returns
+    -------
+    str
+        Name of the distribution.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{module}.py").write_text(textwrap.dedent(source), encoding="utf-8")
+    name = distribution or module.replace("_", "-")
+    about = folder / f"{name.replace('-', '_')}-{version}.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n", encoding="utf-8")
+    (about / "entry_points.txt").write_text(f"[diadem]\n{module} = {entry or module}\n", encoding="utf-8")
+    return name
+
+
+#: What a module of a plugin begins with.
+IMPORTS = """
+from diadem.hooks.offers import CheckOffer, FieldsOffer, Magic, PreviewOffer, ReaderOffer, SchemaOffer
+from diadem.hooks.specs import hookimpl
+"""
+
+#: A plugin that offers one of everything.
+HONEST = (
+    IMPORTS
+    + """
+@hookimpl
+def diadem_readers():
+    yield ReaderOffer(name="honest-{n}", suffixes=(".honest{n}",), load="honest_{n}:read")
+
+@hookimpl
+def diadem_fields():
+    yield FieldsOffer(name="honest-{n}", formats=("honest-{n}",), tables={{"header": "honest_{n}:TABLE"}})
+
+@hookimpl
+def diadem_schemas():
+    yield SchemaOffer("org.example.honest{n}", {{"1.0.0": {{"type": "object"}}}})
+
+@hookimpl
+def diadem_previews():
+    yield PreviewOffer(name="honest-{n}", formats=("honest-{n}",), draw="honest_{n}:draw")
+
+@hookimpl
+def diadem_checks():
+    yield CheckOffer(name="honest-{n}", formats=("honest-{n}",), check="honest_{n}:check")
+"""
+)
