@@ -26,7 +26,7 @@ def admitted(dataset: Mapping[str, Any]) -> dict[str, Any]:
     ----------
     dataset : mapping
         `id` and `files` are ours and must be right; the rest comes from a reader, and is kept as far as it is valid:
-        field by field, the other parts whole.
+        field by field and extension by extension, the other parts whole.
 
     Raises
     ------
@@ -48,6 +48,9 @@ def _reduced(dataset: Mapping[str, Any]) -> dict[str, Any]:
         refused += _tried(result, {part: dataset.get(part, _OPTIONAL[part])}, part)
     for key, stated in dataset.get("fields", {}).items():
         refused += _tried(result, {"fields": {**result["fields"], key: stated}}, f"field '{str(key)[:80]}'")
+    for name, stated in dataset.get("extensions", {}).items():
+        change = {"extensions": {**result.get("extensions", {}), name: stated}}
+        refused += _tried(result, change, f"extension '{str(name)[:80]}'")
     return {**result, "issues": [*result["issues"], *refused]}
 
 

@@ -34,6 +34,15 @@ def test_one_bad_field_costs_one_issue() -> None:
     assert result["signals"] == item["signals"]
 
 
+def test_one_bad_extension_costs_one_issue() -> None:
+    item = session_image(3)
+    good = {"version": "1", "data": {"mirror": "flat"}, "validated": False, "by": {"plugin": "p", "version": "1"}}
+    item["extensions"] = {"org.example.good": good, "Bad Name": good, "org.example.nan": {**good, "data": float("nan")}}
+    result = admitted(item)
+    assert result["extensions"] == {"org.example.good": good}
+    assert [issue["code"] for issue in result["issues"]] == ["not-recorded", "not-recorded"]
+
+
 @settings(max_examples=60, derandomize=True, deadline=None)
 @given(st.sampled_from(["signals", "raw", "issues", "extraction", "stage.x", "detector.name"]), ODD)
 def test_whatever_a_reader_says_the_result_is_admissible(part: str, value: Any) -> None:

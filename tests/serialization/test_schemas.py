@@ -31,6 +31,7 @@ REASONS = {
     "dataset/digest_in_upper_case": "64 hex digits in lower case",
     "dataset/empty_source": "a file, a person or a statement",
     "dataset/empty_text": "leave out what is not known",
+    "dataset/extension_unjudged": '"validated" is a required property',
     "dataset/misspelt_field": "Did you mean beam.acceleration_voltage",
     "dataset/no_primary": "Exactly one file is the primary",
     "dataset/no_provenance": '"by" is a required property',
