@@ -281,6 +281,7 @@ def extract(path: StrPath, *, listener: Listener = silent) -> Record:
     """
     from diadem.archive.describing import Describer
     from diadem.archive.ingest import Ingest
+    from diadem.archive.vault import Vault
     from diadem.serialization.record_json import read_record
     from diadem.store.copying import Copier
 
@@ -300,7 +301,7 @@ def extract(path: StrPath, *, listener: Listener = silent) -> Record:
             for ingested in datasets:
                 describer.add(ingested)
     describer.finish(omissions=[], empty_folders=[])
-    return read_record(sink.getvalue())
+    return read_record(sink.getvalue(), Vault(describer.vendor.close()))
 
 
 def extract_many(paths: Iterable[StrPath], *, executor: Executor | None = None) -> Iterator[Record]:

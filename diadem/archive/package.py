@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from diadem.archive.reading import VerifiedFile
 from diadem.archive.restoring import Restored, restore
+from diadem.archive.vault import PackageVault
 from diadem.errors import DiademError, NotFound
 from diadem.model.ids import PackageId
 from diadem.model.manifest import DERIVED_PATHS, DIGEST_SIZE, RECORD_PATH, TAGMANIFEST, FileEntry, Manifest, leaf_count
@@ -107,7 +108,7 @@ class Package:
     def record(self) -> Record:
         """The sealed record, proven."""
         with self._open(self.manifest[RECORD_PATH]) as source:
-            return read_record(source.read())
+            return read_record(source.read(), PackageVault(self._bundle, self.id))
 
     def find(self, path: str) -> FileEntry:
         """The entry of a file.

@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from diadem.extract.assertions import Statement
-from diadem.extract.extraction import TREE, issue
+from diadem.extract.extraction import issue
 from diadem.extract.tables import apply, for_signals
 from diadem.hooks.fields import Block
 from diadem.hooks.targets import target
+from diadem.model.vendor import TREE
 from diadem.serialization import typed_json
 
 #: Kind of the blocks that hold what a reader of RosettaSciIO calls `original_metadata`.

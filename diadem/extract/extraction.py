@@ -10,8 +10,6 @@ from diadem.extract.survey import DatasetPlan
 
 #: The format of a file that no reader knows.
 UNKNOWN = "unknown"
-#: Media type of a parsed tree: typed JSON, see `diadem.serialization.typed_json`.
-TREE = "application/vnd.diadem.tree+json"
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from diadem.extract import sandbox
-from diadem.extract.extraction import TREE
+from diadem.model.vendor import TREE
 
 #: Bytes that one answer may have.
 MAX_ANSWER = 8 << 20

@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from diadem.errors import AmbiguousValue
+from diadem.errors import AmbiguousValue, NotFound, UsageError
 from diadem.model.assertions import Assertion, Quantity
 from diadem.model.fields import require_known
 from diadem.model.signals import Axis, RecordFile, Signal
+from diadem.model.vendor import VendorBlock, VendorSource, blocks_of
 
 __all__ = ["Assertion", "Axis", "Dataset", "Quantity", "Record", "RecordFile", "Signal"]
 
@@ -27,10 +28,13 @@ class Dataset:
         The dataset's JSON object, references resolved. Not to be changed.
     known : frozenset of str
         The closed list of field keys.
+    source : VendorSource or None
+        Where the vendor's blocks are kept.
     """
 
     document: Mapping[str, Any]
     known: frozenset[str] = field(repr=False)
+    source: VendorSource | None = field(default=None, repr=False, compare=False)
 
     @property
     def id(self) -> str:
@@ -78,6 +82,24 @@ class Dataset:
         """How the metadata was read."""
         extraction: Mapping[str, Any] = self.document.get("extraction", {})
         return extraction
+
+    def vendor(self) -> tuple[VendorBlock, ...]:
+        """The vendor's own metadata: each block's bytes as they stand in the file, and the tree parsed from them.
+
+        Raises
+        ------
+        UsageError
+            The record was read without its package.
+        IntegrityError
+            A block is missing or damaged.
+        """
+        if self.source is None:
+            raise UsageError(
+                "this record is not at hand with its vendor metadata",
+                where=self.id,
+                next="Take it from a package: diadem.open(…).record.",
+            )
+        return tuple(blocks_of(self.raw, self.source))
 
     def assertions(self, key: str) -> tuple[Assertion, ...]:
         """All that is stated for a field; empty where nothing is.
@@ -174,6 +196,25 @@ class Record:
         if len(found) > 1:
             raise _ambiguous(key, list(found.values()))
         return next(iter(found.values()))[0]
+
+    def vendor(self, dataset: Dataset | str | int = 0) -> tuple[VendorBlock, ...]:
+        """The vendor's own metadata of a dataset: the dataset itself, its id or the path of its primary, its place.
+
+        Raises
+        ------
+        NotFound
+            There is no such dataset.
+        UsageError, IntegrityError
+            See `Dataset.vendor`.
+        """
+        if isinstance(dataset, Dataset):
+            return dataset.vendor()
+        if isinstance(dataset, int) and -len(self.datasets) <= dataset < len(self.datasets):
+            return self.datasets[dataset].vendor()
+        for found in self.datasets:
+            if dataset in (found.id, found.path):
+                return found.vendor()
+        raise NotFound(f"the record has no dataset '{dataset}'", next="See .datasets for what it holds.")
 
     def to_dict(self) -> dict[str, Any]:
         """The whole record as plain JSON values, references resolved. Shares nothing with the record."""

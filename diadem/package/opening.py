@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from diadem.errors import IntegrityError, NotFound, PackageError
 from diadem.model.ids import PackageId
-from diadem.model.manifest import DIGEST_SIZE, INDEX_PATH, LEAVES_PATH, MANIFEST, TAGMANIFEST, Manifest
+from diadem.model.manifest import DIGEST_SIZE, INDEX_PATH, LEAVES_PATH, MANIFEST, TAGMANIFEST, VENDOR_PATH, Manifest
 from diadem.model.ports import Bundle
 from diadem.package.bagit import BAG_INFO, BAGIT, BAGIT_TXT, parse_bag_info, parse_manifest
 from diadem.package.index import join, parse_index
@@ -18,6 +18,7 @@ from diadem.trust.hashing import payload_id, payload_urn
 #: Bytes of a tag file above which it is not read; leaves of 16 TiB, manifests of about a million files.
 LIMITS = {TAGMANIFEST: 1 << 20, BAGIT: 1 << 12, BAG_INFO: 1 << 20, MANIFEST: 128 << 20, INDEX_PATH: 128 << 20}
 LIMITS[LEAVES_PATH] = 512 << 20
+LIMITS[VENDOR_PATH] = 1 << 30
 #: Tag files that no package is without.
 REQUIRED = (BAGIT, BAG_INFO, MANIFEST, INDEX_PATH, LEAVES_PATH)
 _AGAIN = "Fetch the package again, or restore its tag files from another copy."
@@ -78,6 +79,22 @@ def read_manifest(bundle: Bundle, *, expected_id: str | None = None) -> OpenedPa
     for message, where in disagreements(manifest, tags[LEAVES_PATH], bag_info):
         raise IntegrityError(message, where=where, next=_AGAIN)
     return OpenedPackage(package_id, payload_id(manifest.payload), manifest, tags[LEAVES_PATH], bag_info)
+
+
+def read_tag_file(bundle: Bundle, path: str, package_id: str) -> bytes:
+    """A tag file of a package, proven against the package's id.
+
+    Raises
+    ------
+    PackageError
+        The package has no such tag file.
+    IntegrityError
+        It is missing or not what it was, or the package is another one now.
+    """
+    text = _read_tagmanifest(bundle)
+    if hashlib.sha256(text).hexdigest() != PackageId(package_id).removeprefix("diadem:"):
+        raise IntegrityError(f"the package is not {package_id} any more", where=bundle.url, next=_AGAIN)
+    return _proven(bundle, path, {name: digest for digest, name in parse_manifest(text, TAGMANIFEST)})
 
 
 def _read_tagmanifest(bundle: Bundle) -> bytes:

@@ -10,6 +10,7 @@ from typing import Any, Final, overload
 from diadem.errors import DocumentError
 from diadem.model.manifest import RECORD_PATH
 from diadem.model.record import Dataset, Record
+from diadem.model.vendor import VendorSource
 from diadem.serialization.fields import field_keys
 from diadem.serialization.sharing import resolved
 from diadem.serialization.strict_json import parse_object
@@ -27,13 +28,15 @@ _CLOSE: Final = b"\n],\n"
 _NEXT: Final = "The record is damaged: verify the package."
 
 
-def read_record(data: bytes) -> Record:
+def read_record(data: bytes, vendor: VendorSource | None = None) -> Record:
     """The record of a package. Datasets are parsed and validated when they are asked for.
 
     Parameters
     ----------
     data : bytes
         `data/diadem-record.json`, of any origin.
+    vendor : VendorSource, optional
+        Where the vendor's blocks are kept, for `Dataset.vendor`.
 
     Raises
     ------
@@ -41,10 +44,10 @@ def read_record(data: bytes) -> Record:
         Not a record: not JSON, another version's, or malformed. A malformed dataset raises when it is asked for.
     """
     _limit(data, MAX_BYTES)
-    return _by_lines(data) or _whole(data)
+    return _by_lines(data, vendor) or _whole(data, vendor)
 
 
-def _by_lines(data: bytes) -> Record | None:
+def _by_lines(data: bytes, vendor: VendorSource | None) -> Record | None:
     """The record, if it lies as `RecordWriter` writes it; None for another layout."""
     found = _lines(data)
     if found is None:
@@ -57,16 +60,16 @@ def _by_lines(data: bytes) -> Record | None:
     def dataset(index: int) -> dict[str, Any]:
         return parse_object(data[starts[index] : ends[index]], where=f"{RECORD_PATH} dataset {index}")
 
-    return _record({**document, "datasets": []}, len(starts), dataset)
+    return _record({**document, "datasets": []}, len(starts), dataset, vendor)
 
 
-def _whole(data: bytes) -> Record:
+def _whole(data: bytes, vendor: VendorSource | None) -> Record:
     """The record, parsed in one piece."""
     _limit(data, MAX_WHOLE)
     document = parse_object(data, where=RECORD_PATH)
     listed = document.get("datasets")
     items: list[Any] = listed if isinstance(listed, list) else []
-    return _record(document, len(items), items.__getitem__)
+    return _record(document, len(items), items.__getitem__, vendor)
 
 
 def _limit(data: bytes, most: int) -> None:
@@ -77,10 +80,13 @@ def _limit(data: bytes, most: int) -> None:
 class _Datasets(Sequence[Dataset]):
     """Datasets that are parsed, resolved and validated on access; the last 256 are kept."""
 
-    def __init__(self, count: int, load: Callable[[int], Any], shared: Mapping[str, Any]) -> None:
+    def __init__(
+        self, count: int, load: Callable[[int], Any], shared: Mapping[str, Any], vendor: VendorSource | None
+    ) -> None:
         self._count = count
         self._load = load
         self._shared = shared
+        self._vendor = vendor
         self._known = field_keys()
         self._cached = lru_cache(maxsize=256)(self._parsed)
 
@@ -111,10 +117,10 @@ class _Datasets(Sequence[Dataset]):
             raise DocumentError("a dataset is a JSON object", where=where, next=_NEXT)
         complete = resolved(document, self._shared, where=where)
         validate_dataset(complete, closed=False)
-        return Dataset(complete, self._known)
+        return Dataset(complete, self._known, self._vendor)
 
 
-def _record(document: dict[str, Any], count: int, load: Callable[[int], Any]) -> Record:
+def _record(document: dict[str, Any], count: int, load: Callable[[int], Any], vendor: VendorSource | None) -> Record:
     """The record of a parsed document; with `datasets` empty where they are parsed later."""
     if not str(document.get("schema", "")).startswith("diadem-record/1."):
         version = str(document.get("schema"))[:80]
@@ -127,7 +133,7 @@ def _record(document: dict[str, Any], count: int, load: Callable[[int], Any]) ->
     rest = {key: document[key] for key in document if key not in {"datasets", "shared"}}
     own = {key: rest.pop(key) for key in ("schema", "session", "sample", "people", "instrument")}
     tail = {key: rest.pop(key) for key in ("omitted", "empty_dirs", "extensions") if key in rest}
-    datasets = _Datasets(count, load, document.get("shared", {}))
+    datasets = _Datasets(count, load, document.get("shared", {}), vendor)
     return Record(datasets=datasets, known=field_keys(), **own, **tail, unknown=rest)
 
 
