@@ -26,6 +26,17 @@ def test_the_public_list_is_sorted_short_and_every_name_is_there_and_documented(
     assert modules == sorted(modules, key=str)
 
 
+def test_a_verb_stays_a_verb_when_the_room_of_its_name_is_imported(tmp_path: Path) -> None:
+    (tmp_path / "notes.dat").write_text("nothing known")
+    code = (
+        "import sys, diadem, diadem.extract.pool\n"
+        "from diadem.extract import survey\n"
+        "for _ in range(2): print(diadem.extract(sys.argv[1]).datasets[0].path, survey.__name__)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code, tmp_path], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == ["notes.dat diadem.extract.survey"] * 2
+
+
 def test_the_error_tree_is_drawn_and_has_exit_codes() -> None:
     import diadem.errors as errors
 

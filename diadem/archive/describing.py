@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import datetime
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, BinaryIO
 
 from diadem.archive.ingest import Ingested
 from diadem.archive.plain import quantity_text, signal_text
 from diadem.extract.extraction import VendorBlock
+from diadem.extract.plausible import Siblings, doubts
 from diadem.model.facts import MAX_DESCRIBED, DatasetFacts, PackageFacts
 from diadem.package.sealing import HashedFile, payload_of
 from diadem.package.vendor import VendorArchive
@@ -41,6 +43,8 @@ class Describer:
         self._days: set[str] = set()
         self._count = 0
         self._issues: Counter[str] = Counter()
+        self._siblings = Siblings()
+        self._now = datetime.datetime.now(datetime.UTC)
         self.vendor = VendorArchive()
         self.flagged: list[tuple[str, str]] = []
 
@@ -49,6 +53,7 @@ class Describer:
         if not ingested.files or ingested.extraction is None:
             return
         dataset = admitted(self._dataset(ingested))
+        dataset["issues"] = [*dataset["issues"], *self._doubts(dataset, ingested)]
         self._writer.add(dataset, admitted=True)
         self._count += 1
         if dataset["issues"]:
@@ -91,6 +96,14 @@ class Describer:
             "extraction": found.extraction,
         }
 
+    def _doubts(self, dataset: Mapping[str, Any], ingested: Ingested) -> Iterator[dict[str, Any]]:
+        """What a careful colleague would doubt of what the files state."""
+        if dataset["fields"]:
+            times = [file.entry.mtime_ns for file in ingested.files]
+            yield from doubts(dataset["fields"], times, self._now)
+            folder = dataset["files"][0]["path"].rpartition("/")[0]
+            yield from self._siblings.doubts(folder, dataset["fields"])
+
     def _keep(self, block: VendorBlock) -> dict[str, Any]:
         digest = self.vendor.add(block.data)
         entry = {"path": block.path, "media_type": block.media_type, "sha256": digest, "file": block.file}
@@ -113,8 +126,6 @@ class Describer:
             return str(stated)
         if not self._days:
             return None
-        import datetime
-
         first, last = (datetime.date.fromisoformat(day) for day in (min(self._days), max(self._days)))
         return first.isoformat() if (last - first).days <= _SESSION_DAYS else None
 
