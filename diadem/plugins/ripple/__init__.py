@@ -1,0 +1,1 @@
+"""Placeholder of a family that offers nothing yet."""
