@@ -1,1 +1,26 @@
-"""Placeholder of a family that offers nothing yet."""
+"""JEOL Analysis Station: projects, images, maps and spectra of X-ray analysis."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from diadem.hooks.offers import FieldsOffer
+from diadem.hooks.specs import hookimpl
+
+_TABLES = "diadem.plugins.jeol.tables:"
+
+
+@hookimpl
+def diadem_fields() -> Iterable[FieldsOffer]:
+    """Headers of all files of a dataset, and what they state."""
+    yield FieldsOffer(
+        name="jeol",
+        formats=("jeol", "jeol-eds"),
+        blocks="diadem.plugins.jeol.blocks:read",
+        tables={
+            "jeol-image": _TABLES + "IMAGE",
+            "jeol-map": _TABLES + "MAP",
+            "jeol-spectrum": _TABLES + "SPECTRUM",
+        },
+        whole=True,
+    )

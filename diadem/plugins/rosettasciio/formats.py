@@ -85,6 +85,7 @@ FORMATS: Mapping[str, Format] = {
         (Magic(4, b"PTTDFILE"), Magic(4, b"JED-2200"), Magic(17, b"FileType")),
         (Group("{stem}.asw", ("sample/**",), required=True),),
         suffixes=(".asw", ".img", ".map", ".pts"),
+        describe="diadem.plugins.jeol.describe:describe",
     ),
     "jobinyvon": Format(probe=_PROBES + "is_jobinyvon"),
     "mrc": Format(
@@ -125,6 +126,6 @@ FORMATS: Mapping[str, Format] = {
 
 #: Kinds of file that share a reader but not its magic number: name of the offer to reader and additions.
 MORE: Mapping[str, tuple[str, Format]] = {
-    "jeol-eds": ("jeol", Format(suffixes=(".eds",))),
+    "jeol-eds": ("jeol", Format(suffixes=(".eds",), describe="diadem.plugins.jeol.describe:describe")),
     "tia-ser": ("tia", Format((Magic(0, b"II\x97\x01"),), suffixes=(".ser",))),
 }
