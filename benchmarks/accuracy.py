@@ -1,0 +1,111 @@
+"""How much of what real files state the record has right: counts by field and by format, and every miss by name.
+
+Needs the real instrument files (`--data`, by default beside the checkout). Exits with 1 where anything is contradicted.
+The rules of comparison are those of `expectations.py`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import machine
+from expectations import QUESTIONS, Verdict, judge
+from real_files import SHARED, expectations, read_all, unpack
+from tables import workplace, write
+
+KINDS = ("right", "absent", "contradicted")
+
+
+def counted(verdicts: Iterable[Verdict], by: Callable[[Verdict], str]) -> dict[str, Counter[str]]:
+    """Verdicts counted by something."""
+    counts: dict[str, Counter[str]] = defaultdict(Counter)
+    for one in verdicts:
+        counts[by(one)][one.verdict] += 1
+    return dict(sorted(counts.items()))
+
+
+def table(title: str, counts: dict[str, Counter[str]]) -> str:
+    """One Markdown table of counts, with a sum."""
+    lines = [f"| {title} | values | right | absent | contradicted |", "|---|---|---|---|---|"]
+    total = sum(counts.values(), Counter[str]())
+    for name, count in [*counts.items(), ("**all**", total)]:
+        cells = [name, str(count.total()), *(str(count[kind]) for kind in KINDS)]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def misses(verdicts: Sequence[Verdict], kind: str) -> str:
+    """Every absent or contradicted one: file, key, expected, got, locator."""
+    found = [one for one in verdicts if one.verdict == kind]
+    if not found:
+        return f"None is {kind}."
+    lines = ["| file | key | field | expected | got | locator |", "|---|---|---|---|---|---|"]
+    for one in found:
+        cells = (one.file, one.key, one.field, one.expected, "–" if one.got is None else one.got, one.locator or "–")
+        lines.append("| " + " | ".join(_cell(cell) for cell in cells) + " |")
+    return "\n".join(lines)
+
+
+def _cell(value: Any) -> str:
+    return str(value).replace("|", "\\|").replace("\n", " ")[:120]
+
+
+def report(verdicts: Sequence[Verdict], outside: Counter[str]) -> str:
+    """The whole text."""
+    without = ", ".join(f"`{key}` ({count})" for key, count in sorted(outside.items()))
+    parts = [
+        "## By field",
+        table("field", counted(verdicts, lambda one: f"`{one.field}`")),
+        "## By format",
+        table("format", counted(verdicts, lambda one: one.format)),
+        "## Contradicted",
+        misses(verdicts, "contradicted"),
+        "## Absent",
+        misses(verdicts, "absent"),
+        "## Without a field",
+        f"Keys of the true values that no field of the record holds, not counted: {without}.",
+    ]
+    return "\n\n".join(parts)
+
+
+def compare(data: Path, work: Path) -> tuple[list[Verdict], Counter[str]]:
+    """Verdicts on every expectation, and the keys that have no field."""
+    true = expectations(data)
+    _, datasets = read_all(unpack(data, work))
+    verdicts = [
+        verdict
+        for path, told in true.items()
+        for verdict in judge(datasets.get(path), path, told["format"], told["expected"])
+    ]
+    outside = Counter(key for told in true.values() for key in told["expected"] if key not in QUESTIONS)
+    return verdicts, outside
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Compare, print, keep."""
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--data", type=Path, default=SHARED, help="folder of the real files and expected.json")
+    options.add_argument("--work", type=Path, help="folder for the unpacked files (default: a temporary one)")
+    options.add_argument("--markdown", type=Path, help="also write the tables to this file")
+    options.add_argument("--json", type=Path, dest="report", help="also write every verdict to this file")
+    chosen = options.parse_args(arguments)
+    with workplace(chosen.work) as work:
+        verdicts, outside = compare(chosen.data, work)
+        document = {"machine": machine.describe(work), "verdicts": [asdict(one) for one in verdicts]}
+    text = report(verdicts, outside)
+    print(text)
+    if chosen.markdown:
+        chosen.markdown.write_text(f"# Accuracy\n\n{__doc__}\n{text}\n", encoding="utf-8")
+    write(chosen.report, json.loads(json.dumps(document, default=str)))
+    return 1 if any(one.verdict == "contradicted" for one in verdicts) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
