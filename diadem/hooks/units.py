@@ -43,7 +43,9 @@ _SPELLINGS: Mapping[str, str] = {
     "sec": "s", "seconds": "s", "msec": "ms", "usec": "us", "Kelvin": "K", "C": "°C",
     "°": "deg", "degree": "deg", "degrees": "deg", "dg": "deg", "mR": "mrad", "radian": "rad", "radians": "rad",
     "X": "x", "K X": "kx", "kX": "kx", "KX": "kx", "": "1",
-    "micron": "um", "microns": "um", "meter": "m", "meters": "m", "A^-1": "1/Å", "nm^-1": "1/nm",
+    "Volt": "V", "Volts": "V", "picoAmps": "pA", "Secs": "s", "uSec": "us", "Degrees": "deg",
+    "Microns": "um", "Millimeters": "mm", "micron": "um", "microns": "um",
+    "meter": "m", "meters": "m", "A^-1": "1/Å", "nm^-1": "1/nm",
 }  # fmt: skip
 
 
