@@ -24,7 +24,8 @@ from diadem.model.ports import Listener
 from diadem.package.crate import crate_json
 from diadem.package.page import page_html
 from diadem.package.sealing import HashedFile, Sealed, payload_of, seal
-from diadem.store.copying import Copier, SinkFailed
+from diadem.store.copying import Copier
+from diadem.store.sink import SinkFailed
 from diadem.store.source import Omission
 from diadem.store.system import long_path
 from diadem.trust.hashing import LeafHasher, sha256_hex

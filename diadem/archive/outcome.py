@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 
 from diadem.archive.package import Package
 from diadem.errors import Interrupted
-from diadem.store.copying import SinkFailed
-from diadem.store.local_store import Swept, store_error
+from diadem.store.local_errors import store_error
+from diadem.store.sink import SinkFailed
+from diadem.store.stage import Swept
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,9 @@ from diadem.package.opening import read_manifest
 from diadem.package.verify import verify
 from diadem.store.bundle import LocalBundle
 from diadem.store.copying import Copier
-from diadem.store.local_store import LocalStore, Stage, translated
+from diadem.store.local_errors import translated
+from diadem.store.local_store import LocalStore
+from diadem.store.stage import Stage
 
 
 def pack_local(

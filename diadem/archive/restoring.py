@@ -15,8 +15,9 @@ from diadem.model.manifest import FileEntry
 from diadem.model.names import illegal, twin_key
 from diadem.model.ports import Listener, Progress
 from diadem.package.paths import unsafe
-from diadem.store.copying import SinkFailed, write_with_holes
-from diadem.store.local_store import remove_tree, store_error, translated
+from diadem.store.local_errors import store_error, translated
+from diadem.store.sink import SinkFailed, write_with_holes
+from diadem.store.stage import remove_tree
 from diadem.store.system import WINDOWS, flush_folder, flush_tree, long_path, patiently
 
 if TYPE_CHECKING:

@@ -382,6 +382,6 @@ def test_unreadable_files_are_listed_each_time_and_alone_are_refused() -> None:
         assert code == 2
         assert "no file can be archived" in str(document)
     finally:
-        from diadem.store.local_store import remove_tree
+        from diadem.store.stage import remove_tree
 
         remove_tree(home)

@@ -13,7 +13,8 @@ from blake3 import blake3
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from diadem.store.copying import Changed, Copier, NotPlain, SinkFailed, SourceFailed
+from diadem.store.copying import Changed, Copier, NotPlain, SourceFailed
+from diadem.store.sink import SinkFailed
 
 LEAF = 1 << 20
 

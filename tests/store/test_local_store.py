@@ -14,7 +14,8 @@ import pytest
 from diadem.errors import StoreError
 from diadem.model.ids import PackageId
 from diadem.model.manifest import TAGMANIFEST
-from diadem.store.local_store import LocalStore, remove_tree, tree_digest
+from diadem.store.local_store import LocalStore, tree_digest
+from diadem.store.stage import remove_tree
 
 PAYLOAD = "ab" * 32
 TREE = tree_digest([("x", 1)])

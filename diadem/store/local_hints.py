@@ -1,0 +1,38 @@
+"""Hints beside the packages of a folder: small files that say what is where, checked on use."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+from diadem.store.system import long_path, patiently
+
+_MAX_HINT = 4096
+
+
+def write_hint(private: Path, kind: str, key: str, name: str, content: str) -> None:
+    """Write the hint `name` under a key, whole or not at all. Raises `OSError`."""
+    folder = private / kind / key
+    os.makedirs(long_path(folder), exist_ok=True)
+    draft = folder / f".{uuid.uuid4().hex}"
+    with open(long_path(draft), "w", encoding="utf-8") as sink:
+        sink.write(content)
+        sink.flush()
+        os.fsync(sink.fileno())
+    patiently(lambda: os.replace(long_path(draft), long_path(folder / name)))
+
+
+def hints(private: Path, kind: str, key: str) -> Iterator[tuple[str, str]]:
+    """Names and contents of the hints under a key; those that cannot be read are none."""
+    folder = private / kind / key
+    try:
+        names = sorted(os.listdir(long_path(folder)))
+    except OSError:  # a hint that cannot be read is no hint
+        return
+    for name in names:
+        if not name.startswith("."):
+            with contextlib.suppress(OSError), open(long_path(folder / name), "rb") as source:
+                yield name, source.read(_MAX_HINT).decode("utf-8", "replace").strip()

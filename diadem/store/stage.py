@@ -1,0 +1,174 @@
+"""Stages: packages being written, invisible until they are published, and swept when their writer is dead."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from diadem.store.sink import SinkFailed
+from diadem.store.system import CREATE_FLAGS, SEALED, FileLock, flush_tree, long_path, patiently
+
+#: A stage on a file system without locks is swept after this many seconds of silence: 7 days.
+SILENCE = 7 * 24 * 3600
+
+
+@dataclass(frozen=True, slots=True)
+class Swept:
+    """A stage left by a writer that died, and removed."""
+
+    path: str
+    files: int
+
+
+class Stage:
+    """A package being written, in the store's own file system, invisible until it is published."""
+
+    def __init__(self, folder: Path, lock: FileLock) -> None:
+        self.folder = folder
+        self.bag = folder / "bag"
+        self._lock = lock
+        self._folders: set[str] = set()
+
+    def target(self, path: str) -> str:
+        """Where the file with this bag path goes; its folder exists afterwards."""
+        folder, _, _ = path.rpartition("/")
+        if folder not in self._folders:
+            try:
+                os.makedirs(long_path(self.bag / folder), exist_ok=True)
+            except OSError as error:
+                raise SinkFailed(error) from error
+            self._folders.add(folder)
+        return str(self.bag / path)
+
+    def write(self, path: str, data: bytes) -> None:
+        """Create a small read-only file."""
+        descriptor = os.open(long_path(self.target(path)), CREATE_FLAGS, SEALED)
+        with open(descriptor, "wb") as sink:
+            sink.write(data)
+
+    def seal(self, files: Sequence[str]) -> None:
+        """Make inner folders read-only and force everything to disk. The top folder follows after the rename.
+
+        A file that was begun and dropped may have left an empty folder behind; such folders go.
+        """
+        self._drop_empty_folders(files)
+        folders = [str(self.bag / folder) for folder in _with_parents(self._folders) if folder]
+        for folder in folders:
+            restrict(folder)
+        flush_tree(
+            long_path(self.bag),
+            (long_path(self.bag / path) for path in files),
+            (long_path(folder) for folder in [*folders, str(self.bag)]),
+        )
+
+    def _drop_empty_folders(self, files: Sequence[str]) -> None:
+        used = set(_with_parents({path.rpartition("/")[0] for path in files}))
+        for folder in _with_parents(self._folders):
+            if folder and folder not in used:
+                os.rmdir(long_path(self.bag / folder))
+        self._folders &= used | {""}
+
+    def discard(self) -> None:
+        """Remove the stage and everything in it."""
+        remove_tree(self.folder)
+        self._lock.remove()
+
+
+def sweep(stages: Path) -> list[Swept]:
+    """Remove stages whose writer is dead, and say which.
+
+    A living writer holds its lock; where the file system has no locks only a stage that was silent for
+    `SILENCE` seconds is taken for dead.
+    """
+    swept = []
+    try:
+        names = sorted(os.listdir(long_path(stages)))
+    except OSError:
+        return []
+    for name in dict.fromkeys(name.removesuffix(".lock") for name in names):
+        with contextlib.suppress(OSError):  # cleaning never stops an archive; the next run tries again
+            if (removed := _sweep_one(stages / name)) is not None:
+                swept.append(removed)
+    return swept
+
+
+def _sweep_one(folder: Path) -> Swept | None:
+    if not os.path.lexists(long_path(lock_path(folder))) and not os.path.lexists(long_path(folder)):
+        return None
+    lock = FileLock(lock_path(folder))
+    if not lock.acquire():
+        return None
+    try:
+        if not lock.supported and time.time() - _last_change(folder) < SILENCE:
+            lock.release()
+            return None
+        existed = os.path.isdir(long_path(folder))
+        files = remove_tree(folder)
+        lock.remove()
+    finally:
+        lock.release()
+    return Swept(str(folder), files) if existed else None
+
+
+def lock_path(folder: Path) -> Path:
+    """The lock file of a stage."""
+    return folder.with_name(folder.name + ".lock")
+
+
+def remove_tree(folder: Path) -> int:
+    """Remove a folder of ours with everything in it, read-only or not. Returns the number of files."""
+    files = 0
+    pending: list[tuple[str, bool]] = [(long_path(folder), False)]
+    while pending:
+        path, emptied = pending.pop()
+        if emptied:
+            patiently(partial(os.rmdir, path))
+            continue
+        if not os.path.isdir(path):
+            continue
+        os.chmod(path, stat.S_IRWXU)
+        pending.append((path, True))
+        with os.scandir(path) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    pending.append((entry.path, False))
+                else:
+                    files += 1
+                    _remove_file(entry.path)
+    return files
+
+
+def _remove_file(path: str) -> None:
+    if os.name == "nt":
+        os.chmod(path, stat.S_IWRITE)
+    patiently(lambda: os.unlink(path))
+
+
+def restrict(folder: str) -> None:
+    """Take the write permission from a folder; Windows has no such bit."""
+    if os.name != "nt":
+        os.chmod(folder, 0o555)  # noqa: S103  readable for all, writable for none
+
+
+def _with_parents(folders: Iterable[str]) -> Sequence[str]:
+    """The folders and all folders above them, deepest first."""
+    every: set[str] = set()
+    for folder in folders:
+        parts = folder.split("/")
+        every.update("/".join(parts[:depth]) for depth in range(1, len(parts) + 1))
+    return sorted(every, key=lambda folder: -folder.count("/"))
+
+
+def _last_change(folder: Path) -> float:
+    newest = 0.0
+    for root, _, files in os.walk(long_path(folder)):
+        for path in (root, *(os.path.join(root, name) for name in files)):
+            with contextlib.suppress(OSError):  # its writer may remove it while we look
+                newest = max(newest, os.lstat(path).st_mtime)
+    return newest
