@@ -6,7 +6,8 @@ import io
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
-from contextlib import closing
+from contextlib import closing, contextmanager
+from contextvars import ContextVar
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from diadem.archive.package import Package
     from diadem.archive.plan import PackPlan
     from diadem.extract.pool import Extractor
+    from diadem.hooks.inventory import PluginSummary
     from diadem.hooks.manager import Offers
     from diadem.model.record import Record
 
@@ -27,18 +29,89 @@ SOFTWARE = f"diadem-em {__version__}"
 StrPath = str | os.PathLike[str]
 
 
-@lru_cache(maxsize=1)
+#: Modules of plugins that are loaded beside the installed ones, by `trying`.
+_TRIED: ContextVar[tuple[str, ...]] = ContextVar("_TRIED", default=())
+
+
 def _offers() -> Offers:
+    return _collected(_TRIED.get())
+
+
+@lru_cache(maxsize=4)
+def _collected(also: tuple[str, ...]) -> Offers:
     from diadem.hooks.manager import collect
 
-    return collect()
+    return collect(also)
+
+
+@contextmanager
+def trying(module: str) -> Iterator[Offers]:
+    """Load a plugin that is not installed, as if it were, for as long as the block lasts.
+
+    Parameters
+    ----------
+    module : str
+        An importable module with `@hookimpl` functions.
+
+    Yields
+    ------
+    Offers
+        What all plugins offer, and which failed.
+    """
+    token = _TRIED.set((*_TRIED.get(), module))
+    try:
+        yield _offers()
+    finally:
+        _TRIED.reset(token)
+
+
+def plugins() -> list[PluginSummary]:
+    """Every plugin: where it comes from, what it offers, and what failed.
+
+    Returns
+    -------
+    list of PluginSummary
+        The bundled ones first. Foreign ones are those that `DIADEM_PLUGINS` admits.
+    """
+    from diadem.hooks.inventory import summaries
+    from diadem.serialization.extensions import ExtensionSchemas
+
+    offers = _offers()
+    return summaries(offers, ExtensionSchemas(_schemas(offers)).broken())
+
+
+def _schemas(offers: Offers) -> dict[str, dict[str, Mapping[str, Any]]]:
+    """Schemas of extensions: namespace to version to schema."""
+    found: dict[str, dict[str, Mapping[str, Any]]] = {}
+    for offer in offers.schemas:
+        found.setdefault(offer.namespace, {}).update(offer.versions)
+    return found
 
 
 def _extractor() -> Extractor:
     from diadem.extract.pool import Extractor
 
     offers = _offers()
-    return Extractor(offers.readers, offers.fields, workers=max(1, min(4, os.cpu_count() or 1)))
+    return Extractor(
+        offers.readers,
+        offers.fields,
+        previewers=offers.previews,
+        checks=offers.checks,
+        schemas=_schemas(offers),
+        origins={key: plugin.by for key, plugin in offers.origins.items() if not plugin.bundled},
+        workers=max(1, min(4, os.cpu_count() or 1)),
+    )
+
+
+def _judged(metadata: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    """The metadata, with each extension marked by what the schemas at hand say of it. Raises `DocumentError`."""
+    if not metadata or not metadata.get("extensions"):
+        return metadata
+    from diadem.serialization.extensions import ExtensionSchemas, judged
+    from diadem.serialization.record_json import validate_metadata
+
+    said = validate_metadata(metadata)
+    return {**said, "extensions": judged(said["extensions"], ExtensionSchemas(_schemas(_offers())))}
 
 
 def pack(
@@ -137,7 +210,7 @@ def plan(
     return make_plan(
         [Path(item) for item in sources],
         store=None if store is None else _local_path(store),
-        metadata=metadata,
+        metadata=_judged(metadata),
         readers=_offers().readers,
     )
 
@@ -151,10 +224,10 @@ def _local_path(url: StrPath) -> Path | None:
 
 
 def check_metadata(metadata: object) -> None:
-    """Raise `DocumentError` where session, sample, people or instrument break their schema."""
+    """Raise `DocumentError` where session, sample, people, instrument or an extension break their schema."""
     from diadem.serialization.record_json import validate_metadata
 
-    validate_metadata({} if metadata is None else metadata)
+    _judged(validate_metadata({} if metadata is None else metadata))
 
 
 def readable_files(folder: Path) -> list[str]:

@@ -94,6 +94,7 @@ class Describer:
             "raw": [self._keep(block) for block in found.vendor],
             "issues": issues,
             "extraction": found.extraction,
+            **({"extensions": found.extensions} if found.extensions else {}),
         }
 
     def _doubts(self, dataset: Mapping[str, Any], ingested: Ingested) -> Iterator[dict[str, Any]]:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeGuard
 
+from diadem.errors import DiademError
 from diadem.extract.assertions import Statement
+from diadem.extract.extensions import plain_extension
 from diadem.extract.extraction import issue
 from diadem.extract.tables import apply, for_signals
+from diadem.hooks.extensions import Extension
 from diadem.hooks.fields import Block
 from diadem.hooks.targets import target
 from diadem.model.vendor import TREE
@@ -37,15 +40,21 @@ class Cut:
         What the reader calls `original_metadata`, one for each signal.
     whole : bool
         Whether tables say all that these blocks state, so that the reader's own normalised values are not asked for.
+    extensions : list of dict
+        ``namespace, version, data, by`` each.
     issues : list of dict
         Plugins that failed.
+    tell : callable
+        Told of kind and name of what runs now.
     """
 
     offers: Sequence[Mapping[str, Any]]
     blocks: list[Block] = field(default_factory=list)
     trees: list[Block] = field(default_factory=list)
     whole: bool = False
+    extensions: list[dict[str, Any]] = field(default_factory=list)
     issues: list[dict[str, Any]] = field(default_factory=list)
+    tell: Callable[[str, str], None] = lambda _kind, _name: None
 
     def add_tree(self, tree: Any, reader: str, signal: int) -> None:
         """Keep a reader's own tree of one signal."""
@@ -64,6 +73,7 @@ class Cut:
         statements: list[Statement] = []
         issues: list[dict[str, Any]] = []
         for offer in self.offers:
+            self.tell("fields", offer["name"])
             for block in [*self.blocks, *self.trees]:
                 if (dotted := offer["tables"].get(block.kind)) is None:
                     continue
@@ -77,7 +87,7 @@ class Cut:
         return statements, issues
 
 
-def cut(path: str, job: Mapping[str, Any], format_: str) -> Cut:
+def cut(path: str, job: Mapping[str, Any], format_: str, tell: Callable[[str, str], None]) -> Cut:
     """Have every plugin that knows the format cut its blocks.
 
     Parameters
@@ -88,6 +98,8 @@ def cut(path: str, job: Mapping[str, Any], format_: str) -> Cut:
         See `diadem.extract.reading.read_dataset`.
     format_ : str
         Name of the reader.
+    tell : callable
+        Told of kind and name of what runs now.
 
     Returns
     -------
@@ -95,31 +107,50 @@ def cut(path: str, job: Mapping[str, Any], format_: str) -> Cut:
         A plugin that fails is an issue; the blocks that it has cut until then are kept.
     """
     offers = [offer for offer in job.get("fields", ()) if "*" in offer["formats"] or format_ in offer["formats"]]
-    found = Cut(offers)
+    found = Cut(offers, tell=tell)
     files = [f"{job['root']}/{name}" for name in job["files"]]
     for offer in offers:
         before = len(found.blocks)
         if offer["blocks"]:
+            tell("fields", offer["name"])
             try:
-                _take(target(offer["blocks"])(path, files), found)
+                _take(target(offer["blocks"])(path, files), offer, found)
             except Exception as error:  # blocks of a damaged file, or a plugin's own fault
                 found.issues.append(_fault(offer, error))
         found.whole = found.whole or (offer["whole"] and len(found.blocks) > before)
     return found
 
 
-def _take(blocks: Iterable[Block], found: Cut) -> None:
-    for block in blocks:
-        if len(found.blocks) >= MAX_COUNT:
+def _take(items: Iterable[Block | Extension], offer: Mapping[str, Any], found: Cut) -> None:
+    for number, item in enumerate(items):
+        if number >= MAX_COUNT:
             found.issues.append(issue("many-blocks", f"the first {MAX_COUNT} blocks of metadata are looked at"))
             return
-        found.blocks.append(block)
+        if is_sound(item):
+            found.blocks.append(item)
+            continue
+        try:
+            found.extensions.append(plain_extension(item, offer["by"], found.extensions))
+        except (ValueError, DiademError) as error:  # the plugin's other blocks are none the worse
+            found.issues.append(_fault(offer, error))
 
 
 def _fault(offer: Mapping[str, Any], error: Exception) -> dict[str, Any]:
     text = " ".join(str(error).split())[:300]
     message = f"the metadata reader '{offer['name']}' cannot read this file: {type(error).__name__}: {text}"
     return issue("metadata-unread", message, reader=offer["name"], exception=type(error).__name__)
+
+
+def is_sound(block: object) -> TypeGuard[Block]:
+    """Whether a block's parts are of the types that they should be."""
+    return (
+        isinstance(block, Block)
+        and isinstance(block.tree, Mapping)
+        and isinstance(block.data, bytes | bytearray | memoryview)
+        and all(isinstance(text, str) for text in (block.kind, block.media_type, block.place, block.file))
+        and bool(block.media_type)
+        and all(isinstance(number, int) for number in block.signals)
+    )
 
 
 def to_keep(found: Cut, ids: Mapping[str, str]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:

@@ -24,12 +24,21 @@ class Crew:
         Bytes of address space for each.
     modules : sequence of str
         What each imports at its start.
+    packages : mapping, optional
+        Where the code of foreign plugins lies.
     """
 
-    def __init__(self, workers: int, memory: int, modules: Sequence[str]) -> None:
+    def __init__(
+        self,
+        workers: int,
+        memory: int,
+        modules: Sequence[str],
+        packages: Mapping[str, Mapping[str, Any]] | None = None,
+    ) -> None:
         self.size = max(1, workers)
         self._memory = memory
         self._modules = modules
+        self._packages = packages
         self._idle: list[WorkerProcess] = []
         self._all: set[WorkerProcess] = set()
         self._free = threading.Condition()
@@ -114,7 +123,7 @@ class Crew:
     def _start(self) -> WorkerProcess:
         """Start a process that has been counted in `_starting`."""
         try:
-            worker = WorkerProcess(self._memory, self._modules)
+            worker = WorkerProcess(self._memory, self._modules, self._packages)
         except OSError as error:
             with self._free:
                 self._starting -= 1

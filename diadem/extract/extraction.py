@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from diadem.extract.survey import DatasetPlan
@@ -59,6 +59,8 @@ class Extraction:
         A PNG of at most 12 kB.
     vendor : list of VendorBlock
         The vendor's own metadata, whole, and the trees parsed from it.
+    extensions : dict
+        Metadata of communities by namespace, judged.
     """
 
     format: str
@@ -69,6 +71,7 @@ class Extraction:
     extraction: dict[str, Any]
     preview: bytes | None
     vendor: list[VendorBlock]
+    extensions: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
 def issue(code: str, message: str, **more: Any) -> dict[str, Any]:

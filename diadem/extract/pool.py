@@ -7,18 +7,22 @@ import itertools
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from diadem.extract.crew import Crew
+from diadem.extract.extensions import judge
 from diadem.extract.extraction import Extraction, VendorBlock, empty_files, issue, unread
+from diadem.extract.packages import locate
+from diadem.extract.pictures import plain_png
 from diadem.extract.preflight import preflight
 from diadem.extract.process import WorkerStopped
 from diadem.extract.sniff import HEAD_SIZE, rank
 from diadem.extract.survey import DatasetPlan, missing_parts
-from diadem.hooks.offers import FieldsOffer, ReaderOffer
+from diadem.extract.telling import Origins, Telling, part_text, version_of, without
+from diadem.hooks.offers import CheckOffer, FieldsOffer, PreviewOffer, ReaderOffer
+from diadem.serialization.extensions import ExtensionSchemas
 
 #: Processor seconds that any file may take (compiling a decoder of Velox streams takes nine), and bytes for each more.
 BASE_SECONDS = 20.0
@@ -27,7 +31,6 @@ BYTES_A_SECOND = 20e6
 WALL_FACTOR = 3.0
 #: What nearly every reader imports.
 COMMON_MODULES = ("numpy", "PIL.Image", "dask.array", "h5py", "diadem.extract.reading", "diadem.extract.preview")
-BUNDLED = "rosettasciio"
 
 
 class Extractor:
@@ -39,6 +42,14 @@ class Extractor:
         What the plugins offer.
     fields : sequence of FieldsOffer
         Blocks and tables that the plugins offer.
+    previewers : sequence of PreviewOffer
+        Who draws pictures of some formats.
+    checks : sequence of CheckOffer
+        Who looks at some formats.
+    schemas : mapping
+        Extension namespace to version to JSON Schema.
+    origins : mapping of (str, str) to mapping
+        Hook and name of a foreign offer to its plugin and version.
     workers : int
         Processes at most.
     timeout : float
@@ -54,15 +65,20 @@ class Extractor:
         readers: Sequence[ReaderOffer],
         fields: Sequence[FieldsOffer] = (),
         *,
+        previewers: Sequence[PreviewOffer] = (),
+        checks: Sequence[CheckOffer] = (),
+        schemas: Mapping[str, Mapping[str, Mapping[str, Any]]] | None = None,
+        origins: Origins | None = None,
         workers: int = 1,
         timeout: float = 60.0,
         memory: int = 4 << 30,
         previews: bool = True,
     ) -> None:
         self._readers = tuple(readers)
-        self._fields = tuple(fields)
         self._table = {offer.name: offer for offer in self._readers}
-        self._crew = Crew(workers, memory, COMMON_MODULES)
+        self._telling = Telling(self._readers, fields, previewers, checks, origins or {})
+        self._schemas = ExtensionSchemas(schemas)
+        self._crew = Crew(workers, memory, COMMON_MODULES, locate(self._telling.targets()))
         self._timeout = timeout
         self._memory = memory
         self._previews = previews
@@ -177,12 +193,10 @@ class Extractor:
             "files": [file.path for file in plan.files],
             "size": size,
             "ids": {file.path: file.id for file in plan.files},
-            "offers": [_described(self._table[name]) for name in names],
-            "fields": [_told(offer) for offer in self._fields if {"*", *names} & set(offer.formats)],
+            **self._telling.of(names),
             "lazy_only": any(found["code"] == "truncated" for found in issues),
             "preview": self._previews and preview,
             "seconds": min(self._timeout, BASE_SECONDS + size / BYTES_A_SECOND),
-            "by": _by(self._table[names[0]]),
         }
 
     def _read(
@@ -190,7 +204,7 @@ class Extractor:
     ) -> Extraction:
         """Have a worker read the dataset, and put together what came of it."""
         try:
-            answer, about = self._crew.ask(job, min(self._timeout, WALL_FACTOR * job["seconds"]))
+            answer, about = self._answer(job, issues)
         except WorkerStopped as stopped:
             issues.append(issue(stopped.code, stopped.message, file="f1", reader=name))
             return unread(name, evidence, issues, self._how({}, {}))
@@ -198,6 +212,19 @@ class Extractor:
             issues.append(issue("reader-failed", f"the reader's answer is of no known form: {answer['failed']}"))
             return unread(name, evidence, issues, self._how(answer, about))
         return self._assembled(plan, answer, about, evidence, issues)
+
+    def _answer(self, job: Mapping[str, Any], issues: list[dict[str, Any]]) -> tuple[dict[str, Any], Mapping[str, Any]]:
+        """A worker's answer; a plugin's part that stops the worker costs an issue, and the rest is read without it."""
+        while True:
+            try:
+                return self._crew.ask(job, min(self._timeout, WALL_FACTOR * job["seconds"]))
+            except WorkerStopped as stopped:
+                lesser = without(job, stopped.part)
+                if lesser is None:
+                    raise
+                message = f"{part_text(stopped.part)} was left out: {stopped.message}"
+                issues.append(issue("plugin-stopped", message, reader=stopped.part[1]))
+                job = lesser
 
     def _assembled(
         self,
@@ -209,25 +236,26 @@ class Extractor:
     ) -> Extraction:
         """An extraction from a worker's answer."""
         format_ = answer.get("format") or "unknown"
-        picture = answer.get("preview")
         offer = self._table.get(format_)
         if offer is not None and (pattern := missing_parts(plan, offer)):
             message = f"the data file '{pattern}' is not beside '{plan.primary.path}'"
             issues.append(issue("missing-part", message, file="f1", next="Archive the files of one dataset together."))
+        extensions, refused = judge(answer.get("extensions", ()), self._schemas)
         return Extraction(
             format=format_,
             evidence=tuple([*evidence, *answer.get("evidence", ())] if format_ != "unknown" else ()),
             signals=list(answer.get("signals", ())),
             fields=dict(answer.get("fields", {})),
-            issues=[*issues, *_news(answer.get("issues", ()), issues)],
+            issues=[*issues, *_news(answer.get("issues", ()), issues), *refused],
             extraction=self._how(answer, about) if format_ != "unknown" else {},
-            preview=base64.b64decode(picture) if picture else None,
+            preview=_picture(answer.get("preview")),
             vendor=[VendorBlock(**block) for block in answer.get("blocks", ())],
+            extensions=extensions,
         )
 
     def _how(self, answer: Mapping[str, Any], about: Mapping[str, Any]) -> dict[str, Any]:
         """How the values were come by; equal for equal files, so that records can share it."""
-        how: dict[str, Any] = {"tool": f"diadem-em {_version('diadem-em')}", "tz": "UTC"}
+        how: dict[str, Any] = {"tool": f"diadem-em {version_of('diadem-em')}", "tz": "UTC"}
         if about.get("reader"):
             how["reader"] = about["reader"]
         if answer.get("mode") in ("lazy", "eager"):
@@ -241,46 +269,17 @@ class Extractor:
         }
         if "preview_failed" in answer:
             how["preview"] = f"failed: {answer['preview_failed']}"
+        elif answer.get("preview_by"):
+            how["preview"] = f"drawn by {answer['preview_by']}"
         return how
 
 
-def _described(offer: ReaderOffer) -> dict[str, Any]:
-    """What the worker needs of an offer."""
-    targets = {"load": offer.load, "probe": offer.probe, "describe": offer.describe}
-    return {"name": offer.name, **targets, "options": dict(offer.options)}
-
-
-def _told(offer: FieldsOffer) -> dict[str, Any]:
-    """What the worker needs of blocks and tables."""
-    first = offer.blocks or next(iter(offer.tables.values()), "")
-    package = first.partition(":")[0].partition(".")[0]
-    by = {"plugin": offer.name, "version": _version("diadem-em")}
-    if package != "diadem":
-        by = {"plugin": package, "version": _version(package)}
-    about = {"name": offer.name, "blocks": offer.blocks, "whole": offer.whole}
-    return {**about, "formats": list(offer.formats), "tables": dict(offer.tables), "by": by}
-
-
-def _by(offer: ReaderOffer) -> dict[str, str]:
-    """Who makes the assertions."""
-    package = offer.load.partition(":")[0].partition(".")[0]
-    if package in ("rsciio", "diadem"):
-        reader = f"rosettasciio {_version('rosettasciio')}"
-        return {"plugin": BUNDLED, "version": _version("diadem-em"), "reader": reader}
-    return {"plugin": package, "version": _version(package), "reader": offer.name}
-
-
-def _version(distribution: str) -> str:
-    """Version of an installed distribution, or ``unknown``."""
-    if distribution not in _VERSIONS:
-        try:
-            _VERSIONS[distribution] = version(distribution)
-        except PackageNotFoundError:
-            _VERSIONS[distribution] = "unknown"
-    return _VERSIONS[distribution]
-
-
-_VERSIONS: dict[str, str] = {}
+def _picture(encoded: Any) -> bytes | None:
+    """A worker's picture, if it is one: it stands in a page that people open."""
+    try:
+        return plain_png(base64.b64decode(encoded)) if encoded else None
+    except (TypeError, ValueError):
+        return None
 
 
 def _news(found: Iterable[dict[str, Any]], known: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:

@@ -24,17 +24,21 @@ from diadem.extract.worker import MAX_ANSWER
 #: Seconds that a worker may take to start on a slow disk.
 START_SECONDS = 120.0
 #: Variables of the environment that a worker may see: where programs and libraries are, nothing of the user's.
-_PASSED_ON = ("PATH", "SYSTEMROOT", "SYSTEMDRIVE", "WINDIR", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "CONDA_PREFIX")
+_PASSED_ON = (
+    *("PATH", "SYSTEMROOT", "SYSTEMDRIVE", "WINDIR", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "CONDA_PREFIX"),
+    "DIADEM_PLUGINS",
+)
 _ERROR_LINES = 20
 
 
 class WorkerStopped(Exception):
-    """A worker that did not answer: `code` and `message` of the issue."""
+    """A worker that did not answer: `code` and `message` of the issue; `part` is what ran, kind and name."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
         self.code = code
         self.message = message
+        self.part = ("", "")
 
 
 class WorkerProcess:
@@ -46,9 +50,13 @@ class WorkerProcess:
         Bytes of address space, where the system has such a limit.
     modules : sequence of str
         Modules to import while the parent does something else.
+    packages : mapping, optional
+        Where the code of foreign plugins lies; see `diadem.extract.packages`.
     """
 
-    def __init__(self, memory: int, modules: Sequence[str] = ()) -> None:
+    def __init__(
+        self, memory: int, modules: Sequence[str] = (), packages: Mapping[str, Mapping[str, Any]] | None = None
+    ) -> None:
         self._scratch = Path(tempfile.mkdtemp(prefix="diadem-worker-"))
         empty = self._scratch / "empty"
         empty.mkdir()
@@ -68,7 +76,7 @@ class WorkerProcess:
             threading.Thread(target=target, daemon=True).start()
         self.about: Mapping[str, Any] | None = None
         self.peak = 0
-        self._send({"memory": memory, "modules": list(modules)})
+        self._send({"memory": memory, "modules": list(modules), "packages": dict(packages or {})})
 
     def ask(self, job: Mapping[str, Any], seconds: float) -> dict[str, Any]:
         """Send a job and wait for its answer.
@@ -93,10 +101,18 @@ class WorkerProcess:
         if self.about is None:
             self.about = self._receive(START_SECONDS)
         self._send(job)
+        part = ("", "")
         blocks = []
         until = time.monotonic() + seconds
-        while "block" in (answer := self._receive(max(0.0, until - time.monotonic()))):
-            blocks.append(_block(answer["block"]))
+        try:
+            while "job" not in (answer := self._receive(max(0.0, until - time.monotonic()))):
+                if "part" in answer:
+                    part = _part(answer["part"])
+                else:
+                    blocks.append(_block(answer.get("block")))
+        except WorkerStopped as stopped:
+            stopped.part = part
+            raise
         if answer.get("job") != job["job"]:
             raise WorkerStopped("reader-crashed", "the worker answered something else")
         answer["blocks"] = blocks
@@ -176,6 +192,13 @@ class WorkerProcess:
         with contextlib.suppress(OSError, ValueError):
             while line := self._process.stderr.readline(4096):
                 self._errors.append(line)
+
+
+def _part(said: Any) -> tuple[str, str]:
+    """What runs in the worker, as it has said it."""
+    if isinstance(said, list) and len(said) == 2:
+        return str(said[0]), str(said[1])
+    raise WorkerStopped("reader-crashed", "the worker's answer cannot be understood")
 
 
 def _block(said: Any) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import logging
 import sys
 import time
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,8 @@ from diadem.extract.blocks import Cut, cut, to_keep
 from diadem.extract.extraction import issue
 from diadem.extract.mapping import leaves
 from diadem.extract.normalise import pixel_sizes, values_of
+from diadem.extract.pictures import draw
+from diadem.extract.quality import examine
 from diadem.hooks.targets import target
 
 #: A reader that cannot be lazy may read a file of at most this size.
@@ -27,27 +29,36 @@ MAX_SIGNALS = 256
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 
 Signals = list[dict[str, Any]]
+#: Told of kind and name of what runs now.
+Tell = Callable[[str, str], None]
 
 
 class Declined(Exception):
     """No probe recognised the file."""
 
 
-def read_dataset(job: Mapping[str, Any]) -> dict[str, Any]:
+def _silent(_kind: str, _name: str) -> None:
+    """Tell nobody."""
+
+
+def read_dataset(job: Mapping[str, Any], tell: Tell = _silent) -> dict[str, Any]:
     """Read one dataset.
 
     Parameters
     ----------
     job : mapping
-        ``root``, ``entry``, ``files`` (paths), ``ids`` (path to file id), ``size``, ``offers`` (name, load, probe,
-        describe, options), ``fields`` (name, formats, blocks, tables, whole, by), ``lazy_only``, ``preview`` and ``by``
-        (plugin, version).
+        ``root``, ``entry``, ``files`` (paths), ``ids`` (path to file id), ``size``, ``lazy_only``, ``preview``, and
+        what plugins offer: ``offers`` (name, load, probe, describe, options, by), ``fields`` (name, formats, blocks,
+        tables, whole, by), ``previews`` (name, formats, draw, by), ``checks`` (name, formats, check, by). ``by`` is
+        plugin and version.
+    tell : callable
+        Told of kind (``reader``, ``fields``, ``previews``, ``checks``) and name of what runs now.
 
     Returns
     -------
     dict
-        ``format, evidence, signals, fields, issues, blocks, mode, reader, preview`` (base64 or null),
-        ``preview_failed``.
+        ``format, evidence, signals, fields, extensions, issues, blocks, mode, reader, preview`` (base64 or null),
+        ``preview_by``, ``preview_failed``.
     """
     path = str(Path(job["root"]) / job["entry"])
     result: dict[str, Any] = {"format": "", "evidence": [], "signals": [], "fields": {}, "issues": [], "mode": "none"}
@@ -61,9 +72,11 @@ def read_dataset(job: Mapping[str, Any]) -> dict[str, Any]:
     if offer is None:
         return result
     result["format"] = offer["name"]
-    blocks = cut(path, job, offer["name"])
+    blocks = cut(path, job, offer["name"], tell)
     result["issues"] += blocks.issues
+    result["extensions"] = blocks.extensions
     signals: Signals = []
+    tell("reader", offer["name"])
     try:
         signals = _call(path, offer, job, result)
     except Exception as error:  # readers raise anything; the dataset gets an issue, the archive goes on
@@ -71,9 +84,16 @@ def read_dataset(job: Mapping[str, Any]) -> dict[str, Any]:
     else:
         _require_signals(signals, offer, result)
     _describe(signals, offer, job, blocks, result)
+    files = [str(Path(job["root"]) / name) for name in job["files"]]
     if job.get("preview") and signals:
-        _preview(signals, result)
+        _preview(path, files, signals, job, result, tell)
+    result["issues"] += examine(path, files, result, _meant(job, "checks", offer["name"]), tell)
     return result
+
+
+def _meant(job: Mapping[str, Any], kind: str, format_: str) -> list[Mapping[str, Any]]:
+    """Offers of one kind that are for a format."""
+    return [offer for offer in job.get(kind, ()) if {"*", format_} & set(offer["formats"])]
 
 
 def _leads_away(job: Mapping[str, Any]) -> bool:
@@ -194,7 +214,7 @@ def _describe(
         result["signals"].append(described)
         axes = in_order(signal.get("axes") or [])
         stated = [] if blocks.whole else values_of(_module(offer), found)
-        generic.append(Statement((name,), job["by"], [*stated, *pixel_sizes(kind, axes, described["shape"])]))
+        generic.append(Statement((name,), offer["by"], [*stated, *pixel_sizes(kind, axes, described["shape"])]))
         blocks.add_tree(signal.get("original_metadata"), _module(offer), len(generic) - 1)
     statements, issues = blocks.statements(names)
     ids = {"": "f1", **{str(Path(job["root"]) / path): id_ for path, id_ in job.get("ids", {}).items()}}
@@ -234,17 +254,23 @@ def _dtype(dtype: Any) -> str:
     return str(dtype.str)
 
 
-def _preview(signals: Signals, result: dict[str, Any]) -> None:
-    """A picture; its failure is noted and harms nothing else."""
+def _preview(
+    path: str, files: Sequence[str], signals: Signals, job: Mapping[str, Any], result: dict[str, Any], tell: Tell
+) -> None:
+    """A picture, a plugin's or our own; its failure is noted and harms nothing else."""
     from diadem.extract.preview import preview
 
     started = time.perf_counter()
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            picture = preview(signals)
-    except Exception as error:  # data that cannot be read shows only here, and the record says so
-        result["preview_failed"] = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
-        return
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        drawn = draw(path, files, signals, _meant(job, "previews", result["format"]), tell)
+        result["issues"] += drawn.issues
+        tell("previews", "")
+        try:
+            picture = drawn.picture or preview(signals)
+        except Exception as error:  # data that cannot be read shows only here, and the record says so
+            result["preview_failed"] = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+            return
     result["preview"] = base64.b64encode(picture).decode() if picture else None
+    result["preview_by"] = drawn.by
     result["preview_ms"] = round(1e3 * (time.perf_counter() - started), 1)

@@ -117,11 +117,13 @@ class Guard:
     ----------
     scratch : str
         The only folder where files may be written.
+    code : iterable of str
+        Files and folders of code that may be read, besides Python's own.
     """
 
-    def __init__(self, scratch: str) -> None:
+    def __init__(self, scratch: str, code: Iterable[str] = ()) -> None:
         self._scratch = _real(scratch)
-        self._always = tuple(_real(place) for place in _own_places())
+        self._always = tuple(_real(place) for place in (*_own_places(), *code))
         self._root = self._scratch
         self._lifted = False
 

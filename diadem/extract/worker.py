@@ -15,10 +15,12 @@ import queue
 import re
 import sys
 import threading
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from diadem.extract import sandbox
+from diadem.extract import packages, sandbox
 from diadem.model.vendor import TREE
 
 #: Bytes that one answer may have.
@@ -32,7 +34,9 @@ def main() -> None:
     network = sandbox.cut_network()
     source, sink = _take_pipes()
     settings = json.loads(source.readline() or b"{}")
-    guard = sandbox.Guard(sandbox.scratch_folder())
+    foreign = settings.get("packages", {})
+    packages.install(foreign)
+    guard = sandbox.Guard(sandbox.scratch_folder(), packages.allowed(foreign))
     limited = sandbox.limit_resources(int(settings.get("memory", 4 << 30)))
     logging.disable(logging.CRITICAL)
     jobs: queue.SimpleQueue[bytes] = queue.SimpleQueue()
@@ -43,7 +47,7 @@ def main() -> None:
     done = 0
     while True:
         job = json.loads(jobs.get())
-        _say(sink, _answer(job, guard))
+        _say(sink, _answer(job, guard, partial(_tell, sink)))
         done += 1
         if done % _COLLECT_EVERY == 0:
             gc.collect()
@@ -91,14 +95,20 @@ def _reader_version() -> str:
         return ""
 
 
-def _answer(job: dict[str, Any], guard: sandbox.Guard) -> dict[str, Any]:
+def _tell(sink: BinaryIO, kind: str, name: str) -> None:
+    """Say what runs now, so that the parent knows whom to leave out where it never comes back."""
+    sink.write(json.dumps({"part": [kind, name]}).encode("ascii") + b"\n")
+    sink.flush()
+
+
+def _answer(job: dict[str, Any], guard: sandbox.Guard, tell: Callable[[str, str], None]) -> dict[str, Any]:
     """The result of one job; an error outside any reader is one of ours, and the parent reports it."""
     from diadem.extract.reading import read_dataset
 
     guard.enter(Path(job["root"]))
     sandbox.limit_time(float(job["seconds"]))
     try:
-        result = read_dataset(job)
+        result = read_dataset(job, tell)
     except Exception as error:  # a signal of a form that no reader should return
         result = {"failed": f"{type(error).__name__}: {error}"}
     return {"job": job["job"], "peak": sandbox.peak_memory(), "root": job["root"], **result}

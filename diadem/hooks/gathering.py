@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import islice
 from typing import Any, Final
 
@@ -65,6 +66,8 @@ class Gathering:
             if plugin.distribution:  # a module at hand that is installed, too, is no mistake
                 self.failed(plugin.name, f"'{plugin.module}' is named twice among the installed plugins")
             return
+        if any(other.name == plugin.name for other in self.plugins):
+            plugin = replace(plugin, name=f"{plugin.name} of {plugin.distribution or plugin.module}")
         self.plugins.append(plugin)
         key = f"{len(self.plugins)} {plugin.name}"
         self._registered[key] = plugin

@@ -254,3 +254,13 @@ def test_a_module_at_hand_is_loaded_beside_the_installed_ones(site: Path) -> Non
     offers = collect(also=["at_hand", "honest_1"])
     assert offered_by(offers, "at_hand") == offered_by(offers, "honest_1") == set(HOOKS)
     assert not offers.failures
+
+
+def test_plugins_of_one_name_are_told_apart(site: Path) -> None:
+    for number in (1, 2):
+        name = install(site, f"honest_{number}", HONEST.format(n=number))
+        about = next(site.glob(f"honest_{number}-*.dist-info"))
+        (about / "entry_points.txt").write_text(f"[diadem]\nplugin = honest_{number}\n")
+    offers = collect()
+    assert offered_by(offers, "plugin") == offered_by(offers, f"plugin of {name}") == set(HOOKS)
+    assert not offers.failures

@@ -1,0 +1,108 @@
+"""What is loaded, from where, what it offers and what failed: for people who ask why a format is not read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from diadem.hooks.discovery import Plugin
+from diadem.hooks.gathering import names_of
+
+if TYPE_CHECKING:
+    from diadem.hooks.manager import Offers
+
+
+@dataclass(frozen=True, slots=True)
+class PluginSummary:
+    """One plugin and its offers.
+
+    Attributes
+    ----------
+    name, module, distribution, version : str
+        As in `Plugin`.
+    bundled : bool
+        Whether it comes with DIADEM.
+    formats : sequence of str
+        Readers, by name.
+    fields : sequence of str
+        Tables, by name.
+    schemas : sequence of str
+        Extension namespaces with their versions.
+    previews, checks : sequence of str
+        By name.
+    failures : sequence of str
+        What went wrong, in words; empty where all is well.
+    """
+
+    name: str
+    module: str
+    distribution: str
+    version: str
+    bundled: bool
+    formats: Sequence[str] = ()
+    fields: Sequence[str] = ()
+    schemas: Sequence[str] = ()
+    previews: Sequence[str] = ()
+    checks: Sequence[str] = ()
+    failures: Sequence[str] = ()
+
+    @property
+    def ok(self) -> bool:
+        """True where nothing failed."""
+        return not self.failures
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON object with every attribute, and ``ok``."""
+        told = {key: getattr(self, key) for key in ("name", "module", "distribution", "version", "bundled", "ok")}
+        lists = ("formats", "fields", "schemas", "previews", "checks", "failures")
+        return {**told, **{key: list(getattr(self, key)) for key in lists}}
+
+
+def summaries(offers: Offers, broken: Iterable[tuple[str, str, str]] = ()) -> list[PluginSummary]:
+    """Every plugin with what it offers and what failed.
+
+    Parameters
+    ----------
+    offers : Offers
+        What was collected.
+    broken : iterable of (str, str, str)
+        Namespace, version and reason of schemas that cannot be used.
+
+    Returns
+    -------
+    list of PluginSummary
+        In the order in which they were loaded; names that were asked for and not found come last.
+    """
+    failures: dict[str, list[str]] = {}
+    for failure in offers.failures:
+        failures.setdefault(str(failure.where), []).append(failure.message)
+    for namespace, version, reason in broken:
+        owner = offers.origins["diadem_schemas", f"{namespace} {version}"]
+        failures.setdefault(owner.name, []).append(
+            f"plugin '{owner.name}': diadem_schemas: {namespace} {version} cannot be used: {reason}"
+        )
+    known = [_summary(plugin, offers, failures.pop(plugin.name, [])) for plugin in offers.plugins]
+    return known + [
+        PluginSummary(name, "", "", "", bundled=False, failures=tuple(told)) for name, told in failures.items()
+    ]
+
+
+def _summary(plugin: Plugin, offers: Offers, failures: list[str]) -> PluginSummary:
+    def mine(hook: str, found: Iterable[Any]) -> tuple[str, ...]:
+        names = (name for offer in found for name in names_of(offer))
+        return tuple(dict.fromkeys(name for name in names if offers.origins.get((hook, name)) is plugin))
+
+    return PluginSummary(
+        plugin.name,
+        plugin.module,
+        plugin.distribution,
+        plugin.version,
+        plugin.bundled,
+        formats=mine("diadem_readers", offers.readers),
+        fields=mine("diadem_fields", offers.fields),
+        schemas=mine("diadem_schemas", offers.schemas),
+        previews=mine("diadem_previews", offers.previews),
+        checks=mine("diadem_checks", offers.checks),
+        failures=tuple(failures),
+    )
