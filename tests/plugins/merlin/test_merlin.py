@@ -1,0 +1,212 @@
+"""MIB files of Merlin detectors: real ones against their own bytes, made-up ones for what those do not have."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import diadem
+from diadem.extract.tables import apply
+from diadem.hooks.fields import Block
+from diadem.plugins.merlin import tables
+from diadem.plugins.merlin.blocks import read
+from diadem.plugins.merlin.header import parse
+
+SCAN, SINGLE = "002_4x2_6bit_roi128", "Single_1_Frame_CounterDepth_12_Rows_256"
+
+EXPECTED: dict[str, dict[str, Any]] = {
+    SCAN: {
+        "camera.exposure": [(0.1, "s", None)],
+        "camera.counter_depth": [(6, "bit", None)],
+        "detector.serial": [("W559_G11, - , - , -", None, None)],
+        "detector.type": [("Medipix 3RX", None, None)],
+        "detector.name": [("Merlin Quad", None, None)],
+        "instrument.software": [("0.76.1.101", None, None)],
+        "time.acquired_start": [
+            ("2021-05-07T16:56:59.151103Z", None, "known"),
+            ("2021-05-07T18:56:38", None, "unknown"),
+        ],
+        "time.acquired_end": [("2021-05-07T16:56:59.965124Z", None, "known")],
+        "time.utc_offset": [("+02:00", None, None)],
+    },
+    SINGLE: {
+        "camera.exposure": [(0.001, "s", None)],
+        "camera.counter_depth": [(12, "bit", None)],
+        "detector.serial": [("W556_B4, - , - , -", None, None)],
+        "time.acquired_start": [
+            ("2021-04-15T13:43:47.008505Z", None, "known"),
+            ("2021-04-15T14:43:45", None, "unknown"),
+        ],
+        "time.utc_offset": [("+01:00", None, None)],
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def found(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """Datasets by the name of the primary."""
+    folder = tmp_path_factory.mktemp("mib") / "mib"
+    shutil.copytree(shared_data / "mib", folder)
+    record = diadem.extract(folder).to_dict()
+    return {Path(dataset["files"][0]["path"]).stem: dataset for dataset in record["datasets"]}
+
+
+@pytest.mark.parametrize("name", [SCAN, SINGLE])
+def test_real_files(found: dict[str, Any], name: str) -> None:
+    fields = found[name]["fields"]
+    for key, wanted in EXPECTED[name].items():
+        ours = [(one["value"], one.get("unit"), one.get("offset_status")) for one in fields[key]]
+        assert ours == wanted, key
+    assert found[name]["issues"] == []
+    assert {one["source"]["file"] for one in fields["time.acquired_start"]} == {"f1", "f2"}
+
+
+@pytest.mark.parametrize("name", [SCAN, SINGLE])
+def test_values_against_the_bytes(found: dict[str, Any], shared_data: Path, name: str) -> None:
+    """By regular expressions on the whole file, not by the parser."""
+    content = (shared_data / "mib" / f"{name}.mib").read_bytes()
+    stamps = re.findall(rb"MQ1A,(\S+?)Z,(\d+)ns,(\d+),", content)
+    fields = found[name]["fields"]
+    start, end = fields["time.acquired_start"][0], fields["time.acquired_end"][0]
+    assert stamps[0][0].decode().startswith(start["value"].removesuffix("Z"))
+    assert end["source"]["raw"] == f"{stamps[-1][0].decode()}Z, {stamps[-1][1].decode()}ns"
+    assert fields["camera.exposure"][0]["value"] == int(stamps[0][1]) / 1e9
+    assert fields["camera.counter_depth"][0]["value"] == int(stamps[0][2])
+    assert end["source"]["locator"].startswith(f"frame {len(stamps)}/")
+    assert len(stamps) == (8 if name == SCAN else 1)
+    # the shutter time is also there in seconds
+    assert float(content.split(b",")[10]) == fields["camera.exposure"][0]["value"]
+
+
+def test_blocks_are_the_files_bytes(shared_data: Path) -> None:
+    path = shared_data / "mib" / f"{SCAN}.mib"
+    content = path.read_bytes()
+    blocks = list(read(str(path), [str(path), str(path.with_suffix(".hdr"))]))
+    assert [block.kind for block in blocks] == [
+        "merlin-first-frame",
+        "merlin-last-frame",
+        "merlin-frames",
+        "merlin-hdr",
+    ]
+    for block in blocks[:2]:
+        assert block.byte_range is not None
+        assert content[slice(*block.byte_range)] == block.data
+        assert block.data.startswith(b"MQ1,00000")
+    assert blocks[2].data.count(b"MQ1A,") == 6
+    assert blocks[3].tree["Sensor Bias (V)"] == "120 V"
+
+
+def frame(
+    kind: str = "U16",
+    stamp: str = "2014-06-13 09:33:38.432",
+    shutter: str = "0.010000",
+    extension: str = "",
+    number: int = 1,
+    chips: int = 1,
+) -> bytes:
+    """A frame of 4 x 2 pixels."""
+    length = 384 if chips == 1 else 768
+    layout = "   1x1" if chips == 1 else "  2x2G"
+    dacs = ",".join(["3RX," + ",".join(["011"] * 27)] * chips)
+    levels = ",".join(["1.000000E+1"] * 8)
+    text = (
+        f"MQ1,{number:06},{length:05},{chips:02},0004,0002,{kind},{layout},0F,{stamp},{shutter},0,0,1,{levels},{dacs},"
+    )
+    bits = int(kind[1:]) if kind[0] == "U" else 16
+    return (text + extension).encode().ljust(length, b"\0") + bytes(bits)
+
+
+def values(path: Path, files: list[str] | None = None) -> dict[str, list[Any]]:
+    """Values by field, as the tables find them."""
+    of_kind = {
+        "merlin-first-frame": tables.FIRST_FRAME,
+        "merlin-last-frame": tables.LAST_FRAME,
+        "merlin-hdr": tables.HDR,
+    }
+    gathered: dict[str, list[Any]] = {}
+    for block in read(str(path), files or [str(path)]):
+        for value in apply(of_kind.get(block.kind, ()), block, "merlin").values:
+            gathered.setdefault(value.field, []).append((value.value, value.offset_status))
+    return gathered
+
+
+def test_headers_of_older_programs_have_local_time_and_seconds_only(tmp_path: Path) -> None:
+    path = tmp_path / "a.mib"
+    path.write_bytes(frame() + frame(stamp="2014-06-13 09:33:39.432", number=2))
+    ours = values(path)
+    assert ours["camera.exposure"] == [(0.01, "")]
+    assert ours["time.acquired_start"] == [("2014-06-13T09:33:38.432", "unknown")]
+    assert ours["time.acquired_end"] == [("2014-06-13T09:33:39.442", "unknown")]
+    assert "time.utc_offset" not in ours
+    assert "camera.counter_depth" not in ours
+
+
+def test_four_chips_and_raw_counts(tmp_path: Path) -> None:
+    path = tmp_path / "a.mib"
+    extension = "MQ1A,2021-05-07T16:56:5{}.5Z,1000000ns,12,"
+    path.write_bytes(
+        b"".join(frame("R64", extension=extension.format(n), number=n, chips=4, stamp="x") for n in range(1, 4))
+    )
+    ours = values(path)
+    assert ours["camera.counter_depth"] == [(12, "")]
+    assert ours["time.acquired_start"] == [("2021-05-07T16:56:51.5Z", "known")]
+    assert ours["time.acquired_end"] == [("2021-05-07T16:56:53.501Z", "known")]
+    header = parse(path.read_bytes())
+    assert header is not None
+    assert [len(dac) for dac in header.tree["DACs"]] == [28] * 4  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("name", "written", "start"),
+    [
+        ("day, mnth, yr, hr, min, s", "03/04/2021 18:56:38", "2021-04-03T18:56:38"),
+        ("mnth, day, yr, hr, min, s", "03/04/2021 6:56:38 PM", "2021-03-04T18:56:38"),
+        ("yr, mnth, day, hr, min, s", "2021/03/04 18:56:38", "2021-03-04T18:56:38"),
+        ("day, mnth, yr, hr, min, s", "13/13/2021 18:56:38", None),
+        ("day, mnth, yr, hr, min, s", "", None),
+    ],
+)
+def test_order_of_the_date_is_the_one_that_the_line_names(
+    tmp_path: Path, name: str, written: str, start: str | None
+) -> None:
+    path, side = tmp_path / "a.mib", tmp_path / "a.HDR"
+    path.write_bytes(b"")
+    side.write_text(f"HDR,\t\nTime and Date Stamp ({name}):\t{written}\nChip ID:\t - , - , - , - \nEnd\t  ", "latin-1")
+    ours = values(path, [str(path), str(side)])
+    assert ours.get("time.acquired_start") == ([(start, "unknown")] if start else None)
+    assert "detector.serial" not in ours
+
+
+@pytest.mark.parametrize("content", [b"", b"MQ1", b"MQ1,,,,", b"MQ1,1,99999999,1,1,1,U08" + b",1" * 99, b"\0" * 999])
+def test_no_header_no_block(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "a.mib"
+    path.write_bytes(content)
+    assert list(read(str(path), [str(path)])) == []
+
+
+def test_a_file_cut_in_its_only_frame_keeps_the_first_header(tmp_path: Path) -> None:
+    path = tmp_path / "a.mib"
+    path.write_bytes(frame()[:390])
+    assert [block.kind for block in read(str(path), [])] == ["merlin-first-frame"]
+
+
+@given(st.lists(st.text(alphabet="0123456789URMQ1Axns -:.TZ", max_size=12), max_size=80), st.integers(0, 900))
+def test_anything_between_commas_is_read_or_refused(parts: list[str], length: int) -> None:
+    data = ("MQ1,000001," + f"{length:05}," + ",".join(parts)).encode()
+    header = parse(data)
+    if header is not None:
+        assert header.length == length
+        assert header.step == 0 or header.step > length
+        for table in (tables.FIRST_FRAME, tables.LAST_FRAME):
+            apply(table, Block("x", header.tree), "merlin")
+
+
+@given(st.binary(max_size=800))
+def test_any_bytes_end_quietly(data: bytes) -> None:
+    assert parse(data) is None or data.startswith(b"MQ1,")
