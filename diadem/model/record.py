@@ -83,6 +83,12 @@ class Dataset:
         extraction: Mapping[str, Any] = self.document.get("extraction", {})
         return extraction
 
+    @property
+    def extensions(self) -> Mapping[str, Mapping[str, Any]]:
+        """What plugins have read for communities, by namespace: version, data, validated, by."""
+        extensions: Mapping[str, Mapping[str, Any]] = self.document.get("extensions", {})
+        return extensions
+
     def vendor(self) -> tuple[VendorBlock, ...]:
         """The vendor's own metadata: each block's bytes as they stand in the file, and the tree parsed from them.
 
