@@ -7,6 +7,7 @@ import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 from diadem.errors import NotFound, UsageError
 from diadem.store.system import long_path
@@ -45,6 +46,22 @@ class Omission:
     reason: str
 
 
+class Watcher(Protocol):
+    """Who is told what a walk finds. Names are as in `SourceFile`."""
+
+    def enter(self, name: bytes, path: str, entries: Sequence[os.DirEntry[str]]) -> bool:
+        """Whether to look at what lies in this folder."""
+
+    def file(self, name: bytes, path: str, status: os.stat_result) -> None:
+        """Take a plain file."""
+
+    def empty(self, name: bytes) -> None:
+        """Take a folder that holds nothing."""
+
+    def omit(self, omission: Omission) -> None:
+        """Take note of what cannot be read."""
+
+
 @dataclass(slots=True)
 class SourceTree:
     """What was found: plain files, empty folders, and what must be left out."""
@@ -63,6 +80,22 @@ class SourceTree:
     def allocated(self) -> int:
         """Bytes that all files take on disk."""
         return sum(file.allocated for file in self.files)
+
+    def enter(self, name: bytes, path: str, entries: Sequence[os.DirEntry[str]]) -> bool:  # noqa: ARG002
+        """Every folder is looked into."""
+        return True
+
+    def file(self, name: bytes, path: str, status: os.stat_result) -> None:
+        """Take a plain file."""
+        self.files.append(_source_file(name, path, status))
+
+    def empty(self, name: bytes) -> None:
+        """Take an empty folder."""
+        self.empty_folders.append(name)
+
+    def omit(self, omission: Omission) -> None:
+        """Take what must be left out."""
+        self.omissions.append(omission)
 
 
 def read_tree(sources: Sequence[Path]) -> SourceTree:
@@ -88,7 +121,7 @@ def read_tree(sources: Sequence[Path]) -> SourceTree:
             raise NotFound("there is no such file or folder", where=str(root))
     tree = SourceTree(title=roots[0].name or "archive")
     if len(roots) == 1 and roots[0].is_dir():
-        _walk(tree, str(roots[0]), b"")
+        walk(tree, str(roots[0]))
     else:
         names = [os.fsencode(root.name) for root in roots]
         if len(set(names)) < len(names):
@@ -111,7 +144,7 @@ def _nothing(tree: SourceTree) -> str:
 def _add(tree: SourceTree, path: str, name: bytes) -> None:
     """Add a source that the user named: links to it are followed, as the user meant it."""
     if os.path.isdir(long_path(path)):
-        _walk(tree, path, name + b"/")
+        walk(tree, path, name + b"/")
         return
     status = os.stat(long_path(path))
     if stat.S_ISREG(status.st_mode):
@@ -120,7 +153,18 @@ def _add(tree: SourceTree, path: str, name: bytes) -> None:
         tree.omissions.append(Omission(name, kind_of(status), _REASONS[kind_of(status)]))
 
 
-def _walk(tree: SourceTree, top: str, prefix: bytes) -> None:
+def walk(watcher: Watcher, top: str, prefix: bytes = b"") -> None:
+    """Tell a watcher all that lies below a folder. No link is followed, nothing is opened; failures are omissions.
+
+    Parameters
+    ----------
+    watcher : Watcher
+        Who is told.
+    top : str
+        The folder, absolute.
+    prefix : bytes
+        What stands before all names, with its ``/``.
+    """
     pending = [(top, prefix)]
     while pending:
         folder, prefix = pending.pop()
@@ -128,27 +172,29 @@ def _walk(tree: SourceTree, top: str, prefix: bytes) -> None:
             with os.scandir(long_path(folder)) as entries:
                 found = list(entries)
         except OSError as error:
-            tree.omissions.append(Omission(prefix.rstrip(b"/"), "unreadable", _system_reason(error)))
+            watcher.omit(Omission(prefix.rstrip(b"/"), "unreadable", _system_reason(error)))
             continue
         if not found and prefix:
-            tree.empty_folders.append(prefix.rstrip(b"/"))
-        for entry in found:
-            pending.extend(_visit(tree, entry, os.path.join(folder, entry.name), prefix + os.fsencode(entry.name)))
+            watcher.empty(prefix.rstrip(b"/"))
+        if watcher.enter(prefix.rstrip(b"/"), folder, found):
+            for entry in found:
+                pending.extend(_visit(watcher, entry, os.path.join(folder, entry.name), prefix))
 
 
-def _visit(tree: SourceTree, entry: os.DirEntry[str], path: str, name: bytes) -> Iterator[tuple[str, bytes]]:
+def _visit(watcher: Watcher, entry: os.DirEntry[str], path: str, prefix: bytes) -> Iterator[tuple[str, bytes]]:
+    name = prefix + os.fsencode(entry.name)
     try:
         status = entry.stat(follow_symlinks=False)
     except OSError as error:
-        tree.omissions.append(Omission(name, "unreadable", _system_reason(error)))
+        watcher.omit(Omission(name, "unreadable", _system_reason(error)))
         return
     kind = kind_of(status)
     if kind == "folder":
         yield path, name + b"/"
     elif kind == "file":
-        tree.files.append(_source_file(name, path, status))
+        watcher.file(name, path, status)
     else:
-        tree.omissions.append(Omission(name, kind, _REASONS[kind]))
+        watcher.omit(Omission(name, kind, _REASONS[kind]))
 
 
 _REASONS = {
