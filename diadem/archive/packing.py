@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
-from diadem.archive.composing import Options, compose, hash_only, refuse_if_strict
+from diadem.archive.already import Soundness, already_there
+from diadem.archive.composing import Options, compose, refuse_if_strict
 from diadem.archive.outcome import Outcome, packing_errors
 from diadem.archive.package import Package
-from diadem.archive.plan import PackPlan, omitted_dict
+from diadem.archive.plan import PackPlan
 from diadem.extract.pool import Extractor
 from diadem.model.manifest import RECORD_PATH
 from diadem.model.ports import Listener
 from diadem.model.report import Level
 from diadem.package.opening import read_manifest
-from diadem.package.verify import verify
 from diadem.store.bundle import LocalBundle
 from diadem.store.copying import Copier
 from diadem.store.local_errors import translated
 from diadem.store.local_store import LocalStore
 from diadem.store.stage import Stage
+
+#: Every leaf is read: the user may delete the source next.
+_SOUND = Soundness(Level.LEAVES, "read-back")
 
 
 def pack_local(
@@ -40,34 +41,11 @@ def pack_local(
     refuse_if_strict(plan.tree.omissions, options)
     with Copier() as copier, packing_errors(store.url):
         swept = store.sweep()
-        outcome = _already_there(plan, store, options=options, copier=copier, listener=listener)
+        outcome = already_there(plan, store, _SOUND, options=options, copier=copier, listener=listener)
         if outcome is None:
             store.check_space(plan.tree.allocated)
             outcome = _pack(plan, store, extractor=extractor, options=options, copier=copier, listener=listener)
     return replace(outcome, swept=swept, seconds=time.monotonic() - started)
-
-
-def _already_there(
-    plan: PackPlan, store: LocalStore, *, options: Options, copier: Copier, listener: Listener
-) -> Outcome | None:
-    """A tree that looks like an archived one is hashed before anything is copied."""
-    if not store.knows_tree(plan.tree_digest):
-        return None
-    payload, omissions = hash_only(plan, copier, listener)
-    refuse_if_strict(omissions, options)
-    for _, folder in store.find_payload(payload):
-        if _is_sound(folder):
-            return _outcome_of(folder, [omitted_dict(omission) for omission in omissions])
-    return None
-
-
-def _outcome_of(folder: Path, omissions: Sequence[dict[str, str]]) -> Outcome:
-    return Outcome(Package(LocalBundle(folder)), created=False, omissions=omissions, proof="read-back")
-
-
-def _is_sound(folder: Path) -> bool:
-    """Whether a package that is there already is whole, every leaf read: the user may delete the source next."""
-    return verify(LocalBundle(folder), level=Level.LEAVES).ok
 
 
 def _pack(
@@ -113,8 +91,10 @@ def _fill(
     # From here on the stage speaks for itself. What is in memory goes: with 100,000 files it is most of the peak.
     del composition, sealed
     opened = read_manifest(LocalBundle(stage.bag), expected_id=package_id)  # what cannot be opened is not published
-    folder, created = store.publish(stage, name, package_id, payload_id, plan.tree_digest, _is_sound)
+    folder, created = store.publish(
+        stage, name, package_id, payload_id, plan.tree_digest, lambda path: _SOUND.holds(LocalBundle(path))
+    )
     if not created:
-        return replace(_outcome_of(folder, ()), omissions=omissions)
+        return Outcome(Package(LocalBundle(folder)), created=False, omissions=omissions, proof=_SOUND.proof)
     package = Package(LocalBundle(folder), opened=opened, proven=True)
     return Outcome(package, True, omissions, issues, flagged)

@@ -11,22 +11,26 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from diadem.archive.composing import Composition, Options, compose, hash_only, refuse_if_strict
+from diadem.archive.already import Soundness, already_there
+from diadem.archive.composing import Composition, Options, compose, refuse_if_strict
 from diadem.archive.outcome import Outcome, packing_errors
 from diadem.archive.package import Package
-from diadem.archive.plan import PackPlan, omitted_dict
+from diadem.archive.plan import PackPlan
 from diadem.extract.pool import Extractor
 from diadem.extract.survey import DatasetPlan
 from diadem.model.manifest import RECORD_PATH, FileEntry
 from diadem.model.ports import Listener
 from diadem.model.report import Level
-from diadem.package.verify import verify
 from diadem.store.copying import Copier
 from diadem.store.object_store import ObjectStore
 from diadem.store.system import READ_FLAGS, long_path
 
 #: Bytes of a dataset whose names were mapped, above which it is not copied for its reader.
 _MAX_MIRRORED = 256 << 20
+
+
+#: All objects in their sizes, and the tag files; to read everything back is the work of `verify`.
+_SOUND = Soundness(Level.QUICK, "earlier")
 
 
 def pack_object(
@@ -56,7 +60,7 @@ def pack_object(
     store = ObjectStore(url, storage_options)
     with Copier() as copier, packing_errors(url), tempfile.TemporaryDirectory(prefix="diadem-") as scratch:
         store.probe()
-        outcome = _already_there(plan, store, options=options, copier=copier, listener=listener)
+        outcome = already_there(plan, store, _SOUND, options=options, copier=copier, listener=listener)
         if outcome is None:
             folder = Path(scratch)
             composition = compose(
@@ -73,25 +77,6 @@ def pack_object(
     return replace(outcome, seconds=time.monotonic() - started)
 
 
-def _already_there(
-    plan: PackPlan, store: ObjectStore, *, options: Options, copier: Copier, listener: Listener
-) -> Outcome | None:
-    if not store.knows_tree(plan.tree_digest):
-        return None
-    payload, omissions = hash_only(plan, copier, listener)
-    refuse_if_strict(omissions, options)
-    found = store.find(payload)
-    if found is None or not _is_sound(store, found[1]):
-        return None
-    left_out = [omitted_dict(omission) for omission in omissions]
-    return Outcome(Package(store.bundle(found[1])), created=False, omissions=left_out, proof="earlier")
-
-
-def _is_sound(store: ObjectStore, path: str) -> bool:
-    """Whether a package has all its objects in their sizes, and its tag files. Reading all of it back is `verify`'s."""
-    return verify(store.bundle(path), level=Level.QUICK).ok
-
-
 def _send(plan: PackPlan, store: ObjectStore, composition: Composition, record: Path, listener: Listener) -> Outcome:
     sealed = composition.sealed
     upload = store.upload(
@@ -102,7 +87,7 @@ def _send(plan: PackPlan, store: ObjectStore, composition: Composition, record: 
         tag_files={RECORD_PATH: record.read_bytes(), **composition.derived, **sealed.tag_files},
         tree=plan.tree_digest,
         listener=listener,
-        is_sound=lambda path: _is_sound(store, path),
+        is_sound=lambda path: _SOUND.holds(store.bundle(path)),
     )
     package = Package(store.bundle(upload.path), proven=upload.made and upload.proven)
     return Outcome(

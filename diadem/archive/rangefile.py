@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import atexit
-import io
 from functools import cache
 from typing import Any
 
+from diadem.archive.positioned import PositionedFile
 from diadem.model.ports import RangeReader
 
 #: What h5py takes for the name of every HDF5 file that is read through a `RangeFile` begins with this.
 _MARK = "<diadem "
 
 
-class RangeFile(io.RawIOBase):
+class RangeFile(PositionedFile):
     """A seekable file that reads through a `RangeReader`, which it does not close.
 
     Parameters
@@ -28,37 +28,19 @@ class RangeFile(io.RawIOBase):
         super().__init__()
         self._reader = reader
         self._name = name
-        self._position = 0
 
     def __repr__(self) -> str:
         """No path: whoever takes it for one finds nothing there."""
         return shown_name(self._name)
 
-    def readable(self) -> bool:
-        """True."""
-        return True
+    @property
+    def size(self) -> int:
+        """Bytes in the file."""
+        return self._reader.size
 
-    def seekable(self) -> bool:
-        """True."""
-        return True
-
-    def tell(self) -> int:
-        """The position, bytes from the start."""
-        return self._position
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Move the position; see `io.IOBase.seek`."""
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._reader.size}[whence]
-        if base + offset < 0:
-            raise ValueError(f"negative position {base + offset}")
-        self._position = base + offset
-        return self._position
-
-    def readinto(self, buffer: Any) -> int:
-        """Fill a buffer from the position."""
-        count = self._reader.readinto_at(self._position, memoryview(buffer).cast("B"))
-        self._position += count
-        return count
+    def readinto_at(self, offset: int, buffer: memoryview) -> int:
+        """Fill `buffer` from `offset`."""
+        return self._reader.readinto_at(offset, buffer)
 
 
 def shown_name(name: str) -> str:

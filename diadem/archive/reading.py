@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import io
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping
-from typing import Any
 
+from diadem.archive.positioned import PositionedFile
 from diadem.errors import DigestMismatch
 from diadem.model.manifest import DIGEST_SIZE, FileEntry
 from diadem.model.ports import RangeReader
@@ -21,7 +20,7 @@ RUN = 32
 READ_AHEAD = 8
 
 
-class VerifiedFile(io.RawIOBase):
+class VerifiedFile(PositionedFile):
     """A seekable binary file; every read raises `DigestMismatch` rather than return a byte that is not proven.
 
     Safe to use from several threads through `read_at` and `readinto_at`; `seek` and `read` share one position.
@@ -46,7 +45,6 @@ class VerifiedFile(io.RawIOBase):
         self._leaf_size = leaf_size
         self._cache: OrderedDict[int, bytes] = OrderedDict()
         self._lock = threading.Lock()
-        self._position = 0
         self._ahead = 1
         self._expected = 0
         if reader.size != entry.size:
@@ -189,32 +187,6 @@ class VerifiedFile(io.RawIOBase):
             )
 
     # -- the file protocol -----------------------------------------------------------------------------------------
-
-    def readable(self) -> bool:
-        """True."""
-        return True
-
-    def seekable(self) -> bool:
-        """True."""
-        return True
-
-    def tell(self) -> int:
-        """The position, bytes from the start."""
-        return self._position
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Move the position; see `io.IOBase.seek`."""
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self.size}[whence]
-        if base + offset < 0:
-            raise ValueError(f"negative position {base + offset}")
-        self._position = base + offset
-        return self._position
-
-    def readinto(self, buffer: Any) -> int:
-        """Fill a buffer from the position."""
-        count = self.readinto_at(self._position, memoryview(buffer))
-        self._position += count
-        return count
 
     def close(self) -> None:
         """Release the file and the cache."""

@@ -23,6 +23,7 @@ from diadem.errors import StoreError
 from diadem.model.ids import PackageId
 from diadem.model.manifest import TAGMANIFEST
 from diadem.package.paths import unsafe
+from diadem.store.bundle import LocalBundle
 from diadem.store.local_errors import store_error, translated
 from diadem.store.local_hints import hints, write_hint
 from diadem.store.stage import Stage, Swept, lock_path, restrict, sweep
@@ -142,6 +143,10 @@ class LocalStore:
                 continue
             if hashlib.sha256(tagmanifest).hexdigest() == name:
                 yield PackageId(name), folder
+
+    def bundles(self, payload: str) -> Iterator[LocalBundle]:
+        """The same, to be read."""
+        return (LocalBundle(folder) for _, folder in self.find_payload(payload))
 
     def knows_tree(self, tree: str) -> bool:
         """Whether some package has these paths and sizes."""

@@ -12,7 +12,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -98,6 +98,10 @@ class ObjectStore:
     def find(self, payload: str) -> tuple[PackageId, str] | None:
         """The package that holds a payload, and its path, if its hint is true."""
         return next(object_hints.find(self._client, payload), None)
+
+    def bundles(self, payload: str) -> Iterator[RemoteBundle]:
+        """Packages that hold a payload, to be read."""
+        return (self.bundle(path) for _, path in object_hints.find(self._client, payload))
 
     def knows_tree(self, tree: str) -> bool:
         """Whether some package has these paths and sizes."""
