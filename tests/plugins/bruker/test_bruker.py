@@ -1,0 +1,252 @@
+"""What the records of Bruker's maps and spectra state, against the XML that the files hold."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from xml.etree.ElementTree import ParseError
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rsciio.bruker._api import SFS_reader
+
+from diadem.api import extract
+from diadem.extract.tables import apply
+from diadem.hooks.fields import Block
+from diadem.plugins.bruker.blocks import read
+from diadem.plugins.bruker.tables import MAP, SPECTRUM
+from diadem.plugins.bruker.xml_tree import DEEPEST, read_xml
+
+
+@pytest.fixture(scope="module")
+def folder(shared_data: Path) -> Path:
+    return shared_data / "bruker"
+
+
+@pytest.fixture(scope="module")
+def datasets(folder: Path) -> Mapping[str, Any]:
+    return {Path(dataset.path).name: dataset for dataset in extract(folder).datasets}
+
+
+def header(path: Path) -> bytes:
+    """The map's XML, as the container has it."""
+    return bytes(SFS_reader(str(path)).get_file("EDSDatabase/HeaderData").get_as_BytesIO_string().getvalue())
+
+
+EXPECTED = [
+    ("Hitachi_TM3030Plus.bcf", "beam.acceleration_voltage", 15_000.0, "V"),
+    ("Hitachi_TM3030Plus.bcf", "optics.magnification", 600.0, "1"),
+    ("Hitachi_TM3030Plus.bcf", "optics.working_distance", 8.6e-3, "m"),
+    ("Hitachi_TM3030Plus.bcf", "detector.type", "XFlash 430", ""),
+    ("Hitachi_TM3030Plus.bcf", "detector.elevation", 25.0, "deg"),
+    ("Hitachi_TM3030Plus.bcf", "sample.elements", ["Cu", "Al"], ""),
+    ("Hitachi_TM3030Plus.bcf", "time.acquired_start", "2017-01-06T11:42:15", ""),
+    ("bcf-edx-ebsd.bcf", "beam.acceleration_voltage", 20_000.0, "V"),
+    ("bcf-edx-ebsd.bcf", "optics.magnification", 5000.0, "1"),
+    ("bcf-edx-ebsd.bcf", "optics.working_distance", 6.049942455e-3, "m"),
+    ("bcf-edx-ebsd.bcf", "image.pixel_size_x", 4.145152257e-7, "m"),
+    ("bcf-edx-ebsd.bcf", "image.pixel_size_y", 4.168974972e-7, "m"),
+    ("bcf-edx-ebsd.bcf", "detector.type", "XFlash 6|60", ""),
+    ("bcf-edx-ebsd.bcf", "detector.azimuth", 29.5, "deg"),
+    ("bcf-edx-ebsd.bcf", "time.acquired_start", "2018-01-21T21:17:47", ""),
+    ("test_TEM.bcf", "beam.acceleration_voltage", 200_000.0, "V"),
+    ("test_TEM.bcf", "optics.magnification", 225_000.0, "1"),
+    ("test_TEM.bcf", "image.pixel_size_x", 7.71004754204027e-10, "m"),
+    ("test_TEM.bcf", "detector.type", "SuperX", ""),
+    ("test_TEM.bcf", "sample.elements", ["Ti", "O", "Pd", "Cu"], ""),
+    ("test_TEM.bcf", "time.acquired_start", "2016-08-09T14:48:10", ""),
+    ("bruker_nano.spx", "beam.acceleration_voltage", 15_000.0, "V"),
+    ("bruker_nano.spx", "optics.magnification", 666.6666667, "1"),
+    ("bruker_nano.spx", "optics.working_distance", 9e-3, "m"),
+    ("bruker_nano.spx", "eds.real_time", 7.575, "s"),
+    ("bruker_nano.spx", "eds.live_time", 7.385, "s"),
+    ("bruker_nano.spx", "detector.type", "XFlash 5010", ""),
+    ("bruker_nano.spx", "detector.elevation", 35.0, "deg"),
+    ("bruker_nano.spx", "detector.azimuth", 45.0, "deg"),
+    ("bruker_nano.spx", "sample.elements", ["Fe", "S", "Cu"], ""),
+    ("bruker_nano.spx", "time.acquired_start", "2018-03-02T13:53:04", ""),
+]
+
+
+@pytest.mark.parametrize(("name", "field", "value", "unit"), EXPECTED)
+def test_fields(datasets: Mapping[str, Any], name: str, field: str, value: Any, unit: str) -> None:
+    (assertion,) = datasets[name].assertions(field)
+    assert assertion.value == pytest.approx(value, rel=1e-9) if isinstance(value, float) else assertion.value == value
+    assert (assertion.unit or "") == unit
+    assert assertion.offset_status == ("unknown" if field.startswith("time.") else "")
+
+
+def test_the_detector_is_the_maps(datasets: Mapping[str, Any]) -> None:
+    for name in ("Hitachi_TM3030Plus.bcf", "bcf-edx-ebsd.bcf", "test_TEM.bcf"):
+        (assertion,) = datasets[name].assertions("detector.elevation")
+        assert list(assertion.applies_to) == ["s2"]
+
+
+def test_what_nobody_measured_is_absent(datasets: Mapping[str, Any]) -> None:
+    """Stages of five zeros, no working distance in a transmission microscope, serial number 9990, names of maps."""
+    for dataset in datasets.values():
+        assert not [field for field in dataset.fields if field.startswith("stage.")]
+        for field in ("sample.name", "detector.serial", "instrument.kind", "beam.mode"):
+            assert dataset.assertions(field) == ()
+    assert datasets["test_TEM.bcf"].assertions("optics.working_distance") == ()
+
+
+@pytest.mark.parametrize("name", ["Hitachi_TM3030Plus.bcf", "bcf-edx-ebsd.bcf", "test_TEM.bcf"])
+def test_values_against_the_bytes(folder: Path, datasets: Mapping[str, Any], name: str) -> None:
+    """By searching the XML, without a parser."""
+    text = header(folder / name).decode("cp1252")
+
+    def number(tag: str, after: str) -> float:
+        match = re.compile(rf"<{tag}>([^<]+)<").search(text, text.index(after))
+        assert match is not None
+        return float(match[1])
+
+    dataset = datasets[name]
+    assert dataset.value("beam.acceleration_voltage") == 1e3 * number("HV", 'Type="TRTSEMData"')
+    assert dataset.value("optics.magnification") == number("Mag", 'Type="TRTSEMData"')
+    assert dataset.value("detector.elevation") == number("ElevationAngle", 'Type="TRTESMAHeader"')
+    distance = number("WD", 'Type="TRTSEMData"')
+    assert dataset.value("optics.working_distance") == (pytest.approx(distance / 1e3) if distance > 0 else None)
+
+
+def test_the_header_is_kept_as_bytes(folder: Path, datasets: Mapping[str, Any]) -> None:
+    for name in ("Hitachi_TM3030Plus.bcf", "bcf-edx-ebsd.bcf", "test_TEM.bcf"):
+        kept = {block.path: block for block in datasets[name].vendor()}["EDSDatabase/HeaderData"]
+        assert kept.data == header(folder / name)
+        assert kept.media_type == "application/xml"
+
+
+def test_settings_of_diffraction_patterns_are_kept_without_pictures(datasets: Mapping[str, Any]) -> None:
+    kept = {block.path: block for block in datasets["bcf-edx-ebsd.bcf"].vendor()}
+    assert kept["EBSDData/Calibration"].tree["TEBSDCalibration"]["ProbeTilt"] == "1.221730476"
+    assert "EBSDData/SEMImage" not in kept
+    assert "EBSDData/FrameData" not in kept
+
+
+def test_how_the_units_are_proven(folder: Path) -> None:
+    """Values drawn with their units; counts against count rates; one tilt in degrees and in radians."""
+    text = header(folder / "bcf-edx-ebsd.bcf").decode("cp1252")
+    assert "MAG: 5000x    HV: 20 kV    WD: 6.0 mm    Px: 0.41 µm" in text
+    tilt = float(re.findall(r"<TiltAngle>([^<]+)<", text)[-1])
+    blocks = {block.place: block.tree for block in read(str(folder / "bcf-edx-ebsd.bcf"), ())}
+    assert tilt == pytest.approx(1.221730476 * 180 / 3.141592653589793, rel=1e-6)
+    assert blocks["EBSDData/Calibration"]["TEBSDCalibration"]["ProbeTilt"] == "1.221730476"
+    spectrum = (folder / "bruker_nano.spx").read_text("cp1252")
+    counts = sum(map(int, re.findall(r"<Channels>([^<]+)<", spectrum)[0].split(",")))
+    zero, rate = (float(re.findall(rf"<{tag}>([^<]+)<", spectrum)[0]) for tag in ("ZeroPeakFrequency", "PulseDensity"))
+    assert counts / 7.385 - zero == pytest.approx(rate, rel=2e-3)
+
+
+def database(*parts: str, name: str = "Map") -> bytes:
+    """A map's header with some parts."""
+    inside = "".join(parts)
+    return (
+        '<?xml version="1.0" encoding="WINDOWS-1252"?><TRTSpectrumDatabase><RTHeader/>'
+        f'<ClassInstance Type="TRTSpectrumDatabase" Name="{name}">{inside}</ClassInstance></TRTSpectrumDatabase>'
+    ).encode("cp1252")
+
+
+def fields_of(data: bytes) -> dict[str, Any]:
+    applied = apply(MAP, Block("bruker-map", read_xml(data)), "bruker")
+    assert applied.issues == []
+    return {value.field: value.value for value in applied.values}
+
+
+def test_a_stage_that_was_asked() -> None:
+    stage = (
+        '<ClassInstance Type="TRTSEMStageData"><X>66940.81</X><Y>54233.16</Y><Z>0</Z><Rotation>326.1</Rotation>'
+        "<Tilt>0</Tilt></ClassInstance>"
+    )
+    found = fields_of(database(stage))
+    assert found["stage.x"] == pytest.approx(66.94081e-3)
+    assert found["stage.y"] == pytest.approx(54.23316e-3)
+    assert (found["stage.z"], found["stage.tilt"], found["stage.alpha"]) == (0, 0, 0)
+    assert found["stage.rotation"] == 326.1
+
+
+@pytest.mark.parametrize(
+    ("date", "time", "expected"),
+    [
+        ("3.4.2019", "9:5:7", "2019-04-03T09:05:07"),
+        ("31.12.1999", "23:59:59", "1999-12-31T23:59:59"),
+        ("4/3/2019", "9:05:07", None),
+        ("31.2.2019", "9:05:07", None),
+        ("3.4.2019", "25:00:00", None),
+        ("30.12.1899", "0:00:00", None),
+    ],
+)
+def test_dates(date: str, time: str, expected: str | None) -> None:
+    found = fields_of(database(f"<Header><Date>{date}</Date><Time>{time}</Time></Header>"))
+    assert found.get("time.acquired_start") == expected
+
+
+def test_numbers_that_are_none() -> None:
+    sem = '<ClassInstance Type="TRTSEMData"><HV>0</HV><WD>-1</WD><Mag>abc</Mag></ClassInstance>'
+    assert fields_of(database(sem)) == {}
+    twice = sem.replace("0</HV>", "15</HV>") + sem
+    assert fields_of(database(twice)) == {}
+
+
+def test_a_spectrum_of_an_older_detector_without_any_header() -> None:
+    data = b'<TRTSpectrum><ClassInstance Type="TRTSpectrum"><Channels>1,2,3</Channels></ClassInstance></TRTSpectrum>'
+    tree = read_xml(data)
+    assert apply(SPECTRUM, Block("bruker-spectrum", tree), "bruker").values == []
+    assert "Channels" not in str(tree)
+
+
+def test_hostile_xml() -> None:
+    deep = b"<a>" * 5000 + b"</a>" * 5000
+    tree: Any = read_xml(deep)
+    depth = 0
+    while tree:
+        tree, depth = tree.get("a"), depth + 1
+    assert depth <= DEEPEST + 1
+    laughs = b'<!DOCTYPE a [<!ENTITY b "' + b"x" * 1000 + b'">' + b'<!ENTITY c "' + b"&b;" * 1000 + b'">'
+    laughs += b'<!ENTITY d "' + b"&c;" * 1000 + b'">]><a>' + b"&d;" * 100 + b"</a>"
+    with pytest.raises(ParseError):
+        read_xml(laughs)
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_end_in_a_tree_or_an_ordinary_exception(data: bytes) -> None:
+    with contextlib.suppress(ParseError, ValueError, LookupError):
+        assert isinstance(read_xml(b"<a>" + data + b"</a>"), dict)
+
+
+def test_other_files_have_no_blocks(tmp_path: Path) -> None:
+    for name, data in (("a.bcf", b""), ("b.spx", b"<?xml version='1.0'?><other/>"), ("c.bcf", b"AAMVHFS")):
+        (tmp_path / name).write_bytes(data)
+        assert list(read(str(tmp_path / name), ())) == []
+
+
+def test_a_truncated_container_fails_by_an_exception(folder: Path, tmp_path: Path) -> None:
+    data = (folder / "test_TEM.bcf").read_bytes()
+    for kept in (8, 300, 20_000, 60_000):
+        (tmp_path / "short.bcf").write_bytes(data[:kept])
+        with pytest.raises(Exception):  # noqa: B017, PT011 - RosettaSciIO's own, of several kinds
+            list(read(str(tmp_path / "short.bcf"), ()))
+
+
+def test_the_zone_of_the_reading_machine_changes_nothing(folder: Path, datasets: Mapping[str, Any]) -> None:
+    code = (
+        "import sys, json; from diadem.api import extract; dataset = extract(sys.argv[1]).datasets[0];"
+        "print(json.dumps({key: [str(found.value) for found in dataset.assertions(key)] for key in dataset.fields}))"
+    )
+    environment = {**os.environ, "TZ": "Asia/Tokyo"}
+    ran = subprocess.run(
+        [sys.executable, "-c", code, str(folder / "bruker_nano.spx")],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    here = datasets["bruker_nano.spx"]
+    assert json.loads(ran.stdout) == {key: [str(found.value) for found in here.assertions(key)] for key in here.fields}
