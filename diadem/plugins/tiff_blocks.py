@@ -1,0 +1,113 @@
+"""Blocks cut out of TIFF tags: one for each tag's bytes, and one tree for each page that begins a signal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from diadem.hooks.fields import Block
+from diadem.plugins.tiff_tags import NAMES, NotTiff, Page, Tiff, signals_of
+
+#: From a tag's bytes to its tree; None is "not mine".
+Parse = Callable[[bytes], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Vendor:
+    """What one family looks for in the tags of a TIFF file.
+
+    Attributes
+    ----------
+    kind : str
+        Of the blocks.
+    parse : mapping of int to callable
+        Code of each of the vendor's tags, and what makes a tree of its bytes.
+    more : callable, optional
+        Given the open file and a page; further entries of the page's tree.
+    media_type : str
+        Of the tags' bytes.
+    """
+
+    kind: str
+    parse: Mapping[int, Parse]
+    more: Callable[[Tiff, Page], Mapping[str, Any]] | None = None
+    media_type: str = "application/octet-stream"
+
+
+def cut(path: str, vendor: Vendor) -> Iterator[Block]:
+    """Blocks of a vendor in a TIFF file; none where it has none of the vendor's tags.
+
+    Parameters
+    ----------
+    path : str
+        The file.
+    vendor : Vendor
+        What to look for.
+
+    Yields
+    ------
+    Block
+        Each tag's bytes, on every page; and a tree of the vendor's tags and the plain ones for each page that begins a
+        signal, or, where none of those has a tag, for the first page with one.
+
+    Raises
+    ------
+    Exception
+        What a parser raises, after the bytes of all pages.
+    """
+    try:
+        file = Tiff.open(path)
+    except NotTiff:
+        return
+    with file:
+        pages = list(file.pages())
+        found: list[tuple[Page, dict[str, Any]]] = []
+        failed: list[Exception] = []
+        for page in pages:
+            tree: dict[str, Any] = {}
+            yield from _tags(file, page, vendor, tree, failed)
+            if tree:
+                found.append((page, tree))
+        yield from _trees(path, file, len(pages), found, vendor)
+    if failed:
+        raise failed[0]
+
+
+def _tags(file: Tiff, page: Page, vendor: Vendor, tree: dict[str, Any], failed: list[Exception]) -> Iterator[Block]:
+    """Bytes of the vendor's tags of one page, and what they say in `tree`."""
+    for code, parse in vendor.parse.items():
+        tag = page.tags.get(code)
+        data = b"" if tag is None else file.data(tag)
+        if tag is None or not data:
+            continue
+        try:
+            parsed = parse(data)
+        except Exception as error:  # the bytes are kept whatever becomes of them
+            failed.append(error)
+            parsed = {}
+        if parsed is None:
+            continue
+        name = NAMES.get(code, str(code))
+        if parsed:
+            tree[name] = parsed
+        place = f"page {page.number + 1}/{name}"
+        yield Block(vendor.kind, {}, data, vendor.media_type, place, byte_range=(tag.start, tag.end))
+
+
+def _trees(
+    path: str, file: Tiff, pages: int, found: list[tuple[Page, dict[str, Any]]], vendor: Vendor
+) -> Iterator[Block]:
+    """Trees of the pages that describe signals."""
+    if not found:
+        return
+    try:
+        numbers = signals_of(path, pages)
+    except Exception:  # tifffile sees no series in a damaged file; the tags are what they are
+        numbers = {}
+    firsts = [item for item in found if item[0].offset in numbers] or found[:1]
+    for page, tree in firsts:
+        whole = {**file.plain(page), **tree, **(vendor.more(file, page) if vendor.more else {})}
+        number = numbers.get(page.offset)
+        signals = () if number is None or len(set(numbers.values())) < 2 else (number,)
+        yield Block(vendor.kind, whole, place=f"page {page.number + 1}", signals=signals)

@@ -1,0 +1,259 @@
+"""Tags of a TIFF file as bytes, with their places, without a pixel; for all families whose metadata is in tags.
+
+TIFF revision 6.0 (Adobe, 1992) and BigTIFF. Directories are followed once each, at most `MAX_PAGES`; a value is read
+only where it lies within the file.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, BinaryIO, Self
+
+#: Pages whose tags are looked at; a stack's further frames are in the file only.
+MAX_PAGES = 4096
+#: Entries of one directory.
+MAX_ENTRIES = 4096
+#: Bytes of one value that are read.
+MAX_VALUE = 8 << 20
+#: Numbers of one tag that are decoded.
+MAX_NUMBERS = 4096
+
+#: Type of a value to its length in bytes and `struct` letter; the letters of rationals are for one half.
+_TYPES: Mapping[int, tuple[int, str]] = {
+    1: (1, "B"), 2: (1, "s"), 3: (2, "H"), 4: (4, "I"), 5: (8, "I"), 6: (1, "b"), 7: (1, "s"), 8: (2, "h"),
+    9: (4, "i"), 10: (8, "i"), 11: (4, "f"), 12: (8, "d"), 13: (4, "I"), 16: (8, "Q"), 17: (8, "q"), 18: (8, "Q"),
+}  # fmt: skip
+_RATIONALS = (5, 10)
+
+#: Names of tags: those of TIFF 6.0 that describe an image, and vendors' own as tifffile names them.
+NAMES: Mapping[int, str] = {
+    256: "ImageWidth", 257: "ImageLength", 258: "BitsPerSample", 270: "ImageDescription", 271: "Make", 272: "Model",
+    282: "XResolution", 283: "YResolution", 296: "ResolutionUnit", 305: "Software", 306: "DateTime", 315: "Artist",
+    33471: "OlympusINI", 33560: "OlympusSIS", 34118: "CZ_SEM", 34680: "FEI_SFEG", 34682: "FEI_HELIOS",
+    34683: "FEI_TITAN", 37706: "TVIPS", 37708: "TVIPS2", 50431: "TESCAN", 51023: "FibicsXML", 65000: "ImageTags",
+    65027: "DMTags",
+}  # fmt: skip
+#: Tags whose plain values help to read a vendor's: size of the image, who wrote it, when.
+_PLAIN = (256, 257, 270, 271, 272, 282, 283, 296, 305, 306, 315)
+
+
+class NotTiff(ValueError):
+    """The bytes are no TIFF structure."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tag:
+    """One entry of a directory.
+
+    Attributes
+    ----------
+    code, type, count : int
+        As in the file.
+    start, end : int
+        First byte of the value in the file and the one after the last.
+    """
+
+    code: int
+    type: int
+    count: int
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One directory.
+
+    Attributes
+    ----------
+    number : int
+        From 0.
+    offset : int
+        Where the directory stands in the file.
+    tags : mapping of int to Tag
+        By code; of two with the same code the first.
+    """
+
+    number: int
+    offset: int
+    tags: Mapping[int, Tag]
+
+
+class Tiff:
+    """Directories of an open TIFF file; a context manager.
+
+    Parameters
+    ----------
+    stream : binary file
+        Closed at the end.
+    base : int
+        Where the TIFF structure begins, for those within other files; offsets count from here.
+    """
+
+    def __init__(self, stream: BinaryIO, base: int = 0) -> None:
+        self._stream = stream
+        self._base = base
+        self._size = stream.seek(0, os.SEEK_END) - base
+        header = self._read(0, 16)
+        self._order = {b"II": "<", b"MM": ">"}.get(header[:2], "")
+        version = int.from_bytes(header[2:4], "little" if self._order == "<" else "big")
+        if not self._order or version not in (42, 43):
+            raise NotTiff("no TIFF header")
+        self._big = version == 43
+        self._first = self._unpack("Q", header[8:16]) if self._big else self._unpack("I", header[4:8])
+
+    def __enter__(self) -> Self:
+        """The file itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the file."""
+        self._stream.close()
+
+    @classmethod
+    def open(cls, path: str) -> Tiff:
+        """Open a file by its path."""
+        stream = Path(path).open("rb")  # noqa: SIM115 - closed by the context manager
+        try:
+            return cls(stream)
+        except BaseException:
+            stream.close()
+            raise
+
+    def pages(self) -> Iterator[Page]:
+        """Directories in the order of the file; a loop ends them."""
+        offset, seen = self._first, set[int]()
+        while offset and offset not in seen and len(seen) < MAX_PAGES:
+            seen.add(offset)
+            found = self._directory(len(seen) - 1, offset)
+            if found is None:
+                return
+            page, offset = found
+            yield page
+
+    def directory(self, offset: int) -> Page | None:
+        """A directory that a tag points to, such as that of Exif."""
+        found = self._directory(0, offset)
+        return None if found is None else found[0]
+
+    def data(self, tag: Tag) -> bytes:
+        """The value's bytes; none where it is longer than `MAX_VALUE`."""
+        return self._read(tag.start - self._base, tag.end - tag.start) if tag.end - tag.start <= MAX_VALUE else b""
+
+    def bytes_at(self, offset: int, length: int) -> bytes:
+        """Bytes of the file that a vendor's value points to, at most `MAX_VALUE`, as many as there are."""
+        return self._read(offset, min(length, MAX_VALUE)) if 0 <= offset < self._size and length > 0 else b""
+
+    def text(self, tag: Tag) -> str:
+        """The value as text, up to its end mark; UTF-8 or else Latin-1."""
+        return decode(self.data(tag).split(b"\x00", 1)[0]).strip()
+
+    def numbers(self, tag: Tag) -> tuple[float, ...]:
+        """The value as numbers; rationals are divided, those by zero left out."""
+        length, letter = _TYPES[tag.type]
+        if letter == "s":
+            return ()
+        count = min(tag.count, MAX_NUMBERS)
+        halves = 2 if tag.type in _RATIONALS else 1
+        values = struct.unpack(f"{self._order}{count * halves}{letter}", self.data(tag)[: count * length])
+        if halves == 1:
+            return values
+        return tuple(over / under for over, under in zip(values[::2], values[1::2], strict=True) if under)
+
+    def plain(self, page: Page) -> dict[str, Any]:
+        """Size, description, program and date of a page by their names."""
+        found: dict[str, Any] = {}
+        for code in _PLAIN:
+            tag = page.tags.get(code)
+            if tag is None:
+                continue
+            numbers = self.numbers(tag)
+            value: Any = numbers[0] if numbers else self.text(tag)
+            if value != "":
+                found[NAMES[code]] = value
+        return found
+
+    def _directory(self, number: int, offset: int) -> tuple[Page, int] | None:
+        """A directory and the offset of the next; None where it does not lie within the file."""
+        counter, entry, pointer = ("Q", 20, "Q") if self._big else ("H", 12, "I")
+        head = self._read(offset, struct.calcsize(counter))
+        if offset < 0 or len(head) < struct.calcsize(counter):
+            return None
+        count = self._unpack(counter, head)
+        start = offset + len(head)
+        raw = self._read(start, min(count, MAX_ENTRIES) * entry)
+        tags: dict[int, Tag] = {}
+        for place in range(0, len(raw) - entry + 1, entry):
+            tag = self._entry(raw[place : place + entry], start + place)
+            if tag is not None:
+                tags.setdefault(tag.code, tag)
+        following = self._read(start + count * entry, struct.calcsize(pointer))
+        after = self._unpack(pointer, following) if len(following) == struct.calcsize(pointer) else 0
+        return Page(number, offset + self._base, tags), after
+
+    def _entry(self, raw: bytes, place: int) -> Tag | None:
+        """One entry; None where its value does not lie within the file."""
+        code, kind, count = struct.unpack_from(self._order + ("HHQ" if self._big else "HHI"), raw)
+        if kind not in _TYPES:
+            return None
+        room = 8 if self._big else 4
+        length = count * _TYPES[kind][0]
+        start = place + len(raw) - room
+        if length > room:
+            start = self._unpack("Q" if self._big else "I", raw[-room:])
+        if length == 0 or start + length > self._size:
+            return None
+        return Tag(code, kind, count, start + self._base, start + length + self._base)
+
+    def _unpack(self, letter: str, raw: bytes) -> int:
+        if len(raw) != struct.calcsize(letter):
+            raise NotTiff("the header ends early")
+        number: int = struct.unpack(self._order + letter, raw)[0]
+        return number
+
+    def _read(self, offset: int, length: int) -> bytes:
+        if offset < 0 or offset > self._size:
+            return b""
+        self._stream.seek(self._base + offset)
+        return self._stream.read(length)
+
+
+def decode(data: bytes) -> str:
+    """Text of unknown coding: UTF-8 where it is, Windows' Western code page where not."""
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return data.decode("cp1252", "replace")
+
+
+def signals_of(path: str, pages: int) -> dict[int, int]:
+    """Which pages begin signals: offset of the directory to the number of the signal.
+
+    RosettaSciIO makes one signal of each series that tifffile sees, and describes it by its first page.
+
+    Parameters
+    ----------
+    path : str
+        The file.
+    pages : int
+        How many pages it has; for one, tifffile is not asked.
+
+    Returns
+    -------
+    dict of int to int
+        Empty for one page: it describes the whole dataset.
+    """
+    if pages < 2:
+        return {}
+    import tifffile
+
+    with tifffile.TiffFile(path) as file:
+        firsts = [series.pages[0] for series in file.series]
+    return {page.offset: number for number, page in reversed(list(enumerate(firsts))) if page is not None}
