@@ -10,7 +10,7 @@ import importlib.util
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from importlib.abc import MetaPathFinder
-from importlib.machinery import ModuleSpec
+from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
@@ -80,6 +80,4 @@ class _Finder(MetaPathFinder):
         if about["origin"]:
             places = about["places"] or None
             return importlib.util.spec_from_file_location(fullname, about["origin"], submodule_search_locations=places)
-        spec = ModuleSpec(fullname, None, is_package=True)
-        spec.submodule_search_locations = list(about["places"])
-        return spec
+        return PathFinder.find_spec(fullname, [str(Path(place).parent) for place in about["places"]])

@@ -1,0 +1,149 @@
+"""Parts of plugins beside readers, honest and not, called in the worker by the tests."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from diadem.hooks.checks import Described, Issue
+from diadem.hooks.extensions import Extension
+from diadem.hooks.fields import Block, Rule
+
+CL = "org.example.cl"
+TABLE = (Rule("beam.acceleration_voltage", "High tension", "kV", cite="these tests"),)
+HEADER = Block("header", {"High tension": 200}, data=b"HT=200", place="header")
+
+
+def honest_blocks(path: str, files: Sequence[str]) -> Iterator[Block | Extension]:
+    """A block and an extension."""
+    yield HEADER
+    yield Extension(CL, "1.0.0", {"mirror": "parabolic"})
+
+
+def invalid_extension(path: str, files: Sequence[str]) -> Iterator[Block | Extension]:
+    """An extension that breaks its schema, before a good block."""
+    yield Extension(CL, "1.0.0", {"mirror": "round"})
+    yield HEADER
+
+
+def unknown_extension(path: str, files: Sequence[str]) -> Iterator[Extension]:
+    """Namespaces and versions without a schema."""
+    yield Extension("org.example.nobody", "7", [1, 2.5, None, {"a": "b"}])
+    yield Extension(CL, "9.9.9", {"mirror": "round"})
+
+
+def odd_extensions(path: str, files: Sequence[str]) -> Iterator[Any]:
+    """What cannot stand in a record, and one that can at the end."""
+    import numpy as np
+
+    deep: Any = 1
+    for _ in range(40):
+        deep = [deep]
+    yield Extension("No Namespace", "1", {})
+    yield Extension("org.example.version", "", {})
+    yield Extension("org.example.nan", "1", {"x": float("nan")})
+    yield Extension("org.example.numpy", "1", {"x": np.float32(1)})
+    yield Extension("org.example.deep", "1", deep)
+    yield Extension("org.example.large", "1", "x" * 300_000)
+    yield {"namespace": "org.example.dict"}
+    yield Block("kind", tree="text")  # type: ignore[arg-type]
+    yield Block("kind", {}, data=1 << 40)  # type: ignore[arg-type]
+    yield Extension(CL, "1.0.0", {"mirror": "flat"})
+    yield Extension(CL, "1.0.0", {"mirror": "parabolic"})
+    yield HEADER
+
+
+def hanging(*_: Any) -> Any:
+    """Burn processor time for ever."""
+    while True:
+        pass
+
+
+def dying(*_: Any) -> Any:
+    """End the process."""
+    os._exit(3)
+
+
+def exiting(*_: Any) -> Any:
+    """End the process as a script does."""
+    sys.exit("bye")
+
+
+def failing(*_: Any) -> Any:
+    """Raise."""
+    raise RuntimeError("of its own")
+
+
+def _png(width: int = 16, height: int = 16, **options: Any) -> bytes:
+    from PIL import Image
+
+    sink = io.BytesIO()
+    Image.new("RGB", (width, height), (200, 10, 10)).save(sink, "PNG", **options)
+    return sink.getvalue()
+
+
+def draws_red(path: str, files: Sequence[str], signals: Sequence[Mapping[str, Any]]) -> bytes:
+    """A red square, with a text beside it."""
+    from PIL.PngImagePlugin import PngInfo
+
+    signals[0].clear()  # type: ignore[attr-defined]
+    notes = PngInfo()
+    notes.add_text("Comment", "<script>alert(1)</script>")
+    return _png(pnginfo=notes)
+
+
+def draws_nothing(path: str, files: Sequence[str], signals: Sequence[Mapping[str, Any]]) -> None:
+    """Nothing to show."""
+
+
+def draws_text(path: str, files: Sequence[str], signals: Sequence[Mapping[str, Any]]) -> str:
+    """No bytes."""
+    return "<svg/>"
+
+
+def draws_html(path: str, files: Sequence[str], signals: Sequence[Mapping[str, Any]]) -> bytes:
+    """No picture."""
+    return b"<html></html>"
+
+
+def draws_large(path: str, files: Sequence[str], signals: Sequence[Mapping[str, Any]]) -> bytes:
+    """Too many pixels."""
+    return _png(1000, 10)
+
+
+def finds_drift(path: str, files: Sequence[str], dataset: Described) -> Iterator[Issue]:
+    """Two issues, one telling what it was given."""
+    voltage = dataset.value("beam.acceleration_voltage")
+    names = [Path(file).name for file in files]
+    told = f"{dataset.format} {dataset.signals[0]['shape']} {voltage} {names} {dict(dataset.extensions)}"
+    yield Issue("told", told, severity="info")
+    yield Issue("drift", "the first and last frame are 12 nm apart", next="Align the frames.")
+
+
+def vandal(path: str, files: Sequence[str], dataset: Described) -> list[Issue]:
+    """Change what it was given."""
+    dataset.signals[0].clear()  # type: ignore[attr-defined]
+    dataset.fields.clear()  # type: ignore[attr-defined]
+    dataset.extensions[CL]["mirror"] = "broken"
+    return []
+
+
+def nonsense(path: str, files: Sequence[str], dataset: Described) -> list[Any]:
+    """No issues, and a good one."""
+    return [3, Issue("Bad Code", "x"), Issue("empty", " "), Issue("loud", "x", severity="fatal"), Issue("good", "y")]  # type: ignore[arg-type]
+
+
+def endless(path: str, files: Sequence[str], dataset: Described) -> Iterator[Issue]:
+    """More issues than anybody reads."""
+    number = 0
+    while True:
+        number += 1
+        yield Issue("many", f"number {number}")
+
+
+def finds_nothing(path: str, files: Sequence[str], dataset: Described) -> None:
+    """A check that forgets to return a list."""
