@@ -1,0 +1,235 @@
+"""EMSA/MAS files: real ones line by line, made-up ones for writers' deviations."""
+
+from __future__ import annotations
+
+import calendar
+import datetime as dt
+import re
+import shutil
+import struct
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import diadem
+from diadem.extract.tables import apply
+from diadem.hooks.fields import Block
+from diadem.plugins.msa.blocks import parse, read
+from diadem.plugins.msa.dates import date, month
+from diadem.plugins.msa.tables import HEADER, elements, number
+
+ENERGY_LOSS: dict[str, Any] = {
+    "beam.acceleration_voltage": (120e3, "V"),
+    "beam.emission_current": (5.5e-6, "A"),
+    "beam.current": (1.2345e-8, "A"),
+    "beam.probe_current": (1.2345e-8, "A"),
+    "beam.convergence_semi_angle": (1.5e-3, "rad"),
+    "eels.collection_semi_angle": (3.4e-3, "rad"),
+    "eels.dispersion": (3.1, "eV"),
+    "optics.magnification": (100, "1"),
+    "sample.thickness": (5e-8, "m"),
+    "scan.dwell_time": (0.1, "s"),
+    "person.operator": ("EMSA/MAS TASK FORCE", None),
+    "signal.technique": ("EELS", None),
+    "time.acquired_start": ("1991-10-01T12:00:00", None),
+}
+EXPECTED: dict[str, dict[str, Any]] = {
+    "ISO_22029_2022_compliance.msa": ENERGY_LOSS,
+    "example1.msa": ENERGY_LOSS,
+    "example2.msa": {
+        "beam.acceleration_voltage": (120e3, "V"),
+        "eds.live_time": (100, "s"),
+        "eds.real_time": (150, "s"),
+        "stage.alpha": (45, "deg"),
+        "stage.beta": (20, "deg"),
+        "detector.elevation": (20, "deg"),
+        "detector.azimuth": (90, "deg"),
+        "beam.current": (1.2345e-8, "A"),
+        "beam.emission_current": (5.5e-6, "A"),
+        "sample.thickness": (5e-8, "m"),
+        "optics.magnification": (100, "1"),
+        "signal.technique": ("EDS", None),
+        "time.acquired_start": ("1991-10-01T12:00:00", None),
+    },
+    "leo_edax_test.msa": {
+        "beam.acceleration_voltage": (10e3, "V"),
+        "eds.live_time": (30, "s"),
+        "detector.elevation": (35, "deg"),
+        "detector.azimuth": (0, "deg"),
+        "detector.name": ("Octane Elite 25", None),
+        "eds.resolution": (125.2, "eV"),
+        "sample.elements": (["O", "Co", "S"], None),
+        "person.operator": ("EDAX TEAM EDS/block", None),
+        "time.acquired_start": ("2022-08-29T10:14:00", None),
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def found(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """Fields by file name."""
+    folder = tmp_path_factory.mktemp("msa") / "msa"
+    shutil.copytree(shared_data / "msa", folder)
+    record = diadem.extract(folder).to_dict()
+    return {Path(dataset["files"][0]["path"]).name: dataset["fields"] for dataset in record["datasets"]}
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_real_files(found: dict[str, Any], name: str) -> None:
+    for key, (value, unit) in EXPECTED[name].items():
+        assert [(one["value"], one.get("unit")) for one in found[name][key]] == [(value, unit)], key
+    assert found[name]["time.acquired_start"][0]["offset_status"] == "unknown"
+
+
+def test_what_is_not_measured_is_absent(found: dict[str, Any]) -> None:
+    assert "eds.real_time" not in found["leo_edax_test.msa"]  # 0.0
+    assert "stage.x" not in found["example2.msa"]  # a number without a unit
+    assert "optics.magnification" not in found["leo_edax_test.msa"]
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_every_number_against_its_line(found: dict[str, Any], shared_data: Path, name: str) -> None:
+    """The raw value is what stands behind the keyword, found by a regular expression."""
+    text = (shared_data / "msa" / name).read_text("latin-1")
+    checked = 0
+    for assertions in found[name].values():
+        for one in assertions:
+            key = one["source"]["locator"]
+            if " + " not in key:
+                line = re.search(rf"^{re.escape(key)}[^:\n]*:\s*(.*?)\s*$", text, re.MULTILINE)
+                assert line is not None
+                assert line[1] == one["source"]["raw"]
+                checked += 1
+    assert checked >= 8
+
+
+def test_resolution_is_that_of_the_same_spectrum_in_the_vendors_format(
+    found: dict[str, Any], shared_data: Path
+) -> None:
+    spc = (shared_data / "spc" / "leo_edax_test.spc").read_bytes()
+    (resolution,) = struct.unpack_from("<f", spc, 472)
+    assert found["leo_edax_test.msa"]["eds.resolution"][0]["value"] == pytest.approx(resolution, abs=0.05)
+
+
+def values(text: str) -> dict[str, list[Any]]:
+    """Values by field of a made-up header."""
+    gathered: dict[str, list[Any]] = {}
+    for value in apply(HEADER, Block("msa-header", parse(text)), "msa").values:
+        gathered.setdefault(value.field, []).append(value.value)
+    return gathered
+
+
+def test_units_in_the_keyword_go_before_the_standards() -> None:
+    ours = values("#BEAMKV -V: 200000\n#PROBECUR-pA: 50\n#DWELLTIME -us: 20\n#COLLANGLE -rad: 0.01\n#LIVETIME -min: 2")
+    assert ours["beam.acceleration_voltage"] == [200e3]
+    assert ours["beam.current"] == [5e-11]
+    assert ours["scan.dwell_time"] == [2e-5]
+    assert ours["eels.collection_semi_angle"] == [0.01]
+    assert ours["eds.live_time"] == [120]
+    assert values("#BEAMKV -furlong: 200") == {}
+
+
+def test_positions_need_a_unit_and_a_stage() -> None:
+    ours = values("#XPOSITION mm: 1.5\n#YPOSITION mm: 0.0\n#ZPOSITION um: 20")
+    assert (ours["stage.x"], ours["stage.y"], ours["stage.z"]) == ([1.5e-3], [0], [2e-5])
+    assert values("#XPOSITION mm: 0.0000\n#YPOSITION mm: 0.0000\n#ZPOSITION mm: 0.0000") == {}
+    assert values("#XPOSITION   : 123.\n#YPOSITION   : 456.") == {}
+
+
+@pytest.mark.parametrize(
+    ("lines", "expected"),
+    [
+        ("#MAGCAM: 1500\n#OPERMODE: SCIMG", {"optics.magnification": [1500]}),
+        ("#MAGCAM: 1500\n#OPERMODE: DIFR", {"optics.camera_length": [1.5]}),
+        ("#MAGCAM: 1500\n#SIGNALTYPE: EDS", {"optics.magnification": [1500]}),
+        ("#MAGCAM: 1500\n#SIGNALTYPE: ELS", {}),
+        ("#MAGCAM: 1500", {}),
+    ],
+)
+def test_magcam_is_two_things(lines: str, expected: dict[str, Any]) -> None:
+    ours = values(lines)
+    assert {key: ours[key] for key in ours if key.startswith("optics")} == expected
+
+
+@pytest.mark.parametrize(
+    ("written", "value"),
+    [("50.    ", 50), ("2.0 E-06", 2e-6), ("1,5", 1.5), ("-3", -3), ("1,0000", 1), ("1e3", 1000)],
+)
+def test_numbers(written: str, value: float) -> None:
+    assert number(written) == value
+
+
+@pytest.mark.parametrize("written", ["", "1,000", "532.0 540.1", "abc", "1,2,3"])
+def test_no_numbers(written: str) -> None:
+    with pytest.raises(ValueError, match=r".*"):
+        number(written)
+
+
+@pytest.mark.parametrize(
+    ("written", "day"),
+    [
+        ("01-OCT-1991", "1991-10-01"), ("29-Aug-2022", "2022-08-29"), ("1-Mai-2019", "2019-05-01"),
+        ("05-Dez-17", "2017-12-05"), ("05 déc. 2017", "2017-12-05"), ("03-Mrz-2018", "2018-03-03"),
+        ("12-août-2011", "2011-08-12"), ("2-dic-2020", "2020-12-02"), ("7-juil-2020", "2020-07-07"),
+        ("7-juin-2020", "2020-06-07"), ("1991-10-01", "1991-10-01"), ("13/04/2019", "2019-04-13"),
+        ("04/13/2019", "2019-04-13"), ("5-září-2020", "2020-09-05"), ("3-maj-2020", "2020-05-03"),
+        ("03/04/2019", None), ("31-FEB-2019", None), ("5-lis-2020", None), ("5-jui-2020", None), ("", None),
+        ("5-xyz-2020", None), ("2019-13-01", None),
+    ],
+)  # fmt: skip
+def test_dates(written: str, day: str | None) -> None:
+    found = date(written)
+    assert (found.isoformat() if found else None) == day
+
+
+def test_english_months_are_all_known() -> None:
+    assert [month(name) for name in calendar.month_name[1:]] == list(range(1, 13))
+    assert [month(name) for name in calendar.month_abbr[1:]] == list(range(1, 13))
+
+
+def test_a_day_without_a_time_is_a_day() -> None:
+    assert values("#DATE: 01-OCT-1991\n#TIME:")["time.acquired_start"] == ["1991-10-01"]
+    assert values("#DATE:\n#TIME: 12:00") == {}
+    assert values("#DATE: 01-OCT-1891\n#TIME: 12:00") == {}
+
+
+def test_elements() -> None:
+    assert elements("8,27,16,8,") == ["O", "Co", "S"]
+    assert "sample.elements" not in values("##Elements: 8,999")
+    assert "sample.elements" not in values("##Elements: ")
+
+
+def test_only_the_keywords_are_the_block(tmp_path: Path) -> None:
+    path = tmp_path / "a.msa"
+    path.write_bytes(b"#FORMAT: x\r\n#TITLE: \xb5m\r\n#TITLE: more\r\n#SPECTRUM: here\r\n1, 2\r\n#ENDOFDATA: \r\n")
+    (block,) = read(str(path), [str(path)])
+    assert block.data == b"#FORMAT: x\r\n#TITLE: \xb5m\r\n#TITLE: more\r\n#SPECTRUM: here\r\n"
+    assert block.byte_range == (0, len(block.data))
+    assert block.tree["#TITLE"] == "µm\nmore"
+    path.write_bytes(b"#FORMAT: x\n1, 2\n")  # without the line that ends the keywords
+    (block,) = read(str(path), [str(path)])
+    assert block.data == b"#FORMAT: x\n"
+    path.write_bytes(b"")
+    assert list(read(str(path), [str(path)])) == []
+
+
+@given(st.text(alphabet="#BEAMKVMGC -:.,0123456789\r\nµéE", max_size=300))
+def test_any_text_ends_quietly(text: str) -> None:
+    apply(HEADER, Block("msa-header", parse(text)), "msa")
+
+
+@given(st.binary(max_size=300))
+def test_any_file_ends_quietly(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
+    path = tmp_path_factory.getbasetemp() / "any.msa"
+    path.write_bytes(content)
+    for block in read(str(path), [str(path)]):
+        assert content.startswith(block.data)
+
+
+@given(st.dates(min_value=dt.date(1980, 1, 1), max_value=dt.date(2060, 1, 1)))
+def test_dates_as_the_standard_writes_them_come_back(day: Any) -> None:
+    names = ["JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC"]
+    assert date(f"{day.day:02}-{names[day.month - 1]}-{day.year}") == day
