@@ -13,7 +13,7 @@ from typing import NoReturn
 
 import typer
 
-from diadem.cli import package_commands
+from diadem.cli import package_commands, plugins_command
 from diadem.cli.output import print_error
 from diadem.errors import DiademError, Interrupted, UsageError
 
@@ -33,6 +33,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 package_commands.register(app)
+plugins_command.register(app)
 
 
 def _print_version(wanted: bool) -> None:

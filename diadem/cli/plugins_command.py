@@ -1,0 +1,88 @@
+"""The command that says which plugins there are, what they offer, and why one does not work."""
+
+from __future__ import annotations
+
+import shutil
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import typer
+
+from diadem.cli.output import print_json
+from diadem.cli.package_commands import Json
+
+#: Columns of a terminal that does not say how many it has.
+_WIDTH = 100
+#: Bundled plugins by what they offer, and the words for it.
+_KINDS: Mapping[str, str] = {
+    "formats": "reads",
+    "fields": "fields",
+    "schemas": "extensions",
+    "previews": "previews",
+    "checks": "checks",
+}
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the app."""
+    app.command()(plugins)
+
+
+def plugins(json: Json = False) -> int:
+    """List plugins: where each comes from, what it offers, and what failed."""
+    from diadem.api import plugins as listed
+
+    found = [plugin.to_dict() for plugin in listed()]
+    failed = any(plugin["failures"] for plugin in found)
+    if json:
+        print_json({"plugins": found, "ok": not failed})
+    else:
+        for line in _lines(found):
+            print(line)
+    return 1 if failed else 0
+
+
+def _lines(found: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """A heading for each distribution, its offers, and what failed."""
+    distributions: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+    for plugin in found:
+        distributions.setdefault((plugin["distribution"], plugin["version"]), []).append(plugin)
+    for (name, version), members in distributions.items():
+        yield " ".join(filter(None, (name or "not installed", version, _note(members))))
+        if members[0]["bundled"]:
+            yield from _offers(members)
+            continue
+        for plugin in members:
+            yield f"  {plugin['name']} ({plugin['module']})" if plugin["module"] else f"  {plugin['name']}"
+            yield from _offers([plugin])
+    for plugin in found:
+        for failure in plugin["failures"]:
+            yield from _wrapped("failed", failure)
+    if not any(not plugin["bundled"] for plugin in found):
+        yield "No other plugin is installed, or DIADEM_PLUGINS leaves it out. docs/plugins.md says how to write one."
+
+
+def _note(members: Sequence[Mapping[str, Any]]) -> str:
+    return f"(bundled, {len(members)} plugins)" if members[0]["bundled"] else ""
+
+
+def _offers(members: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """What plugins offer, a line for each kind, long lists wrapped."""
+    for kind, word in _KINDS.items():
+        names = sorted({name for plugin in members for name in plugin[kind]})
+        if names:
+            yield from _wrapped(f"    {word}", ", ".join(names))
+
+
+def _wrapped(label: str, text: str) -> Iterator[str]:
+    width = max(60, shutil.get_terminal_size((_WIDTH, 24)).columns)
+    start = f"{label:16} "
+    yield from textwrap.wrap(
+        text,
+        width,
+        initial_indent=start,
+        subsequent_indent=" " * len(start),
+        break_long_words=False,
+        break_on_hyphens=False,
+    )

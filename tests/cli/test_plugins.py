@@ -1,0 +1,122 @@
+"""`diadem plugins`: who offers what, and who failed and why."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import diadem
+from diadem.hooks.manager import BUNDLED
+from tests.hooks.distributions import HONEST, IMPORTS, install
+
+
+def run(site: Path, *arguments: str, code: int = 0, **environment: str) -> str:
+    """Run `diadem plugins` with a folder of distributions on the search path."""
+    done = subprocess.run(
+        [sys.executable, "-m", "diadem", "plugins", *arguments],
+        env={**os.environ, "PYTHONPATH": str(site), "DIADEM_PLUGINS": "", "COLUMNS": "90", **environment},
+        cwd=site,
+        capture_output=True,
+        text=True,
+        check=False,
+        encoding="utf-8",
+    )
+    assert done.returncode == code, done.stdout + done.stderr
+    assert not done.stderr
+    return done.stdout
+
+
+def listed(site: Path, *, code: int = 0, **environment: str) -> dict[str, dict[str, Any]]:
+    """The same as JSON, by name."""
+    document = json.loads(run(site, "--json", code=code, **environment))
+    assert document["ok"] is (code == 0)
+    return {plugin["name"]: plugin for plugin in document["plugins"]}
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Path:
+    """Distributions: an honest one, and those that fail at import, in every hook, and by a schema that is none."""
+    folder = tmp_path / "site"
+    install(folder, "honest_1", HONEST.format(n=1), distribution="Honest", version="2.1")
+    install(folder, "broken", "import nothing_of_this_name")
+    hooks = ("readers", "fields", "schemas", "previews", "checks")
+    raising = "".join(
+        f"\n@hookimpl\ndef diadem_{hook}():\n    raise RuntimeError('{hook} of mine')\n" for hook in hooks
+    )
+    install(folder, "raising", IMPORTS + raising)
+    schema = (
+        '\n@hookimpl\ndef diadem_schemas():\n    yield SchemaOffer("org.example.bad", {"1": {"type": "nonsense"}})\n'
+    )
+    install(folder, "misshapen", IMPORTS + schema)
+    return folder
+
+
+def test_json_lists_every_plugin(site: Path) -> None:
+    plugins = listed(site, code=1)
+    assert [name for name, plugin in plugins.items() if plugin["bundled"]] == list(BUNDLED)
+    assert plugins["diadem.plugins.rosettasciio"]["version"] == diadem.__version__
+    assert "digitalmicrograph" in plugins["diadem.plugins.rosettasciio"]["formats"]
+    assert plugins["honest_1"] == {
+        "name": "honest_1",
+        "module": "honest_1",
+        "distribution": "Honest",
+        "version": "2.1",
+        "bundled": False,
+        "ok": True,
+        "formats": ["honest-1"],
+        "fields": ["honest-1"],
+        "schemas": ["org.example.honest1 1.0.0"],
+        "previews": ["honest-1"],
+        "checks": ["honest-1"],
+        "failures": [],
+    }
+
+
+def test_what_failed_is_named_and_hides_nothing(site: Path) -> None:
+    plugins = listed(site, code=1)
+    (broken,) = plugins["broken"]["failures"]
+    assert "nothing_of_this_name" in broken
+    assert len(plugins["raising"]["failures"]) == 5
+    assert all("of mine" in failure for failure in plugins["raising"]["failures"])
+    (misshapen,) = plugins["misshapen"]["failures"]
+    assert "org.example.bad 1 cannot be used" in misshapen
+    assert plugins["misshapen"]["schemas"] == ["org.example.bad 1"]
+
+
+def test_the_table_can_be_read(site: Path) -> None:
+    text = run(site, code=1)
+    assert f"diadem-em {diadem.__version__} (bundled, {len(BUNDLED)} plugins)" in text
+    assert "Honest 2.1\n  honest_1 (honest_1)\n    reads        honest-1\n" in text
+    assert "    extensions   org.example.honest1 1.0.0\n" in text
+    assert "failed           plugin 'broken': cannot be loaded: ModuleNotFoundError" in text
+    assert max(map(len, text.splitlines())) <= 90
+
+
+def test_the_environment_leaves_plugins_out(site: Path) -> None:
+    plugins = listed(site, DIADEM_PLUGINS="off")
+    assert all(plugin["bundled"] for plugin in plugins.values())
+    assert "No other plugin" in run(site, DIADEM_PLUGINS="off")
+    plugins = listed(site, DIADEM_PLUGINS="honest")
+    assert [name for name, plugin in plugins.items() if not plugin["bundled"]] == ["honest_1"]
+    plugins = listed(site, code=1, DIADEM_PLUGINS="honest,absent")
+    assert plugins["absent"]["failures"]
+
+
+def test_a_failing_plugin_does_not_keep_files_from_being_read(site: Path) -> None:
+    (site / "a.msa").write_text("#FORMAT : EMSA/MAS Spectral Data File\n#VERSION : 1.0\n#TITLE : a\n#NPOINTS : 2\n")
+    done = subprocess.run(
+        [sys.executable, "-m", "diadem", "extract", "a.msa", "--json"],
+        env={**os.environ, "PYTHONPATH": str(site), "DIADEM_PLUGINS": ""},
+        cwd=site,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["datasets"][0]["files"][0]["format"] == "msa"
