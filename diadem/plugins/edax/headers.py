@@ -1,0 +1,102 @@
+"""Headers of EDAX files, by EDAX's own documents, which RosettaSciIO publishes.
+
+"Spectrum file format version 0.70" (SPECTRUM-V70.pdf), "IPR image description" (ImageIPR.pdf) and "SpcMap spd file
+format" (SpcMap-spd.file.format.pdf).
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from typing import Any
+
+#: Versions of spectra and of image descriptions that the documents describe.
+_SPECTRA = (0.6, 0.8)
+_IMAGES = (333, 334)
+_MAP = b"MAPSPECTRA_DATA"
+#: Channels of a spectrum, and elements that it can list.
+_MOST_CHANNELS, _MOST_ELEMENTS = 1 << 15, 48
+#: Bytes of a spectrum's header to the end of the elements' list.
+SPECTRUM_SIZE = 736
+
+#: Name, place and code in `struct` of a spectrum's values.
+_SPECTRUM: Sequence[tuple[str, int, str]] = (
+    ("fVersion", 0, "f"), ("aVersion", 4, "f"), ("collectDateYear", 16, "h"), ("collectDateDay", 18, "B"),
+    ("collectDateMon", 19, "B"), ("collectTimeMin", 20, "B"), ("collectTimeHour", 21, "B"),
+    ("collectTimeHund", 22, "B"), ("collectTimeSec", 23, "B"), ("fileSize", 24, "i"), ("dataStart", 28, "i"),
+    ("numPts", 32, "h"), ("intersectingDist", 34, "h"), ("workingDist", 36, "h"), ("scaleSetting", 38, "h"),
+    ("spectrumLabel", 64, "256s"), ("evPerChan", 384, "i"), ("ADCTimeConstant", 388, "h"), ("analysisType", 390, "h"),
+    ("preset", 392, "f"), ("analyzerType", 444, "I"), ("startEnergy", 448, "f"), ("endEnergy", 452, "f"),
+    ("liveTime", 456, "f"), ("tilt", 460, "f"), ("takeoff", 464, "f"), ("detReso", 472, "f"), ("detectType", 476, "I"),
+    ("azimuth", 508, "f"), ("elevation", 512, "f"), ("kV", 532, "f"), ("numElem", 638, "h"),
+)  # fmt: skip
+#: Name and code of an image description's values, one after the other.
+_IMAGE: Sequence[tuple[str, str]] = (
+    ("version", "H"), ("imageType", "H"), ("label", "8s"), ("sMin", "H"), ("sMax", "H"), ("color", "H"),
+    ("presetMode", "H"), ("presetTime", "I"), ("dataType", "H"), ("timeConstantOld", "H"), ("reserved1", "h"),
+    ("roiStartChan", "H"), ("roiEndChan", "H"), ("userMin", "h"), ("userMax", "h"), ("iADC", "H"), ("reserved2", "h"),
+    ("iBits", "H"), ("nReads", "H"), ("nFrames", "H"), ("fDwell", "f"), ("accV", "H"), ("tilt", "h"), ("takeoff", "h"),
+    ("mag", "I"), ("wd", "H"), ("mppX", "f"), ("mppY", "f"), ("nTextLines", "H"), ("charText", "128s"),
+)  # fmt: skip
+_MAPS: Sequence[tuple[str, str]] = (
+    ("tag", "16s"), ("version", "i"), ("nSpectra", "i"), ("nPoints", "i"), ("nLines", "I"), ("nChannels", "I"),
+    ("countBytes", "I"), ("dataOffset", "I"), ("nFrames", "I"), ("fName", "120s"),
+)  # fmt: skip
+
+IMAGE_SIZE, MAP_SIZE = (struct.calcsize("<" + "".join(code for _, code in layout)) for layout in (_IMAGE, _MAPS))
+#: Whole numbers that stand for hundredths of a millimetre, and for hundreds of volts.
+_PER_MILLIMETRE = {"intersectingDist": 100, "workingDist": 100, "scaleSetting": 100}
+_PER_KILOVOLT = {"accV": 10}
+
+
+def read_spectrum(data: bytes) -> dict[str, Any] | None:
+    """The header of an ``.spc`` file; None where the file is no spectrum of EDAX.
+
+    Parameters
+    ----------
+    data : bytes
+        The whole file, or at least its first 736 bytes.
+
+    Returns
+    -------
+    dict or None
+        Values by the document's names; distances in mm.
+    """
+    if len(data) < SPECTRUM_SIZE:
+        return None
+    header = {name: _plain(struct.unpack_from("<" + code, data, place)[0]) for name, place, code in _SPECTRUM}
+    known = _SPECTRA[0] <= header["fVersion"] < _SPECTRA[1] and SPECTRUM_SIZE <= header["dataStart"] < 1 << 16
+    if not known or not 0 < header["numPts"] <= _MOST_CHANNELS:
+        return None
+    header.update({name: header[name] / parts for name, parts in _PER_MILLIMETRE.items()})
+    label = data[64:320]
+    header["spectrumLabel"] = {"material": _plain(label[:40]), "sample": _plain(label[40:])}
+    listed = min(max(header["numElem"], 0), _MOST_ELEMENTS)
+    header["at"] = list(struct.unpack_from(f"<{listed}H", data, 640))
+    return header
+
+
+def read_image(data: bytes) -> dict[str, Any] | None:
+    """The header of an ``.ipr`` file, ``accV`` in kV; None where the file is none."""
+    header = _packed(data, _IMAGE) if len(data) >= IMAGE_SIZE else {"version": 0}
+    if header["version"] not in _IMAGES:
+        return None
+    return {**header, **{name: header[name] / parts for name, parts in _PER_KILOVOLT.items()}}
+
+
+def read_map(data: bytes) -> dict[str, Any] | None:
+    """The header of an ``.spd`` or ``.lsd`` file; None where the file is none."""
+    return _packed(data, _MAPS) if len(data) >= MAP_SIZE and data.startswith(_MAP) else None
+
+
+def _packed(data: bytes, layout: Sequence[tuple[str, str]]) -> dict[str, Any]:
+    values = struct.unpack_from("<" + "".join(code for _, code in layout), data)
+    return {name: _plain(value) for (name, _), value in zip(layout, values, strict=True)}
+
+
+def _plain(value: Any) -> Any:
+    """A text up to its first zero, "" where that is no text but what was left in memory; numbers as they are."""
+    if not isinstance(value, bytes):
+        return value
+    text = value.partition(b"\0")[0].strip()
+    return text.decode("ascii") if text.isascii() and text.decode("ascii").isprintable() else ""
