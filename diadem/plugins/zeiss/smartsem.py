@@ -1,0 +1,140 @@
+"""Which of SmartSEM's parameters are which fields. Their units stand beside the values."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from diadem.hooks.fields import Derived, Found, Rule, Table, Tree, look_up
+from diadem.hooks.times import moments
+from diadem.plugins.vendor_text import exif, moment_of, number, positive
+
+_SAID = "test_tiff_Zeiss_SEM_512pix.tif: the unit stands beside the value"
+_PIXEL = (
+    "test_tiff_Zeiss_SEM_512pix.tif: the fourth unnamed number, in metres, times 1024 over the image's width is "
+    "AP_WIDTH 5.965 µm over 512 pixels; AP_PIXEL_SIZE is of an image of 1024"
+)
+
+#: Parameters with units: field, and whether zero and less are no measurement.
+_QUANTITIES: Mapping[str, tuple[str, bool]] = {
+    "AP_ACTUALKV": ("beam.acceleration_voltage", True),
+    "AP_IPROBE": ("beam.current", True),
+    "AP_MAG": ("optics.magnification", True),
+    "AP_WD": ("optics.working_distance", True),
+    "AP_WIDTH": ("optics.field_of_view_x", True),
+    "AP_HEIGHT": ("optics.field_of_view_y", True),
+    "DP_DWELL_TIME": ("scan.dwell_time", True),
+    "AP_LINE_TIME": ("scan.line_time", True),
+    "AP_FRAME_TIME": ("scan.frame_time", True),
+    "AP_STAGE_AT_X": ("stage.x", False),
+    "AP_STAGE_AT_Y": ("stage.y", False),
+    "AP_STAGE_AT_Z": ("stage.z", False),
+    "AP_STAGE_AT_T": ("stage.tilt", False),
+    "AP_STAGE_AT_R": ("stage.rotation", False),
+    "AP_SYSTEM_VAC": ("stage.pressure", True),
+}
+_TEXTS: Mapping[str, str] = {
+    "DP_DETECTOR_CHANNEL": "detector.name",
+    "DP_DETECTOR_TYPE": "detector.type",
+    "SV_USER_NAME": "person.operator",
+    "SV_OPERATOR": "person.operator",
+    "SV_SAMPLE_ID": "sample.name",
+    "SV_SERIAL_NUMBER": "instrument.serial",
+    "SV_VERSION": "instrument.software",
+    "DP_SEM": "instrument.model",
+}
+#: Parameters known by the name that SmartSEM shows.
+_SHOWN: Mapping[str, str] = {"Extractor V": "beam.extraction_voltage"}
+
+
+def _rules() -> Iterator[Rule]:
+    for key, (field, above_zero) in _QUANTITIES.items():
+        path, read = f"CZ_SEM/{key}", positive if above_zero else number
+        yield Rule(field, f"{path}/Value", read=read, unit_key=f"{path}/Unit", cite=_SAID)
+    for key, field in _TEXTS.items():
+        yield Rule(field, f"CZ_SEM/{key}/Value", cite="the parameter's name")
+
+
+def _parameter(tree: Tree, key: str) -> str:
+    """A parameter's value as text, or ""."""
+    return str(look_up(tree, f"CZ_SEM/{key}/Value") or "")
+
+
+def _quantity(tree: Tree, field: str, key: str, read: Callable[[Any], float | None] = positive) -> Iterator[Found]:
+    """A parameter with its own unit."""
+    raw = _parameter(tree, key)
+    if raw and (value := read(raw)) is not None:
+        yield Found(field, value, f"CZ_SEM/{key}/Value", raw, str(look_up(tree, f"CZ_SEM/{key}/Unit") or ""))
+
+
+def _probe(tree: Tree) -> Iterator[Found]:
+    """The probe's current, which is the beam's at the sample."""
+    yield from _quantity(tree, "beam.probe_current", "AP_IPROBE")
+
+
+def _shown(tree: Tree) -> Iterator[Found]:
+    """Parameters by the name on the screen."""
+    for key, entry in tree["CZ_SEM"].items():
+        field = _SHOWN.get(entry.get("Name", "")) if isinstance(entry, Mapping) else None
+        if field:
+            yield from _quantity(tree, field, key)
+
+
+def _rotation(tree: Tree) -> Iterator[Found]:
+    """Scan rotation, unless it is switched off."""
+    if _parameter(tree, "DP_SCAN_ROT") != "Off":
+        yield from _quantity(tree, "scan.rotation", "AP_SCANROTATION", number)
+
+
+def _frames(tree: Tree) -> Iterator[Found]:
+    """Frames averaged or integrated, where noise is reduced so."""
+    way = _parameter(tree, "DP_NOISE_REDUCTION").lower()
+    for begin, key in (("frame avg", "AP_FRAME_AVERAGE_COUNT"), ("frame int", "AP_FRAME_INT_COUNT")):
+        raw = _parameter(tree, key)
+        if way.startswith(begin) and (count := positive(raw)):
+            yield Found("scan.frames", int(count), f"CZ_SEM/{key}/Value", raw, "1")
+
+
+def _pixels(tree: Tree) -> Iterator[Found]:
+    """Pixel size: as stated for the image, else the instrument's scaled to the width of the image."""
+    stated = [
+        found for direction in "xy" for found in _quantity(tree, f"image.pixel_size_{direction}", "AP_IMAGE_PIXEL_SIZE")
+    ]
+    yield from stated
+    unnamed: Sequence[float] = look_up(tree, "CZ_SEM/unnamed") or ()
+    width = tree.get("ImageWidth")
+    if not stated and len(unnamed) > 3 and unnamed[3] > 0 and width:
+        key = "CZ_SEM/unnamed/3 + ImageWidth"
+        size = unnamed[3] * 1024 / width
+        for direction in "xy":
+            yield Found(f"image.pixel_size_{direction}", size, key, [unnamed[3], width], "m", "derived")
+
+
+def _kind(tree: Tree) -> Iterator[Found]:
+    """The tag is SmartSEM's, the program of Zeiss' scanning electron microscopes; those with an ion column say so."""
+    named = [key for key in tree["CZ_SEM"] if key.startswith(("AP_", "DP_"))]
+    ions = [key for key in named if "FIB" in key]
+    if ions:
+        yield Found("instrument.kind", "fib", f"CZ_SEM/{ions[0]}", ions[0], status="derived")
+    elif named:
+        yield Found("instrument.kind", "sem", f"CZ_SEM/{named[0]}", named[0], status="derived")
+        yield Found("beam.species", "electron", f"CZ_SEM/{named[0]}", named[0], status="derived")
+
+
+def _time(tree: Tree) -> Iterator[Found]:
+    date, hour = _parameter(tree, "AP_DATE"), _parameter(tree, "AP_TIME")
+    local = moment_of(date, hour, exif(tree.get("DateTime")))
+    key = "CZ_SEM/AP_DATE/Value + CZ_SEM/AP_TIME/Value"
+    yield from moments("time.acquired_start", key, f"{date} {hour}", local=local)
+
+
+TABLE: Table = (
+    *_rules(),
+    Derived("probe", _probe, cite=_SAID),
+    Derived("shown", _shown, cite="the name that SmartSEM shows; the unit stands beside the value"),
+    Derived("scan-rotation", _rotation, cite=_SAID),
+    Derived("frames", _frames, cite="the parameters' names"),
+    Derived("pixel-size", _pixels, cite=_PIXEL),
+    Derived("kind", _kind, cite="parameters with FIB in their names are of instruments with an ion column"),
+    Derived("acquisition-time", _time, cite="dates have names of months; local, no zone is stated"),
+)
