@@ -51,8 +51,9 @@ _TEM_STAGE = Bounds("stage", 0, 4e-3, "the stage of a transmission microscope tr
 _DETECTOR_PIXEL = (1e-7, 5e-2)
 #: A local time without offset, and a disk whose times are of another zone, may lie this far apart.
 _SLACK = dt.timedelta(hours=26)
-#: Datasets of one folder are of one season; a clock that was reset is years off.
+#: A clock that was reset is more than a year off; only siblings that agree among themselves can tell.
 _SEASON = dt.timedelta(days=366)
+_SESSION = dt.timedelta(days=31)
 _SIBLINGS = 3
 
 
@@ -168,10 +169,12 @@ class Siblings:
         if not moments:
             return
         known = self._times.setdefault(folder, [])
-        if len(known) >= _SIBLINGS and all(abs(moments[0] - other) > _SEASON for other in known):
-            span = f"{min(known).date()} to {max(known).date()}"
-            message = f"acquired {moments[0].date()} by its own clock; its siblings in this folder are of {span}"
-            yield issue("clock-disagrees", message, severity="warning")
-            return
-        known[_SIBLINGS * 8 :] = []
         known.append(moments[0])
+        del known[: -_SIBLINGS - 1]
+        *before, last = known
+        if len(before) < _SIBLINGS or max(before) - min(before) > _SESSION:
+            return
+        if min(abs(last - other) for other in before) > _SEASON:
+            span = f"{min(before).date()} to {max(before).date()}"
+            message = f"acquired {last.date()} by its own clock; the datasets before it in this folder are of {span}"
+            yield issue("clock-disagrees", message, severity="warning")
