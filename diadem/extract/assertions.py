@@ -134,8 +134,9 @@ def merge(statements: Sequence[Statement], file_ids: Mapping[str, str]) -> Merge
     Returns
     -------
     Merged
-        Where all values of a field are about the same signals, the first is preferred; values of different signals
-        stand side by side. What one plugin says twice about the same signals is said once.
+        Where all values of a field are about the same signals, the first is preferred; values of different signals,
+        and one for the whole dataset beside those of single signals, stand side by side. What one plugin says twice
+        about the same signals is said once.
     """
     gathered: dict[str, list[_Entry]] = {}
     for statement in statements:
@@ -144,7 +145,7 @@ def merge(statements: Sequence[Statement], file_ids: Mapping[str, str]) -> Merge
     merged = Merged()
     for key, entries in sorted(gathered.items()):
         merged.issues += _contradictions(key, entries)
-        one_subject = all(entry.meets(entries[0].signals) for entry in entries[1:])
+        one_subject = all(entry.meets(entries[0].signals) and not _refines(entry, entries[0]) for entry in entries[1:])
         merged.fields[key] = [
             _assertion(entry, file_ids, preferred=place == 0 and one_subject) for place, entry in enumerate(entries)
         ]
@@ -165,6 +166,12 @@ def _gather(value: Value, statement: Statement, entries: list[_Entry]) -> None:
     entries.append(_Entry(value, statement.by, list(statement.signals)))
 
 
+def _refines(one: _Entry, other: _Entry) -> bool:
+    """Whether a plugin says one of single signals and the other of the whole dataset, from one file: it means both."""
+    same_source = one.by.get("plugin") == other.by.get("plugin") and one.value.file == other.value.file
+    return same_source and bool(one.signals) and not other.signals
+
+
 def _same(one: Any, other: Any) -> bool:
     if isinstance(one, int | float) and isinstance(other, int | float):
         return abs(one - other) <= SAME * max(abs(one), abs(other))
@@ -177,7 +184,9 @@ def _contradictions(key: str, entries: Sequence[_Entry]) -> list[dict[str, Any]]
         return []
     for place, entry in enumerate(entries):
         for other in entries[:place]:
-            if entry.meets(other.signals) and _contradict(key, other.value.value, entry.value.value):
+            if _refines(entry, other) or _refines(other, entry) or not entry.meets(other.signals):
+                continue
+            if _contradict(key, other.value.value, entry.value.value):
                 told = " and ".join(f"{item.value.value} {item.value.unit}".strip() for item in (other, entry))
                 places = " and ".join(f"'{item.value.leaf.locator}'" for item in (other, entry))
                 return [issue("sources-disagree", f"{key}: {told} are both stated, in {places}")]
