@@ -260,6 +260,8 @@ class Extractor:
             how["reader"] = about["reader"]
         if answer.get("mode") in ("lazy", "eager"):
             how["lazy"] = answer["mode"] == "lazy"
+        if answer.get("values"):
+            how["values"] = answer["values"]
         how["isolation"] = {
             "network": {"none": "none", "refused": "unrestricted, Python's own refused"}.get(
                 about.get("network", ""), "unknown"

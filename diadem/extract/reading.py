@@ -58,7 +58,7 @@ def read_dataset(job: Mapping[str, Any], tell: Tell = _silent) -> dict[str, Any]
     -------
     dict
         ``format, evidence, signals, fields, extensions, issues, blocks, mode, reader, preview`` (base64 or null),
-        ``preview_by``, ``preview_failed``.
+        ``preview_by``, ``preview_failed``; ``values`` is ``unproven`` where some are as the reader normalised them.
     """
     path = str(Path(job["root"]) / job["entry"])
     result: dict[str, Any] = {"format": "", "evidence": [], "signals": [], "fields": {}, "issues": [], "mode": "none"}
@@ -213,9 +213,11 @@ def _describe(
         described, kind = _signal(name, signal, found)
         result["signals"].append(described)
         axes = in_order(signal.get("axes") or [])
-        stated = [] if blocks.whole else values_of(_module(offer), found)
+        blocks.add_tree(signal.get("original_metadata"), _module(offer), len(generic))
+        stated = [] if blocks.whole else [*values_of(_module(offer), found)]
+        if stated:
+            result["values"] = "unproven"
         generic.append(Statement((name,), offer["by"], [*stated, *pixel_sizes(kind, axes, described["shape"])]))
-        blocks.add_tree(signal.get("original_metadata"), _module(offer), len(generic) - 1)
     statements, issues = blocks.statements(names)
     ids = {"": "f1", **{str(Path(job["root"]) / path): id_ for path, id_ in job.get("ids", {}).items()}}
     merged = merge([*statements, *generic], ids)
