@@ -107,7 +107,8 @@ class Describer:
 
     def _keep(self, block: VendorBlock) -> dict[str, Any]:
         digest = self.vendor.add(block.data)
-        entry = {"path": block.path, "media_type": block.media_type, "sha256": digest, "file": block.file}
+        entry = {"path": f"vendor:{digest}", "place": block.path, "media_type": block.media_type, "sha256": digest}
+        entry["file"] = block.file
         return {**entry, "bytes": len(block.data), **({"byte_range": block.byte_range} if block.byte_range else {})}
 
     def finish(self, *, omissions: Sequence[Mapping[str, str]], empty_folders: Sequence[str]) -> None:

@@ -75,7 +75,7 @@ def blocks_of(raw: Sequence[Mapping[str, Any]], source: VendorSource) -> Iterato
 
 
 def _subject(entry: Mapping[str, Any]) -> tuple[Any, Any]:
-    return entry["path"], entry.get("file")
+    return entry.get("place"), entry.get("file")
 
 
 def _block(data: Mapping[str, Any] | None, tree: Mapping[str, Any] | None, source: VendorSource) -> VendorBlock:
@@ -83,7 +83,7 @@ def _block(data: Mapping[str, Any] | None, tree: Mapping[str, Any] | None, sourc
     assert about is not None
     span = about.get("byte_range")
     return VendorBlock(
-        path=about["path"],
+        path=about.get("place", about["path"]),
         file=about.get("file", ""),
         media_type="" if data is None else data["media_type"],
         data=b"" if data is None else source.read(data["sha256"]),
