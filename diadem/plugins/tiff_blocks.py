@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -69,7 +69,9 @@ def cut(path: str, vendor: Vendor) -> Iterator[Block]:
             yield from _tags(file, page, vendor, tree, failed)
             if tree:
                 found.append((page, tree))
-        yield from _trees(path, file, len(pages), found, vendor)
+        more = vendor.more
+        whole = [(page, {**tree, **(more(file, page) if more else {})}) for page, tree in found]
+        yield from trees(path, file, len(pages), whole, vendor.kind)
     if failed:
         raise failed[0]
 
@@ -95,10 +97,22 @@ def _tags(file: Tiff, page: Page, vendor: Vendor, tree: dict[str, Any], failed: 
         yield Block(vendor.kind, {}, data, vendor.media_type, place, byte_range=(tag.start, tag.end))
 
 
-def _trees(
-    path: str, file: Tiff, pages: int, found: list[tuple[Page, dict[str, Any]]], vendor: Vendor
+def trees(
+    path: str, file: Tiff, pages: int, found: Sequence[tuple[Page, Mapping[str, Any]]], kind: str
 ) -> Iterator[Block]:
-    """Trees of the pages that describe signals."""
+    """Trees of the pages that describe signals, with the plain tags of these pages.
+
+    Parameters
+    ----------
+    path, file
+        The file.
+    pages : int
+        How many it has.
+    found : sequence of (Page, mapping)
+        Pages with tags of the vendor, and what these say.
+    kind : str
+        Of the blocks.
+    """
     if not found:
         return
     try:
@@ -107,7 +121,6 @@ def _trees(
         numbers = {}
     firsts = [item for item in found if item[0].offset in numbers] or found[:1]
     for page, tree in firsts:
-        whole = {**file.plain(page), **tree, **(vendor.more(file, page) if vendor.more else {})}
         number = numbers.get(page.offset)
         signals = () if number is None or len(set(numbers.values())) < 2 else (number,)
-        yield Block(vendor.kind, whole, place=f"page {page.number + 1}", signals=signals)
+        yield Block(kind, {**file.plain(page), **tree}, place=f"page {page.number + 1}", signals=signals)

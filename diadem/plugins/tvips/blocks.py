@@ -1,0 +1,112 @@
+"""EM-MENU's `TemData` structure, to which tag 37706 points; versions 1 and 2.
+
+Members are those of EM-MENU's help file, as tifffile lists them.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from diadem.hooks.fields import Block
+from diadem.plugins.tiff_blocks import trees
+from diadem.plugins.tiff_tags import NotTiff, Page, Tiff
+
+_TAG = 37706
+#: Members of version 1 after `Version`; all are integers of four bytes but the comment.
+_FIRST = (
+    "HighTension SphericalAberration IlluminationAperture Magnification PostMagnification FocalLength Defocus "
+    "Astigmatism AstigmatismDirection BiprismVoltage SpecimenTiltAngle SpecimenTiltDirection "
+    "IlluminationTiltDirection IlluminationTiltAngle ImageMode EnergySpread ChromaticAberration ShutterType "
+    "DefocusSpread CcdNumber CcdSize OffsetXV1 OffsetYV1 PhysicalPixelSize Binning ReadoutSpeed GainV1 SensitivityV1 "
+    "ExposureTimeV1 FlatCorrected DeadPxCorrected ImageMean ImageStd DisplacementX DisplacementY DateV1 TimeV1 "
+    "ImageMin ImageMax ImageStatisticsQuality"
+).split()  # noqa: SIM905
+#: Members of version 2: name and `struct` letters; "u" and a number is text of UTF-16 in so many bytes.
+_SECOND = (
+    ("ImageName", "u160"), ("ImageFolder", "u160"), ("ImageSizeX", "i"), ("ImageSizeY", "i"), ("ImageSizeZ", "i"),
+    ("ImageSizeE", "i"), ("ImageDataType", "i"), ("Date", "i"), ("Time", "i"), ("Comment", "u1024"),
+    ("ImageHistory", "u1024"), ("Scaling", "16f"), ("ImageStatistics", "32d"), ("ImageType", "i"),
+    ("ImageDisplayType", "i"), ("PixelSizeX", "f"), ("PixelSizeY", "f"), ("ImageDistanceZ", "f"),
+    ("ImageDistanceE", "f"), ("ImageMisc", "32f"), ("TemType", "u160"), ("TemHighTension", "f"),
+    ("TemAberrations", "32f"), ("TemEnergy", "32f"), ("TemMode", "i"), ("TemMagnification", "f"),
+    ("TemMagnificationCorrection", "f"), ("TemPostMagnification", "f"), ("TemStageType", "i"),
+    ("TemStagePosition", "5f"), ("TemImageShift", "2f"), ("TemBeamShift", "2f"), ("TemBeamTilt", "2f"),
+    ("TilingParameters", "7f"), ("TemIllumination", "3f"), ("TemShutter", "i"), ("TemMisc", "32f"),
+    ("CameraType", "u160"), ("PhysicalPixelSizeX", "f"), ("PhysicalPixelSizeY", "f"), ("OffsetX", "i"),
+    ("OffsetY", "i"), ("BinningX", "i"), ("BinningY", "i"), ("ExposureTime", "f"), ("Gain", "f"), ("ReadoutRate", "f"),
+    ("FlatfieldDescription", "u160"), ("Sensitivity", "f"), ("Dose", "f"), ("CamMisc", "32f"),
+    ("FeiMicroscopeInformation", "u1024"), ("FeiSpecimenInformation", "u1024"), ("Magic", "I"),
+)  # fmt: skip
+_FIRST_SIZE = 4 + 80 + 4 * len(_FIRST)
+#: At the end of version 2.
+_MAGIC = 0xAAAAAAAA
+
+
+def _length(letters: str) -> int:
+    return int(letters[1:]) if letters.startswith("u") else struct.calcsize(f"<{letters}")
+
+
+_SECOND_SIZE = sum(_length(letters) for _, letters in _SECOND)
+
+
+def read(path: str, files: Sequence[str]) -> Iterator[Block]:
+    """Blocks of a TIFF file of EM-MENU; none of another.
+
+    Parameters
+    ----------
+    path : str
+        The file.
+    files : sequence of str
+        Not asked: everything is in the file.
+    """
+    del files
+    try:
+        file = Tiff.open(path)
+    except NotTiff:
+        return
+    with file:
+        found: list[tuple[Page, dict[str, Any]]] = []
+        pages = list(file.pages())
+        for page in pages:
+            tag = page.tags.get(_TAG)
+            offset = int(file.numbers(tag)[0]) if tag is not None and file.numbers(tag) else 0
+            data = file.bytes_at(offset, _FIRST_SIZE + _SECOND_SIZE)
+            tree = parse(data)
+            if not tree:
+                continue
+            data = data[: _FIRST_SIZE if tree["Version"] == 1 else None]
+            place = f"page {page.number + 1}/TVIPS"
+            yield Block("tvips-tiff", {}, data, place=place, byte_range=(offset, offset + len(data)))
+            found.append((page, {"TVIPS": tree}))
+        yield from trees(path, file, len(pages), found, "tvips-tiff")
+
+
+def parse(data: bytes) -> dict[str, Any]:
+    """Members of the structure by name; none where it is of neither version."""
+    if len(data) < _FIRST_SIZE:
+        return {}
+    found: dict[str, Any] = {"Version": struct.unpack_from("<i", data)[0]}
+    numbers = struct.unpack_from(f"<{len(_FIRST)}i", data, 84)
+    found.update(zip(_FIRST, numbers, strict=True))
+    found["CommentV1"] = data[4:84].split(b"\x00", 1)[0].decode("cp1252", "replace")
+    if found["Version"] == 1:
+        return found
+    if found["Version"] != 2 or len(data) < _FIRST_SIZE + _SECOND_SIZE:
+        return {}
+    found.update(_second(data))
+    return found if found["Magic"] == _MAGIC else {}
+
+
+def _second(data: bytes) -> Iterator[tuple[str, Any]]:
+    """Members of version 2."""
+    start = _FIRST_SIZE
+    for name, letters in _SECOND:
+        piece = data[start : start + _length(letters)]
+        start += len(piece)
+        if letters.startswith("u"):
+            yield name, piece.decode("utf-16-le", "ignore").split("\x00", 1)[0]
+        else:
+            values = struct.unpack(f"<{letters}", piece)
+            yield name, values[0] if len(values) == 1 else list(values)
