@@ -15,14 +15,14 @@ from diadem.plugins.tiff_tags import NotTiff, Page, Tiff
 
 _TAG = 37706
 #: Members of version 1 after `Version`; all are integers of four bytes but the comment.
-_FIRST = (
+_FIRST = (  # noqa: SIM905 - a list of 40 lines reads worse
     "HighTension SphericalAberration IlluminationAperture Magnification PostMagnification FocalLength Defocus "
     "Astigmatism AstigmatismDirection BiprismVoltage SpecimenTiltAngle SpecimenTiltDirection "
     "IlluminationTiltDirection IlluminationTiltAngle ImageMode EnergySpread ChromaticAberration ShutterType "
     "DefocusSpread CcdNumber CcdSize OffsetXV1 OffsetYV1 PhysicalPixelSize Binning ReadoutSpeed GainV1 SensitivityV1 "
     "ExposureTimeV1 FlatCorrected DeadPxCorrected ImageMean ImageStd DisplacementX DisplacementY DateV1 TimeV1 "
     "ImageMin ImageMax ImageStatisticsQuality"
-).split()  # noqa: SIM905
+).split()
 #: Members of version 2: name and `struct` letters; "u" and a number is text of UTF-16 in so many bytes.
 _SECOND = (
     ("ImageName", "u160"), ("ImageFolder", "u160"), ("ImageSizeX", "i"), ("ImageSizeY", "i"), ("ImageSizeZ", "i"),
