@@ -1,5 +1,8 @@
 """How much of what real files state the record has right: counts by field and by format, and every miss by name.
 
+A second count takes a random sample of what the record says beyond the true values, and reads each of it again by
+another route (`routes/`), which shares no code and no table with DIADEM.
+
 Needs the real instrument files (`--data`, by default beside the checkout). Exits with 1 where anything is contradicted.
 The rules of comparison are those of `expectations.py`.
 """
@@ -10,7 +13,7 @@ import argparse
 import json
 import sys
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -18,7 +21,10 @@ from typing import Any
 import machine
 from expectations import QUESTIONS, Verdict, judge
 from real_files import SHARED, expectations, read_all, unpack
+from resample import Reread, reread
 from tables import workplace, write
+
+from diadem.model.record import Dataset
 
 KINDS = ("right", "absent", "contradicted")
 
@@ -53,6 +59,26 @@ def misses(verdicts: Sequence[Verdict], kind: str) -> str:
     return "\n".join(lines)
 
 
+def resampled(verdicts: Sequence[Reread], everything: int, seed: int) -> str:
+    """The second count, and every assertion of the sample that is not confirmed."""
+    counts = Counter(one.verdict for one in verdicts)
+    lines = [
+        f"{len(verdicts)} of the {everything} assertions whose field has no true value, drawn with seed {seed}.",
+        "",
+        "| assertions | confirmed | contradicted | no other route |",
+        "|---|---|---|---|",
+        f"| {len(verdicts)} | {counts['confirmed']} | {counts['contradicted']} | {counts['no other route']} |",
+        "",
+        "| file | field | value | other route | verdict | locator |",
+        "|---|---|---|---|---|---|",
+    ]
+    for one in verdicts:
+        if one.verdict != "confirmed":
+            cells = (one.file, one.field, one.value, one.other or "–", one.verdict, one.locator)
+            lines.append("| " + " | ".join(_cell(cell) for cell in cells) + " |")
+    return "\n".join(lines)
+
+
 def _cell(value: Any) -> str:
     return str(value).replace("|", "\\|").replace("\n", " ")[:120]
 
@@ -75,10 +101,14 @@ def report(verdicts: Sequence[Verdict], outside: Counter[str]) -> str:
     return "\n\n".join(parts)
 
 
-def compare(data: Path, work: Path) -> tuple[list[Verdict], Counter[str]]:
+def only(true: Mapping[str, Any], folders: str) -> Mapping[str, Any]:
+    """The files of some folders, or all of them."""
+    chosen = tuple(f"{folder.strip('/')}/" for folder in folders.split(",") if folder)
+    return {path: told for path, told in true.items() if not chosen or path.startswith(chosen)}
+
+
+def compare(true: Mapping[str, Any], datasets: Mapping[str, Dataset]) -> tuple[list[Verdict], Counter[str]]:
     """Verdicts on every expectation, and the keys that have no field."""
-    true = expectations(data)
-    _, datasets = read_all(unpack(data, work))
     verdicts = [
         verdict
         for path, told in true.items()
@@ -93,18 +123,26 @@ def main(arguments: list[str] | None = None) -> int:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--data", type=Path, default=SHARED, help="folder of the real files and expected.json")
     options.add_argument("--work", type=Path, help="folder for the unpacked files (default: a temporary one)")
+    options.add_argument("--only", default="", help="folders of the real files, joined by commas (default: all)")
+    options.add_argument("--sample", type=int, default=100, help="assertions that are read again (default 100)")
+    options.add_argument("--seed", type=int, default=20260314, help="of the sample")
     options.add_argument("--markdown", type=Path, help="also write the tables to this file")
     options.add_argument("--json", type=Path, dest="report", help="also write every verdict to this file")
     chosen = options.parse_args(arguments)
     with workplace(chosen.work) as work:
-        verdicts, outside = compare(chosen.data, work)
-        document = {"machine": machine.describe(work), "verdicts": [asdict(one) for one in verdicts]}
-    text = report(verdicts, outside)
+        folder = unpack(chosen.data, work)
+        true = only(expectations(chosen.data), chosen.only)
+        datasets = read_all(folder, sorted({path.partition("/")[0] for path in true}) if chosen.only else ())
+        verdicts, outside = compare(true, datasets)
+        sample, everything = reread(true, datasets, folder, count=chosen.sample, seed=chosen.seed)
+        document = {"machine": machine.describe(work), "seed": chosen.seed, "assertions": everything}
+    text = report(verdicts, outside) + "\n\n## Beyond the true values\n\n" + resampled(sample, everything, chosen.seed)
     print(text)
     if chosen.markdown:
         chosen.markdown.write_text(f"# Accuracy\n\n{__doc__}\n{text}\n", encoding="utf-8")
-    write(chosen.report, json.loads(json.dumps(document, default=str)))
-    return 1 if any(one.verdict == "contradicted" for one in verdicts) else 0
+    told = {"verdicts": [asdict(one) for one in verdicts], "sample": [asdict(one) for one in sample]}
+    write(chosen.report, {**document, **json.loads(json.dumps(told, default=str))})
+    return 1 if any(one.verdict == "contradicted" for one in (*verdicts, *sample)) else 0
 
 
 if __name__ == "__main__":

@@ -1,16 +1,16 @@
-"""The real instrument files beside the checkout: unpacked into a folder of their own, and one record of all of them."""
+"""The real instrument files beside the checkout: unpacked into a folder of their own, and what is read of them."""
 
 from __future__ import annotations
 
 import gzip
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import diadem
-from diadem.model.record import Dataset, Record
+from diadem.model.record import Dataset
 
 #: Where the files lie by default: beside the checkout.
 SHARED = Path(__file__).resolve().parent.parent.parent / "shared" / "data"
@@ -37,13 +37,17 @@ def expectations(source: Path) -> Mapping[str, Any]:
     return {path.removesuffix(".gz"): told for path, told in document["files"].items()}
 
 
-def read_all(folder: Path) -> tuple[Record, Mapping[str, Dataset]]:
-    """The record of all files, and the dataset of each: the one that it names, else the one that it belongs to."""
-    record = diadem.extract(folder)
+def read_all(folder: Path, parts: Sequence[str] = ()) -> Mapping[str, Dataset]:
+    """The dataset of each file, by its path: the one that it names, else the one that it belongs to.
+
+    `parts` are folders in it, to read no more than these.
+    """
     by_path: dict[str, Dataset] = {}
-    for dataset in record.datasets:
-        by_path[dataset.path] = dataset
-    for dataset in record.datasets:
-        for file in dataset.files:
-            by_path.setdefault(file.path, dataset)
-    return record, by_path
+    for part in parts or ("",):
+        prefix = f"{part}/" if part else ""
+        datasets = list(diadem.extract(folder / part).datasets)
+        by_path |= {prefix + dataset.path: dataset for dataset in datasets}
+        for dataset in datasets:
+            for file in dataset.files:
+                by_path.setdefault(prefix + file.path, dataset)
+    return by_path
