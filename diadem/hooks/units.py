@@ -23,6 +23,9 @@ UNITS: Mapping[str, tuple[str, float, float]] = {
     **{f"{prefix}rad": ("rad", factor, 0.0) for prefix, factor in (("", 1.0), ("m", 1e-3), ("u", 1e-6))},
     **{f"{prefix}Pa": ("Pa", factor, 0.0) for prefix, factor in (("", 1.0), ("h", 1e2), ("k", 1e3), ("m", 1e-3))},
     "deg": ("deg", 1.0, 0.0),
+    # Whole numbers that stand for parts of a unit, as the headers of block files have them.
+    "0.1 mm": ("m", 1e-4, 0.0),
+    "0.01 deg": ("deg", 0.01, 0.0),
     # ISO 80000-1 exact values.
     "mbar": ("Pa", 1e2, 0.0),
     "Torr": ("Pa", 101325 / 760, 0.0),
