@@ -1,0 +1,103 @@
+"""Block files: a real one by its bytes, made-up headers for placeholders and damage."""
+
+from __future__ import annotations
+
+import datetime as dt
+import shutil
+import struct
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import diadem
+from diadem.extract.tables import apply
+from diadem.hooks.fields import Block
+from diadem.plugins.nanomegas.blockfile import parse, read
+from diadem.plugins.nanomegas.blockfile_table import HEADER
+
+
+def test_a_real_file(shared_data: Path, tmp_path: Path) -> None:
+    shutil.copy(shared_data / "blo" / "test1.blo", tmp_path)
+    (dataset,) = diadem.extract(tmp_path).to_dict()["datasets"]
+    fields = dataset["fields"]
+    ours = {key: (fields[key][0]["value"], fields[key][0].get("unit")) for key in fields}
+    assert ours == {
+        "beam.acceleration_voltage": (200e3, "V"),
+        "optics.camera_length": (0.2, "m"),
+        "scan.rotation": (25, "deg"),
+        "image.pixel_size_x": (1.28e-8, "m"),
+        "image.pixel_size_y": (1.28e-8, "m"),
+        "time.acquired_start": ("2015-12-01T15:40:59.812", None),
+    }
+    assert fields["time.acquired_start"][0]["offset_status"] == "unknown"
+    assert fields["optics.camera_length"][0]["source"]["raw_unit"] == "0.1 mm"
+
+
+def test_values_against_the_bytes(shared_data: Path) -> None:
+    """At their places in the file, not by the parser."""
+    content = (shared_data / "blo" / "test1.blo").read_bytes()
+    (block,) = read(str(shared_data / "blo" / "test1.blo"), [])
+    assert block.data == content[:4096]
+    tree = block.tree
+    assert struct.unpack_from("<I", content, 46) == (tree["Beam_energy"],) == (200000,)
+    assert struct.unpack_from("<I", content, 52) == (tree["Camera_length"],) == (2000,)
+    assert struct.unpack_from("<d", content, 56) == (tree["Acquisition_time"],)
+    assert struct.unpack_from("<d", content, 30) == (tree["SX"],) == (12.8,)
+    assert struct.unpack_from("<H", content, 28) == (tree["Scan_rotation"],) == (2500,)
+    assert tree["Notes"] == {"Camera gamma": "on"}
+
+
+def header(note: bytes = b"", **changes: Any) -> bytes:
+    """A header with some values changed."""
+    values: dict[str, Any] = {
+        "id": b"IMGBLO", "magic": 0x0102, "image": 4096, "patterns": 8192, "flags": 0, "edge": 8, "turn": 0,
+        "columns": 2, "rows": 3, "rotation": 0, "sx": 1.0, "sy": 1.0, "voltage": 0, "sdp": 100, "length": 0,
+        "time": 0.0,
+    }  # fmt: skip
+    values.update(changes)
+    return (struct.pack("<6sHIII5HddIHId", *values.values()) + bytes(176) + note).ljust(4096, b"\0")
+
+
+def values(data: bytes) -> dict[str, Any]:
+    """Values by field."""
+    tree = parse(data)
+    assert tree is not None
+    return {one.field: one.value for one in apply(HEADER, Block("blockfile-header", tree), "blockfile").values}
+
+
+def test_what_a_writer_without_knowledge_fills_in_is_no_measurement() -> None:
+    assert values(header(time=25570.0)) == {"scan.rotation": 0}  # the second day of 1970
+    assert values(header(time=float(1 << 40))) == {"scan.rotation": 0}
+    assert values(header(time=float("nan"))) == {"scan.rotation": 0}
+
+
+def test_precession() -> None:
+    assert values(header(b"Precession angle : 0,7\r\n"))["signal.technique"] == "PED"
+    assert "signal.technique" not in values(header(b"Precession angle : 0.0\r\n"))
+    assert "signal.technique" not in values(header(b"Precession angle : off\r\n"))
+
+
+@given(st.integers(30_000, 69_000), st.times())
+def test_serial_days_come_back(day: int, clock: dt.time) -> None:
+    moment = dt.datetime.combine(dt.date(1899, 12, 30) + dt.timedelta(days=day), clock)
+    passed = dt.timedelta(hours=clock.hour, minutes=clock.minute, seconds=clock.second, microseconds=clock.microsecond)
+    days = day + passed / dt.timedelta(days=1)
+    found = dt.datetime.fromisoformat(values(header(time=days))["time.acquired_start"])
+    assert abs(found - moment) < dt.timedelta(milliseconds=2)
+
+
+@pytest.mark.parametrize("data", [b"", b"IMGBLO", header(id=b"OTHERS"), header(magic=1), header(image=10), b"t" * 999])
+def test_other_files_have_no_header(data: bytes, tmp_path: Path) -> None:
+    assert parse(data) is None
+    (tmp_path / "a.blo").write_bytes(data)
+    assert list(read(str(tmp_path / "a.blo"), [])) == []
+
+
+@given(st.binary(min_size=232, max_size=400))
+def test_any_numbers_end_quietly(data: bytes) -> None:
+    tree = parse(b"IMGBLO\x02\x01\x00\x10\0\0" + data)
+    assert tree is not None
+    apply(HEADER, Block("blockfile-header", tree), "blockfile")

@@ -1,0 +1,177 @@
+"""TopSpin's sessions: a real file against its own text, made-up documents for dates and modes."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import diadem
+from diadem.extract.tables import apply
+from diadem.hooks.fields import Block
+from diadem.plugins.nanomegas.describe import signals
+from diadem.plugins.nanomegas.topspin import document, read
+from diadem.plugins.nanomegas.topspin_table import SESSION
+
+FILE = "topspin_test_A.app5"
+
+
+@pytest.fixture(scope="module")
+def dataset(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """The real file, extracted."""
+    folder = tmp_path_factory.mktemp("app5")
+    shutil.copy(shared_data / "app5" / FILE, folder)
+    (found,) = diadem.extract(folder).to_dict()["datasets"]
+    return found
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "unit"),
+    [
+        ("beam.acceleration_voltage", 200e3, "V"),
+        ("optics.camera_length", 2.8, "m"),
+        ("optics.magnification", 10416.6666666667, "1"),
+        ("camera.exposure", 0.02, "s"),
+        ("scan.dwell_time", 0.01, "s"),
+        ("instrument.model", "Talos 200keV", None),
+        ("detector.name", "Quantum Detectors/Merlin/1", None),
+        ("person.operator", "Edwin Supple", None),
+        ("beam.mode", "STEM", None),
+        ("signal.technique", "PED", None),
+    ],
+)
+def test_a_real_file(dataset: Any, field: str, value: Any, unit: str | None) -> None:
+    (one,) = dataset["fields"][field]
+    assert (one["value"], one.get("unit")) == (value, unit)
+    assert one.get("applies_to", ["s1", "s2"]) == ["s1", "s2"]
+
+
+def test_a_date_that_may_be_two_is_absent(dataset: Any) -> None:
+    assert not [key for key in dataset["fields"] if key.startswith("time.")]
+
+
+@pytest.mark.parametrize(
+    ("tag", "field"),
+    [
+        ("GunHighVoltage", "beam.acceleration_voltage"),
+        ("DiffractionCameraLength", "optics.camera_length"),
+        ("StemMagnification", "optics.magnification"),
+        ("FrameTime", "camera.exposure"),
+        ("SeriesFrameTime", "scan.dwell_time"),
+        ("Camera", "detector.name"),
+        ("IsPrecessionEnabled", "signal.technique"),
+        ("StemEnabled", "beam.mode"),
+    ],
+)
+def test_raw_values_against_the_text(dataset: Any, shared_data: Path, tag: str, field: str) -> None:
+    with h5py.File(shared_data / "app5" / FILE) as file:
+        text = file["Metadata"][()].decode()
+    match = re.search(rf">{tag}</Name>\s*<Value[^>]*>([^<]*)</Value>", text)
+    assert match is not None
+    assert dataset["fields"][field][0]["source"]["raw"] == match[1]
+
+
+def test_units_go_together(shared_data: Path) -> None:
+    """256 pixels of 55 um at the camera length are as wide as the calibration in radians says, to a tenth."""
+    with h5py.File(shared_data / "app5" / FILE) as file:
+        series = next(item for item in file.values() if isinstance(item, h5py.Group))
+        text = series["0"]["Metadata"][()].decode()
+    scale = float(re.findall(r"<Scale[^>]*>([^<]*)<", text)[0])
+    assert 256 * scale * 2.8 == pytest.approx(256 * 55e-6, rel=0.1)
+
+
+def test_the_description_is_what_the_reader_gives(shared_data: Path) -> None:
+    from rsciio.topspin import file_reader
+
+    path = str(shared_data / "app5" / FILE)
+    ours, theirs = signals(path), file_reader(path, show_progressbar=False)
+    assert len(ours) == len(theirs) == 2
+    for one, other in zip(ours, theirs, strict=True):
+        assert one["data"].shape == other["data"].shape
+        assert one["data"].dtype == other["data"].dtype
+        assert one["axes"] == other["axes"]
+        assert one["metadata"]["Signal"] == other["metadata"]["Signal"]
+
+
+def xml(start: str = "", end: str = "", created: str = "", **settings: str) -> bytes:
+    """A document."""
+    items = "".join(
+        f"<Item><Name>{name}</Name><Value Serializer='String'>{value}</Value></Item>"
+        for name, value in settings.items()
+    )
+    times = f"<StartDateTime>{start}</StartDateTime><EndDateTime>{end}</EndDateTime>"
+    times += f"<CreatedDateTime>{created}</CreatedDateTime>"
+    head = '<?xml version="1.0" encoding="utf-16"?>'
+    return f"{head}<Metadata>{times}<HardwareSettings>{items}</HardwareSettings></Metadata>".encode()
+
+
+def values(data: bytes) -> dict[str, Any]:
+    """Values by field."""
+    return {one.field: one.value for one in apply(SESSION, Block("x", document(data)), "topspin").values}
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "expected"),
+    [
+        ("05/13/2025 12:27:54", "05/13/2025 12:33:35", "2025-05-13T12:27:54"),
+        ("13/05/2025 12:27:54", "13/05/2025 12:33:35", "2025-05-13T12:27:54"),
+        # The end decides for the start.
+        ("05/12/2025 23:59:00", "05/13/2025 00:10:00", "2025-05-12T23:59:00"),
+        ("05/06/2025 23:59:00", "06/06/2025 00:10:00", "2025-06-05T23:59:00"),
+        ("06/06/2025 12:00:00", "06/06/2025 12:10:00", "2025-06-06T12:00:00"),
+        ("05/12/2025 12:27:54", "05/12/2025 12:33:35", None),
+        ("05/12/2025 12:27:54", "", None),
+        ("not a date", "05/13/2025 12:33:35", None),
+        ("", "", None),
+    ],
+)
+def test_order_of_day_and_month(start: str, end: str, expected: str | None) -> None:
+    assert values(xml(start, end)).get("time.acquired_start") == expected
+
+
+def test_modes() -> None:
+    image = values(xml(StemEnabled="False", ImagingMode="Imaging", ImageMagnification="120000", StemMagnification="5"))
+    assert (image["beam.mode"], image["optics.magnification"]) == ("Imaging", 120000)
+    pattern = values(xml(StemEnabled="False", ImagingMode="Diffraction", ImageMagnification="120000"))
+    assert pattern == {"beam.mode": "Diffraction"}
+
+
+def test_a_file_of_several_sessions_tells_their_signals_apart(tmp_path: Path) -> None:
+    path = tmp_path / "several.app5"
+    guids = [f"{n}{n}{n}{n}{n}{n}{n}{n}-0000-0000-0000-000000000000" for n in range(5)]
+    with h5py.File(path, "w") as file:
+        for top, voltage, inside in ((guids[0], "200000", guids[2:4]), (guids[1], "80000", guids[4:])):
+            file[f"{top}/Metadata"] = np.bytes_(xml(GunHighVoltage=voltage))
+            for name in inside:
+                file[f"{top}/{name}"] = np.zeros((3, 4))
+        file["Version"] = np.bytes_(b"1")
+    blocks = list(read(str(path), []))
+    assert [tuple(block.signals) for block in blocks] == [(0, 1), (2,)]
+    assert [values(block.data)["beam.acceleration_voltage"] for block in blocks] == [200e3, 80e3]
+    assert [signal["data"].shape for signal in signals(str(path))] == [(3, 4)] * 3
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"<Other/>", b"<Metadata/>", b'<!DOCTYPE a [<!ENTITY b "c">]><Other>&b;</Other>', b"<Metadata>text</Metadata>"],
+)
+def test_other_documents_are_empty(data: bytes) -> None:
+    assert document(data) == {}
+
+
+def test_deep_documents_end() -> None:
+    data = b"<Metadata>" + b"<a>" * 3000 + b"</a>" * 3000 + b"</Metadata>"
+    assert "a" in document(data)
+
+
+@given(st.text(max_size=30), st.text(max_size=30), st.dictionaries(st.just("GunHighVoltage"), st.text(max_size=20)))
+def test_any_text_ends_quietly(start: str, end: str, settings: dict[str, str]) -> None:
+    tree = {"StartDateTime": start, "EndDateTime": end, "HardwareSettings": settings}
+    apply(SESSION, Block("x", tree), "topspin")
