@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import closing, contextmanager
 from contextvars import ContextVar
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -345,21 +346,23 @@ def extract(path: StrPath, *, listener: Listener = silent) -> Record:
     Parameters
     ----------
     path : path
-        One instrument file (its side files are found beside it), or a folder.
+        One instrument file (what belongs to its dataset is found beside it), or a folder.
 
     Returns
     -------
     Record
         One dataset for each group of files; a file that cannot be read is a dataset with issues.
     """
+    from diadem.archive.companions import with_companions
     from diadem.archive.describing import Describer
     from diadem.archive.ingest import Ingest
     from diadem.archive.vault import Vault
     from diadem.serialization.record_json import read_record
     from diadem.store.copying import Copier
 
-    planned = plan(path)
-    root = Path(path)
+    root = Path(path).absolute()  # the worker has a current folder of its own
+    planned = plan(with_companions(root, _offers().readers) if root.is_file() else path)
+    wanted = [found for found in planned.datasets if planned.files[found.primary.path].name == os.fsencode(root.name)]
     sink = io.BytesIO()
     describer = Describer(sink, planned.metadata, title=planned.tree.title)
     with _extractor() as extractor, Copier() as copier:
@@ -370,7 +373,8 @@ def extract(path: StrPath, *, listener: Listener = silent) -> Record:
             extractor=extractor,
             listener=listener,
         )
-        with closing(ingest.run(planned.datasets, copier)) as datasets:
+        chosen = [replace(found, id="d1") for found in wanted[:1]] if root.is_file() else planned.datasets
+        with closing(ingest.run(chosen, copier)) as datasets:
             for ingested in datasets:
                 describer.add(ingested)
     describer.finish(omissions=[], empty_folders=[])

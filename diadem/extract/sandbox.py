@@ -119,10 +119,15 @@ class Guard:
         The only folder where files may be written.
     code : iterable of str
         Files and folders of code that may be read, besides Python's own.
+    complain : callable, optional
+        Told what would be refused, and where; then nothing is, so that an author sees all of it.
     """
 
-    def __init__(self, scratch: str, code: Iterable[str] = ()) -> None:
+    def __init__(
+        self, scratch: str, code: Iterable[str] = (), complain: Callable[[str, str], None] | None = None
+    ) -> None:
         self._scratch = _real(scratch)
+        self._complain = complain
         self._always = tuple(_real(place) for place in (*_own_places(), *code))
         self._root = self._scratch
         self._lifted = False
@@ -145,9 +150,14 @@ class Guard:
         if event == "open":
             self._check_open(*arguments)
         elif event in _FORBIDDEN:
-            raise Refusal(f"a reader may not do this: {event}")
+            self._refuse(f"a reader may not do this: {event}", repr(arguments)[:200])
         elif event in _CHANGING and not _below(_real(arguments[0]), (self._scratch,)):
-            raise Refusal(f"a reader may not change files: {event}")
+            self._refuse(f"a reader may not change files: {event}", str(arguments[0]))
+
+    def _refuse(self, message: str, what: str) -> None:
+        if self._complain is None:
+            raise Refusal(message)
+        self._complain(message, what)
 
     def _check_open(self, path: Any, mode: Any, flags: Any) -> None:
         if not isinstance(path, (str, bytes, os.PathLike)):
@@ -158,9 +168,9 @@ class Guard:
             writing = True
         if writing:
             if not _below(place, (self._scratch,)) and place != os.devnull:
-                raise Refusal("a reader may not write files")
+                self._refuse("a reader may not write files", place)
         elif not _below(place, (self._root, self._scratch, *self._always)):
-            raise Refusal("a reader may not open files outside its dataset's folder")
+            self._refuse("a reader may not open files outside its dataset's folder", place)
 
 
 def _own_places() -> Iterable[str]:

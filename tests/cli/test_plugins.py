@@ -109,7 +109,10 @@ def test_the_environment_leaves_plugins_out(site: Path) -> None:
 
 
 def test_a_failing_plugin_does_not_keep_files_from_being_read(site: Path) -> None:
-    (site / "a.msa").write_text("#FORMAT : EMSA/MAS Spectral Data File\n#VERSION : 1.0\n#TITLE : a\n#NPOINTS : 2\n")
+    lines = ("FORMAT : EMSA/MAS Spectral Data File", "VERSION : 1.0", "TITLE : a", "NPOINTS : 2", "XPERCHAN : 1")
+    end = ("DATATYPE : Y", "NCOLUMNS : 1", "SPECTRUM : ", "1.0", "2.0", "ENDOFDATA : ")
+    text = "\n".join(line if line[0].isdigit() else f"#{line}" for line in (*lines, *end))
+    (site / "a.msa").write_text(text + "\n")
     done = subprocess.run(
         [sys.executable, "-m", "diadem", "extract", "a.msa", "--json"],
         env={**os.environ, "PYTHONPATH": str(site), "DIADEM_PLUGINS": ""},
@@ -119,4 +122,7 @@ def test_a_failing_plugin_does_not_keep_files_from_being_read(site: Path) -> Non
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["datasets"][0]["files"][0]["format"] == "msa"
+    (dataset,) = json.loads(done.stdout)["datasets"]
+    assert dataset["files"][0]["format"] == "msa"
+    assert dataset["signals"][0]["shape"] == [2]
+    assert not dataset["issues"]
