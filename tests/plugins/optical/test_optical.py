@@ -1,0 +1,260 @@
+"""What the records of spectrometers and cathodoluminescence state, against the files' bytes."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import os
+import re
+import struct
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import h5py
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from diadem.plugins.optical import delmic, digitalsurf, jobinyvon, renishaw, trivista
+from tests.plugins.optical.conftest import Apply
+
+LINE, POINT = "renishaw_test_linescan.wdf", "renishaw_test_spectrum.wdf"
+MAP, SPECTRUM = "jobinyvon_test_map_x3-y2.xml", "jobinyvon_test_spec.xml"
+SCAN, AVERAGE = "linescan.tvf", "spec_1s_1acc_1frame_average.tvf"
+ANGLES, COLOURS = "sparc-angle-resolved.h5", "sparc-hyperspectral.h5"
+SURFACE = "test_spectral_map.sur"
+
+EXPECTED = [
+    (LINE, "person.operator", "optik", ""),
+    (LINE, "instrument.model", "InVia", ""),
+    (LINE, "instrument.software", "WiRE 5.5.0.22400", ""),
+    (LINE, "detector.name", "Renishaw Centrus 2URV61", ""),
+    (LINE, "detector.serial", "2URV61", ""),
+    (LINE, "camera.exposure", 1.0, "s"),
+    (LINE, "stage.x", 1.001e-4, "m"),
+    (LINE, "stage.z", -2.3655e-3, "m"),
+    (LINE, "time.acquired_start", "2022-06-27T17:52:13", ""),
+    (LINE, "time.acquired_end", "2022-06-27T17:52:20", ""),
+    (POINT, "camera.exposure", 180.0, "s"),
+    (POINT, "stage.x", 25.2198e-3, "m"),
+    (POINT, "stage.y", -41.8275e-3, "m"),
+    (POINT, "time.acquired_start", "2022-02-16T13:01:31", ""),
+    (MAP, "camera.exposure", 2.0, "s"),
+    (MAP, "camera.binning", 30, "1"),
+    (MAP, "instrument.model", "LabRAM HR Evol", ""),
+    (MAP, "detector.name", "Symphony VIS", ""),
+    (MAP, "sample.name", "test", ""),
+    (MAP, "session.project", "A", ""),
+    (MAP, "time.acquired_start", "2022-08-19T09:30:34", ""),
+    (SPECTRUM, "camera.exposure", 1.0, "s"),
+    (SPECTRUM, "time.acquired_start", "2022-06-27T16:26:24", ""),
+    (SCAN, "camera.exposure", 1.0, "s"),
+    (AVERAGE, "camera.exposure", 1.0, "s"),
+    (AVERAGE, "detector.name", "Camera1", ""),
+    (ANGLES, "scan.dwell_time", 1.852977, "s"),
+    (ANGLES, "optics.magnification", 10_000.0, "1"),
+    (ANGLES, "detector.serial", "1234", ""),
+    (ANGLES, "time.acquired_start", "2024-08-29T09:59:53.667029Z", ""),
+    (COLOURS, "scan.dwell_time", 0.002027, "s"),
+    (COLOURS, "optics.magnification", 10_000.0, "1"),
+    (COLOURS, "scan.rotation", 0.0, "deg"),
+    (COLOURS, "detector.name", "Andor Clara FAKECDD 1024", ""),
+    (COLOURS, "instrument.software", "Odemis 3.5.2", ""),
+    (COLOURS, "time.acquired_start", "2024-08-29T09:54:25.333349Z", ""),
+    (SURFACE, "beam.acceleration_voltage", 4996.0, "V"),
+    (SURFACE, "beam.emission_current", 1.101e-4, "A"),
+    (SURFACE, "beam.extraction_voltage", 4149.0, "V"),
+    (SURFACE, "optics.magnification", 12390.080078, "1"),
+    (SURFACE, "scan.dwell_time", 3.35e-3, "s"),
+    (SURFACE, "camera.exposure", 1e-3, "s"),
+    (SURFACE, "detector.name", "A.920", ""),
+]
+
+
+@pytest.mark.parametrize(("name", "field", "value", "unit"), EXPECTED)
+def test_fields(datasets: Mapping[str, Any], name: str, field: str, value: Any, unit: str) -> None:
+    (assertion,) = datasets[name].assertions(field)
+    assert assertion.value == pytest.approx(value, rel=1e-12) if isinstance(value, float) else assertion.value == value
+    assert (assertion.unit or "") == unit
+    if field.startswith("time."):
+        assert assertion.offset_status == ("known" if str(value).endswith("Z") else "unknown")
+
+
+def test_what_is_not_stated_is_absent(datasets: Mapping[str, Any]) -> None:
+    """Magnifications of objectives and light paths, positions of three zeros or without a unit, times of saving."""
+    assert datasets[MAP].assertions("optics.magnification") == ()
+    assert datasets[SPECTRUM].assertions("stage.x") == ()
+    assert datasets[SURFACE].assertions("stage.x") == datasets[SURFACE].assertions("beam.current") == ()
+    for name in (SCAN, AVERAGE):
+        assert datasets[name].assertions("time.acquired_start") == ()
+        assert datasets[name].assertions("detector.serial") == ()
+    for name in ("test_spectrum.pro", "test_surface.sur"):
+        assert datasets[name].assertions("time.acquired_start") == datasets[name].assertions("person.operator") == ()
+
+
+def test_renishaw_against_the_bytes(optics: Path, datasets: Mapping[str, Any]) -> None:
+    """Times and user at their places in the header of 512 bytes; exposures take the time between the two."""
+    for name in (LINE, POINT):
+        data = (optics / "wdf" / name).read_bytes()
+        start, end = struct.unpack_from("<2Q", data, 136)
+        first = dt.datetime(1601, 1, 1) + dt.timedelta(microseconds=start // 10)  # noqa: DTZ001
+        assert datasets[name].value("time.acquired_start") == first.replace(microsecond=0).isoformat()
+        assert data[208:240].partition(b"\0")[0].decode() == datasets[name].value("person.operator")
+        if name == POINT:
+            (accumulations,) = struct.unpack_from("<I", data, 80)
+            assert (end - start) / 1e7 == pytest.approx(datasets[name].value("camera.exposure") * accumulations, rel=5e-3)  # fmt: skip # noqa: E501
+
+
+def test_labspec_against_the_text(optics: Path, datasets: Mapping[str, Any]) -> None:
+    """A setting is a value and a name in two lines, in either order, sometimes with its unit in a third."""
+    for name in (MAP, SPECTRUM):
+        text = (optics / "jobinyvon" / name).read_bytes().decode("latin-1")
+        exposure = re.search(r">([\d.]+)</LSX>\s*<LSX[^>]*>Acq\. time \(s\)</LSX>\s*<LSX[^>]*>(\w+)<", text)
+        binning = re.search(r">([\d.]+)</LSX>\s*<LSX[^>]*>Binning<", text)
+        acquired = re.search(r">Acquired</LSX>\s*<LSX[^>]*>(\d+)\.(\d+)\.(\d+) ([\d:]+)<", text)
+        assert exposure is not None
+        assert binning is not None
+        assert acquired is not None
+        assert exposure[2] == "s"
+        assert datasets[name].value("camera.exposure") == float(exposure[1])
+        assert datasets[name].value("camera.binning") == int(binning[1])
+        assert datasets[name].value("time.acquired_start") == "{3}-{2}-{1}T{4}".format("", *acquired.groups())
+
+
+def test_odemis_against_hdf5(optics: Path, datasets: Mapping[str, Any]) -> None:
+    for name in (ANGLES, COLOURS):
+        with h5py.File(optics / "delmic" / name) as file:
+            last = file["Acquisition2"]
+            settings = json.loads(last["PhysicalData/ExtraSettings"][0])
+            began = last["ImageData/TOffset"][()]
+            scan = file["Acquisition1/PhysicalData/IntegrationTime"][0]
+        dataset = datasets[name]
+        assert settings["SEM E-beam"]["dwellTime"] == [dataset.value("scan.dwell_time"), "s"]
+        assert settings["SEM E-beam"]["magnification"][0] == dataset.value("optics.magnification")
+        assert scan == pytest.approx(dataset.value("scan.dwell_time"), rel=1e-3)
+        stated = dt.datetime.fromisoformat(dataset.value("time.acquired_start"))
+        assert stated.timestamp() == pytest.approx(began, abs=1e-3)
+
+
+def test_attolight_against_the_bytes(optics: Path, datasets: Mapping[str, Any]) -> None:
+    text = (optics / "digitalsurf" / SURFACE).read_bytes().decode("cp1252", "replace")
+    for name, field, factor in (
+        ("Beam Energy", "beam.acceleration_voltage", 1),
+        ("Emission Current", "beam.emission_current", 1e-6),
+        ("Extractor Voltage", "beam.extraction_voltage", 1),
+        ("HYP Dwelltime", "scan.dwell_time", 1e-3),
+        ("Exposure Time", "camera.exposure", 1),
+    ):
+        number = re.search(rf"\${name} = (\S+) (\S+)", text)
+        assert number is not None
+        assert datasets[SURFACE].value(field) == pytest.approx(float(number[1]) * factor)
+
+
+@pytest.mark.parametrize(
+    ("date", "expected"),
+    [
+        ("03.04.2022 16:26:24", "2022-04-03T16:26:24"),
+        ("27.06.2022 4:26:24 PM", "2022-06-27T16:26:24"),
+        ("03/04/2022 16:26:24", None),
+        ("04/04/2022 16:26:24", "2022-04-04T16:26:24"),
+        ("04/27/2022 16:26:24", "2022-04-27T16:26:24"),
+        ("27.06.2022", None),
+        ("31.02.2022 10:00:00", None),
+        ("", None),
+    ],
+)
+def test_dates_of_labspec(applied: Apply, date: str, expected: str | None) -> None:
+    assert applied(jobinyvon.TABLE, {"date": {"Acquired": date}}).get("time.acquired_start") == expected
+
+
+def test_a_labspec_position(applied: Apply) -> None:
+    setup = {"X (µm)": -12.5, "Y (µm)": 0.0, "Z (µm)": 3.0, "Binning": 0.5}
+    found = applied(jobinyvon.TABLE, {"experimental_setup": setup})
+    assert found == {"stage.x": -1.25e-5, "stage.y": 0.0, "stage.z": 3e-6}
+
+
+def test_odemis_with_everything(applied: Apply) -> None:
+    settings = {
+        "Optical Path": {"magnification": [0.31, ""]},
+        "e-beam": {
+            "dwellTime": [1e-6, "s"], "magnification": [5000, None], "accelVoltage": [5000.0, "V"],
+            "probeCurrent": [1e-9, "A"], "horizontalFoV": [2.5e-5, "m"], "rotation": [0.5, "rad"],
+        },
+        "Sample Stage": {"position": [{"x": 1e-3, "y": -2e-3}, "m"], "speed": [{"x": 1}, "m/s"]},
+    }  # fmt: skip
+    found = applied(delmic.TABLE, {"ExtraSettings": settings, "AcquisitionDate": 0.0, "HardwareName": "Camera"})
+    assert found.pop("scan.rotation") == pytest.approx(28.6478898)
+    assert found == {
+        "scan.dwell_time": 1e-6,
+        "optics.magnification": 5000.0,
+        "beam.acceleration_voltage": 5000.0,
+        "beam.probe_current": 1e-9,
+        "optics.field_of_view_x": 2.5e-5,
+        "stage.x": 1e-3,
+        "stage.y": -2e-3,
+        "detector.name": "Camera",
+    }
+
+
+def test_trees_without_anything(applied: Apply) -> None:
+    for module in (delmic, digitalsurf, jobinyvon, renishaw, trivista):
+        for tree in ({}, {"ExtraSettings": 3, "WDF1_1": [], "Object_0_Channel_0": {"Header": {}}, "date": None}):
+            assert applied(module.TABLE, tree) == {}
+
+
+def test_renishaws_year_1601(applied: Apply) -> None:
+    assert applied(renishaw.TABLE, {"WDF1_1": {"time_start": "1601-01-01#00:00:00", "username": ""}}) == {}
+
+
+def test_digital_surfs_own_header(applied: Apply) -> None:
+    header = {
+        "H07_Operator_Name": "Ada", "H45_Year": 2021, "H44_Month": 3, "H43_Day": 4, "H42_Hours": 15, "H41_Minutes": 5,
+        "H40_Seconds": 6, "H60_Comment": "$_SEM\n$Blanker = Off um\n$Beam Energy = 10.0 kV\n$Emission Status = ON",
+    }  # fmt: skip
+    assert applied(digitalsurf.TABLE, {"Object_0_Channel_0": {"Header": header}}) == {
+        "person.operator": "Ada",
+        "time.acquired_start": "2021-03-04T15:05:06",
+        "beam.acceleration_voltage": 10_000.0,
+    }
+
+
+@given(st.text(max_size=300))
+def test_any_comment_has_settings_or_none(text: str) -> None:
+    assert all(len(found) == 4 for found in digitalsurf.settings(text))
+
+
+NAMES = st.text(st.characters(min_codepoint=97, max_codepoint=122), min_size=1, max_size=8)
+NUMBERS = st.floats(-1e6, 1e6).map(repr)
+
+
+@given(st.dictionaries(NAMES, st.dictionaries(NAMES, st.tuples(NUMBERS, NAMES), min_size=1, max_size=4), max_size=4))
+def test_settings_that_are_written_are_read(tree: dict[str, dict[str, tuple[str, str]]]) -> None:
+    lines = [
+        line
+        for section, inside in tree.items()
+        for line in (f"$_{section}", *(f"${name} = {value} {unit}" for name, (value, unit) in inside.items()))
+    ]
+    expected = [(section, name, *pair) for section, inside in tree.items() for name, pair in inside.items()]
+    assert list(digitalsurf.settings("\n".join(lines))) == expected
+
+
+def test_the_zone_of_the_reading_machine_changes_nothing(optics: Path, datasets: Mapping[str, Any]) -> None:
+    code = (
+        "import sys, json; from diadem.api import extract; found = extract(sys.argv[1]).datasets;"
+        "print(json.dumps([{key: [str(one.value) for one in each.assertions(key)] for key in each.fields}"
+        " for each in found]))"
+    )
+    for folder, names in (("delmic", (ANGLES, COLOURS)), ("wdf", (LINE, POINT))):
+        ran = subprocess.run(
+            [sys.executable, "-c", code, str(optics / folder)],
+            env={**os.environ, "TZ": "Asia/Tokyo"},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        for there, name in zip(json.loads(ran.stdout), names, strict=True):
+            here = datasets[name]
+            assert there == {key: [str(one.value) for one in here.assertions(key)] for key in here.fields}
