@@ -66,7 +66,13 @@ FORMATS: Mapping[str, Format] = {
     "digitalmicrograph": Format((Magic(0, b"\x00\x00\x00\x03"), Magic(0, b"\x00\x00\x00\x04"))),
     "digitalsurf": Format((Magic(0, b"DIGITAL SURF"), Magic(0, b"DSCOMPRESSED"))),
     "edax": Format(groups=(Group("{stem}.spd", ("{stem}.ipr",), ("{stem}.spc",)),)),
-    "emd": Format(HDF5, suffixes=(".emd", ".de5", ".h5"), probe=_PROBES + "is_emd", load=_READERS + "read_emd"),
+    "emd": Format(
+        HDF5,
+        suffixes=(".emd", ".de5", ".h5"),
+        probe=_PROBES + "is_emd",
+        load=_READERS + "read_emd",
+        describe="diadem.plugins.velox.describe:describe",
+    ),
     "empad": Format(
         groups=(Group("{stem}.xml", ("{stem}.raw", "scan_x[0-9]*_y[0-9]*.raw", "series_x[0-9]*.raw"), required=True),),
         probe=_PROBES + "is_empad",
