@@ -94,7 +94,10 @@ def local(field: str, read: Callable[[str], Sequence[dt.datetime]] | None = None
 
     def compare(one: Assertion, expected: Any) -> bool:
         ours = moment(str(one.value)).replace(tzinfo=None)
-        meant = read(str(expected)) if read else [moment(str(expected))]
+        text = str(expected)
+        if text.count(":") == 1:  # the minute is all that is known
+            ours = ours.replace(second=0, microsecond=0)
+        meant = read(text) if read else [moment(text)]
         return any(abs(ours - one_of.replace(tzinfo=None)) < _SECOND for one_of in meant)
 
     return Question(field, compare, asks=lambda one: not str(one.value).endswith("Z"))

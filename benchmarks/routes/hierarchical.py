@@ -104,7 +104,7 @@ def velox_leaves(path: Path) -> Iterator[Leaf]:
     with h5py.File(path) as file:
         for kind in file["Data"].values():
             for signal in kind.values():
-                table = signal.get("Metadata")
+                table = signal.get("Metadata") if isinstance(signal, h5py.Group) else None
                 for column in range(min(table.shape[1], 64)) if table is not None and table.ndim == 2 else ():
                     text = bytes(table[:, column]).partition(b"\0")[0]
                     if text.strip():
