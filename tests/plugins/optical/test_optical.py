@@ -121,7 +121,8 @@ def test_labspec_against_the_text(optics: Path, datasets: Mapping[str, Any]) -> 
         assert exposure[2] == "s"
         assert datasets[name].value("camera.exposure") == float(exposure[1])
         assert datasets[name].value("camera.binning") == int(binning[1])
-        assert datasets[name].value("time.acquired_start") == "{3}-{2}-{1}T{4}".format("", *acquired.groups())
+        day, month, year, hour = acquired.groups()
+        assert datasets[name].value("time.acquired_start") == f"{year}-{month}-{day}T{hour}"
 
 
 def test_odemis_against_hdf5(optics: Path, datasets: Mapping[str, Any]) -> None:
