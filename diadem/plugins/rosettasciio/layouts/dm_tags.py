@@ -1,4 +1,4 @@
-"""The tag tree of DM3 and DM4 files, as far as it tells where images lie; every other value is passed over.
+"""The tags of DM3 and DM4 files: a walk that tells where each value is, and what of it tells where images lie.
 
 The tree comes from anyone: depth, number of tags and every length are bounded, and nothing is read beyond the file.
 """
@@ -6,6 +6,7 @@ The tree comes from anyone: depth, number of tags and every length are bounded, 
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,25 +17,36 @@ from diadem.plugins.rosettasciio.layouts.header import Cursor
 MAX_TAGS = 2_000_000
 MAX_DEPTH = 64
 _GROUP, _DATA = 20, 21
-_STRUCT, _STRING, _ARRAY = 15, 18, 20
+STRUCT, STRING, ARRAY = 15, 18, 20
 #: `struct` codes of simple values by their number.
 _SIMPLE = {2: "h", 3: "i", 4: "H", 5: "I", 6: "f", 7: "d", 8: "B", 9: "b", 10: "b", 11: "q", 12: "Q"}
 #: Fields of a structure; real ones have a handful.
 _MAX_FIELDS = 1000
 
+Path = tuple[str, ...]
+
 #: What `ImageData` says of the array.
 _OF_IMAGES = (("Data",), ("DataType",), ("Dimensions",))
-
-Path = tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """The array of a tag: where it begins, how many items it has, bytes in an item."""
+    """The array, text or structure of a tag: where it begins, how many items it has, bytes in an item.
+
+    `kind` is `ARRAY`, `STRING` or `STRUCT`; `codes` are those of `struct` for the values of one item, "" where an item
+    is itself an array or text. An array of structures has as many codes as a structure has fields.
+    """
 
     offset: int
     count: int
     item: int
+    kind: int = field(default=ARRAY, compare=False)
+    codes: str = field(default="", compare=False)
+
+
+Value = float | Block
+#: What is done with each value met: its place, a simple value or where its bytes are.
+Keeper = Callable[[Path, Value], None]
 
 
 @dataclass(slots=True)
@@ -51,11 +63,14 @@ class Tags:
 
     little_endian: bool
     ambiguous: bool = False
-    kept: dict[Path, float | Block] = field(default_factory=dict)
+    kept: dict[Path, Value] = field(default_factory=dict)
     order: dict[str, None] = field(default_factory=dict)
 
-    def keep(self, path: Path, value: float | Block) -> None:
-        """Keep a value, and remember the order of images."""
+    def keep(self, path: Path, value: Value) -> None:
+        """Keep a value that is wanted, and remember the order of images. As in RosettaSciIO, names have no points."""
+        path = tuple(part.replace(".", "") for part in path)
+        if not _wanted(path):
+            return
         self.ambiguous |= path in self.kept
         self.kept[path] = value
         if path[0] == "ImageList":
@@ -90,23 +105,54 @@ def read_tags(reader: RangeReader, name: str) -> Tags:
     ReaderError
         It is no DM3 or DM4 file, its tags end before the file says, or they are more or deeper than any real file's.
     """
+    tags = Tags(True)
+    tags.little_endian = walk_tags(reader, name, tags.keep).little_endian
+    return tags
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """What a file says of itself: version 3 or 4, byte order of its values."""
+
+    version: int
+    little_endian: bool
+
+
+def walk_tags(reader: RangeReader, name: str, keep: Keeper) -> Head:
+    """Meet every value of a file in its order; arrays, texts and structures are not read.
+
+    Parameters
+    ----------
+    reader : RangeReader
+        The file.
+    name : str
+        Its name, for errors.
+    keep : callable
+        Called with the place of each value and the value, or where its bytes are.
+
+    Raises
+    ------
+    ReaderError
+        See `read_tags`.
+    """
     cursor = Cursor(reader, name)
     (version,) = cursor.unpack(">I")
     if version not in (3, 4):
         raise ReaderError(f"DigitalMicrograph files have version 3 or 4, not {version}", where=name)
-    walk = _Walk(cursor, name, "q" if version == 4 else "i")
+    walk = _Walk(cursor, name, "q" if version == 4 else "i", keep)
     walk.number()
-    (little,) = cursor.unpack(">I")
-    walk.tags = Tags(bool(little))
+    head = Head(version, bool(cursor.unpack(">I")[0]))
+    walk.order = "<" if head.little_endian else ">"
     walk.group((), walk.group_head(root=True))
-    return walk.tags
+    return head
 
 
 class _Walk:
-    """One walk: the cursor, the width of lengths, and how many tags were met."""
+    """One walk: the cursor, the width of lengths, the byte order of values, and how many tags were met."""
 
-    def __init__(self, cursor: Cursor, name: str, wide: str) -> None:
-        self.tags = Tags(True)
+    def __init__(self, cursor: Cursor, name: str, wide: str, keep: Keeper) -> None:
+        self.order = "<"
+        self._keep = keep
         self._cursor = cursor
         self._name = name
         self._wide = wide
@@ -138,8 +184,8 @@ class _Walk:
             kind, length = self._cursor.unpack(">bh")
             if kind not in unnamed or length < 0:
                 raise self._senseless(f"a tag of kind {kind}")
-            name = self._cursor.take(length).decode("latin-1").replace(".", "")
-            if not name:
+            name = _text(self._cursor.take(length))
+            if not name.replace(".", ""):
                 name = f"{'TagGroup' if kind == _GROUP else 'Data'}{unnamed[kind]}"
                 unnamed[kind] += 1
             if kind == _GROUP:
@@ -148,56 +194,60 @@ class _Walk:
                 self._data((*path, name))
 
     def _data(self, path: Path) -> None:
-        """Pass over a value, keeping it if it tells where an image lies."""
+        """Hand a value on, or where its bytes are."""
         if self._wide == "q":
             self._cursor.skip(8)
         if self._cursor.take(4) != b"%%%%":
             raise self._senseless("a tag without its marker")
         self.number()
         kind = self.number()
-        wanted = _wanted(path)
         if kind in _SIMPLE:
-            order = "<" if self.tags.little_endian else ">"
-            (value,) = self._cursor.unpack(order + _SIMPLE[kind])
-            if wanted:
-                self.tags.keep(path, value)
+            self._keep(path, self._cursor.unpack(self.order + _SIMPLE[kind])[0])
             return
-        item, count = self._extent(kind)
-        if wanted:
-            self.tags.keep(path, Block(self._cursor.place, count, item))
+        item, count, codes = self._extent(kind)
+        self._keep(path, Block(self._cursor.place, count, item, kind, codes))
         self._cursor.skip(item * count)
 
-    def _extent(self, kind: int) -> tuple[int, int]:
-        """Bytes in an item, and number of items, of a structure, a text or an array."""
-        if kind == _STRUCT:
-            return self._struct(), 1
-        if kind == _STRING:
-            return self.number(), 1
-        if kind != _ARRAY:
+    def _extent(self, kind: int) -> tuple[int, int, str]:
+        """Bytes in an item, number of items, and codes of an item's values, of a structure, a text or an array."""
+        if kind == STRUCT:
+            codes = self._struct()
+            return struct.calcsize("=" + codes), 1, codes
+        if kind == STRING:
+            return self.number(), 1, ""
+        if kind != ARRAY:
             raise self._senseless(f"a value of kind {kind}")
         element = self.number()
         if element in _SIMPLE:
-            return struct.calcsize("=" + _SIMPLE[element]), self.number()
-        item, inner = self._extent(element)
-        return item * inner, self.number()
+            return struct.calcsize("=" + _SIMPLE[element]), self.number(), _SIMPLE[element]
+        item, inner, codes = self._extent(element)
+        return item * inner, self.number(), codes if element == STRUCT else ""
 
-    def _struct(self) -> int:
-        """Bytes in a structure of simple values."""
+    def _struct(self) -> str:
+        """Codes of the values of a structure."""
         self.number()
         fields = self.number()
         if fields > _MAX_FIELDS:
             raise self._senseless(f"a structure of {fields} fields")
-        total = 0
+        codes = ""
         for _ in range(fields):
             self.number()
             kind = self.number()
             if kind not in _SIMPLE:
                 raise self._senseless(f"a field of kind {kind}")
-            total += struct.calcsize("=" + _SIMPLE[kind])
-        return total
+            codes += _SIMPLE[kind]
+        return codes
 
     def _senseless(self, what: str) -> ReaderError:
         return ReaderError(f"no DigitalMicrograph file has {what} (near byte {self._cursor.place:,})", where=self._name)
+
+
+def _text(data: bytes) -> str:
+    """A tag's name: UTF-8 in newer files, the code page of the PC in older ones, in which `µ` is as in Latin-1."""
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError:
+        return data.decode("latin-1")
 
 
 def _wanted(path: Path) -> bool:

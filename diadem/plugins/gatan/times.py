@@ -1,0 +1,114 @@
+"""When an image was acquired: local texts of the PC's language beside instants that need none."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator
+from typing import Any
+
+from diadem.hooks.fields import Found, Tree, look_up
+from diadem.hooks.times import fitting, from_epoch, from_filetime, moments, text
+from diadem.plugins.gatan.local_time import c_time, moments_of
+
+#: FILETIMEs of the moment that `Acquisition Date` and `Acquisition Time` tell; the second one in versions before 2.
+_FILETIMES = ("DataBar/Acquisition Time (OS)", "DataBar/System Info")
+#: Milliseconds since 1970 when the camera was told to begin.
+_EPOCH = "Acquisition/Frame/Sequence/Acquisition Start Time (epoch)"
+#: Groups with a date, a start and an end of their own.
+_SPANS = ("SI", "EELS", "EDS", "CL")
+_START, _END = "time.acquired_start", "time.acquired_end"
+
+
+def acquired(base: str, tree: Tree) -> Iterator[Found]:
+    """Start and end of an acquisition.
+
+    Parameters
+    ----------
+    base : str
+        Path of the image's tags in the tree.
+    tree : mapping
+        One image of ``ImageList``.
+
+    Yields
+    ------
+    Found
+        The time of the data bar, with the offset where an instant stands beside it; start and end of spectra. Of a
+        date whose order of day and month nothing decides, only what the instant says.
+    """
+    tags = look_up(tree, base)
+    instant, key, raw = _instant(tags)
+    local, locator, written = _data_bar(tags, instant)
+    if local is not None and instant is not None:
+        yield from moments(_START, f"{base}/{locator} + {key}", f"{written} + {raw}", local=local, instant=instant)
+    elif local is not None:
+        yield from moments(_START, f"{base}/{locator}", written, local=local)
+    elif instant is not None:
+        yield from moments(_START, f"{base}/{key}", raw, instant=instant)
+    yield from _span(base, tags, instant, local)
+
+
+def _instant(tags: Any) -> tuple[dt.datetime | None, str, Any]:
+    """The moment in UTC, its tag and what stands there."""
+    for key in _FILETIMES:
+        raw = look_up(tags, key)
+        if isinstance(raw, (int, float)) and (moment := from_filetime(int(raw))) is not None:
+            return moment, key, raw
+    raw = look_up(tags, _EPOCH)
+    if isinstance(raw, (int, float)) and (moment := from_epoch(raw / 1e3)) is not None:
+        return moment, _EPOCH, raw
+    return None, "", None
+
+
+def _data_bar(tags: Any, instant: dt.datetime | None) -> tuple[dt.datetime | None, str, str]:
+    """The local time of the data bar, its tags and what stands there."""
+    date, clock = look_up(tags, "DataBar/Acquisition Date"), look_up(tags, "DataBar/Acquisition Time")
+    if not isinstance(date, str) or not isinstance(clock, str):
+        return None, "", ""
+    local = _decided(moments_of(date, clock), tags, instant)
+    return local, "DataBar/Acquisition Date + DataBar/Acquisition Time", f"{date} {clock}"
+
+
+def _decided(candidates: list[dt.datetime], tags: Any, near: dt.datetime | None) -> dt.datetime | None:
+    """The one local time that can be, by an instant, else by the day that the scan generator notes in English."""
+    local = fitting(candidates, near)
+    stamp = look_up(tags, "DigiScan/TimeStamp")
+    noted = c_time(stamp) if local is None and isinstance(stamp, str) else None
+    if noted is None:
+        return local
+    close = [candidate for candidate in candidates if abs(candidate - noted) < dt.timedelta(hours=6)]
+    return close[0] if len(close) == 1 else None
+
+
+def _span(base: str, tags: Any, instant: dt.datetime | None, local: dt.datetime | None) -> Iterator[Found]:
+    """Start and end of a spectrum or spectrum image, of the first group that tells them."""
+    for group in _SPANS:
+        date, clock, end = (look_up(tags, f"{group}/Acquisition/{key}") for key in ("Date", "Start time", "End time"))
+        if not isinstance(date, str) or not isinstance(clock, str):
+            continue
+        start = _same_clock(moments_of(date, clock), tags, instant, local)
+        if start is None:
+            continue
+        place = f"{base}/{group}/Acquisition/"
+        yield from moments(_START, f"{place}Date + {place}Start time", f"{date} {clock}", local=start)
+        if isinstance(end, str) and len(ends := moments_of(date, end)) >= 1:
+            yield from _ended(place, f"{date} {end}", start, ends)
+        return
+
+
+def _same_clock(
+    candidates: list[dt.datetime], tags: Any, instant: dt.datetime | None, local: dt.datetime | None
+) -> dt.datetime | None:
+    """The candidate on the day of the data bar where several can be: one PC has written both."""
+    if len(candidates) > 1 and local is not None:
+        candidates = [one for one in candidates if abs(one - local) < dt.timedelta(days=1)] or candidates
+    return _decided(candidates, tags, instant)
+
+
+def _ended(place: str, raw: str, start: dt.datetime, ends: list[dt.datetime]) -> Iterator[Found]:
+    """The end: the first reading of its clock after the start, next day if need be."""
+    later = sorted(
+        dt.datetime.combine(start.date() + dt.timedelta(days=day), end.time()) for end in ends for day in (0, 1)
+    )
+    end = next((moment for moment in later if moment >= start), None)
+    if end is not None:
+        yield Found(_END, text(end), f"{place}Date + {place}End time", raw, status="stated", offset_status="unknown")
