@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 
 from diadem.hooks.fields import Block
-from diadem.plugins.optical.streak import sections
 from diadem.plugins.tiff_blocks import trees
 from diadem.plugins.tiff_tags import NotTiff, Tiff, decode
 
 _KIND = "hamamatsu-comment"
+_SECTION = re.compile(r"\[([^\[\]=,\"]+)\],?")
+_ENTRY = re.compile(r'([^=,\[\]"]+)=(?:"([^"]*)"|([^,\[\r\n]*))')
 
 
 def read(path: str, files: Sequence[str]) -> Iterator[Block]:
@@ -34,4 +36,19 @@ def read(path: str, files: Sequence[str]) -> Iterator[Block]:
             return
         data = file.data(tag)
         yield Block(_KIND, {}, data, "text/plain", "page 1/ImageDescription", byte_range=(tag.start, tag.end))
-        yield from trees(path, file, 1, [(page, {"Comment": sections(decode(data.split(b"\x00", 1)[0]))})], _KIND)
+        yield from trees(path, file, 1, [(page, {"Comment": parse(data)})], _KIND)
+
+
+def parse(data: bytes) -> dict[str, dict[str, str]]:
+    """Sections ``[Name],key=value,key="value"``; none where it does not begin with one."""
+    text = decode(data.split(b"\x00", 1)[0])
+    heads = list(_SECTION.finditer(text))
+    if not heads or heads[0].start() != 0:
+        return {}
+    found: dict[str, dict[str, str]] = {}
+    ends = [head.start() for head in heads[1:]] + [len(text)]
+    for head, end in zip(heads, ends, strict=True):
+        entries = _ENTRY.finditer(text, head.end(), end)
+        pairs = {entry[1].strip(): (entry[2] if entry[2] is not None else entry[3]).strip() for entry in entries}
+        found.setdefault(head[1], pairs)
+    return found
