@@ -1,0 +1,134 @@
+"""TVIPS movies: a copy that HyperSpy wrote, and movies made up as the recorder writes them."""
+
+from __future__ import annotations
+
+import shutil
+import struct
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import diadem
+from diadem.extract.tables import apply
+from diadem.hooks.fields import Block
+from diadem.plugins.tvips_movie import tables
+from diadem.plugins.tvips_movie.blocks import frame, general, read
+
+#: 2021-03-04 05:06:07 UTC.
+EPOCH = 1614834367
+
+
+def head(version: int = 2, header: int = 108, mark: bytes = b"TVIPS " * 34, **changes: int) -> bytes:
+    """The header of a movie of 4 x 2 pixels."""
+    values = {"size": 256, "version": version, "x": 4, "y": 2, "bits": 16, "ox": 0, "oy": 0, "bx": 2, "by": 2}
+    values |= {"pixel": 15600, "ht": 300, "mag": 80000, "header": header, **changes}
+    return struct.pack("<13I", *values.values()) + mark
+
+
+def picture(time: int = EPOCH, ms: int = 250, mode: int = 1, stage: tuple[float, ...] = (0, 0, 0, 0, 0)) -> bytes:
+    """A frame of version 2 with its header."""
+    first = struct.pack("<4If2I5fI", 7, time, ms, 0, 0.0, 80000, mode, *stage, 1)
+    return first.ljust(108, b"\0") + bytes(16)
+
+
+def values(path: Path, *others: Path) -> dict[str, Any]:
+    """Value, unit and status of the offset by field."""
+    gathered: dict[str, Any] = {}
+    for block in read(str(path), [str(path), *map(str, others)]):
+        table = tables.MOVIE if block.kind == "tvips-movie" else tables.LAST_FRAME
+        for one in apply(table, block, "tvips-movie").values:
+            assert one.field not in gathered
+            gathered[one.field] = (one.value, one.offset_status)
+    return gathered
+
+
+def test_a_copy_of_hyperspys(shared_data: Path, tmp_path: Path) -> None:
+    name = "test_tvips_2233_000.tvips"
+    shutil.copy(shared_data / "tvips" / name, tmp_path)
+    (dataset,) = diadem.extract(tmp_path).to_dict()["datasets"]
+    fields = dataset["fields"]
+    assert fields["beam.acceleration_voltage"][0]["value"] == 200e3
+    # its axes are reciprocal, so that what it filled in is a camera length
+    assert fields["optics.camera_length"][0]["value"] == 0.08
+    assert "optics.magnification" not in fields
+    assert not [key for key in fields if key.startswith(("stage.", "camera."))]
+    (start,) = fields["time.acquired_start"]
+    assert (start["value"], start["offset_status"]) == ("1993-06-18T10:34:56", "unknown")
+    assert "time.acquired_end" not in fields
+    content = (shared_data / "tvips" / name).read_bytes()
+    assert struct.unpack_from("<2I", content, 40) == (200, 80)
+    assert struct.unpack_from("<I", content, 256 + 4) == (740399696,)
+    assert struct.unpack_from("<I", content, 256 + 24) == (2,)
+
+
+def test_a_movie(tmp_path: Path) -> None:
+    path = tmp_path / "a_000.tvips"
+    path.write_bytes(head() + picture(stage=(1500.0, -2e5, 0.0, 12.5, 0.0)) + picture(EPOCH + 3, 500))
+    assert values(path) == {
+        "beam.acceleration_voltage": (300e3, ""),
+        "optics.magnification": (80000, ""),
+        "beam.mode": ("imaging", ""),
+        "camera.binning": (2, ""),
+        "stage.x": (1.5e-6, ""),
+        "stage.y": (-2e-4, ""),
+        "stage.z": (0, ""),
+        "stage.alpha": (12.5, ""),
+        "stage.beta": (0, ""),
+        "time.acquired_start": ("2021-03-04T05:06:07.25Z", "known"),
+        "time.acquired_end": ("2021-03-04T05:06:10.5Z", "known"),
+    }
+
+
+def test_patterns_have_no_magnification_and_a_silent_microscope_no_stage(tmp_path: Path) -> None:
+    path = tmp_path / "a_000.tvips"
+    path.write_bytes(head(bx=1) + picture(mode=2))
+    assert set(values(path)) == {"beam.acceleration_voltage", "beam.mode", "time.acquired_start"}
+
+
+def test_the_last_frame_is_in_the_last_part(tmp_path: Path) -> None:
+    parts = [tmp_path / f"a_{number:03}.tvips" for number in range(3)]
+    parts[0].write_bytes(head() + picture() + picture(EPOCH + 1))
+    parts[1].write_bytes(picture(EPOCH + 2) + picture(EPOCH + 30, 0) + b"\0" * 50)
+    parts[2].write_bytes(b"\0" * 20)
+    assert values(parts[0], *parts[1:])["time.acquired_end"] == ("2021-03-04T05:06:37Z", "known")
+    *_, last = read(str(parts[0]), [str(part) for part in parts])
+    assert last.place == "frame 2 of 001"
+    assert last.byte_range is not None
+    assert parts[1].read_bytes()[slice(*last.byte_range)] == last.data
+
+
+def test_version_1_has_time_only(tmp_path: Path) -> None:
+    path = tmp_path / "a_000.tvips"
+    path.write_bytes(head(1, 0) + struct.pack("<3I", 1, EPOCH, 0) + bytes(16))
+    ours = values(path)
+    assert ours["time.acquired_start"] == ("2021-03-04T05:06:07Z", "known")
+    assert ours["optics.magnification"] == (80000, "")
+    assert "beam.mode" not in ours
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"x" * 300, head(3), head(size=12), head(bits=32), head(x=0), head(header=4), head(header=1 << 30)],
+)
+def test_other_files_are_none(tmp_path: Path, data: bytes) -> None:
+    path = tmp_path / "a_000.tvips"
+    path.write_bytes(data)
+    assert list(read(str(path), [str(path)])) == []
+
+
+def test_a_movie_cut_in_its_first_frame(tmp_path: Path) -> None:
+    path = tmp_path / "a_000.tvips"
+    path.write_bytes(head() + picture()[:20])
+    assert "beam.acceleration_voltage" in values(path)
+
+
+@given(st.binary(min_size=256, max_size=500))
+def test_any_numbers_end_quietly(data: bytes) -> None:
+    movie = general(data)
+    assert movie is None or movie.step > movie.header
+    tree = {"IHT": 1, "IMagTotal": 1, "IXBin": 1, "IYBin": 1, "first frame": frame(data)}
+    apply(tables.MOVIE, Block("x", tree), "x")
+    apply(tables.LAST_FRAME, Block("x", frame(data)), "x")
