@@ -14,9 +14,16 @@ from .api import (
     plan as plan,
 )
 from .api import (
+    read_plan as read_plan,
+)
+from .api import (
+    scan as scan,
+)
+from .api import (
     verify as verify,
 )
 from .archive.package import Package as Package
+from .archive.scan import Scan as Scan
 from .errors import (
     AmbiguousValue as AmbiguousValue,
 )

@@ -21,10 +21,12 @@ from diadem.model.report import Level, Report
 if TYPE_CHECKING:
     from diadem.archive.package import Package
     from diadem.archive.plan import PackPlan
+    from diadem.archive.scan import Scan
     from diadem.extract.pool import Extractor
     from diadem.hooks.inventory import PluginSummary
     from diadem.hooks.manager import Offers
     from diadem.model.record import Record
+    from diadem.model.scan import PlannedSession
 
 SOFTWARE = f"diadem-em {__version__}"
 StrPath = str | os.PathLike[str]
@@ -89,7 +91,7 @@ def _schemas(offers: Offers) -> dict[str, dict[str, Mapping[str, Any]]]:
     return found
 
 
-def _extractor() -> Extractor:
+def _extractor(*, timeout: float = 60.0, previews: bool = True) -> Extractor:
     from diadem.extract.pool import Extractor
 
     offers = _offers()
@@ -101,6 +103,8 @@ def _extractor() -> Extractor:
         schemas=_schemas(offers),
         origins={key: plugin.by for key, plugin in offers.origins.items() if not plugin.bundled},
         workers=max(1, min(4, os.cpu_count() or 1)),
+        timeout=timeout,
+        previews=previews,
     )
 
 
@@ -392,3 +396,80 @@ def extract_many(paths: Iterable[StrPath], *, executor: Executor | None = None) 
         Runs `extract` for each; without it they are read one after the other.
     """
     yield from map(extract, paths) if executor is None else executor.map(extract, paths)
+
+
+#: Seconds that one dataset may take in a scan: thousands are waiting behind it.
+_SCAN_SECONDS = 20.0
+
+
+def scan(*folders: StrPath, cache: bool = True, listener: Listener = silent) -> Scan:
+    """Look at existing folders: what is there, what deserves attention, which sessions could be archived.
+
+    Nothing is written in the folders. Metadata are read, no pixels; packages and stores that lie inside are counted
+    and left alone.
+
+    Parameters
+    ----------
+    *folders : path
+        One or several. With several, `Scan.single_copies` tells what lies in one of them only.
+    cache : bool
+        Whether to use, and keep, what was read in the user's cache folder; a second scan then takes seconds.
+    listener : Listener
+        Told of progress.
+
+    Returns
+    -------
+    Scan
+        Tables of datasets, sessions, duplicates and issues. Damage is an issue, not an exception.
+
+    Raises
+    ------
+    UsageError
+        No folder is given, or a file.
+    NotFound
+        A folder does not exist.
+    Interrupted
+        On Ctrl-C; with the cache, the next scan goes on from there.
+    """
+    from functools import partial
+
+    from diadem.archive.scan_cache import cache_folder
+    from diadem.archive.scanning import Tools, scan_folders
+
+    tools = Tools(
+        readers=_offers().readers,
+        extractor=partial(_extractor, timeout=_SCAN_SECONDS, previews=False),
+        software=_software(),
+        cache=cache_folder() if cache else None,
+    )
+    return scan_folders(folders, tools, listener)
+
+
+def _software() -> str:
+    """Names and versions of all that reads a file: what a scan keeps holds for these only."""
+    from importlib.metadata import version
+
+    offers = _offers()
+    plugins_ = sorted({f"{plugin.name} {plugin.version}" for plugin in offers.plugins})
+    named = sorted({f"{offer.name} {offer.load}" for offer in offers.readers})
+    return "\n".join([SOFTWARE, f"rosettasciio {version('rosettasciio')}", f"{_SCAN_SECONDS}", *plugins_, *named])
+
+
+def read_plan(path: StrPath) -> list[PlannedSession]:
+    """Read a plan of sessions that `Scan.save_plan` or `diadem scan --plan` has written and a person has edited.
+
+    Parameters
+    ----------
+    path : path
+        ``.csv`` or ``.xlsx``.
+
+    Raises
+    ------
+    NotFound
+        There is no such file.
+    DocumentError
+        A cell cannot be understood; names row and column.
+    """
+    from diadem.archive.scan_plan import read_plan as read
+
+    return read(path)

@@ -14,7 +14,7 @@ import diadem.api as diadem_api
 from diadem.errors import DiademError
 
 ROOT = Path(__file__).resolve().parent.parent
-EXPECTED = {"pack", "open", "verify", "extract", "extract_many", "Package", "Record", "Report", "Finding"}
+EXPECTED = {"pack", "open", "verify", "extract", "extract_many", "scan", "Package", "Record", "Report", "Finding"}
 
 
 def test_the_public_list_is_sorted_short_and_every_name_is_there_and_documented() -> None:

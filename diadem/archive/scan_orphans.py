@@ -1,0 +1,62 @@
+"""Files of one dataset that are apart: a side file without its primary, a primary without its data. Names only."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+
+from diadem.extract.grouping import STEM, groups_of
+from diadem.extract.survey import DatasetPlan, missing_parts
+from diadem.hooks.offers import ReaderOffer
+
+#: Endings that many programs write: such a file alone is nobody's lost side file.
+_COMMON = (".txt", ".csv", ".log", ".xml", ".raw", ".h5", ".mrc", ".ser", ".dat")
+
+
+class Orphans:
+    """Finds side files without their primary.
+
+    Parameters
+    ----------
+    readers : sequence of ReaderOffer
+        What the plugins offer: their groups say which names belong together.
+    """
+
+    def __init__(self, readers: Sequence[ReaderOffer]) -> None:
+        self._offers: Mapping[str, ReaderOffer] = {offer.name: offer for offer in readers}
+        self._patterns: dict[str, list[str]] = {}
+        for offer in readers:
+            for group in groups_of(offer):
+                for pattern in (*group.parts, *group.sidecars):
+                    if _telling(pattern):
+                        self._patterns.setdefault(pattern.lower(), []).append(group.primary)
+
+    def lost_primary(self, plan: DatasetPlan) -> str | None:
+        """Where the only file of a dataset looks like a side file: the names of the primary that it would belong to."""
+        if plan.offers or len(plan.files) > 1:
+            return None
+        name = plan.primary.path.rpartition("/")[2]
+        return next((" or ".join(found) for found in self._primaries(name)), None)
+
+    def _primaries(self, name: str) -> Iterator[list[str]]:
+        """Longest pattern first."""
+        for pattern, primaries in sorted(self._patterns.items(), key=lambda item: -len(item[0])):
+            if match := re.fullmatch(_expression(pattern), name, re.IGNORECASE | re.DOTALL):
+                yield list(dict.fromkeys(primary.replace(STEM, match["stem"]) for primary in primaries))
+
+    def lost_parts(self, plan: DatasetPlan, format_: str) -> str | None:
+        """Where a primary lacks its data files: the pattern of their names."""
+        if plan.entry != plan.primary.path:
+            return None
+        named = (format_,) if format_ in self._offers else plan.offers[:1]
+        return next((found for name in named if (found := missing_parts(plan, self._offers[name]))), None)
+
+
+def _telling(pattern: str) -> bool:
+    """Whether a name that fits the pattern says enough: it has a stem, no wildcard, and an ending of its own."""
+    lower = pattern.lower()
+    return lower.startswith(STEM) and not re.search(r"[*?\[/]", lower) and not lower.endswith(_COMMON)
+
+
+def _expression(pattern: str) -> str:
+    return "(?P<stem>.+)" + re.escape(pattern.removeprefix(STEM))

@@ -1,0 +1,284 @@
+"""The plan as a sheet that people edit: written with every session in a row, read back with every mistake named."""
+
+from __future__ import annotations
+
+import csv
+import datetime
+import io
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote_to_bytes
+
+from diadem.archive.scan_columns import PLAN_COLUMNS, Column
+from diadem.archive.scan_sheets import FORMULA_STARTS, MAX_TEXT, Workbook, table_csv
+from diadem.errors import DocumentError, NotFound, UsageError
+from diadem.model.scan import PlannedSession
+
+#: Name of the sheet, and of the one that takes lists of parts too long for a cell.
+SHEET, PARTS_SHEET = "sessions", "parts"
+_SEE_PARTS = "(see the sheet “parts”)"
+_YES = frozenset({"yes", "y", "true", "1", "x", "ja", "j", "oui", "si", "sí"})
+_NO = frozenset({"no", "n", "false", "0", "nein", "non"})
+_MUST_HAVE = ("archive", "folder")
+#: What cannot stand in a cell, or would mean something else when it is read: written %XX.
+_ESCAPED = re.compile(rb"[\x00-\x1f\x7f%]")
+_PART_COLUMNS: Sequence[Column[tuple[str, str]]] = (
+    Column("id", "id", "text", lambda row: row[0]),
+    Column("part", "part", "text", lambda row: row[1]),
+)
+#: Rows of a plan: more than any plan has, less than any memory.
+_MAX_ROWS = 200_000
+
+
+def write_plan(path: Path, sessions: Sequence[PlannedSession]) -> None:
+    """Write a plan.
+
+    Raises
+    ------
+    UsageError
+        The ending is neither ``.csv`` nor ``.xlsx``.
+    """
+    if path.suffix.lower() == ".csv":
+        path.write_bytes(table_csv(_columns(), sessions))
+    elif path.suffix.lower() == ".xlsx":
+        book = Workbook(path)
+        add_plan(book, sessions)
+        book.close()
+    else:
+        raise UsageError(f"a plan is not written as '{path.suffix}'", where=str(path), next="Use .csv or .xlsx.")
+
+
+def add_plan(book: Workbook, sessions: Sequence[PlannedSession]) -> None:
+    """Write a plan as a sheet, and lists of parts that are too long for a cell as another."""
+    book.add(SHEET, _columns(MAX_TEXT), sessions, choices="archive")
+    long = [session for session in sessions if len(_parts_cell(session)) > MAX_TEXT]
+    if long:
+        rows = [(session.id, to_cell(part)) for session in long for part in session.parts]
+        book.add(PARTS_SHEET, _PART_COLUMNS, rows)
+
+
+def _columns(limit: int | None = None) -> Sequence[Column[PlannedSession]]:
+    """The columns, with paths written so that they can be read back."""
+
+    def parts(session: PlannedSession) -> str:
+        cell = _parts_cell(session)
+        return _SEE_PARTS if limit is not None and len(cell) > limit else cell
+
+    written: Mapping[str, Any] = {"folder": lambda session: to_cell(session.folder), "parts": parts}
+    return [
+        Column(column.key, column.header, column.kind, written.get(column.key, column.value)) for column in PLAN_COLUMNS
+    ]
+
+
+def _parts_cell(session: PlannedSession) -> str:
+    return "\n".join(map(to_cell, session.parts))
+
+
+def to_cell(path: str) -> str:
+    """A path for a cell: bytes that no cell can hold, and the percent sign, are written ``%XX``."""
+    data = _ESCAPED.sub(lambda match: b"%%%02X" % match[0][0], os.fsencode(path))
+    return "".join(f"%{ord(char) - 0xDC00:02X}" if 0xDC80 <= ord(char) <= 0xDCFF else char for char in _decoded(data))
+
+
+def _decoded(data: bytes) -> str:
+    return data.decode("utf-8", "surrogateescape")
+
+
+def from_cell(cell: str) -> str:
+    """The path that `to_cell` has written."""
+    return os.fsdecode(unquote_to_bytes(cell))
+
+
+def read_plan(path: str | os.PathLike[str]) -> list[PlannedSession]:
+    """Read a plan that was edited.
+
+    Rows may be changed, removed and added; of the columns only ``archive`` and ``folder`` must be there. Two sessions
+    are made one by listing the parts of both in one row.
+
+    Parameters
+    ----------
+    path : path
+        ``.csv`` (comma, semicolon or tab between cells) or ``.xlsx``, as `Scan.save_plan` or ``--xlsx`` writes them.
+
+    Raises
+    ------
+    NotFound
+        There is no such file.
+    DocumentError
+        A cell cannot be understood, or two rows hold the same files. Names row and column.
+    """
+    source = Path(path)
+    if not source.is_file():
+        raise NotFound("there is no such plan", where=str(source), next="Make one: diadem scan FOLDER --plan plan.xlsx")
+    table, more = _read_xlsx(source) if source.suffix.lower() == ".xlsx" else (_read_csv(source), {})
+    sessions: list[PlannedSession] = []
+    places: list[str] = []
+    for number, row in table:
+        place = f"{source}, row {number}"
+        sessions.append(_session(row, more, place))
+        places.append(place)
+    _refuse_overlaps(sessions, places)
+    return sessions
+
+
+#: A row of cells by the key of their column.
+Row = Mapping[str, Any]
+
+
+def _read_csv(path: Path) -> list[tuple[int, Row]]:
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise DocumentError("the plan is not UTF-8", where=str(path), next="Save it as CSV UTF-8.") from error
+    head = text.partition("\n")[0]
+    delimiter = max(",;\t", key=head.count)
+    csv.field_size_limit(1 << 30)
+    try:
+        cells = list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter))
+    except csv.Error as error:
+        raise DocumentError(f"the plan is no CSV: {error}", where=str(path)) from error
+    return list(_rows(path, [[_plain(cell) for cell in row] for row in cells]))
+
+
+def _plain(cell: str) -> str:
+    """A cell without the apostrophe that `harmless` has put before it."""
+    return cell[1:] if cell.startswith("'") and cell[1:].startswith(FORMULA_STARTS) else cell
+
+
+def _read_xlsx(path: Path) -> tuple[list[tuple[int, Row]], dict[str, list[str]]]:
+    import openpyxl
+
+    try:
+        book = openpyxl.load_workbook(path, read_only=True, data_only=True)
+    except Exception as error:
+        raise DocumentError(f"the plan is no workbook: {error}", where=str(path)) from error
+    try:
+        sheet = book[SHEET] if SHEET in book.sheetnames else book.worksheets[0]
+        rows = list(_rows(path, [list(row) for _, row in zip(range(_MAX_ROWS), sheet.values, strict=False)]))
+        more: dict[str, list[str]] = {}
+        if PARTS_SHEET in book.sheetnames:
+            for id_, part in list(book[PARTS_SHEET].values)[1:]:
+                more.setdefault(str(id_), []).append(str(part))
+    except DocumentError:
+        raise
+    except Exception as error:
+        raise DocumentError(f"the plan's sheet cannot be read: {error}", where=str(path)) from error
+    finally:
+        book.close()
+    return rows, more
+
+
+def _rows(path: Path, cells: Sequence[Sequence[Any]]) -> Iterator[tuple[int, Row]]:
+    """Rows that are not empty, with their numbers as spreadsheet programs count them."""
+    headers = {column.header.casefold(): column.key for column in PLAN_COLUMNS}
+    headers |= {column.key: column.key for column in PLAN_COLUMNS}
+    keys = [headers.get(str(cell or "").strip().casefold()) for cell in (cells[0] if cells else ())]
+    if missing := [key for key in _MUST_HAVE if key not in keys]:
+        raise DocumentError(
+            f"the plan's first row does not name the column '{missing[0]}'",
+            where=str(path),
+            next="Take it from a plan that `diadem scan --plan` has written.",
+        )
+    for number, row in enumerate(cells[1:], start=2):
+        if any(cell not in (None, "") for cell in row):
+            yield number, {key: cell for key, cell in zip(keys, row, strict=False) if key and cell not in (None, "")}
+
+
+def _session(row: Row, more: Mapping[str, Sequence[str]], place: str) -> PlannedSession:
+    folder = from_cell(str(row.get("folder", "")))
+    if not folder or not Path(folder).is_absolute():
+        raise _mistake(place, "folder", row.get("folder"), "the absolute path of a folder")
+    id_ = str(row.get("id", ""))
+    listed = str(row.get("parts", ""))
+    parts = more.get(id_, ()) if listed == _SEE_PARTS else [part for part in listed.splitlines() if part]
+    if listed == _SEE_PARTS and not parts:
+        raise _mistake(place, "parts", listed, "files and folders, one a line: its list in the sheet 'parts' is gone")
+    texts = {key: str(row.get(key, "")) for key in ("sample", "operator", "instrument", "name", "formats", "why")}
+    return PlannedSession(
+        id=id_,
+        archive=_yes_or_no(row.get("archive"), place),
+        title=str(row.get("title") or Path(folder).name),
+        date=_date(row.get("date"), place),
+        folder=folder,
+        parts=tuple(map(from_cell, parts)),
+        datasets=_count(row, "datasets", place),
+        files=_count(row, "files", place),
+        bytes=_count(row, "bytes", place),
+        first=_moment(row.get("first")),
+        last=_moment(row.get("last")),
+        **texts,
+    )
+
+
+def _mistake(place: str, column: str, found: object, wanted: str) -> DocumentError:
+    said = "is empty" if found in (None, "") else f"says '{str(found)[:80]}'"
+    return DocumentError(f"the column '{column}' {said}", where=place, next=f"Write {wanted}.")
+
+
+def _yes_or_no(cell: object, place: str) -> bool:
+    word = str("" if cell is None else cell).strip().casefold()
+    if word in _YES or word in _NO:
+        return word in _YES
+    raise _mistake(place, "archive", cell, "yes or no")
+
+
+def _date(cell: object, place: str) -> str:
+    if isinstance(cell, datetime.date):
+        return cell.isoformat()[:10]
+    text = str("" if cell is None else cell).strip()
+    try:
+        return datetime.date.fromisoformat(text).isoformat() if text else ""
+    except ValueError:
+        raise _mistake(place, "date", cell, "a date as 2026-03-14, or nothing") from None
+
+
+def _moment(cell: object) -> str:
+    if isinstance(cell, datetime.datetime):
+        return cell.isoformat(timespec="seconds")
+    return str("" if cell is None else cell).replace(" ", "T", 1)
+
+
+def _count(row: Row, key: str, place: str) -> int:
+    cell = row.get(key, -1)
+    digits = re.sub(r"[\s,.']", "", str(int(cell) if isinstance(cell, float) else cell))
+    if not re.fullmatch(r"-?\d{1,18}", digits):
+        raise _mistake(place, key, cell, "a whole number, or nothing")
+    return int(digits)
+
+
+def _refuse_overlaps(sessions: Sequence[PlannedSession], places: Sequence[str]) -> None:
+    """Raise `DocumentError` where two rows that are to be archived hold the same files."""
+    owners: dict[str, int] = {}
+    for index, session in enumerate(sessions):
+        for piece in _pieces(session) if session.archive else ():
+            if owners.setdefault(piece, index) != index:
+                raise _overlap(piece, places[owners[piece]], places[index])
+    for piece, index in owners.items():
+        beside = f"{piece.rpartition('/')[0]}/*"
+        for above in (beside, *(f"{folder}/" for folder in _above(piece))):
+            other = owners.get(above, index)
+            if other != index:
+                raise _overlap(piece, places[other], places[index])
+
+
+def _pieces(session: PlannedSession) -> list[str]:
+    """What a session takes: ``folder/`` with all that lies below, ``folder/*``, or a file."""
+    base = session.folder.replace(os.sep, "/").rstrip("/")
+    return [f"{base}/{part}" for part in session.parts] or [f"{base}/"]
+
+
+def _above(piece: str) -> Iterator[str]:
+    folder = piece.rstrip("/")
+    while folder := folder.rpartition("/")[0]:
+        yield folder
+
+
+def _overlap(piece: str, first: str, second: str) -> DocumentError:
+    return DocumentError(
+        f"two rows would archive '{to_cell(piece)}'",
+        where=f"{first}; {second.rpartition(', ')[2]}",
+        next="Remove it from one of them, or say no in the column 'archive'.",
+    )

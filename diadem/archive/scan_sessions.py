@@ -1,0 +1,180 @@
+"""The plan: every group of datasets as a session with its title, date, place and reason."""
+
+from __future__ import annotations
+
+import datetime
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+
+from blake3 import blake3
+
+from diadem.archive.composing import package_name
+from diadem.archive.plan import text_of
+from diadem.archive.scan_cover import Cover, placed
+from diadem.archive.scan_folders import item_of
+from diadem.archive.scan_groups import Group, groups_of
+from diadem.archive.scan_reading import Found
+from diadem.archive.scan_tree import ScanTree
+from diadem.model.scan import DuplicateGroup, PlannedSession
+
+#: Values of a field that a session names.
+_NAMED = 3
+
+
+def sessions_of(trees: Sequence[ScanTree], found: Sequence[Found]) -> tuple[list[PlannedSession], dict[int, str]]:
+    """Make the plan.
+
+    Parameters
+    ----------
+    trees : sequence of ScanTree
+        What was scanned.
+    found : sequence of Found
+        Its datasets.
+
+    Returns
+    -------
+    sessions : list of PlannedSession
+        By root and folder. Every dataset is in exactly one.
+    membership : dict of int to str
+        ``id()`` of each `Found` to its session's id.
+    """
+    sessions: list[PlannedSession] = []
+    membership: dict[int, str] = {}
+    for tree in trees:
+        mine = [one for one in found if one.tree is tree]
+        groups = groups_of(tree.root, map(item_of, mine))
+        for session, group in zip(_sessions(tree, groups), groups, strict=True):
+            sessions.append(session)
+            membership.update((id(item.found), session.id) for item in group.items)
+    return _told_apart(sessions), membership
+
+
+def _sessions(tree: ScanTree, groups: Sequence[Group]) -> list[PlannedSession]:
+    files = {index: _files(group) for index, group in enumerate(groups)}
+    cover = Cover({path: index for index, paths in files.items() for path in paths}, tree.closed)
+    return [_session(tree, group, files[index], cover) for index, group in enumerate(groups)]
+
+
+def _files(group: Group) -> list[str]:
+    return [file.path for item in group.items for file in item.found.plan.files]
+
+
+def _session(tree: ScanTree, group: Group, files: Sequence[str], cover: Cover) -> PlannedSession:
+    datasets = [item.found.dataset for item in group.items]
+    known = any(item.known for item in group.items)
+    moments = sorted((item.moment, item.found.dataset.facts.acquired) for item in group.items if item.moment)
+    folder, parts = placed(tree.root, cover.pieces(files))
+    date = group.day.isoformat() if group.day else ""
+    title = text_of(group.title.encode("utf-8", "surrogateescape"))
+    return PlannedSession(
+        id=_identity(tree, files),
+        archive=known,
+        title=title,
+        date=date,
+        folder=folder,
+        parts=parts,
+        name=session_name(date, title),
+        sample=_named(dataset.facts.sample for dataset in datasets),
+        operator=_named(dataset.facts.operator for dataset in datasets),
+        instrument=_named(dataset.facts.instrument for dataset in datasets),
+        datasets=len(datasets),
+        files=len(files),
+        bytes=sum(dataset.bytes for dataset in datasets),
+        first=moments[0][1] if moments else "",
+        last=moments[-1][1] if moments else "",
+        formats=_formats(dataset.facts.format for dataset in datasets),
+        why=_why(group, known=known),
+    )
+
+
+def _why(group: Group, *, known: bool) -> str:
+    if not known:
+        return "no file of a format that DIADEM knows"
+    apart = abs((group.day - group.date).days) if group.day and group.date else 0
+    doubt = f"; its name says {group.date}, its files {group.day}" if apart > 1 else ""
+    undated = "; neither its files nor its name tell when" if group.day is None else ""
+    return group.why + doubt + undated
+
+
+def session_name(date: str, title: str) -> str:
+    """What the package would be called, without year folder and payload digits.
+
+    Where no date is known, the day of archiving will stand before it.
+    """
+    name = package_name(date or datetime.date.min.isoformat(), title, "").partition("/")[2].rstrip("-")
+    return name if date else name.partition("-")[2]
+
+
+def _identity(tree: ScanTree, files: Sequence[str]) -> str:
+    """Digits that depend on root and names only."""
+    names = "\0".join((tree.root, *sorted(files)))
+    return blake3(names.encode("utf-8", "surrogatepass")).hexdigest()[:12]
+
+
+def _named(values: Iterable[str]) -> str:
+    """The most frequent values."""
+    counts = Counter(value for value in values if value)
+    more = f"; and {len(counts) - _NAMED} more" if len(counts) > _NAMED else ""
+    return "; ".join(value for value, _ in counts.most_common(_NAMED)) + more
+
+
+def _formats(values: Iterable[str]) -> str:
+    counts = Counter(values)
+    unknown = counts.pop("unknown", 0)
+    words = [f"{count:,} {name}" for name, count in counts.most_common()] + ([f"{unknown:,} other"] if unknown else [])
+    return ", ".join(words)
+
+
+def _told_apart(sessions: list[PlannedSession]) -> list[PlannedSession]:
+    """Give sessions of one name their parent folder's name as well, else a number."""
+    for attempt in range(2):
+        counts = Counter(session.name for session in sessions)
+        seen: Counter[str] = Counter()
+        for at, session in enumerate(sessions):
+            if counts[session.name] > 1:
+                seen[session.name] += 1
+                title = (
+                    f"{_parent(session)} {session.title}" if not attempt else f"{session.title} {seen[session.name]}"
+                )
+                sessions[at] = replace(session, title=title, name=session_name(session.date, title))
+    return sessions
+
+
+def _parent(session: PlannedSession) -> str:
+    parts = session.folder.replace("\\", "/").rstrip("/").split("/")
+    return text_of(parts[-2].encode("utf-8", "surrogateescape")) if len(parts) > 1 else ""
+
+
+def without_copies(
+    sessions: Sequence[PlannedSession], owners: Mapping[str, str], duplicates: Sequence[DuplicateGroup]
+) -> list[PlannedSession]:
+    """Propose to archive once what lies in two places: a session all of whose files are in another one is left out.
+
+    Parameters
+    ----------
+    sessions : sequence of PlannedSession
+        The plan.
+    owners : mapping of str to str
+        Absolute path (as text) of every file to its session's id.
+    duplicates : sequence of DuplicateGroup
+        Files with one content.
+    """
+    table = {session.id: session for session in sessions}
+    shared: Counter[tuple[str, str]] = Counter()
+    for group in duplicates:
+        members = Counter(owners[path] for path in group.paths if path in owners)
+        for one, count in members.items():
+            shared.update({(one, other): count for other in members if other != one})
+    dropped: dict[str, str] = {}
+    for (one, other), count in sorted(shared.items(), key=lambda item: (table[item[0][0]].files, item)):
+        if one not in dropped and other not in dropped and table[other].archive and count >= table[one].files:
+            dropped[one] = other
+    return [
+        replace(
+            session, archive=False, why=f"{session.why}; all its files are also in {table[dropped[session.id]].title}"
+        )
+        if session.id in dropped
+        else session
+        for session in sessions
+    ]

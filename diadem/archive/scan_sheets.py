@@ -1,0 +1,161 @@
+"""Tables as CSV and as typed sheets. No text in a table is ever taken for a formula."""
+
+from __future__ import annotations
+
+import csv
+import datetime
+import io
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from diadem.archive.scan_columns import (
+    DUPLICATE_COLUMNS,
+    ISSUE_COLUMNS,
+    SINGLE_COLUMNS,
+    TOTAL_COLUMNS,
+    Column,
+    dataset_columns,
+    text_of_cell,
+    total_rows,
+)
+
+if TYPE_CHECKING:
+    from diadem.archive.scan import Scan
+
+T = TypeVar("T")
+
+#: What spreadsheet programs take for the beginning of a formula in a text file (OWASP, CSV injection).
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+#: Limits of a sheet and of a cell (Excel specifications and limits).
+MAX_ROWS, MAX_TEXT = 1_048_576, 32_767
+_FORMATS = {
+    "text": {},
+    "integer": {"num_format": "#,##0"},
+    "number": {"num_format": "General"},
+    "date": {"num_format": "yyyy-mm-dd"},
+    "moment": {"num_format": "yyyy-mm-dd hh:mm:ss"},
+}
+_WIDTHS = {"text": 0, "integer": 12, "number": 12, "date": 12, "moment": 20}
+_NARROWEST, _WIDEST, _LOOKED_AT = 8, 60, 300
+#: Excel counts days from here.
+_FIRST_YEAR = 1900
+
+
+def table_csv(columns: Sequence[Column[T]], rows: Iterable[T]) -> bytes:
+    """A table as CSV in UTF-8 with a byte-order mark, which Excel needs to see that it is UTF-8."""
+    text = io.StringIO(newline="")
+    writer = csv.writer(text)
+    writer.writerow([column.header for column in columns])
+    for row in rows:
+        writer.writerow([_csv_cell(column.value(row)) for column in columns])
+    return text.getvalue().encode("utf-8-sig")
+
+
+def datasets_csv(scan: Scan) -> bytes:
+    """The datasets as CSV."""
+    return table_csv(dataset_columns(scan), scan.datasets)
+
+
+def _csv_cell(value: Any) -> object:
+    if isinstance(value, datetime.datetime):
+        return value.isoformat(" ", timespec="seconds")
+    if isinstance(value, datetime.date):
+        return value.isoformat()
+    return harmless(text_of_cell(value)) if isinstance(value, str) else "" if value is None else value
+
+
+def harmless(text: str) -> str:
+    """A text that no spreadsheet program takes for a formula: an apostrophe goes before what would be one."""
+    return f"'{text}" if text.startswith(FORMULA_STARTS) else text
+
+
+class Workbook:
+    """A file of typed sheets, written row by row.
+
+    Parameters
+    ----------
+    path : Path
+        Where to; replaced if it is there.
+    """
+
+    def __init__(self, path: Path) -> None:
+        import xlsxwriter
+
+        options = {"constant_memory": True, "strings_to_formulas": False, "strings_to_urls": False}
+        self._book = xlsxwriter.Workbook(str(path), {**options, "strings_to_numbers": False})
+        self._head = self._book.add_format({"bold": True, "bottom": 1, "text_wrap": True, "valign": "top"})
+        self._styles = {kind: self._book.add_format(style) for kind, style in _FORMATS.items()}
+
+    def add(self, name: str, columns: Sequence[Column[T]], rows: Sequence[T], *, choices: str = "") -> None:
+        """Write a sheet.
+
+        Parameters
+        ----------
+        name : str
+            Of the sheet.
+        columns, rows : sequence
+            The table; what does not fit into a sheet is left out, and its last row says so.
+        choices : str
+            Key of a column of yes and no.
+        """
+        sheet = self._book.add_worksheet(name)
+        sheet.freeze_panes(1, 0)
+        kept = rows[: MAX_ROWS - 2]
+        sheet.autofilter(0, 0, max(1, len(kept)), len(columns) - 1)
+        for at, column in enumerate(columns):
+            sheet.set_column(at, at, _width(column, kept))
+            if column.key == choices and kept:
+                sheet.data_validation(1, at, len(kept), at, {"validate": "list", "source": ["yes", "no"]})
+        for at, column in enumerate(columns):
+            sheet.write_string(0, at, column.header, self._head)
+        for number, row in enumerate(kept, start=1):
+            for at, column in enumerate(columns):
+                self._write(sheet, number, at, column, column.value(row))
+        if len(kept) < len(rows):
+            sheet.write_string(len(kept) + 1, 0, f"and {len(rows) - len(kept):,} more, which do not fit into a sheet")
+
+    def _write(self, sheet: Any, row: int, at: int, column: Column[Any], value: Any) -> None:
+        style = self._styles[column.kind]
+        if isinstance(value, datetime.date) and value.year >= _FIRST_YEAR:
+            sheet.write_datetime(row, at, value, style)
+        elif isinstance(value, int | float) and not isinstance(value, bool):
+            sheet.write_number(row, at, value, style)
+        elif value not in (None, ""):
+            sheet.write_string(row, at, _fitting(text_of_cell(str(value))), style)
+
+    def close(self) -> None:
+        """Write what is left."""
+        self._book.close()
+
+
+def _fitting(text: str) -> str:
+    return text if len(text) <= MAX_TEXT else text[: MAX_TEXT - 1] + "…"
+
+
+def _width(column: Column[T], rows: Sequence[T]) -> int:
+    """Characters that the header and most of the texts need."""
+    least = max(_NARROWEST, _WIDTHS[column.kind], len(column.header) + 3)
+    if column.kind != "text":
+        return least
+    lengths = [len(str(column.value(row) or "")) + 1 for row in rows[:_LOOKED_AT]]
+    return min(_WIDEST, max(least, *lengths)) if lengths else least
+
+
+def write_workbook(path: Path, scan: Scan) -> None:
+    """All tables of a scan: datasets, sessions (the plan), issues, duplicates, single copies, totals."""
+    from diadem.archive.scan_plan import add_plan
+
+    duplicates = [
+        (number, group, path) for number, group in enumerate(scan.duplicates, start=1) for path in group.paths
+    ]
+    singles = [(single.root, path) for single in scan.single_copies for path in single.paths]
+    book = Workbook(path)
+    book.add("datasets", dataset_columns(scan), scan.datasets)
+    add_plan(book, scan.sessions)
+    book.add("issues", ISSUE_COLUMNS, scan.issues)
+    book.add("duplicates", DUPLICATE_COLUMNS, duplicates)
+    if len(scan.roots) > 1:
+        book.add("single copies", SINGLE_COLUMNS, singles)
+    book.add("totals", TOTAL_COLUMNS, total_rows(scan))
+    book.close()
