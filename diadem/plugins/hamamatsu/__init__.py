@@ -1,4 +1,4 @@
-"""Hamamatsu: streak camera pictures of HPD-TA, as TIFF."""
+"""Hamamatsu: streak camera pictures of HPD-TA, as `.img` and as TIFF."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def diadem_fields() -> Iterable[FieldsOffer]:
     """The comment of settings, and what it states."""
     yield FieldsOffer(
         name="hamamatsu",
-        formats=("tiff",),
+        formats=("hamamatsu", "tiff"),
         blocks="diadem.plugins.hamamatsu.blocks:read",
         tables={"hamamatsu-comment": "diadem.plugins.hamamatsu.tables:TABLE"},
         whole=True,

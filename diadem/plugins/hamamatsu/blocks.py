@@ -1,15 +1,19 @@
-"""HPD-TA's comment, sections of settings, as the description of a TIFF file."""
+"""HPD-TA's comment, sections of settings: after the header of an `.img` or as the description of a TIFF file."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from diadem.hooks.fields import Block
 from diadem.plugins.tiff_blocks import trees
 from diadem.plugins.tiff_tags import NotTiff, Tiff, decode
 
 _KIND = "hamamatsu-comment"
+#: Bytes of the header of an `.img`; magic and length of the comment come first (HPD-TA manual, ITEX file format).
+_HEADER = 64
+_MAGIC = b"IM"
 _SECTION = re.compile(r"\[([^\[\]=,\"]+)\],?")
 _ENTRY = re.compile(r'([^=,\[\]"]+)=(?:"([^"]*)"|([^,\[\r\n]*))')
 
@@ -25,6 +29,18 @@ def read(path: str, files: Sequence[str]) -> Iterator[Block]:
         Not asked: everything is in the file.
     """
     del files
+    with Path(path).open("rb") as stream:
+        data = stream.read(_HEADER)
+        if data.startswith(_MAGIC):
+            data += stream.read(int.from_bytes(data[2:4], "little"))
+    if not data.startswith(_MAGIC):
+        yield from _tiff(path)
+    elif tree := parse(data[_HEADER:]):
+        yield Block(_KIND, {"Comment": tree}, data, place="header", byte_range=(0, len(data)))
+
+
+def _tiff(path: str) -> Iterator[Block]:
+    """The description of a TIFF file."""
     try:
         file = Tiff.open(path)
     except NotTiff:
