@@ -19,12 +19,15 @@ from diadem.model.layout import ArrayLayout, ByteRange, FileLayout
 from diadem.model.ports import RangeReader
 from diadem.plugins.rosettasciio.layouts.header import too_short, unpack_at
 
-_TYPES = {1: "|u1", 2: "<u2", 3: "<u4", 4: "|i1", 5: "<i2", 6: "<i4", 7: "<f4", 8: "<f8", 9: "<c8", 10: "<c16"}
-_SPECTRA, _IMAGES = 0x4120, 0x4122
+#: NumPy's type by the code in an element.
+TYPES = {1: "|u1", 2: "<u2", 3: "<u4", 4: "|i1", 5: "<i2", 6: "<i4", 7: "<f4", 8: "<f8", 9: "<c8", 10: "<c16"}
+#: Kinds of elements.
+SPECTRA, IMAGES = 0x4120, 0x4122
 #: Bytes from the start of an element to its array, by kind.
-_BEFORE = {_SPECTRA: 26, _IMAGES: 50}
-#: Bytes of the tag after the array: time, and for 0x4142 the position too.
-_TAG = {0x4142: 24}
+BEFORE = {SPECTRA: 26, IMAGES: 50}
+#: Kind of the tags with the position of an element besides its time.
+PLACED = 0x4142
+_TAG = {PLACED: 24}
 _SHORT_TAG = 8
 #: From this version on, places in the file have eight bytes.
 _WIDE_VERSION = 0x220
@@ -33,8 +36,24 @@ _MAX_ELEMENTS = 4_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class _Series:
-    """The head of a .ser file."""
+class Series:
+    """The head of a .ser file.
+
+    Attributes
+    ----------
+    kind, tag : int
+        Of its elements (`SPECTRA`, `IMAGES`) and of the tags behind them.
+    total, valid : int
+        Elements that were to be recorded, and those that were.
+    dimensions : int
+        Along which the elements lie; described from `described` on.
+    table : int
+        Where it begins: places of all elements, then of their tags.
+    place : str
+        Code of `struct` for a place in the file.
+    version : int
+        Of the format.
+    """
 
     kind: int
     tag: int
@@ -43,6 +62,17 @@ class _Series:
     dimensions: int
     table: int
     place: str
+    version: int
+
+    @property
+    def described(self) -> int:
+        """First byte of the descriptions of the dimensions."""
+        return 22 + struct.calcsize(f"<{self.place}I")
+
+    @property
+    def tail(self) -> int:
+        """Bytes of the tag behind an element's array."""
+        return _TAG.get(self.tag, _SHORT_TAG)
 
 
 def layout(files: Mapping[str, RangeReader], name: str) -> FileLayout | None:
@@ -81,12 +111,12 @@ def _belongs(name: str, stem: str) -> bool:
 def _series_layout(files: Mapping[str, RangeReader], name: str) -> FileLayout | None:
     """The layout of one .ser file."""
     reader = files[name]
-    series = _head(reader, name)
+    series = head(reader, name)
     if series is None or not 0 < series.valid <= _MAX_ELEMENTS:
         return None
     if series.total != series.valid and series.dimensions != 1:
         return None
-    starts = _starts(reader, name, series)
+    starts = element_starts(reader, name, series)
     step = starts[1] - starts[0] if len(starts) > 1 else 0
     if any(b - a != step for a, b in pairwise(starts)):
         return None
@@ -94,7 +124,7 @@ def _series_layout(files: Mapping[str, RangeReader], name: str) -> FileLayout | 
     if array is None:
         return None
     length = prod(array.shape[1:]) * np.dtype(array.dtype).itemsize
-    before, tag = _BEFORE[series.kind], _TAG.get(series.tag, _SHORT_TAG)
+    before, tag = BEFORE[series.kind], series.tail
     end = starts[-1] + before + length + tag
     if end > reader.size:
         raise too_short(name, end, reader.size)
@@ -103,18 +133,18 @@ def _series_layout(files: Mapping[str, RangeReader], name: str) -> FileLayout | 
     return FileLayout([array], {name: _header(starts, before, length, tag, reader.size)})
 
 
-def _head(reader: RangeReader, name: str) -> _Series | None:
-    """The fixed part of the header."""
+def head(reader: RangeReader, name: str) -> Series | None:
+    """The fixed part of the header; None where it is none of a series. Raises `ReaderError` if the file ends in it."""
     order, mark, version, kind, tag, total, valid = unpack_at(reader, name, 0, "<HHHIIII")
-    if (order, mark) != (0x4949, 0x0197) or kind not in _BEFORE:
+    if (order, mark) != (0x4949, 0x0197) or kind not in BEFORE:
         return None
     place = "Q" if version >= _WIDE_VERSION else "I"
     table, dimensions = unpack_at(reader, name, 22, f"<{place}I")
-    return _Series(kind, tag, total, valid, dimensions, table, place)
+    return Series(kind, tag, total, valid, dimensions, table, place, version)
 
 
-def _starts(reader: RangeReader, name: str, series: _Series) -> Sequence[int]:
-    """Where each valid element begins."""
+def element_starts(reader: RangeReader, name: str, series: Series) -> Sequence[int]:
+    """Where each valid element begins. Raises `ReaderError` if the file ends before the table does."""
     size = struct.calcsize("<" + series.place)
     data = reader.read_at(series.table, series.valid * size)
     if len(data) < series.valid * size:
@@ -122,23 +152,23 @@ def _starts(reader: RangeReader, name: str, series: _Series) -> Sequence[int]:
     return struct.unpack(f"<{series.valid}{series.place}", data)
 
 
-def _array(reader: RangeReader, name: str, series: _Series, start: int, step: int) -> ArrayLayout | None:
+def _array(reader: RangeReader, name: str, series: Series, start: int, step: int) -> ArrayLayout | None:
     """Spectra as (element, channel), images as (element, row, column) with the last stored row first."""
-    before = _BEFORE[series.kind]
-    if series.kind == _SPECTRA:
+    before = BEFORE[series.kind]
+    if series.kind == SPECTRA:
         code, channels = unpack_at(reader, name, start + 20, "<HI")
         shape: tuple[int, ...] = (series.valid, channels)
     else:
         code, columns, rows = unpack_at(reader, name, start + 40, "<HII")
         shape = (series.valid, rows, columns)
-    if code not in _TYPES or 0 in shape:
+    if code not in TYPES or 0 in shape:
         return None
-    item = np.dtype(_TYPES[code]).itemsize
-    if series.kind == _SPECTRA:
-        return ArrayLayout(name, start + before, _TYPES[code], shape, (step, item))
+    item = np.dtype(TYPES[code]).itemsize
+    if series.kind == SPECTRA:
+        return ArrayLayout(name, start + before, TYPES[code], shape, (step, item))
     row = shape[2] * item
     first = start + before + (shape[1] - 1) * row
-    return ArrayLayout(name, first, _TYPES[code], shape, (step, -row, item))
+    return ArrayLayout(name, first, TYPES[code], shape, (step, -row, item))
 
 
 def _header(starts: Sequence[int], before: int, length: int, tag: int, size: int) -> list[ByteRange]:
