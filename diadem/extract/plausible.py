@@ -43,12 +43,13 @@ BOUNDS: tuple[Bounds, ...] = (
     Bounds("stage.y", 0, 0.2, "stages travel less than 200 mm"),
     Bounds("stage.z", 0, 0.2, "stages travel less than 200 mm"),
     Bounds("stage.alpha", 0, 90, "goniometers tilt by less than 90°"),
-    Bounds("stage.beta", 0, 90, "goniometers tilt by less than 90°"),
 )
 #: In a transmission microscope the specimen sits in the gap of a lens, on a grid of 3 mm.
 _TEM_STAGE = Bounds("stage", 0, 4e-3, "the stage of a transmission microscope travels less than 4 mm")
+#: In a scanning microscope the second angle is often a rotation.
+_TEM_BETA = Bounds("stage.beta", 0, 90, "goniometers tilt by less than 90°")
 #: A magnified pixel on the detector or the screen: from a fine camera pixel to a screen in a lecture room.
-_DETECTOR_PIXEL = (1e-7, 5e-2)
+_DETECTOR_PIXEL = (1e-7, 0.2)
 #: A local time without offset, and a disk whose times are of another zone, may lie this far apart.
 _SLACK = dt.timedelta(hours=26)
 #: A clock that was reset is more than a year off; only siblings that agree among themselves can tell.
@@ -74,6 +75,7 @@ def doubts(fields: Fields, mtimes_ns: Sequence[int], now: dt.datetime) -> Iterat
     if _is_transmission(fields):
         for axis in "xyz":
             yield from _outside(fields, _TEM_STAGE, f"stage.{axis}")
+        yield from _outside(fields, _TEM_BETA, _TEM_BETA.field)
     yield from _scales(fields)
     yield from _durations(fields)
     yield from _clock(fields, mtimes_ns, now)
@@ -175,6 +177,6 @@ class Siblings:
         if len(before) < _SIBLINGS or max(before) - min(before) > _SESSION:
             return
         if min(abs(last - other) for other in before) > _SEASON:
-            span = f"{min(before).date()} to {max(before).date()}"
+            span = " to ".join(dict.fromkeys((f"{min(before).date()}", f"{max(before).date()}")))
             message = f"acquired {last.date()} by its own clock; the datasets before it in this folder are of {span}"
             yield issue("clock-disagrees", message, severity="warning")
