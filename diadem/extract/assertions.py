@@ -18,6 +18,8 @@ SAME = 1e-3
 APART = 5e-3
 #: Times may differ by a time zone and a long exposure.
 _TIMES_APART = dt.timedelta(hours=26)
+#: Rule of what is taken from a signal's axes: said only where no table has said the same.
+FROM_AXES = "axes/scale"
 #: Texts that a program writes where nobody wrote anything.
 PLACEHOLDERS = frozenset(
     {"undefined", "unknown", "none", "n/a", "-", "[]", "do not edit", "default", "map data", "<undefined>", "null"}
@@ -154,6 +156,8 @@ def merge(statements: Sequence[Statement], file_ids: Mapping[str, str]) -> Merge
 
 def _gather(value: Value, statement: Statement, entries: list[_Entry]) -> None:
     for entry in entries:
+        if value.rule == FROM_AXES and entry.meets(statement.signals) and _same(entry.value.value, value.value):
+            return
         if entry.by.get("plugin") != statement.by.get("plugin") or not _same(entry.value.value, value.value):
             continue
         if entry.meets(statement.signals) and set(statement.signals) <= set(entry.signals):

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from diadem.extract import rules
-from diadem.extract.assertions import Leaf, Value, clean, number_of, plain
+from diadem.extract.assertions import FROM_AXES, Leaf, Value, clean, number_of, plain
 from diadem.extract.axes import describe_axes, tidy
 
 _INSTRUMENT = re.compile(r"Acquisition_instrument\.(?:TEM|SEM|FIB)\.(.+)\Z")
@@ -151,4 +151,4 @@ def pixel_sizes(kind: str, axes: Sequence[Mapping[str, Any]], shape: Sequence[in
         stored = axis.get("scale_as_stored", scale)
         leaf = Leaf(scale, f"axes.{axis['name']}.scale", abs(stored))
         status = "stated" if stored == scale else "converted"
-        yield Value(field, abs(scale), status, leaf, unit, axis.get("unit_as_stored"), "axes/scale")
+        yield Value(field, abs(scale), status, leaf, unit, axis.get("unit_as_stored"), FROM_AXES)
