@@ -139,10 +139,12 @@ def _time(reader: str, found: Mapping[str, Leaf]) -> Iterator[Value]:
 
 
 def pixel_sizes(kind: str, axes: Sequence[Mapping[str, Any]], shape: Sequence[int]) -> Iterator[Value]:
-    """Pixel sizes of images, from their last two axes."""
+    """Pixel sizes of images, from their last two axes; of a length beside a time or wavelength, none."""
     if kind not in ("image", "image_stack"):
         return
     described = describe_axes(axes, shape)[-2:]
+    if any(axis.get("unit") not in ("m", "1/m") for axis in described):
+        return
     for direction, axis in zip("yx", described, strict=False):
         scale, unit = axis.get("scale"), axis.get("unit")
         if not scale or unit not in ("m", "1/m") or (unit == "m" and abs(scale) > 1e-2):
