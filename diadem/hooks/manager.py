@@ -20,6 +20,7 @@ BUNDLED = tuple(
         "velox",
         "ncem",
         "empad",
+        "epu",
         "thermofisher",
         "zeiss",
         "jeol",
