@@ -1,0 +1,1 @@
+"""TIFF files read by RosettaSciIO, with the pixel sizes that the vendors' tags state."""
