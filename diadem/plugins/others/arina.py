@@ -1,0 +1,81 @@
+"""DECTRIS' master files, by the application definition NXmx of the NeXus standard, which the files name themselves.
+
+Quantities have an attribute `units`. Left out: `photon_energy`, which is set by hand for what the detector counts.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from diadem.hooks.fields import Block, Derived, Found, Rule, Table, Tree, look_up
+from diadem.hooks.times import moments
+
+_DETECTOR = "entry/instrument/detector"
+_SPECIFIC = "detectorSpecific"
+_DATE = f"{_SPECIFIC}/data_collection_date"
+_NXMX = "NXmx, NXdetector:"
+_ITEMS = 500
+
+
+def read(path: str, files: Sequence[str]) -> Iterator[Block]:  # noqa: ARG001
+    """Settings of the detector; its tables of corrections stay in the file.
+
+    Parameters
+    ----------
+    path : str
+        A ``_master.h5`` file.
+    files : sequence of str
+        Not needed.
+    """
+    import h5py
+
+    with h5py.File(path, "r") as file:
+        group = file.get(_DETECTOR)
+        tree = _group(group) if isinstance(group, h5py.Group) else {}
+    if tree:
+        yield Block("nxmx-master", tree, place=_DETECTOR)
+
+
+def _group(group: Any, depth: int = 0) -> dict[str, Any]:
+    """Single values, those with a unit as ``{"value", "units"}``, and groups of them."""
+    import h5py
+
+    found: dict[str, Any] = {}
+    for name in list(group)[:_ITEMS]:
+        if not isinstance(group.get(name, getlink=True), h5py.HardLink):
+            continue
+        item = group[name]
+        if isinstance(item, h5py.Group):
+            if depth < 1 and (inner := _group(item, depth + 1)):
+                found[name] = inner
+        elif item.shape == () and item.dtype.kind in "SOiuf":
+            value = _plain(item[()])
+            units = _plain(item.attrs.get("units", ""))
+            found[name] = {"value": value, "units": units} if units else value
+    return found
+
+
+def _plain(value: Any) -> Any:
+    value = value.item() if hasattr(value, "item") else value
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
+
+
+def _time(tree: Tree) -> Iterator[Found]:
+    raw = str(look_up(tree, _DATE))
+    yield from moments("time.acquired_start", _DATE, raw, local=dt.datetime.fromisoformat(raw))
+
+
+def _quantity(field: str, name: str, what: str) -> Rule:
+    return Rule(field, f"{name}/value", "", unit_key=f"{name}/units", cite=f"{_NXMX} {what}; the unit is an attribute")
+
+
+TABLE: Table = (
+    _quantity("camera.exposure", "count_time", "time in which the detector counts"),
+    Rule("camera.counter_depth", "bit_depth_readout", "bit", cite=f"{_NXMX} bits that the electronics record"),
+    Rule("detector.name", "description", cite=f"{_NXMX} manufacturer and model: Dectris ARINA CZT"),
+    Rule("detector.serial", "detector_number", cite="DECTRIS' SIMPLON interface: detector_number is the serial number"),
+    Rule("detector.type", "type", cite=f"{_NXMX} HPC, hybrid photon counting"),
+    Derived("acquisition-time", _time, cite="ISO 8601 with its offset"),
+)

@@ -1,0 +1,219 @@
+"""What the records of holders' and mass spectrometers' logs state, against the files' texts and bytes."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import os
+import re
+import shutil
+import struct
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import h5py
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from diadem.api import extract
+from diadem.extract.tables import apply
+from diadem.hooks.fields import Block, Table
+from diadem.plugins.insitu import dens, impulse, protochips, quadstar, tofwerk
+
+HEATER, IMPULSE = "file1.dens", "StubExperiment_Heat raw.csv"
+GAS, THERMAL = "protochips_gas_cell.csv", "protochips_thermal.csv"
+BARS, AIR, IONS = "1-50amu-2cycles.sbc", "airdemo.sac", "pfib-tofwerk opened.h5"
+
+
+@pytest.fixture(scope="module")
+def logs(unpacked_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder with the real files of all formats of this family."""
+    target = tmp_path_factory.mktemp("logs")
+    for name in ("dens", "impulse", "protochips", "quadstar", "tofwerk"):
+        shutil.copytree(unpacked_data / name, target / name)
+    return target
+
+
+@pytest.fixture(scope="module")
+def datasets(logs: Path) -> Mapping[str, Any]:
+    return {Path(dataset.path).name: dataset for dataset in extract(logs).datasets}
+
+
+EXPECTED = [
+    (HEATER, "time.acquired_start", "2015-04-16T13:53:00", "unknown"),
+    (HEATER, "instrument.software", "Digiheater 3.1", ""),
+    (IMPULSE, "sample.name", "Gold", ""),
+    (GAS, "time.acquired_start", "2014-12-15T19:07:04.165", "unknown"),
+    (GAS, "person.operator", "eric", ""),
+    (THERMAL, "time.acquired_start", "2014-12-03T17:15:37.192", "unknown"),
+    (THERMAL, "person.operator", "user", ""),
+    (BARS, "time.acquired_start", "2026-04-21T09:04:04", "unknown"),
+    (BARS, "person.operator", "customer", ""),
+    (AIR, "time.acquired_start", "1994-03-14T14:46:36", "unknown"),
+    (AIR, "person.operator", "G. Rettinghaus", ""),
+    (IONS, "time.acquired_start", "2025-12-03T11:31:45-05:00", "known"),
+    (IONS, "time.acquired_end", "2025-12-03T11:31:48-05:00", "known"),
+    (IONS, "time.utc_offset", "-05:00", ""),
+    (IONS, "instrument.vendor", "Tescan", ""),
+    (IONS, "instrument.software", "TofDAQ 1.990759", ""),
+    (IONS, "beam.acceleration_voltage", 30_000.0, ""),
+]
+
+
+@pytest.mark.parametrize(("name", "field", "value", "offset"), EXPECTED)
+def test_fields(datasets: Mapping[str, Any], name: str, field: str, value: Any, offset: str) -> None:
+    (assertion,) = datasets[name].assertions(field)
+    assert (assertion.value, assertion.offset_status) == (value, offset)
+
+
+def test_the_order_of_an_ambiguous_date_is_not_guessed(datasets: Mapping[str, Any]) -> None:
+    """06-08-2021 is in June or in August."""
+    assert datasets[IMPULSE].assertions("time.acquired_start") == ()
+
+
+def test_the_sample_stands_in_the_side_file(datasets: Mapping[str, Any]) -> None:
+    dataset = datasets[IMPULSE]
+    files = {file.id: file.path for file in dataset.files}
+    assert files[dataset.assertions("sample.name")[0].source["file"]].endswith("StubExperiment_Metadata.log")
+
+
+def test_values_against_the_bytes(logs: Path, datasets: Mapping[str, Any]) -> None:
+    for name in (BARS, AIR):
+        data = (logs / "quadstar" / name).read_bytes()
+        second, minute, hour, day, month, year = struct.unpack_from("<6B", data, 8)
+        assert datasets[name].value("time.acquired_start") == dt.datetime(1900 + year, month, day, hour, minute, second).isoformat()  # fmt: skip # noqa: DTZ001, E501
+        assert data[14:100].partition(b"\0")[0].decode().strip() == datasets[name].value("person.operator")
+    for name in (GAS, THERMAL):
+        text = (logs / "protochips" / name).read_text("latin-1")
+        found = {key: value.strip() for key, value in re.findall(r",\s*([^,=\n]+?) = ([^,\n]+),", text)}
+        stated = f"{found['Date (yyyy.mm.dd)'].replace('.', '-')}T{found['Time (hh:mm:ss.ms)']}"
+        assert datasets[name].value("time.acquired_start") == stated
+        assert datasets[name].value("person.operator") == found["User agreeing to terms"]
+
+
+def test_tofdaqs_log_against_hdf5(logs: Path, datasets: Mapping[str, Any]) -> None:
+    """The FILETIME of each entry is the instant that its text is with its offset."""
+    with h5py.File(logs / "tofwerk" / IONS) as file:
+        ticks = file["AcquisitionLog/Log"]["timestamp"]
+        settings = file.attrs["Configuration File Contents"]
+        volts = float(file["FIBParams"].attrs["Voltage"][0])
+    dataset = datasets[IONS]
+    for field, tick in zip(("time.acquired_start", "time.acquired_end"), ticks, strict=True):
+        instant = dt.datetime(1601, 1, 1, tzinfo=dt.UTC) + dt.timedelta(microseconds=int(tick) // 10)
+        assert abs(dt.datetime.fromisoformat(dataset.value(field)) - instant) < dt.timedelta(seconds=1)
+    assert dataset.value("beam.acceleration_voltage") == volts
+    kept = next(block for block in dataset.vendor() if block.media_type == "text/plain")
+    assert kept.data.decode() == (settings if isinstance(settings, str) else settings.decode())
+
+
+def fields_of(table: Table, tree: Mapping[str, Any]) -> dict[str, Any]:
+    applied = apply(table, Block("test", tree), "test")
+    assert applied.issues == []
+    return {value.field: (value.value, value.offset_status) for value in applied.values}
+
+
+def test_tofdaq_without_a_log_derives_the_offset() -> None:
+    """The local time of the file and the instant of its first extraction are 2 h apart."""
+    instant = dt.datetime(2025, 4, 3, 9, 31, 45, 600_000, dt.UTC) - dt.datetime(1601, 1, 1, tzinfo=dt.UTC)
+    tree = {
+        "TofDAQ Version": 1.97,
+        "HDF5 File Creation Time": "03.04.2025 11:31:45",
+        "TimingData": {"AcquisitionTimeZero": instant // dt.timedelta(microseconds=1) * 10},
+        "AcquisitionLog": {"Log": []},
+        "FIBParams": {"Voltage": 30000.0},
+    }
+    found = fields_of(tofwerk.TABLE, tree)
+    assert found["time.acquired_start"] == ("2025-04-03T11:31:45+02:00", "derived")
+    assert "beam.acceleration_voltage" not in found
+    tree["TimingData"] = {}
+    assert fields_of(tofwerk.TABLE, tree)["time.acquired_start"] == ("2025-04-03T11:31:45", "unknown")
+
+
+@pytest.mark.parametrize(
+    ("date", "expected"),
+    [("23-08-2021", "2021-08-23T13:40:19"), ("08/23/2021", "2021-08-23T13:40:19"), ("06-08-2021", None), ("", None)],
+)
+def test_dates_of_impulse(date: str, expected: str | None) -> None:
+    tree = impulse.parse(f'Experiment date, {date}\nExperiment time, 13:40:19\nSample, ""\nLive notes, a\nb, c\n')
+    assert tree["Live notes"] == "a\nb, c"
+    found = fields_of(impulse.TABLE, tree)
+    assert found == ({} if expected is None else {"time.acquired_start": (expected, "unknown")})
+
+
+@pytest.mark.parametrize(
+    ("first", "expected"),
+    [
+        ("03/04/'16 09:05\tDigiheater 3.1", "2016-04-03T09:05:00"),
+        ("31/02/'16 09:05\tDigiheater 3.1", None),
+        ("2016-04-03 09:05\tDigiheater 3.1", None),
+    ],
+)
+def test_dates_of_the_heater(tmp_path: Path, first: str, expected: str | None) -> None:
+    path = tmp_path / "log.dens"
+    path.write_text(f"\n{first}\nR0 = 282.7\ta =  0.0\tb = 0.225\nTsample = 330 [ms]\n")
+    times = [fields_of(dens.TABLE, block.tree).get("time.acquired_start") for block in dens.read(str(path), ())]
+    assert [time for time in times if time] == ([(expected, "unknown")] if expected else [])
+
+
+def test_a_quadstar_header_without_a_date() -> None:
+    parts = dict.fromkeys(("second", "minute", "hour", "day", "month", "year"), 0)
+    assert fields_of(quadstar.TABLE, {"general_header": {**parts, "username": ""}}) == {}
+
+
+def test_foreign_and_empty_files_have_no_blocks(tmp_path: Path) -> None:
+    for name, data in (("a.dens", b""), ("b.dens", b"\n" * 100_000), ("c.csv", b"Time,Volt\n1,2\n"), ("d.csv", b"")):
+        (tmp_path / name).write_bytes(data)
+    assert list(dens.read(str(tmp_path / "a.dens"), ())) == list(dens.read(str(tmp_path / "b.dens"), ())) == []
+    assert (
+        list(protochips.read(str(tmp_path / "c.csv"), ())) == list(protochips.read(str(tmp_path / "d.csv"), ())) == []
+    )
+    assert list(impulse.read(str(tmp_path / "c.csv"), [str(tmp_path / "c.csv")])) == []
+    with h5py.File(tmp_path / "other.h5", "w") as file:
+        file["x"] = 1
+    assert list(tofwerk.read(str(tmp_path / "other.h5"), ())) == []
+
+
+def test_an_endless_line_is_not_read_whole(tmp_path: Path) -> None:
+    path = tmp_path / "long.dens"
+    path.write_bytes(b"x" * (8 << 20))
+    assert list(dens.read(str(path), ())) == []
+
+
+@given(st.text(max_size=400))
+def test_any_text_is_parsed_or_refused(text: str) -> None:
+    assert isinstance(impulse.parse(text), dict)
+    assert isinstance(protochips.notes(text), dict)
+    for table in (dens.TABLE, impulse.TABLE, protochips.TABLE, quadstar.TABLE, tofwerk.TABLE):
+        tree = {"Date": text, "Version": text, "Experiment date": text, "Experiment time": text}
+        assert all(value.value for value in apply(table, Block("test", tree), "test").values)
+
+
+NAMES = st.text(st.characters(min_codepoint=97, max_codepoint=122), min_size=1, max_size=8)
+
+
+@given(st.dictionaries(NAMES, NAMES, max_size=6))
+def test_notes_that_are_written_are_read(pairs: dict[str, str]) -> None:
+    lines = [f"{number}, {name} = {value}, 25" for number, (name, value) in enumerate(pairs.items())]
+    assert protochips.notes("\n".join(["Time, Notes, Temperature", *lines, "9, , 25"])) == pairs
+
+
+def test_the_zone_of_the_reading_machine_changes_nothing(logs: Path, datasets: Mapping[str, Any]) -> None:
+    code = (
+        "import sys, json; from diadem.api import extract; found = extract(sys.argv[1]).datasets;"
+        "print(json.dumps({each.path: {key: [str(one.value) for one in each.assertions(key)] for key in each.fields}"
+        " for each in found}))"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", code, str(logs)],
+        env={**os.environ, "TZ": "Asia/Tokyo"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    for path, there in json.loads(ran.stdout).items():
+        here = datasets[Path(path).name]
+        assert there == {key: [str(one.value) for one in here.assertions(key)] for key in here.fields}

@@ -1,0 +1,323 @@
+"""What the records of Phenom, NeXus, DECTRIS, Semper and NORDIF files state, against the files' bytes."""
+
+from __future__ import annotations
+
+import bz2
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from diadem.api import extract
+from diadem.extract.tables import apply
+from diadem.hooks.fields import Block, Table
+from diadem.plugins.others import arina, nexus, nordif, phenom, semper
+
+PHENOM, ARINA, NORDIF = "Elid2Version0.elid", "test_00_master.h5", "Setting.txt"
+VOLUME, TITLED = "example_signal_3d.unf", "example_with_title.unf"
+
+
+@pytest.fixture(scope="module")
+def singles(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder with the real files of all formats of this family."""
+    target = tmp_path_factory.mktemp("singles")
+    for name in ("elid", "arina", "semper", "ebsd", "nxs"):
+        shutil.copytree(shared_data / name, target / name)
+    return target
+
+
+@pytest.fixture(scope="module")
+def datasets(singles: Path) -> Mapping[str, Any]:
+    return {Path(dataset.path).name: dataset for dataset in extract(singles).datasets}
+
+
+EXPECTED = [
+    (PHENOM, "beam.acceleration_voltage", 15_000.0, "V"),
+    (PHENOM, "beam.emission_current", 4.03e-5, "A"),
+    (PHENOM, "scan.dwell_time", 2e-7, "s"),
+    (PHENOM, "instrument.model", "PhenomXL", ""),
+    (PHENOM, "instrument.serial", "MVE027364-0026-L", ""),
+    (PHENOM, "instrument.software", "5.4.5.rc1.bb8fbe3.23039", ""),
+    (PHENOM, "detector.elevation", 28.5, "deg"),
+    (PHENOM, "detector.azimuth", 0.0, "deg"),
+    (PHENOM, "detector.type", "FastSDD_C2", ""),
+    (ARINA, "camera.exposure", 9.95000009424984e-05, "s"),
+    (ARINA, "camera.counter_depth", 8, "bit"),
+    (ARINA, "detector.name", "Dectris ARINA CZT", ""),
+    (ARINA, "detector.serial", "A-01-0011", ""),
+    (ARINA, "detector.type", "HPC", ""),
+    (ARINA, "time.acquired_start", "2025-05-03T01:51:00.302+02:00", ""),
+    (ARINA, "time.utc_offset", "+02:00", ""),
+    (VOLUME, "time.acquired_start", "2015-10-27T14:28:22", ""),
+    (TITLED, "time.acquired_start", "2015-10-27T14:31:41", ""),
+    (NORDIF, "beam.acceleration_voltage", 20_000.0, "V"),
+    (NORDIF, "optics.working_distance", 24.7e-3, "m"),
+    (NORDIF, "optics.magnification", 200.0, "1"),
+    (NORDIF, "stage.tilt", 70.0, "deg"),
+    (NORDIF, "stage.alpha", 70.0, "deg"),
+    (NORDIF, "camera.exposure", 3.5e-3, "s"),
+    (NORDIF, "camera.frame_rate", 202.0, "1/s"),
+    (NORDIF, "instrument.vendor", "Hitachi", ""),
+    (NORDIF, "instrument.model", "SU-6600", ""),
+    (NORDIF, "detector.name", "UF1100", ""),
+    (NORDIF, "sample.name", "Ni", ""),
+    (NORDIF, "signal.technique", "EBSD", ""),
+]
+
+
+@pytest.mark.parametrize(("name", "field", "value", "unit"), EXPECTED)
+def test_fields(datasets: Mapping[str, Any], name: str, field: str, value: Any, unit: str) -> None:
+    (assertion,) = datasets[name].assertions(field)
+    assert assertion.value == pytest.approx(value, rel=1e-9) if isinstance(value, float) else assertion.value == value
+    assert (assertion.unit or "") == unit
+    if field.startswith("time.acquired"):
+        assert assertion.offset_status == ("known" if name == ARINA else "unknown")
+
+
+@pytest.mark.parametrize(
+    ("field", "first", "other"),
+    [
+        ("optics.working_distance", 8.141749999999993e-3, 8.230249999999993e-3),
+        ("optics.field_of_view_x", 1.9515585197840244e-5, 3.2481689123460745e-5),
+        ("stage.x", -0.002586744298575455, -0.002441141462882863),
+        ("stage.y", -0.0007322168400784014, -0.001186464049366062),
+        ("time.acquired_start", "2019-08-07T09:37:31", "2019-08-07T12:42:26"),
+    ],
+)
+def test_two_pictures_of_a_phenom_project(
+    datasets: Mapping[str, Any], field: str, first: float | str, other: float | str
+) -> None:
+    found = {assertion.applies_to[0]: assertion.value for assertion in datasets[PHENOM].assertions(field)}
+    assert found == {"s1": pytest.approx(first), "s10": pytest.approx(other)} if isinstance(first, float) else {"s1": first, "s10": other}  # fmt: skip # noqa: E501
+
+
+def test_phenoms_live_times(datasets: Mapping[str, Any]) -> None:
+    """A spot, a region and a line; maps that say they were live for longer than they took are left out."""
+    live = {name: found.value for found in datasets[PHENOM].assertions("eds.live_time") for name in found.applies_to}
+    real = {name: found.value for found in datasets[PHENOM].assertions("eds.real_time") for name in found.applies_to}
+    assert live == {"s2": 5.7203385, "s3": 6.5802053, "s5": pytest.approx(5.5043436)}
+    assert set(real) == {"s2", "s3", "s5", "s9"}
+    assert all(live[name] <= real[name] for name in live)
+
+
+def test_phenom_against_the_xml(singles: Path, datasets: Mapping[str, Any]) -> None:
+    """The picture's XML, found in the decompressed bytes, has units; SI values of the analyses are the same."""
+    data = bz2.decompress((singles / "elid" / PHENOM).read_bytes())
+    start = data.index(b"<FeiImage")
+    text = data[start : data.index(b"</FeiImage>", start)].decode()
+
+    def stated(tag: str) -> tuple[float, str]:
+        match = re.search(rf'<{tag} unit="([^"]+)">([^<]+)<', text)
+        assert match is not None
+        return float(match[2]), match[1]
+
+    assert stated("highVoltage") == (-15, "kV")
+    assert stated("emissionCurrent") == (40.3, "uA")
+    assert stated("dwellTime") == (200, "ns")
+    distance, unit = stated("workingDistance")
+    dataset = datasets[PHENOM]
+    assert unit == "mm"
+    assert dataset.value("optics.working_distance", "s1") == pytest.approx(distance / 1e3)
+    assert dataset.value("optics.field_of_view_x", "s1") == pytest.approx(20 * stated("pixelWidth")[0] * 1e-9)
+    position = re.search(r"<samplePosition>\s*<x>([^<]+)</x>\s*<y>([^<]+)<", text)
+    axes = re.findall(r'<axis id="[XY]">([^<]+)<', text)
+    assert position is not None
+    assert dataset.value("stage.x", "s1") == pytest.approx(float(position[1]))
+    assert [-float(axis) for axis in axes] == pytest.approx([float(position[1]), float(position[2])], abs=1e-5)
+    assert '<sampleRadius unit="m">' in text
+
+
+def test_arina_against_hdf5(singles: Path, datasets: Mapping[str, Any]) -> None:
+    with h5py.File(singles / "arina" / ARINA) as file:
+        detector = file["entry/instrument/detector"]
+        assert detector["count_time"].attrs["units"] == b"s"
+        assert datasets[ARINA].value("camera.exposure") == pytest.approx(detector["count_time"][()])
+        assert datasets[ARINA].value("camera.counter_depth") == detector["bit_depth_readout"][()]
+        assert datasets[ARINA].value("detector.serial") == detector["detector_number"][()].decode()
+        date = detector["detectorSpecific/data_collection_date"][()].decode()
+    assert datasets[ARINA].value("time.acquired_start") == date
+
+
+def test_nordif_against_the_text(singles: Path, datasets: Mapping[str, Any]) -> None:
+    text = (singles / "ebsd" / "nordif" / NORDIF).read_text("latin-1")
+    for line, field, factor in (
+        (r"Accelerating voltage\t(\S+)\tkV", "beam.acceleration_voltage", 1e3),
+        (r"Working distance\t(\S+)\tmm", "optics.working_distance", 1e-3),
+        (r"Tilt angle\t(\S+)\t°", "stage.tilt", 1),
+        (r"Exposure time\t(\S+)\tµs", "camera.exposure", 1e-6),
+        (r"Frame rate\t(202)\tfps", "camera.frame_rate", 1),
+    ):
+        match = re.search(line, text)
+        assert match is not None, line
+        assert datasets[NORDIF].value(field) == pytest.approx(float(match[1]) * factor)
+
+
+def test_nordifs_patterns_are_read(singles: Path, datasets: Mapping[str, Any]) -> None:
+    dataset = datasets[NORDIF]
+    assert [file.path.rpartition("/")[2] for file in dataset.files] == [NORDIF, "Pattern.dat"]
+    (signal,) = dataset.signals
+    assert (signal.shape, signal.kind) == ((3, 3, 60, 60), "4dstem")
+    assert [(axis.name, axis.scale, axis.unit) for axis in signal.axes[:2]] == [("y", 1.5e-6, "m"), ("x", 1.5e-6, "m")]
+    path = singles / "ebsd" / "nordif" / NORDIF
+    whole = np.fromfile(path.with_name("Pattern.dat"), "u1").reshape(3, 3, 60, 60)
+    for lazy in (True, False):
+        assert np.array_equal(np.asarray(nordif.load(str(path), lazy=lazy)[0]["data"]), whole)
+
+
+def test_patterns_that_do_not_fit_and_other_texts(singles: Path, tmp_path: Path) -> None:
+    text = (singles / "ebsd" / "nordif" / NORDIF).read_text("latin-1")
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "Setting.txt").write_text(text, "latin-1")
+    with pytest.raises(FileNotFoundError):
+        nordif.load(str(tmp_path / "a" / "Setting.txt"))
+    (tmp_path / "a" / "PATTERN.DAT").write_bytes(bytes(100))
+    with pytest.raises(nordif.Unlike, match="100 bytes"):
+        nordif.load(str(tmp_path / "a" / "Setting.txt"))
+    wide = text.replace("Width\t4.500", "Width\t6.000").replace("3x3", "3x4")
+    (tmp_path / "a" / "Setting.txt").write_text(wide, "latin-1")
+    (tmp_path / "a" / "PATTERN.DAT").write_bytes(bytes(12 * 3600))
+    assert nordif.load(str(tmp_path / "a" / "Setting.txt"))[0]["data"].shape == (3, 4, 60, 60)
+    for name, data in (("notes.txt", b"beam was unstable"), ("empty.txt", b""), ("photo.txt", b"\x89PNG\r\n\x1a\n")):
+        (tmp_path / name).write_bytes(data)
+    found = {dataset.path: dataset for dataset in extract(tmp_path).datasets}
+    formats = {path: dataset.primary.format for path, dataset in found.items()}
+    assert formats.pop("a/Setting.txt") == "nordif"
+    assert set(formats.values()) == {"unknown"}
+    assert [issue["code"] for issue in found["notes.txt"].issues] == []
+    assert [issue["code"] for issue in found["empty.txt"].issues] == ["empty"]
+
+
+def fields_of(table: Table, tree: Mapping[str, Any]) -> dict[str, Any]:
+    applied = apply(table, Block("test", tree), "test")
+    assert applied.issues == []
+    return {value.field: value.value for value in applied.values}
+
+
+def write_nexus(path: Path) -> None:
+    """A file as an instrument of a facility writes it."""
+    with h5py.File(path, "w") as file:
+        entry = file.create_group("entry")
+        entry.attrs["NX_class"] = "NXentry"
+        entry["start_time"] = "2021-03-04T15:05:06.5+01:00"
+        entry["end_time"] = np.bytes_("2021-03-04T16:05:06")
+        entry["experiment_identifier"] = "mt-1234"
+        for name, kind, value in (("user", "NXuser", "Ada Lovelace"), ("sample", "NXsample", "Unnamed Sample"),
+                                  ("instrument", "NXinstrument", "I14")):  # fmt: skip
+            group = entry.create_group(name)
+            group.attrs["NX_class"] = kind
+            group["name"] = value
+        entry["elsewhere"] = h5py.ExternalLink("/etc/hostname", "/")
+        entry["broken"] = h5py.SoftLink("/nowhere")
+        data = entry.create_group("data")
+        data.attrs.update(NX_class="NXdata", signal="data")
+        data["data"] = np.zeros((3, 4))
+
+
+def test_a_nexus_entry(tmp_path: Path) -> None:
+    write_nexus(tmp_path / "scan.nxs")
+    (block,) = nexus.read(str(tmp_path / "scan.nxs"), ())
+    assert fields_of(nexus.TABLE, block.tree) == {
+        "time.acquired_start": "2021-03-04T15:05:06.5+01:00",
+        "time.utc_offset": "+01:00",
+        "time.acquired_end": "2021-03-04T16:05:06",
+        "session.identifier": "mt-1234",
+        "person.operator": "Ada Lovelace",
+        "instrument.name": "I14",
+    }
+
+
+def test_several_entries_are_not_told_apart(tmp_path: Path) -> None:
+    write_nexus(tmp_path / "scan.nxs")
+    with h5py.File(tmp_path / "scan.nxs", "a") as file:
+        file.copy("entry", "entry2", expand_external=False)
+    assert {block.kind for block in nexus.read(str(tmp_path / "scan.nxs"), ())} == {"nexus-entries"}
+
+
+def test_a_placeholder_of_a_beamline(datasets: Mapping[str, Any]) -> None:
+    assert datasets["nexus_dls_example.nxs"].assertions("sample.name") == ()
+
+
+def test_trees_without_anything(tmp_path: Path) -> None:
+    for table in (arina.TABLE, nexus.TABLE, nordif.TABLE, phenom.TABLE, semper.TABLE):
+        for tree in ({}, {"DATE": "", "time": None, "acquisition": 3, "Microscope": {"Tilt angle": {"value": "x"}}}):
+            assert fields_of(table, tree) == {}
+    with h5py.File(tmp_path / "other_master.h5", "w") as file:
+        file["entry/data"] = 1
+    assert list(arina.read(str(tmp_path / "other_master.h5"), ())) == []
+
+
+@pytest.mark.parametrize(
+    ("date", "expected"),
+    [
+        ("115-10-27 14:28:22", None),
+        ("15-10-27 14:28:22", "2015-10-27T14:28:22"),
+        ("1996-2-3 4:5:6", "1996-02-03T04:05:06"),
+        ("96-2-3 4:5:6", "1996-02-03T04:05:06"),
+        ("0-0-0 0:0:0", None),
+    ],
+)
+def test_dates_of_semper(date: str, expected: str | None) -> None:
+    assert fields_of(semper.TABLE, {"DATE": date}).get("time.acquired_start") == expected
+
+
+@pytest.mark.parametrize(
+    ("time", "expected", "offset"),
+    [
+        ("2019-08-07T09:37:31", "2019-08-07T09:37:31", "unknown"),
+        ("2019-08-07T09:37:31Z", "2019-08-07T09:37:31Z", "known"),
+        ("2019-08-07T09:37:31+02:00", "2019-08-07T09:37:31+02:00", "known"),
+    ],
+)
+def test_times_of_phenom(time: str, expected: str, offset: str) -> None:
+    found = apply(phenom.TABLE, Block("test", {"time": time}), "test").values
+    start = next(value for value in found if value.field == "time.acquired_start")
+    assert (start.value, start.offset_status) == (expected, offset)
+
+
+WORDS = st.text(st.characters(min_codepoint=97, max_codepoint=122), min_size=1, max_size=8)
+
+
+@given(st.dictionaries(WORDS, st.dictionaries(WORDS, st.tuples(WORDS, WORDS), min_size=1, max_size=4), max_size=4))
+def test_settings_that_are_written_are_read(tree: dict[str, dict[str, tuple[str, str]]]) -> None:
+    lines = ["[NORDIF]\t\t"]
+    for section, inside in tree.items():
+        lines += [f"[{section}]\t\t", *(f"{name}\t{value}\t{unit}" for name, (value, unit) in inside.items()), "\t\t"]
+    expected = {
+        section: {name: {"value": value, "unit": unit} for name, (value, unit) in inside.items()}
+        for section, inside in tree.items()
+    }
+    assert nordif.settings("\n".join(lines)) == expected
+
+
+@given(st.text(max_size=400))
+def test_any_text_has_settings_or_none(text: str) -> None:
+    assert isinstance(nordif.settings(text), dict)
+
+
+def test_the_zone_of_the_reading_machine_changes_nothing(singles: Path, datasets: Mapping[str, Any]) -> None:
+    code = (
+        "import sys, json; from diadem.api import extract; found = extract(sys.argv[1]).datasets;"
+        "print(json.dumps({each.path: {key: [str(one.value) for one in each.assertions(key)] for key in each.fields}"
+        " for each in found}))"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", code, str(singles)],
+        env={**os.environ, "TZ": "Asia/Tokyo"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    for path, there in json.loads(ran.stdout).items():
+        here = datasets[Path(path).name]
+        assert there == {key: [str(one.value) for one in here.assertions(key)] for key in here.fields}
