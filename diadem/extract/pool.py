@@ -18,7 +18,7 @@ from diadem.extract.packages import locate
 from diadem.extract.pictures import plain_png
 from diadem.extract.preflight import preflight
 from diadem.extract.process import WorkerStopped
-from diadem.extract.sniff import HEAD_SIZE, rank
+from diadem.extract.sniff import HEAD_SIZE, rank, told_by_name
 from diadem.extract.survey import DatasetPlan, missing_parts
 from diadem.extract.telling import Origins, Telling, part_text, version_of, without
 from diadem.hooks.offers import CheckOffer, FieldsOffer, PreviewOffer, ReaderOffer
@@ -136,7 +136,7 @@ class Extractor:
         """
         issues = empty_files(plan)
         if not plan.offers or (not plan.primary.size and plan.entry == plan.primary.path):
-            known = plan.offers[0] if len(plan.offers) == 1 else "unknown"
+            known = told_by_name(plan)
             return unread(known, ("suffix",) if known != "unknown" else (), issues)
         try:
             head = self._head(plan, root, heads)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from diadem.extract.extraction import issue
+from diadem.extract.extraction import UNKNOWN, issue
 from diadem.extract.survey import DatasetPlan
 from diadem.hooks.offers import Magic, ReaderOffer
 
@@ -35,7 +35,14 @@ _WELL_KNOWN: tuple[tuple[str, bytes], ...] = (
 #: Endings used by many programs for other things: a foreign content is no fault of the file, only unknown to us.
 _SHARED_SUFFIXES = frozenset(
     {".img", ".map", ".pro", ".csv", ".xml", ".eds", ".unf", ".spc", ".nc", ".pts", ".mas", ".ems", ".ali", ".blo"}
+    | {".txt"}
 )
+
+
+def told_by_name(plan: DatasetPlan) -> str:
+    """The only format that a name suggests, or ``unknown``: an ending of many programs tells nothing."""
+    suffix = "." + plan.primary.path.lower().rpartition(".")[2]
+    return plan.offers[0] if len(plan.offers) == 1 and suffix not in _SHARED_SUFFIXES else UNKNOWN
 
 
 def matches(magic: Sequence[Magic], head: bytes) -> bool:
