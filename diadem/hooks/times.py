@@ -125,14 +125,16 @@ def moments(
 
 
 def _with_offset(field: str, key: str, raw: Any, local: dt.datetime, status: str) -> Iterator[Found]:
-    yield Found(field, text(local), key, raw, status="stated" if status == "known" else "derived", offset_status=status)
+    """A time and its offset. Only where a file states UTC it is ``Z``: a clock in London in winter tells local time."""
+    how = "stated" if status == "known" else "derived"
+    written = text(local)
+    if status == "derived":
+        written = written.replace("Z", "+00:00")
+    yield Found(field, written, key, raw, status=how, offset_status=status)
     offset = local.utcoffset()
     assert offset is not None
-    minutes = round(offset.total_seconds() / 60)
-    if local.tzinfo is not dt.UTC and minutes % 15 == 0:
-        sign, minutes = "-" if minutes < 0 else "+", abs(minutes)
-        written = f"{sign}{minutes // 60:02d}:{minutes % 60:02d}"
-        yield Found("time.utc_offset", written, key, raw, status="stated" if status == "known" else "derived")
+    if not written.endswith("Z") and offset.total_seconds() % _STEP.total_seconds() == 0:
+        yield Found("time.utc_offset", written[-6:], key, raw, status=how)
 
 
 def text(moment: dt.datetime) -> str:
