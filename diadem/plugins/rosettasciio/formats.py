@@ -115,7 +115,11 @@ FORMATS: Mapping[str, Format] = {
     "quantumdetector": Format((Magic(0, b"MQ1"),), (Group("{stem}.mib", sidecars=("{stem}.hdr",)),)),
     "renishaw": Format((Magic(0, b"WDF1"),)),
     "ripple": Format(groups=(Group("{stem}.rpl", ("{stem}.raw",), required=True),)),
-    "tia": Format(groups=(Group("{stem}.emi", ("{stem}_[0-9]*.ser",), required=True),), suffixes=(".emi",)),
+    "tia": Format(
+        groups=(Group("{stem}.emi", ("{stem}_[0-9]*.ser",), required=True),),
+        suffixes=(".emi",),
+        describe="diadem.plugins.tia.describe:describe",
+    ),
     "tiff": Format(
         TIFF,
         (
@@ -133,5 +137,8 @@ FORMATS: Mapping[str, Format] = {
 #: Kinds of file that share a reader but not its magic number: name of the offer to reader and additions.
 MORE: Mapping[str, tuple[str, Format]] = {
     "jeol-eds": ("jeol", Format(suffixes=(".eds",), describe="diadem.plugins.jeol.describe:describe")),
-    "tia-ser": ("tia", Format((Magic(0, b"II\x97\x01"),), suffixes=(".ser",))),
+    "tia-ser": (
+        "tia",
+        Format((Magic(0, b"II\x97\x01"),), suffixes=(".ser",), describe="diadem.plugins.tia.describe:describe"),
+    ),
 }
