@@ -27,7 +27,8 @@ def read(path: str, files: Sequence[str]) -> Iterator[Block]:  # noqa: ARG001 - 
     Yields
     ------
     Block
-        The directory without tree of its own but with a list of what is left out; then one block for each image.
+        The directory, with a list of what is left out; then one block for each image. Of a file that was cut off, in
+        which thumbnails cannot be told from images, tags are read only where one image has any.
 
     Raises
     ------
@@ -37,9 +38,12 @@ def read(path: str, files: Sequence[str]) -> Iterator[Block]:  # noqa: ARG001 - 
     with LocalFile(path) as reader:
         directory = read_directory(reader, Path(path).name)
     yield _directory_block(directory)
-    for number, (name, image) in enumerate(images(directory.tree)):
+    found = images(directory.tree)
+    certain = directory.whole or sum("ImageTags" in image for _, image in found) == 1
+    for number, (name, image) in enumerate(found):
         kind = "gatan-stack" if isinstance(look_up(image, STACKED), Mapping) else "gatan-image"
-        yield Block(kind, image, place=f"ImageList/{name}", signals=(number,))
+        signals = (number,) if directory.whole else ()
+        yield Block(kind if certain else "gatan-unsure", image, place=f"ImageList/{name}", signals=signals)
 
 
 def _directory_block(directory: Directory) -> Block:
@@ -48,6 +52,7 @@ def _directory_block(directory: Directory) -> Block:
     tree = {
         "version": head.version,
         "little_endian": head.little_endian,
+        "whole": directory.whole,
         "left out": [{"tag": one.tag, "offset": one.offset, "bytes": one.length} for one in directory.left_out],
     }
     place = "tag directory (the file without the arrays that are listed as left out)"

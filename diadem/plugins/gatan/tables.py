@@ -44,7 +44,7 @@ def _millimetres(value: Any) -> float:
 
 def _version(value: Any) -> str | None:
     """Name of the program with its version."""
-    return f"Gatan Microscopy Suite {value.strip()}" if isinstance(value, str) and value.strip() else None
+    return f"GMS {value.strip()}" if isinstance(value, str) and value.strip() else None
 
 
 def _quantity(value: Any) -> str | None:

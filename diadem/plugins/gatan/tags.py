@@ -13,7 +13,17 @@ import numpy as np
 
 from diadem.errors import ReaderError
 from diadem.model.ports import RangeReader
-from diadem.plugins.rosettasciio.layouts.dm_tags import ARRAY, STRING, STRUCT, Block, Head, Path, Value, walk_tags
+from diadem.plugins.rosettasciio.layouts.dm_tags import (
+    ARRAY,
+    STRING,
+    STRUCT,
+    Block,
+    Head,
+    Path,
+    Value,
+    read_head,
+    walk_tags,
+)
 
 #: Tags that are kept; real files have some thousands.
 MAX_TAGS = 300_000
@@ -54,39 +64,49 @@ class Directory:
         The file without the arrays that are left out.
     left_out : sequence of LeftOut
         In the order of the file.
+    whole : bool
+        Whether the tags end as they should; a file that was cut off still tells what stands before the cut.
     """
 
     head: Head
     tree: Tree
     data: bytes
     left_out: Sequence[LeftOut]
+    whole: bool
 
 
 def read_directory(reader: RangeReader, name: str) -> Directory:
-    """Read the tags of a file; pixels are passed over.
+    """Read the tags of a file, as far as they go; pixels are passed over.
 
     Raises
     ------
     ReaderError
-        It is no DM3 or DM4 file, ends before its tags do, or they make no sense.
+        It is no DM3 or DM4 file, or has no tag.
     """
+    head = read_head(reader, name)
     met: list[tuple[Path, Value]] = []
+    whole = True
 
     def keep(path: Path, value: Value) -> None:
         if len(met) >= MAX_TAGS:
             raise ReaderError(f"more than {MAX_TAGS:,} tags", where=name)
         met.append((path, value))
 
-    head = walk_tags(reader, name, keep)
+    try:
+        walk_tags(reader, name, keep)
+    except ReaderError:
+        if not met or len(met) >= MAX_TAGS:
+            raise
+        whole = False
     left_out = _left_out(met, reader.size)
     data = _rest(reader, left_out, name)
-    return Directory(head, _tree(met, data, left_out, head), data, left_out)
+    return Directory(head, _tree(met, data, left_out, head), data, left_out, whole)
 
 
 def _left_out(met: Iterable[tuple[Path, Value]], size: int) -> list[LeftOut]:
     """Pixels, large arrays, and smaller ones as long as the rest is too long."""
     arrays = [
-        (_is_pixels(path), LeftOut("/".join(path), value.offset, value.count * value.item))
+        (_is_pixels(path), LeftOut("/".join(path), value.offset, min(value.count * value.item, size - value.offset)))
         for path, value in met
         if isinstance(value, Block)
     ]
@@ -146,6 +166,8 @@ def _put(tree: Tree, path: Path, value: Any) -> None:
 def _decoded(block: Block, data: bytes, place: int, head: Head) -> Any:
     """The text, tuple or array at a place of the directory."""
     raw = data[place : place + block.count * block.item]
+    if len(raw) < block.count * block.item:
+        return _where(block)
     order = "<" if head.little_endian else ">"
     if block.kind == STRING:
         return _local_text(raw)

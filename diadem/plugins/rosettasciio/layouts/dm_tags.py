@@ -20,6 +20,8 @@ _GROUP, _DATA = 20, 21
 STRUCT, STRING, ARRAY = 15, 18, 20
 #: `struct` codes of simple values by their number.
 _SIMPLE = {2: "h", 3: "i", 4: "H", 5: "I", 6: "f", 7: "d", 8: "B", 9: "b", 10: "b", 11: "q", 12: "Q"}
+#: Bytes before the tags by version: version, length (of four or eight bytes), byte order.
+_HEADS = {3: 12, 4: 16}
 #: Fields of a structure; real ones have a handful.
 _MAX_FIELDS = 1000
 
@@ -135,27 +137,33 @@ def walk_tags(reader: RangeReader, name: str, keep: Keeper) -> Head:
     ReaderError
         See `read_tags`.
     """
+    head = read_head(reader, name)
     cursor = Cursor(reader, name)
-    (version,) = cursor.unpack(">I")
-    if version not in (3, 4):
-        raise ReaderError(f"DigitalMicrograph files have version 3 or 4, not {version}", where=name)
-    walk = _Walk(cursor, name, "q" if version == 4 else "i", keep)
-    walk.number()
-    head = Head(version, bool(cursor.unpack(">I")[0]))
-    walk.order = "<" if head.little_endian else ">"
+    cursor.skip(_HEADS[head.version])
+    walk = _Walk(cursor, name, head, keep)
     walk.group((), walk.group_head(root=True))
     return head
+
+
+def read_head(reader: RangeReader, name: str) -> Head:
+    """The first numbers of a file. Raises `ReaderError` for other versions than 3 and 4, and if it ends in them."""
+    cursor = Cursor(reader, name)
+    (version,) = cursor.unpack(">I")
+    if version not in _HEADS:
+        raise ReaderError(f"DigitalMicrograph files have version 3 or 4, not {version}", where=name)
+    cursor.skip(_HEADS[version] - 8)  # the length of the tags, which nothing depends on
+    return Head(version, bool(cursor.unpack(">I")[0]))
 
 
 class _Walk:
     """One walk: the cursor, the width of lengths, the byte order of values, and how many tags were met."""
 
-    def __init__(self, cursor: Cursor, name: str, wide: str, keep: Keeper) -> None:
-        self.order = "<"
+    def __init__(self, cursor: Cursor, name: str, head: Head, keep: Keeper) -> None:
+        self._order = "<" if head.little_endian else ">"
         self._keep = keep
         self._cursor = cursor
         self._name = name
-        self._wide = wide
+        self._wide = "q" if head.version == 4 else "i"
         self._met = 0
 
     def number(self) -> int:
@@ -202,7 +210,7 @@ class _Walk:
         self.number()
         kind = self.number()
         if kind in _SIMPLE:
-            self._keep(path, self._cursor.unpack(self.order + _SIMPLE[kind])[0])
+            self._keep(path, self._cursor.unpack(self._order + _SIMPLE[kind])[0])
             return
         item, count, codes = self._extent(kind)
         self._keep(path, Block(self._cursor.place, count, item, kind, codes))
