@@ -175,7 +175,7 @@ class Tiff:
             if tag is None:
                 continue
             numbers = self.numbers(tag)
-            value: Any = numbers[0] if numbers else self.text(tag)
+            value: Any = numbers[0] if numbers else self.text(tag) if _TYPES[tag.type][1] == "s" else ""
             if value != "":
                 found[NAMES[code]] = value
         return found
