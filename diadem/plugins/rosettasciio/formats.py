@@ -61,7 +61,7 @@ FORMATS: Mapping[str, Format] = {
         priority=3,
     ),
     "blockfile": Format((Magic(0, b"IMGBLO"),)),
-    "bruker": Format(),
+    "bruker": Format(load="diadem.plugins.bruker.reader:read_bruker"),
     "delmic": Format(HDF5, probe=_PROBES + "is_delmic"),
     "digitalmicrograph": Format((Magic(0, b"\x00\x00\x00\x03"), Magic(0, b"\x00\x00\x00\x04"))),
     "digitalsurf": Format((Magic(0, b"DIGITAL SURF"), Magic(0, b"DSCOMPRESSED"))),
@@ -113,7 +113,7 @@ FORMATS: Mapping[str, Format] = {
     "phenom": Format((Magic(0, b"BZh"),)),
     "protochips": Format(probe=_PROBES + "is_protochips"),
     "quantumdetector": Format((Magic(0, b"MQ1"),), (Group("{stem}.mib", sidecars=("{stem}.hdr",)),)),
-    "renishaw": Format((Magic(0, b"WDF1"),)),
+    "renishaw": Format((Magic(0, b"WDF1"),), load="diadem.plugins.optical.reader:read_renishaw"),
     "ripple": Format(groups=(Group("{stem}.rpl", ("{stem}.raw",), required=True),)),
     "tia": Format(
         groups=(Group("{stem}.emi", ("{stem}_[0-9]*.ser",), required=True),),

@@ -117,6 +117,12 @@ def test_values_against_the_bytes(folder: Path, datasets: Mapping[str, Any], nam
     assert dataset.value("optics.working_distance") == (pytest.approx(distance / 1e3) if distance > 0 else None)
 
 
+def test_pixels_of_a_map_are_as_wide_as_those_of_its_picture(datasets: Mapping[str, Any]) -> None:
+    picture, spectra = datasets["bcf-edx-ebsd.bcf"].signals
+    assert [axis.scale for axis in spectra.axes[:2]] == [axis.scale for axis in picture.axes]
+    assert picture.axes[1].scale == pytest.approx(4.145152257e-7)
+
+
 def test_the_header_is_kept_as_bytes(folder: Path, datasets: Mapping[str, Any]) -> None:
     for name in ("Hitachi_TM3030Plus.bcf", "bcf-edx-ebsd.bcf", "test_TEM.bcf"):
         kept = {block.path: block for block in datasets[name].vendor()}["EDSDatabase/HeaderData"]

@@ -108,6 +108,14 @@ def test_renishaw_against_the_bytes(optics: Path, datasets: Mapping[str, Any]) -
             assert (end - start) / 1e7 == pytest.approx(datasets[name].value("camera.exposure") * accumulations, rel=5e-3)  # fmt: skip # noqa: E501
 
 
+def test_the_white_light_picture_is_wider_than_high(datasets: Mapping[str, Any]) -> None:
+    """752 x 480 pixels are 649.714 x 411.5 micrometres, by the picture's own tags."""
+    picture = datasets[LINE].signals[1]
+    assert (picture.shape, [axis.name for axis in picture.axes]) == ((480, 752), ["y", "x"])
+    assert datasets[LINE].value("image.pixel_size_x") == pytest.approx(649.714e-6 / 752)
+    assert datasets[LINE].value("image.pixel_size_y") == pytest.approx(411.5e-6 / 480)
+
+
 def test_labspec_against_the_text(optics: Path, datasets: Mapping[str, Any]) -> None:
     """A setting is a value and a name in two lines, in either order, sometimes with its unit in a third."""
     for name in (MAP, SPECTRUM):
