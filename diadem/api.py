@@ -48,20 +48,20 @@ def _collected(also: tuple[str, ...]) -> Offers:
 
 
 @contextmanager
-def trying(module: str) -> Iterator[Offers]:
-    """Load a plugin that is not installed, as if it were, for as long as the block lasts.
+def trying(*modules: str) -> Iterator[Offers]:
+    """Load plugins that are not installed, as if they were, for as long as the block lasts.
 
     Parameters
     ----------
-    module : str
-        An importable module with `@hookimpl` functions.
+    modules : str
+        Importable modules with `@hookimpl` functions.
 
     Yields
     ------
     Offers
         What all plugins offer, and which failed.
     """
-    token = _TRIED.set((*_TRIED.get(), module))
+    token = _TRIED.set((*_TRIED.get(), *modules))
     try:
         yield _offers()
     finally:
@@ -80,15 +80,7 @@ def plugins() -> list[PluginSummary]:
     from diadem.serialization.extensions import ExtensionSchemas
 
     offers = _offers()
-    return summaries(offers, ExtensionSchemas(_schemas(offers)).broken())
-
-
-def _schemas(offers: Offers) -> dict[str, dict[str, Mapping[str, Any]]]:
-    """Schemas of extensions: namespace to version to schema."""
-    found: dict[str, dict[str, Mapping[str, Any]]] = {}
-    for offer in offers.schemas:
-        found.setdefault(offer.namespace, {}).update(offer.versions)
-    return found
+    return summaries(offers, ExtensionSchemas(offers.schema_table).broken())
 
 
 def _extractor(*, timeout: float = 60.0, previews: bool = True) -> Extractor:
@@ -100,8 +92,8 @@ def _extractor(*, timeout: float = 60.0, previews: bool = True) -> Extractor:
         offers.fields,
         previewers=offers.previews,
         checks=offers.checks,
-        schemas=_schemas(offers),
-        origins={key: plugin.by for key, plugin in offers.origins.items() if not plugin.bundled},
+        schemas=offers.schema_table,
+        origins=offers.foreign,
         workers=max(1, min(4, os.cpu_count() or 1)),
         timeout=timeout,
         previews=previews,
@@ -116,7 +108,7 @@ def _judged(metadata: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
     from diadem.serialization.record_json import validate_metadata
 
     said = validate_metadata(metadata)
-    return {**said, "extensions": judged(said["extensions"], ExtensionSchemas(_schemas(_offers())))}
+    return {**said, "extensions": judged(said["extensions"], ExtensionSchemas(_offers().schema_table))}
 
 
 def pack(

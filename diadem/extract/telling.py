@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final
 
@@ -42,6 +42,11 @@ class Telling:
         self._previews = sorted(previews, key=lambda offer: -offer.priority)
         self._checks = tuple(checks)
         self._origins = origins
+
+    @property
+    def formats(self) -> Collection[str]:
+        """Names of all readers."""
+        return self._readers.keys()
 
     def of(self, names: Sequence[str]) -> dict[str, Any]:
         """What concerns datasets of these formats: ``offers, fields, previews, checks``."""

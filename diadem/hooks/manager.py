@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from diadem.errors import PluginError
 from diadem.hooks.discovery import Plugin, bundled, selected
@@ -75,6 +76,19 @@ class Offers:
     checks: Sequence[CheckOffer] = ()
     plugins: Sequence[Plugin] = ()
     origins: Mapping[tuple[str, str], Plugin] = field(default_factory=dict)
+
+    @property
+    def schema_table(self) -> dict[str, dict[str, Mapping[str, Any]]]:
+        """Schemas of extensions: namespace to version to schema."""
+        table: dict[str, dict[str, Mapping[str, Any]]] = {}
+        for offer in self.schemas:
+            table.setdefault(offer.namespace, {}).update(offer.versions)
+        return table
+
+    @property
+    def foreign(self) -> dict[tuple[str, str], dict[str, str]]:
+        """Hook and name of each foreign offer to plugin and version, as a record names them."""
+        return {key: plugin.by for key, plugin in self.origins.items() if not plugin.bundled}
 
 
 def collect(also: Sequence[str] = ()) -> Offers:

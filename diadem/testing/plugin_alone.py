@@ -1,0 +1,139 @@
+"""A plugin's reader in processes of its own: what it touches and leaves open, and what its surroundings do to it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from diadem.extract.axes import to_si
+from diadem.extract.packages import locate
+from diadem.extract.process import environment
+from diadem.extract.telling import Telling
+from diadem.testing.comparing import difference
+from diadem.testing.plugin_copies import Example
+from diadem.testing.plugin_report import Notes
+
+#: Time zones in the form that every system understands: UTC, and one far away with summer time.
+_ZONES = ("UTC0", "NZST-12NZDT")
+_SECONDS = 120.0
+_COMPARED = ("signals", "values", "extensions")
+_LISTS = (*_COMPARED, "kinds", "noted", "unclosed", "left_open")
+
+Signals = Sequence[Mapping[str, Any]]
+
+
+def read_alone(example: Example, format_: str, telling: Telling, scratch: Path, notes: Notes) -> Signals:
+    """Run the reader twice, in different surroundings, with nothing refused and all of it noted.
+
+    Parameters
+    ----------
+    example : Example
+        The dataset.
+    format_ : str
+        As what it was recognised.
+    telling : Telling
+        What a worker is told of the offers.
+    scratch : Path
+        A folder for caches.
+    notes : Notes
+        Takes what is found.
+
+    Returns
+    -------
+    sequence of mapping
+        The signals, as `diadem.testing.trial.signature` describes them.
+    """
+    before = _listing(example.root)
+    first, second = (_trial(example, format_, telling, scratch, notes, foreign=foreign) for foreign in (False, True))
+    for answer in (first, second):
+        _examine(example, answer, notes)
+    one, other = ({key: answer[key] for key in _COMPARED} for answer in (first, second))
+    if changed := difference(one, other):
+        advice = "Use datetime with a time zone, and nothing that asks the locale."
+        notes.error("zone-or-locale", example.name, f"in another time zone or locale it says: {changed}", advice)
+    if before != _listing(example.root):
+        notes.error("not-alone", example.name, "files beside the example were changed or added")
+    if first["described"] is not None and not first["error"]:
+        read = [{key: signal[key] for key in ("shape", "dtype", "axes")} for signal in first["signals"]]
+        if changed := difference(read, first["described"]):
+            notes.error("describe", example.name, f"`load` and `describe` differ: {changed}")
+    for kind in first["kinds"]:
+        notes.kinds.add(kind)
+    _examine_axes(example, first["signals"], notes)
+    return list(first["signals"])
+
+
+def _examine(example: Example, answer: Mapping[str, Any], notes: Notes) -> None:
+    """One answer's failure, trespasses and open files."""
+    if answer["error"]:
+        notes.error("reader-failed", example.name, f"called alone, it fails: {answer['error']}")
+    for what, where in answer["noted"]:
+        notes.error("not-alone", example.name, f"{what}: {where.replace(str(example.root), '').lstrip('/')}")
+    for message in answer["unclosed"]:
+        notes.error("left-open", example.name, f"a file is not closed: {message}", "Use `with`.")
+    if answer["left_open"]:
+        names = ", ".join(answer["left_open"])
+        notes.error("left-open", example.name, f"still open when all signals are gone: {names}", "Use `with`.")
+
+
+def _examine_axes(example: Example, signals: Signals, notes: Notes) -> None:
+    for axis in (axis for signal in signals for axis in signal["axes"]):
+        units = axis.get("units")
+        if isinstance(units, str) and units.strip() and not to_si(units)[0]:
+            message = f"the unit '{units}' of axis '{axis.get('name')}' is not understood"
+            notes.hint("axis-unit", example.name, message, "Write nm, um, 1/nm, eV, s, mrad …")
+
+
+def _listing(root: Path) -> list[tuple[str, int, int]]:
+    return [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in sorted(root.rglob("*"))]
+
+
+def _trial(
+    example: Example, format_: str, telling: Telling, scratch: Path, notes: Notes, *, foreign: bool
+) -> dict[str, Any]:
+    told = telling.of([format_ if format_ in telling.formats else example.plan.offers[0]])
+    job = {
+        "root": str(example.root),
+        "path": str(example.path),
+        "files": example.files,
+        "offer": told["offers"][0],
+        "fields": told["fields"],
+        "packages": locate(telling.targets()),
+        "foreign_locale": foreign,
+    }
+    scratch.mkdir(exist_ok=True)
+    notes.checked["processes"] += 1
+    answer = _run(job, {**environment(scratch), "TZ": _ZONES[foreign]}, scratch)
+    if answer.get("locale"):
+        notes.checked["foreign locales"] += 1
+    return answer
+
+
+def _run(job: Mapping[str, Any], surroundings: Mapping[str, str], folder: Path) -> dict[str, Any]:
+    try:
+        done = subprocess.run(
+            [sys.executable, "-P", "-s", "-m", "diadem.testing.trial"],
+            input=json.dumps(job),
+            env=dict(surroundings),
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            encoding="utf-8",
+            timeout=_SECONDS,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return _nothing(f"it has not ended after {_SECONDS:.0f} s")
+    try:
+        answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    except (ValueError, IndexError):
+        return _nothing(f"the process ended with status {done.returncode}: {done.stderr.strip()[-300:]}")
+    return answer
+
+
+def _nothing(error: str) -> dict[str, Any]:
+    return {"error": error, "described": None, **{key: [] for key in _LISTS}}

@@ -1,0 +1,137 @@
+"""A plugin's examples in the worker: read as promised, the same under another name, and harmless when spoiled."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from diadem.errors import DiademError
+from diadem.extract.extraction import Extraction
+from diadem.extract.pool import Extractor
+from diadem.hooks.offers import ReaderOffer
+from diadem.serialization.admission import require_admissible
+from diadem.testing.comparing import dataset_of, difference, stated_by
+from diadem.testing.plugin_copies import Example, renamed, spoiled_copies
+from diadem.testing.plugin_offers import Mine
+from diadem.testing.plugin_report import Notes
+
+#: Seconds that reading an example, or a spoiled copy, may take.
+SECONDS = 20.0
+#: What must not become of a worker, and its name here.
+_DEATHS = {
+    "reader-crashed": "crash",
+    "reader-timeout": "hang",
+    "memory-limit": "memory",
+    "plugin-stopped": "crash",
+    "worker-lost": "crash",
+}
+
+
+def read_whole(example: Example, mine: Mine, extractor: Extractor, notes: Notes) -> Extraction:
+    """Read an example as it is: recognised, without complaint, with fields, extensions and picture as promised.
+
+    Parameters
+    ----------
+    example : Example
+        The dataset.
+    mine : Mine
+        What the plugin offers.
+    extractor : Extractor
+        With all plugins, and limits of `SECONDS`.
+    notes : Notes
+        Takes what is found.
+    """
+    started = time.monotonic()
+    found = extractor.extract(example.plan, example.root)
+    if (seconds := time.monotonic() - started) > SECONDS / 2:
+        notes.hint("slow", example.name, f"reading it took {seconds:.0f} s, a worker's start included")
+    _recognised(example, found, mine, notes)
+    for issue in found.issues:
+        own = any(str(issue["code"]).startswith(f"{check.name}-") for check in mine.checks)
+        note = notes.hint if own or issue.get("severity") == "info" else notes.error
+        note("example-issue", example.name, f"{issue['code']}: {issue['message']}")
+    if not found.signals:
+        notes.error("no-signal", example.name, "the reader found no signal")
+    _promised(example, found, mine, notes)
+    try:
+        require_admissible(dataset_of(example.plan, found))
+    except DiademError as error:
+        notes.error("record", example.name, f"the record would not admit it: {error}")
+    return found
+
+
+def _recognised(example: Example, found: Extraction, mine: Mine, notes: Notes) -> None:
+    """That it is read by whom it should be, for the reasons that the offer names."""
+    offers = {offer.name: offer for offer in mine.readers}
+    wanted = {name for offer in mine.fields for name in offer.formats} | set(offers)
+    if found.format not in wanted and "*" not in wanted:
+        expected = " or ".join(f"'{name}'" for name in sorted(wanted))
+        notes.error("not-recognised", example.name, f"it is read as '{found.format}', not as {expected}")
+    offer = offers.get(found.format)
+    if offer is not None and offer.magic and "magic" not in found.evidence and example.path.is_file():
+        notes.error("magic", example.name, "it begins with none of the magic numbers of the offer")
+
+
+def _promised(example: Example, found: Extraction, mine: Mine, notes: Notes) -> None:
+    """Fields, extensions and a picture, where the plugin offers them for the format."""
+    asked = {found.format, "*"}
+    rules = tuple(f"{offer.name}/" for offer in mine.fields if asked & set(offer.formats))
+    stated = [item for items in found.fields.values() for item in items if item["by"]["rule"].startswith(rules)]
+    notes.checked["fields"] += len(stated)
+    if rules and not stated:
+        notes.error("no-field", example.name, "the plugin's tables make no field of it")
+    known = {offer.namespace for offer in mine.schemas}
+    for namespace, extension in found.extensions.items():
+        notes.checked["extensions"] += 1
+        if not extension["validated"]:
+            note = notes.error if namespace in known else notes.hint
+            message = f"nobody offers a schema for version {extension['version']} of '{namespace}'"
+            note("extension-unjudged", example.name, message)
+    previews = [offer.name for offer in mine.previews if asked & set(offer.formats)]
+    drawn = str(found.extraction.get("preview", ""))
+    if previews and not any(drawn.startswith(f"drawn by {name} of") for name in previews):
+        notes.error(
+            "preview", example.name, f"the plugin's preview is not the one that is shown ({drawn or 'DIADEM’s'})"
+        )
+
+
+def read_elsewhere(
+    example: Example,
+    found: Extraction,
+    root: Path,
+    readers: Sequence[ReaderOffer],
+    extractor: Extractor,
+    notes: Notes,
+) -> None:
+    """That a second look, and a copy with another name, place and time, say the same as `found`."""
+    again = extractor.extract(example.plan, example.root)
+    if changed := difference(stated_by(found), stated_by(again)):
+        notes.error("unsteady", example.name, f"read twice, it says different things: {changed}")
+    other = renamed(example, root, readers)
+    if other is None:
+        advice = "Write the patterns of groups with {stem}."
+        notes.hint("names-fixed", example.name, "a renamed copy is no whole dataset any more", advice)
+        return
+    notes.checked["renamed copies"] += 1
+    if changed := difference(stated_by(found), stated_by(extractor.extract(other.plan, other.root))):
+        advice = "A record states what the file states: not its name, place or time."
+        notes.error("name-or-time", example.name, f"a renamed copy says something else: {changed}", advice)
+
+
+def read_spoiled(example: Example, found: Extraction, root: Path, extractor: Extractor, notes: Notes) -> None:
+    """That no spoiled copy hangs or kills the worker, and that what is incomplete is noticed."""
+    shapes = [signal["shape"] for signal in found.signals]
+    for copy in spoiled_copies(example, root):
+        notes.checked["spoiled copies"] += 1
+        read = extractor.extract(copy.example.plan, copy.example.root)
+        where = f"{example.name}, {copy.what}"
+        for issue in read.issues:
+            if code := _DEATHS.get(issue["code"]):
+                notes.error(code, where, issue["message"], "Check sizes and counts before you trust them.")
+            elif "of no known form" in issue["message"]:
+                notes.error("form", where, issue["message"])
+        if copy.incomplete and read.signals and not read.issues:
+            same = [signal["shape"] for signal in read.signals] == shapes
+            note = notes.error if same else notes.hint
+            note("incomplete-unseen", where, "it is read without a word, as if it were whole", "Raise an error.")

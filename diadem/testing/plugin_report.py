@@ -1,0 +1,131 @@
+"""What the conformance kit found of a plugin."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+
+@dataclass(frozen=True, slots=True)
+class PluginFinding:
+    """One thing that a plugin's author should know.
+
+    Attributes
+    ----------
+    severity : {"error", "hint"}
+        Whether a promise is broken, or something is worth a thought.
+    code : str
+        Short and stable: ``table-field``, ``crash`` …
+    where : str
+        The offer or the example concerned.
+    message : str
+        What was found, in plain words.
+    next : str
+        What to do, or "".
+    """
+
+    severity: Literal["error", "hint"]
+    code: str
+    where: str
+    message: str
+    next: str = ""
+
+    def __str__(self) -> str:
+        """One line."""
+        return f"{self.severity}: {self.code}: {self.where}: {self.message}" + (f" → {self.next}" if self.next else "")
+
+    def to_dict(self) -> dict[str, str]:
+        """A JSON object with every attribute."""
+        return {key: str(getattr(self, key)) for key in ("severity", "code", "where", "message", "next")}
+
+
+@dataclass(frozen=True, slots=True)
+class PluginReport:
+    """All findings about a plugin.
+
+    Attributes
+    ----------
+    plugin : str
+        As it was named.
+    findings : sequence of PluginFinding
+        Errors first.
+    checked : mapping
+        How many offers, rules, examples, spoiled copies … were looked at.
+    """
+
+    plugin: str
+    findings: Sequence[PluginFinding]
+    checked: Mapping[str, int]
+
+    @property
+    def ok(self) -> bool:
+        """True where no finding is an error."""
+        return not any(finding.severity == "error" for finding in self.findings)
+
+    def raise_for_findings(self) -> None:
+        """Raise `PluginFault` where there are errors."""
+        if not self.ok:
+            raise PluginFault(self)
+
+    def __str__(self) -> str:
+        """The findings, a line each, and what was looked at."""
+        counts = ", ".join(f"{count} {name}" for name, count in self.checked.items())
+        verdict = "keeps its promises" if self.ok else "has faults"
+        return "\n".join([f"{self.plugin} {verdict}; looked at {counts}", *map(str, self.findings)])
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON object: ok, plugin, checked, findings."""
+        findings = [finding.to_dict() for finding in self.findings]
+        return {"ok": self.ok, "plugin": self.plugin, "checked": dict(self.checked), "findings": findings}
+
+
+class PluginFault(AssertionError):
+    """A plugin breaks a promise; `report` has all findings.
+
+    Parameters
+    ----------
+    report : PluginReport
+        With at least one error.
+    """
+
+    def __init__(self, report: PluginReport) -> None:
+        super().__init__(str(report))
+        self.report = report
+
+
+@dataclass(slots=True)
+class Notes:
+    """Findings as they come.
+
+    Attributes
+    ----------
+    findings : list of PluginFinding
+        Each once.
+    checked : Counter of str
+        How many of what was looked at.
+    kinds : set of str
+        Kinds of blocks that examples have.
+    """
+
+    findings: list[PluginFinding] = field(default_factory=list)
+    checked: Counter[str] = field(default_factory=Counter)
+    kinds: set[str] = field(default_factory=set)
+
+    def error(self, code: str, where: str, message: str, next: str = "") -> None:  # noqa: A002
+        """A promise is broken."""
+        self._note(PluginFinding("error", code, where, message, next))
+
+    def hint(self, code: str, where: str, message: str, next: str = "") -> None:  # noqa: A002
+        """Something is worth a thought."""
+        self._note(PluginFinding("hint", code, where, message, next))
+
+    def _note(self, finding: PluginFinding) -> None:
+        if finding not in self.findings:
+            self.findings.append(finding)
+
+    def report(self, plugin: str) -> PluginReport:
+        """All of them, errors first."""
+        ordered = sorted(self.findings, key=lambda finding: finding.severity != "error")
+        return PluginReport(plugin, tuple(ordered), dict(self.checked))

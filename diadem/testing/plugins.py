@@ -1,0 +1,163 @@
+"""The conformance kit for plugins: one call that tries what DIADEM, and hard times, will do to a plugin."""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from diadem import api
+from diadem.extract.pool import Extractor
+from diadem.extract.telling import Telling
+from diadem.hooks.gathering import names_of
+from diadem.serialization.extensions import ExtensionSchemas
+from diadem.testing.plugin_alone import read_alone
+from diadem.testing.plugin_archiving import archive
+from diadem.testing.plugin_copies import prepare
+from diadem.testing.plugin_offers import Mine, examine_offers
+from diadem.testing.plugin_reading import SECONDS, read_elsewhere, read_spoiled, read_whole
+from diadem.testing.plugin_report import Notes, PluginReport
+
+T = TypeVar("T")
+
+if TYPE_CHECKING:
+    from diadem.hooks.discovery import Plugin
+    from diadem.hooks.manager import Offers
+
+
+def check_plugin(plugin: str, examples: Sequence[str | os.PathLike[str]] = (), *, strict: bool = True) -> PluginReport:
+    """Check a plugin, and what it makes of example files.
+
+    Without examples: that it loads, that every function that it names can be imported and called, that tables name
+    fields that exist, with units that can be converted and with evidence, and that schemas can be used.
+
+    With each example: that it is recognised and read without complaint; that what the plugin promises is in the record;
+    that a renamed, touched copy says the same; that the reader writes nothing, asks no network, leaves no file open,
+    and says the same in another time zone and locale; that some thirty spoiled copies neither hang nor kill it, and
+    that incomplete ones are noticed; and that a package gives back what was read.
+
+    Parameters
+    ----------
+    plugin : str
+        Name of its distribution, of its entry point, or of its module, which need not be installed.
+    examples : sequence of path
+        Primary files of small, honest datasets; what belongs to them lies beside them. They are copied, never touched.
+    strict : bool
+        Whether errors are raised.
+
+    Returns
+    -------
+    PluginReport
+        What was found and how much was looked at; ``print(report)`` shows both.
+
+    Raises
+    ------
+    PluginFault
+        An `AssertionError` that lists every finding, where there are errors and `strict` is true.
+    """
+    notes = Notes()
+    with _loaded(plugin, notes) as (offers, found):
+        if found:
+            mine = _offers_of(found, offers)
+            examine_offers(mine, ExtensionSchemas(offers.schema_table), notes)
+            _try_examples([Path(path) for path in examples], mine, offers, notes)
+    report = notes.report(plugin)
+    if strict:
+        report.raise_for_findings()
+    return report
+
+
+@contextmanager
+def _loaded(plugin: str, notes: Notes) -> Iterator[tuple[Offers, list[Plugin]]]:
+    """The plugin among all others, loaded from its module where it is not installed."""
+    with api.trying() as offers:
+        found = [item for item in offers.plugins if _is_meant(item, plugin)]
+        if found:
+            _note_failures(found, offers, notes)
+            yield offers, found
+            return
+    with api.trying(plugin) as offers:
+        found = [item for item in offers.plugins if item.module == plugin]
+        _note_failures(found, offers, notes)
+        advice = "Add it to [project.entry-points.diadem] in pyproject.toml, and install the distribution."
+        notes.hint("not-installed", plugin, "no installed distribution names it as a plugin", advice)
+        yield offers, found
+
+
+def _is_meant(item: Plugin, name: str) -> bool:
+    names = {item.name, item.module, *([] if item.bundled else [item.distribution])}
+    return _normal(name) in {_normal(known) for known in names}
+
+
+def _normal(name: str) -> str:
+    return re.sub(r"[-_]+", "-", name).lower()
+
+
+def _note_failures(found: Sequence[Plugin], offers: Offers, notes: Notes) -> None:
+    names = {item.name for item in found}
+    for failure in offers.failures:
+        if failure.where in names:
+            notes.error("plugin-failed", str(failure.where), failure.message)
+    notes.checked["plugins"] += len(found)
+
+
+def _offers_of(found: Sequence[Plugin], offers: Offers) -> Mine:
+    """What these plugins offer."""
+
+    def mine(hook: str, items: Sequence[T]) -> list[T]:
+        return [item for item in items if any(offers.origins.get((hook, name)) in found for name in names_of(item))]
+
+    readers = mine("diadem_readers", offers.readers)
+    return Mine(
+        readers=readers,
+        fields=mine("diadem_fields", offers.fields),
+        schemas=mine("diadem_schemas", offers.schemas),
+        previews=mine("diadem_previews", offers.previews),
+        checks=mine("diadem_checks", offers.checks),
+        others=[reader for reader in offers.readers if reader not in readers],
+    )
+
+
+def _try_examples(examples: Sequence[Path], mine: Mine, offers: Offers, notes: Notes) -> None:
+    """Try each example, and say where none was given or what no example has tried."""
+    if not examples:
+        advice = "Give check_plugin a small, honest file of each kind."
+        notes.hint("no-examples", "examples", "without examples only the offers are checked", advice)
+        return
+    telling = Telling(offers.readers, offers.fields, offers.previews, offers.checks, offers.foreign)
+    with tempfile.TemporaryDirectory(prefix="diadem-plugin-") as place, _extractor(offers) as extractor:
+        for number, path in enumerate(examples):
+            _try(path, Path(place).resolve() / str(number), mine, offers, extractor, telling, notes)
+    for offer in mine.fields:
+        for kind in set(offer.tables) - notes.kinds:
+            notes.hint("table-untried", f"fields '{offer.name}'", f"no example has a block of the kind '{kind}'")
+
+
+def _try(
+    path: Path, work: Path, mine: Mine, offers: Offers, extractor: Extractor, telling: Telling, notes: Notes
+) -> None:
+    example = prepare(path, work / "whole", offers.readers, notes)
+    if example is None:
+        return
+    notes.checked["examples"] += 1
+    found = read_whole(example, mine, extractor, notes)
+    read_elsewhere(example, found, work / "renamed", offers.readers, extractor, notes)
+    read_spoiled(example, found, work / "spoiled", extractor, notes)
+    signals = read_alone(example, found.format, telling, work / "scratch", notes)
+    archive(example, found, signals, work / "store", notes)
+
+
+def _extractor(offers: Offers) -> Extractor:
+    return Extractor(
+        offers.readers,
+        offers.fields,
+        previewers=offers.previews,
+        checks=offers.checks,
+        schemas=offers.schema_table,
+        origins=offers.foreign,
+        timeout=SECONDS,
+    )

@@ -1,0 +1,73 @@
+"""The metadata, cut out and kept whole: header and log, and the extension that is made of the log."""
+
+import json
+from collections.abc import Iterator, Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from diadem.hooks.extensions import Extension
+from diadem.hooks.fields import Block
+from diadem.hooks.units import convert
+from diadem_example_format.text import read_header, read_log
+
+#: Reverse domain order, of a domain that is ours. (`example.org` is nobody's: take your own.)
+NAMESPACE = "org.example.cl"
+#: Names whose values are a number and a unit.
+QUANTITIES = frozenset({"Voltage", "Dwell time", "Stage X", "Stage Y", "Pixel"})
+
+
+def read(path: str, files: Sequence[str]) -> Iterator[Block | Extension]:
+    """Cut the blocks of a dataset.
+
+    Parameters
+    ----------
+    path : str
+        The XYF file.
+    files : sequence of str
+        It and, where it is there, its log.
+    """
+    with Path(path).open("rb") as stream:
+        header = read_header(stream)
+    yield Block(
+        kind="xyf-header",
+        tree=tree(header.values),
+        data=header.raw,
+        media_type="text/plain",
+        place="header",
+        byte_range=(0, len(header.raw)),
+    )
+    for file in files:
+        if file.lower().endswith(".xyl"):
+            log = read_log(Path(file))
+            yield Block(kind="xyf-log", tree=log, place="log", file=file)  # the package has the file itself
+            yield Extension(NAMESPACE, "1.0.0", light(log))
+
+
+def tree(values: dict[str, str]) -> dict[str, Any]:
+    """The values as tables find them: number and unit of each quantity apart, so that a rule can name both."""
+    return {name: quantity(text) if name in QUANTITIES else text for name, text in values.items()}
+
+
+def quantity(text: str) -> dict[str, Any]:
+    """A number with its unit, such as ``10 kV``."""
+    number, _, unit = text.partition(" ")
+    return {"value": float(number), "unit": unit}
+
+
+def light(log: dict[str, str]) -> dict[str, Any]:
+    """How light was collected, in SI units; what the log does not say is left out."""
+    found: dict[str, Any] = {}
+    for name, key, unit in (("Slit", "slit_width", "m"), ("Grating", "grating_density", "1/m")):
+        stated = quantity(log[name]) if name in log else {"value": 0.0, "unit": ""}
+        if value := convert(stated["value"], stated["unit"], unit):
+            found[key] = value
+    words = {"mirror": log.get("Mirror"), "shutter": log.get("Shutter")}
+    return {**found, **{key: word for key, word in words.items() if word}}
+
+
+def schema(version: str) -> dict[str, Any]:
+    """The JSON Schema of the namespace. A published version never changes: archives name it."""
+    text = resources.files("diadem_example_format").joinpath("schemas", f"cl-{version}.json").read_text("utf-8")
+    document: dict[str, Any] = json.loads(text)
+    return document
