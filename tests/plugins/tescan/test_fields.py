@@ -1,0 +1,105 @@
+"""TESCAN's header beside a picture and in its tag."""
+
+from __future__ import annotations
+
+import configparser
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from diadem.plugins.tescan.blocks import parse, read
+from diadem.plugins.tescan.tables import TABLE
+from tests.plugins.tiff.files import firsts, values, write
+
+TABLES = {"tescan-header": TABLE, "tescan-tag": TABLE}
+MAIN = "Date=2020-05-06\r\nTime=07:08:09\r\nDevice=LYRA3 GM\r\nMagnification=1000\r\nPixelSizeX=1e-8\r\nUserName=me\r\n"
+
+
+def record(kind: int, text: str) -> bytes:
+    return (len(text) + 2).to_bytes(4, "little") + kind.to_bytes(2, "little") + text.encode()
+
+
+def test_a_real_header_by_another_parser(unpacked_data: Path) -> None:
+    folder = unpacked_data / "tif-tescan"
+    header = configparser.ConfigParser(interpolation=None)
+    header.read(folder / "tescan-pfib_dataZeroed.hdr", encoding="utf-8")
+    picture = folder / "tescan-pfib_dataZeroed.tif"
+    found = firsts(values(read, TABLES, picture, [folder / "tescan-pfib_dataZeroed.hdr"]))
+    for field, (section, key) in {
+        "beam.acceleration_voltage": ("SEM", "HV"),
+        "beam.current": ("SEM", "PredictedBeamCurrent"),
+        "beam.emission_current": ("SEM", "EmissionCurrent"),
+        "optics.working_distance": ("SEM", "WD"),
+        "optics.magnification": ("MAIN", "Magnification"),
+        "image.pixel_size_x": ("MAIN", "PixelSizeX"),
+        "scan.dwell_time": ("SEM", "DwellTime"),
+        "stage.x": ("SEM", "StageX"),
+        "stage.y": ("SEM", "StageY"),
+        "stage.z": ("SEM", "StageZ"),
+        "stage.rotation": ("SEM", "StageRotation"),
+        "stage.tilt": ("SEM", "StageTilt"),
+        "stage.pressure": ("SEM", "ChamberPressure"),
+    }.items():
+        assert found[field] == pytest.approx(float(header[section][key]))
+    for field, (section, key) in {
+        "detector.name": ("SEM", "Detector"),
+        "beam.source_type": ("SEM", "Gun"),
+        "instrument.model": ("MAIN", "Device"),
+        "instrument.serial": ("MAIN", "SerialNumber"),
+        "instrument.software": ("MAIN", "SoftwareVersion"),
+        "person.operator": ("MAIN", "FullUserName"),
+    }.items():
+        assert found[field] == header[section][key]
+    assert found["time.acquired_start"] == f"{header['MAIN']['Date']}T{header['MAIN']['Time']}"
+    assert (found["beam.species"], found["instrument.kind"]) == ("electron", "fib")
+
+
+def test_the_tag_says_what_the_header_says(unpacked_data: Path) -> None:
+    folder = unpacked_data / "tif-tescan"
+    picture = folder / "tescan-pfib_dataZeroed.tif"
+    alone = firsts(values(read, TABLES, picture))
+    assert alone.pop("instrument.vendor") == "TESCAN"
+    beside = next(iter(read(str(picture), [str(folder / "tescan-pfib_dataZeroed.hdr")])))
+    assert beside.kind == "tescan-header"
+    assert beside.file.endswith(".hdr")
+    both = firsts(values(read, TABLES, picture, [folder / "tescan-pfib_dataZeroed.hdr"]))
+    both.pop("instrument.vendor")
+    assert alone == both
+
+
+@pytest.mark.parametrize(("gun", "species"), [("i-FIB+ Xe", "Xe"), ("Ga LMIS", "Ga"), ("Mistral", None)])
+def test_an_ion_image(tmp_path: Path, gun: str, species: str | None) -> None:
+    header = tmp_path / "a.hdr"
+    header.write_text(f"[MAIN]\r\n{MAIN}[FIB]\r\nHV=30000\r\nGun={gun}\r\nStageTilt=55\r\nColumnTilt=55\r\n")
+    found = firsts(values(read, TABLES, write(tmp_path / "a.tif"), [header]))
+    assert found["beam.acceleration_voltage"] == 30000
+    assert found["stage.tilt"] == 55
+    assert found.get("beam.species") == species
+    assert found["instrument.kind"] == "fib"
+    assert found["person.operator"] == "me"
+
+
+def test_records() -> None:
+    data = record(1, "a picture") + record(2, MAIN) + record(3, "HV=5000\r\nWD=0.01\r\n") + b"\x02\0\0\0\0\0"
+    assert set(parse(data)) == {"MAIN", "SEM"}
+    assert parse(data)["SEM"]["HV"] == "5000"
+    assert set(parse(record(2, MAIN) + record(4, "HV=1\r\nColumnTilt=55\r\n"))) == {"MAIN", "FIB"}
+
+
+def test_scattered_lines() -> None:
+    found = parse(b"\xff" * 40 + MAIN.encode() + b"\0\0" + b"HV=5000\nWD=0.01\nGun=W\nDetector=SE\n" + b"\0")
+    assert found["MAIN"]["Device"] == "LYRA3 GM"
+    assert found["SEM"]["WD"] == "0.01"
+
+
+def test_headers_of_others(tmp_path: Path) -> None:
+    header = tmp_path / "a.hdr"
+    header.write_text("HDR,\nTime and Date Stamp:\t1/2/2020\n")
+    assert list(read(str(write(tmp_path / "a.tif")), [str(header)])) == []
+
+
+@given(st.binary(max_size=300))
+def test_any_bytes_have_an_answer(data: bytes) -> None:
+    parse(data)
