@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from diadem.hooks.offers import FieldsOffer
+from diadem.hooks.offers import FieldsOffer, PreviewOffer
 from diadem.hooks.specs import hookimpl
 
 _TABLES = "diadem.plugins.jeol.tables:"
@@ -24,3 +24,9 @@ def diadem_fields() -> Iterable[FieldsOffer]:
         },
         whole=True,
     )
+
+
+@hookimpl
+def diadem_previews() -> Iterable[PreviewOffer]:
+    """Maps of events, which DIADEM does not decode for a picture."""
+    yield PreviewOffer(name="jeol-map", formats=("jeol",), draw="diadem.plugins.jeol.preview:draw")

@@ -15,6 +15,7 @@ from rsciio.jeol import file_reader
 
 from diadem.plugins.jeol.describe import describe
 from diadem.plugins.jeol.files import NotJeol, members
+from diadem.plugins.jeol.preview import counted, draw
 
 
 def plain(axis: Mapping[str, Any]) -> dict[str, Any]:
@@ -49,6 +50,21 @@ def test_each_file_alone(view: Path, name: str) -> None:
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning")
 def test_a_single_spectrum(spectrum: Path) -> None:
     same(describe(str(spectrum)), file_reader(str(spectrum)))
+
+
+def test_a_picture_of_a_map_alone(view: Path, project: Path) -> None:
+    """Counted by place as the reader does, frame by frame."""
+    path = view / "View000_0000006.pts"
+    signals = describe(str(path))
+    whole = counted(str(path), 16384, 512, 512)
+    frames = file_reader(str(path), lazy=True, sum_frames=False)[0]["data"]
+    read = np.asarray(frames.sum(axis=-1).sum(axis=0).compute())
+    assert whole.sum() >= read.sum()
+    assert (whole >= read).all()
+    picture = draw(str(path), (), signals)
+    assert picture is not None
+    assert picture.startswith(b"\x89PNG")
+    assert draw(str(project), (), signals) is None
 
 
 def test_a_scanning_microscope(view: Path, tmp_path: Path) -> None:
