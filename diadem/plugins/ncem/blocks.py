@@ -43,7 +43,8 @@ def read(path: str, files: Sequence[str]) -> Iterator[Block]:  # noqa: ARG001  t
             return
         groups = _groups(root)
         for place in ("", *groups):
-            known = {name: _attributes(root[f"{place}/{name}"]) for name in _GROUPS if _is_group(root, place, name)}
+            inside = {name: _child(root[place or "/"], name) for name in _GROUPS}
+            known = {name: _attributes(item) for name, item in inside.items() if isinstance(item, h5py.Group)}
             if any(known.values()):
                 yield Block("ncem-groups", known, place=place)
         for place in groups:
@@ -64,8 +65,9 @@ def _groups(root: Any) -> list[str]:
     return found
 
 
-def _is_group(root: Any, place: str, name: str) -> bool:
-    return root.get(f"{place}/{name}", getclass=True, default=None) is h5py.Group
+def _child(group: Any, name: str) -> Any:
+    """What a hard link of a group leads to; None for links to elsewhere, and to nothing."""
+    return group[name] if isinstance(group.get(name, getlink=True), h5py.HardLink) else None
 
 
 def _special(root: Any, place: str) -> Iterator[Block]:
@@ -98,7 +100,7 @@ def _datasets(group: Any) -> Values:
     for name in group:
         if len(found) >= _MOST_VALUES:
             break
-        item = group.get(name) if isinstance(group.get(name, getlink=True), h5py.HardLink) else None
+        item = _child(group, name)
         if isinstance(item, h5py.Dataset) and item.nbytes <= _MOST_BYTES:
             found[str(name)] = _plain(item[()])
         elif isinstance(item, h5py.Group):
@@ -108,13 +110,8 @@ def _datasets(group: Any) -> Values:
 
 def _small(group: Any) -> list[str]:
     """Names of the small datasets of a group."""
-    return [
-        name
-        for name in group
-        if isinstance(group.get(name, getlink=True), h5py.HardLink)
-        and isinstance(group[name], h5py.Dataset)
-        and group[name].nbytes <= _MOST_BYTES
-    ][:_MOST_VALUES]
+    children = ((name, _child(group, name)) for name in list(group)[:_MOST_VALUES])
+    return [name for name, item in children if isinstance(item, h5py.Dataset) and item.nbytes <= _MOST_BYTES]
 
 
 def _plain(value: Any) -> Any:
@@ -137,8 +134,9 @@ def _all(root: Any, groups: Sequence[str]) -> Values:
     total = 0
     for place in ("", *groups):
         group = root[place or "/"]
-        inside = [name for name in group if root.get(f"{place}/{name}", getclass=True, default=None) is h5py.Dataset]
-        for path, item in [(place or "/", group), *((f"{place}/{name}", group[name]) for name in inside[:1024])]:
+        inside = [(f"{place}/{name}".lstrip("/"), _child(group, name)) for name in list(group)[:1024]]
+        data = [(path, item) for path, item in inside if isinstance(item, h5py.Dataset)]
+        for path, item in [(place or "/", group), *data]:
             if total >= _MOST_VALUES:
                 return tree
             if found := _attributes(item):
