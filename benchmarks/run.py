@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+import extract
 import imports
 import memory
 import pack
@@ -13,7 +14,14 @@ import read
 import verify
 from tables import parser
 
-PARTS = {"pack": pack.main, "verify": verify.main, "read": read.main, "memory": memory.main, "imports": imports.main}
+PARTS = {
+    "pack": pack.main,
+    "verify": verify.main,
+    "read": read.main,
+    "extract": extract.main,
+    "memory": memory.main,
+    "imports": imports.main,
+}
 
 
 def main(arguments: list[str] | None = None) -> int:

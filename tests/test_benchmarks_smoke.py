@@ -10,16 +10,18 @@ from typing import Any
 
 import pytest
 
+from diadem.testing.samples import write_session
+
 BENCHMARKS = Path(__file__).resolve().parent.parent / "benchmarks"
 TINY = ("--scale", "0.0005", "--rounds", "2", "--slow-rounds", "1")
 
 
-def run(tmp_path: Path, script: str, *options: str) -> tuple[str, dict[str, Any]]:
-    """Run a benchmark; what it printed, and what it kept."""
+def run(tmp_path: Path, script: str, *options: str, code: int = 0) -> tuple[str, dict[str, Any]]:
+    """Run a benchmark that ends with a code; what it printed, and what it kept."""
     report = tmp_path / "report.json"
     command = [sys.executable, str(BENCHMARKS / script), "--work", str(tmp_path / "work"), "--json", str(report)]
     done = subprocess.run([*command, *options], capture_output=True, text=True, check=False, encoding="utf-8")
-    assert done.returncode == 0, done.stderr[-3000:] + done.stdout[-3000:]
+    assert done.returncode == code, done.stderr[-3000:] + done.stdout[-3000:]
     document: dict[str, Any] = json.loads(report.read_text(encoding="utf-8"))
     machine = document["machine"]
     assert machine["commit"]
@@ -75,6 +77,46 @@ def test_faults(tmp_path: Path) -> None:
     assert parts["flips"]["missed"] == 0
     assert all(part["broken"] == 0 for part in parts.values())
     assert document["seed"] == 20260314
+
+
+def test_extract(tmp_path: Path) -> None:
+    session = tmp_path / "session"
+    write_session(session)
+    printed, document = run(tmp_path, "extract.py", "--data", str(session), *TINY)
+    assert [row["peer"] for row in document["rows"]] == ["RosettaSciIO, lazy", "1 worker"]
+    assert all(row["ours"] > 0 and row["theirs"] > 0 for row in document["rows"])
+    assert "| eds_map.hspy | hspy |" in printed
+
+
+def true_values(folder: Path, kilovolts: float) -> str:
+    """A spectrum at 200 kV, and what is said to be true of it."""
+    folder.mkdir()
+    text = "#FORMAT      : EMSA/MAS Spectral Data File\n#VERSION     : 1.0\n#NPOINTS     : 2.0\n#NCOLUMNS    : 1.0\n"
+    text += "#XUNITS      : eV\n#YUNITS      : Counts\n#DATATYPE    : Y\n#XPERCHAN    : 10.0\n#OFFSET      : 0.0\n"
+    text += "#SIGNALTYPE  : EDS\n#BEAMKV   -kV: 200.0\n#LIVETIME  -s: 30.0\n#REALTIME  -s: 31.0\n"
+    (folder / "point.msa").write_text(text + "#SPECTRUM    : Spectral Data Starts Here\n1.\n2.\n#ENDOFDATA   : \n")
+    told = {"beam_energy_keV": {"value": kilovolts}, "operator": {"value": "Marie Curie"}, "columns": {"value": 1}}
+    document = {"files": {"point.msa": {"format": "msa", "expected": told}}}
+    (folder / "expected.json").write_text(json.dumps(document))
+    return str(folder)
+
+
+def test_accuracy(tmp_path: Path) -> None:
+    page = tmp_path / "accuracy.md"
+    data = true_values(tmp_path / "data", 200.0)
+    printed, document = run(tmp_path, "accuracy.py", "--data", data, "--markdown", str(page))
+    verdicts = {one["key"]: one["verdict"] for one in document["verdicts"]}
+    assert verdicts == {"beam_energy_keV": "right", "operator": "absent"}
+    assert {one["field"]: one["verdict"] for one in document["sample"]}["eds.live_time"] == "confirmed"
+    assert "`columns` (1)" in printed
+    assert printed.strip() in page.read_text(encoding="utf-8")
+
+
+def test_accuracy_that_is_not(tmp_path: Path) -> None:
+    data = true_values(tmp_path / "data", 201.0)
+    printed, document = run(tmp_path, "accuracy.py", "--data", data, code=1)
+    assert [one["verdict"] for one in document["verdicts"]] == ["contradicted", "absent"]
+    assert "| point.msa | beam_energy_keV | beam.acceleration_voltage | 201.0 | [200000.0] |" in printed
 
 
 def test_all_of_them(tmp_path: Path) -> None:
