@@ -14,7 +14,8 @@ _KIND = "hamamatsu-comment"
 #: Bytes of the header of an `.img`; magic and length of the comment come first (HPD-TA manual, ITEX file format).
 _HEADER = 64
 _MAGIC = b"IM"
-_SECTION = re.compile(r"\[([^\[\]=,\"]+)\],?")
+#: A text in quotes, which is passed over, or a section's head.
+_SECTION = re.compile(r'"[^"]*"|\[([^\[\]=,"]+)\],?')
 _ENTRY = re.compile(r'([^=,\[\]"]+)=(?:"([^"]*)"|([^,\[\r\n]*))')
 
 
@@ -58,7 +59,7 @@ def _tiff(path: str) -> Iterator[Block]:
 def parse(data: bytes) -> dict[str, dict[str, str]]:
     """Sections ``[Name],key=value,key="value"``; none where it does not begin with one."""
     text = decode(data.split(b"\x00", 1)[0])
-    heads = list(_SECTION.finditer(text))
+    heads = [match for match in _SECTION.finditer(text) if match[1]]
     if not heads or heads[0].start() != 0:
         return {}
     found: dict[str, dict[str, str]] = {}
