@@ -118,11 +118,11 @@ class Tiff:
         self._stream.close()
 
     @classmethod
-    def open(cls, path: str) -> Tiff:
+    def open(cls, path: str, base: int = 0) -> Tiff:
         """Open a file by its path."""
         stream = Path(path).open("rb")  # noqa: SIM115 - closed by the context manager
         try:
-            return cls(stream)
+            return cls(stream, base)
         except BaseException:
             stream.close()
             raise

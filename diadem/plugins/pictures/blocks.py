@@ -43,7 +43,7 @@ def read(path: str, files: Sequence[str]) -> Iterator[Block]:
     if found is None:
         return
     start, end, size = found
-    with Tiff(Path(path).open("rb"), base=start) as file:
+    with Tiff.open(path, start) as file:
         tree = {**_tree(file), **size}
         data = file.bytes_at(0, end - start)
     yield Block("exif", tree, data, "image/tiff", "Exif", byte_range=(start, start + len(data)))
