@@ -65,7 +65,12 @@ FORMATS: Mapping[str, Format] = {
     "delmic": Format(HDF5, probe=_PROBES + "is_delmic"),
     "digitalmicrograph": Format((Magic(0, b"\x00\x00\x00\x03"), Magic(0, b"\x00\x00\x00\x04"))),
     "digitalsurf": Format((Magic(0, b"DIGITAL SURF"), Magic(0, b"DSCOMPRESSED"))),
-    "edax": Format(groups=(Group("{stem}.spd", ("{stem}.ipr",), ("{stem}.spc",)),)),
+    "edax": Format(
+        groups=(
+            Group("{stem}.spd", ("{stem}.ipr",), ("{stem}.spc", "{stem}_img.ipr")),
+            Group("{stem}.lsd", sidecars=("{stem}.spc", "{stem}.csv")),
+        )
+    ),
     "emd": Format(
         HDF5,
         suffixes=(".emd", ".de5", ".h5"),

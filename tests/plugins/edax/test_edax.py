@@ -137,13 +137,16 @@ def test_an_image_description() -> None:
     assert found == {"stage.tilt": 0.0, "stage.alpha": 0.0}
 
 
-def test_a_map_with_its_spectrum_and_image(spectrum: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("named", ["map.ipr", "map_Img.ipr"])
+def test_a_map_with_its_spectrum_and_image(spectrum: Path, tmp_path: Path, named: str) -> None:
     """All three headers make the record, each value with the file that it comes from."""
-    header = struct.pack("<16s3i5I120s", b"MAPSPECTRA_DATA", 1, 6, 3, 2, 8, 1, 1068, 4, b"map.bmp")
+    header = struct.pack(
+        "<16s3i5I120s", b"MAPSPECTRA_DATA", 1, 6, 3, 2, 8, 1, 1068, 4, named.replace("ipr", "bmp").encode()
+    )
     counts = np.arange(6 * 8, dtype=np.uint8)
     (tmp_path / "map.spd").write_bytes(header.ljust(1068, b"\0") + counts.tobytes())
     (tmp_path / "map.spc").write_bytes(spectrum.read_bytes())
-    (tmp_path / "map.ipr").write_bytes(image(imageType=1, accV=100, mag=2500, wd=10, mppX=0.25, mppY=0.25))
+    (tmp_path / named).write_bytes(image(imageType=1, accV=100, mag=2500, wd=10, mppX=0.25, mppY=0.25))
     (found,) = extract(tmp_path).datasets
     assert found.path == "map.spd"
     assert [signal.shape for signal in found.signals] == [(2, 3, 8)]
@@ -153,7 +156,16 @@ def test_a_map_with_its_spectrum_and_image(spectrum: Path, tmp_path: Path) -> No
     assert found.value("eds.live_time") == 30
     files = {file.id: file.path for file in found.files}
     assert files[found.assertions("eds.live_time")[0].source["file"]] == "map.spc"
-    assert files[found.assertions("optics.magnification")[0].source["file"]] == "map.ipr"
+    assert files[found.assertions("optics.magnification")[0].source["file"]] == named
+
+
+def test_a_line_with_its_spectrum(spectrum: Path, tmp_path: Path) -> None:
+    header = struct.pack("<16s3i5I120s", b"MAPSPECTRA_DATA", 1, 3, 3, 1, 8, 1, 1068, 1, b"")
+    (tmp_path / "line.lsd").write_bytes(header.ljust(1068, b"\0") + bytes(range(24)))
+    (tmp_path / "line.spc").write_bytes(spectrum.read_bytes())
+    (found,) = extract(tmp_path).datasets
+    assert [signal.shape for signal in found.signals] == [(3, 8)]
+    assert found.value("eds.live_time") == 30
 
 
 def test_placeholders_and_leftovers_of_memory(spectrum: Path) -> None:
