@@ -20,6 +20,31 @@ from diadem.serialization.record_json import RecordWriter, admitted
 NO_LICENCE = "No licence stated; ask the owner"
 #: A session whose files state dates further apart than this has no date of its own.
 _SESSION_DAYS = 7
+#: Names that files state, of each kind, that are kept for the page.
+_NAMED = 8
+#: Values of one field that stand in one line.
+_SHOWN = 4
+#: What a person looks for first; the rest follows by name.
+_FIRST = {
+    key: place
+    for place, key in enumerate(
+        (
+            "time.acquired_start",
+            "instrument.model",
+            "beam.acceleration_voltage",
+            "beam.mode",
+            "signal.technique",
+            "optics.magnification",
+            "optics.camera_length",
+            "image.pixel_size_x",
+            "detector.name",
+            "camera.exposure",
+            "scan.dwell_time",
+            "person.operator",
+            "sample.name",
+        )
+    )
+}
 
 
 class Describer:
@@ -41,6 +66,7 @@ class Describer:
         self._title = title
         self._facts: list[DatasetFacts] = []
         self._days: set[str] = set()
+        self._named: dict[str, dict[str, None]] = {"instrument.model": {}, "person.operator": {}}
         self._count = 0
         self._issues: Counter[str] = Counter()
         self._siblings = Siblings()
@@ -62,6 +88,9 @@ class Describer:
                 self.flagged.extend((dataset["files"][0]["path"], issue["code"]) for issue in dataset["issues"])
         if dataset["fields"]:
             self._days.update(_days(dataset["fields"]))
+            for key, names in self._named.items():
+                if len(names) <= _NAMED:
+                    names.update(dict.fromkeys(str(item["value"]) for item in dataset["fields"].get(key, ())))
         if len(self._facts) < MAX_DESCRIBED:
             self._facts.append(_facts(dataset, ingested.extraction.preview))
 
@@ -178,6 +207,9 @@ class Describer:
             people=self._metadata.get("people", []),
             omitted=[(item["path"], item["kind"], item["reason"]) for item in omissions],
             software=software,
+            days=(min(self._days), max(self._days)) if self._days else None,
+            models=list(self._named["instrument.model"]),
+            operators=list(self._named["person.operator"]),
         )
 
 
@@ -187,7 +219,8 @@ def _days(fields: Mapping[str, Sequence[Mapping[str, Any]]]) -> set[str]:
 
 def _facts(dataset: Mapping[str, Any], preview: bytes | None) -> DatasetFacts:
     primary = dataset["files"][0]
-    stated = [(key, _chosen(assertions)) for key, assertions in dataset["fields"].items()]
+    fields = dict(sorted(dataset["fields"].items(), key=lambda item: _FIRST.get(item[0], len(_FIRST))))
+    stated = [(key, _chosen(assertions)) for key, assertions in fields.items()]
     return DatasetFacts(
         id=dataset["id"],
         primary=primary["path"],
@@ -195,11 +228,20 @@ def _facts(dataset: Mapping[str, Any], preview: bytes | None) -> DatasetFacts:
         size=sum(file["bytes"] for file in dataset["files"]),
         file_count=len(dataset["files"]),
         signals=[signal_text(signal) for signal in dataset["signals"]],
-        rows=[(label(key), quantity_text(chosen["value"], chosen.get("unit", ""))) for key, chosen in stated],
+        rows=[(label(key), _texts(assertions)) for key, assertions in fields.items()],
         properties=[(key, term_iri(key), chosen["value"], chosen.get("unit", "")) for key, chosen in stated],
         issues=[issue["message"] for issue in dataset["issues"]],
         preview=preview,
     )
+
+
+def _texts(assertions: Sequence[Mapping[str, Any]]) -> str:
+    """All that is stated of a field, of several signals or by several sources, as far as one line holds it."""
+    if any(assertion.get("preferred") for assertion in assertions):
+        assertions = [_chosen(assertions)]
+    texts = list(dict.fromkeys(quantity_text(item["value"], item.get("unit", "")) for item in assertions))
+    more = f" and {len(texts) - _SHOWN} more" if len(texts) > _SHOWN else ""
+    return " · ".join(texts[:_SHOWN]) + more
 
 
 def _chosen(assertions: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:

@@ -57,6 +57,7 @@ class PackageFacts:
     """A package in plain words.
 
     `session`, `sample`, `instrument` and `people` are the record's own objects. `omitted` is (path, kind, reason).
+    `days`, `models` and `operators` are what the files themselves state: first and last day, microscopes, people.
     `archived` is the archiving date, ISO 8601 with offset: the one date of the package. `datasets` holds at most
     `MAX_DESCRIBED` of `dataset_count`.
     """
@@ -75,4 +76,7 @@ class PackageFacts:
     instrument: Mapping[str, Any] = field(default_factory=dict)
     people: Sequence[Mapping[str, Any]] = ()
     omitted: Sequence[tuple[str, str, str]] = ()
+    days: tuple[str, str] | None = None
+    models: Sequence[str] = ()
+    operators: Sequence[str] = ()
     software: str = ""

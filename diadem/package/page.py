@@ -127,8 +127,22 @@ def _sentence(facts: PackageFacts) -> str:
     )
     said = "".join(parts)
     if not said:
-        return "Nobody stated the date, the people, the instrument or the sample of this session."
+        return _from_files(facts)
     return escaped(f"Recorded{said}.", 600)
+
+
+def _from_files(facts: PackageFacts) -> str:
+    """What the files themselves say of a session that nobody has described."""
+    days = "" if facts.days is None else " to ".join(date_text(day) for day in dict.fromkeys(facts.days))
+    said = [
+        days,
+        _joined(facts.models) if facts.models else "",
+        f"by {_joined(facts.operators)}" if facts.operators else "",
+    ]
+    if not any(said):
+        return "Nobody stated the date, the people, the instrument or the sample of this session."
+    told = ", ".join(part for part in said if part)
+    return escaped(f"Nobody has described this session. Its files say: {told}.", 600)
 
 
 def _joined(names: Sequence[str]) -> str:
