@@ -9,6 +9,9 @@ from typing import Any
 from diadem.hooks.fields import Block
 from diadem.plugins.tiff_tags import NAMES, NotTiff, Page, Tiff, signals_of
 
+#: Bytes of a vendor's tags in one file; frames beyond keep theirs in the file only.
+MAX_TOTAL = 64 << 20
+
 #: From a tag's bytes to its tree; None is "not mine".
 Parse = Callable[[bytes], Any]
 
@@ -64,7 +67,11 @@ def cut(path: str, vendor: Vendor) -> Iterator[Block]:
         pages = list(file.pages())
         found: list[tuple[Page, dict[str, Any]]] = []
         failed: list[Exception] = []
+        left = MAX_TOTAL
         for page in pages:
+            left -= sum(page.tags[code].end - page.tags[code].start for code in vendor.parse if code in page.tags)
+            if left < 0:
+                break
             tree: dict[str, Any] = {}
             yield from _tags(file, page, vendor, tree, failed)
             if tree:

@@ -8,7 +8,7 @@ from typing import Any, Self
 
 from diadem.hooks.fields import Block
 from diadem.plugins.gatan.tags import read_directory
-from diadem.plugins.tiff_blocks import trees
+from diadem.plugins.tiff_blocks import MAX_TOTAL, trees
 from diadem.plugins.tiff_tags import NotTiff, Page, Tiff
 
 _KIND = "gatan-tiff"
@@ -74,13 +74,15 @@ def read(path: str, files: Sequence[str]) -> Iterator[Block]:
         pages = list(file.pages())
         found: list[tuple[Page, dict[str, Any]]] = []
         failed: Exception | None = None
+        left = MAX_TOTAL
         for page in pages:
             calibrations = _calibrations(file, page)
             if not calibrations:
                 continue
             tree: dict[str, Any] = {"Calibrations": calibrations}
             tag = page.tags.get(65027)
-            if tag is not None and (data := file.data(tag)):
+            left -= 0 if tag is None else tag.end - tag.start
+            if tag is not None and left >= 0 and (data := file.data(tag)):
                 place = f"page {page.number + 1}/DMTags"
                 yield Block(_KIND, {}, data, "application/x-gatan-dm", place, byte_range=(tag.start, tag.end))
                 try:

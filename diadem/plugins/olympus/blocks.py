@@ -19,6 +19,8 @@ _KIND = "olympus-tiff"
 _HEADER = struct.Struct("<4s6x5h6x32sH")
 #: Type, count and offset of an entry.
 _ENTRY = struct.Struct("<hhI")
+#: Entries that are looked at; real files have a handful.
+_MOST = 256
 #: Exponent of the unit of length, pixel sizes, magnification, names of the camera and of the kind of picture.
 _GENERAL = struct.Struct("<10xh2d8xd2x34s32s")
 
@@ -59,7 +61,7 @@ def _structure(file: Tiff, page: Page, tree: dict[str, Any]) -> Iterator[Block]:
     if len(head) < _HEADER.size or not head.startswith(b"SIS0"):
         return
     _, minute, hour, day, month, year, name, count = _HEADER.unpack(head)
-    data = file.bytes_at(start, _HEADER.size + count * _ENTRY.size)
+    data = file.bytes_at(start, _HEADER.size + min(count, _MOST) * _ENTRY.size)
     tree["OlympusSIS"] = {
         "name": _name(name), "year": year + 1900, "month": month + 1, "day": day, "hour": hour, "minute": minute,
     }  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 import tifffile
 
 from diadem.hooks.fields import Block
-from diadem.plugins.tiff_blocks import Vendor, cut
+from diadem.plugins.tiff_blocks import MAX_TOTAL, Vendor, cut
 from tests.plugins.tiff.files import write
 
 
@@ -66,3 +67,17 @@ def test_bytes_are_kept_where_they_cannot_be_read(tmp_path: Path) -> None:
         kept.extend(cut(str(path), VENDOR))
     assert [block.data for block in kept if block.data] == [b"bad", b"ours"]
     assert [block.place for block in kept if block.tree] == ["page 2"]
+
+
+def test_many_pages_that_share_a_long_value_are_not_all_kept(tmp_path: Path) -> None:
+    length, count = 4 << 20, 100
+    size = 2 + 12 + 4
+    value = 8 + size * count
+    data = b"II*\0" + (8).to_bytes(4, "little")
+    for number in range(count):
+        following = 8 + size * (number + 1) if number + 1 < count else 0
+        data += struct.pack("<HHHIII", 1, 65000, 7, length, value, following)
+    path = tmp_path / "a.tif"
+    path.write_bytes(data + b"ours" + b" " * (length - 4))
+    blocks = [block for block in cut(str(path), VENDOR) if block.data]
+    assert len(blocks) == MAX_TOTAL // length

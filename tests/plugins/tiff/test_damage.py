@@ -1,0 +1,89 @@
+"""Damaged and hostile files through every family: an end soon, blocks or an ordinary exception."""
+
+from __future__ import annotations
+
+import importlib
+import random
+import time
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+import pytest
+
+from diadem.extract.tables import apply
+from diadem.hooks.fields import Block
+from diadem.hooks.targets import target
+
+FAMILIES = (
+    *("thermofisher", "zeiss", "tescan", "fibics", "tvips", "olympus", "hamamatsu", "sightx", "gatan_tiff"),
+    *("hitachi", "sem_text", "pictures"),
+)
+#: Seconds in which all families must be through with one file.
+SOON = 5
+
+
+def through(path: Path) -> tuple[int, int]:
+    """How many blocks and how many exceptions; tables are applied too."""
+    blocks = failures = 0
+    for family in FAMILIES:
+        for offer in importlib.import_module(f"diadem.plugins.{family}").diadem_fields():
+            read: Callable[[str, Sequence[str]], Iterable[Block]] = target(offer.blocks)
+            try:
+                for block in read(str(path), [str(path)]):
+                    blocks += 1
+                    if block.byte_range is not None:
+                        assert path.read_bytes()[slice(*block.byte_range)] == block.data
+                    if block.tree and block.kind in offer.tables:
+                        apply(target(offer.tables[block.kind]), block, offer.name)
+            except AssertionError:
+                raise
+            except Exception:
+                failures += 1
+    return blocks, failures
+
+
+def real(unpacked_data: Path) -> list[Path]:
+    return [
+        path for pattern in ("tif-*/*.tif", "image/*", "hamamatsu/*") for path in sorted(unpacked_data.glob(pattern))
+    ]
+
+
+@pytest.mark.parametrize("part", [0.0, 0.001, 0.01, 0.3, 0.9, 0.99, 0.9999])
+def test_ends_too_early(unpacked_data: Path, tmp_path: Path, part: float) -> None:
+    for source in real(unpacked_data):
+        data = source.read_bytes()
+        path = tmp_path / source.name
+        path.write_bytes(data[: int(len(data) * part)])
+        started = time.perf_counter()
+        through(path)
+        assert time.perf_counter() - started < SOON, source.name
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_bytes_changed_anywhere_but_in_pixels(unpacked_data: Path, tmp_path: Path, seed: int) -> None:
+    chance = random.Random(seed)
+    for source in real(unpacked_data):
+        data = bytearray(source.read_bytes())
+        for _ in range(200):
+            where = chance.choice([chance.randrange(min(4096, len(data))), -1 - chance.randrange(min(9000, len(data)))])
+            data[where] = chance.randrange(256)
+        path = tmp_path / source.name
+        path.write_bytes(data)
+        started = time.perf_counter()
+        through(path)
+        assert time.perf_counter() - started < SOON, source.name
+
+
+def test_hostile_files(shared_data: Path) -> None:
+    for path in sorted((shared_data / "bad").iterdir()):
+        if path.suffix != ".tsv" and path.stat().st_size < 50e6:
+            started = time.perf_counter()
+            through(path)
+            assert time.perf_counter() - started < SOON, path.name
+
+
+def test_whole_files_have_no_failures(unpacked_data: Path) -> None:
+    for path in real(unpacked_data):
+        blocks, failures = through(path)
+        assert blocks >= 1, path.name
+        assert failures == 0, path.name
