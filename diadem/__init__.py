@@ -24,9 +24,7 @@ class _Facade(_types.ModuleType):
 
     @property
     def extract(self) -> _Any:
-        from diadem.api import extract
-
-        return extract
+        return __getattr__("extract")
 
     @extract.setter
     def extract(self, module: object) -> None:
