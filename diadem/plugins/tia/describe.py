@@ -96,11 +96,7 @@ def _outer(recorded: Recorded) -> list[Signal]:
         return [] if series.valid == 1 else [{**_axis(dimensions[0], ["x"]), "size": series.valid}]
     names = ["x", "y"][: len(dimensions)]
     ordered = dimensions if not _rows_first(recorded) else dimensions[::-1]
-    return [
-        _axis(dimension, names)
-        for dimension, place in zip(ordered, dimensions, strict=True)
-        if recorded.spectra or place.size != 1
-    ]
+    return [_axis(dimension, names) for dimension in ordered if recorded.spectra or dimension.size != 1]
 
 
 def _rows_first(recorded: Recorded) -> bool:

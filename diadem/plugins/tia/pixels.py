@@ -69,7 +69,7 @@ def pixels(path: str, recorded: Recorded, shape: tuple[int, ...]) -> Any:
     missing = prod(shape) // prod(recorded.shape) - elements.shape[0]
     if missing:
         fill = np.nan if elements.dtype in (np.dtype("f4"), np.dtype("f8")) else 0
-        rest = da.full((missing, *recorded.shape), fill, elements.dtype, chunks=(many, *recorded.shape))
+        rest = da.full((missing, *recorded.shape), fill, dtype=elements.dtype, chunks=(many, *recorded.shape))
         data = da.concatenate([data, rest])
     data = data.reshape(shape)
     return data if recorded.spectra else data[..., ::-1, :]
