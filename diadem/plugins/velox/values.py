@@ -25,7 +25,7 @@ _SYMBOLS: Final = (  # noqa: SIM905 - a list of 118 lines reads worse
 def model(tree: Tree) -> Iterator[Found]:
     """Class and model of the microscope; older files have the class alone."""
     class_, model_ = (str(look_up(tree, f"Instrument/{key}") or "") for key in ("InstrumentClass", "InstrumentModel"))
-    if class_ and model_ and class_ != model_:
+    if class_ and model_:
         key = "Instrument/InstrumentClass + Instrument/InstrumentModel"
         yield Found("instrument.model", f"{class_} {model_}", key, f"{class_}, {model_}", status="derived")
     elif class_ or model_:
