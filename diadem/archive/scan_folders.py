@@ -87,7 +87,9 @@ class Folder:
             tail = f"{own} {tail}".strip()
             folder = folder.parent
             own = title_of(folder.name)
-        return f"{own or self.name} {tail}".strip()
+        if is_part(own) and tail:  # the root is called "data": that names nothing
+            own = ""
+        return f"{own} {tail}".strip() or self.name
 
     def below(self) -> Iterator[Item]:
         """All items in it and below."""

@@ -14,6 +14,9 @@ from diadem.archive.scan_names import counted, same_microscope, title_of
 
 #: Where a folder holds data of more than a week, a session ends where nothing was recorded for so long.
 GAP = datetime.timedelta(hours=12)
+#: Where the pieces of a folder would hold fewer datasets than this on average, it is a collection and stays whole.
+LEAST = 3
+_THIN = "too little of each to make sessions"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +45,14 @@ class Group:
 
     @property
     def day(self) -> datetime.date | None:
-        """The day on which it began, as its files state it; else what the names of its folders say."""
-        return min((item.moment.date() for item in self.items if item.moment), default=self.date)
+        """The day on which it began, as its files state it; else what the names of its folders say.
+
+        Data of more than a week have no day, as packages of them have no date.
+        """
+        moments = [item.moment for item in self.items if item.moment]
+        if not moments:
+            return self.date
+        return min(moments).date() if max(moments) - min(moments) <= SESSION_DAYS else None
 
     @property
     def microscopes(self) -> set[str]:
@@ -69,13 +78,11 @@ def groups_of(root: str, items: Iterable[Item]) -> list[Group]:
 
 def _cut(items: list[Item], folder: Folder, why: str, *, whole: bool) -> Iterator[Group]:
     """One group, or several where the data cannot be of one session."""
-    parts = [
-        (piece, reason + other)
-        for times, reason in _cut_by_time(_in_order(items))
-        for piece, other in _cut_by_microscope(times)
-    ]
-    for piece, reason in parts:
-        alone = folder if whole and len(parts) == 1 else None
+    pieces = _cut_by_time(_in_order(items))
+    if not any(reason.endswith(_THIN) for _, reason in pieces):
+        pieces = [(piece, why + more) for times, why in pieces for piece, more in _cut_by_microscope(times)]
+    for piece, reason in pieces:
+        alone = folder if whole and len(pieces) == 1 else None
         yield Group(piece, folder.title, why + reason, folder.date, alone)
 
 
@@ -97,10 +104,15 @@ def _cut_by_time(items: list[Item]) -> list[tuple[list[Item], str]]:
     starts = [moments[0]] + [after for before, after in itertools.pairwise(moments) if after - before > GAP]
     if len(starts) == 1:
         return [(items, "")]
+    said = f"; it holds data of {_years(moments[0], moments[-1])}"
+    if len(starts) * LEAST > len(moments):
+        return [(items, f"{said}, {_THIN}")]
     which = [_last_before(starts, item.moment) for item in items]
-    days = (moments[-1] - moments[0]).days
-    reason = f"; it holds data of {days:,} days, cut where nothing was recorded for 12 hours"
-    return [(piece, reason) for piece in _divided(items, which)]
+    return [(piece, f"{said}, cut where nothing was recorded for 12 hours") for piece in _divided(items, which)]
+
+
+def _years(first: datetime.datetime, last: datetime.datetime) -> str:
+    return f"{first.year} to {last.year}" if last.year > first.year else f"{(last - first).days} days"
 
 
 def _last_before(starts: Sequence[datetime.datetime], moment: datetime.datetime | None) -> int | None:
@@ -123,6 +135,8 @@ def _cut_by_microscope(items: list[Item]) -> list[tuple[list[Item], str]]:
         which.append(place)
     if len(names) < 2:
         return [(items, "")]
+    if len(names) * LEAST > sum(place is not None for place in which):
+        return [(items, f"; it holds data of {len(names)} microscopes, {_THIN}")]
     pieces = _divided(items, which)
     return [(piece, f"; only what was recorded at the {name}") for piece, name in zip(pieces, names, strict=True)]
 

@@ -93,7 +93,8 @@ def _why(group: Group, *, known: bool) -> str:
         return "no file of a format that DIADEM knows"
     apart = abs((group.day - group.date).days) if group.day and group.date else 0
     doubt = f"; its name says {group.date}, its files {group.day}" if apart > 1 else ""
-    undated = "; neither its files nor its name tell when" if group.day is None else ""
+    timed = any(item.moment for item in group.items)
+    undated = "; neither its files nor its name tell when" if group.day is None and not timed else ""
     return group.why + doubt + undated
 
 

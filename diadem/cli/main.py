@@ -13,7 +13,7 @@ from typing import NoReturn
 
 import typer
 
-from diadem.cli import package_commands, plugins_command
+from diadem.cli import package_commands, plugins_command, scan_command
 from diadem.cli.output import print_error
 from diadem.errors import DiademError, Interrupted, UsageError
 
@@ -34,6 +34,7 @@ app = typer.Typer(
 )
 package_commands.register(app)
 plugins_command.register(app)
+scan_command.register(app)
 
 
 def _print_version(wanted: bool) -> None:
