@@ -86,7 +86,9 @@ class Suffixes:
         self._deepest = max((suffix.count(".") for suffix in self._by_suffix), default=1)
 
     def match(self, name: str) -> tuple[str, ...]:
-        """Names of readers for a lower-case file name."""
+        """Names of readers for a lower-case file name; an ending of several parts may be all of it: ``setting.txt``."""
+        if "." in name and (whole := self._by_suffix.get("." + name)):
+            return whole
         parts = name.rsplit(".", self._deepest)
         key = ".".join(["", *parts[1:]])
         if key not in self._cache:

@@ -15,10 +15,10 @@ def diadem_readers() -> Iterable[ReaderOffer]:
     """NORDIF's diffraction patterns, which are named by the text file beside them."""
     yield ReaderOffer(
         name="nordif",
-        suffixes=(".txt",),
+        suffixes=(".setting.txt",),
         load=f"{_HERE}.nordif:load",
         magic=(Magic(0, b"[NORDIF]"),),
-        groups=(Group("setting.txt", ("pattern.dat",), required=True),),
+        groups=(Group("setting.txt", ("pattern.dat",)),),
     )
 
 

@@ -19,7 +19,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from diadem.api import extract
+from diadem.api import extract, readable_files
 from diadem.extract.tables import apply
 from diadem.hooks.fields import Block, Table
 from diadem.plugins.others import arina, nexus, nordif, phenom, semper
@@ -188,13 +188,16 @@ def test_patterns_that_do_not_fit_and_other_texts(singles: Path, tmp_path: Path)
     (tmp_path / "a" / "Setting.txt").write_text(wide, "latin-1")
     (tmp_path / "a" / "PATTERN.DAT").write_bytes(bytes(12 * 3600))
     assert nordif.load(str(tmp_path / "a" / "Setting.txt"))[0]["data"].shape == (3, 4, 60, 60)
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "Setting.txt").write_bytes(b"of another program")
     for name, data in (("notes.txt", b"beam was unstable"), ("empty.txt", b""), ("photo.txt", b"\x89PNG\r\n\x1a\n")):
         (tmp_path / name).write_bytes(data)
     found = {dataset.path: dataset for dataset in extract(tmp_path).datasets}
     formats = {path: dataset.primary.format for path, dataset in found.items()}
+    assert readable_files(tmp_path) == []
     assert formats.pop("a/Setting.txt") == "nordif"
     assert set(formats.values()) == {"unknown"}
-    assert [issue["code"] for issue in found["notes.txt"].issues] == []
+    assert found["notes.txt"].issues == found["b/Setting.txt"].issues == ()
     assert [issue["code"] for issue in found["empty.txt"].issues] == ["empty"]
 
 
