@@ -32,24 +32,24 @@ SOFTWARE = f"diadem-em {__version__}"
 StrPath = str | os.PathLike[str]
 
 
-#: Modules of plugins that are loaded beside the installed ones, by `trying`.
-_TRIED: ContextVar[tuple[str, ...]] = ContextVar("_TRIED", default=())
+#: What the plugins offer while `trying` lasts.
+_TRIED: ContextVar[Offers | None] = ContextVar("_TRIED", default=None)
 
 
 def _offers() -> Offers:
-    return _collected(_TRIED.get())
+    return _TRIED.get() or _collected()
 
 
-@lru_cache(maxsize=4)
-def _collected(also: tuple[str, ...]) -> Offers:
+@lru_cache(maxsize=1)
+def _collected() -> Offers:
     from diadem.hooks.manager import collect
 
-    return collect(also)
+    return collect()
 
 
 @contextmanager
 def trying(*modules: str) -> Iterator[Offers]:
-    """Load plugins that are not installed, as if they were, for as long as the block lasts.
+    """Look for plugins anew, and load some that are not installed as if they were, for as long as the block lasts.
 
     Parameters
     ----------
@@ -61,9 +61,12 @@ def trying(*modules: str) -> Iterator[Offers]:
     Offers
         What all plugins offer, and which failed.
     """
-    token = _TRIED.set((*_TRIED.get(), *modules))
+    from diadem.hooks.manager import collect
+
+    offers = collect(modules)
+    token = _TRIED.set(offers)
     try:
-        yield _offers()
+        yield offers
     finally:
         _TRIED.reset(token)
 
@@ -183,7 +186,7 @@ def pack(
             )
     package = outcome.package
     package.outcome = outcome
-    package.readers = tuple(_offers().readers)
+    package.readers, package.extractor = tuple(_offers().readers), _extractor
     return package
 
 
@@ -268,7 +271,7 @@ def open(url: StrPath, *, storage_options: Mapping[str, Any] | None = None) -> P
     """
     from diadem.archive.package import Package
 
-    return Package(_bundle(url, storage_options), readers=tuple(_offers().readers))
+    return Package(_bundle(url, storage_options), readers=tuple(_offers().readers), extractor=_extractor)
 
 
 def verify(

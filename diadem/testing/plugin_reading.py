@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from diadem.errors import DiademError
 from diadem.extract.extraction import Extraction
@@ -16,16 +17,14 @@ from diadem.testing.plugin_copies import Example, renamed, spoiled_copies
 from diadem.testing.plugin_offers import Mine
 from diadem.testing.plugin_report import Notes
 
-#: Seconds that reading an example, or a spoiled copy, may take.
-SECONDS = 20.0
-#: What must not become of a worker, and its name here.
-_DEATHS = {
-    "reader-crashed": "crash",
-    "reader-timeout": "hang",
-    "memory-limit": "memory",
-    "plugin-stopped": "crash",
-    "worker-lost": "crash",
-}
+#: Seconds beyond which a small example is read slowly.
+_SLOW = 10.0
+#: What must not become of a worker.
+_DEATHS = frozenset({"reader-crashed", "reader-timeout", "memory-limit", "plugin-stopped", "worker-lost"})
+#: Spoiled copies that may end a worker before no more are tried.
+_MOST_DEATHS = 3
+#: Issues that are the plugin's own fault, however small.
+_OWN_FAULTS = frozenset({"check-failed", "preview-refused", "extension-unjudged"})
 
 
 def read_whole(example: Example, mine: Mine, extractor: Extractor, notes: Notes) -> Extraction:
@@ -38,18 +37,19 @@ def read_whole(example: Example, mine: Mine, extractor: Extractor, notes: Notes)
     mine : Mine
         What the plugin offers.
     extractor : Extractor
-        With all plugins, and limits of `SECONDS`.
+        With all plugins, and short limits.
     notes : Notes
         Takes what is found.
     """
     started = time.monotonic()
     found = extractor.extract(example.plan, example.root)
-    if (seconds := time.monotonic() - started) > SECONDS / 2:
+    if (seconds := time.monotonic() - started) > _SLOW:
         notes.hint("slow", example.name, f"reading it took {seconds:.0f} s, a worker's start included")
     _recognised(example, found, mine, notes)
     for issue in found.issues:
         own = any(str(issue["code"]).startswith(f"{check.name}-") for check in mine.checks)
-        note = notes.hint if own or issue.get("severity") == "info" else notes.error
+        mild = own or (issue.get("severity") == "info" and issue["code"] not in _OWN_FAULTS)
+        note = notes.hint if mild else notes.error
         note("example-issue", example.name, f"{issue['code']}: {issue['message']}")
     if not found.signals:
         notes.error("no-signal", example.name, "the reader found no signal")
@@ -122,16 +122,29 @@ def read_elsewhere(
 def read_spoiled(example: Example, found: Extraction, root: Path, extractor: Extractor, notes: Notes) -> None:
     """That no spoiled copy hangs or kills the worker, and that what is incomplete is noticed."""
     shapes = [signal["shape"] for signal in found.signals]
+    deaths = 0
     for copy in spoiled_copies(example, root):
         notes.checked["spoiled copies"] += 1
         read = extractor.extract(copy.example.plan, copy.example.root)
         where = f"{example.name}, {copy.what}"
         for issue in read.issues:
-            if code := _DEATHS.get(issue["code"]):
-                notes.error(code, where, issue["message"], "Check sizes and counts before you trust them.")
+            if issue["code"] in _DEATHS:
+                notes.error(_death(issue), where, issue["message"], "Check sizes and counts before you trust them.")
             elif "of no known form" in issue["message"]:
                 notes.error("form", where, issue["message"])
+        deaths += any(issue["code"] in _DEATHS for issue in read.issues)
+        if deaths >= _MOST_DEATHS:
+            notes.hint("not-all-tried", example.name, f"after {deaths} dead workers no more spoiled copies were tried")
+            return
         if copy.incomplete and read.signals and not read.issues:
             same = [signal["shape"] for signal in read.signals] == shapes
             note = notes.error if same else notes.hint
             note("incomplete-unseen", where, "it is read without a word, as if it were whole", "Raise an error.")
+
+
+def _death(issue: Mapping[str, Any]) -> str:
+    """In one word how a worker died."""
+    if issue["code"] == "memory-limit":
+        return "memory"
+    late = "no answer" in issue["message"] or "processor time" in issue["message"]
+    return "hang" if late else "crash"

@@ -121,6 +121,10 @@ class Notes:
         """Something is worth a thought."""
         self._note(PluginFinding("hint", code, where, message, next))
 
+    def sound(self, where: str) -> bool:
+        """Whether nothing is wrong with an example, or a copy of it, so far."""
+        return not any(item.severity == "error" and item.where.startswith(where) for item in self.findings)
+
     def _note(self, finding: PluginFinding) -> None:
         if finding not in self.findings:
             self.findings.append(finding)
