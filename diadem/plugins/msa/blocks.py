@@ -15,7 +15,7 @@ _LINE = re.compile(rb"[^\r\n]*(?:\r\n|\r|\n|\Z)")
 #: ``#BEAMKV   -kV``, ``#XPOSITION mm``, ``##RESO (MnKa)``.
 _STANDARD = re.compile(r"#\s*([A-Za-z0-9]+)\s*(?:[-\s]\s*([A-Za-zµμ]+)\s*)?\Z")
 #: Keywords that the standard lets go on over several lines.
-_SEVERAL = ("#TITLE", "#COMMENT")
+_SEVERAL = ("TITLE", "COMMENT")
 
 
 def read(path: str, files: Sequence[str]) -> Iterator[Block]:  # noqa: ARG001 - every cutter is called so
@@ -73,8 +73,8 @@ def parse(text: str) -> dict[str, Any]:
     Returns
     -------
     dict
-        Texts by keyword, with its ``#`` or ``##``; under ``units`` the units that stand in the keywords. Of a keyword
-        that comes twice the last value counts.
+        Texts by keyword, without its ``#`` or ``##``; under ``units`` the units that stand in the keywords. Of a
+        keyword that comes twice the last value counts, of a user's and a standard one with one name the standard's.
     """
     tree: dict[str, Any] = {}
     units: dict[str, str] = {}
@@ -84,9 +84,11 @@ def parse(text: str) -> dict[str, Any]:
             continue
         name, value = name.strip(), value.strip()
         match = _STANDARD.match(name)
-        if match is not None:
-            name = "#" + match[1].upper()
-            units |= {name: match[2]} if match[2] else {}
+        if match is None:
+            tree.setdefault(name.lstrip("# "), value)
+            continue
+        name = match[1].upper()
+        units |= {name: match[2]} if match[2] else {}
         before = tree.get(name)
         tree[name] = f"{before}\n{value}" if name in _SEVERAL and before else value
     return {**tree, "units": units} if units else tree

@@ -64,7 +64,7 @@ def technique(raw: Any) -> str | None:
 
 def _signal(tree: Tree) -> str | None:
     """The technique; "" where none is named."""
-    return technique(tree["#SIGNALTYPE"]) if tree.get("#SIGNALTYPE") else ""
+    return technique(tree["SIGNALTYPE"]) if tree.get("SIGNALTYPE") else ""
 
 
 def _is_x_ray(tree: Tree) -> bool:
@@ -77,35 +77,35 @@ def _is_loss(tree: Tree) -> bool:
 
 def _magnification(tree: Tree) -> Iterator[Found]:
     """MAGCAM is the magnification, or in diffraction the camera length in mm; spectra of X-rays have no camera."""
-    meaning = _MODES.get(str(tree.get("#OPERMODE", "")).strip().upper())
-    raw = tree["#MAGCAM"]
+    meaning = _MODES.get(str(tree.get("OPERMODE", "")).strip().upper())
+    raw = tree["MAGCAM"]
     if meaning == "camera length":
-        yield Found("optics.camera_length", number(raw), "#MAGCAM", raw, _unit(tree, "#MAGCAM", "mm"))
-    elif meaning == "magnification" or (not tree.get("#OPERMODE") and _signal(tree) in ("EDS", "WDS", "CL")):
-        yield Found("optics.magnification", number(raw), "#MAGCAM", raw, status="stated" if meaning else "assumed")
+        yield Found("optics.camera_length", number(raw), "MAGCAM", raw, _unit(tree, "MAGCAM", "mm"))
+    elif meaning == "magnification" or (not tree.get("OPERMODE") and _signal(tree) in ("EDS", "WDS", "CL")):
+        yield Found("optics.magnification", number(raw), "MAGCAM", raw, status="stated" if meaning else "assumed")
 
 
 def _position(tree: Tree) -> Iterator[Found]:
     """XPOSITION … have no unit in the standard; programs that know the stage write one. Three zeros are no position."""
-    keys = [key for key in ("#XPOSITION", "#YPOSITION", "#ZPOSITION") if key in tree and _unit(tree, key, "")]
+    keys = [key for key in ("XPOSITION", "YPOSITION", "ZPOSITION") if key in tree and _unit(tree, key, "")]
     values = [number(tree[key]) for key in keys]
     if any(values):
         for key, value in zip(keys, values, strict=True):
-            yield Found(f"stage.{key[1].lower()}", value, key, tree[key], _unit(tree, key, ""))
+            yield Found(f"stage.{key[0].lower()}", value, key, tree[key], _unit(tree, key, ""))
 
 
 def _acquired(tree: Tree) -> Iterator[Found]:
     """DATE and TIME, by the clock of the computer."""
-    day = date(str(tree.get("#DATE", "")))
+    day = date(str(tree.get("DATE", "")))
     if day is None or day.year not in times.YEARS:
         return
-    clock = times.clock(str(tree.get("#TIME", "")))
+    clock = times.clock(str(tree.get("TIME", "")))
     if clock is None:
-        raw = tree["#DATE"]
-        yield Found("time.acquired_start", day.isoformat(), "#DATE", raw, status="stated", offset_status="unknown")
+        raw = tree["DATE"]
+        yield Found("time.acquired_start", day.isoformat(), "DATE", raw, status="stated", offset_status="unknown")
         return
-    raw = f"{tree['#DATE']} {tree['#TIME']}"
-    yield from times.moments("time.acquired_start", "#DATE + #TIME", raw, local=dt.datetime.combine(day, clock))
+    raw = f"{tree['DATE']} {tree['TIME']}"
+    yield from times.moments("time.acquired_start", "DATE + TIME", raw, local=dt.datetime.combine(day, clock))
 
 
 def elements(raw: Any) -> list[str]:
@@ -119,49 +119,49 @@ def elements(raw: Any) -> list[str]:
 
 def _azimuth(tree: Tree) -> bool:
     """Zero is an azimuth where the elevation has been set, too."""
-    return bool(number(tree.get("#AZIMANGLE", 0)) or number(tree.get("#ELEVANGLE", 0)))
+    return bool(number(tree.get("AZIMANGLE", 0)) or number(tree.get("ELEVANGLE", 0)))
 
 
 def _elevation(tree: Tree) -> bool:
-    return bool(number(tree.get("#ELEVANGLE", 0)))
+    return bool(number(tree.get("ELEVANGLE", 0)))
 
 
 def _dispersion(tree: Tree) -> Iterator[Found]:
     """XPERCHAN of a loss spectrum, whose unit may stand in brackets."""
-    units = re.search(r"\b(k?eV)\b", str(tree.get("#XUNITS", "")), re.IGNORECASE)
+    units = re.search(r"\b(k?eV)\b", str(tree.get("XUNITS", "")), re.IGNORECASE)
     if _signal(tree) == "EELS" and units is not None:
         unit = "keV" if units[1].lower() == "kev" else "eV"
-        yield Found("eels.dispersion", abs(number(tree["#XPERCHAN"])), "#XPERCHAN", tree["#XPERCHAN"], unit)
+        yield Found("eels.dispersion", abs(number(tree["XPERCHAN"])), "XPERCHAN", tree["XPERCHAN"], unit)
 
 
 HEADER: Table = (
-    _quantity("beam.acceleration_voltage", "#BEAMKV", "kV"),
-    _quantity("beam.emission_current", "#EMISSION", "uA"),
-    _quantity("beam.current", "#PROBECUR", "nA"),
-    _quantity("beam.probe_current", "#PROBECUR", "nA"),
+    _quantity("beam.acceleration_voltage", "BEAMKV", "kV"),
+    _quantity("beam.emission_current", "EMISSION", "uA"),
+    _quantity("beam.current", "PROBECUR", "nA"),
+    _quantity("beam.probe_current", "PROBECUR", "nA"),
     Derived("magnification-or-camera-length", _magnification, _STANDARD),
-    _quantity("beam.convergence_semi_angle", "#CONVANGLE", "mrad"),
-    _quantity("eels.collection_semi_angle", "#COLLANGLE", "mrad"),
-    Rule("beam.mode", "#OPERMODE", cite=_STANDARD),
-    _quantity("sample.thickness", "#THICKNESS", "nm"),
-    _quantity("stage.alpha", "#XTILTSTGE", "deg"),
-    _quantity("stage.beta", "#YTILTSTGE", "deg"),
+    _quantity("beam.convergence_semi_angle", "CONVANGLE", "mrad"),
+    _quantity("eels.collection_semi_angle", "COLLANGLE", "mrad"),
+    Rule("beam.mode", "OPERMODE", cite=_STANDARD),
+    _quantity("sample.thickness", "THICKNESS", "nm"),
+    _quantity("stage.alpha", "XTILTSTGE", "deg"),
+    _quantity("stage.beta", "YTILTSTGE", "deg"),
     Derived("stage-position", _position, "units stand in the keywords (Oxford Instruments)"),
-    _quantity("camera.exposure", "#INTEGTIME", "ms", _is_loss),
-    _quantity("scan.dwell_time", "#DWELLTIME", "ms", _is_loss),
-    _quantity("detector.elevation", "#ELEVANGLE", "deg", _elevation),
-    _quantity("detector.azimuth", "#AZIMANGLE", "deg", _azimuth),
-    _quantity("eds.live_time", "#LIVETIME", "s", _is_x_ray),
-    _quantity("eds.real_time", "#REALTIME", "s", _is_x_ray),
-    _quantity("eds.resolution", "#FWHMMNKA", "eV", _is_x_ray),
-    _quantity("eds.resolution", "##RESO (MnKa)", "eV", cite=_EDAX),
-    Rule("detector.type", "#EDSDET", when=_is_x_ray, cite=_STANDARD),
-    Rule("detector.type", "#ELSDET", when=_is_loss, cite=_STANDARD),
-    Rule("detector.name", "##EDAX Detector", cite=_EDAX),
-    Rule("sample.elements", "##Elements", read=elements, cite=_EDAX),
-    Rule("sample.elements", "##OXINSTELEMS", read=elements, cite="Oxford Instruments: atomic numbers"),
-    Rule("signal.technique", "#SIGNALTYPE", read=technique, cite=_STANDARD),
+    _quantity("camera.exposure", "INTEGTIME", "ms", _is_loss),
+    _quantity("scan.dwell_time", "DWELLTIME", "ms", _is_loss),
+    _quantity("detector.elevation", "ELEVANGLE", "deg", _elevation),
+    _quantity("detector.azimuth", "AZIMANGLE", "deg", _azimuth),
+    _quantity("eds.live_time", "LIVETIME", "s", _is_x_ray),
+    _quantity("eds.real_time", "REALTIME", "s", _is_x_ray),
+    _quantity("eds.resolution", "FWHMMNKA", "eV", _is_x_ray),
+    _quantity("eds.resolution", "RESO (MnKa)", "eV", cite=_EDAX),
+    Rule("detector.type", "EDSDET", when=_is_x_ray, cite=_STANDARD),
+    Rule("detector.type", "ELSDET", when=_is_loss, cite=_STANDARD),
+    Rule("detector.name", "EDAX Detector", cite=_EDAX),
+    Rule("sample.elements", "Elements", read=elements, cite=_EDAX),
+    Rule("sample.elements", "OXINSTELEMS", read=elements, cite="Oxford Instruments: atomic numbers"),
+    Rule("signal.technique", "SIGNALTYPE", read=technique, cite=_STANDARD),
     Derived("energy-dispersion", _dispersion, _STANDARD),
-    Rule("person.operator", "#OWNER", cite=_STANDARD),
+    Rule("person.operator", "OWNER", cite=_STANDARD),
     Derived("acquisition-time", _acquired, _STANDARD),
 )
