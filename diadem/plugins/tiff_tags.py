@@ -10,6 +10,7 @@ import os
 import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Self
@@ -223,6 +224,25 @@ class Tiff:
             return b""
         self._stream.seek(self._base + offset)
         return self._stream.read(length)
+
+
+def pages_of(path: str) -> tuple[Page, ...]:
+    """Directories of a file, walked through once for all families that ask in turn.
+
+    Raises
+    ------
+    NotTiff
+        It is no TIFF file.
+    """
+    found = Path(path).stat()
+    return _pages(path, found.st_size, found.st_mtime_ns)
+
+
+@lru_cache(maxsize=1)
+def _pages(path: str, size: int, changed: int) -> tuple[Page, ...]:
+    del size, changed  # a file that has changed is another file
+    with Tiff.open(path) as file:
+        return tuple(file.pages())
 
 
 def decode(data: bytes) -> str:

@@ -9,7 +9,7 @@ from typing import Any, Self
 from diadem.hooks.fields import Block
 from diadem.plugins.gatan.tags import read_directory
 from diadem.plugins.tiff_blocks import MAX_TOTAL, trees
-from diadem.plugins.tiff_tags import NotTiff, Page, Tiff
+from diadem.plugins.tiff_tags import NotTiff, Page, Tiff, pages_of
 
 _KIND = "gatan-tiff"
 #: Tags of the axes, as RosettaSciIO and ImageJ's DM3 reader know them.
@@ -71,7 +71,7 @@ def read(path: str, files: Sequence[str]) -> Iterator[Block]:
     except NotTiff:
         return
     with file:
-        pages = list(file.pages())
+        pages = pages_of(path)
         found: list[tuple[Page, dict[str, Any]]] = []
         failed: Exception | None = None
         left = MAX_TOTAL

@@ -11,7 +11,7 @@ from typing import Any
 
 from diadem.hooks.fields import Block
 from diadem.plugins.tiff_blocks import trees
-from diadem.plugins.tiff_tags import NotTiff, Page, Tiff, decode
+from diadem.plugins.tiff_tags import NotTiff, Page, Tiff, decode, pages_of
 from diadem.plugins.vendor_text import ini
 
 _KIND = "olympus-tiff"
@@ -42,7 +42,7 @@ def read(path: str, files: Sequence[str]) -> Iterator[Block]:
         return
     with file:
         found: list[tuple[Page, dict[str, Any]]] = []
-        pages = list(file.pages())
+        pages = pages_of(path)
         for page in pages:
             tree: dict[str, Any] = {}
             yield from _structure(file, page, tree)

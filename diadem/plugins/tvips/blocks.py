@@ -11,7 +11,7 @@ from typing import Any
 
 from diadem.hooks.fields import Block
 from diadem.plugins.tiff_blocks import trees
-from diadem.plugins.tiff_tags import NotTiff, Page, Tiff
+from diadem.plugins.tiff_tags import NotTiff, Page, Tiff, pages_of
 
 _TAG = 37706
 #: Members of version 1 after `Version`; all are integers of four bytes but the comment.
@@ -68,7 +68,7 @@ def read(path: str, files: Sequence[str]) -> Iterator[Block]:
         return
     with file:
         found: list[tuple[Page, dict[str, Any]]] = []
-        pages = list(file.pages())
+        pages = pages_of(path)
         for page in pages:
             tag = page.tags.get(_TAG)
             offset = int(file.numbers(tag)[0]) if tag is not None and file.numbers(tag) else 0
