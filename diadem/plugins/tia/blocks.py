@@ -83,18 +83,21 @@ def read(path: str, files: Sequence[str]) -> Iterator[Block]:
         Documents in the order of the file, those shown only before the first recorded one as ``tia-survey``; heads of
         series; then heads and tags of their elements.
     """
-    parts = list(_parts(files))
-    if path.lower().endswith(".emi"):
+    described = path.lower().endswith(".emi")
+    parts = list(_parts(files, alone=not described))
+    if described:
         yield from _documents(objects(path), parts)
     for part in parts:
-        yield from _series_blocks(part, alone=not path.lower().endswith(".emi"))
+        yield from _series_blocks(part, alone=not described)
 
 
-def _parts(files: Sequence[str]) -> Iterator[Part]:
-    """Series among the files, numbered as the reader numbers its signals."""
+def _parts(files: Sequence[str], *, alone: bool) -> Iterator[Part]:
+    """Series among the files, in the reader's order; beside an .emi file those with a number of one digit."""
     signal = 0
     for path in sorted(file for file in files if file.lower().endswith(".ser")):
         number = Path(path).stem.rpartition("_")[2]
+        if not alone and (len(number) != 1 or not number.isdecimal()):
+            continue
         with LocalFile(path) as reader:
             try:
                 recorded = read_series(reader, Path(path).name)

@@ -276,6 +276,17 @@ def test_a_missing_series_takes_its_document_with_it(tmp_path: Path) -> None:
     assert dataset.value("beam.mode", "s1") == "STEM nP SA Zoom Diffraction"
 
 
+def test_series_of_two_digits_are_passed_over_as_in_the_reader(tmp_path: Path) -> None:
+    """In the order of names 10 stands before 2."""
+    made = Made(SPECTRA, [Dimension(6)], times=[UTC])
+    documents = [(object_info(labels=labels), PATH.format("a", number)) for number, labels in ((10, STEM), (2, TEM))]
+    dataset = rows(tmp_path, *documents, series={10: made, 2: made})
+    assert [signal.id for signal in dataset.signals] == ["s1"]
+    mode = dataset.assertion("beam.mode", "s1")
+    assert mode is not None
+    assert (mode.value, mode.applies_to) == ("TEM uP SA Zoom Image", ("s1",))
+
+
 def test_without_any_series_the_document_speaks_for_the_file(tmp_path: Path) -> None:
     dataset = rows(tmp_path, (object_info(labels=TEM), PATH.format("a", 1)), series={})
     assert dataset.value("beam.acceleration_voltage") == 200e3
