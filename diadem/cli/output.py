@@ -72,6 +72,8 @@ class _Line:
 
 
 def _progress_text(progress: Progress, seconds: float) -> str:
+    if not progress.total and progress.done:  # how much there will be is not known yet
+        return f"{progress.stage:8} {progress.done:,} {progress.unit}  {progress.item[-40:]}"[:118]
     share = progress.done / progress.total if progress.total else 1.0
     amount = f"{size_text(progress.done)} of {size_text(progress.total)}"
     if progress.unit != "B":
