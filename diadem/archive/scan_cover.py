@@ -44,8 +44,15 @@ class Cover:
                 return
             folder = folder.rpartition("/")[0]
 
-    def pieces(self, files: Iterable[str]) -> list[str]:
+    def pieces(self, files: Iterable[str], top: str = "") -> list[str]:
         """What holds exactly these files of one session.
+
+        Parameters
+        ----------
+        files : iterable of str
+            All files of one owner.
+        top : str
+            A folder that holds them all; none above it is named.
 
         Returns
         -------
@@ -59,16 +66,16 @@ class Cover:
         pieces: set[str] = set()
         for folder, inside in by_folder.items():
             if self._below[folder] is not None:
-                pieces.add(self._highest(folder) + "/")
+                pieces.add(self._highest(folder, top) + "/")
             elif self._direct[folder] is not None:
                 pieces.add(f"{folder}/{STAR}".lstrip("/"))
             else:
                 pieces.update(f"{path[:-1]}[*]" if path.rpartition("/")[2] == STAR else path for path in inside)
         return sorted(pieces)
 
-    def _highest(self, folder: str) -> str:
-        """The highest folder above that has the same single owner."""
-        while folder and self._below[parent := folder.rpartition("/")[0]] is not None:
+    def _highest(self, folder: str, top: str) -> str:
+        """The highest folder up to `top` that has the same single owner."""
+        while folder not in ("", top) and self._below[parent := folder.rpartition("/")[0]] is not None:
             folder = parent
         return folder
 

@@ -104,7 +104,7 @@ def _cut_by_time(items: list[Item]) -> list[tuple[list[Item], str]]:
     starts = [moments[0]] + [after for before, after in itertools.pairwise(moments) if after - before > GAP]
     if len(starts) == 1:
         return [(items, "")]
-    said = f"; it holds data of {_years(moments[0], moments[-1])}"
+    said = f"; recorded {_years(moments[0], moments[-1])}"
     if len(starts) * LEAST > len(moments):
         return [(items, f"{said}, {_THIN}")]
     which = [_last_before(starts, item.moment) for item in items]
@@ -112,7 +112,7 @@ def _cut_by_time(items: list[Item]) -> list[tuple[list[Item], str]]:
 
 
 def _years(first: datetime.datetime, last: datetime.datetime) -> str:
-    return f"{first.year} to {last.year}" if last.year > first.year else f"{(last - first).days} days"
+    return f"{first.year} to {last.year}" if last.year > first.year else f"over {(last - first).days} days"
 
 
 def _last_before(starts: Sequence[datetime.datetime], moment: datetime.datetime | None) -> int | None:
@@ -136,7 +136,7 @@ def _cut_by_microscope(items: list[Item]) -> list[tuple[list[Item], str]]:
     if len(names) < 2:
         return [(items, "")]
     if len(names) * LEAST > sum(place is not None for place in which):
-        return [(items, f"; it holds data of {len(names)} microscopes, {_THIN}")]
+        return [(items, f"; recorded at {len(names)} microscopes, {_THIN}")]
     pieces = _divided(items, which)
     return [(piece, f"; only what was recorded at the {name}") for piece, name in zip(pieces, names, strict=True)]
 

@@ -36,13 +36,15 @@ class Orphans:
         if plan.offers or len(plan.files) > 1:
             return None
         name = plan.primary.path.rpartition("/")[2]
-        return next((" or ".join(found) for found in self._primaries(name)), None)
+        return next(self._primaries(name), None)
 
-    def _primaries(self, name: str) -> Iterator[list[str]]:
-        """Longest pattern first."""
+    def _primaries(self, name: str) -> Iterator[str]:
+        """``scan.mib, .tif or .tiff``; longest pattern first."""
         for pattern, primaries in sorted(self._patterns.items(), key=lambda item: -len(item[0])):
             if match := re.fullmatch(_expression(pattern), name, re.IGNORECASE | re.DOTALL):
-                yield list(dict.fromkeys(primary.replace(STEM, match["stem"]) for primary in primaries))
+                first, *others = dict.fromkeys(primaries)
+                names = [first.replace(STEM, match["stem"]), *(other.replace(STEM, "") for other in others)]
+                yield " or ".join(filter(None, (", ".join(names[:-1]), names[-1])))
 
     def lost_parts(self, plan: DatasetPlan, format_: str) -> str | None:
         """Where a primary lacks its data files: the pattern of their names."""

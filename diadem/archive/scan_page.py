@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 _MAX_SESSIONS, _MAX_DATASETS, _MAX_EXAMPLES, _OPEN_EXAMPLES = 2_000, 2_000, 200, 5
 _OWN_STYLE = """
 .list td.no { color: var(--soft); } .list .why { color: var(--soft); font-size: .82rem; }
-.list td { min-width: 4.5rem; } .attention h3 { margin: 1.1rem 0 .3rem; } .attention ul { margin: .2rem 0;
+.sessions td:nth-child(2) { min-width: 14rem; } .list td.date { white-space: nowrap; }
+.sessions td:last-child { min-width: 8rem; } .list td.number { min-width: 4.5rem; } .attention h3 { margin: 1.1rem 0 .3rem; } .attention ul { margin: .2rem 0;
   padding-left: 1.1rem; font-size: .9rem; } .scroll table { min-width: 52rem; }
 .summary { max-width: 60rem; } .summary th { width: 8rem; white-space: nowrap; }
 """
@@ -84,7 +85,7 @@ def _sessions(scan: Scan) -> str:
     return (
         f"<section>\n<h2>{count_text(len(scan.sessions), 'session').capitalize()} that could be archived</h2>\n"
         "<p>A proposal: <code>diadem scan … --plan plan.xlsx</code> writes it as a sheet to edit.</p>\n"
-        f"{table}</section>\n"
+        f'<div class="sessions">{table}</div></section>\n'
     )
 
 
@@ -94,7 +95,7 @@ def _session(scan: Scan, session: PlannedSession) -> str:
     cells = (
         f"<td{kind}>{'yes' if session.archive else 'no'}</td>",
         f'<td><bdi>{escaped(session.title)}</bdi><br><span class="why">{escaped(session.why, 600)}</span></td>',
-        f"<td>{escaped(session_day(session)) or '–'}</td>",
+        f'<td class="date">{escaped(session_day(session)) or "–"}</td>',
         f'<td class="number">{session.datasets:,}</td>',
         f'<td class="number">{size_text(session.bytes)}</td>',
         f"<td>{escaped(session.formats)}</td>",
@@ -152,7 +153,7 @@ def _dataset(dataset: ScannedDataset) -> str:
     place = f'<br><span class="why"><bdi>{escaped(folder, 300)}</bdi></span>' if folder else ""
     cells = (
         f"<td><bdi>{escaped(dataset.name)}</bdi>{place}</td>",
-        f"<td>{escaped(when_text(dataset))}</td>",
+        f'<td class="date">{escaped(when_text(dataset))}</td>',
         f"<td>{escaped(dataset.facts.instrument, 80)}</td>",
         f'<td class="number">{escaped(voltage_text(dataset))}</td>',
         f"<td>{escaped(content_text(dataset))}</td>",

@@ -146,7 +146,7 @@ class DatasetReading:
             message = f"the data file '{pattern}' is not beside '{name}'"
             said.append(("missing-part", message, "Put the files of one dataset into one folder."))
         if primary := self.orphans.lost_primary(plan):
-            said.append(("side-file-alone", f"a side file whose data file is not here: {primary}", "Look for it."))
+            said.append(("side-file-alone", f"no {primary} is beside it", "Put them into one folder, or look for it."))
         return said
 
 

@@ -64,7 +64,8 @@ def _session(tree: ScanTree, group: Group, files: Sequence[str], cover: Cover) -
     datasets = [item.found.dataset for item in group.items]
     known = any(item.known for item in group.items)
     moments = sorted((item.moment, item.found.dataset.facts.acquired) for item in group.items if item.moment)
-    folder, parts = placed(tree.root, cover.pieces(files))
+    top = group.folder.path if group.folder else ""
+    folder, parts = placed(tree.root, cover.pieces(files, top))
     date = group.day.isoformat() if group.day else ""
     title = text_of(group.title.encode("utf-8", "surrogateescape"))
     return PlannedSession(

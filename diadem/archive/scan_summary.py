@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from diadem.archive.plain import quantity_text
 from diadem.archive.scan_columns import shape_text, text_of_cell
-from diadem.model.scan import Concern, DuplicateGroup, PlannedSession, ScanIssue, ScannedDataset
+from diadem.archive.scan_facts import printable
+from diadem.model.scan import Concern, PlannedSession, ScanIssue, ScannedDataset
 from diadem.package.plain_text import count_text, size_text
 
 if TYPE_CHECKING:
@@ -21,19 +22,22 @@ _TITLES = {
     "empty": "empty",
     "wrong-type": "not what the name says",
     "reader-failed": "not understood by the reader",
-    "reader-timeout": "took too long to read",
-    "reader-crashed": "ended its reader",
-    "missing-part": "without the data file",
-    "side-file-alone": "side files without their data file",
-    "reader-missing": "need a package that is not installed",
-    "metadata-unread": "read, but not all of the metadata",
-    "mostly-unwritten": "declare more than was written",
-    "implausible": "state values that cannot be",
-    "clock-disagrees": "have clocks that disagree",
+    "reader-timeout": "too slow to read",
+    "reader-crashed": "the reader ended",
+    "expands-too-much": "expands beyond all measure",
+    "external-link": "points to other files",
+    "external-storage": "keeps its values in another file",
+    "missing-part": "the data file is missing",
+    "side-file-alone": "a side file without its data file",
+    "reader-missing": "a package for reading it is missing",
+    "metadata-unread": "metadata read only in part",
+    "mostly-unwritten": "more declared than written",
+    "implausible": "impossible values",
+    "clock-disagrees": "clocks disagree",
     "symlink": "links, not followed",
-    "vanished": "vanished while being scanned",
-    "unreadable": "may not be read",
-    "changing": "changed while being read",
+    "vanished": "vanished meanwhile",
+    "unreadable": "no right to look, or not readable",
+    "changing": "changed meanwhile",
 }
 _HEADINGS = {
     Concern.UNSEEN: "Not seen",
@@ -75,7 +79,7 @@ def attention(scan: Scan) -> list[Attention]:
     found: list[Attention] = []
     for concern in (Concern.UNSEEN, Concern.UNREADABLE, Concern.INCOMPLETE):
         found.extend(_of_issues(scan, concern, by_concern[concern]))
-    found.extend(_of_duplicates(scan.duplicates))
+    found.extend(_of_duplicates(scan))
     found.extend(_of_single_copies(scan))
     found.extend(_of_issues(scan, Concern.NOTE, by_concern[Concern.NOTE]))
     return found
@@ -110,20 +114,27 @@ def _said(issue: ScanIssue) -> str:
     """What was found, without the path that stands before it."""
     if issue.code == "empty":
         return ""
-    said = text_of_cell(issue.message.replace(f"'{issue.path}' ", "").replace("\n", " "))
+    said = text_of_cell(issue.message.replace(f"'{issue.path}'", "it").replace("\n", " "))
     return said if len(said) <= _MAX_SAID else said[: _MAX_SAID - 1] + "…"
 
 
-def _of_duplicates(groups: Sequence[DuplicateGroup]) -> Iterator[Attention]:
-    if groups:
-        spare = size_text(sum(group.spare for group in groups))
-        title = f"{count_text(len(groups), 'content')} more than once: {spare} could be freed"
+def _of_duplicates(scan: Scan) -> Iterator[Attention]:
+    if scan.duplicates:
+        spare = size_text(sum(group.spare for group in scan.duplicates))
+        title = f"{count_text(len(scan.duplicates), 'content')} more than once: {spare} could be freed"
         lines = [
-            (text_of_cell(path), f"{size_text(group.size)}, {group.copies} copies" if not at else "the same")
-            for group in groups
+            (_inner(scan, path), f"{size_text(group.size)}, {group.copies} copies" if not at else "the same")
+            for group in scan.duplicates
             for at, path in enumerate(group.paths)
         ]
         yield Attention("Duplicates", title, lines, "Archive one copy; compare before you delete any.")
+
+
+def _inner(scan: Scan, path: str) -> str:
+    """An absolute path as it is shown: relative where one folder was scanned."""
+    if len(scan.roots) == 1:
+        path = path.removeprefix(printable(scan.roots[0]).replace("\\", "/").rstrip("/")).lstrip("/")
+    return text_of_cell(path)
 
 
 def _of_single_copies(scan: Scan) -> Iterator[Attention]:
@@ -244,6 +255,15 @@ def content_text(dataset: ScannedDataset) -> str:
     facts = dataset.facts
     more = f" and {facts.signals - 1} more" if facts.signals > 1 else ""
     return f"{facts.kind.replace('_', ' ')} {shape_text(facts.shape)}".strip() + more
+
+
+#: Reasons that go without saying.
+_USUAL = ("a folder with data", "neither its files nor its name tell when")
+
+
+def unusual(session: PlannedSession) -> str:
+    """Why the files make a session, where it is not the plain case of a folder with data."""
+    return "; ".join(reason for reason in session.why.split("; ") if reason not in _USUAL)
 
 
 def session_day(session: PlannedSession) -> str:

@@ -21,6 +21,7 @@ from diadem.archive.scan_summary import (
     folder_text,
     session_day,
     step_text,
+    unusual,
     voltage_text,
     when_text,
 )
@@ -31,12 +32,23 @@ from diadem.model.scan import PlannedSession, ScannedDataset
 _SESSIONS, _DATASETS, _EXAMPLES = 40, 25, 4
 #: Columns of the terminal from which there is room for more.
 _MEDIUM, _WIDE = 100, 150
+#: Columns that the names in the summary take.
+_NAME = 13
 
 
 def show(scan: Scan, *, everything: bool, written: Sequence[Path]) -> None:
     """Print a scan."""
     console = Console(highlight=False, emoji=False)
-    console.print(_summary(scan))
+    with console.capture() as capture:
+        _print(console, scan, everything=everything, written=written)
+    text = capture.get()
+    if not console.is_terminal:  # in a file, blanks at the ends of lines are of no use
+        text = "\n".join(line.rstrip() for line in text.split("\n"))
+    print(text, end="")
+
+
+def _print(console: Console, scan: Scan, *, everything: bool, written: Sequence[Path]) -> None:
+    console.print(_summary(scan, console.width))
     if scan.sessions:
         console.print()
         console.print(_sessions(scan, console.width, None if everything else _SESSIONS))
@@ -51,13 +63,27 @@ def show(scan: Scan, *, everything: bool, written: Sequence[Path]) -> None:
     console.print(_end(scan, written))
 
 
-def _summary(scan: Scan) -> RenderableType:
+def _summary(scan: Scan, width: int) -> RenderableType:
     table = Table.grid(padding=(0, 2))
     table.add_column(style="dim", no_wrap=True)
     table.add_column(overflow="fold")
     for name, text in figures(scan):
-        table.add_row(name, Text(text, style="bold" if name in ("found", "attention") else ""))
+        shown = _filled(text, width - _NAME) if name in ("formats", "other files") else text
+        table.add_row(name.ljust(_NAME - 2), Text(shown, style="bold" if name in ("found", "attention") else ""))
     return table
+
+
+def _filled(text: str, width: int) -> str:
+    """A list broken at its commas only, so that a number stays with its name."""
+    lines = [""]
+    for item in text.split(", "):
+        longer = f"{lines[-1]}, {item}" if lines[-1] else item
+        if len(longer) < width or not lines[-1]:
+            lines[-1] = longer
+        else:
+            lines[-1] += ","
+            lines.append(item)
+    return "\n".join(lines)
 
 
 def _frame(title: str) -> Table:
@@ -92,16 +118,14 @@ def _session(scan: Scan, session: PlannedSession, width: int) -> list[Renderable
     folder = folder_text(scan, session)
     if folder != session.title:
         title.append(f"\n{folder}", style="dim not bold")
-    why = Text(text_of_cell(session.why), style="dim")
-    if width < _WIDE:
-        title.append("\n")
-        title.append(why)
+    if width < _WIDE and (reason := unusual(session)):
+        title.append(f"\n{text_of_cell(reason)}", style="dim not bold")
     cells: list[RenderableType] = [mark, title, Text(session_day(session) or "-")]
     if width >= _MEDIUM:
         cells.append(Text(session.formats))
     if width >= _WIDE:
         about = [text_of_cell(text) for text in (session.instrument, session.sample) if text]
-        cells += [Text("\n".join(about)), why]
+        cells += [Text("\n".join(about)), Text(text_of_cell(session.why), style="dim")]
     return [*cells, Text(f"{session.datasets:,}"), Text(size_text(session.bytes))]
 
 
@@ -147,22 +171,23 @@ def _attention(found: Sequence[Attention]) -> RenderableType:
 
 
 def _item(item: Attention) -> RenderableType:
-    text = Text(item.title)
+    table = Table.grid(padding=(0, 1))
+    table.add_column(width=1)
+    table.add_column(overflow="fold")
     for path, said in item.lines[:_EXAMPLES]:
-        text.append(f"\n  {path}", style="bold")
-        if said:
-            text.append(f": {said}")
+        table.add_row("·", Text(path, style="bold").append(f"  {said}" if said else "", style="not bold"))
     if len(item.lines) > _EXAMPLES:
-        text.append(f"\n  and {len(item.lines) - _EXAMPLES:,} more", style="dim")
+        table.add_row("", Text(f"and {len(item.lines) - _EXAMPLES:,} more", style="dim"))
     if item.next:
-        text.append(f"\n  → {item.next}", style="dim")
-    return text
+        table.add_row("→", Text(item.next, style="dim"))
+    return Group(Text(item.title), table)
 
 
 def _end(scan: Scan, written: Sequence[Path]) -> RenderableType:
     effort = scan.effort
     known = f", {effort.cached:,} known from an earlier scan" if effort.cached else ""
-    text = Text(f"scanned in {duration_text(effort.seconds)}: {effort.read:,} datasets read{known}", style="dim")
+    read = f"{effort.read:,} dataset{'s' * (effort.read != 1)} read"
+    text = Text(f"scanned in {duration_text(effort.seconds)}: {read}{known}", style="dim")
     for notice in scan.notices:
         text.append(f"\n! {text_of_cell(notice)}", style="yellow not dim")
     for path in written:
