@@ -70,6 +70,7 @@ def _stage(tree: Tree) -> Iterator[Found]:
 def _kind(tree: Tree) -> Iterator[Found]:
     section = _section(tree)
     yield Found("instrument.kind", section[:3].lower(), section, section, status="derived")
+    yield Found("signal.technique", section[:3].upper(), section, section, status="derived")
     if section == "SemImageFile":
         yield Found("beam.species", "electron", section, section, status="derived")
 

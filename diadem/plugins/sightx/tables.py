@@ -55,8 +55,13 @@ def _optics(tree: Tree) -> Iterator[Found]:
 def _mode(tree: Tree) -> Iterator[Found]:
     key = f"{_TOP}Eos/EosMode"
     raw = look_up(tree, key)
-    if raw:
-        yield Found("beam.mode", "STEM" if _is_scanning(tree) else "TEM", key, raw, status="derived")
+    if not raw:
+        return
+    mode = "STEM" if _is_scanning(tree) else "TEM"
+    yield Found("beam.mode", mode, key, raw, status="derived")
+    selected = _selector(tree)
+    pattern = mode == "TEM" and selected is not None and selected[1] in _LENGTHS
+    yield Found("signal.technique", "diffraction" if pattern else mode, key, raw, status="derived")
 
 
 def _source(tree: Tree) -> Iterator[Found]:

@@ -99,6 +99,8 @@ def _column(tree: Tree) -> Iterator[Found]:
 
 def _species(tree: Tree) -> Iterator[Found]:
     columns = _columns(tree)
+    if len(columns) == 1:
+        yield Found("signal.technique", columns[0], _place(tree, columns[0]), columns[0], status="derived")
     if columns == ["SEM"]:
         yield Found("beam.species", "electron", _place(tree, "SEM"), "SEM", status="derived")
     if columns != ["FIB"]:

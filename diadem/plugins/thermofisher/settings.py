@@ -166,6 +166,19 @@ def _species(tree: Tree) -> Iterator[Found]:
                     return
 
 
+def _technique(tree: Tree) -> Iterator[Found]:
+    """By the column that made the image; a detector below the sample is named STEM."""
+    found = find(tree)
+    if found is None:
+        return
+    tag, sections = found
+    detector = str(look_up(sections, "Detectors/Name") or "")
+    electrons = "STEM" if "STEM" in detector.upper() else "SEM"
+    technique = {"EBeam": electrons, "IBeam": "FIB"}.get(_column(sections))
+    if technique:
+        yield Found("signal.technique", technique, f"{tag}/Beam/Beam", _column(sections), status="derived")
+
+
 def _kind(tree: Tree) -> Iterator[Found]:
     found = find(tree)
     if found is None:
@@ -247,6 +260,7 @@ TABLE: Table = (
     Derived("place", _place, cite=f"{_STAGE}; {_RADIANS}; {_PASCALS}"),
     Derived("pixels", _pixels, cite=_METRES),
     Derived("species", _species, cite="the section that made the image; names of sources"),
+    Derived("technique", _technique, cite="the section that made the image; FEI's names of detectors"),
     Derived("kind", _kind, cite="the kind of system as FEI names it"),
     Derived("frames", _frames, cite="the keys' names; both sections count frames"),
     Derived("databar", _databar, cite="no other unit gives values that a scanning microscope has"),

@@ -115,6 +115,18 @@ def _kind(tree: Tree) -> Iterator[Found]:
         yield Found("instrument.kind", "tem", named[1], named[0], status="derived")
 
 
+def _technique(tree: Tree) -> Iterator[Found]:
+    """By the mode of a transmission microscope: ``TEM uP SA Zoom Image``, ``STEM nP SA Zoom Diffraction``."""
+    for tag in _TAGS:
+        key = f"{tag}/Root/Mode/Value"
+        words = str(look_up(tree, key) or "").split()
+        if words and words[0] in ("TEM", "STEM"):
+            pattern = words[0] == "TEM" and words[-1] == "Diffraction"
+            yield Found(
+                "signal.technique", "diffraction" if pattern else words[0], key, " ".join(words), status="derived"
+            )
+
+
 def _tilts(tree: Tree) -> Iterator[Found]:
     """Tilts of the XML: two of a transmission microscope's holder, one of a scanning microscope's stage."""
     first, second = ("stage.alpha", "stage.beta") if _is_transmission(tree) else ("stage.tilt", "")
@@ -192,6 +204,7 @@ TABLE: Table = (
     Derived("beam", _beam, cite="the element's name"),
     Derived("frames", _frames, cite="the elements' names"),
     Derived("kind", _kind, cite="names of products"),
+    Derived("technique", _technique, cite="the mode's first and last word"),
     Derived(
         "resolution",
         _resolution,

@@ -66,6 +66,8 @@ def _species(tree: Tree) -> Iterator[Found]:
     raw = look_up(tree, key)
     if species := _SPECIES.get(str(raw).lower()):
         yield Found("beam.species", species, key, raw, status="stated")
+        technique = "FIB" if species == "Ga" else "HIM"
+        yield Found("signal.technique", technique, key, raw, status="derived")
 
 
 def _kind(tree: Tree) -> Iterator[Found]:

@@ -119,6 +119,9 @@ def _kind(tree: Tree) -> Iterator[Found]:
     elif named:
         yield Found("instrument.kind", "sem", f"CZ_SEM/{named[0]}", named[0], status="derived")
         yield Found("beam.species", "electron", f"CZ_SEM/{named[0]}", named[0], status="derived")
+        detector = _parameter(tree, "DP_DETECTOR_TYPE") + _parameter(tree, "DP_DETECTOR_CHANNEL")
+        technique = "STEM" if "STEM" in detector.upper() else "SEM"
+        yield Found("signal.technique", technique, f"CZ_SEM/{named[0]}", named[0], status="derived")
 
 
 def _time(tree: Tree) -> Iterator[Found]:

@@ -52,6 +52,7 @@ def test_a_side_file(tmp_path: Path, coding: str) -> None:
         "instrument.serial": "8230-01",
         "instrument.kind": "sem",
         "beam.species": "electron",
+        "signal.technique": "SEM",
         "sample.name": "steel",
         "detector.name": "SE(U)",
         "beam.mode": "High",
@@ -86,7 +87,7 @@ def test_what_is_not_measured(tmp_path: Path) -> None:
         "AcceleratingVoltage= Volt",
     )
     found = made(tmp_path, "[TemImageFile]", *lines)
-    assert firsts(found) == {"instrument.kind": "tem"}
+    assert firsts(found) == {"instrument.kind": "tem", "signal.technique": "TEM"}
 
 
 def test_texts_of_others(tmp_path: Path) -> None:

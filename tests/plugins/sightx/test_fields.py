@@ -76,6 +76,7 @@ def test_a_pattern(tmp_path: Path) -> None:
     found = firsts(made(tmp_path))
     assert found["optics.camera_length"] == pytest.approx(0.5)
     assert found["beam.source_type"] == "FEG"
+    assert found["signal.technique"] == "diffraction"
     assert "optics.magnification" not in found
     # 2.5079 pm is the wavelength at 200 kV (Williams and Carter, table 1.2).
     assert found["image.reciprocal_pixel_size_x"] == pytest.approx(1 / (4000 * 0.5 * 2.5079e-12), rel=1e-3)
@@ -85,7 +86,7 @@ def test_a_pattern(tmp_path: Path) -> None:
 def test_a_scanning_image(tmp_path: Path) -> None:
     selected = "<SelectorValue>80000</SelectorValue><SelectorUnitString>X</SelectorUnitString>"
     found = firsts(made(tmp_path, Eos="<EosMode>eosASID</EosMode>", ImageFormingSystem=selected))
-    assert found["beam.mode"] == "STEM"
+    assert found["beam.mode"] == found["signal.technique"] == "STEM"
     assert found["optics.magnification"] == 80000
     assert not {field for field in found if field.startswith("image.")}
 

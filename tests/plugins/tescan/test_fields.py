@@ -78,6 +78,7 @@ def test_an_ion_image(tmp_path: Path, gun: str, species: str | None) -> None:
     assert found["stage.tilt"] == 55
     assert found.get("beam.species") == species
     assert found["instrument.kind"] == "fib"
+    assert found["signal.technique"] == "FIB"
     assert found["person.operator"] == "me"
 
 

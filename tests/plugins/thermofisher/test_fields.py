@@ -134,11 +134,13 @@ def test_labels_of_a_transmission_microscope(unpacked_data: Path) -> None:
     assert firsts(found)["instrument.model"] == "Tecnai 200 kV D2211 XTwin"
     assert firsts(found)["instrument.kind"] == "tem"
     assert firsts(found)["beam.mode"] == "TEM uP SA Zoom Image"
+    assert firsts(found)["signal.technique"] == "TEM"
     assert "stage.tilt" not in found
 
 
 def test_the_column_that_made_the_image(tmp_path: Path) -> None:
     electrons, ions = (firsts(made(tmp_path, {34682: settings(beam)})) for beam in ("EBeam", "IBeam"))
+    assert (electrons["signal.technique"], ions["signal.technique"]) == ("SEM", "FIB")
     assert electrons["beam.acceleration_voltage"] == 2000
     assert electrons["optics.working_distance"] == 0.004
     assert ions["beam.acceleration_voltage"] == 30000
@@ -215,6 +217,7 @@ def test_a_diffraction_pattern(tmp_path: Path) -> None:
     assert found == {
         "optics.camera_length": 1.2,
         "beam.mode": "TEM uP SA Zoom Diffraction",
+        "signal.technique": "diffraction",
         "beam.screen_current": pytest.approx(3e-10),
     }
 
@@ -244,5 +247,5 @@ def test_empty_and_meaningless_settings(tmp_path: Path) -> None:
     )
     text = "\r\n".join(lines)
     found: dict[str, Any] = firsts(made(tmp_path, {34682: text}))
-    assert found == {"beam.species": "electron"}
+    assert found == {"beam.species": "electron", "signal.technique": "SEM"}
     assert made(tmp_path, {34682: "no settings at all"}) == {}

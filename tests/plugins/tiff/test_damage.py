@@ -16,7 +16,7 @@ from diadem.hooks.targets import target
 
 FAMILIES = (
     *("thermofisher", "zeiss", "tescan", "fibics", "tvips", "olympus", "hamamatsu", "sightx", "gatan_tiff"),
-    *("hitachi", "sem_text", "pictures"),
+    *("hitachi", "sem_text", "pictures", "imagej"),
 )
 #: Seconds in which all families must be through with one file.
 SOON = 5

@@ -101,6 +101,7 @@ def test_orions_numbers_in_smartsems_tag_are_kept(shared_data: Path) -> None:
 def test_gases(tmp_path: Path, gas: str, species: str | None) -> None:
     found = firsts(orion(tmp_path, ColumnType=("GFIS", ""), GFIS__IonGas=(gas, "")))
     assert found.get("beam.species") == species
+    assert found.get("signal.technique") == ("HIM" if species else None)
     assert found["instrument.kind"] == "him"
 
 
@@ -141,6 +142,7 @@ def test_parameters_in_other_languages(tmp_path: Path) -> None:
     assert found["scan.frame_time"] == 48.7
     assert found["scan.dwell_time"] == pytest.approx(1e-7)
     assert found["detector.type"] == "SE2"
+    assert found["signal.technique"] == "SEM"
 
 
 @pytest.mark.parametrize(("mode", "expected"), [("Off", None), ("On", 30.0)])

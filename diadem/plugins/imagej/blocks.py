@@ -1,0 +1,31 @@
+"""ImageJ's description of a TIFF file: lines of ``key=value`` after ``ImageJ=<version>``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from diadem.hooks.fields import Block
+from diadem.plugins.tiff_blocks import Vendor, cut
+from diadem.plugins.tiff_tags import decode
+from diadem.plugins.vendor_text import ini
+
+
+def read(path: str, files: Sequence[str]) -> Iterator[Block]:
+    """Blocks of a TIFF file of ImageJ; none of another.
+
+    Parameters
+    ----------
+    path : str
+        The file.
+    files : sequence of str
+        Not asked: everything is in the file.
+    """
+    del files
+    yield from cut(path, Vendor("imagej-tiff", {270: parse}, media_type="text/plain"))
+
+
+def parse(data: bytes) -> dict[str, str] | None:
+    """Values by name; None where the description is another's."""
+    if not data.startswith(b"ImageJ="):
+        return None
+    return ini(decode(data.split(b"\x00", 1)[0])).get("", {})

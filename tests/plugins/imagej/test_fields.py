@@ -1,0 +1,49 @@
+"""The scale of ImageJ's pictures, as tifffile writes and reads it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+
+from diadem.plugins.imagej.blocks import read
+from diadem.plugins.imagej.tables import TABLE
+from diadem.plugins.tiff.reader import read as read_signals
+from tests.plugins.tiff.files import firsts, values, write
+
+
+def made(path: Path, unit: str) -> Path:
+    picture = np.zeros((4, 6), np.uint8)
+    tifffile.imwrite(path, picture, imagej=True, resolution=(4.0, 2.0), metadata={"unit": unit})
+    return path
+
+
+@pytest.mark.parametrize(
+    ("unit", "field", "factor"),
+    [
+        ("nm", "image.pixel_size", 1e-9),
+        ("micron", "image.pixel_size", 1e-6),
+        ("\\u00B5m", "image.pixel_size", 1e-6),
+        ("1/nm", "image.reciprocal_pixel_size", 1e9),
+        ("pixel", "", 0.0),
+        ("", "", 0.0),
+    ],
+)
+def test_scales(tmp_path: Path, unit: str, field: str, factor: float) -> None:
+    found = firsts(values(read, {"imagej-tiff": TABLE}, made(tmp_path / "a.tif", unit)))
+    expected = {f"{field}_x": pytest.approx(factor / 4), f"{field}_y": pytest.approx(factor / 2)} if field else {}
+    assert found == expected
+
+
+def test_axes_have_them_too(tmp_path: Path) -> None:
+    (signal,) = read_signals(str(made(tmp_path / "a.tif", "nm")), lazy=False)
+    axes = {axis["name"]: (axis["scale"], axis["units"]) for axis in signal["axes"]}
+    assert axes["width"] == (pytest.approx(0.25e-9), "m")
+    assert axes["height"] == (pytest.approx(0.5e-9), "m")
+
+
+def test_descriptions_of_others(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.tif", {270: b"OME"})
+    assert list(read(str(path), ())) == []
