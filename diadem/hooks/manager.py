@@ -33,6 +33,7 @@ BUNDLED = tuple(
         "olympus",
         "gatan_tiff",
         "pictures",
+        "imagej",
         "tvips",
         "tvips_movie",
         "hamamatsu",
