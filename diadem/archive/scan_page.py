@@ -29,7 +29,8 @@ _MAX_SESSIONS, _MAX_DATASETS, _MAX_EXAMPLES, _OPEN_EXAMPLES = 2_000, 2_000, 200,
 _OWN_STYLE = """
 .list td.no { color: var(--soft); } .list .why { color: var(--soft); font-size: .82rem; }
 .sessions td:nth-child(2) { min-width: 14rem; } .list td.date { white-space: nowrap; }
-.sessions td:last-child { min-width: 8rem; } .list td.number { min-width: 4.5rem; } .attention h3 { margin: 1.1rem 0 .3rem; } .attention ul { margin: .2rem 0;
+.sessions td:last-child { min-width: 8rem; } .list td.number { min-width: 4.5rem; }
+.attention h3 { margin: 1.1rem 0 .3rem; } .attention ul { margin: .2rem 0;
   padding-left: 1.1rem; font-size: .9rem; } .scroll table { min-width: 52rem; }
 .summary { max-width: 60rem; } .summary th { width: 8rem; white-space: nowrap; }
 """
