@@ -111,12 +111,17 @@ def _pixels(tree: Tree) -> Iterator[Found]:
 
 
 def _kind(tree: Tree) -> Iterator[Found]:
-    """The tag is SmartSEM's, the program of Zeiss' scanning electron microscopes; those with an ion column say so."""
+    """The tag is SmartSEM's, the program of Zeiss' scanning electron microscopes; those with an ion column say so.
+
+    Where all that is said of an ion column is that it is off, nothing is known.
+    """
     named = [key for key in tree["CZ_SEM"] if key.startswith(("AP_", "DP_"))]
     ions = [key for key in named if "FIB" in key]
-    if ions:
-        yield Found("instrument.kind", "fib", f"CZ_SEM/{ions[0]}", ions[0], status="derived")
-    elif named:
+    running = [key for key in ions if _parameter(tree, key).lower() not in ("", "off", "no", "none", "0")]
+    if running:
+        said = _parameter(tree, running[0])
+        yield Found("instrument.kind", "fib", f"CZ_SEM/{running[0]}", said, status="derived")
+    elif named and not ions:
         yield Found("instrument.kind", "sem", f"CZ_SEM/{named[0]}", named[0], status="derived")
         yield Found("beam.species", "electron", f"CZ_SEM/{named[0]}", named[0], status="derived")
         detector = _parameter(tree, "DP_DETECTOR_TYPE") + _parameter(tree, "DP_DETECTOR_CHANNEL")

@@ -163,6 +163,7 @@ def test_an_ion_column_shows(tmp_path: Path) -> None:
     assert found["instrument.kind"] == "fib"
     assert "beam.species" not in found
     assert firsts(smartsem(tmp_path, "AP_WD", "WD = 5 mm"))["instrument.kind"] == "sem"
+    assert "instrument.kind" not in smartsem(tmp_path, "DP_FIB_MODE", "FIB Mode = Off", "AP_WD", "WD = 5 mm")
 
 
 def test_frames(tmp_path: Path) -> None:
