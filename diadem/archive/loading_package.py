@@ -55,7 +55,7 @@ def load_from_package(
         catalogue = _CATALOGUES[package] = _Catalogue(package)
     plan = catalogue.plan(path)
     dataset = catalogue.datasets.get(plan.primary.path)
-    source = _source(package, plan, listener)
+    source = source_of(package, plan, listener)
     errors: list[ReaderError] = []
     for offer in _readers(package, plan, dataset):
         try:
@@ -122,7 +122,8 @@ def _readers(package: Package, plan: DatasetPlan, dataset: Dataset | None) -> Se
     return [table[name] for name in rank(plan, head, package.readers)[0]]
 
 
-def _source(package: Package, plan: DatasetPlan, listener: Listener) -> DatasetSource:
+def source_of(package: Package, plan: DatasetPlan, listener: Listener = silent) -> DatasetSource:
+    """The files of a dataset, each provable."""
     return DatasetSource(
         package=package.id,
         path=plan.primary.path,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,7 +23,9 @@ from diadem.trust.hashing import sha256_hex
 
 if TYPE_CHECKING:
     from diadem.archive.outcome import Outcome
+    from diadem.extract.pool import Extractor
     from diadem.hooks.offers import ReaderOffer
+    from diadem.model.differences import Reextraction
 
 #: Bytes of the largest tag manifest that is looked at.
 TAG_LIMIT = 1 << 20
@@ -46,6 +48,8 @@ class Package:
         True where this process has just written and hashed the package itself.
     readers : sequence of ReaderOffer
         Who can read its datasets, for `load`.
+    extractor : callable, optional
+        Makes what reads metadata, for `reextract`.
 
     Raises
     ------
@@ -62,10 +66,12 @@ class Package:
         opened: OpenedPackage | None = None,
         proven: bool = False,
         readers: Sequence[ReaderOffer] = (),
+        extractor: Callable[[], Extractor] | None = None,
     ) -> None:
         self._bundle = bundle
         self._opened = opened or read_manifest(bundle)
         self.readers = tuple(readers)
+        self.extractor = extractor
         self.outcome: Outcome | None = None
         if proven:
             _CONSISTENT.add(self.id)
@@ -225,6 +231,31 @@ class Package:
         from diadem.archive.loading_package import load_from_package
 
         return load_from_package(self, path, lazy=lazy, signal=signal, verify=verify)
+
+    def reextract(self, *, listener: Listener = silent) -> Reextraction:
+        """Read the payload again with the readers that are installed now. The package is not changed.
+
+        Every byte that is read is proven: in place where the package lies on this machine, else in a temporary copy
+        of one dataset at a time.
+
+        Parameters
+        ----------
+        listener : callable
+            Told of progress.
+
+        Returns
+        -------
+        Reextraction
+            The new record, and what it says that the package's own does not: ``print`` it, or ``to_dict()``.
+
+        Raises
+        ------
+        DigestMismatch
+            A file is not what was archived.
+        """
+        from diadem.archive.reextracting import reextract
+
+        return reextract(self, listener)
 
 
 def _usual_level(package_id: str) -> Level:

@@ -134,7 +134,10 @@ def get(
 
 
 def extract(
-    path: Annotated[Path, typer.Argument(help="An instrument file or a folder.")],
+    path: Annotated[str, typer.Argument(help="An instrument file or a folder; with --again a package.")],
+    again: Annotated[
+        bool, typer.Option("--again", help="Read a package's files with the readers of today; show what changes.")
+    ] = False,
     json: Json = False,
     quiet: Quiet = False,
 ) -> int:
@@ -143,9 +146,14 @@ def extract(
     from diadem.cli import render
 
     with progress(quiet=quiet or json) as listener:
-        record = diadem.extract(path, listener=listener)
+        if again:
+            found = diadem.open(path).reextract(listener=listener)
+        else:
+            record = diadem.extract(path, listener=listener)
     if json:
-        print_json(record.to_dict())
+        print_json(found.to_dict() if again else record.to_dict())
+    elif again:
+        print(found)
     else:
         render.record(record)
     return 0
