@@ -143,8 +143,6 @@ def pixel_sizes(kind: str, axes: Sequence[Mapping[str, Any]], shape: Sequence[in
     if kind not in ("image", "image_stack"):
         return
     described = describe_axes(axes, shape)[-2:]
-    if [axis["name"] for axis in described] == ["x", "y"]:  # a reader that numbers its axes the other way round
-        described.reverse()
     if any(axis.get("unit") not in ("m", "1/m") for axis in described):
         return
     for direction, axis in zip("yx", described, strict=False):

@@ -88,6 +88,11 @@ FORMATS: Mapping[str, Format] = {
         PICTURES,
         suffixes=(".png", ".jpg", ".jpeg", ".jpe", ".gif", ".bmp", ".dib", ".ppm", ".pgm", ".pbm"),
         options={"lazy": False},
+        groups=tuple(
+            Group(f"{{stem}}{suffix}", sidecars=("{stem}.hdr", f"{{stem}}-{suffix[1:]}.hdr", "{stem}.txt"))
+            for suffix in (".png", ".jpg", ".jpeg", ".bmp")
+        ),
+        load="diadem.plugins.pictures.reader:read",
     ),
     "impulse": Format(
         groups=(Group("{stem}_[!_]* raw.csv", sidecars=("{stem}_metadata.log",)),), probe=_PROBES + "is_impulse"
@@ -128,9 +133,10 @@ FORMATS: Mapping[str, Format] = {
     "tiff": Format(
         TIFF,
         (
-            Group("{stem}.tif", sidecars=("{stem}.hdr", "{stem}-tif.hdr", "{stem}.xml")),
-            Group("{stem}.tiff", sidecars=("{stem}.hdr", "{stem}.xml")),
+            Group("{stem}.tif", sidecars=("{stem}.hdr", "{stem}-tif.hdr", "{stem}.xml", "{stem}.txt")),
+            Group("{stem}.tiff", sidecars=("{stem}.hdr", "{stem}-tiff.hdr", "{stem}.xml", "{stem}.txt")),
         ),
+        load="diadem.plugins.tiff.reader:read",
     ),
     "tofwerk": Format(HDF5, probe=_PROBES + "is_tofwerk"),
     "topspin": Format(HDF5),

@@ -84,15 +84,26 @@ def test_fields(datasets: Mapping[str, Any], name: str, field: str, value: Any, 
 
 
 def test_what_is_not_stated_is_absent(datasets: Mapping[str, Any]) -> None:
-    """Magnifications of objectives and light paths, positions of three zeros or without a unit, times of saving."""
+    """Magnifications of objectives and light paths, positions of three zeros or without a unit."""
     assert datasets[MAP].assertions("optics.magnification") == ()
     assert datasets[SPECTRUM].assertions("stage.x") == ()
     assert datasets[SURFACE].assertions("stage.x") == datasets[SURFACE].assertions("beam.current") == ()
     for name in (SCAN, AVERAGE):
-        assert datasets[name].assertions("time.acquired_start") == ()
         assert datasets[name].assertions("detector.serial") == ()
     for name in ("test_spectrum.pro", "test_surface.sur"):
         assert datasets[name].assertions("time.acquired_start") == datasets[name].assertions("person.operator") == ()
+
+
+def test_two_times_of_one_file_stand_side_by_side(datasets: Mapping[str, Any]) -> None:
+    """The file's and the record's; six years apart is a contradiction, half a minute is not."""
+    for name, times, codes in (
+        (SCAN, ["2022-06-27T18:17:03", "2016-09-29T12:51:30.867"], ["sources-disagree"]),
+        (AVERAGE, ["2022-06-14T13:35:01", "2022-06-14T13:34:27.453"], []),
+    ):
+        stated = datasets[name].assertions("time.acquired_start")
+        assert [item.value for item in stated] == times
+        assert [item.offset_status for item in stated] == ["unknown", "unknown"]
+        assert [issue["code"] for issue in datasets[name].issues] == codes
 
 
 def test_renishaw_against_the_bytes(optics: Path, datasets: Mapping[str, Any]) -> None:
