@@ -99,7 +99,7 @@ def test_counts(real: tuple[list[DatasetPlan], dict[str, Extraction], float]) ->
     sys.stderr.write(f"\n{dict(counts)} in {seconds:.1f} s\n")
     assert len(plans) == len(found) == counts["datasets"]
     assert counts["signals"] >= 125
-    assert counts["fields"] >= 400
+    assert counts["fields"] >= 1200
 
 
 def test_what_is_read_keeps_the_schema(
@@ -126,6 +126,7 @@ def test_only_what_needs_a_package_or_a_missing_file_has_issues(
     codes = {entry: [issue["code"] for issue in found.issues] for entry, found in real[1].items() if found.issues}
     usual = {"reader-missing", "missing-part", "no-signal"}
     unusual = {entry: found for entry, found in codes.items() if set(found) - usual}
+    assert unusual.pop("trivista/linescan.tvf") == ["sources-disagree"]  # cut out years after it was recorded
     for entry, found in unusual.items():  # LZW-compressed pictures inside need imagecodecs
         assert found == ["reader-failed"], (entry, found)
         assert "imagecodecs" in str(real[1][entry].issues)
@@ -163,7 +164,7 @@ def test_no_value_contradicts_the_vendor(
                 contradicted.append((path, key, value, ours))
     sys.stderr.write(f"\n{dict(compared)}\n")
     assert contradicted == []
-    assert compared["agree"] >= 250
+    assert compared["agree"] >= 500
 
 
 def test_shapes_and_types(real: tuple[list[DatasetPlan], dict[str, Extraction], float], shared_data: Path) -> None:
