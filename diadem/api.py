@@ -5,20 +5,21 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Executor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import closing, contextmanager
-from contextvars import ContextVar
+from contextvars import ContextVar, copy_context
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 from diadem import __version__
-from diadem.errors import NotFound, UsageError
+from diadem.errors import DiademError, NotFound, UsageError
 from diadem.model.ports import Bundle, Listener, silent
 from diadem.model.report import Level, Report
 
 if TYPE_CHECKING:
+    from diadem.archive.many import Standing
     from diadem.archive.package import Package
     from diadem.archive.plan import PackPlan
     from diadem.archive.scan import Scan
@@ -352,6 +353,12 @@ def extract(path: StrPath, *, listener: Listener = silent) -> Record:
     Record
         One dataset for each group of files; a file that cannot be read is a dataset with issues.
     """
+    with _extractor() as extractor:
+        return _extracted(path, extractor, listener)
+
+
+def _extracted(path: StrPath, extractor: Extractor, listener: Listener) -> Record:
+    """See `extract`."""
     from diadem.archive.companions import with_companions
     from diadem.archive.describing import Describer
     from diadem.archive.ingest import Ingest
@@ -364,7 +371,7 @@ def extract(path: StrPath, *, listener: Listener = silent) -> Record:
     wanted = [found for found in planned.datasets if planned.files[found.primary.path].name == os.fsencode(root.name)]
     sink = io.BytesIO()
     describer = Describer(sink, planned.metadata, title=planned.tree.title)
-    with _extractor() as extractor, Copier() as copier:
+    with Copier() as copier:
         ingest = Ingest(
             planned.files,
             place=lambda _: None,
@@ -380,17 +387,78 @@ def extract(path: StrPath, *, listener: Listener = silent) -> Record:
     return read_record(sink.getvalue(), Vault(describer.vendor.close()))
 
 
-def extract_many(paths: Iterable[StrPath], *, executor: Executor | None = None) -> Iterator[Record]:
-    """Read many files or folders, in order.
+@overload
+def extract_many(
+    paths: Iterable[StrPath], *, executor: Executor | None = None, errors: Literal["raise"] = "raise"
+) -> Iterator[Record]: ...
+
+
+@overload
+def extract_many(
+    paths: Iterable[StrPath], *, executor: Executor | None = None, errors: Literal["give"]
+) -> Iterator[Record | DiademError]: ...
+
+
+def extract_many(
+    paths: Iterable[StrPath], *, executor: Executor | None = None, errors: Literal["raise", "give"] = "raise"
+) -> Iterator[Record] | Iterator[Record | DiademError]:
+    """Read many files or folders; the records come in the order of the paths.
+
+    Reading runs ahead of the caller by some hundred paths, and the workers are started once, not for each path.
 
     Parameters
     ----------
     paths : iterable of paths
-        As for `extract`.
+        As for `extract`; taken little by little.
     executor : concurrent.futures.Executor, optional
-        Runs `extract` for each; without it they are read one after the other.
+        Where to read: a process pool, a Dask cluster (`distributed.Client.get_executor()`) … The paths must mean the
+        same there. By default in this process, on all cores.
+    errors : {"raise", "give"}
+        What becomes of a path that is not there or holds no file. With ``raise`` its error is raised when its turn
+        comes; the others are read nevertheless, and `next` goes on with them. With ``give`` the error stands in the
+        place of its record. A file that cannot be read is no error but a dataset with issues, as in `extract`.
+
+    Returns
+    -------
+    iterator of Record
+        One for each path. Its `close` cancels what has not begun.
     """
-    yield from map(extract, paths) if executor is None else executor.map(extract, paths)
+    from diadem.archive.many import InOrder, Standing
+
+    if errors not in ("raise", "give"):
+        raise UsageError(f"errors is 'raise' or 'give', not '{errors}'")
+    places = (os.path.abspath(path) for path in paths)  # noqa: PTH100 - as the caller sees it, links left as they are
+    if executor is not None:
+        return InOrder(executor, _extract_there, places, give_errors=errors == "give")
+    standing, threads = Standing(_extractor, idle=0), ThreadPoolExecutor(os.cpu_count() or 1, "diadem-extract")
+    context = copy_context()
+
+    def extract_here(path: str) -> Record:
+        with standing.lend() as extractor:
+            return context.copy().run(_extracted, path, extractor, silent)
+
+    def end() -> None:
+        threads.shutdown(wait=False, cancel_futures=True)
+        standing.close()
+
+    return InOrder(threads, extract_here, places, give_errors=errors == "give", at_end=end)
+
+
+def _extract_there(path: str) -> Record:
+    """Read one path in another process, or thread, whose workers stay for the next path."""
+    with _standing().lend() as extractor:
+        return _extracted(path, extractor, silent)
+
+
+@lru_cache(maxsize=1)
+def _standing() -> Standing:
+    import atexit
+
+    from diadem.archive.many import Standing
+
+    standing = Standing(_extractor)
+    atexit.register(standing.close)
+    return standing
 
 
 #: Seconds that one dataset may take in a scan: thousands are waiting behind it.

@@ -60,7 +60,7 @@ def _by_lines(data: bytes, vendor: VendorSource | None) -> Record | None:
     def dataset(index: int) -> dict[str, Any]:
         return parse_object(data[starts[index] : ends[index]], where=f"{RECORD_PATH} dataset {index}")
 
-    return _record({**document, "datasets": []}, len(starts), dataset, vendor)
+    return _record({**document, "datasets": []}, len(starts), dataset, data, vendor)
 
 
 def _whole(data: bytes, vendor: VendorSource | None) -> Record:
@@ -69,7 +69,7 @@ def _whole(data: bytes, vendor: VendorSource | None) -> Record:
     document = parse_object(data, where=RECORD_PATH)
     listed = document.get("datasets")
     items: list[Any] = listed if isinstance(listed, list) else []
-    return _record(document, len(items), items.__getitem__, vendor)
+    return _record(document, len(items), items.__getitem__, data, vendor)
 
 
 def _limit(data: bytes, most: int) -> None:
@@ -77,15 +77,26 @@ def _limit(data: bytes, most: int) -> None:
         raise DocumentError(f"a record of {len(data)} bytes in this layout is too large", where=RECORD_PATH, next=_NEXT)
 
 
+def _datasets_of(data: bytes, vendor: VendorSource | None) -> Sequence[Dataset]:
+    """What a pickle of datasets becomes again."""
+    return read_record(data, vendor).datasets
+
+
 class _Datasets(Sequence[Dataset]):
-    """Datasets that are parsed, resolved and validated on access; the last 256 are kept."""
+    """Datasets that are parsed, resolved and validated on access; the last 256 are kept. Pickled as their bytes."""
 
     def __init__(
-        self, count: int, load: Callable[[int], Any], shared: Mapping[str, Any], vendor: VendorSource | None
+        self,
+        count: int,
+        load: Callable[[int], Any],
+        shared: Mapping[str, Any],
+        data: bytes,
+        vendor: VendorSource | None,
     ) -> None:
         self._count = count
         self._load = load
         self._shared = shared
+        self._data = data
         self._vendor = vendor
         self._known = field_keys()
         self._cached = lru_cache(maxsize=256)(self._parsed)
@@ -110,6 +121,9 @@ class _Datasets(Sequence[Dataset]):
     def __repr__(self) -> str:
         return f"<{self._count} datasets>"
 
+    def __reduce__(self) -> tuple[Callable[..., Sequence[Dataset]], tuple[Any, ...]]:
+        return _datasets_of, (self._data, self._vendor)
+
     def _parsed(self, index: int) -> Dataset:
         where = f"{RECORD_PATH} dataset {index}"
         document = self._load(index)
@@ -120,7 +134,9 @@ class _Datasets(Sequence[Dataset]):
         return Dataset(complete, self._known, self._vendor)
 
 
-def _record(document: dict[str, Any], count: int, load: Callable[[int], Any], vendor: VendorSource | None) -> Record:
+def _record(
+    document: dict[str, Any], count: int, load: Callable[[int], Any], data: bytes, vendor: VendorSource | None
+) -> Record:
     """The record of a parsed document; with `datasets` empty where they are parsed later."""
     if not str(document.get("schema", "")).startswith("diadem-record/1."):
         version = str(document.get("schema"))[:80]
@@ -133,7 +149,7 @@ def _record(document: dict[str, Any], count: int, load: Callable[[int], Any], ve
     rest = {key: document[key] for key in document if key not in {"datasets", "shared"}}
     own = {key: rest.pop(key) for key in ("schema", "session", "sample", "people", "instrument")}
     tail = {key: rest.pop(key) for key in ("omitted", "empty_dirs", "extensions") if key in rest}
-    datasets = _Datasets(count, load, document.get("shared", {}), vendor)
+    datasets = _Datasets(count, load, document.get("shared", {}), data, vendor)
     return Record(datasets=datasets, known=field_keys(), **own, **tail, unknown=rest)
 
 

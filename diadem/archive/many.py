@@ -1,0 +1,169 @@
+"""Many paths, one after the other or on an executor: results in order, one error no end, workers started once."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Executor, Future
+from contextlib import contextmanager
+from typing import Generic, Self, TypeVar, cast
+
+from diadem.errors import DiademError
+from diadem.extract.extraction import Extraction
+from diadem.extract.pool import Extractor
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+#: Tasks that an executor is given ahead of the caller: enough for a large cluster, and their records fit in memory.
+AHEAD = 256
+#: Seconds after which an extractor that nobody has asked for anything ends its workers.
+IDLE = 30.0
+
+
+class InOrder(Iterator[Result], Generic[Item, Result]):
+    """Results of a function for many items, in their order; a few hundred are on their way at once.
+
+    Where the function raises, `next` raises the same when the item's turn comes, and the next call goes on with the
+    next item. Closing it, or leaving it to be collected, cancels what has not begun.
+
+    Parameters
+    ----------
+    executor : concurrent.futures.Executor
+        Runs the function.
+    function : callable
+        Of one item; where the executor has other processes it and the items are pickled.
+    items : iterable
+        Taken when there is room.
+    give_errors : bool
+        Whether a `DiademError` is given in the place of the result, instead of raised.
+    at_end : callable
+        Called once, when all is done or it is closed.
+    """
+
+    _open = False
+
+    def __init__(
+        self,
+        executor: Executor,
+        function: Callable[[Item], Result],
+        items: Iterable[Item],
+        *,
+        give_errors: bool = False,
+        at_end: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._executor = executor
+        self._function = function
+        self._items = iter(items)
+        self._give_errors = give_errors
+        self._at_end = at_end
+        self._waiting: deque[Future[Result]] = deque()
+        self._open = True
+
+    def __iter__(self) -> Self:
+        """Itself."""
+        return self
+
+    def __next__(self) -> Result:
+        """The next result, waited for."""
+        while self._open and len(self._waiting) < AHEAD:
+            for item in self._items:
+                self._waiting.append(self._executor.submit(self._function, item))
+                break
+            else:
+                break
+        if not self._waiting:
+            self.close()
+            raise StopIteration
+        try:
+            return self._waiting.popleft().result()
+        except DiademError as error:
+            if self._give_errors:
+                return cast("Result", error)
+            raise
+
+    def close(self) -> None:
+        """Cancel what has not begun; nothing is given any more."""
+        if self._open:
+            self._open = False
+            for future in self._waiting:
+                future.cancel()
+            self._waiting.clear()
+            self._at_end()
+
+    def __del__(self) -> None:
+        """Close what was left behind."""
+        self.close()
+
+
+class Standing:
+    """An extractor that stays between calls, shared by all threads, and goes when it has been idle for a while.
+
+    Parameters
+    ----------
+    make : callable
+        Makes the extractor, when it is first needed and again after it has gone.
+    idle : float
+        Seconds; 0 is never.
+    """
+
+    def __init__(self, make: Callable[[], Extractor], *, idle: float = IDLE) -> None:
+        self._make = make
+        self._idle = idle
+        self._extractor: Extractor | None = None
+        self._process = os.getpid()
+        self._users = 0
+        self._timer: threading.Timer | None = None
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def lend(self) -> Iterator[Extractor]:
+        """The extractor, for as long as the block lasts; closing it closes nothing."""
+        with self._lock:
+            self._stop_timer()
+            if self._extractor is None or self._process != os.getpid():
+                self._extractor, self._process = self._make(), os.getpid()
+            self._users += 1
+            lent = cast("Extractor", _Lent(self._extractor))
+        try:
+            yield lent
+        finally:
+            with self._lock:
+                self._users -= 1
+                if not self._users and self._idle:
+                    self._timer = threading.Timer(self._idle, self._go)
+                    self._timer.daemon = True
+                    self._timer.start()
+
+    def close(self) -> None:
+        """End the workers now."""
+        with self._lock:
+            self._stop_timer()
+            extractor, self._extractor = self._extractor, None
+        if extractor is not None:
+            extractor.close()
+
+    def _go(self) -> None:
+        with self._lock:
+            if self._users:
+                return
+        self.close()
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+
+class _Lent:
+    """What an ingest needs of an extractor; that of one which stopped must not end the workers of the others."""
+
+    def __init__(self, extractor: Extractor) -> None:
+        self.workers = extractor.workers
+        self.extract: Callable[..., Extraction] = extractor.extract
+        self.warm = extractor.warm
+
+    def close(self) -> None:
+        """Nothing: it is only lent."""
