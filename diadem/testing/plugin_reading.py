@@ -64,8 +64,9 @@ def read_whole(example: Example, mine: Mine, extractor: Extractor, notes: Notes)
 def _recognised(example: Example, found: Extraction, mine: Mine, notes: Notes) -> None:
     """That it is read by whom it should be, for the reasons that the offer names."""
     offers = {offer.name: offer for offer in mine.readers}
-    wanted = {name for offer in mine.fields for name in offer.formats} | set(offers)
-    if found.format not in wanted and "*" not in wanted:
+    formats = [offer.formats for kind in (mine.fields, mine.previews, mine.checks) for offer in kind]
+    wanted = {name for names in formats for name in names} | set(offers)
+    if wanted and not {found.format, "*"} & wanted:
         expected = " or ".join(f"'{name}'" for name in sorted(wanted))
         notes.error("not-recognised", example.name, f"it is read as '{found.format}', not as {expected}")
     offer = offers.get(found.format)
@@ -76,7 +77,7 @@ def _recognised(example: Example, found: Extraction, mine: Mine, notes: Notes) -
 def _promised(example: Example, found: Extraction, mine: Mine, notes: Notes) -> None:
     """Fields, extensions and a picture, where the plugin offers them for the format."""
     asked = {found.format, "*"}
-    rules = tuple(f"{offer.name}/" for offer in mine.fields if asked & set(offer.formats))
+    rules = tuple(f"{offer.name}/" for offer in mine.fields if offer.tables and asked & set(offer.formats))
     stated = [item for items in found.fields.values() for item in items if item["by"]["rule"].startswith(rules)]
     notes.checked["fields"] += len(stated)
     if rules and not stated:
@@ -119,8 +120,10 @@ def read_elsewhere(
         notes.error("name-or-time", example.name, f"a renamed copy says something else: {changed}", advice)
 
 
-def read_spoiled(example: Example, found: Extraction, root: Path, extractor: Extractor, notes: Notes) -> None:
-    """That no spoiled copy hangs or kills the worker, and that what is incomplete is noticed."""
+def read_spoiled(
+    example: Example, found: Extraction, mine: Mine, root: Path, extractor: Extractor, notes: Notes
+) -> None:
+    """That no spoiled copy hangs or kills the worker, and that the plugin's reader notices what is incomplete."""
     shapes = [signal["shape"] for signal in found.signals]
     deaths = 0
     for copy in spoiled_copies(example, root):
@@ -136,7 +139,7 @@ def read_spoiled(example: Example, found: Extraction, root: Path, extractor: Ext
         if deaths >= _MOST_DEATHS:
             notes.hint("not-all-tried", example.name, f"after {deaths} dead workers no more spoiled copies were tried")
             return
-        if copy.incomplete and read.signals and not read.issues:
+        if copy.incomplete and found.format in mine.formats and read.signals and not read.issues:
             same = [signal["shape"] for signal in read.signals] == shapes
             note = notes.error if same else notes.hint
             note("incomplete-unseen", where, "it is read without a word, as if it were whole", "Raise an error.")

@@ -156,7 +156,7 @@ def _try(
     if found.format in ("", "unknown"):
         return
     read_elsewhere(example, found, work / "renamed", offers.readers, extractor, notes)
-    read_spoiled(example, found, work / "spoiled", extractor, notes)
+    read_spoiled(example, found, mine, work / "spoiled", extractor, notes)
     signals = read_alone(example, found.format, telling, work / "scratch", notes)
     if notes.sound(example.name):  # a reader that does what it should not is not called in this process
         archive(example, found, signals, work / "store", notes)

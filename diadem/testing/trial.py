@@ -99,8 +99,7 @@ def _is_of(message: str, places: Sequence[str]) -> bool:
 def _read(job: Mapping[str, Any], answer: dict[str, Any]) -> None:
     """Have reader, description, blocks and tables at work; nothing of them is kept when this returns."""
     offer = job["offer"]
-    options = {**offer["options"], "lazy": offer["options"].get("lazy", True)}
-    signals = target(offer["load"])(job["path"], **options)
+    signals = _signals(offer, job["path"])
     answer["signals"] = [signature(signal) for signal in signals]
     if offer["describe"]:
         described = target(offer["describe"])(job["path"])
@@ -116,6 +115,18 @@ def _read(job: Mapping[str, Any], answer: dict[str, Any]) -> None:
     ]
     answer["extensions"] = found.extensions
     answer["kinds"] = sorted({block.kind for block in (*found.blocks, *found.trees)})
+
+
+def _signals(offer: Mapping[str, Any], path: str) -> list[Any]:
+    """What the reader returns, lazily if it can."""
+    reader = target(offer["load"])
+    options = {"lazy": True, **offer["options"]}
+    try:
+        return list(reader(path, **options))
+    except Exception:
+        if not options["lazy"]:
+            raise
+        return list(reader(path, **{**options, "lazy": False}))
 
 
 def signature(signal: Mapping[str, Any], *, data: bool = True) -> dict[str, Any]:
