@@ -72,6 +72,13 @@ FIRST_FRAME: Table = (
     Derived("start-of-first-frame", _start, cite=_MANUAL),
 )
 
+#: What RosettaSciIO keeps of the first frame's header in files of HyperSpy: the time stamp as it is, the shutter time
+#: in ms (`MIBProperties.exposure`; its pull request 189 corrects what was made of it).
+READER_TREE: Table = (
+    Derived("start-of-first-frame", lambda tree: _start({"Time Stamp Extended": tree["timestamp"]}), cite=_MANUAL),
+    Rule("camera.exposure", "exposure", "ms", float, cite="RosettaSciIO, quantumdetector/_api.py"),
+)
+
 LAST_FRAME: Table = (Derived("end-of-last-frame", _end, cite=_MANUAL),)
 
 

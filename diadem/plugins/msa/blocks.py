@@ -14,6 +14,10 @@ _LONGEST = 1 << 20
 _LINE = re.compile(rb"[^\r\n]*(?:\r\n|\r|\n|\Z)")
 #: ``#BEAMKV   -kV``, ``#XPOSITION mm``, ``##RESO (MnKa)``.
 _STANDARD = re.compile(r"#\s*([A-Za-z0-9]+)\s*(?:[-\s]\s*([A-Za-zµμ]+)\s*)?\Z")
+#: Units that stand in keywords, in lower case; another word belongs to the name of a user's keyword.
+_UNITS = frozenset(
+    "kv v ua µa μa na pa a nm um µm μm mm cm m mr mrad rad dg deg sr msr ms us µs μs s min h ev kev".split()  # noqa: SIM905
+)
 #: Keywords that the standard lets go on over several lines.
 _SEVERAL = ("TITLE", "COMMENT")
 
@@ -84,7 +88,7 @@ def parse(text: str) -> dict[str, Any]:
             continue
         name, value = name.strip(), value.strip()
         match = _STANDARD.match(name)
-        if match is None:
+        if match is None or (match[2] or "s").lower() not in _UNITS:
             tree.setdefault(name.lstrip("# "), value)
             continue
         name = match[1].upper()

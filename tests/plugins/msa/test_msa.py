@@ -130,6 +130,7 @@ def test_units_in_the_keyword_go_before_the_standards() -> None:
     assert ours["eels.collection_semi_angle"] == [0.01]
     assert ours["eds.live_time"] == [120]
     assert values("#BEAMKV -furlong: 200") == {}
+    assert values("#BEAMKV -kg: 200\n#BEAMKV -cm: 3") == {}
 
 
 def test_positions_need_a_unit_and_a_stage() -> None:
