@@ -268,9 +268,32 @@ def test_damaged_texts_of_zarr(tmp_path: Path, content: str) -> None:
 
 _LEAVES = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20) | st.binary(max_size=5)
 _NAMES = st.sampled_from(
-    ["General", "Acquisition_instrument", "TEM", "SEM", "Stage", "x", "date", "time", "time_zone", "beam_energy"]
-    + ["beam_energy_units", "Sample", "elements", "Detector", "EDS", "EELS", "elevation_angle", "azimuth_angle"]
-    + ["Signal", "signal_type", "thickness", "FileIO", "0", "io_plugin"]
+    [
+        "General",
+        "Acquisition_instrument",
+        "TEM",
+        "SEM",
+        "Stage",
+        "x",
+        "date",
+        "time",
+        "time_zone",
+        "beam_energy",
+        "beam_energy_units",
+        "Sample",
+        "elements",
+        "Detector",
+        "EDS",
+        "EELS",
+        "elevation_angle",
+        "azimuth_angle",
+        "Signal",
+        "signal_type",
+        "thickness",
+        "FileIO",
+        "0",
+        "io_plugin",
+    ]
 )
 
 
