@@ -69,7 +69,8 @@ def groups_of(root: str, items: Iterable[Item]) -> list[Group]:
             united.add(id(folder))
         elif why := one_session(folder):
             united.add(id(folder))
-            groups.extend(_cut(list(folder.below()), folder, why, whole=True))
+            inside = list(folder.below())
+            groups.extend(_cut(inside, folder, why, whole=True) if inside else ())
         elif folder.items:
             why = "files directly in the folder; its sub-folders are sessions of their own"
             groups.extend(_cut(folder.items, folder, why, whole=False))

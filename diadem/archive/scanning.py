@@ -6,6 +6,7 @@ import os
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -39,7 +40,7 @@ class Tools:
     readers : sequence of ReaderOffer
         What the plugins offer.
     extractor : callable
-        Makes the workers; called once there is something to read.
+        Lends the workers for a scan.
     software : str
         Names and versions of all that reads.
     cache : Path or None
@@ -47,7 +48,7 @@ class Tools:
     """
 
     readers: Sequence[ReaderOffer]
-    extractor: Callable[[], Extractor]
+    extractor: Callable[[], AbstractContextManager[Extractor]]
     software: str
     cache: Path | None
 

@@ -20,9 +20,7 @@ def register(app: typer.Typer) -> None:
 def scan(
     folders: Annotated[list[Path], typer.Argument(help="One folder or several; they are only read.")],
     csv: Annotated[Path | None, typer.Option("--csv", help="Write the datasets as a table.")] = None,
-    xlsx: Annotated[
-        Path | None, typer.Option("--xlsx", help="Write all tables as sheets, the plan too.")
-    ] = None,
+    xlsx: Annotated[Path | None, typer.Option("--xlsx", help="Write all tables as sheets, the plan too.")] = None,
     html: Annotated[Path | None, typer.Option("--html", help="Write one page to look at.")] = None,
     plan: Annotated[
         Path | None, typer.Option("--plan", help="Write the sessions as a sheet to edit: .xlsx or .csv.")
