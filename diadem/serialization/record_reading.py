@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final, overload
 
@@ -12,6 +13,7 @@ from diadem.model.manifest import RECORD_PATH
 from diadem.model.record import Dataset, Record
 from diadem.model.vendor import VendorSource
 from diadem.serialization.fields import field_keys
+from diadem.serialization.migrations import MIGRATIONS, Migration, migrated_dataset, migrated_head, steps_from
 from diadem.serialization.sharing import resolved
 from diadem.serialization.strict_json import parse_object
 from diadem.serialization.validation import validate_dataset, validate_head
@@ -28,7 +30,9 @@ _CLOSE: Final = b"\n],\n"
 _NEXT: Final = "The record is damaged: verify the package."
 
 
-def read_record(data: bytes, vendor: VendorSource | None = None) -> Record:
+def read_record(
+    data: bytes, vendor: VendorSource | None = None, *, migrations: Sequence[Migration] = MIGRATIONS
+) -> Record:
     """The record of a package. Datasets are parsed and validated when they are asked for.
 
     Parameters
@@ -37,6 +41,8 @@ def read_record(data: bytes, vendor: VendorSource | None = None) -> Record:
         `data/diadem-record.json`, of any origin.
     vendor : VendorSource, optional
         Where the vendor's blocks are kept, for `Dataset.vendor`.
+    migrations : sequence of Migration
+        Steps for records of earlier versions; `data` stays as it is.
 
     Raises
     ------
@@ -44,11 +50,26 @@ def read_record(data: bytes, vendor: VendorSource | None = None) -> Record:
         Not a record: not JSON, another version's, or malformed. A malformed dataset raises when it is asked for.
     """
     _limit(data, MAX_BYTES)
-    return _by_lines(data, vendor) or _whole(data, vendor)
+    origin = _Origin(data, vendor, tuple(migrations))
+    return _by_lines(origin) or _whole(origin)
 
 
-def _by_lines(data: bytes, vendor: VendorSource | None) -> Record | None:
+@dataclass(frozen=True, slots=True)
+class _Origin:
+    """What a record is read from, which is also what a pickle of its datasets holds."""
+
+    data: bytes
+    vendor: VendorSource | None
+    migrations: tuple[Migration, ...]
+
+    def datasets(self) -> Sequence[Dataset]:
+        """What a pickle of datasets becomes again."""
+        return read_record(self.data, self.vendor, migrations=self.migrations).datasets
+
+
+def _by_lines(origin: _Origin) -> Record | None:
     """The record, if it lies as `RecordWriter` writes it; None for another layout."""
+    data = origin.data
     found = _lines(data)
     if found is None:
         return None
@@ -60,26 +81,21 @@ def _by_lines(data: bytes, vendor: VendorSource | None) -> Record | None:
     def dataset(index: int) -> dict[str, Any]:
         return parse_object(data[starts[index] : ends[index]], where=f"{RECORD_PATH} dataset {index}")
 
-    return _record({**document, "datasets": []}, len(starts), dataset, data, vendor)
+    return _record({**document, "datasets": []}, len(starts), dataset, origin)
 
 
-def _whole(data: bytes, vendor: VendorSource | None) -> Record:
+def _whole(origin: _Origin) -> Record:
     """The record, parsed in one piece."""
-    _limit(data, MAX_WHOLE)
-    document = parse_object(data, where=RECORD_PATH)
+    _limit(origin.data, MAX_WHOLE)
+    document = parse_object(origin.data, where=RECORD_PATH)
     listed = document.get("datasets")
     items: list[Any] = listed if isinstance(listed, list) else []
-    return _record(document, len(items), items.__getitem__, data, vendor)
+    return _record(document, len(items), items.__getitem__, origin)
 
 
 def _limit(data: bytes, most: int) -> None:
     if len(data) > most:
         raise DocumentError(f"a record of {len(data)} bytes in this layout is too large", where=RECORD_PATH, next=_NEXT)
-
-
-def _datasets_of(data: bytes, vendor: VendorSource | None) -> Sequence[Dataset]:
-    """What a pickle of datasets becomes again."""
-    return read_record(data, vendor).datasets
 
 
 class _Datasets(Sequence[Dataset]):
@@ -90,14 +106,14 @@ class _Datasets(Sequence[Dataset]):
         count: int,
         load: Callable[[int], Any],
         shared: Mapping[str, Any],
-        data: bytes,
-        vendor: VendorSource | None,
+        origin: _Origin,
+        steps: Sequence[Migration],
     ) -> None:
         self._count = count
         self._load = load
         self._shared = shared
-        self._data = data
-        self._vendor = vendor
+        self._origin = origin
+        self._steps = steps
         self._known = field_keys()
         self._cached = lru_cache(maxsize=256)(self._parsed)
 
@@ -121,35 +137,29 @@ class _Datasets(Sequence[Dataset]):
     def __repr__(self) -> str:
         return f"<{self._count} datasets>"
 
-    def __reduce__(self) -> tuple[Callable[..., Sequence[Dataset]], tuple[Any, ...]]:
-        return _datasets_of, (self._data, self._vendor)
+    def __reduce__(self) -> tuple[Callable[[_Origin], Sequence[Dataset]], tuple[_Origin]]:
+        return _Origin.datasets, (self._origin,)
 
     def _parsed(self, index: int) -> Dataset:
         where = f"{RECORD_PATH} dataset {index}"
         document = self._load(index)
         if not isinstance(document, dict):
             raise DocumentError("a dataset is a JSON object", where=where, next=_NEXT)
-        complete = resolved(document, self._shared, where=where)
+        complete = migrated_dataset(resolved(document, self._shared, where=where), self._steps)
         validate_dataset(complete, closed=False)
-        return Dataset(complete, self._known, self._vendor)
+        return Dataset(complete, self._known, self._origin.vendor)
 
 
-def _record(
-    document: dict[str, Any], count: int, load: Callable[[int], Any], data: bytes, vendor: VendorSource | None
-) -> Record:
+def _record(document: dict[str, Any], count: int, load: Callable[[int], Any], origin: _Origin) -> Record:
     """The record of a parsed document; with `datasets` empty where they are parsed later."""
-    if not str(document.get("schema", "")).startswith("diadem-record/1."):
-        version = str(document.get("schema"))[:80]
-        raise DocumentError(
-            f"'{version}' is not a record that this version reads",
-            where=RECORD_PATH,
-            next="Records of diadem-record/1.x can be read; a newer DIADEM may read others.",
-        )
+    steps = steps_from(document.get("schema"), origin.migrations)
+    shared = document.get("shared", {})
+    document = migrated_head(document, steps)
     validate_head(document, closed=False)
     rest = {key: document[key] for key in document if key not in {"datasets", "shared"}}
     own = {key: rest.pop(key) for key in ("schema", "session", "sample", "people", "instrument")}
     tail = {key: rest.pop(key) for key in ("omitted", "empty_dirs", "extensions") if key in rest}
-    datasets = _Datasets(count, load, document.get("shared", {}), data, vendor)
+    datasets = _Datasets(count, load, shared, origin, steps)
     return Record(datasets=datasets, known=field_keys(), **own, **tail, unknown=rest)
 
 

@@ -7,11 +7,11 @@ from typing import Any, BinaryIO, Final
 
 from diadem.errors import DocumentError
 from diadem.model.record import Record
+from diadem.serialization.migrations import SCHEMA
 from diadem.serialization.sharing import Pool
 from diadem.serialization.strict_json import compact
 from diadem.serialization.validation import validate_dataset, validate_head, validate_metadata
 
-SCHEMA: Final = "diadem-record/1.0.0"
 _HEAD: Final[Mapping[str, Any]] = {"schema": SCHEMA, "session": {}, "sample": {}, "people": [], "instrument": {}}
 
 
