@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from diadem.hooks.fields import Derived, Found, Rule, Table, Tree, look_up
@@ -15,6 +16,11 @@ _PIXEL = (
     "AP_WIDTH 5.965 µm over 512 pixels; AP_PIXEL_SIZE is of an image of 1024"
 )
 
+_COLUMNS = (
+    "an Auriga, with an ion column, says FIB Present = Yes, FIB Column = Orsay COBRA; a Merlin, without one, No and "
+    "None; both FIB Imaging = SEM"
+)
+
 #: Parameters with units: field, and whether zero and less are no measurement.
 _QUANTITIES: Mapping[str, tuple[str, bool]] = {
     "AP_ACTUALKV": ("beam.acceleration_voltage", True),
@@ -25,7 +31,6 @@ _QUANTITIES: Mapping[str, tuple[str, bool]] = {
     "AP_HEIGHT": ("optics.field_of_view_y", True),
     "DP_DWELL_TIME": ("scan.dwell_time", True),
     "AP_LINE_TIME": ("scan.line_time", True),
-    "AP_FRAME_TIME": ("scan.frame_time", True),
     "AP_STAGE_AT_X": ("stage.x", False),
     "AP_STAGE_AT_Y": ("stage.y", False),
     "AP_STAGE_AT_Z": ("stage.z", False),
@@ -42,7 +47,21 @@ _TEXTS: Mapping[str, str] = {
     "SV_SERIAL_NUMBER": "instrument.serial",
     "SV_VERSION": "instrument.software",
     "DP_SEM": "instrument.model",
+    "DP_SAMPLE_HOLDER": "stage.holder",
 }
+#: The same of the ion column, for pictures that it has made. Its focus, field and dwell time have no parameters that
+#: all versions write.
+_IONS: Mapping[str, tuple[str, bool]] = {
+    "AP_FIB_EHT_ACTUAL": ("beam.acceleration_voltage", True),
+    "AP_FIB_MAGNIFICATION": ("optics.magnification", True),
+    "AP_FIB_SCAN_ROTATION": ("scan.rotation", False),
+}
+#: Prefixes of fields that are the electron column's.
+_COLUMN = ("beam.", "optics.", "scan.")
+#: How SmartSEM writes units of long times.
+_LONG = {"Mins": "min", "Hours": "h"}
+_PRESENT = "DP_FIB_PRESENT"
+_IMAGING = "DP_FIB_IMAGING"
 #: Parameters known by the name that SmartSEM shows.
 _SHOWN: Mapping[str, str] = {"Extractor V": "beam.extraction_voltage"}
 
@@ -50,7 +69,11 @@ _SHOWN: Mapping[str, str] = {"Extractor V": "beam.extraction_voltage"}
 def _rules() -> Iterator[Rule]:
     for key, (field, above_zero) in _QUANTITIES.items():
         path, read = f"CZ_SEM/{key}", positive if above_zero else number
-        yield Rule(field, f"{path}/Value", read=read, unit_key=f"{path}/Unit", cite=_SAID)
+        when = _by_electrons if field.startswith(_COLUMN) else None
+        yield Rule(field, f"{path}/Value", read=read, when=when, unit_key=f"{path}/Unit", cite=_SAID)
+    for key, (field, above_zero) in _IONS.items():
+        path, read = f"CZ_SEM/{key}", positive if above_zero else number
+        yield Rule(field, f"{path}/Value", read=read, when=_by_ions, unit_key=f"{path}/Unit", cite=_COLUMNS)
     for key, field in _TEXTS.items():
         yield Rule(field, f"CZ_SEM/{key}/Value", cite="the parameter's name")
 
@@ -67,22 +90,57 @@ def _quantity(tree: Tree, field: str, key: str, read: Callable[[Any], float | No
         yield Found(field, value, f"CZ_SEM/{key}/Value", raw, str(look_up(tree, f"CZ_SEM/{key}/Unit") or ""))
 
 
+def _by_electrons(tree: Tree) -> bool:
+    """Whether the electron column has made the picture; so it is where nothing is said of an ion column."""
+    said = _parameter(tree, _IMAGING).upper()
+    return not said or ("SEM" in said and "FIB" not in said)
+
+
+def _by_ions(tree: Tree) -> bool:
+    said = _parameter(tree, _IMAGING).upper()
+    return bool(said) and "SEM" not in said and _has_ions(tree) is True
+
+
+def _has_ions(tree: Tree) -> bool | None:
+    """Whether the instrument has an ion column; None where that is not said.
+
+    Newer versions of SmartSEM write the parameters of one for every instrument: FIB Mode = Imaging, and a flood gun, of
+    a Merlin, which has none.
+    """
+    present, column = _parameter(tree, _PRESENT).lower(), _parameter(tree, "DP_FIB_COLUMN").lower()
+    if present in ("yes", "no"):
+        return present == "yes"
+    if column:
+        return column != "none"
+    if (volts := positive(_parameter(tree, "AP_FIB_EHT_ACTUAL"))) is not None:
+        return volts > 0
+    return None if any("FIB" in key for key in tree["CZ_SEM"]) else False
+
+
 def _probe(tree: Tree) -> Iterator[Found]:
     """The probe's current, which is the beam's at the sample."""
-    yield from _quantity(tree, "beam.probe_current", "AP_IPROBE")
+    if _by_electrons(tree):
+        yield from _quantity(tree, "beam.probe_current", "AP_IPROBE")
+
+
+def _frame_time(tree: Tree) -> Iterator[Found]:
+    """Time of a frame: ``40.5 Secs``, ``1.9 Mins``."""
+    if _by_electrons(tree):
+        for found in _quantity(tree, "scan.frame_time", "AP_FRAME_TIME"):
+            yield replace(found, unit=_LONG.get(found.unit, found.unit))
 
 
 def _shown(tree: Tree) -> Iterator[Found]:
     """Parameters by the name on the screen."""
     for key, entry in tree["CZ_SEM"].items():
         field = _SHOWN.get(entry.get("Name", "")) if isinstance(entry, Mapping) else None
-        if field:
+        if field and _by_electrons(tree):
             yield from _quantity(tree, field, key)
 
 
 def _rotation(tree: Tree) -> Iterator[Found]:
     """Scan rotation, unless it is switched off."""
-    if _parameter(tree, "DP_SCAN_ROT") != "Off":
+    if _parameter(tree, "DP_SCAN_ROT") != "Off" and _by_electrons(tree):
         yield from _quantity(tree, "scan.rotation", "AP_SCANROTATION", number)
 
 
@@ -111,22 +169,30 @@ def _pixels(tree: Tree) -> Iterator[Found]:
 
 
 def _kind(tree: Tree) -> Iterator[Found]:
-    """The tag is SmartSEM's, the program of Zeiss' scanning electron microscopes; those with an ion column say so.
-
-    Where all that is said of an ion column is that it is off, nothing is known.
-    """
+    """The tag is SmartSEM's, the program of Zeiss' scanning electron microscopes; those with an ion column say so."""
     named = [key for key in tree["CZ_SEM"] if key.startswith(("AP_", "DP_"))]
-    ions = [key for key in named if "FIB" in key]
-    running = [key for key in ions if _parameter(tree, key).lower() not in ("", "off", "no", "none", "0")]
-    if running:
-        said = _parameter(tree, running[0])
-        yield Found("instrument.kind", "fib", f"CZ_SEM/{running[0]}", said, status="derived")
-    elif named and not ions:
-        yield Found("instrument.kind", "sem", f"CZ_SEM/{named[0]}", named[0], status="derived")
-        yield Found("beam.species", "electron", f"CZ_SEM/{named[0]}", named[0], status="derived")
+    ions = _has_ions(tree)
+    if not named or ions is None:
+        return
+    key = next((key for key in (_PRESENT, "DP_FIB_COLUMN", "AP_FIB_EHT_ACTUAL") if _parameter(tree, key)), named[0])
+    said = _parameter(tree, key) if key != named[0] else key
+    yield Found("instrument.kind", "fib" if ions else "sem", f"CZ_SEM/{key}", said, status="derived")
+
+
+def _technique(tree: Tree) -> Iterator[Found]:
+    """By the column that made the picture, where it is said or there is one only."""
+    named = [key for key in tree["CZ_SEM"] if key.startswith(("AP_", "DP_"))]
+    key = _IMAGING if _parameter(tree, _IMAGING) else named[0] if named else ""
+    if not key:
+        return
+    said = _parameter(tree, key) if key == _IMAGING else key
+    if _has_ions(tree) is False or (key == _IMAGING and _by_electrons(tree)):
+        yield Found("beam.species", "electron", f"CZ_SEM/{key}", said, status="derived")
         detector = _parameter(tree, "DP_DETECTOR_TYPE") + _parameter(tree, "DP_DETECTOR_CHANNEL")
         technique = "STEM" if "STEM" in detector.upper() else "SEM"
-        yield Found("signal.technique", technique, f"CZ_SEM/{named[0]}", named[0], status="derived")
+        yield Found("signal.technique", technique, f"CZ_SEM/{key}", said, status="derived")
+    elif _by_ions(tree):
+        yield Found("signal.technique", "FIB", f"CZ_SEM/{key}", said, status="derived")
 
 
 def _time(tree: Tree) -> Iterator[Found]:
@@ -139,10 +205,12 @@ def _time(tree: Tree) -> Iterator[Found]:
 TABLE: Table = (
     *_rules(),
     Derived("probe", _probe, cite=_SAID),
+    Derived("frame-time", _frame_time, cite=_SAID),
     Derived("shown", _shown, cite="the name that SmartSEM shows; the unit stands beside the value"),
     Derived("scan-rotation", _rotation, cite=_SAID),
     Derived("frames", _frames, cite="the parameters' names"),
     Derived("pixel-size", _pixels, cite=_PIXEL),
-    Derived("kind", _kind, cite="parameters with FIB in their names are of instruments with an ion column"),
+    Derived("kind", _kind, cite=_COLUMNS),
+    Derived("technique", _technique, cite=_COLUMNS),
     Derived("acquisition-time", _time, cite="dates have names of months; local, no zone is stated"),
 )

@@ -151,6 +151,12 @@ def test_scan_rotation_may_be_off(tmp_path: Path, mode: str, expected: float | N
     assert firsts(smartsem(tmp_path, *lines)).get("scan.rotation") == expected
 
 
+@pytest.mark.parametrize(("written", "seconds"), [("40.5 Secs", 40.5), ("1.9  Mins", 114.0), ("850 ms", 0.85)])
+def test_frame_times_in_seconds_or_minutes(tmp_path: Path, written: str, seconds: float) -> None:
+    found = firsts(smartsem(tmp_path, "AP_FRAME_TIME", f"Cycle Time = {written}"))
+    assert found["scan.frame_time"] == pytest.approx(seconds)
+
+
 def test_pixels_as_stated_or_scaled(tmp_path: Path) -> None:
     stated = smartsem(tmp_path, "AP_IMAGE_PIXEL_SIZE", "Image Pixel Size = 2.791 nm")["image.pixel_size_x"]
     assert [value.value for value in stated] == [pytest.approx(2.791e-9)]
@@ -158,12 +164,47 @@ def test_pixels_as_stated_or_scaled(tmp_path: Path) -> None:
     assert [(value.value, value.status) for value in scaled] == [(pytest.approx(1e-9 * 1024 / 16), "derived")]
 
 
+_FOCUS = ("AP_WD", "WD = 5 mm", "AP_ACTUALKV", "EHT = 2 kV", "AP_IPROBE", "I Probe = 50 pA")
+
+
 def test_an_ion_column_shows(tmp_path: Path) -> None:
-    found = firsts(smartsem(tmp_path, "DP_FIB_MODE", "FIB Mode = Imaging", "AP_WD", "WD = 5 mm"))
+    found = firsts(smartsem(tmp_path, "DP_FIB_PRESENT", "FIB Present = Yes", *_FOCUS))
     assert found["instrument.kind"] == "fib"
     assert "beam.species" not in found
-    assert firsts(smartsem(tmp_path, "AP_WD", "WD = 5 mm"))["instrument.kind"] == "sem"
-    assert "instrument.kind" not in smartsem(tmp_path, "DP_FIB_MODE", "FIB Mode = Off", "AP_WD", "WD = 5 mm")
+    assert firsts(smartsem(tmp_path, *_FOCUS))["instrument.kind"] == "sem"
+    assert firsts(smartsem(tmp_path, "DP_FIB_COLUMN", "FIB Column = Orsay COBRA", *_FOCUS))["instrument.kind"] == "fib"
+    assert "instrument.kind" not in smartsem(tmp_path, "DP_FIB_MODE", "FIB Mode = Off", *_FOCUS)
+
+
+def test_parameters_of_an_ion_column_are_written_without_one(tmp_path: Path) -> None:
+    none = (
+        "DP_FIB_MODE",
+        "FIB Mode = Imaging",
+        "DP_FIB_COLUMN",
+        "FIB Column = None",
+        "DP_FIB_IMAGING",
+        "Imaging = SEM",
+    )
+    gun = ("DP_FIB_FG_MODE_TARGET", "Flood Gun Mode Target = Low Energy Mode", "DP_FIB_PRESENT", "FIB Present = No")
+    for lines in (none, gun, (*gun, *none)):
+        found = firsts(smartsem(tmp_path, *lines, *_FOCUS))
+        assert found["instrument.kind"] == "sem"
+        assert (found["beam.species"], found["signal.technique"]) == ("electron", "SEM")
+
+
+def test_the_column_that_made_the_picture(tmp_path: Path) -> None:
+    ions = ("AP_FIB_EHT_ACTUAL", "FIB EHT = 30.0 kV", "AP_FIB_MAGNIFICATION", "FIB Mag = 1.57 K X")
+    both = (*_FOCUS, "AP_MAG", "Mag = 4.53 K X", "DP_FIB_PRESENT", "FIB Present = Yes", *ions)
+    electrons = firsts(smartsem(tmp_path, *both, "DP_FIB_IMAGING", "FIB Imaging = SEM"))
+    assert (electrons["beam.acceleration_voltage"], electrons["optics.magnification"]) == (2000, 4530)
+    assert (electrons["beam.species"], electrons["signal.technique"]) == ("electron", "SEM")
+    assert electrons["instrument.kind"] == "fib"
+    made = firsts(smartsem(tmp_path, *both, "DP_FIB_IMAGING", "FIB Imaging = FIB"))
+    assert (made["beam.acceleration_voltage"], made["optics.magnification"]) == (30000, 1570)
+    assert made["signal.technique"] == "FIB"
+    assert not {"beam.species", "beam.current", "beam.probe_current", "optics.working_distance"} & set(made)
+    unclear = firsts(smartsem(tmp_path, *both, "DP_FIB_IMAGING", "FIB Imaging = SEM+FIB"))
+    assert not {"beam.acceleration_voltage", "optics.magnification", "beam.species", "signal.technique"} & set(unclear)
 
 
 def test_frames(tmp_path: Path) -> None:
