@@ -51,6 +51,11 @@ def _time(tree: Tree) -> Iterator[Found]:
 
 
 TABLE: Table = (
-    Rule("person.operator", "User agreeing to terms", cite="the user who has agreed to the terms"),
+    Rule(
+        "person.operator",
+        "User agreeing to terms",
+        drop=("Enter User Name",),
+        cite="the user who has agreed to the terms, unless the dialogue's own text is left in place",
+    ),
     Derived("start-of-log", _time, cite="the names say yyyy.mm.dd and hh:mm:ss.ms; no zone is stated"),
 )

@@ -22,6 +22,7 @@ from diadem.api import extract
 from diadem.extract.tables import apply
 from diadem.hooks.fields import Block
 from diadem.plugins.bruker.blocks import read
+from diadem.plugins.bruker.reader import read_bruker
 from diadem.plugins.bruker.tables import MAP, SPECTRUM
 from diadem.plugins.bruker.xml_tree import DEEPEST, read_xml
 
@@ -206,6 +207,17 @@ def test_a_spectrum_of_an_older_detector_without_any_header() -> None:
     tree = read_xml(data)
     assert apply(SPECTRUM, Block("bruker-spectrum", tree), "bruker").values == []
     assert "Channels" not in str(tree)
+
+
+@pytest.mark.parametrize("serial", ["8279_80", "007", "8273/74"])
+def test_a_serial_number_is_a_text(folder: Path, tmp_path: Path, serial: str) -> None:
+    text, changed = re.subn("<Serial>[^<]*<", f"<Serial>{serial}<", (folder / "bruker_nano.spx").read_text("cp1252"))
+    assert changed
+    (tmp_path / "one.spx").write_text(text, "cp1252")
+    (dataset,) = extract(tmp_path).datasets
+    assert [found.value for found in dataset.assertions("detector.serial")] == [serial]
+    (signal,) = read_bruker(str(tmp_path / "one.spx"))
+    assert signal["original_metadata"]["Detector"]["Serial"] == serial
 
 
 def test_hostile_xml() -> None:

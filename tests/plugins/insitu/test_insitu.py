@@ -217,3 +217,10 @@ def test_the_zone_of_the_reading_machine_changes_nothing(logs: Path, datasets: M
     for path, there in json.loads(ran.stdout).items():
         here = datasets[Path(path).name]
         assert there == {key: [str(one.value) for one in here.assertions(key)] for key in here.fields}
+
+
+def test_the_text_of_a_dialogue_is_no_operator() -> None:
+    for user, expected in (("Enter User Name", []), ("eric", ["eric"])):
+        block = Block("protochips-notes", {"User agreeing to terms": user})
+        applied = apply(protochips.TABLE, block, "protochips").values
+        assert [value.value for value in applied if value.field == "person.operator"] == expected
