@@ -75,7 +75,9 @@ class ScanCache:
         self._today = int(time.time() // 86400)
         self._pending: list[tuple[bytes, str, bytes, bytes, bytes, int]] = []
         self._flushed = time.monotonic()
-        self._database = self._connect() if self.path is not None else None
+        self._database: sqlite3.Connection | None = None
+        if self.path is not None:
+            self._database = self._connect()
 
     def get(self, path: bytes, kind: str, state: bytes) -> bytes | None:
         """The content kept for a path, if its state is the same; None otherwise."""

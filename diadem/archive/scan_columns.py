@@ -194,12 +194,17 @@ def shape_text(shape: Sequence[int]) -> str:
     return " × ".join(map(str, shape))
 
 
-def text_of_cell(value: str) -> str:
-    """A text for a cell or a line of a terminal: U+FFFD for surrogates, controls and marks that turn the direction."""
+#: Categories of characters that nothing shows: surrogates, controls, marks that turn the direction, the unassigned.
+UNSHOWN = frozenset({"Cc", "Cf", "Cs", "Cn", "Zl", "Zp"})
+
+
+def text_of_cell(value: str, *, lines: bool = False) -> str:
+    """A text for a cell or a line of a terminal: U+FFFD for what nothing shows; with `lines`, line feeds may stay."""
     text = printable(value)
     if text.isprintable():
         return text
-    return "".join(_REPLACED.get(unicodedata.category(character), character) for character in text)
+    return "".join(character if _shown(character, lines=lines) else "\ufffd" for character in text)
 
 
-_REPLACED = dict.fromkeys(("Cc", "Cf", "Cs", "Cn", "Zl", "Zp"), "\ufffd")
+def _shown(character: str, *, lines: bool) -> bool:
+    return unicodedata.category(character) not in UNSHOWN or (lines and character == "\n")

@@ -7,13 +7,14 @@ import datetime
 import io
 import os
 import re
+import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
-from diadem.archive.scan_columns import PLAN_COLUMNS, Column
-from diadem.archive.scan_sheets import FORMULA_STARTS, MAX_TEXT, Workbook, table_csv
+from diadem.archive.scan_columns import PLAN_COLUMNS, UNSHOWN, Column
+from diadem.archive.scan_sheets import MAX_TEXT, Workbook, as_meant, table_csv
 from diadem.errors import DocumentError, NotFound, UsageError
 from diadem.model.scan import PlannedSession
 
@@ -22,9 +23,8 @@ SHEET, PARTS_SHEET = "sessions", "parts"
 _SEE_PARTS = "(see the sheet “parts”)"
 _YES = frozenset({"yes", "y", "true", "1", "x", "ja", "j", "oui", "si", "sí"})
 _NO = frozenset({"no", "n", "false", "0", "nein", "non"})
+_TEXTS = ("sample", "operator", "instrument", "name", "formats", "why")
 _MUST_HAVE = ("archive", "folder")
-#: What cannot stand in a cell, or would mean something else when it is read: written %XX.
-_ESCAPED = re.compile(rb"[\x00-\x1f\x7f%]")
 _PART_COLUMNS: Sequence[Column[tuple[str, str]]] = (
     Column("id", "id", "text", lambda row: row[0]),
     Column("part", "part", "text", lambda row: row[1]),
@@ -78,13 +78,15 @@ def _parts_cell(session: PlannedSession) -> str:
 
 
 def to_cell(path: str) -> str:
-    """A path for a cell: bytes that no cell can hold, and the percent sign, are written ``%XX``."""
-    data = _ESCAPED.sub(lambda match: b"%%%02X" % match[0][0], os.fsencode(path))
-    return "".join(f"%{ord(char) - 0xDC00:02X}" if 0xDC80 <= ord(char) <= 0xDCFF else char for char in _decoded(data))
-
-
-def _decoded(data: bytes) -> str:
-    return data.decode("utf-8", "surrogateescape")
+    """A path for a cell: what no cell can hold or show, and the percent sign, are written ``%XX``."""
+    if path.isprintable() and "%" not in path:
+        return path
+    return "".join(
+        "".join(f"%{byte:02X}" for byte in os.fsencode(character))
+        if character == "%" or unicodedata.category(character) in UNSHOWN
+        else character
+        for character in path
+    )
 
 
 def from_cell(cell: str) -> str:
@@ -140,12 +142,7 @@ def _read_csv(path: Path) -> list[tuple[int, Row]]:
         cells = list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter))
     except csv.Error as error:
         raise DocumentError(f"the plan is no CSV: {error}", where=str(path)) from error
-    return list(_rows(path, [[_plain(cell) for cell in row] for row in cells]))
-
-
-def _plain(cell: str) -> str:
-    """A cell without the apostrophe that `harmless` has put before it."""
-    return cell[1:] if cell.startswith("'") and cell[1:].startswith(FORMULA_STARTS) else cell
+    return list(_rows(path, [list(map(as_meant, row)) for row in cells]))
 
 
 def _read_xlsx(path: Path) -> tuple[list[tuple[int, Row]], dict[str, list[str]]]:
@@ -193,10 +190,12 @@ def _session(row: Row, more: Mapping[str, Sequence[str]], place: str) -> Planned
         raise _mistake(place, "folder", row.get("folder"), "the absolute path of a folder")
     id_ = str(row.get("id", ""))
     listed = str(row.get("parts", ""))
-    parts = more.get(id_, ()) if listed == _SEE_PARTS else [part for part in listed.splitlines() if part]
+    parts = (
+        more.get(id_, ()) if listed == _SEE_PARTS else [part for part in listed.replace("\r", "").split("\n") if part]
+    )
     if listed == _SEE_PARTS and not parts:
         raise _mistake(place, "parts", listed, "files and folders, one a line: its list in the sheet 'parts' is gone")
-    texts = {key: str(row.get(key, "")) for key in ("sample", "operator", "instrument", "name", "formats", "why")}
+    texts = {key: str(row.get(key, "")) for key in _TEXTS}
     return PlannedSession(
         id=id_,
         archive=_yes_or_no(row.get("archive"), place),

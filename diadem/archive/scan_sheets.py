@@ -62,12 +62,17 @@ def _csv_cell(value: Any) -> object:
         return value.isoformat(" ", timespec="seconds")
     if isinstance(value, datetime.date):
         return value.isoformat()
-    return harmless(text_of_cell(value)) if isinstance(value, str) else "" if value is None else value
+    return harmless(text_of_cell(value, lines=True)) if isinstance(value, str) else "" if value is None else value
 
 
 def harmless(text: str) -> str:
     """A text that no spreadsheet program takes for a formula: an apostrophe goes before what would be one."""
-    return f"'{text}" if text.startswith(FORMULA_STARTS) else text
+    return f"'{text}" if text.lstrip("'").startswith(FORMULA_STARTS) else text
+
+
+def as_meant(text: str) -> str:
+    """The text that `harmless` was given."""
+    return text[1:] if text.startswith("'") and text.lstrip("'").startswith(FORMULA_STARTS) else text
 
 
 class Workbook:
@@ -122,7 +127,7 @@ class Workbook:
         elif isinstance(value, int | float) and not isinstance(value, bool):
             sheet.write_number(row, at, value, style)
         elif value not in (None, ""):
-            sheet.write_string(row, at, _fitting(text_of_cell(str(value))), style)
+            sheet.write_string(row, at, _fitting(text_of_cell(str(value), lines=True)), style)
 
     def close(self) -> None:
         """Write what is left."""

@@ -1,0 +1,183 @@
+"""What is kept between scans is used when it is true, and only then."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from diadem.archive.scan_cache import ScanCache, cache_folder, state_of
+from diadem.model.scan import Effort
+from diadem.testing.samples import write_small_images
+from tests.archive.scan_trees import Scanner, image
+
+
+def counts(effort: Effort) -> tuple[int, int]:
+    return effort.read, effort.cached
+
+
+def cache_of(tmp_path: Path) -> Path:
+    return tmp_path.with_name(tmp_path.name + "-cache") / "scan-1.sqlite"
+
+
+def test_the_second_scan_reads_nothing(scan: Scanner, tmp_path: Path) -> None:
+    write_small_images(tmp_path, 12)
+    (tmp_path / "broken.mrc").write_bytes(b"\0" * 2000)
+    shutil.copyfile(tmp_path / "frame_00000.tif", tmp_path / "copy.tif")
+    first, second = scan(tmp_path), scan(tmp_path)
+    assert counts(first.effort) == (14, 0)
+    assert counts(second.effort) == (0, 14)
+    assert second.effort.hashed_bytes == 0 < first.effort.hashed_bytes
+    assert second.datasets == first.datasets
+    assert second.duplicates == first.duplicates
+    assert second.sessions == first.sessions
+
+
+def test_a_changed_file_is_read_again_and_only_that(scan: Scanner, tmp_path: Path) -> None:
+    image(tmp_path / "a.hspy", sample="old")
+    image(tmp_path / "b.hspy")
+    scan(tmp_path)
+    image(tmp_path / "new.hspy", sample="new").replace(tmp_path / "a.hspy")
+    after = scan(tmp_path)
+    assert counts(after.effort) == (1, 1)
+    assert {dataset.path: dataset.facts.sample for dataset in after.datasets}["a.hspy"] == "new"
+
+
+def test_an_edit_of_the_same_size_with_the_old_time(scan: Scanner, tmp_path: Path) -> None:
+    """Windows keeps no time of change that programs cannot set: there such an edit is seen by `cache=False` only."""
+    path = image(tmp_path / "a.hspy")
+    before = path.stat()
+    scan(tmp_path)
+    with path.open("r+b") as file:
+        file.write(b"\0" * 64)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert path.stat().st_mtime_ns == before.st_mtime_ns
+    assert path.stat().st_size == before.st_size
+    assert scan(tmp_path, cache=False).totals.readable == 0
+    assert scan(tmp_path).totals.readable == (1 if sys.platform == "win32" else 0)
+
+
+def test_a_side_file_that_comes_later_counts(scan: Scanner, tmp_path: Path, shared_data: Path) -> None:
+    for name in ("128x128_TEM_acquire-sum1.emi", "128x128_TEM_acquire-sum1_1.ser"):
+        shutil.copyfile(shared_data / "tia" / name, tmp_path / name)
+    (tmp_path / "128x128_TEM_acquire-sum1_1.ser").rename(tmp_path / "elsewhere.ser")
+    assert any(issue.code == "missing-part" for issue in scan(tmp_path).issues)
+    (tmp_path / "elsewhere.ser").rename(tmp_path / "128x128_TEM_acquire-sum1_1.ser")
+    whole = scan(tmp_path)
+    assert not whole.issues
+    assert [dataset.files for dataset in whole.datasets] == [2]
+
+
+def test_other_readers_read_again(scan: Scanner, tmp_path: Path) -> None:
+    image(tmp_path / "a.hspy")
+    assert counts(scan(tmp_path, software="1").effort) == (1, 0)
+    assert counts(scan(tmp_path, software="1").effort) == (0, 1)
+    assert counts(scan(tmp_path, software="2").effort) == (1, 0)
+
+
+@pytest.mark.parametrize("damage", ["garbage", "cut", "other"])
+def test_a_damaged_cache_is_thrown_away_and_said(scan: Scanner, tmp_path: Path, damage: str) -> None:
+    write_small_images(tmp_path, 40)
+    first = scan(tmp_path)
+    path = cache_of(tmp_path)
+    if damage == "garbage":
+        path.write_bytes(b"this is no database" * 1000)
+    elif damage == "cut":
+        with path.open("r+b") as file:
+            file.truncate(5000)
+    else:
+        path.unlink()
+        with sqlite3.connect(path) as database:
+            database.execute("CREATE TABLE entry (something INTEGER)")
+        database.close()
+    second = scan(tmp_path)
+    assert counts(second.effort) == (40, 0)
+    assert any("thrown away" in notice for notice in second.notices)
+    assert second.datasets == first.datasets
+    third = scan(tmp_path)
+    assert counts(third.effort) == (0, 40)
+    assert not third.notices
+
+
+def test_flipped_bytes_in_the_cache_never_become_facts(scan: Scanner, tmp_path: Path) -> None:
+    for number in range(6):
+        image(tmp_path / f"{number}.hspy", sample="S-12")
+    truth = scan(tmp_path).datasets
+    path = cache_of(tmp_path)
+    clean = path.read_bytes()
+    for place in [index for index in range(len(clean)) if clean[index : index + 4] == b"S-12"]:
+        damaged = bytearray(clean)
+        damaged[place] ^= 1
+        path.write_bytes(damaged)
+        assert scan(tmp_path).datasets == truth
+
+
+def test_a_cache_that_cannot_be_written_is_done_without(scan: Scanner, tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    image(tmp_path / "data" / "a.hspy")
+    cache_of(tmp_path).parent.write_bytes(b"a file where the folder should be")
+    found = scan(tmp_path / "data")
+    assert found.totals.readable == 1
+    assert "cannot be used" in found.notices[0]
+
+
+def test_two_writers_at_once(tmp_path: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; from diadem.archive.scan_cache import ScanCache\n"
+        "cache = ScanCache(Path(sys.argv[1]))\n"
+        "for number in range(3000): cache.put(b'%d' % (number % 2000), sys.argv[2], b'state', b'content')\n"
+        "cache.close(); print(cache.notices)\n"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    writers = [subprocess.Popen([*command, kind], stdout=subprocess.PIPE, text=True) for kind in ("a", "b")]
+    assert [writer.communicate(timeout=120)[0].strip() for writer in writers] == ["[]", "[]"]
+    cache = ScanCache(tmp_path)
+    assert all(cache.get(b"%d" % number, kind, b"state") == b"content" for number in range(2000) for kind in "ab")
+    cache.close()
+
+
+def test_the_cache_of_a_scanned_home_is_not_scanned(scan: Scanner, tmp_path: Path) -> None:
+    home = tmp_path.parent
+    image(tmp_path / "a.hspy")
+    scan(tmp_path)
+    again = scan(tmp_path, cache_of(tmp_path).parent)
+    assert [dataset.name for dataset in again.datasets] == ["a.hspy"]
+    assert home.is_dir()
+
+
+def test_entries_are_for_their_owner_only(tmp_path: Path) -> None:
+    cache = ScanCache(tmp_path / "cache")
+    cache.put(b"path", "dataset", b"1", b"content")
+    assert cache.get(b"path", "dataset", b"1") is None  # it is written with others
+    cache.flush()
+    assert cache.get(b"path", "dataset", b"1") == b"content"
+    assert cache.get(b"path", "dataset", b"2") is None
+    assert cache.get(b"path", "whole", b"1") is None
+    cache.close()
+    if sys.platform != "win32":
+        assert cache.path is not None
+        assert cache.path.stat().st_mode & 0o077 == 0
+
+
+def test_where_caches_are_kept() -> None:
+    assert cache_folder({"HOME": "/home/a"}, platform="linux") == Path("/home/a/.cache/diadem")
+    assert cache_folder({"HOME": "/home/a", "XDG_CACHE_HOME": "/c"}, platform="linux") == Path("/c/diadem")
+    assert cache_folder({"HOME": "/home/a", "XDG_CACHE_HOME": "c"}, platform="linux") == Path("/home/a/.cache/diadem")
+    mac = {"HOME": "/Users/a", "XDG_CACHE_HOME": "/c"}
+    assert cache_folder(mac, platform="darwin") == Path("/Users/a/Library/Caches/diadem")
+    windows = {"LOCALAPPDATA": r"C:\Users\a\AppData\Local"}
+    found = cache_folder(windows, platform="win32")
+    assert found is not None
+    assert found.parts[-2:] == ("diadem", "Cache")
+    assert cache_folder({}, platform="linux") is None
+    assert cache_folder({}, platform="win32") is None
+
+
+def test_states_differ() -> None:
+    assert state_of("a", "b") != state_of("ab", "")
+    assert state_of("\udcff") != state_of("\udcfe")
