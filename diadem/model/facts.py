@@ -76,7 +76,7 @@ class PackageFacts:
     instrument: Mapping[str, Any] = field(default_factory=dict)
     people: Sequence[Mapping[str, Any]] = ()
     omitted: Sequence[tuple[str, str, str]] = ()
+    software: str = ""
     days: tuple[str, str] | None = None
     models: Sequence[str] = ()
     operators: Sequence[str] = ()
-    software: str = ""

@@ -237,7 +237,24 @@ def hostile_facts(text: str, objects: Mapping[str, Any]) -> PackageFacts:
     """Facts in which every text is the given one."""
     one = DatasetFacts(text, text or "x", text, 1, 2, [text], [(text, text)], [(text, text, text, text)], [text])
     return PackageFacts(
-        text, text, text, 1, 1, 1, [one], text, text, objects, objects, objects, [objects], [(text, text, text)], text
+        text,
+        text,
+        text,
+        1,
+        1,
+        1,
+        [one],
+        text,
+        text,
+        objects,
+        objects,
+        objects,
+        [objects],
+        [(text, text, text)],
+        text,
+        (text, text),
+        [text],
+        [text],
     )
 
 
