@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from diadem.hooks.fields import Derived, Rule, Table, Tree, look_up
-from diadem.plugins.velox import detectors, moments
+from diadem.plugins.velox import detectors, moments, technique
 from diadem.plugins.velox.values import elements, field_of_view, frames, kind, mode, model, pixel_sizes, program
 
 _NOBODY = ("", "None", "Unspecified", "Unknown", "Undefined")
@@ -90,10 +90,12 @@ IMAGE: Table = (
     Derived("detector", detectors.named),
     Derived("detector-angles", detectors.angles, cite="end 0.2: 200 mrad, where a Titan's projector cuts off"),
     Derived("camera", detectors.camera, cite="fei_example_tem_stack.emd: 0.8, time stamps of frames 0.799976 s apart"),
+    Derived("technique", technique.of_image, cite="projector mode 2 in all camera images, 1 where the beam is scanned"),
 )
 
 #: Super-X detectors stand at 18 or 22 degrees, and at 45, 135, 225 and 315 around.
 _SUPER_X = "0.31415927 is 18 degrees, 0.78539816 is 45"
+_X_RAYS = Derived("technique", technique.x_rays, cite="only X-ray detectors have an elevation")
 _REAL_TIME = "Test SI 16x16: RealTime 0.512 of 2 frames of 256 pixels with DwellTime 0.001"
 
 SPECTRUM: Table = (
@@ -101,11 +103,13 @@ SPECTRUM: Table = (
     Derived("detector", detectors.named),
     Derived("detector-angles", detectors.angles, cite=_SUPER_X),
     Derived("detector-times", detectors.times_of_spectrum, cite=_REAL_TIME),
+    _X_RAYS,
 )
 
 STREAM: Table = (
     *_MICROSCOPE,
     _PIXELS,
+    _X_RAYS,
     Derived("detector", detectors.named),
     Derived("detector-angles", detectors.angles, cite=_SUPER_X),
 )
@@ -132,6 +136,7 @@ EELS: Table = (
         cite=_PROPORTIONAL,
     ),
     Derived("detector", detectors.named),
+    Derived("technique", technique.losses, cite="the group's name"),
 )
 
 _EDGES = "example_velox_EELS_EDS.emd: 480 and 800 where the edges of oxygen and cobalt are, 532 and 779 eV"

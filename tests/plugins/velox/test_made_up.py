@@ -45,7 +45,8 @@ def test_placeholders_are_absent() -> None:
     assert set(found) == {
         "beam.acceleration_voltage", "beam.mode", "detector.name", "detector.type", "image.pixel_size_x",
         "image.pixel_size_y", "instrument.kind", "instrument.model", "instrument.serial", "instrument.vendor",
-        "scan.dwell_time", "scan.frame_time", "stage.alpha", "stage.beta", "stage.x", "stage.y", "stage.z",
+        "scan.dwell_time", "scan.frame_time", "signal.technique", "stage.alpha", "stage.beta",
+        "stage.x", "stage.y", "stage.z",
     }  # fmt: skip
     assert found["stage.alpha"] == 0
 
@@ -64,6 +65,42 @@ def test_diffraction() -> None:
     assert found["image.reciprocal_pixel_size_y"] == 5e7
     assert "image.pixel_size_x" not in found
     assert (found["optics.camera_length"], found["beam.mode"]) == (0.42, "TEM")
+
+
+CAMERA = {"Detector-0": {"DetectorName": "HAADF", "DetectorType": "ImagingDetector"}}
+RECIPROCAL = {"PixelUnitX": "1/m", "PixelUnitY": "1/m"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "technique"),
+    [
+        ({}, "STEM"),
+        ({"BinaryResult": RECIPROCAL}, None),
+        ({"Detectors": CAMERA, "Optics": {"OperatingMode": "1", "ProjectorMode": "2"}}, "TEM"),
+        (
+            {"Detectors": CAMERA, "Optics": {"OperatingMode": "1", "ProjectorMode": "2"}, "BinaryResult": RECIPROCAL},
+            None,
+        ),
+        (
+            {"Detectors": CAMERA, "Optics": {"OperatingMode": "1", "ProjectorMode": "1"}, "BinaryResult": RECIPROCAL},
+            "diffraction",
+        ),
+        ({"Detectors": {"Detector-0": {"DetectorType": "AnalyticalDetector"}}}, None),
+    ],
+)
+def test_technique_of_images(changes: dict[str, Any], technique: str | None) -> None:
+    """A transform of an image is none of the techniques; a map of elements may be of X-rays or of losses."""
+    assert image(**changes).get("signal.technique") == technique
+
+
+def test_technique_of_spectra() -> None:
+    def tree(**changes: Any) -> dict[str, Any]:
+        return merged(MINIMAL, {"Detectors": {"Detector-0": {"DetectorType": "AnalyticalDetector", **changes}}})
+
+    assert values(tables.SPECTRUM, tree(ElevationAngle="0.3"))["signal.technique"] == "EDS"
+    assert values(tables.STREAM, tree(ElevationAngle="0.3"))["signal.technique"] == "EDS"
+    assert "signal.technique" not in values(tables.SPECTRUM, tree())
+    assert values(tables.EELS, tree())["signal.technique"] == "EELS"
 
 
 @pytest.mark.parametrize(("inserted", "width"), [("true", 10.0), ("false", None), ("", None)])
