@@ -81,14 +81,16 @@ def read(path: str, files: Sequence[str]) -> Iterator[Block]:
     ------
     Block
         Documents in the order of the file, those shown only before the first recorded one as ``tia-survey``; heads of
-        series; then heads and tags of their elements.
+        series, those without a document as ``tia-series``; then heads and tags of their elements.
     """
     described = path.lower().endswith(".emi")
     parts = list(_parts(files, alone=not described))
-    if described:
-        yield from _documents(objects(path), parts)
+    joined: set[int] = set()
+    for block in _documents(objects(path), parts) if described else ():
+        joined.update(block.signals)
+        yield block
     for part in parts:
-        yield from _series_blocks(part, alone=not described)
+        yield from _series_blocks(part, alone=part.signal not in joined)
 
 
 def _parts(files: Sequence[str], *, alone: bool) -> Iterator[Part]:

@@ -84,12 +84,20 @@ def _millimetres(value: str) -> float:
     return float(value.lower().removesuffix("mm").strip())
 
 
+def _spectra(tree: Tree) -> bool:
+    """Whether it describes spectra: by its series, or where none is joined to it by what only spectra have."""
+    kind = look_up(tree, "ser/DataTypeID")
+    if kind is not None:
+        return bool(kind == SPECTRA)
+    return any(look_up(tree, key) is not None for key in ("AcquireInfo/ShapingTime", "DetectorRange/Start"))
+
+
 def _technique(tree: Tree) -> Iterator[Found]:
     """What was measured, and by what kind of instrument."""
     mode, key = _mode(tree), f"{_DESCRIPTION}/Mode/Value"
     if mode.startswith(("TEM", "STEM")):
         yield Found("instrument.kind", "tem", key, mode, status="derived")
-    if look_up(tree, "ser/DataTypeID") == SPECTRA:
+    if _spectra(tree):
         if look_up(tree, "AcquireInfo/ShapingTime") is not None:
             shaping = look_up(tree, "AcquireInfo/ShapingTime")
             yield Found("signal.technique", "EDS", "AcquireInfo/ShapingTime", shaping, status="derived")

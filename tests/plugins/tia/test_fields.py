@@ -154,6 +154,29 @@ def labelled(tia_files: Path, file: str, label: str, *, nth: int = 0) -> float:
     return float(re.findall(pattern, (tia_files / file).read_bytes())[nth])
 
 
+def test_fewer_documents_than_series(tmp_path: Path) -> None:
+    """The document is of one of two series of spectra, of which nothing tells: each has its own time."""
+    made = object_info(
+        "Wed Aug 05 18:20:11 2020",
+        labels=TEM,
+        acquired="<ShapingTime>51.2</ShapingTime>",
+        more="<DetectorRange><Start>0</Start><End>9</End></DetectorRange>",
+    )
+    (tmp_path / "two.emi").write_bytes(emi((made, "")))
+    for number, moment in ((1, 1596665887), (2, 1596666049)):
+        made_series = Made(SPECTRA, [Dimension(6)], times=(moment,))
+        (tmp_path / f"two_{number}.ser").write_bytes(made_series.content())
+    (dataset,) = diadem.extract(tmp_path).datasets
+    times = {item.applies_to: item.value for item in dataset.fields["time.acquired_start"]}
+    assert times == {
+        ("s1",): "2020-08-05T22:18:07Z",
+        ("s2",): "2020-08-05T22:20:49Z",
+        (): "2020-08-05T18:20:11",
+    }
+    assert [item.value for item in dataset.fields["signal.technique"]] == ["EDS"]
+    assert [issue for issue in dataset.issues if issue["severity"] != "info"] == []
+
+
 @pytest.mark.parametrize(
     ("file", "label", "nth", "field", "factor"),
     [
