@@ -223,7 +223,8 @@ class Extractor:
                 if lesser is None:
                     raise
                 message = f"{part_text(stopped.part)} was left out: {stopped.message}"
-                issues.append(issue("plugin-stopped", message, reader=stopped.part[1]))
+                code = "plugin-stopped" if stopped.part[1] else stopped.code
+                issues.append(issue(code, message, reader=stopped.part[1]))
                 job = lesser
 
     def _assembled(

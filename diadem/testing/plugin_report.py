@@ -71,7 +71,7 @@ class PluginReport:
 
     def __str__(self) -> str:
         """The findings, a line each, and what was looked at."""
-        counts = ", ".join(f"{count} {name}" for name, count in self.checked.items())
+        counts = ", ".join(_counted(count, name) for name, count in self.checked.items() if count)
         verdict = "keeps its promises" if self.ok else "has faults"
         return "\n".join([f"{self.plugin} {verdict}; looked at {counts}", *map(str, self.findings)])
 
@@ -79,6 +79,14 @@ class PluginReport:
         """A JSON object: ok, plugin, checked, findings."""
         findings = [finding.to_dict() for finding in self.findings]
         return {"ok": self.ok, "plugin": self.plugin, "checked": dict(self.checked), "findings": findings}
+
+
+def _counted(count: int, name: str) -> str:
+    """A number of things: ``1 renamed copy``, ``2 processes``."""
+    if count != 1:
+        return f"{count} {name}"
+    singular = {"processes": "process", "renamed copies": "renamed copy", "spoiled copies": "spoiled copy"}
+    return f"1 {singular.get(name, name.removesuffix('s'))}"
 
 
 class PluginFault(AssertionError):

@@ -147,3 +147,20 @@ def endless(path: str, files: Sequence[str], dataset: Described) -> Iterator[Iss
 
 def finds_nothing(path: str, files: Sequence[str], dataset: Described) -> None:
     """A check that forgets to return a list."""
+
+
+class Slow:
+    """An array that says what it is, and cannot be read in time."""
+
+    shape = (4, 4)
+    dtype = __import__("numpy").dtype("u1")
+
+    def __getitem__(self, key: Any) -> Any:
+        """Hang."""
+        return hanging()
+
+
+def unreadable(path: str, lazy: bool = True) -> list[dict[str, Any]]:
+    """A signal whose values take for ever."""
+    axes = [{"name": name, "size": 4, "scale": 1.0, "offset": 0.0, "units": "nm", "navigate": False} for name in "yx"]
+    return [{"data": Slow(), "axes": axes, "metadata": {"General": {"title": "slow"}}, "original_metadata": {}}]

@@ -62,7 +62,7 @@ def eat_memory(path: str, lazy: bool = True) -> list[dict[str, Any]]:
 def talk_too_much(path: str, lazy: bool = True) -> list[dict[str, Any]]:
     """Return a description that no record should hold."""
     axis = {"name": "wavelength", "size": 4096, "axis": np.linspace(0, 1, 4096), "units": "nm", "navigate": False}
-    return [signal("t" * 1500, data=np.zeros(4096), axes=[axis]) for _ in range(200)]
+    return [signal("t" * 1500, data=np.zeros(4096), axes=[axis]) for _ in range(100)]
 
 
 def snoop(path: str, lazy: bool = True) -> list[dict[str, Any]]:

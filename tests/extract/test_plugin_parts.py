@@ -210,6 +210,17 @@ def test_a_part_that_stops_the_worker_is_left_out_and_the_rest_is_read(folder: P
     assert time.monotonic() - started < 60
 
 
+def test_values_that_take_for_ever_cost_the_picture_only(folder: Path) -> None:
+    reader = ReaderOffer(name="slow", suffixes=(".honest",), load="hostile_plugins:unreadable")
+    with Extractor([reader], timeout=3.0) as extractor:
+        found = extractor.extract(survey([("a.honest", 10)], [reader])[0], folder)
+    (issue,) = found.issues
+    assert issue["code"] == "reader-timeout"
+    assert issue["message"].startswith("the drawing of a preview was left out")
+    assert found.signals[0]["title"] == "slow"
+    assert found.preview is None
+
+
 # -- where the code lies -------------------------------------------------------------------------------------------
 
 READS = """
