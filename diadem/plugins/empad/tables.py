@@ -23,6 +23,7 @@ _MILLISECONDS = (
 )
 _SECONDS = "0.0001 in a scan that its operator named dwell100us (second generation)"
 _RADIANS = "-2.8274333882308174 is -162 degrees (second generation); the interface's get_scan_rotation is in radians"
+_AMPERES = "1.9e-12 with the screen lifted, as in Velox's documents of the same interface, beside volts and metres"
 _MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _CTIME = re.compile(r"[A-Z][a-z]{2} ([A-Z][a-z]{2}) +(\d{1,2}) (\d\d:\d\d:\d\d) (\d{4})\Z")
 #: How long after its last frame a document is written, at most.
@@ -109,6 +110,9 @@ FIRST: Table = (
     Rule("optics.camera_length", "iom_measurements/nominal_camera_length", "m", positive, cite=_METRES),
     Rule("optics.camera_length", "iom_measurements/optics.get_cameralength", "m", positive, cite=_METRES),
     Rule("beam.spot_index", "iom_measurements/spot_size_index", "1", positive),
+    Rule("beam.spot_index", "iom_measurements/beam.get_spotsizeindex", "1", positive),
+    Rule("beam.screen_current", "iom_measurements/source.get_screencurrent", "A", positive, cite=_AMPERES),
+    Rule("scan.rotation", "iom_measurements/scan_rotation", "rad", float, cite=_RADIANS),
     Rule("scan.rotation", "iom_measurements/column.get_scanrotation", "rad", float, cite=_RADIANS),
     Rule("camera.exposure", "exposure_time", "ms", positive, cite=_MILLISECONDS),
     Rule("instrument.software", "software_version", read=_software),

@@ -51,6 +51,7 @@ def test_real_file(found: dict[str, Any]) -> None:
         "detector.name": ("EMPAD", None, None),
         "instrument.software": ("1.2.2 (2021-08-20)", None, None),
         "optics.camera_length": (0.369, "m", None),
+        "scan.rotation": (0.0, "deg", None),
         "time.acquired_start": ("2026-03-25T16:47:52.586728-04:00", None, "derived"),
         "time.utc_offset": ("-04:00", None, None),
     }
@@ -110,10 +111,14 @@ def test_first_programs(tmp_path: Path) -> None:
         <timestamp isoformat="2017-05-03T10:20:30"/>
         <iom_measurements><source.get_voltage>80000</source.get_voltage>
         <optics.get_cameralength>0.115</optics.get_cameralength>
-        <column.get_scanrotation>-1.5707963267948966</column.get_scanrotation></iom_measurements>""",
+        <column.get_scanrotation>-1.5707963267948966</column.get_scanrotation>
+        <beam.get_spotsizeindex>6</beam.get_spotsizeindex>
+        <source.get_screencurrent>2.5e-10</source.get_screencurrent></iom_measurements>""",
     )
     assert found == {
         "beam.acceleration_voltage": (80000.0, ""),
+        "beam.screen_current": (2.5e-10, ""),
+        "beam.spot_index": (6.0, ""),
         "camera.exposure": (0.002, ""),
         "optics.camera_length": (0.115, ""),
         "scan.rotation": (-90.0, ""),
