@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from diadem.hooks.fields import Found, Tree, look_up
-from diadem.hooks.times import fitting, from_epoch, from_filetime, moments, text
+from diadem.hooks.times import fitting, from_epoch, from_filetime, moments, offset_of
 from diadem.plugins.gatan.local_time import c_time, moments_of
 
 #: FILETIMEs of the moment that `Acquisition Date` and `Acquisition Time` tell; the second one in versions before 2.
@@ -89,10 +89,23 @@ def _span(base: str, tags: Any, instant: dt.datetime | None, local: dt.datetime 
         if start is None:
             continue
         place = f"{base}/{group}/Acquisition/"
-        yield from moments(_START, f"{place}Date + {place}Start time", f"{date} {clock}", local=start)
+        apart = _offset(start, local, instant)
+        raw = f"{date} {clock}"
+        yield from moments(_START, f"{place}Date + {place}Start time", raw, local=start, instant=_utc(start, apart))
         if isinstance(end, str) and len(ends := moments_of(date, end)) >= 1:
-            yield from _ended(place, f"{date} {end}", start, ends)
+            yield from _ended(place, f"{date} {end}", start, ends, apart)
         return
+
+
+def _offset(start: dt.datetime, local: dt.datetime | None, instant: dt.datetime | None) -> dt.timedelta | None:
+    """Offset of the data bar's clock, where a spectrum was begun within a day of it: it is the clock of the same PC."""
+    if local is None or instant is None or abs(start - local) > dt.timedelta(days=1):
+        return None
+    return offset_of(local, instant)
+
+
+def _utc(local: dt.datetime, apart: dt.timedelta | None) -> dt.datetime | None:
+    return None if apart is None else (local - apart).replace(tzinfo=dt.UTC)
 
 
 def _same_clock(
@@ -104,11 +117,13 @@ def _same_clock(
     return _decided(candidates, tags, instant)
 
 
-def _ended(place: str, raw: str, start: dt.datetime, ends: list[dt.datetime]) -> Iterator[Found]:
+def _ended(
+    place: str, raw: str, start: dt.datetime, ends: list[dt.datetime], apart: dt.timedelta | None
+) -> Iterator[Found]:
     """The end: the first reading of its clock after the start, next day if need be."""
     later = sorted(
         dt.datetime.combine(start.date() + dt.timedelta(days=day), end.time()) for end in ends for day in (0, 1)
     )
     end = next((moment for moment in later if moment >= start), None)
     if end is not None:
-        yield Found(_END, text(end), f"{place}Date + {place}End time", raw, status="stated", offset_status="unknown")
+        yield from moments(_END, f"{place}Date + {place}End time", raw, local=end, instant=_utc(end, apart))
