@@ -1,1 +1,40 @@
-"""Placeholder of a family that offers nothing yet."""
+"""MRC: headers of the file, SerialEM's lists of sections beside it, and Direct Electron's settings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from diadem.hooks.offers import FieldsOffer, ReaderOffer
+from diadem.hooks.specs import hookimpl
+
+_TABLES = "diadem.plugins.mrc."
+
+
+@hookimpl
+def diadem_readers() -> Iterable[ReaderOffer]:
+    """A reader of lists whose stack is not there; where it is, the stack's own reader takes both."""
+    yield ReaderOffer(
+        name="mdoc",
+        suffixes=(".mdoc",),
+        load="diadem.plugins.mrc.reader:read_list",
+        probe="diadem.plugins.mrc.mdoc:is_mdoc",
+        priority=-1,
+    )
+
+
+@hookimpl
+def diadem_fields() -> Iterable[FieldsOffer]:
+    """Tables for what describes a stack, in it and beside it."""
+    yield FieldsOffer(
+        name="mrc",
+        formats=("mrc", "mdoc"),
+        blocks="diadem.plugins.mrc.blocks:read",
+        tables={
+            "serialem-mdoc": _TABLES + "mdoc:TABLE",
+            "de-settings": _TABLES + "direct_electron:TABLE",
+            "fei-extended-header": _TABLES + "fei:TABLE",
+            "fei-early-header": _TABLES + "fei_early:TABLE",
+            "fei-last-record": _TABLES + "fei:LAST",
+        },
+        whole=True,
+    )

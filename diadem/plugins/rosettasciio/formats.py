@@ -113,7 +113,8 @@ FORMATS: Mapping[str, Format] = {
             ),
             Group("{stem}.mrc", sidecars=("{stem}.xml", "{stem}.mrc.mdoc", "{stem}.mdoc")),
             Group("{stem}.ali", sidecars=("{stem}.ali.mdoc", "{stem}.mdoc")),
-        )
+        ),
+        load="diadem.plugins.mrc.reader:read",
     ),
     "mrcz": Format(probe=_PROBES + "is_mrcz", priority=1),
     "netcdf": Format((Magic(0, b"CDF"), *HDF5)),
@@ -140,7 +141,10 @@ FORMATS: Mapping[str, Format] = {
     ),
     "tofwerk": Format(HDF5, probe=_PROBES + "is_tofwerk"),
     "topspin": Format(HDF5),
-    "tvips": Format(groups=(Group("{stem}_000.tvips", ("{stem}_[0-9][0-9][0-9].tvips",)),)),
+    "tvips": Format(
+        groups=(Group("{stem}_000.tvips", ("{stem}_[0-9][0-9][0-9].tvips",)),),
+        load="diadem.plugins.tvips_movie.reader:read",
+    ),
     "usid": Format(HDF5, probe=_PROBES + "is_usid"),
     "zspy": Format(ZIP, folders=(".zspy",), load=_READERS + "read_zspy"),
 }

@@ -132,3 +132,13 @@ def test_any_numbers_end_quietly(data: bytes) -> None:
     tree = {"IHT": 1, "IMagTotal": 1, "IXBin": 1, "IYBin": 1, "first frame": frame(data)}
     apply(tables.MOVIE, Block("x", tree), "x")
     apply(tables.LAST_FRAME, Block("x", frame(data)), "x")
+
+
+@pytest.mark.parametrize("mode", [1, 2])
+def test_the_size_of_the_cameras_pixels_is_not_the_images(tmp_path: Path, mode: int) -> None:
+    path = tmp_path / "a_000.tvips"
+    path.write_bytes(head() + picture(mode=mode) + picture(EPOCH + 1, mode=mode))
+    (dataset,) = diadem.extract(path).datasets
+    axes = dataset.signals[0].axes
+    assert [(axis.scale, axis.unit) for axis in axes] == [(1, "s"), (1, None), (1, None)]
+    assert not [key for key in dataset.fields if "pixel_size" in key]

@@ -1,0 +1,60 @@
+"""FEI's extended header before FEI1: 1024 records of 128 bytes, whose first numbers of 32 bits are known.
+
+Members and units: IMOD's description of the MRC format ("FEI extended header").
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from typing import Any
+
+from diadem.hooks.fields import Derived, Found, Rule, Table, Tree
+from diadem.plugins.vendor_text import positive
+
+_IMOD = "IMOD, MRC/REC/ST file format: the extended header of FEI's files"
+_NAMES = (
+    "a_tilt", "b_tilt", "x_stage", "y_stage", "z_stage", "x_shift", "y_shift", "defocus", "exp_time", "mean_int",
+    "tilt_axis", "pixel_size", "magnification", "ht", "binning", "appliedDefocus",
+)  # fmt: skip
+#: Bytes of all records.
+SIZE = 1024 * 128
+#: Metres of a stage's travel, and micrometres beyond which a position is none in metres.
+_TRAVEL, _MICROMETRES = 0.01, 1.0
+
+
+def parse(data: bytes) -> dict[str, float]:
+    """The first record; none where its pixel size and magnification are none of a transmission microscope."""
+    if len(data) != SIZE:
+        return {}
+    values = struct.unpack_from(f"<{len(_NAMES)}f", data)
+    found = dict(zip(_NAMES, map(_single, values), strict=True))
+    return found if 1e-12 < found["pixel_size"] < 1e-4 and 1 <= found["magnification"] < 1e8 else {}
+
+
+def _single(value: float) -> float:
+    return float(f"{value:.7g}")
+
+
+def _stage(tree: Tree) -> Iterator[Found]:
+    """Metres; older files have micrometres, which IMOD tells by their size. Three zeros are no position."""
+    values = {axis: float(tree[f"{axis}_stage"]) for axis in "xyz"}
+    largest = max(map(abs, values.values()))
+    unit = "m" if largest < _TRAVEL else "um" if largest > _MICROMETRES else ""
+    for axis, value in values.items() if largest and unit else ():
+        yield Found(f"stage.{axis}", value, f"{axis}_stage", value, unit)
+
+
+def _rule(field: str, key: str, unit: str, read: Any = positive) -> Rule:
+    return Rule(field, key, unit, read, cite=_IMOD)
+
+
+TABLE: Table = (
+    _rule("stage.alpha", "a_tilt", "deg", None),
+    _rule("stage.beta", "b_tilt", "deg", None),
+    _rule("camera.exposure", "exp_time", "s"),
+    _rule("optics.magnification", "magnification", "1"),
+    _rule("image.pixel_size_x", "pixel_size", "m"),
+    _rule("image.pixel_size_y", "pixel_size", "m"),
+    Derived("stage", _stage, cite=_IMOD),
+)
