@@ -11,6 +11,7 @@ import memory
 import pack
 import peers
 import read
+import scan
 import verify
 from tables import parser
 
@@ -18,6 +19,7 @@ PARTS = {
     "pack": pack.main,
     "verify": verify.main,
     "read": read.main,
+    "scan": scan.main,
     "extract": extract.main,
     "memory": memory.main,
     "imports": imports.main,

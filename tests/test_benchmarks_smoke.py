@@ -55,6 +55,12 @@ def test_read(tmp_path: Path) -> None:
     assert "not measured" in printed
 
 
+def test_scan(tmp_path: Path) -> None:
+    printed, document = run(tmp_path, "scan.py", *TINY)
+    assert set(document["runs"]["scan"]) == {"rosettasciio, lazy", "first scan", "second scan"}
+    assert all(row["ours"] > 0 and row["what"] in printed for row in document["rows"])
+
+
 def test_memory(tmp_path: Path) -> None:
     printed, document = run(tmp_path, "memory.py", *TINY)
     assert len(document["peaks"]) == 4
