@@ -90,14 +90,19 @@ def _inserted(spectrometer: str, tree: Tree) -> bool:
     return bool(look_up(tree, f"{spectrometer}/Slit inserted"))
 
 
-def _scanned(base: str, tree: Tree) -> bool:
-    """Whether the scan generator has made the image: spectrum images have a part of its tags only."""
+def _stepped(base: str, tree: Tree) -> bool:
+    """Whether a spectrum image was made, place by place."""
+    return bool(look_up(tree, f"{base}/SI/Acquisition/Pixel time (s)"))
+
+
+def _set_up(base: str, tree: Tree) -> bool:
+    """Whether the scan generator tells how it was set: many spectrum images have a part of its tags only."""
     return look_up(tree, f"{base}/DigiScan/Sample Time") is not None
 
 
-def _stepped(base: str, tree: Tree) -> bool:
-    """Whether the time at a place is that of a spectrum image."""
-    return not _scanned(base, tree)
+def _scanned(base: str, tree: Tree) -> bool:
+    """Whether the scan generator has made the image; beside a spectrum image its times are those set before."""
+    return _set_up(base, tree) and not _stepped(base, tree)
 
 
 def _derived(name: str, base: str, read: Callable[[str, Tree], Iterable[Found]], cite: str = "") -> Derived:
@@ -175,12 +180,12 @@ def _detectors(base: str) -> Table:
 
 
 def _scan(base: str) -> Table:
-    scan, scanned, stepped = f"{base}/DigiScan", partial(_scanned, base), partial(_stepped, base)
+    scan, scanned, set_up = f"{base}/DigiScan", partial(_scanned, base), partial(_set_up, base)
     return (
-        Rule("scan.dwell_time", f"{scan}/Sample Time", "us", cite=_DIGISCAN),
-        Rule("scan.dwell_time", f"{base}/SI/Acquisition/Pixel time (s)", "s", when=stepped, cite=_NAMED),
+        Rule("scan.dwell_time", f"{scan}/Sample Time", "us", when=scanned, cite=_DIGISCAN),
+        Rule("scan.dwell_time", f"{base}/SI/Acquisition/Pixel time (s)", "s", cite=_NAMED),
         Rule("scan.flyback_time", f"{scan}/Flyback", "us", when=scanned, cite=_DIGISCAN),
-        Rule("scan.rotation", f"{scan}/Rotation", "deg", when=scanned, cite=_DIGISCAN),
+        Rule("scan.rotation", f"{scan}/Rotation", "deg", when=set_up, cite=_DIGISCAN),
     )
 
 

@@ -182,6 +182,10 @@ def test_the_scan_generator() -> None:
     found = values(spectrum_image)
     assert found["scan.dwell_time"] == [0.02]
     assert "scan.rotation" not in found
+    found = values(spectrum_image | {"DigiScan": scan})
+    assert found["scan.dwell_time"] == [0.02]
+    assert "scan.flyback_time" not in found
+    assert found["scan.rotation"] == [90.0]
 
 
 def test_the_slit_counts_only_in_the_beam() -> None:
