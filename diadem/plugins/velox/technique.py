@@ -13,9 +13,10 @@ _PROJECTED: Final = {"1": "diffraction", "2": "TEM"}
 
 
 def of_image(tree: Tree) -> Iterator[Found]:
-    """Technique of an image; none of a transform, nor of a map of elements, whose detector may be of either kind."""
+    """Technique of an image; none of a transform. A map of elements is of X-rays where its detectors tell so."""
     own = detectors.own(tree)
     if own is None:
+        yield from x_rays(tree)
         return
     key, type_ = f"Detectors/{own[0]}/DetectorType", own[1].get("DetectorType")
     scanned = str(look_up(tree, "Optics/OperatingMode")) == "2"

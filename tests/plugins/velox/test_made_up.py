@@ -68,6 +68,7 @@ def test_diffraction() -> None:
 
 
 CAMERA = {"Detector-0": {"DetectorName": "HAADF", "DetectorType": "ImagingDetector"}}
+SEGMENT = {"Detector-1": {"DetectorName": "SuperXG21", "ElevationAngle": "0.3", "Enabled": "true"}}
 RECIPROCAL = {"PixelUnitX": "1/m", "PixelUnitY": "1/m"}
 
 
@@ -86,6 +87,7 @@ RECIPROCAL = {"PixelUnitX": "1/m", "PixelUnitY": "1/m"}
             "diffraction",
         ),
         ({"Detectors": {"Detector-0": {"DetectorType": "AnalyticalDetector"}}}, None),
+        ({"Detectors": SEGMENT, "BinaryResult": {"Detector": "SuperXG2", "DetectorIndex": None}}, "EDS"),
     ],
 )
 def test_technique_of_images(changes: dict[str, Any], technique: str | None) -> None:
