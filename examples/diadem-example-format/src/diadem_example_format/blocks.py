@@ -59,11 +59,11 @@ def light(log: dict[str, str]) -> dict[str, Any]:
     """How light was collected, in SI units; what the log does not say is left out."""
     found: dict[str, Any] = {}
     for name, key, unit in (("Slit", "slit_width", "m"), ("Grating", "grating_density", "1/m")):
-        stated = quantity(log[name]) if name in log else {"value": 0.0, "unit": ""}
-        if value := convert(stated["value"], stated["unit"], unit):
-            found[key] = value
-    words = {"mirror": log.get("Mirror"), "shutter": log.get("Shutter")}
-    return {**found, **{key: word for key, word in words.items() if word}}
+        if name in log:
+            stated = quantity(log[name])
+            found[key] = convert(stated["value"], stated["unit"], unit)
+    found |= {"mirror": log.get("Mirror"), "shutter": log.get("Shutter")}
+    return {key: value for key, value in found.items() if value}
 
 
 def schema(version: str) -> dict[str, Any]:
