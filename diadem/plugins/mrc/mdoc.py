@@ -119,19 +119,20 @@ def moment(text: str) -> dt.datetime | None:
 
 
 def _times(tree: Tree) -> Iterator[Found]:
-    """The earliest and the latest section: a series may be sorted by tilt."""
+    """Times of the first and of the last section, where all stand in the order in which they were taken.
+
+    A list that has been sorted by tilt is an edited one, from which sections are often taken out: its earliest need not
+    be the first of the series.
+    """
     sections: list[Mapping[str, str]] = tree["Sections"]
-    known = sorted(
-        (local, place)
-        for place, section in enumerate(sections)
-        if (local := moment(section.get("DateTime", ""))) is not None
-    )
-    if not known:
+    taken = [moment(section.get("DateTime", "")) for section in sections]
+    known = [local for local in taken if local is not None]
+    if len(known) < len(taken) or known != sorted(known):
         return
-    for field, (local, place) in (("time.acquired_start", known[0]), ("time.acquired_end", known[-1])):
-        if field == "time.acquired_start" or len(known) > 1:
+    for field, place in (("time.acquired_start", 0), ("time.acquired_end", len(known) - 1)):
+        if field == "time.acquired_start" or place:
             key = f"Sections/{place}/DateTime"
-            yield from moments(field, key, sections[place]["DateTime"], local=local)
+            yield from moments(field, key, sections[place]["DateTime"], local=known[place])
 
 
 TABLE: Table = (
