@@ -37,9 +37,10 @@ def read(path: str, files: Sequence[str]) -> Iterator[Block]:
     yield Block("jeol-project", header.tree, place="project")
     known = {_same(file): file for file in files}
     for number, member in enumerate(project_files(path, header)):
-        file = known.get(_same(member))
-        if file is not None:
+        if (file := known.get(_same(member))) is not None:
             yield from _pieces(member, file, read_header(member), number)
+        elif Path(member).is_file():
+            yield from _of_another(member, read_header(member), number)
 
 
 def _pieces(path: str, file: str, header: Header, signal: int) -> Iterator[Block]:
@@ -53,6 +54,14 @@ def _pieces(path: str, file: str, header: Header, signal: int) -> Iterator[Block
             tree = header.tree if not number else {}
             place = f"{name}{'header' if not number else 'footer'}"
             yield Block(kind, tree, data, place=place, file=file, signals=(signal,), byte_range=(start, end))
+
+
+def _of_another(path: str, header: Header, signal: int) -> Iterator[Block]:
+    """What a file states that the project lists, and that is a dataset of its own: a folder has several projects.
+
+    The bytes are kept there.
+    """
+    yield Block(f"jeol-{header.kind}", header.tree, place=f"{Path(path).name}/header", signals=(signal,))
 
 
 def _same(path: str) -> str:

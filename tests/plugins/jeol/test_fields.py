@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import os
+import shutil
 import struct
 import subprocess
 import sys
@@ -147,6 +148,15 @@ def test_headers_are_kept_as_bytes(project: Path, view: Path) -> None:
         assert whole[: header.byte_range[1]] == header.data, number_
         assert whole[footer.byte_range[0] :] == footer.data
         assert footer.byte_range[0] - header.byte_range[1] == 512 * 512
+
+
+def test_a_second_project_in_the_folder_takes_no_field_away(copied: Path, dataset: Any) -> None:
+    """Whose files the others are cannot be told by names then; the project still says what they state."""
+    shutil.copy(copied, copied.with_name("other.ASW"))
+    found = {Path(one.path).name: one for one in extract(copied.parent).datasets}
+    for name in (copied.name, "other.ASW"):
+        fields = {key: [one.value for one in found[name].assertions(key)] for key in dataset.fields}
+        assert fields == {key: [one.value for one in dataset.assertions(key)] for key in dataset.fields}
 
 
 def test_placeholders_are_absent() -> None:
