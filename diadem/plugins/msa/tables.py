@@ -45,6 +45,11 @@ def _unit(tree: Tree, key: str, usual: str) -> str:
     return _SPELLINGS.get(written.lower(), written)
 
 
+def _measured(key: str) -> Callable[[Tree], bool]:
+    """Whether a current is one: programs write -1 where nobody has measured it."""
+    return lambda tree: number(tree[key]) > 0
+
+
 def _quantity(
     field: str, key: str, usual: str, when: Callable[[Tree], bool] | None = None, cite: str = _STANDARD
 ) -> Derived:
@@ -136,9 +141,9 @@ def _dispersion(tree: Tree) -> Iterator[Found]:
 
 HEADER: Table = (
     _quantity("beam.acceleration_voltage", "BEAMKV", "kV"),
-    _quantity("beam.emission_current", "EMISSION", "uA"),
-    _quantity("beam.current", "PROBECUR", "nA"),
-    _quantity("beam.probe_current", "PROBECUR", "nA"),
+    _quantity("beam.emission_current", "EMISSION", "uA", _measured("EMISSION")),
+    _quantity("beam.current", "PROBECUR", "nA", _measured("PROBECUR")),
+    _quantity("beam.probe_current", "PROBECUR", "nA", _measured("PROBECUR")),
     Derived("magnification-or-camera-length", _magnification, _STANDARD),
     _quantity("beam.convergence_semi_angle", "CONVANGLE", "mrad"),
     _quantity("eels.collection_semi_angle", "COLLANGLE", "mrad"),

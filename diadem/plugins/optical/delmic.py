@@ -5,6 +5,7 @@ The state of every component of the microscope is there as pairs of value and un
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -67,6 +68,16 @@ def _detector(tree: Tree) -> Iterator[Found]:
         yield Found("detector.serial", match[2], "HardwareName", raw)
 
 
+def _exposure(tree: Tree) -> Iterator[Found]:
+    """Exposure of the camera that made the picture: the component's whose exposure is the integration time."""
+    integrated = float(tree["IntegrationTime"])
+    for name, component in (tree.get(_SETTINGS) or {}).items():
+        pair = _pair(component, "exposureTime")
+        if pair is not None and pair[1] == "s" and math.isclose(float(pair[0]), integrated, rel_tol=1e-3):
+            yield Found("camera.exposure", pair[0], f"{_SETTINGS}/{name}/exposureTime", pair[0], pair[1])
+            return
+
+
 def _time(tree: Tree) -> Iterator[Found]:
     raw = tree["AcquisitionDate"]
     yield from moments("time.acquired_start", "AcquisitionDate", raw, instant=from_epoch(float(raw)))
@@ -75,6 +86,7 @@ def _time(tree: Tree) -> Iterator[Found]:
 TABLE: Table = (
     Derived("scanned-beam", _beam, cite=_UNITS),
     Derived("sample-stage", _stage, cite=_UNITS),
+    Derived("exposure", _exposure, cite=f"{_UNITS}; IntegrationTime of the picture is the same"),
     Derived("detector", _detector, cite="name and serial number of the detector's hardware"),
     Rule("instrument.software", "SVIData/WriterVersion", cite="program and version: Odemis 3.5.2"),
     Derived("acquisition-time", _time, cite="TOffset of the image, in s since 1970 UTC"),

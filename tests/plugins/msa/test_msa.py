@@ -133,6 +133,11 @@ def test_units_in_the_keyword_go_before_the_standards() -> None:
     assert values("#BEAMKV -kg: 200\n#BEAMKV -cm: 3") == {}
 
 
+def test_currents_that_nobody_has_measured() -> None:
+    applied = apply(HEADER, Block("msa-header", parse("#EMISSION -uA: -1\n#PROBECUR -nA: -1.0")), "msa")
+    assert (applied.values, applied.issues) == ([], [])
+
+
 def test_positions_need_a_unit_and_a_stage() -> None:
     ours = values("#XPOSITION mm: 1.5\n#YPOSITION mm: 0.0\n#ZPOSITION um: 20")
     assert (ours["stage.x"], ours["stage.y"], ours["stage.z"]) == ([1.5e-3], [0], [2e-5])

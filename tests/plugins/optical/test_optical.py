@@ -278,3 +278,14 @@ def test_the_zone_of_the_reading_machine_changes_nothing(optics: Path, datasets:
         for there, name in zip(json.loads(ran.stdout), names, strict=True):
             here = datasets[name]
             assert there == {key: [str(one.value) for one in here.assertions(key)] for key in here.fields}
+
+
+def test_the_exposure_is_that_of_the_camera_that_integrated(applied: Apply) -> None:
+    settings = {
+        "SEM E-beam": {"dwellTime": [8e-7, "s"]},
+        "Camera": {"exposureTime": [0.1, "s"]},
+        "Spectrometer": {"exposureTime": [0.01, "s"]},
+    }
+    for integrated, expected in ((0.009999999776, 0.01), (0.1, 0.1), (0.5, None)):
+        found = applied(delmic.TABLE, {"ExtraSettings": settings, "IntegrationTime": integrated})
+        assert found.get("camera.exposure") == (None if expected is None else pytest.approx(expected))
