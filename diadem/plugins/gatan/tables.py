@@ -184,6 +184,7 @@ def _scan(base: str) -> Table:
     return (
         Rule("scan.dwell_time", f"{scan}/Sample Time", "us", when=scanned, cite=_DIGISCAN),
         Rule("scan.dwell_time", f"{base}/SI/Acquisition/Pixel time (s)", "s", cite=_NAMED),
+        Rule("scan.dwell_time", f"{base}/CL/Acquisition/Dwell time (s)", "s", cite=_NAMED),
         Rule("scan.flyback_time", f"{scan}/Flyback", "us", when=scanned, cite=_DIGISCAN),
         Rule("scan.rotation", f"{scan}/Rotation", "deg", when=set_up, cite=_DIGISCAN),
     )

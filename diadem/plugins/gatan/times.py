@@ -16,6 +16,8 @@ _FILETIMES = ("DataBar/Acquisition Time (OS)", "DataBar/System Info")
 _EPOCH = "Acquisition/Frame/Sequence/Acquisition Start Time (epoch)"
 #: Groups with a date, a start and an end of their own.
 _SPANS = ("SI", "EELS", "EDS", "CL")
+#: Of spectra of a photomultiplier behind a grating that is turned.
+_SERIAL = "CL/Acquisition/Acquisition begin"
 _START, _END = "time.acquired_start", "time.acquired_end"
 
 
@@ -45,6 +47,7 @@ def acquired(base: str, tree: Tree) -> Iterator[Found]:
     elif instant is not None:
         yield from moments(_START, f"{base}/{key}", raw, instant=instant)
     yield from _span(base, tags, instant, local)
+    yield from _begun(base, tags, instant)
 
 
 def _instant(tags: Any) -> tuple[dt.datetime | None, str, Any]:
@@ -95,6 +98,15 @@ def _span(base: str, tags: Any, instant: dt.datetime | None, local: dt.datetime 
         if isinstance(end, str) and len(ends := moments_of(date, end)) >= 1:
             yield from _ended(place, f"{date} {end}", start, ends, apart)
         return
+
+
+def _begun(base: str, tags: Any, instant: dt.datetime | None) -> Iterator[Found]:
+    """Start of a spectrum that was measured channel by channel: date and time of day in one text."""
+    raw = look_up(tags, _SERIAL)
+    if not isinstance(raw, str):
+        return
+    date, _, clock = raw.strip().partition(" ")
+    yield from moments(_START, f"{base}/{_SERIAL}", raw, local=_decided(moments_of(date, clock), tags, instant))
 
 
 def _offset(start: dt.datetime, local: dt.datetime | None, instant: dt.datetime | None) -> dt.timedelta | None:

@@ -184,3 +184,17 @@ def test_the_data_bar_of_another_day_does_not_tell_the_offset_of_a_spectrum() ->
         (START, "2019-06-27T14:55:00", "unknown"),
         ("time.acquired_end", "2019-06-27T14:55:50", "unknown"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("17/01/2022 16:01:14 ", ["2022-01-17T16:01:14"]),
+        ("5/14/2021 11:41:07 PM", ["2021-05-14T23:41:07"]),
+        ("1/2/2022 16:01:14", []),
+        ("soon", []),
+        ("", []),
+    ],
+)
+def test_the_start_of_a_serial_spectrum_is_one_text(text: str, expected: list[str]) -> None:
+    assert [value for _, value, _ in times({"CL": {"Acquisition": {"Acquisition begin": text}}})] == expected

@@ -186,6 +186,7 @@ def test_the_scan_generator() -> None:
     assert found["scan.dwell_time"] == [0.02]
     assert "scan.flyback_time" not in found
     assert found["scan.rotation"] == [90.0]
+    assert values({"CL": {"Acquisition": {"Dwell time (s)": 2.0}}})["scan.dwell_time"] == [2.0]
 
 
 def test_the_slit_counts_only_in_the_beam() -> None:
