@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 _GUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\Z")
 #: Bytes of a document; they have some ten kilobytes.
 _LONGEST = 8 << 20
+#: Key of the times at which the session's objects were written, beside what the document says.
+WRITTEN = "HDF5 object times"
 #: Levels of a document that are read.
 _DEEPEST = 40
 
@@ -70,7 +72,19 @@ def _session(file: h5py.File, place: str, signals: range) -> Iterator[Block]:
     data = text if isinstance(text, bytes) else str(text).encode()
     tree = document(data)
     if tree:
+        tree[WRITTEN] = _written(file, place.removesuffix("Metadata"))
         yield Block("topspin-session", tree, data, "application/xml", place, signals=tuple(signals))
+
+
+def _written(file: h5py.File, folder: str) -> dict[str, int]:
+    """When the session's own objects were written, seconds since 1970 UTC: HDF5 keeps it with some objects."""
+    import h5py
+
+    found = {}
+    for name in ("Version", "Thumbnail"):
+        if folder + name in file and (seconds := h5py.h5o.get_info(file[folder + name].id).ctime):
+            found[name] = int(seconds)
+    return found
 
 
 def document(data: bytes) -> dict[str, Any]:

@@ -8,15 +8,18 @@ between ``StartDateTime`` and ``EndDateTime``, 341 s; ``GunHighVoltage`` is 2000
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from diadem.hooks import times
 from diadem.hooks.fields import Derived, Found, Rule, Table, Tree, look_up
+from diadem.plugins.nanomegas.topspin import WRITTEN
 
 _SI = "SI units, proven on a file; see the head of this module"
 #: Series are not longer than this.
 _LONGEST = dt.timedelta(days=3)
+#: An object is written within so much of the moment that the document names.
+_AT_ONCE = dt.timedelta(seconds=5)
 
 
 def _is_true(tree: Tree, key: str) -> bool:
@@ -75,16 +78,39 @@ def _can_be(moments: Sequence[dt.datetime]) -> bool:
     return list(moments) == sorted(moments) and moments[-1] - moments[0] <= _LONGEST
 
 
+def _offset(tree: Tree, reading: Mapping[str, dt.datetime]) -> dt.timedelta | None:
+    """Offset from UTC, where TopSpin wrote the session while it ran: its first object at the start, the picture last.
+
+    A file into which sessions were gathered later has later times, which agree with none of the document's.
+    """
+    written = tree.get(WRITTEN) or {}
+    offsets = set()
+    for key, name in (("StartDateTime", "Version"), ("CreatedDateTime", "Thumbnail")):
+        instant = times.from_epoch(written.get(name, 0))
+        if instant is None or key not in reading:
+            return None
+        offset = times.offset_of(reading[key], instant)
+        if offset is None or abs(reading[key].replace(tzinfo=dt.UTC) - instant - offset) > _AT_ONCE:
+            return None
+        offsets.add(offset)
+    return offsets.pop() if len(offsets) == 1 else None
+
+
 def _acquired(tree: Tree) -> Iterator[Found]:
-    """Start and end, where only one order of day and month can be; the zone is unknown."""
+    """Start and end, where only one order of day and month can be, by themselves or by the file's own instants."""
     keys = [key for key in ("StartDateTime", "EndDateTime", "CreatedDateTime") if tree.get(key)]
     possible = {tuple(reading.items()) for reading in _readings(tree, keys) if _can_be(list(reading.values()))}
+    proven = {reading for reading in possible if _offset(tree, dict(reading)) is not None}
+    possible = proven or possible
     if len(possible) != 1:
         return
-    for key, local in possible.pop():
+    reading = possible.pop()
+    offset = _offset(tree, dict(reading))
+    for key, local in reading:
         field = {"StartDateTime": "time.acquired_start", "EndDateTime": "time.acquired_end"}.get(key)
         if field:
-            yield from times.moments(field, key, tree[key], local=local)
+            instant = None if offset is None else (local - offset).replace(tzinfo=dt.UTC)
+            yield from times.moments(field, key, tree[key], local=local, instant=instant)
 
 
 SESSION: Table = (

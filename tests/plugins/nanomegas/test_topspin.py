@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 
 import diadem
 from diadem.extract.tables import apply
-from diadem.hooks.fields import Block
+from diadem.hooks.fields import Block, Derived
 from diadem.plugins.nanomegas.describe import signals
-from diadem.plugins.nanomegas.topspin import document, read
+from diadem.plugins.nanomegas.topspin import WRITTEN, document, read
 from diadem.plugins.nanomegas.topspin_table import SESSION
 
 FILE = "topspin_test_A.app5"
@@ -53,8 +53,23 @@ def test_a_real_file(dataset: Any, field: str, value: Any, unit: str | None) -> 
     assert one.get("applies_to", ["s1", "s2"]) == ["s1", "s2"]
 
 
-def test_a_date_that_may_be_two_is_absent(dataset: Any) -> None:
-    assert not [key for key in dataset["fields"] if key.startswith("time.")]
+def test_a_date_that_may_be_two_is_decided_by_the_instants_of_the_file(dataset: Any) -> None:
+    """05/12/2025 12:27:54 was in May: HDF5's own time of the session's first object is 18:27:54 UTC of that day."""
+    times = {key: dataset["fields"][key][0] for key in dataset["fields"] if key.startswith("time.")}
+    assert {key: found["value"] for key, found in times.items()} == {
+        "time.acquired_start": "2025-05-12T12:27:54-06:00",
+        "time.acquired_end": "2025-05-12T12:33:35-06:00",
+        "time.utc_offset": "-06:00",
+    }
+    assert times["time.acquired_start"]["offset_status"] == "derived"
+
+
+@pytest.mark.parametrize("written", [{}, {"Version": 1747074474}, {"Version": 1747074474, "Thumbnail": 1747074900}])
+def test_instants_that_do_not_fit_decide_nothing(written: dict[str, int]) -> None:
+    tree = {"StartDateTime": "05/12/2025 12:27:54", "CreatedDateTime": "05/12/2025 12:33:37", WRITTEN: written}
+    rule = next(rule for rule in SESSION if isinstance(rule, Derived) and rule.name == "session-time")
+    assert list(rule.read(tree)) == []
+    assert len(list(rule.read({**tree, WRITTEN: {"Version": 1747074474, "Thumbnail": 1747074817}}))) == 2
 
 
 @pytest.mark.parametrize(
