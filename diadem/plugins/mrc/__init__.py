@@ -35,6 +35,20 @@ def diadem_fields() -> Iterable[FieldsOffer]:
             "fei-extended-header": _TABLES + "fei:TABLE",
             "fei-early-header": _TABLES + "fei_early:TABLE",
             "fei-last-record": _TABLES + "fei:LAST",
+            "serialem-extended-header": _TABLES + "serialem:TABLE",
         },
+        whole=True,
+    )
+    yield FieldsOffer(
+        name="direct-electron",
+        formats=("emd",),
+        blocks=_TABLES + "direct_electron:read_de5",
+        tables={"de-settings": _TABLES + "direct_electron:TABLE"},
+    )
+    yield FieldsOffer(
+        name="mrcz",
+        formats=("mrcz",),
+        blocks=_TABLES + "mrcz:read",
+        tables={"mrcz-header": _TABLES + "mrcz:TABLE", "hyperspy-signal": "diadem.plugins.hyperspy.tables:SIGNAL"},
         whole=True,
     )

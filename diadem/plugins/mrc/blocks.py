@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from diadem.hooks.fields import Block
-from diadem.plugins.mrc import direct_electron, fei, fei_early, mdoc
+from diadem.plugins.mrc import direct_electron, fei, fei_early, mdoc, serialem
 
 #: Bytes of the header of MRC2014 (Cheng et al., doi 10.1016/j.jsb.2015.04.002).
 HEADER = 1024
@@ -72,6 +72,8 @@ def _records(extended: bytes, tree: dict[str, Any]) -> tuple[str, list[dict[str,
     """Kind of an extended header, and what its first and last record say."""
     if records := fei.records(extended, tree["EXTTYPE"], tree["NZ"]):
         return "fei-extended-header", records
+    if packed := serialem.common(extended, tree):
+        return "serialem-extended-header", [packed]
     if early := fei_early.parse(extended):
         return "fei-early-header", [early]
     return "mrc-extended-header", []
@@ -103,5 +105,7 @@ def header(data: bytes) -> dict[str, Any]:
         "CELLB": list(cell[3:]),
         "NSYMBT": extended,
         "EXTTYPE": data[104:108].rstrip(b"\0 ").decode("ascii", "replace"),
+        **dict(zip(("NINT", "NREAL"), struct.unpack_from(f"{order}2h", data, 128), strict=True)),
+        "byte order": order,
         "LABEL": [text.split(b"\0", 1)[0].decode("latin-1").strip() for text in texts],
     }

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from diadem.hooks.fields import Derived, Found, Rule, Table, Tree
+from diadem.hooks.fields import Block, Derived, Found, Rule, Table, Tree
 from diadem.hooks.times import from_epoch, moments
+from diadem.plugins.gatan.local_time import c_time
 from diadem.plugins.tiff_tags import decode
 from diadem.plugins.vendor_text import positive
 
 _NAMED = "the unit stands in the name"
 _TIME = "Timestamp (seconds since Epoch)"
+_LOCAL = "Local time"
+#: Groups and datasets of a DE5 file that are looked at.
+_MOST_OBJECTS = 1000
 #: One of these is in every such text.
 _OWN = ("Server Software Version", "Camera Model")
 
@@ -46,8 +50,55 @@ def _binning(tree: Tree) -> Iterator[Found]:
 
 
 def _time(tree: Tree) -> Iterator[Found]:
+    """Seconds since 1970, and where it stands beside them the same in local time."""
     raw: Any = tree[_TIME]
-    yield from moments("time.acquired_start", _TIME, raw, instant=from_epoch(float(raw)))
+    instant, said = from_epoch(float(raw)), str(tree.get(_LOCAL, ""))
+    local = c_time(said)
+    yield from moments("time.acquired_start", _TIME, raw, instant=instant)
+    for found in moments("", f"{_LOCAL} + {_TIME}", f"{said}, {raw}", local=local, instant=instant):
+        if found.field == "time.utc_offset":
+            yield found
+
+
+def _asked(tree: Tree) -> bool:
+    """Whether the microscope was asked; else the camera length is one that nobody has set, 0.1 cm."""
+    return scans(tree) and "Disconnected" not in str(tree.get("Instrument Metadata", ""))
+
+
+def read_de5(path: str, files: Sequence[str]) -> Iterator[Block]:  # noqa: ARG001 - every cutter is called so
+    """Groups of a DE5 file whose attributes are such settings; nothing of another file.
+
+    Parameters
+    ----------
+    path : str
+        The file.
+    files : sequence of str
+        All files of the dataset: this one.
+    """
+    if not path.lower().endswith(".de5"):
+        return
+    import h5py
+
+    found: list[Block] = []
+    visited = 0
+
+    def visit(name: str, item: Any) -> bool | None:
+        nonlocal visited
+        visited += 1
+        if any(mark in item.attrs for mark in _OWN):
+            found.append(Block("de-settings", {str(key): _plain(item.attrs[key]) for key in item.attrs}, place=name))
+        return True if visited > _MOST_OBJECTS else None
+
+    with h5py.File(path, "r") as file:
+        visit("", file)
+        file.visititems(visit)
+    yield from found
+
+
+def _plain(value: Any) -> str:
+    """An attribute as the text file would have it."""
+    value = value.tolist() if hasattr(value, "tolist") else value
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
 
 
 TABLE: Table = (
@@ -58,12 +109,13 @@ TABLE: Table = (
         "Instrument Project Camera Length (centimeters)",
         "cm",
         positive,
-        when=scans,
+        when=_asked,
         cite=_NAMED,
     ),
     Rule("camera.exposure", "Exposure Time (seconds)", "s", positive, cite=_NAMED),
     Rule("camera.frame_rate", "Frames Per Second", "1/s", positive, cite=_NAMED),
     Rule("scan.dwell_time", "Scan - Dwell Time (microseconds)", "us", positive, when=scans, cite=_NAMED),
+    Rule("scan.frame_time", "Scan - Time Per Scan (seconds)", "s", positive, when=scans, cite=_NAMED),
     Rule("detector.name", "Camera Model", cite="the name"),
     Rule("detector.serial", "Camera SN", cite="the name"),
     Rule("instrument.software", "Server Software Version", cite="the name"),
