@@ -28,6 +28,7 @@ from diadem.extract.hdf5_walk import walk
 from diadem.hooks.offers import ReaderOffer
 from diadem.model.layout import ArrayLayout, FileLayout, FileObject, LayoutFunction
 from diadem.model.ports import RangeReader
+from diadem.model.record import Dataset
 
 Verify = Literal["proof", "always", "never"]
 
@@ -51,6 +52,7 @@ def load(
     lazy: bool = True,
     signal: int | str | None = None,
     verify: Verify = "proof",
+    dataset: Dataset | None = None,
 ) -> Any:
     """Load a dataset.
 
@@ -66,6 +68,8 @@ def load(
         Which signal, by position or title; all by default.
     verify : {"proof", "always", "never"}
         Whether an earlier proof of this process counts, is made anew, or is left out.
+    dataset : Dataset, optional
+        What the record says of it, for the signals' metadata.
 
     Returns
     -------
@@ -90,9 +94,9 @@ def load(
     except ReaderError as error:
         error.where = error.where or source.entry
         raise
-    origin = {"package": source.package, "path": source.entry, "verify": read.proof, "reader": offer.name}
+    origin = {"package": str(source.package), "path": source.entry, "verify": read.proof, "reader": offer.name}
     try:
-        return choose(build(read.dictionaries, lazy, origin), signal, source.entry)
+        return choose(build(read.dictionaries, lazy, origin, dataset), signal, source.entry)
     except DiademError:
         raise
     except Exception as error:

@@ -59,7 +59,7 @@ def load_from_package(
     errors: list[ReaderError] = []
     for offer in _readers(package, plan, dataset):
         try:
-            return load(source, offer=offer, lazy=lazy, signal=signal, verify=cast("Verify", verify))
+            return load(source, offer=offer, lazy=lazy, signal=signal, verify=cast("Verify", verify), dataset=dataset)
         except ReaderError as error:
             errors.append(error)
     if errors:

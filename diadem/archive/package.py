@@ -220,6 +220,8 @@ class Package:
         Returns
         -------
         hyperspy signal or list of them
+            Their `metadata` says what the record says, in HyperSpy's units (keV, mm, nA, mrad, s, degrees); what the
+            reader had otherwise is listed in ``metadata.General.diadem.replaced``. `original_metadata` is the reader's.
 
         Raises
         ------

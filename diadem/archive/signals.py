@@ -8,13 +8,17 @@ from typing import Any
 
 import numpy as np
 
+from diadem.archive.hyperspy_tree import Tree
 from diadem.archive.neutralising import Neutraliser
 from diadem.errors import NotFound, ReaderError
+from diadem.model.record import Dataset
 
 _LOG = logging.getLogger(__name__)
 
 
-def build(dictionaries: Sequence[Mapping[str, Any]], lazy: bool, origin: Mapping[str, str]) -> list[Any]:
+def build(
+    dictionaries: Sequence[Mapping[str, Any]], lazy: bool, origin: Mapping[str, str], dataset: Dataset | None = None
+) -> list[Any]:
     """One signal for each dictionary that holds data.
 
     Parameters
@@ -25,13 +29,30 @@ def build(dictionaries: Sequence[Mapping[str, Any]], lazy: bool, origin: Mapping
         Whether the signals are lazy.
     origin : mapping of str to str
         Becomes ``metadata.General.diadem``: package, path, verify, reader.
+    dataset : Dataset, optional
+        What the record says of it: goes before what the reader says, where HyperSpy has a place for it. What was
+        replaced is listed in ``metadata.General.diadem.replaced``.
 
     Returns
     -------
     list of HyperSpy signals
         They know their title but no folder: ``save()`` without a name never writes into a package.
     """
-    return [_signal(found, lazy, origin) for found in dictionaries if "data" in found and "metadata" in found]
+    held = [found for found in dictionaries if "data" in found and "metadata" in found]
+    signals = [_signal(found, lazy, origin) for found in held]
+    if dataset is not None:
+        for signal, name in zip(signals, _names(dataset, signals), strict=True):
+            if replaced := Tree(signal, dataset, name).fill():
+                signal.metadata.set_item("General.diadem.replaced", replaced)
+    return signals
+
+
+def _names(dataset: Dataset, signals: Sequence[Any]) -> list[str | None]:
+    """Which signal of the record each is; None where the reader does not give those that the record describes."""
+    told = dataset.signals
+    if [one.shape for one in told] != [tuple(signal.data.shape) for signal in signals]:
+        return [None] * len(signals)
+    return [one.id for one in told]
 
 
 def _signal(found: Mapping[str, Any], lazy: bool, origin: Mapping[str, str]) -> Any:

@@ -1,0 +1,307 @@
+"""Loaded signals say what the record says, in HyperSpy's units, and what the reader had bent is told."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import math
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import diadem
+from diadem.archive.hyperspy_tree import Tree
+from diadem.archive.package import Package
+from diadem.model.record import Dataset
+from diadem.serialization.record_json import build_record
+from tests.archive.load_sources import as_list
+from tests.serialization.record_documents import assertion
+from tests.serialization.record_documents import dataset as described
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::UserWarning"),
+    pytest.mark.filterwarnings("ignore::FutureWarning"),
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+]
+
+FILES = (
+    "blo/test1.blo",
+    "bruker/test_TEM.bcf",
+    "digitalsurf/test_spectral_map.sur",
+    "dm/EELS_SI.dm4",
+    "dm/test_STEM_image.dm3",
+    "emd-velox/fei_emd_image.emd",
+    "emd-velox/fei_example_tem_stack.emd",
+    "msa/example1.msa",
+    "msa/example2.msa",
+    "prz/panta_rhei_sample.prz",
+    "tia/64x64_TEM_images_acquire.emi",
+    "tia/64x64_TEM_images_acquire_1.ser",
+    "tif-fei/FEI-Helios-Ebeam-8bits.tif",
+    "tif-fei/scios_xml_metadata.tif",
+    "tif-zeiss/test_tiff_Zeiss_SEM_512pix.tif",
+)
+
+#: Keys of the true values to leaves below ``Acquisition_instrument.TEM`` or ``SEM``, and the factor to HyperSpy's unit.
+LEAVES: Mapping[str, tuple[str, float]] = {
+    "beam_energy_keV": ("beam_energy", 1.0),
+    "beam_current_A": ("beam_current", 1e9),
+    "camera_length_m": ("camera_length", 1e3),
+    "convergence_semi_angle_mrad": ("convergence_angle", 1.0),
+    "collection_semi_angle_mrad": ("Detector.EELS.collection_angle", 1.0),
+    "dwell_time_s": ("dwell_time", 1.0),
+    "eds_azimuth_deg": ("Detector.EDS.azimuth_angle", 1.0),
+    "eds_elevation_deg": ("Detector.EDS.elevation_angle", 1.0),
+    "live_time_s": ("Detector.EDS.live_time", 1.0),
+    "magnification": ("magnification", 1.0),
+    "stage_alpha_deg": ("Stage.tilt_alpha", 1.0),
+    "stage_beta_deg": ("Stage.tilt_beta", 1.0),
+    "stage_rotation_deg": ("Stage.rotation", 1.0),
+    "stage_tilt_deg": ("Stage.tilt", 1.0),
+    "stage_x_m": ("Stage.x", 1e3),
+    "stage_y_m": ("Stage.y", 1e3),
+    "stage_z_m": ("Stage.z", 1e3),
+    "working_distance_m": ("working_distance", 1e3),
+}
+
+
+@pytest.fixture(scope="module")
+def package(unpacked_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Package:
+    folder = tmp_path_factory.mktemp("tree")
+    (folder / "session").mkdir()
+    for name in FILES:
+        shutil.copy(unpacked_data / name, folder / "session")
+    return diadem.pack(folder / "session", folder / "store")
+
+
+@pytest.fixture(scope="module")
+def loaded(package: Package) -> Mapping[str, list[Any]]:
+    """Signals by the path of the file as it lies in the shared folder; RosettaSciIO leaves lazy TIFFs open."""
+    names = [name for name in FILES if not name.endswith(".ser")]
+    return {name: as_list(package.load(Path(name).name, lazy=not name.endswith(".tif"))) for name in names}
+
+
+def replaced(signal: Any) -> list[str]:
+    """What the record replaced."""
+    return list(signal.metadata.get_item("General.diadem.replaced", default=()))
+
+
+def test_true_values_in_the_units_of_hyperspy(loaded: Mapping[str, list[Any]], shared_data: Path) -> None:
+    truth = json.loads((shared_data / "expected.json").read_text(encoding="utf-8"))["files"]
+    compared = 0
+    for name, signals in loaded.items():
+        for key, (leaf, factor) in LEAVES.items():
+            if key not in truth[name]["expected"]:
+                continue
+            expected = float(truth[name]["expected"][key]["value"]) * factor
+            found = [
+                float(signal.metadata.get_item(f"Acquisition_instrument.{instrument}.{leaf}"))
+                for signal in signals
+                for instrument in ("TEM", "SEM")
+                if signal.metadata.has_item(f"Acquisition_instrument.{instrument}.{leaf}")
+            ]
+            if found:
+                compared += 1
+                assert any(math.isclose(one, expected, rel_tol=2e-3, abs_tol=1e-12) for one in found), (
+                    name,
+                    key,
+                    found,
+                )
+    assert compared > 90
+
+
+def test_stage_of_velox_in_millimetres(loaded: Mapping[str, list[Any]]) -> None:
+    (signal,) = loaded["emd-velox/fei_emd_image.emd"]
+    stage = signal.metadata.Acquisition_instrument.TEM.Stage
+    assert (stage.x, stage.y, stage.z) == pytest.approx((-0.00937098624, 0.14370586, 0.02880579), rel=1e-6)
+    assert stage.tilt_alpha == pytest.approx(0.006344, rel=1e-4)
+    assert any(told.startswith("Acquisition_instrument.TEM.Stage.x: -9e-06 → -0.00937") for told in replaced(signal))
+    assert signal.original_metadata.Stage.Position.x == "-9.3709862399999998e-006"
+
+
+def test_tilt_and_rotation_of_a_scanning_microscope_in_degrees(loaded: Mapping[str, list[Any]]) -> None:
+    (signal,) = loaded["tif-fei/FEI-Helios-Ebeam-8bits.tif"]
+    stage = signal.metadata.Acquisition_instrument.SEM.Stage
+    assert stage.rotation == pytest.approx(-135.281065)
+    assert stage.tilt == stage.tilt_alpha == pytest.approx(0.000374999731)
+    assert stage.z == pytest.approx(7.965)
+    assert signal.original_metadata.fei_metadata.Stage.StageR == -2.3611
+
+
+def test_dwell_time_of_msa_in_seconds_without_a_unit_beside_it(loaded: Mapping[str, list[Any]]) -> None:
+    (signal,) = loaded["msa/example1.msa"]
+    detector = signal.metadata.Acquisition_instrument.TEM.Detector.EELS
+    assert detector.dwell_time == pytest.approx(0.1)
+    assert not detector.has_item("dwell_time_units")
+    assert signal.metadata.Sample.thickness == pytest.approx(5e-8)
+    assert not signal.metadata.has_item("Sample.thickness_units")
+    assert "Acquisition_instrument.TEM.Detector.EELS.dwell_time: 100 → 0.1" in " ".join(replaced(signal))
+
+
+def test_camera_length_of_a_blockfile(loaded: Mapping[str, list[Any]]) -> None:
+    (signal,) = loaded["blo/test1.blo"]
+    instrument = signal.metadata.Acquisition_instrument.TEM
+    assert instrument.camera_length == pytest.approx(200.0)
+    assert instrument.Detector.Diffraction.camera_length == pytest.approx(20.0)
+    assert instrument.Detector.Diffraction.camera_length_units == "cm"
+    # The reader calls its own machine's zone the file's.
+    assert not signal.metadata.has_item("General.time_zone")
+    assert (signal.metadata.General.date, signal.metadata.General.time[:8]) == ("2015-12-01", "15:40:59")
+
+
+def test_times_carry_the_zone_that_the_file_lets_one_know(loaded: Mapping[str, list[Any]]) -> None:
+    general = loaded["dm/test_STEM_image.dm3"][0].metadata.General
+    assert (general.date, general.time[:8], general.time_zone) == ("2016-08-08", "16:26:37", "+01:00")
+    general = loaded["emd-velox/fei_emd_image.emd"][0].metadata.General
+    assert general.time_zone
+    assert not loaded["msa/example1.msa"][0].metadata.has_item("General.time_zone")
+    assert loaded["msa/example1.msa"][0].metadata.General.authors == "EMSA/MAS TASK FORCE"
+
+
+def test_a_file_of_a_reader_that_forgets_units(loaded: Mapping[str, list[Any]]) -> None:
+    for signal in loaded["digitalsurf/test_spectral_map.sur"]:
+        instrument = signal.metadata.Acquisition_instrument.SEM
+        assert instrument.beam_energy == pytest.approx(4.996)
+        assert not instrument.has_item("beam_energy_units")
+
+
+def test_detectors_stand_where_their_signal_is(loaded: Mapping[str, list[Any]]) -> None:
+    image, spectra = loaded["bruker/test_TEM.bcf"]
+    assert spectra.metadata.Acquisition_instrument.TEM.Detector.EDS.elevation_angle == pytest.approx(18.0)
+    assert not image.metadata.has_item("Acquisition_instrument.TEM.Detector.EDS")
+    assert sorted(spectra.metadata.Sample.elements) == ["Cu", "O", "Pd", "Ti"]
+    (eels,) = loaded["dm/EELS_SI.dm4"]
+    assert eels.metadata.Acquisition_instrument.TEM.acquisition_mode == "STEM"
+    assert eels.metadata.Acquisition_instrument.TEM.Detector.EELS.collection_angle == pytest.approx(62.0)
+
+
+def test_the_original_metadata_and_the_data_are_left_alone(package: Package, loaded: Mapping[str, list[Any]]) -> None:
+    from diadem.archive.loading import load
+    from diadem.archive.loading_package import source_of
+    from diadem.extract.survey import survey
+
+    plans = {
+        plan.primary.path: plan for plan in survey([(one.name, one.size) for one in package.files], package.readers)
+    }
+    table = {offer.name: offer for offer in package.readers}
+    for name, signals in loaded.items():
+        plan = plans[Path(name).name]
+        format_ = next(one.primary.format for one in package.record.datasets if one.path == plan.primary.path)
+        plain = as_list(load(source_of(package, plan), offer=table[format_], lazy=not name.endswith(".tif")))
+        for signal, other in zip(signals, plain, strict=True):
+            assert repr(signal.original_metadata) == repr(other.original_metadata)
+            assert str(signal.axes_manager) == str(other.axes_manager)
+            assert not other.metadata.has_item("General.diadem.replaced")
+
+
+def test_what_was_replaced_is_saved_with_the_signal(loaded: Mapping[str, list[Any]], tmp_path: Path) -> None:
+    import hyperspy.api as hs
+
+    (signal,) = loaded["emd-velox/fei_emd_image.emd"]
+    signal.save(tmp_path / "saved.hspy")
+    again = hs.load(tmp_path / "saved.hspy")
+    assert replaced(again) == replaced(signal) != []
+    assert again.metadata.Acquisition_instrument.TEM.Stage.x == pytest.approx(-0.00937098624)
+
+
+# -- made-up records -------------------------------------------------------------------------------------------------
+
+
+def signal_of(data: np.ndarray[Any, Any], metadata: Mapping[str, Any]) -> Any:
+    import hyperspy.api as hs
+
+    kind = hs.signals.Signal1D if data.ndim == 1 else hs.signals.Signal2D
+    signal = kind(data)
+    signal.metadata.add_dictionary(metadata)
+    return signal
+
+
+def dataset_of(**fields: list[dict[str, Any]]) -> Dataset:
+    return build_record([described(1, **fields)]).datasets[0]
+
+
+IMAGE = np.zeros((64, 128), np.uint16)
+VOLTS = [assertion(200_000.0, "V")]
+
+
+def test_values_of_another_signal_do_not_count() -> None:
+    told = dataset_of(
+        beam__acceleration_voltage=VOLTS,
+        scan__dwell_time=[assertion(2.0, "s", applies_to=["s1"])],
+    )
+    signal = signal_of(IMAGE, {})
+    Tree(signal, told, None).fill()
+    assert signal.metadata.Acquisition_instrument.TEM.beam_energy == 200.0
+    assert not signal.metadata.Acquisition_instrument.TEM.has_item("dwell_time")
+    Tree(signal, told, "s1").fill()
+    assert signal.metadata.Acquisition_instrument.TEM.dwell_time == 2.0
+
+
+def test_an_instrument_that_the_reader_took_for_the_other_kind() -> None:
+    told = dataset_of(beam__acceleration_voltage=VOLTS, instrument__kind=[assertion("sem")])
+    signal = signal_of(IMAGE, {"Acquisition_instrument": {"TEM": {"beam_energy": 20.0, "microscope": "X"}}})
+    notes = Tree(signal, told, "s1").fill()
+    assert signal.metadata.Acquisition_instrument.as_dictionary() == {"SEM": {"beam_energy": 200.0, "microscope": "X"}}
+    assert notes == [
+        "Acquisition_instrument.TEM → Acquisition_instrument.SEM",
+        "Acquisition_instrument.SEM.beam_energy: 20 → 200",
+    ]
+
+
+@pytest.mark.parametrize(("volts", "instrument"), [(200_000.0, "TEM"), (15_000.0, "SEM")])
+def test_the_energy_decides_where_nothing_else_does(volts: float, instrument: str) -> None:
+    signal = signal_of(IMAGE, {})
+    Tree(signal, dataset_of(beam__acceleration_voltage=[assertion(volts, "V")]), "s1").fill()
+    assert list(signal.metadata.Acquisition_instrument.as_dictionary()) == [instrument]
+
+
+def test_what_a_hostile_file_puts_in_the_way_gives_way() -> None:
+    told = dataset_of(
+        beam__acceleration_voltage=VOLTS, stage__x=[assertion(1e-6, "m")], person__operator=[assertion("A")]
+    )
+    for metadata in (
+        {"Acquisition_instrument": "a text", "General": {"authors": {"not": "a text"}}},
+        {"Acquisition_instrument": {"TEM": 7}},
+        {"Acquisition_instrument": {"TEM": {"Stage": [1, 2], "beam_energy": {"a": {"b": 1}}}}},
+    ):
+        signal = signal_of(IMAGE, metadata)
+        Tree(signal, told, "s1").fill()
+        assert signal.metadata.Acquisition_instrument.TEM.beam_energy == 200.0
+        assert signal.metadata.Acquisition_instrument.TEM.Stage.x == pytest.approx(1e-3)
+        assert signal.metadata.General.authors == "A"
+
+
+def test_a_record_that_says_nothing_changes_nothing() -> None:
+    signal = signal_of(IMAGE, {"Acquisition_instrument": {"TEM": {"beam_energy": 300.0}}})
+    before = signal.metadata.as_dictionary()
+    assert Tree(signal, dataset_of(), "s1").fill() == []
+    assert signal.metadata.as_dictionary() == before
+
+
+# -- types of signals, where their packages are installed --------------------------------------------------------------
+
+
+@pytest.mark.skipif(importlib.util.find_spec("exspy") is None, reason="eXSpy is not installed")
+def test_spectra_are_of_exspys_types(loaded: Mapping[str, list[Any]]) -> None:
+    kinds = {name: [signal.metadata.Signal.signal_type for signal in signals] for name, signals in loaded.items()}
+    assert kinds["dm/EELS_SI.dm4"] == kinds["msa/example1.msa"] == ["EELS"]
+    assert kinds["bruker/test_TEM.bcf"] == ["", "EDS_TEM"]
+    assert kinds["msa/example2.msa"] == ["EDS_TEM"]
+    assert type(loaded["dm/EELS_SI.dm4"][0]).__name__ == "LazyEELSSpectrum"
+
+
+@pytest.mark.skipif(importlib.util.find_spec("pyxem") is None, reason="pyxem is not installed")
+def test_patterns_are_of_pyxems_type(loaded: Mapping[str, list[Any]]) -> None:
+    (signal,) = loaded["blo/test1.blo"]
+    assert signal.metadata.Signal.signal_type == "electron_diffraction"
+    assert "Signal.signal_type: diffraction → electron_diffraction" in replaced(signal)
+
+
+@pytest.mark.skipif(importlib.util.find_spec("pyxem") is not None, reason="pyxem is installed")
+def test_without_pyxem_patterns_are_images(loaded: Mapping[str, list[Any]]) -> None:
+    (signal,) = loaded["blo/test1.blo"]
+    assert type(signal).__name__ == "LazySignal2D"
