@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from diadem.archive.package import Package
 from diadem.archive.plain import quantity_text, signal_text
 from diadem.cli.output import duration_text, size_text
+from diadem.model.assertions import Assertion
 from diadem.model.record import Record
 from diadem.model.report import Level, Report
 
@@ -107,9 +108,21 @@ def record(found: Record) -> None:
         print(f"{dataset.path}  [{dataset.files[0].format}]")
         for signal in document["signals"]:
             print(f"  signal         {signal_text(signal)}")
-        for key in dataset.fields:
-            quantity = dataset.quantity(key)
-            if quantity is not None:
-                print(f"  {key:30} {quantity_text(quantity.value, quantity.unit)}")
+        for key, assertions in dataset.fields.items():
+            for number, text in enumerate(_stated(assertions)):
+                print(f"  {'' if number else key:30} {text}")
+        for namespace, extension in dataset.extensions.items():
+            verdict = "valid" if extension.get("validated") else "not validated"
+            print(f"  extension      {namespace} {extension.get('version', '')} ({verdict})")
         for issue in dataset.issues:
             print(f"  ! {issue['code']}: {issue['message']}")
+
+
+def _stated(assertions: Sequence[Assertion]) -> list[str]:
+    """What is stated of a field: one text a value, with the signals it is about where there are several."""
+    if len(assertions) == 1 or assertions[0].preferred:
+        return [quantity_text(assertions[0].value, assertions[0].unit)]
+    about: dict[str, list[str]] = {}
+    for assertion in assertions:
+        about.setdefault(quantity_text(assertion.value, assertion.unit), []).extend(assertion.applies_to)
+    return [f"{text}  ({', '.join(signals)})" if signals else text for text, signals in about.items()]
