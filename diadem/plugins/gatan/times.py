@@ -34,20 +34,21 @@ def acquired(base: str, tree: Tree) -> Iterator[Found]:
     Yields
     ------
     Found
-        The time of the data bar, with the offset where an instant stands beside it; start and end of spectra. Of a
-        date whose order of day and month nothing decides, only what the instant says.
+        Start and end of spectra; then the time of the data bar, which of spectra is that of their first frame, with
+        the offset where an instant stands beside it. Of a date whose order of day and month nothing decides, only
+        what the instant says.
     """
     tags = look_up(tree, base)
     instant, key, raw = _instant(tags)
     local, locator, written = _data_bar(tags, instant)
+    yield from _span(base, tags, instant, local)
+    yield from _begun(base, tags, instant)
     if local is not None and instant is not None:
         yield from moments(_START, f"{base}/{locator} + {key}", f"{written} + {raw}", local=local, instant=instant)
     elif local is not None:
         yield from moments(_START, f"{base}/{locator}", written, local=local)
     elif instant is not None:
         yield from moments(_START, f"{base}/{key}", raw, instant=instant)
-    yield from _span(base, tags, instant, local)
-    yield from _begun(base, tags, instant)
 
 
 def _instant(tags: Any) -> tuple[dt.datetime | None, str, Any]:
