@@ -84,6 +84,9 @@ def test_mrc_that_is_not_certain_or_not_whole() -> None:
     data = np.zeros((3, 4, 5), np.uint8)
     assert mrc.layout({"a.mrc": Bytes(_mrc(data, 101))}, "a.mrc") is None
     assert mrc.layout({"a.mrc": Bytes(_mrc(data[:0], 0))}, "a.mrc") is None
+    swapped = bytearray(_mrc(data, 0))
+    swapped[:12], swapped[212:214] = struct.pack(">3I", 5, 4, 3), b"\x11\x11"
+    assert mrc.layout({"a.mrc": Bytes(bytes(swapped))}, "a.mrc") is None
     with pytest.raises(ReaderError, match="promises at least 1,084 bytes, the file has 1,083"):
         mrc.layout({"a.mrc": Bytes(_mrc(data, 0)[:-1])}, "a.mrc")
     with pytest.raises(ReaderError):

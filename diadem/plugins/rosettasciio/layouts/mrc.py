@@ -18,6 +18,8 @@ _HEADER = 1024
 _TYPES = {0: "|u1", 1: "<i2", 2: "<f4", 4: "<c8", 6: "<u2", 12: "<f2"}
 #: Side files from which the reader takes the order of frames.
 _SCAN_FILE = "_scan_coordinates.csv"
+#: Machine stamp of files whose numbers have the highest byte first, which the reader does not know.
+_HIGHEST_FIRST = 0x1111
 
 
 def layout(files: Mapping[str, RangeReader], name: str) -> FileLayout | None:
@@ -34,7 +36,8 @@ def layout(files: Mapping[str, RangeReader], name: str) -> FileLayout | None:
     columns, rows, sections, mode = unpack_at(reader, name, 0, "<4I")
     (extended,) = unpack_at(reader, name, 92, "<I")
     dtype = _TYPES.get(mode)
-    if dtype is None or 0 in (columns, rows, sections) or _scanned_otherwise(files, name):
+    (stamp,) = unpack_at(reader, name, 212, "<H")
+    if dtype is None or 0 in (columns, rows, sections) or stamp == _HIGHEST_FIRST or _scanned_otherwise(files, name):
         return None
     item = np.dtype(dtype).itemsize
     start = _HEADER + extended
