@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from diadem.hooks.offers import FieldsOffer, ReaderOffer
+from diadem.hooks.offers import FieldsOffer, Group, ReaderOffer
 from diadem.hooks.specs import hookimpl
 
 _TABLES = "diadem.plugins.mrc."
@@ -18,6 +18,10 @@ def diadem_readers() -> Iterable[ReaderOffer]:
         suffixes=(".mdoc",),
         load="diadem.plugins.mrc.reader:read_list",
         probe="diadem.plugins.mrc.mdoc:is_mdoc",
+        groups=(
+            Group("{stem}.tif", sidecars=("{stem}.tif.mdoc", "{stem}.mdoc")),
+            Group("{stem}.tiff", sidecars=("{stem}.tiff.mdoc", "{stem}.mdoc")),
+        ),
         priority=-1,
     )
 
@@ -38,6 +42,12 @@ def diadem_fields() -> Iterable[FieldsOffer]:
             "serialem-extended-header": _TABLES + "serialem:TABLE",
         },
         whole=True,
+    )
+    yield FieldsOffer(
+        name="serialem",
+        formats=("tiff",),
+        blocks=_TABLES + "blocks:read_lists",
+        tables={"serialem-mdoc": _TABLES + "mdoc:TABLE"},
     )
     yield FieldsOffer(
         name="direct-electron",

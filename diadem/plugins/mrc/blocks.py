@@ -44,6 +44,21 @@ def read(path: str, files: Sequence[str]) -> Iterator[Block]:
         yield from _stack(path)
 
 
+def read_lists(path: str, files: Sequence[str]) -> Iterator[Block]:
+    """SerialEM's lists beside a picture of another format.
+
+    Parameters
+    ----------
+    path : str
+        The picture.
+    files : sequence of str
+        All files of the dataset.
+    """
+    for file in dict.fromkeys(files):
+        if file.lower().endswith(".mdoc"):
+            yield from _text(file, path, "serialem-mdoc", mdoc.parse)
+
+
 def _text(file: str, path: str, kind: str, parse: Any) -> Iterator[Block]:
     with Path(file).open("rb") as stream:
         tree = parse(stream.read(_LONGEST))

@@ -11,6 +11,7 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
+import tifffile
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -153,3 +154,13 @@ def test_json_that_is_none(tmp_path: Path) -> None:
     path.write_bytes(bytes(head) + b"[1] ")
     assert [block.kind for block in mrcz.read(str(path), [])] == ["mrcz-header"]
     assert apply(SIGNAL, Block("x", {"metadata": {}}), "x").values == []
+
+
+def test_a_list_beside_a_tiff_file(tmp_path: Path) -> None:
+    tifffile.imwrite(tmp_path / "frames.tif", np.zeros((3, 8, 8), np.uint8))
+    (tmp_path / "frames.tif.mdoc").write_text("Voltage = 300\n\n[FrameSet = 0]\nExposureTime = 1.5\nTiltAngle = 12\n")
+    (dataset,) = diadem.extract(tmp_path).to_dict()["datasets"]
+    assert [Path(file["path"]).name for file in dataset["files"]] == ["frames.tif", "frames.tif.mdoc"]
+    fields = dataset["fields"]
+    assert fields["beam.acceleration_voltage"][0]["value"] == 300e3
+    assert fields["camera.exposure"][0]["source"]["file"] == "f2"
