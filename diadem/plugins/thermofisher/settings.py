@@ -148,6 +148,11 @@ def _pixels(tree: Tree) -> Iterator[Found]:
             yield Found(f"image.pixel_size_{direction}", length / pixels, key, [field, count], "m", "derived")
 
 
+def _is_scanning(sections: Mapping[str, Any]) -> bool:
+    """Whether the instrument is a scanning electron microscope, which has one column and may not name it."""
+    return str(look_up(sections, "System/Type") or "").lower() in ("sem", "esem")
+
+
 def _species(tree: Tree) -> Iterator[Found]:
     found = find(tree)
     if found is None:
@@ -156,6 +161,8 @@ def _species(tree: Tree) -> Iterator[Found]:
     column = _column(sections)
     if column == "EBeam":
         yield Found("beam.species", "electron", f"{tag}/Beam/Beam", column, status="derived")
+    elif not column and _is_scanning(sections):
+        yield Found("beam.species", "electron", f"{tag}/System/Type", sections["System"]["Type"], status="derived")
     if column != "IBeam":
         return
     for key, raw in sections.get("IBeam", {}).items():
@@ -177,6 +184,8 @@ def _technique(tree: Tree) -> Iterator[Found]:
     technique = {"EBeam": electrons, "IBeam": "FIB"}.get(_column(sections))
     if technique:
         yield Found("signal.technique", technique, f"{tag}/Beam/Beam", _column(sections), status="derived")
+    elif not _column(sections) and _is_scanning(sections):
+        yield Found("signal.technique", electrons, f"{tag}/System/Type", sections["System"]["Type"], status="derived")
 
 
 def _kind(tree: Tree) -> Iterator[Found]:

@@ -222,6 +222,20 @@ def test_a_diffraction_pattern(tmp_path: Path) -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("system", "detector", "expected"),
+    [("SEM", "LFD", ("electron", "SEM")), ("ESEM", "STEM", ("electron", "STEM")), ("DualBeam", "ETD", (None, None))],
+)
+def test_a_column_that_is_not_named(
+    tmp_path: Path, system: str, detector: str, expected: tuple[str | None, ...]
+) -> None:
+    """Of a Quanta, which has one; a microscope with two says which."""
+    text = f"[System]\r\nType={system}\r\n[Beam]\r\nHV=15000\r\n[Detectors]\r\nName={detector}\r\n"
+    found = firsts(made(tmp_path, {34680: text}))
+    assert found["beam.acceleration_voltage"] == 15000
+    assert (found.get("beam.species"), found.get("signal.technique")) == expected
+
+
 def test_the_older_text(tmp_path: Path) -> None:
     text = "[DatabarData]\r\nflAccV=10000\r\nflWD=10.1\r\nflSpot=3\r\n[Vector]\r\nMagnification=5000\r\n"
     found = firsts(made(tmp_path, {34680: text}))
