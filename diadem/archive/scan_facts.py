@@ -7,6 +7,7 @@ import math
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from functools import lru_cache
 from typing import Any
 
 from diadem.extract.extraction import Extraction
@@ -50,6 +51,8 @@ def facts_of(extraction: Extraction) -> Facts:
         What the readers found. Where several detectors or signals state a field, the value of the largest signal is
         taken, else the preferred one.
     """
+    if not extraction.signals and not extraction.fields:
+        return _bare(sys.intern(extraction.format))
     signal = max(extraction.signals, key=lambda found: math.prod(found["shape"]), default=None)
     id_ = str(signal["id"]) if signal else ""
     texts = {name: _text(_value(extraction, key, id_)) for name, key in _TEXTS.items()}
@@ -60,6 +63,12 @@ def facts_of(extraction: Extraction) -> Facts:
         signals=len(extraction.signals),
         **{**texts, **numbers, **(_shaped(signal) if signal else {})},
     )
+
+
+@lru_cache(maxsize=256)
+def _bare(format_: str) -> Facts:
+    """Facts of a file of which nothing but the format is known: one object for all of them."""
+    return Facts(format=format_)
 
 
 def _shaped(signal: Mapping[str, Any]) -> dict[str, Any]:

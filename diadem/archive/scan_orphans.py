@@ -24,12 +24,15 @@ class Orphans:
 
     def __init__(self, readers: Sequence[ReaderOffer]) -> None:
         self._offers: Mapping[str, ReaderOffer] = {offer.name: offer for offer in readers}
-        self._patterns: dict[str, list[str]] = {}
+        found: dict[str, list[str]] = {}
         for offer in readers:
             for group in groups_of(offer):
                 for pattern in (*group.parts, *group.sidecars):
                     if _telling(pattern):
-                        self._patterns.setdefault(pattern.lower(), []).append(group.primary)
+                        found.setdefault(pattern.lower(), []).append(group.primary)
+        self._patterns: dict[str, list[tuple[re.Pattern[str], list[str]]]] = {}
+        for pattern, primaries in sorted(found.items(), key=lambda item: -len(item[0])):
+            self._patterns.setdefault(pattern.rpartition(".")[2], []).append((_compiled(pattern), primaries))
 
     def lost_primary(self, plan: DatasetPlan) -> str | None:
         """Where the only file of a dataset looks like a side file: the names of the primary that it would belong to."""
@@ -40,8 +43,8 @@ class Orphans:
 
     def _primaries(self, name: str) -> Iterator[str]:
         """``scan.mib, .tif or .tiff``; longest pattern first."""
-        for pattern, primaries in sorted(self._patterns.items(), key=lambda item: -len(item[0])):
-            if match := re.fullmatch(_expression(pattern), name, re.IGNORECASE | re.DOTALL):
+        for pattern, primaries in self._patterns.get(name.rpartition(".")[2].lower(), ()):
+            if match := pattern.fullmatch(name):
                 first, *others = dict.fromkeys(primaries)
                 names = [first.replace(STEM, match["stem"]), *(other.replace(STEM, "") for other in others)]
                 yield " or ".join(filter(None, (", ".join(names[:-1]), names[-1])))
@@ -60,5 +63,5 @@ def _telling(pattern: str) -> bool:
     return lower.startswith(STEM) and not re.search(r"[*?\[/]", lower) and not lower.endswith(_COMMON)
 
 
-def _expression(pattern: str) -> str:
-    return "(?P<stem>.+)" + re.escape(pattern.removeprefix(STEM))
+def _compiled(pattern: str) -> re.Pattern[str]:
+    return re.compile("(?P<stem>.+)" + re.escape(pattern.removeprefix(STEM)), re.IGNORECASE | re.DOTALL)

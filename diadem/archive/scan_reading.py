@@ -8,7 +8,6 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from diadem.archive.plan import text_of
 from diadem.archive.scan_cache import ScanCache, state_of
 from diadem.archive.scan_facts import PASSING, Said, concern_of, facts_of, from_cache, printable, to_cache
 from diadem.archive.scan_orphans import Orphans
@@ -121,7 +120,7 @@ class DatasetReading:
         for future in wait(running, return_when=FIRST_COMPLETED).done:
             index, tree, plan, state = running.pop(future)
             self.read += 1
-            self.listener(Progress("read", self.read, self._total, text_of(os.fsencode(plan.entry)), "datasets"))
+            self.listener(Progress("read", self.read, self._total, printable(plan.entry), "datasets"))
             yield index, self._found(tree, plan, future.result(), state)
 
     def _found(self, tree: ScanTree, plan: DatasetPlan, extraction: Extraction, state: bytes) -> Found:
@@ -155,7 +154,7 @@ def _key(tree: ScanTree, plan: DatasetPlan) -> bytes:
 
 
 def _described(tree: ScanTree, plan: DatasetPlan, facts: Facts, said: Sequence[Said]) -> Found:
-    root, path = text_of(os.fsencode(tree.root)), text_of(os.fsencode(plan.entry))
+    root, path = tree.name, printable(plan.entry)
     issues = tuple(
         ScanIssue(concern_of(code, facts), code, root, path, printable(message), then) for code, message, then in said
     )

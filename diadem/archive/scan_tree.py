@@ -46,6 +46,8 @@ class ScanTree:
 
     Attributes
     ----------
+    name : str
+        The root as it is shown.
     files : dict of str to Stamp
         Path relative to the root, ``/`` between parts, as the file system's bytes decoded by `os.fsdecode`.
     omissions : list of Omission
@@ -58,6 +60,7 @@ class ScanTree:
 
     def __init__(self, root: str, *, apart: Sequence[str] = (), listener: Listener) -> None:
         self.root = root
+        self.name = shown_path(root)
         self.files: dict[str, Stamp] = {}
         self.omissions: list[Omission] = []
         self.archived: list[Archived] = []

@@ -116,7 +116,7 @@ def _session(scan: Scan, session: PlannedSession, width: int) -> list[Renderable
     mark = Text("yes", style="green") if session.archive else Text("no", style="dim")
     title = Text(text_of_cell(session.title), style="bold" if session.archive else "")
     folder = folder_text(scan, session)
-    if folder != session.title:
+    if folder not in (session.title, "."):
         title.append(f"\n{folder}", style="dim not bold")
     if width < _WIDE and (reason := unusual(session)):
         title.append(f"\n{text_of_cell(reason)}", style="dim not bold")

@@ -227,23 +227,6 @@ def test_links_pipes_and_loops_are_said_and_not_followed(scan: Scanner, tmp_path
 
 
 @posix
-@pytest.mark.skipif(hasattr(os, "geteuid") and os.geteuid() == 0, reason="root may read everything")
-def test_what_may_not_be_read_is_said(scan: Scanner, tmp_path: Path) -> None:
-    image(tmp_path / "closed" / "a.hspy")
-    image(tmp_path / "b.hspy")
-    (tmp_path / "c.txt").write_text("text")
-    (tmp_path / "closed").chmod(0)
-    (tmp_path / "b.hspy").chmod(0)
-    (tmp_path / "c.txt").chmod(0)
-    try:
-        result = scan(tmp_path)
-    finally:
-        (tmp_path / "closed").chmod(0o700)
-    assert codes(result) == {"closed": {"unreadable"}, "b.hspy": {"unreadable"}, "c.txt": {"unreadable"}}
-    assert not result.complete
-
-
-@posix
 def test_what_vanishes_meanwhile_is_said(scan: Scanner, tmp_path: Path) -> None:
     write_small_images(tmp_path, 30)
     (tmp_path / "twin1.dat").write_bytes(b"0" * 100)
