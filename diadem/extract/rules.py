@@ -101,6 +101,8 @@ LEFT_OUT: Mapping[str, frozenset[str]] = {
     "zspy": _SAVED,
     # Dwell time in milliseconds; the instrument's type is a guess that changes nothing else.
     "msa": frozenset({"scan.dwell_time"}),
+    # TIFF's own DateTime is that of the file, which may have been saved or exported at any time.
+    "tiff": frozenset({_TIME}),
     # Energy in volts beside a unit that says so (also caught by the unit).
     "digitalsurf": frozenset({"beam.acceleration_voltage"}),
     # Placeholders of the program: positions of exactly zero, samples "Undefined" and "Map data".

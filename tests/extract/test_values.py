@@ -86,7 +86,8 @@ def when(reader: str, date: str, clock: str, zone: str | None = None) -> Any:
     ("reader", "date", "clock", "zone", "expected"),
     [
         ("bruker", "2017-01-06", "11:42:15", None, "2017-01-06T11:42:15"),
-        ("tiff", "2019-11-27", "16:11:26.620540", "+09:00", "2019-11-27T16:11:26.620540+09:00"),
+        ("tofwerk", "2019-11-27", "16:11:26.620540", "+09:00", "2019-11-27T16:11:26.620540+09:00"),
+        ("tiff", "2019-11-27", "16:11:26", "+09:00", None),  # the time of the file
         ("digitalmicrograph", "2016-08-27", "20:54:33", None, "2016-08-27T20:54:33"),
         ("digitalmicrograph", "2019-03-04", "20:54:33", None, None),
         ("digitalmicrograph", "2019-03-03", "20:54:33", None, "2019-03-03T20:54:33"),

@@ -116,7 +116,7 @@ FORMATS: Mapping[str, Format] = {
         ),
         load="diadem.plugins.mrc.reader:read",
     ),
-    "mrcz": Format(probe=_PROBES + "is_mrcz", priority=1),
+    "mrcz": Format(probe=_PROBES + "is_mrcz", priority=1, load="diadem.plugins.mrc.mrcz_reader:read"),
     "netcdf": Format((Magic(0, b"CDF"), *HDF5)),
     "nexus": Format(HDF5),
     "numpy": Format((Magic(0, b"\x93NUMPY"),)),
@@ -140,7 +140,7 @@ FORMATS: Mapping[str, Format] = {
         load="diadem.plugins.tiff.reader:read",
     ),
     "tofwerk": Format(HDF5, probe=_PROBES + "is_tofwerk"),
-    "topspin": Format(HDF5),
+    "topspin": Format(HDF5, describe="diadem.plugins.nanomegas.describe:signals"),
     "tvips": Format(
         groups=(Group("{stem}_000.tvips", ("{stem}_[0-9][0-9][0-9].tvips",)),),
         load="diadem.plugins.tvips_movie.reader:read",
