@@ -95,7 +95,8 @@ class Scan:
             It lies in a folder that was scanned, or cannot be written.
         """
         from diadem.archive.scan_page import scan_page
-        from diadem.archive.scan_sheets import datasets_csv, write_workbook
+        from diadem.archive.scan_sheets import datasets_csv
+        from diadem.archive.scan_workbook import write_workbook
         from diadem.archive.scan_writing import written
 
         target = Path(path)

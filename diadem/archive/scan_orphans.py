@@ -36,7 +36,7 @@ class Orphans:
 
     def lost_primary(self, plan: DatasetPlan) -> str | None:
         """Where the only file of a dataset looks like a side file: the names of the primary that it would belong to."""
-        if plan.offers or len(plan.files) > 1:
+        if len(plan.files) > 1:
             return None
         name = plan.primary.path.rpartition("/")[2]
         return next(self._primaries(name), None)

@@ -144,7 +144,8 @@ class DatasetReading:
             said = [item for item in said if item[0] != "reader-failed"]
             message = f"the data file '{pattern}' is not beside '{name}'"
             said.append(("missing-part", message, "Put the files of one dataset into one folder."))
-        if primary := self.orphans.lost_primary(plan):
+        alone = not extraction.signals and codes <= {"no-signal"}
+        if alone and (primary := self.orphans.lost_primary(plan)):
             said.append(("side-file-alone", f"no {primary} is beside it", "Put them into one folder, or look for it."))
         return said
 

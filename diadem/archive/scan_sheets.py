@@ -9,16 +9,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from diadem.archive.scan_columns import (
-    DUPLICATE_COLUMNS,
-    ISSUE_COLUMNS,
-    SINGLE_COLUMNS,
-    TOTAL_COLUMNS,
-    Column,
-    dataset_columns,
-    text_of_cell,
-    total_rows,
-)
+from diadem.archive.scan_columns import Column, dataset_columns, text_of_cell
 
 if TYPE_CHECKING:
     from diadem.archive.scan import Scan
@@ -145,22 +136,3 @@ def _width(column: Column[T], rows: Sequence[T]) -> int:
         return least
     lengths = [len(str(column.value(row) or "")) + 1 for row in rows[:_LOOKED_AT]]
     return min(_WIDEST, max(least, *lengths)) if lengths else least
-
-
-def write_workbook(path: Path, scan: Scan) -> None:
-    """All tables of a scan: datasets, sessions (the plan), issues, duplicates, single copies, totals."""
-    from diadem.archive.scan_plan import add_plan
-
-    duplicates = [
-        (number, group, path) for number, group in enumerate(scan.duplicates, start=1) for path in group.paths
-    ]
-    singles = [(single.root, path) for single in scan.single_copies for path in single.paths]
-    book = Workbook(path)
-    book.add("datasets", dataset_columns(scan), scan.datasets)
-    add_plan(book, scan.sessions)
-    book.add("issues", ISSUE_COLUMNS, scan.issues)
-    book.add("duplicates", DUPLICATE_COLUMNS, duplicates)
-    if len(scan.roots) > 1:
-        book.add("single copies", SINGLE_COLUMNS, singles)
-    book.add("totals", TOTAL_COLUMNS, total_rows(scan))
-    book.close()

@@ -176,15 +176,3 @@ def test_ctrl_c_and_going_on(home: Path, tmp_path: Path) -> None:
     assert effort["cached"] >= 100
     assert effort["read"] == count - effort["cached"]
     assert run_json(home, folder)["effort"]["read"] == 0
-
-
-@posix
-def test_ctrl_c_while_nothing_is_read_yet(home: Path, tmp_path: Path) -> None:
-    write_small_images(tmp_path / "data", 50)
-    process = start(home, tmp_path / "data")
-    time.sleep(0.4)
-    process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
-    assert process.returncode == 6, out + err
-    assert "Traceback" not in err
-    assert "stopped" in err
