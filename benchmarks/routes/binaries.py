@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from routes.knowledge import Value
+from routes.knowledge import SYMBOLS, Value
 
 #: Day 0 of OLE automation dates, and of FILETIME; local or UTC as the format has it.
 _OLE = datetime.fromisoformat("1899-12-30")
@@ -18,19 +18,18 @@ _FILETIME = datetime.fromisoformat("1601-01-01")
 def blockfile(path: Path, _files: Sequence[Path]) -> Iterator[Value]:
     """NanoMegas: SX, SY in nm, energy in V, camera length in 0.1 mm, time as an OLE date."""
     data = path.read_bytes()[:0x60]
-    (sdp,) = struct.unpack_from("<H", data, 0x18)
-    sx, sy = struct.unpack_from("<dd", data, 0x1A)
-    (energy,) = struct.unpack_from("<I", data, 0x2A)
-    ppcm, length, days = struct.unpack_from("<HId", data, 0x2E)[0], *struct.unpack_from("<Id", data, 0x34)
+    (rotation,) = struct.unpack_from("<H", data, 0x1C)
+    sx, sy = struct.unpack_from("<dd", data, 0x1E)
+    (energy,) = struct.unpack_from("<I", data, 0x2E)
+    (length,) = struct.unpack_from("<I", data, 0x34)
+    (days,) = struct.unpack_from("<d", data, 0x38)
+    yield "scan.rotation", rotation / 100
     yield "image.pixel_size_x", sx * 1e-9
     yield "image.pixel_size_y", sy * 1e-9
-    for value in {energy, struct.unpack_from("<I", data, 0x2E)[0]}:
-        yield "beam.acceleration_voltage", float(value)
+    yield "beam.acceleration_voltage", float(energy)
     yield "optics.camera_length", length * 1e-4
     if 1 < days < 80_000:
         yield "time.acquired_start", _OLE + timedelta(days=days)
-    if sdp and ppcm:
-        yield "image.reciprocal_pixel_size_x", sdp
 
 
 def mrc(path: Path, _files: Sequence[Path]) -> Iterator[Value]:
@@ -45,24 +44,82 @@ def mrc(path: Path, _files: Sequence[Path]) -> Iterator[Value]:
         yield "instrument.software", label.decode("ascii").strip()
 
 
+#: FEI's extended header of MRC files (document "MRC file image format", Thermo Fisher): place, code, field, factor.
+_FEI_HEADER = (
+    (84, "d", "beam.acceleration_voltage", 1.0),
+    (100, "d", "stage.alpha", 1.0),
+    (108, "d", "stage.beta", 1.0),
+    (116, "d", "stage.x", 1.0),
+    (124, "d", "stage.y", 1.0),
+    (132, "d", "stage.z", 1.0),
+    (156, "d", "image.pixel_size_x", 1.0),
+    (164, "d", "image.pixel_size_y", 1.0),
+    (228, "d", "optics.defocus", 1.0),
+    (289, "d", "optics.magnification", 1.0),
+    (301, "d", "optics.camera_length", 1.0),
+    (309, "i", "beam.spot_index", 1.0),
+    (329, "d", "beam.convergence_semi_angle", 1.0),
+)
+_FEI_TEXTS = (
+    (20, "instrument.model"),
+    (36, "instrument.serial"),
+    (435, "detector.name"),
+)
+
+
+def fei_mrc(path: Path) -> Iterator[Value]:
+    """The extended header of the first image, where it is of the kind FEI1 or FEI2."""
+    data = path.read_bytes()[: 1024 + 4096]
+    yield from mrc(path, ())
+    if data[104:107] != b"FEI":
+        return
+    head = data[1024:]
+    for place, code, field, factor in _FEI_HEADER:
+        yield field, struct.unpack_from("<" + code, head, place)[0] * factor
+    texts = [(field, head[place : place + 16]) for place, field in _FEI_TEXTS]
+    texts += [("detector.name", one) for one in re.findall(rb"[A-Z][A-Za-z0-9-]{2,15}\0", head[435:800])]
+    yield from ((field, text.partition(b"\0")[0].decode("latin-1").strip()) for field, text in texts)
+    application, version = (head[at : at + 16].partition(b"\0")[0].decode("latin-1").strip() for at in (52, 68))
+    yield "instrument.software", f"{application} {version}"
+    (days,) = struct.unpack_from("<d", head, 12)
+    yield "time.acquired_start", _OLE + timedelta(days=days)
+    (mode,) = struct.unpack_from("<i", head, 244)
+    yield from (("beam.mode", {1: "TEM", 2: "STEM"}.get(mode)), ("signal.technique", {1: "TEM", 2: "STEM"}.get(mode)))
+    yield "instrument.kind", "tem"
+
+
 def mrcz(path: Path, files: Sequence[Path]) -> Iterator[Value]:
     """MRCZ: voltage in kV at 132, C3 at 136, gain at 140; cell in Ångström."""
     yield from mrc(path, files)
     data = path.read_bytes()[:1024]
     yield "beam.acceleration_voltage", struct.unpack_from("<f", data, 132)[0] * 1e3
+    text = path.read_bytes()[1024:20_000].decode("latin-1")
+    for key, field in (("microscope", "instrument.model"), ("magnification", "optics.magnification")):
+        yield from ((field, one.strip('"')) for one in re.findall(rf'"{key}":\s*("[^"]*"|[\d.e+-]+)', text))
+
+
+#: EDAX's header of spectra: place, code, field, factor; the distance is in hundredths of a millimetre.
+_EDAX = (
+    (36, "h", "optics.working_distance", 1e-5),
+    (456, "f", "eds.live_time", 1.0),
+    (460, "f", "stage.tilt", 1.0),
+    (460, "f", "stage.alpha", 1.0),
+    (472, "f", "eds.resolution", 1.0),
+    (508, "f", "detector.azimuth", 1.0),
+    (512, "f", "detector.elevation", 1.0),
+    (532, "f", "beam.acceleration_voltage", 1e3),
+)
 
 
 def edax(path: Path, _files: Sequence[Path]) -> Iterator[Value]:
-    """EDAX `.spc`: the fixed header of version 0.61 and 0.70."""
+    """EDAX `.spc`."""
     data = path.read_bytes()
-    for field, place, code, factor in (
-        ("beam.acceleration_voltage", 416, "f", 1e3), ("stage.alpha", 420, "f", 1.0), ("stage.tilt", 420, "f", 1.0),
-        ("detector.elevation", 424, "f", 1.0), ("detector.azimuth", 428, "f", 1.0), ("eds.live_time", 432, "f", 1.0),
-        ("eds.resolution", 404, "f", 1.0),
-    ):  # fmt: skip
-        for shift in (0, *range(-64, 68, 4)) if field != "beam.acceleration_voltage" else (0,):
-            if shift == 0:
-                yield field, struct.unpack_from("<" + code, data, place + shift)[0] * factor
+    for place, code, field, factor in _EDAX:
+        yield field, struct.unpack_from("<" + code, data, place)[0] * factor
+    (count,) = struct.unpack_from("<h", data, 638)
+    yield "sample.elements", [SYMBOLS[one - 1] for one in struct.unpack_from(f"<{count}H", data, 640)]
+    year, day, month, minute, hour, _, second = struct.unpack_from("<H6B", data, 16)
+    yield "time.acquired_start", datetime(year, month, day, hour, minute, second)  # noqa: DTZ001 - as written
     yield "signal.technique", "EDS"
 
 

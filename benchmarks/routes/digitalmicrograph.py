@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from routes.knowledge import Known, Value, read, same, when
+from routes.knowledge import Known, Value, kinds, read, same, when
 
 #: DM's numbers of simple types: struct code.
 _SIMPLE = {2: "h", 3: "i", 4: "H", 5: "I", 6: "f", 7: "d", 8: "?", 9: "b", 10: "b", 11: "q", 12: "Q"}
@@ -20,12 +21,16 @@ _LONGEST_TEXT = 4096
 def leaves(path: Path) -> Iterator[tuple[str, Any]]:
     """Path and value of every tag, list members numbered."""
     with path.open("rb") as stream:
-        (version,) = struct.unpack(">I", stream.read(4))
-        wide = version == 4
-        stream.seek(12 if not wide else 16)
-        stream.seek(8 if not wide else 12)
-        (little,) = struct.unpack(">I", stream.read(4))
-        yield from _Reader(stream, wide, "<" if little else ">").group("")
+        yield from tags(stream)
+
+
+def tags(stream: BinaryIO) -> Iterator[tuple[str, Any]]:
+    """The same of an open file, or of the copy of one that DM leaves in a TIFF tag."""
+    (version,) = struct.unpack(">I", stream.read(4))
+    wide = version == 4
+    stream.seek(12 if wide else 8)
+    (little,) = struct.unpack(">I", stream.read(4))
+    yield from _Reader(stream, wide, "<" if little else ">").group("")
 
 
 class _Reader:
@@ -124,6 +129,18 @@ _KNOWN = (
     Known(_T + r"EDS\.Live time", "eds.live_time"),
     Known(_T + r"EDS\.Real time", "eds.real_time"),
     Known(_T + r"GMS Version\.(?:Created|Saved)", "instrument.software", lambda raw: [raw, f"GMS {raw}"]),
+    Known(_T + r"Microscope Info\.(?:Name|Microscope)|Session Info\.Microscope", "instrument.kind", kinds),
+    Known(_T + r"Microscope Info\.Illumination Mode", "instrument.kind", lambda raw: "tem" if "TEM" in raw else None),
+    Known(_T + r"Microscope Info\.Illumination Mode", "beam.mode", lambda raw: re.findall("S?TEM", raw)),
+    Known(_T + r"Microscope Info\.Illumination Mode", "signal.technique", lambda raw: re.findall("S?TEM", raw)),
+    Known(
+        _T + r"Microscope Info\.Imaging Mode", "signal.technique", lambda raw: "diffraction" if "DIFF" in raw else None
+    ),
+    Known(
+        r"Calibrations\.Brightness\.Units",
+        "signal.quantity",
+        lambda raw: {"e-": "electrons", "counts": "counts"}.get(same(raw).lower()),
+    ),
     Known(_T + r"Meta Data\.Signal", "signal.technique", lambda raw: {"X-ray": "EDS"}.get(str(raw), raw)),
 )
 _UNITS = {"nm": 1e-9, "µm": 1e-6, "um": 1e-6, "mm": 1e-3, "m": 1.0, "Å": 1e-10, "A": 1e-10}
@@ -131,7 +148,11 @@ _UNITS = {"nm": 1e-9, "µm": 1e-6, "um": 1e-6, "mm": 1e-3, "m": 1.0, "Å": 1e-10
 
 def values(path: Path, _files: Sequence[Path]) -> Iterator[Value]:
     """All that this route knows of the file."""
-    found = [(name, value) for name, value in leaves(path) if value is not None]
+    yield from of_leaves([(name, value) for name, value in leaves(path) if value is not None])
+
+
+def of_leaves(found: list[tuple[str, Any]]) -> Iterator[Value]:
+    """All that this route knows of some tags."""
     yield from read(found, _KNOWN)
     yield from _scales(dict(found))
     yield from _times(dict(found))
@@ -172,7 +193,7 @@ def _times(found: dict[str, Any]) -> Iterator[Value]:
                 clock = str(found.get(name[: -len(date)] + time, "")).replace("a.m.", "AM").replace("p.m.", "PM")
                 yield from ((field, moment) for moment in when(*_DAYS)(f"{day} {clock}"))
     for name, ticks in found.items():
-        if name.endswith("DataBar.Acquisition Time (OS)"):
+        if name.endswith(("DataBar.Acquisition Time (OS)", "DataBar.System Info")) and ticks > 1e17:
             instant = datetime(1601, 1, 1, tzinfo=UTC) + timedelta(microseconds=ticks / 10)
             yield "time.acquired_start", instant
             for field, local in list(_locals(found)):

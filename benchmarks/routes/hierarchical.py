@@ -9,9 +9,10 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 from routes import flatten
-from routes.knowledge import Known, Leaf, Value, number, read, same, when
+from routes.knowledge import SYMBOLS, Known, Leaf, Value, kinds, number, read, same, when
 
 _DEG = 180 / math.pi
 _PIXEL = (
@@ -22,8 +23,8 @@ _PIXEL = (
 )
 
 
-def _instant(raw: Any) -> datetime:
-    return datetime.fromtimestamp(number(raw), UTC)
+def _instant(raw: Any) -> datetime | None:
+    return datetime.fromtimestamp(number(raw), UTC) if number(raw) > 1 else None
 
 
 #: Velox writes SI throughout, angles in rad, collection angles of a detector as half angles.
@@ -31,6 +32,7 @@ _VELOX = (
     *_PIXEL,
     Known(r"Core\.UserId", "person.operator", same),
     Known(r"Instrument\.ControlSoftwareVersion", "instrument.software", lambda raw: [raw, f"Velox {raw}"]),
+    Known(r"Instrument\.Instrument(?:Class|Model)", "instrument.kind", kinds),
     Known(r"Instrument\.Manufacturer", "instrument.vendor", same),
     Known(r"Instrument\.InstrumentId", "instrument.serial", same),
     Known(r"Instrument\.ComputerName", "instrument.name", same),
@@ -81,6 +83,8 @@ _VELOX = (
     Known(r"Sample\.SampleId", "sample.identifier", same),
     Known(r"Sample\.SampleId", "sample.name", same),
     Known(r"Sample\.SampleDescription", "sample.name", same),
+    Known(r"Detectors\[[^\]]+\]\.TimeStamp\.value", "time.acquired_start", lambda raw: _instant(number(raw) / 1e6)),
+    Known(r"Detectors\[[^\]]+\]\.TimeStamp\.value", "time.acquired_end", lambda raw: _instant(number(raw) / 1e6)),
     Known(r"Acquisition\.AcquisitionStartDatetime\.DateTime", "time.acquired_start", _instant),
     Known(r"Acquisition\.AcquisitionDatetime\.DateTime", "time.acquired_end", _instant),
     Known(r"Acquisition\.AcquisitionDatetime\.DateTime", "time.acquired_start", _instant),
@@ -89,12 +93,67 @@ _VELOX = (
 
 def velox(path: Path, _files: Sequence[Path]) -> Iterator[Value]:
     """The JSON of every signal, first and last frame, and where there are few all of them."""
-    yield from read(velox_leaves(path), _VELOX)
-    kinds = {"SpectrumImage": "EDS", "SpectrumStream": "EDS", "EelsSpectrumImage": "EELS", "Spectrum": "EDS"}
+    leaves = list(velox_leaves(path))
+    yield from read(leaves, _VELOX)
+    yield from _fields_of_view(leaves)
+    yield from _velox_container(path)
+
+
+def _fields_of_view(leaves: Sequence[Leaf]) -> Iterator[Value]:
+    """The part of the full scan that was scanned: its share between 0 and 1 times the full field."""
+    full: dict[str, float] = {}
+    area: dict[str, float] = {}
+    for name, value in leaves:
+        if found := re.search(r"FullScanFieldOfView\.([xy])$", name):
+            full[found[1]] = number(value)
+        if found := re.search(r"Scan\.ScanArea\.(left|right|top|bottom)$", name):
+            area[found[1]] = number(value)
+            for axis, (low, high) in {"x": ("left", "right"), "y": ("top", "bottom")}.items():
+                if low in area and high in area and axis in full:
+                    yield f"optics.field_of_view_{axis}", full[axis] * (area[high] - area[low])
+
+
+def _velox_container(path: Path) -> Iterator[Value]:
+    """The file around the frames: Velox' own version, its log, what groups there are, elements, camera's clocks."""
     import h5py
 
+    kinds_of = {"SpectrumImage": "EDS", "SpectrumStream": "EDS", "EelsSpectrumImage": "EELS", "Spectrum": "EDS"}
     with h5py.File(path) as file:
-        yield from (("signal.technique", kinds[name]) for name in file["Data"] if name in kinds)
+        yield from (("signal.technique", kinds_of[name]) for name in file["Data"] if name in kinds_of)
+        texts = [_text(file[name][()]) for name in ("Version", "Info") if isinstance(file.get(name), h5py.Dataset)]
+        for one in file["Data"].get("Text", {}).values():
+            found = one.values() if isinstance(one, h5py.Group) else [one]
+            texts += [_text(data[()]) for data in found if isinstance(data, h5py.Dataset)]
+        shared: list[str] = []
+        file.visititems(lambda _, item: shared.append(_text(item[()])) if _is_text(item) else None)
+    yield from _velox_texts(texts, shared)
+
+
+def _is_text(item: Any) -> bool:
+    return getattr(item, "shape", None) in ((), (1,)) and getattr(getattr(item, "dtype", None), "kind", "") == "O"
+
+
+def _text(value: Any) -> str:
+    if hasattr(value, "reshape"):
+        value = value.reshape(-1)[0]
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+
+
+def _velox_texts(texts: Sequence[str], shared: Sequence[str]) -> Iterator[Value]:
+    for text in texts:
+        for version in re.findall(r'"(?:applicationVersion|version)"\s*:\s*"([^"]+)"', text):
+            yield "instrument.software", f"Velox {version}"
+        for clock, offset, word in re.findall(
+            r"(\d{4}-\d\d-\d\dT[\d:]{8})([+-]\d{4}|Z?) ?(Started|Finished)", unquote(text)
+        ):
+            moment = datetime.fromisoformat(clock + {"": "", "Z": "+00:00"}.get(offset, offset[:3] + ":" + offset[3:]))
+            yield {"Started": "time.acquired_start", "Finished": "time.acquired_end"}[word], moment
+            if offset not in ("", "Z"):
+                yield "time.utc_offset", f"{offset[:3]}:{offset[3:]}"
+    for text in shared:
+        for chosen in re.findall(r'"elementSelection"\s*:\s*\[([\d, ]+)\]', text):
+            yield "sample.elements", _symbols(chosen)
+        yield from (("scan.frames", int(one)) for one in re.findall(r'"endFramePosition"\s*:\s*"?(\d+)', text))
 
 
 def velox_leaves(path: Path) -> Iterator[Leaf]:
@@ -120,12 +179,21 @@ _NCEM = (
     Known(r"sample@material", "sample.name", same),
     Known(r"sample@preparation", "sample.prep_step", same),
     Known(r"user@institution", "instrument.site", same),
+    # Prismatic's options: -E energy in keV, -sa probe semi-angle in mrad.
+    Known(r"simulation_parameters[/@]E", "beam.acceleration_voltage", 1e3),
+    Known(r"simulation_parameters[/@]sa", "beam.convergence_semi_angle", 1e-3),
+    Known(r"calibration[/@]Q_pixel_size", "image.reciprocal_pixel_size_x", 1e10),
+    Known(r"calibration[/@]Q_pixel_size", "image.reciprocal_pixel_size_y", 1e10),
+    Known(r"calibration[/@]R_pixel_size", "image.pixel_size_x", 1e-10),
+    Known(r"calibration[/@]R_pixel_size", "image.pixel_size_y", 1e-10),
 )
 _DELMIC = (
     Known(r"PhysicalData/Magnification", "optics.magnification"),
     Known(r"PhysicalData/IntegrationTime", "scan.dwell_time"),
     Known(r"PhysicalData/IntegrationTime", "camera.exposure"),
-    Known(r"PhysicalData/HardwareName", "detector.name", same),
+    Known(r"PhysicalData/HardwareName", "detector.name", lambda raw: [raw, raw.partition(" (s/n")[0]]),
+    Known(r"PhysicalData/HardwareName", "detector.serial", lambda raw: re.findall(r"s/n: ([^)]+)\)", raw)),
+    Known(r"SEM E-beam\.rotation\.0", "scan.rotation", _DEG),
     Known(r"SVIData/Company", "instrument.vendor", same),
     Known(r"SVIData/WriterVersion", "instrument.software", same),
     Known(r"ImageData/DimensionScaleX", "image.pixel_size_x"),
@@ -146,9 +214,10 @@ _TOFWERK = (
     Known(r"FIBParams@Current", "beam.current"),
     Known(r"FIBParams@FibHardware", "instrument.vendor", same),
     Known(r"FIBParams@ViewField", "optics.field_of_view_x", 1e-3),
-    Known(r"@TofDAQ Version", "instrument.software", lambda raw: [f"TofDAQ {number(raw):.2f}", f"{number(raw):.6g}"]),
+    Known(r"@TofDAQ Version", "instrument.software", lambda raw: [f"TofDAQ {number(raw):.7g}", f"{number(raw):.6g}"]),
     Known(r"AcquisitionLog/Log", "time.acquired_start", lambda raw: _log(raw, 0)),
     Known(r"AcquisitionLog/Log", "time.acquired_end", lambda raw: _log(raw, -1)),
+    Known(r"AcquisitionLog/Log", "time.utc_offset", lambda raw: _log(raw, 0).utcoffset()),
 )
 
 
@@ -181,9 +250,27 @@ _HYPERSPY = (
     Known(r"General@authors", "person.operator", same),
     Known(r"General@(?:date|time)", "time.acquired_start", same),
     Known(r"Signal@signal_type", "signal.technique", lambda raw: str(raw).partition("_")[0]),
-    Known(r"Sample@elements", "sample.elements", lambda raw: [[same(one) for one in raw]]),
+    Known(r"Sample[@/](?:_list_)?elements", "sample.elements", lambda raw: [[same(one) for one in raw]]),
     Known(r"Sample@description", "sample.name", same),
+    Known(r"original_metadata@EMISSION.*", "beam.emission_current", 1e-6),
+    Known(r"original_metadata@PROBECUR.*", "beam.probe_current", 1e-9),
+    Known(r"original_metadata@MAGCAM", "optics.magnification"),
+    Known(r"original_metadata@OPERMODE", "beam.mode", same),
+    Known(r"original_metadata@ELSDET", "detector.type", same),
+    Known(r"original_metadata@XPERCHAN", "eels.dispersion"),
+    Known(r"original_metadata@OWNER", "person.operator", same),
+    Known(r"original_metadata@THICKNESS.*", "sample.thickness", 1e-9),
+    Known(r"original_metadata@DWELLTIME.*", "scan.dwell_time", 1e-3),
+    *(Known(rf"original_metadata@{a}POSITION.*", f"stage.{a.lower()}", 1e-3) for a in "XYZ"),
+    Known(r"original_metadata@(?:OXINSTELEMS|ELEMENTS)", "sample.elements", lambda raw: [_symbols(raw)]),
 )
+
+
+def _symbols(raw: Any) -> list[str]:
+    """Atomic numbers, joined by commas, as symbols."""
+    return [SYMBOLS[int(one) - 1] for one in str(raw).split(",")]
+
+
 _NEXUS = (
     Known(r"(?:instrument|INSTRUMENT)/name", "instrument.name", same),
     Known(r"instrument/beam/energy|incident_energy", "beam.acceleration_voltage", 1e3),
@@ -194,13 +281,14 @@ _NEXUS = (
 )
 _ARINA = (
     Known(r"detector/description", "detector.name", same),
-    Known(r"detector/description", "detector.type", same),
+    Known(r"detector/(?:description|type)", "detector.type", same),
     Known(r"detector/detector_number", "detector.serial", same),
     Known(r"detector/count_time", "camera.exposure"),
     Known(r"detector/frame_time", "scan.dwell_time"),
     Known(r"detector/bit_depth_(?:readout|image)", "camera.counter_depth"),
     Known(r"beam/incident_energy", "beam.acceleration_voltage"),
     Known(r"detectorSpecific/data_collection_date", "time.acquired_start", lambda raw: _iso(same(raw))),
+    Known(r"detectorSpecific/data_collection_date", "time.utc_offset", lambda raw: _iso(same(raw)).utcoffset()),
     Known(r"(?:detectorSpecific/)?(?:eiger_fw_version|software_version)", "instrument.software", same),
 )
 
@@ -241,6 +329,7 @@ _TOPSPIN = (
     Known(r"PointCollectionStepSize|StepSize", "image.pixel_size_y"),
     Known(r"Camera|Scanning", "detector.name", same),
     Known(r"ImagingMode", "beam.mode", same),
+    Known(r"IsPrecessionEnabled", "signal.technique", lambda raw: "PED" if raw == "True" else None),
     Known(r"StemEnabled", "beam.mode", lambda raw: "STEM" if raw == "True" else None),
     Known(r"CreatedBy", "person.operator", same),
     Known(r"CreatedBy", "person.name", same),

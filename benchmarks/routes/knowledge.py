@@ -14,6 +14,14 @@ Value = tuple[str, Any]
 Conversion = float | Callable[[Any], Any]
 
 
+#: Symbols by atomic number.
+SYMBOLS = re.findall(
+    r"[A-Z][a-z]?",
+    "HHeLiBeBCNOFNeNaMgAlSiPSClArKCaScTiVCrMnFeCoNiCuZnGaGeAsSeBrKrRbSrYZrNbMoTcRuRhPdAgCdInSnSbTeIXeCsBaLaCePrNdPmSm"
+    "EuGdTbDyHoErTmYbLuHfTaWReOsIrPtAuHgTlPbBiPoAtRnFrRaAcThPaU",
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Known:
     """Paths that match `pattern` at their end are `field`."""
@@ -56,6 +64,25 @@ def number(raw: Any) -> float:
             raise ValueError(raw)
         return float(found[1])
     return float(raw)
+
+
+def kinds(raw: Any) -> list[str]:
+    """What kind of instrument a product, or a mode, is of; one with two beams may be called by either of them."""
+    text = str(same(raw))
+    if re.search(r"(?i)helios|scios|dualbeam|amber|solaris|crossbeam|quanta 3d|versa 3d", text):
+        return ["fib", "sem"]
+    if re.search(r"(?i)orion", text):
+        return ["him"]
+    if re.search(r"(?i)titan|talos|tecnai|spectra|themis|krios|glacios|arctica|\bjem|\barm\d|tem\b|tvips", text):
+        return ["tem"]
+    if re.search(r"(?i)quanta|ultra|merlin|gemini|sigma|phenom|verios|apreo|mira|clara|sem\b", text):
+        return ["sem"]
+    return []
+
+
+def rounded(raw: Any) -> int:
+    """A whole number."""
+    return round(number(raw))
 
 
 def when(*forms: str) -> Callable[[Any], list[datetime]]:

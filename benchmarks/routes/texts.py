@@ -6,13 +6,14 @@ import io
 import json
 import re
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from routes import flatten
-from routes.knowledge import Known, Leaf, Value, iso_time, number, read, same, seconds, when
+from routes.binaries import fei_mrc
+from routes.knowledge import SYMBOLS, Known, Leaf, Value, iso_time, kinds, number, read, same, seconds, when
 
 #: ISO 22029:2022: units that the standard gives to each keyword.
 _MSA = (
@@ -56,6 +57,8 @@ def msa(path: Path, _files: Sequence[Path]) -> Iterator[Value]:
     clock = dict(found)
     form = when("%d-%b-%Y %H:%M", "%d-%b-%Y %H:%M:%S")
     yield from (("time.acquired_start", one) for one in form(f"{clock.get('DATE')} {clock.get('TIME')}"))
+    if "Elements" in clock:
+        yield "sample.elements", [SYMBOLS[int(one) - 1] for one in clock["Elements"].split(",")]
 
 
 #: SerialEM's documentation: kV, s, µm, degrees, Ångström.
@@ -112,6 +115,7 @@ _NORDIF = (
 def nordif(path: Path, _files: Sequence[Path]) -> Iterator[Value]:
     """NORDIF's settings: tabs between key, value and unit."""
     yield from read(flatten.sections(path.read_text(encoding="latin-1"), "\t"), _NORDIF)
+    yield "signal.technique", "EBSD"
 
 
 _MIB = (
@@ -168,12 +172,13 @@ _DE = (
     Known("Instrument Stage Position \\(?X.*", "stage.x"),
     Known("Specimen Pixel Size X \\(nanometers\\)", "image.pixel_size_x", 1e-9),
     Known("Specimen Pixel Size Y \\(nanometers\\)", "image.pixel_size_y", 1e-9),
-    Known("Scan - Points? Dwell Time.*", "scan.dwell_time"),
+    Known("Scan - Dwell Time \\(microseconds\\)", "scan.dwell_time", 1e-6),
+    Known("Scan - Time Per Scan \\(seconds\\)", "scan.frame_time"),
 )
 
 
-def direct_electron(_path: Path, files: Sequence[Path]) -> Iterator[Value]:
-    """DE-Server's `_info.txt` beside the movie; else the head of an MRC."""
+def direct_electron(path: Path, files: Sequence[Path]) -> Iterator[Value]:
+    """DE-Server's `_info.txt` beside the movie, and the head of the MRC."""
     for file in files:
         if file.name.endswith("_info.txt"):
             leaves = list(flatten.sections(file.read_text(encoding="latin-1")))
@@ -182,6 +187,7 @@ def direct_electron(_path: Path, files: Sequence[Path]) -> Iterator[Value]:
             local = when("%a %b %d %H:%M:%S %Y")(told.get("Local time"))
             instant = datetime.fromtimestamp(int(told["Timestamp (seconds since Epoch)"]), UTC).replace(tzinfo=None)
             yield from (("time.utc_offset", one - instant) for one in local)
+    yield from fei_mrc(path)
 
 
 _RPL = (
@@ -248,6 +254,7 @@ _HAMAMATSU = (
     Known("Streak camera.DeviceName", "instrument.model", same),
     Known("Acquisition.ExposureTime", "camera.exposure", seconds),
     Known("Camera.Binning", "camera.binning"),
+    Known("Acquisition.pntBinning", "camera.binning"),
     Known("Acquisition.NrExposure", "scan.frames"),
     Known("Application.Software", "instrument.software", same),
 )
@@ -296,7 +303,8 @@ _EPU = (
     Known(r"stage\.Position\.B", "stage.beta", 57.29577951308232),
     *(Known(rf"stage\.Position\.{a}", f"stage.{a.lower()}") for a in "XYZ"),
     Known(r"ApplicationSoftwareVersion", "instrument.software", lambda raw: [raw, f"EPU {raw}"]),
-    Known(r"optics\.ProbeMode|ColumnOperatingTemSubMode|optics\.IlluminationMode", "beam.mode", same),
+    Known(r"optics\.ProbeMode|ColumnOperating(?:TemSub)?Mode|optics\.IlluminationMode", "beam.mode", same),
+    Known(r"ColumnOperatingMode|instrument\.InstrumentModel", "instrument.kind", kinds),
     Known(r"Detectors\[[^\]]+\]\.CommercialName", "detector.name", same),
     Known(r"Detectors\[[^\]]+\]\.CommercialName", "detector.type", same),
     Known(r"Detectors\[[^\]]+\]\.CameraSerialNumber", "detector.serial", same),
@@ -320,7 +328,7 @@ _EMPAD = (
     Known(r"full_scan_field_of_view\.x", "optics.field_of_view_x"),
     Known(r"full_scan_field_of_view\.y", "optics.field_of_view_y"),
     Known(r"root\.exposure_time", "camera.exposure", 1e-3),
-    Known(r"software_version", "instrument.software", lambda raw: [raw, f"EMPAD {raw}"]),
+    Known(r"software_version", "instrument.software", lambda raw: [" ".join(raw.split()), raw]),
     Known(r"is_column_in_stem_mode", "beam.mode", lambda raw: "STEM" if raw == "True" else None),
     Known(r"root\.timestamp@isoformat", "time.acquired_start", datetime.fromisoformat),
     Known(r"root\.timestamp@timestamp", "time.acquired_start", lambda raw: datetime.fromtimestamp(float(raw), UTC)),
@@ -340,6 +348,7 @@ def jobin_yvon(path: Path, _files: Sequence[Path]) -> Iterator[Value]:
     """LabSpec: a name element beside a value element."""
     text = path.read_text(encoding="utf-8-sig")
     fields = {
+        "Binning": ("camera.binning", number),
         "Acq. time (s)": ("camera.exposure", number),
         "Accumulations": ("scan.frames", number),
         "Instrument": ("instrument.model", same),
@@ -354,8 +363,9 @@ def jobin_yvon(path: Path, _files: Sequence[Path]) -> Iterator[Value]:
         "Site": ("instrument.site", same),
         "Project": ("session.project", same),
     }
-    block = r'ID="0x7D6C61DB"[^>]*>([^<]*)</LSX>(?:(?!</LSX>\s*<LSX Format="9").)*?ID="0x6D6D616E"[^>]*>([^<]*)</LSX>'
-    for value, name in re.findall(block, text, re.DOTALL):
+    for body in re.findall(r'<LSX Format="9"[^>]*>((?:\s*<LSX Format="[^9]"[^>]*>[^<]*</LSX>)+)', text):
+        name = next(iter(re.findall(r'ID="0x6D6D616E"[^>]*>([^<]*)<', body)), "")
+        value = next(iter(re.findall(r'ID="0x7D6C61DB"[^>]*>([^<]*)<', body)), "")
         if name in fields:
             field, convert = fields[name]
             made: Any = convert(value)
@@ -374,31 +384,23 @@ def trivista(path: Path, _files: Sequence[Path]) -> Iterator[Value]:
 
 
 _BRUKER = (
-    Known(r"TRTSpectrumHardwareHeader.*\.RealTime", "eds.real_time", 1e-3),
-    Known(r"\.RealTime", "eds.real_time", 1e-3),
-    Known(r"\.LifeTime", "eds.live_time", 1e-3),
-    Known(r"\.HV", "beam.acceleration_voltage", 1e3),
-    Known(r"\.PrimaryEnergy", "beam.acceleration_voltage", 1e3),
-    Known(r"\.Mag(?:nification)?", "optics.magnification"),
-    Known(r"\.WD|\.WorkingDistance", "optics.working_distance", 1e-3),
-    Known(r"\.DX", "image.pixel_size_x", 1e-6),
-    Known(r"\.DY", "image.pixel_size_y", 1e-6),
-    *(Known(rf"\.{a}", f"stage.{a.lower()}", 1e-6) for a in "XYZ"),
-    Known(r"\.Tilt", "stage.alpha"),
-    Known(r"\.Tilt", "stage.tilt"),
-    Known(r"\.Rotation", "stage.rotation"),
-    Known(r"\.ElevationAngle", "detector.elevation"),
-    Known(r"\.AzimutAngle", "detector.azimuth"),
-    Known(r"\.Serial", "detector.serial", same),
-    Known(r"\.(?:Type|Technology)", "detector.type", same),
-    Known(r"\.(?:Type|Technology)", "detector.name", same),
-    Known(r"\.PixelAverage|\.PixelTime", "scan.dwell_time", 1e-6),
-)
-#: Symbols by atomic number.
-_SYMBOLS = re.findall(
-    r"[A-Z][a-z]?",
-    "HHeLiBeBCNOFNeNaMgAlSiPSClArKCaScTiVCrMnFeCoNiCuZnGaGeAsSeBrKrRbSrYZrNbMoTcRuRhPdAgCdInSnSbTeIXeCsBaLaCePrNdPmSm"
-    "EuGdTbDyHoErTmYbLuHfTaWReOsIrPtAuHgTlPbBiPoAtRnFrRaAcThPaU",
+    Known("RealTime", "eds.real_time", 1e-3),
+    Known("LifeTime", "eds.live_time", 1e-3),
+    Known("HV", "beam.acceleration_voltage", 1e3),
+    Known("PrimaryEnergy", "beam.acceleration_voltage", 1e3),
+    Known("Mag(?:nification)?", "optics.magnification"),
+    Known("WD|WorkingDistance", "optics.working_distance", 1e-3),
+    Known("DX", "image.pixel_size_x", 1e-6),
+    Known("DY", "image.pixel_size_y", 1e-6),
+    *(Known(a, f"stage.{a.lower()}", 1e-6) for a in "XYZ"),
+    Known("Tilt", "stage.alpha"),
+    Known("Tilt", "stage.tilt"),
+    Known("Rotation", "stage.rotation"),
+    Known("ElevationAngle", "detector.elevation"),
+    Known("AzimutAngle", "detector.azimuth"),
+    Known("Serial", "detector.serial", same),
+    Known("Type|Technology|DetectorType", "detector.type", same),
+    Known("Type|Technology", "detector.name", same),
 )
 
 
@@ -407,22 +409,16 @@ def bruker(path: Path, _files: Sequence[Path]) -> Iterator[Value]:
     data = path.read_bytes()
     if data[:8] == b"AAMVHFSS":
         size = int.from_bytes(data[0x128:0x12C], "little")
-        first = 0x118
-        data = b"".join(data[at + 32 : at + size] for at in range(first, len(data), size))
+        data = b"".join(data[at + 32 : at + size] for at in range(0x118, len(data), size))
     text = data.decode("latin-1")
-    leaves = [(f"x.{name}", value) for name, value in re.findall(r"<(\w+)>([^<>]+)</\1>", text)]
-    yield from read(leaves, _BRUKER)
+    yield from read(re.findall(r"<(\w+)>([^<>]+)</\1>", text), _BRUKER)
     for day, clock in re.findall(r"<Date>([\d.]+)</Date>\s*<Time>([\d:]+)</Time>", text):
         yield from (("time.acquired_start", one) for one in when("%d.%m.%Y %H:%M:%S")(f"{day} {clock}"))
-    for symbols in (
-        re.findall(r"<TRTPSEElement[^>]*>.*?<Element>(\d+)<", text, re.DOTALL),
-        re.findall(r"<Atom>(\d+)<", text),
-    ):
-        if symbols:
-            yield (
-                "sample.elements",
-                sorted({_SYMBOLS[int(one) - 1] for one in symbols if 0 < int(one) <= len(_SYMBOLS)}),
-            )
+    for part in (text, *re.split(r'Type="TRTElementInformationList" Name="', text)[1:]):
+        for tag in ("Atom", "Element"):  # the elements of maps, lines and points are lists of their own
+            atoms = {int(one) for one in re.findall(rf"<{tag}>(\d+)<", part)}
+            if atoms:
+                yield "sample.elements", [SYMBOLS[one - 1] for one in atoms if 0 < one <= len(SYMBOLS)]
     yield "signal.technique", "EDS"
     yield "instrument.vendor", "Bruker"
 
@@ -446,6 +442,12 @@ _PHENOM = (
     Known(r"instrument\.uniqueID", "instrument.serial", same),
     Known(r"instrument\.softwareVersion", "instrument.software", same),
     Known(r"sampleHolder\.id", "stage.holder", same),
+    Known(r"detector_?[eE]levation", "detector.elevation"),
+    Known(r"detector_?[aA]zimuth", "detector.azimuth"),
+    Known(r"detector_?[tT]ype", "detector.type", same),
+    Known(r"detector_?[rR]esolution", "eds.resolution"),
+    Known(r"live_?[tT]ime", "eds.live_time"),
+    Known(r"real_?[tT]ime", "eds.real_time"),
     Known(r"sampleHolder\.type", "stage.holder", same),
 )
 
@@ -478,8 +480,6 @@ _PANTA = (
     Known("condenser.mode", "signal.technique", same),
     Known("camera.exposure(?:_time)?", "camera.exposure"),
     Known("camera.name", "detector.name", same),
-    Known(r"device.calib.0.value", "image.pixel_size_x"),
-    Known(r"device.calib.1.value", "image.pixel_size_y"),
 )
 
 
@@ -490,8 +490,9 @@ def panta_rhei(path: Path, _files: Sequence[Path]) -> Iterator[Value]:
     with zipfile.ZipFile(path) as archive:
         text = str(np.load(io.BytesIO(archive.read("meta_data_json.npy")))[()])
     for one in json.loads(text):
-        leaves = [(key, value) for key, value in one.items() if key != "device.calib"]
-        yield from read([*leaves, *flatten.tree(one.get("device.calib"), "device.calib")], _PANTA)
+        yield from read([(key, value) for key, value in one.items() if key != "device.calib"], _PANTA)
+        for axis, told in zip("yx", one.get("device.calib") or (), strict=False):
+            yield f"image.pixel_size_{axis}", told["value"] * told["pixel_factor"]
     yield "instrument.software", "Panta Rhei"
 
 
@@ -520,7 +521,4 @@ def digital_surf(path: Path, _files: Sequence[Path]) -> Iterator[Value]:
     yield from read(
         [(key.strip(), value.strip()) for key, value in re.findall(r"\$([^=$\r\n]+)=([^\r\n$]*)", text)], _SURF
     )
-    yield "signal.technique", "CL"
-
-
-Route = Callable[[Path, Sequence[Path]], Iterator[Value]]
+    yield from (("signal.technique", "CL"), ("instrument.kind", "sem"))

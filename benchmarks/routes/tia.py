@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from routes.knowledge import Known, Leaf, Value, number, read, same, when
+from routes.knowledge import Known, Leaf, Value, kinds, number, read, same, when
 
 #: Labels of the experimental description carry the unit: [kV], [um], [uA], [m]; [x] and text have none.
 _KNOWN = (
@@ -18,7 +18,13 @@ _KNOWN = (
     Known("Gun type", "beam.source_type", same),
     Known("Emission", "beam.emission_current", 1e-6),
     Known("Mode", "beam.mode", lambda raw: [raw, str(raw).split()[0]]),
-    Known("Mode", "signal.technique", lambda raw: str(raw).split()[0]),
+    Known("Mode", "signal.technique", lambda raw: [raw.split()[0], *(["diffraction"] if "Diffraction" in raw else [])]),
+    Known("Mode|Microscope", "instrument.kind", kinds),
+    Known("ShapingTime|ShapingTimePath", "signal.technique", lambda _: "EDS"),
+    Known("Filter mode|Filter selected dispersion", "signal.technique", lambda _: "EELS"),
+    Known("Filter selected aperture", "eels.aperture", 1e-3),
+    Known("FrameTime", "scan.frame_time"),
+    Known("Binning", "camera.binning"),
     Known("Magnification", "optics.magnification"),
     Known("Camera length", "optics.camera_length"),
     Known("Defocus", "optics.defocus", 1e-6),
@@ -51,11 +57,16 @@ _KNOWN = (
 
 def values(path: Path, files: Sequence[Path]) -> Iterator[Value]:
     """All that this route knows of an `.emi` and its `.ser`, or of a `.ser` alone."""
+    found: list[Value] = []
     for file in {path, *files}:
         if file.suffix == ".emi":
-            yield from read(_labels(file.read_bytes().decode("latin-1")), _KNOWN)
+            found += read(_labels(file.read_bytes().decode("latin-1")), _KNOWN)
         if file.suffix == ".ser":
-            yield from _ser(file.read_bytes())
+            found += _ser(file.read_bytes())
+    yield from found
+    times = [value for field, value in found if field == "time.acquired_start"]
+    instants = [one.replace(tzinfo=None) for one in times if one.tzinfo]
+    yield from (("time.utc_offset", one - other) for one in times if not one.tzinfo for other in instants)
 
 
 def _labels(text: str) -> Iterator[Leaf]:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from routes import flatten
-from routes.knowledge import Known, Leaf, Value, number, read, same, times_as_text, when, with_unit
+from routes.knowledge import Known, Leaf, Value, kinds, number, read, same, seconds, times_as_text, when, with_unit
 
 _DEG = 180 / math.pi
 #: Thermo Fisher's INI is SI, angles in rad (manual "xT microscope control", file format).
@@ -41,7 +42,10 @@ _FEI = (
     Known(r"System\.SystemType", "instrument.model", same),
     Known(r"System\.Dnumber", "instrument.serial", same),
     Known(r"System\.Software", "instrument.software", same),
-    Known(r"System\.Type", "instrument.kind", lambda raw: {"SEM": "sem", "DualBeam": "sem"}.get(str(raw))),
+    Known(r"System\.(?:System)?Type", "instrument.kind", kinds),
+    Known(r"Beam\.Beam", "beam.species", lambda raw: "electron" if raw == "EBeam" else None),
+    Known(r"Beam\.Beam", "signal.technique", {"EBeam": "SEM", "IBeam": "FIB"}.get),
+    Known(r"EBeam\.LensMode", "beam.mode", same),
     Known(r"Specimen\.Temperature", "stage.temperature"),
     Known(r"Vacuum\.ChPressure", "stage.pressure"),
     Known(r"System\.Stage", "stage.holder", same),
@@ -105,6 +109,7 @@ _FEI_TEM = (
     Known("User", "person.operator", same),
     Known("Microscope", "instrument.model", same),
     Known("Microscope", "instrument.name", same),
+    Known("Microscope", "instrument.kind", kinds),
     Known("Microscope", "instrument.serial", lambda raw: re.findall(r"\bD\d+\b", raw)),
 )
 
@@ -151,6 +156,10 @@ def zeiss(path: Path, _files: Sequence[Path]) -> Iterator[Value]:
     text = _raw_tag(path, 34118).decode("latin-1")
     found = [(name.strip(), value.strip()) for name, value in re.findall(r"([^\r\n=]+?) = ([^\r\n]*)", text)]
     yield from read(found, _ZEISS)
+    columns, rows = _size(path)
+    for name, count, field in (("Width", columns, "image.pixel_size_x"), ("Height", rows, "image.pixel_size_y")):
+        yield from ((field, (with_unit(value) or 0) / count) for key, value in found if key == name)
+    yield from (("instrument.kind", "sem"), ("signal.technique", "SEM"), ("beam.species", "electron"))
     day = re.search(r"Date :([^\r\n]+)", text)
     clock = re.search(r"Time :([^\r\n]+)", text)
     if day and clock:
@@ -163,6 +172,7 @@ def zeiss(path: Path, _files: Sequence[Path]) -> Iterator[Value]:
 #: TESCAN's header is SI with degrees.
 _TESCAN = (
     Known(r"MAIN\.Device", "instrument.model", same),
+    Known(r"MAIN\.Device", "instrument.kind", kinds),
     Known(r"MAIN\.DeviceModel", "instrument.name", same),
     Known(r"MAIN\.DeviceModel", "instrument.model", same),
     Known(r"MAIN\.SerialNumber", "instrument.serial", same),
@@ -199,8 +209,7 @@ def tescan(_path: Path, files: Sequence[Path]) -> Iterator[Value]:
             clock = dict(found)
             form = when("%Y-%m-%d %H:%M:%S")
             yield from (("time.acquired_start", one) for one in form(f"{clock['MAIN.Date']} {clock['MAIN.Time']}"))
-    yield "instrument.vendor", "TESCAN"
-    yield "instrument.kind", "sem"
+    yield from (("instrument.vendor", "TESCAN"), ("instrument.kind", "sem"), ("signal.technique", "SEM"))
     yield "beam.species", "electron"
 
 
@@ -218,6 +227,7 @@ def orion(path: Path, _files: Sequence[Path]) -> Iterator[Value]:
         "BlankerCurrent": "beam.current",
         "DwellTime": "scan.dwell_time",
         "ScanRotation": "scan.rotation",
+        "ScanRotate": "scan.rotation",
         "StageX": "stage.x",
         "StageY": "stage.y",
         "StageZ": "stage.z",
@@ -227,19 +237,29 @@ def orion(path: Path, _files: Sequence[Path]) -> Iterator[Value]:
         "ChamberPressure": "stage.pressure",
         "SampleChamberPressure": "stage.pressure",
     }
-    for name, value, unit in re.findall(r"<(\w+)><Value>([^<]*)</Value><Units>([^<]*)</Units>", text):
+    for name, value, unit in re.findall(r"<([\w.]+)><Value>([^<]*)</Value>(?:<Units>([^<]*)</Units>)?", text):
         if name in fields and unit.lower() in scale:
+            yield fields[name], abs(float(value) * scale[unit.lower()])
             yield fields[name], float(value) * scale[unit.lower()]
-    for name, value in re.findall(r"<(\w+)>([^<>]+)</\1>", text):
-        if name in ("ActiveDetector", "Detector"):
-            yield "detector.name", value
-        if name in ("ColumnType",):
-            yield "beam.source_type", value
-        if name in ("TimeStamp", "CreateDate"):
+        if name in _ORION_TEXTS:
+            yield _ORION_TEXTS[name], value
+        if name in ("SpotNumber", "Magnification4x5"):
+            yield {"S": "beam.spot_index", "M": "optics.magnification"}[name[0]], number(value)
+        if name == "TimeStamp":
             yield from (
                 ("time.acquired_start", one) for one in when("%m/%d/%Y %I:%M:%S %p", "%Y-%m-%dT%H:%M:%S")(value)
             )
     yield from (("instrument.kind", "him"), ("beam.species", "He"), ("instrument.vendor", "Zeiss"))
+    yield "signal.technique", "HIM"
+
+
+_ORION_TEXTS = {
+    "ActiveDetector": "detector.name",
+    "ColumnType": "beam.source_type",
+    "ColumnMode": "beam.mode",
+    "System.Model": "instrument.model",
+    "System.Name": "instrument.name",
+}
 
 
 #: TEM Recorder: V, deg; stage in nm (MX, MY, MZ are named so in JEOL's goniometer commands).
@@ -257,6 +277,13 @@ _SIGHTX = (
     Known("SampleName|Sample", "sample.name", same),
     Known("CameraName|DetectorName|Camera", "detector.name", same),
     Known("EmissionCurrent", "beam.emission_current", 1e-6),
+    Known("EosMode", "beam.mode", lambda raw: raw.removeprefix("eos")),
+    Known("EosMode", "signal.technique", lambda raw: raw.removeprefix("eos")),
+    Known("Instruments?", "instrument.kind", kinds),
+    Known("FilamentType", "beam.source_type", lambda raw: raw.removeprefix("filament")),
+    Known("BinningHorizontalSize", "camera.binning"),
+    Known("ExposureTimeString", "camera.exposure", lambda raw: seconds(raw.replace("msec", "ms"))),
+    Known("Modelname", "detector.name", same),
     Known("SpotSize\\w*", "beam.spot_index"),
     Known("Binning|BinningX", "camera.binning"),
 )
@@ -294,6 +321,15 @@ def tvips(path: Path, _files: Sequence[Path]) -> Iterator[Value]:
     for key, field, factor in keys:
         if isinstance(tree.get(key), (int, float)):
             yield field, tree[key] * factor
+    for letter, value in zip("xyz", tree.get("TemStagePosition", ()), strict=False):
+        yield f"stage.{letter}", float(value)
+    day, clock = int(tree["Date"]), int(tree["Time"])
+    if day:
+        moment = f"{day >> 16:04d}-{day >> 8 & 255:02d}-{day & 255:02d}"
+        yield from (("time.acquired_start", one + timedelta(seconds=clock)) for one in when("%Y-%m-%d")(moment))
+        moment = f"{day & 65535:04d}-{day >> 16 & 255:02d}-{day >> 24:02d}"
+        yield from (("time.acquired_start", one + timedelta(seconds=clock)) for one in when("%Y-%m-%d")(moment))
+    yield from (("instrument.kind", "tem"), ("instrument.name", same(tree.get("TemType", ""))))
     yield from (("detector.name", same(tree[key])) for key in ("CameraType", "CameraName") if key in tree)
     yield from (("instrument.model", same(tree[key])) for key in ("MicroscopeType", "TemType") if key in tree)
 
@@ -307,6 +343,11 @@ def gatan(path: Path, _files: Sequence[Path]) -> Iterator[Value]:
         unit = {"µm": 1e-6, "um": 1e-6, "nm": 1e-9}.get(str(tags[65003].value).strip("\0"), 0.0)
         yield "image.pixel_size_x", float(tags[65009].value) * unit
         yield "image.pixel_size_y", float(tags[65010].value) * unit
+        directory = tags[65027].value
+    from routes import digitalmicrograph
+
+    found = [(f"ImageTags.{name}", value) for name, value in digitalmicrograph.tags(io.BytesIO(directory))]
+    yield from digitalmicrograph.of_leaves([(name, value) for name, value in found if value is not None])
 
 
 def _tags(path: Path) -> dict[int, str]:
@@ -314,6 +355,15 @@ def _tags(path: Path) -> dict[int, str]:
     return {
         code: _raw_tag(path, code).decode("utf-8", "replace").strip("\0") for code in (34682, 34683) if _has(path, code)
     }
+
+
+def _size(path: Path) -> tuple[int, int]:
+    """Columns and rows of the first page."""
+    import tifffile
+
+    with tifffile.TiffFile(path) as file:
+        rows, columns = file.pages[0].shape[:2]
+    return columns, rows
 
 
 def _has(path: Path, code: int) -> bool:
