@@ -49,8 +49,13 @@ def _mode(tree: Tree) -> str:
     return found.strip() if isinstance(found, str) else ""
 
 
+def _illumination(tree: Tree) -> str:
+    """First word of the mode: ``TEM``, ``STEM``, with an energy filter ``EFTEM``, ``EFSTEM``."""
+    return _mode(tree).partition(" ")[0]
+
+
 def _scanning(tree: Tree) -> bool:
-    return _mode(tree).startswith("STEM")
+    return _illumination(tree).endswith("STEM")
 
 
 def _placed(tree: Tree) -> bool:
@@ -95,7 +100,7 @@ def _spectra(tree: Tree) -> bool:
 def _technique(tree: Tree) -> Iterator[Found]:
     """What was measured, and by what kind of instrument."""
     mode, key = _mode(tree), f"{_DESCRIPTION}/Mode/Value"
-    if mode.startswith(("TEM", "STEM")):
+    if _illumination(tree).endswith("TEM"):
         yield Found("instrument.kind", "tem", key, mode, status="derived")
     if _spectra(tree):
         if look_up(tree, "AcquireInfo/ShapingTime") is not None:
@@ -106,7 +111,7 @@ def _technique(tree: Tree) -> Iterator[Found]:
             place = f"{_DESCRIPTION}/Filter selected dispersion/Value + ser/CalibrationDelta"
             yield Found("signal.technique", "EELS", place, selected, status="derived")
     elif mode:
-        pattern = mode.endswith("Diffraction")
+        pattern = "Diffraction" in mode
         still = _camera(tree) or not _scanning(tree)
         technique = "STEM" if not still else "diffraction" if pattern else "TEM"
         yield Found("signal.technique", technique, key, mode, status="derived")

@@ -20,6 +20,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import diadem
+from diadem.extract.tables import apply
+from diadem.hooks.fields import Block
 from diadem.model.record import Dataset
 from diadem.plugins.tia.blocks import read
 from diadem.plugins.tia.emi import MAX_OBJECTS, objects, parse
@@ -143,6 +145,27 @@ def test_techniques(datasets: Mapping[str, Dataset]) -> None:
     assert datasets["Titan_TEM_5_eds_spectrum_dataZeroed.emi"].value("eels.dispersion") is None  # the filter's, unused
     assert datasets["Titan_TEM_1_STEM_image_dataZeroed.emi"].value("signal.technique") == "STEM"
     assert datasets["64x64_TEM_images_acquire.emi"].value("signal.technique") == "TEM"
+
+
+@pytest.mark.parametrize(
+    ("mode", "camera", "technique"),
+    [
+        ("STEM nP SA Zoom Diffraction", False, "STEM"),
+        ("EFSTEM nP SA Zoom Diffraction", False, "STEM"),
+        ("STEM nP SA Zoom Diffraction", True, "diffraction"),
+        ("TEM uP LM Image", True, "TEM"),
+        ("EFTEM uP SA Zoom Image", True, "TEM"),
+        ("EFTEM uP SA Zoom Diffraction", True, "diffraction"),
+    ],
+)
+def test_modes(mode: str, camera: bool, technique: str) -> None:
+    """With the energy filter the first word is longer."""
+    place = "ExperimentalDescription"
+    described = {"Mode": {"Value": mode, "Unit": ""}, "Stem rotation": {"Value": "90.0", "Unit": "deg"}}
+    tree = {place: described, "AcquireInfo": {"CameraNamePath": "Ceta"} if camera else {}}
+    found = {value.field: value.value for value in apply(OBJECT, Block("tia-object", tree), "tia").values}
+    assert (found["signal.technique"], found["instrument.kind"], found["beam.mode"]) == (technique, "tem", mode)
+    assert ("scan.rotation" in found) is ("STEM" in mode)
 
 
 # -- another route: text between tags, numbers at fixed places -----------------------------------------------------
