@@ -1,10 +1,12 @@
 """How much of what real files state the record has right: counts by field and by format, and every miss by name.
 
-A second count takes a random sample of what the record says beyond the true values, and reads each of it again by
-another route (`routes/`), which shares no code and no table with DIADEM.
+A second count takes what the record says beyond the true values, all of it and a random sample, and reads each
+assertion again by another route (`routes/`), which shares no code and no table with DIADEM: it finds names in the
+bytes of the file and has its own knowledge of what they mean and of their units. An assertion is *confirmed* where
+the route finds its value for the same field, of whichever signal of the file; *contradicted* where it finds others
+only.
 
 Needs the real instrument files (`--data`, by default beside the checkout). Exits with 1 where anything is contradicted.
-The rules of comparison are those of `expectations.py`.
 """
 
 from __future__ import annotations
@@ -15,15 +17,18 @@ import sys
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import machine
 from expectations import QUESTIONS, Verdict, judge
+from expectations import __doc__ as expectation_rules
 from real_files import SHARED, expectations, read_all, unpack
-from resample import Reread, reread
+from resample import Reread, drawn, reread
 from tables import workplace, write
 
+import diadem
 from diadem.model.record import Dataset
 
 KINDS = ("right", "absent", "contradicted")
@@ -59,23 +64,23 @@ def misses(verdicts: Sequence[Verdict], kind: str) -> str:
     return "\n".join(lines)
 
 
-def resampled(verdicts: Sequence[Reread], everything: int, seed: int) -> str:
-    """The second count, and every assertion of the sample that is not confirmed."""
-    counts = Counter(one.verdict for one in verdicts)
+def resampled(verdicts: Sequence[Reread], sample: Sequence[Reread], seed: int) -> str:
+    """The second count, and every assertion that is not confirmed."""
     lines = [
-        f"{len(verdicts)} of the {everything} assertions whose field has no true value, drawn with seed {seed}.",
+        "Assertions whose field has no true value for their file, read again by another route.",
         "",
-        "| assertions | confirmed | contradicted | no other route |",
-        "|---|---|---|---|",
-        f"| {len(verdicts)} | {counts['confirmed']} | {counts['contradicted']} | {counts['no other route']} |",
-        "",
-        "| file | field | value | other route | verdict | locator |",
-        "|---|---|---|---|---|---|",
+        "| | assertions | confirmed | contradicted | no other route |",
+        "|---|---|---|---|---|",
     ]
+    for name, some in ((f"sample of {len(sample)}, seed {seed}", sample), ("all", verdicts)):
+        counts = Counter(one.verdict for one in some)
+        cells = [name, str(len(some)), *(str(counts[kind]) for kind in ("confirmed", "contradicted", "no other route"))]
+        lines.append("| " + " | ".join(cells) + " |")
+    lines += ["", "Not confirmed:", "", "| file | field | value | other route | verdict |", "|---|---|---|---|---|"]
     for one in verdicts:
         if one.verdict != "confirmed":
-            cells = (one.file, one.field, one.value, one.other or "–", one.verdict, one.locator)
-            lines.append("| " + " | ".join(_cell(cell) for cell in cells) + " |")
+            cells = [_cell(cell) for cell in (one.file, one.field, one.value, one.other or "–", one.verdict)]
+            lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
 
@@ -101,6 +106,13 @@ def report(verdicts: Sequence[Verdict], outside: Counter[str]) -> str:
     return "\n\n".join(parts)
 
 
+def page(text: str) -> str:
+    """The text as a page of the documentation."""
+    rules = expectation_rules.partition("\n\n")[2]
+    taken = f"diadem-em {diadem.__version__}, {datetime.now(UTC).date()}: `python benchmarks/accuracy.py --markdown …`."
+    return f"# Accuracy\n\n{__doc__.strip()}\n\n{taken}\n\n## How it is judged\n\n{rules.strip()}\n\n{text}\n"
+
+
 def only(true: Mapping[str, Any], folders: str) -> Mapping[str, Any]:
     """The files of some folders, or all of them."""
     chosen = tuple(f"{folder.strip('/')}/" for folder in folders.split(",") if folder)
@@ -124,7 +136,7 @@ def main(arguments: list[str] | None = None) -> int:
     options.add_argument("--data", type=Path, default=SHARED, help="folder of the real files and expected.json")
     options.add_argument("--work", type=Path, help="folder for the unpacked files (default: a temporary one)")
     options.add_argument("--only", default="", help="folders of the real files, joined by commas (default: all)")
-    options.add_argument("--sample", type=int, default=100, help="assertions that are read again (default 100)")
+    options.add_argument("--sample", type=int, default=100, help="assertions in the sample (default 100)")
     options.add_argument("--seed", type=int, default=20260314, help="of the sample")
     options.add_argument("--markdown", type=Path, help="also write the tables to this file")
     options.add_argument("--json", type=Path, dest="report", help="also write every verdict to this file")
@@ -134,15 +146,17 @@ def main(arguments: list[str] | None = None) -> int:
         true = only(expectations(chosen.data), chosen.only)
         datasets = read_all(folder, sorted({path.partition("/")[0] for path in true}) if chosen.only else ())
         verdicts, outside = compare(true, datasets)
-        sample, everything = reread(true, datasets, folder, count=chosen.sample, seed=chosen.seed)
-        document = {"machine": machine.describe(work), "seed": chosen.seed, "assertions": everything}
-    text = report(verdicts, outside) + "\n\n## Beyond the true values\n\n" + resampled(sample, everything, chosen.seed)
+        again = reread(true, datasets, folder)
+        document = {"machine": machine.describe(work), "seed": chosen.seed}
+    sample = drawn(again, chosen.sample, chosen.seed)
+    text = report(verdicts, outside) + "\n\n## Beyond the true values\n\n" + resampled(again, sample, chosen.seed)
     print(text)
     if chosen.markdown:
-        chosen.markdown.write_text(f"# Accuracy\n\n{__doc__}\n{text}\n", encoding="utf-8")
-    told = {"verdicts": [asdict(one) for one in verdicts], "sample": [asdict(one) for one in sample]}
+        chosen.markdown.write_text(page(text), encoding="utf-8")
+    told = {"verdicts": verdicts, "sample": sample, "beyond": again}
+    told = {name: [asdict(one) for one in some] for name, some in told.items()}
     write(chosen.report, {**document, **json.loads(json.dumps(told, default=str))})
-    return 1 if any(one.verdict == "contradicted" for one in (*verdicts, *sample)) else 0
+    return 1 if any(one.verdict == "contradicted" for one in (*verdicts, *again)) else 0
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What a record says beyond `expected.json`, re-read by another route: a random sample, the same for the same seed."""
+"""What a record says beyond `expected.json`, read again by another route: all of it, and a random sample."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import datetime as dt
 import math
 import random
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -44,22 +44,23 @@ def universe(true: Mapping[str, Any], datasets: Mapping[str, Dataset]) -> list[t
     return found
 
 
-def reread(
-    true: Mapping[str, Any], datasets: Mapping[str, Dataset], folder: Path, *, count: int, seed: int
-) -> tuple[list[Reread], int]:
-    """Verdicts on a sample, and how many assertions there were to choose from."""
-    everything = universe(true, datasets)
-    chosen = sorted(random.Random(seed).sample(everything, min(count, len(everything))))
+def reread(true: Mapping[str, Any], datasets: Mapping[str, Dataset], folder: Path) -> list[Reread]:
+    """A verdict on each of these assertions."""
     known: dict[str, list[tuple[str, Any]]] = {}
     verdicts = []
-    for path, field, number in chosen:
+    for path, field, number in universe(true, datasets):
         format_ = true[path]["format"]
         if path not in known:
             known[path] = list(_routed(folder, datasets[path], path, format_))
         assertion = datasets[path].fields[field][number]
         others = [value for name, value in known[path] if name == field]
         verdicts.append(_verdict(path, format_, field, assertion, others))
-    return verdicts, len(everything)
+    return verdicts
+
+
+def drawn(verdicts: Sequence[Reread], count: int, seed: int) -> list[Reread]:
+    """A random sample, the same for the same assertions and seed."""
+    return random.Random(seed).sample(verdicts, min(count, len(verdicts)))
 
 
 def _routed(folder: Path, dataset: Dataset, path: str, format_: str) -> Iterator[tuple[str, Any]]:
