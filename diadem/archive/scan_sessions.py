@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -20,6 +21,8 @@ from diadem.model.scan import DuplicateGroup, PlannedSession
 
 #: Values of a field that a session names.
 _NAMED = 3
+#: How the reason of a session that is a copy begins.
+COPIED = "all its files are also in"
 
 
 def sessions_of(trees: Sequence[ScanTree], found: Sequence[Found]) -> tuple[list[PlannedSession], dict[int, str]]:
@@ -130,15 +133,14 @@ def _formats(values: Iterable[str]) -> str:
 
 def _told_apart(sessions: list[PlannedSession]) -> list[PlannedSession]:
     """Give sessions of one name their parent folder's name as well, else a number."""
-    for attempt in range(2):
+    for numbered in (False, True):
         counts = Counter(session.name for session in sessions)
         seen: Counter[str] = Counter()
         for at, session in enumerate(sessions):
             if counts[session.name] > 1:
                 seen[session.name] += 1
-                title = (
-                    f"{_parent(session)} {session.title}" if not attempt else f"{session.title} {seen[session.name]}"
-                )
+                number = seen[session.name]
+                title = f"{session.title} {number}" if numbered else f"{_parent(session)} {session.title}".strip()
                 sessions[at] = replace(session, title=title, name=session_name(session.date, title))
     return sessions
 
@@ -163,20 +165,25 @@ def without_copies(
         Files with one content.
     """
     table = {session.id: session for session in sessions}
+    places = {session.id: place for place, session in enumerate(sessions)}
     shared: Counter[tuple[str, str]] = Counter()
     for group in duplicates:
         members = Counter(owners[path] for path in group.paths if path in owners)
         for one, count in members.items():
             shared.update({(one, other): count for other in members if other != one})
+    whole = [(one, other) for (one, other), count in shared.items() if count >= table[one].files]
+    whole.sort(key=lambda pair: (table[pair[0]].files, not _looks_copied(table[pair[0]]), -places[pair[0]], pair[1]))
     dropped: dict[str, str] = {}
-    for (one, other), count in sorted(shared.items(), key=lambda item: (table[item[0][0]].files, item)):
-        if one not in dropped and other not in dropped and table[other].archive and count >= table[one].files:
+    for one, other in whole:
+        if one not in dropped and other not in dropped and table[other].archive:
             dropped[one] = other
-    return [
-        replace(
-            session, archive=False, why=f"{session.why}; all its files are also in {table[dropped[session.id]].title}"
-        )
-        if session.id in dropped
-        else session
-        for session in sessions
-    ]
+    return [_copy_of(session, table[dropped[session.id]]) if session.id in dropped else session for session in sessions]
+
+
+def _looks_copied(session: PlannedSession) -> bool:
+    """Whether its path says that it is a copy: of two equal sessions, this one is left out."""
+    return bool(re.search(r"(?:copy|copies|backup|kopie|sicherung|usb|old|tmp|temp)(?![a-z])", session.folder.lower()))
+
+
+def _copy_of(session: PlannedSession, other: PlannedSession) -> PlannedSession:
+    return replace(session, archive=False, why=f"{session.why}; {COPIED} {other.title}")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from diadem.archive.plain import quantity_text
 from diadem.archive.scan_columns import shape_text, text_of_cell
 from diadem.archive.scan_facts import printable
+from diadem.archive.scan_sessions import COPIED
 from diadem.model.scan import Concern, PlannedSession, ScanIssue, ScannedDataset
 from diadem.package.plain_text import count_text, size_text
 
@@ -119,6 +120,11 @@ def _said(issue: ScanIssue) -> str:
 
 
 def _of_duplicates(scan: Scan) -> Iterator[Attention]:
+    copies = [session for session in scan.sessions if COPIED in session.why]
+    if copies:
+        title = f"{count_text(len(copies), 'session')}: all files are in another one"
+        lines = [(folder_text(scan, session), session.why.rpartition("; ")[2]) for session in copies]
+        yield Attention("Duplicates", title, lines, "Archive one of them; the plan says no to these.")
     if scan.duplicates:
         spare = size_text(sum(group.spare for group in scan.duplicates))
         title = f"{count_text(len(scan.duplicates), 'content')} more than once: {spare} could be freed"
@@ -220,7 +226,8 @@ def attention_text(scan: Scan) -> str:
         spare = size_text(sum(group.spare for group in scan.duplicates))
         words.append(f"{len(scan.duplicates):,} duplicated ({spare} could be freed)")
     if scan.single_copies:
-        words.append(f"{sum(single.files for single in scan.single_copies):,} single copies")
+        single = sum(one.files for one in scan.single_copies)
+        words.append(count_text(single, "single copy", "single copies") if single else "no single copy")
     if counts[Concern.NOTE]:
         words.append(count_text(counts[Concern.NOTE], "note"))
     return ", ".join(words) or "nothing"

@@ -39,28 +39,26 @@ _NAME = 13
 def show(scan: Scan, *, everything: bool, written: Sequence[Path]) -> None:
     """Print a scan."""
     console = Console(highlight=False, emoji=False)
-    with console.capture() as capture:
-        _print(console, scan, everything=everything, written=written)
-    text = capture.get()
-    if not console.is_terminal:  # in a file, blanks at the ends of lines are of no use
-        text = "\n".join(line.rstrip() for line in text.split("\n"))
-    print(text, end="")
-
-
-def _print(console: Console, scan: Scan, *, everything: bool, written: Sequence[Path]) -> None:
-    console.print(_summary(scan, console.width))
+    parts = [_summary(scan, console.width)]
     if scan.sessions:
-        console.print()
-        console.print(_sessions(scan, console.width, None if everything else _SESSIONS))
+        parts.append(_sessions(scan, console.width, None if everything else _SESSIONS))
     datasets = [dataset for dataset in scan.datasets if everything or dataset.known]
     if datasets and (everything or len(datasets) <= _DATASETS):
-        console.print()
-        console.print(_datasets(datasets, console.width))
+        parts.append(_datasets(datasets, console.width))
     if found := attention(scan):
-        console.print()
-        console.print(_attention(found))
-    console.print()
-    console.print(_end(scan, written))
+        parts.append(_attention(found))
+    parts.append(_end(scan, written))
+    print("\n\n".join(_text(console, part) for part in parts))
+
+
+def _text(console: Console, part: RenderableType) -> str:
+    """A part as text, without blanks at the ends of lines that nobody sees."""
+    with console.capture() as capture:
+        console.print(part)
+    text = capture.get()
+    if not console.is_terminal:
+        text = "\n".join(line.rstrip() for line in text.split("\n"))
+    return text.rstrip()
 
 
 def _summary(scan: Scan, width: int) -> RenderableType:
@@ -141,17 +139,20 @@ def _datasets(datasets: Sequence[ScannedDataset], width: int) -> RenderableType:
         table.add_column("instrument", overflow="fold", ratio=2)
         table.add_column("format", overflow="fold")
     table.add_column("size", justify="right", no_wrap=True)
+    folder = ""
     for dataset in datasets:
+        place = dataset.path.rpartition("/")[0]
+        if place != folder:
+            folder = place
+            table.add_row(Text(f"{text_of_cell(folder)}/", style="dim"))
         table.add_row(*_dataset(dataset, width))
     return table
 
 
 def _dataset(dataset: ScannedDataset, width: int) -> list[RenderableType]:
-    name = Text(text_of_cell(dataset.name))
-    if folder := dataset.path.rpartition("/")[0]:
-        name = Text(f"{text_of_cell(folder)}/", style="dim").append(name.plain, style="not dim")
     when = when_text(dataset)
-    cells = [name, Text(when if width >= _MEDIUM else when[:10]), Text(content_text(dataset))]
+    cells: list[RenderableType] = [Text(text_of_cell(dataset.name))]
+    cells += [Text(when if width >= _MEDIUM else when[:10]), Text(content_text(dataset))]
     if width >= _MEDIUM:
         cells += [Text(step_text(dataset)), Text(voltage_text(dataset))]
     if width >= _WIDE:
