@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import os
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
@@ -38,7 +39,7 @@ _OWN_STYLE = """
 
 def scan_page(scan: Scan) -> bytes:
     """The page: summary, sessions, what deserves attention, datasets; HTML5 in UTF-8."""
-    names = ", ".join(root.replace("\\", "/").rstrip("/").rpartition("/")[2] or root for root in scan.roots)
+    names = ", ".join(root.replace(os.sep, "/").rstrip("/").rpartition("/")[2] or root for root in scan.roots)
     title = f"Scan of {names}"
     body = "".join((_head(scan, title), "<main>\n", _sessions(scan), _attention(scan), _datasets(scan), "</main>\n"))
     return (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -146,7 +147,7 @@ def _told_apart(sessions: list[PlannedSession]) -> list[PlannedSession]:
 
 
 def _parent(session: PlannedSession) -> str:
-    parts = session.folder.replace("\\", "/").rstrip("/").split("/")
+    parts = session.folder.replace(os.sep, "/").rstrip("/").split("/")
     return text_of(parts[-2].encode("utf-8", "surrogateescape")) if len(parts) > 1 else ""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -139,7 +140,7 @@ def _of_duplicates(scan: Scan) -> Iterator[Attention]:
 def _inner(scan: Scan, path: str) -> str:
     """An absolute path as it is shown: relative where one folder was scanned."""
     if len(scan.roots) == 1:
-        path = path.removeprefix(printable(scan.roots[0]).replace("\\", "/").rstrip("/")).lstrip("/")
+        path = path.removeprefix(printable(scan.roots[0]).replace(os.sep, "/").rstrip("/")).lstrip("/")
     return text_of_cell(path)
 
 
@@ -159,9 +160,9 @@ def place_text(scan: Scan, root: str, path: str) -> str:
 
 def folder_text(scan: Scan, session: PlannedSession) -> str:
     """A session's folder as it is shown, and whether it is all of it."""
-    folder = session.folder.replace("\\", "/")
+    folder = session.folder.replace(os.sep, "/")
     if len(scan.roots) == 1:
-        root = str(scan.roots[0]).replace("\\", "/").rstrip("/")
+        root = str(scan.roots[0]).replace(os.sep, "/").rstrip("/")
         folder = folder.removeprefix(root).lstrip("/") or "."
     if not session.parts:
         return text_of_cell(folder)
