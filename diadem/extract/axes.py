@@ -139,6 +139,10 @@ def kind_of(axes: Sequence[Mapping[str, Any]], shape: Sequence[int], metadata: M
     outer = len(shape) - len(signal)
     if len(signal) == 1 and outer == 0 and _is_time(signal[0]):
         return "time_series"
+    if (len(signal), outer) == (2, 1) and any(
+        to_si(axis.get("units"))[0] == "eV" for axis in axes if axis not in signal
+    ):
+        return "spectrum_image"  # some readers call the energies positions, and the picture the signal
     table = {(1, 0): "spectrum", (1, 1): "spectrum_line", (1, 2): "spectrum_image",
              (2, 0): "image", (2, 1): "image_stack", (2, 2): "4dstem", (3, 0): "volume", (0, 2): "image"}  # fmt: skip
     return table.get((len(signal), outer), "array")

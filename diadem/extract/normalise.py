@@ -139,13 +139,15 @@ def _time(reader: str, found: Mapping[str, Leaf]) -> Iterator[Value]:
 
 
 def pixel_sizes(kind: str, axes: Sequence[Mapping[str, Any]], shape: Sequence[int]) -> Iterator[Value]:
-    """Pixel sizes of images, from their last two axes; of a length beside a time or wavelength, none."""
-    if kind not in ("image", "image_stack"):
+    """Pixel sizes of images, from their last two axes, and of maps; of a length beside a time or wavelength, none."""
+    described = describe_axes(axes, shape)
+    if kind == "spectrum_image":
+        pixels = [axis for axis in described if axis.get("unit") == "m"]
+    else:
+        pixels = described[-2:] if kind in ("image", "image_stack") else []
+    if len(pixels) != 2 or any(axis.get("unit") not in ("m", "1/m") for axis in pixels):
         return
-    described = describe_axes(axes, shape)[-2:]
-    if any(axis.get("unit") not in ("m", "1/m") for axis in described):
-        return
-    for direction, axis in zip("yx", described, strict=False):
+    for direction, axis in zip("yx", pixels, strict=True):
         scale, unit = axis.get("scale"), axis.get("unit")
         if not scale or unit not in ("m", "1/m") or (unit == "m" and abs(scale) > 1e-2):
             continue

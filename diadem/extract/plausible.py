@@ -152,10 +152,10 @@ def _clock(fields: Fields, mtimes_ns: Sequence[int], now: dt.datetime) -> Iterat
 
 
 class Siblings:
-    """Times of the datasets of each folder, to see one whose clock is years off."""
+    """Times of the datasets of each folder and microscope, to see one whose clock is years off."""
 
     def __init__(self) -> None:
-        self._times: dict[str, list[dt.datetime]] = {}
+        self._times: dict[tuple[str, ...], list[dt.datetime]] = {}
 
     def doubts(self, folder: str, fields: Fields) -> Iterator[dict[str, Any]]:
         """Issues of a dataset beside those of its folder that came before it.
@@ -170,7 +170,8 @@ class Siblings:
         moments = _moments(fields, "time.acquired_start")
         if not moments:
             return
-        known = self._times.setdefault(folder, [])
+        models = [str(assertion["value"]) for assertion in fields.get("instrument.model", ())]
+        known = self._times.setdefault((folder, *models), [])
         known.append(moments[0])
         del known[: -_SIBLINGS - 1]
         *before, last = known

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from diadem.extract.axes import in_order, kind_of
+from diadem.extract.axes import in_order, kind_of, to_si
 
 #: Pixels along the longer side.
 SIDE = 160
@@ -73,6 +73,8 @@ def _draw(signal: Mapping[str, Any]) -> bytes | None:
         return line_png(_values(data[:: max(1, shape[0] // 4096)]))
     if kind in ("image", "spectrum_line"):
         return image_png(_image(data))
+    if kind == "spectrum_image" and to_si(in_order(signal["axes"])[0].get("units"))[0] == "eV":
+        return image_png(_mean_frame(data))
     if kind == "spectrum_image" and not data.dtype.names:
         return _spectrum_image(data)
     if kind in ("image_stack", "4dstem", "volume") or len(shape) > 2:
