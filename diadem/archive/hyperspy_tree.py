@@ -1,8 +1,6 @@
-"""The record's values in a loaded signal's `metadata`, where HyperSpy, eXSpy and pyxem look for them, in their units.
+"""The record's values in a loaded signal's `metadata`, at HyperSpy's places and in its units.
 
-Units and places are those of HyperSpy's and eXSpy's chapters on the metadata structure (keV, nA, mm, mrad, s, degrees;
-the thickness of a sample in m), and for ``Detector.Diffraction`` those of pyxem's `set_experimental_parameters` (camera
-length in cm, exposure in ms), which have a leaf that says so. `original_metadata` is not touched.
+`original_metadata` is not touched.
 """
 
 from __future__ import annotations
@@ -10,10 +8,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import time
 from typing import Any
 
+from diadem.archive.hyperspy_places import PLACES
 from diadem.model.assertions import Assertion
 from diadem.model.record import Dataset
 
@@ -27,67 +25,6 @@ _DIFFRACTION = frozenset({"diffraction", "SAED", "CBED", "NBED", "PED", "4D-STEM
 #: What readers call diffraction patterns.
 _PATTERN_TYPES = ("diffraction", "electron_diffraction")
 _SCANNING_KINDS = frozenset({"sem", "fib", "him"})
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a field goes: a path, ``*`` standing for TEM or SEM, and what the record's number is multiplied by.
-
-    `where` names the signals that have such a leaf: ``EDS``, ``EELS``, ``image``, ``pattern``, ``TEM``, ``SEM``, or ""
-    for all. `unit` is written beside the leaf where it is not HyperSpy's.
-    """
-
-    field: str
-    path: str
-    factor: float = 1.0
-    where: str = ""
-    unit: str = ""
-
-
-#: The later of two for the same leaf counts.
-_PLACES = (
-    Place("beam.acceleration_voltage", "*.beam_energy", 1e-3),
-    Place("beam.probe_current", "*.beam_current", 1e9),
-    Place("beam.current", "*.beam_current", 1e9),
-    Place("beam.convergence_semi_angle", "*.convergence_angle", 1e3),
-    Place("optics.magnification", "*.magnification"),
-    Place("optics.camera_length", "*.camera_length", 1e3, "TEM"),
-    Place("optics.camera_length", "*.Detector.Diffraction.camera_length", 1e2, "pattern", "cm"),
-    Place("optics.working_distance", "*.working_distance", 1e3, "SEM"),
-    Place("scan.dwell_time", "*.dwell_time"),
-    Place("scan.dwell_time", "*.Detector.EELS.dwell_time", 1.0, "EELS"),
-    Place("scan.rotation", "*.scan_rotation", 1.0, "pattern"),
-    Place("camera.exposure", "*.Detector.Camera.exposure", 1.0, "image"),
-    Place("camera.exposure", "*.Detector.EELS.exposure", 1.0, "EELS"),
-    Place("camera.exposure", "*.Detector.Diffraction.exposure_time", 1e3, "pattern", "ms"),
-    Place("eds.live_time", "*.Detector.EDS.live_time", 1.0, "EDS"),
-    Place("eds.real_time", "*.Detector.EDS.real_time", 1.0, "EDS"),
-    Place("eds.resolution", "*.Detector.EDS.energy_resolution_MnKa", 1.0, "EDS"),
-    Place("detector.elevation", "*.Detector.EDS.elevation_angle", 1.0, "EDS"),
-    Place("detector.azimuth", "*.Detector.EDS.azimuth_angle", 1.0, "EDS"),
-    Place("eels.collection_semi_angle", "*.Detector.EELS.collection_angle", 1e3, "EELS"),
-    Place("eels.aperture", "*.Detector.EELS.aperture_size", 1e3, "EELS"),
-    Place("stage.x", "*.Stage.x", 1e3),
-    Place("stage.y", "*.Stage.y", 1e3),
-    Place("stage.z", "*.Stage.z", 1e3),
-    Place("stage.tilt", "*.Stage.tilt_alpha", 1.0, "SEM"),  # the one tilt of a scanning microscope, where eXSpy looks
-    Place("stage.alpha", "*.Stage.tilt_alpha"),
-    Place("stage.beta", "*.Stage.tilt_beta"),
-    Place("stage.tilt", "*.Stage.tilt", 1.0, "SEM"),
-    Place("stage.rotation", "*.Stage.rotation"),
-    Place("sample.thickness", "Sample.thickness"),
-    Place("instrument.name", "*.microscope"),
-    Place("instrument.model", "*.microscope"),
-    Place("detector.name", "*.Detector.EELS.spectrometer", 1.0, "EELS"),
-    Place("detector.name", "*.Detector.EDS.detector_type", 1.0, "EDS"),
-    Place("detector.type", "*.Detector.EDS.detector_type", 1.0, "EDS"),
-    Place("detector.type", "*.Detector.detector_type", 1.0, "image"),
-    Place("detector.name", "*.Detector.detector_type", 1.0, "image"),
-    Place("person.operator", "General.authors"),
-    Place("person.name", "General.authors"),
-    Place("sample.name", "Sample.name"),
-    Place("sample.elements", "Sample.elements"),
-)
 
 
 class Tree:
@@ -117,7 +54,7 @@ class Tree:
         self._move(instrument)
         facts = self._facts(technique, instrument)
         found: dict[str, tuple[Any, str]] = {}
-        for place in _PLACES:
+        for place in PLACES:
             if place.where in facts and (value := self._value(place.field)) is not None:
                 scaled = value * place.factor if isinstance(value, int | float) else value
                 found[place.path.replace("*", f"Acquisition_instrument.{instrument}")] = scaled, place.unit
