@@ -121,29 +121,29 @@ def test_the_command(session: Path, tmp_path: Path) -> None:
 
 def test_changes_are_told_by_dataset_field_and_signal(session: Path) -> None:
     record = diadem.extract(session)
-    other = with_first(record, "beam.acceleration_voltage", lambda told: [{**told[0], "value": 99.0}])
+    other = with_other(record, "beam.acceleration_voltage", lambda told: [{**told[0], "value": 99.0}])
     (change,) = differences(record.datasets, other.datasets)
     assert (change.field, change.kind) == ("beam.acceleration_voltage", "changed")
     assert change.old is not None
     assert change.new is not None
     assert (change.old.value, change.new.value) == (120000.0, 99.0)
     assert str(change).startswith("~ example1.msa beam.acceleration_voltage: 120000.0 V (")
-    more = with_first(record, "beam.acceleration_voltage", lambda told: [*told, {**told[0], "applies_to": ["s1"]}])
+    more = with_other(record, "beam.acceleration_voltage", lambda told: [*told, {**told[0], "applies_to": ["s1"]}])
     assert [one.kind for one in differences(record.datasets, more.datasets)] == ["added"]
-    newer = with_first(record, "beam.acceleration_voltage", lambda told: [{**told[0], "by": {"plugin": "x"}}])
+    newer = with_other(record, "beam.acceleration_voltage", lambda told: [{**told[0], "by": {"plugin": "x"}}])
     assert list(differences(record.datasets, newer.datasets)) == []
     gone = list(differences(record.datasets, record.datasets[1:]))
     assert {one.kind for one in gone} == {"removed"}
     assert len(gone) == sum(map(len, record.datasets[0].fields.values()))
 
 
-def with_first(record: Record, key: str, change: object) -> Record:
-    """The record with other assertions of a field in the first dataset that has it."""
+def with_other(record: Record, key: str, change: object) -> Record:
+    """The record with other assertions of a field in one dataset."""
     from dataclasses import replace
 
     datasets = list(record.datasets)
     for place, dataset in enumerate(datasets):
-        if key in dataset.fields:
+        if dataset.path == "example1.msa":
             fields = {**dataset.document["fields"], key: change(dataset.document["fields"][key])}  # type: ignore[operator]
             datasets[place] = replace(dataset, document={**dataset.document, "fields": fields})
             return replace(record, datasets=datasets)
