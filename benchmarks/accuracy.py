@@ -92,8 +92,8 @@ def report(verdicts: Sequence[Verdict], outside: Counter[str]) -> str:
     """The whole text."""
     without = ", ".join(f"`{key}` ({count})" for key, count in sorted(outside.items()))
     parts = [
-        "## By field",
-        table("field", counted(verdicts, lambda one: f"`{one.field}`")),
+        "## By key",
+        table("key, field", counted(verdicts, lambda one: f"`{one.key}`, `{one.field}`")),
         "## By format",
         table("format", counted(verdicts, lambda one: one.format)),
         "## Contradicted",
