@@ -1,5 +1,6 @@
 """`diadem` and `python -m diadem`: the door to the command line, open to Ctrl-C from the first moment."""
 
+import os
 import sys
 
 
@@ -10,8 +11,9 @@ def main() -> None:
 
         run()
     except KeyboardInterrupt:
-        print("diadem: stopped", file=sys.stderr)
-        sys.exit(6)
+        print("diadem: stopped", file=sys.stderr, flush=True)
+        # An interruption that came through exec(), as in an import of a dataclass, is raised anew by sys.exit.
+        os._exit(6)
 
 
 if __name__ == "__main__":

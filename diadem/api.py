@@ -87,7 +87,7 @@ def plugins() -> list[PluginSummary]:
     return summaries(offers, ExtensionSchemas(offers.schema_table).broken())
 
 
-def _extractor(*, timeout: float = 60.0, previews: bool = True) -> Extractor:
+def _extractor(*, timeout: float = 60.0, previews: bool = True, vendor: bool = True) -> Extractor:
     from diadem.extract.pool import Extractor
 
     offers = _offers()
@@ -101,6 +101,7 @@ def _extractor(*, timeout: float = 60.0, previews: bool = True) -> Extractor:
         workers=max(1, min(4, os.cpu_count() or 1)),
         timeout=timeout,
         previews=previews,
+        vendor=vendor,
     )
 
 
@@ -501,7 +502,7 @@ def scan(*folders: StrPath, cache: bool = True, listener: Listener = silent) -> 
 
     tools = Tools(
         readers=_offers().readers,
-        extractor=partial(_extractor, timeout=_SCAN_SECONDS, previews=False),
+        extractor=partial(_extractor, timeout=_SCAN_SECONDS, previews=False, vendor=False),
         software=_software(),
         cache=cache_folder() if cache else None,
     )

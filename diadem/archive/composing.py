@@ -34,6 +34,10 @@ if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
 
+#: ``2026-03-14 ``, ``20260314_``: the name has a date of its own.
+_LEADING_DATE = re.compile(r"\A(?:19|20)\d\d([-_.]?)(?:0[1-9]|1[0-2])\1(?:0[1-9]|[12]\d|3[01])(?!\d)[\s_.-]*")
+
+
 @dataclass(frozen=True, slots=True)
 class Options:
     """How to pack; see `diadem.pack`."""
@@ -211,6 +215,7 @@ def package_name(date: str, slug: str, payload: str) -> str:
     payload : str
         Payload id.
     """
+    slug = _LEADING_DATE.sub("", slug) or slug
     plain = unicodedata.normalize("NFKD", slug).encode("ascii", "ignore").decode().lower()
     plain = re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:40].strip("-") or "session"
     return f"{date[:4]}/{date.replace('-', '')}-{plain}-{payload[:12]}"

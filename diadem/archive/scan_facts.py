@@ -147,7 +147,9 @@ def from_cache(content: bytes) -> tuple[Facts, list[Said]] | None:
     """What was kept; None where it cannot be understood."""
     try:
         stated, issues = json.loads(content)
-        known = {key: sys.intern(value) if isinstance(value, str) else value for key, value in stated.items()}
+        known: dict[str, Any] = {
+            key: sys.intern(value) if isinstance(value, str) else value for key, value in stated.items()
+        }
         known["shape"] = tuple(known.get("shape", ()))
         return Facts(**known), [(str(code), str(message), str(then)) for code, message, then in issues]
     except (ValueError, TypeError, AttributeError, RecursionError):

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
@@ -82,7 +83,11 @@ def run(arguments: list[str] | None = None) -> NoReturn:
         code = error.exit_code
     except (KeyboardInterrupt, typer.Abort):
         print_error(Interrupted("stopped", next="Run the same command again."), as_json=as_json)
-        code = Interrupted.exit_code
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError, ValueError):
+                stream.flush()
+        # An interruption that came through exec(), as in an import of a dataclass, is raised anew by sys.exit.
+        os._exit(Interrupted.exit_code)
     except _UsageFailure as error:
         print_error(_usage(error), as_json=as_json)
         code = UsageError.exit_code

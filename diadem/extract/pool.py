@@ -58,6 +58,8 @@ class Extractor:
         Bytes of address space for each worker, where the system has such a limit.
     previews : bool
         Whether pictures are drawn.
+    vendor : bool
+        Whether the vendor's blocks are handed over; who does not keep them saves their way.
     """
 
     def __init__(
@@ -73,6 +75,7 @@ class Extractor:
         timeout: float = 60.0,
         memory: int = 4 << 30,
         previews: bool = True,
+        vendor: bool = True,
     ) -> None:
         self._readers = tuple(readers)
         self._table = {offer.name: offer for offer in self._readers}
@@ -82,6 +85,7 @@ class Extractor:
         self._timeout = timeout
         self._memory = memory
         self._previews = previews
+        self._vendor = vendor
         self._numbers = itertools.count(1)
 
     @property
@@ -196,6 +200,7 @@ class Extractor:
             **self._telling.of(names),
             "lazy_only": any(found["code"] == "truncated" for found in issues),
             "preview": self._previews and preview,
+            "keep": self._vendor,
             "seconds": min(self._timeout, BASE_SECONDS + size / BYTES_A_SECOND),
         }
 

@@ -224,8 +224,9 @@ def _describe(
     merged = merge([*statements, *generic], ids)
     result["fields"] = merged.fields
     result["issues"] += [*issues, *merged.issues]
-    result["blocks"], too_large = to_keep(blocks, ids)
-    result["issues"] += too_large
+    if job.get("keep", True):
+        result["blocks"], too_large = to_keep(blocks, ids)
+        result["issues"] += too_large
 
 
 def _module(offer: Mapping[str, Any]) -> str:
