@@ -430,8 +430,6 @@ _PHENOM = (
     Known(r"acquisition\.scan\.rotation", "scan.rotation"),
     Known(r"acquisition\.scan\.spotSize", "beam.spot_index"),
     Known(r"FeiImage\.workingDistance", "optics.working_distance", 1e-3),
-    Known(r"FeiImage\.pixelWidth", "image.pixel_size_x", 1e-9),
-    Known(r"FeiImage\.pixelHeight", "image.pixel_size_y", 1e-9),
     Known(r"FeiImage\.time", "time.acquired_start", datetime.fromisoformat),
     Known(r"FeiImage\.integrations", "scan.frames"),
     Known(r"FeiImage\.currentUser", "person.operator", same),
@@ -453,7 +451,7 @@ _PHENOM = (
 
 
 def phenom(path: Path, _files: Sequence[Path]) -> Iterator[Value]:
-    """The XML inside the bzip2 stream of an ELID."""
+    """The XML of the images inside the bzip2 stream of an ELID; steps of its maps stand elsewhere, so none are given."""
     import bz2
 
     data = bz2.BZ2Decompressor().decompress(path.read_bytes())
