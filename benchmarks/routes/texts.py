@@ -451,7 +451,7 @@ _PHENOM = (
 
 
 def phenom(path: Path, _files: Sequence[Path]) -> Iterator[Value]:
-    """The XML of the images inside the bzip2 stream of an ELID; steps of its maps stand elsewhere, so none are given."""
+    """The XML of the images inside the bzip2 stream of an ELID; steps of its maps stand elsewhere: none are given."""
     import bz2
 
     data = bz2.BZ2Decompressor().decompress(path.read_bytes())
