@@ -102,6 +102,7 @@ def _extractor(*, timeout: float = 60.0, previews: bool = True, vendor: bool = T
         timeout=timeout,
         previews=previews,
         vendor=vendor,
+        lasting=os.name != "nt",  # there a file that a worker has open cannot be moved or removed
     )
 
 

@@ -18,8 +18,10 @@ _INTERVAL = 0.1
 
 
 def print_json(document: dict[str, Any]) -> None:
-    """Print one JSON object on standard output."""
-    print(json.dumps(document, ensure_ascii=False, indent=2, default=str).encode("utf-8", "backslashreplace").decode())
+    """Print one JSON object on standard output, in ASCII where that is all the terminal can show."""
+    wide = (sys.stdout.encoding or "").lower().startswith("utf")
+    text = json.dumps(document, ensure_ascii=not wide, indent=2, default=str)
+    print(text.encode("utf-8", "backslashreplace").decode())
 
 
 def print_error(error: DiademError, *, as_json: bool) -> None:

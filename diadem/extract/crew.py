@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from diadem.errors import UsageError
-from diadem.extract.process import WorkerProcess, WorkerStopped
+from diadem.extract.parking import park, take
+from diadem.extract.process import WorkerProcess, WorkerStopped, environment
 
 #: A worker that has used more memory than this is replaced after its job.
 RETIRE_ABOVE = 1 << 30
@@ -26,6 +28,8 @@ class Crew:
         What each imports at its start.
     packages : mapping, optional
         Where the code of foreign plugins lies.
+    lasting : bool
+        Whether workers may come from an earlier crew of the same kind, and wait for a later one.
     """
 
     def __init__(
@@ -34,11 +38,14 @@ class Crew:
         memory: int,
         modules: Sequence[str],
         packages: Mapping[str, Mapping[str, Any]] | None = None,
+        *,
+        lasting: bool = False,
     ) -> None:
         self.size = max(1, workers)
         self._memory = memory
         self._modules = modules
         self._packages = packages
+        self._lasting = lasting
         self._idle: list[WorkerProcess] = []
         self._all: set[WorkerProcess] = set()
         self._free = threading.Condition()
@@ -95,6 +102,18 @@ class Crew:
             return answer, worker.about or {}
         raise AssertionError("unreachable")
 
+    def release(self) -> None:
+        """Go home after work that ended well: idle workers of a lasting crew wait for the next one."""
+        with self._free:
+            idle = list(self._idle) if self._lasting else []
+            self._all.difference_update(idle)
+        self.close()
+        park(self._kind(), [worker for worker in idle if _rests(worker)])
+
+    def _kind(self) -> str:
+        """What makes two workers alike: limits, modules, plugins, and all that a process sees of its surroundings."""
+        return repr((self._memory, self._modules, self._packages, sorted(environment(Path()).items())))
+
     def close(self) -> None:
         """End all workers, also busy ones."""
         with self._free:
@@ -123,7 +142,8 @@ class Crew:
     def _start(self) -> WorkerProcess:
         """Start a process that has been counted in `_starting`."""
         try:
-            worker = WorkerProcess(self._memory, self._modules, self._packages)
+            waiting = take(self._kind()) if self._lasting else None
+            worker = waiting or WorkerProcess(self._memory, self._modules, self._packages)
         except OSError as error:
             with self._free:
                 self._starting -= 1
@@ -150,6 +170,16 @@ class Crew:
         with self._free:
             self._all.discard(worker)
             self._free.notify()
+
+
+def _rests(worker: WorkerProcess) -> bool:
+    """Whether a worker could be sent to rest; one that is gone is ended."""
+    try:
+        worker.rest()
+    except WorkerStopped:
+        worker.end()
+        return False
+    return True
 
 
 def _closed() -> UsageError:

@@ -60,6 +60,8 @@ class Extractor:
         Whether pictures are drawn.
     vendor : bool
         Whether the vendor's blocks are handed over; who does not keep them saves their way.
+    lasting : bool
+        Whether workers wait some seconds for the next extractor of this process.
     """
 
     def __init__(
@@ -76,12 +78,13 @@ class Extractor:
         memory: int = 4 << 30,
         previews: bool = True,
         vendor: bool = True,
+        lasting: bool = False,
     ) -> None:
         self._readers = tuple(readers)
         self._table = {offer.name: offer for offer in self._readers}
         self._telling = Telling(self._readers, fields, previewers, checks, origins or {})
         self._schemas = ExtensionSchemas(schemas)
-        self._crew = Crew(workers, memory, COMMON_MODULES, locate(self._telling.targets()))
+        self._crew = Crew(workers, memory, COMMON_MODULES, locate(self._telling.targets()), lasting=lasting)
         self._timeout = timeout
         self._memory = memory
         self._previews = previews
@@ -100,8 +103,11 @@ class Extractor:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """End the workers."""
-        self.close()
+        """End the workers, or let them wait for the next call."""
+        if kind is None:
+            self._crew.release()
+        else:
+            self.close()
 
     def warm(self) -> None:
         """Start a worker now, so that its imports overlap with something else."""

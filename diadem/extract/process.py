@@ -119,6 +119,14 @@ class WorkerProcess:
         self.peak = int(answer.get("peak") or 0)
         return answer
 
+    def rest(self) -> None:
+        """Have the worker let go of whatever files its readers have left open. Not waited for."""
+        self._send({"rest": True})
+
+    def lives(self) -> bool:
+        """Whether the process is there and has said nothing that nobody asked."""
+        return self._process.poll() is None and (self.about is None or self._answers.empty())
+
     def end(self) -> None:
         """Kill the process and remove its folder."""
         self._process.kill()

@@ -11,11 +11,18 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest date a zip can hold: no time of o
 _LEVEL = 1
 
 
+class _Buffer(io.BytesIO):
+    """Memory that stays open until it is gone: an archive that is given up may still want to write its end."""
+
+    def close(self) -> None:
+        """Nothing to release."""
+
+
 class VendorArchive:
     """The archive as it grows: each content once, in the order in which it came."""
 
     def __init__(self) -> None:
-        self._buffer = io.BytesIO()
+        self._buffer = _Buffer()
         self._zip = zipfile.ZipFile(self._buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=_LEVEL)
         self._names: set[str] = set()
 

@@ -57,7 +57,7 @@ def test_the_project_is_one_dataset_without_issues(dataset: Any) -> None:
         ("detector.type", "EX24075JGT", "", "s7"),
         ("detector.elevation", 22.3, "deg", "s7"),
         ("detector.azimuth", 90.0, "deg", "s7"),
-        ("image.pixel_size_x", 8.69140625e-9, "m", "s1 s2 s3 s4 s5 s6"),
+        ("image.pixel_size_x", 8.69140625e-9, "m", "s1 s2 s3 s4 s5 s6 s7"),
     ],
 )
 def test_fields_of_the_project(dataset: Any, field: str, value: Any, unit: str, signals: str) -> None:
