@@ -102,7 +102,8 @@ def _extractor(*, timeout: float = 60.0, previews: bool = True, vendor: bool = T
         timeout=timeout,
         previews=previews,
         vendor=vendor,
-        lasting=os.name != "nt",  # there a file that a worker has open cannot be moved or removed
+        # On Windows a file that a worker has open cannot be moved; and who writes a plugin wants its latest lines.
+        lasting=os.name != "nt" and not offers.foreign,
     )
 
 

@@ -13,6 +13,22 @@ from tests.services import s3_server  # noqa: F401  a fixture for every room
 SHARED = Path(__file__).resolve().parent.parent.parent / "shared"
 
 
+#: Tests that take longest go first, so that no core waits for the last of them.
+LONG = (
+    "test_wheel",
+    "test_real_session",
+    "test_notebooks",
+    "test_benchmarks_smoke",
+    "test_example_plugin",
+    "test_check_plugin",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the long tests first; the order of the others stays."""
+    items.sort(key=lambda item: item.path.stem not in LONG)
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """Folder of real instrument files as stored (some are gzip)."""
