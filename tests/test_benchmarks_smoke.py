@@ -88,7 +88,7 @@ def test_faults(tmp_path: Path) -> None:
 def test_extract(tmp_path: Path) -> None:
     session = tmp_path / "session"
     write_session(session)
-    printed, document = run(tmp_path, "extract.py", "--data", str(session), *TINY)
+    printed, document = run(tmp_path, "extract.py", "--data", str(session), *TINY, "--rounds", "1")
     assert [row["peer"] for row in document["rows"]] == ["RosettaSciIO, lazy", "1 worker"]
     assert all(row["ours"] > 0 and row["theirs"] > 0 for row in document["rows"])
     assert "| eds_map.hspy | hspy |" in printed
