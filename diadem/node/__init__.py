@@ -1,0 +1,1 @@
+"""The archive of one place: catalogue, policy, custody, copies. Sees archive and below."""
