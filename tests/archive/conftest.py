@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 import diadem
-from diadem import api
+from diadem.api.scanning import SCAN_SECONDS, all_that_reads
+from diadem.api.tools import tools
 from diadem.archive.scanning import Tools, scan_folders
 from diadem.extract.pool import Extractor
 from diadem.model.ports import Listener, silent
@@ -19,7 +20,7 @@ from tests.archive.scan_trees import Scanner
 @pytest.fixture(scope="session")
 def lent_extractor() -> Iterator[Extractor]:
     """Workers for all scans of this process: starting them takes longer than most tests."""
-    with api._extractor(timeout=api._SCAN_SECONDS, previews=False) as extractor:
+    with tools().extractor(timeout=SCAN_SECONDS, previews=False) as extractor:
         yield extractor
 
 
@@ -29,12 +30,12 @@ def scan(lent_extractor: Extractor, tmp_path: Path) -> Scanner:
     home = tmp_path.with_name(tmp_path.name + "-cache")
 
     def run(*folders: Path, cache: bool = True, software: str = "", listener: Listener = silent) -> diadem.Scan:
-        tools = Tools(
-            readers=api._offers().readers,
+        scanner = Tools(
+            readers=tools().readers,
             extractor=lambda: nullcontext(lent_extractor),
-            software=software or api._software(),
+            software=software or all_that_reads(tools().offers),
             cache=home if cache else None,
         )
-        return scan_folders(folders, tools, listener)
+        return scan_folders(folders, scanner, listener)
 
     return run

@@ -1,0 +1,28 @@
+"""Composition root: the verbs. Here the plugin manager is asked, and plain values are handed down.
+
+Importing this room imports nothing heavy: each verb imports what it needs when it is called.
+"""
+
+from diadem.api.extraction import extract, extract_many
+from diadem.api.opening import open, verify  # noqa: A004 - the verb of the field
+from diadem.api.packing import pack
+from diadem.api.planning import check_metadata, plan, readable_files
+from diadem.api.scanning import read_plan, scan
+from diadem.api.tools import Tools, plugins, tools, trying
+
+__all__ = [
+    "Tools",
+    "check_metadata",
+    "extract",
+    "extract_many",
+    "open",
+    "pack",
+    "plan",
+    "plugins",
+    "read_plan",
+    "readable_files",
+    "scan",
+    "tools",
+    "trying",
+    "verify",
+]

@@ -1,0 +1,106 @@
+"""`open` and `verify`: a package that exists."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from diadem.api.places import StrPath, bundle_at, local_path
+from diadem.api.tools import tools
+from diadem.errors import NotFound, UsageError
+from diadem.model.ports import Bundle, Listener, silent
+from diadem.model.report import Level, Report
+
+if TYPE_CHECKING:
+    from diadem.archive.package import Package
+
+
+def open(url: StrPath, *, storage_options: Mapping[str, Any] | None = None) -> Package:  # noqa: A001
+    """Open a package.
+
+    Parameters
+    ----------
+    url : path or URL
+        The folder that holds `bagit.txt`.
+    storage_options : mapping, optional
+        For fsspec, when it is a URL.
+
+    Raises
+    ------
+    NotFound
+        If nothing is there.
+    PackageError
+        If it is not a DIADEM package (`verify` reads any BagIt bag).
+    IntegrityError
+        If its tag files do not agree with each other.
+    """
+    from diadem.archive.package import Package
+
+    bundle, at_hand = bundle_at(url, storage_options), tools()
+    return Package(bundle, readers=tuple(at_hand.readers), extractor=at_hand.extractor)
+
+
+def verify(
+    package: Package | StrPath,
+    *,
+    level: Level | str | None = None,
+    storage_options: Mapping[str, Any] | None = None,
+    workers: int | None = None,
+    listener: Listener = silent,
+) -> Report:
+    """Prove a package, or any BagIt bag from anyone.
+
+    Parameters
+    ----------
+    package : Package, path or URL
+        What to prove. A foreign bag is untrusted input: nothing outside its folder is touched, nothing is fetched.
+    level : {"quick", "leaves", "full"}, optional
+        `quick` proves structure, sizes and tag files; `leaves` every mebibyte by BLAKE3; `full` also the SHA-256 of
+        every file. Default: `leaves` where this process has already proven leaves and manifest consistent, else `full`.
+    storage_options : mapping, optional
+        For fsspec, when it is a URL.
+    workers : int, optional
+        Threads; default all cores, also within one file.
+    listener : callable
+        Told of progress.
+
+    Returns
+    -------
+    Report
+        What was proven and what was found. Damage is a finding, not an exception.
+
+    Raises
+    ------
+    NotFound
+        If nothing is there.
+    """
+    from diadem.archive.package import Package, default_level
+    from diadem.package.verify import verify as verify_bundle
+
+    if isinstance(package, Package):
+        return package.verify(level=level, workers=workers, listener=listener)
+    try:
+        chosen = Level(level) if level is not None else None
+    except ValueError as error:
+        raise UsageError(f"'{level}' is no level", next="Use quick, leaves or full.") from error
+    bundle = bundle_at(package, storage_options)
+    _require_bag(package, bundle)
+    return verify_bundle(bundle, level=chosen or default_level(bundle), workers=workers, listener=listener)
+
+
+def _require_bag(url: StrPath, bundle: Bundle) -> None:
+    """Tell a folder that never was a bag from one that is damaged."""
+    names = [name for name in bundle.listing().files if "/" not in name]
+    if any(name == "bagit.txt" or name.split("-")[0] in ("manifest", "tagmanifest") for name in names):
+        return
+    folder = local_path(url)
+    advice = "Name the folder that holds bagit.txt."
+    if folder is not None and (folder / ".diadem").is_dir():
+        first = next(
+            (path.parent.relative_to(folder).as_posix() for path in sorted(folder.glob("*/*/bagit.txt"))), "none"
+        )
+        advice = f"This is a store: name a package in it, such as {first}."
+    elif folder is not None and (folder.absolute().parent / "bagit.txt").exists():
+        advice = "This is a folder of a package: name the folder above it."
+    raise NotFound("this is no bag: it has neither bagit.txt nor a manifest", where=os.fspath(url), next=advice)

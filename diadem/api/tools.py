@@ -1,0 +1,149 @@
+"""What the verbs work with: the only place that asks the plugin manager."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from diadem import __version__
+
+if TYPE_CHECKING:
+    from diadem.extract.pool import Extractor
+    from diadem.hooks.inventory import PluginSummary
+    from diadem.hooks.manager import Offers
+    from diadem.hooks.offers import ReaderOffer
+
+#: Name and version that packages and documents carry.
+SOFTWARE = f"diadem-em {__version__}"
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What the verbs, and a node, work with.
+
+    Attributes
+    ----------
+    offers : Offers
+        What all plugins offer.
+    software : str
+        Name and version that packages carry.
+    """
+
+    offers: Offers
+    software: str = SOFTWARE
+
+    @property
+    def readers(self) -> Sequence[ReaderOffer]:
+        """What can read files, in the order in which readers are asked."""
+        return self.offers.readers
+
+    def extractor(self, *, timeout: float = 60.0, previews: bool = True, vendor: bool = True) -> Extractor:
+        """Make what reads files in worker processes; used as a context.
+
+        Parameters
+        ----------
+        timeout : float
+            Seconds for one dataset.
+        previews : bool
+            Whether pictures are drawn, for which pixels are read.
+        vendor : bool
+            Whether what the maker's software wrote is handed over as well.
+        """
+        from diadem.extract.pool import Extractor
+
+        return Extractor(
+            self.offers.readers,
+            self.offers.fields,
+            previewers=self.offers.previews,
+            checks=self.offers.checks,
+            schemas=self.offers.schema_table,
+            origins=self.offers.foreign,
+            workers=max(1, min(4, os.cpu_count() or 1)),
+            timeout=timeout,
+            previews=previews,
+            vendor=vendor,
+            # On Windows a file that a worker has open cannot be moved; and who writes a plugin wants its latest lines.
+            lasting=os.name != "nt" and not self.offers.foreign,
+        )
+
+    def judged(self, metadata: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+        """Metadata with each extension marked by what the schemas at hand say of it.
+
+        Raises
+        ------
+        DocumentError
+            Where they break their schema.
+        """
+        if not metadata or not metadata.get("extensions"):
+            return metadata
+        from diadem.serialization.extensions import ExtensionSchemas, judged
+        from diadem.serialization.record_json import validate_metadata
+
+        said = validate_metadata(metadata)
+        return {**said, "extensions": judged(said["extensions"], ExtensionSchemas(self.offers.schema_table))}
+
+
+#: What the plugins offer while `trying` lasts.
+_TRIED: ContextVar[Offers | None] = ContextVar("_TRIED", default=None)
+
+
+def tools() -> Tools:
+    """What the installed plugins, and those that are being tried, give to work with.
+
+    Returns
+    -------
+    Tools
+        The plugins are looked for once in a process.
+    """
+    return Tools(_TRIED.get() or _collected())
+
+
+@lru_cache(maxsize=1)
+def _collected() -> Offers:
+    from diadem.hooks.manager import collect
+
+    return collect()
+
+
+@contextmanager
+def trying(*modules: str) -> Iterator[Offers]:
+    """Look for plugins anew, and load some that are not installed as if they were, for as long as the block lasts.
+
+    Parameters
+    ----------
+    modules : str
+        Importable modules with `@hookimpl` functions.
+
+    Yields
+    ------
+    Offers
+        What all plugins offer, and which failed.
+    """
+    from diadem.hooks.manager import collect
+
+    offers = collect(modules)
+    token = _TRIED.set(offers)
+    try:
+        yield offers
+    finally:
+        _TRIED.reset(token)
+
+
+def plugins() -> list[PluginSummary]:
+    """Every plugin: where it comes from, what it offers, and what failed.
+
+    Returns
+    -------
+    list of PluginSummary
+        The bundled ones first. Foreign ones are those that `DIADEM_PLUGINS` admits.
+    """
+    from diadem.hooks.inventory import summaries
+    from diadem.serialization.extensions import ExtensionSchemas
+
+    offers = tools().offers
+    return summaries(offers, ExtensionSchemas(offers.schema_table).broken())
