@@ -1,0 +1,377 @@
+"""Mending a package in a folder store: one leaf in place, or one file exchanged whole.
+
+A leaf is written in place after a record of the intent has reached the disk: a crash leaves a leaf that was known to be
+bad before and is known to be bad now. Each byte of it is then the old one or the right one. A whole file is written
+beside the package and takes its name in one step. Nothing is ever written through a link, nor into a file that has a
+second name elsewhere.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import stat
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from diadem.errors import DigestMismatch, IntegrityError, Refused, StoreError, UsageError
+from diadem.model.manifest import FileEntry, leaf_count
+from diadem.package.paths import unsafe
+from diadem.store.local_errors import translated
+from diadem.store.mending_place import Place
+from diadem.store.mending_record import Desk, Intent, dead_places
+from diadem.store.sink import Sink, SinkFailed, discard, write_all
+from diadem.store.system import long_path
+from diadem.trust.hashing import leaf_digest
+
+_BLOCK = 1 << 20
+_WHOLE = "Replace the whole file."
+
+
+@dataclass(frozen=True, slots=True)
+class Unfinished:
+    """A repair that a crash cut short.
+
+    Attributes
+    ----------
+    package : str
+        Path of the package in the store.
+    file : str
+        Path of the file in the bag.
+    leaf : int or None
+        Index of the leaf; None for a whole file.
+    complete : bool
+        Whether the right bytes are there all the same. If not, this leaf or file is still as damaged as it was.
+    """
+
+    package: str
+    file: str
+    leaf: int | None
+    complete: bool
+
+
+def replace_leaf(
+    root: Path, path: str, entry: FileEntry, leaf: int, leaf_size: int, data: bytes, *, digest: bytes | None = None
+) -> bool:
+    """Write one leaf of a file in place.
+
+    Parameters
+    ----------
+    root : Path
+        The store.
+    path : str
+        Path of the package in the store.
+    entry : FileEntry
+        The file.
+    leaf : int
+        Index of the leaf within the file, from 0.
+    leaf_size : int
+        Bytes in a leaf.
+    data : bytes
+        What the leaf must be, proven by the caller.
+    digest : bytes, optional
+        BLAKE3 of the leaf, from the package's tag files; the data is proven against it once more.
+
+    Returns
+    -------
+    bool
+        Whether anything was written; False where the leaf is already what it must be.
+
+    Raises
+    ------
+    DigestMismatch
+        If the data is not the leaf's; nothing was touched.
+    Refused
+        If the file is missing, no plain file, or of another size: it has to be replaced whole.
+    StoreError
+        If the store cannot be written.
+    """
+    wanted = _proven_leaf(entry, leaf, leaf_size, data, digest)
+    bag = _bag(root, path)
+    desk = Desk(root, path, entry.path)
+    with translated(str(bag), "the leaf stays as it was"), desk.locked(), Place(bag, entry.path) as place:
+        status = _whole_file(place, entry)
+        if _present_leaf(place, leaf * leaf_size, len(data)) == wanted:
+            desk.done(leaf)
+            return False
+        intent = Intent(path, entry.path, leaf, wanted.hex(), leaf_size, entry.size, status.st_mtime_ns)
+        if status.st_nlink > 1:
+            _exchange(desk, place, intent, _patched(place, entry.size, leaf * leaf_size, data))
+        else:
+            _write_in_place(desk, place, intent, data)
+    return True
+
+
+def replace_file(
+    root: Path,
+    path: str,
+    file: str,
+    blocks: Iterable[bytes],
+    size: int,
+    mtime_ns: int | None,
+    *,
+    sha256: str | None = None,
+) -> None:
+    """Exchange a file, whatever stands in its place, for one that is written beside the package first.
+
+    Parameters
+    ----------
+    root : Path
+        The store.
+    path : str
+        Path of the package in the store.
+    file : str
+        Path of the file in the bag.
+    blocks : iterable of bytes
+        The file's content, proven by the caller; an exception that it raises leaves everything as it was.
+    size : int
+        Bytes of the file.
+    mtime_ns : int or None
+        Modification time that the file gets.
+    sha256 : str, optional
+        64 hex digits: the content is proven against it before the file gets its name.
+
+    Raises
+    ------
+    DigestMismatch
+        If the blocks are not `size` bytes, or do not have the digest.
+    Refused
+        If a folder stands in the file's place, or a link where a folder should be.
+    StoreError
+        If the store cannot be written.
+    """
+    bag = _bag(root, path)
+    desk = Desk(root, path, file)
+    intent = Intent(path, file, None, sha256 or "", 0, size, mtime_ns)
+    with translated(str(bag), "the file stays as it was"), desk.locked():
+        if not os.path.isdir(long_path(bag)):
+            raise Refused("the package is not there", where=str(bag), next="Copy it from another store.")
+        with Place(bag, file, make_folders=True) as place:
+            _exchange(desk, place, intent, blocks)
+
+
+def unfinished(root: Path) -> list[Unfinished]:
+    """Repairs that a crash cut short and nobody has put right since. Changes nothing."""
+    return [_outcome(root, paths, intent) for paths, intents in dead_places(root) for intent in intents]
+
+
+def settle(root: Path) -> list[Unfinished]:
+    """Tidy what dead menders left: times and permissions as they were, no half-written file beside a package.
+
+    Returns
+    -------
+    list of Unfinished
+        What was found. A leaf that is still damaged keeps its record until it is mended.
+    """
+    found = []
+    for paths, intents in dead_places(root):
+        outcomes = [_outcome(root, paths, intent) for intent in intents]
+        for intent, outcome in zip(intents, outcomes, strict=True):
+            _put_in_order(root, intent)
+            if outcome.complete or outcome.leaf is None or not _is_there(root, intent):
+                Desk(root, intent.package, intent.file).done(intent.leaf)
+        for path in paths:
+            if not path.endswith(".json"):
+                discard(path)
+        found += outcomes
+    return found
+
+
+# -- one leaf ----------------------------------------------------------------------------------------------------------
+
+
+def _proven_leaf(entry: FileEntry, leaf: int, leaf_size: int, data: bytes, digest: bytes | None) -> bytes:
+    """The leaf's digest, once the data has been held against it."""
+    if not 0 <= leaf < leaf_count(entry.size, leaf_size):
+        raise UsageError(f"the file has no leaf {leaf}", where=entry.path)
+    first = leaf * leaf_size
+    length = min(leaf_size, entry.size - first)
+    found = leaf_digest(data)
+    if len(data) != length or (digest is not None and digest != found):
+        raise DigestMismatch(
+            f"what was found for leaf {leaf} is not what was archived; nothing was written",
+            where=entry.path,
+            leaf=leaf,
+            range=(first, first + length),
+            next="Look for another copy.",
+        )
+    return found
+
+
+def _bag(root: Path, path: str) -> Path:
+    if reason := unsafe(path):
+        raise Refused(f"is not touched: {reason}", where=path, next="Name a package of the store.")
+    return root / path
+
+
+def _whole_file(place: Place, entry: FileEntry) -> os.stat_result:
+    """The state of a plain file of the right size."""
+    status = place.status()
+    if status is None:
+        raise Refused("the file is not there", where=entry.path, next=_WHOLE)
+    if not stat.S_ISREG(status.st_mode):
+        raise Refused("is not a plain file", where=entry.path, next=_WHOLE)
+    if status.st_size != entry.size:
+        raise Refused(f"the file has {status.st_size} bytes, not {entry.size}", where=entry.path, next=_WHOLE)
+    return status
+
+
+def _present_leaf(place: Place, offset: int, length: int) -> bytes | None:
+    """Digest of the leaf that is there; None where the disk cannot read it."""
+    try:
+        descriptor = place.open_reading()
+    except PermissionError:
+        return None
+    try:
+        return leaf_digest(_read_all(descriptor, offset, length))
+    except OSError:
+        return None
+    finally:
+        os.close(descriptor)
+
+
+def _read_all(descriptor: int, offset: int, length: int) -> bytes:
+    """Up to `length` bytes at a place; fewer at the end of the file."""
+    os.lseek(descriptor, offset, os.SEEK_SET)
+    pieces = []
+    while length > 0 and (piece := os.read(descriptor, length)):
+        pieces.append(piece)
+        length -= len(piece)
+    return b"".join(pieces)
+
+
+def _write_in_place(desk: Desk, place: Place, intent: Intent, data: bytes) -> None:
+    assert intent.leaf is not None
+    offset = intent.leaf * intent.leaf_size
+    desk.announce(intent)
+    descriptor = place.open_writing()
+    try:
+        status = os.fstat(descriptor)
+        if status.st_size != intent.size or status.st_nlink > 1:
+            raise Refused("the file was exchanged just now", where=intent.file, next="Verify the package again.")
+        os.lseek(descriptor, offset, os.SEEK_SET)
+        _write(descriptor, data)
+        os.fsync(descriptor)
+        _read_back(descriptor, offset, len(data), intent)
+        if intent.mtime_ns is not None:
+            place.set_time(descriptor, intent.mtime_ns)
+    finally:
+        os.close(descriptor)
+    desk.done(intent.leaf)
+
+
+def _write(descriptor: int, data: bytes) -> None:
+    try:
+        write_all(descriptor, memoryview(data))
+    except SinkFailed as failure:
+        raise failure.cause from failure
+
+
+def _read_back(descriptor: int, offset: int, length: int, intent: Intent) -> None:
+    """What the disk returns is what was written, as far as the system really asks the disk."""
+    if hasattr(os, "posix_fadvise"):
+        with contextlib.suppress(OSError):
+            os.posix_fadvise(descriptor, offset, length, os.POSIX_FADV_DONTNEED)
+    if leaf_digest(_read_all(descriptor, offset, length)).hex() != intent.digest:
+        raise StoreError(
+            "the disk does not return what was just written to it",
+            where=intent.file,
+            next="Check the disk; copy the package to another store.",
+        )
+
+
+# -- a whole file ------------------------------------------------------------------------------------------------------
+
+
+def _exchange(desk: Desk, place: Place, intent: Intent, blocks: Iterable[bytes]) -> None:
+    """Write a file beside the package, force it to disk, and give it its name."""
+    discard(desk.part)
+    try:
+        _fill(desk.part, intent, blocks)
+        desk.announce(intent)
+        place.put(desk.part)
+    except SinkFailed as failure:
+        raise failure.cause from failure
+    finally:  # the name is exchanged in one step: whatever happened, nothing is half done
+        with contextlib.suppress(OSError):
+            discard(desk.part)
+            desk.done(intent.leaf)
+    if intent.leaf is None:
+        desk.clear()
+
+
+def _fill(part: str, intent: Intent, blocks: Iterable[bytes]) -> None:
+    digest, size = hashlib.sha256(), 0
+    with Sink(part) as sink:
+        for block in blocks:
+            write_all(sink.descriptor, memoryview(block))
+            size += len(block)
+            if intent.leaf is None and intent.digest:
+                digest.update(block)
+        _check(intent, size, digest.hexdigest())
+        if intent.mtime_ns is not None:
+            sink.set_time(intent.mtime_ns)
+        os.fsync(sink.descriptor)
+
+
+def _check(intent: Intent, size: int, sha256: str) -> None:
+    wrong = size != intent.size or (intent.leaf is None and intent.digest and sha256 != intent.digest)
+    if wrong:
+        message = f"the {size} bytes that were found for the file are not what was archived; nothing was changed"
+        raise DigestMismatch(message, where=intent.file, next="Look for another copy.")
+
+
+def _patched(place: Place, size: int, offset: int, data: bytes) -> Iterator[bytes]:
+    """The file as it is, but for one leaf: for a file that has a second name, which is not ours to change."""
+    descriptor = place.open_reading()
+    try:
+        yield from _stretch(descriptor, 0, offset)
+        yield data
+        yield from _stretch(descriptor, offset + len(data), size)
+    finally:
+        os.close(descriptor)
+
+
+def _stretch(descriptor: int, start: int, stop: int) -> Iterator[bytes]:
+    while start < stop:
+        block = _read_all(descriptor, start, min(_BLOCK, stop - start))
+        if not block:
+            raise IntegrityError("the file became shorter while it was copied", next="Verify the package again.")
+        yield block
+        start += len(block)
+
+
+# -- after a crash -----------------------------------------------------------------------------------------------------
+
+
+def _outcome(root: Path, paths: list[str], intent: Intent) -> Unfinished:
+    return Unfinished(intent.package, intent.file, intent.leaf, complete=_is_complete(root, paths, intent))
+
+
+def _is_complete(root: Path, paths: list[str], intent: Intent) -> bool:
+    """Whether the announced bytes are there: a leaf tells by its digest, a file by its stage being gone."""
+    if intent.leaf is None:
+        return not any(path.endswith(".part") for path in paths) and _is_there(root, intent)
+    offset = intent.leaf * intent.leaf_size
+    try:
+        with Place(_bag(root, intent.package), intent.file) as place:
+            found = _present_leaf(place, offset, min(intent.leaf_size, intent.size - offset))
+    except (OSError, Refused):
+        return False
+    return found is not None and found.hex() == intent.digest
+
+
+def _is_there(root: Path, intent: Intent) -> bool:
+    try:
+        with Place(_bag(root, intent.package), intent.file) as place:
+            return place.status() is not None
+    except (OSError, Refused):
+        return False
+
+
+def _put_in_order(root: Path, intent: Intent) -> None:
+    """Time and permissions as they were before the mender came."""
+    with contextlib.suppress(OSError, Refused), Place(_bag(root, intent.package), intent.file) as place:
+        place.reseal(intent.mtime_ns)

@@ -1,0 +1,248 @@
+"""One file of a package in a folder store, reached without following a link, and opened for writing by nobody else.
+
+Files and folders of a package are read-only. Whatever has to be writable for a moment is so only for that moment.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Self
+
+from diadem.errors import Refused
+from diadem.package.paths import unsafe
+from diadem.store.system import READ_FLAGS, SEALED, WINDOWS, flush_folder, long_path, patiently
+
+_FOLDER_FLAGS = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
+_WRITE_FLAGS = (READ_FLAGS & ~os.O_RDONLY) | os.O_RDWR
+#: Whether this system opens, stats and renames relative to an open folder, so that no step can be exchanged for a link.
+_STEPWISE = os.open in os.supports_dir_fd and hasattr(os, "O_NOFOLLOW")
+_SEALED_FOLDER = 0o555
+
+
+class Place:
+    """Where a file of a package lies, or should lie: its folder, held open, and its name.
+
+    Parameters
+    ----------
+    bag : Path
+        The package's folder.
+    file : str
+        Path of the file in the bag.
+    make_folders : bool
+        Whether folders that are missing on the way are made (they are sealed by `close`).
+
+    Raises
+    ------
+    Refused
+        If a path would leave the bag, or a link or a file stands where a folder should be.
+    OSError
+        If the system refuses.
+    """
+
+    def __init__(self, bag: Path, file: str, *, make_folders: bool = False) -> None:
+        if reason := unsafe(file):
+            raise Refused(f"is not touched: {reason}", where=file, next="Do not trust this package.")
+        *folders, self._name = file.split("/")
+        self._file = file
+        self._path = str(bag.joinpath(*folders))
+        self._made: list[str] = []
+        self._folder: int | None = None
+        try:
+            self._open(bag, folders, make_folders=make_folders)
+        except BaseException:
+            self.close()
+            raise
+
+    def _open(self, bag: Path, folders: list[str], *, make_folders: bool) -> None:
+        """Step by step, each step refusing links; where the system cannot, after a look at each step."""
+        try:
+            if make_folders:
+                self._make(bag, folders)
+            _look_at_folders(str(bag), folders)
+            if _STEPWISE:
+                self._folder = _open_folder(str(bag), folders)
+        except OSError as error:
+            if error.errno in (errno.ELOOP, errno.ENOTDIR):
+                raise Refused(
+                    "a link or a file stands where a folder of the package should be",
+                    where=self._file,
+                    next="Move it away, then repair again.",
+                ) from error
+            raise
+
+    def _make(self, bag: Path, folders: list[str]) -> None:
+        """Make the folders that are missing; nothing is made behind a link."""
+        for depth in range(1, len(folders) + 1):
+            above = bag.joinpath(*folders[: depth - 1])
+            _look_at_folders(str(bag), folders[: depth - 1])
+            folder = str(bag.joinpath(*folders[:depth]))
+            if not os.path.lexists(long_path(folder)):
+                with writable_folder(str(above)):
+                    os.mkdir(long_path(folder))
+                self._made.append(folder)
+
+    @property
+    def _at(self) -> str:
+        """The name as the system wants it: relative to the open folder, or the whole path."""
+        return self._name if self._folder is not None else long_path(os.path.join(self._path, self._name))
+
+    def status(self) -> os.stat_result | None:
+        """What lies there, a link not followed; None if nothing does."""
+        try:
+            return os.stat(self._at, dir_fd=self._folder, follow_symlinks=False)
+        except FileNotFoundError:
+            return None
+
+    def open_reading(self) -> int:
+        """A descriptor to read the file."""
+        return os.open(self._at, READ_FLAGS, dir_fd=self._folder)
+
+    def open_writing(self) -> int:
+        """A descriptor to write in place; the file itself is read-only again when this returns."""
+        try:
+            return os.open(self._at, _WRITE_FLAGS, dir_fd=self._folder)
+        except PermissionError:
+            return self._open_windows() if WINDOWS else self._open_sealed()
+
+    def _open_sealed(self) -> int:
+        """Lift the seal of exactly the file that is open, open it again for writing, put the seal back."""
+        reading = self.open_reading()
+        try:
+            before = os.fstat(reading)
+            os.fchmod(reading, stat.S_IMODE(before.st_mode) | stat.S_IWUSR)
+            try:
+                writing = os.open(self._at, _WRITE_FLAGS, dir_fd=self._folder)
+            finally:
+                os.fchmod(reading, stat.S_IMODE(before.st_mode))
+            if not os.path.samestat(before, os.fstat(writing)):
+                os.close(writing)
+                raise OSError(errno.EBUSY, "the file was exchanged while it was opened")
+            return writing
+        finally:
+            os.close(reading)
+
+    def _open_windows(self) -> int:
+        os.chmod(self._at, stat.S_IWRITE)
+        try:
+            return patiently(lambda: os.open(self._at, _WRITE_FLAGS))
+        finally:
+            os.chmod(self._at, stat.S_IREAD)
+
+    def set_time(self, descriptor: int, mtime_ns: int) -> None:
+        """Give the open file a modification time, where the file system can hold it."""
+        with contextlib.suppress(OSError, OverflowError):
+            if os.utime in os.supports_fd:
+                os.utime(descriptor, ns=(mtime_ns, mtime_ns))
+            else:
+                self._set_time_sealed(mtime_ns)
+
+    def _set_time_sealed(self, mtime_ns: int) -> None:
+        os.chmod(self._at, stat.S_IWRITE)
+        try:
+            os.utime(self._at, ns=(mtime_ns, mtime_ns))
+        finally:
+            os.chmod(self._at, stat.S_IREAD)
+
+    def put(self, staged: str) -> None:
+        """Give a finished file this name, over whatever file or link has it, and force the name to disk.
+
+        Raises
+        ------
+        Refused
+            If a folder has the name.
+        """
+        present = self.status()
+        if present is not None and stat.S_ISDIR(present.st_mode):
+            raise Refused("a folder stands where a file should be", where=self._file, next="Move it away.")
+        if WINDOWS and present is not None:
+            os.chmod(self._at, stat.S_IWRITE)
+        with writable_folder(self._path, self._folder):
+            patiently(lambda: os.replace(long_path(staged), self._at, dst_dir_fd=self._folder))
+        flush_folder(long_path(self._path))
+
+    def reseal(self, mtime_ns: int | None) -> None:
+        """Take the write permission from the file and its folder, and give the file its time back."""
+        status = self.status()
+        if status is not None and stat.S_ISREG(status.st_mode):
+            if mtime_ns is not None and status.st_mtime_ns != mtime_ns:
+                descriptor = self.open_writing()
+                try:
+                    self.set_time(descriptor, mtime_ns)
+                finally:
+                    os.close(descriptor)
+            if status.st_mode & 0o222:
+                self._seal()
+        if self._folder is not None:
+            os.fchmod(self._folder, _SEALED_FOLDER)
+
+    def _seal(self) -> None:
+        if WINDOWS:
+            os.chmod(self._at, stat.S_IREAD)
+            return
+        descriptor = self.open_reading()
+        try:
+            os.fchmod(descriptor, SEALED)
+        finally:
+            os.close(descriptor)
+
+    def close(self) -> None:
+        """Seal the folders that were made, and let go of the folder."""
+        if not WINDOWS:
+            for folder in reversed(self._made):
+                os.chmod(folder, _SEALED_FOLDER)
+        self._made = []
+        if self._folder is not None:
+            os.close(self._folder)
+            self._folder = None
+
+    def __enter__(self) -> Self:
+        """The place itself."""
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        """Close."""
+        self.close()
+
+
+@contextlib.contextmanager
+def writable_folder(path: str, descriptor: int | None = None) -> Iterator[None]:
+    """A folder in which names can be changed, until the block ends. Windows has no such permission."""
+    if WINDOWS:
+        yield
+        return
+    target: int | str = descriptor if descriptor is not None else path
+    mode = stat.S_IMODE(os.stat(target).st_mode)
+    if mode & stat.S_IWUSR:
+        yield
+        return
+    os.chmod(target, mode | stat.S_IWUSR)
+    try:
+        yield
+    finally:
+        os.chmod(target, mode)
+
+
+def _open_folder(root: str, folders: list[str]) -> int:
+    folder = os.open(root, _FOLDER_FLAGS & ~getattr(os, "O_NOFOLLOW", 0))
+    for part in folders:
+        try:
+            inner = os.open(part, _FOLDER_FLAGS, dir_fd=folder)
+        finally:
+            os.close(folder)
+        folder = inner
+    return folder
+
+
+def _look_at_folders(root: str, folders: list[str]) -> None:
+    """Raise `OSError` where a step is a link, a junction or no folder."""
+    path = root
+    for part in folders:
+        path = os.path.join(path, part)
+        status = os.lstat(long_path(path))
+        if not stat.S_ISDIR(status.st_mode) or getattr(status, "st_reparse_tag", 0) != 0:
+            raise OSError(errno.ENOTDIR, "is a link or no folder", path)
