@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -66,9 +66,26 @@ class PackPlan:
 
 
 def make_plan(
-    sources: Sequence[Path], *, store: Path | None, metadata: object, readers: Sequence[ReaderOffer]
+    sources: Sequence[Path],
+    *,
+    store: Path | None,
+    metadata: object,
+    readers: Sequence[ReaderOffer],
+    base: Path | None = None,
+    shallow: Collection[Path] = (),
 ) -> PackPlan:
     """List the sources, find stored names, and group files to datasets. Nothing is written.
+
+    Parameters
+    ----------
+    sources, base, shallow
+        See `read_tree`.
+    store : Path or None
+        The folder that the package will lie in, to see that it is not in a source.
+    metadata : object
+        Session, sample, people and instrument, as a person says them.
+    readers : sequence of ReaderOffer
+        Who can read what.
 
     Raises
     ------
@@ -81,20 +98,20 @@ def make_plan(
     """
     checked = validate_metadata({} if metadata is None else metadata)
     if store is not None:
-        _keep_apart(sources, store)
-    tree = read_tree(sources)
+        _keep_apart(sources, store, shallow)
+    tree = read_tree(sources, base=base, shallow=shallow)
     names = stored_names([*(file.name for file in tree.files), *tree.empty_folders])
     files = {names[file.name]: file for file in tree.files}
     datasets = survey(((name, file.size) for name, file in files.items()), readers)
     return PackPlan(tree, files, [names[folder] for folder in tree.empty_folders], datasets, checked)
 
 
-def _keep_apart(sources: Sequence[Path], store: Path) -> None:
+def _keep_apart(sources: Sequence[Path], store: Path, shallow: Collection[Path]) -> None:
     """An archive must not archive itself."""
     home = store.resolve()
     for source in sources:
         folder = source.resolve()
-        if home == folder or (folder.is_dir() and folder in home.parents):
+        if home == folder or (folder.is_dir() and source not in shallow and folder in home.parents):
             raise UsageError(
                 "the store lies inside the folder to be archived",
                 where=str(store),

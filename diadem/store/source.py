@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -98,20 +98,24 @@ class SourceTree:
         self.omissions.append(omission)
 
 
-def read_tree(sources: Sequence[Path]) -> SourceTree:
+def read_tree(sources: Sequence[Path], *, base: Path | None = None, shallow: Collection[Path] = ()) -> SourceTree:
     """List what would be archived.
 
     Parameters
     ----------
     sources : sequence of Path
         One folder (its content is archived), one file, or several of either (one name each).
+    base : Path, optional
+        A folder that holds all sources: names are relative to it, so that two may have the same last part.
+    shallow : collection of Path
+        Those of the sources that are folders of which only the files directly in them are taken. Needs `base`.
 
     Raises
     ------
     NotFound
         If a source does not exist.
     UsageError
-        If there is no file at all, or two sources have one name.
+        If there is no file at all, two sources have one name, or one does not lie in `base`.
     """
     if not sources:
         raise UsageError("nothing to archive was named", next="Give a folder or a file.")
@@ -120,7 +124,9 @@ def read_tree(sources: Sequence[Path]) -> SourceTree:
         if not os.path.exists(long_path(root)):
             raise NotFound("there is no such file or folder", where=str(root))
     tree = SourceTree(title=roots[0].name or "archive")
-    if len(roots) == 1 and roots[0].is_dir():
+    if base is not None:
+        tree = _below(Path(os.path.abspath(base)), roots, {os.path.abspath(folder) for folder in shallow})
+    elif len(roots) == 1 and roots[0].is_dir():
         walk(tree, str(roots[0]))
     else:
         names = [os.fsencode(root.name) for root in roots]
@@ -134,6 +140,23 @@ def read_tree(sources: Sequence[Path]) -> SourceTree:
     return tree
 
 
+def _below(base: Path, roots: Sequence[Path], shallow: Collection[str]) -> SourceTree:
+    """What lies in parts of a folder; what two parts hold is taken once."""
+    tree = SourceTree(title=base.name or "archive")
+    for root in roots:
+        if not root.is_relative_to(base):
+            raise UsageError("this does not lie in the folder of the session", where=str(root), next=f"Use {base}.")
+        name = b"/".join(map(os.fsencode, root.relative_to(base).parts))
+        if str(root) in shallow:
+            walk(tree, str(root), name and name + b"/", deep=False)
+        else:
+            _add(tree, str(root), name)
+    tree.files = list({file.name: file for file in tree.files}.values())
+    tree.empty_folders = list(dict.fromkeys(tree.empty_folders))
+    tree.omissions = list(dict.fromkeys(tree.omissions))
+    return tree
+
+
 def _nothing(tree: SourceTree) -> str:
     if not tree.omissions:
         return "there is no file to archive"
@@ -144,7 +167,7 @@ def _nothing(tree: SourceTree) -> str:
 def _add(tree: SourceTree, path: str, name: bytes) -> None:
     """Add a source that the user named: links to it are followed, as the user meant it."""
     if os.path.isdir(long_path(path)):
-        walk(tree, path, name + b"/")
+        walk(tree, path, name and name + b"/")
         return
     status = os.stat(long_path(path))
     if stat.S_ISREG(status.st_mode):
@@ -153,7 +176,7 @@ def _add(tree: SourceTree, path: str, name: bytes) -> None:
         tree.omissions.append(Omission(name, kind_of(status), _REASONS[kind_of(status)]))
 
 
-def walk(watcher: Watcher, top: str, prefix: bytes = b"") -> None:
+def walk(watcher: Watcher, top: str, prefix: bytes = b"", *, deep: bool = True) -> None:
     """Tell a watcher all that lies below a folder. No link is followed, nothing is opened; failures are omissions.
 
     Parameters
@@ -164,6 +187,8 @@ def walk(watcher: Watcher, top: str, prefix: bytes = b"") -> None:
         The folder, absolute.
     prefix : bytes
         What stands before all names, with its ``/``.
+    deep : bool
+        Whether to go into the folders in it.
     """
     pending = [(top, prefix)]
     while pending:
@@ -178,7 +203,8 @@ def walk(watcher: Watcher, top: str, prefix: bytes = b"") -> None:
             watcher.empty(prefix.rstrip(b"/"))
         if watcher.enter(prefix.rstrip(b"/"), folder, found):
             for entry in found:
-                pending.extend(_visit(watcher, entry, os.path.join(folder, entry.name), prefix))
+                inner = _visit(watcher, entry, os.path.join(folder, entry.name), prefix)
+                pending.extend(found_folder for found_folder in inner if deep)
 
 
 def _visit(watcher: Watcher, entry: os.DirEntry[str], path: str, prefix: bytes) -> Iterator[tuple[str, bytes]]:
