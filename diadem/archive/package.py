@@ -91,6 +91,11 @@ class Package:
         return self._opened.payload_id
 
     @property
+    def bag_info(self) -> Sequence[tuple[str, str]]:
+        """The fields of `bag-info.txt`, in order."""
+        return self._opened.bag_info
+
+    @property
     def url(self) -> str:
         """Where the package is."""
         return self._bundle.url

@@ -1,0 +1,166 @@
+"""Nodes: made, opened, attached to."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from diadem.api.scanning import scan
+from diadem.api.tools import tools
+from diadem.errors import NotFound
+from diadem.node.node import Node as _Node
+
+if TYPE_CHECKING:
+    from diadem.node.context import NodeTools
+
+StrPath = str | os.PathLike[str]
+
+#: Where the node is, for commands and programs that do not say.
+NODE_VARIABLE = "DIADEM_NODE"
+
+
+class Node(_Node):
+    __doc__ = _Node.__doc__
+
+    @classmethod
+    def create(
+        cls,
+        path: StrPath,
+        *,
+        name: str,
+        user: str,
+        store: str,
+        full_name: str = "",
+        kind: str | None = None,
+        recovery_file: StrPath | None = None,
+        passphrase: str = "",
+        protection: str = "file",
+        key_passphrase: str | None = None,
+        storage_options: Mapping[str, Any] | None = None,
+    ) -> Self:
+        """Make a node on a local disk of this machine, with its first user and its first store.
+
+        Parameters
+        ----------
+        path : path
+            A new or empty folder; small, on a local disk.
+        name : str
+            What people call the node: ``hu-berlin``.
+        user : str
+            Short name of the first user: ``alice``; `full_name` as a person writes it.
+        store : path or URL
+            Where packages go first; must not lie in the node.
+        kind : str, optional
+            What kind of store it is: ``disk``, ``nas``, ``object``, ``offsite`` or ``cold``.
+        recovery_file : path, optional
+            Where to write what is needed to make the node again; default ``<path>-recovery.txt``. Move it away.
+        passphrase : str
+            Protects the recovery file.
+        protection : {"file", "passphrase", "keyring"}
+            How the user's key is protected on this machine; `key_passphrase` with ``passphrase``.
+        storage_options : mapping, optional
+            For fsspec, for the store.
+
+        Raises
+        ------
+        Refused
+            The folder has content, lies on a network file system, or node and store lie in each other.
+        Unreachable
+            The store does not answer; nothing is left behind.
+        """
+        from diadem.node.creating import NewNode, create_node, undo
+        from diadem.store.base import open_store
+        from diadem.store.urls import local_path
+
+        folder = Path(path).absolute()
+        new = NewNode(
+            name=name,
+            user=user,
+            store=os.fspath(store),
+            recovery_file=Path(recovery_file or f"{folder}-recovery.txt"),
+            full_name=full_name,
+            kind=kind or "disk",
+            passphrase=passphrase,
+            protection=protection,
+            key_passphrase=key_passphrase,
+        )
+        if local_path(new.store) is None:
+            open_store(new.store, storage_options).check()
+        create_node(folder, new)
+        try:
+            node = cls._open(folder, user=None)
+            node.stores.add(new.store, name="main", kind=kind, options=storage_options)
+        except BaseException:
+            undo(folder, new)
+            raise
+        return node
+
+    @classmethod
+    def _open(
+        cls,
+        folder: Path,
+        *,
+        user: str | None,
+        storage_options: Mapping[str, Mapping[str, Any]] | None = None,
+        ask: Callable[[str], str] | None = None,
+    ) -> Self:
+        from diadem.node.context import open_context
+
+        return cls(
+            open_context(folder, user=user, tools=node_tools(), storage_options=storage_options, ask=ask)
+        )
+
+
+def node_tools() -> NodeTools:
+    """Readers, workers and scan, as a node gets them."""
+    from diadem.node.context import NodeTools
+
+    given = tools()
+    return NodeTools(given.readers, given.extractor, given.software, partial(scan))
+
+
+def open_node(
+    path: StrPath | None = None,
+    user: str | None = None,
+    *,
+    storage_options: Mapping[str, Mapping[str, Any]] | None = None,
+    ask: Callable[[str], str] | None = None,
+) -> Node:
+    """Open a node; or, for reading only, one of its stores from another PC.
+
+    Parameters
+    ----------
+    path : path or URL, optional
+        The node's folder, or a store's folder or address. Default: the environment variable DIADEM_NODE, else the
+        node that was made last on this machine.
+    user : str, optional
+        Who is at work; default the node's first user.
+    storage_options : mapping of str to mapping, optional
+        For fsspec, by the store's name.
+    ask : callable, optional
+        Asks a person for the passphrase of a key.
+
+    Raises
+    ------
+    NotFound
+        There is no node.
+    Refused
+        It is another machine's, or lies on a network file system: open one of its stores instead.
+    """
+    from diadem.node.default import default_node
+    from diadem.store.urls import local_path
+
+    where = os.fspath(path) if path is not None else os.environ.get(NODE_VARIABLE) or default_node()
+    if not where:
+        raise NotFound(
+            "there is no node yet", next=f"Make one: diadem init   (or name it: --node FOLDER, or {NODE_VARIABLE})"
+        )
+    folder = local_path(where)
+    if folder is not None and (folder / "node.toml").is_file():
+        return Node._open(folder.absolute(), user=user, storage_options=storage_options, ask=ask)
+    from diadem.node.attaching import attach
+
+    return Node(attach(where, user=user, tools=node_tools(), storage_options=storage_options))

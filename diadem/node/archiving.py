@@ -1,0 +1,363 @@
+"""Archiving one session: finished? one session? complete metadata? then packed, stated, catalogued, copied."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from diadem.archive.composing import Options
+from diadem.archive.outcome import Outcome
+from diadem.archive.package import Package
+from diadem.archive.packing import pack_local
+from diadem.archive.packing_remote import pack_object
+from diadem.archive.plan import PackPlan, make_plan
+from diadem.errors import DiademError, NotFound, Refused, Unreachable
+from diadem.model.ports import Listener, silent
+from diadem.model.statements import Draft
+from diadem.node.context import Context
+from diadem.node.entries import package_entry
+from diadem.node.placing import Copy, Debt, enter_copy, replicate, subject
+from diadem.node.wanted import wanted_stores
+from diadem.store.local_store import LocalStore
+from diadem.store.urls import local_path
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """How to archive.
+
+    Attributes
+    ----------
+    metadata : mapping, optional
+        Session, sample, people, instrument; see `diadem.pack`.
+    strict : bool
+        Refuse where anything cannot be archived.
+    as_one : bool
+        One package, even where the folder looks like several sessions.
+    wait : bool
+        Wait until the session is finished, rather than refuse.
+    now : bool
+        Archive although it was changed a moment ago.
+    in_place : bool
+        Adopt the folder where it lies.
+    store : str, optional
+        Which store is filled first.
+    """
+
+    metadata: Mapping[str, Any] | None = None
+    strict: bool = False
+    as_one: bool = False
+    wait: bool = False
+    now: bool = False
+    in_place: bool = False
+    store: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Archived:
+    """What archiving did.
+
+    Attributes
+    ----------
+    package : Package
+        The package, in the store that was filled first.
+    what : str
+        ``new``, ``continuation`` or ``already`` (these files were archived before).
+    predecessor : str or None
+        The package that this one continues.
+    copies : sequence of Copy
+        Every copy, the first included.
+    debts : sequence of Debt
+        Copies that the policy wants and that could not be written now.
+    outcome : Outcome
+        What packing did: omissions, issues, leftovers that were removed.
+    seconds : float
+        Time taken.
+    """
+
+    package: Package
+    what: str
+    copies: Sequence[Copy]
+    outcome: Outcome
+    debts: Sequence[Debt] = ()
+    predecessor: str | None = None
+    seconds: float = 0.0
+    not_applied: Sequence[str] = field(default_factory=tuple)
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON object; ``package`` has id, payload_id and path as for `diadem pack`."""
+        return {
+            "package": {"id": self.package.id, "payload_id": self.package.payload_id, "path": self.package.url},
+            "what": self.what,
+            "created": self.what != "already",
+            "predecessor": self.predecessor,
+            "files": len(self.package.files),
+            "bytes": sum(entry.size for entry in self.package.files),
+            "datasets": len(self.package.record.datasets),
+            "copies": [copy.to_dict() for copy in self.copies],
+            "debts": [debt.to_dict() for debt in self.debts],
+            "omitted": [dict(item) for item in self.outcome.omissions],
+            "issues": dict(self.outcome.issues),
+            "flagged": [{"path": path, "code": code} for path, code in self.outcome.flagged],
+            "swept": [swept.path for swept in self.outcome.swept],
+            "seconds": round(self.seconds, 3),
+        }
+
+
+def archive(context: Context, source: Path, wishes: Wishes, *, listener: Listener = silent) -> Archived:
+    """Archive a session: a folder, or one file.
+
+    Raises
+    ------
+    NotFound, UsageError
+        There is no source, or nothing in it.
+    Refused
+        It is not finished; it is several sessions; the policy wants metadata that are missing; something is left out
+        and `strict` is wanted.
+    Unreachable
+        No store answers.
+    """
+    started = time.monotonic()
+    context.ledger.check_mirrors()
+    _require_finished(context, source, wishes, listener)
+    if not wishes.as_one:
+        require_one_session(context, source, listener)
+    plan = make_plan(
+        [source], store=_first_folder(context), metadata=wishes.metadata, readers=tuple(context.tools.readers)
+    )
+    return archive_plan(context, plan, source, wishes, started=started, listener=listener)
+
+
+def archive_plan(
+    context: Context, plan: PackPlan, source: Path, wishes: Wishes, *, started: float, listener: Listener = silent
+) -> Archived:
+    """Archive what was planned; see `archive`."""
+    from diadem.node.continuing import continued
+
+    listeners = listener
+    plan, predecessor, known = continued(context, plan, listeners)
+    if known is not None:
+        return _already(context, known, started, listener)
+    require_metadata(context, plan)
+    first, outcome = _pack(context, plan, wishes, predecessor, listener)
+    package = outcome.package
+    path = _path_in(context, first, package)
+    what = ("continuation" if predecessor else "new") if not _is_known(context, package.id) else "already"
+    _enter(context, package, path, first, outcome, source, predecessor)
+    copies = [Copy(first, path, outcome.created, outcome.proof)]
+    more, debts = replicate(context, package.id, wanted_stores(context, package.id), listener=listener)
+    owed = [*debts, *_unreachable_debts(context, package.id, debts)]
+    return Archived(
+        package, what, [*copies, *more], outcome, owed, predecessor, seconds=time.monotonic() - started
+    )
+
+
+def _already(context: Context, package_id: str, started: float, listener: Listener) -> Archived:
+    """What the source holds is in the archive; copies that are owed are written nevertheless."""
+    from diadem.node.placing import best_package
+
+    package, replica = best_package(context, package_id)
+    more, debts = replicate(context, package_id, wanted_stores(context, package_id), listener=listener)
+    owed = [*debts, *_unreachable_debts(context, package_id, debts)]
+    package.outcome = Outcome(package, created=False, omissions=(), proof="read-back")
+    here = [
+        Copy(copy.store, copy.path, created=False, proof="earlier")
+        for copy in context.catalogue.replicas(package_id)
+        if copy.store not in {made.store for made in more}
+    ]
+    return Archived(
+        package, "already", [*here, *more], package.outcome, owed, seconds=time.monotonic() - started
+    )
+
+
+def _is_known(context: Context, package_id: str) -> bool:
+    try:
+        context.catalogue.get(package_id)
+    except NotFound:
+        return False
+    return bool(context.ledger.of_subject(subject(package_id).sha256))
+
+
+# -- before anything is read ---------------------------------------------------------------------------------------
+
+
+def _require_finished(context: Context, source: Path, wishes: Wishes, listener: Listener) -> None:
+    from diadem.node.finishing import require_finished, wait_until_finished
+
+    if wishes.now:
+        return
+    quiet = context.policy.archive.quiet
+    if wishes.wait:
+        wait_until_finished(source, quiet, listener=listener)
+    else:
+        require_finished(source, quiet)
+
+
+def require_one_session(context: Context, source: Path, listener: Listener) -> None:
+    """Refuse a folder that scans as several sessions, naming them.
+
+    Raises
+    ------
+    Refused
+        With what to do.
+    """
+    if not source.is_dir() or not _has_several_places(source):
+        return
+    scan = context.tools.scan(source, listener=listener)
+    sessions = [session for session in scan.sessions if session.archive]
+    if len(sessions) > 1:
+        named = ", ".join(f"{session.date or 'undated'} {session.title}".strip() for session in sessions[:4])
+        raise Refused(
+            f"this folder looks like {len(sessions)} sessions: {named}{', …' if len(sessions) > 4 else ''}",
+            where=str(source),
+            next=f"Archive each on its own: diadem archive {source} --split   (or as one package: --as-one; "
+            f"to look first: diadem scan {source} --plan plan.xlsx)",
+        )
+
+
+def _has_several_places(source: Path) -> bool:
+    """Whether the source has folders in it: the files of one flat folder are archived together as they lie."""
+    with os.scandir(source) as entries:
+        return any(entry.is_dir(follow_symlinks=False) for entry in entries)
+
+
+def require_metadata(context: Context, plan: PackPlan) -> None:
+    """Refuse early where the policy requires what only a person can state, and nobody has; see `_require_stated`."""
+
+
+# -- packing -------------------------------------------------------------------------------------------------------
+
+
+def _pack(
+    context: Context, plan: PackPlan, wishes: Wishes, predecessor: str | None, listener: Listener
+) -> tuple[str, Outcome]:
+    """Pack into the first store that can take it; returns its name."""
+    options = Options(
+        strict=wishes.strict,
+        license=context.policy.archive.license,
+        software=context.tools.software,
+        continues=predecessor,
+        judge=_judge(context),
+    )
+    problems: list[str] = []
+    with context.tools.extractor() as extractor:
+        if any(dataset.offers for dataset in plan.datasets):
+            extractor.warm()
+        for name in _candidates(context, wishes):
+            settings = context.settings.store(name)
+            try:
+                context.stores.open(name)
+                folder = local_path(settings.url)
+                if folder is not None:
+                    outcome = pack_local(plan, LocalStore(folder), extractor=extractor, options=options, listener=listener)
+                else:
+                    outcome = pack_object(
+                        plan,
+                        settings.url,
+                        storage_options=context.stores.options(name),
+                        extractor=extractor,
+                        options=options,
+                        listener=listener,
+                    )
+            except AWAY as error:
+                problems.append(f"{name}: {error.message}")
+                continue
+            outcome.package.outcome = outcome
+            outcome.package.readers, outcome.package.extractor = tuple(context.tools.readers), context.tools.extractor
+            return name, outcome
+    raise Unreachable(
+        f"no store can take the package: {'; '.join(problems) or 'the node has none'}",
+        next="Connect a store, or add one: diadem store add",
+    )
+
+
+def _judge(context: Context) -> Callable[[Any], None] | None:
+    """What looks at the finished record before anything is published: the metadata that the policy requires."""
+    from diadem.node.rules.required import require_stated
+
+    policy = context.policy
+    return (lambda record: require_stated(policy, record)) if policy.metadata.required else None
+
+
+def _candidates(context: Context, wishes: Wishes) -> Iterator[str]:
+    """Stores in the order in which they are tried: the one that is wished for, folders, then servers; cold ones last."""
+    if wishes.store:
+        yield context.settings.store(wishes.store).name
+        return
+    usable = [store for store in context.settings.stores if not store.retired]
+    for store in sorted(usable, key=lambda store: (store.kind == "cold", local_path(store.url) is None)):
+        yield store.name
+
+
+def _first_folder(context: Context) -> Path | None:
+    for store in context.settings.stores:
+        if (folder := local_path(store.url)) is not None:
+            return folder
+    return None
+
+
+def _path_in(context: Context, store: str, package: Package) -> str:
+    """The package's path within its store."""
+    root = context.stores.open(store).url.rstrip("/\\")
+    return os.path.relpath(package.url, root).replace(os.sep, "/") if os.path.isdir(root) else package.url[len(root) + 1 :]  # noqa: PTH112
+
+
+# -- stating -------------------------------------------------------------------------------------------------------
+
+
+def _enter(
+    context: Context,
+    package: Package,
+    path: str,
+    store: str,
+    outcome: Outcome,
+    source: Path,
+    predecessor: str | None,
+) -> None:
+    """State the ingest in the log, once, and enter package and copy in the catalogue."""
+    known = [
+        entry for entry in context.ledger.of_subject(subject(package.id).sha256) if entry.statement.kind == "ingest"
+    ]
+    entry = known[0] if known else None
+    if entry is None:
+        draft = ingest_draft(context, package, store, outcome, str(source), predecessor)
+        entry = context.say([draft], with_user=True)[0]
+    context.catalogue.add_package(package_entry(package, path, entry.statement.predicate))
+    proof = outcome.proof if outcome.created or outcome.proof == "read-back" else "earlier"
+    enter_copy(context, package.id, Copy(store, path, outcome.created, proof), entry.statement_id)
+
+
+def ingest_draft(
+    context: Context, package: Package, store: str, outcome: Outcome | None, source: str, predecessor: str | None
+) -> Draft:
+    """The statement that a package was taken in: what, from where, by whom, where to."""
+    predicate: dict[str, Any] = {
+        "payload_id": package.payload_id,
+        "bytes": sum(entry.size for entry in package.files),
+        "files": len(package.files),
+        "software": context.tools.software,
+        "source": source,
+        "owner": context.address,
+        "store": store,
+        "omitted": len(outcome.omissions) if outcome else 0,
+    }
+    if predecessor:
+        predicate["predecessor"] = predecessor
+    return Draft("ingest", (subject(package.id),), predicate)
+
+
+def _unreachable_debts(context: Context, package_id: str, known: Sequence[Debt]) -> list[Debt]:
+    """Copies that the policy still wants after everything was tried: on stores that do not answer."""
+    named = {debt.store for debt in known}
+    return [
+        Debt(package_id, name, context.stores.why_away(name) or "it does not answer")
+        for name in context.stores.names
+        if name not in named and not context.stores.reachable(name) and not context.settings.store(name).retired
+    ]
+
+
+AWAY: tuple[type[DiademError], ...] = (Unreachable,)

@@ -1,0 +1,19 @@
+"""Leaving a node: what changed is mirrored, what is open is closed."""
+
+from __future__ import annotations
+
+import contextlib
+
+from diadem.errors import DiademError
+from diadem.node.context import Context
+from diadem.node.mirroring import mirror_catalogue
+
+
+def close(context: Context) -> None:
+    """Mirror the catalogue if the log grew while the node was open, and release everything."""
+    with contextlib.suppress(DiademError):  # a store that does not answer gets its snapshot the next time
+        if context.ledger.size != context.opened_at:
+            context.ledger.push()
+            mirror_catalogue(context)
+    context.ledger.close()
+    context.catalogue.close()

@@ -1,0 +1,235 @@
+"""What every verb of a node works with: settings, keys, log, catalogue, stores, policy, and who is at work."""
+
+from __future__ import annotations
+
+import datetime
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from diadem.errors import Refused
+from diadem.node.catalogue import Catalogue
+from diadem.node.config import NodeSettings, machine_name, read_settings, write_settings
+from diadem.node.custody.ledger import Entry, Ledger
+from diadem.node.keys import AskPassphrase, KeyCabinet
+from diadem.node.rules.text import read_policy
+from diadem.node.stores import StoreSet
+from diadem.store.system import FileLock
+
+if TYPE_CHECKING:
+    from diadem.extract.pool import Extractor
+    from diadem.hooks.offers import ReaderOffer
+    from diadem.model.policy import Policy
+    from diadem.model.statements import Draft
+
+POLICY_FILE = "policy.toml"
+CATALOGUE_FILE = "catalogue.sqlite"
+
+Clock = Callable[[], datetime.datetime]
+
+
+def utc_now() -> datetime.datetime:
+    """This machine's clock."""
+    return datetime.datetime.now(datetime.UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class NodeTools:
+    """What the composition root hands down.
+
+    Attributes
+    ----------
+    readers : sequence of ReaderOffer
+        Who can read instrument files.
+    extractor : callable
+        Makes the workers that read them.
+    software : str
+        Name and version of this program, for statements.
+    scan : callable
+        `diadem.scan`.
+    """
+
+    readers: Sequence[ReaderOffer]
+    extractor: Callable[[], Extractor]
+    software: str
+    scan: Callable[..., Any]
+
+
+@dataclass
+class Context:
+    """One opened node.
+
+    Attributes
+    ----------
+    folder : Path
+        The node's directory.
+    settings : NodeSettings
+        `node.toml`.
+    keys : KeyCabinet
+        The private keys on this machine.
+    ledger : Ledger
+        The signed log.
+    catalogue : Catalogue
+        What is where; a cache.
+    stores : StoreSet
+        Where packages are.
+    user : str
+        Who is at work: the short name of a user of this node.
+    tools : NodeTools
+        Readers, workers, scan.
+    clock : callable
+        Gives the time.
+    opened_at : int
+        Entries in the log when the node was opened.
+    """
+
+    folder: Path
+    settings: NodeSettings
+    keys: KeyCabinet
+    ledger: Ledger
+    catalogue: Catalogue
+    stores: StoreSet
+    user: str
+    tools: NodeTools
+    clock: Clock = utc_now
+    opened_at: int = 0
+    _guard: threading.RLock = field(default_factory=threading.RLock, repr=False)
+
+    @property
+    def address(self) -> str:
+        """Who is at work, with the node: ``alice@hu-berlin``."""
+        return f"{self.user}@{self.settings.name}"
+
+    @cached_property
+    def policy(self) -> Policy:
+        """The rules of this node, as they were when it was opened."""
+        path = self.folder / POLICY_FILE
+        return read_policy(path.read_text("utf-8") if path.exists() else "", where=str(path))
+
+    def change_settings(self, change: Callable[[NodeSettings], NodeSettings]) -> NodeSettings:
+        """Change `node.toml`: read anew, changed and written under a lock, so that two changes never lose one."""
+        with self._guard, self.locked("settings"):
+            self.settings = change(read_settings(self.folder))
+            write_settings(self.folder, self.settings)
+            self.stores.refresh(self.settings)
+        return self.settings
+
+    def locked(self, name: str) -> _Held:
+        """Wait for, and hold, a lock of the operating system; it is released when this process ends."""
+        return _Held(self.folder / "locks" / f"{name}.lock")
+
+    # -- saying ----------------------------------------------------------------------------------------------------
+
+    def say(self, drafts: Sequence[Draft], *, as_user: bool = False, with_user: bool = False) -> list[Entry]:
+        """Sign statements, append them to the log, mirror them, and enter them in the catalogue.
+
+        Parameters
+        ----------
+        drafts : sequence of Draft
+            What is stated; one batch, all or nothing.
+        as_user : bool
+            Signed by the user alone.
+        with_user : bool
+            Signed by the node, and by the user too where the key can be opened without asking.
+
+        Raises
+        ------
+        Refused
+            The log is behind its mirror, or a key cannot be opened.
+        """
+        node_keys = [] if as_user else [self.keys.open("online")]
+        user_keys = self._user_keys(needed=as_user) if as_user or with_user else []
+        entries = self.ledger.append(drafts, node_keys, user_keys=user_keys)
+        for entry in entries:
+            enter(self.catalogue, entry)
+        return entries
+
+    def _user_keys(self, *, needed: bool) -> list[Any]:
+        user = self.settings.user(self.user)
+        if user.protection != "file" and not needed:
+            return []
+        return [self.keys.open(f"users/{user.name}", protection=user.protection)]
+
+
+def enter(catalogue: Catalogue, entry: Entry) -> None:
+    """Enter one statement of the log in the catalogue."""
+    catalogue.add_statement(
+        epoch=entry.epoch,
+        index=entry.index,
+        statement_id=entry.statement_id,
+        kind=entry.statement.kind,
+        subjects=[subject.sha256 for subject in entry.statement.subjects],
+        time=str(entry.statement.predicate.get("time", "")),
+        line=entry.line,
+    )
+
+
+class _Held:
+    """A lock that is waited for."""
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(exist_ok=True)
+        self._lock = FileLock(path)
+
+    def __enter__(self) -> None:
+        self._lock.acquire(wait=True)
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
+
+
+def open_context(
+    folder: Path,
+    *,
+    user: str | None,
+    tools: NodeTools,
+    storage_options: Mapping[str, Mapping[str, Any]] | None = None,
+    ask: AskPassphrase | None = None,
+    clock: Clock = utc_now,
+) -> Context:
+    """Open the node in a folder of this machine.
+
+    Raises
+    ------
+    NotFound
+        There is no node.
+    Refused
+        The folder is on a network file system, or another machine writes this node.
+    """
+    from diadem.node.place import require_local
+
+    settings = read_settings(folder)
+    require_local(folder)
+    if settings.machine != machine_name():
+        raise Refused(
+            f"this node is written by the machine '{settings.machine}', and this is '{machine_name()}'",
+            where=str(folder),
+            next=f"Work there, or open one of its stores. If the machine was renamed, set machine = '{machine_name()}'"
+            " in node.toml.",
+        )
+    keys = KeyCabinet(folder / "keys", settings.id, ask)
+    stores = StoreSet(settings, storage_options)
+    ledger = Ledger.open(folder / "log", log_key=keys.open("log"), clock=clock)
+    ledger.mirrors = Mirrors(stores)
+    catalogue = Catalogue.open(settings.catalogue or folder / CATALOGUE_FILE, create=True)
+    chosen = settings.user(user).name if user else (settings.users[0].name if settings.users else "")
+    return Context(folder, settings, keys, ledger, catalogue, stores, chosen, tools, clock, ledger.size)
+
+
+class Mirrors(Sequence[Any]):
+    """The stores that answer, as mirrors of the log; looked up when they are used."""
+
+    def __init__(self, stores: StoreSet) -> None:
+        self._stores = stores
+
+    def _now(self) -> list[Any]:
+        return [store for _, store in self._stores.opened()]
+
+    def __len__(self) -> int:
+        return len(self._now())
+
+    def __getitem__(self, index: Any) -> Any:
+        return self._now()[index]

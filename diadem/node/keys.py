@@ -1,0 +1,172 @@
+"""The private keys that a node keeps on this machine, and how each is protected.
+
+::
+
+    <node>/keys/online.pem          signs what the node says
+    <node>/keys/log.pem             signs the checkpoints of the log
+    <node>/keys/age.txt             opens what is sealed for the node
+    <node>/keys/users/alice.pem     signs what Alice says
+
+The root key is not here: it is in the recovery file. PEM files are PKCS #8; one that is protected by a passphrase is
+encrypted with it, and the passphrase comes from a person, from DIADEM_PASSPHRASE, or from the system's keyring.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from diadem.errors import NotFound, Refused, UsageError
+from diadem.store.whole import write_whole
+
+if TYPE_CHECKING:
+    from diadem.trust.keys import PrivateKey
+
+#: Asks a person for the passphrase of the key that is named.
+AskPassphrase = Callable[[str], str]
+PROTECTIONS = ("file", "passphrase", "keyring")
+PASSPHRASE_VARIABLE = "DIADEM_PASSPHRASE"
+
+
+@dataclass(frozen=True, slots=True)
+class KeyCabinet:
+    """The keys of one node.
+
+    Parameters
+    ----------
+    folder : Path
+        ``<node>/keys``.
+    node : str
+        The node's id, under which the system's keyring keeps passphrases.
+    ask : callable, optional
+        Asks a person for a passphrase; without it only DIADEM_PASSPHRASE and the keyring count.
+    """
+
+    folder: Path
+    node: str
+    ask: AskPassphrase | None = None
+
+    def make(self) -> None:
+        """Make the folder, for its owner only."""
+        (self.folder / "users").mkdir(parents=True, exist_ok=True)
+        if os.name != "nt":
+            self.folder.chmod(0o700)
+
+    def keep(self, name: str, key: PrivateKey, *, protection: str = "file", passphrase: str | None = None) -> None:
+        """Keep a key.
+
+        Parameters
+        ----------
+        name : str
+            ``online``, ``log`` or ``users/alice``.
+        key : PrivateKey
+            The key.
+        protection : {"file", "passphrase", "keyring"}
+            ``file``: the permissions of the file alone; ``passphrase``: also encrypted; ``keyring``: encrypted with a
+            random passphrase that the system's keyring keeps.
+        passphrase : str, optional
+            With ``passphrase``; else it is asked for.
+        """
+        if protection not in PROTECTIONS:
+            raise UsageError(f"'{protection}' is no protection of a key", next=f"Use {', '.join(PROTECTIONS)}.")
+        secret = None
+        if protection == "keyring":
+            secret = secrets.token_urlsafe(24)
+            _keyring().set_password(self._service, name, secret)
+        elif protection == "passphrase":
+            secret = passphrase or self._asked(name)
+        write_whole(self._path(name), key.to_pem(secret), mode=0o600)
+
+    def open(self, name: str, *, protection: str = "file") -> PrivateKey:
+        """Open a key.
+
+        Raises
+        ------
+        NotFound
+            It is not kept on this machine.
+        Refused
+            The passphrase is wrong, or nobody is there to give it.
+        """
+        from diadem.trust.keys import PrivateKey
+
+        path = self._path(name)
+        try:
+            data = path.read_bytes()
+        except FileNotFoundError as error:
+            raise NotFound(f"the key '{name}' is not on this machine", where=str(path), next="See: diadem user") from error
+        except PermissionError as error:
+            raise Refused(
+                f"the key '{name}' may not be read by this account",
+                where=str(path),
+                next="Work as the account that made the node, or hand files in through a store's incoming/ folder.",
+            ) from error
+        return PrivateKey.from_pem(data, self._secret(name, protection))
+
+    def _secret(self, name: str, protection: str) -> str | None:
+        if protection == "file":
+            return None
+        if protection == "keyring":
+            found = _keyring().get_password(self._service, name)
+            if found is None:
+                raise Refused(
+                    f"the system's keyring has no passphrase for '{name}'",
+                    next="Unlock the keyring, or recover the key with the recovery file.",
+                )
+            return str(found)
+        return self._asked(name)
+
+    def _asked(self, name: str) -> str:
+        if given := os.environ.get(PASSPHRASE_VARIABLE):
+            return given
+        if self.ask is None:
+            raise Refused(f"the key '{name}' needs its passphrase", next=f"Set {PASSPHRASE_VARIABLE}.")
+        return self.ask(name)
+
+    @property
+    def _service(self) -> str:
+        return f"diadem:{self.node[:16]}"
+
+    def _path(self, name: str) -> Path:
+        return self.folder / f"{name}.pem"
+
+    # -- the age identity ------------------------------------------------------------------------------------------
+
+    def keep_identity(self, identity: str) -> None:
+        """Keep the node's age identity."""
+        write_whole(self.folder / "age.txt", (identity + "\n").encode(), mode=0o600)
+
+    # -- for the recovery ------------------------------------------------------------------------------------------
+
+    def files(self) -> Iterator[tuple[str, bytes]]:
+        """Every key file as it lies here, with its path below the folder."""
+        for path in sorted(self.folder.rglob("*")):
+            if path.is_file() and not path.name.startswith("."):
+                yield path.relative_to(self.folder).as_posix(), path.read_bytes()
+
+    def exposed(self) -> list[Path]:
+        """Key files that other accounts of this machine may read."""
+        if os.name == "nt":
+            return []
+        return [path for path in [self.folder, *self.folder.rglob("*.pem")] if path.stat().st_mode & 0o077]
+
+
+def _keyring():  # type: ignore[no-untyped-def]
+    """The system's keyring."""
+    try:
+        import keyring
+        from keyring.errors import NoKeyringError
+    except ImportError as error:
+        raise UsageError(
+            "the system's keyring needs a package that is missing", next="Install it: pip install 'diadem-em[keyring]'."
+        ) from error
+    try:
+        keyring.get_password("diadem", "probe")
+    except NoKeyringError as error:
+        raise Refused(
+            "this system has no keyring", next="Protect the key by a passphrase: --protect passphrase."
+        ) from error
+    return keyring

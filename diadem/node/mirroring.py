@@ -1,0 +1,58 @@
+"""What every store keeps of the node: settings, policy, sealed keys, and a snapshot of the catalogue.
+
+The log has its own mirror, batch by batch (`diadem.node.custody.mirror`). Everything here is small, is written whole,
+and lets a lost node be made again, or another PC search the store.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+
+from diadem.errors import DiademError
+from diadem.node.config import FILE, settings_text
+from diadem.node.context import POLICY_FILE, Context
+from diadem.node.recovery import seal_keys
+from diadem.store.base import Store
+
+SEALED_KEYS = "identities.age"
+SNAPSHOT = "catalogue.sqlite"
+
+
+def home(short_id: str) -> str:
+    """The folder of a node in a store, below `.diadem/`."""
+    return f"nodes/{short_id}"
+
+
+def mirror_settings(context: Context, stores: Iterable[Store] | None = None) -> list[str]:
+    """Write settings, policy and sealed keys into the stores that answer. Returns what could not be written, in words."""
+    failed = []
+    files = {FILE: settings_text(context.settings).encode()}
+    policy = context.folder / POLICY_FILE
+    if policy.exists():
+        files[POLICY_FILE] = policy.read_bytes()
+    if context.settings.recovery_recipient:
+        files[SEALED_KEYS] = seal_keys(dict(context.keys.files()), context.settings.recovery_recipient)
+    for store in stores if stores is not None else [store for _, store in context.stores.opened()]:
+        try:
+            for name, data in files.items():
+                store.put(f"{home(context.settings.short_id)}/{name}", data)
+        except DiademError as error:
+            failed.append(f"{store.url}: {error.message}")
+    return failed
+
+
+def mirror_catalogue(context: Context) -> list[str]:
+    """Write a snapshot of the catalogue into the stores that answer. Returns what could not be written, in words."""
+    failed = []
+    with tempfile.TemporaryDirectory(prefix="diadem-") as scratch:
+        path = Path(scratch) / SNAPSHOT
+        context.catalogue.snapshot(path)
+        data = path.read_bytes()
+    for _, store in context.stores.opened():
+        try:
+            store.put(f"{home(context.settings.short_id)}/{SNAPSHOT}", data)
+        except DiademError as error:
+            failed.append(f"{store.url}: {error.message}")
+    return failed

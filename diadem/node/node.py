@@ -1,0 +1,184 @@
+"""`Node`: the archive of one place, as the user holds it. Every verb of the command line is a method of this name."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from diadem.model.ports import Listener, silent
+from diadem.node.context import Context
+from diadem.node.store_verbs import StoreVerbs
+
+if TYPE_CHECKING:
+    from diadem.archive.package import Package
+    from diadem.model.scan import PlannedSession
+    from diadem.node.archiving import Archived
+    from diadem.node.catalogue import SearchResult
+    from diadem.node.rules.facts import Status
+
+StrPath = str | os.PathLike[str]
+
+
+class Node:
+    """A group's archive: packages in stores, one policy, a catalogue, and a signed log.
+
+    Made by `diadem.Node.create`, opened by `diadem.open_node`. Use it in a ``with`` block, or `close` it: closing
+    leaves a snapshot of the catalogue in the stores.
+
+    Parameters
+    ----------
+    context : Context
+        The opened node.
+    """
+
+    def __init__(self, context: Context) -> None:
+        self.context = context
+
+    def __repr__(self) -> str:
+        """Name and place in short."""
+        return f"<Node {self.name}, {self.path}>"
+
+    @property
+    def name(self) -> str:
+        """What people call the node."""
+        return self.context.settings.name
+
+    @property
+    def id(self) -> str:
+        """64 hex digits: SHA-256 of the node's root key."""
+        return self.context.settings.id
+
+    @property
+    def path(self) -> Path:
+        """The node's directory."""
+        return self.context.folder
+
+    @property
+    def user(self) -> str:
+        """Who is at work: ``alice@hu-berlin``."""
+        return self.context.address
+
+    @property
+    def stores(self) -> StoreVerbs:
+        """The stores: iterate over them, `add`, `ls`, `rm`, `move`."""
+        return StoreVerbs(self.context)
+
+    # -- taking in -------------------------------------------------------------------------------------------------
+
+    def archive(
+        self,
+        source: StrPath,
+        *,
+        metadata: Mapping[str, Any] | None = None,
+        strict: bool = False,
+        as_one: bool = False,
+        wait: bool = False,
+        now: bool = False,
+        in_place: bool = False,
+        store: str | None = None,
+        listener: Listener = silent,
+    ) -> Archived:
+        """Archive a session: one package, in as many stores as the policy wants.
+
+        Parameters
+        ----------
+        source : path
+            A folder, or one file. It is never changed.
+        metadata : mapping, optional
+            Session, sample, people, instrument, as for `diadem.pack`.
+        strict : bool
+            Refuse where anything cannot be archived.
+        as_one : bool
+            One package, even where the folder looks like several sessions.
+        wait, now : bool
+            Wait until the session is finished; or do not ask whether it is.
+        in_place : bool
+            Adopt the folder where it lies: sealed, but not copied.
+        store : str, optional
+            Which store is filled first.
+        listener : Listener
+            Told of progress.
+
+        Returns
+        -------
+        Archived
+            The package, its copies, and copies that are owed because a store does not answer.
+
+        Raises
+        ------
+        Refused
+            The session is not finished, or is several; metadata that the policy requires are missing.
+        Unreachable
+            No store can take it.
+        """
+        from diadem.node.archiving import Wishes, archive
+
+        wishes = Wishes(metadata, strict, as_one, wait, now, in_place, store)
+        return archive(self.context, Path(source).absolute(), wishes, listener=listener)
+
+    # -- finding ---------------------------------------------------------------------------------------------------
+
+    def get(self, package_id: str) -> Package:
+        """A package, in the best of its copies.
+
+        Parameters
+        ----------
+        package_id : str
+            ``diadem:<64 hex>``, or the first 8 or more of its hex digits.
+
+        Raises
+        ------
+        NotFound
+            The node does not have it, or no store that has it answers.
+        """
+        from diadem.node.placing import best_package
+
+        package, _ = best_package(self.context, self.context.catalogue.get(package_id).id)
+        return package
+
+    def search(self, query: str = "", *, limit: int = 100, offset: int = 0) -> SearchResult:
+        """Find packages by words and by values with units.
+
+        Parameters
+        ----------
+        query : str
+            ``HAADF voltage>=200kV sample:S-12``; empty for all, the newest first.
+        limit, offset : int
+            Which rows of the result.
+
+        Raises
+        ------
+        UsageError
+            The query cannot be understood; points at the word.
+        """
+        return self.context.catalogue.search(query, limit=limit, offset=offset)
+
+    def status(self) -> Status:
+        """What the policy says of every package, store and of the node itself, and what to do now."""
+        from diadem.node.rules.engine import judge
+        from diadem.node.state import archive_state
+
+        return judge(self.context.policy, archive_state(self.context), self.context.clock())
+
+    # -- closing ---------------------------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Leave a snapshot of the catalogue in the stores if something changed, and release everything."""
+        from diadem.node.closing import close
+
+        close(self.context)
+
+    def __enter__(self) -> Self:
+        """The node itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close."""
+        self.close()
+
+

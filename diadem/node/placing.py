@@ -1,0 +1,209 @@
+"""Where copies go: to the stores that the policy still wants, from the copy that is best to read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from diadem.archive.package import Package
+from diadem.errors import DiademError, IntegrityError, NotFound
+from diadem.model.ids import PackageId
+from diadem.model.ports import Listener, silent
+from diadem.model.replicas import PRESENT, ReplicaState
+from diadem.model.statements import Draft, Subject
+from diadem.node.context import Context
+from diadem.package.opening import OpenedPackage, read_manifest
+from diadem.store.base import Added, Pace
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """One copy that was written, or was there.
+
+    Attributes
+    ----------
+    store, path : str
+        Where.
+    created : bool
+        False where it was there already.
+    proof : str
+        See `Outcome.proof`.
+    """
+
+    store: str
+    path: str
+    created: bool
+    proof: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON object."""
+        return {"store": self.store, "path": self.path, "created": self.created, "proof": self.proof}
+
+
+@dataclass(frozen=True, slots=True)
+class Debt:
+    """A copy that could not be written now; `diadem repair` or the next archive pays it.
+
+    Attributes
+    ----------
+    package, store, reason : str
+        Which copy is owed, and why it is not there.
+    """
+
+    package: str
+    store: str
+    reason: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON object."""
+        return {"package": self.package, "store": self.store, "reason": self.reason}
+
+
+def subject(package_id: str) -> Subject:
+    """A package as the subject of a statement."""
+    return Subject(package_id, PackageId(package_id).hex)
+
+
+def readable_copies(context: Context, package_id: str) -> Iterator[tuple[ReplicaState, Any]]:
+    """Copies of a package that answer, the best to read first: present before suspect, folders before servers."""
+    order = {name: number for number, name in enumerate(context.stores.names)}
+    replicas = sorted(
+        context.catalogue.replicas(package_id),
+        key=lambda replica: (replica.state != PRESENT, replica.adopted, order.get(replica.store, 99)),
+    )
+    for replica in replicas:
+        try:
+            bundle = bundle_of(context, package_id, replica)
+        except DiademError:
+            continue
+        yield replica, bundle
+
+
+def bundle_of(context: Context, package_id: str, replica: ReplicaState) -> Any:
+    """The files of one copy.
+
+    Raises
+    ------
+    NotFound, Unreachable, StoreError
+        It is not there.
+    """
+    if replica.adopted:
+        from diadem.node.adopted import adopted_bundle
+
+        return adopted_bundle(context, package_id, replica)
+    return context.stores.open(replica.store).bundle(replica.path)
+
+
+def best_package(context: Context, package_id: str) -> tuple[Package, ReplicaState]:
+    """A package in the best of its copies whose tag files are sound.
+
+    Raises
+    ------
+    NotFound
+        No copy can be read; says why for each.
+    """
+    for replica, bundle in readable_copies(context, package_id):
+        try:
+            package = Package(
+                bundle,
+                opened=read_manifest(bundle, expected_id=package_id),
+                readers=tuple(context.tools.readers),
+                extractor=context.tools.extractor,
+            )
+        except (DiademError, OSError):
+            continue
+        return package, replica
+    known = context.catalogue.replicas(package_id)
+    reasons = "; ".join(
+        f"{replica.store}: {context.stores.why_away(replica.store) if replica.store in context.stores.names else 'adopted'}"
+        f"{'' if replica.state == PRESENT else ' ' + replica.state}"
+        for replica in known
+    )
+    raise NotFound(
+        f"no copy of {package_id[:19]}… can be read ({reasons or 'it has none'})",
+        next="Connect one of its stores, then: diadem status",
+    )
+
+
+def replicate(
+    context: Context,
+    package_id: str,
+    stores: Sequence[str],
+    *,
+    listener: Listener = silent,
+    pace: Pace | None = None,
+) -> tuple[list[Copy], list[Debt]]:
+    """Copy a package into stores; each copy is proven while it is written, stated in the log and catalogued.
+
+    A store that does not answer, or is full, is a debt and stops nothing. A source that turns out to be damaged is
+    marked suspect and the next one is tried.
+    """
+    copies, debts, drafts = [], [], []
+    row = context.catalogue.get(package_id)
+    for name in stores:
+        try:
+            added, source = _add(context, package_id, row.path, name, listener, pace)
+        except DiademError as error:
+            debts.append(Debt(package_id, name, error.message))
+            continue
+        copies.append(Copy(name, added.path, added.created, added.proof))
+        drafts.append(_replicate_draft(context, row, source, name, added))
+    if drafts:
+        entries = context.say(drafts)
+        for copy, entry in zip(copies, entries, strict=True):
+            enter_copy(context, package_id, copy, entry.statement_id)
+    return copies, debts
+
+
+def enter_copy(context: Context, package_id: str, copy: Copy, statement_id: str | None) -> None:
+    """Enter a copy, and the proof that its writing was, in the catalogue."""
+    now = context.clock()
+    context.catalogue.set_replica(package_id, copy.store, copy.path, state=PRESENT, written=now)
+    if copy.proof in ("written", "server", "read-back"):
+        context.catalogue.add_proof(
+            package_id, copy.store, level=copy.proof, at=now, ok=True, statement_id=statement_id
+        )
+
+
+def _add(
+    context: Context, package_id: str, path: str, name: str, listener: Listener, pace: Pace | None
+) -> tuple[Added, str]:
+    store = context.stores.open(name)
+    problem: DiademError | None = None
+    for replica, bundle in readable_copies(context, package_id):
+        if replica.store == name and not replica.adopted:
+            continue
+        try:
+            opened = read_manifest(bundle, expected_id=package_id)
+            return store.add(bundle, opened, path, listener=listener, pace=pace), replica.store
+        except IntegrityError as error:  # this source is damaged: never copied on, and the next one is tried
+            context.catalogue.set_replica(package_id, replica.store, replica.path, state="suspect")
+            problem = error
+    raise problem or NotFound("no other copy can be read", next="Connect another store.")
+
+
+def _replicate_draft(context: Context, row: Any, source: str, name: str, added: Added) -> Draft:
+    return Draft(
+        "replicate",
+        (subject(row.id),),
+        {
+            "payload_id": row.payload_id,
+            "store": name,
+            "store_id": context.settings.store(name).id,
+            "from": source,
+            "proof": added.proof,
+            "path": added.path,
+            "by": context.address,
+        },
+    )
+
+
+def opened_from_catalogue(context: Context, package_id: str) -> OpenedPackage | None:
+    """The tag files that the catalogue keeps, where they still give the package's id."""
+    from diadem.node.memory_bundle import MemoryBundle
+
+    try:
+        return read_manifest(MemoryBundle(context.catalogue.tag_files(package_id)), expected_id=package_id)
+    except DiademError:
+        return None

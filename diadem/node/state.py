@@ -1,0 +1,26 @@
+"""What the policy judges: packages and copies from the catalogue, stores as they answer now, the node itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from diadem.model.replicas import PackageState
+from diadem.node.context import Context
+from diadem.node.rules.facts import ArchiveState, NodeState
+
+
+def archive_state(context: Context, packages: Iterable[PackageState] | None = None) -> ArchiveState:
+    """Everything the policy asks; `packages` narrows it to some."""
+    return ArchiveState(
+        packages=context.catalogue.package_states() if packages is None else packages,
+        stores=context.stores.states(),
+        node=node_state(context),
+    )
+
+
+def node_state(context: Context) -> NodeState:
+    """What the policy asks of the node itself."""
+    return NodeState(
+        recovery_confirmed=bool(context.settings.recovery_confirmed),
+        log_pending=context.ledger.pending(),
+    )

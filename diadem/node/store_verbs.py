@@ -1,0 +1,158 @@
+"""Adding, moving, retiring and listing the stores of a node."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from diadem.errors import Refused, UsageError
+from diadem.model.replicas import StoreState
+from diadem.node.config import KINDS, StoreSettings, checked_name
+from diadem.node.context import Context
+from diadem.node.mirroring import mirror_catalogue, mirror_settings
+from diadem.node.stores import claim
+from diadem.store.base import open_store
+from diadem.store.urls import local_path, parse
+
+
+@dataclass(frozen=True, slots=True)
+class StoreVerbs:
+    """The stores of a node: `node.stores`.
+
+    Parameters
+    ----------
+    context : Context
+        The node.
+    """
+
+    context: Context
+
+    def __iter__(self) -> Iterator[StoreState]:
+        """Each store as it is just now."""
+        return iter(self.ls())
+
+    def ls(self) -> Sequence[StoreState]:
+        """Each store as it is just now: kind, place, whether it answers, free space."""
+        return self.context.stores.states()
+
+    def add(
+        self, url: str, *, name: str | None = None, kind: str | None = None, options: Mapping[str, Any] | None = None
+    ) -> StoreState:
+        """Add a store; nothing is copied yet.
+
+        Parameters
+        ----------
+        url : str
+            A folder (made if it is not there) or an address such as ``s3://bucket/prefix`` or ``sftp://host/path``.
+        name : str, optional
+            What people call it; default from the address.
+        kind : {"disk", "nas", "object", "offsite", "cold"}, optional
+            Default: what the place looks like.
+        options : mapping, optional
+            For fsspec, in this process only: they may hold secrets and are not kept.
+
+        Returns
+        -------
+        StoreState
+            The new store.
+
+        Raises
+        ------
+        UsageError
+            The name is taken, or the kind is none.
+        Refused
+            It is the store of another node.
+        Unreachable
+            It does not answer.
+        """
+        context = self.context
+        chosen = checked_name(name or self._name_for(url), "store")
+        if chosen in context.stores.names:
+            raise UsageError(f"there is a store '{chosen}' already", next="Choose another name: --name")
+        folder = local_path(url)
+        if folder is not None:
+            folder.mkdir(parents=True, exist_ok=True)
+            url = str(folder.absolute())
+        if kind is not None and kind not in KINDS:
+            raise UsageError(f"'{kind}' is no kind of store", next=f"Use {', '.join(KINDS)}.")
+        store = open_store(url, options)
+        store.check()
+        settings = StoreSettings(chosen, url, kind or _kind(url, store.place()))
+        settings = replace(settings, id=claim(store, settings, context.settings))
+        for known in context.settings.stores:
+            if known.id == settings.id:
+                raise UsageError(f"this is the store '{known.name}'", where=url, next="It is there already.")
+        context.change_settings(lambda current: current.with_store(settings))
+        context.stores.put(chosen, store)
+        context.stores.keep_options(chosen, options)
+        mirror_settings(context)
+        context.ledger.push()
+        mirror_catalogue(context)
+        return next(state for state in context.stores.states() if state.name == chosen)
+
+    def move(self, name: str, url: str) -> StoreState:
+        """Tell where a store is now: a disk that is mounted elsewhere, a share that was renamed. Nothing is copied.
+
+        Raises
+        ------
+        Refused
+            What lies there is not this store.
+        """
+        context = self.context
+        known = context.settings.store(name)
+        folder = local_path(url)
+        place = str(folder.absolute()) if folder is not None else url
+        store = open_store(place)
+        store.check()
+        from diadem.node.stores import read_store_file
+
+        found = read_store_file(store)
+        if found is None or found["store"] != known.id:
+            raise Refused(
+                f"what lies there is not the store '{name}'",
+                where=place,
+                next=f"Copy the whole folder {known.url} there first, with its .diadem folder.",
+            )
+        context.change_settings(lambda current: current.with_store(replace(current.store(name), url=place)))
+        context.stores.put(name, store)
+        mirror_settings(context)
+        return next(state for state in context.stores.states() if state.name == name)
+
+    def rm(self, name: str) -> None:
+        """Forget a store that holds no copy any more.
+
+        Raises
+        ------
+        Refused
+            It still holds copies: drop them first, each with its proof.
+        """
+        context = self.context
+        context.settings.store(name)
+        held = context.catalogue.count_replicas(name)
+        if held:
+            raise Refused(
+                f"the store '{name}' holds {held} packages",
+                next=f"Drop them first: diadem drop --store {name} --all --reason …",
+            )
+        context.change_settings(lambda current: current.without_store(name))
+        mirror_settings(context)
+
+    def _name_for(self, url: str) -> str:
+        taken = set(self.context.stores.names)
+        if "main" not in taken:
+            return "main"
+        last = parse(url).path.rstrip("/\\").replace("\\", "/").rpartition("/")[2]
+        plain = "".join(letter if letter.isalnum() else "-" for letter in last.lower()).strip("-") or "store"
+        numbered = [plain, *(f"{plain}-{number}" for number in range(2, 100))]
+        return next(name for name in numbered if name not in taken)
+
+
+def _kind(url: str, place: str | None) -> str:
+    """What a place looks like: a share is a NAS, a server elsewhere is another site."""
+    if local_path(url) is None:
+        return "offsite" if parse(url).scheme in ("sftp", "ssh") else "object"
+    return "nas" if place and place.startswith("share:") else "disk"
+
+
+

@@ -1,0 +1,202 @@
+"""The stores of a node: opened when they are needed, each with a file of its own that says which store it is."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from diadem.errors import DiademError, NotFound, Refused, StoreError, Unreachable
+from diadem.model.replicas import StoreState
+from diadem.node.config import NodeSettings, StoreSettings
+from diadem.node.store_readme import readme
+from diadem.store.base import Store, open_store
+
+#: In every store: which store it is, and whose.
+STORE_FILE = "store.json"
+STORE_FORMAT = "diadem-store/1"
+#: Errors that mean "not now": the store may be back tomorrow.
+AWAY = (Unreachable, NotFound, StoreError)
+
+
+class StoreSet:
+    """The stores of one node.
+
+    Parameters
+    ----------
+    settings : NodeSettings
+        Names, addresses and kinds.
+    storage_options : mapping of str to mapping, optional
+        For fsspec, by the store's name.
+    """
+
+    def __init__(self, settings: NodeSettings, storage_options: Mapping[str, Mapping[str, Any]] | None = None) -> None:
+        self._settings = settings
+        self._options = dict(storage_options or {})
+        self._opened: dict[str, Store] = {}
+        self._away: dict[str, DiademError] = {}
+
+    def __iter__(self) -> Iterator[StoreSettings]:
+        """The settings of every store, in order."""
+        return iter(self._settings.stores)
+
+    @property
+    def names(self) -> Sequence[str]:
+        """The names of every store, in order."""
+        return [store.name for store in self._settings.stores]
+
+    def refresh(self, settings: NodeSettings) -> None:
+        """Take over changed settings."""
+        self._settings = settings
+        self._opened = {name: store for name, store in self._opened.items() if name in self.names}
+
+    def put(self, name: str, store: Store) -> None:
+        """Use this object for a store: tests put one that fails, programs one with options of their own."""
+        self._opened[name] = store
+        self._away.pop(name, None)
+
+    def options(self, name: str) -> Mapping[str, Any] | None:
+        """What fsspec is told for a store, in this process."""
+        return self._options.get(name)
+
+    def keep_options(self, name: str, options: Mapping[str, Any] | None) -> None:
+        """What fsspec is told for a store from now on, in this process."""
+        if options:
+            self._options[name] = options
+
+    def open(self, name: str) -> Store:
+        """A store, known to answer and to be the one that was added under this name.
+
+        Raises
+        ------
+        NotFound
+            The node has no store of that name.
+        Unreachable, StoreError
+            It does not answer, or what lies there is not this store (a disk that is not plugged in).
+        """
+        settings = self._settings.store(name)
+        if name in self._away:
+            raise self._away[name]
+        if name not in self._opened:
+            try:
+                self._opened[name] = self._open(settings)
+            except AWAY as error:
+                self._away[name] = error
+                raise
+        return self._opened[name]
+
+    def _open(self, settings: StoreSettings) -> Store:
+        store = open_store(settings.url, self._options.get(settings.name))
+        try:
+            store.check()
+            found = read_store_file(store)
+        except NotFound as error:
+            raise Unreachable(
+                f"the store '{settings.name}' is not there", where=settings.url, next="Connect it, or mount it."
+            ) from error
+        if settings.id and (found is None or found["store"] != settings.id):
+            what = "there is no store" if found is None else f"there is another store, '{found.get('name', '?')}'"
+            raise Unreachable(
+                f"{what} where '{settings.name}' should be",
+                where=settings.url,
+                next=f"Connect the right disk, or tell its new place: diadem store move {settings.name} PATH",
+            )
+        return store
+
+    def reachable(self, name: str) -> bool:
+        """Whether a store answers."""
+        try:
+            self.open(name)
+        except AWAY:
+            return False
+        return True
+
+    def opened(self) -> Iterator[tuple[StoreSettings, Store]]:
+        """Every store that answers."""
+        for settings in self._settings.stores:
+            if self.reachable(settings.name):
+                yield settings, self.open(settings.name)
+
+    def why_away(self, name: str) -> str:
+        """Why a store does not answer; "" if it does."""
+        self.reachable(name)
+        return self._away[name].message if name in self._away else ""
+
+    def look_again(self) -> None:
+        """Forget which stores did not answer."""
+        self._away.clear()
+
+    def states(self) -> list[StoreState]:
+        """What the policy asks of each store."""
+        return [self._state(settings) for settings in self._settings.stores]
+
+    def _state(self, settings: StoreSettings) -> StoreState:
+        if not self.reachable(settings.name):
+            return StoreState(
+                name=settings.name, kind=settings.kind, place=None, url=settings.url, reachable=False,
+                free=None, total=None, read_only=settings.retired,
+            )  # fmt: skip
+        store = self.open(settings.name)
+        return StoreState(
+            name=settings.name,
+            kind=settings.kind,
+            place=store.place(),
+            url=settings.url,
+            reachable=True,
+            free=store.free(),
+            total=None,
+            read_only=settings.retired,
+        )
+
+
+def read_store_file(store: Store) -> dict[str, Any] | None:
+    """What a store says of itself; None where it is no store of a node yet.
+
+    Raises
+    ------
+    StoreError
+        The file is damaged.
+    """
+    data = store.get(STORE_FILE)
+    if data is None:
+        return None
+    try:
+        document = json.loads(data)
+        if not isinstance(document, dict) or not isinstance(document["store"], str):
+            raise ValueError("no store id")  # noqa: TRY004, TRY301
+    except (ValueError, KeyError) as error:
+        raise StoreError(
+            f"the store's own file {STORE_FILE} is damaged", where=store.url, next="Run: diadem doctor"
+        ) from error
+    return document
+
+
+def claim(store: Store, settings: StoreSettings, node: NodeSettings) -> str:
+    """Make a place a store of this node: its own file and its README. Returns the store's id.
+
+    Raises
+    ------
+    Refused
+        It is a store of another node.
+    """
+    found = read_store_file(store)
+    if found is not None and found.get("node") != node.id:
+        raise Refused(
+            f"this is a store of the node '{found.get('node_name', '?')}'",
+            where=store.url,
+            next="To read it: diadem --node STORE search. To take it over after a loss: diadem init --recover STORE",
+        )
+    identity = str(found["store"]) if found else str(uuid.uuid4())
+    document = {
+        "format": STORE_FORMAT,
+        "store": identity,
+        "name": settings.name,
+        "kind": settings.kind,
+        "node": node.id,
+        "node_name": node.name,
+        "machine": node.machine,
+    }
+    store.put(STORE_FILE, (json.dumps(document, indent=2) + "\n").encode())
+    store.put_readme(readme(node.name))
+    return identity
