@@ -6,8 +6,6 @@ statement can never be taken for one over a note.
 
 from __future__ import annotations
 
-import base64
-import binascii
 import hashlib
 import re
 from collections.abc import Iterable, Sequence
@@ -17,6 +15,7 @@ from typing import Any, Final, Self
 
 from diadem.errors import DocumentError, UsageError
 from diadem.model.canonical import decode, encode
+from diadem.trust.base64_text import from_base64, to_base64
 from diadem.trust.keys import SIGNATURE_SIZE, PrivateKey, PublicKey
 
 #: The payload type of in-toto statements (in-toto attestation framework, spec/v1/envelope.md).
@@ -63,8 +62,8 @@ class Envelope:
 
     def to_line(self) -> bytes:
         """The envelope as one line of canonical JSON, without the newline."""
-        signatures = [{"keyid": name, "sig": _base64(value)} for name, value in self.signatures]
-        document = {"payload": _base64(self.payload), "payloadType": self.payload_type, "signatures": signatures}
+        signatures = [{"keyid": name, "sig": to_base64(value)} for name, value in self.signatures]
+        document = {"payload": to_base64(self.payload), "payloadType": self.payload_type, "signatures": signatures}
         return encode(document, where="envelope")
 
     @classmethod
@@ -133,19 +132,11 @@ def _signature(item: Any) -> tuple[str, bytes]:
     return item["keyid"], _bytes(item["sig"])
 
 
-def _base64(data: bytes) -> str:
-    return base64.b64encode(data).decode("ascii")
-
-
 def _bytes(text: Any) -> bytes:
-    """The bytes of base64 in its standard form, which is one text only."""
     try:
-        data = base64.b64decode(text.encode("ascii"), validate=True)
-    except (AttributeError, binascii.Error, ValueError):
+        return from_base64(text)
+    except (AttributeError, ValueError):
         raise _fault("base64 is expected") from None
-    if _base64(data) != text:
-        raise _fault("base64 is not in its standard form")
-    return data
 
 
 def _fault(message: str) -> DocumentError:

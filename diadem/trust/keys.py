@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import hashlib
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Final, Self
 
 from diadem.errors import DocumentError
+from diadem.trust.base64_text import from_base64, to_base64
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -20,6 +19,14 @@ KEY_SIZE: Final = 32
 SIGNATURE_SIZE: Final = 64
 #: What stands before the base64 of a public key.
 SCHEME: Final = "ed25519:"
+#: The prime of the curve's field (RFC 8032 section 5.1).
+PRIME: Final = (1 << 255) - 19
+_ORDER_8: Final = int.from_bytes(
+    bytes.fromhex("c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a"), "little"
+)
+#: y of the eight points of small order: 0 (order 4), 1 and -1 (orders 1 and 2), and two of order 8; one of the latter
+#: as published in "Taming the many EdDSAs" (https://eprint.iacr.org/2020/1244, table 6).
+WEAK: Final = frozenset({0, 1, PRIME - 1, _ORDER_8, PRIME - _ORDER_8})
 
 
 @dataclass(frozen=True)
@@ -34,15 +41,19 @@ class PublicKey:
     Raises
     ------
     DocumentError
-        Not 32 bytes.
+        Not 32 bytes, a number that has a second spelling, or a point of small order, for which one signature holds for
+        many messages.
     """
 
     raw: bytes
 
     def __post_init__(self) -> None:
-        """Check the length."""
+        """Check the length, and that a signature by this key binds its owner."""
         if len(self.raw) != KEY_SIZE:
             raise DocumentError(f"an Ed25519 public key has {KEY_SIZE} bytes, this one {len(self.raw)}")
+        y = int.from_bytes(self.raw, "little") & ((1 << 255) - 1)
+        if y >= PRIME or y in WEAK:
+            raise DocumentError("this Ed25519 key is weak by construction: a signature by it proves nothing")
 
     @cached_property
     def key_id(self) -> str:
@@ -51,7 +62,7 @@ class PublicKey:
 
     def to_text(self) -> str:
         """``ed25519:`` and the base64 of the raw key."""
-        return SCHEME + base64.b64encode(self.raw).decode("ascii")
+        return SCHEME + to_base64(self.raw)
 
     @classmethod
     def from_text(cls, text: str) -> Self:
@@ -62,14 +73,13 @@ class PublicKey:
         DocumentError
             Another scheme, not base64, or another length.
         """
+        advice = f"Write {SCHEME} and the base64 of {KEY_SIZE} bytes."
         try:
-            raw = base64.b64decode(text.removeprefix(SCHEME), validate=True)
-        except (binascii.Error, ValueError):
-            raw = b""
-        if len(raw) != KEY_SIZE or text != SCHEME + base64.b64encode(raw).decode("ascii"):
-            raise DocumentError(
-                f"'{text[:80]}' is not a public key", next=f"Write {SCHEME} and the base64 of {KEY_SIZE} bytes."
-            )
+            raw = from_base64(text.removeprefix(SCHEME))
+        except ValueError:
+            raise DocumentError(f"'{text[:80]}' is not a public key", next=advice) from None
+        if not text.startswith(SCHEME):
+            raise DocumentError(f"'{text[:80]}' does not say that it is a public key", next=advice)
         return cls(raw)
 
     def verify(self, signature: bytes, data: bytes) -> bool:
@@ -131,7 +141,7 @@ class PrivateKey:
         """The key as a PKCS #8 text, encrypted where a passphrase is given. See `trust.key_files`."""
         from diadem.trust.key_files import write_pem
 
-        return write_pem(self.seed, passphrase)
+        return write_pem(self.seed, self.public.to_text(), passphrase)
 
     @classmethod
     def from_pem(cls, data: bytes, passphrase: str | None) -> Self:
@@ -143,7 +153,12 @@ class PrivateKey:
             The passphrase is wrong or missing.
         DocumentError
             Not the PEM text of an Ed25519 key.
+        IntegrityError
+            The file says that it holds another key.
         """
-        from diadem.trust.key_files import read_pem
+        from diadem.trust.key_files import read_pem, require_same
 
-        return cls.from_seed(read_pem(data, passphrase))
+        seed, stated = read_pem(data, passphrase)
+        key = cls.from_seed(seed)
+        require_same(key.public.to_text(), stated)
+        return key

@@ -6,8 +6,6 @@ text, an empty line, and one line a signature: ``— <name> <base64 of 4 bytes o
 
 from __future__ import annotations
 
-import base64
-import binascii
 import hashlib
 import re
 from collections.abc import Iterator
@@ -15,6 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from diadem.errors import DocumentError, IntegrityError, UsageError
+from diadem.trust.base64_text import from_base64, to_base64
 from diadem.trust.keys import PrivateKey, PublicKey
 from diadem.trust.tree import HASH_SIZE, MAX_SIZE
 
@@ -59,7 +58,7 @@ class Checkpoint:
 
     def to_text(self) -> str:
         """The lines that are signed."""
-        root = base64.b64encode(self.root).decode("ascii")
+        root = to_base64(self.root)
         return "".join(f"{line}\n" for line in (self.origin, str(self.size), root, *self.extensions))
 
     @classmethod
@@ -75,8 +74,8 @@ class Checkpoint:
         if not re.fullmatch(r"0|[1-9][0-9]{0,18}", size):
             raise DocumentError("its second line is not a size", where="checkpoint")
         try:
-            checkpoint = cls(origin, int(size), base64.b64decode(root, validate=True), tuple(extensions))
-        except (binascii.Error, ValueError, UsageError) as error:
+            checkpoint = cls(origin, int(size), from_base64(root), tuple(extensions))
+        except (ValueError, UsageError) as error:
             raise DocumentError(f"not a checkpoint: {error}", where="checkpoint") from None
         if checkpoint.to_text() != text:
             raise DocumentError("not written as a checkpoint is", where="checkpoint")
@@ -120,7 +119,7 @@ def open_checkpoint(text: str, key: PublicKey, origin: str, name: str | None = N
 def vkey(name: str, public: PublicKey) -> str:
     """The verifier key as text, ``<name>+<hash>+<base64>``, as tools of transparency logs take it."""
     _require_name(name)
-    encoded = base64.b64encode(ED25519 + public.raw).decode("ascii")
+    encoded = to_base64(ED25519 + public.raw)
     return f"{name}+{_key_hash(name, public).hex()}+{encoded}"
 
 
@@ -134,11 +133,11 @@ def parse_vkey(text: str) -> tuple[str, PublicKey]:
     """
     name, _, rest = text.partition("+")
     try:
-        raw = base64.b64decode(rest.partition("+")[2], validate=True)
+        raw = from_base64(rest.partition("+")[2])
         key = PublicKey(raw[1:])
         if vkey(name, key) == text:
             return name, key
-    except (binascii.Error, ValueError, UsageError):
+    except (ValueError, UsageError):
         pass
     raise DocumentError(f"'{text[:120]}' is not a verifier key of Ed25519", next="Write <name>+<8 hex>+<base64>.")
 
@@ -149,7 +148,7 @@ def sign_note(text: str, name: str, key: PrivateKey) -> str:
     if not text.endswith("\n") or _CONTROL.search(text):
         raise UsageError("the text of a note ends with a newline and has no control characters")
     value = _key_hash(name, key.public) + key.sign(text.encode("utf-8"))
-    return f"{text}\n{_LEAD}{name} {base64.b64encode(value).decode('ascii')}\n"
+    return f"{text}\n{_LEAD}{name} {to_base64(value)}\n"
 
 
 def open_note(note: str, name: str, key: PublicKey) -> str:
@@ -189,8 +188,8 @@ def _signatures(lines: list[str]) -> Iterator[tuple[str, bytes]]:
     for line in lines:
         name, _, encoded = line.removeprefix(_LEAD).partition(" ")
         try:
-            value = base64.b64decode(encoded.encode("ascii"), validate=True)
-        except (binascii.Error, ValueError):
+            value = from_base64(encoded)
+        except ValueError:
             raise _malformed() from None
         if not line.startswith(_LEAD) or not _is_name(name) or len(value) < 5:
             raise _malformed()
