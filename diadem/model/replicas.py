@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, Final
 
+from diadem.model.times import time_text
+
 #: States of a replica. `SUSPECT`: a check found damage (of an adopted copy: an edit) that is not yet mended.
 #: `MISSING`: files are gone. `DROPPED`: given up on purpose; kept for the history.
 PRESENT: Final = "present"
@@ -48,6 +50,8 @@ class ReplicaState:
         By which proof: one of `PROOFS`; "" if never. Another word counts as no proof.
     parity : bool
         Whether parity lies beside it.
+    place : str or None
+        Identity of the disk or share where it lies, where that is not its store's: adopted folders lie anywhere.
     """
 
     store: str
@@ -58,6 +62,7 @@ class ReplicaState:
     proven_at: datetime | None = None
     proven_level: str = ""
     parity: bool = False
+    place: str | None = None
 
     @property
     def proven(self) -> bool:
@@ -71,10 +76,11 @@ class ReplicaState:
             "path": self.path,
             "state": self.state,
             "adopted": self.adopted,
-            "written_at": time_text(self.written_at),
-            "proven_at": time_text(self.proven_at),
+            "written_at": _moment(self.written_at),
+            "proven_at": _moment(self.proven_at),
             "proven_level": self.proven_level,
             "parity": self.parity,
+            "place": self.place,
         }
 
 
@@ -125,7 +131,7 @@ class PackageState:
             "title": self.title,
             "bytes": self.bytes,
             "files": self.files,
-            "ingested_at": time_text(self.ingested_at),
+            "ingested_at": _moment(self.ingested_at),
             "replicas": [replica.to_dict() for replica in self.replicas],
             "tombstoned": self.tombstoned,
             "payload_id": self.payload_id,
@@ -171,8 +177,5 @@ class StoreState:
         return {name: getattr(self, name) for name in self.__dataclass_fields__}
 
 
-def time_text(time: datetime | None) -> str | None:
-    """``2026-03-14T09:26:53Z``, as DIADEM writes an instant (which is in UTC)."""
-    if time is None:
-        return None
-    return time.replace(microsecond=0, tzinfo=None).isoformat() + "Z"
+def _moment(time: datetime | None) -> str | None:
+    return time_text(time) if time else None

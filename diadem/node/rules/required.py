@@ -56,7 +56,7 @@ def required_missing(policy: Policy, record: Record) -> list[str]:
     return open_keys
 
 
-def require_metadata(policy: Policy, record: Record, *, where: str | None = None) -> None:
+def require_stated(policy: Policy, record: Record, *, where: str | None = None) -> None:
     """Raise where a required key is missing.
 
     Raises

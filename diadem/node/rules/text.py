@@ -21,8 +21,11 @@ from diadem.model.policy import (
     Scrub,
     Transfers,
 )
+from diadem.node.rules.default import DEFAULT_POLICY
 from diadem.node.rules.faults import first_fault
 from diadem.node.rules.measures import read_duration, read_size
+
+__all__ = ["DEFAULT_POLICY", "MAX_CHARACTERS", "read_policy"]
 
 #: Largest `policy.toml` that is read; the default one has 3 kB.
 MAX_CHARACTERS = 1 << 20

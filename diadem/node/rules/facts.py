@@ -1,0 +1,52 @@
+"""What the engine judges: packages, stores and the node, as they were found just now."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from diadem.model.replicas import PackageState, StoreState
+from diadem.node.rules.status import Status
+
+__all__ = ["ArchiveState", "NodeState", "Status"]
+
+
+@dataclass(frozen=True, slots=True)
+class NodeState:
+    """The node itself.
+
+    Attributes
+    ----------
+    name : str
+        As the node is called: ``hu-berlin``.
+    recovery_confirmed : bool
+        Whether a person said that the recovery file lies somewhere else.
+    log_pending : int
+        Batches of the log that are in no store yet.
+    clock_ok : bool
+        Whether the machine's clock is not behind what the log already holds.
+    """
+
+    name: str
+    recovery_confirmed: bool = False
+    log_pending: int = 0
+    clock_ok: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class ArchiveState:
+    """Everything that a policy is judged by.
+
+    Attributes
+    ----------
+    packages : iterable of PackageState
+        Gone through once.
+    stores : sequence of StoreState
+        In the order in which the node names them, which is the order in which they get new copies.
+    node : NodeState
+        The node itself.
+    """
+
+    packages: Iterable[PackageState]
+    stores: Sequence[StoreState]
+    node: NodeState

@@ -1,0 +1,289 @@
+"""The outcome of judging an archive: each rule, what breaks it, and what to do. Frozen values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final
+
+from diadem.model.report import Severity
+from diadem.model.times import time_text
+
+#: Packages that a finding names; it counts them all.
+NAMED: Final = 20
+#: Actions in `Status.to_dict`, which counts them all.
+LISTED_ACTIONS: Final = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class RuleFinding:
+    """One way in which a rule does not hold.
+
+    Attributes
+    ----------
+    rule : str
+        Stable name of the rule: ``copies.minimum``.
+    severity : Severity
+        `error`: the rule is broken. `warning`: it will be, or something stands in its way. `info`: worth knowing.
+    message : str
+        What was found, in plain words.
+    packages : tuple of str
+        Ids of the first packages concerned, at most `NAMED`.
+    count : int
+        Packages concerned, all of them.
+    command : str
+        What mends it; "" where no command does.
+    store : str
+        The store concerned, or "".
+    """
+
+    rule: str
+    severity: Severity
+    message: str
+    packages: tuple[str, ...] = ()
+    count: int = 0
+    command: str = ""
+    store: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON object with every attribute."""
+        return {
+            "rule": self.rule,
+            "severity": str(self.severity),
+            "message": self.message,
+            "packages": list(self.packages),
+            "count": self.count,
+            "command": self.command,
+            "store": self.store,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """One thing that can be done now.
+
+    Attributes
+    ----------
+    kind : str
+        ``replicate``, ``repair``, ``parity`` (of one package in one store), ``scrub`` (of one store),
+        ``connect-store``, ``add-store``, ``rescan``, ``ingest``, ``push-log``, ``confirm-recovery``, ``set-clock``.
+    reason : str
+        Why, in plain words.
+    command : str
+        The command that does it.
+    package : str
+        Id, or "" where it is not about one package.
+    store : str
+        Where something is to be done: the store that gets the copy, is mended or scrubbed; or "".
+    source : str
+        The store from which good bytes can be taken; "" where none is known.
+    bytes : int
+        How much is to be written or read.
+    """
+
+    kind: str
+    reason: str
+    command: str
+    package: str = ""
+    store: str = ""
+    source: str = ""
+    bytes: int = 0
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON object with every attribute; the source is called ``from``."""
+        return {
+            "kind": self.kind,
+            "package": self.package or None,
+            "store": self.store or None,
+            "from": self.source or None,
+            "bytes": self.bytes,
+            "reason": self.reason,
+            "command": self.command,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One command for a person to run, and what it will do.
+
+    Attributes
+    ----------
+    command : str
+        As it is typed.
+    reason : str
+        What it does, in plain words.
+    """
+
+    command: str
+    reason: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON object with every attribute."""
+        return {"command": self.command, "reason": self.reason}
+
+
+@dataclass(frozen=True, slots=True)
+class RuleLine:
+    """One rule and how it stands.
+
+    Attributes
+    ----------
+    rule : str
+        Stable name.
+    title : str
+        One or two words for a table.
+    mark : str
+        ``holds``, ``broken``, ``warning``, ``info``, or ``idle`` where the policy does not ask for it.
+    text : str
+        How it stands, in one line.
+    shown : bool
+        Whether it is worth a line where there is little room.
+    """
+
+    rule: str
+    title: str
+    mark: str
+    text: str
+    shown: bool = True
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON object with every attribute, and whether the rule holds."""
+        return {
+            "rule": self.rule,
+            "holds": self.mark != "broken",
+            "mark": self.mark,
+            "title": self.title,
+            "text": self.text,
+            "shown": self.shown,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class StoreTotals:
+    """One store and what lies in it.
+
+    Attributes
+    ----------
+    name, kind, url : str
+        As the node knows it.
+    place : str or None
+        Identity of its disk, share or bucket.
+    reachable, read_only : bool
+        Whether it answers; whether it cannot be written.
+    free, total : int or None
+        Bytes.
+    packages, bytes : int
+        Copies that are present, and their size.
+    proven_since : datetime or None
+        Every proven copy here was last proven at this moment or later.
+    unproven, damaged : int
+        Copies that were never read; copies with known damage or missing.
+    due : int
+        Copies whose last proof is older than the policy allows.
+    """
+
+    name: str
+    kind: str
+    url: str
+    place: str | None
+    reachable: bool
+    read_only: bool
+    free: int | None
+    total: int | None
+    packages: int
+    bytes: int
+    proven_since: datetime | None
+    unproven: int
+    damaged: int
+    due: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON object with every attribute."""
+        plain = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        return {**plain, "proven_since": time_text(self.proven_since) if self.proven_since else None}
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """The archive in figures.
+
+    Attributes
+    ----------
+    packages, files, bytes : int
+        What is kept, each package once; what was deleted on purpose apart.
+    copies, proven : int
+        Replicas that are present, and those of them whose bytes were hashed and found right.
+    tombstoned : int
+        Packages deleted on purpose.
+    """
+
+    packages: int = 0
+    files: int = 0
+    bytes: int = 0
+    copies: int = 0
+    proven: int = 0
+    tombstoned: int = 0
+
+    def to_dict(self) -> dict[str, int]:
+        """A JSON object with every attribute."""
+        return {name: getattr(self, name) for name in self.__dataclass_fields__}
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """How an archive stands to its policy.
+
+    Attributes
+    ----------
+    node : str
+        Name of the node.
+    time : datetime
+        When it was judged, UTC.
+    totals : Totals
+        The archive in figures.
+    stores : sequence of StoreTotals
+        Each store.
+    rules : sequence of RuleLine
+        Each rule, in a fixed order.
+    findings : sequence of RuleFinding
+        What breaks a rule, or will; in the order of the rules.
+    actions : sequence of Action
+        All that can be done now, in the order in which it should be.
+    steps : sequence of Step
+        The same for a person: few commands, in their order.
+    """
+
+    node: str
+    time: datetime
+    totals: Totals
+    stores: Sequence[StoreTotals] = ()
+    rules: Sequence[RuleLine] = ()
+    findings: Sequence[RuleFinding] = ()
+    actions: Sequence[Action] = field(default=(), repr=False)
+    steps: Sequence[Step] = ()
+
+    @property
+    def ok(self) -> bool:
+        """True when no rule is broken."""
+        return not any(finding.severity is Severity.ERROR for finding in self.findings)
+
+    @property
+    def holds(self) -> Mapping[str, bool]:
+        """Rule to whether it holds."""
+        return {line.rule: line.mark != "broken" for line in self.rules}
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON object: ok, node, time, totals, stores, rules, findings, steps, actions (the first), action_count."""
+        return {
+            "ok": self.ok,
+            "node": self.node,
+            "time": time_text(self.time),
+            "totals": self.totals.to_dict(),
+            "stores": [store.to_dict() for store in self.stores],
+            "rules": [line.to_dict() for line in self.rules],
+            "findings": [finding.to_dict() for finding in self.findings],
+            "steps": [step.to_dict() for step in self.steps],
+            "actions": [action.to_dict() for action in self.actions[:LISTED_ACTIONS]],
+            "action_count": len(self.actions),
+        }
