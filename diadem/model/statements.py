@@ -10,13 +10,14 @@ import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from types import MappingProxyType
 from typing import Any, Final, Self
 
 from diadem.errors import DocumentError
 from diadem.model.canonical import decode, encode
 from diadem.model.statement_kinds import KINDS, Kind
+from diadem.model.times import read_time, time_text
 
 #: `_type` of an in-toto Statement (in-toto attestation framework, spec/v1/statement.md).
 STATEMENT_TYPE: Final = "https://in-toto.io/Statement/v1"
@@ -34,7 +35,7 @@ ADDED: Final = frozenset({"node", "time", "salt", "prev"})
 _HEX: Final = re.compile(r"[0-9a-f]{64}")
 _SALT: Final = re.compile(rf"[0-9a-f]{{{SALT_DIGITS}}}")
 _PREDICATE: Final = re.compile(r"https://diadem-em\.org/statement/([a-z][a-z-]{0,39})/v1")
-_TIME: Final = "%Y-%m-%dT%H:%M:%SZ"
+_TIME: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
 #: Names whose digest is the one that they spell out.
 _SPELT: Final = ("diadem:", "statement:", "key:")
 
@@ -221,32 +222,16 @@ class Statement:
         return cls(match.group(1), tuple(_subject(item) for item in subjects), predicate)
 
 
-def time_text(time: datetime) -> str:
-    """A moment as text in UTC: ``2026-03-14T09:26:53Z``; parts of a second are dropped.
-
-    Raises
-    ------
-    ValueError
-        The time has no offset.
-    """
-    if time.tzinfo is None:
-        raise ValueError("a time without an offset is not a moment")
-    return time.astimezone(UTC).replace(microsecond=0, tzinfo=None).isoformat() + "Z"
-
-
 def parse_time(text: object) -> datetime:
-    """The moment of such a text, aware, in UTC.
+    """The moment of what `time_text` writes, and of nothing else; aware, in UTC.
 
     Raises
     ------
     DocumentError
         Another form, or no day of the calendar.
     """
-    try:
-        moment = datetime.strptime(str(text), _TIME).replace(tzinfo=UTC)
-    except ValueError:
-        moment = None
-    if moment is None or time_text(moment) != text:
+    moment = read_time(text) if isinstance(text, str) and _TIME.fullmatch(text) else None
+    if moment is None or time_text(moment) != text:  # 24:00:00 is another spelling of the next day
         raise _fault(f"'{str(text)[:60]}' is not a time", "Example: 2026-03-14T09:26:53Z")
     return moment
 

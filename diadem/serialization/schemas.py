@@ -19,6 +19,24 @@ DATASET: Final = BASE + "record/1.0.0/dataset"
 METADATA: Final = BASE + "record/1.0.0/metadata"
 FINDING: Final = BASE + "finding/1.0.0"
 REPORT: Final = BASE + "report/1.0.0"
+STATEMENT: Final = BASE + "statement/1.0.0"
+#: Kinds of statement whose predicate has a schema: those that this version writes.
+STATEMENT_KINDS: Final = (
+    "amendment",
+    "audit",
+    "countersign",
+    "drop",
+    "fixity",
+    "handover",
+    "head",
+    "ingest",
+    "key",
+    "recovery",
+    "repair",
+    "replicate",
+    "rule",
+    "tombstone",
+)
 
 #: Where each schema lies below `schemas/`.
 _FILES: Final[Mapping[str, str]] = {
@@ -27,6 +45,8 @@ _FILES: Final[Mapping[str, str]] = {
     METADATA: "record/1.0.0/metadata.schema.json",
     FINDING: "finding/1.0.0/finding.schema.json",
     REPORT: "report/1.0.0/report.schema.json",
+    STATEMENT: "statement/1.0.0/statement.schema.json",
+    **{f"{STATEMENT}/{kind}": f"statement/1.0.0/{kind}.schema.json" for kind in STATEMENT_KINDS},
 }
 _CLOSURES: Final = frozenset({"additionalProperties", "unevaluatedProperties"})
 

@@ -70,9 +70,10 @@ class Checkpoint:
         DocumentError
             Not origin, size and root, or not as `to_text` writes them.
         """
-        origin, size, root, *extensions = [*text.split("\n")[:-1], "", "", ""][: max(3, text.count("\n"))]
-        if not re.fullmatch(r"0|[1-9][0-9]{0,18}", size):
-            raise DocumentError("its second line is not a size", where="checkpoint")
+        lines = text.split("\n")
+        if len(lines) < 4 or not re.fullmatch(r"0|[1-9][0-9]{0,18}", lines[1], re.ASCII):
+            raise DocumentError("origin, size and root are expected, a line each", where="checkpoint")
+        origin, size, root, *extensions = lines[:-1]
         try:
             checkpoint = cls(origin, int(size), from_base64(root), tuple(extensions))
         except (ValueError, UsageError) as error:

@@ -1,0 +1,70 @@
+"""Statements against their schemas: what is said is checked before it is signed, and again when it is read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import islice
+from typing import Any
+
+from diadem.errors import DocumentError
+from diadem.model.statements import Draft, Statement
+from diadem.serialization import schemas
+from diadem.serialization.refusals import refusal
+from diadem.serialization.strict_json import compact, parse
+
+
+def validate_draft(draft: Draft) -> None:
+    """That a log may sign and keep this.
+
+    Raises
+    ------
+    DocumentError
+        Its kind has no schema yet, or the schema refuses its predicate; names kind, JSON path and rule.
+    """
+    if draft.kind not in schemas.STATEMENT_KINDS:
+        raise DocumentError(
+            f"this version of DIADEM does not write {draft.kind} statements",
+            next=f"It writes: {', '.join(schemas.STATEMENT_KINDS)}.",
+        )
+    _check_predicate(draft.kind, draft.predicate)
+
+
+def validate_statement(statement: Statement) -> None:
+    """That a statement is what its kind demands; one of a kind without a schema passes (see `Statement.known`).
+
+    Raises
+    ------
+    DocumentError
+        Names kind, JSON path and rule.
+    """
+    if statement.kind in schemas.STATEMENT_KINDS:
+        _check_predicate(statement.kind, statement.predicate)
+
+
+def read_statement(payload: bytes) -> Statement:
+    """The statement in the payload of an envelope, judged by its schema.
+
+    Members that this version does not know are kept. A kind that it does not know can be read, but means nothing to it.
+
+    Raises
+    ------
+    DocumentError
+        Not a statement, not written canonically, or refused by its kind's schema.
+    """
+    statement = Statement.from_payload(payload)
+    validate_statement(statement)
+    return statement
+
+
+def _check_predicate(kind: str, predicate: Mapping[str, Any]) -> None:
+    """Raise for the first fault of a predicate."""
+    name = f"{schemas.STATEMENT}/{kind}"
+    document = parse(compact(dict(predicate), where=kind), where=kind)
+    compiled = schemas.validator(name)
+    if compiled.is_valid(document):
+        return
+    errors = sorted(
+        islice(compiled.iter_errors(document), 50), key=lambda error: (-len(error.instance_path), error.message)
+    )
+    fault = refusal(name, errors[0], document, advise=False)
+    raise DocumentError(fault.message, where=f"{kind} statement", next=fault.next)
