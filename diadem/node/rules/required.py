@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any, Final
 
@@ -77,39 +77,68 @@ def missing_message(missing: Sequence[str]) -> str:
 
 def supply_advice(missing: Sequence[str]) -> str:
     """How to supply the keys: options to add to the command, or the lines of a file for `--meta`."""
-    options = " ".join(_option(key) for key in missing)
+    pairs = [pair.partition("=") for pair in example_pairs(missing)]
+    options = " ".join(f'--set {key}="{value}"' for key, _, value in pairs)
     return f"Add to the command: {options}\nor --meta session.toml, a file with:\n{meta_lines(missing)}"
 
 
-def meta_lines(keys: Collection[str]) -> str:
-    """The lines of a metadata file that states the keys, with examples as values."""
-    sections: dict[str, list[str]] = {}
+def example_pairs(keys: Sequence[str]) -> list[str]:
+    """Pairs ``sample.name=ZnO nanorods`` for `--set` that state the keys, with examples as values."""
+    pairs = [_pair(key) for key in keys if not key.startswith("person.")]
+    people = [key for key in keys if key.startswith("person.")]
+    if people == [OPERATOR]:
+        return [*pairs, f"people.operator={_text_example(OPERATOR)}"]
+    if people == ["person.name"]:
+        return [*pairs, f"people={_text_example('person.name')}"]
+    said = {"name": _text_example("person.name")} if people else {}
+    for key in people:
+        said |= {"role": "operator"} if key == OPERATOR else {key.removeprefix("person."): _text_example(key)}
+    return pairs + [f"people.1.{name}={value}" for name, value in said.items()]
+
+
+def meta_lines(keys: Sequence[str]) -> str:
+    """The lines of a metadata file (TOML) that states the keys, with examples as values."""
+    sections: dict[str, dict[str, str]] = {}
     for key in keys:
         section, _, name = ALIASES.get(key, key).partition(".")
-        header = "[[people]]" if section == "person" else f"[{section}]"
-        lines = sections.setdefault(header, [])
-        if section == "person" and not any(line.startswith("name = ") for line in lines):
-            lines.insert(0, f"name = {_example('person.name')}")
-        if key == OPERATOR:
-            lines.append('role = "operator"')
-        elif key != "person.name":
-            lines.append(f"{name} = {_example(key)}")
-    return "\n".join("\n".join([header, *dict.fromkeys(lines)]) for header, lines in sections.items())
+        if section == "person":
+            lines = sections.setdefault("[[people]]", {"name": _toml_example("person.name")})
+            lines |= {"role": '"operator"'} if key == OPERATOR else {name: _toml_example(key)}
+        else:
+            sections.setdefault(f"[{section}]", {})[name] = _toml_example(key)
+    texts = [
+        "\n".join([header, *(f"{name} = {text}" for name, text in lines.items())]) for header, lines in sections.items()
+    ]
+    return "\n".join(texts)
 
 
-def _option(key: str) -> str:
-    value = json.loads(_example(key))
-    text = ",".join(value) if isinstance(value, list) else str(value)
-    return f'--set {key}="{text}"'
+def _pair(key: str) -> str:
+    example = _example(key)
+    name = ALIASES.get(key, key)
+    if isinstance(example, dict):
+        inner, value = next(iter(example.items()))
+        return f"{name}.{inner}={value}"
+    return f"{name}={_text_example(key)}"
 
 
-def _example(key: str) -> str:
-    """A valid value, as JSON and TOML write it."""
-    section, _, name = ALIASES.get(key, key).partition(".")
-    if key == OPERATOR:
-        name = "name"
-    example = _definitions()[section]["properties"][name]["examples"][0]
+def _text_example(key: str) -> str:
+    example = _example(key)
+    return ", ".join(example) if isinstance(example, list) else str(example)
+
+
+def _toml_example(key: str) -> str:
+    """A valid value as TOML writes it; of JSON's syntax only objects differ."""
+    example = _example(key)
+    if isinstance(example, dict):
+        return "{" + ", ".join(f"{name} = {json.dumps(value)}" for name, value in example.items()) + "}"
     return json.dumps(example, ensure_ascii=False)
+
+
+def _example(key: str) -> Any:
+    """A valid value, from the schema."""
+    section, _, name = ALIASES.get(key, key).partition(".")
+    name = "name" if key == OPERATOR else name
+    return _definitions()[section]["properties"][name]["examples"][0]
 
 
 def _said(key: str, record: Record) -> bool:
