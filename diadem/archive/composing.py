@@ -19,11 +19,14 @@ from diadem.archive.plan import PackPlan, omitted_dict, text_of
 from diadem.errors import Refused, UsageError
 from diadem.extract.pool import Extractor
 from diadem.extract.survey import DatasetPlan
+from diadem.model.ids import PackageId
 from diadem.model.manifest import CRATE_PATH, PAGE_PATH, RECORD_PATH, FileEntry
 from diadem.model.ports import Listener
+from diadem.model.record import Record
 from diadem.package.crate import crate_json
 from diadem.package.page import page_html
 from diadem.package.sealing import HashedFile, Sealed, payload_of, seal
+from diadem.serialization.record_json import read_record
 from diadem.store.copying import Copier
 from diadem.store.sink import SinkFailed
 from diadem.store.source import Omission
@@ -40,11 +43,25 @@ _LEADING_DATE = re.compile(r"\A(?:19|20)\d\d([-_.]?)(?:0[1-9]|1[0-2])\1(?:0[1-9]
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How to pack; see `diadem.pack`."""
+    """How to pack; see `diadem.pack`.
+
+    Attributes
+    ----------
+    strict : bool
+        Refuse where anything cannot be archived.
+    license, software : str
+        As they will be shown.
+    continues : PackageId, optional
+        The package to which this one adds; see `diadem.node.continuation`.
+    judge : callable, optional
+        Called with the finished record before anything is visible; may raise.
+    """
 
     strict: bool = False
     license: str = ""
     software: str = ""
+    continues: PackageId | None = None
+    judge: Callable[[Record], None] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +135,13 @@ def compose(
         refuse_if_empty(files, omissions)
         refuse_if_strict(omissions, options)
         left_out = [omitted_dict(omission) for omission in omissions]
-        describer.finish(omissions=left_out, empty_folders=[text_of(folder) for folder in plan.tree.empty_folders])
+        describer.finish(
+            omissions=left_out,
+            empty_folders=[text_of(folder) for folder in plan.tree.empty_folders],
+            continues=options.continues or "",
+        )
+    if options.judge is not None:
+        options.judge(read_record(Path(long_path(record)).read_bytes()))
     files.append(_hash_record(record, copier))
     return _seal(files, describer, archived, left_out, options)
 
@@ -152,6 +175,7 @@ def _seal(
         omissions=left_out,
         license_text=options.license,
         software=options.software,
+        continues=options.continues or "",
     )
     derived = {CRATE_PATH: crate_json(facts), PAGE_PATH: page_html(facts)}
     files.extend(_derived(path, data, archived) for path, data in derived.items())
@@ -161,6 +185,7 @@ def _seal(
         date=archived.date().isoformat(),
         software=options.software,
         omitted=len(left_out),
+        continues=options.continues,
     )
     name = package_name(describer.date or archived.date().isoformat(), describer.slug, sealed.payload_id)
     return Composition(name, sealed, derived, left_out, describer.issues, describer.flagged)

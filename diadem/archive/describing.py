@@ -140,9 +140,11 @@ class Describer:
         entry["file"] = block.file
         return {**entry, "bytes": len(block.data), **({"byte_range": block.byte_range} if block.byte_range else {})}
 
-    def finish(self, *, omissions: Sequence[Mapping[str, str]], empty_folders: Sequence[str]) -> None:
+    def finish(
+        self, *, omissions: Sequence[Mapping[str, str]], empty_folders: Sequence[str], continues: str = ""
+    ) -> None:
         """Write the end of the record."""
-        self._writer.finish(omitted=omissions, empty_dirs=empty_folders)
+        self._writer.finish(omitted=omissions, empty_dirs=empty_folders, continues=continues)
 
     @property
     def issues(self) -> Mapping[str, int]:
@@ -174,6 +176,7 @@ class Describer:
         omissions: Sequence[Mapping[str, str]],
         license_text: str,
         software: str,
+        continues: str = "",
     ) -> PackageFacts:
         """What the crate and the page tell.
 
@@ -187,6 +190,8 @@ class Describer:
             path, kind, reason.
         license_text, software : str
             As they will be shown.
+        continues : str
+            Id of the package to which this one adds, or "".
         """
         payload = payload_of(files)
         entries = [file.entry for file in files if file.entry.path != "data/diadem-record.json"]
@@ -210,6 +215,7 @@ class Describer:
             days=(min(self._days), max(self._days)) if self._days else None,
             models=list(self._named["instrument.model"]),
             operators=list(self._named["person.operator"]),
+            continues=continues,
         )
 
 

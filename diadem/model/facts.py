@@ -59,7 +59,7 @@ class PackageFacts:
     `session`, `sample`, `instrument` and `people` are the record's own objects. `omitted` is (path, kind, reason).
     `days`, `models` and `operators` are what the files themselves state: first and last day, microscopes, people.
     `archived` is the archiving date, ISO 8601 with offset: the one date of the package. `datasets` holds at most
-    `MAX_DESCRIBED` of `dataset_count`.
+    `MAX_DESCRIBED` of `dataset_count`. `continues` is the id of the package to which this one adds, or "".
     """
 
     name: str
@@ -80,3 +80,4 @@ class PackageFacts:
     days: tuple[str, str] | None = None
     models: Sequence[str] = ()
     operators: Sequence[str] = ()
+    continues: str = ""

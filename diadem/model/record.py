@@ -163,6 +163,8 @@ class Record:
         Empty folders, restored by `restore`.
     extensions : mapping
         Metadata of communities, by namespace.
+    continues : str
+        Id of the package to which this one adds only what is new or changed, or "".
     known : frozenset of str
         The closed list of field keys.
     unknown : mapping
@@ -179,6 +181,7 @@ class Record:
     omitted: Sequence[Mapping[str, Any]] = ()
     empty_dirs: Sequence[str] = ()
     extensions: Mapping[str, Any] = field(default_factory=dict)
+    continues: str = ""
     unknown: Mapping[str, Any] = field(default_factory=dict)
 
     def value(self, key: str) -> Any:
@@ -226,6 +229,8 @@ class Record:
         """The whole record as plain JSON values, references resolved. Shares nothing with the record."""
         head = {key: getattr(self, key) for key in ("schema", "session", "sample", "people", "instrument")}
         tail = {key: getattr(self, key) for key in ("omitted", "empty_dirs", "extensions")}
+        if self.continues:
+            tail["continues"] = self.continues
         datasets = [dataset.document for dataset in self.datasets]
         plain: dict[str, Any] = _plain({**head, "datasets": datasets, **tail, **self.unknown})
         return plain

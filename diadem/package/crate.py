@@ -98,6 +98,7 @@ def _root(graph: Graph, facts: PackageFacts) -> Entity:
         keywords=[str(word) for word in session.get("keywords", ())],
         temporalCoverage=_coverage(facts),
         variableMeasured=[_count(graph, facts), *add_session_properties(graph, session)],
+        isBasedOn=_predecessor(graph, facts),
         mentions=_actions(graph, facts, people),
         hasPart=parts,
     )
@@ -120,6 +121,18 @@ def _identifiers(graph: Graph, payload: str) -> list[Reference]:
         graph.add("#payload-id", "PropertyValue", propertyID="Diadem-Payload-Id", name="Payload id", value=payload),
         graph.add("#external-identifier", "PropertyValue", propertyID="External-Identifier", name="UUID", value=urn),
     ]
+
+
+def _predecessor(graph: Graph, facts: PackageFacts) -> Reference | None:
+    if not facts.continues:
+        return None
+    return graph.add(
+        "#predecessor",
+        "CreativeWork",
+        name="The package that this one continues",
+        description="This package holds only files that are new or changed since that one was made.",
+        identifier=facts.continues,
+    )
 
 
 def _count(graph: Graph, facts: PackageFacts) -> Reference:

@@ -6,11 +6,11 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from diadem.errors import IntegrityError, NotFound, PackageError
+from diadem.errors import IntegrityError, NotFound, PackageError, UsageError
 from diadem.model.ids import PackageId
 from diadem.model.manifest import DIGEST_SIZE, INDEX_PATH, LEAVES_PATH, MANIFEST, TAGMANIFEST, VENDOR_PATH, Manifest
 from diadem.model.ports import Bundle
-from diadem.package.bagit import BAG_INFO, BAGIT, BAGIT_TXT, parse_bag_info, parse_manifest
+from diadem.package.bagit import BAG_INFO, BAGIT, BAGIT_TXT, CONTINUES, parse_bag_info, parse_manifest
 from diadem.package.index import join, parse_index
 from diadem.package.paths import unsafe
 from diadem.trust.hashing import payload_id, payload_urn
@@ -47,6 +47,18 @@ class OpenedPackage:
     manifest: Manifest
     leaves: bytes
     bag_info: list[tuple[str, str]]
+
+    @property
+    def continues(self) -> PackageId | None:
+        """The package to which this one adds; None where it stands alone. Raises `PackageError` for what is no id."""
+        stated = [value for label, value in self.bag_info if label == CONTINUES]
+        if not stated:
+            return None
+        try:
+            (only,) = stated
+            return PackageId(only)
+        except (UsageError, ValueError) as error:
+            raise PackageError(f"{CONTINUES} is not one package id", where=BAG_INFO, next=_AGAIN) from error
 
 
 def read_manifest(bundle: Bundle, *, expected_id: str | None = None) -> OpenedPackage:

@@ -105,6 +105,11 @@ def _head(title: str, facts: PackageFacts) -> str:
     )
     description = facts.description or str(facts.session.get("description", ""))
     said = f'<p class="said">{escaped(description, 5000)}</p>\n' if description.strip() else ""
+    if facts.continues:
+        said += (
+            "<p>This package continues an earlier one and holds only what is new or changed since:"
+            f" <code>{escaped(facts.continues)}</code></p>\n"
+        )
     items = "".join(f"<li>{escaped(figure)}</li>" for figure in figures)
     return (
         f'<header>\n<p class="kind">Electron-microscopy session</p>\n<h1><bdi>{escaped(title)}</bdi></h1>\n'

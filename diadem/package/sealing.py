@@ -18,7 +18,7 @@ from diadem.model.manifest import (
     FileEntry,
     Manifest,
 )
-from diadem.package.bagit import BAG_INFO, BAGIT, BAGIT_TXT, bag_info_text, manifest_text, tagmanifest_text
+from diadem.package.bagit import BAG_INFO, BAGIT, BAGIT_TXT, CONTINUES, bag_info_text, manifest_text, tagmanifest_text
 from diadem.package.index import index_text
 from diadem.trust.hashing import payload_id, payload_urn
 
@@ -63,7 +63,15 @@ def payload_of(files: Iterable[HashedFile]) -> str:
     return payload_id(file.entry for file in files if file.entry.path not in DERIVED_PATHS)
 
 
-def seal(files: Iterable[HashedFile], *, vendor: bytes, date: str, software: str, omitted: int = 0) -> Sealed:
+def seal(
+    files: Iterable[HashedFile],
+    *,
+    vendor: bytes,
+    date: str,
+    software: str,
+    omitted: int = 0,
+    continues: PackageId | None = None,
+) -> Sealed:
     """Write the tag files.
 
     Parameters
@@ -78,6 +86,8 @@ def seal(files: Iterable[HashedFile], *, vendor: bytes, date: str, software: str
         Name and version of the program.
     omitted : int
         Things left out.
+    continues : PackageId, optional
+        The package to which this one adds.
     """
     manifest, leaves = _in_order(files)
     payload = payload_id(manifest.payload)
@@ -90,6 +100,7 @@ def seal(files: Iterable[HashedFile], *, vendor: bytes, date: str, software: str
         ("Payload-Oxum", f"{total}.{len(manifest)}"),
         ("Diadem-Payload-Id", payload),
         *([("Diadem-Omitted", str(omitted))] if omitted else []),
+        *([(CONTINUES, continues)] if continues else []),
     ]
     tags = {
         BAGIT: BAGIT_TXT,

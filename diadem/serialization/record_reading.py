@@ -158,7 +158,7 @@ def _record(document: dict[str, Any], count: int, load: Callable[[int], Any], or
     validate_head(document, closed=False)
     rest = {key: document[key] for key in document if key not in {"datasets", "shared"}}
     own = {key: rest.pop(key) for key in ("schema", "session", "sample", "people", "instrument")}
-    tail = {key: rest.pop(key) for key in ("omitted", "empty_dirs", "extensions") if key in rest}
+    tail = {key: rest.pop(key) for key in ("omitted", "empty_dirs", "extensions", "continues") if key in rest}
     datasets = _Datasets(count, load, shared, origin, steps)
     return Record(datasets=datasets, known=field_keys(), **own, **tail, unknown=rest)
 

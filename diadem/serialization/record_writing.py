@@ -59,6 +59,7 @@ class RecordWriter:
         omitted: Sequence[Mapping[str, Any]],
         empty_dirs: Sequence[str],
         extensions: Mapping[str, Any] | None = None,
+        continues: str = "",
     ) -> None:
         """Write what comes after the datasets, and the shared objects. The stream stays open.
 
@@ -70,6 +71,8 @@ class RecordWriter:
             Empty folders, stored paths relative to `data/`.
         extensions : mapping, optional
             More extensions, beside those of the metadata.
+        continues : str
+            Id of the package to which this one adds, or "".
 
         Raises
         ------
@@ -80,6 +83,7 @@ class RecordWriter:
             "omitted": [dict(item) for item in omitted],
             "empty_dirs": list(empty_dirs),
             "extensions": {**self._extensions, **(extensions or {})},
+            **({"continues": continues} if continues else {}),
         }
         self._lines.end(tail)
 
@@ -96,7 +100,8 @@ def write_record(stream: BinaryIO, record: Record) -> None:
     for dataset in record.datasets:
         lines.add(dataset.document)
     tail = {"omitted": list(record.omitted), "empty_dirs": list(record.empty_dirs), "extensions": record.extensions}
-    lines.end({**tail, **record.unknown})
+    continues = {"continues": record.continues} if record.continues else {}
+    lines.end({**tail, **continues, **record.unknown})
 
 
 class _Lines:

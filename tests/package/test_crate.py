@@ -71,6 +71,7 @@ RICH: dict[str, Any] = {
     ],
     "omitted": [("link", "symlink", "not a file")],
     "software": "diadem-em 0.1.0",
+    "continues": "diadem:" + "cd" * 32,
 }
 
 
@@ -139,6 +140,7 @@ def test_root_says_who_when_what_and_under_which_licence() -> None:
     assert found["#external-identifier"]["value"].startswith("urn:uuid:")
     assert found["#acquisition"]["instrument"] == {"@id": "https://doi.org/10.5442/NI000001"}
     assert found["#sample"]["alternateName"] == ["Z-3"]
+    assert found[root["isBasedOn"]["@id"]]["identifier"] == "diadem:" + "cd" * 32
     assert {"@id": "ro-crate-preview.html"} not in root["hasPart"]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,12 @@ import bagit
 import bagit_profile
 import pytest
 
+from diadem.errors import PackageError
+from diadem.model.ids import PackageId
 from diadem.model.manifest import CRATE_PATH, PAGE_PATH, RECORD_PATH, FileEntry
+from diadem.package.opening import read_manifest
 from diadem.package.sealing import PROFILE, HashedFile, seal
+from diadem.store.bundle import LocalBundle
 from diadem.trust.hashing import LeafHasher
 from tests.oracles import bagit_validate, sha256sum_check
 
@@ -69,6 +74,23 @@ def test_a_sealed_bag_keeps_the_profile_and_every_peer_accepts_it(bag: Path) -> 
     assert complaints(bag) == []
     assert bagit_validate(bag) == []
     assert sha256sum_check(bag) == []
+
+
+def test_a_continuation_names_its_predecessor_in_the_terms_of_the_profile(bag: Path) -> None:
+    files = [hashed(path, data) for path, data in CONTENT.items()]
+    earlier = PackageId("ab" * 32)
+    sealed = seal(files, vendor=b"PK\x05\x06" + bytes(18), date="2026-03-14", software="s", continues=earlier)
+    assert f"Diadem-Continues: {earlier}\n".encode() in sealed.tag_files["bag-info.txt"]
+    for path, data in sealed.tag_files.items():
+        (bag / path).write_bytes(data)
+    assert complaints(bag) == []
+    assert bagit_validate(bag) == []
+    opened = read_manifest(LocalBundle(bag))
+    assert opened.continues == earlier
+    assert replace(opened, bag_info=[]).continues is None
+    for wrong in (["no id"], [str(earlier), str(earlier)]):
+        with pytest.raises(PackageError, match="not one package id"):
+            _ = replace(opened, bag_info=[("Diadem-Continues", value) for value in wrong]).continues
 
 
 def test_peers_find_damage(bag: Path) -> None:

@@ -134,6 +134,20 @@ def test_a_record_without_datasets_is_a_record() -> None:
     assert record.omitted == [{"path": "x", "kind": "symlink", "reason": "not archived"}]
 
 
+def test_a_continuation_names_its_predecessor_there_and_back() -> None:
+    earlier = "diadem:" + "ab" * 32
+    stream, again = BytesIO(), BytesIO()
+    RecordWriter(stream, metadata={}).finish(omitted=[], empty_dirs=[], continues=earlier)
+    record = read_record(stream.getvalue())
+    assert record.continues == record.to_dict()["continues"] == earlier
+    assert not record.unknown
+    write_record(again, record)
+    assert again.getvalue() == stream.getvalue()
+    assert "continues" not in read_record(written([])).to_dict()
+    with pytest.raises(DocumentError, match="continues"):
+        RecordWriter(BytesIO(), metadata={}).finish(omitted=[], empty_dirs=[], continues="the package before")
+
+
 def test_a_refused_dataset_leaves_no_trace() -> None:
     datasets = [session_image(index) for index in range(4)]
     stream = BytesIO()

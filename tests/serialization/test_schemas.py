@@ -64,6 +64,7 @@ REASONS = {
     "metadata/person_without_name": 'Example: {"name":"Marie Curie"',
     "metadata/thickness_in_nanometres": "Thickness in metres",
     "record/bad_dataset": '"V" was expected',
+    "record/continues_a_name": "Id of the package to which this one adds",
     "record/dataset_id_twice": "an id stands twice: d1",
     "record/later_major_version": "$.schema",
     "record/omitted_without_reason": '"reason" is a required property',
