@@ -1,0 +1,208 @@
+"""From a package's record to the facts that are searched: each distinct value once, with the datasets that state it."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from diadem.errors import PackageError
+from diadem.model.manifest import DERIVED_PATHS, INDEX_PATH
+from diadem.model.record import Record
+from diadem.node.catalogue.entries import PackageEntry
+from diadem.node.catalogue.spans import Runs
+from diadem.node.catalogue.words import padded
+from diadem.package.index import parse_index
+
+#: Keys of facts that are no fields of the record.
+FILE, FORMAT, KIND, ISSUE, SIGNAL, TITLE, ABOUT = "file", "format", "kind", "issue", "signal", "title", "about"
+PLAIN_KEYS: Final = frozenset({FILE, FORMAT, KIND, ISSUE, SIGNAL, TITLE, ABOUT})
+#: Where a person's words at the head of a record belong.
+_SESSION = {"identifier": "session.identifier", "project": "session.project", "proposal": "session.proposal"}
+_SAMPLE = {
+    "identifier": "sample.identifier", "name": "sample.name", "elements": "sample.elements", "parent": "sample.parent",
+    "thickness": "sample.thickness", "provider_ror": "sample.provider_ror", "preparation": "sample.prep_step",
+    "preparation_date": "sample.preparation_date", "provider_identifier": "sample.identifier",
+}  # fmt: skip
+_PERSON = {"name": "person.name", "role": "person.role", "orcid": "person.orcid"}
+_INSTRUMENT = ("kind", "model", "name", "owner_ror", "pid", "serial", "site", "software", "vendor")
+_EPOCH = datetime.datetime(1970, 1, 1)  # noqa: DTZ001  (the clock on the wall, wherever it hangs)
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """One value of a package.
+
+    Attributes
+    ----------
+    key : str
+        A field, or one of `PLAIN_KEYS`.
+    number : float or None
+        A number in the field's unit; of a time the seconds since 1970 on the clock that it was read from.
+    text, words : str or None
+        A text, and its words.
+    everywhere : bool
+        Whether all datasets state it.
+    datasets : str
+        Those that do; see `Runs`.
+    """
+
+    key: str
+    number: float | None
+    text: str | None
+    words: str | None
+    everywhere: bool
+    datasets: str
+
+
+@dataclass(slots=True)
+class Facts:
+    """What a record says, gathered dataset by dataset."""
+
+    datasets: list[tuple[str, str]] = field(default_factory=list)
+    #: Values of the whole package.
+    said: dict[tuple[str, Any], None] = field(default_factory=dict)
+    stated: dict[tuple[str, Any], Runs] = field(default_factory=dict)
+
+    def say(self, key: str, value: Any) -> None:
+        """Add a value of the whole package."""
+        for item in value if isinstance(value, list | tuple) else (value,):
+            if item not in (None, ""):
+                self.said[key, _value(item)] = None
+
+    def state(self, key: str, value: Any, number: int) -> None:
+        """Add a value that one dataset states."""
+        for item in value if isinstance(value, list) else (value,):
+            runs = self.stated.get((key, item))
+            if runs is None:
+                runs = self.stated[key, _value(item)] = Runs()
+            runs.add(number)
+
+    def all(self) -> Iterator[Fact]:
+        """Every fact, those of the whole package first; sorted, so that equal records give equal rows."""
+        count = len(self.datasets)
+        every = f"1-{count}" if count > 1 else "1" if count else ""
+        for key, value in sorted(self.said, key=_sorting):
+            yield _fact(key, value, everywhere=True, datasets=every)
+        for (key, value), runs in sorted(self.stated.items(), key=lambda item: _sorting(item[0])):
+            if (key, value) not in self.said:
+                yield _fact(key, value, everywhere=runs.covers(count), datasets=runs.text())
+
+    def values(self, *keys: str) -> list[str]:
+        """Texts of the first key that has any, in the order in which they came; what a person said goes before."""
+        for key in keys:
+            for source in (self.said, self.stated):
+                if found := [str(value) for name, value in source if name == key]:
+                    return found
+        return []
+
+
+def gather(entry: PackageEntry) -> Facts:
+    """Everything that can be searched of a package."""
+    facts = Facts()
+    facts.say(TITLE, entry.title)
+    _head(facts, entry.record)
+    known = _datasets(facts, entry.record)
+    for path in _payload_paths(entry.tag_files):
+        if path not in known:
+            facts.say(FILE, path)
+    return facts
+
+
+def _head(facts: Facts, record: Record) -> None:
+    """What a person said of the session."""
+    for key in ("title", "description", "purpose", "keywords"):
+        facts.say(ABOUT, record.session.get(key))
+    for person in record.people:
+        _mapped(facts, person, _PERSON)
+        facts.say(ABOUT, person.get("affiliation"))
+        if "operator" in str(person.get("role", "")).casefold():
+            facts.say("person.operator", person.get("name"))
+    _mapped(facts, record.session, _SESSION)
+    _mapped(facts, record.sample, _SAMPLE)
+    _mapped(facts, record.instrument, {key: f"instrument.{key}" for key in _INSTRUMENT})
+    facts.say("sample.identifier", list(dict(record.sample.get("other_names", {})).values()))
+    for key in ("description", "provider"):
+        facts.say(ABOUT, record.sample.get(key))
+
+
+def _mapped(facts: Facts, said: Mapping[str, Any], places: Mapping[str, str]) -> None:
+    for key, place in places.items():
+        facts.say(place, said.get(key))
+
+
+def _datasets(facts: Facts, record: Record) -> set[str]:
+    """What the datasets say; returns the paths of their files."""
+    known: set[str] = set()
+    for number, dataset in enumerate(record.datasets, 1):
+        document = dataset.document
+        facts.datasets.append((dataset.id, _files(facts, document["files"], number, known)))
+        for signal in document.get("signals", ()):
+            for key, name in ((KIND, "kind"), (SIGNAL, "title")):
+                if signal.get(name):
+                    facts.state(key, signal[name], number)
+        for issue in document.get("issues", ()):
+            facts.state(ISSUE, issue["code"], number)
+        for key, assertions in document.get("fields", {}).items():
+            for assertion in assertions:
+                facts.state(key, assertion["value"], number)
+    return known
+
+
+def _files(facts: Facts, files: Sequence[Mapping[str, Any]], number: int, known: set[str]) -> str:
+    """The files of a dataset; returns the primary's path."""
+    primary = ""
+    for item in files:
+        facts.state(FILE, item["path"], number)
+        known.add(item["path"])
+        if item["role"] == "primary":
+            primary = item["path"]
+            facts.state(FORMAT, item.get("format") or "unknown", number)
+    return primary
+
+
+def _payload_paths(tag_files: Mapping[str, bytes]) -> Iterator[str]:
+    """Paths of all payload files, as stored and, where that differs, as they were named."""
+    if INDEX_PATH not in tag_files:
+        return
+    try:
+        rows = parse_index(tag_files[INDEX_PATH]).rows
+    except PackageError:  # of a package whose tag files are damaged: what the record names is all there is
+        return
+    for row in rows:
+        if row.path not in DERIVED_PATHS:
+            yield row.path.removeprefix("data/")
+            if row.original is not None:
+                yield row.original.decode("utf-8", "replace")
+
+
+def _value(value: Any) -> Any:
+    """A value as it is kept: numbers as they are, everything else as text."""
+    if isinstance(value, str) or (isinstance(value, int | float) and not isinstance(value, bool)):
+        return value
+    return str(value)
+
+
+def _fact(key: str, value: Any, *, everywhere: bool, datasets: str) -> Fact:
+    if isinstance(value, str):
+        return Fact(key, _clock(value) if _is_time(key) else None, value, padded(value), everywhere, datasets)
+    return Fact(key, float(value), None, None, everywhere, datasets)
+
+
+def _is_time(key: str) -> bool:
+    return key in {"time.acquired_start", "time.acquired_end", "sample.preparation_date"}
+
+
+def _clock(text: str) -> float | None:
+    """Seconds since 1970 of a moment as the clock beside the instrument showed it, its offset left aside."""
+    try:
+        moment = datetime.datetime.fromisoformat(text).replace(tzinfo=None)
+    except ValueError:  # a leap second
+        return None
+    return (moment - _EPOCH).total_seconds()
+
+
+def _sorting(item: tuple[str, Any]) -> tuple[str, bool, Any]:
+    key, value = item
+    return key, isinstance(value, str), value

@@ -1,0 +1,100 @@
+"""Versions of the catalogue's tables: numbered steps, each one transaction, a copy of the file before the first."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from sqlalchemy import Connection, Engine, func, insert, inspect, select, text
+
+from diadem.errors import Refused
+from diadem.model.times import time_text
+from diadem.node.catalogue import sqlite
+from diadem.node.catalogue.tables import metadata, schema_version
+
+Clock = Callable[[], datetime.datetime]
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """One step: the version that it leads to, what it is for, and the change."""
+
+    version: int
+    purpose: str
+    change: Callable[[Connection], None]
+
+
+def _first(connection: Connection) -> None:
+    metadata.create_all(connection)
+    connection.execute(text(sqlite.TEXT_TABLE))
+
+
+#: In their order. A step is never changed once a version with it is out; its tables are those of that version.
+MIGRATIONS: Final[Sequence[Migration]] = (Migration(1, "packages, facts, replicas, proofs, statements", _first),)
+
+
+def migrate(engine: Engine, path: Path, *, clock: Clock, migrations: Sequence[Migration] = MIGRATIONS) -> Path | None:
+    """Bring the tables to the newest version; returns the copy that was made before, if there was anything to copy.
+
+    Raises
+    ------
+    Refused
+        A later version of DIADEM made the catalogue.
+    """
+    found = version(engine, path)
+    require_known(found, path, migrations)
+    if found == migrations[-1].version:
+        return None
+    kept = _backup(path, found, clock()) if found else None
+    for step in migrations:
+        _apply(engine, path, step, clock())
+    return kept
+
+
+def version(engine: Engine, path: Path) -> int:
+    """The version of the tables; 0 for a file without any.
+
+    Raises
+    ------
+    IntegrityError
+        The file is none of ours.
+    """
+    with sqlite.transaction(engine, path, writing=False) as connection:
+        return _version(connection)
+
+
+def require_known(found: int, path: Path, migrations: Sequence[Migration] = MIGRATIONS) -> None:
+    """Refuse a catalogue of a later version."""
+    newest = migrations[-1].version
+    if found > newest:
+        raise Refused(
+            f"the catalogue has version {found}, and this version of DIADEM knows {newest}",
+            where=str(path),
+            next="Install the newer DIADEM that wrote it (pip install -U diadem-em), or move it away and run: "
+            "diadem reindex",
+        )
+
+
+def _version(connection: Connection) -> int:
+    if not inspect(connection).has_table(schema_version.name):
+        return 0
+    return int(connection.scalar(select(func.max(schema_version.c.version))) or 0)
+
+
+def _apply(engine: Engine, path: Path, step: Migration, now: datetime.datetime) -> None:
+    """One step, unless another process has just done it."""
+    with sqlite.transaction(engine, path, writing=True) as connection:
+        if _version(connection) < step.version:
+            step.change(connection)
+            connection.execute(insert(schema_version), {"version": step.version, "applied_at": time_text(now)})
+
+
+def _backup(path: Path, found: int, now: datetime.datetime) -> Path:
+    """``catalogue-v1-20260314T092653Z.sqlite``, beside it; of several in one second the first is kept."""
+    kept = path.with_name(f"{path.stem}-v{found}-{now:%Y%m%dT%H%M%SZ}{path.suffix}")
+    if not kept.exists():
+        sqlite.copy(path, kept)
+    return kept

@@ -1,0 +1,264 @@
+"""Reading from the catalogue. Every function works in the transaction of its caller."""
+
+from __future__ import annotations
+
+import json
+import re
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date, datetime
+from itertools import groupby
+from typing import Any, Final
+
+from sqlalchemy import ColumnElement, Connection, Row, exists, func, or_, select
+
+from diadem.errors import NotFound, UsageError
+from diadem.model.ids import PREFIX
+from diadem.model.replicas import PRESENT, PackageState, ReplicaState
+from diadem.node.catalogue import tables
+from diadem.node.catalogue.results import DatasetRow, PackageRow
+from diadem.node.catalogue.spans import full, numbers
+
+#: Datasets of a package that a row names.
+NAMED_DATASETS: Final = 20
+#: The shortest beginning of an id that is accepted, and the most candidates that an error names.
+SHORTEST, _CANDIDATES = 8, 5
+_PREFIX = re.compile(r"(?:diadem:)?([0-9a-f]{8,64})\Z")
+#: Links of a chain that are followed: a statement may name any predecessor, also in a ring.
+_LONGEST_CHAIN = 10_000
+#: Values that fit into one question.
+CHUNK: Final = 500
+
+_packages = tables.packages.c
+
+
+def resolve(connection: Connection, id_or_prefix: str) -> int:
+    """The key of a package, by its id, payload id, or the beginning of one.
+
+    Raises
+    ------
+    NotFound
+        There is none.
+    UsageError
+        It is no id, or begins several.
+    """
+    match = _PREFIX.match(id_or_prefix.strip().lower())
+    if match is None:
+        raise UsageError(
+            f"'{id_or_prefix}' is no package id", next=f"Write {PREFIX} and at least {SHORTEST} hex digits of it."
+        )
+    found = connection.execute(
+        select(_packages.seq, _packages.id).where(begins(match[1])).order_by(_packages.id).limit(_CANDIDATES + 1)
+    ).all()
+    if not found:
+        raise NotFound(f"the catalogue has no package {id_or_prefix}", next="Look for it with diadem search.")
+    if len(found) > 1:
+        raise _ambiguous(id_or_prefix, [row.id for row in found])
+    return int(found[0].seq)
+
+
+def begins(digits: str) -> ColumnElement[bool]:
+    """Whether id or payload id of a package begins so."""
+    after = digits + "g"  # the letter after f
+    return or_(*(column.between(digits, after) for column in (_packages.id, _packages.payload_id)))
+
+
+def _ambiguous(text: str, ids: Sequence[str]) -> UsageError:
+    named = ", ".join(PREFIX + digits[:16] + "…" for digits in ids[:_CANDIDATES])
+    more = " and others" if len(ids) > _CANDIDATES else ""
+    return UsageError(f"{text} begins several ids: {named}{more}", next="Write more digits.")
+
+
+def package_rows(
+    connection: Connection, keys: Sequence[int], matching: Mapping[int, int] | None = None
+) -> list[PackageRow]:
+    """Rows of packages, in the order of their keys.
+
+    Parameters
+    ----------
+    connection : Connection
+        In a transaction.
+    keys : sequence of int
+        Packages.
+    matching : mapping of int to int, optional
+        Datasets that a search found in each, as bits; without it all.
+    """
+    found: dict[int, PackageRow] = {}
+    for start in range(0, len(keys), CHUNK):
+        part = keys[start : start + CHUNK]
+        stores = _stores(connection, part)
+        named = _named_datasets(connection, part, matching or {})
+        rows = connection.execute(select(tables.packages).where(_packages.seq.in_(part))).all()
+        first = _sessions(connection, {row.id: row.predecessor for row in rows})
+        for row in rows:
+            bits = (matching or {}).get(row.seq, full(row.datasets))
+            count = bits.bit_count() if row.datasets else 0
+            found[row.seq] = _row(row, stores.get(row.seq, ()), named.get(row.seq, ()), count, first[row.id])
+    return [found[key] for key in keys if key in found]
+
+
+def _row(
+    row: Row[Any], stores: tuple[str, ...], named: tuple[DatasetRow, ...], matching: int, session: str
+) -> PackageRow:
+    same = ("payload_id", "title", "instrument", "sample", "operator", "datasets", "files", "bytes", "owner", "path")
+    return PackageRow(
+        id=PREFIX + row.id,
+        date=_day(row.date),
+        formats=tuple(json.loads(row.formats)),
+        matching=matching,
+        matched=named,
+        ingested_at=_moment(row.ingested_at),
+        stores=stores,
+        session=PREFIX + session,
+        continues=PREFIX + row.predecessor if row.predecessor else None,
+        omitted=row.omitted,
+        issues=json.loads(row.issues),
+        tombstone=json.loads(row.tombstone) if row.tombstone else None,
+        **{name: getattr(row, name) for name in same},
+    )
+
+
+def _day(text: str | None) -> date | None:
+    return date.fromisoformat(text) if text else None
+
+
+def _moment(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None
+
+
+def _stores(connection: Connection, keys: Sequence[int]) -> dict[int, tuple[str, ...]]:
+    """Names of the stores that have a copy."""
+    replicas = tables.replicas.c
+    statement = select(replicas.package, replicas.store).where(replicas.package.in_(keys), replicas.state == PRESENT)
+    rows = connection.execute(statement.order_by(replicas.package, replicas.store))
+    return {key: tuple(row.store for row in group) for key, group in groupby(rows, key=lambda row: int(row.package))}
+
+
+def _named_datasets(
+    connection: Connection, keys: Sequence[int], matching: Mapping[int, int]
+) -> dict[int, tuple[DatasetRow, ...]]:
+    """The first datasets of each package, or the first of those that match."""
+    columns, found = tables.datasets.c, {}
+    for key in keys:
+        wanted = columns.number <= NAMED_DATASETS
+        if key in matching:
+            first = [number for number, _ in zip(numbers(matching[key]), range(NAMED_DATASETS), strict=False)]
+            wanted = columns.number.in_(first)
+        statement = select(columns.id, columns.path).where(columns.package == key, wanted).order_by(columns.number)
+        found[key] = tuple(DatasetRow(row.id, row.path) for row in connection.execute(statement))
+    return found
+
+
+def _sessions(connection: Connection, predecessors: Mapping[str, str | None]) -> dict[str, str]:
+    """The first package of the chain of each; also one that only its successor names."""
+    return {own: _first(connection, own, before) for own, before in predecessors.items()}
+
+
+def _first(connection: Connection, own: str, before: str | None) -> str:
+    seen = {own}
+    while before is not None and before not in seen and len(seen) < _LONGEST_CHAIN:
+        own = before
+        seen.add(own)
+        before = connection.scalar(select(_packages.predecessor).where(_packages.id == own))
+    return min(seen) if before in seen else own
+
+
+def continuations(connection: Connection, seq: int) -> list[str]:
+    """Ids of the packages that continue one, directly."""
+    own = select(_packages.id).where(_packages.seq == seq).scalar_subquery()
+    statement = select(_packages.id).where(_packages.predecessor == own).order_by(_packages.seq)
+    return [PREFIX + found for found in connection.scalars(statement)]
+
+
+_REPLICA_NAMES = ("store", "path", "state", "adopted", "written_at", "proven_at", "proven_level", "parity", "place")
+_REPLICA = tuple(tables.replicas.c[name] for name in _REPLICA_NAMES)
+
+
+def replicas_of(connection: Connection, seq: int) -> list[ReplicaState]:
+    """All replicas of a package, in any state, by store."""
+    statement = select(*_REPLICA).where(tables.replicas.c.package == seq).order_by(tables.replicas.c.store)
+    return [_replica(row) for row in connection.execute(statement)]
+
+
+def _replica(row: Sequence[Any]) -> ReplicaState:
+    store, path, state, adopted, written_at, proven_at, proven_level, parity, place = row
+    return ReplicaState(
+        store=store,
+        path=path,
+        state=state,
+        adopted=bool(adopted),
+        written_at=_moment(written_at),
+        proven_at=_moment(proven_at),
+        proven_level=proven_level,
+        parity=bool(parity),
+        place=place,
+    )
+
+
+def tag_files_of(connection: Connection, seq: int) -> dict[str, bytes]:
+    """Tag files by bag path."""
+    columns = tables.tag_files.c
+    rows = connection.execute(select(columns.path, columns.data).where(columns.package == seq).order_by(columns.path))
+    return {path: zlib.decompress(data) for path, data in rows}
+
+
+def statements_of(connection: Connection, sha256: str) -> list[bytes]:
+    """Lines of the statements about a subject, in the order of the log."""
+    said, about = tables.statements, tables.subjects
+    joined = said.join(about, said.c.statement_id == about.c.statement_id)
+    rows = select(said.c.line).select_from(joined).where(about.c.sha256 == sha256)
+    return list(connection.scalars(rows.order_by(said.c.epoch, said.c.index)))
+
+
+def package_states(connection: Connection, required: Sequence[str]) -> Iterator[PackageState]:
+    """What the policy judges, package by package in the order of their keys."""
+    replicas = tables.replicas.c
+    rows = connection.execute(select(replicas.package, *_REPLICA).order_by(replicas.package, replicas.store))
+    groups = groupby(rows, key=lambda row: int(row[0]))
+    key, group = next(groups, (None, None))
+    stated = [_stated(name).label(f"has{number}") for number, name in enumerate(required)]
+    for row in connection.execute(select(*_state_columns(), *stated).order_by(_packages.seq)):
+        own: tuple[ReplicaState, ...] = ()
+        if key == row.seq and group is not None:
+            own = tuple(_replica(replica[1:]) for replica in group)
+            key, group = next(groups, (None, None))
+        has = row[-len(stated) :] if stated else ()
+        yield _state(row, own, tuple(name for name, there in zip(required, has, strict=True) if not there))
+
+
+def _state_columns() -> list[ColumnElement[Any]]:
+    names = ("seq", "id", "title", "bytes", "files", "ingested_at", "payload_id", "date")
+    about = tables.subjects.c
+    signed = exists().where(about.sha256 == _packages.id, about.kind == "ingest")
+    return [
+        *(_packages[name] for name in names),
+        _packages.tombstone.is_not(None).label("dead"),
+        signed.label("signed"),
+    ]
+
+
+def _stated(key: str) -> ColumnElement[bool]:
+    facts, keys = tables.facts.c, tables.keys.c
+    code = select(keys.code).where(keys.name == key).scalar_subquery()
+    return exists().where(facts.package == _packages.seq, facts.key == code)
+
+
+def _state(row: Row[Any], replicas: tuple[ReplicaState, ...], missing: tuple[str, ...]) -> PackageState:
+    return PackageState(
+        id=PREFIX + row.id,
+        title=row.title,
+        bytes=row.bytes,
+        files=row.files,
+        ingested_at=_moment(row.ingested_at),
+        replicas=replicas,
+        tombstoned=bool(row.dead),
+        payload_id=row.payload_id,
+        date=_day(row.date),
+        missing_fields=missing,
+        signed=bool(row.signed),
+    )
+
+
+def count(connection: Connection) -> int:
+    """Packages, those deleted on purpose left aside."""
+    return int(connection.scalar(select(func.count()).where(_packages.tombstone.is_(None))) or 0)

@@ -1,0 +1,154 @@
+"""All that is SQLite's own: opening, transactions, text search, copies of the file.
+
+Another database takes the place of this file, with the same functions.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import quote
+
+from sqlalchemy import ColumnElement, Connection, Engine, Insert, Table, create_engine, event, literal_column, text
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.pool import QueuePool
+
+from diadem.errors import DiademError, IntegrityError, NotFound, Refused, StoreError
+
+#: Seconds that a writer waits for another one.
+BUSY_SECONDS: Final = 60
+#: KiB of pages that one connection keeps.
+_CACHE = 16_000
+#: The table of texts: `whole` holds for all datasets of a package, `some` for those that the facts name.
+TEXT_TABLE: Final = (
+    'CREATE VIRTUAL TABLE texts USING fts5(whole, some, tokenize = "unicode61 remove_diacritics 0", columnsize = 0)'
+)
+_WRITING = "catalogue_writing"
+#: SQLite file format, 1.3: byte 18 is 2 for a file with a write-ahead log, 1 for one without.
+_VERSION_AT = 18
+
+
+def engine(path: Path, *, read_only: bool) -> Engine:
+    """Connections to the file. A snapshot, which nobody writes, is read without any lock, also on a share."""
+    mode = ("ro&immutable=1" if _is_snapshot(path) else "ro") if read_only else "rwc"
+    address = _address(path, mode)
+
+    def connect() -> sqlite3.Connection:
+        connection = sqlite3.connect(
+            address, uri=True, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
+        )
+        try:
+            for setting in _settings(read_only):
+                connection.execute(f"PRAGMA {setting}").close()
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    made = create_engine("sqlite://", creator=connect, poolclass=QueuePool)
+    event.listen(made, "begin", _begin)
+    return made
+
+
+def _address(path: Path, mode: str) -> str:
+    """The file as SQLite's URI. A share is written with four slashes: SQLite knows no host but this one."""
+    name = quote(path.absolute().as_posix())
+    return f"file://{name if name.startswith('/') else '/' + name}?mode={mode}"
+
+
+def _settings(read_only: bool) -> list[str]:
+    shared = [f"busy_timeout = {BUSY_SECONDS * 1000}", f"cache_size = -{_CACHE}", "foreign_keys = ON", "temp_store = 2"]
+    # A catalogue can be made anew, so a commit need not reach the disk before the next; it is never half a one.
+    return shared if read_only else [*shared, "journal_mode = WAL", "synchronous = NORMAL"]
+
+
+def _begin(connection: Connection) -> None:
+    # Who will write says so at once: one who has read first could not wait for another writer.
+    writing = connection.get_execution_options().get(_WRITING, False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
+
+
+@contextmanager
+def transaction(made: Engine, path: Path, *, writing: bool) -> Iterator[Connection]:
+    """One transaction: all of it or nothing. Readers see the state at its first statement, whoever writes.
+
+    Raises
+    ------
+    NotFound, IntegrityError, Refused, StoreError
+        There is no catalogue, it is damaged, another process holds it, or the disk is full.
+    """
+    with translated(path), made.connect().execution_options(**{_WRITING: writing}) as connection, connection.begin():
+        yield connection
+
+
+@contextmanager
+def translated(path: Path) -> Iterator[None]:
+    """Errors of the database in our words."""
+    try:
+        yield
+    except DBAPIError as error:
+        raise _error(error.orig or error, path) from error
+    except sqlite3.Error as error:
+        raise _error(error, path) from error
+
+
+def _error(error: BaseException, path: Path) -> DiademError:
+    said, where = str(error), str(path)
+    if "locked" in said or "busy" in said:
+        again = "Wait until the other process is done, then try again."
+        return Refused(f"another process has held the catalogue for {BUSY_SECONDS} s", where=where, next=again)
+    if "full" in said:
+        return StoreError("the disk of the catalogue is full", where=where, next="Make room, then try again.")
+    if "readonly" in said:
+        return StoreError("the catalogue cannot be written", where=where, next="Look at the rights of the folder.")
+    if "unable to open" in said:
+        return NotFound("there is no catalogue, or it cannot be opened", where=where, next="Run: diadem reindex")
+    return damaged(path, said)
+
+
+def damaged(path: Path, said: str) -> IntegrityError:
+    """A file that is no catalogue any more."""
+    again = "It is a cache. Move it away, with its -wal and -shm files, then run: diadem reindex"
+    return IntegrityError(f"the catalogue is damaged: {said}", where=str(path), next=again)
+
+
+def _is_snapshot(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            return file.read(_VERSION_AT + 1)[_VERSION_AT:] == b"\x01"
+    except OSError:
+        return False
+
+
+def upsert(table: Table, rows: Sequence[dict[str, Any]], *unique: str) -> Insert:
+    """Insert rows; where one is there with the same values in `unique`, it gets the new values of the rest."""
+    statement = sqlite_insert(table).values(rows)
+    changed = {name: statement.excluded[name] for name in rows[0] if name not in unique}
+    return statement.on_conflict_do_update(index_elements=list(unique), set_=changed)
+
+
+def write_text(connection: Connection, package: int, whole: str, some: str) -> None:
+    """Make the words of a package searchable."""
+    statement = text("INSERT INTO texts(rowid, whole, some) VALUES (:package, :whole, :some)")
+    connection.execute(statement, {"package": package, "whole": whole, "some": some})
+
+
+def remove_text(connection: Connection, package: int) -> None:
+    """Take them out again."""
+    connection.execute(text("DELETE FROM texts WHERE rowid = :package"), {"package": package})
+
+
+def text_package() -> ColumnElement[int]:
+    """The package of a row of the table of texts."""
+    return literal_column("texts.rowid")
+
+
+def copy(path: Path, target: Path) -> None:
+    """A consistent, compact copy of the file while others write: one that nobody needs a lock to read."""
+    with translated(path), closing(sqlite3.connect(_address(path, "ro"), uri=True)) as source:
+        source.execute(f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000}").close()
+        source.execute("VACUUM INTO ?", (str(target),)).close()

@@ -1,0 +1,166 @@
+"""Tables of the catalogue.
+
+A package's key, `seq`, is made of its date and the first digits of its id (see `order.py`): packages lie in the order
+in which search lists them, whatever the order in which they came, and the first page of a search is found without
+sorting.
+
+A fact of a record is one row for each *distinct* value in a package, with the datasets that state it: a session of
+20,000 images at 200 kV has one row that says so.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+)
+
+metadata = MetaData()
+
+
+def _package() -> Column[int]:
+    """The package of a row; rows follow when its date, and so its key, changes, and go with it."""
+    rule = ForeignKey("packages.seq", ondelete="CASCADE", onupdate="CASCADE")
+    return Column("package", BigInteger, rule, nullable=False)
+
+
+packages = Table(
+    "packages",
+    metadata,
+    # INTEGER, not BIGINT: in SQLite only INTEGER PRIMARY KEY is the row's own number.
+    Column("seq", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=False),
+    Column("id", Text, nullable=False, unique=True),  # 64 hex digits
+    Column("payload_id", Text, nullable=False, index=True),
+    Column("path", Text, nullable=False),
+    Column("title", Text, nullable=False),
+    Column("date", Text),  # YYYY-MM-DD
+    Column("bytes", BigInteger, nullable=False),
+    Column("files", BigInteger, nullable=False),
+    Column("owner", Text, nullable=False),
+    Column("owner_words", Text, nullable=False),
+    Column("ingested_at", Text),  # YYYY-MM-DDThh:mm:ssZ
+    Column("predecessor", Text, index=True),
+    Column("omitted", Integer, nullable=False),
+    Column("issues", Text, nullable=False),  # JSON: code to count
+    Column("datasets", Integer, nullable=False),
+    Column("instrument", Text, nullable=False),
+    Column("sample", Text, nullable=False),
+    Column("operator", Text, nullable=False),
+    Column("formats", Text, nullable=False),  # JSON list
+    Column("tombstone", Text),  # JSON: reason, statement, at
+)
+
+keys = Table(
+    "keys",
+    metadata,
+    Column("code", Integer, primary_key=True),
+    Column("name", Text, nullable=False, unique=True),
+)
+
+facts = Table(
+    "facts",
+    metadata,
+    _package(),
+    Column("key", Integer, ForeignKey("keys.code"), nullable=False),
+    Column("rank", Integer, nullable=False),
+    Column("number", Double),  # in the unit of the field
+    Column("text", Text),
+    Column("words", Text),  # the text's words, see `words.py`
+    Column("everywhere", Boolean, nullable=False),  # all datasets of the package state it
+    Column("datasets", Text, nullable=False),  # which ones, see `spans.py`
+    PrimaryKeyConstraint("package", "key", "rank"),
+    sqlite_with_rowid=False,
+)
+_numeric = facts.c.number.is_not(None)
+Index("facts_by_number", facts.c.key, facts.c.number, facts.c.package, sqlite_where=_numeric, postgresql_where=_numeric)
+
+datasets = Table(
+    "datasets",
+    metadata,
+    _package(),
+    Column("number", Integer, nullable=False),  # from 1, in the order of the record
+    Column("id", Text, nullable=False),
+    Column("path", Text, nullable=False),
+    PrimaryKeyConstraint("package", "number"),
+    sqlite_with_rowid=False,
+)
+
+tag_files = Table(
+    "tag_files",
+    metadata,
+    _package(),
+    Column("path", Text, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("data", LargeBinary, nullable=False),  # zlib
+    PrimaryKeyConstraint("package", "path"),
+)
+
+replicas = Table(
+    "replicas",
+    metadata,
+    _package(),
+    Column("store", Text, nullable=False),
+    Column("path", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("adopted", Boolean, nullable=False),
+    Column("written_at", Text),
+    Column("proven_at", Text),
+    Column("proven_level", Text, nullable=False),
+    Column("parity", Boolean, nullable=False),
+    Column("place", Text),
+    PrimaryKeyConstraint("package", "store"),
+    Index("replicas_by_store", "store", "package"),
+    sqlite_with_rowid=False,
+)
+
+proofs = Table(
+    "proofs",
+    metadata,
+    _package(),
+    Column("store", Text, nullable=False),
+    Column("level", Text, nullable=False),
+    Column("ok", Boolean, nullable=False),
+    Column("at", Text, nullable=False),
+    Column("statement_id", Text),
+    PrimaryKeyConstraint("package", "store", "level", "ok"),
+    sqlite_with_rowid=False,
+)
+
+statements = Table(
+    "statements",
+    metadata,
+    Column("statement_id", Text, primary_key=True),
+    Column("epoch", Integer, nullable=False),
+    Column("index", BigInteger, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("time", Text, nullable=False),
+    Column("line", LargeBinary, nullable=False),
+    Index("statements_by_index", "epoch", "index", unique=True),
+)
+
+subjects = Table(
+    "subjects",
+    metadata,
+    Column("sha256", Text, nullable=False),
+    Column("statement_id", Text, ForeignKey("statements.statement_id", ondelete="CASCADE"), nullable=False),
+    Column("kind", Text, nullable=False),
+    PrimaryKeyConstraint("sha256", "kind", "statement_id"),
+    sqlite_with_rowid=False,
+)
+
+schema_version = Table(
+    "schema_version",
+    metadata,
+    Column("version", Integer, primary_key=True),
+    Column("applied_at", Text, nullable=False),
+)
