@@ -1,0 +1,156 @@
+"""Parity files of a folder store: ``.diadem/parity/<64 hex of the package id>.pq``, whole or not there at all.
+
+One that is being written lies beside them as ``<…>.part`` with its lock; what a dead writer left is swept.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import stat
+import time
+import uuid
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from diadem.errors import NotFound
+from diadem.model.ids import PackageId
+from diadem.store.bundle import LocalBundle, LocalFile
+from diadem.store.local_errors import translated
+from diadem.store.sink import Sink, SinkFailed, discard, write_all
+from diadem.store.stage import SILENCE, Swept, lock_path
+from diadem.store.system import FileLock, flush_folder, long_path, patiently
+
+_NAME = re.compile(r"([0-9a-f]{64})\.pq\Z")
+
+
+def folder_of(root: Path) -> Path:
+    """Where a store keeps parity files."""
+    return root / ".diadem" / "parity"
+
+
+def write_parity(root: Path, package: PackageId, blocks: Iterable[bytes | memoryview]) -> int:
+    """Write the parity file of a package, over an older one; the older one is there until the new one is on the disk.
+
+    Parameters
+    ----------
+    root : Path
+        The store.
+    package : PackageId
+        Whose parity it is.
+    blocks : iterable of bytes-like
+        The file (`diadem.package.parity.build`); an exception that it raises leaves everything as it was.
+
+    Returns
+    -------
+    int
+        Bytes written.
+
+    Raises
+    ------
+    StoreError
+        If the store cannot be written.
+    """
+    folder = folder_of(root)
+    folder = folder_of(root)
+    with translated(str(root), "no parity was written"):
+        os.makedirs(long_path(folder), exist_ok=True)
+        part = folder / f"{package.hex}.{uuid.uuid4().hex}.part"
+        lock = FileLock(lock_path(part))
+        lock.acquire(wait=True)
+        try:
+            size = _write(str(part), blocks)
+            _rename(part, folder / f"{package.hex}.pq")
+        except SinkFailed as failure:
+            raise failure.cause from failure
+        finally:
+            with contextlib.suppress(OSError):
+                discard(str(part))
+                lock.remove()
+    return size
+
+
+def _write(part: str, blocks: Iterable[bytes | memoryview]) -> int:
+    size = 0
+    with Sink(part) as sink:
+        for block in blocks:
+            write_all(sink.descriptor, memoryview(block).cast("B"))
+            size += len(block)
+        os.fsync(sink.descriptor)
+    return size
+
+
+def _rename(part: Path, target: Path) -> None:
+    if os.name == "nt" and os.path.lexists(long_path(target)):
+        os.chmod(long_path(target), stat.S_IWRITE)
+    patiently(lambda: os.replace(long_path(part), long_path(target)))
+    flush_folder(long_path(target.parent))
+
+
+def open_parity(root: Path, package: PackageId) -> LocalFile | None:
+    """The parity file of a package, opened for reading; None if there is none.
+
+    Raises
+    ------
+    PackageError
+        If it is no plain file, or cannot be opened.
+    """
+    try:
+        return LocalBundle(folder_of(root)).open(f"{package.hex}.pq")
+    except NotFound:
+        return None
+
+
+def parity_packages(root: Path) -> Iterator[PackageId]:
+    """The packages that have a parity file, whatever its state."""
+    try:
+        names = sorted(os.listdir(long_path(folder_of(root))))
+    except OSError:
+        return
+    yield from (PackageId(match[1]) for name in names if (match := _NAME.match(name)))
+
+
+def remove_parity(root: Path, package: PackageId) -> bool:
+    """Remove the parity file of a package that has left the store; whether there was one."""
+    target = folder_of(root) / f"{package.hex}.pq"
+    if not os.path.lexists(long_path(target)):
+        return False
+    with translated(str(root), "the parity stays"):
+        discard(str(target))
+    return True
+
+
+def sweep_parity(root: Path) -> list[Swept]:
+    """Remove parity files whose writer died, and say which."""
+    swept = []
+    folder = folder_of(root)
+    try:
+        names = sorted(os.listdir(long_path(folder)))
+    except OSError:
+        return []
+    parts = dict.fromkeys(name.removesuffix(".lock") for name in names if not name.endswith(".pq"))
+    for name in parts:
+        with contextlib.suppress(OSError):  # cleaning never stops what it cleans for; the next sweep tries again
+            if _sweep_part(folder / name):
+                swept.append(Swept(str(folder / name), 1))
+    return swept
+
+
+def _sweep_part(part: Path) -> bool:
+    """Remove one, unless its writer lives."""
+    if not part.name.endswith(".part"):
+        return False
+    lock = FileLock(lock_path(part))
+    if not lock.acquire():
+        return False
+    try:
+        existed = os.path.lexists(long_path(part))
+        if not lock.supported and existed and time.time() - os.lstat(long_path(part)).st_mtime < SILENCE:
+            lock.release()
+            return False
+        discard(str(part))
+        lock.remove()
+    finally:
+        lock.release()
+    return existed
