@@ -26,12 +26,14 @@ _POSITIONED = hasattr(os, "preadv")
 class LocalFile:
     """Random access to one file of a local bag; several threads may read at once."""
 
-    __slots__ = ("_descriptor", "_lock", "_path", "_size")
+    __slots__ = ("_descriptor", "_lock", "_path", "_size", "is_sparse")
 
-    def __init__(self, descriptor: int, path: str, size: int) -> None:
+    def __init__(self, descriptor: int, path: str, size: int, *, is_sparse: bool = False) -> None:
         self._descriptor = descriptor
         self._path = path
         self._size = size
+        #: Whether the file takes less of its disk than it has bytes.
+        self.is_sparse = is_sparse
         self._lock = threading.Lock()
 
     @property
@@ -219,7 +221,8 @@ def _regular(descriptor: int, path: str) -> LocalFile:
     if not stat.S_ISREG(status.st_mode):
         os.close(descriptor)
         raise PackageError("is not a regular file", where=path, next="Replace it from another copy.")
-    return LocalFile(descriptor, path, status.st_size)
+    sparse = getattr(status, "st_blocks", status.st_size) * 512 < status.st_size
+    return LocalFile(descriptor, path, status.st_size, is_sparse=sparse)
 
 
 def _unreadable(path: str, error: OSError) -> PackageError:

@@ -13,8 +13,10 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Self
 
+from diadem.model.manifest import LEAF_SIZE
 from diadem.store.sink import Pages, Sink, Writer, discard, write_all
 from diadem.store.system import READ_FLAGS, long_path
 from diadem.trust.hashing import LeafHasher, leaf_digest
@@ -39,6 +41,31 @@ class SourceFailed(Exception):
 
 class NotPlain(Exception):
     """What was a plain file when the folder was listed is something else now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """Bytes to be copied, wherever they come from.
+
+    Attributes
+    ----------
+    fill : callable
+        Fills a buffer from where it stopped; returns the bytes, fewer than there is room for only at the end.
+    size : int
+        Bytes that are expected; not many more are read.
+    mtime_ns : int or None
+        Modification time for the copy; None for that of its writing.
+    sparse : bool
+        Whether to look for long runs of zeros and leave holes.
+    leaf_size : int
+        Bytes in a leaf.
+    """
+
+    fill: Callable[[memoryview], int]
+    size: int
+    mtime_ns: int | None
+    sparse: bool = False
+    leaf_size: int = LEAF_SIZE
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +139,8 @@ class Copier:
             raise SourceFailed(error) from error
         try:
             before = _plain_status(descriptor, source)
-            copied = self._pass(descriptor, before, target, advance)
+            stream = Stream(partial(_fill, descriptor), before.st_size, before.st_mtime_ns, _is_sparse(before))
+            copied = self.copy_stream(stream, target, advance)
             after = os.fstat(descriptor)
         except BaseException:
             if target is not None:
@@ -126,25 +154,32 @@ class Copier:
             raise Changed(source)
         return copied
 
-    def _pass(self, source: int, status: os.stat_result, target: str | None, advance: Callable[[int], None]) -> Copied:
-        if status.st_size <= SMALL:
-            return _small(source, status, target, advance)
-        with self._large:
-            return self._large_pass(source, status, target, advance)
+    def copy_stream(self, stream: Stream, target: str | None, advance: Callable[[int], None]) -> Copied:
+        """Hash a stream and, unless `target` is None, write its bytes there as a new read-only file.
 
-    def _large_pass(
-        self, source: int, status: os.stat_result, target: str | None, advance: Callable[[int], None]
-    ) -> Copied:
+        What was copied is told, not judged: the caller compares it with what it must be, and removes what is wrong.
+
+        Raises
+        ------
+        SinkFailed
+            If the copy cannot be written. Errors of the stream pass through.
+        """
+        if stream.size <= SMALL:
+            return _small(stream, target, advance)
+        with self._large:
+            return self._large_pass(stream, target, advance)
+
+    def _large_pass(self, stream: Stream, target: str | None, advance: Callable[[int], None]) -> Copied:
         if target is None:
-            return self._stream(source, status, None, advance)
+            return self._stream(stream, None, advance)
         with Sink(target) as sink:
-            copied = self._stream(source, status, sink.descriptor, advance)
-            sink.set_time(status.st_mtime_ns)
+            copied = self._stream(stream, sink.descriptor, advance)
+            _set_time(sink, stream)
         return copied
 
-    def _stream(self, source: int, status: os.stat_result, sink: int | None, advance: Callable[[int], None]) -> Copied:
-        sha256, leaves = hashlib.sha256(), LeafHasher()
-        writer = Writer(sink, self._pages, sparse=_is_sparse(status))
+    def _stream(self, stream: Stream, sink: int | None, advance: Callable[[int], None]) -> Copied:
+        sha256, leaves = hashlib.sha256(), LeafHasher(stream.leaf_size)
+        writer = Writer(sink, self._pages, sparse=stream.sparse)
         buffers = [bytearray(BUFFER) for _ in range(DEPTH)]
         busy: list[tuple[Future[None], Future[None]] | None] = [None] * DEPTH
         turn, size, head = 0, 0, b""
@@ -153,7 +188,7 @@ class Copier:
                 _wait(busy[turn])
                 busy[turn] = None
                 view = memoryview(buffers[turn])
-                count = _fill(source, view)
+                count = stream.fill(view)
                 if not count:
                     break
                 head = head or bytes(view[: min(HEAD, count)])
@@ -165,7 +200,7 @@ class Copier:
                 size += count
                 advance(count)
                 turn = (turn + 1) % DEPTH
-                if size > status.st_size:  # it grows while we read: do not run after it
+                if size > stream.size:  # it grows while we read: do not run after it
                     break
         finally:
             for pair in busy:
@@ -173,7 +208,7 @@ class Copier:
         for pair in busy:
             _wait(pair)
         writer.finish(size)
-        return Copied(size, sha256.hexdigest(), leaves.digest(), status.st_mtime_ns, head)
+        return Copied(size, sha256.hexdigest(), leaves.digest(), stream.mtime_ns or 0, head)
 
 
 def _plain_status(descriptor: int, source: str) -> os.stat_result:
@@ -183,20 +218,30 @@ def _plain_status(descriptor: int, source: str) -> os.stat_result:
     return status
 
 
-def _small(source: int, status: os.stat_result, target: str | None, advance: Callable[[int], None]) -> Copied:
-    try:
-        data = os.read(source, status.st_size + 1)
-        while len(data) < status.st_size and (more := os.read(source, status.st_size - len(data))):
-            data += more
-    except OSError as error:
-        raise SourceFailed(error) from error
+def _small(stream: Stream, target: str | None, advance: Callable[[int], None]) -> Copied:
+    buffer = memoryview(bytearray(stream.size + 1))
+    data = buffer[: stream.fill(buffer)]
     if target is not None:
         with Sink(target) as sink:
-            write_all(sink.descriptor, memoryview(data))
-            sink.set_time(status.st_mtime_ns)
+            write_all(sink.descriptor, data)
+            _set_time(sink, stream)
     advance(len(data))
-    leaves = leaf_digest(data) if len(data) <= SMALL else b""
-    return Copied(len(data), hashlib.sha256(data).hexdigest(), leaves if data else b"", status.st_mtime_ns, data[:HEAD])
+    return Copied(
+        len(data),
+        hashlib.sha256(data).hexdigest(),
+        _leaves(data, stream.leaf_size),
+        stream.mtime_ns or 0,
+        bytes(data[:HEAD]),
+    )
+
+
+def _leaves(data: memoryview, leaf_size: int) -> bytes:
+    return b"".join(leaf_digest(data[start : start + leaf_size]) for start in range(0, len(data), leaf_size))
+
+
+def _set_time(sink: Sink, stream: Stream) -> None:
+    if stream.mtime_ns is not None:
+        sink.set_time(stream.mtime_ns)
 
 
 def _leaf_and_write(leaves: LeafHasher, writer: Writer, data: memoryview) -> None:

@@ -36,3 +36,24 @@ def hints(private: Path, kind: str, key: str) -> Iterator[tuple[str, str]]:
         if not name.startswith("."):
             with contextlib.suppress(OSError), open(long_path(folder / name), "rb") as source:
                 yield name, source.read(_MAX_HINT).decode("utf-8", "replace").strip()
+
+
+def drop_hint(private: Path, kind: str, key: str, name: str) -> None:
+    """Remove a hint, and its folder if it was the last. Raises `OSError` where that is not allowed."""
+    folder = private / kind / key
+    with contextlib.suppress(FileNotFoundError):
+        patiently(lambda: os.unlink(long_path(folder / name)))
+    with contextlib.suppress(OSError):
+        os.rmdir(long_path(folder))
+
+
+def drop_hints_to(private: Path, path: str) -> None:
+    """Remove all hints that name a path, by looking through all of them. Raises `OSError`."""
+    try:
+        keys = os.listdir(long_path(private / "by-payload"))
+    except FileNotFoundError:
+        return
+    for key in keys:
+        for name, content in list(hints(private, "by-payload", key)):
+            if content == path:
+                drop_hint(private, "by-payload", key, name)

@@ -30,8 +30,8 @@ from typing import Any
 from diadem.errors import DiademError, NotFound, Refused
 from diadem.model.ids import PackageId
 from diadem.store import object_hints
+from diadem.store.contract import Capabilities
 from diadem.store.object_client import ObjectClient, Stat
-from diadem.store.object_probe import Capabilities
 from diadem.store.system import FileLock
 from diadem.store.translate import Occupied
 

@@ -89,6 +89,18 @@ class ObjectClient(Protocol):
     def list(self, prefix: str) -> Iterator[Stat]:
         """All objects whose key is below `prefix` (a folder without the last slash, or "")."""
 
+    def folders(self, prefix: str) -> Iterator[str]:
+        """Names of what would be folders directly below `prefix`, sorted; objects below them make them."""
+
+    def files(self, prefix: str) -> Iterator[str]:
+        """Names of the objects directly below `prefix`, sorted."""
+
+    def space(self) -> tuple[int, int] | None:
+        """Bytes that are free, and in all; None where nobody says."""
+
+    def place(self) -> str | None:
+        """Identity of the server and of what it keeps apart; None where it is not known."""
+
     def get(self, key: str, start: int, end: int, version: str = "") -> bytes:
         """Bytes from `start` to `end` (exclusive); raises `IntegrityError` when the object is no longer `version`."""
 
@@ -106,6 +118,9 @@ class ObjectClient(Protocol):
 
     def delete(self, key: str, *, only: str = "") -> None:
         """Remove an object if it is there; with `only`, ask the server to refuse unless it is that version."""
+
+    def prune(self, prefix: str) -> None:
+        """Remove folders at and above `prefix` that are empty, where folders are something of their own."""
 
     def begin(self, key: str) -> str:
         """Begin a multi-part upload and return its name."""

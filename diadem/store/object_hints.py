@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import re
 from collections.abc import Iterator
 
 from diadem.errors import NotFound
@@ -18,17 +19,36 @@ _BY_TREE = ".diadem/by-tree"
 _HINT_LIMIT = 4096
 #: Bytes; a tag manifest has one line for each of less than a dozen tag files.
 _TAGMANIFEST_LIMIT = 1 << 20
+#: The digits of the payload id at the end of a package's name, perhaps with a number after them.
+_DIGITS = re.compile(r"([0-9a-f]{12})(?:-[0-9]{1,3})?\Z")
 
 
 def find(client: ObjectClient, payload: str) -> Iterator[tuple[PackageId, str]]:
     """Packages that hold a payload, with their path; only those that are there with the id they are said to have."""
-    for stat in sorted(client.list(f"{_BY_PAYLOAD}/{payload}"), key=lambda stat: stat.key):
-        name = stat.key.rpartition("/")[2]
-        if stat.size > _HINT_LIMIT:
-            continue
-        path = client.get(stat.key, 0, stat.size).decode("utf-8", "replace").strip()
+    for key, path in of_payload(client, payload):
+        name = key.rpartition("/")[2]
         if path and package_at(client, path) == name:
             yield PackageId(name), path
+
+
+def of_payload(client: ObjectClient, payload: str) -> Iterator[tuple[str, str]]:
+    """Hints for a payload, true or not: key, and the path that they name."""
+    for stat in sorted(client.list(f"{_BY_PAYLOAD}/{payload}"), key=lambda stat: stat.key):
+        if stat.size <= _HINT_LIMIT:
+            yield stat.key, client.get(stat.key, 0, stat.size).decode("utf-8", "replace").strip()
+
+
+def payloads_like(client: ObjectClient, path: str) -> Iterator[str]:
+    """Payloads with hints whose id begins as the name of a package says."""
+    match = _DIGITS.search(path)
+    for payload in client.folders(_BY_PAYLOAD):
+        if match and payload.startswith(match.group(1)):
+            yield payload
+
+
+def is_named(client: ObjectClient, path: str) -> bool:
+    """Whether a hint names this path: there was a package once."""
+    return any(named == path for like in payloads_like(client, path) for _, named in of_payload(client, like))
 
 
 def package_at(client: ObjectClient, path: str) -> str | None:
@@ -59,6 +79,11 @@ def write(client: ObjectClient, payload: str, package: PackageId, path: str, tre
 def knows_tree(client: ObjectClient, tree: str) -> bool:
     """Whether some package has these paths and sizes (see `diadem.store.local_store.tree_digest`)."""
     return any(True for _ in client.list(f"{_BY_TREE}/{tree}"))
+
+
+def drop_tree(client: ObjectClient, tree: str, payload: str) -> None:
+    """Remove the hint that some package has these paths and sizes."""
+    client.delete(f"{_BY_TREE}/{tree}/{payload}")
 
 
 def _create(client: ObjectClient, key: str, content: bytes) -> None:

@@ -23,6 +23,9 @@ THREADS = 8
 #: larger than this in files of more than 335 GB (see `part_size`); then there is one at a time.
 BUDGET = 32 * LEAF_SIZE
 
+#: What to do where a source is not what was hashed.
+AGAIN = "Archive it again when nothing writes to it."
+
 OpenSource = Callable[[FileEntry], BinaryIO]
 
 
@@ -39,13 +42,23 @@ class Sender:
         Digests of all leaves; each entry knows its first.
     total : int
         Bytes in all, for the progress.
+    advice : str
+        What to do where the source is not what was hashed.
     """
 
     def __init__(
-        self, client: ObjectClient, root: str, leaves: bytes, *, leaf_size: int, total: int, listener: Listener
+        self,
+        client: ObjectClient,
+        root: str,
+        leaves: bytes,
+        *,
+        leaf_size: int,
+        total: int,
+        listener: Listener,
+        advice: str = AGAIN,
     ) -> None:
         self._client, self._root, self._leaves, self._leaf_size = client, root, leaves, leaf_size
-        self._total, self._listener = total, listener
+        self._total, self._listener, self._advice = total, listener, advice
         self._done = 0
         self._lock = threading.Lock()
         self._parted: list[PartedObject] = []
@@ -93,12 +106,12 @@ class Sender:
         while offset < entry.size:
             block = _read(source, min(block_size, entry.size - offset))
             if len(block) != min(block_size, entry.size - offset):
-                raise _changed(entry, f"it has become shorter: {offset + len(block)} bytes")
+                raise self._changed(entry, f"it is shorter: {offset + len(block)} bytes")
             self._compare(entry, offset, block)
             offset += len(block)
             yield block
         if source.read(1):
-            raise _changed(entry, f"it has become longer than {entry.size} bytes")
+            raise self._changed(entry, f"it is longer than {entry.size} bytes")
 
     def _compare(self, entry: FileEntry, offset: int, block: bytes) -> None:
         view = memoryview(block)
@@ -107,7 +120,7 @@ class Sender:
             place = (entry.first_leaf + leaf) * DIGEST_SIZE
             piece = view[start : start + self._leaf_size]
             if leaf_digest(piece) != self._leaves[place : place + DIGEST_SIZE]:
-                raise _changed(
+                raise self._changed(
                     entry, f"leaf {leaf} has other bytes", leaf, (offset + start, offset + start + len(piece))
                 )
 
@@ -130,6 +143,17 @@ class Sender:
             done = self._done
         self._listener(Progress("upload", done, self._total, path))
 
+    def _changed(
+        self, entry: FileEntry, what: str, leaf: int | None = None, span: tuple[int, int] | None = None
+    ) -> DigestMismatch:
+        return DigestMismatch(
+            f"the source is not what was hashed: {what}; nothing was published",
+            where=entry.path,
+            leaf=leaf,
+            range=span,
+            next=self._advice,
+        )
+
     def _give_up(self) -> None:
         """Abort what is open. A store that no longer answers keeps it; `sweep` finds it there."""
         for parted in self._parted:
@@ -148,15 +172,3 @@ def _read(source: BinaryIO, length: int) -> bytes:
         pieces.append(block)
         missing -= len(block)
     return b"".join(pieces)
-
-
-def _changed(
-    entry: FileEntry, what: str, leaf: int | None = None, span: tuple[int, int] | None = None
-) -> DigestMismatch:
-    return DigestMismatch(
-        f"the source changed after it was hashed: {what}; nothing was published",
-        where=entry.path,
-        leaf=leaf,
-        range=span,
-        next="Archive it again when nothing writes to it.",
-    )

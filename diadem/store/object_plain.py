@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
 from typing import Any
 
-from diadem.errors import IntegrityError, NotFound
+from diadem.errors import DiademError, IntegrityError, NotFound
 from diadem.store.object_client import OpenUpload, Stat, Traffic
 from diadem.store.object_retry import Patience, T, persist
 
@@ -85,6 +85,31 @@ class PlainClient:
             if name.startswith(folder + "/"):
                 yield Stat(name[len(self._root) + 1 :], int(entry["size"]), "", _time_in(entry))
 
+    def folders(self, prefix: str) -> Iterator[str]:
+        """One listing."""
+        yield from self._directly_below(prefix, "directory")
+
+    def files(self, prefix: str) -> Iterator[str]:
+        """One listing."""
+        yield from self._directly_below(prefix, "file")
+
+    def _directly_below(self, prefix: str, kind: str) -> Iterator[str]:
+        folder = self._path(prefix) if prefix else self._root
+        try:
+            entries = self._try(prefix, lambda: self._fs.ls(folder or "/", detail=True, refresh=True))
+        except NotFound:
+            return
+        names = (str(entry["name"]).rstrip("/").rpartition("/")[2] for entry in entries if entry["type"] == kind)
+        yield from sorted(names)
+
+    def space(self) -> tuple[int, int] | None:
+        """Nobody says."""
+        return None
+
+    def place(self) -> str | None:
+        """For memory its name; other file systems do not say what they stand on."""
+        return f"memory:{self._root}" if "memory" in self._fs.protocol else None
+
     def get(self, key: str, start: int, end: int, version: str = "") -> bytes:  # noqa: ARG002  there are no versions
         """One ranged read."""
         if end <= start:
@@ -129,6 +154,16 @@ class PlainClient:
             self._try(key, lambda: self._fs.rm_file(self._path(key)))
         except NotFound:
             return
+
+    def prune(self, prefix: str) -> None:
+        """As far as the file system removes an empty folder and refuses a full one."""
+        while prefix:
+            folder = self._path(prefix)
+            try:
+                self._try(prefix, lambda folder=folder: self._fs.rmdir(folder))  # type: ignore[misc]
+            except (DiademError, NotImplementedError):
+                return
+            prefix = prefix.rpartition("/")[0]
 
     def begin(self, key: str) -> str:
         """Not used: there are no parts."""

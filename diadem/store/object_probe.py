@@ -9,9 +9,9 @@ from __future__ import annotations
 import hashlib
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from diadem.errors import DiademError, IntegrityError, StoreError
+from diadem.store.contract import Capabilities
 from diadem.store.object_client import ObjectClient
 from diadem.store.translate import Occupied
 
@@ -19,31 +19,6 @@ from diadem.store.translate import Occupied
 FOLDER = ".diadem/probe"
 _SENT = b"diadem probe: these bytes"
 _OTHER = b"diadem probe: other bytes"
-
-
-@dataclass(frozen=True, slots=True)
-class Capabilities:
-    """What a store was seen to do.
-
-    Attributes
-    ----------
-    creates : bool
-        It refuses to create what is there (If-None-Match).
-    replaces : bool
-        It refuses to replace what is no longer the version named (If-Match).
-    checks_objects, checks_parts : bool
-        It refuses an object, or a part of one, whose SHA-256 is not the one announced.
-    """
-
-    creates: bool
-    replaces: bool
-    checks_objects: bool
-    checks_parts: bool
-
-    @property
-    def proves(self) -> bool:
-        """Whether a finished write is proof of the bytes, so that none need be read back."""
-        return self.checks_objects and self.checks_parts
 
 
 def probe(client: ObjectClient) -> Capabilities:

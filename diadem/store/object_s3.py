@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
+from urllib.parse import urlsplit
 
 from fsspec.asyn import sync
 
@@ -80,6 +81,31 @@ class S3Client:
                 if size or not key.endswith("/"):
                     yield Stat(key, size, str(entry.get("ETag", "")), entry.get("LastModified"))
 
+    def folders(self, prefix: str) -> Iterator[str]:
+        """The server gathers what has the same beginning up to the next slash."""
+        yield from (name for name in self._directly_below(prefix, "CommonPrefixes", "Prefix") if name)
+
+    def files(self, prefix: str) -> Iterator[str]:
+        """The same listing, the other half of the answer."""
+        yield from (name for name in self._directly_below(prefix, "Contents", "Key") if name)
+
+    def _directly_below(self, prefix: str, kind: str, name: str) -> Iterator[str]:
+        folder = self._prefix + (f"{prefix}/" if prefix else "")
+        tokens = ("ContinuationToken", "NextContinuationToken")
+        for page in self._pages("list_objects_v2", tokens, Prefix=folder, Delimiter="/"):
+            yield from (str(entry[name])[len(folder) :].rstrip("/") for entry in page.get(kind, ()))
+
+    def space(self) -> tuple[int, int] | None:
+        """Nobody says."""
+        return None
+
+    def place(self) -> str | None:
+        """Endpoint and bucket: names of buckets are unique at one endpoint, and at Amazon in all regions."""
+        self._call("head_bucket", "")  # connects
+        endpoint = urlsplit(str(self._fs.s3.meta.endpoint_url))
+        host = endpoint.netloc.lower()
+        return f"s3:{'amazonaws.com' if host.endswith('.amazonaws.com') else host}/{self._bucket}"
+
     def get(self, key: str, start: int, end: int, version: str = "") -> bytes:
         """One ranged GET; the server itself is asked to refuse if the object is no longer that version."""
         if end <= start:
@@ -128,6 +154,9 @@ class S3Client:
             self._call("delete_object", key, Key=self._prefix + key, **condition)
         except NotFound:
             return
+
+    def prune(self, prefix: str) -> None:
+        """There are no folders."""
 
     def begin(self, key: str) -> str:
         """Announce SHA-256 for every part."""

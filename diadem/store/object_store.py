@@ -21,10 +21,11 @@ from diadem.model.ids import PackageId
 from diadem.model.manifest import LEAF_SIZE, TAGMANIFEST, FileEntry
 from diadem.model.ports import Listener, Progress, silent
 from diadem.store import object_claim, object_hints, object_sweep, urls
+from diadem.store.contract import Capabilities
 from diadem.store.object_claim import Claim, ClaimTiming
 from diadem.store.object_connect import client_for, file_system
-from diadem.store.object_payload import OpenSource
-from diadem.store.object_probe import Capabilities, probe
+from diadem.store.object_payload import AGAIN, OpenSource
+from diadem.store.object_probe import probe
 from diadem.store.object_retry import Patience
 from diadem.store.object_sweep import Leftovers
 from diadem.store.object_upload import Job, Proof, Upload, commit, write_package
@@ -63,20 +64,21 @@ class ObjectStore:
         if place.kind == "local":
             raise UsageError("this is a local folder", where=url, next="Use it as a local store.")
         self._fs = file_system(place, storage_options)
-        self._root = place.path
-        self._client = client_for(self._fs, place.path, patience)
+        self._root = place.root
+        self.client = client_for(self._fs, place.root, patience)
+        self._patience = patience
         self._timing = timing or ClaimTiming()
         self._capabilities: Capabilities | None = None
 
     @property
     def url(self) -> str:
         """The store's address."""
-        return self._client.url
+        return self.client.url
 
     @property
     def sent(self) -> int:
         """Bytes sent so far."""
-        return self._client.traffic.sent
+        return self.client.traffic.sent
 
     def probe(self) -> Capabilities:
         """What the store can do, found out once by trying.
@@ -87,29 +89,29 @@ class ObjectStore:
             If the bucket is missing, may not be written, or does not answer.
         """
         if self._capabilities is None:
-            self._client.check()
-            self._capabilities = probe(self._client)
+            self.client.check()
+            self._capabilities = probe(self.client)
         return self._capabilities
 
     def bundle(self, path: str) -> RemoteBundle:
         """The package at a path of this store, to be read."""
-        return RemoteBundle(self._fs, f"{self._root}/{path}" if self._root else path)
+        return RemoteBundle(self._fs, f"{self._root}/{path}" if self._root else path, self._patience)
 
     def find(self, payload: str) -> tuple[PackageId, str] | None:
         """The package that holds a payload, and its path, if its hint is true."""
-        return next(object_hints.find(self._client, payload), None)
+        return next(object_hints.find(self.client, payload), None)
 
     def bundles(self, payload: str) -> Iterator[RemoteBundle]:
         """Packages that hold a payload, to be read."""
-        return (self.bundle(path) for _, path in object_hints.find(self._client, payload))
+        return (self.bundle(path) for _, path in object_hints.find(self.client, payload))
 
     def knows_tree(self, tree: str) -> bool:
         """Whether some package has these paths and sizes."""
-        return object_hints.knows_tree(self._client, tree)
+        return object_hints.knows_tree(self.client, tree)
 
     def sweep(self, *, older: timedelta = object_sweep.SILENCE, delete: bool = False) -> Leftovers:
         """What dead writers left; removed only when asked (see `diadem.store.object_sweep`)."""
-        return object_sweep.sweep(self._client, older=older, delete=delete)
+        return object_sweep.sweep(self.client, older=older, delete=delete)
 
     def upload(
         self,
@@ -124,6 +126,7 @@ class ObjectStore:
         listener: Listener = silent,
         prove: bool = True,
         is_sound: Callable[[str], bool] | None = None,
+        advice: str = AGAIN,
     ) -> Upload:
         """Write a package, or find that its payload is archived already.
 
@@ -149,6 +152,8 @@ class ObjectStore:
             Whether to read everything back where the server checks no digests; False leaves it written, unproven.
         is_sound : callable, optional
             Tells whether the package at a path of this store is whole; a damaged one does not count as archived.
+        advice : str
+            What to do where the source is not what was hashed.
 
         Raises
         ------
@@ -172,8 +177,9 @@ class ObjectStore:
             listener=listener,
             prove=prove,
             tree=tree,
+            advice=advice,
         )
-        self._client.check()
+        self.client.check()
         if (present := self._present(job.payload, is_sound)) is not None:
             return present
         capabilities = self.probe()
@@ -189,7 +195,7 @@ class ObjectStore:
         """Wait for the claim, or for the other writer's package."""
         while True:
             claim = object_claim.take(
-                self._client,
+                self.client,
                 capabilities,
                 job.payload,
                 path=job.path,
@@ -206,18 +212,18 @@ class ObjectStore:
     def _write(
         self, job: Job, claim: Claim, capabilities: Capabilities, is_sound: Callable[[str], bool] | None
     ) -> Upload:
-        object_claim.settle(self._client, job.payload, claim.previous)
+        object_claim.settle(self.client, job.payload, claim.previous)
         if (present := self._present(job.payload, is_sound)) is not None:
             return present
         root = self._free_path(job.path)
-        proof = write_package(self._client, root, job, server_proves=capabilities.proves)
+        proof = write_package(self.client, root, job, server_proves=capabilities.proves)
         claim.confirm()
-        commit(self._client, root, job)
-        object_hints.write(self._client, job.payload, job.package, root, job.tree)
+        commit(self.client, root, job)
+        object_hints.write(self.client, job.payload, job.package, root, job.tree)
         return Upload(job.package, root, made=True, proof=proof)
 
     def _present(self, payload: str, is_sound: Callable[[str], bool] | None) -> Upload | None:
-        for package, path in object_hints.find(self._client, payload):
+        for package, path in object_hints.find(self.client, payload):
             if is_sound is None or is_sound(path):
                 return Upload(package, path, made=False, proof=Proof.EARLIER)
         return None
@@ -226,6 +232,6 @@ class ObjectStore:
         """The path, or the path with a number, where there is no package yet."""
         for number in range(1, 1000):
             candidate = path if number == 1 else f"{path}-{number}"
-            if self._client.stat(f"{candidate}/{TAGMANIFEST}") is None:
+            if self.client.stat(f"{candidate}/{TAGMANIFEST}") is None:
                 return candidate
         raise StoreError(f"every name like {path} is taken", where=self.url)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from diadem.model.manifest import INDEX_PATH, LEAVES_PATH, MANIFEST, TAGMANIFEST, VENDOR_PATH
-from diadem.store import object_claim, object_probe
+from diadem.store import object_claim, object_hints, object_probe
 from diadem.store.object_claim import ClaimNote, read_claim
 from diadem.store.object_client import ObjectClient, OpenUpload, Stat
 
@@ -32,6 +32,12 @@ class Leftover:
         What lies there.
     newest : datetime or None
         The last write, by the store's clock.
+    finished : bool
+        Whether there is a tag manifest: then it is a package.
+    foreign : bool
+        Whether files lie there that DIADEM did not write.
+    lost : bool
+        Whether a hint names it: it was a package once, and has lost its tag manifest.
     """
 
     path: str
@@ -40,6 +46,12 @@ class Leftover:
     newest: datetime | None = None
     finished: bool = False
     foreign: bool = False
+    lost: bool = False
+
+    @property
+    def removable(self) -> bool:
+        """Whether it is nothing but what a dead writer left."""
+        return not (self.finished or self.foreign or self.lost)
 
     def add(self, path: str, stat: Stat) -> None:
         """Count one object; `path` is relative to the package."""
@@ -58,7 +70,7 @@ class Leftovers:
     Attributes
     ----------
     packages : tuple of Leftover
-        Unfinished packages; `foreign` ones hold files that DIADEM did not write and are never removed.
+        Unfinished packages; only those that are `removable` are ever removed.
     uploads : tuple of OpenUpload
         Multi-part uploads, which a provider bills although no object is seen.
     notes : tuple of str
@@ -85,6 +97,8 @@ def sweep(client: ObjectClient, *, older: timedelta = SILENCE, delete: bool = Fa
         for found in _unfinished(client.list(""))
         if found.path not in claimed and found.newest is not None and found.newest <= limit
     )
+    for found in packages:
+        found.lost = not found.foreign and object_hints.is_named(client, found.path)
     uploads = tuple(upload for upload in client.uploads("") if upload.begun <= limit and _is_ours(upload.key, claimed))
     notes = tuple(_old_notes(client, limit))
     if delete:
@@ -126,7 +140,7 @@ def _remove(
     client: ObjectClient, packages: Iterable[Leftover], uploads: Iterable[OpenUpload], notes: Iterable[str]
 ) -> None:
     for leftover in packages:
-        if not leftover.foreign and client.stat(f"{leftover.path}/{TAGMANIFEST}") is None:
+        if leftover.removable and client.stat(f"{leftover.path}/{TAGMANIFEST}") is None:
             for stat in list(client.list(leftover.path)):
                 client.delete(stat.key)
     for upload in uploads:

@@ -10,11 +10,11 @@ from enum import StrEnum
 
 from diadem.errors import DiademError, IntegrityError, NotFound, Refused, UsageError
 from diadem.model.ids import PackageId
-from diadem.model.manifest import LEAF_SIZE, TAGMANIFEST, FileEntry
+from diadem.model.manifest import DERIVED_PATHS, LEAF_SIZE, TAGMANIFEST, FileEntry
 from diadem.model.ports import Listener, silent
 from diadem.store import object_hints
 from diadem.store.object_client import ObjectClient
-from diadem.store.object_payload import OpenSource, Sender
+from diadem.store.object_payload import AGAIN, OpenSource, Sender
 from diadem.store.object_prove import Prover
 from diadem.store.translate import Occupied
 from diadem.trust.hashing import payload_id
@@ -87,6 +87,7 @@ class Job:
     listener: Listener = silent
     prove: bool = True
     tree: str = ""
+    advice: str = AGAIN
     sources: Sequence[FileEntry] = field(init=False)
     package: PackageId = field(init=False)
     payload: str = field(init=False)
@@ -102,7 +103,8 @@ class Job:
         sources = [entry for entry in self.entries if entry.path not in self.tag_files]
         object.__setattr__(self, "sources", sources)
         object.__setattr__(self, "package", PackageId(hashlib.sha256(self.tag_files[TAGMANIFEST]).hexdigest()))
-        object.__setattr__(self, "payload", payload_id(sources))
+        payload = payload_id(entry for entry in self.entries if entry.path not in DERIVED_PATHS)
+        object.__setattr__(self, "payload", payload)
 
     @property
     def plain_tag_files(self) -> dict[str, bytes]:
@@ -131,7 +133,15 @@ def write_package(client: ObjectClient, root: str, job: Job, *, server_proves: b
     """
     _clear(client, root, set(job.sizes()))
     total = sum(job.sizes().values())
-    sender = Sender(client, root, job.leaves, leaf_size=job.leaf_size, total=total, listener=job.listener)
+    sender = Sender(
+        client,
+        root,
+        job.leaves,
+        leaf_size=job.leaf_size,
+        total=total,
+        listener=job.listener,
+        advice=job.advice,
+    )
     sender.send(job.sources, job.open_source, job.plain_tag_files)
     _check_listing(client, root, job.sizes())
     if server_proves:

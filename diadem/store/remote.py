@@ -11,6 +11,7 @@ from diadem.model.ports import Listing
 from diadem.store import urls
 from diadem.store.object_client import ObjectClient, Stat
 from diadem.store.object_connect import client_for, file_system
+from diadem.store.object_retry import Patience
 
 
 class RemoteBundle:
@@ -22,10 +23,12 @@ class RemoteBundle:
         The file system; see `open_remote` for one made from an address.
     root : str
         The bag's path there: ``bucket/prefix/2026/20260314-zno-…``.
+    patience : Patience, optional
+        How long the server may fail before it counts as unreachable.
     """
 
-    def __init__(self, fs: Any, root: str) -> None:
-        self._client: ObjectClient = client_for(fs, root)
+    def __init__(self, fs: Any, root: str, patience: Patience | None = None) -> None:
+        self._client: ObjectClient = client_for(fs, root, patience)
         self._known: dict[str, Stat] = {}
 
     @property
@@ -144,4 +147,4 @@ def open_remote(address: str, storage_options: Mapping[str, Any] | None = None) 
     url = urls.parse(address)
     if url.kind == "local":
         raise UsageError("this is a local folder", where=address, next="Open it as a folder.")
-    return RemoteBundle(file_system(url, storage_options), url.path)
+    return RemoteBundle(file_system(url, storage_options), url.root)

@@ -43,6 +43,11 @@ class StoreUrl:
         """The address as it is shown: a plain path, or ``scheme://path``."""
         return self.path if self.kind == "local" else f"{self.scheme}://{self.path}"
 
+    @property
+    def root(self) -> str:
+        """The path on its file system: the same, without a server's name."""
+        return f"/{self.path.partition('/')[2]}" if self.scheme == "sftp" else self.path
+
     def child(self, path: str) -> StoreUrl:
         """The address of something below this one; `path` uses ``/``."""
         return StoreUrl(self.kind, self.scheme, f"{self.path.rstrip('/')}/{path}" if self.path else path)

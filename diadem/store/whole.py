@@ -30,7 +30,9 @@ def write_whole(path: Path, data: bytes, *, mode: int = 0o644) -> None:
     draft = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
     with translated(str(path), "nothing was changed"):
         try:
-            descriptor = os.open(long_path(draft), os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), mode)
+            descriptor = os.open(
+                long_path(draft), os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), mode
+            )
             with open(descriptor, "wb") as sink:
                 sink.write(data)
                 sink.flush()

@@ -40,7 +40,7 @@ def store() -> Iterator[ObjectStore]:
 
 def keys(store: ObjectStore) -> set[str]:
     """Everything in a store."""
-    return {stat.key for stat in store._client.list("")}
+    return {stat.key for stat in store.client.list("")}
 
 
 def test_upload_and_read(store: ObjectStore) -> None:
@@ -84,9 +84,9 @@ def test_hint_is_checked_on_use(store: ObjectStore) -> None:
     """A hint to a package that is gone, or another, is no package."""
     sample = make_sample({"data/a": 10})
     sample.upload(store)
-    store._client.put(f"{sample.path}/{TAGMANIFEST}", b"something else\n")
+    store.client.put(f"{sample.path}/{TAGMANIFEST}", b"something else\n")
     assert store.find(sample.sealed.payload_id) is None
-    store._client.delete(f"{sample.path}/{TAGMANIFEST}")
+    store.client.delete(f"{sample.path}/{TAGMANIFEST}")
     assert store.find(sample.sealed.payload_id) is None
     again = sample.upload(store)
     assert again.made
@@ -105,8 +105,8 @@ def test_damaged_package_does_not_count(store: ObjectStore) -> None:
 def test_leftovers_are_overwritten_and_removed(store: ObjectStore) -> None:
     """What a dead writer left in the folder is not mixed with the new package."""
     sample = make_sample({"data/a": 10})
-    store._client.put(f"{sample.path}/data/a", b"half")
-    store._client.put(f"{sample.path}/data/old", b"stray")
+    store.client.put(f"{sample.path}/data/a", b"half")
+    store.client.put(f"{sample.path}/data/old", b"stray")
     done = sample.upload(store)
     assert verify(store.bundle(done.path), level=Level.FULL).ok
 
@@ -150,7 +150,7 @@ def test_store_that_returns_other_bytes(store: ObjectStore) -> None:
         if progress.stage == "upload" and progress.done == progress.total:
             data = bytearray(sample.contents["data/scan.dm4"])
             data[1 << 20] ^= 0x10
-            store._client.put(f"{sample.path}/data/scan.dm4", bytes(data))
+            store.client.put(f"{sample.path}/data/scan.dm4", bytes(data))
 
     with pytest.raises(DigestMismatch) as caught:
         sample.upload(store, listener=bend)
@@ -166,7 +166,7 @@ def test_object_that_vanishes(store: ObjectStore) -> None:
 
     def lose(progress: Progress) -> None:
         if progress.done == progress.total:
-            store._client.delete(f"{sample.path}/data/b")
+            store.client.delete(f"{sample.path}/data/b")
 
     with pytest.raises(IntegrityError, match="nothing where 20 bytes"):
         sample.upload(store, listener=lose)
@@ -212,7 +212,7 @@ def test_claim_of_a_dead_writer_is_taken_over(store: ObjectStore) -> None:
     sample = make_sample({"data/a": 10})
     lock = WriterLock()
     note = ClaimNote(lock.writer, "2026/20260101-x-000000000000", "0" * 64)
-    store._client.put(f".diadem/claims/{sample.sealed.payload_id}", note.to_bytes())
+    store.client.put(f".diadem/claims/{sample.sealed.payload_id}", note.to_bytes())
     assert not is_dead(lock.writer)
     lock._lock.release()  # what the kernel does when a process dies
     assert sample.upload(store).made
@@ -222,7 +222,7 @@ def test_claim_of_a_dead_writer_is_taken_over(store: ObjectStore) -> None:
 def test_claim_becomes_stale(store: ObjectStore) -> None:
     """A writer elsewhere that is silent is waited for, and then taken for dead."""
     sample = make_sample({"data/a": 10})
-    store._client.put(f".diadem/claims/{sample.sealed.payload_id}", ClaimNote("elsewhere", "x", "y").to_bytes())
+    store.client.put(f".diadem/claims/{sample.sealed.payload_id}", ClaimNote("elsewhere", "x", "y").to_bytes())
     waits: list[Progress] = []
     slow = ObjectStore(store.url, timing=ClaimTiming(heartbeat=0.1, stale=0.5, look=0.05))
     assert sample.upload(slow, listener=lambda p: waits.append(p) if p.stage == "wait" else None).made
@@ -235,11 +235,11 @@ def test_hint_owed_by_a_dead_writer(store: ObjectStore) -> None:
     first.upload(store)
     for key in keys(store):
         if "/by-payload/" in key:
-            store._client.delete(key)
+            store.client.delete(key)
     lock = WriterLock()
     lock._lock.release()
     note = ClaimNote(lock.writer, first.path, first.sealed.package_id.hex)
-    store._client.put(f".diadem/claims/{first.sealed.payload_id}", note.to_bytes())
+    store.client.put(f".diadem/claims/{first.sealed.payload_id}", note.to_bytes())
     done = make_sample({"data/a": 10}, date="2026-05-05", name="20260505-zno").upload(store)
     assert (done.made, done.package) == (False, first.sealed.package_id)
 
@@ -264,7 +264,7 @@ def test_sweep_reports_and_removes_only_leftovers(store: ObjectStore) -> None:
         "2026/holiday/data/x",
         "2026/20260101-a/b",
     ):
-        store._client.put(key, b"12345")
+        store.client.put(key, b"12345")
     assert store.sweep().packages == ()
     found = store.sweep(older=timedelta(0))
     assert [(each.path, each.objects, each.bytes) for each in found.packages if not each.foreign] == [(half, 2, 10)]
@@ -309,7 +309,7 @@ def test_reading_limits(store: ObjectStore) -> None:
     buffer = memoryview(bytearray(100))
     assert reader.readinto_at(7, buffer) == 100
     assert bytes(buffer) == data[7:107]
-    store._client.put(f"{sample.path}/data/scan.dm4", data[:1000])
+    store.client.put(f"{sample.path}/data/scan.dm4", data[:1000])
     with pytest.raises(IntegrityError):
         reader.read_at(0, 2000)
 

@@ -20,6 +20,7 @@ from diadem.model.manifest import TAGMANIFEST
 from diadem.model.report import Level
 from diadem.package.verify import verify
 from diadem.store import object_probe, object_upload
+from diadem.store.contract import Capabilities
 from diadem.store.object_claim import ClaimTiming
 from diadem.store.object_parts import PART_SIZE
 from diadem.store.object_retry import Patience
@@ -58,7 +59,7 @@ def aws(s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def keys(store: ObjectStore) -> set[str]:
     """Everything in a store."""
-    return {stat.key for stat in store._client.list("")}
+    return {stat.key for stat in store.client.list("")}
 
 
 def is_visible(store: ObjectStore) -> bool:
@@ -68,13 +69,13 @@ def is_visible(store: ObjectStore) -> bool:
 
 def uploads(store: ObjectStore) -> int:
     """Open multi-part uploads of packages below the store."""
-    return len(list(store._client.uploads("2026")))
+    return len(list(store.client.uploads("2026")))
 
 
 def test_probe(store: ObjectStore) -> None:
     """SeaweedFS 4.48 does all four; the probe leaves nothing."""
-    assert store.probe() == object_probe.Capabilities(True, True, True, True)
-    assert store._client.traffic.requests <= 11  # with the question whether the bucket is there
+    assert store.probe() == Capabilities(True, True, True, True)
+    assert store.client.traffic.requests <= 11  # with the question whether the bucket is there
     assert keys(store) == set()
     assert uploads(store) == 0
 
@@ -166,14 +167,14 @@ def test_object_that_changes_while_it_is_read(store: ObjectStore) -> None:
     sample.upload(store)
     reader = store.bundle(sample.path).open("data/a")
     assert reader.read_at(0, 100) == sample.contents["data/a"][:100]
-    store._client.put(f"{sample.path}/data/a", bytes(2000))
+    store.client.put(f"{sample.path}/data/a", bytes(2000))
     with pytest.raises(IntegrityError, match="changed"):
         reader.read_at(100, 100)
 
 
 def test_wrong_digest_is_refused(store: ObjectStore) -> None:
     """A digest that is not that of the bytes: tried again, then an error, and nothing is stored."""
-    client = store._client.hurried()
+    client = store.client.hurried()
     with pytest.raises(IntegrityError):
         client.put("x", b"these", sha256=bytes(32))
     assert client.stat("x") is None
@@ -183,13 +184,13 @@ def test_retried_create_finds_its_own(store: ObjectStore) -> None:
     """The answer to the tag manifest was lost: the second try is refused by the first, and that is fine."""
     sample = make_sample({"data/a": 10})
     job = object_upload.Job(sample.path, sample.entries, sample.sealed.leaves, sample.open_source, sample.tag_files)
-    store._client.put(f"{sample.path}/{TAGMANIFEST}", sample.tag_files[TAGMANIFEST])
-    object_upload.commit(store._client, sample.path, job)
-    store._client.put(f"{sample.path}/{TAGMANIFEST}", b"of another")
+    store.client.put(f"{sample.path}/{TAGMANIFEST}", sample.tag_files[TAGMANIFEST])
+    object_upload.commit(store.client, sample.path, job)
+    store.client.put(f"{sample.path}/{TAGMANIFEST}", b"of another")
     with pytest.raises(Refused):
-        object_upload.commit(store._client, sample.path, job)
+        object_upload.commit(store.client, sample.path, job)
     with pytest.raises(Occupied):
-        store._client.put(f"{sample.path}/{TAGMANIFEST}", b"", create=True)
+        store.client.put(f"{sample.path}/{TAGMANIFEST}", b"", create=True)
 
 
 def test_two_uploads_at_once(s3_server: S3Server, url: str) -> None:
@@ -347,11 +348,11 @@ def test_reader_without_rights_to_write(s3_server: S3Server, url: str, store: Ob
 @pytest.mark.parametrize("able", [True, False])
 def test_stores_that_can_less(store: ObjectStore, able: bool) -> None:
     """No digests checked, or no conditions at all: every leaf is read back, and the claim is best effort."""
-    store._capabilities = object_probe.Capabilities(able, False, False, False)
+    store._capabilities = Capabilities(able, False, False, False)
     sample = make_sample({"data/large.raw": 3 * PART_SIZE, "data/empty": 0})
     done = sample.upload(store)
     assert (done.made, done.proof) == (True, Proof.READ_BACK)
-    assert store._client.traffic.received > 3 * PART_SIZE
+    assert store.client.traffic.received > 3 * PART_SIZE
     assert verify(store.bundle(done.path), level=Level.FULL).ok
     assert not [key for key in keys(store) if "/claims/" in key]
 
@@ -360,10 +361,10 @@ def test_sweep(store: ObjectStore) -> None:
     """Open uploads and unfinished folders by the server's clock; nothing goes unless asked."""
     make_sample({"data/a": 10}).upload(store)
     half = "2026/20260101-half-0123456789ab"
-    store._client.put(f"{half}/data/a b", b"12345")
-    store._client.begin(f"{half}/data/large.raw")
-    store._client.begin("thesis/film.mov")
-    store._client.begin(f"{object_probe.FOLDER}/killed")
+    store.client.put(f"{half}/data/a b", b"12345")
+    store.client.begin(f"{half}/data/large.raw")
+    store.client.begin("thesis/film.mov")
+    store.client.begin(f"{object_probe.FOLDER}/killed")
     assert store.sweep() == type(store.sweep())()
     time.sleep(1.1)
     found = store.sweep(older=timedelta(0))
@@ -373,5 +374,5 @@ def test_sweep(store: ObjectStore) -> None:
     assert uploads(store) == 1
     assert store.sweep(older=timedelta(0), delete=True).removed
     assert store.sweep(older=timedelta(0)).packages == ()
-    assert [each.key for each in store._client.uploads("")] == ["thesis/film.mov"]
+    assert [each.key for each in store.client.uploads("")] == ["thesis/film.mov"]
     assert len([key for key in keys(store) if key.endswith(TAGMANIFEST)]) == 1

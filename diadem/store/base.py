@@ -1,0 +1,37 @@
+"""The door of this room: what a store is, and how one is opened."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from diadem.store import urls
+from diadem.store.contract import Added, Capabilities, Pace, Store, Stored
+from diadem.store.folder_store import FolderStore
+from diadem.store.stage import Swept
+
+__all__ = ["Added", "Capabilities", "Pace", "Store", "Stored", "Swept", "open_store"]
+
+
+def open_store(url: str | os.PathLike[str], storage_options: Mapping[str, Any] | None = None) -> Store:
+    """The store at an address; nothing is asked of it, and nothing made, before it is used.
+
+    Parameters
+    ----------
+    url : str or os.PathLike
+        A folder, ``s3://bucket/prefix``, ``sftp://user@host/folder``, or what else fsspec understands.
+    storage_options : mapping, optional
+        For fsspec. Without them the ordinary configuration counts.
+
+    Raises
+    ------
+    UsageError
+        For an address that cannot hold packages, carries a password, or needs a package that is not installed.
+    """
+    place = urls.parse(os.fspath(url))
+    if place.kind == "local":
+        return FolderStore(place.path)
+    from diadem.store.object_place import ObjectPlace  # fsspec is slow to import
+
+    return ObjectPlace(os.fspath(url), storage_options)

@@ -1,0 +1,256 @@
+"""What a store is: the one protocol behind which folders, S3 buckets and SFTP servers hold packages.
+
+::
+
+    <store>/README.txt                              for someone who has never heard of DIADEM
+    <store>/2026/20260314-zno-s12-1f0c9a77d2e4/     a package; without its tag manifest it is none
+    <store>/.diadem/                                the store's own files: hints, log mirror, parity …
+
+`diadem.testing.stores.check_store` proves that a class keeps what is promised here.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from diadem.model.ids import PackageId
+from diadem.model.manifest import LEAF_SIZE, FileEntry
+from diadem.model.ports import Bundle, Listener, silent
+from diadem.package.opening import OpenedPackage
+from diadem.store.stage import Swept
+
+#: Seconds of sending that `Pace` lets through at once after a pause.
+_BURST = 0.25
+#: Seconds that `Pace` sleeps in one go, so that an interruption is heard on every system.
+_NAP = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A package that lies in a store.
+
+    Attributes
+    ----------
+    id : PackageId
+        SHA-256 of the tag manifest that is there now. A damaged tag manifest has another id than it should.
+    path : str
+        Path in the store: ``2026/20260314-zno-s12-1f0c9a77d2e4``.
+    """
+
+    id: PackageId
+    path: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON object."""
+        return {"id": str(self.id), "path": self.path}
+
+
+@dataclass(frozen=True, slots=True)
+class Added:
+    """What `Store.add` did.
+
+    Attributes
+    ----------
+    path : str
+        Where the package is in the store.
+    created : bool
+        False where exactly this package was there already and is sound.
+    proof : str
+        Why the bytes in the store are known to be right: ``written`` (hashed as they were written), ``server`` (it
+        checked every part), ``read-back`` (every leaf read), ``earlier`` (there already: sizes and tag files checked)
+        or ``none``.
+    damaged : tuple of str
+        Paths of copies of the same package that are in the store and damaged. They were left as they are.
+    """
+
+    path: str
+    created: bool
+    proof: str
+    damaged: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON object."""
+        return {"path": self.path, "created": self.created, "proof": self.proof, "damaged": list(self.damaged)}
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What a store was seen to do.
+
+    Attributes
+    ----------
+    creates : bool
+        It refuses to create what is there (S3: If-None-Match).
+    replaces : bool
+        It refuses to replace what is no longer the version named (S3: If-Match).
+    checks_objects, checks_parts : bool
+        It refuses an object, or a part of one, whose SHA-256 is not the one announced.
+    writes : bool
+        It can be written at all.
+    """
+
+    creates: bool
+    replaces: bool
+    checks_objects: bool
+    checks_parts: bool
+    writes: bool = True
+
+    @property
+    def proves(self) -> bool:
+        """Whether a finished write is proof of the bytes, so that none need be read back."""
+        return self.checks_objects and self.checks_parts
+
+
+@dataclass
+class Pace:
+    """Holds a transfer below a rate, over all threads that share it.
+
+    Parameters
+    ----------
+    bytes_per_second : float
+        The rate; must be above 0.
+    """
+
+    bytes_per_second: float
+    _next: float = field(default=0.0, init=False, repr=False)
+    _lock: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """Refuse a rate at which nothing would ever move."""
+        if not self.bytes_per_second > 0:
+            raise ValueError(f"{self.bytes_per_second} bytes per second would never end")
+
+    def wait(self, count: int) -> None:
+        """Return when `count` more bytes may have moved."""
+        with self._lock:
+            now = time.monotonic()
+            self._next = max(self._next, now - _BURST) + count / self.bytes_per_second
+            due = self._next
+        while (left := due - time.monotonic()) > 0:
+            time.sleep(min(left, _NAP))
+
+
+class Store(Protocol):
+    """A place that holds packages. Safe to use from several threads, and beside other processes.
+
+    Paths of packages and keys use ``/`` and are relative. Failures are `Unreachable` (may work later), `StoreError`
+    (full, read-only), `Refused` (no access), `NotFound` (no such folder or bucket); an interruption passes through as
+    KeyboardInterrupt and leaves nothing half visible.
+    """
+
+    @property
+    def url(self) -> str:
+        """The store's address, without secrets."""
+
+    @property
+    def is_folder(self) -> bool:
+        """Whether it is a folder of this machine's file systems, so that single leaves can be written in place."""
+
+    def check(self) -> None:
+        """Return if the store is there and can be read.
+
+        Raises
+        ------
+        NotFound
+            If the folder or the bucket is not there: an unplugged disk, a wrong name.
+        Refused, Unreachable, StoreError
+            If it cannot be used, or does not answer.
+        """
+
+    def capabilities(self) -> Capabilities:
+        """What the store can do, found out by trying, once for each object of this class."""
+
+    def free(self) -> int | None:
+        """Bytes that can still be written; None where nobody says."""
+
+    def total(self) -> int | None:
+        """Bytes that the store's disk or share can hold; None where nobody says."""
+
+    def place(self) -> str | None:
+        """Identity of the disk, share or bucket; stores with equal places are one copy. None where it is not known."""
+
+    def packages(self) -> Iterator[Stored]:
+        """Every package that has a tag manifest, whatever its state, in no particular order."""
+
+    def bundle(self, path: str) -> Bundle:
+        """The package at a path, to be read."""
+
+    def add(
+        self,
+        source: Bundle,
+        opened: OpenedPackage,
+        path: str,
+        *,
+        listener: Listener = silent,
+        pace: Pace | None = None,
+    ) -> Added:
+        """Copy a sealed package into this store.
+
+        Every leaf, every file's SHA-256 and every tag file is checked while it is copied; only then is the package
+        published, whole, with the id it has. Where a stranger, another package of the same payload, or a damaged copy
+        has the path, a number is added to it; nothing that is there is overwritten.
+
+        Parameters
+        ----------
+        source : Bundle
+            The package, anywhere.
+        opened : OpenedPackage
+            What its tag files say (`diadem.package.opening.read_manifest`).
+        path : str
+            Where it should lie: ``<yyyy>/<date>-<slug>-<12 hex>``, the path in the store that it comes from.
+        listener : callable
+            Told the bytes done, from any thread.
+        pace : Pace, optional
+            Holds the copy below a rate.
+
+        Raises
+        ------
+        DigestMismatch
+            If the source is damaged, incomplete or unreadable; names file and leaf. Nothing was published.
+        """
+
+    def replace_leaf(self, path: str, entry: FileEntry, leaf: int, data: bytes, *, leaf_size: int = LEAF_SIZE) -> None:
+        """Put one leaf right whose bytes the caller has proven. Raises `Refused` where the file has another size."""
+
+    def replace_file(self, path: str, file: str, blocks: Iterable[bytes], size: int, mtime_ns: int | None) -> None:
+        """Put a whole file right, one that is missing too; `blocks` are proven by the caller.
+
+        An exception that `blocks` raises passes through and leaves the old file.
+        """
+
+    def remove(self, path: str) -> None:
+        """Remove a package and its hints. At no moment is there half a package; what a kill leaves, `sweep` removes.
+
+        Raises
+        ------
+        NotFound
+            If nothing is there.
+        """
+
+    def sweep(self) -> list[Swept]:
+        """Remove what dead writers left, and say what."""
+
+    def write_hints(self, opened: OpenedPackage, path: str) -> None:
+        """Leave the hints by which a package at a path is found; `add` does it, a reindex does it anew."""
+
+    def get(self, key: str) -> bytes | None:
+        """One of the store's own files, below ``.diadem/``; None if it is not there."""
+
+    def put(self, key: str, data: bytes, *, create: bool = False) -> bool:
+        """Write one of the store's own files, whole or not at all, on the disk when this returns.
+
+        With `create` a file that is there is never touched. False means: it was there, with other content.
+        """
+
+    def keys(self, prefix: str) -> Iterator[str]:
+        """Keys of own files below a folder (without its last slash; "" for all), all levels, sorted."""
+
+    def delete(self, key: str) -> None:
+        """Remove one of the store's own files if it is there."""
+
+    def put_readme(self, text: str) -> None:
+        """Write ``README.txt`` in the root."""

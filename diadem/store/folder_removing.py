@@ -1,0 +1,130 @@
+"""Removing a package from a folder: it vanishes by one rename; what is left to delete is a stage like any other."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import stat
+from pathlib import Path
+
+from diadem.errors import DiademError, NotFound, Refused
+from diadem.model.manifest import TAGMANIFEST
+from diadem.package.opening import OpenedPackage, read_manifest
+from diadem.store.bundle import LocalBundle
+from diadem.store.local_errors import translated
+from diadem.store.local_hints import drop_hint, drop_hints_to, hints
+from diadem.store.local_store import LocalStore
+from diadem.store.own_files import make_folders
+from diadem.store.stage import Swept, remove_tree
+from diadem.store.system import flush_folder, long_path, patiently
+from diadem.store.taking import refuse_path, tree_of
+from diadem.store.whole import write_whole
+
+
+def remove(store: LocalStore, path: str) -> None:
+    """Remove a package, its hints, and the folder of its year if nothing else is in it.
+
+    Raises
+    ------
+    NotFound
+        If nothing is there.
+    Refused
+        If it is no package.
+    StoreError
+        If the store cannot be written.
+    """
+    refuse_path(path)
+    folder = store.root.joinpath(*path.split("/"))
+    if not os.path.isdir(long_path(folder)):
+        raise NotFound("there is no package", where=str(folder), next="Nothing to do.")
+    if not os.path.isfile(long_path(folder / TAGMANIFEST)):
+        raise Refused("without a tag manifest it is no package", where=str(folder), next="Remove it by hand.")
+    _drop_hints(store, folder, path)
+    with translated(str(folder), "the package may still be there"):
+        _take_away(store, folder)
+        with contextlib.suppress(OSError):
+            for parent in folder.relative_to(store.root).parents:
+                if parent.parts:
+                    os.rmdir(long_path(store.root / parent))
+
+
+def _take_away(store: LocalStore, folder: Path) -> None:
+    stage = store.stage()
+    os.rmdir(long_path(stage.bag))
+    mode = stat.S_IMODE(os.stat(long_path(folder)).st_mode)
+    os.chmod(long_path(folder), mode | stat.S_IRWXU)
+    try:
+        patiently(lambda: os.rename(long_path(folder), long_path(stage.bag)))
+    except OSError:  # Windows, while another program has a file of it open
+        stage.discard()
+        _remove_in_place(store, folder)
+        return
+    flush_folder(long_path(folder.parent))
+    stage.discard()
+
+
+def _remove_in_place(store: LocalStore, folder: Path) -> None:
+    """The tag manifest first, after a note that lets `finish_removals` go on where a crash stopped."""
+    note = _note(store, folder)
+    make_folders(note.parent)
+    write_whole(note, json.dumps({"path": folder.relative_to(store.root).as_posix()}).encode())
+    if os.name == "nt":
+        os.chmod(long_path(folder / TAGMANIFEST), stat.S_IWRITE)
+    patiently(lambda: os.unlink(long_path(folder / TAGMANIFEST)))
+    flush_folder(long_path(folder))
+    remove_tree(folder)
+    patiently(lambda: os.unlink(long_path(note)))
+
+
+def finish_removals(store: LocalStore) -> list[Swept]:
+    """Go on with removals that were begun in place and not ended; a package that is whole again stays."""
+    swept = []
+    notes = store.private / "removals"
+    try:
+        names = sorted(os.listdir(long_path(notes)))
+    except OSError:
+        return []
+    for name in names:
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError, DiademError):
+            note = notes / name
+            with open(long_path(note), "rb") as file:
+                path = str(json.loads(file.read(4096))["path"])
+            refuse_path(path)
+            folder = store.root.joinpath(*path.split("/"))
+            if os.path.isdir(long_path(folder)) and not os.path.lexists(long_path(folder / TAGMANIFEST)):
+                swept.append(Swept(str(folder), remove_tree(folder)))
+            os.unlink(long_path(note))
+    return swept
+
+
+def _note(store: LocalStore, folder: Path) -> Path:
+    name = hashlib.sha256(folder.relative_to(store.root).as_posix().encode()).hexdigest()
+    return store.private / "removals" / f"{name}.json"
+
+
+def _drop_hints(store: LocalStore, folder: Path, path: str) -> None:
+    """Hints to this place. Where the package is too damaged to say which, all are looked through."""
+    opened = _opened(folder)
+    with contextlib.suppress(OSError):
+        if opened is None:
+            drop_hints_to(store.private, path)
+            return
+        _drop_known_hint(store, opened, path)
+
+
+def _drop_known_hint(store: LocalStore, opened: OpenedPackage, path: str) -> None:
+    payload = opened.payload_id
+    for name, content in list(hints(store.private, "by-payload", payload)):
+        if content == path:
+            drop_hint(store.private, "by-payload", payload, name)
+    if not any(True for _ in hints(store.private, "by-payload", payload)):
+        drop_hint(store.private, "by-tree", tree_of(opened), payload)
+
+
+def _opened(folder: Path) -> OpenedPackage | None:
+    try:
+        return read_manifest(LocalBundle(folder))
+    except (DiademError, OSError):
+        return None

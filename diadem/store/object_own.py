@@ -1,0 +1,64 @@
+"""An object store's own files below `.diadem/`."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+
+from diadem.errors import NotFound
+from diadem.store.object_client import ObjectClient
+from diadem.store.own_keys import RESERVED, is_own, refuse_key
+from diadem.store.translate import Occupied
+
+_FOLDER = ".diadem"
+
+
+def get(client: ObjectClient, key: str) -> bytes | None:
+    """The content of an own file, or None."""
+    refuse_key(key)
+    stat = client.stat(f"{_FOLDER}/{key}")
+    if stat is None:
+        return None
+    try:
+        return client.get(stat.key, 0, stat.size, stat.version)
+    except NotFound:
+        return None
+
+
+def put(client: ObjectClient, key: str, data: bytes, *, conditional: bool, create: bool) -> bool:
+    """Write an own file; with `create`, only if it is not there. False: it is there with other content.
+
+    Parameters
+    ----------
+    conditional : bool
+        Whether the store refuses to create what is there. If not, two writers within a moment may both succeed; the
+        last one's content stays, and the other is told.
+    """
+    refuse_key(key)
+    name, digest = f"{_FOLDER}/{key}", hashlib.sha256(data).digest()
+    if create and not conditional and (found := get(client, key)) is not None:
+        return found == data
+    try:
+        client.put(name, data, sha256=digest, create=conditional)
+    except Occupied:  # perhaps by an earlier try of our own, whose answer was lost
+        return get(client, key) == data
+    return not create or conditional or get(client, key) == data
+
+
+def keys(client: ObjectClient, prefix: str) -> Iterator[str]:
+    """Keys of own files below a folder, sorted."""
+    folders = [prefix] if prefix else _own_folders(client)
+    found = [stat.key.removeprefix(f"{_FOLDER}/") for folder in folders for stat in client.list(f"{_FOLDER}/{folder}")]
+    found += [name for name in client.files(_FOLDER) if not prefix]
+    yield from sorted(key for key in found if is_own(key))
+
+
+def _own_folders(client: ObjectClient) -> list[str]:
+    return [name for name in client.folders(_FOLDER) if name not in RESERVED]
+
+
+def delete(client: ObjectClient, key: str) -> None:
+    """Remove an own file, and the folders that are empty then where there are folders."""
+    refuse_key(key)
+    client.delete(f"{_FOLDER}/{key}")
+    client.prune(f"{_FOLDER}/{key}".rpartition("/")[0])

@@ -1,0 +1,60 @@
+"""Removing a package from an object store: hints, then the tag manifest, then the rest."""
+
+from __future__ import annotations
+
+import contextlib
+from functools import partial
+
+from diadem.errors import DiademError, NotFound, Refused
+from diadem.model.manifest import TAGMANIFEST
+from diadem.package.opening import OpenedPackage, read_manifest
+from diadem.store import object_hints
+from diadem.store.object_client import ObjectClient
+from diadem.store.object_lanes import Lanes
+from diadem.store.object_payload import BUDGET, THREADS
+from diadem.store.object_store import ObjectStore
+from diadem.store.taking import refuse_path, tree_of
+
+
+def remove(store: ObjectStore, path: str) -> None:
+    """Remove a package.
+
+    Hints go first: a folder that a hint names is never swept, as it was a package once and may have lost its tag
+    manifest. Errors are those of `Store.remove`.
+    """
+    refuse_path(path)
+    client = store.client
+    if client.stat(f"{path}/{TAGMANIFEST}") is None:
+        if next(iter(client.list(path)), None) is None:
+            raise NotFound("there is no package", where=f"{store.url}/{path}", next="Nothing to do.")
+        advice = "Remove it by hand, or sweep."
+        raise Refused("without a tag manifest it is no package", where=f"{store.url}/{path}", next=advice)
+    _drop_hints(client, _opened(store, path), path)
+    client.delete(f"{path}/{TAGMANIFEST}")
+    keys = [stat.key for stat in client.list(path)]
+    with Lanes(threads=THREADS, budget=BUDGET) as lanes:
+        for key in keys:
+            lanes.submit(0, partial(client.delete, key))
+        lanes.finish()
+    for folder in sorted({path, *(key.rpartition("/")[0] for key in keys)}, key=lambda folder: -folder.count("/")):
+        client.prune(folder)
+
+
+def _opened(store: ObjectStore, path: str) -> OpenedPackage | None:
+    with contextlib.suppress(DiademError, OSError):
+        return read_manifest(store.bundle(path))
+    return None
+
+
+def _drop_hints(client: ObjectClient, opened: OpenedPackage | None, path: str) -> None:
+    """Hints to this place. Where the package is too damaged to say its payload, all that fit its name are read."""
+    payloads = {opened.payload_id} if opened else set(object_hints.payloads_like(client, path))
+    for payload in payloads:
+        left = 0
+        for key, content in object_hints.of_payload(client, payload):
+            if content == path:
+                client.delete(key)
+            else:
+                left += 1
+        if opened is not None and not left:
+            object_hints.drop_tree(client, tree_of(opened), payload)

@@ -1,0 +1,144 @@
+"""A folder store's own files below `.diadem/`: each is there whole, or not at all, also after a loss of power."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+from diadem.store.local_errors import translated
+from diadem.store.own_keys import is_own, refuse_key
+from diadem.store.system import WINDOWS, FileLock, flush_folder, long_path, patiently
+
+#: What link() says where the file system has no second names for a file (FAT, some network shares).
+_NO_LINKS = {errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EMLINK, errno.EINVAL, errno.EACCES}
+#: Seconds after which a draft has no writer any more.
+_OLD_DRAFT = 24 * 3600
+
+
+class OwnFiles:
+    """The files below one folder, by their keys.
+
+    Parameters
+    ----------
+    private : Path
+        The folder, made when it is first written to.
+    """
+
+    def __init__(self, private: Path) -> None:
+        self._private = private
+        self._drafts = private / "drafts"
+
+    def get(self, key: str) -> bytes | None:
+        """The content of a file, or None."""
+        refuse_key(key)
+        try:
+            with translated(str(self._path(key)), "it was not read"), open(long_path(self._path(key)), "rb") as file:
+                return file.read()
+        except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+            return None
+
+    def put(self, key: str, data: bytes, *, create: bool) -> bool:
+        """Write a file; with `create`, only if it is not there. False: it is there with other content."""
+        refuse_key(key)
+        target = self._path(key)
+        with translated(str(target), "it was not written"):
+            draft = self._draft(data)
+            try:
+                make_folders(target.parent)
+                if create and not _create(draft, target, self._private / "publish.lock"):
+                    return self.get(key) == data
+                if not create:
+                    patiently(lambda: os.replace(long_path(draft), long_path(target)))
+                flush_folder(long_path(target.parent))
+            finally:
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(long_path(draft))
+        return True
+
+    def keys(self, prefix: str) -> Iterator[str]:
+        """Keys of the files below a folder, sorted."""
+        top = self._private / prefix if prefix else self._private
+        found = []
+        for folder, folders, files in os.walk(long_path(top)):
+            below = os.path.relpath(folder, long_path(self._private)).replace(os.sep, "/")
+            start = "" if below == "." else below + "/"
+            folders[:] = [name for name in folders if is_own(start + name)]
+            found += [start + name for name in files if is_own(start + name)]
+        yield from sorted(found)
+
+    def delete(self, key: str) -> None:
+        """Remove a file, and the folders above it that are empty then."""
+        refuse_key(key)
+        target = self._path(key)
+        with translated(str(target), "it was not removed"):
+            try:
+                patiently(lambda: os.unlink(long_path(target)))
+            except (FileNotFoundError, NotADirectoryError):
+                return
+            flush_folder(long_path(target.parent))
+        with contextlib.suppress(OSError):
+            for folder in target.parents:
+                if folder == self._private:
+                    break
+                os.rmdir(long_path(folder))
+
+    def sweep(self) -> None:
+        """Remove drafts of dead writers."""
+        with contextlib.suppress(OSError), os.scandir(long_path(self._drafts)) as entries:
+            for entry in entries:
+                if time.time() - entry.stat(follow_symlinks=False).st_mtime > _OLD_DRAFT:
+                    os.unlink(entry.path)
+
+    def _draft(self, data: bytes) -> Path:
+        """The data on the disk, under a name that nobody looks for."""
+        os.makedirs(long_path(self._drafts), exist_ok=True)
+        draft = self._drafts / uuid.uuid4().hex
+        with open(long_path(draft), "xb") as sink:
+            sink.write(data)
+            sink.flush()
+            os.fsync(sink.fileno())
+        return draft
+
+    def _path(self, key: str) -> Path:
+        return self._private.joinpath(*key.split("/"))
+
+
+def make_folders(folder: Path) -> None:
+    """Make a folder and those above it, and force their names to disk."""
+    if os.path.isdir(long_path(folder)):
+        return
+    make_folders(folder.parent)
+    with contextlib.suppress(FileExistsError):
+        os.mkdir(long_path(folder))
+    flush_folder(long_path(folder.parent))
+
+
+def _create(draft: Path, target: Path, lock: Path) -> bool:
+    """Give a draft its name unless something has it; whether it did. One step, so that two never both succeed."""
+    if WINDOWS:  # its rename refuses what is there, and file systems without links have it too
+        return _rename_new(draft, target)
+    try:
+        os.link(draft, target)
+    except FileExistsError:
+        return False
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        with FileLock(lock):
+            if os.path.lexists(target):
+                return False
+            os.rename(draft, target)
+    return True
+
+
+def _rename_new(draft: Path, target: Path) -> bool:
+    try:
+        patiently(lambda: os.rename(long_path(draft), long_path(target)))
+    except FileExistsError:
+        return False
+    return True

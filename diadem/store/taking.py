@@ -1,0 +1,176 @@
+"""What a copy of a package is made of: every file with the digests that it must have, before a byte is moved."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from diadem.errors import DigestMismatch, IntegrityError, NotFound, PackageError, Unreachable, UsageError
+from diadem.model.manifest import DERIVED_PATHS, DIGEST_SIZE, TAGMANIFEST, leaf_count
+from diadem.model.ports import Bundle
+from diadem.package.bagit import parse_manifest
+from diadem.package.opening import LIMITS, OpenedPackage
+from diadem.package.paths import unsafe
+from diadem.store.local_store import tree_digest
+
+ADVICE = "Repair this copy, or take another one."
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One file of a package on its way.
+
+    Attributes
+    ----------
+    path : str
+        Path in the bag.
+    size : int
+        Bytes.
+    sha256 : str
+        64 hex digits.
+    mtime_ns : int or None
+        Modification time; None for tag files.
+    leaves : bytes or None
+        32-byte digests of its leaves; None for tag files.
+    """
+
+    path: str
+    size: int
+    sha256: str
+    mtime_ns: int | None = None
+    leaves: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Cargo:
+    """A package on its way.
+
+    Attributes
+    ----------
+    opened : OpenedPackage
+        What its tag files say.
+    tagmanifest : bytes
+        The tag manifest, which is written last.
+    files, tags : tuple of Item
+        The files of the manifest in its order, and the other tag files.
+    """
+
+    opened: OpenedPackage
+    tagmanifest: bytes
+    files: tuple[Item, ...]
+    tags: tuple[Item, ...]
+
+    @property
+    def items(self) -> tuple[Item, ...]:
+        """All but the tag manifest."""
+        return self.files + self.tags
+
+    @property
+    def size(self) -> int:
+        """Bytes in all."""
+        return sum(item.size for item in self.items) + len(self.tagmanifest)
+
+    @property
+    def tree(self) -> str:
+        """Digest of the payload's stored paths and sizes, as packing computes it."""
+        return tree_of(self.opened)
+
+
+def tree_of(opened: OpenedPackage) -> str:
+    """Digest of the payload's stored paths and sizes, as packing computes it."""
+    return tree_digest((entry.name, entry.size) for entry in opened.manifest.payload)
+
+
+def load(source: Bundle, opened: OpenedPackage) -> Cargo:
+    """List what must be copied.
+
+    Raises
+    ------
+    DigestMismatch
+        If the package at the source is no longer the one that was opened, or lacks a tag file.
+    PackageError
+        If its tag manifest lists what no tag file may be.
+    """
+    with source_errors(TAGMANIFEST):
+        tagmanifest = source.read(TAGMANIFEST, LIMITS[TAGMANIFEST])
+    if hashlib.sha256(tagmanifest).hexdigest() != opened.id.hex:
+        raise damaged(TAGMANIFEST, "it is not the tag manifest of this package")
+    tags = tuple(_tag_item(source, path, digest) for digest, path in parse_manifest(tagmanifest, TAGMANIFEST))
+    return Cargo(opened, tagmanifest, tuple(_files(opened)), tags)
+
+
+def _files(opened: OpenedPackage) -> Iterator[Item]:
+    leaf_size = opened.manifest.leaf_size
+    for entry in opened.manifest:
+        start = entry.first_leaf * DIGEST_SIZE
+        leaves = opened.leaves[start : start + leaf_count(entry.size, leaf_size) * DIGEST_SIZE]
+        yield Item(entry.path, entry.size, entry.sha256, entry.mtime_ns, leaves)
+
+
+def _tag_item(source: Bundle, path: str, digest: str) -> Item:
+    reason = unsafe(path)
+    if reason is None and (path.startswith("data/") or path in DERIVED_PATHS or path == TAGMANIFEST):
+        reason = "it is no tag file"
+    if reason:
+        raise PackageError(f"the tag manifest lists a refused path: {reason}", where=path, next="Do not trust it.")
+    with source_errors(path), source.open(path) as reader:
+        return Item(path, reader.size, digest)
+
+
+def compare(item: Item, size: int, sha256: str, leaves: bytes, leaf_size: int) -> None:
+    """Hold what was copied against what it must be.
+
+    Raises
+    ------
+    DigestMismatch
+        Naming the first leaf that differs, where leaves are known.
+    """
+    if size != item.size:
+        raise damaged(item.path, f"it has {size} bytes, not {item.size}")
+    if item.leaves is not None and leaves != item.leaves:
+        leaf = next(
+            number
+            for number in range(len(leaves) // DIGEST_SIZE)
+            if leaves[(at := number * DIGEST_SIZE) : at + DIGEST_SIZE] != item.leaves[at : at + DIGEST_SIZE]
+        )
+        span = (leaf * leaf_size, min((leaf + 1) * leaf_size, size))
+        raise damaged(item.path, f"leaf {leaf} has other bytes", leaf, span)
+    if sha256 != item.sha256:
+        raise damaged(item.path, "its SHA-256 is another")
+
+
+def damaged(path: str, what: str, leaf: int | None = None, span: tuple[int, int] | None = None) -> DigestMismatch:
+    """The error for a source that is not what it must be."""
+    return DigestMismatch(
+        f"the copy to be taken is damaged: {what}; nothing was published",
+        where=path,
+        leaf=leaf,
+        range=span,
+        next=ADVICE,
+    )
+
+
+@contextmanager
+def source_errors(path: str) -> Iterator[None]:
+    """Reading `path` of a source: what is missing, no plain file, or unreadable is damage; no answer is no answer."""
+    try:
+        yield
+    except (DigestMismatch, Unreachable):
+        raise
+    except NotFound as error:
+        raise damaged(path, "it is missing") from error
+    except (PackageError, IntegrityError) as error:
+        raise damaged(path, error.message) from error
+    except OSError as error:
+        raise damaged(path, f"it cannot be read: {error.strerror or error}") from error
+
+
+def refuse_path(path: str) -> None:
+    """Raise `UsageError` for a path at which no package may lie in a store."""
+    reason = unsafe(path)
+    if reason is None and path.split("/", 1)[0] in {".diadem", "incoming"}:
+        reason = "that folder is not for packages"
+    if reason:
+        raise UsageError(f"a package cannot lie here: {reason}", where=path, next="Name it <year>/<name>.")
