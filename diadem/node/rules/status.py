@@ -30,6 +30,8 @@ class RuleFinding:
         What was found, in plain words.
     packages : tuple of str
         Ids of the first packages concerned, at most `NAMED`.
+    titles : tuple of str
+        Their titles, in the same order.
     count : int
         Packages concerned, all of them.
     command : str
@@ -42,6 +44,7 @@ class RuleFinding:
     severity: Severity
     message: str
     packages: tuple[str, ...] = ()
+    titles: tuple[str, ...] = ()
     count: int = 0
     command: str = ""
     store: str = ""
@@ -53,6 +56,7 @@ class RuleFinding:
             "severity": str(self.severity),
             "message": self.message,
             "packages": list(self.packages),
+            "titles": list(self.titles),
             "count": self.count,
             "command": self.command,
             "store": self.store,

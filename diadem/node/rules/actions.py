@@ -1,0 +1,142 @@
+"""What to do now: each single action for programs, a few commands for a person, both in the order that makes sense.
+
+Stores come first, since all else needs them; then what makes good copies again; then what proves them; then the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from diadem.model.replicas import PackageState, ReplicaState
+from diadem.node.rules import commands
+from diadem.node.rules.case import Case
+from diadem.node.rules.debts import short
+from diadem.node.rules.status import Action, Step
+from diadem.node.rules.tally import StoreTally
+from diadem.package.plain_text import count_text, size_text
+
+
+def actions_of(case: Case) -> Iterator[Action]:
+    """Everything that can be done now."""
+    yield from _store_actions(case)
+    yield from _repairs(case)
+    yield from case.debts.actions
+    for store in _to_scrub(case):
+        size = store.due.bytes + store.unproven.bytes
+        yield Action("scrub", _scrub_reason(store), commands.scrub(store), store=store.state.name, bytes=size)
+    for package, copy in case.tally.unsealed:
+        if case.tally.stores[copy.store].state.reachable:
+            command = f"diadem repair {short(package.id)}"
+            yield Action("parity", "parity is wanted and not there", command, package.id, copy.store, copy.store)
+    for _, reason, kind, command in _others(case):
+        yield Action(kind, reason, command)
+
+
+def _store_actions(case: Case) -> Iterator[Action]:
+    for store in _away(case):
+        reason = f"{store.state.name} does not answer"
+        yield Action("connect-store", reason, commands.LIST_STORES, store=store.state.name)
+    for kind, group in case.debts.places.items():
+        yield Action("add-store", _place_reason(kind, group.count), commands.add_store(kind), bytes=group.bytes)
+
+
+def _away(case: Case) -> list[StoreTally]:
+    """Stores that should answer: a cold one only where something is due in it."""
+    return [
+        store
+        for store in case.own_stores
+        if not store.state.reachable and (store.state.kind != "cold" or store.due.count)
+    ]
+
+
+def _repairs(case: Case) -> Iterator[Action]:
+    for package, copy in case.tally.damaged:
+        store = case.tally.stores[copy.store]
+        if store.state.reachable and not store.state.read_only:
+            source = _good_copy(case, package, copy)
+            reason = f"the copy is {copy.state}" + ("" if source else ", and no other good copy answers")
+            command = f"diadem repair {short(package.id)}"
+            yield Action("repair", reason, command, package.id, copy.store, source, package.bytes)
+
+
+def _good_copy(case: Case, package: PackageState, damaged: ReplicaState) -> str:
+    """Another copy that is proven and answers; a store's before an adopted one."""
+    stores = case.tally.stores
+    there = [copy for copy in package.replicas if copy.proven and stores[copy.store].state.reachable]
+    others = sorted((copy for copy in there if copy is not damaged), key=lambda copy: copy.adopted)
+    return others[0].store if others else ""
+
+
+def _to_scrub(case: Case) -> list[StoreTally]:
+    stores = case.tally.stores.values()
+    return [store for store in stores if store.state.reachable and (store.due.count or store.unproven.count)]
+
+
+def _scrub_reason(store: StoreTally) -> str:
+    parts = []
+    if store.unproven.count:
+        parts.append(f"{count_text(store.unproven.count, 'copy', 'copies')} never read")
+    if store.due.count:
+        parts.append(f"{count_text(store.due.count, 'copy', 'copies')} not read for too long")
+    return f"{' and '.join(parts)} in {store.state.name}"
+
+
+def _place_reason(kind: str, packages: int) -> str:
+    what = f"a store of kind {kind}" if kind else "a store on another disk, share or bucket"
+    return f"{what}: {count_text(packages, 'package')} {'has' if packages == 1 else 'have'} nowhere to be copied to"
+
+
+def _others(case: Case) -> Iterator[tuple[int, str, str, str]]:
+    """Actions about the node itself: whether they come before all else, reason, kind, command."""
+    edited, unsigned = len(case.tally.edited), case.tally.unsigned.count
+    if not case.node.clock_ok:
+        yield 0, "the clock of this machine is behind the log", "set-clock", commands.DOCTOR
+    if edited:
+        yield 1, f"{count_text(edited, 'adopted folder')} changed or moved", "rescan", commands.RESCAN
+    if unsigned:
+        yield 1, f"{count_text(unsigned, 'package')} without ingest statement", "ingest", commands.REINDEX
+    if case.node.log_pending:
+        yield 1, "the log lies on this machine only", "push-log", commands.REPAIR
+    if not case.node.recovery_confirmed:
+        reason = "move the recovery file to another place, then say so"
+        yield 1, reason, "confirm-recovery", commands.CONFIRM_RECOVERY
+
+
+def steps_of(case: Case) -> Iterator[Step]:
+    """The same for a person: few commands, each once."""
+    found: dict[str, list[str]] = {}
+    for command, reason in _step_reasons(case):
+        found.setdefault(command, []).append(reason)
+    for command, reasons in found.items():
+        yield Step(command, "; ".join(dict.fromkeys(reasons)))
+
+
+def _step_reasons(case: Case) -> Iterator[tuple[str, str]]:
+    others = list(_others(case))
+    yield from ((command, reason) for rank, reason, _, command in others if rank == 0)
+    if case.empty and any(True for _ in case.own_stores):
+        yield commands.ARCHIVE, "nothing is archived yet"
+    for action in _store_actions(case):
+        yield action.command, action.reason
+    if reason := _repair_reason(case):
+        yield commands.REPAIR, reason
+    for store in _to_scrub(case):
+        yield commands.scrub(store), _scrub_reason(store)
+    yield from ((command, reason) for rank, reason, _, command in others if rank)
+
+
+def _repair_reason(case: Case) -> str:
+    """What `repair` will do: mend, copy, write parity."""
+    debts, parts = case.debts, []
+    mended = sum(1 for _ in _repairs(case))
+    if mended:
+        parts.append(f"mends {count_text(mended, 'copy', 'copies')}")
+    if debts.copied.count:
+        size = size_text(sum(debts.needed.values()))
+        parts.append(f"copies {count_text(debts.copied.count, 'package')} ({size}) to {' and '.join(debts.needed)}")
+    if debts.places:
+        waiting = max(group.count for group in debts.places.values())
+        parts.append(f"copies {count_text(waiting, 'package')} to the new store")
+    if case.tally.unsealed:
+        parts.append(f"writes parity for {count_text(len(case.tally.unsealed), 'copy', 'copies')}")
+    return ", ".join(parts)

@@ -1,0 +1,76 @@
+"""What a rule looks at: the policy, the counted archive and its debts; and how it words what it finds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from diadem.model.policy import Policy
+from diadem.model.report import Severity
+from diadem.node.rules.debts import Debts
+from diadem.node.rules.facts import NodeState
+from diadem.node.rules.status import RuleFinding
+from diadem.node.rules.tally import Group, StoreTally, Tally
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """What a rule looks at.
+
+    Attributes
+    ----------
+    policy : Policy
+        What the group wants.
+    node : NodeState
+        The node itself.
+    tally : Tally
+        The archive, counted.
+    debts : Debts
+        Copies that are missing.
+    now : datetime
+        UTC.
+    """
+
+    policy: Policy
+    node: NodeState
+    tally: Tally
+    debts: Debts
+    now: datetime
+
+    @property
+    def own_stores(self) -> Iterator[StoreTally]:
+        """Stores of the node."""
+        return (store for store in self.tally.stores.values() if store.known)
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing is archived yet."""
+        return self.tally.totals.packages == 0
+
+
+def found(
+    rule: str, severity: Severity, message: str, group: Group | None = None, *, command: str = "", store: str = ""
+) -> RuleFinding:
+    """A finding about the packages of a group."""
+    first = group.first if group else ()
+    return RuleFinding(
+        rule,
+        severity,
+        message,
+        packages=tuple(package for package, _ in first),
+        titles=tuple(title for _, title in first),
+        count=group.count if group else 0,
+        command=command,
+        store=store,
+    )
+
+
+def listed(names: list[str], last: str = "and") -> str:
+    """``a``, ``a and b``, ``a, b and c``."""
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} {last} {names[-1]}"
+
+
+def packages_have(group: Group) -> str:
+    """``1 package has``, ``3 packages have``."""
+    return f"{group.count:,} package has" if group.count == 1 else f"{group.count:,} packages have"

@@ -1,0 +1,130 @@
+"""Rules about copies: how many, on which kinds of store, in which state."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from diadem.model.replicas import MISSING, SUSPECT, PackageState, ReplicaState
+from diadem.model.report import Severity
+from diadem.node.rules import commands
+from diadem.node.rules.case import Case, found, listed, packages_have
+from diadem.node.rules.status import RuleFinding
+from diadem.node.rules.tally import Group, StoreTally
+from diadem.package.plain_text import count_text
+
+
+def minimum(case: Case) -> Iterator[RuleFinding]:
+    """Every package has as many proven copies on different places as the policy wants."""
+    want = case.policy.copies.minimum
+    for copies, group in sorted(case.tally.short.items()):
+        have = count_text(copies, "proven copy", "proven copies") if copies else "no proven copy"
+        message = f"{packages_have(group)} {have}; the policy wants {want}"
+        yield found("copies.minimum", Severity.ERROR, message, group, command=_way_out(case))
+
+
+def minimum_holds(case: Case) -> str:
+    """How it stands where all is well."""
+    if case.empty:
+        return "nothing is archived yet"
+    want = case.policy.copies.minimum
+    return f"every package has {want} proven {'copy' if want == 1 else 'copies on different disks'}" + (
+        " or more" if case.tally.totals.proven > want * case.tally.totals.packages else ""
+    )
+
+
+def kinds(case: Case) -> Iterator[RuleFinding]:
+    """Every package has copies on the kinds of store that the policy names."""
+    for (kind, have, want), group in sorted(case.tally.lacking.items()):
+        amount = f"{have} of {want} copies" if have else "no copy" if want == 1 else f"none of {want} copies"
+        message = f"{packages_have(group)} {amount} on a store of kind {kind}"
+        yield found("copies.kinds", Severity.ERROR, message, group, command=_way_out(case))
+
+
+def kinds_hold(case: Case) -> str:
+    """How it stands where all is well."""
+    wanted = [f"{count} {kind}" for kind, count in case.policy.copies.kinds.items()]
+    return f"every package has at least {listed(wanted)}" if wanted else "the policy names no kind of store"
+
+
+def _way_out(case: Case) -> str:
+    """The command that comes first for packages with too few copies."""
+    if case.debts.places:
+        return commands.add_store(sorted(case.debts.places)[0])
+    if case.debts.copied.count or case.tally.damaged:
+        return commands.REPAIR
+    unproven = [store for store in case.own_stores if store.unproven.count]
+    return commands.scrub(unproven[0]) if unproven else commands.LIST_STORES
+
+
+def same_disk(case: Case) -> Iterator[RuleFinding]:
+    """Stores that lie on one disk are one copy; of those whose disk is unknown nobody can say that they are not."""
+    severity = Severity.WARNING if case.tally.short else Severity.INFO
+    places: dict[str | None, list[str]] = {}
+    for store in case.own_stores:
+        if store.state.reachable:
+            places.setdefault(store.state.place, []).append(store.state.name)
+    for place, names in places.items():
+        if len(names) > 1:
+            lie = "lie on one disk or share" if place else "may lie on one disk: where they are cannot be found out"
+            message = f"the stores {listed(names)} {lie}; together they count as one copy"
+            yield found("copies.same-disk", severity, message, command=commands.add_store(""))
+
+
+def unproven(case: Case) -> Iterator[RuleFinding]:
+    """Bytes that were never hashed are never called good."""
+    if group := _some(case.tally.unproven):
+        are = "package is" if group.count == 1 else "packages are"
+        message = f"{group.count:,} {are} not yet proven: no copy was ever read and found right"
+        yield found("replica.unproven", Severity.ERROR, message, group, command=_way_out(case))
+    for store in case.tally.stores.values():
+        if group := _some(store.unproven):
+            message = f"{count_text(group.count, 'copy', 'copies')} in {store.state.name} never read: not yet proven"
+            name = store.state.name
+            yield found("replica.unproven", Severity.WARNING, message, group, command=commands.scrub(store), store=name)
+
+
+def _some(group: Group) -> Group | None:
+    return group if group.count else None
+
+
+def suspect(case: Case) -> Iterator[RuleFinding]:
+    """Damage that was found is mended."""
+    return _damage(case, SUSPECT, "damaged")
+
+
+def missing(case: Case) -> Iterator[RuleFinding]:
+    """What was archived is there."""
+    return _damage(case, MISSING, "gone or incomplete")
+
+
+def _damage(case: Case, state: str, word: str) -> Iterator[RuleFinding]:
+    for store in case.own_stores:
+        group = _packages(case.tally.damaged, state, store)
+        if group.count:
+            are = "copy is" if group.count == 1 else "copies are"
+            message = f"{group.count:,} {are} {word} in {store.state.name} and not yet mended"
+            yield found(
+                f"replica.{state}", Severity.ERROR, message, group, command=commands.REPAIR, store=store.state.name
+            )
+
+
+def _packages(copies: Sequence[tuple[PackageState, ReplicaState]], state: str, store: StoreTally | None) -> Group:
+    """The packages of copies in a state, in one store or anywhere."""
+    group = Group()
+    for package, copy in copies:
+        if copy.state == state and (store is None or copy.store == store.state.name):
+            group.add(package)
+    return group
+
+
+def edited(case: Case) -> Iterator[RuleFinding]:
+    """Folders that were adopted where they lie are as they were. An edit is no damage."""
+    words = ((SUSPECT, "was changed", "were changed"), (MISSING, "is not where it was", "are not where they were"))
+    for state, one, several in words:
+        group = _packages(case.tally.edited, state, None)
+        if group.count:
+            message = (
+                f"{count_text(group.count, 'adopted folder')} {one if group.count == 1 else several}; "
+                "it is a person's own and is left as it is, and counts as no copy"
+            )
+            yield found("adopted.changed", Severity.WARNING, message, group, command=commands.RESCAN)

@@ -1,0 +1,180 @@
+"""Copies that are missing: to which store each package goes, as few as the policy needs; and what stands in the way."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from diadem.model.policy import Policy
+from diadem.model.replicas import DROPPED, PRESENT, PackageState, ReplicaState, StoreState
+from diadem.node.rules.status import Action
+from diadem.node.rules.tally import Group, StoreTally, Tally
+
+#: Hex digits of a package id in a command: a unique prefix of 8 or more is accepted.
+SHORT_ID: Final = 12
+#: Kind and place of a copy.
+Spot = tuple[str, str | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Where the missing copies of a package go.
+
+    Attributes
+    ----------
+    source : str
+        The store from which it is copied; "" where no copy can be read now.
+    targets : tuple of str
+        Stores that get a copy.
+    lacking : tuple of str
+        Kinds of store that the policy wants a copy on and of which no free one is there; "" for any kind.
+    """
+
+    source: str
+    targets: tuple[str, ...]
+    lacking: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class Debts:
+    """All missing copies.
+
+    Attributes
+    ----------
+    actions : list of Action
+        Copies that can be made now.
+    copied : Group
+        Their packages.
+    needed : mapping of str to int
+        Bytes that each store will get.
+    places : mapping of str to Group
+        Packages for which there is no store to go to, by the kind that is wanted; "" for any.
+    stranded : Group
+        Packages of which no copy can be read now.
+    """
+
+    actions: list[Action] = field(default_factory=list)
+    copied: Group = field(default_factory=Group)
+    needed: dict[str, int] = field(default_factory=dict)
+    places: dict[str, Group] = field(default_factory=dict)
+    stranded: Group = field(default_factory=Group)
+
+
+def debts_of(policy: Policy, tally: Tally) -> Debts:
+    """Plan the missing copies of all packages that have too few."""
+    planner = _Planner(policy, tally)
+    for package in tally.in_debt:
+        planner.add(package)
+    return planner.debts
+
+
+class _Planner:
+    """Plans once for packages whose copies lie alike, as long as the space suffices."""
+
+    def __init__(self, policy: Policy, tally: Tally) -> None:
+        self._policy = policy
+        self._stores = tally.stores
+        usable = [store.state for store in tally.stores.values() if _can_be_written(store)]
+        self._usable = sorted(usable, key=lambda store: store.kind == "cold")
+        self._left = {store.name: store.free for store in usable}
+        self._plans: dict[tuple[object, ...], Plan] = {}
+        self.debts = Debts()
+
+    def add(self, package: PackageState) -> None:
+        """Plan one package."""
+        alike = tuple((copy.store, copy.state, copy.proven, copy.place) for copy in package.replicas)
+        plan = self._plans.get(alike)
+        if plan is None:
+            plan = self._plans[alike] = self._plan(package, 0)
+        if not all(self._fits(name, package.bytes) for name in plan.targets):
+            plan = self._plan(package, package.bytes)
+        self._enter(package, plan)
+
+    def _enter(self, package: PackageState, plan: Plan) -> None:
+        for kind in plan.lacking:
+            self.debts.places.setdefault(kind, Group()).add(package)
+        if not plan.targets:
+            return
+        if not plan.source:
+            self.debts.stranded.add(package)
+            return
+        self.debts.copied.add(package)
+        command = f"diadem repair {short(package.id)}"
+        for name in plan.targets:
+            reason = "the policy wants another copy"
+            self.debts.actions.append(
+                Action("replicate", reason, command, package.id, name, plan.source, package.bytes)
+            )
+            self.debts.needed[name] = self.debts.needed.get(name, 0) + package.bytes
+            left = self._left[name]
+            self._left[name] = None if left is None else left - package.bytes
+
+    def _fits(self, name: str, size: int) -> bool:
+        left = self._left[name]
+        return left is None or left >= size
+
+    def _plan(self, package: PackageState, size: int) -> Plan:
+        """Stores for the kinds that are wanted first, then any, until there are as many places as the policy wants."""
+        spots = list(self._expected(package))
+        taken = {copy.store for copy in package.replicas if copy.state != DROPPED}
+        targets: list[str] = []
+        lacking: list[str] = []
+        for kind in self._still_wanted(spots):
+            chosen = self._choose(kind, spots, taken, size)
+            if chosen is None:
+                lacking.append(kind)
+                continue
+            targets.append(chosen.name)
+            taken.add(chosen.name)
+            spots.append((chosen.kind, chosen.place))
+        return Plan(self._source(package), tuple(targets), tuple(dict.fromkeys(lacking)))
+
+    def _still_wanted(self, spots: list[Spot]) -> Iterator[str]:
+        """Kinds of which a copy is missing, one at a time; `spots` grows while this goes on. "" is any kind."""
+        for kind, want in self._policy.copies.kinds.items():
+            for _ in range(want - len({place for its_kind, place in spots if its_kind == kind})):
+                yield kind
+        for _ in range(self._policy.copies.minimum - len({place for _, place in spots})):
+            yield ""
+
+    def _choose(self, kind: str, spots: Sequence[Spot], taken: set[str], size: int) -> StoreState | None:
+        """The first store of the kind at a place that is not counted yet; one with enough space goes before."""
+        counted = {place for its_kind, place in spots if kind in ("", its_kind)}
+        free = [
+            store
+            for store in self._usable
+            if kind in ("", store.kind) and store.name not in taken and store.place not in counted
+        ]
+        return min(free, key=lambda store: not self._fits(store.name, size), default=None)
+
+    def _expected(self, package: PackageState) -> Iterator[Spot]:
+        """Where good copies are, or will be when what is damaged is mended and what was never read is read."""
+        for copy in package.replicas:
+            store = self._stores[copy.store]
+            if copy.adopted:
+                if copy.proven and self._policy.copies.adopted_counts:
+                    yield store.state.kind, copy.place or store.state.place
+            elif store.known and (copy.state == PRESENT or (copy.state != DROPPED and _can_be_written(store))):
+                yield store.state.kind, store.state.place
+
+    def _source(self, package: PackageState) -> str:
+        """The best copy to read: proven, ours, where it answers."""
+        there = [
+            copy for copy in package.replicas if copy.state == PRESENT and self._stores[copy.store].state.reachable
+        ]
+        best = min(there, key=_rank, default=None)
+        return best.store if best else ""
+
+
+def _rank(copy: ReplicaState) -> tuple[bool, bool]:
+    return not copy.proven, copy.adopted
+
+
+def _can_be_written(store: StoreTally) -> bool:
+    return store.known and store.state.reachable and not store.state.read_only
+
+
+def short(package_id: str) -> str:
+    """The id as commands take it: the first `SHORT_ID` hex digits."""
+    return package_id.removeprefix("diadem:")[:SHORT_ID]

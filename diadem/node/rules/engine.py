@@ -1,0 +1,168 @@
+"""Judging an archive by its policy. Pure: the same policy, state and time give the same status."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from diadem.model.policy import Policy
+from diadem.model.report import Severity
+from diadem.node.rules import copies_rules, keeping_rules
+from diadem.node.rules.actions import actions_of, steps_of
+from diadem.node.rules.case import Case
+from diadem.node.rules.debts import debts_of
+from diadem.node.rules.facts import ArchiveState
+from diadem.node.rules.status import RuleFinding, RuleLine, Status, StoreTotals
+from diadem.node.rules.tally import StoreTally, Tally, count
+
+_MARKS: Final = {Severity.ERROR: "broken", Severity.WARNING: "warning", Severity.INFO: "info"}
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One rule.
+
+    Attributes
+    ----------
+    name : str
+        Stable.
+    title : str
+        For a table.
+    check : callable
+        Yields what breaks it.
+    holds : callable
+        How it stands where nothing does.
+    asked : callable
+        Whether the policy asks for it, or there is anything to ask about.
+    quiet : bool
+        Whether it is worth a line only where something was found.
+    """
+
+    name: str
+    title: str
+    check: Callable[[Case], Iterator[RuleFinding]]
+    holds: Callable[[Case], str] = lambda _: "nothing found"
+    asked: Callable[[Case], bool] = lambda _: True
+    quiet: bool = False
+
+
+def _has_packages(case: Case) -> bool:
+    return not case.empty
+
+
+#: Every rule, in the order in which a person should hear of them.
+RULES: Final[Sequence[Rule]] = (
+    Rule("copies.minimum", "copies", copies_rules.minimum, copies_rules.minimum_holds, _has_packages),
+    Rule(
+        "copies.kinds",
+        "kinds of store",
+        copies_rules.kinds,
+        copies_rules.kinds_hold,
+        lambda case: bool(case.policy.copies.kinds) and not case.empty,
+    ),
+    Rule("copies.same-disk", "same disk", copies_rules.same_disk, lambda _: "no two stores lie on one", quiet=True),
+    Rule(
+        "replica.unproven",
+        "unproven",
+        copies_rules.unproven,
+        lambda _: "every copy was read at least once",
+        _has_packages,
+        quiet=True,
+    ),
+    Rule("replica.suspect", "damage", copies_rules.suspect, lambda _: "none is known", _has_packages),
+    Rule("replica.missing", "missing", copies_rules.missing, lambda _: "none is known", _has_packages, quiet=True),
+    Rule("scrub.interval", "scrub", keeping_rules.scrub, keeping_rules.scrub_holds, _has_packages),
+    Rule(
+        "parity.missing",
+        "parity",
+        keeping_rules.parity,
+        keeping_rules.parity_holds,
+        lambda case: case.policy.parity.enabled,
+    ),
+    Rule("adopted.changed", "adopted", copies_rules.edited, lambda _: "as they were", _has_packages, quiet=True),
+    Rule("store.unreachable", "stores", keeping_rules.unreachable, keeping_rules.stores_hold),
+    Rule("store.space", "space", keeping_rules.space, keeping_rules.space_holds),
+    Rule(
+        "metadata.required",
+        "metadata",
+        keeping_rules.metadata,
+        keeping_rules.metadata_holds,
+        lambda case: bool(case.policy.metadata.required) and not case.empty,
+    ),
+    Rule(
+        "package.unsigned",
+        "custody",
+        keeping_rules.unsigned,
+        lambda _: "every package has its ingest statement",
+        _has_packages,
+    ),
+    Rule("log.unmirrored", "log", keeping_rules.log, lambda _: "lies in a store too"),
+    Rule("recovery.unconfirmed", "recovery file", keeping_rules.recovery, lambda _: "confirmed as moved away"),
+    Rule("clock.behind", "clock", keeping_rules.clock, lambda _: "not behind the log", quiet=True),
+)
+
+
+def judge(policy: Policy, state: ArchiveState, now: datetime) -> Status:
+    """How an archive stands to its policy, and what to do.
+
+    Parameters
+    ----------
+    policy : Policy
+        What the group wants.
+    state : ArchiveState
+        What there is.
+    now : datetime
+        UTC.
+
+    Returns
+    -------
+    Status
+        Every rule, what breaks it, and actions in the order in which they should be done.
+    """
+    tally = count(policy, state, now)
+    case = Case(policy, state.node, tally, debts_of(policy, tally), now)
+    found = {rule.name: list(rule.check(case)) for rule in RULES}
+    return Status(
+        node=state.node.name,
+        time=now,
+        totals=tally.totals,
+        stores=_stores(tally),
+        rules=tuple(_line(rule, found[rule.name], case) for rule in RULES),
+        findings=tuple(finding for findings in found.values() for finding in findings),
+        actions=tuple(actions_of(case)),
+        steps=tuple(steps_of(case)),
+    )
+
+
+def _line(rule: Rule, findings: Sequence[RuleFinding], case: Case) -> RuleLine:
+    if not findings:
+        mark = "holds" if rule.asked(case) else "idle"
+        return RuleLine(rule.name, rule.title, mark, rule.holds(case), shown=mark == "holds" and not rule.quiet)
+    worst = min(findings, key=lambda finding: list(_MARKS).index(finding.severity))
+    return RuleLine(rule.name, rule.title, _MARKS[worst.severity], worst.message)
+
+
+def _stores(tally: Tally) -> tuple[StoreTotals, ...]:
+    return tuple(_store(store) for store in tally.stores.values() if store.known)
+
+
+def _store(store: StoreTally) -> StoreTotals:
+    state = store.state
+    return StoreTotals(
+        name=state.name,
+        kind=state.kind,
+        url=state.url,
+        place=state.place,
+        reachable=state.reachable,
+        read_only=state.read_only,
+        free=state.free,
+        total=state.total,
+        packages=store.packages,
+        bytes=store.bytes,
+        proven_since=store.proven_since,
+        unproven=store.unproven.count,
+        damaged=store.damaged,
+        due=store.due.count,
+    )

@@ -1,0 +1,163 @@
+"""Rules about keeping: scrub, parity, stores, metadata, custody, recovery."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from diadem.model.report import Severity
+from diadem.node.rules import commands
+from diadem.node.rules.case import Case, found, listed, packages_have
+from diadem.node.rules.measures import duration_words
+from diadem.node.rules.status import RuleFinding
+from diadem.node.rules.tally import StoreTally
+from diadem.package.plain_text import count_text, size_text
+
+#: Share of a store that should stay free: below it file systems slow down, and the next session finds no room.
+_FREE_SHARE = 0.05
+
+
+def scrub(case: Case) -> Iterator[RuleFinding]:
+    """Every copy was read within the interval of its kind of store."""
+    for store in case.tally.stores.values():
+        group = store.due
+        if not group.count:
+            continue
+        name = store.state.name
+        every = duration_words(case.policy.scrub.interval_of(store.state.kind))
+        since = f", the first since {_oldest(store, case)}"
+        away = "; the store does not answer now" if not store.state.reachable else ""
+        message = f"{count_text(group.count, 'copy', 'copies')} in {name} not read for {every}{since}{away}"
+        yield found("scrub.interval", Severity.ERROR, message, group, command=commands.scrub(store), store=name)
+
+
+def _oldest(store: StoreTally, case: Case) -> str:
+    """The day of the oldest proof; one in the future is a clock that was wrong."""
+    if store.proven_since is None or store.proven_since > case.now:
+        return "an unknown day (its proof lies in the future: a clock was wrong)"
+    return store.proven_since.date().isoformat()
+
+
+def scrub_holds(case: Case) -> str:
+    """How it stands where all is well."""
+    proven = [store.proven_since for store in case.tally.stores.values() if store.proven_since]
+    every = duration_words(case.policy.scrub.interval)
+    if not proven:
+        return f"every copy is to be read every {every}"
+    return f"every copy was read within {every} (longest ago: {min(proven).date().isoformat()})"
+
+
+def parity(case: Case) -> Iterator[RuleFinding]:
+    """Parity lies where the policy wants it."""
+    for store in case.own_stores:
+        if store.unsealed.count:
+            message = f"{count_text(store.unsealed.count, 'copy', 'copies')} in {store.state.name} without parity"
+            yield found(
+                "parity.missing",
+                Severity.ERROR,
+                message,
+                store.unsealed,
+                command=commands.REPAIR,
+                store=store.state.name,
+            )
+    known = {store.state.name for store in case.own_stores}
+    if case.policy.parity.enabled and (strange := [name for name in case.policy.parity.stores if name not in known]):
+        message = f"the policy wants parity on {listed(strange)}, which is no store of this node"
+        yield found("parity.missing", Severity.WARNING, message, command=commands.LIST_STORES)
+
+
+def parity_holds(case: Case) -> str:
+    """How it stands where all is well."""
+    on = listed(list(case.policy.parity.stores)) if case.policy.parity.stores else "every store"
+    return f"lies beside every copy on {on}" if case.policy.parity.enabled else "the policy wants none"
+
+
+def unreachable(case: Case) -> Iterator[RuleFinding]:
+    """Every store answers; a cold one need not."""
+    for store in case.tally.stores.values():
+        name, state = store.state.name, store.state
+        held = count_text(store.packages, "copy", "copies")
+        if store.known and not state.reachable:
+            cold = state.kind == "cold" and not store.due.count
+            message = f"{name} does not answer ({state.url}); its {held} count as they were last proven"
+            severity = Severity.INFO if cold else Severity.WARNING
+            yield found("store.unreachable", severity, message, command=commands.LIST_STORES, store=name)
+        elif not store.known and not state.reachable:
+            message = f"{held} are recorded in '{name}', which is no store of this node; they do not count"
+            yield found("store.unreachable", Severity.WARNING, message, command=commands.REINDEX, store=name)
+
+
+def stores_hold(case: Case) -> str:
+    """How it stands where all is well."""
+    number = len(list(case.own_stores))
+    return "the store answers" if number == 1 else f"all {number} answer" if number else "the node has no store yet"
+
+
+def space(case: Case) -> Iterator[RuleFinding]:
+    """There is room for the missing copies, and some to spare."""
+    for store in case.own_stores:
+        state = store.state
+        needed = case.debts.needed.get(state.name, 0)
+        if state.free is None or not state.reachable or state.read_only:
+            continue
+        free = size_text(state.free)
+        if needed > state.free:
+            message = f"{state.name} has {free} free; the missing copies need {size_text(needed)}"
+        elif state.total and state.free < _FREE_SHARE * state.total:
+            message = f"{state.name} is nearly full: {free} free of {size_text(state.total)}"
+        else:
+            continue
+        yield found("store.space", Severity.WARNING, message, command=commands.add_store(""), store=state.name)
+
+
+def space_holds(case: Case) -> str:
+    """How it stands where all is well."""
+    free = [(store.state.free, store.state.name) for store in case.own_stores if store.state.free is not None]
+    return f"least on {min(free)[1]}: {size_text(min(free)[0])} free" if free else "no store says how much is free"
+
+
+def metadata(case: Case) -> Iterator[RuleFinding]:
+    """What the policy requires was stated, also of what was archived before it did."""
+    group = case.tally.untold
+    if not group.count:
+        return
+    counts = sorted(case.tally.missing_fields.items(), key=lambda item: (-item[1], item[0]))
+    named = ", ".join(f"{key} ({number:,})" for key, number in counts[:4])
+    message = f"{packages_have(group)} not all that the policy requires: {named}"
+    command = commands.amend(group.first[0][0], counts[0][0])
+    yield found("metadata.required", Severity.INFO, message, group, command=command)
+
+
+def metadata_holds(case: Case) -> str:
+    """How it stands where all is well."""
+    required = list(case.policy.metadata.required)
+    return f"every package states {listed(required)}" if required else "the policy requires none"
+
+
+def unsigned(case: Case) -> Iterator[RuleFinding]:
+    """The log says of every package how it came here."""
+    group = case.tally.unsigned
+    if group.count:
+        message = f"{packages_have(group)} no ingest statement: the log does not say how they came here"
+        yield found("package.unsigned", Severity.WARNING, message, group, command=commands.REINDEX)
+
+
+def log(case: Case) -> Iterator[RuleFinding]:
+    """What the log holds lies in a store too."""
+    pending = case.node.log_pending
+    if pending:
+        message = f"{count_text(pending, 'batch', 'batches')} of the log lie on this machine only: no store took them"
+        yield found("log.unmirrored", Severity.WARNING, message, command=commands.REPAIR)
+
+
+def recovery(case: Case) -> Iterator[RuleFinding]:
+    """The recovery file lies somewhere else."""
+    if not case.node.recovery_confirmed:
+        message = "the recovery file is not confirmed as moved; without it a lost machine is a lost node"
+        yield found("recovery.unconfirmed", Severity.WARNING, message, command=commands.CONFIRM_RECOVERY)
+
+
+def clock(case: Case) -> Iterator[RuleFinding]:
+    """Time does not run backwards."""
+    if not case.node.clock_ok:
+        message = "this machine's clock is behind what the log already holds; set it before anything is archived"
+        yield found("clock.behind", Severity.WARNING, message, command=commands.DOCTOR)

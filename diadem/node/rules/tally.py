@@ -1,0 +1,281 @@
+"""One pass over all packages: what each store holds, and which packages break which rule.
+
+The pass decides nothing but counts; it is written for 100,000 packages in a few tenths of a second. What a set of good
+copies amounts to is worked out once for each set of stores (`Verdict`), not for each package.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Final
+
+from diadem.model.policy import Policy
+from diadem.model.replicas import DROPPED, PRESENT, PROOFS, PackageState, ReplicaState, StoreState
+from diadem.node.rules.facts import ArchiveState
+from diadem.node.rules.status import NAMED, Totals
+
+#: How far in the future a proof may lie: clocks differ. A later one says nothing about when the bytes were read.
+_TOLERANCE: Final = timedelta(days=1)
+#: Kind of what lies in no store of the node: adopted folders.
+_ADOPTED_KIND: Final = "disk"
+
+
+@dataclass(slots=True)
+class Group:
+    """Packages with something in common: how many, and the first of them.
+
+    Attributes
+    ----------
+    count : int
+        All of them.
+    first : list of (str, str)
+        Ids and titles of at most `NAMED`.
+    bytes : int
+        Their size.
+    """
+
+    count: int = 0
+    first: list[tuple[str, str]] = field(default_factory=list)
+    bytes: int = 0
+
+    def add(self, package: PackageState) -> None:
+        """One more."""
+        if self.count < NAMED:
+            self.first.append((package.id, package.title))
+        self.count += 1
+        self.bytes += package.bytes
+
+
+@dataclass(slots=True)
+class StoreTally:
+    """What lies in one store.
+
+    Attributes
+    ----------
+    state : StoreState
+        The store; of a name that the node does not know one without address, which does not answer.
+    known : bool
+        Whether it is a store of the node.
+    deadline, horizon : datetime
+        A proof before the one is too old; one after the other is of a wrong clock.
+    packages, bytes : int
+        Copies that are present.
+    proven_since : datetime or None
+        The oldest of the last proofs.
+    due, unproven, unsealed : Group
+        Copies that are to be read again; that were never read; that lack the parity which is wanted.
+    damaged : int
+        Copies that are suspect or missing.
+    """
+
+    state: StoreState
+    known: bool
+    deadline: datetime
+    horizon: datetime
+    packages: int = 0
+    bytes: int = 0
+    proven_since: datetime | None = None
+    due: Group = field(default_factory=Group)
+    unproven: Group = field(default_factory=Group)
+    unsealed: Group = field(default_factory=Group)
+    damaged: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a set of good copies amounts to.
+
+    Attributes
+    ----------
+    copies : int
+        Different places; all unknown ones count as one.
+    lacking : tuple of (kind, have, want)
+        Kinds of store of which there are too few.
+    """
+
+    copies: int
+    lacking: tuple[tuple[str, int, int], ...]
+
+
+@dataclass(slots=True)
+class Tally:
+    """The whole archive, counted.
+
+    Attributes
+    ----------
+    totals : Totals
+        In figures.
+    stores : mapping of str to StoreTally
+        By name; first those of the node, in their order.
+    short : mapping of int to Group
+        Packages with too few good copies, by the number of these.
+    lacking : mapping of (kind, have, want) to Group
+        Packages with too few copies of a kind.
+    in_debt : list of PackageState
+        All packages of the two.
+    damaged : list of (PackageState, ReplicaState)
+        Copies of ours that are suspect or missing.
+    unsealed : list of (PackageState, ReplicaState)
+        Copies without the parity that is wanted.
+    edited : list of (PackageState, ReplicaState)
+        Adopted copies that people changed or took away.
+    unproven, unsigned, untold : Group
+        Packages of which no copy was ever proven though one is present; that no `ingest` statement names; that lack
+        metadata which the policy requires.
+    missing_fields : mapping of str to int
+        Required keys and how many packages lack each.
+    """
+
+    stores: dict[str, StoreTally]
+    totals: Totals = field(default_factory=Totals)
+    short: dict[int, Group] = field(default_factory=dict)
+    lacking: dict[tuple[str, int, int], Group] = field(default_factory=dict)
+    in_debt: list[PackageState] = field(default_factory=list)
+    damaged: list[tuple[PackageState, ReplicaState]] = field(default_factory=list)
+    unsealed: list[tuple[PackageState, ReplicaState]] = field(default_factory=list)
+    edited: list[tuple[PackageState, ReplicaState]] = field(default_factory=list)
+    unproven: Group = field(default_factory=Group)
+    unsigned: Group = field(default_factory=Group)
+    untold: Group = field(default_factory=Group)
+    missing_fields: dict[str, int] = field(default_factory=dict)
+
+
+def count(policy: Policy, state: ArchiveState, now: datetime) -> Tally:
+    """Go through all packages once."""
+    counter = _Counter(policy, state.stores, now)
+    for package in state.packages:
+        counter.package(package)
+    return counter.finished()
+
+
+class _Counter:
+    """The pass itself."""
+
+    def __init__(self, policy: Policy, stores: Sequence[StoreState], now: datetime) -> None:
+        self._policy = policy
+        self._now = now
+        self._tally = Tally({})
+        for store in stores:
+            self._enter(store, known=True)
+        self._verdicts: dict[tuple[object, ...], Verdict] = {}
+        self._figures = [0, 0, 0, 0, 0, 0]
+
+    def _enter(self, store: StoreState, *, known: bool) -> StoreTally:
+        deadline = self._now - self._policy.scrub.interval_of(store.kind)
+        tally = StoreTally(store, known, deadline, self._now + _TOLERANCE)
+        self._tally.stores[store.name] = tally
+        return tally
+
+    def package(self, package: PackageState) -> None:
+        """Count one package."""
+        figures = self._figures
+        if package.tombstoned:
+            figures[5] += 1
+            return
+        figures[0] += 1
+        figures[1] += package.files
+        size = package.bytes
+        figures[2] += size
+        good: list[object] = []
+        here = proven = 0
+        stores = self._tally.stores
+        for replica in package.replicas:
+            store = stores.get(replica.store) or self._unknown(replica)
+            if replica.state != PRESENT:
+                self._absent(package, replica, store)
+                continue
+            here += 1
+            store.packages += 1
+            store.bytes += size
+            if not self._is_proven(package, replica, store):
+                continue
+            proven += 1
+            if replica.adopted:
+                self._adopted(replica, store, good)
+            elif store.known:
+                good.append(replica.store)
+        figures[3] += here
+        figures[4] += proven
+        if here and not proven:
+            self._tally.unproven.add(package)
+        self._judge(package, tuple(good))
+
+    def _is_proven(self, package: PackageState, replica: ReplicaState, store: StoreTally) -> bool:
+        """Count the proof of a copy that is present."""
+        proven_at = replica.proven_at
+        if proven_at is None or replica.proven_level not in PROOFS:
+            store.unproven.add(package)
+            return False
+        if not store.deadline <= proven_at <= store.horizon:
+            store.due.add(package)
+        if store.proven_since is None or proven_at < store.proven_since:
+            store.proven_since = proven_at
+        if not replica.parity and self._policy.parity.enabled:
+            self._without_parity(package, replica, store)
+        return True
+
+    def _without_parity(self, package: PackageState, replica: ReplicaState, store: StoreTally) -> None:
+        if not replica.adopted and store.known and self._policy.parity.wanted_on(replica.store):
+            store.unsealed.add(package)
+            self._tally.unsealed.append((package, replica))
+
+    def _adopted(self, replica: ReplicaState, store: StoreTally, good: list[object]) -> None:
+        """An adopted copy counts where the policy says so, at the place where it lies."""
+        if self._policy.copies.adopted_counts:
+            good.append((store.state.kind, replica.place or store.state.place))
+
+    def _absent(self, package: PackageState, replica: ReplicaState, store: StoreTally) -> None:
+        if replica.state == DROPPED:
+            return
+        if replica.adopted:
+            self._tally.edited.append((package, replica))
+        elif store.known:
+            store.damaged += 1
+            self._tally.damaged.append((package, replica))
+
+    def _unknown(self, replica: ReplicaState) -> StoreTally:
+        """A name that is no store of the node: adopted folders, or a store that was taken out."""
+        store = StoreState(replica.store, _ADOPTED_KIND, None, "", reachable=replica.adopted, read_only=True)
+        return self._enter(store, known=False)
+
+    def _judge(self, package: PackageState, good: tuple[object, ...]) -> None:
+        verdict = self._verdicts.get(good)
+        if verdict is None:
+            verdict = self._verdicts[good] = self._verdict(good)
+        tally = self._tally
+        if verdict.copies < self._policy.copies.minimum:
+            tally.short.setdefault(verdict.copies, Group()).add(package)
+        for lack in verdict.lacking:
+            tally.lacking.setdefault(lack, Group()).add(package)
+        if verdict.lacking or verdict.copies < self._policy.copies.minimum:
+            tally.in_debt.append(package)
+        if not package.signed:
+            tally.unsigned.add(package)
+        if package.missing_fields:
+            tally.untold.add(package)
+            for key in package.missing_fields:
+                tally.missing_fields[key] = tally.missing_fields.get(key, 0) + 1
+
+    def _verdict(self, good: tuple[object, ...]) -> Verdict:
+        spots = [self._spot(item) for item in good]
+        lacking = []
+        for kind, want in self._policy.copies.kinds.items():
+            have = len({place for its_kind, place in spots if its_kind == kind})
+            if have < want:
+                lacking.append((kind, have, want))
+        return Verdict(len({place for _, place in spots}), tuple(lacking))
+
+    def _spot(self, item: object) -> tuple[str, str | None]:
+        """Kind and place of a good copy, which is the name of a store, or the two themselves."""
+        if isinstance(item, tuple):
+            return item
+        store = self._tally.stores[str(item)].state
+        return store.kind, store.place
+
+    def finished(self) -> Tally:
+        """The tally, its figures in place."""
+        packages, files, size, copies, proven, tombstoned = self._figures
+        self._tally.totals = Totals(packages, files, size, copies, proven, tombstoned)
+        return self._tally
