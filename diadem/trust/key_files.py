@@ -102,7 +102,7 @@ def require_same(public: str, stated: str | None) -> None:
 
 
 def _seed(der: bytes, secret: bytes | None, *, encrypted: bool) -> bytes:
-    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.exceptions import InternalError, UnsupportedAlgorithm
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
     from cryptography.hazmat.primitives.serialization import load_der_private_key
 
@@ -112,7 +112,7 @@ def _seed(der: bytes, secret: bytes | None, *, encrypted: bool) -> bytes:
             raise Refused("this key is protected by a passphrase", next="Give its passphrase.")
     try:
         key = load_der_private_key(der, secret if encrypted else None)
-    except (ValueError, TypeError, UnsupportedAlgorithm):
+    except (ValueError, TypeError, UnsupportedAlgorithm, InternalError):  # the last: X448 with 32 bytes
         if encrypted:
             raise Refused(
                 "the passphrase does not open this key", next="Try again; if it is right, the file is damaged."

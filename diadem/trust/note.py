@@ -24,7 +24,8 @@ MAX_NOTE: Final = 1_000_000
 #: Signatures of a note that are read (the same library's limit).
 MAX_SIGNATURES: Final = 100
 _LEAD: Final = "\u2014 "  # em dash and space
-_CONTROL: Final = re.compile(r"[\x00-\x09\x0b-\x1f]")
+#: What a note must not hold: control characters but the newline, and what UTF-8 cannot hold.
+_FORBIDDEN: Final = re.compile("[\x00-\x09\x0b-\x1f\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,7 @@ class Checkpoint:
     def __post_init__(self) -> None:
         """Refuse what could not be written and read back."""
         lines = (self.origin, *self.extensions)
-        if any(not line or "\n" in line or _CONTROL.search(line) for line in lines):
+        if any(not line or "\n" in line or _FORBIDDEN.search(line) for line in lines):
             raise UsageError("each line of a checkpoint is a text without control characters, and not empty")
         if not 0 <= self.size <= MAX_SIZE or len(self.root) != HASH_SIZE:
             raise UsageError(f"a checkpoint has a size from 0 and a root of {HASH_SIZE} bytes")
@@ -146,7 +147,7 @@ def parse_vkey(text: str) -> tuple[str, PublicKey]:
 def sign_note(text: str, name: str, key: PrivateKey) -> str:
     """A note of a text, which ends with a newline, signed under a name."""
     _require_name(name)
-    if not text.endswith("\n") or _CONTROL.search(text):
+    if not text.endswith("\n") or _FORBIDDEN.search(text):
         raise UsageError("the text of a note ends with a newline and has no control characters")
     value = _key_hash(name, key.public) + key.sign(text.encode("utf-8"))
     return f"{text}\n{_LEAD}{name} {to_base64(value)}\n"
@@ -165,11 +166,7 @@ def open_note(note: str, name: str, key: PublicKey) -> str:
     ours = [value for signer, value in signatures if signer == name and value[:4] == expected]
     if not ours:
         raise IntegrityError("not signed by the key that is expected", where=name)
-    try:
-        data = text.encode("utf-8")
-    except UnicodeEncodeError:
-        raise _malformed() from None
-    if not all(key.verify(value[4:], data) for value in ours):
+    if not all(key.verify(value[4:], text.encode("utf-8")) for value in ours):
         raise IntegrityError("its signature does not hold: the text is not what was signed", where=name)
     return text
 
@@ -178,7 +175,7 @@ def _parts(note: str) -> tuple[str, list[tuple[str, bytes]]]:
     """Text and signatures of a note."""
     text, gap, block = note.rpartition("\n\n")
     lines = block.split("\n")
-    if len(note) > MAX_NOTE or not gap or lines.pop() or _CONTROL.search(note):
+    if len(note) > MAX_NOTE or not gap or lines.pop() or _FORBIDDEN.search(note):
         raise _malformed()
     if not 1 <= len(lines) <= MAX_SIGNATURES:
         raise _malformed()
@@ -207,7 +204,7 @@ def _is_name(name: str) -> bool:
 
 
 def _require_name(name: str) -> None:
-    if not _is_name(name) or _CONTROL.search(name):
+    if not _is_name(name) or _FORBIDDEN.search(name):
         raise UsageError(f"'{name[:80]}' cannot sign a note: a name has no spaces and no plus sign")
 
 
