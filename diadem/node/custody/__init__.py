@@ -1,0 +1,1 @@
+"""Custody: the signed log of a node, its mirrors, and the chains of statements that others can check."""

@@ -1,0 +1,235 @@
+"""What the log's file holds, and the only SQL of custody.
+
+::
+
+    about     what this is, whose it is, and the origin of its checkpoints
+    epochs    the public key that signs the checkpoints of each epoch
+    entries   the statements: place, id, kind, and the envelope's line
+    subjects  which entries are about what
+    nodes     hashes of the complete subtrees of the log's tree, by which every proof takes a handful of look-ups
+    batches   one row a transaction: the entries that it added and the checkpoint that it signed
+    mirrors   how far each mirror had got when it was last seen
+    shown     checkpoints that have left this node: later exports prove that the log still begins with them
+
+A place is epoch and index in one number (`entries.place_of`), so that places sort as the log was written.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from diadem.node.custody.entries import MAX_ENTRIES, Entry, place_of, position_of
+from diadem.trust.tree import Subtree
+
+SCHEMA: Final = (
+    "CREATE TABLE about (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
+    "CREATE TABLE epochs (epoch INTEGER PRIMARY KEY, key TEXT NOT NULL)",
+    "CREATE TABLE entries (place INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, kind TEXT NOT NULL, line BLOB NOT NULL)",
+    "CREATE INDEX entries_of_keys ON entries (kind, place) WHERE kind IN ('key', 'recovery')",
+    "CREATE TABLE subjects (sha256 BLOB NOT NULL, place INTEGER NOT NULL, PRIMARY KEY (sha256, place)) WITHOUT ROWID",
+    "CREATE TABLE nodes (place INTEGER PRIMARY KEY, hash BLOB NOT NULL)",
+    "CREATE TABLE batches (stop INTEGER PRIMARY KEY, start INTEGER NOT NULL, checkpoint TEXT NOT NULL)",
+    "CREATE TABLE mirrors (url TEXT PRIMARY KEY, place INTEGER NOT NULL) WITHOUT ROWID",
+    "CREATE TABLE shown (place INTEGER PRIMARY KEY)",
+)
+#: Kinds that say which keys belong to whom.
+KEY_KINDS: Final = ("key", "recovery")
+_ENTRY: Final = "SELECT place, id, line FROM entries"
+_ABOUT: Final = (
+    "SELECT place, id, line FROM entries WHERE place IN (SELECT place FROM subjects WHERE sha256 = ?) ORDER BY place"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """One transaction of the log.
+
+    Attributes
+    ----------
+    epoch, start, stop : int
+        The entries that it added: indexes `start` to `stop`, exclusive.
+    checkpoint : str
+        The signed note of the tree of `stop` entries.
+    """
+
+    epoch: int
+    start: int
+    stop: int
+    checkpoint: str
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row of `entries`, not yet parsed."""
+
+    place: int
+    id: str
+    line: bytes
+
+
+class Tables:
+    """The tables on one connection; whoever calls holds its lock, and for writing a transaction."""
+
+    __slots__ = ("_connection",)
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    # -- what it is --------------------------------------------------------------------------------------------------
+
+    def exist(self) -> bool:
+        """Whether the tables are there."""
+        return self._one("SELECT 1 FROM sqlite_master WHERE name = 'about'") is not None
+
+    def create(self, about: Mapping[str, str], *, application: int, version: int) -> None:
+        """Make the tables."""
+        for statement in SCHEMA:
+            self._connection.execute(statement)
+        self._connection.executemany("INSERT INTO about VALUES (?, ?)", about.items())
+        self._connection.execute(f"PRAGMA application_id = {application:d}")
+        self._connection.execute(f"PRAGMA user_version = {version:d}")
+
+    def marks(self) -> tuple[int, int]:
+        """Application id and version of the file."""
+        return self._number("PRAGMA application_id"), self._number("PRAGMA user_version")
+
+    def about(self) -> dict[str, str]:
+        """What `create` was told."""
+        return dict(self._all("SELECT name, value FROM about"))
+
+    def add_epoch(self, epoch: int, key: str) -> None:
+        """Note the public key of an epoch's checkpoints."""
+        self._connection.execute("INSERT INTO epochs VALUES (?, ?)", (epoch, key))
+
+    def epochs(self) -> dict[int, str]:
+        """Epochs, oldest first, and the public key of each."""
+        return dict(self._all("SELECT epoch, key FROM epochs ORDER BY epoch"))
+
+    # -- entries -----------------------------------------------------------------------------------------------------
+
+    def add_batch(self, batch: Batch, entries: Sequence[Entry], grown: Iterable[Subtree]) -> None:
+        """Write one batch: its entries, the subtrees that they complete, and its checkpoint."""
+        epoch = batch.epoch
+        run = self._connection.executemany
+        run("INSERT INTO entries VALUES (?, ?, ?, ?)", [_entry_row(entry) for entry in entries])
+        run(
+            "INSERT INTO subjects VALUES (?, ?)",
+            [(bytes.fromhex(item.sha256), entry.place) for entry in entries for item in entry.statement.subjects],
+        )
+        run("INSERT INTO nodes VALUES (?, ?)", [(_node(epoch, part.start, part.stop), part.hash) for part in grown])
+        stop, start = place_of(epoch, batch.stop), place_of(epoch, batch.start)
+        self._connection.execute("INSERT INTO batches VALUES (?, ?, ?)", (stop, start, batch.checkpoint))
+
+    def row(self, place: int) -> Row | None:
+        """The entry at a place."""
+        found = self._one(f"{_ENTRY} WHERE place = ?", place)
+        return _row(found) if found else None
+
+    def row_of(self, statement_id: str) -> Row | None:
+        """The entry of a statement."""
+        found = self._one(f"{_ENTRY} WHERE id = ?", bytes.fromhex(statement_id))
+        return _row(found) if found else None
+
+    def rows(self, start: int, stop: int, limit: int) -> list[Row]:
+        """Entries between two places, at most so many."""
+        query = f"{_ENTRY} WHERE place >= ? AND place < ? ORDER BY place LIMIT ?"
+        return [_row(found) for found in self._all(query, start, stop, limit)]
+
+    def rows_about(self, sha256: str) -> list[Row]:
+        """Every entry about a subject, oldest first."""
+        return [_row(found) for found in self._all(_ABOUT, bytes.fromhex(sha256))]
+
+    def rows_of_keys(self) -> list[Row]:
+        """Every entry that says which key is whose, oldest first."""
+        marks = ", ".join(f"'{kind}'" for kind in KEY_KINDS)
+        return [_row(found) for found in self._all(f"{_ENTRY} WHERE kind IN ({marks}) ORDER BY place")]
+
+    def last_about(self, sha256: str) -> str | None:
+        """Id of the newest statement about a subject."""
+        found = self._one(
+            "SELECT id FROM entries WHERE place = (SELECT max(place) FROM subjects WHERE sha256 = ?)",
+            bytes.fromhex(sha256),
+        )
+        return found[0].hex() if found else None
+
+    def size(self, epoch: int) -> int:
+        """Entries of an epoch, by its newest batch."""
+        newest = self.newest_batch(epoch)
+        return newest.stop if newest else 0
+
+    def subtree(self, epoch: int, start: int, stop: int) -> bytes:
+        """Hash of a complete subtree; empty where the file has lost it."""
+        found = self._one("SELECT hash FROM nodes WHERE place = ?", _node(epoch, start, stop))
+        return bytes(found[0]) if found else b""
+
+    # -- batches and who has seen them -------------------------------------------------------------------------------
+
+    def newest_batch(self, epoch: int) -> Batch | None:
+        """The last transaction of an epoch."""
+        query = "SELECT start, stop, checkpoint FROM batches WHERE stop >= ? AND stop < ? ORDER BY stop DESC LIMIT 1"
+        found = self._one(query, place_of(epoch, 0), place_of(epoch + 1, 0))
+        return _batch(found) if found else None
+
+    def batch_to(self, epoch: int, size: int) -> Batch | None:
+        """The transaction after which an epoch had so many entries."""
+        found = self._one("SELECT start, stop, checkpoint FROM batches WHERE stop = ?", place_of(epoch, size))
+        return _batch(found) if found else None
+
+    def batches_after(self, place: int, limit: int) -> list[Batch]:
+        """Transactions that added entries at or after a place, oldest first, at most so many."""
+        query = "SELECT start, stop, checkpoint FROM batches WHERE stop > ? AND stop > start ORDER BY stop LIMIT ?"
+        return [_batch(found) for found in self._all(query, place, limit)]
+
+    def count_batches_after(self, place: int) -> int:
+        """How many transactions added entries at or after a place."""
+        return self._number("SELECT count(*) FROM batches WHERE stop > ? AND stop > start", place)
+
+    def mirrors(self) -> dict[str, int]:
+        """How far each mirror had got: the place of the next entry that it lacks."""
+        return dict(self._all("SELECT url, place FROM mirrors"))
+
+    def set_mirror(self, url: str, place: int) -> None:
+        """Note how far a mirror has got."""
+        self._connection.execute("INSERT OR REPLACE INTO mirrors VALUES (?, ?)", (url, place))
+
+    def show(self, epoch: int, size: int) -> None:
+        """Note that the checkpoint of so many entries leaves this node."""
+        self._connection.execute("INSERT OR IGNORE INTO shown VALUES (?)", (place_of(epoch, size),))
+
+    def shown(self, epoch: int, limit: int) -> list[int]:
+        """Sizes of the checkpoints of an epoch that have left this node, the newest so many, smallest first."""
+        query = "SELECT place FROM shown WHERE place >= ? AND place < ? ORDER BY place DESC LIMIT ?"
+        found = self._all(query, place_of(epoch, 0), place_of(epoch + 1, 0), limit)
+        return sorted(position_of(place)[1] for (place,) in found)
+
+    # -- asking ------------------------------------------------------------------------------------------------------
+
+    def _all(self, query: str, *values: Any) -> list[Any]:
+        return self._connection.execute(query, values).fetchall()
+
+    def _one(self, query: str, *values: Any) -> Any:
+        return self._connection.execute(query, values).fetchone()
+
+    def _number(self, query: str, *values: Any) -> int:
+        return int(self._one(query, *values)[0])
+
+
+def _entry_row(entry: Entry) -> tuple[int, bytes, str, bytes]:
+    return entry.place, bytes.fromhex(entry.statement_id), entry.statement.kind, entry.line
+
+
+def _row(found: Any) -> Row:
+    return Row(found[0], bytes(found[1]).hex(), bytes(found[2]))
+
+
+def _batch(found: Any) -> Batch:
+    (_, start), (epoch, stop) = position_of(found[0]), position_of(found[1])
+    return Batch(epoch, start, stop, found[2])
+
+
+def _node(epoch: int, start: int, stop: int) -> int:
+    """The in-order number of a complete subtree: each has its own, and neighbours lie close together."""
+    return epoch * 2 * MAX_ENTRIES + start + stop - 1
