@@ -83,7 +83,7 @@ class RecordWriter:
             "omitted": [dict(item) for item in omitted],
             "empty_dirs": list(empty_dirs),
             "extensions": {**self._extensions, **(extensions or {})},
-            **({"continues": continues} if continues else {}),
+            **({"continues": str(continues)} if continues else {}),  # the validator knows no other kinds of text
         }
         self._lines.end(tail)
 

@@ -1,0 +1,325 @@
+"""A folder that was archived before: the same, or more than then? Names and sizes first, then every byte that counts.
+
+An archived file is *unchanged* where the folder has a file of the same original path, size and SHA-256. A folder
+*extends* a chain where all archived files are there unchanged and make at least a quarter of its bytes, so that a
+reference image that is copied into every session does not make all of them one. Where the folder is known to be the one
+that was archived (the `ingest` statement names it), files may have changed or gone, as long as half are unchanged.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import Any
+
+from diadem.archive.plan import PackPlan
+from diadem.archive.splitting import merged_metadata
+from diadem.errors import Interrupted
+from diadem.extract.survey import survey
+from diadem.hooks.offers import ReaderOffer
+from diadem.model.ids import PackageId
+from diadem.model.manifest import FileEntry
+from diadem.model.ports import Listener, Progress, silent
+from diadem.model.record import Record
+from diadem.node.chains import ArchivedPackage, KnownPackages, chain_of, merge_chain
+from diadem.serialization.record_json import validate_metadata
+from diadem.store.copying import Changed, Copier, NotPlain, SourceFailed
+from diadem.store.source import SourceFile
+
+#: Of a folder's bytes, what an archived chain must make where nobody knows that it was archived from there.
+_SHARE = 0.25
+#: Of the archived files, what must be unchanged where it is known.
+_KEPT = 0.5
+#: An unchanged file goes along with a changed one of its dataset up to this size …
+_SMALL = 1 << 20
+#: … if all such files of the dataset have no more than this.
+_SMALL_TOGETHER = 16 << 20
+_HASHERS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Same:
+    """Everything in the folder is archived.
+
+    Attributes
+    ----------
+    package : PackageId
+        The last package of the chain.
+    chain : sequence of PackageId
+        The first package first.
+    gone : sequence of str
+        Archived files that the folder does not hold any more.
+    """
+
+    package: PackageId
+    chain: Sequence[PackageId]
+    gone: Sequence[str] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON object."""
+        return {"relation": "same", "package": str(self.package), "chain": list(self.chain), "gone": list(self.gone)}
+
+
+@dataclass(frozen=True, slots=True)
+class Extends:
+    """The folder holds what is archived, and more.
+
+    Attributes
+    ----------
+    plan : PackPlan
+        The new and the changed files; small unchanged ones without which a dataset cannot be read go along.
+    predecessor : PackageId
+        The last package of the chain, which the continuation names.
+    chain : sequence of PackageId
+        The first package first.
+    new, changed : sequence of str
+        Stored paths.
+    unchanged : int
+        Files that are archived and were proven to be the same.
+    repeated : sequence of str
+        Stored paths of unchanged files that go along.
+    gone : sequence of str
+        Archived files that the folder does not hold any more. They stay in the archive.
+    """
+
+    plan: PackPlan
+    predecessor: PackageId
+    chain: Sequence[PackageId]
+    new: Sequence[str]
+    changed: Sequence[str]
+    unchanged: int
+    repeated: Sequence[str] = ()
+    gone: Sequence[str] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON object."""
+        names = {key: list(getattr(self, key)) for key in ("chain", "new", "changed", "repeated", "gone")}
+        return {
+            "relation": "extends",
+            "predecessor": str(self.predecessor),
+            "unchanged": self.unchanged,
+            "bytes": self.plan.tree.size,
+            **names,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Unrelated:
+    """No archived chain is in the folder; `why` says of those that came close what was missing."""
+
+    why: Sequence[str] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON object."""
+        return {"relation": "unrelated", "why": list(self.why)}
+
+
+Relation = Same | Extends | Unrelated
+
+
+def relate(
+    plan: PackPlan,
+    known: KnownPackages,
+    *,
+    source: str,
+    readers: Sequence[ReaderOffer],
+    copier: Copier,
+    listener: Listener = silent,
+) -> Relation:
+    """How a folder relates to what is archived. Reads the files that may be archived; writes nothing.
+
+    Parameters
+    ----------
+    plan : PackPlan
+        The whole folder.
+    known : KnownPackages
+        What is archived.
+    source : str
+        The folder, as `ingest` statements name it.
+    readers : sequence of ReaderOffer
+        Who can read what, to group the files of a continuation.
+    copier : Copier
+        Hashes.
+    listener : callable
+        Told of bytes read, stage ``compare``.
+    """
+    chains = _chains(plan, known, source)
+    compared = [_Comparison(plan, chain, from_here=_was_here(chain, source)) for chain in chains]
+    compared.sort(key=lambda one: (one.from_here, one.bytes_alike), reverse=True)
+    digests = _Digests(copier, listener)
+    why = []
+    for comparison in compared:
+        if reason := comparison.excluded() or comparison.prove(digests):
+            why.append(reason)
+            continue
+        return comparison.relation(readers)
+    return Unrelated(tuple(why))
+
+
+def inheriting(plan: PackPlan, record: Record) -> PackPlan:
+    """The plan with the metadata of the package that it continues, where it says nothing else."""
+    sections = ("session", "sample", "people", "instrument", "extensions")
+    before = {key: value for key in sections if (value := getattr(record, key))}
+    return replace(plan, metadata=validate_metadata(merged_metadata(before, plan.metadata)))
+
+
+def _chains(plan: PackPlan, known: KnownPackages, source: str) -> Iterator[list[ArchivedPackage]]:
+    """Every chain that a candidate belongs to, once."""
+    seen: set[PackageId] = set()
+    for candidate in known.candidates({file.name: file.size for file in plan.files.values()}, source):
+        if candidate not in seen:
+            chain = chain_of(known, candidate)
+            seen.update(package.id for package in chain)
+            if chain:
+                yield chain
+
+
+def _was_here(chain: Iterable[ArchivedPackage], source: str) -> bool:
+    wanted = os.path.normcase(source)
+    return any(os.path.normcase(one) == wanted for package in chain for one in package.sources)
+
+
+class _Comparison:
+    """A folder beside one chain.
+
+    Parameters
+    ----------
+    plan : PackPlan
+        The folder.
+    chain : sequence of ArchivedPackage
+        The packages, the first first.
+    from_here : bool
+        Whether it is known that the folder is the one that was archived.
+    """
+
+    def __init__(self, plan: PackPlan, chain: Sequence[ArchivedPackage], *, from_here: bool) -> None:
+        self._plan = plan
+        self._chain = chain
+        self.from_here = from_here
+        self._archived: Mapping[bytes, FileEntry] = {
+            file.entry.original_name: file.entry for file in merge_chain(chain)
+        }
+        self._alike = {
+            stored: file
+            for stored, file in plan.files.items()
+            if (entry := self._archived.get(file.name)) is not None and entry.size == file.size
+        }
+
+    @property
+    def bytes_alike(self) -> int:
+        """Bytes of files with an archived path and size."""
+        return sum(file.size for file in self._alike.values())
+
+    def excluded(self) -> str | None:
+        """Why the folder cannot extend the chain, by names and sizes; None where it may."""
+        short = f"{self._chain[0].id[:19]}…"
+        alike, archived = len(self._alike), len(self._archived)
+        if not alike:
+            return f"{short}: none of its files is there"
+        if self.from_here:
+            few = alike < _KEPT * archived
+            return f"{short}: only {alike:,} of its {archived:,} files are there as they were" if few else None
+        if alike < archived:
+            return f"{short}: {archived - alike:,} of its {archived:,} files are not there, or have another size"
+        whole = sum(file.size for file in self._plan.files.values())
+        if self.bytes_alike < _SHARE * whole:
+            return f"{short}: it would be too small a part of the folder"
+        return None
+
+    def prove(self, digests: _Digests) -> str | None:
+        """Read what is alike, and keep as such what has the digest of the archived file; None where enough has."""
+        found = digests.of(list(self._alike.values()))
+        expected = len(self._alike)
+        self._alike = {
+            stored: file for stored, file in self._alike.items() if found[file.path] == self._archived[file.name].sha256
+        }
+        short = f"{self._chain[0].id[:19]}…"
+        if not self._alike or (not self.from_here and len(self._alike) < expected):
+            return f"{short}: {expected - len(self._alike):,} of its files are there with other content"
+        if len(self._alike) < _KEPT * len(self._archived):
+            return f"{short}: only {len(self._alike):,} of its {len(self._archived):,} files are unchanged"
+        return None
+
+    def relation(self, readers: Sequence[ReaderOffer]) -> Relation:
+        """What was proven."""
+        chain = tuple(package.id for package in self._chain)
+        there = {file.name for file in self._plan.files.values()}
+        gone = tuple(entry.name for name, entry in self._archived.items() if name not in there)
+        others = [stored for stored in self._plan.files if stored not in self._alike]
+        if not others:
+            return Same(chain[-1], chain, gone)
+        repeated = _repeated(self._plan, set(others))
+        return Extends(
+            plan=_reduced(self._plan, {*others, *repeated}, readers),
+            predecessor=chain[-1],
+            chain=chain,
+            new=tuple(name for name in others if self._plan.files[name].name not in self._archived),
+            changed=tuple(name for name in others if self._plan.files[name].name in self._archived),
+            unchanged=len(self._alike),
+            repeated=tuple(repeated),
+            gone=gone,
+        )
+
+
+def _repeated(plan: PackPlan, others: set[str]) -> list[str]:
+    """Unchanged files that a dataset with changed ones needs to be read: headers and side files, as far as small."""
+    repeated: list[str] = []
+    for dataset in plan.datasets:
+        paths = [file.path for file in dataset.files]
+        if others.isdisjoint(paths):
+            continue
+        small = [path for path in paths if path not in others and plan.files[path].size <= _SMALL]
+        if sum(plan.files[path].size for path in small) <= _SMALL_TOGETHER:
+            repeated += small
+    return repeated
+
+
+def _reduced(plan: PackPlan, wanted: set[str], readers: Sequence[ReaderOffer]) -> PackPlan:
+    """The plan of some of the files; stored names stay those of the whole folder."""
+    files = {stored: file for stored, file in plan.files.items() if stored in wanted}
+    tree = replace(plan.tree, files=list(files.values()))
+    datasets = survey(((stored, file.size) for stored, file in files.items()), readers)
+    return replace(plan, tree=tree, files=files, datasets=datasets)
+
+
+class _Digests:
+    """SHA-256 of files of the folder, each read once whatever number of chains it is compared with."""
+
+    def __init__(self, copier: Copier, listener: Listener) -> None:
+        self._copier = copier
+        self._listener = listener
+        self._known: dict[str, str] = {}
+        self._lock = threading.Lock()
+        self._stopped = threading.Event()
+        self._done = self._total = 0
+
+    def of(self, files: Sequence[SourceFile]) -> Mapping[str, str]:
+        """Path to digest; "" for a file that cannot be read or changes meanwhile."""
+        wanted = [file for file in files if file.path not in self._known]
+        self._done, self._total = 0, sum(file.size for file in wanted)
+        with ThreadPoolExecutor(_HASHERS, "diadem-compare") as pool:
+            try:
+                digests = pool.map(self._digest, wanted)
+                self._known.update((file.path, digest) for file, digest in zip(wanted, digests, strict=True))
+            except BaseException:
+                self._stopped.set()
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+        return self._known
+
+    def _digest(self, file: SourceFile) -> str:
+        try:
+            return self._copier.copy(file.path, None, lambda count: self._advance(count, file)).sha256
+        except (Changed, NotPlain, SourceFailed):
+            return ""
+
+    def _advance(self, count: int, file: SourceFile) -> None:
+        if self._stopped.is_set():
+            raise Interrupted("comparing was stopped", where=file.path)
+        with self._lock:
+            self._done += count
+            done = self._done
+        self._listener(Progress("compare", done, self._total, file.path))
