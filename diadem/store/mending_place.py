@@ -149,20 +149,35 @@ class Place:
             os.chmod(self._at, stat.S_IREAD)
 
     def put(self, staged: str) -> None:
-        """Give a finished file this name, over whatever file or link has it, and force the name to disk.
+        """Give a finished file this name, over whatever file, link or empty folder has it; force the name to disk.
 
         Raises
         ------
         Refused
-            If a folder has the name.
+            If a folder with something in it has the name.
         """
         present = self.status()
-        if present is not None and stat.S_ISDIR(present.st_mode):
-            raise Refused("a folder stands where a file should be", where=self._file, next="Move it away.")
-        if WINDOWS and present is not None:
-            os.chmod(self._at, stat.S_IWRITE)
         with writable_folder(self._path, self._folder):
+            if present is not None and stat.S_ISDIR(present.st_mode):
+                self._remove_folder()
+            elif WINDOWS and present is not None:
+                os.chmod(self._at, stat.S_IWRITE)
             patiently(lambda: os.replace(long_path(staged), self._at, dst_dir_fd=self._folder))
+        flush_folder(long_path(self._path))
+
+    def _remove_folder(self) -> None:
+        try:
+            os.rmdir(self._at, dir_fd=self._folder)
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+            message = "a folder with something in it stands where a file should be"
+            raise Refused(message, where=self._file, next="Move it away.") from error
+
+    def move(self, target: str) -> None:
+        """Take whatever has this name out of the package, to another name on the same file system."""
+        with writable_folder(self._path, self._folder):
+            patiently(lambda: os.rename(self._at, long_path(target), src_dir_fd=self._folder))
         flush_folder(long_path(self._path))
 
     def reseal(self, mtime_ns: int | None) -> None:
