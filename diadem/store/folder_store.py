@@ -23,6 +23,7 @@ from diadem.store.local_errors import translated
 from diadem.store.local_hints import write_hint
 from diadem.store.local_store import LocalStore
 from diadem.store.own_files import OwnFiles, make_folders
+from diadem.store.places import place_of
 from diadem.store.stage import Swept
 from diadem.store.system import long_path
 from diadem.store.whole import write_whole
@@ -116,7 +117,10 @@ class FolderStore:
 
     def place(self) -> str | None:
         """See `Store.place`."""
-        return None
+        try:
+            return place_of(self.root)
+        except OSError:
+            return None
 
     # -- packages --------------------------------------------------------------------------------------------------
 
