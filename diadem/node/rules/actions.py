@@ -34,8 +34,9 @@ def actions_of(case: Case) -> Iterator[Action]:
 
 def _store_actions(case: Case) -> Iterator[Action]:
     for store in _away(case):
-        reason = f"{store.state.name} does not answer"
-        yield Action("connect-store", reason, commands.LIST_STORES, store=store.state.name)
+        name = store.state.name
+        reason = f"{name} does not answer; connect it, or where it has moved: diadem store move {name} PLACE"
+        yield Action("connect-store", reason, commands.LIST_STORES, store=name)
     for kind, group in case.debts.places.items():
         yield Action("add-store", _place_reason(kind, group.count), commands.add_store(kind), bytes=group.bytes)
 
@@ -128,15 +129,18 @@ def _step_reasons(case: Case) -> Iterator[tuple[str, str]]:
 def _repair_reason(case: Case) -> str:
     """What `repair` will do: mend, copy, write parity."""
     debts, parts = case.debts, []
-    mended = sum(1 for _ in _repairs(case))
-    if mended:
+    sources = [bool(action.source) for action in _repairs(case)]
+    if mended := sources.count(True):
         parts.append(f"mends {count_text(mended, 'copy', 'copies')}")
+    if lost := sources.count(False):
+        parts.append(f"saves what it can of {count_text(lost, 'copy', 'copies')} without another good one")
     if debts.copied.count:
         size = size_text(sum(debts.needed.values()))
         parts.append(f"copies {count_text(debts.copied.count, 'package')} ({size}) to {' and '.join(debts.needed)}")
     if debts.places:
         waiting = max(group.count for group in debts.places.values())
-        parts.append(f"copies {count_text(waiting, 'package')} to the new store")
+        size = size_text(max(group.bytes for group in debts.places.values()))
+        parts.append(f"copies {count_text(waiting, 'package')} ({size}) to the new store")
     if case.tally.unsealed:
         parts.append(f"writes parity for {count_text(len(case.tally.unsealed), 'copy', 'copies')}")
     return ", ".join(parts)

@@ -78,8 +78,9 @@ def unproven(case: Case) -> Iterator[RuleFinding]:
         yield found("replica.unproven", Severity.ERROR, message, group, command=_way_out(case))
     for store in case.tally.stores.values():
         if group := _some(store.unproven):
-            message = f"{count_text(group.count, 'copy', 'copies')} in {store.state.name} never read: not yet proven"
             name = store.state.name
+            were = "was" if group.count == 1 else "were"
+            message = f"{count_text(group.count, 'copy', 'copies')} in {name} {were} never read: not yet proven"
             yield found("replica.unproven", Severity.WARNING, message, group, command=commands.scrub(store), store=name)
 
 

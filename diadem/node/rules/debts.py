@@ -70,7 +70,7 @@ def debts_of(policy: Policy, tally: Tally) -> Debts:
 
 
 class _Planner:
-    """Plans once for packages whose copies lie alike, as long as the space suffices."""
+    """Plans once for all packages whose copies lie alike and which fit on the same stores."""
 
     def __init__(self, policy: Policy, tally: Tally) -> None:
         self._policy = policy
@@ -78,17 +78,17 @@ class _Planner:
         usable = [store.state for store in tally.stores.values() if _can_be_written(store)]
         self._usable = sorted(usable, key=lambda store: store.kind == "cold")
         self._left = {store.name: store.free for store in usable}
-        self._plans: dict[tuple[object, ...], Plan] = {}
+        self._plans: dict[object, Plan] = {}
         self.debts = Debts()
 
     def add(self, package: PackageState) -> None:
         """Plan one package."""
-        alike = tuple((copy.store, copy.state, copy.proven, copy.place) for copy in package.replicas)
-        plan = self._plans.get(alike)
+        size = package.bytes
+        room = tuple([left is None or left >= size for left in self._left.values()])
+        alike = tuple([(copy.store, copy.state, copy.proven, copy.place) for copy in package.replicas])
+        plan = self._plans.get((room, alike))
         if plan is None:
-            plan = self._plans[alike] = self._plan(package, 0)
-        if not all(self._fits(name, package.bytes) for name in plan.targets):
-            plan = self._plan(package, package.bytes)
+            plan = self._plans[room, alike] = self._plan(package)
         self._enter(package, plan)
 
     def _enter(self, package: PackageState, plan: Plan) -> None:
@@ -114,14 +114,14 @@ class _Planner:
         left = self._left[name]
         return left is None or left >= size
 
-    def _plan(self, package: PackageState, size: int) -> Plan:
+    def _plan(self, package: PackageState) -> Plan:
         """Stores for the kinds that are wanted first, then any, until there are as many places as the policy wants."""
         spots = list(self._expected(package))
         taken = {copy.store for copy in package.replicas if copy.state != DROPPED}
         targets: list[str] = []
         lacking: list[str] = []
         for kind in self._still_wanted(spots):
-            chosen = self._choose(kind, spots, taken, size)
+            chosen = self._choose(kind, spots, taken, package.bytes)
             if chosen is None:
                 lacking.append(kind)
                 continue

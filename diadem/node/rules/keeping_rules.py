@@ -40,10 +40,10 @@ def _oldest(store: StoreTally, case: Case) -> str:
 def scrub_holds(case: Case) -> str:
     """How it stands where all is well."""
     proven = [store.proven_since for store in case.tally.stores.values() if store.proven_since]
-    every = duration_words(case.policy.scrub.interval)
-    if not proven:
-        return f"every copy is to be read every {every}"
-    return f"every copy was read within {every} (longest ago: {min(proven).date().isoformat()})"
+    intervals = {case.policy.scrub.interval_of(store.state.kind) for store in case.tally.stores.values()}
+    every = duration_words(intervals.pop()) if len(intervals) == 1 else "the interval of its store"
+    oldest = f" (the oldest: {min(proven).date().isoformat()})" if proven else ""
+    return f"every last proof is within {every}{oldest}"
 
 
 def parity(case: Case) -> Iterator[RuleFinding]:
@@ -76,9 +76,10 @@ def unreachable(case: Case) -> Iterator[RuleFinding]:
     for store in case.tally.stores.values():
         name, state = store.state.name, store.state
         held = count_text(store.packages, "copy", "copies")
+        counts = "counts as it was" if store.packages == 1 else "count as they were"
         if store.known and not state.reachable:
             cold = state.kind == "cold" and not store.due.count
-            message = f"{name} does not answer ({state.url}); its {held} count as they were last proven"
+            message = f"{name} does not answer ({state.url}); its {held} {counts} last proven"
             severity = Severity.INFO if cold else Severity.WARNING
             yield found("store.unreachable", severity, message, command=commands.LIST_STORES, store=name)
         elif not store.known and not state.reachable:
@@ -112,7 +113,10 @@ def space(case: Case) -> Iterator[RuleFinding]:
 def space_holds(case: Case) -> str:
     """How it stands where all is well."""
     free = [(store.state.free, store.state.name) for store in case.own_stores if store.state.free is not None]
-    return f"least on {min(free)[1]}: {size_text(min(free)[0])} free" if free else "no store says how much is free"
+    if not free:
+        return "no store says how much is free"
+    least, name = min(free)
+    return f"{size_text(least)} free on {name}" + (", more on the others" if len(free) > 1 else "")
 
 
 def metadata(case: Case) -> Iterator[RuleFinding]:
@@ -121,8 +125,8 @@ def metadata(case: Case) -> Iterator[RuleFinding]:
     if not group.count:
         return
     counts = sorted(case.tally.missing_fields.items(), key=lambda item: (-item[1], item[0]))
-    named = ", ".join(f"{key} ({number:,})" for key, number in counts[:4])
-    message = f"{packages_have(group)} not all that the policy requires: {named}"
+    named = ", ".join(f"{key}: {number:,}" for key, number in counts[:4])
+    message = f"{packages_have(group)} not all the metadata that the policy requires ({named})"
     command = commands.amend(group.first[0][0], counts[0][0])
     yield found("metadata.required", Severity.INFO, message, group, command=command)
 
@@ -137,7 +141,8 @@ def unsigned(case: Case) -> Iterator[RuleFinding]:
     """The log says of every package how it came here."""
     group = case.tally.unsigned
     if group.count:
-        message = f"{packages_have(group)} no ingest statement: the log does not say how they came here"
+        came = "it came" if group.count == 1 else "they came"
+        message = f"{packages_have(group)} no ingest statement; the log does not say how {came} here"
         yield found("package.unsigned", Severity.WARNING, message, group, command=commands.REINDEX)
 
 
