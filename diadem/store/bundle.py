@@ -179,12 +179,36 @@ class LocalBundle:
         if reason := unsafe(path):
             raise PackageError(f"is not opened: {reason}", where=path, next="Do not trust this bag.")
         try:
-            descriptor = _open_below(self._root, path.split("/"))
-            return _regular(descriptor, path)
+            return open_below(self._root, path.split("/"), path)
         except FileNotFoundError as error:
             raise NotFound("is not in the bag", where=path, next="Fetch it from another copy.") from error
-        except OSError as error:
-            raise _unreadable(path, error) from error
+
+
+def open_below(root: str, parts: list[str], path: str) -> LocalFile:
+    """Open a plain file below a folder, no step of the way being a link.
+
+    Parameters
+    ----------
+    root : str
+        The folder, as `long_path` gives it.
+    parts : list of str
+        The names on the way, judged by the caller.
+    path : str
+        How errors name the file.
+
+    Raises
+    ------
+    FileNotFoundError
+        If it is absent.
+    PackageError
+        If it or a step of the way is a link, if it is no plain file, or if the system refuses to open it.
+    """
+    try:
+        return _regular(_open_below(root, parts), path)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise _unreadable(path, error) from error
 
 
 def _classify(
