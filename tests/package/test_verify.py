@@ -254,13 +254,14 @@ def test_an_interruption_in_a_thread_stops_all(master: tuple[Path, Sealed]) -> N
 
 
 SPARSE = """
-import sys
+import signal, sys
 from diadem.model.ports import Progress
 from diadem.package.findings import Findings
 from diadem.package.fixity import prove
 from diadem.package.ledger import FileJob
 from diadem.store.bundle import LocalBundle
 size = int(sys.argv[2])
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell starts what runs in the background without it
 print("started", flush=True)
 prove(LocalBundle(sys.argv[1]), [FileJob("x", size, size, 0)], findings=Findings(), listener=lambda progress: None,
       leaves=bytes(32), workers=2)
@@ -278,6 +279,9 @@ def test_ctrl_c_stops_within_moments(tmp_path: Path) -> None:
         time.sleep(0.5)
         process.send_signal(signal.SIGINT)
         started = time.monotonic()
-        _, said = process.communicate(timeout=20)
+        try:
+            _, said = process.communicate(timeout=20)
+        finally:
+            process.kill()
     assert time.monotonic() - started < 5
     assert "KeyboardInterrupt" in said
