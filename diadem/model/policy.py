@@ -58,7 +58,7 @@ class Scrub:
     level: str = "leaves"
     kinds: Mapping[str, timedelta] = field(default_factory=lambda: {"cold": 365 * _DAY})
 
-    def interval_of(self, kind: str) -> timedelta:
+    def interval_for(self, kind: str) -> timedelta:
         """The longest time between two proofs of a copy on a store of this kind."""
         return self.kinds.get(kind, self.interval)
 

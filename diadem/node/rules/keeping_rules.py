@@ -23,7 +23,7 @@ def scrub(case: Case) -> Iterator[RuleFinding]:
         if not group.count:
             continue
         name = store.state.name
-        every = duration_words(case.policy.scrub.interval_of(store.state.kind))
+        every = duration_words(case.policy.scrub.interval_for(store.state.kind))
         since = f", the first since {_oldest(store, case)}"
         away = "; the store does not answer now" if not store.state.reachable else ""
         message = f"{count_text(group.count, 'copy', 'copies')} in {name} not read for {every}{since}{away}"
@@ -40,7 +40,7 @@ def _oldest(store: StoreTally, case: Case) -> str:
 def scrub_holds(case: Case) -> str:
     """How it stands where all is well."""
     proven = [store.proven_since for store in case.tally.stores.values() if store.proven_since]
-    intervals = {case.policy.scrub.interval_of(store.state.kind) for store in case.tally.stores.values()}
+    intervals = {case.policy.scrub.interval_for(store.state.kind) for store in case.tally.stores.values()}
     every = duration_words(intervals.pop()) if len(intervals) == 1 else "the interval of its store"
     oldest = f" (the oldest: {min(proven).date().isoformat()})" if proven else ""
     return f"every last proof is within {every}{oldest}"

@@ -163,7 +163,7 @@ class _Counter:
         self._figures = [0, 0, 0, 0, 0, 0]
 
     def _enter(self, store: StoreState, *, known: bool) -> StoreTally:
-        deadline = self._now - self._policy.scrub.interval_of(store.kind)
+        deadline = self._now - self._policy.scrub.interval_for(store.kind)
         tally = StoreTally(store, known, deadline, self._now + _TOLERANCE)
         self._tally.stores[store.name] = tally
         return tally
