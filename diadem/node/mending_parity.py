@@ -1,0 +1,101 @@
+"""Parity of the copies in a folder store: written, looked for, looked at. Other stores have none."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from diadem.errors import DiademError, Refused
+from diadem.model.ids import PackageId
+from diadem.model.ports import Listener, silent
+from diadem.model.report import Finding, Level, Report, Severity
+from diadem.package.opening import OpenedPackage
+from diadem.package.parity import Parity, build
+from diadem.store.base import Pace, Store
+from diadem.store.parity_file import open_parity, remove_parity, write_parity
+
+
+def make_parity(
+    store: Store, path: str, opened: OpenedPackage, *, listener: Listener = silent, pace: Pace | None = None
+) -> int:
+    """Write the parity of a copy beside it, or write it anew.
+
+    Parameters
+    ----------
+    store : Store
+        A folder store.
+    path : str
+        Path of the package in it.
+    opened : OpenedPackage
+        What the package's tag files say.
+    listener : callable
+        Told of progress, in bytes of the payload.
+    pace : Pace, optional
+        Holds the reading below a rate.
+
+    Returns
+    -------
+    int
+        Bytes written.
+
+    Raises
+    ------
+    DigestMismatch
+        If the copy is damaged: there is no parity of damage.
+    Refused
+        If the store is no folder.
+    StoreError
+        If the store cannot be written.
+    """
+    if not store.is_folder:
+        raise Refused("only a store in a folder can hold parity", where=store.url, next="Keep another copy instead.")
+    blocks = build(store.bundle(path), opened, listener=listener, pace=None if pace is None else pace.wait)
+    return write_parity(Path(store.url), opened.id, blocks)
+
+
+@contextmanager
+def parity_of(store: Store, package: PackageId) -> Iterator[Parity | None]:
+    """The parity of a package in a store, opened; None where there is none that can be used."""
+    file = None
+    try:
+        file = open_parity(Path(store.url), package) if store.is_folder else None
+        parity = None if file is None else Parity(file)
+    except DiademError:
+        parity = None
+    try:
+        yield parity if parity is not None and parity.package == package else None
+    finally:
+        if file is not None:
+            file.close()
+
+
+def check_parity(store: Store, package: PackageId, *, listener: Listener = silent) -> Report | None:
+    """Read the parity of a package from end to end and say what is damaged in it; None if there is none.
+
+    What is damaged is not mended but written anew by `make_parity`, once the copy itself verifies.
+    """
+    if not store.is_folder:
+        return None
+    try:
+        file = open_parity(Path(store.url), package)
+        if file is None:
+            return None
+        with file:
+            parity = Parity(file)
+            if parity.package != package:
+                return _bad(package, f"it is the parity of {parity.package}")
+            return parity.check(listener=listener)
+    except DiademError as error:
+        return _bad(package, error.message)
+
+
+def _bad(package: PackageId, message: str) -> Report:
+    advice = "Write the parity file anew from the package, once that verifies."
+    finding = Finding(Severity.ERROR, "parity-unusable", f"the parity file: {message}", next=advice)
+    return Report(str(package), Level.FULL, (finding,), str(package))
+
+
+def drop_parity(store: Store, package: PackageId) -> bool:
+    """Remove the parity of a package that has left a store; whether there was one."""
+    return store.is_folder and remove_parity(Path(store.url), package)
