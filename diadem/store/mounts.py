@@ -6,57 +6,15 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+_NETWORK = """
+    9p acfs afpfs afs beegfs ceph cifs coda curlftpfs davfs davfs2 drvfs fakeowner gcsfuse gfs2
+    glusterfs gpfs grpcfuse lustre mfs moosefs ncpfs nfs nfs4 ocfs2 orangefs osxfs panfs prl_fs pvfs2
+    quobyte rclone s3fs seaweedfs smb2 smb3 smbfs sshfs vboxsf virtiofs vmhgfs vmhgfs-fuse webdav weka
+    wekafs
+"""
 #: File systems behind which another machine (or a virtual machine's host) stands: locks and forced writes there are
 #: its promises, not this machine's. Names of Linux (without ``fuse.``) and of macOS.
-NETWORK = frozenset(
-    [
-        "9p",
-        "acfs",
-        "afpfs",
-        "afs",
-        "beegfs",
-        "ceph",
-        "cifs",
-        "coda",
-        "curlftpfs",
-        "davfs",
-        "davfs2",
-        "drvfs",
-        "fakeowner",
-        "gcsfuse",
-        "gfs2",
-        "glusterfs",
-        "gpfs",
-        "grpcfuse",
-        "lustre",
-        "mfs",
-        "moosefs",
-        "ncpfs",
-        "nfs",
-        "nfs4",
-        "ocfs2",
-        "orangefs",
-        "osxfs",
-        "panfs",
-        "prl_fs",
-        "pvfs2",
-        "quobyte",
-        "rclone",
-        "s3fs",
-        "seaweedfs",
-        "smb2",
-        "smb3",
-        "smbfs",
-        "sshfs",
-        "vboxsf",
-        "virtiofs",
-        "vmhgfs",
-        "vmhgfs-fuse",
-        "webdav",
-        "weka",
-        "wekafs",
-    ]
-)
+NETWORK = frozenset(_NETWORK.split())
 #: File systems in memory: nothing there outlives the machine's next start.
 MEMORY = frozenset({"tmpfs", "ramfs"})
 _ESCAPE = re.compile(r"\\([0-7]{3})")

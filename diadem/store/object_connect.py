@@ -49,7 +49,13 @@ def file_system(url: StoreUrl, storage_options: Mapping[str, Any] | None = None)
             f"{url.scheme}:// is not known", where=url.text, next="Use a path, s3://, or another fsspec address."
         ) from error
     options = dict(storage_options or {})
-    return _s3_file_system(kind, options) if url.scheme == "s3" else kind(**options)
+    if url.scheme == "s3":
+        return _s3_file_system(kind, options)
+    if url.scheme == "sftp":
+        from diadem.store.sftp_files import SftpFiles
+
+        return SftpFiles(**{**url.server, **options})
+    return kind(**options)
 
 
 def _s3_file_system(kind: Any, options: dict[str, Any]) -> Any:
@@ -71,7 +77,13 @@ def client_for(file_system: Any, root: str, patience: Patience | None = None) ->
     protocols = file_system.protocol
     names = (protocols,) if isinstance(protocols, str) else tuple(protocols)
     patience = patience or Patience()
-    return S3Client(file_system, root, patience) if "s3" in names else PlainClient(file_system, root, patience)
+    if "s3" in names:
+        return S3Client(file_system, root, patience)
+    if "sftp" in names:
+        from diadem.store.object_sftp import SftpClient
+
+        return SftpClient(file_system, root, patience)
+    return PlainClient(file_system, root, patience)
 
 
 def connect(

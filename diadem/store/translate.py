@@ -12,6 +12,9 @@ from diadem.errors import DiademError, IntegrityError, NotFound, Refused, StoreE
 _CREDENTIALS = "Check the access key, its secret and rights (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_PROFILE)."
 _ADDRESS = "Check the network and the address (AWS_ENDPOINT_URL), then run the same command again."
 _AGAIN = "Run the same command again."
+_SSH = "paramiko.ssh_exception"
+_SSH_CREDENTIALS = "Check the user name and the key: does `ssh` to this server work without a password?"
+_OTHER_KEY = "Ask its administrator before you go on: this may be another machine."
 
 #: The wire changed the bytes: worth another try.
 _DAMAGED = {"BadDigest", "InvalidDigest", "XAmzContentSHA256Mismatch", "XAmzContentChecksumMismatch", "IncompleteBody"}
@@ -46,7 +49,7 @@ def is_transient(error: BaseException) -> bool:
     code, status = response_code(error)
     if code or status:
         return code in _DAMAGED | _BUSY or (status >= 500 and status not in (501, 507))
-    return _no_answer(error)
+    return _ssh(error, "") is None and _no_answer(error)
 
 
 def translate(error: BaseException, where: str) -> DiademError | None:
@@ -69,6 +72,8 @@ def translate(error: BaseException, where: str) -> DiademError | None:
     code, status = response_code(error)
     if code or status:
         return _answered(code or str(status), status, error, where)
+    if (meaning := _ssh(error, where)) is not None:
+        return meaning
     if _no_answer(error):
         return Unreachable(f"the store does not answer: {_reason(error)}", where=where, next=_ADDRESS)
     return _botocore(error, where) or (_system(error, where) if isinstance(error, OSError) else None)
@@ -97,7 +102,9 @@ def _answered(code: str, status: int, error: BaseException, where: str) -> Diade
 
 def _no_answer(error: BaseException) -> bool:
     """Whether no answer, or only a part of one, came back."""
-    if isinstance(error, ConnectionError | TimeoutError) or _is(error, "socket", "gaierror"):
+    if isinstance(error, ConnectionError | TimeoutError | EOFError) or _is(error, "socket", "gaierror"):
+        return True
+    if isinstance(error, OSError) and error.errno is None and str(error) == "Socket is closed":  # paramiko
         return True
     botocore = ("ConnectionError", "HTTPClientError", "ResponseParserError", "IncompleteReadError")
     aiohttp = ("ClientConnectionError", "ClientPayloadError", "ServerTimeoutError")
@@ -106,7 +113,19 @@ def _no_answer(error: BaseException) -> bool:
         or _is(error, "botocore.parsers", "ResponseParserError")
         or any(_is(error, "aiohttp", name) for name in aiohttp)
         or _is(error, "fsspec.exceptions", "FSTimeoutError")
+        or _is(error, _SSH, "SSHException")
+        or _is(error, _SSH, "NoValidConnectionsError")
     )
+
+
+def _ssh(error: BaseException, where: str) -> DiademError | None:
+    """What an SSH server's refusal to let us in means; None for anything else."""
+    if _is(error, _SSH, "BadHostKeyException"):
+        return Refused("the server has another key than the one that is known", where=where, next=_OTHER_KEY)
+    without = _is(error, _SSH, "SSHException") and "authentication" in str(error).lower()
+    if without or _is(error, _SSH, "AuthenticationException"):
+        return Refused("the server does not let this user in", where=where, next=_SSH_CREDENTIALS)
+    return None
 
 
 def _botocore(error: BaseException, where: str) -> DiademError | None:
@@ -129,9 +148,16 @@ def _system(error: OSError, where: str) -> DiademError:
         return StoreError("the store is full", where=where, next="Free space, or choose another store.")
     if error.errno in _READ_ONLY_NUMBERS:
         return StoreError("the store may not be written", where=where, next="Choose a store that can be written.")
+    if error.errno is None and _is_answer_of_sftp(error):
+        return StoreError(f"the server refused the request: {_reason(error)}", where=where)
     if isinstance(error, PermissionError):
         return Refused("the store refuses access", where=where, next="Check the permissions.")
     return Unreachable(f"the store failed: {_reason(error)}", where=where, next=_AGAIN)
+
+
+def _is_answer_of_sftp(error: OSError) -> bool:
+    """Whether paramiko made the error of a server's status: it carries nothing but the server's words."""
+    return type(error) is OSError and len(error.args) == 1
 
 
 def _is(error: BaseException, module: str, name: str) -> bool:

@@ -6,17 +6,24 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Literal
+from typing import Any, Literal
 from urllib.parse import unquote, urlsplit
 from urllib.request import url2pathname
 
 from diadem.errors import UsageError
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
+_ALIASES = {"s3a": "s3", "ssh": "sftp"}
 #: Schemes that are known not to be places for packages, and what to do instead.
 _NOT_STORES = {
     "http": "Download the package first.",
     "https": "For an S3 server write s3://bucket/prefix and set AWS_ENDPOINT_URL to its address.",
+}
+
+
+_SECRETS = {
+    "s3": "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or use a profile.",
+    "sftp": "Use an SSH key, or the storage option 'password'.",
 }
 
 
@@ -48,6 +55,13 @@ class StoreUrl:
         """The path on its file system: the same, without a server's name."""
         return f"/{self.path.partition('/')[2]}" if self.scheme == "sftp" else self.path
 
+    @property
+    def server(self) -> dict[str, Any]:
+        """Host, port and user name, as far as an address of SFTP names them."""
+        parts = urlsplit(self.text)
+        named = {"host": parts.hostname or "", "port": parts.port, "username": parts.username}
+        return {name: value for name, value in named.items() if value is not None}
+
     def child(self, path: str) -> StoreUrl:
         """The address of something below this one; `path` uses ``/``."""
         return StoreUrl(self.kind, self.scheme, f"{self.path.rstrip('/')}/{path}" if self.path else path)
@@ -75,7 +89,7 @@ def parse(address: str) -> StoreUrl:
         return StoreUrl("local", "file", _folder_of(address))
     if scheme in _NOT_STORES:
         raise UsageError(f"{scheme}:// is not a store", where=address, next=_NOT_STORES[scheme])
-    scheme = "s3" if scheme == "s3a" else scheme
+    scheme = _ALIASES.get(scheme, scheme)
     return StoreUrl("object", scheme, _object_path(address, address[match.end() :], scheme))
 
 
@@ -95,16 +109,29 @@ def _folder_of(address: str) -> str:
 
 
 def _object_path(address: str, path: str, scheme: str) -> str:
-    if "@" in path.split("/", 1)[0] and scheme == "s3":
+    user, at, _ = path.split("/", 1)[0].rpartition("@")
+    if at and (scheme == "s3" or ":" in user):
         raise UsageError(
             "an address must not carry a password: it would stand in logs and pages",
-            next="Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or use a profile.",
+            next=_SECRETS.get(scheme, "Give it as a storage option."),
         )
     if "::" in path:
         raise UsageError("chained addresses are not stores", where=address, next="Name one place.")
     parts = PurePosixPath(path.strip("/")).parts
     if ".." in parts:
         raise UsageError("an address must not climb with ..", where=address, next="Write the place itself.")
+    if scheme == "sftp":
+        _check_sftp(address, parts)
     if scheme == "s3" and not parts:
         raise UsageError("the address names no bucket", where=address, next="Write s3://bucket or s3://bucket/prefix.")
     return "/".join(parts)
+
+
+def _check_sftp(address: str, parts: tuple[str, ...]) -> None:
+    try:
+        host = urlsplit(address).hostname if parts and urlsplit(address).port != 0 else None
+    except ValueError:
+        host = None
+    if not host or len(parts) < 2:
+        advice = "Write sftp://user@host/folder, the folder from the root of the server's files."
+        raise UsageError("the address names no folder of a server", where=address, next=advice)

@@ -1,0 +1,301 @@
+"""Requests to an SFTP server: every file written under another name first, then renamed in one step.
+
+OpenSSH's plain rename refuses a name that is taken, and its ``posix-rename`` takes it over; both are one step, so that
+creating is exclusive, and a file is whole or not there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import stat
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any
+
+from paramiko.sftp import CMD_EXTENDED, CMD_EXTENDED_REPLY
+
+from diadem.errors import DiademError, IntegrityError, NotFound, StoreError
+from diadem.store.object_client import Stat
+from diadem.store.object_plain import PlainClient
+from diadem.store.object_retry import Patience, T, persist
+from diadem.store.sftp_files import SftpFiles
+from diadem.store.translate import Occupied
+
+#: Where files are written before they get their names.
+DRAFTS = ".diadem/drafts"
+#: Above this, a read is cut into requests that are under way together; each carries 32 KiB.
+_ONE_REQUEST = 32 << 10
+#: Places of numbers in the answer to ``statvfs@openssh.com`` (OpenSSH, PROTOCOL): fragment size, blocks, free for us.
+_FRAGMENT, _BLOCKS, _AVAILABLE, _NUMBERS = 1, 2, 4, 11
+
+
+class SftpClient(PlainClient):
+    """A folder of an SFTP server.
+
+    Parameters
+    ----------
+    file_system : SftpFiles
+        The server.
+    root : str
+        An absolute path there.
+    """
+
+    def __init__(self, file_system: SftpFiles, root: str, patience: Patience) -> None:
+        super().__init__(file_system, root, patience)
+        self._alone = contextlib.nullcontext()  # channels are given out one to a thread
+        self._files = file_system
+
+    @property
+    def url(self) -> str:
+        """``sftp://user@host/path``."""
+        return f"sftp://{self._files.login}{self._root}"
+
+    def hurried(self) -> SftpClient:
+        """The same store, one try for each request."""
+        twin = SftpClient(self._files, self._root, Patience(tries=1))
+        twin.traffic = self.traffic
+        return twin
+
+    def check(self) -> None:
+        """A folder that is not there yet is made by the first write; a file in its place is an error."""
+        found = self._status("")
+        if found is not None and not stat.S_ISDIR(found.st_mode):
+            raise StoreError("the store is not a folder", where=self.url, next="Name a folder.")
+
+    def stat(self, key: str) -> Stat | None:
+        """Size and modification time; a link is no file."""
+        found = self._status(key)
+        return _stat(key, found) if found is not None and stat.S_ISREG(found.st_mode) else None
+
+    def list(self, prefix: str) -> Iterator[Stat]:
+        """Folder by folder; links are not followed."""
+        folders = [prefix]
+        while folders:
+            folder = folders.pop()
+            start = f"{folder}/" if folder else ""
+            for entry in self._entries(folder):
+                if stat.S_ISDIR(entry.st_mode):
+                    folders.append(start + entry.filename)
+                elif stat.S_ISREG(entry.st_mode):
+                    yield _stat(start + entry.filename, entry)
+
+    def folders(self, prefix: str) -> Iterator[str]:
+        """One listing."""
+        yield from sorted(entry.filename for entry in self._entries(prefix) if stat.S_ISDIR(entry.st_mode))
+
+    def files(self, prefix: str) -> Iterator[str]:
+        """One listing."""
+        yield from sorted(entry.filename for entry in self._entries(prefix) if stat.S_ISREG(entry.st_mode))
+
+    def space(self) -> tuple[int, int] | None:
+        """What OpenSSH says of the disk; other servers do not."""
+        try:
+            numbers = self._ask("", lambda ftp: _statvfs(ftp, self._root or "/"))
+        except DiademError:
+            return None
+        return numbers[_AVAILABLE] * numbers[_FRAGMENT], numbers[_BLOCKS] * numbers[_FRAGMENT]
+
+    def place(self) -> str | None:
+        """The server: what it stands on it does not say."""
+        return f"sftp:{self._files.server}"
+
+    def get(self, key: str, start: int, end: int, version: str = "") -> bytes:  # noqa: ARG002  there are no versions
+        """A range of a file."""
+        if end <= start:
+            return b""
+        data = self._ask(key, lambda ftp: _read(ftp, self._path(key), start, end - start))
+        self.traffic.count(received=len(data))
+        return data
+
+    def put(
+        self,
+        key: str,
+        data: bytes,
+        *,
+        sha256: bytes | None = None,  # noqa: ARG002
+        create: bool = False,
+        replaces: str = "",  # noqa: ARG002
+    ) -> str:
+        """A file, whole."""
+        self._ask(key, lambda ftp: self._write(ftp, key, (data,), create=create))
+        self.traffic.count(sent=len(data))
+        return ""
+
+    def put_stream(self, key: str, blocks: Iterable[bytes]) -> None:
+        """A file, block by block; not tried again, as the blocks are gone."""
+
+        def counted() -> Iterator[bytes]:
+            for block in blocks:
+                yield block
+                self.traffic.count(sent=len(block))
+
+        self._ask(key, lambda ftp: self._write(ftp, key, counted(), create=False), Patience(tries=1))
+
+    def delete(self, key: str, *, only: str = "") -> None:  # noqa: ARG002
+        """Remove."""
+        with contextlib.suppress(NotFound):
+            self._ask(key, lambda ftp: ftp.remove(self._path(key)))
+
+    def prune(self, prefix: str) -> None:
+        """Folders at and above a prefix that are empty: the server refuses to remove others."""
+        while prefix:
+            try:
+                self._ask(prefix, partial(_remove_folder, self._path(prefix)))
+            except DiademError:
+                return
+            prefix = prefix.rpartition("/")[0]
+
+    # -- requests --------------------------------------------------------------------------------------------------
+
+    def _write(self, ftp: Any, key: str, blocks: Iterable[bytes], *, create: bool) -> None:
+        draft, target = self._path(f"{DRAFTS}/{uuid.uuid4().hex}"), self._path(key)
+        size = 0
+        with _opened_draft(ftp, draft) as file:
+            for block in blocks:
+                _send(file, block)
+                size += len(block)
+            with contextlib.suppress(OSError):  # not every server can; then it is as sure as its disk
+                ftp._request(CMD_EXTENDED, "fsync@openssh.com", file.handle)  # noqa: SLF001  paramiko has no name for it
+        try:
+            _check_size(ftp, draft, size, self._at(key))
+            _rename(ftp, draft, target, create=create, where=self._at(key))
+        except BaseException:
+            with contextlib.suppress(Exception):
+                ftp.remove(draft)
+            raise
+
+    def _status(self, key: str) -> Any:
+        try:
+            return self._ask(key, lambda ftp: ftp.lstat(self._path(key) if key else self._root or "/"))
+        except NotFound:
+            return None
+
+    def _entries(self, prefix: str) -> Sequence[Any]:
+        """What lies in a folder; nothing where there is none."""
+        folder = self._path(prefix) if prefix else self._root or "/"
+        try:
+            entries = self._ask(prefix, lambda ftp: ftp.listdir_attr(folder))
+        except NotFound:
+            return []
+        return sorted(entries, key=lambda entry: str(entry.filename))
+
+    def _ask(self, key: str, request: Callable[[Any], T], patience: Patience | None = None) -> T:
+        """Do something on a channel, again on a new one where the line broke."""
+
+        def once() -> T:
+            self.traffic.count(requests=1)
+            with self._files.channel() as channel:
+                return request(channel)
+
+        try:
+            return persist(once, self._at(key), patience or self._patience)
+        except StoreError as error:
+            if type(error) is StoreError and (space := self.space()) is not None and space[0] < _ONE_REQUEST:
+                raise StoreError("the store is full", where=error.where, next="Free space.") from error
+            raise
+
+
+def _stat(key: str, found: Any) -> Stat:
+    return Stat(key, int(found.st_size), "", datetime.fromtimestamp(found.st_mtime, UTC))
+
+
+def _statvfs(ftp: Any, path: str) -> list[int]:
+    kind, answer = ftp._request(CMD_EXTENDED, "statvfs@openssh.com", path)  # noqa: SLF001
+    if kind != CMD_EXTENDED_REPLY:
+        raise StoreError("the server does not say", where=path)
+    return [answer.get_int64() for _ in range(_NUMBERS)]
+
+
+def _read(ftp: Any, path: str, start: int, length: int) -> bytes:
+    with ftp.open(path, "rb") as file:
+        if length > _ONE_REQUEST:
+            return b"".join(file.readv([(start, length)]))
+        file.seek(start)
+        return bytes(file.read(length))
+
+
+@contextlib.contextmanager
+def _opened_draft(ftp: Any, path: str) -> Iterator[Any]:
+    """A new file; removed again if writing to it fails."""
+    try:
+        file = ftp.open(path, "wx")
+    except FileNotFoundError:
+        _make_folders(ftp, path.rpartition("/")[0])
+        file = ftp.open(path, "wx")
+    try:
+        with file:
+            yield file
+    except BaseException:
+        with contextlib.suppress(Exception):
+            ftp.remove(path)
+        raise
+
+
+def _send(file: Any, data: bytes) -> None:
+    """Many requests under way together; the answer to every one of them is looked at before this returns."""
+    view = memoryview(data)
+    last = max(0, (len(view) - 1) // _ONE_REQUEST * _ONE_REQUEST)
+    file.set_pipelined(True)
+    file.write(view[:last])
+    file.set_pipelined(False)  # the next write waits for all answers
+    file.write(view[last:])
+
+
+def _check_size(ftp: Any, draft: str, size: int, where: str) -> None:
+    if ftp.stat(draft).st_size != size:
+        raise IntegrityError("the server kept other bytes than were sent", where=where)
+
+
+def _remove_folder(folder: str, ftp: Any) -> None:
+    ftp.rmdir(folder)
+
+
+def _rename(ftp: Any, draft: str, target: str, *, create: bool, where: str) -> None:
+    try:
+        _renamed(ftp, draft, target, create=create)
+    except FileNotFoundError:
+        _make_folders(ftp, target.rpartition("/")[0])
+        _renamed(ftp, draft, target, create=create)
+    except OSError as error:
+        if create and _is_there(ftp, target):
+            raise Occupied("another writer was faster", where=where, next="Run the same command again.") from error
+        raise
+
+
+def _renamed(ftp: Any, draft: str, target: str, *, create: bool) -> None:
+    if create:
+        ftp.rename(draft, target)
+        return
+    try:
+        ftp.posix_rename(draft, target)
+    except FileNotFoundError:
+        raise
+    except OSError:  # a server without that extension
+        if not _is_there(ftp, target):
+            ftp.rename(draft, target)
+            return
+        ftp.remove(target)
+        ftp.rename(draft, target)
+
+
+def _is_there(ftp: Any, path: str) -> bool:
+    try:
+        ftp.lstat(path)
+    except OSError:
+        return False
+    return True
+
+
+def _make_folders(ftp: Any, folder: str) -> None:
+    missing = []
+    while folder and not _is_there(ftp, folder):
+        missing.append(folder)
+        folder = folder.rpartition("/")[0]
+    for each in reversed(missing):
+        try:
+            ftp.mkdir(each)
+        except OSError:
+            if not _is_there(ftp, each):  # else another writer was faster
+                raise
