@@ -7,7 +7,8 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from types import TracebackType
+from typing import Final, Self
 
 from diadem.errors import DiademError, IntegrityError, NotFound, StoreError, Unreachable
 from diadem.store.system import flush_folder
@@ -114,6 +115,16 @@ class Database:
         """Fold the write-ahead file into the log and let go of it."""
         with self._lock:
             self._connection.close()
+
+    def __enter__(self) -> Self:
+        """The database itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close."""
+        self.close()
 
     def make_durable(self) -> None:
         """Force the names in the folder to disk, after the file was made or renamed."""

@@ -74,16 +74,15 @@ class LogProver(LogReader):
                 proofs.append(proof)
         return proofs
 
-    def shown(self, epoch: int, size: int) -> list[tuple[int, str, list[bytes]]]:
-        """Earlier checkpoints that have left this node, each with the proof that the tree of `size` begins with it."""
-        opened = self._opened(self.checkpoint(epoch=epoch, size=size), epoch)
+    def shown(self, epoch: int, size: int) -> list[tuple[int, bytes, list[bytes]]]:
+        """Earlier trees that were shown outside: size, root, and the proof that the tree of `size` begins with it."""
+        newest = self._opened(self.checkpoint(epoch=epoch, size=size), epoch).root
         with self._data.reading() as connection:
-            sizes = [known for known in Tables(connection).shown(epoch, _SHOWN) if known < size]
+            sizes = [known for known in Tables(connection).shown(epoch, _SHOWN) if 0 < known < size]
         found = []
         for known in sizes:
-            text = self.checkpoint(epoch=epoch, size=known)
-            proof = self.consistency(known, size, epoch=epoch)
-            if not tree.verify_consistency(known, size, self._opened(text, epoch).root, opened.root, proof):
+            root, proof = self.root(known, epoch=epoch), self.consistency(known, size, epoch=epoch)
+            if not tree.verify_consistency(known, size, root, newest, proof):
                 raise self._damaged(f"it does not begin with the {known} entries of an earlier checkpoint")
-            found.append((known, text, proof))
+            found.append((known, root, proof))
         return found

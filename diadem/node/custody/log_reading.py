@@ -102,6 +102,12 @@ class LogReader:
             raise NotFound(f"there is no checkpoint of {size} entries in epoch {epoch}", where=str(self._data.path))
         return batch.checkpoint
 
+    @property
+    def total(self) -> int:
+        """Entries of all epochs."""
+        with self._data.reading() as connection:
+            return Tables(connection).count()
+
     def log_key(self, epoch: int | None = None) -> PublicKey:
         """The key that signs the checkpoints of an epoch."""
         return self._keys[epoch or self.epoch]

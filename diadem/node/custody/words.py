@@ -1,0 +1,228 @@
+"""One plain sentence for each statement, for someone who works at a microscope and has never heard of a Merkle tree."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from diadem.errors import DocumentError
+from diadem.model.statements import Statement
+from diadem.serialization.statements import validate_statement
+
+#: How a copy's bytes were proven, as `replicate` says it.
+_PROOFS: Final[Mapping[str, str]] = {
+    "written": "every byte was hashed while it was written",
+    "server": "the server checked every part",
+    "read-back": "it was read back and every byte is right",
+    "earlier": "it was there already, and its sizes and tag files are right",
+    "none": "its bytes are not proven yet",
+}
+#: What a check reads, as `fixity` says it.
+_LEVELS: Final[Mapping[str, str]] = {
+    "quick": "sizes and tag files only",
+    "leaves": "every byte, mebibyte by mebibyte",
+    "full": "every byte, and the SHA-256 of every file",
+}
+_ROLES: Final[Mapping[str, str]] = {
+    "root": "root key, which signs its other keys",
+    "online": "key for what it says",
+    "log": "key for its log",
+}
+_UNITS: Final = ("bytes", "kB", "MB", "GB", "TB", "PB")
+#: Characters of a free text that are shown; the statement has the rest.
+_SHOWN: Final = 200
+
+
+def sentence(statement: Statement, names: Mapping[str, str] | None = None) -> str:
+    """What a statement says, in one sentence.
+
+    Parameters
+    ----------
+    statement : Statement
+        Of any kind; of one that this version does not know, the sentence says so.
+    names : mapping of str to str, optional
+        Names of nodes and stores by their ids. The rest is shown by the first digits of its id.
+    """
+    names = names or {}
+    node = f"the node {names.get(statement.node) or statement.node[:12] + '…'}"
+    when = f"On {_day(statement)}"
+    writer = _WRITERS.get(statement.kind)
+    if writer is None and statement.known is None:
+        return (
+            f"{when} {node} noted a statement of the kind '{statement.kind}', which this version does not understand."
+        )
+    if writer is None:
+        return f"{when} {node} noted: {_lower(statement.known.meaning if statement.known else '')}"
+    try:
+        validate_statement(statement)
+        said = writer(_Said(statement, node))
+    except (DocumentError, KeyError, TypeError, ValueError, IndexError):
+        return f"{when} {node} noted a {statement.kind} statement whose content this version does not understand."
+    return f"{when} {said}."
+
+
+def size_text(count: int) -> str:
+    """A number of bytes for people: ``3.2 GB``; units of a thousand, as disks are sold."""
+    value, unit = float(count), 0
+    while value >= 999.5 and unit < len(_UNITS) - 1:
+        value, unit = value / 1000, unit + 1
+    if unit == 0:
+        return f"{count} byte{'' if count == 1 else 's'}"
+    return f"{value:.1f} {_UNITS[unit]}" if value < 99.95 else f"{value:.0f} {_UNITS[unit]}"
+
+
+def counted(count: int, word: str) -> str:
+    """``1 file``, ``1,200 files``."""
+    plural = word[:-1] + "ies" if word.endswith("y") else word + "s"
+    return f"{count:,} {word if count == 1 else plural}"
+
+
+class _Said:
+    """A statement, by the words of its predicate."""
+
+    def __init__(self, statement: Statement, node: str) -> None:
+        self.statement, self.node = statement, node
+        self.predicate: Mapping[str, Any] = statement.predicate
+
+    def __getitem__(self, name: str) -> Any:
+        value = self.predicate[name]
+        return _quoted(value) if isinstance(value, str) else value
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """A member that need not be there."""
+        return self[name] if self.predicate.get(name) is not None else default
+
+    @property
+    def actor(self) -> str:
+        """Who acted: the person where one is named, else the node."""
+        return str(self.get("by", self.node))
+
+    @property
+    def reason(self) -> str:
+        """The reason given, to be put after the sentence."""
+        return f", because: {_bare(self['reason'])}" if self.get("reason") else ""
+
+
+def _ingest(said: _Said) -> str:
+    how = "adopted where they lie" if said.get("adopted") else f"archived in the store {said['store']}"
+    text = f"{counted(said['files'], 'file')} ({size_text(said['bytes'])}) from {said['source']} were {how} for {said['owner']}"
+    if said.get("predecessor"):
+        text += f", as a continuation of {said['predecessor'][:19]}…"
+    if said["omitted"]:
+        text += (
+            f"; {counted(said['omitted'], 'item')} of the source could not be taken along, and the record names each"
+        )
+    return text
+
+
+def _fixity(said: _Said) -> str:
+    findings, read = said.get("findings", []), _LEVELS[said["level"]]
+    ours = {f"diadem:{subject.sha256}" for subject in said.statement.subjects}
+    found = [item for item in findings if item["package"] in ours]
+    many = counted(len(ours), "package")
+    text = f"{said.node} checked {many} in the store {said['store']} ({read})"
+    if not found:
+        return f"{text} and found nothing wrong"
+    worst = found[0]
+    place = f" in {_quoted(worst['path'])}" if worst.get("path") else ""
+    more = f", and {counted(len(found) - 1, 'more finding')}" if len(found) > 1 else ""
+    return f"{text} and found damage: {worst['code']}{place} of {worst['package'][:19]}…{more}"
+
+
+def _replicate(said: _Said) -> str:
+    return f"{said.actor} copied the package from the store {said['from']} to the store {said['store']}; {_PROOFS[said['proof']]}"
+
+
+def _repair(said: _Said) -> str:
+    what = "the whole file" if said["leaf"] is None else f"the damaged mebibyte {said['leaf']} of the file"
+    source = "its parity" if said["from"] == "parity" else f"the copy in {said['from']}"
+    return f"{said.node} replaced {what} {said['path']} in the store {said['store']} with proven bytes from {source}"
+
+
+def _drop(said: _Said) -> str:
+    kept = ", ".join(f"{_quoted(proof['store'])} (checked {proof['at'][:10]})" for proof in said["proofs"][:5])
+    return f"{said.actor} removed the copy in the store {said['store']} while these remained: {kept}{said.reason}"
+
+
+def _tombstone(said: _Said) -> str:
+    return f"{said.actor} deleted the package from every store; what was said about it remains{said.reason}"
+
+
+def _handover(said: _Said) -> str:
+    left_out = " without some of its metadata" if said["redacted"] else ""
+    return f"{said.actor} gave the package to {said['to']} ({said['form']}){left_out}; that it arrived is not attested by anyone else"
+
+
+def _key(said: _Said) -> str:
+    until = f", until {said['expires'][:10]}" if said.get("expires") else ""
+    if said["role"] == "user":
+        held = {"node-held": ", which the node can use too", "user-held": ", which nobody else has"}.get(
+            said.get("custody", ""), ""
+        )
+        return f"{said.node} vouched for the key of {said['name']}{held} (version {said['version']}{until})"
+    return f"the node {said['name']} named its {_ROLES[said['role']]} (version {said['version']}{until})"
+
+
+def _recovery(said: _Said) -> str:
+    kept = "what its stores had of the log was kept" if said.get("previous") else "nothing of the log was left"
+    return f"{said.node} was made anew after a loss and began epoch {said['epoch']} of its log; {kept}{said.reason}"
+
+
+def _countersign(said: _Said) -> str:
+    return f"{said.get('by', 'a user')} vouched for a statement of another{said.reason}"
+
+
+def _head(said: _Said) -> str:
+    return f"{said.node} said that its log holds {counted(said['length'], 'statement')} on this subject and no more"
+
+
+def _amendment(said: _Said) -> str:
+    fields = ", ".join(_quoted(change["field"]) for change in said["changes"][:5])
+    more = f" and {len(said['changes']) - 5} more" if len(said["changes"]) > 5 else ""
+    return f"{said.get('by', 'a user')} corrected the record: {fields}{more}{said.reason}"
+
+
+def _audit(said: _Said) -> str:
+    return f"{said['actor']} asked for: {_bare(said['action'])}; it was {said['outcome']}{said.reason}"
+
+
+def _rule(said: _Said) -> str:
+    until = f" until {said['expires'][:10]}" if said.get("expires") else ""
+    return f"{said.get('by', 'a user')} agreed to accept offers from {said['from']} of up to {size_text(said['max_bytes'])}{until}"
+
+
+_WRITERS: Final[Mapping[str, Callable[[_Said], str]]] = {
+    "ingest": _ingest,
+    "fixity": _fixity,
+    "replicate": _replicate,
+    "repair": _repair,
+    "drop": _drop,
+    "tombstone": _tombstone,
+    "handover": _handover,
+    "key": _key,
+    "recovery": _recovery,
+    "countersign": _countersign,
+    "head": _head,
+    "amendment": _amendment,
+    "audit": _audit,
+    "rule": _rule,
+}
+
+
+def _day(statement: Statement) -> str:
+    time = statement.time
+    return f"{time.day} {time:%B %Y}, {time:%H:%M} UTC,"
+
+
+def _quoted(text: str) -> str:
+    """A text of someone else: no control characters, no length without end."""
+    clean = "".join(character if character.isprintable() else " " for character in text)
+    return clean if len(clean) <= _SHOWN else clean[: _SHOWN - 1] + "…"
+
+
+def _bare(text: str) -> str:
+    return _quoted(text).rstrip(". ")
+
+
+def _lower(text: str) -> str:
+    return text[:1].lower() + text[1:]
