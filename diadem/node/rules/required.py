@@ -16,6 +16,8 @@ from diadem.serialization import schemas
 SECTIONS: Final = ("session", "sample", "instrument")
 #: Fields of datasets whose name in the metadata document is another one.
 ALIASES: Final[Mapping[str, str]] = {"sample.prep_step": "sample.preparation"}
+#: And the other way round.
+_FIELDS: Final[Mapping[str, str]] = {name: field for field, name in ALIASES.items()}
 OPERATOR: Final = "person.operator"
 
 
@@ -52,7 +54,7 @@ def required_missing(policy: Policy, record: Record) -> list[str]:
         if not open_keys:
             break
         stated = dataset.document.get("fields", {})
-        open_keys = [key for key in open_keys if not stated.get(key)]
+        open_keys = [key for key in open_keys if not stated.get(_FIELDS.get(key, key))]
     return open_keys
 
 
@@ -84,7 +86,7 @@ def supply_advice(missing: Sequence[str]) -> str:
 
 def example_pairs(keys: Sequence[str]) -> list[str]:
     """Pairs ``sample.name=ZnO nanorods`` for `--set` that state the keys, with examples as values."""
-    pairs = [_pair(key) for key in keys if not key.startswith("person.")]
+    pairs = list(dict.fromkeys(_pair(key) for key in keys if not key.startswith("person.")))
     people = [key for key in keys if key.startswith("person.")]
     if people == [OPERATOR]:
         return [*pairs, f"people.operator={_text_example(OPERATOR)}"]
