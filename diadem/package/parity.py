@@ -38,8 +38,15 @@ _AGAIN = "Write the parity file anew from the package, once that verifies."
 Chunk = bytes | memoryview
 
 
-def plan(bundle: Bundle, opened: OpenedPackage) -> Header:
+def plan(bundle: Bundle, opened: OpenedPackage, *, block: int | None = None) -> Header:
     """What the header of a package's parity file will say; its `size` is that of the parity file.
+
+    Parameters
+    ----------
+    bundle, opened : Bundle, OpenedPackage
+        The package, and what its tag files say.
+    block : int, optional
+        Bytes of a block, a power of two; by default fitted to the size of the package.
 
     Raises
     ------
@@ -55,7 +62,7 @@ def plan(bundle: Bundle, opened: OpenedPackage) -> Header:
     listed = [(digest, TAGMANIFEST), *parse_manifest(text, TAGMANIFEST)]
     tags = tuple(TagFile(path, _size(bundle, path), sha256) for sha256, path in listed)
     total = sum(entry.size for entry in opened.manifest)
-    return Header(opened.id, total, len(opened.manifest), opened.manifest.leaf_size, block_size(total), tags)
+    return Header(opened.id, total, len(opened.manifest), opened.manifest.leaf_size, block or block_size(total), tags)
 
 
 def _size(bundle: Bundle, path: str) -> int:
@@ -67,6 +74,7 @@ def build(
     bundle: Bundle,
     opened: OpenedPackage,
     *,
+    block: int | None = None,
     listener: Listener = silent,
     pace: Callable[[int], None] | None = None,
 ) -> Iterator[Chunk]:
@@ -78,6 +86,8 @@ def build(
         The package. Every leaf and tag file is proven while it is read.
     opened : OpenedPackage
         What its tag files say.
+    block : int, optional
+        Bytes of a block, a power of two from 2 KiB to 1 MiB; by default fitted to the size of the package.
     listener : callable
         Told of progress, in bytes of the stream.
     pace : callable, optional
@@ -93,7 +103,7 @@ def build(
     DigestMismatch
         At the first leaf or tag file that is not what was archived: there is no parity of damage.
     """
-    header = plan(bundle, opened)
+    header = plan(bundle, opened, block=block)
     yield header.front()
     for tag in header.tags:
         yield from _tag_file(bundle, tag)

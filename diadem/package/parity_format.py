@@ -295,8 +295,7 @@ def _parsed(text: bytes) -> Header:
         header = Header(PackageId(members["package"]), total, files, leaf_size, block, tags)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, DiademError) as error:
         raise IntegrityError("the header of the parity file cannot be read", next=_AGAIN) from error
-    if header.to_bytes() != text or header.block != block_size(header.total) or header.total < 0:
-        raise IntegrityError("the header of the parity file contradicts itself", next=_AGAIN)
-    if min((tag.size for tag in tags), default=0) < 0:
+    sound = total >= 0 and block & (block - 1) == 0 and MIN_BLOCK <= block <= MAX_BLOCK
+    if header.to_bytes() != text or not sound or min((tag.size for tag in tags), default=0) < 0:
         raise IntegrityError("the header of the parity file contradicts itself", next=_AGAIN)
     return header
