@@ -105,7 +105,8 @@ class _Said:
 
 def _ingest(said: _Said) -> str:
     how = "adopted where they lie" if said.get("adopted") else f"archived in the store {said['store']}"
-    text = f"{counted(said['files'], 'file')} ({size_text(said['bytes'])}) from {said['source']} were {how} for {said['owner']}"
+    files = f"{counted(said['files'], 'file')} ({size_text(said['bytes'])})"
+    text = f"{files} from {said['source']} were {how} for {said['owner']}"
     if said.get("predecessor"):
         text += f", as a continuation of {said['predecessor'][:19]}…"
     if said["omitted"]:
@@ -130,7 +131,8 @@ def _fixity(said: _Said) -> str:
 
 
 def _replicate(said: _Said) -> str:
-    return f"{said.actor} copied the package from the store {said['from']} to the store {said['store']}; {_PROOFS[said['proof']]}"
+    way = f"from the store {said['from']} to the store {said['store']}"
+    return f"{said.actor} copied the package {way}; {_PROOFS[said['proof']]}"
 
 
 def _repair(said: _Said) -> str:
@@ -150,7 +152,8 @@ def _tombstone(said: _Said) -> str:
 
 def _handover(said: _Said) -> str:
     left_out = " without some of its metadata" if said["redacted"] else ""
-    return f"{said.actor} gave the package to {said['to']} ({said['form']}){left_out}; that it arrived is not attested by anyone else"
+    given = f"{said.actor} gave the package to {said['to']} ({said['form']}){left_out}"
+    return f"{given}; that it arrived is not attested by anyone else"
 
 
 def _key(said: _Said) -> str:
@@ -188,7 +191,8 @@ def _audit(said: _Said) -> str:
 
 def _rule(said: _Said) -> str:
     until = f" until {said['expires'][:10]}" if said.get("expires") else ""
-    return f"{said.get('by', 'a user')} agreed to accept offers from {said['from']} of up to {size_text(said['max_bytes'])}{until}"
+    ceiling = f"of up to {size_text(said['max_bytes'])}{until}"
+    return f"{said.get('by', 'a user')} agreed to accept offers from {said['from']} {ceiling}"
 
 
 _WRITERS: Final[Mapping[str, Callable[[_Said], str]]] = {
