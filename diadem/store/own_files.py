@@ -36,11 +36,12 @@ class OwnFiles:
     def get(self, key: str) -> bytes | None:
         """The content of a file, or None."""
         refuse_key(key)
-        try:
-            with translated(str(self._path(key)), "it was not read"), open(long_path(self._path(key)), "rb") as file:
-                return file.read()
-        except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
-            return None
+        with translated(str(self._path(key)), "it was not read"):
+            try:
+                with open(long_path(self._path(key)), "rb") as file:
+                    return file.read()
+            except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+                return None
 
     def put(self, key: str, data: bytes, *, create: bool) -> bool:
         """Write a file; with `create`, only if it is not there. False: it is there with other content."""
