@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import datetime
+import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from sqlalchemy import Connection, Engine, delete
+from sqlalchemy import Connection, Engine, delete, func, select
 
 from diadem.errors import NotFound, Refused, UsageError
 from diadem.model.ids import PREFIX
@@ -20,6 +21,8 @@ from diadem.node.catalogue.entries import PackageEntry
 from diadem.node.catalogue.results import PackageRow, SearchResult
 
 Clock = Callable[[], datetime.datetime]
+#: Levels at which leaves and SHA-256 were hashed in one pass over the same bytes.
+_WHOLE = ("written", "server", "full")
 
 
 def _now() -> datetime.datetime:
@@ -136,6 +139,21 @@ class Catalogue:
         """
         with self._reading() as connection:
             return reading.package_rows(connection, [reading.resolve(connection, id_or_prefix)])[0]
+
+    def has(self, package_id: str) -> bool:
+        """Whether it knows a package, by its whole id."""
+        with self._reading() as connection:
+            return writing.find(connection, package_id.removeprefix(PREFIX)) is not None
+
+    def by_traces(self, traces: Sequence[int]) -> list[str]:
+        """Ids of packages whose source has one of these traces, the one with most of them first."""
+        with self._reading() as connection:
+            return reading.by_traces(connection, traces)
+
+    def note_ingest(self, package_id: str, at: datetime.datetime) -> None:
+        """Note when the log says that a package was taken in. Raises `NotFound`."""
+        with self._writing() as connection:
+            writing.write_ingest(connection, package_id, time_text(at))
 
     def tag_files(self, package_id: str) -> Mapping[str, bytes]:
         """Tag files of a package by bag path, as far as they were kept. Raises `NotFound`."""
@@ -270,6 +288,16 @@ class Catalogue:
         with self._reading() as connection:
             return reading.statements_of(connection, sha256.removeprefix(PREFIX))
 
+    def count_statements(self) -> int:
+        """How many statements are noted."""
+        with self._reading() as connection:
+            return int(connection.scalar(select(func.count()).select_from(tables.statements)) or 0)
+
+    def known_statements(self) -> set[str]:
+        """Ids of all statements that are noted."""
+        with self._reading() as connection:
+            return set(connection.scalars(select(tables.statements.c.statement_id)))
+
     def forget_statements(self) -> None:
         """Forget all statements: `reindex` reads them from the log again."""
         with self._writing() as connection:
@@ -293,12 +321,45 @@ class Catalogue:
         with self._reading() as connection:
             yield from reading.package_states(connection, required)
 
+    def package_state(self, package_id: str) -> PackageState:
+        """One package with its replicas, as the policy judges it. Raises `NotFound`."""
+        with self._reading() as connection:
+            return reading.package_state(connection, reading.resolve(connection, package_id))
+
+    def count_replicas(self, store: str) -> int:
+        """How many packages a store has, damaged ones included."""
+        with self._reading() as connection:
+            return reading.count_replicas(connection, store)
+
+    def consistent(self, package_id: str) -> bool:
+        """Whether leaves and SHA-256 of a package were once hashed together, so that leaves alone prove its files."""
+        with self._reading() as connection:
+            return reading.was_proven(connection, reading.resolve(connection, package_id), _WHOLE)
+
     def search(
         self, query: str = "", *, limit: int | None = 50, offset: int = 0, order: str = "newest"
     ) -> SearchResult:
         """Find packages."""
         with self._reading() as connection:
             return searching.search(connection, query, limit=limit, offset=offset, order=order)
+
+    def draft(self) -> Catalogue:
+        """A new, empty catalogue beside this one, to be filled and put in its place."""
+        path = self.path.with_name(f".{self.path.name}.{uuid.uuid4().hex[:8]}.draft")
+        return Catalogue.open(path, create=True)
+
+    def discard(self) -> None:
+        """Close it and remove its files: a draft that is not wanted."""
+        self.close()
+        for suffix in sqlite.SUFFIXES:
+            self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
+
+    def take_over(self, draft: Catalogue) -> None:
+        """Take over everything that a draft holds, in one transaction; the draft is gone afterwards."""
+        draft.close()
+        self._engine.dispose()
+        sqlite.replace_content(self.path, draft.path)
+        draft.discard()
 
     def snapshot(self, path: Path) -> None:
         """Write a consistent, compact copy while others write; it appears under its name when it is whole."""

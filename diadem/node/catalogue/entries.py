@@ -41,6 +41,8 @@ class PackageEntry:
     tag_files : mapping of str to bytes
         Tag files by bag path, kept so that lost ones can be written again. `diadem/vendor.zip` is kept up to
         `KEPT_VENDOR` bytes.
+    traces : frozenset of int
+        What its source is recognised by, see `diadem.node.catalogue.traces`.
     """
 
     id: str
@@ -57,3 +59,4 @@ class PackageEntry:
     omitted: int = 0
     issues: Mapping[str, int] = field(default_factory=dict)
     tag_files: Mapping[str, builtins.bytes] = field(default_factory=dict)
+    traces: frozenset[int] = frozenset()

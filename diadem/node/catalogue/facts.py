@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import PurePosixPath
 from typing import Any, Final
 
 from diadem.errors import PackageError
@@ -16,8 +17,11 @@ from diadem.node.catalogue.words import padded
 from diadem.package.index import parse_index
 
 #: Keys of facts that are no fields of the record.
-FILE, FORMAT, KIND, ISSUE, SIGNAL, TITLE, ABOUT = "file", "format", "kind", "issue", "signal", "title", "about"
-PLAIN_KEYS: Final = frozenset({FILE, FORMAT, KIND, ISSUE, SIGNAL, TITLE, ABOUT})
+FILE, FORMAT, SUFFIX, KIND, SIGNAL, ISSUE = "file", "format", "suffix", "kind", "signal", "issue"
+TITLE, OWNER, ABOUT = "title", "owner", "about"
+PLAIN_KEYS: Final = frozenset({FILE, FORMAT, SUFFIX, KIND, SIGNAL, ISSUE, TITLE, OWNER, ABOUT})
+#: Fields that are moments.
+TIMES: Final = frozenset({"time.acquired_start", "time.acquired_end", "sample.preparation_date"})
 #: Where a person's words at the head of a record belong.
 _SESSION = {"identifier": "session.identifier", "project": "session.project", "proposal": "session.proposal"}
 _SAMPLE = {
@@ -102,6 +106,7 @@ def gather(entry: PackageEntry) -> Facts:
     """Everything that can be searched of a package."""
     facts = Facts()
     facts.say(TITLE, entry.title)
+    facts.say(OWNER, entry.owner)
     _head(facts, entry.record)
     known = _datasets(facts, entry.record)
     for path in _payload_paths(entry.tag_files):
@@ -159,6 +164,7 @@ def _files(facts: Facts, files: Sequence[Mapping[str, Any]], number: int, known:
         if item["role"] == "primary":
             primary = item["path"]
             facts.state(FORMAT, item.get("format") or "unknown", number)
+            facts.state(SUFFIX, PurePosixPath(primary).suffix[1:].lower() or "none", number)
     return primary
 
 
@@ -186,12 +192,8 @@ def _value(value: Any) -> Any:
 
 def _fact(key: str, value: Any, *, everywhere: bool, datasets: str) -> Fact:
     if isinstance(value, str):
-        return Fact(key, _clock(value) if _is_time(key) else None, value, padded(value), everywhere, datasets)
+        return Fact(key, _clock(value) if key in TIMES else None, value, padded(value), everywhere, datasets)
     return Fact(key, float(value), None, None, everywhere, datasets)
-
-
-def _is_time(key: str) -> bool:
-    return key in {"time.acquired_start", "time.acquired_end", "sample.preparation_date"}
 
 
 def _clock(text: str) -> float | None:

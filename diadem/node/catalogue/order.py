@@ -9,6 +9,7 @@ from diadem.model.ids import PackageId
 #: Bits of the number that come from the id; with the day before them, up to the year 9999, they are 63.
 ID_BITS = 41
 _DIGITS = 11
+_END = (1 << 63) - 1
 
 
 def order_number(date: datetime.date | None, package_id: str) -> int:
@@ -26,9 +27,8 @@ def day_number(date: datetime.date | None) -> int:
 
 def day_range(first: datetime.date | None, end: datetime.date | None) -> tuple[int, int]:
     """Smallest number from `first` on, and the smallest that is no more before `end`. None: no limit, but a date."""
-    low = 1 if first is None else first.toordinal()
-    high = 1 << 22 if end is None else end.toordinal()
-    return low << ID_BITS, high << ID_BITS
+    low = (1 if first is None else first.toordinal()) << ID_BITS
+    return low, _END if end is None else end.toordinal() << ID_BITS
 
 
 def _id_number(package_id: str) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import zlib
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime
 from itertools import groupby
@@ -14,7 +15,7 @@ from sqlalchemy import ColumnElement, Connection, Row, exists, func, or_, select
 
 from diadem.errors import NotFound, UsageError
 from diadem.model.ids import PREFIX
-from diadem.model.replicas import PRESENT, PackageState, ReplicaState
+from diadem.model.replicas import DROPPED, PRESENT, PackageState, ReplicaState
 from diadem.node.catalogue import tables
 from diadem.node.catalogue.results import DatasetRow, PackageRow
 from diadem.node.catalogue.spans import full, numbers
@@ -210,6 +211,26 @@ def statements_of(connection: Connection, sha256: str) -> list[bytes]:
     return list(connection.scalars(rows.order_by(said.c.epoch, said.c.index)))
 
 
+def package_state(connection: Connection, seq: int) -> PackageState:
+    """What the policy judges, of one package."""
+    row = connection.execute(select(*_state_columns()).where(_packages.seq == seq)).one()
+    return _state(row, tuple(replicas_of(connection, seq)), ())
+
+
+def count_replicas(connection: Connection, store: str) -> int:
+    """Packages that a store has, or had until damage was found."""
+    replicas = tables.replicas.c
+    statement = select(func.count()).where(replicas.store == store, replicas.state != DROPPED)
+    return int(connection.scalar(statement) or 0)
+
+
+def was_proven(connection: Connection, seq: int, levels: Sequence[str]) -> bool:
+    """Whether a copy of a package was proven by one of these levels, ever."""
+    proofs = tables.proofs.c
+    statement = select(exists().where(proofs.package == seq, proofs.ok.is_(True), proofs.level.in_(levels)))
+    return bool(connection.scalar(statement))
+
+
 def package_states(connection: Connection, required: Sequence[str]) -> Iterator[PackageState]:
     """What the policy judges, package by package in the order of their keys."""
     replicas = tables.replicas.c
@@ -262,3 +283,14 @@ def _state(row: Row[Any], replicas: tuple[ReplicaState, ...], missing: tuple[str
 def count(connection: Connection) -> int:
     """Packages, those deleted on purpose left aside."""
     return int(connection.scalar(select(func.count()).where(_packages.tombstone.is_(None))) or 0)
+
+
+def by_traces(connection: Connection, wanted: Sequence[int]) -> list[str]:
+    """Ids of packages that have one of these traces, the one with most of them first."""
+    counts: Counter[str] = Counter()
+    for start in range(0, len(wanted), CHUNK):
+        part = wanted[start : start + CHUNK]
+        joined = tables.traces.join(tables.packages, _packages.seq == tables.traces.c.package)
+        statement = select(_packages.id).select_from(joined).where(tables.traces.c.trace.in_(part))
+        counts.update(connection.scalars(statement.where(_packages.tombstone.is_(None))))
+    return [PREFIX + found for found, _ in sorted(counts.items(), key=lambda item: (-item[1], item[0]))]

@@ -1,25 +1,90 @@
-"""Searching (for the time being: words)."""
+"""Searching: from the text of a search to a page of packages."""
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, func, select, text
+from collections.abc import Sequence
+from typing import Final
 
+from sqlalchemy import Connection, select
+
+from diadem.errors import UsageError
 from diadem.node.catalogue import tables
-from diadem.node.catalogue.reading import package_rows
+from diadem.node.catalogue.conditions import Conditions, of_datasets
+from diadem.node.catalogue.driving import count_alone, driver
+from diadem.node.catalogue.hints import hint
+from diadem.node.catalogue.matching import matching
+from diadem.node.catalogue.meaning import Condition, understand
+from diadem.node.catalogue.parsing import parse
+from diadem.node.catalogue.reading import CHUNK, package_rows
 from diadem.node.catalogue.results import SearchResult
-from diadem.node.catalogue.words import words
+from diadem.node.catalogue.walking import walk
+
+#: Candidates that are looked at for the sake of the total alone, once the page is full.
+COUNTED: Final = 10_000
+#: Where matches can be counted without looking at candidates, they are counted up to here.
+COUNTED_ALONE: Final = 100_000
+ORDERS: Final = ("newest", "oldest")
+_packages = tables.packages.c
 
 
 def search(connection: Connection, query: str, *, limit: int | None, offset: int, order: str) -> SearchResult:
-    """Packages whose texts hold all the words."""
-    packages = tables.packages.c
-    wanted = select(packages.seq).where(packages.tombstone.is_(None))
-    if found := words(query):
-        match = text("SELECT rowid FROM texts WHERE texts MATCH :match").bindparams(
-            match=" ".join(f'"{word}"' for word in found)
-        )
-        wanted = wanted.where(packages.seq.in_(match))
-    total = int(connection.scalar(select(func.count()).select_from(wanted.subquery())) or 0)
-    keys = packages.seq.desc() if order == "newest" else packages.seq
-    page = wanted.order_by(keys).limit(limit if limit is not None else -1).offset(offset)
-    return SearchResult(query, tuple(package_rows(connection, list(connection.scalars(page)))), total)
+    """A page of the packages that match; see `Catalogue.search`."""
+    _require(limit, offset, order)
+    tree = parse(query)
+    condition = understand(query, tree)
+    codes = {name: code for code, name in connection.execute(select(tables.keys.c.code, tables.keys.c.name))}
+    conditions = Conditions(codes)
+    keys, total, exact = _page(connection, conditions, condition, limit, offset, rising=order == "oldest")
+    rows = package_rows(connection, keys, _matched(connection, conditions, condition, keys))
+    return SearchResult(query, tuple(rows), total, exact, "" if total else hint(tree))
+
+
+def _require(limit: int | None, offset: int, order: str) -> None:
+    if order not in ORDERS:
+        raise UsageError(f"'{order}' is no order of packages", next=f"One of {', '.join(ORDERS)}.")
+    if offset < 0 or (limit is not None and limit < 0):
+        raise UsageError("a page cannot begin or end before the first package")
+
+
+def _page(
+    connection: Connection,
+    conditions: Conditions,
+    condition: Condition,
+    limit: int | None,
+    offset: int,
+    *,
+    rising: bool,
+) -> tuple[list[int], int, bool]:
+    """Keys of the page; how many match as far as they were counted; and whether that is all."""
+    source = driver(connection, conditions, condition)
+    keys: list[int] = []
+    total = beyond = 0
+    for key, hit in walk(connection, conditions, condition, source, rising=rising):
+        if len(keys) == limit:
+            if (
+                not beyond
+                and (known := count_alone(connection, conditions, condition, source, COUNTED_ALONE)) is not None
+            ):
+                return keys, known, known < COUNTED_ALONE
+            if beyond == COUNTED:
+                return keys, total, False
+            beyond += 1
+        if hit:
+            total += 1
+            if total > offset and len(keys) != limit:
+                keys.append(key)
+    return keys, total, True
+
+
+def _matched(
+    connection: Connection, conditions: Conditions, condition: Condition, keys: Sequence[int]
+) -> dict[int, int] | None:
+    """Datasets of each package that match; None where the condition makes no difference between them."""
+    if not of_datasets(condition):
+        return None
+    found: dict[int, int] = {}
+    for start in range(0, len(keys), CHUNK):
+        part = keys[start : start + CHUNK]
+        sizes = select(_packages.seq, _packages.datasets).where(_packages.seq.in_(part))
+        found |= matching(connection, conditions, condition, dict(connection.execute(sizes).all()))
+    return found

@@ -12,13 +12,28 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
 
-from sqlalchemy import ColumnElement, Connection, Engine, Insert, Table, create_engine, event, literal_column, text
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Connection,
+    Engine,
+    Insert,
+    Select,
+    Table,
+    create_engine,
+    event,
+    literal_column,
+    select,
+    text,
+)
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import QueuePool
 
 from diadem.errors import DiademError, IntegrityError, NotFound, Refused, StoreError
 
+#: The file and those that SQLite keeps beside it.
+SUFFIXES: Final = ("", "-wal", "-shm")
 #: Seconds that a writer waits for another one.
 BUSY_SECONDS: Final = 60
 #: KiB of pages that one connection keeps.
@@ -144,7 +159,17 @@ def remove_text(connection: Connection, package: int) -> None:
 
 def text_package() -> ColumnElement[int]:
     """The package of a row of the table of texts."""
-    return literal_column("texts.rowid")
+    return literal_column("texts.rowid", BigInteger)
+
+
+def text_search(match: str) -> Select[Any]:
+    """Packages whose texts fulfil an expression of the full-text search, in falling or rising order without sorting."""
+    return select(text_package()).select_from(text("texts")).where(text("texts MATCH :match").bindparams(match=match))
+
+
+def phrase(words: Sequence[str], *, open_end: bool) -> str:
+    """Words that follow one another, as such an expression; the last may go on."""
+    return f'"{" ".join(words)}"' + (" *" if open_end else "")
 
 
 def copy(path: Path, target: Path) -> None:
@@ -152,3 +177,15 @@ def copy(path: Path, target: Path) -> None:
     with translated(path), closing(sqlite3.connect(_address(path, "ro"), uri=True)) as source:
         source.execute(f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000}").close()
         source.execute("VACUUM INTO ?", (str(target),)).close()
+
+
+def replace_content(path: Path, draft: Path) -> None:
+    """Give the file the content of another one, in one transaction: readers see the old or the new."""
+    with (
+        translated(path),
+        closing(sqlite3.connect(_address(draft, "ro"), uri=True)) as source,
+        closing(sqlite3.connect(_address(path, "rwc"), uri=True, timeout=BUSY_SECONDS)) as target,
+    ):
+        target.execute(f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000}").close()
+        source.backup(target)
+        target.execute("PRAGMA journal_mode = WAL").close()

@@ -47,7 +47,6 @@ packages = Table(
     Column("bytes", BigInteger, nullable=False),
     Column("files", BigInteger, nullable=False),
     Column("owner", Text, nullable=False),
-    Column("owner_words", Text, nullable=False),
     Column("ingested_at", Text),  # YYYY-MM-DDThh:mm:ssZ
     Column("predecessor", Text, index=True),
     Column("omitted", Integer, nullable=False),
@@ -163,4 +162,15 @@ schema_version = Table(
     metadata,
     Column("version", Integer, primary_key=True),
     Column("applied_at", Text, nullable=False),
+)
+
+#: What a folder that was archived is recognised by when it comes again, see `diadem.node.catalogue.traces`.
+traces = Table(
+    "traces",
+    metadata,
+    Column("trace", BigInteger, nullable=False),
+    _package(),
+    PrimaryKeyConstraint("trace", "package"),
+    Index("traces_by_package", "package"),
+    sqlite_with_rowid=False,
 )

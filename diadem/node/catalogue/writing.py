@@ -20,7 +20,6 @@ from diadem.node.catalogue import sqlite, tables
 from diadem.node.catalogue.entries import PackageEntry
 from diadem.node.catalogue.facts import FORMAT, Fact, Facts, gather
 from diadem.node.catalogue.order import order_number
-from diadem.node.catalogue.words import padded
 
 #: Bytes of the largest `diadem/vendor.zip` that is kept; a larger one can be made again only by reading the payload.
 KEPT_VENDOR: Final = 4 << 20
@@ -42,6 +41,7 @@ class Prepared:
     facts: Sequence[Fact]
     datasets: Sequence[tuple[str, str]]
     tag_files: Sequence[Mapping[str, Any]]
+    traces: frozenset[int]
 
 
 def prepare(entry: PackageEntry) -> Prepared:
@@ -55,6 +55,7 @@ def prepare(entry: PackageEntry) -> Prepared:
         facts=tuple(facts.all()),
         datasets=facts.datasets,
         tag_files=[_tag_file(path, data) for path, data in entry.tag_files.items() if _is_kept(path, data)],
+        traces=entry.traces,
     )
 
 
@@ -78,6 +79,7 @@ def write_package(connection: Connection, prepared: Prepared) -> None:
         connection.execute(changed, {"seq": seq, "tombstone": None, **prepared.package})
     _write_facts(connection, seq, prepared)
     _insert(connection, tables.tag_files, ({"package": seq, **row} for row in prepared.tag_files))
+    _insert(connection, tables.traces, ({"package": seq, "trace": trace} for trace in prepared.traces))
 
 
 def find(connection: Connection, hex_id: str) -> int | None:
@@ -104,7 +106,7 @@ def _free_number(connection: Connection, number: int, hex_id: str) -> int:
 
 
 def _clear(connection: Connection, seq: int) -> None:
-    for table in (tables.facts, tables.datasets, tables.tag_files):
+    for table in (tables.facts, tables.datasets, tables.tag_files, tables.traces):
         connection.execute(delete(table).where(table.c.package == seq))
     sqlite.remove_text(connection, seq)
 
@@ -119,7 +121,6 @@ def _package_row(entry: PackageEntry, facts: Facts, hex_id: str) -> dict[str, An
         "bytes": entry.bytes,
         "files": entry.files,
         "owner": entry.owner,
-        "owner_words": padded(entry.owner),
         "ingested_at": _moment(entry.ingested_at),
         "predecessor": PackageId(entry.predecessor).hex if entry.predecessor else None,
         "omitted": entry.omitted,
@@ -180,6 +181,14 @@ def _insert(connection: Connection, table: Any, rows: Iterator[dict[str, Any]]) 
             batch = []
     if batch:
         connection.execute(insert(table), batch)
+
+
+def write_ingest(connection: Connection, package_id: str, at: str) -> None:
+    """Note when a package was taken in; the first statement that says so counts."""
+    seq = require(connection, package_id)
+    columns = tables.packages.c
+    rule = (columns.seq == seq, (columns.ingested_at.is_(None)) | (columns.ingested_at > at))
+    connection.execute(update(tables.packages).where(*rule), {"ingested_at": at})
 
 
 def write_tombstone(connection: Connection, package_id: str, tombstone: Mapping[str, Any]) -> None:

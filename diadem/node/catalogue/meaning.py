@@ -1,0 +1,287 @@
+"""From the words of a search to what is compared: names become keys of facts, values numbers in their unit.
+
+A condition on a *dataset* holds for those datasets that state such a value; one on a *package* holds for all its
+datasets or none. ``and``, ``or`` and ``not`` are of datasets: ``kV=200 HAADF`` finds packages in which one dataset has
+both. What is said of the whole package (title, sample, people) holds for each of its datasets.
+"""
+
+from __future__ import annotations
+
+import datetime
+import math
+import re
+from dataclasses import dataclass
+from typing import Final
+
+from diadem.node.catalogue import vocabulary
+from diadem.node.catalogue.order import day_range
+from diadem.node.catalogue.quantities import Unreadable, around, in_bytes, in_unit, period, split
+from diadem.node.catalogue.query import And, Everything, Not, Or, Piece, Term, Tree, pointing
+from diadem.node.catalogue.vocabulary import Key
+from diadem.node.catalogue.words import words
+
+_EPOCH = datetime.datetime(1970, 1, 1)  # noqa: DTZ001  (as the facts count)
+_MIDNIGHT: Final = datetime.time()
+_LAST: Final = datetime.datetime(9999, 12, 31)  # noqa: DTZ001
+_HEX: Final = re.compile(r"[0-9a-f]{8,64}\Z")
+_ORDERED: Final = ("<", "<=", ">", ">=")
+
+
+@dataclass(frozen=True, slots=True)
+class Phrase:
+    """Words that follow one another in a text of one of the keys; without keys in any text.
+
+    `open` lets the last word go on, `whole` wants the text to have no other word.
+    """
+
+    keys: tuple[str, ...]
+    words: tuple[str, ...]
+    open: bool = False
+    whole: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Between:
+    """A number from `low` to `high`, both included, of one of the keys."""
+
+    keys: tuple[str, ...]
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Days:
+    """Packages whose key lies from `low` to before `high`: those of some days."""
+
+    low: int
+    high: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ingested:
+    """Packages archived from `low` to before `high`, as text; None for no limit."""
+
+    low: str | None
+    high: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """Packages whose column (``bytes``, ``files``, ``datasets``) or ``copies`` lies from `low` to `high`."""
+
+    column: str
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Begins:
+    """Packages whose id or payload id begins with these digits."""
+
+    digits: str
+
+
+@dataclass(frozen=True, slots=True)
+class InStore:
+    """Packages that have a copy in this store."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class AllOf:
+    """All of the parts; without any, everything."""
+
+    parts: tuple[Condition, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AnyOf:
+    """One of the parts at least."""
+
+    parts: tuple[Condition, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Deny:
+    """Not the leaf; deeper ones do not come."""
+
+    part: Leaf
+
+
+OfDataset = Phrase | Between
+OfPackage = Days | Ingested | Count | Begins | InStore
+Leaf = OfDataset | OfPackage
+Condition = Leaf | AllOf | AnyOf | Deny
+
+
+def understand(query: str, tree: Tree, *, denied: bool = False) -> Condition:
+    """What a query means, denials moved down to its leaves.
+
+    Raises
+    ------
+    UsageError
+        A name is not known, or a value does not fit it; points at the word.
+    """
+    if isinstance(tree, Everything):
+        return AllOf(())
+    if isinstance(tree, Not):
+        return understand(query, tree.part, denied=not denied)
+    if isinstance(tree, And | Or):
+        parts = tuple(understand(query, part, denied=denied) for part in tree.parts)
+        return AllOf(parts) if isinstance(tree, And) != denied else AnyOf(parts)
+    condition = _term(query, tree)
+    return _denied(condition) if denied != (tree.operator == "!=") else condition
+
+
+def _denied(condition: Condition) -> Condition:
+    if isinstance(condition, AllOf | AnyOf):
+        parts = tuple(map(_denied, condition.parts))
+        return AnyOf(parts) if isinstance(condition, AllOf) else AllOf(parts)
+    return condition.part if isinstance(condition, Deny) else Deny(condition)
+
+
+def _term(query: str, term: Term) -> Condition:
+    operator = "=" if term.operator == "!=" else term.operator
+    if term.key is None:
+        return _word(query, term.value)
+    key = _key(query, term.key)
+    value = term.value
+    try:
+        return _condition(key, operator, value.text)
+    except Unreadable as error:
+        raise pointing(query, value.start, value.end, error.why, next=error.instead) from None
+
+
+def _key(query: str, piece: Piece) -> Key:
+    key = vocabulary.find(piece.text)
+    if key is None:
+        what, advice = f"there is no field '{piece.text}'", "If it is part of a text, put the whole in double quotes."
+        if ends := vocabulary.several(piece.text):
+            what, advice = f"'{piece.text}' may be several fields", f"Write one of {', '.join(ends)}."
+        elif close := vocabulary.near(piece.text):
+            advice = f"Did you mean {' or '.join(close)}?"
+        raise pointing(query, piece.start, piece.end, what, next=advice)
+    if key.kind == "later":
+        what = f"'{key.name}' cannot be searched yet: assessments are not in the catalogue of this version"
+        raise pointing(query, piece.start, piece.end, what)
+    return key
+
+
+def _word(query: str, piece: Piece) -> Condition:
+    """A word alone: somewhere in the texts, or the beginning of an id."""
+    try:
+        phrase = _phrase((), piece.text, whole=False)
+    except Unreadable as error:
+        raise pointing(query, piece.start, piece.end, error.why, next=error.instead) from None
+    digits = piece.text.lower()
+    return AnyOf((phrase, Begins(digits))) if _HEX.match(digits) else phrase
+
+
+def _condition(key: Key, operator: str, text: str) -> Condition:
+    if key.kind in ("text", "id", "store"):
+        if operator in _ORDERED:
+            raise Unreadable(
+                f"'{key.name}' is a text, and has no order", f"Write {key.name}:{text} or {key.name}={text}."
+            )
+        return _textual(key, operator, text)
+    if key.kind in ("day", "ingested", "time"):
+        return _dated(key, operator, text)
+    low, high = _interval(key, operator, text)
+    return Between(key.of, low, high) if key.kind == "number" else Count(key.of[0], low, high)
+
+
+def _textual(key: Key, operator: str, text: str) -> Condition:
+    if key.kind == "store":
+        return InStore(text)
+    if key.kind == "text":
+        return _phrase(key.of, text, whole=operator == "=")
+    digits = text.strip().lower().removeprefix("diadem:")
+    if not re.fullmatch(r"[0-9a-f]{1,64}", digits):
+        raise Unreadable(f"'{text}' is no beginning of an id", "An id is made of the digits 0-9 and a-f.")
+    return Begins(digits)
+
+
+def _phrase(keys: tuple[str, ...], text: str, *, whole: bool) -> Phrase:
+    is_open = text.endswith("*")
+    inner = text.removeprefix("*").removesuffix("*")
+    found = tuple(words(inner))
+    if not found:
+        raise Unreadable(f"there is no letter or digit in '{text}'")
+    if "*" in inner or (text.startswith("*") and inner[0].isalnum()) or (is_open and not inner[-1].isalnum()):
+        raise Unreadable("a * stands only at the end of a word, for any way that it may go on")
+    return Phrase(keys, found, open=is_open, whole=whole)
+
+
+def _limits(operator: str, text: str) -> tuple[str | None, str | None]:
+    """Lower and upper text of a range; the same twice for one value; the operator's, with None for no limit."""
+    if operator in ("<", "<="):
+        return None, text
+    if operator in (">", ">="):
+        return text, None
+    first, dots, last = text.partition("..")
+    if not dots:
+        return text, text
+    if not first and not last:
+        raise Unreadable("a range needs a beginning or an end", "Write for example 100kV..300kV, or 2026-01..2026-03.")
+    return first or None, last or None
+
+
+def _interval(key: Key, operator: str, text: str) -> tuple[float, float]:
+    """Limits of a number, both included."""
+    lower, upper = _limits(operator, text)
+    upper_unit = split(upper)[1] if upper is not None else ""
+    low = _number(key, lower, upper_unit) if lower is not None else -math.inf
+    high = _number(key, upper, "") if upper is not None else math.inf
+    if low > high:
+        raise Unreadable("the range ends before it begins")
+    margin = around if key.kind == "number" else _exactly
+    if operator == "<":
+        return -math.inf, math.nextafter(margin(high)[0], -math.inf)
+    if operator == ">":
+        return math.nextafter(margin(low)[1], math.inf), math.inf
+    return margin(low)[0] if lower is not None else low, margin(high)[1] if upper is not None else high
+
+
+def _exactly(number: float) -> tuple[float, float]:
+    """Files are counted."""
+    return number, number
+
+
+def _number(key: Key, text: str, otherwise: str) -> float:
+    """A number in the unit of its key; without a unit it has the other limit's, else the key's own."""
+    number, written = split(text)
+    written = written or otherwise
+    if key.kind == "size":
+        return in_bytes(number, written)
+    if key.kind == "count":
+        return in_unit(number, written, "")
+    return in_unit(number, written or key.bare, key.unit, energies=key.energies)
+
+
+def _dated(key: Key, operator: str, text: str) -> Condition:
+    """A span of days, of moments of archiving, or of times that instruments noted."""
+    low, high = _span(operator, text)
+    if key.kind == "day":
+        if any(limit is not None and limit.time() != _MIDNIGHT for limit in (low, high)):
+            raise Unreadable("a session has a day, and no time of day", "Ask for acquired>=2026-03-14T09:30.")
+        return Days(*day_range(low.date() if low else None, high.date() if high else None))
+    if key.kind == "ingested":
+        return Ingested(low.isoformat() + "Z" if low else None, high.isoformat() + "Z" if high else None)
+    first = (low - _EPOCH).total_seconds() if low else -math.inf
+    end = (high - _EPOCH).total_seconds() if high else math.inf
+    return Between(key.of, first, math.nextafter(end, -math.inf))
+
+
+def _span(operator: str, text: str) -> tuple[datetime.datetime | None, datetime.datetime | None]:
+    """Beginning, and end that is not of it; None for no limit."""
+    lower, upper = _limits(operator, text)
+    begin = period(lower) if lower is not None else None
+    end = period(upper) if upper is not None else None
+    if operator == ">":
+        return (begin[1] or _LAST) if begin else None, None
+    if operator == "<":
+        return None, end[0] if end else None
+    if begin and end and begin[0] > end[0]:
+        raise Unreadable("the range ends before it begins")
+    return begin[0] if begin else None, end[1] if end else None

@@ -1,0 +1,153 @@
+"""Names that a search may ask for: the record's fields, short names for them, and what the catalogue knows beside."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from functools import cache
+from types import MappingProxyType
+from typing import Final
+
+from diadem.node.catalogue import facts
+from diadem.serialization.fields import field_keys, unit
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """What a name means.
+
+    Attributes
+    ----------
+    name : str
+        As it is written in full.
+    kind : str
+        ``number``, ``text`` or ``time`` for what datasets state; of packages ``day``, ``ingested``, ``count``,
+        ``size``, ``id``, ``store``; ``later`` for what this version cannot search.
+    of : tuple of str
+        Keys of facts that are looked at, any of them; or the column of a package.
+    unit : str
+        Of numbers; "" for none.
+    bare : str
+        Unit of a number written without one, where that is not `unit`.
+    energies : bool
+        Whether eV will do for V.
+    """
+
+    name: str
+    kind: str
+    of: tuple[str, ...] = ()
+    unit: str = ""
+    bare: str = ""
+    energies: bool = False
+
+
+#: Short names of fields; case does not count.
+_ALIASES: Final[Mapping[str, tuple[str, ...]]] = {
+    "voltage": ("beam.acceleration_voltage",),
+    "hv": ("beam.acceleration_voltage",),
+    "ht": ("beam.acceleration_voltage",),
+    "energy": ("beam.acceleration_voltage",),
+    "convergence": ("beam.convergence_semi_angle",),
+    "spot": ("beam.spot_index",),
+    "mag": ("optics.magnification",),
+    "cl": ("optics.camera_length",),
+    "wd": ("optics.working_distance",),
+    "fov": ("optics.field_of_view_x", "optics.field_of_view_y"),
+    "slit": ("optics.energy_filter_slit",),
+    "dwell": ("scan.dwell_time",),
+    "pixel": ("image.pixel_size_x", "image.pixel_size_y"),
+    "pixel_size": ("image.pixel_size_x", "image.pixel_size_y"),
+    "reciprocal_pixel": ("image.reciprocal_pixel_size_x", "image.reciprocal_pixel_size_y"),
+    "dispersion": ("eels.dispersion",),
+    "collection": ("eels.collection_semi_angle",),
+    "tilt": ("stage.tilt", "stage.alpha"),
+    "element": ("sample.elements",),
+    "elements": ("sample.elements",),
+    "sample": ("sample.name", "sample.identifier"),
+    "instrument": ("instrument.name", "instrument.model", "instrument.vendor"),
+    "microscope": ("instrument.name", "instrument.model", "instrument.vendor"),
+    "detector": ("detector.name", "detector.type"),
+    "person": ("person.name", "person.operator"),
+    "session": ("session.identifier",),
+    "acquired": ("time.acquired_start",),
+    "time": ("time.acquired_start",),
+    "format": (facts.FORMAT, facts.SUFFIX),
+    "suffix": (facts.SUFFIX,),
+    "file": (facts.FILE,),
+    "title": (facts.TITLE,),
+    "owner": (facts.OWNER,),
+    "kind": (facts.KIND,),
+    "signal": (facts.SIGNAL,),
+    "issue": (facts.ISSUE,),
+}
+#: What the catalogue itself knows.
+_OWN: Final[Mapping[str, Key]] = {
+    "kv": Key("kV", "number", ("beam.acceleration_voltage",), "V", bare="kV", energies=True),
+    "kev": Key("keV", "number", ("beam.acceleration_voltage",), "V", bare="kV", energies=True),
+    "date": Key("date", "day"),
+    "ingested": Key("ingested", "ingested"),
+    "id": Key("id", "id"),
+    "diadem": Key("id", "id"),
+    "store": Key("store", "store"),
+    "copies": Key("copies", "count", ("copies",)),
+    "files": Key("files", "count", ("files",)),
+    "datasets": Key("datasets", "count", ("datasets",)),
+    "size": Key("size", "size", ("bytes",)),
+    "bytes": Key("size", "size", ("bytes",)),
+    **{name: Key(name, "later") for name in ("quality", "assessment", "verdict")},
+}
+
+
+def find(name: str) -> Key | None:
+    """What a name means; None for one that is not known or could be several fields."""
+    folded = _folded(name)
+    return _OWN.get(folded) or _known().get(folded)
+
+
+def several(name: str) -> list[str]:
+    """Fields that end in a name, where those are more than one."""
+    ends = [key for key in sorted(field_keys()) if key.endswith("." + _folded(name))]
+    return ends if len(ends) > 1 else []
+
+
+def near(name: str) -> list[str]:
+    """Up to three names that come close to one that is not known."""
+    short = {**dict.fromkeys(_OWN), **dict.fromkeys(_known())}
+    found = get_close_matches(_folded(name), list(short), n=3, cutoff=0.65)
+    return [_shown(text) for text in found]
+
+
+def names() -> list[str]:
+    """Every short name, and every field."""
+    return [*sorted({_shown(name) for name in (*_OWN, *_ALIASES)}, key=str.lower), *sorted(field_keys())]
+
+
+def _shown(name: str) -> str:
+    return _OWN[name].name if name in _OWN else name
+
+
+def _folded(name: str) -> str:
+    return name.strip().casefold().replace("-", "_")
+
+
+@cache
+def _known() -> Mapping[str, Key]:
+    """Fields by full name, by every ending that only one has, and by short name."""
+    known: dict[str, Key] = {}
+    endings: dict[str, list[str]] = {}
+    for key in field_keys():
+        known[key] = _key(key, (key,))
+        endings.setdefault(key.partition(".")[2], []).append(key)
+    known |= {ending: known[keys[0]] for ending, keys in endings.items() if len(keys) == 1}
+    known |= {alias: _key(alias if len(of) > 1 else of[0], of) for alias, of in _ALIASES.items()}
+    return MappingProxyType(known)
+
+
+def _key(name: str, of: tuple[str, ...]) -> Key:
+    field = of[0]
+    if field in facts.TIMES:
+        return Key(name, "time", of)
+    if field in facts.PLAIN_KEYS or not unit(field):
+        return Key(name, "text", of)
+    return Key(name, "number", of, unit(field), energies=field == "beam.acceleration_voltage")
