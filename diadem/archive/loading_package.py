@@ -15,6 +15,7 @@ from diadem.extract.survey import DatasetPlan, survey
 from diadem.hooks.offers import ReaderOffer
 from diadem.model.ports import Listener, silent
 from diadem.model.record import Dataset
+from diadem.store.adopted import AdoptedBundle
 
 if TYPE_CHECKING:
     from diadem.archive.package import Package
@@ -136,7 +137,10 @@ def source_of(package: Package, plan: DatasetPlan, listener: Listener = silent) 
 
 
 def _local(package: Package, path: str) -> Path | None:
-    """The real path of a stored path, where the package is a folder of this machine."""
-    if "://" in package.url:
+    """The real path of a stored path, where the package is a folder of this machine.
+
+    Not in an adopted folder: what was proven there may be edited before a reader looks, or a signal is computed.
+    """
+    if "://" in package.url or isinstance(package.bundle, AdoptedBundle):
         return None
     return Path(package.url, "data", *path.split("/"))
