@@ -19,6 +19,25 @@ from requests_cache.session import CachedSession
 CONTEXT_FILE = Path(__file__).parent / "data" / "ro-crate-1.2-context.jsonld"
 CONTEXT_URL = "https://w3id.org/ro/crate/1.2/context"
 
+#: roc-validator itself. It asks some questions of every entity, and rdflib would parse them anew for each: most of its
+#: time. Prepared queries, which rdflib has for this, are used instead; what is asked and answered stays the same.
+_VALIDATOR = """
+from rdflib.plugins.sparql import processor
+
+parse, translate, prepared = processor.parseQuery, processor.translateQuery, {}
+
+def prepare(text, base=None, namespaces=None):
+    key = text, base, tuple(sorted((namespaces or {}).items()))
+    if key not in prepared:
+        prepared[key] = translate(parse(text), base, namespaces)
+    return prepared[key]
+
+processor.parseQuery, processor.translateQuery = str, prepare
+
+from rocrate_validator.cli import cli
+cli()
+"""
+
 
 def validate_crate(bag_or_data_dir: Path) -> list[str]:
     """Run roc-validator on a bag or a payload directory, without network.
@@ -34,8 +53,7 @@ def validate_crate(bag_or_data_dir: Path) -> list[str]:
         _prime(cache)
         options = ["--offline", "--cache-path", str(cache), "-p", "ro-crate-1.2", "-l", "REQUIRED"]
         output = ["--verbose", "--no-paging", "-f", "json", "-o", str(report)]
-        code = "from rocrate_validator.cli import cli; cli()"
-        run = _run([sys.executable, "-c", code, "-y", "validate", *options, *output, str(data)])
+        run = _run([sys.executable, "-c", _VALIDATOR, "-y", "validate", *options, *output, str(data)])
         if not report.is_file():
             raise RuntimeError(f"roc-validator wrote no report (exit code {run.returncode}):\n{run.stdout}{run.stderr}")
         outcome = json.loads(report.read_text(encoding="utf-8"))
