@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +15,19 @@ from diadem.archive.package import Package
 from diadem.archive.packing import pack_local
 from diadem.archive.packing_remote import pack_object
 from diadem.archive.plan import PackPlan, make_plan
-from diadem.errors import DiademError, NotFound, Refused, Unreachable
+from diadem.errors import NotFound, Refused, Unreachable
+from diadem.model.ids import PackageId
 from diadem.model.ports import Listener, silent
+from diadem.model.record import Record
 from diadem.model.statements import Draft
+from diadem.model.times import time_text
 from diadem.node.context import Context
+from diadem.node.continuation import Extends, Same
+from diadem.node.continuing import continuing_plan, related
 from diadem.node.entries import package_entry
-from diadem.node.placing import Copy, Debt, enter_copy, replicate, subject
+from diadem.node.following import derive
+from diadem.node.placing import Copy, Debt, best_package, replicate, subject
+from diadem.node.rules.required import require_stated
 from diadem.node.wanted import wanted_stores
 from diadem.store.local_store import LocalStore
 from diadem.store.urls import local_path
@@ -86,7 +93,6 @@ class Archived:
     debts: Sequence[Debt] = ()
     predecessor: str | None = None
     seconds: float = 0.0
-    not_applied: Sequence[str] = field(default_factory=tuple)
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON object; ``package`` has id, payload_id and path as for `diadem pack`."""
@@ -136,13 +142,12 @@ def archive_plan(
     context: Context, plan: PackPlan, source: Path, wishes: Wishes, *, started: float, listener: Listener = silent
 ) -> Archived:
     """Archive what was planned; see `archive`."""
-    from diadem.node.continuing import continued
-
-    listeners = listener
-    plan, predecessor, known = continued(context, plan, listeners)
-    if known is not None:
-        return _already(context, known, started, listener)
-    require_metadata(context, plan)
+    relation = related(context, plan, source, listener)
+    if isinstance(relation, Same):
+        return _already(context, relation.package, started, listener)
+    predecessor = None
+    if isinstance(relation, Extends):
+        predecessor, plan = relation.predecessor, continuing_plan(context, relation)
     first, outcome = _pack(context, plan, wishes, predecessor, listener)
     package = outcome.package
     path = _path_in(context, first, package)
@@ -158,9 +163,7 @@ def archive_plan(
 
 def _already(context: Context, package_id: str, started: float, listener: Listener) -> Archived:
     """What the source holds is in the archive; copies that are owed are written nevertheless."""
-    from diadem.node.placing import best_package
-
-    package, replica = best_package(context, package_id)
+    package, _ = best_package(context, package_id)
     more, debts = replicate(context, package_id, wanted_stores(context, package_id), listener=listener)
     owed = [*debts, *_unreachable_debts(context, package_id, debts)]
     package.outcome = Outcome(package, created=False, omissions=(), proof="read-back")
@@ -186,10 +189,10 @@ def _is_known(context: Context, package_id: str) -> bool:
 
 
 def _require_finished(context: Context, source: Path, wishes: Wishes, listener: Listener) -> None:
-    from diadem.node.finishing import require_finished, wait_until_finished
-
     if wishes.now:
         return
+    from diadem.node.finishing import require_finished, wait_until_finished
+
     quiet = context.policy.archive.quiet
     if wishes.wait:
         wait_until_finished(source, quiet, listener=listener)
@@ -225,15 +228,11 @@ def _has_several_places(source: Path) -> bool:
         return any(entry.is_dir(follow_symlinks=False) for entry in entries)
 
 
-def require_metadata(context: Context, plan: PackPlan) -> None:
-    """Refuse early where the policy requires what only a person can state, and nobody has; see `_require_stated`."""
-
-
 # -- packing -------------------------------------------------------------------------------------------------------
 
 
 def _pack(
-    context: Context, plan: PackPlan, wishes: Wishes, predecessor: str | None, listener: Listener
+    context: Context, plan: PackPlan, wishes: Wishes, predecessor: PackageId | None, listener: Listener
 ) -> tuple[str, Outcome]:
     """Pack into the first store that can take it; returns its name."""
     options = Options(
@@ -263,7 +262,7 @@ def _pack(
                         options=options,
                         listener=listener,
                     )
-            except AWAY as error:
+            except Unreachable as error:
                 problems.append(f"{name}: {error.message}")
                 continue
             outcome.package.outcome = outcome
@@ -275,9 +274,8 @@ def _pack(
     )
 
 
-def _judge(context: Context) -> Callable[[Any], None] | None:
+def _judge(context: Context) -> Callable[[Record], None] | None:
     """What looks at the finished record before anything is published: the metadata that the policy requires."""
-    from diadem.node.rules.required import require_stated
 
     policy = context.policy
     return (lambda record: require_stated(policy, record)) if policy.metadata.required else None
@@ -322,17 +320,26 @@ def _enter(
     known = [
         entry for entry in context.ledger.of_subject(subject(package.id).sha256) if entry.statement.kind == "ingest"
     ]
-    entry = known[0] if known else None
-    if entry is None:
-        draft = ingest_draft(context, package, store, outcome, str(source), predecessor)
-        entry = context.say([draft], with_user=True)[0]
-    context.catalogue.add_package(package_entry(package, path, entry.statement.predicate))
-    proof = outcome.proof if outcome.created or outcome.proof == "read-back" else "earlier"
-    enter_copy(context, package.id, Copy(store, path, outcome.created, proof), entry.statement_id)
+    if known and context.catalogue.has(package.id):
+        return
+    draft = ingest_draft(context, package, path, store, outcome, str(source), predecessor)
+    if not context.catalogue.has(package.id):
+        said = known[0].statement.predicate if known else {**draft.predicate, "time": time_text(context.clock())}
+        context.catalogue.add_package(package_entry(package, path, said))
+    if known:
+        derive(context, package.id)
+    else:
+        context.say([draft], with_user=True)
 
 
 def ingest_draft(
-    context: Context, package: Package, store: str, outcome: Outcome | None, source: str, predecessor: str | None
+    context: Context,
+    package: Package,
+    path: str,
+    store: str,
+    outcome: Outcome | None,
+    source: str,
+    predecessor: str | None,
 ) -> Draft:
     """The statement that a package was taken in: what, from where, by whom, where to."""
     predicate: dict[str, Any] = {
@@ -343,6 +350,9 @@ def ingest_draft(
         "source": source,
         "owner": context.address,
         "store": store,
+        "store_id": context.settings.store(store).id,
+        "path": path,
+        "proof": (outcome.proof if outcome else "none"),
         "omitted": len(outcome.omissions) if outcome else 0,
     }
     if predecessor:
@@ -360,4 +370,3 @@ def _unreachable_debts(context: Context, package_id: str, known: Sequence[Debt])
     ]
 
 
-AWAY: tuple[type[DiademError], ...] = (Unreachable,)

@@ -10,11 +10,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from diadem.errors import Refused
+from diadem.errors import IntegrityError, Refused
 from diadem.node.catalogue import Catalogue
 from diadem.node.config import NodeSettings, machine_name, read_settings, write_settings
 from diadem.node.custody.ledger import Entry, Ledger
 from diadem.node.keys import AskPassphrase, KeyCabinet
+from diadem.node.replay import apply
 from diadem.node.rules.text import read_policy
 from diadem.node.stores import StoreSet
 from diadem.store.system import FileLock
@@ -124,7 +125,7 @@ class Context:
     # -- saying ----------------------------------------------------------------------------------------------------
 
     def say(self, drafts: Sequence[Draft], *, as_user: bool = False, with_user: bool = False) -> list[Entry]:
-        """Sign statements, append them to the log, mirror them, and enter them in the catalogue.
+        """Sign statements, append them to the log, mirror them, and let the catalogue follow.
 
         Parameters
         ----------
@@ -144,7 +145,7 @@ class Context:
         user_keys = self._user_keys(needed=as_user) if as_user or with_user else []
         entries = self.ledger.append(drafts, node_keys, user_keys=user_keys)
         for entry in entries:
-            enter(self.catalogue, entry)
+            apply(self.catalogue, entry)
         return entries
 
     def _user_keys(self, *, needed: bool) -> list[Any]:
@@ -152,19 +153,6 @@ class Context:
         if user.protection != "file" and not needed:
             return []
         return [self.keys.open(f"users/{user.name}", protection=user.protection)]
-
-
-def enter(catalogue: Catalogue, entry: Entry) -> None:
-    """Enter one statement of the log in the catalogue."""
-    catalogue.add_statement(
-        epoch=entry.epoch,
-        index=entry.index,
-        statement_id=entry.statement_id,
-        kind=entry.statement.kind,
-        subjects=[subject.sha256 for subject in entry.statement.subjects],
-        time=str(entry.statement.predicate.get("time", "")),
-        line=entry.line,
-    )
 
 
 class _Held:
@@ -189,6 +177,7 @@ def open_context(
     storage_options: Mapping[str, Mapping[str, Any]] | None = None,
     ask: AskPassphrase | None = None,
     clock: Clock = utc_now,
+    rebuild: bool = False,
 ) -> Context:
     """Open the node in a folder of this machine.
 
@@ -214,9 +203,24 @@ def open_context(
     stores = StoreSet(settings, storage_options)
     ledger = Ledger.open(folder / "log", log_key=keys.open("log"), clock=clock)
     ledger.mirrors = Mirrors(stores)
-    catalogue = Catalogue.open(settings.catalogue or folder / CATALOGUE_FILE, create=True)
+    catalogue = _catalogue(settings, folder, rebuild=rebuild)
     chosen = settings.user(user).name if user else (settings.users[0].name if settings.users else "")
     return Context(folder, settings, keys, ledger, catalogue, stores, chosen, tools, clock, ledger.size)
+
+
+def _catalogue(settings: NodeSettings, folder: Path, *, rebuild: bool) -> Catalogue:
+    """The catalogue; where it is to be rebuilt, a damaged one is moved aside."""
+    place = Path(settings.catalogue) if settings.catalogue else folder / CATALOGUE_FILE
+    try:
+        return Catalogue.open(place, create=True)
+    except IntegrityError:
+        if not rebuild:
+            raise
+        for suffix in ("", "-wal", "-shm"):
+            path = place.with_name(place.name + suffix)
+            if path.exists():
+                path.replace(place.with_name(f"{place.name}.damaged{suffix}"))
+        return Catalogue.open(place, create=True)
 
 
 class Mirrors(Sequence[Any]):

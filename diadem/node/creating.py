@@ -151,7 +151,7 @@ def _fill(draft: Path, new: NewNode, clock: Clock) -> NodeSettings:
     cabinet.keep_identity(_identity())
     ledger = Ledger.create(draft / "log", origin=origin(settings), log_key=log, node=settings.id, clock=clock)
     card = node_card(name=settings.name, root=secret.root.public, online=online.public, log=log.public)
-    ledger.append([card], [secret.root])
+    ledger.append(list(card), [secret.root])
     custody = settings.users[0].custody
     ledger.append([user_card(name=f"{new.user}@{settings.name}", key=user.public, custody=custody)], [online])
     ledger.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,6 +12,7 @@ from diadem.model.manifest import TAGMANIFEST
 from diadem.model.ports import Bundle
 from diadem.model.times import read_time
 from diadem.node.catalogue import PackageEntry
+from diadem.node.catalogue.traces import of_package
 from diadem.package.bagit import parse_manifest
 from diadem.package.opening import LIMITS
 
@@ -45,9 +47,10 @@ def package_entry(package: Package, path: str, ingest: Mapping[str, Any] | None)
         ingested_at=_time(said.get("time")),
         predecessor=stated.get(CONTINUES),
         omitted=int(stated.get("Diadem-Omitted", 0)),
-        issues=sum(len(dataset.issues) for dataset in record.datasets),
+        issues=Counter(str(issue.get("code", "")) for dataset in record.datasets for issue in dataset.issues),
         record=record,
         tag_files=tag_files(package.bundle),
+        traces=of_package(((one.original_name, one.size) for one in package.files), str(said.get("source", ""))),
     )
 
 

@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from diadem.model.ports import Listener, silent
-from diadem.node.context import Context
+from diadem.model.report import Level
+from diadem.model.times import time_text
+from diadem.node.context import POLICY_FILE, Context
+from diadem.node.default import remember_node
+from diadem.node.mirroring import mirror_settings
 from diadem.node.store_verbs import StoreVerbs
+from diadem.store.base import Pace
 
 if TYPE_CHECKING:
     from diadem.archive.package import Package
-    from diadem.model.scan import PlannedSession
     from diadem.node.archiving import Archived
     from diadem.node.catalogue import SearchResult
+    from diadem.node.dropping import Dropped
+    from diadem.node.reindexing import Reindexed
     from diadem.node.rules.facts import Status
+    from diadem.node.scrubbing import Scrubbed
 
 StrPath = str | os.PathLike[str]
 
@@ -162,6 +170,121 @@ class Node:
         from diadem.node.state import archive_state
 
         return judge(self.context.policy, archive_state(self.context), self.context.clock())
+
+    # -- the node itself -------------------------------------------------------------------------------------------
+
+    def to_dict(self) -> dict[str, Any]:
+        """Name, id, place, stores and recovery file as a JSON object."""
+        settings = self.context.settings
+        return {
+            "name": settings.name,
+            "id": settings.id,
+            "path": str(self.path),
+            "user": self.user,
+            "machine": settings.machine,
+            "policy": str(self.path / POLICY_FILE),
+            "stores": [state.to_dict() for state in self.stores],
+            "recovery": {"file": settings.recovery_file, "confirmed": settings.recovery_confirmed},
+        }
+
+    def confirm_recovery(self) -> None:
+        """Say that the recovery file was moved away from this machine."""
+        now = time_text(self.context.clock())
+        self.context.change_settings(lambda settings: replace(settings, recovery_confirmed=now))
+        mirror_settings(self.context)
+
+    def remember(self) -> None:
+        """Use this node where none is named."""
+        remember_node(self.path)
+
+    # -- copies ----------------------------------------------------------------------------------------------------
+
+    def scrub(
+        self,
+        store: str | None = None,
+        *,
+        part: str = "1/1",
+        level: str | None = None,
+        due: bool = False,
+        package: str | None = None,
+        max_rate: float | None = None,
+        listener: Listener = silent,
+    ) -> Scrubbed:
+        """Read copies whole and compare every byte with what was sealed.
+
+        Parameters
+        ----------
+        store : str, optional
+            One store; default all.
+        part : str
+            ``3/28``: the third of 28 parts of the packages.
+        level : {"leaves", "full"}, optional
+            Default: leaves where leaves and files are known to agree, else full.
+        due : bool
+            Only copies whose proof is older than the policy allows.
+        package : str, optional
+            One package only.
+        max_rate : float, optional
+            Bytes per second.
+        listener : Listener
+            Told of progress.
+
+        Raises
+        ------
+        Interrupted
+            On Ctrl-C; what was proven stays so, and the next run goes on.
+        """
+        from diadem.node.scrubbing import ScrubPlan, part_of, scrub
+
+        number, of = part_of(part)
+        one = self.context.catalogue.get(package).id if package else None
+        plan = ScrubPlan(store, number, of, Level(level) if level else None, due, one)
+        return scrub(self.context, plan, pace=Pace(max_rate) if max_rate else None, listener=listener)
+
+    def drop(
+        self, package: str, store: str, *, reason: str, dry_run: bool = False, listener: Listener = silent
+    ) -> Dropped:
+        """Remove one copy, after the copies that remain were read whole just now.
+
+        Parameters
+        ----------
+        package, store : str
+            Which copy.
+        reason : str
+            Stands in the log.
+        dry_run : bool
+            Prove and judge, but remove nothing.
+        listener : Listener
+            Told of progress.
+
+        Raises
+        ------
+        Refused
+            Too few other copies are proven.
+        """
+        from diadem.node.dropping import drop
+
+        found = self.context.catalogue.get(package).id
+        return drop(self.context, found, store, reason=reason, dry_run=dry_run, listener=listener)
+
+    def delete(self, package: str, *, reason: str, dry_run: bool = False, listener: Listener = silent) -> Dropped:
+        """Delete a package from every store once its retention is over; a signed tombstone remains.
+
+        Raises
+        ------
+        Refused
+            Its retention is not over, or a store that has a copy does not answer.
+        """
+        from diadem.node.dropping import delete
+
+        found = self.context.catalogue.get(package).id
+        return delete(self.context, found, reason=reason, dry_run=dry_run, listener=listener)
+
+    def reindex(self, *, listener: Listener = silent) -> Reindexed:
+        """Build the catalogue anew from the stores and the log."""
+        from diadem.node.reindexing import reindex
+
+        return reindex(self.context, listener=listener)
 
     # -- closing ---------------------------------------------------------------------------------------------------
 

@@ -150,20 +150,8 @@ def replicate(
         copies.append(Copy(name, added.path, added.created, added.proof))
         drafts.append(_replicate_draft(context, row, source, name, added))
     if drafts:
-        entries = context.say(drafts)
-        for copy, entry in zip(copies, entries, strict=True):
-            enter_copy(context, package_id, copy, entry.statement_id)
+        context.say(drafts)
     return copies, debts
-
-
-def enter_copy(context: Context, package_id: str, copy: Copy, statement_id: str | None) -> None:
-    """Enter a copy, and the proof that its writing was, in the catalogue."""
-    now = context.clock()
-    context.catalogue.set_replica(package_id, copy.store, copy.path, state=PRESENT, written=now)
-    if copy.proof in ("written", "server", "read-back"):
-        context.catalogue.add_proof(
-            package_id, copy.store, level=copy.proof, at=now, ok=True, statement_id=statement_id
-        )
 
 
 def _add(

@@ -12,7 +12,7 @@ from diadem.node.rules.facts import ArchiveState, NodeState
 def archive_state(context: Context, packages: Iterable[PackageState] | None = None) -> ArchiveState:
     """Everything the policy asks; `packages` narrows it to some."""
     return ArchiveState(
-        packages=context.catalogue.package_states() if packages is None else packages,
+        packages=context.catalogue.package_states(context.policy.metadata.required) if packages is None else packages,
         stores=context.stores.states(),
         node=node_state(context),
     )
@@ -21,6 +21,7 @@ def archive_state(context: Context, packages: Iterable[PackageState] | None = No
 def node_state(context: Context) -> NodeState:
     """What the policy asks of the node itself."""
     return NodeState(
+        name=context.settings.name,
         recovery_confirmed=bool(context.settings.recovery_confirmed),
         log_pending=context.ledger.pending(),
     )

@@ -128,6 +128,10 @@ class Tables:
         found = self._one(f"{_ENTRY} WHERE place = ?", place)
         return _row(found) if found else None
 
+    def count(self) -> int:
+        """Entries of all epochs: every epoch has as many as its newest batch says."""
+        return sum(self.size(epoch) for epoch in self.epochs())
+
     def row_of(self, statement_id: str) -> Row | None:
         """The entry of a statement."""
         found = self._one(f"{_ENTRY} WHERE id = ?", bytes.fromhex(statement_id))

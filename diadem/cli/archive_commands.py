@@ -1,0 +1,143 @@
+"""Commands that take data in: archive."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from diadem.cli.node_options import As, Json, NodeAt, Quiet, opened
+from diadem.cli.output import duration_text, print_json, progress, size_text
+from diadem.errors import UsageError
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the app."""
+    app.command()(archive)
+
+
+def archive(
+    source: Annotated[Path | None, typer.Argument(help="A session's folder, or one file. It is never changed.")] = None,
+    plan: Annotated[
+        Path | None, typer.Option("--plan", help="Archive the sessions of a sheet that `diadem scan --plan` wrote.")
+    ] = None,
+    split: Annotated[bool, typer.Option("--split", help="One package for each session that the folder holds.")] = False,
+    as_one: Annotated[bool, typer.Option("--as-one", help="One package, whatever the folder looks like.")] = False,
+    in_place: Annotated[bool, typer.Option("--in-place", help="Adopt the folder where it lies; nothing is copied.")] = False,
+    meta: Annotated[
+        Path | None, typer.Option("--meta", help="Session, sample, people, instrument: a JSON or TOML file.")
+    ] = None,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", help="One fact: --set sample.name=S-12. May be repeated.")
+    ] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Refuse where anything cannot be archived.")] = False,
+    wait: Annotated[bool, typer.Option("--wait", help="Wait until the session is finished.")] = False,
+    now: Annotated[bool, typer.Option("--now", help="Archive although it was changed a moment ago.")] = False,
+    store: Annotated[str | None, typer.Option("--store", help="Which store is filled first.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be archived; write nothing.")] = False,
+    node: NodeAt = None,
+    user: As = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> int:
+    """Archive a session: one verified package, in as many stores as the policy wants."""
+    metadata = _metadata(meta, set_)
+    if (source is None) == (plan is None):
+        raise UsageError("give a folder, or a plan", next="Example: diadem archive 2026-03-14_ZnO")
+    with opened(node, user) as found, progress(quiet=quiet or json) as listener:
+        options: dict[str, Any] = {"strict": strict, "now": now, "wait": wait, "listener": listener}
+        if plan is not None or split:
+            sessions = found.read_plan(plan) if plan is not None else found.sessions_of(source, listener=listener)
+            results = found.archive_all(sessions, metadata=metadata, dry_run=dry_run, **options)
+            return _show_all(results, as_json=json)
+        if dry_run:
+            planned = found.archive_plan(source, metadata=metadata)
+            print_json({"plan": planned}) if json else _show_plan(planned)
+            return 0
+        archived = found.archive(
+            source, metadata=metadata, as_one=as_one, in_place=in_place, store=store, **options
+        )
+        document = archived.to_dict()
+    if json:
+        print_json(document)
+    else:
+        show_archived(document)
+    return 1 if document["omitted"] else 0
+
+
+def _metadata(meta: Path | None, pairs: list[str] | None) -> dict[str, Any] | None:
+    from diadem.api import metadata_from_pairs
+    from diadem.cli.package_commands import read_metadata
+
+    given = read_metadata(meta) if meta else {}
+    return metadata_from_pairs(pairs or [], given) or None
+
+
+def show_archived(document: dict[str, Any]) -> None:
+    """Tell a person what archiving one session did."""
+    what = {"new": "archived", "continuation": "continued", "already": "already archived"}[document["what"]]
+    package = document["package"]
+    print(f"{what:16} {package['path']}")
+    print(f"package          {package['id']}")
+    if document["predecessor"]:
+        print(f"continues        {document['predecessor'][:19]}…  (only the new and changed files were archived)")
+    print(f"content          {document['datasets']} datasets, {document['files']} files, {size_text(document['bytes'])}")
+    for copy in document["copies"]:
+        print(f"copy             {copy['store']:12} {_proof(copy)}")
+    for debt in document["debts"]:
+        print(f"OWED             {debt['store']:12} {debt['reason']}; later: diadem repair")
+    for item in document["omitted"]:
+        print(f"LEFT OUT         {item['path']}: {item['reason']}")
+    for item in document["flagged"][:5]:
+        print(f"look at          {item['path']}: {item['code']}")
+    if sum(document["issues"].values()) > len(document["flagged"][:5]):
+        print(f"                 {sum(document['issues'].values())} issues in all: see the page data/ro-crate-preview.html")
+    for path in document["swept"]:
+        print(f"cleaned up       {path}, left by a run that was killed")
+    print(f"time             {duration_text(document['seconds'])}")
+    if document.get("next"):
+        print(f"next             {document['next']}")
+
+
+def _proof(copy: dict[str, Any]) -> str:
+    words = {
+        "written": "proven while it was written",
+        "server": "proven by the server as it arrived",
+        "read-back": "every leaf was read back",
+        "earlier": "was there",
+        "none": "written, not yet proven",
+    }
+    return f"{words.get(copy['proof'], copy['proof'])}   {copy['path']}"
+
+
+def _show_plan(planned: dict[str, Any]) -> None:
+    from diadem.cli import render
+
+    render.plan(planned)
+
+
+def _show_all(results: Any, *, as_json: bool) -> int:
+    """Print each session's result when it is there; 1 where one failed or something was left out."""
+    documents, code = [], 0
+    for result in results:
+        document = result.to_dict()
+        documents.append(document)
+        if document.get("error") or document.get("omitted"):
+            code = 1
+        if not as_json:
+            _show_one(document)
+    if as_json:
+        print_json({"sessions": documents})
+    return code
+
+
+def _show_one(document: dict[str, Any]) -> None:
+    if error := document.get("error"):
+        print(f"NOT ARCHIVED     {document['title']}: {error['message']}")
+        if error.get("next"):
+            print(f"                 {error['next']}")
+    elif document["state"] == "planned":
+        print(f"would archive    {document['title']}  {document['files']} files, {size_text(document['bytes'])}")
+    else:
+        print(f"{document['state']:16} {document['title']}  {document['package']['id'][:19]}…")

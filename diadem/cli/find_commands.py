@@ -1,0 +1,78 @@
+"""Commands that find and tell: status, search."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from diadem.cli.node_options import Json, NodeAt, opened
+from diadem.cli.output import print_json, size_text
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the app."""
+    app.command()(status)
+    app.command()(search)
+
+
+def status(node: NodeAt = None, json: Json = False) -> int:
+    """Say what is at risk and how to mend it. Exit code 1 when a rule of the policy is broken."""
+    from diadem.cli.status_view import status_text
+
+    with opened(node) as found:
+        judged = found.status()
+        document = {"node": found.to_dict(), **judged.to_dict()}
+    if json:
+        print_json(document)
+    else:
+        print(status_text(document, ascii_only=not _shows_marks()))
+    return 0 if judged.ok else 1
+
+
+def _shows_marks() -> bool:
+    return (sys.stdout.encoding or "").lower().replace("-", "").startswith("utf")
+
+
+def search(
+    query: Annotated[
+        list[str] | None, typer.Argument(help="Words, and values with units: HAADF voltage>=200kV sample:S-12")
+    ] = None,
+    limit: Annotated[int, typer.Option("--limit", help="How many rows.")] = 50,
+    offset: Annotated[int, typer.Option("--offset", help="Skip this many.")] = 0,
+    csv: Annotated[Path | None, typer.Option("--csv", help="Write all rows as a table.")] = None,
+    node: NodeAt = None,
+    json: Json = False,
+) -> int:
+    """Find packages by words and by values with units. Without a query: the newest."""
+    text = " ".join(_quoted(word) for word in query or ())
+    with opened(node) as found:
+        result = found.search(text, limit=limit if csv is None else 1_000_000_000, offset=offset)
+    if csv is not None:
+        csv.write_text(result.to_csv(), "utf-8")
+        print(f"written          {csv}, {len(result.rows)} rows")
+        return 0
+    if json:
+        print_json(result.to_dict())
+    else:
+        _show(result.to_dict())
+    return 0
+
+
+def _quoted(word: str) -> str:
+    """One argument of the shell; one with a space in it and no operator was quoted there, and means a phrase."""
+    return f'"{word}"' if " " in word and not any(mark in word for mark in '"<>=:()') else word
+
+
+def _show(document: dict[str, Any]) -> None:
+    rows = document["rows"]
+    for row in rows:
+        facts = [row.get("instrument") or "", row.get("sample") or "", row.get("operator") or ""]
+        told = " · ".join(fact for fact in facts if fact)
+        print(f"{row['id'][7:19]}  {row.get('date') or '          '}  {row['title'][:40]:40}  "
+              f"{row['files']:>6} files  {size_text(row['bytes']):>8}  {told}")
+    total = document["total"]
+    shown = f"{len(rows)} of {total}" if total != len(rows) else f"{total}"
+    print(f"{shown} package{'' if total == 1 else 's'}" + ("" if total else ": nothing matches"))

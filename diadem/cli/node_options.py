@@ -1,0 +1,57 @@
+"""What every command on a node has alike: which node, who is at work, JSON, progress."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from diadem.errors import Refused
+
+if TYPE_CHECKING:
+    from diadem.api.nodes import Node
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")]
+NodeAt = Annotated[
+    str | None, typer.Option("--node", help="The node's folder, or a store to read. Default: DIADEM_NODE, else the last.")
+]
+As = Annotated[str | None, typer.Option("--user", help="Who is at work. Default: the node's first user.")]
+
+
+@contextmanager
+def opened(node: str | None, user: str | None = None) -> Iterator[Node]:
+    """The node that a command works on."""
+    from diadem.api.nodes import open_node
+
+    with open_node(node, user, ask=ask_passphrase) as found:
+        yield found
+
+
+def ask_passphrase(name: str) -> str:
+    """Ask a person for the passphrase of a key; refuse where nobody is looking."""
+    if not sys.stdin.isatty():
+        raise Refused(f"the key '{name}' needs its passphrase", next="Set DIADEM_PASSPHRASE.")
+    return str(typer.prompt(f"Passphrase of the key '{name}'", hide_input=True, err=True))
+
+
+def new_passphrase(what: str, variable: str) -> str:
+    """Ask twice for a new passphrase; empty is allowed and means none. Scripts set the variable."""
+    if variable in os.environ:
+        return os.environ[variable]
+    if not sys.stdin.isatty():
+        return ""
+    return str(
+        typer.prompt(
+            f"Passphrase for {what} (empty: none)",
+            default="",
+            show_default=False,
+            hide_input=True,
+            confirmation_prompt="Once more",
+            err=True,
+        )
+    )

@@ -1,0 +1,256 @@
+"""Commands that set a node up: init, store, recovery."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from diadem.cli.node_options import Json, NodeAt, new_passphrase, opened
+from diadem.cli.output import print_json, size_text
+from diadem.errors import UsageError
+
+RECOVERY_VARIABLE = "DIADEM_RECOVERY_PASSPHRASE"
+
+stores = typer.Typer(help="The stores of a node: add, ls, rm, move.", no_args_is_help=True, rich_markup_mode=None)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the app."""
+    app.command()(init)
+    app.add_typer(stores, name="store")
+
+
+def init(
+    folder: Annotated[Path | None, typer.Argument(help="The node's own folder: small, new, on a local disk.")] = None,
+    store: Annotated[str | None, typer.Option("--store", help="Where packages go first: a folder or URL.")] = None,
+    name: Annotated[str | None, typer.Option("--name", help="What people call the node: hu-berlin.")] = None,
+    user: Annotated[str | None, typer.Option("--user", help="Short name of the first user: alice.")] = None,
+    full_name: Annotated[str, typer.Option("--full-name", help="The first user's name as a person writes it.")] = "",
+    kind: Annotated[
+        str | None, typer.Option("--kind", help="Kind of the store: disk, nas, object, offsite or cold.")
+    ] = None,
+    recovery_file: Annotated[
+        Path | None, typer.Option("--recovery-file", help="Where the recovery file is written, or read from.")
+    ] = None,
+    protect: Annotated[
+        str, typer.Option("--protect", help="The user's key: file (permissions), passphrase, or keyring.")
+    ] = "file",
+    recover: Annotated[
+        str | None, typer.Option("--recover", help="Make a lost node again from this store, with its recovery file.")
+    ] = None,
+    confirm_recovery: Annotated[
+        bool, typer.Option("--confirm-recovery", help="Say that the recovery file was moved away.")
+    ] = False,
+    node: NodeAt = None,
+    json: Json = False,
+) -> int:
+    """Make a node: the archive of your group. Asks for what is not given."""
+    if confirm_recovery:
+        return _confirm(str(folder) if folder else node, as_json=json)
+    if recover:
+        return _recover(folder, recover, recovery_file, as_json=json)
+    from diadem.api.nodes import Node
+
+    chosen = _answers(folder, store, name, user)
+    passphrase = new_passphrase("the recovery file", RECOVERY_VARIABLE)
+    key = new_passphrase("your key", "DIADEM_PASSPHRASE") if protect == "passphrase" else None
+    with Node.create(
+        chosen.folder,
+        name=chosen.name,
+        user=chosen.user,
+        store=chosen.store,
+        full_name=full_name,
+        kind=kind,
+        recovery_file=recovery_file,
+        passphrase=passphrase,
+        protection=protect,
+        key_passphrase=key,
+    ) as made:
+        made.remember()
+        document = made.to_dict()
+    if json:
+        print_json(document)
+    else:
+        _tell_made(document, protected=bool(passphrase))
+    return 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Answers:
+    folder: Path
+    store: str
+    name: str
+    user: str
+
+
+def _answers(folder: Path | None, store: str | None, name: str | None, user: str | None) -> _Answers:
+    """What was given, and what a person answers to the rest; without a person everything must be given."""
+    default_folder = Path.home() / "diadem-node"
+    if folder is None:
+        folder = Path(_ask("Folder for the node itself (small, on a disk of this machine)", str(default_folder), "FOLDER"))
+    if store is None:
+        store = _ask("Where shall the packages go? A folder on a large disk, or a URL", "", "--store")
+    if name is None:
+        name = _ask("What do people call this archive? It stands in addresses: alice@NAME", "", "--name")
+    if user is None:
+        user = _ask("Your short name", getpass.getuser().lower(), "--user")
+    return _Answers(folder, store, name, user)
+
+
+def _ask(question: str, default: str, option: str) -> str:
+    if not sys.stdin.isatty():
+        raise UsageError(
+            f"{option} is missing",
+            next="Example: diadem init ~/diadem-node --store /data/archive --name hu-berlin --user alice",
+        )
+    return str(typer.prompt(question, default=default or None, err=True))
+
+
+def _tell_made(document: dict[str, Any], *, protected: bool) -> None:
+    store = document["stores"][0]
+    free = f", {size_text(store['free'])} free" if store["free"] is not None else ""
+    print(f"node             {document['name']}, in {document['path']}")
+    print(f"you              {document['user']}")
+    print(f"first store      {store['name']}: {store['url']} ({store['kind']}{free})")
+    print(f"policy           {document['policy']}   (two copies of everything, checked every 90 days; edit it)")
+    print(f"recovery file    {document['recovery']['file']}")
+    print(f"                 {'protected by its passphrase' if protected else 'NOT protected by a passphrase'}; "
+          "if this machine is lost, it is the only way to speak for this node")
+    print()
+    print("next")
+    print("  1. Move the recovery file away from this machine, then say so:  diadem init --confirm-recovery")
+    print("  2. Archive a session:                                           diadem archive FOLDER")
+    print("  3. Add a second place, on another disk:                         diadem store add PLACE")
+    print("  At any time:                                                    diadem status")
+
+
+def _confirm(node: str | None, *, as_json: bool) -> int:
+    with opened(node) as found:
+        found.confirm_recovery()
+        document = found.to_dict()
+    if as_json:
+        print_json(document)
+    else:
+        print(f"recovery file    confirmed as moved away, {document['recovery']['confirmed']}")
+    return 0
+
+
+def _recover(folder: Path | None, store: str, recovery_file: Path | None, *, as_json: bool) -> int:
+    from diadem.api.nodes import Node
+
+    if recovery_file is None or folder is None:
+        raise UsageError(
+            "FOLDER and --recovery-file are needed to recover a node",
+            next="Example: diadem init ~/diadem-node --recover /data/archive --recovery-file /media/usb/recovery.txt",
+        )
+    passphrase = os.environ.get(RECOVERY_VARIABLE)
+    if passphrase is None:
+        passphrase = _passphrase_if_needed(recovery_file)
+    with Node.recover(folder, store, recovery_file=recovery_file, passphrase=passphrase) as made:
+        document = made.to_dict() | {"recovered": made.recovered.to_dict()}
+        made.remember()
+    if as_json:
+        print_json(document)
+        return 0
+    recovered = document["recovered"]
+    print(f"node             {document['name']}, in {document['path']}: recovered from {store}")
+    print(f"packages         {recovered['packages']} in {recovered['stores']} stores")
+    print(f"log              {recovered['entries']} statements of epoch {recovered['epoch'] - 1}, "
+          f"up to the checkpoint in the store; epoch {recovered['epoch']} is open")
+    for line in recovered["notes"]:
+        print(f"note             {line}")
+    print("next             diadem status")
+    return 0
+
+
+def _passphrase_if_needed(recovery_file: Path) -> str:
+    if not sys.stdin.isatty() or not recovery_file.exists():
+        return ""
+    if "BEGIN AGE" not in recovery_file.read_text("utf-8", "replace"):
+        return ""
+    return str(typer.prompt("Passphrase of the recovery file", hide_input=True, err=True))
+
+
+# -- stores --------------------------------------------------------------------------------------------------------
+
+
+@stores.command()
+def add(
+    url: Annotated[str, typer.Argument(help="A folder (made if it is not there), s3://bucket/prefix, sftp://host/path.")],
+    name: Annotated[str | None, typer.Option("--name", help="What people call it.")] = None,
+    kind: Annotated[str | None, typer.Option("--kind", help="disk, nas, object, offsite or cold.")] = None,
+    node: NodeAt = None,
+    json: Json = False,
+) -> int:
+    """Add a place for copies. Nothing is copied yet: `diadem repair` does that."""
+    with opened(node) as found:
+        state = found.stores.add(url, name=name, kind=kind).to_dict()
+        same = [
+            other.name
+            for other in found.stores
+            if other.name != state["name"] and other.place is not None and other.place == state["place"]
+        ]
+    if json:
+        print_json({"store": state, "same_place_as": same})
+        return 0
+    print("store            " + _store_line(state))
+    if same:
+        print(f"note             it lies on the same disk as {', '.join(same)}: the two count as one copy")
+    print("next             diadem repair   (writes the copies that the policy wants)")
+    return 0
+
+
+@stores.command()
+def ls(node: NodeAt = None, json: Json = False) -> int:
+    """List the stores: kind, free space, whether each answers."""
+    with opened(node) as found:
+        states = [state.to_dict() for state in found.stores.ls()]
+    if json:
+        print_json({"stores": states})
+    else:
+        for state in states:
+            print(_store_line(state))
+    return 0 if all(state["reachable"] for state in states) else 1
+
+
+@stores.command()
+def rm(
+    name: Annotated[str, typer.Argument(help="The store's name.")], node: NodeAt = None, json: Json = False
+) -> int:
+    """Forget a store that holds no copy any more. Refused while it holds one."""
+    with opened(node) as found:
+        found.stores.rm(name)
+    if json:
+        print_json({"removed": name})
+    else:
+        print(f"removed          {name}: the node does not look there any more; nothing was deleted")
+    return 0
+
+
+@stores.command()
+def move(
+    name: Annotated[str, typer.Argument(help="The store's name.")],
+    url: Annotated[str, typer.Argument(help="Where it is now.")],
+    node: NodeAt = None,
+    json: Json = False,
+) -> int:
+    """Tell where a store is now. Nothing is copied."""
+    with opened(node) as found:
+        state = found.stores.move(name, url).to_dict()
+    if json:
+        print_json({"store": state})
+    else:
+        print("store            " + _store_line(state))
+    return 0
+
+
+def _store_line(state: dict[str, Any]) -> str:
+    free = f", {size_text(state['free'])} free" if state["free"] is not None else ""
+    away = "" if state["reachable"] else "  DOES NOT ANSWER"
+    return f"{state['name']:12} {state['kind']:8} {state['url']}{free}{away}"

@@ -1,0 +1,71 @@
+"""Recognising a folder that was archived before: the same, or more than then. What the catalogue knows is asked first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from diadem.archive.plan import PackPlan
+from diadem.errors import DiademError, NotFound
+from diadem.model.ids import PackageId
+from diadem.model.ports import Listener
+from diadem.node.catalogue import traces
+from diadem.node.chains import ArchivedPackage
+from diadem.node.context import Context
+from diadem.node.continuation import Extends, Relation, Unrelated, inheriting, relate
+from diadem.node.placing import best_package, opened_from_catalogue
+from diadem.store.copying import Copier
+
+
+@dataclass(frozen=True, slots=True)
+class CataloguePackages:
+    """The packages of a node, as `diadem.node.continuation` asks for them."""
+
+    context: Context
+
+    def get(self, package: PackageId) -> ArchivedPackage | None:
+        """A package, from the tag files that the catalogue keeps."""
+        opened = opened_from_catalogue(self.context, package)
+        if opened is None:
+            return None
+        said = (entry.statement for entry in self.context.ledger.of_subject(package.hex))
+        return ArchivedPackage.of(
+            opened, [str(one.predicate.get("source", "")) for one in said if one.kind == "ingest"]
+        )
+
+    def continuations(self, package: PackageId) -> Iterable[PackageId]:
+        """Packages that add to this one."""
+        try:
+            return [PackageId(found) for found in self.context.catalogue.continuations(package)]
+        except NotFound:
+            return []
+
+    def candidates(self, files: Mapping[bytes, int], source: str) -> Iterable[PackageId]:
+        """Packages that leave a trace of one of these files, or of the source."""
+        wanted = [traces.of_source(source), *(traces.of_file(name, size) for name, size in files.items())]
+        return [PackageId(found) for found in self.context.catalogue.by_traces(wanted)]
+
+
+def related(context: Context, plan: PackPlan, source: Path, listener: Listener) -> Relation:
+    """How a folder relates to what this node has archived."""
+    if not context.catalogue.count():
+        return Unrelated()
+    with Copier() as copier:
+        return relate(
+            plan,
+            CataloguePackages(context),
+            source=str(source),
+            readers=tuple(context.tools.readers),
+            copier=copier,
+            listener=listener,
+        )
+
+
+def continuing_plan(context: Context, relation: Extends) -> PackPlan:
+    """The plan of a continuation, with the metadata of the package that it continues where it says nothing else."""
+    try:
+        package, _ = best_package(context, relation.predecessor)
+        return inheriting(relation.plan, package.record)
+    except DiademError:
+        return relation.plan

@@ -1,0 +1,248 @@
+"""Giving copies up: a drop needs a proof, made now, that enough other copies are whole; a deletion needs retention.
+
+Both happen under a lock of the package, and look at it anew under that lock: of two that race, the second finds what
+the first has left, and is refused where that is not enough. The statement is in the log before a byte is removed, and a
+note of what is to be removed outlives a crash: the next run finishes it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from diadem.errors import DiademError, NotFound, Refused, UsageError
+from diadem.model.ids import PackageId
+from diadem.model.manifest import TAGMANIFEST
+from diadem.model.ports import Listener, silent
+from diadem.model.replicas import DROPPED, PRESENT, PackageState, ReplicaState
+from diadem.model.report import Level
+from diadem.model.statements import Draft
+from diadem.model.times import time_text
+from diadem.node.context import Context
+from diadem.node.placing import bundle_of, subject
+from diadem.node.rules.dropping import FreshProof, may_delete, may_drop
+from diadem.node.scrubbing import check, note_damage
+from diadem.package.opening import LIMITS
+from diadem.store.whole import write_whole
+from diadem.trust.hashing import sha256_hex
+
+
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """What was given up, or would be.
+
+    Attributes
+    ----------
+    package : str
+        Its id.
+    stores : sequence of str
+        Where there is no copy any more.
+    proofs : sequence of mapping
+        The copies that remain, and when each was proven: store, level, at.
+    done : bool
+        False for a dry run.
+    bytes : int
+        What becomes free.
+    """
+
+    package: str
+    stores: Sequence[str]
+    proofs: Sequence[dict[str, str]] = ()
+    done: bool = True
+    bytes: int = 0
+    title: str = ""
+    notes: Sequence[str] = field(default_factory=tuple)
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON object."""
+        return {
+            "package": self.package,
+            "title": self.title,
+            "stores": list(self.stores),
+            "proofs": list(self.proofs),
+            "done": self.done,
+            "bytes": self.bytes,
+            "notes": list(self.notes),
+        }
+
+
+def drop(
+    context: Context, package_id: str, store: str, *, reason: str, dry_run: bool = False, listener: Listener = silent
+) -> Dropped:
+    """Remove one copy, after every other copy that the removal relies on was read whole just now.
+
+    Raises
+    ------
+    NotFound
+        There is no such copy.
+    Refused
+        Too few other copies are proven; says which, and what to do.
+    """
+    _require_reason(reason)
+    context.settings.store(store)
+    with context.locked(f"package-{PackageId(package_id).hex[:32]}"):
+        package = context.catalogue.package_state(package_id)
+        replica = _replica(package, store)
+        proofs = _prove_others(context, package, store, listener)
+        package = context.catalogue.package_state(package_id)
+        verdict = may_drop(
+            context.policy, package, store, context.clock(), proofs, stores=context.stores.states(), reason=reason
+        )
+        if not verdict.allowed:
+            raise Refused(
+                f"the copy in '{store}' is not dropped: {'; '.join(verdict.reasons)}",
+                where=package_id,
+                next=verdict.next or "Write and prove another copy first: diadem repair",
+            )
+        kept = [proof.to_dict() for proof in proofs]
+        if dry_run:
+            return Dropped(package_id, [store], kept, done=False, bytes=package.bytes, title=package.title)
+        draft = Draft(
+            "drop",
+            (subject(package_id),),
+            {
+                "store": store,
+                "store_id": context.settings.store(store).id,
+                "payload_id": package.payload_id,
+                "reason": reason,
+                "proofs": kept,
+                "by": context.address,
+            },
+        )
+        _remove(context, package_id, [replica], draft)
+    return Dropped(package_id, [store], kept, bytes=package.bytes, title=package.title)
+
+
+def delete(
+    context: Context, package_id: str, *, reason: str, dry_run: bool = False, listener: Listener = silent
+) -> Dropped:
+    """Delete a package from every store, once its retention is over; a signed tombstone remains.
+
+    Raises
+    ------
+    Refused
+        Its retention is not over, or a store that has a copy does not answer.
+    """
+    _require_reason(reason)
+    with context.locked(f"package-{PackageId(package_id).hex[:32]}"):
+        package = context.catalogue.package_state(package_id)
+        replicas = [replica for replica in package.replicas if replica.state != DROPPED and not replica.adopted]
+        verdict = may_delete(context.policy, package, context.clock(), reason=reason)
+        if not verdict.allowed:
+            raise Refused(
+                f"the package is not deleted: {'; '.join(verdict.reasons)}",
+                where=package_id,
+                next=verdict.next or "Change [retention] in policy.toml if the group agrees.",
+            )
+        away = [replica.store for replica in replicas if not context.stores.reachable(replica.store)]
+        if away:
+            raise Refused(
+                f"the copies in {', '.join(away)} cannot be reached, and would come back",
+                where=package_id,
+                next="Connect these stores, then delete.",
+            )
+        stores = [replica.store for replica in replicas]
+        if dry_run:
+            return Dropped(package_id, stores, done=False, bytes=package.bytes, title=package.title)
+        retention = f"{context.policy.retention.years:g} years"
+        draft = Draft(
+            "tombstone",
+            (subject(package_id),),
+            {
+                "reason": reason,
+                "payload_id": package.payload_id,
+                "retention": retention,
+                "stores": stores,
+                "by": context.address,
+            },
+        )
+        _remove(context, package_id, replicas, draft)
+    return Dropped(package_id, stores, bytes=package.bytes, title=package.title)
+
+
+def _require_reason(reason: str) -> None:
+    if not reason.strip():
+        raise UsageError("a reason is needed: it stands in the log", next="--reason 'disk full, two copies elsewhere'")
+
+
+def _replica(package: PackageState, store: str) -> ReplicaState:
+    for replica in package.replicas:
+        if replica.store == store and replica.state != DROPPED and not replica.adopted:
+            return replica
+    raise NotFound(f"there is no copy of {package.id[:19]}… in '{store}'", next=f"See: diadem status {package.id[:19]}")
+
+
+def _prove_others(context: Context, package: PackageState, store: str, listener: Listener) -> list[FreshProof]:
+    """Read every other present copy whole, and this one too where it is one of the last two."""
+    present = [replica for replica in package.replicas if replica.state == PRESENT and not replica.adopted]
+    readable = [replica for replica in present if context.stores.reachable(replica.store)]
+    proofs = []
+    for replica in readable:
+        if replica.store == store and len(present) > 2:
+            continue
+        report = check(context, package.id, replica, level=Level.FULL, listener=listener)
+        if report.ok:
+            proofs.append(FreshProof(replica.store, str(report.level), context.clock()))
+        else:
+            note_damage(context, package.id, replica, report)
+    return proofs
+
+
+# -- removing ------------------------------------------------------------------------------------------------------
+
+
+def _remove(context: Context, package_id: str, replicas: Sequence[ReplicaState], draft: Draft) -> None:
+    """Note, state, remove. The note is there before the statement, and is only acted on if the statement is."""
+    paths = {replica.store: replica.path for replica in replicas}
+    note = context.folder / "jobs" / f"remove-{PackageId(package_id).hex[:24]}.note"
+    note.parent.mkdir(exist_ok=True)
+    write_whole(
+        note,
+        json.dumps({"package": package_id, "kind": draft.kind, "paths": paths, "at": time_text(context.clock()),
+                    "log": context.ledger.size}).encode(),
+    )  # fmt: skip
+    context.say([draft])
+    _remove_files(context, paths)
+    note.unlink()
+
+
+def _remove_files(context: Context, paths: dict[str, str]) -> None:
+    for store, path in paths.items():
+        context.stores.open(store).remove(path)
+
+
+def finish_removals(context: Context) -> list[str]:
+    """Finish what a crash interrupted; returns what was done, in words.
+
+    A note without its statement is forgotten: nothing was removed yet.
+    """
+    done = []
+    for note in sorted((context.folder / "jobs").glob("remove-*.note")):
+        with contextlib.suppress(OSError, ValueError, KeyError, DiademError):
+            said = json.loads(note.read_text("utf-8"))
+            package_id = str(said["package"])
+            with context.locked(f"package-{PackageId(package_id).hex[:32]}"):
+                if not note.exists():
+                    continue
+                stated = any(
+                    entry.statement.kind == said["kind"] and entry.index >= int(said["log"])
+                    for entry in context.ledger.of_subject(PackageId(package_id).hex)
+                )
+                if stated:
+                    here = {store: path for store, path in said["paths"].items() if _still_there(context, package_id, store, path)}
+                    _remove_files(context, here)
+                    done.append(f"finished the removal of {package_id[:19]}… from {', '.join(said['paths'])}")
+                note.unlink()
+    return done
+
+
+def _still_there(context: Context, package_id: str, store: str, path: str) -> bool:
+    """Whether this package, or what is left of it, lies there, rather than another one that took the name."""
+    try:
+        text = bundle_of(context, package_id, ReplicaState(store, path)).read(TAGMANIFEST, LIMITS[TAGMANIFEST])
+    except NotFound:
+        return True
+    return sha256_hex(text) == PackageId(package_id).hex

@@ -1,0 +1,210 @@
+"""Long jobs: each has a file that says what it is doing, an operating-system lock while it lives, and can be stopped.
+
+::
+
+    <node>/jobs/<started>-<kind>-<8 hex>.json     what, with which words, since when, how it ended
+    <node>/jobs/<…>.lock                          held while its process lives
+    <node>/jobs/<…>.stop                          a wish that it stops
+
+A job that did not end and whose lock is free was killed; the next run with the same words goes on with it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from diadem.errors import DiademError, Interrupted, NotFound
+from diadem.model.times import read_time, time_text
+from diadem.node.context import Context
+from diadem.store.system import FileLock
+from diadem.store.whole import write_whole
+
+#: Ended jobs whose files are kept.
+_KEPT = 50
+
+
+@dataclass(frozen=True, slots=True)
+class JobState:
+    """A job as its file says.
+
+    Attributes
+    ----------
+    id : str
+        Name of its file.
+    kind, words : str
+        ``scrub``, ``repair`` …, and what exactly.
+    state : str
+        ``running``, ``done``, ``failed``, ``stopped`` (by a person) or ``killed``.
+    started, ended : str
+        UTC; "" where it has not ended.
+    message : str
+        Why it failed or stopped.
+    machine, process : str, int
+        Who is at it.
+    """
+
+    id: str
+    kind: str
+    words: str
+    state: str
+    started: str
+    ended: str = ""
+    message: str = ""
+    process: int = 0
+
+    @property
+    def resumable(self) -> bool:
+        """Whether the next run with the same words goes on with it."""
+        return self.state in ("killed", "stopped", "failed")
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON object."""
+        return {**{name: getattr(self, name) for name in self.__slots__}, "resumable": self.resumable}
+
+
+class Job:
+    """The job that this process is at."""
+
+    def __init__(self, folder: Path, state: JobState, *, resumed: bool) -> None:
+        self._folder = folder
+        self.state = state
+        self.resumed = resumed
+
+    @property
+    def started(self) -> str:
+        """When it began, the first time."""
+        return self.state.started
+
+    @property
+    def started_at(self) -> datetime:
+        """The same as a moment."""
+        return read_time(self.state.started)
+
+    def check_cancelled(self) -> None:
+        """Stop here if somebody wished so.
+
+        Raises
+        ------
+        Interrupted
+            What was done is kept.
+        """
+        if (self._folder / f"{self.state.id}.stop").exists():
+            raise Interrupted(
+                f"the job was stopped with: diadem jobs --stop {self.state.id}",
+                next="Run the same command again: it goes on where it was.",
+            )
+
+
+@contextmanager
+def working(context: Context, kind: str, words: str) -> Iterator[Job]:
+    """Be at a long job: listed while it lasts, gone on with if the last one with these words did not end.
+
+    Parameters
+    ----------
+    context : Context
+        The node.
+    kind, words : str
+        What, exactly.
+    """
+    folder = context.folder / "jobs"
+    folder.mkdir(exist_ok=True)
+    earlier = next((job for job in _states(folder) if job.kind == kind and job.words == words and job.resumable), None)
+    state = replace(earlier, state="running", ended="", message="") if earlier else _new(context, kind, words)
+    state = replace(state, process=os.getpid())
+    lock = FileLock(folder / f"{state.id}.lock")
+    if not lock.acquire():  # somebody was quicker with the same job: begin one of our own
+        state, earlier = _new(context, kind, words), None
+        lock = FileLock(folder / f"{state.id}.lock")
+        lock.acquire()
+    with contextlib.suppress(FileNotFoundError):
+        (folder / f"{state.id}.stop").unlink()
+    _write(folder, state)
+    try:
+        yield Job(folder, state, resumed=earlier is not None)
+    except (KeyboardInterrupt, Interrupted) as error:
+        _end(context, folder, state, "stopped", str(getattr(error, "message", "Ctrl-C")))
+        raise
+    except BaseException as error:
+        _end(context, folder, state, "failed", error.message if isinstance(error, DiademError) else repr(error))
+        raise
+    else:
+        _end(context, folder, state, "done", "")
+    finally:
+        lock.remove()
+        _forget_old(folder)
+
+
+def jobs(context: Context) -> list[JobState]:
+    """Every job, the newest first."""
+    return _states(context.folder / "jobs")
+
+
+def stop(context: Context, job_id: str) -> JobState:
+    """Ask a running job to stop; it ends at the next package, and can be gone on with.
+
+    Raises
+    ------
+    NotFound
+        There is no such job running.
+    """
+    for job in jobs(context):
+        if job.id.startswith(job_id) and job.state == "running":
+            (context.folder / "jobs" / f"{job.id}.stop").touch()
+            return job
+    raise NotFound(f"no job '{job_id}' is running", next="See: diadem jobs")
+
+
+def _new(context: Context, kind: str, words: str) -> JobState:
+    now = time_text(context.clock())
+    name = f"{now.replace(':', '').replace('-', '')}-{kind}-{uuid.uuid4().hex[:8]}"
+    return JobState(name, kind, words, "running", now)
+
+
+def _end(context: Context, folder: Path, state: JobState, how: str, message: str) -> None:
+    _write(folder, replace(state, state=how, ended=time_text(context.clock()), message=message))
+    with contextlib.suppress(FileNotFoundError):
+        (folder / f"{state.id}.stop").unlink()
+
+
+def _write(folder: Path, state: JobState) -> None:
+    document = {name: getattr(state, name) for name in state.__slots__}
+    write_whole(folder / f"{state.id}.json", json.dumps(document, indent=1).encode())
+
+
+def _states(folder: Path) -> list[JobState]:
+    found = []
+    for path in sorted(folder.glob("*.json"), reverse=True) if folder.is_dir() else ():
+        try:
+            state = JobState(**json.loads(path.read_text("utf-8")))
+        except (OSError, ValueError, TypeError):
+            continue
+        found.append(_judged(folder, state))
+    return found
+
+
+def _judged(folder: Path, state: JobState) -> JobState:
+    """A job that says it is running and whose lock is free was killed."""
+    if state.state != "running":
+        return state
+    lock = FileLock(folder / f"{state.id}.lock")
+    if not lock.acquire():
+        return state
+    lock.release()
+    return replace(state, state="killed", message="its process ended without a word")
+
+
+def _forget_old(folder: Path) -> None:
+    ended = [job for job in _states(folder) if job.state == "done"]
+    for job in ended[_KEPT:]:
+        for suffix in (".json", ".lock", ".stop"):
+            with contextlib.suppress(OSError):
+                (folder / f"{job.id}{suffix}").unlink()

@@ -1,0 +1,167 @@
+"""Rebuilding the catalogue from what matters: the packages in the stores, and the log.
+
+The catalogue is a cache. Packages say what they hold; the log says who took each in and when, where copies were
+written, what was proven, and what was given up on purpose. A store that does not answer is taken from the log alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from diadem.archive.package import Package
+from diadem.errors import DiademError
+from diadem.model.ports import Listener, Progress, silent
+from diadem.model.replicas import DROPPED, MISSING, PRESENT, SUSPECT, ReplicaState
+from diadem.node.catalogue import Catalogue
+from diadem.node.context import Context
+from diadem.node.entries import package_entry
+from diadem.node.replay import apply
+
+
+@dataclass(frozen=True, slots=True)
+class Reindexed:
+    """What a reindex found.
+
+    Attributes
+    ----------
+    packages, copies, statements : int
+        What the catalogue has now.
+    notes : sequence of str
+        What deserves a look: copies that are missing, damaged tag files, stores that did not answer.
+    """
+
+    packages: int
+    copies: int
+    statements: int
+    notes: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON object."""
+        return {
+            "packages": self.packages,
+            "copies": self.copies,
+            "statements": self.statements,
+            "notes": list(self.notes),
+        }
+
+
+#: Package id to the predicate of its `ingest` statement; store and path to the id that a copy there should have.
+Ingests = Mapping[str, Mapping[str, Any]]
+Places = Mapping[tuple[str, str], str]
+
+
+def reindex(context: Context, *, listener: Listener = silent) -> Reindexed:
+    """Build the catalogue anew and put it in the place of the old one.
+
+    Raises
+    ------
+    IntegrityError
+        The log is damaged.
+    """
+    fresh = context.catalogue.draft()
+    try:
+        result = _fill(context, fresh, listener)
+    except BaseException:
+        fresh.discard()
+        raise
+    context.catalogue.take_over(fresh)
+    return result
+
+
+def _fill(context: Context, fresh: Catalogue, listener: Listener) -> Reindexed:
+    notes: list[str] = []
+    ingests, places = _listen(context)
+    found: dict[tuple[str, str], str] = {}
+    for settings in context.settings.stores:
+        if context.stores.reachable(settings.name):
+            found |= _read_store(context, fresh, settings.name, ingests, places, notes, listener)
+        else:
+            why = context.stores.why_away(settings.name)
+            notes.append(f"{settings.name} does not answer: its copies are as the log says ({why})")
+    found |= _read_adopted(context, fresh, ingests, notes)
+    for number, entry in enumerate(context.ledger.all_entries()):
+        listener(Progress("log", number, 0, entry.statement.kind, unit="statements"))
+        apply(fresh, entry)
+    _compare(context, fresh, found, notes)
+    for package_id in ingests:
+        if not fresh.has(package_id):
+            notes.append(f"{package_id[:19]}… is in no store that answers")
+    return Reindexed(fresh.count(), len(found), context.ledger.total, tuple(notes))
+
+
+def _listen(context: Context) -> tuple[dict[str, Mapping[str, Any]], dict[tuple[str, str], str]]:
+    """What the log says of each package's ingest, and where copies were written."""
+    ingests: dict[str, Mapping[str, Any]] = {}
+    places: dict[tuple[str, str], str] = {}
+    for entry in context.ledger.all_entries():
+        if entry.statement.kind in ("ingest", "replicate"):
+            said, package_id = entry.statement.predicate, entry.statement.subjects[0].name
+            places[str(said["store"]), str(said.get("path", ""))] = package_id
+            if entry.statement.kind == "ingest":
+                ingests.setdefault(package_id, said)
+    return ingests, places
+
+
+def _read_store(
+    context: Context,
+    fresh: Catalogue,
+    name: str,
+    ingests: Ingests,
+    places: Places,
+    notes: list[str],
+    listener: Listener,
+) -> dict[tuple[str, str], str]:
+    """Enter every package of a store; returns package and store of each copy, and its path."""
+    found: dict[tuple[str, str], str] = {}
+    store = context.stores.open(name)
+    for number, stored in enumerate(store.packages()):
+        listener(Progress("reindex", number, 0, stored.path, unit="packages"))
+        try:
+            package = Package(store.bundle(stored.path))
+            if not fresh.has(package.id):
+                fresh.add_package(package_entry(package, _path(package.id, stored.path, ingests), ingests.get(package.id)))
+                if package.id not in ingests:
+                    notes.append(f"{stored.path} in {name} is not in the log: somebody copied it there")
+            found[package.id, name] = stored.path
+        except (DiademError, OSError) as error:
+            message = error.message if isinstance(error, DiademError) else str(error)
+            notes.append(f"{stored.path} in {name} is damaged: {message}")
+            if (owner := places.get((name, stored.path))) is not None:
+                found[owner, name] = ""  # something is there, and it is not whole
+    return found
+
+
+def _path(package_id: str, found_at: str, ingests: Ingests) -> str:
+    """The path that the package was made with."""
+    return str(ingests[package_id].get("path", found_at)) if package_id in ingests else found_at
+
+
+def _read_adopted(
+    context: Context, fresh: Catalogue, ingests: Ingests, notes: list[str]
+) -> dict[tuple[str, str], str]:
+    from diadem.node.adopted import enter_adopted
+
+    return enter_adopted(context, fresh, ingests, notes)
+
+
+def _compare(context: Context, fresh: Catalogue, found: Mapping[tuple[str, str], str], notes: list[str]) -> None:
+    """What the log says of copies against what was found."""
+    said: dict[tuple[str, str], ReplicaState] = {}
+    for package in fresh.package_states():
+        said |= {(package.id, replica.store): replica for replica in package.replicas}
+    for (package_id, store), path in found.items():
+        known = said.get((package_id, store))
+        if path and (known is None or known.state in (DROPPED, MISSING)):
+            fresh.set_replica(package_id, store, path, state=PRESENT)
+        elif path and known is not None and known.path != path:
+            fresh.set_replica(package_id, store, path, state=known.state)
+        elif not path and known is not None and known.state == PRESENT:
+            fresh.set_replica(package_id, store, known.path, state=SUSPECT)
+    for (package_id, store), replica in said.items():
+        if replica.state == PRESENT and (package_id, store) not in found and not replica.adopted:
+            if store in context.stores.names and not context.stores.reachable(store):
+                continue
+            fresh.set_replica(package_id, store, replica.path, state=MISSING)
+            notes.append(f"{package_id[:19]}… should be in {store}, at {replica.path}, and is not")

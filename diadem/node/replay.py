@@ -1,0 +1,112 @@
+"""The catalogue follows the log: what each statement means for packages and copies.
+
+Live verbs and a reindex go through the same function, so that the two cannot differ. Every effect may be applied twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from diadem.model.replicas import DROPPED, MISSING, PRESENT, PROOFS, SUSPECT
+from diadem.model.times import read_time
+from diadem.node.catalogue import Catalogue
+from diadem.node.custody.entries import Entry
+
+#: The code of a finding that says that nothing of a copy is there.
+COPY_MISSING = "copy-missing"
+
+
+def apply(catalogue: Catalogue, entry: Entry, *, only: str | None = None) -> None:
+    """Let the catalogue follow one statement.
+
+    Parameters
+    ----------
+    catalogue : Catalogue
+        Packages that it does not know are passed over.
+    entry : Entry
+        Of the log.
+    only : str, optional
+        A package id: effects on other packages are left out.
+    """
+    statement, predicate = entry.statement, entry.statement.predicate
+    packages = [subject.name for subject in statement.subjects if subject.name.startswith("diadem:")]
+    about = [package for package in packages if only in (None, package) and catalogue.has(package)]
+    effect = _EFFECTS.get(statement.kind)
+    if effect is not None and about:
+        effect(catalogue, about, predicate, entry.statement_id)
+    catalogue.add_statement(
+        epoch=entry.epoch,
+        index=entry.index,
+        statement_id=entry.statement_id,
+        kind=statement.kind,
+        subjects=[subject.sha256 for subject in statement.subjects],
+        time=read_time(str(predicate["time"])),
+        line=entry.line,
+    )
+
+
+def _written(catalogue: Catalogue, packages: list[str], said: Mapping[str, Any], statement_id: str) -> None:
+    """A copy is there: `ingest` and `replicate`."""
+    at, store, level = read_time(str(said["time"])), str(said["store"]), str(said.get("proof", ""))
+    for package in packages:
+        catalogue.set_replica(
+            package, store, str(said.get("path", "")), state=PRESENT, written=at, adopted=bool(said.get("adopted"))
+        )
+        if level in PROOFS:
+            catalogue.add_proof(package, store, level=level, at=at, ok=True, statement_id=statement_id)
+
+
+def _ingested(catalogue: Catalogue, packages: list[str], said: Mapping[str, Any], statement_id: str) -> None:
+    for package in packages:
+        catalogue.note_ingest(package, read_time(str(said["time"])))
+    _written(catalogue, packages, said, statement_id)
+
+
+def _checked(catalogue: Catalogue, packages: list[str], said: Mapping[str, Any], statement_id: str) -> None:
+    """Copies were read: `fixity`."""
+    at, store, level = read_time(str(said["time"])), str(said["store"]), str(said["level"])
+    proven = set(said.get("proven", ())) & set(packages)
+    if level in PROOFS:
+        catalogue.add_proofs(sorted(proven), store, level=level, at=at, ok=True, statement_id=statement_id)
+    codes: dict[str, set[str]] = {}
+    for finding in said.get("findings", ()):
+        codes.setdefault(str(finding["package"]), set()).add(str(finding["code"]))
+    for package in packages:
+        if package in codes:
+            state = MISSING if COPY_MISSING in codes[package] else SUSPECT
+            _restate(catalogue, package, store, state)
+            catalogue.add_proof(package, store, level=level, at=at, ok=False, statement_id=statement_id)
+        elif package in proven:
+            _restate(catalogue, package, store, PRESENT)
+
+
+def _dropped(catalogue: Catalogue, packages: list[str], said: Mapping[str, Any], _: str) -> None:
+    for package in packages:
+        _restate(catalogue, package, str(said["store"]), DROPPED)
+
+
+def _deleted(catalogue: Catalogue, packages: list[str], said: Mapping[str, Any], statement_id: str) -> None:
+    for package in packages:
+        for replica in catalogue.replicas(package):
+            if not replica.adopted:
+                _restate(catalogue, package, replica.store, DROPPED)
+        catalogue.tombstone(
+            package, reason=str(said["reason"]), at=read_time(str(said["time"])), statement_id=statement_id
+        )
+
+
+def _restate(catalogue: Catalogue, package: str, store: str, state: str) -> None:
+    """Another state for a copy that is known and was not given up."""
+    for replica in catalogue.replicas(package):
+        if replica.store == store and replica.state != state and (replica.state != DROPPED or state == DROPPED):
+            catalogue.set_replica(package, store, replica.path, state=state)
+
+
+_EFFECTS = {
+    "ingest": _ingested,
+    "replicate": _written,
+    "fixity": _checked,
+    "drop": _dropped,
+    "tombstone": _deleted,
+}

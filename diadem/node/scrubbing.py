@@ -1,0 +1,364 @@
+"""Scrub: prove copies on a schedule, a slice at a time, at a pace that leaves the disk to others.
+
+What is proven counts from the moment at which the statement that says so is in the log; a run that is killed has lost
+at most a minute of reading. A run that was stopped is gone on with: what it proved is not read again.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from diadem.archive.paced import PacedBundle
+from diadem.errors import DiademError, Interrupted, UsageError
+from diadem.model.ids import PackageId
+from diadem.model.ports import Bundle, Listener, Progress, silent
+from diadem.model.replicas import DROPPED, MISSING, PRESENT, READING_PROOFS, SUSPECT, PackageState, ReplicaState
+from diadem.model.report import Finding, Level, Report, Severity
+from diadem.model.statements import Draft
+from diadem.node.context import Context
+from diadem.node.jobs import Job, working
+from diadem.node.placing import bundle_of, subject
+from diadem.node.replay import COPY_MISSING
+from diadem.package.verify import verify
+from diadem.store.base import Pace
+
+#: Seconds of reading after which what was proven is stated in the log.
+_STATE_EVERY = 60.0
+#: Packages in one statement.
+_BATCH = 2000
+#: Findings of one package that stand in its statement.
+_TOLD = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Damage:
+    """A copy that was found damaged.
+
+    Attributes
+    ----------
+    package, store, path : str
+        Which copy.
+    state : str
+        ``suspect``, or ``missing`` where nothing of it is there.
+    report : Report
+        What was found: file, leaf, range.
+    """
+
+    package: str
+    store: str
+    path: str
+    state: str
+    report: Report
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON object."""
+        return {
+            "package": self.package,
+            "store": self.store,
+            "path": self.path,
+            "state": self.state,
+            "findings": [finding.to_dict() for finding in self.report.findings],
+        }
+
+
+@dataclass
+class Scrubbed:
+    """What a scrub proved, and what it found.
+
+    Attributes
+    ----------
+    proven : int
+        Copies whose every byte was read and is right.
+    bytes : int
+        Bytes read.
+    damaged : list of Damage
+        Copies that are not what they were.
+    unread : list of (store, reason)
+        Stores that did not answer: nothing is said of their copies.
+    skipped : int
+        Copies that this run, before it was stopped, had proven already.
+    level : str
+        ``leaves`` or ``full``, or ``mixed``.
+    seconds : float
+        Time taken.
+    """
+
+    proven: int = 0
+    bytes: int = 0
+    skipped: int = 0
+    damaged: list[Damage] = field(default_factory=list)
+    unread: list[tuple[str, str]] = field(default_factory=list)
+    levels: set[str] = field(default_factory=set)
+    part: str = "1/1"
+    started: str = ""
+    seconds: float = 0.0
+
+    @property
+    def ok(self) -> bool:
+        """Whether every copy that was to be read was read and is right."""
+        return not self.damaged and not self.unread
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON object."""
+        return {
+            "ok": self.ok,
+            "proven": self.proven,
+            "bytes": self.bytes,
+            "skipped": self.skipped,
+            "part": self.part,
+            "levels": sorted(self.levels),
+            "started": self.started,
+            "seconds": round(self.seconds, 3),
+            "damaged": [damage.to_dict() for damage in self.damaged],
+            "unread": [{"store": store, "reason": reason} for store, reason in self.unread],
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class ScrubPlan:
+    """What to read.
+
+    Attributes
+    ----------
+    store : str or None
+        One store, or all.
+    part, of : int
+        Which slice of the packages: 3 of 28. Slices are by package id, so that a package stays in its slice.
+    level : Level or None
+        None: leaves where leaves and manifest are known to agree, else full.
+    due : bool
+        Only copies whose proof is older than the policy's interval.
+    package : str or None
+        One package only.
+    """
+
+    store: str | None = None
+    part: int = 1
+    of: int = 1
+    level: Level | None = None
+    due: bool = False
+    package: str | None = None
+
+    @property
+    def words(self) -> str:
+        """The plan in one line: a run that was stopped is recognised by it."""
+        return f"{self.store or 'all'} {self.part}/{self.of} {self.level or 'usual'} {'due' if self.due else 'all'} {self.package or ''}"
+
+
+def part_of(text: str) -> tuple[int, int]:
+    """``3/28`` as two numbers.
+
+    Raises
+    ------
+    UsageError
+        It is no part of a whole.
+    """
+    first, slash, second = text.partition("/")
+    if slash and first.isdigit() and second.isdigit() and 1 <= int(first) <= int(second):
+        return int(first), int(second)
+    raise UsageError(f"'{text}' is no part", next="Write 3/28 for the third of 28 parts.")
+
+
+def scrub(context: Context, plan: ScrubPlan, *, pace: Pace | None = None, listener: Listener = silent) -> Scrubbed:
+    """Read copies and compare every byte with what was sealed.
+
+    Raises
+    ------
+    Interrupted
+        On Ctrl-C; what was proven is kept, and the next run goes on.
+    """
+    result = Scrubbed(part=f"{plan.part}/{plan.of}")
+    started = time.monotonic()
+    with working(context, "scrub", plan.words) as job:
+        result.started = job.started
+        try:
+            for name in [plan.store] if plan.store else context.stores.names:
+                _scrub_store(context, name, plan, job, result, pace, listener)
+            if plan.store is None:
+                _scrub_adopted(context, plan, job, result, pace, listener)
+        except KeyboardInterrupt as error:
+            raise Interrupted(
+                f"the scrub was stopped; {result.proven} copies are proven and stay so",
+                next="Run the same command again: it goes on where it was.",
+            ) from error
+        finally:
+            result.seconds = time.monotonic() - started
+    return result
+
+
+def _scrub_store(
+    context: Context, name: str, plan: ScrubPlan, job: Job, result: Scrubbed, pace: Pace | None, listener: Listener
+) -> None:
+    settings = context.settings.store(name)
+    if not context.stores.reachable(settings.name):
+        result.unread.append((name, context.stores.why_away(name)))
+        return
+    todo = list(_due(context, name, plan, job, result))
+    _read_all(context, name, todo, plan, job, result, pace, listener)
+
+
+def _scrub_adopted(
+    context: Context, plan: ScrubPlan, job: Job, result: Scrubbed, pace: Pace | None, listener: Listener
+) -> None:
+    """Adopted copies lie in no store; an edit by its owner is no damage, so these are looked at by `rescan`."""
+
+
+def _due(
+    context: Context, name: str, plan: ScrubPlan, job: Job, result: Scrubbed
+) -> Iterator[tuple[PackageState, ReplicaState]]:
+    now, begun = context.clock(), job.started_at
+    interval = context.policy.scrub.interval_for(context.settings.store(name).kind)
+    packages: list[tuple[datetime | None, PackageState, ReplicaState]] = []
+    for package in context.catalogue.package_states():
+        if plan.package not in (None, package.id) or int(PackageId(package.id).hex[:8], 16) % plan.of != plan.part - 1:
+            continue
+        for replica in package.replicas:
+            if replica.store != name or replica.adopted or replica.state == DROPPED:
+                continue
+            read = replica.proven_level in READING_PROOFS and replica.state == PRESENT
+            if job.resumed and read and replica.proven_at is not None and replica.proven_at >= begun:
+                result.skipped += 1
+                continue
+            if plan.due and replica.proven and replica.proven_at is not None and now - replica.proven_at < interval:
+                continue
+            packages.append((replica.proven_at, package, replica))
+    packages.sort(key=lambda item: (item[0] is not None, item[0], item[1].id))  # never proven first, then the oldest
+    return ((package, replica) for _, package, replica in packages)
+
+
+def _read_all(
+    context: Context,
+    name: str,
+    todo: Sequence[tuple[PackageState, ReplicaState]],
+    plan: ScrubPlan,
+    job: Job,
+    result: Scrubbed,
+    pace: Pace | None,
+    listener: Listener,
+) -> None:
+    total, done = sum(package.bytes for package, _ in todo), 0
+    batch = _Batch(context, name, plan)
+    try:
+        for package, replica in todo:
+            job.check_cancelled()
+            report = check(
+                context, package.id, replica, level=plan.level, pace=pace, listener=_within(listener, done, total, name)
+            )
+            done += package.bytes
+            result.bytes += report.checked.get("bytes", 0)
+            if report.ok:
+                result.proven += 1
+                result.levels.add(str(report.level))
+                batch.add(package.id, report)
+            else:
+                result.damaged.append(note_damage(context, package.id, replica, report))
+    finally:
+        batch.state()
+
+
+class _Batch:
+    """Copies that were proven and are not yet stated."""
+
+    def __init__(self, context: Context, store: str, plan: ScrubPlan) -> None:
+        self._context, self._store, self._plan = context, store, plan
+        self._proven: dict[str, list[str]] = {}
+        self._checked: dict[str, int] = {}
+        self._since = time.monotonic()
+
+    def add(self, package_id: str, report: Report) -> None:
+        self._proven.setdefault(str(report.level), []).append(package_id)
+        for what, count in report.checked.items():
+            self._checked[what] = self._checked.get(what, 0) + count
+        if sum(map(len, self._proven.values())) >= _BATCH or time.monotonic() - self._since > _STATE_EVERY:
+            self.state()
+
+    def state(self) -> None:
+        """State what was proven, then let it count."""
+        context = self._context
+        proven, checked, self._proven, self._checked = self._proven, self._checked, {}, {}
+        self._since = time.monotonic()
+        for level, packages in proven.items():
+            draft = Draft(
+                "fixity",
+                tuple(subject(package_id) for package_id in packages),
+                {
+                    "store": self._store,
+                    "store_id": context.settings.store(self._store).id,
+                    "level": level,
+                    "slice": f"{self._plan.part}/{self._plan.of}",
+                    "proven": packages,
+                    "checked": {"packages": len(packages), **checked},
+                    "findings": [],
+                },
+            )
+            context.say([draft])
+
+
+def check(
+    context: Context,
+    package_id: str,
+    replica: ReplicaState,
+    *,
+    level: Level | None = None,
+    pace: Pace | None = None,
+    listener: Listener = silent,
+) -> Report:
+    """Read one copy whole. What cannot be read is a finding, never an exception."""
+    chosen = level or usual_level(context, package_id)
+    try:
+        bundle: Bundle = bundle_of(context, package_id, replica)
+        if pace is not None:
+            bundle = PacedBundle(bundle, pace)
+        return verify(bundle, level=chosen, expected_id=package_id, listener=listener)
+    except (DiademError, OSError) as error:
+        message = error.message if isinstance(error, DiademError) else str(error)
+        finding = Finding(Severity.ERROR, COPY_MISSING, f"the copy cannot be read: {message}", next="Run: diadem repair")
+        return Report(replica.path, chosen, [finding], package_id)
+
+
+def usual_level(context: Context, package_id: str) -> Level:
+    """`leaves` where this node has hashed the whole package, leaves and files together, once; else `full`."""
+    return Level.LEAVES if context.catalogue.consistent(package_id) else Level.FULL
+
+
+def note_damage(context: Context, package_id: str, replica: ReplicaState, report: Report) -> Damage:
+    """State what was found wrong with a copy, and let the copy count no longer."""
+    gone = any(finding.code == COPY_MISSING for finding in report.findings)
+    errors = [finding for finding in report.findings if finding.severity is Severity.ERROR]
+    store = replica.store
+    draft = Draft(
+        "fixity",
+        (subject(package_id),),
+        {
+            "store": store,
+            "level": str(report.level),
+            "proven": [],
+            "checked": dict(report.checked),
+            "findings": [
+                {
+                    "package": package_id,
+                    "code": finding.code,
+                    "path": finding.path,
+                    "leaf": finding.leaf,
+                    "message": finding.message,
+                }
+                for finding in errors[:_TOLD]
+            ],
+        },
+    )
+    state = MISSING if gone else SUSPECT
+    context.say([draft])
+    return Damage(package_id, store, replica.path, state, report)
+
+
+def _within(listener: Listener, before: int, total: int, store: str) -> Listener:
+    """A listener that counts one package as a part of the run."""
+
+    def tell(progress: Progress) -> None:
+        listener(Progress("scrub", before + progress.done, max(total, before + progress.done), f"{store} {progress.item}"))
+
+    return tell
