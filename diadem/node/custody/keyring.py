@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right, insort
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
@@ -82,8 +83,9 @@ class KeyRing:
     def __init__(self, node: str) -> None:
         self.node = node
         self.name = ""
-        self._cards: list[Card] = []
+        self._by_owner: dict[tuple[str, str], list[Card]] = {}
         self._by_key: dict[str, list[Card]] = {}
+        self._by_place: dict[int, Card] = {}
         self._root: PublicKey | None = None
 
     def learn(self, entries: Iterable[Entry]) -> dict[str, str]:
@@ -132,7 +134,8 @@ class KeyRing:
         current = self._current(card.owner, card.place)
         if current is not None and card.version <= current.version and card.public != current.public:
             return f"a card of version {card.version} stands after one of version {current.version}"
-        self._cards.append(card)
+        insort(self._by_owner.setdefault(card.owner, []), card, key=_place)
+        self._by_place[card.place] = card
         self._by_key.setdefault(card.public.key_id, []).append(card)
         if card.role != USER:
             self.name = card.name
@@ -151,8 +154,9 @@ class KeyRing:
 
     def _current(self, owner: tuple[str, str], place: int) -> Card | None:
         """The card of an owner that was in force at a place: the last one up to there."""
-        found = [card for card in self._cards if card.owner == owner and card.place <= place]
-        return max(found, key=lambda card: card.place, default=None)
+        cards = self._by_owner.get(owner, [])
+        before = bisect_right(cards, place, key=_place)
+        return cards[before - 1] if before else None
 
     def log_key(self, place: int) -> PublicKey | None:
         """The key that signs the checkpoint after the entry at a place."""
@@ -161,7 +165,7 @@ class KeyRing:
 
     def log_keys(self) -> list[PublicKey]:
         """Every key that ever signed checkpoints."""
-        return [card.public for card in self._cards if card.role == LOG]
+        return list({card.public: None for card in self._by_owner.get((LOG, ""), [])})
 
     def owner_of(self, key_id: str) -> Card | None:
         """The newest card of a key."""
@@ -187,10 +191,12 @@ class KeyRing:
         return Judgement(signers, None, doubt)
 
     def _judge_card(self, entry: Entry) -> Judgement:
-        cards = [card for card in self._cards if card.place == entry.place]
-        if not cards:
+        card = self._by_place.get(entry.place)
+        if card is None or f"key:{card.public.key_id}" != entry.statement.subjects[0].name:
             return Judgement((), "the card does not hold")
-        return Judgement(tuple(cards))
+        signer = self._current((ONLINE, ""), entry.place) if card.role == USER else None
+        root = Card(self.name, ROOT, "", self._root, 1, None, 0) if self._root is not None else None
+        return Judgement(tuple(by for by in (signer if card.role == USER else root,) if by is not None))
 
     def _signers(self, entry: Entry) -> tuple[tuple[Card, ...], tuple[Card, ...]]:
         """Cards of those whose signature holds: in force at the entry's place, and replaced or not yet known there."""
@@ -216,6 +222,10 @@ class KeyRing:
         if any(name in self._by_key for name in entry.signers):
             return f"the signature does not hold, or is not by {wanted}: this is not what was signed"
         return f"it is not signed by {wanted}, as far as the key statements say"
+
+
+def _place(card: Card) -> int:
+    return card.place
 
 
 def _card(entry: Entry) -> Card:

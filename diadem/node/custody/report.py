@@ -1,0 +1,150 @@
+"""What a check of custody found, step by step."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+
+class Verdict(StrEnum):
+    """What a step is worth, from best to worst."""
+
+    PROVED = "proved"
+    CLAIMED = "claimed by one side"
+    MISSING = "missing"
+    CONTRADICTED = "contradicted"
+
+
+_ORDER = tuple(Verdict)
+
+
+@dataclass(frozen=True, slots=True)
+class CustodyStep:
+    """One step of a chain.
+
+    Attributes
+    ----------
+    verdict : Verdict
+        What it is worth.
+    sentence : str
+        What happened, in plain words.
+    reason : str or None
+        Why it is not proved; for what is contradicted, what is wrong in which statement.
+    file : str or None
+        The file that it was read from.
+    node : str or None
+        Id of the node whose log says it.
+    epoch, index : int or None
+        Its place in that log.
+    statement_id, kind, time : str or None
+        Of the statement, where there is one that can be read; the time is a claim of the node's clock.
+    signers : tuple of str
+        Names of those whose signature on it holds.
+    """
+
+    verdict: Verdict
+    sentence: str
+    reason: str | None = None
+    file: str | None = None
+    node: str | None = None
+    epoch: int | None = None
+    index: int | None = None
+    statement_id: str | None = None
+    kind: str | None = None
+    time: str | None = None
+    signers: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON object with every attribute."""
+        return {
+            "verdict": str(self.verdict),
+            "sentence": self.sentence,
+            "reason": self.reason,
+            "file": self.file,
+            "node": self.node,
+            "epoch": self.epoch,
+            "index": self.index,
+            "statement": self.statement_id,
+            "kind": self.kind,
+            "time": self.time,
+            "signers": list(self.signers),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class NodeSeen:
+    """A node whose log was read.
+
+    Attributes
+    ----------
+    id : str
+        64 hex digits: SHA-256 of its root key. Everything of this node is proven relative to it.
+    name : str
+        As the node calls itself; "" where no card holds.
+    pinned : bool or None
+        Whether the id is one of those that the reader trusts; None where the reader named none, and has to compare it.
+    """
+
+    id: str
+    name: str
+    pinned: bool | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON object with every attribute."""
+        return {"id": self.id, "name": self.name, "pinned": self.pinned}
+
+
+@dataclass(frozen=True, slots=True)
+class CustodyReport:
+    """The outcome of a check of custody.
+
+    Attributes
+    ----------
+    subjects : tuple of str
+        Names of what the chains are about.
+    nodes : tuple of NodeSeen
+        Whose logs were read.
+    files : tuple of str
+        What was read.
+    steps : tuple of CustodyStep
+        In the order of the log, node by node; then what concerns a log as a whole.
+    """
+
+    subjects: tuple[str, ...]
+    nodes: tuple[NodeSeen, ...]
+    files: tuple[str, ...]
+    steps: tuple[CustodyStep, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing is missing and nothing contradicted."""
+        return self.verdict not in (Verdict.MISSING, Verdict.CONTRADICTED)
+
+    @property
+    def verdict(self) -> Verdict:
+        """The worst of all steps."""
+        return max((step.verdict for step in self.steps), key=_ORDER.index, default=Verdict.MISSING)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many steps have each verdict."""
+        found = Counter(step.verdict for step in self.steps)
+        return {str(verdict): found[verdict] for verdict in Verdict}
+
+    def of(self, verdict: Verdict) -> tuple[CustodyStep, ...]:
+        """The steps of one verdict."""
+        return tuple(step for step in self.steps if step.verdict is verdict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON object: ok, verdict, counts, subjects, nodes, files, steps."""
+        return {
+            "ok": self.ok,
+            "verdict": str(self.verdict),
+            "counts": self.counts,
+            "subjects": list(self.subjects),
+            "nodes": [node.to_dict() for node in self.nodes],
+            "files": list(self.files),
+            "steps": [step.to_dict() for step in self.steps],
+        }
