@@ -19,6 +19,20 @@ from diadem.model.canonical import decode, encode
 from diadem.model.statement_kinds import KINDS, Kind
 from diadem.model.times import read_time, time_text
 
+__all__ = [
+    "ADDED",
+    "KINDS",
+    "MAX_STATEMENT_BYTES",
+    "MAX_SUBJECTS",
+    "PREDICATE",
+    "STATEMENT_TYPE",
+    "Draft",
+    "Kind",
+    "Statement",
+    "Subject",
+    "parse_time",
+]
+
 #: `_type` of an in-toto Statement (in-toto attestation framework, spec/v1/statement.md).
 STATEMENT_TYPE: Final = "https://in-toto.io/Statement/v1"
 #: `predicateType` of our statements.

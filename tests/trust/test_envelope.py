@@ -10,10 +10,10 @@ import sys
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from securesystemslib import dsse, exceptions
-from securesystemslib.signer import Key
+from securesystemslib.signer._key import Key
 
 from diadem.errors import DiademError, DocumentError, UsageError
 from diadem.trust.envelope import (
@@ -27,6 +27,8 @@ from diadem.trust.envelope import (
 )
 from diadem.trust.keys import PrivateKey, PublicKey
 
+PROPERTY = settings(max_examples=50, derandomize=True, deadline=None)
+
 KEYS = [PrivateKey.from_seed(bytes([number]) * 32) for number in range(3)]
 PUBLIC = [key.public for key in KEYS]
 PAYLOADS = st.binary(max_size=300)
@@ -38,6 +40,7 @@ def test_the_encoding_is_that_of_the_specification() -> None:
     assert pre_authentication(b"hello world", "http://example.com/HelloWorld") == expected
 
 
+@PROPERTY
 @given(PAYLOADS, st.text(st.characters(codec="utf-8"), max_size=20))
 def test_the_encoding_is_that_of_another_implementation(payload: bytes, payload_type: str) -> None:
     assert pre_authentication(payload, payload_type) == dsse.Envelope(payload, payload_type, {}).pae()
@@ -47,6 +50,7 @@ def _sslib_key(key: PublicKey) -> dict[str, Any]:
     return {"keytype": "ed25519", "scheme": "ed25519", "keyval": {"public": key.raw.hex()}}
 
 
+@PROPERTY
 @given(PAYLOADS)
 def test_what_we_sign_another_implementation_verifies(payload: bytes) -> None:
     envelope = sign(payload, KEYS)
@@ -58,6 +62,7 @@ def test_what_we_sign_another_implementation_verifies(payload: bytes) -> None:
         theirs.verify(keys, threshold=1)
 
 
+@PROPERTY
 @given(PAYLOADS, st.sets(st.sampled_from(KEYS), min_size=1))
 def test_what_is_written_is_read(payload: bytes, keys: set[PrivateKey]) -> None:
     envelope = sign(payload, list(keys))
@@ -80,6 +85,7 @@ def test_the_id_is_of_what_was_signed_whoever_signed_it() -> None:
     assert envelope.statement_id != sign(b"{} ", KEYS[:1]).statement_id
 
 
+@PROPERTY
 @given(st.data())
 def test_a_changed_line_is_refused_or_signed_by_nobody(data: st.DataObject) -> None:
     line = bytearray(sign(b'{"a":1}', KEYS).to_line())
@@ -159,6 +165,7 @@ def test_any_other_line_is_refused(name: str, line: bytes) -> None:
         Envelope.from_line(line)
 
 
+@PROPERTY
 @given(st.binary(max_size=200))
 def test_garbage_is_refused(data: bytes) -> None:
     with pytest.raises(DocumentError):
@@ -172,6 +179,7 @@ JSON = st.recursive(
 )
 
 
+@PROPERTY
 @given(JSON, JSON, JSON)
 def test_members_of_any_type_are_refused(payload: Any, payload_type: Any, signatures: Any) -> None:
     line = json.dumps(

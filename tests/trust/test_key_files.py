@@ -15,6 +15,8 @@ from hypothesis import strategies as st
 from diadem.errors import DiademError, DocumentError, IntegrityError, Refused, UsageError
 from diadem.trust.keys import PrivateKey
 
+PROPERTY = settings(max_examples=50, derandomize=True, deadline=None)
+
 KEY = PrivateKey.from_seed(bytes(range(32)))
 PASSPHRASE = "Schlüssel für den Schrank"
 #: RFC 8410 section 10.3, the first private key, and section 10.1, its public key.
@@ -99,8 +101,8 @@ def test_a_file_of_another_key_is_noticed() -> None:
         PrivateKey.from_pem(mixed, None)
 
 
+@PROPERTY
 @given(st.binary(max_size=300))
-@settings(max_examples=50)
 def test_garbage_is_no_key(data: bytes) -> None:
     pem = b"-----BEGIN %bPRIVATE KEY-----\n%b\n-----END PRIVATE KEY-----\n"
     for text in (data, pem % (b"", base64.b64encode(data)), pem % (b"ENCRYPTED ", base64.b64encode(data))):

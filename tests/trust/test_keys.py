@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from diadem.errors import DocumentError
 from diadem.trust.keys import PRIME, PrivateKey, PublicKey
+
+PROPERTY = settings(max_examples=50, derandomize=True, deadline=None)
 
 #: RFC 8032 section 7.1, tests 1 to 3: seed, public key, message, signature.
 RFC_8032 = [
@@ -141,6 +143,7 @@ def test_a_number_with_a_second_spelling_is_refused() -> None:
         PublicKey((PRIME + 3).to_bytes(32, "little"))
 
 
+@PROPERTY
 @given(SEEDS, st.binary(max_size=200))
 def test_a_signature_holds_for_its_bytes_and_key_alone(seed: bytes, data: bytes) -> None:
     key = PrivateKey.from_seed(seed)
@@ -152,6 +155,7 @@ def test_a_signature_holds_for_its_bytes_and_key_alone(seed: bytes, data: bytes)
     assert PublicKey.from_text(key.public.to_text()) == key.public
 
 
+@PROPERTY
 @given(st.binary(max_size=100), st.binary(max_size=40))
 def test_verification_never_raises(signature: bytes, data: bytes) -> None:
     assert not PrivateKey.from_seed(bytes(32)).public.verify(signature, data)

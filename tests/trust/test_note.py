@@ -7,7 +7,7 @@ import hashlib
 import time
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from diadem.errors import DocumentError, IntegrityError, UsageError
@@ -22,6 +22,8 @@ from diadem.trust.note import (
     sign_note,
     vkey,
 )
+
+PROPERTY = settings(max_examples=50, derandomize=True, deadline=None)
 
 #: golang.org/x/mod/sumdb/note, note_test.go: verifier key, signer key, text and signature lines.
 PETER = "PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW"
@@ -149,6 +151,7 @@ def test_other_verifier_keys_are_refused(text: str) -> None:
         parse_vkey(text)
 
 
+@PROPERTY
 @given(CHECKPOINTS)
 def test_a_checkpoint_is_read_as_it_was_written(checkpoint: Checkpoint) -> None:
     text = checkpoint.to_text()
@@ -156,6 +159,7 @@ def test_a_checkpoint_is_read_as_it_was_written(checkpoint: Checkpoint) -> None:
     assert open_checkpoint(sign_checkpoint(checkpoint, KEY, "a"), KEY.public, checkpoint.origin, "a") == checkpoint
 
 
+@PROPERTY
 @given(NAME, st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), max_size=50))
 def test_a_note_is_read_as_it_was_written(name: str, text: str) -> None:
     note = sign_note(text + "\n\n" + text + "\n", name, KEY)
@@ -163,6 +167,7 @@ def test_a_note_is_read_as_it_was_written(name: str, text: str) -> None:
     assert parse_vkey(vkey(name, KEY.public)) == (name, KEY.public)
 
 
+@PROPERTY
 @given(st.data())
 def test_a_changed_checkpoint_is_refused(data: st.DataObject) -> None:
     text = sign_checkpoint(Checkpoint(ORIGIN, 7, hashlib.sha256(b"x").digest()), KEY)
@@ -173,6 +178,7 @@ def test_a_changed_checkpoint_is_refused(data: st.DataObject) -> None:
             open_checkpoint(changed, KEY.public, ORIGIN)
 
 
+@PROPERTY
 @given(st.text(max_size=100))
 def test_garbage_is_refused(text: str) -> None:
     with pytest.raises(IntegrityError):

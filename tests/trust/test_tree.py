@@ -25,6 +25,8 @@ from diadem.trust.tree import (
     verify_inclusion,
 )
 
+PROPERTY = settings(max_examples=50, derandomize=True, deadline=None)
+
 #: Entries, roots of the first 0 to 8 of them, and proofs of the Certificate Transparency tests
 #: (github.com/transparency-dev/merkle, testonly/constants.go and testonly/reference_test.go).
 ENTRIES = [
@@ -163,8 +165,8 @@ class Stored:
         return self.kept[start, stop]
 
 
+@PROPERTY
 @given(st.integers(1, 300).flatmap(lambda size: st.tuples(st.just(size), st.integers(0, size - 1))))
-@settings(max_examples=60)
 def test_proofs_from_stored_subtrees_are_the_same(case: tuple[int, int]) -> None:
     size, index = case
     stored = Stored(300)
@@ -183,6 +185,7 @@ def test_appending_tells_every_subtree_that_is_complete() -> None:
 # -- the frontier ----------------------------------------------------------------------------------------------------
 
 
+@PROPERTY
 @given(st.integers(0, 300), st.integers(0, 20))
 def test_a_frontier_goes_on_where_it_was_kept(size: int, more: int) -> None:
     more = min(more, 300 - size)
@@ -208,6 +211,7 @@ def test_appending_completes_what_the_size_says() -> None:
     assert [subtree.stop - subtree.start for subtree in frontier.append(MANY[3])] == [1, 2, 4]
 
 
+@PROPERTY
 @given(st.binary(max_size=120))
 def test_garbage_is_no_frontier_or_writes_itself(data: bytes) -> None:
     try:
@@ -234,6 +238,7 @@ def test_a_hash_of_another_length_is_refused() -> None:
 CASES = st.integers(2, 70).flatmap(lambda size: st.tuples(st.just(size), st.integers(0, size - 1), st.randoms()))
 
 
+@PROPERTY
 @given(CASES)
 def test_a_changed_inclusion_proof_is_refused(case: tuple[int, int, Random]) -> None:
     size, index, random = case
@@ -250,6 +255,7 @@ def test_a_changed_inclusion_proof_is_refused(case: tuple[int, int, Random]) -> 
         assert not verify_inclusion(MANY[index], index, size, [*proof[:at], b"\0" * 32, *proof[at + 1 :]], root)
 
 
+@PROPERTY
 @given(CASES)
 def test_a_changed_consistency_proof_is_refused(case: tuple[int, int, Random]) -> None:
     second, first, random = case
@@ -291,6 +297,7 @@ def test_a_node_is_not_taken_for_an_entry() -> None:
     assert leaf_hash(LEAVES[0] + LEAVES[1]) != inner  # of entries, the first byte tells
 
 
+@PROPERTY
 @given(
     st.binary(max_size=40),
     st.integers(-(2**70), 2**70),
