@@ -13,43 +13,22 @@ import hashlib
 import os
 import stat
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from diadem.errors import DigestMismatch, IntegrityError, Refused, StoreError, UsageError
 from diadem.model.manifest import FileEntry, leaf_count
-from diadem.package.paths import unsafe
 from diadem.store.local_errors import translated
-from diadem.store.mending_place import Place
-from diadem.store.mending_record import Desk, Intent, dead_places
+from diadem.store.mending_place import Place, package_folder, read_exactly
+from diadem.store.mending_record import Desk, Intent
+from diadem.store.mending_settling import Unfinished, settle, unfinished
 from diadem.store.sink import Sink, SinkFailed, discard, write_all
 from diadem.store.system import long_path
 from diadem.trust.hashing import leaf_digest
 
+__all__ = ["Unfinished", "replace_file", "replace_leaf", "settle", "unfinished"]
+
 _BLOCK = 1 << 20
 _WHOLE = "Replace the whole file."
-
-
-@dataclass(frozen=True, slots=True)
-class Unfinished:
-    """A repair that a crash cut short.
-
-    Attributes
-    ----------
-    package : str
-        Path of the package in the store.
-    file : str
-        Path of the file in the bag.
-    leaf : int or None
-        Index of the leaf; None for a whole file.
-    complete : bool
-        Whether the right bytes are there all the same. If not, this leaf or file is still as damaged as it was.
-    """
-
-    package: str
-    file: str
-    leaf: int | None
-    complete: bool
 
 
 def replace_leaf(
@@ -89,11 +68,11 @@ def replace_leaf(
         If the store cannot be written.
     """
     wanted = _proven_leaf(entry, leaf, leaf_size, data, digest)
-    bag = _bag(root, path)
+    bag = package_folder(root, path)
     desk = Desk(root, path, entry.path)
     with translated(str(bag), "the leaf stays as it was"), desk.locked(), Place(bag, entry.path) as place:
         status = _whole_file(place, entry)
-        if _present_leaf(place, leaf * leaf_size, len(data)) == wanted:
+        if place.digest(leaf * leaf_size, len(data)) == wanted:
             desk.done(leaf)
             return False
         intent = Intent(path, entry.path, leaf, wanted.hex(), leaf_size, entry.size, status.st_mtime_ns)
@@ -142,7 +121,7 @@ def replace_file(
     StoreError
         If the store cannot be written.
     """
-    bag = _bag(root, path)
+    bag = package_folder(root, path)
     desk = Desk(root, path, file)
     intent = Intent(path, file, None, sha256 or "", 0, size, mtime_ns)
     with translated(str(bag), "the file stays as it was"), desk.locked():
@@ -150,33 +129,6 @@ def replace_file(
             raise Refused("the package is not there", where=str(bag), next="Copy it from another store.")
         with Place(bag, file, make_folders=True) as place:
             _exchange(desk, place, intent, blocks)
-
-
-def unfinished(root: Path) -> list[Unfinished]:
-    """Repairs that a crash cut short and nobody has put right since. Changes nothing."""
-    return [_outcome(root, paths, intent) for paths, intents in dead_places(root) for intent in intents]
-
-
-def settle(root: Path) -> list[Unfinished]:
-    """Tidy what dead menders left: times and permissions as they were, no half-written file beside a package.
-
-    Returns
-    -------
-    list of Unfinished
-        What was found. A leaf that is still damaged keeps its record until it is mended.
-    """
-    found = []
-    for paths, intents in dead_places(root):
-        outcomes = [_outcome(root, paths, intent) for intent in intents]
-        for intent, outcome in zip(intents, outcomes, strict=True):
-            _put_in_order(root, intent)
-            if outcome.complete or outcome.leaf is None or not _is_there(root, intent):
-                Desk(root, intent.package, intent.file).done(intent.leaf)
-        for path in paths:
-            if not path.endswith(".json"):
-                discard(path)
-        found += outcomes
-    return found
 
 
 # -- one leaf ----------------------------------------------------------------------------------------------------------
@@ -200,12 +152,6 @@ def _proven_leaf(entry: FileEntry, leaf: int, leaf_size: int, data: bytes, diges
     return found
 
 
-def _bag(root: Path, path: str) -> Path:
-    if reason := unsafe(path):
-        raise Refused(f"is not touched: {reason}", where=path, next="Name a package of the store.")
-    return root / path
-
-
 def _whole_file(place: Place, entry: FileEntry) -> os.stat_result:
     """The state of a plain file of the right size."""
     status = place.status()
@@ -216,30 +162,6 @@ def _whole_file(place: Place, entry: FileEntry) -> os.stat_result:
     if status.st_size != entry.size:
         raise Refused(f"the file has {status.st_size} bytes, not {entry.size}", where=entry.path, next=_WHOLE)
     return status
-
-
-def _present_leaf(place: Place, offset: int, length: int) -> bytes | None:
-    """Digest of the leaf that is there; None where the disk cannot read it."""
-    try:
-        descriptor = place.open_reading()
-    except PermissionError:
-        return None
-    try:
-        return leaf_digest(_read_all(descriptor, offset, length))
-    except OSError:
-        return None
-    finally:
-        os.close(descriptor)
-
-
-def _read_all(descriptor: int, offset: int, length: int) -> bytes:
-    """Up to `length` bytes at a place; fewer at the end of the file."""
-    os.lseek(descriptor, offset, os.SEEK_SET)
-    pieces = []
-    while length > 0 and (piece := os.read(descriptor, length)):
-        pieces.append(piece)
-        length -= len(piece)
-    return b"".join(pieces)
 
 
 def _write_in_place(desk: Desk, place: Place, intent: Intent, data: bytes) -> None:
@@ -274,7 +196,7 @@ def _read_back(descriptor: int, offset: int, length: int, intent: Intent) -> Non
     if hasattr(os, "posix_fadvise"):
         with contextlib.suppress(OSError):
             os.posix_fadvise(descriptor, offset, length, os.POSIX_FADV_DONTNEED)
-    if leaf_digest(_read_all(descriptor, offset, length)).hex() != intent.digest:
+    if leaf_digest(read_exactly(descriptor, offset, length)).hex() != intent.digest:
         raise StoreError(
             "the disk does not return what was just written to it",
             where=intent.file,
@@ -336,42 +258,8 @@ def _patched(place: Place, size: int, offset: int, data: bytes) -> Iterator[byte
 
 def _stretch(descriptor: int, start: int, stop: int) -> Iterator[bytes]:
     while start < stop:
-        block = _read_all(descriptor, start, min(_BLOCK, stop - start))
+        block = read_exactly(descriptor, start, min(_BLOCK, stop - start))
         if not block:
             raise IntegrityError("the file became shorter while it was copied", next="Verify the package again.")
         yield block
         start += len(block)
-
-
-# -- after a crash -----------------------------------------------------------------------------------------------------
-
-
-def _outcome(root: Path, paths: list[str], intent: Intent) -> Unfinished:
-    return Unfinished(intent.package, intent.file, intent.leaf, complete=_is_complete(root, paths, intent))
-
-
-def _is_complete(root: Path, paths: list[str], intent: Intent) -> bool:
-    """Whether the announced bytes are there: a leaf tells by its digest, a file by its stage being gone."""
-    if intent.leaf is None:
-        return not any(path.endswith(".part") for path in paths) and _is_there(root, intent)
-    offset = intent.leaf * intent.leaf_size
-    try:
-        with Place(_bag(root, intent.package), intent.file) as place:
-            found = _present_leaf(place, offset, min(intent.leaf_size, intent.size - offset))
-    except (OSError, Refused):
-        return False
-    return found is not None and found.hex() == intent.digest
-
-
-def _is_there(root: Path, intent: Intent) -> bool:
-    try:
-        with Place(_bag(root, intent.package), intent.file) as place:
-            return place.status() is not None
-    except (OSError, Refused):
-        return False
-
-
-def _put_in_order(root: Path, intent: Intent) -> None:
-    """Time and permissions as they were before the mender came."""
-    with contextlib.suppress(OSError, Refused), Place(_bag(root, intent.package), intent.file) as place:
-        place.reseal(intent.mtime_ns)

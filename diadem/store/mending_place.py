@@ -16,6 +16,7 @@ from typing import Self
 from diadem.errors import Refused
 from diadem.package.paths import unsafe
 from diadem.store.system import READ_FLAGS, SEALED, WINDOWS, flush_folder, long_path, patiently
+from diadem.trust.hashing import leaf_digest
 
 _FOLDER_FLAGS = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
 _WRITE_FLAGS = (READ_FLAGS & ~os.O_RDONLY) | os.O_RDWR
@@ -101,6 +102,19 @@ class Place:
     def open_reading(self) -> int:
         """A descriptor to read the file."""
         return os.open(self._at, READ_FLAGS, dir_fd=self._folder)
+
+    def digest(self, offset: int, length: int) -> bytes | None:
+        """BLAKE3 of some bytes of the file; None where they cannot be read."""
+        try:
+            descriptor = self.open_reading()
+        except PermissionError:
+            return None
+        try:
+            return leaf_digest(read_exactly(descriptor, offset, length))
+        except OSError:
+            return None
+        finally:
+            os.close(descriptor)
 
     def open_writing(self) -> int:
         """A descriptor to write in place; the file itself is read-only again when this returns."""
@@ -222,6 +236,23 @@ class Place:
     def __exit__(self, *exception: object) -> None:
         """Close."""
         self.close()
+
+
+def package_folder(root: Path, path: str) -> Path:
+    """The folder of a package in a store. Raises `Refused` for a path that leaves the store."""
+    if reason := unsafe(path):
+        raise Refused(f"is not touched: {reason}", where=path, next="Name a package of the store.")
+    return root / path
+
+
+def read_exactly(descriptor: int, offset: int, length: int) -> bytes:
+    """The `length` bytes at a place; fewer only at the end of the file."""
+    os.lseek(descriptor, offset, os.SEEK_SET)
+    pieces = []
+    while length > 0 and (piece := os.read(descriptor, length)):
+        pieces.append(piece)
+        length -= len(piece)
+    return b"".join(pieces)
 
 
 @contextlib.contextmanager

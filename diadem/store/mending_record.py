@@ -110,13 +110,13 @@ class Desk:
         return str(self._folder / f"{self._place}.{'file' if leaf is None else leaf}.json")
 
 
-def dead_places(root: Path) -> Iterator[tuple[list[str], list[Intent]]]:
+def dead_places(root: Path) -> Iterator[dict[str, Intent | None]]:
     """Files whose mender is dead, one after the other, locked while the caller looks.
 
     Yields
     ------
-    (list of str, list of Intent)
-        Paths of everything that lies on the desk for one file, but its lock; and the intents among them.
+    dict of str to Intent or None
+        Paths of everything that lies on the desk for one file, but its lock, and the intent where it is one.
     """
     folder = root / ".diadem" / "mending"
     try:
@@ -131,7 +131,7 @@ def dead_places(root: Path) -> Iterator[tuple[list[str], list[Intent]]]:
             paths = [str(folder / name) for name in _of_place(folder, place)]
             if not lock.supported and _is_fresh(paths):
                 continue
-            yield paths, [intent for path in paths if (intent := _read(path)) is not None]
+            yield {path: _read(path) for path in paths}
         finally:
             lock.remove()
 
