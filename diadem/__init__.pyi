@@ -22,6 +22,8 @@ from .api import (
 from .api import (
     verify as verify,
 )
+from .api.nodes import Node as Node
+from .api.nodes import open_node as open_node
 from .archive.package import Package as Package
 from .archive.scan import Scan as Scan
 from .errors import (

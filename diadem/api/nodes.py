@@ -106,11 +106,14 @@ class Node(_Node):
         user: str | None,
         storage_options: Mapping[str, Mapping[str, Any]] | None = None,
         ask: Callable[[str], str] | None = None,
+        rebuild: bool = False,
     ) -> Self:
         from diadem.node.context import open_context
 
         return cls(
-            open_context(folder, user=user, tools=node_tools(), storage_options=storage_options, ask=ask)
+            open_context(
+                folder, user=user, tools=node_tools(), storage_options=storage_options, ask=ask, rebuild=rebuild
+            )
         )
 
 
@@ -128,6 +131,7 @@ def open_node(
     *,
     storage_options: Mapping[str, Mapping[str, Any]] | None = None,
     ask: Callable[[str], str] | None = None,
+    rebuild: bool = False,
 ) -> Node:
     """Open a node; or, for reading only, one of its stores from another PC.
 
@@ -142,6 +146,8 @@ def open_node(
         For fsspec, by the store's name.
     ask : callable, optional
         Asks a person for the passphrase of a key.
+    rebuild : bool
+        Open it although its catalogue is damaged, for `Node.reindex`; the damaged file is moved aside.
 
     Raises
     ------
@@ -160,7 +166,7 @@ def open_node(
         )
     folder = local_path(where)
     if folder is not None and (folder / "node.toml").is_file():
-        return Node._open(folder.absolute(), user=user, storage_options=storage_options, ask=ask)
+        return Node._open(folder.absolute(), user=user, storage_options=storage_options, ask=ask, rebuild=rebuild)
     from diadem.node.attaching import attach
 
     return Node(attach(where, user=user, tools=node_tools(), storage_options=storage_options))

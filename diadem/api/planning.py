@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -61,3 +61,23 @@ def readable_files(folder: Path) -> list[str]:
     """Names of the files directly in a folder that some reader would take for its own, by their suffix."""
     suffixes = tuple(suffix for offer in tools().readers for suffix in offer.suffixes)
     return sorted(entry.name for entry in folder.iterdir() if entry.name.lower().endswith(suffixes))
+
+
+def metadata_from_pairs(pairs: Iterable[str], base: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Metadata as ``sample.name=S-12`` on a command line says them, over what a file said.
+
+    Parameters
+    ----------
+    pairs : iterable of str
+        ``key=value``, the key as in the record.
+    base : mapping, optional
+        What they are added to.
+
+    Raises
+    ------
+    UsageError, DocumentError
+        A pair cannot be understood, or its value breaks the schema.
+    """
+    from diadem.serialization.metadata_pairs import metadata_from_pairs as read
+
+    return read(pairs, base)

@@ -14,7 +14,15 @@ from typing import NoReturn
 
 import typer
 
-from diadem.cli import package_commands, plugins_command, scan_command
+from diadem.cli import (
+    archive_commands,
+    copies_commands,
+    find_commands,
+    package_commands,
+    plugins_command,
+    scan_command,
+    setup_commands,
+)
 from diadem.cli.output import print_error
 from diadem.errors import DiademError, Interrupted, UsageError
 
@@ -36,6 +44,10 @@ app = typer.Typer(
 package_commands.register(app)
 plugins_command.register(app)
 scan_command.register(app)
+setup_commands.register(app)
+archive_commands.register(app)
+find_commands.register(app)
+copies_commands.register(app)
 
 
 def _print_version(wanted: bool) -> None:

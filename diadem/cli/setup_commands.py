@@ -185,12 +185,15 @@ def add(
     url: Annotated[str, typer.Argument(help="A folder (made if it is not there), s3://bucket/prefix, sftp://host/path.")],
     name: Annotated[str | None, typer.Option("--name", help="What people call it.")] = None,
     kind: Annotated[str | None, typer.Option("--kind", help="disk, nas, object, offsite or cold.")] = None,
+    place: Annotated[
+        str, typer.Option("--place", help="Which disk or share it lies on, where that cannot be seen: usb-disk-2.")
+    ] = "",
     node: NodeAt = None,
     json: Json = False,
 ) -> int:
     """Add a place for copies. Nothing is copied yet: `diadem repair` does that."""
     with opened(node) as found:
-        state = found.stores.add(url, name=name, kind=kind).to_dict()
+        state = found.stores.add(url, name=name, kind=kind, place=place).to_dict()
         same = [
             other.name
             for other in found.stores

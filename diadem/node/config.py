@@ -39,6 +39,8 @@ class StoreSettings:
         The store's own id, kept in it too: a disk that is mounted elsewhere is recognised by it.
     retired : bool
         Nothing new is written there; it still counts until its packages are dropped.
+    place : str
+        What disk or share it lies on, as a person says; "" where DIADEM finds that out. Equal places are one copy.
     """
 
     name: str
@@ -46,6 +48,7 @@ class StoreSettings:
     kind: str = "disk"
     id: str = ""
     retired: bool = False
+    place: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from diadem.node.catalogue import SearchResult
     from diadem.node.dropping import Dropped
     from diadem.node.reindexing import Reindexed
+    from diadem.node.repairing import Repaired
     from diadem.node.rules.facts import Status
     from diadem.node.scrubbing import Scrubbed
 
@@ -240,6 +241,42 @@ class Node:
         one = self.context.catalogue.get(package).id if package else None
         plan = ScrubPlan(store, number, of, Level(level) if level else None, due, one)
         return scrub(self.context, plan, pace=Pace(max_rate) if max_rate else None, listener=listener)
+
+    def repair(
+        self,
+        package: str | None = None,
+        *,
+        store: str | None = None,
+        dry_run: bool = False,
+        set_aside: bool = False,
+        max_rate: float | None = None,
+        listener: Listener = silent,
+    ) -> Repaired:
+        """Mend damaged copies, write missing ones, make parity: as far as it can be done now.
+
+        Parameters
+        ----------
+        package, store : str, optional
+            One package, or the copies in one store; default everything.
+        dry_run : bool
+            Say what would be done.
+        set_aside : bool
+            Move files that have no place in a package into the store's ``.diadem/quarantine``.
+        max_rate : float, optional
+            Bytes per second.
+        listener : Listener
+            Told of progress.
+
+        Raises
+        ------
+        Interrupted
+            On Ctrl-C; what was done is in the log, and the next run goes on.
+        """
+        from diadem.node.repairing import RepairPlan, repair
+
+        one = self.context.catalogue.get(package).id if package else None
+        plan = RepairPlan(one, store, dry_run, set_aside)
+        return repair(self.context, plan, pace=Pace(max_rate) if max_rate else None, listener=listener)
 
     def drop(
         self, package: str, store: str, *, reason: str, dry_run: bool = False, listener: Listener = silent

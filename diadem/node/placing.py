@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -133,13 +134,25 @@ def replicate(
     *,
     listener: Listener = silent,
     pace: Pace | None = None,
+    held: bool = False,
 ) -> tuple[list[Copy], list[Debt]]:
     """Copy a package into stores; each copy is proven while it is written, stated in the log and catalogued.
 
     A store that does not answer, or is full, is a debt and stops nothing. A source that turns out to be damaged is
-    marked suspect and the next one is tried.
+    marked suspect and the next one is tried. With `held` the caller holds the package's lock.
     """
-    copies, debts, drafts = [], [], []
+    if not stores:
+        return [], []
+    with nullcontext() if held else context.locked(f"package-{PackageId(package_id).hex[:32]}"):
+        return _replicate(context, package_id, stores, listener, pace)
+
+
+def _replicate(
+    context: Context, package_id: str, stores: Sequence[str], listener: Listener, pace: Pace | None
+) -> tuple[list[Copy], list[Debt]]:
+    copies: list[Copy] = []
+    debts: list[Debt] = []
+    drafts: list[Draft] = []
     row = context.catalogue.get(package_id)
     for name in stores:
         try:

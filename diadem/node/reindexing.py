@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from diadem.archive.package import Package
@@ -18,6 +19,7 @@ from diadem.node.catalogue import Catalogue
 from diadem.node.context import Context
 from diadem.node.entries import package_entry
 from diadem.node.replay import apply
+from diadem.store.parity_file import parity_packages
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +87,7 @@ def _fill(context: Context, fresh: Catalogue, listener: Listener) -> Reindexed:
         listener(Progress("log", number, 0, entry.statement.kind, unit="statements"))
         apply(fresh, entry)
     _compare(context, fresh, found, notes)
+    _note_parity(context, fresh)
     for package_id in ingests:
         if not fresh.has(package_id):
             notes.append(f"{package_id[:19]}… is in no store that answers")
@@ -165,3 +168,13 @@ def _compare(context: Context, fresh: Catalogue, found: Mapping[tuple[str, str],
                 continue
             fresh.set_replica(package_id, store, replica.path, state=MISSING)
             notes.append(f"{package_id[:19]}… should be in {store}, at {replica.path}, and is not")
+
+
+def _note_parity(context: Context, fresh: Catalogue) -> None:
+    """Parity files lie beside the copies of folder stores."""
+    for settings, store in context.stores.opened():
+        if store.is_folder:
+            for package_id in parity_packages(Path(store.url)):
+                for replica in fresh.replicas(package_id) if fresh.has(package_id) else ():
+                    if replica.store == settings.name:
+                        fresh.set_replica(package_id, settings.name, replica.path, state=replica.state, parity=True)

@@ -37,7 +37,13 @@ class StoreVerbs:
         return self.context.stores.states()
 
     def add(
-        self, url: str, *, name: str | None = None, kind: str | None = None, options: Mapping[str, Any] | None = None
+        self,
+        url: str,
+        *,
+        name: str | None = None,
+        kind: str | None = None,
+        place: str = "",
+        options: Mapping[str, Any] | None = None,
     ) -> StoreState:
         """Add a store; nothing is copied yet.
 
@@ -49,6 +55,9 @@ class StoreVerbs:
             What people call it; default from the address.
         kind : {"disk", "nas", "object", "offsite", "cold"}, optional
             Default: what the place looks like.
+        place : str
+            What disk or share it lies on, where DIADEM cannot see that or sees it wrongly: two stores of one place are
+            one copy.
         options : mapping, optional
             For fsspec, in this process only: they may hold secrets and are not kept.
 
@@ -78,7 +87,7 @@ class StoreVerbs:
             raise UsageError(f"'{kind}' is no kind of store", next=f"Use {', '.join(KINDS)}.")
         store = open_store(url, options)
         store.check()
-        settings = StoreSettings(chosen, url, kind or _kind(url, store.place()))
+        settings = StoreSettings(chosen, url, kind or _kind(url, store.place()), place=place)
         settings = replace(settings, id=claim(store, settings, context.settings))
         for known in context.settings.stores:
             if known.id == settings.id:

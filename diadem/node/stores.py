@@ -134,18 +134,18 @@ class StoreSet:
     def _state(self, settings: StoreSettings) -> StoreState:
         if not self.reachable(settings.name):
             return StoreState(
-                name=settings.name, kind=settings.kind, place=None, url=settings.url, reachable=False,
+                name=settings.name, kind=settings.kind, place=settings.place or None, url=settings.url, reachable=False,
                 free=None, total=None, read_only=settings.retired,
             )  # fmt: skip
         store = self.open(settings.name)
         return StoreState(
             name=settings.name,
             kind=settings.kind,
-            place=store.place(),
+            place=settings.place or store.place(),
             url=settings.url,
             reachable=True,
             free=store.free(),
-            total=None,
+            total=store.total(),
             read_only=settings.retired,
         )
 

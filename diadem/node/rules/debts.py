@@ -74,7 +74,7 @@ class _Planner:
 
     def __init__(self, policy: Policy, tally: Tally) -> None:
         self._policy = policy
-        self._stores = tally.stores
+        self._tally = tally
         usable = [store.state for store in tally.stores.values() if _can_be_written(store)]
         self._usable = sorted(usable, key=lambda store: store.kind == "cold")
         self._left = {store.name: store.free for store in usable}
@@ -92,14 +92,15 @@ class _Planner:
         self._enter(package, plan)
 
     def _enter(self, package: PackageState, plan: Plan) -> None:
-        for kind in plan.lacking:
-            self.debts.places.setdefault(kind, Group()).add(package)
-        if not plan.targets:
+        if not plan.targets and not plan.lacking:
             return
         if not plan.source:
             self.debts.stranded.add(package)
             return
-        self.debts.copied.add(package)
+        for kind in plan.lacking:
+            self.debts.places.setdefault(kind, Group()).add(package)
+        if plan.targets:
+            self.debts.copied.add(package)
         command = f"diadem repair {short(package.id)}"
         for name in plan.targets:
             reason = "the policy wants another copy"
@@ -128,7 +129,15 @@ class _Planner:
             targets.append(chosen.name)
             taken.add(chosen.name)
             spots.append((chosen.kind, chosen.place))
+        targets += self._better_than_none(package, len(spots), taken)
         return Plan(self._source(package), tuple(targets), tuple(dict.fromkeys(lacking)))
+
+    def _better_than_none(self, package: PackageState, copies: int, taken: set[str]) -> list[str]:
+        """Stores at places that are counted already, where there is no other: a second copy on the same disk does not
+        count as one, but it outlives a mistaken deletion and a bad sector."""
+        free = [store.name for store in self._usable if store.name not in taken]
+        wanted = max(0, self._policy.copies.minimum - copies)
+        return [name for name in free if self._fits(name, package.bytes)][:wanted]
 
     def _still_wanted(self, spots: list[Spot]) -> Iterator[str]:
         """Kinds of which a copy is missing, one at a time; `spots` grows while this goes on. "" is any kind."""
@@ -151,7 +160,7 @@ class _Planner:
     def _expected(self, package: PackageState) -> Iterator[Spot]:
         """Where good copies are, or will be when what is damaged is mended and what was never read is read."""
         for copy in package.replicas:
-            store = self._stores[copy.store]
+            store = self._tally.store_of(copy)
             if copy.adopted:
                 if copy.proven and self._policy.copies.adopted_counts:
                     yield store.state.kind, copy.place or store.state.place
@@ -161,7 +170,7 @@ class _Planner:
     def _source(self, package: PackageState) -> str:
         """The best copy to read: proven, ours, where it answers."""
         there = [
-            copy for copy in package.replicas if copy.state == PRESENT and self._stores[copy.store].state.reachable
+            copy for copy in package.replicas if copy.state == PRESENT and self._tally.store_of(copy).state.reachable
         ]
         best = min(there, key=_rank, default=None)
         return best.store if best else ""

@@ -1,0 +1,195 @@
+"""Commands that look after copies: scrub, repair, drop, delete, reindex."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any
+
+import typer
+
+from diadem.cli.node_options import As, Json, NodeAt, Quiet, opened
+from diadem.cli.output import duration_text, print_json, progress, size_text
+from diadem.errors import UsageError
+
+MaxRate = Annotated[
+    str | None, typer.Option("--max-rate", help="Read no faster than this a second: 50MB. Leaves the disk to others.")
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done; change nothing.")]
+_RATE = re.compile(r"\s*([0-9.]+)\s*([kKMGT]?)B?(?:/s)?\s*\Z")
+_FACTORS = {"": 1, "k": 1e3, "K": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the app."""
+    for command in (scrub, repair, drop, delete, reindex):
+        app.command()(command)
+
+
+def scrub(
+    store: Annotated[str | None, typer.Argument(help="One store. Default: all.")] = None,
+    part: Annotated[str, typer.Option("--part", help="A slice of the packages: 3/28 for the third of 28.")] = "1/1",
+    level: Annotated[
+        str | None, typer.Option("--level", help="leaves (BLAKE3) or full (SHA-256 as well).")
+    ] = None,
+    due: Annotated[bool, typer.Option("--due", help="Only copies whose proof is older than the policy allows.")] = False,
+    package: Annotated[str | None, typer.Option("--package", help="One package only.")] = None,
+    max_rate: MaxRate = None,
+    node: NodeAt = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> int:
+    """Read copies whole and compare every byte with what was sealed. Can be stopped and gone on with."""
+    if level not in (None, "leaves", "full"):
+        raise UsageError(f"'{level}' is no level of a scrub", next="Use leaves or full.")
+    with opened(node) as found, progress(quiet=quiet or json) as listener:
+        done = found.scrub(
+            store, part=part, level=level, due=due, package=package, max_rate=_rate(max_rate), listener=listener
+        )
+        document = done.to_dict()
+    if json:
+        print_json(document)
+    else:
+        _show_scrub(document)
+    return 0 if document["ok"] else 1
+
+
+def _show_scrub(document: dict[str, Any]) -> None:
+    copies = "copy" if document["proven"] == 1 else "copies"
+    levels = " and ".join(document["levels"]) or "nothing"
+    print(f"proven           {document['proven']} {copies}, {size_text(document['bytes'])} read ({levels}) "
+          f"in {duration_text(document['seconds'])}")
+    if document["part"] != "1/1":
+        print(f"part             {document['part']}")
+    if document["skipped"]:
+        print(f"went on          {document['skipped']} copies were proven before this run was stopped")
+    for damage in document["damaged"]:
+        print(f"DAMAGED          {damage['package'][:19]}… in {damage['store']}: {damage['path']}")
+        errors = [finding for finding in damage["findings"] if finding["severity"] == "error"]
+        for finding in errors[:5]:
+            leaf = f", leaf {finding['leaf']}" if finding["leaf"] is not None else ""
+            print(f"                 {finding['path'] or ''}{leaf}: {finding['message']}")
+        if len(errors) > 5:
+            print(f"                 and {len(errors) - 5} more; all with --json")
+    for away in document["unread"]:
+        print(f"NOT READ         {away['store']}: {away['reason']}")
+    if document["damaged"]:
+        print("next             diadem repair")
+
+
+def repair(
+    package: Annotated[str | None, typer.Argument(help="One package. Default: everything that needs it.")] = None,
+    store: Annotated[str | None, typer.Option("--store", help="Only the copies in this store.")] = None,
+    dry_run: DryRun = False,
+    set_aside: Annotated[
+        bool, typer.Option("--set-aside", help="Move files that have no place in a package out of it.")
+    ] = False,
+    max_rate: MaxRate = None,
+    node: NodeAt = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> int:
+    """Mend damaged copies, write missing ones, make parity: as far as it can be done now."""
+    with opened(node) as found, progress(quiet=quiet or json) as listener:
+        done = found.repair(
+            package, store=store, dry_run=dry_run, set_aside=set_aside, max_rate=_rate(max_rate), listener=listener
+        )
+        document = done.to_dict()
+    if json:
+        print_json(document)
+    else:
+        _show_repair(document, dry_run=dry_run)
+    return 0 if document["ok"] else 1
+
+
+def _show_repair(document: dict[str, Any], *, dry_run: bool) -> None:
+    for action in document["planned"]:
+        target = f" in {action['store']}" if action.get("store") else ""
+        print(f"would {action['kind']:10} {action['package'][:19]}…{target}: {action['reason']}")
+    for made in document["mended"]:
+        leaf = f", leaf {made['leaf']}" if made["leaf"] is not None else ""
+        print(f"mended           {made['package'][:19]}… in {made['store']}: {made['path']}{leaf}, from {made['from']}")
+    for copy in document["copies"]:
+        print(f"copied           {copy['package'][:19]}… to {copy['store']}: {copy['path']}")
+    for made in document["parity"]:
+        print(f"parity           {made['package'][:19]}… in {made['store']}")
+    for note in document["notes"]:
+        print(f"tidied           {note}")
+    for left in document["left"]:
+        leaf = f", leaf {left['leaf']}" if left["leaf"] is not None else ""
+        print(f"NOT MENDED       {left['package'][:19]}… in {left['store']}: {left['path']}{leaf}: {left['reason']}")
+    for debt in document["debts"]:
+        print(f"OWED             {debt['package'][:19]}… to {debt['store']}: {debt['reason']}")
+    if not any(document[key] for key in ("planned", "mended", "copies", "parity", "left", "debts")):
+        print("nothing to do    every copy that the policy wants is there, as far as it was proven: see diadem status")
+    elif not dry_run and document["ok"]:
+        print("next             diadem status")
+
+
+def drop(
+    package: Annotated[str, typer.Argument(help="Which package.")],
+    store: Annotated[str, typer.Option("--store", help="The store whose copy is given up.")],
+    reason: Annotated[str, typer.Option("--reason", help="Why; it stands in the log.")] = "",
+    dry_run: DryRun = False,
+    node: NodeAt = None,
+    user: As = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> int:
+    """Remove one copy, after the copies that remain were read whole just now."""
+    with opened(node, user) as found, progress(quiet=quiet or json) as listener:
+        document = found.drop(package, store, reason=reason, dry_run=dry_run, listener=listener).to_dict()
+    _show_gone(document, as_json=json, word="dropped")
+    return 0
+
+
+def delete(
+    package: Annotated[str, typer.Argument(help="Which package.")],
+    reason: Annotated[str, typer.Option("--reason", help="Why; it stands in the log.")] = "",
+    dry_run: DryRun = False,
+    node: NodeAt = None,
+    user: As = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> int:
+    """Delete a package from every store once its retention is over; a signed tombstone remains."""
+    with opened(node, user) as found, progress(quiet=quiet or json) as listener:
+        document = found.delete(package, reason=reason, dry_run=dry_run, listener=listener).to_dict()
+    _show_gone(document, as_json=json, word="deleted")
+    return 0
+
+
+def _show_gone(document: dict[str, Any], *, as_json: bool, word: str) -> None:
+    if as_json:
+        print_json(document)
+        return
+    said = word if document["done"] else f"would be {word}"
+    print(f"{said:16} {document['package'][:19]}… {document['title']}, from {', '.join(document['stores']) or 'no store'} "
+          f"({size_text(document['bytes'])} each)")
+    for proof in document["proofs"]:
+        print(f"proven just now  {proof['store']} ({proof['level']}, {proof['at']})")
+
+
+def reindex(node: NodeAt = None, json: Json = False, quiet: Quiet = False) -> int:
+    """Build the catalogue anew from the stores and the log. Nothing else is changed."""
+    from diadem.api.nodes import open_node
+
+    with open_node(node, rebuild=True) as found, progress(quiet=quiet or json) as listener:
+        document = found.reindex(listener=listener).to_dict()
+    if json:
+        print_json(document)
+    else:
+        print(f"catalogue        {document['packages']} packages, {document['copies']} copies, "
+              f"{document['statements']} statements")
+        for note in document["notes"]:
+            print(f"note             {note}")
+    return 1 if document["notes"] else 0
+
+
+def _rate(text: str | None) -> float | None:
+    """``50MB`` as bytes per second."""
+    if text is None:
+        return None
+    match = _RATE.match(text)
+    if match is None or float(match.group(1)) <= 0:
+        raise UsageError(f"'{text}' is no rate", next="Write 50MB for fifty megabytes a second.")
+    return float(match.group(1)) * _FACTORS[match.group(2)]

@@ -1,0 +1,368 @@
+"""Repair: pays every debt that can be paid now. Damaged bytes first, then missing copies, then parity.
+
+Each repair is stated before the next is begun, so that a run that is stopped has lost nothing. A copy counts again only
+after it was read whole.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import closing, suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+from diadem.errors import DiademError, Interrupted
+from diadem.model.ids import PackageId
+from diadem.model.manifest import TAGMANIFEST
+from diadem.model.ports import Bundle, Listener, silent
+from diadem.model.replicas import MISSING, PRESENT, SUSPECT, PackageState, ReplicaState
+from diadem.model.report import Level
+from diadem.model.statements import Draft
+from diadem.node.context import Context
+from diadem.node.dropping import finish_removals
+from diadem.node.following import catch_up
+from diadem.node.jobs import Job, working
+from diadem.node.mending import MendJob, mend
+from diadem.node.mending_outcome import Mended, Repair
+from diadem.node.mending_sources import Replica
+from diadem.node.parity_keeping import make_parity, opened_parity
+from diadem.node.placing import Copy, Debt, bundle_of, replicate, subject
+from diadem.node.rules.engine import judge
+from diadem.node.scrubbing import check, note_damage
+from diadem.node.state import archive_state
+from diadem.package.opening import LIMITS
+from diadem.store.base import Pace
+from diadem.trust.hashing import sha256_hex
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """What could not be mended.
+
+    Attributes
+    ----------
+    package, store, path : str
+        The copy, and the file in it.
+    leaf : int or None
+        Of that file.
+    reason : str
+        Why, and what would help.
+    """
+
+    package: str
+    store: str
+    path: str
+    leaf: int | None
+    reason: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON object."""
+        return {name: getattr(self, name) for name in self.__slots__}
+
+
+@dataclass
+class Repaired:
+    """What a repair did.
+
+    Attributes
+    ----------
+    mended : list of (package, store, Repair)
+        Leaves and files that were replaced by proven ones.
+    copies : list of (package, Copy)
+        Copies that were written.
+    parity : list of (package, store)
+        Parity files that were made.
+    left : list of Left
+        What could not be mended.
+    debts : list of Debt
+        Copies that could not be written.
+    planned : list of mapping
+        With a dry run: what would be done.
+    notes : list of str
+        What else was tidied up.
+    """
+
+    mended: list[tuple[str, str, Repair]] = field(default_factory=list)
+    copies: list[tuple[str, Copy]] = field(default_factory=list)
+    parity: list[tuple[str, str]] = field(default_factory=list)
+    left: list[Left] = field(default_factory=list)
+    debts: list[Debt] = field(default_factory=list)
+    planned: list[dict[str, Any]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing is left to be mended or copied."""
+        return not self.left and not self.debts
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON object."""
+        return {
+            "ok": self.ok,
+            "mended": [{"package": one, "store": store, **made.to_dict()} for one, store, made in self.mended],
+            "copies": [{"package": one, **copy.to_dict()} for one, copy in self.copies],
+            "parity": [{"package": one, "store": store} for one, store in self.parity],
+            "left": [one.to_dict() for one in self.left],
+            "debts": [debt.to_dict() for debt in self.debts],
+            "planned": self.planned,
+            "notes": self.notes,
+            "seconds": round(self.seconds, 3),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class RepairPlan:
+    """What to repair: everything, or one package, or the copies in one store."""
+
+    package: str | None = None
+    store: str | None = None
+    dry_run: bool = False
+    quarantine: bool = False
+
+    @property
+    def words(self) -> str:
+        """The plan in one line."""
+        return f"{self.package or 'all'} {self.store or 'all'}"
+
+
+def repair(context: Context, plan: RepairPlan, *, pace: Pace | None = None, listener: Listener = silent) -> Repaired:
+    """Mend damaged copies, write missing ones, make parity; as far as it can be done now.
+
+    Raises
+    ------
+    Interrupted
+        On Ctrl-C; what was done is stated, and the next run goes on.
+    """
+    result, started = Repaired(), time.monotonic()
+    if plan.dry_run:
+        result.planned = [action.to_dict() for action in _actions(context, plan)]
+        return result
+    with working(context, "repair", plan.words) as job:
+        try:
+            _tidy(context, result)
+            _mend_all(context, plan, job, result, pace, listener)
+            _copy_all(context, plan, job, result, pace, listener)
+            _make_parity(context, plan, job, result, listener)
+        except KeyboardInterrupt as error:
+            raise Interrupted("the repair was stopped; what was done is in the log", next="Run it again.") from error
+        finally:
+            result.seconds = time.monotonic() - started
+    return result
+
+
+def _tidy(context: Context, result: Repaired) -> None:
+    """Finish what a crash interrupted, and bring log and catalogue to where they should be."""
+    result.notes += finish_removals(context)
+    if looked := catch_up(context):
+        result.notes.append(f"the catalogue was behind the log: {looked} packages were looked at anew")
+    for url, reason in context.ledger.push().items():
+        result.notes.append(f"the log could not be mirrored to {url}: {reason}")
+    for settings, store in context.stores.opened():
+        with suppress(DiademError):
+            result.notes += [f"removed {swept.path} in {settings.name}, left by a run that was killed" for swept in store.sweep()]
+
+
+def _actions(context: Context, plan: RepairPlan) -> Iterator[Any]:
+    status = judge(context.policy, archive_state(context), context.clock())
+    for action in status.actions:
+        if action.kind not in ("repair", "replicate", "parity"):
+            continue
+        if plan.package in (None, action.package) and plan.store in (None, action.store):
+            yield action
+
+
+# -- mending -------------------------------------------------------------------------------------------------------
+
+
+def _mend_all(
+    context: Context, plan: RepairPlan, job: Job, result: Repaired, pace: Pace | None, listener: Listener
+) -> None:
+    for package in list(context.catalogue.package_states()):
+        if plan.package not in (None, package.id) or package.tombstoned:
+            continue
+        for replica in package.replicas:
+            wanted = replica.state in (SUSPECT, MISSING) and not replica.adopted
+            if wanted and plan.store in (None, replica.store) and context.stores.reachable(replica.store):
+                job.check_cancelled()
+                _mend(context, package, replica, plan, result, pace, listener)
+
+
+def _mend(
+    context: Context,
+    package: PackageState,
+    replica: ReplicaState,
+    plan: RepairPlan,
+    result: Repaired,
+    pace: Pace | None,
+    listener: Listener,
+) -> None:
+    """Mend one copy; it counts again only after it was read whole and is right."""
+    with context.locked(f"package-{PackageId(package.id).hex[:32]}"):
+        report = check(context, package.id, replica, level=Level.FULL, pace=pace, listener=listener)
+        if not report.ok:
+            if _is_gone(context, replica, package.id):
+                _write_anew(context, package, replica, result, listener, pace)
+                return
+            try:
+                mended = _mended(context, package, replica, report, plan, result, listener, pace)
+            except DiademError as error:
+                result.left.append(Left(package.id, replica.store, replica.path, None, error.message))
+                return
+            result.left += [
+                Left(package.id, replica.store, one.path, one.leaf, one.reason) for one in mended.unmended
+            ]
+            report = check(context, package.id, replica, level=Level.FULL, pace=pace, listener=listener)
+        if report.ok:
+            _state_proven(context, package.id, replica, report)
+        elif not any(one.package == package.id and one.store == replica.store for one in result.left):
+            first = next(finding for finding in report.findings if str(finding.severity) == "error")
+            result.left.append(Left(package.id, replica.store, first.path or "", first.leaf, first.message))
+
+
+def _is_gone(context: Context, replica: ReplicaState, package_id: str) -> bool:
+    """Whether nothing of this package lies at its place: the folder is empty or gone, or another package took it."""
+    try:
+        bundle = bundle_of(context, package_id, replica)
+        files = bundle.listing().files
+    except DiademError:
+        return True
+    if not files:
+        return True
+    return TAGMANIFEST in files and _is_another(context, bundle, package_id)
+
+
+def _is_another(context: Context, bundle: Bundle, package_id: str) -> bool:
+    with suppress(DiademError, OSError):
+        found = sha256_hex(bundle.read(TAGMANIFEST, LIMITS[TAGMANIFEST]))
+        return found != PackageId(package_id).hex and context.catalogue.has("diadem:" + found)
+    return False
+
+
+def _write_anew(
+    context: Context,
+    package: PackageState,
+    replica: ReplicaState,
+    result: Repaired,
+    listener: Listener,
+    pace: Pace | None,
+) -> None:
+    copies, debts = replicate(context, package.id, [replica.store], listener=listener, pace=pace, held=True)
+    result.copies += [(package.id, copy) for copy in copies]
+    result.debts += debts
+
+
+def _mended(
+    context: Context,
+    package: PackageState,
+    replica: ReplicaState,
+    report: Any,
+    plan: RepairPlan,
+    result: Repaired,
+    listener: Listener,
+    pace: Pace | None,
+) -> Mended:
+    def told(made: Repair) -> None:
+        context.say([_repair_draft(context, package, replica, made)])
+        result.mended.append((package.id, replica.store, made))
+
+    store = context.stores.open(replica.store)
+    with closing(opened_parity(store, package.id)) as parity:
+        return mend(
+            MendJob(
+                PackageId(package.id),
+                store,
+                replica.path,
+                report,
+                parity=parity.parity,
+                replicas=_others(context, package, replica),
+                tag_files=context.catalogue.tag_files(package.id),
+                quarantine=plan.quarantine,
+            ),
+            repaired=told,
+            listener=listener,
+            pace=pace,
+        )
+
+
+def _others(context: Context, package: PackageState, damaged: ReplicaState) -> Sequence[Replica]:
+    """The other copies that answer, sound ones first; what they give is proven before it is used."""
+    found = []
+    for replica in sorted(package.replicas, key=lambda one: (one.state != PRESENT, one.adopted)):
+        if replica.state in (PRESENT, SUSPECT) and (replica.store, replica.path) != (damaged.store, damaged.path):
+            with suppress(DiademError):
+                found.append(Replica(replica.store, bundle_of(context, package.id, replica)))
+    return found
+
+
+def _repair_draft(context: Context, package: PackageState, replica: ReplicaState, made: Repair) -> Draft:
+    return Draft(
+        "repair",
+        (subject(package.id),),
+        {
+            "store": replica.store,
+            "store_id": context.settings.store(replica.store).id,
+            "payload_id": package.payload_id,
+            "path": made.path,
+            "leaf": made.leaf,
+            "from": made.source,
+            "before": made.before,
+            "after": made.after,
+        },
+    )
+
+
+def _state_proven(context: Context, package_id: str, replica: ReplicaState, report: Any) -> None:
+    context.say(
+        [
+            Draft(
+                "fixity",
+                (subject(package_id),),
+                {
+                    "store": replica.store,
+                    "store_id": context.settings.store(replica.store).id,
+                    "level": str(report.level),
+                    "proven": [package_id],
+                    "checked": {"packages": 1, **report.checked},
+                    "findings": [],
+                },
+            )
+        ]
+    )
+
+
+# -- copying -------------------------------------------------------------------------------------------------------
+
+
+def _copy_all(
+    context: Context, plan: RepairPlan, job: Job, result: Repaired, pace: Pace | None, listener: Listener
+) -> None:
+    wanted: dict[str, list[str]] = {}
+    for action in _actions(context, plan):
+        if action.kind == "replicate":
+            wanted.setdefault(action.package, []).append(action.store)
+    for package_id, stores in wanted.items():
+        job.check_cancelled()
+        copies, debts = replicate(context, package_id, stores, listener=listener, pace=pace)
+        result.copies += [(package_id, copy) for copy in copies]
+        result.debts += debts
+
+
+def _make_parity(context: Context, plan: RepairPlan, job: Job, result: Repaired, listener: Listener) -> None:
+    for action in list(_actions(context, plan)):
+        if action.kind != "parity":
+            continue
+        job.check_cancelled()
+        try:
+            make_parity(context, action.package, action.store, listener=listener)
+            result.parity.append((action.package, action.store))
+        except DiademError as error:
+            replica = next(
+                (one for one in context.catalogue.replicas(action.package) if one.store == action.store), None
+            )
+            if replica is not None and error.exit_code == 1:
+                report = check(context, action.package, replica, listener=listener)
+                if not report.ok:
+                    note_damage(context, action.package, replica, report)
+            result.left.append(Left(action.package, action.store, "", None, f"no parity: {error.message}"))
