@@ -23,9 +23,13 @@ def actions_of(case: Case) -> Iterator[Action]:
     yield from case.debts.actions
     for store in _to_scrub(case):
         size = store.due.bytes + store.unproven.bytes
-        yield Action("scrub", _scrub_reason(store), commands.scrub(store), store=store.state.name, bytes=size)
+        reason, command = _scrub_reason(store), commands.scrub(store)
+        if store.known:
+            yield Action("scrub", reason, command, store=store.state.name, bytes=size)
+        else:
+            yield Action("rescan", reason, command, bytes=size)
     for package, copy in case.tally.unsealed:
-        if case.tally.stores[copy.store].state.reachable:
+        if case.tally.store_of(copy).state.reachable:
             command = f"diadem repair {short(package.id)}"
             yield Action("parity", "parity is wanted and not there", command, package.id, copy.store, copy.store)
     for _, reason, kind, command in _others(case):
@@ -52,7 +56,7 @@ def _away(case: Case) -> list[StoreTally]:
 
 def _repairs(case: Case) -> Iterator[Action]:
     for package, copy in case.tally.damaged:
-        store = case.tally.stores[copy.store]
+        store = case.tally.store_of(copy)
         if store.state.reachable and not store.state.read_only:
             source = _good_copy(case, package, copy)
             reason = f"the copy is {copy.state}" + ("" if source else ", and no other good copy answers")
@@ -62,8 +66,8 @@ def _repairs(case: Case) -> Iterator[Action]:
 
 def _good_copy(case: Case, package: PackageState, damaged: ReplicaState) -> str:
     """Another copy that is proven and answers; a store's before an adopted one."""
-    stores = case.tally.stores
-    there = [copy for copy in package.replicas if copy.proven and stores[copy.store].state.reachable]
+    store_of = case.tally.store_of
+    there = [copy for copy in package.replicas if copy.proven and store_of(copy).state.reachable]
     others = sorted((copy for copy in there if copy is not damaged), key=lambda copy: copy.adopted)
     return others[0].store if others else ""
 
@@ -119,6 +123,9 @@ def _step_reasons(case: Case) -> Iterator[tuple[str, str]]:
         yield commands.ARCHIVE, "nothing is archived yet"
     for action in _store_actions(case):
         yield action.command, action.reason
+    if stranded := case.debts.stranded.count:
+        have = "package has" if stranded == 1 else "packages have"
+        yield commands.LIST_STORES, f"{stranded:,} {have} no copy that can be read now; connect a store that holds one"
     if reason := _repair_reason(case):
         yield commands.REPAIR, reason
     for store in _to_scrub(case):

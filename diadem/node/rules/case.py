@@ -44,6 +44,11 @@ class Case:
         return (store for store in self.tally.stores.values() if store.known)
 
     @property
+    def read_stores(self) -> Iterator[StoreTally]:
+        """The same, and adopted folders: where copies are to be read."""
+        return (store for store in self.tally.stores.values() if store.known or store.state.reachable)
+
+    @property
     def empty(self) -> bool:
         """Whether nothing is archived yet."""
         return self.tally.totals.packages == 0

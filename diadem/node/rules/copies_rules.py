@@ -76,7 +76,7 @@ def unproven(case: Case) -> Iterator[RuleFinding]:
         are = "package is" if group.count == 1 else "packages are"
         message = f"{group.count:,} {are} not yet proven: no copy was ever read and found right"
         yield found("replica.unproven", Severity.ERROR, message, group, command=_way_out(case))
-    for store in case.tally.stores.values():
+    for store in case.read_stores:
         if group := _some(store.unproven):
             name = store.state.name
             were = "was" if group.count == 1 else "were"

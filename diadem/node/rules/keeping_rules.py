@@ -18,7 +18,7 @@ _FREE_SHARE = 0.05
 
 def scrub(case: Case) -> Iterator[RuleFinding]:
     """Every copy was read within the interval of its kind of store."""
-    for store in case.tally.stores.values():
+    for store in case.read_stores:
         group = store.due
         if not group.count:
             continue
@@ -39,8 +39,8 @@ def _oldest(store: StoreTally, case: Case) -> str:
 
 def scrub_holds(case: Case) -> str:
     """How it stands where all is well."""
-    proven = [store.proven_since for store in case.tally.stores.values() if store.proven_since]
-    intervals = {case.policy.scrub.interval_for(store.state.kind) for store in case.tally.stores.values()}
+    proven = [store.proven_since for store in case.read_stores if store.proven_since]
+    intervals = {case.policy.scrub.interval_for(store.state.kind) for store in case.read_stores}
     every = duration_words(intervals.pop()) if len(intervals) == 1 else "the interval of its store"
     oldest = f" (the oldest: {min(proven).date().isoformat()})" if proven else ""
     return f"every last proof is within {every}{oldest}"
@@ -83,7 +83,8 @@ def unreachable(case: Case) -> Iterator[RuleFinding]:
             severity = Severity.INFO if cold else Severity.WARNING
             yield found("store.unreachable", severity, message, command=commands.LIST_STORES, store=name)
         elif not store.known and not state.reachable:
-            message = f"{held} are recorded in '{name}', which is no store of this node; they do not count"
+            are, do = ("is", "does") if store.packages == 1 else ("are", "do")
+            message = f"{held} {are} recorded in '{name}', which is no store of this node and {do} not count"
             yield found("store.unreachable", Severity.WARNING, message, command=commands.REINDEX, store=name)
 
 

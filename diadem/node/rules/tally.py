@@ -18,8 +18,8 @@ from diadem.node.rules.status import NAMED, Totals
 
 #: How far in the future a proof may lie: clocks differ. A later one says nothing about when the bytes were read.
 _TOLERANCE: Final = timedelta(days=1)
-#: Kind of what lies in no store of the node: adopted folders.
-_ADOPTED_KIND: Final = "disk"
+#: What stands for a store where adopted folders lie in none: they are told of together.
+ADOPTED: Final = "adopted folders"
 
 
 @dataclass(slots=True)
@@ -141,6 +141,11 @@ class Tally:
     untold: Group = field(default_factory=Group)
     missing_fields: dict[str, int] = field(default_factory=dict)
 
+    def store_of(self, copy: ReplicaState) -> StoreTally:
+        """Where a copy that was counted lies."""
+        store = self.stores.get(copy.store)
+        return self.stores[ADOPTED] if store is None or (copy.adopted and not store.known) else store
+
 
 def count(policy: Policy, state: ArchiveState, now: datetime) -> Tally:
     """Go through all packages once."""
@@ -182,7 +187,9 @@ class _Counter:
         here = proven = 0
         stores = self._tally.stores
         for replica in package.replicas:
-            store = stores.get(replica.store) or self._unknown(replica)
+            store = stores.get(replica.store)
+            if store is None or (replica.adopted and not store.known):
+                store = self._unknown(replica)
             if replica.state != PRESENT:
                 self._absent(package, replica, store)
                 continue
@@ -237,7 +244,10 @@ class _Counter:
 
     def _unknown(self, replica: ReplicaState) -> StoreTally:
         """A name that is no store of the node: adopted folders, or a store that was taken out."""
-        store = StoreState(replica.store, _ADOPTED_KIND, None, "", reachable=replica.adopted, read_only=True)
+        name = ADOPTED if replica.adopted else replica.store
+        if name in self._tally.stores:
+            return self._tally.stores[name]
+        store = StoreState(name, "disk", None, "", reachable=replica.adopted, read_only=True)
         return self._enter(store, known=False)
 
     def _judge(self, package: PackageState, good: tuple[object, ...]) -> None:

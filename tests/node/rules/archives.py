@@ -14,7 +14,6 @@ from diadem.model.replicas import (
     DROPPED,
     MISSING,
     PRESENT,
-    REPLICA_STATES,
     STORE_KINDS,
     SUSPECT,
     PackageState,
@@ -73,55 +72,61 @@ def found(status: Status, rule: str) -> list[str]:
     return [finding.message for finding in status.findings if finding.rule == rule]
 
 
+#: Kinds of store that may occur, by what matters to a rule. Few draws make many examples.
+STORES = [
+    StoreState("", kind, place, "/somewhere", reachable=reachable, read_only=read_only, free=free, total=2000 * GB)
+    for place in ("own", "own", "p1", None)
+    for kind in STORE_KINDS
+    for reachable, read_only, free in (
+        (True, False, 1000 * GB),
+        (True, False, None),
+        (True, False, 2 * GB),
+        (True, True, 0),
+        (False, False, None),
+    )
+]
+_PROOFS = [
+    (NOW, "written"),
+    (NOW - 10 * DAY, "leaves"),
+    (NOW - 200 * DAY, "full"),
+    (NOW - 900 * DAY, "server"),
+    (NOW + 30 * DAY, "read-back"),
+    (NOW, "sampled"),
+    (NOW, ""),
+    (None, ""),
+    (None, "leaves"),
+]
+#: Copies that may occur: mostly present, ours and proven.
+COPIES = [
+    ReplicaState("", "2026/x", state, adopted, NOW, proven_at, level, parity=parity, place="p1" if adopted else None)
+    for state in (PRESENT, PRESENT, PRESENT, PRESENT, SUSPECT, MISSING, DROPPED)
+    for adopted, parity in ((False, False), (False, True), (False, False), (True, False))
+    for proven_at, level in _PROOFS
+]
 NAMES = ("a", "b", "c", "d", "e")
 
 
 @st.composite
 def stores(draw: st.DrawFn) -> list[StoreState]:
     """One to five stores, of which some lie on one disk, some nobody knows where, some do not answer."""
-    names = NAMES[: draw(st.integers(1, 5))]
+    drawn = draw(st.lists(st.sampled_from(STORES), min_size=1, max_size=5))
+    named = zip(NAMES, drawn, strict=False)
     return [
-        StoreState(
-            name,
-            draw(st.sampled_from(STORE_KINDS)),
-            draw(st.sampled_from([None, "p1", "p2", "p3"])) if draw(st.booleans()) else f"own-{name}",
-            f"/stores/{name}",
-            reachable=draw(st.sampled_from([True, True, True, False])),
-            free=draw(st.sampled_from([None, 0, 3 * GB, 1000 * GB])),
-            total=2000 * GB,
-            read_only=draw(st.sampled_from([False, False, False, True])),
-        )
-        for name in names
+        replace(store, name=name, place=f"own-{name}" if store.place == "own" else store.place) for name, store in named
     ]
-
-
-def replicas(store: str) -> st.SearchStrategy[ReplicaState]:
-    """A copy in a store, in any state, proven in any way or not at all."""
-    times = st.sampled_from([None, NOW, NOW - 10 * DAY, NOW - 200 * DAY, NOW - 900 * DAY, NOW + 30 * DAY])
-    levels = st.sampled_from(["written", "server", "read-back", "leaves", "full", "sampled", "quick", "earlier", ""])
-    states = st.sampled_from([PRESENT, PRESENT, PRESENT, *REPLICA_STATES])
-    return st.builds(
-        ReplicaState,
-        store=st.just(store),
-        path=st.just("2026/x"),
-        state=states,
-        adopted=st.sampled_from([False, False, False, True]),
-        proven_at=times,
-        proven_level=levels,
-        parity=st.booleans(),
-        place=st.sampled_from([None, None, "p1"]),
-    )
 
 
 @st.composite
 def packages(draw: st.DrawFn, names: list[str]) -> list[PackageState]:
-    """Up to six packages; copies lie in the stores named, and some where no store is any more."""
+    """Up to four packages; copies lie in the stores named, and some where no store is any more."""
     made = []
-    for number in range(draw(st.integers(0, 6))):
-        where = draw(st.lists(st.sampled_from([*names, "gone"]), unique=True, max_size=5))
-        copies = tuple(draw(replicas(name)) for name in where)
-        more = {"tombstoned": draw(st.sampled_from([False, False, False, True])), "signed": draw(st.booleans())}
-        made.append(package(number, *copies, bytes=draw(st.sampled_from([1, GB, 5 * GB])), **more))
+    copies = st.dictionaries(st.sampled_from([*names, "gone"]), st.sampled_from(COPIES), max_size=4)
+    kinds = st.sampled_from(
+        [(size, dead, signed) for size in (1, GB, 5 * GB) for dead in (0, 0, 1) for signed in (0, 1)]
+    )
+    for number, (held, (size, dead, signed)) in enumerate(draw(st.lists(st.tuples(copies, kinds), max_size=4))):
+        replicas = [replace(copy, store=name) for name, copy in held.items()]
+        made.append(package(number, *replicas, bytes=size, tombstoned=bool(dead), signed=bool(signed)))
     return made
 
 
