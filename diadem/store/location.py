@@ -18,6 +18,10 @@ FORMAT: Final = "diadem-adopted/1"
 _NEXT: Final = "Tell where the folder is: diadem rescan --look-in FOLDER"
 
 
+#: The number of a file on a share that makes numbers up anew each time it is mounted.
+UNSTEADY: Final = -1
+
+
 @dataclass(frozen=True, slots=True)
 class Stamp:
     """What changes when a file changes.
@@ -29,7 +33,7 @@ class Stamp:
     mtime_ns : int
         Modification time, nanoseconds since 1970.
     number : int
-        The file's number in its file system; 0 where it is not known or not to be relied on.
+        The file's number in its file system; 0 where it is not known, `UNSTEADY` where it is not to be relied on.
     """
 
     size: int
@@ -43,16 +47,32 @@ class Stamp:
 
     def fits(self, other: Stamp) -> bool:
         """Whether nothing speaks for a change; numbers are compared where both are known."""
-        numbers = not self.number or not other.number or self.number == other.number
-        return numbers and (self.size, self.mtime_ns) == (other.size, other.mtime_ns)
+        known = self.number > 0 and other.number > 0
+        return (not known or self.number == other.number) and (self.size, self.mtime_ns) == (other.size, other.mtime_ns)
+
+
+#: The stamp of a file that was not there.
+NOT_THERE: Final = Stamp(-1, 0)
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """One file: its path relative to the adopted folder, as the file system's bytes, and its stamp."""
+    """One file of an adopted folder.
+
+    Attributes
+    ----------
+    name : bytes
+        Its path relative to the folder, as the file system's bytes.
+    stamp : Stamp
+        How it looked when its bytes were last known to be those of the package.
+    edited : Stamp or None
+        How it looked when they were last seen to be others, so that nobody reads it again to find that out;
+        `NOT_THERE` where they were last seen to be nowhere.
+    """
 
     name: bytes
     stamp: Stamp
+    edited: Stamp | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,13 +173,23 @@ class Location:
 def _row(path: str, place: Place) -> list[Any]:
     stored = path.removeprefix("data/").encode()
     name = None if place.name == stored else quote_from_bytes(place.name)
-    return [path, place.stamp.size, place.stamp.mtime_ns, place.stamp.number, *([] if name is None else [name])]
+    row = [path, _numbers(place.stamp), name, None if place.edited is None else _numbers(place.edited)]
+    return row[: 4 if place.edited else 3 if name is not None else 2]
+
+
+def _numbers(stamp: Stamp) -> list[int]:
+    return [stamp.size, stamp.mtime_ns, stamp.number]
 
 
 def _place(row: list[Any]) -> tuple[str, Place]:
-    path, size, mtime_ns, number, *name = row
-    original = unquote_to_bytes(name[0]) if name else str(path).removeprefix("data/").encode()
-    return str(path), Place(original, Stamp(int(size), int(mtime_ns), int(number)))
+    path, stamp, name, edited = [*row, None, None][:4]
+    original = str(path).removeprefix("data/").encode() if name is None else unquote_to_bytes(name)
+    return str(path), Place(original, _stamp(stamp), None if edited is None else _stamp(edited))
+
+
+def _stamp(numbers: list[Any]) -> Stamp:
+    size, mtime_ns, number = map(int, numbers)
+    return Stamp(size, mtime_ns, number)
 
 
 def path_below(root: str, name: bytes) -> str:

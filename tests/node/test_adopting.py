@@ -325,9 +325,8 @@ def test_a_damaged_note_of_the_place_is_told_as_such(desk: Desk, session: Path) 
     assert desk.adopt(session).outcome.package.verify().ok
 
 
-PLACES = st.builds(
-    Place, st.binary(min_size=1, max_size=12), st.builds(Stamp, st.integers(0), st.integers(), st.integers(0))
-)
+STAMPS = st.builds(Stamp, st.integers(0), st.integers(), st.integers(0))
+PLACES = st.builds(Place, st.binary(min_size=1, max_size=12), STAMPS, st.none() | STAMPS)
 
 
 @posix
