@@ -1,1 +1,1 @@
-"""Hashing (and, with the node, keys and signatures). Bytes in, bytes out: no file is opened here."""
+"""Hashing, keys, signatures, the tree of a log and its signed head. Bytes in, bytes out: no file is opened here."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import os
 import shutil
 import subprocess
 import time
@@ -62,7 +63,7 @@ def test_a_closed_file_shows_the_public_key_and_not_the_secret(closed: bytes) ->
     assert closed != KEY.to_pem(PASSPHRASE)  # salt and start are random
 
 
-@pytest.mark.skipif(shutil.which("openssl") is None, reason="no OpenSSL program here")
+@pytest.mark.skipif(os.name == "nt" or shutil.which("openssl") is None, reason="no OpenSSL program here")
 def test_openssl_reads_and_writes_the_same_keys(tmp_path: Path, closed: bytes) -> None:
     ours, theirs = tmp_path / "ours.pem", tmp_path / "theirs.pem"
     ours.write_bytes(closed)
