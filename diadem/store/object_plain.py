@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import uuid
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from diadem.errors import DiademError, IntegrityError, NotFound
 from diadem.store.object_client import OpenUpload, Stat, Traffic
 from diadem.store.object_retry import Patience, T, persist
+
+#: Where files are written before they get their names.
+DRAFTS = ".diadem/drafts"
 
 
 class PlainClient:
@@ -136,7 +141,8 @@ class PlainClient:
         return ""
 
     def put_stream(self, key: str, blocks: Iterable[bytes]) -> None:
-        """Block by block; not tried again, as the blocks are gone."""
+        """Block by block under another name, which then becomes the right one; not tried again: the blocks are gone."""
+        draft = f"{DRAFTS}/{uuid.uuid4().hex}"
 
         def write(path: str) -> None:
             with self._fs.open(path, "wb") as sink:
@@ -146,7 +152,18 @@ class PlainClient:
 
         once = Patience(tries=1)
         with self._alone:
-            persist(lambda: self._with_folder(key, write), self._at(key), once)
+            try:
+                persist(lambda: self._with_folder(draft, write), self._at(key), once)
+                persist(lambda: self._with_folder(key, partial(self._rename, self._path(draft))), self._at(key), once)
+            finally:
+                with contextlib.suppress(DiademError):
+                    self.hurried().delete(draft)
+
+    def _rename(self, draft: str, path: str) -> None:
+        try:
+            self._fs.cp_file(draft, path)
+        except NotImplementedError:
+            self._fs.mv(draft, path)
 
     def delete(self, key: str, *, only: str = "") -> None:  # noqa: ARG002
         """Remove."""

@@ -54,6 +54,7 @@ def _drop_hints(client: ObjectClient, opened: OpenedPackage | None, path: str) -
         for key, content in object_hints.of_payload(client, payload):
             if content == path:
                 client.delete(key)
+                client.prune(key.rpartition("/")[0])
             else:
                 left += 1
         if opened is not None and not left:

@@ -101,7 +101,6 @@ class S3Client:
 
     def place(self) -> str | None:
         """Endpoint and bucket: names of buckets are unique at one endpoint, and at Amazon in all regions."""
-        self._call("head_bucket", "")  # connects
         endpoint = urlsplit(str(self._fs.s3.meta.endpoint_url))
         host = endpoint.netloc.lower()
         return f"s3:{'amazonaws.com' if host.endswith('.amazonaws.com') else host}/{self._bucket}"

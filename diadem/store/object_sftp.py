@@ -18,15 +18,15 @@ from paramiko.sftp import CMD_EXTENDED, CMD_EXTENDED_REPLY
 
 from diadem.errors import DiademError, IntegrityError, NotFound, StoreError
 from diadem.store.object_client import Stat
-from diadem.store.object_plain import PlainClient
+from diadem.store.object_plain import DRAFTS, PlainClient
 from diadem.store.object_retry import Patience, T, persist
 from diadem.store.sftp_files import SftpFiles
 from diadem.store.translate import Occupied
 
-#: Where files are written before they get their names.
-DRAFTS = ".diadem/drafts"
-#: Above this, a read is cut into requests that are under way together; each carries 32 KiB.
-_ONE_REQUEST = 32 << 10
+#: Tries to give a file its name: what had it may go, and its folder too, in this very moment.
+_TRIES = 4
+#: A server with fewer bytes than this is full.
+_NOTHING = 64 << 10
 #: Places of numbers in the answer to ``statvfs@openssh.com`` (OpenSSH, PROTOCOL): fragment size, blocks, free for us.
 _FRAGMENT, _BLOCKS, _AVAILABLE, _NUMBERS = 1, 2, 4, 11
 
@@ -105,7 +105,7 @@ class SftpClient(PlainClient):
         """A range of a file."""
         if end <= start:
             return b""
-        data = self._ask(key, lambda ftp: _read(ftp, self._path(key), start, end - start))
+        data = self._ask(key, lambda ftp: self._read(ftp, self._path(key), start, end - start))
         self.traffic.count(received=len(data))
         return data
 
@@ -149,10 +149,17 @@ class SftpClient(PlainClient):
 
     # -- requests --------------------------------------------------------------------------------------------------
 
+    def _read(self, ftp: Any, path: str, start: int, length: int) -> bytes:
+        """All requests are under way together."""
+        with ftp.open(path, "rb") as file:
+            file.MAX_REQUEST_SIZE = self._files.request_size
+            return b"".join(file.readv([(start, length)]))
+
     def _write(self, ftp: Any, key: str, blocks: Iterable[bytes], *, create: bool) -> None:
         draft, target = self._path(f"{DRAFTS}/{uuid.uuid4().hex}"), self._path(key)
         size = 0
         with _opened_draft(ftp, draft) as file:
+            file.MAX_REQUEST_SIZE = self._files.request_size
             for block in blocks:
                 _send(file, block)
                 size += len(block)
@@ -192,7 +199,7 @@ class SftpClient(PlainClient):
         try:
             return persist(once, self._at(key), patience or self._patience)
         except StoreError as error:
-            if type(error) is StoreError and (space := self.space()) is not None and space[0] < _ONE_REQUEST:
+            if type(error) is StoreError and (space := self.space()) is not None and space[0] < _NOTHING:
                 raise StoreError("the store is full", where=error.where, next="Free space.") from error
             raise
 
@@ -206,14 +213,6 @@ def _statvfs(ftp: Any, path: str) -> list[int]:
     if kind != CMD_EXTENDED_REPLY:
         raise StoreError("the server does not say", where=path)
     return [answer.get_int64() for _ in range(_NUMBERS)]
-
-
-def _read(ftp: Any, path: str, start: int, length: int) -> bytes:
-    with ftp.open(path, "rb") as file:
-        if length > _ONE_REQUEST:
-            return b"".join(file.readv([(start, length)]))
-        file.seek(start)
-        return bytes(file.read(length))
 
 
 @contextlib.contextmanager
@@ -236,7 +235,7 @@ def _opened_draft(ftp: Any, path: str) -> Iterator[Any]:
 def _send(file: Any, data: bytes) -> None:
     """Many requests under way together; the answer to every one of them is looked at before this returns."""
     view = memoryview(data)
-    last = max(0, (len(view) - 1) // _ONE_REQUEST * _ONE_REQUEST)
+    last = max(0, (len(view) - 1) // file.MAX_REQUEST_SIZE * file.MAX_REQUEST_SIZE)
     file.set_pipelined(True)
     file.write(view[:last])
     file.set_pipelined(False)  # the next write waits for all answers
@@ -253,15 +252,19 @@ def _remove_folder(folder: str, ftp: Any) -> None:
 
 
 def _rename(ftp: Any, draft: str, target: str, *, create: bool, where: str) -> None:
-    try:
-        _renamed(ftp, draft, target, create=create)
-    except FileNotFoundError:
-        _make_folders(ftp, target.rpartition("/")[0])
-        _renamed(ftp, draft, target, create=create)
-    except OSError as error:
-        if create and _is_there(ftp, target):
-            raise Occupied("another writer was faster", where=where, next="Run the same command again.") from error
-        raise
+    for attempt in range(_TRIES):
+        try:
+            _renamed(ftp, draft, target, create=create)
+        except FileNotFoundError:
+            _make_folders(ftp, target.rpartition("/")[0])
+        except OSError as error:  # OpenSSH says "Failure" for everything else
+            if create and _is_there(ftp, target):
+                raise Occupied("another writer was faster", where=where, next="Run the same command again.") from error
+            if attempt == _TRIES - 1:
+                raise
+        else:
+            return
+    raise NotFound("the folder for a file cannot be made", where=where)
 
 
 def _renamed(ftp: Any, draft: str, target: str, *, create: bool) -> None:

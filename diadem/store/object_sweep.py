@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from diadem.model.manifest import INDEX_PATH, LEAVES_PATH, MANIFEST, TAGMANIFEST, VENDOR_PATH
-from diadem.store import object_claim, object_hints, object_probe
+from diadem.store import object_claim, object_hints, object_plain, object_probe
 from diadem.store.object_claim import ClaimNote, read_claim
 from diadem.store.object_client import ObjectClient, OpenUpload, Stat
 
@@ -74,7 +74,7 @@ class Leftovers:
     uploads : tuple of OpenUpload
         Multi-part uploads, which a provider bills although no object is seen.
     notes : tuple of str
-        Keys of old claims and probes.
+        Keys of old claims, probes and drafts.
     removed : bool
         Whether they have been removed.
     """
@@ -130,7 +130,7 @@ def _living_claims(client: ObjectClient, limit: datetime) -> Iterator[ClaimNote]
 
 
 def _old_notes(client: ObjectClient, limit: datetime) -> Iterator[str]:
-    for folder in (object_claim.FOLDER, object_probe.FOLDER):
+    for folder in (object_claim.FOLDER, object_probe.FOLDER, object_plain.DRAFTS):
         for stat in client.list(folder):
             if stat.modified is not None and stat.modified <= limit:
                 yield stat.key

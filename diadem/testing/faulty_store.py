@@ -1,0 +1,255 @@
+"""A real store that fails when it is told to: what networks, disks and servers do, on purpose and repeatably."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TypeVar
+
+from diadem.errors import StoreError, Unreachable
+from diadem.model.manifest import LEAF_SIZE, FileEntry
+from diadem.model.ports import Bundle, Listener, silent
+from diadem.package.opening import OpenedPackage
+from diadem.store.base import Added, Capabilities, Pace, Store, Stored, Swept
+from diadem.testing.faulty_bundle import FaultyBundle, TornBundle
+from diadem.testing.store_faults import Fault
+
+T = TypeVar("T")
+
+
+class FaultyStore:
+    """A store around a store. Implements `diadem.store.base.Store`.
+
+    Parameters
+    ----------
+    store : Store
+        The real one, which does everything.
+    faults : sequence of Fault
+        The first that applies to a call happens.
+    seed : int
+        For chances, and for which byte is flipped: the same calls fail the same way again.
+
+    Attributes
+    ----------
+    calls : list of (operation, argument)
+        Every call, in order.
+    happened : list of (operation, kind)
+        Every fault that happened, in order: a test that counts on one can ask for it.
+    """
+
+    def __init__(self, store: Store, faults: Sequence[Fault] = (), *, seed: int = 0) -> None:
+        self.store = store
+        self.calls: list[tuple[str, str]] = []
+        self.happened: list[tuple[str, str]] = []
+        self._lock = threading.Lock()
+        self._random = random.Random(seed)  # noqa: S311  faults are no secret
+        self._left: list[tuple[Fault, list[int]]] = []
+        self.fail(*faults)
+
+    def fail(self, *faults: Fault) -> None:
+        """Add faults."""
+        self._left += [(fault, [fault.skip, -1 if fault.times is None else fault.times]) for fault in faults]
+
+    def heal(self) -> None:
+        """Forget all faults."""
+        self._left.clear()
+
+    # -- what it is ------------------------------------------------------------------------------------------------
+
+    @property
+    def url(self) -> str:
+        """That of the store."""
+        return self.store.url
+
+    @property
+    def is_folder(self) -> bool:
+        """As the store."""
+        return self.store.is_folder
+
+    def check(self) -> None:
+        """See `Store.check`."""
+        self._do("check", "", self.store.check)
+
+    def capabilities(self) -> Capabilities:
+        """See `Store.capabilities`."""
+        return self._do("capabilities", "", self.store.capabilities)
+
+    def free(self) -> int | None:
+        """See `Store.free`."""
+        return self.store.free()
+
+    def total(self) -> int | None:
+        """See `Store.total`."""
+        return self.store.total()
+
+    def place(self) -> str | None:
+        """See `Store.place`."""
+        return self.store.place()
+
+    # -- packages --------------------------------------------------------------------------------------------------
+
+    def packages(self) -> Iterator[Stored]:
+        """See `Store.packages`."""
+        yield from self._do("packages", "", self.store.packages)
+
+    def bundle(self, path: str) -> Bundle:
+        """See `Store.bundle`."""
+        return FaultyBundle(self.store.bundle(path), self._reading)
+
+    def add(
+        self,
+        source: Bundle,
+        opened: OpenedPackage,
+        path: str,
+        *,
+        listener: Listener = silent,
+        pace: Pace | None = None,
+    ) -> Added:
+        """See `Store.add`."""
+
+        def flip(added: Added) -> None:
+            self._flip_in_package(added.path, [entry for entry in opened.manifest if entry.size])
+
+        def tear() -> None:
+            half = sum(entry.size for entry in opened.manifest) // 2
+            self.store.add(TornBundle(source, half), opened, path, listener=listener, pace=pace)
+
+        return self._do(
+            "add", path, lambda: self.store.add(source, opened, path, listener=listener, pace=pace), flip, tear
+        )
+
+    def replace_leaf(self, path: str, entry: FileEntry, leaf: int, data: bytes, *, leaf_size: int = LEAF_SIZE) -> None:
+        """See `Store.replace_leaf`."""
+
+        def write(content: bytes) -> None:
+            self.store.replace_leaf(path, entry, leaf, content, leaf_size=leaf_size)
+
+        def tear() -> None:
+            with self.store.bundle(path).open(entry.path) as file:
+                old = file.read_at(leaf * leaf_size, len(data))
+            write(data[: len(data) // 2] + old[len(data) // 2 :])
+
+        self._do("replace_leaf", entry.path, lambda: write(data), lambda _: write(self._flipped(data)), tear)
+
+    def replace_file(self, path: str, file: str, blocks: Iterable[bytes], size: int, mtime_ns: int | None) -> None:
+        """See `Store.replace_file`."""
+
+        def write(content: Iterable[bytes]) -> None:
+            self.store.replace_file(path, file, content, size, mtime_ns)
+
+        def flip(_: None) -> None:
+            write([self._flipped(self.store.bundle(path).read(file, size))])
+
+        def tear() -> None:
+            data = b"".join(blocks)
+            write([data[: size // 2] + bytes(size - size // 2)])
+
+        self._do("replace_file", file, lambda: write(blocks), flip, tear)
+
+    def remove(self, path: str) -> None:
+        """See `Store.remove`."""
+        self._do("remove", path, lambda: self.store.remove(path))
+
+    def sweep(self) -> list[Swept]:
+        """See `Store.sweep`."""
+        return self._do("sweep", "", self.store.sweep)
+
+    def write_hints(self, opened: OpenedPackage, path: str) -> None:
+        """See `Store.write_hints`."""
+        self._do("write_hints", path, lambda: self.store.write_hints(opened, path))
+
+    # -- own files -------------------------------------------------------------------------------------------------
+
+    def get(self, key: str) -> bytes | None:
+        """See `Store.get`."""
+        return self._do("get", key, lambda: self.store.get(key))
+
+    def put(self, key: str, data: bytes, *, create: bool = False) -> bool:
+        """See `Store.put`."""
+
+        def flip(_: bool) -> None:
+            if self.store.get(key) == data:
+                self.store.put(key, self._flipped(data))
+
+        def tear() -> None:
+            self.store.put(key, data[: len(data) // 2], create=create)
+
+        return self._do("put", key, lambda: self.store.put(key, data, create=create), flip, tear)
+
+    def keys(self, prefix: str) -> Iterator[str]:
+        """See `Store.keys`."""
+        yield from self._do("keys", prefix, lambda: self.store.keys(prefix))
+
+    def delete(self, key: str) -> None:
+        """See `Store.delete`."""
+        self._do("delete", key, lambda: self.store.delete(key))
+
+    def put_readme(self, text: str) -> None:
+        """See `Store.put_readme`."""
+        self._do("put_readme", "", lambda: self.store.put_readme(text))
+
+    # -- faults ----------------------------------------------------------------------------------------------------
+
+    def _do(
+        self,
+        operation: str,
+        argument: str,
+        action: Callable[[], T],
+        flip: Callable[[T], None] | None = None,
+        tear: Callable[[], None] | None = None,
+    ) -> T:
+        """Do something, or what a fault makes of it."""
+        fault = self._due(operation, argument)
+        kind = fault.kind if fault is not None else ""
+        if fault is not None and kind == "slow":
+            time.sleep(fault.seconds)
+        if kind == "unreachable":
+            raise _away(f"{self.url}/{argument}", "the store does not answer")
+        if kind == "full":
+            raise StoreError("the store is full (on purpose)", where=self.url, next="Free space.")
+        if kind == "torn" and tear is not None:
+            tear()
+            raise _away(f"{self.url}/{argument}", "the line broke in the middle")
+        result = action()
+        if kind == "lost":
+            raise _away(f"{self.url}/{argument}", "the answer was lost")
+        if kind == "flip" and flip is not None:
+            flip(result)
+        return result
+
+    def _reading(self, path: str, read: Callable[[], bytes]) -> bytes:
+        """What is read from a package, or what a fault makes of it."""
+        flipped: list[int] = []
+        data = self._do("read", path, read, lambda _: flipped.append(1))
+        return self._flipped(data) if flipped and data else data
+
+    def _due(self, operation: str, argument: str) -> Fault | None:
+        with self._lock:
+            self.calls.append((operation, argument))
+            for fault, left in self._left:
+                if fault.operation not in (operation, "*") or not left[1] or self._random.random() >= fault.chance:
+                    continue
+                if left[0]:
+                    left[0] -= 1
+                    continue
+                left[1] -= 1
+                self.happened.append((operation, fault.kind))
+                return fault
+        return None
+
+    def _flip_in_package(self, path: str, entries: Sequence[FileEntry]) -> None:
+        entry = self._random.choice(entries)
+        data = self._flipped(self.store.bundle(path).read(entry.path, entry.size))
+        self.store.replace_file(path, entry.path, [data], entry.size, entry.mtime_ns)
+
+    def _flipped(self, data: bytes) -> bytes:
+        if not data:
+            return data
+        place = self._random.randrange(len(data))
+        return data[:place] + bytes([data[place] ^ (1 << self._random.randrange(8))]) + data[place + 1 :]
+
+
+def _away(where: str, what: str) -> Unreachable:
+    return Unreachable(f"{what} (on purpose)", where=where, next="Run the same command again.")
