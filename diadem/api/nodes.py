@@ -15,6 +15,7 @@ from diadem.node.node import Node as _Node
 
 if TYPE_CHECKING:
     from diadem.node.context import NodeTools
+    from diadem.node.recovering import RecoveredNode
 
 StrPath = str | os.PathLike[str]
 
@@ -24,6 +25,9 @@ NODE_VARIABLE = "DIADEM_NODE"
 
 class Node(_Node):
     __doc__ = _Node.__doc__
+
+    #: What `recover` found; None for a node that was opened.
+    recovered: RecoveredNode | None = None
 
     @classmethod
     def create(
@@ -91,7 +95,7 @@ class Node(_Node):
             open_store(new.store, storage_options).check()
         create_node(folder, new)
         try:
-            node = cls._open(folder, user=None)
+            node = cls.at(folder, user=None)
             node.stores.add(new.store, name="main", kind=kind, options=storage_options)
         except BaseException:
             undo(folder, new)
@@ -99,7 +103,64 @@ class Node(_Node):
         return node
 
     @classmethod
-    def _open(
+    def recover(
+        cls,
+        path: StrPath,
+        store: StrPath,
+        *,
+        recovery_file: StrPath,
+        passphrase: str = "",
+        reason: str = "the node's directory was lost",
+        storage_options: Mapping[str, Any] | None = None,
+    ) -> Self:
+        """Make a lost node again from one of its stores and its recovery file.
+
+        Parameters
+        ----------
+        path : path
+            A new or empty folder on a local disk of this machine.
+        store : path or URL
+            Any store of the node.
+        recovery_file : path
+            Written when the node was made; with its `passphrase`.
+        reason : str
+            Stands in the log.
+        storage_options : mapping, optional
+            For fsspec, for the store.
+
+        Returns
+        -------
+        Node
+            Its `recovered` says what was found. The log goes on as a new epoch.
+
+        Raises
+        ------
+        NotFound
+            The store holds nothing of this node.
+        Refused
+            The passphrase is wrong, the recovery file is another node's, or the folder has content.
+        """
+        from dataclasses import replace
+
+        from diadem.node.recovering import recover_node
+        from diadem.node.recovery import read_recovery
+        from diadem.store.urls import local_path
+
+        folder, place = Path(path).absolute(), local_path(os.fspath(store))
+        url = str(place.absolute()) if place is not None else os.fspath(store)
+        secret = read_recovery(Path(recovery_file), passphrase)
+        recovered = recover_node(folder, url, secret, reason=reason, storage_options=storage_options)
+        node = cls.at(folder, user=None)
+        node.remirror()
+        built = node.reindex()
+        answered = sum(state.reachable for state in node.stores)
+        node.recovered = replace(
+            recovered, packages=built.packages, stores=answered, notes=(*recovered.notes, *built.notes)
+        )
+        return node
+
+    @classmethod
+    def at(
         cls,
         folder: Path,
         *,
@@ -108,6 +169,7 @@ class Node(_Node):
         ask: Callable[[str], str] | None = None,
         rebuild: bool = False,
     ) -> Self:
+        """The node in this folder; see `open_node`."""
         from diadem.node.context import open_context
 
         return cls(
@@ -166,7 +228,7 @@ def open_node(
         )
     folder = local_path(where)
     if folder is not None and (folder / "node.toml").is_file():
-        return Node._open(folder.absolute(), user=user, storage_options=storage_options, ask=ask, rebuild=rebuild)
+        return Node.at(folder.absolute(), user=user, storage_options=storage_options, ask=ask, rebuild=rebuild)
     from diadem.node.attaching import attach
 
     return Node(attach(where, user=user, tools=node_tools(), storage_options=storage_options))

@@ -173,6 +173,10 @@ class Package:
         """
         return self._open(self.find(path))
 
+    def open_derived(self, path: str) -> VerifiedFile:
+        """Open one of the files that DIADEM derived (`diadem.model.manifest.DERIVED_PATHS`), proven as `open` does."""
+        return self._open(self.manifest[path])
+
     def _open(self, entry: FileEntry) -> VerifiedFile:
         size = self.manifest.leaf_size
         start = entry.first_leaf * DIGEST_SIZE

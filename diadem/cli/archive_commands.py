@@ -24,7 +24,9 @@ def archive(
     ] = None,
     split: Annotated[bool, typer.Option("--split", help="One package for each session that the folder holds.")] = False,
     as_one: Annotated[bool, typer.Option("--as-one", help="One package, whatever the folder looks like.")] = False,
-    in_place: Annotated[bool, typer.Option("--in-place", help="Adopt the folder where it lies; nothing is copied.")] = False,
+    in_place: Annotated[
+        bool, typer.Option("--in-place", help="Adopt the folder where it lies; nothing is copied.")
+    ] = False,
     meta: Annotated[
         Path | None, typer.Option("--meta", help="Session, sample, people, instrument: a JSON or TOML file.")
     ] = None,
@@ -48,15 +50,14 @@ def archive(
     with opened(node, user) as found, progress(quiet=quiet or json) as listener:
         options: dict[str, Any] = {"strict": strict, "now": now, "wait": wait, "listener": listener}
         if plan is not None or split:
-            sessions = found.read_plan(plan) if plan is not None else found.sessions_of(source, listener=listener)
-            results = found.archive_all(sessions, metadata=metadata, dry_run=dry_run, **options)
+            results = found.archive_all(str(plan or source), metadata=metadata, dry_run=dry_run, **options)
             return _show_all(results, as_json=json)
         if dry_run:
-            planned = found.archive_plan(source, metadata=metadata)
+            planned = found.plan(str(source), metadata=metadata, listener=listener)
             print_json({"plan": planned}) if json else _show_plan(planned)
             return 0
         archived = found.archive(
-            source, metadata=metadata, as_one=as_one, in_place=in_place, store=store, **options
+            str(source), metadata=metadata, as_one=as_one, in_place=in_place, store=store, **options
         )
         document = archived.to_dict()
     if json:
@@ -82,7 +83,9 @@ def show_archived(document: dict[str, Any]) -> None:
     print(f"package          {package['id']}")
     if document["predecessor"]:
         print(f"continues        {document['predecessor'][:19]}…  (only the new and changed files were archived)")
-    print(f"content          {document['datasets']} datasets, {document['files']} files, {size_text(document['bytes'])}")
+    print(
+        f"content          {document['datasets']} datasets, {document['files']} files, {size_text(document['bytes'])}"
+    )
     for copy in document["copies"]:
         print(f"copy             {copy['store']:12} {_proof(copy)}")
     for debt in document["debts"]:
@@ -92,7 +95,8 @@ def show_archived(document: dict[str, Any]) -> None:
     for item in document["flagged"][:5]:
         print(f"look at          {item['path']}: {item['code']}")
     if sum(document["issues"].values()) > len(document["flagged"][:5]):
-        print(f"                 {sum(document['issues'].values())} issues in all: see the page data/ro-crate-preview.html")
+        total = sum(document["issues"].values())
+        print(f"                 {total} issues in all: see the page data/ro-crate-preview.html")
     for path in document["swept"]:
         print(f"cleaned up       {path}, left by a run that was killed")
     print(f"time             {duration_text(document['seconds'])}")

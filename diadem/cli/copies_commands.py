@@ -28,10 +28,10 @@ def register(app: typer.Typer) -> None:
 def scrub(
     store: Annotated[str | None, typer.Argument(help="One store. Default: all.")] = None,
     part: Annotated[str, typer.Option("--part", help="A slice of the packages: 3/28 for the third of 28.")] = "1/1",
-    level: Annotated[
-        str | None, typer.Option("--level", help="leaves (BLAKE3) or full (SHA-256 as well).")
-    ] = None,
-    due: Annotated[bool, typer.Option("--due", help="Only copies whose proof is older than the policy allows.")] = False,
+    level: Annotated[str | None, typer.Option("--level", help="leaves (BLAKE3) or full (SHA-256 as well).")] = None,
+    due: Annotated[
+        bool, typer.Option("--due", help="Only copies whose proof is older than the policy allows.")
+    ] = False,
     package: Annotated[str | None, typer.Option("--package", help="One package only.")] = None,
     max_rate: MaxRate = None,
     node: NodeAt = None,
@@ -56,8 +56,10 @@ def scrub(
 def _show_scrub(document: dict[str, Any]) -> None:
     copies = "copy" if document["proven"] == 1 else "copies"
     levels = " and ".join(document["levels"]) or "nothing"
-    print(f"proven           {document['proven']} {copies}, {size_text(document['bytes'])} read ({levels}) "
-          f"in {duration_text(document['seconds'])}")
+    print(
+        f"proven           {document['proven']} {copies}, {size_text(document['bytes'])} read ({levels}) "
+        f"in {duration_text(document['seconds'])}"
+    )
     if document["part"] != "1/1":
         print(f"part             {document['part']}")
     if document["skipped"]:
@@ -163,8 +165,10 @@ def _show_gone(document: dict[str, Any], *, as_json: bool, word: str) -> None:
         print_json(document)
         return
     said = word if document["done"] else f"would be {word}"
-    print(f"{said:16} {document['package'][:19]}… {document['title']}, from {', '.join(document['stores']) or 'no store'} "
-          f"({size_text(document['bytes'])} each)")
+    places = ", ".join(document["stores"]) or "no store"
+    print(
+        f"{said:16} {document['package'][:19]}… {document['title']}, from {places}, {size_text(document['bytes'])} each"
+    )
     for proof in document["proofs"]:
         print(f"proven just now  {proof['store']} ({proof['level']}, {proof['at']})")
 
@@ -178,8 +182,10 @@ def reindex(node: NodeAt = None, json: Json = False, quiet: Quiet = False) -> in
     if json:
         print_json(document)
     else:
-        print(f"catalogue        {document['packages']} packages, {document['copies']} copies, "
-              f"{document['statements']} statements")
+        print(
+            f"catalogue        {document['packages']} packages, {document['copies']} copies, "
+            f"{document['statements']} statements"
+        )
         for note in document["notes"]:
             print(f"note             {note}")
     return 1 if document["notes"] else 0

@@ -51,7 +51,7 @@ def search(
     with opened(node) as found:
         result = found.search(text, limit=limit if csv is None else 1_000_000_000, offset=offset)
     if csv is not None:
-        csv.write_text(result.to_csv(), "utf-8")
+        csv.write_bytes(result.to_csv())
         print(f"written          {csv}, {len(result.rows)} rows")
         return 0
     if json:
@@ -71,8 +71,10 @@ def _show(document: dict[str, Any]) -> None:
     for row in rows:
         facts = [row.get("instrument") or "", row.get("sample") or "", row.get("operator") or ""]
         told = " · ".join(fact for fact in facts if fact)
-        print(f"{row['id'][7:19]}  {row.get('date') or '          '}  {row['title'][:40]:40}  "
-              f"{row['files']:>6} files  {size_text(row['bytes']):>8}  {told}")
+        print(
+            f"{row['id'][7:19]}  {row.get('date') or '          '}  {row['title'][:40]:40}  "
+            f"{row['files']:>6} files  {size_text(row['bytes']):>8}  {told}"
+        )
     total = document["total"]
     shown = f"{len(rows)} of {total}" if total != len(rows) else f"{total}"
     print(f"{shown} package{'' if total == 1 else 's'}" + ("" if total else ": nothing matches"))

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")]
 NodeAt = Annotated[
-    str | None, typer.Option("--node", help="The node's folder, or a store to read. Default: DIADEM_NODE, else the last.")
+    str | None,
+    typer.Option("--node", help="The node's folder, or a store to read. Default: DIADEM_NODE, else the last."),
 ]
 As = Annotated[str | None, typer.Option("--user", help="Who is at work. Default: the node's first user.")]
 

@@ -93,7 +93,9 @@ def _answers(folder: Path | None, store: str | None, name: str | None, user: str
     """What was given, and what a person answers to the rest; without a person everything must be given."""
     default_folder = Path.home() / "diadem-node"
     if folder is None:
-        folder = Path(_ask("Folder for the node itself (small, on a disk of this machine)", str(default_folder), "FOLDER"))
+        folder = Path(
+            _ask("Folder for the node itself (small, on a disk of this machine)", str(default_folder), "FOLDER")
+        )
     if store is None:
         store = _ask("Where shall the packages go? A folder on a large disk, or a URL", "", "--store")
     if name is None:
@@ -120,8 +122,10 @@ def _tell_made(document: dict[str, Any], *, protected: bool) -> None:
     print(f"first store      {store['name']}: {store['url']} ({store['kind']}{free})")
     print(f"policy           {document['policy']}   (two copies of everything, checked every 90 days; edit it)")
     print(f"recovery file    {document['recovery']['file']}")
-    print(f"                 {'protected by its passphrase' if protected else 'NOT protected by a passphrase'}; "
-          "if this machine is lost, it is the only way to speak for this node")
+    print(
+        f"                 {'protected by its passphrase' if protected else 'NOT protected by a passphrase'}; "
+        "if this machine is lost, it is the only way to speak for this node"
+    )
     print()
     print("next")
     print("  1. Move the recovery file away from this machine, then say so:  diadem init --confirm-recovery")
@@ -153,7 +157,7 @@ def _recover(folder: Path | None, store: str, recovery_file: Path | None, *, as_
     if passphrase is None:
         passphrase = _passphrase_if_needed(recovery_file)
     with Node.recover(folder, store, recovery_file=recovery_file, passphrase=passphrase) as made:
-        document = made.to_dict() | {"recovered": made.recovered.to_dict()}
+        document = made.to_dict() | {"recovered": made.recovered.to_dict() if made.recovered else {}}
         made.remember()
     if as_json:
         print_json(document)
@@ -161,8 +165,10 @@ def _recover(folder: Path | None, store: str, recovery_file: Path | None, *, as_
     recovered = document["recovered"]
     print(f"node             {document['name']}, in {document['path']}: recovered from {store}")
     print(f"packages         {recovered['packages']} in {recovered['stores']} stores")
-    print(f"log              {recovered['entries']} statements of epoch {recovered['epoch'] - 1}, "
-          f"up to the checkpoint in the store; epoch {recovered['epoch']} is open")
+    print(
+        f"log              {recovered['entries']} statements of epoch {recovered['epoch'] - 1}, "
+        f"up to the checkpoint in the store; epoch {recovered['epoch']} is open"
+    )
     for line in recovered["notes"]:
         print(f"note             {line}")
     print("next             diadem status")
@@ -182,7 +188,9 @@ def _passphrase_if_needed(recovery_file: Path) -> str:
 
 @stores.command()
 def add(
-    url: Annotated[str, typer.Argument(help="A folder (made if it is not there), s3://bucket/prefix, sftp://host/path.")],
+    url: Annotated[
+        str, typer.Argument(help="A folder (made if it is not there), s3://bucket/prefix, sftp://host/path.")
+    ],
     name: Annotated[str | None, typer.Option("--name", help="What people call it.")] = None,
     kind: Annotated[str | None, typer.Option("--kind", help="disk, nas, object, offsite or cold.")] = None,
     place: Annotated[
@@ -223,9 +231,7 @@ def ls(node: NodeAt = None, json: Json = False) -> int:
 
 
 @stores.command()
-def rm(
-    name: Annotated[str, typer.Argument(help="The store's name.")], node: NodeAt = None, json: Json = False
-) -> int:
+def rm(name: Annotated[str, typer.Argument(help="The store's name.")], node: NodeAt = None, json: Json = False) -> int:
     """Forget a store that holds no copy any more. Refused while it holds one."""
     with opened(node) as found:
         found.stores.rm(name)

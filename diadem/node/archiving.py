@@ -129,11 +129,11 @@ def archive(context: Context, source: Path, wishes: Wishes, *, listener: Listene
     """
     started = time.monotonic()
     context.ledger.check_mirrors()
-    _require_finished(context, source, wishes, listener)
+    require_finished(context, source, wishes, listener)
     if not wishes.as_one:
         require_one_session(context, source, listener)
     plan = make_plan(
-        [source], store=_first_folder(context), metadata=wishes.metadata, readers=tuple(context.tools.readers)
+        [source], store=first_folder(context), metadata=wishes.metadata, readers=tuple(context.tools.readers)
     )
     return archive_plan(context, plan, source, wishes, started=started, listener=listener)
 
@@ -156,9 +156,7 @@ def archive_plan(
     copies = [Copy(first, path, outcome.created, outcome.proof)]
     more, debts = replicate(context, package.id, wanted_stores(context, package.id), listener=listener)
     owed = [*debts, *_unreachable_debts(context, package.id, debts)]
-    return Archived(
-        package, what, [*copies, *more], outcome, owed, predecessor, seconds=time.monotonic() - started
-    )
+    return Archived(package, what, [*copies, *more], outcome, owed, predecessor, seconds=time.monotonic() - started)
 
 
 def _already(context: Context, package_id: str, started: float, listener: Listener) -> Archived:
@@ -172,9 +170,7 @@ def _already(context: Context, package_id: str, started: float, listener: Listen
         for copy in context.catalogue.replicas(package_id)
         if copy.store not in {made.store for made in more}
     ]
-    return Archived(
-        package, "already", [*here, *more], package.outcome, owed, seconds=time.monotonic() - started
-    )
+    return Archived(package, "already", [*here, *more], package.outcome, owed, seconds=time.monotonic() - started)
 
 
 def _is_known(context: Context, package_id: str) -> bool:
@@ -188,16 +184,19 @@ def _is_known(context: Context, package_id: str) -> bool:
 # -- before anything is read ---------------------------------------------------------------------------------------
 
 
-def _require_finished(context: Context, source: Path, wishes: Wishes, listener: Listener) -> None:
+def require_finished(
+    context: Context, source: Path, wishes: Wishes, listener: Listener, *, parts: Sequence[Path] = ()
+) -> None:
+    """Refuse a session that is still being written, or wait for its end; `parts` narrows a folder to some files."""
     if wishes.now:
         return
-    from diadem.node.finishing import require_finished, wait_until_finished
+    from diadem.node.finishing import refuse_unfinished, wait_until_finished
 
     quiet = context.policy.archive.quiet
     if wishes.wait:
-        wait_until_finished(source, quiet, listener=listener)
+        wait_until_finished(source, quiet, parts=parts, listener=listener)
     else:
-        require_finished(source, quiet)
+        refuse_unfinished(source, quiet, parts=parts)
 
 
 def require_one_session(context: Context, source: Path, listener: Listener) -> None:
@@ -252,7 +251,9 @@ def _pack(
                 context.stores.open(name)
                 folder = local_path(settings.url)
                 if folder is not None:
-                    outcome = pack_local(plan, LocalStore(folder), extractor=extractor, options=options, listener=listener)
+                    outcome = pack_local(
+                        plan, LocalStore(folder), extractor=extractor, options=options, listener=listener
+                    )
                 else:
                     outcome = pack_object(
                         plan,
@@ -282,7 +283,7 @@ def _judge(context: Context) -> Callable[[Record], None] | None:
 
 
 def _candidates(context: Context, wishes: Wishes) -> Iterator[str]:
-    """Stores in the order in which they are tried: the one that is wished for, folders, then servers; cold ones last."""
+    """Stores in the order in which they are tried: the wished for, folders, servers; cold ones last."""
     if wishes.store:
         yield context.settings.store(wishes.store).name
         return
@@ -291,7 +292,8 @@ def _candidates(context: Context, wishes: Wishes) -> Iterator[str]:
         yield store.name
 
 
-def _first_folder(context: Context) -> Path | None:
+def first_folder(context: Context) -> Path | None:
+    """The folder of the first store that is one."""
     for store in context.settings.stores:
         if (folder := local_path(store.url)) is not None:
             return folder
@@ -301,7 +303,9 @@ def _first_folder(context: Context) -> Path | None:
 def _path_in(context: Context, store: str, package: Package) -> str:
     """The package's path within its store."""
     root = context.stores.open(store).url.rstrip("/\\")
-    return os.path.relpath(package.url, root).replace(os.sep, "/") if os.path.isdir(root) else package.url[len(root) + 1 :]  # noqa: PTH112
+    return (
+        os.path.relpath(package.url, root).replace(os.sep, "/") if os.path.isdir(root) else package.url[len(root) + 1 :]
+    )  # noqa: PTH112
 
 
 # -- stating -------------------------------------------------------------------------------------------------------
@@ -370,3 +374,11 @@ def _unreachable_debts(context: Context, package_id: str, known: Sequence[Debt])
     ]
 
 
+def planned(context: Context, source: Path, metadata: Mapping[str, Any] | None, listener: Listener) -> dict[str, Any]:
+    """What archiving a folder would do; nothing is written."""
+    plan = make_plan([source], store=first_folder(context), metadata=metadata, readers=tuple(context.tools.readers))
+    relation = related(context, plan, source, listener)
+    whole = plan.to_dict()
+    if isinstance(relation, Extends):
+        whole = relation.plan.to_dict()
+    return {**whole, "archived": relation.to_dict()}

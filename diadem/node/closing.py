@@ -12,7 +12,7 @@ from diadem.node.mirroring import mirror_catalogue
 def close(context: Context) -> None:
     """Mirror the catalogue if the log grew while the node was open, and release everything."""
     with contextlib.suppress(DiademError):  # a store that does not answer gets its snapshot the next time
-        if context.ledger.size != context.opened_at:
+        if context.writable and context.ledger.size != context.opened_at:
             context.ledger.push()
             mirror_catalogue(context)
     context.ledger.close()

@@ -200,19 +200,22 @@ def read_settings(folder: Path) -> NodeSettings:
     except FileNotFoundError as error:
         raise NotFound("there is no node here", where=str(folder), next="Make one: diadem init") from error
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise DocumentError(f"{FILE} cannot be read: {error}", where=str(path), next="Mend the line it names.") from error
+        raise DocumentError(
+            f"{FILE} cannot be read: {error}", where=str(path), next="Mend the line it names."
+        ) from error
     found = str(document.get("format", ""))
     if found != FORMAT:
         raise Refused(f"{FILE} is of format '{found}', not {FORMAT}", where=str(path), next="Update DIADEM.")
     try:
-        return _settings(document)
+        return settings_of(document)
     except (KeyError, TypeError, ValueError) as error:
         raise DocumentError(
             f"{FILE} lacks or bends what a node needs: {error}", where=str(path), next="Compare it with docs/node.md."
         ) from error
 
 
-def _settings(document: dict[str, Any]) -> NodeSettings:
+def settings_of(document: dict[str, Any]) -> NodeSettings:
+    """The settings that a parsed `node.toml` holds. Raises `KeyError` or `TypeError` where something is missing."""
     recovery = document.get("recovery", {})
     return NodeSettings(
         name=str(document["name"]),
@@ -233,7 +236,9 @@ def settings_text(settings: NodeSettings) -> str:
     import tomlkit
 
     document = tomlkit.document()
-    document.add(tomlkit.comment("A DIADEM node. Change it with: diadem store, diadem user. The rules are in policy.toml."))
+    document.add(
+        tomlkit.comment("A DIADEM node. Change it with: diadem store, diadem user. The rules are in policy.toml.")
+    )
     document["format"] = FORMAT
     for key in ("name", "id", "machine", "created"):
         document[key] = getattr(settings, key)

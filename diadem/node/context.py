@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from diadem.errors import IntegrityError, Refused
 from diadem.node.catalogue import Catalogue
@@ -100,6 +100,11 @@ class Context:
     _guard: threading.RLock = field(default_factory=threading.RLock, repr=False)
 
     @property
+    def writable(self) -> bool:
+        """Whether this is the node itself, not a store that is read from another PC."""
+        return True
+
+    @property
     def address(self) -> str:
         """Who is at work, with the node: ``alice@hu-berlin``."""
         return f"{self.user}@{self.settings.name}"
@@ -153,6 +158,47 @@ class Context:
         if user.protection != "file" and not needed:
             return []
         return [self.keys.open(f"users/{user.name}", protection=user.protection)]
+
+
+class _NoLedger:
+    """The log of a node that is only read: it is on the node's own machine."""
+
+    size = total = 0
+
+    def __init__(self, machine: str) -> None:
+        self._machine = machine
+
+    def __getattr__(self, name: str) -> Any:
+        raise Refused(
+            f"a store is open for reading only; this node is written on the machine '{self._machine}'",
+            next="Work there. To hand files in, put their folder into the store's incoming/ folder.",
+        )
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+class Attached(Context):
+    """A store that is read from another PC."""
+
+    def __init__(
+        self,
+        folder: Path,
+        settings: NodeSettings,
+        keys: KeyCabinet,
+        catalogue: Catalogue,
+        stores: StoreSet,
+        user: str,
+        tools: NodeTools,
+        clock: Clock,
+    ) -> None:
+        ledger = cast("Ledger", _NoLedger(settings.machine))
+        super().__init__(folder, settings, keys, ledger, catalogue, stores, user, tools, clock)
+
+    @property
+    def writable(self) -> bool:
+        """Never."""
+        return False
 
 
 class _Held:

@@ -19,7 +19,7 @@ from diadem.node.custody.statements import node_card, user_card
 from diadem.node.keys import KeyCabinet
 from diadem.node.place import require_local
 from diadem.node.recovery import RecoverySecret, recovery_text
-from diadem.node.rules.text import DEFAULT_POLICY
+from diadem.node.rules.default import DEFAULT_POLICY
 from diadem.store.stage import remove_tree
 from diadem.store.urls import local_path
 from diadem.store.whole import write_whole
@@ -73,7 +73,7 @@ def create_node(folder: Path, new: NewNode, *, clock: Clock = utc_now) -> NodeSe
     """
     folder = Path(os.path.abspath(folder))  # noqa: PTH100 - links stay as the user wrote them
     name, user = checked_name(new.name, "node"), checked_name(new.user, "user")
-    _require_free(folder)
+    require_free(folder)
     _require_apart(folder, new)
     require_local(_existing(folder))
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -96,7 +96,8 @@ def _existing(folder: Path) -> Path:
     return folder
 
 
-def _require_free(folder: Path) -> None:
+def require_free(folder: Path) -> None:
+    """Refuse a folder that has content."""
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         what = "there is a node here already" if (folder / "node.toml").exists() else "the folder has content"
         raise Refused(what, where=str(folder), next="Name a new or empty folder for the node.")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import datetime
+import json
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
 from diadem.archive.package import Package
-from diadem.model.manifest import TAGMANIFEST
+from diadem.model.manifest import CRATE_PATH, TAGMANIFEST
 from diadem.model.ports import Bundle
 from diadem.model.times import read_time
 from diadem.node.catalogue import PackageEntry
@@ -39,7 +40,7 @@ def package_entry(package: Package, path: str, ingest: Mapping[str, Any] | None)
         id=package.id,
         payload_id=package.payload_id,
         path=path,
-        title=str(session.get("title") or path.rpartition("/")[2]),
+        title=str(session.get("title") or _crate_name(package) or path.rpartition("/")[2]),
         date=_date(package, path),
         bytes=sum(entry.size for entry in package.files),
         files=len(package.files),
@@ -59,6 +60,13 @@ def tag_files(bundle: Bundle) -> dict[str, bytes]:
     text = bundle.read(TAGMANIFEST, LIMITS[TAGMANIFEST])
     names = [name for _, name in parse_manifest(text, TAGMANIFEST)]
     return {**{name: bundle.read(name, LIMITS[name]) for name in names if name in LIMITS}, TAGMANIFEST: text}
+
+
+def _crate_name(package: Package) -> str:
+    """What the crate calls itself: the name of the folder that was archived, where nobody said more."""
+    with package.open_derived(CRATE_PATH) as source:
+        graph = json.loads(source.read()).get("@graph", ())
+    return next((str(entity.get("name", "")) for entity in graph if entity.get("@id") == "./"), "")
 
 
 def _date(package: Package, path: str) -> datetime.date | None:

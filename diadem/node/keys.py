@@ -18,7 +18,7 @@ import secrets
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from diadem.errors import NotFound, Refused, UsageError
 from diadem.store.whole import write_whole
@@ -97,7 +97,9 @@ class KeyCabinet:
         try:
             data = path.read_bytes()
         except FileNotFoundError as error:
-            raise NotFound(f"the key '{name}' is not on this machine", where=str(path), next="See: diadem user") from error
+            raise NotFound(
+                f"the key '{name}' is not on this machine", where=str(path), next="See: diadem user"
+            ) from error
         except PermissionError as error:
             raise Refused(
                 f"the key '{name}' may not be read by this account",
@@ -147,6 +149,19 @@ class KeyCabinet:
             if path.is_file() and not path.name.startswith("."):
                 yield path.relative_to(self.folder).as_posix(), path.read_bytes()
 
+    def put_back(self, name: str, data: bytes) -> None:
+        """Put a key file back as it was, under the name that `files` gave it.
+
+        Raises
+        ------
+        Refused
+            The name leads out of the folder.
+        """
+        parts = name.split("/")
+        if any(part in ("", ".", "..") or ":" in part or "\\" in part for part in parts) or len(parts) > 2:
+            raise Refused(f"'{name}' is no name of a key", next="Do not trust this store.")
+        write_whole(self.folder.joinpath(*parts), data, mode=0o600)
+
     def exposed(self) -> list[Path]:
         """Key files that other accounts of this machine may read."""
         if os.name == "nt":
@@ -154,7 +169,7 @@ class KeyCabinet:
         return [path for path in [self.folder, *self.folder.rglob("*.pem")] if path.stat().st_mode & 0o077]
 
 
-def _keyring():  # type: ignore[no-untyped-def]
+def _keyring() -> Any:
     """The system's keyring."""
     try:
         import keyring

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -16,11 +16,15 @@ from diadem.node.context import POLICY_FILE, Context
 from diadem.node.default import remember_node
 from diadem.node.mirroring import mirror_settings
 from diadem.node.store_verbs import StoreVerbs
+from diadem.node.stores import claim
 from diadem.store.base import Pace
 
 if TYPE_CHECKING:
     from diadem.archive.package import Package
+    from diadem.archive.scan import Scan
+    from diadem.model.scan import PlannedSession
     from diadem.node.archiving import Archived
+    from diadem.node.archiving_all import SessionResult
     from diadem.node.catalogue import SearchResult
     from diadem.node.dropping import Dropped
     from diadem.node.reindexing import Reindexed
@@ -128,6 +132,74 @@ class Node:
         wishes = Wishes(metadata, strict, as_one, wait, now, in_place, store)
         return archive(self.context, Path(source).absolute(), wishes, listener=listener)
 
+    def plan(
+        self, source: StrPath, *, metadata: Mapping[str, Any] | None = None, listener: Listener = silent
+    ) -> dict[str, Any]:
+        """What `archive` would do with a folder: files, datasets, names, and how it relates to what is archived.
+
+        Nothing is written; files that may be archived already are read.
+        """
+        from diadem.node.archiving import planned
+
+        return planned(self.context, Path(source).absolute(), metadata, listener)
+
+    def sessions_of(self, source: StrPath | Scan, *, listener: Listener = silent) -> list[PlannedSession]:
+        """The sessions to archive: of a folder, of a scan, or of a plan that was written and edited (.xlsx, .csv)."""
+        from diadem.archive.scan import Scan
+        from diadem.archive.splitting import sessions_of
+
+        if not isinstance(source, Scan) and Path(source).is_dir():
+            source = self.context.tools.scan(source, listener=listener)
+        return sessions_of(source)
+
+    def archive_all(
+        self,
+        sessions: StrPath | Scan | Iterable[PlannedSession],
+        *,
+        metadata: Mapping[str, Any] | None = None,
+        strict: bool = False,
+        wait: bool = False,
+        now: bool = False,
+        dry_run: bool = False,
+        listener: Listener = silent,
+    ) -> Iterator[SessionResult]:
+        """Archive many sessions, each as a package of its own; one that fails stops none of the others.
+
+        Parameters
+        ----------
+        sessions : Scan, path, or iterable of PlannedSession
+            What `diadem.scan` found, a folder, a plan that was written and edited, or sessions at hand.
+        metadata : mapping, optional
+            For all of them.
+        strict, wait, now : bool
+            As for `archive`.
+        dry_run : bool
+            Say what would be archived.
+        listener : Listener
+            Told of progress.
+
+        Yields
+        ------
+        SessionResult
+            As each is done. A run that is stopped can be repeated: what is archived already is recognised.
+
+        Raises
+        ------
+        StoreError
+            There is not enough space for all of them; nothing was begun.
+        """
+        from diadem.archive.scan import Scan
+        from diadem.node.archiving import Wishes
+        from diadem.node.archiving_all import archive_all
+
+        chosen = (
+            self.sessions_of(sessions, listener=listener)
+            if isinstance(sessions, str | os.PathLike | Scan)
+            else [session for session in sessions if session.archive]
+        )
+        wishes = Wishes(metadata, strict=strict, wait=wait, now=now)
+        return archive_all(self.context, chosen, wishes, dry_run=dry_run, listener=listener)
+
     # -- finding ---------------------------------------------------------------------------------------------------
 
     def get(self, package_id: str) -> Package:
@@ -193,6 +265,13 @@ class Node:
         now = time_text(self.context.clock())
         self.context.change_settings(lambda settings: replace(settings, recovery_confirmed=now))
         mirror_settings(self.context)
+
+    def remirror(self) -> None:
+        """Say in every store that answers which machine writes the node now, and bring its mirror up to date."""
+        for settings, store in self.context.stores.opened():
+            claim(store, settings, self.context.settings)
+        mirror_settings(self.context)
+        self.context.ledger.push()
 
     def remember(self) -> None:
         """Use this node where none is named."""
@@ -340,5 +419,3 @@ class Node:
     ) -> None:
         """Close."""
         self.close()
-
-

@@ -161,7 +161,9 @@ def _tidy(context: Context, result: Repaired) -> None:
         result.notes.append(f"the log could not be mirrored to {url}: {reason}")
     for settings, store in context.stores.opened():
         with suppress(DiademError):
-            result.notes += [f"removed {swept.path} in {settings.name}, left by a run that was killed" for swept in store.sweep()]
+            result.notes += [
+                f"removed {swept.path} in {settings.name}, left by a run that was killed" for swept in store.sweep()
+            ]
 
 
 def _actions(context: Context, plan: RepairPlan) -> Iterator[Any]:
@@ -210,9 +212,7 @@ def _mend(
             except DiademError as error:
                 result.left.append(Left(package.id, replica.store, replica.path, None, error.message))
                 return
-            result.left += [
-                Left(package.id, replica.store, one.path, one.leaf, one.reason) for one in mended.unmended
-            ]
+            result.left += [Left(package.id, replica.store, one.path, one.leaf, one.reason) for one in mended.unmended]
             report = check(context, package.id, replica, level=Level.FULL, pace=pace, listener=listener)
         if report.ok:
             _state_proven(context, package.id, replica, report)

@@ -146,7 +146,8 @@ class ScrubPlan:
     @property
     def words(self) -> str:
         """The plan in one line: a run that was stopped is recognised by it."""
-        return f"{self.store or 'all'} {self.part}/{self.of} {self.level or 'usual'} {'due' if self.due else 'all'} {self.package or ''}"
+        what = "due" if self.due else "all"
+        return f"{self.store or 'all'} {self.part}/{self.of} {self.level or 'usual'} {what} {self.package or ''}"
 
 
 def part_of(text: str) -> tuple[int, int]:
@@ -316,7 +317,9 @@ def check(
         return verify(bundle, level=chosen, expected_id=package_id, listener=listener)
     except (DiademError, OSError) as error:
         message = error.message if isinstance(error, DiademError) else str(error)
-        finding = Finding(Severity.ERROR, COPY_MISSING, f"the copy cannot be read: {message}", next="Run: diadem repair")
+        finding = Finding(
+            Severity.ERROR, COPY_MISSING, f"the copy cannot be read: {message}", next="Run: diadem repair"
+        )
         return Report(replica.path, chosen, [finding], package_id)
 
 
@@ -359,6 +362,8 @@ def _within(listener: Listener, before: int, total: int, store: str) -> Listener
     """A listener that counts one package as a part of the run."""
 
     def tell(progress: Progress) -> None:
-        listener(Progress("scrub", before + progress.done, max(total, before + progress.done), f"{store} {progress.item}"))
+        listener(
+            Progress("scrub", before + progress.done, max(total, before + progress.done), f"{store} {progress.item}")
+        )
 
     return tell

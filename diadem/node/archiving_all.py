@@ -1,0 +1,137 @@
+"""Archiving many sessions: the space for all is checked first, each is a package of its own, and a run that was
+stopped goes on: what is archived already is recognised."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from diadem.archive.plan import PackPlan
+from diadem.archive.splitting import plan_session
+from diadem.errors import DiademError, StoreError
+from diadem.model.ports import Listener, silent
+from diadem.model.scan import PlannedSession
+from diadem.node.archiving import Archived, Wishes, archive_plan, first_folder, require_finished
+from diadem.node.context import Context
+from diadem.node.jobs import working
+
+
+@dataclass(frozen=True, slots=True)
+class SessionResult:
+    """What became of one session.
+
+    Attributes
+    ----------
+    session : PlannedSession
+        As planned.
+    state : str
+        ``new``, ``continuation``, ``already``, ``failed``, or ``planned`` for a dry run.
+    archived : Archived or None
+        What was archived.
+    error : DiademError or None
+        Why it was not.
+    """
+
+    session: PlannedSession
+    state: str
+    archived: Archived | None = None
+    error: DiademError | None = None
+    files: int = 0
+    bytes: int = 0
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON object."""
+        document: dict[str, Any] = {
+            "title": self.session.title,
+            "date": self.session.date,
+            "folder": self.session.folder,
+            "state": self.state,
+            "files": self.files,
+            "bytes": self.bytes,
+        }
+        if self.archived is not None:
+            document |= self.archived.to_dict()
+        if self.error is not None:
+            document["error"] = self.error.to_dict()
+        return document
+
+
+def archive_all(
+    context: Context,
+    sessions: Sequence[PlannedSession],
+    wishes: Wishes,
+    *,
+    dry_run: bool = False,
+    listener: Listener = silent,
+) -> Iterator[SessionResult]:
+    """Archive sessions one after the other; one that fails stops none of the others.
+
+    Raises
+    ------
+    StoreError
+        The first store has not enough space for all of them; nothing was begun.
+    Interrupted
+        On Ctrl-C; what is archived is archived, and the next run goes on.
+    """
+    plans = [(session, _planned(context, session, wishes)) for session in sessions]
+    _require_space(context, [plan for _, plan in plans if isinstance(plan, PackPlan)])
+    if dry_run:
+        yield from (_told(session, plan) for session, plan in plans)
+        return
+    words = ", ".join(sorted({session.folder for session in sessions})[:3])
+    with working(context, "archive", f"{len(sessions)} sessions of {words}") as job:
+        for session, plan in plans:
+            job.check_cancelled()
+            yield (
+                _told(session, plan)
+                if isinstance(plan, DiademError)
+                else _one(context, session, plan, wishes, listener)
+            )
+
+
+def _planned(context: Context, session: PlannedSession, wishes: Wishes) -> PackPlan | DiademError:
+    try:
+        return plan_session(
+            session, store=first_folder(context), readers=tuple(context.tools.readers), metadata=wishes.metadata
+        )
+    except DiademError as error:
+        return error
+
+
+def _told(session: PlannedSession, plan: PackPlan | DiademError) -> SessionResult:
+    if isinstance(plan, DiademError):
+        return SessionResult(session, "failed", error=plan)
+    return SessionResult(session, "planned", files=len(plan.files), bytes=plan.tree.size)
+
+
+def _one(
+    context: Context, session: PlannedSession, plan: PackPlan, wishes: Wishes, listener: Listener
+) -> SessionResult:
+    files, size = len(plan.files), plan.tree.size
+    folder = Path(session.folder)
+    try:
+        if not wishes.now:
+            require_finished(context, folder, wishes, listener, parts=[Path(file.path) for file in plan.files.values()])
+        archived = archive_plan(
+            context, plan, folder, replace(wishes, as_one=True), started=time.monotonic(), listener=listener
+        )
+    except DiademError as error:
+        if error.exit_code == 6:
+            raise
+        return SessionResult(session, "failed", error=error, files=files, bytes=size)
+    return SessionResult(session, archived.what, archived, files=files, bytes=size)
+
+
+def _require_space(context: Context, plans: Iterable[PackPlan]) -> None:
+    """Refuse before the first byte where the stores that are filled first cannot hold everything."""
+    needed = sum(plan.tree.allocated for plan in plans)
+    frees = [(settings.name, store.free()) for settings, store in context.stores.opened() if not settings.retired]
+    if frees and all(free is not None and free < needed for _, free in frees):
+        largest, free = max(((name, free or 0) for name, free in frees), key=lambda item: item[1])
+        raise StoreError(
+            f"the sessions have {needed:,} bytes, and the store with most space, '{largest}', has {free:,} free",
+            next="Add a store, or archive fewer sessions: edit the plan.",
+        )

@@ -1,0 +1,167 @@
+"""Making a lost node again from one of its stores and the recovery file.
+
+Settings, policy and sealed keys come from the store's mirror, the log batch by batch from its mirror, the catalogue
+from the packages. The log goes on as a new epoch whose first entry, signed by the root key, says so: an honest recovery
+never looks like forgery, and what the mirror does not hold is not invented.
+"""
+
+from __future__ import annotations
+
+import tomllib
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from diadem.errors import DiademError, DocumentError, NotFound, Refused
+from diadem.node.catalogue import Catalogue
+from diadem.node.config import FILE, NodeSettings, StoreSettings, machine_name, settings_of, write_settings
+from diadem.node.context import CATALOGUE_FILE, POLICY_FILE, Clock, utc_now
+from diadem.node.creating import require_free
+from diadem.node.custody.recovering import recover as recover_log
+from diadem.node.keys import KeyCabinet
+from diadem.node.mirroring import SEALED_KEYS, home
+from diadem.node.place import require_local
+from diadem.node.recovery import RecoverySecret, open_keys
+from diadem.node.rules.default import DEFAULT_POLICY
+from diadem.store.base import Store, open_store
+from diadem.store.stage import remove_tree
+from diadem.store.whole import write_whole
+
+
+@dataclass(frozen=True, slots=True)
+class RecoveredNode:
+    """What was recovered.
+
+    Attributes
+    ----------
+    epoch : int
+        The log's new epoch.
+    entries : int
+        Statements of the epochs before, as far as the store had them.
+    packages, stores : int
+        Packages in the catalogue that was built anew, and stores that answered.
+    notes : sequence of str
+        What deserves a look.
+    """
+
+    epoch: int
+    entries: int
+    packages: int = 0
+    stores: int = 0
+    notes: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON object."""
+        return {
+            "epoch": self.epoch,
+            "entries": self.entries,
+            "packages": self.packages,
+            "stores": self.stores,
+            "notes": list(self.notes),
+        }
+
+
+def recover_node(
+    folder: Path,
+    store_url: str,
+    secret: RecoverySecret,
+    *,
+    reason: str,
+    storage_options: Mapping[str, Any] | None = None,
+    clock: Clock = utc_now,
+) -> RecoveredNode:
+    """Make the node's directory again; the caller opens it and builds the catalogue.
+
+    Raises
+    ------
+    NotFound
+        The store holds nothing of this node.
+    Refused
+        The folder has content, or the recovery file is another node's.
+    IntegrityError
+        What the store holds cannot be trusted.
+    """
+    require_free(folder)
+    existing = folder
+    while not existing.exists():
+        existing = existing.parent
+    require_local(existing)
+    store = open_store(store_url, storage_options)
+    store.check()
+    node = secret.root.public.key_id
+    settings = _settings(store, node, store_url)
+    files = _keys(store, node, secret)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    draft = folder.parent / f".{folder.name}-{uuid.uuid4().hex[:8]}.part"
+    try:
+        draft.mkdir(mode=0o700)
+        cabinet = KeyCabinet(draft / "keys", node)
+        cabinet.make()
+        for name, data in files.items():
+            cabinet.put_back(name, data)
+        recovered = recover_log(
+            draft / "log",
+            store,
+            node=node,
+            root=secret.root,
+            log_key=cabinet.open("log"),
+            reason=reason,
+            clock=clock,
+        )
+        recovered.ledger.close()
+        Catalogue.open(draft / CATALOGUE_FILE, create=True).close()
+        policy = store.get(f"{home(node[:16])}/{POLICY_FILE}")
+        write_whole(draft / POLICY_FILE, policy or DEFAULT_POLICY.encode())
+        write_settings(draft, settings)
+        if folder.exists():
+            folder.rmdir()
+        draft.rename(folder)
+    except BaseException:
+        remove_tree(draft)
+        raise
+    return RecoveredNode(recovered.epoch, recovered.entries, notes=tuple(recovered.findings))
+
+
+def _settings(store: Store, node: str, url: str) -> NodeSettings:
+    """`node.toml` as the store has it, written by this machine from now on."""
+    data = store.get(f"{home(node[:16])}/{FILE}")
+    if data is None:
+        raise NotFound(
+            "this store holds nothing of the node that the recovery file belongs to",
+            where=url,
+            next="Name another store of the list in the recovery file.",
+        )
+    try:
+        settings = settings_of(tomllib.loads(data.decode()))
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError, KeyError, TypeError) as error:
+        raise DocumentError("the settings in the store are damaged", where=url, next="Name another store.") from error
+    if settings.id != node:
+        raise Refused("the settings in the store are another node's", where=url, next="Name another store.")
+    return replace(settings, machine=machine_name(), catalogue="", stores=_moved(store, settings, url))
+
+
+def _moved(store: Store, settings: NodeSettings, url: str) -> tuple[StoreSettings, ...]:
+    """The stores, the one at hand at the place where it is now."""
+    from diadem.node.stores import read_store_file
+
+    found = read_store_file(store)
+    here = found["store"] if found else None
+    return tuple(
+        replace(one, url=store.url if store.is_folder else url) if one.id == here else one for one in settings.stores
+    )
+
+
+def _keys(store: Store, node: str, secret: RecoverySecret) -> dict[str, bytes]:
+    sealed = store.get(f"{home(node[:16])}/{SEALED_KEYS}")
+    if sealed is None:
+        raise NotFound(
+            "the store does not hold the node's sealed keys", where=store.url, next="Name another store of this node."
+        )
+    try:
+        return open_keys(sealed, secret.identity)
+    except DiademError:
+        raise
+    except ValueError as error:
+        raise DocumentError("the sealed keys are damaged", where=store.url, next="Name another store.") from error
