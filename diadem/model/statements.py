@@ -6,7 +6,6 @@ makes a `Statement` of it. Neither is signed: that is the envelope's work (`diad
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from typing import Any, Final, Self
 from diadem.errors import DocumentError
 from diadem.model.canonical import decode, encode
 from diadem.model.statement_kinds import KINDS, Kind
+from diadem.model.subjects import MAX_SUBJECTS, Subject, read_subject, require_subjects
 from diadem.model.times import read_time, time_text
 
 __all__ = [
@@ -39,8 +39,6 @@ STATEMENT_TYPE: Final = "https://in-toto.io/Statement/v1"
 PREDICATE: Final = "https://diadem-em.org/statement/{kind}/v1"
 #: Bytes of a statement that are read. A scrub that proves 10,000 packages in one statement needs about 3 MB.
 MAX_STATEMENT_BYTES: Final = 8 << 20
-#: Subjects of one statement; a longer list is several statements.
-MAX_SUBJECTS: Final = 10_000
 #: Hex digits of a salt: 128 bits, so that a published leaf hash tells nothing about a guessable statement.
 SALT_DIGITS: Final = 32
 #: What the log adds to a draft's predicate.
@@ -50,53 +48,6 @@ _HEX: Final = re.compile(r"[0-9a-f]{64}")
 _SALT: Final = re.compile(rf"[0-9a-f]{{{SALT_DIGITS}}}")
 _PREDICATE: Final = re.compile(r"https://diadem-em\.org/statement/([a-z][a-z-]{0,39})/v1")
 _TIME: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
-#: Names whose digest is the one that they spell out.
-_SPELT: Final = ("diadem:", "statement:", "key:")
-
-
-@dataclass(frozen=True, slots=True)
-class Subject:
-    """What a statement is about.
-
-    Attributes
-    ----------
-    name : str
-        ``diadem:<package id>``, ``statement:<statement id>``, ``key:<key id>``, ``store:<uuid>`` …
-    sha256 : str
-        64 hex digits: the id that the name spells out, or SHA-256 of the name where it spells out none.
-    """
-
-    name: str
-    sha256: str
-
-    def __post_init__(self) -> None:
-        """Refuse a digest that is none, and a name that says another."""
-        if not 1 <= len(self.name) <= 512 or not _HEX.fullmatch(self.sha256):
-            raise _fault("a subject has a name and a SHA-256 of 64 lower-case hex digits")
-        prefix, colon, rest = self.name.partition(":")
-        if prefix + colon in _SPELT and rest != self.sha256:
-            raise _fault(f"the subject '{self.name[:100]}' has the digest of another")
-
-    @classmethod
-    def package(cls, package_id: str) -> Self:
-        """A package, by its id with or without ``diadem:``."""
-        digest = package_id.removeprefix("diadem:")
-        return cls(f"diadem:{digest}", digest)
-
-    @classmethod
-    def statement(cls, statement_id: str) -> Self:
-        """Another statement."""
-        return cls(f"statement:{statement_id}", statement_id)
-
-    @classmethod
-    def key(cls, key_id: str) -> Self:
-        """A key; a node is its root key."""
-        return cls(f"key:{key_id}", key_id)
-
-    @classmethod
-    def named(cls, name: str) -> Self:
-        """Anything else, by a name that is its own: ``store:<uuid>``, ``sample:<uuid>``."""
-        return cls(name, hashlib.sha256(name.encode("utf-8")).hexdigest())
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +70,7 @@ class Draft:
 
     def __post_init__(self) -> None:
         """Refuse what no log takes."""
-        _require_subjects(self.subjects)
+        require_subjects(self.subjects)
         if self.kind not in KINDS:
             raise _fault(f"'{self.kind}' is no kind of statement", f"Known: {', '.join(KINDS)}.")
         if taken := ADDED & self.predicate.keys():
@@ -163,7 +114,7 @@ class Statement:
 
     def __post_init__(self) -> None:
         """Refuse what could not be read back."""
-        _require_subjects(self.subjects)
+        require_subjects(self.subjects)
         if not _PREDICATE.fullmatch(PREDICATE.format(kind=self.kind)):
             raise _fault(f"'{self.kind[:60]}' cannot be a kind: small letters and hyphens")
         _require_added(self.predicate, {subject.sha256 for subject in self.subjects})
@@ -233,7 +184,7 @@ class Statement:
             raise _fault(f"its predicateType is not {PREDICATE.format(kind='<kind>')}")
         if not isinstance(subjects, list) or len(subjects) > MAX_SUBJECTS or not isinstance(predicate, dict):
             raise _fault(f"a list of at most {MAX_SUBJECTS:,} subjects and an object as predicate are expected")
-        return cls(match.group(1), tuple(_subject(item) for item in subjects), predicate)
+        return cls(match.group(1), tuple(read_subject(item) for item in subjects), predicate)
 
 
 def parse_time(text: object) -> datetime:
@@ -248,23 +199,6 @@ def parse_time(text: object) -> datetime:
     if moment is None or time_text(moment) != text:  # 24:00:00 is another spelling of the next day
         raise _fault(f"'{str(text)[:60]}' is not a time", "Example: 2026-03-14T09:26:53Z")
     return moment
-
-
-def _subject(item: Any) -> Subject:
-    """A subject of the JSON form; digests beside SHA-256 are refused, so that what is read is what is written."""
-    if not isinstance(item, dict) or item.keys() != {"name", "digest"} or not isinstance(item["name"], str):
-        raise _fault("a subject is an object with name and digest")
-    digest = item["digest"]
-    if not isinstance(digest, dict) or digest.keys() != {"sha256"} or not isinstance(digest["sha256"], str):
-        raise _fault("a subject's digest is its sha256")
-    return Subject(item["name"], digest["sha256"])
-
-
-def _require_subjects(subjects: tuple[Subject, ...]) -> None:
-    if not 1 <= len(subjects) <= MAX_SUBJECTS:
-        raise _fault(f"a statement has 1 to {MAX_SUBJECTS:,} subjects, this one {len(subjects):,}")
-    if len({item.sha256 for item in subjects}) != len(subjects):
-        raise _fault("a subject stands twice")
 
 
 def _require_added(predicate: Mapping[str, Any], subjects: set[str]) -> None:

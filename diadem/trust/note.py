@@ -162,7 +162,7 @@ def open_note(note: str, name: str, key: PublicKey) -> str:
         Not a note, not signed by the key, or a signature that does not hold.
     """
     text, signatures = _parts(note)
-    expected = _key_hash(name, key)
+    expected = _key_hash(name, key) if _is_name(name) else None
     ours = [value for signer, value in signatures if signer == name and value[:4] == expected]
     if not ours:
         raise IntegrityError("not signed by the key that is expected", where=name)
@@ -200,11 +200,12 @@ def _key_hash(name: str, key: PublicKey) -> bytes:
 
 
 def _is_name(name: str) -> bool:
-    return bool(name) and "+" not in name and not any(character.isspace() for character in name)
+    usable = bool(name) and "+" not in name and not _FORBIDDEN.search(name)
+    return usable and not any(character.isspace() for character in name)
 
 
 def _require_name(name: str) -> None:
-    if not _is_name(name) or _FORBIDDEN.search(name):
+    if not _is_name(name):
         raise UsageError(f"'{name[:80]}' cannot sign a note: a name has no spaces and no plus sign")
 
 

@@ -240,6 +240,14 @@ def test_some_names_cannot_sign(name: str) -> None:
         vkey(name, KEY.public)
 
 
+@pytest.mark.parametrize("name", ["", "a b", "a+b", "\ud800"])
+def test_names_that_cannot_sign_have_signed_nothing(name: str) -> None:
+    with pytest.raises(IntegrityError, match="not signed by the key"):
+        open_note(sign_note(TEXT, "a", KEY), name, KEY.public)
+    with pytest.raises(IntegrityError):
+        open_checkpoint(SUMDB, KEY.public, name)
+
+
 @pytest.mark.parametrize("text", ["", "abc", "a\tb\n", "\ud800\n"])
 def test_some_texts_cannot_be_signed(text: str) -> None:
     with pytest.raises(UsageError):
