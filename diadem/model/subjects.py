@@ -58,7 +58,7 @@ class Subject:
     @classmethod
     def named(cls, name: str) -> Self:
         """Anything else, by a name that is its own: ``store:<uuid>``, ``sample:<uuid>``."""
-        return cls(name, hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest())  # JSON refuses
+        return cls(name, hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest())  # to_payload refuses those
 
 
 def read_subject(item: Any) -> Subject:
