@@ -5,8 +5,13 @@ from __future__ import annotations
 import hashlib
 import os
 import random
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
+
+from diadem.testing import faults
 
 PACKAGE = "2026/20260314-zno-s12-1f0c9a77d2e4"
 FILE = "data/sub/scan.dat"
@@ -53,3 +58,19 @@ def seal(root: Path) -> None:
     for path in sorted(bag.rglob("*"), reverse=True):
         path.chmod(0o555 if path.is_dir() else 0o444)
     bag.chmod(0o555)
+
+
+@contextmanager
+def unprivileged_folder() -> Iterator[Path]:
+    """A folder, as seen by somebody who cannot write into what is read-only, wherever the tests can become that."""
+    folder = Path(tempfile.mkdtemp())
+    privileged = os.name != "nt" and os.geteuid() == 0
+    if privileged:
+        os.chown(folder, 65534, 65534)
+        os.seteuid(65534)
+    try:
+        yield folder
+    finally:
+        if privileged:
+            os.seteuid(0)
+        faults.remove(folder)

@@ -8,7 +8,6 @@ import shutil
 import stat
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -35,6 +34,7 @@ from tests.store.mending_samples import (
     good,
     good_leaf,
     seal,
+    unprivileged_folder,
 )
 
 CASES = 20
@@ -47,19 +47,9 @@ def spoilt(*leaves: int) -> bytes:
 
 
 @pytest.fixture
-def root(tmp_path: Path) -> Iterator[Path]:
-    """A store, as seen by somebody who cannot write into what is read-only, wherever the tests can become that."""
-    if os.name == "nt" or os.geteuid() != 0:
-        yield tmp_path / "store"
-        return
-    folder = Path(tempfile.mkdtemp())
-    os.chown(folder, 65534, 65534)
-    os.seteuid(65534)
-    try:
+def root() -> Iterator[Path]:
+    with unprivileged_folder() as folder:
         yield folder / "store"
-    finally:
-        os.seteuid(0)
-        faults.remove(folder)
 
 
 def state(path: Path) -> tuple[int, int, int, int]:
