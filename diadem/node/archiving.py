@@ -351,7 +351,7 @@ def ingest_draft(
         "bytes": sum(entry.size for entry in package.files),
         "files": len(package.files),
         "software": context.tools.software,
-        "source": source,
+        "source": os.fsencode(source).decode("utf-8", "backslashreplace"),
         "owner": context.address,
         "store": store,
         "store_id": context.settings.store(store).id,

@@ -7,6 +7,7 @@ at most a minute of reading. A run that was stopped is gone on with: what it pro
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -267,13 +268,12 @@ class _Batch:
     def __init__(self, context: Context, store: str, plan: ScrubPlan) -> None:
         self._context, self._store, self._plan = context, store, plan
         self._proven: dict[str, list[str]] = {}
-        self._checked: dict[str, int] = {}
+        self._checked: dict[str, Counter[str]] = {}
         self._since = time.monotonic()
 
     def add(self, package_id: str, report: Report) -> None:
         self._proven.setdefault(str(report.level), []).append(package_id)
-        for what, count in report.checked.items():
-            self._checked[what] = self._checked.get(what, 0) + count
+        self._checked.setdefault(str(report.level), Counter()).update(report.checked)
         if sum(map(len, self._proven.values())) >= _BATCH or time.monotonic() - self._since > _STATE_EVERY:
             self.state()
 
@@ -292,7 +292,7 @@ class _Batch:
                     "level": level,
                     "slice": f"{self._plan.part}/{self._plan.of}",
                     "proven": packages,
-                    "checked": {"packages": len(packages), **checked},
+                    "checked": {"packages": len(packages), **checked[level]},
                     "findings": [],
                 },
             )

@@ -1,0 +1,177 @@
+"""What is damaged is found, named, mended from a good copy, and counts again only when it was read."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+import diadem
+from diadem.errors import Refused
+from diadem.model.replicas import MISSING, PRESENT, SUSPECT
+from tests.node.verbs.conftest import Lab, damage, remove
+
+
+@pytest.fixture
+def pair(lab: Lab) -> tuple[Lab, str]:
+    """A package with two copies."""
+    lab.add_second()
+    return lab, lab.archived("s", size=3 << 20)
+
+
+def _states(lab: Lab, package: str) -> dict[str, str]:
+    return {replica.store: replica.state for replica in lab.node.context.catalogue.replicas(package)}
+
+
+def test_a_flip_is_named_by_file_and_leaf_and_mended_alone(pair: tuple[Lab, str]) -> None:
+    lab, package = pair
+    damage(lab.path(package, "main") / "data/scan 1.bin", at=(2 << 20) + 17)
+    scrubbed = lab.node.scrub()
+    (found,) = scrubbed.damaged
+    assert (found.package, found.store) == (package, "main")
+    assert [(one.path, one.leaf) for one in found.report.findings] == [("data/scan 1.bin", 2)]
+    assert _states(lab, package) == {"main": SUSPECT, "second": PRESENT}
+    repaired = lab.node.repair()
+    assert repaired.ok
+    assert [(made.path, made.leaf, made.source) for _, _, made in repaired.mended] == [
+        ("data/scan 1.bin", 2, "replica:second")
+    ]
+    assert _states(lab, package) == {"main": PRESENT, "second": PRESENT}
+    assert diadem.verify(lab.path(package, "main"), level="full").ok
+
+
+@pytest.mark.parametrize("tag", ["manifest-sha256.txt", "tagmanifest-sha256.txt", "diadem/leaves.blake3", "bag-info.txt"])
+def test_a_lost_tag_file_is_written_again(pair: tuple[Lab, str], tag: str) -> None:
+    lab, package = pair
+    remove(lab.path(package, "second") / tag)
+    assert not lab.node.scrub("second").ok
+    assert lab.node.repair().ok
+    assert diadem.verify(lab.path(package, "second"), level="full").package_id == package
+
+
+def test_a_copy_that_is_gone_is_written_anew(pair: tuple[Lab, str]) -> None:
+    lab, package = pair
+    folder = lab.path(package, "second")
+    for one in (folder, *(path for path in folder.rglob("*") if path.is_dir())):
+        one.chmod(0o755)
+    shutil.rmtree(folder)
+    (found,) = lab.node.scrub().damaged
+    assert found.state == MISSING
+    repaired = lab.node.repair()
+    assert [copy.store for _, copy in repaired.copies] == ["second"]
+    assert _states(lab, package) == {"main": PRESENT, "second": PRESENT}
+    assert diadem.verify(folder, level="full").package_id == package
+
+
+def test_the_last_copy_is_left_as_it_is_where_nothing_good_is_known(lab: Lab) -> None:
+    package = lab.archived("s")
+    path = lab.path(package, "main") / "data/scan 1.bin"
+    damage(path)
+    bytes_before = path.read_bytes()
+    assert not lab.node.scrub().ok
+    repaired = lab.node.repair()
+    assert not repaired.ok
+    assert [one.path for one in repaired.left] == ["data/scan 1.bin"]
+    assert path.read_bytes() == bytes_before
+    assert _states(lab, package) == {"main": SUSPECT}
+
+
+def test_damage_at_different_places_of_both_copies_is_mended_from_each_other(pair: tuple[Lab, str]) -> None:
+    lab, package = pair
+    damage(lab.path(package, "main") / "data/scan 0.bin", at=5)
+    damage(lab.path(package, "second") / "data/scan 0.bin", at=(1 << 20) + 5)
+    assert len(lab.node.scrub().damaged) == 2
+    assert lab.node.repair().ok
+    for store in ("main", "second"):
+        assert diadem.verify(lab.path(package, store), level="full").ok
+
+
+def test_parity_mends_a_copy_that_is_alone(lab: Lab) -> None:
+    (lab.node.path / "policy.toml").write_text("[copies]\nminimum = 1\n[parity]\nenabled = true\n", "utf-8")
+    node = lab.reopened()
+    package = str(node.archive(lab.session("s", size=2 << 20), now=True).package.id)
+    assert [(one, store) for one, store in node.repair().parity] == [(package, "main")]
+    path = lab.path(package, "main") / "data/scan 2.bin"
+    good = path.read_bytes()
+    damage(path, at=999)
+    assert not node.scrub().ok
+    assert [made.source for _, _, made in node.repair().mended] == ["parity"]
+    assert path.read_bytes() == good
+    node.close()
+
+
+def test_a_dry_run_says_and_does_nothing(pair: tuple[Lab, str]) -> None:
+    lab, package = pair
+    damage(lab.path(package, "main") / "data/scan 1.bin")
+    lab.node.scrub()
+    before = lab.node.context.ledger.size
+    planned = lab.node.repair(dry_run=True).planned
+    assert [(one["kind"], one["package"], one["store"]) for one in planned] == [("repair", package, "main")]
+    assert lab.node.context.ledger.size == before
+    assert _states(lab, package)["main"] == SUSPECT
+
+
+def test_parts_of_a_scrub_cover_every_package_once(lab: Lab) -> None:
+    packages = {lab.archived(f"s{number}", files=1) for number in range(6)}
+    counts = [lab.node.scrub(part=f"{number}/3").proven for number in (1, 2, 3)]
+    assert sum(counts) == len(packages)
+
+
+def test_an_unexpected_file_is_reported_and_set_aside_only_on_request(pair: tuple[Lab, str]) -> None:
+    lab, package = pair
+    folder = lab.path(package, "main") / "data"
+    folder.chmod(0o755)
+    (folder / "stranger.txt").write_text("hello")
+    assert not lab.node.scrub("main").ok
+    assert not lab.node.repair().ok
+    assert (folder / "stranger.txt").exists()
+    assert lab.node.repair(set_aside=True).ok
+    assert not (folder / "stranger.txt").exists()
+    assert list((lab.root / "main/.diadem/quarantine").rglob("stranger.txt"))
+
+
+def test_a_drop_is_refused_where_it_would_leave_too_few_and_signed_where_not(pair: tuple[Lab, str]) -> None:
+    lab, package = pair
+    with pytest.raises(Refused, match="not dropped"):
+        lab.node.drop(package, "second", reason="space")
+    lab.node.stores.add(str(lab.root / "third"), name="third", place="a third disk")
+    (lab.node.path / "policy.toml").write_text("[copies]\nminimum = 3\n", "utf-8")
+    node = lab.reopened()
+    assert [copy.store for _, copy in node.repair().copies] == ["third"]
+    node.close()
+    (lab.node.path / "policy.toml").write_text("", "utf-8")
+    node = lab.reopened()
+    assert not node.drop(package, "second", reason="space", dry_run=True).done
+    assert lab.path(package, "second").exists()
+    dropped = node.drop(package, "second", reason="space")
+    assert dropped.done
+    assert {proof["store"] for proof in dropped.proofs} >= {"main", "third"}
+    assert not Path(lab.second / "2026").exists() or not list((lab.second / "2026").iterdir())
+    kinds = [entry.statement.kind for entry in node.context.ledger.of_subject(package.removeprefix("diadem:"))]
+    assert kinds[-1] == "drop"
+    node.close()
+
+
+def test_a_damaged_other_copy_forbids_a_drop_and_is_marked(pair: tuple[Lab, str]) -> None:
+    lab, package = pair
+    damage(lab.path(package, "second") / "data/scan 0.bin")
+    with pytest.raises(Refused):
+        lab.node.drop(package, "main", reason="space")
+    assert _states(lab, package) == {"main": PRESENT, "second": SUSPECT}
+    assert lab.path(package, "main").exists()
+
+
+def test_nothing_is_deleted_before_its_retention_is_over(lab: Lab) -> None:
+    package = lab.archived("s")
+    with pytest.raises(Refused, match="not deleted"):
+        lab.node.delete(package, reason="no use")
+    (lab.node.path / "policy.toml").write_text("[retention]\nyears = 0\n", "utf-8")
+    node = lab.reopened()
+    folder = lab.path(package, "main")
+    assert node.delete(package, reason="no use").done
+    assert not folder.exists()
+    assert node.search().total == 0
+    assert node.reindex().packages == 0
+    assert node.archive(lab.root / "s", now=True).what == "new"
+    node.close()
