@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from diadem.model.replicas import PackageState, ReplicaState
 from diadem.node.rules import commands
-from diadem.node.rules.case import Case
+from diadem.node.rules.case import Case, listed
 from diadem.node.rules.debts import short
 from diadem.node.rules.status import Action, Step
 from diadem.node.rules.tally import StoreTally
@@ -41,7 +41,7 @@ def _store_actions(case: Case) -> Iterator[Action]:
         name = store.state.name
         reason = f"{name} does not answer; connect it, or where it has moved: diadem store move {name} PLACE"
         yield Action("connect-store", reason, commands.LIST_STORES, store=name)
-    for kind, group in case.debts.places.items():
+    for kind, group in sorted(case.debts.places.items()):
         yield Action("add-store", _place_reason(kind, group.count), commands.add_store(kind), bytes=group.bytes)
 
 
@@ -143,7 +143,8 @@ def _repair_reason(case: Case) -> str:
         parts.append(f"saves what it can of {count_text(lost, 'copy', 'copies')} without another good one")
     if debts.copied.count:
         size = size_text(sum(debts.needed.values()))
-        parts.append(f"copies {count_text(debts.copied.count, 'package')} ({size}) to {' and '.join(debts.needed)}")
+        names = listed([name for name in case.tally.stores if name in debts.needed])
+        parts.append(f"copies {count_text(debts.copied.count, 'package')} ({size}) to {names}")
     if debts.places:
         waiting = max(group.count for group in debts.places.values())
         size = size_text(max(group.bytes for group in debts.places.values()))
