@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from diadem.archive.reading import VerifiedFile
 from diadem.archive.restoring import Restored, restore
 from diadem.archive.vault import PackageVault
-from diadem.errors import DiademError, NotFound
+from diadem.errors import DiademError, NotFound, Refused
 from diadem.model.ids import PackageId
 from diadem.model.manifest import DERIVED_PATHS, DIGEST_SIZE, RECORD_PATH, TAGMANIFEST, FileEntry, Manifest, leaf_count
 from diadem.model.ports import Bundle, Listener, silent
@@ -73,6 +73,8 @@ class Package:
         self.readers = tuple(readers)
         self.extractor = extractor
         self.outcome: Outcome | None = None
+        #: Who can tell its custody: the node that it comes from.
+        self.told_by: Callable[[str], Any] | None = None
         if proven:
             _CONSISTENT.add(self.id)
 
@@ -120,6 +122,23 @@ class Package:
         """The sealed record, proven."""
         with self._open(self.manifest[RECORD_PATH]) as source:
             return read_record(source.read(), PackageVault(self._bundle, self.id))
+
+    @property
+    def custody(self) -> Any:
+        """Its chain of custody, as `diadem.Node.custody` gives it; only for a package that comes from a node.
+
+        Raises
+        ------
+        Refused
+            It was opened without a node: a package holds no custody, the node's log does.
+        """
+        if self.told_by is None:
+            raise Refused(
+                "a package that was opened without a node has no custody to show",
+                where=self.url,
+                next="Get it from its node: diadem.open_node().get(id).custody; or check a chain: diadem custody verify",
+            )
+        return self.told_by(self.id)
 
     def find(self, path: str) -> FileEntry:
         """The entry of a file.

@@ -17,6 +17,7 @@ import typer
 from diadem.cli import (
     archive_commands,
     copies_commands,
+    custody_command,
     find_commands,
     package_commands,
     plugins_command,
@@ -48,6 +49,7 @@ setup_commands.register(app)
 archive_commands.register(app)
 find_commands.register(app)
 copies_commands.register(app)
+custody_command.register(app)
 
 
 def _print_version(wanted: bool) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from diadem.node.archiving import Archived
     from diadem.node.archiving_all import SessionResult
     from diadem.node.catalogue import SearchResult
+    from diadem.node.custody.report import CustodyReport
     from diadem.node.dropping import Dropped
     from diadem.node.reindexing import Reindexed
     from diadem.node.repairing import Repaired
@@ -218,6 +219,7 @@ class Node:
         from diadem.node.placing import best_package
 
         package, _ = best_package(self.context, self.context.catalogue.get(package_id).id)
+        package.told_by = self.custody
         return package
 
     def search(self, query: str = "", *, limit: int = 100, offset: int = 0) -> SearchResult:
@@ -276,6 +278,48 @@ class Node:
     def remember(self) -> None:
         """Use this node where none is named."""
         remember_node(self.path)
+
+    # -- custody ---------------------------------------------------------------------------------------------------
+
+    def custody(self, package: str) -> CustodyReport:
+        """Who took a package in, copied, checked, mended and gave it away: each step, and what it is worth.
+
+        Parameters
+        ----------
+        package : str
+            Its id or the beginning of it; or the SHA-256 of any other subject of the log.
+
+        Raises
+        ------
+        NotFound
+            The log says nothing about it.
+        IntegrityError
+            The log is damaged.
+        """
+        from diadem.node.custody_verbs import custody
+
+        return custody(self.context, package)
+
+    def export_custody(self, package: str, path: StrPath, *, since: Sequence[str] = ()) -> Path:
+        """Write a package's chain for others to check offline with `diadem custody verify`.
+
+        Parameters
+        ----------
+        package : str
+            As for `custody`.
+        path : path
+            A new file.
+        since : sequence of str
+            Checkpoints that the receiver holds: the chain proves that the log still begins with what they saw.
+
+        Raises
+        ------
+        Refused
+            What happened last is in no store yet: nothing leaves the node before it is durable in two places.
+        """
+        from diadem.node.custody_verbs import export_custody
+
+        return export_custody(self.context, package, Path(path), since=since)
 
     # -- copies ----------------------------------------------------------------------------------------------------
 

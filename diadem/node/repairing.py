@@ -306,7 +306,7 @@ def _repair_draft(context: Context, package: PackageState, replica: ReplicaState
             "payload_id": package.payload_id,
             "path": made.path,
             "leaf": made.leaf,
-            "from": made.source,
+            "from": made.source.replace("replica:", ""),
             "before": made.before,
             "after": made.after,
         },

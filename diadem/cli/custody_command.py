@@ -1,0 +1,87 @@
+"""The command that shows, exports and checks custody."""
+
+from __future__ import annotations
+
+import textwrap
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from diadem.cli.node_options import Json, NodeAt, opened
+from diadem.cli.output import print_json
+from diadem.errors import UsageError
+
+_WIDTH = 100
+_MARKS = {"proved": "proved", "claimed by one side": "claimed", "missing": "MISSING", "contradicted": "CONTRADICTED"}
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the app."""
+    app.command()(custody)
+
+
+def custody(
+    what: Annotated[list[str], typer.Argument(help="ID of a package; or: verify FILE… for chains from anyone.")],
+    export: Annotated[
+        Path | None, typer.Option("--export", help="Write the chain for others to check: chain.json")
+    ] = None,
+    pin: Annotated[list[str] | None, typer.Option("--pin", help="With verify: id of a node that you trust.")] = None,
+    checkpoint: Annotated[
+        list[Path] | None, typer.Option("--checkpoint", help="With verify: a checkpoint that you kept from earlier.")
+    ] = None,
+    node: NodeAt = None,
+    json: Json = False,
+) -> int:
+    """Show who gave what to whom, and what of it is proven. `custody verify FILE…` needs no node and no network."""
+    if what[0] == "verify":
+        if len(what) < 2:
+            raise UsageError("no file was named", next="Example: diadem custody verify chain.json")
+        from diadem.api.custody import verify_custody
+
+        report = verify_custody(*what[1:], pins=pin or None, checkpoints=checkpoint or ())
+        return _show(report.to_dict(), as_json=json, offline=True)
+    if len(what) > 1:
+        raise UsageError("name one package", next="Example: diadem custody 406f3245b359 --export chain.json")
+    with opened(node) as found:
+        if export is not None:
+            path = found.export_custody(what[0], export)
+            document = {"written": str(path), "node": found.id}
+            if json:
+                print_json(document)
+            else:
+                print(f"written          {path}")
+                print(f"next             diadem custody verify {path}   (anywhere, offline)")
+                print(f"this node's id   {found.id}   (tell it to the reader on another way)")
+            return 0
+        report = found.custody(what[0])
+    return _show(report.to_dict(), as_json=json, offline=False)
+
+
+def _show(document: dict[str, Any], *, as_json: bool, offline: bool) -> int:
+    if as_json:
+        print_json(document)
+        return 0 if document["ok"] else 1
+    for subject in document["subjects"]:
+        print(f"custody of       {subject}")
+    for node in document["nodes"]:
+        trust = {True: "trusted", False: "NOT among the nodes that you trust", None: "compare this id with its people"}
+        print(
+            f"node             {node['name'] or '(no name)'}  {node['id']}  ({trust[node['pinned']] if offline else 'this one'})"
+        )
+    for step in document["steps"]:
+        _step(step)
+    counts = ", ".join(f"{count} {verdict}" for verdict, count in document["counts"].items() if count)
+    print(f"in all           {counts}")
+    return 0 if document["ok"] else 1
+
+
+def _step(step: dict[str, Any]) -> None:
+    mark = _MARKS[step["verdict"]]
+    said = step["sentence"] + (f" [{', '.join(step['signers'])}]" if step["signers"] else "")
+    for number, line in enumerate(textwrap.wrap(said, _WIDTH - 17) or [""]):
+        print(f"{mark if number == 0 else '':16} {line}")
+    if step["reason"] and step["verdict"] != "proved":
+        where = f" ({step['file']})" if step["file"] else ""
+        for line in textwrap.wrap(step["reason"] + where, _WIDTH - 19):
+            print(f"{'':16}   {line}")

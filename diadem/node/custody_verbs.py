@@ -1,0 +1,91 @@
+"""Custody of a package: who took it in, who copied, checked, mended and gave it away; shown, exported, checked."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from pathlib import Path
+
+from diadem.errors import NotFound, UsageError
+from diadem.model.ids import PREFIX
+from diadem.node.context import Context
+from diadem.node.custody.exporting import export_chain, own_chain
+from diadem.node.custody.report import CustodyReport
+from diadem.node.custody.verifying import verify_chains
+from diadem.store.whole import write_whole
+
+#: Bytes of a chain file that are read.
+_LIMIT = 1 << 30
+
+
+def custody(context: Context, subject: str) -> CustodyReport:
+    """The chain of a package, or of any subject of the log, checked by this node for its own eyes."""
+    chain = own_chain(context.ledger, subject_of(context, subject))
+    return verify_chains([chain.to_bytes()], names=["this node's log"], pins=[context.settings.id], own=True)
+
+
+def export_custody(context: Context, subject: str, path: Path, *, since: Sequence[str] = ()) -> Path:
+    """Write the chain of a package with keys, proofs and checkpoints, to be checked by anyone offline.
+
+    Raises
+    ------
+    Refused
+        What happened last is in no store yet, or the file is there already.
+    """
+    if path.exists():
+        raise UsageError("the file is there already", where=str(path), next="Name another file.")
+    data = export_chain(
+        context.ledger,
+        subject_of(context, subject),
+        [context.keys.open("online")],
+        clock=context.clock,
+        since=since,
+    )
+    write_whole(path, data)
+    return path
+
+
+def subject_of(context: Context, text: str) -> str:
+    """The SHA-256 that is meant: of a package by its id or the beginning of it, else 64 hex digits as they are."""
+    try:
+        return context.catalogue.get(text).id.removeprefix(PREFIX)
+    except NotFound:
+        plain = text.removeprefix(PREFIX).lower()
+        if len(plain) == 64 and all(letter in "0123456789abcdef" for letter in plain):
+            return plain
+        raise
+
+
+def verify_custody_files(
+    paths: Sequence[Path], *, pins: Collection[str] | None = None, checkpoints: Sequence[Path] = ()
+) -> CustodyReport:
+    """Check chain files from anyone, offline; no node is needed.
+
+    Parameters
+    ----------
+    paths : sequence of Path
+        ``chain.json`` files; several are compared with each other.
+    pins : collection of str, optional
+        Ids of the nodes that the reader trusts.
+    checkpoints : sequence of Path
+        Checkpoints that the reader kept: the logs must still begin with what they saw.
+
+    Raises
+    ------
+    NotFound, UsageError
+        A file is not there, or too large.
+    """
+    kept = [_read(path).decode("utf-8", "replace") for path in checkpoints]
+    return verify_chains(
+        [_read(path) for path in paths], names=[str(path) for path in paths], pins=pins, checkpoints=kept
+    )
+
+
+def _read(path: Path) -> bytes:
+    try:
+        with path.open("rb") as source:
+            data = source.read(_LIMIT + 1)
+    except OSError as error:
+        raise NotFound(f"the file cannot be read: {error.strerror}", where=str(path), next="Check the path.") from error
+    if len(data) > _LIMIT:
+        raise UsageError("the file is too large for a chain", where=str(path), next="Name a chain.json file.")
+    return data
