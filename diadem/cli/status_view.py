@@ -31,7 +31,12 @@ def status_text(document: Mapping[str, Any], *, ascii_only: bool = False, width:
         Columns.
     """
     marks = _ASCII_MARKS if ascii_only else _MARKS
-    parts = [_header(document), _stores(document["stores"]), _rules(document, marks, width), _steps(document, width)]
+    parts = [
+        _header(document),
+        _stores(document["stores"], width),
+        _rules(document, marks, width),
+        _steps(document, width),
+    ]
     text = "\n\n".join(part for part in parts if part)
     return text.encode("ascii", "replace").decode() if ascii_only else text
 
@@ -75,12 +80,17 @@ def _shown(text: str) -> str:
 # -- stores --------------------------------------------------------------------------------------------------------
 
 
-def _stores(stores: Sequence[Mapping[str, Any]]) -> str:
+def _stores(stores: Sequence[Mapping[str, Any]], width: int) -> str:
     if not stores:
         return ""
     rows = [("store", "kind", "copies", "size", "free", "proven since", "place"), *map(_store, stores)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]) - 1)]
-    return "\n".join(_row(row, widths) for row in rows)
+    lines = [_row(rows[0], widths)]
+    for row, store in zip(rows[1:], stores, strict=True):
+        line, notes = _row(row, widths), ", ".join(_notes(store))
+        noted = f"{line}  ({notes})" if notes else line
+        lines += [noted] if len(noted) <= width else [line, f"{'':{2 + widths[0]}}  ({notes})"]
+    return "\n".join(lines)
 
 
 def _row(row: Sequence[str], widths: Sequence[int]) -> str:
@@ -95,10 +105,8 @@ def _row(row: Sequence[str], widths: Sequence[int]) -> str:
 def _store(store: Mapping[str, Any]) -> tuple[str, ...]:
     since = (store["proven_since"] or "")[:10] or ("never" if store["packages"] else "-")
     free = "-" if store["free"] is None else size_text(store["free"])
-    place = _shown(store["url"])
-    if notes := list(_notes(store)):
-        place += f"  ({', '.join(notes)})"
-    return store["name"], store["kind"], f"{store['packages']:,}", size_text(store["bytes"]), free, since, place
+    amount = f"{store['packages']:,}", size_text(store["bytes"])
+    return store["name"], store["kind"], *amount, free, since, _shown(store["url"])
 
 
 def _notes(store: Mapping[str, Any]) -> Iterator[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from typing import Any
 
 from hypothesis import strategies as st
@@ -38,7 +39,7 @@ HAPPY = NodeState("hu-berlin", recovery_confirmed=True)
 
 def identity(number: int) -> str:
     """A package id."""
-    return f"diadem:{number * 0x9E3779B97F4A7C15 % 2**256:064x}"
+    return f"diadem:{sha256(str(number).encode()).hexdigest()}"
 
 
 def replica(store: str, age: float | None = 0, **more: Any) -> ReplicaState:
