@@ -52,6 +52,10 @@ class Finished:
 
     notes: Sequence[Reason] = ()
 
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON object."""
+        return {"finished": True, "notes": [note.to_dict() for note in self.notes]}
+
 
 @dataclass(frozen=True, slots=True)
 class Unfinished:
@@ -77,6 +81,11 @@ class Unfinished:
     def why(self) -> str:
         """All reasons in words."""
         return "; ".join(reason.words for reason in self.reasons)
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON object."""
+        reasons = [reason.to_dict() for reason in self.reasons]
+        return {"finished": False, "reasons": reasons, "wait": round(self.wait.total_seconds(), 3)}
 
 
 def judge(earlier: Look | None, now: Look, quiet: datetime.timedelta) -> Finished | Unfinished:

@@ -22,6 +22,7 @@ from diadem.errors import DigestMismatch, Interrupted, NotFound, PackageError, R
 from diadem.extract.pool import Extractor
 from diadem.model.ids import PackageId
 from diadem.model.ports import Listener, Progress, silent
+from diadem.model.record import Record
 from diadem.package.opening import read_manifest
 from diadem.store.adopted import AdoptedBundle, AdoptedFolders
 from diadem.store.base import open_store
@@ -302,6 +303,27 @@ def test_an_interruption_keeps_nothing(desk: Desk, session: Path) -> None:
     assert not list((desk.folders.root / ".diadem" / "stage").iterdir())
     assert everything(session) == before
     assert desk.adopt(session).outcome.created
+
+
+def test_a_judge_sees_the_finished_record_and_may_refuse_it_before_anything_is_kept(
+    desk: Desk, session: Path, tmp_path: Path
+) -> None:
+    seen: list[Record] = []
+
+    def judge(record: Record) -> None:
+        seen.append(record)
+        raise Refused("the operator is missing")
+
+    plan = make_plan([session], store=None, metadata=None, readers=tools().readers)
+    for _ in range(2):
+        with tools().extractor() as extractor, pytest.raises(Refused, match="operator"):
+            adopt(plan, desk.folders, extractor=extractor, options=Options(judge=judge), listener=silent)
+        with tools().extractor() as extractor, pytest.raises(Refused, match="operator"):
+            store = LocalStore(tmp_path / "store")
+            pack_local(plan, store, extractor=extractor, options=Options(judge=judge), listener=silent)
+    assert [dataset.path for dataset in seen[0].datasets] == ["raw/a.dat", "raw/b.dat", "scan.hspy"]
+    assert list(desk.folders.ids()) == []
+    assert [path.name for path in (tmp_path / "store").iterdir()] == [".diadem"]
 
 
 def test_forgetting_leaves_the_folder_to_its_people(desk: Desk, session: Path) -> None:

@@ -1,0 +1,227 @@
+"""What people hand in: seen, remembered, never touched."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from diadem.api.tools import tools
+from diadem.archive.composing import Options
+from diadem.archive.outcome import Outcome
+from diadem.archive.packing import pack_local
+from diadem.errors import Refused
+from diadem.extract.pool import Extractor
+from diadem.model.ids import PackageId
+from diadem.model.ports import silent
+from diadem.node.finishing import utc_now
+from diadem.node.incoming import HandIn, HandInState, Incoming
+from diadem.store.base import open_store
+from diadem.store.local_store import LocalStore
+from tests.node.test_adopting import everything
+
+posix = pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX names or links")
+QUIET = datetime.timedelta(minutes=10)
+
+
+class Desk:
+    """A store with its `incoming/`, and a clock that tests set."""
+
+    def __init__(self, root: Path, extractor: Extractor) -> None:
+        self.root = root
+        self.extractor = extractor
+        self.minutes = 0.0
+        self.start = utc_now()
+        self.folder = root / "incoming"
+        self.folder.mkdir(parents=True)
+        self.incoming = self.again()
+
+    def again(self, *, own_clock: bool = True) -> Incoming:
+        """As another process would look at it."""
+        return Incoming(
+            self.root,
+            open_store(str(self.root)),
+            QUIET,
+            readers=tools().readers,
+            clock=lambda: self.start + datetime.timedelta(minutes=self.minutes),
+            steady=lambda: 1000.0 + 60 * self.minutes,
+            own_clock=own_clock,
+        )
+
+    def hand_in(self, name: str, **files: bytes) -> Path:
+        """Put a session there."""
+        folder = self.folder / name
+        folder.mkdir()
+        for file, data in files.items():
+            (folder / f"{file}.dat").write_bytes(data)
+        return folder
+
+    def look(self, *, kept: bool = True) -> dict[str, HandIn]:
+        """All entries by name."""
+        return {one.name: one for one in self.incoming.look(kept=lambda _: kept)}
+
+    def archive(self, hand_in: HandIn) -> Outcome:
+        """Archive it, and remember."""
+        seen = self.incoming.seen(hand_in)
+        outcome = pack_local(
+            self.incoming.plan(hand_in),
+            LocalStore(self.root),
+            extractor=self.extractor,
+            options=Options(),
+            listener=silent,
+        )
+        package = outcome.package
+        self.incoming.archived(hand_in, seen, package.id, package.payload_id, proof=outcome.proof)
+        return outcome
+
+
+@pytest.fixture
+def desk(tmp_path: Path, lent_extractor: Extractor) -> Desk:
+    """An empty one."""
+    return Desk(tmp_path / "store", lent_extractor)
+
+
+def test_a_store_without_the_folder_has_nothing(tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    store.mkdir()
+    incoming = Incoming(store, open_store(str(store)), QUIET)
+    assert incoming.look(kept=lambda _: True) == []
+    assert incoming.tidy() == []
+
+
+def test_from_writing_to_archived_to_may_be_deleted(desk: Desk) -> None:
+    folder = desk.hand_in("2026-03-14 ZnO", a=b"a" * 1000, b=b"b")
+    before = everything(folder)
+    desk.minutes = 4
+    found = desk.look()["2026-03-14 ZnO"]
+    assert (found.state, found.files, found.bytes) == (HandInState.WRITING, 2, 1001)
+    assert "10 minutes are waited for" in found.words
+    assert desk.incoming.ready() == []
+    desk.minutes = 11
+    (ready,) = desk.incoming.ready()
+    assert (ready.state, ready.package, ready.may_be_deleted) == (HandInState.READY, None, False)
+    assert desk.incoming.plan(ready).to_dict()["files"] == 2
+    outcome = desk.archive(ready)
+    done = desk.look()["2026-03-14 ZnO"]
+    assert (done.state, done.package, done.may_be_deleted) == (HandInState.ARCHIVED, outcome.package.id, True)
+    assert "it may be deleted" in done.words
+    waiting = desk.look(kept=False)["2026-03-14 ZnO"]
+    assert not waiting.may_be_deleted
+    assert "more copies" in waiting.words
+    assert everything(folder) == before
+    assert outcome.package.verify(level="full").ok
+
+
+def test_another_process_knows_what_was_archived(desk: Desk) -> None:
+    desk.hand_in("a", x=b"1")
+    desk.minutes = 11
+    outcome = desk.archive(desk.incoming.ready()[0])
+    (found,) = desk.again().look(kept=lambda package: package == outcome.package.id)
+    assert found.may_be_deleted
+    assert found.to_dict()["package"] == outcome.package.id
+
+
+def test_a_file_that_comes_later_makes_it_ready_again(desk: Desk) -> None:
+    folder = desk.hand_in("a", x=b"1")
+    desk.minutes = 11
+    first = desk.archive(desk.incoming.ready()[0])
+    (folder / "later.dat").write_bytes(b"2")
+    found = desk.look()["a"]
+    assert (found.state, found.package, found.may_be_deleted) == (HandInState.READY, first.package.id, False)
+    assert found.words == "it changed since it was archived"
+
+
+def test_on_a_share_two_looks_are_needed_and_the_same_object_remembers(desk: Desk) -> None:
+    desk.incoming = desk.again(own_clock=False)
+    desk.hand_in("a", x=b"1")
+    desk.minutes = 60
+    assert desk.incoming.ready() == []
+    desk.minutes = 65
+    assert desk.incoming.ready() == []
+    desk.minutes = 70
+    assert [one.name for one in desk.incoming.ready()] == ["a"]
+
+
+def test_a_folder_that_changes_while_it_is_archived_is_not_remembered(desk: Desk) -> None:
+    folder = desk.hand_in("a", x=b"1")
+    desk.minutes = 11
+    (ready,) = desk.incoming.ready()
+    seen = desk.incoming.seen(ready)
+    (folder / "later.dat").write_bytes(b"2")
+    with pytest.raises(Refused, match="changed while it was archived"):
+        desk.incoming.archived(ready, seen, "ab" * 32, "cd" * 32, proof="written")
+    assert desk.look()["a"].state is HandInState.READY
+    with pytest.raises(Refused, match="not proven"):
+        desk.incoming.archived(ready, desk.incoming.seen(ready), "ab" * 32, "cd" * 32, proof="none")
+
+
+@posix
+def test_what_is_no_session_is_told_what_to_do(desk: Desk) -> None:
+    (desk.folder / "loose.dat").write_bytes(b"1")
+    (desk.folder / "link").symlink_to(desk.root)
+    (desk.folder / ".Trash").mkdir()
+    desk.hand_in("empty")
+    desk.hand_in("locked", x=b"1")
+    (desk.folder / "locked" / "x.dat.part").write_bytes(b"1")
+    desk.minutes = 11
+    found = desk.look()
+    assert {name: str(one.state) for name, one in found.items()} == {
+        "empty": "empty",
+        "link": "stray",
+        "locked": "writing",
+        "loose.dat": "stray",
+    }
+    assert "a file that is being copied" in found["locked"].words
+    assert json.dumps([one.to_dict() for one in found.values()])
+
+
+def test_what_was_left_behind_is_noted_and_does_not_block_for_ever(desk: Desk) -> None:
+    desk.hand_in("a", x=b"1")
+    (desk.folder / "a" / "old.lock").write_bytes(b"1")
+    desk.minutes = 25 * 60
+    (found,) = desk.incoming.ready()
+    assert [note.code for note in found.notes] == ["lock"]
+
+
+@posix
+def test_names_of_any_bytes_are_remembered_apart(desk: Desk) -> None:
+    names = [os.fsdecode(b"\xff"), "100%", "a" * 200, "a" * 199 + "b", "~home", "con"]
+    for name in names:
+        desk.hand_in(name, x=name.encode("utf-8", "surrogateescape"))
+    desk.minutes = 11
+    packages = {ready.name: desk.archive(ready).package.id for ready in desk.incoming.ready()}
+    assert sorted(packages) == sorted(names)
+    assert {name: found.package for name, found in desk.look().items()} == packages
+
+
+def test_what_is_remembered_goes_when_the_folder_has_gone(desk: Desk) -> None:
+    for name in ("a", "b"):
+        desk.hand_in(name, x=name.encode())
+    desk.minutes = 11
+    for ready in desk.incoming.ready():
+        desk.archive(ready)
+    (desk.folder / "a" / "x.dat").unlink()
+    (desk.folder / "a").rmdir()
+    assert len(desk.incoming.tidy()) == 1
+    assert list(desk.look()) == ["b"]
+    assert desk.look()["b"].state is HandInState.ARCHIVED
+    assert desk.incoming.tidy() == []
+
+
+@pytest.mark.parametrize("note", [b"", b"{}", b"[]", b"\xff", b'{"format": "diadem-incoming/2"}', b'{"format": 1}'])
+def test_a_note_that_cannot_be_understood_is_none(desk: Desk, note: bytes) -> None:
+    desk.hand_in("a", x=b"1")
+    desk.minutes = 11
+    first = desk.archive(desk.incoming.ready()[0])
+    store = open_store(str(desk.root))
+    (key,) = store.keys("incoming")
+    store.put(key, note)
+    (ready,) = desk.incoming.ready()
+    outcome = desk.archive(ready)
+    assert not outcome.created
+    assert outcome.package.id == first.package.id
+    assert desk.look(kept=True)["a"].package == PackageId(first.package.id)
