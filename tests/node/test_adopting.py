@@ -315,12 +315,11 @@ def test_a_judge_sees_the_finished_record_and_may_refuse_it_before_anything_is_k
         raise Refused("the operator is missing")
 
     plan = make_plan([session], store=None, metadata=None, readers=tools().readers)
-    for _ in range(2):
-        with tools().extractor() as extractor, pytest.raises(Refused, match="operator"):
-            adopt(plan, desk.folders, extractor=extractor, options=Options(judge=judge), listener=silent)
-        with tools().extractor() as extractor, pytest.raises(Refused, match="operator"):
-            store = LocalStore(tmp_path / "store")
-            pack_local(plan, store, extractor=extractor, options=Options(judge=judge), listener=silent)
+    store = LocalStore(tmp_path / "store")
+    with tools().extractor() as extractor, pytest.raises(Refused, match="operator"):
+        adopt(plan, desk.folders, extractor=extractor, options=Options(judge=judge), listener=silent)
+    with tools().extractor() as extractor, pytest.raises(Refused, match="operator"):
+        pack_local(plan, store, extractor=extractor, options=Options(judge=judge), listener=silent)
     assert [dataset.path for dataset in seen[0].datasets] == ["raw/a.dat", "raw/b.dat", "scan.hspy"]
     assert list(desk.folders.ids()) == []
     assert [path.name for path in (tmp_path / "store").iterdir()] == [".diadem"]
