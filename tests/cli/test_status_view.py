@@ -121,7 +121,7 @@ def test_a_hundred_thousand_faults_are_still_one_screen() -> None:
     assert len(text.splitlines()) <= 50
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(archives())
 def test_every_status_has_a_text_that_agrees_with_it(
     archive: tuple[Policy, list[PackageState], list[StoreState]],

@@ -252,7 +252,7 @@ class Disks:
             self.package = replace(self.package, replicas=tuple(copies))
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(
     st.dictionaries(
         st.sampled_from(NAMES), st.tuples(st.sampled_from([PRESENT, PRESENT, SUSPECT]), st.booleans()), min_size=1
@@ -271,7 +271,7 @@ def test_no_sequence_of_drops_leaves_a_package_without_an_intact_copy(
         assert disks.intact
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(
     st.dictionaries(st.sampled_from(NAMES), st.tuples(st.just(PRESENT), st.just(True)), min_size=1),
     st.lists(st.sampled_from(NAMES), max_size=8),

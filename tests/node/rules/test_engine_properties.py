@@ -15,7 +15,7 @@ from diadem.node.rules.status import Action, Status
 from tests.node.rules.archives import NOW, archives, judged, packages, with_copy
 
 Archive = tuple[Policy, list[PackageState], list[StoreState]]
-MANY = settings(max_examples=40, deadline=None)
+MANY = settings(max_examples=25, deadline=None)
 
 
 def counted_places(policy: Policy, package: PackageState, stores: list[StoreState]) -> set[str | None]:
