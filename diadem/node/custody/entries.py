@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, Self
 
 from diadem.model.statements import Statement
@@ -42,6 +42,8 @@ class Entry:
         64 hex digits; references use it.
     signers : tuple of str
         Ids of the keys that the envelope names as signers. That the signatures hold is checked where a chain is.
+    envelope : Envelope
+        The line, read.
     """
 
     epoch: int
@@ -50,12 +52,13 @@ class Entry:
     statement: Statement
     statement_id: str
     signers: tuple[str, ...]
+    envelope: Envelope = field(repr=False, compare=False)
 
     @classmethod
     def of(cls, epoch: int, index: int, envelope: Envelope, statement: Statement, line: bytes | None = None) -> Self:
         """The entry of an envelope whose statement is already at hand."""
         signers = tuple(name for name, _ in envelope.signatures)
-        return cls(epoch, index, line or envelope.to_line(), statement, envelope.statement_id, signers)
+        return cls(epoch, index, line or envelope.to_line(), statement, envelope.statement_id, signers, envelope)
 
     @classmethod
     def from_line(cls, epoch: int, index: int, line: bytes) -> Self:
@@ -78,10 +81,6 @@ class Entry:
     def leaf(self) -> bytes:
         """Hash of the entry in the log's tree."""
         return leaf_hash(self.line)
-
-    def envelope(self) -> Envelope:
-        """The signed envelope."""
-        return Envelope.from_line(self.line)
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON object: place, id, signers, and the statement as it was signed."""

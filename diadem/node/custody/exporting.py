@@ -88,6 +88,7 @@ def _known(ledger: Ledger, sha256: str) -> list[Entry]:
     found = ledger.of_subject(sha256)
     if not found:
         raise NotFound(f"the log says nothing about {sha256[:12]}…", next="Look at what there is: `diadem search`.")
+    ledger.require_linked(found, sha256)
     return found
 
 
@@ -126,8 +127,10 @@ def _subject(found: Sequence[Entry], sha256: str) -> Subject:
 
 def _cards(keys: Iterable[Entry], found: Sequence[Entry]) -> list[Entry]:
     """The key statements that a reader needs: those of the node, and of users who signed here; and every recovery."""
-    signers = {name for entry in found for name in entry.signers}
-    return [entry for entry in keys if not _is_user(entry) or not signers.isdisjoint(_about(entry))]
+    named = {name for entry in found for name in entry.signers} | {entry.statement_id for entry in found}
+    return [
+        entry for entry in keys if not _is_user(entry) or not named.isdisjoint([*_about(entry), entry.statement_id])
+    ]
 
 
 def _is_user(entry: Entry) -> bool:

@@ -145,10 +145,10 @@ class KeyRing:
         """Node keys are the root's to sign, user keys the online key's."""
         if card.role == USER:
             online = self._current((ONLINE, ""), entry.place)
-            if online is not None and entry.envelope().signers([online.public]):
+            if online is not None and entry.envelope.signers([online.public]):
                 return None
             return "the card is not signed by the node's online key"
-        if self._root is not None and entry.envelope().signers([self._root]):
+        if self._root is not None and entry.envelope.signers([self._root]):
             return None
         return "the card is not signed by the node's root key"
 
@@ -203,12 +203,13 @@ class KeyRing:
         cards = [card for name in entry.signers for card in self._by_key.get(name, ())]
         if self._root is not None and self.node in entry.signers:
             cards.append(Card(self.name, ROOT, "", self._root, 1, None, 0))
-        holding = entry.envelope().signers({card.public for card in cards})
+        holding = entry.envelope.signers({card.public for card in cards})
         found = [card for card in cards if card.public.key_id in holding]
         current = {card for card in found if card.role == ROOT or self._is_current(card, entry.place)}
         now = {card.public.key_id: card for card in found if card in current}
         late = {card.public.key_id: card for card in found if card not in current}
-        return tuple(now.values()), tuple(card for name, card in late.items() if name not in now)
+        signers = sorted(now.values(), key=lambda card: card.role == USER)
+        return tuple(signers), tuple(card for name, card in late.items() if name not in now)
 
     def _is_current(self, card: Card, place: int) -> bool:
         current = self._current(card.owner, place)

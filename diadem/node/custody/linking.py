@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from diadem.node.custody.entries import Entry, place_of
+from diadem.node.custody.entries import Entry, place_of, position_of
 from diadem.node.custody.report import CustodyStep, Verdict
 from diadem.node.custody.weighing import Weighed
 
@@ -37,9 +37,14 @@ class Strand:
         """Ids of all statements that can be read, good or not."""
         return {item.entry.statement_id for item in [*self.good, *self.bad] if item.read.entry is not None}
 
-    def count_before(self, place: int) -> int:
-        """Statements that the log holds before a place, as far as the files show."""
-        return sum(1 for item in self.good if item.entry.place < place and item.entry.statement_id not in self.lost)
+    def before(self, place: int) -> list[Weighed]:
+        """Statements that the log held before a place, as far as the files show: without those that it had lost."""
+        epoch, _ = position_of(place)
+        return [item for item in self.good if item.entry.place < place and not self._is_lost(item.entry, epoch)]
+
+    def _is_lost(self, entry: Entry, epoch: int) -> bool:
+        """Whether the log of an epoch had lost an entry of an earlier one."""
+        return entry.statement_id in self.lost and entry.epoch < epoch
 
 
 def strand(node: str, subject: str, weighed: Iterable[Weighed], recoveries: Mapping[int, Entry]) -> Strand:
@@ -141,7 +146,8 @@ def end_of(made: Strand, head: Entry, file: str, name: str) -> Iterator[CustodyS
     """What the signed head of a file says about the end of the chain, beside what the files show."""
     said = head.statement.predicate
     place, last, length = place_of(said["epoch"], said["size"]), said["last"], said["length"]
-    shown = made.count_before(place)
+    held = made.before(place)
+    shown, forked = len(held), any(not item.good for item in held)
     spoilt = sum(1 for item in made.bad if item.read.file == file)
     if last not in made.known and not (spoilt and shown + spoilt >= length):
         yield _end(
@@ -151,8 +157,8 @@ def end_of(made: Strand, head: Entry, file: str, name: str) -> Iterator[CustodyS
             f"The last statement, {last[:12]}…, is missing; that there is one is claimed by the exporter.",
             f"the signed head names {length} statements and this one as the last; the file shows {shown}",
         )
-    elif shown > length:
-        hidden = [item for item in made.good if item.entry.place < place][length]
+    elif shown > length and not forked:
+        hidden = held[length]
         yield _end(
             made,
             file,
@@ -160,7 +166,7 @@ def end_of(made: Strand, head: Entry, file: str, name: str) -> Iterator[CustodyS
             "The exporter left out statements and said that there were none.",
             f"the signed head names {length} statements, and the log had {shown} by then: {_named(hidden)} is one more",
         )
-    elif shown + spoilt < length and last in made.known and not _has_gap(made):
+    elif shown + spoilt < length and not forked and not _has_gap(made):
         yield _end(
             made,
             file,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from diadem.errors import IntegrityError
@@ -54,6 +54,24 @@ class LogProver(LogReader):
                     raise self._damaged(f"it does not begin with the {seen.size} entries that the checkpoint saw")
                 return seen
         raise IntegrityError("a checkpoint of another log", where=text.partition("\n")[0][:120])
+
+    def require_linked(self, found: Sequence[Entry], sha256: str) -> None:
+        """That the entries about a subject follow each other without a gap.
+
+        Only where a recovery could not read all of an epoch may a later epoch follow what is lost.
+
+        Raises
+        ------
+        IntegrityError
+            The file has lost an entry, or the way to it.
+        """
+        before: Entry | None = None
+        for entry in found:
+            prev = entry.statement.prev[sha256]
+            begun = before.epoch if before is not None else min(self.epochs)
+            if prev != (before.statement_id if before else None) and entry.epoch == begun:
+                raise self._damaged(f"entry {entry.index} of epoch {entry.epoch} does not follow the one before it")
+            before = entry
 
     def prove(self, entries: Iterable[Entry], size: int, *, epoch: int) -> list[list[bytes]]:
         """Inclusion proofs of entries of one epoch in its tree of `size` entries, each checked before it is given.

@@ -41,11 +41,17 @@ class LogReader:
         with data.reading() as connection:
             tables = Tables(connection)
             about = self._about(tables)
-            self._keys = {epoch: PublicKey.from_text(text) for epoch, text in tables.epochs().items()}
+            self._keys = {epoch: self._key(text) for epoch, text in tables.epochs().items()}
         self.node, self.origin = about["node"], about["origin"]
         self.epoch = max(self._keys)
         with data.reading() as connection:
             self._tip(Tables(connection))
+
+    def _key(self, text: str) -> PublicKey:
+        try:
+            return PublicKey.from_text(text)
+        except UsageError:
+            raise self._damaged("the key of its checkpoints cannot be read") from None
 
     def _about(self, tables: Tables) -> dict[str, str]:
         """What the file says that it is."""

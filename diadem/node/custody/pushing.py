@@ -10,14 +10,15 @@ from dataclasses import dataclass
 from typing import Final
 
 from diadem.errors import DiademError, DocumentError, IntegrityError, Refused
-from diadem.node.custody.database import Database
+from diadem.node.custody.database import ADVICE, Database
 from diadem.node.custody.entries import place_of, position_of
 from diadem.node.custody.mirror import Head, Mirror, batch_key, head_key, pack_batch, read_head, unpack_batch
-from diadem.node.custody.tables import Tables
-from diadem.node.custody.trees import log_origin, root_at
+from diadem.node.custody.tables import Batch, Tables
+from diadem.node.custody.trees import edge, log_origin, root_at
 from diadem.store.system import FileLock
 from diadem.trust.keys import PublicKey
 from diadem.trust.note import open_checkpoint
+from diadem.trust.tree import leaf_hash
 
 LOCK: Final = "push.lock"
 #: Entries and bytes from which on further batches go into the next object, where several are owed.
@@ -63,7 +64,7 @@ class MirrorDesk:
         self._data, self._node, self._origin, self._keys = data, node, origin, keys
         self._met: set[str] = set()
         self._resting: dict[str, float] = {}
-        self._other: OtherLog | None = None
+        self._fault: OtherLog | IntegrityError | None = None
         self._guard = threading.Lock()
         self._lock_path = data.path.parent / LOCK
 
@@ -71,15 +72,15 @@ class MirrorDesk:
 
     def check(self) -> None:
         """Meet every mirror once. Raises `Refused` where one knows more than the log."""
-        if self._other is not None:
-            raise self._other
+        if self._fault is not None:
+            raise self._fault
         new = [mirror for mirror in self._listed() if mirror.url not in self._met and not self._rests(mirror.url)]
         if new:
             with self._turn(_TURN) as mine:
                 for mirror in new:
                     self._attempt(mirror, pay=False, note=mine)
-        if self._other is not None:
-            raise self._other
+        if self._fault is not None:
+            raise self._fault
 
     def push_quietly(self) -> None:
         """Pay what can be paid; nothing that a mirror does stops the caller."""
@@ -96,8 +97,8 @@ class MirrorDesk:
             for mirror in self._listed():
                 if (reason := self._attempt(mirror)) is not None:
                     failed[mirror.url] = reason
-        if self._other is not None:
-            raise self._other
+        if self._fault is not None:
+            raise self._fault
         return failed
 
     def reached(self) -> int:
@@ -132,8 +133,8 @@ class MirrorDesk:
                     self._met.add(mirror.url)
             if pay:
                 self._pay(mirror)
-        except OtherLog as error:
-            self._other = error
+        except (OtherLog, IntegrityError) as error:  # no mirror's fault: it stops the next append
+            self._fault = error
             return error.message
         except (DiademError, OSError) as error:
             self._resting[mirror.url] = time.monotonic() + _REST
@@ -229,7 +230,19 @@ class MirrorDesk:
         while len(batches) > 1 and sum(map(len, lines)) > _OBJECT_BYTES:
             batches.pop()
             del lines[batches[-1].stop - first.start :]
+        self._require_sound(batches[-1], first.start, lines)
         return _Owed(first.epoch, first.start, lines, batches[-1].checkpoint)
+
+    def _require_sound(self, last: Batch, start: int, lines: list[bytes]) -> None:
+        """That what goes to a mirror is what the checkpoint was signed over: a damaged log is not spread."""
+        with self._data.reading() as connection:
+            tables = Tables(connection)
+            frontier = edge(lambda *part: tables.subtree(last.epoch, *part), start)
+        for line in lines:
+            frontier.append(leaf_hash(line))
+        seen = open_checkpoint(last.checkpoint, self._keys[last.epoch], log_origin(self._origin, last.epoch))
+        if (seen.size, seen.root) != (frontier.size, frontier.root()):
+            raise self._damaged(f"the entries {start} to {last.stop - 1} of epoch {last.epoch} are not what was logged")
 
     def _lines(self, epoch: int, start: int, stop: int) -> list[bytes]:
         with self._data.reading() as connection:
@@ -255,6 +268,9 @@ class MirrorDesk:
                 mirror, f"holds {start + len(lines)} entries of this log, and here are {start + len(ours)}"
             )
         return lines
+
+    def _damaged(self, message: str) -> IntegrityError:
+        return IntegrityError(f"the log is damaged: {message}", where=str(self._data.path), next=ADVICE)
 
     def _refused(self, mirror: Mirror, message: str) -> OtherLog:
         return OtherLog(

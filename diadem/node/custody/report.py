@@ -135,7 +135,7 @@ class CustodyReport:
 
     def of(self, verdict: Verdict) -> tuple[CustodyStep, ...]:
         """The steps of one verdict."""
-        return tuple(step for step in self.steps if step.verdict is verdict)
+        return tuple(step for step in self.steps if step.verdict == verdict)
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON object: ok, verdict, counts, subjects, nodes, files, steps."""

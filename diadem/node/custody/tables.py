@@ -98,7 +98,7 @@ class Tables:
 
     def about(self) -> dict[str, str]:
         """What `create` was told."""
-        return dict(self._all("SELECT name, value FROM about"))
+        return {_text(name): _text(value) for name, value in self._all("SELECT name, value FROM about")}
 
     def add_epoch(self, epoch: int, key: str) -> None:
         """Note the public key of an epoch's checkpoints."""
@@ -106,7 +106,7 @@ class Tables:
 
     def epochs(self) -> dict[int, str]:
         """Epochs, oldest first, and the public key of each."""
-        return dict(self._all("SELECT epoch, key FROM epochs ORDER BY epoch"))
+        return {epoch: _text(key) for epoch, key in self._all("SELECT epoch, key FROM epochs ORDER BY epoch")}
 
     # -- entries -----------------------------------------------------------------------------------------------------
 
@@ -157,7 +157,7 @@ class Tables:
             "SELECT id FROM entries WHERE place = (SELECT max(place) FROM subjects WHERE sha256 = ?)",
             bytes.fromhex(sha256),
         )
-        return found[0].hex() if found else None
+        return _blob(found[0]).hex() if found else None
 
     def size(self, epoch: int) -> int:
         """Entries of an epoch, by its newest batch."""
@@ -167,7 +167,7 @@ class Tables:
     def subtree(self, epoch: int, start: int, stop: int) -> bytes:
         """Hash of a complete subtree; empty where the file has lost it."""
         found = self._one("SELECT hash FROM nodes WHERE place = ?", _node(epoch, start, stop))
-        return bytes(found[0]) if found else b""
+        return _blob(found[0]) if found else b""
 
     # -- batches and who has seen them -------------------------------------------------------------------------------
 
@@ -193,7 +193,7 @@ class Tables:
 
     def mirrors(self) -> dict[str, int]:
         """How far each mirror had got: the place of the next entry that it lacks."""
-        return dict(self._all("SELECT url, place FROM mirrors"))
+        return {_text(url): _integer(place) for url, place in self._all("SELECT url, place FROM mirrors")}
 
     def set_mirror(self, url: str, place: int) -> None:
         """Note how far a mirror has got."""
@@ -207,7 +207,7 @@ class Tables:
         """Sizes of the checkpoints of an epoch that have left this node, the newest so many, smallest first."""
         query = "SELECT place FROM shown WHERE place >= ? AND place < ? ORDER BY place DESC LIMIT ?"
         found = self._all(query, place_of(epoch, 0), place_of(epoch + 1, 0), limit)
-        return sorted(position_of(place)[1] for (place,) in found)
+        return sorted(position_of(_integer(place))[1] for (place,) in found)
 
     # -- asking ------------------------------------------------------------------------------------------------------
 
@@ -218,7 +218,25 @@ class Tables:
         return self._connection.execute(query, values).fetchone()
 
     def _number(self, query: str, *values: Any) -> int:
-        return int(self._one(query, *values)[0])
+        return _integer(self._one(query, *values)[0])
+
+
+def _blob(value: object) -> bytes:
+    if not isinstance(value, bytes):
+        raise sqlite3.DatabaseError("a value is not of the form in which it was written")
+    return value
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise sqlite3.DatabaseError("a value is not of the form in which it was written")
+    return value
+
+
+def _integer(value: object) -> int:
+    if not isinstance(value, int):
+        raise sqlite3.DatabaseError("a value is not of the form in which it was written")
+    return value
 
 
 def _entry_row(entry: Entry) -> tuple[int, bytes, str, bytes]:
@@ -226,12 +244,12 @@ def _entry_row(entry: Entry) -> tuple[int, bytes, str, bytes]:
 
 
 def _row(found: Any) -> Row:
-    return Row(found[0], bytes(found[1]).hex(), bytes(found[2]))
+    return Row(_integer(found[0]), _blob(found[1]).hex(), _blob(found[2]))
 
 
 def _batch(found: Any) -> Batch:
-    (_, start), (epoch, stop) = position_of(found[0]), position_of(found[1])
-    return Batch(epoch, start, stop, found[2])
+    (_, start), (epoch, stop) = position_of(_integer(found[0])), position_of(_integer(found[1]))
+    return Batch(epoch, start, stop, _text(found[2]))
 
 
 def _node(epoch: int, start: int, stop: int) -> int:

@@ -183,7 +183,8 @@ class _Case:
         if loose.statement.kind != "head" or not {"epoch", "size"} <= said.keys() or said["size"] < 1:
             return None, "it is no head with epoch and size"
         head = Entry.from_line(said["epoch"], said["size"] - 1, line)
-        if dict(head.statement.prev) != {file.chain.subject.sha256: said["last"]}:
+        subject = file.chain.subject
+        if head.statement.subjects != (subject,) or head.statement.prev[subject.sha256] != said["last"]:
             return head, "it is about another subject, or follows another statement than it names"
         judged = self.scales.ring.judge(head)
         if judged.problem is None and len(judged.signers) < len(head.signers):
@@ -216,9 +217,9 @@ class _Case:
                 seen.add((older.epoch, older.size, older.root))
                 yield self._step(
                     Verdict.CLAIMED,
-                    f"That the log of {self._name} still begins as in {older.source} is claimed by the exporter.",
-                    f"no file proves that the log of {newest.size} entries begins with those {older.size}; an export "
-                    "made with that checkpoint at hand does",
+                    f"That the log of {self._name} begins alike in {older.source} and {newest.source} is only claimed.",
+                    f"no file proves that the log of {newest.size} entries begins with those {older.size} of epoch "
+                    f"{older.epoch}; an export made with that checkpoint at hand does",
                     newest.source,
                 )
 

@@ -124,10 +124,12 @@ class Scales:
     def _miss_checkpoints(self, files: Sequence[Loaded]) -> None:
         """Say which epochs of a file have statements and no checkpoint at all."""
         for file in files:
-            used = {read.item.epoch for read in (*file.keys, *file.statements)}
-            for epoch in sorted(used - {held.epoch for held in file.chain.checkpoints}):
+            held = {checkpoint.epoch for checkpoint in file.chain.checkpoints}
+            first = {read.item.epoch: read for read in (*file.statements[::-1], *file.keys[::-1])}
+            for epoch in sorted(first.keys() - held):
                 words = f"The checkpoint of epoch {epoch} is missing: nothing shows that its statements are in the log."
-                self.faults.append(CustodyStep(Verdict.MISSING, words, None, file.file, self.node))
+                reason = f"{first[epoch].label}{_at(first[epoch])} is the first of that epoch"
+                self.faults.append(CustodyStep(Verdict.MISSING, words, reason, file.file, self.node))
 
     def open(self, text: str) -> tuple[int, Checkpoint] | None:
         """Epoch and checkpoint of a note that this node's log key signed; None for another."""
