@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, func, select, true
+from sqlalchemy import ColumnElement, Connection, Select, and_, func, select
 
 from diadem.node.catalogue import sqlite, tables
-from diadem.node.catalogue.conditions import Conditions, Sql
+from diadem.node.catalogue.conditions import Conditions, of_package
 from diadem.node.catalogue.meaning import AllOf, AnyOf, Begins, Between, Condition, Days, Deny, Phrase
 
 #: Up to so many facts are gathered and sorted; numbers that more packages have are met soon enough on the way.
@@ -84,19 +84,19 @@ def _rare(connection: Connection, conditions: Conditions, parts: Sequence[Condit
     found: tuple[int, Driver | None] = (FEW, None)
     for part in parts:
         if isinstance(part, Between | Begins):
-            source = _of_number(conditions, part) if isinstance(part, Between) else _of_id(conditions, part)
+            source = _of_number(conditions, part) if isinstance(part, Between) else _of_id(part)
             if (rows := source.count(connection, found[0])) < found[0]:
                 found = (rows, source)
     return found
 
 
 def _of_number(conditions: Conditions, part: Between) -> Driver:
-    source = select(_facts.package).where(conditions.of_fact(part)).distinct()
+    source = select(_facts.package).where(conditions.of_fact(part, indexed=True)).distinct()
     return Driver(source, _facts.package, (part,), ordered=False)
 
 
-def _of_id(conditions: Conditions, part: Begins) -> Driver:
-    source = select(_packages.seq).where(conditions.must(part), _packages.tombstone.is_(None))
+def _of_id(part: Begins) -> Driver:
+    source = select(_packages.seq).where(of_package(part), _packages.tombstone.is_(None))
     return Driver(source, _packages.seq, (part,), ordered=False)
 
 
@@ -144,10 +144,3 @@ def count_alone(
     elif any(part not in source.covered for part in parts):
         return None
     return source.count(connection, most)
-
-
-def remaining(conditions: Conditions, condition: Condition, covered: Sequence[Condition]) -> Sql:
-    """What must hold beside."""
-    if isinstance(condition, AllOf):
-        return and_(true(), *(conditions.must(part) for part in condition.parts if part not in covered))
-    return true() if condition in covered else conditions.must(condition)

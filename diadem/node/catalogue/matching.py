@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from sqlalchemy import Connection, select
 
-from diadem.node.catalogue import tables
+from diadem.node.catalogue import sqlite, tables
 from diadem.node.catalogue.conditions import Conditions, of_package
 from diadem.node.catalogue.meaning import AllOf, AnyOf, Between, Condition, Deny, Leaf, OfDataset, OfPackage, Phrase
 from diadem.node.catalogue.spans import full, mask
@@ -60,7 +60,7 @@ def _stated(
     connection: Connection, conditions: Conditions, leaf: OfDataset, everything: dict[int, int]
 ) -> dict[int, int]:
     columns = (_facts.package, _facts.everywhere, _facts.datasets)
-    statement = select(*columns).where(_facts.package.in_(list(everything)), conditions.of_fact(leaf))
+    statement = select(*columns).where(sqlite.among(_facts.package, list(everything)), conditions.of_fact(leaf))
     found = dict.fromkeys(everything, 0)
     for package, everywhere, datasets in connection.execute(statement):
         found[package] |= everything[package] if everywhere else mask(datasets)
@@ -68,5 +68,5 @@ def _stated(
 
 
 def _held(connection: Connection, leaf: OfPackage, keys: Sequence[int], everything: dict[int, int]) -> dict[int, int]:
-    held = set(connection.scalars(select(_packages.seq).where(_packages.seq.in_(keys), of_package(leaf))))
+    held = set(connection.scalars(select(_packages.seq).where(sqlite.among(_packages.seq, keys), of_package(leaf))))
     return {key: bits if key in held else 0 for key, bits in everything.items()}

@@ -8,7 +8,7 @@ import zlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime
-from itertools import groupby
+from itertools import groupby, islice
 from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Connection, Row, exists, func, or_, select
@@ -16,12 +16,14 @@ from sqlalchemy import ColumnElement, Connection, Row, exists, func, or_, select
 from diadem.errors import NotFound, UsageError
 from diadem.model.ids import PREFIX
 from diadem.model.replicas import DROPPED, PRESENT, PackageState, ReplicaState
-from diadem.node.catalogue import tables
+from diadem.node.catalogue import sqlite, tables
 from diadem.node.catalogue.results import DatasetRow, PackageRow
 from diadem.node.catalogue.spans import full, numbers
 
 #: Datasets of a package that a row names.
 NAMED_DATASETS: Final = 20
+#: Datasets up to this number are read for many packages at once.
+_TOGETHER: Final = 200
 #: The shortest beginning of an id that is accepted, and the most candidates that an error names.
 SHORTEST, _CANDIDATES = 8, 5
 _PREFIX = re.compile(r"(?:diadem:)?([0-9a-f]{8,64})\Z")
@@ -88,8 +90,8 @@ def package_rows(
     for start in range(0, len(keys), CHUNK):
         part = keys[start : start + CHUNK]
         stores = _stores(connection, part)
-        named = _named_datasets(connection, part, matching or {})
-        rows = connection.execute(select(tables.packages).where(_packages.seq.in_(part))).all()
+        rows = connection.execute(select(tables.packages).where(sqlite.among(_packages.seq, part))).all()
+        named = _named_datasets(connection, {row.seq: row.datasets for row in rows}, matching or {})
         first = _sessions(connection, {row.id: row.predecessor for row in rows})
         for row in rows:
             bits = (matching or {}).get(row.seq, full(row.datasets))
@@ -130,24 +132,41 @@ def _moment(text: str | None) -> datetime | None:
 def _stores(connection: Connection, keys: Sequence[int]) -> dict[int, tuple[str, ...]]:
     """Names of the stores that have a copy."""
     replicas = tables.replicas.c
-    statement = select(replicas.package, replicas.store).where(replicas.package.in_(keys), replicas.state == PRESENT)
+    statement = select(replicas.package, replicas.store).where(
+        sqlite.among(replicas.package, keys), replicas.state == PRESENT
+    )
     rows = connection.execute(statement.order_by(replicas.package, replicas.store))
     return {key: tuple(row.store for row in group) for key, group in groupby(rows, key=lambda row: int(row.package))}
 
 
 def _named_datasets(
-    connection: Connection, keys: Sequence[int], matching: Mapping[int, int]
+    connection: Connection, sizes: Mapping[int, int], matching: Mapping[int, int]
 ) -> dict[int, tuple[DatasetRow, ...]]:
     """The first datasets of each package, or the first of those that match."""
-    columns, found = tables.datasets.c, {}
-    for key in keys:
-        wanted = columns.number <= NAMED_DATASETS
-        if key in matching:
-            first = [number for number, _ in zip(numbers(matching[key]), range(NAMED_DATASETS), strict=False)]
-            wanted = columns.number.in_(first)
-        statement = select(columns.id, columns.path).where(columns.package == key, wanted).order_by(columns.number)
-        found[key] = tuple(DatasetRow(row.id, row.path) for row in connection.execute(statement))
-    return found
+    wanted = {key: _first_numbers(matching.get(key), size) for key, size in sizes.items()}
+    small = [key for key, numbers_ in wanted.items() if numbers_ and numbers_[-1] <= _TOGETHER]
+    columns = tables.datasets.c
+    few = (sqlite.among(columns.package, small), columns.number <= max((wanted[key][-1] for key in small), default=0))
+    found = _datasets_where(connection, *few)
+    for key, numbers_ in wanted.items():
+        if numbers_ and numbers_[-1] > _TOGETHER:
+            found |= _datasets_where(connection, columns.package == key, columns.number.in_(numbers_))
+    return {
+        key: tuple(found[key, number] for number in numbers_ if (key, number) in found)
+        for key, numbers_ in wanted.items()
+    }
+
+
+def _first_numbers(bits: int | None, size: int) -> Sequence[int]:
+    if bits is None:
+        return range(1, min(size, NAMED_DATASETS) + 1)
+    return list(islice(numbers(bits), NAMED_DATASETS)) if size else []
+
+
+def _datasets_where(connection: Connection, *conditions: ColumnElement[bool]) -> dict[tuple[int, int], DatasetRow]:
+    columns = tables.datasets.c
+    rows = connection.execute(select(columns.package, columns.number, columns.id, columns.path).where(*conditions))
+    return {(package, number): DatasetRow(id_, path) for package, number, id_, path in rows}
 
 
 def _sessions(connection: Connection, predecessors: Mapping[str, str | None]) -> dict[str, str]:

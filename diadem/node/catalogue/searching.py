@@ -8,10 +8,11 @@ from typing import Final
 from sqlalchemy import Connection, select
 
 from diadem.errors import UsageError
-from diadem.node.catalogue import tables
-from diadem.node.catalogue.conditions import Conditions, of_datasets
+from diadem.node.catalogue import sqlite, tables
+from diadem.node.catalogue.conditions import Conditions
 from diadem.node.catalogue.driving import count_alone, driver
 from diadem.node.catalogue.hints import hint
+from diadem.node.catalogue.judging import differs
 from diadem.node.catalogue.matching import matching
 from diadem.node.catalogue.meaning import Condition, understand
 from diadem.node.catalogue.parsing import parse
@@ -20,7 +21,7 @@ from diadem.node.catalogue.results import SearchResult
 from diadem.node.catalogue.walking import walk
 
 #: Candidates that are looked at for the sake of the total alone, once the page is full.
-COUNTED: Final = 10_000
+COUNTED: Final = 1_000
 #: Where matches can be counted without looking at candidates, they are counted up to here.
 COUNTED_ALONE: Final = 100_000
 ORDERS: Final = ("newest", "oldest")
@@ -80,11 +81,11 @@ def _matched(
     connection: Connection, conditions: Conditions, condition: Condition, keys: Sequence[int]
 ) -> dict[int, int] | None:
     """Datasets of each package that match; None where the condition makes no difference between them."""
-    if not of_datasets(condition):
+    if not differs(condition):
         return None
     found: dict[int, int] = {}
     for start in range(0, len(keys), CHUNK):
         part = keys[start : start + CHUNK]
-        sizes = select(_packages.seq, _packages.datasets).where(_packages.seq.in_(part))
+        sizes = select(_packages.seq, _packages.datasets).where(sqlite.among(_packages.seq, part))
         found |= matching(connection, conditions, condition, dict(connection.execute(sizes).all()))
     return found

@@ -5,6 +5,7 @@ Another database takes the place of this file, with the same functions.
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -22,6 +23,7 @@ from sqlalchemy import (
     Table,
     create_engine,
     event,
+    func,
     literal_column,
     select,
     text,
@@ -165,6 +167,11 @@ def text_package() -> ColumnElement[int]:
 def text_search(match: str) -> Select[Any]:
     """Packages whose texts fulfil an expression of the full-text search, in falling or rising order without sorting."""
     return select(text_package()).select_from(text("texts")).where(text("texts MATCH :match").bindparams(match=match))
+
+
+def among(column: ColumnElement[int], keys: Sequence[int]) -> ColumnElement[bool]:
+    """Whether a column is one of many keys: one value for the database, however many they are."""
+    return column.in_(select(literal_column("value", BigInteger)).select_from(func.json_each(json.dumps(list(keys)))))
 
 
 def phrase(words: Sequence[str], *, open_end: bool) -> str:
