@@ -8,23 +8,148 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
-from diadem.errors import NotFound
-from diadem.model.ports import Bundle
-from diadem.model.replicas import ReplicaState
+from diadem.archive.adopting import Adoption, adopt
+from diadem.archive.composing import Options
+from diadem.archive.package import Package
+from diadem.archive.plan import PackPlan
+from diadem.errors import DiademError
+from diadem.extract.pool import Extractor
+from diadem.model.ports import Listener, silent
+from diadem.model.report import Level
+from diadem.model.statements import Draft
+from diadem.model.subjects import Subject
 from diadem.node.catalogue import Catalogue
 from diadem.node.context import Context
+from diadem.node.entries import package_entry
+from diadem.node.replay import COPY_MISSING
+from diadem.node.rescanned import FileState, FolderState, Rescan
+from diadem.node.rescanning import rescan_all, settle
+from diadem.store.adopted import AdoptedFolders
+from diadem.store.local_store import LocalStore
+from diadem.store.places import place_of
+from diadem.store.urls import local_path
+
+#: The name under which adopted copies stand among the stores.
+IN_PLACE = "in-place"
+#: Changes of one folder that stand in its statement.
+_TOLD = 50
 
 
-def adopted_bundle(context: Context, package_id: str, replica: ReplicaState) -> Bundle:
-    """The files of an adopted copy, through its mapping of names."""
-    raise NotFound("this adopted copy is not known here", where=replica.path, next="Run: diadem rescan")
+def folders(context: Context) -> AdoptedFolders:
+    """What this node keeps of the folders that it adopted."""
+    return AdoptedFolders(context.folder / "adopted")
+
+
+def adopt_folder(
+    context: Context, plan: PackPlan, *, extractor: Extractor, options: Options, listener: Listener
+) -> Adoption:
+    """Seal a folder where it lies; a package that a store has already keeps its id."""
+    known = []
+    for settings in context.settings.stores:
+        folder = local_path(settings.url)
+        if folder is not None and context.stores.reachable(settings.name):
+            known.append((LocalStore(folder), str(folder)))
+    return adopt(plan, folders(context), extractor=extractor, options=options, listener=listener, known=known)
+
+
+def where(adoption: Adoption) -> dict[str, Any]:
+    """What a statement says of the place of an adopted folder."""
+    place = place_of(Path(adoption.location.root))
+    return {"adopted": True, "path": adoption.location.root, **({"place": place} if place else {})}
 
 
 def enter_adopted(
     context: Context, fresh: Catalogue, ingests: Mapping[str, Mapping[str, Any]], notes: list[str]
 ) -> dict[tuple[str, str], str]:
     """Enter every adopted folder in a catalogue that is being built."""
-    return {}
+    if not (context.folder / "adopted").is_dir():
+        return {}
+    found: dict[tuple[str, str], str] = {}
+    kept = folders(context)
+    for package_id in kept.ids():
+        try:
+            location = kept.location(package_id)
+            if not fresh.has(package_id):
+                package = Package(kept.bundle(package_id))
+                fresh.add_package(package_entry(package, location.path, ingests.get(package_id)))
+            found[package_id, IN_PLACE] = location.root
+        except (DiademError, OSError) as error:
+            message = error.message if isinstance(error, DiademError) else str(error)
+            notes.append(f"what is kept of the adopted folder {package_id[:19]}… is damaged: {message}")
+    return found
+
+
+# -- looking again -------------------------------------------------------------------------------------------------
+
+
+def rescan(
+    context: Context, *, full: bool = False, look_in: Sequence[Path] = (), listener: Listener = silent
+) -> Iterator[Rescan]:
+    """Look at every adopted folder: what was renamed is followed, edits and deletions are told, nothing is written there.
+
+    What a look finds stands in the log; a copy that was edited counts no longer, until a full look finds it whole again.
+    """
+    if not (context.folder / "adopted").is_dir():
+        return
+    kept = folders(context)
+    for found in rescan_all(kept, full=full, look_in=look_in, listener=listener):
+        settle(kept, found)
+        _note(context, found)
+        yield found
+
+
+def _note(context: Context, found: Rescan) -> None:
+    package_id = str(found.package)
+    if not context.catalogue.has(package_id):
+        return
+    replica = next((one for one in context.catalogue.replicas(package_id) if one.adopted), None)
+    if replica is None:
+        return
+    if replica.path != found.root:
+        context.catalogue.set_replica(
+            package_id, IN_PLACE, found.root, state=replica.state, adopted=True, place=place_of(Path(found.root))
+        )
+    if found.proven:
+        context.say([_draft(package_id, Level.FULL, [package_id], [])])
+    elif not found.complete or found.folder in (FolderState.GONE, FolderState.UNREADABLE):
+        if replica.state == "present":
+            context.say([_draft(package_id, Level.FULL if found.full else Level.QUICK, [], _findings(found))])
+
+
+def _findings(found: Rescan) -> list[dict[str, Any]]:
+    package = str(found.package)
+    if found.folder in (FolderState.GONE, FolderState.UNREADABLE):
+        return [{"package": package, "code": COPY_MISSING, "path": None, "leaf": None, "message": str(found)}]
+    return [
+        {"package": package, "code": f"adopted-{change.state}", "path": change.path, "leaf": None, "message": None}
+        for change in found.changes
+        if change.state in (FileState.EDITED, FileState.MISSING, FileState.UNREADABLE)
+    ][:_TOLD]
+
+
+def _draft(package_id: str, level: Level, proven: list[str], findings: list[dict[str, Any]]) -> Draft:
+    return Draft(
+        "fixity",
+        (Subject.package(package_id),),
+        {
+            "store": IN_PLACE,
+            "level": str(level),
+            "proven": proven,
+            "checked": {"packages": 1},
+            "findings": findings,
+        },
+    )
+
+
+def forget_where_nothing_is(context: Context) -> list[str]:
+    """Leftovers of adoptions that were killed; what was removed, in words."""
+    done: list[str] = []
+    with suppress(DiademError, OSError):
+        if (context.folder / "adopted").is_dir():
+            done = [f"removed {swept.path}, left by a run that was killed" for swept in folders(context).sweep()]
+    return done

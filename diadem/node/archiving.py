@@ -21,11 +21,14 @@ from diadem.model.ports import Listener, silent
 from diadem.model.record import Record
 from diadem.model.statements import Draft
 from diadem.model.times import time_text
+from diadem.model.replicas import PRESENT
+from diadem.node.adopted import IN_PLACE, adopt_folder, where
 from diadem.node.context import Context
 from diadem.node.continuation import Extends, Same
 from diadem.node.continuing import continuing_plan, related
 from diadem.node.entries import package_entry
 from diadem.node.following import derive
+from diadem.node.finishing import Looks, refuse_unfinished, wait_until_finished
 from diadem.node.placing import Copy, Debt, best_package, replicate, subject
 from diadem.node.rules.required import require_stated
 from diadem.node.wanted import wanted_stores
@@ -142,6 +145,8 @@ def archive_plan(
     context: Context, plan: PackPlan, source: Path, wishes: Wishes, *, started: float, listener: Listener = silent
 ) -> Archived:
     """Archive what was planned; see `archive`."""
+    if wishes.in_place:
+        return _adopt(context, plan, source, wishes, started, listener)
     relation = related(context, plan, source, listener)
     if isinstance(relation, Same):
         return _already(context, relation.package, started, listener)
@@ -152,11 +157,30 @@ def archive_plan(
     package = outcome.package
     path = _path_in(context, first, package)
     what = ("continuation" if predecessor else "new") if not _is_known(context, package.id) else "already"
-    _enter(context, package, path, first, outcome, source, predecessor)
+    _enter(context, package, path, first, outcome, source, predecessor, {})
     copies = [Copy(first, path, outcome.created, outcome.proof)]
     more, debts = replicate(context, package.id, wanted_stores(context, package.id), listener=listener)
     owed = [*debts, *_unreachable_debts(context, package.id, debts)]
     return Archived(package, what, [*copies, *more], outcome, owed, predecessor, seconds=time.monotonic() - started)
+
+
+def _adopt(
+    context: Context, plan: PackPlan, source: Path, wishes: Wishes, started: float, listener: Listener
+) -> Archived:
+    """Seal the folder where it lies, then write the copies that the policy wants besides."""
+    with context.tools.extractor() as extractor:
+        adoption = adopt_folder(
+            context, plan, extractor=extractor, options=_options(context, wishes, None), listener=listener
+        )
+    outcome = adoption.outcome
+    package = outcome.package
+    known = context.catalogue.has(package.id)
+    _enter(context, package, adoption.location.path, IN_PLACE, outcome, source, None, where(adoption))
+    copies = [Copy(IN_PLACE, adoption.location.root, outcome.created, outcome.proof)]
+    more, debts = replicate(context, package.id, wanted_stores(context, package.id), listener=listener)
+    owed = [*debts, *_unreachable_debts(context, package.id, debts)]
+    what = "already" if known and not outcome.created else "new"
+    return Archived(package, what, [*copies, *more], outcome, owed, seconds=time.monotonic() - started)
 
 
 def _already(context: Context, package_id: str, started: float, listener: Listener) -> Archived:
@@ -190,13 +214,12 @@ def require_finished(
     """Refuse a session that is still being written, or wait for its end; `parts` narrows a folder to some files."""
     if wishes.now:
         return
-    from diadem.node.finishing import refuse_unfinished, wait_until_finished
-
-    quiet = context.policy.archive.quiet
+    quiet, looks = context.policy.archive.quiet, Looks(context.folder / "looks")
+    readers = tuple(context.tools.readers)
     if wishes.wait:
-        wait_until_finished(source, quiet, parts=parts, listener=listener)
+        wait_until_finished(source, quiet, parts=parts, readers=readers, looks=looks, listener=listener)
     else:
-        refuse_unfinished(source, quiet, parts=parts)
+        refuse_unfinished(source, quiet, parts=parts, readers=readers, looks=looks)
 
 
 def require_one_session(context: Context, source: Path, listener: Listener) -> None:
@@ -234,13 +257,7 @@ def _pack(
     context: Context, plan: PackPlan, wishes: Wishes, predecessor: PackageId | None, listener: Listener
 ) -> tuple[str, Outcome]:
     """Pack into the first store that can take it; returns its name."""
-    options = Options(
-        strict=wishes.strict,
-        license=context.policy.archive.license,
-        software=context.tools.software,
-        continues=predecessor,
-        judge=_judge(context),
-    )
+    options = _options(context, wishes, predecessor)
     problems: list[str] = []
     with context.tools.extractor() as extractor:
         if any(dataset.offers for dataset in plan.datasets):
@@ -272,6 +289,16 @@ def _pack(
     raise Unreachable(
         f"no store can take the package: {'; '.join(problems) or 'the node has none'}",
         next="Connect a store, or add one: diadem store add",
+    )
+
+
+def _options(context: Context, wishes: Wishes, predecessor: PackageId | None) -> Options:
+    return Options(
+        strict=wishes.strict,
+        license=context.policy.archive.license,
+        software=context.tools.software,
+        continues=predecessor,
+        judge=_judge(context),
     )
 
 
@@ -319,21 +346,32 @@ def _enter(
     outcome: Outcome,
     source: Path,
     predecessor: str | None,
+    more: Mapping[str, Any],
 ) -> None:
     """State the ingest in the log, once, and enter package and copy in the catalogue."""
-    known = [
-        entry for entry in context.ledger.of_subject(subject(package.id).sha256) if entry.statement.kind == "ingest"
-    ]
-    if known and context.catalogue.has(package.id):
-        return
-    draft = ingest_draft(context, package, path, store, outcome, str(source), predecessor)
+    said = [entry.statement for entry in context.ledger.of_subject(subject(package.id).sha256)]
+    ingests = [one for one in said if one.kind == "ingest"]
+    first = ingest_draft(context, package, path, store, outcome, str(source), predecessor, more)
     if not context.catalogue.has(package.id):
-        said = known[0].statement.predicate if known else {**draft.predicate, "time": time_text(context.clock())}
-        context.catalogue.add_package(package_entry(package, path, said))
-    if known:
+        predicate = ingests[0].predicate if ingests else first.predicate
+        context.catalogue.add_package(package_entry(package, path, {**predicate, "time": None}))
         derive(context, package.id)
-    else:
-        context.say([draft], with_user=True)
+    if not ingests:
+        context.say([first], with_user=True)
+    elif not any(one.store == store and one.state == PRESENT for one in context.catalogue.replicas(package.id)):
+        context.say([_copy_draft(context, package, store, first.predicate, more)])
+
+
+def _copy_draft(
+    context: Context, package: Package, store: str, said: Mapping[str, Any], more: Mapping[str, Any]
+) -> Draft:
+    """A further copy of a package that was taken in before: archived anew from its source, or adopted."""
+    kept = ("payload_id", "store", "store_id", "path", "proof")
+    return Draft(
+        "replicate",
+        (subject(package.id),),
+        {**{name: said[name] for name in kept if name in said}, "from": said["source"], "by": context.address, **more},
+    )
 
 
 def ingest_draft(
@@ -344,6 +382,7 @@ def ingest_draft(
     outcome: Outcome | None,
     source: str,
     predecessor: str | None,
+    more: Mapping[str, Any],
 ) -> Draft:
     """The statement that a package was taken in: what, from where, by whom, where to."""
     predicate: dict[str, Any] = {
@@ -354,13 +393,15 @@ def ingest_draft(
         "source": os.fsencode(source).decode("utf-8", "backslashreplace"),
         "owner": context.address,
         "store": store,
-        "store_id": context.settings.store(store).id,
         "path": path,
         "proof": (outcome.proof if outcome else "none"),
         "omitted": len(outcome.omissions) if outcome else 0,
     }
+    if store in context.stores.names:
+        predicate["store_id"] = context.settings.store(store).id
     if predecessor:
         predicate["predecessor"] = predecessor
+    predicate |= more
     return Draft("ingest", (subject(package.id),), predicate)
 
 

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from diadem.node.dropping import Dropped
     from diadem.node.reindexing import Reindexed
     from diadem.node.repairing import Repaired
+    from diadem.node.rescanned import Rescan
     from diadem.node.rules.facts import Status
     from diadem.node.scrubbing import Scrubbed
 
@@ -200,6 +201,26 @@ class Node:
         )
         wishes = Wishes(metadata, strict=strict, wait=wait, now=now)
         return archive_all(self.context, chosen, wishes, dry_run=dry_run, listener=listener)
+
+    def rescan(
+        self, *, full: bool = False, look_in: Sequence[StrPath] = (), listener: Listener = silent
+    ) -> Iterator[Rescan]:
+        """Look at the folders that were adopted: follow what was renamed, tell what was edited or deleted.
+
+        Nothing is written in them, and an edit is never called damage; the copy counts no longer until it is whole.
+
+        Parameters
+        ----------
+        full : bool
+            Read and compare every file.
+        look_in : sequence of path
+            Where to look for a folder that was moved.
+        listener : Listener
+            Told of progress.
+        """
+        from diadem.node.adopted import rescan
+
+        return rescan(self.context, full=full, look_in=[Path(one) for one in look_in], listener=listener)
 
     # -- finding ---------------------------------------------------------------------------------------------------
 

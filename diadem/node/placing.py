@@ -15,6 +15,7 @@ from diadem.model.replicas import PRESENT, ReplicaState
 from diadem.model.statements import Draft, Subject
 from diadem.node.context import Context
 from diadem.package.opening import OpenedPackage, read_manifest
+from diadem.store.adopted import AdoptedFolders
 from diadem.store.base import Added, Pace
 
 
@@ -90,9 +91,7 @@ def bundle_of(context: Context, package_id: str, replica: ReplicaState) -> Any:
         It is not there.
     """
     if replica.adopted:
-        from diadem.node.adopted import adopted_bundle
-
-        return adopted_bundle(context, package_id, replica)
+        return AdoptedFolders(context.folder / "adopted").bundle(package_id)
     return context.stores.open(replica.store).bundle(replica.path)
 
 

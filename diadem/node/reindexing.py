@@ -15,6 +15,7 @@ from diadem.archive.package import Package
 from diadem.errors import DiademError
 from diadem.model.ports import Listener, Progress, silent
 from diadem.model.replicas import DROPPED, MISSING, PRESENT, SUSPECT, ReplicaState
+from diadem.node.adopted import enter_adopted
 from diadem.node.catalogue import Catalogue
 from diadem.node.context import Context
 from diadem.node.entries import package_entry
@@ -124,7 +125,9 @@ def _read_store(
         try:
             package = Package(store.bundle(stored.path))
             if not fresh.has(package.id):
-                fresh.add_package(package_entry(package, _path(package.id, stored.path, ingests), ingests.get(package.id)))
+                fresh.add_package(
+                    package_entry(package, _path(package.id, stored.path, ingests), ingests.get(package.id))
+                )
                 if package.id not in ingests:
                     notes.append(f"{stored.path} in {name} is not in the log: somebody copied it there")
             found[package.id, name] = stored.path
@@ -138,14 +141,11 @@ def _read_store(
 
 def _path(package_id: str, found_at: str, ingests: Ingests) -> str:
     """The path that the package was made with."""
-    return str(ingests[package_id].get("path", found_at)) if package_id in ingests else found_at
+    said = ingests.get(package_id, {})
+    return found_at if said.get("adopted") else str(said.get("path", found_at))
 
 
-def _read_adopted(
-    context: Context, fresh: Catalogue, ingests: Ingests, notes: list[str]
-) -> dict[tuple[str, str], str]:
-    from diadem.node.adopted import enter_adopted
-
+def _read_adopted(context: Context, fresh: Catalogue, ingests: Ingests, notes: list[str]) -> dict[tuple[str, str], str]:
     return enter_adopted(context, fresh, ingests, notes)
 
 
@@ -163,7 +163,7 @@ def _compare(context: Context, fresh: Catalogue, found: Mapping[tuple[str, str],
         elif not path and known is not None and known.state == PRESENT:
             fresh.set_replica(package_id, store, known.path, state=SUSPECT)
     for (package_id, store), replica in said.items():
-        if replica.state == PRESENT and (package_id, store) not in found and not replica.adopted:
+        if replica.state == PRESENT and (package_id, store) not in found:
             if store in context.stores.names and not context.stores.reachable(store):
                 continue
             fresh.set_replica(package_id, store, replica.path, state=MISSING)

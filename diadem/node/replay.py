@@ -51,7 +51,13 @@ def _written(catalogue: Catalogue, packages: list[str], said: Mapping[str, Any],
     at, store, level = read_time(str(said["time"])), str(said["store"]), str(said.get("proof", ""))
     for package in packages:
         catalogue.set_replica(
-            package, store, str(said.get("path", "")), state=PRESENT, written=at, adopted=bool(said.get("adopted"))
+            package,
+            store,
+            str(said.get("path", "")),
+            state=PRESENT,
+            written=at,
+            adopted=bool(said.get("adopted")),
+            place=str(said["place"]) if said.get("place") else None,
         )
         if level in PROOFS:
             catalogue.add_proof(package, store, level=level, at=at, ok=True, statement_id=statement_id)
