@@ -21,8 +21,8 @@ def add_store(kind: str) -> str:
 
 
 def scrub(store: StoreTally) -> str:
-    """Reading what lies in a store; adopted folders, which lie in none, are looked at by `rescan`."""
-    return f"diadem scrub {store.state.name}" if store.known else RESCAN
+    """Reading what in a store is due or was never read; adopted folders, in no store, are looked at by `rescan`."""
+    return f"diadem scrub {store.state.name} --due" if store.known else RESCAN
 
 
 def amend(package_id: str, key: str) -> str:

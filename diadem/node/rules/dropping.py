@@ -121,6 +121,7 @@ def may_drop(
     return Verdict(True, (f"read whole just now, and right: {proven}",))
 
 
+_ANOTHER: Final = "Make another copy first: diadem store add PLACE, then diadem repair"
 #: What stands against a drop, and what would help.
 _Objection = tuple[str, str]
 
@@ -155,7 +156,7 @@ class _Drop:
             return
         others = [copy.store for copy in self._own() if copy.store != self.store]
         if not others:
-            yield "it is the only copy", "Make another one first: diadem repair"
+            yield "it is the only copy", _ANOTHER
         elif any(self._is_fresh(name) for name in others):
             where = "lies on the same disk or share, or nobody can say that it does not"
             yield (
@@ -188,11 +189,8 @@ class _Drop:
         now, then = self._counted(without=""), self._counted(without=self.store)
         want, left = self.policy.copies.minimum, len({place for _, place in then})
         if left < want and left < len({place for _, place in now}):
-            advice = "Make another copy first: diadem repair"
-            yield (
-                f"{left} proven {'copy' if left == 1 else 'copies'} would remain; the policy wants {want}{until}",
-                advice,
-            )
+            copies = "copy" if left == 1 else "copies"
+            yield f"{left} proven {copies} would remain; the policy wants {want}{until}", _ANOTHER
         for kind, least in self.policy.copies.kinds.items():
             remain = _of_kind(then, kind)
             if remain < least and remain < _of_kind(now, kind):

@@ -115,7 +115,7 @@ def test_what_was_never_hashed_is_not_good(level: str) -> None:
     assert not status.ok
     assert found(status, "replica.unproven") == ["1 copy in nas was never read: not yet proven"]
     assert [action.kind for action in status.actions] == ["scrub"]
-    assert commands(status) == ["diadem scrub nas"]
+    assert commands(status) == ["diadem scrub nas --due"]
 
 
 def test_a_package_of_which_nothing_was_ever_read_is_not_yet_proven() -> None:
@@ -123,7 +123,7 @@ def test_a_package_of_which_nothing_was_ever_read_is_not_yet_proven() -> None:
     assert found(status, "copies.minimum") == ["1 package has no proven copy; the policy wants 2"]
     assert "1 package is not yet proven" in found(status, "replica.unproven")[0]
     assert not status.holds["replica.unproven"]
-    assert commands(status) == ["diadem scrub main", "diadem scrub nas"]
+    assert commands(status) == ["diadem scrub main --due", "diadem scrub nas --due"]
 
 
 def test_writing_with_hashing_is_a_proof() -> None:
@@ -272,7 +272,7 @@ def test_a_copy_that_was_not_read_for_too_long_is_due() -> None:
     assert found(status, "scrub.interval") == ["2 copies in main not read for 90 days, the first since 2025-11-24"]
     (action,) = status.actions
     assert (action.kind, action.store, action.bytes) == ("scrub", "main", 2 * GB)
-    assert commands(status) == ["diadem scrub main"]
+    assert commands(status) == ["diadem scrub main --due"]
 
 
 def test_the_interval_is_that_of_the_kind_of_store() -> None:
@@ -404,7 +404,7 @@ def test_steps_come_in_an_order_that_works() -> None:
     assert commands(status) == [
         "diadem store add PLACE --kind cold",
         "diadem repair",
-        "diadem scrub main",
+        "diadem scrub main --due",
         "diadem init --confirm-recovery",
     ]
     kinds = [action.kind for action in status.actions]
