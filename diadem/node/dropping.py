@@ -232,7 +232,11 @@ def finish_removals(context: Context) -> list[str]:
                     for entry in context.ledger.of_subject(PackageId(package_id).hex)
                 )
                 if stated:
-                    here = {store: path for store, path in said["paths"].items() if _still_there(context, package_id, store, path)}
+                    here = {
+                        store: path
+                        for store, path in said["paths"].items()
+                        if _still_there(context, package_id, store, path)
+                    }
                     _remove_files(context, here)
                     done.append(f"finished the removal of {package_id[:19]}… from {', '.join(said['paths'])}")
                 note.unlink()

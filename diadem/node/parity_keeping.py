@@ -36,7 +36,8 @@ def make_parity(context: Context, package_id: str, store_name: str, *, listener:
     if not store.is_folder:
         raise Refused("parity is kept in folders only", where=store.url, next="Keep another copy instead.")
     replica = next(
-        (one for one in context.catalogue.replicas(package_id) if one.store == store_name and one.state == PRESENT), None
+        (one for one in context.catalogue.replicas(package_id) if one.store == store_name and one.state == PRESENT),
+        None,
     )
     if replica is None:
         raise Refused("there is no sound copy to make parity of", where=store.url, next="Run: diadem repair")

@@ -73,8 +73,11 @@ def recovery_text(
 
 Print this page, or keep it on a USB stick in a drawer: away from the machine that runs the node.
 Whoever has it{" and its passphrase" if passphrase else ""} can speak in the name of the node.
-{'It is protected by the passphrase that was given when it was made.' if passphrase else
- 'IT IS NOT PROTECTED BY A PASSPHRASE. Lock it away.'}
+{
+        "It is protected by the passphrase that was given when it was made."
+        if passphrase
+        else "IT IS NOT PROTECTED BY A PASSPHRASE. Lock it away."
+    }
 
 node id: {secret.root.public.key_id}
 created: {created}
@@ -140,7 +143,9 @@ def _secret(text: str, path: Path) -> RecoverySecret:
         document: Mapping[str, str] = json.loads(text)
         return RecoverySecret(PrivateKey.from_pem(document["root"].encode(), None), document["identity"])
     except (ValueError, KeyError, TypeError) as error:
-        raise DocumentError("the secret in the recovery file is damaged", where=str(path), next="Use another copy of it.") from error
+        raise DocumentError(
+            "the secret in the recovery file is damaged", where=str(path), next="Use another copy of it."
+        ) from error
 
 
 def seal_keys(files: Mapping[str, bytes], recipient: str) -> bytes:

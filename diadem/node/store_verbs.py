@@ -162,6 +162,3 @@ def _kind(url: str, place: str | None) -> str:
     if local_path(url) is None:
         return "offsite" if parse(url).scheme in ("sftp", "ssh") else "object"
     return "nas" if place and place.startswith("share:") else "disk"
-
-
-
