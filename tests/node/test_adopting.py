@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -303,6 +304,41 @@ def test_an_interruption_keeps_nothing(desk: Desk, session: Path) -> None:
     assert not list((desk.folders.root / ".diadem" / "stage").iterdir())
     assert everything(session) == before
     assert desk.adopt(session).outcome.created
+
+
+ADOPTING = """
+import sys, time
+from pathlib import Path
+from diadem.api.tools import tools
+from diadem.archive.adopting import adopt
+from diadem.archive.composing import Options
+from diadem.archive.plan import make_plan
+from diadem.store.adopted import AdoptedFolders
+
+def pause(progress):
+    if progress.done > 1_000_000:
+        print("half", flush=True)
+        time.sleep(60)
+
+plan = make_plan([Path(sys.argv[1])], store=None, metadata=None, readers=())
+with tools().extractor() as extractor:
+    adopt(plan, AdoptedFolders(Path(sys.argv[2])), extractor=extractor, options=Options(), listener=pause)
+"""
+
+
+def test_what_a_killed_process_left_is_swept_and_told(desk: Desk, session: Path) -> None:
+    before = everything(session)
+    arguments = [sys.executable, "-c", ADOPTING, str(session), str(desk.folders.root)]
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "half\n"
+        process.kill()
+    assert list(desk.folders.ids()) == []
+    adoption = desk.adopt(session)
+    assert adoption.outcome.created
+    assert len(adoption.outcome.swept) == 1
+    assert adoption.outcome.package.verify(level="full").ok
+    assert everything(session) == before
 
 
 def test_a_judge_sees_the_finished_record_and_may_refuse_it_before_anything_is_kept(
