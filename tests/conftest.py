@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.services import s3_server  # noqa: F401  a fixture for every room
+from tests.sftp_server import sftp_server  # noqa: F401  the same
 
 SHARED = Path(__file__).resolve().parent.parent.parent / "shared"
 

@@ -100,6 +100,7 @@ class Adding:
         self._source, self._cargo, self._stage = source, cargo, stage
         self._listener, self._pace = listener, pace
         self._leaf_size = cargo.opened.manifest.leaf_size
+        self._total = cargo.size
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._done = 0
@@ -120,8 +121,8 @@ class Adding:
         read_manifest(LocalBundle(self._stage.bag), expected_id=self._cargo.opened.id)
 
     def _tasks(self, copier: Copier) -> Iterator[Callable[[], None]]:
-        for item in self._cargo.items:  # folders first, by one thread
-            self._stage.target(item.path)
+        for folder in sorted({item.path.rpartition("/")[0] for item in self._cargo.items}):
+            self._stage.target(f"{folder}/x")  # folders first, by one thread
         for batch in _batches(self._cargo.items):
             yield partial(self._copy_batch, copier, batch)
 
@@ -153,7 +154,7 @@ class Adding:
         with self._lock:
             self._done += count
             done = self._done
-        self._listener(Progress("copy", done, self._cargo.size, path))
+        self._listener(Progress("copy", done, self._total, path))
 
 
 class _Filler:
