@@ -57,6 +57,7 @@ packages = Table(
     Column("operator", Text, nullable=False),
     Column("formats", Text, nullable=False),  # JSON list
     Column("tombstone", Text),  # JSON: reason, statement, at
+    Index("packages_alive", "tombstone"),  # those without one are counted by it
 )
 
 keys = Table(

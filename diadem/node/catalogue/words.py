@@ -14,6 +14,8 @@ _WORD = re.compile(r"[^\W_]+")
 
 def words(text: str) -> list[str]:
     """The words of a text, in their order."""
+    if text.isascii():
+        return _WORD.findall(text.lower())
     decomposed = unicodedata.normalize("NFKD", text.replace("µ", "u").replace("μ", "u").casefold())
     # Casefolding may compose again what decomposes further (ŉ, ΐ), so it is not the last step.
     return _WORD.findall("".join(mark for mark in decomposed if not unicodedata.combining(mark)).casefold())
