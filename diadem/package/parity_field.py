@@ -19,7 +19,7 @@ Bytes: TypeAlias = npt.NDArray[np.uint8]
 #: Regions of data in a stripe.
 DATA = 20
 #: Bytes of an accumulator that are worked on at once: they and the data stay in the processor's second cache.
-_CHUNK = 128 << 10
+_CHUNK = 256 << 10
 #: What is added when a doubling leaves the field: 0x11d without its highest bit.
 _REDUCTION = np.uint8(0x1D)
 _ZERO = np.int8(0)
