@@ -22,6 +22,7 @@ from diadem.node.entries import tag_files
 from diadem.node.mending import MendJob, mend
 from diadem.node.mending_outcome import Mended, Repair
 from diadem.node.mending_parity import check_parity, drop_parity, make_parity, parity_of
+from diadem.node.mending_proof import prove_files
 from diadem.node.mending_sources import Replica
 from diadem.package import findings
 from diadem.package.opening import OpenedPackage, read_manifest
@@ -120,6 +121,9 @@ class Group:
         assert mended.complete, mended.to_dict()
         assert self.one.content() == self.good
         assert self.one.verify(expected=self.id).ok
+        proof = prove_files(self.one.bundle, self.id, mended.touched)
+        assert proof.ok, proof.findings
+        assert proof.checked["files"] == sum(path.startswith("data/") for path in mended.touched)
         assert not any(path.lstat().st_mode & 0o222 for path in (self.one.bag, *self.one.bag.rglob("*")))
         desk = self.one.root / ".diadem" / "mending"
         assert not desk.is_dir() or not list(desk.iterdir())
@@ -418,6 +422,28 @@ def test_another_package_at_the_place_is_not_overwritten(group: Group) -> None:
     with pytest.raises(Refused, match="another package"):
         group.mend(replicas=True, catalogue=True)
     assert group.one.content() == content
+
+
+def test_only_the_named_files_are_proven(group: Group) -> None:
+    paths = ["data/big.dat", "diadem/vendor.zip", "data/z.dat"]
+    assert prove_files(group.one.bundle, group.id, paths).checked["files"] == 2
+    faults.flip_byte(group.one.bag / "data/sub/half.dat", 3)
+    assert prove_files(group.one.bundle, group.id, paths).ok
+    faults.flip_byte(group.one.bag / "data/big.dat", LEAF)
+    faults.truncate(group.one.bag / "data/z.dat", 7)
+    faults.flip_byte(group.one.bag / "diadem/vendor.zip", 7)
+    report = prove_files(group.one.bundle, group.id, paths)
+    assert {(one.code, one.path, one.leaf) for one in report.findings} == {
+        ("leaf-mismatch", "data/big.dat", 1),
+        ("size-mismatch", "data/z.dat", None),
+        ("tag-file-mismatch", "diadem/vendor.zip", None),
+    }
+    faults.remove(group.one.bag / "data/big.dat")
+    assert ("file-unreadable", "data/big.dat") in {
+        (one.code, one.path) for one in prove_files(group.one.bundle, group.id, paths).findings
+    }
+    faults.flip_byte(group.one.bag / LEAVES_PATH, 7)
+    assert [one.code for one in prove_files(group.one.bundle, group.id, []).findings] == ["tag-file-mismatch"]
 
 
 # -- anything ----------------------------------------------------------------------------------------------------------
