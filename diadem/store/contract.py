@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Protocol
 
 from diadem.model.ids import PackageId
@@ -245,6 +246,12 @@ class Store(Protocol):
 
         With `create` a file that is there is never touched. False means: it was there, with other content.
         """
+
+    def put_file(self, key: str, source: Path) -> None:
+        """The same from a file of this machine, of any size, as `put` without `create`."""
+
+    def get_file(self, key: str, target: Path) -> bool:
+        """One of the store's own files, of any size, into a file of this machine, whole; False if it is not there."""
 
     def keys(self, prefix: str) -> Iterator[str]:
         """Keys of own files below a folder (without its last slash; "" for all), all levels, sorted."""

@@ -209,6 +209,14 @@ class FolderStore:
         """See `Store.put`."""
         return self._own.put(key, data, create=create)
 
+    def put_file(self, key: str, source: Path) -> None:
+        """See `Store.put_file`."""
+        self._own.put_file(key, source)
+
+    def get_file(self, key: str, target: Path) -> bool:
+        """See `Store.get_file`."""
+        return self._own.get_file(key, target)
+
     def keys(self, prefix: str) -> Iterator[str]:
         """See `Store.keys`."""
         return self._own.keys(prefix)

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterator
+from pathlib import Path
 
 from diadem.errors import NotFound
 from diadem.store.object_client import ObjectClient
+from diadem.store.object_mending import put_blocks
+from diadem.store.own_files import save
 from diadem.store.own_keys import RESERVED, is_own, refuse_key
+from diadem.store.system import long_path
 from diadem.store.translate import Occupied
 
 _FOLDER = ".diadem"
+_BLOCK = 8 << 20
 
 
 def get(client: ObjectClient, key: str) -> bytes | None:
@@ -43,6 +49,25 @@ def put(client: ObjectClient, key: str, data: bytes, *, conditional: bool, creat
     except Occupied:  # perhaps by an earlier try of our own, whose answer was lost
         return get(client, key) == data
     return not create or conditional or get(client, key) == data
+
+
+def put_file(client: ObjectClient, key: str, source: Path) -> None:
+    """Write an own file from one of this machine."""
+    refuse_key(key)
+    with open(long_path(source), "rb") as content:
+        size = os.fstat(content.fileno()).st_size
+        put_blocks(client, f"{_FOLDER}/{key}", iter(lambda: content.read(_BLOCK), b""), size)
+
+
+def get_file(client: ObjectClient, key: str, target: Path) -> bool:
+    """Write an own file to this machine; whether it was there."""
+    refuse_key(key)
+    stat = client.stat(f"{_FOLDER}/{key}")
+    if stat is None:
+        return False
+    ranges = ((start, min(start + _BLOCK, stat.size)) for start in range(0, stat.size, _BLOCK))
+    save(target, (client.get(stat.key, *each, stat.version) for each in ranges))
+    return True
 
 
 def keys(client: ObjectClient, prefix: str) -> Iterator[str]:

@@ -6,6 +6,7 @@ import hashlib
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 from diadem.errors import NotFound, Refused
@@ -167,6 +168,14 @@ class ObjectPlace:
         return object_own.put(
             self._client, key, data, conditional=create and self.objects.probe().creates, create=create
         )
+
+    def put_file(self, key: str, source: Path) -> None:
+        """See `Store.put_file`."""
+        object_own.put_file(self._client, key, source)
+
+    def get_file(self, key: str, target: Path) -> bool:
+        """See `Store.get_file`."""
+        return object_own.get_file(self._client, key, target)
 
     def keys(self, prefix: str) -> Iterator[str]:
         """See `Store.keys`."""

@@ -7,7 +7,7 @@ import errno
 import os
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from diadem.store.local_errors import translated
@@ -16,6 +16,7 @@ from diadem.store.system import WINDOWS, FileLock, flush_folder, long_path, pati
 
 #: What link() says where the file system has no second names for a file (FAT, some network shares).
 _NO_LINKS = {errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EMLINK, errno.EINVAL, errno.EACCES}
+_BLOCK = 8 << 20
 #: Seconds after which a draft has no writer any more.
 _OLD_DRAFT = 24 * 3600
 
@@ -61,6 +62,32 @@ class OwnFiles:
                     os.unlink(long_path(draft))
         return True
 
+    def put_file(self, key: str, source: Path) -> None:
+        """Write a file from one that lies elsewhere."""
+        refuse_key(key)
+        target = self._path(key)
+        with open(long_path(source), "rb") as content, translated(str(target), "it was not written"):
+            os.makedirs(long_path(self._drafts), exist_ok=True)
+            draft = self._drafts / uuid.uuid4().hex
+            try:
+                write_draft(draft, iter(lambda: content.read(_BLOCK), b""))
+                make_folders(target.parent)
+                patiently(lambda: os.replace(long_path(draft), long_path(target)))
+                flush_folder(long_path(target.parent))
+            finally:
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(long_path(draft))
+
+    def get_file(self, key: str, target: Path) -> bool:
+        """Copy a file to somewhere else; whether it was there."""
+        refuse_key(key)
+        try:
+            with open(long_path(self._path(key)), "rb") as content:
+                save(target, iter(lambda: content.read(_BLOCK), b""))
+        except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+            return False
+        return True
+
     def keys(self, prefix: str) -> Iterator[str]:
         """Keys of the files below a folder, sorted."""
         top = self._private / prefix if prefix else self._private
@@ -99,14 +126,36 @@ class OwnFiles:
         """The data on the disk, under a name that nobody looks for."""
         os.makedirs(long_path(self._drafts), exist_ok=True)
         draft = self._drafts / uuid.uuid4().hex
-        with open(long_path(draft), "xb") as sink:
-            sink.write(data)
-            sink.flush()
-            os.fsync(sink.fileno())
+        write_draft(draft, (data,))
         return draft
 
     def _path(self, key: str) -> Path:
         return self._private.joinpath(*key.split("/"))
+
+
+def save(target: Path, blocks: Iterable[bytes]) -> None:
+    """Write a file of this machine whole, in place of what is there. Raises `OSError`."""
+    draft = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}")
+    try:
+        write_draft(draft, blocks)
+        patiently(lambda: os.replace(long_path(draft), long_path(target)))
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(long_path(draft))
+
+
+def write_draft(draft: Path, blocks: Iterable[bytes]) -> None:
+    """Write a new file and force it to disk; a failure leaves none. Raises `OSError`."""
+    try:
+        with open(long_path(draft), "xb") as sink:
+            for block in blocks:
+                sink.write(block)
+            sink.flush()
+            os.fsync(sink.fileno())
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(long_path(draft))
+        raise
 
 
 def make_folders(folder: Path) -> None:

@@ -11,6 +11,7 @@ import base64
 import contextlib
 import getpass
 import hashlib
+import logging
 import os
 import threading
 from collections.abc import Iterator
@@ -33,6 +34,9 @@ _KEEP_ALIVE = 30
 _COMMON_REQUEST = 32 << 10
 _OPENSSH_REQUEST = 128 << 10
 _SYSTEM_HOSTS = "/etc/ssh/ssh_known_hosts"
+
+
+logging.getLogger("paramiko").addHandler(logging.NullHandler())  # what it says of errors, we say ourselves
 
 
 class SftpFiles(SFTPFileSystem):  # type: ignore[misc]  # fsspec has no types

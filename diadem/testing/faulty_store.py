@@ -6,6 +6,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import TypeVar
 
 from diadem.errors import StoreError, Unreachable
@@ -177,6 +178,22 @@ class FaultyStore:
             self.store.put(key, data[: len(data) // 2], create=create)
 
         return self._do("put", key, lambda: self.store.put(key, data, create=create), flip, tear)
+
+    def put_file(self, key: str, source: Path) -> None:
+        """See `Store.put_file`. It fails as `put` does."""
+
+        def flip(_: None) -> None:
+            self.store.put(key, self._flipped(self.store.get(key) or b""))
+
+        def tear() -> None:
+            data = source.read_bytes()
+            self.store.put(key, data[: len(data) // 2])
+
+        self._do("put", key, lambda: self.store.put_file(key, source), flip, tear)
+
+    def get_file(self, key: str, target: Path) -> bool:
+        """See `Store.get_file`. It fails as `get` does."""
+        return self._do("get", key, lambda: self.store.get_file(key, target))
 
     def keys(self, prefix: str) -> Iterator[str]:
         """See `Store.keys`."""

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import random
+import tempfile
 import threading
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TypeVar
 
 from diadem.errors import DiademError, UsageError
@@ -94,6 +98,22 @@ def check_own_files(make: MakeStore, name: str) -> None:
     need(store.get("log/0001/a.jsonl") is None, "a deleted file is still there")
     store.delete("log/0001/a.jsonl")
     need(list(store.keys("")) == [], "a deleted file is still listed")
+
+
+def check_large_own_files(make: MakeStore, name: str) -> None:
+    """Own files of any size go from and to files of this machine, whole; what is not there leaves the target alone."""
+    store = make(name)
+    with tempfile.TemporaryDirectory(prefix="diadem-kit-") as scratch:
+        source, target = Path(scratch, "source"), Path(scratch, "target")
+        for size in ((16 << 20) + 7, 0, 1000):
+            source.write_bytes(random.Random(size).randbytes(size))  # noqa: S311  bytes of samples are no secret
+            store.put_file("snapshot.sqlite", source)
+            need(make(name).get_file("snapshot.sqlite", target), "what was written is not there")
+            need(target.read_bytes() == source.read_bytes(), f"{size} bytes did not come back as they were written")
+        need(not store.get_file("nothing", target), "what was never written is there")
+        need(target.read_bytes() == source.read_bytes(), "the target was changed by what is not there")
+        need(sorted(os.listdir(scratch)) == ["source", "target"], "something was left beside the target")
+    need(list(store.keys("")) == ["snapshot.sqlite"], f"keys are {list(store.keys(''))}")
 
 
 def check_exclusive(make: MakeStore, name: str) -> None:

@@ -66,9 +66,10 @@ def test_every_check_says_what_it_tries() -> None:
     assert all(check.__doc__ and check.__doc__.endswith(".") for check in CHECKS.values())
 
 
-def test_the_whole_kit_on_a_wrapped_store(tmp_path: Path) -> None:
-    """A wrapper without faults changes nothing; the report names every promise."""
-    report = check_store(lambda name: FaultyStore(open_store(tmp_path / name)))
+def test_a_wrapper_without_faults_changes_nothing(tmp_path: Path) -> None:
+    """The report names every promise that was kept."""
+    only = ["own-files", "large-own-files", "keys", "add-again", "mending-refused", "remove", "sweep"]
+    report = check_store(lambda name: FaultyStore(open_store(tmp_path / name)), only=only)
     assert report.ok, str(report)
-    assert set(report.kept) == set(CHECKS)
+    assert list(report.kept) == only
     assert report.to_dict()["ok"]
