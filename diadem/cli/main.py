@@ -19,6 +19,7 @@ from diadem.cli import (
     copies_commands,
     custody_command,
     find_commands,
+    operation_commands,
     package_commands,
     plugins_command,
     scan_command,
@@ -50,6 +51,7 @@ archive_commands.register(app)
 find_commands.register(app)
 copies_commands.register(app)
 custody_command.register(app)
+operation_commands.register(app)
 
 
 def _print_version(wanted: bool) -> None:

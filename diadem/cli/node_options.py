@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,6 +23,14 @@ NodeAt = Annotated[
     typer.Option("--node", help="The node's folder, or a store to read. Default: DIADEM_NODE, else the last."),
 ]
 As = Annotated[str | None, typer.Option("--user", help="Who is at work. Default: the node's first user.")]
+
+
+_ID = re.compile(r"(?:diadem:)?[0-9a-f]{8,64}\Z")
+
+
+def is_id(text: str) -> bool:
+    """Whether an argument names a package of the node, not a folder or an address."""
+    return bool(_ID.match(text)) and not os.path.lexists(text)
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from diadem.cli.node_options import NodeAt, is_id, opened
 from diadem.cli.output import print_json, progress
 from diadem.errors import NotFound, UsageError
 
@@ -87,10 +88,11 @@ def _refuse_a_session(store: str) -> None:
 
 
 def verify(
-    package: Annotated[str, typer.Argument(help="The package's folder or URL; any BagIt bag.")],
+    package: Annotated[str, typer.Argument(help="The package's folder, URL, or id on the node; any BagIt bag.")],
     level: Annotated[
         str | None, typer.Option("--level", help="quick (tag files, sizes), leaves (every MiB) or full. Default: full.")
     ] = None,
+    node: NodeAt = None,
     json: Json = False,
     quiet: Quiet = False,
 ) -> int:
@@ -99,7 +101,11 @@ def verify(
     from diadem.cli import render
 
     with progress(quiet=quiet or json) as listener:
-        report = diadem.verify(package, level=level, listener=listener)
+        if is_id(package):
+            with opened(node) as found:
+                report = found.get(package).verify(level=level, listener=listener)
+        else:
+            report = diadem.verify(package, level=level, listener=listener)
     if json:
         print_json(report.to_dict())
     else:
@@ -108,8 +114,9 @@ def verify(
 
 
 def get(
-    package: Annotated[str, typer.Argument(help="The package's folder or URL.")],
+    package: Annotated[str, typer.Argument(help="The package's folder, URL, or id on the node.")],
     folder: Annotated[Path, typer.Argument(help="A new or empty folder.")],
+    node: NodeAt = None,
     json: Json = False,
     quiet: Quiet = False,
 ) -> int:
@@ -117,7 +124,11 @@ def get(
     import diadem
 
     with progress(quiet=quiet or json) as listener:
-        restored = diadem.open(package).restore(folder, listener=listener)
+        if is_id(package):
+            with opened(node) as found:
+                restored = found.get(package).restore(folder, listener=listener)
+        else:
+            restored = diadem.open(package).restore(folder, listener=listener)
     document = {
         "path": str(restored.folder),
         "files": restored.files,

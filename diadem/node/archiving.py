@@ -29,8 +29,9 @@ from diadem.node.continuing import continuing_plan, related
 from diadem.node.entries import package_entry
 from diadem.node.following import derive
 from diadem.node.finishing import Looks, refuse_unfinished, wait_until_finished
-from diadem.node.placing import Copy, Debt, best_package, replicate, subject
+from diadem.node.placing import Copy, Debt, readable_copies, replicate, subject
 from diadem.node.rules.required import require_stated
+from diadem.node.scrubbing import check, note_damage
 from diadem.node.wanted import wanted_stores
 from diadem.store.local_store import LocalStore
 from diadem.store.urls import local_path
@@ -148,8 +149,8 @@ def archive_plan(
     if wishes.in_place:
         return _adopt(context, plan, source, wishes, started, listener)
     relation = related(context, plan, source, listener)
-    if isinstance(relation, Same):
-        return _already(context, relation.package, started, listener)
+    if isinstance(relation, Same) and (sound := _sound_copy(context, relation.package, listener)):
+        return _already(context, sound, started, listener)
     predecessor = None
     if isinstance(relation, Extends):
         predecessor, plan = relation.predecessor, continuing_plan(context, relation)
@@ -183,16 +184,28 @@ def _adopt(
     return Archived(package, what, [*copies, *more], outcome, owed, seconds=time.monotonic() - started)
 
 
-def _already(context: Context, package_id: str, started: float, listener: Listener) -> Archived:
+def _sound_copy(context: Context, package_id: str, listener: Listener) -> Package | None:
+    """A copy that was read whole just now: the user may delete the source next. Damage that is found is noted."""
+    for replica, bundle in readable_copies(context, package_id):
+        if replica.state != PRESENT or replica.adopted:
+            continue
+        report = check(context, package_id, replica, listener=listener)
+        if report.ok:
+            return Package(bundle, readers=tuple(context.tools.readers), extractor=context.tools.extractor)
+        note_damage(context, package_id, replica, report)
+    return None
+
+
+def _already(context: Context, package: Package, started: float, listener: Listener) -> Archived:
     """What the source holds is in the archive; copies that are owed are written nevertheless."""
-    package, _ = best_package(context, package_id)
-    more, debts = replicate(context, package_id, wanted_stores(context, package_id), listener=listener)
-    owed = [*debts, *_unreachable_debts(context, package_id, debts)]
+    more, debts = replicate(context, package.id, wanted_stores(context, package.id), listener=listener)
+    owed = [*debts, *_unreachable_debts(context, package.id, debts)]
     package.outcome = Outcome(package, created=False, omissions=(), proof="read-back")
+    written = {made.store for made in more}
     here = [
         Copy(copy.store, copy.path, created=False, proof="earlier")
-        for copy in context.catalogue.replicas(package_id)
-        if copy.store not in {made.store for made in more}
+        for copy in context.catalogue.replicas(package.id)
+        if copy.store not in written and copy.state == PRESENT
     ]
     return Archived(package, "already", [*here, *more], package.outcome, owed, seconds=time.monotonic() - started)
 

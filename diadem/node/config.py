@@ -76,6 +76,10 @@ class UserSettings:
     custody: str = "node-held"
     protection: str = "file"
 
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON object with every attribute."""
+        return {name: getattr(self, name) for name in self.__slots__}
+
 
 @dataclass(frozen=True, slots=True)
 class NodeSettings:

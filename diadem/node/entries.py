@@ -14,10 +14,8 @@ from diadem.model.ports import Bundle
 from diadem.model.times import read_time
 from diadem.node.catalogue import PackageEntry
 from diadem.node.catalogue.traces import of_package
-from diadem.package.bagit import parse_manifest
+from diadem.package.bagit import CONTINUES, parse_manifest
 from diadem.package.opening import LIMITS
-
-CONTINUES = "Diadem-Continues"
 
 
 def package_entry(package: Package, path: str, ingest: Mapping[str, Any] | None) -> PackageEntry:

@@ -17,6 +17,7 @@ from diadem.node.default import remember_node
 from diadem.node.mirroring import mirror_settings
 from diadem.node.store_verbs import StoreVerbs
 from diadem.node.stores import claim
+from diadem.node.user_verbs import UserVerbs
 from diadem.store.base import Pace
 
 if TYPE_CHECKING:
@@ -28,11 +29,13 @@ if TYPE_CHECKING:
     from diadem.node.catalogue import SearchResult
     from diadem.node.custody.report import CustodyReport
     from diadem.node.dropping import Dropped
+    from diadem.node.jobs import JobState
     from diadem.node.reindexing import Reindexed
     from diadem.node.repairing import Repaired
     from diadem.node.rescanned import Rescan
     from diadem.node.rules.facts import Status
     from diadem.node.scrubbing import Scrubbed
+    from diadem.node.watching import Handed
 
 StrPath = str | os.PathLike[str]
 
@@ -80,6 +83,36 @@ class Node:
     def stores(self) -> StoreVerbs:
         """The stores: iterate over them, `add`, `ls`, `rm`, `move`."""
         return StoreVerbs(self.context)
+
+    @property
+    def users(self) -> UserVerbs:
+        """The users: iterate over them, `add`, `ls`."""
+        return UserVerbs(self.context)
+
+    @property
+    def jobs(self) -> list[JobState]:
+        """Long jobs, the newest first: what runs, what was killed, how each ended."""
+        from diadem.node.jobs import jobs
+
+        return jobs(self.context)
+
+    def stop_job(self, job: str) -> JobState:
+        """Ask a running job to end; the same command goes on with it.
+
+        Raises
+        ------
+        NotFound
+            No such job is running.
+        """
+        from diadem.node.jobs import stop
+
+        return stop(self.context, job)
+
+    def doctor(self) -> dict[str, Any]:
+        """Look the node over: clock, disks, permissions, keys, stores, log, versions; each with what to do."""
+        from diadem.node.doctor import as_document, examine
+
+        return as_document(list(examine(self.context)))
 
     # -- taking in -------------------------------------------------------------------------------------------------
 
@@ -201,6 +234,27 @@ class Node:
         )
         wishes = Wishes(metadata, strict=strict, wait=wait, now=now)
         return archive_all(self.context, chosen, wishes, dry_run=dry_run, listener=listener)
+
+    def watch(self, *, once: bool = False, every: float = 60.0, listener: Listener = silent) -> Iterator[Handed]:
+        """Archive what people put into the ``incoming/`` folder of a store, once it is finished.
+
+        Parameters
+        ----------
+        once : bool
+            One look, and then end.
+        every : float
+            Seconds between looks.
+        listener : Listener
+            Told of progress.
+
+        Yields
+        ------
+        Handed
+            Each hand-in whose state is new. Nothing of it is moved, changed or deleted.
+        """
+        from diadem.node.watching import watch
+
+        return watch(self.context, once=once, every=every, listener=listener)
 
     def rescan(
         self, *, full: bool = False, look_in: Sequence[StrPath] = (), listener: Listener = silent

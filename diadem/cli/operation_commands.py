@@ -1,0 +1,164 @@
+"""Commands of operation: watch, rescan, jobs, doctor; and users."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from diadem.cli.node_options import As, Json, NodeAt, Quiet, new_passphrase, opened
+from diadem.cli.output import print_json, progress
+
+users = typer.Typer(help="The users of a node: add, ls.", no_args_is_help=True, rich_markup_mode=None)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the app."""
+    for command in (watch, rescan, jobs, doctor):
+        app.command()(command)
+    app.add_typer(users, name="user")
+
+
+def watch(
+    once: Annotated[bool, typer.Option("--once", help="One look; tell every folder, not only what is new.")] = False,
+    every: Annotated[float, typer.Option("--every", help="Seconds between looks.", min=1.0)] = 60.0,
+    node: NodeAt = None,
+    user: As = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> int:
+    """Archive what people put into the incoming/ folder of a store, once it is finished."""
+    code, documents = 0, []
+    with opened(node, user) as found, progress(quiet=quiet or json) as listener:
+        for handed in found.watch(once=once, every=every, listener=listener):
+            document = handed.to_dict()
+            documents.append(document)
+            code = 1 if document["error"] else code
+            if not json:
+                _show_handed(document)
+    if json:
+        print_json({"incoming": documents})
+    elif once and not documents:
+        print("nothing is handed in: people put a folder into the incoming/ folder of a store")
+    return code
+
+
+def _show_handed(document: dict[str, Any]) -> None:
+    name = f"{document['store']}/incoming/{document['name']}"
+    if document["error"]:
+        print(f"NOT ARCHIVED     {name}: {document['error']['message']}", flush=True)
+        if document["error"].get("next"):
+            print(f"                 {document['error']['next']}", flush=True)
+    elif document["archived"]:
+        archived = document["archived"]
+        copies = ", ".join(copy["store"] for copy in archived["copies"])
+        print(f"archived         {name} as {archived['package']['id'][:19]}…, copies in {copies}", flush=True)
+    else:
+        print(f"{document['state']:16} {name}: {document['words']}", flush=True)
+
+
+def rescan(
+    full: Annotated[bool, typer.Option("--full", help="Read and compare every file.")] = False,
+    look_in: Annotated[
+        list[Path] | None, typer.Option("--look-in", help="Where to look for a folder that was moved.")
+    ] = None,
+    node: NodeAt = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> int:
+    """Look at adopted folders: follow what was renamed, tell what was edited or deleted. Nothing is written there."""
+    with opened(node) as found, progress(quiet=quiet or json) as listener:
+        results = list(found.rescan(full=full, look_in=look_in or (), listener=listener))
+    if json:
+        print_json({"folders": [result.to_dict() for result in results]})
+    else:
+        for result in results:
+            print(f"{str(result.package)[7:19]}     {result}")
+            for change in result.changes[:10]:
+                moved = f" → {change.now}" if change.now and change.now != change.before else ""
+                print(f"  {change.state:14} {change.before}{moved}")
+        if not results:
+            print("no folder is adopted: diadem archive FOLDER --in-place")
+    return 0 if all(result.complete for result in results) else 1
+
+
+def jobs(
+    stop: Annotated[
+        str | None, typer.Option("--stop", help="Ask a running job to end; it can be gone on with.")
+    ] = None,
+    node: NodeAt = None,
+    json: Json = False,
+) -> int:
+    """List long jobs: what runs, what was killed, how each ended."""
+    with opened(node) as found:
+        if stop is not None:
+            asked = found.stop_job(stop)
+            print_json({"stopping": asked.to_dict()}) if json else print(f"stopping         {asked.id}")
+            return 0
+        listed = [job.to_dict() for job in found.jobs]
+    if json:
+        print_json({"jobs": listed})
+        return 0
+    for job in listed:
+        again = "   (the same command goes on with it)" if job["resumable"] else ""
+        print(f"{job['state']:9} {job['kind']:8} {job['started']}  {job['words'].strip()}  {job['message']}{again}")
+    if not listed:
+        print("no job has run")
+    return 0
+
+
+def doctor(node: NodeAt = None, json: Json = False) -> int:
+    """Look the node over: clock, disks, permissions, keys, stores, log, versions; say what to do."""
+    with opened(node) as found:
+        document = found.doctor()
+    if json:
+        print_json(document)
+    else:
+        for check in document["checks"]:
+            mark = {"ok": "ok", "note": "note", "wrong": "WRONG"}[check["verdict"]]
+            print(f"{mark:6} {check['name']:10} {check['message']}")
+            if check["next"] and check["verdict"] != "ok":
+                print(f"{'':17} {check['next']}")
+    return 0 if document["ok"] else 1
+
+
+# -- users ---------------------------------------------------------------------------------------------------------
+
+
+@users.command()
+def add(
+    name: Annotated[str, typer.Argument(help="Short name, unique on this node: bob.")],
+    full_name: Annotated[str, typer.Option("--full-name", help="As a person writes it.")] = "",
+    protect: Annotated[
+        str, typer.Option("--protect", help="The key: file (permissions), passphrase, or keyring.")
+    ] = "file",
+    node: NodeAt = None,
+    json: Json = False,
+) -> int:
+    """Make a user with a key of their own, and introduce it in the log."""
+    secret = new_passphrase(f"the key of {name}", "DIADEM_PASSPHRASE") if protect == "passphrase" else None
+    with opened(node) as found:
+        made = found.users.add(name, full_name=full_name, protection=protect, passphrase=secret)
+        document = {"user": {**made.to_dict(), "address": f"{made.name}@{found.name}"}}
+    if json:
+        print_json(document)
+    else:
+        held = "only its user can open it" if made.custody == "user-held" else "the node keeps it"
+        print(f"user             {document['user']['address']}  {made.full_name}")
+        print(f"key              {made.key}  ({held})")
+    return 0
+
+
+@users.command()
+def ls(node: NodeAt = None, json: Json = False) -> int:
+    """List the users."""
+    with opened(node) as found:
+        listed = [user.to_dict() for user in found.users]
+        name = found.name
+    if json:
+        print_json({"users": listed})
+    else:
+        for user in listed:
+            print(f"{user['name']}@{name}  {user['full_name']}  {user['custody']}  {user['key']}")
+    return 0
