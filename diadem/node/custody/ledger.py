@@ -13,7 +13,7 @@ from diadem.model.statements import Draft
 from diadem.node.custody import database
 from diadem.node.custody.database import Database
 from diadem.node.custody.entries import Entry, position_of
-from diadem.node.custody.log_proving import LogProver
+from diadem.node.custody.log_checking import LogChecker
 from diadem.node.custody.log_reading import FORMAT
 from diadem.node.custody.mirror import Mirror
 from diadem.node.custody.pushing import MirrorDesk
@@ -29,7 +29,7 @@ __all__ = ["Entry", "Ledger"]
 Clock = Callable[[], datetime]
 
 
-class Ledger(LogProver):
+class Ledger(LogChecker):
     """The log of a node. Safe to use from many threads, and from many processes at once.
 
     Make one with `create`, `open`, or `diadem.node.custody.recovering.recover`.

@@ -159,6 +159,11 @@ class Tables:
         )
         return _blob(found[0]).hex() if found else None
 
+    def is_about(self, place: int, sha256: str) -> bool:
+        """Whether the index by subject leads to an entry."""
+        query = "SELECT 1 FROM subjects WHERE sha256 = ? AND place = ?"
+        return self._one(query, bytes.fromhex(sha256), place) is not None
+
     def size(self, epoch: int) -> int:
         """Entries of an epoch, by its newest batch."""
         newest = self.newest_batch(epoch)
@@ -181,6 +186,12 @@ class Tables:
         """The transaction after which an epoch had so many entries."""
         found = self._one("SELECT start, stop, checkpoint FROM batches WHERE stop = ?", place_of(epoch, size))
         return _batch(found) if found else None
+
+    def checkpoints(self, epoch: int) -> dict[int, str]:
+        """Every checkpoint of an epoch, by the size after which it was signed."""
+        query = "SELECT stop, checkpoint FROM batches WHERE stop >= ? AND stop < ?"
+        found = self._all(query, place_of(epoch, 0), place_of(epoch + 1, 0))
+        return {position_of(_integer(stop))[1]: _text(text) for stop, text in found}
 
     def batches_after(self, place: int, limit: int) -> list[Batch]:
         """Transactions that added entries at or after a place, oldest first, at most so many."""

@@ -97,6 +97,31 @@ def test_an_entry_that_was_taken_out_of_the_index_is_a_gap(group: Group, closed:
     opened.ledger.close()
 
 
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ("UPDATE nodes SET hash = zeroblob(32) WHERE place % 64 = 17", "the tree is another one"),
+        ("DELETE FROM subjects WHERE place % 1024 = 9", "entry 9: the index by subject has lost it"),
+        ("DELETE FROM entries WHERE place % 1024 = 9", "entry 9 is not there"),
+        ("DELETE FROM entries WHERE place % 1024 = 27", "entry 27 is not there"),
+        (
+            "UPDATE batches SET checkpoint = (SELECT checkpoint FROM batches WHERE stop % 1024 = 6) WHERE stop % 1024 = 8",
+            "of 8",
+        ),
+        ("UPDATE entries SET line = zeroblob(9) WHERE place % 1024 = 9", "entry 9 of epoch 1 cannot be read"),
+    ],
+)
+def test_the_whole_log_is_checked(group: Group, closed: Path, change: str, expected: str) -> None:
+    with Ledger.open(closed.parent, clock=group.clock) as ledger:
+        assert ledger.check() == ()
+    connection = sqlite3.connect(closed)
+    connection.execute(change)
+    connection.commit()
+    connection.close()
+    with Ledger.open(closed.parent, clock=group.clock) as ledger:
+        assert expected in " ".join(ledger.check())
+
+
 @pytest.mark.parametrize("content", [b"", b"not a database" * 100, b"SQLite format 3\x00" + b"\xff" * 4096])
 def test_another_file_is_no_log(tmp_path: Path, group: Group, content: bytes) -> None:
     (tmp_path / FILE).write_bytes(content)

@@ -90,6 +90,7 @@ def test_life_goes_on_in_the_new_epoch(group: Group, mirror: MemoryMirror, tmp_p
     lost(new)
     third, found = recovered(new, mirror, tmp_path / "third")
     assert (found.epoch, found.findings, third.ledger.epochs) == (3, (), (1, 2, 3))
+    assert third.ledger.check() == ()
     third.ledger.close()
 
 

@@ -1,0 +1,191 @@
+"""What statements say, in one plain sentence."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from diadem.model.statement_kinds import KINDS
+from diadem.model.statements import Draft, Statement, Subject
+from diadem.node.custody.statements import head, node_card, recovery, user_card
+from diadem.node.custody.words import sentence, size_text
+from tests.node.custody.group import Group, fixity, ingest, key, package
+
+SUBJECT = Subject.package(package(1))
+NODE = key(1).public.key_id
+DIGEST = "ab" * 32
+
+
+def said(draft: Draft) -> str:
+    prev = {subject.sha256: None for subject in draft.subjects}
+    time = datetime(2026, 3, 14, 9, 26, 53, tzinfo=UTC)
+    return sentence(draft.entered(node=NODE, time=time, salt="0" * 32, prev=prev), {NODE: "hu-berlin"})
+
+
+def of(kind: str, **predicate: Any) -> str:
+    return said(Draft(kind, (SUBJECT,), predicate))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (
+            said(ingest(1)),
+            ("120 files (3.2 GB) from D:/TEM/2026-03-14 were archived in the store main for alice@hu-berlin."),
+        ),
+        (
+            said(fixity(1, 2, 3)),
+            (
+                "the node hu-berlin checked 3 packages in the store main (every byte, mebibyte by "
+                "mebibyte) and found nothing wrong."
+            ),
+        ),
+        (
+            of(
+                "fixity",
+                store="nas",
+                level="full",
+                findings=[
+                    {"package": f"diadem:{package(1)}", "code": "leaf-mismatch", "path": "data/a.dm4", "leaf": 3}
+                ],
+            ),
+            (
+                "the node hu-berlin checked 1 package in the store nas (every byte, and the "
+                f"SHA-256 of every file) and found damage: leaf-mismatch in data/a.dm4 of diadem:{package(1)[:12]}…."
+            ),
+        ),
+        (
+            of("replicate", payload_id=DIGEST, store="nas", **{"from": "main"}, proof="read-back", by="bob@hu-berlin"),
+            (
+                "bob@hu-berlin copied the package from the store main to the store nas; it was read "
+                "back and every byte is right."
+            ),
+        ),
+        (
+            of(
+                "repair",
+                store="nas",
+                payload_id=DIGEST,
+                path="data/a.dm4",
+                leaf=3,
+                **{"from": "main"},
+                before=None,
+                after=DIGEST,
+            ),
+            (
+                "the node hu-berlin replaced the damaged mebibyte 3 of the file data/a.dm4 in the "
+                "store nas with proven bytes from the copy in main."
+            ),
+        ),
+        (
+            of(
+                "drop",
+                store="old",
+                reason="the disk is full.",
+                proofs=[{"store": "nas", "level": "leaves", "at": "2026-03-01T00:00:00Z"}],
+            ),
+            (
+                "the node hu-berlin removed the copy in the store old while these remained: nas "
+                "(checked 2026-03-01), because: the disk is full."
+            ),
+        ),
+        (
+            of("tombstone", reason="a test", payload_id=DIGEST, retention=None, by="alice@hu-berlin"),
+            ("alice@hu-berlin deleted the package from every store; what was said about it remains, because: a test."),
+        ),
+        (
+            of("handover", to="Marie Curie <m@x.org>", form="zip", redacted=["person.operator"]),
+            (
+                "the node hu-berlin gave the package to Marie Curie <m@x.org> (zip) without some of "
+                "its metadata; that it arrived is not attested by anyone else."
+            ),
+        ),
+        (
+            of("countersign", by="alice@hu-berlin", reason="I took these images"),
+            "alice@hu-berlin vouched for a statement of another, because: I took these images.",
+        ),
+        (
+            of("amendment", predecessor=None, changes=[{"field": "sample.name", "value": "S-12"}], by="a@hu-berlin"),
+            "a@hu-berlin corrected the record: sample.name.",
+        ),
+        (
+            of("audit", action="read diadem:1f0c", actor="eve@nmi", outcome="refused"),
+            "eve@nmi asked for: read diadem:1f0c; it was refused.",
+        ),
+        (
+            of("rule", **{"from": "marie@nmi"}, max_bytes=50_000_000_000, expires=None, by="alice@hu-berlin"),
+            "alice@hu-berlin agreed to accept offers from marie@nmi of up to 50.0 GB.",
+        ),
+        (
+            said(user_card(name="alice@hu-berlin", key=key(4).public, custody="user-held")),
+            ("the node hu-berlin vouched for the key of alice@hu-berlin, which nobody else has (version 1)."),
+        ),
+        (
+            said(node_card(name="hu-berlin", root=key(1).public, online=key(2).public, log=key(3).public)[2]),
+            "the node hu-berlin named its key for its log (version 1).",
+        ),
+        (
+            said(recovery(node=NODE, epoch=2, previous=None, reason="lightning")),
+            (
+                "the node hu-berlin was made anew after a loss and began epoch 2 of its log; nothing "
+                "of the log was left, because: lightning."
+            ),
+        ),
+        (
+            said(head(SUBJECT, last=DIGEST, length=1, epoch=1, size=9)),
+            "the node hu-berlin said that its log holds 1 statement on this subject and no more.",
+        ),
+    ],
+)
+def test_sentences(text: str, expected: str) -> None:
+    assert text == f"On 14 March 2026, 09:26 UTC, {expected}"
+
+
+@pytest.mark.parametrize("kind", sorted(KINDS))
+def test_every_kind_has_a_sentence(kind: str) -> None:
+    """Also with members that are not what the kind demands, or of a later version."""
+    text = of(kind, purpose="of a later version")
+    assert text.startswith("On 14 March 2026")
+    assert text.endswith(".")
+    assert "\n" not in text
+
+
+def test_a_kind_that_is_not_known() -> None:
+    added = {"node": NODE, "time": "2026-03-14T09:26:53Z", "salt": "0" * 32, "prev": {SUBJECT.sha256: None}}
+    text = sentence(Statement("polish", (SUBJECT,), added))
+    assert text == (
+        f"On 14 March 2026, 09:26 UTC, the node {NODE[:12]}… noted a statement of the kind 'polish', "
+        "which this version does not understand."
+    )
+
+
+@settings(max_examples=100, deadline=None)
+@given(text=st.text(min_size=1, max_size=400))
+def test_free_texts_stay_one_line(text: str) -> None:
+    shown = of("audit", action="x" + text, actor="y" + text, outcome="failed", reason="z" + text)
+    assert shown.isprintable()
+    assert len(shown) < 900
+
+
+@pytest.mark.parametrize(
+    ("count", "expected"),
+    [
+        (0, "0 bytes"),
+        (1, "1 byte"),
+        (999, "999 bytes"),
+        (1000, "1.0 kB"),
+        (99_960, "100 kB"),
+        (999_600, "1.0 MB"),
+        (5 * 10**15, "5.0 PB"),
+    ],
+)
+def test_sizes(count: int, expected: str) -> None:
+    assert size_text(count) == expected
+
+
+def test_the_ledger_speaks(group: Group) -> None:
+    assert "named its root key" in sentence(group.ledger.entry(0).statement)
