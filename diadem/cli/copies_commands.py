@@ -151,11 +151,10 @@ def delete(
     node: NodeAt = None,
     user: As = None,
     json: Json = False,
-    quiet: Quiet = False,
 ) -> int:
     """Delete a package from every store once its retention is over; a signed tombstone remains."""
-    with opened(node, user) as found, progress(quiet=quiet or json) as listener:
-        document = found.delete(package, reason=reason, dry_run=dry_run, listener=listener).to_dict()
+    with opened(node, user) as found:
+        document = found.delete(package, reason=reason, dry_run=dry_run).to_dict()
     _show_gone(document, as_json=json, word="deleted")
     return 0
 

@@ -66,9 +66,8 @@ def _show(document: dict[str, Any], *, as_json: bool, offline: bool) -> int:
         print(f"custody of       {subject}")
     for node in document["nodes"]:
         trust = {True: "trusted", False: "NOT among the nodes that you trust", None: "compare this id with its people"}
-        print(
-            f"node             {node['name'] or '(no name)'}  {node['id']}  ({trust[node['pinned']] if offline else 'this one'})"
-        )
+        said = trust[node["pinned"]] if offline else "this one"
+        print(f"node             {node['name'] or '(no name)'}  {node['id']}  ({said})")
     for step in document["steps"]:
         _step(step)
     counts = ", ".join(f"{count} {verdict}" for verdict, count in document["counts"].items() if count)

@@ -20,6 +20,7 @@ from diadem.archive.plan import PackPlan
 from diadem.errors import DiademError
 from diadem.extract.pool import Extractor
 from diadem.model.ports import Listener, silent
+from diadem.model.replicas import PRESENT
 from diadem.model.report import Level
 from diadem.model.statements import Draft
 from diadem.model.subjects import Subject
@@ -38,6 +39,7 @@ from diadem.store.urls import local_path
 IN_PLACE = "in-place"
 #: Changes of one folder that stand in its statement.
 _TOLD = 50
+_NOWHERE = (FolderState.GONE, FolderState.UNREADABLE)
 
 
 def folders(context: Context) -> AdoptedFolders:
@@ -90,9 +92,9 @@ def enter_adopted(
 def rescan(
     context: Context, *, full: bool = False, look_in: Sequence[Path] = (), listener: Listener = silent
 ) -> Iterator[Rescan]:
-    """Look at every adopted folder: what was renamed is followed, edits and deletions are told, nothing is written there.
+    """Look at every adopted folder: what was renamed is followed, edits and deletions are told, nothing is written.
 
-    What a look finds stands in the log; a copy that was edited counts no longer, until a full look finds it whole again.
+    What a look finds stands in the log; a copy that was edited counts no longer, until a full look finds it whole.
     """
     if not (context.folder / "adopted").is_dir():
         return
@@ -116,14 +118,13 @@ def _note(context: Context, found: Rescan) -> None:
         )
     if found.proven:
         context.say([_draft(package_id, Level.FULL, [package_id], [])])
-    elif not found.complete or found.folder in (FolderState.GONE, FolderState.UNREADABLE):
-        if replica.state == "present":
-            context.say([_draft(package_id, Level.FULL if found.full else Level.QUICK, [], _findings(found))])
+    elif replica.state == PRESENT and (not found.complete or found.folder in _NOWHERE):
+        context.say([_draft(package_id, Level.FULL if found.full else Level.QUICK, [], _findings(found))])
 
 
 def _findings(found: Rescan) -> list[dict[str, Any]]:
     package = str(found.package)
-    if found.folder in (FolderState.GONE, FolderState.UNREADABLE):
+    if found.folder in _NOWHERE:
         return [{"package": package, "code": COPY_MISSING, "path": None, "leaf": None, "message": str(found)}]
     return [
         {"package": package, "code": f"adopted-{change.state}", "path": change.path, "leaf": None, "message": None}

@@ -19,16 +19,15 @@ from diadem.errors import NotFound, Refused, Unreachable
 from diadem.model.ids import PackageId
 from diadem.model.ports import Listener, silent
 from diadem.model.record import Record
-from diadem.model.statements import Draft
-from diadem.model.times import time_text
 from diadem.model.replicas import PRESENT
+from diadem.model.statements import Draft
 from diadem.node.adopted import IN_PLACE, adopt_folder, where
 from diadem.node.context import Context
 from diadem.node.continuation import Extends, Same
 from diadem.node.continuing import continuing_plan, related
 from diadem.node.entries import package_entry
-from diadem.node.following import derive
 from diadem.node.finishing import Looks, refuse_unfinished, wait_until_finished
+from diadem.node.following import derive
 from diadem.node.placing import Copy, Debt, readable_copies, replicate, subject
 from diadem.node.rules.required import require_stated
 from diadem.node.scrubbing import check, note_damage
@@ -343,9 +342,9 @@ def first_folder(context: Context) -> Path | None:
 def _path_in(context: Context, store: str, package: Package) -> str:
     """The package's path within its store."""
     root = context.stores.open(store).url.rstrip("/\\")
-    return (
-        os.path.relpath(package.url, root).replace(os.sep, "/") if os.path.isdir(root) else package.url[len(root) + 1 :]
-    )  # noqa: PTH112
+    if context.stores.open(store).is_folder:
+        return os.path.relpath(package.url, root).replace(os.sep, "/")
+    return package.url[len(root) + 1 :]
 
 
 # -- stating -------------------------------------------------------------------------------------------------------
@@ -372,12 +371,10 @@ def _enter(
     if not ingests:
         context.say([first], with_user=True)
     elif not any(one.store == store and one.state == PRESENT for one in context.catalogue.replicas(package.id)):
-        context.say([_copy_draft(context, package, store, first.predicate, more)])
+        context.say([_copy_draft(context, package, first.predicate, more)])
 
 
-def _copy_draft(
-    context: Context, package: Package, store: str, said: Mapping[str, Any], more: Mapping[str, Any]
-) -> Draft:
+def _copy_draft(context: Context, package: Package, said: Mapping[str, Any], more: Mapping[str, Any]) -> Draft:
     """A further copy of a package that was taken in before: archived anew from its source, or adopted."""
     kept = ("payload_id", "store", "store_id", "path", "proof")
     return Draft(

@@ -85,7 +85,7 @@ def attach(
 
 
 def _snapshot(store: Store, settings: NodeSettings, url: str) -> Path:
-    """The store's snapshot of the catalogue, in this account's cache: a database on a share is read slowly, or wrongly."""
+    """The store's snapshot of the catalogue, in this account's cache: on a share a database is read slowly."""
     data = store.get(f"{home(settings.short_id)}/{SNAPSHOT}")
     if data is None:
         raise NotFound(

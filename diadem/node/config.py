@@ -41,6 +41,8 @@ class StoreSettings:
         Nothing new is written there; it still counts until its packages are dropped.
     place : str
         What disk or share it lies on, as a person says; "" where DIADEM finds that out. Equal places are one copy.
+    seen : str
+        What disk or share it was found on when it was added or moved: counts while it does not answer.
     """
 
     name: str
@@ -49,6 +51,7 @@ class StoreSettings:
     id: str = ""
     retired: bool = False
     place: str = ""
+    seen: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Recognising a folder that was archived before: the same, or more than then. What the catalogue knows is asked first."""
+"""Recognising a folder that was archived before: the same, or more than then, by what the catalogue knows."""
 
 from __future__ import annotations
 

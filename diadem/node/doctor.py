@@ -187,7 +187,7 @@ def _jobs(context: Context) -> Iterator[Check]:
         )
 
 
-def _access(context: Context) -> Iterator[Check]:
+def _access(_: Context) -> Iterator[Check]:
     yield Check(
         "access",
         "note",

@@ -116,9 +116,7 @@ def drop(
     return Dropped(package_id, [store], kept, bytes=package.bytes, title=package.title)
 
 
-def delete(
-    context: Context, package_id: str, *, reason: str, dry_run: bool = False, listener: Listener = silent
-) -> Dropped:
+def delete(context: Context, package_id: str, *, reason: str, dry_run: bool = False) -> Dropped:
     """Delete a package from every store, once its retention is over; a signed tombstone remains.
 
     Raises

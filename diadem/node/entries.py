@@ -33,13 +33,13 @@ def package_entry(package: Package, path: str, ingest: Mapping[str, Any] | None)
     record = package.record
     said = ingest or {}
     session = record.session
-    stated = {label: value for label, value in package.bag_info}
+    stated = dict(package.bag_info)
     return PackageEntry(
         id=package.id,
         payload_id=package.payload_id,
         path=path,
         title=str(session.get("title") or _crate_name(package) or path.rpartition("/")[2]),
-        date=_date(package, path),
+        date=_date(path),
         bytes=sum(entry.size for entry in package.files),
         files=len(package.files),
         owner=str(said.get("owner", "")),
@@ -67,7 +67,7 @@ def _crate_name(package: Package) -> str:
     return next((str(entity.get("name", "")) for entity in graph if entity.get("@id") == "./"), "")
 
 
-def _date(package: Package, path: str) -> datetime.date | None:
+def _date(path: str) -> datetime.date | None:
     """The date in the package's name: the session's, else the ingest's."""
     text = path.rpartition("/")[2][:8]
     try:

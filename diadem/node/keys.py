@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 #: Asks a person for the passphrase of the key that is named.
 AskPassphrase = Callable[[str], str]
 PROTECTIONS = ("file", "passphrase", "keyring")
-PASSPHRASE_VARIABLE = "DIADEM_PASSPHRASE"
+PASSPHRASE_VARIABLE = "DIADEM_PASSPHRASE"  # noqa: S105  the name of a variable
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,7 @@ def home(short_id: str) -> str:
 
 
 def mirror_settings(context: Context, stores: Iterable[Store] | None = None) -> list[str]:
-    """Write settings, policy and sealed keys into the stores that answer. Returns what could not be written, in words."""
+    """Write settings, policy and sealed keys into the stores that answer. Returns what could not be, in words."""
     failed = []
     files = {FILE: settings_text(context.settings).encode()}
     policy = context.folder / POLICY_FILE

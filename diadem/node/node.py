@@ -502,7 +502,7 @@ class Node:
         found = self.context.catalogue.get(package).id
         return drop(self.context, found, store, reason=reason, dry_run=dry_run, listener=listener)
 
-    def delete(self, package: str, *, reason: str, dry_run: bool = False, listener: Listener = silent) -> Dropped:
+    def delete(self, package: str, *, reason: str, dry_run: bool = False) -> Dropped:
         """Delete a package from every store once its retention is over; a signed tombstone remains.
 
         Raises
@@ -513,7 +513,7 @@ class Node:
         from diadem.node.dropping import delete
 
         found = self.context.catalogue.get(package).id
-        return delete(self.context, found, reason=reason, dry_run=dry_run, listener=listener)
+        return delete(self.context, found, reason=reason, dry_run=dry_run)
 
     def reindex(self, *, listener: Listener = silent) -> Reindexed:
         """Build the catalogue anew from the stores and the log."""

@@ -115,15 +115,17 @@ def best_package(context: Context, package_id: str) -> tuple[Package, ReplicaSta
             continue
         return package, replica
     known = context.catalogue.replicas(package_id)
-    reasons = "; ".join(
-        f"{replica.store}: {context.stores.why_away(replica.store) if replica.store in context.stores.names else 'adopted'}"
-        f"{'' if replica.state == PRESENT else ' ' + replica.state}"
-        for replica in known
-    )
+    reasons = "; ".join(_why_not(context, replica) for replica in known)
     raise NotFound(
         f"no copy of {package_id[:19]}… can be read ({reasons or 'it has none'})",
         next="Connect one of its stores, then: diadem status",
     )
+
+
+def _why_not(context: Context, replica: ReplicaState) -> str:
+    """Why a copy could not be read, in a few words."""
+    why = context.stores.why_away(replica.store) if replica.store in context.stores.names else "adopted"
+    return f"{replica.store}: {why or 'not sound'}{'' if replica.state == PRESENT else ', ' + replica.state}"
 
 
 def replicate(

@@ -16,6 +16,7 @@ from diadem.errors import DiademError
 from diadem.model.ports import Listener, Progress, silent
 from diadem.model.replicas import DROPPED, MISSING, PRESENT, SUSPECT, ReplicaState
 from diadem.node.adopted import enter_adopted
+from diadem.node.archiving import ingest_draft
 from diadem.node.catalogue import Catalogue
 from diadem.node.context import Context
 from diadem.node.entries import package_entry
@@ -70,7 +71,24 @@ def reindex(context: Context, *, listener: Listener = silent) -> Reindexed:
         fresh.discard()
         raise
     context.catalogue.take_over(fresh)
+    _state_found(context)
     return result
+
+
+def _state_found(context: Context) -> None:
+    """State the ingest of packages that lie in a store and that no statement names: somebody copied them there.
+
+    Their bytes are not proven by this: a scrub reads them.
+    """
+    for state in list(context.catalogue.package_states()):
+        if state.signed or state.tombstoned:
+            continue
+        for replica in state.replicas:
+            if replica.state == PRESENT and not replica.adopted:
+                package = Package(context.stores.open(replica.store).bundle(replica.path))
+                source = f"found in the store {replica.store}"
+                context.say([ingest_draft(context, package, replica.path, replica.store, None, source, None, {})])
+                break
 
 
 def _fill(context: Context, fresh: Catalogue, listener: Listener) -> Reindexed:

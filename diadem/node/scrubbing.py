@@ -10,7 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from diadem.archive.paced import PacedBundle
@@ -33,6 +33,7 @@ _STATE_EVERY = 60.0
 _BATCH = 2000
 #: Findings of one package that stand in its statement.
 _TOLD = 50
+_DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,11 +226,16 @@ def _due(
             if job.resumed and read and replica.proven_at is not None and replica.proven_at >= begun:
                 result.skipped += 1
                 continue
-            if plan.due and replica.proven and replica.proven_at is not None and now - replica.proven_at < interval:
+            if plan.due and _is_fresh(replica, now, interval):
                 continue
             packages.append((replica.proven_at, package, replica))
     packages.sort(key=lambda item: (item[0] is not None, item[0], item[1].id))  # never proven first, then the oldest
     return ((package, replica) for _, package, replica in packages)
+
+
+def _is_fresh(replica: ReplicaState, now: datetime, interval: timedelta) -> bool:
+    """Whether the last proof is within the interval; one from the future proves nothing."""
+    return replica.proven and replica.proven_at is not None and -_DAY <= now - replica.proven_at <= interval
 
 
 def _read_all(

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import timedelta
 
 from diadem.model.replicas import PackageState
+from diadem.model.times import read_time
 from diadem.node.context import Context
 from diadem.node.rules.facts import ArchiveState, NodeState
+
+#: How far a clock may lie behind the newest statement.
+_SKEW = timedelta(minutes=5)
 
 
 def archive_state(context: Context, packages: Iterable[PackageState] | None = None) -> ArchiveState:
@@ -24,4 +29,14 @@ def node_state(context: Context) -> NodeState:
         name=context.settings.name,
         recovery_confirmed=bool(context.settings.recovery_confirmed),
         log_pending=context.ledger.pending(),
+        clock_ok=_clock_ok(context),
     )
+
+
+def _clock_ok(context: Context) -> bool:
+    """Whether this machine's clock is not behind what the log already says."""
+    size = context.ledger.size
+    if not size:
+        return True
+    last = read_time(str(context.ledger.entry(size - 1).statement.predicate["time"]))
+    return last - context.clock() <= _SKEW

@@ -87,7 +87,8 @@ class StoreVerbs:
             raise UsageError(f"'{kind}' is no kind of store", next=f"Use {', '.join(KINDS)}.")
         store = open_store(url, options)
         store.check()
-        settings = StoreSettings(chosen, url, kind or _kind(url, store.place()), place=place)
+        found = store.place() or ""
+        settings = StoreSettings(chosen, url, kind or _kind(url, found), place=place, seen=found)
         settings = replace(settings, id=claim(store, settings, context.settings))
         for known in context.settings.stores:
             if known.id == settings.id:
@@ -123,7 +124,9 @@ class StoreVerbs:
                 where=place,
                 next=f"Copy the whole folder {known.url} there first, with its .diadem folder.",
             )
-        context.change_settings(lambda current: current.with_store(replace(current.store(name), url=place)))
+        context.change_settings(
+            lambda current: current.with_store(replace(current.store(name), url=place, seen=store.place() or ""))
+        )
         context.stores.put(name, store)
         mirror_settings(context)
         return next(state for state in context.stores.states() if state.name == name)

@@ -134,7 +134,7 @@ class StoreSet:
     def _state(self, settings: StoreSettings) -> StoreState:
         if not self.reachable(settings.name):
             return StoreState(
-                name=settings.name, kind=settings.kind, place=settings.place or None, url=settings.url, reachable=False,
+                name=settings.name, kind=settings.kind, place=settings.place or settings.seen or None, url=settings.url, reachable=False,
                 free=None, total=None, read_only=settings.retired,
             )  # fmt: skip
         store = self.open(settings.name)

@@ -20,6 +20,7 @@ METADATA: Final = BASE + "record/1.0.0/metadata"
 FINDING: Final = BASE + "finding/1.0.0"
 REPORT: Final = BASE + "report/1.0.0"
 STATEMENT: Final = BASE + "statement/1.0.0"
+POLICY: Final = BASE + "policy/1.0.0"
 #: Kinds of statement whose predicate has a schema: those that this version writes.
 STATEMENT_KINDS: Final = (
     "amendment",
@@ -46,6 +47,7 @@ _FILES: Final[Mapping[str, str]] = {
     FINDING: "finding/1.0.0/finding.schema.json",
     REPORT: "report/1.0.0/report.schema.json",
     STATEMENT: "statement/1.0.0/statement.schema.json",
+    POLICY: "policy/1.0.0/policy.schema.json",
     **{f"{STATEMENT}/{kind}": f"statement/1.0.0/{kind}.schema.json" for kind in STATEMENT_KINDS},
 }
 _CLOSURES: Final = frozenset({"additionalProperties", "unevaluatedProperties"})
