@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-from functools import partial
 
 from diadem.errors import DiademError, NotFound, Refused
 from diadem.model.manifest import TAGMANIFEST
 from diadem.package.opening import OpenedPackage, read_manifest
 from diadem.store import object_hints
+from diadem.store.object_clearing import clear
 from diadem.store.object_client import ObjectClient
-from diadem.store.object_lanes import Lanes
-from diadem.store.object_payload import BUDGET, THREADS
 from diadem.store.object_store import ObjectStore
 from diadem.store.taking import refuse_path, tree_of
 
@@ -31,13 +29,7 @@ def remove(store: ObjectStore, path: str) -> None:
         raise Refused("without a tag manifest it is no package", where=f"{store.url}/{path}", next=advice)
     _drop_hints(client, _opened(store, path), path)
     client.delete(f"{path}/{TAGMANIFEST}")
-    keys = [stat.key for stat in client.list(path)]
-    with Lanes(threads=THREADS, budget=BUDGET) as lanes:
-        for key in keys:
-            lanes.submit(0, partial(client.delete, key))
-        lanes.finish()
-    for folder in sorted({path, *(key.rpartition("/")[0] for key in keys)}, key=lambda folder: -folder.count("/")):
-        client.prune(folder)
+    clear(client, path)
 
 
 def _opened(store: ObjectStore, path: str) -> OpenedPackage | None:

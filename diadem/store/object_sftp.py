@@ -26,7 +26,7 @@ from diadem.store.translate import Occupied
 #: Tries to give a file its name: what had it may go, and its folder too, in this very moment.
 _TRIES = 4
 #: A server with fewer bytes than this is full.
-_NOTHING = 64 << 10
+_NOTHING = 256 << 10
 #: Places of numbers in the answer to ``statvfs@openssh.com`` (OpenSSH, PROTOCOL): fragment size, blocks, free for us.
 _FRAGMENT, _BLOCKS, _AVAILABLE, _NUMBERS = 1, 2, 4, 11
 
@@ -92,10 +92,9 @@ class SftpClient(PlainClient):
     def space(self) -> tuple[int, int] | None:
         """What OpenSSH says of the disk; other servers do not."""
         try:
-            numbers = self._ask("", lambda ftp: _statvfs(ftp, self._root or "/"))
+            return self._ask("", lambda ftp: _space(ftp, self._root or "/"))
         except DiademError:
             return None
-        return numbers[_AVAILABLE] * numbers[_FRAGMENT], numbers[_BLOCKS] * numbers[_FRAGMENT]
 
     def place(self) -> str | None:
         """The server: what it stands on it does not say."""
@@ -158,7 +157,7 @@ class SftpClient(PlainClient):
     def _write(self, ftp: Any, key: str, blocks: Iterable[bytes], *, create: bool) -> None:
         draft, target = self._path(f"{DRAFTS}/{uuid.uuid4().hex}"), self._path(key)
         size = 0
-        with _opened_draft(ftp, draft) as file:
+        with _opened_draft(ftp, draft, self._at(key)) as file:
             file.MAX_REQUEST_SIZE = self._files.request_size
             for block in blocks:
                 _send(file, block)
@@ -196,27 +195,24 @@ class SftpClient(PlainClient):
             with self._files.channel() as channel:
                 return request(channel)
 
-        try:
-            return persist(once, self._at(key), patience or self._patience)
-        except StoreError as error:
-            if type(error) is StoreError and (space := self.space()) is not None and space[0] < _NOTHING:
-                raise StoreError("the store is full", where=error.where, next="Free space.") from error
-            raise
+        return persist(once, self._at(key), patience or self._patience)
 
 
 def _stat(key: str, found: Any) -> Stat:
     return Stat(key, int(found.st_size), "", datetime.fromtimestamp(found.st_mtime, UTC))
 
 
-def _statvfs(ftp: Any, path: str) -> list[int]:
+def _space(ftp: Any, path: str) -> tuple[int, int]:
+    """Bytes that are free for us, and in all."""
     kind, answer = ftp._request(CMD_EXTENDED, "statvfs@openssh.com", path)  # noqa: SLF001
     if kind != CMD_EXTENDED_REPLY:
         raise StoreError("the server does not say", where=path)
-    return [answer.get_int64() for _ in range(_NUMBERS)]
+    numbers = [answer.get_int64() for _ in range(_NUMBERS)]
+    return numbers[_AVAILABLE] * numbers[_FRAGMENT], numbers[_BLOCKS] * numbers[_FRAGMENT]
 
 
 @contextlib.contextmanager
-def _opened_draft(ftp: Any, path: str) -> Iterator[Any]:
+def _opened_draft(ftp: Any, path: str, where: str) -> Iterator[Any]:
     """A new file; removed again if writing to it fails."""
     try:
         file = ftp.open(path, "wx")
@@ -226,10 +222,22 @@ def _opened_draft(ftp: Any, path: str) -> Iterator[Any]:
     try:
         with file:
             yield file
-    except BaseException:
+    except BaseException as error:
+        full = isinstance(error, OSError) and error.errno is None and _is_full(ftp, path)
         with contextlib.suppress(Exception):
             ftp.remove(path)
+        if full:
+            advice = "Free space, or choose another store."
+            raise StoreError("the store is full", where=where, next=advice) from error
         raise
+
+
+def _is_full(ftp: Any, path: str) -> bool:
+    """Whether that is why a write failed: SFTP has no word for it."""
+    try:
+        return _space(ftp, path)[0] < _NOTHING
+    except (OSError, EOFError, DiademError):
+        return False
 
 
 def _send(file: Any, data: bytes) -> None:

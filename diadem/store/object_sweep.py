@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from diadem.model.manifest import INDEX_PATH, LEAVES_PATH, MANIFEST, TAGMANIFEST, VENDOR_PATH
 from diadem.store import object_claim, object_hints, object_plain, object_probe
 from diadem.store.object_claim import ClaimNote, read_claim
+from diadem.store.object_clearing import clear
 from diadem.store.object_client import ObjectClient, OpenUpload, Stat
 
 #: Silence by the server's clock after which a folder without a tag manifest is taken for a leftover.
@@ -141,8 +142,7 @@ def _remove(
 ) -> None:
     for leftover in packages:
         if leftover.removable and client.stat(f"{leftover.path}/{TAGMANIFEST}") is None:
-            for stat in list(client.list(leftover.path)):
-                client.delete(stat.key)
+            clear(client, leftover.path)
     for upload in uploads:
         client.abort(upload.key, upload.upload)
     for key in notes:
