@@ -107,9 +107,8 @@ def _fill(context: Context, fresh: Catalogue, listener: Listener) -> Reindexed:
         apply(fresh, entry)
     _compare(context, fresh, found, notes)
     _note_parity(context, fresh)
-    for package_id in ingests:
-        if not fresh.has(package_id):
-            notes.append(f"{package_id[:19]}… is in no store that answers")
+    lost = [package_id for package_id in ingests if not fresh.has(package_id)]
+    notes += [f"{package_id[:19]}… is in no store that answers" for package_id in lost]
     return Reindexed(fresh.count(), len(found), context.ledger.total, tuple(notes))
 
 

@@ -134,9 +134,15 @@ class StoreSet:
     def _state(self, settings: StoreSettings) -> StoreState:
         if not self.reachable(settings.name):
             return StoreState(
-                name=settings.name, kind=settings.kind, place=settings.place or settings.seen or None, url=settings.url, reachable=False,
-                free=None, total=None, read_only=settings.retired,
-            )  # fmt: skip
+                name=settings.name,
+                kind=settings.kind,
+                place=settings.place or settings.seen or None,
+                url=settings.url,
+                reachable=False,
+                free=None,
+                total=None,
+                read_only=settings.retired,
+            )
         store = self.open(settings.name)
         return StoreState(
             name=settings.name,
