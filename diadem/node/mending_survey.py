@@ -16,7 +16,7 @@ from diadem.trust.hashing import leaf_digest
 #: Findings that name a leaf.
 _BY_LEAF = frozenset({"leaf-mismatch", "read-error"})
 #: Findings after which a report does not name all damage.
-_INCOMPLETE = frozenset({"findings-omitted", "payload-unproven", "leaves-unproven", "tag-files-disagree"})
+_INCOMPLETE = frozenset({"findings-omitted", "payload-unproven"})
 
 
 @dataclass(frozen=True, slots=True)

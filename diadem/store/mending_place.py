@@ -64,9 +64,10 @@ class Place:
         try:
             if make_folders:
                 self._make(bag, folders)
-            _look_at_folders(str(bag), folders)
             if _STEPWISE:
                 self._folder = _open_folder(str(bag), folders)
+            else:
+                _look_at_folders(str(bag), folders)
         except OSError as error:
             if error.errno in (errno.ELOOP, errno.ENOTDIR):
                 raise Refused(

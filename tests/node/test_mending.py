@@ -396,6 +396,20 @@ def test_the_payload_is_looked_at_again_where_damaged_tag_files_hid_its_damage(g
     assert mended.repairs[-1].leaf == 1
 
 
+@pytest.mark.parametrize("lost", [LEAVES_PATH, INDEX_PATH, MANIFEST])
+def test_damage_is_found_to_the_leaf_although_one_list_of_digests_is_lost(group: Group, lost: str) -> None:
+    faults.remove(group.one.bag / lost)
+    faults.flip_byte(group.one.bag / "data/z.dat", LEAF + 40)
+    faults.truncate(group.one.bag / "data/sub/half.dat", 10)
+    mended = group.mend(replicas=True)
+    group.check(mended)
+    assert {(one.path, one.leaf) for one in mended.repairs} == {
+        (lost, None),
+        ("data/sub/half.dat", None),
+        ("data/z.dat", 1),
+    }
+
+
 def test_tag_files_damaged_in_every_place_but_nowhere_the_same(group: Group) -> None:
     group.make_parity()
     faults.flip_byte(group.one.bag / MANIFEST, 3)
