@@ -50,8 +50,8 @@ class KnownPackages(Protocol):
     def continuations(self, package: PackageId) -> Iterable[PackageId]:
         """Packages that add to this one directly, in the order in which they were archived."""
 
-    def candidates(self, files: Mapping[bytes, int], source: str) -> Iterable[PackageId]:
-        """Packages that may hold some of these files (original path to size), or were archived from this source.
+    def candidates(self, files: Mapping[bytes, tuple[int, int]], source: str) -> Iterable[PackageId]:
+        """Packages that may hold some of these files (original path to size and mtime), or were archived from here.
 
         A guess: one too many costs a comparison of names, one too few a package that repeats an earlier one.
         """

@@ -169,7 +169,7 @@ def inheriting(plan: PackPlan, record: Record) -> PackPlan:
 def _chains(plan: PackPlan, known: KnownPackages, source: str) -> Iterator[list[ArchivedPackage]]:
     """Every chain that a candidate belongs to, once."""
     seen: set[PackageId] = set()
-    for candidate in known.candidates({file.name: file.size for file in plan.files.values()}, source):
+    for candidate in known.candidates({file.name: (file.size, file.mtime_ns) for file in plan.files.values()}, source):
         if candidate not in seen:
             chain = chain_of(known, candidate)
             seen.update(package.id for package in chain)

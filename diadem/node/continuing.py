@@ -18,6 +18,10 @@ from diadem.node.placing import best_package, opened_from_catalogue
 from diadem.store.copying import Copier
 
 
+#: Packages that are compared with a folder, name by name.
+_CANDIDATES = 20
+
+
 @dataclass(frozen=True, slots=True)
 class CataloguePackages:
     """The packages of a node, as `diadem.node.continuation` asks for them."""
@@ -41,10 +45,20 @@ class CataloguePackages:
         except NotFound:
             return []
 
-    def candidates(self, files: Mapping[bytes, int], source: str) -> Iterable[PackageId]:
-        """Packages that leave a trace of one of these files, or of the source."""
-        wanted = [traces.of_source(source), *(traces.of_file(name, size) for name, size in files.items())]
-        return [PackageId(found) for found in self.context.catalogue.by_traces(wanted)]
+    def candidates(self, files: Mapping[bytes, tuple[int, int]], source: str) -> Iterable[PackageId]:
+        """Packages that leave a trace of one of these files, or of the source.
+
+        Names and sizes recur (`scan 1.tif`, 4 MB, in every session), times hardly: a copy that lost its times is
+        recognised by names and sizes alone, among the newest few packages only.
+        """
+        catalogue = self.context.catalogue
+        exact = [traces.of_file(name, size, at) for name, (size, at) in files.items()]
+        found = catalogue.by_traces([traces.of_source(source), *exact], limit=_CANDIDATES)
+        if not found:
+            found = catalogue.by_traces(
+                [traces.of_file(name, size) for name, (size, _) in files.items()], limit=_CANDIDATES
+            )
+        return [PackageId(package) for package in found]
 
 
 def related(context: Context, plan: PackPlan, source: Path, listener: Listener) -> Relation:

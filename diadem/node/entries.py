@@ -49,7 +49,7 @@ def package_entry(package: Package, path: str, ingest: Mapping[str, Any] | None)
         issues=Counter(str(issue.get("code", "")) for dataset in record.datasets for issue in dataset.issues),
         record=record,
         tag_files=tag_files(package.bundle),
-        traces=of_package(((one.original_name, one.size) for one in package.files), str(said.get("source", ""))),
+        traces=of_package(package.files, str(said.get("source", ""))),
     )
 
 

@@ -45,7 +45,7 @@ class Archive:
     def continuations(self, package: PackageId) -> Iterable[PackageId]:
         return [one.id for one in self._packages.values() if one.continues == package]
 
-    def candidates(self, files: Mapping[bytes, int], source: str) -> Iterable[PackageId]:
+    def candidates(self, files: Mapping[bytes, tuple[int, int]], source: str) -> Iterable[PackageId]:
         return [
             one.id
             for one in self._packages.values()

@@ -60,10 +60,10 @@ class Catalogue(CatalogueFile):
         with self._reading() as connection:
             return writing.find(connection, package_id.removeprefix(PREFIX)) is not None
 
-    def by_traces(self, traces: Sequence[int]) -> list[str]:
-        """Ids of packages whose source has one of these traces, the one with most of them first."""
+    def by_traces(self, traces: Sequence[int], *, limit: int) -> list[str]:
+        """Ids of packages whose source has one of these traces, the one with most of them first, then the newest."""
         with self._reading() as connection:
-            return reading.by_traces(connection, traces)
+            return reading.by_traces(connection, traces, limit)
 
     def note_ingest(self, package_id: str, at: datetime.datetime) -> None:
         """Note when the log says that a package was taken in. Raises `NotFound`."""

@@ -304,12 +304,27 @@ def count(connection: Connection) -> int:
     return int(connection.scalar(select(func.count()).where(_packages.tombstone.is_(None))) or 0)
 
 
-def by_traces(connection: Connection, wanted: Sequence[int]) -> list[str]:
-    """Ids of packages that have one of these traces, the one with most of them first."""
-    counts: Counter[str] = Counter()
+def by_traces(connection: Connection, wanted: Sequence[int], limit: int) -> list[str]:
+    """Ids of packages that have one of these traces, the one with most of them first, then the newest.
+
+    Of a trace that many packages share, the newest `limit` are looked at.
+    """
+    counts: Counter[int] = Counter()
+    traces = tables.traces.c
     for start in range(0, len(wanted), CHUNK):
         part = wanted[start : start + CHUNK]
-        joined = tables.traces.join(tables.packages, _packages.seq == tables.traces.c.package)
-        statement = select(_packages.id).select_from(joined).where(tables.traces.c.trace.in_(part))
-        counts.update(connection.scalars(statement.where(_packages.tombstone.is_(None))))
-    return [PREFIX + found for found, _ in sorted(counts.items(), key=lambda item: (-item[1], item[0]))]
+        shared = connection.execute(
+            select(traces.trace, func.count()).where(traces.trace.in_(part)).group_by(traces.trace)
+        ).all()
+        rare = [trace for trace, count in shared if count <= limit]
+        counts.update(connection.scalars(select(traces.package).where(traces.trace.in_(rare))))
+        for trace, count in shared:
+            if count > limit:
+                newest = select(traces.package).where(traces.trace == trace).order_by(traces.package.desc())
+                counts.update(connection.scalars(newest.limit(limit)))
+    chosen = [key for key, _ in sorted(counts.items(), key=lambda item: (-item[1], -item[0]))[:limit]]
+    rows = connection.execute(
+        select(_packages.seq, _packages.id).where(_packages.seq.in_(chosen), _packages.tombstone.is_(None))
+    )
+    ids = {row.seq: row.id for row in rows}
+    return [PREFIX + ids[key] for key in chosen if key in ids]

@@ -10,13 +10,16 @@ import hashlib
 import heapq
 from collections.abc import Iterable
 
-#: Files of a package that leave a trace.
-_KEPT = 32
+from diadem.model.manifest import FileEntry
+
+#: Files of a package that leave a trace with their time, and of these, without it.
+_KEPT, _TIMELESS = 32, 4
 
 
-def of_file(name: bytes, size: int) -> int:
-    """The trace of a file by its original path, relative to what was archived, and its size."""
-    return _trace(b"file\0%d\0%s" % (size, name))
+def of_file(name: bytes, size: int, mtime_ns: int | None = None) -> int:
+    """The trace of a file by its original path, relative to what was archived, its size, and its time in seconds."""
+    time = b"" if mtime_ns is None else b"%d" % (mtime_ns // 1_000_000_000)
+    return _trace(b"file\0%d\0%s\0%s" % (size, time, name))
 
 
 def of_source(source: str) -> int:
@@ -24,10 +27,11 @@ def of_source(source: str) -> int:
     return _trace(b"source\0" + source.encode("utf-8", "surrogateescape"))
 
 
-def of_package(files: Iterable[tuple[bytes, int]], source: str) -> frozenset[int]:
+def of_package(files: Iterable[FileEntry], source: str) -> frozenset[int]:
     """The traces that a package leaves."""
-    largest = heapq.nlargest(_KEPT, files, key=lambda file: (file[1], file[0]))
-    traces = {of_file(name, size) for name, size in largest}
+    largest = heapq.nlargest(_KEPT, files, key=lambda file: (file.size, file.original_name))
+    traces = {of_file(file.original_name, file.size, file.mtime_ns) for file in largest}
+    traces |= {of_file(file.original_name, file.size) for file in largest[:_TIMELESS]}
     return frozenset(traces | {of_source(source)} if source else traces)
 
 
