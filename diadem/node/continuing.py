@@ -17,7 +17,6 @@ from diadem.node.continuation import Extends, Relation, Unrelated, inheriting, r
 from diadem.node.placing import best_package, opened_from_catalogue
 from diadem.store.copying import Copier
 
-
 #: Packages that are compared with a folder, name by name.
 _CANDIDATES = 20
 

@@ -29,12 +29,15 @@ class SourceFile:
         Bytes when the folder was listed.
     allocated : int
         Bytes it takes on its disk; less than `size` for a sparse file.
+    mtime_ns : int
+        Modification time when the folder was listed, nanoseconds since 1970 UTC.
     """
 
     name: bytes
     path: str
     size: int
     allocated: int
+    mtime_ns: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,7 +251,7 @@ def kind_of(status: os.stat_result) -> str:
 def _source_file(name: bytes, path: str, status: os.stat_result) -> SourceFile:
     blocks = getattr(status, "st_blocks", None)
     allocated = status.st_size if blocks is None else min(status.st_size, blocks * 512)
-    return SourceFile(name, path, status.st_size, allocated)
+    return SourceFile(name, path, status.st_size, allocated, status.st_mtime_ns)
 
 
 def _system_reason(error: OSError) -> str:

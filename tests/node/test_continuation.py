@@ -49,7 +49,8 @@ class Archive:
         return [
             one.id
             for one in self._packages.values()
-            if source in one.sources or any(files.get(entry.original_name) == entry.size for entry in one.files)
+            if source in one.sources
+            or any(files.get(entry.original_name, (-1, 0))[0] == entry.size for entry in one.files)
         ]
 
     def add(
