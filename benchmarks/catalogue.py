@@ -36,18 +36,25 @@ _START = datetime.date(2014, 1, 1)
 _DAYS = 4500
 _NOW = datetime.datetime(2026, 6, 1, 12, tzinfo=datetime.UTC)
 
-_MATERIALS = "ZnO GaN TiO2 SrTiO3 graphene MoS2 Pt Au Ag Cu Si Ge InGaAs LiFePO4 NMC steel perovskite silica".split()
-_FORMS = (
-    "nanorods nanowires film lamella powder interface catalyst grain particles heterostructure quantum dots".split()
-)
-_WORK = "overview survey tilt series mapping EELS HAADF EDS tomography diffraction ptychography thickness test".split()
+_MATERIALS = [
+    "ZnO", "GaN", "TiO2", "SrTiO3", "graphene", "MoS2", "Pt", "Au", "Ag", "Cu", "Si", "Ge", "InGaAs", "LiFePO4",
+    "NMC", "steel", "perovskite", "silica",
+]  # fmt: skip
+_FORMS = [
+    "nanorods", "nanowires", "film", "lamella", "powder", "interface", "catalyst", "grain", "particles",
+    "heterostructure", "quantum", "dots",
+]  # fmt: skip
+_WORK = [
+    "overview", "survey", "tilt", "series", "mapping", "EELS", "HAADF", "EDS", "tomography", "diffraction",
+    "ptychography", "thickness", "test",
+]  # fmt: skip
 _PEOPLE = [f"{first} {last}" for first in ("Marie", "Otto", "Lise", "Ernst", "Rosalind", "Ada", "Max", "Emmy")
            for last in ("Curie", "Hahn", "Meitner", "Ruska", "Franklin", "Born", "Noether")]  # fmt: skip
 _INSTRUMENTS = [("Titan 80-300", "FEI", (80e3, 200e3, 300e3)), ("Talos F200X", "FEI", (80e3, 200e3)),
                 ("ARM200F", "JEOL", (60e3, 80e3, 200e3)), ("JEM-2100", "JEOL", (200e3,)),
                 ("HERMES", "Nion", (30e3, 60e3, 200e3)), ("Gemini 500", "Zeiss", (1e3, 5e3, 15e3)),
                 ("Helios 660", "FEI", (5e3, 15e3, 30e3)), ("Libra 200", "Zeiss", (200e3,))]  # fmt: skip
-_DETECTORS = "HAADF BF DF2 DF4 Ceta K2 EMPAD SE2 InLens Super-X Quantum".split()
+_DETECTORS = ["HAADF", "BF", "DF2", "DF4", "Ceta", "K2", "EMPAD", "SE2", "InLens", "Super-X", "Quantum"]
 _FORMATS = [("digitalmicrograph", "dm4"), ("digitalmicrograph", "dm3"), ("emd", "emd"), ("tiff", "tif"), ("tia", "ser")]
 _TECHNIQUES = ("STEM", "TEM", "SEM", "EELS", "EDS", "diffraction")
 
@@ -239,11 +246,11 @@ def main(arguments: list[str] | None = None) -> int:
     sample = max(1, min(SAMPLE, count))
     with workplace(chosen.work) as work:
         path = work / f"catalogue-{count}.sqlite"
-        known = path.exists()
         with Catalogue.open(work / f"empty-{time.time_ns()}.sqlite", create=True) as empty:
             early = adding(empty, 0, sample)
         with Catalogue.open(path, create=True) as catalogue:
-            filled = None if known else fill(catalogue, catalogue.count(), count)
+            have = catalogue.count()
+            filled = fill(catalogue, have, count) if have < count else None
             late = adding(catalogue, 10**9 + time.time_ns() % 10**8 * 1000, sample)
             searches = searching(catalogue, chosen.queries, max(1, min(3, chosen.rounds)))
             judged = min(states(catalogue) for _ in range(3))

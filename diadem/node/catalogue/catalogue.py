@@ -10,7 +10,7 @@ from sqlalchemy import delete, func, select
 from diadem.model.ids import PREFIX
 from diadem.model.replicas import PackageState, ReplicaState
 from diadem.model.times import time_text
-from diadem.node.catalogue import reading, searching, tables, writing
+from diadem.node.catalogue import reading, replicating, searching, tables, writing
 from diadem.node.catalogue.entries import PackageEntry
 from diadem.node.catalogue.opening import CatalogueFile
 from diadem.node.catalogue.results import PackageRow, SearchResult
@@ -110,7 +110,7 @@ class Catalogue(CatalogueFile):
             There is no such state.
         """
         with self._writing() as connection:
-            writing.write_replica(
+            replicating.write_replica(
                 connection,
                 package_id,
                 store,
@@ -125,7 +125,7 @@ class Catalogue(CatalogueFile):
     def forget_replica(self, package_id: str, store: str) -> None:
         """Forget a replica and its proofs. Raises `NotFound` where there is no such package."""
         with self._writing() as connection:
-            writing.remove_replica(connection, package_id, store)
+            replicating.remove_replica(connection, package_id, store)
 
     def replicas(self, package_id: str) -> tuple[ReplicaState, ...]:
         """Replicas of a package in any state, by store. Raises `NotFound`."""
@@ -145,7 +145,9 @@ class Catalogue(CatalogueFile):
         """Note a check of a replica; of each level and outcome the latest is kept. Raises `NotFound`."""
         with self._writing() as connection:
             writing.require(connection, package_id)
-            writing.write_proofs(connection, [package_id], store, level=level, at=at, ok=ok, statement_id=statement_id)
+            replicating.write_proofs(
+                connection, [package_id], store, level=level, at=at, ok=ok, statement_id=statement_id
+            )
 
     def add_proofs(
         self,
@@ -159,7 +161,7 @@ class Catalogue(CatalogueFile):
     ) -> int:
         """The same for many packages of a store at once; unknown ones are passed over. Returns how many."""
         with self._writing() as connection:
-            return writing.write_proofs(
+            return replicating.write_proofs(
                 connection, package_ids, store, level=level, at=at, ok=ok, statement_id=statement_id
             )
 

@@ -26,6 +26,7 @@ from diadem.node.catalogue.query import And, Everything, Not, Or, Piece, Term, T
 
 #: Characters, terms and parentheses inside one another that a query may have: more is no question of a person.
 MAX_LENGTH, MAX_TERMS, MAX_DEPTH = 10_000, 100, 40
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _SPACE = re.compile(r"\s*")
 _OPERATOR = re.compile(r"!=|<=|>=|==|[:=<>≠≤≥]")
 _WORD = re.compile(r"(?:[^\s()\"“”„:=<>≠≤≥!]|!(?!=))+")
@@ -45,6 +46,8 @@ def parse(query: str) -> Tree:
     """
     if len(query) > MAX_LENGTH:
         raise UsageError(f"a search of {len(query)} characters is too long", next=f"At most {MAX_LENGTH}.")
+    if (broken := _SURROGATE.search(query)) is not None:
+        raise pointing(query, broken.start(), broken.end(), "this is half a character")
     return _Parser(query, list(_pieces(query))).search()
 
 
@@ -109,7 +112,7 @@ def _with_unit(query: str, value: Piece) -> Piece:
     found = _VALUE.match(query, start)
     if found is None or not is_unit(found[0]):
         return value
-    return Piece(value.text + found[0], value.start, found.end())
+    return Piece(f"{value.text} {found[0]}", value.start, found.end())
 
 
 class _Parser:

@@ -10,6 +10,8 @@ from diadem.errors import UsageError
 
 #: Characters of a query that an error shows, around the place that it points at.
 _SHOWN: Final = 70
+#: Characters that it says: a word of the query may be very long.
+_SAID: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +77,16 @@ def pointing(query: str, start: int, end: int, what: str, *, next: str | None = 
         What to do.
     """
     first = max(0, min(start - _SHOWN // 2, len(query) - _SHOWN))
-    shown = "".join(" " if _is_control(c) else c for c in query[first : first + _SHOWN])
+    shown = _printable(query[first : first + _SHOWN])
     dots, more = "…" if first else "", "…" if first + _SHOWN < len(query) else ""
     before = " " * (len(dots) + _columns(shown[: start - first]))
     carets = "^" * max(1, _columns(shown[start - first : end - first]))
-    return UsageError(f"{what}\n  {dots}{shown}{more}\n  {before}{carets}", next=next)
+    said = _printable(what if len(what) <= _SAID else what[:_SAID] + "…")
+    return UsageError(f"{said}\n  {dots}{shown}{more}\n  {before}{carets}", next=next)
+
+
+def _printable(text: str) -> str:
+    return "".join(" " if _is_control(character) else character for character in text)
 
 
 def _is_control(character: str) -> bool:

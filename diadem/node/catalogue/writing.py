@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
 from sqlalchemy import Connection, delete, insert, select, update
 
-from diadem.errors import NotFound, UsageError
+from diadem.errors import NotFound
 from diadem.model.ids import PackageId
 from diadem.model.manifest import VENDOR_PATH
-from diadem.model.replicas import PRESENT, PROOFS, READING_PROOFS, REPLICA_STATES
 from diadem.model.times import time_text
 from diadem.node.catalogue import sqlite, tables
 from diadem.node.catalogue.entries import PackageEntry
@@ -25,8 +24,6 @@ from diadem.node.catalogue.order import order_number
 KEPT_VENDOR: Final = 4 << 20
 #: A letter of private use is a word for the text search, and none for `words`.
 BETWEEN: Final = "\ue000"
-#: Rows that go to the database in one call.
-_BATCH = 5000
 #: Texts that are named of several.
 _NAMED = 3
 
@@ -40,7 +37,7 @@ class Prepared:
     package: Mapping[str, Any]
     facts: Sequence[Fact]
     datasets: Sequence[tuple[str, str]]
-    tag_files: Sequence[Mapping[str, Any]]
+    tag_files: Sequence[tuple[str, int, bytes]]
     traces: frozenset[int]
 
 
@@ -63,8 +60,8 @@ def _is_kept(path: str, data: bytes) -> bool:
     return path != VENDOR_PATH or len(data) <= KEPT_VENDOR
 
 
-def _tag_file(path: str, data: bytes) -> Mapping[str, Any]:
-    return {"path": path, "size": len(data), "data": zlib.compress(data)}
+def _tag_file(path: str, data: bytes) -> tuple[str, int, bytes]:
+    return path, len(data), zlib.compress(data)
 
 
 def write_package(connection: Connection, prepared: Prepared) -> None:
@@ -78,8 +75,8 @@ def write_package(connection: Connection, prepared: Prepared) -> None:
         changed = update(tables.packages).where(tables.packages.c.seq == old)
         connection.execute(changed, {"seq": seq, "tombstone": None, **prepared.package})
     _write_facts(connection, seq, prepared)
-    _insert(connection, tables.tag_files, ({"package": seq, **row} for row in prepared.tag_files))
-    _insert(connection, tables.traces, ({"package": seq, "trace": trace} for trace in prepared.traces))
+    sqlite.insert_rows(connection, tables.tag_files, ((seq, *row) for row in prepared.tag_files))
+    sqlite.insert_rows(connection, tables.traces, ((trace, seq) for trace in prepared.traces))
 
 
 def find(connection: Connection, hex_id: str) -> int | None:
@@ -146,16 +143,13 @@ def _write_facts(connection: Connection, seq: int, prepared: Prepared) -> None:
     facts = prepared.facts
     codes = _codes(connection, {fact.key for fact in facts})
     rows = (
-        {"package": seq, "key": codes[fact.key], "rank": rank, **_fact_row(fact)} for rank, fact in enumerate(facts)
+        (seq, codes[fact.key], rank, fact.number, fact.text, fact.words, fact.everywhere, fact.datasets)
+        for rank, fact in enumerate(facts)
     )
-    _insert(connection, tables.facts, rows)
+    sqlite.insert_rows(connection, tables.facts, rows)
     named = enumerate(prepared.datasets, 1)
-    _insert(connection, tables.datasets, ({"package": seq, "number": i, "id": id_, "path": p} for i, (id_, p) in named))
+    sqlite.insert_rows(connection, tables.datasets, ((seq, number, *dataset) for number, dataset in named))
     sqlite.write_text(connection, seq, _joined(facts, everywhere=True), _joined(facts, everywhere=False))
-
-
-def _fact_row(fact: Fact) -> dict[str, Any]:
-    return {name: getattr(fact, name) for name in ("number", "text", "words", "everywhere", "datasets")}
 
 
 def _joined(facts: Iterable[Fact], *, everywhere: bool) -> str:
@@ -167,20 +161,9 @@ def _codes(connection: Connection, names: set[str]) -> Mapping[str, int]:
     """The number of every key, new ones added."""
     known = {name: code for code, name in connection.execute(select(tables.keys.c.code, tables.keys.c.name))}
     for name in sorted(names - known.keys()):
-        known[name] = len(known) + 1
+        known[name] = max(known.values(), default=0) + 1
         connection.execute(insert(tables.keys), {"code": known[name], "name": name})
     return known
-
-
-def _insert(connection: Connection, table: Any, rows: Iterator[dict[str, Any]]) -> None:
-    batch: list[dict[str, Any]] = []
-    for row in rows:
-        batch.append(row)
-        if len(batch) == _BATCH:
-            connection.execute(insert(table), batch)
-            batch = []
-    if batch:
-        connection.execute(insert(table), batch)
 
 
 def write_ingest(connection: Connection, package_id: str, at: str) -> None:
@@ -199,97 +182,11 @@ def write_tombstone(connection: Connection, package_id: str, tombstone: Mapping[
     connection.execute(changed, {"tombstone": json.dumps(tombstone, sort_keys=True)})
 
 
-def write_replica(
-    connection: Connection,
-    package_id: str,
-    store: str,
-    path: str,
-    *,
-    state: str,
-    adopted: bool | None,
-    written: datetime | None,
-    parity: bool | None,
-    place: str | None,
-) -> None:
-    """Insert or change a replica; None leaves what is known. Of one that is damaged or gone no proof counts."""
-    if state not in REPLICA_STATES:
-        raise UsageError(f"'{state}' is no state of a replica", next=f"One of {', '.join(REPLICA_STATES)}.")
-    seq = require(connection, package_id)
-    if state != PRESENT:
-        of_it = (tables.proofs.c.package == seq, tables.proofs.c.store == store, tables.proofs.c.ok)
-        connection.execute(delete(tables.proofs).where(*of_it))
-    changes = {"adopted": adopted, "written_at": _moment(written), "parity": parity, "place": place}
-    row = {"package": seq, "store": store, "path": path, "state": state}
-    row |= {"adopted": False, "written_at": None, "parity": False, "place": None, "proven_at": None, "proven_level": ""}
-    row |= _replica_row(connection, seq, store) | {name: value for name, value in changes.items() if value is not None}
-    connection.execute(sqlite.upsert(tables.replicas, [row], "package", "store"))
-    _refresh_proof(connection, seq, store)
-
-
-def _replica_row(connection: Connection, seq: int, store: str) -> dict[str, Any]:
-    """What is known already."""
-    kept = [tables.replicas.c[name] for name in ("adopted", "written_at", "parity", "place")]
-    same = (tables.replicas.c.package == seq, tables.replicas.c.store == store)
-    found = connection.execute(select(*kept).where(*same)).mappings().first()
-    return dict(found) if found else {}
-
-
-def remove_replica(connection: Connection, package_id: str, store: str) -> None:
-    """Forget a replica and its proofs."""
-    seq = require(connection, package_id)
-    for table in (tables.proofs, tables.replicas):
-        connection.execute(delete(table).where(table.c.package == seq, table.c.store == store))
-
-
-def write_proofs(
-    connection: Connection,
-    package_ids: Iterable[str],
-    store: str,
-    *,
-    level: str,
-    at: datetime,
-    ok: bool,
-    statement_id: str | None,
-) -> int:
-    """Note checks of replicas in one store; of each kind the latest stays. Packages not known are passed over."""
-    found = [seq for item in package_ids if (seq := find(connection, PackageId(item).hex)) is not None]
-    for seq in found:
-        row = {"package": seq, "store": store, "level": level, "ok": ok, "at": time_text(at)}
-        _write_proof(connection, row, statement_id)
-    return len(found)
-
-
-def _write_proof(connection: Connection, row: dict[str, Any], statement_id: str | None) -> None:
-    proofs = tables.proofs
-    same = [proofs.c[name] == row[name] for name in ("package", "store", "level", "ok")]
-    before = connection.scalar(select(proofs.c.at).where(*same))
-    if before is None or before <= row["at"]:
-        full = {**row, "statement_id": statement_id}
-        connection.execute(sqlite.upsert(proofs, [full], "package", "store", "level", "ok"))
-        _refresh_proof(connection, row["package"], row["store"])
-
-
-def _refresh_proof(connection: Connection, seq: int, store: str) -> None:
-    """Let the replica name the last proof of every byte since it was written; of two at one time the stronger."""
-    proofs, replicas = tables.proofs, tables.replicas
-    same = (replicas.c.package == seq, replicas.c.store == store)
-    written = connection.scalar(select(replicas.c.written_at).where(*same)) or ""
-    of_bytes = (proofs.c.package == seq, proofs.c.store == store, proofs.c.ok, proofs.c.level.in_(sorted(PROOFS)))
-    found = connection.execute(select(proofs.c.at, proofs.c.level).where(*of_bytes, proofs.c.at >= written)).all()
-    at, level = max(((row.at, row.level) for row in found), key=_weight, default=(None, ""))
-    connection.execute(update(replicas).where(*same), {"proven_at": at, "proven_level": level})
-
-
-def _weight(proof: tuple[str, str]) -> tuple[str, int, str]:
-    at, level = proof
-    return at, 2 if level == "full" else 1 if level in READING_PROOFS else 0, level
-
-
 def write_statement(connection: Connection, row: dict[str, Any], subjects: Iterable[str]) -> None:
     """Note a statement of the log, once."""
     known = select(tables.statements.c.statement_id).where(tables.statements.c.statement_id == row["statement_id"])
     if connection.scalar(known) is not None:
         return
     connection.execute(insert(tables.statements), row)
-    named = {"statement_id": row["statement_id"], "kind": row["kind"]}
-    _insert(connection, tables.subjects, ({"sha256": sha256, **named} for sha256 in dict.fromkeys(subjects)))
+    about = ((sha256, row["statement_id"], row["kind"]) for sha256 in dict.fromkeys(subjects))
+    sqlite.insert_rows(connection, tables.subjects, about)
