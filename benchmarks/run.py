@@ -9,6 +9,7 @@ import extract
 import imports
 import memory
 import pack
+import parity
 import peers
 import read
 import scan
@@ -23,6 +24,7 @@ PARTS = {
     "extract": extract.main,
     "memory": memory.main,
     "imports": imports.main,
+    "parity": parity.main,
 }
 
 

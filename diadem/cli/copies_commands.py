@@ -72,6 +72,8 @@ def _show_scrub(document: dict[str, Any]) -> None:
             print(f"                 {finding['path'] or ''}{leaf}: {finding['message']}")
         if len(errors) > 5:
             print(f"                 and {len(errors) - 5} more; all with --json")
+    for note in document["notes"]:
+        print(f"note             {note}")
     for away in document["unread"]:
         print(f"NOT READ         {away['store']}: {away['reason']}")
     if document["damaged"]:

@@ -22,6 +22,7 @@ from diadem.model.report import Level
 from diadem.model.statements import Draft
 from diadem.model.times import time_text
 from diadem.node.context import Context
+from diadem.node.mending_parity import drop_parity
 from diadem.node.placing import bundle_of, subject
 from diadem.node.rules.dropping import FreshProof, may_delete, may_drop
 from diadem.node.scrubbing import check, note_damage
@@ -203,13 +204,15 @@ def _remove(context: Context, package_id: str, replicas: Sequence[ReplicaState],
                     "log": context.ledger.size}).encode(),
     )  # fmt: skip
     context.say([draft])
-    _remove_files(context, paths)
+    _remove_files(context, package_id, paths)
     note.unlink()
 
 
-def _remove_files(context: Context, paths: dict[str, str]) -> None:
-    for store, path in paths.items():
-        context.stores.open(store).remove(path)
+def _remove_files(context: Context, package_id: str, paths: dict[str, str]) -> None:
+    for name, path in paths.items():
+        store = context.stores.open(name)
+        drop_parity(store, PackageId(package_id))
+        store.remove(path)
 
 
 def finish_removals(context: Context) -> list[str]:
@@ -235,7 +238,7 @@ def finish_removals(context: Context) -> list[str]:
                         for store, path in said["paths"].items()
                         if _still_there(context, package_id, store, path)
                     }
-                    _remove_files(context, here)
+                    _remove_files(context, package_id, here)
                     done.append(f"finished the removal of {package_id[:19]}… from {', '.join(said['paths'])}")
                 note.unlink()
     return done

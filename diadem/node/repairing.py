@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import closing, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,13 +25,14 @@ from diadem.node.following import catch_up
 from diadem.node.jobs import Job, working
 from diadem.node.mending import MendJob, mend
 from diadem.node.mending_outcome import Mended, Repair
+from diadem.node.mending_parity import make_parity, parity_of
+from diadem.node.mending_proof import prove_files
 from diadem.node.mending_sources import Replica
-from diadem.node.parity_keeping import make_parity, opened_parity
 from diadem.node.placing import Copy, Debt, bundle_of, replicate, subject
 from diadem.node.rules.engine import judge
 from diadem.node.scrubbing import check, note_damage
 from diadem.node.state import archive_state
-from diadem.package.opening import LIMITS
+from diadem.package.opening import LIMITS, read_manifest
 from diadem.store.base import Pace
 from diadem.trust.hashing import sha256_hex
 
@@ -213,7 +214,12 @@ def _mend(
                 result.left.append(Left(package.id, replica.store, replica.path, None, error.message))
                 return
             result.left += [Left(package.id, replica.store, one.path, one.leaf, one.reason) for one in mended.unmended]
-            report = check(context, package.id, replica, level=Level.FULL, pace=pace, listener=listener)
+            if mended.complete:  # everything was read just now: what was written to is read again
+                report = prove_files(
+                    bundle_of(context, package.id, replica), PackageId(package.id), mended.touched, listener=listener
+                )
+            else:
+                report = check(context, package.id, replica, level=Level.FULL, pace=pace, listener=listener)
         if report.ok:
             _state_proven(context, package.id, replica, report)
         elif not any(one.package == package.id and one.store == replica.store for one in result.left):
@@ -268,14 +274,14 @@ def _mended(
         result.mended.append((package.id, replica.store, made))
 
     store = context.stores.open(replica.store)
-    with closing(opened_parity(store, package.id)) as parity:
+    with parity_of(store, PackageId(package.id)) as parity:
         return mend(
             MendJob(
                 PackageId(package.id),
                 store,
                 replica.path,
                 report,
-                parity=parity.parity,
+                parity=parity,
                 replicas=_others(context, package, replica),
                 tag_files=context.catalogue.tag_files(package.id),
                 quarantine=plan.quarantine,
@@ -355,7 +361,7 @@ def _make_parity(context: Context, plan: RepairPlan, job: Job, result: Repaired,
             continue
         job.check_cancelled()
         try:
-            make_parity(context, action.package, action.store, listener=listener)
+            _write_parity(context, action.package, action.store, listener)
             result.parity.append((action.package, action.store))
         except DiademError as error:
             replica = next(
@@ -366,3 +372,11 @@ def _make_parity(context: Context, plan: RepairPlan, job: Job, result: Repaired,
                 if not report.ok:
                     note_damage(context, action.package, replica, report)
             result.left.append(Left(action.package, action.store, "", None, f"no parity: {error.message}"))
+
+
+def _write_parity(context: Context, package_id: str, name: str, listener: Listener) -> None:
+    store = context.stores.open(name)
+    replica = next(one for one in context.catalogue.replicas(package_id) if one.store == name)
+    opened = read_manifest(store.bundle(replica.path), expected_id=package_id)
+    make_parity(store, replica.path, opened, listener=listener)
+    context.catalogue.set_replica(package_id, name, replica.path, state=replica.state, parity=True)

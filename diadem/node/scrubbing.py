@@ -22,6 +22,7 @@ from diadem.model.report import Finding, Level, Report, Severity
 from diadem.model.statements import Draft
 from diadem.node.context import Context
 from diadem.node.jobs import Job, working
+from diadem.node.mending_parity import check_parity
 from diadem.node.placing import bundle_of, subject
 from diadem.node.replay import COPY_MISSING
 from diadem.package.verify import verify
@@ -83,8 +84,10 @@ class Scrubbed:
         Stores that did not answer: nothing is said of their copies.
     skipped : int
         Copies that this run, before it was stopped, had proven already.
-    level : str
-        ``leaves`` or ``full``, or ``mixed``.
+    levels : set of str
+        What was read: ``leaves``, ``full``.
+    notes : list of str
+        What else was found: parity that is damaged.
     seconds : float
         Time taken.
     """
@@ -95,6 +98,7 @@ class Scrubbed:
     damaged: list[Damage] = field(default_factory=list)
     unread: list[tuple[str, str]] = field(default_factory=list)
     levels: set[str] = field(default_factory=set)
+    notes: list[str] = field(default_factory=list)
     part: str = "1/1"
     started: str = ""
     seconds: float = 0.0
@@ -116,6 +120,7 @@ class Scrubbed:
             "started": self.started,
             "seconds": round(self.seconds, 3),
             "damaged": [damage.to_dict() for damage in self.damaged],
+            "notes": self.notes,
             "unread": [{"store": store, "reason": reason} for store, reason in self.unread],
         }
 
@@ -257,6 +262,8 @@ def _read_all(
                 context, package.id, replica, level=plan.level, pace=pace, listener=_within(listener, done, total, name)
             )
             done += package.bytes
+            if report.ok and replica.parity:
+                _check_parity(context, package.id, replica, result)
             result.bytes += report.checked.get("bytes", 0)
             if report.ok:
                 result.proven += 1
@@ -266,6 +273,14 @@ def _read_all(
                 result.damaged.append(note_damage(context, package.id, replica, report))
     finally:
         batch.state()
+
+
+def _check_parity(context: Context, package_id: str, replica: ReplicaState, result: Scrubbed) -> None:
+    """Parity that is damaged is worth nothing: it is forgotten, and `repair` writes it anew."""
+    report = check_parity(context.stores.open(replica.store), PackageId(package_id))
+    if report is None or not report.ok:
+        context.catalogue.set_replica(package_id, replica.store, replica.path, state=replica.state, parity=False)
+        result.notes.append(f"the parity of {package_id[:19]}… in {replica.store} is damaged; repair writes it anew")
 
 
 class _Batch:
