@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -21,6 +22,7 @@ from diadem.store.contract import Added, Pace
 from diadem.store.copying import Copier, Stream
 from diadem.store.local_errors import store_error, translated
 from diadem.store.local_store import LocalStore
+from diadem.store.numbering import numbered
 from diadem.store.sink import SinkFailed
 from diadem.store.stage import Stage
 from diadem.store.system import long_path
@@ -83,7 +85,11 @@ class Copies:
     def _candidates(self) -> Iterator[Path]:
         """Where hints say, and where it would lie: hints may be lost."""
         yield from (folder for _, folder in self._store.find_payload(self._opened.payload_id))
-        yield self._store.root / self._path
+        for path in numbered(self._path):
+            folder = self._store.root / path
+            if not os.path.isdir(long_path(folder)):
+                return
+            yield folder
 
     def _has_id(self, folder: Path) -> bool:
         try:
@@ -149,6 +155,8 @@ class Adding:
         compare(item, copied.size, copied.sha256, copied.leaves, self._leaf_size)
 
     def _advance(self, path: str, count: int) -> None:
+        if self._stop.is_set():  # another thread failed, or was interrupted: a large file is not read to its end
+            raise KeyboardInterrupt
         if self._pace is not None:
             self._pace.wait(count)
         with self._lock:

@@ -26,6 +26,7 @@ from diadem.package.paths import unsafe
 from diadem.store.bundle import LocalBundle
 from diadem.store.local_errors import store_error, translated
 from diadem.store.local_hints import hints, write_hint
+from diadem.store.numbering import numbered
 from diadem.store.stage import Stage, Swept, lock_path, restrict, sweep
 from diadem.store.system import FileLock, flush_folder, long_path, patiently
 
@@ -122,8 +123,8 @@ class LocalStore:
 
     def _free_name(self, name: str) -> Path:
         """The name, or the name with a number where a damaged package or a stranger has it."""
-        for number in range(1, 1000):
-            target = self.root / (name if number == 1 else f"{name}-{number}")
+        for candidate in numbered(name):
+            target = self.root / candidate
             if not os.path.lexists(long_path(target)):
                 return target
         raise StoreError(f"every name like {name} is taken", where=self.url)

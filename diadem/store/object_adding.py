@@ -15,6 +15,7 @@ from diadem.package.verify import verify
 from diadem.store import object_hints
 from diadem.store.ahead import Ahead, Arriving
 from diadem.store.contract import Added, Pace
+from diadem.store.numbering import numbered
 from diadem.store.object_store import ObjectStore
 from diadem.store.taking import ADVICE, Cargo, Item, compare, refuse_path
 
@@ -75,7 +76,10 @@ class _Copies:
     def _candidates(self) -> Iterator[str]:
         """Where hints say, and where it would lie: hints may be lost."""
         yield from (path for _, path in object_hints.find(self._store.client, self._opened.payload_id))
-        yield self._path
+        for path in numbered(self._path):
+            if object_hints.package_at(self._store.client, path) is None:
+                return
+            yield path
 
 
 def _whole(ahead: Ahead, item: Item) -> bytes:

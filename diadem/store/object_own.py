@@ -11,7 +11,7 @@ from diadem.errors import NotFound
 from diadem.store.object_client import ObjectClient
 from diadem.store.object_mending import put_blocks
 from diadem.store.own_files import save
-from diadem.store.own_keys import RESERVED, is_own, refuse_key
+from diadem.store.own_keys import RESERVED, checked_folder, is_own, refuse_key
 from diadem.store.system import long_path
 from diadem.store.translate import Occupied
 
@@ -72,8 +72,9 @@ def get_file(client: ObjectClient, key: str, target: Path) -> bool:
 
 def keys(client: ObjectClient, prefix: str) -> Iterator[str]:
     """Keys of own files below a folder, sorted."""
-    folders = [prefix] if prefix else _own_folders(client)
-    found = [stat.key.removeprefix(f"{_FOLDER}/") for folder in folders for stat in client.list(f"{_FOLDER}/{folder}")]
+    folder = checked_folder(prefix)
+    folders = [folder] if folder else _own_folders(client)
+    found = [stat.key.removeprefix(f"{_FOLDER}/") for each in folders for stat in client.list(f"{_FOLDER}/{each}")]
     found += [name for name in client.files(_FOLDER) if not prefix]
     yield from sorted(key for key in found if is_own(key))
 

@@ -22,6 +22,7 @@ from diadem.model.manifest import LEAF_SIZE, TAGMANIFEST, FileEntry
 from diadem.model.ports import Listener, Progress, silent
 from diadem.store import object_claim, object_hints, object_sweep, urls
 from diadem.store.contract import Capabilities
+from diadem.store.numbering import numbered
 from diadem.store.object_claim import Claim, ClaimTiming
 from diadem.store.object_connect import client_for, file_system
 from diadem.store.object_payload import AGAIN, OpenSource
@@ -229,9 +230,10 @@ class ObjectStore:
         return None
 
     def _free_path(self, path: str) -> str:
-        """The path, or the path with a number, where there is no package yet."""
-        for number in range(1, 1000):
-            candidate = path if number == 1 else f"{path}-{number}"
+        """The path, or the path with a number, where nothing lies but perhaps what a dead writer left."""
+        for candidate in numbered(path):
             if self.client.stat(f"{candidate}/{TAGMANIFEST}") is None:
-                return candidate
+                found = object_sweep.leftover_at(self.client, candidate)
+                if found is None or found.removable:
+                    return candidate
         raise StoreError(f"every name like {path} is taken", where=self.url)

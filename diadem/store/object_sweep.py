@@ -107,6 +107,15 @@ def sweep(client: ObjectClient, *, older: timedelta = SILENCE, delete: bool = Fa
     return Leftovers(packages, uploads, notes, removed=delete)
 
 
+def leftover_at(client: ObjectClient, path: str) -> Leftover | None:
+    """What lies at a path where there is no package; None if nothing does."""
+    found = Leftover(path)
+    for stat in client.list(path):
+        found.add(stat.key.removeprefix(f"{path}/"), stat)
+    found.lost = not found.foreign and found.objects > 0 and object_hints.is_named(client, path)
+    return found if found.objects else None
+
+
 def _is_ours(key: str, claimed: Container[str]) -> bool:
     """Whether an upload is of a package that nobody is writing, or of a probe."""
     match = _PACKAGE.match(key)

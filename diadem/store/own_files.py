@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from diadem.store.local_errors import translated
-from diadem.store.own_keys import is_own, refuse_key
+from diadem.store.own_keys import checked_folder, is_own, refuse_key
 from diadem.store.system import WINDOWS, FileLock, flush_folder, long_path, patiently
 
 #: What link() says where the file system has no second names for a file (FAT, some network shares).
@@ -90,7 +90,7 @@ class OwnFiles:
 
     def keys(self, prefix: str) -> Iterator[str]:
         """Keys of the files below a folder, sorted."""
-        top = self._private / prefix if prefix else self._private
+        top = self._private.joinpath(*checked_folder(prefix).split("/"))
         found = []
         for folder, folders, files in os.walk(long_path(top)):
             below = os.path.relpath(folder, long_path(self._private)).replace(os.sep, "/")

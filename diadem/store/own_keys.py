@@ -20,6 +20,14 @@ def refuse_key(key: str) -> None:
         raise UsageError(f"the key is refused: {reason}", where=key, next="Choose another key.")
 
 
+def checked_folder(prefix: str) -> str:
+    """A folder of keys without its last slash, "" for all; raises `UsageError` like `refuse_key`."""
+    folder = prefix.rstrip("/")
+    if prefix:
+        refuse_key(folder)
+    return folder
+
+
 def is_own(key: str) -> bool:
     """Whether a key is one that `put` could have written."""
     try:

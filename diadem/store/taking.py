@@ -13,6 +13,7 @@ from diadem.model.ports import Bundle
 from diadem.package.bagit import parse_manifest
 from diadem.package.opening import LIMITS, OpenedPackage
 from diadem.package.paths import unsafe
+from diadem.store.bundle import LocalBundle
 from diadem.store.local_store import tree_digest
 
 ADVICE = "Repair this copy, or take another one."
@@ -94,6 +95,8 @@ def load(source: Bundle, opened: OpenedPackage) -> Cargo:
         If its tag manifest lists what no tag file may be.
     """
     with source_errors(TAGMANIFEST):
+        if not isinstance(source, LocalBundle):
+            source.listing()  # one request for a thousand files; sizes need not be asked for one by one then
         tagmanifest = source.read(TAGMANIFEST, LIMITS[TAGMANIFEST])
     if hashlib.sha256(tagmanifest).hexdigest() != opened.id.hex:
         raise damaged(TAGMANIFEST, "it is not the tag manifest of this package")

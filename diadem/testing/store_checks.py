@@ -162,6 +162,9 @@ def check_bad_keys(make: MakeStore, name: str) -> None:
     for key in ("../x", "/x", "a/../../x", "", "a//b", "C:/x", "a\\b", "by-payload/x", "stage/x", ".hidden", "a/.b"):
         for action in (lambda key=key: store.put(key, b"x"), lambda key=key: store.delete(key)):
             refuses(UsageError, action, f"the key {key!r}")
+    refuses(UsageError, lambda: list(store.keys("../x")), "a folder of keys outside")
+    store.put("a/b", b"")
+    need(list(store.keys("a/")) == ["a/b"], "a slash at the end of a folder matters")
 
 
 def check_writers(make: MakeStore, name: str) -> None:

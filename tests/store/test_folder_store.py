@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import errno
 import hashlib
 import os
@@ -137,6 +138,26 @@ def test_a_removal_in_place_is_finished_later(store: FolderStore) -> None:
     folder_removing._remove_in_place(store.local, whole)
     assert not whole.exists()
     assert list((store.local.private / "removals").iterdir()) == []
+
+
+def test_an_interruption_stops_in_the_middle_of_a_file(store: FolderStore, tmp_path: Path) -> None:
+    """Ctrl-C while other threads copy: nothing visible, and nobody waits for the rest."""
+    package = make_package({"data/large.raw": 80_000_000})
+    first = FolderStore(tmp_path / "first")
+    add(first, package)
+    seen: list[Progress] = []
+
+    def interrupt(progress: Progress) -> None:
+        if not seen:
+            _thread.interrupt_main()
+        seen.append(progress)
+        time.sleep(0.05)  # the main thread looks up now and then
+
+    with pytest.raises(KeyboardInterrupt):
+        store.add(first.bundle(package.path), package.opened, package.path, listener=interrupt)
+    assert max(progress.done for progress in seen) < 60_000_000
+    assert list(store.packages()) == []
+    assert list((store.local.private / "stage").iterdir()) == []
 
 
 # -- disks -------------------------------------------------------------------------------------------------------------

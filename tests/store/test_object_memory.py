@@ -89,8 +89,8 @@ def test_hint_is_checked_on_use(store: ObjectStore) -> None:
     store.client.delete(f"{sample.path}/{TAGMANIFEST}")
     assert store.find(sample.sealed.payload_id) is None
     again = sample.upload(store)
-    assert again.made
-    assert store.find(sample.sealed.payload_id) == (sample.sealed.package_id, sample.path)
+    assert (again.made, again.path) == (True, f"{sample.path}-2"), "what has lost its tag manifest is left as it is"
+    assert store.find(sample.sealed.payload_id) == (sample.sealed.package_id, again.path)
 
 
 def test_damaged_package_does_not_count(store: ObjectStore) -> None:
@@ -100,6 +100,23 @@ def test_damaged_package_does_not_count(store: ObjectStore) -> None:
     done = sample.upload(store, is_sound=lambda path: path != sample.path)
     assert (done.made, done.path) == (True, f"{sample.path}-2")
     assert sample.upload(store, is_sound=lambda path: path != sample.path).made is False
+
+
+def test_what_was_a_package_or_is_a_strangers_is_never_swept_nor_overwritten(store: ObjectStore) -> None:
+    """A package that lost its tag manifest may be the last copy: a hint still names it."""
+    sample = make_sample({"data/a": 10})
+    sample.upload(store)
+    store.client.delete(f"{sample.path}/{TAGMANIFEST}")
+    other = make_sample({"data/b": 10}, seed=2)
+    store.client.put(f"{other.path}/holiday.jpg", b"smile")
+    found = store.sweep(older=timedelta(0), delete=True)
+    assert {(each.path, each.lost, each.foreign) for each in found.packages} == {
+        (sample.path, True, False),
+        (other.path, False, True),
+    }
+    assert store.client.stat(f"{sample.path}/data/a")
+    assert other.upload(store).path == f"{other.path}-2"
+    assert store.client.get(f"{other.path}/holiday.jpg", 0, 9) == b"smile"
 
 
 def test_leftovers_are_overwritten_and_removed(store: ObjectStore) -> None:
