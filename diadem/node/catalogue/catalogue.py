@@ -210,10 +210,20 @@ class Catalogue(CatalogueFile):
         with self._reading() as connection:
             return int(connection.scalar(select(func.count()).select_from(tables.statements)) or 0)
 
-    def known_statements(self) -> set[str]:
-        """Ids of all statements that are noted."""
+    def known_indices(self, epoch: int, start: int, stop: int) -> set[int]:
+        """Which of the statements from `start` to `stop` (exclusive) of an epoch are noted."""
+        columns = tables.statements.c
+        rule = (columns.epoch == epoch, columns.index >= start, columns.index < stop)
         with self._reading() as connection:
-            return set(connection.scalars(select(tables.statements.c.statement_id)))
+            return set(connection.scalars(select(columns.index).where(*rule)))
+
+    def places_after(self, epoch: int, index: int) -> list[tuple[int, int]]:
+        """Epoch and index of the statements that come later in the log and are noted already: mostly there are none."""
+        columns = tables.statements.c
+        later = (columns.epoch > epoch) | ((columns.epoch == epoch) & (columns.index > index))
+        with self._reading() as connection:
+            rows = connection.execute(select(columns.epoch, columns.index).where(later))
+            return [(int(row.epoch), int(row.index)) for row in rows]
 
     def forget_statements(self) -> None:
         """Forget all statements: `reindex` reads them from the log again."""

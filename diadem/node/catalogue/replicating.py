@@ -41,7 +41,7 @@ def write_replica(
         "parity": parity,
         "place": place,
     }
-    row = {"adopted": False, "written_at": None, "parity": False, "place": None}
+    row: dict[str, Any] = {"adopted": False, "written_at": None, "parity": False, "place": None}
     row |= _known(connection, seq, store) | {name: value for name, value in changes.items() if value is not None}
     row |= _last_proof(connection, seq, store, row["written_at"])
     row |= {"package": seq, "store": store, "path": path, "state": state}

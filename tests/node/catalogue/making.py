@@ -30,7 +30,7 @@ def dataset(number: int, path: str, fields: Mapping[str, Any], **more: Any) -> d
 
 
 def _assertion(key: str, value: Any) -> dict[str, Any]:
-    return {"value": value, "unit": unit(key), "status": "stated"}
+    return {"value": value, "unit": unit(key), "status": "stated", "source": {"file": "f1"}, "by": {"plugin": "test"}}
 
 
 def record(datasets: Sequence[Mapping[str, Any]] = (), **head: Any) -> Record:
