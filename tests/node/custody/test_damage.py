@@ -105,8 +105,11 @@ def test_an_entry_that_was_taken_out_of_the_index_is_a_gap(group: Group, closed:
         ("DELETE FROM entries WHERE place % 1024 = 9", "entry 9 is not there"),
         ("DELETE FROM entries WHERE place % 1024 = 27", "entry 27 is not there"),
         (
-            "UPDATE batches SET checkpoint = (SELECT checkpoint FROM batches WHERE stop % 1024 = 6) WHERE stop % 1024 = 8",
-            "of 8",
+            (
+                "UPDATE batches SET checkpoint = (SELECT checkpoint FROM batches WHERE stop % 1024 = 6)"
+                " WHERE stop % 1024 = 8"
+            ),
+            "the checkpoint of 8 entries is not of these entries",
         ),
         ("UPDATE entries SET line = zeroblob(9) WHERE place % 1024 = 9", "entry 9 of epoch 1 cannot be read"),
     ],
