@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from diadem.archive.package import Package
-from diadem.model.manifest import CRATE_PATH, TAGMANIFEST
+from diadem.errors import DiademError
+from diadem.model.manifest import CRATE_PATH, TAGMANIFEST, FileEntry
 from diadem.model.ports import Bundle
+from diadem.model.record import Record
 from diadem.model.times import read_time
 from diadem.node.catalogue import PackageEntry
 from diadem.node.catalogue.traces import of_package
+from diadem.node.memory_bundle import MemoryBundle
 from diadem.package.bagit import CONTINUES, parse_manifest
-from diadem.package.opening import LIMITS
+from diadem.package.opening import LIMITS, read_manifest
+from diadem.serialization.fields import field_keys
 
 
 def package_entry(package: Package, path: str, ingest: Mapping[str, Any] | None) -> PackageEntry:
@@ -50,6 +55,40 @@ def package_entry(package: Package, path: str, ingest: Mapping[str, Any] | None)
         record=record,
         tag_files=tag_files(package.bundle),
         traces=of_package(package.files, str(said.get("source", ""))),
+    )
+
+
+def entry_from_log(package_id: str, said: Mapping[str, Any], tags: Mapping[str, bytes]) -> PackageEntry:
+    """What the catalogue keeps of a package of which no copy can be read now: it is never simply forgotten.
+
+    Parameters
+    ----------
+    package_id : str
+        Its id.
+    said : mapping
+        The predicate of its `ingest` statement.
+    tags : mapping of str to bytes
+        Its tag files, as far as they are known from elsewhere.
+    """
+    files: Sequence[FileEntry] = ()
+    with contextlib.suppress(DiademError):
+        files = read_manifest(MemoryBundle(tags), expected_id=package_id).manifest.payload
+    path = "" if said.get("adopted") else str(said.get("path", ""))
+    return PackageEntry(
+        id=package_id,
+        payload_id=str(said.get("payload_id", "")),
+        path=path,
+        title=path.rpartition("/")[2] or package_id[:19],
+        date=_date(path),
+        bytes=int(said.get("bytes", 0)),
+        files=int(said.get("files", 0)),
+        owner=str(said.get("owner", "")),
+        ingested_at=_time(said.get("time")),
+        predecessor=said.get("predecessor"),
+        omitted=int(said.get("omitted", 0)),
+        record=Record("", (), field_keys()),
+        tag_files=tags,
+        traces=of_package(files, str(said.get("source", ""))),
     )
 
 
