@@ -10,7 +10,7 @@ from typing import Final
 from diadem.errors import NotFound, Refused
 from diadem.model.statements import Subject
 from diadem.node.custody import statements
-from diadem.node.custody.chain import Chain, ChainCheckpoint, Earlier, Item
+from diadem.node.custody.chain import MAX_BYTES, Chain, ChainCheckpoint, Earlier, Item
 from diadem.node.custody.entries import Entry, place_of
 from diadem.node.custody.ledger import Ledger
 from diadem.node.custody.statements import USER
@@ -66,7 +66,16 @@ def export_chain(
     chain = _chain(ledger, sha256, found, sizes, head)
     for number, known in sizes:
         ledger.show(number, known)
-    return chain.to_bytes()
+    return _readable(chain.to_bytes())
+
+
+def _readable(data: bytes) -> bytes:
+    if len(data) > MAX_BYTES:
+        raise Refused(
+            f"the chain has {len(data):,} bytes, and nobody reads more than {MAX_BYTES:,}",
+            next="Let each scrub prove fewer packages in one statement: `diadem scrub --part 1/28`.",
+        )
+    return data
 
 
 def own_chain(ledger: Ledger, sha256: str) -> Chain:
