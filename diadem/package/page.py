@@ -11,7 +11,7 @@ from typing import Any
 from diadem.model.facts import PackageFacts
 from diadem.package.crate_entities import NO_LICENCE, is_address, licence_address, orcid_address
 from diadem.package.page_datasets import datasets_html, noted_html
-from diadem.package.page_guide import check_html, custody_html, files_html, python_html
+from diadem.package.page_guide import PACKAGE, Check, check_html, custody_html, files_html, python_html
 from diadem.package.page_style import STYLE
 from diadem.package.plain_text import count_text, date_text, escaped, size_text, value_text
 
@@ -55,7 +55,11 @@ _MAX_PEOPLE = 50
 _MAX_OMITTED = 500
 
 
-def page_html(facts: PackageFacts, *, budget: int = 2 << 20) -> bytes:
+#: A copy from which names were taken is an ordinary bag, and has no package id.
+CLEANED = Check(PACKAGE.place, PACKAGE.hint, identified=False, name="this copy")
+
+
+def page_html(facts: PackageFacts, *, budget: int = 2 << 20, cleaned: bool = False) -> bytes:
     """The page of a package.
 
     Parameters
@@ -64,6 +68,8 @@ def page_html(facts: PackageFacts, *, budget: int = 2 << 20) -> bytes:
         The package in plain words.
     budget : int
         Bytes that the previews' data addresses may take together; those beyond are left out, and their number told.
+    cleaned : bool
+        Of a copy from which people's names were taken: no package, and nothing on the page says so.
 
     Returns
     -------
@@ -72,27 +78,38 @@ def page_html(facts: PackageFacts, *, budget: int = 2 << 20) -> bytes:
         the rest is counted. The same facts give the same bytes.
     """
     title = facts.name.strip() or "Untitled session"
+    about = (check_html(CLEANED),) if cleaned else (check_html(), python_html(facts), files_html(), custody_html())
     body = (
         _head(title, facts),
         "<main>\n",
-        _panels(facts),
+        panels_html(facts),
         noted_html(facts),
         datasets_html(facts, budget),
         _omitted(facts.omitted),
-        check_html(),
-        python_html(facts),
-        files_html(),
-        custody_html(),
+        *about,
         "</main>\n",
         _foot(facts),
     )
+    return document_html(title, "".join(body))
+
+
+def document_html(title: str, body: str) -> bytes:
+    """A page that needs nothing but itself, and loads nothing.
+
+    Parameters
+    ----------
+    title : str
+        Text.
+    body : str
+        HTML.
+    """
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         '<meta http-equiv="Content-Security-Policy" '
         "content=\"default-src 'none'; img-src data:; style-src 'unsafe-inline'\">\n"
         f"<title>{escaped(title, 200)}</title>\n<style>{STYLE}</style>\n</head>\n"
-        f"<body>\n{''.join(body)}</body>\n</html>\n"
+        f"<body>\n{body}</body>\n</html>\n"
     ).encode()
 
 
@@ -113,11 +130,11 @@ def _head(title: str, facts: PackageFacts) -> str:
     items = "".join(f"<li>{escaped(figure)}</li>" for figure in figures)
     return (
         f'<header>\n<p class="kind">Electron-microscopy session</p>\n<h1><bdi>{escaped(title)}</bdi></h1>\n'
-        f'<p class="lead">{_sentence(facts)}</p>\n{said}<ul class="figures">{items}</ul>\n</header>\n'
+        f'<p class="lead">{sentence_html(facts)}</p>\n{said}<ul class="figures">{items}</ul>\n</header>\n'
     )
 
 
-def _sentence(facts: PackageFacts) -> str:
+def sentence_html(facts: PackageFacts) -> str:
     """The session in one sentence, of what is known."""
     start, end = (str(facts.session.get(key, "")) for key in ("date", "end_date"))
     when = f" from {date_text(start)} to {date_text(end)}" if end and end != start else f" on {date_text(start)}"
@@ -155,7 +172,8 @@ def _joined(names: Sequence[str]) -> str:
     return " and ".join([", ".join(shown[:-1]), shown[-1]]) if len(shown) > 1 else shown[0]
 
 
-def _panels(facts: PackageFacts) -> str:
+def panels_html(facts: PackageFacts) -> str:
+    """Session, sample, people and instrument, as far as they are known."""
     session = {key: value for key, value in facts.session.items() if key not in {"title", "description", "license"}}
     panels = (
         _panel("Session", _known(session, _SESSION)),
@@ -228,12 +246,16 @@ def _omitted(omitted: Sequence[tuple[str, str, str]]) -> str:
     )
 
 
-def _foot(facts: PackageFacts) -> str:
+def licence_html(facts: PackageFacts) -> str:
+    """The licence of the data, linked where it has an address."""
     stated = facts.license.strip() or NO_LICENCE
     address = licence_address(stated)
-    licence = _link(address, stated) if address else escaped(stated)
+    return _link(address, stated) if address else escaped(stated)
+
+
+def _foot(facts: PackageFacts) -> str:
     made = f" Made by {escaped(facts.software, 120)}." if facts.software else ""
     return (
-        f"<footer>\n<p>Licence of the data: {licence}</p>\n<p>Payload id: <code>{escaped(facts.payload_id)}</code>."
-        f"{made}</p>\n</footer>\n"
+        f"<footer>\n<p>Licence of the data: {licence_html(facts)}</p>\n"
+        f"<p>Payload id: <code>{escaped(facts.payload_id)}</code>.{made}</p>\n</footer>\n"
     )

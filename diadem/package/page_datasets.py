@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -14,6 +15,11 @@ from diadem.package.plain_text import count_text, escaped, size_text
 _OPEN_ROWS, _MAX_ROWS = 12, 40
 _MAX_LINES = 8
 _MAX_NOTED = 40
+#: How `_card` and `_stage` write a picture.
+_PICTURE = re.compile(
+    rb'<article class="card" id="dataset-([0-9]{1,6})">\n'
+    rb'<div class="stage"><img src="data:image/(?:png|jpeg);base64,([A-Za-z0-9+/=]+)"'
+)
 _KINDS = ((b"\x89PNG\r\n\x1a\n", "image/png"), (b"\xff\xd8\xff", "image/jpeg"))
 
 
@@ -40,6 +46,19 @@ def choose_previews(datasets: Sequence[DatasetFacts], budget: int) -> Previews:
         elif dataset.preview:
             left_out += 1
     return Previews(shown, left_out)
+
+
+def previews_on(page: bytes) -> dict[int, bytes]:
+    """The previews that a page of ours shows, by index of the dataset. Anything else on it is passed over."""
+    found = {}
+    for match in _PICTURE.finditer(page):
+        try:
+            picture = base64.b64decode(match[2], validate=True)
+        except ValueError:
+            continue
+        if _address(picture):
+            found[int(match[1]) - 1] = picture
+    return found
 
 
 def _address(preview: bytes) -> str:

@@ -3,14 +3,52 @@
 from __future__ import annotations
 
 import html
+from dataclasses import dataclass
 
 from diadem.model.facts import PackageFacts
 from diadem.model.manifest import INDEX_PATH, LEAVES_PATH, MANIFEST, TAGMANIFEST, VENDOR_PATH
 
-#: Windows PowerShell 4 and later. `-LiteralPath` because names may hold [ and ]; `-split` with 2 because they may hold
-#: two spaces; UTF8 because 5.1 would read the system's code page.
-POWERSHELL = rf"""$bad = 0
-foreach ($list in '{TAGMANIFEST}', '{MANIFEST}') {{
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """What a person checks, and from where.
+
+    Attributes
+    ----------
+    place, hint : str
+        The folder in which the commands are given, as HTML: "the folder that holds bagit.txt"; and what helps to find
+        it, or "".
+    lists : tuple of str
+        The lists of digests, relative to it.
+    closed : bool
+        Whether `data` holds exactly the files of the last list: their numbers are compared.
+    identified : bool
+        Whether the digest of the first list is a package id.
+    name : str
+        What is checked: "this package".
+    """
+
+    place: str
+    hint: str = ""
+    lists: tuple[str, ...] = (TAGMANIFEST, MANIFEST)
+    closed: bool = True
+    identified: bool = True
+    name: str = "this package"
+
+
+PACKAGE = Check("the folder that holds <code>bagit.txt</code>", "It is the one above this page.")
+
+
+def powershell(check: Check) -> str:
+    """Commands for Windows PowerShell 4 and later.
+
+    `-LiteralPath` because names may hold [ and ]; `-split` with 2 because they may hold two spaces; UTF8 because 5.1
+    would read the system's code page.
+    """
+    quoted = ", ".join(f"'{name}'" for name in check.lists)
+    lines = [
+        f"""$bad = 0
+foreach ($list in {quoted}) {{
   foreach ($line in Get-Content -LiteralPath $list -Encoding UTF8) {{
     $want, $path = $line -split '  ', 2
     $have = ''
@@ -20,35 +58,29 @@ foreach ($list in '{TAGMANIFEST}', '{MANIFEST}') {{
     if ($have -ne $want) {{ $bad++; "NOT AS ARCHIVED: $path" }}
   }}
 }}
-"$bad files are not as archived"
-(Get-ChildItem -LiteralPath data -Recurse -File -Force | Measure-Object).Count
-(Get-Content -LiteralPath {MANIFEST} -Encoding UTF8 | Measure-Object).Count
-(Get-FileHash -LiteralPath {TAGMANIFEST} -Algorithm SHA256).Hash.ToLower()"""
-MACOS = f"""shasum -a 256 -c {TAGMANIFEST}
-shasum -a 256 -c {MANIFEST}
-find data -type f | wc -l; wc -l < {MANIFEST}
-shasum -a 256 {TAGMANIFEST}"""
-LINUX = f"""sha256sum -c {TAGMANIFEST}
-sha256sum -c {MANIFEST}
-find data -type f | wc -l; wc -l < {MANIFEST}
-sha256sum {TAGMANIFEST}"""
+"$bad files are not as archived\""""
+    ]
+    if check.closed:
+        lines.append("(Get-ChildItem -LiteralPath data -Recurse -File -Force | Measure-Object).Count")
+        lines.append(f"(Get-Content -LiteralPath {check.lists[-1]} -Encoding UTF8 | Measure-Object).Count")
+    if check.identified:
+        lines.append(f"(Get-FileHash -LiteralPath {check.lists[0]} -Algorithm SHA256).Hash.ToLower()")
+    return "\n".join(lines)
 
-_WINDOWS_STEPS = (
-    "Open the folder that holds <code>bagit.txt</code> in Explorer. It is the one above this page.",
-    "Type <code>powershell</code> in the address bar and press Enter.",
-    "Paste these lines and press Enter, once more if <code>&gt;&gt;</code> appears:",
-)
-_SHELL_STEPS = (
-    "Open a terminal in the folder that holds <code>bagit.txt</code>. It is the one above this page.",
-    "Run:",
-)
-_MACOS_STEPS = (
-    (
-        "Open Terminal, type <code>cd</code> and a space, drag the folder that holds <code>bagit.txt</code> (it is the "
-        "one above this page) into the window and press Enter."
-    ),
-    "Run:",
-)
+
+def shell(check: Check, program: str) -> str:
+    """Commands for a shell: `sha256sum` on Linux, ``shasum -a 256`` on macOS."""
+    lines = [f"{program} -c {name}" for name in check.lists]
+    if check.closed:
+        lines.append(f"find data -type f | wc -l; wc -l < {check.lists[-1]}")
+    if check.identified:
+        lines.append(f"{program} {check.lists[0]}")
+    return "\n".join(lines)
+
+
+#: The commands for a package, from its own folder.
+POWERSHELL, MACOS, LINUX = powershell(PACKAGE), shell(PACKAGE, "shasum -a 256"), shell(PACKAGE, "sha256sum")
+
 _FILES = (
     ("data/", "The files as the instrument wrote them, with their names and folders."),
     ("data/diadem-record.json", "The extended metadata: every value with its unit and where it was found. JSON."),
@@ -63,25 +95,53 @@ _FILES = (
 )
 
 
-def check_html() -> str:
-    """How to check the package with what every computer has."""
+def check_html(check: Check = PACKAGE) -> str:
+    """How to check the files with what every computer has."""
+    hint = f" {check.hint}" if check.hint else ""
+    aside = f" ({check.hint[0].lower()}{check.hint[1:].rstrip('.')})" if check.hint else ""
     windows = (
-        f"{_steps(_WINDOWS_STEPS, POWERSHELL)}<p>For one file, <code>certutil -hashfile "
-        f"&quot;data\\my scan.dm4&quot; SHA256</code> prints its SHA-256; compare it with the file’s line in"
-        f" <code>{MANIFEST}</code>. If the folder lies so deep that paths exceed 260 characters, copy it to a short"
-        f" path such as <code>C:\\check</code> first.</p>\n"
+        f"Open {check.place} in Explorer.{hint}",
+        "Type <code>powershell</code> in the address bar and press Enter.",
+        "Paste these lines and press Enter, once more if <code>&gt;&gt;</code> appears:",
+    )
+    macos = (
+        f"Open Terminal, type <code>cd</code> and a space, drag {check.place}{aside} into the window and press Enter.",
+        "Run:",
+    )
+    linux = (f"Open a terminal in {check.place}.{hint}", "Run:")
+    single = (
+        f"<p>For one file, <code>certutil -hashfile &quot;data\\my scan.dm4&quot; SHA256</code> prints its SHA-256;"
+        f" compare it with the file’s line in <code>{check.lists[-1]}</code>. If the folder lies so deep that paths"
+        f" exceed 260 characters, copy it to a short path such as <code>C:\\check</code> first.</p>\n"
     )
     return (
-        "<section>\n<h2>How to check this package without DIADEM</h2>\n"
-        "<p>Every file has a SHA-256 digest in one of two lists. Compute the digests again: if they are equal, the "
-        "files are, byte for byte, what was archived.</p>\n"
-        f'<div class="guides">\n{_guide("Windows", windows)}{_guide("macOS", _steps(_MACOS_STEPS, MACOS))}'
-        f"{_guide('Linux', _steps(_SHELL_STEPS, LINUX))}</div>\n"
-        "<p><strong>What you should see.</strong> On macOS and Linux every line ends with <code>OK</code>; on Windows"
-        " the count of files that are not as archived is 0. The two numbers after that are equal: then no file was"
-        " added to <code>data</code>. The last line, 64 characters, is the <strong>package id</strong>: compare it with"
-        " the <code>diadem:…</code> that you were given by another way. It is the only thing to trust; whoever could"
-        " change the files could also change the lists and this page.</p>\n</section>\n"
+        f"<section>\n<h2>How to check {check.name} without DIADEM</h2>\n"
+        f"<p>Every file has a SHA-256 digest in {_counted_lists(check)}. Compute the digests again: if they are equal,"
+        f" the files are, byte for byte, what was archived.</p>\n"
+        f'<div class="guides">\n{_guide("Windows", _steps(windows, powershell(check)) + single)}'
+        f"{_guide('macOS', _steps(macos, shell(check, 'shasum -a 256')))}"
+        f"{_guide('Linux', _steps(linux, shell(check, 'sha256sum')))}</div>\n"
+        f"<p><strong>What you should see.</strong> {_expected(check)}</p>\n</section>\n"
+    )
+
+
+def _counted_lists(check: Check) -> str:
+    return "one of two lists" if len(check.lists) == 2 else f"<code>{check.lists[0]}</code>"
+
+
+def _expected(check: Check) -> str:
+    said = (
+        "On macOS and Linux every line ends with <code>OK</code>; on Windows the count of files that are not as"
+        " archived is 0."
+    )
+    if check.closed:
+        said += " The two numbers after that are equal: then no file was added to <code>data</code>."
+    if not check.identified:
+        return f"{said} Whoever could change the files could also change the lists and this page."
+    return (
+        f"{said} The last line, 64 characters, is the <strong>package id</strong>: compare it with the"
+        " <code>diadem:…</code> that you were given by another way. It is the only thing to trust; whoever could"
+        " change the files could also change the lists and this page."
     )
 
 
