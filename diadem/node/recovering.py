@@ -25,6 +25,7 @@ from diadem.node.mirroring import SEALED_KEYS, home
 from diadem.node.place import require_local
 from diadem.node.recovery import RecoverySecret, open_keys
 from diadem.node.rules.default import DEFAULT_POLICY
+from diadem.node.stores import read_store_file
 from diadem.store.base import Store, open_store
 from diadem.store.stage import remove_tree
 from diadem.store.whole import write_whole
@@ -44,6 +45,8 @@ class RecoveredNode:
         Packages in the catalogue that was built anew, and stores that answered.
     notes : sequence of str
         What deserves a look.
+    store : str
+        Name of the store that it was recovered from.
     """
 
     epoch: int
@@ -51,6 +54,11 @@ class RecoveredNode:
     packages: int = 0
     stores: int = 0
     notes: tuple[str, ...] = ()
+    store: str = ""
+
+    def options(self, given: Mapping[str, Any] | None) -> dict[str, Mapping[str, Any]]:
+        """Options for fsspec under the name of the store that was recovered from."""
+        return {self.store: given} if given and self.store else {}
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON object."""
@@ -121,7 +129,7 @@ def recover_node(
     except BaseException:
         remove_tree(draft)
         raise
-    return RecoveredNode(recovered.epoch, recovered.entries, notes=tuple(recovered.findings))
+    return RecoveredNode(recovered.epoch, recovered.entries, notes=tuple(recovered.findings), store=_name(store))
 
 
 def _settings(store: Store, node: str, url: str) -> NodeSettings:
@@ -144,13 +152,17 @@ def _settings(store: Store, node: str, url: str) -> NodeSettings:
 
 def _moved(store: Store, settings: NodeSettings, url: str) -> tuple[StoreSettings, ...]:
     """The stores, the one at hand at the place where it is now."""
-    from diadem.node.stores import read_store_file
-
     found = read_store_file(store)
     here = found["store"] if found else None
     return tuple(
         replace(one, url=store.url if store.is_folder else url) if one.id == here else one for one in settings.stores
     )
+
+
+def _name(store: Store) -> str:
+    """What the node calls the store."""
+    found = read_store_file(store)
+    return str(found.get("name", "")) if found else ""
 
 
 def _keys(store: Store, node: str, secret: RecoverySecret) -> dict[str, bytes]:

@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from diadem.errors import DiademError, NotFound, Refused, StoreError, Unreachable
+from diadem.errors import DiademError, NotFound, Refused, StoreError, Unreachable, UsageError
 from diadem.model.replicas import StoreState
 from diadem.node.config import NodeSettings, StoreSettings
 from diadem.node.store_readme import readme
@@ -16,8 +16,8 @@ from diadem.store.base import Store, open_store
 #: In every store: which store it is, and whose.
 STORE_FILE = "store.json"
 STORE_FORMAT = "diadem-store/1"
-#: Errors that mean "not now": the store may be back tomorrow.
-AWAY = (Unreachable, NotFound, StoreError)
+#: Errors of opening that mean "not now": unplugged, no answer, no access, its extra is not installed.
+AWAY = (Unreachable, NotFound, Refused, UsageError)
 
 
 class StoreSet:
@@ -75,7 +75,7 @@ class StoreSet:
         Unreachable, StoreError
             It does not answer, or what lies there is not this store (a disk that is not plugged in).
         """
-        settings = self._settings.store(name)
+        settings = self._settings.store(name)  # an unknown name is a mistake, not a store that is away
         if name in self._away:
             raise self._away[name]
         if name not in self._opened:
@@ -106,6 +106,8 @@ class StoreSet:
 
     def reachable(self, name: str) -> bool:
         """Whether a store answers."""
+        if name not in self.names:
+            return False
         try:
             self.open(name)
         except AWAY:
