@@ -15,7 +15,7 @@ from diadem.archive.package import Package
 from diadem.archive.packing import pack_local
 from diadem.archive.packing_remote import pack_object
 from diadem.archive.plan import PackPlan, make_plan
-from diadem.errors import NotFound, Refused, Unreachable
+from diadem.errors import Refused, Unreachable
 from diadem.model.ids import PackageId
 from diadem.model.ports import Listener, silent
 from diadem.model.record import Record
@@ -27,13 +27,15 @@ from diadem.node.continuation import Extends, Same
 from diadem.node.continuing import continuing_plan, related
 from diadem.node.entries import package_entry
 from diadem.node.finishing import Looks, refuse_unfinished, wait_until_finished
-from diadem.node.following import derive
+from diadem.node.following import derive, is_deleted
+from diadem.node.jobs import working
 from diadem.node.placing import Copy, Debt, readable_copies, replicate, subject
 from diadem.node.rules.required import require_stated
 from diadem.node.scrubbing import check, note_damage
 from diadem.node.wanted import wanted_stores
 from diadem.store.local_store import LocalStore
 from diadem.store.urls import local_path
+from diadem.trust.hashing import sha256_hex
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,16 +137,25 @@ def archive(context: Context, source: Path, wishes: Wishes, *, listener: Listene
     require_finished(context, source, wishes, listener)
     if not wishes.as_one:
         require_one_session(context, source, listener)
-    plan = make_plan(
-        [source], store=first_folder(context), metadata=wishes.metadata, readers=tuple(context.tools.readers)
-    )
-    return archive_plan(context, plan, source, wishes, started=started, listener=listener)
+    with working(context, "archive", str(source)) as job:
+        heard = job.listening(listener)
+        plan = make_plan(
+            [source], store=first_folder(context), metadata=wishes.metadata, readers=tuple(context.tools.readers)
+        )
+        return archive_plan(context, plan, source, wishes, started=started, listener=heard)
 
 
 def archive_plan(
     context: Context, plan: PackPlan, source: Path, wishes: Wishes, *, started: float, listener: Listener = silent
 ) -> Archived:
-    """Archive what was planned; see `archive`."""
+    """Archive what was planned; see `archive`. Two that archive one folder take turns: the second finds it there."""
+    with context.locked(f"source-{sha256_hex(os.fsencode(source))[:32]}"):
+        return _archived(context, plan, source, wishes, started, listener)
+
+
+def _archived(
+    context: Context, plan: PackPlan, source: Path, wishes: Wishes, started: float, listener: Listener
+) -> Archived:
     if wishes.in_place:
         return _adopt(context, plan, source, wishes, started, listener)
     relation = related(context, plan, source, listener)
@@ -156,8 +167,8 @@ def archive_plan(
     first, outcome = _pack(context, plan, wishes, predecessor, listener)
     package = outcome.package
     path = _path_in(context, first, package)
-    what = ("continuation" if predecessor else "new") if not _is_known(context, package.id) else "already"
-    _enter(context, package, path, first, outcome, source, predecessor, {})
+    stated = _enter(context, package, path, first, outcome, source, predecessor, {})
+    what = ("continuation" if predecessor else "new") if stated else "already"
     copies = [Copy(first, path, outcome.created, outcome.proof)]
     more, debts = replicate(context, package.id, wanted_stores(context, package.id), listener=listener)
     owed = [*debts, *_unreachable_debts(context, package.id, debts)]
@@ -174,12 +185,11 @@ def _adopt(
         )
     outcome = adoption.outcome
     package = outcome.package
-    known = context.catalogue.has(package.id)
-    _enter(context, package, adoption.location.path, IN_PLACE, outcome, source, None, where(adoption))
+    stated = _enter(context, package, adoption.location.path, IN_PLACE, outcome, source, None, where(adoption))
     copies = [Copy(IN_PLACE, adoption.location.root, outcome.created, outcome.proof)]
     more, debts = replicate(context, package.id, wanted_stores(context, package.id), listener=listener)
     owed = [*debts, *_unreachable_debts(context, package.id, debts)]
-    what = "already" if known and not outcome.created else "new"
+    what = "new" if stated or outcome.created else "already"
     return Archived(package, what, [*copies, *more], outcome, owed, seconds=time.monotonic() - started)
 
 
@@ -207,14 +217,6 @@ def _already(context: Context, package: Package, started: float, listener: Liste
         if copy.store not in written and copy.state == PRESENT
     ]
     return Archived(package, "already", [*here, *more], package.outcome, owed, seconds=time.monotonic() - started)
-
-
-def _is_known(context: Context, package_id: str) -> bool:
-    try:
-        context.catalogue.get(package_id)
-    except NotFound:
-        return False
-    return bool(context.ledger.of_subject(subject(package_id).sha256))
 
 
 # -- before anything is read ---------------------------------------------------------------------------------------
@@ -359,19 +361,25 @@ def _enter(
     source: Path,
     predecessor: str | None,
     more: Mapping[str, Any],
-) -> None:
-    """State the ingest in the log, once, and enter package and copy in the catalogue."""
-    said = [entry.statement for entry in context.ledger.of_subject(subject(package.id).sha256)]
-    ingests = [one for one in said if one.kind == "ingest"]
-    first = ingest_draft(context, package, path, store, outcome, str(source), predecessor, more)
-    if not context.catalogue.has(package.id):
-        predicate = ingests[0].predicate if ingests else first.predicate
-        context.catalogue.add_package(package_entry(package, path, {**predicate, "time": None}))
-        derive(context, package.id)
-    if not ingests:
-        context.say([first], with_user=True)
-    elif not any(one.store == store and one.state == PRESENT for one in context.catalogue.replicas(package.id)):
-        context.say([_copy_draft(context, package, first.predicate, more)])
+) -> bool:
+    """Enter package and copy in log and catalogue; whether the log did not have the package, or had it as deleted."""
+    with context.locked(f"package-{PackageId(package.id).hex[:32]}"):
+        said = context.ledger.of_subject(subject(package.id).sha256)
+        ingest = next((entry.statement.predicate for entry in said if entry.statement.kind == "ingest"), None)
+        draft = ingest_draft(context, package, path, store, outcome, str(source), predecessor, more)
+        again = is_deleted(said)
+        if not context.catalogue.has(package.id):
+            context.catalogue.add_package(package_entry(package, path, ingest or {**draft.predicate, "time": None}))
+            derive(context, package.id)
+        if ingest is None:
+            context.say([draft], with_user=True)
+        elif again or not _has_copy(context, package.id, store):
+            context.say([_copy_draft(context, package, draft.predicate, more)])
+    return again or ingest is None
+
+
+def _has_copy(context: Context, package_id: str, store: str) -> bool:
+    return any(one.store == store and one.state == PRESENT for one in context.catalogue.replicas(package_id))
 
 
 def _copy_draft(context: Context, package: Package, said: Mapping[str, Any], more: Mapping[str, Any]) -> Draft:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -14,11 +15,11 @@ from diadem.errors import IntegrityError, Refused
 from diadem.node.catalogue import Catalogue
 from diadem.node.config import NodeSettings, machine_name, read_settings, write_settings
 from diadem.node.custody.ledger import Entry, Ledger
+from diadem.node.following import catch_up, follow
 from diadem.node.keys import AskPassphrase, KeyCabinet
-from diadem.node.replay import apply
 from diadem.node.rules.text import read_policy
 from diadem.node.stores import StoreSet
-from diadem.store.system import FileLock
+from diadem.store.system import WINDOWS, FileLock
 
 if TYPE_CHECKING:
     from diadem.extract.pool import Extractor
@@ -115,8 +116,12 @@ class Context:
         path = self.folder / POLICY_FILE
         return read_policy(path.read_text("utf-8") if path.exists() else "", where=str(path))
 
+    def require_writable(self) -> None:
+        """Raise `Refused` where this is a store that is read from another PC."""
+
     def change_settings(self, change: Callable[[NodeSettings], NodeSettings]) -> NodeSettings:
         """Change `node.toml`: read anew, changed and written under a lock, so that two changes never lose one."""
+        self.require_writable()
         with self._guard, self.locked("settings"):
             self.settings = change(read_settings(self.folder))
             write_settings(self.folder, self.settings)
@@ -125,6 +130,7 @@ class Context:
 
     def locked(self, name: str) -> _Held:
         """Wait for, and hold, a lock of the operating system; it is released when this process ends."""
+        self.require_writable()
         return _Held(self.folder / "locks" / f"{name}.lock")
 
     # -- saying ----------------------------------------------------------------------------------------------------
@@ -146,11 +152,11 @@ class Context:
         Refused
             The log is behind its mirror, or a key cannot be opened.
         """
+        self.require_writable()
         node_keys = [] if as_user else [self.keys.open("online")]
         user_keys = self._user_keys(needed=as_user) if as_user or with_user else []
         entries = self.ledger.append(drafts, node_keys, user_keys=user_keys)
-        for entry in entries:
-            apply(self.catalogue, entry)
+        follow(self, entries)
         return entries
 
     def _user_keys(self, *, needed: bool) -> list[Any]:
@@ -158,6 +164,14 @@ class Context:
         if user.protection != "file" and not needed:
             return []
         return [self.keys.open(f"users/{user.name}", protection=user.protection)]
+
+
+def read_only(machine: str) -> Refused:
+    """What is answered to everyone who wants to write from another PC."""
+    return Refused(
+        f"a store is open for reading only; this node is written on the machine '{machine}'",
+        next="Work there. To hand files in, put their folder into the store's incoming/ folder.",
+    )
 
 
 class _NoLedger:
@@ -169,10 +183,7 @@ class _NoLedger:
         self._machine = machine
 
     def __getattr__(self, name: str) -> Any:
-        raise Refused(
-            f"a store is open for reading only; this node is written on the machine '{self._machine}'",
-            next="Work there. To hand files in, put their folder into the store's incoming/ folder.",
-        )
+        raise read_only(self._machine)
 
     def close(self) -> None:
         """Nothing is open."""
@@ -200,6 +211,10 @@ class Attached(Context):
         """Never."""
         return False
 
+    def require_writable(self) -> None:
+        """Raise `Refused`, with the name of the machine that writes the node."""
+        raise read_only(self.settings.machine)
+
 
 class _Held:
     """A lock that is waited for."""
@@ -212,7 +227,10 @@ class _Held:
         self._lock.acquire(wait=True)
 
     def __exit__(self, *_: object) -> None:
-        self._lock.release()
+        if WINDOWS:  # a file that another process waits for cannot be removed there
+            self._lock.release()
+        else:
+            self._lock.remove()
 
 
 def open_context(
@@ -245,20 +263,27 @@ def open_context(
             next=f"Work there, or open one of its stores. If the machine was renamed, set machine = '{machine_name()}'"
             " in node.toml.",
         )
+    chosen = settings.user(user).name if user else (settings.users[0].name if settings.users else "")
     keys = KeyCabinet(folder / "keys", settings.id, ask)
     stores = StoreSet(settings, storage_options)
-    ledger = Ledger.open(folder / "log", log_key=keys.open("log"), clock=clock)
-    ledger.mirrors = Mirrors(stores)
-    catalogue = _catalogue(settings, folder, rebuild=rebuild)
-    chosen = settings.user(user).name if user else (settings.users[0].name if settings.users else "")
-    return Context(folder, settings, keys, ledger, catalogue, stores, chosen, tools, clock, ledger.size)
+    with ExitStack() as opened:
+        ledger = Ledger.open(folder / "log", log_key=keys.open("log"), clock=clock)
+        opened.callback(ledger.close)
+        ledger.mirrors = Mirrors(stores)
+        catalogue = _catalogue(settings, folder, rebuild=rebuild)
+        opened.callback(catalogue.close)
+        context = Context(folder, settings, keys, ledger, catalogue, stores, chosen, tools, clock, ledger.size)
+        if not rebuild:
+            catch_up(context)
+        opened.pop_all()
+    return context
 
 
 def _catalogue(settings: NodeSettings, folder: Path, *, rebuild: bool) -> Catalogue:
-    """The catalogue; where it is to be rebuilt, a damaged one is moved aside."""
+    """The catalogue; where it is to be rebuilt, it need not be there, and a damaged one is moved aside."""
     place = Path(settings.catalogue) if settings.catalogue else folder / CATALOGUE_FILE
     try:
-        return Catalogue.open(place, create=True)
+        return Catalogue.open(place, create=rebuild)
     except IntegrityError:
         if not rebuild:
             raise

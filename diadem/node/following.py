@@ -1,15 +1,66 @@
-"""Bringing the catalogue up to the log: after a crash between the two, and one package at a time."""
+"""The catalogue follows the log, in the log's order, whoever else writes at the same time.
+
+A process that was killed between the two leaves the catalogue behind; one that was overtaken by another would let it
+follow in the wrong order. In both cases the packages concerned are derived anew from all that the log says of them.
+"""
 
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
-from diadem.archive.package import Package
 from diadem.errors import DiademError
 from diadem.model.ids import PackageId
-from diadem.node.context import Context
-from diadem.node.entries import package_entry
+from diadem.node.custody.entries import Entry
+from diadem.node.entries import entry_from_log, package_entry
 from diadem.node.replay import apply
+from diadem.package.opening import read_manifest
+from diadem.store.adopted import AdoptedFolders
+
+if TYPE_CHECKING:
+    from diadem.archive.package import Package
+    from diadem.model.ports import Bundle
+    from diadem.node.context import Context
+
+#: Statements that say that a copy is there.
+_WRITING = ("ingest", "replicate")
+#: Statements that are compared with the catalogue at once.
+_PAGE = 500
+
+
+def follow(context: Context, entries: Sequence[Entry]) -> None:
+    """Let the catalogue follow statements that were just appended, all of them or none."""
+    if not entries:
+        return
+    with context.catalogue.together():
+        overtaken = _said_later(context, entries[0])
+        again: dict[str, None] = {}
+        for entry in entries:
+            apply(context.catalogue, entry)
+            for package_id in _packages(entry):
+                unknown = entry.statement.kind in _WRITING and not _is_alive(context, package_id)
+                if unknown or package_id in overtaken:
+                    again[package_id] = None
+        for package_id in again:
+            derive(context, package_id)
+
+
+def _is_alive(context: Context, package_id: str) -> bool:
+    """Whether the catalogue has a package, and not as one that was deleted."""
+    return context.catalogue.has(package_id) and not context.catalogue.package_state(package_id).tombstoned
+
+
+def _said_later(context: Context, first: Entry) -> set[str]:
+    """Packages on which the catalogue has followed a later statement already."""
+    named: set[str] = set()
+    for epoch, index in context.catalogue.places_after(first.epoch, first.index):
+        named.update(_packages(context.ledger.entry(index, epoch=epoch)))
+    return named
+
+
+def _packages(entry: Entry) -> list[str]:
+    return [subject.name for subject in entry.statement.subjects if subject.name.startswith("diadem:")]
 
 
 def behind(context: Context) -> int:
@@ -18,38 +69,92 @@ def behind(context: Context) -> int:
 
 
 def catch_up(context: Context) -> int:
-    """Enter statements that the catalogue does not know; returns how many packages were looked at anew.
-
-    A process that was killed between log and catalogue leaves the catalogue behind. Each package concerned is derived
-    anew from all its statements, in their order, under its lock.
-    """
-    if not behind(context):
+    """Enter statements that the catalogue does not know; returns how many packages were looked at anew."""
+    count = behind(context)
+    if not count:
         return 0
-    known = context.catalogue.known_statements()
     packages: dict[str, None] = {}
-    for entry in context.ledger.all_entries():
-        if entry.statement_id not in known:
-            named = [subject.name for subject in entry.statement.subjects if subject.name.startswith("diadem:")]
-            packages.update(dict.fromkeys(named))
-            if not named:
-                apply(context.catalogue, entry)
+    for entry in _missing(context, count):
+        named = _packages(entry)
+        packages.update(dict.fromkeys(named))
+        if not named:
+            apply(context.catalogue, entry)
     for package_id in packages:
-        with context.locked(f"package-{PackageId(package_id).hex[:32]}"):
-            derive(context, package_id)
+        derive(context, package_id)
     return len(packages)
 
 
+def _missing(context: Context, count: int) -> Iterable[Entry]:
+    """Statements that the catalogue does not know, looked for from the end: mostly they are the last ones."""
+    found: list[Entry] = []
+    for epoch in reversed(context.ledger.epochs):
+        stop = context.ledger.size_of(epoch)
+        while stop > 0 and len(found) < count:
+            start = max(0, stop - _PAGE)
+            known = context.catalogue.known_indices(epoch, start, stop)
+            if len(known) < stop - start:
+                page = context.ledger.entries(start, stop, epoch=epoch)
+                found += [entry for entry in page if entry.index not in known]
+            stop = start
+    return sorted(found, key=lambda entry: (entry.epoch, entry.index))
+
+
 def derive(context: Context, package_id: str) -> None:
-    """Let the catalogue follow every statement on one package, which is read from a store if it is not known."""
-    entries = context.ledger.of_subject(PackageId(package_id).hex)
-    if not context.catalogue.has(package_id):
+    """Let the catalogue follow every statement on one package, which is read from a store if it is not known.
+
+    The log is read while nobody else can write to the catalogue: what is said meanwhile is followed afterwards.
+    """
+    with context.catalogue.together():
+        entries = context.ledger.of_subject(PackageId(package_id).hex)
+        deleted = is_deleted(entries)
+        if not deleted and not context.catalogue.has(package_id):
+            _enter(context, package_id, entries)
         for entry in entries:
-            said = entry.statement.predicate
-            if entry.statement.kind in ("ingest", "replicate"):
-                with contextlib.suppress(DiademError, OSError):
-                    bundle = context.stores.open(str(said["store"])).bundle(str(said["path"]))
-                    ingest = next((one.statement.predicate for one in entries if one.statement.kind == "ingest"), None)
-                    context.catalogue.add_package(package_entry(Package(bundle), str(said["path"]), ingest))
-                    break
+            apply(context.catalogue, entry, only=package_id)
+        if not deleted and not _is_alive(context, package_id):  # it was deleted once, and archived again
+            _enter(context, package_id, entries)
+        _place_adopted(context, package_id)
+
+
+def is_deleted(entries: Iterable[Entry]) -> bool:
+    """Whether the last that the log says of a package is that it was deleted on purpose."""
+    kinds = [entry.statement.kind for entry in entries if entry.statement.kind in (*_WRITING, "tombstone")]
+    return kinds[-1:] == ["tombstone"]
+
+
+def _enter(context: Context, package_id: str, entries: Sequence[Entry]) -> None:
+    """Enter a package from the first of its copies that can be read, else as the log says: it is never forgotten."""
+    ingest = next((entry.statement.predicate for entry in entries if entry.statement.kind == "ingest"), None)
     for entry in entries:
-        apply(context.catalogue, entry, only=package_id)
+        if entry.statement.kind in _WRITING:
+            with contextlib.suppress(DiademError, OSError):
+                package, path = _opened(context, package_id, entry.statement.predicate)
+                context.catalogue.add_package(package_entry(package, path, ingest))
+                return
+    if ingest is not None:
+        context.catalogue.add_package(entry_from_log(package_id, ingest, {}))
+
+
+def _opened(context: Context, package_id: str, said: Mapping[str, Any]) -> tuple[Package, str]:
+    """The copy that a statement names, and its path."""
+    from diadem.archive.package import Package
+
+    bundle: Bundle
+    if said.get("adopted"):
+        kept = AdoptedFolders(context.folder / "adopted")
+        bundle, path = kept.bundle(package_id), kept.location(package_id).path
+    else:
+        path = str(said["path"])
+        bundle = context.stores.open(str(said["store"])).bundle(path)
+    return Package(bundle, opened=read_manifest(bundle, expected_id=package_id)), path
+
+
+def _place_adopted(context: Context, package_id: str) -> None:
+    """An adopted folder may have been renamed since the log said where it is: the node's own note of it counts."""
+    if not context.catalogue.has(package_id):
+        return
+    for replica in context.catalogue.replicas(package_id):
+        if replica.adopted:
+            with contextlib.suppress(DiademError, OSError):
+                root = AdoptedFolders(context.folder / "adopted").location(package_id).root
+                context.catalogue.set_replica(package_id, replica.store, root, state=replica.state)

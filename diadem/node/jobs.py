@@ -14,15 +14,17 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from diadem.errors import DiademError, Interrupted, NotFound
+from diadem.model.ports import Listener, Progress
 from diadem.model.times import read_time, time_text
 from diadem.node.context import Context
 from diadem.store.system import FileLock
@@ -30,6 +32,11 @@ from diadem.store.whole import write_whole
 
 #: Ended jobs whose files are kept.
 _KEPT = 50
+#: A job that began longer ago is begun anew, not gone on with: what it proved is not news any more.
+_STALE = timedelta(days=30)
+_KILLED = "its process ended without a word"
+#: Seconds between two looks whether a job is to stop.
+_LOOK = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +110,19 @@ class Job:
                 next="Run the same command again: it goes on where it was.",
             )
 
+    def listening(self, listener: Listener) -> Listener:
+        """A listener that passes everything on, and looks now and then whether the job is to stop."""
+        looked = time.monotonic()
+
+        def tell(progress: Progress) -> None:
+            nonlocal looked
+            listener(progress)
+            if (now := time.monotonic()) - looked > _LOOK:
+                looked = now
+                self.check_cancelled()
+
+        return tell
+
 
 @contextmanager
 def working(context: Context, kind: str, words: str) -> Iterator[Job]:
@@ -115,21 +135,12 @@ def working(context: Context, kind: str, words: str) -> Iterator[Job]:
     kind, words : str
         What, exactly.
     """
+    context.require_writable()
     folder = context.folder / "jobs"
     folder.mkdir(exist_ok=True)
-    earlier = next((job for job in _states(folder) if job.kind == kind and job.words == words and job.resumable), None)
-    state = replace(earlier, state="running", ended="", message="") if earlier else _new(context, kind, words)
-    state = replace(state, process=os.getpid())
-    lock = FileLock(folder / f"{state.id}.lock")
-    if not lock.acquire():  # somebody was quicker with the same job: begin one of our own
-        state, earlier = _new(context, kind, words), None
-        lock = FileLock(folder / f"{state.id}.lock")
-        lock.acquire()
-    with contextlib.suppress(FileNotFoundError):
-        (folder / f"{state.id}.stop").unlink()
-    _write(folder, state)
+    state, lock, resumed = _taken(context, folder, kind, words)
     try:
-        yield Job(folder, state, resumed=earlier is not None)
+        yield Job(folder, state, resumed=resumed)
     except (KeyboardInterrupt, Interrupted) as error:
         _end(context, folder, state, "stopped", str(getattr(error, "message", "Ctrl-C")))
         raise
@@ -140,7 +151,22 @@ def working(context: Context, kind: str, words: str) -> Iterator[Job]:
         _end(context, folder, state, "done", "")
     finally:
         lock.remove()
+
+
+def _taken(context: Context, folder: Path, kind: str, words: str) -> tuple[JobState, FileLock, bool]:
+    """The job to be at, its lock held: the last one with these words where it did not end, else a new one."""
+    with context.locked("jobs"):  # so that two that begin at once do not go on with the same one
         _forget_old(folder)
+        last = next((job for job in _states(folder) if (job.kind, job.words) == (kind, words)), None)
+        resumed = last is not None and last.resumable and context.clock() - read_time(last.started) < _STALE
+        state = replace(last, state="running", ended="", message="") if last and resumed else _new(context, kind, words)
+        state = replace(state, process=os.getpid())
+        lock = FileLock(folder / f"{state.id}.lock")
+        lock.acquire(wait=True)
+        with contextlib.suppress(FileNotFoundError):
+            (folder / f"{state.id}.stop").unlink()
+        _write(folder, state)
+    return state, lock, resumed
 
 
 def jobs(context: Context) -> list[JobState]:
@@ -149,7 +175,7 @@ def jobs(context: Context) -> list[JobState]:
 
 
 def stop(context: Context, job_id: str) -> JobState:
-    """Ask a running job to stop; it ends at the next package, and can be gone on with.
+    """Ask a running job to stop; it does so within a second or a file, and can be gone on with.
 
     Raises
     ------
@@ -181,14 +207,15 @@ def _write(folder: Path, state: JobState) -> None:
 
 
 def _states(folder: Path) -> list[JobState]:
-    found = []
-    for path in sorted(folder.glob("*.json"), reverse=True) if folder.is_dir() else ():
-        try:
-            state = JobState(**json.loads(path.read_text("utf-8")))
-        except (OSError, ValueError, TypeError):
-            continue
-        found.append(_judged(folder, state))
-    return found
+    paths = sorted(folder.glob("*.json"), key=_age, reverse=True)
+    return [_judged(folder, state) for path in paths if (state := _read(path)) is not None]
+
+
+def _age(path: Path) -> tuple[str, float]:
+    """When a job began, to the second, and then which was heard of last."""
+    with contextlib.suppress(OSError):
+        return path.name.partition("-")[0], path.stat().st_mtime
+    return path.name, 0.0
 
 
 def _judged(folder: Path, state: JobState) -> JobState:
@@ -198,12 +225,22 @@ def _judged(folder: Path, state: JobState) -> JobState:
     lock = FileLock(folder / f"{state.id}.lock")
     if not lock.acquire():
         return state
-    lock.release()
-    return replace(state, state="killed", message="its process ended without a word")
+    try:
+        state = _read(folder / f"{state.id}.json") or state  # it may have ended in this very moment
+    finally:
+        lock.remove()
+    return replace(state, state="killed", message=_KILLED) if state.state == "running" else state
+
+
+def _read(path: Path) -> JobState | None:
+    try:
+        return JobState(**json.loads(path.read_text("utf-8")))
+    except (OSError, ValueError, TypeError):
+        return None
 
 
 def _forget_old(folder: Path) -> None:
-    ended = [job for job in _states(folder) if job.state == "done"]
+    ended = [job for job in _states(folder) if job.state != "running"]
     for job in ended[_KEPT:]:
         for suffix in (".json", ".lock", ".stop"):
             with contextlib.suppress(OSError):

@@ -223,7 +223,7 @@ class Catalogue(CatalogueFile):
         later = (columns.epoch > epoch) | ((columns.epoch == epoch) & (columns.index > index))
         with self._reading() as connection:
             rows = connection.execute(select(columns.epoch, columns.index).where(later))
-            return [(int(row.epoch), int(row.index)) for row in rows]
+            return [(int(found), int(at)) for found, at in rows]
 
     def forget_statements(self) -> None:
         """Forget all statements: `reindex` reads them from the log again."""
