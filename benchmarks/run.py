@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+import custody
 import extract
 import imports
 import memory
@@ -25,6 +26,7 @@ PARTS = {
     "memory": memory.main,
     "imports": imports.main,
     "parity": parity.main,
+    "custody": custody.main,
 }
 
 

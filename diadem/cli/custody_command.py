@@ -30,6 +30,9 @@ def custody(
     checkpoint: Annotated[
         list[Path] | None, typer.Option("--checkpoint", help="With verify: a checkpoint that you kept from earlier.")
     ] = None,
+    since: Annotated[
+        list[Path] | None, typer.Option("--since", help="With --export: a checkpoint that the receiver holds.")
+    ] = None,
     node: NodeAt = None,
     json: Json = False,
 ) -> int:
@@ -45,7 +48,7 @@ def custody(
         raise UsageError("name one package", next="Example: diadem custody 406f3245b359 --export chain.json")
     with opened(node) as found:
         if export is not None:
-            path = found.export_custody(what[0], export)
+            path = found.export_custody(what[0], export, since=[path.read_text("utf-8") for path in since or ()])
             document = {"written": str(path), "node": found.id}
             if json:
                 print_json(document)

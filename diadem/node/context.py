@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -305,6 +305,10 @@ class Mirrors(Sequence[Any]):
 
     def __len__(self) -> int:
         return len(self._now())
+
+    def __iter__(self) -> Iterator[Any]:
+        """Each store that answers now."""
+        return iter(self._now())
 
     def __getitem__(self, index: Any) -> Any:
         return self._now()[index]

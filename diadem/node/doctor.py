@@ -22,8 +22,6 @@ from diadem.node.jobs import jobs
 _SKEW = timedelta(minutes=5)
 #: Bytes that the node's own disk should have free.
 _ROOM = 1 << 30
-#: Statements that are checked at once.
-_PAGE = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,11 +127,7 @@ def _keys(context: Context) -> Iterator[Check]:
 
 
 def _log(context: Context) -> Iterator[Check]:
-    ledger = context.ledger
-    for epoch in ledger.epochs:
-        size = ledger.size_of(epoch)
-        for start in range(0, size, _PAGE):
-            ledger.prove(ledger.entries(start, min(size, start + _PAGE), epoch=epoch), size, epoch=epoch)
+    context.ledger.check()
     pending = context.ledger.pending()
     yield Check(
         "log", "ok", f"{context.ledger.total} statements, epoch {context.ledger.epoch}; hashes and checkpoint agree"

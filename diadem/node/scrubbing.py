@@ -31,7 +31,7 @@ from diadem.store.base import Pace
 #: Seconds of reading after which what was proven is stated in the log.
 _STATE_EVERY = 60.0
 #: Packages in one statement.
-_BATCH = 2000
+_BATCH = 1000
 #: Findings of one package that stand in its statement.
 _TOLD = 50
 _DAY = timedelta(days=1)
