@@ -92,7 +92,7 @@ class Describer:
                 if len(names) <= _NAMED:
                     names.update(dict.fromkeys(str(item["value"]) for item in dataset["fields"].get(key, ())))
         if len(self._facts) < MAX_DESCRIBED:
-            self._facts.append(_facts(dataset, ingested.extraction.preview))
+            self._facts.append(dataset_facts(dataset, ingested.extraction.preview))
 
     def _dataset(self, ingested: Ingested) -> dict[str, Any]:
         found = ingested.extraction
@@ -223,7 +223,8 @@ def _days(fields: Mapping[str, Sequence[Mapping[str, Any]]]) -> set[str]:
     return {str(assertion["value"])[:10] for assertion in fields.get("time.acquired_start", ())}
 
 
-def _facts(dataset: Mapping[str, Any], preview: bytes | None) -> DatasetFacts:
+def dataset_facts(dataset: Mapping[str, Any], preview: bytes | None) -> DatasetFacts:
+    """One dataset of a record in plain words, with the preview that was drawn of it."""
     primary = dataset["files"][0]
     fields = dict(sorted(dataset["fields"].items(), key=lambda item: _FIRST.get(item[0], len(_FIRST))))
     stated = [(key, _chosen(assertions)) for key, assertions in fields.items()]
