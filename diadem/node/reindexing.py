@@ -6,20 +6,23 @@ written, what was proven, and what was given up on purpose. A store that does no
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from diadem.archive.package import Package
 from diadem.errors import DiademError
+from diadem.model.ids import PackageId
 from diadem.model.ports import Listener, Progress, silent
 from diadem.model.replicas import DROPPED, MISSING, PRESENT, SUSPECT, ReplicaState
 from diadem.node.adopted import enter_adopted
 from diadem.node.archiving import ingest_draft
 from diadem.node.catalogue import Catalogue
 from diadem.node.context import Context
-from diadem.node.entries import package_entry
+from diadem.node.entries import entry_from_log, package_entry
+from diadem.node.following import is_deleted
 from diadem.node.replay import apply
 from diadem.store.parity_file import parity_packages
 
@@ -94,7 +97,7 @@ def _state_found(context: Context) -> None:
 def _fill(context: Context, fresh: Catalogue, listener: Listener) -> Reindexed:
     notes: list[str] = []
     ingests, places = _listen(context)
-    found: dict[tuple[str, str], str] = {}
+    found: dict[tuple[str, str], list[str]] = {}
     for settings in context.settings.stores:
         if context.stores.reachable(settings.name):
             found |= _read_store(context, fresh, settings.name, ingests, places, notes, listener)
@@ -102,13 +105,12 @@ def _fill(context: Context, fresh: Catalogue, listener: Listener) -> Reindexed:
             why = context.stores.why_away(settings.name)
             notes.append(f"{settings.name} does not answer: its copies are as the log says ({why})")
     found |= _read_adopted(context, fresh, ingests, notes)
+    _enter_lost(context, fresh, ingests, notes)
     for number, entry in enumerate(context.ledger.all_entries()):
         listener(Progress("log", number, 0, entry.statement.kind, unit="statements"))
         apply(fresh, entry)
     _compare(context, fresh, found, notes)
     _note_parity(context, fresh)
-    lost = [package_id for package_id in ingests if not fresh.has(package_id)]
-    notes += [f"{package_id[:19]}… is in no store that answers" for package_id in lost]
     return Reindexed(fresh.count(), len(found), context.ledger.total, tuple(notes))
 
 
@@ -133,9 +135,9 @@ def _read_store(
     places: Places,
     notes: list[str],
     listener: Listener,
-) -> dict[tuple[str, str], str]:
-    """Enter every package of a store; returns package and store of each copy, and its path."""
-    found: dict[tuple[str, str], str] = {}
+) -> dict[tuple[str, str], list[str]]:
+    """Enter every package of a store; returns package and store of each copy, and the paths at which it lies."""
+    found: dict[tuple[str, str], list[str]] = {}
     store = context.stores.open(name)
     for number, stored in enumerate(store.packages()):
         listener(Progress("reindex", number, 0, stored.path, unit="packages"))
@@ -147,12 +149,12 @@ def _read_store(
                 )
                 if package.id not in ingests:
                     notes.append(f"{stored.path} in {name} is not in the log: somebody copied it there")
-            found[package.id, name] = stored.path
+            found.setdefault((package.id, name), []).append(stored.path)
         except (DiademError, OSError) as error:
             message = error.message if isinstance(error, DiademError) else str(error)
             notes.append(f"{stored.path} in {name} is damaged: {message}")
             if (owner := places.get((name, stored.path))) is not None:
-                found[owner, name] = ""  # something is there, and it is not whole
+                found.setdefault((owner, name), [])  # something is there, and it is not whole
     return found
 
 
@@ -162,29 +164,67 @@ def _path(package_id: str, found_at: str, ingests: Ingests) -> str:
     return found_at if said.get("adopted") else str(said.get("path", found_at))
 
 
-def _read_adopted(context: Context, fresh: Catalogue, ingests: Ingests, notes: list[str]) -> dict[tuple[str, str], str]:
-    return enter_adopted(context, fresh, ingests, notes)
+def _read_adopted(
+    context: Context, fresh: Catalogue, ingests: Ingests, notes: list[str]
+) -> dict[tuple[str, str], list[str]]:
+    return {copy: [path] if path else [] for copy, path in enter_adopted(context, fresh, ingests, notes).items()}
 
 
-def _compare(context: Context, fresh: Catalogue, found: Mapping[tuple[str, str], str], notes: list[str]) -> None:
+def _enter_lost(context: Context, fresh: Catalogue, ingests: Ingests, notes: list[str]) -> None:
+    """Enter the packages that no store gives, as the log and the old catalogue have them.
+
+    A package whose last copies are damaged or away is the one that must not vanish from the status.
+    """
+    for package_id, said in ingests.items():
+        if fresh.has(package_id) or is_deleted(context.ledger.of_subject(PackageId(package_id).hex)):
+            continue
+        tags: Mapping[str, bytes] = {}
+        with suppress(DiademError):
+            tags = context.catalogue.tag_files(package_id)
+        entry = entry_from_log(package_id, said, tags)
+        with suppress(DiademError):
+            entry = replace(entry, title=context.catalogue.get(package_id).title)
+        fresh.add_package(entry)
+        notes.append(f"{package_id[:19]}… can be read in no store that answers; it is entered as the log says")
+
+
+def _compare(context: Context, fresh: Catalogue, found: Mapping[tuple[str, str], list[str]], notes: list[str]) -> None:
     """What the log says of copies against what was found."""
     said: dict[tuple[str, str], ReplicaState] = {}
     for package in fresh.package_states():
         said |= {(package.id, replica.store): replica for replica in package.replicas}
-    for (package_id, store), path in found.items():
-        known = said.get((package_id, store))
-        if path and (known is None or known.state in (DROPPED, MISSING)):
-            fresh.set_replica(package_id, store, path, state=PRESENT)
-        elif path and known is not None and known.path != path:
-            fresh.set_replica(package_id, store, path, state=known.state)
-        elif not path and known is not None and known.state == PRESENT:
-            fresh.set_replica(package_id, store, known.path, state=SUSPECT)
+    for (package_id, store), paths in found.items():
+        if fresh.has(package_id):
+            _place(context, fresh, package_id, store, paths, said.get((package_id, store)), notes)
     for (package_id, store), replica in said.items():
         if replica.state == PRESENT and (package_id, store) not in found:
             if store in context.stores.names and not context.stores.reachable(store):
                 continue
             fresh.set_replica(package_id, store, replica.path, state=MISSING)
             notes.append(f"{package_id[:19]}… should be in {store}, at {replica.path}, and is not")
+
+
+def _place(
+    context: Context,
+    fresh: Catalogue,
+    package_id: str,
+    store: str,
+    paths: Sequence[str],
+    known: ReplicaState | None,
+    notes: list[str],
+) -> None:
+    """Enter where a copy lies. One that lies elsewhere than the log says was never proven there."""
+    if known is not None and known.path in paths:
+        if known.state in (DROPPED, MISSING):
+            fresh.set_replica(package_id, store, known.path, state=PRESENT)
+    elif paths and known is not None and known.adopted:  # its folder was followed by a rescan
+        fresh.set_replica(package_id, store, paths[0], state=known.state)
+    elif paths:
+        fresh.set_replica(package_id, store, paths[0], state=PRESENT, written=context.clock())
+        if known is not None and known.state != DROPPED:
+            notes.append(f"{package_id[:19]}… lies at {paths[0]} in {store}, not at {known.path}: it is to be scrubbed")
+    elif known is not None and known.state == PRESENT:
+        fresh.set_replica(package_id, store, known.path, state=SUSPECT)
 
 
 def _note_parity(context: Context, fresh: Catalogue) -> None:
