@@ -39,16 +39,22 @@ def follow(context: Context, entries: Sequence[Entry]) -> None:
         for entry in entries:
             apply(context.catalogue, entry)
             for package_id in _packages(entry):
-                unknown = entry.statement.kind in _WRITING and not _is_alive(context, package_id)
-                if unknown or package_id in overtaken:
+                if package_id in overtaken or (entry.statement.kind in _WRITING and _is_stale(context, package_id)):
                     again[package_id] = None
         for package_id in again:
             derive(context, package_id)
 
 
-def _is_alive(context: Context, package_id: str) -> bool:
-    """Whether the catalogue has a package, and not as one that was deleted."""
-    return context.catalogue.has(package_id) and not context.catalogue.package_state(package_id).tombstoned
+def _is_stale(context: Context, package_id: str) -> bool:
+    """Whether what the catalogue has of a package that was written somewhere is to be made anew.
+
+    It is not there: a reindex has replaced the catalogue. It counts as deleted: it was archived again. It has no owner:
+    its files were found before its ingest was stated.
+    """
+    catalogue = context.catalogue
+    if not catalogue.has(package_id) or catalogue.package_state(package_id).tombstoned:
+        return True
+    return not catalogue.get(package_id).owner
 
 
 def _said_later(context: Context, first: Entry) -> set[str]:
@@ -107,11 +113,11 @@ def derive(context: Context, package_id: str) -> None:
     with context.catalogue.together():
         entries = context.ledger.of_subject(PackageId(package_id).hex)
         deleted = is_deleted(entries)
-        if not deleted and not context.catalogue.has(package_id):
+        if not deleted and _is_stale(context, package_id):
             _enter(context, package_id, entries)
         for entry in entries:
             apply(context.catalogue, entry, only=package_id)
-        if not deleted and not _is_alive(context, package_id):  # it was deleted once, and archived again
+        if not deleted and _is_stale(context, package_id):  # it was deleted once, and archived again
             _enter(context, package_id, entries)
         _place_adopted(context, package_id)
 
@@ -131,7 +137,7 @@ def _enter(context: Context, package_id: str, entries: Sequence[Entry]) -> None:
                 package, path = _opened(context, package_id, entry.statement.predicate)
                 context.catalogue.add_package(package_entry(package, path, ingest))
                 return
-    if ingest is not None:
+    if ingest is not None and not context.catalogue.has(package_id):
         context.catalogue.add_package(entry_from_log(package_id, ingest, {}))
 
 

@@ -6,9 +6,10 @@ written, what was proven, and what was given up on purpose. A store that does no
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +18,16 @@ from diadem.errors import DiademError
 from diadem.model.ids import PackageId
 from diadem.model.ports import Listener, Progress, silent
 from diadem.model.replicas import DROPPED, MISSING, PRESENT, SUSPECT, ReplicaState
+from diadem.model.report import Level
 from diadem.node.adopted import enter_adopted
 from diadem.node.archiving import ingest_draft
 from diadem.node.catalogue import Catalogue
 from diadem.node.context import Context
 from diadem.node.entries import entry_from_log, package_entry
-from diadem.node.following import is_deleted
+from diadem.node.following import catch_up, is_deleted
+from diadem.node.jobs import jobs, working
 from diadem.node.replay import apply
+from diadem.node.scrubbing import check, note_damage
 from diadem.store.parity_file import parity_packages
 
 
@@ -54,49 +58,88 @@ class Reindexed:
         }
 
 
+#: Statements that the new catalogue follows in one transaction.
+_PAGE = 500
 #: Package id to the predicate of its `ingest` statement; store and path to the id that a copy there should have.
 Ingests = Mapping[str, Mapping[str, Any]]
 Places = Mapping[tuple[str, str], str]
 
 
 def reindex(context: Context, *, listener: Listener = silent) -> Reindexed:
-    """Build the catalogue anew and put it in the place of the old one.
+    """Build the catalogue anew and put it in the place of the old one; others may archive meanwhile.
+
+    What the stores hold and the log does not say is stated: packages that somebody copied there, copies that are gone.
 
     Raises
     ------
     IntegrityError
         The log is damaged.
     """
-    fresh = context.catalogue.draft()
-    try:
-        result = _fill(context, fresh, listener)
-    except BaseException:
-        fresh.discard()
-        raise
-    context.catalogue.take_over(fresh)
-    _state_found(context)
-    return result
+    with working(context, "reindex", "") as job, context.locked("reindex"):
+        context.catalogue.forget_drafts()
+        fresh = context.catalogue.draft()
+        try:
+            result, lost = _fill(context, fresh, job.listening(listener))
+        except BaseException:
+            fresh.discard()
+            raise
+        context.catalogue.take_over(fresh)
+        catch_up(context)  # what was said while the stores were read
+        notes = (*result.notes, *_state_found(context), *_state_lost(context, lost))
+    return replace(result, packages=context.catalogue.count(), statements=context.ledger.total, notes=notes)
 
 
-def _state_found(context: Context) -> None:
+def _state_found(context: Context) -> Iterator[str]:
     """State the ingest of packages that lie in a store and that no statement names: somebody copied them there.
 
-    Their bytes are not proven by this: a scrub reads them.
+    Their bytes are not proven by this: a scrub reads them. While an archive is at work, what is not in the log may be
+    its package, which is there a moment before its statement.
     """
-    for state in list(context.catalogue.package_states()):
-        if state.signed or state.tombstoned:
-            continue
+    unsaid = [state for state in context.catalogue.package_states() if not state.signed and not state.tombstoned]
+    archiving = bool(unsaid) and any(job.kind == "archive" and job.state == "running" for job in jobs(context))
+    for state in unsaid:
         for replica in state.replicas:
-            if replica.state == PRESENT and not replica.adopted:
-                package = Package(context.stores.open(replica.store).bundle(replica.path))
-                source = f"found in the store {replica.store}"
-                context.say([ingest_draft(context, package, replica.path, replica.store, None, source, None, {})])
-                break
+            if replica.state != PRESENT or replica.adopted:
+                continue
+            where = f"{replica.path} in {replica.store}"
+            if archiving:
+                yield f"{where} is not in the log; an archive is at work, so it may be about to be: reindex again"
+            elif _state_ingest(context, state.id, replica):
+                yield f"{where} was not in the log: somebody copied it there; it is entered, and to be scrubbed"
+            break
 
 
-def _fill(context: Context, fresh: Catalogue, listener: Listener) -> Reindexed:
+def _state_ingest(context: Context, package_id: str, replica: ReplicaState) -> bool:
+    """State that a package was found; False where somebody else has just stated its ingest."""
+    with context.locked(f"package-{PackageId(package_id).hex[:32]}"):
+        said = context.ledger.of_subject(PackageId(package_id).hex)
+        if any(entry.statement.kind == "ingest" for entry in said):
+            return False
+        package = Package(context.stores.open(replica.store).bundle(replica.path))
+        source = f"found in the store {replica.store}"
+        context.say([ingest_draft(context, package, replica.path, replica.store, None, source, None, {})])
+        return True
+
+
+def _state_lost(context: Context, lost: Sequence[tuple[str, str]]) -> Iterator[str]:
+    """State what is wrong with copies that are not as the log says."""
+    for package_id, store in lost:
+        with context.locked(f"package-{PackageId(package_id).hex[:32]}"):
+            replicas = context.catalogue.replicas(package_id) if context.catalogue.has(package_id) else ()
+            for replica in replicas:
+                if replica.store == store and replica.state in (MISSING, SUSPECT):
+                    report = check(context, package_id, replica, level=Level.QUICK)
+                    if not report.ok:
+                        note_damage(context, package_id, replica, report)
+                        what = "should be" if replica.state == MISSING else "is damaged"
+                        yield f"{package_id[:19]}… {what} in {store}, at {replica.path}: diadem repair"
+
+
+def _fill(context: Context, fresh: Catalogue, listener: Listener) -> tuple[Reindexed, list[tuple[str, str]]]:
+    """Fill an empty catalogue; also returns package and store of every copy that is not as the log says."""
     notes: list[str] = []
-    ingests, places = _listen(context)
+    total = context.ledger.total  # what is said while the stores are read, they may or may not show
+    ingests, places = _listen(context, total)
     found: dict[tuple[str, str], list[str]] = {}
     for settings in context.settings.stores:
         if context.stores.reachable(settings.name):
@@ -106,19 +149,40 @@ def _fill(context: Context, fresh: Catalogue, listener: Listener) -> Reindexed:
             notes.append(f"{settings.name} does not answer: its copies are as the log says ({why})")
     found |= _read_adopted(context, fresh, ingests, notes)
     _enter_lost(context, fresh, ingests, notes)
-    for number, entry in enumerate(context.ledger.all_entries()):
-        listener(Progress("log", number, 0, entry.statement.kind, unit="statements"))
-        apply(fresh, entry)
-    _compare(context, fresh, found, notes)
+    _apply_all(context, fresh, total, listener)
+    _revive(context, fresh, found, ingests)
+    lost = _compare(context, fresh, found, notes)
     _note_parity(context, fresh)
-    return Reindexed(fresh.count(), len(found), context.ledger.total, tuple(notes))
+    return Reindexed(fresh.count(), len(found), total, tuple(notes)), lost
 
 
-def _listen(context: Context) -> tuple[dict[str, Mapping[str, Any]], dict[tuple[str, str], str]]:
+def _apply_all(context: Context, fresh: Catalogue, total: int, listener: Listener) -> None:
+    """Let the new catalogue follow the log, as far as it went when the reindex began."""
+    entries = enumerate(islice(context.ledger.all_entries(), total))
+    while page := list(islice(entries, _PAGE)):
+        with fresh.together():
+            for number, entry in page:
+                listener(Progress("log", number, total, entry.statement.kind, unit="statements"))
+                apply(fresh, entry)
+
+
+def _revive(context: Context, fresh: Catalogue, found: Mapping[tuple[str, str], list[str]], ingests: Ingests) -> None:
+    """Enter anew what was deleted once, and archived again since."""
+    buried = {state.id for state in fresh.package_states() if state.tombstoned}
+    alive = {one for one in buried if not is_deleted(context.ledger.of_subject(PackageId(one).hex))}
+    for (package_id, store), paths in found.items():
+        if package_id in alive and paths and store in context.stores.names:
+            package = Package(context.stores.open(store).bundle(paths[0]))
+            path = _path(package_id, paths[0], ingests)
+            fresh.add_package(package_entry(package, path, ingests.get(package_id)))
+            alive.discard(package_id)
+
+
+def _listen(context: Context, total: int) -> tuple[dict[str, Mapping[str, Any]], dict[tuple[str, str], str]]:
     """What the log says of each package's ingest, and where copies were written."""
     ingests: dict[str, Mapping[str, Any]] = {}
     places: dict[tuple[str, str], str] = {}
-    for entry in context.ledger.all_entries():
+    for entry in islice(context.ledger.all_entries(), total):
         if entry.statement.kind in ("ingest", "replicate"):
             said, package_id = entry.statement.predicate, entry.statement.subjects[0].name
             places[str(said["store"]), str(said.get("path", ""))] = package_id
@@ -147,8 +211,6 @@ def _read_store(
                 fresh.add_package(
                     package_entry(package, _path(package.id, stored.path, ingests), ingests.get(package.id))
                 )
-                if package.id not in ingests:
-                    notes.append(f"{stored.path} in {name} is not in the log: somebody copied it there")
             found.setdefault((package.id, name), []).append(stored.path)
         except (DiademError, OSError) as error:
             message = error.message if isinstance(error, DiademError) else str(error)
@@ -188,20 +250,27 @@ def _enter_lost(context: Context, fresh: Catalogue, ingests: Ingests, notes: lis
         notes.append(f"{package_id[:19]}… can be read in no store that answers; it is entered as the log says")
 
 
-def _compare(context: Context, fresh: Catalogue, found: Mapping[tuple[str, str], list[str]], notes: list[str]) -> None:
-    """What the log says of copies against what was found."""
+def _compare(
+    context: Context, fresh: Catalogue, found: Mapping[tuple[str, str], list[str]], notes: list[str]
+) -> list[tuple[str, str]]:
+    """What the log says of copies against what was found; returns those that are not as they should be."""
+    lost = []
     said: dict[tuple[str, str], ReplicaState] = {}
     for package in fresh.package_states():
         said |= {(package.id, replica.store): replica for replica in package.replicas}
     for (package_id, store), paths in found.items():
         if fresh.has(package_id):
-            _place(context, fresh, package_id, store, paths, said.get((package_id, store)), notes)
+            known = said.get((package_id, store))
+            _place(context, fresh, package_id, store, paths, known, notes)
+            if not paths and known is not None and known.state == PRESENT:
+                lost.append((package_id, store))
     for (package_id, store), replica in said.items():
         if replica.state == PRESENT and (package_id, store) not in found:
             if store in context.stores.names and not context.stores.reachable(store):
                 continue
             fresh.set_replica(package_id, store, replica.path, state=MISSING)
-            notes.append(f"{package_id[:19]}… should be in {store}, at {replica.path}, and is not")
+            lost.append((package_id, store))
+    return lost
 
 
 def _place(

@@ -133,6 +133,11 @@ class CatalogueFile:
         path = self.path.with_name(f".{self.path.name}.{uuid.uuid4().hex[:8]}.draft")
         return self.open(path, create=True)
 
+    def forget_drafts(self) -> None:
+        """Remove drafts that a process which was killed has left. Nobody may be filling one."""
+        for path in self.path.parent.glob(f".{self.path.name}.*.draft*"):
+            path.unlink(missing_ok=True)
+
     def discard(self) -> None:
         """Close it and remove its files: a draft that is not wanted."""
         self.close()
