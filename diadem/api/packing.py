@@ -71,8 +71,8 @@ def pack(
     folder = local_path(store)
     planned = planned_with(at_hand, source, store=folder, metadata=metadata)
     with at_hand.extractor() as extractor:
-        if any(dataset.offers for dataset in planned.datasets):
-            extractor.warm()
+        if readable := sum(bool(dataset.offers) for dataset in planned.datasets):
+            extractor.warm(readable)
         if folder is not None:
             outcome = pack_local(planned, LocalStore(folder), extractor=extractor, options=options, listener=listener)
         else:

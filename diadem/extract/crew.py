@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,9 @@ from diadem.extract.process import WorkerProcess, WorkerStopped, environment
 
 #: A worker that has used more memory than this is replaced after its job.
 RETIRE_ABOVE = 1 << 30
+#: Seconds that a caller waits for one of the workers before another is started, which takes about as long.
+PATIENCE = 2.0
+_A_MOMENT = 0.1
 
 
 class Crew:
@@ -26,6 +30,8 @@ class Crew:
         Bytes of address space for each.
     modules : sequence of str
         What each imports at its start.
+    large : sequence of str
+        What it imports as well where nobody waits for it, and else when a reader asks for it.
     packages : mapping, optional
         Where the code of foreign plugins lies.
     lasting : bool
@@ -37,6 +43,7 @@ class Crew:
         workers: int,
         memory: int,
         modules: Sequence[str],
+        large: Sequence[str] = (),
         packages: Mapping[str, Mapping[str, Any]] | None = None,
         *,
         lasting: bool = False,
@@ -44,6 +51,7 @@ class Crew:
         self.size = max(1, workers)
         self._memory = memory
         self._modules = modules
+        self._large = large
         self._packages = packages
         self._lasting = lasting
         self._idle: list[WorkerProcess] = []
@@ -53,13 +61,18 @@ class Crew:
         self._closed = False
         self._broken: WorkerStopped | None = None
 
-    def warm(self) -> None:
-        """Start a worker, unless there is one; its imports are not waited for."""
-        with self._free:
-            if self._closed or self._all or self._starting:
-                return
-            self._starting += 1
-        self._give_back(self._start())
+    def warm(self, workers: int = 1) -> None:
+        """Start workers, unless there are so many; their imports are not waited for."""
+        wanted = min(workers, self.size)
+        for _ in range(wanted):
+            with self._free:
+                if self._closed or len(self._all) + self._starting >= wanted:
+                    return
+                if (waiting := self._from_parking()) is not None:
+                    self._idle.append(waiting)
+                    continue
+                self._starting += 1
+            self._give_back(self._start([*self._modules, *self._large]))
 
     def ask(self, job: Mapping[str, Any], seconds: float) -> tuple[dict[str, Any], Mapping[str, Any]]:
         """Have a free worker do a job; one that was lost before it got the job is replaced once.
@@ -126,24 +139,44 @@ class Crew:
             worker.end()
 
     def _take(self) -> WorkerProcess:
-        """A free worker, a new one, or the next to become free."""
+        """A free worker, the next to become free, or a new one where that would take longer."""
         with self._free:
+            since = time.monotonic()
             while True:
                 if self._closed:
                     raise _closed()
                 if self._idle:
                     return self._idle.pop()
-                if len(self._all) + self._starting < self.size:
+                if (waiting := self._from_parking()) is not None:
+                    return waiting
+                if self._is_one_short(time.monotonic() - since):
                     self._starting += 1
                     break
-                self._free.wait()
-        return self._start()
+                if self._is_one_starting():
+                    since = time.monotonic()
+                self._free.wait(_A_MOMENT)
+        return self._start(self._modules)
 
-    def _start(self) -> WorkerProcess:
+    def _from_parking(self) -> WorkerProcess | None:
+        """One that waits for a crew of this kind; it costs nothing."""
+        if not self._lasting or len(self._all) + self._starting >= self.size:
+            return None
+        if (waiting := take(self._kind())) is not None:
+            self._all.add(waiting)
+        return waiting
+
+    def _is_one_short(self, waited: float) -> bool:
+        """Whether one more is to be started for a caller who has waited so many seconds for the others to be free."""
+        there = len(self._all) + self._starting
+        return not there or (there < self.size and waited >= PATIENCE)
+
+    def _is_one_starting(self) -> bool:
+        return bool(self._starting) or any(worker.about is None for worker in self._all)
+
+    def _start(self, modules: Sequence[str]) -> WorkerProcess:
         """Start a process that has been counted in `_starting`."""
         try:
-            waiting = take(self._kind()) if self._lasting else None
-            worker = waiting or WorkerProcess(self._memory, self._modules, self._packages)
+            worker = WorkerProcess(self._memory, modules, self._packages, self._large)
         except OSError as error:
             with self._free:
                 self._starting -= 1

@@ -30,7 +30,11 @@ BYTES_A_SECOND = 20e6
 #: Seconds by the clock for each second of processor time: a busy machine is no fault of the file.
 WALL_FACTOR = 3.0
 #: What nearly every reader imports.
-COMMON_MODULES = ("numpy", "PIL.Image", "dask.array", "h5py", "diadem.extract.reading", "diadem.extract.preview")
+COMMON_MODULES = ("numpy", "PIL.Image", "h5py", "diadem.extract.reading", "diadem.extract.preview")
+#: What many readers import, and what takes three times as long: only where nobody waits is it imported beforehand.
+LARGE_MODULES = ("dask.array",)
+#: Datasets for which a worker is worth its start.
+WORTH_A_WORKER = 40
 
 
 class Extractor:
@@ -84,7 +88,8 @@ class Extractor:
         self._table = {offer.name: offer for offer in self._readers}
         self._telling = Telling(self._readers, fields, previewers, checks, origins or {})
         self._schemas = ExtensionSchemas(schemas)
-        self._crew = Crew(workers, memory, COMMON_MODULES, locate(self._telling.targets()), lasting=lasting)
+        packages = locate(self._telling.targets())
+        self._crew = Crew(workers, memory, COMMON_MODULES, LARGE_MODULES, packages, lasting=lasting)
         self._timeout = timeout
         self._memory = memory
         self._previews = previews
@@ -109,9 +114,15 @@ class Extractor:
         else:
             self.close()
 
-    def warm(self) -> None:
-        """Start a worker now, so that its imports overlap with something else."""
-        self._crew.warm()
+    def warm(self, datasets: int = 1) -> None:
+        """Start workers now, so that their imports overlap with something else.
+
+        Parameters
+        ----------
+        datasets : int
+            How many are to be read; few are not worth a second worker.
+        """
+        self._crew.warm(-(-datasets // WORTH_A_WORKER))
 
     def extract(
         self,

@@ -49,13 +49,19 @@ class WorkerProcess:
     memory : int
         Bytes of address space, where the system has such a limit.
     modules : sequence of str
-        Modules to import while the parent does something else.
+        Modules to import before the first job.
     packages : mapping, optional
         Where the code of foreign plugins lies; see `diadem.extract.packages`.
+    on_demand : sequence of str
+        Large modules that a reader may import; see `diadem.extract.on_demand`.
     """
 
     def __init__(
-        self, memory: int, modules: Sequence[str] = (), packages: Mapping[str, Mapping[str, Any]] | None = None
+        self,
+        memory: int,
+        modules: Sequence[str] = (),
+        packages: Mapping[str, Mapping[str, Any]] | None = None,
+        on_demand: Sequence[str] = (),
     ) -> None:
         self._scratch = Path(tempfile.mkdtemp(prefix="diadem-worker-"))
         empty = self._scratch / "empty"
@@ -76,7 +82,8 @@ class WorkerProcess:
             threading.Thread(target=target, daemon=True).start()
         self.about: Mapping[str, Any] | None = None
         self.peak = 0
-        self._send({"memory": memory, "modules": list(modules), "packages": dict(packages or {})})
+        settings = {"memory": memory, "modules": list(modules), "on_demand": list(on_demand)}
+        self._send({**settings, "packages": dict(packages or {})})
 
     def ask(self, job: Mapping[str, Any], seconds: float) -> dict[str, Any]:
         """Send a job and wait for its answer.

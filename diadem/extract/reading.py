@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import logging
+import os
 import sys
 import time
 import warnings
@@ -172,11 +173,13 @@ def _call(path: str, offer: Mapping[str, Any], job: Mapping[str, Any], result: d
 
 def _small_chunks(size: int) -> AbstractContextManager[Any]:
     """Let Dask's automatic chunks be small, so that a preview reads little, but not more than some thousands."""
+    wanted = max(4 << 20, size // 4096)
     if "dask" not in sys.modules:
+        os.environ["DASK_ARRAY__CHUNK_SIZE"] = str(wanted)  # for a reader that imports it
         return nullcontext()
     import dask.config
 
-    manager: AbstractContextManager[Any] = dask.config.set({"array.chunk-size": max(4 << 20, size // 4096)})
+    manager: AbstractContextManager[Any] = dask.config.set({"array.chunk-size": wanted})
     return manager
 
 

@@ -7,12 +7,13 @@ code that has taken over the process; for that the limits of the operating syste
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -143,6 +144,15 @@ class Guard:
     def lift(self) -> None:
         """Stop refusing, when no reader will run any more."""
         self._lifted = True
+
+    @contextlib.contextmanager
+    def lifted(self) -> Iterator[None]:
+        """Refuse nothing for a moment in which no reader's code runs."""
+        before, self._lifted = self._lifted, True
+        try:
+            yield
+        finally:
+            self._lifted = before
 
     def _check(self, event: str, arguments: tuple[Any, ...]) -> None:
         if self._lifted:

@@ -21,7 +21,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from diadem.extract import packages, sandbox
+from diadem.extract import on_demand, packages, sandbox
 from diadem.model.vendor import TREE
 
 #: Bytes that one answer may have.
@@ -43,6 +43,7 @@ def main() -> None:
     jobs: queue.SimpleQueue[bytes] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(source, jobs, guard), daemon=True).start()
     _import(settings.get("modules", ()))
+    on_demand.spare(guard, settings.get("on_demand", ()))
     guard.install()
     _say(sink, {"ready": True, "network": network, "limited": limited, "reader": _reader_version()})
     done = 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import sys
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -58,9 +59,9 @@ def odd_extensions(path: str, files: Sequence[str]) -> Iterator[Any]:
 
 
 def hanging(*_: Any) -> Any:
-    """Burn processor time for ever."""
+    """Never come back; `hostile_readers.hang` burns processor time meanwhile."""
     while True:
-        pass
+        time.sleep(3600)
 
 
 def dying(*_: Any) -> Any:

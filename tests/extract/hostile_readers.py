@@ -120,6 +120,20 @@ def bad_array(path: str, lazy: bool = True) -> list[dict[str, Any]]:
     return [signal("described", data=data)]
 
 
+def calls_for_dask(path: str, lazy: bool = True) -> list[dict[str, Any]]:
+    """Dask's settings, where it is imported only now, and whether more than its import was allowed."""
+    before = "dask" in sys.modules
+    import dask
+    import dask.array as da
+
+    try:
+        reached = Path("/proc/stat").read_text() if Path("/proc/stat").exists() else ""
+    except PermissionError:
+        reached = ""
+    seen = (before, dask.config.get("array.chunk-size"), bool(reached))
+    return [signal(repr(seen), data=da.zeros((4, 4), chunks=2))]
+
+
 def nonsense(path: str, lazy: bool = True) -> Any:
     """An answer that is no list of signals."""
     return [3]

@@ -20,6 +20,19 @@ from diadem.testing.samples import write_session
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="workers do not wait on Windows")
 
 
+@pytest.fixture(scope="module")
+def session(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("parking") / "session"
+    write_session(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def spectrum(session: Path) -> Path:
+    """A file that is read in a moment."""
+    return session / "eds_point.msa"
+
+
 @pytest.fixture(autouse=True)
 def _empty_places() -> Iterator[None]:
     parking.empty()
@@ -31,49 +44,49 @@ def waiting() -> list[int]:
     return [one.worker._process.pid for one in parking._PARKED]
 
 
-def test_the_next_call_takes_the_worker_of_the_last(tmp_path: Path) -> None:
-    write_session(tmp_path / "a")
-    first = extract(tmp_path / "a")
+def test_the_next_call_takes_the_worker_of_the_last(session: Path) -> None:
+    first = extract(session)
     pids = waiting()
     assert 1 <= len(pids) <= parking.PLACES
-    again = extract(tmp_path / "a")
+    again = extract(session)
     assert set(waiting()) <= set(pids)
     assert again.to_dict() == first.to_dict()
 
 
-def test_another_environment_gets_another_worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write_session(tmp_path / "a")
-    extract(tmp_path / "a")
+def test_another_environment_gets_another_worker(
+    spectrum: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    extract(spectrum)
     pids = set(waiting())
     monkeypatch.setattr(sys, "path", [*sys.path, str(tmp_path)])
-    extract(tmp_path / "a")
+    extract(spectrum)
     assert set(waiting()) - pids
 
 
-def test_a_worker_that_died_meanwhile_is_replaced(tmp_path: Path) -> None:
-    write_session(tmp_path / "a")
-    extract(tmp_path / "a")
+def test_a_worker_that_died_meanwhile_is_replaced(spectrum: Path) -> None:
+    extract(spectrum)
+    assert waiting()
     for one in parking._PARKED:
         one.worker._process.kill()
         one.worker._process.wait()
-    assert all(dataset.extraction for dataset in extract(tmp_path / "a").datasets if dataset.signals)
+    (dataset,) = extract(spectrum).datasets
+    assert dataset.signals
+    assert not dataset.issues
 
 
-def test_nobody_waits_after_a_failure(tmp_path: Path) -> None:
-    write_session(tmp_path / "a")
+def test_nobody_waits_after_a_failure(session: Path, tmp_path: Path) -> None:
 
     def interrupt(progress: object) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises((KeyboardInterrupt, Interrupted)):
-        pack(tmp_path / "a", tmp_path / "store", listener=interrupt)
+        pack(session, tmp_path / "store", listener=interrupt)
     assert waiting() == []
 
 
-def test_they_go_home_when_they_have_waited_long_enough(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_they_go_home_when_they_have_waited_long_enough(spectrum: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(parking, "PATIENCE", 0.2)
-    write_session(tmp_path / "a")
-    extract(tmp_path / "a")
+    extract(spectrum)
     workers = [one.worker for one in parking._PARKED]
     until = time.monotonic() + 20
     while any(worker.lives() for worker in workers):
@@ -84,12 +97,12 @@ def test_they_go_home_when_they_have_waited_long_enough(tmp_path: Path, monkeypa
     assert sum(thread.name == parking._WATCHER for thread in threading.enumerate()) <= 1
 
 
-def test_files_are_let_go(tmp_path: Path) -> None:
+def test_files_are_let_go(session: Path) -> None:
     """What a reader has left open would hold a disk that is to be taken out."""
-    write_session(tmp_path / "a")
-    extract(tmp_path / "a")
+    extract(session)
+    assert waiting()
     until = time.monotonic() + 20
-    while held := [path for path in open_files(waiting()) if path.startswith(str(tmp_path))]:
+    while held := [path for path in open_files(waiting()) if path.startswith(str(session))]:
         assert time.monotonic() < until, held
         time.sleep(0.05)
 
@@ -105,13 +118,12 @@ def open_files(pids: list[int]) -> list[str]:
     return found
 
 
-def test_the_end_of_the_program_ends_them(tmp_path: Path) -> None:
-    write_session(tmp_path / "a")
+def test_the_end_of_the_program_ends_them(spectrum: Path) -> None:
     code = (
         "import sys; from diadem.api import extract; from diadem.extract import parking\n"
         "extract(sys.argv[1]); print(*[one.worker._process.pid for one in parking._PARKED])"
     )
-    done = subprocess.run([sys.executable, "-c", code, tmp_path / "a"], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", code, spectrum], capture_output=True, text=True, check=True)
     pids = [int(pid) for pid in done.stdout.split()]
     assert pids
     assert done.stderr == ""

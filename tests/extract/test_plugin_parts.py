@@ -64,7 +64,14 @@ def read(
     origins = {(f"diadem_{kind}", "cl"): BY for kind in ("fields", "previews", "checks")}
     plan = survey([("a.honest", 10)], [READER])[0]
     with Extractor(
-        [READER], fields, previewers=previewers, checks=checks, schemas=SCHEMAS, origins=origins, timeout=4.0
+        [READER],
+        fields,
+        previewers=previewers,
+        checks=checks,
+        schemas=SCHEMAS,
+        origins=origins,
+        timeout=4.0,
+        lasting=True,
     ) as extractor:
         found = extractor.extract(plan, folder)
     validate_dataset(

@@ -14,14 +14,15 @@ from pathlib import Path
 import pytest
 
 from diadem.errors import UsageError
+from diadem.extract.crew import PATIENCE
 from diadem.extract.extraction import Extraction
-from diadem.extract.pool import Extractor
+from diadem.extract.pool import WORTH_A_WORKER, Extractor
 from diadem.extract.survey import survey
 from diadem.hooks.offers import ReaderOffer
 
 NAMES = (
     *("honest", "hang", "sleep", "die", "print_much", "eat_memory", "talk_too_much", "snoop", "environment"),
-    *("lazy_refused", "bad_array", "nonsense", "path_in_title"),
+    *("lazy_refused", "bad_array", "nonsense", "path_in_title", "calls_for_dask"),
 )
 
 
@@ -48,8 +49,15 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def extractor() -> Iterator[Extractor]:
-    """One worker with short limits."""
-    with Extractor(READERS, timeout=3.0, memory=2 << 30) as made:
+    """One worker with little memory."""
+    with Extractor(READERS, memory=2 << 30) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def hasty() -> Iterator[Extractor]:
+    """One worker with little time."""
+    with Extractor(READERS, timeout=3.0) as made:
         yield made
 
 
@@ -84,11 +92,19 @@ def test_an_honest_reader(extractor: Extractor, folder: Path) -> None:
     assert found.fields["image.pixel_size_x"][0]["value"] == 2e-9
 
 
+@pytest.mark.parametrize("name", ["hang", "sleep"])
+def test_what_never_ends_costs_one_issue(hasty: Extractor, folder: Path, name: str) -> None:
+    started = time.monotonic()
+    found = read(hasty, folder, name)
+    assert codes(found) == ["reader-timeout"]
+    assert found.signals == []
+    assert time.monotonic() - started < 20
+    assert codes(read(hasty, folder, "honest")) == []
+
+
 @pytest.mark.parametrize(
     ("name", "code"),
     [
-        ("hang", "reader-timeout"),
-        ("sleep", "reader-timeout"),
         ("die", "reader-crashed"),
         ("eat-memory", "memory-limit"),
         ("talk-too-much", "too-much-metadata"),
@@ -98,11 +114,9 @@ def test_an_honest_reader(extractor: Extractor, folder: Path) -> None:
 def test_misbehaviour_costs_one_issue(extractor: Extractor, folder: Path, name: str, code: str) -> None:
     if code == "memory-limit" and not sys.platform.startswith("linux"):
         pytest.skip("this system has no limit of the address space")
-    started = time.monotonic()
     found = read(extractor, folder, name)
     assert codes(found) == [code]
     assert found.signals == []
-    assert time.monotonic() - started < 20
     assert codes(read(extractor, folder, "honest")) == []
 
 
@@ -124,6 +138,17 @@ def test_surroundings_of_a_worker(folder: Path, monkeypatch: pytest.MonkeyPatch)
     with Extractor(READERS) as extractor:
         title = read(extractor, folder, "environment").signals[0]["title"]
     assert title == repr({"zone": "+0000", "secret": "absent", "plugins": "", "here": [], "path": False})
+
+
+def test_a_large_library_is_there_when_a_reader_asks_for_it(folder: Path) -> None:
+    with Extractor(READERS) as asked, Extractor(READERS) as warmed:
+        warmed.warm()
+        found = [read(one, folder, "calls-for-dask") for one in (asked, asked, warmed)]
+    assert [one.issues for one in found] == [[], [], []]
+    assert [one.signals[0]["title"] for one in found] == [
+        repr((before, 4 << 20, False)) for before in (False, True, True)
+    ]
+    assert [one.preview for one in found] == [found[0].preview] * 3
 
 
 def test_a_reader_that_cannot_be_lazy(extractor: Extractor, folder: Path) -> None:
@@ -176,6 +201,34 @@ def test_many_callers_and_order(folder: Path) -> None:
     assert [plan.id for plan, _ in results] == [plan.id for plan in plans]
     assert [found.signals[0]["title"] for _, found in results] == [plan.primary.path for plan in plans]
     assert all(found.preview is None for _, found in results)
+
+
+def test_few_datasets_start_one_worker_and_many_start_all(folder: Path) -> None:
+    plans = survey([("a.honest", 10)] * 6, READERS)
+    with Extractor(READERS, workers=2, previews=False) as extractor:
+        assert len(list(extractor.extract_many(plans, folder))) == len(plans)
+        assert len(extractor._crew._all) == 1
+        extractor.warm(WORTH_A_WORKER)
+        assert len(extractor._crew._all) == 1
+        extractor.warm(WORTH_A_WORKER + 1)
+        assert len(extractor._crew._all) == 2
+        extractor.warm(100 * WORTH_A_WORKER)
+        assert len(extractor._crew._all) == 2
+
+
+def test_who_has_waited_for_a_busy_worker_gets_another(folder: Path) -> None:
+    with Extractor(READERS, workers=2, timeout=60.0) as extractor:
+        thread = threading.Thread(target=read, args=(extractor, folder, "sleep"))
+        thread.start()
+        while not extractor._crew._all:
+            time.sleep(0.01)
+        started = time.monotonic()
+        assert codes(read(extractor, folder, "honest")) == []
+        assert time.monotonic() - started >= PATIENCE
+        assert len(extractor._crew._all) == 2
+        extractor.close()
+        thread.join(timeout=20)
+    assert not thread.is_alive()
 
 
 def test_closing_ends_busy_workers(folder: Path) -> None:
