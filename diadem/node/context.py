@@ -161,7 +161,7 @@ class Context:
 
     def _user_keys(self, *, needed: bool) -> list[Any]:
         user = self.settings.user(self.user)
-        if user.protection != "file" and not needed:
+        if not needed and not self.keys.at_hand(user.protection):
             return []
         return [self.keys.open(f"users/{user.name}", protection=user.protection)]
 

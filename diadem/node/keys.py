@@ -108,6 +108,10 @@ class KeyCabinet:
             ) from error
         return PrivateKey.from_pem(data, self._secret(name, protection))
 
+    def at_hand(self, protection: str) -> bool:
+        """Whether a key that is protected so can be opened without asking anybody."""
+        return protection in ("file", "keyring") or (protection == "passphrase" and PASSPHRASE_VARIABLE in os.environ)
+
     def _secret(self, name: str, protection: str) -> str | None:
         if protection == "file":
             return None
