@@ -12,6 +12,7 @@ from pathlib import Path
 
 from diadem.store.local_errors import translated
 from diadem.store.own_keys import checked_folder, is_own, refuse_key
+from diadem.store.sink import discard
 from diadem.store.system import WINDOWS, FileLock, flush_folder, long_path, patiently
 
 #: What link() says where the file system has no second names for a file (FAT, some network shares).
@@ -104,10 +105,9 @@ class OwnFiles:
         refuse_key(key)
         target = self._path(key)
         with translated(str(target), "it was not removed"):
-            try:
-                patiently(lambda: os.unlink(long_path(target)))
-            except (FileNotFoundError, NotADirectoryError):
+            if not os.path.lexists(long_path(target)):
                 return
+            patiently(lambda: discard(str(target)))
             flush_folder(long_path(target.parent))
         with contextlib.suppress(OSError):
             for folder in target.parents:

@@ -129,7 +129,7 @@ def check_exclusive(make: MakeStore, name: str) -> None:
 
 def check_race(make: MakeStore, name: str) -> None:
     """Of many that create one key at the same moment, exactly one succeeds, and its content is there."""
-    stores = [make(name) for _ in range(6)]
+    stores = [make(name) for _ in range(4)]
     if not stores[0].capabilities().creates:
         return
     for turn in range(3):

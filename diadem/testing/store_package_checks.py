@@ -139,7 +139,7 @@ def check_mending(make: MakeStore, name: str) -> None:
     store, package = make(name), make_package()
     _add(store, package)
     path, bundle = package.path, store.bundle(package.path)
-    for file, leaf in (("data/scan.dm4", 1), ("data/scan.dm4", 3), ("data/large.raw", 16), ("data/one leaf.raw", 0)):
+    for file, leaf in (("data/scan.dm4", 1), ("data/scan.dm4", 2), ("data/large.raw", 16), ("data/one leaf.raw", 0)):
         data, start = package.files[file], leaf << 20
         spoiled = data[:start] + bytes([data[start] ^ 0x40]) + data[start + 1 :]
         store.replace_file(path, file, [spoiled[:1000], spoiled[1000:]], len(spoiled), 10**18)
