@@ -104,14 +104,20 @@ class Job:
         Interrupted
             What was done is kept.
         """
-        if (self._folder / f"{self.state.id}.stop").exists():
+        if self._is_unwanted():
             raise Interrupted(
                 f"the job was stopped with: diadem jobs --stop {self.state.id}",
                 next="Run the same command again: it goes on where it was.",
             )
 
+    def _is_unwanted(self) -> bool:
+        return (self._folder / f"{self.state.id}.stop").exists()
+
     def listening(self, listener: Listener) -> Listener:
-        """A listener that passes everything on, and looks now and then whether the job is to stop."""
+        """A listener that passes everything on, and looks now and then whether the job is to stop.
+
+        Where it is, `KeyboardInterrupt` is raised: everybody on the way up treats it as they treat Ctrl-C.
+        """
         looked = time.monotonic()
 
         def tell(progress: Progress) -> None:
@@ -119,7 +125,8 @@ class Job:
             listener(progress)
             if (now := time.monotonic()) - looked > _LOOK:
                 looked = now
-                self.check_cancelled()
+                if self._is_unwanted():
+                    raise KeyboardInterrupt
 
         return tell
 
@@ -141,9 +148,15 @@ def working(context: Context, kind: str, words: str) -> Iterator[Job]:
     state, lock, resumed = _taken(context, folder, kind, words)
     try:
         yield Job(folder, state, resumed=resumed)
-    except (KeyboardInterrupt, Interrupted) as error:
-        _end(context, folder, state, "stopped", str(getattr(error, "message", "Ctrl-C")))
+    except Interrupted as error:
+        _end(context, folder, state, "stopped", error.message)
         raise
+    except KeyboardInterrupt as error:
+        _end(context, folder, state, "stopped", "")
+        raise Interrupted(
+            f"the {kind} was stopped; what was done is kept",
+            next="Run the same command again: it goes on where it was.",
+        ) from error
     except BaseException as error:
         _end(context, folder, state, "failed", error.message if isinstance(error, DiademError) else repr(error))
         raise

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from diadem.archive.package import Package
-from diadem.errors import DiademError, IntegrityError, NotFound
+from diadem.errors import DiademError, IntegrityError, Interrupted, NotFound
 from diadem.model.ids import PackageId
 from diadem.model.ports import Listener, silent
 from diadem.model.replicas import PRESENT, ReplicaState
+from diadem.model.report import Level
 from diadem.model.statements import Draft, Subject
 from diadem.node.context import Context
 from diadem.package.opening import OpenedPackage, read_manifest
@@ -153,18 +154,20 @@ def _replicate(
 ) -> tuple[list[Copy], list[Debt]]:
     copies: list[Copy] = []
     debts: list[Debt] = []
-    drafts: list[Draft] = []
     row = context.catalogue.get(package_id)
+    here = [one.store for one in context.catalogue.replicas(package_id) if one.state == PRESENT and not one.adopted]
     for name in stores:
+        if name in here:  # another process was quicker
+            continue
         try:
             added, source = _add(context, package_id, row.path, name, listener, pace)
+        except Interrupted:
+            raise
         except DiademError as error:
             debts.append(Debt(package_id, name, error.message))
             continue
+        context.say([_replicate_draft(context, row, source, name, added)])
         copies.append(Copy(name, added.path, added.created, added.proof))
-        drafts.append(_replicate_draft(context, row, source, name, added))
-    if drafts:
-        context.say(drafts)
     return copies, debts
 
 
@@ -180,9 +183,22 @@ def _add(
             opened = read_manifest(bundle, expected_id=package_id)
             return store.add(bundle, opened, path, listener=listener, pace=pace), replica.store
         except IntegrityError as error:  # this source is damaged: never copied on, and the next one is tried
-            context.catalogue.set_replica(package_id, replica.store, replica.path, state="suspect")
+            context.say([_damage_draft(package_id, replica, error)])
             problem = error
     raise problem or NotFound("no other copy can be read", next="Connect another store.")
+
+
+def _damage_draft(package_id: str, replica: ReplicaState, error: IntegrityError) -> Draft:
+    """That a copy which was read to be copied is not what it was."""
+    finding = {
+        "package": package_id,
+        "code": error.code,
+        "path": error.where,
+        "leaf": getattr(error, "leaf", None),
+        "message": error.message,
+    }
+    said = {"store": replica.store, "level": str(Level.FULL), "proven": [], "checked": {}, "findings": [finding]}
+    return Draft("fixity", (subject(package_id),), said)
 
 
 def _replicate_draft(context: Context, row: Any, source: str, name: str, added: Added) -> Draft:

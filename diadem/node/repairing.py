@@ -141,6 +141,7 @@ def repair(context: Context, plan: RepairPlan, *, pace: Pace | None = None, list
         result.planned = [action.to_dict() for action in _actions(context, plan)]
         return result
     with working(context, "repair", plan.words) as job:
+        listener = job.listening(listener)
         try:
             _tidy(context, result)
             _mend_all(context, plan, job, result, pace, listener)
@@ -203,6 +204,9 @@ def _mend(
 ) -> None:
     """Mend one copy; it counts again only after it was read whole and is right."""
     with context.locked(f"package-{PackageId(package.id).hex[:32]}"):
+        package = context.catalogue.package_state(package.id)  # somebody may have mended or dropped it meanwhile
+        if replica not in package.replicas:
+            return
         report = check(context, package.id, replica, level=Level.FULL, pace=pace, listener=listener)
         if not report.ok:
             if _is_gone(context, replica, package.id):
@@ -210,6 +214,8 @@ def _mend(
                 return
             try:
                 mended = _mended(context, package, replica, report, plan, result, listener, pace)
+            except Interrupted:
+                raise
             except DiademError as error:
                 result.left.append(Left(package.id, replica.store, replica.path, None, error.message))
                 return
@@ -363,6 +369,8 @@ def _make_parity(context: Context, plan: RepairPlan, job: Job, result: Repaired,
         try:
             _write_parity(context, action.package, action.store, listener)
             result.parity.append((action.package, action.store))
+        except Interrupted:
+            raise
         except DiademError as error:
             replica = next(
                 (one for one in context.catalogue.replicas(action.package) if one.store == action.store), None

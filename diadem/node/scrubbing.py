@@ -183,6 +183,7 @@ def scrub(context: Context, plan: ScrubPlan, *, pace: Pace | None = None, listen
     started = time.monotonic()
     with working(context, "scrub", plan.words) as job:
         result.started = job.started
+        listener = job.listening(listener)
         try:
             for name in [plan.store] if plan.store else context.stores.names:
                 _scrub_store(context, name, plan, job, result, pace, listener)
@@ -336,6 +337,8 @@ def check(
         if pace is not None:
             bundle = PacedBundle(bundle, pace)
         return verify(bundle, level=chosen, expected_id=package_id, listener=listener)
+    except Interrupted:
+        raise
     except (DiademError, OSError) as error:
         message = error.message if isinstance(error, DiademError) else str(error)
         finding = Finding(
