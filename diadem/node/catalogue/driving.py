@@ -15,6 +15,7 @@ from sqlalchemy import ColumnElement, Connection, Select, and_, func, select
 
 from diadem.node.catalogue import sqlite, tables
 from diadem.node.catalogue.conditions import Conditions, of_package
+from diadem.node.catalogue.judging import doubtful
 from diadem.node.catalogue.meaning import AllOf, AnyOf, Begins, Between, Condition, Days, Deny, Phrase
 
 #: Up to so many facts are gathered and sorted; numbers that more packages have are met soon enough on the way.
@@ -139,6 +140,8 @@ def count_alone(
 ) -> int | None:
     """How many packages match, up to a number, where that can be counted without looking at any; else None."""
     parts = condition.parts if isinstance(condition, AllOf) else (condition,)
+    if doubtful(condition):
+        return None
     if isinstance(condition, Between):
         source = _of_number(conditions, condition)
     elif any(part not in source.covered for part in parts):

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, select
 from diadem.node.catalogue import sqlite, tables
 from diadem.node.catalogue.conditions import Conditions
 from diadem.node.catalogue.driving import Driver, driver
-from diadem.node.catalogue.judging import DOUBT, SOME, YES, doubtful, judge, leaves
+from diadem.node.catalogue.judging import DOUBT, EVERY, SOME, YES, differs, doubtful, judge, leaves
 from diadem.node.catalogue.matching import matching
 from diadem.node.catalogue.meaning import AnyOf, Condition, Leaf
 from diadem.node.catalogue.reading import CHUNK
@@ -83,8 +83,8 @@ class _Judge:
         self._condition = condition
         found = leaves(condition)
         # What holds for all candidates need not be asked again, unless it matters how far it holds.
-        covered = {} if doubtful(condition) else {leaf: SOME for leaf in found if leaf in source.covered}
-        self._known: Mapping[Leaf, int] = covered
+        covered = [] if doubtful(condition) else [leaf for leaf in found if leaf in source.covered]
+        self._known: Mapping[Leaf, int] = {leaf: SOME if differs(leaf) else EVERY for leaf in covered}
         self._asked = [leaf for leaf in found if leaf not in covered]
         self._alone = condition in source.covered or (not found)
         self._seen: dict[tuple[int, ...], int] = {}

@@ -182,13 +182,13 @@ def test_single_conditions(filled: Catalogue, text: str) -> None:
 
 
 @given(question=questions)
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_any_question(filled: Catalogue, question: Question) -> None:
     check(filled, question)
 
 
 @given(question=questions)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 def test_however_it_is_gone_about(filled: Catalogue, question: Question) -> None:
     """From rare numbers, or from all packages; few candidates at a time, or many."""
     for few, first, chunk in ((0, 3, 4), (1, 1, 1), (20_000, 2, 7)):
