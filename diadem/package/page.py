@@ -56,7 +56,7 @@ _MAX_OMITTED = 500
 
 
 #: A copy from which names were taken is an ordinary bag, and has no package id.
-CLEANED = Check(PACKAGE.place, PACKAGE.hint, identified=False, name="this copy")
+CLEANED = Check(PACKAGE.place, PACKAGE.hint, identified=False, name="this copy", meant="what was sent")
 
 
 def page_html(facts: PackageFacts, *, budget: int = 2 << 20, cleaned: bool = False) -> bytes:

@@ -26,6 +26,8 @@ class Check:
         Whether the digest of the first list is a package id.
     name : str
         What is checked: "this package".
+    meant : str
+        What equal digests prove the files to be: "what was archived".
     """
 
     place: str
@@ -34,6 +36,7 @@ class Check:
     closed: bool = True
     identified: bool = True
     name: str = "this package"
+    meant: str = "what was archived"
 
 
 PACKAGE = Check("the folder that holds <code>bagit.txt</code>", "It is the one above this page.")
@@ -117,7 +120,7 @@ def check_html(check: Check = PACKAGE) -> str:
     return (
         f"<section>\n<h2>How to check {check.name} without DIADEM</h2>\n"
         f"<p>Every file has a SHA-256 digest in {_counted_lists(check)}. Compute the digests again: if they are equal,"
-        f" the files are, byte for byte, what was archived.</p>\n"
+        f" the files are, byte for byte, {check.meant}.</p>\n"
         f'<div class="guides">\n{_guide("Windows", _steps(windows, powershell(check)) + single)}'
         f"{_guide('macOS', _steps(macos, shell(check, 'shasum -a 256')))}"
         f"{_guide('Linux', _steps(linux, shell(check, 'sha256sum')))}</div>\n"

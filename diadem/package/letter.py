@@ -1,0 +1,244 @@
+"""``READ ME FIRST.html``: the page beside what is given to someone who has never heard of DIADEM.
+
+It says what came, from whom, how to check it with what every computer has, and how to say that it arrived. Like the
+page of a package it needs nothing but itself and holds no script.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from diadem.model.facts import PackageFacts
+from diadem.package.page import document_html, licence_html, panels_html, sentence_html
+from diadem.package.page_datasets import datasets_html, noted_html
+from diadem.package.page_guide import PACKAGE, Check, check_html, files_html, python_html
+from diadem.package.plain_text import count_text, date_text, escaped, size_text
+
+#: Name of the page, and of the list of digests where there is no package to hold one.
+LETTER = "READ ME FIRST.html"
+WHOLE, RAW, RECORD = "package", "raw", "record"
+#: Names that are listed one by one.
+_MAX_NAMES = 200
+#: Bytes of previews: as many as the page of a package shows.
+_BUDGET = 2 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Enclosed:
+    """One folder of the ZIP.
+
+    Attributes
+    ----------
+    folder : str
+        Its name.
+    id : str
+        The package that it is, or was taken from: ``diadem:<64 hex>``.
+    files, bytes : int
+        What is in it.
+    """
+
+    folder: str
+    id: str
+    files: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """What the page says.
+
+    Attributes
+    ----------
+    facts : PackageFacts
+        The session in plain words.
+    enclosed : sequence of Enclosed
+        The folders.
+    kind : str
+        `WHOLE`: packages; `RAW`: the instrument's files alone; `RECORD`: metadata alone.
+    moment : str
+        When it was made, ISO 8601.
+    to, sender : str
+        For whom, and from whom; "" where neither is to be said.
+    redacted : bool
+        Whether people's names were taken out.
+    others : int
+        Packages of the same session that are not enclosed.
+    renamed : sequence of (str, str)
+        Files that have another name here than they had: both names, the one here first.
+    """
+
+    facts: PackageFacts
+    enclosed: Sequence[Enclosed]
+    kind: str
+    moment: str
+    to: str = ""
+    sender: str = ""
+    redacted: bool = False
+    others: int = 0
+    renamed: Sequence[tuple[str, str]] = field(default_factory=tuple)
+
+
+def letter_html(letter: Letter) -> bytes:
+    """The page. The same letter gives the same bytes."""
+    facts = letter.facts
+    title = facts.name.strip() or "Untitled session"
+    whole = letter.kind == WHOLE and not letter.redacted
+    body = (
+        _head(title, letter),
+        "<main>\n",
+        _enclosed(letter),
+        panels_html(facts),
+        noted_html(facts),
+        datasets_html(facts, _BUDGET) if facts.dataset_count else "",
+        check_html(_check(letter)),
+        _arrived(letter),
+        _redacted(letter),
+        _renamed(letter.renamed),
+        python_html(facts) if whole else "",
+        files_html() if whole else "",
+        "</main>\n",
+        _foot(letter),
+    )
+    return document_html(f"{title}: read me first", "".join(body))
+
+
+def _head(title: str, letter: Letter) -> str:
+    facts = letter.facts
+    figures = (
+        count_text(facts.dataset_count, "dataset"),
+        count_text(facts.file_count, "file"),
+        size_text(facts.total_bytes),
+        f"archived on {date_text(facts.archived)}" if facts.archived else "",
+    )
+    items = "".join(f"<li>{escaped(figure)}</li>" for figure in figures if figure)
+    described = facts.description.strip()
+    return (
+        f'<header>\n<p class="kind">Read me first</p>\n<h1><bdi>{escaped(title)}</bdi></h1>\n'
+        f'<p class="lead">{_sent(letter)}</p>\n<p>{sentence_html(facts)}</p>\n'
+        f"{f'<p class=said>{escaped(described, 5000)}</p>' if described else ''}\n"
+        f'<ul class="figures">{items}</ul>\n</header>\n'
+    )
+
+
+def _sent(letter: Letter) -> str:
+    what = {WHOLE: "This data", RAW: "These files", RECORD: "This description of data"}[letter.kind]
+    verb = "were" if letter.kind == RAW else "was"
+    to = f" for <strong>{escaped(letter.to, 320)}</strong>" if letter.to else ""
+    sender = f" by <strong>{escaped(letter.sender, 320)}</strong>" if letter.sender else ""
+    return f"{what} {verb} prepared{to}{sender} on {escaped(date_text(letter.moment))}."
+
+
+def _enclosed(letter: Letter) -> str:
+    rows = "".join(_row(one) for one in letter.enclosed)
+    said = {
+        WHOLE: "Beside this page lies a folder with everything: the files as the instrument wrote them, their extended"
+        " metadata, and lists of digests with which every byte can be checked.",
+        RAW: "Beside this page lies a folder with the files as the instrument wrote them, under their own names, and"
+        " <code>manifest-sha256.txt</code>, the list of their digests. The extended metadata are not enclosed.",
+        RECORD: "Beside this page lies a folder with the extended metadata alone: <code>diadem-record.json</code> holds"
+        " every value with its unit and its source, <code>ro-crate-preview.html</code> shows it. The instrument’s files"
+        " are not enclosed; ask for them by the package id.",
+    }[letter.kind]
+    if len(letter.enclosed) > 1:
+        said = said.replace("lies a folder", "lie folders", 1)
+    from_ = letter.redacted or letter.kind != WHOLE
+    heading = "Taken from the package" if from_ else "Package id"
+    worth = (
+        ""
+        if from_
+        else "<p>The package id is the digest of the digests. As it stands here it is worth no more than this page: ask"
+        " for it on another way, by telephone or in a mail, and compare.</p>\n"
+    )
+    return (
+        f"<section>\n<h2>What is in the ZIP</h2>\n<p>First unpack the ZIP into a folder; a page that is looked at"
+        f" inside it shows nothing of the rest. {said}</p>\n"
+        f'<div class="scroll"><table class="list"><thead><tr><th scope="col">Folder</th><th scope="col">Files</th>'
+        f'<th scope="col" class="number">Size</th><th scope="col">{heading}</th></tr></thead><tbody>{rows}</tbody>'
+        f"</table></div>\n{worth}{_others(letter)}</section>\n"
+    )
+
+
+def _row(one: Enclosed) -> str:
+    return (
+        f"<tr><td><bdi>{escaped(one.folder)}</bdi></td><td>{one.files:,}</td>"
+        f'<td class="number">{size_text(one.bytes)}</td><td><code>{escaped(one.id)}</code></td></tr>'
+    )
+
+
+def _others(letter: Letter) -> str:
+    if not letter.others:
+        return ""
+    verb = "holds" if letter.others == 1 else "hold"
+    return (
+        f'<div class="note"><p>The session was archived in several steps. {count_text(letter.others, "package")} more'
+        f" {verb} files of it and {'is' if letter.others == 1 else 'are'} not enclosed.</p></div>\n"
+    )
+
+
+def _check(letter: Letter) -> Check:
+    """What is checked: the folder, or each of several; or the list beside this page."""
+    if letter.kind != WHOLE:
+        return Check(
+            "the folder in which this page lies",
+            lists=("manifest-sha256.txt",),
+            closed=False,
+            identified=False,
+            name="the files",
+        )
+    one = len(letter.enclosed) == 1
+    folder = f"<code><bdi>{escaped(letter.enclosed[0].folder)}</bdi></code>"
+    place = f"the folder {folder}, the one that holds <code>bagit.txt</code>" if one else PACKAGE.place
+    name, meant = ("it" if one else "them"), ("what was sent" if letter.redacted else "what was archived")
+    hint = "It lies beside this page." if one else "Each of those that lie beside this page is checked alike."
+    return Check(place, hint, identified=not letter.redacted, name=name, meant=meant)
+
+
+def _arrived(letter: Letter) -> str:
+    to = "the one who sent it" if not letter.sender else f"<strong>{escaped(letter.sender, 320)}</strong>"
+    what = "that it arrived" if letter.redacted or letter.kind != WHOLE else "the package id that you found"
+    return (
+        f"<section>\n<h2>Say that it arrived</h2>\n<p>So far only the sender’s log says that this was handed over. When"
+        f" the check is right, write to {to}, in a plain mail: that you have it, on which day, with which program you"
+        f" checked it, and {what}. That mail is the receipt; nothing is sent by itself.</p>\n</section>\n"
+    )
+
+
+def _redacted(letter: Letter) -> str:
+    if not letter.redacted:
+        return ""
+    kept = (
+        ""
+        if letter.kind == RECORD
+        else " The instrument’s own files were not changed: what they say and show of people, they still do."
+    )
+    also = (
+        ""
+        if letter.kind == RAW
+        else " What DIADEM had derived was written anew: this is not the archived package any more, and has no package"
+        " id."
+    )
+    return (
+        "<section>\n<h2>What was taken out</h2>\n<p>Names of people, accounts and computers, e-mail addresses and"
+        f" places on disks, as far as they could be found.{also}{kept}</p>\n</section>\n"
+    )
+
+
+def _renamed(renamed: Sequence[tuple[str, str]]) -> str:
+    if not renamed:
+        return ""
+    rows = "".join(
+        f"<tr><td><bdi>{escaped(here)}</bdi></td><td><bdi>{escaped(there)}</bdi></td></tr>"
+        for here, there in renamed[:_MAX_NAMES]
+    )
+    more = f"<p>And {len(renamed) - _MAX_NAMES:,} more.</p>\n" if len(renamed) > _MAX_NAMES else ""
+    return (
+        "<section>\n<h2>Other names</h2>\n<p>These files had names that not every system can hold.</p>\n"
+        '<div class="scroll"><table class="list"><thead><tr><th scope="col">Here</th><th scope="col">Originally</th>'
+        f"</tr></thead><tbody>{rows}</tbody></table></div>\n{more}</section>\n"
+    )
+
+
+def _foot(letter: Letter) -> str:
+    made = f"<p>Made by {escaped(letter.facts.software, 120)}.</p>\n" if letter.facts.software else ""
+    return f"<footer>\n<p>Licence of the data: {licence_html(letter.facts)}</p>\n{made}</footer>\n"
