@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
+import uuid
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,10 +15,11 @@ from diadem.node.catalogue import Catalogue
 from diadem.node.config import NodeSettings, StoreSettings
 from diadem.node.context import Attached, NodeTools, utc_now
 from diadem.node.keys import KeyCabinet
-from diadem.node.mirroring import SNAPSHOT, home
+from diadem.node.mirroring import SNAPSHOT, SNAPSHOT_DIGEST, home
 from diadem.node.stores import StoreSet, read_store_file
 from diadem.store.base import Store, open_store
-from diadem.store.whole import write_whole
+
+_HEX = re.compile(r"[0-9a-f]{64}\Z")
 
 
 def attach(
@@ -62,6 +65,8 @@ def attach(
         raise DocumentError(
             "the store's own file is damaged", where=url, next="Run diadem doctor on the node."
         ) from error
+    if not _HEX.match(node):  # a store is anyone's: the id becomes the name of a folder here
+        raise DocumentError("the store names no node", where=url, next="Run diadem doctor on the node.")
     settings = NodeSettings(
         str(about.get("node_name", "")),
         node,
@@ -86,21 +91,35 @@ def attach(
 
 def _snapshot(store: Store, settings: NodeSettings, url: str) -> Path:
     """The store's snapshot of the catalogue, in this account's cache: on a share a database is read slowly."""
-    data = store.get(f"{home(settings.short_id)}/{SNAPSHOT}")
-    if data is None:
-        raise NotFound(
-            "the store has no catalogue to read yet",
-            where=url,
-            next=f"It is written when work on the node ends, on '{settings.machine}'.",
-        )
     folder = _cache() / settings.short_id
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"catalogue-{hashlib.sha256(data).hexdigest()[:16]}.sqlite"
-    if not path.exists():
+    place = home(settings.short_id)
+    digest = _digest(store.get(f"{place}/{SNAPSHOT_DIGEST}"))
+    if digest and (kept := folder / f"catalogue-{digest}.sqlite").exists():
+        return kept
+    draft = folder / f".{uuid.uuid4().hex}.sqlite"
+    try:
+        if not store.get_file(f"{place}/{SNAPSHOT}", draft):
+            raise NotFound(
+                "the store has no catalogue to read yet",
+                where=url,
+                next=f"It is written when work on the node ends, on '{settings.machine}'.",
+            )
+        with draft.open("rb") as file:
+            path = folder / f"catalogue-{hashlib.file_digest(file, 'sha256').hexdigest()}.sqlite"
         for old in folder.glob("catalogue-*.sqlite"):
-            _forget(old)
-        write_whole(path, data)
+            if old != path:
+                _forget(old)
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
     return path
+
+
+def _digest(data: bytes | None) -> str:
+    """The SHA-256 that the store says its snapshot has; "" where it says nothing of use."""
+    text = (data or b"").decode("ascii", "replace").strip()
+    return text if _HEX.match(text) else ""
 
 
 def _cache() -> Path:

@@ -6,6 +6,7 @@ and lets a lost node be made again, or another PC search the store.
 
 from __future__ import annotations
 
+import hashlib
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
@@ -18,6 +19,8 @@ from diadem.store.base import Store
 
 SEALED_KEYS = "identities.age"
 SNAPSHOT = "catalogue.sqlite"
+#: SHA-256 of the snapshot: who has it need not fetch it again.
+SNAPSHOT_DIGEST = "catalogue.sha256"
 
 
 def home(short_id: str) -> str:
@@ -49,10 +52,12 @@ def mirror_catalogue(context: Context) -> list[str]:
     with tempfile.TemporaryDirectory(prefix="diadem-") as scratch:
         path = Path(scratch) / SNAPSHOT
         context.catalogue.snapshot(path)
-        data = path.read_bytes()
-    for _, store in context.stores.opened():
-        try:
-            store.put(f"{home(context.settings.short_id)}/{SNAPSHOT}", data)
-        except DiademError as error:
-            failed.append(f"{store.url}: {error.message}")
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        for _, store in context.stores.opened():
+            try:
+                store.put_file(f"{home(context.settings.short_id)}/{SNAPSHOT}", path)
+                store.put(f"{home(context.settings.short_id)}/{SNAPSHOT_DIGEST}", f"{digest}\n".encode())
+            except DiademError as error:
+                failed.append(f"{store.url}: {error.message}")
     return failed
