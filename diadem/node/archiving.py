@@ -198,7 +198,10 @@ def _sound_copy(context: Context, package_id: str, listener: Listener) -> Packag
     for replica, bundle in readable_copies(context, package_id):
         if replica.state != PRESENT or replica.adopted:
             continue
-        report = check(context, package_id, replica, listener=listener)
+        try:
+            report = check(context, package_id, replica, listener=listener)
+        except Unreachable:
+            continue
         if report.ok:
             return Package(bundle, readers=tuple(context.tools.readers), extractor=context.tools.extractor)
         note_damage(context, package_id, replica, report)

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from diadem.errors import DiademError, NotFound, Refused, UsageError
+from diadem.errors import DiademError, NotFound, Refused, Unreachable, UsageError
 from diadem.model.ids import PackageId
 from diadem.model.manifest import TAGMANIFEST
 from diadem.model.ports import Listener, silent
@@ -182,7 +182,10 @@ def _prove_others(context: Context, package: PackageState, store: str, listener:
     for replica in readable:
         if replica.store == store and len(present) > 2:
             continue
-        report = check(context, package.id, replica, level=Level.FULL, listener=listener)
+        try:
+            report = check(context, package.id, replica, level=Level.FULL, listener=listener)
+        except Unreachable:
+            continue
         if report.ok:
             proofs.append(FreshProof(replica.store, str(report.level), context.clock()))
         else:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from diadem.archive.package import Package
-from diadem.errors import DiademError
+from diadem.errors import DiademError, Unreachable
 from diadem.model.ids import PackageId
 from diadem.model.ports import Listener, Progress, silent
 from diadem.model.replicas import DROPPED, MISSING, PRESENT, SUSPECT, ReplicaState
@@ -128,11 +128,16 @@ def _state_lost(context: Context, lost: Sequence[tuple[str, str]]) -> Iterator[s
             replicas = context.catalogue.replicas(package_id) if context.catalogue.has(package_id) else ()
             for replica in replicas:
                 if replica.store == store and replica.state in (MISSING, SUSPECT):
-                    report = check(context, package_id, replica, level=Level.QUICK)
-                    if not report.ok:
-                        note_damage(context, package_id, replica, report)
-                        what = "should be" if replica.state == MISSING else "is damaged"
-                        yield f"{package_id[:19]}… {what} in {store}, at {replica.path}: diadem repair"
+                    with suppress(Unreachable):
+                        yield from _state_damage(context, package_id, replica)
+
+
+def _state_damage(context: Context, package_id: str, replica: ReplicaState) -> Iterator[str]:
+    report = check(context, package_id, replica, level=Level.QUICK)
+    if not report.ok:
+        damage = note_damage(context, package_id, replica, report)
+        what = "is not" if damage.state == MISSING else "is damaged"
+        yield f"{package_id[:19]}… {what} in {replica.store}, at {replica.path}: diadem repair"
 
 
 def _fill(context: Context, fresh: Catalogue, listener: Listener) -> tuple[Reindexed, list[tuple[str, str]]]:

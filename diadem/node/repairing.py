@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from diadem.errors import DiademError, Interrupted
+from diadem.errors import DiademError, Interrupted, Unreachable
 from diadem.model.ids import PackageId
 from diadem.model.manifest import TAGMANIFEST
 from diadem.model.ports import Bundle, Listener, silent
@@ -190,7 +190,10 @@ def _mend_all(
             wanted = replica.state in (SUSPECT, MISSING) and not replica.adopted
             if wanted and plan.store in (None, replica.store) and context.stores.reachable(replica.store):
                 job.check_cancelled()
-                _mend(context, package, replica, plan, result, pace, listener)
+                try:
+                    _mend(context, package, replica, plan, result, pace, listener)
+                except Unreachable as error:
+                    result.left.append(Left(package.id, replica.store, replica.path, None, error.message))
 
 
 def _mend(
@@ -376,9 +379,10 @@ def _make_parity(context: Context, plan: RepairPlan, job: Job, result: Repaired,
                 (one for one in context.catalogue.replicas(action.package) if one.store == action.store), None
             )
             if replica is not None and error.exit_code == 1:
-                report = check(context, action.package, replica, listener=listener)
-                if not report.ok:
-                    note_damage(context, action.package, replica, report)
+                with suppress(Unreachable):
+                    report = check(context, action.package, replica, listener=listener)
+                    if not report.ok:
+                        note_damage(context, action.package, replica, report)
             result.left.append(Left(action.package, action.store, "", None, f"no parity: {error.message}"))
 
 

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from diadem.archive.paced import PacedBundle
-from diadem.errors import DiademError, Interrupted, UsageError
+from diadem.errors import DiademError, Interrupted, Unreachable, UsageError
 from diadem.model.ids import PackageId
 from diadem.model.ports import Bundle, Listener, Progress, silent
 from diadem.model.replicas import DROPPED, MISSING, PRESENT, READING_PROOFS, SUSPECT, PackageState, ReplicaState
@@ -259,9 +259,8 @@ def _read_all(
     try:
         for package, replica in todo:
             job.check_cancelled()
-            report = check(
-                context, package.id, replica, level=plan.level, pace=pace, listener=_within(listener, done, total, name)
-            )
+            heard = _within(listener, done, total, name)
+            report = check(context, package.id, replica, level=plan.level, pace=pace, listener=heard)
             done += package.bytes
             if report.ok and replica.parity:
                 _check_parity(context, package.id, replica, result)
@@ -270,10 +269,20 @@ def _read_all(
                 result.proven += 1
                 result.levels.add(str(report.level))
                 batch.add(package.id, report)
-            else:
+            elif _is_kept(context, package.id, replica):
                 result.damaged.append(note_damage(context, package.id, replica, report))
+    except Unreachable as error:
+        result.unread.append((name, error.message))
     finally:
         batch.state()
+
+
+def _is_kept(context: Context, package_id: str, replica: ReplicaState) -> bool:
+    """Whether a copy is still to be there: it may have been dropped while it was read."""
+    return any(
+        (now.store, now.path) == (replica.store, replica.path) and now.state != DROPPED
+        for now in context.catalogue.replicas(package_id)
+    )
 
 
 def _check_parity(context: Context, package_id: str, replica: ReplicaState, result: Scrubbed) -> None:
@@ -330,8 +339,23 @@ def check(
     pace: Pace | None = None,
     listener: Listener = silent,
 ) -> Report:
-    """Read one copy whole. What cannot be read is a finding, never an exception."""
+    """Read one copy whole. What cannot be read is a finding, never an exception.
+
+    Raises
+    ------
+    Unreachable
+        The store does not answer any more: nothing is said of the copy.
+    """
     chosen = level or usual_level(context, package_id)
+    report = _read(context, package_id, replica, chosen, pace, listener)
+    if not report.ok and not replica.adopted:
+        context.stores.require_there(replica.store)
+    return report
+
+
+def _read(
+    context: Context, package_id: str, replica: ReplicaState, chosen: Level, pace: Pace | None, listener: Listener
+) -> Report:
     try:
         bundle: Bundle = bundle_of(context, package_id, replica)
         if pace is not None:

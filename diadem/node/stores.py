@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -18,6 +19,8 @@ STORE_FILE = "store.json"
 STORE_FORMAT = "diadem-store/1"
 #: Errors of opening that mean "not now": unplugged, no answer, no access, its extra is not installed.
 AWAY = (Unreachable, NotFound, Refused, UsageError)
+#: Seconds for which a store that answered is believed to be there: a folder, which a look costs nothing, and a server.
+_TRUST_FOLDER, _TRUST = 1.0, 30.0
 
 
 class StoreSet:
@@ -36,6 +39,7 @@ class StoreSet:
         self._options = dict(storage_options or {})
         self._opened: dict[str, Store] = {}
         self._away: dict[str, DiademError] = {}
+        self._seen: dict[str, float] = {}
 
     def __iter__(self) -> Iterator[StoreSettings]:
         """The settings of every store, in order."""
@@ -47,14 +51,16 @@ class StoreSet:
         return [store.name for store in self._settings.stores]
 
     def refresh(self, settings: NodeSettings) -> None:
-        """Take over changed settings."""
+        """Take over changed settings; a store whose settings are others now is opened anew."""
+        same = {store.name for store in settings.stores if store in self._settings.stores}
         self._settings = settings
-        self._opened = {name: store for name, store in self._opened.items() if name in self.names}
+        self._opened = {name: store for name, store in self._opened.items() if name in same}
 
     def put(self, name: str, store: Store) -> None:
         """Use this object for a store: tests put one that fails, programs one with options of their own."""
         self._opened[name] = store
         self._away.pop(name, None)
+        self._seen[name] = time.monotonic()
 
     def options(self, name: str) -> Mapping[str, Any] | None:
         """What fsspec is told for a store, in this process."""
@@ -68,6 +74,9 @@ class StoreSet:
     def open(self, name: str) -> Store:
         """A store, known to answer and to be the one that was added under this name.
 
+        A disk may be unplugged while a process works, and what is written below its empty mount point is in no store:
+        that it is there is looked at again and again.
+
         Raises
         ------
         NotFound
@@ -78,31 +87,34 @@ class StoreSet:
         settings = self._settings.store(name)  # an unknown name is a mistake, not a store that is away
         if name in self._away:
             raise self._away[name]
-        if name not in self._opened:
+        store = self._opened.get(name)
+        if store is None or time.monotonic() - self._seen.get(name, -_TRUST) >= (
+            _TRUST_FOLDER if store.is_folder else _TRUST
+        ):
             try:
-                self._opened[name] = self._open(settings)
+                store = store or open_store(settings.url, self._options.get(name))
+                _require_own(store, settings)
             except AWAY as error:
                 self._away[name] = error
                 raise
-        return self._opened[name]
-
-    def _open(self, settings: StoreSettings) -> Store:
-        store = open_store(settings.url, self._options.get(settings.name))
-        try:
-            store.check()
-            found = read_store_file(store)
-        except NotFound as error:
-            raise Unreachable(
-                f"the store '{settings.name}' is not there", where=settings.url, next="Connect it, or mount it."
-            ) from error
-        if settings.id and (found is None or found["store"] != settings.id):
-            what = "there is no store" if found is None else f"there is another store, '{found.get('name', '?')}'"
-            raise Unreachable(
-                f"{what} where '{settings.name}' should be",
-                where=settings.url,
-                next=f"Connect the right disk, or tell its new place: diadem store move {settings.name} PATH",
-            )
+            self._opened[name], self._seen[name] = store, time.monotonic()
         return store
+
+    def require_there(self, name: str) -> None:
+        """Look now whether a store still answers: what cannot be read there may be damaged, or merely away.
+
+        Raises
+        ------
+        Unreachable
+            It does not.
+        """
+        self._seen.pop(name, None)
+        try:
+            self.open(name)
+        except Unreachable:
+            raise
+        except AWAY as error:
+            raise Unreachable(f"the store '{name}' does not answer: {error.message}", where=error.where) from error
 
     def reachable(self, name: str) -> bool:
         """Whether a store answers."""
@@ -155,6 +167,24 @@ class StoreSet:
             free=store.free(),
             total=store.total(),
             read_only=settings.retired,
+        )
+
+
+def _require_own(store: Store, settings: StoreSettings) -> None:
+    """Raise `Unreachable` where a place does not hold the store of these settings."""
+    try:
+        store.check()
+        found = read_store_file(store)
+    except NotFound as error:
+        raise Unreachable(
+            f"the store '{settings.name}' is not there", where=settings.url, next="Connect it, or mount it."
+        ) from error
+    if settings.id and (found is None or found["store"] != settings.id):
+        what = "there is no store" if found is None else f"there is another store, '{found.get('name', '?')}'"
+        raise Unreachable(
+            f"{what} where '{settings.name}' should be",
+            where=settings.url,
+            next=f"Connect the right disk, or tell its new place: diadem store move {settings.name} PATH",
         )
 
 
