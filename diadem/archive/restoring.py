@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import sys
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from diadem.errors import Interrupted, Refused
 from diadem.model.manifest import FileEntry
@@ -41,8 +44,50 @@ class Restored:
     renamed: Sequence[str]
 
 
+class Readable(Protocol):
+    """Proven bytes, from their beginning."""
+
+    def read(self, size: int, /) -> bytes:
+        """The next bytes; empty at the end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """One file to be given back, and what opens it."""
+
+    entry: FileEntry
+    open: Callable[[], AbstractContextManager[Readable]]
+
+
 def restore(package: Package, folder: Path, *, listener: Listener) -> Restored:
     """See `Package.restore`."""
+    pieces = [Piece(entry, partial(package.open, entry.name)) for entry in package.files]
+    return restore_pieces(pieces, lambda: package.record.empty_dirs, folder, listener=listener)
+
+
+def restore_pieces(
+    pieces: Sequence[Piece], empty_folders: Callable[[], Iterable[str]], folder: Path, *, listener: Listener
+) -> Restored:
+    """Give files back, of one package or of several.
+
+    Parameters
+    ----------
+    pieces : sequence of Piece
+        Of two that want the same place the first gets it.
+    empty_folders : callable
+        Gives the stored paths of folders that held nothing.
+    folder : Path
+        A new or empty folder.
+    listener : callable
+        Told of progress.
+
+    Raises
+    ------
+    Refused
+        If the folder has content.
+    DigestMismatch
+        If a file is damaged; nothing is left behind.
+    """
     folder = Path(os.path.realpath(folder))
     existed = os.path.lexists(folder)
     if existed and (not folder.is_dir() or any(folder.iterdir())):
@@ -52,7 +97,7 @@ def restore(package: Package, folder: Path, *, listener: Listener) -> Restored:
     # Inside a folder that is there (it may be a disk of its own, or where the user stands), else beside the new one.
     draft = (folder if existed else folder.parent) / f".diadem-{uuid.uuid4().hex[:8]}.part"
     try:
-        restored = _fill(package, draft, listener)
+        restored = _fill(pieces, empty_folders, draft, listener)
         with translated(str(folder), "nothing was restored"):
             _publish(draft, folder, existed=existed)
     except KeyboardInterrupt as error:
@@ -78,30 +123,33 @@ def _publish(draft: Path, folder: Path, *, existed: bool) -> None:
     flush_folder(long_path(folder.parent))
 
 
-def _fill(package: Package, draft: Path, listener: Listener) -> tuple[int, int, list[str]]:
-    total = sum(entry.size for entry in package.files)
-    names = target_names(package.files)
+def _fill(
+    pieces: Sequence[Piece], empty_folders: Callable[[], Iterable[str]], draft: Path, listener: Listener
+) -> tuple[int, int, list[str]]:
+    total = sum(piece.entry.size for piece in pieces)
+    names = places([piece.entry for piece in pieces])
     done, written, folders = 0, [], [str(draft)]
     with translated(str(draft.parent), "nothing was restored"):
         os.makedirs(long_path(draft))  # noqa: PTH103
-    for entry in package.files:
-        target = str(draft / names[entry.path])
+    for piece, name in zip(pieces, names, strict=True):
+        target = str(draft / name)
         _make_folder(draft, os.path.dirname(target))  # noqa: PTH120
-        for count in _copy(package, entry, target):
+        for count in _copy(piece, target):
             done += count
-            listener(Progress("restore", done, total, entry.name))
+            listener(Progress("restore", done, total, piece.entry.name))
         written.append(long_path(target))
         folders.append(os.path.dirname(target))  # noqa: PTH120
-    for name in package.record.empty_dirs:
+    for name in empty_folders():
         if _may_be_made(name):
             _make_folder(draft, str(draft / name))
     with translated(str(draft.parent), "nothing was restored"):
         flush_tree(long_path(draft), written, [long_path(folder) for folder in dict.fromkeys(folders)])
-    return len(package.files), total, [entry.name for entry in package.files if _was_renamed(entry, names)]
+    renamed = [piece.entry.name for piece, name in zip(pieces, names, strict=True) if _was_renamed(piece.entry, name)]
+    return len(pieces), total, renamed
 
 
-def _was_renamed(entry: FileEntry, names: dict[str, str]) -> bool:
-    return names[entry.path].encode("utf-8", "surrogateescape") != entry.original_name
+def _was_renamed(entry: FileEntry, name: str) -> bool:
+    return name.encode("utf-8", "surrogateescape") != entry.original_name
 
 
 def _make_folder(draft: Path, folder: str) -> None:
@@ -111,8 +159,9 @@ def _make_folder(draft: Path, folder: str) -> None:
         os.makedirs(long_path(folder), exist_ok=True)  # noqa: PTH103
 
 
-def _copy(package: Package, entry: FileEntry, target: str) -> Iterator[int]:
-    with package.open(entry.name) as source:
+def _copy(piece: Piece, target: str) -> Iterator[int]:
+    entry = piece.entry
+    with piece.open() as source:
         with translated(target, "nothing was restored"):
             sink = open(long_path(target), "xb", buffering=0)  # noqa: PTH123, SIM115
         with sink:
@@ -127,18 +176,32 @@ def _copy(package: Package, entry: FileEntry, target: str) -> Iterator[int]:
 
 
 def target_names(entries: Sequence[FileEntry]) -> dict[str, str]:
+    """Where each file goes, by its stored path: see `places`."""
+    return dict(zip((entry.path for entry in entries), places(entries), strict=True))
+
+
+def places(entries: Sequence[FileEntry]) -> list[str]:
     """Where each file goes, relative to the restored folder: its original path, else its stored one.
 
     The originals come from the package, which may be anyone's: one that this system cannot hold, that leads elsewhere,
-    or that clashes with another gives way to the stored path, which is legal and unique on every system.
+    or that clashes with another gives way to the stored path, which is legal on every system, and unique in a package.
+    Where several packages clash in that too, as where a file became a folder, the later in the list gets a tag.
     """
-    names: dict[str, str] = {}
+    names: dict[int, str] = {}
     taken: dict[str, str] = {}
-    for entry in sorted(entries, key=lambda entry: entry.original is not None):  # unmapped names first
-        original = _original(entry)
-        names[entry.path] = entry.name if original is None or _clashes(original, taken) else original
-        _take(names[entry.path], taken)
-    return names
+    order = sorted(range(len(entries)), key=lambda number: entries[number].original is not None)  # unmapped first
+    for number in order:
+        entry = entries[number]
+        wishes = [name for name in (_original(entry), entry.name, _tagged(entry)) if name is not None]
+        names[number] = next((name for name in wishes if not _clashes(name, taken)), wishes[-1])
+        _take(names[number], taken)
+    return [names[number] for number in range(len(entries))]
+
+
+def _tagged(entry: FileEntry) -> str:
+    """The stored path, its first part with a tag."""
+    first, slash, rest = entry.name.partition("/")
+    return f"{first}~{hashlib.sha256(entry.original_name).hexdigest()[:8]}{slash}{rest}"
 
 
 def _take(name: str, taken: dict[str, str]) -> None:

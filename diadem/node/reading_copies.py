@@ -1,0 +1,180 @@
+"""A package read from all of its copies at once: each piece from the first copy in which it is what was archived.
+
+A leaf that is damaged in one copy comes from the next, so that giving a file back never waits for a repair.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from types import TracebackType
+from typing import Any, Self
+
+from diadem.archive.package import Package
+from diadem.archive.reading import VerifiedFile
+from diadem.errors import DiademError, IntegrityError, NotFound, Unreachable
+from diadem.model.ids import PackageId
+from diadem.model.manifest import DERIVED_PATHS, FileEntry
+from diadem.model.ports import RangeReader
+from diadem.model.replicas import PRESENT, SUSPECT, ReplicaState
+from diadem.node.context import Context
+from diadem.node.placing import best_package, readable_copies
+from diadem.package.opening import read_manifest
+
+_BLOCK = 4 << 20
+
+
+class Copies:
+    """The copies of a package, the best first; further ones are opened when they are needed.
+
+    Parameters
+    ----------
+    context : Context
+        The node.
+    package_id : str
+        Which package.
+
+    Raises
+    ------
+    NotFound
+        No copy can be read.
+    """
+
+    def __init__(self, context: Context, package_id: str) -> None:
+        self._context = context
+        best, replica = best_package(context, package_id)
+        self.id = PackageId(package_id)
+        self.package = best
+        self._opened: list[tuple[Package, ReplicaState]] = [(best, replica)]
+        self._further = self._others(replica)
+        self._doubted: set[str] = set()
+
+    def __iter__(self) -> Iterator[tuple[Package, ReplicaState]]:
+        """Every copy that can be opened."""
+        number = 0
+        while number < len(self._opened) or self._open_next():
+            yield self._opened[number]
+            number += 1
+
+    def _others(self, first: ReplicaState) -> Iterator[tuple[Package, ReplicaState]]:
+        for replica, bundle in readable_copies(self._context, self.id):
+            if (replica.store, replica.path, replica.adopted) == (first.store, first.path, first.adopted):
+                continue
+            try:
+                opened = read_manifest(bundle, expected_id=self.id)
+            except (DiademError, OSError):
+                continue
+            yield Package(bundle, opened=opened), replica
+
+    def _open_next(self) -> bool:
+        found = next(self._further, None)
+        if found is not None:
+            self._opened.append(found)
+        return found is not None
+
+    def doubt(self, replica: ReplicaState, error: Exception) -> None:
+        """Note that a copy is damaged; an adopted folder that was edited is none of that."""
+        damaged = isinstance(error, IntegrityError) and replica.state == PRESENT and not replica.adopted
+        if damaged and self._context.writable and replica.store not in self._doubted:
+            self._doubted.add(replica.store)
+            self._context.catalogue.set_replica(self.id, replica.store, replica.path, state=SUSPECT)
+
+    @property
+    def damaged(self) -> list[str]:
+        """Stores whose copy was found to be damaged while it was read."""
+        return sorted(self._doubted)
+
+    def open(self, entry: FileEntry) -> CopiedFile:
+        """A file of the manifest, to be read from its beginning or at any place."""
+        return CopiedFile(self, entry)
+
+    def tag_file(self, path: str, digest: str) -> RangeReader:
+        """A tag file, read once whole and found to have this SHA-256; the caller closes it.
+
+        Raises
+        ------
+        IntegrityError
+            It is damaged in every copy.
+        """
+        for package, replica in self:
+            try:
+                reader = package.bundle.open(path)
+            except (DiademError, OSError):
+                continue
+            if _sha256(reader) == digest:
+                return reader
+            reader.close()
+            self.doubt(replica, IntegrityError("damaged"))
+        raise IntegrityError("the tag file is damaged in every copy", where=path, next="Mend it: diadem repair")
+
+
+class CopiedFile:
+    """One file of a package, from whichever copies."""
+
+    def __init__(self, copies: Copies, entry: FileEntry) -> None:
+        self._copies, self._entry = copies, entry
+        self._files: dict[int, VerifiedFile] = {}
+        self._at = 0
+
+    @property
+    def size(self) -> int:
+        """Bytes in the file."""
+        return self._entry.size
+
+    def read_at(self, offset: int, length: int) -> bytes:
+        """Proven bytes.
+
+        Raises
+        ------
+        IntegrityError
+            They are damaged in every copy.
+        """
+        problem: Exception | None = None
+        for number, (package, replica) in enumerate(self._copies):
+            try:
+                return self._file(number, package).read_at(offset, length)
+            except (DiademError, OSError) as error:
+                self._copies.doubt(replica, error)
+                problem = problem or error
+        raise self._unreadable(problem)
+
+    def read(self, length: int = -1) -> bytes:
+        """The next bytes; empty at the end."""
+        data = self.read_at(self._at, self.size - self._at if length < 0 else min(length, self.size - self._at))
+        self._at += len(data)
+        return data
+
+    def _file(self, number: int, package: Package) -> VerifiedFile:
+        if number not in self._files:
+            derived = self._entry.path in DERIVED_PATHS
+            opened = package.open_derived(self._entry.path) if derived else package.open(self._entry.name)
+            self._files[number] = opened
+        return self._files[number]
+
+    def _unreadable(self, problem: Exception | None) -> DiademError:
+        if isinstance(problem, IntegrityError | NotFound | Unreachable):
+            problem.next = "No copy of it is whole now. Connect another store, or mend it: diadem repair"
+            return problem
+        return IntegrityError(f"it cannot be read in any copy: {problem}", where=self._entry.path, next="diadem status")
+
+    def close(self) -> None:
+        """Release the files."""
+        for file in self._files.values():
+            file.close()
+
+    def __enter__(self) -> Self:
+        """The file itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close."""
+        self.close()
+
+
+def _sha256(reader: Any) -> str:
+    digest = hashlib.sha256()
+    for offset in range(0, reader.size, _BLOCK):
+        digest.update(reader.read_at(offset, min(_BLOCK, reader.size - offset)))
+    return digest.hexdigest()
