@@ -10,6 +10,7 @@ import typer
 from diadem.cli.node_options import As, Json, NodeAt, Quiet, opened
 from diadem.cli.output import duration_text, print_json, progress, size_text
 from diadem.errors import UsageError
+from diadem.package.plain_text import count_text
 
 
 def register(app: typer.Typer) -> None:
@@ -43,7 +44,7 @@ def archive(
     json: Json = False,
     quiet: Quiet = False,
 ) -> int:
-    """Archive a session: one verified package, in as many stores as the policy wants."""
+    """Archive a session in as many stores as the policy wants. One session makes one verified package."""
     metadata = _metadata(meta, set_)
     if (source is None) == (plan is None):
         raise UsageError("give a folder, or a plan", next="Example: diadem archive 2026-03-14_ZnO")
@@ -83,9 +84,8 @@ def show_archived(document: dict[str, Any]) -> None:
     print(f"package          {package['id']}")
     if document["predecessor"]:
         print(f"continues        {document['predecessor'][:19]}…  (only the new and changed files were archived)")
-    print(
-        f"content          {document['datasets']} datasets, {document['files']} files, {size_text(document['bytes'])}"
-    )
+    datasets, files = count_text(document["datasets"], "dataset"), count_text(document["files"], "file")
+    print(f"content          {datasets}, {files}, {size_text(document['bytes'])}")
     for copy in document["copies"]:
         print(f"copy             {copy['store']:12} {_proof(copy)}")
     for debt in document["debts"]:
@@ -142,6 +142,7 @@ def _show_one(document: dict[str, Any]) -> None:
         if error.get("next"):
             print(f"                 {error['next']}")
     elif document["state"] == "planned":
-        print(f"would archive    {document['title']}  {document['files']} files, {size_text(document['bytes'])}")
+        files = count_text(document["files"], "file")
+        print(f"would archive    {document['title']}  {files}, {size_text(document['bytes'])}")
     else:
         print(f"{document['state']:16} {document['title']}  {document['package']['id'][:19]}…")

@@ -10,6 +10,7 @@ import typer
 from diadem.cli.node_options import As, Json, NodeAt, Quiet, opened
 from diadem.cli.output import duration_text, print_json, progress, size_text
 from diadem.errors import UsageError
+from diadem.package.plain_text import count_text
 
 MaxRate = Annotated[
     str | None, typer.Option("--max-rate", help="Read no faster than this a second: 50MB. Leaves the disk to others.")
@@ -38,7 +39,7 @@ def scrub(
     json: Json = False,
     quiet: Quiet = False,
 ) -> int:
-    """Read copies whole and compare every byte with what was sealed. Can be stopped and gone on with."""
+    """Read copies whole, compare every byte with what was sealed. Can be stopped and gone on with."""
     if level not in (None, "leaves", "full"):
         raise UsageError(f"'{level}' is no level of a scrub", next="Use leaves or full.")
     with opened(node) as found, progress(quiet=quiet or json) as listener:
@@ -54,22 +55,24 @@ def scrub(
 
 
 def _show_scrub(document: dict[str, Any]) -> None:
-    copies = "copy" if document["proven"] == 1 else "copies"
-    levels = " and ".join(document["levels"]) or "nothing"
+    proven = count_text(document["proven"], "copy", "copies") if document["proven"] else "no copy"
+    levels = f" ({' and '.join(document['levels'])})" if document["levels"] else ""
     print(
-        f"proven           {document['proven']} {copies}, {size_text(document['bytes'])} read ({levels}) "
-        f"in {duration_text(document['seconds'])}"
+        f"proven           {proven}, {size_text(document['bytes'])} read{levels} in {duration_text(document['seconds'])}"
     )
     if document["part"] != "1/1":
         print(f"part             {document['part']}")
     if document["skipped"]:
-        print(f"went on          {document['skipped']} copies were proven before this run was stopped")
+        print(
+            f"went on          {count_text(document['skipped'], 'copy was', 'copies were')} proven before it was stopped"
+        )
     for damage in document["damaged"]:
         print(f"DAMAGED          {damage['package'][:19]}… in {damage['store']}: {damage['path']}")
         errors = [finding for finding in damage["findings"] if finding["severity"] == "error"]
         for finding in errors[:5]:
             leaf = f", leaf {finding['leaf']}" if finding["leaf"] is not None else ""
-            print(f"                 {finding['path'] or ''}{leaf}: {finding['message']}")
+            place = f"{finding['path']}{leaf}: " if finding["path"] else ""
+            print(f"                 {place}{finding['message']}")
         if len(errors) > 5:
             print(f"                 and {len(errors) - 5} more; all with --json")
     for note in document["notes"]:
@@ -92,7 +95,7 @@ def repair(
     json: Json = False,
     quiet: Quiet = False,
 ) -> int:
-    """Mend damaged copies, write missing ones, make parity: as far as it can be done now."""
+    """Mend damaged copies, write missing ones. As far as it can be done now; parity too, where the policy wants it."""
     with opened(node) as found, progress(quiet=quiet or json) as listener:
         done = found.repair(
             package, store=store, dry_run=dry_run, set_aside=set_aside, max_rate=_rate(max_rate), listener=listener
@@ -139,7 +142,7 @@ def drop(
     json: Json = False,
     quiet: Quiet = False,
 ) -> int:
-    """Remove one copy, after the copies that remain were read whole just now."""
+    """Remove one copy, after the others were read whole just now."""
     with opened(node, user) as found, progress(quiet=quiet or json) as listener:
         document = found.drop(package, store, reason=reason, dry_run=dry_run, listener=listener).to_dict()
     _show_gone(document, as_json=json, word="dropped")
@@ -154,7 +157,7 @@ def delete(
     user: As = None,
     json: Json = False,
 ) -> int:
-    """Delete a package from every store once its retention is over; a signed tombstone remains."""
+    """Delete a package everywhere, after its retention. A signed tombstone remains."""
     with opened(node, user) as found:
         document = found.delete(package, reason=reason, dry_run=dry_run).to_dict()
     _show_gone(document, as_json=json, word="deleted")
@@ -184,8 +187,8 @@ def reindex(node: NodeAt = None, json: Json = False, quiet: Quiet = False) -> in
         print_json(document)
     else:
         print(
-            f"catalogue        {document['packages']} packages, {document['copies']} copies, "
-            f"{document['statements']} statements"
+            f"catalogue        {count_text(document['packages'], 'package')}, "
+            f"{count_text(document['copies'], 'copy', 'copies')}, {count_text(document['statements'], 'statement')}"
         )
         for note in document["notes"]:
             print(f"note             {note}")

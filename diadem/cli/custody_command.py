@@ -81,9 +81,14 @@ def _show(document: dict[str, Any], *, as_json: bool, offline: bool) -> int:
 def _step(step: dict[str, Any]) -> None:
     mark = _MARKS[step["verdict"]]
     said = step["sentence"] + (f" [{', '.join(step['signers'])}]" if step["signers"] else "")
-    for number, line in enumerate(textwrap.wrap(said, _WIDTH - 17) or [""]):
+    for number, line in enumerate(_folded(said, _WIDTH - 17) or [""]):
         print(f"{mark if number == 0 else '':16} {line}")
     if step["reason"] and step["verdict"] != "proved":
         where = f" ({step['file']})" if step["file"] else ""
-        for line in textwrap.wrap(step["reason"] + where, _WIDTH - 19):
+        for line in _folded(step["reason"] + where, _WIDTH - 19):
             print(f"{'':16}   {line}")
+
+
+def _folded(text: str, width: int) -> list[str]:
+    """Lines in which names and paths stay whole."""
+    return textwrap.wrap(text, width, break_on_hyphens=False, break_long_words=False)

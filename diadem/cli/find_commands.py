@@ -10,6 +10,7 @@ import typer
 
 from diadem.cli.node_options import Json, NodeAt, opened
 from diadem.cli.output import print_json, size_text
+from diadem.package.plain_text import count_text
 
 
 def register(app: typer.Typer) -> None:
@@ -73,7 +74,7 @@ def _show(document: dict[str, Any]) -> None:
         told = " · ".join(fact for fact in facts if fact)
         print(
             f"{row['id'][7:19]}  {row.get('date') or '          '}  {row['title'][:40]:40}  "
-            f"{row['files']:>6} files  {size_text(row['bytes']):>8}  {told}"
+            f"{count_text(row['files'], 'file'):>12}  {size_text(row['bytes']):>8}  {told}".rstrip()
         )
     total = document["total"]
     shown = f"{len(rows)} of {total}" if total != len(rows) else f"{total}"

@@ -28,7 +28,7 @@ def watch(
     json: Json = False,
     quiet: Quiet = False,
 ) -> int:
-    """Archive what people put into the incoming/ folder of a store, once it is finished."""
+    """Archive what people put into incoming/ of a store. Once it is finished; nothing of it is moved or deleted."""
     code, documents = 0, []
     with opened(node, user) as found, progress(quiet=quiet or json) as listener:
         for handed in found.watch(once=once, every=every, listener=listener):
@@ -67,7 +67,7 @@ def rescan(
     json: Json = False,
     quiet: Quiet = False,
 ) -> int:
-    """Look at adopted folders: follow what was renamed, tell what was edited or deleted. Nothing is written there."""
+    """Look at adopted folders: what was renamed, edited, deleted. Renames are followed; nothing is written there."""
     with opened(node) as found, progress(quiet=quiet or json) as listener:
         results = list(found.rescan(full=full, look_in=look_in or (), listener=listener))
     if json:
@@ -109,7 +109,7 @@ def jobs(
 
 
 def doctor(node: NodeAt = None, json: Json = False) -> int:
-    """Look the node over: clock, disks, permissions, keys, stores, log, versions; say what to do."""
+    """Look the node over, and say what to do. Clock, disks, permissions, keys, stores, log, versions."""
     with opened(node) as found:
         document = found.doctor()
     if json:
@@ -159,6 +159,8 @@ def ls(node: NodeAt = None, json: Json = False) -> int:
     if json:
         print_json({"users": listed})
     else:
+        widest = max((len(f"{user['name']}@{name}") for user in listed), default=0)
         for user in listed:
-            print(f"{user['name']}@{name}  {user['full_name']}  {user['custody']}  {user['key']}")
+            address, person = f"{user['name']}@{name}", user["full_name"] or "-"
+            print(f"{address:{widest}}  {person:24}  {user['custody']}  {user['key']}")
     return 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import textwrap
 import threading
 import time
 from collections.abc import Iterator
@@ -33,7 +34,7 @@ def print_error(error: DiademError, *, as_json: bool) -> None:
     if error.where:
         print(f"  where: {error.where}", file=sys.stderr)
     if error.next:
-        print(f"  next:  {error.next}", file=sys.stderr)
+        print(textwrap.indent(f"next:  {error.next}", " " * 9)[7:], file=sys.stderr)
 
 
 @contextmanager

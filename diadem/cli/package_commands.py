@@ -27,7 +27,7 @@ def demo(
     ] = None,
     keep: Annotated[bool, typer.Option("--keep", help="Keep the temporary folder.")] = False,
 ) -> int:
-    """Make a small session, archive it, verify it, damage a copy, and open a signal."""
+    """Try it: makes a small session, archives and verifies it. Then it damages a copy and opens a signal."""
     from diadem.cli.demo import run_demo
 
     return run_demo(folder, keep=keep)
@@ -96,7 +96,7 @@ def verify(
     json: Json = False,
     quiet: Quiet = False,
 ) -> int:
-    """Prove a package intact, or say which file and which mebibyte is not."""
+    """Prove a package intact, or name the mebibyte that is not."""
     import diadem
     from diadem.cli import render
 
@@ -116,32 +116,60 @@ def verify(
 def get(
     package: Annotated[str, typer.Argument(help="The package's folder, URL, or id on the node.")],
     folder: Annotated[Path, typer.Argument(help="A new or empty folder.")],
+    only_this: Annotated[
+        bool, typer.Option("--only-this", help="This package alone, not the whole session that it belongs to.")
+    ] = False,
     node: NodeAt = None,
     json: Json = False,
     quiet: Quiet = False,
 ) -> int:
     """Give the files back: original names, folders and times, every byte proven."""
-    import diadem
-
-    with progress(quiet=quiet or json) as listener:
-        if is_id(package):
-            with opened(node) as found:
-                restored = found.get(package).restore(folder, listener=listener)
-        else:
-            restored = diadem.open(package).restore(folder, listener=listener)
-    document = {
-        "path": str(restored.folder),
-        "files": restored.files,
-        "bytes": restored.bytes,
-        "renamed": list(restored.renamed),
-    }
+    document = _from_node(package, folder, node, only_this, quiet or json) if is_id(package) else None
+    if document is None:
+        document = _from_package(package, folder, quiet or json)
     if json:
         print_json(document)
     else:
-        print(f"{restored.files:,} files, {restored.bytes:,} bytes, each proven, in {restored.folder}")
-        for name in restored.renamed:
-            print(f"  kept its stored name, which this system can hold: {name}")
-    return 0
+        _show_restored(document)
+    return 1 if document["lacking"] else 0
+
+
+def _from_node(package: str, folder: Path, node: str | None, only_this: bool, quiet: bool) -> dict[str, Any]:
+    with opened(node) as found, progress(quiet=quiet) as listener:
+        return found.restore(package, folder, chain=not only_this, listener=listener).to_dict()
+
+
+def _from_package(package: str, folder: Path, quiet: bool) -> dict[str, Any]:
+    import diadem
+
+    with progress(quiet=quiet) as listener:
+        found = diadem.open(package)
+        restored = found.restore(folder, listener=listener)
+    return {
+        "path": str(restored.folder),
+        "files": restored.files,
+        "bytes": restored.bytes,
+        "packages": [str(found.id)],
+        "renamed": list(restored.renamed),
+        "lacking": [],
+        "continues": next((value for label, value in found.bag_info if label == "Diadem-Continues"), None),
+    }
+
+
+def _show_restored(document: dict[str, Any]) -> None:
+    print(f"{document['files']:,} files, {document['bytes']:,} bytes, each proven, in {document['path']}")
+    if len(document["packages"]) > 1:
+        print(f"  of {len(document['packages'])} packages of one session, each file in its newest version")
+    for name in document["renamed"]:
+        print(f"  kept its stored name, which this system can hold: {name}")
+    for store in document.get("damaged", ()):
+        print(f"  the copy in {store} is damaged; the bytes came from another: diadem repair")
+    for one in document["lacking"]:
+        print(f"  NOT HERE: {one['package']}, a package of this session: {one['reason']}")
+    if document.get("others"):
+        print(f"  {document['others']} more of this session: leave --only-this out")
+    if document.get("continues"):
+        print(f"  it continues {document['continues']} and holds only what was new then; a node gives back the whole")
 
 
 def extract(

@@ -30,7 +30,7 @@ def register(app: typer.Typer) -> None:
 
 
 def plugins(json: Json = False) -> int:
-    """List plugins: where each comes from, what it offers, and what failed."""
+    """List plugins: where each comes from, what it offers, what failed."""
     from diadem.api import plugins as listed
 
     found = [plugin.to_dict() for plugin in listed()]

@@ -32,7 +32,7 @@ def scan(
     json: Json = False,
     quiet: Quiet = False,
 ) -> int:
-    """Look at existing folders: what is there, which sessions it makes, what deserves attention."""
+    """Look at the folders you have; nothing is written. What is there, which sessions it makes, what is odd."""
     import diadem
 
     outputs = _outputs(folders, csv=csv, xlsx=xlsx, html=html)
