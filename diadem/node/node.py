@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from diadem.node.reindexing import Reindexed
     from diadem.node.repairing import Repaired
     from diadem.node.rescanned import Rescan
+    from diadem.node.restoring import RestoredSession
     from diadem.node.rules.facts import Status
     from diadem.node.scrubbing import Scrubbed
     from diadem.node.watching import Handed
@@ -296,6 +297,34 @@ class Node:
         package, _ = best_package(self.context, self.context.catalogue.get(package_id).id)
         package.told_by = self.custody
         return package
+
+    def restore(
+        self, package: str, folder: StrPath, *, chain: bool = True, listener: Listener = silent
+    ) -> RestoredSession:
+        """Give a session back: original names, folders, times and write permission, every byte proven.
+
+        Parameters
+        ----------
+        package : str
+            Any package of the session.
+        folder : path
+            A new or empty folder.
+        chain : bool
+            The whole session, each file in its newest version; False: what this package holds alone.
+        listener : Listener
+            Told of progress.
+
+        Raises
+        ------
+        NotFound
+            It was deleted, or no store that has one of its packages answers.
+        IntegrityError
+            A file is damaged in every copy; nothing is left behind.
+        """
+        from diadem.node.restoring import restore_session
+
+        found = self.context.catalogue.get(package).id
+        return restore_session(self.context, found, Path(folder), chain=chain, listener=listener)
 
     def search(self, query: str = "", *, limit: int = 100, offset: int = 0) -> SearchResult:
         """Find packages by words and by values with units.

@@ -14,12 +14,14 @@ from diadem.archive.package import Package
 from diadem.archive.reading import VerifiedFile
 from diadem.errors import DiademError, IntegrityError, NotFound, Unreachable
 from diadem.model.ids import PackageId
-from diadem.model.manifest import DERIVED_PATHS, FileEntry
+from diadem.model.manifest import DERIVED_PATHS, RECORD_PATH, FileEntry
 from diadem.model.ports import RangeReader
+from diadem.model.record import Record
 from diadem.model.replicas import PRESENT, SUSPECT, ReplicaState
 from diadem.node.context import Context
 from diadem.node.placing import best_package, readable_copies
 from diadem.package.opening import read_manifest
+from diadem.serialization.record_json import read_record
 
 _BLOCK = 4 << 20
 
@@ -87,6 +89,15 @@ class Copies:
     def open(self, entry: FileEntry) -> CopiedFile:
         """A file of the manifest, to be read from its beginning or at any place."""
         return CopiedFile(self, entry)
+
+    def derived(self, path: str) -> bytes:
+        """A file that DIADEM derived, whole."""
+        with self.open(self.package.manifest[path]) as file:
+            return file.read()
+
+    def record(self) -> Record:
+        """The sealed record. Raises `DocumentError` where it is of a later version."""
+        return read_record(self.derived(RECORD_PATH))
 
     def tag_file(self, path: str, digest: str) -> RangeReader:
         """A tag file, read once whole and found to have this SHA-256; the caller closes it.

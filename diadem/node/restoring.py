@@ -1,0 +1,112 @@
+"""Giving a session back: every file in its newest version, from whichever copies are whole."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from diadem.archive.restoring import Piece, restore_pieces
+from diadem.errors import DocumentError
+from diadem.model.ids import PackageId
+from diadem.model.ports import Listener, silent
+from diadem.node.context import Context
+from diadem.node.reading_copies import Copies
+from diadem.node.session import Lacking, Session, session_of
+
+
+@dataclass(frozen=True, slots=True)
+class RestoredSession:
+    """What was given back.
+
+    Attributes
+    ----------
+    folder : Path
+        Where it is.
+    files, bytes : int
+        How much it is.
+    packages : sequence of PackageId
+        What it came from, a package after the one that it continues.
+    renamed : sequence of str
+        Files that kept their stored name, which this system can hold.
+    lacking : sequence of Lacking
+        Packages of the session that are gone: what only they held is not there.
+    others : int
+        Packages of the session that were not asked for.
+    damaged : sequence of str
+        Stores whose copy turned out to be damaged; the bytes came from another.
+    """
+
+    folder: Path
+    files: int
+    bytes: int
+    packages: Sequence[PackageId]
+    renamed: Sequence[str] = ()
+    lacking: Sequence[Lacking] = ()
+    others: int = 0
+    damaged: Sequence[str] = ()
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing of what was asked for is gone."""
+        return not self.lacking
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON object."""
+        return {
+            "path": str(self.folder),
+            "files": self.files,
+            "bytes": self.bytes,
+            "packages": [str(package) for package in self.packages],
+            "renamed": list(self.renamed),
+            "lacking": [one.to_dict() for one in self.lacking],
+            "others": self.others,
+            "damaged": list(self.damaged),
+        }
+
+
+def restore_session(
+    context: Context, package: str, folder: Path, *, chain: bool = True, listener: Listener = silent
+) -> RestoredSession:
+    """Give back the session of a package, or the package alone.
+
+    Raises
+    ------
+    NotFound
+        It was deleted, or no copy of one of its packages can be read now.
+    Refused
+        The folder has content.
+    IntegrityError
+        A file is damaged in every copy; nothing is left behind.
+    """
+    session = session_of(context, package)
+    chosen = session if chain else Session([one for one in session.packages if one.id == PackageId(package)])
+    copies = {one.id: Copies(context, one.id) for one in chosen.packages}
+    pieces = [Piece(file.entry, partial(copies[file.package].open, file.entry)) for file in chosen.files()]
+    names = {file.entry.name for file in chosen.files()}
+    restored = restore_pieces(pieces, lambda: _empty_folders(copies, names), folder, listener=listener)
+    return RestoredSession(
+        restored.folder,
+        restored.files,
+        restored.bytes,
+        [one.id for one in chosen.packages],
+        restored.renamed,
+        chosen.lacking,
+        len(session.packages) - len(chosen.packages),
+        sorted({store for one in copies.values() for store in one.damaged}),
+    )
+
+
+def _empty_folders(copies: dict[PackageId, Copies], files: set[str]) -> Iterator[str]:
+    """Folders that held nothing; one that has become a file since is none any more."""
+    for one in copies.values():
+        try:
+            named = one.record().empty_dirs
+        except DocumentError:  # the record of a later version
+            continue
+        for folder in named:
+            parts = folder.split("/")
+            if not any("/".join(parts[:depth]) in files for depth in range(1, len(parts) + 1)):
+                yield folder
