@@ -57,15 +57,13 @@ def scrub(
 def _show_scrub(document: dict[str, Any]) -> None:
     proven = count_text(document["proven"], "copy", "copies") if document["proven"] else "no copy"
     levels = f" ({' and '.join(document['levels'])})" if document["levels"] else ""
-    print(
-        f"proven           {proven}, {size_text(document['bytes'])} read{levels} in {duration_text(document['seconds'])}"
-    )
+    read = f"{size_text(document['bytes'])} read{levels} in {duration_text(document['seconds'])}"
+    print(f"proven           {proven}, {read}")
     if document["part"] != "1/1":
         print(f"part             {document['part']}")
     if document["skipped"]:
-        print(
-            f"went on          {count_text(document['skipped'], 'copy was', 'copies were')} proven before it was stopped"
-        )
+        skipped = count_text(document["skipped"], "copy was", "copies were")
+        print(f"went on          {skipped} proven before this run was stopped")
     for damage in document["damaged"]:
         print(f"DAMAGED          {damage['package'][:19]}… in {damage['store']}: {damage['path']}")
         errors = [finding for finding in damage["findings"] if finding["severity"] == "error"]

@@ -102,7 +102,8 @@ def jobs(
         return 0
     for job in listed:
         again = "   (the same command goes on with it)" if job["resumable"] else ""
-        print(f"{job['state']:9} {job['kind']:8} {job['started']}  {job['words'].strip()}  {job['message']}{again}")
+        why = f": {job['message']}" if job["message"] else ""
+        print(f"{job['state']:9} {job['kind']:8} {job['started']}  {job['words']}{why}{again}")
     if not listed:
         print("no job has run")
     return 0

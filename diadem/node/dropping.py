@@ -171,7 +171,10 @@ def _replica(package: PackageState, store: str) -> ReplicaState:
     for replica in package.replicas:
         if replica.store == store and replica.state != DROPPED and not replica.adopted:
             return replica
-    raise NotFound(f"there is no copy of {package.id[:19]}… in '{store}'", next=f"See: diadem status {package.id[:19]}")
+    raise NotFound(
+        f"there is no copy of {package.id[:19]}… in '{store}'",
+        next=f"See: diadem custody {PackageId(package.id).hex[:12]}",
+    )
 
 
 def _prove_others(context: Context, package: PackageState, store: str, listener: Listener) -> list[FreshProof]:

@@ -125,7 +125,7 @@ class RepairPlan:
     @property
     def words(self) -> str:
         """The plan in one line."""
-        return f"{self.package or 'all'} {self.store or 'all'}"
+        return f"{self.package or 'everything'} in {self.store or 'all stores'}"
 
 
 def repair(context: Context, plan: RepairPlan, *, pace: Pace | None = None, listener: Listener = silent) -> Repaired:

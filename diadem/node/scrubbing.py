@@ -153,8 +153,14 @@ class ScrubPlan:
     @property
     def words(self) -> str:
         """The plan in one line: a run that was stopped is recognised by it."""
-        what = "due" if self.due else "all"
-        return f"{self.store or 'all'} {self.part}/{self.of} {self.level or 'usual'} {what} {self.package or ''}"
+        parts = [
+            self.store or "all stores",
+            f"part {self.part}/{self.of}" if self.of > 1 else "",
+            "only what is due" if self.due else "",
+            f"level {self.level}" if self.level else "",
+            self.package or "",
+        ]
+        return ", ".join(part for part in parts if part)
 
 
 def part_of(text: str) -> tuple[int, int]:
