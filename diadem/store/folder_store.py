@@ -23,6 +23,7 @@ from diadem.store.local_errors import translated
 from diadem.store.local_hints import write_hint
 from diadem.store.local_store import LocalStore
 from diadem.store.own_files import OwnFiles, make_folders
+from diadem.store.parity_file import sweep_parity
 from diadem.store.places import place_of
 from diadem.store.stage import Swept
 from diadem.store.system import long_path
@@ -190,7 +191,7 @@ class FolderStore:
         self._own.sweep()
         with contextlib.suppress(OSError, DiademError):
             mending.settle(self.root)
-        return [*self.local.sweep(), *folder_removing.finish_removals(self.local)]
+        return [*self.local.sweep(), *sweep_parity(self.root), *folder_removing.finish_removals(self.local)]
 
     def write_hints(self, opened: OpenedPackage, path: str) -> None:
         """See `Store.write_hints`."""
