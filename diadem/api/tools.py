@@ -32,10 +32,13 @@ class Tools:
         What all plugins offer.
     software : str
         Name and version that packages carry.
+    tried : bool
+        Whether they are given for as long as a `trying` lasts only.
     """
 
     offers: Offers
     software: str = SOFTWARE
+    tried: bool = False
 
     @property
     def readers(self) -> Sequence[ReaderOffer]:
@@ -67,8 +70,9 @@ class Tools:
             timeout=timeout,
             previews=previews,
             vendor=vendor,
-            # On Windows a file that a worker has open cannot be moved; and who writes a plugin wants its latest lines.
-            lasting=os.name != "nt" and not self.offers.foreign,
+            # On Windows a file that a worker has open cannot be moved; and who writes a plugin wants its latest lines,
+            # but has those of a `trying` in this process too.
+            lasting=os.name != "nt" and (self.tried or not self.offers.foreign),
         )
 
     def judged(self, metadata: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
@@ -100,7 +104,8 @@ def tools() -> Tools:
     Tools
         The plugins are looked for once in a process.
     """
-    return Tools(_TRIED.get() or _collected())
+    tried = _TRIED.get()
+    return Tools(_collected()) if tried is None else Tools(tried, tried=True)
 
 
 @lru_cache(maxsize=1)
@@ -124,6 +129,7 @@ def trying(*modules: str) -> Iterator[Offers]:
     Offers
         What all plugins offer, and which failed.
     """
+    from diadem.extract import parking
     from diadem.hooks.manager import collect
 
     offers = collect(modules)
@@ -132,6 +138,7 @@ def trying(*modules: str) -> Iterator[Offers]:
         yield offers
     finally:
         _TRIED.reset(token)
+        parking.empty()
 
 
 def plugins() -> list[PluginSummary]:

@@ -17,7 +17,7 @@ from diadem.hooks.gathering import names_of
 from diadem.serialization.extensions import ExtensionSchemas
 from diadem.testing.plugin_alone import read_alone
 from diadem.testing.plugin_archiving import archive
-from diadem.testing.plugin_copies import prepare
+from diadem.testing.plugin_copies import Example, prepare
 from diadem.testing.plugin_offers import Mine, examine_offers
 from diadem.testing.plugin_reading import read_elsewhere, read_spoiled, read_whole
 from diadem.testing.plugin_report import Notes, PluginReport
@@ -25,6 +25,7 @@ from diadem.testing.plugin_report import Notes, PluginReport
 T = TypeVar("T")
 
 if TYPE_CHECKING:
+    from diadem.extract.extraction import Extraction
     from diadem.hooks.discovery import Plugin
     from diadem.hooks.manager import Offers
 
@@ -135,27 +136,38 @@ def _try_examples(examples: Sequence[Path], mine: Mine, offers: Offers, notes: N
         advice = "Give check_plugin a small, honest file of each kind."
         notes.hint("no-examples", "examples", "without examples only the offers are checked", advice)
         return
-    telling = Telling(offers.readers, offers.fields, offers.previews, offers.checks, offers.foreign)
-    with tempfile.TemporaryDirectory(prefix="diadem-plugin-") as place, _extractor(offers, seconds) as extractor:
-        for number, path in enumerate(examples):
-            _try(path, Path(place).resolve() / str(number), mine, offers, extractor, telling, notes)
+    with tempfile.TemporaryDirectory(prefix="diadem-plugin-") as folder:
+        place, read = Path(folder).resolve(), []
+        with _extractor(offers, seconds) as extractor:
+            for number, path in enumerate(examples):
+                if found := _try(path, place / str(number), mine, offers, extractor, notes):
+                    read.append((place / str(number), *found))
+        for work, example, extraction in read:  # with the worker that has read them
+            _archive(example, extraction, work, offers, notes)
     for offer in mine.fields:
         for kind in set(offer.tables) - notes.kinds:
             notes.hint("table-untried", f"fields '{offer.name}'", f"no example has a block of the kind '{kind}'")
 
 
 def _try(
-    path: Path, work: Path, mine: Mine, offers: Offers, extractor: Extractor, telling: Telling, notes: Notes
-) -> None:
+    path: Path, work: Path, mine: Mine, offers: Offers, extractor: Extractor, notes: Notes
+) -> tuple[Example, Extraction] | None:
+    """Have workers read an example, its renamed and its spoiled copies; None where it is not recognised."""
     example = prepare(path, work / "whole", offers.readers, notes)
     if example is None:
-        return
+        return None
     notes.checked["examples"] += 1
     found = read_whole(example, mine, extractor, notes)
     if found.format in ("", "unknown"):
-        return
+        return None
     read_elsewhere(example, found, work / "renamed", offers.readers, extractor, notes)
     read_spoiled(example, found, mine, work / "spoiled", extractor, notes)
+    return example, found
+
+
+def _archive(example: Example, found: Extraction, work: Path, offers: Offers, notes: Notes) -> None:
+    """Run an example's reader alone, and through a package."""
+    telling = Telling(offers.readers, offers.fields, offers.previews, offers.checks, offers.foreign)
     signals = read_alone(example, found.format, telling, work / "scratch", notes)
     if notes.sound(example.name):  # a reader that does what it should not is not called in this process
         archive(example, found, signals, work / "store", notes)
@@ -172,4 +184,5 @@ def _extractor(offers: Offers, seconds: float) -> Extractor:
         schemas=offers.schema_table,
         origins=offers.foreign,
         timeout=seconds,
+        lasting=os.name != "nt",
     )

@@ -18,8 +18,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from diadem.extract import packages, sandbox
+from diadem.extract import on_demand, packages, sandbox
 from diadem.extract.blocks import cut
+from diadem.extract.pool import COMMON_MODULES, LARGE_MODULES
 from diadem.hooks.targets import target
 from diadem.serialization import typed_json
 
@@ -61,12 +62,13 @@ def run(job: Mapping[str, Any]) -> dict[str, Any]:
     """
     noted: list[tuple[str, str]] = []
     places = [job["root"], str(Path(job["root"]).resolve())]
-    for name in ("numpy", "dask.array", "h5py", job["offer"]["load"].partition(":")[0]):
-        with contextlib.suppress(ImportError):
-            __import__(name)
     guard = sandbox.Guard(
         sandbox.scratch_folder(), packages.allowed(job["packages"]), lambda what, where: noted.append((what, where))
     )
+    for name in (*COMMON_MODULES, job["offer"]["load"].partition(":")[0]):
+        with contextlib.suppress(ImportError):
+            __import__(name)
+    on_demand.spare(guard, LARGE_MODULES)
     guard.enter(Path(job["root"]))
     guard.install()
     answer: dict[str, Any] = {

@@ -12,10 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from diadem.api import extract, pack
+from diadem.api import extract, extract_many, pack, trying
 from diadem.errors import Interrupted
 from diadem.extract import parking
 from diadem.testing.samples import write_session
+from tests.testing.kit_plugin import write, write_example
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="workers do not wait on Windows")
 
@@ -61,6 +62,27 @@ def test_another_environment_gets_another_worker(
     monkeypatch.setattr(sys, "path", [*sys.path, str(tmp_path)])
     extract(spectrum)
     assert set(waiting()) - pids
+
+
+def test_who_tries_a_plugin_keeps_its_worker_until_the_plugin_may_change(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    example = write_example(tmp_path / "data")
+    found = []
+    for unit in ("kV", "V"):
+        write(tmp_path, "kit_that_changes", ('"voltage", "kV"', f'"voltage", "{unit}"'))
+        with trying("kit_that_changes"):
+            extract(example)
+            pids = waiting()
+            found.append(extract(example).datasets[0].value("beam.acceleration_voltage"))
+            assert waiting() == pids != []
+            (record,) = extract_many([example])
+            found.append(record.datasets[0].value("beam.acceleration_voltage"))
+        assert waiting() == []
+        sys.modules.pop("kit_that_changes")
+    assert found == [200_000, 200_000, 200, 200]
+    assert extract(example).datasets[0].primary.format == "unknown"
 
 
 def test_a_worker_that_died_meanwhile_is_replaced(spectrum: Path) -> None:

@@ -55,6 +55,13 @@ def test_an_honest_plugin_passes(site: Path, module: str, example: Path) -> None
     assert {path: path.read_bytes() for path in example.parent.iterdir()} == before
 
 
+def test_an_honest_reader_may_import_large_libraries(site: Path, module: str, example: Path) -> None:
+    imports = "import dask.array, h5py, tempfile; tempfile.TemporaryFile().close()"
+    report = check_plugin(write(site, module, ("# READ", imports)), examples=[example])
+    assert report.checked["processes"] == 2
+    assert [finding.code for finding in report.findings] == ["not-installed"]
+
+
 def test_an_installed_plugin_is_found_by_each_of_its_names(site: Path, module: str) -> None:
     install(site, module, SOURCE.replace("MODULE", module), distribution=f"Dist-of-{module}")
     for name in (module, f"dist_of_{module}", f"Dist-of-{module}"):
