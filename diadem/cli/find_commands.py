@@ -12,6 +12,9 @@ from diadem.cli.node_options import Json, NodeAt, opened
 from diadem.cli.output import print_json, size_text
 from diadem.package.plain_text import count_text
 
+#: Datasets that a row of a search names.
+_NAMED = 3
+
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the app."""
@@ -76,6 +79,16 @@ def _show(document: dict[str, Any]) -> None:
             f"{row['id'][7:19]}  {row.get('date') or '          '}  {row['title'][:40]:40}  "
             f"{count_text(row['files'], 'file'):>12}  {size_text(row['bytes']):>8}  {told}".rstrip()
         )
+        if row["matching"] < row["datasets"]:
+            print(f"{'':14}{row['matching']} of {row['datasets']} datasets: {_matched(row)}")
     total = document["total"]
     shown = f"{len(rows)} of {total}" if total != len(rows) else f"{total}"
     print(f"{shown} package{'' if total == 1 else 's'}" + ("" if total else ": nothing matches"))
+    if document["hint"]:
+        print(document["hint"])
+
+
+def _matched(row: dict[str, Any]) -> str:
+    """The first of the datasets that a search has found."""
+    named = [dataset["path"] for dataset in row["matched"][:_NAMED]]
+    return ", ".join(named) + (", …" if row["matching"] > len(named) else "")
