@@ -1,20 +1,21 @@
-"""Single conditions as SQL: of a fact, of a package, and how far one holds in a package."""
+"""Single conditions as SQL: of a fact, of a package, and how far one holds in a package; phrases as text searches."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, case, exists, func, select
+from sqlalchemy import ColumnElement, Select, and_, case, exists, func, select
 
 from diadem.model.replicas import PRESENT
-from diadem.node.catalogue import tables
+from diadem.node.catalogue import sqlite, tables
 from diadem.node.catalogue.judging import EVERY, NONE, SOME
 from diadem.node.catalogue.meaning import Begins, Between, Days, Ingested, InStore, Leaf, OfDataset, OfPackage, Phrase
 from diadem.node.catalogue.reading import begins
 
 _packages = tables.packages.c
-_facts = tables.facts.c
+_numbers = tables.numbers.c
+_phrases = tables.phrases.c
 
 Sql = ColumnElement[bool]
 
@@ -35,31 +36,51 @@ class Conditions:
         """How far a condition holds in a package: `NONE`, `SOME` or `EVERY`."""
         if not isinstance(leaf, Phrase | Between):
             return case((of_package(leaf), EVERY), else_=NONE)
-        stated = _facts.package == _packages.seq
-        most = func.max(case((_facts.everywhere, EVERY), else_=SOME))
-        return func.coalesce(select(most).where(stated, self.of_fact(leaf)).scalar_subquery(), NONE)
+        facts = _table(leaf)
+        most = select(func.max(case((facts.everywhere, EVERY), else_=SOME)))
+        within = most.where(facts.package == _packages.seq, self.of_fact(leaf))
+        return func.coalesce(within.scalar_subquery(), NONE)
+
+    def stating(self, leaf: OfDataset, packages: Sequence[int]) -> Select[Any]:
+        """Facts of some packages that fulfil a condition: package, everywhere, datasets."""
+        facts = _table(leaf)
+        columns = (facts.package, facts.everywhere, facts.datasets)
+        return select(*columns).where(sqlite.among(facts.package, packages), self.of_fact(leaf))
 
     def of_fact(self, leaf: OfDataset, *, indexed: bool = False) -> Sql:
-        """The condition of a fact; `indexed` where the facts of all packages are looked through by their number.
+        """The condition of a fact; `indexed` where the numbers of all packages are looked through.
 
-        Elsewhere the number is hidden from the database, for it would look through all packages' for each of them.
+        Elsewhere the number is hidden from the database, for it would look through all of them for each package.
         """
-        parts: list[Sql] = []
-        if leaf.keys:
-            codes = [self._codes[key] for key in leaf.keys if key in self._codes]
-            parts.append(_facts.key.in_(codes) if len(codes) != 1 else _facts.key == codes[0])
         if isinstance(leaf, Between):
-            number = _facts.number if indexed else _facts.number + 0.0
-            return and_(*parts, number.between(leaf.low, leaf.high))
-        return and_(*parts, _of_words(leaf))
+            number = _numbers.number if indexed else _numbers.number + 0.0
+            return and_(self._of_key(_numbers.key, leaf), number.between(leaf.low, leaf.high))
+        return and_(self._of_key(_phrases.key, leaf), _of_words(leaf)) if leaf.keys else _of_words(leaf)
+
+    def _of_key(self, column: ColumnElement[int], leaf: OfDataset) -> Sql:
+        codes = self._of(leaf.keys)
+        return column == codes[0] if len(codes) == 1 else column.in_(codes)
+
+    def text(self, leaf: Phrase) -> str:
+        """A phrase as an expression of the text search."""
+        codes = self._of(leaf.keys) if leaf.keys else None
+        return sqlite.phrase(leaf.words, codes, open_end=leaf.open, whole=leaf.whole)
+
+    def _of(self, keys: Sequence[str]) -> list[int]:
+        return [self._codes[key] for key in keys if key in self._codes]
+
+
+def _table(leaf: OfDataset) -> Any:
+    """Columns of the table that has such facts."""
+    return _numbers if isinstance(leaf, Between) else _phrases
 
 
 def _of_words(leaf: Phrase) -> Sql:
-    """The words are in the fact's text, or are the text; with blanks around, as facts have them."""
+    """The words are in the text, or are the text; with blanks around, as phrases have them."""
     text = " " + " ".join(leaf.words) + ("" if leaf.open else " ")
     if not leaf.whole:
-        return func.instr(_facts.words, text) > 0
-    return _facts.words.startswith(text, autoescape=True) if leaf.open else _facts.words == text
+        return func.instr(_phrases.words, text) > 0
+    return _phrases.words.startswith(text, autoescape=True) if leaf.open else _phrases.words == text
 
 
 def of_package(leaf: OfPackage) -> Sql:

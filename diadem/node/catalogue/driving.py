@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, func, select
+from sqlalchemy import ColumnElement, Connection, Select, func, select, union
 
 from diadem.node.catalogue import sqlite, tables
-from diadem.node.catalogue.conditions import Conditions, of_package
+from diadem.node.catalogue.conditions import Conditions
 from diadem.node.catalogue.judging import doubtful
 from diadem.node.catalogue.meaning import AllOf, AnyOf, Begins, Between, Condition, Days, Deny, Phrase
 
@@ -23,7 +23,7 @@ FEW: Final = 20_000
 #: How many times more packages with the words there must be, for a number to be the better beginning.
 _RARER: Final = 10
 _packages = tables.packages.c
-_facts = tables.facts.c
+_numbers = tables.numbers.c
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,15 +40,20 @@ class Driver:
         Parts of the condition that hold for all of them.
     ordered : bool
         Whether the source gives them in order without sorting.
-    all : bool
-        Whether it is no more than all packages.
+    match : str or None
+        The text search that it is; None for another one.
     """
 
     source: Select[Any]
     key: ColumnElement[int]
     covered: tuple[Condition, ...]
-    ordered: bool
-    all: bool = False
+    ordered: bool = True
+    match: str | None = None
+
+    @property
+    def all(self) -> bool:
+        """Whether it is no more than all packages, those of some days perhaps."""
+        return self.ordered and self.match is None
 
     def chunk(self, bound: int | None, size: int, *, rising: bool) -> Select[Any]:
         """The next candidates beyond a key; all of them, where the source must be sorted anyhow."""
@@ -65,74 +70,11 @@ class Driver:
 def driver(connection: Connection, conditions: Conditions, condition: Condition) -> Driver:
     """The best source of candidates for a condition."""
     parts = condition.parts if isinstance(condition, AllOf) else (condition,)
-    texts = _texts(parts)
+    texts = _texts(conditions, parts)
     fewest, rare = _rare(connection, conditions, parts)
     if rare is not None and (texts is None or fewest * _RARER < texts.count(connection, FEW)):
         return rare
     return texts or _all(parts)
-
-
-def _all(parts: Sequence[Condition]) -> Driver:
-    """All packages, of the days that are asked for."""
-    days = tuple(part for part in parts if isinstance(part, Days))
-    within = [and_(_packages.seq >= part.low, _packages.seq < part.high) for part in days]
-    alive = _packages.tombstone.is_(None)
-    return Driver(select(_packages.seq).where(alive, *within), _packages.seq, days, ordered=True, all=True)
-
-
-def _rare(connection: Connection, conditions: Conditions, parts: Sequence[Condition]) -> tuple[int, Driver | None]:
-    """The part that the fewest packages fulfil, if they are few."""
-    found: tuple[int, Driver | None] = (FEW, None)
-    for part in parts:
-        if isinstance(part, Between | Begins):
-            source = _of_number(conditions, part) if isinstance(part, Between) else _of_id(part)
-            if (rows := source.count(connection, found[0])) < found[0]:
-                found = (rows, source)
-    return found
-
-
-def _of_number(conditions: Conditions, part: Between) -> Driver:
-    source = select(_facts.package).where(conditions.of_fact(part, indexed=True)).distinct()
-    return Driver(source, _facts.package, (part,), ordered=False)
-
-
-def _of_id(part: Begins) -> Driver:
-    source = select(_packages.seq).where(of_package(part), _packages.tombstone.is_(None))
-    return Driver(source, _packages.seq, (part,), ordered=False)
-
-
-def _texts(parts: Sequence[Condition]) -> Driver | None:
-    """Packages with the words of all parts that ask for words."""
-    wanted = [(part, text) for part in parts if (text := _expression(part)) is not None]
-    if not wanted:
-        return None
-    denied = [part for part in parts if isinstance(part, Deny) and _is_plain(part.part)]
-    match = " AND ".join(text for _, text in wanted)
-    if denied:
-        nowhere = " OR ".join(f"{{whole}} : {_expression(part.part)}" for part in denied)
-        match = f"({match}) NOT ({nowhere})"
-    covered = tuple(part for part, _ in wanted if _is_plain(part))
-    key = sqlite.text_package()
-    return Driver(sqlite.text_search(match), key, (*covered, *denied), ordered=True)
-
-
-def _expression(condition: Condition) -> str | None:
-    """What the texts of a package hold wherever the condition is fulfilled; None where that is nothing certain."""
-    if isinstance(condition, Phrase):
-        return sqlite.phrase(condition.words, open_end=condition.open)
-    if isinstance(condition, AllOf | AnyOf):
-        found = [text for part in condition.parts if (text := _expression(part)) is not None]
-        if not found or (isinstance(condition, AnyOf) and len(found) < len(condition.parts)):
-            return None
-        return "(" + (" AND " if isinstance(condition, AllOf) else " OR ").join(found) + ")"
-    return None
-
-
-def _is_plain(condition: Condition) -> bool:
-    """Whether the words are all that is asked."""
-    if isinstance(condition, AnyOf):
-        return all(map(_is_plain, condition.parts))
-    return isinstance(condition, Phrase) and not condition.keys
 
 
 def count_alone(
@@ -143,7 +85,89 @@ def count_alone(
     if doubtful(condition):
         return None
     if isinstance(condition, Between):
-        source = _of_number(conditions, condition)
+        source = _of_number(conditions, condition, ())
     elif any(part not in source.covered for part in parts):
         return None
     return source.count(connection, most)
+
+
+def _all(parts: Sequence[Condition]) -> Driver:
+    """All packages, of the days that are asked for."""
+    days = _days(parts)
+    return Driver(
+        _within(select(_packages.seq).where(_packages.tombstone.is_(None)), _packages.seq, days), _packages.seq, days
+    )
+
+
+def _days(parts: Sequence[Condition]) -> tuple[Days, ...]:
+    return tuple(part for part in parts if isinstance(part, Days))
+
+
+def _within(source: Select[Any], key: ColumnElement[int], days: Sequence[Days]) -> Select[Any]:
+    """The packages of some days: they lie together, whatever table they are taken from."""
+    for part in days:
+        source = source.where(key >= part.low, key < part.high)
+    return source
+
+
+def _rare(connection: Connection, conditions: Conditions, parts: Sequence[Condition]) -> tuple[int, Driver | None]:
+    """The part that the fewest packages fulfil, if they are few."""
+    found: tuple[int, Driver | None] = (FEW, None)
+    days = _days(parts)
+    for part in parts:
+        if isinstance(part, Between | Begins):
+            source = _of_number(conditions, part, days) if isinstance(part, Between) else _of_id(part, days)
+            if (rows := source.count(connection, found[0])) < found[0]:
+                found = (rows, source)
+    return found
+
+
+def _of_number(conditions: Conditions, part: Between, days: tuple[Days, ...]) -> Driver:
+    source = select(_numbers.package).where(conditions.of_fact(part, indexed=True)).distinct()
+    return Driver(_within(source, _numbers.package, days), _numbers.package, (part, *days), ordered=False)
+
+
+def _of_id(part: Begins, days: tuple[Days, ...]) -> Driver:
+    after = part.digits + "g"  # the letter after f
+    both = (
+        select(_packages.seq).where(column.between(part.digits, after))
+        for column in (_packages.id, _packages.payload_id)
+    )
+    found = union(*both).subquery()
+    source = select(_packages.seq).where(_packages.seq.in_(select(found.c.seq)), _packages.tombstone.is_(None))
+    return Driver(_within(source, _packages.seq, days), _packages.seq, (part, *days), ordered=False)
+
+
+def _texts(conditions: Conditions, parts: Sequence[Condition]) -> Driver | None:
+    """Packages with the words of all parts that ask for words."""
+    wanted = [(part, text) for part in parts if (text := _expression(conditions, part)) is not None]
+    if not wanted:
+        return None
+    days = _days(parts)
+    denied = [part for part in parts if isinstance(part, Deny) and isinstance(part.part, Phrase)]
+    match = " AND ".join(text for _, text in wanted)
+    if denied:
+        nowhere = " OR ".join(
+            sqlite.everywhere(conditions.text(part.part)) for part in denied if isinstance(part.part, Phrase)
+        )
+        match = f"({match}) NOT ({nowhere})"
+    covered = (*(part for part, _ in wanted if _is_text(part)), *denied, *days)
+    key = sqlite.text_package()
+    return Driver(_within(sqlite.text_search(match), key, days), key, covered, match=match)
+
+
+def _expression(conditions: Conditions, condition: Condition) -> str | None:
+    """What the texts of a package hold wherever the condition is fulfilled; None where that is nothing certain."""
+    if isinstance(condition, Phrase):
+        return conditions.text(condition)
+    if isinstance(condition, AllOf | AnyOf):
+        found = [text for part in condition.parts if (text := _expression(conditions, part)) is not None]
+        if not found or (isinstance(condition, AnyOf) and len(found) < len(condition.parts)):
+            return None
+        return "(" + (" AND " if isinstance(condition, AllOf) else " OR ").join(found) + ")"
+    return None
+
+
+def _is_text(condition: Condition) -> bool:
+    """Whether words are all that is asked."""
+    return all(map(_is_text, condition.parts)) if isinstance(condition, AnyOf) else isinstance(condition, Phrase)

@@ -13,7 +13,6 @@ from diadem.model.manifest import DERIVED_PATHS, INDEX_PATH
 from diadem.model.record import Record
 from diadem.node.catalogue.entries import PackageEntry
 from diadem.node.catalogue.spans import Runs
-from diadem.node.catalogue.words import padded
 from diadem.package.index import parse_index
 
 #: Keys of facts that are no fields of the record.
@@ -42,10 +41,8 @@ class Fact:
     ----------
     key : str
         A field, or one of `PLAIN_KEYS`.
-    number : float or None
-        A number in the field's unit; of a time the seconds since 1970 on the clock that it was read from.
-    text, words : str or None
-        A text, and its words.
+    value : float or str
+        A number in the field's unit, or a text.
     everywhere : bool
         Whether all datasets state it.
     datasets : str
@@ -53,9 +50,7 @@ class Fact:
     """
 
     key: str
-    number: float | None
-    text: str | None
-    words: str | None
+    value: float | str
     everywhere: bool
     datasets: str
 
@@ -66,32 +61,33 @@ class Facts:
 
     datasets: list[tuple[str, str]] = field(default_factory=list)
     #: Values of the whole package.
-    said: dict[tuple[str, Any], None] = field(default_factory=dict)
-    stated: dict[tuple[str, Any], Runs] = field(default_factory=dict)
+    said: dict[tuple[str, float | str], None] = field(default_factory=dict)
+    stated: dict[tuple[str, float | str], Runs] = field(default_factory=dict)
 
     def say(self, key: str, value: Any) -> None:
         """Add a value of the whole package."""
         for item in value if isinstance(value, list | tuple) else (value,):
-            if item not in (None, ""):
-                self.said[key, _value(item)] = None
+            for kept in _kept(key, item):
+                self.said[key, kept] = None
 
     def state(self, key: str, value: Any, number: int) -> None:
         """Add a value that one dataset states."""
         for item in value if isinstance(value, list) else (value,):
-            runs = self.stated.get((key, item))
-            if runs is None:
-                runs = self.stated[key, _value(item)] = Runs()
-            runs.add(number)
+            for kept in _kept(key, item):
+                runs = self.stated.get((key, kept))
+                if runs is None:
+                    runs = self.stated[key, kept] = Runs()
+                runs.add(number)
 
     def all(self) -> Iterator[Fact]:
         """Every fact, those of the whole package first; sorted, so that equal records give equal rows."""
         count = len(self.datasets)
         every = f"1-{count}" if count > 1 else "1" if count else ""
         for key, value in sorted(self.said, key=_sorting):
-            yield _fact(key, value, everywhere=True, datasets=every)
+            yield Fact(key, value, everywhere=True, datasets=every)
         for (key, value), runs in sorted(self.stated.items(), key=lambda item: _sorting(item[0])):
             if (key, value) not in self.said:
-                yield _fact(key, value, everywhere=runs.covers(count), datasets=runs.text())
+                yield Fact(key, value, everywhere=runs.covers(count), datasets=runs.text())
 
     def values(self, *keys: str) -> list[str]:
         """Texts of the first key that has any, in the order in which they came; what a person said goes before."""
@@ -183,17 +179,21 @@ def _payload_paths(tag_files: Mapping[str, bytes]) -> Iterator[str]:
                 yield row.original.decode("utf-8", "replace")
 
 
-def _value(value: Any) -> Any:
-    """A value as it is kept: numbers as they are, everything else as text."""
-    if isinstance(value, str) or (isinstance(value, int | float) and not isinstance(value, bool)):
-        return value
-    return str(value)
-
-
-def _fact(key: str, value: Any, *, everywhere: bool, datasets: str) -> Fact:
+def _kept(key: str, value: Any) -> tuple[float | str, ...]:
+    """A value as it is kept: a number, a text, of a moment both; nothing for what says nothing."""
     if isinstance(value, str):
-        return Fact(key, _clock(value) if key in TIMES else None, value, padded(value), everywhere, datasets)
-    return Fact(key, float(value), None, None, everywhere, datasets)
+        text = storable(value)
+        moment = _clock(text) if key in TIMES else None
+        return (text,) if moment is None else (text, moment)
+    try:
+        return () if value is None or isinstance(value, bool) else (float(value),)
+    except (OverflowError, TypeError, ValueError):  # an integer of hundreds of digits
+        return ()
+
+
+def storable(text: str) -> str:
+    """A text without what no UTF-8 can hold: bytes of a name that were none."""
+    return text if text.isascii() else text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def _clock(text: str) -> float | None:
@@ -205,6 +205,6 @@ def _clock(text: str) -> float | None:
     return (moment - _EPOCH).total_seconds()
 
 
-def _sorting(item: tuple[str, Any]) -> tuple[str, bool, Any]:
+def _sorting(item: tuple[str, float | str]) -> tuple[str, bool, float | str]:
     key, value = item
     return key, isinstance(value, str), value

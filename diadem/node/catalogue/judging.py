@@ -37,8 +37,8 @@ def leaves(condition: Condition) -> list[Leaf]:
     return [condition.part if isinstance(condition, Deny) else condition]
 
 
-def judge(condition: Condition, held: Mapping[Leaf, int], datasets: int) -> int:
-    """`NO`, `DOUBT` or `YES`.
+def judge(condition: Condition, held: Mapping[Leaf, int]) -> int:
+    """`NO`, `DOUBT` or `YES`; never in doubt where a package has one dataset, in which `SOME` are all.
 
     Parameters
     ----------
@@ -46,11 +46,8 @@ def judge(condition: Condition, held: Mapping[Leaf, int], datasets: int) -> int:
         What is looked for.
     held : mapping of Leaf to int
         How far each of its `leaves` holds in a package.
-    datasets : int
-        How many datasets the package has: with one there is no doubt.
     """
-    extent = _extent(condition, held)
-    return YES if extent.some == DOUBT and datasets <= 1 else extent.some
+    return _extent(condition, held).some
 
 
 def _extent(condition: Condition, held: Mapping[Leaf, int]) -> _Extent:

@@ -11,7 +11,6 @@ from diadem.node.catalogue.conditions import Conditions, of_package
 from diadem.node.catalogue.meaning import AllOf, AnyOf, Between, Condition, Deny, Leaf, OfDataset, OfPackage, Phrase
 from diadem.node.catalogue.spans import full, mask
 
-_facts = tables.facts.c
 _packages = tables.packages.c
 
 
@@ -59,10 +58,8 @@ def _leaf(connection: Connection, conditions: Conditions, leaf: Leaf, everything
 def _stated(
     connection: Connection, conditions: Conditions, leaf: OfDataset, everything: dict[int, int]
 ) -> dict[int, int]:
-    columns = (_facts.package, _facts.everywhere, _facts.datasets)
-    statement = select(*columns).where(sqlite.among(_facts.package, list(everything)), conditions.of_fact(leaf))
     found = dict.fromkeys(everything, 0)
-    for package, everywhere, datasets in connection.execute(statement):
+    for package, everywhere, datasets in connection.execute(conditions.stating(leaf, list(everything))):
         found[package] |= everything[package] if everywhere else mask(datasets)
     return found
 

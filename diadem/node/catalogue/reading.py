@@ -33,6 +33,7 @@ _LONGEST_CHAIN = 10_000
 CHUNK: Final = 500
 
 _packages = tables.packages.c
+_FACTS = (tables.numbers, tables.phrases)
 
 
 def resolve(connection: Connection, id_or_prefix: str) -> int:
@@ -278,9 +279,10 @@ def _state_columns() -> list[ColumnElement[Any]]:
 
 
 def _stated(key: str) -> ColumnElement[bool]:
-    facts, keys = tables.facts.c, tables.keys.c
+    keys = tables.keys.c
     code = select(keys.code).where(keys.name == key).scalar_subquery()
-    return exists().where(facts.package == _packages.seq, facts.key == code)
+    found = (exists().where(table.c.package == _packages.seq, table.c.key == code) for table in _FACTS)
+    return or_(*found)
 
 
 def _state(row: Row[Any], replicas: tuple[ReplicaState, ...], missing: tuple[str, ...]) -> PackageState:

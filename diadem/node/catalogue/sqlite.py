@@ -48,6 +48,9 @@ _CACHE = 16_000
 TEXT_TABLE: Final = (
     'CREATE VIRTUAL TABLE texts USING fts5(whole, some, tokenize = "unicode61 remove_diacritics 0", columnsize = 0)'
 )
+#: Letters of private use: words for SQLite, and none for `words`. One stands between texts, one nowhere, and from
+#: `_KEYED` on one for each key.
+_BETWEEN, _NOWHERE, _KEYED = "\ue000", "\ue001", 0xE100
 _WRITING = "catalogue_writing"
 #: SQLite file format, 1.3: byte 18 is 2 for a file with a write-ahead log, 1 for one without.
 _VERSION_AT = 18
@@ -182,7 +185,7 @@ def text_package() -> ColumnElement[int]:
 
 
 def text_search(match: str) -> Select[Any]:
-    """Packages whose texts fulfil an expression of the full-text search, in falling or rising order without sorting."""
+    """Packages whose texts fulfil an expression of the text search, in falling or rising order without sorting."""
     return select(text_package()).select_from(text("texts")).where(text("texts MATCH :match").bindparams(match=match))
 
 
@@ -191,9 +194,40 @@ def among(column: ColumnElement[int], keys: Sequence[int]) -> ColumnElement[bool
     return column.in_(select(literal_column("value", BigInteger)).select_from(func.json_each(json.dumps(list(keys)))))
 
 
-def phrase(words: Sequence[str], *, open_end: bool) -> str:
-    """Words that follow one another, as such an expression; the last may go on."""
-    return f'"{" ".join(words)}"' + (" *" if open_end else "")
+def text_of(facts: Iterable[tuple[int, str]]) -> str:
+    """What is written of texts, as pairs of their key's code and their words.
+
+    All of them come first as they are; then each again with a letter before every word that stands for its key, so
+    that ``operator:curie`` is looked up as one word. No phrase goes from one text to the next: a word stands between
+    that nobody can ask for.
+    """
+    plain, keyed = [], []
+    for code, words in facts:
+        letter = chr(_KEYED + code)
+        plain.append(words)
+        keyed.append(f"{letter} {' '.join(letter + word for word in words.split())} {letter}")
+    return f" {_BETWEEN} ".join((*plain, *keyed))
+
+
+def phrase(words: Sequence[str], codes: Sequence[int] | None, *, open_end: bool, whole: bool) -> str:
+    """An expression of the text search: words that follow one another in a text of one of the keys, or of any.
+
+    `open_end` lets the last word go on; `whole` wants no other word in the text (and keys).
+    """
+    more = " *" if open_end else ""
+    if codes is None:
+        return f'"{" ".join(words)}"{more}'
+    found = []
+    for letter in (chr(_KEYED + code) for code in codes):
+        asked = [letter + word for word in words]
+        asked = [letter, *asked, *([] if open_end else [letter])] if whole else asked
+        found.append(f'"{" ".join(asked)}"{more}')
+    return f"({' OR '.join(found)})" if found else f'"{_NOWHERE}"'
+
+
+def everywhere(match: str) -> str:
+    """The same, of texts that hold for all datasets of a package."""
+    return f"{{whole}} : ({match})"
 
 
 def copy(path: Path, target: Path) -> None:

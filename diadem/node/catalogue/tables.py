@@ -4,8 +4,8 @@ A package's key, `seq`, is made of its date and the first digits of its id (see 
 in which search lists them, whatever the order in which they came, and the first page of a search is found without
 sorting.
 
-A fact of a record is one row for each *distinct* value in a package, with the datasets that state it: a session of
-20,000 images at 200 kV has one row that says so.
+A fact of a record, a number or a phrase, is one row for each *distinct* value in a package, with the datasets that
+state it: a session of 20,000 images at 200 kV has one row that says so.
 """
 
 from __future__ import annotations
@@ -67,22 +67,32 @@ keys = Table(
     Column("name", Text, nullable=False, unique=True),
 )
 
-facts = Table(
-    "facts",
+numbers = Table(
+    "numbers",
+    metadata,
+    _package(),
+    Column("key", Integer, ForeignKey("keys.code"), nullable=False),
+    Column("number", Double, nullable=False),  # in the unit of the field
+    Column("everywhere", Boolean, nullable=False),  # all datasets of the package state it
+    Column("datasets", Text, nullable=False),  # which ones, see `spans.py`
+    PrimaryKeyConstraint("package", "key", "number"),
+    Index("numbers_by_key", "key", "number", "package"),
+    sqlite_with_rowid=False,
+)
+
+phrases = Table(
+    "phrases",
     metadata,
     _package(),
     Column("key", Integer, ForeignKey("keys.code"), nullable=False),
     Column("rank", Integer, nullable=False),
-    Column("number", Double),  # in the unit of the field
-    Column("text", Text),
-    Column("words", Text),  # the text's words, see `words.py`
-    Column("everywhere", Boolean, nullable=False),  # all datasets of the package state it
-    Column("datasets", Text, nullable=False),  # which ones, see `spans.py`
+    Column("text", Text, nullable=False),
+    Column("words", Text, nullable=False),  # the text's words, see `words.py`
+    Column("everywhere", Boolean, nullable=False),
+    Column("datasets", Text, nullable=False),
     PrimaryKeyConstraint("package", "key", "rank"),
     sqlite_with_rowid=False,
 )
-_numeric = facts.c.number.is_not(None)
-Index("facts_by_number", facts.c.key, facts.c.number, facts.c.package, sqlite_where=_numeric, postgresql_where=_numeric)
 
 datasets = Table(
     "datasets",

@@ -17,15 +17,23 @@ from diadem.model.manifest import VENDOR_PATH
 from diadem.model.times import time_text
 from diadem.node.catalogue import sqlite, tables
 from diadem.node.catalogue.entries import PackageEntry
-from diadem.node.catalogue.facts import FORMAT, Fact, Facts, gather
+from diadem.node.catalogue.facts import FORMAT, Fact, Facts, gather, storable
 from diadem.node.catalogue.order import order_number
+from diadem.node.catalogue.words import padded
 
 #: Bytes of the largest `diadem/vendor.zip` that is kept; a larger one can be made again only by reading the payload.
 KEPT_VENDOR: Final = 4 << 20
-#: A letter of private use is a word for the text search, and none for `words`.
-BETWEEN: Final = "\ue000"
 #: Texts that are named of several.
 _NAMED = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Phrased:
+    """A fact that is a text, and its words."""
+
+    fact: Fact
+    text: str
+    words: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +43,8 @@ class Prepared:
     id: str
     number: int
     package: Mapping[str, Any]
-    facts: Sequence[Fact]
+    numbers: Sequence[Fact]
+    phrases: Sequence[Phrased]
     datasets: Sequence[tuple[str, str]]
     tag_files: Sequence[tuple[str, int, bytes]]
     traces: frozenset[int]
@@ -44,12 +53,14 @@ class Prepared:
 def prepare(entry: PackageEntry) -> Prepared:
     """Read the record and compress the tag files: what takes long is done before anything is locked."""
     facts = gather(entry)
+    every = list(facts.all())
     hex_id = PackageId(entry.id).hex
     return Prepared(
         id=hex_id,
         number=order_number(entry.date, entry.id),
         package=_package_row(entry, facts, hex_id),
-        facts=tuple(facts.all()),
+        numbers=[fact for fact in every if not isinstance(fact.value, str)],
+        phrases=[Phrased(fact, fact.value, padded(fact.value)) for fact in every if isinstance(fact.value, str)],
         datasets=facts.datasets,
         tag_files=[_tag_file(path, data) for path, data in entry.tag_files.items() if _is_kept(path, data)],
         traces=entry.traces,
@@ -103,7 +114,7 @@ def _free_number(connection: Connection, number: int, hex_id: str) -> int:
 
 
 def _clear(connection: Connection, seq: int) -> None:
-    for table in (tables.facts, tables.datasets, tables.tag_files, tables.traces):
+    for table in (tables.numbers, tables.phrases, tables.datasets, tables.tag_files, tables.traces):
         connection.execute(delete(table).where(table.c.package == seq))
     sqlite.remove_text(connection, seq)
 
@@ -112,12 +123,12 @@ def _package_row(entry: PackageEntry, facts: Facts, hex_id: str) -> dict[str, An
     return {
         "id": hex_id,
         "payload_id": entry.payload_id,
-        "path": entry.path,
-        "title": entry.title,
+        "path": storable(entry.path),
+        "title": storable(entry.title),
         "date": entry.date.isoformat() if entry.date else None,
         "bytes": entry.bytes,
         "files": entry.files,
-        "owner": entry.owner,
+        "owner": storable(entry.owner),
         "ingested_at": _moment(entry.ingested_at),
         "predecessor": PackageId(entry.predecessor).hex if entry.predecessor else None,
         "omitted": entry.omitted,
@@ -140,25 +151,27 @@ def _named(texts: Sequence[str]) -> str:
 
 
 def _write_facts(connection: Connection, seq: int, prepared: Prepared) -> None:
-    facts = prepared.facts
-    codes = _codes(connection, {fact.key for fact in facts})
-    rows = (
-        (seq, codes[fact.key], rank, fact.number, fact.text, fact.words, fact.everywhere, fact.datasets)
-        for rank, fact in enumerate(facts)
+    codes = _codes(connection, prepared)
+    stated = ((seq, codes[fact.key], fact.value, fact.everywhere, fact.datasets) for fact in prepared.numbers)
+    sqlite.insert_rows(connection, tables.numbers, stated)
+    said = (
+        (seq, codes[one.fact.key], rank, one.text, one.words, one.fact.everywhere, one.fact.datasets)
+        for rank, one in enumerate(prepared.phrases)
     )
-    sqlite.insert_rows(connection, tables.facts, rows)
+    sqlite.insert_rows(connection, tables.phrases, said)
     named = enumerate(prepared.datasets, 1)
     sqlite.insert_rows(connection, tables.datasets, ((seq, number, *dataset) for number, dataset in named))
-    sqlite.write_text(connection, seq, _joined(facts, everywhere=True), _joined(facts, everywhere=False))
+    sqlite.write_text(connection, seq, *(_text(prepared, codes, everywhere=where) for where in (True, False)))
 
 
-def _joined(facts: Iterable[Fact], *, everywhere: bool) -> str:
-    """The words of all texts, with a word between two texts that nobody can ask for: no phrase goes across."""
-    return BETWEEN.join(fact.words for fact in facts if fact.words and fact.everywhere == everywhere)
+def _text(prepared: Prepared, codes: Mapping[str, int], *, everywhere: bool) -> str:
+    chosen = (one for one in prepared.phrases if one.words and one.fact.everywhere == everywhere)
+    return sqlite.text_of((codes[one.fact.key], one.words) for one in chosen)
 
 
-def _codes(connection: Connection, names: set[str]) -> Mapping[str, int]:
+def _codes(connection: Connection, prepared: Prepared) -> Mapping[str, int]:
     """The number of every key, new ones added."""
+    names = {fact.key for fact in prepared.numbers} | {one.fact.key for one in prepared.phrases}
     known = {name: code for code, name in connection.execute(select(tables.keys.c.code, tables.keys.c.name))}
     for name in sorted(names - known.keys()):
         known[name] = max(known.values(), default=0) + 1

@@ -1,0 +1,96 @@
+"""Whether candidates match: from how far each single condition holds in them, and in doubt dataset by dataset."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from sqlalchemy import Connection, select
+
+from diadem.node.catalogue import sqlite, tables
+from diadem.node.catalogue.conditions import Conditions
+from diadem.node.catalogue.driving import Driver
+from diadem.node.catalogue.judging import DOUBT, EVERY, NONE, SOME, YES, differs, doubtful, judge, leaves
+from diadem.node.catalogue.matching import matching
+from diadem.node.catalogue.meaning import Condition, Leaf, Phrase
+
+_packages = tables.packages.c
+
+
+class Scales:
+    """Weighs candidates of one source for one condition.
+
+    Parameters
+    ----------
+    conditions : Conditions
+        Conditions as SQL.
+    condition : Condition
+        What is looked for.
+    source : Driver
+        Where the candidates come from.
+    """
+
+    def __init__(self, conditions: Conditions, condition: Condition, source: Driver) -> None:
+        self._conditions, self._condition, self._source = conditions, condition, source
+        self._leaves = leaves(condition)
+        self._certain = condition in source.covered or not self._leaves
+        self._doubtful = doubtful(condition)
+        self._texts, self._asked = self._parted()
+        self._seen: dict[tuple[int, ...], int] = {}
+
+    def _parted(self) -> tuple[list[Phrase], list[Leaf]]:
+        """Words that are looked up in the index of words, where candidates lie close together; and all the rest.
+
+        What holds for all candidates is asked again only where it matters in how many datasets.
+        """
+        open_ = [leaf for leaf in self._leaves if leaf not in self._source.covered or self._matters(leaf)]
+        texts = [leaf for leaf in open_ if isinstance(leaf, Phrase) and self._source.ordered]
+        return texts, [leaf for leaf in open_ if leaf not in texts]
+
+    def _matters(self, leaf: Leaf) -> bool:
+        return self._doubtful and differs(leaf)
+
+    def verdicts(self, connection: Connection, keys: Sequence[int]) -> dict[int, bool]:
+        """Whether each of some candidates matches; they stand in the order of their source."""
+        if self._certain:
+            return dict.fromkeys(keys, True)
+        held: list[Mapping[int, int]] = [self._in_texts(connection, leaf, keys) for leaf in self._texts]
+        asked = self._in_facts(connection, keys)
+        said = {key: self._said((*(one[key] for one in held), *asked[key])) for key in keys}
+        verdicts = {key: verdict == YES for key, verdict in said.items()}
+        if doubted := [key for key, verdict in said.items() if verdict == DOUBT]:
+            verdicts |= self._looked_at(connection, doubted)
+        return verdicts
+
+    def _in_texts(self, connection: Connection, leaf: Phrase, keys: Sequence[int]) -> dict[int, int]:
+        """How far a phrase holds."""
+        text = self._conditions.text(leaf)
+        some = keys if leaf in self._source.covered else self._found(connection, text, keys)
+        every = self._found(connection, sqlite.everywhere(text), keys) if self._doubtful else ()
+        return dict.fromkeys(keys, NONE) | dict.fromkeys(some, SOME) | dict.fromkeys(every, EVERY)
+
+    def _found(self, connection: Connection, text: str, keys: Sequence[int]) -> set[int]:
+        """Candidates whose texts fulfil an expression."""
+        match = f"({self._source.match}) AND {text}" if self._source.match else text
+        column, ends = sqlite.text_package(), (min(keys), max(keys))
+        return set(connection.scalars(sqlite.text_search(match).where(column.between(*ends)))).intersection(keys)
+
+    def _in_facts(self, connection: Connection, keys: Sequence[int]) -> Mapping[int, tuple[int, ...]]:
+        """How far each of the other conditions holds."""
+        if not self._asked:
+            return dict.fromkeys(keys, ())
+        held = [self._conditions.held(leaf) for leaf in self._asked]
+        rows = connection.execute(select(_packages.seq, *held).where(sqlite.among(_packages.seq, keys)))
+        return {row[0]: tuple(row[1:]) for row in rows}
+
+    def _said(self, held: tuple[int, ...]) -> int:
+        """What follows of it; there are few different cases."""
+        if held not in self._seen:
+            known = {leaf: SOME if differs(leaf) else EVERY for leaf in self._leaves}
+            known |= dict(zip((*self._texts, *self._asked), held, strict=True))
+            self._seen[held] = judge(self._condition, known)
+        return self._seen[held]
+
+    def _looked_at(self, connection: Connection, keys: Sequence[int]) -> dict[int, bool]:
+        sizes = connection.execute(select(_packages.seq, _packages.datasets).where(sqlite.among(_packages.seq, keys)))
+        found = matching(connection, self._conditions, self._condition, {row[0]: row[1] for row in sizes})
+        return {key: bits != 0 for key, bits in found.items()}
