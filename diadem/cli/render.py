@@ -66,7 +66,7 @@ def plan(document: Mapping[str, Any]) -> None:
     print(f"would archive    {document['files']:,} files, {size_text(document['bytes'])}; nothing was written")
     formats: dict[str, int] = {}
     for dataset in document["datasets"]:
-        name = dataset["readers"][0] if dataset["readers"] else "unknown format, kept as it is"
+        name = " or ".join(sorted(dataset["readers"])[:3]) or "unknown format, kept as it is"
         formats[name] = formats.get(name, 0) + 1
     for name, count in sorted(formats.items(), key=lambda item: -item[1]):
         print(f"  {count:6,} × {name}")
