@@ -7,6 +7,7 @@ from typing import Any
 
 import diadem
 from diadem.model.replicas import DROPPED, MISSING, PRESENT
+from diadem.node.following import is_deleted
 from diadem.node.node import Node
 
 
@@ -19,7 +20,8 @@ def require_agreement(node: Node) -> None:
         entry.statement.subjects[0].name for entry in context.ledger.all_entries() if entry.statement.kind == "ingest"
     )
     known = {state.id: state for state in context.catalogue.package_states() if not state.tombstoned}
-    assert ingests == dict.fromkeys(known, 1)
+    assert set(ingests.values()) <= {1}
+    assert {one for one in ingests if not is_deleted(context.ledger.of_subject(one[7:]))} == set(known)
     payloads = [state.payload_id for state in known.values()]
     assert len(set(payloads)) == len(payloads)
     for settings, store in context.stores.opened():

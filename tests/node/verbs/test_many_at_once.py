@@ -257,8 +257,15 @@ def test_ctrl_c_while_archiving(lab: Lab) -> None:
 @needs_signals
 def test_ctrl_c_while_scrubbing(lab: Lab) -> None:
     packages = [lab.archived("a", files=1, size=1000), lab.archived("b", files=1, size=4 << 20)]
+
+    def is_reading() -> bool:
+        if states(lab, "scrub") != ["running"]:
+            return False
+        time.sleep(1.0)
+        return True
+
     with command(lab, "scrub", "--max-rate", "400kB") as process:
-        error = interrupted(process, lambda: states(lab, "scrub") == ["running"] and not time.sleep(1.5))
+        error = interrupted(process, is_reading)
     assert "stay so" in error["message"]
     assert states(lab, "scrub") == ["stopped"]
     assert {replica.state for one in packages for replica in lab.node.context.catalogue.replicas(one)} == {"present"}

@@ -1,0 +1,222 @@
+"""The catalogue is a cache: gone, damaged, behind the log or beside the stores, it is made again from what matters."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+import diadem
+from diadem.errors import IntegrityError, NotFound
+from diadem.model.replicas import MISSING, PRESENT, SUSPECT
+from diadem.node.catalogue import Catalogue
+from diadem.node.following import behind, catch_up
+from diadem.testing.samples import write_session
+from tests.cli.test_commands import run, run_json
+from tests.node.verbs.agreeing import copies, memory, require_agreement
+from tests.node.verbs.conftest import Lab, damage, remove
+
+
+def forget_catalogue(lab: Lab) -> None:
+    """Remove the catalogue's file and those beside it."""
+    for path in lab.node.path.glob("catalogue.sqlite*"):
+        path.unlink()
+
+
+def look_at_everything(lab: Lab) -> None:
+    """Open the node and read all of its catalogue."""
+    with lab.reopened() as node:
+        memory(node)
+        list(node.context.catalogue.package_states())
+        node.search("nothing")
+
+
+def test_a_catalogue_that_is_gone_is_made_again(lab: Lab) -> None:
+    """Archived, continued, damaged, mended, dropped, deleted, archived again: afterwards the same is known."""
+    lab.add_second()
+    write_session(lab.root / "instrument")
+    (lab.root / "instrument" / "more").mkdir()
+    lab.node.archive(lab.root / "instrument", now=True, as_one=True, metadata={"sample": {"name": "S-12"}})
+    kept = lab.archived("kept")
+    (lab.root / "kept" / "later.bin").write_bytes(b"later")
+    lab.node.archive(lab.root / "kept", now=True)
+    damage(lab.path(kept, "second") / "data/scan 1.bin")
+    assert not lab.node.scrub().ok
+    assert lab.node.repair().ok
+    policy = lab.node.path / "policy.toml"
+    policy.write_text("[retention]\nyears = 0\n[copies]\nminimum = 1\n", "utf-8")
+    node = lab.reopened()
+    dropped, deleted, again = lab.archived("dropped"), lab.archived("deleted"), lab.archived("again")
+    node.drop(dropped, "second", reason="space")
+    node.delete(deleted, reason="no use")
+    node.delete(again, reason="by mistake")
+    assert node.archive(lab.root / "again", now=True).what == "new"
+    known = memory(node)
+    found = run_json("search", "voltage>=150kV", "sample:S-12", "--node", node.path)
+    assert (found["total"], node.search().total) == (1, 5)
+    node.close()
+    lab.node.close()
+    forget_catalogue(lab)
+    assert "reindex" in run("search", "--node", lab.node.path, code=3)
+    assert run_json("reindex", "--node", lab.node.path)["packages"] == 5
+    assert run_json("search", "voltage>=150kV", "sample:S-12", "--node", lab.node.path) == found
+    node = lab.reopened()
+    assert memory(node) == known
+    assert copies(node)[dropped] == ["main"]
+    require_agreement(node)
+    node.close()
+
+
+@pytest.mark.parametrize("where", ["head", "tail"])
+def test_a_damaged_catalogue_is_made_again(lab: Lab, where: str) -> None:
+    packages = {lab.archived(f"s{number}") for number in range(3)}
+    before = memory(lab.node)
+    lab.node.close()
+    path = lab.node.path / "catalogue.sqlite"
+    data = bytearray(path.read_bytes())
+    begin = 0 if where == "head" else 8192
+    data[begin : begin + 40960] = b"\0" * len(data[begin : begin + 40960])
+    path.write_bytes(data)
+    with pytest.raises(IntegrityError, match="the catalogue is damaged"):
+        look_at_everything(lab)
+    with diadem.open_node(lab.node.path, rebuild=True) as node:
+        assert node.reindex().packages == 3
+    with lab.reopened() as node:
+        assert memory(node) == before
+        assert {row.id for row in node.search().rows} == packages
+        require_agreement(node)
+
+
+def test_a_crash_between_log_and_catalogue_is_caught_up_when_the_node_is_opened(lab: Lab) -> None:
+    lab.add_second()
+    package = lab.archived("s")
+    snapshot = lab.root / "earlier.sqlite"
+    lab.node.context.catalogue.snapshot(snapshot)
+    damage(lab.path(package, "main") / "data/scan 1.bin")
+    assert not lab.node.scrub().ok
+    later = lab.archived("later")
+    lab.node.users.add("bob")  # a statement about no package
+    expected = memory(lab.node)
+    lab.node.close()
+    forget_catalogue(lab)
+    shutil.copy(snapshot, lab.node.path / "catalogue.sqlite")  # as if none of these had reached the catalogue
+    with lab.reopened() as node:
+        assert behind(node.context) == 0
+        assert memory(node) == expected
+        assert {state.id: len(state.replicas) for state in node.context.catalogue.package_states()} == {
+            package: 2,
+            later: 2,
+        }
+        states = {replica.store: replica.state for replica in node.context.catalogue.replicas(package)}
+        assert states == {"main": SUSPECT, "second": PRESENT}
+
+
+def test_statements_reach_the_catalogue_in_the_order_of_the_log(lab: Lab) -> None:
+    """A process that is slow between log and catalogue does not undo what a quicker one has entered meanwhile."""
+    package = lab.archived("s")
+    slow, quick = lab.node, lab.reopened()
+    path = lab.path(package, "main") / "data/scan 1.bin"
+    good = path.read_bytes()
+    damage(path)
+    appended = slow.context.ledger.append
+
+    def append_late(*arguments: object, **options: object) -> object:
+        entries = appended(*arguments, **options)  # type: ignore[arg-type]
+        path.chmod(0o644)
+        path.write_bytes(good)
+        assert quick.scrub(level="full").ok
+        return entries
+
+    slow.context.ledger.append = append_late  # type: ignore[assignment, method-assign]
+    assert not slow.scrub().ok
+    slow.context.ledger.append = appended  # type: ignore[method-assign]
+    (replica,) = slow.context.catalogue.replicas(package)
+    assert (replica.state, replica.proven_level) == (PRESENT, "full")
+    quick.close()
+    require_agreement(slow)
+
+
+def test_packages_that_somebody_copied_into_a_store_are_entered_stated_and_due(lab: Lab, tmp_path: Path) -> None:
+    other = diadem.pack(lab.session("elsewhere"), tmp_path / "other-store")
+    folder = Path(other.url)
+    place = lab.root / "main" / folder.parent.name / folder.name
+    shutil.copytree(folder, place)
+    assert lab.node.search().total == 0
+    (note,) = lab.node.reindex().notes
+    assert "somebody copied it there" in note
+    (state,) = lab.node.context.catalogue.package_states()
+    assert (state.id, state.signed, state.replicas[0].proven_at) == (other.id, True, None)
+    assert lab.node.reindex().notes == ()
+    ingest = lab.node.context.ledger.of_subject(state.id.removeprefix("diadem:"))[0].statement.predicate
+    assert (ingest["source"], ingest["proof"]) == ("found in the store main", "none")
+    assert lab.node.search("owner:alice").total == 1
+    lab.add_second()
+    assert lab.node.scrub(due=True).proven == 1
+    assert [copy.store for _, copy in lab.node.repair().copies] == ["second"]
+    require_agreement(lab.node)
+
+
+def test_a_package_that_was_copied_into_the_other_store_is_a_copy(lab: Lab) -> None:
+    package = lab.archived("s")
+    lab.add_second()
+    folder = lab.path(package, "main")
+    shutil.copytree(folder, lab.second / folder.parent.name / "by hand")
+    lab.node.reindex()
+    replicas = {replica.store: replica for replica in lab.node.context.catalogue.replicas(package)}
+    assert replicas["second"].path == f"{folder.parent.name}/by hand"
+    assert (replicas["second"].state, replicas["second"].proven_at) == (PRESENT, None)
+    assert lab.node.scrub("second").ok
+
+
+def test_what_a_reindex_finds_wrong_is_stated_and_stays_known(lab: Lab) -> None:
+    lab.add_second()
+    gone, hurt = lab.archived("gone"), lab.archived("hurt")
+    folder = lab.path(gone, "second")
+    for one in (folder, *(path for path in folder.rglob("*") if path.is_dir())):
+        one.chmod(0o755)
+    shutil.rmtree(folder)
+    remove(lab.path(hurt, "main") / "manifest-sha256.txt")
+    notes = lab.node.reindex().notes
+    assert len([note for note in notes if "diadem repair" in note]) == 2
+    lab.node.reindex()
+    for package, store, state in ((gone, "second", MISSING), (hurt, "main", SUSPECT)):
+        found = {replica.store: replica.state for replica in lab.node.context.catalogue.replicas(package)}
+        assert found == {"main": PRESENT, "second": PRESENT, store: state}
+        said = [entry.statement for entry in lab.node.context.ledger.of_subject(package.removeprefix("diadem:"))]
+        assert [one.kind for one in said] == ["ingest", "replicate", "fixity"]
+    assert lab.node.repair().ok
+    require_agreement(lab.node)
+
+
+def test_a_store_that_is_away_is_taken_from_the_log(lab: Lab) -> None:
+    lab.add_second()
+    both = lab.archived("both")
+    lab.node.close()
+    lab.second.rename(lab.root / "unplugged")
+    node = lab.reopened()
+    (note,) = node.reindex().notes
+    assert "second does not answer" in note
+    assert copies(node) == {both: ["main", "second"]}
+    node.close()
+    (lab.root / "unplugged").rename(lab.second)
+    with lab.reopened() as node:
+        require_agreement(node)
+
+
+def test_what_a_killed_reindex_left_is_removed(lab: Lab) -> None:
+    lab.archived("s")
+    draft = lab.node.context.catalogue.draft()
+    draft.close()
+    assert list(lab.node.path.glob(".catalogue.sqlite.*.draft"))
+    lab.node.reindex()
+    assert not list(lab.node.path.glob(".catalogue.sqlite.*"))
+
+
+def test_catching_up_needs_nothing_where_nothing_is_missing(lab: Lab) -> None:
+    lab.archived("s")
+    assert catch_up(lab.node.context) == 0
+    with pytest.raises(NotFound, match="no catalogue"):
+        Catalogue.open(lab.root / "none.sqlite")
+    assert json.loads(json.dumps(lab.node.reindex().to_dict()))["statements"] == lab.node.context.ledger.total
