@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import sys
 import uuid
@@ -18,6 +17,7 @@ from diadem.model.manifest import FileEntry
 from diadem.model.names import illegal, twin_key
 from diadem.model.ports import Listener, Progress
 from diadem.package.paths import unsafe
+from diadem.package.portable import tagged_name
 from diadem.store.local_errors import store_error, translated
 from diadem.store.sink import SinkFailed, write_with_holes
 from diadem.store.stage import remove_tree
@@ -192,16 +192,10 @@ def places(entries: Sequence[FileEntry]) -> list[str]:
     order = sorted(range(len(entries)), key=lambda number: entries[number].original is not None)  # unmapped first
     for number in order:
         entry = entries[number]
-        wishes = [name for name in (_original(entry), entry.name, _tagged(entry)) if name is not None]
+        wishes = [name for name in (_original(entry), entry.name, tagged_name(entry)) if name is not None]
         names[number] = next((name for name in wishes if not _clashes(name, taken)), wishes[-1])
         _take(names[number], taken)
     return [names[number] for number in range(len(entries))]
-
-
-def _tagged(entry: FileEntry) -> str:
-    """The stored path, its first part with a tag."""
-    first, slash, rest = entry.name.partition("/")
-    return f"{first}~{hashlib.sha256(entry.original_name).hexdigest()[:8]}{slash}{rest}"
 
 
 def _take(name: str, taken: dict[str, str]) -> None:

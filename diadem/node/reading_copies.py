@@ -7,21 +7,24 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from contextlib import suppress
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from diadem.archive.package import Package
 from diadem.archive.reading import VerifiedFile
 from diadem.errors import DiademError, IntegrityError, NotFound, Unreachable
 from diadem.model.ids import PackageId
-from diadem.model.manifest import DERIVED_PATHS, RECORD_PATH, FileEntry
+from diadem.model.manifest import DERIVED_PATHS, RECORD_PATH, TAGMANIFEST, FileEntry
 from diadem.model.ports import RangeReader
 from diadem.model.record import Record
 from diadem.model.replicas import PRESENT, SUSPECT, ReplicaState
 from diadem.node.context import Context
 from diadem.node.placing import best_package, readable_copies
-from diadem.package.opening import read_manifest
+from diadem.package.bagit import parse_manifest
+from diadem.package.opening import LIMITS, read_manifest
 from diadem.serialization.record_json import read_record
+from diadem.trust.hashing import sha256_hex
 
 _BLOCK = 4 << 20
 
@@ -50,6 +53,11 @@ class Copies:
         self._opened: list[tuple[Package, ReplicaState]] = [(best, replica)]
         self._further = self._others(replica)
         self._doubted: set[str] = set()
+
+    @property
+    def best(self) -> tuple[Package, ReplicaState]:
+        """The copy that is read first."""
+        return self._opened[0]
 
     def __iter__(self) -> Iterator[tuple[Package, ReplicaState]]:
         """Every copy that can be opened."""
@@ -99,8 +107,22 @@ class Copies:
         """The sealed record. Raises `DocumentError` where it is of a later version."""
         return read_record(self.derived(RECORD_PATH))
 
-    def tag_file(self, path: str, digest: str) -> RangeReader:
-        """A tag file, read once whole and found to have this SHA-256; the caller closes it.
+    def tag_digests(self) -> dict[str, str]:
+        """The SHA-256 of every tag file, as the tag manifest lists them; proven against the id."""
+        text = self.package.bundle.read(TAGMANIFEST, LIMITS[TAGMANIFEST])
+        if sha256_hex(text) != self.id.hex:
+            raise IntegrityError("the tag manifest was changed just now", where=self.package.url, next="diadem scrub")
+        return {path: digest for digest, path in parse_manifest(text, TAGMANIFEST)}
+
+    def tag_size(self, path: str) -> int:
+        """Bytes of a tag file, as one of the copies has it."""
+        for package, _ in self:
+            with suppress(DiademError, OSError), package.bundle.open(path) as reader:
+                return reader.size
+        return 0
+
+    def tag_file(self, path: str, digest: str) -> CheckedFile:
+        """A tag file that was read whole and has this SHA-256, and must have it when it is read again.
 
         Raises
         ------
@@ -109,14 +131,64 @@ class Copies:
         """
         for package, replica in self:
             try:
-                reader = package.bundle.open(path)
+                file = CheckedFile(package.bundle.open(path), path, digest)
             except (DiademError, OSError):
                 continue
-            if _sha256(reader) == digest:
-                return reader
-            reader.close()
-            self.doubt(replica, IntegrityError("damaged"))
+            try:
+                file.check()
+            except IntegrityError as error:
+                file.close()
+                self.doubt(replica, error)
+                continue
+            return file
         raise IntegrityError("the tag file is damaged in every copy", where=path, next="Mend it: diadem repair")
+
+
+class CheckedFile:
+    """A file without leaves: whoever reads it from its beginning to its end learns whether it is what it should be."""
+
+    def __init__(self, reader: RangeReader, path: str, digest: str) -> None:
+        self._reader, self._path, self._expected = reader, path, digest
+        self._hash, self._at = hashlib.sha256(), 0
+
+    @property
+    def size(self) -> int:
+        """Bytes in the file."""
+        return self._reader.size
+
+    def read_at(self, offset: int, length: int) -> bytes:
+        """Bytes at a place. The last of a run from the beginning raises `IntegrityError` where the whole is wrong."""
+        try:
+            data = self._reader.read_at(offset, length)
+        except OSError as error:
+            raise IntegrityError(f"the tag file cannot be read: {error.strerror}", where=self._path) from error
+        if offset == 0:
+            self._hash, self._at = hashlib.sha256(), 0
+        if offset == self._at:
+            self._hash.update(data)
+            self._at += len(data)
+            if self._at >= self.size and self._hash.hexdigest() != self._expected:
+                raise IntegrityError("the tag file is not what the tag manifest lists", where=self._path)
+        return data
+
+    def check(self) -> None:
+        """Read it whole."""
+        for offset in range(0, max(self.size, 1), _BLOCK):
+            self.read_at(offset, min(_BLOCK, self.size - offset))
+
+    def close(self) -> None:
+        """Release the file."""
+        self._reader.close()
+
+    def __enter__(self) -> Self:
+        """The file itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close."""
+        self.close()
 
 
 class CopiedFile:
@@ -140,6 +212,32 @@ class CopiedFile:
         IntegrityError
             They are damaged in every copy.
         """
+        length = max(0, min(length, self.size - offset))
+        try:
+            return self._from_first(offset, length)
+        except (DiademError, OSError):
+            return b"".join(self._from_any(*piece) for piece in self._by_leaf(offset, length))
+
+    def _from_first(self, offset: int, length: int) -> bytes:
+        package, replica = self._copies.best
+        try:
+            return self._file(0, package).read_at(offset, length)
+        except (DiademError, OSError) as error:
+            self._copies.doubt(replica, error)
+            raise
+
+    def _by_leaf(self, offset: int, length: int) -> Iterator[tuple[int, int]]:
+        """Places and lengths of a stretch, cut where leaves end: each may be whole in another copy."""
+        leaf = self._copies.package.manifest.leaf_size
+        end = offset + length
+        while offset < end:
+            stop = min(end, (offset // leaf + 1) * leaf)
+            yield offset, stop - offset
+            offset = stop
+        if not length:
+            yield offset, 0
+
+    def _from_any(self, offset: int, length: int) -> bytes:
         problem: Exception | None = None
         for number, (package, replica) in enumerate(self._copies):
             try:
@@ -182,10 +280,3 @@ class CopiedFile:
     ) -> None:
         """Close."""
         self.close()
-
-
-def _sha256(reader: Any) -> str:
-    digest = hashlib.sha256()
-    for offset in range(0, reader.size, _BLOCK):
-        digest.update(reader.read_at(offset, min(_BLOCK, reader.size - offset)))
-    return digest.hexdigest()

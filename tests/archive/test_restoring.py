@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import diadem
-from diadem.archive.restoring import target_names
+from diadem.archive.restoring import places, target_names
 from diadem.model.manifest import FileEntry
 
 
@@ -30,6 +30,15 @@ def test_originals_that_clash_give_way() -> None:
     assert names["data/a.dat"] == "a.dat"
     assert names["data/b~1.dat"] == "b~1.dat"
     assert sorted((names["data/a~1.dat"], names["data/a~2.dat"])) == ["a~2.dat", "same"]
+
+
+def test_of_several_packages_the_first_has_its_place_and_nothing_is_lost() -> None:
+    newer, older = [entry("a/b", None), entry("x_y~1.dat", b"x:y.dat")], [entry("a", None), entry("a/b", None)]
+    *first, file, again = places([*newer, *older])
+    assert first == ["a/b", "x_y~1.dat" if sys.platform == "win32" else "x:y.dat"]
+    assert file.startswith("a~")
+    assert again.startswith("a~")
+    assert again.endswith("/b")
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="such names cannot be made on Windows")
