@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
-from diadem.errors import DiademError, NotFound, Refused, Unreachable, UsageError
+from diadem.errors import DiademError, IntegrityError, NotFound, Refused, Unreachable, UsageError
 from diadem.model.ids import PackageId
 from diadem.model.manifest import TAGMANIFEST
-from diadem.model.ports import Listener, silent
+from diadem.model.ports import Bundle, Listener, silent
 from diadem.model.replicas import DROPPED, PRESENT, PackageState, ReplicaState
 from diadem.model.report import Level
 from diadem.model.statements import Draft
@@ -26,7 +27,7 @@ from diadem.node.mending_parity import drop_parity
 from diadem.node.placing import bundle_of, subject
 from diadem.node.rules.dropping import FreshProof, may_delete, may_drop
 from diadem.node.scrubbing import check, note_damage
-from diadem.package.opening import LIMITS
+from diadem.package.opening import LIMITS, read_manifest
 from diadem.store.whole import write_whole
 from diadem.trust.hashing import sha256_hex
 
@@ -85,8 +86,10 @@ def drop(
     _require_reason(reason)
     context.settings.store(store)
     with context.locked(f"package-{PackageId(package_id).hex[:32]}"):
+        _finish_earlier(context, package_id)
         package = context.catalogue.package_state(package_id)
         replica = _replica(package, store)
+        _require_removable(context, package_id, [replica])
         proofs = _prove_others(context, package, store, listener)
         package = context.catalogue.package_state(package_id)
         verdict = may_drop(
@@ -127,6 +130,7 @@ def delete(context: Context, package_id: str, *, reason: str, dry_run: bool = Fa
     """
     _require_reason(reason)
     with context.locked(f"package-{PackageId(package_id).hex[:32]}"):
+        _finish_earlier(context, package_id)
         package = context.catalogue.package_state(package_id)
         replicas = [replica for replica in package.replicas if replica.state != DROPPED and not replica.adopted]
         verdict = may_delete(context.policy, package, context.clock(), reason=reason)
@@ -143,6 +147,7 @@ def delete(context: Context, package_id: str, *, reason: str, dry_run: bool = Fa
                 where=package_id,
                 next="Connect these stores, then delete.",
             )
+        _require_removable(context, package_id, replicas)
         stores = [replica.store for replica in replicas]
         if dry_run:
             return Dropped(package_id, stores, done=False, bytes=package.bytes, title=package.title)
@@ -202,7 +207,7 @@ def _prove_others(context: Context, package: PackageState, store: str, listener:
 def _remove(context: Context, package_id: str, replicas: Sequence[ReplicaState], draft: Draft) -> None:
     """Note, state, remove. The note is there before the statement, and is only acted on if the statement is."""
     paths = {replica.store: replica.path for replica in replicas}
-    note = context.folder / "jobs" / f"remove-{PackageId(package_id).hex[:24]}.note"
+    note = _note_of(context, package_id)
     note.parent.mkdir(exist_ok=True)
     write_whole(
         note,
@@ -214,11 +219,50 @@ def _remove(context: Context, package_id: str, replicas: Sequence[ReplicaState],
     note.unlink()
 
 
-def _remove_files(context: Context, package_id: str, paths: dict[str, str]) -> None:
+def _remove_files(context: Context, package_id: str, paths: Mapping[str, str]) -> None:
+    """Remove a package from some stores, each on its own: one that fails keeps none of the others."""
+    problem: DiademError | None = None
     for name, path in paths.items():
-        store = context.stores.open(name)
-        drop_parity(store, PackageId(package_id))
-        store.remove(path)
+        try:
+            store = context.stores.open(name)
+            drop_parity(store, PackageId(package_id))
+            if not _is_another(context, store.bundle(path), package_id):
+                with contextlib.suppress(NotFound):  # it is gone already
+                    store.remove(path)
+        except DiademError as error:
+            problem = problem or error
+    if problem is not None:
+        raise problem
+
+
+def _is_another(context: Context, bundle: Bundle, package_id: str) -> bool:
+    """Whether another package lies there that is not ours to remove; a damaged tag manifest makes none."""
+    try:
+        found = sha256_hex(bundle.read(TAGMANIFEST, LIMITS[TAGMANIFEST]))
+    except (NotFound, IntegrityError):
+        return False
+    if found == PackageId(package_id).hex:
+        return False
+    if context.catalogue.has("diadem:" + found):
+        return True
+    with contextlib.suppress(DiademError, OSError):
+        return read_manifest(bundle).id.hex == found
+    return False
+
+
+def _require_removable(context: Context, package_id: str, replicas: Sequence[ReplicaState]) -> None:
+    """Refuse before anything is stated where remains lie that no store takes for a package."""
+    for replica in replicas:
+        try:
+            files = bundle_of(context, package_id, replica).listing().files
+        except NotFound:
+            continue
+        if files and TAGMANIFEST not in files:
+            raise Refused(
+                f"the copy in '{replica.store}' has lost its tag manifest, and cannot be told from other files",
+                where=replica.path,
+                next="Repair it first: diadem repair   (or move the folder away by hand, then: diadem scrub)",
+            )
 
 
 def finish_removals(context: Context) -> list[str]:
@@ -229,31 +273,43 @@ def finish_removals(context: Context) -> list[str]:
     done = []
     for note in sorted((context.folder / "jobs").glob("remove-*.note")):
         with contextlib.suppress(OSError, ValueError, KeyError, DiademError):
-            said = json.loads(note.read_text("utf-8"))
-            package_id = str(said["package"])
+            package_id = str(json.loads(note.read_text("utf-8"))["package"])
             with context.locked(f"package-{PackageId(package_id).hex[:32]}"):
-                if not note.exists():
-                    continue
-                stated = any(
-                    entry.statement.kind == said["kind"] and entry.index >= int(said["log"])
-                    for entry in context.ledger.of_subject(PackageId(package_id).hex)
-                )
-                if stated:
-                    here = {
-                        store: path
-                        for store, path in said["paths"].items()
-                        if _still_there(context, package_id, store, path)
-                    }
-                    _remove_files(context, package_id, here)
-                    done.append(f"finished the removal of {package_id[:19]}… from {', '.join(said['paths'])}")
-                note.unlink()
+                done += _finish(context, note)
     return done
 
 
-def _still_there(context: Context, package_id: str, store: str, path: str) -> bool:
-    """Whether this package, or what is left of it, lies there, rather than another one that took the name."""
-    try:
-        text = bundle_of(context, package_id, ReplicaState(store, path)).read(TAGMANIFEST, LIMITS[TAGMANIFEST])
-    except NotFound:
-        return True
-    return sha256_hex(text) == PackageId(package_id).hex
+def _finish(context: Context, note: Path) -> list[str]:
+    """Finish one removal, under the lock of its package; raises what stops it, and the note stays."""
+    if not note.exists():
+        return []
+    said = json.loads(note.read_text("utf-8"))
+    package_id = str(said["package"])
+    here = {
+        store: path
+        for store, path in said["paths"].items()
+        if _is_given_up(context, package_id, store, int(said["log"]))
+    }
+    _remove_files(context, package_id, here)
+    note.unlink()
+    return [f"finished the removal of {package_id[:19]}… from {', '.join(here)}"] if here else []
+
+
+def _is_given_up(context: Context, package_id: str, store: str, since: int) -> bool:
+    """Whether the last that the log says of a copy, since a moment, is that it was given up: it may be back."""
+    last = ""
+    for entry in context.ledger.of_subject(PackageId(package_id).hex):
+        kind, at = entry.statement.kind, str(entry.statement.predicate.get("store", ""))
+        if entry.index >= since and (kind == "tombstone" or (kind in ("drop", "ingest", "replicate") and at == store)):
+            last = kind
+    return last in ("drop", "tombstone")
+
+
+def _note_of(context: Context, package_id: str) -> Path:
+    return context.folder / "jobs" / f"remove-{PackageId(package_id).hex[:24]}.note"
+
+
+def _finish_earlier(context: Context, package_id: str) -> None:
+    """What a run that was killed has stated of this package and not done; its note would be overwritten."""
+    with contextlib.suppress(ValueError, KeyError):
+        _finish(context, _note_of(context, package_id))
