@@ -226,8 +226,8 @@ def _remove_files(context: Context, package_id: str, paths: Mapping[str, str]) -
         try:
             store = context.stores.open(name)
             drop_parity(store, PackageId(package_id))
-            if not _is_another(context, store.bundle(path), package_id):
-                with contextlib.suppress(NotFound):  # it is gone already
+            with contextlib.suppress(NotFound):  # it is gone already
+                if not _is_another(context, store.bundle(path), package_id):
                     store.remove(path)
         except DiademError as error:
             problem = problem or error
