@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from diadem.node.catalogue import SearchResult
     from diadem.node.custody.report import CustodyReport
     from diadem.node.dropping import Dropped
+    from diadem.node.exporting_outcome import Exported
     from diadem.node.jobs import JobState
     from diadem.node.reindexing import Reindexed
     from diadem.node.repairing import Repaired
@@ -374,6 +375,7 @@ class Node:
 
     def remirror(self) -> None:
         """Say in every store that answers which machine writes the node now, and bring its mirror up to date."""
+        self.context.require_writable()
         for settings, store in self.context.stores.opened():
             claim(store, settings, self.context.settings)
         mirror_settings(self.context)
@@ -381,6 +383,7 @@ class Node:
 
     def remember(self) -> None:
         """Use this node where none is named."""
+        self.context.require_writable()
         remember_node(self.path)
 
     # -- custody ---------------------------------------------------------------------------------------------------
@@ -424,6 +427,54 @@ class Node:
         from diadem.node.custody_verbs import export_custody
 
         return export_custody(self.context, package, Path(path), since=since)
+
+    def export(
+        self,
+        package: str,
+        path: StrPath,
+        *,
+        for_: str,
+        only: str | None = None,
+        redact: bool = False,
+        chain: bool = False,
+        dry_run: bool = False,
+        listener: Listener = silent,
+    ) -> Exported:
+        """Give out a package to someone without DIADEM: a ZIP with a page that explains it. The log keeps that.
+
+        Parameters
+        ----------
+        package : str
+            Which one.
+        path : path
+            A new file: ``session.zip``.
+        for_ : str
+            For whom: ``Marie Curie <m@x.org>``.
+        only : {"raw", "record"}, optional
+            The instrument's files alone, or the metadata alone. Default: the package, byte for byte.
+        redact : bool
+            Take names of people, computers and places on disks out of what DIADEM derived, and list where they still
+            stand in the instrument's files. What comes out is an ordinary bag, not the package any more.
+        chain : bool
+            All packages of the session.
+        dry_run : bool
+            Say what would be done, and write nothing.
+        listener : Listener
+            Told of progress.
+
+        Raises
+        ------
+        Refused
+            There is such a file, or no store can hold the statement that it was given out.
+        IntegrityError
+            A file is damaged in every copy; nothing was exported.
+        """
+        from diadem.node.exporting_outcome import Wishes
+        from diadem.node.exporting_package import export
+
+        wishes = Wishes(for_, only or "package", redact, chain, dry_run)
+        found = self.context.catalogue.get(package).id
+        return export(self.context, found, Path(path).absolute(), wishes, listener=listener)
 
     # -- copies ----------------------------------------------------------------------------------------------------
 

@@ -152,15 +152,18 @@ class ZipStage:
                 if not WINDOWS:
                     os.unlink(self.target)
                 raise
-            flush_folder(long_path(self.target.parent))
+            with contextlib.suppress(OSError):  # it is there, whatever becomes of the folder's own entry
+                flush_folder(long_path(self.target.parent))
 
-    def discard(self) -> None:
-        """Remove what was written."""
+    def discard(self) -> bool:
+        """Remove what was written; False where it has its name already, and stays."""
         for end in (self._zip.close, self._file.close):
             with contextlib.suppress(Exception):  # it may want to write its end on a full disk
                 end()
+        there = os.path.lexists(long_path(self._draft))
         with contextlib.suppress(OSError):
             patiently(lambda: os.unlink(long_path(self._draft)))
+        return there
 
 
 def refuse_existing(target: Path) -> None:
