@@ -18,6 +18,7 @@ from diadem.cli import (
     archive_commands,
     copies_commands,
     custody_command,
+    export_command,
     find_commands,
     operation_commands,
     package_commands,
@@ -51,6 +52,7 @@ archive_commands.register(app)
 find_commands.register(app)
 copies_commands.register(app)
 custody_command.register(app)
+export_command.register(app)
 operation_commands.register(app)
 
 

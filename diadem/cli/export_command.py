@@ -1,0 +1,103 @@
+"""The command that gives a package to someone without DIADEM: export."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from diadem.cli.node_options import As, Json, NodeAt, Quiet, opened
+from diadem.cli.output import duration_text, print_json, progress, size_text
+from diadem.errors import UsageError
+from diadem.package.plain_text import count_text
+
+_SHOWN = 20
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the app."""
+    app.command()(export)
+
+
+def export(
+    package: Annotated[str, typer.Argument(help="Which package.")],
+    path: Annotated[Path, typer.Argument(metavar="OUT.zip", help="A new file.")],
+    for_: Annotated[str, typer.Option("--for", help='Who gets it: "Marie Curie <m@x.org>". The log keeps that.')] = "",
+    only: Annotated[
+        str | None, typer.Option("--only", help="raw: the instrument's files alone. record: the metadata alone.")
+    ] = None,
+    redact: Annotated[
+        bool, typer.Option("--redact", help="Take people's names out, and list where they could not be taken out.")
+    ] = False,
+    chain: Annotated[bool, typer.Option("--chain", help="All packages of the session, where it has several.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be exported; write nothing.")] = False,
+    node: NodeAt = None,
+    user: As = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> int:
+    """Make a ZIP for someone without DIADEM: the package, and a page that explains it. The log notes the handover."""
+    if only not in (None, "raw", "record"):
+        raise UsageError(f"'{only}' is no part of a package", next="Write raw or record.")
+    with opened(node, user) as found, progress(quiet=quiet or json) as listener:
+        done = found.export(
+            package, path, for_=for_, only=only, redact=redact, chain=chain, dry_run=dry_run, listener=listener
+        )
+        document = done.to_dict()
+    if json:
+        print_json(document)
+    else:
+        _show(document)
+    return 0 if document["ok"] else 1
+
+
+def _show(document: dict[str, Any]) -> None:
+    amount = f"{count_text(document['files'], 'file')}, {size_text(document['content_bytes'])}"
+    if document["done"]:
+        print(f"exported         {amount} in {duration_text(document['seconds'])}, every byte proven")
+        print(f"ZIP              {document['path']} ({size_text(document['bytes'])})")
+        print(f"SHA-256          {document['sha256']}")
+        print(f"given to         {document['to']}: noted in the log, claimed by this side alone")
+    else:
+        print(f"would export     {amount} to {document['path']}; nothing was written")
+    redaction = document["redaction"]
+    word = "package" if redaction is None and document["only"] is None else "taken from"
+    for package in document["packages"]:
+        print(f"{word:16} {package}")
+    _show_session(document)
+    for item in document["renamed"][:_SHOWN]:
+        print(f"other name       {item['original']!r} → {item['name']}")
+    for store in document["damaged"]:
+        print(f"DAMAGED          the copy in {store}; the bytes came from another: diadem repair")
+    if redaction is not None:
+        _show_redaction(redaction)
+    if document["done"] and word == "package":
+        print("next             tell the receiver the package id on another way; ask for a mail that it arrived")
+
+
+def _show_session(document: dict[str, Any]) -> None:
+    if document["others"]:
+        print(f"not in it        {count_text(document['others'], 'more package')} of this session: --chain takes all")
+    for one in document["lacking"]:
+        print(f"NOT HERE         {one['package']}, a package of this session: {one['reason']}")
+
+
+def _show_redaction(redaction: dict[str, Any]) -> None:
+    for kind, count in redaction["removed"].items():
+        print(f"taken out        {kind}: {count:,}")
+    for text, reason in list(redaction["unsought"].items())[:_SHOWN]:
+        print(f"not looked for   {text!r}: {reason}")
+    remaining = redaction["remaining"]
+    for one in remaining[:_SHOWN]:
+        text = f"{one['text']!r}, " if one["text"] else ""
+        print(f"NOT CLEAN        {one['path']}: {text}{one['place']}")
+    if len(remaining) > _SHOWN:
+        print(f"NOT CLEAN        and {len(remaining) - _SHOWN:,} more; all with --json")
+    unsearched = list(redaction["unsearched"].items())
+    for path, reason in unsearched[:_SHOWN]:
+        print(f"NOT SEARCHED     {path}: {reason}")
+    if len(unsearched) > _SHOWN:
+        print(f"NOT SEARCHED     and {len(unsearched) - _SHOWN:,} more; all with --json")
+    if remaining or unsearched:
+        print("                 the instrument's files are never changed; --only record leaves them out")
