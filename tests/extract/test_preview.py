@@ -29,6 +29,15 @@ def opened(picture: bytes | None) -> Image.Image:
     return image
 
 
+#: Shape of an array to sizes of its picture: as values, and as colours.
+SIZES = {
+    (5, 70): {(70, 8)},
+    (3, 40, 30): {(120, 160)},
+    (4, 5, 16, 16): {(160, 160)},
+    (9, 8, 7): {(136, 153), (140, 160)},
+}
+
+
 @pytest.mark.parametrize(
     "dtype", ["u1", "<i2", ">u2", "u4", "i8", "f4", "f8", "c8", "bool", [("R", "u1"), ("G", "u1"), ("B", "u1")]]
 )
@@ -37,7 +46,12 @@ def test_every_type_and_kind(dtype: Any, shape: tuple[int, ...], navigating: int
     raw = np.random.default_rng(1).integers(0, 255, (*shape, np.dtype(dtype).itemsize), dtype=np.uint8)
     if np.dtype(dtype).kind in "fc":
         raw[..., :] = raw[..., :1] // 2
-    opened(preview([signal(raw.view(dtype)[..., 0], navigating)]))
+    if dtype == "bool":
+        raw %= 2
+    picture = opened(preview([signal(raw.view(dtype)[..., 0], navigating)]))
+    assert picture.size in SIZES[shape]
+    grey = np.asarray(picture.convert("L"))
+    assert grey.min() < 64 < 192 < grey.max()  # noise uses the whole range
 
 
 def test_an_image_looks_like_itself() -> None:
@@ -112,4 +126,8 @@ def test_pictures_before_spectra() -> None:
 def test_odd_values_and_shapes(shape: list[int], value: float, navigating: int) -> None:
     data = np.full(shape, value)
     data.flat[0] = 2.0
-    opened(preview([signal(data, navigating)]))
+    before = data.copy()
+    picture = preview([signal(data, navigating)])
+    opened(picture)
+    assert np.array_equal(data, before, equal_nan=True)
+    assert preview([signal(before, navigating)]) == picture

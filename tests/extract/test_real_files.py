@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from diadem.errors import DocumentError
 from diadem.extract.extraction import Extraction
 from diadem.extract.pool import Extractor
 from diadem.extract.survey import DatasetPlan, survey
@@ -100,6 +101,8 @@ def test_counts(real: tuple[list[DatasetPlan], dict[str, Extraction], float]) ->
     assert len(plans) == len(found) == counts["datasets"]
     assert counts["signals"] >= 125
     assert counts["fields"] >= 1200
+    assert counts["pictures"] >= 90
+    assert counts["unknown"] <= 2
 
 
 def test_what_is_read_keeps_the_schema(
@@ -107,7 +110,9 @@ def test_what_is_read_keeps_the_schema(
 ) -> None:
     plans, found, _ = real
     by_entry = {plan.entry: plan for plan in plans}
-    for entry, extraction in [*found.items(), *bad[0].items()]:
+    judged = [*found.items(), *bad[0].items()]
+    assert len(judged) > 120
+    for entry, extraction in judged:
         files = [{"id": "f1", "path": entry, "role": "primary", "bytes": 0, "sha256": 64 * "0"}]
         if entry in by_entry:
             files = [
@@ -118,6 +123,8 @@ def test_what_is_read_keeps_the_schema(
         dataset = {"id": "d1", "files": files, "signals": extraction.signals, "fields": extraction.fields, "raw": []}
         dataset.update(issues=extraction.issues, extraction=extraction.extraction)
         validate_dataset(dataset)
+        with pytest.raises(DocumentError, match="no_such_key"):
+            validate_dataset({**dataset, "no_such_key": 1})
 
 
 def test_only_what_needs_a_package_or_a_missing_file_has_issues(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -390,8 +389,15 @@ def test_changed_headers_never_lead_out_of_the_file(name: str, data: st.DataObje
 @settings(max_examples=100, deadline=None, derandomize=True)
 @given(st.binary(max_size=600), st.sampled_from(sorted(_EXAMPLES)))
 def test_any_bytes(content: bytes, name: str) -> None:
-    with suppress(ReaderError):
-        _EXAMPLES[name][0]({name: Bytes(content)}, name)
+    reader = Bytes(content)
+    try:
+        found = _EXAMPLES[name][0]({name: reader}, name)
+    except ReaderError:
+        return
+    assert reader.read <= 4 * len(content) + 10_000
+    for array in found.arrays if found else ():
+        assert 0 <= array.offset <= len(content)
+        assert LeafArray(reader, array, token="t")[...].shape == array.shape
 
 
 # -- the rest ------------------------------------------------------------------------------------------------------

@@ -23,6 +23,13 @@ JUDGES: Mapping[str, Callable[[Any], object]] = {
     "finding": validation.validate_finding,
     "report": validation.validate_report,
 }
+OF_KIND = {
+    "record": schemas.RECORD,
+    "dataset": schemas.DATASET,
+    "metadata": schemas.METADATA,
+    "finding": schemas.FINDING,
+    "report": schemas.REPORT,
+}
 #: What each invalid example must be refused for: a piece of the message.
 REASONS = {
     "dataset/absolute_path": "$.files[0].path",
@@ -99,7 +106,14 @@ def test_a_schema_file_is_strict_json(name: str) -> None:
 
 @pytest.mark.parametrize("name", found("valid"))
 def test_a_valid_example_passes(name: str) -> None:
-    JUDGES[Path(name).parent.name](example(f"valid/{name}.json"))
+    judge, document = JUDGES[Path(name).parent.name], example(f"valid/{name}.json")
+    judge(document)
+    assert document == example(f"valid/{name}.json")
+    with pytest.raises(DocumentError, match="no_such_key"):
+        judge({**document, "no_such_key": 1})
+    for key in schemas.schema(OF_KIND[Path(name).parent.name]).get("required", ()):
+        with pytest.raises(DocumentError, match=f'"{key}" is a required property|exactly if ok'):
+            judge({other: value for other, value in document.items() if other != key})
 
 
 @pytest.mark.parametrize("name", found("invalid"))
@@ -120,14 +134,19 @@ def test_nothing_is_fetched() -> None:
 
 
 def test_examples_in_the_metadata_schema_are_valid() -> None:
-    metadata = schemas.schema(schemas.METADATA)
+    metadata, documents = schemas.schema(schemas.METADATA), []
     for name in ("session", "sample", "people", "instrument", "extensions"):
-        for value in metadata["$defs"][name]["examples"]:
-            validation.validate_metadata({name: value})
+        documents += [{name: value} for value in metadata["$defs"][name]["examples"]]
         for key, node in metadata["$defs"][name].get("properties", {}).items():
-            for value in node["examples"]:
-                validation.validate_metadata({name: {key: value}})
+            documents += [{name: {key: value}} for value in node["examples"]]
     for key, node in metadata["$defs"]["person"]["properties"].items():
-        for value in node["examples"]:
-            validation.validate_metadata({"people": [{"name": "Marie Curie", key: value}]})
-    validation.validate_metadata(metadata["examples"][0])
+        documents += [{"people": [{"name": "Marie Curie", key: value}]} for value in node["examples"]]
+    for document in [*documents, metadata["examples"][0]]:
+        assert without_orcid(validation.validate_metadata(document)) == without_orcid(document)
+    assert len(documents) > 40
+
+
+def without_orcid(document: Mapping[str, Any]) -> dict[str, Any]:
+    """A document whose ORCID iDs, which become addresses, are left out."""
+    people = [{key: value for key, value in each.items() if key != "orcid"} for each in document.get("people", ())]
+    return {**document, "people": people}
