@@ -96,6 +96,7 @@ def rescan(
 
     What a look finds stands in the log; a copy that was edited counts no longer, until a full look finds it whole.
     """
+    context.require_writable()
     if not (context.folder / "adopted").is_dir():
         return
     kept = folders(context)

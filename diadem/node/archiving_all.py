@@ -76,6 +76,7 @@ def archive_all(
     Interrupted
         On Ctrl-C; what is archived is archived, and the next run goes on.
     """
+    context.require_writable()
     plans = [(session, _planned(context, session, wishes)) for session in sessions]
     _require_space(context, [plan for _, plan in plans if isinstance(plan, PackPlan)])
     if dry_run:

@@ -31,6 +31,7 @@ def export_custody(context: Context, subject: str, path: Path, *, since: Sequenc
     Refused
         What happened last is in no store yet, or the file is there already.
     """
+    context.require_writable()
     if path.exists():
         raise UsageError("the file is there already", where=str(path), next="Name another file.")
     data = export_chain(

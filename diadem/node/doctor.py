@@ -52,6 +52,7 @@ class Check:
 
 def examine(context: Context) -> Iterator[Check]:
     """Every check, one after the other; one that fails itself is told as wrong."""
+    context.require_writable()
     looks: tuple[tuple[str, Callable[[Context], Iterator[Check]]], ...] = (
         ("versions", _versions),
         ("clock", _clock),

@@ -76,6 +76,7 @@ class StoreVerbs:
             It does not answer.
         """
         context = self.context
+        context.require_writable()
         chosen = checked_name(name or self._name_for(url), "store")
         if chosen in context.stores.names:
             raise UsageError(f"there is a store '{chosen}' already", next="Choose another name: --name")
@@ -110,6 +111,7 @@ class StoreVerbs:
             What lies there is not this store.
         """
         context = self.context
+        context.require_writable()
         known = context.settings.store(name)
         folder = local_path(url)
         place = str(folder.absolute()) if folder is not None else url
@@ -140,6 +142,7 @@ class StoreVerbs:
             It still holds copies: drop them first, each with its proof.
         """
         context = self.context
+        context.require_writable()
         context.settings.store(name)
         held = context.catalogue.count_replicas(name)
         if held:

@@ -56,6 +56,7 @@ class UserVerbs:
         from diadem.trust.keys import PrivateKey
 
         context = self.context
+        context.require_writable()
         chosen = checked_name(name, "user")
         if any(user.name == chosen for user in context.settings.users):
             raise UsageError(f"there is a user '{chosen}' already", next="See: diadem user ls")

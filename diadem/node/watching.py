@@ -83,6 +83,7 @@ def watch(
     Interrupted
         On Ctrl-C.
     """
+    context.require_writable()
     folders = {settings.name: _incoming(context, settings.name) for settings in context.settings.stores}
     told: dict[tuple[str, str], str] = {}
     try:

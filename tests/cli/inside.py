@@ -1,0 +1,34 @@
+"""The command line in this process: the same `run`, without the second that a new interpreter takes."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import signal
+from typing import Any
+
+import pytest
+
+from diadem.cli.main import run
+
+
+def said(*arguments: object, code: int = 0) -> str:
+    """Everything that a command prints; its exit code must be `code`."""
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    output = io.StringIO()
+    try:
+        with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output), pytest.raises(SystemExit) as left:
+            run([str(argument) for argument in arguments])
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+    assert left.value.code == code, output.getvalue()
+    return output.getvalue()
+
+
+def said_json(*arguments: object, code: int = 0) -> dict[str, Any]:
+    """The one JSON object that a command prints, and nothing beside it."""
+    found = json.loads(said(*arguments, "--json", code=code))
+    assert isinstance(found, dict)
+    return found
