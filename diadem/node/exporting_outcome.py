@@ -47,7 +47,7 @@ class Exported:
     packages : sequence of PackageId
         What is in it.
     files, content_bytes : int
-        Members of the ZIP, and their bytes.
+        What was exported: files of the instruments, or of metadata, and their bytes.
     only : str
         What of them: ``package``, ``raw`` or ``record``.
     bytes, sha256

@@ -87,20 +87,37 @@ def letter_html(letter: Letter) -> bytes:
     body = (
         _head(title, letter),
         "<main>\n",
-        _enclosed(letter),
-        panels_html(facts),
-        noted_html(facts),
-        datasets_html(facts, _BUDGET) if facts.dataset_count else "",
-        check_html(_check(letter)),
-        _arrived(letter),
+        _contents(facts),
+        _part("zip", _enclosed(letter)),
+        _part("check", check_html(_check(letter))),
+        _part("arrived", _arrived()),
         _redacted(letter),
         _renamed(letter.renamed),
+        panels_html(facts),
+        noted_html(facts),
+        _part("datasets", datasets_html(facts, _BUDGET)) if facts.dataset_count else "",
         python_html(facts) if whole else "",
         files_html() if whole else "",
         "</main>\n",
         _foot(letter),
     )
     return document_html(f"{title}: read me first", "".join(body))
+
+
+def _contents(facts: PackageFacts) -> str:
+    """Where to find what, for the datasets make a long page."""
+    places = [
+        ("zip", "What is in the ZIP"),
+        ("check", "How to check it"),
+        ("arrived", "Say that it arrived"),
+        *([("datasets", "The data")] if facts.dataset_count else []),
+    ]
+    links = " · ".join(f'<a href="#{name}">{text}</a>' for name, text in places)
+    return f"<p>On this page: {links}</p>\n"
+
+
+def _part(name: str, section: str) -> str:
+    return section.replace("<section>", f'<section id="{name}">', 1)
 
 
 def _head(title: str, letter: Letter) -> str:
@@ -194,13 +211,12 @@ def _check(letter: Letter) -> Check:
     return Check(place, hint, identified=not letter.redacted, name=name, meant=meant)
 
 
-def _arrived(letter: Letter) -> str:
-    to = "the one who sent it" if not letter.sender else f"<strong>{escaped(letter.sender, 320)}</strong>"
-    what = "that it arrived" if letter.redacted or letter.kind != WHOLE else "the package id that you found"
+def _arrived() -> str:
     return (
-        f"<section>\n<h2>Say that it arrived</h2>\n<p>So far only the sender’s log says that this was handed over. When"
-        f" the check is right, write to {to}, in a plain mail: that you have it, on which day, with which program you"
-        f" checked it, and {what}. That mail is the receipt; nothing is sent by itself.</p>\n</section>\n"
+        "<section>\n<h2>Say that it arrived</h2>\n<p>So far only the sender’s log says that this was handed over. When"
+        " the check is right, write a plain mail to the sender: that you have it, since which day, how you checked it,"
+        " and the 64 digits of the table above as you found them. That mail is the receipt; nothing is sent by"
+        " itself.</p>\n</section>\n"
     )
 
 

@@ -28,6 +28,11 @@ _ROLES: Final[Mapping[str, str]] = {
     "online": "key for what it says",
     "log": "key for its log",
 }
+#: What of a package was handed over.
+_PARTS: Final[Mapping[str, str]] = {
+    "raw": "the instrument's files of the package, without its metadata,",
+    "record": "the metadata of the package, without the instrument's files,",
+}
 _UNITS: Final = ("bytes", "kB", "MB", "GB", "TB", "PB")
 #: Characters of a free text that are shown; the statement has the rest.
 _SHOWN: Final = 200
@@ -152,7 +157,9 @@ def _tombstone(said: _Said) -> str:
 
 def _handover(said: _Said) -> str:
     left_out = " without some of its metadata" if said["redacted"] else ""
-    given = f"{said.actor} gave the package to {said['to']} ({said['form']}){left_out}"
+    what = _PARTS.get(said.get("only", ""), "the package")
+    size = f", {size_text(said['bytes'])}" if type(said.get("bytes")) is int else ""
+    given = f"{said.actor} gave {what} to {said['to']} ({said['form']}{size}){left_out}"
     return f"{given}; that it arrived is not attested by anyone else"
 
 
@@ -186,7 +193,8 @@ def _amendment(said: _Said) -> str:
 
 
 def _audit(said: _Said) -> str:
-    return f"{said['actor']} asked for: {_bare(said['action'])}; it was {said['outcome']}{said.reason}"
+    outcome = "it failed" if said["outcome"] == "failed" else f"it was {said['outcome']}"
+    return f"{said['actor']} asked for: {_bare(said['action'])}; {outcome}{said.reason}"
 
 
 def _rule(said: _Said) -> str:
