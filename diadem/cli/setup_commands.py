@@ -14,6 +14,7 @@ import typer
 from diadem.cli.node_options import Json, NodeAt, new_passphrase, opened
 from diadem.cli.output import print_json, size_text
 from diadem.errors import UsageError
+from diadem.package.plain_text import count_text
 
 RECOVERY_VARIABLE = "DIADEM_RECOVERY_PASSPHRASE"
 
@@ -231,15 +232,36 @@ def ls(node: NodeAt = None, json: Json = False) -> int:
 
 
 @stores.command()
-def rm(name: Annotated[str, typer.Argument(help="The store's name.")], node: NodeAt = None, json: Json = False) -> int:
-    """Forget a store that holds no copy any more. Refused while it holds one."""
+def rm(
+    name: Annotated[str, typer.Argument(help="The store's name.")],
+    lost: Annotated[bool, typer.Option("--lost", help="It is gone for good, with the copies that it held.")] = False,
+    reason: Annotated[str, typer.Option("--reason", help="With --lost: what happened; it stands in the log.")] = "",
+    node: NodeAt = None,
+    json: Json = False,
+) -> int:
+    """Forget a store that holds no copy any more, or that is lost. Nothing is deleted."""
     with opened(node) as found:
-        found.stores.rm(name)
+        if not lost:
+            found.stores.rm(name)
+            document: dict[str, Any] = {"store": name, "copies": 0, "last": []}
+        else:
+            document = found.stores.lose(name, reason=reason).to_dict()
     if json:
-        print_json({"removed": name})
+        print_json({"removed": name, **document})
+    elif lost:
+        _tell_lost(document)
     else:
         print(f"removed          {name}: the node does not look there any more; nothing was deleted")
-    return 0
+    return 1 if document["last"] else 0
+
+
+def _tell_lost(document: dict[str, Any]) -> None:
+    print(f"lost             {document['store']}, with {count_text(document['copies'], 'copy', 'copies')}")
+    for package in document["last"][:20]:
+        print(f"NO OTHER COPY    {package['package'][:19]}… {package['title']}")
+    if len(document["last"]) > 20:
+        print(f"                 and {len(document['last']) - 20:,} more; all with --json")
+    print("next             diadem repair   (writes the copies that the policy wants, from those that are left)")
 
 
 @stores.command()

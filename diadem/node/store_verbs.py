@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from diadem.errors import Refused, UsageError
 from diadem.model.replicas import StoreState
@@ -12,8 +12,12 @@ from diadem.node.config import KINDS, StoreSettings, checked_name
 from diadem.node.context import Context
 from diadem.node.mirroring import mirror_catalogue, mirror_settings
 from diadem.node.stores import claim
+from diadem.package.plain_text import count_text
 from diadem.store.base import open_store
 from diadem.store.urls import local_path, parse
+
+if TYPE_CHECKING:
+    from diadem.node.losing import LostStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,15 +147,29 @@ class StoreVerbs:
         """
         context = self.context
         context.require_writable()
-        context.settings.store(name)
+        known = context.settings.store(name)
         held = context.catalogue.count_replicas(name)
         if held:
             raise Refused(
-                f"the store '{name}' holds {held} packages",
-                next=f"Drop them first: diadem drop --store {name} --all --reason …",
+                f"the store '{name}' holds {count_text(held, 'copy', 'copies')}",
+                where=known.url,
+                next=f"To a new disk: copy the whole folder there, then diadem store move {name} PLACE. If it is gone "
+                f"for good: diadem store rm {name} --lost. One copy: diadem drop ID --store {name}",
             )
         context.change_settings(lambda current: current.without_store(name))
         mirror_settings(context)
+
+    def lose(self, name: str, *, reason: str) -> LostStore:
+        """Take a store that is gone for good out of the node; its copies are stated to be missing.
+
+        Raises
+        ------
+        Refused
+            It answers: nothing is lost.
+        """
+        from diadem.node.losing import lose
+
+        return lose(self.context, name, reason=reason)
 
     def _name_for(self, url: str) -> str:
         taken = set(self.context.stores.names)

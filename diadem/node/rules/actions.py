@@ -39,7 +39,10 @@ def actions_of(case: Case) -> Iterator[Action]:
 def _store_actions(case: Case) -> Iterator[Action]:
     for store in _away(case):
         name = store.state.name
-        reason = f"{name} does not answer; connect it, or where it has moved: diadem store move {name} PLACE"
+        reason = (
+            f"{name} does not answer: connect it; or where it has moved: diadem store move {name} PLACE; "
+            f"or if it is gone for good: diadem store rm {name} --lost"
+        )
         yield Action("connect-store", reason, commands.LIST_STORES, store=name)
     for kind, group in sorted(case.debts.places.items()):
         yield Action("add-store", _place_reason(kind, group.count), commands.add_store(kind), bytes=group.bytes)
