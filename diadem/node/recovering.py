@@ -10,6 +10,7 @@ from __future__ import annotations
 import tomllib
 import uuid
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from diadem.node.catalogue import Catalogue
 from diadem.node.config import FILE, NodeSettings, StoreSettings, machine_name, settings_of, write_settings
 from diadem.node.context import CATALOGUE_FILE, POLICY_FILE, Clock, utc_now
 from diadem.node.creating import require_free
+from diadem.node.custody.mirror import read_head
 from diadem.node.custody.recovering import recover as recover_log
 from diadem.node.keys import KeyCabinet
 from diadem.node.mirroring import SEALED_KEYS, home
@@ -100,6 +102,7 @@ def recover_node(
     store.check()
     node = secret.root.public.key_id
     settings = _settings(store, node, store_url)
+    _require_newest(store, settings)
     files = _keys(store, node, secret)
     folder.parent.mkdir(parents=True, exist_ok=True)
     draft = folder.parent / f".{folder.name}-{uuid.uuid4().hex[:8]}.part"
@@ -148,6 +151,36 @@ def _settings(store: Store, node: str, url: str) -> NodeSettings:
     if settings.id != node:
         raise Refused("the settings in the store are another node's", where=url, next="Name another store.")
     return replace(settings, machine=machine_name(), catalogue="", stores=_moved(store, settings, url))
+
+
+def _require_newest(store: Store, settings: NodeSettings) -> None:
+    """Refuse where another store of the node answers and knows more of the log: what it alone knows would be left out.
+
+    Raises
+    ------
+    Refused
+        Names it.
+    """
+    here, found = read_head(store, settings.id), read_store_file(store)
+    reached = (here.epoch, here.size) if here else (0, 0)
+    for other in settings.stores:
+        if found is not None and other.id == found["store"]:
+            continue
+        with suppress(DiademError, OSError):
+            place = open_store(other.url)
+            place.check()
+            about = read_store_file(place)
+            head = read_head(place, settings.id) if about and about["store"] == other.id else None
+            if head is not None and (head.epoch, head.size) > reached:
+                break
+    else:
+        return
+    raise Refused(
+        f"the store '{other.name}' knows more of this node than the one that was named: "
+        f"{head.size} statements of epoch {head.epoch}, not {reached[1]} of epoch {reached[0]}",
+        where=store.url,
+        next=f"Recover from it: --recover {other.url}   (if it is damaged, disconnect it and try again)",
+    )
 
 
 def _moved(store: Store, settings: NodeSettings, url: str) -> tuple[StoreSettings, ...]:
