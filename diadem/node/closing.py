@@ -6,14 +6,15 @@ import contextlib
 
 from diadem.errors import DiademError
 from diadem.node.context import Context
-from diadem.node.mirroring import mirror_catalogue
+from diadem.node.mirroring import mirror_catalogue, mirror_policy
 
 
 def close(context: Context) -> None:
-    """Mirror the catalogue if the log grew while the node was open, and release everything."""
+    """Mirror policy and catalogue if the log grew while the node was open, and release everything."""
     with contextlib.suppress(DiademError):  # a store that does not answer gets its snapshot the next time
         if context.writable and context.ledger.size != context.opened_at:
             context.ledger.push()
+            mirror_policy(context)
             mirror_catalogue(context)
     context.ledger.close()
     context.catalogue.close()

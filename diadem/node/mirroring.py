@@ -6,6 +6,7 @@ and lets a lost node be made again, or another PC search the store.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import tempfile
 from collections.abc import Iterable
@@ -44,6 +45,18 @@ def mirror_settings(context: Context, stores: Iterable[Store] | None = None) -> 
         except DiademError as error:
             failed.append(f"{store.url}: {error.message}")
     return failed
+
+
+def mirror_policy(context: Context) -> None:
+    """Write the policy into the stores that have another one: people edit the file, and no command sees it."""
+    path = context.folder / POLICY_FILE
+    if not path.exists():
+        return
+    policy, key = path.read_bytes(), f"{home(context.settings.short_id)}/{POLICY_FILE}"
+    for _, store in context.stores.opened():
+        with contextlib.suppress(DiademError):  # a store that does not answer gets it the next time
+            if store.get(key) != policy:
+                store.put(key, policy)
 
 
 def mirror_catalogue(context: Context) -> list[str]:

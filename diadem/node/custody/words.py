@@ -130,6 +130,9 @@ def _fixity(said: _Said) -> str:
     if not found:
         return f"{text} and found nothing wrong"
     worst = found[0]
+    if all(item["code"] == "copy-missing" for item in found):
+        why = f": {_bare(worst['message'])}" if worst.get("message") else ""
+        return f"{said.node} looked for {many} in the store {said['store']} and did not find a copy{why}"
     place = f" in {_quoted(worst['path'])}" if worst.get("path") else ""
     more = f", and {counted(len(found) - 1, 'more finding')}" if len(found) > 1 else ""
     return f"{text} and found damage: {worst['code']}{place} of {worst['package'][:19]}…{more}"

@@ -1,0 +1,28 @@
+"""A policy that a person edited lies in the stores after the next thing that is said; the words for a lost copy."""
+
+from __future__ import annotations
+
+from diadem.node.custody.words import sentence
+from tests.node.verbs.conftest import Lab
+
+
+def test_an_edited_policy_is_in_every_store(lab: Lab) -> None:
+    lab.add_second()
+    policy = lab.node.path / "policy.toml"
+    policy.write_text(policy.read_text("utf-8").replace("minimum = 2", "minimum = 1"), "utf-8")
+    with lab.reopened() as node:
+        node.archive(lab.session("session"), now=True)
+        home = f".diadem/nodes/{node.context.settings.short_id}"
+    for store in (lab.root / "main", lab.second):
+        assert (store / home / "policy.toml").read_bytes() == policy.read_bytes()
+
+
+def test_a_missing_copy_in_words(lab: Lab) -> None:
+    lab.add_second()
+    package = lab.archived("session")
+    lab.second.rename(lab.root / "elsewhere")
+    with lab.reopened() as node:
+        node.stores.lose("second", reason="stolen")
+        last = node.context.ledger.of_subject(package.removeprefix("diadem:"))[-1]
+        said = sentence(last.statement)
+    assert said.endswith("looked for 1 package in the store second and did not find a copy: the store is lost: stolen.")
