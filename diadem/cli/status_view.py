@@ -89,7 +89,7 @@ def _stores(stores: Sequence[Mapping[str, Any]], width: int) -> str:
     for row, store in zip(rows[1:], stores, strict=True):
         line, notes = _row(row, widths), ", ".join(_notes(store))
         noted = f"{line}  ({notes})" if notes else line
-        lines += [noted] if len(noted) <= width else [line, f"{'':{2 + widths[0]}}  ({notes})"]
+        lines += [noted] if len(noted) <= width or not notes else [line, f"{'':{2 + widths[0]}}  ({notes})"]
     return "\n".join(lines)
 
 

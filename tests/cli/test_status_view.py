@@ -108,6 +108,12 @@ def test_what_is_wrong_with_a_store_stands_beside_it() -> None:
     assert nas.endswith("//nas/em  (does not answer)")
 
 
+def test_nothing_is_said_beside_a_long_place_where_nothing_is_wrong() -> None:
+    text = shown(GREEN, [replace(MAIN, url="/data/" + "a" * 100), NAS], width=80)
+    assert "a" * 100 in text
+    assert "()" not in text
+
+
 def test_the_node_may_be_told_as_an_object() -> None:
     document = judged(GREEN, [MAIN, NAS]).to_dict()
     told = {**document, "node": {"name": "hu-berlin", "path": "/home/alice/node"}}
