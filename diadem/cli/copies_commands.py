@@ -112,7 +112,8 @@ def _show_repair(document: dict[str, Any], *, dry_run: bool) -> None:
         print(f"would {action['kind']:10} {action['package'][:19]}…{target}: {action['reason']}")
     for made in document["mended"]:
         leaf = f", leaf {made['leaf']}" if made["leaf"] is not None else ""
-        print(f"mended           {made['package'][:19]}… in {made['store']}: {made['path']}{leaf}, from {made['from']}")
+        source = made["from"].removeprefix("replica:")
+        print(f"mended           {made['package'][:19]}… in {made['store']}: {made['path']}{leaf}, from {source}")
     for copy in document["copies"]:
         print(f"copied           {copy['package'][:19]}… to {copy['store']}: {copy['path']}")
     for made in document["parity"]:

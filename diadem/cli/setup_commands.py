@@ -278,6 +278,7 @@ def move(
         print_json({"store": state})
     else:
         print("store            " + _store_line(state))
+        print(f"next             diadem scrub {name}   (reads what lies there now)")
     return 0
 
 
