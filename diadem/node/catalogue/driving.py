@@ -19,7 +19,7 @@ from diadem.node.catalogue.judging import doubtful
 from diadem.node.catalogue.meaning import AllOf, AnyOf, Begins, Between, Condition, Days, Deny, Phrase
 
 #: Up to so many facts are gathered and sorted; numbers that more packages have are met soon enough on the way.
-FEW: Final = 20_000
+FEW: Final = 5_000
 #: How many times more packages with the words there must be, for a number to be the better beginning.
 _RARER: Final = 10
 _packages = tables.packages.c
@@ -33,7 +33,7 @@ class Driver:
     Attributes
     ----------
     source : Select
-        Keys of packages, each once, in any order.
+        Keys of packages; where it is not `ordered`, perhaps several times.
     key : ColumnElement
         The column of the source that is the key.
     covered : tuple of Condition
@@ -58,13 +58,23 @@ class Driver:
     def chunk(self, bound: int | None, size: int, *, rising: bool) -> Select[Any]:
         """The next candidates beyond a key; all of them, where the source must be sorted anyhow."""
         source = self.source.order_by(self.key if rising else self.key.desc())
+        if not self.ordered:
+            return source.distinct()
         if bound is not None:
             source = source.where(self.key > bound if rising else self.key < bound)
-        return source.limit(size if self.ordered else -1)
+        return source.limit(size)
 
     def count(self, connection: Connection, most: int) -> int:
-        """How many there are, up to a number."""
-        return int(connection.scalar(select(func.count()).select_from(self.source.limit(most).subquery())) or 0)
+        """How many packages there are, up to a number."""
+        return _rows(connection, self.source if self.ordered else self.source.distinct(), most)
+
+    def facts(self, connection: Connection, most: int) -> int:
+        """How many facts there are, up to a number: not fewer than packages, and counted in a tenth of the time."""
+        return _rows(connection, self.source, most)
+
+
+def _rows(connection: Connection, source: Select[Any], most: int) -> int:
+    return int(connection.scalar(select(func.count()).select_from(source.limit(most).subquery())) or 0)
 
 
 def driver(connection: Connection, conditions: Conditions, condition: Condition) -> Driver:
@@ -117,13 +127,13 @@ def _rare(connection: Connection, conditions: Conditions, parts: Sequence[Condit
     for part in parts:
         if isinstance(part, Between | Begins):
             source = _of_number(conditions, part, days) if isinstance(part, Between) else _of_id(part, days)
-            if (rows := source.count(connection, found[0])) < found[0]:
+            if (rows := source.facts(connection, found[0])) < found[0]:
                 found = (rows, source)
     return found
 
 
 def _of_number(conditions: Conditions, part: Between, days: tuple[Days, ...]) -> Driver:
-    source = select(_numbers.package).where(conditions.of_fact(part, indexed=True)).distinct()
+    source = select(_numbers.package).where(conditions.of_fact(part, indexed=True))
     return Driver(_within(source, _numbers.package, days), _numbers.package, (part, *days), ordered=False)
 
 

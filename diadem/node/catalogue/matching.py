@@ -8,15 +8,21 @@ from sqlalchemy import Connection, select
 
 from diadem.node.catalogue import sqlite, tables
 from diadem.node.catalogue.conditions import Conditions, of_package
+from diadem.node.catalogue.judging import EVERY, NONE, SOME, leaves
 from diadem.node.catalogue.meaning import AllOf, AnyOf, Between, Condition, Deny, Leaf, OfDataset, OfPackage, Phrase
 from diadem.node.catalogue.spans import full, mask
 
 _packages = tables.packages.c
+_Bits = dict[int, int]
 
 
 def matching(
-    connection: Connection, conditions: Conditions, condition: Condition, sizes: Mapping[int, int]
-) -> dict[int, int]:
+    connection: Connection,
+    conditions: Conditions,
+    condition: Condition,
+    sizes: Mapping[int, int],
+    held: Mapping[Leaf, Mapping[int, int]] | None = None,
+) -> _Bits:
     """Datasets of each package that match, as bits; 0 for none.
 
     Parameters
@@ -29,41 +35,56 @@ def matching(
         What is looked for.
     sizes : mapping of int to int
         The packages, and how many datasets each has. Not more than fit into one question.
+    held : mapping of Leaf to mapping, optional
+        How far single conditions hold in the packages, as far as that is known.
     """
     everything = {key: full(size) for key, size in sizes.items()}
+    bits = {
+        leaf: _of_leaf(connection, conditions, leaf, everything, (held or {}).get(leaf, {}))
+        for leaf in leaves(condition)
+    }
+    return _combined(condition, bits, everything)
+
+
+def _combined(condition: Condition, bits: Mapping[Leaf, _Bits], everything: _Bits) -> _Bits:
     if isinstance(condition, AllOf):
+        found = everything
         for part in condition.parts:
-            held = matching(connection, conditions, part, sizes)
-            everything = {key: bits & held[key] for key, bits in everything.items()}
-        return everything
+            own = _combined(part, bits, everything)
+            found = {key: value & own[key] for key, value in found.items()}
+        return found
     if isinstance(condition, AnyOf):
-        found = dict.fromkeys(sizes, 0)
+        found = dict.fromkeys(everything, 0)
         for part in condition.parts:
-            held = matching(connection, conditions, part, sizes)
-            found = {key: bits | held[key] for key, bits in found.items()}
+            own = _combined(part, bits, everything)
+            found = {key: value | own[key] for key, value in found.items()}
         return found
     if isinstance(condition, Deny):
-        held = matching(connection, conditions, condition.part, sizes)
-        return {key: bits & ~held[key] for key, bits in everything.items()}
-    return _leaf(connection, conditions, condition, everything)
+        return {key: value & ~bits[condition.part][key] for key, value in everything.items()}
+    return bits[condition]
 
 
-def _leaf(connection: Connection, conditions: Conditions, leaf: Leaf, everything: dict[int, int]) -> dict[int, int]:
-    keys = list(everything)
+def _of_leaf(
+    connection: Connection, conditions: Conditions, leaf: Leaf, everything: _Bits, held: Mapping[int, int]
+) -> _Bits:
+    """Datasets that fulfil a single condition; only packages of which it is not known are asked for."""
+    known = {key: everything[key] if held[key] == EVERY else 0 for key in everything if held.get(key, SOME) != SOME}
+    asked = {key: value for key, value in everything.items() if key not in known}
     if isinstance(leaf, Phrase | Between):
-        return _stated(connection, conditions, leaf, everything)
-    return _held(connection, leaf, keys, everything)
+        return known | _stated(connection, conditions, leaf, asked)
+    return known | _fulfilled(connection, leaf, asked)
 
 
-def _stated(
-    connection: Connection, conditions: Conditions, leaf: OfDataset, everything: dict[int, int]
-) -> dict[int, int]:
-    found = dict.fromkeys(everything, 0)
-    for package, everywhere, datasets in connection.execute(conditions.stating(leaf, list(everything))):
-        found[package] |= everything[package] if everywhere else mask(datasets)
+def _stated(connection: Connection, conditions: Conditions, leaf: OfDataset, asked: _Bits) -> _Bits:
+    found = dict.fromkeys(asked, 0)
+    if asked:
+        for package, everywhere, datasets in connection.execute(conditions.stating(leaf, list(asked))):
+            found[package] |= asked[package] if everywhere else mask(datasets)
     return found
 
 
-def _held(connection: Connection, leaf: OfPackage, keys: Sequence[int], everything: dict[int, int]) -> dict[int, int]:
-    held = set(connection.scalars(select(_packages.seq).where(sqlite.among(_packages.seq, keys), of_package(leaf))))
-    return {key: bits if key in held else 0 for key, bits in everything.items()}
+def _fulfilled(connection: Connection, leaf: OfPackage, asked: _Bits) -> _Bits:
+    among: Sequence[int] = list(asked)
+    rows = select(_packages.seq).where(sqlite.among(_packages.seq, among), of_package(leaf))
+    fulfilled = set(connection.scalars(rows)) if asked else set()
+    return {key: value if key in fulfilled else NONE for key, value in asked.items()}

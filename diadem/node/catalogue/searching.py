@@ -21,7 +21,7 @@ from diadem.node.catalogue.results import SearchResult
 from diadem.node.catalogue.walking import walk
 
 #: Candidates that are looked at for the sake of the total alone, once the page is full.
-COUNTED: Final = 1_000
+COUNTED: Final = 500
 #: Where matches can be counted without looking at candidates, they are counted up to here.
 COUNTED_ALONE: Final = 100_000
 ORDERS: Final = ("newest", "oldest")

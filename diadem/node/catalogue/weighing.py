@@ -53,12 +53,12 @@ class Scales:
         """Whether each of some candidates matches; they stand in the order of their source."""
         if self._certain:
             return dict.fromkeys(keys, True)
-        held: list[Mapping[int, int]] = [self._in_texts(connection, leaf, keys) for leaf in self._texts]
-        asked = self._in_facts(connection, keys)
-        said = {key: self._said((*(one[key] for one in held), *asked[key])) for key in keys}
+        held: dict[Leaf, dict[int, int]] = {leaf: self._in_texts(connection, leaf, keys) for leaf in self._texts}
+        held |= self._in_facts(connection, keys)
+        said = {key: self._said(tuple([one[key] for one in held.values()])) for key in keys}
         verdicts = {key: verdict == YES for key, verdict in said.items()}
         if doubted := [key for key, verdict in said.items() if verdict == DOUBT]:
-            verdicts |= self._looked_at(connection, doubted)
+            verdicts |= self._looked_at(connection, doubted, held)
         return verdicts
 
     def _in_texts(self, connection: Connection, leaf: Phrase, keys: Sequence[int]) -> dict[int, int]:
@@ -74,13 +74,13 @@ class Scales:
         column, ends = sqlite.text_package(), (min(keys), max(keys))
         return set(connection.scalars(sqlite.text_search(match).where(column.between(*ends)))).intersection(keys)
 
-    def _in_facts(self, connection: Connection, keys: Sequence[int]) -> Mapping[int, tuple[int, ...]]:
+    def _in_facts(self, connection: Connection, keys: Sequence[int]) -> dict[Leaf, dict[int, int]]:
         """How far each of the other conditions holds."""
         if not self._asked:
-            return dict.fromkeys(keys, ())
+            return {}
         held = [self._conditions.held(leaf) for leaf in self._asked]
-        rows = connection.execute(select(_packages.seq, *held).where(sqlite.among(_packages.seq, keys)))
-        return {row[0]: tuple(row[1:]) for row in rows}
+        rows = connection.execute(select(_packages.seq, *held).where(sqlite.among(_packages.seq, keys))).all()
+        return {leaf: {row[0]: row[at] for row in rows} for at, leaf in enumerate(self._asked, 1)}
 
     def _said(self, held: tuple[int, ...]) -> int:
         """What follows of it; there are few different cases."""
@@ -90,7 +90,10 @@ class Scales:
             self._seen[held] = judge(self._condition, known)
         return self._seen[held]
 
-    def _looked_at(self, connection: Connection, keys: Sequence[int]) -> dict[int, bool]:
+    def _looked_at(
+        self, connection: Connection, keys: Sequence[int], held: Mapping[Leaf, Mapping[int, int]]
+    ) -> dict[int, bool]:
         sizes = connection.execute(select(_packages.seq, _packages.datasets).where(sqlite.among(_packages.seq, keys)))
-        found = matching(connection, self._conditions, self._condition, {row[0]: row[1] for row in sizes})
+        counted = {row[0]: row[1] for row in sizes}
+        found = matching(connection, self._conditions, self._condition, counted, held)
         return {key: bits != 0 for key, bits in found.items()}
