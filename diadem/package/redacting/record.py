@@ -26,7 +26,8 @@ def learn_from(record: Record, terms: Terms) -> None:
             if person.get(key):
                 terms.add(str(person[key]).removeprefix("https://orcid.org/"), PERSON)
     if record.sample.get("provider"):
-        terms.add(str(record.sample["provider"]), "provider")
+        provider = str(record.sample["provider"])
+        terms.add(provider, PERSON if len(provider.split()) == 2 else "provider")  # Karl Weiss, AG Koch; not a faculty
     for part in (record.session, record.sample, record.instrument, record.extensions, record.omitted):
         terms.learn(part)
     for document in _documents(record):
