@@ -113,6 +113,9 @@ class Context:
     @cached_property
     def policy(self) -> Policy:
         """The rules of this node, as they were when it was opened."""
+        return self._read_policy()
+
+    def _read_policy(self) -> Policy:
         path = self.folder / POLICY_FILE
         return read_policy(path.read_text("utf-8") if path.exists() else "", where=str(path))
 
@@ -127,6 +130,20 @@ class Context:
             write_settings(self.folder, self.settings)
             self.stores.refresh(self.settings)
         return self.settings
+
+    def refresh(self) -> None:
+        """See settings, policy and stores as they are now: for what works on the node for months.
+
+        Raises
+        ------
+        DocumentError
+            Somebody is in the middle of changing the settings or the policy; what was known stays known.
+        """
+        settings, policy = read_settings(self.folder), self._read_policy()
+        self.settings = settings
+        self.__dict__["policy"] = policy
+        self.stores.refresh(settings)
+        self.stores.look_again()
 
     def locked(self, name: str) -> _Held:
         """Wait for, and hold, a lock of the operating system; it is released when this process ends."""

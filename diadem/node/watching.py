@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from diadem.errors import DiademError, Interrupted
+from diadem.errors import DiademError, DocumentError, Interrupted, Unreachable
 from diadem.model.ids import PackageId
 from diadem.model.ports import Listener, silent
 from diadem.node.archiving import Archived, Wishes, archive
 from diadem.node.context import Context
 from diadem.node.incoming import HandIn, HandInState, Incoming
+from diadem.node.looks import Look
 from diadem.node.rules.engine import judge
 from diadem.node.state import archive_state
 from diadem.store.urls import local_path
+
+#: Of what is told of a hand-in, what is another at each look: since when nothing has changed.
+_FIGURES = re.compile(r"\d+ \w+")
+#: Seconds after which what was refused is tried again though it did not change: a full disk may have room by then.
+_AGAIN = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,18 +91,16 @@ def watch(
         On Ctrl-C.
     """
     context.require_writable()
-    folders = {settings.name: _incoming(context, settings.name) for settings in context.settings.stores}
-    told: dict[tuple[str, str], str] = {}
+    desks: dict[str, _Desk] = {}
     try:
         while True:
-            context.stores.look_again()
-            for store, incoming in folders.items():
-                if incoming is not None and context.stores.reachable(store):
-                    for handed in _look(context, store, incoming, listener):
-                        said = f"{handed.hand_in.state} {handed.hand_in.words} {handed.error}"
-                        if handed.archived is not None or told.get((store, handed.hand_in.name)) != said:
-                            told[store, handed.hand_in.name] = said
-                            yield handed
+            with contextlib.suppress(DocumentError):  # somebody is editing the policy: until it is right, the last one
+                context.refresh()
+            for settings in context.settings.stores:
+                desk = desks.get(settings.name) or _desk(context, settings.name)
+                if desk is not None and context.stores.reachable(settings.name):
+                    desks[settings.name] = desk
+                    yield from (handed for handed in _look(context, desk, listener) if desk.is_news(handed))
             if once:
                 return
             sleep(every)
@@ -105,37 +110,67 @@ def watch(
         ) from error
 
 
-def _incoming(context: Context, name: str) -> Incoming | None:
+@dataclass
+class _Desk:
+    """Where people hand in to one store, and what was said of it."""
+
+    store: str
+    incoming: Incoming
+    told: dict[str, str] = field(default_factory=dict)
+    refused: dict[str, tuple[str, float]] = field(default_factory=dict)
+
+    def is_news(self, handed: Handed) -> bool:
+        """Whether something else is to be told of a hand-in than the last time."""
+        said = f"{handed.hand_in.state} {_FIGURES.sub('', handed.hand_in.words)} {handed.error}"
+        is_new = handed.archived is not None or self.told.get(handed.hand_in.name) != said
+        self.told[handed.hand_in.name] = said
+        return is_new
+
+    def was_refused(self, hand_in: HandIn, seen: Look) -> bool:
+        """Whether this was tried in vain not long ago, just as it is: reading it all again would not help."""
+        digest, at = self.refused.get(hand_in.name, ("", 0.0))
+        return digest == seen.digest and time.monotonic() - at < _AGAIN
+
+
+def _desk(context: Context, name: str) -> _Desk | None:
     settings = context.settings.store(name)
     folder = local_path(settings.url)
     if folder is None or not context.stores.reachable(name):
         return None
     with contextlib.suppress(OSError):
         (folder / "incoming").mkdir(exist_ok=True)
-    return Incoming(
+    incoming = Incoming(
         folder,
         context.stores.open(name),
         context.policy.archive.quiet,
         readers=tuple(context.tools.readers),
         clock=context.clock,
     )
+    return _Desk(name, incoming)
 
 
-def _look(context: Context, store: str, incoming: Incoming, listener: Listener) -> Iterator[Handed]:
+def _look(context: Context, desk: _Desk, listener: Listener) -> Iterator[Handed]:
+    incoming = desk.incoming
     incoming.tidy()
     for hand_in in incoming.look(kept=lambda package: _is_kept(context, package)):
         if hand_in.state is not HandInState.READY:
-            yield Handed(store, hand_in)
+            yield Handed(desk.store, hand_in)
             continue
         try:
             seen = incoming.seen(hand_in)
+            if desk.was_refused(hand_in, seen):
+                continue
+            desk.refused[hand_in.name] = (seen.digest, time.monotonic())
             done = archive(context, hand_in.path, Wishes(now=True, as_one=True), listener=listener)
             incoming.archived(hand_in, seen, done.package.id, done.package.payload_id, proof=done.outcome.proof)
-            yield Handed(store, hand_in, archived=done)
+            del desk.refused[hand_in.name]
+            yield Handed(desk.store, hand_in, archived=done)
         except DiademError as error:
             if error.exit_code == 6:
                 raise
-            yield Handed(store, hand_in, error=error)
+            if isinstance(error, Unreachable):  # nothing was read, and the store may be back at the next look
+                desk.refused.pop(hand_in.name, None)
+            yield Handed(desk.store, hand_in, error=error)
 
 
 def _is_kept(context: Context, package: PackageId) -> bool:

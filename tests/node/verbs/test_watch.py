@@ -1,0 +1,170 @@
+"""What people put into `incoming/` is archived once it is finished, and nothing of it is touched."""
+
+from __future__ import annotations
+
+import datetime
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from diadem.errors import Interrupted
+from diadem.node.watching import Handed, watch
+from tests.cli.inside import said_json
+from tests.node.test_adopting import everything
+from tests.node.verbs.agreeing import copies, require_agreement
+from tests.node.verbs.conftest import Lab
+
+
+@pytest.fixture
+def minutes(lab: Lab) -> list[float]:
+    """A clock that tests set: how many minutes it is ahead of this machine's."""
+    ahead = [0.0]
+    now = lab.node.context.clock
+    lab.node.context.clock = lambda: now() + datetime.timedelta(minutes=ahead[0])
+    return ahead
+
+
+def hand_in(lab: Lab, name: str, **files: bytes) -> Path:
+    folder = lab.root / "main/incoming" / name
+    folder.mkdir(parents=True)
+    for file, data in files.items():
+        (folder / f"{file}.dat").write_bytes(data)
+    return folder
+
+
+def looks(lab: Lab, minutes: list[float], times: list[float]) -> Iterator[list[Handed]]:
+    """What is told at each of some looks, the first at once, each further one so many minutes later."""
+    told: list[Handed] = []
+    waits = iter(times)
+
+    def sleep(_: float) -> None:
+        wait = next(waits, None)
+        if wait is None:
+            raise KeyboardInterrupt
+        minutes[0] += wait
+        told.append(Handed("look", told[0].hand_in))  # a mark between two looks
+
+    with pytest.raises(Interrupted, match="nothing is half archived"):
+        told.extend(watch(lab.node.context, sleep=sleep))
+    look: list[Handed] = []
+    for handed in told:
+        if handed.store == "look":
+            yield look
+            look = []
+        else:
+            look.append(handed)
+    yield look
+
+
+def test_a_hand_in_is_archived_when_it_is_finished_and_then_may_be_deleted(lab: Lab, minutes: list[float]) -> None:
+    lab.add_second()
+    folder = hand_in(lab, "2026-03-14 ZnO", scan=b"s" * 5000, notes=b"n")
+    before = everything(folder)
+    first, second, third, fourth, fifth = looks(lab, minutes, [2, 2, 7, 6])
+    assert [(one.store, str(one.hand_in.state)) for one in (*first, *second)] == [("main", "writing")] * 2
+    assert "looked at" in second[0].hand_in.words
+    assert third == []  # it only became older
+    (done,) = fourth
+    assert done.archived is not None
+    assert [copy.store for copy in done.archived.copies] == ["main", "second"]
+    (told,) = fifth
+    assert (str(told.hand_in.state), told.hand_in.may_be_deleted) == ("archived", True)
+    assert told.hand_in.package == done.archived.package.id
+    assert everything(folder) == before
+    assert lab.node.search("ZnO").total == 1
+    require_agreement(lab.node)
+
+
+def test_later_files_become_a_continuation_and_one_copy_is_not_enough_to_delete(lab: Lab, minutes: list[float]) -> None:
+    folder = hand_in(lab, "session", scan=b"s" * 5000)
+    minutes[0] = 60
+    assert [handed.archived is not None for handed in lab.node.watch(once=True)] == [True]
+    (told,) = lab.node.watch(once=True)
+    assert not told.hand_in.may_be_deleted
+    assert "do not delete" in told.hand_in.words
+    (folder / "later.dat").write_bytes(b"later")
+    minutes[0] = 120
+    (more,) = lab.node.watch(once=True)
+    assert more.archived is not None
+    assert more.archived.what == "continuation"
+    assert [entry.name for entry in more.archived.package.files] == ["later.dat"]
+
+
+def test_what_is_refused_is_told_once_and_not_read_again_and_again(lab: Lab, minutes: list[float]) -> None:
+    (lab.node.path / "policy.toml").write_text('[metadata]\nrequired = ["sample.name"]\n', "utf-8")
+    hand_in(lab, "nameless", scan=b"s" * 5000)
+    hand_in(lab, "stray folder")
+    (lab.root / "main/incoming/file.dat").write_bytes(b"1")
+    minutes[0] = 60
+    first, second, third = looks(lab, minutes, [1, 1])
+    refused = {one.hand_in.name: one for one in first}
+    assert {name: str(one.hand_in.state) for name, one in refused.items()} == {
+        "file.dat": "stray",
+        "nameless": "ready",
+        "stray folder": "empty",
+    }
+    assert refused["nameless"].error is not None
+    assert "sample.name" in refused["nameless"].error.message
+    assert (second, third) == ([], [])
+    assert len([job for job in lab.node.jobs if job.kind == "archive"]) == 1
+    assert copies(lab.node) == {}
+
+
+def test_a_store_and_a_policy_that_come_later_are_seen(lab: Lab, minutes: list[float]) -> None:
+    hand_in(lab, "first", scan=b"1" * 100)
+    minutes[0] = 60
+    told: list[Handed] = []
+    rounds: list[int] = []
+
+    def sleep(_: float) -> None:
+        rounds.append(1)
+        if len(rounds) == 1:
+            other = lab.reopened()  # another process
+            other.stores.add(str(lab.second), name="second", place="another disk")
+            other.close()
+            (lab.node.path / "policy.toml").write_text("[copies]\nminimum = ", "utf-8")  # half a sentence
+        elif len(rounds) == 2:
+            (lab.node.path / "policy.toml").write_text("[copies]\nminimum = 2\n", "utf-8")
+            (lab.second / "incoming").mkdir(exist_ok=True)
+            (lab.second / "incoming" / "there").mkdir()
+            (lab.second / "incoming" / "there" / "scan.dat").write_bytes(b"2" * 100)
+            minutes[0] += 60
+        elif len(rounds) == 4:
+            raise KeyboardInterrupt
+
+    with pytest.raises(Interrupted):
+        told.extend(watch(lab.node.context, sleep=sleep))
+    told.extend(lab.node.watch(once=True))
+    assert {(one.store, one.hand_in.name) for one in told} == {("main", "first"), ("second", "there")}
+    assert sorted(map(len, copies(lab.node).values())) == [1, 2]
+
+
+def test_the_command(lab: Lab) -> None:
+    hand_in(lab, "session", scan=b"s" * 100)
+    (lab.node.path / "policy.toml").write_text('[archive]\nquiet = "1 s"\n[copies]\nminimum = 1\n', "utf-8")
+    time.sleep(1.1)
+    found: list[dict[str, Any]] = said_json("watch", "--once", "--node", lab.node.path)["incoming"]
+    assert [(one["name"], one["archived"] is not None, one["error"]) for one in found] == [("session", True, None)]
+    (told,) = said_json("watch", "--once", "--node", lab.node.path)["incoming"]
+    assert (told["state"], told["may_be_deleted"]) == ("archived", True)
+    assert sorted(os.listdir(lab.root / "main/incoming/session")) == ["scan.dat"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no Ctrl-C for one process alone")
+def test_ctrl_c_ends_it_with_6(lab: Lab) -> None:
+    hand_in(lab, "session", scan=b"s" * 100)
+    line = [sys.executable, "-m", "diadem", "watch", "--every", "60", "--node", str(lab.node.path)]
+    with subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert "main/incoming/session" in process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=30)
+    assert process.returncode == 6
+    assert "next:" in errors
