@@ -10,7 +10,6 @@ import typer
 from diadem.cli.node_options import As, Json, NodeAt, Quiet, opened
 from diadem.cli.output import duration_text, print_json, progress, size_text
 from diadem.errors import UsageError
-from diadem.package.plain_text import count_text
 
 _SHOWN = 20
 
@@ -53,7 +52,7 @@ def export(
 
 
 def _show(document: dict[str, Any]) -> None:
-    amount = f"{count_text(document['files'], 'file')}, {size_text(document['content_bytes'])}"
+    amount = f"{_counted(document['files'], 'file')}, {size_text(document['content_bytes'])}"
     if document["done"]:
         print(f"exported         {amount} in {duration_text(document['seconds'])}, every byte proven")
         print(f"ZIP              {document['path']} ({size_text(document['bytes'])})")
@@ -78,7 +77,7 @@ def _show(document: dict[str, Any]) -> None:
 
 def _show_session(document: dict[str, Any]) -> None:
     if document["others"]:
-        print(f"not in it        {count_text(document['others'], 'more package')} of this session: --chain takes all")
+        print(f"not in it        {_counted(document['others'], 'more package')} of this session: --chain takes all")
     for one in document["lacking"]:
         print(f"NOT HERE         {one['package']}, a package of this session: {one['reason']}")
 
@@ -101,3 +100,7 @@ def _show_redaction(redaction: dict[str, Any]) -> None:
         print(f"NOT SEARCHED     and {len(unsearched) - _SHOWN:,} more; all with --json")
     if remaining or unsearched:
         print("                 the instrument's files are never changed; --only record leaves them out")
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
