@@ -51,6 +51,8 @@ TEXT_TABLE: Final = (
 #: Letters of private use: words for SQLite, and none for `words`. One stands between texts, one nowhere, and from
 #: `_KEYED` on one for each key.
 _BETWEEN, _NOWHERE, _KEYED = "\ue000", "\ue001", 0xE100
+#: Bytes that the write-ahead log may keep on the disk after a large transaction.
+_LOG = 64 << 20
 _WRITING = "catalogue_writing"
 #: SQLite file format, 1.3: byte 18 is 2 for a file with a write-ahead log, 1 for one without.
 _VERSION_AT = 18
@@ -87,7 +89,8 @@ def _address(path: Path, mode: str) -> str:
 def _settings(read_only: bool) -> list[str]:
     shared = [f"busy_timeout = {BUSY_SECONDS * 1000}", f"cache_size = -{_CACHE}", "foreign_keys = ON", "temp_store = 2"]
     # A catalogue can be made anew, so a commit need not reach the disk before the next; it is never half a one.
-    return shared if read_only else [*shared, "journal_mode = WAL", "synchronous = NORMAL"]
+    own = ["journal_mode = WAL", "synchronous = NORMAL", f"journal_size_limit = {_LOG}"]
+    return shared if read_only else [*shared, *own]
 
 
 def _begin(connection: Connection) -> None:
@@ -125,6 +128,9 @@ def _error(error: BaseException, path: Path) -> DiademError:
     if "locked" in said or "busy" in said:
         again = "Wait until the other process is done, then try again."
         return Refused(f"another process has held the catalogue for {BUSY_SECONDS} s", where=where, next=again)
+    if "no such module" in said:
+        again = "Use the Python of python.org, conda-forge or your system."
+        return Refused("the SQLite of this Python has no text search (FTS5)", where=where, next=again)
     if "full" in said:
         return StoreError("the disk of the catalogue is full", where=where, next="Make room, then try again.")
     if "readonly" in said:

@@ -77,6 +77,7 @@ _ALIASES: Final[Mapping[str, tuple[str, ...]]] = {
     "file": (facts.FILE,),
     "title": (facts.TITLE,),
     "owner": (facts.OWNER,),
+    "about": (facts.ABOUT,),
     "kind": (facts.KIND,),
     "signal": (facts.SIGNAL,),
     "issue": (facts.ISSUE,),

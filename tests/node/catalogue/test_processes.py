@@ -81,6 +81,22 @@ def test_a_transaction_that_is_never_ended_is_undone(catalogue: Catalogue) -> No
     assert catalogue.search("half").total == 0
 
 
+def test_many_make_a_catalogue_at_once(tmp_path: Path) -> None:
+    """Whoever comes first makes the tables, and the others find them."""
+    for number in range(3):
+        path, together = tmp_path / f"{number}.sqlite", threading.Barrier(8)
+
+        def make(name: int, path: Path = path, together: threading.Barrier = together) -> None:
+            together.wait(30)
+            with Catalogue.open(path, create=True) as made:
+                made.add_package(entry(str(name)))
+
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(make, range(8)))
+        with Catalogue.open(path) as made:
+            assert made.count() == 8
+
+
 def test_readers_do_not_wait_for_a_writer(catalogue: Catalogue) -> None:
     """A search while another thread is in the midst of writing sees the state of before, at once."""
     catalogue.add_package(entry("before"))
