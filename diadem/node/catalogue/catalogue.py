@@ -266,6 +266,40 @@ class Catalogue(CatalogueFile):
     def search(
         self, query: str = "", *, limit: int | None = 50, offset: int = 0, order: str = "newest"
     ) -> SearchResult:
-        """Find packages."""
+        """Find packages, newest first, those of one day by id.
+
+        The language, in short:
+
+        - Words are looked for whole in titles, names of files, samples, people and all texts that datasets state;
+          case and accents do not count. ``nano*`` finds what begins so, ``"silver nanowires"`` words in a row.
+        - ``key operator value``: ``kV=200``, ``pixel<5nm``, ``mag:10k..50k``, ``sample:S-12``, ``date:2026-03``. Keys
+          are all fields of a record, what they end in (``dwell_time``), and short names (`vocabulary.names`). A number
+          without a unit is in the field's own (of ``kV`` in kV). Numbers are equal up to a millionth. Of texts ``:``
+          means that the words are in it, ``=`` that they are all of it; ``!=`` is ``not … =``.
+        - ``and`` (or nothing between), ``or``, ``not``, parentheses. What is said of datasets must hold for one and
+          the same dataset: ``kV=200 HAADF`` finds packages in which one image has both. What is said of the whole
+          package (title, sample, people, date, owner, store, copies, size) holds for each of its datasets.
+
+        Parameters
+        ----------
+        query : str
+            What is looked for; "" for all packages.
+        limit : int or None
+            Rows at most; None for all.
+        offset : int
+            Rows to leave out before.
+        order : {"newest", "oldest"}
+            By the day of the session.
+
+        Returns
+        -------
+        SearchResult
+            With `limit`, the total may be *at least* that many: see `SearchResult.exact`.
+
+        Raises
+        ------
+        UsageError
+            The query cannot be understood; shows it with carets under the word.
+        """
         with self._reading() as connection:
             return searching.search(connection, query, limit=limit, offset=offset, order=order)
