@@ -268,12 +268,15 @@ def _tell_lost(document: dict[str, Any]) -> None:
 def move(
     name: Annotated[str, typer.Argument(help="The store's name.")],
     url: Annotated[str, typer.Argument(help="Where it is now.")],
+    place: Annotated[
+        str | None, typer.Option("--place", help="Which disk or share that is, where it cannot be seen: usb-disk-2.")
+    ] = None,
     node: NodeAt = None,
     json: Json = False,
 ) -> int:
     """Tell where a store is now. Nothing is copied."""
     with opened(node) as found:
-        state = found.stores.move(name, url).to_dict()
+        state = found.stores.move(name, url, place=place).to_dict()
     if json:
         print_json({"store": state})
     else:

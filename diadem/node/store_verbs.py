@@ -106,8 +106,17 @@ class StoreVerbs:
         mirror_catalogue(context)
         return next(state for state in context.stores.states() if state.name == chosen)
 
-    def move(self, name: str, url: str) -> StoreState:
+    def move(self, name: str, url: str, *, place: str | None = None) -> StoreState:
         """Tell where a store is now: a disk that is mounted elsewhere, a share that was renamed. Nothing is copied.
+
+        Parameters
+        ----------
+        name : str
+            Its name.
+        url : str
+            Where it is now; or where it was, to say on which disk that is.
+        place : str, optional
+            As for `add`; "" to go by what is found out.
 
         Raises
         ------
@@ -118,8 +127,8 @@ class StoreVerbs:
         context.require_writable()
         known = context.settings.store(name)
         folder = local_path(url)
-        place = str(folder.absolute()) if folder is not None else url
-        store = open_store(place)
+        where = str(folder.absolute()) if folder is not None else url
+        store = open_store(where)
         store.check()
         from diadem.node.stores import read_store_file
 
@@ -127,11 +136,18 @@ class StoreVerbs:
         if found is None or found["store"] != known.id:
             raise Refused(
                 f"what lies there is not the store '{name}'",
-                where=place,
+                where=where,
                 next=f"Copy the whole folder {known.url} there first, with its .diadem folder.",
             )
         context.change_settings(
-            lambda current: current.with_store(replace(current.store(name), url=place, seen=store.place() or ""))
+            lambda current: current.with_store(
+                replace(
+                    current.store(name),
+                    url=where,
+                    seen=store.place() or "",
+                    place=current.store(name).place if place is None else place,
+                )
+            )
         )
         context.stores.put(name, store)
         mirror_settings(context)

@@ -71,3 +71,14 @@ def test_the_only_store_stays(lab: Lab) -> None:
     (lab.root / "main").rename(lab.root / "gone")
     with lab.reopened() as node, pytest.raises(UsageError, match="only store"):
         node.stores.lose("main", reason="burnt")
+
+
+def test_where_a_store_lies_can_be_said_later(lab: Lab) -> None:
+    lab.node.stores.add(str(lab.second), name="second")
+    before = {state.name: state.place for state in lab.node.stores}
+    if None in before.values():
+        pytest.skip("this system does not say on which disk a folder lies")
+    assert before["main"] == before["second"]
+    assert lab.node.stores.move("second", str(lab.second), place="usb-disk-2").place == "usb-disk-2"
+    assert lab.node.stores.move("second", str(lab.second)).place == "usb-disk-2"
+    assert lab.node.stores.move("second", str(lab.second), place="").place == before["main"]
