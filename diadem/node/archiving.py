@@ -29,7 +29,7 @@ from diadem.node.entries import package_entry
 from diadem.node.finishing import Looks, refuse_unfinished, wait_until_finished
 from diadem.node.following import derive, is_deleted
 from diadem.node.jobs import working
-from diadem.node.placing import Copy, Debt, readable_copies, replicate, subject
+from diadem.node.placing import Copy, Debt, best_package, readable_copies, replicate, subject
 from diadem.node.rules.required import require_stated
 from diadem.node.scrubbing import check, note_damage
 from diadem.node.wanted import wanted_stores
@@ -159,8 +159,11 @@ def _archived(
     if wishes.in_place:
         return _adopt(context, plan, source, wishes, started, listener)
     relation = related(context, plan, source, listener)
-    if isinstance(relation, Same) and (sound := _sound_copy(context, relation.package, listener)):
-        return _already(context, sound, started, listener)
+    if isinstance(relation, Same):
+        if sound := _sound_copy(context, relation.package, listener):
+            return _already(context, sound, started, listener)
+        if made := _full_copy(context, relation.package, wishes, listener):
+            return _already(context, best_package(context, relation.package)[0], started, listener, made)
     predecessor = None
     if isinstance(relation, Extends):
         predecessor, plan = relation.predecessor, continuing_plan(context, relation)
@@ -208,12 +211,25 @@ def _sound_copy(context: Context, package_id: str, listener: Listener) -> Packag
     return None
 
 
-def _already(context: Context, package: Package, started: float, listener: Listener) -> Archived:
+def _full_copy(context: Context, package_id: str, wishes: Wishes, listener: Listener) -> list[Copy]:
+    """Copy a package that was adopted where it lies into a store: the same package, not another one of its files."""
+    if any(replica.adopted and replica.state == PRESENT for replica in context.catalogue.replicas(package_id)):
+        for name in _candidates(context, wishes):
+            made, _ = replicate(context, package_id, [name], listener=listener)
+            if made:
+                return made
+    return []
+
+
+def _already(
+    context: Context, package: Package, started: float, listener: Listener, made: Sequence[Copy] = ()
+) -> Archived:
     """What the source holds is in the archive; copies that are owed are written nevertheless."""
     more, debts = replicate(context, package.id, wanted_stores(context, package.id), listener=listener)
+    more = [*made, *more]
     owed = [*debts, *_unreachable_debts(context, package.id, debts)]
     package.outcome = Outcome(package, created=False, omissions=(), proof="read-back")
-    written = {made.store for made in more}
+    written = {copy.store for copy in more}
     here = [
         Copy(copy.store, copy.path, created=False, proof="earlier")
         for copy in context.catalogue.replicas(package.id)
