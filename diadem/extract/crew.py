@@ -14,8 +14,10 @@ from diadem.extract.process import WorkerProcess, WorkerStopped, environment
 
 #: A worker that has used more memory than this is replaced after its job.
 RETIRE_ABOVE = 1 << 30
-#: Seconds that a caller waits for one of the workers before another is started, which takes about as long.
-PATIENCE = 2.0
+#: Seconds that a caller waits for one of the workers before another is started, at least and at most; in between it is
+#: so many times what a start took, for with the imports of its first datasets a new worker is of use only then.
+PATIENCE, MOST_PATIENCE = 2.0, 10.0
+_STARTS = 4.0
 _A_MOMENT = 0.1
 
 
@@ -168,7 +170,8 @@ class Crew:
     def _is_one_short(self, waited: float) -> bool:
         """Whether one more is to be started for a caller who has waited so many seconds for the others to be free."""
         there = len(self._all) + self._starting
-        return not there or (there < self.size and waited >= PATIENCE)
+        slowest = max((worker.seconds_to_start for worker in self._all), default=0.0)
+        return not there or (there < self.size and waited >= min(MOST_PATIENCE, max(PATIENCE, _STARTS * slowest)))
 
     def _is_one_starting(self) -> bool:
         return bool(self._starting) or any(worker.about is None for worker in self._all)

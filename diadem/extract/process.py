@@ -66,6 +66,7 @@ class WorkerProcess:
         self._scratch = Path(tempfile.mkdtemp(prefix="diadem-worker-"))
         empty = self._scratch / "empty"
         empty.mkdir()
+        self._since = time.monotonic()
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-s", "-W", "ignore", "-m", "diadem.extract.worker"],
             stdin=subprocess.PIPE,
@@ -76,6 +77,7 @@ class WorkerProcess:
             start_new_session=os.name != "nt",
             creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
         )
+        self.seconds_to_start = 0.0
         self._answers: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self._errors: deque[bytes] = deque(maxlen=_ERROR_LINES)
         for target in (self._listen, self._drain):
@@ -198,6 +200,7 @@ class WorkerProcess:
             while line := self._process.stdout.readline(2 * MAX_ANSWER):
                 if not line.endswith(b"\n"):
                     break
+                self.seconds_to_start = self.seconds_to_start or time.monotonic() - self._since
                 self._answers.put(line)
         self._answers.put(None)
 
