@@ -79,7 +79,7 @@ def _of_words(leaf: Phrase) -> Sql:
     """The words are in the text, or are the text; with blanks around, as phrases have them."""
     text = " " + " ".join(leaf.words) + ("" if leaf.open else " ")
     if not leaf.whole:
-        return func.instr(_phrases.words, text) > 0
+        return sqlite.contains(_phrases.words, text)
     return _phrases.words.startswith(text, autoescape=True) if leaf.open else _phrases.words == text
 
 

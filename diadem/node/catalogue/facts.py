@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
@@ -138,7 +139,7 @@ def _datasets(facts: Facts, record: Record) -> set[str]:
     known: set[str] = set()
     for number, dataset in enumerate(record.datasets, 1):
         document = dataset.document
-        facts.datasets.append((dataset.id, _files(facts, document["files"], number, known)))
+        facts.datasets.append((dataset.id, storable(_files(facts, document["files"], number, known))))
         for signal in document.get("signals", ()):
             for key, name in ((KIND, "kind"), (SIGNAL, "title")):
                 if signal.get(name):
@@ -186,9 +187,10 @@ def _kept(key: str, value: Any) -> tuple[float | str, ...]:
         moment = _clock(text) if key in TIMES else None
         return (text,) if moment is None else (text, moment)
     try:
-        return () if value is None or isinstance(value, bool) else (float(value),)
-    except (OverflowError, TypeError, ValueError):  # an integer of hundreds of digits
+        number = math.nan if isinstance(value, bool) else float(value)
+    except (OverflowError, TypeError, ValueError):  # nothing, or an integer of hundreds of digits
         return ()
+    return (number,) if math.isfinite(number) else ()
 
 
 def storable(text: str) -> str:

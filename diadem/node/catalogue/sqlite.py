@@ -200,6 +200,11 @@ def among(column: ColumnElement[int], keys: Sequence[int]) -> ColumnElement[bool
     return column.in_(select(literal_column("value", BigInteger)).select_from(func.json_each(json.dumps(list(keys)))))
 
 
+def contains(column: ColumnElement[str], text: str) -> ColumnElement[bool]:
+    """Whether a text is in a column's, letter for letter."""
+    return func.instr(column, text) > 0
+
+
 def text_of(facts: Iterable[tuple[int, str]]) -> str:
     """What is written of texts, as pairs of their key's code and their words.
 

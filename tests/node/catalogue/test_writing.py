@@ -84,6 +84,19 @@ def test_a_damaged_index_does_not_hinder(catalogue: Catalogue) -> None:
     assert catalogue.search("one").total == 1
 
 
+def test_values_that_no_database_holds(catalogue: Catalogue) -> None:
+    """They are left out; the others are found, and names that were no UTF-8 with a mark in their place."""
+    numbers = (float("nan"), float("inf"), 10**400, 2**53, 2**53 + 1, 0.0, -0.0)
+    moments = ("2026-03-14T09:26:53+01:00", "2026-03-14T09:26:53Z", "2016-12-31T23:59:60Z")
+    fields = {"scan.frames": numbers, "time.acquired_start": moments}
+    catalogue.add_package(entry(title="sch\udcf6n one", datasets=[dataset(1, "b\udcffd.tif", fields)]))
+    for query in ("frames=0", "frames>=9e15", "acquired:2026-03-14T09:26", "file:tif", "one"):
+        assert catalogue.search(query).total == 1, query
+    assert catalogue.search("frames>1e300").total == 0
+    assert catalogue.get(ONE).title == "sch\ufffdn one"
+    assert catalogue.get(ONE).to_dict()["matched"][0]["path"] == "b\ufffdd.tif"
+
+
 def test_tag_files_are_kept_whole_and_the_vendors_to_a_limit(catalogue: Catalogue) -> None:
     files = {"bagit.txt": b"BagIt", "diadem/leaves.blake3": bytes(range(256)) * 100, "diadem/vendor.zip": b"v" * 10}
     catalogue.add_package(entry(tag_files=files))
