@@ -17,6 +17,7 @@ from diadem.errors import NotFound, UsageError
 from diadem.model.ids import PREFIX
 from diadem.model.replicas import DROPPED, PRESENT, PackageState, ReplicaState
 from diadem.node.catalogue import sqlite, tables
+from diadem.node.catalogue.paths import read as read_path
 from diadem.node.catalogue.results import DatasetRow, PackageRow
 from diadem.node.catalogue.spans import full, numbers
 
@@ -205,7 +206,7 @@ def _replica(row: Sequence[Any]) -> ReplicaState:
     store, path, state, adopted, written_at, proven_at, proven_level, parity, place = row
     return ReplicaState(
         store=store,
-        path=path,
+        path=read_path(path),
         state=state,
         adopted=bool(adopted),
         written_at=_moment(written_at),

@@ -13,6 +13,7 @@ from diadem.model.ids import PackageId
 from diadem.model.replicas import PRESENT, PROOFS, READING_PROOFS, REPLICA_STATES
 from diadem.model.times import time_text
 from diadem.node.catalogue import sqlite, tables
+from diadem.node.catalogue.paths import written as written_path
 from diadem.node.catalogue.writing import find, require
 
 
@@ -44,7 +45,7 @@ def write_replica(
     row: dict[str, Any] = {"adopted": False, "written_at": None, "parity": False, "place": None}
     row |= _known(connection, seq, store) | {name: value for name, value in changes.items() if value is not None}
     row |= _last_proof(connection, seq, store, row["written_at"])
-    row |= {"package": seq, "store": store, "path": path, "state": state}
+    row |= {"package": seq, "store": store, "path": written_path(path), "state": state}
     connection.execute(sqlite.upsert(tables.replicas, "package", "store"), row)
 
 

@@ -126,6 +126,15 @@ def test_replicas(catalogue: Catalogue) -> None:
     assert [one.store for one in catalogue.replicas(ONE)] == ["attic"]
 
 
+@pytest.mark.parametrize("path", ["/data/S\udcfcd/a b", "2026/20260314-zno", "C:\\Daten\\Süd 100%", "/data/日本%20"])
+def test_paths_come_back_as_they_were(catalogue: Catalogue, path: str) -> None:
+    catalogue.add_package(entry())
+    catalogue.set_replica(ONE, "adopted", path, state="present", adopted=True)
+    assert catalogue.replicas(ONE)[0].path == path
+    (state,) = catalogue.package_states()
+    assert state.replicas[0].path == path
+
+
 def proven(catalogue: Catalogue) -> tuple[datetime.datetime | None, str]:
     (replica,) = catalogue.replicas(ONE)
     return replica.proven_at, replica.proven_level

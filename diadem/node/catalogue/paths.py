@@ -1,0 +1,25 @@
+"""Paths of replicas as text that every database holds: the name of a person's folder may be no UTF-8."""
+
+from __future__ import annotations
+
+from typing import Final
+from urllib.parse import quote_from_bytes, unquote_to_bytes
+
+#: No path begins so: those in stores begin with a year, those of folders at a root.
+_BYTES: Final = "bytes:"
+
+
+def written(path: str) -> str:
+    """A path as it is kept; bytes that are no UTF-8, which Python has as half characters, are percent-encoded."""
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return _BYTES + quote_from_bytes(path.encode("utf-8", "surrogateescape"))
+    return path
+
+
+def read(text: str) -> str:
+    """The path again."""
+    if not text.startswith(_BYTES):
+        return text
+    return unquote_to_bytes(text.removeprefix(_BYTES)).decode("utf-8", "surrogateescape")
