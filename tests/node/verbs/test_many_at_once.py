@@ -24,15 +24,20 @@ ROOT = Path(__file__).resolve().parents[3]
 Lines = list[list[list[str]]]
 
 
-def at_work(lab: Lab, lines: Lines) -> subprocess.Popen[str]:
-    """A process with some threads on the node."""
+@contextmanager
+def at_work(lab: Lab, lines: Lines) -> Iterator[subprocess.Popen[str]]:
+    """A process with some threads on the node; ended if the test does not."""
     command = [sys.executable, "-m", "tests.node.verbs.busy", str(lab.node.path), json.dumps(lines)]
-    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def said(process: subprocess.Popen[str]) -> list[dict[str, Any]]:
     """What it has done; every verb must have succeeded."""
-    output, errors = process.communicate(timeout=120)
+    output, errors = process.communicate(timeout=200)
     assert (process.returncode, errors) == (0, "")
     results = [json.loads(line) for line in output.splitlines()]
     for result in results:
@@ -51,13 +56,15 @@ def test_two_processes_with_ten_threads_and_a_third_one_killed(lab: Lab) -> None
         [["repair"], ["search", "s1"], ["status"], ["repair"]],
         [["reindex"], ["search", ""], ["archive", others[3]], ["reindex"]],
     ]
-    processes = [at_work(lab, verbs), at_work(lab, [line[::-1] for line in verbs])]
-    killed = at_work(lab, [[["archive", one]] for one in [*others, same]])
-    assert killed.stdout is not None
-    killed.stdout.readline()  # one of its archives is done, the others are not
-    killed.kill()
-    results = [result for process in processes for result in said(process)]
-    killed.communicate(timeout=60)
+    with (
+        at_work(lab, verbs) as one,
+        at_work(lab, [line[::-1] for line in verbs]) as two,
+        at_work(lab, [[["archive", folder]] for folder in [*others, same]]) as killed,
+    ):
+        assert killed.stdout is not None
+        killed.stdout.readline()  # one of its archives is done, the others are not
+        killed.kill()
+        results = [*said(one), *said(two)]
     by_folder: dict[str, set[str]] = {}
     for result in results:
         if result["verb"] == "archive":
@@ -125,12 +132,10 @@ def states(lab: Lab, kind: str) -> list[str]:
 
 def test_a_killed_scrub_is_listed_and_gone_on_with(pair: tuple[Lab, list[str]]) -> None:
     lab, packages = pair
-    process = at_work(lab, [[["scrub-until", "second"]]])
-    assert process.stdout is not None
-    assert process.stdout.readline() == "hanging\n"
-    assert states(lab, "scrub") == ["running"]
-    process.kill()
-    process.communicate(timeout=60)
+    with at_work(lab, [[["scrub-until", "second"]]]) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "hanging\n"
+        assert states(lab, "scrub") == ["running"]
     (job,) = (job for job in lab.node.jobs if job.kind == "scrub")
     assert (job.state, job.resumable, job.process) == ("killed", True, process.pid)
     other = lab.node.scrub("main")
