@@ -62,11 +62,10 @@ def _page(
     total = beyond = 0
     for key, hit in walk(connection, conditions, condition, source, rising=rising):
         if len(keys) == limit:
-            if (
-                not beyond
-                and (known := count_alone(connection, conditions, condition, source, COUNTED_ALONE)) is not None
-            ):
-                return keys, known, known < COUNTED_ALONE
+            if not beyond:  # the page is full: the rest is looked at for the total alone, if it cannot be counted
+                known = count_alone(connection, conditions, condition, source, COUNTED_ALONE)
+                if known is not None:
+                    return keys, known, known < COUNTED_ALONE
             if beyond == COUNTED:
                 return keys, total, False
             beyond += 1
