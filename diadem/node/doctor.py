@@ -17,6 +17,7 @@ from diadem.model.times import read_time
 from diadem.node.context import Context
 from diadem.node.following import behind
 from diadem.node.jobs import jobs
+from diadem.package.plain_text import count_text
 
 #: How far a clock may lie behind the newest statement.
 _SKEW = timedelta(minutes=5)
@@ -134,7 +135,12 @@ def _log(context: Context) -> Iterator[Check]:
         "log", "ok", f"{context.ledger.total} statements, epoch {context.ledger.epoch}; hashes and checkpoint agree"
     )
     if pending:
-        yield Check("log", "wrong", f"{pending} batches of the log are in no store", "Connect a store: diadem repair")
+        yield Check(
+            "log",
+            "wrong",
+            f"{count_text(pending, 'batch', 'batches')} of the log in no store",
+            "Connect a store: diadem repair",
+        )
 
 
 def _catalogue(context: Context) -> Iterator[Check]:
@@ -142,7 +148,7 @@ def _catalogue(context: Context) -> Iterator[Check]:
     if missing:
         yield Check("catalogue", "wrong", f"{missing} statements are not in the catalogue", "diadem reindex")
     else:
-        yield Check("catalogue", "ok", f"{context.catalogue.count()} packages; up to date with the log")
+        yield Check("catalogue", "ok", f"{count_text(context.catalogue.count(), 'package')}; up to date with the log")
 
 
 def _stores(context: Context) -> Iterator[Check]:

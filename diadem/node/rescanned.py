@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Any
 
 from diadem.model.ids import PackageId
+from diadem.package.plain_text import count_text
 from diadem.store.location import Location
 
 #: Files that are named one by one in the JSON of a large change.
@@ -151,7 +152,7 @@ class Rescan:
         if self.folder in (FolderState.GONE, FolderState.UNREADABLE):
             return "Nothing is known of its files."
         said = [f"{count:,} {state}" for state in FileState if (count := self.counts.get(state, 0))]
-        more = f"; {len(self.added):,} other files lie in it" if self.added else ""
+        more = f"; and {count_text(len(self.added), 'other file')} in it" if self.added else ""
         return f"Its files: {', '.join(said) or 'none'}{more}."
 
 

@@ -151,7 +151,10 @@ def log(case: Case) -> Iterator[RuleFinding]:
     """What the log holds lies in a store too."""
     pending = case.node.log_pending
     if pending:
-        message = f"{count_text(pending, 'batch', 'batches')} of the log lie on this machine only: no store took them"
+        lie, them = ("lies", "it") if pending == 1 else ("lie", "them")
+        message = (
+            f"{count_text(pending, 'batch', 'batches')} of the log {lie} on this machine only: no store took {them}"
+        )
         yield found("log.unmirrored", Severity.WARNING, message, command=commands.REPAIR)
 
 
