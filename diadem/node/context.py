@@ -131,6 +131,12 @@ class Context:
             self.stores.refresh(self.settings)
         return self.settings
 
+    def reread_settings(self) -> None:
+        """See the settings as they are now: another process may have added a store or a user."""
+        with self._guard:
+            self.settings = read_settings(self.folder)
+            self.stores.refresh(self.settings)
+
     def refresh(self) -> None:
         """See settings, policy and stores as they are now: for what works on the node for months.
 
@@ -139,10 +145,9 @@ class Context:
         DocumentError
             Somebody is in the middle of changing the settings or the policy; what was known stays known.
         """
-        settings, policy = read_settings(self.folder), self._read_policy()
-        self.settings = settings
+        policy = self._read_policy()
+        self.reread_settings()
         self.__dict__["policy"] = policy
-        self.stores.refresh(settings)
         self.stores.look_again()
 
     def locked(self, name: str) -> _Held:

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from diadem.errors import DiademError
-from diadem.node.config import FILE, settings_text
+from diadem.node.config import FILE, read_settings, settings_text
 from diadem.node.context import POLICY_FILE, Context
 from diadem.node.recovery import seal_keys
 from diadem.store.base import Store
@@ -32,19 +32,27 @@ def home(short_id: str) -> str:
 def mirror_settings(context: Context, stores: Iterable[Store] | None = None) -> list[str]:
     """Write settings, policy and sealed keys into the stores that answer. Returns what could not be, in words."""
     failed = []
-    files = {FILE: settings_text(context.settings).encode()}
-    policy = context.folder / POLICY_FILE
+    chosen = stores if stores is not None else [store for _, store in context.stores.opened()]
+    with context.locked("mirror"):  # two processes that changed something write what is so in the end, in any order
+        files = _files(context)
+        for store in chosen:
+            try:
+                for name, data in files.items():
+                    store.put(f"{home(context.settings.short_id)}/{name}", data)
+            except DiademError as error:
+                failed.append(f"{store.url}: {error.message}")
+    return failed
+
+
+def _files(context: Context) -> dict[str, bytes]:
+    """Settings, policy and sealed keys as they are on the disk now."""
+    settings, policy = read_settings(context.folder), context.folder / POLICY_FILE
+    files = {FILE: settings_text(settings).encode()}
     if policy.exists():
         files[POLICY_FILE] = policy.read_bytes()
-    if context.settings.recovery_recipient:
-        files[SEALED_KEYS] = seal_keys(dict(context.keys.files()), context.settings.recovery_recipient)
-    for store in stores if stores is not None else [store for _, store in context.stores.opened()]:
-        try:
-            for name, data in files.items():
-                store.put(f"{home(context.settings.short_id)}/{name}", data)
-        except DiademError as error:
-            failed.append(f"{store.url}: {error.message}")
-    return failed
+    if settings.recovery_recipient:
+        files[SEALED_KEYS] = seal_keys(dict(context.keys.files()), settings.recovery_recipient)
+    return files
 
 
 def mirror_policy(context: Context) -> None:
@@ -62,7 +70,7 @@ def mirror_policy(context: Context) -> None:
 def mirror_catalogue(context: Context) -> list[str]:
     """Write a snapshot of the catalogue into the stores that answer. Returns what could not be written, in words."""
     failed = []
-    with tempfile.TemporaryDirectory(prefix="diadem-") as scratch:
+    with context.locked("mirror"), tempfile.TemporaryDirectory(prefix="diadem-") as scratch:
         path = Path(scratch) / SNAPSHOT
         context.catalogue.snapshot(path)
         with path.open("rb") as file:

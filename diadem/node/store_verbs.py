@@ -11,7 +11,7 @@ from diadem.model.replicas import StoreState
 from diadem.node.config import KINDS, StoreSettings, checked_name
 from diadem.node.context import Context
 from diadem.node.mirroring import mirror_catalogue, mirror_settings
-from diadem.node.stores import claim
+from diadem.node.stores import claim, read_store_file
 from diadem.package.plain_text import count_text
 from diadem.store.base import open_store
 from diadem.store.urls import local_path, parse
@@ -79,8 +79,14 @@ class StoreVerbs:
         Unreachable
             It does not answer.
         """
+        with self.context.locked("stores"):  # two that add the same one at once
+            self.context.reread_settings()
+            return self._added(url, name, kind, place, options)
+
+    def _added(
+        self, url: str, name: str | None, kind: str | None, place: str, options: Mapping[str, Any] | None
+    ) -> StoreState:
         context = self.context
-        context.require_writable()
         chosen = checked_name(name or self._name_for(url), "store")
         if chosen in context.stores.names:
             raise UsageError(f"there is a store '{chosen}' already", next="Choose another name: --name")
@@ -94,10 +100,11 @@ class StoreVerbs:
         store.check()
         found = store.place() or ""
         settings = StoreSettings(chosen, url, kind or _kind(url, found), place=place, seen=found)
-        settings = replace(settings, id=claim(store, settings, context.settings))
+        about = read_store_file(store)
         for known in context.settings.stores:
-            if known.id == settings.id:
+            if about is not None and known.id == about["store"]:
                 raise UsageError(f"this is the store '{known.name}'", where=url, next="It is there already.")
+        settings = replace(settings, id=claim(store, settings, context.settings))
         context.change_settings(lambda current: current.with_store(settings))
         context.stores.put(chosen, store)
         context.stores.keep_options(chosen, options)
@@ -130,8 +137,6 @@ class StoreVerbs:
         where = str(folder.absolute()) if folder is not None else url
         store = open_store(where)
         store.check()
-        from diadem.node.stores import read_store_file
-
         found = read_store_file(store)
         if found is None or found["store"] != known.id:
             raise Refused(

@@ -58,13 +58,15 @@ class UserVerbs:
         context = self.context
         context.require_writable()
         chosen = checked_name(name, "user")
-        if any(user.name == chosen for user in context.settings.users):
-            raise UsageError(f"there is a user '{chosen}' already", next="See: diadem user ls")
-        key = PrivateKey.generate()
-        custody = "user-held" if protection == "passphrase" else "node-held"
-        user = UserSettings(chosen, full_name, key.public.to_text(), custody, protection)
-        context.keys.keep(f"users/{chosen}", key, protection=protection, passphrase=passphrase)
-        context.say([user_card(name=f"{chosen}@{context.settings.name}", key=key.public, custody=custody)])
-        context.change_settings(lambda settings: settings.with_user(user))
+        with context.locked("users"):
+            context.reread_settings()
+            if any(user.name == chosen for user in context.settings.users):
+                raise UsageError(f"there is a user '{chosen}' already", next="See: diadem user ls")
+            key = PrivateKey.generate()
+            custody = "user-held" if protection == "passphrase" else "node-held"
+            user = UserSettings(chosen, full_name, key.public.to_text(), custody, protection)
+            context.keys.keep(f"users/{chosen}", key, protection=protection, passphrase=passphrase)
+            context.say([user_card(name=f"{chosen}@{context.settings.name}", key=key.public, custody=custody)])
+            context.change_settings(lambda settings: settings.with_user(user))
         mirror_settings(context)
         return user
