@@ -296,7 +296,13 @@ def _finish(context: Context, note: Path) -> list[str]:
 
 
 def _is_given_up(context: Context, package_id: str, store: str, since: int) -> bool:
-    """Whether the last that the log says of a copy, since a moment, is that it was given up: it may be back."""
+    """Whether the last that the log says of a copy, since a moment, is that it was given up: it may be back.
+
+    One that counts again is not either: a reindex has found it, and somebody may rely on it by now.
+    """
+    known = context.catalogue.replicas(package_id) if context.catalogue.has(package_id) else ()
+    if any(replica.store == store and replica.state != DROPPED for replica in known):
+        return False
     last = ""
     for entry in context.ledger.of_subject(PackageId(package_id).hex):
         kind, at = entry.statement.kind, str(entry.statement.predicate.get("store", ""))

@@ -23,6 +23,7 @@ from diadem.node.adopted import enter_adopted
 from diadem.node.archiving import ingest_draft
 from diadem.node.catalogue import Catalogue
 from diadem.node.context import Context
+from diadem.node.dropping import finish_removals
 from diadem.node.entries import entry_from_log, package_entry
 from diadem.node.following import catch_up, is_deleted
 from diadem.node.jobs import jobs, working
@@ -76,6 +77,7 @@ def reindex(context: Context, *, listener: Listener = silent) -> Reindexed:
         The log is damaged.
     """
     with working(context, "reindex", "") as job, context.locked("reindex"):
+        finished = finish_removals(context)  # else what was given up would be found, and count again
         context.catalogue.forget_drafts()
         fresh = context.catalogue.draft()
         try:
@@ -85,7 +87,7 @@ def reindex(context: Context, *, listener: Listener = silent) -> Reindexed:
             raise
         context.catalogue.take_over(fresh)
         catch_up(context)  # what was said while the stores were read
-        notes = (*result.notes, *_state_found(context), *_state_lost(context, lost))
+        notes = (*finished, *result.notes, *_state_found(context), *_state_lost(context, lost))
     return replace(result, packages=context.catalogue.count(), statements=context.ledger.total, notes=notes)
 
 

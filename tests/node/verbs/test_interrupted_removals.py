@@ -1,0 +1,114 @@
+"""A removal that was killed after it was stated is finished by the next run; a copy that counts again is left alone."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+import diadem
+from diadem.errors import StoreError
+from diadem.model.replicas import DROPPED, PRESENT
+from diadem.node.node import Node
+from diadem.store.folder_store import FolderStore
+from tests.node.verbs.conftest import Lab
+
+
+class _Killed(FolderStore):
+    """A store whose process ends at the moment at which it should remove something."""
+
+    def remove(self, path: str) -> None:
+        raise KeyboardInterrupt(path)
+
+
+class _Refusing(FolderStore):
+    """A store from which nothing may be removed."""
+
+    def remove(self, path: str) -> None:
+        raise StoreError("the store may not be written", where=path)
+
+
+@pytest.fixture
+def pair(lab: Lab) -> tuple[Lab, str]:
+    """A package with two copies, of which the policy wants one and keeps none for long."""
+    policy = lab.root / "node" / "policy.toml"
+    text = re.sub(r"minimum = \d+", "minimum = 1", policy.read_text("utf-8"))
+    lab.add_second()
+    package = lab.archived("s")
+    policy.write_text(re.sub(r"years = \d+", "years = 0", text), "utf-8")
+    return lab, package
+
+
+def _states(node: Node, package: str) -> dict[str, str]:
+    return {replica.store: replica.state for replica in node.context.catalogue.replicas(package)}
+
+
+def _killed_drop(lab: Lab, package: str) -> None:
+    node = lab.reopened()
+    node.context.stores.put("second", _Killed(lab.second))
+    with pytest.raises(KeyboardInterrupt):
+        node.drop(package, "second", reason="disk full")
+
+
+def _killed_delete(lab: Lab, package: str, store: str) -> None:
+    node = lab.reopened()
+    node.context.stores.put(store, _Killed(lab.root / store))
+    with pytest.raises(KeyboardInterrupt):
+        node.delete(package, reason="not needed")
+
+
+def test_a_drop_is_finished_by_the_next_repair(pair: tuple[Lab, str]) -> None:
+    lab, package = pair
+    second = lab.path(package, "second")
+    _killed_drop(lab, package)
+    assert second.exists()
+    with lab.reopened() as node:
+        assert any("finished the removal" in note for note in node.repair().notes)
+        assert not second.exists()
+        assert _states(node, package) == {"main": PRESENT, "second": DROPPED}
+
+
+def test_a_reindex_finishes_a_drop_rather_than_count_the_copy_again(pair: tuple[Lab, str]) -> None:
+    lab, package = pair
+    second = lab.path(package, "second")
+    _killed_drop(lab, package)
+    with lab.reopened() as node:
+        assert any("finished the removal" in note for note in node.reindex().notes)
+        assert _states(node, package) == {"main": PRESENT, "second": DROPPED}
+    assert not second.exists()
+
+
+def test_a_copy_that_a_reindex_found_again_is_not_removed_later(pair: tuple[Lab, str]) -> None:
+    lab, package = pair
+    second = lab.path(package, "second")
+    _killed_drop(lab, package)
+    with lab.reopened() as node:  # the removal cannot be finished yet, and the reindex counts what it finds
+        node.context.stores.put("second", _Refusing(lab.second))
+        node.reindex()
+        assert _states(node, package) == {"main": PRESENT, "second": PRESENT}
+        node.context.stores.put("second", FolderStore(lab.second))
+        assert node.repair().notes == []
+        assert second.exists()
+        assert node.scrub().ok
+
+
+def test_a_deletion_goes_on_in_the_stores_that_were_not_reached(pair: tuple[Lab, str]) -> None:
+    lab, package = pair
+    main, second = lab.path(package, "main"), lab.path(package, "second")
+    _killed_delete(lab, package, "second")
+    assert (main.exists(), second.exists()) == (False, True)
+    with lab.reopened() as node:
+        assert any("second" in note for note in node.repair().notes)
+        assert not second.exists()
+        assert node.repair().notes == []
+
+
+def test_what_was_archived_again_after_a_killed_deletion_stays(pair: tuple[Lab, str]) -> None:
+    lab, package = pair
+    _killed_delete(lab, package, "main")
+    with lab.reopened() as node:
+        again = node.archive(lab.root / "s", now=True)
+        assert again.package.id == package
+        node.repair()
+        assert _states(node, package)["main"] == PRESENT
+    assert diadem.verify(lab.path(package, "main"), level="full").ok
