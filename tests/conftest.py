@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import os
 import shutil
+from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -14,15 +15,20 @@ from tests.sftp_server import sftp_server  # noqa: F401  the same
 
 SHARED = Path(__file__).resolve().parent.parent.parent / "shared"
 
-
-#: Tests that take longest go first, so that no core waits for the last of them.
+#: Files whose tests take longest, the longest first.
 LONG = (
     "test_wheel",
-    "test_real_session",
-    "test_notebooks",
     "test_benchmarks_smoke",
-    "test_example_plugin",
+    "test_object_s3",
     "test_check_plugin",
+    "test_invariance",
+    "test_example_plugin",
+    "test_real_session",
+    "test_scan",
+    "test_extract_many",
+    "test_notebooks",
+    "test_commands",
+    "test_reextracting",
 )
 
 
@@ -31,9 +37,20 @@ def pytest_xdist_auto_num_workers() -> int:
     return (os.cpu_count() or 1) + 1
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the long tests first; the order of the others stays."""
-    items.sort(key=lambda item: item.path.stem not in LONG)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Let the share of each process begin with some of the long tests, so that none is left alone with them at the end.
+
+    The order of the others stays. Shares are those of ``--dist worksteal``.
+    """
+    workers = int(getattr(config, "workerinput", {}).get("workercount", 1))
+    files = [[item for item in items if item.path.stem == name] for name in LONG]
+    others = iter([item for item in items if item.path.stem not in LONG])
+    dealt: list[pytest.Item] = []
+    for place in range(workers):
+        share = (len(items) - len(dealt)) // (workers - place)
+        first = [item for file in files[place::workers] for item in file]
+        dealt += [*first, *islice(others, max(0, share - len(first)))]
+    items[:] = [*dealt, *others]
 
 
 @pytest.fixture(scope="session")
