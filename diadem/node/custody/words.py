@@ -111,7 +111,12 @@ class _Said:
 def _ingest(said: _Said) -> str:
     how = "adopted where they lie" if said.get("adopted") else f"archived in the store {said['store']}"
     files = f"{counted(said['files'], 'file')} ({size_text(said['bytes'])})"
-    text = f"{files} from {said['source']} were {how} for {said['owner']}"
+    were = "was" if said["files"] == 1 else "were"
+    if said["source"] == f"found in the store {said['store']}":
+        return (
+            f"{files} {were} {said['source']} and entered for {said['owner']}; how they came there, nobody has stated"
+        )
+    text = f"{files} from {said['source']} {were} {how} for {said['owner']}"
     if said.get("predecessor"):
         text += f", as a continuation of {said['predecessor'][:19]}…"
     if said["omitted"]:
