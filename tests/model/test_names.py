@@ -157,7 +157,7 @@ def test_the_order_of_the_files_does_not_matter(originals: list[bytes], random: 
 
 def test_a_hundred_thousand_names_are_quick() -> None:
     originals = [b"run %d/frame_%05d.tif" % (number // 1000, number) for number in range(100_000)]
-    start = time.perf_counter()
+    start = time.process_time()
     stored = stored_names(originals)
-    assert time.perf_counter() - start < 10
+    assert time.process_time() - start < 10
     assert len(set(stored.values())) == 100_000

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from copy import deepcopy
 from io import BytesIO
-from time import perf_counter
+from time import process_time
 from typing import Any
 
 import pytest
@@ -86,14 +86,14 @@ def test_first_inline_then_shared() -> None:
 
 
 def test_twenty_thousand_images_are_megabytes_and_open_at_once() -> None:
-    begin = perf_counter()
+    begin = process_time()
     data = written([session_image(index) for index in range(20_000)])
-    assert perf_counter() - begin < 30  # about 2 s on an idle core
+    assert process_time() - begin < 30  # about 2 s on an idle core
     assert len(data) < 12_000_000
-    begin = perf_counter()
+    begin = process_time()
     record = read_record(data)
     assert record.datasets[12_345].value("stage.x") == pytest.approx(12_345e-7)
-    assert perf_counter() - begin < 1
+    assert process_time() - begin < 1
     assert record.value("beam.acceleration_voltage") == 200000.0
 
 

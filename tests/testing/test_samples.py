@@ -63,9 +63,9 @@ def calibration(signal: dict[str, Any]) -> list[tuple[Any, str]]:
 
 
 def test_what_is_written_is_what_is_returned(session: Path, tmp_path: Path) -> None:
-    start = time.monotonic()
+    start = time.process_time()
     paths = write_session(tmp_path / "again")
-    assert time.monotonic() - start < 20  # a second or two on an idle machine
+    assert time.process_time() - start < 20  # a second or two on an idle machine
     assert paths == sorted(path for path in (tmp_path / "again").rglob("*") if path.is_file())
     assert {path.name for path in session.iterdir()} == DATASETS
     assert 4e6 < sum(path.stat().st_size for path in paths) < 12e6

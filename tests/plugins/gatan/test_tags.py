@@ -126,10 +126,10 @@ def test_damaged_bytes_end_soon(seed: int, changes: int) -> None:
     content = bytearray(Writer(4).file(document(image(PIXELS), image(PIXELS, {"A": {"B": (1, 2.0), "C": "text"}}))))
     for _ in range(changes):
         content[damage.randrange(16, len(content))] = damage.randrange(256)
-    started = time.monotonic()
+    started = time.process_time()
     with suppress(ReaderError):
         directory(bytes(content))
-    assert time.monotonic() - started < 2
+    assert time.process_time() - started < 2
 
 
 @settings(max_examples=100, deadline=None)
@@ -147,10 +147,10 @@ def test_endless_counts_cost_neither_time_nor_memory() -> None:
     huge = b"\x15\0\1B" + bytes(8) + b"%%%%" + b"".join(map(writer.number, [3, 20, 7, 1 << 58]))
     for content in (head, head + empty, head + empty + huge, head + huge):
         tracemalloc.start()
-        started = time.monotonic()
+        started = time.process_time()
         with suppress(ReaderError):
             directory(content)
-        assert time.monotonic() - started < 1
+        assert time.process_time() - started < 1
         assert tracemalloc.get_traced_memory()[1] < 5 << 20
         tracemalloc.stop()
 

@@ -74,7 +74,7 @@ def test_any_bytes_end_in_a_tree_or_an_ordinary_exception(data: bytes) -> None:
 
 def test_a_real_header_with_any_byte_changed_ends_soon(view: Path) -> None:
     data = bytearray((view / "View000_0000006.pts").read_bytes()[317:13438])
-    started = time.monotonic()
+    started = time.process_time()
     for place in range(0, len(data), 7):
         damaged = bytearray(data)
         damaged[place] ^= 0xFF
@@ -82,7 +82,7 @@ def test_a_real_header_with_any_byte_changed_ends_soon(view: Path) -> None:
             read_tree(io.BytesIO(damaged))
         except (DamagedTree, struct.error):
             continue
-    assert time.monotonic() - started < 20
+    assert time.process_time() - started < 20
 
 
 def test_endless_depth_and_huge_lengths_are_refused() -> None:

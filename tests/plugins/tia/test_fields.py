@@ -400,9 +400,9 @@ def test_many_documents_and_documents_without_end(tmp_path: Path) -> None:
     path.write_bytes(b"<ObjectInfo></ObjectInfo>" * (MAX_OBJECTS + 10))
     assert len(objects(str(path))) == MAX_OBJECTS
     path.write_bytes(b"<ObjectInfo>" * 200_000)
-    started = time.monotonic()
+    started = time.process_time()
     assert objects(str(path)) == []
-    assert time.monotonic() - started < 5
+    assert time.process_time() - started < 5
     path.write_bytes(b"")
     assert objects(str(path)) == []
 

@@ -54,9 +54,9 @@ def test_ends_too_early(unpacked_data: Path, tmp_path: Path, part: float) -> Non
         data = source.read_bytes()
         path = tmp_path / source.name
         path.write_bytes(data[: int(len(data) * part)])
-        started = time.perf_counter()
+        started = time.process_time()
         through(path)
-        assert time.perf_counter() - started < SOON, source.name
+        assert time.process_time() - started < SOON, source.name
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -69,17 +69,17 @@ def test_bytes_changed_anywhere_but_in_pixels(unpacked_data: Path, tmp_path: Pat
             data[where] = chance.randrange(256)
         path = tmp_path / source.name
         path.write_bytes(data)
-        started = time.perf_counter()
+        started = time.process_time()
         through(path)
-        assert time.perf_counter() - started < SOON, source.name
+        assert time.process_time() - started < SOON, source.name
 
 
 def test_hostile_files(shared_data: Path) -> None:
     for path in sorted((shared_data / "bad").iterdir()):
         if path.suffix != ".tsv" and path.stat().st_size < 50e6:
-            started = time.perf_counter()
+            started = time.process_time()
             through(path)
-            assert time.perf_counter() - started < SOON, path.name
+            assert time.process_time() - started < SOON, path.name
 
 
 def test_whole_files_have_no_failures(unpacked_data: Path) -> None:

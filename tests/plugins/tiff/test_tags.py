@@ -76,10 +76,10 @@ def test_pages_have_an_end(tmp_path: Path) -> None:
     data = b"II*\0" + struct.pack("<I", 8)
     for number in range(count):
         data += struct.pack("<HHHII", 1, 256, 3, 1, 7) + struct.pack("<I", 8 + size * (number + 1))
-    started = time.perf_counter()
+    started = time.process_time()
     with opened(data) as file:
         assert sum(1 for _ in file.pages()) == MAX_PAGES
-    assert time.perf_counter() - started < 5
+    assert time.process_time() - started < 5
 
 
 def test_values_beyond_the_file_are_none() -> None:

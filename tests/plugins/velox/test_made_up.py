@@ -241,9 +241,9 @@ def test_very_many_frames(tmp_path: Path) -> None:
         del group["Metadata"], group["Data"]
         group.create_dataset("Metadata", data=columns([text] * frames, 2000), chunks=(2000, 1))
         group["Data"] = np.zeros((2, 2, frames), np.uint8)
-    started = time.monotonic()
+    started = time.process_time()
     blocks = [block for block in read(str(path), ()) if "Data/Image" in block.place]
-    assert time.monotonic() - started < 10
+    assert time.process_time() - started < 10
     assert len(blocks) == 3
     assert blocks[1].data == b"".join(b"\x1e" + text for _ in range(MOST_FRAMES))
     assert blocks[1].place.endswith(f"[:,1:{MOST_FRAMES + 1}], 498 more in the file")
