@@ -113,9 +113,7 @@ def _ingest(said: _Said) -> str:
     files = f"{counted(said['files'], 'file')} ({size_text(said['bytes'])})"
     were = "was" if said["files"] == 1 else "were"
     if said["source"] == f"found in the store {said['store']}":
-        return (
-            f"{files} {were} {said['source']} and entered for {said['owner']}; how they came there, nobody has stated"
-        )
+        return f"{files} {were} {said['source']} and entered for {said['owner']}; who put them there is not stated"
     text = f"{files} from {said['source']} {were} {how} for {said['owner']}"
     if said.get("predecessor"):
         text += f", as a continuation of {said['predecessor'][:19]}…"

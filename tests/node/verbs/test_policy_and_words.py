@@ -1,7 +1,11 @@
-"""A policy that a person edited lies in the stores after the next thing that is said; the words for a lost copy."""
+"""A policy that a person edited lies in the stores after the next statement; words for what was lost and found."""
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
+
+import diadem
 from diadem.node.custody.words import sentence
 from tests.node.verbs.conftest import Lab
 
@@ -26,3 +30,12 @@ def test_a_missing_copy_in_words(lab: Lab) -> None:
         last = node.context.ledger.of_subject(package.removeprefix("diadem:"))[-1]
         said = sentence(last.statement)
     assert said.endswith("looked for 1 package in the store second and did not find a copy: the store is lost: stolen.")
+
+
+def test_a_package_that_somebody_put_there_in_words(lab: Lab) -> None:
+    folder = Path(diadem.pack(lab.session("from elsewhere"), lab.root / "other").url)
+    shutil.copytree(folder, lab.root / "main" / folder.parent.name / folder.name)
+    lab.node.reindex()
+    (state,) = lab.node.context.catalogue.package_states()
+    (said,) = lab.node.context.ledger.of_subject(state.id.removeprefix("diadem:"))
+    assert "were found in the store main and entered for alice@hu-berlin" in sentence(said.statement)
