@@ -7,7 +7,7 @@ follow in the wrong order. In both cases the packages concerned are derived anew
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from diadem.errors import DiademError
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 #: Statements that say that a copy is there.
 _WRITING = ("ingest", "replicate")
+_REPLACING = "catalogue"
 #: Statements that are compared with the catalogue at once.
 _PAGE = 500
 
@@ -33,6 +34,7 @@ def follow(context: Context, entries: Sequence[Entry]) -> None:
     """Let the catalogue follow statements that were just appended, all of them or none."""
     if not entries:
         return
+    _let_pass(context)
     with context.catalogue.together():
         overtaken = _said_later(context, entries[0])
         again: dict[str, None] = {}
@@ -43,6 +45,23 @@ def follow(context: Context, entries: Sequence[Entry]) -> None:
                     again[package_id] = None
         for package_id in again:
             derive(context, package_id)
+
+
+@contextlib.contextmanager
+def replacing(context: Context) -> Iterator[None]:
+    """While the catalogue is replaced: whoever has something to follow waits, so that nothing gets lost between two.
+
+    What was in the log when this began the new catalogue must know; what comes later, it is told afterwards.
+    """
+    with context.locked(_REPLACING):
+        yield
+
+
+def _let_pass(context: Context) -> None:
+    """Wait while a reindex puts a new catalogue in the place of the old one. The lock's file is there while it does."""
+    if (context.folder / "locks" / f"{_REPLACING}.lock").exists():
+        with context.locked(_REPLACING):
+            return
 
 
 def _is_stale(context: Context, package_id: str) -> bool:

@@ -25,7 +25,7 @@ from diadem.node.catalogue import Catalogue
 from diadem.node.context import Context
 from diadem.node.dropping import finish_removals
 from diadem.node.entries import entry_from_log, package_entry
-from diadem.node.following import catch_up, is_deleted
+from diadem.node.following import catch_up, is_deleted, replacing
 from diadem.node.jobs import jobs, working
 from diadem.node.replay import apply
 from diadem.node.scrubbing import check, note_damage
@@ -82,11 +82,12 @@ def reindex(context: Context, *, listener: Listener = silent) -> Reindexed:
         fresh = context.catalogue.draft()
         try:
             result, lost = _fill(context, fresh, job.listening(listener))
+            with replacing(context):
+                catch_up(replace(context, catalogue=fresh))  # what was said while the stores were read
+                context.catalogue.take_over(fresh)
         except BaseException:
             fresh.discard()
             raise
-        context.catalogue.take_over(fresh)
-        catch_up(context)  # what was said while the stores were read
         notes = (*finished, *result.notes, *_state_found(context), *_state_lost(context, lost))
     return replace(result, packages=context.catalogue.count(), statements=context.ledger.total, notes=notes)
 
