@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,6 +15,7 @@ from diadem.cli.output import print_json
 from diadem.errors import UsageError
 
 _WIDTH = 100
+_NODE_ID = re.compile(r"[0-9a-f]{64}\Z")
 _MARKS = {"proved": "proved", "claimed by one side": "claimed", "missing": "MISSING", "contradicted": "CONTRADICTED"}
 
 
@@ -42,8 +45,11 @@ def custody(
             raise UsageError("no file was named", next="Example: diadem custody verify chain.json")
         from diadem.api.custody import verify_custody
 
+        _check_pins(pin or ())
         report = verify_custody(*what[1:], pins=pin or None, checkpoints=checkpoint or ())
-        return _show(report.to_dict(), as_json=json, offline=True)
+        document = report.to_dict()
+        code = _show(document, as_json=json, offline=True)
+        return 1 if any(node["pinned"] is False for node in document["nodes"]) else code
     if len(what) > 1:
         raise UsageError("name one package", next="Example: diadem custody 406f3245b359 --export chain.json")
     with opened(node) as found:
@@ -59,6 +65,12 @@ def custody(
             return 0
         report = found.custody(what[0])
     return _show(report.to_dict(), as_json=json, offline=False)
+
+
+def _check_pins(pins: Sequence[str]) -> None:
+    for pin in pins:
+        if not _NODE_ID.match(pin):
+            raise UsageError(f"'{pin}' is no id of a node", next="It has 64 hex digits; `diadem custody ID` shows it.")
 
 
 def _show(document: dict[str, Any], *, as_json: bool, offline: bool) -> int:
