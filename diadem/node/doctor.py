@@ -15,12 +15,15 @@ from typing import Any
 from diadem.errors import DiademError
 from diadem.model.times import read_time
 from diadem.node.context import Context
+from diadem.node.custody.database import ADVICE
 from diadem.node.following import behind
 from diadem.node.jobs import jobs
 from diadem.package.plain_text import count_text
 
 #: How far a clock may lie behind the newest statement.
 _SKEW = timedelta(minutes=5)
+#: Faults of the log that are told.
+_NAMED = 3
 #: Bytes that the node's own disk should have free.
 _ROOM = 1 << 30
 
@@ -129,12 +132,13 @@ def _keys(context: Context) -> Iterator[Check]:
 
 
 def _log(context: Context) -> Iterator[Check]:
-    context.ledger.check()
-    pending = context.ledger.pending()
-    yield Check(
-        "log", "ok", f"{context.ledger.total} statements, epoch {context.ledger.epoch}; hashes and checkpoint agree"
-    )
-    if pending:
+    problems = context.ledger.check()
+    for problem in problems[:_NAMED]:
+        yield Check("log", "wrong", f"the log is damaged: {problem}", ADVICE)
+    if not problems:
+        total, epoch = context.ledger.total, context.ledger.epoch
+        yield Check("log", "ok", f"{total} statements, epoch {epoch}; hashes and checkpoint agree")
+    if pending := context.ledger.pending():
         yield Check(
             "log",
             "wrong",
