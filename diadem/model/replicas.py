@@ -161,6 +161,8 @@ class StoreState:
         Bytes; None where the store cannot say.
     read_only : bool
         Whether nothing can be written to it.
+    is_folder : bool
+        Whether it is a folder of a file system: others hold no parity.
     """
 
     name: str
@@ -171,6 +173,7 @@ class StoreState:
     free: int | None = None
     total: int | None = None
     read_only: bool = False
+    is_folder: bool = True
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON object with every attribute."""

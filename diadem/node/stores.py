@@ -13,6 +13,7 @@ from diadem.model.replicas import StoreState
 from diadem.node.config import NodeSettings, StoreSettings
 from diadem.node.store_readme import readme
 from diadem.store.base import Store, open_store
+from diadem.store.urls import local_path
 
 #: In every store: which store it is, and whose.
 STORE_FILE = "store.json"
@@ -156,6 +157,7 @@ class StoreSet:
                 free=None,
                 total=None,
                 read_only=settings.retired,
+                is_folder=local_path(settings.url) is not None,
             )
         store = self.open(settings.name)
         return StoreState(
@@ -167,6 +169,7 @@ class StoreSet:
             free=store.free(),
             total=store.total(),
             read_only=settings.retired,
+            is_folder=local_path(settings.url) is not None,
         )
 
 

@@ -224,7 +224,8 @@ class _Counter:
         return True
 
     def _without_parity(self, package: PackageState, replica: ReplicaState, store: StoreTally) -> None:
-        if not replica.adopted and store.known and self._policy.parity.wanted_on(replica.store):
+        holds = store.known and store.state.is_folder and not store.state.read_only
+        if not replica.adopted and holds and self._policy.parity.wanted_on(replica.store):
             store.unsealed.add(package)
             self._tally.unsealed.append((package, replica))
 
