@@ -17,6 +17,7 @@ from diadem.model.scan import PlannedSession
 from diadem.node.archiving import Archived, Wishes, archive_plan, first_folder, require_finished
 from diadem.node.context import Context
 from diadem.node.jobs import working
+from diadem.store.local_store import RESERVE
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,12 +85,11 @@ def archive_all(
         return
     words = ", ".join(sorted({session.folder for session in sessions})[:3])
     with working(context, "archive", f"{len(sessions)} sessions of {words}") as job:
+        heard = job.listening(listener)
         for session, plan in plans:
             job.check_cancelled()
             yield (
-                _told(session, plan)
-                if isinstance(plan, DiademError)
-                else _one(context, session, plan, wishes, listener)
+                _told(session, plan) if isinstance(plan, DiademError) else _one(context, session, plan, wishes, heard)
             )
 
 
@@ -129,9 +129,10 @@ def _one(
 def _require_space(context: Context, plans: Iterable[PackPlan]) -> None:
     """Refuse before the first byte where the stores that are filled first cannot hold everything."""
     needed = sum(plan.tree.allocated for plan in plans)
-    frees = [(settings.name, store.free()) for settings, store in context.stores.opened() if not settings.retired]
-    if frees and all(free is not None and free < needed for _, free in frees):
-        largest, free = max(((name, free or 0) for name, free in frees), key=lambda item: item[1])
+    frees = [(store.free(), settings.name) for settings, store in context.stores.opened() if not settings.retired]
+    known = [(free, name) for free, name in frees if free is not None]
+    if known and len(known) == len(frees) and max(known)[0] < needed + RESERVE:
+        free, largest = max(known)
         raise StoreError(
             f"the sessions have {needed:,} bytes, and the store with most space, '{largest}', has {free:,} free",
             next="Add a store, or archive fewer sessions: edit the plan.",

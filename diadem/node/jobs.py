@@ -151,6 +151,9 @@ def working(context: Context, kind: str, words: str) -> Iterator[Job]:
     except Interrupted as error:
         _end(context, folder, state, "stopped", error.message)
         raise
+    except GeneratorExit:  # whoever asked for results, one by one, wants no more
+        _end(context, folder, state, "stopped", "")
+        raise
     except KeyboardInterrupt as error:
         _end(context, folder, state, "stopped", "")
         raise Interrupted(

@@ -31,7 +31,7 @@ from diadem.store.stage import Stage, Swept, lock_path, restrict, sweep
 from diadem.store.system import FileLock, flush_folder, long_path, patiently
 
 #: Room kept for what DIADEM derives, beside the payload: page, crate, record, tag files.
-_RESERVE = 16 << 20
+RESERVE = 16 << 20
 
 
 class LocalStore:
@@ -60,9 +60,9 @@ class LocalStore:
         if not os.access(folder, os.W_OK):
             raise store_error(OSError(errno.EROFS, ""), str(folder))
         free = shutil.disk_usage(folder).free
-        if needed + _RESERVE > free:
+        if needed + RESERVE > free:
             raise StoreError(
-                f"the disk has {free:,} bytes free; the payload needs {needed:,}, all else up to {_RESERVE:,}",
+                f"the disk has {free:,} bytes free; the payload needs {needed:,}, all else up to {RESERVE:,}",
                 where=self.url,
                 next="Free space, or choose another store.",
             )

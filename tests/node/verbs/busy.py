@@ -37,9 +37,25 @@ def _scrub_until(node: Node, store: str) -> dict[str, Any]:
     return node.scrub(listener=hang).to_dict()
 
 
+def _archive_until(node: Node, folder: str) -> dict[str, Any]:
+    """Archive the sessions of a folder, and hang in the middle of the second: to be killed there."""
+    done: list[str] = []
+
+    def hang(progress: Progress) -> None:
+        if done and progress.stage == "copy":
+            os.write(1, b"hanging\n")
+            time.sleep(600)
+
+    for result in node.archive_all(folder, now=True, listener=hang):
+        done.append(result.state)
+        os.write(1, (json.dumps(result.to_dict()) + "\n").encode())
+    return {"states": done}
+
+
 _VERBS: dict[str, Callable[..., dict[str, Any]]] = {
     "archive": _archive,
     "scrub": lambda node, *store: node.scrub(*store).to_dict(),
+    "archive-until": _archive_until,
     "scrub-until": _scrub_until,
     "repair": lambda node: node.repair().to_dict(),
     "search": lambda node, words: {"total": node.search(words).total},
