@@ -1,0 +1,5 @@
+"""The verbs of a node, on real files."""
+
+import pytest
+
+pytest.register_assert_rewrite("tests.node.verbs.agreeing")
