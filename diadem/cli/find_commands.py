@@ -51,7 +51,8 @@ def search(
     json: Json = False,
 ) -> int:
     """Find packages by words and by values with units. Without a query: the newest."""
-    text = " ".join(_quoted(word) for word in query or ())
+    words = query or []
+    text = words[0] if len(words) == 1 else " ".join(_quoted(word) for word in words)
     with opened(node) as found:
         result = found.search(text, limit=limit if csv is None else 1_000_000_000, offset=offset)
     if csv is not None:
@@ -66,7 +67,7 @@ def search(
 
 
 def _quoted(word: str) -> str:
-    """One argument of the shell; one with a space in it and no operator was quoted there, and means a phrase."""
+    """One of several arguments; one with a space in it and no operator was quoted for the shell, and means a phrase."""
     return f'"{word}"' if " " in word and not any(mark in word for mark in '"<>=:()') else word
 
 
