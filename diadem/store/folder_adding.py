@@ -14,12 +14,13 @@ from diadem.model.manifest import TAGMANIFEST
 from diadem.model.ports import Bundle, Listener, Progress, RangeReader
 from diadem.model.report import Level
 from diadem.package.crew import run
-from diadem.package.opening import read_manifest
+from diadem.package.opening import LIMITS, read_manifest
 from diadem.package.verify import verify
 from diadem.store.ahead import Ahead
 from diadem.store.bundle import LocalBundle, LocalFile
 from diadem.store.contract import Added, Pace
 from diadem.store.copying import Copier, Stream
+from diadem.store.links import read_plain, through_link
 from diadem.store.local_errors import store_error, translated
 from diadem.store.local_store import LocalStore
 from diadem.store.numbering import numbered
@@ -72,7 +73,7 @@ class Copies:
 
     def is_sound(self, folder: Path) -> bool:
         """Whether a folder holds exactly this package, every leaf of it read."""
-        if not self._has_id(folder):
+        if through_link(self._store.root, folder) is not None or not self._has_id(folder):
             return False
         if folder not in self._judged:
             self._judged[folder] = verify(LocalBundle(folder), level=Level.LEAVES, expected_id=self._opened.id).ok
@@ -93,10 +94,10 @@ class Copies:
 
     def _has_id(self, folder: Path) -> bool:
         try:
-            with open(long_path(folder / TAGMANIFEST), "rb") as file:
-                return hashlib.sha256(file.read()).hexdigest() == self._opened.id.hex
+            text = read_plain(folder / TAGMANIFEST, LIMITS[TAGMANIFEST])
         except OSError:
             return False
+        return hashlib.sha256(text).hexdigest() == self._opened.id.hex
 
 
 class Adding:

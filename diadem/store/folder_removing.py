@@ -13,6 +13,7 @@ from diadem.errors import DiademError, NotFound, Refused
 from diadem.model.manifest import TAGMANIFEST
 from diadem.package.opening import OpenedPackage, read_manifest
 from diadem.store.bundle import LocalBundle
+from diadem.store.links import read_plain, refuse_links, through_link
 from diadem.store.local_errors import translated
 from diadem.store.local_hints import drop_hint, drop_hints_to, hints
 from diadem.store.local_store import LocalStore
@@ -36,7 +37,7 @@ def remove(store: LocalStore, path: str) -> None:
         If the store cannot be written.
     """
     refuse_path(path)
-    folder = store.root.joinpath(*path.split("/"))
+    folder = refuse_links(store.root, store.root.joinpath(*path.split("/")))
     if not os.path.isdir(long_path(folder)):
         raise NotFound("there is no package", where=str(folder), next="Nothing to do.")
     if not os.path.isfile(long_path(folder / TAGMANIFEST)):
@@ -82,6 +83,8 @@ def finish_removals(store: LocalStore) -> list[Swept]:
     """Go on with removals that were begun in place and not ended; a package that is whole again stays."""
     swept = []
     notes = store.private / "removals"
+    if through_link(store.root, notes) is not None:
+        return []
     try:
         names = sorted(os.listdir(long_path(notes)))
     except OSError:
@@ -89,10 +92,9 @@ def finish_removals(store: LocalStore) -> list[Swept]:
     for name in names:
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError, DiademError):
             note = notes / name
-            with open(long_path(note), "rb") as file:
-                path = str(json.loads(file.read(4096))["path"])
+            path = str(json.loads(read_plain(note, 4096))["path"])
             refuse_path(path)
-            folder = store.root.joinpath(*path.split("/"))
+            folder = refuse_links(store.root, store.root.joinpath(*path.split("/")))
             if os.path.isdir(long_path(folder)) and not os.path.lexists(long_path(folder / TAGMANIFEST)):
                 swept.append(Swept(str(folder), remove_tree(folder)))
             os.unlink(long_path(note))

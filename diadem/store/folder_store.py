@@ -19,6 +19,7 @@ from diadem.package.opening import LIMITS, OpenedPackage
 from diadem.store import folder_adding, folder_removing, mending, taking
 from diadem.store.bundle import LocalBundle
 from diadem.store.contract import Added, Capabilities, Pace, Stored
+from diadem.store.links import read_plain, refuse_links
 from diadem.store.local_errors import translated
 from diadem.store.local_hints import write_hint
 from diadem.store.local_store import LocalStore
@@ -70,6 +71,7 @@ class FolderStore:
         try:
             with os.scandir(long_path(self.root)) as entries:
                 next(entries, None)
+            self._check_own()
         except FileNotFoundError as error:
             advice = "Plug the disk in, mount the share, or correct the path."
             raise NotFound("the store's folder is not there", where=self.url, next=advice) from error
@@ -82,6 +84,14 @@ class FolderStore:
                 advice = "Check the disk or the network."
                 raise Unreachable(f"the store fails: {error.strerror}", where=self.url, next=advice) from error
             raise StoreError(error.strerror or str(error), where=self.url) from error
+
+    def _check_own(self) -> None:
+        """Raise `StoreError` where one of the store's own folders is a link: what it points to is not the store's."""
+        refuse_links(self.root, self.local.private)
+        with contextlib.suppress(FileNotFoundError), os.scandir(long_path(self.local.private)) as entries:
+            for entry in entries:
+                if not entry.is_file(follow_symlinks=False):
+                    refuse_links(self.local.private, self.local.private / entry.name)
 
     def capabilities(self) -> Capabilities:
         """See `Store.capabilities`."""
@@ -150,8 +160,7 @@ class FolderStore:
 
     def _stored(self, path: str) -> Stored | None:
         with contextlib.suppress(OSError):
-            with open(long_path(self.root.joinpath(*path.split("/"), TAGMANIFEST)), "rb") as file:
-                data = file.read(LIMITS[TAGMANIFEST] + 1)
+            data = read_plain(self.root.joinpath(*path.split("/"), TAGMANIFEST), LIMITS[TAGMANIFEST] + 1)
             if len(data) <= LIMITS[TAGMANIFEST]:
                 return Stored(PackageId(hashlib.sha256(data).hexdigest()), path)
         return None
@@ -159,7 +168,7 @@ class FolderStore:
     def bundle(self, path: str) -> LocalBundle:
         """See `Store.bundle`."""
         taking.refuse_path(path)
-        return LocalBundle(self.root.joinpath(*path.split("/")))
+        return LocalBundle(refuse_links(self.root, self.root.joinpath(*path.split("/"))))
 
     def add(
         self,

@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
+from diadem.store.links import read_plain, refuse_links, through_link
 from diadem.store.system import long_path, patiently
 
 _MAX_HINT = 4096
@@ -15,7 +16,7 @@ _MAX_HINT = 4096
 
 def write_hint(private: Path, kind: str, key: str, name: str, content: str) -> None:
     """Write the hint `name` under a key, whole or not at all. Raises `OSError`."""
-    folder = private / kind / key
+    folder = refuse_links(private.parent, private / kind / key)
     os.makedirs(long_path(folder), exist_ok=True)
     draft = folder / f".{uuid.uuid4().hex}"
     with open(long_path(draft), "w", encoding="utf-8") as sink:
@@ -28,19 +29,23 @@ def write_hint(private: Path, kind: str, key: str, name: str, content: str) -> N
 def hints(private: Path, kind: str, key: str) -> Iterator[tuple[str, str]]:
     """Names and contents of the hints under a key; those that cannot be read are none."""
     folder = private / kind / key
+    if through_link(private.parent, folder) is not None:
+        return
     try:
         names = sorted(os.listdir(long_path(folder)))
     except OSError:  # a hint that cannot be read is no hint
         return
     for name in names:
         if not name.startswith("."):
-            with contextlib.suppress(OSError), open(long_path(folder / name), "rb") as source:
-                yield name, source.read(_MAX_HINT).decode("utf-8", "replace").strip()
+            with contextlib.suppress(OSError):
+                yield name, read_plain(folder / name, _MAX_HINT).decode("utf-8", "replace").strip()
 
 
 def drop_hint(private: Path, kind: str, key: str, name: str) -> None:
     """Remove a hint, and its folder if it was the last. Raises `OSError` where that is not allowed."""
     folder = private / kind / key
+    if through_link(private.parent, folder) is not None:
+        return
     with contextlib.suppress(FileNotFoundError):
         patiently(lambda: os.unlink(long_path(folder / name)))
     with contextlib.suppress(OSError):

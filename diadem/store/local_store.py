@@ -22,8 +22,10 @@ from pathlib import Path
 from diadem.errors import StoreError
 from diadem.model.ids import PackageId
 from diadem.model.manifest import TAGMANIFEST
+from diadem.package.opening import LIMITS
 from diadem.package.paths import unsafe
 from diadem.store.bundle import LocalBundle
+from diadem.store.links import read_plain, refuse_links, through_link
 from diadem.store.local_errors import store_error, translated
 from diadem.store.local_hints import hints, write_hint
 from diadem.store.numbering import numbered
@@ -76,7 +78,7 @@ class LocalStore:
             If the store cannot be written.
         """
         with translated(self.url):
-            os.makedirs(long_path(self.private / "stage"), exist_ok=True)
+            os.makedirs(long_path(refuse_links(self.root, self.private / "stage")), exist_ok=True)
             while True:
                 folder = self.private / "stage" / uuid.uuid4().hex
                 lock = FileLock(lock_path(folder))
@@ -110,6 +112,7 @@ class LocalStore:
             present = next((folder for _, folder in self.find_payload(payload) if is_sound(folder)), None)
             if present is None:
                 target = self._free_name(name)
+                refuse_links(self.root, target.parent)
                 os.makedirs(long_path(target.parent), exist_ok=True)
                 write_hint(self.private, "by-payload", payload, package.hex, target.relative_to(self.root).as_posix())
                 write_hint(self.private, "by-tree", tree, payload, "")
@@ -138,9 +141,10 @@ class LocalStore:
                 continue
             folder = self.root / content
             try:
-                with open(long_path(folder / TAGMANIFEST), "rb") as source:
-                    tagmanifest = source.read()
+                tagmanifest = read_plain(folder / TAGMANIFEST, LIMITS[TAGMANIFEST])
             except (OSError, ValueError):
+                continue
+            if through_link(self.root, folder) is not None:
                 continue
             if hashlib.sha256(tagmanifest).hexdigest() == name:
                 yield PackageId(name), folder

@@ -15,6 +15,7 @@ from typing import Self
 
 from diadem.errors import Refused
 from diadem.package.paths import unsafe
+from diadem.store.links import refuse_links
 from diadem.store.system import READ_FLAGS, SEALED, WINDOWS, flush_folder, long_path, patiently
 from diadem.trust.hashing import leaf_digest
 
@@ -240,10 +241,10 @@ class Place:
 
 
 def package_folder(root: Path, path: str) -> Path:
-    """The folder of a package in a store. Raises `Refused` for a path that leaves the store."""
+    """The folder of a package in a store. Raises `Refused` for a path that leaves the store, if only by a link."""
     if reason := unsafe(path):
         raise Refused(f"is not touched: {reason}", where=path, next="Name a package of the store.")
-    return root / path
+    return refuse_links(root, root / path)
 
 
 def read_exactly(descriptor: int, offset: int, length: int) -> bytes:

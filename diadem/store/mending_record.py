@@ -21,6 +21,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from diadem.store.links import read_plain, refuse_links, through_link
 from diadem.store.sink import discard
 from diadem.store.stage import SILENCE
 from diadem.store.system import CREATE_FLAGS, FileLock, flush_folder, long_path, patiently
@@ -74,7 +75,7 @@ class Desk:
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
         """Keep other menders away from this file; leaves no lock behind."""
-        os.makedirs(long_path(self._folder), exist_ok=True)
+        os.makedirs(long_path(refuse_links(self._folder.parent.parent, self._folder)), exist_ok=True)
         lock = FileLock(self._folder / f"{self._place}.lock")
         lock.acquire(wait=True)
         try:
@@ -119,6 +120,8 @@ def dead_places(root: Path) -> Iterator[dict[str, Intent | None]]:
         Paths of everything that lies on the desk for one file, but its lock, and the intent where it is one.
     """
     folder = root / ".diadem" / "mending"
+    if through_link(root, folder) is not None:
+        return
     try:
         names = sorted(os.listdir(long_path(folder)))
     except OSError:
@@ -153,8 +156,7 @@ def _read(path: str) -> Intent | None:
     if not path.endswith(".json"):
         return None
     try:
-        with open(long_path(path), "rb") as source:
-            members = json.loads(source.read(1 << 16))
+        members = json.loads(read_plain(path, 1 << 16))
         if members.pop("format") != _FORMAT:
             return None
         return _checked(Intent(**members))

@@ -11,7 +11,7 @@ from diadem.errors import NotFound
 from diadem.store.object_client import ObjectClient
 from diadem.store.object_mending import put_blocks
 from diadem.store.own_files import save
-from diadem.store.own_keys import RESERVED, checked_folder, is_own, refuse_key
+from diadem.store.own_keys import RESERVED, checked_folder, is_own, refuse_key, refuse_size, require_room
 from diadem.store.system import long_path
 from diadem.store.translate import Occupied
 
@@ -25,6 +25,7 @@ def get(client: ObjectClient, key: str) -> bytes | None:
     stat = client.stat(f"{_FOLDER}/{key}")
     if stat is None:
         return None
+    refuse_size(stat.size, f"{_FOLDER}/{key}")
     try:
         return client.get(stat.key, 0, stat.size, stat.version)
     except NotFound:
@@ -65,6 +66,7 @@ def get_file(client: ObjectClient, key: str, target: Path) -> bool:
     stat = client.stat(f"{_FOLDER}/{key}")
     if stat is None:
         return False
+    require_room(target, stat.size)
     ranges = ((start, min(start + _BLOCK, stat.size)) for start in range(0, stat.size, _BLOCK))
     save(target, (client.get(stat.key, *each, stat.version) for each in ranges))
     return True

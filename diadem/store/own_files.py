@@ -10,8 +10,11 @@ import uuid
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from diadem.errors import PackageError
+from diadem.store.bundle import open_below
+from diadem.store.links import read_plain, refuse_links, through_link
 from diadem.store.local_errors import translated
-from diadem.store.own_keys import checked_folder, is_own, refuse_key
+from diadem.store.own_keys import LARGEST, checked_folder, is_own, refuse_key, refuse_size, require_room
 from diadem.store.sink import discard
 from diadem.store.system import WINDOWS, FileLock, flush_folder, long_path, patiently
 
@@ -38,14 +41,20 @@ class OwnFiles:
     def get(self, key: str) -> bytes | None:
         """The content of a file, or None."""
         refuse_key(key)
-        with translated(str(self._path(key)), "it was not read"):
+        target = self._path(key)
+        with translated(str(target), "it was not read"):
             try:
-                with open(long_path(self._path(key)), "rb") as file:
-                    return file.read()
-            except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+                data = read_plain(target, LARGEST + 1)
+            except (FileNotFoundError, NotADirectoryError):
                 return None
+            except OSError:
+                if os.path.isdir(long_path(target)):
+                    return None
+                raise
+        refuse_size(len(data), str(target))
+        return data
 
-    def put(self, key: str, data: bytes, *, create: bool) -> bool:
+    def put(self, key: str, data: bytes, *, create: bool = False) -> bool:
         """Write a file; with `create`, only if it is not there. False: it is there with other content."""
         refuse_key(key)
         target = self._path(key)
@@ -68,7 +77,7 @@ class OwnFiles:
         refuse_key(key)
         target = self._path(key)
         with open(long_path(source), "rb") as content, translated(str(target), "it was not written"):
-            os.makedirs(long_path(self._drafts), exist_ok=True)
+            os.makedirs(long_path(refuse_links(self._private.parent, self._drafts)), exist_ok=True)
             draft = self._drafts / uuid.uuid4().hex
             try:
                 write_draft(draft, iter(lambda: content.read(_BLOCK), b""))
@@ -82,16 +91,22 @@ class OwnFiles:
     def get_file(self, key: str, target: Path) -> bool:
         """Copy a file to somewhere else; whether it was there."""
         refuse_key(key)
+        path = self._path(key)
         try:
-            with open(long_path(self._path(key)), "rb") as content:
-                save(target, iter(lambda: content.read(_BLOCK), b""))
-        except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+            with open_below(long_path(path.parent), [path.name], key) as content:
+                require_room(target, content.size)
+                save(target, (content.read_at(start, _BLOCK) for start in range(0, content.size, _BLOCK)))
+        except (FileNotFoundError, NotADirectoryError):
             return False
+        except PackageError:
+            if os.path.isdir(long_path(path)):
+                return False
+            raise
         return True
 
     def keys(self, prefix: str) -> Iterator[str]:
         """Keys of the files below a folder, sorted."""
-        top = self._private.joinpath(*checked_folder(prefix).split("/"))
+        top = refuse_links(self._private.parent, self._private.joinpath(*checked_folder(prefix).split("/")))
         found = []
         for folder, folders, files in os.walk(long_path(top)):
             below = os.path.relpath(folder, long_path(self._private)).replace(os.sep, "/")
@@ -117,6 +132,8 @@ class OwnFiles:
 
     def sweep(self) -> None:
         """Remove drafts of dead writers."""
+        if through_link(self._private.parent, self._drafts) is not None:
+            return
         with contextlib.suppress(OSError), os.scandir(long_path(self._drafts)) as entries:
             for entry in entries:
                 if time.time() - entry.stat(follow_symlinks=False).st_mtime > _OLD_DRAFT:
@@ -124,13 +141,16 @@ class OwnFiles:
 
     def _draft(self, data: bytes) -> Path:
         """The data on the disk, under a name that nobody looks for."""
-        os.makedirs(long_path(self._drafts), exist_ok=True)
+        os.makedirs(long_path(refuse_links(self._private.parent, self._drafts)), exist_ok=True)
         draft = self._drafts / uuid.uuid4().hex
         write_draft(draft, (data,))
         return draft
 
     def _path(self, key: str) -> Path:
-        return self._private.joinpath(*key.split("/"))
+        """Where a file is; raises `StoreError` where a link leads there. The file itself may be one, to be replaced."""
+        path = self._private.joinpath(*key.split("/"))
+        refuse_links(self._private.parent, path.parent)
+        return path
 
 
 def save(target: Path, blocks: Iterable[bytes]) -> None:

@@ -2,11 +2,35 @@
 
 from __future__ import annotations
 
-from diadem.errors import UsageError
+import shutil
+from pathlib import Path
+
+from diadem.errors import StoreError, UsageError
 from diadem.package.paths import unsafe
 
 #: Folders below `.diadem/` that stores manage themselves.
 RESERVED = frozenset({"by-payload", "by-tree", "claims", "drafts", "mending", "probe", "removals", "stage"})
+
+
+#: Bytes of the largest own file that is read into memory. What is larger, like a snapshot, goes to a file.
+LARGEST = 256 << 20
+
+
+def refuse_size(size: int, where: str) -> None:
+    """Raise `StoreError` for an own file that is too large to be one: anybody may have put it there."""
+    if size > LARGEST:
+        raise StoreError(
+            f"it has more than {LARGEST >> 20} MiB, which no file of its kind has",
+            where=where,
+            next="Look who put it there, and move it away.",
+        )
+
+
+def require_room(target: Path, size: int) -> None:
+    """Raise `StoreError` where a file of a store would fill the disk of this machine."""
+    folder = next((path for path in target.parents if path.is_dir()), target.parent)
+    if size > shutil.disk_usage(folder).free:
+        raise StoreError(f"there is no room for {size:,} bytes", where=str(folder), next="Free space on this machine.")
 
 
 def refuse_key(key: str) -> None:

@@ -17,6 +17,7 @@ from pathlib import Path
 from diadem.errors import NotFound
 from diadem.model.ids import PackageId
 from diadem.store.bundle import LocalBundle, LocalFile
+from diadem.store.links import refuse_links, through_link
 from diadem.store.local_errors import translated
 from diadem.store.sink import Sink, SinkFailed, discard, write_all
 from diadem.store.stage import SILENCE, Swept, lock_path
@@ -53,9 +54,8 @@ def write_parity(root: Path, package: PackageId, blocks: Iterable[bytes | memory
         If the store cannot be written.
     """
     folder = folder_of(root)
-    folder = folder_of(root)
     with translated(str(root), "no parity was written"):
-        os.makedirs(long_path(folder), exist_ok=True)
+        os.makedirs(long_path(refuse_links(root, folder)), exist_ok=True)
         part = folder / f"{package.hex}.{uuid.uuid4().hex}.part"
         lock = FileLock(lock_path(part))
         lock.acquire(wait=True)
@@ -125,6 +125,8 @@ def sweep_parity(root: Path) -> list[Swept]:
     """Remove parity files whose writer died, and say which."""
     swept = []
     folder = folder_of(root)
+    if through_link(root, folder) is not None:
+        return []
     try:
         names = sorted(os.listdir(long_path(folder)))
     except OSError:

@@ -13,8 +13,9 @@ from pathlib import Path
 from diadem.errors import Refused, StoreError
 from diadem.model.ids import PackageId
 from diadem.package.paths import unsafe
+from diadem.store.links import refuse_links
 from diadem.store.local_errors import translated
-from diadem.store.mending_place import Place
+from diadem.store.mending_place import Place, package_folder
 from diadem.store.system import flush_folder, long_path
 
 _MOST_TWINS = 1000
@@ -51,6 +52,8 @@ def set_aside(root: Path, path: str, file: str, package: PackageId) -> str:
     with translated(str(root), "it stays where it is"), Place(root / path, file) as place:
         if place.status() is None:
             raise Refused("is not there any more", where=file, next="Verify the package again.")
+        package_folder(root, path)
+        refuse_links(root, root / ".diadem" / "quarantine" / package.hex)
         target = _free(root / ".diadem" / "quarantine" / package.hex / file)
         os.makedirs(long_path(target.parent), exist_ok=True)
         place.move(str(target))

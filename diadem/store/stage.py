@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from diadem.store.links import is_link, through_link
 from diadem.store.sink import SinkFailed
 from diadem.store.system import CREATE_FLAGS, SEALED, FileLock, flush_tree, long_path, patiently
 
@@ -87,6 +88,8 @@ def sweep(stages: Path) -> list[Swept]:
     `SILENCE` seconds is taken for dead.
     """
     swept = []
+    if through_link(stages.parent.parent, stages) is not None:
+        return []
     try:
         names = sorted(os.listdir(long_path(stages)))
     except OSError:
@@ -122,8 +125,11 @@ def lock_path(folder: Path) -> Path:
 
 
 def remove_tree(folder: Path) -> int:
-    """Remove a folder of ours with everything in it, read-only or not. Returns the number of files."""
+    """Remove a folder of ours with all that is in it, read-only or not, behind no link. Returns the number of files."""
     files = 0
+    if is_link(folder):  # what it points to is not ours
+        _remove_link(long_path(folder))
+        return 1
     pending: list[tuple[str, bool]] = [(long_path(folder), False)]
     while pending:
         path, emptied = pending.pop()
@@ -136,7 +142,10 @@ def remove_tree(folder: Path) -> int:
         pending.append((path, True))
         with os.scandir(path) as entries:
             for entry in entries:
-                if entry.is_dir(follow_symlinks=False):
+                if is_link(entry.path):
+                    files += 1
+                    _remove_link(entry.path)
+                elif entry.is_dir(follow_symlinks=False):
                     pending.append((entry.path, False))
                 else:
                     files += 1
@@ -148,6 +157,16 @@ def _remove_file(path: str) -> None:
     if os.name == "nt":
         os.chmod(path, stat.S_IWRITE)
     patiently(lambda: os.unlink(path))
+
+
+def _remove_link(path: str) -> None:
+    """Remove a link, not what it points to; on Windows one to a folder is removed as a folder is."""
+    try:
+        patiently(partial(os.unlink, path))
+    except OSError:
+        if os.name != "nt":
+            raise
+        patiently(partial(os.rmdir, path))
 
 
 def restrict(folder: str) -> None:
