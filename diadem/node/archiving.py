@@ -15,7 +15,7 @@ from diadem.archive.package import Package
 from diadem.archive.packing import pack_local
 from diadem.archive.packing_remote import pack_object
 from diadem.archive.plan import PackPlan, make_plan
-from diadem.errors import Refused, Unreachable
+from diadem.errors import DiademError, Refused, StoreError, Unreachable
 from diadem.model.ids import PackageId
 from diadem.model.ports import Listener, silent
 from diadem.model.record import Record
@@ -32,6 +32,7 @@ from diadem.node.jobs import working
 from diadem.node.placing import Copy, Debt, best_package, readable_copies, replicate, subject
 from diadem.node.rules.required import require_stated
 from diadem.node.scrubbing import check, note_damage
+from diadem.node.stores import AWAY
 from diadem.node.wanted import wanted_stores
 from diadem.store.local_store import LocalStore
 from diadem.store.urls import local_path
@@ -291,7 +292,7 @@ def _pack(
 ) -> tuple[str, Outcome]:
     """Pack into the first store that can take it; returns its name."""
     options = _options(context, wishes, predecessor)
-    problems: list[str] = []
+    problems: dict[str, DiademError] = {}
     with context.tools.extractor() as extractor:
         if any(dataset.offers for dataset in plan.datasets):
             extractor.warm()
@@ -299,6 +300,10 @@ def _pack(
             settings = context.settings.store(name)
             try:
                 context.stores.open(name)
+            except AWAY as error:
+                problems[name] = error
+                continue
+            try:
                 folder = local_path(settings.url)
                 if folder is not None:
                     outcome = pack_local(
@@ -313,14 +318,18 @@ def _pack(
                         options=options,
                         listener=listener,
                     )
-            except Unreachable as error:
-                problems.append(f"{name}: {error.message}")
+            except (Unreachable, StoreError) as error:  # it is away, full or failing: the next one is not
+                problems[name] = error
                 continue
             outcome.package.outcome = outcome
             outcome.package.readers, outcome.package.extractor = tuple(context.tools.readers), context.tools.extractor
             return name, outcome
+    only = next(iter(problems.values())) if len(problems) == 1 else None
+    if isinstance(only, StoreError):
+        raise only
+    reasons = "; ".join(f"{name}: {error.message}" for name, error in problems.items())
     raise Unreachable(
-        f"no store can take the package: {'; '.join(problems) or 'the node has none'}",
+        f"no store can take the package: {reasons or 'the node has none'}",
         next="Connect a store, or add one: diadem store add",
     )
 
@@ -392,13 +401,15 @@ def _enter(
             derive(context, package.id)
         if ingest is None:
             context.say([draft], with_user=True)
-        elif again or not _has_copy(context, package.id, store):
+        elif again or not _has_copy(context, package.id, store, path):
             context.say([_copy_draft(context, package, draft.predicate, more)])
     return again or ingest is None
 
 
-def _has_copy(context: Context, package_id: str, store: str) -> bool:
-    return any(one.store == store and one.state == PRESENT for one in context.catalogue.replicas(package_id))
+def _has_copy(context: Context, package_id: str, store: str, path: str) -> bool:
+    """Whether the catalogue counts the copy at this place: where another was damaged, the new one lies beside it."""
+    known = context.catalogue.replicas(package_id)
+    return any((one.store, one.path, one.state) == (store, path, PRESENT) for one in known)
 
 
 def _copy_draft(context: Context, package: Package, said: Mapping[str, Any], more: Mapping[str, Any]) -> Draft:

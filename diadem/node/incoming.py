@@ -31,6 +31,7 @@ from diadem.model.times import time_text
 from diadem.node.finished import Reason, Unfinished
 from diadem.node.finishing import Clock, Watcher, utc_now
 from diadem.node.looks import Look, look
+from diadem.store.links import is_link
 from diadem.store.system import long_path
 
 INCOMING: Final = "incoming"
@@ -41,7 +42,7 @@ _LONGEST: Final = 100
 
 
 class OwnFiles(Protocol):
-    """A store's own files below `.diadem/`, as `diadem.store.contract.Store` has them."""
+    """Small files by their keys, as `diadem.store.own_files.OwnFiles` keeps them."""
 
     def get(self, key: str) -> bytes | None:
         """The content of one, or None."""
@@ -134,7 +135,8 @@ class Incoming:
     store : Path
         The store's folder.
     own : OwnFiles
-        The store's own files.
+        Where it is remembered what was archived: nobody who can write in the store should be able to write there, as
+        what stands there says what may be deleted.
     quiet : timedelta
         For how long nothing may have changed in a finished session.
     readers : sequence of ReaderOffer
@@ -167,6 +169,9 @@ class Incoming:
         kept : callable
             Whether a package has as many proven copies as the policy wants.
         """
+        if is_link(self.folder):  # it might lead to the node's own keys
+            words = "it is a link, which is not followed: put a folder in its place"
+            return [HandIn(INCOMING, self.folder, HandInState.STRAY, words=words)]
         try:
             with os.scandir(long_path(self.folder)) as entries:
                 found = {
@@ -233,6 +238,8 @@ class Incoming:
 
     def tidy(self) -> list[str]:
         """Forget what was remembered of folders that people have deleted; returns their keys."""
+        if is_link(self.folder):
+            return []
         try:
             names = os.listdir(long_path(self.folder))
         except OSError:  # a folder that cannot be seen is not one that was deleted

@@ -101,7 +101,7 @@ def recover_node(
     store = open_store(store_url, storage_options)
     store.check()
     node = secret.root.public.key_id
-    settings = _settings(store, node, store_url)
+    settings = replace(_settings(store, node, store_url), recovery_recipient=secret.recipient)
     _require_newest(store, settings)
     files = _keys(store, node, secret)
     folder.parent.mkdir(parents=True, exist_ok=True)

@@ -206,7 +206,7 @@ def read_store_file(store: Store) -> dict[str, Any] | None:
         document = json.loads(data)
         if not isinstance(document, dict) or not isinstance(document["store"], str):
             raise ValueError("no store id")  # noqa: TRY004, TRY301
-    except (ValueError, KeyError) as error:
+    except (ValueError, KeyError, RecursionError) as error:
         raise StoreError(
             f"the store's own file {STORE_FILE} is damaged", where=store.url, next="Run: diadem doctor"
         ) from error

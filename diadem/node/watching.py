@@ -18,6 +18,7 @@ from diadem.node.incoming import HandIn, HandInState, Incoming
 from diadem.node.looks import Look
 from diadem.node.rules.engine import judge
 from diadem.node.state import archive_state
+from diadem.store.own_files import OwnFiles
 from diadem.store.urls import local_path
 
 #: Of what is told of a hand-in, what is another at each look: since when nothing has changed.
@@ -141,7 +142,7 @@ def _desk(context: Context, name: str) -> _Desk | None:
         (folder / "incoming").mkdir(exist_ok=True)
     incoming = Incoming(
         folder,
-        context.stores.open(name),
+        OwnFiles(context.folder / "incoming" / (settings.id or name)),
         context.policy.archive.quiet,
         readers=tuple(context.tools.readers),
         clock=context.clock,

@@ -1,0 +1,136 @@
+"""A store in which somebody else can write: it takes nothing from the node, and stops no archive."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pyrage
+import pytest
+import tomlkit
+
+import diadem
+from diadem.errors import Refused
+from diadem.model.replicas import MISSING, PRESENT
+from diadem.node.incoming import HandInState
+from diadem.node.recovering import recover_node
+from diadem.node.recovery import read_recovery
+from tests.node.verbs.conftest import Lab
+
+_LINKS = pytest.mark.skipif(os.name == "nt", reason="links need a right there that few accounts have")
+
+
+def _garbage(path: Path) -> None:
+    path.write_bytes(b"{{{")
+
+
+def _nested(path: Path) -> None:
+    path.write_bytes(b"[" * 200_000)
+
+
+def _folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+def _pipe(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
+def _link(path: Path) -> None:
+    path.unlink()
+    path.symlink_to("/dev/zero")
+
+
+@pytest.mark.parametrize("store", ["main", "second"])
+@pytest.mark.parametrize(
+    "spoil", [_garbage, _nested, _folder, pytest.param(_pipe, marks=_LINKS), pytest.param(_link, marks=_LINKS)]
+)
+def test_a_spoilt_store_file_stops_no_archive(lab: Lab, spoil: Callable[[Path], None], store: str) -> None:
+    lab.add_second()
+    spoil(lab.root / store / ".diadem" / "store.json")
+    other = "second" if store == "main" else "main"
+    with lab.reopened() as node:
+        archived = node.archive(lab.session("s"), now=True)
+        assert [copy.store for copy in archived.copies] == [other]
+        assert [debt.store for debt in archived.debts] == [store]
+        node.status()
+
+
+@_LINKS
+def test_a_store_with_links_in_its_own_folder_is_away(lab: Lab) -> None:
+    lab.add_second()
+    stage = lab.root / "main" / ".diadem" / "stage"
+    shutil.rmtree(stage, ignore_errors=True)
+    stage.symlink_to(lab.root)
+    with lab.reopened() as node:
+        assert [copy.store for copy in node.archive(lab.session("s"), now=True).copies] == ["second"]
+        assert "link" in node.context.stores.why_away("main")
+
+
+@_LINKS
+def test_a_link_to_another_copy_is_no_copy_and_permits_no_drop(lab: Lab) -> None:
+    lab.add_second()
+    package = lab.archived("s")
+    main, second = lab.path(package, "main"), lab.path(package, "second")
+    policy = lab.root / "node" / "policy.toml"
+    policy.write_text(policy.read_text("utf-8").replace("minimum = 2", "minimum = 1"), "utf-8")
+    with lab.reopened() as node:
+        second.rename(lab.root / "aside")
+        second.symlink_to(main)
+        with pytest.raises(Refused):
+            node.drop(package, "main", reason="there is another")
+        assert main.exists()
+        states = {one.store: one.state for one in node.context.catalogue.replicas(package)}
+        assert states == {"main": PRESENT, "second": MISSING}
+        assert node.repair().ok
+        assert {one.state for one in node.context.catalogue.replicas(package)} == {PRESENT}
+
+
+@_LINKS
+def test_an_incoming_folder_that_is_a_link_is_not_looked_into(lab: Lab) -> None:
+    """It might lead to the node's keys, and what is handed in is archived where others can read it."""
+    incoming = lab.root / "main" / "incoming"
+    shutil.rmtree(incoming, ignore_errors=True)
+    incoming.symlink_to(lab.root / "node")
+    (handed,) = lab.node.watch(once=True)
+    assert handed.hand_in.state is HandInState.STRAY
+
+
+def test_what_may_be_deleted_is_not_remembered_where_others_write(lab: Lab) -> None:
+    before = set((lab.root / "main").rglob("*.json"))
+    folder = lab.root / "main" / "incoming" / "session"
+    folder.mkdir(parents=True)
+    (folder / "a.bin").write_bytes(b"a" * 5000)
+    policy = lab.root / "node" / "policy.toml"
+    text = policy.read_text("utf-8")
+    document = tomlkit.parse(text)
+    document.setdefault("archive", tomlkit.table())["quiet"] = "0 min"
+    policy.write_text(tomlkit.dumps(document), "utf-8")
+    with lab.reopened() as node:
+        states = [handed.hand_in.state for _ in range(3) for handed in node.watch(once=True)]
+    assert states[-1] is HandInState.ARCHIVED
+    new = set((lab.root / "main" / ".diadem").rglob("*.json")) - before
+    assert not [path for path in new if "incoming" in path.parts]
+
+
+def test_a_recovered_node_seals_its_keys_for_the_recovery_file_and_nobody_else(lab: Lab) -> None:
+    lab.node.close()
+    thief = pyrage.x25519.Identity.generate()
+    home = lab.root / "main" / ".diadem" / "nodes" / lab.node.id[:16]
+    document = tomlkit.parse((home / "node.toml").read_text("utf-8"))
+    recovery_file = Path(str(document["recovery"]["file"]))
+    document["recovery"]["recipient"] = str(thief.to_public())
+    (home / "node.toml").write_text(tomlkit.dumps(document), "utf-8")
+    secret = read_recovery(recovery_file)
+    recover_node(lab.root / "again", str(lab.root / "main"), secret, reason="the disk is broken")
+    with diadem.open_node(lab.root / "again") as node:
+        assert node.context.settings.recovery_recipient == secret.recipient
+        node.users.add("bob")
+    sealed = (home / "identities.age").read_bytes()
+    with pytest.raises(pyrage.DecryptError):
+        pyrage.decrypt(sealed, [thief])
+    assert pyrage.decrypt(sealed, [pyrage.x25519.Identity.from_str(secret.identity)])
