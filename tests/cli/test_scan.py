@@ -57,9 +57,19 @@ def session(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_words_at_every_width(home: Path, session: Path) -> None:
+@pytest.fixture(scope="module")
+def seen(session: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+    """A home whose cache knows the session, and what its first scan said."""
+    home = tmp_path_factory.mktemp("seen") / "home"
+    before = digest_of_tree(session.parent)
+    found = run_json(home, session.parent)
+    assert digest_of_tree(session.parent) == before
+    return home, found
+
+
+def test_words_at_every_width(seen: tuple[Path, Any], session: Path) -> None:
     for width in (60, 80, 120, 200):
-        text = run(home, session.parent, COLUMNS=width)
+        text = run(seen[0], session.parent, COLUMNS=width)
         assert all(len(line) <= width for line in text.splitlines())
         assert "…" not in text
         assert text.index("found") < text.index("Sessions") < text.index("Worth a look")
@@ -70,10 +80,8 @@ def test_words_at_every_width(home: Path, session: Path) -> None:
         assert "nothing was written" in flat
 
 
-def test_one_object(home: Path, session: Path) -> None:
-    before = digest_of_tree(session.parent)
-    found = run_json(home, session.parent)
-    assert digest_of_tree(session.parent) == before
+def test_one_object(seen: tuple[Path, dict[str, Any]], session: Path) -> None:
+    home, found = seen
     keys = {"roots", "complete", "totals", "sessions", "datasets", "duplicates", "single_copies", "issues", "archived"}
     assert keys <= set(found)
     assert found["totals"]["files"] == sum(path.is_file() for path in session.rglob("*"))
@@ -81,19 +89,20 @@ def test_one_object(home: Path, session: Path) -> None:
     assert (planned["name"], planned["archive"]) == ("20260314-zno-s-12", True)
     eds = next(dataset for dataset in found["datasets"] if dataset["path"].endswith("eds_map.hspy"))
     assert (eds["voltage"], eds["shape"], eds["issues"]) == (200_000.0, [32, 32, 1024], [])
+    assert (found["effort"]["read"], found["effort"]["cached"]) == (7, 0)
     assert run_json(home, session.parent)["effort"]["read"] == 0
     assert run_json(home, session.parent, "--no-cache")["effort"]["cached"] == 0
 
 
-def test_outputs(home: Path, session: Path, tmp_path: Path) -> None:
+def test_outputs(seen: tuple[Path, Any], session: Path, tmp_path: Path) -> None:
     outputs = [tmp_path / name for name in ("t.csv", "t.xlsx", "t.html", "plan.csv")]
     named = zip(("--csv", "--xlsx", "--html", "--plan"), outputs, strict=True)
     options = [item for pair in named for item in pair]
-    text = run(home, session.parent, *options, "-q", COLUMNS=200)
+    text = run(seen[0], session.parent, *options, "-q", COLUMNS=200)
     for path in outputs:
         assert path.stat().st_size > 300
         assert f"written: {path}" in text
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["home", "plan.csv", "t.csv", "t.html", "t.xlsx"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["plan.csv", "t.csv", "t.html", "t.xlsx"]
 
 
 def test_what_is_refused_is_refused_before_the_scan(home: Path, session: Path, tmp_path: Path) -> None:
