@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from diadem.errors import Refused
+from diadem.errors import NotFound, Refused
 from diadem.model.times import time_text
 from diadem.node.catalogue import Catalogue
 from diadem.node.config import NodeSettings, StoreSettings, UserSettings, checked_name, new_settings, write_settings
@@ -112,6 +112,10 @@ def _require_apart(folder: Path, new: NewNode) -> None:
             "the recovery file must not lie in the node: it is for the day when the node is lost",
             where=str(recovery),
             next="Name a file on a USB stick, or beside the node's folder.",
+        )
+    if not recovery.parent.is_dir():
+        raise NotFound(
+            "there is no such folder for the recovery file", where=str(recovery.parent), next="Make it first."
         )
     store = local_path(new.store)
     if store is not None:
