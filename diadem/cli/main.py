@@ -20,12 +20,14 @@ from diadem.cli import (
     custody_command,
     export_command,
     find_commands,
+    grouped_help,
     operation_commands,
     package_commands,
     plugins_command,
     scan_command,
     setup_commands,
 )
+from diadem.cli.grouped_help import GroupedCommands
 from diadem.cli.output import print_error
 from diadem.errors import DiademError, Interrupted, UsageError
 
@@ -37,6 +39,7 @@ _INTERRUPTED_BY_TYPER = 130
 
 app = typer.Typer(
     name="diadem",
+    cls=GroupedCommands,
     help="Verified archives with extended metadata for electron microscopy. Start with: diadem demo",
     no_args_is_help=True,
     add_completion=False,
@@ -54,6 +57,7 @@ copies_commands.register(app)
 custody_command.register(app)
 export_command.register(app)
 operation_commands.register(app)
+grouped_help.register(app)
 
 
 def _print_version(wanted: bool) -> None:

@@ -134,7 +134,7 @@ def look(
     """
     root = Path(os.path.abspath(folder))  # noqa: PTH100
     if not os.path.lexists(long_path(root)):
-        raise NotFound("there is no such file or folder", where=str(root))
+        raise NotFound("there is no such file or folder", where=str(root), next="Check the path.")
     if not os.path.isdir(long_path(root)):  # noqa: PTH112
         root, parts = root.parent, [root]
     walker = _Walker(root, [Path(os.path.abspath(part)) for part in parts])  # noqa: PTH100

@@ -125,7 +125,7 @@ def read_tree(sources: Sequence[Path], *, base: Path | None = None, shallow: Col
     roots = [Path(os.path.abspath(source)) for source in sources]
     for root in roots:
         if not os.path.exists(long_path(root)):
-            raise NotFound("there is no such file or folder", where=str(root))
+            raise NotFound("there is no such file or folder", where=str(root), next="Check the path.")
     tree = SourceTree(title=roots[0].name or "archive")
     if base is not None:
         tree = _below(Path(os.path.abspath(base)), roots, {os.path.abspath(folder) for folder in shallow})

@@ -133,7 +133,8 @@ def test_a_folder_that_is_no_bag(session: Path) -> None:
 def test_help_lists_the_verbs() -> None:
     for arguments in ((), ("--help",)):
         text = run(*arguments)
-        assert all(verb in text for verb in ("demo", "pack", "verify", "get", "extract"))
+        assert all(verb in text for verb in ("demo", "scan", "verify", "get"))
+    assert all(verb in run("help", "all") for verb in ("demo", "pack", "verify", "get", "extract"))
     assert run("--version").startswith("diadem ")
 
 

@@ -62,6 +62,9 @@ class Not:
 Tree = Everything | Term | And | Or | Not
 
 
+_EXAMPLE = "Example: diadem search 'HAADF voltage>=200kV sample:S-12'"
+
+
 def pointing(query: str, start: int, end: int, what: str, *, next: str | None = None) -> UsageError:  # noqa: A002
     """The error that shows the query with carets under one piece of it.
 
@@ -74,7 +77,7 @@ def pointing(query: str, start: int, end: int, what: str, *, next: str | None = 
     what : str
         What is wrong.
     next : str, optional
-        What to do.
+        What to do; by default an example of a search.
     """
     first = max(0, min(start - _SHOWN // 2, len(query) - _SHOWN))
     shown = _printable(query[first : first + _SHOWN])
@@ -82,7 +85,7 @@ def pointing(query: str, start: int, end: int, what: str, *, next: str | None = 
     before = " " * (len(dots) + _columns(shown[: start - first]))
     carets = "^" * max(1, _columns(shown[start - first : end - first]))
     said = _printable(what if len(what) <= _SAID else what[:_SAID] + "…")
-    return UsageError(f"{said}\n  {dots}{shown}{more}\n  {before}{carets}", next=next)
+    return UsageError(f"{said}\n  {dots}{shown}{more}\n  {before}{carets}", next=next or _EXAMPLE)
 
 
 def _printable(text: str) -> str:

@@ -1,0 +1,254 @@
+"""The commands on a node: names, help, one JSON object, exit codes, errors in one shape."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import typer.main
+
+import diadem
+from diadem.archive.package import Package
+from diadem.cli.grouped_help import FIRST, GROUPS
+from diadem.cli.main import app
+from diadem.node.store_verbs import StoreVerbs
+from diadem.node.user_verbs import UserVerbs
+from tests.cli.inside import said, said_json
+from tests.node.verbs.conftest import Lab, damage, lab
+
+__all__ = ["lab"]
+
+#: The whole command line, as Typer makes it.
+ROOT: Any = typer.main.get_command(app)
+#: Commands that are no verb on an archive, and why they have no method.
+NO_VERB = {
+    "demo": "a tour",
+    "help": "about the command line itself",
+    "plugins": "about what is installed",
+    "init": "Node.create and Node.recover: there is no node yet",
+}
+
+
+def commands() -> Iterator[tuple[str, Any]]:
+    """Every command with its words, groups opened: ``store add``."""
+    for name, command in ROOT.commands.items():
+        if hasattr(command, "commands"):
+            yield from ((f"{name} {inner}", one) for inner, one in command.commands.items())
+        else:
+            yield name, command
+
+
+# -- names ---------------------------------------------------------------------------------------------------------
+
+
+def test_every_verb_is_a_method_of_the_same_name() -> None:
+    verbs = {"store": StoreVerbs, "user": UserVerbs}
+    for name, _ in commands():
+        group, _, verb = name.partition(" ")
+        if verb:
+            assert hasattr(diadem.Node, f"{group}s"), name
+            assert callable(getattr(verbs[group], verb)), name
+        elif name not in NO_VERB:
+            python = "import_" if name == "import" else name
+            owners = [owner for owner in (diadem.Node, Package, diadem) if hasattr(owner, python)]
+            assert owners, name
+    assert NO_VERB.keys() <= ROOT.commands.keys()
+    assert inspect.ismethod(diadem.Node.create)
+    assert inspect.ismethod(diadem.Node.recover)
+
+
+def test_every_public_method_has_its_command() -> None:
+    options = {
+        "archive_all": ("archive", "--split"),
+        "sessions_of": ("archive", "--plan"),
+        "plan": ("archive", "--dry-run"),
+        "stop_job": ("jobs", "--stop"),
+        "restore": ("get", "--node"),
+        "export_custody": ("custody", "--export"),
+        "confirm_recovery": ("init", "--confirm-recovery"),
+        "recover": ("init", "--recover"),
+        "create": ("init", "--store"),
+        "stores": ("store ls", "--node"),
+        "users": ("user ls", "--node"),
+    }
+    inner = {"at", "close", "remember", "remirror", "to_dict", "name", "id", "path", "user"}  # no wish of a person
+    named = dict(commands())
+    public = {name for name in dir(diadem.Node) if not name.startswith("_")} - {"context", "recovered"}
+    for name in public - inner:
+        command, option = options.get(name, (name.rstrip("_"), "--node"))
+        assert command in named, name
+        assert option in {text for parameter in named[command].params for text in parameter.opts}, (name, option)
+
+
+# -- help ----------------------------------------------------------------------------------------------------------
+
+
+def listed(text: str) -> list[str]:
+    """Names of commands in a help text, in order."""
+    after = text.split("Commands:\n", 1)[1]
+    return [
+        line.split()[0]
+        for line in after.splitlines()
+        if line.startswith("  ") and not line.startswith("   ") and line.split()[0] in ROOT.commands
+    ]
+
+
+def test_help_shows_the_first_ten_and_help_all_shows_all_in_groups() -> None:
+    first = [name for name in FIRST if name in ROOT.commands]
+    for arguments in ((), ("--help",), ("-h",)):
+        text = said(*arguments)
+        assert listed(text) == first
+        assert "diadem help all" in text
+        assert len(text.splitlines()) <= 24
+    everything = said("help", "all")
+    assert said("help") == everything
+    assert set(listed(everything)) == ROOT.commands.keys() - {"help"}
+    for title, names in GROUPS.items():
+        assert f"\n{title}:\n" in everything or not set(names) & ROOT.commands.keys()
+    assert "Others:" not in everything  # each of our own has its place
+
+
+def test_help_explains_one_command() -> None:
+    assert said("help", "store", "add") == said("store", "add", "--help").replace("  \n", "  \n")
+    assert "--max-rate" in said("help", "scrub")
+    for wrong in (("nonsense",), ("store", "nonsense"), ("scrub", "nonsense")):
+        assert "no command" in said("help", *wrong, code=2)
+
+
+def test_every_command_says_what_it_is_for() -> None:
+    for name, command in commands():
+        assert command.help.rstrip().endswith("."), name
+        for parameter in command.params:
+            assert getattr(parameter, "help", ""), (name, parameter.name)
+
+
+def test_help_loads_nothing_heavy() -> None:
+    program = (
+        "import sys\nfrom diadem.cli.main import run\n"
+        "try:\n    run(['--help'])\nexcept SystemExit:\n    pass\nprint('\\n'.join(sorted(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    loaded = {line.partition(".")[0] for line in done.stdout.splitlines()}
+    heavy = {"numpy", "scipy", "sqlalchemy", "h5py", "hyperspy", "rsciio", "cryptography", "fsspec", "rich", "PIL"}
+    assert loaded & heavy == set()
+    assert "typer" in loaded
+
+
+# -- one JSON object -----------------------------------------------------------------------------------------------
+
+
+def test_json_is_everywhere() -> None:
+    without = {name for name, command in commands() if not any("--json" in one.opts for one in command.params)}
+    assert without == {"demo", "help"}
+
+
+def test_every_command_prints_one_object(lab: Lab, tmp_path: Path) -> None:
+    """In the order in which a group would use them; each answer has the keys that programs rely on."""
+    lab.node.close()
+    node, second, main = lab.node.path, lab.second, lab.root / "main"
+    session = lab.session("s")
+    made = said_json("init", tmp_path / "n2", "--store", tmp_path / "s2", "--name", "n2", "--user", "eve")
+    assert {"name", "id", "path", "user", "stores", "recovery"} <= made.keys()
+    on = ("--node", node)
+    package = said_json("archive", session, "--now", *on)["package"]
+    assert package.keys() == {"id", "payload_id", "path"}
+    one = package["id"]
+    assert said_json("pack", session, tmp_path / "packed")["package"].keys() == package.keys()
+    steps: list[tuple[Sequence[object], int, str]] = [
+        (("archive", session, "--now", "--dry-run"), 0, "plan"),
+        (("archive", session, "--split", "--now"), 0, "sessions"),
+        (("status",), 1, "node"),
+        (("store", "add", second, "--name", "second", "--place", "another disk"), 0, "store"),
+        (("store", "ls"), 0, "stores"),
+        (("repair", "--dry-run"), 0, "planned"),
+        (("repair",), 0, "copies"),
+        (("init", "--confirm-recovery"), 0, "recovery"),
+        (("status",), 0, "node"),
+        (("search", "s"), 0, "rows"),
+        (("scrub", "main", "--part", "1/1"), 0, "proven"),
+        (("verify", one), 0, "ok"),
+        (("get", one, tmp_path / "back"), 0, "files"),
+        (("custody", one), 0, "steps"),
+        (("custody", one, "--export", tmp_path / "chain.json"), 0, "written"),
+        (("custody", "verify", tmp_path / "chain.json"), 0, "steps"),
+        (("export", one, tmp_path / "out.zip", "--for", "Marie Curie"), 0, "path"),
+        (("user", "add", "bob"), 0, "user"),
+        (("user", "ls"), 0, "users"),
+        (("jobs",), 0, "jobs"),
+        (("doctor",), 0, "checks"),
+        (("watch", "--once"), 0, "incoming"),
+        (("rescan",), 0, "folders"),
+        (("reindex",), 0, "packages"),
+        (("drop", one, "--store", "second", "--reason", "space"), 4, "error"),
+        (("delete", one, "--reason", "no use"), 4, "error"),
+        (("store", "move", "second", second), 0, "store"),
+        (("store", "rm", "second"), 4, "error"),
+    ]
+    for words, code, key in steps:
+        found = said_json(*words, *(() if words[0] == "custody" and words[1] == "verify" else on), code=code)
+        assert key in found, (words, found)
+    assert {"plugins", "readers"} & said_json("plugins").keys()
+    assert "sessions" in said_json("scan", session, "--no-cache")
+    assert said_json("extract", session).keys() >= {"schema", "datasets"}
+    tried = {str(words[0]) for words, _, _ in steps} | {"init", "archive", "pack", "plugins", "scan", "extract"}
+    assert tried == {name.partition(" ")[0] for name, _ in commands()} - {"demo", "help"}
+    assert said_json("search", "--node", main)["total"] == 1
+
+
+# -- exit codes and errors -----------------------------------------------------------------------------------------
+
+
+def test_exit_codes_and_the_shape_of_errors(lab: Lab, tmp_path: Path) -> None:
+    """0 to 5 here; 6 is in the tests that send Ctrl-C."""
+    package = lab.archived("s")
+    node = lab.node.path
+    said("search", "--node", node)
+    damage(lab.path(package, "main") / "data/scan 1.bin")
+    assert said_json("scrub", "--node", node, code=1)["damaged"][0]["package"] == package
+    assert said_json("verify", package, "--node", node, code=1)["ok"] is False
+    cases: list[tuple[int, str, Sequence[object]]] = [
+        (2, "usage", ("scrub", "--part", "4/3", "--node", node)),
+        (2, "usage", ("scrub", "--max-rate", "fast", "--node", node)),
+        (2, "usage", ("search", "voltage>=", "--node", node)),
+        (2, "usage", ("archive", "--node", node)),
+        (2, "usage", ("drop", package, "--store", "main", "--node", node)),
+        (2, "usage", ("status", "--colour", "--node", node)),
+        (3, "not-found", ("get", "0123456789abcdef", tmp_path / "x", "--node", node)),
+        (3, "not-found", ("scrub", "attic", "--node", node)),
+        (3, "not-found", ("archive", tmp_path / "absent", "--now", "--node", node)),
+        (3, "not-found", ("jobs", "--stop", "2026", "--node", node)),
+        (3, "not-found", ("status", "--node", tmp_path)),
+        (4, "refused", ("archive", lab.session("new"), "--node", node)),
+        (4, "refused", ("drop", package, "--store", "main", "--reason", "space", "--node", node)),
+    ]
+    for code, name, words in cases:
+        error = said_json(*words, code=code)["error"]
+        assert error.keys() == {"code", "message", "where", "next"}, words
+        assert error["code"] == name, words
+        assert error["message"], words
+        assert error["next"], words
+        text = said(*words, code=code)
+        assert text.startswith("diadem: "), words
+        assert "  next:  " in text, words
+        assert "Traceback" not in text
+    (lab.root / "main").rename(lab.root / "unplugged")
+    error = said_json("archive", lab.root / "new", "--now", "--node", node, code=5)["error"]
+    assert (error["code"], "store add" in error["next"]) == ("unreachable", True)
+    (lab.root / "unplugged").rename(lab.root / "main")
+
+
+def test_what_is_typed_wrongly_is_guessed() -> None:
+    error = said_json("arhcive", code=2)["error"]
+    assert "archive" in error["message"]
+
+
+def test_a_new_interpreter_prints_the_same(lab: Lab) -> None:
+    lab.archived("s")
+    line = [sys.executable, "-m", "diadem", "search", "--json", "--node", str(lab.node.path)]
+    done = subprocess.run(line, capture_output=True, text=True, check=True)
+    assert (json.loads(done.stdout), done.stderr) == (said_json("search", "--node", lab.node.path), "")
