@@ -113,10 +113,6 @@ def _require_apart(folder: Path, new: NewNode) -> None:
             where=str(recovery),
             next="Name a file on a USB stick, or beside the node's folder.",
         )
-    if not recovery.parent.is_dir():
-        raise NotFound(
-            "there is no such folder for the recovery file", where=str(recovery.parent), next="Make it first."
-        )
     store = local_path(new.store)
     if store is not None:
         place = Path(os.path.abspath(store))  # noqa: PTH100
@@ -126,6 +122,10 @@ def _require_apart(folder: Path, new: NewNode) -> None:
                 where=str(place),
                 next="Give the node a small folder of its own, and the store the large disk.",
             )
+    if not recovery.parent.is_dir() and recovery.parent not in folder.parents:
+        raise NotFound(
+            "there is no such folder for the recovery file", where=str(recovery.parent), next="Make it first."
+        )
 
 
 def _fill(draft: Path, new: NewNode, clock: Clock) -> NodeSettings:
