@@ -10,7 +10,7 @@ from sqlalchemy import delete, func, select
 from diadem.model.ids import PREFIX
 from diadem.model.replicas import PackageState, ReplicaState
 from diadem.model.times import time_text
-from diadem.node.catalogue import reading, replicating, searching, tables, writing
+from diadem.node.catalogue import reading, replicating, searching, states, tables, writing
 from diadem.node.catalogue.entries import PackageEntry
 from diadem.node.catalogue.opening import CatalogueFile
 from diadem.node.catalogue.results import PackageRow, SearchResult
@@ -130,7 +130,7 @@ class Catalogue(CatalogueFile):
     def replicas(self, package_id: str) -> tuple[ReplicaState, ...]:
         """Replicas of a package in any state, by store. Raises `NotFound`."""
         with self._reading() as connection:
-            return tuple(reading.replicas_of(connection, reading.resolve(connection, package_id)))
+            return tuple(states.replicas_of(connection, reading.resolve(connection, package_id)))
 
     def add_proof(
         self,
@@ -246,22 +246,22 @@ class Catalogue(CatalogueFile):
             Keys of fields that must be stated; those that a package lacks are its `missing_fields`.
         """
         with self._reading() as connection:
-            yield from reading.package_states(connection, required)
+            yield from states.package_states(connection, required)
 
     def package_state(self, package_id: str) -> PackageState:
         """One package with its replicas, as the policy judges it. Raises `NotFound`."""
         with self._reading() as connection:
-            return reading.package_state(connection, reading.resolve(connection, package_id))
+            return states.package_state(connection, reading.resolve(connection, package_id))
 
     def count_replicas(self, store: str) -> int:
         """How many packages a store has, damaged ones included."""
         with self._reading() as connection:
-            return reading.count_replicas(connection, store)
+            return states.count_replicas(connection, store)
 
     def consistent(self, package_id: str) -> bool:
         """Whether leaves and SHA-256 of a package were once hashed together, so that leaves alone prove its files."""
         with self._reading() as connection:
-            return reading.was_proven(connection, reading.resolve(connection, package_id), _WHOLE)
+            return states.was_proven(connection, reading.resolve(connection, package_id), _WHOLE)
 
     def search(
         self, query: str = "", *, limit: int | None = 50, offset: int = 0, order: str = "newest"

@@ -20,6 +20,10 @@ from diadem.node.catalogue.meaning import AllOf, AnyOf, Begins, Between, Conditi
 
 #: Up to so many facts are gathered and sorted; numbers that more packages have are met soon enough on the way.
 FEW: Final = 5_000
+#: Packages that are counted at most where none need be looked at: by the index of words or of all packages, and by that
+#: of numbers, in which a package may stand many times.
+COUNTED_TEXTS: Final = 100_000
+COUNTED_NUMBERS: Final = 10_000
 #: How many times more packages with the words there must be, for a number to be the better beginning.
 _RARER: Final = 10
 _packages = tables.packages.c
@@ -88,17 +92,19 @@ def driver(connection: Connection, conditions: Conditions, condition: Condition)
 
 
 def count_alone(
-    connection: Connection, conditions: Conditions, condition: Condition, source: Driver, most: int
-) -> int | None:
-    """How many packages match, up to a number, where that can be counted without looking at any; else None."""
+    connection: Connection, conditions: Conditions, condition: Condition, source: Driver
+) -> tuple[int, bool] | None:
+    """How many packages match, and whether that is all of them; None where each would have to be looked at."""
     parts = condition.parts if isinstance(condition, AllOf) else (condition,)
     if doubtful(condition):
         return None
+    most = COUNTED_TEXTS
     if isinstance(condition, Between):
-        source = _of_number(conditions, condition, ())
+        source, most = _of_number(conditions, condition, ()), COUNTED_NUMBERS
     elif any(part not in source.covered for part in parts):
         return None
-    return source.count(connection, most)
+    found = source.count(connection, most)
+    return found, found < most
 
 
 def _all(parts: Sequence[Condition]) -> Driver:

@@ -78,7 +78,7 @@ def _of_leaf(
 def _stated(connection: Connection, conditions: Conditions, leaf: OfDataset, asked: _Bits) -> _Bits:
     found = dict.fromkeys(asked, 0)
     if asked:
-        for package, everywhere, datasets in connection.execute(conditions.stating(leaf, list(asked))):
+        for package, everywhere, datasets in connection.execute(conditions.stating(leaf, list(asked))).all():
             found[package] |= asked[package] if everywhere else mask(datasets)
     return found
 
@@ -86,5 +86,5 @@ def _stated(connection: Connection, conditions: Conditions, leaf: OfDataset, ask
 def _fulfilled(connection: Connection, leaf: OfPackage, asked: _Bits) -> _Bits:
     among: Sequence[int] = list(asked)
     rows = select(_packages.seq).where(sqlite.among(_packages.seq, among), of_package(leaf))
-    fulfilled = set(connection.scalars(rows)) if asked else set()
+    fulfilled = set(connection.scalars(rows).all()) if asked else set()
     return {key: value if key in fulfilled else NONE for key, value in asked.items()}

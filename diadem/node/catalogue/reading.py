@@ -6,18 +6,17 @@ import json
 import re
 import zlib
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from itertools import groupby, islice
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, Row, exists, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Row, func, or_, select
 
 from diadem.errors import NotFound, UsageError
 from diadem.model.ids import PREFIX
-from diadem.model.replicas import DROPPED, PRESENT, PackageState, ReplicaState
+from diadem.model.replicas import PRESENT
 from diadem.node.catalogue import sqlite, tables
-from diadem.node.catalogue.paths import read as read_path
 from diadem.node.catalogue.results import DatasetRow, PackageRow
 from diadem.node.catalogue.spans import full, numbers
 
@@ -34,7 +33,6 @@ _LONGEST_CHAIN = 10_000
 CHUNK: Final = 500
 
 _packages = tables.packages.c
-_FACTS = (tables.numbers, tables.phrases)
 
 
 def resolve(connection: Connection, id_or_prefix: str) -> int:
@@ -137,8 +135,8 @@ def _stores(connection: Connection, keys: Sequence[int]) -> dict[int, tuple[str,
     statement = select(replicas.package, replicas.store).where(
         sqlite.among(replicas.package, keys), replicas.state == PRESENT
     )
-    rows = connection.execute(statement.order_by(replicas.package, replicas.store))
-    return {key: tuple(row.store for row in group) for key, group in groupby(rows, key=lambda row: int(row.package))}
+    rows = connection.execute(statement.order_by(replicas.package, replicas.store)).all()
+    return {key: tuple(row[1] for row in group) for key, group in groupby(rows, key=lambda row: int(row[0]))}
 
 
 def _named_datasets(
@@ -167,7 +165,8 @@ def _first_numbers(bits: int | None, size: int) -> Sequence[int]:
 
 def _datasets_where(connection: Connection, *conditions: ColumnElement[bool]) -> dict[tuple[int, int], DatasetRow]:
     columns = tables.datasets.c
-    rows = connection.execute(select(columns.package, columns.number, columns.id, columns.path).where(*conditions))
+    found = select(columns.package, columns.number, columns.id, columns.path).where(*conditions)
+    rows = connection.execute(found).all()
     return {(package, number): DatasetRow(id_, path) for package, number, id_, path in rows}
 
 
@@ -192,31 +191,6 @@ def continuations(connection: Connection, seq: int) -> list[str]:
     return [PREFIX + found for found in connection.scalars(statement)]
 
 
-_REPLICA_NAMES = ("store", "path", "state", "adopted", "written_at", "proven_at", "proven_level", "parity", "place")
-_REPLICA = tuple(tables.replicas.c[name] for name in _REPLICA_NAMES)
-
-
-def replicas_of(connection: Connection, seq: int) -> list[ReplicaState]:
-    """All replicas of a package, in any state, by store."""
-    statement = select(*_REPLICA).where(tables.replicas.c.package == seq).order_by(tables.replicas.c.store)
-    return [_replica(row) for row in connection.execute(statement)]
-
-
-def _replica(row: Sequence[Any]) -> ReplicaState:
-    store, path, state, adopted, written_at, proven_at, proven_level, parity, place = row
-    return ReplicaState(
-        store=store,
-        path=read_path(path),
-        state=state,
-        adopted=bool(adopted),
-        written_at=_moment(written_at),
-        proven_at=_moment(proven_at),
-        proven_level=proven_level,
-        parity=bool(parity),
-        place=place,
-    )
-
-
 def tag_files_of(connection: Connection, seq: int) -> dict[str, bytes]:
     """Tag files by bag path."""
     columns = tables.tag_files.c
@@ -230,76 +204,6 @@ def statements_of(connection: Connection, sha256: str) -> list[bytes]:
     joined = said.join(about, said.c.statement_id == about.c.statement_id)
     rows = select(said.c.line).select_from(joined).where(about.c.sha256 == sha256)
     return list(connection.scalars(rows.order_by(said.c.epoch, said.c.index)))
-
-
-def package_state(connection: Connection, seq: int) -> PackageState:
-    """What the policy judges, of one package."""
-    row = connection.execute(select(*_state_columns()).where(_packages.seq == seq)).one()
-    return _state(row, tuple(replicas_of(connection, seq)), ())
-
-
-def count_replicas(connection: Connection, store: str) -> int:
-    """Packages that a store has, or had until damage was found."""
-    replicas = tables.replicas.c
-    statement = select(func.count()).where(replicas.store == store, replicas.state != DROPPED)
-    return int(connection.scalar(statement) or 0)
-
-
-def was_proven(connection: Connection, seq: int, levels: Sequence[str]) -> bool:
-    """Whether a copy of a package was proven by one of these levels, ever."""
-    proofs = tables.proofs.c
-    statement = select(exists().where(proofs.package == seq, proofs.ok.is_(True), proofs.level.in_(levels)))
-    return bool(connection.scalar(statement))
-
-
-def package_states(connection: Connection, required: Sequence[str]) -> Iterator[PackageState]:
-    """What the policy judges, package by package in the order of their keys."""
-    replicas = tables.replicas.c
-    rows = connection.execute(select(replicas.package, *_REPLICA).order_by(replicas.package, replicas.store))
-    groups = groupby(rows, key=lambda row: int(row[0]))
-    key, group = next(groups, (None, None))
-    stated = [_stated(name).label(f"has{number}") for number, name in enumerate(required)]
-    for row in connection.execute(select(*_state_columns(), *stated).order_by(_packages.seq)):
-        own: tuple[ReplicaState, ...] = ()
-        if key == row.seq and group is not None:
-            own = tuple(_replica(replica[1:]) for replica in group)
-            key, group = next(groups, (None, None))
-        has = row[-len(stated) :] if stated else ()
-        yield _state(row, own, tuple(name for name, there in zip(required, has, strict=True) if not there))
-
-
-def _state_columns() -> list[ColumnElement[Any]]:
-    names = ("seq", "id", "title", "bytes", "files", "ingested_at", "payload_id", "date")
-    about = tables.subjects.c
-    signed = exists().where(about.sha256 == _packages.id, about.kind == "ingest")
-    return [
-        *(_packages[name] for name in names),
-        _packages.tombstone.is_not(None).label("dead"),
-        signed.label("signed"),
-    ]
-
-
-def _stated(key: str) -> ColumnElement[bool]:
-    keys = tables.keys.c
-    code = select(keys.code).where(keys.name == key).scalar_subquery()
-    found = (exists().where(table.c.package == _packages.seq, table.c.key == code) for table in _FACTS)
-    return or_(*found)
-
-
-def _state(row: Row[Any], replicas: tuple[ReplicaState, ...], missing: tuple[str, ...]) -> PackageState:
-    return PackageState(
-        id=PREFIX + row.id,
-        title=row.title,
-        bytes=row.bytes,
-        files=row.files,
-        ingested_at=_moment(row.ingested_at),
-        replicas=replicas,
-        tombstoned=bool(row.dead),
-        payload_id=row.payload_id,
-        date=_day(row.date),
-        missing_fields=missing,
-        signed=bool(row.signed),
-    )
 
 
 def count(connection: Connection) -> int:

@@ -22,8 +22,6 @@ from diadem.node.catalogue.walking import walk
 
 #: Candidates that are looked at for the sake of the total alone, once the page is full.
 COUNTED: Final = 500
-#: Where matches can be counted without looking at candidates, they are counted up to here.
-COUNTED_ALONE: Final = 100_000
 ORDERS: Final = ("newest", "oldest")
 _packages = tables.packages.c
 
@@ -62,10 +60,9 @@ def _page(
     total = beyond = 0
     for key, hit in walk(connection, conditions, condition, source, rising=rising):
         if len(keys) == limit:
-            if not beyond:  # the page is full: the rest is looked at for the total alone, if it cannot be counted
-                known = count_alone(connection, conditions, condition, source, COUNTED_ALONE)
-                if known is not None:
-                    return keys, known, known < COUNTED_ALONE
+            # The page is full: the rest is looked at for the total alone, if it cannot be counted.
+            if not beyond and (known := count_alone(connection, conditions, condition, source)) is not None:
+                return keys, *known
             if beyond == COUNTED:
                 return keys, total, False
             beyond += 1

@@ -56,15 +56,15 @@ def _driven(connection: Connection, scales: Scales, source: Driver, *, rising: b
         yield from ((key, verdicts[key]) for key in keys)
 
 
-def _chunks(connection: Connection, source: Driver, *, rising: bool) -> Iterator[list[int]]:
+def _chunks(connection: Connection, source: Driver, *, rising: bool) -> Iterator[Sequence[int]]:
     """Keys of candidates, in order, some at a time."""
     if not source.ordered:
-        keys = list(connection.scalars(source.chunk(None, -1, rising=rising)))
+        keys = connection.scalars(source.chunk(None, -1, rising=rising)).all()
         yield keys[:_FIRST]
         yield from (keys[start : start + CHUNK] for start in range(_FIRST, len(keys), CHUNK))
         return
     bound, size = None, _FIRST
-    while keys := list(connection.scalars(source.chunk(bound, size, rising=rising))):
+    while keys := connection.scalars(source.chunk(bound, size, rising=rising)).all():
         yield keys
         if len(keys) < size:
             return

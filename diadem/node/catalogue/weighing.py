@@ -72,7 +72,8 @@ class Scales:
         """Candidates whose texts fulfil an expression."""
         match = f"({self._source.match}) AND {text}" if self._source.match else text
         column, ends = sqlite.text_package(), (min(keys), max(keys))
-        return set(connection.scalars(sqlite.text_search(match).where(column.between(*ends)))).intersection(keys)
+        found = connection.scalars(sqlite.text_search(match).where(column.between(*ends))).all()
+        return set(found).intersection(keys)
 
     def _in_facts(self, connection: Connection, keys: Sequence[int]) -> dict[Leaf, dict[int, int]]:
         """How far each of the other conditions holds."""
