@@ -35,6 +35,7 @@ def workers(folder: str, count: str) -> None:
 
     offers, plans = _plans(Path(folder))
     with Extractor(offers.readers, offers.fields, workers=int(count)) as extractor:
+        extractor.expect(len(plans))
         read = sum(bool(found.signals) for _, found in extractor.extract_many(plans, Path(folder)))
     if read != len(plans):
         raise SystemExit(f"{read} of {len(plans)} were read")

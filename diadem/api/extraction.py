@@ -53,6 +53,7 @@ def _extracted(path: StrPath, at_hand: Tools, extractor: Extractor, listener: Li
 
     root = Path(path).absolute()  # the worker has a current folder of its own
     planned = planned_with(at_hand, with_companions(root, at_hand.readers) if root.is_file() else path)
+    extractor.expect(sum(bool(found.offers) for found in planned.datasets))
     wanted = [found for found in planned.datasets if planned.files[found.primary.path].name == os.fsencode(root.name)]
     sink = io.BytesIO()
     describer = Describer(sink, planned.metadata, title=planned.tree.title)

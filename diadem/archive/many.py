@@ -164,6 +164,7 @@ class _Lent:
         self.workers = extractor.workers
         self.extract: Callable[..., Extraction] = extractor.extract
         self.warm = extractor.warm
+        self.expect = extractor.expect
 
     def close(self) -> None:
         """Nothing: it is only lent."""

@@ -98,6 +98,7 @@ class DatasetReading:
         return state_of(self.software, *((file.path, file.role, *tree.files[file.path]) for file in plan.files))
 
     def _reading(self, waiting: Sequence[tuple[int, ScanTree, DatasetPlan, bytes]]) -> Iterator[tuple[int, Found]]:
+        self.extractor.expect(len(waiting))
         pool = ThreadPoolExecutor(self.extractor.workers + 1, "diadem-scan")
         running: dict[Future[Extraction], tuple[int, ScanTree, DatasetPlan, bytes]] = {}
         try:

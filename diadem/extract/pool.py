@@ -124,6 +124,11 @@ class Extractor:
         """
         self._crew.warm(-(-datasets // WORTH_A_WORKER))
 
+    def expect(self, datasets: int) -> None:
+        """Start workers at once for datasets that are worth several; else the first one starts when it is asked."""
+        if datasets > WORTH_A_WORKER:
+            self.warm(datasets)
+
     def extract(
         self,
         plan: DatasetPlan,

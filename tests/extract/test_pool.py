@@ -208,9 +208,10 @@ def test_few_datasets_start_one_worker_and_many_start_all(folder: Path) -> None:
     with Extractor(READERS, workers=2, previews=False) as extractor:
         assert len(list(extractor.extract_many(plans, folder))) == len(plans)
         assert len(extractor._crew._all) == 1
+        extractor.expect(WORTH_A_WORKER)
         extractor.warm(WORTH_A_WORKER)
         assert len(extractor._crew._all) == 1
-        extractor.warm(WORTH_A_WORKER + 1)
+        extractor.expect(WORTH_A_WORKER + 1)
         assert len(extractor._crew._all) == 2
         extractor.warm(100 * WORTH_A_WORKER)
         assert len(extractor._crew._all) == 2
