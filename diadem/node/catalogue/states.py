@@ -7,8 +7,7 @@ from collections.abc import Iterator, Sequence
 from datetime import date, datetime
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, exists, func, or_, select, type_coerce
-from sqlalchemy.types import NullType
+from sqlalchemy import ColumnElement, Connection, exists, func, or_, select
 
 from diadem.model.ids import PREFIX
 from diadem.model.replicas import DROPPED, PackageState, ReplicaState
@@ -20,8 +19,7 @@ _BATCH: Final = 2000
 _packages = tables.packages.c
 _replicas = tables.replicas.c
 _KEPT = ("store", "path", "state", "adopted", "written_at", "proven_at", "proven_level", "parity", "place")
-#: As the database has them, without a conversion of each value.
-_REPLICA = tuple(type_coerce(_replicas[name], NullType) for name in _KEPT)
+_REPLICA = tuple(_replicas[name] for name in _KEPT)
 
 
 def replicas_of(connection: Connection, seq: int) -> list[ReplicaState]:
