@@ -45,7 +45,7 @@ class Run:
         self._context, self._target, self._wishes = context, target, wishes
         self._parts, self._contents, self._listener = parts, contents, listener
         self.others = others
-        self._done, self._item = 0, ""
+        self._done, self._total, self._item = 0, contents.total, ""
 
     @property
     def _redactor(self) -> Redactor | None:
@@ -99,8 +99,8 @@ class Run:
 
     def _read(self, count: int) -> None:
         self._done += count
-        total = max(self._contents.total, self._done)
-        self._listener(Progress("export", self._done, total, self._item))
+        self._total = max(self._total, self._done)
+        self._listener(Progress("export", self._done, self._total, self._item))
 
     def _checked(self, count: int) -> None:
         self._listener(Progress("read back", count, count, self._target.name))
