@@ -15,13 +15,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from diadem.errors import DiademError, DocumentError, NotFound, Refused
+from diadem.errors import DiademError, DocumentError, IntegrityError, NotFound, Refused
 from diadem.node.catalogue import Catalogue
 from diadem.node.config import FILE, NodeSettings, StoreSettings, machine_name, settings_of, write_settings
 from diadem.node.context import CATALOGUE_FILE, POLICY_FILE, Clock, utc_now
 from diadem.node.creating import require_free
+from diadem.node.custody.keyring import KeyRing
+from diadem.node.custody.ledger import Ledger
 from diadem.node.custody.mirror import read_head
 from diadem.node.custody.recovering import recover as recover_log
+from diadem.node.custody.statements import LOG, ONLINE
 from diadem.node.keys import KeyCabinet
 from diadem.node.mirroring import SEALED_KEYS, home
 from diadem.node.place import require_local
@@ -121,7 +124,8 @@ def recover_node(
             reason=reason,
             clock=clock,
         )
-        recovered.ledger.close()
+        with recovered.ledger as ledger:
+            _require_own_keys(ledger, node, cabinet, store)
         Catalogue.open(draft / CATALOGUE_FILE, create=True).close()
         policy = store.get(f"{home(node[:16])}/{POLICY_FILE}")
         write_whole(draft / POLICY_FILE, policy or DEFAULT_POLICY.encode())
@@ -196,6 +200,20 @@ def _name(store: Store) -> str:
     """What the node calls the store."""
     found = read_store_file(store)
     return str(found.get("name", "")) if found else ""
+
+
+def _require_own_keys(ledger: Ledger, node: str, cabinet: KeyCabinet, store: Store) -> None:
+    """Refuse keys that are not those of the node's cards: whoever can write in the store can seal his own for it."""
+    ring = KeyRing(node)
+    ring.learn(ledger.keys())
+    for name, role in (("online", ONLINE), ("log", LOG)):
+        card = ring.owner_of(cabinet.open(name).public.key_id)
+        if card is None or card.role != role:
+            raise IntegrityError(
+                f"the {name} key in the store is not the one that the node's root key has signed",
+                where=store.url,
+                next="Do not trust this store: somebody may have exchanged the keys. Name another store of this node.",
+            )
 
 
 def _keys(store: Store, node: str, secret: RecoverySecret) -> dict[str, bytes]:

@@ -12,11 +12,12 @@ import pytest
 import tomlkit
 
 import diadem
-from diadem.errors import Refused
+from diadem.errors import DiademError, Refused
 from diadem.model.replicas import MISSING, PRESENT
 from diadem.node.incoming import HandInState
 from diadem.node.recovering import recover_node
-from diadem.node.recovery import read_recovery
+from diadem.node.recovery import open_keys, read_recovery, seal_keys
+from diadem.trust.keys import PrivateKey
 from tests.node.verbs.conftest import Lab
 
 _LINKS = pytest.mark.skipif(os.name == "nt", reason="links need a right there that few accounts have")
@@ -115,6 +116,20 @@ def test_what_may_be_deleted_is_not_remembered_where_others_write(lab: Lab) -> N
     assert states[-1] is HandInState.ARCHIVED
     new = set((lab.root / "main" / ".diadem").rglob("*.json")) - before
     assert not [path for path in new if "incoming" in path.parts]
+
+
+def test_keys_that_somebody_exchanged_are_not_recovered(lab: Lab) -> None:
+    """The recipient stands in the store, so that anybody can seal keys of his own for the recovery file."""
+    lab.node.close()
+    home = lab.root / "main" / ".diadem" / "nodes" / lab.node.id[:16]
+    secret = read_recovery(Path(f"{lab.node.path}-recovery.txt"))
+    files = open_keys((home / "identities.age").read_bytes(), secret.identity)
+    for name in ("online.pem", "log.pem"):
+        mine = {**files, name: PrivateKey.generate().to_pem(None)}
+        (home / "identities.age").write_bytes(seal_keys(mine, secret.recipient))
+        with pytest.raises(DiademError, match="is not the one that"):
+            recover_node(lab.root / "again", str(lab.root / "main"), secret, reason="the disk is broken")
+        assert not (lab.root / "again").exists()
 
 
 def test_a_recovered_node_seals_its_keys_for_the_recovery_file_and_nobody_else(lab: Lab) -> None:
