@@ -237,6 +237,13 @@ class Catalogue(CatalogueFile):
         with self._reading() as connection:
             return reading.count(connection)
 
+    def unread(self) -> list[str]:
+        """Ids of packages that were entered as the log says, for none of their copies could be read."""
+        columns = tables.packages.c
+        with self._reading() as connection:
+            ids = connection.scalars(select(columns.id).where(columns.datasets == 0, columns.tombstone.is_(None)))
+            return [PREFIX + found for found in ids]
+
     def package_states(self, required: Sequence[str] = ()) -> Iterator[PackageState]:
         """All packages with their replicas, as the policy judges them, those deleted on purpose included.
 

@@ -24,8 +24,9 @@ from diadem.errors import UsageError
 from diadem.node.catalogue.quantities import is_number, is_unit
 from diadem.node.catalogue.query import And, Everything, Not, Or, Piece, Term, Tree, pointing
 
-#: Characters, terms and parentheses inside one another that a query may have: more is no question of a person.
-MAX_LENGTH, MAX_TERMS, MAX_DEPTH = 10_000, 100, 40
+#: Characters, terms and parentheses inside one another that a query may have: more is no question of a person, and the
+#: text search of SQLite has a stack of its own for the last.
+MAX_LENGTH, MAX_TERMS, MAX_DEPTH = 10_000, 100, 20
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _SPACE = re.compile(r"\s*")
 _OPERATOR = re.compile(r"!=|<=|>=|==|[:=<>≠≤≥]")

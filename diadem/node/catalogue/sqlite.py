@@ -124,20 +124,23 @@ def translated(path: Path) -> Iterator[None]:
 
 
 def _error(error: BaseException, path: Path) -> DiademError:
-    said, where = str(error), str(path)
-    if "locked" in said or "busy" in said:
+    """By SQLite's primary result code (sqlite3.h, SQLITE_BUSY …)."""
+    code, where = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF, str(path)
+    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         again = "Wait until the other process is done, then try again."
         return Refused(f"another process has held the catalogue for {BUSY_SECONDS} s", where=where, next=again)
-    if "no such module" in said:
+    if code == sqlite3.SQLITE_FULL:
+        return StoreError("the disk of the catalogue is full", where=where, next="Make room, then try again.")
+    if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM):
+        return StoreError("the catalogue cannot be written", where=where, next="Look at the rights of the folder.")
+    if code == sqlite3.SQLITE_CANTOPEN:
+        return NotFound("there is no catalogue, or it cannot be opened", where=where, next="Run: diadem reindex")
+    if code == sqlite3.SQLITE_IOERR:
+        return StoreError(f"the disk of the catalogue failed: {error}", where=where, next="Look at the disk.")
+    if "no such module" in str(error):
         again = "Use the Python of python.org, conda-forge or your system."
         return Refused("the SQLite of this Python has no text search (FTS5)", where=where, next=again)
-    if "full" in said:
-        return StoreError("the disk of the catalogue is full", where=where, next="Make room, then try again.")
-    if "readonly" in said:
-        return StoreError("the catalogue cannot be written", where=where, next="Look at the rights of the folder.")
-    if "unable to open" in said:
-        return NotFound("there is no catalogue, or it cannot be opened", where=where, next="Run: diadem reindex")
-    return damaged(path, said)
+    return damaged(path, str(error))
 
 
 def damaged(path: Path, said: str) -> IntegrityError:

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from diadem.errors import UsageError
 from diadem.node.catalogue import Catalogue, PackageEntry, driving, searching, walking
+from diadem.node.catalogue.parsing import MAX_DEPTH, MAX_TERMS
 from diadem.node.catalogue.words import padded
 from tests.node.catalogue.making import NOW, dataset, entry, package_id
 
@@ -297,6 +298,21 @@ def test_values_of_signals_and_lists(catalogue: Catalogue) -> None:
                   "issue:truncated", "format:tif", "format:tiff", "suffix=tif"):  # fmt: skip
         assert catalogue.search(query).total == 1, query
     assert catalogue.search("element:Z").total == 0
+
+
+def test_the_longest_and_deepest_questions_are_answered(catalogue: Catalogue) -> None:
+    catalogue.add_package(entry("one", [dataset(1, "a.tif", {"stage.x": 1e-6})]))
+    deep = "one"
+    for level in range(MAX_DEPTH):
+        deep = (
+            f"(sample:w{level} or instrument:w{level} or {deep} or kV=3)" if level % 2 else f"(one {deep} not b{level})"
+        )
+    assert catalogue.search(deep).total == 1
+    count = range(MAX_TERMS - 1)
+    for wide in (" or ".join(f"instrument:w{n}" for n in count), " or ".join(f"kV={n}" for n in count)):
+        assert catalogue.search(f"{wide} or one").total == 1
+    assert catalogue.search("one " + " ".join(f"not w{n}" for n in count)).total == 1
+    assert catalogue.search(" ".join("stage.x>0" for _ in count) + " one").total == 1
 
 
 def test_a_missing_catalogue(tmp_path: Path) -> None:
