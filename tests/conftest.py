@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import compileall
 import gzip
 import os
 import shutil
@@ -35,6 +36,12 @@ LONG = (
 def pytest_xdist_auto_num_workers() -> int:
     """One process more than there are cores: many tests wait for a process of their own, or for one that hangs."""
     return (os.cpu_count() or 1) + 1
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Compile the package once: the tests start some hundred processes, and a worker keeps nothing that it compiles."""
+    if not hasattr(session.config, "workerinput"):
+        compileall.compile_dir(Path(__file__).resolve().parent.parent / "diadem", quiet=2)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
