@@ -118,7 +118,10 @@ def translated(path: Path) -> Iterator[None]:
     try:
         yield
     except DBAPIError as error:
-        raise _error(error.orig or error, path) from error
+        # A disk that is full ends the whole transaction; that its parts cannot be undone any more is what comes last.
+        cause = error.__context__ if "no such savepoint" in str(error) else error
+        first = cause if isinstance(cause, DBAPIError) else error
+        raise _error(first.orig or first, path) from error
     except sqlite3.Error as error:
         raise _error(error, path) from error
 

@@ -5,14 +5,16 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import hashlib
+import sqlite3
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from diadem.errors import DiademError, NotFound, Refused, UsageError
+from diadem.errors import DiademError, NotFound, Refused, StoreError, UsageError
 from diadem.model.replicas import ReplicaState
-from diadem.node.catalogue import Catalogue
+from diadem.node.catalogue import Catalogue, sqlite
 from diadem.node.catalogue.writing import KEPT_VENDOR
 from tests.node.catalogue.making import NOW, dataset, entry, package_id
 
@@ -322,3 +324,32 @@ def test_damage_in_the_midst_says_what_to_do(tmp_path: Path) -> None:
     path.write_bytes(data)
     with pytest.raises(DiademError, match="diadem reindex"), Catalogue.open(path) as damaged:
         damaged.search("")
+
+
+def test_who_waits_too_long_is_told(catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another program holds the file: reading goes on, writing is refused, with what to do."""
+    monkeypatch.setattr(sqlite, "BUSY_SECONDS", 0)
+    with closing(sqlite3.connect(catalogue.path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with Catalogue.open(catalogue.path) as impatient:
+            assert impatient.count() == 0
+            with pytest.raises(Refused, match="another process"):
+                impatient.add_package(entry())
+        other.execute("ROLLBACK")
+    catalogue.add_package(entry())
+
+
+def test_a_full_disk_is_told(catalogue: Catalogue) -> None:
+    """Nothing of a package is left where there was no room for all of it."""
+    catalogue.add_package(entry())
+    with pytest.raises(StoreError, match="is full"):
+        _add_to_a_full_disk(catalogue)
+    assert catalogue.search("two").total == 0
+    assert catalogue.count() == 1
+
+
+def _add_to_a_full_disk(catalogue: Catalogue) -> None:
+    with catalogue.together():
+        with catalogue._writing() as connection:
+            connection.exec_driver_sql("PRAGMA max_page_count = 1")
+        catalogue.add_package(entry("two", [dataset(1, "x" * 100_000, {})]))
