@@ -18,9 +18,9 @@ from diadem.archive.scan_summary import (
     voltage_text,
     when_text,
 )
+from diadem.model.plain_text import count_text, escaped, size_text
 from diadem.model.scan import PlannedSession, ScannedDataset
 from diadem.package.page_style import STYLE
-from diadem.package.plain_text import count_text, escaped, size_text
 
 if TYPE_CHECKING:
     from diadem.archive.scan import Scan

@@ -12,8 +12,8 @@ from diadem.archive.plain import quantity_text
 from diadem.archive.scan_columns import shape_text, text_of_cell
 from diadem.archive.scan_facts import printable
 from diadem.archive.scan_sessions import COPIED
+from diadem.model.plain_text import count_text, size_text
 from diadem.model.scan import Concern, PlannedSession, ScanIssue, ScannedDataset
-from diadem.package.plain_text import count_text, size_text
 
 if TYPE_CHECKING:
     from diadem.archive.scan import Scan

@@ -10,7 +10,7 @@ import typer
 from diadem.cli.node_options import As, Json, NodeAt, Quiet, opened
 from diadem.cli.output import duration_text, print_json, progress, size_text
 from diadem.errors import UsageError
-from diadem.package.plain_text import count_text
+from diadem.model.plain_text import count_text
 
 MaxRate = Annotated[
     str | None, typer.Option("--max-rate", help="Read no faster than this a second: 50MB. Leaves the disk to others.")

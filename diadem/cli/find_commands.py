@@ -10,7 +10,7 @@ import typer
 
 from diadem.cli.node_options import Json, NodeAt, opened
 from diadem.cli.output import print_json, size_text
-from diadem.package.plain_text import count_text
+from diadem.model.plain_text import count_text
 
 #: Datasets that a row of a search names.
 _NAMED = 3

@@ -14,7 +14,7 @@ import typer
 from diadem.cli.node_options import Json, NodeAt, new_passphrase, opened
 from diadem.cli.output import print_json, size_text
 from diadem.errors import UsageError
-from diadem.package.plain_text import count_text
+from diadem.model.plain_text import count_text
 
 RECOVERY_VARIABLE = "DIADEM_RECOVERY_PASSPHRASE"
 

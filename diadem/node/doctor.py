@@ -13,12 +13,12 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from diadem.errors import DiademError
+from diadem.model.plain_text import count_text
 from diadem.model.times import read_time
 from diadem.node.context import Context
 from diadem.node.custody.database import ADVICE
 from diadem.node.following import behind
 from diadem.node.jobs import jobs
-from diadem.package.plain_text import count_text
 
 #: How far a clock may lie behind the newest statement.
 _SKEW = timedelta(minutes=5)

@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Any
 
 from diadem.model.ids import PackageId
-from diadem.package.plain_text import count_text
+from diadem.model.plain_text import count_text
 from diadem.store.location import Location
 
 #: Files that are named one by one in the JSON of a large change.

@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from diadem.errors import Refused, UsageError
+from diadem.model.plain_text import count_text
 from diadem.model.replicas import StoreState
 from diadem.node.config import KINDS, StoreSettings, checked_name
 from diadem.node.context import Context
 from diadem.node.mirroring import mirror_catalogue, mirror_settings
 from diadem.node.stores import claim, read_store_file
-from diadem.package.plain_text import count_text
 from diadem.store.base import open_store
 from diadem.store.urls import local_path, parse
 

@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 from diadem.model.facts import MAX_DESCRIBED, DatasetFacts, PackageFacts
 from diadem.model.manifest import CRATE_PATH, PAGE_PATH, RECORD_PATH
+from diadem.model.plain_text import count_text, fit, size_text
 from diadem.package.crate_entities import (
     Entity,
     Graph,
@@ -24,7 +25,6 @@ from diadem.package.crate_entities import (
     add_session_properties,
     property_value,
 )
-from diadem.package.plain_text import count_text, fit, size_text
 from diadem.trust.hashing import payload_urn
 
 CONTEXT = "https://w3id.org/ro/crate/1.2/context"

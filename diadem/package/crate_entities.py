@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from diadem.package.plain_text import fit, value_text
+from diadem.model.plain_text import fit, value_text
 
 Entity = dict[str, Any]
 Reference = dict[str, str]

@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from diadem.model.facts import PackageFacts
+from diadem.model.plain_text import count_text, date_text, escaped, size_text
 from diadem.package.page import document_html, licence_html, panels_html, sentence_html
 from diadem.package.page_datasets import datasets_html, noted_html
 from diadem.package.page_guide import PACKAGE, Check, check_html, files_html, python_html
-from diadem.package.plain_text import count_text, date_text, escaped, size_text
 
 #: Name of the page, and of the list of digests where there is no package to hold one.
 LETTER = "READ ME FIRST.html"

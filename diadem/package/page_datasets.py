@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from diadem.model.facts import MAX_DESCRIBED, MAX_PICTURED, DatasetFacts, PackageFacts
-from diadem.package.plain_text import count_text, escaped, size_text
+from diadem.model.plain_text import count_text, escaped, size_text
 
 #: Rows of a card's table before the rest folds away, and rows in all.
 _OPEN_ROWS, _MAX_ROWS = 12, 40

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from diadem.model.plain_text import count_text, size_text
 from diadem.model.replicas import PackageState, ReplicaState
 from diadem.node.rules import commands
 from diadem.node.rules.case import Case, listed
 from diadem.node.rules.debts import short
 from diadem.node.rules.status import Action, Step
 from diadem.node.rules.tally import StoreTally
-from diadem.package.plain_text import count_text, size_text
 
 
 def actions_of(case: Case) -> Iterator[Action]:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from diadem.model.plain_text import count_text
 from diadem.model.replicas import MISSING, SUSPECT, PackageState, ReplicaState
 from diadem.model.report import Severity
 from diadem.node.rules import commands
 from diadem.node.rules.case import Case, found, listed, packages_have
 from diadem.node.rules.status import RuleFinding
 from diadem.node.rules.tally import Group, StoreTally
-from diadem.package.plain_text import count_text
 
 
 def minimum(case: Case) -> Iterator[RuleFinding]:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from diadem.model.plain_text import count_text, size_text
 from diadem.model.report import Severity
 from diadem.node.rules import commands
 from diadem.node.rules.case import Case, found, listed, packages_have
 from diadem.node.rules.measures import duration_words
 from diadem.node.rules.status import RuleFinding
 from diadem.node.rules.tally import StoreTally
-from diadem.package.plain_text import count_text, size_text
 
 #: Share of a store that should stay free: below it file systems slow down, and the next session finds no room.
 _FREE_SHARE = 0.05

@@ -78,7 +78,7 @@ def test_a_passphrase_may_lie_in_the_systems_keyring(tmp_path: Path) -> None:
     keyring = pytest.importorskip("keyring", reason="the extra keyring is not installed")
     from keyring.backend import KeyringBackend
 
-    class Memory(KeyringBackend):  # type: ignore[misc]
+    class Memory(KeyringBackend):
         """A keyring as the library defines it, that forgets when the process ends."""
 
         priority = 1
@@ -91,7 +91,7 @@ def test_a_passphrase_may_lie_in_the_systems_keyring(tmp_path: Path) -> None:
             self.kept[service, username] = password
 
     before = keyring.get_keyring()
-    keyring.set_keyring(Memory())
+    keyring.set_keyring(Memory())  # type: ignore[no-untyped-call]
     try:
         node = diadem.Node.create(
             tmp_path / "node", name="n", user="alice", store=str(tmp_path / "main"), protection="keyring"
