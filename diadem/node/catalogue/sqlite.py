@@ -118,12 +118,18 @@ def translated(path: Path) -> Iterator[None]:
     try:
         yield
     except DBAPIError as error:
-        # A disk that is full ends the whole transaction; that its parts cannot be undone any more is what comes last.
-        cause = error.__context__ if "no such savepoint" in str(error) else error
-        first = cause if isinstance(cause, DBAPIError) else error
-        raise _error(first.orig or first, path) from error
+        raise _error(_first(error), path) from error
     except sqlite3.Error as error:
         raise _error(error, path) from error
+
+
+def _first(error: BaseException) -> BaseException:
+    """What came first: a full disk ends the whole transaction, and then its parts cannot be undone any more."""
+    found: BaseException | None = error
+    while found is not None and "no such savepoint" in str(found):
+        found = found.__context__
+    chosen = found if isinstance(found, DBAPIError | sqlite3.Error) else error
+    return (chosen.orig or chosen) if isinstance(chosen, DBAPIError) else chosen
 
 
 def _error(error: BaseException, path: Path) -> DiademError:
