@@ -68,12 +68,13 @@ def _is_stale(context: Context, package_id: str) -> bool:
     """Whether what the catalogue has of a package that was written somewhere is to be made anew.
 
     It is not there: a reindex has replaced the catalogue. It counts as deleted: it was archived again. It has no owner:
-    its files were found before its ingest was stated.
+    its files were found before its ingest was stated. It has no dataset: no copy could be read when it was entered.
     """
     catalogue = context.catalogue
     if not catalogue.has(package_id) or catalogue.package_state(package_id).tombstoned:
         return True
-    return not catalogue.get(package_id).owner
+    row = catalogue.get(package_id)
+    return not row.owner or not row.datasets
 
 
 def _said_later(context: Context, first: Entry) -> set[str]:
@@ -107,6 +108,14 @@ def catch_up(context: Context) -> int:
     for package_id in packages:
         derive(context, package_id)
     return len(packages)
+
+
+def read_again(context: Context) -> int:
+    """Read packages of which no copy could be read when they were entered; returns how many could be now."""
+    unread = context.catalogue.unread()
+    for package_id in unread:
+        derive(context, package_id)
+    return len(unread) - len(context.catalogue.unread()) if unread else 0
 
 
 def _missing(context: Context, count: int) -> Iterable[Entry]:

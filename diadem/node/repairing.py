@@ -21,7 +21,7 @@ from diadem.model.report import Level
 from diadem.model.statements import Draft
 from diadem.node.context import Context
 from diadem.node.dropping import finish_removals
-from diadem.node.following import catch_up
+from diadem.node.following import catch_up, read_again
 from diadem.node.jobs import Job, working
 from diadem.node.mending import MendJob, mend
 from diadem.node.mending_outcome import Mended, Repair
@@ -159,6 +159,8 @@ def _tidy(context: Context, result: Repaired) -> None:
     result.notes += finish_removals(context)
     if looked := catch_up(context):
         result.notes.append(f"the catalogue was behind the log: {looked} packages were looked at anew")
+    if read := read_again(context):
+        result.notes.append(f"{read} packages of which no copy could be read before were read")
     for url, reason in context.ledger.push().items():
         result.notes.append(f"the log could not be mirrored to {url}: {reason}")
     for settings, store in context.stores.opened():

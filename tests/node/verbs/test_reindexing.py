@@ -205,6 +205,25 @@ def test_a_store_that_is_away_is_taken_from_the_log(lab: Lab) -> None:
         require_agreement(node)
 
 
+def test_a_package_that_could_not_be_read_is_read_when_its_store_is_back(lab: Lab) -> None:
+    package = lab.archived("s")
+    known = memory(lab.node)
+    lab.node.close()
+    (lab.root / "main").rename(lab.root / "unplugged")
+    forget_catalogue(lab)
+    with diadem.open_node(lab.node.path, rebuild=True) as node:
+        node.reindex()
+        assert node.context.catalogue.unread() == [package]
+        (row,) = node.search().rows
+        assert (row.id, row.datasets, row.files) == (package, 0, 3)
+    (lab.root / "unplugged").rename(lab.root / "main")
+    with lab.reopened() as node:
+        assert any("could be read before" in note for note in node.repair().notes)
+        assert memory(node)["rows"] == known["rows"]
+        assert node.context.catalogue.unread() == []
+        require_agreement(node)
+
+
 def test_what_a_killed_reindex_left_is_removed(lab: Lab) -> None:
     lab.archived("s")
     draft = lab.node.context.catalogue.draft()
