@@ -234,7 +234,8 @@ def _due(
         for replica in package.replicas:
             if replica.store != name or replica.adopted or replica.state == DROPPED:
                 continue
-            read = replica.proven_level in READING_PROOFS and replica.state == PRESENT
+            wanted = READING_PROOFS if plan.level is not Level.FULL else {str(Level.FULL)}
+            read = replica.proven_level in wanted and replica.state == PRESENT
             if job.resumed and read and replica.proven_at is not None and replica.proven_at >= begun:
                 result.skipped += 1
                 continue
@@ -274,7 +275,7 @@ def _read_all(
             if report.ok:
                 result.proven += 1
                 result.levels.add(str(report.level))
-                batch.add(package.id, report)
+                batch.add(package.id, replica, report)
             elif _is_kept(context, package.id, replica):
                 result.damaged.append(note_damage(context, package.id, replica, report))
     except Unreachable as error:
@@ -285,18 +286,34 @@ def _read_all(
 
 def _is_kept(context: Context, package_id: str, replica: ReplicaState) -> bool:
     """Whether a copy is still to be there: it may have been dropped while it was read."""
-    return any(
-        (now.store, now.path) == (replica.store, replica.path) and now.state != DROPPED
-        for now in context.catalogue.replicas(package_id)
-    )
+    now = _now(context, package_id, replica)
+    return now is not None and now.state != DROPPED
+
+
+def _is_as_read(context: Context, package_id: str, replica: ReplicaState) -> bool:
+    """Whether what was read still counts: somebody may have found damage since, or dropped or rewritten the copy."""
+    now = _now(context, package_id, replica)
+    return now is not None and now.state in (replica.state, PRESENT) and now.written_at == replica.written_at
+
+
+def _now(context: Context, package_id: str, replica: ReplicaState) -> ReplicaState | None:
+    """A copy as it is known now; None where it lies there no more."""
+    known = context.catalogue.replicas(package_id)
+    return next((now for now in known if (now.store, now.path) == (replica.store, replica.path)), None)
 
 
 def _check_parity(context: Context, package_id: str, replica: ReplicaState, result: Scrubbed) -> None:
     """Parity that is damaged is worth nothing: it is forgotten, and `repair` writes it anew."""
     report = check_parity(context.stores.open(replica.store), PackageId(package_id))
     if report is None or not report.ok:
-        context.catalogue.set_replica(package_id, replica.store, replica.path, state=replica.state, parity=False)
+        with context.catalogue.together():  # what others found of the copy meanwhile stays
+            if (now := _now(context, package_id, replica)) is not None:
+                context.catalogue.set_replica(package_id, now.store, now.path, state=now.state, parity=False)
         result.notes.append(f"the parity of {package_id[:19]}… in {replica.store} is damaged; repair writes it anew")
+
+
+#: Package id, the copy as it was known before it was read, and what was found.
+_Proven = tuple[str, ReplicaState, Report]
 
 
 class _Batch:
@@ -304,22 +321,26 @@ class _Batch:
 
     def __init__(self, context: Context, store: str, plan: ScrubPlan) -> None:
         self._context, self._store, self._plan = context, store, plan
-        self._proven: dict[str, list[str]] = {}
-        self._checked: dict[str, Counter[str]] = {}
+        self._proven: dict[str, list[_Proven]] = {}
         self._since = time.monotonic()
 
-    def add(self, package_id: str, report: Report) -> None:
-        self._proven.setdefault(str(report.level), []).append(package_id)
-        self._checked.setdefault(str(report.level), Counter()).update(report.checked)
+    def add(self, package_id: str, replica: ReplicaState, report: Report) -> None:
+        self._proven.setdefault(str(report.level), []).append((package_id, replica, report))
         if sum(map(len, self._proven.values())) >= _BATCH or time.monotonic() - self._since > _STATE_EVERY:
             self.state()
 
     def state(self) -> None:
-        """State what was proven, then let it count."""
+        """State what was proven, and is not known to be otherwise by now; then let it count."""
         context = self._context
-        proven, checked, self._proven, self._checked = self._proven, self._checked, {}, {}
+        proven, self._proven = self._proven, {}
         self._since = time.monotonic()
-        for level, packages in proven.items():
+        for level, found in proven.items():
+            still = [one for one in found if _is_as_read(context, one[0], one[1])]
+            if not still:
+                continue
+            packages, checked = [one[0] for one in still], Counter[str]()
+            for _, _, report in still:
+                checked.update(report.checked)
             draft = Draft(
                 "fixity",
                 tuple(subject(package_id) for package_id in packages),
@@ -329,7 +350,7 @@ class _Batch:
                     "level": level,
                     "slice": f"{self._plan.part}/{self._plan.of}",
                     "proven": packages,
-                    "checked": {"packages": len(packages), **checked[level]},
+                    "checked": {"packages": len(packages), **checked},
                     "findings": [],
                 },
             )
