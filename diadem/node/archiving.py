@@ -299,7 +299,7 @@ def _pack(
         for name in _candidates(context, wishes):
             settings = context.settings.store(name)
             try:
-                context.stores.open(name)
+                context.stores.require_there(name)
             except AWAY as error:
                 problems[name] = error
                 continue

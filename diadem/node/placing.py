@@ -174,7 +174,7 @@ def _replicate(
 def _add(
     context: Context, package_id: str, path: str, name: str, listener: Listener, pace: Pace | None
 ) -> tuple[Added, str]:
-    store = context.stores.open(name)
+    store = context.stores.require_there(name)
     problem: DiademError | None = None
     for replica, bundle in readable_copies(context, package_id):
         if replica.store == name and not replica.adopted:

@@ -20,8 +20,8 @@ STORE_FILE = "store.json"
 STORE_FORMAT = "diadem-store/1"
 #: Errors of opening that mean "not now": unplugged, no answer, no access, its extra is not installed.
 AWAY = (Unreachable, NotFound, Refused, UsageError)
-#: Seconds for which a store that answered is believed to be there: a folder, which a look costs nothing, and a server.
-_TRUST_FOLDER, _TRUST = 1.0, 30.0
+#: Seconds for which a server that answered is believed to be there. A folder is looked at each time: it costs nothing.
+_TRUST = 30.0
 
 
 class StoreSet:
@@ -89,9 +89,8 @@ class StoreSet:
         if name in self._away:
             raise self._away[name]
         store = self._opened.get(name)
-        if store is None or time.monotonic() - self._seen.get(name, -_TRUST) >= (
-            _TRUST_FOLDER if store.is_folder else _TRUST
-        ):
+        trust = _TRUST if store is not None and not store.is_folder else 0.0
+        if store is None or time.monotonic() - self._seen.get(name, -_TRUST) >= trust:
             try:
                 store = store or open_store(settings.url, self._options.get(name))
                 _require_own(store, settings)
@@ -101,8 +100,8 @@ class StoreSet:
             self._opened[name], self._seen[name] = store, time.monotonic()
         return store
 
-    def require_there(self, name: str) -> None:
-        """Look now whether a store still answers: what cannot be read there may be damaged, or merely away.
+    def require_there(self, name: str) -> Store:
+        """A store that answers now: before something is written there, and where something cannot be read.
 
         Raises
         ------
@@ -111,7 +110,7 @@ class StoreSet:
         """
         self._seen.pop(name, None)
         try:
-            self.open(name)
+            return self.open(name)
         except Unreachable:
             raise
         except AWAY as error:

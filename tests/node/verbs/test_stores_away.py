@@ -1,0 +1,113 @@
+"""A disk is unplugged in the middle of a run: nothing is called damaged, and nothing is written where it was."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import diadem
+from diadem.errors import Unreachable
+from diadem.model.ports import Progress
+from diadem.model.replicas import PRESENT
+from tests.node.verbs.agreeing import copies, require_agreement
+from tests.node.verbs.conftest import Lab, damage
+
+
+def unplugging(lab: Lab, when: Callable[[Progress], bool]) -> Callable[[Progress], None]:
+    """A listener that unplugs the second disk once; its mount point stays, an empty folder."""
+
+    def tell(progress: Progress) -> None:
+        if when(progress) and not (lab.root / "unplugged").exists():
+            lab.second.rename(lab.root / "unplugged")
+            lab.second.mkdir()
+
+    return tell
+
+
+def plug_in(lab: Lab) -> None:
+    assert list(lab.second.iterdir()) == []  # nothing was written there
+    lab.second.rmdir()
+    (lab.root / "unplugged").rename(lab.second)
+    lab.node.context.stores.look_again()
+
+
+def all_present(lab: Lab) -> bool:
+    return {
+        replica.state for package in lab.node.context.catalogue.package_states() for replica in package.replicas
+    } == {PRESENT}
+
+
+def test_in_the_middle_of_a_scrub(lab: Lab) -> None:
+    lab.add_second()
+    for number in range(3):
+        lab.archived(f"s{number}", files=2, size=10_000)
+    size = lab.node.context.ledger.size
+    scrubbed = lab.node.scrub(listener=unplugging(lab, lambda progress: progress.item.startswith("second")))
+    assert scrubbed.damaged == []
+    assert [store for store, _ in scrubbed.unread] == ["second"]
+    assert not scrubbed.ok
+    assert all_present(lab)
+    kinds = [entry.statement.predicate.get("findings") for entry in lab.node.context.ledger.entries(size)]
+    assert [findings for findings in kinds if findings] == []
+    assert any("second" in finding.message for finding in lab.node.status().findings)
+    plug_in(lab)
+    assert lab.node.scrub().ok
+    require_agreement(lab.node)
+
+
+def test_in_the_middle_of_copying(lab: Lab) -> None:
+    for number in range(3):
+        lab.archived(f"s{number}", files=2, size=200_000)
+    lab.add_second()
+    repaired = lab.node.repair(listener=unplugging(lab, lambda progress: progress.stage == "copy"))
+    assert not repaired.ok
+    assert {debt.store for debt in repaired.debts} == {"second"}
+    written = {package for package, copy in repaired.copies}
+    plug_in(lab)
+    assert {package for package, stores in copies(lab.node).items() if "second" in stores} == written
+    assert lab.node.repair().ok
+    assert list(copies(lab.node).values()) == [["main", "second"]] * 3
+    require_agreement(lab.node)
+
+
+def test_in_the_middle_of_an_archive(lab: Lab) -> None:
+    lab.add_second()
+    session = lab.session("s", files=20, size=20_000)
+    archived = lab.node.archive(session, now=True, listener=unplugging(lab, lambda _: True))
+    assert [copy.store for copy in archived.copies] == ["main"]
+    assert [debt.store for debt in archived.debts] == ["second"]
+    plug_in(lab)
+    assert lab.node.archive(session, now=True).what == "already"
+    assert copies(lab.node) == {str(archived.package.id): ["main", "second"]}
+    require_agreement(lab.node)
+
+
+def test_in_the_middle_of_mending(lab: Lab) -> None:
+    lab.add_second()
+    package = lab.archived("s", files=1, size=3 << 20)
+    damage(lab.path(package, "second") / "data/scan 0.bin")
+    assert len(lab.node.scrub("second").damaged) == 1
+    repaired = lab.node.repair(listener=unplugging(lab, lambda _: True))
+    assert not repaired.ok
+    assert "second" in repaired.left[0].store
+    assert repaired.copies == []
+    plug_in(lab)
+    assert lab.node.repair().ok
+    assert all_present(lab)
+    require_agreement(lab.node)
+
+
+def test_the_only_store_is_unplugged(lab: Lab) -> None:
+    with diadem.open_node(lab.node.path) as node:
+        (lab.root / "main").rename(lab.root / "unplugged")
+        (lab.root / "main").mkdir()
+        with pytest.raises(Unreachable, match="no store can take the package"):
+            node.archive(lab.session("s"), now=True)
+        assert os.listdir(lab.root / "main") == []
+        (lab.root / "main").rmdir()
+        (lab.root / "unplugged").rename(lab.root / "main")
+        node.context.stores.look_again()
+        assert node.archive(Path(lab.root / "s"), now=True).what == "new"
