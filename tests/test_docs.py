@@ -6,6 +6,9 @@ import hashlib
 import re
 import shutil
 import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,11 +16,15 @@ import pytest
 import diadem
 from diadem.model.manifest import FileEntry
 from diadem.package.sealing import HashedFile, Sealed, seal
+from diadem.store.places import place_of
 from diadem.testing.faults import flip_byte, writable_copy
 from diadem.trust.hashing import LeafHasher
+from tests import consoles
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = sorted((ROOT / "docs").glob("*.md"))
+#: Pages with consoles: they are run.
+CONSOLES = [path for path in DOCS if "```console" in path.read_text("utf-8")]
 #: Path, content, modification time in ns, original name where it differs: the example of the document.
 EXAMPLE = (
     ("data/Grain 1/notes.txt", b"abc", 1_773_497_366_000_000_000, None),
@@ -77,8 +84,41 @@ def test_text_of_bagit_and_labels(format_text: str, sealed: Sealed) -> None:
 
 @pytest.mark.parametrize("document", [*DOCS, ROOT / "README.md"], ids=lambda path: path.name)
 def test_links_lead_somewhere(document: Path) -> None:
-    for target in re.findall(r"\]\(([^)#:]+)\)", document.read_text(encoding="utf-8")):
-        assert (document.parent / target).exists(), f"{document.name} links to {target}"
+    for target, anchor in re.findall(r"\]\(([^)#:]*)(#[^)]+)?\)", document.read_text(encoding="utf-8")):
+        page = document.parent / target if target else document
+        assert page.exists(), f"{document.name} links to {target}"
+        if anchor:
+            assert anchor[1:] in anchors(page.read_text("utf-8")), f"{document.name} links to {target}{anchor}"
+
+
+def anchors(text: str) -> set[str]:
+    """Anchors of the headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the shell of the pages is that of Linux")
+@pytest.mark.parametrize("document", CONSOLES, ids=lambda path: path.name)
+def test_a_page_shows_what_comes_out(document: Path, tmp_path: Path, other_disk: Path) -> None:
+    places, page = consoles.places_in(tmp_path, other_disk), document.read_text("utf-8")
+    if "/data/em" in page:
+        if not consoles.SHARED_DATA.is_dir():
+            pytest.skip("the real instrument files are not beside this checkout (../shared/data)")
+        consoles.lay_out_sessions(places["/data"] / "em", consoles.SHARED_DATA)
+    found = list(consoles.differences(page, consoles.Shell(places)))
+    assert not found, "\n".join(found)
+
+
+@pytest.fixture
+def other_disk(tmp_path: Path) -> Iterator[Path]:
+    """A folder on another disk than the tests."""
+    other = consoles.other_disk()
+    if other is None or None in (mine := place_of(tmp_path), its := place_of(other)) or mine == its:
+        pytest.skip("there is no second disk to write to")
+    with tempfile.TemporaryDirectory(dir=other) as folder:
+        yield Path(folder)
+        for path in Path(folder).rglob("*"):  # packages are read-only
+            path.chmod(0o755 if path.is_dir() else 0o644)
 
 
 @pytest.fixture(scope="module")
