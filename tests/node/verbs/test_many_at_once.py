@@ -17,6 +17,7 @@ import pytest
 
 from diadem.errors import Interrupted, NotFound
 from diadem.model.ports import Progress
+from tests.cli.inside import said, said_json
 from tests.node.verbs.agreeing import copies, require_agreement
 from tests.node.verbs.conftest import Lab
 
@@ -35,7 +36,7 @@ def at_work(lab: Lab, lines: Lines) -> Iterator[subprocess.Popen[str]]:
             process.kill()
 
 
-def said(process: subprocess.Popen[str]) -> list[dict[str, Any]]:
+def done(process: subprocess.Popen[str]) -> list[dict[str, Any]]:
     """What it has done; every verb must have succeeded."""
     output, errors = process.communicate(timeout=200)
     assert (process.returncode, errors) == (0, "")
@@ -64,7 +65,7 @@ def test_two_processes_with_ten_threads_and_a_third_one_killed(lab: Lab) -> None
         assert killed.stdout is not None
         killed.stdout.readline()  # one of its archives is done, the others are not
         killed.kill()
-        results = [*said(one), *said(two)]
+        results = [*done(one), *done(two)]
     by_folder: dict[str, set[str]] = {}
     for result in results:
         if result["verb"] == "archive":
@@ -74,8 +75,8 @@ def test_two_processes_with_ten_threads_and_a_third_one_killed(lab: Lab) -> None
 
     node = lab.reopened()
     for folder in sessions:  # what the killed one had begun is finished by the same command
-        done = node.archive(folder, now=True)
-        assert {done.package.id} == by_folder.get(folder, {done.package.id})
+        again = node.archive(folder, now=True)
+        assert {again.package.id} == by_folder.get(folder, {again.package.id})
     assert node.scrub().ok
     assert node.repair().ok
     assert list(copies(node).values()) == [["main", "second"]] * len(sessions)
@@ -182,10 +183,13 @@ def test_a_job_is_stopped_in_the_middle_of_a_file(lab: Lab) -> None:
     thread.start()
     assert reading.wait(20)
     (job,) = (job for job in lab.node.jobs if job.kind == "scrub")
-    assert lab.node.stop_job(job.id[:20]).id == job.id
+    listed = said_json("jobs", "--node", lab.node.path)["jobs"]
+    assert [(one["id"], one["state"]) for one in listed if one["kind"] == "scrub"] == [(job.id, "running")]
+    assert said_json("jobs", "--stop", job.id[:22], "--node", lab.node.path)["stopping"]["id"] == job.id
     thread.join(20)
     assert isinstance(outcome[0], Interrupted)
     assert states(lab, "scrub") == ["stopped"]
+    assert "the same command goes on with it" in said("jobs", "--node", lab.node.path)
     assert [replica.state for replica in lab.node.context.catalogue.replicas(package)] == ["present"]
     assert lab.node.scrub(level="full").proven == 1
     assert states(lab, "scrub") == ["done"]
