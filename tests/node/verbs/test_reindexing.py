@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 import diadem
-from diadem.errors import IntegrityError, NotFound
+from diadem.errors import IntegrityError, Interrupted, NotFound
+from diadem.model.ports import Progress
 from diadem.model.replicas import MISSING, PRESENT, SUSPECT
 from diadem.node.catalogue import Catalogue
 from diadem.node.following import behind, catch_up
@@ -239,3 +240,27 @@ def test_catching_up_needs_nothing_where_nothing_is_missing(lab: Lab) -> None:
     with pytest.raises(NotFound, match="no catalogue"):
         Catalogue.open(lab.root / "none.sqlite")
     assert json.loads(json.dumps(lab.node.reindex().to_dict()))["statements"] == lab.node.context.ledger.total
+
+
+def test_a_reindex_that_is_stopped_leaves_the_catalogue_as_it_was(lab: Lab) -> None:
+    lab.archived("s")
+    before = memory(lab.node)
+
+    def stop(_: Progress) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(Interrupted):
+        lab.node.reindex(listener=stop)
+    assert not list(lab.node.path.glob(".catalogue.sqlite.*"))
+    assert memory(lab.node) == before
+    assert [job.state for job in lab.node.jobs if job.kind == "reindex"] == ["stopped"]
+
+
+def test_a_package_that_a_killed_archive_has_left_is_taken_in_by_the_same_command(lab: Lab) -> None:
+    session = lab.session("s")
+    left = diadem.pack(session, lab.root / "main")  # published, and then the process was killed
+    assert lab.node.search().total == 0
+    archived = lab.node.archive(session, now=True)
+    assert (archived.what, archived.package.id) == ("new", left.id)
+    assert lab.node.archive(session, now=True).what == "already"
+    require_agreement(lab.node)
