@@ -90,7 +90,7 @@ def letter_html(letter: Letter) -> bytes:
         _contents(facts),
         _part("zip", _enclosed(letter)),
         _part("check", check_html(_check(letter))),
-        _part("arrived", _arrived()),
+        _part("arrived", _arrived(letter)),
         _redacted(letter),
         _renamed(letter.renamed),
         panels_html(facts),
@@ -211,12 +211,13 @@ def _check(letter: Letter) -> Check:
     return Check(place, hint, identified=not letter.redacted, name=name, meant=meant)
 
 
-def _arrived() -> str:
+def _arrived(letter: Letter) -> str:
+    whole = letter.kind == WHOLE and not letter.redacted
+    what = "the package id that the check printed" if whole else "which package it was taken from"
     return (
         "<section>\n<h2>Say that it arrived</h2>\n<p>So far only the sender’s log says that this was handed over. When"
         " the check is right, write a plain mail to the sender: that you have it, since which day, how you checked it,"
-        " and the 64 digits of the table above as you found them. That mail is the receipt; nothing is sent by"
-        " itself.</p>\n</section>\n"
+        f" and {what}. That mail is the receipt; nothing is sent by itself.</p>\n</section>\n"
     )
 
 

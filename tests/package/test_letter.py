@@ -36,7 +36,7 @@ def test_it_says_from_whom_for_whom_what_and_how_to_check() -> None:
         "sha256sum -c manifest-sha256.txt",
         "shasum -a 256 -c",
         "Get-FileHash",
-        "the package id",
+        "the package id that the check printed",
         "Licence of the data: CC-BY-4.0",
         "write a plain mail to the sender",
         "series/frame_00001.tif".rpartition("/")[2],

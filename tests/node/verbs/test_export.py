@@ -25,6 +25,7 @@ import diadem
 from diadem.cli.main import run as command_line
 from diadem.errors import IntegrityError, Interrupted, Refused, UsageError
 from diadem.model.ports import Progress
+from diadem.model.replicas import PRESENT, SUSPECT
 from diadem.node.exporting_outcome import Exported
 from diadem.testing.stores import Fault, FaultyStore
 from tests.node.verbs.conftest import Lab, damage
@@ -138,6 +139,21 @@ def test_damage_in_one_copy_is_passed_over_and_noted(lab: Lab, tmp_path: Path) -
     (folder, _) = unzip(done.path, tmp_path / "u")
     assert diadem.verify(tmp_path / "u" / folder, level="full").package_id == package
     assert contents(tmp_path / "u" / folder) == contents(lab.path(package, "second"))
+
+
+def test_an_adopted_folder_stands_in_and_an_edit_in_it_is_never_given_out(lab: Lab, tmp_path: Path) -> None:
+    session = lab.session("s")
+    package = str(lab.node.archive(session, now=True, in_place=True).package.id)
+    damage(lab.path(package, "main") / "data/scan 1.bin")
+    done = export(lab, package)
+    (folder,) = [name for name in unzip(done.path, tmp_path / "u") if name != PAGE]
+    assert diadem.verify(tmp_path / "u" / folder, level="full").package_id == package
+    (session / "scan 1.bin").write_bytes(b"edited")
+    with pytest.raises(IntegrityError):
+        export(lab, package, "again.zip")
+    assert given(lab) == ["out.zip"]
+    states = {one.store: one.state for one in lab.node.context.catalogue.replicas(package)}
+    assert states == {"main": SUSPECT, "in-place": PRESENT}  # what people do in their folder is no damage
 
 
 @pytest.mark.parametrize("path", ["data/scan 1.bin", "diadem/vendor.zip", "data/ro-crate-preview.html"])
