@@ -32,6 +32,10 @@ _CAUSES = {
     errno.ENOTDIR: ("the store is not a folder", "Name a folder."),
     errno.EEXIST: ("the store is not a folder", "Name a folder."),
     errno.ENAMETOOLONG: ("a path is too long for this file system", "Choose a store with a shorter path."),
+    errno.EFBIG: (
+        "the file system cannot hold a file of this size (FAT ends at 4 GB)",
+        "Choose a disk with another file system: exFAT, NTFS, ext4.",
+    ),
     errno.EIO: ("the disk reports an input/output error", "Check the disk; choose another store."),
 }
 
