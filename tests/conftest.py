@@ -28,6 +28,7 @@ LONG = (
     "test_scan",
     "test_extract_many",
     "test_notebooks",
+    "test_docs",
     "test_commands",
     "test_reextracting",
 )
