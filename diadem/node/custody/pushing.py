@@ -5,13 +5,14 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Final
 
-from diadem.errors import DiademError, DocumentError, IntegrityError, Refused
+from diadem.errors import DiademError, DocumentError, IntegrityError, Refused, UsageError
 from diadem.node.custody.database import ADVICE, Database
-from diadem.node.custody.entries import place_of, position_of
+from diadem.node.custody.entries import Entry, place_of, position_of
+from diadem.node.custody.keyring import KeyRing
 from diadem.node.custody.mirror import Head, Mirror, batch_key, head_key, pack_batch, read_head, unpack_batch
 from diadem.node.custody.tables import Batch, Tables
 from diadem.node.custody.trees import edge, log_origin, root_at
@@ -176,7 +177,7 @@ class MirrorDesk:
         head = read_head(mirror, self._node)
         if head is None:
             return place_of(min(self._keys), 0)
-        if head.epoch > max(self._keys):
+        if head.epoch > max(self._keys) and self._is_begun(mirror, head):
             raise self._refused(mirror, f"holds epoch {head.epoch} of this log, and this is epoch {max(self._keys)}")
         if head.epoch not in self._keys:
             return place_of(min(self._keys), 0)
@@ -195,6 +196,23 @@ class MirrorDesk:
         if root != seen.root:
             raise self._refused(mirror, "holds another log of this node")
         return place_of(head.epoch, seen.size)
+
+    def _is_begun(self, mirror: Mirror, head: Head) -> bool:
+        """Whether an epoch that we do not know is the node's: its checkpoint, or its beginning, is signed by its keys.
+
+        Whoever can write in a store can say so, and would else stop the node.
+        """
+        for key in set(self._keys.values()):
+            with suppress(IntegrityError):
+                open_checkpoint(head.checkpoint, key, log_origin(self._origin, head.epoch))
+                return True
+        with suppress(DocumentError, UsageError):
+            lines, _ = unpack_batch(mirror.get(batch_key(self._node, head.epoch, 0)) or b"", "")
+            entries = [Entry.from_line(head.epoch, index, line) for index, line in enumerate(lines)]
+            ring = KeyRing(self._node)
+            ring.learn(entries)
+            return entries[0].statement.kind == "recovery" and ring.judge(entries[0]).problem is None
+        return False
 
     def _pay(self, mirror: Mirror) -> None:
         """Write what the mirror lacks, object by object; then say how far it goes."""
@@ -255,11 +273,12 @@ class MirrorDesk:
         Raises
         ------
         DocumentError
-            It cannot be read.
+            It cannot be read, or nobody signed it.
         OtherLog
             It holds what our log does not.
         """
-        lines, _ = unpack_batch(data, batch_key(self._node, epoch, start))
+        lines, checkpoint = unpack_batch(data, batch_key(self._node, epoch, start))
+        self._require_signed(epoch, start, lines, checkpoint)
         ours = self._lines(epoch, start, start + len(lines))
         if ours != lines[: len(ours)]:
             raise self._refused(mirror, f"holds another entry {start} in epoch {epoch} of this log")
@@ -268,6 +287,20 @@ class MirrorDesk:
                 mirror, f"holds {start + len(lines)} entries of this log, and here are {start + len(ours)}"
             )
         return lines
+
+    def _require_signed(self, epoch: int, start: int, lines: list[bytes], checkpoint: str) -> None:
+        """Raise `DocumentError` where a checkpoint is not the node's over these lines and those before them."""
+        with self._data.reading() as connection:
+            tables = Tables(connection)
+            frontier = edge(lambda *part: tables.subtree(epoch, *part), start)
+        for line in lines:
+            frontier.append(leaf_hash(line))
+        try:
+            seen = open_checkpoint(checkpoint, self._keys[epoch], log_origin(self._origin, epoch))
+        except (IntegrityError, KeyError) as error:
+            raise DocumentError("its checkpoint is not signed by this log") from error
+        if (seen.size, seen.root) != (frontier.size, frontier.root()):
+            raise DocumentError("its checkpoint was signed over other entries")
 
     def _damaged(self, message: str) -> IntegrityError:
         return IntegrityError(f"the log is damaged: {message}", where=str(self._data.path), next=ADVICE)

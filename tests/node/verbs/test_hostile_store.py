@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pyrage
@@ -14,6 +15,7 @@ import tomlkit
 import diadem
 from diadem.errors import DiademError, Refused
 from diadem.model.replicas import MISSING, PRESENT
+from diadem.node.custody.mirror import Head, batch_key, head_key, pack_batch, read_head, unpack_batch
 from diadem.node.incoming import HandInState
 from diadem.node.recovering import recover_node
 from diadem.node.recovery import open_keys, read_recovery, seal_keys
@@ -149,3 +151,33 @@ def test_a_recovered_node_seals_its_keys_for_the_recovery_file_and_nobody_else(l
     with pytest.raises(pyrage.DecryptError):
         pyrage.decrypt(sealed, [thief])
     assert pyrage.decrypt(sealed, [pyrage.x25519.Identity.from_str(secret.identity)])
+
+
+@pytest.mark.parametrize("epoch", [2, 700])
+def test_an_epoch_that_nobody_signed_stops_no_archive(lab: Lab, epoch: int) -> None:
+    node_id, key = lab.node.id, head_key(lab.node.id)
+    lab.node.close()
+    place = lab.root / "main" / ".diadem" / key
+    head = Head.from_bytes(place.read_bytes())
+    place.write_bytes(replace(head, epoch=epoch, size=9).to_bytes())
+    with lab.reopened() as node:
+        assert node.archive(lab.session("s"), now=True).what == "new"
+        assert node.context.ledger.pending() == 0
+        found = read_head(node.context.stores.open("main"), node_id)
+        assert found is not None
+        assert (found.epoch, found.size) == (1, node.context.ledger.size)
+
+
+def test_entries_that_nobody_signed_stop_no_archive_and_are_written_over(lab: Lab) -> None:
+    size, checkpoint = lab.node.context.ledger.size, lab.node.context.ledger.checkpoint()
+    lab.node.close()
+    forged = lab.root / "main" / ".diadem" / batch_key(lab.node.id, 1, size)
+    for text in ("a checkpoint", checkpoint):
+        forged.write_bytes(pack_batch([b'{"x": 1}', b'{"y": 2}'], text))
+        with lab.reopened() as node:
+            assert node.archive(lab.session(f"s{len(text)}"), now=True).what == "new"
+            assert node.context.ledger.pending() == 0
+            first = unpack_batch(forged.read_bytes(), "")[0][0]
+            assert first == node.context.ledger.entry(size).line
+            forged = lab.root / "main" / ".diadem" / batch_key(lab.node.id, 1, node.context.ledger.size)
+            size = node.context.ledger.size
