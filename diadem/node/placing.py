@@ -183,12 +183,12 @@ def _add(
             opened = read_manifest(bundle, expected_id=package_id)
             return store.add(bundle, opened, path, listener=listener, pace=pace), replica.store
         except IntegrityError as error:  # this source is damaged: never copied on, and the next one is tried
-            context.say([_damage_draft(package_id, replica, error)])
+            context.say([damage_draft(package_id, replica, error)])
             problem = error
     raise problem or NotFound("no other copy can be read", next="Connect another store.")
 
 
-def _damage_draft(package_id: str, replica: ReplicaState, error: IntegrityError) -> Draft:
+def damage_draft(package_id: str, replica: ReplicaState, error: IntegrityError) -> Draft:
     """That a copy which was read to be copied is not what it was."""
     finding = {
         "package": package_id,

@@ -20,7 +20,7 @@ from diadem.model.ports import RangeReader
 from diadem.model.record import Record
 from diadem.model.replicas import PRESENT, SUSPECT, ReplicaState
 from diadem.node.context import Context
-from diadem.node.placing import best_package, readable_copies
+from diadem.node.placing import best_package, damage_draft, readable_copies
 from diadem.package.bagit import parse_manifest
 from diadem.package.opening import LIMITS, read_manifest
 from diadem.serialization.record_json import read_record
@@ -83,11 +83,17 @@ class Copies:
         return found is not None
 
     def doubt(self, replica: ReplicaState, error: Exception) -> None:
-        """Note that a copy is damaged; an adopted folder that was edited is none of that."""
-        damaged = isinstance(error, IntegrityError) and replica.state == PRESENT and not replica.adopted
-        if damaged and self._context.writable and replica.store not in self._doubted:
+        """State that a copy is damaged; an adopted folder that was edited is none of that.
+
+        Where nothing can be stated now the catalogue alone notes it: what is read is given back all the same.
+        """
+        counts = replica.state == PRESENT and not replica.adopted and self._context.writable
+        if counts and isinstance(error, IntegrityError) and replica.store not in self._doubted:
             self._doubted.add(replica.store)
-            self._context.catalogue.set_replica(self.id, replica.store, replica.path, state=SUSPECT)
+            try:
+                self._context.say([damage_draft(self.id, replica, error)])
+            except (DiademError, OSError):
+                self._context.catalogue.set_replica(self.id, replica.store, replica.path, state=SUSPECT)
 
     @property
     def damaged(self) -> list[str]:

@@ -67,6 +67,9 @@ def test_a_damaged_leaf_comes_from_the_other_copy(lab: Lab) -> None:
     assert restored.damaged == ["main"]  # of the other one only the leaf that was needed was read
     states = {one.store: one.state for one in lab.node.context.catalogue.replicas(package)}
     assert states == {"main": SUSPECT, "second": PRESENT}
+    lab.node.reindex()  # it was stated: a catalogue that is made anew knows it too
+    states = {one.store: one.state for one in lab.node.context.catalogue.replicas(package)}
+    assert states == {"main": SUSPECT, "second": PRESENT}
 
 
 def test_where_no_copy_is_whole_nothing_is_left_behind(lab: Lab) -> None:
