@@ -14,7 +14,7 @@ from diadem.model.ports import Progress
 from diadem.model.replicas import MISSING, PRESENT, SUSPECT
 from diadem.node.catalogue import Catalogue
 from diadem.node.following import behind, catch_up
-from diadem.testing.samples import write_session
+from diadem.testing.samples import write_small_images
 from tests.cli.inside import said, said_json
 from tests.node.verbs.agreeing import copies, memory, require_agreement
 from tests.node.verbs.conftest import Lab, damage, remove
@@ -37,7 +37,7 @@ def look_at_everything(lab: Lab) -> None:
 def test_a_catalogue_that_is_gone_is_made_again(lab: Lab) -> None:
     """Archived, continued, damaged, mended, dropped, deleted, archived again: afterwards the same is known."""
     lab.add_second()
-    write_session(lab.root / "instrument")
+    write_small_images(lab.root / "instrument", 2)
     (lab.root / "instrument" / "more").mkdir()
     lab.node.archive(lab.root / "instrument", now=True, as_one=True, metadata={"sample": {"name": "S-12"}})
     kept = lab.archived("kept")
@@ -55,14 +55,14 @@ def test_a_catalogue_that_is_gone_is_made_again(lab: Lab) -> None:
     node.delete(again, reason="by mistake")
     assert node.archive(lab.root / "again", now=True).what == "new"
     known = memory(node)
-    found = said_json("search", "voltage>=150kV", "sample:S-12", "--node", node.path)
+    found = said_json("search", "image.pixel_size_x<1nm", "sample:S-12", "--node", node.path)
     assert (found["total"], node.search().total) == (1, 5)
     node.close()
     lab.node.close()
     forget_catalogue(lab)
     assert "reindex" in said("search", "--node", lab.node.path, code=3)
     assert said_json("reindex", "--node", lab.node.path)["packages"] == 5
-    assert said_json("search", "voltage>=150kV", "sample:S-12", "--node", lab.node.path) == found
+    assert said_json("search", "image.pixel_size_x<1nm", "sample:S-12", "--node", lab.node.path) == found
     node = lab.reopened()
     assert memory(node) == known
     assert copies(node)[dropped] == ["main"]
