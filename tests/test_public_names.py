@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import ast
-import inspect
 import re
 import subprocess
 import sys
 from pathlib import Path
 
 import diadem
-import diadem.api as diadem_api
 from diadem.errors import DiademError
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -48,17 +46,6 @@ def test_the_error_tree_is_drawn_and_has_exit_codes() -> None:
     for kind in classes:
         assert kind.__name__ in drawn
         assert kind.exit_code in range(1, 7)
-
-
-def test_every_verb_has_the_function_or_method_of_the_same_name() -> None:
-    from diadem.cli.main import app
-
-    verbs = {command.callback.__name__ for command in app.registered_commands if command.callback}
-    methods = {"get": "restore"}  # Node.get returns a Package; the files come from Package.restore
-    assert inspect.isfunction(diadem_api.plugins)  # `diadem.plugins` is the room of the bundled ones
-    for verb in verbs - {"demo", "plugins"}:
-        name = methods.get(verb, verb)
-        assert hasattr(diadem, name) or hasattr(diadem.Package, name), verb
 
 
 def test_importing_diadem_imports_nothing_heavy() -> None:
