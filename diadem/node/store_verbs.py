@@ -12,6 +12,7 @@ from diadem.model.replicas import StoreState
 from diadem.node.config import KINDS, StoreSettings, checked_name
 from diadem.node.context import Context
 from diadem.node.mirroring import mirror_catalogue, mirror_settings
+from diadem.node.moving import note_move
 from diadem.node.stores import claim, read_store_file
 from diadem.store.base import open_store
 from diadem.store.urls import local_path, parse
@@ -116,6 +117,9 @@ class StoreVerbs:
     def move(self, name: str, url: str, *, place: str | None = None) -> StoreState:
         """Tell where a store is now: a disk that is mounted elsewhere, a share that was renamed. Nothing is copied.
 
+        Copies that are not there are missing from now on. Where the store was copied to another disk or share, its
+        copies count again once they were read there: scrub it.
+
         Parameters
         ----------
         name : str
@@ -135,7 +139,7 @@ class StoreVerbs:
         known = context.settings.store(name)
         folder = local_path(url)
         where = str(folder.absolute()) if folder is not None else url
-        store = open_store(where)
+        store = open_store(where, context.stores.options(name))
         store.check()
         found = read_store_file(store)
         if found is None or found["store"] != known.id:
@@ -155,6 +159,9 @@ class StoreVerbs:
             )
         )
         context.stores.put(name, store)
+        here = context.settings.store(name)
+        if here.url != known.url:
+            note_move(context, name, known.url, copied=not here.seen or here.seen != known.seen)
         mirror_settings(context)
         return next(state for state in context.stores.states() if state.name == name)
 
