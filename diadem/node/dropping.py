@@ -27,7 +27,8 @@ from diadem.node.mending_parity import drop_parity
 from diadem.node.placing import bundle_of, subject
 from diadem.node.rules.dropping import FreshProof, may_delete, may_drop
 from diadem.node.scrubbing import check, note_damage
-from diadem.package.opening import LIMITS, read_manifest
+from diadem.package.opening import LIMITS
+from diadem.package.verify import verify
 from diadem.store.whole import write_whole
 from diadem.trust.hashing import sha256_hex
 
@@ -245,9 +246,7 @@ def _is_another(context: Context, bundle: Bundle, package_id: str) -> bool:
         return False
     if context.catalogue.has("diadem:" + found):
         return True
-    with contextlib.suppress(DiademError, OSError):
-        return read_manifest(bundle).id.hex == found
-    return False
+    return verify(bundle, level=Level.QUICK, expected_id="diadem:" + found).ok
 
 
 def _require_removable(context: Context, package_id: str, replicas: Sequence[ReplicaState]) -> None:

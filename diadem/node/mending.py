@@ -116,9 +116,9 @@ class _Mender:
         self._job = job
         self._bundle: Bundle = job.store.bundle(job.path)
         self._repaired, self._listener, self._pace = repaired, listener, pace
-        _refuse_another(self._bundle, job.package)
         self._tags = TagSources(job.package, self._bundle, job.parity, job.replicas, job.tag_files)
         self._opened: OpenedPackage = self._tags.open()
+        _refuse_another(self._bundle, self._opened)
         self._leaves: LeafSources | None = None
         self._done = self._total = 0
         self.repairs: list[Repair] = []
@@ -273,15 +273,24 @@ class _Mender:
         self._listener(Progress("repair", self._done, self._total, path))
 
 
-def _refuse_another(bundle: Bundle, package: PackageId) -> None:
-    """Raise `Refused` where the place of the copy holds another package whose tag files are sound."""
+def _refuse_another(bundle: Bundle, ours: OpenedPackage) -> None:
+    """Raise `Refused` where the place of the copy holds another package whose tag files are sound.
+
+    A tag manifest of which one line is damaged can look like another package with the very same files: it is none.
+    """
     try:
-        found = read_manifest(bundle).id
+        found = read_manifest(bundle)
     except (DiademError, OSError):
         return
-    if found != package:
-        raise Refused(
-            f"another package lies there, {found}, whose tag files are sound; it is not overwritten",
-            where=bundle.url,
-            next="Copy this package anew, to a path of its own.",
-        )
+    if found.id == ours.id or _has_same_files(found, ours):
+        return
+    raise Refused(
+        f"another package lies there, {found.id}, whose tag files are sound; it is not overwritten",
+        where=bundle.url,
+        next="Copy this package anew, to a path of its own.",
+    )
+
+
+def _has_same_files(found: OpenedPackage, ours: OpenedPackage) -> bool:
+    """Whether two packages differ in their tag manifest alone."""
+    return (found.manifest, found.leaves, found.bag_info) == (ours.manifest, ours.leaves, ours.bag_info)
