@@ -15,6 +15,7 @@ from diadem.model.replicas import PRESENT, ReplicaState
 from diadem.model.report import Level
 from diadem.model.statements import Draft, Subject
 from diadem.node.context import Context
+from diadem.node.replay import places_said
 from diadem.package.opening import OpenedPackage, read_manifest
 from diadem.store.adopted import AdoptedFolders
 from diadem.store.base import Added, Pace
@@ -155,9 +156,10 @@ def _replicate(
     copies: list[Copy] = []
     debts: list[Debt] = []
     row = context.catalogue.get(package_id)
-    here = [one.store for one in context.catalogue.replicas(package_id) if one.state == PRESENT and not one.adopted]
+    here = {one.store: one.path for one in context.catalogue.replicas(package_id) if one.state == PRESENT}
+    said = places_said(context.ledger.of_subject(PackageId(package_id).hex))
     for name in stores:
-        if name in here:  # another process was quicker
+        if name in here and here[name] == said.get(name):  # another process was quicker
             continue
         try:
             added, source = _add(context, package_id, row.path, name, listener, pace)

@@ -6,7 +6,7 @@ written, what was proven, and what was given up on purpose. A store that does no
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -14,21 +14,21 @@ from pathlib import Path
 from typing import Any
 
 from diadem.archive.package import Package
-from diadem.errors import DiademError, Unreachable
+from diadem.errors import DiademError
 from diadem.model.ids import PackageId
 from diadem.model.ports import Listener, Progress, silent
 from diadem.model.replicas import DROPPED, MISSING, PRESENT, SUSPECT, ReplicaState
 from diadem.model.report import Level
 from diadem.node.adopted import enter_adopted
-from diadem.node.archiving import ingest_draft
 from diadem.node.catalogue import Catalogue
 from diadem.node.context import Context
 from diadem.node.dropping import finish_removals
 from diadem.node.entries import entry_from_log, package_entry
 from diadem.node.following import catch_up, is_deleted, replacing
-from diadem.node.jobs import jobs, working
+from diadem.node.jobs import working
 from diadem.node.replay import apply
-from diadem.node.scrubbing import check, note_damage
+from diadem.node.stating_found import state_found
+from diadem.package.verify import verify
 from diadem.store.parity_file import parity_packages
 
 
@@ -81,70 +81,21 @@ def reindex(context: Context, *, listener: Listener = silent) -> Reindexed:
         context.catalogue.forget_drafts()
         fresh = context.catalogue.draft()
         try:
-            result, lost = _fill(context, fresh, job.listening(listener))
+            result, arrived, lost = _fill(context, fresh, job.listening(listener))
             with replacing(context):
                 catch_up(replace(context, catalogue=fresh))  # what was said while the stores were read
                 context.catalogue.take_over(fresh)
         except BaseException:
             fresh.discard()
             raise
-        notes = (*finished, *result.notes, *_state_found(context), *_state_lost(context, lost))
+        notes = (*finished, *result.notes, *state_found(context, arrived, lost))
     return replace(result, packages=context.catalogue.count(), statements=context.ledger.total, notes=notes)
 
 
-def _state_found(context: Context) -> Iterator[str]:
-    """State the ingest of packages that lie in a store and that no statement names: somebody copied them there.
-
-    Their bytes are not proven by this: a scrub reads them. While an archive is at work, what is not in the log may be
-    its package, which is there a moment before its statement.
-    """
-    unsaid = [state for state in context.catalogue.package_states() if not state.signed and not state.tombstoned]
-    archiving = bool(unsaid) and any(job.kind == "archive" and job.state == "running" for job in jobs(context))
-    for state in unsaid:
-        for replica in state.replicas:
-            if replica.state != PRESENT or replica.adopted:
-                continue
-            where = f"{replica.path} in {replica.store}"
-            if archiving:
-                yield f"{where} is not in the log; an archive is at work, so it may be about to be: reindex again"
-            elif _state_ingest(context, state.id, replica):
-                yield f"{where} was not in the log: somebody copied it there; it is entered, and to be scrubbed"
-            break
-
-
-def _state_ingest(context: Context, package_id: str, replica: ReplicaState) -> bool:
-    """State that a package was found; False where somebody else has just stated its ingest."""
-    with context.locked(f"package-{PackageId(package_id).hex[:32]}"):
-        said = context.ledger.of_subject(PackageId(package_id).hex)
-        if any(entry.statement.kind == "ingest" for entry in said):
-            return False
-        package = Package(context.stores.open(replica.store).bundle(replica.path))
-        source = f"found in the store {replica.store}"
-        context.say([ingest_draft(context, package, replica.path, replica.store, None, source, None, {})])
-        return True
-
-
-def _state_lost(context: Context, lost: Sequence[tuple[str, str]]) -> Iterator[str]:
-    """State what is wrong with copies that are not as the log says."""
-    for package_id, store in lost:
-        with context.locked(f"package-{PackageId(package_id).hex[:32]}"):
-            replicas = context.catalogue.replicas(package_id) if context.catalogue.has(package_id) else ()
-            for replica in replicas:
-                if replica.store == store and replica.state in (MISSING, SUSPECT):
-                    with suppress(Unreachable):
-                        yield from _state_damage(context, package_id, replica)
-
-
-def _state_damage(context: Context, package_id: str, replica: ReplicaState) -> Iterator[str]:
-    report = check(context, package_id, replica, level=Level.QUICK)
-    if not report.ok:
-        damage = note_damage(context, package_id, replica, report)
-        what = "is not" if damage.state == MISSING else "is damaged"
-        yield f"{package_id[:19]}… {what} in {replica.store}, at {replica.path}: diadem repair"
-
-
-def _fill(context: Context, fresh: Catalogue, listener: Listener) -> tuple[Reindexed, list[tuple[str, str]]]:
-    """Fill an empty catalogue; also returns package and store of every copy that is not as the log says."""
+def _fill(
+    context: Context, fresh: Catalogue, listener: Listener
+) -> tuple[Reindexed, list[tuple[str, str, str]], list[tuple[str, str]]]:
+    """Fill an empty catalogue; also returns copies of which the log does not know, and those that it has in vain."""
     notes: list[str] = []
     total = context.ledger.total  # what is said while the stores are read, they may or may not show
     ingests, places = _listen(context, total)
@@ -159,9 +110,9 @@ def _fill(context: Context, fresh: Catalogue, listener: Listener) -> tuple[Reind
     _enter_lost(context, fresh, ingests, notes)
     _apply_all(context, fresh, total, listener)
     _revive(context, fresh, found, ingests)
-    lost = _compare(context, fresh, found, notes)
+    arrived, lost = _compare(context, fresh, found)
     _note_parity(context, fresh)
-    return Reindexed(fresh.count(), len(found), total, tuple(notes)), lost
+    return Reindexed(fresh.count(), len(found), total, tuple(notes)), arrived, lost
 
 
 def _apply_all(context: Context, fresh: Catalogue, total: int, listener: Listener) -> None:
@@ -215,6 +166,8 @@ def _read_store(
         listener(Progress("reindex", number, 0, stored.path, unit="packages"))
         try:
             package = Package(store.bundle(stored.path))
+            if package.id not in ingests:  # one damaged line of a tag manifest makes another id: no package
+                verify(package.bundle, level=Level.QUICK, expected_id=package.id).raise_for_findings()
             if not fresh.has(package.id):
                 fresh.add_package(
                     package_entry(package, _path(package.id, stored.path, ingests), ingests.get(package.id))
@@ -259,17 +212,18 @@ def _enter_lost(context: Context, fresh: Catalogue, ingests: Ingests, notes: lis
 
 
 def _compare(
-    context: Context, fresh: Catalogue, found: Mapping[tuple[str, str], list[str]], notes: list[str]
-) -> list[tuple[str, str]]:
-    """What the log says of copies against what was found; returns those that are not as they should be."""
-    lost = []
+    context: Context, fresh: Catalogue, found: Mapping[tuple[str, str], list[str]]
+) -> tuple[list[tuple[str, str, str]], list[tuple[str, str]]]:
+    """What the log says of copies against what was found; returns those that it does not know, and those in vain."""
+    arrived, lost = [], []
     said: dict[tuple[str, str], ReplicaState] = {}
     for package in fresh.package_states():
         said |= {(package.id, replica.store): replica for replica in package.replicas}
     for (package_id, store), paths in found.items():
         if fresh.has(package_id):
             known = said.get((package_id, store))
-            _place(context, fresh, package_id, store, paths, known, notes)
+            if (path := _place(context, fresh, package_id, store, paths, known)) is not None:
+                arrived.append((package_id, store, path))
             if not paths and known is not None and known.state == PRESENT:
                 lost.append((package_id, store))
     for (package_id, store), replica in said.items():
@@ -278,7 +232,7 @@ def _compare(
                 continue
             fresh.set_replica(package_id, store, replica.path, state=MISSING)
             lost.append((package_id, store))
-    return lost
+    return arrived, lost
 
 
 def _place(
@@ -288,20 +242,20 @@ def _place(
     store: str,
     paths: Sequence[str],
     known: ReplicaState | None,
-    notes: list[str],
-) -> None:
-    """Enter where a copy lies. One that lies elsewhere than the log says was never proven there."""
+) -> str | None:
+    """Enter where a copy lies; its path, where the log does not have it there. It was never proven there."""
     if known is not None and known.path in paths:
         if known.state in (DROPPED, MISSING):
             fresh.set_replica(package_id, store, known.path, state=PRESENT)
+            return known.path
     elif paths and known is not None and known.adopted:  # its folder was followed by a rescan
         fresh.set_replica(package_id, store, paths[0], state=known.state)
     elif paths:
         fresh.set_replica(package_id, store, paths[0], state=PRESENT, written=context.clock())
-        if known is not None and known.state != DROPPED:
-            notes.append(f"{package_id[:19]}… lies at {paths[0]} in {store}, not at {known.path}: it is to be scrubbed")
+        return paths[0]
     elif known is not None and known.state == PRESENT:
         fresh.set_replica(package_id, store, known.path, state=SUSPECT)
+    return None
 
 
 def _note_parity(context: Context, fresh: Catalogue) -> None:

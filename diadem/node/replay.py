@@ -5,7 +5,7 @@ Live verbs and a reindex go through the same function, so that the two cannot di
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from diadem.model.replicas import DROPPED, MISSING, PRESENT, PROOFS, SUSPECT
@@ -44,6 +44,26 @@ def apply(catalogue: Catalogue, entry: Entry, *, only: str | None = None) -> Non
         time=read_time(str(predicate["time"])),
         line=entry.line,
     )
+
+
+def places_said(entries: Iterable[Entry]) -> dict[str, str]:
+    """By store, the path at which the log says that a copy of a package is, whole or not.
+
+    Parameters
+    ----------
+    entries : iterable of Entry
+        All that the log says of the package.
+    """
+    places: dict[str, str] = {}
+    for entry in entries:
+        kind, said = entry.statement.kind, entry.statement.predicate
+        if kind in ("ingest", "replicate"):
+            places[str(said["store"])] = str(said.get("path", ""))
+        elif kind == "drop" or any(finding["code"] == COPY_MISSING for finding in said.get("findings", ())):
+            places.pop(str(said["store"]), None)
+        elif kind == "tombstone":
+            places.clear()
+    return places
 
 
 def _written(catalogue: Catalogue, packages: list[str], said: Mapping[str, Any], statement_id: str) -> None:

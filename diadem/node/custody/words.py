@@ -142,6 +142,8 @@ def _fixity(said: _Said) -> str:
 
 
 def _replicate(said: _Said) -> str:
+    if said["from"] == said["store"]:
+        return f"{said.node} found a copy of the package in the store {said['store']}; {_PROOFS[said['proof']]}"
     way = f"from the store {said['from']} to the store {said['store']}"
     return f"{said.actor} copied the package {way}; {_PROOFS[said['proof']]}"
 

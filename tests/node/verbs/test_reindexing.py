@@ -164,11 +164,38 @@ def test_a_package_that_was_copied_into_the_other_store_is_a_copy(lab: Lab) -> N
     lab.add_second()
     folder = lab.path(package, "main")
     shutil.copytree(folder, lab.second / folder.parent.name / "by hand")
-    lab.node.reindex()
+    (note,) = lab.node.reindex().notes
+    assert "by hand in second was not in the log" in note
     replicas = {replica.store: replica for replica in lab.node.context.catalogue.replicas(package)}
     assert replicas["second"].path == f"{folder.parent.name}/by hand"
     assert (replicas["second"].state, replicas["second"].proven_at) == (PRESENT, None)
+    assert "found a copy of the package in the store second" in str(lab.node.custody(package).to_dict())
+    known = memory(lab.node)
+    assert lab.node.reindex().notes == ()
+    assert memory(lab.node) == known
     assert lab.node.scrub("second").ok
+    require_agreement(lab.node)
+
+
+def test_a_copy_that_a_killed_run_has_left_is_entered_and_one_that_was_dropped_and_put_back(lab: Lab) -> None:
+    left, back = lab.archived("left"), lab.archived("back")
+    lab.add_second()
+    folder = lab.path(left, "main")
+    shutil.copytree(folder, lab.second / folder.parent.name / folder.name)  # the copy, and then no word of it
+    (lab.node.path / "policy.toml").write_text("[copies]\nminimum = 1\n", "utf-8")
+    with lab.reopened() as node:
+        shutil.copytree(lab.path(back, "main"), lab.root / "kept")
+        place = lab.path(back, "main")
+        second = place.relative_to(lab.root / "main")
+        shutil.copytree(lab.root / "kept", lab.second / second)
+        assert len(node.reindex().notes) == 2
+        assert node.scrub().ok
+        node.drop(back, "main", reason="space")
+        shutil.copytree(lab.root / "kept", place)
+        (note,) = node.reindex().notes
+        assert "in main was not in the log" in note
+        assert copies(node) == {left: ["main", "second"], back: ["main", "second"]}
+        require_agreement(node)
 
 
 def test_what_a_reindex_finds_wrong_is_stated_and_stays_known(lab: Lab) -> None:
