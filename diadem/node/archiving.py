@@ -17,6 +17,7 @@ from diadem.archive.packing_remote import pack_object
 from diadem.archive.plan import PackPlan, make_plan
 from diadem.errors import DiademError, Refused, StoreError, Unreachable
 from diadem.model.ids import PackageId
+from diadem.model.manifest import TAGMANIFEST
 from diadem.model.ports import Listener, silent
 from diadem.model.record import Record
 from diadem.model.replicas import PRESENT
@@ -34,6 +35,7 @@ from diadem.node.rules.required import require_stated
 from diadem.node.scrubbing import check, note_damage
 from diadem.node.stores import AWAY
 from diadem.node.wanted import wanted_stores
+from diadem.package.opening import LIMITS
 from diadem.store.local_store import LocalStore
 from diadem.store.urls import local_path
 from diadem.trust.hashing import sha256_hex
@@ -392,6 +394,8 @@ def _enter(
 ) -> bool:
     """Enter package and copy in log and catalogue; whether the log did not have the package, or had it as deleted."""
     with context.locked(f"package-{PackageId(package.id).hex[:32]}"):
+        if not outcome.created and store != IN_PLACE:
+            _require_there(context, package, path, store)
         said = context.ledger.of_subject(subject(package.id).sha256)
         ingest = next((entry.statement.predicate for entry in said if entry.statement.kind == "ingest"), None)
         draft = ingest_draft(context, package, path, store, outcome, str(source), predecessor, more)
@@ -404,6 +408,20 @@ def _enter(
         elif again or not _has_copy(context, package.id, store, path):
             context.say([_copy_draft(context, package, draft.predicate, more)])
     return again or ingest is None
+
+
+def _require_there(context: Context, package: Package, path: str, store: str) -> None:
+    """Refuse to state a copy that was found in a store, and given up by somebody else since."""
+    try:
+        found = sha256_hex(context.stores.open(store).bundle(path).read(TAGMANIFEST, LIMITS[TAGMANIFEST]))
+    except (DiademError, OSError):
+        found = ""
+    if found != PackageId(package.id).hex:
+        raise Refused(
+            f"the copy that was found in '{store}' was removed by somebody else meanwhile",
+            where=package.url,
+            next="Archive it again: it is written anew.",
+        )
 
 
 def _has_copy(context: Context, package_id: str, store: str, path: str) -> bool:
