@@ -325,9 +325,6 @@ class Mirrors(Sequence[Any]):
     def _now(self) -> list[Any]:
         return [store for _, store in self._stores.opened()]
 
-    def __iter__(self) -> Iterator[Any]:
-        return iter(self._now())
-
     def __len__(self) -> int:
         return len(self._now())
 

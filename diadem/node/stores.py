@@ -20,8 +20,9 @@ STORE_FILE = "store.json"
 STORE_FORMAT = "diadem-store/1"
 #: Errors of opening that mean "not now": unplugged, no answer, no access, its extra is not installed.
 AWAY = (Unreachable, NotFound, Refused, UsageError)
-#: Seconds for which a server that answered is believed to be there. A folder is looked at each time: it costs nothing.
-_TRUST = 30.0
+#: Seconds for which a folder, and a server, that answered is believed to be there; before writing a folder is looked
+#: at each time.
+_TRUST_FOLDER, _TRUST = 0.5, 30.0
 
 
 class StoreSet:
@@ -89,7 +90,7 @@ class StoreSet:
         if name in self._away:
             raise self._away[name]
         store = self._opened.get(name)
-        trust = _TRUST if store is not None and not store.is_folder else 0.0
+        trust = _TRUST_FOLDER if store is None or store.is_folder else _TRUST
         if store is None or time.monotonic() - self._seen.get(name, -_TRUST) >= trust:
             try:
                 store = store or open_store(settings.url, self._options.get(name))
@@ -127,8 +128,11 @@ class StoreSet:
         return True
 
     def opened(self) -> Iterator[tuple[StoreSettings, Store]]:
-        """Every store that answers."""
+        """Every store that answers now."""
         for settings in self._settings.stores:
+            store = self._opened.get(settings.name)
+            if store is not None and store.is_folder:
+                self._seen.pop(settings.name, None)
             if self.reachable(settings.name):
                 yield settings, self.open(settings.name)
 
