@@ -170,7 +170,8 @@ class KeyCabinet:
         """Key files that other accounts of this machine may read."""
         if os.name == "nt":
             return []
-        return [path for path in [self.folder, *self.folder.rglob("*.pem")] if path.stat().st_mode & 0o077]
+        files = (path for path in self.folder.rglob("*") if path.is_file())
+        return [path for path in (self.folder, *files) if path.stat().st_mode & 0o077]
 
 
 def _keyring() -> Any:

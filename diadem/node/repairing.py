@@ -16,7 +16,7 @@ from diadem.errors import DiademError, Interrupted, Unreachable
 from diadem.model.ids import PackageId
 from diadem.model.manifest import TAGMANIFEST
 from diadem.model.ports import Bundle, Listener, silent
-from diadem.model.replicas import MISSING, PRESENT, SUSPECT, PackageState, ReplicaState
+from diadem.model.replicas import DROPPED, MISSING, PRESENT, SUSPECT, PackageState, ReplicaState
 from diadem.model.report import Level
 from diadem.model.statements import Draft
 from diadem.node.context import Context
@@ -25,7 +25,7 @@ from diadem.node.following import catch_up, read_again
 from diadem.node.jobs import Job, working
 from diadem.node.mending import MendJob, mend
 from diadem.node.mending_outcome import Mended, Repair
-from diadem.node.mending_parity import make_parity, parity_of
+from diadem.node.mending_parity import drop_parity, make_parity, parity_of
 from diadem.node.mending_proof import prove_files
 from diadem.node.mending_sources import Replica
 from diadem.node.placing import Copy, Debt, bundle_of, replicate, subject
@@ -393,4 +393,10 @@ def _write_parity(context: Context, package_id: str, name: str, listener: Listen
     replica = next(one for one in context.catalogue.replicas(package_id) if one.store == name)
     opened = read_manifest(store.bundle(replica.path), expected_id=package_id)
     make_parity(store, replica.path, opened, listener=listener)
-    context.catalogue.set_replica(package_id, name, replica.path, state=replica.state, parity=True)
+    with context.catalogue.together():  # it took a while: what others found of the copy, or did to it, stays
+        known = context.catalogue.replicas(package_id)
+        now = next((one for one in known if (one.store, one.path) == (name, replica.path)), None)
+        if now is not None and now.state != DROPPED:
+            context.catalogue.set_replica(package_id, name, now.path, state=now.state, parity=True)
+            return
+    drop_parity(store, PackageId(package_id))

@@ -6,7 +6,7 @@ import pytest
 
 from diadem.errors import Interrupted
 from diadem.model.ports import Progress
-from diadem.model.replicas import PRESENT, SUSPECT
+from diadem.model.replicas import DROPPED, PRESENT, SUSPECT
 from diadem.node.node import Node
 from tests.node.verbs.conftest import Lab, damage
 
@@ -46,3 +46,27 @@ def test_a_full_scrub_that_is_gone_on_with_reads_what_was_only_read_by_leaves(la
     assert lab.node.scrub("main", level="leaves").proven == len(packages)
     again = lab.node.scrub("main", level="full")
     assert (again.proven, again.skipped) == (len(packages), 0)
+
+
+def test_parity_that_is_made_while_the_copy_is_dropped_brings_no_copy_back(lab: Lab) -> None:
+    lab.add_second()
+    lab.node.stores.add(str(lab.root / "third"), name="third", place="a third disk")
+    package = lab.archived("s", size=2 << 20)
+    policy = lab.node.path / "policy.toml"
+    policy.write_text("[copies]\nminimum = 3\n", "utf-8")
+    with lab.reopened() as node:
+        assert node.repair().ok
+    policy.write_text("[copies]\nminimum = 1\n[parity]\nenabled = true\nstores = ['main']\n", "utf-8")
+    dropped: list[str] = []
+
+    def meanwhile(progress: Progress) -> None:
+        if not dropped and progress.done:
+            with lab.reopened() as other:
+                dropped.extend(other.drop(package, "main", reason="the disk is needed").stores)
+
+    with lab.reopened() as node:
+        node.repair(listener=meanwhile)
+        assert dropped == ["main"]
+        assert _state(node, package) == DROPPED
+    assert not list((lab.root / "main").rglob("bagit.txt"))
+    assert not list((lab.root / "main").rglob("*.pq"))
