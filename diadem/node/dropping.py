@@ -271,10 +271,14 @@ def finish_removals(context: Context) -> list[str]:
     """
     done = []
     for note in sorted((context.folder / "jobs").glob("remove-*.note")):
-        with contextlib.suppress(OSError, ValueError, KeyError, DiademError):
+        try:
             package_id = str(json.loads(note.read_text("utf-8"))["package"])
             with context.locked(f"package-{PackageId(package_id).hex[:32]}"):
                 done += _finish(context, note)
+        except DiademError as error:
+            done.append(f"a removal that was begun cannot be finished: {error.message} ({error.where})")
+        except (OSError, ValueError, KeyError):  # gone meanwhile, or never written whole: then nothing was removed
+            continue
     return done
 
 
