@@ -1,0 +1,305 @@
+"""Each defence is switched off in turn, in a copy of the code: the harness must then see a loss, or it proves nothing.
+
+A defence that can be taken away without anybody noticing counts as untested.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import diadem
+from node_faults.crew import outcomes
+from node_faults.running import KINDS
+
+
+@dataclass(frozen=True, slots=True)
+class Patch:
+    """A text of a file that is replaced by another; it must stand there exactly once."""
+
+    file: str
+    old: str
+    new: str
+
+
+@dataclass(frozen=True, slots=True)
+class Defence:
+    """Something that keeps data from being lost.
+
+    Attributes
+    ----------
+    name : str
+        In a few words.
+    kind : str
+        The kind of cases that should notice its absence.
+    patches : sequence of Patch
+        What switches it off.
+    """
+
+    name: str
+    kind: str
+    patches: Sequence[Patch]
+
+
+class Unfit(Exception):
+    """A patch does not fit the code any more."""
+
+
+DEFENCES: Sequence[Defence] = (
+    Defence(
+        "leaves are compared with their digests",
+        "disk",
+        [
+            Patch(
+                "package/filecheck.py",
+                "        if leaf_digest(view) == self._leaves[place : place + DIGEST_SIZE]:\n",
+                "        if view is not None:\n",
+            )
+        ],
+    ),
+    Defence(
+        "the tag manifest is written last (object store)",
+        "object",
+        [
+            Patch(
+                "store/object_upload.py",
+                "    total = sum(job.sizes().values())\n    sender =",
+                "    commit(client, root, job)\n    total = sum(job.sizes().values())\n    sender =",
+            ),
+            Patch("store/object_upload.py", "    _check_listing(client, root, job.sizes())\n", ""),
+        ],
+    ),
+    Defence(
+        "the tag manifest is removed first (object store)",
+        "object",
+        [
+            Patch(
+                "store/object_removing.py",
+                '    client.delete(f"{path}/{TAGMANIFEST}")\n    clear(',
+                "    clear(",
+            )
+        ],
+    ),
+    Defence(
+        "a package is forced to disk before it gets its name",
+        "power",
+        [
+            Patch(
+                "store/system.py",
+                '    if _LIBC is not None and hasattr(_LIBC, "syncfs"):\n        descriptor',
+                '    return\n    if _LIBC is not None and hasattr(_LIBC, "syncfs"):\n        descriptor',
+            )
+        ],
+    ),
+    Defence(
+        "the name of a package is forced to disk before its statement",
+        "power",
+        [
+            Patch(
+                "store/local_store.py",
+                "            flush_folder(long_path(folder))\n",
+                "            pass\n",
+            )
+        ],
+    ),
+    Defence(
+        "a file that is exchanged is forced to disk first",
+        "power",
+        [Patch("store/mending.py", "        os.fsync(sink.descriptor)\n", "")],
+    ),
+    Defence(
+        "a leaf is forced to disk before it counts as mended",
+        "power",
+        [Patch("store/mending.py", "        os.fsync(descriptor)\n        _read_back", "        _read_back")],
+    ),
+    Defence(
+        "the intent is on disk before a leaf is written",
+        "power",
+        [Patch("store/mending.py", "    desk.announce(intent)\n    descriptor", "    descriptor")],
+    ),
+    Defence(
+        "batches of the log are forced to disk in the mirrors",
+        "power",
+        [Patch("store/own_files.py", "            os.fsync(sink.fileno())\n", "")],
+    ),
+    Defence(
+        "two drops of one package take turns",
+        "race",
+        [
+            Patch(
+                "node/dropping.py",
+                "    context.settings.store(store)\n"
+                '    with context.locked(f"package-{PackageId(package_id).hex[:32]}"):\n',
+                "    context.settings.store(store)\n    with contextlib.nullcontext():\n",
+            )
+        ],
+    ),
+    Defence(
+        "the copies that remain are read before one is dropped",
+        "kill",
+        [
+            Patch(
+                "node/dropping.py",
+                "        if report.ok:\n            proofs.append(",
+                "        if True:\n            proofs.append(",
+            )
+        ],
+    ),
+    Defence(
+        "a removal that was cut short is finished",
+        "kill",
+        [Patch("node/dropping.py", "    if not note.exists():\n", "    if note.name:\n")],
+    ),
+    Defence(
+        "good bytes are proven before they replace damaged ones",
+        "disk",
+        [
+            Patch(
+                "node/mending_sources.py",
+                "            if leaf_digest(data) == self.expected(entry, leaf):\n",
+                "            if data:\n",
+            )
+        ],
+    ),
+    Defence(
+        "a mended copy is read whole before it counts",
+        "disk",
+        [
+            Patch(
+                "node/repairing.py",
+                "        if report.ok:\n            _state_proven(",
+                "        if report:\n            _state_proven(",
+            )
+        ],
+    ),
+    Defence(
+        "a copy is compared with its digests while it is copied",
+        "disk",
+        [
+            Patch(
+                "store/taking.py",
+                "    if item.leaves is not None and leaves != item.leaves:\n",
+                "    if size >= 0:\n        return\n    if item.leaves is not None and leaves != item.leaves:\n",
+            )
+        ],
+    ),
+    Defence(
+        "another package in the place of a damaged one is not overwritten",
+        "disk",
+        [
+            Patch("node/mending.py", "        _refuse_another(self._bundle, self._opened)\n", ""),
+            Patch(
+                "node/repairing.py",
+                "    return TAGMANIFEST in files and _is_another(context, bundle, package_id)\n",
+                "    return False\n",
+            ),
+        ],
+    ),
+    Defence(
+        "a store is known by its id, not by its place",
+        "store",
+        [
+            Patch(
+                "node/stores.py",
+                '        if settings.id and (found is None or found["store"] != settings.id):\n',
+                "        if settings is None:\n",
+            )
+        ],
+    ),
+    Defence(
+        "the log is compared with its mirrors before it is written",
+        "backup",
+        [
+            Patch(
+                "node/custody/pushing.py",
+                "        new = [mirror for mirror in self._listed() if mirror.url not in self._met "
+                "and not self._rests(mirror.url)]\n",
+                "        new = []\n",
+            )
+        ],
+    ),
+    Defence(
+        "what is said to be archived already was read just now",
+        "again",
+        [Patch("archive/already.py", "        return verify(bundle, level=self.level).ok\n", "        return True\n")],
+    ),
+    Defence(
+        "the catalogue follows the log after a crash between the two",
+        "kill",
+        [Patch("node/following.py", "    if not count:\n        return 0\n", "    if count >= 0:\n        return 0\n")],
+    ),
+)
+
+
+def check_defences(work: Path, *, cases: int, seed: int, names: Sequence[str] = ()) -> Iterator[dict[str, Any]]:
+    """Switch off one defence after the other, and tell at which case its absence was noticed.
+
+    Parameters
+    ----------
+    work : Path
+        Where.
+    cases : int
+        Most cases for one defence.
+    seed : int
+        The first seed.
+    names : sequence of str
+        Words of the names of those that are tried; default all.
+
+    Yields
+    ------
+    dict
+        ``defence``, ``kind``, ``noticed`` (the how-manieth case, or None), ``seed``, ``problem``.
+    """
+    for defence in DEFENCES:
+        if names and not any(name in defence.name for name in names):
+            continue
+        code = work / "sabotaged"
+        try:
+            sabotaged(defence, code)
+            yield _tried(defence, code, work / "sabotage", cases, seed)
+        except Unfit as error:
+            yield {**_row(defence, cases), "problem": str(error)}
+        finally:
+            shutil.rmtree(code, ignore_errors=True)
+
+
+def sabotaged(defence: Defence, target: Path) -> None:
+    """Copy DIADEM and switch one of its defences off in the copy."""
+    source = Path(diadem.__file__).parent
+    shutil.copytree(source, target / "diadem", ignore=shutil.ignore_patterns("__pycache__"))
+    schemas = source.parent / "schemas"
+    if schemas.is_dir():
+        shutil.copytree(schemas, target / "schemas")
+    for patch in defence.patches:
+        path = target / "diadem" / patch.file
+        text = path.read_text("utf-8")
+        if text.count(patch.old) != 1:
+            raise Unfit(f"the text to be replaced stands {text.count(patch.old)} times in {patch.file}")
+        path.write_text(text.replace(patch.old, patch.new), "utf-8")
+
+
+def _tried(defence: Defence, code: Path, work: Path, cases: int, seed: int) -> dict[str, Any]:
+    """Cases until one is broken; the same case must be whole with the defence in place."""
+    found = _row(defence, cases)
+    telling = outcomes(work / "without", first=seed, count=cases, kind=defence.kind, code=code)
+    with closing(telling):
+        for number, outcome in enumerate(telling, 1):
+            if outcome["problems"]:
+                found |= {"noticed": number, "seed": outcome["seed"], "problem": outcome["problems"][0]}
+                break
+    if found["noticed"] and found["seed"] >= 0:
+        (control,) = outcomes(work / "with", first=found["seed"], count=1, kind=defence.kind)
+        if control["problems"]:
+            found |= {"noticed": None, "problem": f"broken with the defence too: {control['problems'][0]}"}
+    shutil.rmtree(work, ignore_errors=True)
+    return found
+
+
+def _row(defence: Defence, cases: int) -> dict[str, Any]:
+    assert defence.kind in KINDS
+    row = {"defence": defence.name, "kind": defence.kind, "cases": cases}
+    return {**row, "noticed": None, "seed": None, "problem": "no case noticed"}
