@@ -205,8 +205,8 @@ DEFENCES: Sequence[Defence] = (
         [
             Patch(
                 "node/stores.py",
-                '        if settings.id and (found is None or found["store"] != settings.id):\n',
-                "        if settings is None:\n",
+                '    if settings.id and (found is None or found["store"] != settings.id):\n',
+                "    if settings is None:\n",
             )
         ],
     ),
@@ -288,10 +288,13 @@ def _tried(defence: Defence, code: Path, work: Path, cases: int, seed: int) -> d
     telling = outcomes(work / "without", first=seed, count=cases, kind=defence.kind, code=code)
     with closing(telling):
         for number, outcome in enumerate(telling, 1):
+            if outcome["seed"] < 0:
+                found |= {"problem": f"not tried: {outcome['problems'][0]}"}
+                break
             if outcome["problems"]:
                 found |= {"noticed": number, "seed": outcome["seed"], "problem": outcome["problems"][0]}
                 break
-    if found["noticed"] and found["seed"] >= 0:
+    if found["noticed"]:
         (control,) = outcomes(work / "with", first=found["seed"], count=1, kind=defence.kind)
         if control["problems"]:
             found |= {"noticed": None, "problem": f"broken with the defence too: {control['problems'][0]}"}
