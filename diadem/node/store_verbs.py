@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from diadem.errors import Refused, UsageError
@@ -93,6 +95,7 @@ class StoreVerbs:
             raise UsageError(f"there is a store '{chosen}' already", next="Choose another name: --name")
         folder = local_path(url)
         if folder is not None:
+            _require_apart(context, folder)
             folder.mkdir(parents=True, exist_ok=True)
             url = str(folder.absolute())
         if kind is not None and kind not in KINDS:
@@ -214,3 +217,25 @@ def _kind(url: str, place: str | None) -> str:
     if local_path(url) is None:
         return "offsite" if parse(url).scheme in ("sftp", "ssh") else "object"
     return "nas" if place and place.startswith("share:") else "disk"
+
+
+def _require_apart(context: Context, folder: Path) -> None:
+    """Refuse a folder that lies in the node or in a store, or that holds one: each would archive or lose the other.
+
+    Raises
+    ------
+    Refused
+        Naming what it lies in or holds.
+    """
+    wanted = Path(os.path.realpath(folder))
+    taken = {"the node": context.folder}
+    for settings in context.settings.stores:
+        if (place := local_path(settings.url)) is not None:
+            taken[f"the store '{settings.name}'"] = place
+    for name, place in taken.items():
+        other = Path(os.path.realpath(place))
+        if wanted != other and (wanted in other.parents or other in wanted.parents):
+            how = "holds" if wanted in other.parents else "lies in"
+            raise Refused(f"the folder {how} {name}", where=str(folder), next="Name a folder beside it.")
+        if wanted == other and name == "the node":
+            raise Refused("this is the node's own folder", where=str(folder), next="Name a folder beside it.")

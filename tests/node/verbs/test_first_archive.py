@@ -96,6 +96,13 @@ def test_a_node_refuses_places_that_would_lose_it(tmp_path: Path) -> None:
     assert not (tmp_path / "node").exists()
 
 
+@pytest.mark.parametrize("place", ["node", ".", "main/inner", "node/store"])
+def test_a_store_lies_apart_from_the_node_and_from_other_stores(lab: Lab, place: str) -> None:
+    with pytest.raises(Refused, match=r"lies in|holds|own folder"):
+        lab.node.stores.add(str(lab.root / place), name="odd")
+    assert lab.node.context.stores.names == ["main"]
+
+
 def test_a_node_is_one_machines(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DIADEM_MACHINE", "another")
     with pytest.raises(Refused, match="is written by the machine"):

@@ -41,7 +41,9 @@ def test_a_flip_is_named_by_file_and_leaf_and_mended_alone(pair: tuple[Lab, str]
     assert diadem.verify(lab.path(package, "main"), level="full").ok
 
 
-@pytest.mark.parametrize("tag", ["manifest-sha256.txt", "tagmanifest-sha256.txt", "diadem/leaves.blake3", "bag-info.txt"])
+@pytest.mark.parametrize(
+    "tag", ["manifest-sha256.txt", "tagmanifest-sha256.txt", "diadem/leaves.blake3", "bag-info.txt"]
+)
 def test_a_lost_tag_file_is_written_again(pair: tuple[Lab, str], tag: str) -> None:
     lab, package = pair
     remove(lab.path(package, "second") / tag)
