@@ -136,7 +136,7 @@ class Package:
             raise Refused(
                 "a package that was opened without a node has no custody to show",
                 where=self.url,
-                next="Get it from its node: diadem.open_node().get(id).custody; or check a chain: diadem custody verify",
+                next="Get it from its node: diadem.open_node().get(id).custody",
             )
         return self.told_by(self.id)
 

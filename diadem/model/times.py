@@ -27,4 +27,3 @@ def read_time(text: str) -> datetime.datetime:
     if moment.tzinfo is None:
         raise DocumentError(f"'{text}' names no zone", next="Write 2026-03-14T09:26:53Z.")
     return moment.astimezone(datetime.UTC)
-

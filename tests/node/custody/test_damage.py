@@ -64,7 +64,7 @@ def test_flipped_bits_are_found_or_do_no_harm(group: Group, closed: Path, tmp_pa
         "DELETE FROM entries WHERE place % 1024 = 5",
         "DELETE FROM nodes WHERE rowid % 3 = 0",
         "UPDATE nodes SET hash = zeroblob(32) WHERE rowid % 5 = 0",
-        "UPDATE batches SET checkpoint = replace(checkpoint, '4', '5')",
+        "UPDATE batches SET checkpoint = replace(checkpoint, char(10, 10), char(10) || 'more' || char(10, 10))",
         "DELETE FROM batches",
         "UPDATE epochs SET key = 'ed25519:AAAA'",
         "DELETE FROM about",
