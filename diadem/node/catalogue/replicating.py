@@ -29,11 +29,15 @@ def write_replica(
     parity: bool | None,
     place: str | None,
 ) -> None:
-    """Insert or change a replica; None leaves what is known. Of one that is damaged or gone no proof counts."""
+    """Insert or change a replica; None leaves what is known.
+
+    Of one that is damaged or gone no proof counts, and of one that is written anew none from before: what came first
+    is told by the order of the calls, for clocks go in steps and backwards.
+    """
     if state not in REPLICA_STATES:
         raise UsageError(f"'{state}' is no state of a replica", next=f"One of {', '.join(REPLICA_STATES)}.")
     seq = require(connection, package_id)
-    if state != PRESENT:
+    if state != PRESENT or written is not None:
         of_it = (tables.proofs.c.package == seq, tables.proofs.c.store == store, tables.proofs.c.ok)
         connection.execute(delete(tables.proofs).where(*of_it))
     changes = {

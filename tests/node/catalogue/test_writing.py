@@ -168,6 +168,8 @@ def test_proofs_of_what_lay_there_before_do_not_count(catalogue: Catalogue) -> N
     assert proven(catalogue) == (None, ""), "nor if they are told of later"
     catalogue.add_proof(ONE, "lab", level="full", at=NOW + HOUR, ok=True)
     assert proven(catalogue) == (NOW + HOUR, "full")
+    catalogue.set_replica(ONE, "lab", "p", state="present", written=NOW + HOUR)
+    assert proven(catalogue) == (None, ""), "nor if both were in the same second"
 
 
 @pytest.mark.parametrize("state", ["suspect", "missing", "dropped"])
