@@ -141,7 +141,7 @@ def derive(context: Context, package_id: str) -> None:
     with context.catalogue.together():
         entries = context.ledger.of_subject(PackageId(package_id).hex)
         deleted = is_deleted(entries)
-        if not deleted and _is_stale(context, package_id):
+        if not context.catalogue.has(package_id) if deleted else _is_stale(context, package_id):
             _enter(context, package_id, entries)
         for entry in entries:
             apply(context.catalogue, entry, only=package_id)

@@ -196,10 +196,11 @@ def _read_adopted(
 def _enter_lost(context: Context, fresh: Catalogue, ingests: Ingests, notes: list[str]) -> None:
     """Enter the packages that no store gives, as the log and the old catalogue have them.
 
-    A package whose last copies are damaged or away is the one that must not vanish from the status.
+    A package whose last copies are damaged or away is the one that must not vanish from the status; of one that was
+    deleted on purpose it stays known that it was.
     """
     for package_id, said in ingests.items():
-        if fresh.has(package_id) or is_deleted(context.ledger.of_subject(PackageId(package_id).hex)):
+        if fresh.has(package_id):
             continue
         tags: Mapping[str, bytes] = {}
         with suppress(DiademError):
@@ -208,7 +209,8 @@ def _enter_lost(context: Context, fresh: Catalogue, ingests: Ingests, notes: lis
         with suppress(DiademError):
             entry = replace(entry, title=context.catalogue.get(package_id).title)
         fresh.add_package(entry)
-        notes.append(f"{package_id[:19]}… can be read in no store that answers; it is entered as the log says")
+        if not is_deleted(context.ledger.of_subject(PackageId(package_id).hex)):
+            notes.append(f"{package_id[:19]}… can be read in no store that answers; it is entered as the log says")
 
 
 def _compare(

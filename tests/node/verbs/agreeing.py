@@ -38,12 +38,14 @@ def require_agreement(node: Node) -> None:
 
 
 def memory(node: Node) -> dict[str, Any]:
-    """What the catalogue knows: what a search finds, and every copy with its last proof."""
+    """What the catalogue knows: what a search finds, every copy with its last proof, and what was deleted on purpose."""
+    catalogue = node.context.catalogue
     rows = node.search(limit=1000).to_dict()
     return {
         "rows": rows,
-        "copies": {row["id"]: node.context.catalogue.replicas(row["id"]) for row in rows["rows"]},
-        "statements": node.context.catalogue.count_statements(),
+        "copies": {row["id"]: catalogue.replicas(row["id"]) for row in rows["rows"]},
+        "deleted": {one.id: catalogue.get(one.id).tombstone for one in catalogue.package_states() if one.tombstoned},
+        "statements": catalogue.count_statements(),
     }
 
 
