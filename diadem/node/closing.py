@@ -6,7 +6,7 @@ import contextlib
 
 from diadem.errors import DiademError
 from diadem.node.context import Context
-from diadem.node.mirroring import mirror_catalogue, mirror_policy
+from diadem.node.mirroring import mirror_catalogue_if_due, mirror_policy
 
 
 def close(context: Context) -> None:
@@ -15,6 +15,6 @@ def close(context: Context) -> None:
         if context.writable and context.ledger.size != context.opened_at:
             context.ledger.push()
             mirror_policy(context)
-            mirror_catalogue(context)
+            mirror_catalogue_if_due(context)
     context.ledger.close()
     context.catalogue.close()

@@ -8,20 +8,28 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import tempfile
+import time
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Final
 
 from diadem.errors import DiademError
 from diadem.node.config import FILE, read_settings, settings_text
 from diadem.node.context import POLICY_FILE, Context
 from diadem.node.recovery import seal_keys
 from diadem.store.base import Store
+from diadem.store.whole import write_whole
 
 SEALED_KEYS = "identities.age"
 SNAPSHOT = "catalogue.sqlite"
 #: SHA-256 of the snapshot: who has it need not fetch it again.
 SNAPSHOT_DIGEST = "catalogue.sha256"
+#: In the node's folder: what the last snapshot knew of the log, when it was made, and how long that took.
+_NOTE: Final = "snapshot.json"
+#: A snapshot that takes longer than these seconds is made more rarely: this part of the time is spent on it at most.
+_QUICK, _SHARE = 1.0, 0.01
 
 
 def home(short_id: str) -> str:
@@ -67,9 +75,31 @@ def mirror_policy(context: Context) -> None:
                 store.put(key, policy)
 
 
+def mirror_catalogue_if_due(context: Context) -> None:
+    """Write a snapshot where the log has grown since the last one, unless that was just now and took long.
+
+    A catalogue of 100,000 packages has gigabytes: whoever archives a session does not wait for two copies of it each
+    time. What a snapshot does not know yet, a lost node has from the log and the packages.
+    """
+    known, at, seconds = _last_snapshot(context)
+    pause = 0.0 if seconds < _QUICK else seconds / _SHARE
+    if known != context.ledger.total and not 0 <= time.time() - at < pause:
+        mirror_catalogue(context)
+
+
+def _last_snapshot(context: Context) -> tuple[int, float, float]:
+    """Statements that it knew, when it was made (seconds since 1970), and how many seconds it took."""
+    try:
+        note = json.loads((context.folder / _NOTE).read_bytes())
+        return int(note["statements"]), float(note["at"]), float(note["seconds"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return -1, 0.0, 0.0
+
+
 def mirror_catalogue(context: Context) -> list[str]:
     """Write a snapshot of the catalogue into the stores that answer. Returns what could not be written, in words."""
     failed = []
+    begun, statements = time.time(), context.ledger.total
     with context.locked("mirror"), tempfile.TemporaryDirectory(prefix="diadem-") as scratch:
         path = Path(scratch) / SNAPSHOT
         context.catalogue.snapshot(path)
@@ -81,4 +111,6 @@ def mirror_catalogue(context: Context) -> list[str]:
                 store.put(f"{home(context.settings.short_id)}/{SNAPSHOT_DIGEST}", f"{digest}\n".encode())
             except DiademError as error:
                 failed.append(f"{store.url}: {error.message}")
+    note = {"statements": statements, "at": time.time(), "seconds": round(time.time() - begun, 3)}
+    write_whole(context.folder / _NOTE, json.dumps(note).encode())
     return failed

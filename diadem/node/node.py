@@ -346,10 +346,9 @@ class Node:
 
     def status(self) -> Status:
         """What the policy says of every package, store and of the node itself, and what to do now."""
-        from diadem.node.rules.engine import judge
-        from diadem.node.state import archive_state
+        from diadem.node.state import judged
 
-        return judge(self.context.policy, archive_state(self.context), self.context.clock())
+        return judged(self.context)
 
     # -- the node itself -------------------------------------------------------------------------------------------
 

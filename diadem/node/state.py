@@ -2,16 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import contextlib
+import gc
+from collections.abc import Iterable, Iterator
 from datetime import timedelta
 
 from diadem.model.replicas import PackageState
 from diadem.model.times import read_time
 from diadem.node.context import Context
+from diadem.node.rules.engine import judge
 from diadem.node.rules.facts import ArchiveState, NodeState
+from diadem.node.rules.status import Status
 
 #: How far a clock may lie behind the newest statement.
 _SKEW = timedelta(minutes=5)
+
+
+def judged(context: Context) -> Status:
+    """What the policy says of every package, store and of the node itself, and what to do now."""
+    with _without_collection():
+        return judge(context.policy, archive_state(context), context.clock())
+
+
+@contextlib.contextmanager
+def _without_collection() -> Iterator[None]:
+    """No looking for cycles for a second or two: there are none among 100,000 values, and each look goes through all."""
+    wanted = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if wanted:
+            gc.enable()
 
 
 def archive_state(context: Context, packages: Iterable[PackageState] | None = None) -> ArchiveState:
