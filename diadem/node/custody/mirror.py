@@ -124,7 +124,7 @@ def position_of_key(key: str) -> tuple[int, int] | None:
     epoch, start = folder.rpartition("/")[2], name.removesuffix(".jsonl")
     if not name.endswith(".jsonl") or not (epoch + start).isascii() or not (epoch.isdigit() and start.isdigit()):
         return None
-    if len(epoch) > 7 or len(start) > 12:
+    if len(epoch) > 7 or len(start) > 12 or not 0 < int(epoch) < MAX_EPOCHS:
         return None
     return int(epoch), int(start)
 

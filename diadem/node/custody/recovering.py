@@ -24,6 +24,8 @@ from diadem.trust.note import open_checkpoint
 from diadem.trust.tree import Frontier, Subtree
 
 _PART: Final = ".part"
+#: Epochs that a mirror may name beyond those that it proves; a node is not lost more often than that in between.
+_BELIEVED: Final = 100
 _SIDE_FILES: Final = ("", "-wal", "-shm")
 
 
@@ -193,7 +195,6 @@ class Salvage:
         """Write everything that is good into an empty log, in one transaction, and begin the next epoch."""
         head = read_head(self.mirror, self.node)
         objects = self._objects()
-        self.last_epoch = max([*objects, head.epoch if head else 0])
         origin = ""
         with data.writing() as connection:
             tables = Tables(connection)
@@ -204,10 +205,20 @@ class Salvage:
                 self._take(tables, good, head.size if head else 0)
             if not origin:
                 raise self._hopeless(objects)
+            self.last_epoch = self._last({*objects, head.epoch if head else 0})
             begin_epoch(tables, origin, self.next_epoch, log_key)
         if head is not None and self._sizes.get(head.epoch, 0) < head.size:
             proven = self._sizes.get(head.epoch, 0)
             self.findings.append(f"epoch {head.epoch} had {head.size} entries, of which {proven} can be proven")
+
+    def _last(self, said: set[int]) -> int:
+        """The last epoch that there was, as far as the mirror's word can be believed.
+
+        One that is damaged through and through was there nevertheless, and its number is not used again. But whoever
+        can write in a store can put any number there.
+        """
+        proven = max(self._sizes)
+        return max(epoch for epoch in {proven, *said} if epoch <= proven + _BELIEVED)
 
     def _objects(self) -> dict[int, dict[int, str]]:
         """Keys of the mirror's objects by epoch and first index."""

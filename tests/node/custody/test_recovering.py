@@ -119,6 +119,23 @@ def test_a_stale_mirror_gives_what_it_has(group: Group, mirror: MemoryMirror, tm
     new.ledger.close()
 
 
+@pytest.mark.parametrize(("number", "expected"), [(3, 4), (999_999, 2), (1_048_575, 2), (9_999_999, 2)])
+def test_a_number_that_somebody_left_in_a_store_ends_no_log(
+    group: Group, mirror: MemoryMirror, tmp_path: Path, number: int, expected: int
+) -> None:
+    """A near one is taken for an epoch that is damaged; a far one is nobody's."""
+    group.say(ingest(1))
+    mirror.put(batch_key(group.node, number, 0), b"junk\n", create=True)
+    lost(group)
+    new, found = recovered(group, mirror, tmp_path / "new")
+    assert (found.epoch, found.entries) == (expected, 5)
+    new.say(fixity(1))
+    epochs = [entry.epoch for entry in new.ledger.all_entries()]
+    assert epochs == [1] * 5 + [expected] * (new.ledger.total - 5)
+    assert len(epochs) == new.ledger.total
+    new.ledger.close()
+
+
 def test_a_forged_loss_without_a_recovery_is_a_fork(group: Group, mirror: MemoryMirror, tmp_path: Path) -> None:
     group.say(ingest(1))
     group.ledger.close()
