@@ -160,7 +160,10 @@ def _stores(context: Context) -> Iterator[Check]:
     for state in context.stores.states():
         if not state.reachable:
             why = context.stores.why_away(state.name)
-            yield Check("stores", "wrong", f"{state.name} does not answer: {why}", "Connect it, or: diadem store move")
+            advice = f"Connect it; or, where it is elsewhere now: diadem store move {state.name} PLACE"
+            if "store.json" in why:
+                advice = f"If it is this store: diadem store move {state.name} '{state.url}'"
+            yield Check("stores", "wrong", f"{state.name} does not answer: {why}", advice)
             continue
         store = context.stores.open(state.name)
         able = store.capabilities()

@@ -15,7 +15,7 @@ from diadem.node.config import KINDS, StoreSettings, checked_name
 from diadem.node.context import Context
 from diadem.node.mirroring import mirror_catalogue, mirror_settings
 from diadem.node.moving import note_move
-from diadem.node.stores import claim, read_store_file
+from diadem.node.stores import claim, read_store_file, reclaim
 from diadem.store.base import open_store
 from diadem.store.urls import local_path, parse
 
@@ -121,7 +121,8 @@ class StoreVerbs:
         """Tell where a store is now: a disk that is mounted elsewhere, a share that was renamed. Nothing is copied.
 
         Copies that are not there are missing from now on. Where the store was copied to another disk or share, its
-        copies count again once they were read there: scrub it.
+        copies count again once they were read there: scrub it. The same holds for a store whose own file,
+        ``.diadem/store.json``, was lost or damaged; it is written anew.
 
         Parameters
         ----------
@@ -144,6 +145,7 @@ class StoreVerbs:
         where = str(folder.absolute()) if folder is not None else url
         store = open_store(where, context.stores.options(name))
         store.check()
+        again = reclaim(store, known, context.settings)
         found = read_store_file(store)
         if found is None or found["store"] != known.id:
             raise Refused(
@@ -163,8 +165,8 @@ class StoreVerbs:
         )
         context.stores.put(name, store)
         here = context.settings.store(name)
-        if here.url != known.url:
-            note_move(context, name, known.url, copied=not here.seen or here.seen != known.seen)
+        if here.url != known.url or again:
+            note_move(context, name, known.url, copied=again or not here.seen or here.seen != known.seen)
         mirror_settings(context)
         return next(state for state in context.stores.states() if state.name == name)
 

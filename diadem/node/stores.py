@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 import uuid
@@ -11,6 +12,7 @@ from typing import Any
 from diadem.errors import DiademError, NotFound, Refused, StoreError, Unreachable, UsageError
 from diadem.model.replicas import StoreState
 from diadem.node.config import NodeSettings, StoreSettings
+from diadem.node.custody.mirror import read_head
 from diadem.node.store_readme import readme
 from diadem.store.base import Store, open_store
 from diadem.store.urls import local_path
@@ -185,6 +187,8 @@ def _require_own(store: Store, settings: StoreSettings) -> None:
         raise Unreachable(
             f"the store '{settings.name}' is not there", where=settings.url, next="Connect it, or mount it."
         ) from error
+    except StoreError as error:
+        raise Unreachable(error.message, where=settings.url, next=_by_hand(settings)) from error
     if settings.id and (found is None or found["store"] != settings.id):
         what = "there is no store" if found is None else f"there is another store, '{found.get('name', '?')}'"
         raise Unreachable(
@@ -192,6 +196,10 @@ def _require_own(store: Store, settings: StoreSettings) -> None:
             where=settings.url,
             next=f"Connect the right disk, or tell its new place: diadem store move {settings.name} PATH",
         )
+
+
+def _by_hand(settings: StoreSettings) -> str:
+    return f"If it is this store: diadem store move {settings.name} '{settings.url}'"
 
 
 def read_store_file(store: Store) -> dict[str, Any] | None:
@@ -211,7 +219,9 @@ def read_store_file(store: Store) -> dict[str, Any] | None:
             raise ValueError("no store id")  # noqa: TRY004, TRY301
     except (ValueError, KeyError, RecursionError) as error:
         raise StoreError(
-            f"the store's own file {STORE_FILE} is damaged", where=store.url, next="Run: diadem doctor"
+            f"the store's own file {STORE_FILE} is damaged",
+            where=store.url,
+            next="If it is a store of your node: diadem store move NAME PLACE writes it anew.",
         ) from error
     return document
 
@@ -232,6 +242,25 @@ def claim(store: Store, settings: StoreSettings, node: NodeSettings) -> str:
             next="To read it: diadem --node STORE search. To take it over after a loss: diadem init --recover STORE",
         )
     identity = str(found["store"]) if found else str(uuid.uuid4())
+    _write_store_file(store, settings, node, identity)
+    return identity
+
+
+def reclaim(store: Store, settings: StoreSettings, node: NodeSettings) -> bool:
+    """Write the own file of a store anew that has lost it, or whose own is damaged; whether it was such a store.
+
+    Which of the node's stores it is, only a person can say; that it is one, the node's log in it shows.
+    """
+    with contextlib.suppress(StoreError):
+        if read_store_file(store) is not None:
+            return False
+    if read_head(store, node.id) is None:
+        return False
+    _write_store_file(store, settings, node, settings.id)
+    return True
+
+
+def _write_store_file(store: Store, settings: StoreSettings, node: NodeSettings, identity: str) -> None:
     document = {
         "format": STORE_FORMAT,
         "store": identity,
@@ -243,4 +272,3 @@ def claim(store: Store, settings: StoreSettings, node: NodeSettings) -> str:
     }
     store.put(STORE_FILE, (json.dumps(document, indent=2) + "\n").encode())
     store.put_readme(readme(node.name))
-    return identity

@@ -63,6 +63,34 @@ def test_a_spoilt_store_file_stops_no_archive(lab: Lab, spoil: Callable[[Path], 
         node.status()
 
 
+@pytest.mark.parametrize("spoil", [_garbage, lambda path: path.unlink()])
+def test_a_store_that_lost_its_own_file_gets_it_again_when_a_person_says_which_it_is(
+    lab: Lab, spoil: Callable[[Path], None]
+) -> None:
+    """Nobody else can know it; so its copies count again once they were read."""
+    lab.add_second()
+    package = lab.archived("s")
+    spoil(lab.second / ".diadem" / "store.json")
+    with lab.reopened() as node:
+        assert not node.stores.ls()[1].reachable
+        advice = next(one["next"] for one in node.doctor()["checks"] if "second does not answer" in one["message"])
+        assert "diadem store move second" in advice
+        node.stores.move("second", str(lab.second))
+        copy = next(one for one in node.context.catalogue.replicas(package) if one.store == "second")
+        assert (copy.state, copy.proven) == ("present", False)
+        assert node.scrub("second").ok
+        assert not [line for line in node.status().rules if line.mark == "broken"]
+
+
+def test_another_folder_is_not_taken_for_a_store_that_lost_its_own_file(lab: Lab) -> None:
+    lab.add_second()
+    (lab.root / "empty").mkdir()
+    with pytest.raises(Refused, match="is not the store 'second'"):
+        lab.node.stores.move("second", str(lab.root / "empty"))
+    with pytest.raises(Refused, match="is not the store 'second'"):
+        lab.node.stores.move("second", str(lab.root / "main"))
+
+
 @_LINKS
 def test_a_store_with_links_in_its_own_folder_is_away(lab: Lab) -> None:
     lab.add_second()
