@@ -23,6 +23,7 @@ from diadem.node.context import Context
 from diadem.node.dropping import finish_removals
 from diadem.node.following import catch_up, read_again
 from diadem.node.jobs import Job, working
+from diadem.node.known_places import KnownPlaces
 from diadem.node.mending import MendJob, mend
 from diadem.node.mending_outcome import Mended, Repair
 from diadem.node.mending_parity import drop_parity, make_parity, parity_of
@@ -145,6 +146,7 @@ def repair(context: Context, plan: RepairPlan, *, pace: Pace | None = None, list
         try:
             _tidy(context, result)
             _mend_all(context, plan, job, result, pace, listener)
+            _sweep(context, result, folders=False)
             _copy_all(context, plan, job, result, pace, listener)
             _make_parity(context, plan, job, result, listener)
         except KeyboardInterrupt as error:
@@ -163,10 +165,22 @@ def _tidy(context: Context, result: Repaired) -> None:
         result.notes.append(f"{read} packages of which no copy could be read before were read")
     for url, reason in context.ledger.push().items():
         result.notes.append(f"the log could not be mirrored to {url}: {reason}")
+    _sweep(context, result, folders=True)
+
+
+def _sweep(context: Context, result: Repaired, *, folders: bool) -> None:
+    """Remove what dead writers left.
+
+    In folders before the mending: what dead menders left there is put in order, and no package looks like a leftover.
+    Elsewhere after it, since a copy that has lost its tag manifest does.
+    """
     for settings, store in context.stores.opened():
+        if store.is_folder != folders:
+            continue
         with suppress(DiademError):
             result.notes += [
-                f"removed {swept.path} in {settings.name}, left by a run that was killed" for swept in store.sweep()
+                f"removed {swept.path} in {settings.name}, left by a run that was killed"
+                for swept in store.sweep(keep=KnownPlaces(context, settings.name))
             ]
 
 

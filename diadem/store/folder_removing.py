@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import stat
+from collections.abc import Container
 from pathlib import Path
 
 from diadem.errors import DiademError, NotFound, Refused
@@ -79,8 +80,8 @@ def _remove_in_place(store: LocalStore, folder: Path) -> None:
     patiently(lambda: os.unlink(long_path(note)))
 
 
-def finish_removals(store: LocalStore) -> list[Swept]:
-    """Go on with removals that were begun in place and not ended; a package that is whole again stays."""
+def finish_removals(store: LocalStore, keep: Container[str] = ()) -> list[Swept]:
+    """Go on with removals that were begun in place and not ended; a package that is whole again, or known, stays."""
     swept = []
     notes = store.private / "removals"
     if through_link(store.root, notes) is not None:
@@ -95,7 +96,8 @@ def finish_removals(store: LocalStore) -> list[Swept]:
             path = str(json.loads(read_plain(note, 4096))["path"])
             refuse_path(path)
             folder = refuse_links(store.root, store.root.joinpath(*path.split("/")))
-            if os.path.isdir(long_path(folder)) and not os.path.lexists(long_path(folder / TAGMANIFEST)):
+            begun = os.path.isdir(long_path(folder)) and not os.path.lexists(long_path(folder / TAGMANIFEST))
+            if begun and path not in keep:
                 swept.append(Swept(str(folder), remove_tree(folder)))
             os.unlink(long_path(note))
     return swept

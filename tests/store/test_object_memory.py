@@ -286,6 +286,8 @@ def test_sweep_reports_and_removes_only_leftovers(store: ObjectStore) -> None:
     found = store.sweep(older=timedelta(0))
     assert [(each.path, each.objects, each.bytes) for each in found.packages if not each.foreign] == [(half, 2, 10)]
     before = keys(store)
+    store.sweep(older=timedelta(0), delete=True, keep={half})
+    assert keys(store) == before
     store.sweep(older=timedelta(0), delete=True)
     assert before - keys(store) == {f"{half}/data/a", f"{half}/bagit.txt"}
     assert all(each.foreign for each in store.sweep(older=timedelta(0)).packages)
