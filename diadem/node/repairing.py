@@ -17,7 +17,7 @@ from diadem.model.ids import PackageId
 from diadem.model.manifest import TAGMANIFEST
 from diadem.model.ports import Bundle, Listener, silent
 from diadem.model.replicas import DROPPED, MISSING, PRESENT, SUSPECT, PackageState, ReplicaState
-from diadem.model.report import Level
+from diadem.model.report import Level, Report
 from diadem.model.statements import Draft
 from diadem.node.context import Context
 from diadem.node.dropping import finish_removals
@@ -31,7 +31,7 @@ from diadem.node.mending_proof import prove_files
 from diadem.node.mending_sources import Replica
 from diadem.node.placing import Copy, Debt, bundle_of, replicate, subject
 from diadem.node.rules.engine import judge
-from diadem.node.scrubbing import check, note_damage
+from diadem.node.scrubbing import UNREAD, check, note_damage
 from diadem.node.state import archive_state
 from diadem.package.opening import LIMITS, read_manifest
 from diadem.store.base import Pace
@@ -227,24 +227,20 @@ def _mend(
         if replica not in package.replicas:
             return
         report = check(context, package.id, replica, level=Level.FULL, pace=pace, listener=listener)
+        if not report.ok and _is_gone(context, replica, package.id):
+            _write_anew(context, package, replica, result, listener, pace)
+            return
+        if any(finding.code in UNREAD for finding in report.findings):  # it is there: now it may be read
+            report = check(context, package.id, replica, level=Level.FULL, pace=pace, listener=listener)
         if not report.ok:
-            if _is_gone(context, replica, package.id):
-                _write_anew(context, package, replica, result, listener, pace)
-                return
             try:
-                mended = _mended(context, package, replica, report, plan, result, listener, pace)
-            except Interrupted:
+                report = _mended(context, package, replica, report, plan, result, listener, pace)
+            except (Interrupted, Unreachable):
                 raise
-            except DiademError as error:
-                result.left.append(Left(package.id, replica.store, replica.path, None, error.message))
+            except (DiademError, OSError) as error:
+                message = error.message if isinstance(error, DiademError) else str(error)
+                result.left.append(Left(package.id, replica.store, replica.path, None, message))
                 return
-            result.left += [Left(package.id, replica.store, one.path, one.leaf, one.reason) for one in mended.unmended]
-            if mended.complete:  # everything was read just now: what was written to is read again
-                report = prove_files(
-                    bundle_of(context, package.id, replica), PackageId(package.id), mended.touched, listener=listener
-                )
-            else:
-                report = check(context, package.id, replica, level=Level.FULL, pace=pace, listener=listener)
         if report.ok:
             _state_proven(context, package.id, replica, report)
         elif not any(one.package == package.id and one.store == replica.store for one in result.left):
@@ -257,8 +253,12 @@ def _is_gone(context: Context, replica: ReplicaState, package_id: str) -> bool:
     try:
         bundle = bundle_of(context, package_id, replica)
         files = bundle.listing().files
+    except Unreachable:  # no answer is no answer
+        raise
     except DiademError:
         return True
+    except OSError:  # something is there, and cannot be listed
+        return False
     if not files:
         return True
     return TAGMANIFEST in files and _is_another(context, bundle, package_id)
@@ -288,7 +288,35 @@ def _mended(
     context: Context,
     package: PackageState,
     replica: ReplicaState,
-    report: Any,
+    report: Report,
+    plan: RepairPlan,
+    result: Repaired,
+    listener: Listener,
+    pace: Pace | None,
+) -> Report:
+    """Mend what a report names, as far as it can be done, and read again what is not proven by the report."""
+    mended = _mend_copy(context, package, replica, report, plan, result, listener, pace)
+    result.left += [Left(package.id, replica.store, one.path, one.leaf, one.reason) for one in mended.unmended]
+    if _is_read_but_for(mended, report):
+        bundle = bundle_of(context, package.id, replica)
+        return prove_files(bundle, PackageId(package.id), mended.touched, listener=listener)
+    return check(context, package.id, replica, level=Level.FULL, pace=pace, listener=listener)
+
+
+def _is_read_but_for(mended: Mended, report: Report) -> bool:
+    """Whether a copy was read whole and is right but for what was written to, so that only this is read again.
+
+    A finding without a path may mean that nothing was read; and where nothing was written, something else has changed.
+    """
+    named = all(finding.path is not None for finding in report.findings)
+    return mended.complete and bool(mended.touched) and named
+
+
+def _mend_copy(
+    context: Context,
+    package: PackageState,
+    replica: ReplicaState,
+    report: Report,
     plan: RepairPlan,
     result: Repaired,
     listener: Listener,
@@ -344,7 +372,7 @@ def _repair_draft(context: Context, package: PackageState, replica: ReplicaState
     )
 
 
-def _state_proven(context: Context, package_id: str, replica: ReplicaState, report: Any) -> None:
+def _state_proven(context: Context, package_id: str, replica: ReplicaState, report: Report) -> None:
     context.say(
         [
             Draft(

@@ -35,6 +35,10 @@ _BATCH = 1000
 #: Findings of one package that stand in its statement.
 _TOLD = 50
 _DAY = timedelta(days=1)
+#: The code of a finding that says that the system refuses to list a copy which may well be there.
+_COPY_UNREADABLE = "copy-unreadable"
+#: Findings after which nothing was read of a copy.
+UNREAD = frozenset({COPY_MISSING, _COPY_UNREADABLE})
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +85,7 @@ class Scrubbed:
     damaged : list of Damage
         Copies that are not what they were.
     unread : list of (store, reason)
-        Stores that did not answer: nothing is said of their copies.
+        Stores that did not answer, or did not for one copy, which is named: nothing is said of these copies.
     skipped : int
         Copies that this run, before it was stopped, had proven already.
     levels : set of str
@@ -267,21 +271,33 @@ def _read_all(
         for package, replica in todo:
             job.check_cancelled()
             heard = _within(listener, done, total, name)
-            report = check(context, package.id, replica, level=plan.level, pace=pace, listener=heard)
             done += package.bytes
-            if report.ok and replica.parity:
-                _check_parity(context, package.id, replica, result)
-            result.bytes += report.checked.get("bytes", 0)
-            if report.ok:
-                result.proven += 1
-                result.levels.add(str(report.level))
-                batch.add(package.id, replica, report)
-            elif _is_kept(context, package.id, replica):
-                result.damaged.append(note_damage(context, package.id, replica, report))
+            try:
+                report = check(context, package.id, replica, level=plan.level, pace=pace, listener=heard)
+            except Unreachable as error:
+                context.stores.require_there(name)  # it answers: only this copy did not, and the others are read
+                result.unread.append((name, f"{replica.path}: {error.message}"))
+                continue
+            _note_read(context, package.id, replica, report, batch, result)
     except Unreachable as error:
         result.unread.append((name, error.message))
     finally:
         batch.state()
+
+
+def _note_read(
+    context: Context, package_id: str, replica: ReplicaState, report: Report, batch: _Batch, result: Scrubbed
+) -> None:
+    """Keep what was found of one copy: what is proven is stated later, with others; damage at once."""
+    result.bytes += report.checked.get("bytes", 0)
+    if report.ok:
+        if replica.parity:
+            _check_parity(context, package_id, replica, result)
+        result.proven += 1
+        result.levels.add(str(report.level))
+        batch.add(package_id, replica, report)
+    elif _is_kept(context, package_id, replica):
+        result.damaged.append(note_damage(context, package_id, replica, report))
 
 
 def _is_kept(context: Context, package_id: str, replica: ReplicaState) -> bool:
@@ -371,7 +387,7 @@ def check(
     Raises
     ------
     Unreachable
-        The store does not answer any more: nothing is said of the copy.
+        The store does not answer, or did not while it was read: nothing is said of the copy.
     """
     chosen = level or usual_level(context, package_id)
     report = _read(context, package_id, replica, chosen, pace, listener)
@@ -388,13 +404,12 @@ def _read(
         if pace is not None:
             bundle = PacedBundle(bundle, pace)
         return verify(bundle, level=chosen, expected_id=package_id, listener=listener)
-    except Interrupted:
+    except (Interrupted, Unreachable):  # no answer is no answer: nothing is known of the copy
         raise
     except (DiademError, OSError) as error:
+        code = COPY_MISSING if isinstance(error, DiademError) else _COPY_UNREADABLE
         message = error.message if isinstance(error, DiademError) else str(error)
-        finding = Finding(
-            Severity.ERROR, COPY_MISSING, f"the copy cannot be read: {message}", next="Run: diadem repair"
-        )
+        finding = Finding(Severity.ERROR, code, f"the copy cannot be read: {message}", next="Run: diadem repair")
         return Report(replica.path, chosen, [finding], package_id)
 
 
