@@ -23,7 +23,7 @@ from diadem.model.statements import Draft
 from diadem.node.context import Context
 from diadem.node.jobs import Job, working
 from diadem.node.mending_parity import check_parity
-from diadem.node.placing import bundle_of, subject
+from diadem.node.placing import bundle_of, damage_found, subject
 from diadem.node.replay import COPY_MISSING
 from diadem.package.verify import verify
 from diadem.store.base import Pace
@@ -32,8 +32,6 @@ from diadem.store.base import Pace
 _STATE_EVERY = 60.0
 #: Packages in one statement.
 _BATCH = 1000
-#: Findings of one package that stand in its statement.
-_TOLD = 50
 _DAY = timedelta(days=1)
 #: The code of a finding that says that the system refuses to list a copy which may well be there.
 _COPY_UNREADABLE = "copy-unreadable"
@@ -421,31 +419,8 @@ def usual_level(context: Context, package_id: str) -> Level:
 def note_damage(context: Context, package_id: str, replica: ReplicaState, report: Report) -> Damage:
     """State what was found wrong with a copy, and let the copy count no longer."""
     gone = any(finding.code == COPY_MISSING for finding in report.findings)
-    errors = [finding for finding in report.findings if finding.severity is Severity.ERROR]
-    store = replica.store
-    draft = Draft(
-        "fixity",
-        (subject(package_id),),
-        {
-            "store": store,
-            "level": str(report.level),
-            "proven": [],
-            "checked": dict(report.checked),
-            "findings": [
-                {
-                    "package": package_id,
-                    "code": finding.code,
-                    "path": finding.path,
-                    "leaf": finding.leaf,
-                    "message": finding.message,
-                }
-                for finding in errors[:_TOLD]
-            ],
-        },
-    )
-    state = MISSING if gone else SUSPECT
-    context.say([draft])
-    return Damage(package_id, store, replica.path, state, report)
+    context.say([damage_found(package_id, replica, report)])
+    return Damage(package_id, replica.store, replica.path, MISSING if gone else SUSPECT, report)
 
 
 def _within(listener: Listener, before: int, total: int, store: str) -> Listener:

@@ -139,8 +139,8 @@ class Store(Protocol):
     """A place that holds packages. Safe to use from several threads, and beside other processes.
 
     Paths of packages and keys use ``/`` and are relative. Failures are `Unreachable` (may work later), `StoreError`
-    (full, read-only), `Refused` (no access), `NotFound` (no such folder or bucket); an interruption passes through as
-    KeyboardInterrupt and leaves nothing half visible.
+    (full, read-only, not giving back what was written), `Refused` (no access), `NotFound` (no such folder or bucket);
+    an interruption passes through as KeyboardInterrupt and leaves nothing half visible.
     """
 
     @property

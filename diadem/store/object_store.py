@@ -161,9 +161,9 @@ class ObjectStore:
         Raises
         ------
         DigestMismatch
-            The source is no longer what was hashed, or the store gives back other bytes. Nothing was published.
+            The source is no longer what was hashed. Nothing was published.
         NotFound, Refused, Unreachable, StoreError
-            The store cannot be written. Nothing was published.
+            The store cannot be written, or gives back other bytes than were sent. Nothing was published.
 
         Notes
         -----
