@@ -8,6 +8,7 @@ import json
 import os
 import stat
 from collections.abc import Container
+from functools import partial
 from pathlib import Path
 
 from diadem.errors import DiademError, NotFound, Refused
@@ -46,10 +47,40 @@ def remove(store: LocalStore, path: str) -> None:
     _drop_hints(store, folder, path)
     with translated(str(folder), "the package may still be there"):
         _take_away(store, folder)
-        with contextlib.suppress(OSError):
-            for parent in folder.relative_to(store.root).parents:
-                if parent.parts:
-                    os.rmdir(long_path(store.root / parent))
+        _prune(store.root, folder)
+
+
+def remove_empty(root: Path, path: str) -> None:
+    """Remove what is left of a package that somebody has emptied: folders, and no file.
+
+    Parameters
+    ----------
+    root : Path
+        The store.
+    path : str
+        Path of the package in the store.
+
+    Raises
+    ------
+    StoreError
+        If the store cannot be written, or there is a file after all.
+    """
+    refuse_path(path)
+    folder = refuse_links(root, root.joinpath(*path.split("/")))
+    with translated(str(folder), "the empty folder may still be there"):
+        for inner, _, _ in os.walk(long_path(folder)):
+            os.chmod(inner, stat.S_IRWXU)
+        for inner, _, _ in os.walk(long_path(folder), topdown=False):
+            patiently(partial(os.rmdir, inner))
+        _prune(root, folder)
+
+
+def _prune(root: Path, folder: Path) -> None:
+    """Remove the folder of a package's year, if nothing else is in it."""
+    with contextlib.suppress(OSError):
+        for parent in folder.relative_to(root).parents:
+            if parent.parts:
+                os.rmdir(long_path(root / parent))
 
 
 def _take_away(store: LocalStore, folder: Path) -> None:
