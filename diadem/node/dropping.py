@@ -23,6 +23,7 @@ from diadem.model.report import Level
 from diadem.model.statements import Draft
 from diadem.model.times import time_text
 from diadem.node.context import Context
+from diadem.node.following import behind, catch_up, derive
 from diadem.node.mending_parity import drop_parity
 from diadem.node.placing import bundle_of, subject
 from diadem.node.rules.dropping import FreshProof, may_delete, may_drop
@@ -315,6 +316,8 @@ def _finish(context: Context, note: Path) -> list[str]:
     if said is None:
         return []
     package_id = str(said["package"])
+    if behind(context):  # a copy that the catalogue still counts may have been given up
+        derive(context, package_id)
     here = {
         store: path
         for store, path in said["paths"].items()
@@ -370,5 +373,9 @@ def _note_of(context: Context, package_id: str) -> Path:
 
 
 def _finish_earlier(context: Context, package_id: str) -> None:
-    """What a run that was killed has stated of this package and not done; what cannot be done now stops nothing."""
+    """What a run that was killed has stated of this package and not done; what cannot be done now stops nothing.
+
+    What the log has given up is no copy, whatever a catalogue that is behind it says.
+    """
+    catch_up(context)
     _finish(context, _note_of(context, package_id))

@@ -158,9 +158,9 @@ def repair(context: Context, plan: RepairPlan, *, pace: Pace | None = None, list
 
 def _tidy(context: Context, result: Repaired) -> None:
     """Finish what a crash interrupted, and bring log and catalogue to where they should be."""
-    result.notes += finish_removals(context)
     if looked := catch_up(context):
         result.notes.append(f"the catalogue was behind the log: {looked} packages were looked at anew")
+    result.notes += finish_removals(context)
     if read := read_again(context):
         result.notes.append(f"{read} packages of which no copy could be read before were read")
     for url, reason in context.ledger.push().items():

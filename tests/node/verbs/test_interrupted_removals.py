@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ import pytest
 import diadem
 from diadem.errors import Refused, StoreError
 from diadem.model.replicas import DROPPED, PRESENT
+from diadem.node.catalogue import Catalogue
 from diadem.node.node import Node
 from diadem.node.placing import replicate
 from diadem.store.folder_store import FolderStore
@@ -23,6 +26,20 @@ class _Killed(FolderStore):
 
     def remove(self, path: str) -> None:
         raise KeyboardInterrupt(path)
+
+
+class _Busy(Catalogue):
+    """A catalogue that another process holds for too long, once."""
+
+    busy = False
+
+    @contextlib.contextmanager
+    def together(self) -> Iterator[None]:
+        if self.busy:
+            self.busy = False
+            raise Refused("another process has held the catalogue for 60 s")
+        with super().together():
+            yield
 
 
 class _Refusing(FolderStore):
@@ -200,3 +217,47 @@ def test_a_folder_in_which_something_else_is_left_is_not_touched(three: tuple[La
         assert _states(node, package)["third"] == PRESENT
     assert (third / "link").is_symlink()
     shutil.rmtree(third)
+
+
+def _unfollowed(node: Node, giving_up: Callable[[], object]) -> None:
+    """Give something up while the catalogue cannot be written: the log says it, and nothing else has happened."""
+    node.context.catalogue.close()
+    node.context.catalogue = catalogue = _Busy.open(node.path / "catalogue.sqlite")
+    catalogue.busy = True
+    with pytest.raises(Refused, match="has held the catalogue"):
+        giving_up()
+    assert not catalogue.busy
+
+
+@pytest.mark.parametrize("verb", ["repair", "reindex"])
+def test_a_deletion_that_the_catalogue_did_not_hear_of_is_carried_out(pair: tuple[Lab, str], verb: str) -> None:
+    lab, package = pair
+    main, second = lab.path(package, "main"), lab.path(package, "second")
+    with lab.reopened() as node:
+        _unfollowed(node, lambda: node.delete(package, reason="wrong data"))
+        assert (main.exists(), second.exists()) == (True, True)
+        notes = getattr(node, verb)().notes
+        assert any(f"finished the removal of {package[:19]}… from main, second" in note for note in notes)
+        assert (main.exists(), second.exists()) == (False, False)
+        assert node.reindex().notes == ()
+        assert node.context.catalogue.package_state(package).tombstoned
+
+
+def test_a_drop_that_the_catalogue_did_not_hear_of_is_carried_out_by_the_next(three: tuple[Lab, str]) -> None:
+    lab, package = three
+    second, third = lab.path(package, "second"), lab.path(package, "third")
+    with lab.reopened() as node:
+        _unfollowed(node, lambda: node.drop(package, "second", reason="disk full"))
+        assert second.exists()
+        assert node.drop(package, "third", reason="disk full").done
+        assert (second.exists(), third.exists()) == (False, False)
+        assert _states(node, package) == {"main": PRESENT, "second": DROPPED, "third": DROPPED}
+
+
+def test_a_drop_relies_on_no_copy_that_the_log_has_given_up(pair: tuple[Lab, str]) -> None:
+    lab, package = pair
+    with lab.reopened() as node:
+        _unfollowed(node, lambda: node.drop(package, "second", reason="disk full"))
+        with pytest.raises(Refused, match="not dropped"):
+            node.drop(package, "main", reason="disk full")
+        assert diadem.verify(lab.path(package, "main"), level="full").ok
