@@ -111,9 +111,10 @@ def test_a_folder_that_nobody_knows_is_unrelated(archive: Archive, session: Path
 
 def test_the_same_folder_is_recognised_here_and_elsewhere(archive: Archive, session: Path, tmp_path: Path) -> None:
     package = archive.add(session)
-    assert archive.relate(session) == Same(package.id, (package.id,))
+    everything = Same(package.id, (package.id,), {package.id: ["notes.txt", "raw/a.dat", "raw/b.dat"]})
+    assert archive.relate(session) == everything
     moved = session.rename(tmp_path / "moved")
-    assert archive.relate(moved) == Same(package.id, (package.id,))
+    assert archive.relate(moved) == everything
 
 
 def test_only_new_files_go_into_a_continuation_that_names_its_predecessor(
@@ -137,7 +138,10 @@ def test_only_new_files_go_into_a_continuation_that_names_its_predecessor(
     bagit_validate(Path(second.url))
     assert validate_crate(Path(second.url)) == []
     assert state(session) == before
-    assert archive.relate(session) == Same(second.id, (first.id, second.id))
+    same = archive.relate(session)
+    assert isinstance(same, Same)
+    assert (same.package, same.chain) == (second.id, (first.id, second.id))
+    assert same.holders == {first.id: ["notes.txt", "raw/a.dat", "raw/b.dat"], second.id: ["raw/c.dat"]}
 
 
 def test_a_third_package_continues_the_second(archive: Archive, session: Path) -> None:
@@ -148,7 +152,9 @@ def test_a_third_package_continues_the_second(archive: Archive, session: Path) -
         found = extends(archive.relate(session))
         assert found.predecessor == ids[-1]
         ids.append(archive.add(session, found.plan, found.predecessor).id)
-    assert archive.relate(session) == Same(ids[-1], tuple(ids))
+    same = archive.relate(session)
+    assert isinstance(same, Same)
+    assert (same.package, same.chain, list(same.holders)) == (ids[-1], tuple(ids), ids)
     assert [package.id for package in chain_of(archive, ids[1])] == ids
 
 
@@ -163,7 +169,10 @@ def test_a_changed_file_of_the_folder_that_was_archived_is_in_the_continuation(a
     merged = {file.entry.name: file for file in merge_chain(chain_of(archive, first.id))}
     assert merged["notes.txt"].package == second.id
     assert merged["raw/b.dat"].package == first.id  # what is gone from the folder stays in the archive
-    assert archive.relate(session) == Same(second.id, (first.id, second.id), ("raw/b.dat",))
+    same = archive.relate(session)
+    assert isinstance(same, Same)
+    assert (same.chain, same.gone) == ((first.id, second.id), ("raw/b.dat",))
+    assert same.holders == {first.id: ["raw/a.dat", "raw/c.dat"], second.id: ["notes.txt"]}
 
 
 def test_elsewhere_everything_archived_must_be_there_unchanged(archive: Archive, session: Path, tmp_path: Path) -> None:
@@ -220,7 +229,10 @@ def test_a_header_goes_along_with_the_data_that_grew(archive: Archive, tmp_path:
     assert sorted(found.plan.files) == ["scan.hdr", "scan.mib"]
     assert len(found.plan.datasets) == 1
     second = archive.add(folder, found.plan, found.predecessor)
-    assert archive.relate(folder) == Same(second.id, (*found.chain, second.id))
+    same = archive.relate(folder)
+    assert isinstance(same, Same)
+    assert (same.package, same.chain) == (second.id, (*found.chain, second.id))
+    assert same.holders[second.id] == ["scan.hdr", "scan.mib"]
 
 
 def test_what_no_name_or_size_fits_is_not_read(archive: Archive, session: Path) -> None:
