@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,14 +24,14 @@ from diadem.model.replicas import PRESENT
 from diadem.model.statements import Draft
 from diadem.node.adopted import IN_PLACE, adopt_folder, where
 from diadem.node.context import Context
-from diadem.node.continuation import Extends, Relation, Same, without
+from diadem.node.continuation import Extends, Relation, Same, Unrelated, without
 from diadem.node.continuing import continuing_plan, related
 from diadem.node.entries import package_entry
 from diadem.node.finishing import Looks, refuse_unfinished, wait_until_finished
 from diadem.node.following import derive, is_deleted
 from diadem.node.jobs import working
 from diadem.node.placing import Copy, Debt, best_package, replicate, subject
-from diadem.node.relying import Relied, relied_on
+from diadem.node.relying import Relied, is_gone, relied_on
 from diadem.node.rules.required import require_stated
 from diadem.node.stores import AWAY
 from diadem.node.wanted import wanted_stores
@@ -201,12 +201,13 @@ def _related(
 ) -> tuple[Relation, Relied]:
     """How the source relates to what is archived of it and can be relied on."""
     relation = related(context, plan, source, listener)
-    if not isinstance(relation, Same):
+    if isinstance(relation, Unrelated):
         return relation, Relied()
     relied = relied_on(context, relation, list(_candidates(context, wishes)), listener)
-    if relied.lost:
-        return without(relation, relied.lost, plan, tuple(context.tools.readers)), relied
-    return relation, relied
+    if not relied.lost:
+        return relation, relied
+    left = without(relation, relied.lost, plan, tuple(context.tools.readers))
+    return left, replace(relied, lost=[one for one in relied.lost if one in relation.holders])
 
 
 def _held_by(relation: Relation, package: Package) -> list[PackageId]:
@@ -509,9 +510,12 @@ def _unreachable_debts(context: Context, package_id: str, known: Sequence[Debt])
 
 
 def planned(context: Context, source: Path, metadata: Mapping[str, Any] | None, listener: Listener) -> dict[str, Any]:
-    """What archiving a folder would do; nothing is written."""
+    """What archiving a folder would do, if its copies are as the catalogue has them; nothing is written."""
     plan = make_plan([source], store=first_folder(context), metadata=metadata, readers=tuple(context.tools.readers))
     relation = related(context, plan, source, listener)
+    if not isinstance(relation, Unrelated):
+        gone = [one for one in relation.chain if is_gone(context, one)]
+        relation = without(relation, gone, plan, tuple(context.tools.readers))
     whole = plan.to_dict()
     if isinstance(relation, Extends):
         whole = relation.plan.to_dict()

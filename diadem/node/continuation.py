@@ -160,7 +160,7 @@ def relate(
     """
     chains = _chains(plan, known, source)
     compared = [_Comparison(plan, chain, from_here=_was_here(chain, source)) for chain in chains]
-    compared.sort(key=lambda one: (one.from_here, one.bytes_alike), reverse=True)
+    compared.sort(key=lambda one: (one.from_here, one.bytes_kept), reverse=True)
     digests = _Digests(copier, listener)
     why = []
     for comparison in compared:
@@ -276,6 +276,12 @@ class _Comparison:
     def bytes_alike(self) -> int:
         """Bytes of files with an archived path and size."""
         return sum(file.size for file in self._alike.values())
+
+    @property
+    def bytes_kept(self) -> int:
+        """Of these, bytes of which a copy is known: a session may have been archived anew after it was lost."""
+        gone = {package.id for package in self._chain if package.gone}
+        return sum(file.size for file in self._alike.values() if self._archived[file.name].package not in gone)
 
     def excluded(self) -> str | None:
         """Why the folder cannot extend the chain, by names and sizes; None where it may."""

@@ -15,6 +15,7 @@ from diadem.node.chains import ArchivedPackage
 from diadem.node.context import Context
 from diadem.node.continuation import Extends, Relation, Unrelated, inheriting, relate
 from diadem.node.placing import best_package, opened_from_catalogue
+from diadem.node.relying import is_gone
 from diadem.store.copying import Copier
 
 #: Packages that are compared with a folder, name by name.
@@ -33,9 +34,8 @@ class CataloguePackages:
         if opened is None:
             return None
         said = (entry.statement for entry in self.context.ledger.of_subject(package.hex))
-        return ArchivedPackage.of(
-            opened, [str(one.predicate.get("source", "")) for one in said if one.kind == "ingest"]
-        )
+        sources = [str(one.predicate.get("source", "")) for one in said if one.kind == "ingest"]
+        return ArchivedPackage.of(opened, sources, gone=is_gone(self.context, package))
 
     def continuations(self, package: PackageId) -> Iterable[PackageId]:
         """Packages that add to this one."""

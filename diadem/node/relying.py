@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from diadem.archive.package import Package
-from diadem.errors import Unreachable
+from diadem.errors import DiademError, NotFound, Unreachable
 from diadem.model.ids import PackageId
-from diadem.model.ports import Bundle, Listener
+from diadem.model.manifest import TAGMANIFEST
+from diadem.model.ports import Listener
 from diadem.model.replicas import DROPPED, PRESENT, ReplicaState
 from diadem.model.report import Report
 from diadem.model.statements import Draft
 from diadem.node.context import Context
 from diadem.node.continuation import Extends, Same
-from diadem.node.placing import Copy, readable_copies, replicate, subject
+from diadem.node.placing import Copy, bundle_of, replicate, subject
 from diadem.node.scrubbing import check, note_damage
+from diadem.package.opening import LIMITS
+from diadem.trust.hashing import sha256_hex
 
 
 @dataclass
@@ -34,18 +36,27 @@ class Relied:
     made: list[Copy] = field(default_factory=list)
 
 
-def relied_on(context: Context, relation: Same, stores: Sequence[str], listener: Listener) -> Relied:
+def relied_on(context: Context, relation: Same | Extends, stores: Sequence[str], listener: Listener) -> Relied:
     """Which packages of a chain can be relied on.
 
-    Everything in the folder is archived, so that its owner may delete it next: of every package that holds a part of it
-    a copy is read whole, just now. An adopted folder is no such copy, for it may be the very folder that is deleted: a
-    package that lies nowhere else is copied into a store.
+    Where everything in the folder is archived, its owner may delete it next: of every package that holds a part of it a
+    copy is read whole, just now.
+
+    Where the folder has grown, the whole chain would be read again each time that it grows. There a copy is relied on
+    that the catalogue has as present and proven (every byte of it was hashed once and found right, and nothing else was
+    found since) and whose tag manifest is where it should be, or whose store does not answer now. What has happened to
+    the payload of such a copy since its proof is found by the next scrub, or by archiving the folder once more. Only of
+    a package without such a copy one is read.
+
+    An adopted folder is no copy here, for it may be the very folder that is deleted: a package that lies nowhere else
+    is copied into a store. A package that holds no part of the folder is needed for nothing; where it has no proven
+    copy, nothing is built on it.
 
     Parameters
     ----------
     context : Context
         The node.
-    relation : Same
+    relation : Same or Extends
         How the folder relates to the chain.
     stores : sequence of str
         Where to copy to, in the order in which they are tried.
@@ -53,48 +64,67 @@ def relied_on(context: Context, relation: Same, stores: Sequence[str], listener:
         Told of progress.
     """
     found = Relied()
-    for package in relation.holders:
-        if sound_copy(context, package, listener) is not None:
+    for package in relation.chain:
+        is_needed = package in relation.holders
+        must_be_read = is_needed and isinstance(relation, Same)
+        if not must_be_read and _is_proven_there(context, package):
             continue
-        made = _full_copy(context, package, stores, listener)
+        if is_needed and sound_copy(context, package, listener) is not None:
+            continue
+        made = _full_copy(context, package, stores, listener) if is_needed else []
         found.made += made
         if not made:
             found.lost.append(package)
     return found
 
 
-def is_gone(context: Context, package: str) -> bool:
+def is_gone(context: Context, package: PackageId) -> bool:
     """Whether no copy of a package counts any more, by what the catalogue knows."""
     return not any(replica.state == PRESENT for replica in context.catalogue.replicas(package))
 
 
-def sound_copy(context: Context, package: str, listener: Listener) -> Package | None:
+def sound_copy(context: Context, package: PackageId, listener: Listener) -> ReplicaState | None:
     """A copy in a store that was read whole just now; None where there is none.
 
     What is found is stated where it is news: damage of a copy that counted, and the proof of one that did not.
     """
-    for replica, bundle in _copies(context, package):
+    for replica in _copies(context, package):
         try:
             report = check(context, package, replica, listener=listener)
-        except Unreachable:
+        except (Unreachable, NotFound):  # its store is away, or was taken out of the node
             continue
         if report.ok:
             if not replica.proven:
                 _state_proven(context, package, replica, report)
-            return Package(bundle, readers=tuple(context.tools.readers), extractor=context.tools.extractor)
+            return replica
         if replica.state == PRESENT:
             note_damage(context, package, replica, report)
     return None
 
 
-def _copies(context: Context, package: str) -> Iterator[tuple[ReplicaState, Bundle]]:
-    """Copies in stores that answer and were not given up, those first that count."""
-    for replica, bundle in readable_copies(context, package):
-        if not replica.adopted and replica.state != DROPPED:
-            yield replica, bundle
+def _copies(context: Context, package: PackageId) -> list[ReplicaState]:
+    """Copies in stores that were not given up, those first that count, and of these the ones in the first stores."""
+    order = {name: number for number, name in enumerate(context.stores.names)}
+    kept = [one for one in context.catalogue.replicas(package) if not one.adopted and one.state != DROPPED]
+    return sorted(kept, key=lambda one: (one.state != PRESENT, order.get(one.store, len(order))))
 
 
-def _full_copy(context: Context, package: str, stores: Sequence[str], listener: Listener) -> list[Copy]:
+def _is_proven_there(context: Context, package: PackageId) -> bool:
+    """Whether a copy in a store counts and is proven, and nothing speaks against it that one small file tells."""
+    proven = [one for one in _copies(context, package) if one.proven and one.store in context.stores.names]
+    return any(not context.stores.reachable(one.store) or _has_tag_manifest(context, package, one) for one in proven)
+
+
+def _has_tag_manifest(context: Context, package: PackageId, replica: ReplicaState) -> bool:
+    """Whether the file that gives a package its id is there, and gives it."""
+    try:
+        bundle = bundle_of(context, package, replica)
+        return sha256_hex(bundle.read(TAGMANIFEST, LIMITS[TAGMANIFEST])) == package.hex
+    except (DiademError, OSError):
+        return False
+
+
+def _full_copy(context: Context, package: PackageId, stores: Sequence[str], listener: Listener) -> list[Copy]:
     """Copy a package that was adopted where it lies into a store: the same package, not another one of its files."""
     if any(replica.adopted and replica.state == PRESENT for replica in context.catalogue.replicas(package)):
         for name in stores:
@@ -104,7 +134,7 @@ def _full_copy(context: Context, package: str, stores: Sequence[str], listener: 
     return []
 
 
-def _state_proven(context: Context, package: str, replica: ReplicaState, report: Report) -> None:
+def _state_proven(context: Context, package: PackageId, replica: ReplicaState, report: Report) -> None:
     """Let a copy count that was read whole, unless somebody found or did something else meanwhile."""
     if replica not in context.catalogue.replicas(package):
         return
