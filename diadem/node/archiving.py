@@ -9,12 +9,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from diadem.archive.composing import Options
+from diadem.archive.composing import Options, refuse_if_strict
 from diadem.archive.outcome import Outcome
 from diadem.archive.package import Package
 from diadem.archive.packing import pack_local
 from diadem.archive.packing_remote import pack_object
-from diadem.archive.plan import PackPlan, make_plan
+from diadem.archive.plan import PackPlan, make_plan, omitted_dict
 from diadem.errors import DiademError, Refused, StoreError, Unreachable
 from diadem.model.ids import PackageId
 from diadem.model.manifest import TAGMANIFEST
@@ -37,6 +37,7 @@ from diadem.node.stores import AWAY
 from diadem.node.wanted import wanted_stores
 from diadem.package.opening import LIMITS
 from diadem.store.local_store import LocalStore
+from diadem.store.source import Omission
 from diadem.store.urls import local_path
 from diadem.trust.hashing import sha256_hex
 
@@ -169,9 +170,12 @@ def _archived(
 ) -> Archived:
     if wishes.in_place:
         return _adopt(context, plan, source, wishes, started, listener)
+    refuse_if_strict(plan.tree.omissions, _options(context, wishes, None))
     relation, relied = _related(context, plan, source, wishes, listener)
     if isinstance(relation, Same):
-        return _already(context, relation, relied, started, listener)
+        left_out = [*plan.tree.omissions, *relation.unread.values()]
+        refuse_if_strict(left_out, _options(context, wishes, None))
+        return _already(context, relation, relied, left_out, started, listener)
     predecessor = None
     if isinstance(relation, Extends):
         predecessor, plan = relation.predecessor, continuing_plan(context, relation)
@@ -242,15 +246,23 @@ def _adopt(
     )
 
 
-def _already(context: Context, relation: Same, relied: Relied, started: float, listener: Listener) -> Archived:
-    """What the source holds is in the archive; copies that are owed are written nevertheless, of the whole chain."""
+def _already(
+    context: Context,
+    relation: Same,
+    relied: Relied,
+    left_out: Sequence[Omission],
+    started: float,
+    listener: Listener,
+) -> Archived:
+    """What of the source can be archived is; copies that are owed are written nevertheless, of the whole chain."""
     written, debts = list(relied.made), []
     for one in relation.holders:
         more, owed = replicate(context, one, wanted_stores(context, one), listener=listener)
         written += more
         debts += owed
     package, _ = best_package(context, relation.package)
-    package.outcome = Outcome(package, created=False, omissions=(), proof="read-back")
+    omissions = [omitted_dict(one) for one in left_out]
+    package.outcome = Outcome(package, created=False, omissions=omissions, proof="read-back")
     places = {(copy.store, copy.path) for copy in written}
     here = [
         Copy(copy.store, copy.path, created=False, proof="earlier")

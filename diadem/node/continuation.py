@@ -14,7 +14,7 @@ import os
 import threading
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from diadem.archive.plan import PackPlan
@@ -28,7 +28,7 @@ from diadem.model.record import Record
 from diadem.node.chains import ArchivedPackage, EffectiveFile, KnownPackages, chain_of, merge_chain
 from diadem.serialization.record_json import validate_metadata
 from diadem.store.copying import Changed, Copier, NotPlain, SourceFailed
-from diadem.store.source import SourceFile
+from diadem.store.source import Omission, SourceFile
 
 #: Of a folder's bytes, what an archived chain must make where nobody knows that it was archived from there.
 _SHARE = 0.25
@@ -43,7 +43,7 @@ _HASHERS = 2
 
 @dataclass(frozen=True, slots=True)
 class Same:
-    """Everything in the folder is archived.
+    """Everything in the folder that can be read is archived.
 
     Attributes
     ----------
@@ -55,12 +55,15 @@ class Same:
         By package, the stored paths of the files that it holds, in the order of the chain.
     gone : sequence of str
         Archived files that the folder does not hold any more.
+    unread : mapping of str to Omission
+        By stored path, files that are not known to be archived and cannot be read now.
     """
 
     package: PackageId
     chain: Sequence[PackageId]
     holders: Mapping[PackageId, Sequence[str]]
     gone: Sequence[str] = ()
+    unread: Mapping[str, Omission] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON object."""
@@ -200,9 +203,9 @@ def without(
     if isinstance(relation, Extends):
         new, changed = relation.new, relation.changed
     elif again:
-        new, changed = (), ()
+        new, changed = tuple(relation.unread), ()
     else:
-        return Same(next(reversed(holders)), chain, holders, relation.gone)
+        return Same(next(reversed(holders)), chain, holders, relation.gone, relation.unread)
     return _extends(plan, chain, holders, new, changed, again, relation.gone, readers)
 
 
