@@ -23,6 +23,7 @@ from diadem.model.record import Record
 from diadem.model.replicas import PRESENT
 from diadem.model.statements import Draft
 from diadem.node.adopted import IN_PLACE, adopt_folder, where
+from diadem.node.apart import require_no_secrets
 from diadem.node.context import Context
 from diadem.node.continuation import Extends, Relation, Same, Unrelated, without
 from diadem.node.continuing import continuing_plan, related
@@ -140,11 +141,12 @@ def archive(context: Context, source: Path, wishes: Wishes, *, listener: Listene
         There is no source, or nothing in it.
     Refused
         It is not finished; it is several sessions; the policy wants metadata that are missing; something is left out
-        and `strict` is wanted.
+        and `strict` is wanted; it holds the node, or a store.
     Unreachable
         No store answers.
     """
     started = time.monotonic()
+    require_no_secrets(context, [source])
     context.ledger.check_mirrors()
     require_finished(context, source, wishes, listener)
     if not wishes.as_one:
@@ -523,6 +525,7 @@ def _unreachable_debts(context: Context, package_id: str, known: Sequence[Debt])
 
 def planned(context: Context, source: Path, metadata: Mapping[str, Any] | None, listener: Listener) -> dict[str, Any]:
     """What archiving a folder would do, if its copies are as the catalogue has them; nothing is written."""
+    require_no_secrets(context, [source])
     plan = make_plan([source], store=first_folder(context), metadata=metadata, readers=tuple(context.tools.readers))
     relation = related(context, plan, source, listener)
     if not isinstance(relation, Unrelated):
