@@ -36,6 +36,7 @@ from diadem.node.relying import Relied, is_gone, relied_on
 from diadem.node.rules.required import require_stated
 from diadem.node.stores import AWAY
 from diadem.node.wanted import wanted_stores
+from diadem.package.bagit import CONTINUES
 from diadem.package.opening import LIMITS
 from diadem.store.local_store import LocalStore
 from diadem.store.source import Omission
@@ -183,6 +184,8 @@ def _archived(
         predecessor, plan = relation.predecessor, continuing_plan(context, relation)
     first, outcome = _pack(context, plan, wishes, predecessor, listener)
     package = outcome.package
+    if not outcome.created:  # a store had it, which may name another predecessor, or none
+        predecessor = next((PackageId(one) for label, one in package.bag_info if label == CONTINUES), None)
     path = _path_in(context, first, package)
     stated = _enter(context, package, path, first, outcome, source, predecessor, {})
     what = ("continuation" if predecessor else "new") if stated else "already"
@@ -192,7 +195,7 @@ def _archived(
     return Archived(
         package,
         what,
-        [*relied.made, *copies, *more],
+        [*copies, *more, *relied.made],
         outcome,
         owed,
         predecessor,

@@ -2,11 +2,12 @@
 
 ::
 
-    <store>/incoming/<anything>/                      one session, handed in from an instrument PC
-    <store>/.diadem/incoming/<name>~<12 hex>.json     what became of it
+    <store>/incoming/<anything>/                                   one session, handed in from an instrument PC
+    <node>/incoming/<store id>/incoming/<name>~<12 hex>.json       what became of it
 
 Nothing of it is moved, changed or deleted: originals never are. What is archived is remembered with what the folder
-looked like then, so that a file that comes later is seen, and a person can be told which folders may go.
+looked like then, so that a file that comes later is seen, and a person can be told which folders may go: those of which
+nothing was left out and every package that holds a part is kept as the policy wants.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ from diadem.model.ids import PackageId
 from diadem.model.manifest import FileEntry
 from diadem.model.ports import Listener, Progress, silent
 from diadem.node.chains import ArchivedPackage, chain_of, in_order, merge_chain
-from diadem.node.continuation import Extends, Relation, Same, Unrelated, inheriting, relate
+from diadem.node.continuation import Extends, Relation, Same, Unrelated, inheriting, relate, without
 from diadem.package.opening import read_manifest
 from diadem.store.copying import Copier
 from diadem.store.local_store import LocalStore
@@ -304,6 +304,47 @@ def test_branches_and_lost_predecessors_lose_no_package() -> None:
     assert merge_chain([right, first, left])[0].package == left.id
     loop = [replace(first, continues=left.id), left]
     assert in_order(loop) == []  # no package can name one that was made later: its id would depend on itself
+
+
+def test_whatever_is_lost_a_folder_is_held_by_what_is_left_and_what_is_archived_again(
+    archive: Archive, session: Path
+) -> None:
+    ids = [archive.add(session).id]
+    for number in range(2):
+        (session / f"more{number}.dat").write_bytes(bytes([number]) * 5000)
+        found = extends(archive.relate(session))
+        ids.append(archive.add(session, found.plan, found.predecessor).id)
+    relations = [archive.relate(session)]
+    (session / "new.dat").write_bytes(b"new")
+    relations.append(archive.relate(session))
+    for relation, count in itertools.product(relations, range(4)):
+        assert isinstance(relation, Same | Extends)
+        plan = plan_of(session) if isinstance(relation, Extends) else without_new(session)
+        for lost in itertools.combinations(ids, count):
+            left = without(relation, lost, plan, tools().readers)
+            kept = [one for one in ids if one not in lost]
+            if isinstance(left, Unrelated):
+                assert not kept
+                continue
+            assert list(left.holders) == kept
+            assert list(left.chain) == kept
+            held = {name for names in left.holders.values() for name in names}
+            assert isinstance(left, Extends) == (isinstance(relation, Extends) or bool(lost))
+            if isinstance(left, Extends):
+                assert left.predecessor == kept[-1]
+                assert set(left.again) == {name for one in lost for name in relation.holders[one]}
+                assert held.isdisjoint(left.again)
+                held |= set(left.plan.files)
+            assert held == set(plan.files)
+
+
+def without_new(session: Path) -> PackPlan:
+    """The folder as it was before the last file came."""
+    (session / "new.dat").rename(session.parent / "new.dat")
+    try:
+        return plan_of(session)
+    finally:
+        (session.parent / "new.dat").rename(session / "new.dat")
 
 
 def test_relations_are_plain_json(archive: Archive, session: Path) -> None:
