@@ -151,16 +151,31 @@ def drop(
 def delete(
     package: Annotated[str, typer.Argument(help="Which package.")],
     reason: Annotated[str, typer.Option("--reason", help="Why; it stands in the log.")] = "",
+    lost: Annotated[
+        bool, typer.Option("--lost", help="No copy is left anywhere: write it off, whatever its retention.")
+    ] = False,
     dry_run: DryRun = False,
     node: NodeAt = None,
     user: As = None,
     json: Json = False,
+    quiet: Quiet = False,
 ) -> int:
     """Delete a package everywhere, after its retention. A signed tombstone remains."""
-    with opened(node, user) as found:
-        document = found.delete(package, reason=reason, dry_run=dry_run).to_dict()
-    _show_gone(document, as_json=json, word="deleted")
+    with opened(node, user) as found, progress(quiet=quiet or json) as listener:
+        document = found.delete(package, reason=reason, lost=lost, dry_run=dry_run, listener=listener).to_dict()
+    if lost and not json:
+        _show_written_off(document)
+    else:
+        _show_gone(document, as_json=json, word="deleted")
     return 0
+
+
+def _show_written_off(document: dict[str, Any]) -> None:
+    said = "written off" if document["done"] else "would be written off"
+    places = f", once in {', '.join(document['stores'])}" if document["stores"] else ""
+    print(f"{said:16} {document['package'][:19]}… {document['title']}: no copy is left{places}")
+    for note in document["notes"]:
+        print(f"note             {note}")
 
 
 def _show_gone(document: dict[str, Any], *, as_json: bool, word: str) -> None:

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from typing import Any
 
 from diadem.archive.package import Package
 from diadem.errors import DiademError, IntegrityError, Interrupted, NotFound
 from diadem.model.ids import PackageId
-from diadem.model.ports import Listener, silent
+from diadem.model.manifest import TAGMANIFEST
+from diadem.model.ports import Bundle, Listener, silent
 from diadem.model.replicas import PRESENT, ReplicaState
 from diadem.model.report import Level
 from diadem.model.statements import Draft, Subject
 from diadem.node.context import Context
 from diadem.node.replay import places_said
-from diadem.package.opening import OpenedPackage, read_manifest
+from diadem.package.opening import LIMITS, OpenedPackage, read_manifest
 from diadem.store.adopted import AdoptedFolders
 from diadem.store.base import Added, Pace
+from diadem.trust.hashing import sha256_hex
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +128,10 @@ def best_package(context: Context, package_id: str) -> tuple[Package, ReplicaSta
 
 def _why_not(context: Context, replica: ReplicaState) -> str:
     """Why a copy could not be read, in a few words."""
-    why = context.stores.why_away(replica.store) if replica.store in context.stores.names else "adopted"
+    if replica.store in context.stores.names:
+        why = context.stores.why_away(replica.store)
+    else:
+        why = "adopted" if replica.adopted else "no store of this node any more"
     return f"{replica.store}: {why or 'not sound'}{'' if replica.state == PRESENT else ', ' + replica.state}"
 
 
@@ -185,9 +190,27 @@ def _add(
             opened = read_manifest(bundle, expected_id=package_id)
             return store.add(bundle, opened, path, listener=listener, pace=pace), replica.store
         except IntegrityError as error:  # this source is damaged: never copied on, and the next one is tried
-            context.say([damage_draft(package_id, replica, error)])
+            if replica.state == PRESENT:  # else that stands in the log already
+                context.say([damage_draft(package_id, replica, error)])
             problem = error
     raise problem or NotFound("no other copy can be read", next="Connect another store.")
+
+
+def another_package(context: Context, bundle: Bundle, package_id: str) -> str:
+    """The id of another package that the node knows, where it is that one which lies at the place of a copy; or ""."""
+    with suppress(DiademError, OSError):
+        found = "diadem:" + sha256_hex(bundle.read(TAGMANIFEST, LIMITS[TAGMANIFEST]))
+        if found != package_id and context.catalogue.has(found):
+            return found
+    return ""
+
+
+def same_files(context: Context, package_id: str) -> str:
+    """The id of another package with the same files of which a copy is proven; "" where there is none."""
+    for other in context.catalogue.of_payload(context.catalogue.get(package_id).payload_id):
+        if other != package_id and any(copy.proven for copy in context.catalogue.replicas(other)):
+            return other
+    return ""
 
 
 def damage_draft(package_id: str, replica: ReplicaState, error: IntegrityError) -> Draft:

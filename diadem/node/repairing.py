@@ -14,8 +14,7 @@ from typing import Any
 
 from diadem.errors import DiademError, Interrupted, Unreachable
 from diadem.model.ids import PackageId
-from diadem.model.manifest import TAGMANIFEST
-from diadem.model.ports import Bundle, Listener, silent
+from diadem.model.ports import Listener, silent
 from diadem.model.replicas import DROPPED, MISSING, PRESENT, SUSPECT, PackageState, ReplicaState
 from diadem.model.report import Level
 from diadem.model.statements import Draft
@@ -28,13 +27,14 @@ from diadem.node.mending_outcome import Mended, Repair
 from diadem.node.mending_parity import drop_parity, make_parity, parity_of
 from diadem.node.mending_proof import prove_files
 from diadem.node.mending_sources import Replica
-from diadem.node.placing import Copy, Debt, bundle_of, replicate, subject
+from diadem.node.placing import Copy, Debt, another_package, bundle_of, replicate, same_files, subject
+from diadem.node.rules.commands import write_off
 from diadem.node.rules.engine import judge
+from diadem.node.rules.losses import is_lost, safe_elsewhere
 from diadem.node.scrubbing import check, note_damage
 from diadem.node.state import archive_state
-from diadem.package.opening import LIMITS, read_manifest
+from diadem.package.opening import read_manifest
 from diadem.store.base import Pace
-from diadem.trust.hashing import sha256_hex
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,14 +247,7 @@ def _is_gone(context: Context, replica: ReplicaState, package_id: str) -> bool:
         return True
     if not files:
         return True
-    return TAGMANIFEST in files and _is_another(context, bundle, package_id)
-
-
-def _is_another(context: Context, bundle: Bundle, package_id: str) -> bool:
-    with suppress(DiademError, OSError):
-        found = sha256_hex(bundle.read(TAGMANIFEST, LIMITS[TAGMANIFEST]))
-        return found != PackageId(package_id).hex and context.catalogue.has("diadem:" + found)
-    return False
+    return bool(another_package(context, bundle, package_id))
 
 
 def _write_anew(
@@ -267,7 +260,21 @@ def _write_anew(
 ) -> None:
     copies, debts = replicate(context, package.id, [replica.store], listener=listener, pace=pace, held=True)
     result.copies += [(package.id, copy) for copy in copies]
-    result.debts += debts
+    package = context.catalogue.package_state(package.id)  # a source that was to be read may be gone too
+    if not debts or not is_lost(package, _away(context)):
+        result.debts += debts
+    elif not any(one.package == package.id for one in result.left):
+        result.left.append(Left(package.id, replica.store, replica.path, None, _nothing_left(context, package.id)))
+
+
+def _away(context: Context) -> list[str]:
+    return [name for name in context.stores.names if not context.stores.reachable(name)]
+
+
+def _nothing_left(context: Context, package_id: str) -> str:
+    """What to do where no copy is left."""
+    same = safe_elsewhere(same_files(context, package_id))
+    return f"no copy is left in any store{'; ' + same if same else ''}: put one back, or {write_off(package_id)}"
 
 
 def _mended(

@@ -23,7 +23,7 @@ from diadem.model.statements import Draft
 from diadem.node.context import Context
 from diadem.node.jobs import Job, working
 from diadem.node.mending_parity import check_parity
-from diadem.node.placing import bundle_of, subject
+from diadem.node.placing import another_package, bundle_of, subject
 from diadem.node.replay import COPY_MISSING
 from diadem.package.verify import verify
 from diadem.store.base import Pace
@@ -385,6 +385,8 @@ def _read(
 ) -> Report:
     try:
         bundle: Bundle = bundle_of(context, package_id, replica)
+        if other := another_package(context, bundle, package_id):
+            return _not_there(replica, chosen, package_id, f"another package lies at its place: {other[:19]}…")
         if pace is not None:
             bundle = PacedBundle(bundle, pace)
         return verify(bundle, level=chosen, expected_id=package_id, listener=listener)
@@ -392,10 +394,12 @@ def _read(
         raise
     except (DiademError, OSError) as error:
         message = error.message if isinstance(error, DiademError) else str(error)
-        finding = Finding(
-            Severity.ERROR, COPY_MISSING, f"the copy cannot be read: {message}", next="Run: diadem repair"
-        )
-        return Report(replica.path, chosen, [finding], package_id)
+        return _not_there(replica, chosen, package_id, f"the copy cannot be read: {message}")
+
+
+def _not_there(replica: ReplicaState, level: Level, package_id: str, message: str) -> Report:
+    finding = Finding(Severity.ERROR, COPY_MISSING, message, next="Run: diadem repair")
+    return Report(replica.path, level, [finding], package_id)
 
 
 def usual_level(context: Context, package_id: str) -> Level:

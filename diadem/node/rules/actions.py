@@ -11,7 +11,9 @@ from diadem.model.plain_text import count_text, size_text
 from diadem.model.replicas import PackageState, ReplicaState
 from diadem.node.rules import commands
 from diadem.node.rules.case import Case, listed
-from diadem.node.rules.debts import short
+from diadem.node.rules.commands import short
+from diadem.node.rules.copies_rules import first_lost
+from diadem.node.rules.losses import safe_elsewhere
 from diadem.node.rules.status import Action, Step
 from diadem.node.rules.tally import StoreTally
 
@@ -21,6 +23,9 @@ def actions_of(case: Case) -> Iterator[Action]:
     yield from _store_actions(case)
     yield from _repairs(case)
     yield from case.debts.actions
+    for package in case.tally.lost:
+        reason = _write_off_reason(case, package)
+        yield Action("write-off", reason, commands.write_off(package.id), package.id)
     for store in _to_scrub(case):
         size = store.due.bytes + store.unproven.bytes
         reason, command = _scrub_reason(store), commands.scrub(store)
@@ -65,6 +70,16 @@ def _repairs(case: Case) -> Iterator[Action]:
             reason = f"the copy is {copy.state}" + ("" if source else ", and no other good copy answers")
             command = f"diadem repair {short(package.id)}"
             yield Action("repair", reason, command, package.id, copy.store, source, package.bytes)
+
+
+def _write_off_reason(case: Case, package: PackageState) -> str:
+    """What to do with a package of which no copy is left."""
+    if same := safe_elsewhere(case.tally.holders.get(package.payload_id, "")):
+        return f"no copy of it is left, and {same}: this says so in the log"
+    return (
+        "no copy of it is left in any store: where its folder still exists, put it back, then diadem scrub; "
+        "if it is lost for good, this says so in the log"
+    )
 
 
 def _good_copy(case: Case, package: PackageState, damaged: ReplicaState) -> str:
@@ -131,6 +146,10 @@ def _step_reasons(case: Case) -> Iterator[tuple[str, str]]:
         yield commands.LIST_STORES, f"{stranded:,} {have} no copy that can be read now; connect a store that holds one"
     if reason := _repair_reason(case):
         yield commands.REPAIR, reason
+    if case.tally.lost:
+        package, more = first_lost(case), len(case.tally.lost) - 1
+        beside = f"; the same for {more:,} more: diadem status --json lists them" if more else ""
+        yield commands.write_off(package.id), _write_off_reason(case, package) + beside
     for store in _to_scrub(case):
         yield commands.scrub(store), _scrub_reason(store)
     yield from ((command, reason) for rank, reason, _, command in others if rank)

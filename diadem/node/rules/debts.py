@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Final
 
 from diadem.model.policy import Policy
 from diadem.model.replicas import DROPPED, PRESENT, PackageState, ReplicaState, StoreState
+from diadem.node.rules.commands import short
 from diadem.node.rules.status import Action
 from diadem.node.rules.tally import Group, StoreTally, Tally
 
-#: Hex digits of a package id in a command: a unique prefix of 8 or more is accepted.
-SHORT_ID: Final = 12
 #: Kind and place of a copy.
 Spot = tuple[str, str | None]
 
@@ -64,8 +62,10 @@ class Debts:
 def debts_of(policy: Policy, tally: Tally) -> Debts:
     """Plan the missing copies of all packages that have too few."""
     planner = _Planner(policy, tally)
+    lost = {package.id for package in tally.lost}
     for package in tally.in_debt:
-        planner.add(package)
+        if package.id not in lost:
+            planner.add(package)
     return planner.debts
 
 
@@ -182,8 +182,3 @@ def _rank(copy: ReplicaState) -> tuple[bool, bool]:
 
 def _can_be_written(store: StoreTally) -> bool:
     return store.known and store.state.reachable and not store.state.read_only
-
-
-def short(package_id: str) -> str:
-    """The id as commands take it: the first `SHORT_ID` hex digits."""
-    return package_id.removeprefix("diadem:")[:SHORT_ID]

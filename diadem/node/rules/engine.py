@@ -164,5 +164,6 @@ def _store(store: StoreTally) -> StoreTotals:
         proven_since=store.proven_since,
         unproven=store.unproven.count,
         damaged=store.damaged,
+        missing=store.missing,
         due=store.due.count,
     )
