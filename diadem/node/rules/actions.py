@@ -45,10 +45,10 @@ def _store_actions(case: Case) -> Iterator[Action]:
     for store in _away(case):
         name = store.state.name
         reason = (
-            f"{name} does not answer: connect it; or where it has moved: diadem store move {name} PLACE; "
-            f"or if it is gone for good: diadem store rm {name} --lost"
+            f"{name} does not answer: connect it, and this is done; where it is elsewhere now, this says where; "
+            f"if it is gone for good: {commands.lose_store(name)}"
         )
-        yield Action("connect-store", reason, commands.LIST_STORES, store=name)
+        yield Action("connect-store", reason, commands.move_store(name), store=name)
     for kind, group in sorted(case.debts.places.items()):
         yield Action("add-store", _place_reason(kind, group.count), commands.add_store(kind), bytes=group.bytes)
 
@@ -143,7 +143,8 @@ def _step_reasons(case: Case) -> Iterator[tuple[str, str]]:
         yield action.command, action.reason
     if stranded := case.debts.stranded.count:
         have = "package has" if stranded == 1 else "packages have"
-        yield commands.LIST_STORES, f"{stranded:,} {have} no copy that can be read now; connect a store that holds one"
+        away = next((commands.move_store(store.state.name) for store in _away(case)), commands.LIST_STORES)
+        yield away, f"{stranded:,} {have} no copy that can be read now; connect a store that holds one"
     if reason := _repair_reason(case):
         yield commands.REPAIR, reason
     if case.tally.lost:

@@ -22,6 +22,16 @@ def add_store(kind: str) -> str:
     return f"diadem store add PLACE --kind {kind}" if kind else "diadem store add PLACE"
 
 
+def move_store(name: str) -> str:
+    """Saying where a store is now."""
+    return f"diadem store move {name} PLACE"
+
+
+def lose_store(name: str) -> str:
+    """Saying that a store is gone for good."""
+    return f'diadem store rm {name} --lost --reason "..."'
+
+
 def scrub(store: StoreTally) -> str:
     """Reading what in a store is due or was never read; adopted folders, in no store, are looked at by `rescan`."""
     return f"diadem scrub {store.state.name} --due" if store.known else RESCAN

@@ -81,8 +81,8 @@ def unreachable(case: Case) -> Iterator[RuleFinding]:
             cold = state.kind == "cold" and not store.due.count
             message = f"{name} does not answer ({state.url}); its {held} {counts} last proven"
             severity = Severity.INFO if cold else Severity.WARNING
-            yield found("store.unreachable", severity, message, command=commands.LIST_STORES, store=name)
-        elif not store.known and not state.reachable:
+            yield found("store.unreachable", severity, message, command=commands.move_store(name), store=name)
+        elif not store.known and not state.reachable and store.packages:  # what went with a lost store is not recorded
             are, do = ("is", "does") if store.packages == 1 else ("are", "do")
             message = f"{held} {are} recorded in '{name}', which is no store of this node and {do} not count"
             yield found("store.unreachable", Severity.WARNING, message, command=commands.REINDEX, store=name)

@@ -234,7 +234,7 @@ def test_a_disk_in_a_drawer_need_not_answer() -> None:
 def test_where_no_copy_can_be_read_nothing_is_promised() -> None:
     status = judged([package(1, replica("nas"))], [MAIN, replace(NAS, reachable=False)])
     assert not [action for action in status.actions if action.kind == "replicate"]
-    assert commands(status) == ["diadem store ls"]
+    assert commands(status) == ["diadem store move nas PLACE"]
     assert status.steps[0].reason.endswith("1 package has no copy that can be read now; connect a store that holds one")
 
 
@@ -466,3 +466,20 @@ def test_a_store_state_without_address_or_size_does_no_harm() -> None:
 def test_the_happy_node_is_happy() -> None:
     assert HAPPY.recovery_confirmed
     assert HAPPY.log_pending == 0
+
+
+# -- stores that are not there -------------------------------------------------------------------------------------
+
+
+def test_a_store_that_is_away_is_connected_moved_or_given_up() -> None:
+    status = judged([package(1, replica("main"), replica("nas"))], [MAIN, replace(NAS, reachable=False)])
+    (step,) = status.steps
+    assert step.command == "diadem store move nas PLACE"
+    assert "connect it" in step.reason
+    assert 'diadem store rm nas --lost --reason "..."' in step.reason
+
+
+def test_what_went_with_a_lost_store_is_not_told_for_ever() -> None:
+    status = judged([package(1, replica("main"), replica("nas"), replica("usb", state=MISSING))], [MAIN, NAS])
+    assert status.ok
+    assert status.findings == ()
