@@ -120,6 +120,8 @@ def _show_repair(document: dict[str, Any], *, dry_run: bool) -> None:
         print(f"parity           {made['package'][:19]}… in {made['store']}")
     for note in document["notes"]:
         print(f"tidied           {note}")
+    for problem in document["problems"]:
+        print(f"NOT DONE         {problem}")
     for left in document["left"]:
         leaf = f", leaf {left['leaf']}" if left["leaf"] is not None else ""
         print(f"NOT MENDED       {left['package'][:19]}… in {left['store']}: {left['path']}{leaf}: {left['reason']}")

@@ -82,6 +82,8 @@ class Repaired:
         With a dry run: what would be done.
     notes : list of str
         What else was tidied up.
+    problems : list of str
+        What else could not be done: a store that did not take the newest of the log.
     """
 
     mended: list[tuple[str, str, Repair]] = field(default_factory=list)
@@ -91,12 +93,13 @@ class Repaired:
     debts: list[Debt] = field(default_factory=list)
     planned: list[dict[str, Any]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
     seconds: float = 0.0
 
     @property
     def ok(self) -> bool:
         """Whether nothing is left to be mended or copied."""
-        return not self.left and not self.debts
+        return not self.left and not self.debts and not self.problems
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON object."""
@@ -109,6 +112,7 @@ class Repaired:
             "debts": [debt.to_dict() for debt in self.debts],
             "planned": self.planned,
             "notes": self.notes,
+            "problems": self.problems,
             "seconds": round(self.seconds, 3),
         }
 
@@ -162,7 +166,7 @@ def _tidy(context: Context, result: Repaired) -> None:
     if read := read_again(context):
         result.notes.append(f"{read} packages of which no copy could be read before were read")
     for url, reason in context.ledger.push().items():
-        result.notes.append(f"the log could not be mirrored to {url}: {reason}")
+        result.problems.append(f"the log could not be mirrored to {url}: {reason}")
     for settings, store in context.stores.opened():
         with suppress(DiademError):
             result.notes += [

@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import gc
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from datetime import timedelta
 
-from diadem.model.replicas import PackageState
+from diadem.errors import DiademError
+from diadem.model.replicas import PackageState, StoreState
 from diadem.model.times import read_time
 from diadem.node.context import Context
 from diadem.node.rules.engine import judge
@@ -26,7 +28,7 @@ def judged(context: Context) -> Status:
 
 @contextlib.contextmanager
 def _without_collection() -> Iterator[None]:
-    """No looking for cycles for a second or two: there are none among 100,000 values, and each look goes through all."""
+    """No looking for cycles for a second or two: among 100,000 values are none, and each look goes through all."""
     wanted = gc.isenabled()
     gc.disable()
     try:
@@ -40,9 +42,17 @@ def archive_state(context: Context, packages: Iterable[PackageState] | None = No
     """Everything the policy asks; `packages` narrows it to some."""
     return ArchiveState(
         packages=context.catalogue.package_states(context.policy.metadata.required) if packages is None else packages,
-        stores=context.stores.states(),
+        stores=[_tried(context, state) for state in context.stores.states()],
         node=node_state(context),
     )
+
+
+def _tried(context: Context, state: StoreState) -> StoreState:
+    """The store, and whether it can be written: a folder is tried, a server, which would take a while, is believed."""
+    if state.reachable and state.is_folder and not state.read_only:
+        with contextlib.suppress(DiademError):
+            return replace(state, read_only=not context.stores.open(state.name).capabilities().writes)
+    return state
 
 
 def node_state(context: Context) -> NodeState:

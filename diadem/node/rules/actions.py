@@ -50,7 +50,7 @@ def _store_actions(case: Case) -> Iterator[Action]:
         )
         yield Action("connect-store", reason, commands.move_store(name), store=name)
     for kind, group in sorted(case.debts.places.items()):
-        yield Action("add-store", _place_reason(kind, group.count), commands.add_store(kind), bytes=group.bytes)
+        yield Action("add-store", _place_reason(case, kind, group.count), commands.add_store(kind), bytes=group.bytes)
 
 
 def _away(case: Case) -> list[StoreTally]:
@@ -104,9 +104,21 @@ def _scrub_reason(store: StoreTally) -> str:
     return f"{' and '.join(parts)} in {store.state.name}"
 
 
-def _place_reason(kind: str, packages: int) -> str:
+def _place_reason(case: Case, kind: str, packages: int) -> str:
     what = f"a store of kind {kind}" if kind else "a store on another disk, share or bucket"
-    return f"{what}: {count_text(packages, 'package')} {'has' if packages == 1 else 'have'} nowhere to be copied to"
+    have = f"{count_text(packages, 'package')} {'has' if packages == 1 else 'have'}"
+    obstacles = list(_obstacles(case))
+    return f"{what}: {have} nowhere to be copied to" + (f" ({', '.join(obstacles)})" if obstacles else "")
+
+
+def _obstacles(case: Case) -> Iterator[str]:
+    """Why stores that are there take no copy."""
+    for store in case.own_stores:
+        name, state = store.state.name, store.state
+        if state.reachable and state.read_only and not state.retired:
+            yield f"{name} cannot be written"
+        elif name in case.debts.cramped:
+            yield f"{name} is too small"
 
 
 def _others(case: Case) -> Iterator[tuple[int, str, str, str]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 from diadem.model.policy import Policy
 from diadem.model.replicas import DROPPED, PRESENT, PackageState, ReplicaState, StoreState
@@ -11,6 +12,8 @@ from diadem.node.rules.commands import short
 from diadem.node.rules.status import Action
 from diadem.node.rules.tally import Group, StoreTally, Tally
 
+#: Bytes that a copy takes beside its payload: a store keeps 16 MiB free, and as much is left to tag files.
+_BESIDE: Final = 32 << 20
 #: Kind and place of a copy.
 Spot = tuple[str, str | None]
 
@@ -27,11 +30,14 @@ class Plan:
         Stores that get a copy.
     lacking : tuple of str
         Kinds of store that the policy wants a copy on and of which no free one is there; "" for any kind.
+    cramped : tuple of str
+        Stores that would get a copy if they were larger.
     """
 
     source: str
     targets: tuple[str, ...]
     lacking: tuple[str, ...]
+    cramped: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -48,6 +54,8 @@ class Debts:
         Bytes that each store will get.
     places : mapping of str to Group
         Packages for which there is no store to go to, by the kind that is wanted; "" for any.
+    cramped : mapping of str to Group
+        Packages that would go to a store, by its name, if it were larger.
     stranded : Group
         Packages of which no copy can be read now.
     """
@@ -56,6 +64,7 @@ class Debts:
     copied: Group = field(default_factory=Group)
     needed: dict[str, int] = field(default_factory=dict)
     places: dict[str, Group] = field(default_factory=dict)
+    cramped: dict[str, Group] = field(default_factory=dict)
     stranded: Group = field(default_factory=Group)
 
 
@@ -84,7 +93,7 @@ class _Planner:
     def add(self, package: PackageState) -> None:
         """Plan one package."""
         size = package.bytes
-        room = tuple([left is None or left >= size for left in self._left.values()])
+        room = tuple([left is None or left >= size + _BESIDE for left in self._left.values()])
         alike = tuple([(copy.store, copy.state, copy.proven, copy.place) for copy in package.replicas])
         plan = self._plans.get((room, alike))
         if plan is None:
@@ -99,6 +108,8 @@ class _Planner:
             return
         for kind in plan.lacking:
             self.debts.places.setdefault(kind, Group()).add(package)
+        for name in plan.cramped:
+            self.debts.cramped.setdefault(name, Group()).add(package)
         if plan.targets:
             self.debts.copied.add(package)
         command = f"diadem repair {short(package.id)}"
@@ -113,7 +124,7 @@ class _Planner:
 
     def _fits(self, name: str, size: int) -> bool:
         left = self._left[name]
-        return left is None or left >= size
+        return left is None or left >= size + _BESIDE
 
     def _plan(self, package: PackageState) -> Plan:
         """Stores for the kinds that are wanted first, then any, until there are as many places as the policy wants."""
@@ -121,16 +132,20 @@ class _Planner:
         taken = {copy.store for copy in package.replicas if copy.state != DROPPED}
         targets: list[str] = []
         lacking: list[str] = []
+        cramped: list[str] = []
         for kind in self._still_wanted(spots):
-            chosen = self._choose(kind, spots, taken, package.bytes)
+            free = self._free(kind, spots, taken)
+            chosen = next((store for store in free if self._fits(store.name, package.bytes)), None)
             if chosen is None:
                 lacking.append(kind)
+                cramped += [store.name for store in free]
                 continue
             targets.append(chosen.name)
             taken.add(chosen.name)
             spots.append((chosen.kind, chosen.place))
         targets += self._better_than_none(package, len(spots), taken)
-        return Plan(self._source(package), tuple(targets), tuple(dict.fromkeys(lacking)))
+        once = [tuple(dict.fromkeys(names)) for names in (lacking, cramped)]
+        return Plan(self._source(package), tuple(targets), *once)
 
     def _better_than_none(self, package: PackageState, copies: int, taken: set[str]) -> list[str]:
         """Stores at places that are counted already, where there is no other: a second copy on the same disk does not
@@ -147,15 +162,14 @@ class _Planner:
         for _ in range(self._policy.copies.minimum - len({place for _, place in spots})):
             yield ""
 
-    def _choose(self, kind: str, spots: Sequence[Spot], taken: set[str], size: int) -> StoreState | None:
-        """The first store of the kind at a place that is not counted yet; one with enough space goes before."""
+    def _free(self, kind: str, spots: Sequence[Spot], taken: set[str]) -> list[StoreState]:
+        """The stores of the kind at places that are not counted yet, in the order in which they are filled."""
         counted = {place for its_kind, place in spots if kind in ("", its_kind)}
-        free = [
+        return [
             store
             for store in self._usable
             if kind in ("", store.kind) and store.name not in taken and store.place not in counted
         ]
-        return min(free, key=lambda store: not self._fits(store.name, size), default=None)
 
     def _expected(self, package: PackageState) -> Iterator[Spot]:
         """Where good copies are, or will be when what is damaged is mended and what was never read is read."""

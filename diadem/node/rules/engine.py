@@ -83,6 +83,7 @@ RULES: Final[Sequence[Rule]] = (
     ),
     Rule("adopted.changed", "adopted", copies_rules.edited, lambda _: "as they were", _has_packages, quiet=True),
     Rule("store.unreachable", "stores", keeping_rules.unreachable, keeping_rules.stores_hold),
+    Rule("store.read-only", "writable", keeping_rules.writable, lambda _: "each store can be written", quiet=True),
     Rule("store.space", "space", keeping_rules.space, keeping_rules.space_holds),
     Rule(
         "metadata.required",

@@ -94,16 +94,29 @@ def stores_hold(case: Case) -> str:
     return "the store answers" if number == 1 else f"all {number} answer" if number else "the node has no store yet"
 
 
+def writable(case: Case) -> Iterator[RuleFinding]:
+    """Every store can be written that is to be."""
+    for store in case.own_stores:
+        if store.state.reachable and store.state.read_only and not store.state.retired:
+            name = store.state.name
+            message = (
+                f"{name} cannot be written: it gets no copies, and what is damaged in it stays so; look at its "
+                f"permissions, its write protection, and how it is mounted ({store.state.url})"
+            )
+            yield found("store.read-only", Severity.WARNING, message, command=commands.DOCTOR, store=name)
+
+
 def space(case: Case) -> Iterator[RuleFinding]:
     """There is room for the missing copies, and some to spare."""
     for store in case.own_stores:
         state = store.state
-        needed = case.debts.needed.get(state.name, 0)
+        cramped = case.debts.cramped.get(state.name)
         if state.free is None or not state.reachable or state.read_only:
             continue
         free = size_text(state.free)
-        if needed > state.free:
-            message = f"{state.name} has {free} free; the missing copies need {size_text(needed)}"
+        if cramped:
+            copies = f"{count_text(cramped.count, 'missing copy', 'missing copies')} ({size_text(cramped.bytes)})"
+            message = f"{state.name} has {free} free, too little for {copies}; a larger store is needed"
         elif state.total and state.free < _FREE_SHARE * state.total:
             message = f"{state.name} is nearly full: {free} free of {size_text(state.total)}"
         else:

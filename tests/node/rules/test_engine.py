@@ -153,12 +153,15 @@ def test_a_store_that_is_full_comes_last() -> None:
     status = judged([package(1, replica("main"))], stores)
     assert [action.store for action in status.actions] == ["cloud"]
     only = judged([package(1, replica("main"))], stores[:2])
-    assert [action.store for action in only.actions] == ["nas"]
-    assert found(only, "store.space") == ["nas has 500 MB free; the missing copies need 1 GB"]
+    assert [action.kind for action in only.actions] == ["add-store"]
+    assert "nas is too small" in only.actions[0].reason
+    assert found(only, "store.space") == [
+        "nas has 500 MB free, too little for 1 missing copy (1 GB); a larger store is needed"
+    ]
 
 
 def test_space_is_shared_out_among_the_missing_copies() -> None:
-    stores = [MAIN, replace(NAS, free=2 * GB, total=None), CLOUD]
+    stores = [MAIN, replace(NAS, free=2 * GB + (40 << 20), total=None), CLOUD]
     status = judged([package(number, replica("main")) for number in range(4)], stores)
     assert [action.store for action in status.actions] == ["nas", "nas", "cloud", "cloud"]
     assert not found(status, "store.space")
@@ -447,11 +450,12 @@ def test_a_hundred_thousand_packages_take_less_than_the_blink_of_an_eye(copies: 
         )
         packages.append(package(number, *of_it))
     packages *= 5
+    nas = replace(NAS, free=10**18)
     allowed = 0.7 if copies == 2 else 2
     seconds: list[float] = []
     while len(seconds) < 4 and (not seconds or min(seconds) >= allowed):  # again where the machine was busy
         began = time.process_time()
-        status = judged(packages, [MAIN, NAS])
+        status = judged(packages, [MAIN, nas])
         seconds.append(time.process_time() - began)
     assert status.totals.packages == 100_000
     assert len(status.actions) == (100_000 if copies == 1 else 0)
@@ -483,3 +487,13 @@ def test_what_went_with_a_lost_store_is_not_told_for_ever() -> None:
     status = judged([package(1, replica("main"), replica("nas"), replica("usb", state=MISSING))], [MAIN, NAS])
     assert status.ok
     assert status.findings == ()
+
+
+def test_a_store_that_cannot_be_written_is_told_and_gets_nothing() -> None:
+    locked = replace(NAS, read_only=True)
+    status = judged([package(1, replica("main"))], [MAIN, locked])
+    assert [finding.severity for finding in status.findings if finding.rule == "store.read-only"] == [Severity.WARNING]
+    assert [action.kind for action in status.actions] == ["add-store"]
+    assert "nas cannot be written" in status.steps[0].reason
+    retired = judged([package(1, replica("main"))], [MAIN, replace(locked, retired=True)])
+    assert not found(retired, "store.read-only")
