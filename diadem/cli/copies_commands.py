@@ -127,7 +127,13 @@ def _show_repair(document: dict[str, Any], *, dry_run: bool) -> None:
         print(f"NOT MENDED       {left['package'][:19]}… in {left['store']}: {left['path']}{leaf}: {left['reason']}")
     for debt in document["debts"]:
         print(f"OWED             {debt['package'][:19]}… to {debt['store']}: {debt['reason']}")
-    if not any(document[key] for key in ("planned", "mended", "copies", "parity", "left", "debts")):
+    done = any(document[key] for key in ("planned", "mended", "copies", "parity", "left", "debts"))
+    for number, wanting in enumerate(document["wanting"]):
+        head = "STILL WANTED" if done else "nothing can be done now:" if number == 0 else ""
+        print(f"{head:16} {wanting}")
+    for name in document["away"] if not document["wanting"] else ():
+        print(f"away             {name} does not answer; its copies count as they were last proven")
+    if not done and document["ok"]:
         print("nothing to do    every copy that the policy wants is there, as far as it was proven: see diadem status")
     elif not dry_run and document["ok"]:
         print("next             diadem status")

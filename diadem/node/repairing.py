@@ -29,7 +29,7 @@ from diadem.node.mending_proof import prove_files
 from diadem.node.mending_sources import Replica
 from diadem.node.placing import Copy, Debt, another_package, bundle_of, replicate, same_files, subject
 from diadem.node.rules.commands import write_off
-from diadem.node.rules.engine import judge
+from diadem.node.rules.engine import judge, wanting_of
 from diadem.node.rules.losses import is_lost, safe_elsewhere
 from diadem.node.scrubbing import check, note_damage
 from diadem.node.state import archive_state
@@ -84,6 +84,10 @@ class Repaired:
         What else was tidied up.
     problems : list of str
         What else could not be done: a store that did not take the newest of the log.
+    wanting : list of str
+        What the policy wants and nobody can do now, and what it waits for.
+    away : list of str
+        Stores that do not answer: their copies count as they were last proven.
     """
 
     mended: list[tuple[str, str, Repair]] = field(default_factory=list)
@@ -94,12 +98,14 @@ class Repaired:
     planned: list[dict[str, Any]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+    wanting: list[str] = field(default_factory=list)
+    away: list[str] = field(default_factory=list)
     seconds: float = 0.0
 
     @property
     def ok(self) -> bool:
         """Whether nothing is left to be mended or copied."""
-        return not self.left and not self.debts and not self.problems
+        return not self.left and not self.debts and not self.problems and not self.wanting
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON object."""
@@ -113,6 +119,8 @@ class Repaired:
             "planned": self.planned,
             "notes": self.notes,
             "problems": self.problems,
+            "wanting": self.wanting,
+            "away": self.away,
             "seconds": round(self.seconds, 3),
         }
 
@@ -143,6 +151,7 @@ def repair(context: Context, plan: RepairPlan, *, pace: Pace | None = None, list
     result, started = Repaired(), time.monotonic()
     if plan.dry_run:
         result.planned = [action.to_dict() for action in _actions(context, plan)]
+        _note_wanting(context, plan, result)
         return result
     with working(context, "repair", plan.words) as job:
         listener = job.listening(listener)
@@ -151,6 +160,7 @@ def repair(context: Context, plan: RepairPlan, *, pace: Pace | None = None, list
             _mend_all(context, plan, job, result, pace, listener)
             _copy_all(context, plan, job, result, pace, listener)
             _make_parity(context, plan, job, result, listener)
+            _note_wanting(context, plan, result)
         except KeyboardInterrupt as error:
             raise Interrupted("the repair was stopped; what was done is in the log", next="Run it again.") from error
         finally:
@@ -172,6 +182,19 @@ def _tidy(context: Context, result: Repaired) -> None:
             result.notes += [
                 f"removed {swept.path} in {settings.name}, left by a run that was killed" for swept in store.sweep()
             ]
+
+
+def _note_wanting(context: Context, plan: RepairPlan, result: Repaired) -> None:
+    """Say what the policy still wants, and why it was not done; of a repair of one store only whether it answers."""
+    away = [state for state in context.stores.states() if not state.reachable and plan.store in (None, state.name)]
+    if plan.store is not None:
+        result.wanting = [f"{state.name} does not answer ({state.url})" for state in away]
+        return
+    result.away = [state.name for state in away if state.kind != "cold"]
+    packages = [context.catalogue.package_state(plan.package)] if plan.package else None
+    told = {one.package for one in result.left}
+    state = archive_state(context, packages)
+    result.wanting = list(wanting_of(context.policy, state, context.clock(), told))
 
 
 def _actions(context: Context, plan: RepairPlan) -> Iterator[Any]:

@@ -107,18 +107,8 @@ def _scrub_reason(store: StoreTally) -> str:
 def _place_reason(case: Case, kind: str, packages: int) -> str:
     what = f"a store of kind {kind}" if kind else "a store on another disk, share or bucket"
     have = f"{count_text(packages, 'package')} {'has' if packages == 1 else 'have'}"
-    obstacles = list(_obstacles(case))
+    obstacles = [*(f"{name} is away" for name in case.debts.absent.get(kind, ())), *case.obstacles()]
     return f"{what}: {have} nowhere to be copied to" + (f" ({', '.join(obstacles)})" if obstacles else "")
-
-
-def _obstacles(case: Case) -> Iterator[str]:
-    """Why stores that are there take no copy."""
-    for store in case.own_stores:
-        name, state = store.state.name, store.state
-        if state.reachable and state.read_only and not state.retired:
-            yield f"{name} cannot be written"
-        elif name in case.debts.cramped:
-            yield f"{name} is too small"
 
 
 def _others(case: Case) -> Iterator[tuple[int, str, str, str]]:

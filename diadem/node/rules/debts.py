@@ -32,12 +32,15 @@ class Plan:
         Kinds of store that the policy wants a copy on and of which no free one is there; "" for any kind.
     cramped : tuple of str
         Stores that would get a copy if they were larger.
+    absent : tuple of (kind, store)
+        Stores that would get a copy if they answered.
     """
 
     source: str
     targets: tuple[str, ...]
     lacking: tuple[str, ...]
     cramped: tuple[str, ...] = ()
+    absent: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(slots=True)
@@ -56,6 +59,8 @@ class Debts:
         Packages for which there is no store to go to, by the kind that is wanted; "" for any.
     cramped : mapping of str to Group
         Packages that would go to a store, by its name, if it were larger.
+    absent : mapping of str to (mapping of str to None)
+        Stores that would get a copy if they answered, in their order, by the kind that is wanted.
     stranded : Group
         Packages of which no copy can be read now.
     """
@@ -65,6 +70,7 @@ class Debts:
     needed: dict[str, int] = field(default_factory=dict)
     places: dict[str, Group] = field(default_factory=dict)
     cramped: dict[str, Group] = field(default_factory=dict)
+    absent: dict[str, dict[str, None]] = field(default_factory=dict)
     stranded: Group = field(default_factory=Group)
 
 
@@ -86,6 +92,7 @@ class _Planner:
         self._tally = tally
         usable = [store.state for store in tally.stores.values() if _can_be_written(store)]
         self._usable = sorted(usable, key=lambda store: store.kind == "cold")
+        self._away = [store.state for store in tally.stores.values() if _is_away(store)]
         self._left = {store.name: store.free for store in usable}
         self._plans: dict[object, Plan] = {}
         self.debts = Debts()
@@ -110,6 +117,8 @@ class _Planner:
             self.debts.places.setdefault(kind, Group()).add(package)
         for name in plan.cramped:
             self.debts.cramped.setdefault(name, Group()).add(package)
+        for kind, name in plan.absent:
+            self.debts.absent.setdefault(kind, {})[name] = None
         if plan.targets:
             self.debts.copied.add(package)
         command = f"diadem repair {short(package.id)}"
@@ -133,19 +142,21 @@ class _Planner:
         targets: list[str] = []
         lacking: list[str] = []
         cramped: list[str] = []
+        absent: list[tuple[str, str]] = []
         for kind in self._still_wanted(spots):
-            free = self._free(kind, spots, taken)
+            free = _free(self._usable, kind, spots, taken)
             chosen = next((store for store in free if self._fits(store.name, package.bytes)), None)
             if chosen is None:
                 lacking.append(kind)
                 cramped += [store.name for store in free]
+                absent += [(kind, store.name) for store in _free(self._away, kind, spots, taken)]
                 continue
             targets.append(chosen.name)
             taken.add(chosen.name)
             spots.append((chosen.kind, chosen.place))
         targets += self._better_than_none(package, len(spots), taken)
-        once = [tuple(dict.fromkeys(names)) for names in (lacking, cramped)]
-        return Plan(self._source(package), tuple(targets), *once)
+        names = tuple(dict.fromkeys(lacking)), tuple(dict.fromkeys(cramped))
+        return Plan(self._source(package), tuple(targets), *names, tuple(dict.fromkeys(absent)))
 
     def _better_than_none(self, package: PackageState, copies: int, taken: set[str]) -> list[str]:
         """Stores at places that are counted already, where there is no other: a second copy on the same disk does not
@@ -161,15 +172,6 @@ class _Planner:
                 yield kind
         for _ in range(self._policy.copies.minimum - len({place for _, place in spots})):
             yield ""
-
-    def _free(self, kind: str, spots: Sequence[Spot], taken: set[str]) -> list[StoreState]:
-        """The stores of the kind at places that are not counted yet, in the order in which they are filled."""
-        counted = {place for its_kind, place in spots if kind in ("", its_kind)}
-        return [
-            store
-            for store in self._usable
-            if kind in ("", store.kind) and store.name not in taken and store.place not in counted
-        ]
 
     def _expected(self, package: PackageState) -> Iterator[Spot]:
         """Where good copies are, or will be when what is damaged is mended and what was never read is read."""
@@ -190,9 +192,21 @@ class _Planner:
         return best.store if best else ""
 
 
+def _free(stores: Sequence[StoreState], kind: str, spots: Sequence[Spot], taken: set[str]) -> list[StoreState]:
+    """The stores of the kind at places that are not counted yet, in the order in which they are filled."""
+    counted = {place for its_kind, place in spots if kind in ("", its_kind)}
+    return [
+        store for store in stores if kind in ("", store.kind) and store.name not in taken and store.place not in counted
+    ]
+
+
 def _rank(copy: ReplicaState) -> tuple[bool, bool]:
     return not copy.proven, copy.adopted
 
 
 def _can_be_written(store: StoreTally) -> bool:
     return store.known and store.state.reachable and not store.state.read_only
+
+
+def _is_away(store: StoreTally) -> bool:
+    return store.known and not store.state.reachable and not store.state.retired

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -16,6 +16,7 @@ from diadem.node.rules.debts import debts_of
 from diadem.node.rules.facts import ArchiveState
 from diadem.node.rules.status import RuleFinding, RuleLine, Status, StoreTotals
 from diadem.node.rules.tally import StoreTally, Tally, count
+from diadem.node.rules.wanting import wanting
 
 _MARKS: Final = {Severity.ERROR: "broken", Severity.WARNING: "warning", Severity.INFO: "info"}
 
@@ -122,8 +123,8 @@ def judge(policy: Policy, state: ArchiveState, now: datetime) -> Status:
     Status
         Every rule, what breaks it, and actions in the order in which they should be done.
     """
-    tally = count(policy, state, now)
-    case = Case(policy, state.node, tally, debts_of(policy, tally), now)
+    case = _case(policy, state, now)
+    tally = case.tally
     found = {rule.name: list(rule.check(case)) for rule in RULES}
     return Status(
         node=state.node.name,
@@ -135,6 +136,16 @@ def judge(policy: Policy, state: ArchiveState, now: datetime) -> Status:
         actions=tuple(actions_of(case)),
         steps=tuple(steps_of(case)),
     )
+
+
+def wanting_of(policy: Policy, state: ArchiveState, now: datetime, told: Collection[str] = ()) -> tuple[str, ...]:
+    """What a repair leaves undone, and what it waits for; see `judge` and `wanting`."""
+    return tuple(wanting(_case(policy, state, now), told))
+
+
+def _case(policy: Policy, state: ArchiveState, now: datetime) -> Case:
+    tally = count(policy, state, now)
+    return Case(policy, state.node, tally, debts_of(policy, tally), now)
 
 
 def _line(rule: Rule, findings: Sequence[RuleFinding], case: Case) -> RuleLine:

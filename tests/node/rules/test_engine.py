@@ -10,10 +10,10 @@ from datetime import timedelta
 import pytest
 
 from diadem.model.policy import Copies, Parity, Policy, RequiredMetadata
-from diadem.model.replicas import DROPPED, MISSING, PRESENT, SUSPECT, ReplicaState, StoreState
+from diadem.model.replicas import DROPPED, MISSING, PRESENT, SUSPECT, PackageState, ReplicaState, StoreState
 from diadem.model.report import Severity
-from diadem.node.rules.engine import RULES
-from diadem.node.rules.facts import NodeState
+from diadem.node.rules.engine import RULES, wanting_of
+from diadem.node.rules.facts import ArchiveState, NodeState
 from diadem.node.rules.status import LISTED_ACTIONS, NAMED, Status
 from tests.node.rules.archives import (
     CLOUD,
@@ -497,3 +497,49 @@ def test_a_store_that_cannot_be_written_is_told_and_gets_nothing() -> None:
     assert "nas cannot be written" in status.steps[0].reason
     retired = judged([package(1, replica("main"))], [MAIN, replace(locked, retired=True)])
     assert not found(retired, "store.read-only")
+
+
+# -- what a repair waits for ---------------------------------------------------------------------------------------
+
+
+def waits(packages: list[PackageState], stores: list[StoreState], policy: Policy | None = None) -> list[str]:
+    """What is left after a repair, in words."""
+    return list(wanting_of(policy or Policy(), ArchiveState(packages, stores, HAPPY), NOW))
+
+
+def test_what_a_repair_waits_for() -> None:
+    one = package(1, replica("main"))
+    away, locked, small = replace(NAS, reachable=False), replace(NAS, read_only=True), replace(NAS, free=GB // 2)
+    assert waits([one], [MAIN]) == [
+        "1 package lacks a copy; the node has no store on another disk: diadem store add PLACE"
+    ]
+    assert waits([one], [MAIN, away]) == ["1 package lacks a copy; no store on another disk answers (nas is away)"]
+    assert waits([one], [MAIN, locked]) == [
+        "1 package lacks a copy; no store on another disk can take it (nas cannot be written)"
+    ]
+    assert waits([one], [MAIN, small]) == [
+        "1 package lacks a copy; no store on another disk can take it (nas is too small)"
+    ]
+    assert waits([package(1, replica("main"), replica("nas"))], [MAIN, away]) == []
+    three = Policy(copies=Copies(minimum=3))
+    assert waits([package(1, replica("main"), replica("nas"))], [MAIN, away], three) == [
+        "1 package lacks a copy; the node has no store on another disk: diadem store add PLACE"
+    ]
+
+
+def test_what_else_a_repair_waits_for() -> None:
+    away = replace(NAS, reachable=False)
+    assert waits([package(1, replica("nas"))], [MAIN, away]) == [
+        "1 package lacks a copy; none that is left can be read now (nas is away)"
+    ]
+    assert waits([package(1, replica("main"), replica("nas", state=SUSPECT))], [MAIN, away]) == [
+        "1 package lacks a copy; the node has no store on another disk: diadem store add PLACE",
+        "1 copy in nas is damaged or missing, and nas does not answer",
+    ]
+    assert waits([package(1, replica("main"), replica("nas", None))], [MAIN, NAS]) == [
+        "1 copy in nas was never read: diadem scrub nas --due"
+    ]
+    lost = package(1, replica("main", state=MISSING))
+    (said,) = waits([lost], [MAIN])
+    assert said.endswith(f'diadem delete {identity(1)[7:19]} --lost --reason "..."')
+    assert list(wanting_of(Policy(), ArchiveState([lost], [MAIN], HAPPY), NOW, {lost.id})) == []
