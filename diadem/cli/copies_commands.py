@@ -127,6 +127,11 @@ def _show_repair(document: dict[str, Any], *, dry_run: bool) -> None:
         print(f"NOT MENDED       {left['package'][:19]}… in {left['store']}: {left['path']}{leaf}: {left['reason']}")
     for debt in document["debts"]:
         print(f"OWED             {debt['package'][:19]}… to {debt['store']}: {debt['reason']}")
+    _show_outlook(document, dry_run=dry_run)
+
+
+def _show_outlook(document: dict[str, Any], *, dry_run: bool) -> None:
+    """What is left to be done, and why it was not."""
     done = any(document[key] for key in ("planned", "mended", "copies", "parity", "left", "debts"))
     for number, wanting in enumerate(document["wanting"]):
         head = "STILL WANTED" if done else "nothing can be done now:" if number == 0 else ""

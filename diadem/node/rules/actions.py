@@ -113,6 +113,12 @@ def _place_reason(case: Case, kind: str, packages: int) -> str:
 
 def _others(case: Case) -> Iterator[tuple[int, str, str, str]]:
     """Actions about the node itself: whether they come before all else, reason, kind, command."""
+    if case.node.superseded:
+        reason = (
+            "the log of this node went on elsewhere: work with the node that was made anew, if there is one, and leave "
+            "this folder alone; else this makes it anew"
+        )
+        yield 0, reason, "recover", commands.recover(case.node.recover)
     edited, unsigned = len(case.tally.edited), case.tally.unsigned.count
     if not case.node.clock_ok:
         yield 0, "the clock of this machine is behind the log", "set-clock", commands.DOCTOR
@@ -120,6 +126,10 @@ def _others(case: Case) -> Iterator[tuple[int, str, str, str]]:
         yield 1, f"{count_text(edited, 'adopted folder')} changed or moved", "rescan", commands.RESCAN
     if unsigned:
         yield 1, f"{count_text(unsigned, 'package')} without ingest statement", "ingest", commands.REINDEX
+    if case.node.policy_lost:
+        reason = "policy.toml is gone and the defaults hold: this puts back what a store has of it"
+        if case.node.policy_back:
+            yield 0, reason, "restore-policy", case.node.policy_back
     if case.node.log_pending:
         yield 1, "the log lies on this machine only", "push-log", commands.REPAIR
     if not case.node.recovery_confirmed:

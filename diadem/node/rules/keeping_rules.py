@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Final
 
 from diadem.model.plain_text import count_text, size_text
 from diadem.model.report import Severity
@@ -151,6 +152,22 @@ def metadata_holds(case: Case) -> str:
     return f"every package states {listed(required)}" if required else "the policy requires none"
 
 
+def policy(case: Case) -> Iterator[RuleFinding]:
+    """What the group agreed on is written down."""
+    if case.node.policy_lost:
+        message = f"policy.toml is gone, so the defaults hold: {_defaults(case)}; {POLICY_AGAIN}"
+        yield found("policy.missing", Severity.WARNING, message, command=case.node.policy_back or commands.DOCTOR)
+
+
+#: What to do where the policy is gone.
+POLICY_AGAIN: Final = "put your own back from a store, or write another (an empty file takes the defaults)"
+
+
+def _defaults(case: Case) -> str:
+    copies = count_text(case.policy.copies.minimum, "copy", "copies")
+    return f"{copies} on any kind of store, read every {duration_words(case.policy.scrub.interval)}"
+
+
 def unsigned(case: Case) -> Iterator[RuleFinding]:
     """The log says of every package how it came here."""
     group = case.tally.unsigned
@@ -161,7 +178,10 @@ def unsigned(case: Case) -> Iterator[RuleFinding]:
 
 
 def log(case: Case) -> Iterator[RuleFinding]:
-    """What the log holds lies in a store too."""
+    """What the log holds lies in a store too, and no store holds more of it."""
+    if case.node.superseded:
+        message = f"{case.node.superseded}; nothing can be written here"
+        yield found("log.unmirrored", Severity.ERROR, message, command=commands.recover(case.node.recover))
     pending = case.node.log_pending
     if pending:
         lie, them = ("lies", "it") if pending == 1 else ("lie", "them")
