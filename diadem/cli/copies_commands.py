@@ -50,11 +50,14 @@ def scrub(
     if json:
         print_json(document)
     else:
-        _show_scrub(document)
+        _show_scrub(document, due=due)
     return 0 if document["ok"] else 1
 
 
-def _show_scrub(document: dict[str, Any]) -> None:
+def _show_scrub(document: dict[str, Any], *, due: bool) -> None:
+    if due and not any(document[key] for key in ("proven", "skipped", "damaged", "unread")):
+        print("nothing is due   every copy was read within the interval of the policy")
+        return
     proven = count_text(document["proven"], "copy", "copies") if document["proven"] else "no copy"
     levels = f" ({' and '.join(document['levels'])})" if document["levels"] else ""
     read = f"{size_text(document['bytes'])} read{levels} in {duration_text(document['seconds'])}"
@@ -65,7 +68,8 @@ def _show_scrub(document: dict[str, Any]) -> None:
         skipped = count_text(document["skipped"], "copy was", "copies were")
         print(f"went on          {skipped} proven before this run was stopped")
     for damage in document["damaged"]:
-        print(f"DAMAGED          {damage['package'][:19]}… in {damage['store']}: {damage['path']}")
+        word = "MISSING" if damage["state"] == "missing" else "DAMAGED"
+        print(f"{word:16} {damage['package'][:19]}… in {damage['store']}: {damage['path']}")
         errors = [finding for finding in damage["findings"] if finding["severity"] == "error"]
         for finding in errors[:5]:
             leaf = f", leaf {finding['leaf']}" if finding["leaf"] is not None else ""
