@@ -8,7 +8,7 @@
     │   └── UnknownField         a field that no record has, with names like it (in `model.fields`)
     ├── NotFound            (3)  also a FileNotFoundError
     ├── Refused             (4)  DIADEM will not do this, and says what would make it possible
-    │   └── StoreError           a store that cannot be written: full, read-only, locked
+    │   └── StoreError           a store that cannot be written: full, read-only, locked, not keeping what it is given
     ├── Unreachable         (5)  a store or peer that does not answer
     ├── Interrupted         (6)  stopped by the user; what was done is kept or swept, and can be resumed
     ├── PackageError        (1)  a bag that cannot be understood

@@ -14,12 +14,12 @@ from diadem.extract.pool import Extractor
 from diadem.model.manifest import RECORD_PATH
 from diadem.model.ports import Listener
 from diadem.model.report import Level
-from diadem.package.opening import read_manifest
 from diadem.store.bundle import LocalBundle
 from diadem.store.copying import Copier
 from diadem.store.local_errors import translated
 from diadem.store.local_store import LocalStore
 from diadem.store.stage import Stage
+from diadem.store.staged import read_staged
 
 #: Every leaf is read: the user may delete the source next.
 _SOUND = Soundness(Level.LEAVES, "read-back")
@@ -90,7 +90,7 @@ def _fill(
         stage.seal([entry.path for entry in sealed.manifest] + list(sealed.tag_files))
     # From here on the stage speaks for itself. What is in memory goes: with 100,000 files it is most of the peak.
     del composition, sealed
-    opened = read_manifest(LocalBundle(stage.bag), expected_id=package_id)  # what cannot be opened is not published
+    opened = read_staged(stage, package_id, store.url)
     folder, created = store.publish(
         stage, name, package_id, payload_id, plan.tree_digest, lambda path: _SOUND.holds(LocalBundle(path))
     )

@@ -65,7 +65,7 @@ def archive(
         print_json(document)
     else:
         show_archived(document)
-    return 1 if document["omitted"] else 0
+    return 1 if document["omitted"] or document["lost"] else 0
 
 
 def _metadata(meta: Path | None, pairs: list[str] | None) -> dict[str, Any] | None:
@@ -90,6 +90,8 @@ def show_archived(document: dict[str, Any]) -> None:
         print(f"copy             {copy['store']:12} {_proof(copy)}")
     for debt in document["debts"]:
         print(f"OWED             {debt['store']:12} {debt['reason']}; later: diadem repair")
+    for package in document["lost"]:
+        print(f"LOST             no copy of {package[:19]}… is left; what the source holds of it was archived again")
     for item in document["omitted"]:
         print(f"LEFT OUT         {item['path']}: {item['reason']}")
     for item in document["flagged"][:5]:
@@ -127,7 +129,7 @@ def _show_all(results: Any, *, as_json: bool) -> int:
     for result in results:
         document = result.to_dict()
         documents.append(document)
-        if document.get("error") or document.get("omitted"):
+        if document.get("error") or document.get("omitted") or document.get("lost"):
             code = 1
         if not as_json:
             _show_one(document)

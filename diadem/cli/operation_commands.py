@@ -34,7 +34,8 @@ def watch(
         for handed in found.watch(once=once, every=every, listener=listener):
             document = handed.to_dict()
             documents.append(document)
-            code = 1 if document["error"] else code
+            archived = document["archived"] or {}
+            code = 1 if document["error"] or archived.get("omitted") or archived.get("lost") else code
             if not json:
                 _show_handed(document)
     if json:
@@ -54,6 +55,13 @@ def _show_handed(document: dict[str, Any]) -> None:
         archived = document["archived"]
         copies = ", ".join(copy["store"] for copy in archived["copies"])
         print(f"archived         {name} as {archived['package']['id'][:19]}…, copies in {copies}", flush=True)
+        for package in archived["lost"]:
+            print(
+                f"LOST             no copy of {package[:19]}… is left; what is here of it was archived again",
+                flush=True,
+            )
+        for item in archived["omitted"]:
+            print(f"LEFT OUT         {item['path']}: {item['reason']}", flush=True)
     else:
         print(f"{document['state']:16} {name}: {document['words']}", flush=True)
 

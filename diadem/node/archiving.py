@@ -5,16 +5,16 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from diadem.archive.composing import Options
+from diadem.archive.composing import Options, refuse_if_strict
 from diadem.archive.outcome import Outcome
 from diadem.archive.package import Package
 from diadem.archive.packing import pack_local
 from diadem.archive.packing_remote import pack_object
-from diadem.archive.plan import PackPlan, make_plan
+from diadem.archive.plan import PackPlan, make_plan, omitted_dict
 from diadem.errors import DiademError, Refused, StoreError, Unreachable
 from diadem.model.ids import PackageId
 from diadem.model.manifest import TAGMANIFEST
@@ -23,20 +23,23 @@ from diadem.model.record import Record
 from diadem.model.replicas import PRESENT
 from diadem.model.statements import Draft
 from diadem.node.adopted import IN_PLACE, adopt_folder, where
+from diadem.node.apart import require_no_secrets
 from diadem.node.context import Context
-from diadem.node.continuation import Extends, Same
+from diadem.node.continuation import Extends, Relation, Same, Unrelated, without
 from diadem.node.continuing import continuing_plan, related
 from diadem.node.entries import package_entry
 from diadem.node.finishing import Looks, refuse_unfinished, wait_until_finished
 from diadem.node.following import derive, is_deleted
 from diadem.node.jobs import working
-from diadem.node.placing import Copy, Debt, best_package, readable_copies, replicate, subject
+from diadem.node.placing import Copy, Debt, best_package, replicate, subject
+from diadem.node.relying import Relied, is_gone, relied_on
 from diadem.node.rules.required import require_stated
-from diadem.node.scrubbing import check, note_damage
 from diadem.node.stores import AWAY
 from diadem.node.wanted import wanted_stores
+from diadem.package.bagit import CONTINUES
 from diadem.package.opening import LIMITS
 from diadem.store.local_store import LocalStore
+from diadem.store.source import Omission
 from diadem.store.urls import local_path
 from diadem.trust.hashing import sha256_hex
 
@@ -85,11 +88,15 @@ class Archived:
     predecessor : str or None
         The package that this one continues.
     copies : sequence of Copy
-        Every copy, the first included.
+        Every copy of the package, the first included, and copies of other packages of its chain that were written now.
     debts : sequence of Debt
         Copies that the policy wants and that could not be written now.
     outcome : Outcome
         What packing did: omissions, issues, leftovers that were removed.
+    held_by : sequence of PackageId
+        The packages that together hold the source, the earliest first.
+    lost : sequence of PackageId
+        Packages that held a part of the source and of which no copy is left: that part was archived again.
     seconds : float
         Time taken.
     """
@@ -100,6 +107,8 @@ class Archived:
     outcome: Outcome
     debts: Sequence[Debt] = ()
     predecessor: str | None = None
+    held_by: Sequence[PackageId] = ()
+    lost: Sequence[PackageId] = ()
     seconds: float = 0.0
 
     def to_dict(self) -> dict[str, Any]:
@@ -109,6 +118,8 @@ class Archived:
             "what": self.what,
             "created": self.what != "already",
             "predecessor": self.predecessor,
+            "held_by": [str(one) for one in self.held_by],
+            "lost": [str(one) for one in self.lost],
             "files": len(self.package.files),
             "bytes": sum(entry.size for entry in self.package.files),
             "datasets": len(self.package.record.datasets),
@@ -131,11 +142,12 @@ def archive(context: Context, source: Path, wishes: Wishes, *, listener: Listene
         There is no source, or nothing in it.
     Refused
         It is not finished; it is several sessions; the policy wants metadata that are missing; something is left out
-        and `strict` is wanted.
+        and `strict` is wanted; it holds the node, or a store.
     Unreachable
         No store answers.
     """
     started = time.monotonic()
+    require_no_secrets(context, [source])
     context.ledger.check_mirrors()
     require_finished(context, source, wishes, listener)
     if not wishes.as_one:
@@ -161,24 +173,56 @@ def _archived(
 ) -> Archived:
     if wishes.in_place:
         return _adopt(context, plan, source, wishes, started, listener)
-    relation = related(context, plan, source, listener)
+    refuse_if_strict(plan.tree.omissions, _options(context, wishes, None))
+    relation, relied = _related(context, plan, source, wishes, listener)
     if isinstance(relation, Same):
-        if sound := _sound_copy(context, relation.package, listener):
-            return _already(context, sound, started, listener)
-        if made := _full_copy(context, relation.package, wishes, listener):
-            return _already(context, best_package(context, relation.package)[0], started, listener, made)
+        left_out = [*plan.tree.omissions, *relation.unread.values()]
+        refuse_if_strict(left_out, _options(context, wishes, None))
+        return _already(context, relation, relied, left_out, started, listener)
     predecessor = None
     if isinstance(relation, Extends):
         predecessor, plan = relation.predecessor, continuing_plan(context, relation)
     first, outcome = _pack(context, plan, wishes, predecessor, listener)
     package = outcome.package
+    if not outcome.created:  # a store had it, which may name another predecessor, or none
+        predecessor = next((PackageId(one) for label, one in package.bag_info if label == CONTINUES), None)
     path = _path_in(context, first, package)
     stated = _enter(context, package, path, first, outcome, source, predecessor, {})
     what = ("continuation" if predecessor else "new") if stated else "already"
     copies = [Copy(first, path, outcome.created, outcome.proof)]
     more, debts = replicate(context, package.id, wanted_stores(context, package.id), listener=listener)
     owed = [*debts, *_unreachable_debts(context, package.id, debts)]
-    return Archived(package, what, [*copies, *more], outcome, owed, predecessor, seconds=time.monotonic() - started)
+    return Archived(
+        package,
+        what,
+        [*copies, *more, *relied.made],
+        outcome,
+        owed,
+        predecessor,
+        held_by=_held_by(relation, package),
+        lost=[one for one in relied.lost if one != package.id],
+        seconds=time.monotonic() - started,
+    )
+
+
+def _related(
+    context: Context, plan: PackPlan, source: Path, wishes: Wishes, listener: Listener
+) -> tuple[Relation, Relied]:
+    """How the source relates to what is archived of it and can be relied on."""
+    relation = related(context, plan, source, listener)
+    if isinstance(relation, Unrelated):
+        return relation, Relied()
+    relied = relied_on(context, relation, list(_candidates(context, wishes)), listener)
+    if not relied.lost:
+        return relation, relied
+    left = without(relation, relied.lost, plan, tuple(context.tools.readers))
+    return left, replace(relied, lost=[one for one in relied.lost if one in relation.holders])
+
+
+def _held_by(relation: Relation, package: Package) -> list[PackageId]:
+    """The packages that hold the source together with one that was made of the rest of it."""
+    before = relation.holders if isinstance(relation, Extends) else ()
+    return [*(one for one in before if one != package.id), PackageId(package.id)]
 
 
 def _adopt(
@@ -196,49 +240,50 @@ def _adopt(
     more, debts = replicate(context, package.id, wanted_stores(context, package.id), listener=listener)
     owed = [*debts, *_unreachable_debts(context, package.id, debts)]
     what = "new" if stated or outcome.created else "already"
-    return Archived(package, what, [*copies, *more], outcome, owed, seconds=time.monotonic() - started)
-
-
-def _sound_copy(context: Context, package_id: str, listener: Listener) -> Package | None:
-    """A copy that was read whole just now: the user may delete the source next. Damage that is found is noted."""
-    for replica, bundle in readable_copies(context, package_id):
-        if replica.state != PRESENT or replica.adopted:
-            continue
-        try:
-            report = check(context, package_id, replica, listener=listener)
-        except Unreachable:
-            continue
-        if report.ok:
-            return Package(bundle, readers=tuple(context.tools.readers), extractor=context.tools.extractor)
-        note_damage(context, package_id, replica, report)
-    return None
-
-
-def _full_copy(context: Context, package_id: str, wishes: Wishes, listener: Listener) -> list[Copy]:
-    """Copy a package that was adopted where it lies into a store: the same package, not another one of its files."""
-    if any(replica.adopted and replica.state == PRESENT for replica in context.catalogue.replicas(package_id)):
-        for name in _candidates(context, wishes):
-            made, _ = replicate(context, package_id, [name], listener=listener)
-            if made:
-                return made
-    return []
+    return Archived(
+        package,
+        what,
+        [*copies, *more],
+        outcome,
+        owed,
+        held_by=[PackageId(package.id)],
+        seconds=time.monotonic() - started,
+    )
 
 
 def _already(
-    context: Context, package: Package, started: float, listener: Listener, made: Sequence[Copy] = ()
+    context: Context,
+    relation: Same,
+    relied: Relied,
+    left_out: Sequence[Omission],
+    started: float,
+    listener: Listener,
 ) -> Archived:
-    """What the source holds is in the archive; copies that are owed are written nevertheless."""
-    more, debts = replicate(context, package.id, wanted_stores(context, package.id), listener=listener)
-    more = [*made, *more]
-    owed = [*debts, *_unreachable_debts(context, package.id, debts)]
-    package.outcome = Outcome(package, created=False, omissions=(), proof="read-back")
-    written = {copy.store for copy in more}
+    """What of the source can be archived is; copies that are owed are written nevertheless, of the whole chain."""
+    written, debts = list(relied.made), []
+    for one in relation.holders:
+        more, owed = replicate(context, one, wanted_stores(context, one), listener=listener)
+        written += more
+        debts += owed
+    package, _ = best_package(context, relation.package)
+    omissions = [omitted_dict(one) for one in left_out]
+    package.outcome = Outcome(package, created=False, omissions=omissions, proof="read-back")
+    places = {(copy.store, copy.path) for copy in written}
     here = [
         Copy(copy.store, copy.path, created=False, proof="earlier")
         for copy in context.catalogue.replicas(package.id)
-        if copy.store not in written and copy.state == PRESENT
+        if (copy.store, copy.path) not in places and copy.state == PRESENT
     ]
-    return Archived(package, "already", [*here, *more], package.outcome, owed, seconds=time.monotonic() - started)
+    return Archived(
+        package,
+        "already",
+        [*here, *written],
+        package.outcome,
+        [*debts, *_unreachable_debts(context, package.id, debts)],
+        held_by=list(relation.holders),
+        lost=relied.lost,
+        seconds=time.monotonic() - started,
+    )
 
 
 # -- before anything is read ---------------------------------------------------------------------------------------
@@ -482,9 +527,13 @@ def _unreachable_debts(context: Context, package_id: str, known: Sequence[Debt])
 
 
 def planned(context: Context, source: Path, metadata: Mapping[str, Any] | None, listener: Listener) -> dict[str, Any]:
-    """What archiving a folder would do; nothing is written."""
+    """What archiving a folder would do, if its copies are as the catalogue has them; nothing is written."""
+    require_no_secrets(context, [source])
     plan = make_plan([source], store=first_folder(context), metadata=metadata, readers=tuple(context.tools.readers))
     relation = related(context, plan, source, listener)
+    if not isinstance(relation, Unrelated):
+        gone = [one for one in relation.chain if is_gone(context, one)]
+        relation = without(relation, gone, plan, tuple(context.tools.readers))
     whole = plan.to_dict()
     if isinstance(relation, Extends):
         whole = relation.plan.to_dict()

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from diadem.archive.plan import PackPlan
-from diadem.archive.splitting import plan_session
+from diadem.archive.splitting import parts_of, plan_session
 from diadem.errors import DiademError, StoreError
 from diadem.model.plain_text import count_text
 from diadem.model.ports import Listener, silent
 from diadem.model.scan import PlannedSession
+from diadem.node.apart import require_no_secrets
 from diadem.node.archiving import Archived, Wishes, archive_plan, first_folder, require_finished
 from diadem.node.context import Context
 from diadem.node.jobs import working
@@ -107,6 +108,8 @@ def _words(sessions: Sequence[PlannedSession]) -> str:
 
 def _planned(context: Context, session: PlannedSession, wishes: Wishes) -> PackPlan | DiademError:
     try:
+        sources, shallow = parts_of(session)
+        require_no_secrets(context, sources or [Path(session.folder)], shallow=shallow)
         return plan_session(
             session, store=first_folder(context), readers=tuple(context.tools.readers), metadata=wishes.metadata
         )

@@ -27,6 +27,8 @@ class ArchivedPackage:
         The package to which it adds.
     sources : frozenset of str
         Folders that it was archived from, as the `ingest` statements name them.
+    gone : bool
+        Whether it is known that no copy of it is left.
     """
 
     id: PackageId
@@ -34,11 +36,13 @@ class ArchivedPackage:
     files: Sequence[FileEntry] = field(repr=False)
     continues: PackageId | None = None
     sources: frozenset[str] = frozenset()
+    gone: bool = False
 
     @classmethod
-    def of(cls, opened: OpenedPackage, sources: Iterable[str] = ()) -> ArchivedPackage:
+    def of(cls, opened: OpenedPackage, sources: Iterable[str] = (), *, gone: bool = False) -> ArchivedPackage:
         """From the tag files of a package."""
-        return cls(opened.id, opened.payload_id, opened.manifest.payload, opened.continues, frozenset(sources))
+        files = opened.manifest.payload
+        return cls(opened.id, opened.payload_id, files, opened.continues, frozenset(sources), gone)
 
 
 class KnownPackages(Protocol):

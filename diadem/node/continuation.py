@@ -4,15 +4,17 @@ An archived file is *unchanged* where the folder has a file of the same original
 *extends* a chain where all archived files are there unchanged and make at least a quarter of its bytes, so that a
 reference image that is copied into every session does not make all of them one. Where the folder is known to be the one
 that was archived (the `ingest` statement names it), files may have changed or gone, as long as half are unchanged.
+
+What is archived is not yet what is kept: of packages of which no copy is left, the files count as new; see `without`.
 """
 
 from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from diadem.archive.plan import PackPlan
@@ -21,13 +23,12 @@ from diadem.errors import Interrupted
 from diadem.extract.survey import survey
 from diadem.hooks.offers import ReaderOffer
 from diadem.model.ids import PackageId
-from diadem.model.manifest import FileEntry
 from diadem.model.ports import Listener, Progress, silent
 from diadem.model.record import Record
-from diadem.node.chains import ArchivedPackage, KnownPackages, chain_of, merge_chain
+from diadem.node.chains import ArchivedPackage, EffectiveFile, KnownPackages, chain_of, merge_chain
 from diadem.serialization.record_json import validate_metadata
 from diadem.store.copying import Changed, Copier, NotPlain, SourceFailed
-from diadem.store.source import SourceFile
+from diadem.store.source import Omission, SourceFile
 
 #: Of a folder's bytes, what an archived chain must make where nobody knows that it was archived from there.
 _SHARE = 0.25
@@ -42,21 +43,27 @@ _HASHERS = 2
 
 @dataclass(frozen=True, slots=True)
 class Same:
-    """Everything in the folder is archived.
+    """Everything in the folder that can be read is archived.
 
     Attributes
     ----------
     package : PackageId
-        The last package of the chain.
+        The last of the packages that hold a part of it.
     chain : sequence of PackageId
         The first package first.
+    holders : mapping of PackageId to sequence of str
+        By package, the stored paths of the files that it holds, in the order of the chain.
     gone : sequence of str
         Archived files that the folder does not hold any more.
+    unread : mapping of str to Omission
+        By stored path, files that are not known to be archived and cannot be read now.
     """
 
     package: PackageId
     chain: Sequence[PackageId]
+    holders: Mapping[PackageId, Sequence[str]]
     gone: Sequence[str] = ()
+    unread: Mapping[str, Omission] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON object."""
@@ -77,8 +84,10 @@ class Extends:
         The first package first.
     new, changed : sequence of str
         Stored paths.
-    unchanged : int
-        Files that are archived and were proven to be the same.
+    holders : mapping of PackageId to sequence of str
+        By package, the stored paths of the files that are archived in it and were proven to be the same.
+    again : sequence of str
+        Stored paths of unchanged files that are archived once more: no copy of their package is left.
     repeated : sequence of str
         Stored paths of unchanged files that go along.
     gone : sequence of str
@@ -90,13 +99,19 @@ class Extends:
     chain: Sequence[PackageId]
     new: Sequence[str]
     changed: Sequence[str]
-    unchanged: int
+    holders: Mapping[PackageId, Sequence[str]]
+    again: Sequence[str] = ()
     repeated: Sequence[str] = ()
     gone: Sequence[str] = ()
 
+    @property
+    def unchanged(self) -> int:
+        """Files that are archived and were proven to be the same."""
+        return sum(map(len, self.holders.values()))
+
     def to_dict(self) -> dict[str, Any]:
         """A JSON object."""
-        names = {key: list(getattr(self, key)) for key in ("chain", "new", "changed", "repeated", "gone")}
+        names = {key: list(getattr(self, key)) for key in ("chain", "new", "changed", "again", "repeated", "gone")}
         return {
             "relation": "extends",
             "predecessor": str(self.predecessor),
@@ -148,7 +163,7 @@ def relate(
     """
     chains = _chains(plan, known, source)
     compared = [_Comparison(plan, chain, from_here=_was_here(chain, source)) for chain in chains]
-    compared.sort(key=lambda one: (one.from_here, one.bytes_alike), reverse=True)
+    compared.sort(key=lambda one: (one.from_here, one.bytes_kept), reverse=True)
     digests = _Digests(copier, listener)
     why = []
     for comparison in compared:
@@ -157,6 +172,60 @@ def relate(
             continue
         return comparison.relation(readers)
     return Unrelated(tuple(why))
+
+
+def without(
+    relation: Same | Extends, lost: Collection[PackageId], plan: PackPlan, readers: Sequence[ReaderOffer]
+) -> Relation:
+    """What is left of a relation where no copy of some packages is: what they hold is archived again. Pure.
+
+    Parameters
+    ----------
+    relation : Same or Extends
+        As the folder was found.
+    lost : collection of PackageId
+        Packages of the chain that have no copy.
+    plan : PackPlan
+        The whole folder.
+    readers : sequence of ReaderOffer
+        Who can read what.
+
+    Returns
+    -------
+    Same, Extends or Unrelated
+        `Unrelated` where no package is left that holds a part of the folder.
+    """
+    holders = {package: names for package, names in relation.holders.items() if package not in lost}
+    if not holders:
+        return Unrelated(("no copy is left of what is archived of it",))
+    chain = tuple(package for package in relation.chain if package not in lost)
+    again = [name for package, names in relation.holders.items() if package in lost for name in names]
+    if isinstance(relation, Extends):
+        new, changed = relation.new, relation.changed
+    elif again:
+        new, changed = tuple(relation.unread), ()
+    else:
+        return Same(next(reversed(holders)), chain, holders, relation.gone, relation.unread)
+    return _extends(plan, chain, holders, new, changed, again, relation.gone, readers)
+
+
+def _extends(
+    plan: PackPlan,
+    chain: Sequence[PackageId],
+    holders: Mapping[PackageId, Sequence[str]],
+    new: Sequence[str],
+    changed: Sequence[str],
+    again: Sequence[str],
+    gone: Sequence[str],
+    readers: Sequence[ReaderOffer],
+) -> Extends:
+    """A continuation of the last package of a chain."""
+    others = {*new, *changed, *again}
+    repeated = _repeated(plan, others)
+    reduced = _reduced(plan, {*others, *repeated}, readers)
+    return Extends(
+        reduced, chain[-1], chain, tuple(new), tuple(changed), holders, tuple(again), tuple(repeated), tuple(gone)
+    )
 
 
 def inheriting(plan: PackPlan, record: Record) -> PackPlan:
@@ -199,19 +268,23 @@ class _Comparison:
         self._plan = plan
         self._chain = chain
         self.from_here = from_here
-        self._archived: Mapping[bytes, FileEntry] = {
-            file.entry.original_name: file.entry for file in merge_chain(chain)
-        }
+        self._archived: Mapping[bytes, EffectiveFile] = {file.entry.original_name: file for file in merge_chain(chain)}
         self._alike = {
             stored: file
             for stored, file in plan.files.items()
-            if (entry := self._archived.get(file.name)) is not None and entry.size == file.size
+            if (known := self._archived.get(file.name)) is not None and known.entry.size == file.size
         }
 
     @property
     def bytes_alike(self) -> int:
         """Bytes of files with an archived path and size."""
         return sum(file.size for file in self._alike.values())
+
+    @property
+    def bytes_kept(self) -> int:
+        """Of these, bytes of which a copy is known: a session may have been archived anew after it was lost."""
+        gone = {package.id for package in self._chain if package.gone}
+        return sum(file.size for file in self._alike.values() if self._archived[file.name].package not in gone)
 
     def excluded(self) -> str | None:
         """Why the folder cannot extend the chain, by names and sizes; None where it may."""
@@ -234,7 +307,9 @@ class _Comparison:
         found = digests.of(list(self._alike.values()))
         expected = len(self._alike)
         self._alike = {
-            stored: file for stored, file in self._alike.items() if found[file.path] == self._archived[file.name].sha256
+            stored: file
+            for stored, file in self._alike.items()
+            if found[file.path] == self._archived[file.name].entry.sha256
         }
         short = f"{self._chain[0].id[:19]}…"
         if not self._alike or (not self.from_here and len(self._alike) < expected):
@@ -247,21 +322,21 @@ class _Comparison:
         """What was proven."""
         chain = tuple(package.id for package in self._chain)
         there = {file.name for file in self._plan.files.values()}
-        gone = tuple(entry.name for name, entry in self._archived.items() if name not in there)
+        gone = tuple(known.entry.name for name, known in self._archived.items() if name not in there)
         others = [stored for stored in self._plan.files if stored not in self._alike]
+        holders = self._holders(chain)
         if not others:
-            return Same(chain[-1], chain, gone)
-        repeated = _repeated(self._plan, set(others))
-        return Extends(
-            plan=_reduced(self._plan, {*others, *repeated}, readers),
-            predecessor=chain[-1],
-            chain=chain,
-            new=tuple(name for name in others if self._plan.files[name].name not in self._archived),
-            changed=tuple(name for name in others if self._plan.files[name].name in self._archived),
-            unchanged=len(self._alike),
-            repeated=tuple(repeated),
-            gone=gone,
-        )
+            return Same(next(reversed(holders)), chain, holders, gone)
+        new = [stored for stored in others if self._plan.files[stored].name not in self._archived]
+        changed = [stored for stored in others if self._plan.files[stored].name in self._archived]
+        return _extends(self._plan, chain, holders, new, changed, (), gone, readers)
+
+    def _holders(self, chain: Sequence[PackageId]) -> dict[PackageId, list[str]]:
+        """The unchanged files by the package that holds them."""
+        holders: dict[PackageId, list[str]] = {package: [] for package in chain}
+        for stored, file in self._alike.items():
+            holders[self._archived[file.name].package].append(stored)
+        return {package: names for package, names in holders.items() if names}
 
 
 def _repeated(plan: PackPlan, others: set[str]) -> list[str]:

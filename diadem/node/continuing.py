@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,9 +14,12 @@ from diadem.model.ports import Listener
 from diadem.node.catalogue import traces
 from diadem.node.chains import ArchivedPackage
 from diadem.node.context import Context
-from diadem.node.continuation import Extends, Relation, Unrelated, inheriting, relate
+from diadem.node.continuation import Extends, Relation, Same, Unrelated, inheriting, relate
 from diadem.node.placing import best_package, opened_from_catalogue
+from diadem.node.relying import is_gone
 from diadem.store.copying import Copier
+from diadem.store.source import Omission
+from diadem.store.system import READ_FLAGS, long_path
 
 #: Packages that are compared with a folder, name by name.
 _CANDIDATES = 20
@@ -33,9 +37,8 @@ class CataloguePackages:
         if opened is None:
             return None
         said = (entry.statement for entry in self.context.ledger.of_subject(package.hex))
-        return ArchivedPackage.of(
-            opened, [str(one.predicate.get("source", "")) for one in said if one.kind == "ingest"]
-        )
+        sources = [str(one.predicate.get("source", "")) for one in said if one.kind == "ingest"]
+        return ArchivedPackage.of(opened, sources, gone=is_gone(self.context, package))
 
     def continuations(self, package: PackageId) -> Iterable[PackageId]:
         """Packages that add to this one."""
@@ -65,7 +68,7 @@ def related(context: Context, plan: PackPlan, source: Path, listener: Listener) 
     if not context.catalogue.count():
         return Unrelated()
     with Copier() as copier:
-        return relate(
+        relation = relate(
             plan,
             CataloguePackages(context),
             source=str(source),
@@ -73,6 +76,23 @@ def related(context: Context, plan: PackPlan, source: Path, listener: Listener) 
             copier=copier,
             listener=listener,
         )
+    if isinstance(relation, Extends) and (unread := _unread(relation, plan)):
+        return Same(list(relation.holders)[-1], relation.chain, relation.holders, relation.gone, unread)
+    return relation
+
+
+def _unread(relation: Extends, plan: PackPlan) -> Mapping[str, Omission]:
+    """The files that seem to be new, where not one of them can be read: there is nothing to continue with."""
+    unread: dict[str, Omission] = {}
+    for stored in (*relation.new, *relation.changed):
+        file = plan.files[stored]
+        try:
+            os.close(os.open(long_path(file.path), READ_FLAGS))
+        except OSError as error:
+            unread[stored] = Omission(file.name, "unreadable", error.strerror or type(error).__name__)
+        else:
+            return {}
+    return unread
 
 
 def continuing_plan(context: Context, relation: Extends) -> PackPlan:

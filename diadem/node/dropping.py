@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from diadem.model.report import Level
 from diadem.model.statements import Draft
 from diadem.model.times import time_text
 from diadem.node.context import Context
+from diadem.node.following import behind, catch_up, derive
 from diadem.node.mending_parity import drop_parity
 from diadem.node.placing import bundle_of, same_files, subject
 from diadem.node.rules.commands import write_off
@@ -31,6 +32,7 @@ from diadem.node.rules.losses import is_lost, safe_elsewhere
 from diadem.node.scrubbing import check, note_damage
 from diadem.package.opening import LIMITS
 from diadem.package.verify import verify
+from diadem.store.folder_removing import remove_empty
 from diadem.store.whole import write_whole
 from diadem.trust.hashing import sha256_hex
 
@@ -135,7 +137,11 @@ def delete(context: Context, package_id: str, *, reason: str, dry_run: bool = Fa
     with context.locked(f"package-{PackageId(package_id).hex[:32]}"):
         _finish_earlier(context, package_id)
         package = context.catalogue.package_state(package_id)
-        replicas = [replica for replica in package.replicas if replica.state != DROPPED and not replica.adopted]
+        replicas = [
+            replica
+            for replica in package.replicas
+            if replica.state != DROPPED and not replica.adopted and replica.store in context.stores.names
+        ]
         verdict = may_delete(context.policy, package, context.clock(), reason=reason)
         if not verdict.allowed:
             raise Refused(
@@ -217,34 +223,58 @@ def _prove_others(context: Context, package: PackageState, store: str, listener:
 
 
 def _remove(context: Context, package_id: str, replicas: Sequence[ReplicaState], draft: Draft) -> None:
-    """Note, state, remove. The note is there before the statement, and is only acted on if the statement is."""
+    """Note, state, remove. The note is there before the statement, and is only acted on if the statement is.
+
+    What an earlier removal has left to do, in a store that did not let it, stays in the note.
+    """
     paths = {replica.store: replica.path for replica in replicas}
     note = _note_of(context, package_id)
     note.parent.mkdir(exist_ok=True)
-    write_whole(
-        note,
-        json.dumps({"package": package_id, "kind": draft.kind, "paths": paths, "at": time_text(context.clock()),
-                    "log": context.ledger.size}).encode(),
-    )  # fmt: skip
+    earlier = _read_note(note) or {"paths": {}, "log": context.ledger.size}
+    said: dict[str, Any] = {
+        "package": package_id,
+        "kind": draft.kind,
+        "paths": {**earlier["paths"], **paths},
+        "at": time_text(context.clock()),
+        "log": min(int(earlier["log"]), context.ledger.size),
+    }
+    write_whole(note, json.dumps(said).encode())
     context.say([draft])
-    _remove_files(context, package_id, paths)
-    note.unlink()
-
-
-def _remove_files(context: Context, package_id: str, paths: Mapping[str, str]) -> None:
-    """Remove a package from some stores, each on its own: one that fails keeps none of the others."""
-    problem: DiademError | None = None
-    for name, path in paths.items():
-        try:
-            store = context.stores.open(name)
-            drop_parity(store, PackageId(package_id))
-            with contextlib.suppress(NotFound):  # it is gone already
-                if not _is_another(context, store.bundle(path), package_id):
-                    store.remove(path)
-        except DiademError as error:
-            problem = problem or error
-    if problem is not None:
+    problems = _remove_files(context, package_id, paths)
+    _keep(note, said, [name for name in said["paths"] if name in problems or name not in paths])
+    for problem in problems.values():
         raise problem
+
+
+def _remove_files(context: Context, package_id: str, paths: Mapping[str, str]) -> dict[str, DiademError]:
+    """Remove a package from some stores, each on its own; returns what went wrong where.
+
+    A store that the node has no more was lost, or taken out: nothing is looked for there.
+    """
+    problems: dict[str, DiademError] = {}
+    for name, path in paths.items():
+        if name in context.stores.names:
+            try:
+                _remove_copy(context, package_id, name, path)
+            except DiademError as error:
+                problems[name] = error
+    return problems
+
+
+def _remove_copy(context: Context, package_id: str, name: str, path: str) -> None:
+    store = context.stores.open(name)
+    drop_parity(store, PackageId(package_id))
+    with contextlib.suppress(NotFound):  # it is gone already
+        bundle = store.bundle(path)
+        if _is_another(context, bundle, package_id):
+            return
+        try:
+            store.remove(path)
+        except Refused:
+            listing = bundle.listing()
+            if not store.is_folder or listing.files or listing.irregular:
+                raise
+            remove_empty(Path(store.url), path)  # somebody has removed what was in it
 
 
 def _is_another(context: Context, bundle: Bundle, package_id: str) -> bool:
@@ -264,10 +294,10 @@ def _require_removable(context: Context, package_id: str, replicas: Sequence[Rep
     """Refuse before anything is stated where remains lie that no store takes for a package."""
     for replica in replicas:
         try:
-            files = bundle_of(context, package_id, replica).listing().files
+            listing = bundle_of(context, package_id, replica).listing()
         except NotFound:
             continue
-        if files and TAGMANIFEST not in files:
+        if (listing.files or listing.irregular) and TAGMANIFEST not in listing.files:
             raise Refused(
                 f"the copy in '{replica.store}' has lost its tag manifest, and cannot be told from other files",
                 where=replica.path,
@@ -276,37 +306,61 @@ def _require_removable(context: Context, package_id: str, replicas: Sequence[Rep
 
 
 def finish_removals(context: Context) -> list[str]:
-    """Finish what a crash interrupted; returns what was done, in words.
+    """Finish what a crash interrupted; returns what was done, and what could not be, in words.
 
     A note without its statement is forgotten: nothing was removed yet.
     """
     done = []
     for note in sorted((context.folder / "jobs").glob("remove-*.note")):
-        try:
-            package_id = str(json.loads(note.read_text("utf-8"))["package"])
-            with context.locked(f"package-{PackageId(package_id).hex[:32]}"):
-                done += _finish(context, note)
-        except DiademError as error:
-            done.append(f"a removal that was begun cannot be finished: {error.message} ({error.where})")
-        except (OSError, ValueError, KeyError):  # gone meanwhile, or never written whole: then nothing was removed
-            continue
+        if (said := _read_note(note)) is not None:
+            try:
+                with context.locked(f"package-{PackageId(said['package']).hex[:32]}"):
+                    done += _finish(context, note)
+            except DiademError as error:
+                done.append(_unfinished(error))
     return done
 
 
 def _finish(context: Context, note: Path) -> list[str]:
-    """Finish one removal, under the lock of its package; raises what stops it, and the note stays."""
-    if not note.exists():
+    """Finish one removal, under the lock of its package; what cannot be finished stays in the note."""
+    said = _read_note(note)
+    if said is None:
         return []
-    said = json.loads(note.read_text("utf-8"))
     package_id = str(said["package"])
+    if behind(context):  # a copy that the catalogue still counts may have been given up
+        derive(context, package_id)
     here = {
         store: path
         for store, path in said["paths"].items()
-        if _is_given_up(context, package_id, store, int(said["log"]))
+        if store in context.stores.names and _is_given_up(context, package_id, store, int(said["log"]))
     }
-    _remove_files(context, package_id, here)
-    note.unlink()
-    return [f"finished the removal of {package_id[:19]}… from {', '.join(here)}"] if here else []
+    problems = _remove_files(context, package_id, here)
+    _keep(note, said, problems)
+    finished = [store for store in here if store not in problems]
+    done = [f"finished the removal of {package_id[:19]}… from {', '.join(finished)}"] if finished else []
+    return done + [_unfinished(problem) for problem in problems.values()]
+
+
+def _unfinished(error: DiademError) -> str:
+    return f"a removal that was begun cannot be finished: {error.message} ({error.where})"
+
+
+def _read_note(note: Path) -> dict[str, Any] | None:
+    """What a note says; None where there is none, or it was never written whole: then nothing was removed."""
+    try:
+        said = json.loads(note.read_text("utf-8"))
+    except (OSError, ValueError):
+        return None
+    return said if isinstance(said, dict) and {"package", "paths", "log"} <= said.keys() else None
+
+
+def _keep(note: Path, said: Mapping[str, Any], stores: Collection[str]) -> None:
+    """Leave in a note what is still to be removed; without that it goes."""
+    if not stores:
+        note.unlink()
+        return
+    paths = {name: path for name, path in said["paths"].items() if name in stores}
+    write_whole(note, json.dumps({**said, "paths": paths}).encode())
 
 
 def _is_given_up(context: Context, package_id: str, store: str, since: int) -> bool:
@@ -330,6 +384,9 @@ def _note_of(context: Context, package_id: str) -> Path:
 
 
 def _finish_earlier(context: Context, package_id: str) -> None:
-    """What a run that was killed has stated of this package and not done; its note would be overwritten."""
-    with contextlib.suppress(ValueError, KeyError):
-        _finish(context, _note_of(context, package_id))
+    """What a run that was killed has stated of this package and not done; what cannot be done now stops nothing.
+
+    What the log has given up is no copy, whatever a catalogue that is behind it says.
+    """
+    catch_up(context)
+    _finish(context, _note_of(context, package_id))

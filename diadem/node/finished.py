@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from diadem.archive.plan import text_of
+from diadem.model.plain_text import count_text
 from diadem.node.looks import Look
 from diadem.node.unfinished_names import at_work
 
@@ -141,7 +142,8 @@ def _changed(earlier: Look, now: Look) -> Reason:
     """What two looks saw differently."""
     names = sorted({*earlier.files, *now.files})
     changed = [name for name in names if earlier.files.get(name) != now.files.get(name)]
-    words = f"{len(changed):,} {'file' if len(changed) == 1 else 'files'} changed since it was looked at"
+    what = count_text(len(changed), "file") if changed else "what cannot be archived of it"
+    words = f"{what} changed since it was looked at"
     return Reason("changed", tuple(map(_text, changed[:_NAMED])), words)
 
 

@@ -2,11 +2,12 @@
 
 ::
 
-    <store>/incoming/<anything>/                      one session, handed in from an instrument PC
-    <store>/.diadem/incoming/<name>~<12 hex>.json     what became of it
+    <store>/incoming/<anything>/                                   one session, handed in from an instrument PC
+    <node>/incoming/<store id>/incoming/<name>~<12 hex>.json       what became of it
 
 Nothing of it is moved, changed or deleted: originals never are. What is archived is remembered with what the folder
-looked like then, so that a file that comes later is seen, and a person can be told which folders may go.
+looked like then, so that a file that comes later is seen, and a person can be told which folders may go: those of which
+nothing was left out and every package that holds a part is kept as the policy wants.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
@@ -27,6 +28,7 @@ from diadem.archive.plan import PackPlan, make_plan, text_of
 from diadem.errors import NotFound, Refused
 from diadem.hooks.offers import ReaderOffer
 from diadem.model.ids import PackageId
+from diadem.model.plain_text import count_text
 from diadem.model.times import time_text
 from diadem.node.finished import Reason, Unfinished
 from diadem.node.finishing import Clock, Watcher, utc_now
@@ -35,7 +37,7 @@ from diadem.store.links import is_link
 from diadem.store.system import long_path
 
 INCOMING: Final = "incoming"
-FORMAT: Final = "diadem-incoming/1"
+FORMAT: Final = "diadem-incoming/2"
 #: Digits of a name's digest in the key of its note, for names that differ only in what a key cannot hold.
 _DIGITS: Final = 12
 _LONGEST: Final = 100
@@ -67,6 +69,15 @@ class HandInState(StrEnum):
     STRAY = "stray"  # a file or a link beside the folders
 
 
+class Kept(StrEnum):
+    """How a package is kept."""
+
+    WELL = "well"  # as the policy wants
+    SHORT = "short"  # not yet: copies are missing, damaged, or not proven
+    LOST = "lost"  # no copy counts any more
+    DELETED = "deleted"  # on purpose
+
+
 @dataclass(frozen=True, slots=True)
 class HandIn:
     """One entry of `incoming/`.
@@ -87,8 +98,10 @@ class HandIn:
         What was left behind in a finished session.
     package : PackageId or None
         The package in which it is archived, or was before it changed.
+    omitted : int
+        Of an archived one, how many things in it are in no package: links, and what could not be read.
     may_be_deleted : bool
-        Whether all that is in it is archived, in as many copies as the policy wants.
+        Whether all that is in it is archived, nothing left out, in as many copies as the policy wants.
     """
 
     name: str
@@ -99,6 +112,7 @@ class HandIn:
     words: str = ""
     notes: Sequence[Reason] = ()
     package: PackageId | None = None
+    omitted: int = 0
     may_be_deleted: bool = False
 
     def to_dict(self) -> dict[str, Any]:
@@ -112,6 +126,7 @@ class HandIn:
             "words": self.words,
             "notes": [note.to_dict() for note in self.notes],
             "package": self.package,
+            "omitted": self.omitted,
             "may_be_deleted": self.may_be_deleted,
         }
 
@@ -121,7 +136,8 @@ class _Note:
     """What is remembered of a hand-in that was archived."""
 
     package: PackageId
-    payload_id: str
+    packages: Sequence[PackageId]
+    omitted: int
     digest: str
     archived: str
 
@@ -161,13 +177,13 @@ class Incoming:
         """Where people put their sessions."""
         return self.store / INCOMING
 
-    def look(self, *, kept: Callable[[PackageId], bool]) -> list[HandIn]:
+    def look(self, *, kept: Callable[[PackageId], Kept]) -> list[HandIn]:
         """Every entry and where it stands, by name. Nothing is written.
 
         Parameters
         ----------
         kept : callable
-            Whether a package has as many proven copies as the policy wants.
+            How a package is kept.
         """
         if is_link(self.folder):  # it might lead to the node's own keys
             words = "it is a link, which is not followed: put a folder in its place"
@@ -188,7 +204,7 @@ class Incoming:
 
     def ready(self) -> list[HandIn]:
         """Those that can be archived now."""
-        return [hand_in for hand_in in self.look(kept=lambda _: False) if hand_in.state is HandInState.READY]
+        return [hand_in for hand_in in self.look(kept=lambda _: Kept.SHORT) if hand_in.state is HandInState.READY]
 
     def plan(self, hand_in: HandIn, metadata: Mapping[str, Any] | None = None) -> PackPlan:
         """What archiving it would do. Raises `NotFound`, `UsageError`, `DocumentError`."""
@@ -198,7 +214,9 @@ class Incoming:
         """What it looks like now: taken before archiving, it is what `archived` compares with. Raises `NotFound`."""
         return look(hand_in.path, now=self.clock(), steady=self.steady(), own_clock=self.own_clock)
 
-    def archived(self, hand_in: HandIn, seen: Look, package: str, payload_id: str, *, proof: str) -> None:
+    def archived(
+        self, hand_in: HandIn, seen: Look, packages: Sequence[str], payload_id: str, *, proof: str, omitted: int
+    ) -> None:
         """Remember that a hand-in is archived.
 
         Parameters
@@ -207,10 +225,14 @@ class Incoming:
             It.
         seen : Look
             What it looked like before it was archived.
-        package, payload_id : str
-            In which package, and with which payload.
+        packages : sequence of str
+            Which packages hold it together; at least one, that which was made of it last.
+        payload_id : str
+            Payload of the last.
         proof : str
             Why the bytes in the store are known to be right; see `Outcome`.
+        omitted : int
+            How many things in it are in no package: links, and what could not be read.
 
         Raises
         ------
@@ -228,9 +250,10 @@ class Incoming:
         document = {
             "format": FORMAT,
             "name": quote_from_bytes(os.fsencode(hand_in.name)),
-            "package": str(PackageId(package)),
+            "packages": [str(PackageId(one)) for one in packages],
             "payload_id": payload_id,
             "proof": proof,
+            "omitted": omitted,
             "digest": seen.digest,
             "archived": time_text(self.clock()),
         }
@@ -254,14 +277,14 @@ class Incoming:
         words = "put it into a folder of its own: one folder is one session"
         return HandIn(name, self.folder / name, HandInState.STRAY, words=words)
 
-    def _hand_in(self, name: str, kept: Callable[[PackageId], bool]) -> HandIn:
+    def _hand_in(self, name: str, kept: Callable[[PackageId], Kept]) -> HandIn:
         path = self.folder / name
         try:
             return self._judged(name, path, kept)
         except NotFound:
             return HandIn(name, path, HandInState.EMPTY, words="it was removed a moment ago")
 
-    def _judged(self, name: str, path: Path, kept: Callable[[PackageId], bool]) -> HandIn:
+    def _judged(self, name: str, path: Path, kept: Callable[[PackageId], Kept]) -> HandIn:
         note = self._note(name)
         seen = look(path, now=self.clock(), steady=self.steady(), own_clock=self.own_clock)
         size = sum(one.size for one in seen.files.values())
@@ -269,15 +292,16 @@ class Incoming:
         found = HandIn(name, path, HandInState.READY, len(seen.files), size, package=package)
         if not seen.files:
             return replace(found, state=HandInState.EMPTY, words="there is no file in it")
+        words = "it changed since it was archived" if note else ""
         if note is not None and note.digest == seen.digest:
-            safe = kept(note.package)
-            then = "it may be deleted" if safe else "do not delete it yet: the policy wants more copies"
-            words = f"archived on {note.archived[:10]}; {then}"
-            return replace(found, state=HandInState.ARCHIVED, words=words, may_be_deleted=safe)
+            states = {kept(one) for one in note.packages}
+            if Kept.LOST not in states or Kept.DELETED in states:
+                return _archived(found, note, states)
+            words = "no copy is left of a part of what was archived of it"
         verdict = self._watcher(name, path).verdict(seen)
         if isinstance(verdict, Unfinished):
             return replace(found, state=HandInState.WRITING, words=verdict.why)
-        return replace(found, words="it changed since it was archived" if note else "", notes=verdict.notes)
+        return replace(found, words=words, notes=verdict.notes)
 
     def _watcher(self, name: str, path: Path) -> Watcher:
         if name not in self._watchers:
@@ -293,14 +317,33 @@ class Incoming:
             document = json.loads(data or b"")
             if document["format"] != FORMAT:
                 return None
+            packages = [PackageId(one) for one in document["packages"]]
             return _Note(
-                PackageId(document["package"]),
-                str(document["payload_id"]),
+                packages[-1],
+                packages,
+                int(document["omitted"]),
                 str(document["digest"]),
                 str(document["archived"]),
             )
         except Exception:  # anybody may write in a store
             return None
+
+
+def _archived(found: HandIn, note: _Note, states: Collection[Kept]) -> HandIn:
+    """What became of a hand-in that is as it was archived: its owner learns whether it is needed any longer."""
+    reasons = []
+    if Kept.DELETED in states:
+        reasons.append("it was deleted from the archive since")
+    if note.omitted:
+        things = count_text(note.omitted, "thing")
+        reasons.append(f"{things} in it could not be archived and {'is' if note.omitted == 1 else 'are'} only here")
+    if Kept.SHORT in states:
+        reasons.append("the policy wants more copies")
+    yet = " yet" if Kept.DELETED not in states and not note.omitted else ""
+    then = f"do not delete it{yet}: {'; '.join(reasons)}" if reasons else "it may be deleted"
+    words = f"archived on {note.archived[:10]}; {then}"
+    state = HandInState.ARCHIVED
+    return replace(found, state=state, words=words, omitted=note.omitted, may_be_deleted=not reasons)
 
 
 def _key(name: str) -> str:

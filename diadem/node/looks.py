@@ -141,6 +141,7 @@ def look(
     walk(walker, str(root), deep=not parts or any(part.parent != root for part in walker.parts))
     files = dict(sorted(walker.files.items()))
     steps = [f"{name}\0{seen.size}\0{seen.mtime_ns}\0{seen.changed_ns}\n" for name, seen in files.items()]
+    steps += [f"{name}\0{kind}\n" for name, kind in sorted(walker.left_out.items())]
     return Look(
         root=root,
         digest=hashlib.sha256("".join(steps).encode("utf-8", "surrogateescape")).hexdigest(),
@@ -159,6 +160,7 @@ class _Walker:
     def __init__(self, root: Path, parts: Sequence[Path]) -> None:
         self.parts = parts
         self.files: dict[str, Seen] = {}
+        self.left_out: dict[str, str] = {}
         self.newest_ns = 0
         self._wanted = {os.fsencode(part.relative_to(root).as_posix()) for part in parts if part.is_relative_to(root)}
         self._places = {name.rpartition(b"/")[0] for name in self._wanted}
@@ -189,7 +191,9 @@ class _Walker:
         """An empty folder is counted by the time of the one above it."""
 
     def omit(self, omission: Omission) -> None:
-        """What cannot be looked at is told by whoever archives it."""
+        """What cannot be archived is told by whoever archives the rest; where it is mended, the folder has changed."""
+        if not self.parts:
+            self.left_out[os.fsdecode(omission.name)] = omission.kind
 
 
 def examined(seen: Look, readers: Sequence[ReaderOffer]) -> Look:

@@ -8,19 +8,23 @@ from dataclasses import dataclass
 from typing import Any
 
 from diadem.archive.package import Package
-from diadem.errors import DiademError, IntegrityError, Interrupted, NotFound
+from diadem.errors import DiademError, IntegrityError, Interrupted, NotFound, StoreError, Unreachable
 from diadem.model.ids import PackageId
 from diadem.model.manifest import TAGMANIFEST
 from diadem.model.ports import Bundle, Listener, silent
 from diadem.model.replicas import PRESENT, ReplicaState
-from diadem.model.report import Level
+from diadem.model.report import Finding, Level, Report, Severity
 from diadem.model.statements import Draft, Subject
 from diadem.node.context import Context
-from diadem.node.replay import places_said
+from diadem.node.replay import COPY_MISSING, places_said
 from diadem.package.opening import LIMITS, OpenedPackage, read_manifest
+from diadem.package.verify import verify
 from diadem.store.adopted import AdoptedFolders
 from diadem.store.base import Added, Pace
 from diadem.trust.hashing import sha256_hex
+
+#: Findings of one package that stand in its statement.
+_TOLD = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,11 +193,44 @@ def _add(
         try:
             opened = read_manifest(bundle, expected_id=package_id)
             return store.add(bundle, opened, path, listener=listener, pace=pace), replica.store
-        except IntegrityError as error:  # this source is damaged: never copied on, and the next one is tried
-            if replica.state == PRESENT:  # else that stands in the log already
-                context.say([damage_draft(package_id, replica, error)])
-            problem = error
+        except IntegrityError as error:  # a damaged source is never copied on, and the next one is tried
+            problem = _blamed(context, package_id, replica, bundle, name, error)
     raise problem or NotFound("no other copy can be read", next="Connect another store.")
+
+
+def _blamed(
+    context: Context, package_id: str, replica: ReplicaState, bundle: Bundle, name: str, error: IntegrityError
+) -> DiademError:
+    """Read a source again of which bytes did not arrive as they should be; it is accused only of what is found then.
+
+    Returns
+    -------
+    DiademError
+        Why it was not copied; its damage, if there is some, is stated.
+
+    Raises
+    ------
+    StoreError
+        The source is whole: the store to which it was to be copied has bent the bytes.
+    """
+    try:
+        other = another_package(context, bundle, package_id)
+        report = (
+            not_there(replica, package_id, other) if other else verify(bundle, level=Level.FULL, expected_id=package_id)
+        )
+        if report.ok:
+            raise StoreError(
+                f"the copy in '{replica.store}' is whole, but did not arrive: {error.message}",
+                where=context.settings.store(name).url,
+                next="Run the same command again; if it happens twice, do not trust this store.",
+            ) from error
+        if not replica.adopted:
+            context.stores.require_there(replica.store)
+    except Unreachable as away:  # no answer is no answer
+        return away
+    if replica.state == PRESENT:  # else it stands in the log already
+        context.say([damage_found(package_id, replica, report)])
+    return error
 
 
 def another_package(context: Context, bundle: Bundle, package_id: str) -> str:
@@ -213,6 +250,29 @@ def same_files(context: Context, package_id: str) -> str:
     return ""
 
 
+def not_there(replica: ReplicaState, package_id: str, other: str) -> Report:
+    """That another package lies where a copy was: the copy is missing, and nothing is damaged."""
+    message = f"another package lies at its place: {other[:19]}…"
+    finding = Finding(Severity.ERROR, COPY_MISSING, message, next="Run: diadem repair")
+    return Report(replica.path, Level.QUICK, [finding], package_id)
+
+
+def damage_found(package_id: str, replica: ReplicaState, report: Report) -> Draft:
+    """What a verification found wrong with a copy."""
+    errors = [finding for finding in report.findings if finding.severity is Severity.ERROR]
+    findings = [
+        {
+            "package": package_id,
+            "code": finding.code,
+            "path": finding.path,
+            "leaf": finding.leaf,
+            "message": finding.message,
+        }
+        for finding in errors[:_TOLD]
+    ]
+    return _fixity(package_id, replica, str(report.level), dict(report.checked), findings)
+
+
 def damage_draft(package_id: str, replica: ReplicaState, error: IntegrityError) -> Draft:
     """That a copy which was read to be copied is not what it was."""
     finding = {
@@ -222,7 +282,13 @@ def damage_draft(package_id: str, replica: ReplicaState, error: IntegrityError) 
         "leaf": getattr(error, "leaf", None),
         "message": error.message,
     }
-    said = {"store": replica.store, "level": str(Level.FULL), "proven": [], "checked": {}, "findings": [finding]}
+    return _fixity(package_id, replica, str(Level.FULL), {}, [finding])
+
+
+def _fixity(
+    package_id: str, replica: ReplicaState, level: str, checked: dict[str, int], findings: list[dict[str, Any]]
+) -> Draft:
+    said = {"store": replica.store, "level": level, "proven": [], "checked": checked, "findings": findings}
     return Draft("fixity", (subject(package_id),), said)
 
 

@@ -25,9 +25,11 @@ from diadem.node.context import Context
 from diadem.node.dropping import finish_removals
 from diadem.node.entries import entry_from_log, package_entry
 from diadem.node.following import catch_up, is_deleted, replacing
+from diadem.node.hinting import Hinting
 from diadem.node.jobs import working
 from diadem.node.replay import apply
 from diadem.node.stating_found import state_found
+from diadem.package.opening import read_manifest
 from diadem.package.verify import verify
 from diadem.store.parity_file import parity_packages
 
@@ -162,10 +164,13 @@ def _read_store(
     """Enter every package of a store; returns package and store of each copy, and the paths at which it lies."""
     found: dict[tuple[str, str], list[str]] = {}
     store = context.stores.open(name)
+    hinting = Hinting(store, name, notes)
     for number, stored in enumerate(store.packages()):
         listener(Progress("reindex", number, 0, stored.path, unit="packages"))
         try:
-            package = Package(store.bundle(stored.path))
+            bundle = store.bundle(stored.path)
+            opened = read_manifest(bundle)
+            package = Package(bundle, opened=opened)
             if package.id not in ingests:  # one damaged line of a tag manifest makes another id: no package
                 verify(package.bundle, level=Level.QUICK, expected_id=package.id).raise_for_findings()
             if not fresh.has(package.id):
@@ -173,6 +178,8 @@ def _read_store(
                     package_entry(package, _path(package.id, stored.path, ingests), ingests.get(package.id))
                 )
             found.setdefault((package.id, name), []).append(stored.path)
+            if found[package.id, name] == [stored.path]:
+                hinting.write(opened, stored.path)
         except (DiademError, OSError) as error:
             message = error.message if isinstance(error, DiademError) else str(error)
             notes.append(f"{stored.path} in {name} is damaged: {message}")

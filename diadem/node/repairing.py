@@ -16,12 +16,13 @@ from diadem.errors import DiademError, Interrupted, Unreachable
 from diadem.model.ids import PackageId
 from diadem.model.ports import Listener, silent
 from diadem.model.replicas import DROPPED, MISSING, PRESENT, SUSPECT, PackageState, ReplicaState
-from diadem.model.report import Level
+from diadem.model.report import Level, Report
 from diadem.model.statements import Draft
 from diadem.node.context import Context
 from diadem.node.dropping import finish_removals
 from diadem.node.following import catch_up, read_again
 from diadem.node.jobs import Job, working
+from diadem.node.known_places import KnownPlaces
 from diadem.node.mending import MendJob, mend
 from diadem.node.mending_outcome import Mended, Repair
 from diadem.node.mending_parity import drop_parity, make_parity, parity_of
@@ -31,7 +32,7 @@ from diadem.node.placing import Copy, Debt, another_package, bundle_of, replicat
 from diadem.node.rules.commands import write_off
 from diadem.node.rules.engine import judge, wanting_of
 from diadem.node.rules.losses import is_lost, safe_elsewhere
-from diadem.node.scrubbing import check, note_damage
+from diadem.node.scrubbing import UNREAD, check, note_damage
 from diadem.node.state import archive_state
 from diadem.package.opening import read_manifest
 from diadem.store.base import Pace
@@ -158,6 +159,7 @@ def repair(context: Context, plan: RepairPlan, *, pace: Pace | None = None, list
         try:
             _tidy(context, result)
             _mend_all(context, plan, job, result, pace, listener)
+            _sweep(context, result, folders=False)
             _copy_all(context, plan, job, result, pace, listener)
             _make_parity(context, plan, job, result, listener)
             _note_wanting(context, plan, result)
@@ -170,17 +172,29 @@ def repair(context: Context, plan: RepairPlan, *, pace: Pace | None = None, list
 
 def _tidy(context: Context, result: Repaired) -> None:
     """Finish what a crash interrupted, and bring log and catalogue to where they should be."""
-    result.notes += finish_removals(context)
     if looked := catch_up(context):
         result.notes.append(f"the catalogue was behind the log: {looked} packages were looked at anew")
+    result.notes += finish_removals(context)
     if read := read_again(context):
         result.notes.append(f"{read} packages of which no copy could be read before were read")
     for url, reason in context.ledger.push().items():
         result.problems.append(f"the log could not be mirrored to {url}: {reason}")
+    _sweep(context, result, folders=True)
+
+
+def _sweep(context: Context, result: Repaired, *, folders: bool) -> None:
+    """Remove what dead writers left.
+
+    In folders before the mending: what dead menders left there is put in order, and no package looks like a leftover.
+    Elsewhere after it, since a copy that has lost its tag manifest does.
+    """
     for settings, store in context.stores.opened():
+        if store.is_folder != folders:
+            continue
         with suppress(DiademError):
             result.notes += [
-                f"removed {swept.path} in {settings.name}, left by a run that was killed" for swept in store.sweep()
+                f"removed {swept.path} in {settings.name}, left by a run that was killed"
+                for swept in store.sweep(keep=KnownPlaces(context, settings.name))
             ]
 
 
@@ -240,24 +254,20 @@ def _mend(
         if replica not in package.replicas:
             return
         report = check(context, package.id, replica, level=Level.FULL, pace=pace, listener=listener)
+        if not report.ok and _is_gone(context, replica, package.id):
+            _write_anew(context, package, replica, result, listener, pace)
+            return
+        if any(finding.code in UNREAD for finding in report.findings):  # it is there: now it may be read
+            report = check(context, package.id, replica, level=Level.FULL, pace=pace, listener=listener)
         if not report.ok:
-            if _is_gone(context, replica, package.id):
-                _write_anew(context, package, replica, result, listener, pace)
-                return
             try:
-                mended = _mended(context, package, replica, report, plan, result, listener, pace)
-            except Interrupted:
+                report = _mended(context, package, replica, report, plan, result, listener, pace)
+            except (Interrupted, Unreachable):
                 raise
-            except DiademError as error:
-                result.left.append(Left(package.id, replica.store, replica.path, None, error.message))
+            except (DiademError, OSError) as error:
+                message = error.message if isinstance(error, DiademError) else str(error)
+                result.left.append(Left(package.id, replica.store, replica.path, None, message))
                 return
-            result.left += [Left(package.id, replica.store, one.path, one.leaf, one.reason) for one in mended.unmended]
-            if mended.complete:  # everything was read just now: what was written to is read again
-                report = prove_files(
-                    bundle_of(context, package.id, replica), PackageId(package.id), mended.touched, listener=listener
-                )
-            else:
-                report = check(context, package.id, replica, level=Level.FULL, pace=pace, listener=listener)
         if report.ok:
             _state_proven(context, package.id, replica, report)
         elif not any(one.package == package.id and one.store == replica.store for one in result.left):
@@ -270,8 +280,12 @@ def _is_gone(context: Context, replica: ReplicaState, package_id: str) -> bool:
     try:
         bundle = bundle_of(context, package_id, replica)
         files = bundle.listing().files
+    except Unreachable:  # no answer is no answer
+        raise
     except DiademError:
         return True
+    except OSError:  # something is there, and cannot be listed
+        return False
     if not files:
         return True
     return bool(another_package(context, bundle, package_id))
@@ -308,7 +322,35 @@ def _mended(
     context: Context,
     package: PackageState,
     replica: ReplicaState,
-    report: Any,
+    report: Report,
+    plan: RepairPlan,
+    result: Repaired,
+    listener: Listener,
+    pace: Pace | None,
+) -> Report:
+    """Mend what a report names, as far as it can be done, and read again what is not proven by the report."""
+    mended = _mend_copy(context, package, replica, report, plan, result, listener, pace)
+    result.left += [Left(package.id, replica.store, one.path, one.leaf, one.reason) for one in mended.unmended]
+    if _is_read_but_for(mended, report):
+        bundle = bundle_of(context, package.id, replica)
+        return prove_files(bundle, PackageId(package.id), mended.touched, listener=listener)
+    return check(context, package.id, replica, level=Level.FULL, pace=pace, listener=listener)
+
+
+def _is_read_but_for(mended: Mended, report: Report) -> bool:
+    """Whether a copy was read whole and is right but for what was written to, so that only this is read again.
+
+    A finding without a path may mean that nothing was read; and where nothing was written, something else has changed.
+    """
+    named = all(finding.path is not None for finding in report.findings)
+    return mended.complete and bool(mended.touched) and named
+
+
+def _mend_copy(
+    context: Context,
+    package: PackageState,
+    replica: ReplicaState,
+    report: Report,
     plan: RepairPlan,
     result: Repaired,
     listener: Listener,
@@ -364,7 +406,7 @@ def _repair_draft(context: Context, package: PackageState, replica: ReplicaState
     )
 
 
-def _state_proven(context: Context, package_id: str, replica: ReplicaState, report: Any) -> None:
+def _state_proven(context: Context, package_id: str, replica: ReplicaState, report: Report) -> None:
     context.say(
         [
             Draft(

@@ -66,6 +66,27 @@ def places_said(entries: Iterable[Entry]) -> dict[str, str]:
     return places
 
 
+def places_kept(entries: Iterable[Entry]) -> set[tuple[str, str]]:
+    """Store and path of every copy that the log says was written and does not say was given up, whatever it has lost.
+
+    Parameters
+    ----------
+    entries : iterable of Entry
+        Of the log, in order, on any packages.
+    """
+    kept: dict[str, set[tuple[str, str]]] = {}
+    for entry in entries:
+        kind, said = entry.statement.kind, entry.statement.predicate
+        for subject in entry.statement.subjects:
+            if kind in ("ingest", "replicate"):
+                kept.setdefault(subject.name, set()).add((str(said["store"]), str(said.get("path", ""))))
+            elif kind == "drop":
+                kept[subject.name] = {one for one in kept.get(subject.name, ()) if one[0] != said["store"]}
+            elif kind == "tombstone":
+                kept.pop(subject.name, None)
+    return set[tuple[str, str]]().union(*kept.values())
+
+
 def _written(catalogue: Catalogue, packages: list[str], said: Mapping[str, Any], statement_id: str) -> None:
     """A copy is there: `ingest` and `replicate`."""
     at, store, level = read_time(str(said["time"])), str(said["store"]), str(said.get("proof", ""))

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from diadem.archive.restoring import Piece, restore_pieces
-from diadem.errors import DocumentError
+from diadem.errors import DocumentError, NotFound
 from diadem.model.ids import PackageId
 from diadem.model.ports import Listener, silent
 from diadem.node.context import Context
@@ -83,7 +83,7 @@ def restore_session(
     """
     session = session_of(context, package)
     chosen = session if chain else Session([one for one in session.packages if one.id == PackageId(package)])
-    copies = {one.id: Copies(context, one.id) for one in chosen.packages}
+    copies = _copies(context, chosen)
     pieces = [Piece(file.entry, partial(copies[file.package].open, file.entry)) for file in chosen.files()]
     names = {file.entry.name for file in chosen.files()}
     restored = restore_pieces(pieces, lambda: _empty_folders(copies, names), folder, listener=listener)
@@ -91,12 +91,25 @@ def restore_session(
         restored.folder,
         restored.files,
         restored.bytes,
-        [one.id for one in chosen.packages],
+        list(copies),
         restored.renamed,
         chosen.lacking,
         len(session.packages) - len(chosen.packages),
         sorted({store for one in copies.values() for store in one.damaged}),
     )
+
+
+def _copies(context: Context, session: Session) -> dict[PackageId, Copies]:
+    """The packages of a session. One may be lost whose files are in later ones: changed, or archived again."""
+    needed = {file.package for file in session.files()}
+    found: dict[PackageId, Copies] = {}
+    for one in session.packages:
+        try:
+            found[one.id] = Copies(context, one.id)
+        except NotFound:
+            if one.id in needed:
+                raise
+    return found
 
 
 def _empty_folders(copies: dict[PackageId, Copies], files: set[str]) -> Iterator[str]:

@@ -23,7 +23,7 @@ from diadem.model.statements import Draft
 from diadem.node.context import Context
 from diadem.node.jobs import Job, working
 from diadem.node.mending_parity import check_parity
-from diadem.node.placing import another_package, bundle_of, subject
+from diadem.node.placing import another_package, bundle_of, damage_found, not_there, subject
 from diadem.node.replay import COPY_MISSING
 from diadem.package.verify import verify
 from diadem.store.base import Pace
@@ -32,9 +32,11 @@ from diadem.store.base import Pace
 _STATE_EVERY = 60.0
 #: Packages in one statement.
 _BATCH = 1000
-#: Findings of one package that stand in its statement.
-_TOLD = 50
 _DAY = timedelta(days=1)
+#: The code of a finding that says that the system refuses to list a copy which may well be there.
+_COPY_UNREADABLE = "copy-unreadable"
+#: Findings after which nothing was read of a copy.
+UNREAD = frozenset({COPY_MISSING, _COPY_UNREADABLE})
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +83,7 @@ class Scrubbed:
     damaged : list of Damage
         Copies that are not what they were.
     unread : list of (store, reason)
-        Stores that did not answer: nothing is said of their copies.
+        Stores that did not answer, or did not for one copy, which is named: nothing is said of these copies.
     skipped : int
         Copies that this run, before it was stopped, had proven already.
     levels : set of str
@@ -267,21 +269,33 @@ def _read_all(
         for package, replica in todo:
             job.check_cancelled()
             heard = _within(listener, done, total, name)
-            report = check(context, package.id, replica, level=plan.level, pace=pace, listener=heard)
             done += package.bytes
-            if report.ok and replica.parity:
-                _check_parity(context, package.id, replica, result)
-            result.bytes += report.checked.get("bytes", 0)
-            if report.ok:
-                result.proven += 1
-                result.levels.add(str(report.level))
-                batch.add(package.id, replica, report)
-            elif _is_kept(context, package.id, replica):
-                result.damaged.append(note_damage(context, package.id, replica, report))
+            try:
+                report = check(context, package.id, replica, level=plan.level, pace=pace, listener=heard)
+            except Unreachable as error:
+                context.stores.require_there(name)  # it answers: only this copy did not, and the others are read
+                result.unread.append((name, f"{replica.path}: {error.message}"))
+                continue
+            _note_read(context, package.id, replica, report, batch, result)
     except Unreachable as error:
         result.unread.append((name, error.message))
     finally:
         batch.state()
+
+
+def _note_read(
+    context: Context, package_id: str, replica: ReplicaState, report: Report, batch: _Batch, result: Scrubbed
+) -> None:
+    """Keep what was found of one copy: what is proven is stated later, with others; damage at once."""
+    result.bytes += report.checked.get("bytes", 0)
+    if report.ok:
+        if replica.parity:
+            _check_parity(context, package_id, replica, result)
+        result.proven += 1
+        result.levels.add(str(report.level))
+        batch.add(package_id, replica, report)
+    elif _is_kept(context, package_id, replica):
+        result.damaged.append(note_damage(context, package_id, replica, report))
 
 
 def _is_kept(context: Context, package_id: str, replica: ReplicaState) -> bool:
@@ -371,7 +385,7 @@ def check(
     Raises
     ------
     Unreachable
-        The store does not answer any more: nothing is said of the copy.
+        The store does not answer, or did not while it was read: nothing is said of the copy.
     """
     chosen = level or usual_level(context, package_id)
     report = _read(context, package_id, replica, chosen, pace, listener)
@@ -386,20 +400,17 @@ def _read(
     try:
         bundle: Bundle = bundle_of(context, package_id, replica)
         if other := another_package(context, bundle, package_id):
-            return _not_there(replica, chosen, package_id, f"another package lies at its place: {other[:19]}…")
+            return not_there(replica, package_id, other)
         if pace is not None:
             bundle = PacedBundle(bundle, pace)
         return verify(bundle, level=chosen, expected_id=package_id, listener=listener)
-    except Interrupted:
+    except (Interrupted, Unreachable):  # no answer is no answer: nothing is known of the copy
         raise
     except (DiademError, OSError) as error:
+        code = COPY_MISSING if isinstance(error, DiademError) else _COPY_UNREADABLE
         message = error.message if isinstance(error, DiademError) else str(error)
-        return _not_there(replica, chosen, package_id, f"the copy cannot be read: {message}")
-
-
-def _not_there(replica: ReplicaState, level: Level, package_id: str, message: str) -> Report:
-    finding = Finding(Severity.ERROR, COPY_MISSING, message, next="Run: diadem repair")
-    return Report(replica.path, level, [finding], package_id)
+        finding = Finding(Severity.ERROR, code, f"the copy cannot be read: {message}", next="Run: diadem repair")
+        return Report(replica.path, chosen, [finding], package_id)
 
 
 def usual_level(context: Context, package_id: str) -> Level:
@@ -410,31 +421,8 @@ def usual_level(context: Context, package_id: str) -> Level:
 def note_damage(context: Context, package_id: str, replica: ReplicaState, report: Report) -> Damage:
     """State what was found wrong with a copy, and let the copy count no longer."""
     gone = any(finding.code == COPY_MISSING for finding in report.findings)
-    errors = [finding for finding in report.findings if finding.severity is Severity.ERROR]
-    store = replica.store
-    draft = Draft(
-        "fixity",
-        (subject(package_id),),
-        {
-            "store": store,
-            "level": str(report.level),
-            "proven": [],
-            "checked": dict(report.checked),
-            "findings": [
-                {
-                    "package": package_id,
-                    "code": finding.code,
-                    "path": finding.path,
-                    "leaf": finding.leaf,
-                    "message": finding.message,
-                }
-                for finding in errors[:_TOLD]
-            ],
-        },
-    )
-    state = MISSING if gone else SUSPECT
-    context.say([draft])
-    return Damage(package_id, store, replica.path, state, report)
+    context.say([damage_found(package_id, replica, report)])
+    return Damage(package_id, replica.store, replica.path, MISSING if gone else SUSPECT, report)
 
 
 def _within(listener: Listener, before: int, total: int, store: str) -> Listener:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from diadem.errors import Refused, UsageError
 from diadem.model.plain_text import count_text
 from diadem.model.replicas import StoreState
+from diadem.node.apart import HOLDS, IS, LIES_IN, lie, stores_of
 from diadem.node.config import KINDS, StoreSettings, checked_name
 from diadem.node.context import Context
 from diadem.node.mirroring import mirror_catalogue, mirror_settings
@@ -239,15 +239,9 @@ def _require_apart(context: Context, folder: Path) -> None:
     Refused
         Naming what it lies in or holds.
     """
-    wanted = Path(os.path.realpath(folder))
-    taken = {"the node": context.folder}
-    for settings in context.settings.stores:
-        if (place := local_path(settings.url)) is not None:
-            taken[f"the store '{settings.name}'"] = place
-    for name, place in taken.items():
-        other = Path(os.path.realpath(place))
-        if wanted != other and (wanted in other.parents or other in wanted.parents):
-            how = "holds" if wanted in other.parents else "lies in"
+    for name, place in (("the node", context.folder), *stores_of(context)):
+        how = lie(folder, place)
+        if how in (HOLDS, LIES_IN):
             raise Refused(f"the folder {how} {name}", where=str(folder), next="Name a folder beside it.")
-        if wanted == other and name == "the node":
+        if how == IS and name == "the node":
             raise Refused("this is the node's own folder", where=str(folder), next="Name a folder beside it.")

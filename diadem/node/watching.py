@@ -9,13 +9,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from diadem.errors import DiademError, DocumentError, Interrupted, Unreachable
+from diadem.errors import DiademError, DocumentError, Interrupted, NotFound, Unreachable
 from diadem.model.ids import PackageId
 from diadem.model.ports import Listener, silent
 from diadem.node.archiving import Archived, Wishes, archive
 from diadem.node.context import Context
-from diadem.node.incoming import HandIn, HandInState, Incoming
+from diadem.node.incoming import HandIn, HandInState, Incoming, Kept
 from diadem.node.looks import Look
+from diadem.node.relying import is_gone
 from diadem.node.rules.engine import judge
 from diadem.node.state import archive_state
 from diadem.store.own_files import OwnFiles
@@ -153,7 +154,7 @@ def _desk(context: Context, name: str) -> _Desk | None:
 def _look(context: Context, desk: _Desk, listener: Listener) -> Iterator[Handed]:
     incoming = desk.incoming
     incoming.tidy()
-    for hand_in in incoming.look(kept=lambda package: _is_kept(context, package)):
+    for hand_in in incoming.look(kept=lambda package: _kept(context, package)):
         if hand_in.state is not HandInState.READY:
             yield Handed(desk.store, hand_in)
             continue
@@ -163,7 +164,14 @@ def _look(context: Context, desk: _Desk, listener: Listener) -> Iterator[Handed]
                 continue
             desk.refused[hand_in.name] = (seen.digest, time.monotonic())
             done = archive(context, hand_in.path, Wishes(now=True, as_one=True), listener=listener)
-            incoming.archived(hand_in, seen, done.package.id, done.package.payload_id, proof=done.outcome.proof)
+            incoming.archived(
+                hand_in,
+                seen,
+                done.held_by,
+                done.package.payload_id,
+                proof=done.outcome.proof,
+                omitted=len(done.outcome.omissions),
+            )
             del desk.refused[hand_in.name]
             yield Handed(desk.store, hand_in, archived=done)
         except DiademError as error:
@@ -174,13 +182,18 @@ def _look(context: Context, desk: _Desk, listener: Listener) -> Iterator[Handed]
             yield Handed(desk.store, hand_in, error=error)
 
 
-def _is_kept(context: Context, package: PackageId) -> bool:
-    """Whether the policy wants no further copy of a package, and no damage of it is known."""
+def _kept(context: Context, package: PackageId) -> Kept:
+    """How a package is kept: whether the policy wants no further copy of it, and no damage of it is known."""
     try:
         state = context.catalogue.package_state(package)
+    except NotFound:  # the hand-in may be all that is left of it
+        return Kept.LOST
     except DiademError:
-        return False
+        return Kept.SHORT
+    if state.tombstoned:
+        return Kept.DELETED
+    if is_gone(context, package):
+        return Kept.LOST
     status = judge(context.policy, archive_state(context, packages=[state]), context.clock())
-    return not any(
-        finding.rule.startswith(("copies.minimum", "copies.kinds", "replica.")) for finding in status.findings
-    )
+    wanting = ("copies.minimum", "copies.kinds", "replica.")
+    return Kept.SHORT if any(finding.rule.startswith(wanting) for finding in status.findings) else Kept.WELL

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -139,8 +139,8 @@ class Store(Protocol):
     """A place that holds packages. Safe to use from several threads, and beside other processes.
 
     Paths of packages and keys use ``/`` and are relative. Failures are `Unreachable` (may work later), `StoreError`
-    (full, read-only), `Refused` (no access), `NotFound` (no such folder or bucket); an interruption passes through as
-    KeyboardInterrupt and leaves nothing half visible.
+    (full, read-only, not giving back what was written), `Refused` (no access), `NotFound` (no such folder or bucket);
+    an interruption passes through as KeyboardInterrupt and leaves nothing half visible.
     """
 
     @property
@@ -232,8 +232,15 @@ class Store(Protocol):
             If nothing is there.
         """
 
-    def sweep(self) -> list[Swept]:
-        """Remove what dead writers left, and say what."""
+    def sweep(self, *, keep: Container[str] = ()) -> list[Swept]:
+        """Remove what dead writers left, and say what.
+
+        Parameters
+        ----------
+        keep : container of str, optional
+            Paths of packages that are known: whatever they have lost, they are never removed. Asked only about what
+            would be removed.
+        """
 
     def write_hints(self, opened: OpenedPackage, path: str) -> None:
         """Leave the hints by which a package at a path is found; `add` does it, a reindex does it anew."""

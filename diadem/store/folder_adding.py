@@ -14,7 +14,7 @@ from diadem.model.manifest import TAGMANIFEST
 from diadem.model.ports import Bundle, Listener, Progress, RangeReader
 from diadem.model.report import Level
 from diadem.package.crew import run
-from diadem.package.opening import LIMITS, read_manifest
+from diadem.package.opening import LIMITS
 from diadem.package.verify import verify
 from diadem.store.ahead import Ahead
 from diadem.store.bundle import LocalBundle, LocalFile
@@ -26,6 +26,7 @@ from diadem.store.local_store import LocalStore
 from diadem.store.numbering import numbered
 from diadem.store.sink import SinkFailed
 from diadem.store.stage import Stage
+from diadem.store.staged import read_staged
 from diadem.store.system import long_path
 from diadem.store.taking import Cargo, Item, compare, damaged, refuse_path, source_errors
 
@@ -125,7 +126,7 @@ class Adding:
         with translated(url):
             self._stage.write(TAGMANIFEST, self._cargo.tagmanifest)
             self._stage.seal([*(item.path for item in self._cargo.items), TAGMANIFEST])
-        read_manifest(LocalBundle(self._stage.bag), expected_id=self._cargo.opened.id)
+        read_staged(self._stage, self._cargo.opened.id, url)
 
     def _tasks(self, copier: Copier) -> Iterator[Callable[[], None]]:
         for folder in sorted({item.path.rpartition("/")[0] for item in self._cargo.items}):

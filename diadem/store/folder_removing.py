@@ -7,6 +7,8 @@ import hashlib
 import json
 import os
 import stat
+from collections.abc import Container
+from functools import partial
 from pathlib import Path
 
 from diadem.errors import DiademError, NotFound, Refused
@@ -45,10 +47,40 @@ def remove(store: LocalStore, path: str) -> None:
     _drop_hints(store, folder, path)
     with translated(str(folder), "the package may still be there"):
         _take_away(store, folder)
-        with contextlib.suppress(OSError):
-            for parent in folder.relative_to(store.root).parents:
-                if parent.parts:
-                    os.rmdir(long_path(store.root / parent))
+        _prune(store.root, folder)
+
+
+def remove_empty(root: Path, path: str) -> None:
+    """Remove what is left of a package that somebody has emptied: folders, and no file.
+
+    Parameters
+    ----------
+    root : Path
+        The store.
+    path : str
+        Path of the package in the store.
+
+    Raises
+    ------
+    StoreError
+        If the store cannot be written, or there is a file after all.
+    """
+    refuse_path(path)
+    folder = refuse_links(root, root.joinpath(*path.split("/")))
+    with translated(str(folder), "the empty folder may still be there"):
+        for inner, _, _ in os.walk(long_path(folder)):
+            os.chmod(inner, stat.S_IRWXU)
+        for inner, _, _ in os.walk(long_path(folder), topdown=False):
+            patiently(partial(os.rmdir, inner))
+        _prune(root, folder)
+
+
+def _prune(root: Path, folder: Path) -> None:
+    """Remove the folder of a package's year, if nothing else is in it."""
+    with contextlib.suppress(OSError):
+        for parent in folder.relative_to(root).parents:
+            if parent.parts:
+                os.rmdir(long_path(root / parent))
 
 
 def _take_away(store: LocalStore, folder: Path) -> None:
@@ -79,8 +111,8 @@ def _remove_in_place(store: LocalStore, folder: Path) -> None:
     patiently(lambda: os.unlink(long_path(note)))
 
 
-def finish_removals(store: LocalStore) -> list[Swept]:
-    """Go on with removals that were begun in place and not ended; a package that is whole again stays."""
+def finish_removals(store: LocalStore, keep: Container[str] = ()) -> list[Swept]:
+    """Go on with removals that were begun in place and not ended; a package that is whole again, or known, stays."""
     swept = []
     notes = store.private / "removals"
     if through_link(store.root, notes) is not None:
@@ -95,7 +127,8 @@ def finish_removals(store: LocalStore) -> list[Swept]:
             path = str(json.loads(read_plain(note, 4096))["path"])
             refuse_path(path)
             folder = refuse_links(store.root, store.root.joinpath(*path.split("/")))
-            if os.path.isdir(long_path(folder)) and not os.path.lexists(long_path(folder / TAGMANIFEST)):
+            begun = os.path.isdir(long_path(folder)) and not os.path.lexists(long_path(folder / TAGMANIFEST))
+            if begun and path not in keep:
                 swept.append(Swept(str(folder), remove_tree(folder)))
             os.unlink(long_path(note))
     return swept

@@ -8,7 +8,7 @@ import hashlib
 import os
 import shutil
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from pathlib import Path
 
 from diadem.errors import DiademError, NotFound, Refused, StoreError, Unreachable
@@ -21,7 +21,7 @@ from diadem.store.bundle import LocalBundle
 from diadem.store.contract import Added, Capabilities, Pace, Stored
 from diadem.store.links import read_plain, refuse_links
 from diadem.store.local_errors import translated
-from diadem.store.local_hints import write_hint
+from diadem.store.local_hints import renew_hint
 from diadem.store.local_store import LocalStore
 from diadem.store.own_files import OwnFiles, make_folders
 from diadem.store.parity_file import sweep_parity
@@ -195,19 +195,19 @@ class FolderStore:
         """See `Store.remove`."""
         folder_removing.remove(self.local, path)
 
-    def sweep(self) -> list[Swept]:
+    def sweep(self, *, keep: Container[str] = ()) -> list[Swept]:
         """See `Store.sweep`."""
         self._own.sweep()
         with contextlib.suppress(OSError, DiademError):
             mending.settle(self.root)
-        return [*self.local.sweep(), *sweep_parity(self.root), *folder_removing.finish_removals(self.local)]
+        return [*self.local.sweep(), *sweep_parity(self.root), *folder_removing.finish_removals(self.local, keep)]
 
     def write_hints(self, opened: OpenedPackage, path: str) -> None:
         """See `Store.write_hints`."""
         taking.refuse_path(path)
         with translated(self.url, "the hint was not written"):
-            write_hint(self.local.private, "by-payload", opened.payload_id, opened.id.hex, path)
-            write_hint(self.local.private, "by-tree", taking.tree_of(opened), opened.payload_id, "")
+            renew_hint(self.local.private, "by-payload", opened.payload_id, opened.id.hex, path)
+            renew_hint(self.local.private, "by-tree", taking.tree_of(opened), opened.payload_id, "")
 
     # -- own files -------------------------------------------------------------------------------------------------
 

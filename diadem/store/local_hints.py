@@ -26,6 +26,12 @@ def write_hint(private: Path, kind: str, key: str, name: str, content: str) -> N
     patiently(lambda: os.replace(long_path(draft), long_path(folder / name)))
 
 
+def renew_hint(private: Path, kind: str, key: str, name: str, content: str) -> None:
+    """Write a hint unless it is there and right: a reindex does so for every package. Raises `OSError`."""
+    if (name, content) not in hints(private, kind, key):
+        write_hint(private, kind, key, name, content)
+
+
 def hints(private: Path, kind: str, key: str) -> Iterator[tuple[str, str]]:
     """Names and contents of the hints under a key; those that cannot be read are none."""
     folder = private / kind / key

@@ -76,6 +76,16 @@ def write(client: ObjectClient, payload: str, package: PackageId, path: str, tre
         _create(client, f"{_BY_TREE}/{tree}/{payload}", b"")
 
 
+def renew(client: ObjectClient, payload: str, package: PackageId, path: str, tree: str) -> None:
+    """Leave the same hints where they are not there, or wrong: mostly they are right, and reading is cheap."""
+    for key, content in (
+        (f"{_BY_PAYLOAD}/{payload}/{package.hex}", path.encode()),
+        (f"{_BY_TREE}/{tree}/{payload}", b""),
+    ):
+        if not _is_right(client, key, content):
+            client.put(key, content, sha256=hashlib.sha256(content).digest())
+
+
 def knows_tree(client: ObjectClient, tree: str) -> bool:
     """Whether some package has these paths and sizes (see `diadem.store.local_store.tree_digest`)."""
     return any(True for _ in client.list(f"{_BY_TREE}/{tree}"))
@@ -90,6 +100,10 @@ def _create(client: ObjectClient, key: str, content: bytes) -> None:
     with contextlib.suppress(Occupied):
         client.put(key, content, sha256=hashlib.sha256(content).digest(), create=True)
         return
-    stat = client.stat(key)
-    if stat is None or client.get(key, 0, stat.size) != content:  # the hint of a package that was moved or removed
+    if not _is_right(client, key, content):  # the hint of a package that was moved or removed
         client.put(key, content, sha256=hashlib.sha256(content).digest())
+
+
+def _is_right(client: ObjectClient, key: str, content: bytes) -> bool:
+    stat = client.stat(key)
+    return stat is not None and stat.size == len(content) and client.get(key, 0, stat.size) == content

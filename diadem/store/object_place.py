@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -143,10 +143,10 @@ class ObjectPlace:
         """See `Store.remove`."""
         object_removing.remove(self.objects, path)
 
-    def sweep(self) -> list[Swept]:
+    def sweep(self, *, keep: Container[str] = ()) -> list[Swept]:
         """See `Store.sweep`: what was silent for seven days by the server's clock."""
         try:
-            found = self.objects.sweep(delete=True)
+            found = self.objects.sweep(delete=True, keep=keep)
         except NotFound:
             return []
         packages = [Swept(f"{self.url}/{item.path}", item.objects) for item in found.packages if item.removable]
@@ -155,7 +155,7 @@ class ObjectPlace:
     def write_hints(self, opened: OpenedPackage, path: str) -> None:
         """See `Store.write_hints`."""
         taking.refuse_path(path)
-        object_hints.write(self._client, opened.payload_id, opened.id, path, taking.tree_of(opened))
+        object_hints.renew(self._client, opened.payload_id, opened.id, path, taking.tree_of(opened))
 
     # -- own files -------------------------------------------------------------------------------------------------
 

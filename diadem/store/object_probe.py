@@ -10,10 +10,9 @@ import hashlib
 import uuid
 from collections.abc import Callable
 
-from diadem.errors import DiademError, IntegrityError, StoreError
+from diadem.errors import DiademError, StoreError
 from diadem.store.contract import Capabilities
 from diadem.store.object_client import ObjectClient
-from diadem.store.translate import Occupied
 
 #: Objects of probes lie here; each is removed at once, and swept later if its writer died.
 FOLDER = ".diadem/probe"
@@ -64,7 +63,7 @@ def _is_refused(write: Callable[[], object]) -> bool:
     """Whether the server answered with a refusal; a server that does not answer is an error."""
     try:
         write()
-    except (Occupied, IntegrityError, StoreError):
+    except StoreError:
         return True
     except DiademError:
         raise

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from functools import partial
 
-from diadem.errors import DigestMismatch
+from diadem.errors import StoreError
 from diadem.model.manifest import DIGEST_SIZE, FileEntry
 from diadem.model.ports import Listener, Progress
 from diadem.store.object_client import ObjectClient
@@ -32,8 +32,8 @@ class Prover:
 
         Raises
         ------
-        DigestMismatch
-            Naming the file, leaf and range that came back different.
+        StoreError
+            Naming the file and the leaf that came back different: the store is to blame, not what was sent.
         """
         step = max(PART_SIZE, self._leaf_size)
         with Lanes(threads=THREADS, budget=BUDGET) as lanes:
@@ -48,18 +48,18 @@ class Prover:
     def _prove_range(self, entry: FileEntry, offset: int, length: int) -> None:
         data = memoryview(self._client.get(f"{self._root}/{entry.path}", offset, offset + length))
         if len(data) != length:
-            raise _mismatch(entry.path, None, (offset, offset + length))
+            raise _bent(entry.path)
         for start in range(0, length, self._leaf_size):
             leaf = (offset + start) // self._leaf_size
             place = (entry.first_leaf + leaf) * DIGEST_SIZE
             piece = data[start : start + self._leaf_size]
             if leaf_digest(piece) != self._leaves[place : place + DIGEST_SIZE]:
-                raise _mismatch(entry.path, leaf, (offset + start, offset + start + len(piece)))
+                raise _bent(entry.path, f"leaf {leaf}: ")
         self._tell(entry.path, length)
 
     def _prove_tag_file(self, path: str, data: bytes) -> None:
         if self._client.get(f"{self._root}/{path}", 0, len(data)) != data:
-            raise _mismatch(path, None, (0, len(data)))
+            raise _bent(path)
         self._tell(path, len(data))
 
     def _tell(self, path: str, count: int) -> None:
@@ -69,11 +69,9 @@ class Prover:
         self._listener(Progress("prove", done, self._total, path))
 
 
-def _mismatch(path: str, leaf: int | None, span: tuple[int, int]) -> DigestMismatch:
-    return DigestMismatch(
-        "the store gives back other bytes than were sent; nothing was published",
+def _bent(path: str, place: str = "") -> StoreError:
+    return StoreError(
+        f"{place}the store gives back other bytes than were sent; nothing was published",
         where=path,
-        leaf=leaf,
-        range=span,
         next="Run the same command again; if it happens twice, do not trust this store.",
     )

@@ -16,7 +16,7 @@ from typing import Any
 
 from paramiko.sftp import CMD_EXTENDED, CMD_EXTENDED_REPLY
 
-from diadem.errors import DiademError, IntegrityError, NotFound, StoreError
+from diadem.errors import DiademError, NotFound, StoreError
 from diadem.store.object_client import Stat
 from diadem.store.object_plain import DRAFTS, PlainClient
 from diadem.store.object_retry import Patience, T, persist
@@ -252,7 +252,7 @@ def _send(file: Any, data: bytes) -> None:
 
 def _check_size(ftp: Any, draft: str, size: int, where: str) -> None:
     if ftp.stat(draft).st_size != size:
-        raise IntegrityError("the server kept other bytes than were sent", where=where)
+        raise StoreError("the server kept other bytes than were sent", where=where)
 
 
 def _remove_folder(folder: str, ftp: Any) -> None:

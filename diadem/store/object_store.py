@@ -12,7 +12,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -110,9 +110,11 @@ class ObjectStore:
         """Whether some package has these paths and sizes."""
         return object_hints.knows_tree(self.client, tree)
 
-    def sweep(self, *, older: timedelta = object_sweep.SILENCE, delete: bool = False) -> Leftovers:
+    def sweep(
+        self, *, older: timedelta = object_sweep.SILENCE, delete: bool = False, keep: Container[str] = ()
+    ) -> Leftovers:
         """What dead writers left; removed only when asked (see `diadem.store.object_sweep`)."""
-        return object_sweep.sweep(self.client, older=older, delete=delete)
+        return object_sweep.sweep(self.client, older=older, delete=delete, keep=keep)
 
     def upload(
         self,
@@ -159,9 +161,9 @@ class ObjectStore:
         Raises
         ------
         DigestMismatch
-            The source is no longer what was hashed, or the store gives back other bytes. Nothing was published.
+            The source is no longer what was hashed. Nothing was published.
         NotFound, Refused, Unreachable, StoreError
-            The store cannot be written. Nothing was published.
+            The store cannot be written, or gives back other bytes than were sent. Nothing was published.
 
         Notes
         -----

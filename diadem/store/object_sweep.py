@@ -38,7 +38,7 @@ class Leftover:
     foreign : bool
         Whether files lie there that DIADEM did not write.
     lost : bool
-        Whether a hint names it: it was a package once, and has lost its tag manifest.
+        Whether it is known, or a hint names it: it was a package once, and has lost its tag manifest.
     """
 
     path: str
@@ -86,10 +86,12 @@ class Leftovers:
     removed: bool = field(default=False)
 
 
-def sweep(client: ObjectClient, *, older: timedelta = SILENCE, delete: bool = False) -> Leftovers:
+def sweep(
+    client: ObjectClient, *, older: timedelta = SILENCE, delete: bool = False, keep: Container[str] = ()
+) -> Leftovers:
     """Find leftovers that nobody has touched for `older` by the store's clock; remove them only when asked.
 
-    One listing of the whole store: a thousand objects for a request.
+    One listing of the whole store: a thousand objects for a request. What lies at a path in `keep` is no leftover.
     """
     limit = client.now() - older
     claimed = {note.path for note in _living_claims(client, limit)}
@@ -99,7 +101,7 @@ def sweep(client: ObjectClient, *, older: timedelta = SILENCE, delete: bool = Fa
         if found.path not in claimed and found.newest is not None and found.newest <= limit
     )
     for found in packages:
-        found.lost = not found.foreign and object_hints.is_named(client, found.path)
+        found.lost = not found.foreign and (found.path in keep or object_hints.is_named(client, found.path))
     uploads = tuple(upload for upload in client.uploads("") if upload.begun <= limit and _is_ours(upload.key, claimed))
     notes = tuple(_old_notes(client, limit))
     if delete:

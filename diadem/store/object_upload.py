@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from diadem.errors import DiademError, IntegrityError, NotFound, Refused, UsageError
+from diadem.errors import DiademError, IntegrityError, NotFound, Refused, StoreError, UsageError
 from diadem.model.ids import PackageId
 from diadem.model.manifest import DERIVED_PATHS, LEAF_SIZE, TAGMANIFEST, FileEntry
 from diadem.model.ports import Listener, silent
@@ -198,7 +198,7 @@ def _wrong_object(where: str, wanted: int | None, found: int | None) -> DiademEr
     if wanted is None:
         return Refused("an object appeared that this writer did not send; nothing was published", where=where)
     size = "nothing" if found is None else f"{found} bytes"
-    return IntegrityError(
+    return StoreError(
         f"the store has {size} where {wanted} bytes were sent; nothing was published",
         where=where,
         next="Run the same command again; if it happens twice, do not trust this store.",

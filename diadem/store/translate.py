@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-from diadem.errors import DiademError, IntegrityError, NotFound, Refused, StoreError, Unreachable, UsageError
+from diadem.errors import DiademError, NotFound, Refused, StoreError, Unreachable, UsageError
 
 _CREDENTIALS = "Check the access key, its secret and rights (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_PROFILE)."
 _ADDRESS = "Check the network and the address (AWS_ENDPOINT_URL), then run the same command again."
@@ -92,7 +92,7 @@ def _answered(code: str, status: int, error: BaseException, where: str) -> Diade
     if code in _FULL:
         return StoreError(f"the store is full ({code})", where=where, next="Free space, or choose another store.")
     if code in _DAMAGED:
-        return IntegrityError(f"the store received other bytes than were sent ({code})", where=where, next=_AGAIN)
+        return StoreError(f"the store received other bytes than were sent ({code})", where=where, next=_AGAIN)
     if code == "InvalidBucketName":
         return UsageError("the store does not accept this bucket name", where=where, next="Correct the name.")
     if code in _BUSY or status >= 500:

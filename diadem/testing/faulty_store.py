@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -153,9 +153,9 @@ class FaultyStore:
         """See `Store.remove`."""
         self._do("remove", path, lambda: self.store.remove(path))
 
-    def sweep(self) -> list[Swept]:
+    def sweep(self, *, keep: Container[str] = ()) -> list[Swept]:
         """See `Store.sweep`."""
-        return self._do("sweep", "", self.store.sweep)
+        return self._do("sweep", "", lambda: self.store.sweep(keep=keep))
 
     def write_hints(self, opened: OpenedPackage, path: str) -> None:
         """See `Store.write_hints`."""

@@ -213,6 +213,7 @@ def check_sweep(make: MakeStore, name: str) -> None:
     store.replace_file(package.path, INDEX_PATH, [b"damaged"], 7, None)
     before = set(store.bundle(package.path).listing().files)
     need(store.sweep() == [], "something was swept where nobody died")
+    need(store.sweep(keep={package.path}) == [], "something was swept although it is known")
     need(set(store.bundle(package.path).listing().files) == before, "a package was swept")
     need(store.get("log/head.json") == b"{}", "an own file was swept")
 

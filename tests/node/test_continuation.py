@@ -23,7 +23,7 @@ from diadem.model.ids import PackageId
 from diadem.model.manifest import FileEntry
 from diadem.model.ports import Listener, Progress, silent
 from diadem.node.chains import ArchivedPackage, chain_of, in_order, merge_chain
-from diadem.node.continuation import Extends, Relation, Same, Unrelated, inheriting, relate
+from diadem.node.continuation import Extends, Relation, Same, Unrelated, inheriting, relate, without
 from diadem.package.opening import read_manifest
 from diadem.store.copying import Copier
 from diadem.store.local_store import LocalStore
@@ -111,9 +111,10 @@ def test_a_folder_that_nobody_knows_is_unrelated(archive: Archive, session: Path
 
 def test_the_same_folder_is_recognised_here_and_elsewhere(archive: Archive, session: Path, tmp_path: Path) -> None:
     package = archive.add(session)
-    assert archive.relate(session) == Same(package.id, (package.id,))
+    everything = Same(package.id, (package.id,), {package.id: ["notes.txt", "raw/a.dat", "raw/b.dat"]})
+    assert archive.relate(session) == everything
     moved = session.rename(tmp_path / "moved")
-    assert archive.relate(moved) == Same(package.id, (package.id,))
+    assert archive.relate(moved) == everything
 
 
 def test_only_new_files_go_into_a_continuation_that_names_its_predecessor(
@@ -137,7 +138,10 @@ def test_only_new_files_go_into_a_continuation_that_names_its_predecessor(
     bagit_validate(Path(second.url))
     assert validate_crate(Path(second.url)) == []
     assert state(session) == before
-    assert archive.relate(session) == Same(second.id, (first.id, second.id))
+    same = archive.relate(session)
+    assert isinstance(same, Same)
+    assert (same.package, same.chain) == (second.id, (first.id, second.id))
+    assert same.holders == {first.id: ["notes.txt", "raw/a.dat", "raw/b.dat"], second.id: ["raw/c.dat"]}
 
 
 def test_a_third_package_continues_the_second(archive: Archive, session: Path) -> None:
@@ -148,7 +152,9 @@ def test_a_third_package_continues_the_second(archive: Archive, session: Path) -
         found = extends(archive.relate(session))
         assert found.predecessor == ids[-1]
         ids.append(archive.add(session, found.plan, found.predecessor).id)
-    assert archive.relate(session) == Same(ids[-1], tuple(ids))
+    same = archive.relate(session)
+    assert isinstance(same, Same)
+    assert (same.package, same.chain, list(same.holders)) == (ids[-1], tuple(ids), ids)
     assert [package.id for package in chain_of(archive, ids[1])] == ids
 
 
@@ -163,7 +169,10 @@ def test_a_changed_file_of_the_folder_that_was_archived_is_in_the_continuation(a
     merged = {file.entry.name: file for file in merge_chain(chain_of(archive, first.id))}
     assert merged["notes.txt"].package == second.id
     assert merged["raw/b.dat"].package == first.id  # what is gone from the folder stays in the archive
-    assert archive.relate(session) == Same(second.id, (first.id, second.id), ("raw/b.dat",))
+    same = archive.relate(session)
+    assert isinstance(same, Same)
+    assert (same.chain, same.gone) == ((first.id, second.id), ("raw/b.dat",))
+    assert same.holders == {first.id: ["raw/a.dat", "raw/c.dat"], second.id: ["notes.txt"]}
 
 
 def test_elsewhere_everything_archived_must_be_there_unchanged(archive: Archive, session: Path, tmp_path: Path) -> None:
@@ -220,7 +229,10 @@ def test_a_header_goes_along_with_the_data_that_grew(archive: Archive, tmp_path:
     assert sorted(found.plan.files) == ["scan.hdr", "scan.mib"]
     assert len(found.plan.datasets) == 1
     second = archive.add(folder, found.plan, found.predecessor)
-    assert archive.relate(folder) == Same(second.id, (*found.chain, second.id))
+    same = archive.relate(folder)
+    assert isinstance(same, Same)
+    assert (same.package, same.chain) == (second.id, (*found.chain, second.id))
+    assert same.holders[second.id] == ["scan.hdr", "scan.mib"]
 
 
 def test_what_no_name_or_size_fits_is_not_read(archive: Archive, session: Path) -> None:
@@ -292,6 +304,47 @@ def test_branches_and_lost_predecessors_lose_no_package() -> None:
     assert merge_chain([right, first, left])[0].package == left.id
     loop = [replace(first, continues=left.id), left]
     assert in_order(loop) == []  # no package can name one that was made later: its id would depend on itself
+
+
+def test_whatever_is_lost_a_folder_is_held_by_what_is_left_and_what_is_archived_again(
+    archive: Archive, session: Path
+) -> None:
+    ids = [archive.add(session).id]
+    for number in range(2):
+        (session / f"more{number}.dat").write_bytes(bytes([number]) * 5000)
+        found = extends(archive.relate(session))
+        ids.append(archive.add(session, found.plan, found.predecessor).id)
+    relations = [archive.relate(session)]
+    (session / "new.dat").write_bytes(b"new")
+    relations.append(archive.relate(session))
+    for relation, count in itertools.product(relations, range(4)):
+        assert isinstance(relation, Same | Extends)
+        plan = plan_of(session) if isinstance(relation, Extends) else without_new(session)
+        for lost in itertools.combinations(ids, count):
+            left = without(relation, lost, plan, tools().readers)
+            kept = [one for one in ids if one not in lost]
+            if isinstance(left, Unrelated):
+                assert not kept
+                continue
+            assert list(left.holders) == kept
+            assert list(left.chain) == kept
+            held = {name for names in left.holders.values() for name in names}
+            assert isinstance(left, Extends) == (isinstance(relation, Extends) or bool(lost))
+            if isinstance(left, Extends):
+                assert left.predecessor == kept[-1]
+                assert set(left.again) == {name for one in lost for name in relation.holders[one]}
+                assert held.isdisjoint(left.again)
+                held |= set(left.plan.files)
+            assert held == set(plan.files)
+
+
+def without_new(session: Path) -> PackPlan:
+    """The folder as it was before the last file came."""
+    (session / "new.dat").rename(session.parent / "new.dat")
+    try:
+        return plan_of(session)
+    finally:
+        (session.parent / "new.dat").rename(session / "new.dat")
 
 
 def test_relations_are_plain_json(archive: Archive, session: Path) -> None:

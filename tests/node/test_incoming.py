@@ -19,7 +19,7 @@ from diadem.extract.pool import Extractor
 from diadem.model.ids import PackageId
 from diadem.model.ports import silent
 from diadem.node.finishing import utc_now
-from diadem.node.incoming import HandIn, HandInState, Incoming
+from diadem.node.incoming import HandIn, HandInState, Incoming, Kept
 from diadem.store.base import open_store
 from diadem.store.local_store import LocalStore
 from tests.node.test_adopting import everything
@@ -62,7 +62,8 @@ class Desk:
 
     def look(self, *, kept: bool = True) -> dict[str, HandIn]:
         """All entries by name."""
-        return {one.name: one for one in self.incoming.look(kept=lambda _: kept)}
+        state = Kept.WELL if kept else Kept.SHORT
+        return {one.name: one for one in self.incoming.look(kept=lambda _: state)}
 
     def archive(self, hand_in: HandIn) -> Outcome:
         """Archive it, and remember."""
@@ -75,7 +76,14 @@ class Desk:
             listener=silent,
         )
         package = outcome.package
-        self.incoming.archived(hand_in, seen, package.id, package.payload_id, proof=outcome.proof)
+        self.incoming.archived(
+            hand_in,
+            seen,
+            [package.id],
+            package.payload_id,
+            proof=outcome.proof,
+            omitted=len(outcome.omissions),
+        )
         return outcome
 
 
@@ -89,7 +97,7 @@ def test_a_store_without_the_folder_has_nothing(tmp_path: Path) -> None:
     store = tmp_path / "store"
     store.mkdir()
     incoming = Incoming(store, open_store(str(store)), QUIET)
-    assert incoming.look(kept=lambda _: True) == []
+    assert incoming.look(kept=lambda _: Kept.WELL) == []
     assert incoming.tidy() == []
 
 
@@ -120,7 +128,8 @@ def test_another_process_knows_what_was_archived(desk: Desk) -> None:
     desk.hand_in("a", x=b"1")
     desk.minutes = 11
     outcome = desk.archive(desk.incoming.ready()[0])
-    (found,) = desk.again().look(kept=lambda package: package == outcome.package.id)
+    known = {outcome.package.id: Kept.WELL}
+    (found,) = desk.again().look(kept=lambda package: known[package])
     assert found.may_be_deleted
     assert found.to_dict()["package"] == outcome.package.id
 
@@ -153,10 +162,11 @@ def test_a_folder_that_changes_while_it_is_archived_is_not_remembered(desk: Desk
     seen = desk.incoming.seen(ready)
     (folder / "later.dat").write_bytes(b"2")
     with pytest.raises(Refused, match="changed while it was archived"):
-        desk.incoming.archived(ready, seen, "ab" * 32, "cd" * 32, proof="written")
+        desk.incoming.archived(ready, seen, ["ab" * 32], "cd" * 32, proof="written", omitted=0)
     assert desk.look()["a"].state is HandInState.READY
+    seen = desk.incoming.seen(ready)
     with pytest.raises(Refused, match="not proven"):
-        desk.incoming.archived(ready, desk.incoming.seen(ready), "ab" * 32, "cd" * 32, proof="none")
+        desk.incoming.archived(ready, seen, ["ab" * 32], "cd" * 32, proof="none", omitted=0)
 
 
 @posix
@@ -198,6 +208,42 @@ def test_names_of_any_bytes_are_remembered_apart(desk: Desk) -> None:
     assert {name: found.package for name, found in desk.look().items()} == packages
 
 
+@posix
+def test_what_was_left_out_keeps_it_from_being_deleted_until_it_is_mended(desk: Desk) -> None:
+    folder = desk.hand_in("a", x=b"1")
+    (folder / "link").symlink_to(desk.root)
+    desk.minutes = 11
+    desk.archive(desk.incoming.ready()[0])
+    found = desk.look()["a"]
+    assert (found.state, found.omitted, found.may_be_deleted) == (HandInState.ARCHIVED, 1, False)
+    assert found.words.endswith("do not delete it: 1 thing in it could not be archived and is only here")
+    (folder / "link").unlink()
+    assert desk.look()["a"].state is HandInState.READY
+    desk.archive(desk.incoming.ready()[0])
+    assert desk.look()["a"].may_be_deleted
+
+
+def test_every_package_that_holds_a_part_of_it_is_asked_for(desk: Desk) -> None:
+    desk.hand_in("a", x=b"1")
+    desk.minutes = 11
+    (ready,) = desk.incoming.ready()
+    first, second = PackageId("ab" * 32), PackageId("cd" * 32)
+    desk.incoming.archived(ready, desk.incoming.seen(ready), [first, second], "ef" * 32, proof="written", omitted=0)
+    states = {first: Kept.WELL, second: Kept.WELL}
+    told = {}
+    for state in Kept:
+        states[first] = state
+        (told[state],) = desk.incoming.look(kept=lambda package: states[package])
+    assert {state: (str(one.state), one.may_be_deleted) for state, one in told.items()} == {
+        Kept.WELL: ("archived", True),
+        Kept.SHORT: ("archived", False),
+        Kept.LOST: ("ready", False),  # it is here still: it is archived again
+        Kept.DELETED: ("archived", False),
+    }
+    assert told[Kept.DELETED].words.endswith("do not delete it: it was deleted from the archive since")
+    assert {one.package for one in told.values()} == {second}
+
+
 def test_what_is_remembered_goes_when_the_folder_has_gone(desk: Desk) -> None:
     for name in ("a", "b"):
         desk.hand_in(name, x=name.encode())
@@ -212,7 +258,13 @@ def test_what_is_remembered_goes_when_the_folder_has_gone(desk: Desk) -> None:
     assert desk.incoming.tidy() == []
 
 
-@pytest.mark.parametrize("note", [b"", b"{}", b"[]", b"\xff", b'{"format": "diadem-incoming/2"}', b'{"format": 1}'])
+#: Of a version that did not count what it left out.
+OLD = b'{"format": "diadem-incoming/1", "package": "%s", "digest": "%s"}' % (b"diadem:" + b"ab" * 32, b"cd" * 32)
+
+
+@pytest.mark.parametrize(
+    "note", [b"", b"{}", b"[]", b"\xff", b'{"format": "diadem-incoming/2"}', b'{"format": 1}', OLD]
+)
 def test_a_note_that_cannot_be_understood_is_none(desk: Desk, note: bytes) -> None:
     desk.hand_in("a", x=b"1")
     desk.minutes = 11

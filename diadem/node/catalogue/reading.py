@@ -11,7 +11,7 @@ from datetime import date, datetime
 from itertools import groupby, islice
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, Row, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Row, and_, func, or_, select
 
 from diadem.errors import NotFound, UsageError
 from diadem.model.ids import PREFIX
@@ -185,10 +185,18 @@ def _first(connection: Connection, own: str, before: str | None) -> str:
 
 
 def continuations(connection: Connection, seq: int) -> list[str]:
-    """Ids of the packages that continue one, directly."""
+    """Ids of the packages that continue one, directly, in the order in which the log took them in.
+
+    Two continue the same package where a further one was lost. Of a file that both hold the later is the newer version,
+    and the key of a package says nothing of that.
+    """
     own = select(_packages.id).where(_packages.seq == seq).scalar_subquery()
-    statement = select(_packages.id).where(_packages.predecessor == own).order_by(_packages.seq)
-    return [PREFIX + found for found in connection.scalars(statement)]
+    said, about = tables.statements, tables.subjects
+    ingests = tables.packages.outerjoin(about, and_(about.c.sha256 == _packages.id, about.c.kind == "ingest"))
+    joined = ingests.outerjoin(said, said.c.statement_id == about.c.statement_id)
+    statement = select(_packages.id).select_from(joined).where(_packages.predecessor == own)
+    found = connection.scalars(statement.order_by(said.c.epoch, said.c.index, _packages.seq))
+    return [PREFIX + one for one in dict.fromkeys(found)]
 
 
 def tag_files_of(connection: Connection, seq: int) -> dict[str, bytes]:

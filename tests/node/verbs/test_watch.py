@@ -19,7 +19,7 @@ from diadem.node.watching import Handed, watch
 from tests.cli.inside import said_json
 from tests.node.test_adopting import everything
 from tests.node.verbs.agreeing import copies, require_agreement
-from tests.node.verbs.conftest import Lab
+from tests.node.verbs.conftest import Lab, damage
 
 
 @pytest.fixture
@@ -95,6 +95,58 @@ def test_later_files_become_a_continuation_and_one_copy_is_not_enough_to_delete(
     assert more.archived is not None
     assert more.archived.what == "continuation"
     assert [entry.name for entry in more.archived.package.files] == ["later.dat"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="making links needs rights on Windows")
+def test_a_hand_in_of_which_something_was_left_out_may_not_be_deleted(lab: Lab, minutes: list[float]) -> None:
+    lab.add_second()
+    folder = hand_in(lab, "session", scan=b"s" * 5000)
+    (lab.root / "only.dat").write_bytes(b"only")
+    (folder / "only.dat").symlink_to(lab.root / "only.dat")
+    minutes[0] = 60
+    (done,) = documents(lab.node.watch(once=True))
+    assert [one["path"] for one in done["archived"]["omitted"]] == ["only.dat"]
+    (told,) = documents(lab.node.watch(once=True))
+    assert (told["state"], told["omitted"], told["may_be_deleted"]) == ("archived", 1, False)
+    assert "do not delete it: 1 thing in it could not be archived" in told["words"]
+    (folder / "only.dat").unlink()
+    (folder / "only.dat").write_bytes(b"only")
+    minutes[0] = 120
+    (mended,) = documents(lab.node.watch(once=True))
+    assert (mended["archived"]["what"], mended["archived"]["files"]) == ("continuation", 1)
+    assert [one["may_be_deleted"] for one in documents(lab.node.watch(once=True))] == [True]
+
+
+def documents(told: Iterator[Handed]) -> list[dict[str, Any]]:
+    """What the command prints of each."""
+    return [one.to_dict() for one in told]
+
+
+def test_every_package_of_a_hand_in_must_be_kept_and_what_is_lost_is_archived_again(
+    lab: Lab, minutes: list[float]
+) -> None:
+    (lab.node.path / "policy.toml").write_text("[copies]\nminimum = 1\n", "utf-8")
+    folder = hand_in(lab, "session", scan=b"s" * 5000, other=b"o" * 100)
+    minutes[0] = 60
+    (first,) = lab.node.watch(once=True)
+    (folder / "later.dat").write_bytes(b"later")
+    minutes[0] = 120
+    (second,) = lab.node.watch(once=True)
+    assert first.archived is not None
+    assert second.archived is not None
+    assert [one.hand_in.may_be_deleted for one in lab.node.watch(once=True)] == [True]
+    early = str(first.archived.package.id)
+    damage(lab.path(early, "main") / "data/scan.dat")
+    assert [found.package for found in lab.node.scrub().damaged] == [early]
+    (again,) = lab.node.watch(once=True)
+    assert again.archived is not None
+    assert list(again.archived.lost) == [early]
+    assert [entry.name for entry in again.archived.package.files] == ["other.dat", "scan.dat"]
+    assert [one.hand_in.may_be_deleted for one in lab.node.watch(once=True)] == [True]
+    lab.add_second()
+    (lab.node.path / "policy.toml").write_text("[copies]\nminimum = 2\n", "utf-8")
+    (told,) = lab.node.watch(once=True)
+    assert "the policy wants more copies" in told.hand_in.words
 
 
 def test_what_is_refused_is_told_once_and_not_read_again_and_again(lab: Lab, minutes: list[float]) -> None:
