@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import nullcontext, suppress
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -234,12 +234,20 @@ def _blamed(
 
 
 def another_package(context: Context, bundle: Bundle, package_id: str) -> str:
-    """The id of another package that the node knows, where it is that one which lies at the place of a copy; or ""."""
-    with suppress(DiademError, OSError):
+    """The id of another package that the node knows, where it is that one which lies at the place of a copy; or "".
+
+    Raises
+    ------
+    Unreachable
+        The store does not answer: nothing is known of what lies there.
+    """
+    try:
         found = "diadem:" + sha256_hex(bundle.read(TAGMANIFEST, LIMITS[TAGMANIFEST]))
-        if found != package_id and context.catalogue.has(found):
-            return found
-    return ""
+    except Unreachable:
+        raise
+    except (DiademError, OSError):
+        return ""
+    return found if found != package_id and context.catalogue.has(found) else ""
 
 
 def same_files(context: Context, package_id: str) -> str:
