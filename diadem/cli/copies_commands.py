@@ -50,11 +50,14 @@ def scrub(
     if json:
         print_json(document)
     else:
-        _show_scrub(document)
+        _show_scrub(document, due=due)
     return 0 if document["ok"] else 1
 
 
-def _show_scrub(document: dict[str, Any]) -> None:
+def _show_scrub(document: dict[str, Any], *, due: bool) -> None:
+    if due and not any(document[key] for key in ("proven", "skipped", "damaged", "unread")):
+        print("nothing is due   every copy was read within the interval of the policy")
+        return
     proven = count_text(document["proven"], "copy", "copies") if document["proven"] else "no copy"
     levels = f" ({' and '.join(document['levels'])})" if document["levels"] else ""
     read = f"{size_text(document['bytes'])} read{levels} in {duration_text(document['seconds'])}"
@@ -65,7 +68,8 @@ def _show_scrub(document: dict[str, Any]) -> None:
         skipped = count_text(document["skipped"], "copy was", "copies were")
         print(f"went on          {skipped} proven before this run was stopped")
     for damage in document["damaged"]:
-        print(f"DAMAGED          {damage['package'][:19]}… in {damage['store']}: {damage['path']}")
+        word = "MISSING" if damage["state"] == "missing" else "DAMAGED"
+        print(f"{word:16} {damage['package'][:19]}… in {damage['store']}: {damage['path']}")
         errors = [finding for finding in damage["findings"] if finding["severity"] == "error"]
         for finding in errors[:5]:
             leaf = f", leaf {finding['leaf']}" if finding["leaf"] is not None else ""
@@ -120,12 +124,25 @@ def _show_repair(document: dict[str, Any], *, dry_run: bool) -> None:
         print(f"parity           {made['package'][:19]}… in {made['store']}")
     for note in document["notes"]:
         print(f"tidied           {note}")
+    for problem in document["problems"]:
+        print(f"NOT DONE         {problem}")
     for left in document["left"]:
         leaf = f", leaf {left['leaf']}" if left["leaf"] is not None else ""
         print(f"NOT MENDED       {left['package'][:19]}… in {left['store']}: {left['path']}{leaf}: {left['reason']}")
     for debt in document["debts"]:
         print(f"OWED             {debt['package'][:19]}… to {debt['store']}: {debt['reason']}")
-    if not any(document[key] for key in ("planned", "mended", "copies", "parity", "left", "debts")):
+    _show_outlook(document, dry_run=dry_run)
+
+
+def _show_outlook(document: dict[str, Any], *, dry_run: bool) -> None:
+    """What is left to be done, and why it was not."""
+    done = any(document[key] for key in ("planned", "mended", "copies", "parity", "left", "debts"))
+    for number, wanting in enumerate(document["wanting"]):
+        head = "STILL WANTED" if done else "nothing can be done now:" if number == 0 else ""
+        print(f"{head:16} {wanting}")
+    for name in document["away"] if not document["wanting"] else ():
+        print(f"away             {name} does not answer; its copies count as they were last proven")
+    if not done and document["ok"]:
         print("nothing to do    every copy that the policy wants is there, as far as it was proven: see diadem status")
     elif not dry_run and document["ok"]:
         print("next             diadem status")
@@ -151,16 +168,31 @@ def drop(
 def delete(
     package: Annotated[str, typer.Argument(help="Which package.")],
     reason: Annotated[str, typer.Option("--reason", help="Why; it stands in the log.")] = "",
+    lost: Annotated[
+        bool, typer.Option("--lost", help="No copy is left anywhere: write it off, whatever its retention.")
+    ] = False,
     dry_run: DryRun = False,
     node: NodeAt = None,
     user: As = None,
     json: Json = False,
+    quiet: Quiet = False,
 ) -> int:
     """Delete a package everywhere, after its retention. A signed tombstone remains."""
-    with opened(node, user) as found:
-        document = found.delete(package, reason=reason, dry_run=dry_run).to_dict()
-    _show_gone(document, as_json=json, word="deleted")
+    with opened(node, user) as found, progress(quiet=quiet or json) as listener:
+        document = found.delete(package, reason=reason, lost=lost, dry_run=dry_run, listener=listener).to_dict()
+    if lost and not json:
+        _show_written_off(document)
+    else:
+        _show_gone(document, as_json=json, word="deleted")
     return 0
+
+
+def _show_written_off(document: dict[str, Any]) -> None:
+    said = "written off" if document["done"] else "would be written off"
+    places = f", once in {', '.join(document['stores'])}" if document["stores"] else ""
+    print(f"{said:16} {document['package'][:19]}… {document['title']}: no copy is left{places}")
+    for note in document["notes"]:
+        print(f"note             {note}")
 
 
 def _show_gone(document: dict[str, Any], *, as_json: bool, word: str) -> None:

@@ -111,7 +111,8 @@ def jobs(
     for job in listed:
         again = "   (the same command goes on with it)" if job["resumable"] else ""
         why = f": {job['message']}" if job["message"] else ""
-        print(f"{job['state']:9} {job['kind']:8} {job['started']}  {job['words']}{why}{again}")
+        state = "done, in part" if job["state"] == "done" and job["message"] else job["state"]
+        print(f"{state:13} {job['kind']:8} {job['started']}  {job['words']}{why}{again}")
     if not listed:
         print("no job has run")
     return 0

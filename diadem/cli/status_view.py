@@ -52,7 +52,7 @@ def _header(document: Mapping[str, Any]) -> str:
         )
         what += f"; {_count(totals['copies'], 'copy', 'copies')}, {totals['proven']:,} proven"
     if totals["tombstoned"]:
-        what += f"; {totals['tombstoned']:,} deleted on purpose"
+        what += f"; {totals['tombstoned']:,} deleted or written off"
     moment = str(document["time"]).replace("T", " ").removesuffix("Z")[:16]
     return f"{name}: {what}\n{_verdict(document)} ({moment} UTC)"
 
@@ -115,7 +115,8 @@ def _notes(store: Mapping[str, Any]) -> Iterator[str]:
         yield "does not answer"
     if store["read_only"]:
         yield "takes nothing new"
-    for key, word in (("damaged", "damaged"), ("unproven", "never read"), ("due", "to be read again")):
+    words = (("damaged", "damaged"), ("missing", "missing"), ("unproven", "never read"), ("due", "to be read again"))
+    for key, word in words:
         if store[key]:
             yield f"{store[key]:,} {word}"
 

@@ -163,6 +163,8 @@ class StoreState:
         Whether nothing can be written to it.
     is_folder : bool
         Whether it is a folder of a file system: others hold no parity.
+    retired : bool
+        Whether nothing is to be written to it any more, by a person's wish; it is `read_only` then too.
     """
 
     name: str
@@ -174,6 +176,7 @@ class StoreState:
     total: int | None = None
     read_only: bool = False
     is_folder: bool = True
+    retired: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON object with every attribute."""

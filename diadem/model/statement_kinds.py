@@ -42,7 +42,7 @@ KINDS: Final[Mapping[str, Kind]] = _kinds(
     ("replicate", NODE, "A further copy of the package was written and proven."),
     ("repair", NODE, "Damaged bytes of a copy were replaced by proven ones."),
     ("drop", NODE, "A copy was removed from a store while others were proven."),
-    ("tombstone", NODE, "The package was deleted from every store; its statements remain."),
+    ("tombstone", NODE, "The package was deleted from every store, or written off; its statements remain."),
     ("receipt", NODE, "The package was received and proven."),
     ("closure", NODE, "The sender saw the receipt; the transfer is over."),
     ("permit", NODE, "A hub may carry sealed windows for a transfer."),

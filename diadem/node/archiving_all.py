@@ -7,11 +7,12 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from diadem.archive.plan import PackPlan
 from diadem.archive.splitting import parts_of, plan_session
 from diadem.errors import DiademError, StoreError
+from diadem.model.plain_text import count_text
 from diadem.model.ports import Listener, silent
 from diadem.model.scan import PlannedSession
 from diadem.node.apart import require_no_secrets
@@ -19,6 +20,9 @@ from diadem.node.archiving import Archived, Wishes, archive_plan, first_folder, 
 from diadem.node.context import Context
 from diadem.node.jobs import working
 from diadem.store.local_store import RESERVE
+
+#: Folders that a job names.
+_NAMED: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,14 +88,22 @@ def archive_all(
     if dry_run:
         yield from (_told(session, plan) for session, plan in plans)
         return
-    words = ", ".join(sorted({session.folder for session in sessions})[:3])
-    with working(context, "archive", f"{len(sessions)} sessions of {words}") as job:
+    with working(context, "archive", _words(sessions)) as job:
         heard = job.listening(listener)
         for session, plan in plans:
             job.check_cancelled()
-            yield (
+            result = (
                 _told(session, plan) if isinstance(plan, DiademError) else _one(context, session, plan, wishes, heard)
             )
+            job.count(f"{session.title}: {result.error.message}" if result.error else "")
+            yield result
+
+
+def _words(sessions: Sequence[PlannedSession]) -> str:
+    """``4 sessions of /data/a, /data/b, /data/c and 1 more``: a run that was stopped is recognised by it."""
+    folders = sorted({session.folder for session in sessions})
+    named, more = ", ".join(folders[:_NAMED]), len(folders) - _NAMED
+    return f"{count_text(len(sessions), 'session')} of {named}" + (f" and {more:,} more" if more > 0 else "")
 
 
 def _planned(context: Context, session: PlannedSession, wishes: Wishes) -> PackPlan | DiademError:

@@ -15,10 +15,13 @@ from typing import Any
 from diadem.errors import DiademError
 from diadem.model.plain_text import count_text
 from diadem.model.times import read_time
-from diadem.node.context import Context
+from diadem.node.context import POLICY_FILE, Context
 from diadem.node.custody.database import ADVICE
 from diadem.node.following import behind
 from diadem.node.jobs import jobs
+from diadem.node.mirroring import policy_back, policy_lost
+from diadem.node.rules.commands import recover
+from diadem.node.rules.keeping_rules import POLICY_AGAIN
 
 #: How far a clock may lie behind the newest statement.
 _SKEW = timedelta(minutes=5)
@@ -62,6 +65,7 @@ def examine(context: Context) -> Iterator[Check]:
         ("clock", _clock),
         ("disk", _disk),
         ("keys", _keys),
+        ("policy", _policy),
         ("log", _log),
         ("catalogue", _catalogue),
         ("stores", _stores),
@@ -131,6 +135,15 @@ def _keys(context: Context) -> Iterator[Check]:
         )
 
 
+def _policy(context: Context) -> Iterator[Check]:
+    if policy_lost(context):
+        message = "policy.toml is gone, and the defaults hold"
+        yield Check("policy", "wrong", message, policy_back(context) or POLICY_AGAIN)
+    else:
+        copies = count_text(context.policy.copies.minimum, "copy", "copies")
+        yield Check("policy", "ok", f"{POLICY_FILE} is read: {copies} of everything")
+
+
 def _log(context: Context) -> Iterator[Check]:
     problems = context.ledger.check()
     for problem in problems[:_NAMED]:
@@ -138,6 +151,13 @@ def _log(context: Context) -> Iterator[Check]:
     if not problems:
         total, epoch = context.ledger.total, context.ledger.epoch
         yield Check("log", "ok", f"{total} statements, epoch {epoch}; hashes and checkpoint agree")
+    if other := context.ledger.superseded():
+        yield Check(
+            "log",
+            "wrong",
+            f"{other.message}; nothing can be written here",
+            f"Work with the node that was made anew, if there is one; else make it anew: {recover(other.mirror)}",
+        )
     if pending := context.ledger.pending():
         yield Check(
             "log",

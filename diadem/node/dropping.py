@@ -25,8 +25,10 @@ from diadem.model.times import time_text
 from diadem.node.context import Context
 from diadem.node.following import behind, catch_up, derive
 from diadem.node.mending_parity import drop_parity
-from diadem.node.placing import bundle_of, subject
+from diadem.node.placing import bundle_of, same_files, subject
+from diadem.node.rules.commands import write_off
 from diadem.node.rules.dropping import FreshProof, may_delete, may_drop
+from diadem.node.rules.losses import is_lost, safe_elsewhere
 from diadem.node.scrubbing import check, note_damage
 from diadem.package.opening import LIMITS
 from diadem.package.verify import verify
@@ -145,7 +147,8 @@ def delete(context: Context, package_id: str, *, reason: str, dry_run: bool = Fa
             raise Refused(
                 f"the package is not deleted: {'; '.join(verdict.reasons)}",
                 where=package_id,
-                next=verdict.next or "Change [retention] in policy.toml if the group agrees.",
+                next=(verdict.next or "Change [retention] in policy.toml if the group agrees.")
+                + _if_lost(context, package),
             )
         away = [replica.store for replica in replicas if not context.stores.reachable(replica.store)]
         if away:
@@ -172,6 +175,14 @@ def delete(context: Context, package_id: str, *, reason: str, dry_run: bool = Fa
         )
         _remove(context, package_id, replicas, draft)
     return Dropped(package_id, stores, bytes=package.bytes, title=package.title)
+
+
+def _if_lost(context: Context, package: PackageState) -> str:
+    """What helps where no copy is left, whatever the retention; "" where one is."""
+    if not is_lost(package, [name for name in context.stores.names if not context.stores.reachable(name)]):
+        return ""
+    same = safe_elsewhere(same_files(context, package.id))
+    return f" No copy of it is left{'; ' + same if same else ''}: {write_off(package.id)}"
 
 
 def _require_reason(reason: str) -> None:

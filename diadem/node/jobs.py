@@ -54,7 +54,7 @@ class JobState:
     started, ended : str
         UTC; "" where it has not ended.
     message : str
-        Why it failed or stopped.
+        Why it failed or stopped, or what of it failed.
     machine, process : str, int
         Who is at it.
     """
@@ -85,6 +85,8 @@ class Job:
         self._folder = folder
         self.state = state
         self.resumed = resumed
+        self._counted = 0
+        self._failures: list[str] = []
 
     @property
     def started(self) -> str:
@@ -95,6 +97,21 @@ class Job:
     def started_at(self) -> datetime:
         """The same as a moment."""
         return read_time(self.state.started)
+
+    def count(self, failure: str = "") -> None:
+        """Count one of many things that are done one after the other, and why it failed; "" where it did not."""
+        self._counted += 1
+        if failure:
+            self._failures.append(failure)
+
+    @property
+    def outcome(self) -> tuple[str, str]:
+        """How it ends where it goes through: its state, and what failed on the way."""
+        if not self._failures:
+            return "done", ""
+        failed = len(self._failures)
+        message = f"{failed:,} of {self._counted:,} failed: {self._failures[0]}"
+        return "failed" if failed == self._counted else "done", message
 
     def check_cancelled(self) -> None:
         """Stop here if somebody wished so.
@@ -146,8 +163,9 @@ def working(context: Context, kind: str, words: str) -> Iterator[Job]:
     folder = context.folder / "jobs"
     folder.mkdir(exist_ok=True)
     state, lock, resumed = _taken(context, folder, kind, words)
+    job = Job(folder, state, resumed=resumed)
     try:
-        yield Job(folder, state, resumed=resumed)
+        yield job
     except Interrupted as error:
         _end(context, folder, state, "stopped", error.message)
         raise
@@ -164,7 +182,7 @@ def working(context: Context, kind: str, words: str) -> Iterator[Job]:
         _end(context, folder, state, "failed", error.message if isinstance(error, DiademError) else repr(error))
         raise
     else:
-        _end(context, folder, state, "done", "")
+        _end(context, folder, state, *job.outcome)
     finally:
         lock.remove()
 

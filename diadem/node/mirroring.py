@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import os
 import tempfile
 import time
 from collections.abc import Iterable
@@ -73,6 +74,28 @@ def mirror_policy(context: Context) -> None:
         with contextlib.suppress(DiademError):  # a store that does not answer gets it the next time
             if store.get(key) != policy:
                 store.put(key, policy)
+
+
+def policy_lost(context: Context) -> bool:
+    """Whether the node's policy is gone: every node is made with one."""
+    return not (context.folder / POLICY_FILE).exists()
+
+
+def policy_back(context: Context) -> str:
+    """The command that puts a store's copy of the policy back; "" where no store that answers has one.
+
+    Of a store that is no folder it says where the copy lies: there is no command for that.
+    """
+    key = f"{home(context.settings.short_id)}/{POLICY_FILE}"
+    for _, store in sorted(context.stores.opened(), key=lambda item: not item[1].is_folder):
+        with contextlib.suppress(DiademError):
+            if store.get(key) is not None:
+                target = context.folder / POLICY_FILE
+                if store.is_folder:
+                    copied = Path(store.url) / ".diadem" / key
+                    return f'{"copy" if os.name == "nt" else "cp"} "{copied}" "{target}"'
+                return f"fetch {store.url}/.diadem/{key} to {target}"
+    return ""
 
 
 def mirror_catalogue_if_due(context: Context) -> None:

@@ -581,17 +581,42 @@ class Node:
         found = self.context.catalogue.get(package).id
         return drop(self.context, found, store, reason=reason, dry_run=dry_run, listener=listener)
 
-    def delete(self, package: str, *, reason: str, dry_run: bool = False) -> Dropped:
+    def delete(
+        self,
+        package: str,
+        *,
+        reason: str,
+        lost: bool = False,
+        dry_run: bool = False,
+        listener: Listener = silent,
+    ) -> Dropped:
         """Delete a package from every store once its retention is over; a signed tombstone remains.
+
+        Parameters
+        ----------
+        package : str
+            Which one.
+        reason : str
+            Stands in the log.
+        lost : bool
+            Write it off, whatever its retention: no copy of it is left. Every store that answers is looked into first.
+        dry_run : bool
+            Judge, but remove and state nothing.
+        listener : Listener
+            Told of the look into the stores.
 
         Raises
         ------
         Refused
-            Its retention is not over, or a store that has a copy does not answer.
+            Its retention is not over, or a store that has a copy does not answer; with `lost`, a copy or something of
+            it is there or may be there.
         """
         from diadem.node.dropping import delete
+        from diadem.node.writing_off import write_off
 
         found = self.context.catalogue.get(package).id
+        if lost:
+            return write_off(self.context, found, reason=reason, dry_run=dry_run, listener=listener)
         return delete(self.context, found, reason=reason, dry_run=dry_run)
 
     def reindex(self, *, listener: Listener = silent) -> Reindexed:

@@ -10,16 +10,18 @@ from typing import Any
 from diadem.archive.package import Package
 from diadem.errors import DiademError, IntegrityError, Interrupted, NotFound, StoreError, Unreachable
 from diadem.model.ids import PackageId
+from diadem.model.manifest import TAGMANIFEST
 from diadem.model.ports import Bundle, Listener, silent
 from diadem.model.replicas import PRESENT, ReplicaState
-from diadem.model.report import Level, Report, Severity
+from diadem.model.report import Finding, Level, Report, Severity
 from diadem.model.statements import Draft, Subject
 from diadem.node.context import Context
-from diadem.node.replay import places_said
-from diadem.package.opening import OpenedPackage, read_manifest
+from diadem.node.replay import COPY_MISSING, places_said
+from diadem.package.opening import LIMITS, OpenedPackage, read_manifest
 from diadem.package.verify import verify
 from diadem.store.adopted import AdoptedFolders
 from diadem.store.base import Added, Pace
+from diadem.trust.hashing import sha256_hex
 
 #: Findings of one package that stand in its statement.
 _TOLD = 50
@@ -130,7 +132,10 @@ def best_package(context: Context, package_id: str) -> tuple[Package, ReplicaSta
 
 def _why_not(context: Context, replica: ReplicaState) -> str:
     """Why a copy could not be read, in a few words."""
-    why = context.stores.why_away(replica.store) if replica.store in context.stores.names else "adopted"
+    if replica.store in context.stores.names:
+        why = context.stores.why_away(replica.store)
+    else:
+        why = "adopted" if replica.adopted else "no store of this node any more"
     return f"{replica.store}: {why or 'not sound'}{'' if replica.state == PRESENT else ', ' + replica.state}"
 
 
@@ -209,7 +214,10 @@ def _blamed(
         The source is whole: the store to which it was to be copied has bent the bytes.
     """
     try:
-        report = verify(bundle, level=Level.FULL, expected_id=package_id)
+        other = another_package(context, bundle, package_id)
+        report = (
+            not_there(replica, package_id, other) if other else verify(bundle, level=Level.FULL, expected_id=package_id)
+        )
         if report.ok:
             raise StoreError(
                 f"the copy in '{replica.store}' is whole, but did not arrive: {error.message}",
@@ -220,8 +228,41 @@ def _blamed(
             context.stores.require_there(replica.store)
     except Unreachable as away:  # no answer is no answer
         return away
-    context.say([damage_found(package_id, replica, report)])
+    if replica.state == PRESENT:  # else it stands in the log already
+        context.say([damage_found(package_id, replica, report)])
     return error
+
+
+def another_package(context: Context, bundle: Bundle, package_id: str) -> str:
+    """The id of another package that the node knows, where it is that one which lies at the place of a copy; or "".
+
+    Raises
+    ------
+    Unreachable
+        The store does not answer: nothing is known of what lies there.
+    """
+    try:
+        found = "diadem:" + sha256_hex(bundle.read(TAGMANIFEST, LIMITS[TAGMANIFEST]))
+    except Unreachable:
+        raise
+    except (DiademError, OSError):
+        return ""
+    return found if found != package_id and context.catalogue.has(found) else ""
+
+
+def same_files(context: Context, package_id: str) -> str:
+    """The id of another package with the same files of which a copy is proven; "" where there is none."""
+    for other in context.catalogue.of_payload(context.catalogue.get(package_id).payload_id):
+        if other != package_id and any(copy.proven for copy in context.catalogue.replicas(other)):
+            return other
+    return ""
+
+
+def not_there(replica: ReplicaState, package_id: str, other: str) -> Report:
+    """That another package lies where a copy was: the copy is missing, and nothing is damaged."""
+    message = f"another package lies at its place: {other[:19]}…"
+    finding = Finding(Severity.ERROR, COPY_MISSING, message, next="Run: diadem repair")
+    return Report(replica.path, Level.QUICK, [finding], package_id)
 
 
 def damage_found(package_id: str, replica: ReplicaState, report: Report) -> Draft:

@@ -14,8 +14,7 @@ from typing import Any
 
 from diadem.errors import DiademError, Interrupted, Unreachable
 from diadem.model.ids import PackageId
-from diadem.model.manifest import TAGMANIFEST
-from diadem.model.ports import Bundle, Listener, silent
+from diadem.model.ports import Listener, silent
 from diadem.model.replicas import DROPPED, MISSING, PRESENT, SUSPECT, PackageState, ReplicaState
 from diadem.model.report import Level, Report
 from diadem.model.statements import Draft
@@ -29,13 +28,14 @@ from diadem.node.mending_outcome import Mended, Repair
 from diadem.node.mending_parity import drop_parity, make_parity, parity_of
 from diadem.node.mending_proof import prove_files
 from diadem.node.mending_sources import Replica
-from diadem.node.placing import Copy, Debt, bundle_of, replicate, subject
-from diadem.node.rules.engine import judge
+from diadem.node.placing import Copy, Debt, another_package, bundle_of, replicate, same_files, subject
+from diadem.node.rules.commands import write_off
+from diadem.node.rules.engine import judge, wanting_of
+from diadem.node.rules.losses import is_lost, safe_elsewhere
 from diadem.node.scrubbing import UNREAD, check, note_damage
 from diadem.node.state import archive_state
-from diadem.package.opening import LIMITS, read_manifest
+from diadem.package.opening import read_manifest
 from diadem.store.base import Pace
-from diadem.trust.hashing import sha256_hex
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +83,12 @@ class Repaired:
         With a dry run: what would be done.
     notes : list of str
         What else was tidied up.
+    problems : list of str
+        What else could not be done: a store that did not take the newest of the log.
+    wanting : list of str
+        What the policy wants and nobody can do now, and what it waits for.
+    away : list of str
+        Stores that do not answer: their copies count as they were last proven.
     """
 
     mended: list[tuple[str, str, Repair]] = field(default_factory=list)
@@ -92,12 +98,15 @@ class Repaired:
     debts: list[Debt] = field(default_factory=list)
     planned: list[dict[str, Any]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    wanting: list[str] = field(default_factory=list)
+    away: list[str] = field(default_factory=list)
     seconds: float = 0.0
 
     @property
     def ok(self) -> bool:
         """Whether nothing is left to be mended or copied."""
-        return not self.left and not self.debts
+        return not self.left and not self.debts and not self.problems and not self.wanting
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON object."""
@@ -110,6 +119,9 @@ class Repaired:
             "debts": [debt.to_dict() for debt in self.debts],
             "planned": self.planned,
             "notes": self.notes,
+            "problems": self.problems,
+            "wanting": self.wanting,
+            "away": self.away,
             "seconds": round(self.seconds, 3),
         }
 
@@ -140,6 +152,7 @@ def repair(context: Context, plan: RepairPlan, *, pace: Pace | None = None, list
     result, started = Repaired(), time.monotonic()
     if plan.dry_run:
         result.planned = [action.to_dict() for action in _actions(context, plan)]
+        _note_wanting(context, plan, result)
         return result
     with working(context, "repair", plan.words) as job:
         listener = job.listening(listener)
@@ -149,6 +162,7 @@ def repair(context: Context, plan: RepairPlan, *, pace: Pace | None = None, list
             _sweep(context, result, folders=False)
             _copy_all(context, plan, job, result, pace, listener)
             _make_parity(context, plan, job, result, listener)
+            _note_wanting(context, plan, result)
         except KeyboardInterrupt as error:
             raise Interrupted("the repair was stopped; what was done is in the log", next="Run it again.") from error
         finally:
@@ -164,7 +178,7 @@ def _tidy(context: Context, result: Repaired) -> None:
     if read := read_again(context):
         result.notes.append(f"{read} packages of which no copy could be read before were read")
     for url, reason in context.ledger.push().items():
-        result.notes.append(f"the log could not be mirrored to {url}: {reason}")
+        result.problems.append(f"the log could not be mirrored to {url}: {reason}")
     _sweep(context, result, folders=True)
 
 
@@ -182,6 +196,19 @@ def _sweep(context: Context, result: Repaired, *, folders: bool) -> None:
                 f"removed {swept.path} in {settings.name}, left by a run that was killed"
                 for swept in store.sweep(keep=KnownPlaces(context, settings.name))
             ]
+
+
+def _note_wanting(context: Context, plan: RepairPlan, result: Repaired) -> None:
+    """Say what the policy still wants, and why it was not done; of a repair of one store only whether it answers."""
+    away = [state for state in context.stores.states() if not state.reachable and plan.store in (None, state.name)]
+    if plan.store is not None:
+        result.wanting = [f"{state.name} does not answer ({state.url})" for state in away]
+        return
+    result.away = [state.name for state in away if state.kind != "cold"]
+    packages = [context.catalogue.package_state(plan.package)] if plan.package else None
+    told = {one.package for one in result.left}
+    state = archive_state(context, packages)
+    result.wanting = list(wanting_of(context.policy, state, context.clock(), told))
 
 
 def _actions(context: Context, plan: RepairPlan) -> Iterator[Any]:
@@ -261,14 +288,7 @@ def _is_gone(context: Context, replica: ReplicaState, package_id: str) -> bool:
         return False
     if not files:
         return True
-    return TAGMANIFEST in files and _is_another(context, bundle, package_id)
-
-
-def _is_another(context: Context, bundle: Bundle, package_id: str) -> bool:
-    with suppress(DiademError, OSError):
-        found = sha256_hex(bundle.read(TAGMANIFEST, LIMITS[TAGMANIFEST]))
-        return found != PackageId(package_id).hex and context.catalogue.has("diadem:" + found)
-    return False
+    return bool(another_package(context, bundle, package_id))
 
 
 def _write_anew(
@@ -281,7 +301,21 @@ def _write_anew(
 ) -> None:
     copies, debts = replicate(context, package.id, [replica.store], listener=listener, pace=pace, held=True)
     result.copies += [(package.id, copy) for copy in copies]
-    result.debts += debts
+    package = context.catalogue.package_state(package.id)  # a source that was to be read may be gone too
+    if not debts or not is_lost(package, _away(context)):
+        result.debts += debts
+    elif not any(one.package == package.id for one in result.left):
+        result.left.append(Left(package.id, replica.store, replica.path, None, _nothing_left(context, package.id)))
+
+
+def _away(context: Context) -> list[str]:
+    return [name for name in context.stores.names if not context.stores.reachable(name)]
+
+
+def _nothing_left(context: Context, package_id: str) -> str:
+    """What to do where no copy is left."""
+    same = safe_elsewhere(same_files(context, package_id))
+    return f"no copy is left in any store{'; ' + same if same else ''}: put one back, or {write_off(package_id)}"
 
 
 def _mended(

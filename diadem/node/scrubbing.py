@@ -23,7 +23,7 @@ from diadem.model.statements import Draft
 from diadem.node.context import Context
 from diadem.node.jobs import Job, working
 from diadem.node.mending_parity import check_parity
-from diadem.node.placing import bundle_of, damage_found, subject
+from diadem.node.placing import another_package, bundle_of, damage_found, not_there, subject
 from diadem.node.replay import COPY_MISSING
 from diadem.package.verify import verify
 from diadem.store.base import Pace
@@ -399,6 +399,8 @@ def _read(
 ) -> Report:
     try:
         bundle: Bundle = bundle_of(context, package_id, replica)
+        if other := another_package(context, bundle, package_id):
+            return not_there(replica, package_id, other)
         if pace is not None:
             bundle = PacedBundle(bundle, pace)
         return verify(bundle, level=chosen, expected_id=package_id, listener=listener)

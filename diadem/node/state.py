@@ -5,11 +5,14 @@ from __future__ import annotations
 import contextlib
 import gc
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from datetime import timedelta
 
-from diadem.model.replicas import PackageState
+from diadem.errors import DiademError
+from diadem.model.replicas import PackageState, StoreState
 from diadem.model.times import read_time
 from diadem.node.context import Context
+from diadem.node.mirroring import policy_back, policy_lost
 from diadem.node.rules.engine import judge
 from diadem.node.rules.facts import ArchiveState, NodeState
 from diadem.node.rules.status import Status
@@ -26,7 +29,7 @@ def judged(context: Context) -> Status:
 
 @contextlib.contextmanager
 def _without_collection() -> Iterator[None]:
-    """No looking for cycles for a second or two: there are none among 100,000 values, each look goes through all."""
+    """No looking for cycles for a second or two: among 100,000 values are none, and each look goes through all."""
     wanted = gc.isenabled()
     gc.disable()
     try:
@@ -40,18 +43,31 @@ def archive_state(context: Context, packages: Iterable[PackageState] | None = No
     """Everything the policy asks; `packages` narrows it to some."""
     return ArchiveState(
         packages=context.catalogue.package_states(context.policy.metadata.required) if packages is None else packages,
-        stores=context.stores.states(),
+        stores=[_tried(context, state) for state in context.stores.states()],
         node=node_state(context),
     )
 
 
+def _tried(context: Context, state: StoreState) -> StoreState:
+    """The store, and whether it can be written: a folder is tried, a server, which would take a while, is believed."""
+    if state.reachable and state.is_folder and not state.read_only:
+        with contextlib.suppress(DiademError):
+            return replace(state, read_only=not context.stores.open(state.name).capabilities().writes)
+    return state
+
+
 def node_state(context: Context) -> NodeState:
     """What the policy asks of the node itself."""
+    other, lost = context.ledger.superseded(), policy_lost(context)
     return NodeState(
         name=context.settings.name,
         recovery_confirmed=bool(context.settings.recovery_confirmed),
         log_pending=context.ledger.pending(),
         clock_ok=_clock_ok(context),
+        superseded=other.message if other else "",
+        recover=other.mirror if other else "",
+        policy_lost=lost,
+        policy_back=policy_back(context) if lost else "",
     )
 
 

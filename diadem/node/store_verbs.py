@@ -15,6 +15,7 @@ from diadem.node.config import KINDS, StoreSettings, checked_name
 from diadem.node.context import Context
 from diadem.node.mirroring import mirror_catalogue, mirror_settings
 from diadem.node.moving import note_move
+from diadem.node.rules.commands import lose_store, move_store
 from diadem.node.stores import claim, read_store_file, reclaim
 from diadem.store.base import open_store
 from diadem.store.urls import local_path, parse
@@ -186,11 +187,20 @@ class StoreVerbs:
             raise Refused(
                 f"the store '{name}' holds {count_text(held, 'copy', 'copies')}",
                 where=known.url,
-                next=f"To a new disk: copy the whole folder there, then diadem store move {name} PLACE. If it is gone "
-                f"for good: diadem store rm {name} --lost. One copy: diadem drop ID --store {name}",
+                next=self._instead(name),
             )
         context.change_settings(lambda current: current.without_store(name))
         mirror_settings(context)
+
+    def _instead(self, name: str) -> str:
+        """What to do with a store that holds copies, rather than forget it."""
+        if not self.context.stores.reachable(name):
+            gone = f"If it is gone for good: {lose_store(name)}"
+            return f"Connect it. Where it is elsewhere now: {move_store(name)}. {gone}"
+        return (
+            f"To a new disk: copy the whole folder there, then {move_store(name)}. "
+            f"To give up one copy: diadem drop ID --store {name}"
+        )
 
     def lose(self, name: str, *, reason: str) -> LostStore:
         """Take a store that is gone for good out of the node; its copies are stated to be missing.

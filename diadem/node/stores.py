@@ -163,6 +163,7 @@ class StoreSet:
                 total=None,
                 read_only=settings.retired,
                 is_folder=local_path(settings.url) is not None,
+                retired=settings.retired,
             )
         store = self.open(settings.name)
         return StoreState(
@@ -175,6 +176,7 @@ class StoreSet:
             total=store.total(),
             read_only=settings.retired,
             is_folder=local_path(settings.url) is not None,
+            retired=settings.retired,
         )
 
 

@@ -95,7 +95,7 @@ class FolderStore:
 
     def capabilities(self) -> Capabilities:
         """See `Store.capabilities`."""
-        if self._capabilities is None:
+        if self._capabilities is None or not self._capabilities.writes:  # a disk may be mounted anew for writing
             self._capabilities = Capabilities(
                 creates=True, replaces=False, checks_objects=False, checks_parts=False, writes=self._is_writable()
             )

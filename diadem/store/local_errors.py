@@ -10,7 +10,7 @@ from diadem.errors import DiademError, StoreError
 class translated:  # noqa: N801  reads as a phrase: `with translated(url):`
     """Turns the operating system's errors into `StoreError`s that say what to do."""
 
-    def __init__(self, url: str, consequence: str = "nothing was archived") -> None:
+    def __init__(self, url: str, consequence: str = "nothing was written") -> None:
         self._url = url
         self._consequence = consequence
 
@@ -40,7 +40,7 @@ _CAUSES = {
 }
 
 
-def store_error(error: OSError, url: str, consequence: str = "nothing was archived") -> StoreError:
+def store_error(error: OSError, url: str, consequence: str = "nothing was written") -> StoreError:
     """The `StoreError` for an error of the operating system while writing to a store."""
     code = error.errno or 0
     message, advice = _CAUSES.get(code, (error.strerror or str(error), "See the operating system's message."))

@@ -55,6 +55,7 @@ REASONS = {
     "rule_without_ceiling": '"max_bytes" is a required property',
     "salt_too_short": "salt 32",
     "subject_twice": "stands twice",
+    "tombstone_lost_in_words": '$.lost: "yes" is not of type "boolean"',
     "tombstone_without_reason": "$.reason: the text is empty",
     "unknown_top_member": "an in-toto Statement is expected",
 }

@@ -65,6 +65,14 @@ class Catalogue(CatalogueFile):
         with self._reading() as connection:
             return reading.by_traces(connection, traces, limit)
 
+    def of_payload(self, payload_id: str) -> list[str]:
+        """Ids of the packages that hold the same files, those deleted on purpose left aside."""
+        columns = tables.packages.c
+        rule = (columns.payload_id == payload_id, columns.tombstone.is_(None))
+        with self._reading() as connection:
+            ids = connection.scalars(select(columns.id).where(*rule).order_by(columns.id))
+            return [PREFIX + found for found in ids]
+
     def note_ingest(self, package_id: str, at: datetime.datetime) -> None:
         """Note when the log says that a package was taken in. Raises `NotFound`."""
         with self._writing() as connection:

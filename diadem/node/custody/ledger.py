@@ -16,7 +16,7 @@ from diadem.node.custody.entries import Entry, position_of
 from diadem.node.custody.log_checking import LogChecker
 from diadem.node.custody.log_reading import FORMAT
 from diadem.node.custody.mirror import Mirror
-from diadem.node.custody.pushing import MirrorDesk
+from diadem.node.custody.pushing import MirrorDesk, Superseded
 from diadem.node.custody.tables import Batch, Tables
 from diadem.node.custody.trees import signed_checkpoint
 from diadem.serialization.statements import validate_draft
@@ -216,6 +216,13 @@ class Ledger(LogChecker):
             A mirror holds more than this log does, or another log: this one was brought back from a backup, or copied.
         """
         self._desk.check()
+
+    def superseded(self) -> Superseded | None:
+        """Why nothing more can be appended, where a mirror says that the log went on elsewhere; None where none does.
+
+        One small read of each mirror that answers, each time: another node may have begun since.
+        """
+        return self._desk.superseded()
 
     def push(self) -> dict[str, str]:
         """Bring every mirror up to date.

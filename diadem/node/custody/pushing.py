@@ -38,6 +38,22 @@ class OtherLog(Refused):
 
 
 @dataclass(frozen=True, slots=True)
+class Superseded:
+    """That the log went on elsewhere.
+
+    Attributes
+    ----------
+    message : str
+        What a mirror holds, in words.
+    mirror : str
+        Its address.
+    """
+
+    message: str
+    mirror: str
+
+
+@dataclass(frozen=True, slots=True)
 class _Owed:
     """One object that a mirror lacks."""
 
@@ -82,6 +98,17 @@ class MirrorDesk:
                     self._attempt(mirror, pay=False, note=mine)
         if self._fault is not None:
             raise self._fault
+
+    def superseded(self) -> Superseded | None:
+        """What a mirror holds that this log does not, by its own word: one small read of each; nothing is noted."""
+        for mirror in self._listed():
+            try:
+                self._said(mirror)
+            except OtherLog as error:
+                return Superseded(error.message, mirror.url)
+            except (DiademError, OSError):  # it does not answer, or cannot be read: it says nothing against the log
+                continue
+        return None
 
     def push_quietly(self) -> None:
         """Pay what can be paid; nothing that a mirror does stops the caller."""

@@ -160,6 +160,8 @@ def _drop(said: _Said) -> str:
 
 
 def _tombstone(said: _Said) -> str:
+    if said.get("lost") is True:
+        return f"{said.actor} wrote the package off: no copy of it was left in any store{said.reason}"
     return f"{said.actor} deleted the package from every store; what was said about it remains{said.reason}"
 
 

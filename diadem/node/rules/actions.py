@@ -11,7 +11,9 @@ from diadem.model.plain_text import count_text, size_text
 from diadem.model.replicas import PackageState, ReplicaState
 from diadem.node.rules import commands
 from diadem.node.rules.case import Case, listed
-from diadem.node.rules.debts import short
+from diadem.node.rules.commands import short
+from diadem.node.rules.copies_rules import first_lost
+from diadem.node.rules.losses import safe_elsewhere
 from diadem.node.rules.status import Action, Step
 from diadem.node.rules.tally import StoreTally
 
@@ -21,6 +23,9 @@ def actions_of(case: Case) -> Iterator[Action]:
     yield from _store_actions(case)
     yield from _repairs(case)
     yield from case.debts.actions
+    for package in case.tally.lost:
+        reason = _write_off_reason(case, package)
+        yield Action("write-off", reason, commands.write_off(package.id), package.id)
     for store in _to_scrub(case):
         size = store.due.bytes + store.unproven.bytes
         reason, command = _scrub_reason(store), commands.scrub(store)
@@ -40,12 +45,12 @@ def _store_actions(case: Case) -> Iterator[Action]:
     for store in _away(case):
         name = store.state.name
         reason = (
-            f"{name} does not answer: connect it; or where it has moved: diadem store move {name} PLACE; "
-            f"or if it is gone for good: diadem store rm {name} --lost"
+            f"{name} does not answer: connect it, and this is done; where it is elsewhere now, this says where; "
+            f"if it is gone for good: {commands.lose_store(name)}"
         )
-        yield Action("connect-store", reason, commands.LIST_STORES, store=name)
+        yield Action("connect-store", reason, commands.move_store(name), store=name)
     for kind, group in sorted(case.debts.places.items()):
-        yield Action("add-store", _place_reason(kind, group.count), commands.add_store(kind), bytes=group.bytes)
+        yield Action("add-store", _place_reason(case, kind, group.count), commands.add_store(kind), bytes=group.bytes)
 
 
 def _away(case: Case) -> list[StoreTally]:
@@ -65,6 +70,16 @@ def _repairs(case: Case) -> Iterator[Action]:
             reason = f"the copy is {copy.state}" + ("" if source else ", and no other good copy answers")
             command = f"diadem repair {short(package.id)}"
             yield Action("repair", reason, command, package.id, copy.store, source, package.bytes)
+
+
+def _write_off_reason(case: Case, package: PackageState) -> str:
+    """What to do with a package of which no copy is left."""
+    if same := safe_elsewhere(case.tally.holders.get(package.payload_id, "")):
+        return f"no copy of it is left, and {same}: this says so in the log"
+    return (
+        "no copy of it is left in any store: where its folder still exists, put it back, then diadem scrub; "
+        "if it is lost for good, this says so in the log"
+    )
 
 
 def _good_copy(case: Case, package: PackageState, damaged: ReplicaState) -> str:
@@ -89,13 +104,21 @@ def _scrub_reason(store: StoreTally) -> str:
     return f"{' and '.join(parts)} in {store.state.name}"
 
 
-def _place_reason(kind: str, packages: int) -> str:
+def _place_reason(case: Case, kind: str, packages: int) -> str:
     what = f"a store of kind {kind}" if kind else "a store on another disk, share or bucket"
-    return f"{what}: {count_text(packages, 'package')} {'has' if packages == 1 else 'have'} nowhere to be copied to"
+    have = f"{count_text(packages, 'package')} {'has' if packages == 1 else 'have'}"
+    obstacles = [*(f"{name} is away" for name in case.debts.absent.get(kind, ())), *case.obstacles()]
+    return f"{what}: {have} nowhere to be copied to" + (f" ({', '.join(obstacles)})" if obstacles else "")
 
 
 def _others(case: Case) -> Iterator[tuple[int, str, str, str]]:
     """Actions about the node itself: whether they come before all else, reason, kind, command."""
+    if case.node.superseded:
+        reason = (
+            "the log of this node went on elsewhere: work with the node that was made anew, if there is one, and leave "
+            "this folder alone; else this makes it anew"
+        )
+        yield 0, reason, "recover", commands.recover(case.node.recover)
     edited, unsigned = len(case.tally.edited), case.tally.unsigned.count
     if not case.node.clock_ok:
         yield 0, "the clock of this machine is behind the log", "set-clock", commands.DOCTOR
@@ -103,6 +126,10 @@ def _others(case: Case) -> Iterator[tuple[int, str, str, str]]:
         yield 1, f"{count_text(edited, 'adopted folder')} changed or moved", "rescan", commands.RESCAN
     if unsigned:
         yield 1, f"{count_text(unsigned, 'package')} without ingest statement", "ingest", commands.REINDEX
+    if case.node.policy_lost:
+        reason = "policy.toml is gone and the defaults hold: this puts back what a store has of it"
+        if case.node.policy_back:
+            yield 0, reason, "restore-policy", case.node.policy_back
     if case.node.log_pending:
         yield 1, "the log lies on this machine only", "push-log", commands.REPAIR
     if not case.node.recovery_confirmed:
@@ -128,9 +155,14 @@ def _step_reasons(case: Case) -> Iterator[tuple[str, str]]:
         yield action.command, action.reason
     if stranded := case.debts.stranded.count:
         have = "package has" if stranded == 1 else "packages have"
-        yield commands.LIST_STORES, f"{stranded:,} {have} no copy that can be read now; connect a store that holds one"
+        away = next((commands.move_store(store.state.name) for store in _away(case)), commands.LIST_STORES)
+        yield away, f"{stranded:,} {have} no copy that can be read now; connect a store that holds one"
     if reason := _repair_reason(case):
         yield commands.REPAIR, reason
+    if case.tally.lost:
+        package, more = first_lost(case), len(case.tally.lost) - 1
+        beside = f"; the same for {more:,} more: diadem status --json lists them" if more else ""
+        yield commands.write_off(package.id), _write_off_reason(case, package) + beside
     for store in _to_scrub(case):
         yield commands.scrub(store), _scrub_reason(store)
     yield from ((command, reason) for rank, reason, _, command in others if rank)

@@ -48,6 +48,15 @@ class Case:
         """The same, and adopted folders: where copies are to be read."""
         return (store for store in self.tally.stores.values() if store.known or store.state.reachable)
 
+    def obstacles(self) -> Iterator[str]:
+        """Why stores that are there take no copy: ``nas cannot be written``, ``small is too small``."""
+        for store in self.own_stores:
+            name, state = store.state.name, store.state
+            if state.reachable and state.read_only and not state.retired:
+                yield f"{name} cannot be written"
+            elif name in self.debts.cramped:
+                yield f"{name} is too small"
+
     @property
     def empty(self) -> bool:
         """Whether nothing is archived yet."""

@@ -13,6 +13,8 @@ REINDEX: Final = "diadem reindex"
 LIST_STORES: Final = "diadem store ls"
 CONFIRM_RECOVERY: Final = "diadem init --confirm-recovery"
 DOCTOR: Final = "diadem doctor"
+#: Hex digits of a package id in a command: a unique prefix of 8 or more is accepted.
+SHORT_ID: Final = 12
 
 
 def add_store(kind: str) -> str:
@@ -20,11 +22,36 @@ def add_store(kind: str) -> str:
     return f"diadem store add PLACE --kind {kind}" if kind else "diadem store add PLACE"
 
 
+def move_store(name: str) -> str:
+    """Saying where a store is now."""
+    return f"diadem store move {name} PLACE"
+
+
+def lose_store(name: str) -> str:
+    """Saying that a store is gone for good."""
+    return f'diadem store rm {name} --lost --reason "..."'
+
+
+def recover(url: str) -> str:
+    """Making the node anew from one of its stores."""
+    return f"diadem init FOLDER --recover '{url}' --recovery-file FILE"
+
+
 def scrub(store: StoreTally) -> str:
     """Reading what in a store is due or was never read; adopted folders, in no store, are looked at by `rescan`."""
     return f"diadem scrub {store.state.name} --due" if store.known else RESCAN
 
 
+def write_off(package_id: str) -> str:
+    """Saying that a package is lost for good."""
+    return f'diadem delete {short(package_id)} --lost --reason "..."'
+
+
+def short(package_id: str) -> str:
+    """The id as commands take it: the first `SHORT_ID` hex digits."""
+    return package_id.removeprefix("diadem:")[:SHORT_ID]
+
+
 def amend(package_id: str, key: str) -> str:
     """Saying later what was not said."""
-    return f'diadem amend {package_id.removeprefix("diadem:")[:12]} --set {key}="..."'
+    return f'diadem amend {short(package_id)} --set {key}="..."'

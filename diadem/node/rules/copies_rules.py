@@ -9,6 +9,7 @@ from diadem.model.replicas import MISSING, SUSPECT, PackageState, ReplicaState
 from diadem.model.report import Severity
 from diadem.node.rules import commands
 from diadem.node.rules.case import Case, found, listed, packages_have
+from diadem.node.rules.losses import safe_elsewhere
 from diadem.node.rules.status import RuleFinding
 from diadem.node.rules.tally import Group, StoreTally
 
@@ -52,6 +53,8 @@ def _way_out(case: Case) -> str:
         return commands.add_store(sorted(case.debts.places)[0])
     if case.debts.copied.count or case.tally.damaged:
         return commands.REPAIR
+    if case.tally.lost:
+        return commands.write_off(first_lost(case).id)
     unproven = [store for store in case.own_stores if store.unproven.count]
     return commands.scrub(unproven[0]) if unproven else commands.LIST_STORES
 
@@ -95,7 +98,26 @@ def suspect(case: Case) -> Iterator[RuleFinding]:
 
 def missing(case: Case) -> Iterator[RuleFinding]:
     """What was archived is there."""
-    return _damage(case, MISSING, "gone or incomplete")
+    if case.tally.lost:
+        group = Group()
+        for package in case.tally.lost:
+            group.add(package)
+        message = f"{packages_have(group)} no copy left in any store{_held_elsewhere(case)}"
+        yield found("replica.missing", Severity.ERROR, message, group, command=commands.write_off(first_lost(case).id))
+    yield from _damage(case, MISSING, "gone or incomplete")
+
+
+def first_lost(case: Case) -> PackageState:
+    """The lost package that is named."""
+    return min(case.tally.lost, key=lambda package: package.id)
+
+
+def _held_elsewhere(case: Case) -> str:
+    """Where the files of lost packages are, where they were archived again."""
+    others = [other for package in case.tally.lost if (other := case.tally.holders.get(package.payload_id))]
+    if len(others) == len(case.tally.lost) == 1:
+        return f"; {safe_elsewhere(others[0])}"
+    return f"; of {len(others):,} the same files are safe in another package" if others else ""
 
 
 def _damage(case: Case, state: str, word: str) -> Iterator[RuleFinding]:

@@ -8,11 +8,12 @@ from typing import Final
 
 from diadem.model.policy import Policy
 from diadem.model.replicas import DROPPED, PRESENT, PackageState, ReplicaState, StoreState
+from diadem.node.rules.commands import short
 from diadem.node.rules.status import Action
 from diadem.node.rules.tally import Group, StoreTally, Tally
 
-#: Hex digits of a package id in a command: a unique prefix of 8 or more is accepted.
-SHORT_ID: Final = 12
+#: Bytes that a copy takes beside its payload: a store keeps 16 MiB free, and as much is left to tag files.
+_BESIDE: Final = 32 << 20
 #: Kind and place of a copy.
 Spot = tuple[str, str | None]
 
@@ -29,11 +30,17 @@ class Plan:
         Stores that get a copy.
     lacking : tuple of str
         Kinds of store that the policy wants a copy on and of which no free one is there; "" for any kind.
+    cramped : tuple of str
+        Stores that would get a copy if they were larger.
+    absent : tuple of (kind, store)
+        Stores that would get a copy if they answered.
     """
 
     source: str
     targets: tuple[str, ...]
     lacking: tuple[str, ...]
+    cramped: tuple[str, ...] = ()
+    absent: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(slots=True)
@@ -50,6 +57,10 @@ class Debts:
         Bytes that each store will get.
     places : mapping of str to Group
         Packages for which there is no store to go to, by the kind that is wanted; "" for any.
+    cramped : mapping of str to Group
+        Packages that would go to a store, by its name, if it were larger.
+    absent : mapping of str to (mapping of str to None)
+        Stores that would get a copy if they answered, in their order, by the kind that is wanted.
     stranded : Group
         Packages of which no copy can be read now.
     """
@@ -58,14 +69,18 @@ class Debts:
     copied: Group = field(default_factory=Group)
     needed: dict[str, int] = field(default_factory=dict)
     places: dict[str, Group] = field(default_factory=dict)
+    cramped: dict[str, Group] = field(default_factory=dict)
+    absent: dict[str, dict[str, None]] = field(default_factory=dict)
     stranded: Group = field(default_factory=Group)
 
 
 def debts_of(policy: Policy, tally: Tally) -> Debts:
     """Plan the missing copies of all packages that have too few."""
     planner = _Planner(policy, tally)
+    lost = {package.id for package in tally.lost}
     for package in tally.in_debt:
-        planner.add(package)
+        if package.id not in lost:
+            planner.add(package)
     return planner.debts
 
 
@@ -77,6 +92,7 @@ class _Planner:
         self._tally = tally
         usable = [store.state for store in tally.stores.values() if _can_be_written(store)]
         self._usable = sorted(usable, key=lambda store: store.kind == "cold")
+        self._away = [store.state for store in tally.stores.values() if _is_away(store)]
         self._left = {store.name: store.free for store in usable}
         self._plans: dict[object, Plan] = {}
         self.debts = Debts()
@@ -84,7 +100,7 @@ class _Planner:
     def add(self, package: PackageState) -> None:
         """Plan one package."""
         size = package.bytes
-        room = tuple([left is None or left >= size for left in self._left.values()])
+        room = tuple([left is None or left >= size + _BESIDE for left in self._left.values()])
         alike = tuple([(copy.store, copy.state, copy.proven, copy.place) for copy in package.replicas])
         plan = self._plans.get((room, alike))
         if plan is None:
@@ -99,6 +115,10 @@ class _Planner:
             return
         for kind in plan.lacking:
             self.debts.places.setdefault(kind, Group()).add(package)
+        for name in plan.cramped:
+            self.debts.cramped.setdefault(name, Group()).add(package)
+        for kind, name in plan.absent:
+            self.debts.absent.setdefault(kind, {})[name] = None
         if plan.targets:
             self.debts.copied.add(package)
         command = f"diadem repair {short(package.id)}"
@@ -113,7 +133,7 @@ class _Planner:
 
     def _fits(self, name: str, size: int) -> bool:
         left = self._left[name]
-        return left is None or left >= size
+        return left is None or left >= size + _BESIDE
 
     def _plan(self, package: PackageState) -> Plan:
         """Stores for the kinds that are wanted first, then any, until there are as many places as the policy wants."""
@@ -121,16 +141,22 @@ class _Planner:
         taken = {copy.store for copy in package.replicas if copy.state != DROPPED}
         targets: list[str] = []
         lacking: list[str] = []
+        cramped: list[str] = []
+        absent: list[tuple[str, str]] = []
         for kind in self._still_wanted(spots):
-            chosen = self._choose(kind, spots, taken, package.bytes)
+            free = _free(self._usable, kind, spots, taken)
+            chosen = next((store for store in free if self._fits(store.name, package.bytes)), None)
             if chosen is None:
                 lacking.append(kind)
+                cramped += [store.name for store in free]
+                absent += [(kind, store.name) for store in _free(self._away, kind, spots, taken)]
                 continue
             targets.append(chosen.name)
             taken.add(chosen.name)
             spots.append((chosen.kind, chosen.place))
         targets += self._better_than_none(package, len(spots), taken)
-        return Plan(self._source(package), tuple(targets), tuple(dict.fromkeys(lacking)))
+        names = tuple(dict.fromkeys(lacking)), tuple(dict.fromkeys(cramped))
+        return Plan(self._source(package), tuple(targets), *names, tuple(dict.fromkeys(absent)))
 
     def _better_than_none(self, package: PackageState, copies: int, taken: set[str]) -> list[str]:
         """Stores at places that are counted already, where there is no other: a second copy on the same disk does not
@@ -146,16 +172,6 @@ class _Planner:
                 yield kind
         for _ in range(self._policy.copies.minimum - len({place for _, place in spots})):
             yield ""
-
-    def _choose(self, kind: str, spots: Sequence[Spot], taken: set[str], size: int) -> StoreState | None:
-        """The first store of the kind at a place that is not counted yet; one with enough space goes before."""
-        counted = {place for its_kind, place in spots if kind in ("", its_kind)}
-        free = [
-            store
-            for store in self._usable
-            if kind in ("", store.kind) and store.name not in taken and store.place not in counted
-        ]
-        return min(free, key=lambda store: not self._fits(store.name, size), default=None)
 
     def _expected(self, package: PackageState) -> Iterator[Spot]:
         """Where good copies are, or will be when what is damaged is mended and what was never read is read."""
@@ -176,6 +192,14 @@ class _Planner:
         return best.store if best else ""
 
 
+def _free(stores: Sequence[StoreState], kind: str, spots: Sequence[Spot], taken: set[str]) -> list[StoreState]:
+    """The stores of the kind at places that are not counted yet, in the order in which they are filled."""
+    counted = {place for its_kind, place in spots if kind in ("", its_kind)}
+    return [
+        store for store in stores if kind in ("", store.kind) and store.name not in taken and store.place not in counted
+    ]
+
+
 def _rank(copy: ReplicaState) -> tuple[bool, bool]:
     return not copy.proven, copy.adopted
 
@@ -184,6 +208,5 @@ def _can_be_written(store: StoreTally) -> bool:
     return store.known and store.state.reachable and not store.state.read_only
 
 
-def short(package_id: str) -> str:
-    """The id as commands take it: the first `SHORT_ID` hex digits."""
-    return package_id.removeprefix("diadem:")[:SHORT_ID]
+def _is_away(store: StoreTally) -> bool:
+    return store.known and not store.state.reachable and not store.state.retired

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -16,6 +16,7 @@ from diadem.node.rules.debts import debts_of
 from diadem.node.rules.facts import ArchiveState
 from diadem.node.rules.status import RuleFinding, RuleLine, Status, StoreTotals
 from diadem.node.rules.tally import StoreTally, Tally, count
+from diadem.node.rules.wanting import wanting
 
 _MARKS: Final = {Severity.ERROR: "broken", Severity.WARNING: "warning", Severity.INFO: "info"}
 
@@ -83,6 +84,7 @@ RULES: Final[Sequence[Rule]] = (
     ),
     Rule("adopted.changed", "adopted", copies_rules.edited, lambda _: "as they were", _has_packages, quiet=True),
     Rule("store.unreachable", "stores", keeping_rules.unreachable, keeping_rules.stores_hold),
+    Rule("store.read-only", "writable", keeping_rules.writable, lambda _: "each store can be written", quiet=True),
     Rule("store.space", "space", keeping_rules.space, keeping_rules.space_holds),
     Rule(
         "metadata.required",
@@ -91,6 +93,7 @@ RULES: Final[Sequence[Rule]] = (
         keeping_rules.metadata_holds,
         lambda case: bool(case.policy.metadata.required) and not case.empty,
     ),
+    Rule("policy.missing", "policy", keeping_rules.policy, lambda _: "policy.toml is there", quiet=True),
     Rule(
         "package.unsigned",
         "custody",
@@ -121,8 +124,8 @@ def judge(policy: Policy, state: ArchiveState, now: datetime) -> Status:
     Status
         Every rule, what breaks it, and actions in the order in which they should be done.
     """
-    tally = count(policy, state, now)
-    case = Case(policy, state.node, tally, debts_of(policy, tally), now)
+    case = _case(policy, state, now)
+    tally = case.tally
     found = {rule.name: list(rule.check(case)) for rule in RULES}
     return Status(
         node=state.node.name,
@@ -134,6 +137,16 @@ def judge(policy: Policy, state: ArchiveState, now: datetime) -> Status:
         actions=tuple(actions_of(case)),
         steps=tuple(steps_of(case)),
     )
+
+
+def wanting_of(policy: Policy, state: ArchiveState, now: datetime, told: Collection[str] = ()) -> tuple[str, ...]:
+    """What a repair leaves undone, and what it waits for; see `judge` and `wanting`."""
+    return tuple(wanting(_case(policy, state, now), told))
+
+
+def _case(policy: Policy, state: ArchiveState, now: datetime) -> Case:
+    tally = count(policy, state, now)
+    return Case(policy, state.node, tally, debts_of(policy, tally), now)
 
 
 def _line(rule: Rule, findings: Sequence[RuleFinding], case: Case) -> RuleLine:
@@ -164,5 +177,6 @@ def _store(store: StoreTally) -> StoreTotals:
         proven_since=store.proven_since,
         unproven=store.unproven.count,
         damaged=store.damaged,
+        missing=store.missing,
         due=store.due.count,
     )

@@ -25,12 +25,24 @@ class NodeState:
         Batches of the log that are in no store yet.
     clock_ok : bool
         Whether the machine's clock is not behind what the log already holds.
+    superseded : str
+        What a store holds of this log that the log itself does not; "" where nothing: then nothing can be written.
+    recover : str
+        The store's address, from which the node can be made anew.
+    policy_lost : bool
+        Whether the node's `policy.toml` is gone, so that the defaults hold.
+    policy_back : str
+        The command that puts back the copy of it that a store holds; "" where no store that answers has one.
     """
 
     name: str
     recovery_confirmed: bool = False
     log_pending: int = 0
     clock_ok: bool = True
+    superseded: str = ""
+    recover: str = ""
+    policy_lost: bool = False
+    policy_back: str = ""
 
 
 @dataclass(frozen=True, slots=True)

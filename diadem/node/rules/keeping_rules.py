@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Final
 
 from diadem.model.plain_text import count_text, size_text
 from diadem.model.report import Severity
@@ -81,8 +82,8 @@ def unreachable(case: Case) -> Iterator[RuleFinding]:
             cold = state.kind == "cold" and not store.due.count
             message = f"{name} does not answer ({state.url}); its {held} {counts} last proven"
             severity = Severity.INFO if cold else Severity.WARNING
-            yield found("store.unreachable", severity, message, command=commands.LIST_STORES, store=name)
-        elif not store.known and not state.reachable:
+            yield found("store.unreachable", severity, message, command=commands.move_store(name), store=name)
+        elif not store.known and not state.reachable and store.packages:  # what went with a lost store is not recorded
             are, do = ("is", "does") if store.packages == 1 else ("are", "do")
             message = f"{held} {are} recorded in '{name}', which is no store of this node and {do} not count"
             yield found("store.unreachable", Severity.WARNING, message, command=commands.REINDEX, store=name)
@@ -94,16 +95,29 @@ def stores_hold(case: Case) -> str:
     return "the store answers" if number == 1 else f"all {number} answer" if number else "the node has no store yet"
 
 
+def writable(case: Case) -> Iterator[RuleFinding]:
+    """Every store can be written that is to be."""
+    for store in case.own_stores:
+        if store.state.reachable and store.state.read_only and not store.state.retired:
+            name = store.state.name
+            message = (
+                f"{name} cannot be written: it gets no copies, and what is damaged in it stays so; look at its "
+                f"permissions, its write protection, and how it is mounted ({store.state.url})"
+            )
+            yield found("store.read-only", Severity.WARNING, message, command=commands.DOCTOR, store=name)
+
+
 def space(case: Case) -> Iterator[RuleFinding]:
     """There is room for the missing copies, and some to spare."""
     for store in case.own_stores:
         state = store.state
-        needed = case.debts.needed.get(state.name, 0)
+        cramped = case.debts.cramped.get(state.name)
         if state.free is None or not state.reachable or state.read_only:
             continue
         free = size_text(state.free)
-        if needed > state.free:
-            message = f"{state.name} has {free} free; the missing copies need {size_text(needed)}"
+        if cramped:
+            copies = f"{count_text(cramped.count, 'missing copy', 'missing copies')} ({size_text(cramped.bytes)})"
+            message = f"{state.name} has {free} free, too little for {copies}; a larger store is needed"
         elif state.total and state.free < _FREE_SHARE * state.total:
             message = f"{state.name} is nearly full: {free} free of {size_text(state.total)}"
         else:
@@ -138,6 +152,22 @@ def metadata_holds(case: Case) -> str:
     return f"every package states {listed(required)}" if required else "the policy requires none"
 
 
+def policy(case: Case) -> Iterator[RuleFinding]:
+    """What the group agreed on is written down."""
+    if case.node.policy_lost:
+        message = f"policy.toml is gone, so the defaults hold: {_defaults(case)}; {POLICY_AGAIN}"
+        yield found("policy.missing", Severity.WARNING, message, command=case.node.policy_back or commands.DOCTOR)
+
+
+#: What to do where the policy is gone.
+POLICY_AGAIN: Final = "put your own back from a store, or write another (an empty file takes the defaults)"
+
+
+def _defaults(case: Case) -> str:
+    copies = count_text(case.policy.copies.minimum, "copy", "copies")
+    return f"{copies} on any kind of store, read every {duration_words(case.policy.scrub.interval)}"
+
+
 def unsigned(case: Case) -> Iterator[RuleFinding]:
     """The log says of every package how it came here."""
     group = case.tally.unsigned
@@ -148,7 +178,10 @@ def unsigned(case: Case) -> Iterator[RuleFinding]:
 
 
 def log(case: Case) -> Iterator[RuleFinding]:
-    """What the log holds lies in a store too."""
+    """What the log holds lies in a store too, and no store holds more of it."""
+    if case.node.superseded:
+        message = f"{case.node.superseded}; nothing can be written here"
+        yield found("log.unmirrored", Severity.ERROR, message, command=commands.recover(case.node.recover))
     pending = case.node.log_pending
     if pending:
         lie, them = ("lies", "it") if pending == 1 else ("lie", "them")

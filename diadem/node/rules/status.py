@@ -70,8 +70,10 @@ class Action:
     Attributes
     ----------
     kind : str
-        ``replicate``, ``repair``, ``parity`` (of one package in one store), ``scrub`` (of one store),
-        ``connect-store``, ``add-store``, ``rescan``, ``ingest``, ``push-log``, ``confirm-recovery``, ``set-clock``.
+        ``replicate``, ``repair``, ``parity`` (of one package in one store), ``write-off`` (of one package), ``scrub``
+        (of one store),
+        ``connect-store``, ``add-store``, ``rescan``, ``ingest``, ``push-log``, ``confirm-recovery``, ``set-clock``,
+        ``recover``, ``restore-policy``.
     reason : str
         Why, in plain words.
     command : str
@@ -181,8 +183,8 @@ class StoreTotals:
         Copies that are present, and their size.
     proven_since : datetime or None
         Every proven copy here was last proven at this moment or later.
-    unproven, damaged : int
-        Copies that were never read; copies with known damage or missing.
+    unproven, damaged, missing : int
+        Copies that were never read; with known damage; not there.
     due : int
         Copies whose last proof is older than the policy allows.
     """
@@ -200,6 +202,7 @@ class StoreTotals:
     proven_since: datetime | None
     unproven: int
     damaged: int
+    missing: int
     due: int
 
     def to_dict(self) -> dict[str, Any]:

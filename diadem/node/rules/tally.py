@@ -12,8 +12,9 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from diadem.model.policy import Policy
-from diadem.model.replicas import DROPPED, PRESENT, PROOFS, PackageState, ReplicaState, StoreState
+from diadem.model.replicas import DROPPED, MISSING, PRESENT, PROOFS, PackageState, ReplicaState, StoreState
 from diadem.node.rules.facts import ArchiveState
+from diadem.node.rules.losses import is_lost
 from diadem.node.rules.status import NAMED, Totals
 
 #: How far in the future a proof may lie: clocks differ. A later one says nothing about when the bytes were read.
@@ -66,8 +67,8 @@ class StoreTally:
         The oldest of the last proofs.
     due, unproven, unsealed : Group
         Copies that are to be read again; that were never read; that lack the parity which is wanted.
-    damaged : int
-        Copies that are suspect or missing.
+    damaged, missing : int
+        Copies that are suspect; that are not there.
     """
 
     state: StoreState
@@ -81,6 +82,7 @@ class StoreTally:
     unproven: Group = field(default_factory=Group)
     unsealed: Group = field(default_factory=Group)
     damaged: int = 0
+    missing: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,9 +116,13 @@ class Tally:
     lacking : mapping of (kind, have, want) to Group
         Packages with too few copies of a kind.
     in_debt : list of PackageState
-        All packages of the two.
+        All packages of the two, those that are lost with them.
     damaged : list of (PackageState, ReplicaState)
-        Copies of ours that are suspect or missing.
+        Copies of ours that are suspect or missing, those of lost packages left aside.
+    lost : list of PackageState
+        Packages of which no copy is left.
+    holders : mapping of str to str
+        Payload id to the package that has a proven copy of it; the first by id.
     unsealed : list of (PackageState, ReplicaState)
         Copies without the parity that is wanted.
     edited : list of (PackageState, ReplicaState)
@@ -134,6 +140,8 @@ class Tally:
     lacking: dict[tuple[str, int, int], Group] = field(default_factory=dict)
     in_debt: list[PackageState] = field(default_factory=list)
     damaged: list[tuple[PackageState, ReplicaState]] = field(default_factory=list)
+    lost: list[PackageState] = field(default_factory=list)
+    holders: dict[str, str] = field(default_factory=dict)
     unsealed: list[tuple[PackageState, ReplicaState]] = field(default_factory=list)
     edited: list[tuple[PackageState, ReplicaState]] = field(default_factory=list)
     unproven: Group = field(default_factory=Group)
@@ -161,6 +169,7 @@ class _Counter:
     def __init__(self, policy: Policy, stores: Sequence[StoreState], now: datetime) -> None:
         self._policy = policy
         self._now = now
+        self._away = {store.name for store in stores if not store.reachable}
         self._tally = Tally({})
         for store in stores:
             self._enter(store, known=True)
@@ -186,12 +195,14 @@ class _Counter:
         good: list[object] = []
         here = proven = 0
         stores = self._tally.stores
+        absent: list[tuple[PackageState, ReplicaState]] = []
         for replica in package.replicas:
             store = stores.get(replica.store)
             if store is None or (replica.adopted and not store.known):
                 store = self._unknown(replica)
             if replica.state != PRESENT:
-                self._absent(package, replica, store)
+                if self._absent(package, replica, store):
+                    absent.append((package, replica))
                 continue
             here += 1
             store.packages += 1
@@ -207,7 +218,22 @@ class _Counter:
         figures[4] += proven
         if here and not proven:
             self._tally.unproven.add(package)
+        self._sort(package, absent, here, proven)
         self._judge(package, tuple(good))
+
+    def _sort(
+        self, package: PackageState, absent: list[tuple[PackageState, ReplicaState]], here: int, proven: int
+    ) -> None:
+        """What can be mended, what is lost, and who has which files."""
+        tally = self._tally
+        if proven and package.payload_id:
+            other = tally.holders.get(package.payload_id)
+            if other is None or package.id < other:
+                tally.holders[package.payload_id] = package.id
+        if not here and is_lost(package, self._away):
+            tally.lost.append(package)
+        else:
+            tally.damaged += absent
 
     def _is_proven(self, package: PackageState, replica: ReplicaState, store: StoreTally) -> bool:
         """Count the proof of a copy that is present."""
@@ -234,14 +260,18 @@ class _Counter:
         if self._policy.copies.adopted_counts:
             good.append((store.state.kind, replica.place or store.state.place))
 
-    def _absent(self, package: PackageState, replica: ReplicaState, store: StoreTally) -> None:
+    def _absent(self, package: PackageState, replica: ReplicaState, store: StoreTally) -> bool:
+        """Count a copy that is not as it was; whether it is one of ours."""
         if replica.state == DROPPED:
-            return
+            return False
         if replica.adopted:
             self._tally.edited.append((package, replica))
-        elif store.known:
+            return False
+        if replica.state == MISSING:
+            store.missing += 1
+        else:
             store.damaged += 1
-            self._tally.damaged.append((package, replica))
+        return store.known
 
     def _unknown(self, replica: ReplicaState) -> StoreTally:
         """A name that is no store of the node: adopted folders, or a store that was taken out."""

@@ -10,10 +10,10 @@ from datetime import timedelta
 import pytest
 
 from diadem.model.policy import Copies, Parity, Policy, RequiredMetadata
-from diadem.model.replicas import DROPPED, MISSING, PRESENT, SUSPECT, ReplicaState, StoreState
+from diadem.model.replicas import DROPPED, MISSING, PRESENT, SUSPECT, PackageState, ReplicaState, StoreState
 from diadem.model.report import Severity
-from diadem.node.rules.engine import RULES
-from diadem.node.rules.facts import NodeState
+from diadem.node.rules.engine import RULES, wanting_of
+from diadem.node.rules.facts import ArchiveState, NodeState
 from diadem.node.rules.status import LISTED_ACTIONS, NAMED, Status
 from tests.node.rules.archives import (
     CLOUD,
@@ -153,12 +153,15 @@ def test_a_store_that_is_full_comes_last() -> None:
     status = judged([package(1, replica("main"))], stores)
     assert [action.store for action in status.actions] == ["cloud"]
     only = judged([package(1, replica("main"))], stores[:2])
-    assert [action.store for action in only.actions] == ["nas"]
-    assert found(only, "store.space") == ["nas has 500 MB free; the missing copies need 1 GB"]
+    assert [action.kind for action in only.actions] == ["add-store"]
+    assert "nas is too small" in only.actions[0].reason
+    assert found(only, "store.space") == [
+        "nas has 500 MB free, too little for 1 missing copy (1 GB); a larger store is needed"
+    ]
 
 
 def test_space_is_shared_out_among_the_missing_copies() -> None:
-    stores = [MAIN, replace(NAS, free=2 * GB, total=None), CLOUD]
+    stores = [MAIN, replace(NAS, free=2 * GB + (40 << 20), total=None), CLOUD]
     status = judged([package(number, replica("main")) for number in range(4)], stores)
     assert [action.store for action in status.actions] == ["nas", "nas", "cloud", "cloud"]
     assert not found(status, "store.space")
@@ -234,7 +237,7 @@ def test_a_disk_in_a_drawer_need_not_answer() -> None:
 def test_where_no_copy_can_be_read_nothing_is_promised() -> None:
     status = judged([package(1, replica("nas"))], [MAIN, replace(NAS, reachable=False)])
     assert not [action for action in status.actions if action.kind == "replicate"]
-    assert commands(status) == ["diadem store ls"]
+    assert commands(status) == ["diadem store move nas PLACE"]
     assert status.steps[0].reason.endswith("1 package has no copy that can be read now; connect a store that holds one")
 
 
@@ -447,11 +450,12 @@ def test_a_hundred_thousand_packages_take_less_than_the_blink_of_an_eye(copies: 
         )
         packages.append(package(number, *of_it))
     packages *= 5
+    nas = replace(NAS, free=10**18)
     allowed = 0.7 if copies == 2 else 2
     seconds: list[float] = []
     while len(seconds) < 4 and (not seconds or min(seconds) >= allowed):  # again where the machine was busy
         began = time.process_time()
-        status = judged(packages, [MAIN, NAS])
+        status = judged(packages, [MAIN, nas])
         seconds.append(time.process_time() - began)
     assert status.totals.packages == 100_000
     assert len(status.actions) == (100_000 if copies == 1 else 0)
@@ -466,3 +470,76 @@ def test_a_store_state_without_address_or_size_does_no_harm() -> None:
 def test_the_happy_node_is_happy() -> None:
     assert HAPPY.recovery_confirmed
     assert HAPPY.log_pending == 0
+
+
+# -- stores that are not there -------------------------------------------------------------------------------------
+
+
+def test_a_store_that_is_away_is_connected_moved_or_given_up() -> None:
+    status = judged([package(1, replica("main"), replica("nas"))], [MAIN, replace(NAS, reachable=False)])
+    (step,) = status.steps
+    assert step.command == "diadem store move nas PLACE"
+    assert "connect it" in step.reason
+    assert 'diadem store rm nas --lost --reason "..."' in step.reason
+
+
+def test_what_went_with_a_lost_store_is_not_told_for_ever() -> None:
+    status = judged([package(1, replica("main"), replica("nas"), replica("usb", state=MISSING))], [MAIN, NAS])
+    assert status.ok
+    assert status.findings == ()
+
+
+def test_a_store_that_cannot_be_written_is_told_and_gets_nothing() -> None:
+    locked = replace(NAS, read_only=True)
+    status = judged([package(1, replica("main"))], [MAIN, locked])
+    assert [finding.severity for finding in status.findings if finding.rule == "store.read-only"] == [Severity.WARNING]
+    assert [action.kind for action in status.actions] == ["add-store"]
+    assert "nas cannot be written" in status.steps[0].reason
+    retired = judged([package(1, replica("main"))], [MAIN, replace(locked, retired=True)])
+    assert not found(retired, "store.read-only")
+
+
+# -- what a repair waits for ---------------------------------------------------------------------------------------
+
+
+def waits(packages: list[PackageState], stores: list[StoreState], policy: Policy | None = None) -> list[str]:
+    """What is left after a repair, in words."""
+    return list(wanting_of(policy or Policy(), ArchiveState(packages, stores, HAPPY), NOW))
+
+
+def test_what_a_repair_waits_for() -> None:
+    one = package(1, replica("main"))
+    away, locked, small = replace(NAS, reachable=False), replace(NAS, read_only=True), replace(NAS, free=GB // 2)
+    assert waits([one], [MAIN]) == [
+        "1 package lacks a copy; the node has no store on another disk: diadem store add PLACE"
+    ]
+    assert waits([one], [MAIN, away]) == ["1 package lacks a copy; no store on another disk answers (nas is away)"]
+    assert waits([one], [MAIN, locked]) == [
+        "1 package lacks a copy; no store on another disk can take it (nas cannot be written)"
+    ]
+    assert waits([one], [MAIN, small]) == [
+        "1 package lacks a copy; no store on another disk can take it (nas is too small)"
+    ]
+    assert waits([package(1, replica("main"), replica("nas"))], [MAIN, away]) == []
+    three = Policy(copies=Copies(minimum=3))
+    assert waits([package(1, replica("main"), replica("nas"))], [MAIN, away], three) == [
+        "1 package lacks a copy; the node has no store on another disk: diadem store add PLACE"
+    ]
+
+
+def test_what_else_a_repair_waits_for() -> None:
+    away = replace(NAS, reachable=False)
+    assert waits([package(1, replica("nas"))], [MAIN, away]) == [
+        "1 package lacks a copy; none that is left can be read now (nas is away)"
+    ]
+    assert waits([package(1, replica("main"), replica("nas", state=SUSPECT))], [MAIN, away]) == [
+        "1 package lacks a copy; the node has no store on another disk: diadem store add PLACE",
+        "1 copy in nas is damaged or missing, and nas does not answer",
+    ]
+    assert waits([package(1, replica("main"), replica("nas", None))], [MAIN, NAS]) == [
+        "1 copy in nas was never read: diadem scrub nas --due"
+    ]
+    lost = package(1, replica("main", state=MISSING))
+    (said,) = waits([lost], [MAIN])
+    assert said.endswith(f'diadem delete {identity(1)[7:19]} --lost --reason "..."')
+    assert list(wanting_of(Policy(), ArchiveState([lost], [MAIN], HAPPY), NOW, {lost.id})) == []

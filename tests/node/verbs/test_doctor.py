@@ -43,7 +43,7 @@ def test_a_healthy_node(lab: Lab) -> None:
     assert wrong(lab.node) == {}
     document = said_json("doctor", "--node", lab.node.path)
     named = {check["name"] for check in document["checks"]}
-    assert named == {"versions", "clock", "disk", "keys", "log", "catalogue", "stores", "jobs", "access"}
+    assert named == {"versions", "clock", "disk", "keys", "policy", "log", "catalogue", "stores", "jobs", "access"}
     text = said("doctor", "--node", lab.node.path)
     assert "WRONG" not in text
     assert "--confirm-recovery" in text
@@ -179,3 +179,27 @@ def test_without_a_node_the_next_step_is_named(tmp_path: Path) -> None:
     assert said_json("doctor", "--node", tmp_path, code=3)["error"]["next"]
     with pytest.raises(NotFound):
         diadem.open_node(tmp_path)
+
+
+@needs_permissions
+def test_a_policy_that_is_gone_is_put_back(lab: Lab) -> None:
+    path = lab.node.path / "policy.toml"
+    assert "policy.missing" not in {finding.rule for finding in lab.node.status().findings}
+    path.write_text("[copies]\nminimum = 3\n[copies.kinds]\noffsite = 1\n", "utf-8")
+    with lab.reopened() as node:
+        node.confirm_recovery()  # it is mirrored
+    path.unlink()
+    with lab.reopened() as node:
+        status = node.status()
+        (finding,) = [one for one in status.findings if one.rule == "policy.missing"]
+        assert "the defaults hold: 2 copies" in finding.message
+        assert status.steps[0].command == wrong(node)["policy"]["next"]
+        node.confirm_recovery()  # which leaves the copy in the store as it is
+        subprocess.run(status.steps[0].command, shell=True, check=True)
+    with lab.reopened() as node:
+        assert node.context.policy.copies.minimum == 3
+        assert wrong(node) == {}
+        path.unlink()
+        (lab.root / "main").rename(lab.root / "away")
+    with lab.reopened() as node:
+        assert "write another" in wrong(node)["policy"]["next"]

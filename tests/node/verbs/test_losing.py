@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import diadem
-from diadem.errors import Refused, UsageError
+from diadem.errors import NotFound, Refused, UsageError
 from tests.node.verbs.conftest import Lab
 
 
@@ -82,3 +82,29 @@ def test_where_a_store_lies_can_be_said_later(lab: Lab) -> None:
     assert lab.node.stores.move("second", str(lab.second), place="usb-disk-2").place == "usb-disk-2"
     assert lab.node.stores.move("second", str(lab.second)).place == "usb-disk-2"
     assert lab.node.stores.move("second", str(lab.second), place="").place == before["main"]
+
+
+def test_a_lost_store_leaves_no_warning_and_is_not_called_adopted(lab: Lab) -> None:
+    lab.add_second()
+    package = lab.archived("session")
+    lose_second(lab)
+    with lab.reopened() as node:
+        with pytest.raises(Refused, match="holds 1 copy") as refused:
+            node.stores.rm("second")
+        assert 'diadem store rm second --lost --reason "..."' in str(refused.value.next)
+        node.stores.lose("second", reason="fell into the sea")
+        node.stores.add(str(lab.root / "third"), name="third", place="third disk")
+        node.repair()
+        assert not [finding for finding in node.status().findings if "second" in finding.message]
+        for store in ("main", "third"):
+            (lab.root / store).rename(lab.root / f"{store} away")
+    with lab.reopened() as node, pytest.raises(NotFound) as missing:
+        node.get(package)
+    assert "second: no store of this node any more, missing" in missing.value.message
+
+
+def test_giving_up_a_store_that_answers_is_not_advised(lab: Lab) -> None:
+    lab.archived("session")
+    with pytest.raises(Refused, match="holds 1 copy") as refused:
+        lab.node.stores.rm("main")
+    assert "--lost" not in str(refused.value.next)

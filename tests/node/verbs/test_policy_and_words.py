@@ -7,6 +7,7 @@ from pathlib import Path
 
 import diadem
 from diadem.node.custody.words import sentence
+from tests.cli.inside import said
 from tests.node.verbs.conftest import Lab
 
 
@@ -28,8 +29,10 @@ def test_a_missing_copy_in_words(lab: Lab) -> None:
     with lab.reopened() as node:
         node.stores.lose("second", reason="stolen")
         last = node.context.ledger.of_subject(package.removeprefix("diadem:"))[-1]
-        said = sentence(last.statement)
-    assert said.endswith("looked for 1 package in the store second and did not find a copy: the store is lost: stolen.")
+        words = sentence(last.statement)
+    assert words.endswith(
+        "looked for 1 package in the store second and did not find a copy: the store is lost: stolen."
+    )
 
 
 def test_a_package_that_somebody_put_there_in_words(lab: Lab) -> None:
@@ -37,5 +40,25 @@ def test_a_package_that_somebody_put_there_in_words(lab: Lab) -> None:
     shutil.copytree(folder, lab.root / "main" / folder.parent.name / folder.name)
     lab.node.reindex()
     (state,) = lab.node.context.catalogue.package_states()
-    (said,) = lab.node.context.ledger.of_subject(state.id.removeprefix("diadem:"))
-    assert "were found in the store main and entered for alice@hu-berlin" in sentence(said.statement)
+    (entry,) = lab.node.context.ledger.of_subject(state.id.removeprefix("diadem:"))
+    assert "were found in the store main and entered for alice@hu-berlin" in sentence(entry.statement)
+
+
+def test_nothing_is_due(lab: Lab) -> None:
+    lab.archived("session")
+    text = said("scrub", "--due", "--node", lab.node.path, "--quiet")
+    assert text == "nothing is due   every copy was read within the interval of the policy\n"
+
+
+def test_a_copy_that_is_missing_is_not_called_damaged(lab: Lab) -> None:
+    lab.add_second()
+    package = lab.archived("session")
+    folder = lab.path(package, "second")
+    folder.chmod(0o755)
+    folder.rename(lab.root / "taken away")
+    text = said("scrub", "--node", lab.node.path, "--quiet", code=1)
+    assert f"MISSING          {package[:19]}… in second" in text
+    assert "DAMAGED" not in text
+    status = said("status", "--node", lab.node.path, code=1)
+    assert "(1 missing)" in status
+    assert "1 damaged" not in status

@@ -193,3 +193,21 @@ def test_a_node_can_be_lost_more_than_once(loss: Loss) -> None:
     assert verify_custody(lab.root / "old.json", lab.root / "new.json").ok
     require_agreement(node)
     node.close()
+
+
+def test_the_node_that_was_replaced_says_so(loss: Loss) -> None:
+    lab = loss.lab
+    with loss.recover(lab.root / "main"):
+        pass
+    with diadem.open_node(lab.root / "lost") as old:
+        words = "holds epoch 2 of this log, and this is epoch 1"
+        (finding,) = [one for one in old.status().findings if one.rule == "log.unmirrored"]
+        assert words in finding.message
+        assert not old.status().holds["log.unmirrored"]
+        step = old.status().steps[0]
+        assert step.command == f"diadem init FOLDER --recover '{lab.root / 'main'}' --recovery-file FILE"
+        assert "work with the node that was made anew" in step.reason
+        (check,) = [one for one in old.doctor()["checks"] if (one["name"], one["verdict"]) == ("log", "wrong")]
+        assert words in check["message"]
+        with pytest.raises(Refused, match=words):
+            old.users.add("carol")

@@ -1,0 +1,78 @@
+"""Stores that answer and take nothing: mounted for reading only, or too small. Told once, and not asked again."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from diadem.node.node import Node
+from tests.cli.inside import said
+from tests.node.verbs.conftest import Lab
+
+pytestmark = pytest.mark.skipif(
+    not sys.platform.startswith("linux") or os.geteuid() != 0, reason="mounting a small disk needs root"
+)
+
+
+@contextmanager
+def small_disk(folder: Path, megabytes: int) -> Iterator[Path]:
+    """A disk of its own."""
+    folder.mkdir()
+    size = f"size={megabytes}m"
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", size, "tmpfs", str(folder)], check=False).returncode:
+        pytest.skip("this system does not let the test mount a small disk")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def remount(folder: Path, mode: str) -> None:
+    """Mount it anew, for reading only (``ro``) or for writing (``rw``)."""
+    subprocess.run(["mount", "-o", f"remount,{mode}", str(folder)], check=True)
+
+
+def steps(node: Node) -> dict[str, str]:
+    """Commands that are advised, and why."""
+    return {step.command: step.reason for step in node.status().steps}
+
+
+def test_a_store_that_is_mounted_for_reading_only(lab: Lab) -> None:
+    with small_disk(lab.root / "nas", 100) as disk:
+        lab.node.stores.add(str(disk), name="nas", place="nas")
+        remount(disk, "ro")
+        with lab.reopened() as node:
+            node.archive(lab.session("s"), now=True)
+            (finding,) = [one for one in node.status().findings if one.rule == "store.read-only"]
+            assert "nas cannot be written" in finding.message
+            assert "nas cannot be written" in steps(node)["diadem store add PLACE"]
+            repaired = node.repair()
+            assert repaired.debts == []
+            assert not any("could not be mirrored" in note for note in repaired.notes)
+            assert any("could not be mirrored" in problem for problem in repaired.problems)
+            assert not repaired.ok
+            assert "NOT DONE" in said("repair", "--node", node.path, "--quiet", code=1)
+            remount(disk, "rw")
+            assert [copy.store for _, copy in node.repair().copies] == ["nas"]
+            assert not [one for one in node.status().findings if one.rule == "store.read-only"]
+
+
+def test_a_store_that_is_too_small_is_no_target(lab: Lab) -> None:
+    with small_disk(lab.root / "small", 40) as disk:
+        lab.node.stores.add(str(disk), name="small", place="small")
+        package = lab.archived("large", files=1, size=30_000_000)
+        fits = lab.archived("fits", files=1, size=1000)
+        status = lab.node.status()
+        (finding,) = [one for one in status.findings if one.rule == "store.space"]
+        assert "too little for 1 missing copy (30 MB); a larger store is needed" in finding.message
+        assert not [action for action in status.actions if action.kind == "replicate"]
+        assert "small is too small" in steps(lab.node)["diadem store add PLACE"]
+        assert lab.node.repair().debts == []
+        stores = {one: {copy.store for copy in lab.node.context.catalogue.replicas(one)} for one in (package, fits)}
+        assert stores == {package: {"main"}, fits: {"main", "small"}}
