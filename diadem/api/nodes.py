@@ -75,9 +75,7 @@ class Node(_Node):
         Unreachable
             The store does not answer; nothing is left behind.
         """
-        from diadem.node.creating import NewNode, create_node, undo
-        from diadem.store.base import open_store
-        from diadem.store.urls import local_path
+        from diadem.node.creating import NewNode, create_node, require_possible, undo
 
         folder = Path(path).absolute()
         new = NewNode(
@@ -90,9 +88,9 @@ class Node(_Node):
             passphrase=passphrase,
             protection=protection,
             key_passphrase=key_passphrase,
+            storage_options=storage_options,
         )
-        if local_path(new.store) is None:
-            open_store(new.store, storage_options).check()
+        require_possible(folder, new)
         create_node(folder, new)
         try:
             node = cls.at(folder, user=None)
@@ -178,6 +176,26 @@ class Node(_Node):
                 folder, user=user, tools=node_tools(), storage_options=storage_options, ask=ask, rebuild=rebuild
             )
         )
+
+
+def check_new_node(path: StrPath, *, name: str, user: str, store: str, recovery_file: StrPath | None = None) -> None:
+    """Look at everything that would refuse `Node.create`, before a person thinks of a passphrase.
+
+    Parameters
+    ----------
+    path, name, user, store, recovery_file
+        As for `Node.create`.
+
+    Raises
+    ------
+    UsageError, Refused, NotFound, Unreachable
+        As `Node.create`.
+    """
+    from diadem.node.creating import NewNode, require_possible
+
+    folder = Path(path).absolute()
+    recovery = Path(recovery_file or f"{folder}-recovery.txt")
+    require_possible(folder, NewNode(name=name, user=user, store=store, recovery_file=recovery))
 
 
 def node_tools() -> NodeTools:

@@ -18,6 +18,7 @@ from diadem.archive.plan import PackPlan, make_plan
 from diadem.errors import DiademError, Refused, StoreError, Unreachable
 from diadem.model.ids import PackageId
 from diadem.model.manifest import TAGMANIFEST
+from diadem.model.plain_text import quoted
 from diadem.model.ports import Listener, silent
 from diadem.model.record import Record
 from diadem.model.replicas import PRESENT
@@ -275,8 +276,8 @@ def require_one_session(context: Context, source: Path, listener: Listener) -> N
         raise Refused(
             f"this folder looks like {len(sessions)} sessions: {named}{', …' if len(sessions) > 4 else ''}",
             where=str(source),
-            next=f"Archive each on its own: diadem archive {source} --split   (or as one package: --as-one; "
-            f"to look first: diadem scan {source} --plan plan.xlsx)",
+            next=f"Archive each on its own: diadem archive {quoted(source)} --split   (or as one package: --as-one; "
+            f"to look first: diadem scan {quoted(source)} --plan plan.xlsx)",
         )
 
 
