@@ -482,11 +482,24 @@ def _unreachable_debts(context: Context, package_id: str, known: Sequence[Debt])
     ]
 
 
-def planned(context: Context, source: Path, metadata: Mapping[str, Any] | None, listener: Listener) -> dict[str, Any]:
-    """What archiving a folder would do; nothing is written."""
-    plan = make_plan([source], store=first_folder(context), metadata=metadata, readers=tuple(context.tools.readers))
+def planned(context: Context, source: Path, wishes: Wishes, listener: Listener) -> dict[str, Any]:
+    """What archiving a folder would do, and why it would be refused; nothing is written."""
+    readers = tuple(context.tools.readers)
+    plan = make_plan([source], store=first_folder(context), metadata=wishes.metadata, readers=readers)
     relation = related(context, plan, source, listener)
     whole = plan.to_dict()
     if isinstance(relation, Extends):
         whole = relation.plan.to_dict()
-    return {**whole, "archived": relation.to_dict()}
+    return {**whole, "archived": relation.to_dict(), "refused": _refusal(context, source, wishes, listener)}
+
+
+def _refusal(context: Context, source: Path, wishes: Wishes, listener: Listener) -> dict[str, Any] | None:
+    """Why archiving a folder now would be refused before anything is read; None where it would not be."""
+    try:
+        if not wishes.wait:
+            require_finished(context, source, wishes, listener)
+        if not wishes.as_one:
+            require_one_session(context, source, listener)
+    except Refused as error:
+        return error.to_dict()
+    return None

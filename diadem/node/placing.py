@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from diadem.archive.package import Package
-from diadem.errors import DiademError, IntegrityError, Interrupted, NotFound
+from diadem.errors import DiademError, IntegrityError, Interrupted, NotFound, Unreachable
 from diadem.model.ids import PackageId
 from diadem.model.ports import Listener, silent
 from diadem.model.replicas import PRESENT, ReplicaState
@@ -102,8 +102,8 @@ def best_package(context: Context, package_id: str) -> tuple[Package, ReplicaSta
 
     Raises
     ------
-    NotFound
-        No copy can be read; says why for each.
+    Unreachable, NotFound
+        No copy can be read, because a store that has one does not answer, or for other reasons; says why for each.
     """
     for replica, bundle in readable_copies(context, package_id):
         try:
@@ -118,7 +118,8 @@ def best_package(context: Context, package_id: str) -> tuple[Package, ReplicaSta
         return package, replica
     known = context.catalogue.replicas(package_id)
     reasons = "; ".join(_why_not(context, replica) for replica in known)
-    raise NotFound(
+    away = any(one.store in context.stores.names and context.stores.why_away(one.store) for one in known)
+    raise (Unreachable if away else NotFound)(
         f"no copy of {package_id[:19]}… can be read ({reasons or 'it has none'})",
         next="Connect one of its stores, then: diadem status",
     )

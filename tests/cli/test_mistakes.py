@@ -10,7 +10,7 @@ import pytest
 
 from diadem.testing.samples import write_small_images
 from tests.cli.inside import said, said_json
-from tests.node.verbs.conftest import Lab, lab
+from tests.node.verbs.conftest import Lab, damage, lab
 
 __all__ = ["lab"]
 
@@ -99,3 +99,107 @@ def test_a_node_that_is_gone_is_not_a_node_that_never_was(lab: Lab, monkeypatch:
 def test_a_scan_does_not_read_a_fresh_store(lab: Lab) -> None:
     found = said("scan", lab.root / "main", "--quiet")
     assert "1 store with 0 packages, left alone" in found
+
+
+# -- naming a package ----------------------------------------------------------------------------------------------
+
+
+def test_an_id_is_taken_as_it_is_printed_and_a_short_one_is_explained(lab: Lab) -> None:
+    package = lab.archived("one", files=1, size=1)
+    node = ("--node", lab.node.path)
+    text = said("get", f"{package[:19]}…", lab.root / "out", *node)
+    assert "1 file, 1 byte, each proven" in text
+    said("verify", f"{package[7:19]}...", *node)
+    text = said("get", package[7:11], lab.root / "out2", *node, code=3)
+    assert "eight digits" in text
+    assert "diadem search" in text
+    text = said("get", package[:11], lab.root / "out2", *node, code=2)
+    assert "at least 8 hex digits" in text
+
+
+def test_scrub_and_repair_name_packages_by_their_titles(lab: Lab) -> None:
+    package = lab.archived("zinc oxide")
+    lab.add_second()
+    node = ("--node", lab.node.path)
+    assert f"{package[:19]}… zinc oxide to second" in said("repair", *node)
+    damage(lab.path(package, "second") / "data/scan 0.bin")
+    assert f"{package[:19]}… zinc oxide in second" in said("scrub", *node, code=1)
+    assert f"{package[:19]}… zinc oxide in second" in said("repair", *node)
+
+
+# -- codes ---------------------------------------------------------------------------------------------------------
+
+
+def test_stores_that_are_away_are_not_nothing(lab: Lab) -> None:
+    package = lab.archived("one")
+    (lab.root / "main").rename(lab.root / "unplugged")
+    node = ("--node", lab.node.path)
+    said("get", package, lab.root / "out", *node, code=5)
+    said("verify", package, *node, code=5)
+    said("export", package, lab.root / "out.zip", "--for", "Marie", *node, code=5)
+    text = said("watch", "--once", *node, code=5)
+    assert "no store answers" in text
+    assert "nothing is handed in" not in text
+
+
+# -- archiving many ------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def week(lab: Lab) -> Path:
+    """A folder with two sessions; in the second lies a link, which is left out."""
+    (lab.node.path / "policy.toml").write_text("[copies]\nminimum = 1\n", "utf-8")
+    for number, name in enumerate(("2026-03-14 ZnO", "2026-03-15 GaN"), 1):
+        write_small_images(lab.root / "week" / name, number, seed=number)
+    (lab.root / "week/2026-03-15 GaN/link").symlink_to("/nowhere")
+    return lab.root / "week"
+
+
+def test_split_says_of_each_session_what_a_person_should_know(lab: Lab, week: Path) -> None:
+    lab.add_second()
+    lab.second.rename(lab.root / "unplugged")
+    command = ("archive", week, "--split", "--now", "--node", lab.node.path)
+    assert "would leave out  link" in said(*command, "--dry-run", code=1)
+    text = said(*command, code=1)
+    assert "LEFT OUT         link: " in text
+    assert text.count("OWED             second") == 2
+    assert ", in main\n" in text
+    assert text.splitlines()[-1] == "in all           2 sessions: 2 new; 1 thing left out, 2 copies owed"
+
+
+def test_split_of_no_folder_and_with_as_one(lab: Lab) -> None:
+    node = ("--node", lab.node.path)
+    assert "there is no such folder" in said("archive", lab.root / "nope", "--split", *node, code=3)
+    assert "exclude each other" in said("archive", lab.session("one"), "--split", "--as-one", *node, code=2)
+
+
+def test_a_dry_run_says_what_would_be_refused(lab: Lab, week: Path) -> None:
+    node = ("--node", lab.node.path)
+    session = lab.session("fresh")
+    command = ("archive", session, "--dry-run", *node)
+    assert "WOULD REFUSE     the session is not finished" in said(*command, code=1)
+    assert "REFUSE" not in said(*command, "--now")
+    assert "NOT ARCHIVED" in said("archive", week, "--split", "--dry-run", *node, code=1)
+    assert "looks like 2 sessions" in said("archive", week, "--dry-run", "--now", *node, code=1)
+    assert lab.node.search().total == 0
+
+
+def test_a_table_of_a_search_is_not_written_over_silently(lab: Lab) -> None:
+    table = lab.root / "table.csv"
+    table.write_text("mine")
+    command = ("search", "--csv", table, "--node", lab.node.path)
+    assert "--overwrite" in said(*command, code=4)
+    assert table.read_text() == "mine"
+    assert "0 rows" in said(*command, "--overwrite")
+
+
+# -- dates ---------------------------------------------------------------------------------------------------------
+
+
+def test_the_day_of_a_session_is_the_one_that_its_folder_begins_with(lab: Lab) -> None:
+    session = lab.session("2019-05-14 Titan EELS")
+    done = said_json("archive", session, "--now", "--node", lab.node.path)
+    assert "/2019/20190514-titan-eels-" in done["package"]["path"]
+    assert said_json("search", "date:2019", "--node", lab.node.path)["total"] == 1
+    later = said_json("archive", lab.session("S-12 of 2019-05-15"), "--now", "--node", lab.node.path)
+    assert "/20190515-" not in later["package"]["path"]
