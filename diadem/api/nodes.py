@@ -167,13 +167,20 @@ class Node(_Node):
         storage_options: Mapping[str, Mapping[str, Any]] | None = None,
         ask: Callable[[str], str] | None = None,
         rebuild: bool = False,
+        sick: bool = False,
     ) -> Self:
         """The node in this folder; see `open_node`."""
         from diadem.node.context import open_context
 
         return cls(
             open_context(
-                folder, user=user, tools=node_tools(), storage_options=storage_options, ask=ask, rebuild=rebuild
+                folder,
+                user=user,
+                tools=node_tools(),
+                storage_options=storage_options,
+                ask=ask,
+                rebuild=rebuild,
+                sick=sick,
             )
         )
 
@@ -213,6 +220,7 @@ def open_node(
     storage_options: Mapping[str, Mapping[str, Any]] | None = None,
     ask: Callable[[str], str] | None = None,
     rebuild: bool = False,
+    sick: bool = False,
 ) -> Node:
     """Open a node; or, for reading only, one of its stores from another PC.
 
@@ -229,6 +237,9 @@ def open_node(
         Asks a person for the passphrase of a key.
     rebuild : bool
         Open it although its catalogue is damaged, for `Node.reindex`; the damaged file is moved aside.
+    sick : bool
+        Open it although its catalogue is gone or damaged, to look at it: `Node.doctor` and `Node.jobs` need none, and
+        whatever does says what is wrong with it. Nothing is moved.
 
     Raises
     ------
@@ -247,7 +258,9 @@ def open_node(
         )
     folder = local_path(where)
     if folder is not None and (folder / "node.toml").is_file():
-        return Node.at(folder.absolute(), user=user, storage_options=storage_options, ask=ask, rebuild=rebuild)
+        return Node.at(
+            folder.absolute(), user=user, storage_options=storage_options, ask=ask, rebuild=rebuild, sick=sick
+        )
     from diadem.node.attaching import attach
 
     return Node(attach(where, user=user, tools=node_tools(), storage_options=storage_options))

@@ -35,11 +35,11 @@ def is_id(text: str) -> bool:
 
 
 @contextmanager
-def opened(node: str | None, user: str | None = None) -> Iterator[Node]:
-    """The node that a command works on."""
+def opened(node: str | None, user: str | None = None, *, sick: bool = False) -> Iterator[Node]:
+    """The node that a command works on; with `sick` also where its catalogue is gone or damaged."""
     from diadem.api.nodes import open_node
 
-    with open_node(node, user, ask=ask_passphrase) as found:
+    with open_node(node, user, ask=ask_passphrase, sick=sick) as found:
         yield found
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 import textwrap
 import threading
@@ -16,6 +17,8 @@ from diadem.model.ports import Listener, Progress, silent
 
 #: Seconds between two redraws of the progress line.
 _INTERVAL = 0.1
+#: Of why something is waited for, what is another at each look.
+_FIGURES = re.compile(r"\d+ \w+")
 
 
 def print_json(document: dict[str, Any]) -> None:
@@ -39,15 +42,28 @@ def print_error(error: DiademError, *, as_json: bool) -> None:
 
 @contextmanager
 def progress(*, quiet: bool) -> Iterator[Listener]:
-    """A listener that draws rate and time left on standard error while a terminal is looking, else a silent one."""
+    """A listener that draws rate and time left on standard error while a terminal is looking, else says only waits."""
     if quiet or not sys.stderr.isatty():
-        yield silent
+        yield silent if quiet else _Waits()
         return
     line = _Line()
     try:
         yield line
     finally:
         line.clear()
+
+
+class _Waits:
+    """One line for each reason to wait, where no terminal shows that anything goes on."""
+
+    def __init__(self) -> None:
+        self._said = ""
+
+    def __call__(self, progress: Progress) -> None:
+        said = _FIGURES.sub("", progress.item)
+        if progress.stage == "wait" and said != self._said:
+            self._said = said
+            print(f"waiting: {progress.item}", file=sys.stderr, flush=True)
 
 
 class _Line:

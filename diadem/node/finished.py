@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from diadem.archive.plan import text_of
+from diadem.model.plain_text import quoted
 from diadem.node.looks import Look
 from diadem.node.unfinished_names import at_work
 
@@ -82,6 +83,15 @@ class Unfinished:
         """All reasons in words."""
         return "; ".join(reason.words for reason in self.reasons)
 
+    @property
+    def stuck(self) -> bool:
+        """Whether all that speaks against it is a file that is not whole: it may never become so."""
+        return all(reason.code == "short" for reason in self.reasons)
+
+    def told(self, session: str) -> str:
+        """All reasons in words, with what to do where waiting may never help."""
+        return f"{self.why}; {broken_advice(session)}" if self.stuck else self.why
+
     def to_dict(self) -> dict[str, Any]:
         """A JSON object."""
         reasons = [reason.to_dict() for reason in self.reasons]
@@ -123,7 +133,7 @@ def _still(earlier: Look | None, now: Look, quiet: datetime.timedelta) -> tuple[
         passed = now.since(earlier)
         if passed >= quiet:
             return None
-        words = f"nothing has changed since it was looked at {_words(passed)} ago; {_words(quiet)} are waited for"
+        words = f"nothing has changed since it was looked at {span_text(passed)} ago; {span_text(quiet)} are waited for"
         return Reason("recent", _newest(now), words), quiet - passed
     left = quiet - age if now.own_clock and age > datetime.timedelta() else quiet
     if earlier is not None and earlier.files and now.since(earlier) < quiet:
@@ -134,7 +144,9 @@ def _still(earlier: Look | None, now: Look, quiet: datetime.timedelta) -> tuple[
     if not now.own_clock:
         words = "the clock of a share is not this machine's, so that only a second look can tell"
         return Reason("recent", _newest(now), words), quiet
-    return Reason("recent", _newest(now), f"it was changed {_words(age)} ago; {_words(quiet)} are waited for"), left
+    return Reason(
+        "recent", _newest(now), f"it was changed {span_text(age)} ago; {span_text(quiet)} are waited for"
+    ), left
 
 
 def _changed(earlier: Look, now: Look) -> Reason:
@@ -178,7 +190,12 @@ def _newest(now: Look) -> tuple[str, ...]:
     return tuple(map(_text, names[:_NAMED]))
 
 
-def _words(span: datetime.timedelta) -> str:
+def broken_advice(session: str) -> str:
+    """What to do about a session that is `stuck`."""
+    return f"it may be broken for good: diadem archive {quoted(session)} --now"
+
+
+def span_text(span: datetime.timedelta) -> str:
     """``40 seconds``, ``10 minutes``, ``3 hours``."""
     seconds = max(0, round(span.total_seconds()))
     for size, unit in ((3600, "hour"), (60, "minute")):

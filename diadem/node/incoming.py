@@ -276,7 +276,7 @@ class Incoming:
             return replace(found, state=HandInState.ARCHIVED, words=words, may_be_deleted=safe)
         verdict = self._watcher(name, path).verdict(seen)
         if isinstance(verdict, Unfinished):
-            return replace(found, state=HandInState.WRITING, words=verdict.why)
+            return replace(found, state=HandInState.WRITING, words=verdict.told(str(path)))
         return replace(found, words="it changed since it was archived" if note else "", notes=verdict.notes)
 
     def _watcher(self, name: str, path: Path) -> Watcher:
