@@ -133,7 +133,7 @@ def _still(earlier: Look | None, now: Look, quiet: datetime.timedelta) -> tuple[
         passed = now.since(earlier)
         if passed >= quiet:
             return None
-        words = f"nothing has changed since it was looked at {span_text(passed)} ago; {span_text(quiet)} are waited for"
+        words = f"nothing has changed since it was looked at {_words(passed)} ago; {_words(quiet)} are waited for"
         return Reason("recent", _newest(now), words), quiet - passed
     left = quiet - age if now.own_clock and age > datetime.timedelta() else quiet
     if earlier is not None and earlier.files and now.since(earlier) < quiet:
@@ -144,9 +144,7 @@ def _still(earlier: Look | None, now: Look, quiet: datetime.timedelta) -> tuple[
     if not now.own_clock:
         words = "the clock of a share is not this machine's, so that only a second look can tell"
         return Reason("recent", _newest(now), words), quiet
-    return Reason(
-        "recent", _newest(now), f"it was changed {span_text(age)} ago; {span_text(quiet)} are waited for"
-    ), left
+    return Reason("recent", _newest(now), f"it was changed {_words(age)} ago; {_words(quiet)} are waited for"), left
 
 
 def _changed(earlier: Look, now: Look) -> Reason:
@@ -195,7 +193,7 @@ def broken_advice(session: str) -> str:
     return f"it may be broken for good: diadem archive {quoted(session)} --now"
 
 
-def span_text(span: datetime.timedelta) -> str:
+def _words(span: datetime.timedelta) -> str:
     """``40 seconds``, ``10 minutes``, ``3 hours``."""
     seconds = max(0, round(span.total_seconds()))
     for size, unit in ((3600, "hour"), (60, "minute")):

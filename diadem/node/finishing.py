@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import hashlib
 import json
+import math
 import os
 import time
 from collections.abc import Callable, Collection, Sequence
@@ -13,8 +14,9 @@ from pathlib import Path
 
 from diadem.errors import Interrupted, Refused
 from diadem.hooks.offers import ReaderOffer
+from diadem.model.plain_text import count_text
 from diadem.model.ports import Listener, Progress, silent
-from diadem.node.finished import Finished, Unfinished, broken_advice, judge, span_text
+from diadem.node.finished import Finished, Unfinished, broken_advice, judge
 from diadem.node.looks import Look, examined, look
 from diadem.store.whole import write_whole
 
@@ -150,7 +152,8 @@ def unfinished_error(session: Path, found: Unfinished) -> Refused:
     """The refusal of a session that is not finished."""
     files = [file for file in found.files if file not in found.why]  # some reasons name their file
     named = ", ".join(files[:3]) + (", …" if len(files) > 3 else "")
-    when = span_text(max(found.wait, datetime.timedelta(seconds=1)))
+    seconds = max(1, math.ceil(found.wait.total_seconds()))
+    when = count_text(seconds, "second") if seconds < 120 else f"{-(-seconds // 60)} minutes"
     finished = f"If nobody writes it, {broken_advice(str(session))}"
     return Refused(
         f"the session is not finished: {found.why}" + (f" ({named})" if named else ""),
