@@ -26,7 +26,7 @@ def judged(context: Context) -> Status:
 
 @contextlib.contextmanager
 def _without_collection() -> Iterator[None]:
-    """No looking for cycles for a second or two: there are none among 100,000 values, and each look goes through all."""
+    """No looking for cycles for a second or two: 100,000 values have none, and each look goes through all."""
     wanted = gc.isenabled()
     gc.disable()
     try:
