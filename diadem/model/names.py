@@ -148,6 +148,8 @@ def _stem_and_suffix(part: str) -> tuple[str, str]:
     """Cleaned stem and suffix; white space or dots at the end count to the stem, so that the suffix stays one."""
     body = part.rstrip()
     body = body.rstrip(".") if body == part else body
+    if body != body.rstrip():  # `x. .`: both in turn
+        body = re.sub(r"[\s.]+\Z", "", part)
     stem, dot, suffix = body.rpartition(".")
     if not stem.strip(". ") or not suffix or len(suffix.encode("utf-8", "surrogatepass")) >= _MAX_SUFFIX_BYTES:
         stem, dot, suffix = body, "", ""

@@ -161,3 +161,10 @@ def test_a_hundred_thousand_names_are_quick() -> None:
     stored = stored_names(originals)
     assert time.process_time() - start < 10
     assert len(set(stored.values())) == 100_000
+
+
+@pytest.mark.parametrize("name", [": .", ":. .", "x. . .", "a:b. ."])
+def test_blanks_and_dots_in_turn_at_the_end_leave_none_there(name: str) -> None:
+    (stored,) = stored_names([name.encode()]).values()
+    assert illegal(stored) is None
+    assert stored.count("~") == 1
