@@ -75,9 +75,7 @@ class Node(_Node):
         Unreachable
             The store does not answer; nothing is left behind.
         """
-        from diadem.node.creating import NewNode, create_node, undo
-        from diadem.store.base import open_store
-        from diadem.store.urls import local_path
+        from diadem.node.creating import NewNode, create_node, require_possible, undo
 
         folder = Path(path).absolute()
         new = NewNode(
@@ -90,9 +88,9 @@ class Node(_Node):
             passphrase=passphrase,
             protection=protection,
             key_passphrase=key_passphrase,
+            storage_options=storage_options,
         )
-        if local_path(new.store) is None:
-            open_store(new.store, storage_options).check()
+        require_possible(folder, new)
         create_node(folder, new)
         try:
             node = cls.at(folder, user=None)
@@ -169,15 +167,42 @@ class Node(_Node):
         storage_options: Mapping[str, Mapping[str, Any]] | None = None,
         ask: Callable[[str], str] | None = None,
         rebuild: bool = False,
+        sick: bool = False,
     ) -> Self:
         """The node in this folder; see `open_node`."""
         from diadem.node.context import open_context
 
         return cls(
             open_context(
-                folder, user=user, tools=node_tools(), storage_options=storage_options, ask=ask, rebuild=rebuild
+                folder,
+                user=user,
+                tools=node_tools(),
+                storage_options=storage_options,
+                ask=ask,
+                rebuild=rebuild,
+                sick=sick,
             )
         )
+
+
+def check_new_node(path: StrPath, *, name: str, user: str, store: str, recovery_file: StrPath | None = None) -> None:
+    """Look at everything that would refuse `Node.create`, before a person thinks of a passphrase.
+
+    Parameters
+    ----------
+    path, name, user, store, recovery_file
+        As for `Node.create`.
+
+    Raises
+    ------
+    UsageError, Refused, NotFound, Unreachable
+        As `Node.create`.
+    """
+    from diadem.node.creating import NewNode, require_possible
+
+    folder = Path(path).absolute()
+    recovery = Path(recovery_file or f"{folder}-recovery.txt")
+    require_possible(folder, NewNode(name=name, user=user, store=store, recovery_file=recovery))
 
 
 def node_tools() -> NodeTools:
@@ -195,6 +220,7 @@ def open_node(
     storage_options: Mapping[str, Mapping[str, Any]] | None = None,
     ask: Callable[[str], str] | None = None,
     rebuild: bool = False,
+    sick: bool = False,
 ) -> Node:
     """Open a node; or, for reading only, one of its stores from another PC.
 
@@ -211,6 +237,9 @@ def open_node(
         Asks a person for the passphrase of a key.
     rebuild : bool
         Open it although its catalogue is damaged, for `Node.reindex`; the damaged file is moved aside.
+    sick : bool
+        Open it although its catalogue is gone or damaged, to look at it: `Node.doctor` and `Node.jobs` need none, and
+        whatever does says what is wrong with it. Nothing is moved.
 
     Raises
     ------
@@ -229,7 +258,9 @@ def open_node(
         )
     folder = local_path(where)
     if folder is not None and (folder / "node.toml").is_file():
-        return Node.at(folder.absolute(), user=user, storage_options=storage_options, ask=ask, rebuild=rebuild)
+        return Node.at(
+            folder.absolute(), user=user, storage_options=storage_options, ask=ask, rebuild=rebuild, sick=sick
+        )
     from diadem.node.attaching import attach
 
     return Node(attach(where, user=user, tools=node_tools(), storage_options=storage_options))

@@ -65,7 +65,9 @@ def pack(
     from diadem.archive.composing import Options
     from diadem.archive.packing import pack_local
     from diadem.store.local_store import LocalStore
+    from diadem.store.urls import refuse_copy_address
 
+    refuse_copy_address(os.fspath(store))
     at_hand = tools()
     options = Options(strict=strict, license=license, software=at_hand.software)
     folder = local_path(store)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     from diadem.model.ports import Bundle
 
 StrPath = str | os.PathLike[str]
+#: What may be meant as the beginning of an id.
+_SHORT_ID = re.compile(r"[0-9a-f]{1,7}(?:…|\.\.\.)?\Z")
 
 
 def local_path(url: StrPath) -> Path | None:
@@ -34,5 +37,8 @@ def bundle_at(url: StrPath, storage_options: Mapping[str, Any] | None) -> Bundle
         return open_remote(os.fspath(url), storage_options)
     if not folder.is_dir():
         what = "this is a file, not a package folder" if folder.exists() else "there is no package here"
-        raise NotFound(what, where=str(folder), next="Name the folder that holds bagit.txt.")
+        advice = "Name the folder that holds bagit.txt"
+        if _SHORT_ID.match(folder.name):
+            advice += ", or a package of the node by eight digits of its id at least: see diadem search"
+        raise NotFound(what, where=str(folder), next=f"{advice}.")
     return LocalBundle(folder)

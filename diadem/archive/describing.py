@@ -9,6 +9,7 @@ from typing import Any, BinaryIO
 
 from diadem.archive.ingest import Ingested
 from diadem.archive.plain import quantity_text, signal_text
+from diadem.archive.scan_names import leading_date
 from diadem.extract.extraction import VendorBlock
 from diadem.extract.plausible import Siblings, doubts
 from diadem.model.facts import MAX_DESCRIBED, DatasetFacts, PackageFacts
@@ -153,14 +154,20 @@ class Describer:
 
     @property
     def date(self) -> str | None:
-        """The session's date: as given, else the earliest day that the files state, where they lie within a week."""
+        """The session's date: as given, else the earliest day that the files state, where they lie within a week.
+
+        Else the date with which the folder's name begins, unless the files contradict it.
+        """
         stated = self._metadata.get("session", {}).get("date")
         if stated:
             return str(stated)
+        named = leading_date(self._title)
         if not self._days:
-            return None
+            return named.isoformat() if named else None
         first, last = (datetime.date.fromisoformat(day) for day in (min(self._days), max(self._days)))
-        return first.isoformat() if (last - first).days <= _SESSION_DAYS else None
+        if (last - first).days <= _SESSION_DAYS:
+            return first.isoformat()
+        return named.isoformat() if named and first <= named <= last else None
 
     @property
     def slug(self) -> str:

@@ -47,7 +47,8 @@ def _number(value: float) -> str:
 def signal_text(signal: Mapping[str, Any]) -> str:
     """One line about a signal: its title, shape and the size of a step along its first calibrated axis."""
     shape = " × ".join(f"{size:,}" for size in signal["shape"]) or "one value"
-    parts = [str(signal.get("title") or signal.get("kind") or signal["id"]), shape]
+    kind = str(signal.get("kind") or "").replace("_", " ")
+    parts = [str(signal.get("title") or kind or signal["id"]), shape]
     steps = [
         f"{axis.get('name') or 'axis'} {quantity_text(axis['scale'], axis['unit'])}"
         for axis in signal.get("axes", ())

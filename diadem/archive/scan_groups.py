@@ -47,12 +47,15 @@ class Group:
     def day(self) -> datetime.date | None:
         """The day on which it began, as its files state it; else what the names of its folders say.
 
-        Data of more than a week have no day, as packages of them have no date.
+        Data of more than a week have no day of their own, only the one that the name says, if it is among them.
         """
         moments = [item.moment for item in self.items if item.moment]
         if not moments:
             return self.date
-        return min(moments).date() if max(moments) - min(moments) <= SESSION_DAYS else None
+        first, last = min(moments), max(moments)
+        if last - first <= SESSION_DAYS:
+            return first.date()
+        return self.date if self.date and first.date() <= self.date <= last.date() else None
 
     @property
     def microscopes(self) -> set[str]:

@@ -60,6 +60,12 @@ def date_in(name: str) -> datetime.date | None:
     return found[0] if found else None
 
 
+def leading_date(name: str) -> datetime.date | None:
+    """The date with which a folder's name begins, or None."""
+    found = _dated(name.lstrip(_EDGES))
+    return found[0] if found and found[1][0] == 0 else None
+
+
 def date_of_path(path: str) -> datetime.date | None:
     """The date that a path spells as nested folders, ``2026/03/14``, or None."""
     match = _NESTED.search(path)

@@ -72,6 +72,8 @@ def _session(tree: ScanTree, group: Group, files: Sequence[str], cover: Cover) -
     folder, parts = placed(tree.root, cover.pieces(files, top))
     date = group.day.isoformat() if group.day else ""
     title = text_of(group.title.encode("utf-8", "surrogateescape"))
+    if group.date and (group.day is None or _apart(group) > 1):  # what the name says is told somewhere
+        title = f"{group.date.isoformat()} {title}"
     return PlannedSession(
         id=_identity(tree, files),
         archive=known,
@@ -96,11 +98,15 @@ def _session(tree: ScanTree, group: Group, files: Sequence[str], cover: Cover) -
 def _why(group: Group, *, known: bool) -> str:
     if not known:
         return "no file of a format that DIADEM knows"
-    apart = abs((group.day - group.date).days) if group.day and group.date else 0
-    doubt = f"; its name says {group.date}, its files {group.day}" if apart > 1 else ""
+    doubt = f"; its name says {group.date}, its files {group.day}" if _apart(group) > 1 else ""
     timed = any(item.moment for item in group.items)
     undated = "; neither its files nor its name tell when" if group.day is None and not timed else ""
     return group.why + doubt + undated
+
+
+def _apart(group: Group) -> int:
+    """Days between what the name says and the day of the session."""
+    return abs((group.day - group.date).days) if group.day and group.date else 0
 
 
 def session_name(date: str, title: str) -> str:

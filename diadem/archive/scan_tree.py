@@ -136,12 +136,12 @@ def _inside(path: str, folder: str) -> bool:
 
 
 def _is_store(folder: str) -> bool:
-    """A folder `.diadem` alone may be anything; a store's holds hints, or stages, or nothing yet."""
+    """A folder `.diadem` alone may be anything; a store's holds its own file, hints, or stages, or nothing yet."""
     try:
         inside = set(os.listdir(long_path(Path(folder, ".diadem"))))
     except OSError:
         return False
-    return not inside or bool(inside & {"by-payload", "by-tree", "stage"})
+    return not inside or bool(inside & {"store.json", "by-payload", "by-tree", "stage"})
 
 
 def _count_packages(store: str) -> int:

@@ -9,8 +9,11 @@ import typer
 
 from diadem.cli.node_options import As, Json, NodeAt, Quiet, opened
 from diadem.cli.output import duration_text, print_json, progress, size_text
-from diadem.errors import UsageError
+from diadem.errors import NotFound, UsageError
 from diadem.model.plain_text import count_text
+
+#: Things left out that are named, of each of many sessions.
+_NAMED = 5
 
 
 def register(app: typer.Typer) -> None:
@@ -48,15 +51,23 @@ def archive(
     metadata = _metadata(meta, set_)
     if (source is None) == (plan is None):
         raise UsageError("give a folder, or a plan", next="Example: diadem archive 2026-03-14_ZnO")
+    if as_one and (split or plan is not None):
+        other = "--split" if split else "--plan"
+        raise UsageError(f"{other} and --as-one exclude each other", next="Leave one of them out.")
+    if split and source is not None and not source.is_dir():
+        what = "this is a file, and one session" if source.exists() else "there is no such folder"
+        raise (UsageError if source.exists() else NotFound)(
+            what, where=str(source), next="Name the folder that holds the sessions, or leave --split out."
+        )
     with opened(node, user) as found, progress(quiet=quiet or json) as listener:
         options: dict[str, Any] = {"strict": strict, "now": now, "wait": wait, "listener": listener}
         if plan is not None or split:
             results = found.archive_all(str(plan or source), metadata=metadata, dry_run=dry_run, **options)
             return _show_all(results, as_json=json)
         if dry_run:
-            planned = found.plan(str(source), metadata=metadata, listener=listener)
+            planned = found.plan(str(source), metadata=metadata, as_one=as_one, wait=wait, now=now, listener=listener)
             print_json({"plan": planned}) if json else _show_plan(planned)
-            return 0
+            return 1 if planned["refused"] else 0
         archived = found.archive(
             str(source), metadata=metadata, as_one=as_one, in_place=in_place, store=store, **options
         )
@@ -88,22 +99,29 @@ def show_archived(document: dict[str, Any]) -> None:
     print(f"content          {datasets}, {files}, {size_text(document['bytes'])}")
     for copy in document["copies"]:
         print(f"copy             {copy['store']:12} {_proof(copy)}")
-    for debt in document["debts"]:
-        print(f"OWED             {debt['store']:12} {debt['reason']}; later: diadem repair")
-    for package in document["lost"]:
-        print(f"LOST             no copy of {package[:19]}… is left; what the source holds of it was archived again")
-    for item in document["omitted"]:
-        print(f"LEFT OUT         {item['path']}: {item['reason']}")
-    for item in document["flagged"][:5]:
-        print(f"look at          {item['path']}: {item['code']}")
-    if sum(document["issues"].values()) > len(document["flagged"][:5]):
-        total = sum(document["issues"].values())
-        print(f"                 {total} issues in all: see the page data/ro-crate-preview.html")
+    _show_remarks(document)
     for path in document["swept"]:
         print(f"cleaned up       {path}, left by a run that was killed")
     print(f"time             {duration_text(document['seconds'])}")
     if document.get("next"):
         print(f"next             {document['next']}")
+
+
+def _show_remarks(document: dict[str, Any], shown: int | None = None) -> None:
+    """What a person should know of a session that was archived; of things left out, the first few."""
+    for debt in document["debts"]:
+        print(f"OWED             {debt['store']:12} {debt['reason']}; later: diadem repair")
+    for package in document["lost"]:
+        print(f"LOST             no copy of {package[:19]}… is left; what the source holds of it was archived again")
+    for item in document["omitted"][:shown]:
+        print(f"LEFT OUT         {item['path']}: {item['reason']}")
+    if shown is not None and len(document["omitted"]) > shown:
+        print(f"                 and {len(document['omitted']) - shown:,} more; all with --json")
+    for item in document["flagged"][:5]:
+        print(f"look at          {item['path']}: {item['code']}")
+    if sum(document["issues"].values()) > len(document["flagged"][:5]):
+        total = sum(document["issues"].values())
+        print(f"                 {total} issues in all: see the page data/ro-crate-preview.html")
 
 
 def _proof(copy: dict[str, Any]) -> str:
@@ -121,11 +139,15 @@ def _show_plan(planned: dict[str, Any]) -> None:
     from diadem.cli import render
 
     render.plan(planned)
+    if refused := planned["refused"]:
+        print(f"WOULD REFUSE     {refused['message']}")
+        print(f"                 {refused['next']}")
 
 
 def _show_all(results: Any, *, as_json: bool) -> int:
     """Print each session's result when it is there; 1 where one failed or something was left out."""
-    documents, code = [], 0
+    documents: list[dict[str, Any]] = []
+    code = 0
     for result in results:
         document = result.to_dict()
         documents.append(document)
@@ -135,7 +157,34 @@ def _show_all(results: Any, *, as_json: bool) -> int:
             _show_one(document)
     if as_json:
         print_json({"sessions": documents})
+    elif documents:
+        print(f"in all           {_summed_up(documents)}")
+    else:
+        print("nothing to do    no session is to be archived")
     return code
+
+
+def _summed_up(documents: list[dict[str, Any]]) -> str:
+    """``3 sessions: 2 new, 1 not archived; 1 file left out, 1 copy owed``."""
+    words = {
+        "new": "new",
+        "continuation": "continued",
+        "already": "archived already",
+        "planned": "would be archived",
+        "failed": "not archived",
+    }
+    counts = {state: sum(document["state"] == state for document in documents) for state in words}
+    states = ", ".join(f"{counts[state]:,} {word}" for state, word in words.items() if counts[state])
+    more = [
+        f"{count_text(sum(len(document.get(key, ())) for document in documents), one, several)} {word}"
+        for key, one, several, word in (
+            ("omitted", "thing", "things", "left out"),
+            ("flagged", "thing", "things", "to look at"),
+            ("debts", "copy", "copies", "owed"),
+        )
+        if any(document.get(key) for document in documents)
+    ]
+    return f"{count_text(len(documents), 'session')}: {states}" + (f"; {', '.join(more)}" if more else "")
 
 
 def _show_one(document: dict[str, Any]) -> None:
@@ -146,5 +195,10 @@ def _show_one(document: dict[str, Any]) -> None:
     elif document["state"] == "planned":
         files = count_text(document["files"], "file")
         print(f"would archive    {document['title']}  {files}, {size_text(document['bytes'])}")
+        for item in document["omitted"][:_NAMED]:
+            print(f"would leave out  {item['path']}: {item['reason']}")
     else:
         print(f"{document['state']:16} {document['title']}  {document['package']['id'][:19]}…")
+        paths = {copy["path"]: copy["store"] for copy in document["copies"]}
+        print(f"                 {', '.join(paths)}, in {', '.join(copy['store'] for copy in document['copies'])}")
+        _show_remarks(document, _NAMED)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from diadem.cli.node_options import As, Json, NodeAt, Quiet, opened
 from diadem.cli.output import duration_text, print_json, progress, size_text
-from diadem.errors import UsageError
+from diadem.errors import NotFound, UsageError
 from diadem.model.plain_text import count_text
+
+if TYPE_CHECKING:
+    from diadem.api.nodes import Node
 
 MaxRate = Annotated[
     str | None, typer.Option("--max-rate", help="Read no faster than this a second: 50MB. Leaves the disk to others.")
@@ -47,14 +51,33 @@ def scrub(
             store, part=part, level=level, due=due, package=package, max_rate=_rate(max_rate), listener=listener
         )
         document = done.to_dict()
+        titles = _titles(found, document)
     if json:
         print_json(document)
     else:
-        _show_scrub(document, due=due)
+        _show_scrub(document, titles, due=due)
     return 0 if document["ok"] else 1
 
 
-def _show_scrub(document: dict[str, Any], *, due: bool) -> None:
+def _titles(found: Node, document: dict[str, Any]) -> dict[str, str]:
+    """The packages that a document names: id, and a few words that people know it by."""
+    named = {
+        item["package"]
+        for value in document.values()
+        if isinstance(value, list)
+        for item in value
+        if isinstance(item, dict) and "package" in item
+    }
+    titles = {}
+    for package in named:
+        title = ""
+        with contextlib.suppress(NotFound):
+            title = f" {found.context.catalogue.get(package).title[:40]}"
+        titles[package] = f"{package[:19]}…{title}"
+    return titles
+
+
+def _show_scrub(document: dict[str, Any], titles: dict[str, str], *, due: bool) -> None:
     if due and not any(document[key] for key in ("proven", "skipped", "damaged", "unread")):
         print("nothing is due   every copy was read within the interval of the policy")
         return
@@ -69,7 +92,7 @@ def _show_scrub(document: dict[str, Any], *, due: bool) -> None:
         print(f"went on          {skipped} proven before this run was stopped")
     for damage in document["damaged"]:
         word = "MISSING" if damage["state"] == "missing" else "DAMAGED"
-        print(f"{word:16} {damage['package'][:19]}… in {damage['store']}: {damage['path']}")
+        print(f"{word:16} {titles[damage['package']]} in {damage['store']}: {damage['path']}")
         errors = [finding for finding in damage["findings"] if finding["severity"] == "error"]
         for finding in errors[:5]:
             leaf = f", leaf {finding['leaf']}" if finding["leaf"] is not None else ""
@@ -103,34 +126,35 @@ def repair(
             package, store=store, dry_run=dry_run, set_aside=set_aside, max_rate=_rate(max_rate), listener=listener
         )
         document = done.to_dict()
+        titles = _titles(found, document)
     if json:
         print_json(document)
     else:
-        _show_repair(document, dry_run=dry_run)
+        _show_repair(document, titles, dry_run=dry_run)
     return 0 if document["ok"] else 1
 
 
-def _show_repair(document: dict[str, Any], *, dry_run: bool) -> None:
+def _show_repair(document: dict[str, Any], titles: dict[str, str], *, dry_run: bool) -> None:
     for action in document["planned"]:
         target = f" in {action['store']}" if action.get("store") else ""
-        print(f"would {action['kind']:10} {action['package'][:19]}…{target}: {action['reason']}")
+        print(f"would {action['kind']:10} {titles[action['package']]}{target}: {action['reason']}")
     for made in document["mended"]:
         leaf = f", leaf {made['leaf']}" if made["leaf"] is not None else ""
         source = made["from"].removeprefix("replica:")
-        print(f"mended           {made['package'][:19]}… in {made['store']}: {made['path']}{leaf}, from {source}")
+        print(f"mended           {titles[made['package']]} in {made['store']}: {made['path']}{leaf}, from {source}")
     for copy in document["copies"]:
-        print(f"copied           {copy['package'][:19]}… to {copy['store']}: {copy['path']}")
+        print(f"copied           {titles[copy['package']]} to {copy['store']}: {copy['path']}")
     for made in document["parity"]:
-        print(f"parity           {made['package'][:19]}… in {made['store']}")
+        print(f"parity           {titles[made['package']]} in {made['store']}")
     for note in document["notes"]:
         print(f"tidied           {note}")
     for problem in document["problems"]:
         print(f"NOT DONE         {problem}")
     for left in document["left"]:
         leaf = f", leaf {left['leaf']}" if left["leaf"] is not None else ""
-        print(f"NOT MENDED       {left['package'][:19]}… in {left['store']}: {left['path']}{leaf}: {left['reason']}")
+        print(f"NOT MENDED       {titles[left['package']]} in {left['store']}: {left['path']}{leaf}: {left['reason']}")
     for debt in document["debts"]:
-        print(f"OWED             {debt['package'][:19]}… to {debt['store']}: {debt['reason']}")
+        print(f"OWED             {titles[debt['package']]} to {debt['store']}: {debt['reason']}")
     _show_outlook(document, dry_run=dry_run)
 
 

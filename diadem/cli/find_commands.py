@@ -10,6 +10,7 @@ import typer
 
 from diadem.cli.node_options import Json, NodeAt, opened
 from diadem.cli.output import print_json, size_text
+from diadem.errors import Refused
 from diadem.model.plain_text import count_text
 
 #: Datasets that a row of a search names.
@@ -47,17 +48,20 @@ def search(
     limit: Annotated[int, typer.Option("--limit", help="How many rows.")] = 50,
     offset: Annotated[int, typer.Option("--offset", help="Skip this many.")] = 0,
     csv: Annotated[Path | None, typer.Option("--csv", help="Write all rows as a table.")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="With --csv: write over a file.")] = False,
     node: NodeAt = None,
     json: Json = False,
 ) -> int:
     """Find packages by words and by values with units. Without a query: the newest."""
     words = query or []
+    if csv is not None and csv.exists() and not overwrite:
+        raise Refused("there is such a file", where=str(csv), next="Name another, or add --overwrite.")
     text = words[0] if len(words) == 1 else " ".join(_quoted(word) for word in words)
     with opened(node) as found:
         result = found.search(text, limit=limit if csv is None else 1_000_000_000, offset=offset)
     if csv is not None:
         csv.write_bytes(result.to_csv())
-        print(f"written          {csv}, {len(result.rows)} rows")
+        print(f"written          {csv}, {count_text(len(result.rows), 'row')}")
         return 0
     if json:
         print_json(result.to_dict())

@@ -25,20 +25,21 @@ NodeAt = Annotated[
 As = Annotated[str | None, typer.Option("--user", help="Who is at work. Default: the node's first user.")]
 
 
-_ID = re.compile(r"(?:diadem:)?[0-9a-f]{8,64}\Z")
+#: What is meant as an id, with the ellipsis of one that was printed shortened.
+_MEANT = re.compile(r"(?:diadem:[0-9a-f]*|[0-9a-f]{8,64})(?:…|\.\.\.)?\Z")
 
 
 def is_id(text: str) -> bool:
-    """Whether an argument names a package of the node, not a folder or an address."""
-    return bool(_ID.match(text)) and not os.path.lexists(text)
+    """Whether an argument names a package of the node, not a folder or an address; the node judges if it is whole."""
+    return bool(_MEANT.match(text)) and not os.path.lexists(text)
 
 
 @contextmanager
-def opened(node: str | None, user: str | None = None) -> Iterator[Node]:
-    """The node that a command works on."""
+def opened(node: str | None, user: str | None = None, *, sick: bool = False) -> Iterator[Node]:
+    """The node that a command works on; with `sick` also where its catalogue is gone or damaged."""
     from diadem.api.nodes import open_node
 
-    with open_node(node, user, ask=ask_passphrase) as found:
+    with open_node(node, user, ask=ask_passphrase, sick=sick) as found:
         yield found
 
 

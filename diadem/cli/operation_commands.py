@@ -99,7 +99,7 @@ def jobs(
     json: Json = False,
 ) -> int:
     """List long jobs: what runs, what was killed, how each ended."""
-    with opened(node) as found:
+    with opened(node, sick=True) as found:
         if stop is not None:
             asked = found.stop_job(stop)
             print_json({"stopping": asked.to_dict()}) if json else print(f"stopping         {asked.id}")
@@ -120,7 +120,7 @@ def jobs(
 
 def doctor(node: NodeAt = None, json: Json = False) -> int:
     """Look the node over, and say what to do. Clock, disks, permissions, keys, stores, log, versions."""
-    with opened(node) as found:
+    with opened(node, sick=True) as found:
         document = found.doctor()
     if json:
         print_json(document)
@@ -173,4 +173,6 @@ def ls(node: NodeAt = None, json: Json = False) -> int:
         for user in listed:
             address, person = f"{user['name']}@{name}", user["full_name"] or "-"
             print(f"{address:{widest}}  {person:24}  {user['custody']}  {user['key']}")
+        if not listed:
+            print("nobody is known here: a store does not list the users; ask on the node's own machine")
     return 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 import textwrap
 import threading
@@ -16,6 +17,8 @@ from diadem.model.ports import Listener, Progress, silent
 
 #: Seconds between two redraws of the progress line.
 _INTERVAL = 0.1
+#: Of why something is waited for, what is another at each look.
+_FIGURES = re.compile(r"\d+ \w+")
 
 
 def print_json(document: dict[str, Any]) -> None:
@@ -39,15 +42,28 @@ def print_error(error: DiademError, *, as_json: bool) -> None:
 
 @contextmanager
 def progress(*, quiet: bool) -> Iterator[Listener]:
-    """A listener that draws rate and time left on standard error while a terminal is looking, else a silent one."""
+    """A listener that draws rate and time left on standard error while a terminal is looking, else says only waits."""
     if quiet or not sys.stderr.isatty():
-        yield silent
+        yield silent if quiet else _Waits()
         return
     line = _Line()
     try:
         yield line
     finally:
         line.clear()
+
+
+class _Waits:
+    """One line for each reason to wait, where no terminal shows that anything goes on."""
+
+    def __init__(self) -> None:
+        self._said = ""
+
+    def __call__(self, progress: Progress) -> None:
+        said = _FIGURES.sub("", progress.item)
+        if progress.stage == "wait" and said != self._said:
+            self._said = said
+            print(f"waiting: {progress.item}", file=sys.stderr, flush=True)
 
 
 class _Line:
@@ -57,6 +73,7 @@ class _Line:
         self._lock = threading.Lock()
         self._stage = ""
         self._started = self._drawn = 0.0
+        self._first = self._done = 0
 
     def __call__(self, progress: Progress) -> None:
         now = time.monotonic()
@@ -64,30 +81,44 @@ class _Line:
             return
         with self._lock:
             if progress.stage != self._stage and not (self._stage == "copy" and progress.done < progress.total):
-                self._stage, self._started = progress.stage, now
+                self._begin(progress, now)
             self._drawn = now
             if progress.stage == self._stage:
-                print("\r\x1b[K" + _progress_text(progress, now - self._started), end="", file=sys.stderr, flush=True)
+                if 2 * progress.done < self._done:  # the same with the next thing: another store, another package
+                    self._begin(progress, now)
+                self._done = progress.done
+                text = _progress_text(progress, now - self._started, progress.done - self._first)
+                print("\r\x1b[K" + text, end="", file=sys.stderr, flush=True)
+
+    def _begin(self, progress: Progress, now: float) -> None:
+        self._stage, self._started = progress.stage, now
+        self._first = self._done = progress.done
 
     def clear(self) -> None:
         """Leave an empty line behind."""
         print("\r\x1b[K", end="", file=sys.stderr, flush=True)
 
 
-def _progress_text(progress: Progress, seconds: float) -> str:
+def _progress_text(progress: Progress, seconds: float, fresh: int) -> str:
+    """How far it is; rate and time left by what was done in these seconds, `fresh`."""
     if not progress.total and progress.done:  # how much there will be is not known yet
-        return f"{progress.stage:8} {progress.done:,} {progress.unit}  {progress.item[-40:]}"[:118]
+        return f"{progress.stage:8} {_counted(progress.done, progress.unit)}  {progress.item[-40:]}"[:118]
     share = progress.done / progress.total if progress.total else 1.0
     amount = f"{size_text(progress.done)} of {size_text(progress.total)}"
     if progress.unit != "B":
-        amount = f"{progress.done:,} of {progress.total:,} {progress.unit}"
+        amount = f"{progress.done:,} of {_counted(progress.total, progress.unit)}"
     text = f"{progress.stage:8} {share:4.0%}  {amount}"
-    if seconds > 1 and progress.done:
-        rate = progress.done / seconds
+    if seconds > 1 and fresh > 0:
+        rate = fresh / seconds
         left = (progress.total - progress.done) / rate
         speed = f"{size_text(int(rate))}/s" if progress.unit == "B" else f"{rate:,.0f}/s"
         text += f"  {speed}  {duration_text(left)} left"
     return f"{text}  {progress.item[-40:]}"[:118]
+
+
+def _counted(number: int, unit: str) -> str:
+    """``1 dataset``, ``20 datasets``; a unit of one letter stays."""
+    return f"{number:,} {unit[:-1] if number == 1 and len(unit) > 1 else unit}"
 
 
 def size_text(size: int) -> str:

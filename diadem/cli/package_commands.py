@@ -10,6 +10,7 @@ import typer
 from diadem.cli.node_options import NodeAt, is_id, opened
 from diadem.cli.output import print_json, progress
 from diadem.errors import NotFound, UsageError
+from diadem.model.plain_text import count_text
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")]
@@ -157,7 +158,8 @@ def _from_package(package: str, folder: Path, quiet: bool) -> dict[str, Any]:
 
 
 def _show_restored(document: dict[str, Any]) -> None:
-    print(f"{document['files']:,} files, {document['bytes']:,} bytes, each proven, in {document['path']}")
+    files, size = count_text(document["files"], "file"), count_text(document["bytes"], "byte")
+    print(f"{files}, {size}, each proven, in {document['path']}")
     if len(document["packages"]) > 1:
         print(f"  of {len(document['packages'])} packages of one session, each file in its newest version")
     for name in document["renamed"]:

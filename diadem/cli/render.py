@@ -9,6 +9,7 @@ from diadem.archive.package import Package
 from diadem.archive.plain import quantity_text, signal_text
 from diadem.cli.output import duration_text, size_text
 from diadem.model.assertions import Assertion
+from diadem.model.plain_text import count_text
 from diadem.model.record import Record
 from diadem.model.report import Level, Report
 
@@ -37,7 +38,7 @@ def packed_document(package: Package) -> dict[str, Any]:
 def packed(document: Mapping[str, Any]) -> None:
     """Print what was packed."""
     seconds = max(document["seconds"], 1e-3)
-    amount = f"{document['files']:,} files, {size_text(document['bytes'])}"
+    amount = f"{count_text(document['files'], 'file')}, {size_text(document['bytes'])}"
     if document["created"]:
         rate = size_text(int(document["bytes"] / seconds))
         print(f"archived         {amount} in {duration_text(seconds)} ({rate}/s)")
@@ -63,7 +64,9 @@ def _omissions(omitted: list[Mapping[str, str]], word: str) -> None:
 
 def plan(document: Mapping[str, Any]) -> None:
     """Print what would be packed."""
-    print(f"would archive    {document['files']:,} files, {size_text(document['bytes'])}; nothing was written")
+    print(
+        f"would archive    {count_text(document['files'], 'file')}, {size_text(document['bytes'])}; nothing was written"
+    )
     formats: dict[str, int] = {}
     for dataset in document["datasets"]:
         name = " or ".join(sorted(dataset["readers"])[:3]) or "unknown format, kept as it is"

@@ -56,11 +56,14 @@ def init(
         return _confirm(str(folder) if folder else node, as_json=json)
     if recover:
         return _recover(folder, recover, recovery_file, as_json=json)
-    from diadem.api.nodes import Node
+    from diadem.api.nodes import Node, check_new_node
 
     chosen = _answers(folder, store, name, user)
+    check_new_node(chosen.folder, name=chosen.name, user=chosen.user, store=chosen.store, recovery_file=recovery_file)
     passphrase = new_passphrase("the recovery file", RECOVERY_VARIABLE)
     key = new_passphrase("your key", "DIADEM_PASSPHRASE") if protect == "passphrase" else None
+    if not json and sys.stderr.isatty():
+        print("making keys, recovery file and store: a few seconds …", file=sys.stderr)
     with Node.create(
         chosen.folder,
         name=chosen.name,

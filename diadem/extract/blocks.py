@@ -10,6 +10,7 @@ from diadem.errors import DiademError
 from diadem.extract.assertions import Statement
 from diadem.extract.extensions import plain_extension
 from diadem.extract.extraction import issue
+from diadem.extract.fault_text import fault_text
 from diadem.extract.tables import apply, for_signals
 from diadem.hooks.extensions import Extension
 from diadem.hooks.fields import Block
@@ -136,8 +137,7 @@ def _take(items: Iterable[Block | Extension], offer: Mapping[str, Any], found: C
 
 
 def _fault(offer: Mapping[str, Any], error: Exception) -> dict[str, Any]:
-    text = " ".join(str(error).split())[:300]
-    message = f"the metadata reader '{offer['name']}' cannot read this file: {type(error).__name__}: {text}"
+    message = f"the metadata reader '{offer['name']}' cannot read this file: {fault_text(error)}"
     return issue("metadata-unread", message, reader=offer["name"], exception=type(error).__name__)
 
 

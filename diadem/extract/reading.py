@@ -17,6 +17,7 @@ from diadem.extract.assertions import Statement, clean, merge
 from diadem.extract.axes import describe_axes, in_order, kind_of
 from diadem.extract.blocks import Cut, cut, to_keep
 from diadem.extract.extraction import issue
+from diadem.extract.fault_text import fault_text
 from diadem.extract.mapping import leaves
 from diadem.extract.normalise import pixel_sizes, values_of
 from diadem.extract.pictures import draw
@@ -192,9 +193,9 @@ def _failure(error: Exception, reader: str) -> dict[str, Any]:
         return issue(
             "reader-missing", message, reader=reader, next=f"Install it: pip install {error.name}" if error.name else ""
         )
-    text = " ".join(str(error).split())[:300]
     code = "memory-limit" if isinstance(error, MemoryError) else "reader-failed"
-    return issue(code, f"the reader '{reader}' cannot read this file: {name}: {text}", reader=reader, exception=name)
+    message = f"the reader '{reader}' cannot read this file: {fault_text(error)}"
+    return issue(code, message, reader=reader, exception=name)
 
 
 def _require_signals(signals: Signals, offer: Mapping[str, Any], result: dict[str, Any]) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import html
+import os
 import re
+import shlex
 from datetime import datetime
 from typing import Any
 
@@ -61,6 +63,14 @@ def size_text(size: int) -> str:
 def count_text(count: int, singular: str, plural: str = "") -> str:
     """A number with its noun: ``1 file``, ``20,000 files``."""
     return f"{count:,} {singular if count == 1 else plural or singular + 's'}"
+
+
+def quoted(argument: object) -> str:
+    """A path or another word of advice so that it can be pasted into the shell of this system as one argument."""
+    text = str(argument)
+    if os.name != "nt":
+        return shlex.quote(text)
+    return text if re.fullmatch(r"[\w:\\/.+~-]+", text) else f'"{text}"'
 
 
 def date_text(moment: str) -> str:

@@ -18,6 +18,7 @@ from diadem.archive.plan import PackPlan, make_plan, omitted_dict
 from diadem.errors import DiademError, Refused, StoreError, Unreachable
 from diadem.model.ids import PackageId
 from diadem.model.manifest import TAGMANIFEST
+from diadem.model.plain_text import quoted
 from diadem.model.ports import Listener, silent
 from diadem.model.record import Record
 from diadem.model.replicas import PRESENT
@@ -320,8 +321,8 @@ def require_one_session(context: Context, source: Path, listener: Listener) -> N
         raise Refused(
             f"this folder looks like {len(sessions)} sessions: {named}{', …' if len(sessions) > 4 else ''}",
             where=str(source),
-            next=f"Archive each on its own: diadem archive {source} --split   (or as one package: --as-one; "
-            f"to look first: diadem scan {source} --plan plan.xlsx)",
+            next=f"Archive each on its own: diadem archive {quoted(source)} --split   (or as one package: --as-one; "
+            f"to look first: diadem scan {quoted(source)} --plan plan.xlsx)",
         )
 
 
@@ -526,10 +527,14 @@ def _unreachable_debts(context: Context, package_id: str, known: Sequence[Debt])
     ]
 
 
-def planned(context: Context, source: Path, metadata: Mapping[str, Any] | None, listener: Listener) -> dict[str, Any]:
-    """What archiving a folder would do, if its copies are as the catalogue has them; nothing is written."""
+def planned(context: Context, source: Path, wishes: Wishes, listener: Listener) -> dict[str, Any]:
+    """What archiving a folder would do, and why it would be refused, if its copies are as the catalogue has them.
+
+    Nothing is written.
+    """
     require_no_secrets(context, [source])
-    plan = make_plan([source], store=first_folder(context), metadata=metadata, readers=tuple(context.tools.readers))
+    readers = tuple(context.tools.readers)
+    plan = make_plan([source], store=first_folder(context), metadata=wishes.metadata, readers=readers)
     relation = related(context, plan, source, listener)
     if not isinstance(relation, Unrelated):
         gone = [one for one in relation.chain if is_gone(context, one)]
@@ -537,4 +542,16 @@ def planned(context: Context, source: Path, metadata: Mapping[str, Any] | None, 
     whole = plan.to_dict()
     if isinstance(relation, Extends):
         whole = relation.plan.to_dict()
-    return {**whole, "archived": relation.to_dict()}
+    return {**whole, "archived": relation.to_dict(), "refused": _refusal(context, source, wishes, listener)}
+
+
+def _refusal(context: Context, source: Path, wishes: Wishes, listener: Listener) -> dict[str, Any] | None:
+    """Why archiving a folder now would be refused before anything is read; None where it would not be."""
+    try:
+        if not wishes.wait:
+            require_finished(context, source, wishes, listener)
+        if not wishes.as_one:
+            require_one_session(context, source, listener)
+    except Refused as error:
+        return error.to_dict()
+    return None

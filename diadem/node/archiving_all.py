@@ -4,12 +4,12 @@ stopped goes on: what is archived already is recognised."""
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-from diadem.archive.plan import PackPlan
+from diadem.archive.plan import PackPlan, omitted_dict
 from diadem.archive.splitting import parts_of, plan_session
 from diadem.errors import DiademError, StoreError
 from diadem.model.plain_text import count_text
@@ -38,7 +38,11 @@ class SessionResult:
     archived : Archived or None
         What was archived.
     error : DiademError or None
-        Why it was not.
+        Why it was not, or would not be.
+    files, bytes : int
+        How much the session holds.
+    omitted : sequence of mapping
+        Of a dry run: what would be left out; path, kind, reason.
     """
 
     session: PlannedSession
@@ -47,6 +51,7 @@ class SessionResult:
     error: DiademError | None = None
     files: int = 0
     bytes: int = 0
+    omitted: Sequence[Mapping[str, str]] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON object."""
@@ -57,6 +62,7 @@ class SessionResult:
             "state": self.state,
             "files": self.files,
             "bytes": self.bytes,
+            "omitted": list(self.omitted),
         }
         if self.archived is not None:
             document |= self.archived.to_dict()
@@ -86,7 +92,7 @@ def archive_all(
     plans = [(session, _planned(context, session, wishes)) for session in sessions]
     _require_space(context, [plan for _, plan in plans if isinstance(plan, PackPlan)])
     if dry_run:
-        yield from (_told(session, plan) for session, plan in plans)
+        yield from (_would(context, session, plan, wishes) for session, plan in plans)
         return
     with working(context, "archive", _words(sessions)) as job:
         heard = job.listening(listener)
@@ -120,7 +126,25 @@ def _planned(context: Context, session: PlannedSession, wishes: Wishes) -> PackP
 def _told(session: PlannedSession, plan: PackPlan | DiademError) -> SessionResult:
     if isinstance(plan, DiademError):
         return SessionResult(session, "failed", error=plan)
-    return SessionResult(session, "planned", files=len(plan.files), bytes=plan.tree.size)
+    left_out = [omitted_dict(omission) for omission in plan.tree.omissions]
+    return SessionResult(session, "planned", files=len(plan.files), bytes=plan.tree.size, omitted=left_out)
+
+
+def _would(context: Context, session: PlannedSession, plan: PackPlan | DiademError, wishes: Wishes) -> SessionResult:
+    if isinstance(plan, PackPlan) and not wishes.wait:
+        try:
+            _require_finished(context, session, plan, wishes, silent)
+        except DiademError as error:
+            return SessionResult(session, "failed", error=error, files=len(plan.files), bytes=plan.tree.size)
+    return _told(session, plan)
+
+
+def _require_finished(
+    context: Context, session: PlannedSession, plan: PackPlan, wishes: Wishes, listener: Listener
+) -> None:
+    if not wishes.now:
+        parts = [Path(file.path) for file in plan.files.values()]
+        require_finished(context, Path(session.folder), wishes, listener, parts=parts)
 
 
 def _one(
@@ -129,8 +153,7 @@ def _one(
     files, size = len(plan.files), plan.tree.size
     folder = Path(session.folder)
     try:
-        if not wishes.now:
-            require_finished(context, folder, wishes, listener, parts=[Path(file.path) for file in plan.files.values()])
+        _require_finished(context, session, plan, wishes, listener)
         archived = archive_plan(
             context, plan, folder, replace(wishes, as_one=True), started=time.monotonic(), listener=listener
         )

@@ -16,8 +16,10 @@ from diadem.node.config import NodeSettings, StoreSettings
 from diadem.node.context import Attached, NodeTools, utc_now
 from diadem.node.keys import KeyCabinet
 from diadem.node.mirroring import SNAPSHOT, SNAPSHOT_DIGEST, home
+from diadem.node.store_place import recover_command
 from diadem.node.stores import StoreSet, read_store_file
 from diadem.store.base import Store, open_store
+from diadem.store.urls import local_path
 
 _HEX = re.compile(r"[0-9a-f]{64}\Z")
 
@@ -58,7 +60,7 @@ def attach(
     except NotFound:
         about = None
     if about is None:
-        raise NotFound("there is neither a node nor a store of one", where=url, next="Make a node: diadem init")
+        raise _nothing_at(url)
     try:
         node, name = str(about["node"]), str(about["name"])
     except KeyError as error:
@@ -86,6 +88,21 @@ def attach(
         user=user or "",
         tools=tools,
         clock=utc_now,
+    )
+
+
+def _nothing_at(url: str) -> NotFound:
+    folder = local_path(url)
+    if folder is not None and not folder.exists():
+        return NotFound(
+            "the node that was here is gone, or its disk is not there",
+            where=url,
+            next=f"If it is gone: {recover_command()}   (from any of its stores, with its recovery file)",
+        )
+    return NotFound(
+        "there is neither a node nor a store of one",
+        where=url,
+        next=f"Make a node: diadem init   (or a lost one again: {recover_command()})",
     )
 
 

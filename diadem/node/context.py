@@ -11,12 +11,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from diadem.errors import IntegrityError, Refused
+from diadem.errors import DiademError, IntegrityError, NotFound, Refused
 from diadem.node.catalogue import Catalogue
 from diadem.node.config import NodeSettings, machine_name, read_settings, write_settings
 from diadem.node.custody.ledger import Entry, Ledger
 from diadem.node.following import catch_up, follow
 from diadem.node.keys import AskPassphrase, KeyCabinet
+from diadem.node.no_catalogue import NoCatalogue
 from diadem.node.rules.text import read_policy
 from diadem.node.stores import StoreSet
 from diadem.store.system import WINDOWS, FileLock
@@ -264,8 +265,9 @@ def open_context(
     ask: AskPassphrase | None = None,
     clock: Clock = utc_now,
     rebuild: bool = False,
+    sick: bool = False,
 ) -> Context:
-    """Open the node in a folder of this machine.
+    """Open the node in a folder of this machine; with `sick` also where its catalogue is gone or damaged.
 
     Raises
     ------
@@ -292,22 +294,36 @@ def open_context(
         ledger = Ledger.open(folder / "log", log_key=keys.open("log"), clock=clock)
         opened.callback(ledger.close)
         ledger.mirrors = Mirrors(stores)
-        catalogue = _catalogue(settings, folder, rebuild=rebuild)
+        catalogue = _catalogue(settings, folder, rebuild=rebuild, sick=sick)
         opened.callback(catalogue.close)
         context = Context(folder, settings, keys, ledger, catalogue, stores, chosen, tools, clock, ledger.size)
         if not rebuild:
-            catch_up(context)
+            try:
+                catch_up(context)
+            except (IntegrityError, NotFound) as error:
+                if not sick:
+                    raise
+                context.catalogue = _none(error)
         opened.pop_all()
     return context
 
 
-def _catalogue(settings: NodeSettings, folder: Path, *, rebuild: bool) -> Catalogue:
-    """The catalogue; where it is to be rebuilt, it need not be there, and a damaged one is moved aside."""
+def _none(reason: DiademError) -> Catalogue:
+    return cast("Catalogue", NoCatalogue(reason))
+
+
+def _catalogue(settings: NodeSettings, folder: Path, *, rebuild: bool, sick: bool) -> Catalogue:
+    """The catalogue; where it is to be rebuilt, it need not be there, and a damaged one is moved aside.
+
+    Of a sick node that is looked at, one that answers everything with its fault.
+    """
     place = Path(settings.catalogue) if settings.catalogue else folder / CATALOGUE_FILE
     try:
         return Catalogue.open(place, create=rebuild)
-    except IntegrityError:
-        if not rebuild:
+    except (IntegrityError, NotFound) as error:
+        if sick:
+            return _none(error)
+        if not rebuild or isinstance(error, NotFound):
             raise
         for suffix in ("", "-wal", "-shm"):
             path = place.with_name(place.name + suffix)

@@ -20,8 +20,11 @@ from diadem.node.keys import KeyCabinet
 from diadem.node.place import require_local
 from diadem.node.recovery import RecoverySecret, recovery_text
 from diadem.node.rules.default import DEFAULT_POLICY
+from diadem.node.store_place import require_folder
+from diadem.node.stores import require_unclaimed
+from diadem.store.base import open_store
 from diadem.store.stage import remove_tree
-from diadem.store.urls import local_path
+from diadem.store.urls import local_path, refuse_copy_address
 from diadem.store.whole import write_whole
 
 
@@ -73,9 +76,7 @@ def create_node(folder: Path, new: NewNode, *, clock: Clock = utc_now) -> NodeSe
     """
     folder = Path(os.path.abspath(folder))  # noqa: PTH100 - links stay as the user wrote them
     name, user = checked_name(new.name, "node"), checked_name(new.user, "user")
-    require_free(folder)
-    _require_apart(folder, new)
-    require_local(_existing(folder))
+    _require_place(folder, new)
     folder.parent.mkdir(parents=True, exist_ok=True)
     draft = folder.parent / f".{folder.name}-{uuid.uuid4().hex[:8]}.part"
     try:
@@ -88,6 +89,38 @@ def create_node(folder: Path, new: NewNode, *, clock: Clock = utc_now) -> NodeSe
         remove_tree(draft)
         raise
     return settings
+
+
+def require_possible(folder: Path, new: NewNode) -> None:
+    """Look at everything that would refuse a node and its first store, before a person thinks of a passphrase.
+
+    Raises
+    ------
+    UsageError
+        A name has characters that a name must not have; the store is no folder and no address of one.
+    Refused
+        As `create_node`; or the store is another node's.
+    Unreachable
+        The store does not answer.
+    """
+    checked_name(new.name, "node")
+    checked_name(new.user, "user")
+    _require_place(Path(os.path.abspath(folder)), new)  # noqa: PTH100
+    refuse_copy_address(new.store)
+    place = local_path(new.store)
+    if place is not None:
+        require_folder(place)
+        if not place.exists():
+            return
+    store = open_store(new.store, new.storage_options)
+    store.check()
+    require_unclaimed(store, "")
+
+
+def _require_place(folder: Path, new: NewNode) -> None:
+    require_free(folder)
+    _require_apart(folder, new)
+    require_local(_existing(folder))
 
 
 def _existing(folder: Path) -> Path:
@@ -106,12 +139,16 @@ def require_free(folder: Path) -> None:
 def _require_apart(folder: Path, new: NewNode) -> None:
     recovery = Path(os.path.abspath(new.recovery_file))  # noqa: PTH100
     if recovery.exists():
-        raise Refused("the recovery file would overwrite a file", where=str(recovery), next="Name another file.")
+        raise Refused(
+            "the recovery file would overwrite a file",
+            where=str(recovery),
+            next="Name another file: --recovery-file FILE",
+        )
     if folder in recovery.parents:
         raise Refused(
             "the recovery file must not lie in the node: it is for the day when the node is lost",
             where=str(recovery),
-            next="Name a file on a USB stick, or beside the node's folder.",
+            next="Name a file on a USB stick, or beside the node's folder: --recovery-file FILE",
         )
     store = local_path(new.store)
     if store is not None:

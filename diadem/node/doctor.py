@@ -13,7 +13,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from diadem.errors import DiademError
-from diadem.model.plain_text import count_text
+from diadem.model.plain_text import count_text, quoted
 from diadem.model.times import read_time
 from diadem.node.context import POLICY_FILE, Context
 from diadem.node.custody.database import ADVICE
@@ -124,7 +124,9 @@ def _keys(context: Context) -> Iterator[Check]:
     exposed = context.keys.exposed()
     if exposed:
         names = ", ".join(path.name for path in exposed[:5])
-        yield Check("keys", "wrong", f"other accounts may read {names}", f"chmod -R go-rwx {context.keys.folder}")
+        yield Check(
+            "keys", "wrong", f"other accounts may read {names}", f"chmod -R go-rwx {quoted(context.keys.folder)}"
+        )
     for name in ("online", "log"):
         context.keys.open(name)
     held = [user.name for user in context.settings.users if user.protection == "file"]
@@ -182,7 +184,7 @@ def _stores(context: Context) -> Iterator[Check]:
             why = context.stores.why_away(state.name)
             advice = f"Connect it; or, where it is elsewhere now: diadem store move {state.name} PLACE"
             if "store.json" in why:
-                advice = f"If it is this store: diadem store move {state.name} '{state.url}'"
+                advice = f"If it is this store: diadem store move {state.name} {quoted(state.url)}"
             yield Check("stores", "wrong", f"{state.name} does not answer: {why}", advice)
             continue
         store = context.stores.open(state.name)

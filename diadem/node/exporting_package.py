@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from typing import Final
 
-from diadem.errors import Refused, UsageError
+from diadem.errors import Refused, Unreachable, UsageError
 from diadem.model.ids import PackageId
 from diadem.model.ports import Listener, silent
 from diadem.node.context import Context
@@ -104,7 +104,7 @@ def _require_mirror(context: Context) -> None:
     """That what will be said can be kept in a store, before hours are spent; an attached store cannot say anything."""
     context.ledger.check_mirrors()
     if not any(True for _ in context.stores.opened()):
-        raise Refused(
+        raise Unreachable(
             "no store answers, and nothing leaves the node before a store holds the statement about it",
             next="Connect a store of this node: diadem status",
         )

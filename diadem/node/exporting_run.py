@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
-from diadem.errors import DiademError, Interrupted, Refused
+from diadem.errors import DiademError, Interrupted, Refused, Unreachable
 from diadem.model.ports import Listener, Progress
 from diadem.model.statements import Draft
 from diadem.model.times import time_text
@@ -179,7 +179,7 @@ def _require_durable(context: Context, entry: Entry) -> None:
         failed = ledger.push()
     if place_of(*ledger.mirrored()) <= entry.place:
         reasons = "; ".join(f"{url}: {reason}" for url, reason in failed.items()) or "no store answers"
-        raise Refused(
+        raise Unreachable(
             f"no store holds the statement about it yet, and nothing leaves the node before that ({reasons})",
             next="Connect a store of this node and export again: diadem status",
         )

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from diadem.archive.plan import text_of
-from diadem.model.plain_text import count_text
+from diadem.model.plain_text import count_text, quoted
 from diadem.node.looks import Look
 from diadem.node.unfinished_names import at_work
 
@@ -82,6 +82,15 @@ class Unfinished:
     def why(self) -> str:
         """All reasons in words."""
         return "; ".join(reason.words for reason in self.reasons)
+
+    @property
+    def stuck(self) -> bool:
+        """Whether all that speaks against it is a file that is not whole: it may never become so."""
+        return all(reason.code == "short" for reason in self.reasons)
+
+    def told(self, session: str) -> str:
+        """All reasons in words, with what to do where waiting may never help."""
+        return f"{self.why}; {broken_advice(session)}" if self.stuck else self.why
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON object."""
@@ -178,6 +187,11 @@ def _newest(now: Look) -> tuple[str, ...]:
     """The files that changed last."""
     names = sorted(now.files, key=lambda name: -now.files[name].newest_ns)
     return tuple(map(_text, names[:_NAMED]))
+
+
+def broken_advice(session: str) -> str:
+    """What to do about a session that is `stuck`."""
+    return f"it may be broken for good: diadem archive {quoted(session)} --now"
 
 
 def _words(span: datetime.timedelta) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import hashlib
 import json
+import math
 import os
 import time
 from collections.abc import Callable, Collection, Sequence
@@ -13,8 +14,9 @@ from pathlib import Path
 
 from diadem.errors import Interrupted, Refused
 from diadem.hooks.offers import ReaderOffer
+from diadem.model.plain_text import count_text
 from diadem.model.ports import Listener, Progress, silent
-from diadem.node.finished import Finished, Unfinished, judge
+from diadem.node.finished import Finished, Unfinished, broken_advice, judge
 from diadem.node.looks import Look, examined, look
 from diadem.store.whole import write_whole
 
@@ -148,13 +150,17 @@ def refuse_unfinished(
 
 def unfinished_error(session: Path, found: Unfinished) -> Refused:
     """The refusal of a session that is not finished."""
-    named = ", ".join(found.files[:3]) + (", …" if len(found.files) > 3 else "")
-    seconds = max(1, round(found.wait.total_seconds()))
-    when = f"{seconds} seconds" if seconds < 120 else f"{-(-seconds // 60)} minutes"
+    files = [file for file in found.files if file not in found.why]  # some reasons name their file
+    named = ", ".join(files[:3]) + (", …" if len(files) > 3 else "")
+    seconds = max(1, math.ceil(found.wait.total_seconds()))
+    when = count_text(seconds, "second") if seconds < 120 else f"{-(-seconds // 60)} minutes"
+    finished = f"If nobody writes it, {broken_advice(str(session))}"
     return Refused(
         f"the session is not finished: {found.why}" + (f" ({named})" if named else ""),
         where=str(session),
-        next=f"Try again in {when}, or add --wait; if you know that it is finished, add --now.",
+        next=finished
+        if found.stuck
+        else f"Try again in {when}, or add --wait; if you know that it is finished, add --now.",
     )
 
 
@@ -189,7 +195,7 @@ def wait_until_finished(
     watcher = Watcher(session, quiet, parts, readers, looks)
     try:
         while isinstance(found := watcher.verdict(), Unfinished):
-            _sleep(max(found.wait.total_seconds(), _LEAST), found.why, listener, sleep)
+            _sleep(max(found.wait.total_seconds(), _LEAST), found.told(str(session)), listener, sleep)
     except KeyboardInterrupt as error:
         raise Interrupted("waiting was stopped", where=str(session), next="Run the same command again.") from error
     return found

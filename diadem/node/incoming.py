@@ -300,7 +300,7 @@ class Incoming:
             words = "no copy is left of a part of what was archived of it"
         verdict = self._watcher(name, path).verdict(seen)
         if isinstance(verdict, Unfinished):
-            return replace(found, state=HandInState.WRITING, words=verdict.why)
+            return replace(found, state=HandInState.WRITING, words=verdict.told(str(path)))
         return replace(found, words=words, notes=verdict.notes)
 
     def _watcher(self, name: str, path: Path) -> Watcher:

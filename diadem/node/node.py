@@ -170,15 +170,24 @@ class Node:
         return archive(self.context, Path(source).absolute(), wishes, listener=listener)
 
     def plan(
-        self, source: StrPath, *, metadata: Mapping[str, Any] | None = None, listener: Listener = silent
+        self,
+        source: StrPath,
+        *,
+        metadata: Mapping[str, Any] | None = None,
+        as_one: bool = False,
+        wait: bool = False,
+        now: bool = False,
+        listener: Listener = silent,
     ) -> dict[str, Any]:
         """What `archive` would do with a folder: files, datasets, names, and how it relates to what is archived.
 
-        Nothing is written; files that may be archived already are read.
+        Nothing is written; files that may be archived already are read. ``refused`` says why `archive` with the same
+        options would not take it, as an error in its fixed shape, or is None.
         """
-        from diadem.node.archiving import planned
+        from diadem.node.archiving import Wishes, planned
 
-        return planned(self.context, Path(source).absolute(), metadata, listener)
+        wishes = Wishes(metadata, as_one=as_one, wait=wait, now=now)
+        return planned(self.context, Path(source).absolute(), wishes, listener)
 
     def sessions_of(self, source: StrPath | Scan, *, listener: Listener = silent) -> list[PlannedSession]:
         """The sessions to archive: of a folder, of a scan, or of a plan that was written and edited (.xlsx, .csv)."""

@@ -108,8 +108,8 @@ def best_package(context: Context, package_id: str) -> tuple[Package, ReplicaSta
 
     Raises
     ------
-    NotFound
-        No copy can be read; says why for each.
+    Unreachable, NotFound
+        No copy can be read, because a store that has one does not answer, or for other reasons; says why for each.
     """
     for replica, bundle in readable_copies(context, package_id):
         try:
@@ -124,7 +124,8 @@ def best_package(context: Context, package_id: str) -> tuple[Package, ReplicaSta
         return package, replica
     known = context.catalogue.replicas(package_id)
     reasons = "; ".join(_why_not(context, replica) for replica in known)
-    raise NotFound(
+    away = any(one.store in context.stores.names and context.stores.why_away(one.store) for one in known)
+    raise (Unreachable if away else NotFound)(
         f"no copy of {package_id[:19]}… can be read ({reasons or 'it has none'})",
         next="Connect one of its stores, then: diadem status",
     )

@@ -92,6 +92,7 @@ def session_of(context: Context, package: str) -> Session:
         raise NotFound(f"the package was {gone}", where=str(asked), next=f"See: diadem custody {asked[:19]}")
     chain = chain_of(_Known(context), asked)
     if not chain:
+        best_package(context, asked)  # says why
         raise NotFound("no copy of the package can be read", where=str(asked), next="diadem status")
     lacking = [Lacking(one.id, reason) for one in chain if (reason := _deleted(context, one.id)) is not None]
     lost = {one.id for one in lacking}

@@ -16,9 +16,10 @@ from diadem.node.context import Context
 from diadem.node.mirroring import mirror_catalogue, mirror_settings
 from diadem.node.moving import note_move
 from diadem.node.rules.commands import lose_store, move_store
+from diadem.node.store_place import make_folder
 from diadem.node.stores import claim, read_store_file, reclaim
 from diadem.store.base import open_store
-from diadem.store.urls import local_path, parse
+from diadem.store.urls import local_path, parse, refuse_copy_address
 
 if TYPE_CHECKING:
     from diadem.node.losing import LostStore
@@ -77,7 +78,7 @@ class StoreVerbs:
         Raises
         ------
         UsageError
-            The name is taken, or the kind is none.
+            The name is taken, the kind is none, or the place is no folder.
         Refused
             It is the store of another node.
         Unreachable
@@ -91,13 +92,14 @@ class StoreVerbs:
         self, url: str, name: str | None, kind: str | None, place: str, options: Mapping[str, Any] | None
     ) -> StoreState:
         context = self.context
+        refuse_copy_address(url)
         chosen = checked_name(name or self._name_for(url), "store")
         if chosen in context.stores.names:
             raise UsageError(f"there is a store '{chosen}' already", next="Choose another name: --name")
         folder = local_path(url)
         if folder is not None:
             _require_apart(context, folder)
-            folder.mkdir(parents=True, exist_ok=True)
+            make_folder(folder)
             url = str(folder.absolute())
         if kind is not None and kind not in KINDS:
             raise UsageError(f"'{kind}' is no kind of store", next=f"Use {', '.join(KINDS)}.")
@@ -142,6 +144,7 @@ class StoreVerbs:
         context = self.context
         context.require_writable()
         known = context.settings.store(name)
+        refuse_copy_address(url)
         folder = local_path(url)
         where = str(folder.absolute()) if folder is not None else url
         store = open_store(where, context.stores.options(name))

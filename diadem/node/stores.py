@@ -10,9 +10,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from diadem.errors import DiademError, NotFound, Refused, StoreError, Unreachable, UsageError
+from diadem.model.plain_text import quoted
 from diadem.model.replicas import StoreState
 from diadem.node.config import NodeSettings, StoreSettings
 from diadem.node.custody.mirror import read_head
+from diadem.node.store_place import recover_command
 from diadem.node.store_readme import readme
 from diadem.store.base import Store, open_store
 from diadem.store.urls import local_path
@@ -201,7 +203,7 @@ def _require_own(store: Store, settings: StoreSettings) -> None:
 
 
 def _by_hand(settings: StoreSettings) -> str:
-    return f"If it is this store: diadem store move {settings.name} '{settings.url}'"
+    return f"If it is this store: diadem store move {settings.name} {quoted(settings.url)}"
 
 
 def read_store_file(store: Store) -> dict[str, Any] | None:
@@ -236,16 +238,29 @@ def claim(store: Store, settings: StoreSettings, node: NodeSettings) -> str:
     Refused
         It is a store of another node.
     """
-    found = read_store_file(store)
-    if found is not None and found.get("node") != node.id:
-        raise Refused(
-            f"this is a store of the node '{found.get('node_name', '?')}'",
-            where=store.url,
-            next="To read it: diadem --node STORE search. To take it over after a loss: diadem init --recover STORE",
-        )
+    found = require_unclaimed(store, node.id)
     identity = str(found["store"]) if found else str(uuid.uuid4())
     _write_store_file(store, settings, node, identity)
     return identity
+
+
+def require_unclaimed(store: Store, node: str) -> dict[str, Any] | None:
+    """What a store says of itself, as `read_store_file`, where it is no other node's than the one of this id.
+
+    Raises
+    ------
+    Refused
+        It is a store of another node.
+    """
+    found = read_store_file(store)
+    if found is not None and found.get("node") != node:
+        raise Refused(
+            f"this is a store of the node '{found.get('node_name', '?')}'",
+            where=store.url,
+            next=f"To read it: diadem search --node {quoted(store.url)}   (to take it over after a loss: "
+            f"{recover_command(store.url)})",
+        )
+    return found
 
 
 def reclaim(store: Store, settings: StoreSettings, node: NodeSettings) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -89,6 +89,8 @@ def watch(
 
     Raises
     ------
+    Unreachable
+        With `once`: no store that people can hand in to answers.
     Interrupted
         On Ctrl-C.
     """
@@ -104,6 +106,7 @@ def watch(
                     desks[settings.name] = desk
                     yield from (handed for handed in _look(context, desk, listener) if desk.is_news(handed))
             if once:
+                _require_looked(context, desks)
                 return
             sleep(every)
     except KeyboardInterrupt as error:
@@ -132,6 +135,14 @@ class _Desk:
         """Whether this was tried in vain not long ago, just as it is: reading it all again would not help."""
         digest, at = self.refused.get(hand_in.name, ("", 0.0))
         return digest == seen.digest and time.monotonic() - at < _AGAIN
+
+
+def _require_looked(context: Context, desks: Mapping[str, _Desk]) -> None:
+    """Raise where there was nothing to look into: silence would mean that nobody has handed in anything."""
+    away = [one for one in context.settings.stores if local_path(one.url) is not None and one.name not in desks]
+    if away and not desks:
+        why = "; ".join(f"{one.name}: {context.stores.why_away(one.name)}" for one in away)
+        raise Unreachable(f"no store answers in which something could be handed in ({why})", next="diadem status")
 
 
 def _desk(context: Context, name: str) -> _Desk | None:

@@ -148,23 +148,24 @@ def sentence_html(facts: PackageFacts) -> str:
         f", sample {sample}" if sample else "",
     )
     said = "".join(parts)
+    told = _from_files(facts, when=not start, who=not operators, what=not instrument)
     if not said:
-        return _from_files(facts)
-    return escaped(f"Recorded{said}.", 600)
+        nobody = "Nobody stated the date, the people, the instrument or the sample of this session."
+        return escaped(f"Nobody has described this session. {told}", 600) if told else nobody
+    sentence = f"Sample {sample}." if not any(parts[:3]) else f"Recorded{said}."
+    return escaped(f"{sentence} {told}".rstrip(), 600)
 
 
-def _from_files(facts: PackageFacts) -> str:
-    """What the files themselves say of a session that nobody has described."""
+def _from_files(facts: PackageFacts, *, when: bool, who: bool, what: bool) -> str:
+    """What the files themselves say of a session, of that which nobody has said; "" where they say nothing."""
     days = "" if facts.days is None else " to ".join(date_text(day) for day in dict.fromkeys(facts.days))
     said = [
-        days,
-        _joined(facts.models) if facts.models else "",
-        f"by {_joined(facts.operators)}" if facts.operators else "",
+        days if when else "",
+        _joined(facts.models) if facts.models and what else "",
+        f"by {_joined(facts.operators)}" if facts.operators and who else "",
     ]
-    if not any(said):
-        return "Nobody stated the date, the people, the instrument or the sample of this session."
     told = ", ".join(part for part in said if part)
-    return escaped(f"Nobody has described this session. Its files say: {told}.", 600)
+    return f"Its files say: {told}." if told else ""
 
 
 def _joined(names: Sequence[str]) -> str:

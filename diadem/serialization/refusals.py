@@ -35,8 +35,18 @@ def _rule(error: jsonschema_rs.ValidationError, node: Mapping[str, Any]) -> str:
         return "the text is empty; leave out what is not known."
     if rule and keyword in _OPAQUE:
         return f"{_shortened(compact(error.instance, where='').decode(), 80)} is refused. The rule: {rule}"
+    if strange := _unknown(error, node):
+        named = ", ".join(f"'{_shortened(key, 80)}'" for key in strange[:3]) + (", …" if len(strange) > 3 else "")
+        return f"the {'key' if len(strange) == 1 else 'keys'} {named} {'is' if len(strange) == 1 else 'are'} not known."
     said = _shortened(error.message) + "."
     return said if not rule or keyword in {"required", "additionalProperties"} else f"{said} The rule: {rule}"
+
+
+def _unknown(error: jsonschema_rs.ValidationError, node: Mapping[str, Any]) -> list[str]:
+    """The keys that the schema does not know, where that is the fault."""
+    if error.schema_path[-1:] != ["additionalProperties"] or not isinstance(error.instance, dict):
+        return []
+    return [str(key) for key in error.instance if key not in node.get("properties", {})]
 
 
 def json_path(path: Sequence[str | int]) -> str:
@@ -84,10 +94,10 @@ def _merged(general: Mapping[str, Any], special: Mapping[str, Any]) -> Mapping[s
 
 def _nearest(error: jsonschema_rs.ValidationError, node: Mapping[str, Any]) -> str:
     """For a key that is not known: the known ones that come close, else all of them if they are few."""
-    if error.schema_path[-1:] != ["additionalProperties"] or not isinstance(error.instance, dict):
+    if not (strange := _unknown(error, node)):
         return ""
     known = list(node.get("properties", {}))
-    near = [name for key in error.instance if key not in known for name in close_matches(key, known)]
+    near = [name for key in strange for name in close_matches(key, known)]
     if near:
         return f"Did you mean {' or '.join(near[:3])}?"
     return f"Known here: {', '.join(known)}." if len(known) <= 20 else "The schema lists every key."

@@ -13,6 +13,8 @@ from urllib.request import url2pathname
 from diadem.errors import UsageError
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
+#: ``host:/folder``; one letter before the colon is a drive of Windows.
+_COPY_ADDRESS = re.compile(r"([^:/\\\\]{2,}):(.*)", re.DOTALL)
 _ALIASES = {"s3a": "s3", "ssh": "sftp"}
 #: Schemes that are known not to be places for packages, and what to do instead.
 _NOT_STORES = {
@@ -91,6 +93,27 @@ def parse(address: str) -> StoreUrl:
         raise UsageError(f"{scheme}:// is not a store", where=address, next=_NOT_STORES[scheme])
     scheme = _ALIASES.get(scheme, scheme)
     return StoreUrl("object", scheme, _object_path(address, address[match.end() :], scheme))
+
+
+def refuse_copy_address(address: str) -> None:
+    """Refuse ``host:/folder``, as `scp` and `rsync` write servers: it would be a new folder called ``host:`` here.
+
+    Raises
+    ------
+    UsageError
+        Saying how the address is written.
+    """
+    match = _COPY_ADDRESS.match(address)
+    if match is None or _SCHEME.match(address) or os.path.lexists(address):
+        return
+    host, path = match.groups()
+    known = host.lower() in {"s3", "s3a", "sftp", "ssh", "file", "memory"}
+    meant = f"{host.lower() if known else f'sftp://{host}'}{':/' if known else ''}/{path.lstrip('/')}"
+    raise UsageError(
+        "this is no address of a store",
+        where=address,
+        next=f"Write {meant}   (a folder whose name has a colon: ./{address})",
+    )
 
 
 def local_path(address: str | os.PathLike[str]) -> Path | None:

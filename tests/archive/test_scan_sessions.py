@@ -38,6 +38,21 @@ def test_a_dated_folder_is_one_session_with_all_below(sessions: Planner, tmp_pat
     assert described(sessions(tmp_path)) == {("ZnO S-12", "2026-03-14", 5), ("GaN", "2026-03-14", 1)}
 
 
+def test_the_day_in_a_name_is_used_or_told_and_never_lost(sessions: Planner, tmp_path: Path) -> None:
+    for folder, times in (
+        ("2017-03-06 Talos EDS", ("2017-03-06T10:00:00", "2017-03-20T10:00:00")),  # it may be the first of these days
+        ("2016-01-01 Titan", ("2017-03-06T10:00:00", "2017-03-20T10:00:00")),  # it is none of them
+        ("2015-01-01 Quanta", ("2021-01-01T10:00:00",)),
+    ):
+        for number, time in enumerate(times):
+            image(tmp_path / folder / f"{number}.hspy", time)
+    assert {(one.title, one.date) for one in sessions(tmp_path)} == {
+        ("Talos EDS", "2017-03-06"),
+        ("2016-01-01 Titan", ""),
+        ("2015-01-01 Quanta", "2021-01-01"),
+    }
+
+
 def test_parts_of_a_session_belong_to_the_folder_above(sessions: Planner, tmp_path: Path) -> None:
     for name in ("EELS/a.hspy", "STEM HAADF/b.hspy", "area 2/c.hspy", "raw/003/d.hspy"):
         image(tmp_path / "alice" / "ZnO" / name)

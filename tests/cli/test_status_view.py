@@ -52,8 +52,8 @@ Every rule holds (2026-03-14 09:26 UTC)
   ✓ copies         every package has 2 proven copies on different disks
   ✓ damage         none is known
   ✓ scrub          every last proof is within 90 days (the oldest: 2026-03-14)
-  ✓ stores         all 2 answer
-  ✓ space          1 TB free on main, more on the others
+  ✓ stores         both answer
+  ✓ space          1 TB free on main, more on the other
   ✓ custody        every package has its ingest statement
   ✓ log            lies in a store too
   ✓ recovery file  confirmed as moved away

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Mapping
 from fractions import Fraction
 from typing import Any
@@ -9,8 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from diadem.archive.plain import signal_text
 from diadem.extract.assertions import Statement, merge
 from diadem.extract.axes import describe_axes, kind_of, to_si
+from diadem.extract.fault_text import fault_text
 from diadem.extract.mapping import Tree, leaves, look_up
 from diadem.extract.normalise import pixel_sizes, values_of
 
@@ -217,3 +220,15 @@ def test_pixel_sizes_of_images_only() -> None:
     }
     assert list(pixel_sizes("spectrum_line", axes, (3, 4))) == []
     assert list(pixel_sizes("image", [axis(3, units="pix"), axis(3, units="m", scale=1.0)], (3, 3))) == []
+
+
+def test_a_reader_that_met_the_end_of_the_file_says_so() -> None:
+    with pytest.raises(struct.error) as short:
+        struct.unpack("<B", b"")
+    assert fault_text(short.value).startswith("it ends earlier than it should, or is damaged (error: unpack requires")
+    assert fault_text(EOFError()).startswith("it ends earlier")
+    assert fault_text(ValueError("no  such\nkey")) == "ValueError: no such key"
+
+
+def test_a_signal_without_a_title_is_named_in_words() -> None:
+    assert signal_text({"id": "s1", "kind": "spectrum_image", "shape": [4, 5]}) == "spectrum image, 4 × 5"

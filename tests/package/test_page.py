@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from diadem.model.facts import MAX_DESCRIBED, MAX_PICTURED, DatasetFacts, PackageFacts
-from diadem.package.page import page_html
+from diadem.package.page import page_html, sentence_html
 from diadem.package.page_datasets import choose_previews
 from diadem.package.page_guide import LINUX, MACOS, POWERSHELL
 
@@ -122,6 +122,21 @@ FULL = package(
     omitted=[("a/link", "symlink", "a link, not a file")],
     software="diadem-em 0.1.0",
 )
+
+
+def test_what_a_person_said_does_not_hide_what_the_files_say() -> None:
+    found = package(models=["Titan"], operators=["Marie Curie"], days=("2026-03-14", "2026-03-15"))
+    files = "Its files say: 14 March 2026 to 15 March 2026, Titan, by Marie Curie."
+    cases: tuple[tuple[dict[str, Any], str], ...] = (
+        ({}, f"Nobody has described this session. {files}"),
+        ({"sample": {"name": "S-12"}}, f"Sample S-12. {files}"),
+        ({"instrument": {"name": "Talos"}}, f"Recorded with the Talos. {files.replace(' Titan,', '')}"),
+        ({"session": {"date": "2026-03-14"}}, "Recorded on 14 March 2026. Its files say: Titan, by Marie Curie."),
+    )
+    for said, sentence in cases:
+        assert sentence_html(replace(found, **said)) == sentence
+    assert sentence_html(package()).startswith("Nobody stated the date")
+    assert sentence_html(package(sample={"name": "S-12"})) == "Sample S-12."
 
 
 def test_a_person_finds_what_they_look_for() -> None:

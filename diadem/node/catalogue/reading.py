@@ -45,10 +45,11 @@ def resolve(connection: Connection, id_or_prefix: str) -> int:
     UsageError
         It is no id, or begins several.
     """
-    match = _PREFIX.match(id_or_prefix.strip().lower())
+    match = _PREFIX.match(id_or_prefix.strip().lower().rstrip("….").strip())
     if match is None:
         raise UsageError(
-            f"'{id_or_prefix}' is no package id", next=f"Write {PREFIX} and at least {SHORTEST} hex digits of it."
+            f"'{id_or_prefix}' is no package id",
+            next=f"Write {PREFIX} and at least {SHORTEST} hex digits of it: diadem search shows them.",
         )
     found = connection.execute(
         select(_packages.seq, _packages.id).where(begins(match[1])).order_by(_packages.id).limit(_CANDIDATES + 1)

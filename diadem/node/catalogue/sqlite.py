@@ -155,7 +155,7 @@ def _error(error: BaseException, path: Path) -> DiademError:
 
 def damaged(path: Path, said: str) -> IntegrityError:
     """A file that is no catalogue any more."""
-    again = "It is a cache. Move it away, with its -wal and -shm files, then run: diadem reindex"
+    again = "It is a cache, and can be built anew. Run: diadem reindex"
     return IntegrityError(f"the catalogue is damaged: {said}", where=str(path), next=again)
 
 

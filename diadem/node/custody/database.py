@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from diadem.errors import DiademError, IntegrityError, NotFound, StoreError, Unreachable
+from diadem.node.store_place import recover_command
 from diadem.store.system import flush_folder
 
 #: Name of the log's file in its folder.
@@ -25,7 +26,7 @@ _UNWRITABLE: Final = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY, sq
 _BUSY: Final = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 #: What to do about a log that is damaged.
 ADVICE: Final = (
-    "Keep the file aside for inspection, and make the node anew from a store: `diadem init --recover STORE`."
+    f"Keep the file for inspection, and make the node anew, in a new folder, from a store: {recover_command()}"
 )
 
 

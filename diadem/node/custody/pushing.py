@@ -16,6 +16,7 @@ from diadem.node.custody.keyring import KeyRing
 from diadem.node.custody.mirror import Head, Mirror, batch_key, head_key, pack_batch, read_head, unpack_batch
 from diadem.node.custody.tables import Batch, Tables
 from diadem.node.custody.trees import edge, log_origin, root_at
+from diadem.node.store_place import recover_command
 from diadem.store.system import FileLock
 from diadem.trust.keys import PublicKey
 from diadem.trust.note import open_checkpoint
@@ -336,8 +337,8 @@ class MirrorDesk:
         return OtherLog(
             f"the mirror {mirror.url} {message}: this node was brought back from an old copy, or runs twice",
             where=str(self._data.path),
-            next=f"Nothing was appended. Stop the other node if there is one; else make this one anew from the store, "
-            f"which begins a new epoch: `diadem init --recover {mirror.url}`.",
+            next="Nothing was appended. Stop the other node if there is one; else make this one anew from the store, "
+            f"which begins a new epoch: {recover_command(mirror.url)}",
         )
 
     # -- what is remembered ------------------------------------------------------------------------------------------

@@ -92,7 +92,8 @@ def unreachable(case: Case) -> Iterator[RuleFinding]:
 def stores_hold(case: Case) -> str:
     """How it stands where all is well."""
     number = len(list(case.own_stores))
-    return "the store answers" if number == 1 else f"all {number} answer" if number else "the node has no store yet"
+    several = "both answer" if number == 2 else f"all {number} answer" if number else "the node has no store yet"
+    return "the store answers" if number == 1 else several
 
 
 def writable(case: Case) -> Iterator[RuleFinding]:
@@ -131,7 +132,9 @@ def space_holds(case: Case) -> str:
     if not free:
         return "no store says how much is free"
     least, name = min(free)
-    return f"{size_text(least)} free on {name}" + (", more on the others" if len(free) > 1 else "")
+    return f"{size_text(least)} free on {name}" + (
+        f", more on the other{'s' * (len(free) > 2)}" if len(free) > 1 else ""
+    )
 
 
 def metadata(case: Case) -> Iterator[RuleFinding]:

@@ -53,7 +53,10 @@ def test_flipped_bits_are_found_or_do_no_harm(group: Group, closed: Path, tmp_pa
         use(group, folder)
     except diadem.IntegrityError as error:
         found = error
-    assert found is None or (found.where == str(folder / FILE) and "diadem init --recover" in (found.next or ""))
+    assert found is None or (
+        found.where == str(folder / FILE)
+        and "diadem init FOLDER --recover STORE --recovery-file FILE" in (found.next or "")
+    )
 
 
 @pytest.mark.parametrize(
@@ -81,7 +84,7 @@ def test_a_row_that_was_edited_is_named(group: Group, closed: Path, change: str)
     with pytest.raises(diadem.IntegrityError) as caught:
         use(group, closed.parent)
     assert caught.value.where == str(closed)
-    assert "diadem init --recover" in (caught.value.next or "")
+    assert "diadem init FOLDER --recover STORE --recovery-file FILE" in (caught.value.next or "")
 
 
 def test_an_entry_that_was_taken_out_of_the_index_is_a_gap(group: Group, closed: Path) -> None:
@@ -130,7 +133,7 @@ def test_another_file_is_no_log(tmp_path: Path, group: Group, content: bytes) ->
     (tmp_path / FILE).write_bytes(content)
     with pytest.raises(diadem.IntegrityError) as caught:
         Ledger.open(tmp_path, group.log, clock=group.clock)
-    assert "diadem init --recover" in (caught.value.next or "")
+    assert "diadem init FOLDER --recover STORE --recovery-file FILE" in (caught.value.next or "")
 
 
 def test_a_truncated_file(group: Group, closed: Path, tmp_path: Path) -> None:

@@ -102,7 +102,7 @@ def test_a_log_from_a_backup_appends_nothing(group: Group, mirror: MemoryMirror,
     with pytest.raises(diadem.Refused) as caught:
         old.say(ingest(3))
     assert caught.value.next is not None
-    assert f"diadem init --recover {mirror.url}" in caught.value.next
+    assert f"diadem init FOLDER --recover {mirror.url} --recovery-file FILE" in caught.value.next
     assert old.ledger.size == 5
     with pytest.raises(diadem.Refused):
         old.ledger.push()

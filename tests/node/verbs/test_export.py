@@ -23,7 +23,7 @@ import pytest
 
 import diadem
 from diadem.cli.main import run as command_line
-from diadem.errors import IntegrityError, Interrupted, Refused, UsageError
+from diadem.errors import IntegrityError, Interrupted, Refused, Unreachable, UsageError
 from diadem.model.ports import Progress
 from diadem.model.replicas import PRESENT, SUSPECT
 from diadem.node.exporting_outcome import Exported
@@ -217,7 +217,7 @@ def test_where_no_store_can_hold_the_statement_nothing_leaves(lab: Lab) -> None:
     store = FaultyStore(lab.node.context.stores.open("main"))
     lab.node.context.stores.put("main", store)
     store.fail(Fault("put", "unreachable", times=None))
-    with pytest.raises(Refused, match="no store holds the statement"):
+    with pytest.raises(Unreachable, match="no store holds the statement"):
         export(lab, package)
     assert ("put", "unreachable") in store.happened
     assert given(lab) == []
