@@ -57,7 +57,7 @@ def test_a_copy_that_is_missing_is_not_called_damaged(lab: Lab) -> None:
     folder.chmod(0o755)
     folder.rename(lab.root / "taken away")
     text = said("scrub", "--node", lab.node.path, "--quiet", code=1)
-    assert f"MISSING          {package[:19]}… in second" in text
+    assert f"MISSING          {package[:19]}… session in second" in text
     assert "DAMAGED" not in text
     status = said("status", "--node", lab.node.path, code=1)
     assert "(1 missing)" in status
