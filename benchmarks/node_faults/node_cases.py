@@ -154,7 +154,7 @@ def backup_case(case: Case) -> None:
     mirrors = {name: _content(case.place.store(name) / ".diadem" / "nodes") for name in STORES}
     source = case.place.source("after the backup")
     write_files(source, {"y.bin": 20 * KIB}, seed=str(case.seed))
-    package = case.packages[0]
+    package = next(one for one in case.packages if b"Diadem-Continues" not in one.files["bag-info.txt"])  # known then
     verbs: list[Callable[[diadem.Node], object]] = [
         lambda node: node.archive(source, now=True, as_one=True),
         lambda node: node.scrub(),
