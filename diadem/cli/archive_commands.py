@@ -99,9 +99,17 @@ def show_archived(document: dict[str, Any]) -> None:
         print(f"                 {total} issues in all: see the page data/ro-crate-preview.html")
     for path in document["swept"]:
         print(f"cleaned up       {path}, left by a run that was killed")
+    show_suggested(document)
     print(f"time             {duration_text(document['seconds'])}")
     if document.get("next"):
         print(f"next             {document['next']}")
+
+
+def show_suggested(document: dict[str, Any]) -> None:
+    """Ask whether a session is of a known sample, with what says so: it is never said for a person."""
+    for sample in document.get("samples", ()):
+        found = f"'{sample['name']}' is in {sample['where']}"
+        print(f"sample           {sample['identifier']}?  {found}; if so: {sample['command']}")
 
 
 def _proof(copy: dict[str, Any]) -> str:
@@ -119,6 +127,7 @@ def _show_plan(planned: dict[str, Any]) -> None:
     from diadem.cli import render
 
     render.plan(planned)
+    show_suggested(planned)
 
 
 def _show_all(results: Any, *, as_json: bool) -> int:
@@ -146,3 +155,4 @@ def _show_one(document: dict[str, Any]) -> None:
         print(f"would archive    {document['title']}  {files}, {size_text(document['bytes'])}")
     else:
         print(f"{document['state']:16} {document['title']}  {document['package']['id'][:19]}…")
+        show_suggested(document)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,7 @@ from diadem.node.following import derive, is_deleted
 from diadem.node.jobs import working
 from diadem.node.placing import Copy, Debt, best_package, readable_copies, replicate, subject
 from diadem.node.rules.required import require_stated
+from diadem.node.sample_suggesting import Suggestion, suggest_for_package, suggest_for_plan
 from diadem.node.scrubbing import check, note_damage
 from diadem.node.stores import AWAY
 from diadem.node.wanted import wanted_stores
@@ -92,6 +93,8 @@ class Archived:
         What packing did: omissions, issues, leftovers that were removed.
     seconds : float
         Time taken.
+    suggested : sequence of Suggestion
+        Known samples that it may be of.
     """
 
     package: Package
@@ -101,6 +104,7 @@ class Archived:
     debts: Sequence[Debt] = ()
     predecessor: str | None = None
     seconds: float = 0.0
+    suggested: Sequence[Suggestion] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON object; ``package`` has id, payload_id and path as for `diadem pack`."""
@@ -118,6 +122,7 @@ class Archived:
             "issues": dict(self.outcome.issues),
             "flagged": [{"path": path, "code": code} for path, code in self.outcome.flagged],
             "swept": [swept.path for swept in self.outcome.swept],
+            "samples": [suggestion.to_dict() for suggestion in self.suggested],
             "seconds": round(self.seconds, 3),
         }
 
@@ -153,7 +158,8 @@ def archive_plan(
 ) -> Archived:
     """Archive what was planned; see `archive`. Two that archive one folder take turns: the second finds it there."""
     with context.locked(f"source-{sha256_hex(os.fsencode(source))[:32]}"):
-        return _archived(context, plan, source, wishes, started, listener)
+        archived = _archived(context, plan, source, wishes, started, listener)
+    return replace(archived, suggested=suggest_for_package(context.catalogue, archived.package.id, source.name))
 
 
 def _archived(
@@ -488,4 +494,5 @@ def planned(context: Context, source: Path, metadata: Mapping[str, Any] | None, 
     whole = plan.to_dict()
     if isinstance(relation, Extends):
         whole = relation.plan.to_dict()
-    return {**whole, "archived": relation.to_dict()}
+    samples = [one.to_dict() for one in suggest_for_plan(context.catalogue, source.name, metadata)]
+    return {**whole, "archived": relation.to_dict(), "samples": samples}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, case, exists, func, select
+from sqlalchemy import ColumnElement, Select, and_, case, exists, func, or_, select
 
 from diadem.model.replicas import PRESENT
 from diadem.node.catalogue import sqlite, tables
@@ -64,7 +64,8 @@ class Conditions:
     def text(self, leaf: Phrase) -> str:
         """A phrase as an expression of the text search."""
         codes = self._of(leaf.keys) if leaf.keys else None
-        return sqlite.phrase(leaf.words, codes, open_end=leaf.open, whole=leaf.whole)
+        found = [sqlite.phrase(one.words, codes, open_end=one.open, whole=one.whole) for one in (leaf, *leaf.others)]
+        return f"({' OR '.join(found)})" if len(found) > 1 else found[0]
 
     def _of(self, keys: Sequence[str]) -> list[int]:
         return [self._codes[key] for key in keys if key in self._codes]
@@ -76,7 +77,12 @@ def _table(leaf: OfDataset) -> Any:
 
 
 def _of_words(leaf: Phrase) -> Sql:
-    """The words are in the text, or are the text; with blanks around, as phrases have them."""
+    """The words are in the text, or are the text; those of the phrase, or of one of the others."""
+    return or_(*(_of_one(one) for one in (leaf, *leaf.others))) if leaf.others else _of_one(leaf)
+
+
+def _of_one(leaf: Phrase) -> Sql:
+    """The words of one phrase; with blanks around, as phrases have them."""
     text = " " + " ".join(leaf.words) + ("" if leaf.open else " ")
     if not leaf.whole:
         return sqlite.contains(_phrases.words, text)

@@ -18,6 +18,7 @@ from diadem.node.catalogue.meaning import Condition, understand
 from diadem.node.catalogue.parsing import parse
 from diadem.node.catalogue.reading import CHUNK, package_rows
 from diadem.node.catalogue.results import SearchResult
+from diadem.node.catalogue.samples import meant
 from diadem.node.catalogue.walking import walk
 
 #: Candidates that are looked at for the sake of the total alone, once the page is full.
@@ -30,12 +31,36 @@ def search(connection: Connection, query: str, *, limit: int | None, offset: int
     """A page of the packages that match; see `Catalogue.search`."""
     _require(limit, offset, order)
     tree = parse(query)
-    condition = understand(query, tree)
+    names = _Names(connection)
+    condition = understand(query, tree, naming=names)
     codes = {name: code for code, name in connection.execute(select(tables.keys.c.code, tables.keys.c.name))}
     conditions = Conditions(codes)
     keys, total, exact = _page(connection, conditions, condition, limit, offset, rising=order == "oldest")
     rows = package_rows(connection, keys, _matched(connection, conditions, condition, keys))
-    return SearchResult(query, tuple(rows), total, exact, "" if total else hint(tree))
+    return SearchResult(query, tuple(rows), total, exact, "" if total else hint(tree), names.also)
+
+
+class _Names:
+    """Other names of samples; remembers those that it told.
+
+    Parameters
+    ----------
+    connection : Connection
+        In a transaction.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection, self._told = connection, dict[str, None]()
+
+    def __call__(self, asked: tuple[str, ...]) -> list[tuple[str, ...]]:
+        rows = [row for row in meant(self._connection, asked) if row.words != asked]
+        self._told |= dict.fromkeys(row.text for row in rows)
+        return [row.words for row in rows]
+
+    @property
+    def also(self) -> tuple[str, ...]:
+        """Names that were asked for beside those of the query."""
+        return tuple(sorted(self._told))
 
 
 def _require(limit: int | None, offset: int, order: str) -> None:
