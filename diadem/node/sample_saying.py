@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, TypedDict
 
@@ -59,7 +60,7 @@ def members_of(said: SampleWords, find: Callable[[str], Sample], before: Sample 
     Parameters
     ----------
     said : SampleWords
-        Each member counts as a whole, but of the maker and of identifiers only what is said changes.
+        Each member counts as a whole, but of names, identifiers and the maker only those change that are said.
     find : callable
         From the name of a parent to the sample.
     before : Sample, optional
@@ -76,7 +77,7 @@ def members_of(said: SampleWords, find: Callable[[str], Sample], before: Sample 
         )
     members: dict[str, Any] = {key: said.get(key) or None for key in _TEXTS if key in said}
     if "names" in said:
-        members["names"] = [{"name": name, "lab": lab} for lab, one in said["names"].items() for name in _several(one)]
+        members["names"] = _names(said["names"], before)
     if "identifiers" in said:
         kept = {**(before.identifiers if before else {}), **said["identifiers"]}
         members["identifiers"] = {key: text for key, text in kept.items() if text}
@@ -86,10 +87,39 @@ def members_of(said: SampleWords, find: Callable[[str], Sample], before: Sample 
     if said.keys() & _MAKER.keys():
         members["maker"] = _maker(said, before)
     if "elements" in said:
-        members["elements"] = list(dict.fromkeys(said["elements"]))
+        members["elements"] = list(dict.fromkeys(_several(said["elements"])))
     if "preparation" in said:
         members["preparation"] = [{"step": one} if isinstance(one, str) else dict(one) for one in said["preparation"]]
     return members
+
+
+def _names(said: Mapping[str, str | Sequence[str]], before: Sample | None) -> list[dict[str, str]]:
+    kept = [(one.name, one.lab) for one in (before.names if before else ()) if one.lab not in said]
+    told = [(name, lab) for lab, one in said.items() for name in _several(one) if name]
+    return [{"name": name, "lab": lab} for name, lab in dict.fromkeys([*kept, *told])]
+
+
+def tidied(said: Mapping[str, Any]) -> dict[str, Any]:
+    """What is said, blanks at the ends of texts taken off.
+
+    Raises
+    ------
+    UsageError
+        A name has a line break or another control character; comments and reasons may.
+    """
+    return {key: _tidied(key, value) for key, value in said.items()}
+
+
+def _tidied(key: str, value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return tidied(value)
+    if isinstance(value, list):
+        return [_tidied(key, one) for one in value]
+    if not isinstance(value, str):
+        return value
+    if key not in ("comment", "reason") and any(unicodedata.category(letter) == "Cc" for letter in value):
+        raise UsageError(f"{key} {value!r} has a line break or another control character", next="Leave it out.")
+    return value.strip()
 
 
 def _maker(said: SampleWords, before: Sample | None) -> dict[str, str] | None:

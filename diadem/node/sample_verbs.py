@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Unpack
 
 from diadem.errors import NotFound, UsageError
-from diadem.model.sample_custody import AT, followed, history
+from diadem.model.sample_custody import AT, Whereabouts, followed, history
+from diadem.model.sample_relations import KnownSamples, same_thing
 from diadem.model.samples import (
     CHANGED,
     CONSUMED,
@@ -27,7 +28,7 @@ from diadem.model.samples import (
 from diadem.model.statements import Draft, Subject
 from diadem.node.context import Context
 from diadem.node.sample_naming import find_samples, require_free, the_sample
-from diadem.node.sample_saying import SampleWords, members_of
+from diadem.node.sample_saying import SampleWords, members_of, tidied
 from diadem.node.sample_story import SampleStory, tell
 
 Day = datetime.date | str
@@ -52,6 +53,14 @@ class SampleVerbs:
     def ls(self) -> list[Sample]:
         """Each sample, by its identifier."""
         return self.context.catalogue.samples()
+
+    def whereabouts(self) -> dict[str, Whereabouts]:
+        """Where each sample is, by its id, as far as anybody said."""
+        known = KnownSamples({sample.id: sample for sample in self.ls()})
+        things = {one: same_thing(known, one) for one in known.samples}
+        return {
+            one: _where(known.samples[name] for name in thing if name in known.samples) for one, thing in things.items()
+        }
 
     def find(self, name: str) -> list[Sample]:
         """The samples that a name may mean: two where two labs use one name for different things.
@@ -323,7 +332,7 @@ class SampleVerbs:
     def _place(self, sample: Sample) -> str:
         """Where the thing is known to be."""
         catalogue = self.context.catalogue
-        where, _ = followed(history(catalogue.samples(catalogue.family(sample.id).same)))
+        where = _where(catalogue.samples(catalogue.family(sample.id).same))
         return where.place if where.state == AT else ""
 
     def _day(self, day: Day | None) -> str:
@@ -339,10 +348,14 @@ class SampleVerbs:
 
     def _draft(self, what: str, sample_id: str, said: Mapping[str, Any], *more: str) -> Draft:
         subjects = tuple(Subject.named(one) for one in (sample_id, *more))
-        return Draft(KIND, subjects, {"event": what, **said, "by": self.context.address})
+        return Draft(KIND, subjects, tidied({"event": what, **said, "by": self.context.address}))
 
     def _say(self, drafts: Sequence[Draft]) -> None:
         self.context.say(drafts, as_user=True)
+
+
+def _where(thing: Iterable[Sample]) -> Whereabouts:
+    return followed(history(thing))[0]
 
 
 def _is_linked(first: Sample, second: Sample | OtherName) -> bool:

@@ -12,9 +12,9 @@ from diadem.node.catalogue import sqlite, tables
 from diadem.node.catalogue.conditions import Conditions
 from diadem.node.catalogue.driving import count_alone, driver
 from diadem.node.catalogue.hints import hint
-from diadem.node.catalogue.judging import differs
+from diadem.node.catalogue.judging import differs, leaves
 from diadem.node.catalogue.matching import matching
-from diadem.node.catalogue.meaning import Condition, understand
+from diadem.node.catalogue.meaning import Condition, Phrase, understand
 from diadem.node.catalogue.parsing import parse
 from diadem.node.catalogue.reading import CHUNK, package_rows
 from diadem.node.catalogue.results import SearchResult
@@ -37,11 +37,11 @@ def search(connection: Connection, query: str, *, limit: int | None, offset: int
     conditions = Conditions(codes)
     keys, total, exact = _page(connection, conditions, condition, limit, offset, rising=order == "oldest")
     rows = package_rows(connection, keys, _matched(connection, conditions, condition, keys))
-    return SearchResult(query, tuple(rows), total, exact, "" if total else hint(tree), names.also)
+    return SearchResult(query, tuple(rows), total, exact, "" if total else hint(tree), names.asked_in(condition))
 
 
 class _Names:
-    """Other names of samples; remembers those that it told.
+    """Other names of the samples that a search asks for; remembers how they are written.
 
     Parameters
     ----------
@@ -50,17 +50,18 @@ class _Names:
     """
 
     def __init__(self, connection: Connection) -> None:
-        self._connection, self._told = connection, dict[str, None]()
+        self._connection = connection
+        self._written: dict[tuple[str, ...], str] = {}
 
     def __call__(self, asked: tuple[str, ...]) -> list[tuple[str, ...]]:
-        rows = [row for row in meant(self._connection, asked) if row.words != asked]
-        self._told |= dict.fromkeys(row.text for row in rows)
+        rows = meant(self._connection, asked)
+        self._written |= {row.words: row.text for row in rows}
         return [row.words for row in rows]
 
-    @property
-    def also(self) -> tuple[str, ...]:
-        """Names that were asked for beside those of the query."""
-        return tuple(sorted(self._told))
+    def asked_in(self, condition: Condition) -> tuple[str, ...]:
+        """Names that a condition asks for beside those of the query."""
+        others = (one for leaf in leaves(condition) if isinstance(leaf, Phrase) for one in leaf.others)
+        return tuple(sorted({self._written[one.words] for one in others}))
 
 
 def _require(limit: int | None, offset: int, order: str) -> None:
