@@ -78,12 +78,21 @@ def _table(leaf: OfDataset) -> Any:
 
 def _of_words(leaf: Phrase) -> Sql:
     """The words are in the text, or are the text; those of the phrase, or of one of the others."""
-    return or_(*(_of_one(one) for one in (leaf, *leaf.others))) if leaf.others else _of_one(leaf)
+    if not leaf.others:
+        return _of_one(leaf)
+    whole = [_padded(one) for one in leaf.others if one.whole]
+    inside = [_padded(one) for one in leaf.others if not one.whole]
+    return or_(_of_one(leaf), _phrases.words.in_(whole), sqlite.contains_one(_phrases.words, inside))
+
+
+def _padded(leaf: Phrase) -> str:
+    """The words with blanks around, as phrases have them."""
+    return f" {' '.join(leaf.words)} "
 
 
 def _of_one(leaf: Phrase) -> Sql:
-    """The words of one phrase; with blanks around, as phrases have them."""
-    text = " " + " ".join(leaf.words) + ("" if leaf.open else " ")
+    """The words of one phrase."""
+    text = _padded(leaf)[:-1] if leaf.open else _padded(leaf)
     if not leaf.whole:
         return sqlite.contains(_phrases.words, text)
     return _phrases.words.startswith(text, autoescape=True) if leaf.open else _phrases.words == text
