@@ -10,6 +10,8 @@ from diadem.model.plain_text import count_text
 
 #: Datasets of one package in a row that are named; the others are counted.
 _SHOWN = 20
+#: The widest path that others are aligned with.
+_PATH = 40
 #: Names in one line.
 _NAMED = 12
 _TO = {"made": "at", "sent": "to", "received": "at", "consumed": "at", "lost": "at"}
@@ -132,20 +134,25 @@ def _datasets(document: Mapping[str, Any], *, every: bool) -> None:
         return
     _line("datasets", f"{len(datasets):,} in {count_text(len(packages), 'package')}")
     names = {one["id"]: one["identifier"] for one in (document, *document["same"], *document["parts"])}
+    widest = min(_PATH, max(len(_file(dataset)) for dataset in datasets))
     for _, group in groupby(datasets, key=lambda dataset: dataset["package"]):
         found = list(group)
         shown = found if every else found[:_SHOWN]
         for dataset in shown:
-            print(_plain("  " + _dataset(dataset, names)).rstrip())
+            print(_plain("  " + _dataset(dataset, names, widest)).rstrip())
         if len(found) > len(shown):
             print(f"  and {len(found) - len(shown):,} more of this package: --all")
 
 
-def _dataset(dataset: Mapping[str, Any], names: Mapping[str, str]) -> str:
+def _file(dataset: Mapping[str, Any]) -> str:
+    return str(dataset["path"] or dataset["title"])
+
+
+def _dataset(dataset: Mapping[str, Any], names: Mapping[str, str], widest: int) -> str:
     moment = dataset["time"][:16].replace("T", " ") or dataset["date"] or "undated"
     where = ", ".join(filter(None, [dataset["instrument"], dataset["site"]])) or "-"
-    path = dataset["path"] or dataset["title"]
-    return f"{moment:16}  {dataset['package'][7:19]}  {where[:28]:28}  {path}  {names.get(dataset['sample'], '')}"
+    named = names.get(dataset["sample"], "")
+    return f"{moment:16}  {dataset['package'][7:19]}  {where[:28]:28}  {_file(dataset):{widest}}  {named}"
 
 
 def _many(word: str, texts: Iterator[str]) -> None:

@@ -234,7 +234,7 @@ class SampleVerbs:
         to : str
             Where it goes.
         from_ : str, optional
-            Where it was; default where it is known to be, else this node.
+            Where it was; default where it, or what it was made from, is known to be, else this node.
         date : date or str, optional
             The day, default today.
         comment : str
@@ -242,7 +242,7 @@ class SampleVerbs:
         """
         with self._writing():
             found = self._one(sample)
-            start = from_ or self._place(found) or self.context.settings.name
+            start = from_ or self._place(found, to)
             return self._happened(found, SENT, date, {"from": start, "to": to, "comment": comment})
 
     def receive(
@@ -329,11 +329,15 @@ class SampleVerbs:
         self._say([self._draft(what, sample.id, {"date": self._day(date), **words})])
         return tell(self.context.catalogue, self._known(sample.id))
 
-    def _place(self, sample: Sample) -> str:
-        """Where the thing is known to be."""
+    def _place(self, sample: Sample, to: str) -> str:
+        """Where the thing is known to be, else what it was made from; else here, unless it is sent here."""
         catalogue = self.context.catalogue
-        where = _where(catalogue.samples(catalogue.family(sample.id).same))
-        return where.place if where.state == AT else ""
+        family = catalogue.family(sample.id)
+        for thing in (family.same, *((one,) for one in family.ancestors)):
+            where = _where(catalogue.samples(thing))
+            if where.state == AT and where.place:
+                return where.place
+        return self.context.settings.name if to != self.context.settings.name else ""
 
     def _day(self, day: Day | None) -> str:
         """The day as text; a day that the calendar does not have is refused."""
