@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from diadem.cli.archive_commands import show_suggested
 from diadem.cli.node_options import As, Json, NodeAt, Quiet, new_passphrase, opened
 from diadem.cli.output import print_json, progress
 
@@ -54,6 +55,7 @@ def _show_handed(document: dict[str, Any]) -> None:
         archived = document["archived"]
         copies = ", ".join(copy["store"] for copy in archived["copies"])
         print(f"archived         {name} as {archived['package']['id'][:19]}…, copies in {copies}", flush=True)
+        show_suggested(archived)
     else:
         print(f"{document['state']:16} {name}: {document['words']}", flush=True)
 

@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from diadem.cli import sample_view
 from diadem.cli.node_options import As, Json, NodeAt, opened
 from diadem.cli.output import print_json
-from diadem.errors import UsageError
-
-if TYPE_CHECKING:
-    from diadem.node.sample_saying import SampleWords
+from diadem.cli.sample_options import sample_words
 
 samples = typer.Typer(
     help="Physical samples: add, show, link, split, send, receive and others.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
-_DATED = re.compile(r"(?P<date>\d{4}-\d{2}-\d{2})\s+(?P<step>\S.*)\Z")
 _SAMPLE = "Its identifier, or a name that another lab uses."
 _DAY = "The day, as 2026-03-14. Default: today."
 
@@ -77,7 +71,7 @@ def add(
     json: Json = False,
 ) -> int:
     """Define a sample: what it is, who made it, what others call it."""
-    said = _words(name, called, ids, parents, how, maker, lab, ror, orcid, composition, elements, steps, comment)
+    said = sample_words(name, called, ids, parents, how, maker, lab, ror, orcid, composition, elements, steps, comment)
     with opened(node, user) as found:
         document = found.samples.add(identifier, made=made, **said).to_dict()
     return _tell(document, as_json=json)
@@ -105,7 +99,7 @@ def change(
     json: Json = False,
 ) -> int:
     """Say something of a sample anew; an empty text takes it back. What was said before stays in the log."""
-    said = _words(name, called, ids, parents, how, maker, lab, ror, orcid, composition, elements, steps, comment)
+    said = sample_words(name, called, ids, parents, how, maker, lab, ror, orcid, composition, elements, steps, comment)
     with opened(node, user) as found:
         document = found.samples.change(sample, identifier=identifier, **said).to_dict()
     return _tell(document, as_json=json)
@@ -181,6 +175,7 @@ def split(
     how: Annotated[
         str, typer.Option("--how", help="In which way: split, lamella, annealed, mixed or other.")
     ] = "split",
+    made: Annotated[str | None, typer.Option("--made", help="The day on which they were made: 2026-03-01.")] = None,
     comment: Comment = None,
     node: NodeAt = None,
     user: As = None,
@@ -188,12 +183,13 @@ def split(
 ) -> int:
     """Define parts that are made from a sample. What is found of a part is found of the whole."""
     with opened(node, user) as found:
-        made = [part.to_dict() for part in found.samples.split(sample, *parts, how=how, comment=comment or "")]
+        new = found.samples.split(sample, *parts, how=how, made=made, comment=comment or "")
+    documents = [part.to_dict() for part in new]
     if json:
-        print_json({"parts": made})
+        print_json({"parts": documents})
     else:
-        for part in made:
-            sample_view.brief(part)
+        for document in documents:
+            sample_view.brief(document)
     return 0
 
 
@@ -269,62 +265,3 @@ def _tell(document: dict[str, Any], *, as_json: bool) -> int:
     else:
         sample_view.brief(document)
     return 0
-
-
-def _words(
-    name: str | None,
-    called: list[str] | None,
-    ids: list[str] | None,
-    parents: list[str] | None,
-    how: str,
-    maker: str | None,
-    lab: str | None,
-    ror: str | None,
-    orcid: str | None,
-    composition: str | None,
-    elements: str | None,
-    steps: list[str] | None,
-    comment: str | None,
-) -> SampleWords:
-    """What was said with options; what was not is left out."""
-    said: dict[str, Any] = {
-        "name": name,
-        "names": _called(called) if called is not None else None,
-        "identifiers": _ids(ids) if ids is not None else None,
-        "parents": [one for one in parents if one] if parents is not None else None,
-        "maker": maker,
-        "lab": lab,
-        "ror": ror,
-        "orcid": orcid,
-        "composition": composition,
-        "elements": [one.strip() for one in elements.split(",") if one.strip()] if elements is not None else None,
-        "preparation": [_step(one) for one in steps if one] if steps is not None else None,
-        "comment": comment,
-    }
-    given: Any = {key: value for key, value in said.items() if value is not None}
-    return given | {"how": how} if parents else given
-
-
-def _called(texts: list[str]) -> Mapping[str, list[str]]:
-    """``K-2026-007@NMI`` as lab and name; ``@NMI`` takes a lab's names back."""
-    found: dict[str, list[str]] = {}
-    for text in texts:
-        name, at, lab = (part.strip() for part in text.rpartition("@"))
-        if not at or not lab:
-            raise UsageError(f"'{text}' names no lab", next="Write the name, @ and the lab: K-2026-007@NMI")
-        found.setdefault(lab, []).append(name)
-    return found
-
-
-def _ids(texts: list[str]) -> Mapping[str, str]:
-    """``igsn=10.60510/x1`` as kind and name."""
-    pairs = [[part.strip() for part in text.partition("=")] for text in texts]
-    for (kind, sign, _), text in zip(pairs, texts, strict=True):
-        if not kind or not sign:
-            raise UsageError(f"'{text}' does not say what it is", next="Example: --id igsn=10.60510/x1")
-    return {kind: name for kind, _, name in pairs}
-
-
-def _step(text: str) -> str | Mapping[str, str]:
-    dated = _DATED.match(text.strip())
-    return dated.groupdict() if dated else text.strip()

@@ -24,7 +24,7 @@ def listing(rows: Sequence[Mapping[str, Any]]) -> None:
         return
     widest = min(30, max(len(_plain(row["identifier"])) for row in rows))
     for row in rows:
-        facts = [row.get("name", ""), _maker(row), row["where"]["words"] if row["where"]["since"] else ""]
+        facts = [row.get("name", ""), _called(row), _maker(row), row["where"]["words"] if row["where"]["since"] else ""]
         told = " · ".join(_plain(fact) for fact in facts if fact)
         print(f"{_plain(row['identifier']):{widest}}  {told}".rstrip())
 
@@ -44,7 +44,7 @@ def stories(asked: str, documents: Sequence[Mapping[str, Any]], *, every: bool) 
     """Print everything about the samples that a name means."""
     if len(documents) > 1:
         called = ", ".join(_plain(document["identifier"]) for document in documents)
-        print(f"{len(documents)} samples are called '{_plain(asked)}': {called}. A search for this name finds all.")
+        print(f"{len(documents)} samples are called '{_plain(asked)}': {called}")
     for document in documents:
         if len(documents) > 1:
             print()

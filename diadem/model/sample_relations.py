@@ -119,14 +119,17 @@ class KnownSamples:
                 found.setdefault(parent.sample, set()).add(sample.id)
         return found
 
+    def several(self, samples: Iterable[str]) -> list[Sample]:
+        """Samples by their ids, those that are not known left out."""
+        return [self.samples[one] for one in samples if one in self.samples]
+
     def linked(self, samples: Collection[str]) -> Iterable[str]:
         """Those that somebody has linked with one of them."""
         return [other for one in samples for other in self._linked.get(one, ())]
 
     def parents(self, samples: Collection[str]) -> Iterable[str]:
         """Those from which one of them was made."""
-        known = (self.samples[one] for one in samples if one in self.samples)
-        return [parent.sample for sample in known for parent in sample.parents]
+        return [parent.sample for sample in self.several(samples) for parent in sample.parents]
 
     def parts(self, samples: Collection[str]) -> Iterable[str]:
         """Those that were made from one of them."""

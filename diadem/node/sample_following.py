@@ -6,7 +6,8 @@ A sample is made anew from all its statements, so that it does not matter in whi
 from __future__ import annotations
 
 from diadem.errors import DocumentError
-from diadem.model.samples import is_sample_id, sample_of
+from diadem.model.sample_statements import sample_of
+from diadem.model.samples import is_sample_id
 from diadem.model.statements import Statement, Subject
 from diadem.node.catalogue import Catalogue
 from diadem.node.custody.entries import Entry

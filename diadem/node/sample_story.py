@@ -9,7 +9,7 @@ from typing import Any
 
 from diadem.model.report import Finding, Severity
 from diadem.model.sample_custody import Whereabouts, followed, history
-from diadem.model.sample_relations import Family
+from diadem.model.sample_relations import Family, KnownSamples
 from diadem.model.samples import Event, Link, Sample
 from diadem.node.catalogue import Catalogue
 from diadem.node.catalogue.sample_sessions import SampleDataset
@@ -78,7 +78,7 @@ class SampleStory:
         return tuple({link.key: link for link in reversed(links)}.values())[::-1]
 
     def _known(self, ids: Iterable[str]) -> tuple[Sample, ...]:
-        return tuple(self.relatives[one] for one in ids if one in self.relatives)
+        return tuple(KnownSamples(self.relatives).several(ids))
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON object: what `diadem sample show --json` prints."""
@@ -117,8 +117,7 @@ def tell(catalogue: Catalogue, sample: Sample) -> SampleStory:
     """All that belongs to a sample."""
     family = catalogue.family(sample.id)
     relatives = {one.id: one for one in catalogue.samples(family.all())}
-    thing = [relatives[one] for one in family.same if one in relatives]
-    events = history(thing)
+    events = history(KnownSamples(relatives).several(family.same))
     where, findings = followed(events)
     if family.circular:
         findings = (*findings, _circle(sample))

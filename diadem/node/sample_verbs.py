@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Unpack
 
 from diadem.errors import NotFound, UsageError
-from diadem.model.sample_custody import AT, Whereabouts, followed, history
-from diadem.model.sample_relations import KnownSamples, same_thing
+from diadem.model.sample_custody import AT
 from diadem.model.samples import (
     CHANGED,
     CONSUMED,
@@ -26,8 +26,8 @@ from diadem.model.samples import (
     new_id,
 )
 from diadem.model.statements import Draft, Subject
-from diadem.node.context import Context
-from diadem.node.sample_naming import find_samples, require_free, the_sample
+from diadem.node.sample_naming import require_free, the_sample
+from diadem.node.sample_reading import SampleReading, where_now
 from diadem.node.sample_saying import SampleWords, members_of, tidied
 from diadem.node.sample_story import SampleStory, tell
 
@@ -35,67 +35,8 @@ Day = datetime.date | str
 
 
 @dataclass(frozen=True, slots=True)
-class SampleVerbs:
-    """The samples of a node: `node.samples`.
-
-    Parameters
-    ----------
-    context : Context
-        The node.
-    """
-
-    context: Context
-
-    def __iter__(self) -> Iterator[Sample]:
-        """Each sample, by its identifier."""
-        return iter(self.ls())
-
-    def ls(self) -> list[Sample]:
-        """Each sample, by its identifier."""
-        return self.context.catalogue.samples()
-
-    def whereabouts(self) -> dict[str, Whereabouts]:
-        """Where each sample is, by its id, as far as anybody said."""
-        known = KnownSamples({sample.id: sample for sample in self.ls()})
-        things = {one: same_thing(known, one) for one in known.samples}
-        return {
-            one: _where(known.samples[name] for name in thing if name in known.samples) for one, thing in things.items()
-        }
-
-    def find(self, name: str) -> list[Sample]:
-        """The samples that a name may mean: two where two labs use one name for different things.
-
-        Raises
-        ------
-        NotFound
-            None is called so.
-        """
-        return find_samples(self.context.catalogue, name)
-
-    def get(self, name: str) -> SampleStory:
-        """One sample with its relatives, what happened to it, and every dataset of it and its parts.
-
-        Parameters
-        ----------
-        name : str
-            Its identifier, its id, or a name that another lab uses.
-
-        Raises
-        ------
-        NotFound, UsageError
-            None is called so, or several are.
-        """
-        return tell(self.context.catalogue, the_sample(self.context.catalogue, name))
-
-    def show(self, name: str) -> list[SampleStory]:
-        """The same for every sample that the name may mean.
-
-        Raises
-        ------
-        NotFound
-            None is called so.
-        """
-        return [tell(self.context.catalogue, sample) for sample in self.find(name)]
+class SampleVerbs(SampleReading):
+    """The samples of a node: `node.samples`."""
 
     # -- what it is ------------------------------------------------------------------------------------------------
 
@@ -121,7 +62,9 @@ class SampleVerbs:
             happened = None if made is None else {"date": self._day(made), **place}
             return self._add([identifier], said, made=happened)[0]
 
-    def split(self, sample: str, *parts: str, how: str = "split", comment: str = "") -> list[Sample]:
+    def split(
+        self, sample: str, *parts: str, how: str = "split", made: Day | None = None, comment: str = ""
+    ) -> list[Sample]:
         """Define parts that are made from a sample: pieces, a lamella.
 
         Parameters
@@ -132,6 +75,8 @@ class SampleVerbs:
             Identifiers of the parts.
         how : {"split", "lamella", "annealed", "mixed", "other"}
             How they are made.
+        made : date or str, optional
+            The day on which they were made, where the whole is; that this happened is stated too.
         comment : str
             In words, for each of them.
 
@@ -143,7 +88,9 @@ class SampleVerbs:
         if not parts:
             raise UsageError("no part was named", next=f"Example: diadem sample split {sample} {sample}-a {sample}-b")
         with self._writing():
-            return self._add(parts, {"parents": [sample], "how": how, "comment": comment})
+            place = self._known_place(self._one(sample))
+            happened = None if made is None else {"date": self._day(made), **({"to": place} if place else {})}
+            return self._add(parts, {"parents": [sample], "how": how, "comment": comment}, made=happened)
 
     def change(self, sample: str, *, identifier: str | None = None, **said: Unpack[SampleWords]) -> Sample:
         """Say something of a sample anew; what was said before stays in the log.
@@ -214,9 +161,10 @@ class SampleVerbs:
         with self._writing():
             first, second = self._two(sample, other, lab)
             if not _is_linked(first, second):
-                raise NotFound(
-                    f"nobody has linked {first.identifier} with {second}", next=f"See: diadem sample show {sample}"
-                )
+                advice = f"See: diadem sample show {sample}"
+                if second in first.names:
+                    advice = f"It is among its names: diadem sample change {sample} --called @{lab}"
+                raise NotFound(f"nobody has linked {first.identifier} with {second}", next=advice)
             self._say([self._link_draft(UNLINKED, first, second, reason)])
         return tell(self.context.catalogue, self._known(first.id))
 
@@ -242,7 +190,8 @@ class SampleVerbs:
         """
         with self._writing():
             found = self._one(sample)
-            start = from_ or self._place(found, to)
+            here = self.context.settings.name
+            start = from_ or self._known_place(found) or (here if to != here else "")
             return self._happened(found, SENT, date, {"from": start, "to": to, "comment": comment})
 
     def receive(
@@ -286,7 +235,7 @@ class SampleVerbs:
 
     # -- saying ----------------------------------------------------------------------------------------------------
 
-    def _writing(self) -> Any:
+    def _writing(self) -> AbstractContextManager[None]:
         """One writer at a time: what is said rests on what was said before."""
         self.context.require_writable()
         return self.context.locked("samples")
@@ -329,15 +278,15 @@ class SampleVerbs:
         self._say([self._draft(what, sample.id, {"date": self._day(date), **words})])
         return tell(self.context.catalogue, self._known(sample.id))
 
-    def _place(self, sample: Sample, to: str) -> str:
-        """Where the thing is known to be, else what it was made from; else here, unless it is sent here."""
+    def _known_place(self, sample: Sample) -> str:
+        """Where the thing is known to be, else what it was made from; "" where nobody has said."""
         catalogue = self.context.catalogue
         family = catalogue.family(sample.id)
         for thing in (family.same, *((one,) for one in family.ancestors)):
-            where = _where(catalogue.samples(thing))
+            where = where_now(catalogue.samples(thing))
             if where.state == AT and where.place:
                 return where.place
-        return self.context.settings.name if to != self.context.settings.name else ""
+        return ""
 
     def _day(self, day: Day | None) -> str:
         """The day as text; a day that the calendar does not have is refused."""
@@ -356,10 +305,6 @@ class SampleVerbs:
 
     def _say(self, drafts: Sequence[Draft]) -> None:
         self.context.say(drafts, as_user=True)
-
-
-def _where(thing: Iterable[Sample]) -> Whereabouts:
-    return followed(history(thing))[0]
 
 
 def _is_linked(first: Sample, second: Sample | OtherName) -> bool:

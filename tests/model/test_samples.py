@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from diadem.model.sample_custody import followed, history
 from diadem.model.sample_relations import KnownSamples, family, same_thing, with_parts
-from diadem.model.samples import Event, Link, OtherName, Parent, Sample, is_sample_id, new_id, sample_of
+from diadem.model.sample_statements import sample_of
+from diadem.model.samples import Event, Link, OtherName, Parent, Sample, is_sample_id, new_id
 from diadem.model.statements import Draft, Statement, Subject
 
 PROPERTY = settings(max_examples=150, derandomize=True, deadline=None)
@@ -180,12 +181,13 @@ def test_one_thing_has_the_same_family_by_every_name(
 # -- where it is ---------------------------------------------------------------------------------------------------
 
 
+def event(order: int, what: str, day: str, from_: str = "", to: str = "") -> Event:
+    return Event(what, f"2026-03-{int(day):02}", from_, to, order=order)
+
+
 def where(*events: tuple[str, ...]) -> tuple[str, list[str]]:
     """Words, and codes of what contradicts itself, of (what, day of March, from, to)."""
-    told = [
-        Event(what, f"2026-03-{int(day):02}", *places, order=number)
-        for number, (what, day, *places) in enumerate(events)
-    ]
+    told = [event(number, *one) for number, one in enumerate(events)]
     now, findings = followed(
         history([Sample(A, "S", events=tuple(told[::2])), Sample(B, "T", events=tuple(told[1::2]))])
     )
@@ -234,8 +236,8 @@ def test_where_the_thing_is_and_what_cannot_be(events: list[tuple[str, ...]], wo
     )
 )
 def test_any_history_has_an_end_and_every_finding_a_next_step(events: list[tuple[str, ...]]) -> None:
-    told = [Event(what, f"2026-03-{int(day):02}", *places, order=n) for n, (what, day, *places) in enumerate(events)]
+    told = [event(number, *one) for number, one in enumerate(events)]
     now, findings = followed(history([Sample(A, "S", events=tuple(told))]))
     assert str(now)
-    assert now.to_dict()["since"] in {"", *(event.date for event in told)}
+    assert now.to_dict()["since"] in {"", *(one.date for one in told)}
     assert all(finding.message.endswith(".") and finding.next for finding in findings)

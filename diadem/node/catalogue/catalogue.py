@@ -283,6 +283,7 @@ class Catalogue(SampleCatalogue):
           are all fields of a record, what they end in (``dwell_time``), and short names (`vocabulary.names`). A number
           without a unit is in the field's own (of ``kV`` in kV). Numbers are equal up to a millionth. Of texts ``:``
           means that the words are in it, ``=`` that they are all of it; ``!=`` is ``not … =``.
+        - ``sample:S-12`` finds what names that sample, or what was made from it, by any of their names.
         - ``and`` (or nothing between), ``or``, ``not``, parentheses. What is said of datasets must hold for one and
           the same dataset: ``kV=200 HAADF`` finds packages in which one image has both. What is said of the whole
           package (title, sample, people, date, owner, store, copies, size) holds for each of its datasets.

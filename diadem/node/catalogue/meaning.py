@@ -10,7 +10,7 @@ from __future__ import annotations
 import datetime
 import math
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -18,6 +18,7 @@ from diadem.node.catalogue import vocabulary
 from diadem.node.catalogue.order import day_range
 from diadem.node.catalogue.quantities import Unreadable, around, in_bytes, in_unit, period, split
 from diadem.node.catalogue.query import And, Everything, Not, Or, Piece, Term, Tree, pointing
+from diadem.node.catalogue.sample_words import is_short, needed
 from diadem.node.catalogue.vocabulary import Key
 from diadem.node.catalogue.words import words
 
@@ -241,7 +242,7 @@ def _by_any_name(condition: Condition, naming: Naming) -> Condition:
     """A sample by every name that it may have been recorded under; a beginning of a name is no name."""
     if not isinstance(condition, Phrase) or condition.open:
         return condition
-    others = [_name(condition.keys, name) for name in _needed(condition.words, naming(condition.words))]
+    others = [_name(condition.keys, name) for name in needed(condition.words, naming(condition.words))]
     if len(others) > MAX_NAMES:
         raise Unreadable(
             f"the sample and its parts have {len(others):,} names, and one search asks for {MAX_NAMES:,} at most",
@@ -252,27 +253,13 @@ def _by_any_name(condition: Condition, naming: Naming) -> Condition:
 
 def any_name(keys: tuple[str, ...], names: Iterable[tuple[str, ...]]) -> Phrase | None:
     """One of several names of samples; None for none."""
-    parts = [_name(keys, name) for name in _needed((), names)]
+    parts = [_name(keys, name) for name in needed((), names)]
     return replace(parts[0], others=tuple(parts[1:])) if parts else None
 
 
 def _name(keys: tuple[str, ...], name: tuple[str, ...]) -> Phrase:
-    """One name: its words stand in the text; a name that is no more than a number or a letter or two is all of it."""
-    return Phrase(keys, name, whole=_is_short(name))
-
-
-def _is_short(name: tuple[str, ...]) -> bool:
-    return len(name) == 1 and (len(name[0]) < 3 or name[0].isdigit())
-
-
-def _needed(asked: tuple[str, ...], names: Iterable[tuple[str, ...]]) -> Iterator[tuple[str, ...]]:
-    """The names that are not found with a shorter one anyhow: who asks for ``S-12`` finds ``S-12-a`` too."""
-    found = {asked}
-    for name in sorted(set(names) - found, key=lambda words: (len(words), words)):
-        if not any(name[start:end] in found for start in range(len(name)) for end in range(start + 1, len(name) + 1)):
-            yield name
-            if not _is_short(name):
-                found.add(name)
+    """One name: its words stand in the text; one that is too short to tell anything is all of it."""
+    return Phrase(keys, name, whole=is_short(name))
 
 
 def _limits(operator: str, text: str) -> tuple[str | None, str | None]:
