@@ -159,7 +159,15 @@ def archive_plan(
     """Archive what was planned; see `archive`. Two that archive one folder take turns: the second finds it there."""
     with context.locked(f"source-{sha256_hex(os.fsencode(source))[:32]}"):
         archived = _archived(context, plan, source, wishes, started, listener)
-    return replace(archived, suggested=suggest_for_package(context.catalogue, archived.package.id, source.name))
+    return replace(archived, suggested=_suggested(context, archived.package.id, source.name))
+
+
+def _suggested(context: Context, package_id: str, folder: str) -> Sequence[Suggestion]:
+    """Samples that a session may be of; a catalogue that is just being replaced is no reason to fail now."""
+    try:
+        return suggest_for_package(context.catalogue, package_id, folder)
+    except DiademError:
+        return ()
 
 
 def _archived(

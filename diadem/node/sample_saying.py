@@ -79,7 +79,8 @@ def members_of(said: SampleWords, find: Callable[[str], Sample], before: Sample 
     if "names" in said:
         members["names"] = _names(said["names"], before)
     if "identifiers" in said:
-        kept = {**(before.identifiers if before else {}), **said["identifiers"]}
+        given = {key.strip().lower(): text for key, text in said["identifiers"].items()}
+        kept = {**(before.identifiers if before else {}), **given}
         members["identifiers"] = {key: text for key, text in kept.items() if text}
     if "parents" in said:
         ids = dict.fromkeys(find(name).id for name in _several(said["parents"]))

@@ -228,7 +228,7 @@ def test_what_cannot_be_said_is_refused_before_it_is_signed(lab: Lab) -> None:
 
 def test_of_names_and_maker_only_what_is_said_changes(lab: Lab) -> None:
     samples = lab.node.samples
-    samples.add("S-12", maker=" Ada ", lab="NMI", names={"NMI": "K", "FZ": "Z"}, identifiers={"igsn": "x"}, name="ZnO")
+    samples.add("S-12", maker=" Ada ", lab="NMI", names={"NMI": "K", "FZ": "Z"}, identifiers={"IGSN": "x"}, name="ZnO")
     now = samples.change("S-12", orcid="0000-0002-1825-0097", names={"FZ": ["Z1", "Z2"]}, identifiers={"url": "u"})
     assert (str(now.maker), now.maker and now.maker.orcid) == ("Ada, NMI", "https://orcid.org/0000-0002-1825-0097")
     assert [str(one) for one in now.names] == ["K (NMI)", "Z1 (FZ)", "Z2 (FZ)"]
