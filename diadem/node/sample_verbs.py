@@ -262,7 +262,7 @@ class SampleVerbs(SampleReading):
     def _two(self, sample: str, other: str, lab: str | None) -> tuple[Sample, Sample | OtherName]:
         first = self._one(sample)
         if lab is not None:
-            return first, OtherName(other, lab)
+            return first, OtherName(other.strip(), lab.strip())
         second = self._one(other)
         if second.id == first.id:
             raise UsageError(f"'{sample}' and '{other}' are one sample already", next="Name another one, or a --lab.")
@@ -293,7 +293,7 @@ class SampleVerbs(SampleReading):
         if day is None:
             return self.context.clock().astimezone().date().isoformat()
         if isinstance(day, datetime.date):
-            return day.isoformat()
+            return day.strftime("%Y-%m-%d")
         try:
             return datetime.date.fromisoformat(day).isoformat()
         except ValueError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import threading
 from pathlib import Path
 from typing import Any
@@ -373,3 +374,15 @@ def test_nothing_is_suggested_where_it_was_said_or_is_unclear(lab: Lab) -> None:
     for number in range(6):
         lab.node.samples.add(f"same {number}", names={"NMI": "batch A"})
     assert suggested(lab, lab.session("batch A", files=1)) == []
+
+
+def test_a_day_may_be_a_date_or_a_moment_and_names_may_have_blanks_around(lab: Lab) -> None:
+    samples = lab.node.samples
+    samples.add(" S-12 ", made=datetime.datetime(2026, 3, 1, 9, 30))  # noqa: DTZ001  (a day is meant)
+    story = samples.send("S-12", " NMI ", date=datetime.date(2026, 3, 2))
+    assert [(event.date, event.to) for event in story.events] == [("2026-03-01", ""), ("2026-03-02", "NMI")]
+    assert story.sample.identifier == "S-12"
+    samples.link("S-12", " K-7", lab="NMI ", reason="mail")
+    with pytest.raises(UsageError, match="linked already"):
+        samples.link("S-12", "K-7", lab="NMI", reason="mail")
+    assert samples.unlink("S-12", "K-7 ", lab="NMI", reason="no").links == ()
