@@ -102,6 +102,7 @@ def show_archived(document: dict[str, Any]) -> None:
     _show_remarks(document)
     for path in document["swept"]:
         print(f"cleaned up       {path}, left by a run that was killed")
+    show_suggested(document)
     print(f"time             {duration_text(document['seconds'])}")
     if document.get("next"):
         print(f"next             {document['next']}")
@@ -124,6 +125,13 @@ def _show_remarks(document: dict[str, Any], shown: int | None = None) -> None:
         print(f"                 {total} issues in all: see the page data/ro-crate-preview.html")
 
 
+def show_suggested(document: dict[str, Any]) -> None:
+    """Ask whether a session is of a known sample, with what says so: it is never said for a person."""
+    for sample in document.get("samples", ()):
+        found = f"'{sample['name']}' is in {sample['where']}"
+        print(f"sample           {sample['identifier']}?  {found}; if so: {sample['command']}")
+
+
 def _proof(copy: dict[str, Any]) -> str:
     words = {
         "written": "proven while it was written",
@@ -142,6 +150,7 @@ def _show_plan(planned: dict[str, Any]) -> None:
     if refused := planned["refused"]:
         print(f"WOULD REFUSE     {refused['message']}")
         print(f"                 {refused['next']}")
+    show_suggested(planned)
 
 
 def _show_all(results: Any, *, as_json: bool) -> int:
@@ -202,3 +211,4 @@ def _show_one(document: dict[str, Any]) -> None:
         paths = {copy["path"]: copy["store"] for copy in document["copies"]}
         print(f"                 {', '.join(paths)}, in {', '.join(copy['store'] for copy in document['copies'])}")
         _show_remarks(document, _NAMED)
+        show_suggested(document)

@@ -15,6 +15,8 @@ from diadem.model.plain_text import count_text
 
 #: Datasets that a row of a search names.
 _NAMED = 3
+#: Names of a sample and its parts that a search tells.
+_NAMES = 8
 
 
 def register(app: typer.Typer) -> None:
@@ -89,6 +91,9 @@ def _show(document: dict[str, Any]) -> None:
     total = document["total"]
     shown = f"{len(rows)} of {total}" if total != len(rows) else f"{total}"
     print(f"{shown} package{'' if total == 1 else 's'}" + ("" if total else ": nothing matches"))
+    if document["names"]:
+        more = f", … ({len(document['names'])} names in all)" if len(document["names"]) > _NAMES else ""
+        print(f"looked for too: {', '.join(document['names'][:_NAMES])}{more}")
     if document["hint"]:
         print(document["hint"])
 

@@ -24,6 +24,7 @@ from diadem.cli import (
     operation_commands,
     package_commands,
     plugins_command,
+    sample_commands,
     scan_command,
     setup_commands,
 )
@@ -57,6 +58,7 @@ copies_commands.register(app)
 custody_command.register(app)
 export_command.register(app)
 operation_commands.register(app)
+sample_commands.register(app)
 grouped_help.register(app)
 
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from diadem.cli.archive_commands import show_suggested
 from diadem.cli.node_options import As, Json, NodeAt, Quiet, new_passphrase, opened
 from diadem.cli.output import print_json, progress
 
@@ -62,6 +63,7 @@ def _show_handed(document: dict[str, Any]) -> None:
             )
         for item in archived["omitted"]:
             print(f"LEFT OUT         {item['path']}: {item['reason']}", flush=True)
+        show_suggested(archived)
     else:
         print(f"{document['state']:16} {name}: {document['words']}", flush=True)
 

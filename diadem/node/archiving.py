@@ -35,6 +35,7 @@ from diadem.node.jobs import working
 from diadem.node.placing import Copy, Debt, best_package, replicate, subject
 from diadem.node.relying import Relied, is_gone, relied_on
 from diadem.node.rules.required import require_stated
+from diadem.node.sample_suggesting import Suggestion, suggest_for_package, suggest_for_plan
 from diadem.node.stores import AWAY
 from diadem.node.wanted import wanted_stores
 from diadem.package.bagit import CONTINUES
@@ -100,6 +101,8 @@ class Archived:
         Packages that held a part of the source and of which no copy is left: that part was archived again.
     seconds : float
         Time taken.
+    suggested : sequence of Suggestion
+        Known samples that it may be of.
     """
 
     package: Package
@@ -111,6 +114,7 @@ class Archived:
     held_by: Sequence[PackageId] = ()
     lost: Sequence[PackageId] = ()
     seconds: float = 0.0
+    suggested: Sequence[Suggestion] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON object; ``package`` has id, payload_id and path as for `diadem pack`."""
@@ -130,6 +134,7 @@ class Archived:
             "issues": dict(self.outcome.issues),
             "flagged": [{"path": path, "code": code} for path, code in self.outcome.flagged],
             "swept": [swept.path for swept in self.outcome.swept],
+            "samples": [suggestion.to_dict() for suggestion in self.suggested],
             "seconds": round(self.seconds, 3),
         }
 
@@ -166,7 +171,16 @@ def archive_plan(
 ) -> Archived:
     """Archive what was planned; see `archive`. Two that archive one folder take turns: the second finds it there."""
     with context.locked(f"source-{sha256_hex(os.fsencode(source))[:32]}"):
-        return _archived(context, plan, source, wishes, started, listener)
+        archived = _archived(context, plan, source, wishes, started, listener)
+    return replace(archived, suggested=_suggested(context, archived.package.id, source.name))
+
+
+def _suggested(context: Context, package_id: str, folder: str) -> Sequence[Suggestion]:
+    """Samples that a session may be of; a catalogue that is just being replaced is no reason to fail now."""
+    try:
+        return suggest_for_package(context.catalogue, package_id, folder)
+    except DiademError:
+        return ()
 
 
 def _archived(
@@ -542,7 +556,12 @@ def planned(context: Context, source: Path, wishes: Wishes, listener: Listener) 
     whole = plan.to_dict()
     if isinstance(relation, Extends):
         whole = relation.plan.to_dict()
-    return {**whole, "archived": relation.to_dict(), "refused": _refusal(context, source, wishes, listener)}
+    return {
+        **whole,
+        "archived": relation.to_dict(),
+        "refused": _refusal(context, source, wishes, listener),
+        "samples": [one.to_dict() for one in suggest_for_plan(context.catalogue, source.name, wishes.metadata)],
+    }
 
 
 def _refusal(context: Context, source: Path, wishes: Wishes, listener: Listener) -> dict[str, Any] | None:

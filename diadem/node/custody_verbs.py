@@ -7,6 +7,8 @@ from pathlib import Path
 
 from diadem.errors import NotFound, UsageError
 from diadem.model.ids import PREFIX
+from diadem.model.samples import is_sample_id
+from diadem.model.statements import Subject
 from diadem.node.context import Context
 from diadem.node.custody.exporting import export_chain, own_chain
 from diadem.node.custody.report import CustodyReport
@@ -46,7 +48,9 @@ def export_custody(context: Context, subject: str, path: Path, *, since: Sequenc
 
 
 def subject_of(context: Context, text: str) -> str:
-    """The SHA-256 that is meant: of a package by its id or the beginning of it, else 64 hex digits as they are."""
+    """The SHA-256 that is meant: of a package by the beginning of its id, of a sample by its id, else 64 hex digits."""
+    if is_sample_id(text):
+        return Subject.named(text).sha256
     try:
         return context.catalogue.get(text).id.removeprefix(PREFIX)
     except NotFound:

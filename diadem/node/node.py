@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from diadem.node.rescanned import Rescan
     from diadem.node.restoring import RestoredSession
     from diadem.node.rules.facts import Status
+    from diadem.node.sample_verbs import SampleVerbs
     from diadem.node.scrubbing import Scrubbed
     from diadem.node.watching import Handed
 
@@ -90,6 +91,13 @@ class Node:
     def users(self) -> UserVerbs:
         """The users: iterate over them, `add`, `ls`."""
         return UserVerbs(self.context)
+
+    @property
+    def samples(self) -> SampleVerbs:
+        """The samples: iterate over them, `ls`, `add`, `show`, `link`, `split`, `send`, `receive` and others."""
+        from diadem.node.sample_verbs import SampleVerbs
+
+        return SampleVerbs(self.context)
 
     @property
     def jobs(self) -> list[JobState]:

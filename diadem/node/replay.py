@@ -8,10 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from diadem.model import samples
 from diadem.model.replicas import DROPPED, MISSING, PRESENT, PROOFS, SUSPECT
 from diadem.model.times import read_time
 from diadem.node.catalogue import Catalogue
 from diadem.node.custody.entries import Entry
+from diadem.node.sample_following import follow_sample
 
 #: The code of a finding that says that nothing of a copy is there.
 COPY_MISSING = "copy-missing"
@@ -35,13 +37,23 @@ def apply(catalogue: Catalogue, entry: Entry, *, only: str | None = None) -> Non
     effect = _EFFECTS.get(statement.kind)
     if effect is not None and about:
         effect(catalogue, about, predicate, entry.statement_id)
+    if statement.kind == samples.KIND:
+        with catalogue.together():  # it is known and followed, or neither
+            _note(catalogue, entry)
+            follow_sample(catalogue, statement)
+    else:
+        _note(catalogue, entry)
+
+
+def _note(catalogue: Catalogue, entry: Entry) -> None:
+    statement = entry.statement
     catalogue.add_statement(
         epoch=entry.epoch,
         index=entry.index,
         statement_id=entry.statement_id,
         kind=statement.kind,
         subjects=[subject.sha256 for subject in statement.subjects],
-        time=read_time(str(predicate["time"])),
+        time=read_time(str(statement.predicate["time"])),
         line=entry.line,
     )
 

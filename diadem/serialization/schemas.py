@@ -36,6 +36,7 @@ STATEMENT_KINDS: Final = (
     "repair",
     "replicate",
     "rule",
+    "sample",
     "tombstone",
 )
 

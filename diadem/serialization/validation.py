@@ -35,7 +35,7 @@ def validate_metadata(document: object) -> dict[str, Any]:
     result: dict[str, Any] = plain
     for index, person in enumerate(result.get("people", ())):
         if "orcid" in person:
-            person["orcid"] = _orcid(person["orcid"], f"$.people[{index}].orcid")
+            person["orcid"] = orcid_address(person["orcid"], f"$.people[{index}].orcid")
     for name in ("date", "end_date"):
         _require_day(result.get("session", {}).get(name), f"$.session.{name}")
     _require_day(result.get("sample", {}).get("preparation_date"), "$.sample.preparation_date")
@@ -140,7 +140,7 @@ def _require_day(text: str | None, where: str) -> None:
         raise DocumentError(f"{where}: '{text}' is not a day: {error}", next='Example: "2026-03-14"') from None
 
 
-def _orcid(text: str, where: str) -> str:
+def orcid_address(text: str, where: str) -> str:
     """The iD as an address, its check character proven: ISO 7064, MOD 11-2."""
     match = _ORCID.match(text)
     digits = match.group(1).replace("-", "") if match else ""

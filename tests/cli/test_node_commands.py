@@ -16,6 +16,7 @@ import diadem
 from diadem.archive.package import Package
 from diadem.cli.grouped_help import FIRST, GROUPS
 from diadem.cli.main import app
+from diadem.node.sample_verbs import SampleVerbs
 from diadem.node.store_verbs import StoreVerbs
 from diadem.node.user_verbs import UserVerbs
 from tests.cli.inside import said, said_json
@@ -47,7 +48,7 @@ def commands() -> Iterator[tuple[str, Any]]:
 
 
 def test_every_verb_is_a_method_of_the_same_name() -> None:
-    verbs = {"store": StoreVerbs, "user": UserVerbs}
+    verbs = {"store": StoreVerbs, "user": UserVerbs, "sample": SampleVerbs}
     for name, _ in commands():
         group, _, verb = name.partition(" ")
         if verb:
@@ -75,6 +76,7 @@ def test_every_public_method_has_its_command() -> None:
         "create": ("init", "--store"),
         "stores": ("store ls", "--node"),
         "users": ("user ls", "--node"),
+        "samples": ("sample ls", "--node"),
     }
     inner = {"at", "close", "remember", "remirror", "to_dict", "name", "id", "path", "user"}  # no wish of a person
     named = dict(commands())
@@ -179,6 +181,17 @@ def test_every_command_prints_one_object(lab: Lab, tmp_path: Path) -> None:
         (("export", one, tmp_path / "out.zip", "--for", "Marie Curie"), 0, "path"),
         (("user", "add", "bob"), 0, "user"),
         (("user", "ls"), 0, "users"),
+        (("sample", "add", "S-1"), 0, "sample"),
+        (("sample", "change", "S-1", "--name", "ZnO"), 0, "sample"),
+        (("sample", "split", "S-1", "S-2"), 0, "parts"),
+        (("sample", "link", "S-1", "K-7", "--lab", "NMI", "--reason", "told by mail"), 0, "sample"),
+        (("sample", "unlink", "S-1", "K-7", "--lab", "NMI", "--reason", "another"), 0, "sample"),
+        (("sample", "send", "S-1", "--to", "NMI"), 0, "sample"),
+        (("sample", "receive", "S-1", "--at", "NMI"), 0, "sample"),
+        (("sample", "lose", "S-2"), 0, "sample"),
+        (("sample", "consume", "S-1"), 0, "sample"),
+        (("sample", "ls"), 0, "samples"),
+        (("sample", "show", "S-1"), 0, "samples"),
         (("jobs",), 0, "jobs"),
         (("doctor",), 0, "checks"),
         (("watch", "--once"), 0, "incoming"),

@@ -12,14 +12,14 @@ from diadem.model.replicas import PackageState, ReplicaState
 from diadem.model.times import time_text
 from diadem.node.catalogue import reading, replicating, searching, states, tables, writing
 from diadem.node.catalogue.entries import PackageEntry
-from diadem.node.catalogue.opening import CatalogueFile
 from diadem.node.catalogue.results import PackageRow, SearchResult
+from diadem.node.catalogue.samples import SampleCatalogue
 
 #: Levels at which leaves and SHA-256 were hashed in one pass over the same bytes.
 _WHOLE = ("written", "server", "full")
 
 
-class Catalogue(CatalogueFile):
+class Catalogue(SampleCatalogue):
     """Packages, their facts, replicas, proofs and statements in one file. Safe for many threads and processes.
 
     Every call is one transaction: a process that is killed leaves nothing half written and blocks nobody.
@@ -291,6 +291,7 @@ class Catalogue(CatalogueFile):
           are all fields of a record, what they end in (``dwell_time``), and short names (`vocabulary.names`). A number
           without a unit is in the field's own (of ``kV`` in kV). Numbers are equal up to a millionth. Of texts ``:``
           means that the words are in it, ``=`` that they are all of it; ``!=`` is ``not … =``.
+        - ``sample:S-12`` finds what names that sample, or what was made from it, by any of their names.
         - ``and`` (or nothing between), ``or``, ``not``, parentheses. What is said of datasets must hold for one and
           the same dataset: ``kV=200 HAADF`` finds packages in which one image has both. What is said of the whole
           package (title, sample, people, date, owner, store, copies, size) holds for each of its datasets.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, case, exists, func, select
+from sqlalchemy import ColumnElement, Select, and_, case, exists, func, or_, select
 
 from diadem.model.replicas import PRESENT
 from diadem.node.catalogue import sqlite, tables
@@ -64,7 +64,8 @@ class Conditions:
     def text(self, leaf: Phrase) -> str:
         """A phrase as an expression of the text search."""
         codes = self._of(leaf.keys) if leaf.keys else None
-        return sqlite.phrase(leaf.words, codes, open_end=leaf.open, whole=leaf.whole)
+        found = [sqlite.phrase(one.words, codes, open_end=one.open, whole=one.whole) for one in (leaf, *leaf.others)]
+        return f"({' OR '.join(found)})" if len(found) > 1 else found[0]
 
     def _of(self, keys: Sequence[str]) -> list[int]:
         return [self._codes[key] for key in keys if key in self._codes]
@@ -76,8 +77,22 @@ def _table(leaf: OfDataset) -> Any:
 
 
 def _of_words(leaf: Phrase) -> Sql:
-    """The words are in the text, or are the text; with blanks around, as phrases have them."""
-    text = " " + " ".join(leaf.words) + ("" if leaf.open else " ")
+    """The words are in the text, or are the text; those of the phrase, or of one of the others."""
+    if not leaf.others:
+        return _of_one(leaf)
+    whole = [_padded(one) for one in leaf.others if one.whole]
+    inside = [_padded(one) for one in leaf.others if not one.whole]
+    return or_(_of_one(leaf), _phrases.words.in_(whole), sqlite.contains_one(_phrases.words, inside))
+
+
+def _padded(leaf: Phrase) -> str:
+    """The words with blanks around, as phrases have them."""
+    return f" {' '.join(leaf.words)} "
+
+
+def _of_one(leaf: Phrase) -> Sql:
+    """The words of one phrase."""
+    text = _padded(leaf)[:-1] if leaf.open else _padded(leaf)
     if not leaf.whole:
         return sqlite.contains(_phrases.words, text)
     return _phrases.words.startswith(text, autoescape=True) if leaf.open else _phrases.words == text

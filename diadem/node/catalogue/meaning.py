@@ -10,13 +10,15 @@ from __future__ import annotations
 import datetime
 import math
 import re
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from typing import Final
 
 from diadem.node.catalogue import vocabulary
 from diadem.node.catalogue.order import day_range
 from diadem.node.catalogue.quantities import Unreadable, around, in_bytes, in_unit, period, split
 from diadem.node.catalogue.query import And, Everything, Not, Or, Piece, Term, Tree, pointing
+from diadem.node.catalogue.sample_words import is_short, needed
 from diadem.node.catalogue.vocabulary import Key
 from diadem.node.catalogue.words import words
 
@@ -25,19 +27,25 @@ _MIDNIGHT: Final = datetime.time()
 _LAST: Final = datetime.datetime(9999, 12, 31)  # noqa: DTZ001
 _HEX: Final = re.compile(r"[0-9a-f]{8,64}\Z")
 _ORDERED: Final = ("<", "<=", ">", ">=")
+#: Names of samples that one term may stand for.
+MAX_NAMES: Final = 1_000
+#: From the words of a sample's name to all names under which it may have been recorded, its parts among them.
+Naming = Callable[[tuple[str, ...]], Iterable[tuple[str, ...]]]
 
 
 @dataclass(frozen=True, slots=True)
 class Phrase:
     """Words that follow one another in a text of one of the keys; without keys in any text.
 
-    `open` lets the last word go on, `whole` wants the text to have no other word.
+    `open` lets the last word go on, `whole` wants the text to have no other word; one of the `others`, of the same
+    keys, will do as well.
     """
 
     keys: tuple[str, ...]
     words: tuple[str, ...]
     open: bool = False
     whole: bool = False
+    others: tuple[Phrase, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,8 +123,24 @@ Leaf = OfDataset | OfPackage
 Condition = Leaf | AllOf | AnyOf | Deny
 
 
-def understand(query: str, tree: Tree, *, denied: bool = False) -> Condition:
+def no_names(_: tuple[str, ...]) -> Iterable[tuple[str, ...]]:
+    """Where no samples are known."""
+    return ()
+
+
+def understand(query: str, tree: Tree, *, denied: bool = False, naming: Naming = no_names) -> Condition:
     """What a query means, denials moved down to its leaves.
+
+    Parameters
+    ----------
+    query : str
+        As it was written.
+    tree : Tree
+        The same, parsed.
+    denied : bool
+        Whether the opposite is meant.
+    naming : Naming
+        Other names of a sample: ``sample:S-12`` asks for each of them.
 
     Raises
     ------
@@ -126,11 +150,11 @@ def understand(query: str, tree: Tree, *, denied: bool = False) -> Condition:
     if isinstance(tree, Everything):
         return AllOf(())
     if isinstance(tree, Not):
-        return understand(query, tree.part, denied=not denied)
+        return understand(query, tree.part, denied=not denied, naming=naming)
     if isinstance(tree, And | Or):
-        parts = tuple(understand(query, part, denied=denied) for part in tree.parts)
+        parts = tuple(understand(query, part, denied=denied, naming=naming) for part in tree.parts)
         return AllOf(parts) if isinstance(tree, And) != denied else AnyOf(parts)
-    condition = _term(query, tree)
+    condition = _term(query, tree, naming)
     return _denied(condition) if denied != (tree.operator == "!=") else condition
 
 
@@ -141,14 +165,15 @@ def _denied(condition: Condition) -> Condition:
     return condition.part if isinstance(condition, Deny) else Deny(condition)
 
 
-def _term(query: str, term: Term) -> Condition:
+def _term(query: str, term: Term, naming: Naming) -> Condition:
     operator = "=" if term.operator == "!=" else term.operator
     if term.key is None:
         return _word(query, term.value)
     key = _key(query, term.key)
     value = term.value
     try:
-        return _condition(key, operator, value.text)
+        condition = _condition(key, operator, value.text)
+        return _by_any_name(condition, naming) if key.name == vocabulary.SAMPLE and operator == ":" else condition
     except Unreadable as error:
         raise pointing(query, value.start, value.end, error.why, next=error.instead) from None
 
@@ -211,6 +236,30 @@ def _phrase(keys: tuple[str, ...], text: str, *, whole: bool) -> Phrase:
     if "*" in inner or (text.startswith("*") and inner[0].isalnum()) or (is_open and not inner[-1].isalnum()):
         raise Unreadable("a * stands only at the end of a word, for any way that it may go on")
     return Phrase(keys, found, open=is_open, whole=whole)
+
+
+def _by_any_name(condition: Condition, naming: Naming) -> Condition:
+    """A sample by every name that it may have been recorded under; a beginning of a name is no name."""
+    if not isinstance(condition, Phrase) or condition.open:
+        return condition
+    others = [_name(condition.keys, name) for name in needed(condition.words, naming(condition.words))]
+    if len(others) > MAX_NAMES:
+        raise Unreadable(
+            f"the sample and its parts have {len(others):,} names, and one search asks for {MAX_NAMES:,} at most",
+            "Ask for some of its parts.",
+        )
+    return replace(condition, others=tuple(others))
+
+
+def any_name(keys: tuple[str, ...], names: Iterable[tuple[str, ...]]) -> Phrase | None:
+    """One of several names of samples; None for none."""
+    parts = [_name(keys, name) for name in needed((), names)]
+    return replace(parts[0], others=tuple(parts[1:])) if parts else None
+
+
+def _name(keys: tuple[str, ...], name: tuple[str, ...]) -> Phrase:
+    """One name: its words stand in the text; one that is too short to tell anything is all of it."""
+    return Phrase(keys, name, whole=is_short(name))
 
 
 def _limits(operator: str, text: str) -> tuple[str | None, str | None]:

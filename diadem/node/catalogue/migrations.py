@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Engine, func, insert, inspect, select, text
 from diadem.errors import Refused
 from diadem.model.times import time_text
 from diadem.node.catalogue import sqlite
-from diadem.node.catalogue.tables import metadata, schema_version
+from diadem.node.catalogue.tables import metadata, sample_names, sample_ties, samples, schema_version
 
 Clock = Callable[[], datetime.datetime]
 
@@ -32,8 +32,15 @@ def _first(connection: Connection) -> None:
     connection.execute(text(sqlite.TEXT_TABLE))
 
 
+def _samples(connection: Connection) -> None:
+    metadata.create_all(connection, tables=[samples, sample_names, sample_ties])
+
+
 #: In their order. A step is never changed once a version with it is out; its tables are those of that version.
-MIGRATIONS: Final[Sequence[Migration]] = (Migration(1, "packages, facts, replicas, proofs, statements", _first),)
+MIGRATIONS: Final[Sequence[Migration]] = (
+    Migration(1, "packages, facts, replicas, proofs, statements", _first),
+    Migration(2, "samples, their names and relations", _samples),
+)
 
 
 def migrate(engine: Engine, path: Path, *, clock: Clock, migrations: Sequence[Migration] = MIGRATIONS) -> Path | None:

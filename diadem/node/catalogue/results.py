@@ -133,6 +133,8 @@ class SearchResult:
         Whether that is all; else there are at least so many.
     hint : str
         What may help where little or nothing was found, or "".
+    names : tuple of str
+        Other names of the samples that were asked for, and of their parts: they were looked for too.
     """
 
     query: str
@@ -140,6 +142,7 @@ class SearchResult:
     total: int
     exact: bool = True
     hint: str = ""
+    names: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         """Rows on this page."""
@@ -152,7 +155,14 @@ class SearchResult:
     def to_dict(self) -> dict[str, Any]:
         """A JSON object with every attribute."""
         rows = [row.to_dict() for row in self.rows]
-        return {"query": self.query, "total": self.total, "exact": self.exact, "hint": self.hint, "rows": rows}
+        return {
+            "query": self.query,
+            "total": self.total,
+            "exact": self.exact,
+            "hint": self.hint,
+            "names": list(self.names),
+            "rows": rows,
+        }
 
     def to_csv(self) -> bytes:
         """The rows as CSV in UTF-8 with a byte-order mark; no text in it is taken for a formula."""

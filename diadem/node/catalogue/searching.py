@@ -12,12 +12,13 @@ from diadem.node.catalogue import sqlite, tables
 from diadem.node.catalogue.conditions import Conditions
 from diadem.node.catalogue.driving import count_alone, driver
 from diadem.node.catalogue.hints import hint
-from diadem.node.catalogue.judging import differs
+from diadem.node.catalogue.judging import differs, leaves
 from diadem.node.catalogue.matching import matching
-from diadem.node.catalogue.meaning import Condition, understand
+from diadem.node.catalogue.meaning import Condition, Phrase, understand
 from diadem.node.catalogue.parsing import parse
 from diadem.node.catalogue.reading import CHUNK, package_rows
 from diadem.node.catalogue.results import SearchResult
+from diadem.node.catalogue.samples import meant
 from diadem.node.catalogue.walking import walk
 
 #: Candidates that are looked at for the sake of the total alone, once the page is full.
@@ -30,12 +31,37 @@ def search(connection: Connection, query: str, *, limit: int | None, offset: int
     """A page of the packages that match; see `Catalogue.search`."""
     _require(limit, offset, order)
     tree = parse(query)
-    condition = understand(query, tree)
+    names = _Names(connection)
+    condition = understand(query, tree, naming=names)
     codes = {name: code for code, name in connection.execute(select(tables.keys.c.code, tables.keys.c.name))}
     conditions = Conditions(codes)
     keys, total, exact = _page(connection, conditions, condition, limit, offset, rising=order == "oldest")
     rows = package_rows(connection, keys, _matched(connection, conditions, condition, keys))
-    return SearchResult(query, tuple(rows), total, exact, "" if total else hint(tree))
+    return SearchResult(query, tuple(rows), total, exact, "" if total else hint(tree), names.asked_in(condition))
+
+
+class _Names:
+    """Other names of the samples that a search asks for; remembers how they are written.
+
+    Parameters
+    ----------
+    connection : Connection
+        In a transaction.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._written: dict[tuple[str, ...], str] = {}
+
+    def __call__(self, asked: tuple[str, ...]) -> list[tuple[str, ...]]:
+        rows = meant(self._connection, asked)
+        self._written |= {row.words: row.text for row in rows}
+        return [row.words for row in rows]
+
+    def asked_in(self, condition: Condition) -> tuple[str, ...]:
+        """Names that a condition asks for beside those of the query."""
+        others = (one for leaf in leaves(condition) if isinstance(leaf, Phrase) for one in leaf.others)
+        return tuple(sorted({self._written[one.words] for one in others}))
 
 
 def _require(limit: int | None, offset: int, order: str) -> None:

@@ -25,6 +25,7 @@ from sqlalchemy import (
     Table,
     create_engine,
     event,
+    exists,
     func,
     literal_column,
     select,
@@ -216,6 +217,12 @@ def among(column: ColumnElement[int], keys: Sequence[int]) -> ColumnElement[bool
 def contains(column: ColumnElement[str], text: str) -> ColumnElement[bool]:
     """Whether a text is in a column's, letter for letter."""
     return func.instr(column, text) > 0
+
+
+def contains_one(column: ColumnElement[str], texts: Sequence[str]) -> ColumnElement[bool]:
+    """Whether one of many texts is in a column's: one value for the database, however many they are."""
+    given = func.json_each(json.dumps(list(texts))).table_valued("value")
+    return exists(select(given.c.value).where(func.instr(column, given.c.value) > 0))
 
 
 def text_of(facts: Iterable[tuple[int, str]]) -> str:

@@ -185,3 +185,37 @@ traces = Table(
     Index("traces_by_package", "package"),
     sqlite_with_rowid=False,
 )
+
+#: Samples as the log tells them, see `diadem.node.catalogue.samples`.
+samples = Table(
+    "samples",
+    metadata,
+    Column("id", Text, primary_key=True),  # sample:<uuid>
+    Column("identifier", Text, nullable=False, index=True),
+    Column("document", Text, nullable=False),  # JSON: all that is known of it
+)
+
+#: Every name of every sample, as words.
+sample_names = Table(
+    "sample_names",
+    metadata,
+    Column("words", Text, nullable=False),
+    Column("sample", Text, nullable=False, index=True),
+    Column("kind", Text, nullable=False),  # identifier, other, or title: what it is
+    Column("text", Text, nullable=False),
+    Column("lab", Text, nullable=False),
+    PrimaryKeyConstraint("words", "sample", "kind", "text", "lab"),
+    sqlite_with_rowid=False,
+)
+
+#: Links and parents of samples.
+sample_ties = Table(
+    "sample_ties",
+    metadata,
+    Column("sample", Text, nullable=False),
+    Column("kind", Text, nullable=False),  # link, parent
+    Column("other", Text, nullable=False),
+    PrimaryKeyConstraint("sample", "kind", "other"),
+    Index("sample_ties_by_other", "other", "kind", "sample"),
+    sqlite_with_rowid=False,
+)

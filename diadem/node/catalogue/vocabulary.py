@@ -42,6 +42,10 @@ class Key:
     energies: bool = False
 
 
+#: The name that asks for a sample by any of its names.
+SAMPLE: Final = "sample"
+#: Where a record says which sample it is.
+SAMPLE_KEYS: Final = ("sample.name", "sample.identifier")
 #: Short names of fields; case does not count.
 _ALIASES: Final[Mapping[str, tuple[str, ...]]] = {
     "voltage": ("beam.acceleration_voltage",),
@@ -64,7 +68,7 @@ _ALIASES: Final[Mapping[str, tuple[str, ...]]] = {
     "tilt": ("stage.tilt", "stage.alpha"),
     "element": ("sample.elements",),
     "elements": ("sample.elements",),
-    "sample": ("sample.name", "sample.identifier"),
+    SAMPLE: SAMPLE_KEYS,
     "instrument": ("instrument.name", "instrument.model", "instrument.vendor"),
     "microscope": ("instrument.name", "instrument.model", "instrument.vendor"),
     "detector": ("detector.name", "detector.type"),

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from diadem.errors import DocumentError
+from diadem.model.sample_custody import event_text
+from diadem.model.samples import MEMBERS, Event
 from diadem.model.statements import Statement
 from diadem.serialization.statements import validate_statement
 
@@ -213,6 +215,35 @@ def _rule(said: _Said) -> str:
     return f"{said.get('by', 'a user')} agreed to accept offers from {said['from']} {ceiling}"
 
 
+def _sample(said: _Said) -> str:
+    by, what = said.get("by", "a user"), said["event"]
+    if what == "defined":
+        return f"{by} defined the sample {said['identifier']}{_described(said)}"
+    if what == "changed":
+        members = ", ".join(key.replace("_", " ") for key in MEMBERS if key in said.predicate)
+        return f"{by} said something of the sample anew: {members or 'nothing that this version knows'}"
+    if what in ("linked", "unlinked"):
+        other = said.get("other")
+        names = [subject.name[:15] + "…" for subject in said.statement.subjects]
+        one = f"{_quoted(other['name'])} of {_quoted(other['lab'])} and the sample" if other else " and ".join(names)
+        verb = "are one thing" if what == "linked" else "are not one thing after all"
+        return f"{by} stated that {one} {verb}{said.reason}"
+    event = Event(what, said["date"], said.get("from", ""), said.get("to", ""))
+    comment = f": {_bare(said['comment'])}" if said.get("comment") else ""
+    return f"{by} stated that the sample was {event_text(event)}{comment}"
+
+
+def _described(said: _Said) -> str:
+    maker = said.get("maker") or {}
+    made = [_quoted(maker[key]) for key in ("name", "lab") if maker.get(key)]
+    from_ = said.get("parents") or ()
+    return (
+        (f" ({said['name']})" if said.get("name") else "")
+        + (f", made by {', '.join(made)}" if made else "")
+        + (f", made from {counted(len(from_), 'sample')}" if from_ else "")
+    )
+
+
 _WRITERS: Final[Mapping[str, Callable[[_Said], str]]] = {
     "ingest": _ingest,
     "fixity": _fixity,
@@ -228,6 +259,7 @@ _WRITERS: Final[Mapping[str, Callable[[_Said], str]]] = {
     "amendment": _amendment,
     "audit": _audit,
     "rule": _rule,
+    "sample": _sample,
 }
 
 

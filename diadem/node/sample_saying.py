@@ -1,0 +1,135 @@
+"""What a person says of a sample, as the members of a statement."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, TypedDict
+
+from diadem.errors import UsageError
+from diadem.model.samples import Sample
+from diadem.serialization.validation import orcid_address
+
+_MAKER: Final = {"maker": "name", "lab": "lab", "ror": "ror", "orcid": "orcid"}
+_TEXTS: Final = ("name", "composition", "comment")
+
+
+class SampleWords(TypedDict, total=False):
+    """What may be said of a sample beside its identifier; "" or an empty list takes back what was said.
+
+    Attributes
+    ----------
+    name : str
+        What it is: ``ZnO nanorods``.
+    names : mapping of str to str or sequence of str
+        What other labs call it, by lab: ``{"NMI": "K-2026-007"}``.
+    identifiers : mapping of str to str
+        Names that mean it everywhere, by what they are: ``{"igsn": …}``.
+    parents : sequence of str
+        The samples that it was made from, by any of their names.
+    how : str
+        How it was made from them: ``split``, ``lamella``, ``annealed``, ``mixed`` or ``other``.
+    maker, lab, ror, orcid : str
+        Who made it, where, and the addresses of lab and person in ROR and ORCID.
+    composition, comment : str
+        In words.
+    elements : sequence of str
+        Chemical symbols.
+    preparation : sequence of str or mapping
+        Its steps in order: in words, or as ``{"step": …, "date": …, "comment": …}``.
+    """
+
+    name: str
+    names: Mapping[str, str | Sequence[str]]
+    identifiers: Mapping[str, str]
+    parents: Sequence[str]
+    how: str
+    maker: str
+    lab: str
+    ror: str
+    orcid: str
+    composition: str
+    elements: Sequence[str]
+    preparation: Sequence[str | Mapping[str, str]]
+    comment: str
+
+
+def members_of(said: SampleWords, find: Callable[[str], Sample], before: Sample | None = None) -> dict[str, Any]:
+    """The members of a statement that defines or changes a sample.
+
+    Parameters
+    ----------
+    said : SampleWords
+        Each member counts as a whole, but of names, identifiers and the maker only those change that are said.
+    find : callable
+        From the name of a parent to the sample.
+    before : Sample, optional
+        The sample that is changed.
+
+    Raises
+    ------
+    UsageError
+        A name that a sample has no such member of, or an ORCID iD that is none.
+    """
+    if unknown := sorted(said.keys() - SampleWords.__annotations__.keys()):
+        raise UsageError(
+            f"a sample has no {', '.join(unknown)}", next=f"Known: {', '.join(SampleWords.__annotations__)}."
+        )
+    members: dict[str, Any] = {key: said.get(key) or None for key in _TEXTS if key in said}
+    if "names" in said:
+        members["names"] = _names(said["names"], before)
+    if "identifiers" in said:
+        given = {key.strip().lower(): text for key, text in said["identifiers"].items()}
+        kept = {**(before.identifiers if before else {}), **given}
+        members["identifiers"] = {key: text for key, text in kept.items() if text}
+    if "parents" in said:
+        ids = dict.fromkeys(find(name).id for name in _several(said["parents"]))
+        members["parents"] = [{"sample": one, "how": said.get("how", "other")} for one in ids]
+    if said.keys() & _MAKER.keys():
+        members["maker"] = _maker(said, before)
+    if "elements" in said:
+        members["elements"] = list(dict.fromkeys(_several(said["elements"])))
+    if "preparation" in said:
+        members["preparation"] = [{"step": one} if isinstance(one, str) else dict(one) for one in said["preparation"]]
+    return members
+
+
+def _names(said: Mapping[str, str | Sequence[str]], before: Sample | None) -> list[dict[str, str]]:
+    kept = [(one.name, one.lab) for one in (before.names if before else ()) if one.lab not in said]
+    told = [(name, lab) for lab, one in said.items() for name in _several(one) if name]
+    return [{"name": name, "lab": lab} for name, lab in dict.fromkeys([*kept, *told])]
+
+
+def tidied(said: Mapping[str, Any]) -> dict[str, Any]:
+    """What is said, blanks at the ends of texts taken off.
+
+    Raises
+    ------
+    UsageError
+        A name has a line break or another control character; comments and reasons may.
+    """
+    return {key: _tidied(key, value) for key, value in said.items()}
+
+
+def _tidied(key: str, value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return tidied(value)
+    if isinstance(value, list):
+        return [_tidied(key, one) for one in value]
+    if not isinstance(value, str):
+        return value
+    if key not in ("comment", "reason") and any(unicodedata.category(letter) == "Cc" for letter in value):
+        raise UsageError(f"{key} {value!r} has a line break or another control character", next="Leave it out.")
+    return value.strip()
+
+
+def _maker(said: SampleWords, before: Sample | None) -> dict[str, str] | None:
+    maker = dict(before.said().get("maker", {})) if before else {}
+    maker |= {name: str(said[key]) for key, name in _MAKER.items() if key in said}  # type: ignore[literal-required]
+    if said.get("orcid"):
+        maker["orcid"] = orcid_address(said["orcid"], "maker")
+    return {name: text for name, text in maker.items() if text} or None
+
+
+def _several(one: str | Sequence[str]) -> Sequence[str]:
+    return [one] if isinstance(one, str) else one
