@@ -346,7 +346,7 @@ def test_a_known_sample_is_suggested_and_never_set(lab: Lab) -> None:
     samples.split("S-12", "S-12-a", "S 13")
     samples.add("14")
     session = lab.session("2026-03-14 ZnO_S-12-a HAADF", files=1, size=10)
-    (plan,) = said_json("archive", session, "--dry-run", "--node", lab.node.path)["plan"]["samples"]
+    (plan,) = said_json("archive", session, "--dry-run", "--now", "--node", lab.node.path)["plan"]["samples"]
     assert (plan["identifier"], plan["command"]) == ("S-12-a", "--set sample.identifier=S-12-a")
     document = said_json("archive", session, "--now", "--node", lab.node.path)
     package = document["package"]["id"]
