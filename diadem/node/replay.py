@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from diadem.model.assessments import Assessment
+from diadem.model.lineage import Derivation
 from diadem.model.replicas import DROPPED, MISSING, PRESENT, PROOFS, SUSPECT
 from diadem.model.times import read_time
 from diadem.node.catalogue import Catalogue
@@ -44,6 +46,10 @@ def apply(catalogue: Catalogue, entry: Entry, *, only: str | None = None) -> Non
         time=read_time(str(predicate["time"])),
         line=entry.line,
     )
+    if (judged := _SAID.get(statement.kind)) is not None and catalogue.speaks_for(
+        entry.signers, str(predicate.get("by", ""))
+    ):
+        judged(catalogue, about, entry)
 
 
 def places_said(entries: Iterable[Entry]) -> dict[str, str]:
@@ -129,6 +135,25 @@ def _restate(catalogue: Catalogue, package: str, store: str, state: str) -> None
             catalogue.set_replica(package, store, replica.path, state=state)
 
 
+def _assessed(catalogue: Catalogue, packages: list[str], entry: Entry) -> None:
+    """Somebody judged data: it counts in the search."""
+    for package in packages:
+        catalogue.add_assessment(package, Assessment.of(entry.statement_id, entry.place, entry.statement.predicate))
+
+
+def _amended(catalogue: Catalogue, packages: list[str], _: Entry) -> None:
+    """Somebody corrected a record: what is found is what holds now, from all that was said."""
+    for package in packages:
+        catalogue.restate_record(package)
+
+
+def _derived(catalogue: Catalogue, _: list[str], entry: Entry) -> None:
+    """Something was made from packages, some of which may lie elsewhere."""
+    catalogue.add_derivation(Derivation.of(entry.statement_id, entry.place, entry.statement.predicate))
+
+
+#: What users say counts only where the signature is theirs.
+_SAID = {"assessment": _assessed, "amendment": _amended, "derivation": _derived}
 _EFFECTS = {
     "ingest": _ingested,
     "replicate": _written,

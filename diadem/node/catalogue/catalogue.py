@@ -12,14 +12,14 @@ from diadem.model.replicas import PackageState, ReplicaState
 from diadem.model.times import time_text
 from diadem.node.catalogue import reading, replicating, searching, states, tables, writing
 from diadem.node.catalogue.entries import PackageEntry
-from diadem.node.catalogue.opening import CatalogueFile
+from diadem.node.catalogue.quality import QualityCatalogue
 from diadem.node.catalogue.results import PackageRow, SearchResult
 
 #: Levels at which leaves and SHA-256 were hashed in one pass over the same bytes.
 _WHOLE = ("written", "server", "full")
 
 
-class Catalogue(CatalogueFile):
+class Catalogue(QualityCatalogue):
     """Packages, their facts, replicas, proofs and statements in one file. Safe for many threads and processes.
 
     Every call is one transaction: a process that is killed leaves nothing half written and blocks nobody.

@@ -13,6 +13,7 @@ from sqlalchemy import Connection, Engine, func, insert, inspect, select, text
 from diadem.errors import Refused
 from diadem.model.times import time_text
 from diadem.node.catalogue import sqlite
+from diadem.node.catalogue.assessing import add_tables
 from diadem.node.catalogue.tables import metadata, schema_version
 
 Clock = Callable[[], datetime.datetime]
@@ -33,7 +34,10 @@ def _first(connection: Connection) -> None:
 
 
 #: In their order. A step is never changed once a version with it is out; its tables are those of that version.
-MIGRATIONS: Final[Sequence[Migration]] = (Migration(1, "packages, facts, replicas, proofs, statements", _first),)
+MIGRATIONS: Final[Sequence[Migration]] = (
+    Migration(1, "packages, facts, replicas, proofs, statements", _first),
+    Migration(3, "assessments, amended fields, derivations", add_tables),
+)
 
 
 def migrate(engine: Engine, path: Path, *, clock: Clock, migrations: Sequence[Migration] = MIGRATIONS) -> Path | None:

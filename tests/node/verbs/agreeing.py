@@ -38,7 +38,7 @@ def require_agreement(node: Node) -> None:
 
 
 def memory(node: Node) -> dict[str, Any]:
-    """What the catalogue knows: what a search finds, every copy with its last proof, and what was deleted on purpose."""
+    """What the catalogue knows: what a search finds, every copy with its last proof, what was deleted on purpose."""
     catalogue = node.context.catalogue
     rows = node.search(limit=1000).to_dict()
     return {
