@@ -61,6 +61,8 @@ class Wishes:
         Adopt the folder where it lies.
     store : str, optional
         Which store is filled first.
+    called : str
+        What the log calls the source, where its path says nothing; "" for the path.
     """
 
     metadata: Mapping[str, Any] | None = None
@@ -70,6 +72,7 @@ class Wishes:
     now: bool = False
     in_place: bool = False
     store: str | None = None
+    called: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +176,7 @@ def _archived(
     first, outcome = _pack(context, plan, wishes, predecessor, listener)
     package = outcome.package
     path = _path_in(context, first, package)
-    stated = _enter(context, package, path, first, outcome, source, predecessor, {})
+    stated = _enter(context, package, path, first, outcome, wishes.called or str(source), predecessor, {})
     what = ("continuation" if predecessor else "new") if stated else "already"
     copies = [Copy(first, path, outcome.created, outcome.proof)]
     more, debts = replicate(context, package.id, wanted_stores(context, package.id), listener=listener)
@@ -191,7 +194,8 @@ def _adopt(
         )
     outcome = adoption.outcome
     package = outcome.package
-    stated = _enter(context, package, adoption.location.path, IN_PLACE, outcome, source, None, where(adoption))
+    where_ = where(adoption)
+    stated = _enter(context, package, adoption.location.path, IN_PLACE, outcome, str(source), None, where_)
     copies = [Copy(IN_PLACE, adoption.location.root, outcome.created, outcome.proof)]
     more, debts = replicate(context, package.id, wanted_stores(context, package.id), listener=listener)
     owed = [*debts, *_unreachable_debts(context, package.id, debts)]
@@ -388,7 +392,7 @@ def _enter(
     path: str,
     store: str,
     outcome: Outcome,
-    source: Path,
+    source: str,
     predecessor: str | None,
     more: Mapping[str, Any],
 ) -> bool:
@@ -398,7 +402,7 @@ def _enter(
             _require_there(context, package, path, store)
         said = context.ledger.of_subject(subject(package.id).sha256)
         ingest = next((entry.statement.predicate for entry in said if entry.statement.kind == "ingest"), None)
-        draft = ingest_draft(context, package, path, store, outcome, str(source), predecessor, more)
+        draft = ingest_draft(context, package, path, store, outcome, source, predecessor, more)
         again = is_deleted(said)
         if not context.catalogue.has(package.id):
             context.catalogue.add_package(package_entry(package, path, ingest or {**draft.predicate, "time": None}))

@@ -73,6 +73,11 @@ def test_every_public_method_has_its_command() -> None:
         "confirm_recovery": ("init", "--confirm-recovery"),
         "recover": ("init", "--recover"),
         "create": ("init", "--store"),
+        "assessments": ("assess", "--node"),
+        "assess_by_machine": ("assess", "--machine"),
+        "amendments": ("amend", "--node"),
+        "derivations": ("custody", "--node"),
+        "warnings": ("custody", "--node"),
         "stores": ("store ls", "--node"),
         "users": ("user ls", "--node"),
     }

@@ -106,7 +106,7 @@ def of_judgement(leaf: Judged | Unjudged) -> Sql:
             parts.append(func.lower(columns.by) == leaf.assessor)
     if leaf.disputed:
         parts.append(columns.disputed == literal(True))
-    return and_(*parts)
+    return and_(true(), *parts)
 
 
 def _of_words(leaf: Phrase) -> Sql:
@@ -145,4 +145,4 @@ def _of_moment(leaf: Ingested) -> Sql:
         parts.append(_packages.ingested_at >= leaf.low)
     if leaf.high is not None:
         parts.append(_packages.ingested_at < leaf.high)
-    return and_(*parts)
+    return and_(true(), *parts)

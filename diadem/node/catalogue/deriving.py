@@ -105,6 +105,6 @@ def used_for(digits: str) -> ColumnElement[bool]:
 
 def _closure(near: ColumnElement[str], far: ColumnElement[str], digits: str) -> Select[tuple[str]]:
     """Ids that are reached from some by following links; a ring ends, for nothing is taken twice."""
-    reached: CTE = select(far.label("id")).where(near.between(digits, digits + "g")).cte("reached", recursive=True)
+    reached: CTE = select(far.label("id")).where(near.between(digits, digits + "g")).cte(recursive=True)
     reached = reached.union(select(far).where(near == reached.c.id))
     return select(reached.c.id)

@@ -50,6 +50,12 @@ class QualityCatalogue(CatalogueFile):
         named = ", ".join(path for _, path in found[:3]) if found else ", ".join(near)
         raise NotFound(what, where=package_id, next=f"It has for example {named}." if named else None)
 
+    def dataset_paths(self, package_id: str, ids: Sequence[str]) -> dict[str, str]:
+        """Primary files of some datasets of a package, by their ids. Raises `NotFound`."""
+        with self._reading() as connection:
+            seq = reading.resolve(connection, package_id)
+            return {id_: path for (_, id_), path in assessing.paths_of(connection, [seq], ids).items()}
+
     # Judgements
 
     def add_assessment(self, package_id: str, assessment: Assessment) -> None:
