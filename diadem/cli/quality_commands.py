@@ -58,7 +58,7 @@ def assess(
         raise UsageError("--machine finds the verdict itself", next="Example: diadem assess 406f3245b359 --machine")
     if verdict is None and not machine and (for_ or criterion or comment or value is not None or scheme):
         raise UsageError("what is the verdict?", next="Write accept, limited or reject behind the id.")
-    more = {"purpose": for_, "criterion": criterion, "signal": signal, "value": value, "unit": unit}
+    more: dict[str, Any] = {"purpose": for_, "criterion": criterion, "signal": signal, "value": value, "unit": unit}
     more |= {"comment": comment, "evidence": evidence or (), "scheme": scheme, "replaces": replaces}
     with opened(node, user) as found:
         document: dict[str, Any] = {}

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from diadem.node.amending import Amendments
     from diadem.node.assessing import Assessments
     from diadem.node.deriving import Derived
+    from diadem.node.machine_assessing import MachineJudged
 
 
 class QualityVerbs:
@@ -99,6 +100,32 @@ class QualityVerbs:
             replaces=replaces or "",
         )
         return assess(self.context, found, said)
+
+    def assess_by_machine(self, package: str, *, purpose: str = "", listener: Listener = silent) -> MachineJudged:
+        """Let the checks of all plugins look at the data, and state what they find in the name of who is at work.
+
+        What they find is ``limited`` with the reason, never ``reject``; where they find nothing they say nothing.
+
+        Parameters
+        ----------
+        package : str
+            Its id or the beginning of it.
+        purpose : str
+            What the data are to be used for; default any use.
+        listener : Listener
+            Told of progress.
+
+        Raises
+        ------
+        NotFound
+            There is no such package, or no store that has it answers.
+        DigestMismatch
+            A file is damaged.
+        """
+        from diadem.node.machine_assessing import assess_by_machine
+
+        found = self.context.catalogue.get(package).id
+        return assess_by_machine(self.context, found, purpose=purpose, listener=listener)
 
     def assessments(self, package: str) -> Assessments:
         """Every judgement of a package: what counts, what was said before, and who disagrees."""

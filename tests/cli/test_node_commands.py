@@ -184,6 +184,11 @@ def test_every_command_prints_one_object(lab: Lab, tmp_path: Path) -> None:
         (("export", one, tmp_path / "out.zip", "--for", "Marie Curie"), 0, "path"),
         (("user", "add", "bob"), 0, "user"),
         (("user", "ls"), 0, "users"),
+        (("assess", one, "accept", "--for", "imaging"), 0, "stated"),
+        (("assess", one, "--machine"), 0, "machine"),
+        (("assess", one), 0, "assessments"),
+        (("amend", one, "--set", "sample.name=S-12"), 0, "stated"),
+        (("derive", session / "scan 0.bin", "--from", one), 0, "derivations"),
         (("jobs",), 0, "jobs"),
         (("doctor",), 0, "checks"),
         (("watch", "--once"), 0, "incoming"),
@@ -202,7 +207,7 @@ def test_every_command_prints_one_object(lab: Lab, tmp_path: Path) -> None:
     assert said_json("extract", session).keys() >= {"schema", "datasets"}
     tried = {str(words[0]) for words, _, _ in steps} | {"init", "archive", "pack", "plugins", "scan", "extract"}
     assert tried == {name.partition(" ")[0] for name, _ in commands()} - {"demo", "help"}
-    assert said_json("search", "--node", main)["total"] == 1
+    assert said_json("search", "--node", main)["total"] == 2
 
 
 # -- exit codes and errors -----------------------------------------------------------------------------------------

@@ -34,7 +34,8 @@ def test_the_owner_changes_the_record_and_not_the_package(lab: Lab) -> None:
     got = lab.node.get(package)
     assert got.record.sample == {"identifier": "S-12", "name": "ZnO film"}
     assert got.record.value("sample.identifier") == "S-12"
-    assert got.record.datasets[1].assertion("beam.acceleration_voltage").source["statement"] == said.statement_id
+    (assertion,) = got.record.datasets[1].assertions("beam.acceleration_voltage")
+    assert (assertion.source["statement"], assertion.preferred) == (said.statement_id, True)
     assert got.sealed_record.sample["identifier"] == "S-21"
     assert diadem.open(got.url).record.sample["identifier"] == "S-21"
     assert got.verify(level="full").ok

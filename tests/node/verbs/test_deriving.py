@@ -142,7 +142,7 @@ def test_what_cannot_be_linked_is_refused_and_nothing_is_said(lab: Lab) -> None:
         (raw, [raw], {}, "made from itself"),
     ):
         with pytest.raises((UsageError, NotFound), match=said):
-            lab.node.derive(given, from_, **more)  # type: ignore[arg-type]
+            lab.node.derive(given, from_, **more)
     assert lab.node.context.ledger.size == before
 
 
