@@ -178,14 +178,10 @@ def _show_amendments(document: Mapping[str, Any]) -> None:
 
 
 def _value(change: Mapping[str, Any]) -> str:
+    from diadem.archive.plain import quantity_text
+
     value = change.get("value")
-    if value is None:
-        return "withdrawn"
-    text = (
-        ", ".join(map(str, value)) if isinstance(value, list) else f"{value:g}" if isinstance(value, float) else value
-    )
-    unit = change.get("unit") or ""
-    return f"{text} {unit}" if unit not in ("", "1") else str(text)
+    return "withdrawn" if value is None else quantity_text(value, change.get("unit") or "")
 
 
 # -- derive --------------------------------------------------------------------------------------------------------

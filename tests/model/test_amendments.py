@@ -65,7 +65,8 @@ def test_in_a_chain_the_last_word_holds(made: list[tuple[Change, ...]]) -> None:
         for order, one in enumerate(made)
     ]
     corrections = Corrections(chain, OWNER)
-    assert corrections.conflicts() == corrections.forks() == []
+    assert not corrections.conflicts()
+    assert not corrections.forks()
     for field in FIELDS:
         for dataset in ("", "d1", "d2"):
             words = [one for amendment in chain if (one := amendment.on(field, dataset)) is not None]

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, delete, func, insert, select, update
 
-from diadem.model.amendments import Corrections, Decision
+from diadem.model.amendments import Corrections, Decision, Stated
 from diadem.model.effective import TITLE as SESSION_TITLE
 from diadem.node.catalogue import facts, sqlite, tables
 from diadem.node.catalogue.saying import amendments_of
@@ -44,10 +44,9 @@ def restate(connection: Connection, seq: int, sha256: str) -> None:
     corrections = corrections_of(connection, seq, sha256)
     if not corrections.fields:
         return
-    for field in corrections.fields:
-        _restate(connection, seq, corrections, field)
+    holds = {_key(field): _restate(connection, seq, corrections, field) for field in corrections.fields}
     _write_text(connection, seq)
-    _write_columns(connection, seq, {_key(field) for field in corrections.fields})
+    _write_columns(connection, seq, holds)
 
 
 def _key(field: str) -> str:
@@ -55,18 +54,28 @@ def _key(field: str) -> str:
     return facts.TITLE if field == SESSION_TITLE else field
 
 
-def _restate(connection: Connection, seq: int, corrections: Corrections, field: str) -> None:
+def _restate(connection: Connection, seq: int, corrections: Corrections, field: str) -> list[str]:
+    """Make the facts of one field anew; returns the texts that hold, those of most datasets first."""
     code = _code(connection, _key(field))
     sealed = _put_aside(connection, seq, code)
     count = connection.scalar(select(_packages.datasets).where(_packages.seq == seq)) or 0
-    values: Values = {}
+    holds: Values = {}
+    said: Values = {}
     rest = full(count)
     for dataset, bit in _own(connection, seq, corrections.datasets(field)):
         rest &= ~bit
-        _decide(values, sealed, corrections.decide(field, dataset), bit)
+        _decide(holds, said, sealed, corrections.decide(field, dataset), bit)
     if rest:
-        _decide(values, sealed, corrections.decide(field), rest)
-    _write(connection, seq, code, values, full(count))
+        _decide(holds, said, sealed, corrections.decide(field), rest)
+    _write(
+        connection,
+        seq,
+        code,
+        {value: holds.get(value, 0) | said.get(value, 0) for value in {**holds, **said}},
+        full(count),
+    )
+    texts = [(bits.bit_count(), value) for value, bits in holds.items() if isinstance(value, str)]
+    return [value for _, value in sorted(texts, key=lambda item: (-item[0], item[1]))]
 
 
 def _own(connection: Connection, seq: int, datasets: Sequence[str]) -> Iterator[tuple[str, int]]:
@@ -77,17 +86,22 @@ def _own(connection: Connection, seq: int, datasets: Sequence[str]) -> Iterator[
         yield id_, 1 << number
 
 
-def _decide(values: Values, sealed: Values, decision: Decision, among: int) -> None:
+def _decide(holds: Values, said: Values, sealed: Values, decision: Decision, among: int) -> None:
     """Let some datasets state what holds of them, and what is merely said."""
     if decision.chosen is None:
         for value, bits in sealed.items():
             if bits & among:
-                values[value] = values.get(value, 0) | (bits & among)
-    said = [decision.chosen] if decision.chosen is not None else []
-    for stated in (*said, *decision.rivals, *decision.extras):
-        for item in stated.change.value if isinstance(stated.change.value, list) else [stated.change.value]:
-            for value in facts.kept(stated.change.field, item):
-                values[value] = values.get(value, 0) | among
+                holds[value] = holds.get(value, 0) | (bits & among)
+    else:
+        _state(holds, decision.chosen, among)
+    for stated in (*decision.rivals, *decision.extras):
+        _state(said, stated, among)
+
+
+def _state(values: Values, stated: Stated, among: int) -> None:
+    for item in stated.change.value if isinstance(stated.change.value, list) else [stated.change.value]:
+        for value in facts.kept(stated.change.field, item):
+            values[value] = values.get(value, 0) | among
 
 
 def _put_aside(connection: Connection, seq: int, code: int) -> Values:
@@ -131,15 +145,13 @@ def _write_text(connection: Connection, seq: int) -> None:
     sqlite.write_text(connection, seq, *parts)
 
 
-def _write_columns(connection: Connection, seq: int, amended: set[str]) -> None:
-    """What is shown of a package in a list."""
+def _write_columns(connection: Connection, seq: int, holds: Mapping[str, list[str]]) -> None:
+    """What is shown of a package in a list: what holds, not what is merely said."""
     changed: dict[str, Any] = {}
     for column, keys in _COLUMNS.items():
-        if amended.intersection(keys):
-            texts = next((found for key in keys if (found := _texts(connection, seq, key))), [])
-            changed[column] = facts.named(texts)
-    if changed.get("title", "-") == "":
-        del changed["title"]
+        if not holds.keys().isdisjoint(keys):
+            known = (holds[key] if key in holds else _texts(connection, seq, key) for key in keys)
+            changed[column] = facts.named(next((texts for texts in known if texts), []))
     if changed:
         connection.execute(update(tables.packages).where(_packages.seq == seq), changed)
 

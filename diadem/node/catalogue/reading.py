@@ -112,7 +112,7 @@ def package_rows(
             found[row.seq] = replace(
                 said,
                 quality=_quality(counting.get(row.seq, ())),
-                warnings=tuple(one.sentence for one in doubts.get(said.id, ())),
+                warnings=tuple(one.sentence for one in doubts.get(said.id, ()) if one.way),
             )
     return [found[key] for key in keys if key in found]
 

@@ -68,7 +68,7 @@ class PackageRow:
     quality : tuple of str
         Verdicts on it or a dataset of it that count: ``accept``, ``limited``, ``reject``; and ``disputed``.
     warnings : tuple of str
-        Doubts about it, and about what it was made from, in words.
+        Doubts about what it was made from, in words.
     """
 
     id: str

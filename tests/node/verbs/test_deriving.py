@@ -47,6 +47,7 @@ def test_a_reject_on_raw_data_is_shown_on_what_derives_from_it(lab: Lab) -> None
         assert "alice@hu-berlin rejects scan 0.bin" in row.warnings[0]
         assert "for EELS (drift): 30 nm" in row.warnings[0]
         assert lab.node.custody(package).warnings == row.warnings
+    assert lab.node.search(f"id:{raw[7:19]}").rows[0].quality == ("reject",)
     lab.node.assess(raw, "reject", purpose="imaging", dataset="scan 1.bin")
     assert len(lab.node.warnings(figure)) == 1, "another dataset of it was not used"
     lab.node.assess(raw, "accept", purpose="EELS", criterion="drift", dataset="scan 0.bin")
