@@ -8,7 +8,7 @@ from sqlalchemy import CTE, ColumnElement, Connection, Select, select
 
 from diadem.model.assessments import Assessment
 from diadem.model.ids import PREFIX, PackageId
-from diadem.model.lineage import Ancestor, Caution, Source, ancestors, cautions
+from diadem.model.lineage import MAX_ANCESTORS, MAX_GENERATIONS, Caution, Source, ancestors, cautions
 from diadem.node.catalogue import sqlite, tables
 from diadem.node.catalogue.assessing import counting_of, paths_of
 from diadem.node.catalogue.sqlite import among_texts
@@ -52,8 +52,8 @@ def cautions_of(connection: Connection, packages: Sequence[str]) -> dict[str, li
     packages : sequence of str
         Their ids.
     """
-    direct = sources_of(connection, packages)
-    above = {package: _ancestors(connection, package, direct) if package in direct else [] for package in packages}
+    links = _links_above(connection, packages)
+    above = {package: ancestors(package, links) if package in links else [] for package in packages}
     concerned = list(dict.fromkeys([*packages, *(one.package for found in above.values() for one in found)]))
     doubts = _judged(connection, concerned)
     found: dict[str, list[Caution]] = {}
@@ -69,11 +69,24 @@ def cautions_of(connection: Connection, packages: Sequence[str]) -> dict[str, li
     return found
 
 
-def _ancestors(connection: Connection, package: str, direct: Mapping[str, list[Source]]) -> list[Ancestor]:
-    def known(results: Sequence[str]) -> Mapping[str, Iterable[Source]]:
-        return direct if list(results) == [package] else sources_of(connection, results)
+class _Links(dict[str, list[Source]]):
+    """Sources by result; called with ids it gives those of these."""
 
-    return ancestors(package, known)
+    def __call__(self, results: Sequence[str]) -> Mapping[str, Iterable[Source]]:
+        return {one: self[one] for one in results if one in self}
+
+
+def _links_above(connection: Connection, packages: Sequence[str]) -> _Links:
+    """All links by which anything above some packages is reached, one question for each generation."""
+    links, asked, generation = _Links(), set(packages), list(packages)
+    for _ in range(MAX_GENERATIONS):
+        found = sources_of(connection, generation)
+        links.update(found)
+        generation = list({one.package for sources in found.values() for one in sources} - asked)
+        asked.update(generation)
+        if not generation or len(asked) > MAX_ANCESTORS:
+            break
+    return links
 
 
 def _judged(

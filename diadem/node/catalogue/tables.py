@@ -206,10 +206,12 @@ assessments = Table(
     Column("everywhere", Boolean, nullable=False),
     Column("datasets", Text, nullable=False),
     PrimaryKeyConstraint("package", "dataset", "signal", "purpose", "criterion", "by", "plugin"),
+    # The package stands behind what is asked for, so that packages come in order; the primary key stands behind it.
     Index("assessments_by_verdict", "verdict", "package"),
-    Index("assessments_by_purpose", "purpose", "verdict", "package"),
-    Index("assessments_by_criterion", "criterion", "verdict", "package"),
-    Index("assessments_by_assessor", "assessor", "verdict", "package"),
+    Index("assessments_by_purpose", "purpose", "package"),
+    Index("assessments_by_both", "purpose", "verdict", "package"),
+    Index("assessments_by_criterion", "criterion", "package"),
+    Index("assessments_by_assessor", "assessor", "package"),
     Index("assessments_disputed", "disputed", "package"),
     sqlite_with_rowid=False,
 )
