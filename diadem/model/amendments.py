@@ -192,30 +192,54 @@ class Corrections:
 
 
 class _Threads:
-    """The amendments of one person, each after those that it follows."""
+    """The amendments of one person, each after those that it follows.
+
+    Parameters
+    ----------
+    amendments : sequence of Amendment
+        In the order of the log.
+    """
 
     def __init__(self, amendments: Sequence[Amendment]) -> None:
         self._by_id = {one.statement_id: one for one in amendments}
-        self._before = {one: self._ancestors(one) for one in self._by_id}
+        self._place = {one.statement_id: place for place, one in enumerate(amendments)}
+        self._before: dict[str, frozenset[str]] = {}
+        #: By field and dataset, who says something of it.
+        self._saying: dict[tuple[str, str], dict[str, None]] = {}
+        for one in amendments:
+            for change in one.changes:
+                self._saying.setdefault((change.field, change.dataset), {})[one.statement_id] = None
+        ids = list(self._by_id)
+        #: Each follows the one before it and nothing else, as they do where one machine has made them all.
+        self._is_chain = all(one.follows == (ids[at - 1],) for at, one in enumerate(amendments) if at)
 
     def _ancestors(self, statement_id: str) -> frozenset[str]:
         """All that an amendment follows, directly or not; never itself."""
-        found: set[str] = set()
-        waiting = list(self._by_id[statement_id].follows)
-        while waiting:
-            one = waiting.pop()
-            if one not in found and one in self._by_id:
-                found.add(one)
-                waiting.extend(self._by_id[one].follows)
-        return frozenset(found - {statement_id})
+        if statement_id not in self._before:
+            found: set[str] = set()
+            waiting = list(self._by_id[statement_id].follows)
+            while waiting:
+                one = waiting.pop()
+                if one not in found and one in self._by_id:
+                    found.add(one)
+                    waiting.extend(self._by_id[one].follows)
+            self._before[statement_id] = frozenset(found - {statement_id})
+        return self._before[statement_id]
 
     def _touching(self, field: str, dataset: str) -> dict[str, Stated]:
-        said = {key: (one.on(field, dataset), one) for key, one in self._by_id.items()}
-        return {key: Stated(change, one) for key, (change, one) in said.items() if change is not None}
+        ids = {**self._saying.get((field, ""), {}), **self._saying.get((field, dataset), {})}
+        found = {}
+        for key in sorted(ids, key=self._place.__getitem__):
+            change = self._by_id[key].on(field, dataset)
+            if change is not None:
+                found[key] = Stated(change, self._by_id[key])
+        return found
 
     def _newest(self, touching: Mapping[str, Stated]) -> list[Stated]:
         """Those that no other of them follows."""
-        followed = {before for key in touching for before in self._before[key]}
+        if self._is_chain or len(touching) < 2:
+            return list(touching.values())[-1:]
+        followed = {before for key in touching for before in self._ancestors(key)}
         return [stated for key, stated in touching.items() if key not in followed]
 
     def last(self, field: str, dataset: str) -> list[Stated]:
@@ -231,7 +255,7 @@ class _Threads:
             if not last or _agree(last):  # without an end: a ring, which no honest signer can make
                 return (max(last, key=_said_at) if last else None), rivals
             rivals = rivals or last
-            common = frozenset.intersection(*(self._before[stated.amendment.statement_id] for stated in last))
+            common = frozenset.intersection(*(self._ancestors(stated.amendment.statement_id) for stated in last))
             touching = {key: stated for key, stated in touching.items() if key in common}
         return None, rivals
 

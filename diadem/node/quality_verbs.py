@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from diadem.errors import NotFound
 from diadem.model.ports import Listener, silent
 from diadem.node.context import Context
 
@@ -85,7 +86,7 @@ class QualityVerbs:
         """
         from diadem.node.assessing import Judgement, assess
 
-        found = self.context.catalogue.get(package).id
+        found = self._living(package)
         said = Judgement(
             verdict=verdict,
             purpose=purpose,
@@ -124,7 +125,7 @@ class QualityVerbs:
         """
         from diadem.node.machine_assessing import assess_by_machine
 
-        found = self.context.catalogue.get(package).id
+        found = self._living(package)
         return assess_by_machine(self.context, found, purpose=purpose, listener=listener)
 
     def assessments(self, package: str) -> Assessments:
@@ -161,7 +162,7 @@ class QualityVerbs:
         """
         from diadem.node.amending import amend
 
-        found = self.context.catalogue.get(package).id
+        found = self._living(package)
         return amend(self.context, found, values, dataset=dataset or "", reason=reason)
 
     def amendments(self, package: str) -> Amendments:
@@ -226,3 +227,10 @@ class QualityVerbs:
         """Doubts about a package and about everything that it was made from, each with its purpose and assessor."""
         found = self.context.catalogue.get(package).id
         return self.context.catalogue.cautions([found]).get(found, [])
+
+    def _living(self, package: str) -> str:
+        """The whole id of a package that was not deleted."""
+        row = self.context.catalogue.get(package)
+        if row.tombstone is not None:
+            raise NotFound("the package was deleted", where=row.id, next=f"See: diadem custody {row.id[7:19]}")
+        return row.id

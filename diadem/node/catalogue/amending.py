@@ -42,7 +42,8 @@ def corrections_of(connection: Connection, seq: int, sha256: str) -> Corrections
 def restate(connection: Connection, seq: int, sha256: str) -> None:
     """Make the facts of all fields that were amended anew."""
     corrections = corrections_of(connection, seq, sha256)
-    if not corrections.fields:
+    deleted = select(_packages.tombstone).where(_packages.seq == seq)
+    if not corrections.fields or connection.scalar(deleted) is not None:
         return
     holds = {_key(field): _restate(connection, seq, corrections, field) for field in corrections.fields}
     _write_text(connection, seq)
@@ -81,7 +82,8 @@ def _restate(connection: Connection, seq: int, corrections: Corrections, field: 
 def _own(connection: Connection, seq: int, datasets: Sequence[str]) -> Iterator[tuple[str, int]]:
     """Datasets of which something of their own is said, as far as the package has them."""
     columns = tables.datasets.c
-    rows = select(columns.id, columns.number).where(columns.package == seq, columns.id.in_(datasets))
+    known = (columns.package == seq, sqlite.among_texts(columns.id, datasets))
+    rows = select(columns.id, columns.number).where(*known)
     for id_, number in connection.execute(rows):
         yield id_, 1 << number
 

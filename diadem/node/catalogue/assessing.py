@@ -49,7 +49,10 @@ def restate(connection: Connection, seq: int, sha256: str) -> None:
 
 
 def add(connection: Connection, seq: int, assessment: Assessment) -> None:
-    """Let one more judgement count; one that was added before changes nothing."""
+    """Let one more judgement count; one that was added before changes nothing, nor one of what was deleted."""
+    deleted = select(_packages.tombstone).where(_packages.seq == seq)
+    if connection.scalar(deleted) is not None:
+        return
     known = connection.execute(
         select(_columns.statement_id, _columns.place, _columns.said).where(
             _columns.package == seq, _columns.dataset == assessment.dataset
@@ -135,6 +138,6 @@ def paths_of(connection: Connection, keys: Iterable[int], ids: Iterable[str]) ->
     """Primary files of some datasets, by package and id."""
     columns = tables.datasets.c
     found = select(columns.package, columns.id, columns.path).where(
-        sqlite.among(columns.package, list(keys)), columns.id.in_(sorted(set(ids)))
+        sqlite.among(columns.package, list(keys)), sqlite.among_texts(columns.id, sorted(set(ids)))
     )
     return {(package, id_): path for package, id_, path in connection.execute(found)}

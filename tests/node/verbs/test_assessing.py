@@ -132,3 +132,20 @@ def test_the_log_alone_gives_the_same_answers(lab: Lab, bob: Node) -> None:
         assert {query: [row.to_dict() for row in node.search(query)] for query in queries} == before
         assert len(node.assessments(package).said) == 3
         assert node.custody(package).ok
+
+
+def test_what_was_deleted_is_judged_no_more_and_not_found(lab: Lab) -> None:
+    package = lab.archived("ZnO")
+    lab.node.assess(package, "accept", purpose="imaging")
+    lab.node.amend(package, {"sample.name": "ZnO"})
+    policy = lab.node.path / "policy.toml"
+    policy.write_text(policy.read_text("utf-8").replace("years = 10", "years = 0"))
+    with lab.reopened() as node:
+        node.delete(package, reason="a test")
+        for query in ("", "quality:accept", "not:assessed", "sample:ZnO", "assessed-by:alice"):
+            assert node.search(query).total == 0, query
+        with pytest.raises(NotFound, match="was deleted"):
+            node.assess(package, "accept", purpose="imaging")
+        node.reindex()
+        assert node.search("quality:accept").total == node.search("sample:ZnO").total == 0
+        assert len(node.assessments(package).said) == 1
