@@ -79,9 +79,11 @@ def _read(row: Any) -> Assessment:
 
 
 def _write(connection: Connection, seq: int, dataset: str, counting: Sequence[Assessment]) -> None:
-    """Rows of all judgements of one dataset, or of the package as a whole."""
+    """Rows of all judgements of one dataset, or of the package as a whole; none for a dataset that it does not have."""
     number, count = _number(connection, seq, dataset), _count(connection, seq)
-    bits = full(count) if not dataset else 0 if number is None else 1 << number
+    bits = full(count) if not dataset or not count else 0 if number is None else 1 << number
+    if not bits:
+        return
     questions = {one.question: [other for other in counting if other.question == one.question] for one in counting}
     rows = [_row(seq, one, disputed=differ(questions[one.question])) for one in counting]
     where = {"everywhere": bits == full(count), "datasets": written(bits)}
