@@ -18,6 +18,8 @@ from diadem.model.record import Dataset, Record
 TITLE: Final = "session.title"
 _SAMPLE: Final = ("identifier", "name", "elements", "thickness", "parent", "provider_ror", "preparation_date")
 _INSTRUMENT: Final = ("kind", "model", "name", "owner_ror", "pid", "serial", "site", "software", "vendor")
+#: Who makes assertions of amendments: the form of the statement, whatever program has read it.
+_BY: Final = {"plugin": "amendment", "version": "1", "rule": "amendment/v1"}
 #: Where a field of the whole session stands at the head of the record.
 HEAD: Final[Mapping[str, tuple[str, str]]] = {
     **{f"session.{name}": ("session", name) for name in ("identifier", "project", "proposal", "title")},
@@ -102,7 +104,7 @@ def _assertion(stated: Stated, *, preferred: bool) -> dict[str, Any]:
         "value": change.value,
         "status": "user",
         "source": {"person": amendment.by, "statement": amendment.statement_id},
-        "by": {"plugin": "amendment", "version": "1"},
+        "by": dict(_BY),
         "preferred": preferred,
     }
     if change.unit:

@@ -27,6 +27,8 @@ from diadem.node.results import file_of, software_in_use, title_of
 MAX_SOURCES: Final = 2_000
 #: Bytes that the parameters may have as JSON.
 MAX_PARAMETERS: Final = 64 << 10
+#: Sources whose records are read for the sample that they share.
+_READ: Final = 50
 _WHOLE: Final = re.compile(r"diadem:[0-9a-f]{64}\Z")
 _ID: Final = re.compile(r"(?:diadem:)?[0-9a-f]{8,64}\Z")
 
@@ -113,11 +115,12 @@ def _metadata(context: Context, title: str, making: Making) -> dict[str, Any]:
     """What is known of a result beforehand: its name, and the sample, where all sources are of one."""
     metadata: dict[str, Any] = {"session": {"title": title}}
     samples = []
-    for package in dict.fromkeys(source.package for source in making.sources):
+    packages = list(dict.fromkeys(source.package for source in making.sources))
+    for package in packages if len(packages) <= _READ else ():
         with suppress(DiademError, OSError):
             found, _ = best_package(context, package)
             samples.append(dict(effective(context, package, found.record).sample))
-    if samples and samples[0] and all(sample == samples[0] for sample in samples):
+    if len(samples) == len(packages) and samples[0] and all(sample == samples[0] for sample in samples):
         metadata["sample"] = samples[0]
     return metadata
 

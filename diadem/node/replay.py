@@ -8,12 +8,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from diadem.errors import DocumentError
 from diadem.model.assessments import Assessment
 from diadem.model.lineage import Derivation
 from diadem.model.replicas import DROPPED, MISSING, PRESENT, PROOFS, SUSPECT
 from diadem.model.times import read_time
 from diadem.node.catalogue import Catalogue
 from diadem.node.custody.entries import Entry
+from diadem.serialization.statements import validate_statement
 
 #: The code of a finding that says that nothing of a copy is there.
 COPY_MISSING = "copy-missing"
@@ -46,10 +48,17 @@ def apply(catalogue: Catalogue, entry: Entry, *, only: str | None = None) -> Non
         time=read_time(str(predicate["time"])),
         line=entry.line,
     )
-    if (judged := _SAID.get(statement.kind)) is not None and catalogue.speaks_for(
-        entry.signers, str(predicate.get("by", ""))
-    ):
-        judged(catalogue, about, entry)
+    if (said := _SAID.get(statement.kind)) is not None and _counts(catalogue, entry):
+        said(catalogue, about, entry)
+
+
+def _counts(catalogue: Catalogue, entry: Entry) -> bool:
+    """Whether a user's statement is understood, and by whom it says."""
+    try:
+        validate_statement(entry.statement)
+    except DocumentError:  # of a later version; custody shows it
+        return False
+    return catalogue.speaks_for(entry.signers, str(entry.statement.predicate.get("by", "")))
 
 
 def places_said(entries: Iterable[Entry]) -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from diadem.model.amendments import Amendment, Change, Corrections
 from diadem.model.effective import effective_record
 from diadem.model.record import Dataset, Record
+from diadem.serialization.validation import validate_dataset
 
 PROPERTY = settings(max_examples=100, derandomize=True, deadline=None)
 FIELDS = ("sample.name", "sample.identifier")
@@ -106,15 +108,22 @@ def test_the_owner_can_always_decide(found: list[Amendment]) -> None:
 @PROPERTY
 @given(said())
 def test_the_effective_record_says_what_is_decided(found: list[Amendment]) -> None:
-    stated = {"value": "sealed", "status": "stated", "source": {"file": "f1"}, "by": {"plugin": "x", "version": "1"}}
+    stated = {
+        "value": "sealed",
+        "status": "stated",
+        "source": {"file": "f1"},
+        "by": {"plugin": "x", "version": "1", "rule": "r"},
+    }
     file = {"id": "f1", "path": "a", "role": "primary", "bytes": 1, "sha256": "0" * 64}
-    documents = [{"id": name, "files": [file], "fields": {FIELDS[0]: [stated]}} for name in ("d1", "d2", "d3")]
+    rest: dict[str, Any] = {"signals": [], "raw": [], "issues": [], "extraction": {}}
+    documents = [{"id": one, "files": [file], "fields": {FIELDS[0]: [stated]}, **rest} for one in ("d1", "d2", "d3")]
     known = frozenset(FIELDS)
     sealed = Record("diadem-record/1.0.0", [Dataset(one, known) for one in documents], known)
     corrections = Corrections(found, OWNER)
     record = effective_record(sealed, corrections)
     assert [one.id for one in record.datasets[:2]] == ["d1", "d2"]
     for dataset in record.datasets:
+        validate_dataset(dataset.document)
         for field, before in ((FIELDS[0], "sealed"), (FIELDS[1], None)):
             decision = corrections.decide(field, dataset.id)
             holds = before if decision.chosen is None else decision.chosen.change.value

@@ -286,6 +286,8 @@ class Catalogue(QualityCatalogue):
         - ``and`` (or nothing between), ``or``, ``not``, parentheses. What is said of datasets must hold for one and
           the same dataset: ``kV=200 HAADF`` finds packages in which one image has both. What is said of the whole
           package (title, sample, people, date, owner, store, copies, size) holds for each of its datasets.
+        - ``quality:accept purpose:EELS assessed-by:bob`` is one judgement that says all of this; ``not:assessed`` what
+          nobody has judged; ``derived-from:`` and ``source-of:`` follow links between packages.
 
         Parameters
         ----------

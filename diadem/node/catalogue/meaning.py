@@ -124,6 +124,8 @@ OfDataset = Phrase | Between | Judged | Unjudged
 OfPackage = Days | Ingested | Count | Begins | InStore | Linked
 Leaf = OfDataset | OfPackage
 Condition = Leaf | AllOf | AnyOf | Deny
+#: What no package fulfils.
+NOTHING: Final = Days(0, 0)
 
 
 def understand(query: str, tree: Tree, *, denied: bool = False) -> Condition:
@@ -155,6 +157,8 @@ def one_judgement(parts: Sequence[Condition]) -> Condition:
         flat = part.parts if isinstance(part, AllOf) else (part,)
         for one in flat:
             _join(kept, one)
+    if Unjudged() in kept and any(isinstance(part, Judged) for part in kept):
+        return NOTHING  # what nobody has judged, somebody has judged: it need not be looked for
     return kept[0] if len(kept) == 1 else AllOf(tuple(kept))
 
 
