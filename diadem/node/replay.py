@@ -6,6 +6,7 @@ Live verbs and a reindex go through the same function, so that the two cannot di
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from diadem.errors import DocumentError
@@ -157,8 +158,11 @@ def _amended(catalogue: Catalogue, packages: list[str], _: Entry) -> None:
 
 
 def _derived(catalogue: Catalogue, _: list[str], entry: Entry) -> None:
-    """Something was made from packages, some of which may lie elsewhere."""
-    catalogue.add_derivation(Derivation.of(entry.statement_id, entry.place, entry.statement.predicate))
+    """Something was made from packages, some of which may lie elsewhere; what a chain does not show does not count."""
+    made = Derivation.of(entry.statement_id, entry.place, entry.statement.predicate)
+    shown = {subject.name for subject in entry.statement.subjects}
+    if made.result in shown:
+        catalogue.add_derivation(replace(made, sources=tuple(one for one in made.sources if one.package in shown)))
 
 
 #: What users say counts only where the signature is theirs.
