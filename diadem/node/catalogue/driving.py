@@ -92,7 +92,7 @@ def driver(connection: Connection, conditions: Conditions, condition: Condition)
     fewest, rare = _rare(connection, conditions, parts)
     if rare is not None and (texts is None or fewest * _RARER < texts.count(connection, FEW)):
         return rare
-    return _linked(conditions, parts) or texts or _judged(parts) or _all(parts)
+    return _linked(parts) or texts or _judged(parts) or _all(parts)
 
 
 def count_alone(
@@ -147,20 +147,21 @@ def _narrow(conditions: Conditions, part: Condition, days: tuple[Days, ...]) -> 
         return _of_number(conditions, part, days)
     if isinstance(part, Begins):
         return _of_id(part, days)
-    if isinstance(part, Linked):
-        alive = func.coalesce(_packages.tombstone, "") == ""  # hidden: its index would lead through all packages
-        source = select(_packages.seq).where(of_package(part), alive)
-        return Driver(_within(source, _packages.seq, days), _packages.seq, (part, *days), ordered=False)
     if isinstance(part, Judged):
         found = _of_judgement(part, days)
         return Driver(found.source, found.key, found.covered, ordered=False)
     return None
 
 
-def _linked(conditions: Conditions, parts: Sequence[Condition]) -> Driver | None:
+def _linked(parts: Sequence[Condition]) -> Driver | None:
     """Packages that are linked with one: what is followed to find them is followed once, however many they are."""
-    linked = next((part for part in parts if isinstance(part, Linked)), None)
-    return None if linked is None else _narrow(conditions, linked, _days(parts))
+    part = next((part for part in parts if isinstance(part, Linked)), None)
+    if part is None:
+        return None
+    days = _days(parts)
+    alive = func.coalesce(_packages.tombstone, "") == ""  # hidden: its index would lead through all packages
+    source = select(_packages.seq).where(of_package(part), alive)
+    return Driver(_within(source, _packages.seq, days), _packages.seq, (part, *days), ordered=False)
 
 
 def _judged(parts: Sequence[Condition]) -> Driver | None:
