@@ -55,6 +55,9 @@ from .errors import (
     PluginError as PluginError,
 )
 from .errors import (
+    QualityWarning as QualityWarning,
+)
+from .errors import (
     ReaderError as ReaderError,
 )
 from .errors import (

@@ -18,7 +18,8 @@
     ├── PluginError         (1)  a plugin that failed; the others go on
     └── AmbiguousValue      (1)  several datasets state different values
 
-The number is the exit code of the command line. This room imports nothing of DIADEM.
+The number is the exit code of the command line. `QualityWarning` is no error but a warning of Python's. This room
+imports nothing of DIADEM.
 """
 
 from __future__ import annotations
@@ -168,3 +169,7 @@ class AmbiguousValue(DiademError, ValueError):
     """Several datasets state different values for one field."""
 
     code = "ambiguous"
+
+
+class QualityWarning(UserWarning):
+    """Somebody doubts the data that were loaded, or those from which they were made."""

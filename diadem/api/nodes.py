@@ -210,7 +210,10 @@ def node_tools() -> NodeTools:
     from diadem.node.context import NodeTools
 
     given = tools()
-    return NodeTools(given.readers, given.extractor, given.software, partial(scan))
+    judge = partial(given.extractor, previews=False, vendor=False, assess=True)
+    return NodeTools(
+        given.readers, given.extractor, given.software, partial(scan), judge=judge, checks=given.offers.checks
+    )
 
 
 def open_node(

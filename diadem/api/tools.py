@@ -45,7 +45,9 @@ class Tools:
         """What can read files, in the order in which readers are asked."""
         return self.offers.readers
 
-    def extractor(self, *, timeout: float = 60.0, previews: bool = True, vendor: bool = True) -> Extractor:
+    def extractor(
+        self, *, timeout: float = 60.0, previews: bool = True, vendor: bool = True, assess: bool = False
+    ) -> Extractor:
         """Make what reads files in worker processes; used as a context.
 
         Parameters
@@ -56,6 +58,8 @@ class Tools:
             Whether pictures are drawn, for which pixels are read.
         vendor : bool
             Whether what the maker's software wrote is handed over as well.
+        assess : bool
+            Whether the checks that judge data run too; else those that belong to every extraction.
         """
         from diadem.extract.pool import Extractor
 
@@ -63,7 +67,7 @@ class Tools:
             self.offers.readers,
             self.offers.fields,
             previewers=self.offers.previews,
-            checks=self.offers.checks,
+            checks=[check for check in self.offers.checks if assess or check.when == "extract"],
             schemas=self.offers.schema_table,
             origins=self.offers.foreign,
             workers=max(1, min(4, os.cpu_count() or 1)),

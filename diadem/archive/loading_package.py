@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 import weakref
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from diadem.archive.loading import Verify, load
 from diadem.archive.proving import DatasetSource
-from diadem.errors import NotFound, ReaderError
+from diadem.errors import NotFound, QualityWarning, ReaderError
 from diadem.extract.sniff import HEAD_SIZE, rank
 from diadem.extract.survey import DatasetPlan, survey
 from diadem.hooks.offers import ReaderOffer
@@ -19,6 +20,9 @@ from diadem.store.adopted import AdoptedBundle
 
 if TYPE_CHECKING:
     from diadem.archive.package import Package
+
+#: Doubts that are told in full when a signal is loaded; its metadata has all of them.
+_TOLD = 5
 
 
 def load_from_package(
@@ -60,12 +64,30 @@ def load_from_package(
     errors: list[ReaderError] = []
     for offer in _readers(package, plan, dataset):
         try:
-            return load(source, offer=offer, lazy=lazy, signal=signal, verify=cast("Verify", verify), dataset=dataset)
+            found = load(source, offer=offer, lazy=lazy, signal=signal, verify=cast("Verify", verify), dataset=dataset)
         except ReaderError as error:
             errors.append(error)
+        else:
+            return _with_doubts(found, doubts_about(package, plan.primary.path))
     if errors:
         raise errors[0]
     raise ReaderError("no reader knows this file", where=plan.entry, next="`open` gives its bytes.")
+
+
+def doubts_about(package: Package, path: str) -> list[str]:
+    """What whoever uses a dataset should know: doubts about it, and about what the package was made from."""
+    said = package.warnings()
+    return [one.sentence for one in said if one.way or one.path in ("", path)]
+
+
+def _with_doubts(found: Any, doubts: Sequence[str]) -> Any:
+    """Signals that say what is doubtful about them, also to who loads them."""
+    if doubts:
+        more = f"; and {len(doubts) - _TOLD} more" if len(doubts) > _TOLD else ""
+        warnings.warn("; ".join(doubts[:_TOLD]) + more, QualityWarning, stacklevel=4)
+        for signal in found if isinstance(found, list) else [found]:
+            signal.metadata.set_item("General.diadem.warnings", list(doubts))
+    return found
 
 
 class _Catalogue:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from diadem.extract.pool import Extractor
     from diadem.hooks.offers import ReaderOffer
     from diadem.model.differences import Reextraction
+    from diadem.model.lineage import Caution
 
 #: Bytes of the largest tag manifest that is looked at.
 TAG_LIMIT = 1 << 20
@@ -75,6 +76,9 @@ class Package:
         self.outcome: Outcome | None = None
         #: Who can tell its custody: the node that it comes from.
         self.told_by: Callable[[str], Any] | None = None
+        #: Who can correct its record, and who knows of doubts about its data: the same.
+        self.amended_by: Callable[[Record], Record] | None = None
+        self.warned_by: Callable[[str], Sequence[Caution]] | None = None
         if proven:
             _CONSISTENT.add(self.id)
 
@@ -119,9 +123,18 @@ class Package:
 
     @cached_property
     def record(self) -> Record:
-        """The sealed record, proven."""
+        """What is known of the data: the sealed record, and of a package from a node as its owner has amended it."""
+        return self.sealed_record if self.amended_by is None else self.amended_by(self.sealed_record)
+
+    @cached_property
+    def sealed_record(self) -> Record:
+        """The record as it was sealed, proven."""
         with self._open(self.manifest[RECORD_PATH]) as source:
             return read_record(source.read(), PackageVault(self._bundle, self.id))
+
+    def warnings(self) -> Sequence[Caution]:
+        """Doubts about its data and about what they were made from; empty for a package that comes from no node."""
+        return self.warned_by(self.id) if self.warned_by is not None else ()
 
     @property
     def custody(self) -> Any:
@@ -257,6 +270,11 @@ class Package:
             Here or at `compute()` of the chunk that is damaged.
         ReaderError
             If no reader can read the file.
+
+        Warns
+        -----
+        QualityWarning
+            Somebody has rejected the data or accepted them only with limits, or those from which they were made.
         """
         from diadem.archive.loading_package import load_from_package
 

@@ -54,7 +54,7 @@ def reextract(package: Package, listener: Listener) -> Reextraction:
 
 def _sealed(package: Package) -> Record | None:
     try:
-        return package.record
+        return package.sealed_record
     except NotFound:
         return None
 

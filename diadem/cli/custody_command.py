@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from diadem.cli.node_options import Json, NodeAt, opened
-from diadem.cli.output import print_json
+from diadem.cli.output import print_json, show_warnings
 from diadem.errors import UsageError
 
 _WIDTH = 100
@@ -85,6 +85,7 @@ def _show(document: dict[str, Any], *, as_json: bool, offline: bool) -> int:
         print(f"node             {node['name'] or '(no name)'}  {node['id']}  ({said})")
     for step in document["steps"]:
         _step(step)
+    show_warnings(document["warnings"])
     counts = ", ".join(f"{count} {verdict}" for verdict, count in document["counts"].items() if count)
     print(f"in all           {counts}")
     return 0 if document["ok"] else 1

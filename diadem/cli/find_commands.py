@@ -86,6 +86,12 @@ def _show(document: dict[str, Any]) -> None:
             f"{row['id'][7:19]}  {row.get('date') or '          '}  {row['title'][:40]:40}  "
             f"{count_text(row['files'], 'file'):>12}  {size_text(row['bytes']):>8}  {told}".rstrip()
         )
+        if row["quality"]:
+            print(f"{'':14}judged: {', '.join(row['quality'])}")
+        for text in row["warnings"][:_NAMED]:
+            print(f"{'':14}! {text}")
+        if len(row["warnings"]) > _NAMED:
+            print(f"{'':14}! and {len(row['warnings']) - _NAMED} more warnings: diadem custody {row['id'][7:19]}")
         if row["matching"] < row["datasets"]:
             print(f"{'':14}{row['matching']} of {row['datasets']} datasets: {_matched(row)}")
     total = document["total"]

@@ -15,7 +15,19 @@ FIRST: Final = ("demo", "scan", "init", "archive", "status", "search", "get", "v
 #: The others.
 GROUPS: Final[Mapping[str, Sequence[str]]] = {
     "Copies": ("pack", "store", "scrub", "repair", "drop", "delete", "rescan", "reindex", "export", "import"),
-    "People": ("user", "sample", "assess", "amend", "grant", "revoke", "custody", "accept", "decline", "transfers"),
+    "People": (
+        "user",
+        "sample",
+        "assess",
+        "amend",
+        "derive",
+        "grant",
+        "revoke",
+        "custody",
+        "accept",
+        "decline",
+        "transfers",
+    ),
     "Network": ("peer", "serve", "login"),
     "Operation": ("watch", "jobs", "doctor", "plugins", "extract"),
 }

@@ -24,6 +24,7 @@ from diadem.cli import (
     operation_commands,
     package_commands,
     plugins_command,
+    quality_commands,
     sample_commands,
     scan_command,
     setup_commands,
@@ -56,6 +57,7 @@ archive_commands.register(app)
 find_commands.register(app)
 copies_commands.register(app)
 custody_command.register(app)
+quality_commands.register(app)
 export_command.register(app)
 operation_commands.register(app)
 sample_commands.register(app)

@@ -8,7 +8,7 @@ import sys
 import textwrap
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -26,6 +26,13 @@ def print_json(document: dict[str, Any]) -> None:
     wide = (sys.stdout.encoding or "").lower().startswith("utf")
     text = json.dumps(document, ensure_ascii=not wide, indent=2, default=str)
     print(text.encode("utf-8", "backslashreplace").decode())
+
+
+def show_warnings(doubts: Sequence[str]) -> None:
+    """Print doubts about data, a line or more each."""
+    for text in doubts:
+        for number, line in enumerate(textwrap.wrap(text, 83, break_on_hyphens=False, break_long_words=False)):
+            print(f"{'' if number else 'WARNING':16} {line}")
 
 
 def print_error(error: DiademError, *, as_json: bool) -> None:

@@ -137,7 +137,9 @@ def get(
 
 def _from_node(package: str, folder: Path, node: str | None, only_this: bool, quiet: bool) -> dict[str, Any]:
     with opened(node) as found, progress(quiet=quiet) as listener:
-        return found.restore(package, folder, chain=not only_this, listener=listener).to_dict()
+        document = found.restore(package, folder, chain=not only_this, listener=listener).to_dict()
+        doubts = [one.sentence for given in document["packages"] for one in found.warnings(given)]
+    return {**document, "warnings": list(dict.fromkeys(doubts))}
 
 
 def _from_package(package: str, folder: Path, quiet: bool) -> dict[str, Any]:
@@ -162,6 +164,8 @@ def _show_restored(document: dict[str, Any]) -> None:
     print(f"{files}, {size}, each proven, in {document['path']}")
     if len(document["packages"]) > 1:
         print(f"  of {len(document['packages'])} packages of one session, each file in its newest version")
+    for text in document.get("warnings", ()):
+        print(f"  WARNING: {text}")
     for name in document["renamed"]:
         print(f"  kept its stored name, which this system can hold: {name}")
     for store in document.get("damaged", ()):

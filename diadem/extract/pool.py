@@ -223,6 +223,7 @@ class Extractor:
             "lazy_only": any(found["code"] == "truncated" for found in issues),
             "preview": self._previews and preview,
             "keep": self._vendor,
+            "issues": issues,
             "seconds": min(self._timeout, BASE_SECONDS + size / BYTES_A_SECOND),
         }
 

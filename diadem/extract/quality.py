@@ -15,6 +15,8 @@ from diadem.hooks.targets import target
 #: Issues of one check that are kept, and characters of a message.
 MOST_ISSUES: Final = 20
 LONGEST: Final = 1000
+#: When a check may look at the data.
+ASSESS: Final = "assess"
 _CODE: Final = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*\Z")
 _SEVERITIES: Final = get_args(get_type_hints(Issue)["severity"])
 
@@ -25,6 +27,7 @@ def examine(
     result: Mapping[str, Any],
     offers: Sequence[Mapping[str, Any]],
     tell: Callable[[str, str], None],
+    arrays: Mapping[str, Any] | None = None,
 ) -> Iterator[dict[str, Any]]:
     """Run every check on a dataset.
 
@@ -35,11 +38,13 @@ def examine(
     files : sequence of str
         All files of the dataset.
     result : mapping
-        What is known of it: ``format, signals, fields, extensions``.
+        What is known of it: ``format, signals, fields, extensions, issues``.
     offers : sequence of mapping
-        ``name, check, by`` each.
+        ``name, check, when, by`` each.
     tell : callable
         Told of kind and name of what runs now.
+    arrays : mapping of str to array, optional
+        The data by the id of a signal, for checks that are there to look at them.
 
     Yields
     ------
@@ -49,18 +54,20 @@ def examine(
     for offer in offers:
         tell("checks", offer["name"])
         try:
-            yield from _found(target(offer["check"])(path, files, _described(result)), offer)
+            looked_at = (arrays or {}) if offer.get("when") == ASSESS else {}
+            yield from _found(target(offer["check"])(path, files, _described(result, looked_at)), offer)
         except Exception as error:  # a plugin's own fault, or a file that it has not foreseen
             text = " ".join(str(error).split())[:300]
             message = f"the check '{offer['name']}' failed: {type(error).__name__}: {text}"
             yield issue("check-failed", message, severity="info", by=offer["by"])
 
 
-def _described(result: Mapping[str, Any]) -> Described:
+def _described(result: Mapping[str, Any], arrays: Mapping[str, Any]) -> Described:
     """A copy for each check, so that none changes what the next one sees."""
     known = {key: copy.deepcopy(result[key]) for key in ("signals", "fields")}
     extensions = {item["namespace"]: copy.deepcopy(item["data"]) for item in result.get("extensions", ())}
-    return Described(result["format"], **known, extensions=extensions)
+    issues = copy.deepcopy(list(result.get("issues", ())))
+    return Described(result["format"], **known, extensions=extensions, issues=issues, arrays=arrays)
 
 
 def _found(issues: Iterable[Any] | None, offer: Mapping[str, Any]) -> Iterator[dict[str, Any]]:

@@ -21,7 +21,7 @@ from diadem.extract.fault_text import fault_text
 from diadem.extract.mapping import leaves
 from diadem.extract.normalise import pixel_sizes, values_of
 from diadem.extract.pictures import draw
-from diadem.extract.quality import examine
+from diadem.extract.quality import ASSESS, examine
 from diadem.hooks.targets import target
 
 #: A reader that cannot be lazy may read a file of at most this size.
@@ -49,10 +49,10 @@ def read_dataset(job: Mapping[str, Any], tell: Tell = _silent) -> dict[str, Any]
     Parameters
     ----------
     job : mapping
-        ``root``, ``entry``, ``files`` (paths), ``ids`` (path to file id), ``size``, ``lazy_only``, ``preview``, and
-        what plugins offer: ``offers`` (name, load, probe, describe, options, by), ``fields`` (name, formats, blocks,
-        tables, whole, by), ``previews`` (name, formats, draw, by), ``checks`` (name, formats, check, by). ``by`` is
-        plugin and version.
+        ``root``, ``entry``, ``files`` (paths), ``ids`` (path to file id), ``size``, ``lazy_only``, ``preview``,
+        ``issues`` (known already), and what plugins offer: ``offers`` (name, load, probe, describe, options, by),
+        ``fields`` (name, formats, blocks, tables, whole, by), ``previews`` (name, formats, draw, by), ``checks``
+        (name, formats, check, when, by). ``by`` is plugin and version.
     tell : callable
         Told of kind (``reader``, ``fields``, ``previews``, ``checks``) and name of what runs now.
 
@@ -89,7 +89,10 @@ def read_dataset(job: Mapping[str, Any], tell: Tell = _silent) -> dict[str, Any]
     files = [str(Path(job["root"]) / name) for name in job["files"]]
     if job.get("preview") and signals:
         _preview(path, files, signals, job, result, tell)
-    result["issues"] += examine(path, files, result, _meant(job, "checks", offer["name"]), tell)
+    checks = _meant(job, "checks", offer["name"])
+    known = {**result, "issues": [*job.get("issues", ()), *result["issues"]]}
+    arrays = {described["id"]: signal["data"] for described, signal in zip(result["signals"], signals, strict=False)}
+    result["issues"] += examine(path, files, known, checks, tell, arrays)
     tell("reader", offer["name"])  # what is left to do is nobody else's fault
     return result
 
@@ -146,7 +149,8 @@ def _choose(path: str, offers: Sequence[Mapping[str, Any]], result: dict[str, An
 
 def _call(path: str, offer: Mapping[str, Any], job: Mapping[str, Any], result: dict[str, Any]) -> Signals:
     """Call the reader, lazily where it can."""
-    if offer.get("describe"):
+    looked_at = any(check.get("when") == ASSESS for check in _meant(job, "checks", offer["name"]))
+    if offer.get("describe") and not looked_at:
         try:
             signals = list(target(offer["describe"])(path))
         except Exception as error:  # a quick look that fails is no verdict: the reader is asked

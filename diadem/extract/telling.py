@@ -68,6 +68,7 @@ class Telling:
                     "name": offer.name,
                     "formats": list(offer.formats),
                     "check": offer.check,
+                    "when": offer.when,
                     "by": self._by("checks", offer),
                 }
                 for offer in self._checks

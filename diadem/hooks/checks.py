@@ -21,12 +21,18 @@ class Described:
         Assertions by field key, as in the record; the preferred one first.
     extensions : mapping of str to object
         Data by namespace, not yet judged by their schemas.
+    issues : sequence of mapping
+        ``{code, message, …}`` each: what was found amiss already.
+    arrays : mapping of str to array
+        By the id of a signal, NumPy's or Dask's: read little of them. Empty for checks that run at every extraction.
     """
 
     format: str
     signals: Sequence[Mapping[str, Any]] = ()
     fields: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
     extensions: Mapping[str, Any] = field(default_factory=dict)
+    issues: Sequence[Mapping[str, Any]] = ()
+    arrays: Mapping[str, Any] = field(default_factory=dict)
 
     def value(self, key: str) -> Any:
         """The first value stated for a field, in the field's unit; None where nothing is stated."""

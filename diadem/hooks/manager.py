@@ -49,6 +49,7 @@ BUNDLED = tuple(
         "optical",
         "insitu",
         "others",
+        "quality",
     )
 )
 

@@ -10,6 +10,8 @@ from typing import Any
 from diadem.errors import PluginError
 
 _TARGET = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*\Z")
+#: When a check runs.
+CHECKED = ("extract", "assess")
 _NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 #: Names of extensions, as the record's schema has them.
 NAMESPACE = re.compile(r"[a-z0-9]+(\.[a-z0-9_-]+)+")
@@ -219,15 +221,21 @@ class CheckOffer:
         ``module:function``, called in the worker as ``function(path, files, dataset)`` with the path of the primary
         file, those of all files, and what is known of the dataset (`diadem.hooks.checks.Described`). It returns, or
         yields, `diadem.hooks.checks.Issue` objects.
+    when : str
+        ``extract``: whenever a dataset is read, for the record; ``assess``: only where somebody has the data judged
+        (``diadem assess ID --machine``), and then it may look at some of the data (`Described.arrays`).
     """
 
     name: str
     formats: Sequence[str]
     check: str
+    when: str = "extract"
 
     def __post_init__(self) -> None:
         """Refuse a descriptor that cannot work."""
         _require_name("check offer", self.name)
+        if self.when not in CHECKED:
+            raise PluginError(f"check offer '{self.name}': when is one of {', '.join(CHECKED)}, not '{self.when}'")
         _require_target(f"check offer '{self.name}': check", self.check)
 
 

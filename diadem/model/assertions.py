@@ -52,6 +52,11 @@ class Assertion:
     uncertainty: float | None = None
     document: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
+    @property
+    def is_extra(self) -> bool:
+        """Whether somebody merely says so in a statement that does not change the record."""
+        return "statement" in self.source and not self.preferred
+
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> Self:
         """The assertion of a valid record."""

@@ -199,6 +199,35 @@ class Incoming:
 
 
 @dataclass(frozen=True, slots=True)
+class Scheme:
+    """A list of criteria by which a group judges data for a purpose.
+
+    Attributes
+    ----------
+    purpose : str
+        What the data are to be used for.
+    criteria : tuple of str
+        What is looked at; an assessment by this scheme names one of them.
+    """
+
+    purpose: str
+    criteria: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Quality:
+    """How data are judged.
+
+    Attributes
+    ----------
+    schemes : mapping of str to Scheme
+        By the name that an assessment gives.
+    """
+
+    schemes: Mapping[str, Scheme] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Policy:
     """A group's policy; `Policy()` is the one of a node that has no `policy.toml`."""
 
@@ -211,6 +240,7 @@ class Policy:
     access: Access = field(default_factory=Access)
     transfer: Transfers = field(default_factory=Transfers)
     incoming: Incoming = field(default_factory=Incoming)
+    quality: Quality = field(default_factory=Quality)
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON object, section by section; durations in seconds, sizes in bytes."""

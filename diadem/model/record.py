@@ -121,12 +121,12 @@ class Dataset:
         return tuple(map(Assertion.from_document, stated.get(key, ())))
 
     def assertion(self, key: str, signal: str | None = None) -> Assertion | None:
-        """The preferred assertion, else the first; None where nothing is stated.
+        """The preferred assertion, else the first; None where nothing is stated, or others than the owner alone say it.
 
         With `signal` (an id) only those that mean it are looked at; of these, one that names it goes before one
         that is made for the whole dataset.
         """
-        stated = self.assertions(key)
+        stated = tuple(item for item in self.assertions(key) if not item.is_extra)
         if signal is not None:
             stated = tuple(item for item in stated if signal in item.applies_to or not item.applies_to)
         ranked = sorted(stated, key=lambda item: (not item.preferred, signal is not None and not item.applies_to))

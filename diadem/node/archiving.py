@@ -66,6 +66,8 @@ class Wishes:
         Adopt the folder where it lies.
     store : str, optional
         Which store is filled first.
+    called : str
+        What the log calls the source, where its path says nothing; "" for the path.
     """
 
     metadata: Mapping[str, Any] | None = None
@@ -75,6 +77,7 @@ class Wishes:
     now: bool = False
     in_place: bool = False
     store: str | None = None
+    called: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,7 +205,7 @@ def _archived(
     if not outcome.created:  # a store had it, which may name another predecessor, or none
         predecessor = next((PackageId(one) for label, one in package.bag_info if label == CONTINUES), None)
     path = _path_in(context, first, package)
-    stated = _enter(context, package, path, first, outcome, source, predecessor, {})
+    stated = _enter(context, package, path, first, outcome, wishes.called or str(source), predecessor, {})
     what = ("continuation" if predecessor else "new") if stated else "already"
     copies = [Copy(first, path, outcome.created, outcome.proof)]
     more, debts = replicate(context, package.id, wanted_stores(context, package.id), listener=listener)
@@ -250,7 +253,8 @@ def _adopt(
         )
     outcome = adoption.outcome
     package = outcome.package
-    stated = _enter(context, package, adoption.location.path, IN_PLACE, outcome, source, None, where(adoption))
+    where_ = where(adoption)
+    stated = _enter(context, package, adoption.location.path, IN_PLACE, outcome, str(source), None, where_)
     copies = [Copy(IN_PLACE, adoption.location.root, outcome.created, outcome.proof)]
     more, debts = replicate(context, package.id, wanted_stores(context, package.id), listener=listener)
     owed = [*debts, *_unreachable_debts(context, package.id, debts)]
@@ -448,7 +452,7 @@ def _enter(
     path: str,
     store: str,
     outcome: Outcome,
-    source: Path,
+    source: str,
     predecessor: str | None,
     more: Mapping[str, Any],
 ) -> bool:
@@ -458,7 +462,7 @@ def _enter(
             _require_there(context, package, path, store)
         said = context.ledger.of_subject(subject(package.id).sha256)
         ingest = next((entry.statement.predicate for entry in said if entry.statement.kind == "ingest"), None)
-        draft = ingest_draft(context, package, path, store, outcome, str(source), predecessor, more)
+        draft = ingest_draft(context, package, path, store, outcome, source, predecessor, more)
         again = is_deleted(said)
         if not context.catalogue.has(package.id):
             context.catalogue.add_package(package_entry(package, path, ingest or {**draft.predicate, "time": None}))

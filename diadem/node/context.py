@@ -24,7 +24,7 @@ from diadem.store.system import WINDOWS, FileLock
 
 if TYPE_CHECKING:
     from diadem.extract.pool import Extractor
-    from diadem.hooks.offers import ReaderOffer
+    from diadem.hooks.offers import CheckOffer, ReaderOffer
     from diadem.model.policy import Policy
     from diadem.model.statements import Draft
 
@@ -53,12 +53,18 @@ class NodeTools:
         Name and version of this program, for statements.
     scan : callable
         `diadem.scan`.
+    judge : callable, optional
+        Makes the workers that read files to have them judged.
+    checks : sequence of CheckOffer
+        Who judges.
     """
 
     readers: Sequence[ReaderOffer]
     extractor: Callable[[], Extractor]
     software: str
     scan: Callable[..., Any]
+    judge: Callable[[], Extractor] | None = None
+    checks: Sequence[CheckOffer] = ()
 
 
 @dataclass

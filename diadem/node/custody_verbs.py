@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from diadem.errors import NotFound, UsageError
@@ -21,8 +22,11 @@ _LIMIT = 1 << 30
 
 def custody(context: Context, subject: str) -> CustodyReport:
     """The chain of a package, or of any subject of the log, checked by this node for its own eyes."""
-    chain = own_chain(context.ledger, subject_of(context, subject))
-    return verify_chains([chain.to_bytes()], names=["this node's log"], pins=[context.settings.id], own=True)
+    sha256 = subject_of(context, subject)
+    chain = own_chain(context.ledger, sha256)
+    report = verify_chains([chain.to_bytes()], names=["this node's log"], pins=[context.settings.id], own=True)
+    doubts = context.catalogue.cautions([PREFIX + sha256]).get(PREFIX + sha256, ())
+    return replace(report, warnings=tuple(one.sentence for one in doubts))
 
 
 def export_custody(context: Context, subject: str, path: Path, *, since: Sequence[str] = ()) -> Path:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -12,9 +13,10 @@ from typing import TYPE_CHECKING, Any, Self
 from diadem.model.ports import Listener, silent
 from diadem.model.report import Level
 from diadem.model.times import time_text
-from diadem.node.context import POLICY_FILE, Context
+from diadem.node.context import POLICY_FILE
 from diadem.node.default import remember_node
 from diadem.node.mirroring import mirror_settings
+from diadem.node.quality_verbs import QualityVerbs
 from diadem.node.store_verbs import StoreVerbs
 from diadem.node.stores import claim
 from diadem.node.user_verbs import UserVerbs
@@ -43,7 +45,7 @@ if TYPE_CHECKING:
 StrPath = str | os.PathLike[str]
 
 
-class Node:
+class Node(QualityVerbs):
     """A group's archive: packages in stores, one policy, a catalogue, and a signed log.
 
     Made by `diadem.Node.create`, opened by `diadem.open_node`. Use it in a ``with`` block, or `close` it: closing
@@ -54,9 +56,6 @@ class Node:
     context : Context
         The opened node.
     """
-
-    def __init__(self, context: Context) -> None:
-        self.context = context
 
     def __repr__(self) -> str:
         """Name and place in short."""
@@ -298,7 +297,7 @@ class Node:
     # -- finding ---------------------------------------------------------------------------------------------------
 
     def get(self, package_id: str) -> Package:
-        """A package, in the best of its copies.
+        """A package, in the best of its copies; its ``record`` is the effective one.
 
         Parameters
         ----------
@@ -310,10 +309,13 @@ class Node:
         NotFound
             The node does not have it, or no store that has it answers.
         """
+        from diadem.node.amending import effective
         from diadem.node.placing import best_package
 
         package, _ = best_package(self.context, self.context.catalogue.get(package_id).id)
         package.told_by = self.custody
+        package.amended_by = partial(effective, self.context, package.id)
+        package.warned_by = self.warnings
         return package
 
     def restore(

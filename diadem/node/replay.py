@@ -6,14 +6,19 @@ Live verbs and a reindex go through the same function, so that the two cannot di
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
+from diadem.errors import DocumentError
 from diadem.model import samples
+from diadem.model.assessments import Assessment
+from diadem.model.lineage import Derivation
 from diadem.model.replicas import DROPPED, MISSING, PRESENT, PROOFS, SUSPECT
 from diadem.model.times import read_time
 from diadem.node.catalogue import Catalogue
 from diadem.node.custody.entries import Entry
 from diadem.node.sample_following import follow_sample
+from diadem.serialization.statements import validate_statement
 
 #: The code of a finding that says that nothing of a copy is there.
 COPY_MISSING = "copy-missing"
@@ -41,8 +46,10 @@ def apply(catalogue: Catalogue, entry: Entry, *, only: str | None = None) -> Non
         with catalogue.together():  # it is known and followed, or neither
             _note(catalogue, entry)
             follow_sample(catalogue, statement)
-    else:
-        _note(catalogue, entry)
+        return
+    _note(catalogue, entry)
+    if (said := _SAID.get(statement.kind)) is not None and _counts(catalogue, entry):
+        said(catalogue, about, entry)
 
 
 def _note(catalogue: Catalogue, entry: Entry) -> None:
@@ -56,6 +63,15 @@ def _note(catalogue: Catalogue, entry: Entry) -> None:
         time=read_time(str(statement.predicate["time"])),
         line=entry.line,
     )
+
+
+def _counts(catalogue: Catalogue, entry: Entry) -> bool:
+    """Whether a user's statement is understood, and by whom it says."""
+    try:
+        validate_statement(entry.statement)
+    except DocumentError:  # of a later version; custody shows it
+        return False
+    return catalogue.speaks_for(entry.signers, str(entry.statement.predicate.get("by", "")))
 
 
 def places_said(entries: Iterable[Entry]) -> dict[str, str]:
@@ -162,6 +178,28 @@ def _restate(catalogue: Catalogue, package: str, store: str, state: str) -> None
             catalogue.set_replica(package, store, replica.path, state=state)
 
 
+def _assessed(catalogue: Catalogue, packages: list[str], entry: Entry) -> None:
+    """Somebody judged data: it counts in the search."""
+    for package in packages:
+        catalogue.add_assessment(package, Assessment.of(entry.statement_id, entry.place, entry.statement.predicate))
+
+
+def _amended(catalogue: Catalogue, packages: list[str], _: Entry) -> None:
+    """Somebody corrected a record: what is found is what holds now, from all that was said."""
+    for package in packages:
+        catalogue.restate_record(package)
+
+
+def _derived(catalogue: Catalogue, _: list[str], entry: Entry) -> None:
+    """Something was made from packages, some of which may lie elsewhere; what a chain does not show does not count."""
+    made = Derivation.of(entry.statement_id, entry.place, entry.statement.predicate)
+    shown = {subject.name for subject in entry.statement.subjects}
+    if made.result in shown:
+        catalogue.add_derivation(replace(made, sources=tuple(one for one in made.sources if one.package in shown)))
+
+
+#: What users say counts only where the signature is theirs.
+_SAID = {"assessment": _assessed, "amendment": _amended, "derivation": _derived}
 _EFFECTS = {
     "ingest": _ingested,
     "replicate": _written,

@@ -24,7 +24,10 @@ def follow_sample(catalogue: Catalogue, statement: Statement) -> None:
 
 
 def _stated(catalogue: Catalogue, subject: Subject) -> list[tuple[int, Statement]]:
-    """Statements on a sample; one that a later version wrote, and this one cannot understand, means nothing to it."""
+    """Statements on a sample, each signed by whom it says.
+
+    One that a later version wrote, and this one cannot understand, means nothing to it.
+    """
     stated = []
     for epoch, index, line in catalogue.sample_statements(subject.sha256):
         entry = Entry.from_line(epoch, index, line)
@@ -32,5 +35,6 @@ def _stated(catalogue: Catalogue, subject: Subject) -> list[tuple[int, Statement
             validate_statement(entry.statement)
         except DocumentError:
             continue
-        stated.append((entry.place, entry.statement))
+        if catalogue.speaks_for(entry.signers, str(entry.statement.predicate.get("by", ""))):
+            stated.append((entry.place, entry.statement))
     return stated

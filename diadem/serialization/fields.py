@@ -47,6 +47,25 @@ def is_integer(key: str) -> bool:
     return bool(_declaration(key)["items"]["properties"]["value"].get("type") == "integer")
 
 
+def is_list(key: str) -> bool:
+    """Whether the field's values are lists. Raises `UnknownField`."""
+    return bool(_declaration(key)["items"]["properties"]["value"].get("type") == "array")
+
+
+def rule(key: str) -> str:
+    """What the field can hold, in words, as far as the schema says it so. Raises `UnknownField`."""
+    value = _declaration(key)["items"]["properties"]["value"]
+    if "description" in value:
+        return str(value["description"])
+    if "enum" in value:
+        return f"It is one of {', '.join(map(str, value['enum'][:20]))}."
+    low = [f"more than {value['exclusiveMinimum']:g}"] if "exclusiveMinimum" in value else []
+    low += [f"at least {value['minimum']:g}"] if "minimum" in value else []
+    high = [f"at most {value['maximum']:g}"] if "maximum" in value else []
+    within = " and ".join([*low, *high])
+    return f"It is {within}, in {unit(key)}." if within and unit(key) else ""
+
+
 def admits(key: str, value: Any) -> bool:
     """Whether the field can hold a value: its type, range and pattern. Raises `UnknownField`."""
     return bool(_validator(key).is_valid(value))

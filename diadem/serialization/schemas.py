@@ -24,8 +24,10 @@ POLICY: Final = BASE + "policy/1.0.0"
 #: Kinds of statement whose predicate has a schema: those that this version writes.
 STATEMENT_KINDS: Final = (
     "amendment",
+    "assessment",
     "audit",
     "countersign",
+    "derivation",
     "drop",
     "fixity",
     "handover",

@@ -175,12 +175,17 @@ def _archive(example: Example, found: Extraction, work: Path, offers: Offers, no
         notes.hint("not-archived", example.name, "it will be packed and loaded when its errors are mended")
 
 
+def _is_foreign(check: str, offers: Offers) -> bool:
+    """Whether a check is of a plugin that is being tried: it runs whenever it is to run."""
+    return ("diadem_checks", check) in offers.foreign
+
+
 def _extractor(offers: Offers, seconds: float) -> Extractor:
     return Extractor(
         offers.readers,
         offers.fields,
         previewers=offers.previews,
-        checks=offers.checks,
+        checks=[check for check in offers.checks if check.when == "extract" or _is_foreign(check.name, offers)],
         schemas=offers.schema_table,
         origins=offers.foreign,
         timeout=seconds,

@@ -74,6 +74,11 @@ def test_every_public_method_has_its_command() -> None:
         "confirm_recovery": ("init", "--confirm-recovery"),
         "recover": ("init", "--recover"),
         "create": ("init", "--store"),
+        "assessments": ("assess", "--node"),
+        "assess_by_machine": ("assess", "--machine"),
+        "amendments": ("amend", "--node"),
+        "derivations": ("custody", "--node"),
+        "warnings": ("custody", "--node"),
         "stores": ("store ls", "--node"),
         "users": ("user ls", "--node"),
         "samples": ("sample ls", "--node"),
@@ -192,6 +197,11 @@ def test_every_command_prints_one_object(lab: Lab, tmp_path: Path) -> None:
         (("sample", "consume", "S-1"), 0, "sample"),
         (("sample", "ls"), 0, "samples"),
         (("sample", "show", "S-1"), 0, "samples"),
+        (("assess", one, "accept", "--for", "imaging"), 0, "stated"),
+        (("assess", one, "--machine"), 0, "machine"),
+        (("assess", one), 0, "assessments"),
+        (("amend", one, "--set", "sample.name=S-12"), 0, "stated"),
+        (("derive", session / "scan 0.bin", "--from", one), 0, "derivations"),
         (("jobs",), 0, "jobs"),
         (("doctor",), 0, "checks"),
         (("watch", "--once"), 0, "incoming"),
@@ -210,7 +220,7 @@ def test_every_command_prints_one_object(lab: Lab, tmp_path: Path) -> None:
     assert said_json("extract", session).keys() >= {"schema", "datasets"}
     tried = {str(words[0]) for words, _, _ in steps} | {"init", "archive", "pack", "plugins", "scan", "extract"}
     assert tried == {name.partition(" ")[0] for name, _ in commands()} - {"demo", "help"}
-    assert said_json("search", "--node", main)["total"] == 1
+    assert said_json("search", "--node", main)["total"] == 2
 
 
 # -- exit codes and errors -----------------------------------------------------------------------------------------

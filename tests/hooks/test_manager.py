@@ -161,6 +161,7 @@ def diadem_checks():
         'PreviewOffer(name="ill", formats=("ill",), draw="ill.draw")',
         'CheckOffer(name="ill check", formats=("ill",), check="ill:check")',
         'CheckOffer(name="ill", formats=(3,), check="ill:check")',
+        'CheckOffer(name="ill", formats=("ill",), check="ill:check", when="never")',
         'type("Lie", (ReaderOffer,), {"__repr__": lambda self: 1 / 0})(name=3, suffixes=(".l",), load="ill:read")',
     ],
 )

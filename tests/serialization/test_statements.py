@@ -26,10 +26,18 @@ NAMES = (schemas.STATEMENT, *(f"{schemas.STATEMENT}/{kind}" for kind in schemas.
 VALID = sorted(path.stem for path in (EXAMPLES / "valid" / "statement").glob("*.json"))
 #: What each invalid example must be refused for: a piece of the message.
 REASONS = {
+    "amendment_joins_a_package": "$.joins[0]",
     "amendment_without_changes": "$.changes",
     "another_predicate_type": "its predicateType",
     "another_type": "_type https://in-toto.io/Statement/v1",
+    "assessment_by_hearsay": "$.evidence[0]",
+    "assessment_for_nothing": '"purpose" is a required property',
+    "assessment_of_a_good_mark": "accept, limited or reject",
+    "assessment_of_a_signal_of_nothing": '"dataset" is a required property',
+    "assessment_unit_without_value": '"value" is a required property',
     "audit_without_outcome": '"outcome" is a required property',
+    "derivation_of_a_folder": "diadem: and 64 hex digits",
+    "derivation_of_nothing": "$.sources",
     "digest_in_upper_case": "64 lower-case hex digits",
     "drop_proof_time_with_offset": "UTC to the second",
     "drop_without_proofs": "$.proofs",

@@ -12,6 +12,7 @@ from diadem.model.replicas import PackageState, ReplicaState
 from diadem.model.times import time_text
 from diadem.node.catalogue import reading, replicating, searching, states, tables, writing
 from diadem.node.catalogue.entries import PackageEntry
+from diadem.node.catalogue.quality import QualityCatalogue
 from diadem.node.catalogue.results import PackageRow, SearchResult
 from diadem.node.catalogue.samples import SampleCatalogue
 
@@ -19,7 +20,7 @@ from diadem.node.catalogue.samples import SampleCatalogue
 _WHOLE = ("written", "server", "full")
 
 
-class Catalogue(SampleCatalogue):
+class Catalogue(SampleCatalogue, QualityCatalogue):
     """Packages, their facts, replicas, proofs and statements in one file. Safe for many threads and processes.
 
     Every call is one transaction: a process that is killed leaves nothing half written and blocks nobody.
@@ -295,6 +296,8 @@ class Catalogue(SampleCatalogue):
         - ``and`` (or nothing between), ``or``, ``not``, parentheses. What is said of datasets must hold for one and
           the same dataset: ``kV=200 HAADF`` finds packages in which one image has both. What is said of the whole
           package (title, sample, people, date, owner, store, copies, size) holds for each of its datasets.
+        - ``quality:accept purpose:EELS assessed-by:bob`` is one judgement that says all of this; ``not:assessed`` what
+          nobody has judged; ``derived-from:`` and ``source-of:`` follow links between packages.
 
         Parameters
         ----------

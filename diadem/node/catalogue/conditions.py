@@ -5,12 +5,25 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, case, exists, func, or_, select
+from sqlalchemy import ColumnElement, Select, and_, case, exists, func, literal, or_, select, true
 
 from diadem.model.replicas import PRESENT
 from diadem.node.catalogue import sqlite, tables
+from diadem.node.catalogue.deriving import made_from, used_for
+from diadem.node.catalogue.judgements import Judged, Unjudged
 from diadem.node.catalogue.judging import EVERY, NONE, SOME
-from diadem.node.catalogue.meaning import Begins, Between, Days, Ingested, InStore, Leaf, OfDataset, OfPackage, Phrase
+from diadem.node.catalogue.meaning import (
+    Begins,
+    Between,
+    Days,
+    Ingested,
+    InStore,
+    Leaf,
+    Linked,
+    OfDataset,
+    OfPackage,
+    Phrase,
+)
 from diadem.node.catalogue.reading import begins
 
 _packages = tables.packages.c
@@ -34,7 +47,7 @@ class Conditions:
 
     def held(self, leaf: Leaf) -> ColumnElement[int]:
         """How far a condition holds in a package: `NONE`, `SOME` or `EVERY`."""
-        if not isinstance(leaf, Phrase | Between):
+        if not isinstance(leaf, OfDataset):
             return case((of_package(leaf), EVERY), else_=NONE)
         facts = _table(leaf)
         most = select(func.max(case((facts.everywhere, EVERY), else_=SOME)))
@@ -52,12 +65,14 @@ class Conditions:
 
         Elsewhere the number is hidden from the database, for it would look through all of them for each package.
         """
+        if isinstance(leaf, Judged | Unjudged):
+            return of_judgement(leaf)
         if isinstance(leaf, Between):
             number = _numbers.number if indexed else _numbers.number + 0.0
             return and_(self._of_key(_numbers.key, leaf), number.between(leaf.low, leaf.high))
         return and_(self._of_key(_phrases.key, leaf), _of_words(leaf)) if leaf.keys else _of_words(leaf)
 
-    def _of_key(self, column: ColumnElement[int], leaf: OfDataset) -> Sql:
+    def _of_key(self, column: ColumnElement[int], leaf: Phrase | Between) -> Sql:
         codes = self._of(leaf.keys)
         return column == codes[0] if len(codes) == 1 else column.in_(codes)
 
@@ -73,7 +88,26 @@ class Conditions:
 
 def _table(leaf: OfDataset) -> Any:
     """Columns of the table that has such facts."""
+    if isinstance(leaf, Judged | Unjudged):
+        return tables.assessments.c if isinstance(leaf, Judged) else tables.unassessed.c
     return _numbers if isinstance(leaf, Between) else _phrases
+
+
+def of_judgement(leaf: Judged | Unjudged) -> Sql:
+    """The condition of a judgement that counts; of the datasets that have none, all that are listed fulfil it."""
+    if isinstance(leaf, Unjudged):
+        return true()
+    columns = tables.assessments.c
+    parts = [
+        columns[name] == getattr(leaf, name) for name in ("verdict", "purpose", "criterion") if getattr(leaf, name)
+    ]
+    if leaf.assessor:
+        parts.append(columns.assessor == leaf.assessor.partition("@")[0])
+        if "@" in leaf.assessor:
+            parts.append(func.lower(columns.by) == leaf.assessor)
+    if leaf.disputed:
+        parts.append(columns.disputed == literal(True))
+    return and_(true(), *parts)
 
 
 def _of_words(leaf: Phrase) -> Sql:
@@ -106,6 +140,8 @@ def of_package(leaf: OfPackage) -> Sql:
         return begins(leaf.digits)
     if isinstance(leaf, Ingested):
         return _of_moment(leaf)
+    if isinstance(leaf, Linked):
+        return used_for(leaf.digits) if leaf.above else made_from(leaf.digits)
     copies = tables.replicas.c
     present = (copies.package == _packages.seq, copies.state == PRESENT)
     if isinstance(leaf, InStore):
@@ -124,4 +160,4 @@ def _of_moment(leaf: Ingested) -> Sql:
         parts.append(_packages.ingested_at >= leaf.low)
     if leaf.high is not None:
         parts.append(_packages.ingested_at < leaf.high)
-    return and_(*parts)
+    return and_(true(), *parts)

@@ -14,9 +14,10 @@ from typing import Any, Final
 from sqlalchemy import ColumnElement, Connection, Select, func, select, union
 
 from diadem.node.catalogue import sqlite, tables
-from diadem.node.catalogue.conditions import Conditions
+from diadem.node.catalogue.conditions import Conditions, of_judgement, of_package
+from diadem.node.catalogue.judgements import Judged, Unjudged
 from diadem.node.catalogue.judging import doubtful
-from diadem.node.catalogue.meaning import AllOf, AnyOf, Begins, Between, Condition, Days, Deny, Phrase
+from diadem.node.catalogue.meaning import AllOf, AnyOf, Begins, Between, Condition, Days, Deny, Linked, Phrase
 
 #: Up to so many facts are gathered and sorted; numbers that more packages have are met soon enough on the way.
 FEW: Final = 5_000
@@ -46,6 +47,8 @@ class Driver:
         Whether the source gives them in order without sorting.
     match : str or None
         The text search that it is; None for another one.
+    listed : bool
+        Whether it is a list of some packages, and not all of them.
     """
 
     source: Select[Any]
@@ -53,11 +56,12 @@ class Driver:
     covered: tuple[Condition, ...]
     ordered: bool = True
     match: str | None = None
+    listed: bool = False
 
     @property
     def all(self) -> bool:
         """Whether it is no more than all packages, those of some days perhaps."""
-        return self.ordered and self.match is None
+        return self.ordered and self.match is None and not self.listed
 
     def chunk(self, bound: int | None, size: int, *, rising: bool) -> Select[Any]:
         """The next candidates beyond a key; all of them, where the source must be sorted anyhow."""
@@ -88,7 +92,7 @@ def driver(connection: Connection, conditions: Conditions, condition: Condition)
     fewest, rare = _rare(connection, conditions, parts)
     if rare is not None and (texts is None or fewest * _RARER < texts.count(connection, FEW)):
         return rare
-    return texts or _all(parts)
+    return _linked(parts) or texts or _judged(parts) or _all(parts)
 
 
 def count_alone(
@@ -131,11 +135,47 @@ def _rare(connection: Connection, conditions: Conditions, parts: Sequence[Condit
     found: tuple[int, Driver | None] = (FEW, None)
     days = _days(parts)
     for part in parts:
-        if isinstance(part, Between | Begins):
-            source = _of_number(conditions, part, days) if isinstance(part, Between) else _of_id(part, days)
-            if (rows := source.facts(connection, found[0])) < found[0]:
-                found = (rows, source)
+        source = _narrow(conditions, part, days)
+        if source is not None and (rows := source.facts(connection, found[0])) < found[0]:
+            found = (rows, source)
     return found
+
+
+def _narrow(conditions: Conditions, part: Condition, days: tuple[Days, ...]) -> Driver | None:
+    """A source that may give few packages; None where it is certain that it does not help."""
+    if isinstance(part, Between):
+        return _of_number(conditions, part, days)
+    if isinstance(part, Begins):
+        return _of_id(part, days)
+    if isinstance(part, Judged):
+        found = _of_judgement(part, days)
+        return Driver(found.source, found.key, found.covered, ordered=False)
+    return None
+
+
+def _linked(parts: Sequence[Condition]) -> Driver | None:
+    """Packages that are linked with one: what is followed to find them is followed once, however many they are."""
+    part = next((part for part in parts if isinstance(part, Linked)), None)
+    if part is None:
+        return None
+    days = _days(parts)
+    alive = func.coalesce(_packages.tombstone, "") == ""  # hidden: its index would lead through all packages
+    source = select(_packages.seq).where(of_package(part), alive)
+    return Driver(_within(source, _packages.seq, days), _packages.seq, (part, *days), ordered=False)
+
+
+def _judged(parts: Sequence[Condition]) -> Driver | None:
+    """Packages with a judgement that is asked for, or with datasets that have none: they lie in order in the index."""
+    for part in parts:
+        if isinstance(part, Judged | Unjudged):
+            return _of_judgement(part, _days(parts))
+    return None
+
+
+def _of_judgement(part: Judged | Unjudged, days: tuple[Days, ...]) -> Driver:
+    key = (tables.assessments if isinstance(part, Judged) else tables.unassessed).c.package
+    source = select(key).where(of_judgement(part)).distinct()
+    return Driver(_within(source, key, days), key, (part, *days), listed=True)
 
 
 def _of_number(conditions: Conditions, part: Between, days: tuple[Days, ...]) -> Driver:

@@ -22,6 +22,8 @@ TITLE, OWNER, ABOUT = "title", "owner", "about"
 PLAIN_KEYS: Final = frozenset({FILE, FORMAT, SUFFIX, KIND, SIGNAL, ISSUE, TITLE, OWNER, ABOUT})
 #: Fields that are moments.
 TIMES: Final = frozenset({"time.acquired_start", "time.acquired_end", "sample.preparation_date"})
+#: Texts that are named of several.
+_NAMED: Final = 3
 #: Where a person's words at the head of a record belong.
 _SESSION = {"identifier": "session.identifier", "project": "session.project", "proposal": "session.proposal"}
 _SAMPLE = {
@@ -68,16 +70,16 @@ class Facts:
     def say(self, key: str, value: Any) -> None:
         """Add a value of the whole package."""
         for item in value if isinstance(value, list | tuple) else (value,):
-            for kept in _kept(key, item):
-                self.said[key, kept] = None
+            for one in kept(key, item):
+                self.said[key, one] = None
 
     def state(self, key: str, value: Any, number: int) -> None:
         """Add a value that one dataset states."""
         for item in value if isinstance(value, list) else (value,):
-            for kept in _kept(key, item):
-                runs = self.stated.get((key, kept))
+            for one in kept(key, item):
+                runs = self.stated.get((key, one))
                 if runs is None:
-                    runs = self.stated[key, kept] = Runs()
+                    runs = self.stated[key, one] = Runs()
                 runs.add(number)
 
     def all(self) -> Iterator[Fact]:
@@ -180,7 +182,7 @@ def _payload_paths(tag_files: Mapping[str, bytes]) -> Iterator[str]:
                 yield row.original.decode("utf-8", "replace")
 
 
-def _kept(key: str, value: Any) -> tuple[float | str, ...]:
+def kept(key: str, value: Any) -> tuple[float | str, ...]:
     """A value as it is kept: a number, a text, of a moment both; nothing for what says nothing."""
     if isinstance(value, str):
         text = storable(value)
@@ -191,6 +193,12 @@ def _kept(key: str, value: Any) -> tuple[float | str, ...]:
     except (OverflowError, TypeError, ValueError):  # nothing, or an integer of hundreds of digits
         return ()
     return (number,) if math.isfinite(number) else ()
+
+
+def named(texts: Sequence[str]) -> str:
+    """The first of several texts, for a list."""
+    more = f" and {len(texts) - _NAMED} more" if len(texts) > _NAMED else ""
+    return "; ".join(texts[:_NAMED]) + more
 
 
 def storable(text: str) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from diadem.node.catalogue.meaning import AllOf, AnyOf, Between, Condition, Deny, Leaf, Phrase
+from diadem.node.catalogue.meaning import AllOf, AnyOf, Condition, Deny, Leaf, OfDataset
 
 #: How far a single condition holds.
 NONE, SOME, EVERY = 0, 1, 2
@@ -77,7 +77,7 @@ def _denied(held: int) -> _Extent:
 
 def differs(condition: Condition) -> bool:
     """Whether a condition may hold for some datasets of a package and not for others."""
-    return any(isinstance(leaf, Phrase | Between) for leaf in leaves(condition))
+    return any(isinstance(leaf, OfDataset) for leaf in leaves(condition))
 
 
 def doubtful(condition: Condition) -> bool:

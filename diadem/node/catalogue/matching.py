@@ -9,7 +9,7 @@ from sqlalchemy import Connection, select
 from diadem.node.catalogue import sqlite, tables
 from diadem.node.catalogue.conditions import Conditions, of_package
 from diadem.node.catalogue.judging import EVERY, NONE, SOME, leaves
-from diadem.node.catalogue.meaning import AllOf, AnyOf, Between, Condition, Deny, Leaf, OfDataset, OfPackage, Phrase
+from diadem.node.catalogue.meaning import AllOf, AnyOf, Condition, Deny, Leaf, OfDataset, OfPackage
 from diadem.node.catalogue.spans import full, mask
 
 _packages = tables.packages.c
@@ -70,7 +70,7 @@ def _of_leaf(
     """Datasets that fulfil a single condition; only packages of which it is not known are asked for."""
     known = {key: everything[key] if held[key] == EVERY else 0 for key in everything if held.get(key, SOME) != SOME}
     asked = {key: value for key, value in everything.items() if key not in known}
-    if isinstance(leaf, Phrase | Between):
+    if isinstance(leaf, OfDataset):
         return known | _stated(connection, conditions, leaf, asked)
     return known | _fulfilled(connection, leaf, asked)
 

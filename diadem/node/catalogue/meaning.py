@@ -10,11 +10,12 @@ from __future__ import annotations
 import datetime
 import math
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
 from diadem.node.catalogue import vocabulary
+from diadem.node.catalogue.judgements import JUDGEMENTS, Judged, Unjudged, joined, judgement
 from diadem.node.catalogue.order import day_range
 from diadem.node.catalogue.quantities import Unreadable, around, in_bytes, in_unit, period, split
 from diadem.node.catalogue.query import And, Everything, Not, Or, Piece, Term, Tree, pointing
@@ -26,6 +27,7 @@ _EPOCH = datetime.datetime(1970, 1, 1)  # noqa: DTZ001  (as the facts count)
 _MIDNIGHT: Final = datetime.time()
 _LAST: Final = datetime.datetime(9999, 12, 31)  # noqa: DTZ001
 _HEX: Final = re.compile(r"[0-9a-f]{8,64}\Z")
+_TEXTUAL: Final = frozenset({"text", "id", "store", "made-from", "used-for", *JUDGEMENTS})
 _ORDERED: Final = ("<", "<=", ">", ">=")
 #: Names of samples that one term may stand for.
 MAX_NAMES: Final = 1_000
@@ -55,6 +57,14 @@ class Between:
     keys: tuple[str, ...]
     low: float
     high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Linked:
+    """Packages that were made from one whose id begins so, directly or not; `above`: from which it was made."""
+
+    digits: str
+    above: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,10 +127,12 @@ class Deny:
     part: Leaf
 
 
-OfDataset = Phrase | Between
-OfPackage = Days | Ingested | Count | Begins | InStore
+OfDataset = Phrase | Between | Judged | Unjudged
+OfPackage = Days | Ingested | Count | Begins | InStore | Linked
 Leaf = OfDataset | OfPackage
 Condition = Leaf | AllOf | AnyOf | Deny
+#: What no package fulfils.
+NOTHING: Final = Days(0, 0)
 
 
 def no_names(_: tuple[str, ...]) -> Iterable[tuple[str, ...]]:
@@ -151,17 +163,58 @@ def understand(query: str, tree: Tree, *, denied: bool = False, naming: Naming =
         return AllOf(())
     if isinstance(tree, Not):
         return understand(query, tree.part, denied=not denied, naming=naming)
-    if isinstance(tree, And | Or):
+    if isinstance(tree, And):
+        together = one_judgement([understand(query, part, naming=naming) for part in tree.parts])
+        return _denied(together) if denied else together
+    if isinstance(tree, Or):
         parts = tuple(understand(query, part, denied=denied, naming=naming) for part in tree.parts)
-        return AllOf(parts) if isinstance(tree, And) != denied else AnyOf(parts)
+        return AllOf(parts) if denied else AnyOf(parts)
     condition = _term(query, tree, naming)
     return _denied(condition) if denied != (tree.operator == "!=") else condition
+
+
+def one_judgement(parts: Sequence[Condition]) -> Condition:
+    """All of some parts, where what is asked of judgements is asked of one and the same."""
+    kept: list[Condition] = []
+    for part in parts:
+        flat = part.parts if isinstance(part, AllOf) else (part,)
+        for one in flat:
+            _join(kept, one)
+    if Unjudged() in kept and any(isinstance(part, Judged) for part in kept):
+        return NOTHING  # what nobody has judged, somebody has judged: it need not be looked for
+    return kept[0] if len(kept) == 1 else AllOf(tuple(kept))
+
+
+def _join(kept: list[Condition], part: Condition) -> None:
+    """Add a part, to another one where both are of one judgement."""
+    for place, other in enumerate(kept):
+        if (both := _joined(other, part)) is not None:
+            kept[place] = both
+            return
+    kept.append(part)
+
+
+def _joined(one: Condition, other: Condition) -> Condition | None:
+    """One condition of judgements for two; None where they are not of one judgement."""
+    if isinstance(one, Judged) and isinstance(other, Judged):
+        return joined(one, other)
+    if isinstance(one, AnyOf) and isinstance(other, Judged):
+        one, other = other, one
+    if not (isinstance(one, Judged) and isinstance(other, AnyOf)):
+        return None
+    parts = [joined(one, part) if isinstance(part, Judged) else None for part in other.parts]
+    found = tuple(part for part in parts if part is not None)
+    return AnyOf(found) if len(found) == len(parts) else None
 
 
 def _denied(condition: Condition) -> Condition:
     if isinstance(condition, AllOf | AnyOf):
         parts = tuple(map(_denied, condition.parts))
         return AnyOf(parts) if isinstance(condition, AllOf) else AllOf(parts)
+    if isinstance(condition, Unjudged):  # what somebody has judged is listed too
+        return Judged()
+    if condition == Judged():
+        return Unjudged()
     return condition.part if isinstance(condition, Deny) else Deny(condition)
 
 
@@ -187,9 +240,6 @@ def _key(query: str, piece: Piece) -> Key:
         elif close := vocabulary.near(piece.text):
             advice = f"Did you mean {' or '.join(close)}?"
         raise pointing(query, piece.start, piece.end, what, next=advice)
-    if key.kind == "later":
-        what = f"'{key.name}' cannot be searched yet: assessments are not in the catalogue of this version"
-        raise pointing(query, piece.start, piece.end, what)
     return key
 
 
@@ -204,7 +254,7 @@ def _word(query: str, piece: Piece) -> Condition:
 
 
 def _condition(key: Key, operator: str, text: str) -> Condition:
-    if key.kind in ("text", "id", "store"):
+    if key.kind in _TEXTUAL:
         if operator in _ORDERED:
             raise Unreadable(
                 f"'{key.name}' is a text, and has no order", f"Write {key.name}:{text} or {key.name}={text}."
@@ -221,10 +271,12 @@ def _textual(key: Key, operator: str, text: str) -> Condition:
         return InStore(text)
     if key.kind == "text":
         return _phrase(key.of, text, whole=operator == "=")
+    if key.kind in JUDGEMENTS:
+        return judgement(key.kind, text)
     digits = text.strip().lower().removeprefix("diadem:")
     if not re.fullmatch(r"[0-9a-f]{1,64}", digits):
         raise Unreadable(f"'{text}' is no beginning of an id", "An id is made of the digits 0-9 and a-f.")
-    return Begins(digits)
+    return Begins(digits) if key.kind == "id" else Linked(digits, above=key.kind == "used-for")
 
 
 def _phrase(keys: tuple[str, ...], text: str, *, whole: bool) -> Phrase:

@@ -7,6 +7,7 @@ import re
 import zlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import date, datetime
 from itertools import groupby, islice
 from typing import Any, Final
@@ -14,9 +15,12 @@ from typing import Any, Final
 from sqlalchemy import ColumnElement, Connection, Row, and_, func, or_, select
 
 from diadem.errors import NotFound, UsageError
+from diadem.model.assessments import VERDICTS, Assessment, disputes
 from diadem.model.ids import PREFIX
 from diadem.model.replicas import PRESENT
 from diadem.node.catalogue import sqlite, tables
+from diadem.node.catalogue.assessing import counting_of
+from diadem.node.catalogue.deriving import cautions_of
 from diadem.node.catalogue.results import DatasetRow, PackageRow
 from diadem.node.catalogue.spans import full, numbers
 
@@ -61,6 +65,12 @@ def resolve(connection: Connection, id_or_prefix: str) -> int:
     return int(found[0].seq)
 
 
+def hex_of(connection: Connection, id_or_prefix: str) -> str:
+    """The whole id of a package, 64 hex digits. Raises as `resolve`."""
+    found = select(_packages.id).where(_packages.seq == resolve(connection, id_or_prefix))
+    return str(connection.scalar(found))
+
+
 def begins(digits: str) -> ColumnElement[bool]:
     """Whether id or payload id of a package begins so."""
     after = digits + "g"  # the letter after f
@@ -94,10 +104,17 @@ def package_rows(
         rows = connection.execute(select(tables.packages).where(sqlite.among(_packages.seq, part))).all()
         named = _named_datasets(connection, {row.seq: row.datasets for row in rows}, matching or {})
         first = _sessions(connection, {row.id: row.predecessor for row in rows})
+        counting = counting_of(connection, part)
+        doubts = cautions_of(connection, [PREFIX + row.id for row in rows])
         for row in rows:
             bits = (matching or {}).get(row.seq, full(row.datasets))
             count = bits.bit_count() if row.datasets else 0
-            found[row.seq] = _row(row, stores.get(row.seq, ()), named.get(row.seq, ()), count, first[row.id])
+            said = _row(row, stores.get(row.seq, ()), named.get(row.seq, ()), count, first[row.id])
+            found[row.seq] = replace(
+                said,
+                quality=_quality(counting.get(row.seq, ())),
+                warnings=tuple(one.sentence for one in doubts.get(said.id, ()) if one.way),
+            )
     return [found[key] for key in keys if key in found]
 
 
@@ -120,6 +137,12 @@ def _row(
         tombstone=json.loads(row.tombstone) if row.tombstone else None,
         **{name: getattr(row, name) for name in same},
     )
+
+
+def _quality(counting: Sequence[Assessment]) -> tuple[str, ...]:
+    """Verdicts that count, from best to worst; at the end whether any is disputed."""
+    said = [verdict for verdict in VERDICTS if any(one.verdict == verdict for one in counting)]
+    return (*said, *(["disputed"] if disputes(counting) else []))
 
 
 def _day(text: str | None) -> date | None:

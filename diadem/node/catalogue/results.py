@@ -65,6 +65,10 @@ class PackageRow:
         Codes of issues, and how often each came.
     tombstone : mapping or None
         Why and when it was deleted.
+    quality : tuple of str
+        Verdicts on it or a dataset of it that count: ``accept``, ``limited``, ``reject``; and ``disputed``.
+    warnings : tuple of str
+        Doubts about what it was made from, in words.
     """
 
     id: str
@@ -89,6 +93,8 @@ class PackageRow:
     omitted: int = 0
     issues: Mapping[str, int] = field(default_factory=dict)
     tombstone: Mapping[str, Any] | None = None
+    quality: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
     @property
     def copies(self) -> int:
@@ -107,13 +113,15 @@ class PackageRow:
             "copies": self.copies,
             "issues": dict(self.issues),
             "tombstone": dict(self.tombstone) if self.tombstone else None,
+            "quality": list(self.quality),
+            "warnings": list(self.warnings),
         }
 
 
 #: Columns of tables for people, in their order.
 COLUMNS = (
     "id", "date", "title", "instrument", "sample", "operator", "formats", "datasets", "matching", "files", "bytes",
-    "owner", "ingested_at", "copies", "stores", "session", "continues", "path", "payload_id",
+    "owner", "ingested_at", "copies", "stores", "session", "continues", "path", "payload_id", "quality", "warnings",
 )  # fmt: skip
 
 

@@ -44,6 +44,14 @@ def mask(text: str) -> int:
     return bits
 
 
+def written(bits: int) -> str:
+    """The set of such a number as runs; bit 0, which stands for a package without datasets, is none of them."""
+    runs = Runs()
+    for number in numbers(bits & ~1):
+        runs.add(number)
+    return runs.text()
+
+
 def full(count: int) -> int:
     """All datasets of a package; for a package without any, the number 0 stands for the package itself."""
     return ((1 << count) - 1) << 1 if count else 1

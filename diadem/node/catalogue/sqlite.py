@@ -23,6 +23,7 @@ from sqlalchemy import (
     Insert,
     Select,
     Table,
+    Text,
     create_engine,
     event,
     exists,
@@ -212,6 +213,11 @@ def text_search(match: str) -> Select[Any]:
 def among(column: ColumnElement[int], keys: Sequence[int]) -> ColumnElement[bool]:
     """Whether a column is one of many keys: one value for the database, however many they are."""
     return column.in_(select(literal_column("value", BigInteger)).select_from(func.json_each(json.dumps(list(keys)))))
+
+
+def among_texts(column: ColumnElement[str], texts: Sequence[str]) -> ColumnElement[bool]:
+    """The same of texts."""
+    return column.in_(select(literal_column("value", Text)).select_from(func.json_each(json.dumps(list(texts)))))
 
 
 def contains(column: ColumnElement[str], text: str) -> ColumnElement[bool]:

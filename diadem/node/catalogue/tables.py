@@ -219,3 +219,68 @@ sample_ties = Table(
     Index("sample_ties_by_other", "other", "kind", "sample"),
     sqlite_with_rowid=False,
 )
+
+#: Judgements that count now, see `diadem.model.assessments`; each holds for the datasets that it names.
+assessments = Table(
+    "assessments",
+    metadata,
+    _package(),
+    Column("dataset", Text, nullable=False),  # id in the record; "" for the whole package
+    Column("signal", Text, nullable=False),
+    Column("purpose", Text, nullable=False),  # purpose and criterion as they are compared
+    Column("criterion", Text, nullable=False),
+    Column("by", Text, nullable=False),
+    Column("plugin", Text, nullable=False),
+    Column("assessor", Text, nullable=False),  # `by` without its node
+    Column("verdict", Text, nullable=False),
+    Column("disputed", Boolean, nullable=False),
+    Column("statement_id", Text, nullable=False),
+    Column("place", BigInteger, nullable=False),  # grows with the log
+    Column("said", Text, nullable=False),  # JSON: the predicate
+    Column("everywhere", Boolean, nullable=False),
+    Column("datasets", Text, nullable=False),
+    PrimaryKeyConstraint("package", "dataset", "signal", "purpose", "criterion", "by", "plugin"),
+    # The package stands behind what is asked for, so that packages come in order; the primary key stands behind it.
+    Index("assessments_by_verdict", "verdict", "package"),
+    Index("assessments_by_purpose", "purpose", "package"),
+    Index("assessments_by_both", "purpose", "verdict", "package"),
+    Index("assessments_by_criterion", "criterion", "package"),
+    Index("assessments_by_assessor", "assessor", "package"),
+    Index("assessments_disputed", "disputed", "package"),
+    sqlite_with_rowid=False,
+)
+
+#: Packages with datasets that nobody has judged, and which those are.
+unassessed = Table(
+    "unassessed",
+    metadata,
+    _package(),
+    Column("everywhere", Boolean, nullable=False),
+    Column("datasets", Text, nullable=False),
+    PrimaryKeyConstraint("package"),
+    sqlite_with_rowid=False,
+)
+
+#: What the sealed record states of fields that were amended, whose facts are those of the effective record.
+sealed_facts = Table(
+    "sealed_facts",
+    metadata,
+    _package(),
+    Column("key", Integer, ForeignKey("keys.code"), nullable=False),
+    Column("facts", Text, nullable=False),  # JSON: lists of value and datasets
+    PrimaryKeyConstraint("package", "key"),
+    sqlite_with_rowid=False,
+)
+
+#: What was made from what, by the ids of packages, known or not.
+derivations = Table(
+    "derivations",
+    metadata,
+    Column("result", Text, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("path", Text, nullable=False),  # of a dataset; "" for the whole package
+    Column("statement_id", Text, nullable=False),
+    PrimaryKeyConstraint("result", "source", "path", "statement_id"),
+    Index("derivations_by_source", "source", "result"),
+    sqlite_with_rowid=False,
+)

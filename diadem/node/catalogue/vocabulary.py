@@ -23,7 +23,8 @@ class Key:
         As it is written in full.
     kind : str
         ``number``, ``text`` or ``time`` for what datasets state; of packages ``day``, ``ingested``, ``count``,
-        ``size``, ``id``, ``store``; ``later`` for what this version cannot search.
+        ``size``, ``id``, ``store``, ``made-from``, ``used-for``; of judgements ``quality``, ``not``, ``purpose``,
+        ``criterion``, ``assessor``.
     of : tuple of str
         Keys of facts that are looked at, any of them; or the column of a package.
     unit : str
@@ -100,7 +101,13 @@ _OWN: Final[Mapping[str, Key]] = {
     "datasets": Key("datasets", "count", ("datasets",)),
     "size": Key("size", "size", ("bytes",)),
     "bytes": Key("size", "size", ("bytes",)),
-    **{name: Key(name, "later") for name in ("quality", "assessment", "verdict")},
+    **{name: Key("quality", "quality") for name in ("quality", "assessment", "verdict")},
+    "not": Key("not", "not"),
+    "purpose": Key("purpose", "purpose"),
+    "criterion": Key("criterion", "criterion"),
+    "assessed_by": Key("assessed-by", "assessor"),
+    "derived_from": Key("derived-from", "made-from"),
+    "source_of": Key("source-of", "used-for"),
 }
 
 

@@ -15,16 +15,19 @@ from diadem.errors import NotFound
 from diadem.model.ids import PackageId
 from diadem.model.manifest import VENDOR_PATH
 from diadem.model.times import time_text
-from diadem.node.catalogue import sqlite, tables
+from diadem.node.catalogue import amending, assessing, sqlite, tables
 from diadem.node.catalogue.entries import PackageEntry
-from diadem.node.catalogue.facts import FORMAT, Fact, Facts, gather, storable
+from diadem.node.catalogue.facts import FORMAT, Fact, Facts, gather, named, storable
 from diadem.node.catalogue.order import order_number
 from diadem.node.catalogue.words import padded
 
 #: Bytes of the largest `diadem/vendor.zip` that is kept; a larger one can be made again only by reading the payload.
 KEPT_VENDOR: Final = 4 << 20
-#: Texts that are named of several.
-_NAMED = 3
+#: Tables whose rows follow from the record of a package and from what is said of it.
+_OF_RECORD: Final = (
+    tables.numbers, tables.phrases, tables.datasets, tables.tag_files, tables.traces, tables.assessments,
+    tables.unassessed, tables.sealed_facts,
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +91,8 @@ def write_package(connection: Connection, prepared: Prepared) -> None:
     _write_facts(connection, seq, prepared)
     sqlite.insert_rows(connection, tables.tag_files, ((seq, *row) for row in prepared.tag_files))
     sqlite.insert_rows(connection, tables.traces, ((trace, seq) for trace in prepared.traces))
+    assessing.restate(connection, seq, prepared.id)
+    amending.restate(connection, seq, prepared.id)
 
 
 def find(connection: Connection, hex_id: str) -> int | None:
@@ -114,7 +119,7 @@ def _free_number(connection: Connection, number: int, hex_id: str) -> int:
 
 
 def _clear(connection: Connection, seq: int) -> None:
-    for table in (tables.numbers, tables.phrases, tables.datasets, tables.tag_files, tables.traces):
+    for table in _OF_RECORD:
         connection.execute(delete(table).where(table.c.package == seq))
     sqlite.remove_text(connection, seq)
 
@@ -134,20 +139,15 @@ def _package_row(entry: PackageEntry, facts: Facts, hex_id: str) -> dict[str, An
         "omitted": entry.omitted,
         "issues": json.dumps(dict(sorted(entry.issues.items()))),
         "datasets": len(facts.datasets),
-        "instrument": _named(facts.values("instrument.name", "instrument.model")),
-        "sample": _named(facts.values("sample.name", "sample.identifier")),
-        "operator": _named(facts.values("person.operator")),
+        "instrument": named(facts.values("instrument.name", "instrument.model")),
+        "sample": named(facts.values("sample.name", "sample.identifier")),
+        "operator": named(facts.values("person.operator")),
         "formats": json.dumps(sorted(facts.values(FORMAT))),
     }
 
 
 def _moment(moment: datetime | None) -> str | None:
     return time_text(moment) if moment else None
-
-
-def _named(texts: Sequence[str]) -> str:
-    more = f" and {len(texts) - _NAMED} more" if len(texts) > _NAMED else ""
-    return "; ".join(texts[:_NAMED]) + more
 
 
 def _write_facts(connection: Connection, seq: int, prepared: Prepared) -> None:

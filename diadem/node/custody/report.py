@@ -110,12 +110,15 @@ class CustodyReport:
         What was read.
     steps : tuple of CustodyStep
         In the order of the log, node by node; then what concerns a log as a whole.
+    warnings : tuple of str
+        Doubts about the data, and about those from which they were made, as far as a node knows of them.
     """
 
     subjects: tuple[str, ...]
     nodes: tuple[NodeSeen, ...]
     files: tuple[str, ...]
     steps: tuple[CustodyStep, ...]
+    warnings: tuple[str, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -147,4 +150,5 @@ class CustodyReport:
             "nodes": [node.to_dict() for node in self.nodes],
             "files": list(self.files),
             "steps": [step.to_dict() for step in self.steps],
+            "warnings": list(self.warnings),
         }

@@ -35,6 +35,11 @@ _PARTS: Final[Mapping[str, str]] = {
     "raw": "the instrument's files of the package, without its metadata,",
     "record": "the metadata of the package, without the instrument's files,",
 }
+_JUDGED: Final[Mapping[str, str]] = {
+    "accept": "accepted",
+    "limited": "accepted, with limits,",
+    "reject": "rejected",
+}
 _UNITS: Final = ("bytes", "kB", "MB", "GB", "TB", "PB")
 #: Characters of a free text that are shown; the statement has the rest.
 _SHOWN: Final = 200
@@ -204,6 +209,29 @@ def _amendment(said: _Said) -> str:
     return f"{said.get('by', 'a user')} corrected the record: {fields}{more}{said.reason}"
 
 
+def _assessment(said: _Said) -> str:
+    target, machine = said["target"], said.get("machine")
+    what = f"the dataset {_quoted(target['dataset'])} of the package" if target.get("dataset") else "the package"
+    if target.get("signal"):
+        what = f"the signal {_quoted(target['signal'])} of {what}"
+    who = f"{said['by']}, by the program {_quoted(machine['plugin'])}," if machine else said["by"]
+    by = f" by the criterion {said['criterion']}" if said.get("criterion") else ""
+    value = f" ({said['value']:g} {said.get('unit', '')}".rstrip() + ")" if said.get("value") is not None else ""
+    why = f": {_bare(said['comment'])}" if said.get("comment") else ""
+    instead = ", in place of an earlier assessment" if said.get("replaces") else ""
+    return f"{who} {_JUDGED[said['verdict']]} {what} for {said['purpose']}{by}{value}{instead}{why}"
+
+
+def _derivation(said: _Said) -> str:
+    sources = list(dict.fromkeys(source["package"] for source in said["sources"]))
+    named = ", ".join(f"{package[:19]}…" for package in sources[:3])
+    more = f" and {len(sources) - 3} more" if len(sources) > 3 else ""
+    programs = [f"{_quoted(one['name'])} {_quoted(one['version'])}" for one in said.get("software", [])[:4]]
+    used = f" with {', '.join(programs)}" if programs else ""
+    why = f": {_bare(said['comment'])}" if said.get("comment") else ""
+    return f"{said['by']} stated that {said['result'][:19]}… was made from {named}{more}{used}{why}"
+
+
 def _audit(said: _Said) -> str:
     outcome = "it failed" if said["outcome"] == "failed" else f"it was {said['outcome']}"
     return f"{said['actor']} asked for: {_bare(said['action'])}; {outcome}{said.reason}"
@@ -257,6 +285,8 @@ _WRITERS: Final[Mapping[str, Callable[[_Said], str]]] = {
     "countersign": _countersign,
     "head": _head,
     "amendment": _amendment,
+    "assessment": _assessment,
+    "derivation": _derivation,
     "audit": _audit,
     "rule": _rule,
     "sample": _sample,

@@ -79,4 +79,12 @@ route = "auto"
 max_size = "500 GB"
 max_waiting = "2 TB"
 max_per_day = 100
+
+[quality.schemes]
+# Lists of criteria by which data are judged for a purpose. What is assessed by a scheme
+# (`diadem assess ID accept --scheme eels --criterion drift`) must use one of its criteria.
+# For example:
+# [quality.schemes.eels]
+# purpose = "EELS"
+# criteria = ["thickness", "drift", "saturation"]
 """

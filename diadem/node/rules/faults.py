@@ -178,7 +178,7 @@ def _node(path: Sequence[str | int]) -> Mapping[str, Any]:
             items = _followed(node["items"], root)
             node = items if "description" in items else {**node, **items}
         else:
-            node = _followed(node["properties"][part], root)
+            node = _followed(node.get("properties", {}).get(part) or node["additionalProperties"], root)
     return node
 
 

@@ -16,8 +16,10 @@ from diadem.model.policy import (
     Incoming,
     Parity,
     Policy,
+    Quality,
     RequiredMetadata,
     Retention,
+    Scheme,
     Scrub,
     Transfers,
 )
@@ -92,6 +94,7 @@ def _policy(document: Mapping[str, Any]) -> Policy:
         incoming=Incoming(
             **_whole(document.get("incoming", {}), "max_per_day", max_size=read_size, max_waiting=read_size)
         ),
+        quality=Quality(**_converted(document.get("quality", {}), schemes=_schemes)),
     )
 
 
@@ -114,3 +117,7 @@ def _intervals(kinds: Mapping[str, str]) -> dict[str, Any]:
 
 def _allowed(items: list[Mapping[str, str]]) -> tuple[AllowedTransfer, ...]:
     return tuple(AllowedTransfer(**item) for item in items)
+
+
+def _schemes(tables: Mapping[str, Mapping[str, Any]]) -> dict[str, Scheme]:
+    return {name: Scheme(table["purpose"], tuple(table["criteria"])) for name, table in tables.items()}

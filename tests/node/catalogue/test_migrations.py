@@ -27,11 +27,10 @@ def _fail(connection: Connection) -> None:
     raise RuntimeError("the step failed")
 
 
-#: The newest version, and all there were.
-NOW_AT = MIGRATIONS[-1].version
-SO_FAR = [step.version for step in MIGRATIONS]
-GOOD = (*MIGRATIONS, Migration(NOW_AT + 1, "colours", _add_column))
-BAD = (*GOOD, Migration(NOW_AT + 2, "shapes", _fail))
+KNOWN = [step.version for step in MIGRATIONS]
+LAST = KNOWN[-1]
+GOOD = (*MIGRATIONS, Migration(LAST + 1, "colours", _add_column))
+BAD = (*GOOD, Migration(LAST + 2, "shapes", _fail))
 
 
 def clock() -> datetime.datetime:
@@ -64,23 +63,24 @@ def versions(path: Path) -> list[int]:
 
 
 def test_numbers_rise() -> None:
-    assert [step.version for step in MIGRATIONS] == list(range(1, len(MIGRATIONS) + 1))
+    assert sorted(set(KNOWN)) == KNOWN
+    assert KNOWN[0] == 1
     assert all(step.purpose for step in MIGRATIONS)
 
 
 def test_a_new_catalogue_needs_no_copy(path: Path) -> None:
     assert [file.name for file in path.parent.iterdir()] == ["catalogue.sqlite"]
-    assert versions(path) == SO_FAR
+    assert versions(path) == KNOWN
     assert bring_up(path, tuple(MIGRATIONS)) is None
 
 
 def test_a_step_keeps_a_copy_of_before(path: Path) -> None:
     kept = bring_up(path, GOOD)
     assert kept is not None
-    assert kept.name == f"catalogue-v{NOW_AT}-20260315T120000Z.sqlite"
+    assert kept.name == f"catalogue-v{LAST}-20260315T120000Z.sqlite"
     assert "colour" in columns(path)
     assert "colour" not in columns(kept)
-    assert (versions(path), versions(kept)) == ([*SO_FAR, NOW_AT + 1], SO_FAR)
+    assert (versions(path), versions(kept)) == ([*KNOWN, LAST + 1], KNOWN)
     with Catalogue.open(kept, read_only=True) as before:
         assert before.search("one").total == 1
     assert bring_up(path, GOOD) is None
@@ -89,7 +89,7 @@ def test_a_step_keeps_a_copy_of_before(path: Path) -> None:
 def test_a_step_that_fails_leaves_the_version_before(path: Path) -> None:
     with pytest.raises(RuntimeError, match="the step failed"):
         bring_up(path, BAD)
-    assert versions(path) == [*SO_FAR, NOW_AT + 1], "the step before it was done, and stays"
+    assert versions(path) == [*KNOWN, LAST + 1], "the step before it was done, and stays"
     assert "shape" not in columns(path)
     with closing(sqlite3.connect(path)) as connection:
         assert connection.execute("SELECT colour FROM packages").fetchall() == [("green",)]
@@ -104,14 +104,14 @@ def test_two_processes_that_find_an_early_version(path: Path) -> None:
         migrations._apply(engine, path, GOOD[-1], NOW)
     finally:
         engine.dispose()
-    assert versions(path) == [*SO_FAR, NOW_AT + 1]
+    assert versions(path) == [*KNOWN, LAST + 1]
 
 
 def test_a_later_version_is_refused(path: Path) -> None:
     bring_up(path, GOOD)
     before = path.read_bytes()
     for read_only in (False, True):
-        with pytest.raises(Refused, match=rf"version {NOW_AT + 1}, .* knows {NOW_AT}.*diadem reindex"):
+        with pytest.raises(Refused, match=rf"version {LAST + 1}, .* knows {LAST}.*diadem reindex"):
             Catalogue.open(path, read_only=read_only)
     assert path.read_bytes() == before
 
@@ -133,6 +133,17 @@ def test_every_step_brings_the_first_version_up(path: Path) -> None:
     with Catalogue.open(path) as opened:
         assert opened.search("one").total == 1
         assert opened.search("sample:S-12").total == opened.count_samples() == 0
-    assert versions(path) == SO_FAR
+    assert versions(path) == KNOWN
     with closing(sqlite3.connect(path)) as connection:
         assert added <= {row[0] for row in connection.execute("SELECT name FROM sqlite_master")}
+
+
+def test_packages_from_before_there_were_judgements_count_as_not_assessed(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as connection:
+        for table in ("assessments", "unassessed", "sealed_facts", "derivations"):
+            connection.execute(f"DROP TABLE {table}")
+        connection.execute("DELETE FROM schema_version WHERE version > 1")
+        connection.commit()
+    with Catalogue.open(path) as found:
+        assert found.search("not:assessed").total == 1
+        assert found.search("quality:accept").total == 0

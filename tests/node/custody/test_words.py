@@ -46,6 +46,52 @@ def of(kind: str, **predicate: Any) -> str:
         ),
         (
             of(
+                "assessment",
+                purpose="EELS",
+                criterion="thickness",
+                verdict="limited",
+                value=0.9,
+                unit="λ",
+                target={"dataset": "d3", "signal": "s1"},
+                comment="thick at the edge.",
+                by="bob@hu-berlin",
+            ),
+            (
+                "bob@hu-berlin accepted, with limits, the signal s1 of the dataset d3 of the package for EELS by the "
+                "criterion thickness (0.9 λ): thick at the edge."
+            ),
+        ),
+        (
+            of(
+                "assessment",
+                purpose="any use",
+                verdict="reject",
+                target={},
+                machine={"plugin": "saturation", "version": "1"},
+                replaces=DIGEST,
+                by="bob@hu-berlin",
+            ),
+            (
+                "bob@hu-berlin, by the program saturation, rejected the package for any use, in place of an earlier "
+                "assessment."
+            ),
+        ),
+        (
+            of(
+                "derivation",
+                result=f"diadem:{package(1)}",
+                sources=[{"package": f"diadem:{package(2)}", "path": "a"}, {"package": f"diadem:{package(2)}"}],
+                software=[{"name": "hyperspy", "version": "2.3"}],
+                comment="thickness",
+                by="bob@hu-berlin",
+            ),
+            (
+                f"bob@hu-berlin stated that diadem:{package(1)[:12]}… was made from diadem:{package(2)[:12]}… with "
+                "hyperspy 2.3: thickness."
+            ),
+        ),
+        (
+            of(
                 "fixity",
                 store="nas",
                 level="full",

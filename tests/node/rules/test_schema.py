@@ -34,6 +34,8 @@ REASONS = {
     "parity_as_text": "true or false",
     "required_twice": "metadata.required",
     "retention_for_ever": "from 0 to 1000",
+    "scheme_with_a_misspelt_key": "Did you mean criteria?",
+    "scheme_without_criteria": "a list of texts, none twice",
     "scrub_level_quick": "leaves (BLAKE3",
     "size_without_unit": "as a number and kB, MB, GB or TB",
     "transfer_by_unknown_route": "direct (straight",
@@ -87,7 +89,7 @@ def settings(
 
 def test_every_setting_says_its_rule_its_default_and_an_example() -> None:
     found = dict(settings(policy_schema()))
-    assert len(found) == 18
+    assert len(found) == 19
     for path, node in found.items():
         assert node["description"].strip(), path
         for example in [node["default"], *node["examples"]]:

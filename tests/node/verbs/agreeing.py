@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import diadem
@@ -55,3 +56,12 @@ def copies(node: Node) -> dict[str, list[str]]:
         state.id: sorted(replica.store for replica in state.replicas if replica.state == PRESENT)
         for state in node.context.catalogue.package_states()
     }
+
+
+def rebuilt(folder: Path) -> Node:
+    """The node in a folder, its catalogue lost and made anew from the log and the stores."""
+    for path in folder.glob("catalogue.sqlite*"):
+        path.unlink()
+    node = diadem.open_node(folder, rebuild=True)
+    node.reindex()
+    return node

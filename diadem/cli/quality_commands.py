@@ -1,0 +1,251 @@
+"""Commands by which people say what data are worth, and what is made of them: assess, amend, derive."""
+
+from __future__ import annotations
+
+import json as json_text
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from diadem.cli.node_options import As, Json, NodeAt, Quiet, opened
+from diadem.cli.output import print_json, progress, show_warnings
+from diadem.errors import UsageError
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the app."""
+    for command in (assess, amend, derive):
+        app.command()(command)
+
+
+# -- assess --------------------------------------------------------------------------------------------------------
+
+
+def assess(
+    package: Annotated[str, typer.Argument(help="Which package.")],
+    verdict: Annotated[
+        str | None, typer.Argument(help="accept, limited or reject. Without one: what was said so far.")
+    ] = None,
+    for_: Annotated[str, typer.Option("--for", help="What the data are to be used for: --for imaging")] = "",
+    criterion: Annotated[str | None, typer.Option("--criterion", help="What was looked at: --criterion drift")] = None,
+    dataset: Annotated[
+        list[str] | None, typer.Option("--dataset", help="Judge this dataset, by path or id. May be repeated.")
+    ] = None,
+    signal: Annotated[str | None, typer.Option("--signal", help="Judge this signal of the dataset: s1")] = None,
+    value: Annotated[float | None, typer.Option("--value", help="What was measured.")] = None,
+    unit: Annotated[str, typer.Option("--unit", help="Unit of the value.")] = "",
+    comment: Annotated[str, typer.Option("--comment", help="Why.")] = "",
+    evidence: Annotated[
+        list[str] | None, typer.Option("--evidence", help="A package or an address that shows it. May be repeated.")
+    ] = None,
+    scheme: Annotated[str | None, typer.Option("--scheme", help="A list of criteria of the policy.")] = None,
+    replaces: Annotated[
+        str | None, typer.Option("--replaces", help="Id of your assessment that counts no longer.")
+    ] = None,
+    machine: Annotated[
+        bool,
+        typer.Option("--machine", help="Let the checks of the plugins look at the data, and state what they find."),
+    ] = False,
+    node: NodeAt = None,
+    user: As = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> int:
+    """Judge a package, or a dataset of it, for a purpose; or show what others think. Nothing is averaged."""
+    if machine and verdict is not None:
+        raise UsageError("--machine finds the verdict itself", next="Example: diadem assess 406f3245b359 --machine")
+    if verdict is None and not machine and (for_ or criterion or comment or value is not None or scheme):
+        raise UsageError("what is the verdict?", next="Write accept, limited or reject behind the id.")
+    more: dict[str, Any] = {"purpose": for_, "criterion": criterion, "signal": signal, "value": value, "unit": unit}
+    more |= {"comment": comment, "evidence": evidence or (), "scheme": scheme, "replaces": replaces}
+    with opened(node, user) as found:
+        document: dict[str, Any] = {}
+        if machine:
+            with progress(quiet=quiet or json) as listener:
+                document["machine"] = found.assess_by_machine(package, purpose=for_, listener=listener).to_dict()
+        elif verdict is not None:
+            named: Sequence[str | None] = dataset or [None]
+            said = [found.assess(package, verdict, dataset=one, **more) for one in named]
+            document["stated"] = [one.to_dict() for one in said]
+        document |= found.assessments(package).to_dict()
+        document["warnings"] = [one.to_dict() for one in found.warnings(package) if one.way]
+    if json:
+        print_json(document)
+    else:
+        _show_assessments(document)
+    return 0
+
+
+def _show_assessments(document: Mapping[str, Any]) -> None:
+    print(f"assessments of   {document['package']}")
+    for one in document.get("machine", {}).get("failures", ()):
+        print(f"NOT LOOKED AT    {one}")
+    if "machine" in document:
+        print(f"looked at        {document['machine']['datasets']} datasets by {document['machine']['checks']} checks")
+    counting = [one for one in document["assessments"] if one["counts"]]
+    for one in counting:
+        _show_assessment(one["verdict"], one)
+    if not counting:
+        print("                 nobody has judged it")
+    for dispute in document["disputes"]:
+        said = ", ".join(f"{one['by']}: {one['verdict']}" for one in dispute["said"])
+        print(f"DISPUTED         {_question(dispute)}: {said}")
+    earlier = [one for one in document["assessments"] if not one["counts"]]
+    for one in earlier:
+        _show_assessment(f"({one['verdict']})", one)
+    show_warnings([one["sentence"] for one in document["warnings"]])
+
+
+def _show_assessment(verdict: str, one: Mapping[str, Any]) -> None:
+    value = f" = {one['value']:g} {one['unit']}".rstrip() if one["value"] is not None else ""
+    who = f"{one['by']} with {one['plugin']} {one['version']}" if one["plugin"] else one["by"]
+    where = one["path"] or one["dataset"]
+    place = f", {where}{' ' + one['signal'] if one['signal'] else ''}" if where else ""
+    print(f"{verdict:16} {_question(one)}{value}{place}   {who}, {one['time'][:10]}, {one['statement'][:12]}")
+    if one["comment"]:
+        print(f"{'':16}   {one['comment']}")
+
+
+def _question(one: Mapping[str, Any]) -> str:
+    return f"{one['purpose']} ({one['criterion']})" if one["criterion"] else str(one["purpose"])
+
+
+# -- amend ---------------------------------------------------------------------------------------------------------
+
+
+def amend(
+    package: Annotated[str, typer.Argument(help="Which package.")],
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="key=value with a unit where it has one; empty withdraws. May be repeated."),
+    ] = None,
+    dataset: Annotated[
+        str | None, typer.Option("--dataset", help="Of this dataset alone, by path or id. Default: of all.")
+    ] = None,
+    reason: Annotated[str, typer.Option("--reason", help="Why.")] = "",
+    node: NodeAt = None,
+    user: As = None,
+    json: Json = False,
+) -> int:
+    """Correct what is recorded of a package; the package itself stays as it is. Without --set: what was corrected."""
+    values = _pairs(set_ or ())
+    if not values and (dataset or reason):
+        raise UsageError("what is to be corrected?", next="Example: --set sample.identifier=S-12")
+    with opened(node, user) as found:
+        document: dict[str, Any] = {}
+        if values:
+            document["stated"] = found.amend(package, values, dataset=dataset, reason=reason).to_dict()
+        document |= found.amendments(package).to_dict()
+    if json:
+        print_json(document)
+    else:
+        _show_amendments(document)
+    return 0
+
+
+def _pairs(pairs: Sequence[str]) -> dict[str, str | None]:
+    """Fields and their new values; None for one that is withdrawn."""
+    found: dict[str, str | None] = {}
+    for pair in pairs:
+        key, divided, value = (part.strip() for part in pair.partition("="))
+        if not divided or not key:
+            raise UsageError(f"'{pair[:80]}' is not key=value", next='Example: --set "voltage=300 kV"')
+        if key in found:
+            raise UsageError(f"'{key}' is said twice", next="Say it once.")
+        found[key] = value or None
+    return found
+
+
+def _show_amendments(document: Mapping[str, Any]) -> None:
+    print(f"record of        {document['package']}")
+    for one in document["amendments"]:
+        mark = "amended" if one["effective"] else "said by others"
+        for change in one["changes"]:
+            where = f" of {change['dataset']}" if change["dataset"] else ""
+            print(f"{mark:16} {change['field']}{where}: {_value(change)}   {one['by']}, {one['time'][:10]}")
+        if one["reason"]:
+            print(f"{'':16}   {one['reason']}")
+    if not document["amendments"]:
+        print("                 it holds as it was sealed")
+    for conflict in document["conflicts"]:
+        where = f" of {conflict['dataset']}" if conflict["dataset"] else ""
+        said = " or ".join(_value(one) for one in conflict["said"])
+        print(f"CONTRADICTION    {conflict['field']}{where}: {said}; until it is amended again, what was before holds")
+    if any(not one["effective"] for one in document["amendments"]):
+        print(f"{'':16} only amendments by {document['owner'] or 'an owner'} change the record")
+
+
+def _value(change: Mapping[str, Any]) -> str:
+    from diadem.archive.plain import quantity_text
+
+    value = change.get("value")
+    return "withdrawn" if value is None else quantity_text(value, change.get("unit") or "")
+
+
+# -- derive --------------------------------------------------------------------------------------------------------
+
+
+def derive(
+    result: Annotated[str, typer.Argument(help="A file or folder; or the id of a package that is the result.")],
+    from_: Annotated[
+        list[str] | None, typer.Option("--from", help="A package, or ID:path of a dataset. May be repeated.")
+    ] = None,
+    software: Annotated[
+        list[str] | None, typer.Option("--software", help="What made it: --software imagej=1.54. May be repeated.")
+    ] = None,
+    parameters: Annotated[
+        Path | None, typer.Option("--parameters", help="What the programs were told: a JSON file.")
+    ] = None,
+    name: Annotated[str | None, typer.Option("--name", help="What the result is called.")] = None,
+    comment: Annotated[str, typer.Option("--comment", help="In your words.")] = "",
+    node: NodeAt = None,
+    user: As = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> int:
+    """Archive what an analysis has made, and state from what. Doubts about the data are then shown on the result."""
+    if not from_:
+        raise UsageError("what was it made from?", next="Name packages: --from 406f3245b359")
+    made_by = {key: str(value) for key, value in _pairs(software or ()).items()}
+    given = _parameters(parameters) if parameters else None
+    with opened(node, user) as found, progress(quiet=quiet or json) as listener:
+        done = found.derive(
+            result, from_, software=made_by, parameters=given, name=name, comment=comment, listener=listener
+        )
+        document = done.to_dict()
+        document["warnings"] = [one.to_dict() for one in found.warnings(done.package)]
+    if json:
+        print_json(document)
+    else:
+        _show_derived(document)
+    return 0
+
+
+def _parameters(path: Path) -> dict[str, Any]:
+    try:
+        document = json_text.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise UsageError(f"the file cannot be read: {error.strerror}", where=str(path)) from error
+    except ValueError as error:
+        raise UsageError(f"this is no JSON: {error}", where=str(path)) from error
+    if not isinstance(document, dict):
+        raise UsageError("parameters are one JSON object", where=str(path), next='Example: {"threshold": 0.5}')
+    return document
+
+
+def _show_derived(document: Mapping[str, Any]) -> None:
+    from diadem.cli.archive_commands import show_archived
+
+    if document["archived"] is not None:
+        show_archived(document["archived"])
+    else:
+        print(f"package          {document['package']}")
+    for said in document["derivations"]:
+        for source in said["sources"]:
+            print(f"made from        {source['package']}{'  ' + source['path'] if source.get('path') else ''}")
+        used = ", ".join(f"{one['name']} {one['version']}" for one in said["software"])
+        if used:
+            print(f"by               {used}")
+    show_warnings([one["sentence"] for one in document["warnings"]])

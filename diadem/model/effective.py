@@ -1,0 +1,120 @@
+"""The effective record: the sealed one as its owner's amendments correct it. Pure.
+
+What the owner corrects stands in place of what was sealed, as an assertion that names its statement; the sealed record
+stays as it is in the package. What others say, and where the owner contradicts herself, is added without being
+preferred: `Dataset.value` never gives it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Final, overload
+
+from diadem.model.amendments import Corrections, Decision, Stated
+from diadem.model.record import Dataset, Record
+
+#: A field that is corrected so, and no field of the schema: the title of the session.
+TITLE: Final = "session.title"
+_SAMPLE: Final = ("identifier", "name", "elements", "thickness", "parent", "provider_ror", "preparation_date")
+_INSTRUMENT: Final = ("kind", "model", "name", "owner_ror", "pid", "serial", "site", "software", "vendor")
+#: Who makes assertions of amendments: the form of the statement, whatever program has read it.
+_BY: Final = {"plugin": "amendment", "version": "1", "rule": "amendment/v1"}
+#: Where a field of the whole session stands at the head of the record.
+HEAD: Final[Mapping[str, tuple[str, str]]] = {
+    **{f"session.{name}": ("session", name) for name in ("identifier", "project", "proposal", "title")},
+    **{f"sample.{name}": ("sample", name) for name in _SAMPLE},
+    "sample.prep_step": ("sample", "preparation"),
+    **{f"instrument.{name}": ("instrument", name) for name in _INSTRUMENT},
+}
+
+
+def effective_record(record: Record, corrections: Corrections) -> Record:
+    """A record as it holds now.
+
+    Parameters
+    ----------
+    record : Record
+        The sealed one; it stays as it is.
+    corrections : Corrections
+        All that is said of it.
+    """
+    if not corrections.fields:
+        return record
+    head = {name: dict(getattr(record, name)) for name in ("session", "sample", "instrument")}
+    for field in corrections.fields:
+        chosen = corrections.decide(field).chosen
+        if chosen is not None and field in HEAD:
+            section, name = HEAD[field]
+            head[section].pop(name, None)
+            if chosen.change.value is not None:
+                head[section][name] = chosen.change.value
+    amended = _Amended(record.datasets, corrections)
+    return replace(
+        record, datasets=amended, session=head["session"], sample=head["sample"], instrument=head["instrument"]
+    )
+
+
+class _Amended(Sequence[Dataset]):
+    """Datasets that are corrected when they are asked for."""
+
+    def __init__(self, sealed: Sequence[Dataset], corrections: Corrections) -> None:
+        self._sealed = sealed
+        self._corrections = corrections
+        fields = [field for field in corrections.fields if field != TITLE]
+        self._of_all = {field: corrections.decide(field) for field in fields}
+        self._own = {field: frozenset(corrections.datasets(field)) for field in fields}
+
+    def __len__(self) -> int:
+        return len(self._sealed)
+
+    @overload
+    def __getitem__(self, index: int) -> Dataset: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Dataset]: ...
+    def __getitem__(self, index: int | slice) -> Dataset | Sequence[Dataset]:
+        """One dataset, or several."""
+        if isinstance(index, slice):
+            return [self._amended(dataset) for dataset in self._sealed[index]]
+        return self._amended(self._sealed[index])
+
+    def _amended(self, dataset: Dataset) -> Dataset:
+        fields = dict(dataset.document.get("fields", {}))
+        for field, of_all in self._of_all.items():
+            own = dataset.id in self._own[field]
+            decision = self._corrections.decide(field, dataset.id) if own else of_all
+            if stated := _assertions(fields.pop(field, ()), decision):
+                fields[field] = stated
+        return replace(dataset, document={**dataset.document, "fields": fields})
+
+
+def _assertions(sealed: Sequence[Mapping[str, Any]], decision: Decision) -> list[Mapping[str, Any]]:
+    """What is stated of a field: what holds first, then what is merely said."""
+    holds: list[Mapping[str, Any]] = list(sealed)
+    if decision.chosen is not None:
+        holds = [_assertion(decision.chosen, preferred=True)] if decision.chosen.change.value is not None else []
+    said = [stated for stated in (*decision.rivals, *decision.extras) if stated.change.value is not None]
+    return [*holds, *(_assertion(stated, preferred=False) for stated in said)]
+
+
+def _assertion(stated: Stated, *, preferred: bool) -> dict[str, Any]:
+    """An amendment's value as the record has assertions."""
+    change, amendment = stated.change, stated.amendment
+    assertion: dict[str, Any] = {
+        "value": change.value,
+        "status": "user",
+        "source": {"person": amendment.by, "statement": amendment.statement_id},
+        "by": dict(_BY),
+        "preferred": preferred,
+    }
+    if change.unit:
+        assertion["unit"] = change.unit
+    if change.field.startswith("time.acquired"):
+        assertion["offset_status"] = "known" if has_offset(str(change.value)) else "unknown"
+    return assertion
+
+
+def has_offset(moment: str) -> bool:
+    """Whether a time says how far it is from UTC."""
+    clock = moment.partition("T")[2]
+    return clock.endswith("Z") or "+" in clock or "-" in clock

@@ -1,0 +1,217 @@
+"""What was made from what, and the doubts that it inherits: ancestors of a result, and warnings about them. Pure.
+
+A way from a result to its raw data may branch, join again, and, since anybody can say anything, go in a ring. Each
+ancestor is told once, with the shortest way to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Self
+
+from diadem.model.assessments import DOUBTS, Assessment, differ
+
+#: Generations that are followed, and ancestors of one result: more is no work of a person.
+MAX_GENERATIONS: Final = 1000
+MAX_ANCESTORS: Final = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What a result was made from: a package, and the path of a dataset in it, or ""."""
+
+    package: str
+    path: str = ""
+
+    def to_dict(self) -> dict[str, str]:
+        """As it is stated."""
+        return {"package": self.package, **({"path": self.path} if self.path else {})}
+
+
+@dataclass(frozen=True, slots=True)
+class Derivation:
+    """That a result was made from packages.
+
+    Attributes
+    ----------
+    statement_id : str
+        64 hex digits.
+    order : int
+        Grows with the log.
+    result : str
+        Id of the package with the result.
+    sources : tuple of Source
+        What it was made from.
+    by, comment, time : str
+        Who says so, in what words, when.
+    software : tuple of (str, str)
+        Names and versions.
+    parameters : mapping
+        What the programs were told.
+    """
+
+    statement_id: str
+    order: int
+    result: str
+    sources: tuple[Source, ...]
+    by: str
+    software: tuple[tuple[str, str], ...] = ()
+    parameters: Mapping[str, Any] | None = None
+    comment: str = ""
+    time: str = ""
+
+    @classmethod
+    def of(cls, statement_id: str, order: int, said: Mapping[str, Any]) -> Self:
+        """The derivation of the predicate of a `derivation` statement."""
+        return cls(
+            statement_id=statement_id,
+            order=order,
+            result=str(said["result"]),
+            sources=tuple(Source(str(one["package"]), str(one.get("path", ""))) for one in said["sources"]),
+            by=str(said["by"]),
+            software=tuple((str(one["name"]), str(one["version"])) for one in said.get("software", ())),
+            parameters=said.get("parameters"),
+            comment=str(said.get("comment", "")),
+            time=str(said.get("time", "")),
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON object with every attribute but `order`; the statement's id is ``statement``."""
+        return {
+            "statement": self.statement_id,
+            "result": self.result,
+            "sources": [source.to_dict() for source in self.sources],
+            "by": self.by,
+            "software": [{"name": name, "version": version} for name, version in self.software],
+            "parameters": dict(self.parameters or {}),
+            "comment": self.comment,
+            "time": self.time,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Ancestor:
+    """A package from which another one was made, directly or not.
+
+    Attributes
+    ----------
+    package : str
+        Its id.
+    paths : frozenset of str
+        Datasets of it that were used; empty where it is not said which.
+    way : tuple of str
+        Ids of the packages on a shortest way to it, from the first source to itself.
+    """
+
+    package: str
+    paths: frozenset[str]
+    way: tuple[str, ...]
+
+
+def ancestors(package: str, sources_of: Callable[[Sequence[str]], Mapping[str, Iterable[Source]]]) -> list[Ancestor]:
+    """Everything from which a package was made, the nearest first; each once, and never itself.
+
+    Parameters
+    ----------
+    package : str
+        Its id.
+    sources_of : callable
+        Given ids, the direct sources of each that has any. Asked once for each generation.
+    """
+    ways: dict[str, tuple[str, ...]] = {package: ()}
+    used: dict[str, set[str]] = {}
+    generation = [package]
+    for _ in range(MAX_GENERATIONS):
+        found = sources_of(generation) if generation and len(ways) <= MAX_ANCESTORS else {}
+        nearer, generation = generation, []
+        for child in nearer:
+            for source in sorted(found.get(child, ()), key=lambda one: (one.package, one.path)):
+                used.setdefault(source.package, set()).add(source.path)
+                if source.package not in ways:
+                    ways[source.package] = (*ways[child], source.package)
+                    generation.append(source.package)
+        if not generation:
+            break
+    return [Ancestor(one, _paths(used[one]), way) for one, way in ways.items() if one != package]
+
+
+def _paths(used: set[str]) -> frozenset[str]:
+    return frozenset() if "" in used else frozenset(used)
+
+
+@dataclass(frozen=True, slots=True)
+class Caution:
+    """Something of which whoever uses a package should know: a doubt about it, or about what it was made from.
+
+    Attributes
+    ----------
+    package : str
+        Id of the package that was judged.
+    path : str
+        The judged dataset's primary file; "" for the whole package.
+    assessment : Assessment
+        The judgement, ``limited`` or ``reject``.
+    disputed : bool
+        Whether somebody answers the same question otherwise.
+    way : tuple of str
+        Ids of the packages on the way to it; empty for the package itself.
+    """
+
+    package: str
+    path: str
+    assessment: Assessment
+    disputed: bool = False
+    way: tuple[str, ...] = ()
+
+    @property
+    def sentence(self) -> str:
+        """What a person should read."""
+        said = self.assessment
+        where = f"{self.path} of {self.package[7:19]}" if self.path else self.package[7:19]
+        verb = "rejects" if said.verdict == "reject" else "accepts only with limits"
+        why = f" ({said.criterion})" if said.criterion else ""
+        more = f": {said.comment}" if said.comment else ""
+        others = "; others judge otherwise" if self.disputed else ""
+        derived = "made from data that are doubtful: " if self.way else ""
+        return f"{derived}{said.who} {verb} {where} for {said.purpose}{why}{others}{more}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON object: package, path, disputed, way, assessment, and the sentence."""
+        return {
+            "package": self.package,
+            "path": self.path,
+            "disputed": self.disputed,
+            "way": list(self.way),
+            "assessment": self.assessment.to_dict(),
+            "sentence": self.sentence,
+        }
+
+
+def cautions(
+    package: str, counting: Sequence[Assessment], paths: Mapping[str, str], ancestor: Ancestor | None = None
+) -> list[Caution]:
+    """Doubts about one package.
+
+    Parameters
+    ----------
+    package : str
+        Its id.
+    counting : sequence of Assessment
+        Judgements of it that count.
+    paths : mapping of str to str
+        Primary file by the id of a dataset.
+    ancestor : Ancestor, optional
+        How it was used, where it is not the package asked for: doubts about other datasets of it do not matter.
+    """
+    answers: dict[Any, list[Assessment]] = {}
+    for one in counting:
+        answers.setdefault(one.question, []).append(one)
+    found = []
+    for one in counting:
+        path = paths.get(one.dataset, one.dataset)
+        used = ancestor is None or not ancestor.paths or not one.dataset or path in ancestor.paths
+        if one.verdict in DOUBTS and used:
+            way = ancestor.way if ancestor is not None else ()
+            found.append(Caution(package, path, one, differ(answers[one.question]), way))
+    return found

@@ -1,0 +1,98 @@
+"""A new value for a field as people write it: ``300 kV``, ``Zn, O``, ``S-12``. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from diadem.errors import UsageError
+from diadem.model.amendments import Change
+from diadem.model.effective import TITLE
+from diadem.model.fields import require_known
+from diadem.node.catalogue import vocabulary
+from diadem.node.catalogue.quantities import Unreadable, in_unit, split
+from diadem.serialization.fields import admits, field_keys, is_field, is_integer, is_list, rule, unit
+
+_VOLTAGE = "beam.acceleration_voltage"
+
+
+def changes_of(values: Mapping[str, Any], dataset: str) -> tuple[Change, ...]:
+    """What is to be stated of fields, judged by the schema.
+
+    Parameters
+    ----------
+    values : mapping of str to Any
+        By field: a number in the field's unit, a text with a number and its unit, a text, a list; None withdraws.
+    dataset : str
+        Id of a dataset; "" for all of them and the session.
+
+    Raises
+    ------
+    UnknownField
+        There is no such field.
+    UsageError
+        The field cannot hold the value; says what it can hold.
+    """
+    if not values:
+        raise UsageError("nothing is to be amended", next='Example: {"sample.identifier": "S-12"}')
+    return tuple(change_of(field, value, dataset) for field, value in values.items())
+
+
+def change_of(field: str, value: Any, dataset: str = "") -> Change:
+    """The change of one field; see `changes_of`."""
+    if field in (TITLE, "title"):
+        return _title(value, dataset)
+    short = vocabulary.find(field)  # voltage, dwell: as in a search, where that is one field
+    field = short.of[0] if short is not None and len(short.of) == 1 and is_field(short.of[0]) else field
+    require_known(field, field_keys() | {TITLE})
+    if value is None:
+        return Change(field, dataset, None)
+    found = _read(field, value)
+    if not _fits(field, found):
+        raise UsageError(f"{field} cannot be {value!r}", where=field, next=rule(field) or None)
+    return Change(field, dataset, found, unit(field))
+
+
+def _fits(field: str, value: Any) -> bool:
+    try:
+        return admits(field, value)
+    except (TypeError, ValueError):  # nothing that JSON has
+        return False
+
+
+def _title(value: Any, dataset: str) -> Change:
+    if dataset:
+        raise UsageError("the title is the session's, not a dataset's", where=TITLE)
+    if not isinstance(value, str) or not value.strip():
+        raise UsageError("the title of a session is a text that is not empty", where=TITLE)
+    return Change(TITLE, "", value.strip())
+
+
+def _read(field: str, value: Any) -> Any:
+    if is_list(field):
+        if isinstance(value, str):
+            return [part.strip() for part in value.split(",") if part.strip()]
+        return list(value) if isinstance(value, tuple) else value
+    if not unit(field):
+        return value.strip() if isinstance(value, str) else value
+    number = _number(field, value)
+    return int(number) if is_integer(field) and number.is_integer() else number
+
+
+def _number(field: str, value: Any) -> float:
+    """A number in the field's unit."""
+    if isinstance(value, str):
+        try:
+            number, written = split(value)
+            return in_unit(number, written, unit(field), energies=field == _VOLTAGE)
+        except Unreadable as error:
+            raise UsageError(f"{field}: {error.why}", where=field, next=error.instead) from None
+    try:
+        number = math.nan if isinstance(value, bool) else float(value)
+    except (TypeError, ValueError, OverflowError):
+        number = math.nan
+    if not math.isfinite(number):
+        said = f" in {unit(field)}" if unit(field) != "1" else ""
+        raise UsageError(f"{field} is a number{said}, not {value!r}", where=field)
+    return number

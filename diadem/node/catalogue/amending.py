@@ -1,0 +1,175 @@
+"""Facts of the effective record: what is searched of fields that were amended. In the transaction of the caller.
+
+The first amendment of a field puts what the sealed record states of it aside; from that and from all that was said, the
+facts of this field are made anew each time. So a package need not be at hand, and the order does not matter.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from sqlalchemy import Connection, delete, func, insert, select, update
+
+from diadem.model.amendments import Corrections, Decision, Stated
+from diadem.model.effective import TITLE as SESSION_TITLE
+from diadem.node.catalogue import facts, sqlite, tables
+from diadem.node.catalogue.saying import amendments_of
+from diadem.node.catalogue.spans import full, mask, written
+from diadem.node.catalogue.words import padded
+
+#: Values of a field, each with the datasets that state it, as bits.
+Values = dict[float | str, int]
+
+_numbers, _phrases, _sealed = tables.numbers.c, tables.phrases.c, tables.sealed_facts.c
+_packages = tables.packages.c
+#: Columns of a package that name values of fields.
+_COLUMNS: Final[Mapping[str, tuple[str, ...]]] = {
+    "title": (facts.TITLE,),
+    "instrument": ("instrument.name", "instrument.model"),
+    "sample": ("sample.name", "sample.identifier"),
+    "operator": ("person.operator",),
+}
+
+
+def corrections_of(connection: Connection, seq: int, sha256: str) -> Corrections:
+    """All that is said of the record of a package."""
+    owner = connection.scalar(select(_packages.owner).where(_packages.seq == seq))
+    return Corrections(amendments_of(connection, sha256), str(owner or ""))
+
+
+def restate(connection: Connection, seq: int, sha256: str) -> None:
+    """Make the facts of all fields that were amended anew."""
+    corrections = corrections_of(connection, seq, sha256)
+    deleted = select(_packages.tombstone).where(_packages.seq == seq)
+    if not corrections.fields or connection.scalar(deleted) is not None:
+        return
+    holds = {_key(field): _restate(connection, seq, corrections, field) for field in corrections.fields}
+    _write_text(connection, seq)
+    _write_columns(connection, seq, holds)
+
+
+def _key(field: str) -> str:
+    """The key of the facts of a field."""
+    return facts.TITLE if field == SESSION_TITLE else field
+
+
+def _restate(connection: Connection, seq: int, corrections: Corrections, field: str) -> list[str]:
+    """Make the facts of one field anew; returns the texts that hold, those of most datasets first."""
+    code = _code(connection, _key(field))
+    sealed = _put_aside(connection, seq, code)
+    count = connection.scalar(select(_packages.datasets).where(_packages.seq == seq)) or 0
+    holds: Values = {}
+    said: Values = {}
+    rest = full(count)
+    for dataset, bit in _own(connection, seq, corrections.datasets(field)):
+        rest &= ~bit
+        _decide(holds, said, sealed, corrections.decide(field, dataset), bit)
+    if rest:
+        _decide(holds, said, sealed, corrections.decide(field), rest)
+    _write(
+        connection,
+        seq,
+        code,
+        {value: holds.get(value, 0) | said.get(value, 0) for value in {**holds, **said}},
+        full(count),
+    )
+    texts = [(bits.bit_count(), value) for value, bits in holds.items() if isinstance(value, str)]
+    return [value for _, value in sorted(texts, key=lambda item: (-item[0], item[1]))]
+
+
+def _own(connection: Connection, seq: int, datasets: Sequence[str]) -> Iterator[tuple[str, int]]:
+    """Datasets of which something of their own is said, as far as the package has them."""
+    columns = tables.datasets.c
+    known = (columns.package == seq, sqlite.among_texts(columns.id, datasets))
+    rows = select(columns.id, columns.number).where(*known)
+    for id_, number in connection.execute(rows):
+        yield id_, 1 << number
+
+
+def _decide(holds: Values, said: Values, sealed: Values, decision: Decision, among: int) -> None:
+    """Let some datasets state what holds of them, and what is merely said."""
+    if decision.chosen is None:
+        for value, bits in sealed.items():
+            if bits & among:
+                holds[value] = holds.get(value, 0) | (bits & among)
+    else:
+        _state(holds, decision.chosen, among)
+    for stated in (*decision.rivals, *decision.extras):
+        _state(said, stated, among)
+
+
+def _state(values: Values, stated: Stated, among: int) -> None:
+    for item in stated.change.value if isinstance(stated.change.value, list) else [stated.change.value]:
+        for value in facts.kept(stated.change.field, item):
+            values[value] = values.get(value, 0) | among
+
+
+def _put_aside(connection: Connection, seq: int, code: int) -> Values:
+    """What the sealed record states of a field; kept at the first time."""
+    here = (_sealed.package == seq, _sealed.key == code)
+    known = connection.scalar(select(_sealed.facts).where(*here))
+    if known is not None:
+        return {value: int(bits, 16) for value, bits in json.loads(known)}
+    count = connection.scalar(select(_packages.datasets).where(_packages.seq == seq)) or 0
+    values: Values = {}
+    for table, column in ((tables.numbers, _numbers.number), (tables.phrases, _phrases.text)):
+        rows = select(column, table.c.everywhere, table.c.datasets).where(table.c.package == seq, table.c.key == code)
+        for value, everywhere, datasets in connection.execute(rows):
+            values[value] = full(count) if everywhere else mask(datasets)
+    text = json.dumps([[value, f"{bits:x}"] for value, bits in values.items()], ensure_ascii=False)
+    connection.execute(insert(tables.sealed_facts), {"package": seq, "key": code, "facts": text})
+    return values
+
+
+def _write(connection: Connection, seq: int, code: int, values: Values, everything: int) -> None:
+    """Facts of one field."""
+    for table in (tables.numbers, tables.phrases):
+        connection.execute(delete(table).where(table.c.package == seq, table.c.key == code))
+    ordered = sorted(values.items(), key=lambda item: (isinstance(item[0], str), item[0]))
+    stated = [(value, bits == everything, written(bits)) for value, bits in ordered if bits]
+    numbers = [(seq, code, *one) for one in stated if not isinstance(one[0], str)]
+    texts = [(seq, code, rank, one[0], padded(str(one[0])), *one[1:]) for rank, one in enumerate(stated)]
+    sqlite.insert_rows(connection, tables.numbers, numbers)
+    sqlite.insert_rows(connection, tables.phrases, [row for row in texts if isinstance(row[3], str)])
+
+
+def _write_text(connection: Connection, seq: int) -> None:
+    """The words of a package as its phrases are now."""
+    rows = connection.execute(
+        select(_phrases.key, _phrases.words, _phrases.everywhere)
+        .where(_phrases.package == seq, _phrases.words != "")
+        .order_by(_phrases.key, _phrases.rank)
+    ).all()
+    parts = [sqlite.text_of((row.key, row.words) for row in rows if row.everywhere == where) for where in (True, False)]
+    sqlite.remove_text(connection, seq)
+    sqlite.write_text(connection, seq, *parts)
+
+
+def _write_columns(connection: Connection, seq: int, holds: Mapping[str, list[str]]) -> None:
+    """What is shown of a package in a list: what holds, not what is merely said."""
+    changed: dict[str, Any] = {}
+    for column, keys in _COLUMNS.items():
+        if not holds.keys().isdisjoint(keys):
+            known = (holds[key] if key in holds else _texts(connection, seq, key) for key in keys)
+            changed[column] = facts.named(next((texts for texts in known if texts), []))
+    if changed:
+        connection.execute(update(tables.packages).where(_packages.seq == seq), changed)
+
+
+def _texts(connection: Connection, seq: int, key: str) -> list[str]:
+    """Texts of a field, those that hold for all datasets first."""
+    code = _code(connection, key)
+    rows = select(_phrases.text).where(_phrases.package == seq, _phrases.key == code)
+    return list(connection.scalars(rows.order_by(_phrases.everywhere.desc(), _phrases.rank)))
+
+
+def _code(connection: Connection, key: str) -> int:
+    """The number of a key, a new one perhaps."""
+    columns = tables.keys.c
+    found = connection.scalar(select(columns.code).where(columns.name == key))
+    if found is None:
+        found = (connection.scalar(select(func.max(columns.code))) or 0) + 1
+        connection.execute(insert(tables.keys), {"code": found, "name": key})
+    return int(found)

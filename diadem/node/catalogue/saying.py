@@ -1,0 +1,86 @@
+"""What people said of packages, read back from the statements that the catalogue keeps.
+
+A statement names who says so, and its signature proves a key. It counts only where a card of that name, which the node
+has signed, stands for one of its keys: nobody speaks in another's name.
+
+Every function works in the transaction of its caller.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+from sqlalchemy import Connection, select
+
+from diadem.errors import DocumentError
+from diadem.model.amendments import Amendment
+from diadem.model.assessments import Assessment
+from diadem.model.lineage import Derivation
+from diadem.node.catalogue import tables
+from diadem.node.custody.entries import place_of
+from diadem.serialization.statements import read_statement
+from diadem.trust.envelope import Envelope
+
+_USER = "user"
+
+
+class _Line(NamedTuple):
+    """A statement as it lies in the catalogue, and its place in the log."""
+
+    place: int
+    line: bytes
+
+
+def assessments_of(connection: Connection, sha256: str) -> list[Assessment]:
+    """Every judgement of a package, also those that count no longer, in the order of the log."""
+    return [Assessment.of(*said) for said in _said(connection, sha256, "assessment")]
+
+
+def amendments_of(connection: Connection, sha256: str) -> list[Amendment]:
+    """Every amendment of a package's record, anybody's, in the order of the log."""
+    return [Amendment.of(*said) for said in _said(connection, sha256, "amendment")]
+
+
+def derivations_of(connection: Connection, sha256: str) -> list[Derivation]:
+    """Every derivation in which a package is result or source, in the order of the log."""
+    return [Derivation.of(*said) for said in _said(connection, sha256, "derivation")]
+
+
+def speaks_for(connection: Connection, signers: Iterable[str], name: str) -> bool:
+    """Whether one of these keys is, by a card of this log, that of a user."""
+    cards = _lines(connection, list(signers), "key")
+    return any(_is_card(card.line, name) for card in cards)
+
+
+def _said(connection: Connection, sha256: str, kind: str) -> Iterator[tuple[str, int, dict[str, object]]]:
+    """Id, place and predicate of each statement of a kind on a subject that is by whom it says."""
+    trusted: dict[tuple[str, tuple[str, ...]], bool] = {}
+    for found in _lines(connection, [sha256], kind):
+        try:
+            envelope = Envelope.from_line(found.line)
+            statement = read_statement(envelope.payload)
+        except DocumentError:  # of a later version, or damaged: custody tells, and it means nothing here
+            continue
+        name, signers = str(statement.predicate.get("by", "")), tuple(key for key, _ in envelope.signatures)
+        if (name, signers) not in trusted:
+            trusted[name, signers] = speaks_for(connection, signers, name)
+        if trusted[name, signers]:
+            yield envelope.statement_id, found.place, dict(statement.predicate)
+
+
+def _lines(connection: Connection, subjects: Sequence[str], kind: str) -> list[_Line]:
+    said, about = tables.statements, tables.subjects
+    joined = said.join(about, said.c.statement_id == about.c.statement_id)
+    rows = select(said.c.epoch, said.c.index, said.c.line).select_from(joined)
+    wanted = rows.where(about.c.sha256.in_(list(subjects)), about.c.kind == kind)
+    ordered = wanted.order_by(said.c.epoch, said.c.index)
+    return [_Line(place_of(epoch, index), line) for epoch, index, line in connection.execute(ordered)]
+
+
+def _is_card(line: bytes, name: str) -> bool:
+    try:
+        said = read_statement(Envelope.from_line(line).payload).predicate
+    except DocumentError:
+        return False
+    return said.get("role") == _USER and said.get("name") == name
