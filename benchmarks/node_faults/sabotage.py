@@ -152,7 +152,13 @@ DEFENCES: Sequence[Defence] = (
     Defence(
         "a removal that was cut short is finished",
         "kill",
-        [Patch("node/dropping.py", "    if not note.exists():\n", "    if note.name:\n")],
+        [
+            Patch(
+                "node/dropping.py",
+                "    if said is None:\n        return []\n    package_id",
+                "    if said is None or note.name:\n        return []\n    package_id",
+            )
+        ],
     ),
     Defence(
         "good bytes are proven before they replace damaged ones",
@@ -194,7 +200,7 @@ DEFENCES: Sequence[Defence] = (
             Patch("node/mending.py", "        _refuse_another(self._bundle, self._opened)\n", ""),
             Patch(
                 "node/repairing.py",
-                "    return TAGMANIFEST in files and _is_another(context, bundle, package_id)\n",
+                "    return bool(another_package(context, bundle, package_id))\n",
                 "    return False\n",
             ),
         ],

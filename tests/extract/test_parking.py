@@ -152,3 +152,20 @@ def test_the_end_of_the_program_ends_them(spectrum: Path) -> None:
     for pid in pids:
         with pytest.raises(ProcessLookupError):
             os.kill(pid, 0)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="elsewhere a process tells of itself alone")
+def test_a_large_program_keeps_its_worker(spectrum: Path) -> None:
+    """The most memory that a fresh process is said to have used is its parent's: of a notebook often gigabytes."""
+    script = (
+        "import sys, diadem\n"
+        "from diadem.extract import parking\n"
+        "large = b'x' * (5 << 28)\n"
+        "for _ in range(3):\n"
+        "    diadem.extract(sys.argv[1])\n"
+        "    print([one.worker._process.pid for one in parking._PARKED])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script, str(spectrum)], capture_output=True, text=True, check=True)
+    first, *others = done.stdout.splitlines()
+    assert first != "[]"
+    assert others == [first, first]
