@@ -101,8 +101,9 @@ def peak_memory() -> int:
 
     Linux is asked for VmHWM: the `ru_maxrss` of a fresh program still holds the size of its parent, a notebook perhaps.
     """
-    with contextlib.suppress(OSError, StopIteration), open("/proc/self/status", encoding="ascii", errors="replace") as status:
-        return int(next(line for line in status if line.startswith("VmHWM:")).split()[1]) * 1024
+    with contextlib.suppress(OSError, StopIteration):
+        lines = Path("/proc/self/status").read_text("ascii", "replace").splitlines()
+        return int(next(line for line in lines if line.startswith("VmHWM:")).split()[1]) * 1024
     peak = 0
     if sys.platform != "win32":
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

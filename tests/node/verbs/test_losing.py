@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import diadem
-from diadem.errors import NotFound, Refused, UsageError
+from diadem.errors import Refused, Unreachable, UsageError
 from tests.node.verbs.conftest import Lab
 
 
@@ -98,7 +98,7 @@ def test_a_lost_store_leaves_no_warning_and_is_not_called_adopted(lab: Lab) -> N
         assert not [finding for finding in node.status().findings if "second" in finding.message]
         for store in ("main", "third"):
             (lab.root / store).rename(lab.root / f"{store} away")
-    with lab.reopened() as node, pytest.raises(NotFound) as missing:
+    with lab.reopened() as node, pytest.raises(Unreachable) as missing:
         node.get(package)
     assert "second: no store of this node any more, missing" in missing.value.message
 
