@@ -4,142 +4,37 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from diadem.archive.composing import Options, refuse_if_strict
+from diadem.archive.composing import refuse_if_strict
 from diadem.archive.outcome import Outcome
 from diadem.archive.package import Package
-from diadem.archive.packing import pack_local
-from diadem.archive.packing_remote import pack_object
 from diadem.archive.plan import PackPlan, make_plan, omitted_dict
-from diadem.errors import DiademError, Refused, StoreError, Unreachable
+from diadem.errors import DiademError, Refused
 from diadem.model.ids import PackageId
-from diadem.model.manifest import TAGMANIFEST
 from diadem.model.plain_text import quoted
 from diadem.model.ports import Listener, silent
-from diadem.model.record import Record
 from diadem.model.replicas import PRESENT
-from diadem.model.statements import Draft
 from diadem.node.adopted import IN_PLACE, adopt_folder, where
 from diadem.node.apart import require_no_secrets
+from diadem.node.archived import Archived, Wishes
 from diadem.node.context import Context
 from diadem.node.continuation import Extends, Relation, Same, Unrelated, without
 from diadem.node.continuing import continuing_plan, related
-from diadem.node.entries import package_entry
 from diadem.node.finishing import Looks, refuse_unfinished, wait_until_finished
-from diadem.node.following import derive, is_deleted
+from diadem.node.ingesting import enter
 from diadem.node.jobs import working
-from diadem.node.placing import Copy, Debt, best_package, replicate, subject
+from diadem.node.packing_first import candidates, first_folder, options_for, pack_into_first, path_in
+from diadem.node.placing import Copy, Debt, best_package, replicate
 from diadem.node.relying import Relied, is_gone, relied_on
-from diadem.node.rules.required import require_stated
 from diadem.node.sample_suggesting import Suggestion, suggest_for_package, suggest_for_plan
-from diadem.node.stores import AWAY
 from diadem.node.wanted import wanted_stores
 from diadem.package.bagit import CONTINUES
-from diadem.package.opening import LIMITS
-from diadem.store.local_store import LocalStore
 from diadem.store.source import Omission
-from diadem.store.urls import local_path
 from diadem.trust.hashing import sha256_hex
-
-
-@dataclass(frozen=True, slots=True)
-class Wishes:
-    """How to archive.
-
-    Attributes
-    ----------
-    metadata : mapping, optional
-        Session, sample, people, instrument; see `diadem.pack`.
-    strict : bool
-        Refuse where anything cannot be archived.
-    as_one : bool
-        One package, even where the folder looks like several sessions.
-    wait : bool
-        Wait until the session is finished, rather than refuse.
-    now : bool
-        Archive although it was changed a moment ago.
-    in_place : bool
-        Adopt the folder where it lies.
-    store : str, optional
-        Which store is filled first.
-    called : str
-        What the log calls the source, where its path says nothing; "" for the path.
-    """
-
-    metadata: Mapping[str, Any] | None = None
-    strict: bool = False
-    as_one: bool = False
-    wait: bool = False
-    now: bool = False
-    in_place: bool = False
-    store: str | None = None
-    called: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Archived:
-    """What archiving did.
-
-    Attributes
-    ----------
-    package : Package
-        The package, in the store that was filled first.
-    what : str
-        ``new``, ``continuation`` or ``already`` (these files were archived before).
-    predecessor : str or None
-        The package that this one continues.
-    copies : sequence of Copy
-        Every copy of the package, the first included, and copies of other packages of its chain that were written now.
-    debts : sequence of Debt
-        Copies that the policy wants and that could not be written now.
-    outcome : Outcome
-        What packing did: omissions, issues, leftovers that were removed.
-    held_by : sequence of PackageId
-        The packages that together hold the source, the earliest first.
-    lost : sequence of PackageId
-        Packages that held a part of the source and of which no copy is left: that part was archived again.
-    seconds : float
-        Time taken.
-    suggested : sequence of Suggestion
-        Known samples that it may be of.
-    """
-
-    package: Package
-    what: str
-    copies: Sequence[Copy]
-    outcome: Outcome
-    debts: Sequence[Debt] = ()
-    predecessor: str | None = None
-    held_by: Sequence[PackageId] = ()
-    lost: Sequence[PackageId] = ()
-    seconds: float = 0.0
-    suggested: Sequence[Suggestion] = ()
-
-    def to_dict(self) -> dict[str, Any]:
-        """A JSON object; ``package`` has id, payload_id and path as for `diadem pack`."""
-        return {
-            "package": {"id": self.package.id, "payload_id": self.package.payload_id, "path": self.package.url},
-            "what": self.what,
-            "created": self.what != "already",
-            "predecessor": self.predecessor,
-            "held_by": [str(one) for one in self.held_by],
-            "lost": [str(one) for one in self.lost],
-            "files": len(self.package.files),
-            "bytes": sum(entry.size for entry in self.package.files),
-            "datasets": len(self.package.record.datasets),
-            "copies": [copy.to_dict() for copy in self.copies],
-            "debts": [debt.to_dict() for debt in self.debts],
-            "omitted": [dict(item) for item in self.outcome.omissions],
-            "issues": dict(self.outcome.issues),
-            "flagged": [{"path": path, "code": code} for path, code in self.outcome.flagged],
-            "swept": [swept.path for swept in self.outcome.swept],
-            "samples": [suggestion.to_dict() for suggestion in self.suggested],
-            "seconds": round(self.seconds, 3),
-        }
 
 
 def archive(context: Context, source: Path, wishes: Wishes, *, listener: Listener = silent) -> Archived:
@@ -191,21 +86,21 @@ def _archived(
 ) -> Archived:
     if wishes.in_place:
         return _adopt(context, plan, source, wishes, started, listener)
-    refuse_if_strict(plan.tree.omissions, _options(context, wishes, None))
+    refuse_if_strict(plan.tree.omissions, options_for(context, wishes, None))
     relation, relied = _related(context, plan, source, wishes, listener)
     if isinstance(relation, Same):
         left_out = [*plan.tree.omissions, *relation.unread.values()]
-        refuse_if_strict(left_out, _options(context, wishes, None))
+        refuse_if_strict(left_out, options_for(context, wishes, None))
         return _already(context, relation, relied, left_out, started, listener)
     predecessor = None
     if isinstance(relation, Extends):
         predecessor, plan = relation.predecessor, continuing_plan(context, relation)
-    first, outcome = _pack(context, plan, wishes, predecessor, listener)
+    first, outcome = pack_into_first(context, plan, wishes, predecessor, listener)
     package = outcome.package
     if not outcome.created:  # a store had it, which may name another predecessor, or none
         predecessor = next((PackageId(one) for label, one in package.bag_info if label == CONTINUES), None)
-    path = _path_in(context, first, package)
-    stated = _enter(context, package, path, first, outcome, wishes.called or str(source), predecessor, {})
+    path = path_in(context, first, package)
+    stated = enter(context, package, path, first, outcome, wishes.called or str(source), predecessor, {})
     what = ("continuation" if predecessor else "new") if stated else "already"
     copies = [Copy(first, path, outcome.created, outcome.proof)]
     more, debts = replicate(context, package.id, wanted_stores(context, package.id), listener=listener)
@@ -230,7 +125,7 @@ def _related(
     relation = related(context, plan, source, listener)
     if isinstance(relation, Unrelated):
         return relation, Relied()
-    relied = relied_on(context, relation, list(_candidates(context, wishes)), listener)
+    relied = relied_on(context, relation, list(candidates(context, wishes)), listener)
     if not relied.lost:
         return relation, relied
     left = without(relation, relied.lost, plan, tuple(context.tools.readers))
@@ -249,12 +144,12 @@ def _adopt(
     """Seal the folder where it lies, then write the copies that the policy wants besides."""
     with context.tools.extractor() as extractor:
         adoption = adopt_folder(
-            context, plan, extractor=extractor, options=_options(context, wishes, None), listener=listener
+            context, plan, extractor=extractor, options=options_for(context, wishes, None), listener=listener
         )
     outcome = adoption.outcome
     package = outcome.package
     where_ = where(adoption)
-    stated = _enter(context, package, adoption.location.path, IN_PLACE, outcome, str(source), None, where_)
+    stated = enter(context, package, adoption.location.path, IN_PLACE, outcome, str(source), None, where_)
     copies = [Copy(IN_PLACE, adoption.location.root, outcome.created, outcome.proof)]
     more, debts = replicate(context, package.id, wanted_stores(context, package.id), listener=listener)
     owed = [*debts, *_unreachable_debts(context, package.id, debts)]
@@ -348,191 +243,6 @@ def _has_several_places(source: Path) -> bool:
     """Whether the source has folders in it: the files of one flat folder are archived together as they lie."""
     with os.scandir(source) as entries:
         return any(entry.is_dir(follow_symlinks=False) for entry in entries)
-
-
-# -- packing -------------------------------------------------------------------------------------------------------
-
-
-def _pack(
-    context: Context, plan: PackPlan, wishes: Wishes, predecessor: PackageId | None, listener: Listener
-) -> tuple[str, Outcome]:
-    """Pack into the first store that can take it; returns its name."""
-    options = _options(context, wishes, predecessor)
-    problems: dict[str, DiademError] = {}
-    with context.tools.extractor() as extractor:
-        if any(dataset.offers for dataset in plan.datasets):
-            extractor.warm()
-        for name in _candidates(context, wishes):
-            settings = context.settings.store(name)
-            try:
-                context.stores.require_there(name)
-            except AWAY as error:
-                problems[name] = error
-                continue
-            try:
-                folder = local_path(settings.url)
-                if folder is not None:
-                    outcome = pack_local(
-                        plan, LocalStore(folder), extractor=extractor, options=options, listener=listener
-                    )
-                else:
-                    outcome = pack_object(
-                        plan,
-                        settings.url,
-                        storage_options=context.stores.options(name),
-                        extractor=extractor,
-                        options=options,
-                        listener=listener,
-                    )
-            except (Unreachable, StoreError) as error:  # it is away, full or failing: the next one is not
-                problems[name] = error
-                continue
-            outcome.package.outcome = outcome
-            outcome.package.readers, outcome.package.extractor = tuple(context.tools.readers), context.tools.extractor
-            return name, outcome
-    only = next(iter(problems.values())) if len(problems) == 1 else None
-    if isinstance(only, StoreError):
-        raise only
-    reasons = "; ".join(f"{name}: {error.message}" for name, error in problems.items())
-    raise Unreachable(
-        f"no store can take the package: {reasons or 'the node has none'}",
-        next="Connect a store, or add one: diadem store add",
-    )
-
-
-def _options(context: Context, wishes: Wishes, predecessor: PackageId | None) -> Options:
-    return Options(
-        strict=wishes.strict,
-        license=context.policy.archive.license,
-        software=context.tools.software,
-        continues=predecessor,
-        judge=_judge(context),
-    )
-
-
-def _judge(context: Context) -> Callable[[Record], None] | None:
-    """What looks at the finished record before anything is published: the metadata that the policy requires."""
-
-    policy = context.policy
-    return (lambda record: require_stated(policy, record)) if policy.metadata.required else None
-
-
-def _candidates(context: Context, wishes: Wishes) -> Iterator[str]:
-    """Stores in the order in which they are tried: the wished for, folders, servers; cold ones last."""
-    if wishes.store:
-        yield context.settings.store(wishes.store).name
-        return
-    usable = [store for store in context.settings.stores if not store.retired]
-    for store in sorted(usable, key=lambda store: (store.kind == "cold", local_path(store.url) is None)):
-        yield store.name
-
-
-def first_folder(context: Context) -> Path | None:
-    """The folder of the first store that is one."""
-    for store in context.settings.stores:
-        if (folder := local_path(store.url)) is not None:
-            return folder
-    return None
-
-
-def _path_in(context: Context, store: str, package: Package) -> str:
-    """The package's path within its store."""
-    root = context.stores.open(store).url.rstrip("/\\")
-    if context.stores.open(store).is_folder:
-        return os.path.relpath(package.url, root).replace(os.sep, "/")
-    return package.url[len(root) + 1 :]
-
-
-# -- stating -------------------------------------------------------------------------------------------------------
-
-
-def _enter(
-    context: Context,
-    package: Package,
-    path: str,
-    store: str,
-    outcome: Outcome,
-    source: str,
-    predecessor: str | None,
-    more: Mapping[str, Any],
-) -> bool:
-    """Enter package and copy in log and catalogue; whether the log did not have the package, or had it as deleted."""
-    with context.locked(f"package-{PackageId(package.id).hex[:32]}"):
-        if not outcome.created and store != IN_PLACE:
-            _require_there(context, package, path, store)
-        said = context.ledger.of_subject(subject(package.id).sha256)
-        ingest = next((entry.statement.predicate for entry in said if entry.statement.kind == "ingest"), None)
-        draft = ingest_draft(context, package, path, store, outcome, source, predecessor, more)
-        again = is_deleted(said)
-        if not context.catalogue.has(package.id):
-            context.catalogue.add_package(package_entry(package, path, ingest or {**draft.predicate, "time": None}))
-            derive(context, package.id)
-        if ingest is None:
-            context.say([draft], with_user=True)
-        elif again or not _has_copy(context, package.id, store, path):
-            context.say([_copy_draft(context, package, draft.predicate, more)])
-    return again or ingest is None
-
-
-def _require_there(context: Context, package: Package, path: str, store: str) -> None:
-    """Refuse to state a copy that was found in a store, and given up by somebody else since."""
-    try:
-        found = sha256_hex(context.stores.open(store).bundle(path).read(TAGMANIFEST, LIMITS[TAGMANIFEST]))
-    except (DiademError, OSError):
-        found = ""
-    if found != PackageId(package.id).hex:
-        raise Refused(
-            f"the copy that was found in '{store}' was removed by somebody else meanwhile",
-            where=package.url,
-            next="Archive it again: it is written anew.",
-        )
-
-
-def _has_copy(context: Context, package_id: str, store: str, path: str) -> bool:
-    """Whether the catalogue counts the copy at this place: where another was damaged, the new one lies beside it."""
-    known = context.catalogue.replicas(package_id)
-    return any((one.store, one.path, one.state) == (store, path, PRESENT) for one in known)
-
-
-def _copy_draft(context: Context, package: Package, said: Mapping[str, Any], more: Mapping[str, Any]) -> Draft:
-    """A further copy of a package that was taken in before: archived anew from its source, or adopted."""
-    kept = ("payload_id", "store", "store_id", "path", "proof")
-    return Draft(
-        "replicate",
-        (subject(package.id),),
-        {**{name: said[name] for name in kept if name in said}, "from": said["source"], "by": context.address, **more},
-    )
-
-
-def ingest_draft(
-    context: Context,
-    package: Package,
-    path: str,
-    store: str,
-    outcome: Outcome | None,
-    source: str,
-    predecessor: str | None,
-    more: Mapping[str, Any],
-) -> Draft:
-    """The statement that a package was taken in: what, from where, by whom, where to."""
-    predicate: dict[str, Any] = {
-        "payload_id": package.payload_id,
-        "bytes": sum(entry.size for entry in package.files),
-        "files": len(package.files),
-        "software": context.tools.software,
-        "source": os.fsencode(source).decode("utf-8", "backslashreplace"),
-        "owner": context.address,
-        "store": store,
-        "path": path,
-        "proof": (outcome.proof if outcome else "none"),
-        "omitted": len(outcome.omissions) if outcome else 0,
-    }
-    if store in context.stores.names:
-        predicate["store_id"] = context.settings.store(store).id
-    if predecessor:
-        predicate["predecessor"] = predecessor
-    predicate |= more
-    return Draft("ingest", (subject(package.id),), predicate)
 
 
 def _unreachable_debts(context: Context, package_id: str, known: Sequence[Debt]) -> list[Debt]:

@@ -16,9 +16,11 @@ from diadem.model.plain_text import count_text
 from diadem.model.ports import Listener, silent
 from diadem.model.scan import PlannedSession
 from diadem.node.apart import require_no_secrets
-from diadem.node.archiving import Archived, Wishes, archive_plan, first_folder, require_finished
+from diadem.node.archived import Archived, Wishes
+from diadem.node.archiving import archive_plan, require_finished
 from diadem.node.context import Context
 from diadem.node.jobs import working
+from diadem.node.packing_first import first_folder
 from diadem.store.local_store import RESERVE
 
 #: Folders that a job names.

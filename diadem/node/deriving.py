@@ -18,7 +18,8 @@ from diadem.model.lineage import Derivation, Source
 from diadem.model.ports import Listener, silent
 from diadem.model.statements import Draft
 from diadem.node.amending import effective
-from diadem.node.archiving import Archived, Wishes, archive
+from diadem.node.archived import Archived, Wishes
+from diadem.node.archiving import archive
 from diadem.node.context import Context
 from diadem.node.placing import best_package, subject
 from diadem.node.results import file_of, software_in_use, title_of

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from diadem.archive.package import Package
     from diadem.archive.scan import Scan
     from diadem.model.scan import PlannedSession
-    from diadem.node.archiving import Archived
+    from diadem.node.archived import Archived
     from diadem.node.archiving_all import SessionResult
     from diadem.node.catalogue import SearchResult
     from diadem.node.custody.report import CustodyReport
@@ -171,7 +171,8 @@ class Node(QualityVerbs):
         Unreachable
             No store can take it.
         """
-        from diadem.node.archiving import Wishes, archive
+        from diadem.node.archived import Wishes
+        from diadem.node.archiving import archive
 
         wishes = Wishes(metadata, strict, as_one, wait, now, in_place, store)
         return archive(self.context, Path(source).absolute(), wishes, listener=listener)
@@ -191,7 +192,8 @@ class Node(QualityVerbs):
         Nothing is written; files that may be archived already are read. ``refused`` says why `archive` with the same
         options would not take it, as an error in its fixed shape, or is None.
         """
-        from diadem.node.archiving import Wishes, planned
+        from diadem.node.archived import Wishes
+        from diadem.node.archiving import planned
 
         wishes = Wishes(metadata, as_one=as_one, wait=wait, now=now)
         return planned(self.context, Path(source).absolute(), wishes, listener)
@@ -242,7 +244,7 @@ class Node(QualityVerbs):
             There is not enough space for all of them; nothing was begun.
         """
         from diadem.archive.scan import Scan
-        from diadem.node.archiving import Wishes
+        from diadem.node.archived import Wishes
         from diadem.node.archiving_all import archive_all
 
         chosen = (

@@ -11,9 +11,9 @@ from diadem.model.ids import PackageId
 from diadem.model.replicas import MISSING, PRESENT, SUSPECT, ReplicaState
 from diadem.model.report import Level
 from diadem.model.statements import Draft
-from diadem.node.archiving import ingest_draft
 from diadem.node.context import Context
 from diadem.node.following import derive
+from diadem.node.ingesting import ingest_draft
 from diadem.node.jobs import jobs
 from diadem.node.placing import subject
 from diadem.node.replay import places_said

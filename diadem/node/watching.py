@@ -12,7 +12,8 @@ from typing import Any
 from diadem.errors import DiademError, DocumentError, Interrupted, NotFound, Unreachable
 from diadem.model.ids import PackageId
 from diadem.model.ports import Listener, silent
-from diadem.node.archiving import Archived, Wishes, archive
+from diadem.node.archived import Archived, Wishes
+from diadem.node.archiving import archive
 from diadem.node.context import Context
 from diadem.node.incoming import HandIn, HandInState, Incoming, Kept
 from diadem.node.looks import Look

@@ -1,0 +1,114 @@
+"""Packing a session into the first store that can take it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from diadem.archive.composing import Options
+from diadem.archive.outcome import Outcome
+from diadem.archive.package import Package
+from diadem.archive.packing import pack_local
+from diadem.archive.packing_remote import pack_object
+from diadem.archive.plan import PackPlan
+from diadem.errors import DiademError, StoreError, Unreachable
+from diadem.model.ids import PackageId
+from diadem.model.ports import Listener
+from diadem.model.record import Record
+from diadem.node.archived import Wishes
+from diadem.node.context import Context
+from diadem.node.rules.required import require_stated
+from diadem.node.stores import AWAY
+from diadem.store.local_store import LocalStore
+from diadem.store.urls import local_path
+
+
+def pack_into_first(
+    context: Context, plan: PackPlan, wishes: Wishes, predecessor: PackageId | None, listener: Listener
+) -> tuple[str, Outcome]:
+    """Pack into the first store that can take it; returns its name."""
+    options = options_for(context, wishes, predecessor)
+    problems: dict[str, DiademError] = {}
+    with context.tools.extractor() as extractor:
+        if any(dataset.offers for dataset in plan.datasets):
+            extractor.warm()
+        for name in candidates(context, wishes):
+            settings = context.settings.store(name)
+            try:
+                context.stores.require_there(name)
+            except AWAY as error:
+                problems[name] = error
+                continue
+            try:
+                folder = local_path(settings.url)
+                if folder is not None:
+                    outcome = pack_local(
+                        plan, LocalStore(folder), extractor=extractor, options=options, listener=listener
+                    )
+                else:
+                    outcome = pack_object(
+                        plan,
+                        settings.url,
+                        storage_options=context.stores.options(name),
+                        extractor=extractor,
+                        options=options,
+                        listener=listener,
+                    )
+            except (Unreachable, StoreError) as error:  # it is away, full or failing: the next one is not
+                problems[name] = error
+                continue
+            outcome.package.outcome = outcome
+            outcome.package.readers, outcome.package.extractor = tuple(context.tools.readers), context.tools.extractor
+            return name, outcome
+    only = next(iter(problems.values())) if len(problems) == 1 else None
+    if isinstance(only, StoreError):
+        raise only
+    reasons = "; ".join(f"{name}: {error.message}" for name, error in problems.items())
+    raise Unreachable(
+        f"no store can take the package: {reasons or 'the node has none'}",
+        next="Connect a store, or add one: diadem store add",
+    )
+
+
+def options_for(context: Context, wishes: Wishes, predecessor: PackageId | None) -> Options:
+    return Options(
+        strict=wishes.strict,
+        license=context.policy.archive.license,
+        software=context.tools.software,
+        continues=predecessor,
+        judge=_judge(context),
+    )
+
+
+def _judge(context: Context) -> Callable[[Record], None] | None:
+    """What looks at the finished record before anything is published: the metadata that the policy requires."""
+
+    policy = context.policy
+    return (lambda record: require_stated(policy, record)) if policy.metadata.required else None
+
+
+def candidates(context: Context, wishes: Wishes) -> Iterator[str]:
+    """Stores in the order in which they are tried: the wished for, folders, servers; cold ones last."""
+    if wishes.store:
+        yield context.settings.store(wishes.store).name
+        return
+    usable = [store for store in context.settings.stores if not store.retired]
+    for store in sorted(usable, key=lambda store: (store.kind == "cold", local_path(store.url) is None)):
+        yield store.name
+
+
+def first_folder(context: Context) -> Path | None:
+    """The folder of the first store that is one."""
+    for store in context.settings.stores:
+        if (folder := local_path(store.url)) is not None:
+            return folder
+    return None
+
+
+def path_in(context: Context, store: str, package: Package) -> str:
+    """The package's path within its store."""
+    root = context.stores.open(store).url.rstrip("/\\")
+    if context.stores.open(store).is_folder:
+        return os.path.relpath(package.url, root).replace(os.sep, "/")
+    return package.url[len(root) + 1 :]
