@@ -145,12 +145,21 @@ class _Sources:
         return made is not None and path.is_file() and path.read_bytes() == made
 
 
+def _gone(case: Case, world: World, copy: Copy, path: str) -> bool:
+    """Whether nothing of a package lies at the place of a copy."""
+    return any(wound.kind == "copy" for wound in wounds(case.sealed[copy[1]], world.get(copy[0], {}).get(path)))
+
+
 def judge_repair(case: Case, expected: Forecast, repaired: Repaired, after: World) -> None:
     """What could be mended is whole again; what could not is named, and is as it was."""
     left = {(one.store, one.package, one.path) for one in repaired.left}
     owed = {(debt.store, debt.package) for debt in repaired.debts}
+    lost = {one.package for one in repaired.left if one.reason.startswith("no copy is left in any store")}
     paths = case.paths()
     remains = False
+    for package in lost:
+        kept = [copy for copy in paths if copy[1] == package and not _gone(case, after, copy, paths[copy])]
+        case.require(not kept, f"said to be lost, and something is there: {kept}")
     for copy, before in expected.hurt.items():
         now = wounds(case.sealed[copy[1]], after.get(copy[0], {}).get(paths[copy]))
         remains |= bool(now)
@@ -158,6 +167,7 @@ def judge_repair(case: Case, expected: Forecast, repaired: Repaired, after: Worl
             case.require(wound not in now, f"could have been mended, and was not: {copy} {wound}; left {sorted(left)}")
         for wound in now:
             told = (*copy, wound.path) in left or (*copy, paths[copy]) in left or copy in owed
+            told = told or (wound.kind == "copy" and copy[1] in lost)
             told = told or (wound.kind == "extra" and any(one[:2] == copy for one in left))
             case.require(told, f"left without a word: {copy} {wound}; told {sorted(left)} {owed}")
         case.counts["mended"] += len(before) - len(now)

@@ -232,7 +232,7 @@ def bag_faults(files: Files) -> Iterator[str]:
         if files.get(name) is None:
             yield f"{name} is missing"
             return
-        for line in (files[name] or b"").decode().splitlines():
+        for line in (files[name] or b"").decode("utf-8", "replace").splitlines():
             digest, _, path = line.partition("  ")
             listed[path] = digest
     for path, digest in listed.items():
