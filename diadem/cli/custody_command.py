@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from diadem.cli.node_options import Json, NodeAt, opened
-from diadem.cli.output import print_json, show_warnings
+from diadem.cli.output import print_json, show_warnings, tell
 from diadem.errors import UsageError
 
 _WIDTH = 100
@@ -95,7 +95,7 @@ def _step(step: dict[str, Any]) -> None:
     mark = _MARKS[step["verdict"]]
     said = step["sentence"] + (f" [{', '.join(step['signers'])}]" if step["signers"] else "")
     for number, line in enumerate(_folded(said, _WIDTH - 17) or [""]):
-        print(f"{mark if number == 0 else '':16} {line}")
+        tell(f"{mark if number == 0 else '':16} {line}")
     if step["reason"] and step["verdict"] != "proved":
         where = f" ({step['file']})" if step["file"] else ""
         for line in _folded(step["reason"] + where, _WIDTH - 19):

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from diadem.cli.node_options import Json, NodeAt, opened
-from diadem.cli.output import print_json, size_text
+from diadem.cli.output import print_json, size_text, tell
 from diadem.errors import Refused
 from diadem.model.plain_text import count_text
 
@@ -82,24 +82,24 @@ def _show(document: dict[str, Any]) -> None:
     for row in rows:
         facts = [row.get("instrument") or "", row.get("sample") or "", row.get("operator") or ""]
         told = " · ".join(fact for fact in facts if fact)
-        print(
+        tell(
             f"{row['id'][7:19]}  {row.get('date') or '          '}  {row['title'][:40]:40}  "
             f"{count_text(row['files'], 'file'):>12}  {size_text(row['bytes']):>8}  {told}".rstrip()
         )
         if row["quality"]:
             print(f"{'':14}judged: {', '.join(row['quality'])}")
         for text in row["warnings"][:_NAMED]:
-            print(f"{'':14}! {text}")
+            tell(f"{'':14}! {text}")
         if len(row["warnings"]) > _NAMED:
             print(f"{'':14}! and {len(row['warnings']) - _NAMED} more warnings: diadem custody {row['id'][7:19]}")
         if row["matching"] < row["datasets"]:
-            print(f"{'':14}{row['matching']} of {row['datasets']} datasets: {_matched(row)}")
+            tell(f"{'':14}{row['matching']} of {row['datasets']} datasets: {_matched(row)}")
     total = document["total"]
     shown = f"{len(rows)} of {total}" if total != len(rows) else f"{total}"
     print(f"{shown} package{'' if total == 1 else 's'}" + ("" if total else ": nothing matches"))
     if document["names"]:
         more = f", … ({len(document['names'])} names in all)" if len(document["names"]) > _NAMES else ""
-        print(f"looked for too: {', '.join(document['names'][:_NAMES])}{more}")
+        tell(f"looked for too: {', '.join(document['names'][:_NAMES])}{more}")
     if document["hint"]:
         print(document["hint"])
 

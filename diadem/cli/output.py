@@ -28,10 +28,20 @@ def print_json(document: dict[str, Any]) -> None:
     print(text.encode("utf-8", "backslashreplace").decode())
 
 
+def plain(text: str) -> str:
+    """A text of someone else: nothing that a terminal would obey, or that turns what is read."""
+    return "".join(letter if letter.isprintable() else " " for letter in text)
+
+
+def tell(text: str) -> None:
+    """Print one line in which words of others stand."""
+    print(plain(text))
+
+
 def show_warnings(doubts: Sequence[str]) -> None:
     """Print doubts about data, a line or more each."""
     for text in doubts:
-        for number, line in enumerate(textwrap.wrap(text, 83, break_on_hyphens=False, break_long_words=False)):
+        for number, line in enumerate(textwrap.wrap(plain(text), 83, break_on_hyphens=False, break_long_words=False)):
             print(f"{'' if number else 'WARNING':16} {line}")
 
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from diadem.cli.node_options import NodeAt, is_id, opened
-from diadem.cli.output import print_json, progress
+from diadem.cli.output import print_json, progress, tell
 from diadem.errors import NotFound, UsageError
 from diadem.model.plain_text import count_text
 
@@ -165,7 +165,7 @@ def _show_restored(document: dict[str, Any]) -> None:
     if len(document["packages"]) > 1:
         print(f"  of {len(document['packages'])} packages of one session, each file in its newest version")
     for text in document.get("warnings", ()):
-        print(f"  WARNING: {text}")
+        tell(f"  WARNING: {text}")
     for name in document["renamed"]:
         print(f"  kept its stored name, which this system can hold: {name}")
     for store in document.get("damaged", ()):

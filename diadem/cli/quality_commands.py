@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from diadem.cli.node_options import As, Json, NodeAt, Quiet, opened
-from diadem.cli.output import print_json, progress, show_warnings
+from diadem.cli.output import print_json, progress, show_warnings, tell
 from diadem.errors import UsageError
 
 
@@ -79,11 +79,11 @@ def assess(
 
 
 def _show_assessments(document: Mapping[str, Any]) -> None:
-    print(f"assessments of   {document['package']}")
+    tell(f"assessments of   {document['package']}")
     for one in document.get("machine", {}).get("failures", ()):
-        print(f"NOT LOOKED AT    {one}")
+        tell(f"NOT LOOKED AT    {one}")
     if "machine" in document:
-        print(f"looked at        {document['machine']['datasets']} datasets by {document['machine']['checks']} checks")
+        tell(f"looked at        {document['machine']['datasets']} datasets by {document['machine']['checks']} checks")
     counting = [one for one in document["assessments"] if one["counts"]]
     for one in counting:
         _show_assessment(one["verdict"], one)
@@ -91,7 +91,7 @@ def _show_assessments(document: Mapping[str, Any]) -> None:
         print("                 nobody has judged it")
     for dispute in document["disputes"]:
         said = ", ".join(f"{one['by']}: {one['verdict']}" for one in dispute["said"])
-        print(f"DISPUTED         {_question(dispute)}: {said}")
+        tell(f"DISPUTED         {_question(dispute)}: {said}")
     earlier = [one for one in document["assessments"] if not one["counts"]]
     for one in earlier:
         _show_assessment(f"({one['verdict']})", one)
@@ -103,9 +103,9 @@ def _show_assessment(verdict: str, one: Mapping[str, Any]) -> None:
     who = f"{one['by']} with {one['plugin']} {one['version']}" if one["plugin"] else one["by"]
     where = one["path"] or one["dataset"]
     place = f", {where}{' ' + one['signal'] if one['signal'] else ''}" if where else ""
-    print(f"{verdict:16} {_question(one)}{value}{place}   {who}, {one['time'][:10]}, {one['statement'][:12]}")
+    tell(f"{verdict:16} {_question(one)}{value}{place}   {who}, {one['time'][:10]}, {one['statement'][:12]}")
     if one["comment"]:
-        print(f"{'':16}   {one['comment']}")
+        tell(f"{'':16}   {one['comment']}")
 
 
 def _question(one: Mapping[str, Any]) -> str:
@@ -159,22 +159,22 @@ def _pairs(pairs: Sequence[str]) -> dict[str, str | None]:
 
 
 def _show_amendments(document: Mapping[str, Any]) -> None:
-    print(f"record of        {document['package']}")
+    tell(f"record of        {document['package']}")
     for one in document["amendments"]:
         mark = "amended" if one["effective"] else "said by others"
         for change in one["changes"]:
             where = f" of {change['dataset']}" if change["dataset"] else ""
-            print(f"{mark:16} {change['field']}{where}: {_value(change)}   {one['by']}, {one['time'][:10]}")
+            tell(f"{mark:16} {change['field']}{where}: {_value(change)}   {one['by']}, {one['time'][:10]}")
         if one["reason"]:
-            print(f"{'':16}   {one['reason']}")
+            tell(f"{'':16}   {one['reason']}")
     if not document["amendments"]:
         print("                 it holds as it was sealed")
     for conflict in document["conflicts"]:
         where = f" of {conflict['dataset']}" if conflict["dataset"] else ""
         said = " or ".join(_value(one) for one in conflict["said"])
-        print(f"CONTRADICTION    {conflict['field']}{where}: {said}; until it is amended again, what was before holds")
+        tell(f"CONTRADICTION    {conflict['field']}{where}: {said}; until it is amended again, what was before holds")
     if any(not one["effective"] for one in document["amendments"]):
-        print(f"{'':16} only amendments by {document['owner'] or 'an owner'} change the record")
+        tell(f"{'':16} only amendments by {document['owner'] or 'an owner'} change the record")
 
 
 def _value(change: Mapping[str, Any]) -> str:
@@ -241,11 +241,11 @@ def _show_derived(document: Mapping[str, Any]) -> None:
     if document["archived"] is not None:
         show_archived(document["archived"])
     else:
-        print(f"package          {document['package']}")
+        tell(f"package          {document['package']}")
     for said in document["derivations"]:
         for source in said["sources"]:
-            print(f"made from        {source['package']}{'  ' + source['path'] if source.get('path') else ''}")
+            tell(f"made from        {source['package']}{'  ' + source['path'] if source.get('path') else ''}")
         used = ", ".join(f"{one['name']} {one['version']}" for one in said["software"])
         if used:
-            print(f"by               {used}")
+            tell(f"by               {used}")
     show_warnings([one["sentence"] for one in document["warnings"]])

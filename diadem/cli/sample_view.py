@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
+from diadem.cli.output import plain
 from diadem.model.plain_text import count_text
 
 #: Datasets of one package in a row that are named; the others are counted.
@@ -22,11 +23,11 @@ def listing(rows: Sequence[Mapping[str, Any]]) -> None:
     if not rows:
         print("no sample is defined: diadem sample add S-12 --name 'ZnO nanorods'")
         return
-    widest = min(30, max(len(_plain(row["identifier"])) for row in rows))
+    widest = min(30, max(len(plain(row["identifier"])) for row in rows))
     for row in rows:
         facts = [row.get("name", ""), _called(row), _maker(row), row["where"]["words"] if row["where"]["since"] else ""]
-        told = " · ".join(_plain(fact) for fact in facts if fact)
-        print(f"{_plain(row['identifier']):{widest}}  {told}".rstrip())
+        told = " · ".join(plain(fact) for fact in facts if fact)
+        print(f"{plain(row['identifier']):{widest}}  {told}".rstrip())
 
 
 def brief(document: Mapping[str, Any]) -> None:
@@ -43,8 +44,8 @@ def brief(document: Mapping[str, Any]) -> None:
 def stories(asked: str, documents: Sequence[Mapping[str, Any]], *, every: bool) -> None:
     """Print everything about the samples that a name means."""
     if len(documents) > 1:
-        called = ", ".join(_plain(document["identifier"]) for document in documents)
-        print(f"{len(documents)} samples are called '{_plain(asked)}': {called}")
+        called = ", ".join(plain(document["identifier"]) for document in documents)
+        print(f"{len(documents)} samples are called '{plain(asked)}': {called}")
     for document in documents:
         if len(documents) > 1:
             print()
@@ -139,7 +140,7 @@ def _datasets(document: Mapping[str, Any], *, every: bool) -> None:
         found = list(group)
         shown = found if every else found[:_SHOWN]
         for dataset in shown:
-            print(_plain("  " + _dataset(dataset, names, widest)).rstrip())
+            print(plain("  " + _dataset(dataset, names, widest)).rstrip())
         if len(found) > len(shown):
             print(f"  and {len(found) - len(shown):,} more of this package: --all")
 
@@ -158,14 +159,9 @@ def _dataset(dataset: Mapping[str, Any], names: Mapping[str, str], widest: int) 
 def _many(word: str, texts: Iterator[str]) -> None:
     """Several lines under one word."""
     for number, text in enumerate(texts):
-        print(f"{word if number == 0 else '':16} {_plain(text)}")
+        print(f"{word if number == 0 else '':16} {plain(text)}")
 
 
 def _line(word: str, text: str) -> None:
     if text:
-        print(f"{word:16} {_plain(text)}")
-
-
-def _plain(text: str) -> str:
-    """A text of someone else: nothing that a terminal would obey, or that turns what is read."""
-    return "".join(letter if letter.isprintable() else " " for letter in text)
+        print(f"{word:16} {plain(text)}")

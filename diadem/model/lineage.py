@@ -210,7 +210,8 @@ def cautions(
     found = []
     for one in counting:
         path = paths.get(one.dataset, one.dataset)
-        used = ancestor is None or not ancestor.paths or not one.dataset or path in ancestor.paths
+        known = one.dataset in paths  # else a package that no copy gives now: it may be the one that was used
+        used = ancestor is None or not ancestor.paths or not known or path in ancestor.paths
         if one.verdict in DOUBTS and used:
             way = ancestor.way if ancestor is not None else ()
             found.append(Caution(package, path, one, differ(answers[one.question]), way))

@@ -11,6 +11,7 @@ from diadem.archive.plan import PackPlan
 from diadem.errors import DiademError, NotFound
 from diadem.model.ids import PackageId
 from diadem.model.ports import Listener
+from diadem.node.amending import effective
 from diadem.node.catalogue import traces
 from diadem.node.chains import ArchivedPackage
 from diadem.node.context import Context
@@ -96,9 +97,9 @@ def _unread(relation: Extends, plan: PackPlan) -> Mapping[str, Omission]:
 
 
 def continuing_plan(context: Context, relation: Extends) -> PackPlan:
-    """The plan of a continuation, with the metadata of the package that it continues where it says nothing else."""
+    """The plan of a continuation, with what holds of the package that it continues where it says nothing else."""
     try:
         package, _ = best_package(context, relation.predecessor)
-        return inheriting(relation.plan, package.record)
+        return inheriting(relation.plan, effective(context, str(relation.predecessor), package.record))
     except DiademError:
         return relation.plan

@@ -23,6 +23,7 @@ from diadem.node.archiving import archive
 from diadem.node.context import Context
 from diadem.node.placing import best_package, subject
 from diadem.node.results import file_of, software_in_use, title_of
+from diadem.serialization.statements import validate_draft
 
 #: Packages that one statement names as sources; more are further statements of the same result.
 MAX_SOURCES: Final = 2_000
@@ -30,6 +31,8 @@ MAX_SOURCES: Final = 2_000
 MAX_PARAMETERS: Final = 64 << 10
 #: Sources whose records are read for the sample that they share.
 _READ: Final = 50
+#: Stands for the result until it is archived.
+_ANY: Final = "diadem:" + "0" * 64
 _WHOLE: Final = re.compile(r"diadem:[0-9a-f]{64}\Z")
 _ID: Final = re.compile(r"(?:diadem:)?[0-9a-f]{8,64}\Z")
 
@@ -90,14 +93,16 @@ def derive_result(
 
     Raises
     ------
-    UsageError, NotFound
-        The result cannot be archived, or there is no such file.
+    UsageError, NotFound, DocumentError
+        The result cannot be archived, there is no such file, or what is said of it cannot be stated.
     Refused
         As for archiving.
     """
     context.require_writable()
     if isinstance(result, str) and _ID.match(result) and not Path(result).exists():
         return _stated(context, context.catalogue.get(result).id, making, None)
+    for sources in _portions(making.sources):  # before anything is archived
+        validate_draft(_draft(context, _ANY, making, sources))
     title = " ".join((name or title_of(result) or "result").split())
     with tempfile.TemporaryDirectory(prefix="diadem-result-") as folder:
         path = file_of(result, title, Path(folder))

@@ -88,8 +88,16 @@ def assess_by_machine(
             failures.append(f"{dataset.path}: it is no dataset of the sealed record")
             continue
         before = [one for one in counting if one.by == context.address and one.plugin and one.dataset == own]
-        said += _judgements(context.address, meant, own, _findings(dataset, [check.name for check in checks]), before)
+        ran = () if _stopped(dataset) else [check.name for check in checks]
+        said += _judgements(
+            context.address, meant, own, _findings(dataset, [check.name for check in checks]), before, ran
+        )
     return MachineJudged(len(record.datasets), len(checks), tuple(state(context, package, said)), tuple(failures))
+
+
+def _stopped(dataset: Dataset) -> bool:
+    """Whether a check or the reader gave up, so that nothing found means nothing."""
+    return any(issue["code"] in _FAILED or issue.get("severity") == "error" for issue in dataset.issues)
 
 
 def _findings(dataset: Dataset, checks: Sequence[str]) -> dict[str, list[Mapping[str, Any]]]:
@@ -103,9 +111,14 @@ def _findings(dataset: Dataset, checks: Sequence[str]) -> dict[str, list[Mapping
 
 
 def _judgements(
-    by: str, purpose: str, dataset: str, found: Mapping[str, Sequence[Mapping[str, Any]]], before: Sequence[Assessment]
+    by: str,
+    purpose: str,
+    dataset: str,
+    found: Mapping[str, Sequence[Mapping[str, Any]]],
+    before: Sequence[Assessment],
+    ran: Sequence[str],
 ) -> Iterator[Assessment]:
-    """What is to be stated of a dataset, beyond what is stated already."""
+    """What is to be stated of a dataset, beyond what is stated already; `ran` are the checks that looked at it."""
     known = {label(one.criterion): one for one in before if label(one.purpose) == label(purpose)}
     for name, issues in found.items():
         made_by = issues[0]["by"]
@@ -125,7 +138,7 @@ def _judgements(
         if last is None or (last.verdict, last.comment, last.version) != (said.verdict, said.comment, said.version):
             yield said
     for name, last in known.items():
-        if last.verdict == LIMITED and name not in map(label, found):
+        if last.verdict == LIMITED and name in map(label, ran) and name not in map(label, found):
             yield Assessment(
                 statement_id="",
                 order=0,

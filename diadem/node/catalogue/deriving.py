@@ -6,10 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from sqlalchemy import CTE, ColumnElement, Connection, Select, select
 
-from diadem.model.assessments import Assessment
+from diadem.model.assessments import Assessment, current
 from diadem.model.ids import PREFIX, PackageId
 from diadem.model.lineage import MAX_ANCESTORS, MAX_GENERATIONS, Caution, Source, ancestors, cautions
-from diadem.node.catalogue import sqlite, tables
+from diadem.node.catalogue import saying, sqlite, tables
 from diadem.node.catalogue.assessing import counting_of, paths_of
 from diadem.node.catalogue.sqlite import among_texts
 
@@ -92,18 +92,23 @@ def _links_above(connection: Connection, packages: Sequence[str]) -> _Links:
 def _judged(
     connection: Connection, packages: Sequence[str]
 ) -> dict[str, tuple[Sequence[Assessment], Mapping[str, str]]]:
-    """Judgements of packages that count, and the primary files of their datasets."""
-    rows = select(_packages.seq, _packages.id).where(
-        among_texts(_packages.id, [PackageId(one).hex for one in packages])
-    )
+    """Judgements of packages that count, and the primary files of their datasets.
+
+    A package that was deleted, or never was here, keeps what was said of it: results may have been made from it.
+    """
+    wanted = [PackageId(one).hex for one in packages]
+    rows = select(_packages.seq, _packages.id).where(among_texts(_packages.id, wanted), _packages.tombstone.is_(None))
     ids = {seq: PREFIX + id_ for seq, id_ in connection.execute(rows)}
+    absent = {one for one in packages if one not in set(ids.values())}
+    remembered = {one: current(saying.assessments_of(connection, PackageId(one).hex)) for one in absent}
     counting = counting_of(connection, list(ids))
     named = {one.dataset for said in counting.values() for one in said if one.dataset}
     paths = paths_of(connection, counting, named) if named else {}
-    return {
+    here = {
         ids[seq]: (said, {one.dataset: paths[seq, one.dataset] for one in said if (seq, one.dataset) in paths})
         for seq, said in counting.items()
     }
+    return {**here, **{one: (said, {}) for one, said in remembered.items() if said}}
 
 
 def made_from(digits: str) -> ColumnElement[bool]:

@@ -75,7 +75,7 @@ class CatalogueFile:
             raise Refused(
                 f"the catalogue has version {found}, an earlier one",
                 where=str(self.path),
-                next="Let the node's own machine open it once with this version of DIADEM.",
+                next="Let the node's own machine archive or scrub something with this version of DIADEM.",
             )
 
     def close(self) -> None:

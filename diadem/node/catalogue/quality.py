@@ -13,6 +13,7 @@ from diadem.model.assessments import Assessment
 from diadem.model.ids import PREFIX
 from diadem.model.lineage import Caution, Derivation
 from diadem.node.catalogue import amending, assessing, deriving, reading, saying, tables, writing
+from diadem.node.catalogue.facts import storable
 from diadem.node.catalogue.opening import CatalogueFile
 from diadem.node.catalogue.results import DatasetRow
 
@@ -36,7 +37,7 @@ class QualityCatalogue(CatalogueFile):
         NotFound
             There is none, or several end so; names those that come close.
         """
-        columns = tables.datasets.c
+        columns, name = tables.datasets.c, storable(name)
         with self._reading() as connection:
             seq = reading.resolve(connection, package_id)
             rows = select(columns.id, columns.path).where(columns.package == seq)
