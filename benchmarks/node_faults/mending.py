@@ -146,15 +146,18 @@ class _Sources:
 
 
 def _gone(case: Case, world: World, copy: Copy, path: str) -> bool:
-    """Whether nothing of a package lies at the place of a copy."""
-    return any(wound.kind == "copy" for wound in wounds(case.sealed[copy[1]], world.get(copy[0], {}).get(path)))
+    """Whether nothing of a package lies at the place of a copy: nothing at all, or another package."""
+    there = world.get(copy[0], {}).get(path)
+    if there is not None and identity(there) in case.sealed.keys() - {copy[1]}:
+        return True
+    return any(wound.kind == "copy" for wound in wounds(case.sealed[copy[1]], there))
 
 
 def judge_repair(case: Case, expected: Forecast, repaired: Repaired, after: World) -> None:
     """What could be mended is whole again; what could not is named, and is as it was."""
     left = {(one.store, one.package, one.path) for one in repaired.left}
     owed = {(debt.store, debt.package) for debt in repaired.debts}
-    lost = {one.package for one in repaired.left if one.reason.startswith("no copy is left in any store")}
+    lost = {one.package for one in repaired.left if one.reason.startswith("no copy is left at its place")}
     paths = case.paths()
     remains = False
     for package in lost:
@@ -167,7 +170,7 @@ def judge_repair(case: Case, expected: Forecast, repaired: Repaired, after: Worl
             case.require(wound not in now, f"could have been mended, and was not: {copy} {wound}; left {sorted(left)}")
         for wound in now:
             told = (*copy, wound.path) in left or (*copy, paths[copy]) in left or copy in owed
-            told = told or (wound.kind == "copy" and copy[1] in lost)
+            told = told or copy[1] in lost  # of which nothing lies there, as was just looked at
             told = told or (wound.kind == "extra" and any(one[:2] == copy for one in left))
             case.require(told, f"left without a word: {copy} {wound}; told {sorted(left)} {owed}")
         case.counts["mended"] += len(before) - len(now)

@@ -315,7 +315,8 @@ def _away(context: Context) -> list[str]:
 def _nothing_left(context: Context, package_id: str) -> str:
     """What to do where no copy is left."""
     same = safe_elsewhere(same_files(context, package_id))
-    return f"no copy is left in any store{'; ' + same if same else ''}: put one back, or {write_off(package_id)}"
+    what = f"no copy is left at its place in any store{'; ' + same if same else ''}"
+    return f"{what}: diadem reindex finds one that was moved; else put one back, or {write_off(package_id)}"
 
 
 def _mended(
