@@ -62,7 +62,7 @@ def outcomes(
 def _start(arguments: list[str], code: Path | None, queue: Queue[dict[str, Any] | None]) -> subprocess.Popen[str]:
     paths = [str(_BENCHMARKS), *([str(code)] if code else []), *filter(None, [os.environ.get("PYTHONPATH")])]
     process = subprocess.Popen(
-        [sys.executable, "-m", "node_faults.worker", *arguments],
+        [sys.executable, "-P", "-m", "node_faults.worker", *arguments],  # not the code of the current folder
         env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
         stdout=subprocess.PIPE,
         text=True,
