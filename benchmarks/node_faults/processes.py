@@ -170,7 +170,7 @@ class Nursery:
 
 
 def _command(*arguments: str) -> list[str]:
-    return [sys.executable, "-m", "node_faults.zygote", *arguments]
+    return [sys.executable, "-P", "-m", "node_faults.zygote", *arguments]
 
 
 def _environment() -> dict[str, str]:
