@@ -159,9 +159,15 @@ def _judge_file(case: Case, whose: Sealed, where: str, path: str, data: bytes | 
     elif there is _NOTHING:
         case.broken(f"a damaged file vanished: {where}")
     elif there not in (data, right):
-        torn = any(name.startswith("power cut in repair") for name in case.counts)
+        torn = _is_mending(case, where.partition("/")[0])
         told = f"a damaged file became another damaged file: {where}"
         case.require(_leaf_by_leaf(data, there, right, torn=torn), told)
+
+
+def _is_mending(case: Case, store: str) -> bool:
+    """Whether the power failed while something was mended in a store, and the note of it is there."""
+    notes = case.place.store(store) / ".diadem" / "mending"
+    return any(name.startswith("power cut in repair") for name in case.counts) and any(notes.glob("*"))
 
 
 def _leaf_by_leaf(before: bytes | None, now: object, right: bytes, *, torn: bool) -> bool:
