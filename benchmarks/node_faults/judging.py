@@ -157,7 +157,8 @@ def _judge_file(case: Case, whose: Sealed, where: str, path: str, data: bytes | 
     elif data == right:
         case.require(there == data, f"A GOOD FILE WAS LOST: {where}")
     elif there is _NOTHING:
-        case.broken(f"a damaged file vanished: {where}")
+        forgotten = data is None and any(name.startswith("power cut") for name in case.counts)
+        case.require(forgotten, f"a damaged file vanished: {where}")  # the disk that loses power knows no links
     elif there not in (data, right):
         torn = _is_mending(case, where.partition("/")[0])
         told = f"a damaged file became another damaged file: {where}"
