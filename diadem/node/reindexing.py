@@ -27,7 +27,7 @@ from diadem.node.entries import entry_from_log, package_entry
 from diadem.node.following import catch_up, is_deleted, replacing
 from diadem.node.hinting import Hinting
 from diadem.node.jobs import working
-from diadem.node.replay import apply
+from diadem.node.replay import apply_all
 from diadem.node.stating_found import state_found
 from diadem.package.opening import read_manifest
 from diadem.package.verify import verify
@@ -121,10 +121,10 @@ def _apply_all(context: Context, fresh: Catalogue, total: int, listener: Listene
     """Let the new catalogue follow the log, as far as it went when the reindex began."""
     entries = enumerate(islice(context.ledger.all_entries(), total))
     while page := list(islice(entries, _PAGE)):
+        number, entry = page[-1]
         with fresh.together():
-            for number, entry in page:
-                listener(Progress("log", number, total, entry.statement.kind, unit="statements"))
-                apply(fresh, entry)
+            apply_all(fresh, [entry for _, entry in page])
+        listener(Progress("log", number + 1, total, entry.statement.kind, unit="statements"))
 
 
 def _revive(context: Context, fresh: Catalogue, found: Mapping[tuple[str, str], list[str]], ingests: Ingests) -> None:

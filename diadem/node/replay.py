@@ -5,17 +5,20 @@ Live verbs and a reindex go through the same function, so that the two cannot di
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
+from itertools import groupby
 from typing import Any
 
 from diadem.errors import DocumentError
 from diadem.model import samples
 from diadem.model.assessments import Assessment
+from diadem.model.ids import PREFIX
 from diadem.model.lineage import Derivation
 from diadem.model.replicas import DROPPED, MISSING, PRESENT, PROOFS, SUSPECT
 from diadem.model.times import read_time
-from diadem.node.catalogue import Catalogue
+from diadem.node.catalogue import Catalogue, CopyEntry, StatementEntry
 from diadem.node.custody.entries import Entry
 from diadem.node.sample_following import follow_sample
 from diadem.serialization.statements import validate_statement
@@ -37,31 +40,52 @@ def apply(catalogue: Catalogue, entry: Entry, *, only: str | None = None) -> Non
         A package id: effects on other packages are left out.
     """
     statement, predicate = entry.statement, entry.statement.predicate
-    packages = [subject.name for subject in statement.subjects if subject.name.startswith("diadem:")]
-    about = [package for package in packages if only in (None, package) and catalogue.has(package)]
+    if statement.kind in _WRITING:
+        _written(catalogue, [entry], only)
+        return
+    packages = [one for one in _packages(entry) if only in (None, one)]
+    about = sorted(catalogue.known(packages)) if packages else []
     effect = _EFFECTS.get(statement.kind)
     if effect is not None and about:
         effect(catalogue, about, predicate, entry.statement_id)
     if statement.kind == samples.KIND:
         with catalogue.together():  # it is known and followed, or neither
-            _note(catalogue, entry)
+            _note(catalogue, [entry])
             follow_sample(catalogue, statement)
         return
-    _note(catalogue, entry)
+    _note(catalogue, [entry])
     if (said := _SAID.get(statement.kind)) is not None and _counts(catalogue, entry):
         said(catalogue, about, entry)
 
 
-def _note(catalogue: Catalogue, entry: Entry) -> None:
-    statement = entry.statement
-    catalogue.add_statement(
-        epoch=entry.epoch,
-        index=entry.index,
-        statement_id=entry.statement_id,
-        kind=statement.kind,
-        subjects=[subject.sha256 for subject in statement.subjects],
-        time=read_time(str(statement.predicate["time"])),
-        line=entry.line,
+def apply_all(catalogue: Catalogue, entries: Iterable[Entry]) -> None:
+    """Let the catalogue follow statements in their order: those of copies that follow one another in one go."""
+    for writes, run in groupby(entries, key=lambda entry: entry.statement.kind in _WRITING):
+        if writes:
+            _written(catalogue, list(run))
+        else:
+            for entry in run:
+                apply(catalogue, entry)
+
+
+def _packages(entry: Entry) -> list[str]:
+    return [subject.name for subject in entry.statement.subjects if subject.name.startswith(PREFIX)]
+
+
+def _note(catalogue: Catalogue, entries: Sequence[Entry]) -> None:
+    catalogue.add_statements(
+        [
+            StatementEntry(
+                epoch=entry.epoch,
+                index=entry.index,
+                statement_id=entry.statement_id,
+                kind=entry.statement.kind,
+                subjects=[subject.sha256 for subject in entry.statement.subjects],
+                time=read_time(str(entry.statement.predicate["time"])),
+                line=entry.line,
+            )
+            for entry in entries
+        ]
     )
 
 
@@ -115,27 +139,34 @@ def places_kept(entries: Iterable[Entry]) -> set[tuple[str, str]]:
     return set[tuple[str, str]]().union(*kept.values())
 
 
-def _written(catalogue: Catalogue, packages: list[str], said: Mapping[str, Any], statement_id: str) -> None:
-    """A copy is there: `ingest` and `replicate`."""
-    at, store, level = read_time(str(said["time"])), str(said["store"]), str(said.get("proof", ""))
-    for package in packages:
-        catalogue.set_replica(
-            package,
-            store,
-            str(said.get("path", "")),
-            state=PRESENT,
-            written=at,
-            adopted=bool(said.get("adopted")),
-            place=str(said["place"]) if said.get("place") else None,
-        )
-        if level in PROOFS:
-            catalogue.add_proof(package, store, level=level, at=at, ok=True, statement_id=statement_id)
+def _written(catalogue: Catalogue, entries: Sequence[Entry], only: str | None = None) -> None:
+    """Copies are there: `ingest` and `replicate`."""
+    copies, times = [], dict[str, datetime]()
+    for entry in entries:
+        said = entry.statement.predicate
+        at = read_time(str(said["time"]))
+        for package in _packages(entry):
+            if only in (None, package):
+                copies.append(_copy(package, at, entry))
+                if entry.statement.kind == "ingest":
+                    times.setdefault(package, at)
+    catalogue.note_ingests(times)
+    catalogue.add_copies(copies)
+    _note(catalogue, entries)
 
 
-def _ingested(catalogue: Catalogue, packages: list[str], said: Mapping[str, Any], statement_id: str) -> None:
-    for package in packages:
-        catalogue.note_ingest(package, read_time(str(said["time"])))
-    _written(catalogue, packages, said, statement_id)
+def _copy(package: str, at: datetime, entry: Entry) -> CopyEntry:
+    said = entry.statement.predicate
+    return CopyEntry(
+        package,
+        str(said["store"]),
+        str(said.get("path", "")),
+        at,
+        level=str(said.get("proof", "")),
+        statement_id=entry.statement_id,
+        adopted=bool(said.get("adopted")),
+        place=str(said["place"]) if said.get("place") else None,
+    )
 
 
 def _checked(catalogue: Catalogue, packages: list[str], said: Mapping[str, Any], statement_id: str) -> None:
@@ -200,9 +231,9 @@ def _derived(catalogue: Catalogue, _: list[str], entry: Entry) -> None:
 
 #: What users say counts only where the signature is theirs.
 _SAID = {"assessment": _assessed, "amendment": _amended, "derivation": _derived}
+#: A copy was written.
+_WRITING = ("ingest", "replicate")
 _EFFECTS = {
-    "ingest": _ingested,
-    "replicate": _written,
     "fixity": _checked,
     "drop": _dropped,
     "tombstone": _deleted,

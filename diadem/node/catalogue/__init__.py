@@ -1,7 +1,7 @@
 """What a node knows of its packages: tables, search and its language. All SQL but the log's."""
 
 from diadem.node.catalogue.catalogue import Catalogue
-from diadem.node.catalogue.entries import PackageEntry
+from diadem.node.catalogue.entries import CopyEntry, PackageEntry, StatementEntry
 from diadem.node.catalogue.results import DatasetRow, PackageRow, SearchResult
 
-__all__ = ["Catalogue", "DatasetRow", "PackageEntry", "PackageRow", "SearchResult"]
+__all__ = ["Catalogue", "CopyEntry", "DatasetRow", "PackageEntry", "PackageRow", "SearchResult", "StatementEntry"]

@@ -142,9 +142,11 @@ def _write_text(connection: Connection, seq: int) -> None:
         .where(_phrases.package == seq, _phrases.words != "")
         .order_by(_phrases.key, _phrases.rank)
     ).all()
-    parts = [sqlite.text_of((row.key, row.words) for row in rows if row.everywhere == where) for where in (True, False)]
+    whole, some = (
+        sqlite.text_of((row.key, row.words) for row in rows if row.everywhere == where) for where in (True, False)
+    )
     sqlite.remove_text(connection, seq)
-    sqlite.write_text(connection, seq, *parts)
+    sqlite.write_texts(connection, [(seq, whole, some)])
 
 
 def _write_columns(connection: Connection, seq: int, holds: Mapping[str, list[str]]) -> None:

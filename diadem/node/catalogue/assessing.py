@@ -36,13 +36,14 @@ def add_tables(connection: Connection) -> None:
     connection.execute(insert(tables.unassessed).from_select(["package", "everywhere", "datasets"], alive))
 
 
+def begin(connection: Connection, counts: Sequence[tuple[int, int]]) -> None:
+    """Nobody has judged any dataset of these packages, of which each is a key and how many datasets it has."""
+    rows = ((seq, True, written(full(count))) for seq, count in counts)
+    sqlite.insert_rows(connection, tables.unassessed, rows)
+
+
 def restate(connection: Connection, seq: int, sha256: str) -> None:
-    """Derive everything anew from the statements: the package was entered, or its datasets have changed."""
-    connection.execute(delete(_table).where(_columns.package == seq))
-    connection.execute(delete(tables.unassessed).where(tables.unassessed.c.package == seq))
-    count = _count(connection, seq)
-    everything = {"package": seq, "everywhere": True, "datasets": written(full(count))}
-    connection.execute(insert(tables.unassessed), everything)
+    """Derive everything anew from the statements, of a package that was entered just now."""
     counting = sorted(current(assessments_of(connection, sha256)), key=lambda one: one.dataset)
     for dataset, said in groupby(counting, key=lambda one: one.dataset):
         _write(connection, seq, dataset, list(said))

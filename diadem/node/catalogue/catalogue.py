@@ -11,7 +11,7 @@ from diadem.model.ids import PREFIX
 from diadem.model.replicas import PackageState, ReplicaState
 from diadem.model.times import time_text
 from diadem.node.catalogue import reading, replicating, searching, states, tables, writing
-from diadem.node.catalogue.entries import PackageEntry
+from diadem.node.catalogue.entries import CopyEntry, PackageEntry, StatementEntry
 from diadem.node.catalogue.quality import QualityCatalogue
 from diadem.node.catalogue.results import PackageRow, SearchResult
 from diadem.node.catalogue.samples import SampleCatalogue
@@ -29,11 +29,20 @@ class Catalogue(SampleCatalogue, QualityCatalogue):
 
     # Packages
 
+    def known(self, package_ids: Iterable[str]) -> set[str]:
+        """Those of many packages that it knows, by their whole ids."""
+        with self._reading() as connection:
+            return {PREFIX + found for found in writing.known(connection, package_ids)}
+
     def add_package(self, entry: PackageEntry) -> None:
         """Add a package with its datasets, facts and words; of one that is there everything is written anew."""
-        prepared = writing.prepare(entry)  # reads the record, while others may write
+        self.add_packages([entry])
+
+    def add_packages(self, entries: Iterable[PackageEntry]) -> None:
+        """Add many packages in one transaction, which costs a third of one by one."""
+        prepared = [writing.prepare(entry) for entry in entries]  # reads the records, while others may write
         with self._writing() as connection:
-            writing.write_package(connection, prepared)
+            writing.write_packages(connection, prepared)
 
     def tombstone(
         self, package_id: str, *, reason: str, at: datetime.datetime, statement_id: str | None = None
@@ -74,10 +83,10 @@ class Catalogue(SampleCatalogue, QualityCatalogue):
             ids = connection.scalars(select(columns.id).where(*rule).order_by(columns.id))
             return [PREFIX + found for found in ids]
 
-    def note_ingest(self, package_id: str, at: datetime.datetime) -> None:
-        """Note when the log says that a package was taken in. Raises `NotFound`."""
+    def note_ingests(self, times: Mapping[str, datetime.datetime]) -> None:
+        """Note when the log says that packages, by their ids, were taken in. Unknown ones are passed over."""
         with self._writing() as connection:
-            writing.write_ingest(connection, package_id, time_text(at))
+            writing.write_ingests(connection, {one.removeprefix(PREFIX): time_text(at) for one, at in times.items()})
 
     def tag_files(self, package_id: str) -> Mapping[str, bytes]:
         """Tag files of a package by bag path, as far as they were kept. Raises `NotFound`."""
@@ -131,6 +140,11 @@ class Catalogue(SampleCatalogue, QualityCatalogue):
                 place=place,
             )
 
+    def add_copies(self, copies: Sequence[CopyEntry]) -> None:
+        """Enter copies that the log says were written, and how that proved them. Unknown packages are passed over."""
+        with self._writing() as connection:
+            replicating.write_copies(connection, copies)
+
     def forget_replica(self, package_id: str, store: str) -> None:
         """Forget a replica and its proofs. Raises `NotFound` where there is no such package."""
         with self._writing() as connection:
@@ -176,38 +190,10 @@ class Catalogue(SampleCatalogue, QualityCatalogue):
 
     # Statements
 
-    def add_statement(
-        self,
-        *,
-        epoch: int,
-        index: int,
-        statement_id: str,
-        kind: str,
-        subjects: Sequence[str],
-        time: datetime.datetime,
-        line: bytes,
-    ) -> None:
-        """Note a statement of the log; one that is known already is left as it is.
-
-        Parameters
-        ----------
-        epoch, index : int
-            Its place in the log.
-        statement_id : str
-            64 hex digits.
-        kind : str
-            ``ingest``, ``fixity`` …
-        subjects : sequence of str
-            SHA-256 of what it is about, 64 hex digits each; of a package its id.
-        time : datetime
-            When it was made, UTC.
-        line : bytes
-            The envelope.
-        """
-        row = {"statement_id": statement_id, "epoch": epoch, "index": index, "kind": kind, "line": line}
+    def add_statements(self, entries: Sequence[StatementEntry]) -> None:
+        """Note statements of the log; those that are known already are left as they are."""
         with self._writing() as connection:
-            named = [subject.removeprefix(PREFIX) for subject in subjects]
-            writing.write_statement(connection, row | {"time": time_text(time)}, named)
+            writing.write_statements(connection, entries)
 
     def statements(self, sha256: str) -> list[bytes]:
         """Envelopes of the statements about a subject (a package id or any SHA-256), in the order of the log."""

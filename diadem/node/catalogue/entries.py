@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import builtins
 import datetime
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from diadem.model.record import Record
@@ -60,3 +60,64 @@ class PackageEntry:
     issues: Mapping[str, int] = field(default_factory=dict)
     tag_files: Mapping[str, builtins.bytes] = field(default_factory=dict)
     traces: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class CopyEntry:
+    """A copy of a package that the log says was written.
+
+    Attributes
+    ----------
+    package_id : str
+        ``diadem:<64 hex>``.
+    store, path : str
+        Where it is.
+    at : datetime
+        When it was written, UTC.
+    level : str
+        How writing proved it; "" where it did not.
+    statement_id : str or None
+        The statement that says so.
+    adopted : bool
+        Whether it is a person's own folder.
+    place : str or None
+        Identity of the disk or share, where that is not its store's.
+    """
+
+    package_id: str
+    store: str
+    path: str
+    at: datetime.datetime
+    level: str = ""
+    statement_id: str | None = None
+    adopted: bool = False
+    place: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StatementEntry:
+    """A statement of the log.
+
+    Attributes
+    ----------
+    epoch, index : int
+        Its place in the log.
+    statement_id : str
+        64 hex digits.
+    kind : str
+        ``ingest``, ``fixity`` …
+    subjects : sequence of str
+        SHA-256 of what it is about, 64 hex digits each; of a package its id.
+    time : datetime
+        When it was made, UTC.
+    line : bytes
+        The envelope.
+    """
+
+    epoch: int
+    index: int
+    statement_id: str
+    kind: str
+    subjects: Sequence[str]
+    time: datetime.datetime
+    line: builtins.bytes

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any, Final
 
 from sqlalchemy import Connection, delete, select, update
 
 from diadem.errors import UsageError
-from diadem.model.ids import PackageId
+from diadem.model.ids import PREFIX, PackageId
 from diadem.model.replicas import PRESENT, PROOFS, READING_PROOFS, REPLICA_STATES
 from diadem.model.times import time_text
 from diadem.node.catalogue import sqlite, tables
+from diadem.node.catalogue.entries import CopyEntry
 from diadem.node.catalogue.paths import written as written_path
-from diadem.node.catalogue.writing import find, require
+from diadem.node.catalogue.writing import find, known, require
 
 #: What a replica names while no proof of its bytes counts.
 _UNPROVEN: Final = {"proven_at": None, "proven_level": ""}
@@ -54,6 +55,83 @@ def write_replica(
         connection.execute(delete(tables.proofs).where(*of_it))
         row |= _UNPROVEN
     connection.execute(sqlite.upsert(tables.replicas, "package", "store"), row)
+
+
+def write_copies(connection: Connection, copies: Sequence[CopyEntry]) -> None:
+    """Enter copies that were written, as `write_replica` and `write_proofs` do one by one.
+
+    Those of which nothing is known yet, which of a catalogue that is built anew are nearly all, go in together. Unknown
+    packages are passed over.
+    """
+    keys = known(connection, [copy.package_id for copy in copies])
+    taken = _taken(connection, sorted(set(keys.values())))
+    new, others = [], []
+    for copy in copies:
+        if (seq := keys.get(copy.package_id.removeprefix(PREFIX))) is None:
+            continue
+        (others if (seq, copy.store) in taken else new).append((seq, copy))
+        taken.add((seq, copy.store))
+    sqlite.insert_rows(connection, tables.replicas, (_replica_row(seq, copy) for seq, copy in new))
+    proven = ((seq, copy) for seq, copy in new if copy.level in PROOFS)
+    sqlite.insert_rows(connection, tables.proofs, (_proof_row(seq, copy) for seq, copy in proven))
+    for seq, copy in others:
+        _write_copy(connection, seq, copy)
+
+
+def _taken(connection: Connection, keys: Sequence[int]) -> set[tuple[int, str]]:
+    """Package and store of all replicas and proofs of some packages."""
+    found: set[tuple[int, str]] = set()
+    for table in (tables.replicas, tables.proofs):
+        rows = select(table.c.package, table.c.store).where(sqlite.among(table.c.package, keys))
+        found |= {(seq, store) for seq, store in connection.execute(rows)}
+    return found
+
+
+def _replica_row(seq: int, copy: CopyEntry) -> tuple[Any, ...]:
+    at = time_text(copy.at)
+    values = {
+        "package": seq,
+        "store": copy.store,
+        "path": written_path(copy.path),
+        "state": PRESENT,
+        "adopted": copy.adopted,
+        "written_at": at,
+        "proven_at": at if copy.level in PROOFS else None,
+        "proven_level": copy.level if copy.level in PROOFS else "",
+        "parity": False,
+        "place": copy.place,
+    }
+    return tuple(values[column.name] for column in tables.replicas.c)
+
+
+def _proof_row(seq: int, copy: CopyEntry) -> tuple[Any, ...]:
+    values = {
+        "package": seq,
+        "store": copy.store,
+        "level": copy.level,
+        "ok": True,
+        "at": time_text(copy.at),
+        "statement_id": copy.statement_id,
+    }
+    return tuple(values[column.name] for column in tables.proofs.c)
+
+
+def _write_copy(connection: Connection, seq: int, copy: CopyEntry) -> None:
+    """A copy in the place of one that is known."""
+    write_replica(
+        connection,
+        copy.package_id,
+        copy.store,
+        copy.path,
+        state=PRESENT,
+        adopted=copy.adopted,
+        written=copy.at,
+        parity=None,
+        place=copy.place,
+    )
+    if copy.level in PROOFS:
+        row = {"package": seq, "store": copy.store, "level": copy.level, "ok": True, "at": time_text(copy.at)}
+        _write_proof(connection, row, copy.statement_id)
 
 
 def _known(connection: Connection, seq: int, store: str) -> dict[str, Any]:

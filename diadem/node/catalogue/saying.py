@@ -17,7 +17,7 @@ from diadem.errors import DocumentError
 from diadem.model.amendments import Amendment
 from diadem.model.assessments import Assessment
 from diadem.model.lineage import Derivation
-from diadem.node.catalogue import tables
+from diadem.node.catalogue import sqlite, tables
 from diadem.node.custody.entries import place_of
 from diadem.serialization.statements import read_statement
 from diadem.trust.envelope import Envelope
@@ -45,6 +45,13 @@ def amendments_of(connection: Connection, sha256: str) -> list[Amendment]:
 def derivations_of(connection: Connection, sha256: str) -> list[Derivation]:
     """Every derivation in which a package is result or source, in the order of the log."""
     return [Derivation.of(*said) for said in _said(connection, sha256, "derivation")]
+
+
+def spoken_of(connection: Connection, subjects: Sequence[str]) -> set[str]:
+    """Those of some packages that were judged, or whose records were corrected."""
+    about = tables.subjects.c
+    rule = (sqlite.among_texts(about.sha256, subjects), about.kind.in_(("assessment", "amendment")))
+    return set(connection.scalars(select(about.sha256).where(*rule)))
 
 
 def speaks_for(connection: Connection, signers: Iterable[str], name: str) -> bool:

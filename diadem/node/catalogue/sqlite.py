@@ -189,10 +189,10 @@ def _insertion(table: Table) -> str:
     return f"INSERT INTO {table.name} VALUES ({', '.join('?' * len(table.c))})"  # noqa: S608  (a table of ours)
 
 
-def write_text(connection: Connection, package: int, whole: str, some: str) -> None:
-    """Make the words of a package searchable."""
-    statement = text("INSERT INTO texts(rowid, whole, some) VALUES (:package, :whole, :some)")
-    connection.execute(statement, {"package": package, "whole": whole, "some": some})
+def write_texts(connection: Connection, rows: Sequence[tuple[int, str, str]]) -> None:
+    """Make the words of packages searchable: key, words of all datasets, words of some."""
+    if rows:
+        connection.exec_driver_sql("INSERT INTO texts(rowid, whole, some) VALUES (?, ?, ?)", list(rows))
 
 
 def remove_text(connection: Connection, package: int) -> None:

@@ -12,11 +12,11 @@ from typing import Any, Final
 from sqlalchemy import Connection, delete, insert, select, update
 
 from diadem.errors import NotFound
-from diadem.model.ids import PackageId
+from diadem.model.ids import PREFIX, PackageId
 from diadem.model.manifest import VENDOR_PATH
 from diadem.model.times import time_text
-from diadem.node.catalogue import amending, assessing, sqlite, tables
-from diadem.node.catalogue.entries import PackageEntry
+from diadem.node.catalogue import amending, assessing, saying, sqlite, tables
+from diadem.node.catalogue.entries import PackageEntry, StatementEntry
 from diadem.node.catalogue.facts import FORMAT, Fact, Facts, gather, named, storable
 from diadem.node.catalogue.order import order_number
 from diadem.node.catalogue.words import padded
@@ -28,6 +28,9 @@ _OF_RECORD: Final = (
     tables.numbers, tables.phrases, tables.datasets, tables.tag_files, tables.traces, tables.assessments,
     tables.unassessed, tables.sealed_facts,
 )  # fmt: skip
+
+
+_packages = tables.packages.c
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +54,10 @@ class Prepared:
     datasets: Sequence[tuple[str, str]]
     tag_files: Sequence[tuple[str, int, bytes]]
     traces: frozenset[int]
+
+
+#: A package and its key.
+Numbered = tuple[int, Prepared]
 
 
 def prepare(entry: PackageEntry) -> Prepared:
@@ -78,27 +85,71 @@ def _tag_file(path: str, data: bytes) -> tuple[str, int, bytes]:
     return path, len(data), zlib.compress(data)
 
 
-def write_package(connection: Connection, prepared: Prepared) -> None:
-    """Insert a package, or all that is known of it anew; its replicas and proofs stay."""
+def write_packages(connection: Connection, prepared: Sequence[Prepared]) -> None:
+    """Insert packages, or all that is known of them anew; their replicas and proofs stay.
+
+    Rows of those that are new go in together, in the order of their keys: many cost a third of one by one.
+    """
+    ordered = sorted({one.id: one for one in prepared}.values(), key=lambda one: one.number)
+    there = known(connection, [one.id for one in ordered])
+    numbers = [one.number for one in ordered]
+    taken = set(connection.scalars(select(_packages.seq).where(sqlite.among(_packages.seq, numbers))))
+    new, others = [], []
+    for one in ordered:
+        if one.id in there or one.number in taken:
+            others.append(one)
+        else:
+            new.append((one.number, one))
+            taken.add(one.number)
+    sqlite.insert_rows(connection, tables.packages, (_row(seq, one) for seq, one in new))
+    _write_rows(connection, new)
+    for one in others:
+        _write_again(connection, one)
+
+
+def _write_again(connection: Connection, prepared: Prepared) -> None:
+    """Write a package that is there, or one whose number another one has."""
     old = find(connection, prepared.id)
     seq = _free_number(connection, prepared.number, prepared.id)
     if old is None:
         connection.execute(insert(tables.packages), {"seq": seq, **prepared.package})
     else:
         _clear(connection, old)
-        changed = update(tables.packages).where(tables.packages.c.seq == old)
+        changed = update(tables.packages).where(_packages.seq == old)
         connection.execute(changed, {"seq": seq, "tombstone": None, **prepared.package})
-    _write_facts(connection, seq, prepared)
-    sqlite.insert_rows(connection, tables.tag_files, ((seq, *row) for row in prepared.tag_files))
-    sqlite.insert_rows(connection, tables.traces, ((trace, seq) for trace in prepared.traces))
-    assessing.restate(connection, seq, prepared.id)
-    amending.restate(connection, seq, prepared.id)
+    _write_rows(connection, [(seq, prepared)])
+
+
+def _row(seq: int, prepared: Prepared) -> tuple[Any, ...]:
+    values = {"seq": seq, "tombstone": None, **prepared.package}
+    return tuple(values[column.name] for column in tables.packages.c)
+
+
+def _write_rows(connection: Connection, numbered: Sequence[Numbered]) -> None:
+    """All that follows from records, and from what was said of packages before they were known."""
+    _write_facts(connection, numbered)
+    tags = ((seq, *row) for seq, one in numbered for row in one.tag_files)
+    sqlite.insert_rows(connection, tables.tag_files, tags)
+    sqlite.insert_rows(connection, tables.traces, ((trace, seq) for seq, one in numbered for trace in one.traces))
+    assessing.begin(connection, [(seq, len(one.datasets)) for seq, one in numbered])
+    spoken_of = saying.spoken_of(connection, [one.id for _, one in numbered])
+    for seq, one in numbered:
+        if one.id in spoken_of:
+            assessing.restate(connection, seq, one.id)
+            amending.restate(connection, seq, one.id)
 
 
 def find(connection: Connection, hex_id: str) -> int | None:
     """The key of a package."""
     found: int | None = connection.scalar(select(tables.packages.c.seq).where(tables.packages.c.id == hex_id))
     return found
+
+
+def known(connection: Connection, package_ids: Iterable[str]) -> dict[str, int]:
+    """Keys of those of many packages that are there, by the digits of their ids."""
+    digits = [one.removeprefix(PREFIX) for one in package_ids]
+    rows = select(_packages.id, _packages.seq).where(sqlite.among_texts(_packages.id, digits))
+    return dict(connection.execute(rows).all())
 
 
 def require(connection: Connection, package_id: str) -> int:
@@ -150,18 +201,25 @@ def _moment(moment: datetime | None) -> str | None:
     return time_text(moment) if moment else None
 
 
-def _write_facts(connection: Connection, seq: int, prepared: Prepared) -> None:
-    codes = _codes(connection, prepared)
-    stated = ((seq, codes[fact.key], fact.value, fact.everywhere, fact.datasets) for fact in prepared.numbers)
+def _write_facts(connection: Connection, numbered: Sequence[Numbered]) -> None:
+    codes = _codes(connection, [one for _, one in numbered])
+    stated = (
+        (seq, codes[fact.key], fact.value, fact.everywhere, fact.datasets)
+        for seq, one in numbered
+        for fact in one.numbers
+    )
     sqlite.insert_rows(connection, tables.numbers, stated)
     said = (
-        (seq, codes[one.fact.key], rank, one.text, one.words, one.fact.everywhere, one.fact.datasets)
-        for rank, one in enumerate(prepared.phrases)
+        (seq, codes[phrase.fact.key], rank, phrase.text, phrase.words, phrase.fact.everywhere, phrase.fact.datasets)
+        for seq, one in numbered
+        for rank, phrase in enumerate(one.phrases)
     )
     sqlite.insert_rows(connection, tables.phrases, said)
-    named = enumerate(prepared.datasets, 1)
-    sqlite.insert_rows(connection, tables.datasets, ((seq, number, *dataset) for number, dataset in named))
-    sqlite.write_text(connection, seq, *(_text(prepared, codes, everywhere=where) for where in (True, False)))
+    named = ((seq, number, *dataset) for seq, one in numbered for number, dataset in enumerate(one.datasets, 1))
+    sqlite.insert_rows(connection, tables.datasets, named)
+    sqlite.write_texts(
+        connection, [(seq, *(_text(one, codes, everywhere=where) for where in (True, False))) for seq, one in numbered]
+    )
 
 
 def _text(prepared: Prepared, codes: Mapping[str, int], *, everywhere: bool) -> str:
@@ -169,9 +227,9 @@ def _text(prepared: Prepared, codes: Mapping[str, int], *, everywhere: bool) -> 
     return sqlite.text_of((codes[one.fact.key], one.words) for one in chosen)
 
 
-def _codes(connection: Connection, prepared: Prepared) -> Mapping[str, int]:
+def _codes(connection: Connection, prepared: Iterable[Prepared]) -> Mapping[str, int]:
     """The number of every key, new ones added."""
-    names = {fact.key for fact in prepared.numbers} | {one.fact.key for one in prepared.phrases}
+    names = {fact.key for one in prepared for fact in (*one.numbers, *(phrase.fact for phrase in one.phrases))}
     known = {name: code for code, name in connection.execute(select(tables.keys.c.code, tables.keys.c.name))}
     for name in sorted(names - known.keys()):
         known[name] = max(known.values(), default=0) + 1
@@ -179,12 +237,12 @@ def _codes(connection: Connection, prepared: Prepared) -> Mapping[str, int]:
     return known
 
 
-def write_ingest(connection: Connection, package_id: str, at: str) -> None:
-    """Note when a package was taken in; the first statement that says so counts."""
-    seq = require(connection, package_id)
-    columns = tables.packages.c
-    rule = (columns.seq == seq, (columns.ingested_at.is_(None)) | (columns.ingested_at > at))
-    connection.execute(update(tables.packages).where(*rule), {"ingested_at": at})
+def write_ingests(connection: Connection, times: Mapping[str, str]) -> None:
+    """Note when packages were taken in, by the digits of their ids; of each the first statement that says so counts."""
+    rows = select(_packages.id, _packages.seq, _packages.ingested_at)
+    for id_, seq, before in connection.execute(rows.where(sqlite.among_texts(_packages.id, list(times)))).all():
+        if before is None or before > times[id_]:
+            connection.execute(update(tables.packages).where(_packages.seq == seq), {"ingested_at": times[id_]})
 
 
 def write_tombstone(connection: Connection, package_id: str, tombstone: Mapping[str, Any]) -> None:
@@ -195,11 +253,28 @@ def write_tombstone(connection: Connection, package_id: str, tombstone: Mapping[
     connection.execute(changed, {"tombstone": json.dumps(tombstone, sort_keys=True)})
 
 
-def write_statement(connection: Connection, row: dict[str, Any], subjects: Iterable[str]) -> None:
-    """Note a statement of the log, once."""
-    known = select(tables.statements.c.statement_id).where(tables.statements.c.statement_id == row["statement_id"])
-    if connection.scalar(known) is not None:
-        return
-    connection.execute(insert(tables.statements), row)
-    about = ((sha256, row["statement_id"], row["kind"]) for sha256 in dict.fromkeys(subjects))
+def write_statements(connection: Connection, entries: Sequence[StatementEntry]) -> None:
+    """Note statements of the log, each once."""
+    ids = [entry.statement_id for entry in entries]
+    columns = tables.statements.c
+    there = set(connection.scalars(select(columns.statement_id).where(sqlite.among_texts(columns.statement_id, ids))))
+    new = {entry.statement_id: entry for entry in entries if entry.statement_id not in there}
+    sqlite.insert_rows(connection, tables.statements, (_statement_row(entry) for entry in new.values()))
+    about = (
+        (subject.removeprefix(PREFIX), entry.statement_id, entry.kind)
+        for entry in new.values()
+        for subject in dict.fromkeys(entry.subjects)
+    )
     sqlite.insert_rows(connection, tables.subjects, about)
+
+
+def _statement_row(entry: StatementEntry) -> tuple[Any, ...]:
+    values = {
+        "statement_id": entry.statement_id,
+        "epoch": entry.epoch,
+        "index": entry.index,
+        "kind": entry.kind,
+        "time": time_text(entry.time),
+        "line": entry.line,
+    }
+    return tuple(values[column.name] for column in tables.statements.c)

@@ -14,7 +14,7 @@ import pytest
 
 from diadem.errors import DiademError, NotFound, Refused, StoreError, UsageError
 from diadem.model.replicas import ReplicaState
-from diadem.node.catalogue import Catalogue, sqlite
+from diadem.node.catalogue import Catalogue, StatementEntry, sqlite
 from diadem.node.catalogue.writing import KEPT_VENDOR
 from tests.node.catalogue.making import NOW, dataset, entry, package_id
 
@@ -206,9 +206,7 @@ def test_proofs_of_a_slice(catalogue: Catalogue) -> None:
 
 def note(catalogue: Catalogue, index: int, kind: str, *subjects: str) -> str:
     statement_id = hashlib.sha256(f"{index} {kind}".encode()).hexdigest()
-    catalogue.add_statement(
-        epoch=1, index=index, statement_id=statement_id, kind=kind, subjects=subjects, time=NOW, line=b"%d" % index
-    )
+    catalogue.add_statements([StatementEntry(1, index, statement_id, kind, subjects, NOW, b"%d" % index)])
     return statement_id
 
 
