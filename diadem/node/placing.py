@@ -10,18 +10,18 @@ from typing import Any
 from diadem.archive.package import Package
 from diadem.errors import DiademError, IntegrityError, Interrupted, NotFound, StoreError, Unreachable
 from diadem.model.ids import PackageId
-from diadem.model.manifest import TAGMANIFEST
 from diadem.model.ports import Bundle, Listener, silent
 from diadem.model.replicas import PRESENT, ReplicaState
 from diadem.model.report import Finding, Level, Report, Severity
 from diadem.model.statements import Draft, Subject
 from diadem.node.context import Context
+from diadem.node.proving import package_at
 from diadem.node.replay import COPY_MISSING, places_said
-from diadem.package.opening import LIMITS, OpenedPackage, read_manifest
+from diadem.node.tasks import CopyTask
+from diadem.package.opening import OpenedPackage, read_manifest
 from diadem.package.verify import verify
 from diadem.store.adopted import AdoptedFolders
 from diadem.store.base import Added, Pace
-from diadem.trust.hashing import sha256_hex
 
 #: Findings of one package that stand in its statement.
 _TOLD = 50
@@ -192,6 +192,9 @@ def _add(
         if replica.store == name and not replica.adopted:
             continue
         try:
+            if context.workers is not None and not replica.adopted:
+                here, there = context.settings.store(replica.store), context.settings.store(name)
+                return context.workers.copy(CopyTask(package_id, here, replica.path, there, path)), replica.store
             opened = read_manifest(bundle, expected_id=package_id)
             return store.add(bundle, opened, path, listener=listener, pace=pace), replica.store
         except IntegrityError as error:  # a damaged source is never copied on, and the next one is tried
@@ -242,13 +245,8 @@ def another_package(context: Context, bundle: Bundle, package_id: str) -> str:
     Unreachable
         The store does not answer: nothing is known of what lies there.
     """
-    try:
-        found = "diadem:" + sha256_hex(bundle.read(TAGMANIFEST, LIMITS[TAGMANIFEST]))
-    except Unreachable:
-        raise
-    except (DiademError, OSError):
-        return ""
-    return found if found != package_id and context.catalogue.has(found) else ""
+    found = package_at(bundle)
+    return found if found and found != package_id and context.catalogue.has(found) else ""
 
 
 def same_files(context: Context, package_id: str) -> str:
