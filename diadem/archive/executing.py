@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from typing import Any, TypeVar
 
@@ -51,7 +51,7 @@ def carry_out(
     ahead: int,
     heed: Callable[[], None] = lambda: None,
     stop: Callable[[], None] = lambda: None,
-) -> Iterator[tuple[int, Future[Result]]]:
+) -> Generator[tuple[int, Future[Result]]]:
     """Begin what an agenda gives, and give each future when it is done.
 
     Parameters

@@ -6,7 +6,7 @@ import os
 import socket
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from diadem.archive.outcome import Outcome
 from diadem.archive.packing import pack_local
 from diadem.archive.packing_remote import pack_object
 from diadem.archive.plan import PackPlan
-from diadem.errors import Unreachable
+from diadem.errors import DiademError, Unreachable
 from diadem.extract.pool import Extractor
 from diadem.model.ids import PackageId
 from diadem.model.ports import silent
@@ -218,9 +218,11 @@ def _proved(store: Store, settings: StoreSettings, copy: CopyToProve, pace: Pace
         if report.ok:
             return Proved(copy, report)
         require_own(store, settings)
-        found = package_at(store.bundle(copy.path))
     except AWAY as error:
         return Proved(copy, None, silence=f"{error.message} (as the worker on {socket.gethostname()} sees it)")
+    found = ""
+    with suppress(DiademError):  # where nothing lies there, no other package does
+        found = package_at(store.bundle(copy.path))
     return Proved(copy, report, found if found != PackageId(copy.package) else "")
 
 
