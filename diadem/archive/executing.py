@@ -34,7 +34,7 @@ def everywhere(executor: Executor, function: Callable[[Any], Result], argument: 
     """Call a function once on every worker of a Dask cluster; once on any other executor, whose workers are alike."""
     if (client := _dask_client(executor)) is None:
         return [executor.submit(function, argument)]
-    addresses = list(client.scheduler_info(n_workers=-1)["workers"])
+    addresses = list(client.nthreads())
     return [client.submit(function, argument, workers=[one], pure=False) for one in addresses]
 
 

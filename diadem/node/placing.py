@@ -25,6 +25,10 @@ from diadem.store.base import Added, Pace
 
 #: Findings of one package that stand in its statement.
 _TOLD = 50
+#: What the tag files of some packages say: a package never changes, and a run over many sessions asks for the newest
+#: ones again and again. So many are kept, of so many files at most.
+_REMEMBERED: dict[str, OpenedPackage] = {}
+_MOST, _SMALL = 64, 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -319,7 +323,14 @@ def opened_from_catalogue(context: Context, package_id: str) -> OpenedPackage | 
     """The tag files that the catalogue keeps, where they still give the package's id."""
     from diadem.node.memory_bundle import MemoryBundle
 
+    if (opened := _REMEMBERED.get(package_id)) is not None:
+        return opened
     try:
-        return read_manifest(MemoryBundle(context.catalogue.tag_files(package_id)), expected_id=package_id)
+        opened = read_manifest(MemoryBundle(context.catalogue.tag_files(package_id)), expected_id=package_id)
     except DiademError:
         return None
+    if len(opened.manifest.payload) <= _SMALL:
+        while len(_REMEMBERED) >= _MOST:
+            _REMEMBERED.pop(next(iter(_REMEMBERED), package_id), None)
+        _REMEMBERED[package_id] = opened
+    return opened

@@ -45,8 +45,6 @@ class Workers:
         self.width = width(executor)
         #: Why no more tasks are taken; "" while they are.
         self.broken = ""
-        #: Called with each answer, from any thread: for those who measure.
-        self.heard: Callable[[Task, Answer], None] = lambda _task, _answer: None
 
     @property
     def ahead(self) -> int:
@@ -153,7 +151,6 @@ class Workers:
                     raise
                 lost = error
             else:
-                self.heard(task, answer)
                 return answer
             if self._stopped:
                 raise Interrupted("the work was stopped") from lost
