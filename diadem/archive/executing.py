@@ -23,7 +23,7 @@ def width(executor: Executor) -> int:
         A pool of the standard library, a `WorkerPool`, or the executor of a Dask client, whose workers are asked for.
     """
     if (client := _dask_client(executor)) is not None:
-        return max(1, sum(client.nthreads().values()))
+        return max(1, sum(int(threads) for threads in client.nthreads().values()))
     for name in ("workers", "_max_workers"):
         if isinstance(count := getattr(executor, name, None), int):
             return max(1, count)

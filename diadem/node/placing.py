@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -29,6 +30,7 @@ _TOLD = 50
 #: ones again and again. So many are kept, of so many files at most.
 _REMEMBERED: dict[str, OpenedPackage] = {}
 _MOST, _SMALL = 64, 500
+_GUARD = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True)
@@ -330,7 +332,8 @@ def opened_from_catalogue(context: Context, package_id: str) -> OpenedPackage | 
     except DiademError:
         return None
     if len(opened.manifest.payload) <= _SMALL:
-        while len(_REMEMBERED) >= _MOST:
-            _REMEMBERED.pop(next(iter(_REMEMBERED), package_id), None)
-        _REMEMBERED[package_id] = opened
+        with _GUARD:
+            if len(_REMEMBERED) >= _MOST:
+                del _REMEMBERED[next(iter(_REMEMBERED))]
+            _REMEMBERED[package_id] = opened
     return opened

@@ -41,7 +41,7 @@ class Workers:
         self._work = work
         self._begun: set[Future[Answer]] = set()
         self._guard = threading.Lock()
-        self._stopped = False
+        self._stopped = threading.Event()
         self.width = width(executor)
         #: Why no more tasks are taken; "" while they are.
         self.broken = ""
@@ -121,7 +121,7 @@ class Workers:
     def stop(self) -> None:
         """Take back what has not begun; whoever waits for it is told `Interrupted`."""
         with self._guard:
-            self._stopped = True
+            self._stopped.set()
             begun = list(self._begun)
         for future in begun:
             future.cancel()
@@ -141,7 +141,7 @@ class Workers:
             try:
                 answer = self._asked(task)
             except DiademError as error:
-                if not isinstance(error, Interrupted) or self._stopped:
+                if not isinstance(error, Interrupted) or self._stopped.is_set():
                     raise
                 lost = error  # somebody stopped the worker, not this run
             except (BrokenExecutor, CancelledError, OSError) as error:
@@ -152,7 +152,7 @@ class Workers:
                 lost = error
             else:
                 return answer
-            if self._stopped:
+            if self._stopped.is_set():
                 raise Interrupted("the work was stopped") from lost
         raise Unreachable(
             f"the worker was lost {_TRIES} times while it did this: {_words(lost)}",
@@ -160,7 +160,7 @@ class Workers:
         ) from lost
 
     def _asked(self, task: Task) -> Answer:
-        if self._stopped:
+        if self._stopped.is_set():
             raise Interrupted("the work was stopped")
         try:
             future = self._executor.submit(self._work, task)
@@ -169,7 +169,7 @@ class Workers:
             raise self.refusal() from error
         with self._guard:
             self._begun.add(future)
-            if self._stopped:
+            if self._stopped.is_set():
                 future.cancel()
         try:
             return future.result()
