@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from concurrent.futures import Executor
 from contextlib import contextmanager
+from importlib import import_module
+from typing import Any
 
 from diadem.errors import Unreachable, UsageError
 
@@ -47,7 +49,7 @@ def executor_of(*, jobs: int | None = None, dask: str | None = None) -> Iterator
 @contextmanager
 def _cluster(address: str) -> Iterator[Executor]:
     try:
-        import distributed
+        distributed: Any = import_module("distributed")
     except ImportError as error:
         raise UsageError(
             "a Dask cluster needs a package that is missing", next="Install it: pip install 'diadem-em[dask]'."

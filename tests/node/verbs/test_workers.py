@@ -165,7 +165,7 @@ def test_a_session_that_kills_every_worker_fails_and_stops_no_other(lab: Lab, po
 
 def test_a_pool_that_is_broken_for_good_ends_the_run(lab: Lab) -> None:
     folders = [lab.session(f"s{number}") for number in range(8)]
-    results = []
+    results: list[SessionResult] = []
     with (
         ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as fragile,
         pytest.raises(Unreachable, match="takes no more tasks"),
