@@ -23,6 +23,8 @@ from diadem.node.user_verbs import UserVerbs
 from diadem.store.base import Pace
 
 if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
     from diadem.archive.package import Package
     from diadem.archive.scan import Scan
     from diadem.model.scan import PlannedSession
@@ -640,11 +642,19 @@ class Node(QualityVerbs):
             return write_off(self.context, found, reason=reason, dry_run=dry_run, listener=listener)
         return delete(self.context, found, reason=reason, dry_run=dry_run)
 
-    def reindex(self, *, listener: Listener = silent) -> Reindexed:
-        """Build the catalogue anew from the stores and the log."""
+    def reindex(self, *, executor: Executor | None = None, listener: Listener = silent) -> Reindexed:
+        """Build the catalogue anew from the stores and the log.
+
+        Parameters
+        ----------
+        executor : concurrent.futures.Executor, optional
+            Where packages are read: processes, or a Dask cluster whose workers see the stores at the same addresses.
+        listener : Listener
+            Told of progress.
+        """
         from diadem.node.reindexing import reindex
 
-        return reindex(self.context, listener=listener)
+        return reindex(self.context, executor=executor, listener=listener)
 
     # -- closing ---------------------------------------------------------------------------------------------------
 

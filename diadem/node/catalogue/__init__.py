@@ -3,5 +3,16 @@
 from diadem.node.catalogue.catalogue import Catalogue
 from diadem.node.catalogue.entries import CopyEntry, PackageEntry, StatementEntry
 from diadem.node.catalogue.results import DatasetRow, PackageRow, SearchResult
+from diadem.node.catalogue.writing import Prepared, prepare
 
-__all__ = ["Catalogue", "CopyEntry", "DatasetRow", "PackageEntry", "PackageRow", "SearchResult", "StatementEntry"]
+__all__ = [
+    "Catalogue",
+    "CopyEntry",
+    "DatasetRow",
+    "PackageEntry",
+    "PackageRow",
+    "Prepared",
+    "SearchResult",
+    "StatementEntry",
+    "prepare",
+]

@@ -40,7 +40,10 @@ class Catalogue(SampleCatalogue, QualityCatalogue):
 
     def add_packages(self, entries: Iterable[PackageEntry]) -> None:
         """Add many packages in one transaction, which costs a third of one by one."""
-        prepared = [writing.prepare(entry) for entry in entries]  # reads the records, while others may write
+        self.enter([writing.prepare(entry) for entry in entries])  # reads the records, while others may write
+
+    def enter(self, prepared: Sequence[writing.Prepared]) -> None:
+        """The same of packages that were prepared, perhaps elsewhere."""
         with self._writing() as connection:
             writing.write_packages(connection, prepared)
 

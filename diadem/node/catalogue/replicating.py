@@ -65,7 +65,8 @@ def write_copies(connection: Connection, copies: Sequence[CopyEntry]) -> None:
     """
     keys = known(connection, [copy.package_id for copy in copies])
     taken = _taken(connection, sorted(set(keys.values())))
-    new, others = [], []
+    new: list[tuple[int, CopyEntry]] = []
+    others: list[tuple[int, CopyEntry]] = []
     for copy in copies:
         if (seq := keys.get(copy.package_id.removeprefix(PREFIX))) is None:
             continue

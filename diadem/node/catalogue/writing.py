@@ -217,9 +217,8 @@ def _write_facts(connection: Connection, numbered: Sequence[Numbered]) -> None:
     sqlite.insert_rows(connection, tables.phrases, said)
     named = ((seq, number, *dataset) for seq, one in numbered for number, dataset in enumerate(one.datasets, 1))
     sqlite.insert_rows(connection, tables.datasets, named)
-    sqlite.write_texts(
-        connection, [(seq, *(_text(one, codes, everywhere=where) for where in (True, False))) for seq, one in numbered]
-    )
+    texts = ((seq, _text(one, codes, everywhere=True), _text(one, codes, everywhere=False)) for seq, one in numbered)
+    sqlite.write_texts(connection, list(texts))
 
 
 def _text(prepared: Prepared, codes: Mapping[str, int], *, everywhere: bool) -> str:
