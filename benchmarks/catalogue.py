@@ -236,11 +236,13 @@ def queries(count: int) -> Iterator[tuple[str, str]]:
 def fill(catalogue: Catalogue, first: int, end: int) -> list[float]:
     """Add packages with two replicas each, judgements and derivations, many in one transaction; seconds of each."""
     taken: list[float] = []
+    catalogue.prepare_to_fill()
     for prepared, judged, derived in _batches(first, end):
         begin = time.perf_counter()
         _write(catalogue, prepared, judged, derived)
         taken.append(time.perf_counter() - begin)
         print(f"  {first + TOGETHER * len(taken):,} packages, {taken[-1]:.2f} s", file=sys.stderr)
+    catalogue.complete()
     return taken
 
 

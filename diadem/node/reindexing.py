@@ -69,6 +69,8 @@ class Reindexed:
 #: Statements that the new catalogue follows in one transaction, packages that are compared at once, and packages of
 #: one task: their tag files, up to a few MiB each, are in memory together.
 _PAGE, _BATCH = 500, 24
+#: Notes that are told one by one.
+_NOTED = 1000
 
 
 def reindex(context: Context, *, executor: Executor | None = None, listener: Listener = silent) -> Reindexed:
@@ -99,11 +101,30 @@ def reindex(context: Context, *, executor: Executor | None = None, listener: Lis
                 fresh.discard()
                 raise
             stated = state_found(context, sightings.arrived(), sightings.lost())
-            notes = (*finished, *work.notes, *stated)
+            notes = (*finished, *work.notes.told(), *stated)
     return Reindexed(context.catalogue.count(), copies, context.ledger.total, notes)
 
 
 _SIGHTINGS = ".reindex-{}.sqlite"
+
+
+class _Notes(list[str]):
+    """What deserves a look: of many the first ones, and how many more there are. A dead store has a million."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._more = 0
+
+    def append(self, note: str) -> None:
+        """Keep a note, or count it."""
+        if len(self) < _NOTED:
+            super().append(note)
+        else:
+            self._more += 1
+
+    def told(self) -> tuple[str, ...]:
+        """All of it."""
+        return (*self, *((f"and {self._more:,} more",) if self._more else ()))
 
 
 class _Reindex:
@@ -133,7 +154,7 @@ class _Reindex:
     ) -> None:
         self._context, self._fresh, self._sightings = context, fresh, sightings
         self._executor, self._listener = executor, listener
-        self.notes: list[str] = []
+        self.notes = _Notes()
         #: What is said while the stores are read, they may or may not show.
         self.total = context.ledger.total
 
