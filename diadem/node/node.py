@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from diadem.model.scan import PlannedSession
     from diadem.node.archived import Archived
     from diadem.node.archiving_all import SessionResult
-    from diadem.node.catalogue import SearchResult
+    from diadem.node.catalogue import Facets, SearchResult
     from diadem.node.custody.report import CustodyReport
     from diadem.node.dropping import Dropped
     from diadem.node.exporting_outcome import Exported
@@ -364,6 +364,26 @@ class Node(QualityVerbs):
             The query cannot be understood; points at the word.
         """
         return self.context.catalogue.search(query, limit=limit, offset=offset)
+
+    def facets(self, query: str = "", fields: Sequence[str] | None = None, *, top: int = 10) -> Facets:
+        """How many of the packages that a search finds have which instrument, year, sample and so on.
+
+        Parameters
+        ----------
+        query : str
+            As for `search`.
+        fields : sequence of str, optional
+            What is counted by: any text or number of the record, ``year``, ``store``, ``quality``; by default
+            instrument, year, voltage and nine others.
+        top : int
+            Values of each field at most, the most frequent first.
+
+        Raises
+        ------
+        UsageError
+            The query cannot be understood, or there is no such field.
+        """
+        return self.context.catalogue.facets(query, fields=fields, top=top)
 
     def status(self) -> Status:
         """What the policy says of every package, store and of the node itself, and what to do now."""

@@ -2,6 +2,7 @@
 
 from diadem.node.catalogue.catalogue import Catalogue
 from diadem.node.catalogue.entries import PackageEntry
+from diadem.node.catalogue.facet_results import Facet, Facets, FacetValue
 from diadem.node.catalogue.results import DatasetRow, PackageRow, SearchResult
 
-__all__ = ["Catalogue", "DatasetRow", "PackageEntry", "PackageRow", "SearchResult"]
+__all__ = ["Catalogue", "DatasetRow", "Facet", "FacetValue", "Facets", "PackageEntry", "PackageRow", "SearchResult"]

@@ -189,7 +189,7 @@ class SearchResult:
         UsageError
             pandas is not installed.
         """
-        pandas = _pandas()
+        pandas = pandas_module()
         frame = pandas.DataFrame([list(_values(row)) for row in self.rows], columns=list(COLUMNS))
         frame["date"] = pandas.to_datetime(frame["date"])
         frame["ingested_at"] = pandas.to_datetime(frame["ingested_at"], utc=True)
@@ -208,7 +208,8 @@ def _cell(value: Any) -> Any:
     return harmless(value) if isinstance(value, str) else "" if value is None else value
 
 
-def _pandas() -> Any:
+def pandas_module() -> Any:
+    """pandas, which is not installed everywhere. Raises `UsageError`."""
     from diadem.errors import UsageError
 
     try:

@@ -15,10 +15,11 @@ from diadem.errors import NotFound
 from diadem.model.ids import PackageId
 from diadem.model.manifest import VENDOR_PATH
 from diadem.model.times import time_text
-from diadem.node.catalogue import amending, assessing, sqlite, tables
+from diadem.node.catalogue import amending, assessing, faceting, sqlite, tables
 from diadem.node.catalogue.entries import PackageEntry
 from diadem.node.catalogue.facts import FORMAT, Fact, Facts, gather, named, storable
 from diadem.node.catalogue.order import order_number
+from diadem.node.catalogue.vocabulary import SAMPLE_KEYS
 from diadem.node.catalogue.words import padded
 
 #: Bytes of the largest `diadem/vendor.zip` that is kept; a larger one can be made again only by reading the payload.
@@ -93,6 +94,7 @@ def write_package(connection: Connection, prepared: Prepared) -> None:
     sqlite.insert_rows(connection, tables.traces, ((trace, seq) for trace in prepared.traces))
     assessing.restate(connection, seq, prepared.id)
     amending.restate(connection, seq, prepared.id)
+    faceting.restate(connection, [seq])
 
 
 def find(connection: Connection, hex_id: str) -> int | None:
@@ -122,6 +124,7 @@ def _clear(connection: Connection, seq: int) -> None:
     for table in _OF_RECORD:
         connection.execute(delete(table).where(table.c.package == seq))
     sqlite.remove_text(connection, seq)
+    faceting.forget(connection, [seq])
 
 
 def _package_row(entry: PackageEntry, facts: Facts, hex_id: str) -> dict[str, Any]:
@@ -140,7 +143,7 @@ def _package_row(entry: PackageEntry, facts: Facts, hex_id: str) -> dict[str, An
         "issues": json.dumps(dict(sorted(entry.issues.items()))),
         "datasets": len(facts.datasets),
         "instrument": named(facts.values("instrument.name", "instrument.model")),
-        "sample": named(facts.values("sample.name", "sample.identifier")),
+        "sample": named(facts.values(*SAMPLE_KEYS)),
         "operator": named(facts.values("person.operator")),
         "formats": json.dumps(sorted(facts.values(FORMAT))),
     }
