@@ -14,7 +14,7 @@ from diadem.node.catalogue import reading, replicating, searching, states, table
 from diadem.node.catalogue.entries import PackageEntry
 from diadem.node.catalogue.facet_results import Facets
 from diadem.node.catalogue.quality import QualityCatalogue
-from diadem.node.catalogue.results import PackageRow, SearchResult
+from diadem.node.catalogue.results import PackageRow, SearchResult, StatedDataset
 from diadem.node.catalogue.samples import SampleCatalogue
 
 #: Levels at which leaves and SHA-256 were hashed in one pass over the same bytes.
@@ -348,3 +348,14 @@ class Catalogue(SampleCatalogue, QualityCatalogue):
         """
         with self._reading() as connection:
             return searching.facets(connection, query, fields, top)
+
+    def stated(self, query: str, ids: Sequence[str], fields: Sequence[str]) -> list[StatedDataset]:
+        """The datasets of some packages that a search finds, with what they state of some fields.
+
+        Raises
+        ------
+        UsageError
+            The query cannot be understood, or there is no such field of a record.
+        """
+        with self._reading() as connection:
+            return searching.stated(connection, query, ids, fields)

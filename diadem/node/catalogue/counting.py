@@ -35,9 +35,9 @@ if TYPE_CHECKING:
 
 #: Packages that are counted at most: where all their datasets match; where each is looked at; and by a field that is
 #: not kept for counting.
-MOST, MOST_LOOKED_AT, MOST_UNKEPT = 50_000, 5_000, 2_000
+MOST, MOST_LOOKED_AT, MOST_UNKEPT = 20_000, 2_000, 2_000
 #: Candidates that are looked at for these.
-_CANDIDATES: Final = 20_000
+_CANDIDATES: Final = 10_000
 _packages, _values, _rows = tables.packages.c, tables.facet_values.c, tables.facet_rows.c
 _FIELD: Final = (1 << FIELD_BITS) - 1
 
@@ -96,7 +96,9 @@ def count_values(
     if any(isinstance(leaf, Judged | Unjudged) for leaf in leaves(condition)):
         counted |= _qualities(connection, conditions, condition, found, fields)
     facets = [
-        _facet(connection, one, counted.get(one.number, {}), top) if one.number else _unkept(connection, one, found, top)
+        _facet(connection, one, counted.get(one.number, {}), top)
+        if one.number
+        else _unkept(connection, one, found, top)
         for one in fields
     ]
     return facets, len(found.sizes), found.exact
@@ -130,16 +132,14 @@ def _found(connection: Connection, conditions: Conditions, condition: Condition,
     for start in range(0, len(keys), CHUNK):
         part = keys[start : start + CHUNK]
         rows = connection.execute(select(_packages.seq, _packages.datasets).where(sqlite.among(_packages.seq, part)))
-        sizes = {key: size for key, size in rows}
+        sizes: dict[int, int] = dict(rows.tuples().all())
         found.sizes |= sizes
         if differs(condition):
             found.bits |= matching(connection, conditions, condition, sizes)
     return found
 
 
-def _keys(
-    connection: Connection, conditions: Conditions, condition: Condition, most: int
-) -> tuple[list[int], bool]:
+def _keys(connection: Connection, conditions: Conditions, condition: Condition, most: int) -> tuple[list[int], bool]:
     """Keys of the newest packages that match, and whether those are all."""
     source = driver(connection, conditions, condition)
     if _is_certain(condition, source):
@@ -269,9 +269,7 @@ def _qualities(
     return {one.number: tallies}
 
 
-def _counted(
-    connection: Connection, conditions: Conditions, condition: Condition, sizes: Mapping[int, int]
-) -> Tally:
+def _counted(connection: Connection, conditions: Conditions, condition: Condition, sizes: Mapping[int, int]) -> Tally:
     """How many of some packages match."""
     tally, keys = Tally(), list(sizes)
     for start in range(0, len(keys), CHUNK):

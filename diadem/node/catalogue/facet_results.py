@@ -135,3 +135,9 @@ class Facets:
         frame = pandas_module().DataFrame(rows, columns=["field", "value", "packages", "datasets", "term"])
         frame.attrs.update(query=self.query, total=self.total, exact=self.exact)
         return frame.astype({"packages": "int64", "datasets": "int64"})
+
+    def _repr_html_(self) -> str:
+        """For notebooks: a table for each field, with bars."""
+        from diadem.notebook.facet_table import facets_html
+
+        return facets_html(self.to_dict())

@@ -275,7 +275,9 @@ def _term(query: str, term: Term, lookup: Lookup) -> Condition:
         if key.kind == "text" and operator in (":", "=") and _is_inside(value.text):
             return _inside(key, operator, value.text, lookup.looking)
         condition = _condition(key, operator, value.text)
-        return _by_any_name(condition, lookup.naming) if key.name == vocabulary.SAMPLE and operator == ":" else condition
+        return (
+            _by_any_name(condition, lookup.naming) if key.name == vocabulary.SAMPLE and operator == ":" else condition
+        )
     except Unreadable as error:
         raise pointing(query, value.start, value.end, error.why, next=error.instead) from None
 

@@ -8,7 +8,7 @@ from typing import Final
 from sqlalchemy import Connection, select
 
 from diadem.errors import UsageError
-from diadem.node.catalogue import sqlite, tables
+from diadem.node.catalogue import sqlite, stating, tables
 from diadem.node.catalogue.conditions import Conditions
 from diadem.node.catalogue.counting import count_values
 from diadem.node.catalogue.driving import count_alone, driver
@@ -20,8 +20,9 @@ from diadem.node.catalogue.matching import matching
 from diadem.node.catalogue.meaning import MAX_NAMES, Condition, Lookup, Phrase, understand
 from diadem.node.catalogue.parsing import parse
 from diadem.node.catalogue.reading import CHUNK, package_rows
-from diadem.node.catalogue.results import SearchResult
+from diadem.node.catalogue.results import SearchResult, StatedDataset
 from diadem.node.catalogue.samples import meant
+from diadem.node.catalogue.stating import keys_of
 from diadem.node.catalogue.walking import walk
 
 #: Candidates that are looked at for the sake of the total alone, once the page is full.
@@ -39,7 +40,9 @@ def search(connection: Connection, query: str, *, limit: int | None, offset: int
     conditions = known_conditions(connection)
     keys, total, exact = _page(connection, conditions, condition, limit, offset, rising=order == "oldest")
     rows = package_rows(connection, keys, _matched(connection, conditions, condition, keys))
-    return SearchResult(query, tuple(rows), total, exact, "" if total else hint(tree), names.asked_in(condition))
+    return SearchResult(
+        query, tuple(rows), total, exact, "" if total else hint(tree), names.asked_in(condition), offset
+    )
 
 
 def known_conditions(connection: Connection) -> Conditions:
@@ -55,6 +58,13 @@ def facets(connection: Connection, query: str, fields: Sequence[str] | None, top
     condition = understand(query, parse(query), lookup=Names(connection).lookup)
     found, total, exact = count_values(connection, known_conditions(connection), condition, chosen, top)
     return Facets(query, tuple(facet for facet in found if facet.values), total, exact)
+
+
+def stated(connection: Connection, query: str, ids: Sequence[str], fields: Sequence[str]) -> list[StatedDataset]:
+    """Datasets that match in some packages, with what they state; see `Catalogue.stated`."""
+    keys = keys_of(fields)
+    condition = understand(query, parse(query), lookup=Names(connection).lookup)
+    return stating.stated(connection, known_conditions(connection), condition, ids, keys)
 
 
 class Names:
@@ -75,7 +85,7 @@ class Names:
         """For `understand`."""
         return Lookup(self.of_sample, self.texts)
 
-    def texts(self, keys: tuple[str, ...], part: str, ends: bool) -> list[tuple[str, ...]] | None:  # noqa: FBT001
+    def texts(self, keys: tuple[str, ...], part: str, ends: bool) -> list[tuple[str, ...]] | None:
         """The words of all texts of some keys that have a part, or end with it; see `Looking`."""
         fields = [field.number for field in KEPT.values() if field.kind == "text" and set(keys) <= set(field.keys)]
         if not fields:

@@ -17,7 +17,7 @@ from diadem.node.catalogue import Catalogue, Facets, counting
 from diadem.node.catalogue.facet_fields import DEFAULT
 from tests.node.catalogue.making import NOW, dataset, entry, package_id
 
-PROPERTY = settings(max_examples=25, derandomize=True, deadline=None)
+PROPERTY = settings(max_examples=12, derandomize=True, deadline=None)
 NAMES = ("one", "two", "three", "four")
 #: Texts that differ in case, in signs, and in what a search would take for something else.
 TEXTS = ("HAADF", "haadf", "Titan 80-300", "titan_80 300", 'a "b" c*', "or", "<script>", "Ångström", "emd")
@@ -48,7 +48,8 @@ JUDGED = st.lists(
 PACKAGES = st.fixed_dictionaries({name: st.tuples(DATASETS, DATES, JUDGED) for name in NAMES})
 QUERIES = st.sampled_from(
     (
-        "", "haadf", "titan", "voltage=200kV", "haadf or stem", "not haadf", "detector:haadf technique:EELS", "not:assessed",
+        "", "haadf", "titan", "voltage=200kV", "haadf or stem", "not haadf", "detector:haadf technique:EELS",
+        "not:assessed",
         "date:2026", "quality:accept", "purpose:EELS", "quality:accept or stem", "not quality:reject", "store:nas",
         "tilt=0.1deg haadf", "purpose:EELS (quality:accept or quality:reject)", "instrument:*itan*", "one or two",
     )
@@ -138,7 +139,12 @@ def test_the_maker_is_asked_for_and_not_listed(catalogue: Catalogue) -> None:
 
 
 def test_values_are_written_as_people_read_them(catalogue: Catalogue) -> None:
-    stated = {"beam.acceleration_voltage": 2e5, "image.pixel_size_x": 5e-10, "camera.exposure": 2e-6, "stage.alpha": -1.0}
+    stated = {
+        "beam.acceleration_voltage": 2e5,
+        "image.pixel_size_x": 5e-10,
+        "camera.exposure": 2e-6,
+        "stage.alpha": -1.0,
+    }
     catalogue.add_package(entry("a", [dataset(1, "a.tif", stated)]))
     fields = ["voltage", "image.pixel_size_x", "exposure", "stage.alpha"]
     found = {facet.name: facet.values[0] for facet in catalogue.facets(fields=fields)}

@@ -65,8 +65,10 @@ def test_a_star_at_the_beginning_stands_for_every_text_that_has_the_part() -> No
     keys = ("instrument.model",)
     first, second = (Phrase(keys, words, whole=True) for words in (("fei", "titan"), ("titan3",)))
     assert understood("instrument.model:*Titan*") == replace(first, others=(second,))
-    assert understood('instrument.model:"*Titan"') == understood("instrument.model=*Titan") == replace(
-        first, others=(second,)
+    assert (
+        understood('instrument.model:"*Titan"')
+        == understood("instrument.model=*Titan")
+        == replace(first, others=(second,))
     )
     assert understood("not instrument.model:*xyz*") == Deny(Days(0, 0))
     assert asked == [(keys, "titan", False), (keys, "titan ", False), (keys, "titan ", True), (keys, "xyz", False)]
@@ -79,7 +81,9 @@ def test_alternatives_beside_each_other_are_asked_of_one_judgement() -> None:
     voltage, either = found.parts
     assert isinstance(voltage, Between)
     assert isinstance(either, AnyOf)
-    assert set(either.parts) == {Judged(verdict, purpose) for verdict in ("accept", "limited") for purpose in ("eels", "eds")}
+    assert set(either.parts) == {
+        Judged(verdict, purpose) for verdict in ("accept", "limited") for purpose in ("eels", "eds")
+    }
     mixed = meaning("(quality:accept or HAADF) purpose:EELS")
     assert mixed == AnyOf((Judged("accept", "eels"), AllOf((word("haadf"), Judged(purpose="eels")))))
     many = " ".join("(" + " or ".join(f"purpose:p{n}{m}" for m in range(5)) + ")" for n in range(3))
