@@ -41,7 +41,7 @@ def home(short_id: str) -> str:
 
 
 def mirror_settings(context: Context, stores: Iterable[Store] | None = None) -> list[str]:
-    """Write settings, policy, searches and sealed keys into the stores that answer. Returns what could not be, in words."""
+    """Write settings, policy, searches and sealed keys into the stores that answer; what could not be, in words."""
     failed = []
     chosen = stores if stores is not None else [store for _, store in context.stores.opened()]
     with context.locked("mirror"):  # two processes that changed something write what is so in the end, in any order

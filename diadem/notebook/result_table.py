@@ -11,12 +11,13 @@ from diadem.model.plain_text import count_text, escaped, size_text
 #: Readable on a light and on a dark page: colours of a badge are its own, all others are the page's.
 STYLE: Final = """<style>
 .diadem-found { font-size: 13px; line-height: 1.35; }
-.diadem-found table { border-collapse: collapse; margin: 0; }
+.diadem-found table { border-collapse: collapse; margin: 0; font-size: 13px; }
 .diadem-found th, .diadem-found td { text-align: left; vertical-align: top; padding: 5px 10px 5px 0; max-width: 22em;
   overflow-wrap: anywhere; border-top: 1px solid rgba(128,128,128,.3); background: none; }
 .diadem-found th { border: 0; font-weight: 600; white-space: nowrap; }
 .diadem-found .picture { width: 72px; }
-.diadem-found img { width: 64px; height: 48px; object-fit: contain; background: #11161a; border-radius: 3px; margin: 0; }
+.diadem-found img { width: 64px; height: 48px; object-fit: contain; background: #11161a; border-radius: 3px; margin: 0;
+}
 .diadem-found .blank { width: 64px; height: 48px; border-radius: 3px; background: rgba(128,128,128,.12); }
 .diadem-found .soft { opacity: .7; }
 .diadem-found .number { text-align: right; white-space: nowrap; }

@@ -132,7 +132,7 @@ def _found(connection: Connection, conditions: Conditions, condition: Condition,
     for start in range(0, len(keys), CHUNK):
         part = keys[start : start + CHUNK]
         rows = connection.execute(select(_packages.seq, _packages.datasets).where(sqlite.among(_packages.seq, part)))
-        sizes: dict[int, int] = dict(rows.tuples().all())
+        sizes: dict[int, int] = dict(rows.all())
         found.sizes |= sizes
         if differs(condition):
             found.bits |= matching(connection, conditions, condition, sizes)

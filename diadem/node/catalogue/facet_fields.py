@@ -1,4 +1,4 @@
-"""What search results are counted by: instrument, year, sample and others; and the term that narrows to a value. Pure."""
+"""What results are counted by: instrument, year, sample and others; and the term that narrows to a value. Pure."""
 
 from __future__ import annotations
 

@@ -104,7 +104,7 @@ def _sizes(connection: Connection, keys: Sequence[int]) -> dict[int, int]:
     """Packages that were not deleted, and how many datasets each has."""
     alive = func.coalesce(_packages.tombstone, "") == ""  # hidden: its index would lead through all packages
     rows = select(_packages.seq, _packages.datasets).where(sqlite.among(_packages.seq, keys), alive)
-    return {key: size for key, size in connection.execute(rows)}
+    return dict(connection.execute(rows).all())
 
 
 def values_of(connection: Connection, fields: Iterable[FacetField], sizes: Mapping[int, int]) -> Values:
