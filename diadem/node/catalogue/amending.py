@@ -17,6 +17,7 @@ from diadem.model.effective import TITLE as SESSION_TITLE
 from diadem.node.catalogue import facts, sqlite, tables
 from diadem.node.catalogue.saying import amendments_of
 from diadem.node.catalogue.spans import full, mask, written
+from diadem.node.catalogue.vocabulary import SAMPLE_KEYS
 from diadem.node.catalogue.words import padded
 
 #: Values of a field, each with the datasets that state it, as bits.
@@ -28,7 +29,7 @@ _packages = tables.packages.c
 _COLUMNS: Final[Mapping[str, tuple[str, ...]]] = {
     "title": (facts.TITLE,),
     "instrument": ("instrument.name", "instrument.model"),
-    "sample": ("sample.name", "sample.identifier"),
+    "sample": SAMPLE_KEYS,
     "operator": ("person.operator",),
 }
 

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Engine, func, insert, inspect, select, text
 
 from diadem.errors import Refused
 from diadem.model.times import time_text
-from diadem.node.catalogue import sqlite
+from diadem.node.catalogue import faceting, sqlite
 from diadem.node.catalogue.assessing import add_tables
 from diadem.node.catalogue.tables import metadata, sample_names, sample_ties, samples, schema_version
 
@@ -42,6 +42,7 @@ MIGRATIONS: Final[Sequence[Migration]] = (
     Migration(1, "packages, facts, replicas, proofs, statements", _first),
     Migration(2, "samples, their names and relations", _samples),
     Migration(3, "assessments, amended fields, derivations", add_tables),
+    Migration(4, "counts of values", faceting.add_tables),
 )
 
 

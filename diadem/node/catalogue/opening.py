@@ -14,7 +14,7 @@ from typing import Final, Self
 from sqlalchemy import Connection, Engine
 
 from diadem.errors import NotFound, Refused, UsageError
-from diadem.node.catalogue import migrations, sqlite, tables
+from diadem.node.catalogue import faceting, migrations, sqlite, tables
 
 #: Indexes whose entries come in no order while a catalogue is filled: made at the end, they cost a tenth.
 BY_VALUE: Final = tuple(index for index in tables.numbers.indexes if index.name == "numbers_by_key")
@@ -34,6 +34,7 @@ class CatalogueFile:
         self.path = path
         self.read_only = read_only
         self._own = threading.local()
+        self._filling = False
 
     @classmethod
     def open(
@@ -129,7 +130,7 @@ class CatalogueFile:
                 yield connection
             return
         with sqlite.transaction(self._engine, self.path, writing=True) as connection:
-            yield connection
+            yield connection.execution_options(**{faceting.PUT_OFF: self._filling})
 
     def draft(self) -> Self:
         """A new, empty catalogue beside this one, to be filled and put in its place.
@@ -142,14 +143,17 @@ class CatalogueFile:
         return made
 
     def prepare_to_fill(self) -> None:
-        """Do without the indexes by value for a while."""
+        """Do for a while without the indexes by value, and without counts of values."""
+        self._filling = True
         with self._writing() as connection:
             for index in BY_VALUE:
                 index.drop(connection, checkfirst=True)
 
     def complete(self) -> None:
         """Make them."""
+        self._filling = False
         with self._writing() as connection:
+            faceting.fill(connection)
             for index in BY_VALUE:
                 index.create(connection, checkfirst=True)
 

@@ -12,7 +12,7 @@ from diadem.errors import UsageError
 from diadem.model.ids import PREFIX, PackageId
 from diadem.model.replicas import PRESENT, PROOFS, READING_PROOFS, REPLICA_STATES
 from diadem.model.times import time_text
-from diadem.node.catalogue import sqlite, tables
+from diadem.node.catalogue import faceting, sqlite, tables
 from diadem.node.catalogue.entries import CopyEntry
 from diadem.node.catalogue.paths import written as written_path
 from diadem.node.catalogue.writing import find, known, require
@@ -48,13 +48,17 @@ def write_replica(
         "place": place,
     }
     row: dict[str, Any] = {"adopted": False, "written_at": None, "parity": False, "place": None, **_UNPROVEN}
-    row |= _known(connection, seq, store) | {name: value for name, value in changes.items() if value is not None}
+    before = _known(connection, seq, store)
+    counted = before.pop("state", None) == PRESENT
+    row |= before | {name: value for name, value in changes.items() if value is not None}
     row |= {"package": seq, "store": store, "path": written_path(path), "state": state}
     if state != PRESENT or written is not None:
         of_it = (tables.proofs.c.package == seq, tables.proofs.c.store == store, tables.proofs.c.ok)
         connection.execute(delete(tables.proofs).where(*of_it))
         row |= _UNPROVEN
     connection.execute(sqlite.upsert(tables.replicas, "package", "store"), row)
+    if counted != (state == PRESENT):
+        faceting.restate(connection, [seq])
 
 
 def write_copies(connection: Connection, copies: Sequence[CopyEntry]) -> None:
@@ -77,6 +81,7 @@ def write_copies(connection: Connection, copies: Sequence[CopyEntry]) -> None:
     sqlite.insert_rows(connection, tables.proofs, (_proof_row(seq, copy) for seq, copy in proven))
     for seq, copy in others:
         _write_copy(connection, seq, copy)
+    faceting.restate(connection, {seq for seq, _ in new})
 
 
 def _taken(connection: Connection, keys: Sequence[int]) -> set[tuple[int, str]]:
@@ -137,7 +142,7 @@ def _write_copy(connection: Connection, seq: int, copy: CopyEntry) -> None:
 
 def _known(connection: Connection, seq: int, store: str) -> dict[str, Any]:
     """What is known already."""
-    kept = [tables.replicas.c[name] for name in ("adopted", "written_at", "parity", "place", *_UNPROVEN)]
+    kept = [tables.replicas.c[name] for name in ("adopted", "written_at", "parity", "place", "state", *_UNPROVEN)]
     same = (tables.replicas.c.package == seq, tables.replicas.c.store == store)
     found = connection.execute(select(*kept).where(*same)).mappings().first()
     return dict(found) if found else {}
@@ -148,6 +153,7 @@ def remove_replica(connection: Connection, package_id: str, store: str) -> None:
     seq = require(connection, package_id)
     for table in (tables.proofs, tables.replicas):
         connection.execute(delete(table).where(table.c.package == seq, table.c.store == store))
+    faceting.restate(connection, [seq])
 
 
 def write_proofs(

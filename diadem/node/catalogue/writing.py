@@ -15,10 +15,11 @@ from diadem.errors import NotFound
 from diadem.model.ids import PREFIX, PackageId
 from diadem.model.manifest import VENDOR_PATH
 from diadem.model.times import time_text
-from diadem.node.catalogue import amending, assessing, saying, sqlite, tables
+from diadem.node.catalogue import amending, assessing, faceting, saying, sqlite, tables
 from diadem.node.catalogue.entries import PackageEntry, StatementEntry
 from diadem.node.catalogue.facts import FORMAT, Fact, Facts, gather, named, storable
 from diadem.node.catalogue.order import order_number
+from diadem.node.catalogue.vocabulary import SAMPLE_KEYS
 from diadem.node.catalogue.words import padded
 
 #: Bytes of the largest `diadem/vendor.zip` that is kept; a larger one can be made again only by reading the payload.
@@ -137,6 +138,7 @@ def _write_rows(connection: Connection, numbered: Sequence[Numbered]) -> None:
         if one.id in spoken_of:
             assessing.restate(connection, seq, one.id)
             amending.restate(connection, seq, one.id)
+    faceting.restate(connection, [seq for seq, _ in numbered])
 
 
 def find(connection: Connection, hex_id: str) -> int | None:
@@ -173,6 +175,7 @@ def _clear(connection: Connection, seq: int) -> None:
     for table in _OF_RECORD:
         connection.execute(delete(table).where(table.c.package == seq))
     sqlite.remove_text(connection, seq)
+    faceting.forget(connection, [seq])
 
 
 def _package_row(entry: PackageEntry, facts: Facts, hex_id: str) -> dict[str, Any]:
@@ -191,7 +194,7 @@ def _package_row(entry: PackageEntry, facts: Facts, hex_id: str) -> dict[str, An
         "issues": json.dumps(dict(sorted(entry.issues.items()))),
         "datasets": len(facts.datasets),
         "instrument": named(facts.values("instrument.name", "instrument.model")),
-        "sample": named(facts.values("sample.name", "sample.identifier")),
+        "sample": named(facts.values(*SAMPLE_KEYS)),
         "operator": named(facts.values("person.operator")),
         "formats": json.dumps(sorted(facts.values(FORMAT))),
     }
