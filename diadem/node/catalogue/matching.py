@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from sqlalchemy import Connection, select
 
-from diadem.node.catalogue import sqlite, tables
+from diadem.node.catalogue import tables
 from diadem.node.catalogue.conditions import Conditions, of_package
 from diadem.node.catalogue.judging import EVERY, NONE, SOME, leaves
 from diadem.node.catalogue.meaning import AllOf, AnyOf, Condition, Deny, Leaf, OfDataset, OfPackage
@@ -85,6 +85,6 @@ def _stated(connection: Connection, conditions: Conditions, leaf: OfDataset, ask
 
 def _fulfilled(connection: Connection, leaf: OfPackage, asked: _Bits) -> _Bits:
     among: Sequence[int] = list(asked)
-    rows = select(_packages.seq).where(sqlite.among(_packages.seq, among), of_package(leaf))
+    rows = select(_packages.seq).where(among(_packages.seq, among), of_package(leaf))
     fulfilled = set(connection.scalars(rows).all()) if asked else set()
     return {key: value if key in fulfilled else NONE for key, value in asked.items()}

@@ -12,7 +12,7 @@ from diadem.errors import UsageError
 from diadem.model.ids import PackageId
 from diadem.model.replicas import PRESENT, PROOFS, READING_PROOFS, REPLICA_STATES
 from diadem.model.times import time_text
-from diadem.node.catalogue import sqlite, tables
+from diadem.node.catalogue import dialects, tables
 from diadem.node.catalogue.paths import written as written_path
 from diadem.node.catalogue.writing import find, require
 
@@ -53,7 +53,7 @@ def write_replica(
         of_it = (tables.proofs.c.package == seq, tables.proofs.c.store == store, tables.proofs.c.ok)
         connection.execute(delete(tables.proofs).where(*of_it))
         row |= _UNPROVEN
-    connection.execute(sqlite.upsert(tables.replicas, "package", "store"), row)
+    connection.execute(dialects.of(connection).upsert(tables.replicas, "package", "store"), row)
 
 
 def _known(connection: Connection, seq: int, store: str) -> dict[str, Any]:
@@ -94,7 +94,7 @@ def write_proofs(
 
 def _write_proof(connection: Connection, row: dict[str, Any], statement_id: str | None) -> None:
     full = {**row, "statement_id": statement_id}
-    connection.execute(sqlite.upsert(tables.proofs, "package", "store", "level", "ok"), full)
+    connection.execute(dialects.of(connection).upsert(tables.proofs, "package", "store", "level", "ok"), full)
     if row["ok"] and row["level"] in PROOFS:
         _prove(connection, row)
 

@@ -8,9 +8,10 @@ from typing import Final
 from sqlalchemy import Connection, select
 
 from diadem.errors import UsageError
-from diadem.node.catalogue import sqlite, tables
+from diadem.node.catalogue import dialects, tables
 from diadem.node.catalogue.conditions import Conditions
 from diadem.node.catalogue.driving import count_alone, driver
+from diadem.node.catalogue.expressions import among
 from diadem.node.catalogue.hints import hint
 from diadem.node.catalogue.judging import differs, leaves
 from diadem.node.catalogue.matching import matching
@@ -34,7 +35,7 @@ def search(connection: Connection, query: str, *, limit: int | None, offset: int
     names = _Names(connection)
     condition = understand(query, tree, naming=names)
     codes = {name: code for code, name in connection.execute(select(tables.keys.c.code, tables.keys.c.name))}
-    conditions = Conditions(codes)
+    conditions = Conditions(codes, dialects.of(connection))
     keys, total, exact = _page(connection, conditions, condition, limit, offset, rising=order == "oldest")
     rows = package_rows(connection, keys, _matched(connection, conditions, condition, keys))
     return SearchResult(query, tuple(rows), total, exact, "" if total else hint(tree), names.asked_in(condition))
@@ -108,6 +109,6 @@ def _matched(
     found: dict[int, int] = {}
     for start in range(0, len(keys), CHUNK):
         part = keys[start : start + CHUNK]
-        sizes = select(_packages.seq, _packages.datasets).where(sqlite.among(_packages.seq, part))
+        sizes = select(_packages.seq, _packages.datasets).where(among(_packages.seq, part))
         found |= matching(connection, conditions, condition, dict(connection.execute(sizes).all()))
     return found

@@ -15,7 +15,8 @@ from diadem.errors import NotFound
 from diadem.model.ids import PackageId
 from diadem.model.manifest import VENDOR_PATH
 from diadem.model.times import time_text
-from diadem.node.catalogue import amending, assessing, sqlite, tables
+from diadem.node.catalogue import amending, assessing, dialects, tables
+from diadem.node.catalogue.database import Said
 from diadem.node.catalogue.entries import PackageEntry
 from diadem.node.catalogue.facts import FORMAT, Fact, Facts, gather, named, storable
 from diadem.node.catalogue.order import order_number
@@ -89,8 +90,8 @@ def write_package(connection: Connection, prepared: Prepared) -> None:
         changed = update(tables.packages).where(tables.packages.c.seq == old)
         connection.execute(changed, {"seq": seq, "tombstone": None, **prepared.package})
     _write_facts(connection, seq, prepared)
-    sqlite.insert_rows(connection, tables.tag_files, ((seq, *row) for row in prepared.tag_files))
-    sqlite.insert_rows(connection, tables.traces, ((trace, seq) for trace in prepared.traces))
+    dialects.insert_rows(connection, tables.tag_files, ((seq, *row) for row in prepared.tag_files))
+    dialects.insert_rows(connection, tables.traces, ((trace, seq) for trace in prepared.traces))
     assessing.restate(connection, seq, prepared.id)
     amending.restate(connection, seq, prepared.id)
 
@@ -121,7 +122,7 @@ def _free_number(connection: Connection, number: int, hex_id: str) -> int:
 def _clear(connection: Connection, seq: int) -> None:
     for table in _OF_RECORD:
         connection.execute(delete(table).where(table.c.package == seq))
-    sqlite.remove_text(connection, seq)
+    dialects.of(connection).remove_text(connection, seq)
 
 
 def _package_row(entry: PackageEntry, facts: Facts, hex_id: str) -> dict[str, Any]:
@@ -153,20 +154,16 @@ def _moment(moment: datetime | None) -> str | None:
 def _write_facts(connection: Connection, seq: int, prepared: Prepared) -> None:
     codes = _codes(connection, prepared)
     stated = ((seq, codes[fact.key], fact.value, fact.everywhere, fact.datasets) for fact in prepared.numbers)
-    sqlite.insert_rows(connection, tables.numbers, stated)
+    dialects.insert_rows(connection, tables.numbers, stated)
     said = (
         (seq, codes[one.fact.key], rank, one.text, one.words, one.fact.everywhere, one.fact.datasets)
         for rank, one in enumerate(prepared.phrases)
     )
-    sqlite.insert_rows(connection, tables.phrases, said)
+    dialects.insert_rows(connection, tables.phrases, said)
     named = enumerate(prepared.datasets, 1)
-    sqlite.insert_rows(connection, tables.datasets, ((seq, number, *dataset) for number, dataset in named))
-    sqlite.write_text(connection, seq, *(_text(prepared, codes, everywhere=where) for where in (True, False)))
-
-
-def _text(prepared: Prepared, codes: Mapping[str, int], *, everywhere: bool) -> str:
-    chosen = (one for one in prepared.phrases if one.words and one.fact.everywhere == everywhere)
-    return sqlite.text_of((codes[one.fact.key], one.words) for one in chosen)
+    dialects.insert_rows(connection, tables.datasets, ((seq, number, *dataset) for number, dataset in named))
+    texts = (Said(codes[one.fact.key], one.words, one.fact.everywhere) for one in prepared.phrases if one.words)
+    dialects.of(connection).write_text(connection, seq, texts)
 
 
 def _codes(connection: Connection, prepared: Prepared) -> Mapping[str, int]:
@@ -202,4 +199,4 @@ def write_statement(connection: Connection, row: dict[str, Any], subjects: Itera
         return
     connection.execute(insert(tables.statements), row)
     about = ((sha256, row["statement_id"], row["kind"]) for sha256 in dict.fromkeys(subjects))
-    sqlite.insert_rows(connection, tables.subjects, about)
+    dialects.insert_rows(connection, tables.subjects, about)
