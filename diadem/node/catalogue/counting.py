@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import Connection, func, select
 
-from diadem.node.catalogue import sqlite, tables
+from diadem.node.catalogue import tables
 from diadem.node.catalogue.conditions import Conditions
 from diadem.node.catalogue.driving import Driver, driver
+from diadem.node.catalogue.expressions import among
 from diadem.node.catalogue.facet_fields import QUALITIES, QUALITY, FacetField
 from diadem.node.catalogue.facet_results import Facet, FacetValue
 from diadem.node.catalogue.faceting import FIELD_BITS, unpacked, values_of
@@ -131,7 +132,7 @@ def _found(connection: Connection, conditions: Conditions, condition: Condition,
     found = _Found({}, exact=exact)
     for start in range(0, len(keys), CHUNK):
         part = keys[start : start + CHUNK]
-        rows = connection.execute(select(_packages.seq, _packages.datasets).where(sqlite.among(_packages.seq, part)))
+        rows = connection.execute(select(_packages.seq, _packages.datasets).where(among(_packages.seq, part)))
         sizes: dict[int, int] = dict(rows.all())
         found.sizes |= sizes
         if differs(condition):
@@ -169,7 +170,7 @@ def _sum(connection: Connection, found: _Found) -> dict[int, dict[int, Tally]]:
         counted[code & _FIELD][code] = tally
     for start in range(0, len(partly), CHUNK):
         keys = list(partly)[start : start + CHUNK]
-        rows = select(_rows.package, _rows.codes, _rows.parts).where(sqlite.among(_rows.package, keys))
+        rows = select(_rows.package, _rows.codes, _rows.parts).where(among(_rows.package, keys))
         for package, codes, parts in connection.execute(rows):
             _add_part(counted, partly[package], unpacked(codes), json.loads(parts) if parts else {})
     return counted
@@ -181,7 +182,7 @@ def _sum_whole(connection: Connection, keys: Sequence[int]) -> list[tuple[int, T
 
     if not keys:
         return []
-    rows = connection.scalars(select(_rows.codes).where(sqlite.among(_rows.package, keys)))
+    rows = connection.scalars(select(_rows.codes).where(among(_rows.package, keys)))
     pairs = numpy.frombuffer(b"".join(rows), dtype="<u4").reshape(-1, 2)
     codes, both = pairs[:, 0], pairs[:, 1]
     serial = codes >> FIELD_BITS
@@ -219,7 +220,7 @@ def _facet(connection: Connection, one: FacetField, tallies: Mapping[int, Tally]
     listed = {code: tally for code, tally in tallies.items() if tally.listed}
     most = heapq.nlargest(top, (tally.packages for tally in listed.values()))
     codes = [code for code, tally in listed.items() if tally.packages >= most[-1]] if most else []
-    names = select(_values.code, _values.name, _values.text).where(sqlite.among(_values.code, codes))
+    names = select(_values.code, _values.name, _values.text).where(among(_values.code, codes))
     rows = [(name, text, listed[code]) for code, name, text in connection.execute(names)]
     return _made(one, sorted(rows, key=_ranked)[:top], len(listed))
 

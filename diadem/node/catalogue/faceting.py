@@ -16,7 +16,8 @@ from typing import Any, Final
 from sqlalchemy import Connection, bindparam, delete, func, select, update
 
 from diadem.model.replicas import PRESENT
-from diadem.node.catalogue import sqlite, tables
+from diadem.node.catalogue import dialects, tables
+from diadem.node.catalogue.expressions import among, among_texts
 from diadem.node.catalogue.facet_fields import DISPUTED, KEPT, UNJUDGED, FacetField, name_of
 from diadem.node.catalogue.spans import full, mask, written
 
@@ -61,7 +62,7 @@ def forget(connection: Connection, keys: Sequence[int]) -> None:
         return
     gone = {key: {} for key in keys}
     _count(connection, _known(connection, keys), gone)
-    connection.execute(delete(tables.facet_rows).where(sqlite.among(_rows.package, keys)))
+    connection.execute(delete(tables.facet_rows).where(among(_rows.package, keys)))
 
 
 def fill(connection: Connection) -> None:
@@ -90,8 +91,8 @@ def _restate(connection: Connection, keys: Sequence[int]) -> None:
         parts = {str(code): written(value.bits) for code, value in own if value.bits != full(size)}
         rows.append((key, packed(new[key]), json.dumps(parts) if parts else ""))
     _count(connection, _known(connection, keys), new)
-    connection.execute(delete(tables.facet_rows).where(sqlite.among(_rows.package, keys)))
-    sqlite.insert_rows(connection, tables.facet_rows, rows)
+    connection.execute(delete(tables.facet_rows).where(among(_rows.package, keys)))
+    dialects.insert_rows(connection, tables.facet_rows, rows)
 
 
 def _of_datasets(bits: int) -> int:
@@ -112,7 +113,7 @@ def unpacked(data: bytes) -> dict[int, tuple[int, bool]]:
 def _sizes(connection: Connection, keys: Sequence[int]) -> dict[int, int]:
     """Packages that were not deleted, and how many datasets each has."""
     alive = func.coalesce(_packages.tombstone, "") == ""  # hidden: its index would lead through all packages
-    rows = select(_packages.seq, _packages.datasets).where(sqlite.among(_packages.seq, keys), alive)
+    rows = select(_packages.seq, _packages.datasets).where(among(_packages.seq, keys), alive)
     return dict(connection.execute(rows).all())
 
 
@@ -167,7 +168,7 @@ def _of_facts(
     rows = (
         select(columns.package, names.name, value, columns.everywhere, columns.datasets)
         .join_from(table, tables.keys, columns.key == names.code)
-        .where(sqlite.among(columns.package, list(sizes)), names.name.in_(sorted(of)))
+        .where(among(columns.package, list(sizes)), names.name.in_(sorted(of)))
     )
     for package, key, stated, everywhere, datasets in connection.execute(rows):
         if name := name_of(stated):
@@ -179,7 +180,7 @@ def _of_facts(
 
 def _of_years(connection: Connection, field: FacetField, sizes: Mapping[int, int]) -> Iterator[_Stated]:
     rows = select(_packages.seq, _packages.date).where(
-        sqlite.among(_packages.seq, list(sizes)), func.coalesce(_packages.date, "") != ""
+        among(_packages.seq, list(sizes)), func.coalesce(_packages.date, "") != ""
     )
     for package, date in connection.execute(rows):
         yield package, field, date[:4], date[:4], full(sizes[package]), True
@@ -187,9 +188,7 @@ def _of_years(connection: Connection, field: FacetField, sizes: Mapping[int, int
 
 def _of_stores(connection: Connection, field: FacetField, sizes: Mapping[int, int]) -> Iterator[_Stated]:
     columns = tables.replicas.c
-    rows = select(columns.package, columns.store).where(
-        sqlite.among(columns.package, list(sizes)), columns.state == PRESENT
-    )
+    rows = select(columns.package, columns.store).where(among(columns.package, list(sizes)), columns.state == PRESENT)
     for package, store in connection.execute(rows):
         yield package, field, store, store, full(sizes[package]), True
 
@@ -199,13 +198,13 @@ def _of_judgements(connection: Connection, field: FacetField, sizes: Mapping[int
     said, open_ = tables.assessments.c, tables.unassessed.c
     rows = select(said.package, said.verdict, said.disputed, said.everywhere, said.datasets)
     for package, verdict, disputed, everywhere, datasets in connection.execute(
-        rows.where(sqlite.among(said.package, list(sizes)))
+        rows.where(among(said.package, list(sizes)))
     ):
         bits = full(sizes[package]) if everywhere else mask(datasets)
         for text in (verdict, DISPUTED) if disputed else (verdict,):
             yield package, field, text, text, bits, True
     others = select(open_.package, open_.everywhere, open_.datasets)
-    for package, everywhere, datasets in connection.execute(others.where(sqlite.among(open_.package, list(sizes)))):
+    for package, everywhere, datasets in connection.execute(others.where(among(open_.package, list(sizes)))):
         yield package, field, UNJUDGED, UNJUDGED, full(sizes[package]) if everywhere else mask(datasets), True
 
 
@@ -214,7 +213,7 @@ def _codes(connection: Connection, values: Values) -> dict[tuple[int, str], int]
     texts = {(field.number, name): value.text for own in values.values() for (field, name), value in own.items()}
     rows = select(_values.facet, _values.name, _values.code).where(
         _values.facet.in_(sorted({facet for facet, _ in texts})),
-        sqlite.among_texts(_values.name, sorted({name for _, name in texts})),
+        among_texts(_values.name, sorted({name for _, name in texts})),
     )
     known = {(facet, name): int(code) for facet, name, code in connection.execute(rows)}
     new = sorted(texts.keys() - known.keys())
@@ -223,13 +222,13 @@ def _codes(connection: Connection, values: Values) -> dict[tuple[int, str], int]
         for at, (facet, name) in enumerate(new, serial + 1):
             known[facet, name] = at << FIELD_BITS | facet
         made = ((known[one], *one, texts[one], 0, 0, 0) for one in new)
-        sqlite.insert_rows(connection, tables.facet_values, made)
+        dialects.insert_rows(connection, tables.facet_values, made)
     return known
 
 
 def _known(connection: Connection, keys: Sequence[int]) -> dict[int, dict[int, tuple[int, bool]]]:
     """What packages count for until now."""
-    rows = select(_rows.package, _rows.codes).where(sqlite.among(_rows.package, list(keys)))
+    rows = select(_rows.package, _rows.codes).where(among(_rows.package, list(keys)))
     return {package: unpacked(codes) for package, codes in connection.execute(rows)}
 
 

@@ -12,8 +12,9 @@ from diadem.errors import UsageError
 from diadem.model.ids import PREFIX, PackageId
 from diadem.model.replicas import PRESENT, PROOFS, READING_PROOFS, REPLICA_STATES
 from diadem.model.times import time_text
-from diadem.node.catalogue import faceting, sqlite, tables
+from diadem.node.catalogue import dialects, faceting, tables
 from diadem.node.catalogue.entries import CopyEntry
+from diadem.node.catalogue.expressions import among
 from diadem.node.catalogue.paths import written as written_path
 from diadem.node.catalogue.writing import find, known, require
 
@@ -56,7 +57,7 @@ def write_replica(
         of_it = (tables.proofs.c.package == seq, tables.proofs.c.store == store, tables.proofs.c.ok)
         connection.execute(delete(tables.proofs).where(*of_it))
         row |= _UNPROVEN
-    connection.execute(sqlite.upsert(tables.replicas, "package", "store"), row)
+    connection.execute(dialects.of(connection).upsert(tables.replicas, "package", "store"), row)
     if counted != (state == PRESENT):
         faceting.restate(connection, [seq])
 
@@ -76,9 +77,9 @@ def write_copies(connection: Connection, copies: Sequence[CopyEntry]) -> None:
             continue
         (others if (seq, copy.store) in taken else new).append((seq, copy))
         taken.add((seq, copy.store))
-    sqlite.insert_rows(connection, tables.replicas, (_replica_row(seq, copy) for seq, copy in new))
+    dialects.insert_rows(connection, tables.replicas, (_replica_row(seq, copy) for seq, copy in new))
     proven = ((seq, copy) for seq, copy in new if copy.level in PROOFS)
-    sqlite.insert_rows(connection, tables.proofs, (_proof_row(seq, copy) for seq, copy in proven))
+    dialects.insert_rows(connection, tables.proofs, (_proof_row(seq, copy) for seq, copy in proven))
     for seq, copy in others:
         _write_copy(connection, seq, copy)
     faceting.restate(connection, {seq for seq, _ in new})
@@ -88,7 +89,7 @@ def _taken(connection: Connection, keys: Sequence[int]) -> set[tuple[int, str]]:
     """Package and store of all replicas and proofs of some packages."""
     found: set[tuple[int, str]] = set()
     for table in (tables.replicas, tables.proofs):
-        rows = select(table.c.package, table.c.store).where(sqlite.among(table.c.package, keys))
+        rows = select(table.c.package, table.c.store).where(among(table.c.package, keys))
         found |= {(seq, store) for seq, store in connection.execute(rows)}
     return found
 
@@ -179,7 +180,7 @@ def write_proofs(
 
 def _write_proof(connection: Connection, row: dict[str, Any], statement_id: str | None) -> None:
     full = {**row, "statement_id": statement_id}
-    connection.execute(sqlite.upsert(tables.proofs, "package", "store", "level", "ok"), full)
+    connection.execute(dialects.of(connection).upsert(tables.proofs, "package", "store", "level", "ok"), full)
     if row["ok"] and row["level"] in PROOFS:
         _prove(connection, row)
 

@@ -8,10 +8,11 @@ from typing import Final
 from sqlalchemy import Connection, select
 
 from diadem.errors import UsageError
-from diadem.node.catalogue import sqlite, stating, tables
+from diadem.node.catalogue import dialects, stating, tables
 from diadem.node.catalogue.conditions import Conditions
 from diadem.node.catalogue.counting import count_values
 from diadem.node.catalogue.driving import count_alone, driver
+from diadem.node.catalogue.expressions import among, contains
 from diadem.node.catalogue.facet_fields import KEPT, fields_of
 from diadem.node.catalogue.facet_results import Facets
 from diadem.node.catalogue.hints import hint
@@ -47,7 +48,8 @@ def search(connection: Connection, query: str, *, limit: int | None, offset: int
 
 def known_conditions(connection: Connection) -> Conditions:
     """Conditions with the keys that this catalogue knows."""
-    return Conditions({name: code for code, name in connection.execute(select(tables.keys.c.code, tables.keys.c.name))})
+    codes = {name: code for code, name in connection.execute(select(tables.keys.c.code, tables.keys.c.name))}
+    return Conditions(codes, dialects.of(connection))
 
 
 def facets(connection: Connection, query: str, fields: Sequence[str] | None, top: int) -> Facets:
@@ -90,7 +92,7 @@ class Names:
         fields = [field.number for field in KEPT.values() if field.kind == "text" and set(keys) <= set(field.keys)]
         if not fields:
             return None
-        has = _values.name.endswith(part, autoescape=True) if ends else sqlite.contains(_values.name, part)
+        has = _values.name.endswith(part, autoescape=True) if ends else contains(_values.name, part)
         found = select(_values.name).where(_values.facet == fields[0], _values.packages > 0, has).order_by(_values.name)
         return [tuple(name.split()) for name in self._connection.scalars(found.limit(MAX_NAMES + 1))]
 
@@ -150,6 +152,6 @@ def _matched(
     found: dict[int, int] = {}
     for start in range(0, len(keys), CHUNK):
         part = keys[start : start + CHUNK]
-        sizes = select(_packages.seq, _packages.datasets).where(sqlite.among(_packages.seq, part))
+        sizes = select(_packages.seq, _packages.datasets).where(among(_packages.seq, part))
         found |= matching(connection, conditions, condition, dict(connection.execute(sizes).all()))
     return found

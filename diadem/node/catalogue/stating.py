@@ -8,8 +8,9 @@ from sqlalchemy import Connection, select
 
 from diadem.errors import UsageError
 from diadem.model.ids import PREFIX
-from diadem.node.catalogue import sqlite, tables, vocabulary
+from diadem.node.catalogue import tables, vocabulary
 from diadem.node.catalogue.conditions import Conditions
+from diadem.node.catalogue.expressions import among, among_texts
 from diadem.node.catalogue.matching import matching
 from diadem.node.catalogue.meaning import Condition
 from diadem.node.catalogue.reading import CHUNK
@@ -60,7 +61,7 @@ def stated(
     for start in range(0, len(ids), CHUNK):
         part = [one.removeprefix(PREFIX) for one in ids[start : start + CHUNK]]
         rows = connection.execute(
-            select(_packages.seq, _packages.id, _packages.datasets).where(sqlite.among_texts(_packages.id, part))
+            select(_packages.seq, _packages.id, _packages.datasets).where(among_texts(_packages.id, part))
         ).all()
         sizes = {row.seq: row.datasets for row in rows}
         bits = matching(connection, conditions, condition, sizes)
@@ -77,9 +78,7 @@ def stated(
 def _named(connection: Connection, packages: Sequence[int]) -> dict[tuple[int, int], tuple[str, str]]:
     """Id and path of datasets."""
     columns = tables.datasets.c
-    rows = select(columns.package, columns.number, columns.id, columns.path).where(
-        sqlite.among(columns.package, packages)
-    )
+    rows = select(columns.package, columns.number, columns.id, columns.path).where(among(columns.package, packages))
     return {(package, number): (id_, path) for package, number, id_, path in connection.execute(rows)}
 
 
@@ -91,7 +90,7 @@ def _values(connection: Connection, key: Key, sizes: Mapping[int, int]) -> dict[
     rows = (
         select(columns.package, value, columns.everywhere, columns.datasets, names.name)
         .join_from(table, tables.keys, columns.key == names.code)
-        .where(sqlite.among(columns.package, list(sizes)), names.name.in_(key.of))
+        .where(among(columns.package, list(sizes)), names.name.in_(key.of))
     )
     found: dict[tuple[int, int], list[Value]] = {}
     order = {name: place for place, name in enumerate(key.of)}

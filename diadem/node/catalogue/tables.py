@@ -22,8 +22,9 @@ from sqlalchemy import (
     MetaData,
     PrimaryKeyConstraint,
     Table,
-    Text,
 )
+
+from diadem.node.catalogue.expressions import ByteText as Text
 
 metadata = MetaData()
 
