@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import datetime
 import hashlib
+import math
 import multiprocessing
 import random
 import resource
@@ -39,6 +40,8 @@ SEARCH, STATES, FLAT = 0.050, 2.0, 1.5
 MEMORY = 250e6
 #: Packages at a scale of 1, and how many are added to see what one costs.
 COUNT, SAMPLE = 100_000, 300
+#: Datasets of a session, in the median.
+MEDIAN = 8
 #: Packages that are made in one transaction, to have them sooner.
 TOGETHER = 1000
 _START = datetime.date(2014, 1, 1)
@@ -71,8 +74,8 @@ _ASSESSORS = ("alice@hu-berlin", "bob@hu-berlin", "marie@hu-berlin", "otto@hu-be
 _TECHNIQUES = ("STEM", "TEM", "SEM", "EELS", "EDS", "diffraction")
 
 
-def entry(number: int, *, datasets: int | None = None, count: int = 0) -> PackageEntry:
-    """Package `number` of this benchmark, always the same; a session has 1 to 40 datasets, 8 in the median.
+def entry(number: int, *, datasets: int | None = None, median: int = MEDIAN, count: int = 0) -> PackageEntry:
+    """Package `number` of this benchmark, always the same; a session has 1 to 40 datasets, `median` in the median.
 
     Of `count` packages they come in the order of their days, as sessions do; of 0, on any day.
     """
@@ -83,7 +86,7 @@ def entry(number: int, *, datasets: int | None = None, count: int = 0) -> Packag
     material, form, work = draw.choice(_MATERIALS), draw.choice(_FORMS), draw.choice(_WORK)
     sample = f"S-{draw.randrange(3000)}"
     session = _Session(draw, date, f"{material}_{form}", sample)
-    count = datasets or min(40, max(1, round(draw.lognormvariate(2.1, 0.8))))
+    count = datasets or min(40, max(1, round(draw.lognormvariate(math.log(median), 0.8))))
     documents = [session.dataset(index) for index in range(1, count + 1)]
     known = field_keys()
     record = Record(
@@ -233,24 +236,28 @@ def queries(count: int) -> Iterator[tuple[str, str]]:
         yield name, kinds[name]()
 
 
-def fill(catalogue: Catalogue, first: int, end: int) -> list[float]:
+def fill(catalogue: Catalogue, first: int, end: int, median: int = MEDIAN) -> list[float]:
     """Add packages with two replicas each, judgements and derivations, many in one transaction; seconds of each."""
     taken: list[float] = []
-    for prepared, judged, derived in _batches(first, end):
+    catalogue.prepare_to_fill()
+    for prepared, judged, derived in _batches(first, end, median):
         begin = time.perf_counter()
         _write(catalogue, prepared, judged, derived)
         taken.append(time.perf_counter() - begin)
         print(f"  {first + TOGETHER * len(taken):,} packages, {taken[-1]:.2f} s", file=sys.stderr)
+    catalogue.complete()
     return taken
 
 
-def _batches(first: int, end: int) -> Iterator[_Batch]:
+def _batches(first: int, end: int, median: int) -> Iterator[_Batch]:
     """Packages as they are written, made by another process, which is a few batches ahead."""
     starts = iter(range(first, end, TOGETHER))
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
 
         def ask(count: int) -> list[Future[_Batch]]:
-            return [pool.submit(_batch, start, min(start + TOGETHER, end), end) for start in islice(starts, count)]
+            return [
+                pool.submit(_batch, start, min(start + TOGETHER, end), end, median) for start in islice(starts, count)
+            ]
 
         waiting = deque(ask(3))
         while waiting:
@@ -262,8 +269,8 @@ def _batches(first: int, end: int) -> Iterator[_Batch]:
 _Batch = tuple[list[writing.Prepared], list[tuple[str, list[Assessment]]], list[Derivation]]
 
 
-def _batch(start: int, end: int, count: int) -> _Batch:
-    entries = [(number, entry(number, count=count)) for number in range(start, end)]
+def _batch(start: int, end: int, count: int, median: int) -> _Batch:
+    entries = [(number, entry(number, median=median, count=count)) for number in range(start, end)]
     judged = [(one.id, list(judgements(one, number))) for number, one in entries]
     derived = [found for number, _ in entries if (found := derivation(number)) is not None]
     return [writing.prepare(one) for _, one in entries], [pair for pair in judged if pair[1]], derived
@@ -339,16 +346,17 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser(__doc__ or "")
     options.add_argument("--count", type=int, help=f"packages (default {COUNT:,} × scale)")
     options.add_argument("--queries", type=int, default=400, help="searches in a round (default 400)")
+    options.add_argument("--datasets", type=int, default=MEDIAN, help=f"in a session, in the median (default {MEDIAN})")
     chosen = options.parse_args(arguments)
     count = chosen.count or max(1, round(COUNT * chosen.scale))
     sample = max(1, min(SAMPLE, count))
     with workplace(chosen.work) as work:
-        path = work / f"catalogue-{count}.sqlite"
+        path = work / f"catalogue-{count}-{chosen.datasets}.sqlite"
         with Catalogue.open(work / f"empty-{time.time_ns()}.sqlite", create=True) as empty:
             early = adding(empty, 0, sample)
         with Catalogue.open(path, create=True) as catalogue:
             have = catalogue.count()
-            filled = fill(catalogue, have, count) if have < count else None
+            filled = fill(catalogue, have, count, chosen.datasets) if have < count else None
             late = adding(catalogue, 10**9 + time.time_ns() % 10**8 * 1000, sample)
             searches = searching(catalogue, chosen.queries, max(1, min(3, chosen.rounds)))
             judged = min(states(catalogue) for _ in range(3))

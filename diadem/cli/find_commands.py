@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from diadem.cli.node_options import Json, NodeAt, opened
+from diadem.cli.facet_view import count_by
+from diadem.cli.node_options import As, Json, NodeAt, opened
 from diadem.cli.output import print_json, size_text, tell
+from diadem.cli.saved_searches import saved_searches
 from diadem.errors import Refused
 from diadem.model.plain_text import count_text
 
@@ -50,17 +53,29 @@ def search(
     limit: Annotated[int, typer.Option("--limit", help="How many rows.")] = 50,
     offset: Annotated[int, typer.Option("--offset", help="Skip this many.")] = 0,
     csv: Annotated[Path | None, typer.Option("--csv", help="Write all rows as a table.")] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="With --csv: write over a file.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Write over a --csv file, or a saved search.")] = False,
+    facets: Annotated[bool, typer.Option("--facets", help="Count by instrument, year and others.")] = False,
+    by: Annotated[str | None, typer.Option("--by", help="Count by these: instrument,stage.holder")] = None,
+    top: Annotated[int, typer.Option("--top", help="With --facets: how many values of each.")] = 10,
+    save: Annotated[str | None, typer.Option("--save", help="Save it: later @NAME stands for it.")] = None,
+    saved: Annotated[bool, typer.Option("--saved", help="List saved searches, or show these.")] = False,
+    forget: Annotated[str | None, typer.Option("--forget", help="Forget a saved search.")] = None,
+    user: As = None,
     node: NodeAt = None,
     json: Json = False,
 ) -> int:
     """Find packages by words and by values with units. Without a query: the newest."""
     words = query or []
+    if saved or save is not None or forget is not None:
+        return saved_searches(
+            words, joined(words), save=save, saved=saved, forget=forget, overwrite=overwrite, at=(node, user), json=json
+        )
+    if facets or by is not None:
+        return count_by(joined(words), by=by, top=top, node=node, json=json)
     if csv is not None and csv.exists() and not overwrite:
         raise Refused("there is such a file", where=str(csv), next="Name another, or add --overwrite.")
-    text = words[0] if len(words) == 1 else " ".join(_quoted(word) for word in words)
     with opened(node) as found:
-        result = found.search(text, limit=limit if csv is None else 1_000_000_000, offset=offset)
+        result = found.search(joined(words), limit=limit if csv is None else 1_000_000_000, offset=offset)
     if csv is not None:
         csv.write_bytes(result.to_csv())
         print(f"written          {csv}, {count_text(len(result.rows), 'row')}")
@@ -70,6 +85,11 @@ def search(
     else:
         _show(result.to_dict())
     return 0
+
+
+def joined(words: Sequence[str]) -> str:
+    """The search that stands on the command line."""
+    return words[0] if len(words) == 1 else " ".join(_quoted(word) for word in words)
 
 
 def _quoted(word: str) -> str:

@@ -8,7 +8,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -66,24 +66,23 @@ def where(adoption: Adoption) -> dict[str, Any]:
 
 
 def enter_adopted(
-    context: Context, fresh: Catalogue, ingests: Mapping[str, Mapping[str, Any]], notes: list[str]
-) -> dict[tuple[str, str], str]:
-    """Enter every adopted folder in a catalogue that is being built."""
+    context: Context, fresh: Catalogue, ingest: Callable[[str], Mapping[str, Any] | None], notes: list[str]
+) -> Iterator[tuple[str, str | None]]:
+    """Enter every adopted folder in a catalogue that is being built; gives the id of each, and where it lies."""
     if not (context.folder / "adopted").is_dir():
-        return {}
-    found: dict[tuple[str, str], str] = {}
+        return
     kept = folders(context)
     for package_id in kept.ids():
         try:
             location = kept.location(package_id)
             if not fresh.has(package_id):
                 package = Package(kept.bundle(package_id))
-                fresh.add_package(package_entry(package, location.path, ingests.get(package_id)))
-            found[package_id, IN_PLACE] = location.root
+                fresh.add_package(package_entry(package, location.path, ingest(package_id)))
         except (DiademError, OSError) as error:
             message = error.message if isinstance(error, DiademError) else str(error)
             notes.append(f"what is kept of the adopted folder {package_id[:19]}… is damaged: {message}")
-    return found
+        else:
+            yield package_id, location.root
 
 
 # -- looking again -------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""What every store keeps of the node: settings, policy, sealed keys, and a snapshot of the catalogue.
+"""What every store keeps of the node: settings, policy, saved searches, sealed keys, and a snapshot of the catalogue.
 
 The log has its own mirror, batch by batch (`diadem.node.custody.mirror`). Everything here is small, is written whole,
 and lets a lost node be made again, or another PC search the store.
@@ -24,6 +24,8 @@ from diadem.store.base import Store
 from diadem.store.whole import write_whole
 
 SEALED_KEYS = "identities.age"
+#: Saved searches, see `diadem.node.queries`.
+QUERIES_FILE = "queries.toml"
 SNAPSHOT = "catalogue.sqlite"
 #: SHA-256 of the snapshot: who has it need not fetch it again.
 SNAPSHOT_DIGEST = "catalogue.sha256"
@@ -39,7 +41,7 @@ def home(short_id: str) -> str:
 
 
 def mirror_settings(context: Context, stores: Iterable[Store] | None = None) -> list[str]:
-    """Write settings, policy and sealed keys into the stores that answer. Returns what could not be, in words."""
+    """Write settings, policy, searches and sealed keys into the stores that answer; what could not be, in words."""
     failed = []
     chosen = stores if stores is not None else [store for _, store in context.stores.opened()]
     with context.locked("mirror"):  # two processes that changed something write what is so in the end, in any order
@@ -54,11 +56,13 @@ def mirror_settings(context: Context, stores: Iterable[Store] | None = None) -> 
 
 
 def _files(context: Context) -> dict[str, bytes]:
-    """Settings, policy and sealed keys as they are on the disk now."""
+    """Settings, policy, saved searches and sealed keys as they are on the disk now."""
     settings, policy = read_settings(context.folder), context.folder / POLICY_FILE
     files = {FILE: settings_text(settings).encode()}
     if policy.exists():
         files[POLICY_FILE] = policy.read_bytes()
+    if (queries := context.folder / QUERIES_FILE).exists():
+        files[QUERIES_FILE] = queries.read_bytes()
     if settings.recovery_recipient:
         files[SEALED_KEYS] = seal_keys(dict(context.keys.files()), settings.recovery_recipient)
     return files

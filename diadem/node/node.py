@@ -30,11 +30,12 @@ if TYPE_CHECKING:
     from diadem.model.scan import PlannedSession
     from diadem.node.archived import Archived
     from diadem.node.archiving_all import SessionResult
-    from diadem.node.catalogue import SearchResult
+    from diadem.node.catalogue import Facets, SearchResult
     from diadem.node.custody.report import CustodyReport
     from diadem.node.dropping import Dropped
     from diadem.node.exporting_outcome import Exported
     from diadem.node.jobs import JobState
+    from diadem.node.queries import QueryVerbs
     from diadem.node.reindexing import Reindexed
     from diadem.node.repairing import Repaired
     from diadem.node.rescanned import Rescan
@@ -99,6 +100,13 @@ class Node(QualityVerbs):
         from diadem.node.sample_verbs import SampleVerbs
 
         return SampleVerbs(self.context)
+
+    @property
+    def queries(self) -> QueryVerbs:
+        """The saved searches: iterate over them, `get`, `save`, `delete`; ``@name`` in a search stands for one."""
+        from diadem.node.queries import QueryVerbs
+
+        return QueryVerbs(self.context)
 
     @property
     def jobs(self) -> list[JobState]:
@@ -374,7 +382,30 @@ class Node(QualityVerbs):
         UsageError
             The query cannot be understood; points at the word.
         """
-        return self.context.catalogue.search(query, limit=limit, offset=offset)
+        from diadem.node.result_source import ResultSource
+
+        found = self.context.catalogue.search(self.queries.expanded(query), limit=limit, offset=offset)
+        return replace(found, source=ResultSource(self.context))
+
+    def facets(self, query: str = "", fields: Sequence[str] | None = None, *, top: int = 10) -> Facets:
+        """How many of the packages that a search finds have which instrument, year, sample and so on.
+
+        Parameters
+        ----------
+        query : str
+            As for `search`.
+        fields : sequence of str, optional
+            What is counted by: any text or number of the record, ``year``, ``store``, ``quality``; by default
+            instrument, year, voltage and nine others.
+        top : int
+            Values of each field at most, the most frequent first.
+
+        Raises
+        ------
+        UsageError
+            The query cannot be understood, or there is no such field.
+        """
+        return self.context.catalogue.facets(self.queries.expanded(query), fields=fields, top=top)
 
     def status(self) -> Status:
         """What the policy says of every package, store and of the node itself, and what to do now."""
@@ -657,11 +688,19 @@ class Node(QualityVerbs):
             return write_off(self.context, found, reason=reason, dry_run=dry_run, listener=listener)
         return delete(self.context, found, reason=reason, dry_run=dry_run)
 
-    def reindex(self, *, listener: Listener = silent) -> Reindexed:
-        """Build the catalogue anew from the stores and the log."""
+    def reindex(self, *, executor: Executor | None = None, listener: Listener = silent) -> Reindexed:
+        """Build the catalogue anew from the stores and the log.
+
+        Parameters
+        ----------
+        executor : concurrent.futures.Executor, optional
+            Where packages are read: processes, or a Dask cluster whose workers see the stores at the same addresses.
+        listener : Listener
+            Told of progress.
+        """
         from diadem.node.reindexing import reindex
 
-        return reindex(self.context, listener=listener)
+        return reindex(self.context, executor=executor, listener=listener)
 
     # -- closing ---------------------------------------------------------------------------------------------------
 

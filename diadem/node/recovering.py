@@ -26,7 +26,7 @@ from diadem.node.custody.mirror import read_head
 from diadem.node.custody.recovering import recover as recover_log
 from diadem.node.custody.statements import LOG, ONLINE
 from diadem.node.keys import KeyCabinet
-from diadem.node.mirroring import SEALED_KEYS, home
+from diadem.node.mirroring import QUERIES_FILE, SEALED_KEYS, home
 from diadem.node.place import require_local
 from diadem.node.recovery import RecoverySecret, open_keys
 from diadem.node.rules.default import DEFAULT_POLICY
@@ -129,6 +129,8 @@ def recover_node(
         Catalogue.open(draft / CATALOGUE_FILE, create=True).close()
         policy = store.get(f"{home(node[:16])}/{POLICY_FILE}")
         write_whole(draft / POLICY_FILE, policy or DEFAULT_POLICY.encode())
+        if (queries := store.get(f"{home(node[:16])}/{QUERIES_FILE}")) is not None:
+            write_whole(draft / QUERIES_FILE, queries)
         write_settings(draft, settings)
         if folder.exists():
             folder.rmdir()

@@ -6,31 +6,36 @@ written, what was proven, and what was given up on purpose. A store that does no
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import uuid
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from diadem.archive.many import InOrder
 from diadem.archive.package import Package
 from diadem.errors import DiademError
 from diadem.model.ids import PackageId
 from diadem.model.ports import Listener, Progress, silent
-from diadem.model.replicas import DROPPED, MISSING, PRESENT, SUSPECT, ReplicaState
-from diadem.model.report import Level
-from diadem.node.adopted import enter_adopted
-from diadem.node.catalogue import Catalogue
+from diadem.model.replicas import DROPPED, MISSING, PRESENT, SUSPECT, PackageState, ReplicaState
+from diadem.node.adopted import IN_PLACE, enter_adopted
+from diadem.node.catalogue import Catalogue, PackageEntry
+from diadem.node.catalogue.sightings import Places, Sightings, pages
+from diadem.node.config import StoreSettings
 from diadem.node.context import Context
+from diadem.node.custody.entries import Entry
 from diadem.node.dropping import finish_removals
 from diadem.node.entries import entry_from_log, package_entry
 from diadem.node.following import catch_up, is_deleted, replacing
-from diadem.node.hinting import Hinting
 from diadem.node.jobs import working
+from diadem.node.reindex_reading import Found, Sought, Task, read_packages, read_there
 from diadem.node.replay import apply_all
 from diadem.node.stating_found import state_found
-from diadem.package.opening import read_manifest
-from diadem.package.verify import verify
+from diadem.store.base import Store
+from diadem.store.contract import Stored
 from diadem.store.parity_file import parity_packages
 
 
@@ -61,14 +66,14 @@ class Reindexed:
         }
 
 
-#: Statements that the new catalogue follows in one transaction.
-_PAGE = 500
-#: Package id to the predicate of its `ingest` statement; store and path to the id that a copy there should have.
-Ingests = Mapping[str, Mapping[str, Any]]
-Places = Mapping[tuple[str, str], str]
+#: Statements that the new catalogue follows in one transaction, packages that are compared at once, and packages of
+#: one task: their tag files, up to a few MiB each, are in memory together.
+_PAGE, _BATCH = 500, 24
+#: Notes that are told one by one.
+_NOTED = 1000
 
 
-def reindex(context: Context, *, listener: Listener = silent) -> Reindexed:
+def reindex(context: Context, *, executor: Executor | None = None, listener: Listener = silent) -> Reindexed:
     """Build the catalogue anew and put it in the place of the old one; others may archive meanwhile.
 
     What the stores hold and the log does not say is stated: packages that somebody copied there, copies that are gone.
@@ -81,167 +86,223 @@ def reindex(context: Context, *, listener: Listener = silent) -> Reindexed:
     with working(context, "reindex", "") as job, context.locked("reindex"):
         finished = finish_removals(context)  # else what was given up would be found, and count again
         context.catalogue.forget_drafts()
-        fresh = context.catalogue.draft()
-        try:
-            result, arrived, lost = _fill(context, fresh, job.listening(listener))
-            with replacing(context):
-                catch_up(replace(context, catalogue=fresh))  # what was said while the stores were read
-                context.catalogue.take_over(fresh)
-        except BaseException:
-            fresh.discard()
-            raise
-        notes = (*finished, *result.notes, *state_found(context, arrived, lost))
-    return replace(result, packages=context.catalogue.count(), statements=context.ledger.total, notes=notes)
+        for left in context.folder.glob(_SIGHTINGS.format("*")):
+            left.unlink(missing_ok=True)
+        with Sightings(context.folder / _SIGHTINGS.format(uuid.uuid4().hex[:8])) as sightings:
+            fresh = context.catalogue.draft()
+            try:
+                work = _Reindex(context, fresh, sightings, executor, job.listening(listener))
+                work.fill()
+                copies = sightings.count()
+                with replacing(context):
+                    catch_up(replace(context, catalogue=fresh))  # what was said while the stores were read
+                    context.catalogue.take_over(fresh)
+            except BaseException:
+                fresh.discard()
+                raise
+            stated = state_found(context, sightings.arrived(), sightings.lost())
+            notes = (*finished, *work.notes.told(), *stated)
+    return Reindexed(context.catalogue.count(), copies, context.ledger.total, notes)
 
 
-def _fill(
-    context: Context, fresh: Catalogue, listener: Listener
-) -> tuple[Reindexed, list[tuple[str, str, str]], list[tuple[str, str]]]:
-    """Fill an empty catalogue; also returns copies of which the log does not know, and those that it has in vain."""
-    notes: list[str] = []
-    total = context.ledger.total  # what is said while the stores are read, they may or may not show
-    ingests, places = _listen(context, total)
-    found: dict[tuple[str, str], list[str]] = {}
-    for settings in context.settings.stores:
-        if context.stores.reachable(settings.name):
-            found |= _read_store(context, fresh, settings.name, ingests, places, notes, listener)
+_SIGHTINGS = ".reindex-{}.sqlite"
+
+
+class _Notes(list[str]):
+    """What deserves a look: of many the first ones, and how many more there are. A dead store has a million."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._more = 0
+
+    def append(self, note: str) -> None:
+        """Keep a note, or count it."""
+        if len(self) < _NOTED:
+            super().append(note)
         else:
-            why = context.stores.why_away(settings.name)
-            notes.append(f"{settings.name} does not answer: its copies are as the log says ({why})")
-    found |= _read_adopted(context, fresh, ingests, notes)
-    _enter_lost(context, fresh, ingests, notes)
-    _apply_all(context, fresh, total, listener)
-    _revive(context, fresh, found, ingests)
-    arrived, lost = _compare(context, fresh, found)
-    _note_parity(context, fresh)
-    return Reindexed(fresh.count(), len(found), total, tuple(notes)), arrived, lost
+            self._more += 1
+
+    def told(self) -> tuple[str, ...]:
+        """All of it."""
+        return (*self, *((f"and {self._more:,} more",) if self._more else ()))
 
 
-def _apply_all(context: Context, fresh: Catalogue, total: int, listener: Listener) -> None:
-    """Let the new catalogue follow the log, as far as it went when the reindex began."""
-    entries = enumerate(islice(context.ledger.all_entries(), total))
-    while page := list(islice(entries, _PAGE)):
-        number, entry = page[-1]
-        with fresh.together():
-            apply_all(fresh, [entry for _, entry in page])
-        listener(Progress("log", number + 1, total, entry.statement.kind, unit="statements"))
+class _Reindex:
+    """Fills an empty catalogue from the stores and the log.
 
-
-def _revive(context: Context, fresh: Catalogue, found: Mapping[tuple[str, str], list[str]], ingests: Ingests) -> None:
-    """Enter anew what was deleted once, and archived again since."""
-    buried = {state.id for state in fresh.package_states() if state.tombstoned}
-    alive = {one for one in buried if not is_deleted(context.ledger.of_subject(PackageId(one).hex))}
-    for (package_id, store), paths in found.items():
-        if package_id in alive and paths and store in context.stores.names:
-            package = Package(context.stores.open(store).bundle(paths[0]))
-            path = _path(package_id, paths[0], ingests)
-            fresh.add_package(package_entry(package, path, ingests.get(package_id)))
-            alive.discard(package_id)
-
-
-def _listen(context: Context, total: int) -> tuple[dict[str, Mapping[str, Any]], dict[tuple[str, str], str]]:
-    """What the log says of each package's ingest, and where copies were written."""
-    ingests: dict[str, Mapping[str, Any]] = {}
-    places: dict[tuple[str, str], str] = {}
-    for entry in islice(context.ledger.all_entries(), total):
-        if entry.statement.kind in ("ingest", "replicate"):
-            said, package_id = entry.statement.predicate, entry.statement.subjects[0].name
-            places[str(said["store"]), str(said.get("path", ""))] = package_id
-            if entry.statement.kind == "ingest":
-                ingests.setdefault(package_id, said)
-    return ingests, places
-
-
-def _read_store(
-    context: Context,
-    fresh: Catalogue,
-    name: str,
-    ingests: Ingests,
-    places: Places,
-    notes: list[str],
-    listener: Listener,
-) -> dict[tuple[str, str], list[str]]:
-    """Enter every package of a store; returns package and store of each copy, and the paths at which it lies."""
-    found: dict[tuple[str, str], list[str]] = {}
-    store = context.stores.open(name)
-    hinting = Hinting(store, name, notes)
-    for number, stored in enumerate(store.packages()):
-        listener(Progress("reindex", number, 0, stored.path, unit="packages"))
-        try:
-            bundle = store.bundle(stored.path)
-            opened = read_manifest(bundle)
-            package = Package(bundle, opened=opened)
-            if package.id not in ingests:  # one damaged line of a tag manifest makes another id: no package
-                verify(package.bundle, level=Level.QUICK, expected_id=package.id).raise_for_findings()
-            if not fresh.has(package.id):
-                fresh.add_package(
-                    package_entry(package, _path(package.id, stored.path, ingests), ingests.get(package.id))
-                )
-            found.setdefault((package.id, name), []).append(stored.path)
-            if found[package.id, name] == [stored.path]:
-                hinting.write(opened, stored.path)
-        except (DiademError, OSError) as error:
-            message = error.message if isinstance(error, DiademError) else str(error)
-            notes.append(f"{stored.path} in {name} is damaged: {message}")
-            if (owner := places.get((name, stored.path))) is not None:
-                found.setdefault((owner, name), [])  # something is there, and it is not whole
-    return found
-
-
-def _path(package_id: str, found_at: str, ingests: Ingests) -> str:
-    """The path that the package was made with."""
-    said = ingests.get(package_id, {})
-    return found_at if said.get("adopted") else str(said.get("path", found_at))
-
-
-def _read_adopted(
-    context: Context, fresh: Catalogue, ingests: Ingests, notes: list[str]
-) -> dict[tuple[str, str], list[str]]:
-    return {copy: [path] if path else [] for copy, path in enter_adopted(context, fresh, ingests, notes).items()}
-
-
-def _enter_lost(context: Context, fresh: Catalogue, ingests: Ingests, notes: list[str]) -> None:
-    """Enter the packages that no store gives, as the log and the old catalogue have them.
-
-    A package whose last copies are damaged or away is the one that must not vanish from the status; of one that was
-    deleted on purpose it stays known that it was.
+    Parameters
+    ----------
+    context : Context
+        The node.
+    fresh : Catalogue
+        The empty one.
+    sightings : Sightings
+        Empty, too.
+    executor : Executor or None
+        Where packages are read; None for here.
+    listener : Listener
+        Told of progress.
     """
-    for package_id, said in ingests.items():
-        if fresh.has(package_id):
-            continue
-        tags: Mapping[str, bytes] = {}
-        with suppress(DiademError):
-            tags = context.catalogue.tag_files(package_id)
-        entry = entry_from_log(package_id, said, tags)
-        with suppress(DiademError):
-            entry = replace(entry, title=context.catalogue.get(package_id).title)
-        fresh.add_package(entry)
-        if not is_deleted(context.ledger.of_subject(PackageId(package_id).hex)):
-            notes.append(f"{package_id[:19]}… can be read in no store that answers; it is entered as the log says")
 
+    def __init__(
+        self,
+        context: Context,
+        fresh: Catalogue,
+        sightings: Sightings,
+        executor: Executor | None,
+        listener: Listener,
+    ) -> None:
+        self._context, self._fresh, self._sightings = context, fresh, sightings
+        self._executor, self._listener = executor, listener
+        self.notes = _Notes()
+        #: What is said while the stores are read, they may or may not show.
+        self.total = context.ledger.total
 
-def _compare(
-    context: Context, fresh: Catalogue, found: Mapping[tuple[str, str], list[str]]
-) -> tuple[list[tuple[str, str, str]], list[tuple[str, str]]]:
-    """What the log says of copies against what was found; returns those that it does not know, and those in vain."""
-    arrived, lost = [], []
-    said: dict[tuple[str, str], ReplicaState] = {}
-    for package in fresh.package_states():
-        said |= {(package.id, replica.store): replica for replica in package.replicas}
-    for (package_id, store), paths in found.items():
-        if fresh.has(package_id):
-            known = said.get((package_id, store))
-            if (path := _place(context, fresh, package_id, store, paths, known)) is not None:
-                arrived.append((package_id, store, path))
+    def fill(self) -> None:
+        """All of it; what is to be stated stands in the sightings afterwards."""
+        for page in pages(islice(self._context.ledger.all_entries(), self.total)):
+            self._sightings.hear(_written(page))
+        for settings in self._context.settings.stores:
+            if self._context.stores.reachable(settings.name):
+                self._read_store(settings)
+            else:
+                why = self._context.stores.why_away(settings.name)
+                self.notes.append(f"{settings.name} does not answer: its copies are as the log says ({why})")
+        for package_id, root in enter_adopted(self._context, self._fresh, self._sightings.ingest, self.notes):
+            self._sightings.see(package_id, IN_PLACE, root)
+        self._enter_lost()
+        self._follow_log()
+        self._revive()
+        self._compare()
+        _note_parity(self._context, self._fresh)
+
+    # The stores
+
+    def _read_store(self, settings: StoreSettings) -> None:
+        """Enter every package of a store."""
+        store = self._context.stores.open(settings.name)
+        number = 0
+        hints = True
+        for found in self._readings(store, settings):
+            self._fresh.enter([one.prepared for one in found if one.prepared is not None])
+            for one in found:
+                self._listener(Progress("reindex", number := number + 1, 0, one.path, unit="packages"))
+                self._see(settings.name, one)
+                if one.unhinted and hints:
+                    hints = False
+                    self.notes.append(f"the hints in {settings.name} could not be written: {one.unhinted}")
+
+    def _readings(self, store: Store, settings: StoreSettings) -> Iterator[list[Found]]:
+        """The packages of a store as they are read, here or by the executor."""
+        tasks = (self._sought(part) for part in pages(store.packages(), _BATCH))
+        if self._executor is None:
+            return (read_packages(store, packages) for packages in tasks)
+        options = self._context.stores.options(settings.name)
+        there = (Task(settings.url, options, packages) for packages in tasks)
+        return InOrder(self._executor, read_there, there)
+
+    def _sought(self, stored: Sequence[Stored]) -> list[Sought]:
+        known = self._fresh.known([str(one.id) for one in stored])
+        sought = []
+        for one in stored:
+            said = self._sightings.ingest(str(one.id))
+            sought.append(Sought(one.path, _made_at(said, one.path), said, wanted=str(one.id) not in known))
+        return sought
+
+    def _see(self, store: str, found: Found) -> None:
+        if not found.fault:
+            self._sightings.see(found.id, store, found.path)
+            return
+        self.notes.append(f"{found.path} in {store} is damaged: {found.fault}")
+        if (owner := self._sightings.owner(store, found.path)) is not None:
+            self._sightings.see(owner, store, None)  # something is there, and it is not whole
+
+    # The log
+
+    def _enter_lost(self) -> None:
+        """Enter the packages that no store gives, as the log and the old catalogue have them.
+
+        A package whose last copies are damaged or away is the one that must not vanish from the status; of one that was
+        deleted on purpose it stays known that it was.
+        """
+        for page in self._sightings.ingested():
+            known = self._fresh.known([package_id for package_id, _ in page])
+            for package_id, said in page:
+                if package_id not in known:
+                    self._fresh.add_package(_from_log(self._context.catalogue, package_id, said))
+                    if not is_deleted(self._context.ledger.of_subject(PackageId(package_id).hex)):
+                        short = f"{package_id[:19]}…"
+                        self.notes.append(
+                            f"{short} can be read in no store that answers; it is entered as the log says"
+                        )
+
+    def _follow_log(self) -> None:
+        """Let the new catalogue follow the log, as far as it went when the reindex began."""
+        number = 0
+        for page in pages(islice(self._context.ledger.all_entries(), self.total), _PAGE):
+            with self._fresh.together():
+                apply_all(self._fresh, page)
+            number += len(page)
+            self._listener(Progress("log", number, self.total, page[-1].statement.kind, unit="statements"))
+
+    def _revive(self) -> None:
+        """Enter anew what was deleted once, and archived again since."""
+        context = self._context
+        for page in pages(state.id for state in self._fresh.package_states() if state.tombstoned):
+            seen = self._sightings.seen(page)
+            for package_id in page:
+                places = {store: paths for store, paths in seen.get(package_id, {}).items() if paths}
+                store = next((name for name in places if name in context.stores.names), None)
+                if store and not is_deleted(context.ledger.of_subject(PackageId(package_id).hex)):
+                    package = Package(context.stores.open(store).bundle(places[store][0]))
+                    said = self._sightings.ingest(package_id)
+                    self._fresh.add_package(package_entry(package, _made_at(said, places[store][0]), said))
+
+    # Both
+
+    def _compare(self) -> None:
+        """What the log says of copies against what was seen; notes those that it does not know, and those in vain."""
+        for page in pages(self._fresh.package_states(), _PAGE):
+            seen = self._sightings.seen([package.id for package in page])
+            for package in page:
+                self._compare_one(package, seen.get(package.id, {}))
+
+    def _compare_one(self, package: PackageState, seen: Places) -> None:
+        said = {replica.store: replica for replica in package.replicas}
+        for store, paths in seen.items():
+            known = said.get(store)
+            if (path := _place(self._context, self._fresh, package.id, store, paths, known)) is not None:
+                self._sightings.arrive(package.id, store, path)
             if not paths and known is not None and known.state == PRESENT:
-                lost.append((package_id, store))
-    for (package_id, store), replica in said.items():
-        if replica.state == PRESENT and (package_id, store) not in found:
-            if store in context.stores.names and not context.stores.reachable(store):
-                continue
-            fresh.set_replica(package_id, store, replica.path, state=MISSING)
-            lost.append((package_id, store))
-    return arrived, lost
+                self._sightings.lose(package.id, store)
+        stores = self._context.stores
+        for store, replica in said.items():
+            away = store in stores.names and not stores.reachable(store)
+            if replica.state == PRESENT and store not in seen and not away:
+                self._fresh.set_replica(package.id, store, replica.path, state=MISSING)
+                self._sightings.lose(package.id, store)
+
+
+def _written(page: Iterable[Entry]) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
+    """Statements that say that a copy was written: kind, package and predicate."""
+    for entry in page:
+        if entry.statement.kind in ("ingest", "replicate"):
+            yield entry.statement.kind, entry.statement.subjects[0].name, entry.statement.predicate
+
+
+def _made_at(said: Mapping[str, Any] | None, found_at: str) -> str:
+    """The path that a package was made with."""
+    return found_at if said is None or said.get("adopted") else str(said.get("path", found_at))
+
+
+def _from_log(old: Catalogue, package_id: str, said: Mapping[str, Any]) -> PackageEntry:
+    tags: Mapping[str, bytes] = {}
+    with suppress(DiademError):
+        tags = old.tag_files(package_id)
+    entry = entry_from_log(package_id, said, tags)
+    with suppress(DiademError):
+        entry = replace(entry, title=old.get(package_id).title)
+    return entry
 
 
 def _place(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 
 from diadem.archive.package import Package
@@ -22,7 +22,7 @@ from diadem.package.opening import read_manifest
 
 
 def state_found(
-    context: Context, arrived: Sequence[tuple[str, str, str]], lost: Sequence[tuple[str, str]]
+    context: Context, arrived: Iterable[tuple[str, str, str]], lost: Iterable[tuple[str, str]]
 ) -> Iterator[str]:
     """State what the stores hold beside what the log says.
 
@@ -30,9 +30,9 @@ def state_found(
     ----------
     context : Context
         The node, its catalogue made anew.
-    arrived : sequence of (package, store, path)
+    arrived : iterable of (package, store, path)
         Copies of which the log did not know.
-    lost : sequence of (package, store)
+    lost : iterable of (package, store)
         Copies that are damaged or not there.
 
     Yields
@@ -77,7 +77,7 @@ def _state_ingest(context: Context, package_id: str, replica: ReplicaState) -> b
         return True
 
 
-def _copies(context: Context, arrived: Sequence[tuple[str, str, str]]) -> Iterator[str]:
+def _copies(context: Context, arrived: Iterable[tuple[str, str, str]]) -> Iterator[str]:
     """State copies that lie where the log has none: copied by hand, or by a run that was killed before it said so.
 
     Who is writing one just now holds the package's lock until it is stated.
@@ -114,7 +114,7 @@ def _arrival(context: Context, package_id: str, name: str, path: str) -> Draft:
     )
 
 
-def _losses(context: Context, lost: Sequence[tuple[str, str]]) -> Iterator[str]:
+def _losses(context: Context, lost: Iterable[tuple[str, str]]) -> Iterator[str]:
     """State what is wrong with copies that are not as the log says."""
     for package_id, store in lost:
         with context.locked(f"package-{PackageId(package_id).hex[:32]}"):

@@ -28,7 +28,8 @@ def write_hint(private: Path, kind: str, key: str, name: str, content: str) -> N
 
 def renew_hint(private: Path, kind: str, key: str, name: str, content: str) -> None:
     """Write a hint unless it is there and right: a reindex does so for every package. Raises `OSError`."""
-    if (name, content) not in hints(private, kind, key):
+    folder = private / kind / key
+    if through_link(private.parent, folder) is not None or _hint(folder, name) != content:
         write_hint(private, kind, key, name, content)
 
 
@@ -42,9 +43,14 @@ def hints(private: Path, kind: str, key: str) -> Iterator[tuple[str, str]]:
     except OSError:  # a hint that cannot be read is no hint
         return
     for name in names:
-        if not name.startswith("."):
-            with contextlib.suppress(OSError):
-                yield name, read_plain(folder / name, _MAX_HINT).decode("utf-8", "replace").strip()
+        if not name.startswith(".") and (content := _hint(folder, name)) is not None:
+            yield name, content
+
+
+def _hint(folder: Path, name: str) -> str | None:
+    with contextlib.suppress(OSError):
+        return read_plain(folder / name, _MAX_HINT).decode("utf-8", "replace").strip()
+    return None
 
 
 def drop_hint(private: Path, kind: str, key: str, name: str) -> None:

@@ -2,6 +2,21 @@
 
 from diadem.node.catalogue.catalogue import Catalogue
 from diadem.node.catalogue.entries import CopyEntry, PackageEntry, StatementEntry
+from diadem.node.catalogue.facet_results import Facet, Facets, FacetValue
 from diadem.node.catalogue.results import DatasetRow, PackageRow, SearchResult
+from diadem.node.catalogue.writing import Prepared, prepare
 
-__all__ = ["Catalogue", "CopyEntry", "DatasetRow", "PackageEntry", "PackageRow", "SearchResult", "StatementEntry"]
+__all__ = [
+    "Catalogue",
+    "CopyEntry",
+    "DatasetRow",
+    "Facet",
+    "FacetValue",
+    "Facets",
+    "PackageEntry",
+    "PackageRow",
+    "Prepared",
+    "SearchResult",
+    "StatementEntry",
+    "prepare",
+]

@@ -14,9 +14,12 @@ from sqlalchemy import Connection, delete, func, insert, select, update
 
 from diadem.model.amendments import Corrections, Decision, Stated
 from diadem.model.effective import TITLE as SESSION_TITLE
-from diadem.node.catalogue import facts, sqlite, tables
+from diadem.node.catalogue import dialects, facts, tables
+from diadem.node.catalogue.database import Said
+from diadem.node.catalogue.expressions import among_texts
 from diadem.node.catalogue.saying import amendments_of
 from diadem.node.catalogue.spans import full, mask, written
+from diadem.node.catalogue.vocabulary import SAMPLE_KEYS
 from diadem.node.catalogue.words import padded
 
 #: Values of a field, each with the datasets that state it, as bits.
@@ -28,7 +31,7 @@ _packages = tables.packages.c
 _COLUMNS: Final[Mapping[str, tuple[str, ...]]] = {
     "title": (facts.TITLE,),
     "instrument": ("instrument.name", "instrument.model"),
-    "sample": ("sample.name", "sample.identifier"),
+    "sample": SAMPLE_KEYS,
     "operator": ("person.operator",),
 }
 
@@ -82,7 +85,7 @@ def _restate(connection: Connection, seq: int, corrections: Corrections, field: 
 def _own(connection: Connection, seq: int, datasets: Sequence[str]) -> Iterator[tuple[str, int]]:
     """Datasets of which something of their own is said, as far as the package has them."""
     columns = tables.datasets.c
-    known = (columns.package == seq, sqlite.among_texts(columns.id, datasets))
+    known = (columns.package == seq, among_texts(columns.id, datasets))
     rows = select(columns.id, columns.number).where(*known)
     for id_, number in connection.execute(rows):
         yield id_, 1 << number
@@ -131,8 +134,8 @@ def _write(connection: Connection, seq: int, code: int, values: Values, everythi
     stated = [(value, bits == everything, written(bits)) for value, bits in ordered if bits]
     numbers = [(seq, code, *one) for one in stated if not isinstance(one[0], str)]
     texts = [(seq, code, rank, one[0], padded(str(one[0])), *one[1:]) for rank, one in enumerate(stated)]
-    sqlite.insert_rows(connection, tables.numbers, numbers)
-    sqlite.insert_rows(connection, tables.phrases, [row for row in texts if isinstance(row[3], str)])
+    dialects.insert_rows(connection, tables.numbers, numbers)
+    dialects.insert_rows(connection, tables.phrases, [row for row in texts if isinstance(row[3], str)])
 
 
 def _write_text(connection: Connection, seq: int) -> None:
@@ -142,11 +145,9 @@ def _write_text(connection: Connection, seq: int) -> None:
         .where(_phrases.package == seq, _phrases.words != "")
         .order_by(_phrases.key, _phrases.rank)
     ).all()
-    whole, some = (
-        sqlite.text_of((row.key, row.words) for row in rows if row.everywhere == where) for where in (True, False)
-    )
-    sqlite.remove_text(connection, seq)
-    sqlite.write_texts(connection, [(seq, whole, some)])
+    database = dialects.of(connection)
+    database.remove_text(connection, seq)
+    database.write_texts(connection, [(seq, [Said(row.key, row.words, row.everywhere) for row in rows])])
 
 
 def _write_columns(connection: Connection, seq: int, holds: Mapping[str, list[str]]) -> None:

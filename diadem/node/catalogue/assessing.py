@@ -15,7 +15,8 @@ from sqlalchemy.sql.expression import case, cast
 from sqlalchemy.types import Text
 
 from diadem.model.assessments import Assessment, current, differ
-from diadem.node.catalogue import sqlite, tables
+from diadem.node.catalogue import dialects, tables
+from diadem.node.catalogue.expressions import among, among_texts
 from diadem.node.catalogue.saying import assessments_of
 from diadem.node.catalogue.spans import full, mask, written
 
@@ -39,7 +40,7 @@ def add_tables(connection: Connection) -> None:
 def begin(connection: Connection, counts: Sequence[tuple[int, int]]) -> None:
     """Nobody has judged any dataset of these packages, of which each is a key and how many datasets it has."""
     rows = ((seq, True, written(full(count))) for seq, count in counts)
-    sqlite.insert_rows(connection, tables.unassessed, rows)
+    dialects.insert_rows(connection, tables.unassessed, rows)
 
 
 def restate(connection: Connection, seq: int, sha256: str) -> None:
@@ -69,7 +70,7 @@ def counting_of(connection: Connection, keys: Sequence[int]) -> dict[int, list[A
     """Judgements that count, by package; none for one that nobody has judged."""
     rows = connection.execute(
         select(_columns.package, _columns.statement_id, _columns.place, _columns.said)
-        .where(sqlite.among(_columns.package, keys))
+        .where(among(_columns.package, keys))
         .order_by(_columns.package, _columns.place)
     )
     return {key: [_read(row) for row in found] for key, found in groupby(rows, key=lambda row: int(row.package))}
@@ -141,6 +142,6 @@ def paths_of(connection: Connection, keys: Iterable[int], ids: Iterable[str]) ->
     """Primary files of some datasets, by package and id."""
     columns = tables.datasets.c
     found = select(columns.package, columns.id, columns.path).where(
-        sqlite.among(columns.package, list(keys)), sqlite.among_texts(columns.id, sorted(set(ids)))
+        among(columns.package, list(keys)), among_texts(columns.id, sorted(set(ids)))
     )
     return {(package, id_): path for package, id_, path in connection.execute(found)}

@@ -12,8 +12,9 @@ from diadem.model.replicas import PackageState, ReplicaState
 from diadem.model.times import time_text
 from diadem.node.catalogue import reading, replicating, searching, states, tables, writing
 from diadem.node.catalogue.entries import CopyEntry, PackageEntry, StatementEntry
+from diadem.node.catalogue.facet_results import Facets
 from diadem.node.catalogue.quality import QualityCatalogue
-from diadem.node.catalogue.results import PackageRow, SearchResult
+from diadem.node.catalogue.results import PackageRow, SearchResult, StatedDataset
 from diadem.node.catalogue.samples import SampleCatalogue
 
 #: Levels at which leaves and SHA-256 were hashed in one pass over the same bytes.
@@ -40,7 +41,10 @@ class Catalogue(SampleCatalogue, QualityCatalogue):
 
     def add_packages(self, entries: Iterable[PackageEntry]) -> None:
         """Add many packages in one transaction, which costs a third of one by one."""
-        prepared = [writing.prepare(entry) for entry in entries]  # reads the records, while others may write
+        self.enter([writing.prepare(entry) for entry in entries])  # reads the records, while others may write
+
+    def enter(self, prepared: Sequence[writing.Prepared]) -> None:
+        """The same of packages that were prepared, perhaps elsewhere."""
         with self._writing() as connection:
             writing.write_packages(connection, prepared)
 
@@ -316,3 +320,39 @@ class Catalogue(SampleCatalogue, QualityCatalogue):
         """
         with self._reading() as connection:
             return searching.search(connection, query, limit=limit, offset=offset, order=order)
+
+    def facets(self, query: str = "", *, fields: Sequence[str] | None = None, top: int = 10) -> Facets:
+        """How many of the packages that a search finds have which instrument, year, sample and so on.
+
+        Parameters
+        ----------
+        query : str
+            As for `search`.
+        fields : sequence of str, optional
+            What is counted by: any text or number of the record, ``year``, ``store``, ``quality``; by default twelve.
+        top : int
+            Values of each field at most, the most frequent first.
+
+        Returns
+        -------
+        Facets
+            Where very many packages match, the newest of them are counted: see `Facets.exact`.
+
+        Raises
+        ------
+        UsageError
+            The query cannot be understood, or there is no such field.
+        """
+        with self._reading() as connection:
+            return searching.facets(connection, query, fields, top)
+
+    def stated(self, query: str, ids: Sequence[str], fields: Sequence[str]) -> list[StatedDataset]:
+        """The datasets of some packages that a search finds, with what they state of some fields.
+
+        Raises
+        ------
+        UsageError
+            The query cannot be understood, or there is no such field of a record.
+        """
+        with self._reading() as connection:
+            return searching.stated(connection, query, ids, fields)

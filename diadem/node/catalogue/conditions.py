@@ -8,8 +8,10 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, and_, case, exists, func, literal, or_, select, true
 
 from diadem.model.replicas import PRESENT
-from diadem.node.catalogue import sqlite, tables
+from diadem.node.catalogue import tables
+from diadem.node.catalogue.database import Database
 from diadem.node.catalogue.deriving import made_from, used_for
+from diadem.node.catalogue.expressions import among, contains, contains_one
 from diadem.node.catalogue.judgements import Judged, Unjudged
 from diadem.node.catalogue.judging import EVERY, NONE, SOME
 from diadem.node.catalogue.meaning import (
@@ -25,6 +27,7 @@ from diadem.node.catalogue.meaning import (
     Phrase,
 )
 from diadem.node.catalogue.reading import begins
+from diadem.node.catalogue.wording import Wording, Words, either, phrases
 
 _packages = tables.packages.c
 _numbers = tables.numbers.c
@@ -40,10 +43,12 @@ class Conditions:
     ----------
     codes : mapping of str to int
         Numbers of the keys that this catalogue knows.
+    database : Database
+        Who searches in texts.
     """
 
-    def __init__(self, codes: Mapping[str, int]) -> None:
-        self._codes = codes
+    def __init__(self, codes: Mapping[str, int], database: Database) -> None:
+        self._codes, self.database = codes, database
 
     def held(self, leaf: Leaf) -> ColumnElement[int]:
         """How far a condition holds in a package: `NONE`, `SOME` or `EVERY`."""
@@ -58,7 +63,7 @@ class Conditions:
         """Facts of some packages that fulfil a condition: package, everywhere, datasets."""
         facts = _table(leaf)
         columns = (facts.package, facts.everywhere, facts.datasets)
-        return select(*columns).where(sqlite.among(facts.package, packages), self.of_fact(leaf))
+        return select(*columns).where(among(facts.package, packages), self.of_fact(leaf))
 
     def of_fact(self, leaf: OfDataset, *, indexed: bool = False) -> Sql:
         """The condition of a fact; `indexed` where the numbers of all packages are looked through.
@@ -76,11 +81,14 @@ class Conditions:
         codes = self._of(leaf.keys)
         return column == codes[0] if len(codes) == 1 else column.in_(codes)
 
-    def text(self, leaf: Phrase) -> str:
-        """A phrase as an expression of the text search."""
-        codes = self._of(leaf.keys) if leaf.keys else None
-        found = [sqlite.phrase(one.words, codes, open_end=one.open, whole=one.whole) for one in (leaf, *leaf.others)]
-        return f"({' OR '.join(found)})" if len(found) > 1 else found[0]
+    def text(self, leaf: Phrase) -> Wording:
+        """A phrase as the text search is asked for it."""
+        codes = tuple(self._of(leaf.keys)) if leaf.keys else None
+        return either([Words(one.words, codes, one.open, one.whole) for one in (leaf, *leaf.others)])
+
+    def decided(self, leaf: Phrase) -> bool:
+        """Whether the index of words alone decides on a phrase."""
+        return all(map(self.database.exact, phrases(self.text(leaf))))
 
     def _of(self, keys: Sequence[str]) -> list[int]:
         return [self._codes[key] for key in keys if key in self._codes]
@@ -116,7 +124,7 @@ def _of_words(leaf: Phrase) -> Sql:
         return _of_one(leaf)
     whole = [_padded(one) for one in leaf.others if one.whole]
     inside = [_padded(one) for one in leaf.others if not one.whole]
-    return or_(_of_one(leaf), _phrases.words.in_(whole), sqlite.contains_one(_phrases.words, inside))
+    return or_(_of_one(leaf), _phrases.words.in_(whole), contains_one(_phrases.words, inside))
 
 
 def _padded(leaf: Phrase) -> str:
@@ -128,7 +136,7 @@ def _of_one(leaf: Phrase) -> Sql:
     """The words of one phrase."""
     text = _padded(leaf)[:-1] if leaf.open else _padded(leaf)
     if not leaf.whole:
-        return sqlite.contains(_phrases.words, text)
+        return contains(_phrases.words, text)
     return _phrases.words.startswith(text, autoescape=True) if leaf.open else _phrases.words == text
 
 

@@ -9,9 +9,9 @@ from sqlalchemy import CTE, ColumnElement, Connection, Select, select
 from diadem.model.assessments import Assessment, current
 from diadem.model.ids import PREFIX, PackageId
 from diadem.model.lineage import MAX_ANCESTORS, MAX_GENERATIONS, Caution, Source, ancestors, cautions
-from diadem.node.catalogue import saying, sqlite, tables
+from diadem.node.catalogue import dialects, saying, tables
 from diadem.node.catalogue.assessing import counting_of, paths_of
-from diadem.node.catalogue.sqlite import among_texts
+from diadem.node.catalogue.expressions import among_texts
 
 _links = tables.derivations.c
 _packages = tables.packages.c
@@ -23,7 +23,7 @@ def add(connection: Connection, statement_id: str, result: str, sources: Iterabl
     if connection.scalar(known.limit(1)) is None:
         made = {(PackageId(one.package).hex, one.path) for one in sources}
         rows = ((PackageId(result).hex, source, path, statement_id) for source, path in sorted(made))
-        sqlite.insert_rows(connection, tables.derivations, rows)
+        dialects.insert_rows(connection, tables.derivations, rows)
 
 
 def sources_of(connection: Connection, results: Sequence[str]) -> dict[str, list[Source]]:

@@ -13,11 +13,12 @@ from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Connection, Select, func, select, union
 
-from diadem.node.catalogue import sqlite, tables
+from diadem.node.catalogue import tables
 from diadem.node.catalogue.conditions import Conditions, of_judgement, of_package
 from diadem.node.catalogue.judgements import Judged, Unjudged
 from diadem.node.catalogue.judging import doubtful
 from diadem.node.catalogue.meaning import AllOf, AnyOf, Begins, Between, Condition, Days, Deny, Linked, Phrase
+from diadem.node.catalogue.wording import Without, Wording, either, every, everywhere
 
 #: Up to so many facts are gathered and sorted; numbers that more packages have are met soon enough on the way.
 FEW: Final = 5_000
@@ -45,18 +46,21 @@ class Driver:
         Parts of the condition that hold for all of them.
     ordered : bool
         Whether the source gives them in order without sorting.
-    match : str or None
+    match : Wording or None
         The text search that it is; None for another one.
     listed : bool
         Whether it is a list of some packages, and not all of them.
+    once : bool
+        Whether it gives each package once, although it is not ordered.
     """
 
     source: Select[Any]
     key: ColumnElement[int]
     covered: tuple[Condition, ...]
     ordered: bool = True
-    match: str | None = None
+    match: Wording | None = None
     listed: bool = False
+    once: bool = False
 
     @property
     def all(self) -> bool:
@@ -67,14 +71,14 @@ class Driver:
         """The next candidates beyond a key; all of them, where the source must be sorted anyhow."""
         source = self.source.order_by(self.key if rising else self.key.desc())
         if not self.ordered:
-            return source.distinct()
+            return source if self.once else source.distinct()
         if bound is not None:
             source = source.where(self.key > bound if rising else self.key < bound)
         return source.limit(size)
 
     def count(self, connection: Connection, most: int) -> int:
         """How many packages there are, up to a number."""
-        return _rows(connection, self.source if self.ordered else self.source.distinct(), most)
+        return _rows(connection, self.source if self.ordered or self.once else self.source.distinct(), most)
 
     def facts(self, connection: Connection, most: int) -> int:
         """How many facts there are, up to a number: not fewer than packages, and counted in a tenth of the time."""
@@ -196,34 +200,35 @@ def _of_id(part: Begins, days: tuple[Days, ...]) -> Driver:
 
 def _texts(conditions: Conditions, parts: Sequence[Condition]) -> Driver | None:
     """Packages with the words of all parts that ask for words."""
-    wanted = [(part, text) for part in parts if (text := _expression(conditions, part)) is not None]
+    wanted = [(part, text) for part in parts if (text := _wording(conditions, part)) is not None]
     if not wanted:
         return None
-    days = _days(parts)
-    denied = [part for part in parts if isinstance(part, Deny) and isinstance(part.part, Phrase)]
-    match = " AND ".join(text for _, text in wanted)
+    days, database = _days(parts), conditions.database
+    denied = {part: part.part for part in parts if isinstance(part, Deny) and _is_text(conditions, part.part)}
+    match = every([text for _, text in wanted])
     if denied:
-        nowhere = " OR ".join(
-            sqlite.everywhere(conditions.text(part.part)) for part in denied if isinstance(part.part, Phrase)
-        )
-        match = f"({match}) NOT ({nowhere})"
-    covered = (*(part for part, _ in wanted if _is_text(part)), *denied, *days)
-    key = sqlite.text_package()
-    return Driver(_within(sqlite.text_search(match), key, days), key, covered, match=match)
+        nowhere = [everywhere(conditions.text(one)) for one in denied.values() if isinstance(one, Phrase)]
+        match = Without(match, either(nowhere))
+    covered = (*(part for part, _ in wanted if _is_text(conditions, part)), *denied, *days)
+    hits, ordered = database.text_search(match), database.LOOKS_UP_WORDS
+    source = _within(hits.source, hits.key, days)
+    return Driver(source, hits.key, covered, ordered=ordered, once=True, match=match)
 
 
-def _expression(conditions: Conditions, condition: Condition) -> str | None:
+def _wording(conditions: Conditions, condition: Condition) -> Wording | None:
     """What the texts of a package hold wherever the condition is fulfilled; None where that is nothing certain."""
     if isinstance(condition, Phrase):
         return conditions.text(condition)
     if isinstance(condition, AllOf | AnyOf):
-        found = [text for part in condition.parts if (text := _expression(conditions, part)) is not None]
+        found = [text for part in condition.parts if (text := _wording(conditions, part)) is not None]
         if not found or (isinstance(condition, AnyOf) and len(found) < len(condition.parts)):
             return None
-        return "(" + (" AND " if isinstance(condition, AllOf) else " OR ").join(found) + ")"
+        return every(found) if isinstance(condition, AllOf) else either(found)
     return None
 
 
-def _is_text(condition: Condition) -> bool:
-    """Whether words are all that is asked."""
-    return all(map(_is_text, condition.parts)) if isinstance(condition, AnyOf) else isinstance(condition, Phrase)
+def _is_text(conditions: Conditions, condition: Condition) -> bool:
+    """Whether words are all that is asked, and their index decides on them."""
+    if isinstance(condition, AnyOf):
+        return all(_is_text(conditions, part) for part in condition.parts)
+    return isinstance(condition, Phrase) and conditions.decided(condition)

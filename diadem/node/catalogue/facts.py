@@ -19,7 +19,9 @@ from diadem.package.index import parse_index
 #: Keys of facts that are no fields of the record.
 FILE, FORMAT, SUFFIX, KIND, SIGNAL, ISSUE = "file", "format", "suffix", "kind", "signal", "issue"
 TITLE, OWNER, ABOUT = "title", "owner", "about"
-PLAIN_KEYS: Final = frozenset({FILE, FORMAT, SUFFIX, KIND, SIGNAL, ISSUE, TITLE, OWNER, ABOUT})
+#: What other labs call the sample, as the record says: it holds whatever the sample's own identifier becomes.
+OTHER_NAME: Final = "sample.other_names"
+PLAIN_KEYS: Final = frozenset({FILE, FORMAT, SUFFIX, KIND, SIGNAL, ISSUE, TITLE, OWNER, ABOUT, OTHER_NAME})
 #: Fields that are moments.
 TIMES: Final = frozenset({"time.acquired_start", "time.acquired_end", "sample.preparation_date"})
 #: Texts that are named of several.
@@ -105,6 +107,8 @@ def gather(entry: PackageEntry) -> Facts:
     """Everything that can be searched of a package."""
     facts = Facts()
     facts.say(TITLE, entry.title)
+    if (title := entry.record.session.get("title")) != entry.title:  # else it is said, and amended, in one place
+        facts.say(ABOUT, title)
     facts.say(OWNER, entry.owner)
     _head(facts, entry.record)
     known = _datasets(facts, entry.record)
@@ -116,7 +120,7 @@ def gather(entry: PackageEntry) -> Facts:
 
 def _head(facts: Facts, record: Record) -> None:
     """What a person said of the session."""
-    for key in ("title", "description", "purpose", "keywords"):
+    for key in ("description", "purpose", "keywords"):
         facts.say(ABOUT, record.session.get(key))
     for person in record.people:
         _mapped(facts, person, _PERSON)
@@ -126,7 +130,7 @@ def _head(facts: Facts, record: Record) -> None:
     _mapped(facts, record.session, _SESSION)
     _mapped(facts, record.sample, _SAMPLE)
     _mapped(facts, record.instrument, {key: f"instrument.{key}" for key in _INSTRUMENT})
-    facts.say("sample.identifier", list(dict(record.sample.get("other_names", {})).values()))
+    facts.say(OTHER_NAME, list(dict(record.sample.get("other_names", {})).values()))
     for key in ("description", "provider"):
         facts.say(ABOUT, record.sample.get(key))
 

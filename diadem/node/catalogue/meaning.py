@@ -8,12 +8,14 @@ both. What is said of the whole package (title, sample, people) holds for each o
 from __future__ import annotations
 
 import datetime
+import itertools
 import math
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
+from diadem.errors import UsageError
 from diadem.node.catalogue import vocabulary
 from diadem.node.catalogue.judgements import JUDGEMENTS, Judged, Unjudged, joined, judgement
 from diadem.node.catalogue.order import day_range
@@ -33,6 +35,11 @@ _ORDERED: Final = ("<", "<=", ">", ">=")
 MAX_NAMES: Final = 1_000
 #: From the words of a sample's name to all names under which it may have been recorded, its parts among them.
 Naming = Callable[[tuple[str, ...]], Iterable[tuple[str, ...]]]
+#: From keys, a part of a text and whether it is the end, to the words of all texts of these keys that have it; None
+#: where the texts of the keys are not listed.
+Looking = Callable[[tuple[str, ...], str, bool], "Sequence[tuple[str, ...]] | None"]
+#: Combinations of judgements that one search asks for.
+MAX_JUDGEMENTS: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +147,28 @@ def no_names(_: tuple[str, ...]) -> Iterable[tuple[str, ...]]:
     return ()
 
 
-def understand(query: str, tree: Tree, *, denied: bool = False, naming: Naming = no_names) -> Condition:
+def no_texts(*_: object) -> Sequence[tuple[str, ...]] | None:
+    """Where no texts are listed."""
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Lookup:
+    """What the catalogue is asked for while a query is understood.
+
+    Attributes
+    ----------
+    naming : Naming
+        Other names of a sample: ``sample:S-12`` asks for each of them.
+    looking : Looking
+        Texts that have a part: ``instrument:*Titan*`` asks for each of them.
+    """
+
+    naming: Naming = no_names
+    looking: Looking = no_texts
+
+
+def understand(query: str, tree: Tree, *, denied: bool = False, lookup: Lookup | None = None) -> Condition:
     """What a query means, denials moved down to its leaves.
 
     Parameters
@@ -151,35 +179,66 @@ def understand(query: str, tree: Tree, *, denied: bool = False, naming: Naming =
         The same, parsed.
     denied : bool
         Whether the opposite is meant.
-    naming : Naming
-        Other names of a sample: ``sample:S-12`` asks for each of them.
+    lookup : Lookup, optional
+        What the catalogue is asked for; by default it knows nothing.
 
     Raises
     ------
     UsageError
         A name is not known, or a value does not fit it; points at the word.
     """
+    lookup = lookup or Lookup()
     if isinstance(tree, Everything):
         return AllOf(())
     if isinstance(tree, Not):
-        return understand(query, tree.part, denied=not denied, naming=naming)
+        return understand(query, tree.part, denied=not denied, lookup=lookup)
     if isinstance(tree, And):
-        together = one_judgement([understand(query, part, naming=naming) for part in tree.parts])
+        together = one_judgement([understand(query, part, lookup=lookup) for part in tree.parts])
         return _denied(together) if denied else together
     if isinstance(tree, Or):
-        parts = tuple(understand(query, part, denied=denied, naming=naming) for part in tree.parts)
+        parts = tuple(understand(query, part, denied=denied, lookup=lookup) for part in tree.parts)
         return AllOf(parts) if denied else AnyOf(parts)
-    condition = _term(query, tree, naming)
+    condition = _term(query, tree, lookup)
     return _denied(condition) if denied != (tree.operator == "!=") else condition
 
 
 def one_judgement(parts: Sequence[Condition]) -> Condition:
-    """All of some parts, where what is asked of judgements is asked of one and the same."""
+    """All of some parts, where what is asked of judgements is asked of one and the same.
+
+    ``(quality:reject or HAADF) purpose:EELS`` becomes ``quality:reject purpose:EELS or HAADF purpose:EELS``: of either
+    way one judgement is asked.
+
+    Raises
+    ------
+    UsageError
+        There are too many ways.
+    """
+    flat = [one for part in parts for one in (part.parts if isinstance(part, AllOf) else (part,))]
+    judging = [part for part in flat if _judges(part)]
+    if len(judging) < 2 or all(isinstance(part, Judged | Unjudged) for part in judging):
+        return _together(flat)
+    ways = [part.parts if isinstance(part, AnyOf) else (part,) for part in judging]
+    if math.prod(map(len, ways)) > MAX_JUDGEMENTS:
+        raise UsageError(
+            f"the search asks for more than {MAX_JUDGEMENTS} combinations of judgements", next="Ask for fewer at once."
+        )
+    either = AnyOf(tuple(dict.fromkeys(one_judgement(way) for way in itertools.product(*ways))))
+    rest = [part for part in flat if part not in judging]
+    return AllOf((*rest, either)) if rest else either
+
+
+def _judges(condition: Condition) -> bool:
+    """Whether what is asked of a judgement may become part of the question."""
+    if isinstance(condition, AllOf | AnyOf):
+        return any(map(_judges, condition.parts))
+    return isinstance(condition, Judged | Unjudged)
+
+
+def _together(parts: Iterable[Condition]) -> Condition:
+    """All of some parts; two that are of one judgement become one."""
     kept: list[Condition] = []
     for part in parts:
-        flat = part.parts if isinstance(part, AllOf) else (part,)
-        for one in flat:
-            _join(kept, one)
+        _join(kept, part)
     if Unjudged() in kept and any(isinstance(part, Judged) for part in kept):
         return NOTHING  # what nobody has judged, somebody has judged: it need not be looked for
     return kept[0] if len(kept) == 1 else AllOf(tuple(kept))
@@ -188,23 +247,11 @@ def one_judgement(parts: Sequence[Condition]) -> Condition:
 def _join(kept: list[Condition], part: Condition) -> None:
     """Add a part, to another one where both are of one judgement."""
     for place, other in enumerate(kept):
-        if (both := _joined(other, part)) is not None:
+        both = joined(other, part) if isinstance(other, Judged) and isinstance(part, Judged) else None
+        if both is not None:
             kept[place] = both
             return
     kept.append(part)
-
-
-def _joined(one: Condition, other: Condition) -> Condition | None:
-    """One condition of judgements for two; None where they are not of one judgement."""
-    if isinstance(one, Judged) and isinstance(other, Judged):
-        return joined(one, other)
-    if isinstance(one, AnyOf) and isinstance(other, Judged):
-        one, other = other, one
-    if not (isinstance(one, Judged) and isinstance(other, AnyOf)):
-        return None
-    parts = [joined(one, part) if isinstance(part, Judged) else None for part in other.parts]
-    found = tuple(part for part in parts if part is not None)
-    return AnyOf(found) if len(found) == len(parts) else None
 
 
 def _denied(condition: Condition) -> Condition:
@@ -218,15 +265,19 @@ def _denied(condition: Condition) -> Condition:
     return condition.part if isinstance(condition, Deny) else Deny(condition)
 
 
-def _term(query: str, term: Term, naming: Naming) -> Condition:
+def _term(query: str, term: Term, lookup: Lookup) -> Condition:
     operator = "=" if term.operator == "!=" else term.operator
     if term.key is None:
         return _word(query, term.value)
     key = _key(query, term.key)
     value = term.value
     try:
+        if key.kind == "text" and operator in (":", "=") and _is_inside(value.text):
+            return _inside(key, operator, value.text, lookup.looking)
         condition = _condition(key, operator, value.text)
-        return _by_any_name(condition, naming) if key.name == vocabulary.SAMPLE and operator == ":" else condition
+        return (
+            _by_any_name(condition, lookup.naming) if key.name == vocabulary.SAMPLE and operator == ":" else condition
+        )
     except Unreadable as error:
         raise pointing(query, value.start, value.end, error.why, next=error.instead) from None
 
@@ -285,9 +336,34 @@ def _phrase(keys: tuple[str, ...], text: str, *, whole: bool) -> Phrase:
     found = tuple(words(inner))
     if not found:
         raise Unreadable(f"there is no letter or digit in '{text}'")
-    if "*" in inner or (text.startswith("*") and inner[0].isalnum()) or (is_open and not inner[-1].isalnum()):
-        raise Unreadable("a * stands only at the end of a word, for any way that it may go on")
+    if _is_inside(text) and "*" not in inner:
+        raise Unreadable(
+            "a * at the beginning of a word needs a field", f"Write for example instrument:{text} or sample:{text}."
+        )
+    if "*" in inner or (is_open and not inner[-1].isalnum()):
+        raise Unreadable("a * stands only at the beginning or the end of a word, for anything that may be there")
     return Phrase(keys, found, open=is_open, whole=whole)
+
+
+def _is_inside(text: str) -> bool:
+    """Whether a text may begin in the middle of a word: ``*Titan``; the point of ``*.dm4`` begins one anyhow."""
+    return text.startswith("*") and text[1:2].isalnum()
+
+
+def _inside(key: Key, operator: str, text: str, looking: Looking) -> Condition:
+    """A part of a text, wherever it begins: one of all texts that have it."""
+    plain = _phrase(key.of, text[1:], whole=False)
+    part = " ".join(plain.words) + ("" if plain.open else " ")
+    texts = looking(key.of, part, operator == "=" and not plain.open)
+    if texts is None:
+        raise Unreadable(
+            f"a * at the beginning of a word is not possible in '{key.name}', of which no list of all texts is kept",
+            f"Write {key.name}:{text[1:]}, or ask for instrument, sample, person, detector, technique, format.",
+        )
+    if len(texts) > MAX_NAMES:
+        raise Unreadable(f"more than {MAX_NAMES:,} different texts have '{text}' in them", "Write more letters.")
+    phrases = [Phrase(key.of, found, whole=True) for found in texts]
+    return replace(phrases[0], others=tuple(phrases[1:])) if phrases else NOTHING
 
 
 def _by_any_name(condition: Condition, naming: Naming) -> Condition:

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from sqlalchemy import Connection, Engine, func, insert, inspect, select, text
+from sqlalchemy import Connection, func, insert, inspect, select
 
 from diadem.errors import Refused
 from diadem.model.times import time_text
-from diadem.node.catalogue import sqlite
+from diadem.node.catalogue import dialects, faceting
 from diadem.node.catalogue.assessing import add_tables
+from diadem.node.catalogue.database import Place
 from diadem.node.catalogue.tables import metadata, sample_names, sample_ties, samples, schema_version
 
 Clock = Callable[[], datetime.datetime]
@@ -30,7 +31,7 @@ class Migration:
 
 def _first(connection: Connection) -> None:
     metadata.create_all(connection)
-    connection.execute(text(sqlite.TEXT_TABLE))
+    dialects.of(connection).create_texts(connection)
 
 
 def _samples(connection: Connection) -> None:
@@ -42,46 +43,47 @@ MIGRATIONS: Final[Sequence[Migration]] = (
     Migration(1, "packages, facts, replicas, proofs, statements", _first),
     Migration(2, "samples, their names and relations", _samples),
     Migration(3, "assessments, amended fields, derivations", add_tables),
+    Migration(4, "counts of values", faceting.add_tables),
 )
 
 
-def migrate(engine: Engine, path: Path, *, clock: Clock, migrations: Sequence[Migration] = MIGRATIONS) -> Path | None:
-    """Bring the tables to the newest version; returns the copy that was made before, if there was anything to copy.
+def migrate(place: Place, *, clock: Clock, migrations: Sequence[Migration] = MIGRATIONS) -> Path | None:
+    """Bring the tables to the newest version; returns the copy that was made before, if one was.
 
     Raises
     ------
     Refused
         A later version of DIADEM made the catalogue.
     """
-    found = version(engine, path)
-    require_known(found, path, migrations)
+    found = version(place)
+    require_known(found, place, migrations)
     if found == migrations[-1].version:
         return None
-    kept = _backup(path, found, clock()) if found else None
+    kept = place.keep_before(found, f"{clock():%Y%m%dT%H%M%SZ}") if found else None
     for step in migrations:
-        _apply(engine, path, step, clock())
+        _apply(place, step, clock())
     return kept
 
 
-def version(engine: Engine, path: Path) -> int:
-    """The version of the tables; 0 for a file without any.
+def version(place: Place) -> int:
+    """The version of the tables; 0 where there are none.
 
     Raises
     ------
     IntegrityError
-        The file is none of ours.
+        The place holds something else.
     """
-    with sqlite.transaction(engine, path, writing=False) as connection:
+    with place.transaction(writing=False, new=True) as connection:
         return _version(connection)
 
 
-def require_known(found: int, path: Path, migrations: Sequence[Migration] = MIGRATIONS) -> None:
+def require_known(found: int, place: Place, migrations: Sequence[Migration] = MIGRATIONS) -> None:
     """Refuse a catalogue of a later version."""
     newest = migrations[-1].version
     if found > newest:
         raise Refused(
             f"the catalogue has version {found}, and this version of DIADEM knows {newest}",
-            where=str(path),
+            where=place.address,
             next="Install the newer DIADEM that wrote it (pip install -U diadem-em), or move it away and run: "
             "diadem reindex",
         )
@@ -93,17 +95,9 @@ def _version(connection: Connection) -> int:
     return int(connection.scalar(select(func.max(schema_version.c.version))) or 0)
 
 
-def _apply(engine: Engine, path: Path, step: Migration, now: datetime.datetime) -> None:
+def _apply(place: Place, step: Migration, now: datetime.datetime) -> None:
     """One step, unless another process has just done it."""
-    with sqlite.transaction(engine, path, writing=True) as connection:
+    with place.transaction(writing=True, new=True) as connection:
         if _version(connection) < step.version:
             step.change(connection)
             connection.execute(insert(schema_version), {"version": step.version, "applied_at": time_text(now)})
-
-
-def _backup(path: Path, found: int, now: datetime.datetime) -> Path:
-    """``catalogue-v1-20260314T092653Z.sqlite``, beside it; of several in one second the first is kept."""
-    kept = path.with_name(f"{path.stem}-v{found}-{now:%Y%m%dT%H%M%SZ}{path.suffix}")
-    if not kept.exists():
-        sqlite.copy(path, kept)
-    return kept

@@ -1,20 +1,24 @@
-"""The catalogue's file: opening, transactions, copies."""
+"""The place of a catalogue: opening, transactions, copies."""
 
 from __future__ import annotations
 
 import datetime
 import threading
-import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection
 
-from diadem.errors import NotFound, Refused, UsageError
-from diadem.node.catalogue import migrations, sqlite
+from diadem.errors import NotFound, Refused
+from diadem.node.catalogue import copying, faceting, migrations, tables
+from diadem.node.catalogue.database import Place
+from diadem.node.catalogue.dialects import place_of
+
+#: Indexes whose entries come in no order while a catalogue is filled: made at the end, they cost a tenth.
+BY_VALUE: Final = tuple(index for index in tables.numbers.indexes if index.name == "numbers_by_key")
 
 Clock = Callable[[], datetime.datetime]
 
@@ -26,11 +30,11 @@ def _now() -> datetime.datetime:
 class CatalogueFile:
     """A database that is opened, migrated, copied and replaced as a whole."""
 
-    def __init__(self, engine: Engine, path: Path, *, read_only: bool) -> None:
-        self._engine = engine
-        self.path = path
+    def __init__(self, place: Place, *, read_only: bool) -> None:
+        self._place = place
         self.read_only = read_only
         self._own = threading.local()
+        self._filling = False
 
     @classmethod
     def open(
@@ -41,7 +45,7 @@ class CatalogueFile:
         Parameters
         ----------
         url_or_path : str or path
-            The file, or ``sqlite:///`` and the file.
+            The file, ``sqlite:///`` and the file, or ``postgresql://user@host/database?schema=name``.
         create : bool
             Make it if it is not there.
         read_only : bool
@@ -51,36 +55,49 @@ class CatalogueFile:
 
         Raises
         ------
-        NotFound, IntegrityError, Refused
-            It is not there, it is damaged, or a later version of DIADEM made it.
+        NotFound, IntegrityError, Refused, Unreachable
+            It is not there, it is damaged, a later version of DIADEM made it, or its server does not answer.
         """
-        path = _path(url_or_path)
-        if not path.exists() and (read_only or not create):
-            raise NotFound("there is no catalogue", where=str(path), next="Run: diadem reindex")
-        made = cls(sqlite.engine(path, read_only=read_only), path, read_only=read_only)
+        return cls._opened(place_of(url_or_path, read_only=read_only), create=create, read_only=read_only, clock=clock)
+
+    @classmethod
+    def _opened(cls, place: Place, *, create: bool, read_only: bool = False, clock: Clock = _now) -> Self:
+        made = cls(place, read_only=read_only)
         try:
+            made._require(create=create and not read_only)
             made._prepare(clock)
         except BaseException:
             made.close()
             raise
         return made
 
+    def _require(self, *, create: bool) -> None:
+        if not self._place.exists():
+            if not create:
+                raise NotFound("there is no catalogue", where=self.address, next="Run: diadem reindex")
+            self._place.make()
+
     def _prepare(self, clock: Clock) -> None:
         if not self.read_only:
-            migrations.migrate(self._engine, self.path, clock=clock)
+            migrations.migrate(self._place, clock=clock)
             return
-        found = migrations.version(self._engine, self.path)
-        migrations.require_known(found, self.path)
+        found = migrations.version(self._place)
+        migrations.require_known(found, self._place)
         if found < migrations.MIGRATIONS[-1].version:
             raise Refused(
                 f"the catalogue has version {found}, an earlier one",
-                where=str(self.path),
+                where=self.address,
                 next="Let the node's own machine archive or scrub something with this version of DIADEM.",
             )
 
+    @property
+    def address(self) -> str:
+        """What `open` takes: the path of its file, or the URL of its server without any password."""
+        return self._place.address
+
     def close(self) -> None:
         """Close its connections."""
-        self._engine.dispose()
+        self._place.close()
 
     def __enter__(self) -> Self:
         """The catalogue itself."""
@@ -111,62 +128,80 @@ class CatalogueFile:
         if connection is not None:
             yield connection
             return
-        with sqlite.transaction(self._engine, self.path, writing=False) as connection:
+        with self._place.transaction(writing=False) as connection:
             yield connection
 
     @contextmanager
     def _writing(self) -> Iterator[Connection]:
         if self.read_only:
             raise Refused(
-                "this catalogue is open for reading only", where=str(self.path), next="Work on the node's own machine."
+                "this catalogue is open for reading only", where=self.address, next="Work on the node's own machine."
             )
         connection: Connection | None = getattr(self._own, "connection", None)
         if connection is not None:
-            with sqlite.translated(self.path), connection.begin_nested():
+            with self._place.translated(), connection.begin_nested():
                 yield connection
             return
-        with sqlite.transaction(self._engine, self.path, writing=True) as connection:
-            yield connection
+        with self._place.transaction(writing=True) as connection:
+            yield connection.execution_options(**{faceting.PUT_OFF: self._filling})
 
     def draft(self) -> Self:
-        """A new, empty catalogue beside this one, to be filled and put in its place."""
-        path = self.path.with_name(f".{self.path.name}.{uuid.uuid4().hex[:8]}.draft")
-        return self.open(path, create=True)
+        """A new, empty catalogue beside this one, to be filled and put in its place.
+
+        It cannot be searched: the indexes by value, in which rows come in no order, are made when it is full.
+        """
+        made = self._opened(self._place.draft(), create=True)
+        made.prepare_to_fill()
+        return made
+
+    def prepare_to_fill(self) -> None:
+        """Do for a while without the indexes by value, and without counts of values."""
+        self._filling = True
+        with self._writing() as connection:
+            for index in BY_VALUE:
+                index.drop(connection, checkfirst=True)
+
+    def complete(self) -> None:
+        """Make them."""
+        self._filling = False
+        with self._writing() as connection:
+            faceting.fill(connection)
+            for index in BY_VALUE:
+                index.create(connection, checkfirst=True)
 
     def forget_drafts(self) -> None:
         """Remove drafts that a process which was killed has left. Nobody may be filling one."""
-        for path in self.path.parent.glob(f".{self.path.name}.*.draft*"):
-            path.unlink(missing_ok=True)
+        self._place.forget_drafts()
 
     def discard(self) -> None:
-        """Close it and remove its files: a draft that is not wanted."""
-        self.close()
-        for suffix in sqlite.SUFFIXES:
-            self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
+        """Close it and remove all that it holds: a draft that is not wanted."""
+        self._place.discard()
 
     def take_over(self, draft: Self) -> None:
         """Take over everything that a draft holds, in one transaction; the draft is gone afterwards."""
-        draft.close()
-        self._engine.dispose()
-        sqlite.replace_content(self.path, draft.path)
-        draft.discard()
+        draft.complete()
+        self._place.take_over(draft._place)
 
     def snapshot(self, path: Path) -> None:
-        """Write a consistent, compact copy while others write; it appears under its name when it is whole."""
+        """Write a consistent, compact SQLite file while others write; it appears under its name when it is whole."""
         partial = path.with_name(f".{path.name}.partial")
+        draft = path.with_name(f".{path.name}.draft")
         partial.unlink(missing_ok=True)
         try:
-            sqlite.copy(self.path, partial)
+            if not self._place.snapshot(partial):
+                self._copy(draft, partial)
             partial.replace(path)
         finally:
             partial.unlink(missing_ok=True)
 
-
-def _path(url_or_path: str | Path) -> Path:
-    text = str(url_or_path)
-    scheme, separator, rest = text.partition("://")
-    if separator and scheme != "sqlite":
-        raise UsageError(
-            f"a catalogue in '{scheme}' is not known to this version", where=text, next="Name a file on a local disk."
-        )
-    return Path(rest.removeprefix("/") if separator else text)
+    def _copy(self, draft: Path, path: Path) -> None:
+        """Table by table, where the database is no file."""
+        place = place_of(draft, read_only=False)
+        place.discard()
+        with self._opened(place, create=True):
+            try:
+                with self._reading() as source, place.transaction(writing=True) as sink:
+                    copying.copy_tables(source, sink)
+                place.snapshot(path)
+            finally:
+                place.discard()

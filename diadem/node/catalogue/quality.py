@@ -12,7 +12,7 @@ from diadem.model.amendments import Corrections
 from diadem.model.assessments import Assessment
 from diadem.model.ids import PREFIX
 from diadem.model.lineage import Caution, Derivation
-from diadem.node.catalogue import amending, assessing, deriving, reading, saying, tables, writing
+from diadem.node.catalogue import amending, assessing, deriving, faceting, reading, saying, tables, writing
 from diadem.node.catalogue.facts import storable
 from diadem.node.catalogue.opening import CatalogueFile
 from diadem.node.catalogue.results import DatasetRow
@@ -62,7 +62,9 @@ class QualityCatalogue(CatalogueFile):
     def add_assessment(self, package_id: str, assessment: Assessment) -> None:
         """Let a judgement count, unless a later one stands in its place. Raises `NotFound`."""
         with self._writing() as connection:
-            assessing.add(connection, writing.require(connection, package_id), assessment)
+            seq = writing.require(connection, package_id)
+            assessing.add(connection, seq, assessment)
+            faceting.restate(connection, [seq])
 
     def assessments(self, package_id: str) -> list[Assessment]:
         """Every judgement of a package, in the order of the log, also those that count no longer. Raises `NotFound`."""
@@ -75,7 +77,9 @@ class QualityCatalogue(CatalogueFile):
         """Make what is searched of amended fields anew. Raises `NotFound`."""
         hex_id = package_id.removeprefix(PREFIX)
         with self._writing() as connection:
-            amending.restate(connection, writing.require(connection, package_id), hex_id)
+            seq = writing.require(connection, package_id)
+            amending.restate(connection, seq, hex_id)
+            faceting.restate(connection, [seq])
 
     def corrections(self, package_id: str) -> Corrections:
         """All that is said of a package's record. Raises `NotFound`."""

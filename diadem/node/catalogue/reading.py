@@ -18,9 +18,10 @@ from diadem.errors import NotFound, UsageError
 from diadem.model.assessments import VERDICTS, Assessment, disputes
 from diadem.model.ids import PREFIX
 from diadem.model.replicas import PRESENT
-from diadem.node.catalogue import sqlite, tables
+from diadem.node.catalogue import tables
 from diadem.node.catalogue.assessing import counting_of
 from diadem.node.catalogue.deriving import cautions_of
+from diadem.node.catalogue.expressions import among
 from diadem.node.catalogue.results import DatasetRow, PackageRow
 from diadem.node.catalogue.spans import full, numbers
 
@@ -105,7 +106,7 @@ def package_rows(
     for start in range(0, len(keys), CHUNK):
         part = keys[start : start + CHUNK]
         stores = _stores(connection, part)
-        rows = connection.execute(select(tables.packages).where(sqlite.among(_packages.seq, part))).all()
+        rows = connection.execute(select(tables.packages).where(among(_packages.seq, part))).all()
         named = _named_datasets(connection, {row.seq: row.datasets for row in rows}, matching or {})
         first = _sessions(connection, {row.id: row.predecessor for row in rows})
         counting = counting_of(connection, part)
@@ -160,9 +161,7 @@ def _moment(text: str | None) -> datetime | None:
 def _stores(connection: Connection, keys: Sequence[int]) -> dict[int, tuple[str, ...]]:
     """Names of the stores that have a copy."""
     replicas = tables.replicas.c
-    statement = select(replicas.package, replicas.store).where(
-        sqlite.among(replicas.package, keys), replicas.state == PRESENT
-    )
+    statement = select(replicas.package, replicas.store).where(among(replicas.package, keys), replicas.state == PRESENT)
     rows = connection.execute(statement.order_by(replicas.package, replicas.store)).all()
     return {key: tuple(row[1] for row in group) for key, group in groupby(rows, key=lambda row: int(row[0]))}
 
@@ -174,7 +173,7 @@ def _named_datasets(
     wanted = {key: _first_numbers(matching.get(key), size) for key, size in sizes.items()}
     small = [key for key, numbers_ in wanted.items() if numbers_ and numbers_[-1] <= _TOGETHER]
     columns = tables.datasets.c
-    few = (sqlite.among(columns.package, small), columns.number <= max((wanted[key][-1] for key in small), default=0))
+    few = (among(columns.package, small), columns.number <= max((wanted[key][-1] for key in small), default=0))
     found = _datasets_where(connection, *few)
     for key, numbers_ in wanted.items():
         if numbers_ and numbers_[-1] > _TOGETHER:

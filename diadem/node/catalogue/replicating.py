@@ -12,8 +12,9 @@ from diadem.errors import UsageError
 from diadem.model.ids import PREFIX, PackageId
 from diadem.model.replicas import PRESENT, PROOFS, READING_PROOFS, REPLICA_STATES
 from diadem.model.times import time_text
-from diadem.node.catalogue import sqlite, tables
+from diadem.node.catalogue import dialects, faceting, tables
 from diadem.node.catalogue.entries import CopyEntry
+from diadem.node.catalogue.expressions import among
 from diadem.node.catalogue.paths import written as written_path
 from diadem.node.catalogue.writing import find, known, require
 
@@ -48,13 +49,17 @@ def write_replica(
         "place": place,
     }
     row: dict[str, Any] = {"adopted": False, "written_at": None, "parity": False, "place": None, **_UNPROVEN}
-    row |= _known(connection, seq, store) | {name: value for name, value in changes.items() if value is not None}
+    before = _known(connection, seq, store)
+    counted = before.pop("state", None) == PRESENT
+    row |= before | {name: value for name, value in changes.items() if value is not None}
     row |= {"package": seq, "store": store, "path": written_path(path), "state": state}
     if state != PRESENT or written is not None:
         of_it = (tables.proofs.c.package == seq, tables.proofs.c.store == store, tables.proofs.c.ok)
         connection.execute(delete(tables.proofs).where(*of_it))
         row |= _UNPROVEN
-    connection.execute(sqlite.upsert(tables.replicas, "package", "store"), row)
+    connection.execute(dialects.of(connection).upsert(tables.replicas, "package", "store"), row)
+    if counted != (state == PRESENT):
+        faceting.restate(connection, [seq])
 
 
 def write_copies(connection: Connection, copies: Sequence[CopyEntry]) -> None:
@@ -65,24 +70,26 @@ def write_copies(connection: Connection, copies: Sequence[CopyEntry]) -> None:
     """
     keys = known(connection, [copy.package_id for copy in copies])
     taken = _taken(connection, sorted(set(keys.values())))
-    new, others = [], []
+    new: list[tuple[int, CopyEntry]] = []
+    others: list[tuple[int, CopyEntry]] = []
     for copy in copies:
         if (seq := keys.get(copy.package_id.removeprefix(PREFIX))) is None:
             continue
         (others if (seq, copy.store) in taken else new).append((seq, copy))
         taken.add((seq, copy.store))
-    sqlite.insert_rows(connection, tables.replicas, (_replica_row(seq, copy) for seq, copy in new))
+    dialects.insert_rows(connection, tables.replicas, (_replica_row(seq, copy) for seq, copy in new))
     proven = ((seq, copy) for seq, copy in new if copy.level in PROOFS)
-    sqlite.insert_rows(connection, tables.proofs, (_proof_row(seq, copy) for seq, copy in proven))
+    dialects.insert_rows(connection, tables.proofs, (_proof_row(seq, copy) for seq, copy in proven))
     for seq, copy in others:
         _write_copy(connection, seq, copy)
+    faceting.restate(connection, {seq for seq, _ in new})
 
 
 def _taken(connection: Connection, keys: Sequence[int]) -> set[tuple[int, str]]:
     """Package and store of all replicas and proofs of some packages."""
     found: set[tuple[int, str]] = set()
     for table in (tables.replicas, tables.proofs):
-        rows = select(table.c.package, table.c.store).where(sqlite.among(table.c.package, keys))
+        rows = select(table.c.package, table.c.store).where(among(table.c.package, keys))
         found |= {(seq, store) for seq, store in connection.execute(rows)}
     return found
 
@@ -136,7 +143,7 @@ def _write_copy(connection: Connection, seq: int, copy: CopyEntry) -> None:
 
 def _known(connection: Connection, seq: int, store: str) -> dict[str, Any]:
     """What is known already."""
-    kept = [tables.replicas.c[name] for name in ("adopted", "written_at", "parity", "place", *_UNPROVEN)]
+    kept = [tables.replicas.c[name] for name in ("adopted", "written_at", "parity", "place", "state", *_UNPROVEN)]
     same = (tables.replicas.c.package == seq, tables.replicas.c.store == store)
     found = connection.execute(select(*kept).where(*same)).mappings().first()
     return dict(found) if found else {}
@@ -147,6 +154,7 @@ def remove_replica(connection: Connection, package_id: str, store: str) -> None:
     seq = require(connection, package_id)
     for table in (tables.proofs, tables.replicas):
         connection.execute(delete(table).where(table.c.package == seq, table.c.store == store))
+    faceting.restate(connection, [seq])
 
 
 def write_proofs(
@@ -172,7 +180,7 @@ def write_proofs(
 
 def _write_proof(connection: Connection, row: dict[str, Any], statement_id: str | None) -> None:
     full = {**row, "statement_id": statement_id}
-    connection.execute(sqlite.upsert(tables.proofs, "package", "store", "level", "ok"), full)
+    connection.execute(dialects.of(connection).upsert(tables.proofs, "package", "store", "level", "ok"), full)
     if row["ok"] and row["level"] in PROOFS:
         _prove(connection, row)
 

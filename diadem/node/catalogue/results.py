@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
-from typing import Any
+from typing import Any, Final, Protocol
 
 from diadem.archive.scan_sheets import harmless
+from diadem.errors import UsageError
 from diadem.model.times import time_text
 
 
@@ -23,6 +25,44 @@ class DatasetRow:
     def to_dict(self) -> dict[str, str]:
         """A JSON object with every attribute."""
         return {"id": self.id, "path": self.path}
+
+
+#: A number in the unit of its field, or a text.
+Value = float | str
+
+
+@dataclass(frozen=True, slots=True)
+class StatedDataset:
+    """A dataset that matches, and what it states.
+
+    Attributes
+    ----------
+    package, id, path : str
+        Ids of the package and, in its record, of the dataset; its primary file.
+    number : int
+        From 1, in the order of the record.
+    values : mapping of str to tuple
+        Values of the fields that were asked for; () for none.
+    """
+
+    package: str
+    id: str
+    path: str
+    number: int
+    values: Mapping[str, tuple[Value, ...]]
+
+
+class Source(Protocol):
+    """Where a result came from: what is looked up when a table or a page is made of it."""
+
+    def stated(self, query: str, ids: Sequence[str], fields: Sequence[str]) -> list[StatedDataset]:
+        """Datasets that match in some packages, with values of fields. Raises `UsageError`."""
+
+    def units(self, fields: Sequence[str]) -> Mapping[str, str]:
+        """Units of those fields that are numbers. Raises `UsageError`."""
+
+    def thumbnails(self, rows: Sequence[PackageRow]) -> Mapping[str, str]:
+        """Small pictures as data addresses, by id of the package, as far as a copy is at hand."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +183,10 @@ class SearchResult:
         What may help where little or nothing was found, or "".
     names : tuple of str
         Other names of the samples that were asked for, and of their parts: they were looked for too.
+    offset : int
+        Rows that were left out before.
+    source : Source or None
+        The node that was asked.
     """
 
     query: str
@@ -151,6 +195,8 @@ class SearchResult:
     exact: bool = True
     hint: str = ""
     names: tuple[str, ...] = ()
+    offset: int = 0
+    source: Source | None = field(default=None, repr=False, compare=False)
 
     def __len__(self) -> int:
         """Rows on this page."""
@@ -169,6 +215,7 @@ class SearchResult:
             "exact": self.exact,
             "hint": self.hint,
             "names": list(self.names),
+            "offset": self.offset,
             "rows": rows,
         }
 
@@ -181,19 +228,83 @@ class SearchResult:
             writer.writerow([_cell(value) for value in _values(row)])
         return text.getvalue().encode("utf-8-sig")
 
-    def to_dataframe(self) -> Any:
-        """The rows as a pandas DataFrame; `date` and `ingested_at` are times.
+    def to_dataframe(self, *, fields: Sequence[str] = (), datasets: bool = False) -> Any:
+        """The rows as a pandas DataFrame; `date` and `ingested_at` are times, counts and sizes whole numbers.
+
+        Parameters
+        ----------
+        fields : sequence of str
+            Fields of the record, as in a search, each as one more column: ``voltage``, ``stage.holder``. Numbers are in
+            the unit that ``frame.attrs["units"]`` gives. A number is NaN where none, or where several different ones
+            are stated; several texts are joined by semicolons.
+        datasets : bool
+            One row for each dataset that matches, with its `dataset` id and `file`, in place of one for each package.
 
         Raises
         ------
         UsageError
-            pandas is not installed.
+            There is no such field, or pandas is not installed.
         """
-        pandas = _pandas()
-        frame = pandas.DataFrame([list(_values(row)) for row in self.rows], columns=list(COLUMNS))
-        frame["date"] = pandas.to_datetime(frame["date"])
-        frame["ingested_at"] = pandas.to_datetime(frame["ingested_at"], utc=True)
-        return frame
+        return _framed(self, list(fields), datasets=datasets)
+
+    def _repr_html_(self) -> str:
+        """For notebooks: a table with small pictures."""
+        from diadem.notebook.result_table import result_html
+
+        shown = self.rows[:SHOWN]
+        pictures = self.source.thumbnails(shown) if self.source is not None else {}
+        return result_html(replace(self, rows=shown).to_dict() | {"found": len(self.rows)}, pictures)
+
+
+#: Rows that a notebook shows.
+SHOWN: Final = 50
+
+
+def _framed(result: SearchResult, fields: list[str], *, datasets: bool) -> Any:
+    """A frame of packages or of datasets, with values of fields."""
+    pandas = pandas_module()
+    found: list[StatedDataset] = []
+    units: Mapping[str, str] = {}
+    if fields or datasets:
+        if result.source is None:
+            raise UsageError("values of datasets are asked of a node", next="Search with diadem.open_node().search.")
+        units = result.source.units(fields)
+        found = result.source.stated(result.query, [row.id for row in result.rows], fields)
+    rows = {row.id: list(_values(row)) for row in result.rows}
+    if datasets:
+        head = ("dataset", "file")
+        body = [[*rows[one.package], one.id, one.path, *_cells(one.values, fields, units)] for one in found]
+    else:
+        head = ()
+        body = [[*row, *_cells(_together(found, id_), fields, units)] for id_, row in rows.items()]
+    frame = pandas.DataFrame(body, columns=[*COLUMNS, *head, *fields])
+    frame["date"] = pandas.to_datetime(frame["date"])
+    frame["ingested_at"] = pandas.to_datetime(frame["ingested_at"], utc=True)
+    whole = dict.fromkeys(("datasets", "matching", "files", "bytes", "copies"), "int64")
+    frame = frame.astype(whole | {name: "float64" if name in units else "object" for name in fields})
+    frame.attrs.update(query=result.query, total=result.total, exact=result.exact, units=dict(units))
+    return frame
+
+
+def _together(found: Sequence[StatedDataset], package: str) -> dict[str, tuple[Value, ...]]:
+    """All values of the datasets of a package that match, each once."""
+    values: dict[str, dict[Value, None]] = {}
+    for one in found:
+        if one.package == package:
+            for name, own in one.values.items():
+                values.setdefault(name, {}).update(dict.fromkeys(own))
+    return {name: tuple(own) for name, own in values.items()}
+
+
+def _cells(values: Mapping[str, tuple[Value, ...]], fields: Sequence[str], units: Mapping[str, str]) -> list[Any]:
+    cells: list[Any] = []
+    for name in fields:
+        own = values.get(name, ())
+        if name in units:
+            cells.append(own[0] if len(own) == 1 else math.nan)
+        else:
+            cells.append("; ".join(map(str, own)) if own else None)
+    return cells
 
 
 def _values(row: PackageRow) -> Sequence[Any]:
@@ -208,9 +319,8 @@ def _cell(value: Any) -> Any:
     return harmless(value) if isinstance(value, str) else "" if value is None else value
 
 
-def _pandas() -> Any:
-    from diadem.errors import UsageError
-
+def pandas_module() -> Any:
+    """pandas, which is not installed everywhere. Raises `UsageError`."""
     try:
         import pandas
     except ImportError as error:

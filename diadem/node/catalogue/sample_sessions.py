@@ -10,9 +10,10 @@ from typing import Any, Final
 from sqlalchemy import Connection, select
 
 from diadem.model.ids import PREFIX
-from diadem.node.catalogue import sqlite, tables
+from diadem.node.catalogue import dialects, tables
 from diadem.node.catalogue.conditions import Conditions
 from diadem.node.catalogue.driving import driver
+from diadem.node.catalogue.expressions import among
 from diadem.node.catalogue.matching import matching
 from diadem.node.catalogue.meaning import Phrase, any_name
 from diadem.node.catalogue.reading import CHUNK
@@ -78,7 +79,8 @@ class SampleDataset:
 
 def datasets_of(connection: Connection, names: Iterable[tuple[str, ...]]) -> list[SampleDataset]:
     """Every dataset that states one of these names of samples, each a row of words; the earliest first."""
-    conditions = Conditions({name: code for code, name in connection.execute(_codes())})
+    codes = {name: code for code, name in connection.execute(_codes())}
+    conditions = Conditions(codes, dialects.of(connection))
     found: dict[int, int] = {}
     for phrase in _phrases(names):
         for key, bits in _matching(connection, conditions, phrase).items():
@@ -119,7 +121,7 @@ def _matching(connection: Connection, conditions: Conditions, phrase: Phrase) ->
     found: dict[int, int] = {}
     for start in range(0, len(keys), CHUNK):
         part = keys[start : start + CHUNK]
-        sizes = select(_packages.seq, _packages.datasets).where(sqlite.among(_packages.seq, part))
+        sizes = select(_packages.seq, _packages.datasets).where(among(_packages.seq, part))
         found |= matching(connection, conditions, phrase, dict(connection.execute(sizes).all()))
     return found
 
@@ -176,10 +178,10 @@ def _read(connection: Connection, wanted: Mapping[int, int]) -> dict[int, _Packa
     """The packages, each with what its wanted datasets state."""
     keys = list(wanted)
     rows = select(_packages.seq, _packages.id, _packages.title, _packages.date, _packages.datasets)
-    found = {row.seq: _Package(row) for row in connection.execute(rows.where(sqlite.among(_packages.seq, keys)))}
+    found = {row.seq: _Package(row) for row in connection.execute(rows.where(among(_packages.seq, keys)))}
     files = tables.datasets.c
     for key, number, path in connection.execute(
-        select(files.package, files.number, files.path).where(sqlite.among(files.package, keys))
+        select(files.package, files.number, files.path).where(among(files.package, keys))
     ):
         found[key].paths[number] = path
     codes = {code: name for code, name in connection.execute(_codes()) if name in (*_TEXTS, _TIME)}
@@ -194,7 +196,7 @@ def _read_times(
     facts = tables.numbers.c
     chosen = [code for code, name in codes.items() if name == _TIME]
     rows = select(facts.package, facts.number, facts.everywhere, facts.datasets).where(
-        sqlite.among(facts.package, list(found)), facts.key.in_(chosen)
+        among(facts.package, list(found)), facts.key.in_(chosen)
     )
     for key, number, everywhere, datasets in connection.execute(rows.order_by(facts.number)):
         for one in numbers(wanted[key] if everywhere else wanted[key] & mask(datasets)):
@@ -207,7 +209,7 @@ def _read_texts(
     facts = tables.phrases.c
     chosen = [code for code, name in codes.items() if name != _TIME]
     rows = select(facts.package, facts.key, facts.text, facts.everywhere, facts.datasets).where(
-        sqlite.among(facts.package, list(found)), facts.key.in_(chosen)
+        among(facts.package, list(found)), facts.key.in_(chosen)
     )
     for key, code, text, everywhere, datasets in connection.execute(rows.order_by(facts.rank)):
         stated = found[key].texts.setdefault(codes[code], {})

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Select, delete, func, insert, select
 
 from diadem.model.sample_relations import Family, family, with_parts
 from diadem.model.samples import Event, Link, Maker, OtherName, Parent, Sample, Step
-from diadem.node.catalogue import reading, sqlite, tables
+from diadem.node.catalogue import dialects, reading, tables
 from diadem.node.catalogue.opening import CatalogueFile
 from diadem.node.catalogue.sample_sessions import SampleDataset, datasets_of, texts_of
 from diadem.node.catalogue.words import words
@@ -179,10 +179,10 @@ def _write(connection: Connection, sample: Sample) -> None:
         connection.execute(delete(table).where(table.c[column] == sample.id))
     row = {"id": sample.id, "identifier": sample.identifier, "document": json.dumps(asdict(sample))}
     connection.execute(insert(tables.samples), row)
-    sqlite.insert_rows(connection, tables.sample_names, dict.fromkeys(_named(sample)))
+    dialects.insert_rows(connection, tables.sample_names, dict.fromkeys(_named(sample)))
     ties = [(sample.id, _LINK, other) for other in sample.linked]
     ties += [(sample.id, _PARENT, parent.sample) for parent in sample.parents]
-    sqlite.insert_rows(connection, tables.sample_ties, dict.fromkeys(ties))
+    dialects.insert_rows(connection, tables.sample_ties, dict.fromkeys(ties))
 
 
 def _named(sample: Sample) -> Iterator[tuple[str, str, str, str, str]]:

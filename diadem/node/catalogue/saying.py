@@ -17,7 +17,8 @@ from diadem.errors import DocumentError
 from diadem.model.amendments import Amendment
 from diadem.model.assessments import Assessment
 from diadem.model.lineage import Derivation
-from diadem.node.catalogue import sqlite, tables
+from diadem.node.catalogue import tables
+from diadem.node.catalogue.expressions import among_texts
 from diadem.node.custody.entries import place_of
 from diadem.serialization.statements import read_statement
 from diadem.trust.envelope import Envelope
@@ -50,7 +51,7 @@ def derivations_of(connection: Connection, sha256: str) -> list[Derivation]:
 def spoken_of(connection: Connection, subjects: Sequence[str]) -> set[str]:
     """Those of some packages that were judged, or whose records were corrected."""
     about = tables.subjects.c
-    rule = (sqlite.among_texts(about.sha256, subjects), about.kind.in_(("assessment", "amendment")))
+    rule = (among_texts(about.sha256, subjects), about.kind.in_(("assessment", "amendment")))
     return set(connection.scalars(select(about.sha256).where(*rule)))
 
 

@@ -8,40 +8,69 @@ from typing import Final
 from sqlalchemy import Connection, select
 
 from diadem.errors import UsageError
-from diadem.node.catalogue import sqlite, tables
+from diadem.node.catalogue import dialects, stating, tables
 from diadem.node.catalogue.conditions import Conditions
+from diadem.node.catalogue.counting import count_values
 from diadem.node.catalogue.driving import count_alone, driver
+from diadem.node.catalogue.expressions import among, contains
+from diadem.node.catalogue.facet_fields import KEPT, fields_of
+from diadem.node.catalogue.facet_results import Facets
 from diadem.node.catalogue.hints import hint
 from diadem.node.catalogue.judging import differs, leaves
 from diadem.node.catalogue.matching import matching
-from diadem.node.catalogue.meaning import Condition, Phrase, understand
+from diadem.node.catalogue.meaning import MAX_NAMES, Condition, Lookup, Phrase, understand
 from diadem.node.catalogue.parsing import parse
 from diadem.node.catalogue.reading import CHUNK, package_rows
-from diadem.node.catalogue.results import SearchResult
+from diadem.node.catalogue.results import SearchResult, StatedDataset
 from diadem.node.catalogue.samples import meant
+from diadem.node.catalogue.stating import keys_of
 from diadem.node.catalogue.walking import walk
 
 #: Candidates that are looked at for the sake of the total alone, once the page is full.
 COUNTED: Final = 500
 ORDERS: Final = ("newest", "oldest")
-_packages = tables.packages.c
+_packages, _values = tables.packages.c, tables.facet_values.c
 
 
 def search(connection: Connection, query: str, *, limit: int | None, offset: int, order: str) -> SearchResult:
     """A page of the packages that match; see `Catalogue.search`."""
     _require(limit, offset, order)
     tree = parse(query)
-    names = _Names(connection)
-    condition = understand(query, tree, naming=names)
-    codes = {name: code for code, name in connection.execute(select(tables.keys.c.code, tables.keys.c.name))}
-    conditions = Conditions(codes)
+    names = Names(connection)
+    condition = understand(query, tree, lookup=names.lookup)
+    conditions = known_conditions(connection)
     keys, total, exact = _page(connection, conditions, condition, limit, offset, rising=order == "oldest")
     rows = package_rows(connection, keys, _matched(connection, conditions, condition, keys))
-    return SearchResult(query, tuple(rows), total, exact, "" if total else hint(tree), names.asked_in(condition))
+    return SearchResult(
+        query, tuple(rows), total, exact, "" if total else hint(tree), names.asked_in(condition), offset
+    )
 
 
-class _Names:
-    """Other names of the samples that a search asks for; remembers how they are written.
+def known_conditions(connection: Connection) -> Conditions:
+    """Conditions with the keys that this catalogue knows."""
+    codes = {name: code for code, name in connection.execute(select(tables.keys.c.code, tables.keys.c.name))}
+    return Conditions(codes, dialects.of(connection))
+
+
+def facets(connection: Connection, query: str, fields: Sequence[str] | None, top: int) -> Facets:
+    """How many of the packages that match have which values; see `Catalogue.facets`."""
+    if top < 1:
+        raise UsageError("at least one value of each field is counted")
+    chosen = fields_of(fields)
+    condition = understand(query, parse(query), lookup=Names(connection).lookup)
+    found, total, exact = count_values(connection, known_conditions(connection), condition, chosen, top)
+    return Facets(query, tuple(facet for facet in found if facet.values), total, exact)
+
+
+def stated(connection: Connection, query: str, ids: Sequence[str], fields: Sequence[str]) -> list[StatedDataset]:
+    """Datasets that match in some packages, with what they state; see `Catalogue.stated`."""
+    keys = keys_of(fields)
+    condition = understand(query, parse(query), lookup=Names(connection).lookup)
+    return stating.stated(connection, known_conditions(connection), condition, ids, keys)
+
+
+class Names:
+    """What a search asks for by name: other names of samples, of which it remembers how they are written; and texts.
 
     Parameters
     ----------
@@ -53,15 +82,30 @@ class _Names:
         self._connection = connection
         self._written: dict[tuple[str, ...], str] = {}
 
-    def __call__(self, asked: tuple[str, ...]) -> list[tuple[str, ...]]:
+    @property
+    def lookup(self) -> Lookup:
+        """For `understand`."""
+        return Lookup(self.of_sample, self.texts)
+
+    def texts(self, keys: tuple[str, ...], part: str, ends: bool) -> list[tuple[str, ...]] | None:
+        """The words of all texts of some keys that have a part, or end with it; see `Looking`."""
+        fields = [field.number for field in KEPT.values() if field.kind == "text" and set(keys) <= set(field.keys)]
+        if not fields:
+            return None
+        has = _values.name.endswith(part, autoescape=True) if ends else contains(_values.name, part)
+        found = select(_values.name).where(_values.facet == fields[0], _values.packages > 0, has).order_by(_values.name)
+        return [tuple(name.split()) for name in self._connection.scalars(found.limit(MAX_NAMES + 1))]
+
+    def of_sample(self, asked: tuple[str, ...]) -> list[tuple[str, ...]]:
+        """The words of other names of a sample; see `Naming`."""
         rows = meant(self._connection, asked)
         self._written |= {row.words: row.text for row in rows}
         return [row.words for row in rows]
 
     def asked_in(self, condition: Condition) -> tuple[str, ...]:
         """Names that a condition asks for beside those of the query."""
-        others = (one for leaf in leaves(condition) if isinstance(leaf, Phrase) for one in leaf.others)
-        return tuple(sorted({self._written[one.words] for one in others}))
+        others = (one.words for leaf in leaves(condition) if isinstance(leaf, Phrase) for one in leaf.others)
+        return tuple(sorted({self._written[words] for words in others if words in self._written}))
 
 
 def _require(limit: int | None, offset: int, order: str) -> None:
@@ -108,6 +152,6 @@ def _matched(
     found: dict[int, int] = {}
     for start in range(0, len(keys), CHUNK):
         part = keys[start : start + CHUNK]
-        sizes = select(_packages.seq, _packages.datasets).where(sqlite.among(_packages.seq, part))
+        sizes = select(_packages.seq, _packages.datasets).where(among(_packages.seq, part))
         found |= matching(connection, conditions, condition, dict(connection.execute(sizes).all()))
     return found

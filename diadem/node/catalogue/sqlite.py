@@ -1,42 +1,42 @@
 """All that is SQLite's own: opening, transactions, text search, copies of the file.
 
-Another database takes the place of this file, with the same functions.
+`postgres.py` has the same for PostgreSQL; what both must have stands in `database.py`.
 """
 
 from __future__ import annotations
 
-import json
 import sqlite3
+import uuid
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from functools import cache
 from itertools import islice
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Self
 from urllib.parse import quote
 
 from sqlalchemy import (
     BigInteger,
-    ColumnElement,
     Connection,
     Engine,
     Insert,
-    Select,
     Table,
-    Text,
     create_engine,
     event,
-    exists,
-    func,
     literal_column,
     select,
     text,
 )
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.pool import QueuePool
+from sqlalchemy.sql.compiler import SQLCompiler
 
 from diadem.errors import DiademError, IntegrityError, NotFound, Refused, StoreError
+from diadem.node.catalogue.database import Said, TextHits
+from diadem.node.catalogue.expressions import Among, Contains, ContainsOne
+from diadem.node.catalogue.wording import Every, Without, Wording, Words
 
 #: The file and those that SQLite keeps beside it.
 SUFFIXES: Final = ("", "-wal", "-shm")
@@ -46,8 +46,10 @@ BUSY_SECONDS: Final = 60
 _BATCH: Final = 5000
 #: KiB of pages that one connection keeps.
 _CACHE = 16_000
+#: See `database.Database`.
+LOOKS_UP_WORDS: Final = True
 #: The table of texts: `whole` holds for all datasets of a package, `some` for those that the facts name.
-TEXT_TABLE: Final = (
+_TEXT_TABLE: Final = (
     'CREATE VIRTUAL TABLE texts USING fts5(whole, some, tokenize = "unicode61 remove_diacritics 0", columnsize = 0)'
 )
 #: Letters of private use: words for SQLite, and none for `words`. One stands between texts, one nowhere, and from
@@ -189,10 +191,21 @@ def _insertion(table: Table) -> str:
     return f"INSERT INTO {table.name} VALUES ({', '.join('?' * len(table.c))})"  # noqa: S608  (a table of ours)
 
 
-def write_texts(connection: Connection, rows: Sequence[tuple[int, str, str]]) -> None:
-    """Make the words of packages searchable: key, words of all datasets, words of some."""
+def create_texts(connection: Connection) -> None:
+    """Make the table of texts."""
+    connection.execute(text(_TEXT_TABLE))
+
+
+def write_texts(connection: Connection, packages: Iterable[tuple[int, Iterable[Said]]]) -> None:
+    """Make the words of packages searchable."""
+    rows = [(package, *_whole_and_some(list(said))) for package, said in packages]
     if rows:
-        connection.exec_driver_sql("INSERT INTO texts(rowid, whole, some) VALUES (?, ?, ?)", list(rows))
+        connection.exec_driver_sql("INSERT INTO texts(rowid, whole, some) VALUES (?, ?, ?)", rows)
+
+
+def _whole_and_some(said: Sequence[Said]) -> tuple[str, str]:
+    whole, some = (text_of((one.key, one.words) for one in said if one.everywhere == where) for where in (True, False))
+    return whole, some
 
 
 def remove_text(connection: Connection, package: int) -> None:
@@ -200,35 +213,34 @@ def remove_text(connection: Connection, package: int) -> None:
     connection.execute(text("DELETE FROM texts WHERE rowid = :package"), {"package": package})
 
 
-def text_package() -> ColumnElement[int]:
-    """The package of a row of the table of texts."""
-    return literal_column("texts.rowid", BigInteger)
+def text_search(wording: Wording) -> TextHits:
+    """Packages whose texts fulfil a wording, in falling or rising order without sorting."""
+    key = literal_column("texts.rowid", BigInteger)
+    matching = text("texts MATCH :match").bindparams(match=_expression(wording))
+    return TextHits(select(key).select_from(text("texts")).where(matching), key)
 
 
-def text_search(match: str) -> Select[Any]:
-    """Packages whose texts fulfil an expression of the text search, in falling or rising order without sorting."""
-    return select(text_package()).select_from(text("texts")).where(text("texts MATCH :match").bindparams(match=match))
+def exact(_: Words) -> bool:
+    """The index of words has them in their order."""
+    return True
 
 
-def among(column: ColumnElement[int], keys: Sequence[int]) -> ColumnElement[bool]:
-    """Whether a column is one of many keys: one value for the database, however many they are."""
-    return column.in_(select(literal_column("value", BigInteger)).select_from(func.json_each(json.dumps(list(keys)))))
+@compiles(Among, "sqlite")
+def _among(element: Among, compiler: SQLCompiler, **options: Any) -> str:
+    column, given = (compiler.process(clause, **options) for clause in element.clauses)
+    return f"{column} IN (SELECT value FROM json_each({given}))"  # noqa: S608  (parts that are compiled)
 
 
-def among_texts(column: ColumnElement[str], texts: Sequence[str]) -> ColumnElement[bool]:
-    """The same of texts."""
-    return column.in_(select(literal_column("value", Text)).select_from(func.json_each(json.dumps(list(texts)))))
+@compiles(Contains, "sqlite")
+def _contains(element: Contains, compiler: SQLCompiler, **options: Any) -> str:
+    column, given = (compiler.process(clause, **options) for clause in element.clauses)
+    return f"instr({column}, {given}) > 0"
 
 
-def contains(column: ColumnElement[str], text: str) -> ColumnElement[bool]:
-    """Whether a text is in a column's, letter for letter."""
-    return func.instr(column, text) > 0
-
-
-def contains_one(column: ColumnElement[str], texts: Sequence[str]) -> ColumnElement[bool]:
-    """Whether one of many texts is in a column's: one value for the database, however many they are."""
-    given = func.json_each(json.dumps(list(texts))).table_valued("value")
-    return exists(select(given.c.value).where(func.instr(column, given.c.value) > 0))
+@compiles(ContainsOne, "sqlite")
+def _contains_one(element: ContainsOne, compiler: SQLCompiler, **options: Any) -> str:
+    column, given = (compiler.process(clause, **options) for clause in element.clauses)
+    return f"EXISTS (SELECT 1 FROM json_each({given}) AS given WHERE instr({column}, given.value) > 0)"  # noqa: S608
 
 
 def text_of(facts: Iterable[tuple[int, str]]) -> str:
@@ -246,25 +258,112 @@ def text_of(facts: Iterable[tuple[int, str]]) -> str:
     return f" {_BETWEEN} ".join((*plain, *keyed))
 
 
-def phrase(words: Sequence[str], codes: Sequence[int] | None, *, open_end: bool, whole: bool) -> str:
-    """An expression of the text search: words that follow one another in a text of one of the keys, or of any.
+def _expression(wording: Wording) -> str:
+    """A wording in the language of the text search."""
+    if isinstance(wording, Words):
+        found = _phrase(wording)
+        return f"{{whole}} : ({found})" if wording.everywhere else found
+    if isinstance(wording, Without):
+        return f"({_expression(wording.part)}) NOT ({_expression(wording.denied)})"
+    return "(" + (" AND " if isinstance(wording, Every) else " OR ").join(map(_expression, wording.parts)) + ")"
 
-    `open_end` lets the last word go on; `whole` wants no other word in the text (and keys).
-    """
-    more = " *" if open_end else ""
-    if codes is None:
-        return f'"{" ".join(words)}"{more}'
+
+def _phrase(asked: Words) -> str:
+    """Words that follow one another in a text of one of the keys, or of any."""
+    more = " *" if asked.open else ""
+    if asked.codes is None:
+        return f'"{" ".join(asked.words)}"{more}'
     found = []
-    for letter in (chr(_KEYED + code) for code in codes):
-        asked = [letter + word for word in words]
-        asked = [letter, *asked, *([] if open_end else [letter])] if whole else asked
-        found.append(f'"{" ".join(asked)}"{more}')
+    for letter in (chr(_KEYED + code) for code in asked.codes):
+        words = [letter + word for word in asked.words]
+        words = [letter, *words, *([] if asked.open else [letter])] if asked.whole else words
+        found.append(f'"{" ".join(words)}"{more}')
     return f"({' OR '.join(found)})" if found else f'"{_NOWHERE}"'
 
 
-def everywhere(match: str) -> str:
-    """The same, of texts that hold for all datasets of a package."""
-    return f"{{whole}} : ({match})"
+class SqlitePlace:
+    """A catalogue in a file of its own.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    read_only : bool
+        Whether it is never written. A snapshot, which nobody writes, is then read without any lock, also on a share.
+    """
+
+    def __init__(self, path: Path, *, read_only: bool = False) -> None:
+        self._path, self._read_only = path, read_only
+        self._engine: Engine | None = None
+
+    @property
+    def address(self) -> str:
+        """The path."""
+        return str(self._path)
+
+    def exists(self) -> bool:
+        """Whether there is such a file."""
+        return self._path.exists()
+
+    def make(self) -> None:
+        """SQLite makes the file itself."""
+
+    def transaction(self, *, writing: bool, new: bool = False) -> AbstractContextManager[Connection]:  # noqa: ARG002
+        """See `transaction`."""
+        if self._engine is None:
+            self._engine = engine(self._path, read_only=self._read_only)
+        return transaction(self._engine, self._path, writing=writing)
+
+    def translated(self) -> AbstractContextManager[None]:
+        """See `translated`."""
+        return translated(self._path)
+
+    def keep_before(self, version: int, stamp: str) -> Path | None:
+        """``catalogue-v1-20260314T092653Z.sqlite``, beside it; of several in one second the first is kept."""
+        kept = self._path.with_name(f"{self._path.stem}-v{version}-{stamp}{self._path.suffix}")
+        if not kept.exists():
+            copy(self._path, kept)
+        return kept
+
+    def close(self) -> None:
+        """Close its connections."""
+        if self._engine is not None:
+            self._engine.dispose()
+
+    def draft(self) -> Self:
+        """A file beside it, of a name that says what it is."""
+        return type(self)(self._path.with_name(f".{self._path.name}.{uuid.uuid4().hex[:8]}.draft"))
+
+    def forget_drafts(self) -> None:
+        """Remove such files."""
+        for path in self._path.parent.glob(f".{self._path.name}.*.draft*"):
+            path.unlink(missing_ok=True)
+
+    def discard(self) -> None:
+        """Close it and remove its files."""
+        self.close()
+        for suffix in SUFFIXES:
+            self._path.with_name(self._path.name + suffix).unlink(missing_ok=True)
+
+    def set_aside(self) -> None:
+        """Give its files another name: ``catalogue.sqlite.damaged``."""
+        self.close()
+        for suffix in SUFFIXES:
+            path = self._path.with_name(self._path.name + suffix)
+            if path.exists():
+                path.replace(self._path.with_name(f"{self._path.name}.damaged{suffix}"))
+
+    def take_over(self, draft: Self) -> None:
+        """Take over the content of another file."""
+        draft.close()
+        self.close()
+        replace_content(self._path, draft._path)
+        draft.discard()
+
+    def snapshot(self, path: Path) -> bool:
+        """Copy the file."""
+        copy(self._path, path)
+        return True
 
 
 def copy(path: Path, target: Path) -> None:

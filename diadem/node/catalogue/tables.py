@@ -22,8 +22,9 @@ from sqlalchemy import (
     MetaData,
     PrimaryKeyConstraint,
     Table,
-    Text,
 )
+
+from diadem.node.catalogue.expressions import ByteText as Text
 
 metadata = MetaData()
 
@@ -283,4 +284,30 @@ derivations = Table(
     PrimaryKeyConstraint("result", "source", "path", "statement_id"),
     Index("derivations_by_source", "source", "result"),
     sqlite_with_rowid=False,
+)
+
+#: Values by which results are counted, see `facet_fields`, with the packages that have each.
+facet_values = Table(
+    "facet_values",
+    metadata,
+    # A running number times 32, and the number of the field.
+    Column("code", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=False),
+    Column("facet", Integer, nullable=False),
+    Column("name", Text, nullable=False),  # what is compared: words with blanks around, or digits
+    Column("text", Text, nullable=False),  # as it was first written
+    Column("packages", BigInteger, nullable=False),
+    Column("datasets", BigInteger, nullable=False),
+    Column("listed", BigInteger, nullable=False),  # packages that have it in a field that is listed
+    Index("facet_values_by_name", "facet", "name", unique=True),
+    Index("facet_values_by_count", "facet", "packages", "listed"),
+)
+
+#: The values of each package, in a form that is summed up quickly, see `faceting`.
+facet_rows = Table(
+    "facet_rows",
+    metadata,
+    _package(),
+    Column("codes", LargeBinary, nullable=False),  # pairs of 32 bits: code; datasets × 2, and whether it is listed
+    Column("parts", Text, nullable=False),  # JSON: the datasets of values that not all have, by code
+    PrimaryKeyConstraint("package"),
 )

@@ -46,7 +46,7 @@ class Key:
 #: The name that asks for a sample by any of its names.
 SAMPLE: Final = "sample"
 #: Where a record says which sample it is.
-SAMPLE_KEYS: Final = ("sample.name", "sample.identifier")
+SAMPLE_KEYS: Final = ("sample.name", "sample.identifier", facts.OTHER_NAME)
 #: Short names of fields; case does not count.
 _ALIASES: Final[Mapping[str, tuple[str, ...]]] = {
     "voltage": ("beam.acceleration_voltage",),
@@ -82,7 +82,7 @@ _ALIASES: Final[Mapping[str, tuple[str, ...]]] = {
     "file": (facts.FILE,),
     "title": (facts.TITLE,),
     "owner": (facts.OWNER,),
-    "about": (facts.ABOUT,),
+    "about": (facts.ABOUT, facts.TITLE),
     "kind": (facts.KIND,),
     "signal": (facts.SIGNAL,),
     "issue": (facts.ISSUE,),

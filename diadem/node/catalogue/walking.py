@@ -8,6 +8,7 @@ from itertools import groupby
 
 from sqlalchemy import Connection
 
+from diadem.node.catalogue import dialects
 from diadem.node.catalogue.conditions import Conditions
 from diadem.node.catalogue.driving import Driver, driver
 from diadem.node.catalogue.meaning import AnyOf, Condition
@@ -59,9 +60,9 @@ def _driven(connection: Connection, scales: Scales, source: Driver, *, rising: b
 def _chunks(connection: Connection, source: Driver, *, rising: bool) -> Iterator[Sequence[int]]:
     """Keys of candidates, in order, some at a time."""
     if not source.ordered:
-        keys = connection.scalars(source.chunk(None, -1, rising=rising)).all()
-        yield keys[:_FIRST]
-        yield from (keys[start : start + CHUNK] for start in range(_FIRST, len(keys), CHUNK))
+        every = source.chunk(None, -1, rising=rising)
+        for rows in dialects.streamed(connection, every, _FIRST):
+            yield [row[0] for row in rows]
         return
     bound, size = None, _FIRST
     while keys := connection.scalars(source.chunk(bound, size, rising=rising)).all():

@@ -6,12 +6,14 @@ from collections.abc import Mapping, Sequence
 
 from sqlalchemy import Connection, select
 
-from diadem.node.catalogue import sqlite, tables
+from diadem.node.catalogue import tables
 from diadem.node.catalogue.conditions import Conditions
 from diadem.node.catalogue.driving import Driver
+from diadem.node.catalogue.expressions import among
 from diadem.node.catalogue.judging import DOUBT, EVERY, NONE, SOME, YES, differs, doubtful, judge, leaves
 from diadem.node.catalogue.matching import matching
 from diadem.node.catalogue.meaning import Condition, Leaf, Phrase
+from diadem.node.catalogue.wording import Wording, every, everywhere
 
 _packages = tables.packages.c
 
@@ -43,7 +45,8 @@ class Scales:
         What holds for all candidates is asked again only where it matters in how many datasets.
         """
         open_ = [leaf for leaf in self._leaves if leaf not in self._source.covered or self._matters(leaf)]
-        texts = [leaf for leaf in open_ if isinstance(leaf, Phrase) and self._source.ordered]
+        close = self._source.ordered and self._conditions.database.LOOKS_UP_WORDS
+        texts = [leaf for leaf in open_ if isinstance(leaf, Phrase) and close]
         return texts, [leaf for leaf in open_ if leaf not in texts]
 
     def _matters(self, leaf: Leaf) -> bool:
@@ -65,14 +68,14 @@ class Scales:
         """How far a phrase holds."""
         text = self._conditions.text(leaf)
         some = keys if leaf in self._source.covered else self._found(connection, text, keys)
-        every = self._found(connection, sqlite.everywhere(text), keys) if self._doubtful else ()
-        return dict.fromkeys(keys, NONE) | dict.fromkeys(some, SOME) | dict.fromkeys(every, EVERY)
+        all_of = self._found(connection, everywhere(text), keys) if self._doubtful else ()
+        return dict.fromkeys(keys, NONE) | dict.fromkeys(some, SOME) | dict.fromkeys(all_of, EVERY)
 
-    def _found(self, connection: Connection, text: str, keys: Sequence[int]) -> set[int]:
-        """Candidates whose texts fulfil an expression."""
-        match = f"({self._source.match}) AND {text}" if self._source.match else text
-        column, ends = sqlite.text_package(), (min(keys), max(keys))
-        found = connection.scalars(sqlite.text_search(match).where(column.between(*ends))).all()
+    def _found(self, connection: Connection, text: Wording, keys: Sequence[int]) -> set[int]:
+        """Candidates whose texts fulfil a wording."""
+        match = every([self._source.match, text]) if self._source.match else text
+        hits = self._conditions.database.text_search(match)
+        found = connection.scalars(hits.source.where(hits.key.between(min(keys), max(keys)))).all()
         return set(found).intersection(keys)
 
     def _in_facts(self, connection: Connection, keys: Sequence[int]) -> dict[Leaf, dict[int, int]]:
@@ -80,7 +83,7 @@ class Scales:
         if not self._asked:
             return {}
         held = [self._conditions.held(leaf) for leaf in self._asked]
-        rows = connection.execute(select(_packages.seq, *held).where(sqlite.among(_packages.seq, keys))).all()
+        rows = connection.execute(select(_packages.seq, *held).where(among(_packages.seq, keys))).all()
         return {leaf: {row[0]: row[at] for row in rows} for at, leaf in enumerate(self._asked, 1)}
 
     def _said(self, held: tuple[int, ...]) -> int:
@@ -94,7 +97,7 @@ class Scales:
     def _looked_at(
         self, connection: Connection, keys: Sequence[int], held: Mapping[Leaf, Mapping[int, int]]
     ) -> dict[int, bool]:
-        sizes = connection.execute(select(_packages.seq, _packages.datasets).where(sqlite.among(_packages.seq, keys)))
+        sizes = connection.execute(select(_packages.seq, _packages.datasets).where(among(_packages.seq, keys)))
         counted = {row[0]: row[1] for row in sizes}
         found = matching(connection, self._conditions, self._condition, counted, held)
         return {key: bits != 0 for key, bits in found.items()}

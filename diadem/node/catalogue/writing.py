@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -15,10 +15,13 @@ from diadem.errors import NotFound
 from diadem.model.ids import PREFIX, PackageId
 from diadem.model.manifest import VENDOR_PATH
 from diadem.model.times import time_text
-from diadem.node.catalogue import amending, assessing, saying, sqlite, tables
+from diadem.node.catalogue import amending, assessing, dialects, faceting, saying, tables
+from diadem.node.catalogue.database import Said
 from diadem.node.catalogue.entries import PackageEntry, StatementEntry
+from diadem.node.catalogue.expressions import among, among_texts
 from diadem.node.catalogue.facts import FORMAT, Fact, Facts, gather, named, storable
 from diadem.node.catalogue.order import order_number
+from diadem.node.catalogue.vocabulary import SAMPLE_KEYS
 from diadem.node.catalogue.words import padded
 
 #: Bytes of the largest `diadem/vendor.zip` that is kept; a larger one can be made again only by reading the payload.
@@ -93,7 +96,7 @@ def write_packages(connection: Connection, prepared: Sequence[Prepared]) -> None
     ordered = sorted({one.id: one for one in prepared}.values(), key=lambda one: one.number)
     there = known(connection, [one.id for one in ordered])
     numbers = [one.number for one in ordered]
-    taken = set(connection.scalars(select(_packages.seq).where(sqlite.among(_packages.seq, numbers))))
+    taken = set(connection.scalars(select(_packages.seq).where(among(_packages.seq, numbers))))
     new, others = [], []
     for one in ordered:
         if one.id in there or one.number in taken:
@@ -101,7 +104,7 @@ def write_packages(connection: Connection, prepared: Sequence[Prepared]) -> None
         else:
             new.append((one.number, one))
             taken.add(one.number)
-    sqlite.insert_rows(connection, tables.packages, (_row(seq, one) for seq, one in new))
+    dialects.insert_rows(connection, tables.packages, (_row(seq, one) for seq, one in new))
     _write_rows(connection, new)
     for one in others:
         _write_again(connection, one)
@@ -129,14 +132,15 @@ def _write_rows(connection: Connection, numbered: Sequence[Numbered]) -> None:
     """All that follows from records, and from what was said of packages before they were known."""
     _write_facts(connection, numbered)
     tags = ((seq, *row) for seq, one in numbered for row in one.tag_files)
-    sqlite.insert_rows(connection, tables.tag_files, tags)
-    sqlite.insert_rows(connection, tables.traces, ((trace, seq) for seq, one in numbered for trace in one.traces))
+    dialects.insert_rows(connection, tables.tag_files, tags)
+    dialects.insert_rows(connection, tables.traces, ((trace, seq) for seq, one in numbered for trace in one.traces))
     assessing.begin(connection, [(seq, len(one.datasets)) for seq, one in numbered])
     spoken_of = saying.spoken_of(connection, [one.id for _, one in numbered])
     for seq, one in numbered:
         if one.id in spoken_of:
             assessing.restate(connection, seq, one.id)
             amending.restate(connection, seq, one.id)
+    faceting.restate(connection, [seq for seq, _ in numbered])
 
 
 def find(connection: Connection, hex_id: str) -> int | None:
@@ -148,7 +152,7 @@ def find(connection: Connection, hex_id: str) -> int | None:
 def known(connection: Connection, package_ids: Iterable[str]) -> dict[str, int]:
     """Keys of those of many packages that are there, by the digits of their ids."""
     digits = [one.removeprefix(PREFIX) for one in package_ids]
-    rows = select(_packages.id, _packages.seq).where(sqlite.among_texts(_packages.id, digits))
+    rows = select(_packages.id, _packages.seq).where(among_texts(_packages.id, digits))
     return dict(connection.execute(rows).all())
 
 
@@ -172,7 +176,8 @@ def _free_number(connection: Connection, number: int, hex_id: str) -> int:
 def _clear(connection: Connection, seq: int) -> None:
     for table in _OF_RECORD:
         connection.execute(delete(table).where(table.c.package == seq))
-    sqlite.remove_text(connection, seq)
+    dialects.of(connection).remove_text(connection, seq)
+    faceting.forget(connection, [seq])
 
 
 def _package_row(entry: PackageEntry, facts: Facts, hex_id: str) -> dict[str, Any]:
@@ -191,7 +196,7 @@ def _package_row(entry: PackageEntry, facts: Facts, hex_id: str) -> dict[str, An
         "issues": json.dumps(dict(sorted(entry.issues.items()))),
         "datasets": len(facts.datasets),
         "instrument": named(facts.values("instrument.name", "instrument.model")),
-        "sample": named(facts.values("sample.name", "sample.identifier")),
+        "sample": named(facts.values(*SAMPLE_KEYS)),
         "operator": named(facts.values("person.operator")),
         "formats": json.dumps(sorted(facts.values(FORMAT))),
     }
@@ -208,23 +213,22 @@ def _write_facts(connection: Connection, numbered: Sequence[Numbered]) -> None:
         for seq, one in numbered
         for fact in one.numbers
     )
-    sqlite.insert_rows(connection, tables.numbers, stated)
+    dialects.insert_rows(connection, tables.numbers, stated)
     said = (
         (seq, codes[phrase.fact.key], rank, phrase.text, phrase.words, phrase.fact.everywhere, phrase.fact.datasets)
         for seq, one in numbered
         for rank, phrase in enumerate(one.phrases)
     )
-    sqlite.insert_rows(connection, tables.phrases, said)
+    dialects.insert_rows(connection, tables.phrases, said)
     named = ((seq, number, *dataset) for seq, one in numbered for number, dataset in enumerate(one.datasets, 1))
-    sqlite.insert_rows(connection, tables.datasets, named)
-    sqlite.write_texts(
-        connection, [(seq, *(_text(one, codes, everywhere=where) for where in (True, False))) for seq, one in numbered]
-    )
+    dialects.insert_rows(connection, tables.datasets, named)
+    dialects.of(connection).write_texts(connection, ((seq, _said(one, codes)) for seq, one in numbered))
 
 
-def _text(prepared: Prepared, codes: Mapping[str, int], *, everywhere: bool) -> str:
-    chosen = (one for one in prepared.phrases if one.words and one.fact.everywhere == everywhere)
-    return sqlite.text_of((codes[one.fact.key], one.words) for one in chosen)
+def _said(prepared: Prepared, codes: Mapping[str, int]) -> Iterator[Said]:
+    for one in prepared.phrases:
+        if one.words:
+            yield Said(codes[one.fact.key], one.words, one.fact.everywhere)
 
 
 def _codes(connection: Connection, prepared: Iterable[Prepared]) -> Mapping[str, int]:
@@ -240,7 +244,7 @@ def _codes(connection: Connection, prepared: Iterable[Prepared]) -> Mapping[str,
 def write_ingests(connection: Connection, times: Mapping[str, str]) -> None:
     """Note when packages were taken in, by the digits of their ids; of each the first statement that says so counts."""
     rows = select(_packages.id, _packages.seq, _packages.ingested_at)
-    for id_, seq, before in connection.execute(rows.where(sqlite.among_texts(_packages.id, list(times)))).all():
+    for id_, seq, before in connection.execute(rows.where(among_texts(_packages.id, list(times)))).all():
         if before is None or before > times[id_]:
             connection.execute(update(tables.packages).where(_packages.seq == seq), {"ingested_at": times[id_]})
 
@@ -257,15 +261,15 @@ def write_statements(connection: Connection, entries: Sequence[StatementEntry]) 
     """Note statements of the log, each once."""
     ids = [entry.statement_id for entry in entries]
     columns = tables.statements.c
-    there = set(connection.scalars(select(columns.statement_id).where(sqlite.among_texts(columns.statement_id, ids))))
+    there = set(connection.scalars(select(columns.statement_id).where(among_texts(columns.statement_id, ids))))
     new = {entry.statement_id: entry for entry in entries if entry.statement_id not in there}
-    sqlite.insert_rows(connection, tables.statements, (_statement_row(entry) for entry in new.values()))
+    dialects.insert_rows(connection, tables.statements, (_statement_row(entry) for entry in new.values()))
     about = (
         (subject.removeprefix(PREFIX), entry.statement_id, entry.kind)
         for entry in new.values()
         for subject in dict.fromkeys(entry.subjects)
     )
-    sqlite.insert_rows(connection, tables.subjects, about)
+    dialects.insert_rows(connection, tables.subjects, about)
 
 
 def _statement_row(entry: StatementEntry) -> tuple[Any, ...]:

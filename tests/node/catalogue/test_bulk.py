@@ -71,7 +71,8 @@ def test_many_at_once(known: Any, added: Any, before: Any, written: Any, said: A
                 for method, many in calls:
                     for part in [many] if together else [[one] for one in many]:
                         method(part)
-            contents.append(content(path))
+                facets = catalogue.facets("").to_dict()
+            contents.append(content(path) | {"facets": [facets]})
         assert contents[0] == contents[1]
 
 
@@ -81,7 +82,7 @@ def content(path: Path) -> dict[str, list[Any]]:
     with closing(sqlite3.connect(path)) as database:
         codes = dict(database.execute("SELECT code, name FROM keys"))
         for (table,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
-            if not table.startswith(("texts_", "keys", "schema", "sqlite")):
+            if not table.startswith(("texts_", "facet_", "keys", "schema", "sqlite")):
                 cursor = database.execute(f"SELECT * FROM {table}")
                 names = [item[0] for item in cursor.description]
                 rows = [dict(zip(names, row, strict=True)) for row in cursor]

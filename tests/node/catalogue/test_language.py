@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import math
+from dataclasses import replace
 
 import pytest
 from hypothesis import example, given
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 from diadem.errors import UsageError
 from diadem.node.catalogue import vocabulary
+from diadem.node.catalogue.judgements import Judged
 from diadem.node.catalogue.meaning import (
     AllOf,
     AnyOf,
@@ -23,6 +25,7 @@ from diadem.node.catalogue.meaning import (
     Deny,
     Ingested,
     InStore,
+    Lookup,
     Phrase,
     understand,
 )
@@ -49,6 +52,45 @@ def test_nothing_is_everything() -> None:
     assert meaning("") == meaning("  \t\n") == AllOf(())
 
 
+def test_a_star_at_the_beginning_stands_for_every_text_that_has_the_part() -> None:
+    asked: list[tuple[tuple[str, ...], str, bool]] = []
+
+    def looking(keys: tuple[str, ...], part: str, ends: bool) -> list[tuple[str, ...]]:
+        asked.append((keys, part, ends))
+        return [("fei", "titan"), ("titan3",)] if "titan" in part else []
+
+    def understood(query: str) -> Condition:
+        return understand(query, parse(query), lookup=Lookup(looking=looking))
+
+    keys = ("instrument.model",)
+    first, second = (Phrase(keys, words, whole=True) for words in (("fei", "titan"), ("titan3",)))
+    assert understood("instrument.model:*Titan*") == replace(first, others=(second,))
+    assert (
+        understood('instrument.model:"*Titan"')
+        == understood("instrument.model=*Titan")
+        == replace(first, others=(second,))
+    )
+    assert understood("not instrument.model:*xyz*") == Deny(Days(0, 0))
+    assert asked == [(keys, "titan", False), (keys, "titan ", False), (keys, "titan ", True), (keys, "xyz", False)]
+
+
+def test_alternatives_beside_each_other_are_asked_of_one_judgement() -> None:
+    query = "(quality:accept or quality:limited) (purpose:EELS or purpose:EDS) kV=200"
+    found = meaning(query)
+    assert isinstance(found, AllOf)
+    voltage, either = found.parts
+    assert isinstance(voltage, Between)
+    assert isinstance(either, AnyOf)
+    assert set(either.parts) == {
+        Judged(verdict, purpose) for verdict in ("accept", "limited") for purpose in ("eels", "eds")
+    }
+    mixed = meaning("(quality:accept or HAADF) purpose:EELS")
+    assert mixed == AnyOf((Judged("accept", "eels"), AllOf((word("haadf"), Judged(purpose="eels")))))
+    many = " ".join("(" + " or ".join(f"purpose:p{n}{m}" for m in range(5)) + ")" for n in range(3))
+    with pytest.raises(UsageError, match="more than 64 combinations"):
+        meaning(many)
+
+
 @pytest.mark.parametrize(
     ("query", "expected"),
     [
@@ -69,8 +111,8 @@ def test_nothing_is_everything() -> None:
         ("*.dm*", Phrase((), ("dm",), open=True)),
         ("file:scan_001.dm4", word("scan 001 dm4", "file")),
         ("file:10:30", word("10 30", "file")),
-        ("sample:S-12", word("s 12", "sample.name", "sample.identifier")),
-        ('sample = "S 12"', Phrase(("sample.name", "sample.identifier"), ("s", "12"), whole=True)),
+        ("sample:S-12", word("s 12", *vocabulary.SAMPLE_KEYS)),
+        ('sample = "S 12"', Phrase(vocabulary.SAMPLE_KEYS, ("s", "12"), whole=True)),
         ("detector.name!=HAADF", Deny(Phrase(("detector.name",), ("haadf",), whole=True))),
         ("not detector.name!=HAADF", Phrase(("detector.name",), ("haadf",), whole=True)),
         ("1f0c9a77", AnyOf((word("1f0c9a77"), Begins("1f0c9a77")))),
@@ -197,8 +239,9 @@ def test_moments() -> None:
         ("not:judged", "judged", "not understood", "not:assessed"),
         ("derived-from:scan", "scan", "no beginning of an id", None),
         ("id:xyz", "xyz", "no beginning of an id", None),
-        ("a*b", "a*b", "only at the end", None),
-        ("*rod", "*rod", "only at the end", None),
+        ("a*b", "a*b", "only at the beginning or the end", None),
+        ("*rod", "*rod", "needs a field", "instrument:*rod"),
+        ("stage.holder:*rod", "*rod", "no list of all texts", "stage.holder:rod"),
         ("kV=200 +", "+", "no letter or digit", None),
         ("kV=200 and", None, "ends where a word is missing", None),
         ("a or or b", "or", "missing before 'or'", "quote"),

@@ -11,8 +11,9 @@ import pytest
 from sqlalchemy import Connection, text
 
 from diadem.errors import Refused
-from diadem.node.catalogue import Catalogue, migrations, sqlite
+from diadem.node.catalogue import Catalogue, migrations
 from diadem.node.catalogue.migrations import MIGRATIONS, Migration, migrate
+from diadem.node.catalogue.sqlite import SqlitePlace
 from tests.node.catalogue.making import NOW, entry
 
 
@@ -45,11 +46,11 @@ def path(tmp_path: Path) -> Path:
 
 
 def bring_up(path: Path, steps: tuple[Migration, ...]) -> Path | None:
-    engine = sqlite.engine(path, read_only=False)
+    place = SqlitePlace(path)
     try:
-        return migrate(engine, path, clock=clock, migrations=steps)
+        return migrate(place, clock=clock, migrations=steps)
     finally:
-        engine.dispose()
+        place.close()
 
 
 def columns(path: Path) -> set[str]:
@@ -98,12 +99,12 @@ def test_a_step_that_fails_leaves_the_version_before(path: Path) -> None:
 
 def test_two_processes_that_find_an_early_version(path: Path) -> None:
     """The second does nothing again: here it comes when the first is done, with what it had read before."""
-    engine = sqlite.engine(path, read_only=False)
+    place = SqlitePlace(path)
     try:
         bring_up(path, GOOD)
-        migrations._apply(engine, path, GOOD[-1], NOW)
+        migrations._apply(place, GOOD[-1], NOW)
     finally:
-        engine.dispose()
+        place.close()
     assert versions(path) == [*KNOWN, LAST + 1]
 
 

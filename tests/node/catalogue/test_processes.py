@@ -20,12 +20,12 @@ from tests.node.catalogue.writer import add
 ROOT = Path(__file__).resolve().parents[3]
 
 
-def start(path: Path, name: str, count: int, threads: int = 1) -> subprocess.Popen[str]:
+def start(path: str, name: str, count: int, threads: int = 1) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "tests.node.catalogue.writer", str(path), name, str(count), str(threads)]
     return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
 
 
-def require_sound(path: Path) -> None:
+def require_sound(path: str) -> None:
     with closing(sqlite3.connect(path)) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
         assert connection.execute("PRAGMA foreign_key_check").fetchall() == []
@@ -34,7 +34,7 @@ def require_sound(path: Path) -> None:
 
 def test_ten_threads_and_two_processes(catalogue: Catalogue) -> None:
     """All of what ten threads here and two processes with two threads each say they have written is there."""
-    others = [start(catalogue.path, name, 15, threads=2) for name in ("first", "second")]
+    others = [start(catalogue.address, name, 15, threads=2) for name in ("first", "second")]
     with ThreadPoolExecutor(10) as pool:
         list(pool.map(lambda number: add(catalogue, f"own{number}", 8), range(10)))
     said = [line for other in others for line in other.communicate(timeout=60)[0].split()]
@@ -45,12 +45,12 @@ def test_ten_threads_and_two_processes(catalogue: Catalogue) -> None:
     assert set(said) <= {row.id for row in result}
     states = list(catalogue.package_states())
     assert all(state.replicas[0].proven for state in states)
-    require_sound(catalogue.path)
+    require_sound(catalogue.address)
 
 
 @pytest.mark.parametrize("wait", [0.0, 0.02, 0.1])
 def test_a_killed_writer_leaves_what_it_said_and_blocks_nobody(catalogue: Catalogue, wait: float) -> None:
-    writer = start(catalogue.path, "killed", 10_000)
+    writer = start(catalogue.address, "killed", 10_000)
     assert writer.stdout is not None
     said = [writer.stdout.readline().strip()]
     time.sleep(wait)
@@ -63,7 +63,7 @@ def test_a_killed_writer_leaves_what_it_said_and_blocks_nobody(catalogue: Catalo
     assert set(said) <= found
     assert len(found) <= len(said) + 2, "at most one package that it had no time to tell of"
     assert catalogue.search('"killed0-0"').total == 1
-    require_sound(catalogue.path)
+    require_sound(catalogue.address)
 
 
 def test_a_transaction_that_is_never_ended_is_undone(catalogue: Catalogue) -> None:
@@ -73,7 +73,7 @@ def test_a_transaction_that_is_never_ended_is_undone(catalogue: Catalogue) -> No
         "with Catalogue.open(sys.argv[1]) as catalogue, catalogue.together():\n"
         "    catalogue.add_package(entry('half'))\n    print(catalogue.count(), flush=True)\n    os._exit(1)\n"
     )
-    command = [sys.executable, "-c", script, str(catalogue.path)]
+    command = [sys.executable, "-c", script, str(catalogue.address)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (1, "1\n")
     assert catalogue.count() == 0
@@ -132,7 +132,7 @@ def test_a_reader_sees_one_state(catalogue: Catalogue) -> None:
 
 
 def test_a_snapshot_while_others_write(catalogue: Catalogue, tmp_path: Path) -> None:
-    writer = start(catalogue.path, "busy", 40)
+    writer = start(catalogue.address, "busy", 40)
     assert writer.stdout is not None
     writer.stdout.readline()
     taken = [tmp_path / f"snapshot-{number}.sqlite" for number in range(3)]

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from diadem.errors import UsageError
 from diadem.model.samples import Event, Link, Maker, OtherName, Parent, Sample, Step, new_id
 from diadem.node.catalogue import Catalogue
-from diadem.node.catalogue.meaning import MAX_NAMES, Phrase, understand
+from diadem.node.catalogue.meaning import MAX_NAMES, Lookup, Phrase, understand
 from diadem.node.catalogue.parsing import parse
 from diadem.node.catalogue.words import words
 from tests.node.catalogue.making import dataset, entry
@@ -199,7 +199,7 @@ _NAMES = st.lists(
 @given(_NAMES)
 def test_names_that_are_found_anyhow_are_left_out_and_nothing_else(names: list[tuple[str, ...]]) -> None:
     query = "sample:S-12"
-    condition = understand(query, parse(query), naming=lambda _: names)
+    condition = understand(query, parse(query), lookup=Lookup(lambda _: names))
     assert isinstance(condition, Phrase)
 
     def holds(text: tuple[str, ...], one: Phrase) -> bool:

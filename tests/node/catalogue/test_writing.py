@@ -265,7 +265,7 @@ def _add_and_fail(catalogue: Catalogue) -> None:
 
 
 def test_calls_together_are_one_transaction(catalogue: Catalogue, tmp_path: Path) -> None:
-    with Catalogue.open(catalogue.path) as other:
+    with Catalogue.open(catalogue.address) as other:
         with catalogue.together():
             catalogue.add_package(entry())
             catalogue.set_replica(ONE, "lab", "p", state="present")
@@ -296,7 +296,7 @@ def test_a_session_of_20_000_images(catalogue: Catalogue) -> None:
 
 def test_reading_only(catalogue: Catalogue) -> None:
     catalogue.add_package(entry())
-    with Catalogue.open(catalogue.path, read_only=True) as reader:
+    with Catalogue.open(catalogue.address, read_only=True) as reader:
         assert reader.search("one").total == 1
         catalogue.add_package(entry("two"))
         assert reader.search("").total == 2
@@ -337,9 +337,9 @@ def test_damage_in_the_midst_says_what_to_do(tmp_path: Path) -> None:
 def test_who_waits_too_long_is_told(catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch) -> None:
     """Another program holds the file: reading goes on, writing is refused, with what to do."""
     monkeypatch.setattr(sqlite, "BUSY_SECONDS", 0)
-    with closing(sqlite3.connect(catalogue.path, isolation_level=None)) as other:
+    with closing(sqlite3.connect(catalogue.address, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
-        with Catalogue.open(catalogue.path) as impatient:
+        with Catalogue.open(catalogue.address) as impatient:
             assert impatient.count() == 0
             with pytest.raises(Refused, match="another process"):
                 impatient.add_package(entry())

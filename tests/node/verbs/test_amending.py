@@ -155,3 +155,20 @@ def test_the_log_alone_gives_the_same_record(lab: Lab, bob: Node) -> None:
     with rebuilt(lab.node.path) as node:
         assert {query: [row.to_dict() for row in node.search(query)] for query in queries} == before
         assert node.get(package).record.to_dict() == record
+
+
+def test_words_that_were_corrected_are_not_found_and_names_in_other_labs_are(lab: Lab) -> None:
+    metadata = {
+        "session": {"title": "mislabelled"},
+        "sample": {"identifier": "S-21", "other_names": {"NMI": "K-7"}},
+    }
+    package = str(lab.node.archive(lab.session("s"), metadata=metadata, now=True).package.id)
+    assert ids(lab.node, "mislabelled") == ids(lab.node, "sample:K-7") == [package]
+    lab.node.amend(package, {"session.title": "ZnO", "sample.identifier": "S-12"})
+    assert ids(lab.node, "mislabelled") == ids(lab.node, "sample:S-21") == []
+    assert ids(lab.node, "ZnO") == ids(lab.node, "sample:K-7") == ids(lab.node, "sample:S-12") == [package]
+    found = lab.node.facets(fields=["sample"])["sample"]
+    assert [value.text for value in found] == ["K-7", "S-12"], "counts follow, too"
+    lab.node.close()
+    with rebuilt(lab.node.path) as again:
+        assert again.facets(fields=["sample"])["sample"] == found

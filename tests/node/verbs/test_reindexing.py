@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import shutil
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -68,6 +70,18 @@ def test_a_catalogue_that_is_gone_is_made_again(lab: Lab) -> None:
     assert copies(node)[dropped] == ["main"]
     require_agreement(node)
     node.close()
+
+
+def test_other_processes_read_the_packages(lab: Lab) -> None:
+    """The same catalogue, whoever read them; one that is damaged is told."""
+    lab.add_second()
+    packages = [lab.archived(f"s{number}") for number in range(5)]
+    remove(lab.path(packages[0], "second") / "diadem/index.tsv")
+    alone = lab.node.reindex()
+    known = memory(lab.node)
+    with ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as executor:
+        assert lab.node.reindex(executor=executor).to_dict() == alone.to_dict() | {"notes": [alone.notes[0]]}
+    assert memory(lab.node) == known
 
 
 @pytest.mark.parametrize("where", ["head", "tail"])

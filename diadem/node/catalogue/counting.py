@@ -1,0 +1,281 @@
+"""How many of the packages that a search finds have which values. In the transaction of the caller.
+
+Without a question the counts that are kept of all packages are read. Else the packages that match are gone through, up
+to a number of them: their rows of codes are summed up at once, and only where some datasets of a package match and
+others do not is it looked at which of them have a value.
+"""
+
+from __future__ import annotations
+
+import heapq
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from sqlalchemy import Connection, func, select
+
+from diadem.node.catalogue import tables
+from diadem.node.catalogue.conditions import Conditions
+from diadem.node.catalogue.driving import Driver, driver
+from diadem.node.catalogue.expressions import among
+from diadem.node.catalogue.facet_fields import QUALITIES, QUALITY, FacetField
+from diadem.node.catalogue.facet_results import Facet, FacetValue
+from diadem.node.catalogue.faceting import FIELD_BITS, unpacked, values_of
+from diadem.node.catalogue.judgements import Judged, Unjudged, judgement
+from diadem.node.catalogue.judging import differs, doubtful, leaves
+from diadem.node.catalogue.matching import matching
+from diadem.node.catalogue.meaning import NOTHING, AllOf, Condition, one_judgement
+from diadem.node.catalogue.reading import CHUNK, count
+from diadem.node.catalogue.spans import full, mask
+from diadem.node.catalogue.walking import walk
+
+if TYPE_CHECKING:
+    import numpy
+
+#: Packages that are counted at most: where all their datasets match; where each is looked at; and by a field that is
+#: not kept for counting.
+MOST, MOST_LOOKED_AT, MOST_UNKEPT = 20_000, 2_000, 2_000
+#: Candidates that are looked at for these.
+_CANDIDATES: Final = 10_000
+_packages, _values, _rows = tables.packages.c, tables.facet_values.c, tables.facet_rows.c
+_FIELD: Final = (1 << FIELD_BITS) - 1
+
+
+@dataclass(slots=True)
+class Tally:
+    """Counts of one value: packages, datasets, and packages that have it in a field that is listed."""
+
+    packages: int = 0
+    datasets: int = 0
+    listed: int = 0
+
+    def add(self, datasets: int, *, listed: bool) -> None:
+        """Count one more package."""
+        self.packages += 1
+        self.datasets += datasets
+        self.listed += listed
+
+
+@dataclass(slots=True)
+class _Found:
+    """Packages that match: how many datasets each has, and which of them match; whether these are all."""
+
+    sizes: dict[int, int]
+    bits: dict[int, int] = field(default_factory=dict)
+    exact: bool = True
+
+    def partly(self) -> dict[int, int]:
+        """Those of which not all datasets match."""
+        return {key: bits for key, bits in self.bits.items() if bits != full(self.sizes[key])}
+
+
+def count_values(
+    connection: Connection, conditions: Conditions, condition: Condition, fields: Sequence[FacetField], top: int
+) -> tuple[list[Facet], int, bool]:
+    """Facets, how many packages were counted, and whether those are all that match.
+
+    Parameters
+    ----------
+    connection : Connection
+        In a transaction.
+    conditions : Conditions
+        Conditions as SQL.
+    condition : Condition
+        What is looked for.
+    fields : sequence of FacetField
+        What is counted by.
+    top : int
+        Values of each field at most.
+    """
+    kept = all(one.number for one in fields)
+    if condition == AllOf(()) and kept:
+        return [_of_all(connection, one, top) for one in fields], count(connection), True
+    found = _found(connection, conditions, condition, kept=kept)
+    counted = _sum(connection, found)
+    if any(isinstance(leaf, Judged | Unjudged) for leaf in leaves(condition)):
+        counted |= _qualities(connection, conditions, condition, found, fields)
+    facets = [
+        _facet(connection, one, counted.get(one.number, {}), top)
+        if one.number
+        else _unkept(connection, one, found, top)
+        for one in fields
+    ]
+    return facets, len(found.sizes), found.exact
+
+
+def _of_all(connection: Connection, one: FacetField, top: int) -> Facet:
+    """The counts that are kept of all packages."""
+    rule = (_values.facet == one.number, _values.packages > 0, _values.listed > 0)
+    rows = select(_values.name, _values.text, _values.packages, _values.datasets).where(*rule)
+    first = connection.execute(rows.order_by(_values.packages.desc(), _values.name).limit(top)).all()
+    all_ = len(first) if len(first) < top else int(connection.scalar(select(func.count()).where(*rule)) or 0)
+    return _made(one, [(row.name, row.text, Tally(row.packages, row.datasets)) for row in first], all_)
+
+
+def _made(one: FacetField, rows: Iterable[tuple[str, str, Tally]], all_: int) -> Facet:
+    values = tuple(_value(one, name, text, tally) for name, text, tally in rows)
+    return Facet(one.name, values, all_ - len(values), one.of_datasets)
+
+
+def _value(one: FacetField, name: str, text: str, tally: Tally) -> FacetValue:
+    value = name if one.kind == "number" else text
+    return FacetValue(one.shown(value), tally.packages, tally.datasets, one.term(value))
+
+
+def _found(connection: Connection, conditions: Conditions, condition: Condition, *, kept: bool) -> _Found:
+    """The newest packages that match."""
+    most = MOST if not differs(condition) else MOST_LOOKED_AT
+    most = most if kept else min(most, MOST_UNKEPT)
+    keys, exact = _keys(connection, conditions, condition, most)
+    found = _Found({}, exact=exact)
+    for start in range(0, len(keys), CHUNK):
+        part = keys[start : start + CHUNK]
+        rows = connection.execute(select(_packages.seq, _packages.datasets).where(among(_packages.seq, part)))
+        sizes: dict[int, int] = dict(rows.all())
+        found.sizes |= sizes
+        if differs(condition):
+            found.bits |= matching(connection, conditions, condition, sizes)
+    return found
+
+
+def _keys(connection: Connection, conditions: Conditions, condition: Condition, most: int) -> tuple[list[int], bool]:
+    """Keys of the newest packages that match, and whether those are all."""
+    source = driver(connection, conditions, condition)
+    if _is_certain(condition, source):
+        keys = list(connection.scalars(source.chunk(None, most + 1, rising=False)))
+        return keys[:most], len(keys) <= most
+    keys = []
+    for seen, (key, hit) in enumerate(walk(connection, conditions, condition, source, rising=False)):
+        if len(keys) == most or seen == _CANDIDATES:
+            return keys, False
+        if hit:
+            keys.append(key)
+    return keys, True
+
+
+def _is_certain(condition: Condition, source: Driver) -> bool:
+    """Whether every candidate matches."""
+    parts = condition.parts if isinstance(condition, AllOf) else (condition,)
+    return not doubtful(condition) and all(part in source.covered for part in parts)
+
+
+def _sum(connection: Connection, found: _Found) -> dict[int, dict[int, Tally]]:
+    """Counts by number of the field and code."""
+    partly = found.partly()
+    whole = [key for key in found.sizes if key not in partly]
+    counted: dict[int, dict[int, Tally]] = defaultdict(dict)
+    for code, tally in _sum_whole(connection, whole):
+        counted[code & _FIELD][code] = tally
+    for start in range(0, len(partly), CHUNK):
+        keys = list(partly)[start : start + CHUNK]
+        rows = select(_rows.package, _rows.codes, _rows.parts).where(among(_rows.package, keys))
+        for package, codes, parts in connection.execute(rows):
+            _add_part(counted, partly[package], unpacked(codes), json.loads(parts) if parts else {})
+    return counted
+
+
+def _sum_whole(connection: Connection, keys: Sequence[int]) -> list[tuple[int, Tally]]:
+    """Counts of packages of which all datasets match, by code."""
+    import numpy
+
+    if not keys:
+        return []
+    rows = connection.scalars(select(_rows.codes).where(among(_rows.package, keys)))
+    pairs = numpy.frombuffer(b"".join(rows), dtype="<u4").reshape(-1, 2)
+    codes, both = pairs[:, 0], pairs[:, 1]
+    serial = codes >> FIELD_BITS
+    field_of = numpy.zeros(int(serial.max()) + 1 if serial.size else 0, dtype=numpy.int64)
+    field_of[serial] = codes & _FIELD
+    counts = [_binned(serial, weights) for weights in (None, both >> 1, both & 1)]
+    there = numpy.flatnonzero(counts[0])
+    numbers = (there << FIELD_BITS) | field_of[there]
+    columns = [numbers.tolist(), *(counted[there].tolist() for counted in counts)]
+    return [(code, Tally(*map(int, tally))) for code, *tally in zip(*columns, strict=True)]
+
+
+def _binned(serial: numpy.ndarray[Any, Any], weights: numpy.ndarray[Any, Any] | None) -> numpy.ndarray[Any, Any]:
+    import numpy
+
+    return numpy.bincount(serial, weights=weights)
+
+
+def _add_part(
+    counted: dict[int, dict[int, Tally]],
+    bits: int,
+    codes: Mapping[int, tuple[int, bool]],
+    parts: Mapping[str, str],
+) -> None:
+    """Count a package of which some datasets match: the values that these have."""
+    for code, (_, listed) in codes.items():
+        spans = parts.get(str(code))
+        both = bits if spans is None else bits & mask(spans)
+        if both:
+            counted[code & _FIELD].setdefault(code, Tally()).add((both & ~1).bit_count(), listed=listed)
+
+
+def _facet(connection: Connection, one: FacetField, tallies: Mapping[int, Tally], top: int) -> Facet:
+    """The most frequent values of a field; of equally frequent ones the first by name."""
+    listed = {code: tally for code, tally in tallies.items() if tally.listed}
+    most = heapq.nlargest(top, (tally.packages for tally in listed.values()))
+    codes = [code for code, tally in listed.items() if tally.packages >= most[-1]] if most else []
+    names = select(_values.code, _values.name, _values.text).where(among(_values.code, codes))
+    rows = [(name, text, listed[code]) for code, name, text in connection.execute(names)]
+    return _made(one, sorted(rows, key=_ranked)[:top], len(listed))
+
+
+def _ranked(row: tuple[str, str, Tally]) -> tuple[int, str]:
+    return -row[2].packages, row[0]
+
+
+def _unkept(connection: Connection, one: FacetField, found: _Found, top: int) -> Facet:
+    """Values of a field that is not kept for counting, from the facts of each package."""
+    tallies: dict[str, Tally] = {}
+    texts: dict[str, str] = {}
+    keys = list(found.sizes)
+    for start in range(0, len(keys), CHUNK):
+        sizes = {key: found.sizes[key] for key in keys[start : start + CHUNK]}
+        for package, values in values_of(connection, [one], sizes).items():
+            for (_, name), value in values.items():
+                bits = value.bits & found.bits.get(package, full(sizes[package]))
+                if bits:
+                    texts.setdefault(name, value.text)
+                    tallies.setdefault(name, Tally()).add((bits & ~1).bit_count(), listed=value.listed)
+    rows = [(name, texts[name], tally) for name, tally in tallies.items() if tally.listed]
+    return _made(one, sorted(rows, key=_ranked)[:top], len(rows))
+
+
+def _qualities(
+    connection: Connection,
+    conditions: Conditions,
+    condition: Condition,
+    found: _Found,
+    fields: Sequence[FacetField],
+) -> dict[int, dict[int, Tally]]:
+    """Qualities, where the search asks for judgements already: the same judgement must say both."""
+    one = next((field for field in fields if field.kind == QUALITY), None)
+    if one is None:
+        return {}
+    codes = select(_values.name, _values.code).where(_values.facet == one.number, _values.name.in_(QUALITIES))
+    known = {name: int(code) for name, code in connection.execute(codes)}
+    tallies: dict[int, Tally] = {}
+    for name, code in known.items():
+        narrowed = one_judgement([condition, judgement(QUALITY, name)])
+        if narrowed == NOTHING:
+            continue
+        tally = _counted(connection, conditions, narrowed, found.sizes)
+        if tally.packages:
+            tallies[code] = tally
+    return {one.number: tallies}
+
+
+def _counted(connection: Connection, conditions: Conditions, condition: Condition, sizes: Mapping[int, int]) -> Tally:
+    """How many of some packages match."""
+    tally, keys = Tally(), list(sizes)
+    for start in range(0, len(keys), CHUNK):
+        part = {key: sizes[key] for key in keys[start : start + CHUNK]}
+        for bits in matching(connection, conditions, condition, part).values():
+            if bits:
+                tally.add((bits & ~1).bit_count(), listed=True)
+    return tally

@@ -1,0 +1,199 @@
+"""All that is PostgreSQL's own on a connection: the index of words, bulk insertion, conditions.
+
+`sqlite.py` has the same for SQLite, and `server.py` the place of a catalogue on a server. The index of words is one
+vector of lexemes for each package (see `lexemes.py`). A package with very many of them has its vectors in a table of
+their own: there each phrase is looked up by itself, for no single vector has them all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from functools import cache
+from itertools import chain
+from typing import Any, Final
+
+from psycopg import Connection as Driver
+from psycopg import sql
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    ColumnElement,
+    Connection,
+    ForeignKey,
+    Insert,
+    Integer,
+    MetaData,
+    PrimaryKeyConstraint,
+    Table,
+    and_,
+    bindparam,
+    cast,
+    delete,
+    not_,
+    or_,
+    select,
+    text,
+    union_all,
+)
+from sqlalchemy.dialects.postgresql import TSQUERY, TSVECTOR
+from sqlalchemy.dialects.postgresql import insert as postgres_insert
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+
+from diadem.node.catalogue.database import Said, TextHits
+from diadem.node.catalogue.expressions import Among, ByteText, Contains, ContainsOne
+from diadem.node.catalogue.lexemes import exact, lexemes, parts, query
+from diadem.node.catalogue.server import PostgresPlace
+from diadem.node.catalogue.wording import Every, Without, Wording, Words
+
+__all__ = [
+    "LOOKS_UP_WORDS", "PostgresPlace", "create_texts", "exact", "insert_rows", "remove_text", "text_search", "upsert",
+    "write_texts",
+]  # fmt: skip
+
+#: See `database.Database`: an index of lexemes gives its packages all at once, and in no order.
+LOOKS_UP_WORDS: Final = False
+_metadata = MetaData()
+#: Stubs, so that foreign keys find their table.
+_packages = Table("packages", _metadata, Column("seq", BigInteger, primary_key=True))
+
+
+def _package() -> Column[int]:
+    rule = ForeignKey("packages.seq", ondelete="CASCADE", onupdate="CASCADE")
+    return Column("package", BigInteger, rule, nullable=False)
+
+
+texts = Table(
+    "texts",
+    _metadata,
+    _package(),
+    Column("large", Boolean, nullable=False),  # its vectors are in `large_texts`
+    Column("words", TSVECTOR, nullable=False),
+    PrimaryKeyConstraint("package"),
+)
+large_texts = Table(
+    "large_texts",
+    _metadata,
+    _package(),
+    Column("part", Integer, nullable=False),
+    Column("words", TSVECTOR, nullable=False),
+    PrimaryKeyConstraint("package", "part"),
+)
+#: Vectors lie apart from their rows, so that those of thousands of packages are gone through quickly; they are never
+#: read. A pending list would be gone through by every search.
+_INDICES: Final = (
+    "ALTER TABLE texts ALTER words SET STORAGE EXTERNAL",
+    "CREATE INDEX texts_words ON texts USING gin (words) WITH (fastupdate = off)",
+    "CREATE INDEX texts_large ON texts (package) WHERE large",
+    "CREATE INDEX large_texts_words ON large_texts USING gin (words) WITH (fastupdate = off)",
+)
+
+
+def create_texts(connection: Connection) -> None:
+    """Make the index of words."""
+    _metadata.create_all(connection, tables=[texts, large_texts])
+    for statement in _INDICES:
+        connection.execute(text(statement))
+
+
+def write_texts(connection: Connection, packages: Iterable[tuple[int, Iterable[Said]]]) -> None:
+    """Make the words of packages searchable."""
+    rows: list[dict[str, Any]] = []
+    large: list[dict[str, Any]] = []
+    for package, said in packages:
+        first, *more = vectors = parts(lexemes(said))
+        rows.append({"package": package, "large": bool(more), "lexemes": [] if more else first})
+        if more:
+            large += ({"package": package, "part": number, "lexemes": part} for number, part in enumerate(vectors))
+    for statement, values in ((_WRITE_TEXT, rows), (_WRITE_LARGE, large)):
+        if values:
+            connection.execute(statement, values)
+
+
+_WRITE_TEXT: Final = text(
+    "INSERT INTO texts (package, large, words) VALUES (:package, :large, array_to_tsvector(CAST(:lexemes AS text[])))"
+)
+_WRITE_LARGE: Final = text(
+    "INSERT INTO large_texts (package, part, words) VALUES (:package, :part, array_to_tsvector(CAST(:lexemes AS text[])))"
+)
+
+
+def remove_text(connection: Connection, package: int) -> None:
+    """Take them out again."""
+    for table in (texts, large_texts):
+        connection.execute(delete(table).where(table.c.package == package))
+
+
+def text_search(wording: Wording) -> TextHits:
+    """Packages whose texts fulfil a wording, in no order; where it is not `exact`, perhaps a few more.
+
+    The hits are gathered before anything else is looked at: else the server may go through all packages in order and
+    unpack the vector of each, for it does not know what that costs.
+    """
+    small = select(texts.c.package).where(_matches(texts.c.words, wording), not_(texts.c.large))
+    large = select(texts.c.package).where(texts.c.large, _large(wording))
+    hits = union_all(small, large).cte("hits").prefix_with("MATERIALIZED")
+    return TextHits(select(hits.c.package), hits.c.package)
+
+
+def _matches(column: ColumnElement[Any], wording: Wording) -> ColumnElement[bool]:
+    return column.op("@@", is_comparison=True)(cast(bindparam(None, query(wording), type_=ByteText()), TSQUERY))
+
+
+def _large(wording: Wording) -> ColumnElement[bool]:
+    """Whether a package with many vectors fulfils a wording: each phrase may be in another one."""
+    if isinstance(wording, Words):
+        return texts.c.package.in_(select(large_texts.c.package).where(_matches(large_texts.c.words, wording)))
+    if isinstance(wording, Without):
+        return and_(_large(wording.part), not_(_large(wording.denied)))
+    found = map(_large, wording.parts)
+    return and_(*found) if isinstance(wording, Every) else or_(*found)
+
+
+@compiles(ByteText, "postgresql")
+def _byte_text(_: ByteText, compiler: Any, **options: Any) -> str:  # noqa: ARG001
+    return 'TEXT COLLATE "C"'
+
+
+@compiles(Among, "postgresql")
+def _among(element: Among, compiler: SQLCompiler, **options: Any) -> str:
+    column, given = (compiler.process(clause, **options) for clause in element.clauses)
+    return f"{column} = ANY ({given})"
+
+
+@compiles(Contains, "postgresql")
+def _contains(element: Contains, compiler: SQLCompiler, **options: Any) -> str:
+    column, given = (compiler.process(clause, **options) for clause in element.clauses)
+    return f"strpos({column}, {given}) > 0"
+
+
+@compiles(ContainsOne, "postgresql")
+def _contains_one(element: ContainsOne, compiler: SQLCompiler, **options: Any) -> str:
+    column, given = (compiler.process(clause, **options) for clause in element.clauses)
+    return f"EXISTS (SELECT 1 FROM unnest({given}) AS given (value) WHERE strpos({column}, given.value) > 0)"
+
+
+@cache
+def upsert(table: Table, *unique: str) -> Insert:
+    """Insert a row; where one is there with the same values in `unique`, it gets the new values of the rest."""
+    statement = postgres_insert(table)
+    changed = {column.name: statement.excluded[column.name] for column in table.c if column.name not in unique}
+    return statement.on_conflict_do_update(index_elements=list(unique), set_=changed)
+
+
+def insert_rows(connection: Connection, table: Table, rows: Iterable[Sequence[Any]]) -> None:
+    """Insert many rows, each with a value for every column of the table, by COPY."""
+    remaining = iter(rows)
+    for first in remaining:  # none, and there is nothing to tell the server
+        driver = connection.connection.driver_connection
+        assert isinstance(driver, Driver)
+        with driver.cursor() as cursor, cursor.copy(_copy(table)) as copy:
+            for row in chain([first], remaining):
+                copy.write_row(tuple(row))
+
+
+@cache
+def _copy(table: Table) -> sql.Composed:
+    columns = sql.SQL(", ").join(sql.Identifier(column.name) for column in table.c)
+    return sql.SQL("COPY {} ({}) FROM STDIN").format(sql.Identifier(table.name), columns)

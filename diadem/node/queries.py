@@ -1,0 +1,195 @@
+"""Searches that were saved under a name: `queries.toml` in the node's folder, and a copy of it in every store."""
+
+from __future__ import annotations
+
+import datetime
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import tomlkit
+
+from diadem.errors import DiademError, DocumentError, NotFound, Refused, UsageError
+from diadem.model.times import time_text
+from diadem.node.catalogue.references import checked_query_name, expanded, references
+from diadem.node.context import Context
+from diadem.node.mirroring import QUERIES_FILE, home, mirror_settings
+from diadem.store.whole import write_whole
+
+FORMAT: Final = "diadem-queries/1"
+
+
+@dataclass(frozen=True, slots=True)
+class SavedQuery:
+    """A search with a name.
+
+    Attributes
+    ----------
+    name : str
+        ``@name`` stands for it in other searches.
+    query : str
+        As it was saved.
+    by : str
+        Who saved it: ``alice@hu-berlin``.
+    saved : datetime
+        When, UTC.
+    """
+
+    name: str
+    query: str
+    by: str
+    saved: datetime.datetime
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON object with every attribute."""
+        return {"name": self.name, "query": self.query, "by": self.by, "saved": time_text(self.saved)}
+
+
+@dataclass(frozen=True, slots=True)
+class QueryVerbs:
+    """The saved searches of a node: `node.queries`.
+
+    Parameters
+    ----------
+    context : Context
+        The node.
+    """
+
+    context: Context
+
+    def __iter__(self) -> Iterator[SavedQuery]:
+        """Each, by name."""
+        return iter(self.ls())
+
+    def ls(self) -> list[SavedQuery]:
+        """Each, by name. Raises `DocumentError` where the file cannot be understood."""
+        return [saved for _, saved in sorted(self._read().items())]
+
+    def get(self, name: str) -> SavedQuery:
+        """One of them. Raises `NotFound`."""
+        known, chosen = self._read(), checked_query_name(name)
+        if chosen not in known:
+            raise NotFound(f"there is no saved search '@{chosen}'", next=f"There are: {_listed(known)}")
+        return known[chosen]
+
+    def save(self, name: str, query: str, *, overwrite: bool = False) -> SavedQuery:
+        """Save a search under a name.
+
+        Parameters
+        ----------
+        name : str
+            Letters, digits, dots, hyphens and underscores.
+        query : str
+            As for `Node.search`; may stand on other saved searches.
+        overwrite : bool
+            In the place of one of this name.
+
+        Raises
+        ------
+        UsageError
+            The search cannot be understood, finds everything, or would stand on itself.
+        Refused
+            There is another one of this name.
+        """
+        context, chosen = self.context, checked_query_name(name)
+        context.require_writable()
+        if not query.strip():
+            raise UsageError("a search for everything needs no name", next="diadem search --save NAME 'HAADF kV>=200'")
+        with context.locked("queries"):
+            known = self._read()
+            before = known.get(chosen)
+            if before is not None and before.query != query and not overwrite:
+                raise Refused(
+                    f"there is a saved search '@{chosen}' already: {before.query}",
+                    next="Choose another name, or add --overwrite.",
+                )
+            texts = {one.name: one.query for one in known.values()} | {chosen: query}
+            context.catalogue.search(expanded(query, texts), limit=0)  # it must be understood
+            saved = SavedQuery(chosen, query, context.address, context.clock().replace(microsecond=0))
+            self._write(known | {chosen: saved})
+        mirror_settings(context)
+        return saved
+
+    def delete(self, name: str) -> SavedQuery:
+        """Forget a saved search.
+
+        Raises
+        ------
+        NotFound
+            There is none of this name.
+        Refused
+            Others stand on it.
+        """
+        self.context.require_writable()
+        with self.context.locked("queries"):
+            gone = self.get(name)
+            kept = {other: saved for other, saved in self._read().items() if other != gone.name}
+            if users := [f"@{one.name}" for one in kept.values() if gone.name in references(one.query)]:
+                raise Refused(
+                    f"other saved searches stand on '@{gone.name}': {', '.join(users)}",
+                    next="Save or delete them first.",
+                )
+            self._write(kept)
+        mirror_settings(self.context)
+        return gone
+
+    def expanded(self, query: str) -> str:
+        """A search with saved ones in the place of their names. Raises `UsageError` where one is not known."""
+        if not references(query):
+            return query
+        return expanded(query, {name: saved.query for name, saved in self._read().items()})
+
+    def _read(self) -> dict[str, SavedQuery]:
+        data = self._data()
+        if data is None:
+            return {}
+        try:
+            document = tomllib.loads(data.decode())
+            if document.get("format") != FORMAT:
+                raise Refused(
+                    f"{QUERIES_FILE} is of format '{document.get('format', '')}', not {FORMAT}",
+                    where=self._where(),
+                    next="Update DIADEM.",
+                )
+            return {name: _saved(name, said) for name, said in document.get("queries", {}).items()}
+        except (UnicodeDecodeError, tomllib.TOMLDecodeError, KeyError, TypeError, AttributeError, UsageError) as error:
+            raise DocumentError(
+                f"the saved searches cannot be read: {error}", where=self._where(), next="Mend what it names."
+            ) from error
+
+    def _where(self) -> str:
+        return str(self.context.folder / QUERIES_FILE)
+
+    def _data(self) -> bytes | None:
+        """The file; of a node that is read from another PC what its store has."""
+        if self.context.writable:
+            path = self.context.folder / QUERIES_FILE
+            return path.read_bytes() if path.exists() else None
+        for _, store in self.context.stores.opened():
+            try:
+                return store.get(f"{home(self.context.settings.short_id)}/{QUERIES_FILE}")
+            except DiademError:
+                continue
+        return None
+
+    def _write(self, queries: Mapping[str, SavedQuery]) -> None:
+        document = tomlkit.document()
+        document.add(tomlkit.comment("Saved searches. Change them with: diadem search --save"))
+        document["format"] = FORMAT
+        document["queries"] = {
+            name: {"query": one.query, "by": one.by, "saved": one.saved} for name, one in sorted(queries.items())
+        }
+        write_whole(self.context.folder / QUERIES_FILE, tomlkit.dumps(document).encode())
+
+
+def _saved(name: str, said: Mapping[str, Any]) -> SavedQuery:
+    """One entry of the file. Raises `KeyError`, `TypeError` or `UsageError` where it is none."""
+    query, by, saved = said["query"], said["by"], said["saved"]
+    if not (isinstance(query, str) and isinstance(by, str) and isinstance(saved, datetime.datetime)):
+        raise TypeError(f"'{name}' needs a query, by whom, and when it was saved")
+    return SavedQuery(checked_query_name(name), query, by, saved)
+
+
+def _listed(known: Mapping[str, SavedQuery]) -> str:
+    return ", ".join(f"@{name}" for name in sorted(known)) or "none. Save one: diadem search --save NAME 'QUERY'"
