@@ -134,3 +134,11 @@ def test_all_of_them(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "## imports" in done.stdout
     assert (tmp_path / "figures" / "imports.json").exists()
+
+
+def test_executors(tmp_path: Path) -> None:
+    printed, document = run(tmp_path, "executors.py", "--engine", "pool", "--count", "4", "--rounds", "1")
+    assert {row["what"] for row in document["rows"]} >= {"the whole call", "package ids are equal"}
+    assert document["rows"][-1]["met"] is True
+    assert [one["workers"] for one in document["runs"]] == [1, 2]
+    assert "Package ids: equal in all runs." in printed
