@@ -14,7 +14,7 @@ from typing import Self
 from sqlalchemy import Connection, Engine
 
 from diadem.errors import NotFound, Refused, UsageError
-from diadem.node.catalogue import migrations, sqlite
+from diadem.node.catalogue import faceting, migrations, sqlite
 
 Clock = Callable[[], datetime.datetime]
 
@@ -126,7 +126,11 @@ class CatalogueFile:
                 yield connection
             return
         with sqlite.transaction(self._engine, self.path, writing=True) as connection:
-            yield connection
+            try:
+                yield connection
+                faceting.settle(connection)
+            finally:
+                faceting.abandon(connection)
 
     def draft(self) -> Self:
         """A new, empty catalogue beside this one, to be filled and put in its place."""

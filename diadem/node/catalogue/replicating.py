@@ -57,7 +57,7 @@ def write_replica(
         row |= _UNPROVEN
     connection.execute(sqlite.upsert(tables.replicas, "package", "store"), row)
     if counted != (state == PRESENT):
-        faceting.restate(connection, [seq])
+        faceting.touch(connection, [seq])
 
 
 def _known(connection: Connection, seq: int, store: str) -> dict[str, Any]:
@@ -73,7 +73,7 @@ def remove_replica(connection: Connection, package_id: str, store: str) -> None:
     seq = require(connection, package_id)
     for table in (tables.proofs, tables.replicas):
         connection.execute(delete(table).where(table.c.package == seq, table.c.store == store))
-    faceting.restate(connection, [seq])
+    faceting.touch(connection, [seq])
 
 
 def write_proofs(

@@ -94,7 +94,7 @@ def write_package(connection: Connection, prepared: Prepared) -> None:
     sqlite.insert_rows(connection, tables.traces, ((trace, seq) for trace in prepared.traces))
     assessing.restate(connection, seq, prepared.id)
     amending.restate(connection, seq, prepared.id)
-    faceting.restate(connection, [seq])
+    faceting.touch(connection, [seq])
 
 
 def find(connection: Connection, hex_id: str) -> int | None:
@@ -124,7 +124,7 @@ def _clear(connection: Connection, seq: int) -> None:
     for table in _OF_RECORD:
         connection.execute(delete(table).where(table.c.package == seq))
     sqlite.remove_text(connection, seq)
-    faceting.forget(connection, [seq])
+    faceting.touch(connection, [seq])
 
 
 def _package_row(entry: PackageEntry, facts: Facts, hex_id: str) -> dict[str, Any]:
