@@ -82,6 +82,8 @@ def test_every_public_method_has_its_command() -> None:
         "stores": ("store ls", "--node"),
         "users": ("user ls", "--node"),
         "samples": ("sample ls", "--node"),
+        "facets": ("search", "--facets"),
+        "queries": ("search", "--saved"),
     }
     inner = {"at", "close", "remember", "remirror", "to_dict", "name", "id", "path", "user"}  # no wish of a person
     named = dict(commands())

@@ -143,7 +143,12 @@ class CatalogueFile:
                 yield connection
             return
         with self._place.transaction(writing=True) as connection:
-            yield connection.execution_options(**{faceting.PUT_OFF: self._filling})
+            try:
+                yield connection
+                if not self._filling:
+                    faceting.settle(connection)
+            finally:
+                faceting.abandon(connection)
 
     def draft(self) -> Self:
         """A new, empty catalogue beside this one, to be filled and put in its place.

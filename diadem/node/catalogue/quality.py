@@ -64,7 +64,7 @@ class QualityCatalogue(CatalogueFile):
         with self._writing() as connection:
             seq = writing.require(connection, package_id)
             assessing.add(connection, seq, assessment)
-            faceting.restate(connection, [seq])
+            faceting.touch(connection, [seq])
 
     def assessments(self, package_id: str) -> list[Assessment]:
         """Every judgement of a package, in the order of the log, also those that count no longer. Raises `NotFound`."""
@@ -79,7 +79,7 @@ class QualityCatalogue(CatalogueFile):
         with self._writing() as connection:
             seq = writing.require(connection, package_id)
             amending.restate(connection, seq, hex_id)
-            faceting.restate(connection, [seq])
+            faceting.touch(connection, [seq])
 
     def corrections(self, package_id: str) -> Corrections:
         """All that is said of a package's record. Raises `NotFound`."""
