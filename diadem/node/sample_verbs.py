@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Unpack
 
 from diadem.errors import NotFound, UsageError
-from diadem.model.sample_custody import AT
+from diadem.model.sample_custody import AT, history
 from diadem.model.samples import (
     CHANGED,
     CONSUMED,
@@ -19,6 +19,7 @@ from diadem.model.samples import (
     LOST,
     MADE,
     RECEIVED,
+    RETRACTED,
     SENT,
     UNLINKED,
     OtherName,
@@ -26,8 +27,10 @@ from diadem.model.samples import (
     new_id,
 )
 from diadem.model.statements import Draft, Subject
+from diadem.node.sample_following import follow_samples
 from diadem.node.sample_naming import require_free, the_sample
 from diadem.node.sample_reading import SampleReading, where_now
+from diadem.node.sample_retracting import event_meant
 from diadem.node.sample_saying import SampleWords, members_of, tidied
 from diadem.node.sample_story import SampleStory, tell
 
@@ -232,6 +235,41 @@ class SampleVerbs(SampleReading):
         """State that nobody knows where the thing is."""
         with self._writing():
             return self._happened(self._one(sample), LOST, date, {"comment": comment})
+
+    def retract(self, sample: str, event: str, *, reason: str, date: Day | None = None) -> SampleStory:
+        """Take back that something happened to the thing: it was stated by mistake.
+
+        Both statements stay in the log, and the story tells both; place and state are found without it.
+
+        Parameters
+        ----------
+        sample : str
+            Which one.
+        event : str
+            ``made``, ``sent``, ``received``, ``consumed`` or ``lost``; or the beginning of the statement's id.
+        reason : str
+            What was wrong; it stands in the log.
+        date : date or str, optional
+            The day of the event, where there are several.
+
+        Raises
+        ------
+        NotFound
+            Nobody has stated it, or it was taken back already.
+        Refused
+            Somebody else has stated it: only who stated it can take it back.
+        UsageError
+            Several events are meant.
+        """
+        with self._writing():
+            found = self._one(sample)
+            same = self.context.catalogue.family(found.id).same
+            follow_samples(self.context.catalogue, same)  # an earlier version kept no ids of the statements
+            events = history(self.context.catalogue.samples(same))
+            day = "" if date is None else self._day(date)
+            meant = event_meant(found, events, event, date=day, by=self.context.address)
+            self._say([self._draft(RETRACTED, meant.sample, {"retracts": meant.statement, "reason": reason})])
+            return tell(self.context.catalogue, self._known(found.id))
 
     # -- saying ----------------------------------------------------------------------------------------------------
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, Select, delete, func, insert, select
 
 from diadem.model.sample_relations import Family, family, with_parts
-from diadem.model.samples import Event, Link, Maker, OtherName, Parent, Sample, Step
+from diadem.model.samples import Event, Link, Maker, OtherName, Parent, Retraction, Sample, Step
 from diadem.node.catalogue import reading, sqlite, tables
 from diadem.node.catalogue.opening import CatalogueFile
 from diadem.node.catalogue.sample_sessions import SampleDataset, datasets_of, texts_of
@@ -197,6 +197,9 @@ def _named(sample: Sample) -> Iterator[tuple[str, str, str, str, str]]:
 
 def _restored(document: str) -> Sample:
     kept: Mapping[str, Any] = json.loads(document)
+    events = (
+        {**one, "retracted": Retraction(**one["retracted"]) if one.get("retracted") else None} for one in kept["events"]
+    )
     links = ({**one, "other": OtherName(**one["other"]) if one["other"] else None} for one in kept["links"])
     return Sample(
         **{
@@ -206,7 +209,7 @@ def _restored(document: str) -> Sample:
             "maker": Maker(**kept["maker"]) if kept["maker"] else None,
             "elements": tuple(kept["elements"]),
             "preparation": tuple(Step(**one) for one in kept["preparation"]),
-            "events": tuple(Event(**one) for one in kept["events"]),
+            "events": tuple(Event(**one) for one in events),
             "links": tuple(Link(**one) for one in links),
         }
     )

@@ -9,7 +9,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from diadem.notebook.sample_picture import sample_html
+from diadem.node.sample_picture import sample_html
 from tests.node.verbs.conftest import Lab, lab
 
 __all__ = ["lab"]
