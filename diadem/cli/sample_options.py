@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import inspect
-import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Concatenate, ParamSpec, cast
 
 import typer
 
 from diadem.cli.node_options import As, Json, NodeAt, opened
-from diadem.errors import UsageError
+from diadem.model.sample_cells import read_elements, read_everywhere, read_other_name, read_step
 
 if TYPE_CHECKING:
     from diadem.node.sample_saying import SampleWords
@@ -21,7 +20,6 @@ P = ParamSpec("P")
 Tell = Callable[[Any, bool], int]
 
 Names = list[str] | None
-_DATED = re.compile(r"(?P<date>\d{4}-\d{2}-\d{2})\s+(?P<step>\S.*)\Z")
 
 
 def _option(name: str, kind: Any, flag: str, text: str, default: Any = None) -> inspect.Parameter:
@@ -97,39 +95,23 @@ def sample_words(given: Mapping[str, Any]) -> SampleWords:
 
 
 def _called(texts: Sequence[str]) -> Mapping[str, list[str]]:
-    """``K-2026-007@NMI`` as lab and name; ``@NMI`` takes a lab's names back."""
+    """Names by their labs; ``@NMI`` takes a lab's names back."""
     found: dict[str, list[str]] = {}
-    for text in texts:
-        name, at, lab = (part.strip() for part in text.rpartition("@"))
-        if not at or not lab:
-            raise UsageError(f"'{text}' names no lab", next="Write the name, @ and the lab: K-2026-007@NMI")
-        found.setdefault(lab, []).append(name)
+    for other in map(read_other_name, texts):
+        found.setdefault(other.lab, []).append(other.name)
     return found
 
 
-def _ids(texts: Sequence[str]) -> Mapping[str, str]:
-    """``igsn=10.60510/x1`` as kind and name."""
-    pairs = [[part.strip() for part in text.partition("=")] for text in texts]
-    for (kind, sign, _), text in zip(pairs, texts, strict=True):
-        if not kind or not sign:
-            raise UsageError(f"'{text}' does not say what it is", next="Example: --id igsn=10.60510/x1")
-    return {kind: name for kind, _, name in pairs}
-
-
-def _elements(text: str) -> list[str]:
-    return [one.strip() for one in text.split(",") if one.strip()]
-
-
-def _steps(texts: Sequence[str]) -> list[str | Mapping[str, str]]:
-    matched = [(one.strip(), _DATED.match(one.strip())) for one in texts if one]
-    return [dated.groupdict() if dated else text for text, dated in matched]
+def _steps(texts: Sequence[str]) -> list[Mapping[str, str]]:
+    steps = [read_step(one) for one in texts if one]
+    return [{"step": one.step, **({"date": one.date} if one.date else {})} for one in steps]
 
 
 #: Options that are not taken word for word: the member, and what makes it of the option.
 _WRITTEN: Mapping[str, tuple[str, Callable[[Any], Any]]] = {
     "called": ("names", _called),
-    "ids": ("identifiers", _ids),
+    "ids": ("identifiers", lambda texts: dict(map(read_everywhere, texts))),
     "parents": ("parents", lambda texts: [one for one in texts if one]),
-    "elements": ("elements", _elements),
+    "elements": ("elements", read_elements),
     "steps": ("preparation", _steps),
 }

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import datetime
+import os
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Unpack
 
 from diadem.errors import NotFound, UsageError
+from diadem.model.ports import Listener, silent
 from diadem.model.sample_custody import AT, history
 from diadem.model.samples import (
     CHANGED,
@@ -27,6 +30,7 @@ from diadem.model.samples import (
     new_id,
 )
 from diadem.model.statements import Draft, Subject
+from diadem.model.table_changes import TableChanges
 from diadem.node.sample_following import follow_samples
 from diadem.node.sample_naming import require_free, the_sample
 from diadem.node.sample_reading import SampleReading, where_now
@@ -124,6 +128,52 @@ class SampleVerbs(SampleReading):
                 raise UsageError(f"{found.identifier} cannot be made from itself", next="Name another parent.")
             self._say([self._draft(CHANGED, found.id, members)])
             return self._known(found.id)
+
+    def import_(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        dry_run: bool = False,
+        shown: TableChanges | None = None,
+        listener: Listener = silent,
+    ) -> TableChanges:
+        """Take in a sheet that `export` has written and somebody has edited, or one with samples that are new.
+
+        Only what was edited says anything: cells that were not, columns and rows that are not there change nothing,
+        and an emptied cell takes back what was said. What the node has learnt since is never undone: where both have
+        changed, that is a conflict, which is told and not written.
+
+        Parameters
+        ----------
+        path : path
+            ``.xlsx`` or ``.csv``.
+        dry_run : bool
+            Say what would be written.
+        shown : TableChanges, optional
+            What a person has agreed to; anything else is refused.
+        listener : Listener
+            Told of progress.
+
+        Returns
+        -------
+        TableChanges
+            What was written. A run that is stopped can be repeated: what is known already is recognised.
+
+        Raises
+        ------
+        NotFound
+            There is no such file.
+        DocumentError
+            It is no table; or, unless it is a dry run, something in it cannot be understood. Nothing was written.
+        Refused
+            The node has changed since `shown`.
+        """
+        from diadem.node.sample_importing import plan_samples
+
+        if dry_run:
+            return plan_samples(self.context, Path(path)).outcome()
+        with self._writing():
+            return plan_samples(self.context, Path(path)).carry_out(self.context, shown, listener)
 
     # -- which names mean one thing --------------------------------------------------------------------------------
 
