@@ -23,9 +23,7 @@ def register(app: typer.Typer) -> None:
 def export(
     file: ToSheet,
     query: Annotated[list[str] | None, typer.Argument(help="Of which packages, as for search. Default: all.")] = None,
-    todo: Annotated[
-        bool, typer.Option("--todo", help="Instead a row for each dataset that nobody has judged.")
-    ] = False,
+    todo: Annotated[bool, typer.Option("--todo", help="A row for each dataset that nobody has judged.")] = False,
     for_: Annotated[str, typer.Option("--for", help="With --todo: judged for this purpose, which is filled in.")] = "",
     replace: Replace = False,
     node: NodeAt = None,

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Unpack
 import typer
 
 from diadem.cli import sample_view
-from diadem.cli.node_options import Json, NodeAt, opened
+from diadem.cli.node_options import As, Json, NodeAt, Quiet, opened
 from diadem.cli.output import print_json
 from diadem.cli.sample_options import verb
+from diadem.cli.sheets import Agreement, DryRun, FromSheet, Replace, ToSheet, Yes, take_in, tell_written
 
 if TYPE_CHECKING:
     from diadem.node.sample_saying import SampleWords
@@ -129,6 +130,34 @@ def show(
         sample_view.stories(sample, documents, every=every)
     doubtful = any(finding["severity"] != "info" for document in documents for finding in document["findings"])
     return 1 if doubtful or len(documents) > 1 else 0
+
+
+# -- as a sheet ----------------------------------------------------------------------------------------------------
+
+
+@samples.command()
+@verb(tell_written)
+def export(found: Samples, file: ToSheet, replace: Replace = False) -> Any:
+    """Write all samples as a sheet for Excel or LibreOffice, to be edited and imported."""
+    return found.export(file, replace=replace)
+
+
+@samples.command(name="import")
+def import_(
+    file: FromSheet,
+    yes: Yes = False,
+    dry_run: DryRun = False,
+    node: NodeAt = None,
+    user: As = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> int:
+    """Take in an edited sheet: show what it would change, and write that if you agree.
+
+    What was not edited says nothing, nor does a row or a column that is not there. An emptied cell takes back.
+    """
+    with opened(node, user) as found:
+        return take_in(found.samples.import_, file, Agreement("sample", yes, dry_run), as_json=json, quiet=quiet)
 
 
 # -- which names mean one thing ------------------------------------------------------------------------------------

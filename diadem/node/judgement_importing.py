@@ -121,14 +121,15 @@ class _Importing:
         cells = empty_cells() | {column: row.cells[column] for column in SAID if column in row.cells}
         if not any(text for column, text in cells.items() if column not in _PREPARED):
             self.plan.waiting += 1
-            return None
+            return
         if row.cells.get(BY, "") not in ("", self.context.address):
             message = f"{self.context.address} cannot judge as {row.cells[BY][:80]}"
-            return self._fault(row.number, BY, message, "Leave it empty; --user says who judges.")
+            self._fault(row.number, BY, message, "Leave it empty; --user says who judges.")
+            return
         dataset, path = self._dataset(row)
         wanted = row.judgement(cells, dataset)
         if wanted is None:
-            return None
+            return
         words, shown = about(row.package, path, shown_cells(wanted)), shown_cells(wanted)
         known = self._own(row.package, wanted.question)
         if known is not None and _says(known) == _says(wanted):
@@ -159,10 +160,8 @@ class _Importing:
 
     def _own(self, package: str, question: Question) -> Assessment | None:
         """What who imports has answered to a question, as it counts now."""
-        mine = (self.context.address, "")
-        return next(
-            (one for one in current(self._said(package)) if (one.assessor, one.question) == (mine, question)), None
-        )
+        mine, counting = (self.context.address, ""), current(self._said(package))
+        return next((one for one in counting if (one.assessor, one.question) == (mine, question)), None)
 
     def _path(self, package: str, dataset: str) -> str:
         return self.context.catalogue.dataset_paths(package, [dataset]).get(dataset, "") if dataset else ""

@@ -74,7 +74,7 @@ class JudgementRow:
         self._check_question(said)
         evidence = [line.strip() for line in said["evidence"].split("\n") if line.strip()]
         for text in evidence:
-            self._try("evidence", lambda text=text: evidence_of(self.context, text))  # type: ignore[misc]
+            self._try("evidence", lambda text=text: evidence_of(self.context, text))
         if len(self.faults) > before:
             return None
         texts = {name: said[name] for name in ("signal", "purpose", "criterion", "unit", "comment", "scheme")}

@@ -1,4 +1,4 @@
-"""Judgements as a sheet that people edit: a row for each that counts, or for each dataset that nobody has judged yet."""
+"""Judgements as a sheet that people edit: a row for each that counts, or for what nobody has judged yet."""
 
 from __future__ import annotations
 
