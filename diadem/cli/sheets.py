@@ -115,9 +115,8 @@ def show(found: TableChanges) -> None:
         _change(change)
     for one in found.conflicts:
         tell(f"CONFLICT         row {one.row}: {_short(one.about)}: {one.column}")
-        print(
-            f"{'':19}when exported {_quoted(one.exported)}, now {_quoted(one.now)}, in the sheet {_quoted(one.wanted)}"
-        )
+        print(f"{'':19}when exported {_quoted(one.exported)}, now {_quoted(one.now)}")
+        print(f"{'':19}in the sheet {_quoted(one.wanted)}")
         print(f"{'':19}not written: somebody has said otherwise since; export anew")
     for fault in found.faults:
         tell(f"NOT UNDERSTOOD   {fault}")
@@ -143,7 +142,7 @@ def _cell(what: str, cell: CellChange) -> str:
         return _short(cell.after)
     if not cell.after:
         return f"{_quoted(cell.before)} is taken back"
-    return f"{_quoted(cell.before)} → {_quoted(cell.after)}" if cell.before else f"→ {_quoted(cell.after)}"
+    return f"{_quoted(cell.before)} → {_quoted(cell.after)}"
 
 
 def _quoted(text: str) -> str:
