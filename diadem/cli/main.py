@@ -21,6 +21,7 @@ from diadem.cli import (
     export_command,
     find_commands,
     grouped_help,
+    judgement_commands,
     operation_commands,
     package_commands,
     plugins_command,
@@ -58,6 +59,7 @@ find_commands.register(app)
 copies_commands.register(app)
 custody_command.register(app)
 quality_commands.register(app)
+judgement_commands.register(app)
 export_command.register(app)
 operation_commands.register(app)
 sample_commands.register(app)

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from diadem.node.dropping import Dropped
     from diadem.node.exporting_outcome import Exported
     from diadem.node.jobs import JobState
+    from diadem.node.judgement_verbs import JudgementVerbs
     from diadem.node.queries import QueryVerbs
     from diadem.node.reindexing import Reindexed
     from diadem.node.repairing import Repaired
@@ -107,6 +108,13 @@ class Node(QualityVerbs):
         from diadem.node.queries import QueryVerbs
 
         return QueryVerbs(self.context)
+
+    @property
+    def judgements(self) -> JudgementVerbs:
+        """Judgements of many packages as a sheet: `export`, `import_`."""
+        from diadem.node.judgement_verbs import JudgementVerbs
+
+        return JudgementVerbs(self.context)
 
     @property
     def jobs(self) -> list[JobState]:

@@ -16,6 +16,7 @@ import diadem
 from diadem.archive.package import Package
 from diadem.cli.grouped_help import FIRST, GROUPS
 from diadem.cli.main import app
+from diadem.node.judgement_verbs import JudgementVerbs
 from diadem.node.sample_verbs import SampleVerbs
 from diadem.node.store_verbs import StoreVerbs
 from diadem.node.user_verbs import UserVerbs
@@ -48,12 +49,12 @@ def commands() -> Iterator[tuple[str, Any]]:
 
 
 def test_every_verb_is_a_method_of_the_same_name() -> None:
-    verbs = {"store": StoreVerbs, "user": UserVerbs, "sample": SampleVerbs}
+    verbs = {"store": StoreVerbs, "user": UserVerbs, "sample": SampleVerbs, "judgement": JudgementVerbs}
     for name, _ in commands():
         group, _, verb = name.partition(" ")
         if verb:
             assert hasattr(diadem.Node, f"{group}s"), name
-            assert callable(getattr(verbs[group], verb)), name
+            assert callable(getattr(verbs[group], "import_" if verb == "import" else verb)), name
         elif name not in NO_VERB:
             python = "import_" if name == "import" else name
             owners = [owner for owner in (diadem.Node, Package, diadem) if hasattr(owner, python)]
@@ -84,6 +85,7 @@ def test_every_public_method_has_its_command() -> None:
         "samples": ("sample ls", "--node"),
         "facets": ("search", "--facets"),
         "queries": ("search", "--saved"),
+        "judgements": ("judgement export", "--node"),
     }
     inner = {"at", "close", "remember", "remirror", "to_dict", "name", "id", "path", "user"}  # no wish of a person
     named = dict(commands())
@@ -197,11 +199,16 @@ def test_every_command_prints_one_object(lab: Lab, tmp_path: Path) -> None:
         (("sample", "receive", "S-1", "--at", "NMI"), 0, "sample"),
         (("sample", "lose", "S-2"), 0, "sample"),
         (("sample", "consume", "S-1"), 0, "sample"),
+        (("sample", "retract", "S-1", "consumed", "--reason", "another"), 0, "sample"),
+        (("sample", "export", tmp_path / "samples.xlsx"), 0, "rows"),
+        (("sample", "import", tmp_path / "samples.xlsx"), 0, "unchanged"),
         (("sample", "ls"), 0, "samples"),
         (("sample", "show", "S-1"), 0, "samples"),
         (("assess", one, "accept", "--for", "imaging"), 0, "stated"),
         (("assess", one, "--machine"), 0, "machine"),
         (("assess", one), 0, "assessments"),
+        (("judgement", "export", tmp_path / "judgements.csv"), 0, "rows"),
+        (("judgement", "import", tmp_path / "judgements.csv"), 0, "unchanged"),
         (("amend", one, "--set", "sample.name=S-12"), 0, "stated"),
         (("derive", session / "scan 0.bin", "--from", one), 0, "derivations"),
         (("jobs",), 0, "jobs"),

@@ -57,6 +57,14 @@ class QualityCatalogue(CatalogueFile):
             seq = reading.resolve(connection, package_id)
             return {id_: path for (_, id_), path in assessing.paths_of(connection, [seq], ids).items()}
 
+    def datasets_of(self, package_id: str) -> list[DatasetRow]:
+        """The datasets of a package, in the order of its record. Raises `NotFound`."""
+        columns = tables.datasets.c
+        with self._reading() as connection:
+            seq = reading.resolve(connection, package_id)
+            rows = select(columns.id, columns.path).where(columns.package == seq).order_by(columns.number)
+            return [DatasetRow(*row) for row in connection.execute(rows)]
+
     # Judgements
 
     def add_assessment(self, package_id: str, assessment: Assessment) -> None:
