@@ -28,6 +28,7 @@ from diadem.cli import (
     sample_commands,
     scan_command,
     setup_commands,
+    watch_commands,
 )
 from diadem.cli.grouped_help import GroupedCommands
 from diadem.cli.output import print_error
@@ -60,6 +61,7 @@ custody_command.register(app)
 quality_commands.register(app)
 export_command.register(app)
 operation_commands.register(app)
+watch_commands.register(app)
 sample_commands.register(app)
 grouped_help.register(app)
 
