@@ -4,8 +4,8 @@ A writer makes sessions in chunks with pauses, several at a time: files that gro
 folders in folders. A watcher is killed (SIGKILL) at random instants and started anew. At the end every package of the
 store is compared with what the writer says that it has written: its files must be all files of one finished session,
 each whole. Where the machine held the writer up for as long as a session has to be silent, that session says nothing
-and is not counted. Exit code 1 if one package holds less. ``--too-soon`` lets the policy ask for less silence than the
-writer's pauses: half sessions must then be found, else the harness sees nothing.
+and is not counted. Exit code 1 if one package holds less. ``--too-soon`` lets the writer pause for longer than the
+policy asks for: half sessions must then be found, else the harness sees nothing.
 
 The watcher is the command itself, `diadem watch`, in a process of its own; it is forked from one that has imported
 everything, so that most kills fall into its work and few into the start of Python. ``--seed`` repeats a run.
@@ -89,7 +89,7 @@ class Session:
         self.files[name] = digest.hexdigest()
 
 
-def write_sessions(folder: Path, told: Path, seed: int, until: Path) -> None:
+def write_sessions(folder: Path, told: Path, seed: int, until: Path, pause: float) -> None:
     """Write sessions until somebody says that it is enough; tell of each what it holds."""
     source = random.Random(seed)
     count = 0
@@ -101,14 +101,14 @@ def write_sessions(folder: Path, told: Path, seed: int, until: Path) -> None:
                 active.append((session, session.steps()))
                 count += 1
             number = source.randrange(len(active))
-            overdue = [at for at, (one, _) in enumerate(active) if one.last and time.monotonic() - one.last > PAUSE / 2]
+            overdue = [at for at, (one, _) in enumerate(active) if one.last and time.monotonic() - one.last > pause / 2]
             session, steps = active[overdue[0] if overdue else number]
             if next(steps, steps) is steps:
                 active.remove((session, steps))
                 name = session.folder.name
                 sink.write(json.dumps({"session": name, "files": session.files, "longest": session.longest}) + "\n")
                 sink.flush()
-            time.sleep(source.uniform(0, PAUSE / AT_ONCE / 2))
+            time.sleep(source.uniform(0, pause / AT_ONCE / 2))
 
 
 def forked(work: Any, *arguments: Any) -> int:
@@ -136,7 +136,7 @@ def watcher(node: Path, log: Path) -> None:
     run_command(["watch", "--every", "1", "--node", str(node)])
 
 
-def try_it(work: Path, *, restarts: int, seed: int, quiet: float) -> dict[str, Any]:
+def try_it(work: Path, *, restarts: int, seed: int, quiet: float, pause: float) -> dict[str, Any]:
     """One run; what was seen."""
     os.environ["DIADEM_CONFIG"], os.environ["DIADEM_CACHE"] = str(work / "config"), str(work / "cache")
     folder, told, enough, log = work / "titan", work / "told.jsonl", work / "enough", work / "watch.log"
@@ -144,22 +144,21 @@ def try_it(work: Path, *, restarts: int, seed: int, quiet: float) -> dict[str, A
     with diadem.Node.create(work / "node", name="bench", user="eve", store=str(work / "store")) as node:
         (node.path / "policy.toml").write_text(f'[archive]\nquiet = "{quiet} s"\n[copies]\nminimum = 1\n')
         node.watched.add(folder)
-    writer = forked(write_sessions, folder, told, seed, enough)
+    writer = forked(write_sessions, folder, told, seed, enough, pause)
     source = random.Random(seed + 1)
     killed = 0
+    process = 0
     try:
-        for number in range(restarts):
-            if number == restarts * 3 // 4:
-                enough.touch()
+        for _ in range(restarts):
             process = forked(watcher, work / "node", log)
             time.sleep(source.uniform(0.1, 1.1))
             os.kill(process, signal.SIGKILL)
             _, status = os.waitpid(process, 0)
             killed += os.WIFSIGNALED(status)
+        process = forked(watcher, work / "node", log)  # this one sees the last sessions to their end
     finally:
         enough.touch()
         os.waitpid(writer, 0)
-    process = forked(watcher, work / "node", log)
     sessions = [json.loads(line) for line in told.read_text().splitlines()]
     wait_for(work / "node", len(sessions))
     os.kill(process, signal.SIGTERM)
@@ -169,7 +168,7 @@ def try_it(work: Path, *, restarts: int, seed: int, quiet: float) -> dict[str, A
         "killed": killed,
         "ended": os.waitstatus_to_exitcode(status),
         "end_seconds": round(time.monotonic() - began, 3),
-        **judged(work / "store", sessions),
+        **judged(work / "store", sessions, HELD_UP if pause < HELD_UP else float("inf")),
     }
 
 
@@ -185,9 +184,9 @@ def wait_for(node: Path, sessions: int, patience: float = 120.0) -> None:
         time.sleep(0.2)
 
 
-def judged(store: Path, sessions: list[dict[str, Any]]) -> dict[str, Any]:
+def judged(store: Path, sessions: list[dict[str, Any]], held_up: float) -> dict[str, Any]:
     """Every package beside the session it is of."""
-    counted = {one["session"]: one["files"] for one in sessions if one["longest"] < HELD_UP}
+    counted = {one["session"]: one["files"] for one in sessions if one["longest"] < held_up}
     known = {digest: one["session"] for one in sessions for digest in one["files"].values()}
     half: list[str] = []
     packages: dict[str, int] = dict.fromkeys(counted, 0)
@@ -226,8 +225,9 @@ def main() -> int:
     if options.work:
         options.work.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=options.work) as folder:
-        began, quiet = time.monotonic(), 0.05 if options.too_soon else QUIET
-        found = try_it(Path(folder), restarts=options.restarts, seed=options.seed, quiet=quiet)
+        began = time.monotonic()
+        quiet, pause = (0.2, 4.0) if options.too_soon else (QUIET, PAUSE)
+        found = try_it(Path(folder), restarts=options.restarts, seed=options.seed, quiet=quiet, pause=pause)
         seconds = round(time.monotonic() - began, 1)
         if found["half"] or found["missing"]:
             shutil.copyfile(Path(folder) / "watch.log", "watch-restarts.log")

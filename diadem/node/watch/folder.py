@@ -237,8 +237,9 @@ class FolderWatch:
         if self._is_news(told) and (told.state != "there" or self.bell is not None):
             yield told
 
-    def _is_news(self, told: Watched) -> bool:
-        said = f"{told.state} {_FIGURES.sub('', told.words)}"
+    def _is_news(self, told: Watched, words: str | None = None) -> bool:
+        """Whether something else is to be told than the last time; `words` are those that change with time no more."""
+        said = f"{told.state} {_FIGURES.sub('', told.words if words is None else words)}"
         is_new = bool(told.archived) or self._said.get(told.session) != said
         self._said[told.session] = said
         return is_new
@@ -272,7 +273,7 @@ class FolderWatch:
             yield from self._archive(unit, seen, note, line, listener)
             return
         told = self._told(unit, note)
-        if note.state not in _SETTLED and self._is_news(told):
+        if note.state not in _SETTLED and self._is_news(told, note.words):
             yield told
 
     def _under(self, line: Line) -> str:
@@ -298,7 +299,7 @@ class FolderWatch:
             self.memory.notes[unit.name] = replace(note, words=f"{NO_ROOM}: {self.pause.words}")
             self._paces[unit.name].due = max(self.pause.until, self.steady() + _LEAST)
             told = self._told(unit, self.memory.notes[unit.name])
-            if self._is_news(told):
+            if self._is_news(told, self.memory.notes[unit.name].words):
                 yield told
             return
         self.memory.notes[unit.name] = replace(note, state="archiving", words="it is being archived")
@@ -350,7 +351,7 @@ class FolderWatch:
             self.settings.folder, unit.name, new.state, new.words or (error.message if error else ""), note.files,
             note.bytes, taken.archived, error,
         )  # fmt: skip
-        self._is_news(told)
+        self._is_news(told, new.words)
         return told
 
 

@@ -18,7 +18,7 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
@@ -204,9 +204,9 @@ def started() -> str:
         return f"{time.time() - time.monotonic():.1f}"
 
 
-def _is_this_start(before: object, now: Callable[[], str] = started) -> bool:
+def _is_this_start(before: object) -> bool:
     """Whether the machine has not been started since. A clock that was set seems to be a start, which only waits."""
-    current = now()
+    current = started()
     if before == current:
         return True
     try:
