@@ -15,6 +15,7 @@ from diadem.cli.watch_view import event_lines, folder_lines, handed_lines
 from diadem.errors import Interrupted
 from diadem.model.plain_text import count_text
 
+_AGAIN = "Start it again: diadem watch"
 StoreFirst = Annotated[str, typer.Option("--store", help="Which store is filled first.")]
 SetFacts = Annotated[
     list[str] | None, typer.Option("--set", help="One fact of every session: --set instrument.name=Titan.")
@@ -96,11 +97,12 @@ def run(
                 else:
                     _tell(document, as_json=lines)
                     documents = [document]
-        except Interrupted as error:
+        except (Interrupted, KeyboardInterrupt) as stopped:
             if not lines:
                 raise
-            _tell({"error": error.to_dict()}, as_json=True)
-            return error.exit_code
+            said = stopped if isinstance(stopped, Interrupted) else Interrupted("watching was stopped", next=_AGAIN)
+            _tell({"error": said.to_dict()}, as_json=True)
+            return said.exit_code
     if json and not lines:
         parts = {"incoming": "store", "watched": "folder"}
         print_json({key: [one for one in documents if mark in one] for key, mark in parts.items()})

@@ -181,7 +181,8 @@ def _rows(data: bytes) -> Iterator[tuple[int, Mapping[str, str]]]:
         raise DocumentError("its first row does not name the column 'folder'")
     for number, row in enumerate(cells[1:], start=2):
         if any(cell.strip() for cell in row):
-            yield number, {key: cell.strip() for key, cell in zip(keys, row, strict=False) if key}
+            cells_of = zip(keys, row, strict=False)  # a folder's name may begin or end with blanks
+            yield number, {key: cell if key == "folder" else cell.strip() for key, cell in cells_of if key}
 
 
 def _line(number: int, row: Mapping[str, str]) -> Line:

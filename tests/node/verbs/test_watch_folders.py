@@ -6,6 +6,8 @@ import datetime
 import json
 import os
 import shutil
+import signal
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +19,7 @@ from diadem.errors import DocumentError, Interrupted, NotFound, Refused, StoreEr
 from diadem.node.watch.memory import Memory
 from diadem.node.watch.report import FolderReport, SessionReport
 from diadem.node.watching import Watched, watch, watch_lock
+from tests.cli.inside import said, said_json
 from tests.node.test_adopting import everything
 from tests.node.verbs.agreeing import require_agreement
 from tests.node.verbs.conftest import Lab
@@ -463,3 +466,66 @@ def test_a_dry_run_says_what_would_be_done_and_writes_nothing(titan: Instrument)
     assert everything(titan.lab.node.path) == before
     shutil.rmtree(titan.folder)
     assert [one.to_dict()["state"] for one in titan.lab.node.watch(dry_run=True)] == ["away"]
+
+
+# -- the command ---------------------------------------------------------------------------------------------------
+
+
+def test_the_commands(lab: Lab) -> None:
+    titan = Instrument(lab)
+    policy = lab.node.path / "policy.toml"
+    policy.write_text(policy.read_text("utf-8").replace("10 min", "0 min"), "utf-8")
+    on = ("--node", lab.node.path)
+    assert "no folder is watched" in said("watch", "ls", *on)
+    assert "Watching" not in said("status", *on)
+    assert "diadem watch --dry-run" in said("watch", "add", titan.folder, "--set", "instrument.name=Titan", *on)
+    titan.write("a", "a.dat")
+    titan.write("held", "x.tmp")
+    assert "would archive" in said("watch", "--dry-run", *on)
+    (archived, held) = said_json("watch", "--once", *on)["watched"]
+    assert (archived["session"], archived["state"], held["state"]) == ("a", "archived", "waiting")
+    text = said("status", *on)
+    assert "NOT watching since" in text
+    assert "1 session archived, 1 waited for" in text
+    assert "held (1 file, 3.0 kB): 'x.tmp' is a temporary file" in text
+    watched = said_json("status", *on)["watch"]
+    assert (watched["running"], watched["folders"][0]["archived"]) == (False, 1)
+    assert "held" in said("watch", "ls", *on)
+    assert "1 line" in said("watch", "plan", *on)
+    assert "1 line" in said("watch", "plan", lab.root / "plan.csv", *on)
+    (lab.root / "plan.csv").write_text(f"folder,archive\n{titan.folder / 'held'},perhaps\n", "utf-8")
+    assert "WRONG            row 2" in said("watch", "plan", lab.root / "plan.csv", *on, code=1)
+    assert "row 2 of the plan is wrong" in said("status", *on)
+    assert "options of its own" in said("watch", titan.folder, "--once", "--poll", *on, code=2)
+    assert "for one folder" in said("watch", "--once", "--poll", *on, code=2)
+    assert "not watched" in said("watch", "rm", titan.folder, *on)
+    other = lab.root / "sem"
+    (other / "s").mkdir(parents=True)
+    (other / "s" / "a.dat").write_bytes(b"a")
+    assert [one["state"] for one in said_json("watch", "run", other, "--once", *on)["watched"]] == ["archived"]
+    assert "nothing waits" in said("watch", other, "--once", *on)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no Ctrl-C for one process alone")
+def test_a_process_hears_of_changes_tells_them_line_by_line_and_ends_at_once(lab: Lab) -> None:
+    titan = Instrument(lab)
+    (lab.node.path / "policy.toml").write_text('[archive]\nquiet = "1 s"\n[copies]\nminimum = 1\n', "utf-8")
+    lab.node.watched.add(titan.folder)
+    line = [sys.executable, "-m", "diadem", "watch", "--every", "300", "--json", "--node", str(lab.node.path)]
+    with subprocess.Popen(line, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        lines = (json.loads(text) for text in process.stdout)
+        assert next(lines)["words"] == "the system tells of changes"
+        report = lab.node.watched.report()
+        assert report is not None
+        assert (report.running, report.process) == (True, process.pid)
+        titan.write("s", "a.dat")
+        assert [(one["session"], one["state"]) for one in (next(lines), next(lines))] == [
+            ("s", "waiting"), ("s", "archived"),
+        ]  # fmt: skip
+        process.send_signal(signal.SIGTERM)
+        assert next(lines)["error"]["code"] == "interrupted"
+        assert process.wait(timeout=20) == 6
+    report = lab.node.watched.report()
+    assert report is not None
+    assert not report.running
