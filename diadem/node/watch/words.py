@@ -16,9 +16,11 @@ def note_words(note: Note, now: datetime.datetime) -> str:
         return f"failed {times(note.failures)}: {note.words}; tried again at {_clock(note.again)[:16]} UTC"
     if note.state != "waiting" or not note.changed or note.words.startswith(NO_ROOM):
         return note.words
-    quiet = datetime.timedelta(seconds=note.quiet)
+    quiet, seen = datetime.timedelta(seconds=note.quiet), read_time(note.seen)
+    if note.words and now - seen >= quiet:  # it has been silent for long enough; something else speaks against it
+        return note.words
     held = f"{note.words}; " if note.words else ""
-    return held + waiting_words(read_time(note.changed), read_time(note.seen), quiet, now)
+    return held + waiting_words(read_time(note.changed), seen, quiet, now)
 
 
 #: How what waits for a store is told.

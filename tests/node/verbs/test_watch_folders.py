@@ -11,11 +11,13 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from diadem.errors import DocumentError, Interrupted, NotFound, Refused, StoreError, UsageError
+from diadem.model.scan import PlannedSession
 from diadem.node.watch.memory import Memory
 from diadem.node.watch.report import FolderReport, SessionReport
 from diadem.node.watching import Watched, watch, watch_lock
@@ -219,6 +221,34 @@ def test_loose_files_go_by_datasets_and_folders_by_their_depth(lab: Lab) -> None
     assert {one.session: names(one) for one in told[1]}["alice/scan.bin"] == [["scan.bin", "scan.txt"]]
     titan.write("alice", "scan.bin")
     assert states(titan.looks(11)[1]) == [("alice/scan.bin", "archived")]
+
+
+def test_a_folder_with_several_sessions_is_divided_as_a_scan_divides_it_unless_the_plan_says_one(
+    titan: Instrument,
+) -> None:
+    for name in ("one", "two"):
+        titan.write("mixed", f"{name}/a.dat", f"{name}/b.dat", "notes/n.txt")
+        titan.write("whole", f"{name}/a.dat", f"{name}/b.dat")
+
+    def scan(folder: Path, **_: object) -> Any:
+        """What a scan says of files of a known format, without the workers that read them."""
+        found = [
+            PlannedSession(name, name != "notes", name, "2026-03-14", str(Path(folder) / name), why="unknown")
+            for name in sorted(os.listdir(folder))
+        ]
+        return SimpleNamespace(sessions=found)
+
+    object.__setattr__(titan.lab.node.context.tools, "scan", scan)
+    plan = titan.lab.node.path / "watch" / "plan.csv"
+    plan.parent.mkdir(exist_ok=True)
+    plan.write_text(f"folder,as\n{titan.folder / 'whole'},one\n", "utf-8")
+    mixed, whole = titan.looks(11)[1]
+    assert names(mixed) == [["a.dat", "b.dat"]] * 2
+    assert "1 part of it not archived: notes (unknown)" in mixed.words
+    assert names(whole) == [["one/a.dat", "one/b.dat", "two/a.dat", "two/b.dat"]]
+    titan.write("mixed", "two/c.dat")
+    (more,) = titan.looks(11)[1]
+    assert [archived.what for archived in more.archived] == ["already", "continuation"]
 
 
 @posix

@@ -56,7 +56,10 @@ def test_waits_grow_to_an_end(failures: int) -> None:
 
 def test_words() -> None:
     now = START
-    minutes = lambda number: now - datetime.timedelta(minutes=number)  # noqa: E731
+
+    def minutes(number: int) -> datetime.datetime:
+        return now - datetime.timedelta(minutes=number)
+
     assert (
         waiting_words(minutes(3), minutes(1), QUIET, now) == "changed 3 minutes ago; archived after 10 min of silence"
     )
@@ -67,13 +70,13 @@ def test_words() -> None:
     ]  # fmt: skip
 
 
-_TEXT = st.text(st.characters(exclude_categories=("C", "Z")), max_size=12)
+_TEXT = st.text(st.characters(exclude_categories=["C", "Z"]), max_size=12)
 
 
 @given(
     st.lists(
         st.tuples(
-            st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0/\\"), min_size=1, max_size=12),
+            st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0/\\"), min_size=1, max_size=12),
             st.sampled_from(["", "yes", "no", "later"]), st.sampled_from(["", "one"]), _TEXT,
             st.sampled_from([None, QUIET, datetime.timedelta(days=2)]),
         ), max_size=5, unique_by=lambda row: row[0],
@@ -103,7 +106,8 @@ def test_a_note_is_read_back_and_others_are_not_understood() -> None:
     back = Note.from_dict(Path("/s"), note.to_dict())
     assert back.look is not None
     assert back.to_dict() == note.to_dict()
-    for wrong in ({"state": 1}, {"other": 1}, {"again": "soon"}, {"look": {}}, {"failures": "2"}):
+    wrongs: list[dict[str, object]] = [{"state": 1}, {"other": 1}, {"again": "soon"}, {"look": {}}, {"failures": "2"}]
+    for wrong in wrongs:
         try:
             Note.from_dict(Path("/s"), wrong)
         except (ValueError, KeyError, TypeError, DiademError):
