@@ -212,7 +212,7 @@ class WatchVerbs:
             running,
             int(about.get("process", 0)),
             since,
-            [self._report_of(one) for one in wanted],
+            [self._report_of(one, running=running) for one in wanted],
             self._plan(),
         )
 
@@ -279,8 +279,9 @@ class WatchVerbs:
     def _plan(self) -> WatchPlan:
         return read_watch_plan(self.context.folder / FOLDER / PLAN_FILE)
 
-    def _report_of(self, settings: WatchSettings) -> FolderReport:
-        return folder_report(settings, Memory.read(self.context.folder, settings.folder), self._now())
+    def _report_of(self, settings: WatchSettings, *, running: bool = True) -> FolderReport:
+        memory = Memory.read(self.context.folder, settings.folder)
+        return folder_report(settings, memory, self._now(), running=running)
 
     def _now(self) -> datetime.datetime:
         return self.context.clock()

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from diadem.store.places import is_network_folder
+from diadem.store.system import long_path
 
 #: Milliseconds for which changes are gathered, and between two questions for more.
 _GATHER, _STEP = 400, 50
@@ -88,6 +89,10 @@ class Events:
         logging.getLogger("watchfiles").setLevel(logging.WARNING)
         top = str(self._folder)
         try:
+            if link := _linked(top, self._stop):
+                self._failed = f"'{link}' is a link to a folder, and the system would listen to all that lies there"
+                self._bell.ring()
+                return
             for changes in watchfiles.watch(
                 top,
                 watch_filter=None,
@@ -108,6 +113,30 @@ class Events:
             self._failed = "" if self._stop.is_set() else "the system tells nothing more"
         with contextlib.suppress(RuntimeError):
             self._bell.ring()
+
+
+def _linked(top: str, stop: threading.Event) -> str:
+    """A link to a folder below a folder, relative to it; "" where there is none. The system's listening follows links.
+
+    Raises
+    ------
+    OSError
+        The folder itself cannot be listed.
+    """
+    pending = [top]
+    while pending and not stop.is_set():
+        folder = pending.pop()
+        try:
+            with os.scandir(long_path(folder)) as entries:
+                for entry in entries:
+                    if entry.is_dir(follow_symlinks=False):
+                        pending.append(os.path.join(folder, entry.name))  # noqa: PTH118
+                    elif entry.is_symlink() and entry.is_dir():
+                        return os.path.relpath(os.path.join(folder, entry.name), top)  # noqa: PTH118
+        except OSError:
+            if folder == top:
+                raise
+    return ""
 
 
 def _below(top: str, path: str) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 from diadem.archive.plan import text_of
 from diadem.node.config import WatchSettings
-from diadem.node.watch.memory import Memory
+from diadem.node.watch.memory import Memory, Note
 from diadem.node.watch.plan import WatchPlan
 from diadem.node.watch.words import away_words, note_words
 
@@ -114,8 +114,10 @@ class WatchReport:
         }
 
 
-def folder_report(settings: WatchSettings, memory: Memory, now: datetime.datetime) -> FolderReport:
-    """What is known of one watched folder."""
+def folder_report(
+    settings: WatchSettings, memory: Memory, now: datetime.datetime, *, running: bool = True
+) -> FolderReport:
+    """What is known of one watched folder; `running` says whether somebody watches it."""
     states = [note.state for note in memory.notes.values()]
     state, words = "there", memory.how
     if memory.problem:
@@ -131,9 +133,16 @@ def folder_report(settings: WatchSettings, memory: Memory, now: datetime.datetim
         states.count("archived"),
         states.count("left"),
         [
-            SessionReport(name, note.state, note_words(note, now), note.files, note.bytes)
+            _session(name, note, now, running=running)
             for name, note in sorted(memory.notes.items())
             if note.state not in COUNTED
         ],
         dict(memory.aside),
     )
+
+
+def _session(name: str, note: Note, now: datetime.datetime, *, running: bool) -> SessionReport:
+    state, words = note.state, note_words(note, now)
+    if state == "archiving" and not running:
+        state, words = "waiting", "it was being archived when the watcher ended"
+    return SessionReport(name, state, words, note.files, note.bytes)

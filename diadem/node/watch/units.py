@@ -117,10 +117,10 @@ def list_units(root: Path, depth: int, readers: Sequence[ReaderOffer], moment: M
             found.units[name] = Unit(name, folder)
             continue
         for inner in folders:
-            if left > 1:
-                pending.append((inner, left - 1))
-            elif words := _archive_words(root / inner):
+            if words := _archive_words(root / inner):
                 found.aside[inner] = words
+            elif left > 1:
+                pending.append((inner, left - 1))
             else:
                 found.units[inner] = Unit(inner, root / inner)
         _add_loose(found, folder, name, files, readers, moment)

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -18,6 +19,7 @@ import pytest
 
 from diadem.errors import DocumentError, Interrupted, NotFound, Refused, StoreError, UsageError
 from diadem.model.scan import PlannedSession
+from diadem.node.watch.events import Bell, Events
 from diadem.node.watch.memory import Memory
 from diadem.node.watch.report import FolderReport, SessionReport
 from diadem.node.watching import Watched, watch, watch_lock
@@ -534,6 +536,29 @@ def test_the_commands(lab: Lab) -> None:
     (other / "s" / "a.dat").write_bytes(b"a")
     assert [one["state"] for one in said_json("watch", "run", other, "--once", *on)["watched"]] == ["archived"]
     assert "nothing waits" in said("watch", other, "--once", *on)
+
+
+@posix
+def test_where_the_system_would_follow_links_it_is_not_listened_to(lab: Lab) -> None:
+    titan = Instrument(lab)
+    titan.write("s", "a.dat")
+    (titan.folder / "s" / "up").symlink_to(lab.root)
+    bell = Bell()
+    events = Events(titan.folder, bell)
+    assert events.begin() == ""
+    bell.sleep(20)
+    assert "'s/up' is a link to a folder" in events.failure
+    events.end()
+
+
+def test_a_watcher_that_was_killed_while_it_archived_is_seen(titan: Instrument) -> None:
+    titan.write("s", "a.dat")
+    titan.looks()
+    memory = Memory.read(titan.lab.node.path, str(titan.folder))
+    memory.notes["s"] = replace(memory.notes["s"], state="archiving", words="it is being archived")
+    memory.write(now=True)
+    assert titan.sessions()["s"].words == "it was being archived when the watcher ended"
+    assert states(titan.looks(11)[1]) == [("s", "archived")]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no Ctrl-C for one process alone")
