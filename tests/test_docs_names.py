@@ -74,6 +74,9 @@ def fault_of(words: list[str]) -> str | None:
     """What is wrong with a call: a command or an option that there is not."""
     command, group = _GROUP, True
     for word in words:
+        default = getattr(command, "default", None)
+        if isinstance(default, str) and group and word not in command.commands:  # a word that may be left out
+            command, group = command.commands[default], False
         if word.startswith("-") and len(word) > 1:
             known = {name for parameter in command.params for name in parameter.opts} | {"--help", "-h"}
             if word.partition("=")[0] not in known:

@@ -29,6 +29,7 @@ from diadem.cli import (
     sample_commands,
     scan_command,
     setup_commands,
+    watch_commands,
 )
 from diadem.cli.grouped_help import GroupedCommands
 from diadem.cli.output import print_error
@@ -62,6 +63,7 @@ quality_commands.register(app)
 judgement_commands.register(app)
 export_command.register(app)
 operation_commands.register(app)
+watch_commands.register(app)
 sample_commands.register(app)
 grouped_help.register(app)
 

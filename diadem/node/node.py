@@ -44,7 +44,9 @@ if TYPE_CHECKING:
     from diadem.node.rules.facts import Status
     from diadem.node.sample_verbs import SampleVerbs
     from diadem.node.scrubbing import Scrubbed
-    from diadem.node.watching import Handed
+    from diadem.node.watch.handed import Handed
+    from diadem.node.watch.told import Watched
+    from diadem.node.watch_verbs import WatchVerbs
 
 StrPath = str | os.PathLike[str]
 
@@ -273,26 +275,67 @@ class Node(QualityVerbs):
         wishes = Wishes(metadata, strict=strict, wait=wait, now=now)
         return archive_all(self.context, chosen, wishes, dry_run=dry_run, listener=listener)
 
-    def watch(self, *, once: bool = False, every: float = 60.0, listener: Listener = silent) -> Iterator[Handed]:
-        """Archive what people put into the ``incoming/`` folder of a store, once it is finished.
+    @property
+    def watched(self) -> WatchVerbs:
+        """The watched folders: iterate over them, `add`, `ls`, `rm`, `plan`, `report`."""
+        from diadem.node.watch_verbs import WatchVerbs
+
+        return WatchVerbs(self.context)
+
+    def watch(
+        self,
+        folder: StrPath | None = None,
+        *,
+        once: bool = False,
+        every: float = 60.0,
+        store: str = "",
+        set: Sequence[str] = (),  # noqa: A002
+        new_only: bool = False,
+        poll: bool = False,
+        depth: int = 1,
+        dry_run: bool = False,
+        listener: Listener = silent,
+    ) -> Iterator[Handed | Watched]:
+        """Archive what instruments write into the watched folders, and what people hand in, once it is finished.
 
         Parameters
         ----------
+        folder : path, optional
+            This folder alone, with the options that follow; see `WatchVerbs.add`. It need not be one that is kept.
         once : bool
             One look, and then end.
         every : float
-            Seconds between looks.
+            Seconds between looks where the system tells of no changes.
+        store, set, new_only, poll, depth
+            Of `folder`; see `WatchVerbs.add`.
+        dry_run : bool
+            Say what would be archived, and what is waited for; nothing is written.
         listener : Listener
             Told of progress.
 
         Yields
         ------
-        Handed
-            Each hand-in whose state is new. Nothing of it is moved, changed or deleted.
-        """
-        from diadem.node.watching import watch
+        Handed, Watched
+            Each hand-in, and each session of a watched folder, whose state is new. Nothing of it is moved, changed or
+            deleted.
 
-        return watch(self.context, once=once, every=every, listener=listener)
+        Raises
+        ------
+        Refused
+            Another process watches for this node.
+        """
+        return self.watched.run(
+            folder,
+            once=once,
+            every=every,
+            store=store,
+            set=set,
+            new_only=new_only,
+            poll=poll,
+            depth=depth,
+            dry_run=dry_run,
+            listener=listener,
+        )
 
     def rescan(
         self, *, full: bool = False, look_in: Sequence[StrPath] = (), listener: Listener = silent

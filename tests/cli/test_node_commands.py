@@ -20,6 +20,7 @@ from diadem.node.judgement_verbs import JudgementVerbs
 from diadem.node.sample_verbs import SampleVerbs
 from diadem.node.store_verbs import StoreVerbs
 from diadem.node.user_verbs import UserVerbs
+from diadem.node.watch_verbs import WatchVerbs
 from tests.cli.inside import said, said_json
 from tests.node.verbs.conftest import Lab, damage, lab
 
@@ -49,11 +50,18 @@ def commands() -> Iterator[tuple[str, Any]]:
 
 
 def test_every_verb_is_a_method_of_the_same_name() -> None:
-    verbs = {"store": StoreVerbs, "user": UserVerbs, "sample": SampleVerbs, "judgement": JudgementVerbs}
+    verbs = {
+        "store": StoreVerbs,
+        "user": UserVerbs,
+        "sample": SampleVerbs,
+        "judgement": JudgementVerbs,
+        "watch": WatchVerbs,
+    }
+    called = {"watch": "watched"}
     for name, _ in commands():
         group, _, verb = name.partition(" ")
         if verb:
-            assert hasattr(diadem.Node, f"{group}s"), name
+            assert hasattr(diadem.Node, called.get(group, f"{group}s")), name
             assert callable(getattr(verbs[group], "import_" if verb == "import" else verb)), name
         elif name not in NO_VERB:
             python = "import_" if name == "import" else name
@@ -86,6 +94,8 @@ def test_every_public_method_has_its_command() -> None:
         "facets": ("search", "--facets"),
         "queries": ("search", "--saved"),
         "judgements": ("judgement export", "--node"),
+        "watch": ("watch run", "--node"),
+        "watched": ("watch ls", "--node"),
     }
     inner = {"at", "close", "remember", "remirror", "to_dict", "name", "id", "path", "user"}  # no wish of a person
     named = dict(commands())
@@ -214,6 +224,12 @@ def test_every_command_prints_one_object(lab: Lab, tmp_path: Path) -> None:
         (("jobs",), 0, "jobs"),
         (("doctor",), 0, "checks"),
         (("watch", "--once"), 0, "incoming"),
+        (("watch", "add", tmp_path / "packed" / "..", "--new-only"), 4, "error"),
+        (("watch", "add", session), 0, "folder"),
+        (("watch", "--dry-run"), 0, "watched"),
+        (("watch", "ls"), 0, "folders"),
+        (("watch", "plan"), 0, "lines"),
+        (("watch", "rm", session), 0, "folder"),
         (("rescan",), 0, "folders"),
         (("reindex",), 0, "packages"),
         (("drop", one, "--store", "second", "--reason", "space"), 4, "error"),
