@@ -27,6 +27,7 @@ from .api.nodes import Node as Node
 from .api.nodes import open_node as open_node
 from .archive.package import Package as Package
 from .archive.scan import Scan as Scan
+from .archive.worker_pool import WorkerPool as WorkerPool
 from .errors import (
     AmbiguousValue as AmbiguousValue,
 )

@@ -55,6 +55,13 @@ def test_on_a_pool_of_processes(paths: list[str], expected: list[dict[str, objec
     assert records[0].vendor(0)[0].data.startswith(b"#FORMAT")
 
 
+def test_on_a_worker_pool(paths: list[str], expected: list[dict[str, object]]) -> None:
+    with diadem.WorkerPool(2) as pool:
+        found = list(diadem.extract_many([paths[0], "/nowhere/at-all.dm4", *paths[1:]], executor=pool, errors="give"))
+    assert isinstance(found.pop(1), NotFound)
+    assert [one.to_dict() for one in found] == expected
+
+
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Executor]:
     """A real scheduler and two real workers on loopback."""

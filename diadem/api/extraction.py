@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
+import multiprocessing
 import os
+import sys
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, overload
 
@@ -133,16 +135,31 @@ def extract_many(
 
 def _extract_there(path: str) -> Record:
     """Read one path in another process, or thread, whose workers stay for the next path."""
-    with _standing().lend() as extractor:
+    with standing().lend() as extractor:
         return _extracted(path, tools(), extractor, silent)
 
 
 @lru_cache(maxsize=1)
-def _standing() -> Standing:
+def standing() -> Standing:
+    """What reads instrument files for all tasks of this process, made when it is first needed."""
     import atexit
 
     from diadem.archive.many import Standing
 
-    standing = Standing(tools().extractor)
-    atexit.register(standing.close)
-    return standing
+    made = Standing(partial(tools().extractor, workers=_tasks_at_once()))
+    atexit.register(made.close)
+    return made
+
+
+def _tasks_at_once() -> int:
+    """Tasks that this process does at once: each needs one process that reads for it, and more would be in the way."""
+    cores = os.cpu_count() or 1
+    if (distributed := sys.modules.get("distributed")) is not None:
+        try:
+            return min(cores, int(distributed.get_worker().state.nthreads))
+        except ValueError:  # this process is no worker of Dask
+            pass
+    from diadem.archive.pool_member import POOL_MEMBER
+
+    is_worker = multiprocessing.parent_process() is not None or POOL_MEMBER in os.environ
+    return 1 if is_worker else cores

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from diadem.api.scanning import scan
 from diadem.api.tools import tools
+from diadem.api.working import work
 from diadem.errors import NotFound
 from diadem.node.node import Node as _Node
 
@@ -212,7 +213,14 @@ def node_tools() -> NodeTools:
     given = tools()
     judge = partial(given.extractor, previews=False, vendor=False, assess=True)
     return NodeTools(
-        given.readers, given.extractor, given.software, partial(scan), judge=judge, checks=given.offers.checks
+        given.readers,
+        given.extractor,
+        given.software,
+        partial(scan),
+        judge=judge,
+        checks=given.offers.checks,
+        work=work,
+        identity=given.identity,
     )
 
 

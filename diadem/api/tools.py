@@ -45,8 +45,26 @@ class Tools:
         """What can read files, in the order in which readers are asked."""
         return self.offers.readers
 
+    @property
+    def identity(self) -> str:
+        """What extraction depends on, with versions: DIADEM, RosettaSciIO, and foreign plugins."""
+        from importlib.metadata import PackageNotFoundError, version
+
+        try:
+            reader = f"RosettaSciIO {version('rosettasciio')}"
+        except PackageNotFoundError:
+            reader = "no RosettaSciIO"
+        foreign = sorted({" ".join(origin.values()) for origin in self.offers.foreign.values()})
+        return ", ".join([self.software, reader, *foreign])
+
     def extractor(
-        self, *, timeout: float = 60.0, previews: bool = True, vendor: bool = True, assess: bool = False
+        self,
+        *,
+        timeout: float = 60.0,
+        previews: bool = True,
+        vendor: bool = True,
+        assess: bool = False,
+        workers: int | None = None,
     ) -> Extractor:
         """Make what reads files in worker processes; used as a context.
 
@@ -60,6 +78,8 @@ class Tools:
             Whether what the maker's software wrote is handed over as well.
         assess : bool
             Whether the checks that judge data run too; else those that belong to every extraction.
+        workers : int, optional
+            Processes at most; default one for each core, four at most.
         """
         from diadem.extract.pool import Extractor
 
@@ -70,7 +90,7 @@ class Tools:
             checks=[check for check in self.offers.checks if assess or check.when == "extract"],
             schemas=self.offers.schema_table,
             origins=self.offers.foreign,
-            workers=max(1, min(4, os.cpu_count() or 1)),
+            workers=workers or max(1, min(4, os.cpu_count() or 1)),
             timeout=timeout,
             previews=previews,
             vendor=vendor,

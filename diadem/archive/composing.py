@@ -57,6 +57,9 @@ class Options:
         Called with the finished record before anything is visible; may raise.
     still : callable, optional
         Called when the last byte of the source was read, before anything is visible; may raise.
+    archived : datetime, optional
+        The moment that the package states, with its zone; default now, by the clock of this machine. The same files,
+        read alike by the same software and archived at the same moment, are the same package.
     """
 
     strict: bool = False
@@ -65,6 +68,7 @@ class Options:
     continues: PackageId | None = None
     judge: Callable[[Record], None] | None = None
     still: Callable[[], None] | None = None
+    archived: datetime.datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +128,7 @@ def compose(
     Refused
         With `strict`, where anything is left out.
     """
-    archived = datetime.datetime.now().astimezone()
+    archived = options.archived or datetime.datetime.now().astimezone()
     files: list[HashedFile] = []
     omissions: list[Omission] = list(plan.tree.omissions)
     ingest = Ingest(plan.files, place=place, root=root, extractor=extractor, listener=listener)
@@ -147,7 +151,7 @@ def compose(
         options.judge(read_record(Path(long_path(record)).read_bytes()))
     if options.still is not None:
         options.still()
-    files.append(_hash_record(record, copier))
+    files.append(_hash_record(record, copier, _moment_of(archived)))
     return _seal(files, describer, archived, left_out, options)
 
 
@@ -196,8 +200,9 @@ def _seal(
     return Composition(name, sealed, derived, left_out, describer.issues, describer.flagged)
 
 
-def _hash_record(record: str, copier: Copier) -> HashedFile:
-    os.chmod(record, 0o444)  # noqa: PTH101
+def _hash_record(record: str, copier: Copier, moment: int) -> HashedFile:
+    os.utime(long_path(record), ns=(moment, moment))
+    os.chmod(long_path(record), 0o444)  # noqa: PTH101
     copied = copier.copy(record, None, lambda _: None)
     return HashedFile(FileEntry(RECORD_PATH, copied.size, copied.sha256, copied.mtime_ns), copied.leaves)
 
@@ -205,8 +210,12 @@ def _hash_record(record: str, copier: Copier) -> HashedFile:
 def _derived(path: str, data: bytes, archived: datetime.datetime) -> HashedFile:
     leaves = LeafHasher()
     leaves.update(data)
-    moment = int(archived.timestamp()) * 10**9
-    return HashedFile(FileEntry(path, len(data), sha256_hex(data), moment), leaves.digest())
+    return HashedFile(FileEntry(path, len(data), sha256_hex(data), _moment_of(archived)), leaves.digest())
+
+
+def _moment_of(archived: datetime.datetime) -> int:
+    """The modification time of what DIADEM derives, nanoseconds since 1970 UTC, in whole seconds."""
+    return int(archived.timestamp()) * 10**9
 
 
 def hash_only(plan: PackPlan, copier: Copier, listener: Listener) -> tuple[str, list[Omission]]:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from diadem.cli.node_options import As, Json, NodeAt, Quiet, opened
+from diadem.cli.node_options import As, Dask, Jobs, Json, NodeAt, Quiet, opened
 from diadem.cli.output import duration_text, print_json, progress, size_text
 from diadem.errors import NotFound, UsageError
 from diadem.model.plain_text import count_text
@@ -43,6 +43,8 @@ def archive(
     now: Annotated[bool, typer.Option("--now", help="Archive although it was changed a moment ago.")] = False,
     store: Annotated[str | None, typer.Option("--store", help="Which store is filled first.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be archived; write nothing.")] = False,
+    jobs: Jobs = None,
+    dask: Dask = None,
     node: NodeAt = None,
     user: As = None,
     json: Json = False,
@@ -60,10 +62,24 @@ def archive(
         raise (UsageError if source.exists() else NotFound)(
             what, where=str(source), next="Name the folder that holds the sessions, or leave --split out."
         )
-    with opened(node, user) as found, progress(quiet=quiet or json) as listener:
+    many = plan is not None or split
+    if not many and (jobs is not None or dask is not None):
+        raise UsageError(
+            "one session is archived by one process; --jobs and --dask are for many",
+            next="Name a plan (--plan), or a folder that holds several sessions (--split).",
+        )
+    from diadem.api.executors import executor_of
+
+    with (
+        opened(node, user) as found,
+        executor_of(jobs=jobs, dask=dask) as executor,
+        progress(quiet=quiet or json) as listener,
+    ):
         options: dict[str, Any] = {"strict": strict, "now": now, "wait": wait, "listener": listener}
-        if plan is not None or split:
-            results = found.archive_all(str(plan or source), metadata=metadata, dry_run=dry_run, **options)
+        if many:
+            results = found.archive_all(
+                str(plan or source), metadata=metadata, dry_run=dry_run, executor=executor, **options
+            )
             return _show_all(results, as_json=json)
         if dry_run:
             planned = found.plan(str(source), metadata=metadata, as_one=as_one, wait=wait, now=now, listener=listener)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from diadem.cli.node_options import As, Json, NodeAt, Quiet, opened
+from diadem.cli.node_options import As, Dask, Jobs, Json, NodeAt, Quiet, opened
 from diadem.cli.output import duration_text, print_json, progress, size_text
 from diadem.errors import NotFound, UsageError
 from diadem.model.plain_text import count_text
@@ -39,6 +39,8 @@ def scrub(
     ] = False,
     package: Annotated[str | None, typer.Option("--package", help="One package only.")] = None,
     max_rate: MaxRate = None,
+    jobs: Jobs = None,
+    dask: Dask = None,
     node: NodeAt = None,
     json: Json = False,
     quiet: Quiet = False,
@@ -46,9 +48,22 @@ def scrub(
     """Read copies whole, compare every byte with what was sealed. Can be stopped and gone on with."""
     if level not in (None, "leaves", "full"):
         raise UsageError(f"'{level}' is no level of a scrub", next="Use leaves or full.")
-    with opened(node) as found, progress(quiet=quiet or json) as listener:
+    from diadem.api.executors import executor_of
+
+    with (
+        opened(node) as found,
+        executor_of(jobs=jobs, dask=dask) as executor,
+        progress(quiet=quiet or json) as listener,
+    ):
         done = found.scrub(
-            store, part=part, level=level, due=due, package=package, max_rate=_rate(max_rate), listener=listener
+            store,
+            part=part,
+            level=level,
+            due=due,
+            package=package,
+            max_rate=_rate(max_rate),
+            executor=executor,
+            listener=listener,
         )
         document = done.to_dict()
         titles = _titles(found, document)

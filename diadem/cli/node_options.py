@@ -22,6 +22,8 @@ NodeAt = Annotated[
     str | None,
     typer.Option("--node", help="The node's folder, or a store to read. Default: DIADEM_NODE, else the last."),
 ]
+Jobs = Annotated[int | None, typer.Option("--jobs", help="Work in so many processes of this machine.", min=1)]
+Dask = Annotated[str | None, typer.Option("--dask", help="Work on a Dask cluster: tcp://scheduler:8786.")]
 As = Annotated[str | None, typer.Option("--user", help="Who is at work. Default: the node's first user.")]
 
 

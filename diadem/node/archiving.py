@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -65,12 +66,27 @@ def archive(context: Context, source: Path, wishes: Wishes, *, listener: Listene
 
 
 def archive_plan(
-    context: Context, plan: PackPlan, source: Path, wishes: Wishes, *, started: float, listener: Listener = silent
+    context: Context,
+    plan: PackPlan,
+    source: Path,
+    wishes: Wishes,
+    *,
+    started: float,
+    held: bool = False,
+    listener: Listener = silent,
 ) -> Archived:
-    """Archive what was planned; see `archive`. Two that archive one folder take turns: the second finds it there."""
-    with context.locked(f"source-{sha256_hex(os.fsencode(source))[:32]}"):
+    """Archive what was planned; see `archive`. Two that archive one folder take turns: the second finds it there.
+
+    With `held` the caller holds the folder's lock, see `turn_of`.
+    """
+    with nullcontext() if held else context.locked(turn_of(source)):
         archived = _archived(context, plan, source, wishes, started, listener)
     return replace(archived, suggested=_suggested(context, archived.package.id, source.name))
+
+
+def turn_of(source: Path) -> str:
+    """The lock of a folder that is archived."""
+    return f"source-{sha256_hex(os.fsencode(source))[:32]}"
 
 
 def _suggested(context: Context, package_id: str, folder: str) -> Sequence[Suggestion]:

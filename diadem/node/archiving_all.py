@@ -1,26 +1,39 @@
 """Archiving many sessions: the space for all is checked first, each is a package of its own, and a run that was
-stopped goes on: what is archived already is recognised."""
+stopped goes on: what is archived already is recognised.
+
+On an executor a session goes the same way, in a thread that waits while a worker reads, packs and copies. This process
+alone signs, writes the log and enters; see `diadem.node.tasks`.
+"""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from contextlib import closing, nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
+from diadem.archive.executing import carry_out
 from diadem.archive.plan import PackPlan, omitted_dict
 from diadem.archive.splitting import parts_of, plan_session
 from diadem.errors import DiademError, StoreError
+from diadem.model.agenda import Agenda
 from diadem.model.plain_text import count_text
-from diadem.model.ports import Listener, silent
+from diadem.model.ports import Listener, Progress, silent
 from diadem.model.scan import PlannedSession
 from diadem.node.apart import require_no_secrets
 from diadem.node.archived import Archived, Wishes
 from diadem.node.archiving import archive_plan, require_finished
 from diadem.node.context import Context
-from diadem.node.jobs import working
+from diadem.node.hiring import workers_for
+from diadem.node.jobs import Job, working
 from diadem.node.packing_first import first_folder
+from diadem.node.prospects import Prospects
+from diadem.node.turns import Turns
+from diadem.node.workers import Workers
 from diadem.store.local_store import RESERVE
 
 #: Folders that a job names.
@@ -78,33 +91,77 @@ def archive_all(
     sessions: Sequence[PlannedSession],
     wishes: Wishes,
     *,
+    executor: Executor | None = None,
     dry_run: bool = False,
     listener: Listener = silent,
 ) -> Iterator[SessionResult]:
-    """Archive sessions one after the other; one that fails stops none of the others.
+    """Archive sessions one after the other, or many at once on an executor; one that fails stops none of the others.
 
     Raises
     ------
     StoreError
         The first store has not enough space for all of them; nothing was begun.
+    Unreachable
+        A worker of the executor does not see a store or a folder, and nothing was begun; or the executor broke.
     Interrupted
         On Ctrl-C; what is archived is archived, and the next run goes on.
     """
     context.require_writable()
-    plans = [(session, _planned(context, session, wishes)) for session in sessions]
-    _require_space(context, [plan for _, plan in plans if isinstance(plan, PackPlan)])
+    shared = executor is not None and not dry_run
+    prospects = Prospects(sessions, partial(_planned, context, wishes=wishes), ordered=shared)
+    _require_space(context, prospects.allocated)
     if dry_run:
-        yield from (_would(context, session, plan, wishes) for session, plan in plans)
+        yield from (_would(context, session, prospects.plan(n), wishes) for n, session in enumerate(sessions))
         return
+    workers = workers_for(context, executor, folders=dict.fromkeys(one.folder for one in sessions))
     with working(context, "archive", _words(sessions)) as job:
         heard = job.listening(listener)
-        for session, plan in plans:
-            job.check_cancelled()
-            result = (
-                _told(session, plan) if isinstance(plan, DiademError) else _one(context, session, plan, wishes, heard)
-            )
-            job.count(f"{session.title}: {result.error.message}" if result.error else "")
-            yield result
+        results = (
+            _one_by_one(context, prospects, wishes, job, heard)
+            if workers is None
+            else _at_once(context.with_workers(workers), workers, prospects, wishes, job, heard)
+        )
+        with closing(results):
+            for result in results:
+                job.count(f"{result.session.title}: {result.error.message}" if result.error else "")
+                yield result
+
+
+def _one_by_one(
+    context: Context, prospects: Prospects, wishes: Wishes, job: Job, listener: Listener
+) -> Generator[SessionResult]:
+    for number in range(len(prospects.sessions)):
+        job.check_cancelled()
+        yield _one(context, prospects, number, wishes, listener)
+
+
+def _at_once(
+    context: Context, workers: Workers, prospects: Prospects, wishes: Wishes, job: Job, listener: Listener
+) -> Generator[SessionResult]:
+    """Each session in a thread of this process, which waits for the worker that does the heavy part."""
+    turns = Turns(context)
+    agenda = Agenda(prospects.sizes, prospects.after)
+    done = 0
+    with ThreadPoolExecutor(workers.ahead, "diadem-session") as threads:
+
+        def begin(number: int) -> Future[SessionResult]:
+            return threads.submit(_one, context, prospects, number, wishes, partial(_waits, listener), turns)
+
+        ended = carry_out(agenda, begin, ahead=workers.ahead, heed=job.check_cancelled, stop=workers.stop)
+        with closing(ended):
+            for _, future in ended:
+                result = future.result()
+                done += result.bytes
+                listener(Progress("archive", done, max(done, sum(prospects.sizes)), result.session.title))
+                yield result
+                if workers.broken:
+                    raise workers.refusal()
+
+
+def _waits(listener: Listener, progress: Progress) -> None:
+    """Of many sessions at once only what each waits for is told; how far they are, each says when it is done."""
+    if progress.stage == "wait":
+        listener(progress)
 
 
 def _words(sessions: Sequence[PlannedSession]) -> str:
@@ -114,7 +171,7 @@ def _words(sessions: Sequence[PlannedSession]) -> str:
     return f"{count_text(len(sessions), 'session')} of {named}" + (f" and {more:,} more" if more > 0 else "")
 
 
-def _planned(context: Context, session: PlannedSession, wishes: Wishes) -> PackPlan | DiademError:
+def _planned(context: Context, session: PlannedSession, *, wishes: Wishes) -> PackPlan | DiademError:
     try:
         sources, shallow = parts_of(session)
         require_no_secrets(context, sources or [Path(session.folder)], shallow=shallow)
@@ -150,15 +207,30 @@ def _require_finished(
 
 
 def _one(
-    context: Context, session: PlannedSession, plan: PackPlan, wishes: Wishes, listener: Listener
+    context: Context,
+    prospects: Prospects,
+    number: int,
+    wishes: Wishes,
+    listener: Listener,
+    turns: Turns | None = None,
 ) -> SessionResult:
+    session, plan = prospects.sessions[number], prospects.plan(number)
+    if isinstance(plan, DiademError):
+        return _told(session, plan)
     files, size = len(plan.files), plan.tree.size
     folder = Path(session.folder)
     try:
         _require_finished(context, session, plan, wishes, listener)
-        archived = archive_plan(
-            context, plan, folder, replace(wishes, as_one=True), started=time.monotonic(), listener=listener
-        )
+        with nullcontext() if turns is None else turns.of(folder):
+            archived = archive_plan(
+                context,
+                plan,
+                folder,
+                replace(wishes, as_one=True),
+                started=time.monotonic(),
+                held=turns is not None,
+                listener=listener,
+            )
     except DiademError as error:
         if error.exit_code == 6:
             raise
@@ -166,9 +238,8 @@ def _one(
     return SessionResult(session, archived.what, archived, files=files, bytes=size)
 
 
-def _require_space(context: Context, plans: Iterable[PackPlan]) -> None:
+def _require_space(context: Context, needed: int) -> None:
     """Refuse before the first byte where the stores that are filled first cannot hold everything."""
-    needed = sum(plan.tree.allocated for plan in plans)
     frees = [(store.free(), settings.name) for settings, store in context.stores.opened() if not settings.retired]
     known = [(free, name) for free, name in frees if free is not None]
     if known and len(known) == len(frees) and max(known)[0] < needed + RESERVE:

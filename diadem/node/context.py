@@ -6,7 +6,7 @@ import datetime
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from diadem.hooks.offers import CheckOffer, ReaderOffer
     from diadem.model.policy import Policy
     from diadem.model.statements import Draft
+    from diadem.node.tasks import Answer, Task
+    from diadem.node.workers import Workers
 
 POLICY_FILE = "policy.toml"
 CATALOGUE_FILE = "catalogue.sqlite"
@@ -57,6 +59,10 @@ class NodeTools:
         Makes the workers that read files to have them judged.
     checks : sequence of CheckOffer
         Who judges.
+    work : callable, optional
+        Does a task in another process, where it is found by its name.
+    identity : str
+        What extraction depends on, with versions: workers must have the same.
     """
 
     readers: Sequence[ReaderOffer]
@@ -65,6 +71,8 @@ class NodeTools:
     scan: Callable[..., Any]
     judge: Callable[[], Extractor] | None = None
     checks: Sequence[CheckOffer] = ()
+    work: Callable[[Task], Answer] | None = None
+    identity: str = ""
 
 
 @dataclass
@@ -93,6 +101,8 @@ class Context:
         Gives the time.
     opened_at : int
         Entries in the log when the node was opened.
+    workers : Workers or None
+        Who does what needs no log and no catalogue: reading, hashing, packing, copying. None: this process.
     """
 
     folder: Path
@@ -105,6 +115,7 @@ class Context:
     tools: NodeTools
     clock: Clock = utc_now
     opened_at: int = 0
+    workers: Workers | None = None
     _guard: threading.RLock = field(default_factory=threading.RLock, repr=False)
 
     @property
@@ -156,6 +167,10 @@ class Context:
         self.reread_settings()
         self.__dict__["policy"] = policy
         self.stores.look_again()
+
+    def with_workers(self, workers: Workers) -> Context:
+        """The same node, for one run whose heavy part is done elsewhere."""
+        return replace(self, workers=workers)
 
     def locked(self, name: str) -> _Held:
         """Wait for, and hold, a lock of the operating system; it is released when this process ends."""

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -133,6 +133,8 @@ class Unrelated:
 
 
 Relation = Same | Extends | Unrelated
+#: From files to their SHA-256 by path; None for one that could not be read.
+HashMany = Callable[[Sequence[SourceFile]], Mapping[str, str | None]]
 
 
 def relate(
@@ -142,6 +144,7 @@ def relate(
     source: str,
     readers: Sequence[ReaderOffer],
     copier: Copier,
+    elsewhere: HashMany | None = None,
     listener: Listener = silent,
 ) -> Relation:
     """How a folder relates to what is archived. Reads the files that may be archived; writes nothing.
@@ -158,13 +161,15 @@ def relate(
         Who can read what, to group the files of a continuation.
     copier : Copier
         Hashes.
+    elsewhere : callable, optional
+        Hashes many files in another process; those for which it has None are hashed here.
     listener : callable
         Told of bytes read, stage ``compare``.
     """
     chains = _chains(plan, known, source)
     compared = [_Comparison(plan, chain, from_here=_was_here(chain, source)) for chain in chains]
     compared.sort(key=lambda one: (one.from_here, one.bytes_kept), reverse=True)
-    digests = _Digests(copier, listener)
+    digests = _Digests(copier, elsewhere, listener)
     why = []
     for comparison in compared:
         if reason := comparison.excluded() or comparison.prove(digests):
@@ -363,8 +368,9 @@ def _reduced(plan: PackPlan, wanted: set[str], readers: Sequence[ReaderOffer]) -
 class _Digests:
     """SHA-256 of files of the folder, each read once whatever number of chains it is compared with."""
 
-    def __init__(self, copier: Copier, listener: Listener) -> None:
+    def __init__(self, copier: Copier, elsewhere: HashMany | None, listener: Listener) -> None:
         self._copier = copier
+        self._elsewhere = elsewhere
         self._listener = listener
         self._known: dict[str, str] = {}
         self._lock = threading.Lock()
@@ -374,6 +380,10 @@ class _Digests:
     def of(self, files: Sequence[SourceFile]) -> Mapping[str, str]:
         """Path to digest; "" for a file that cannot be read or changes meanwhile."""
         wanted = [file for file in files if file.path not in self._known]
+        if self._elsewhere is not None and wanted:
+            found = self._elsewhere(wanted)
+            self._known.update((path, digest) for path, digest in found.items() if digest is not None)
+            wanted = [file for file in wanted if file.path not in self._known]
         self._done, self._total = 0, sum(file.size for file in wanted)
         with ThreadPoolExecutor(_HASHERS, "diadem-compare") as pool:
             try:

@@ -75,6 +75,7 @@ def related(context: Context, plan: PackPlan, source: Path, listener: Listener) 
             source=str(source),
             readers=tuple(context.tools.readers),
             copier=copier,
+            elsewhere=context.workers.digests if context.workers is not None else None,
             listener=listener,
         )
     if isinstance(relation, Extends) and (unread := _unread(relation, plan)):

@@ -70,11 +70,7 @@ def _is_stale(context: Context, package_id: str) -> bool:
     It is not there: a reindex has replaced the catalogue. It counts as deleted: it was archived again. It has no owner:
     its files were found before its ingest was stated. It has no dataset: no copy could be read when it was entered.
     """
-    catalogue = context.catalogue
-    if not catalogue.has(package_id) or catalogue.package_state(package_id).tombstoned:
-        return True
-    row = catalogue.get(package_id)
-    return not row.owner or not row.datasets
+    return not context.catalogue.is_whole(package_id)
 
 
 def _said_later(context: Context, first: Entry) -> set[str]:

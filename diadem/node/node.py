@@ -236,6 +236,7 @@ class Node(QualityVerbs):
         wait: bool = False,
         now: bool = False,
         dry_run: bool = False,
+        executor: Executor | None = None,
         listener: Listener = silent,
     ) -> Iterator[SessionResult]:
         """Archive many sessions, each as a package of its own; one that fails stops none of the others.
@@ -250,18 +251,26 @@ class Node(QualityVerbs):
             As for `archive`.
         dry_run : bool
             Say what would be archived.
+        executor : concurrent.futures.Executor, optional
+            Where to read, extract and pack, many sessions at once: a `diadem.WorkerPool`, a process pool, a Dask
+            cluster (`distributed.Client.get_executor()`). Folders and stores must mean the same there; credentials of
+            stores are taken from the environment there. This process alone signs and enters.
         listener : Listener
             Told of progress.
 
         Yields
         ------
         SessionResult
-            As each is done. A run that is stopped can be repeated: what is archived already is recognised.
+            As each is done: in the order of the sessions, on an executor as they end, the largest begun first. A
+            run that is stopped can be repeated: what is archived already is recognised.
 
         Raises
         ------
         StoreError
             There is not enough space for all of them; nothing was begun.
+        Unreachable, Refused
+            A worker does not see a store or a folder, or has other versions, and nothing was begun; or the executor
+            broke.
         """
         from diadem.archive.scan import Scan
         from diadem.node.archived import Wishes
@@ -273,7 +282,7 @@ class Node(QualityVerbs):
             else [session for session in sessions if session.archive]
         )
         wishes = Wishes(metadata, strict=strict, wait=wait, now=now)
-        return archive_all(self.context, chosen, wishes, dry_run=dry_run, listener=listener)
+        return archive_all(self.context, chosen, wishes, executor=executor, dry_run=dry_run, listener=listener)
 
     @property
     def watched(self) -> WatchVerbs:
@@ -591,6 +600,7 @@ class Node(QualityVerbs):
         due: bool = False,
         package: str | None = None,
         max_rate: float | None = None,
+        executor: Executor | None = None,
         listener: Listener = silent,
     ) -> Scrubbed:
         """Read copies whole and compare every byte with what was sealed.
@@ -608,12 +618,16 @@ class Node(QualityVerbs):
         package : str, optional
             One package only.
         max_rate : float, optional
-            Bytes per second.
+            Bytes per second, of all workers together.
+        executor : concurrent.futures.Executor, optional
+            Where to read, many copies at once; see `archive_all`.
         listener : Listener
             Told of progress.
 
         Raises
         ------
+        Unreachable, Refused
+            A worker does not see a store, or has other versions, and nothing was read; or the executor broke.
         Interrupted
             On Ctrl-C; what was proven stays so, and the next run goes on.
         """
@@ -622,7 +636,8 @@ class Node(QualityVerbs):
         number, of = part_of(part)
         one = self.context.catalogue.get(package).id if package else None
         plan = ScrubPlan(store, number, of, Level(level) if level else None, due, one)
-        return scrub(self.context, plan, pace=Pace(max_rate) if max_rate else None, listener=listener)
+        pace = Pace(max_rate) if max_rate else None
+        return scrub(self.context, plan, executor=executor, pace=pace, listener=listener)
 
     def repair(
         self,

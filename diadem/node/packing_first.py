@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -12,16 +13,23 @@ from diadem.archive.package import Package
 from diadem.archive.packing import pack_local
 from diadem.archive.packing_remote import pack_object
 from diadem.archive.plan import PackPlan
-from diadem.errors import DiademError, StoreError, Unreachable
+from diadem.errors import DiademError, PackageError, StoreError, Unreachable
 from diadem.model.ids import PackageId
-from diadem.model.ports import Listener
+from diadem.model.ports import Bundle, Listener
 from diadem.model.record import Record
 from diadem.node.archived import Wishes
+from diadem.node.config import StoreSettings
 from diadem.node.context import Context
 from diadem.node.rules.required import require_stated
 from diadem.node.stores import AWAY
+from diadem.node.tasks import PackTask
+from diadem.node.workers import Workers
+from diadem.package.opening import OpenedPackage, read_manifest
 from diadem.store.local_store import LocalStore
 from diadem.store.urls import local_path
+
+#: Seconds between looks for what another machine has written.
+_PAUSES = (0.2, 0.5, 1.0, 3.0)
 
 
 def pack_into_first(
@@ -31,7 +39,7 @@ def pack_into_first(
     options = options_for(context, wishes, predecessor)
     problems: dict[str, DiademError] = {}
     with context.tools.extractor() as extractor:
-        if any(dataset.offers for dataset in plan.datasets):
+        if context.workers is None and any(dataset.offers for dataset in plan.datasets):
             extractor.warm()
         for name in candidates(context, wishes):
             settings = context.settings.store(name)
@@ -42,7 +50,9 @@ def pack_into_first(
                 continue
             try:
                 folder = local_path(settings.url)
-                if folder is not None:
+                if context.workers is not None:
+                    outcome = _pack_there(context, context.workers, settings, plan, options)
+                elif folder is not None:
                     outcome = pack_local(
                         plan, LocalStore(folder), extractor=extractor, options=options, listener=listener
                     )
@@ -71,6 +81,44 @@ def pack_into_first(
     )
 
 
+def _pack_there(context: Context, workers: Workers, store: StoreSettings, plan: PackPlan, options: Options) -> Outcome:
+    """Have a worker pack, and open what it packed: the id is that of the tag files which this machine reads."""
+    task = PackTask(
+        store,
+        plan,
+        archived=options.archived or context.clock().astimezone(),
+        strict=options.strict,
+        license=options.license,
+        software=options.software,
+        continues=options.continues,
+        policy=context.policy if options.judge is not None else None,
+    )
+    packed = workers.pack(task)
+    bundle = context.stores.open(store.name).bundle(packed.path)
+    opened = _opened_late(bundle, packed.package)
+    package = Package(bundle, opened=opened, proven=packed.created and packed.proof != "none")
+    return Outcome(
+        package,
+        packed.created,
+        packed.omissions,
+        packed.issues,
+        packed.flagged,
+        packed.swept,
+        packed.proof,
+        packed.seconds,
+    )
+
+
+def _opened_late(bundle: Bundle, package_id: str) -> OpenedPackage:
+    """The tag files of a package that another machine has just written: a share may show a new folder seconds later."""
+    for pause in _PAUSES:
+        try:
+            return read_manifest(bundle, expected_id=package_id)
+        except PackageError:
+            time.sleep(pause)
+    return read_manifest(bundle, expected_id=package_id)
+
+
 def options_for(context: Context, wishes: Wishes, predecessor: PackageId | None) -> Options:
     return Options(
         strict=wishes.strict,
@@ -79,6 +127,7 @@ def options_for(context: Context, wishes: Wishes, predecessor: PackageId | None)
         continues=predecessor,
         judge=_judge(context),
         still=wishes.still,
+        archived=context.clock().astimezone(),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -10,21 +11,26 @@ from typing import Any
 from diadem.archive.package import Package
 from diadem.errors import DiademError, IntegrityError, Interrupted, NotFound, StoreError, Unreachable
 from diadem.model.ids import PackageId
-from diadem.model.manifest import TAGMANIFEST
 from diadem.model.ports import Bundle, Listener, silent
 from diadem.model.replicas import PRESENT, ReplicaState
 from diadem.model.report import Finding, Level, Report, Severity
 from diadem.model.statements import Draft, Subject
 from diadem.node.context import Context
+from diadem.node.proving import package_at
 from diadem.node.replay import COPY_MISSING, places_said
-from diadem.package.opening import LIMITS, OpenedPackage, read_manifest
+from diadem.node.tasks import CopyTask
+from diadem.package.opening import OpenedPackage, read_manifest
 from diadem.package.verify import verify
 from diadem.store.adopted import AdoptedFolders
 from diadem.store.base import Added, Pace
-from diadem.trust.hashing import sha256_hex
 
 #: Findings of one package that stand in its statement.
 _TOLD = 50
+#: What the tag files of some packages say: a package never changes, and a run over many sessions asks for the newest
+#: ones again and again. So many are kept, of so many files at most.
+_REMEMBERED: dict[str, OpenedPackage] = {}
+_MOST, _SMALL = 64, 500
+_GUARD = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +198,9 @@ def _add(
         if replica.store == name and not replica.adopted:
             continue
         try:
+            if context.workers is not None and not replica.adopted:
+                here, there = context.settings.store(replica.store), context.settings.store(name)
+                return context.workers.copy(CopyTask(package_id, here, replica.path, there, path)), replica.store
             opened = read_manifest(bundle, expected_id=package_id)
             return store.add(bundle, opened, path, listener=listener, pace=pace), replica.store
         except IntegrityError as error:  # a damaged source is never copied on, and the next one is tried
@@ -242,13 +251,8 @@ def another_package(context: Context, bundle: Bundle, package_id: str) -> str:
     Unreachable
         The store does not answer: nothing is known of what lies there.
     """
-    try:
-        found = "diadem:" + sha256_hex(bundle.read(TAGMANIFEST, LIMITS[TAGMANIFEST]))
-    except Unreachable:
-        raise
-    except (DiademError, OSError):
-        return ""
-    return found if found != package_id and context.catalogue.has(found) else ""
+    found = package_at(bundle)
+    return found if found and found != package_id and context.catalogue.has(found) else ""
 
 
 def same_files(context: Context, package_id: str) -> str:
@@ -321,7 +325,15 @@ def opened_from_catalogue(context: Context, package_id: str) -> OpenedPackage | 
     """The tag files that the catalogue keeps, where they still give the package's id."""
     from diadem.node.memory_bundle import MemoryBundle
 
+    if (opened := _REMEMBERED.get(package_id)) is not None:
+        return opened
     try:
-        return read_manifest(MemoryBundle(context.catalogue.tag_files(package_id)), expected_id=package_id)
+        opened = read_manifest(MemoryBundle(context.catalogue.tag_files(package_id)), expected_id=package_id)
     except DiademError:
         return None
+    if len(opened.manifest.payload) <= _SMALL:
+        with _GUARD:
+            if len(_REMEMBERED) >= _MOST:
+                del _REMEMBERED[next(iter(_REMEMBERED))]
+            _REMEMBERED[package_id] = opened
+    return opened

@@ -29,10 +29,11 @@ from diadem.node.mending_parity import drop_parity, make_parity, parity_of
 from diadem.node.mending_proof import prove_files
 from diadem.node.mending_sources import Replica
 from diadem.node.placing import Copy, Debt, another_package, bundle_of, replicate, same_files, subject
+from diadem.node.proving import UNREAD
 from diadem.node.rules.commands import write_off
 from diadem.node.rules.engine import judge, wanting_of
 from diadem.node.rules.losses import is_lost, safe_elsewhere
-from diadem.node.scrubbing import UNREAD, check, note_damage
+from diadem.node.scrubbing import check, note_damage
 from diadem.node.state import archive_state
 from diadem.package.opening import read_manifest
 from diadem.store.base import Pace

@@ -9,23 +9,27 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
-from diadem.archive.paced import PacedBundle
 from diadem.errors import DiademError, Interrupted, Unreachable, UsageError
 from diadem.model.ids import PackageId
-from diadem.model.ports import Bundle, Listener, Progress, silent
+from diadem.model.ports import Listener, Progress, silent
 from diadem.model.replicas import DROPPED, MISSING, PRESENT, READING_PROOFS, SUSPECT, PackageState, ReplicaState
-from diadem.model.report import Finding, Level, Report, Severity
+from diadem.model.report import Level, Report
 from diadem.model.statements import Draft
 from diadem.node.context import Context
+from diadem.node.hiring import workers_for
 from diadem.node.jobs import Job, working
 from diadem.node.mending_parity import check_parity
 from diadem.node.placing import another_package, bundle_of, damage_found, not_there, subject
+from diadem.node.proving import prove
+from diadem.node.reading_at_once import Reading, read_at_once, read_there
 from diadem.node.replay import COPY_MISSING
-from diadem.package.verify import verify
+from diadem.node.workers import Workers
 from diadem.store.base import Pace
 
 #: Seconds of reading after which what was proven is stated in the log.
@@ -33,10 +37,6 @@ _STATE_EVERY = 60.0
 #: Packages in one statement.
 _BATCH = 1000
 _DAY = timedelta(days=1)
-#: The code of a finding that says that the system refuses to list a copy which may well be there.
-_COPY_UNREADABLE = "copy-unreadable"
-#: Findings after which nothing was read of a copy.
-UNREAD = frozenset({COPY_MISSING, _COPY_UNREADABLE})
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,22 +179,33 @@ def part_of(text: str) -> tuple[int, int]:
     raise UsageError(f"'{text}' is no part", next="Write 3/28 for the third of 28 parts.")
 
 
-def scrub(context: Context, plan: ScrubPlan, *, pace: Pace | None = None, listener: Listener = silent) -> Scrubbed:
+def scrub(
+    context: Context,
+    plan: ScrubPlan,
+    *,
+    executor: Executor | None = None,
+    pace: Pace | None = None,
+    listener: Listener = silent,
+) -> Scrubbed:
     """Read copies and compare every byte with what was sealed.
 
     Raises
     ------
+    Unreachable
+        A worker of the executor does not see a store, and nothing was read; or the executor broke.
     Interrupted
         On Ctrl-C; what was proven is kept, and the next run goes on.
     """
     result = Scrubbed(part=f"{plan.part}/{plan.of}")
     started = time.monotonic()
+    names = [plan.store] if plan.store else list(context.stores.names)
+    workers = workers_for(context, executor, stores=names)
     with working(context, "scrub", plan.words) as job:
         result.started = job.started
         listener = job.listening(listener)
         try:
-            for name in [plan.store] if plan.store else context.stores.names:
-                _scrub_store(context, name, plan, job, result, pace, listener)
+            for name in names:
+                _scrub_store(context, name, plan, job, result, pace, workers, listener)
             if plan.store is None:
                 _scrub_adopted(context, plan, job, result, pace, listener)
         except KeyboardInterrupt as error:
@@ -208,14 +219,24 @@ def scrub(context: Context, plan: ScrubPlan, *, pace: Pace | None = None, listen
 
 
 def _scrub_store(
-    context: Context, name: str, plan: ScrubPlan, job: Job, result: Scrubbed, pace: Pace | None, listener: Listener
+    context: Context,
+    name: str,
+    plan: ScrubPlan,
+    job: Job,
+    result: Scrubbed,
+    pace: Pace | None,
+    workers: Workers | None,
+    listener: Listener,
 ) -> None:
     settings = context.settings.store(name)
     if not context.stores.reachable(settings.name):
         result.unread.append((name, context.stores.why_away(name)))
         return
     todo = list(_due(context, name, plan, job, result))
-    _read_all(context, name, todo, plan, job, result, pace, listener)
+    if workers is None:
+        _read_all(context, name, todo, plan, job, result, pace, listener)
+    else:
+        _read_at_once(context, name, todo, plan, job, result, pace, workers, listener)
 
 
 def _scrub_adopted(
@@ -278,6 +299,40 @@ def _read_all(
                 continue
             _note_read(context, package.id, replica, report, batch, result)
     except Unreachable as error:
+        result.unread.append((name, error.message))
+    finally:
+        batch.state()
+
+
+def _read_at_once(
+    context: Context,
+    name: str,
+    todo: Sequence[tuple[PackageState, ReplicaState]],
+    plan: ScrubPlan,
+    job: Job,
+    result: Scrubbed,
+    pace: Pace | None,
+    workers: Workers,
+    listener: Listener,
+) -> None:
+    """The same on workers."""
+    total, done = sum(package.bytes for package, _ in todo), 0
+    copies = [
+        Reading(package.id, package.bytes, replica, plan.level or usual_level(context, package.id))
+        for package, replica in todo
+    ]
+    batch = _Batch(context, name, plan)
+    try:
+        for read in read_at_once(context, name, copies, workers, pace=pace, heed=job.check_cancelled):
+            done += read.copy.bytes
+            listener(Progress("scrub", done, total, f"{name} {read.copy.replica.path}"))
+            if read.report is None:
+                result.unread.append((name, f"{read.copy.replica.path}: {read.silence}"))
+            else:
+                _note_read(context, read.copy.package, read.copy.replica, read.report, batch, result)
+    except Unreachable as error:
+        if workers.broken:
+            raise
         result.unread.append((name, error.message))
     finally:
         batch.state()
@@ -397,20 +452,18 @@ def check(
 def _read(
     context: Context, package_id: str, replica: ReplicaState, chosen: Level, pace: Pace | None, listener: Listener
 ) -> Report:
+    if context.workers is not None and not replica.adopted:
+        return read_there(context, context.workers, package_id, replica, chosen)
     try:
-        bundle: Bundle = bundle_of(context, package_id, replica)
-        if other := another_package(context, bundle, package_id):
-            return not_there(replica, package_id, other)
-        if pace is not None:
-            bundle = PacedBundle(bundle, pace)
-        return verify(bundle, level=chosen, expected_id=package_id, listener=listener)
-    except (Interrupted, Unreachable):  # no answer is no answer: nothing is known of the copy
+        other = another_package(context, bundle_of(context, package_id, replica), package_id)
+    except Unreachable:
         raise
-    except (DiademError, OSError) as error:
-        code = COPY_MISSING if isinstance(error, DiademError) else _COPY_UNREADABLE
-        message = error.message if isinstance(error, DiademError) else str(error)
-        finding = Finding(Severity.ERROR, code, f"the copy cannot be read: {message}", next="Run: diadem repair")
-        return Report(replica.path, chosen, [finding], package_id)
+    except (DiademError, OSError):  # `prove` says what is wrong with it
+        other = ""
+    if other:
+        return not_there(replica, package_id, other)
+    bundle = partial(bundle_of, context, package_id, replica)
+    return prove(bundle, package_id, replica.path, level=chosen, pace=pace, listener=listener)
 
 
 def usual_level(context: Context, package_id: str) -> Level:

@@ -98,7 +98,7 @@ class StoreSet:
         if store is None or time.monotonic() - self._seen.get(name, -_TRUST) >= trust:
             try:
                 store = store or open_store(settings.url, self._options.get(name))
-                _require_own(store, settings)
+                require_own(store, settings)
             except AWAY as error:
                 self._away[name] = error
                 raise
@@ -182,8 +182,16 @@ class StoreSet:
         )
 
 
-def _require_own(store: Store, settings: StoreSettings) -> None:
-    """Raise `Unreachable` where a place does not hold the store of these settings."""
+def require_own(store: Store, settings: StoreSettings) -> None:
+    """Raise `Unreachable` where a place does not hold the store of these settings.
+
+    Raises
+    ------
+    Unreachable
+        Nothing is there, or another store, or it fails.
+    Refused, UsageError
+        It may not be read, or cannot be opened here.
+    """
     try:
         store.check()
         found = read_store_file(store)

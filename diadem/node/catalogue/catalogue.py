@@ -74,6 +74,14 @@ class Catalogue(SampleCatalogue, QualityCatalogue):
         with self._reading() as connection:
             return writing.find(connection, package_id.removeprefix(PREFIX)) is not None
 
+    def is_whole(self, package_id: str) -> bool:
+        """Whether it has an owner and datasets of a package that was not deleted; False also where it has none."""
+        rule = (tables.packages.c.id == package_id.removeprefix(PREFIX), tables.packages.c.tombstone.is_(None))
+        columns = (tables.packages.c.owner, tables.packages.c.datasets)
+        with self._reading() as connection:
+            row = connection.execute(select(*columns).where(*rule)).first()
+            return row is not None and bool(row.owner) and bool(row.datasets)
+
     def by_traces(self, traces: Sequence[int], *, limit: int) -> list[str]:
         """Ids of packages whose source has one of these traces, the one with most of them first, then the newest."""
         with self._reading() as connection:

@@ -31,6 +31,8 @@ NAMED_DATASETS: Final = 20
 _TOGETHER: Final = 200
 #: The shortest beginning of an id that is accepted, and the most candidates that an error names.
 SHORTEST, _CANDIDATES = 8, 5
+#: Hex digits of a whole id, which is looked up, not searched.
+_WHOLE = 64
 _PREFIX = re.compile(r"(?:diadem:)?([0-9a-f]{8,64})\Z")
 #: Links of a chain that are followed: a statement may name any predecessor, also in a ring.
 _LONGEST_CHAIN = 10_000
@@ -56,6 +58,8 @@ def resolve(connection: Connection, id_or_prefix: str) -> int:
             f"'{id_or_prefix}' is no package id",
             next=f"Write {PREFIX} and at least {SHORTEST} hex digits of it: diadem search shows them.",
         )
+    if len(match[1]) == _WHOLE and (key := connection.scalar(select(_packages.seq).where(_packages.id == match[1]))):
+        return int(key)
     found = connection.execute(
         select(_packages.seq, _packages.id).where(begins(match[1])).order_by(_packages.id).limit(_CANDIDATES + 1)
     ).all()

@@ -1,0 +1,194 @@
+"""The workers of a run: tasks for an executor, asked for again once where a worker was lost."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future
+from dataclasses import replace
+
+from diadem.archive.executing import everywhere, width
+from diadem.errors import DiademError, Interrupted, Refused, Unreachable
+from diadem.node.config import StoreSettings
+from diadem.node.tasks import Answer, Blind, CopyTask, HashTask, Packed, PackTask, ProbeTask, Proved, ProveTask, Task
+from diadem.store.base import Added
+from diadem.store.source import SourceFile
+
+#: Tries of one task: a worker that is lost may have been killed by another task.
+_TRIES = 2
+#: Folders that a probe looks for.
+_PROBED = 100
+#: Tasks that wait for each worker, so that none is idle while the node enters what it did.
+_WAITING = 2
+#: Files that an error names.
+_NAMED = 3
+
+
+class Workers:
+    """What of a run is done elsewhere. Safe to use from many threads; each call waits for its answer.
+
+    Parameters
+    ----------
+    executor : concurrent.futures.Executor
+        A pool or a cluster. It stays the caller's.
+    work : callable
+        Does a task in a worker; importable there by its name.
+    """
+
+    def __init__(self, executor: Executor, work: Callable[[Task], Answer]) -> None:
+        self._executor = executor
+        self._work = work
+        self._begun: set[Future[Answer]] = set()
+        self._guard = threading.Lock()
+        self._stopped = threading.Event()
+        self.width = width(executor)
+        #: Why no more tasks are taken; "" while they are.
+        self.broken = ""
+
+    @property
+    def ahead(self) -> int:
+        """How many tasks are given to the executor at once."""
+        return _WAITING * self.width
+
+    # -- tasks -------------------------------------------------------------------------------------------------------
+
+    def look(self, stores: Sequence[StoreSettings], folders: Sequence[str], identity: str) -> None:
+        """Have every worker that can be addressed look at what it will need.
+
+        Parameters
+        ----------
+        stores : sequence of StoreSettings
+            Stores that each must reach.
+        folders : sequence of str
+            Folders that each must see; the first hundred are looked for.
+        identity : str
+            What extraction depends on, here.
+
+        Raises
+        ------
+        Unreachable
+            A worker does not see a store or a folder, there is none, or it cannot do tasks of DIADEM.
+        Refused
+            A worker has another version of DIADEM, of RosettaSciIO or of a plugin: its records would be others.
+        """
+        asked = everywhere(self._executor, self._work, ProbeTask(tuple(stores), tuple(folders[:_PROBED])))
+        if not asked:
+            raise Unreachable("the cluster has no workers", next="Start some: dask worker ADDRESS")
+        for future in asked:
+            answer = _probed(future)
+            if answer.value.identity != identity:
+                raise Refused(
+                    f"the worker on {answer.host} has {answer.value.identity}, and the node {identity}",
+                    next="Install the same packages and plugins (DIADEM_PLUGINS) where the workers run.",
+                )
+
+    def pack(self, task: PackTask) -> Packed:
+        """Pack a session.
+
+        Raises
+        ------
+        Unreachable
+            A worker cannot read files that this machine can, or was lost.
+        """
+        answer = self._do(task)
+        if isinstance(answer.value, Blind):
+            if seen := [path for path in answer.value.files if os.access(path, os.R_OK)]:
+                raise Unreachable(
+                    f"the worker on {answer.host} cannot read {len(seen):,} files that the node can: "
+                    + ", ".join(seen[:_NAMED]),
+                    next="Start the workers as a user who may read them.",
+                )
+            answer = self._do(replace(task, unreadable=frozenset(answer.value.files)))
+        packed: Packed = answer.value
+        return packed
+
+    def digests(self, files: Sequence[SourceFile]) -> Mapping[str, str | None]:
+        """SHA-256 of files by path; None for those that a worker cannot read."""
+        found: Mapping[str, str | None] = self._do(HashTask(tuple(files))).value
+        return found
+
+    def prove(self, task: ProveTask) -> Sequence[Proved]:
+        """Read copies whole."""
+        found: Sequence[Proved] = self._do(task).value
+        return found
+
+    def copy(self, task: CopyTask) -> Added:
+        """Copy a package; the errors are those of `Store.add`."""
+        added: Added = self._do(task).value
+        return added
+
+    def stop(self) -> None:
+        """Take back what has not begun; whoever waits for it is told `Interrupted`."""
+        with self._guard:
+            self._stopped.set()
+            begun = list(self._begun)
+        for future in begun:
+            future.cancel()
+
+    def refusal(self) -> Unreachable:
+        """The error of an executor that takes no more tasks."""
+        return Unreachable(
+            f"the executor takes no more tasks: {self.broken}",
+            next="Make a new one and run the same command again: it goes on where it was.",
+        )
+
+    # -- one task ----------------------------------------------------------------------------------------------------
+
+    def _do(self, task: Task) -> Answer:
+        lost: BaseException | None = None
+        for _ in range(_TRIES):
+            try:
+                answer = self._asked(task)
+            except DiademError as error:
+                if not isinstance(error, Interrupted) or self._stopped.is_set():
+                    raise
+                lost = error  # somebody stopped the worker, not this run
+            except (BrokenExecutor, CancelledError, OSError) as error:
+                lost = error
+            except Exception as error:
+                if not type(error).__module__.startswith("distributed"):
+                    raise
+                lost = error
+            else:
+                return answer
+            if self._stopped.is_set():
+                raise Interrupted("the work was stopped") from lost
+        raise Unreachable(
+            f"the worker was lost {_TRIES} times while it did this: {_words(lost)}",
+            next="Look into the worker's own log (memory?); then run the same command again.",
+        ) from lost
+
+    def _asked(self, task: Task) -> Answer:
+        if self._stopped.is_set():
+            raise Interrupted("the work was stopped")
+        try:
+            future = self._executor.submit(self._work, task)
+        except RuntimeError as error:  # also the BrokenExecutor of a pool that one dead process has broken for good
+            self.broken = _words(error)
+            raise self.refusal() from error
+        with self._guard:
+            self._begun.add(future)
+            if self._stopped.is_set():
+                future.cancel()
+        try:
+            return future.result()
+        finally:
+            with self._guard:
+                self._begun.discard(future)
+
+
+def _probed(future: Future[Answer]) -> Answer:
+    try:
+        return future.result()
+    except DiademError:
+        raise
+    except Exception as error:
+        raise Unreachable(
+            f"a worker cannot do tasks of DIADEM: {_words(error)}",
+            next="Install the same diadem-em, with the same extras, where the workers run.",
+        ) from error
+
+
+def _words(error: BaseException | None) -> str:
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
