@@ -640,11 +640,20 @@ class Node(QualityVerbs):
             return write_off(self.context, found, reason=reason, dry_run=dry_run, listener=listener)
         return delete(self.context, found, reason=reason, dry_run=dry_run)
 
-    def reindex(self, *, listener: Listener = silent) -> Reindexed:
-        """Build the catalogue anew from the stores and the log."""
+    def reindex(self, *, into: str | None = None, listener: Listener = silent) -> Reindexed:
+        """Build the catalogue anew from the stores and the log.
+
+        Parameters
+        ----------
+        into : str, optional
+            Build it in another place, and have it there from now on: ``file``, the one in the node's folder, or
+            ``postgresql://user@host/database``. The former catalogue is removed.
+        listener : callable
+            Is told how far it is.
+        """
         from diadem.node.reindexing import reindex
 
-        return reindex(self.context, listener=listener)
+        return reindex(self.context, into=into, listener=listener)
 
     # -- closing ---------------------------------------------------------------------------------------------------
 

@@ -21,6 +21,7 @@ from diadem.model.replicas import DROPPED, MISSING, PRESENT, SUSPECT, ReplicaSta
 from diadem.model.report import Level
 from diadem.node.adopted import enter_adopted
 from diadem.node.catalogue import Catalogue
+from diadem.node.changing_catalogue import change_over, moving
 from diadem.node.context import Context
 from diadem.node.dropping import finish_removals
 from diadem.node.entries import entry_from_log, package_entry
@@ -68,25 +69,38 @@ Ingests = Mapping[str, Mapping[str, Any]]
 Places = Mapping[tuple[str, str], str]
 
 
-def reindex(context: Context, *, listener: Listener = silent) -> Reindexed:
+def reindex(context: Context, *, into: str | None = None, listener: Listener = silent) -> Reindexed:
     """Build the catalogue anew and put it in the place of the old one; others may archive meanwhile.
 
     What the stores hold and the log does not say is stated: packages that somebody copied there, copies that are gone.
+
+    Parameters
+    ----------
+    context : Context
+        The node; where `into` is given, its catalogue may be away.
+    into : str, optional
+        Where the catalogue lies from now on; see `Node.reindex`.
+    listener : callable
+        Is told how far it is.
 
     Raises
     ------
     IntegrityError
         The log is damaged.
+    Refused
+        There is another catalogue already in the place that was asked for.
     """
-    with working(context, "reindex", "") as job, context.locked("reindex"):
+    with moving(context, into) as target, working(context, "reindex", "") as job, context.locked("reindex"):
         finished = finish_removals(context)  # else what was given up would be found, and count again
-        context.catalogue.forget_drafts()
-        fresh = context.catalogue.draft()
+        target.forget_drafts()
+        fresh = target.draft()
         try:
             result, arrived, lost = _fill(context, fresh, job.listening(listener))
             with replacing(context):
                 catch_up(replace(context, catalogue=fresh))  # what was said while the stores were read
-                context.catalogue.take_over(fresh)
+                target.take_over(fresh)
+                if into is not None:
+                    change_over(context, target, into)
         except BaseException:
             fresh.discard()
             raise

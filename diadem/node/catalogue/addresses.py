@@ -52,11 +52,13 @@ class ServerAddress:
             password = parts.password
             asked = parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query))
         except ValueError as error:
-            raise UsageError(f"the address of the catalogue cannot be read: {error}", next=f"Write {_EXAMPLE}") from error
+            raise UsageError(
+                f"the address of the catalogue cannot be read: {error}", next=f"Write {_EXAMPLE}"
+            ) from error
         if password is not None or any(name in ("password", "passfile") for name, _ in asked):
             raise UsageError(
                 "a password must not stand in the address of the catalogue: it is kept in node.toml and in every store",
-                next="Leave it out, and keep it in ~/.pgpass, in PGPASSWORD, or: diadem init asks the system's keyring.",
+                next="Leave it out. The password is found in ~/.pgpass, in PGPASSWORD, or in the keyring.",
             )
         named = [value for name, value in asked if name == "schema"]
         chosen = named[-1] if named else schema

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from sqlalchemy import Connection, select
 
 from diadem.node.catalogue import tables
 from diadem.node.catalogue.conditions import Conditions, of_package
+from diadem.node.catalogue.expressions import among
 from diadem.node.catalogue.judging import EVERY, NONE, SOME, leaves
 from diadem.node.catalogue.meaning import AllOf, AnyOf, Condition, Deny, Leaf, OfDataset, OfPackage
 from diadem.node.catalogue.spans import full, mask
@@ -84,7 +85,6 @@ def _stated(connection: Connection, conditions: Conditions, leaf: OfDataset, ask
 
 
 def _fulfilled(connection: Connection, leaf: OfPackage, asked: _Bits) -> _Bits:
-    among: Sequence[int] = list(asked)
-    rows = select(_packages.seq).where(among(_packages.seq, among), of_package(leaf))
+    rows = select(_packages.seq).where(among(_packages.seq, list(asked)), of_package(leaf))
     fulfilled = set(connection.scalars(rows).all()) if asked else set()
     return {key: value if key in fulfilled else NONE for key, value in asked.items()}
