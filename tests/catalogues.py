@@ -33,3 +33,14 @@ def forget(folder: Path) -> None:
     else:
         for path in folder.glob("catalogue.sqlite*"):
             path.unlink()
+
+
+def drafts(folder: Path) -> list[str]:
+    """Drafts that lie beside the catalogue of a node."""
+    where = address(folder)
+    if not where.startswith("postgresql://"):
+        return [path.name for path in folder.glob(".catalogue.sqlite.*")]
+    with Catalogue.open(where) as catalogue, catalogue._reading() as connection:
+        names = connection.exec_driver_sql("SELECT nspname FROM pg_namespace").scalars().all()
+    own = where.rpartition("schema=")[2]
+    return [name for name in names if name.startswith(own) and name != own]
