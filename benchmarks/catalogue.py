@@ -336,14 +336,14 @@ def quantile(values: Sequence[float], part: float) -> float:
     return ordered[min(len(ordered) - 1, round(part * (len(ordered) - 1)))]
 
 
-def first_search(path: Path) -> float:
+def first_search(address: str) -> float:
     """Seconds of the first search in a new process, after its imports."""
     script = (
         "import sys, time\nfrom diadem.node.catalogue import Catalogue\nbegin = time.perf_counter()\n"
         "with Catalogue.open(sys.argv[1]) as catalogue: catalogue.search('ZnO HAADF kV>=200')\n"
         "print(time.perf_counter() - begin)\n"
     )
-    done = subprocess.run([sys.executable, "-c", script, str(path)], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", script, address], capture_output=True, text=True, check=True)
     return float(done.stdout)
 
 
@@ -356,28 +356,37 @@ def states(catalogue: Catalogue) -> float:
     return time.perf_counter() - begin
 
 
+def place(work: Path, name: str, database: str | None) -> str:
+    """The address of a catalogue: a file, or a schema of a database."""
+    return f"{database}?schema={name}" if database else str(work / f"{name}.sqlite")
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Measure, print, keep."""
     options = parser(__doc__ or "")
     options.add_argument("--count", type=int, help=f"packages (default {COUNT:,} × scale)")
+    options.add_argument("--database", help="postgresql://user@host/database, in place of a file")
     options.add_argument("--queries", type=int, default=400, help="searches in a round (default 400)")
     options.add_argument("--datasets", type=int, default=MEDIAN, help=f"in a session, in the median (default {MEDIAN})")
     chosen = options.parse_args(arguments)
     count = chosen.count or max(1, round(COUNT * chosen.scale))
     sample = max(1, min(SAMPLE, count))
     with workplace(chosen.work) as work:
-        path = work / f"catalogue-{count}-{chosen.datasets}.sqlite"
-        with Catalogue.open(work / f"empty-{time.time_ns()}.sqlite", create=True) as empty:
+        address = place(work, f"catalogue_{count}_{chosen.datasets}", chosen.database)
+        with Catalogue.open(place(work, f"empty_{time.time_ns()}", chosen.database), create=True) as empty:
             early = adding(empty, 0, sample)
-        with Catalogue.open(path, create=True) as catalogue:
+            empty.discard()
+        with Catalogue.open(address, create=True) as catalogue:
             have = catalogue.count()
             filled = fill(catalogue, have, count, chosen.datasets) if have < count else None
+            catalogue.analyse()
             late = adding(catalogue, 10**9 + time.time_ns() % 10**8 * 1000, sample)
             searches = searching(catalogue, chosen.queries, max(1, min(3, chosen.rounds)))
             counts = counting(catalogue, min(3, chosen.rounds))
             judged = min(states(catalogue) for _ in range(3))
-        cold = statistics.median(first_search(path) for _ in range(3))
-        document = report(count, early, late, searches, counts, judged, cold, filled, path)
+            size = catalogue.size()
+        cold = statistics.median(first_search(address) for _ in range(3))
+        document = report(count, early, late, searches, counts, judged, cold, filled, size)
         write(chosen.report, {"machine": machine.describe(work), **document})
     return 0
 
@@ -391,7 +400,7 @@ def report(
     judged: float,
     cold: float,
     filled: list[float] | None,
-    path: Path,
+    size: int,
 ) -> dict[str, Any]:
     """Print the tables; all figures as a document."""
     times = [taken for _, _, taken, _ in searches]
@@ -409,7 +418,7 @@ def report(
         (f"one more package, median of {len(late)} (first ones {statistics.median(early) * 1e3:.1f} ms)",
          f"{statistics.median(late) * 1e3:.1f} ms, {growth:.2f} ×", f"≤ {FLAT} ×", growth <= FLAT),
         ("peak memory of this process", f"{peak / 1e6:.0f} MB", f"< {MEMORY / 1e6:.0f} MB", peak < MEMORY),
-        ("size of the file", f"{path.stat().st_size / 1e9:.2f} GB", "reported", None),
+        ("size of the catalogue", f"{size / 1e9:.2f} GB", "reported", None),
     ]  # fmt: skip
     print(f"| {count:,} packages | measured | aim | met |\n|---|---|---|---|")
     if filled:

@@ -739,19 +739,24 @@ class Node(QualityVerbs):
             return write_off(self.context, found, reason=reason, dry_run=dry_run, listener=listener)
         return delete(self.context, found, reason=reason, dry_run=dry_run)
 
-    def reindex(self, *, executor: Executor | None = None, listener: Listener = silent) -> Reindexed:
+    def reindex(
+        self, *, executor: Executor | None = None, into: str | None = None, listener: Listener = silent
+    ) -> Reindexed:
         """Build the catalogue anew from the stores and the log.
 
         Parameters
         ----------
         executor : concurrent.futures.Executor, optional
             Where packages are read: processes, or a Dask cluster whose workers see the stores at the same addresses.
+        into : str, optional
+            Build it in another place, and have it there from now on: ``file``, the one in the node's folder, or
+            ``postgresql://user@host/database``. The former catalogue is removed.
         listener : Listener
             Told of progress.
         """
         from diadem.node.reindexing import reindex
 
-        return reindex(self.context, executor=executor, listener=listener)
+        return reindex(self.context, executor=executor, into=into, listener=listener)
 
     # -- closing ---------------------------------------------------------------------------------------------------
 

@@ -58,7 +58,7 @@ class ServerAddress:
         if password is not None or any(name in ("password", "passfile") for name, _ in asked):
             raise UsageError(
                 "a password must not stand in the address of the catalogue: it is kept in node.toml and in every store",
-                next="Leave it out, and keep it in ~/.pgpass, in PGPASSWORD, or: diadem init asks the system's keyring.",
+                next="Leave it out. The password is found in ~/.pgpass, in PGPASSWORD, or in the keyring.",
             )
         named = [value for name, value in asked if name == "schema"]
         chosen = named[-1] if named else schema

@@ -225,12 +225,25 @@ class PostgresPlace:
         with self.transaction(writing=True, new=True) as connection:
             lock = sql.SQL("LOCK TABLE {}.schema_version IN ACCESS EXCLUSIVE MODE").format(sql.Identifier(own))
             self._execute(lock, _rename(own, gone), _rename(draft._address.schema, own), _drop(gone), where=connection)
-        self._analyse()
+        self.analyse()
 
-    def _analyse(self) -> None:
+    def size(self) -> int:
+        """Bytes of its tables and indices."""
+        of_tables = "SELECT coalesce(sum(pg_total_relation_size(oid)), 0) FROM pg_class"
+        own = f"{of_tables} WHERE relkind = 'r' AND relnamespace = %s::regnamespace"
+        with self.transaction(writing=False) as connection:
+            return int(connection.exec_driver_sql(own, (self._address.schema,)).scalar() or 0)
+
+    def analyse(self) -> None:
         """Let the server see how much there is of what; it would do so itself some minutes later."""
-        with self.translated(), self._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-            connection.exec_driver_sql("ANALYZE")
+        with self.transaction(writing=True) as connection:
+            names = connection.exec_driver_sql(
+                "SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = %s::regnamespace",
+                (self._address.schema,),
+            ).scalars()
+            self._execute(
+                *(sql.SQL("ANALYZE {}").format(sql.Identifier(name)) for name in names.all()), where=connection
+            )
 
     def snapshot(self, path: Path) -> bool:  # noqa: ARG002
         """There is no file to copy."""
