@@ -85,7 +85,7 @@ def test_a_search_finds_what_a_look_at_every_text_finds(
         keys = sorted(connection.exec_driver_sql("SELECT seq FROM packages").scalars().all())
         for key, said in zip(keys, texts, strict=True):
             database.remove_text(connection, key)
-            database.write_text(connection, key, [one for one in said if one.words])
+            database.write_texts(connection, [(key, [one for one in said if one.words])])
         hits = connection.scalars(database.text_search(wording).source).all()
     expected = {key for key, said in zip(keys, texts, strict=True) if holds(wording, said)}
     assert len(hits) == len(set(hits))
