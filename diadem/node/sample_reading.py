@@ -58,7 +58,7 @@ class SampleReading:
         """
         from diadem.node.sample_sheet import write_samples
 
-        return write_samples(self, Path(path), replace=replace)
+        return write_samples(self.context.catalogue, self.whereabouts(), Path(path), replace=replace)
 
     def find(self, name: str) -> list[Sample]:
         """The samples that a name may mean: two where two labs use one name for different things.

@@ -9,10 +9,10 @@ from typing import Final
 from diadem.archive.scan_columns import Column
 from diadem.archive.scan_sheets import write_table
 from diadem.model.sample_cells import COLUMNS, sample_cells
+from diadem.model.sample_custody import Whereabouts
 from diadem.model.statements import Subject
 from diadem.model.table_changes import WrittenTable
 from diadem.node.catalogue import Catalogue
-from diadem.node.sample_reading import SampleReading
 
 SHEET: Final = "samples"
 ID, AS_OF, WHERE = "id", "as of", "where"
@@ -25,32 +25,25 @@ STATEMENT: Final = "statement:"
 _Row = Mapping[str, str]
 
 
-def write_samples(reading: SampleReading, path: Path, *, replace: bool) -> WrittenTable:
-    """Write all samples to ``.csv`` or ``.xlsx``."""
-    rows = sample_rows(reading)
+def write_samples(catalogue: Catalogue, where: Mapping[str, Whereabouts], path: Path, *, replace: bool) -> WrittenTable:
+    """Write all samples to ``.csv`` or ``.xlsx``; `where` says by their ids where they are."""
+    rows = _rows(catalogue, where)
     write_table(path, _columns(), rows, sheet=SHEET, replace=replace)
     return WrittenTable(str(path), len(rows))
 
 
-def sample_rows(reading: SampleReading) -> list[dict[str, str]]:
-    """All samples by their identifiers, each by the columns of the sheet."""
-    catalogue = reading.context.catalogue
+def _rows(catalogue: Catalogue, where: Mapping[str, Whereabouts]) -> list[dict[str, str]]:
     samples = catalogue.samples()
-    names, where = {one.id: one.identifier for one in samples}, reading.whereabouts()
+    names = {one.id: one.identifier for one in samples}
     return [
         {
             **sample_cells(one, names),
             WHERE: str(where[one.id]) if where[one.id].since else "",
             ID: one.id,
-            AS_OF: STATEMENT + last_said(catalogue, one.id),
+            AS_OF: STATEMENT + catalogue.sample_places(Subject.named(one.id).sha256)[-1][1],
         }
         for one in samples
     ]
-
-
-def last_said(catalogue: Catalogue, sample_id: str) -> str:
-    """Id of the last statement about a sample."""
-    return catalogue.sample_places(Subject.named(sample_id).sha256)[-1][1]
 
 
 def _columns() -> Sequence[Column[_Row]]:

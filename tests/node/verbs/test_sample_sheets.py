@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from diadem.errors import DocumentError, NotFound, Refused, UsageError
+from diadem.model.ports import Progress
 from diadem.model.samples import new_id
 from diadem.model.statements import Draft, Subject
 from diadem.model.table_changes import TableChanges
@@ -262,6 +263,26 @@ def test_a_sheet_of_ones_own_and_what_was_agreed_to(lab: Lab) -> None:
     (conflict,) = found.conflicts
     assert (conflict.row, conflict.now, conflict.wanted) == (2, "Nanorods", "Rods")
     assert (found.written, found.unchanged) == (0, 1)
+
+
+def test_an_import_that_was_stopped_goes_on_where_it_ended(lab: Lab) -> None:
+    path = lab.root / "many.csv"
+    rows = "".join(f"P-{number},P-{number + 1}\n" for number in range(70))
+    path.write_text(f"identifier,made from\n{rows}P-70,\n")
+
+    def stop(progress: Progress) -> None:
+        if progress.done:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        lab.node.samples.import_(path, listener=stop)
+    samples = lab.node.samples.ls()
+    assert len(samples) == 50
+    assert {parent.sample for one in samples for parent in one.parents} <= {one.id for one in samples}
+    left = lab.node.samples.import_(path, dry_run=True)
+    assert (len(left.changes), left.unchanged, left.ok) == (21, 50, True)
+    assert lab.node.samples.import_(path, shown=left).written == 21
+    assert len(lab.node.samples.get("P-0").ancestors) == 70
 
 
 def test_a_file_that_somebody_may_have_edited_is_not_replaced(filled: Lab) -> None:
