@@ -160,7 +160,7 @@ def try_it(work: Path, *, restarts: int, seed: int, quiet: float, pause: float) 
         enough.touch()
         os.waitpid(writer, 0)
     sessions = [json.loads(line) for line in told.read_text().splitlines()]
-    wait_for(work / "node", len(sessions))
+    wait_for(work / "node", len(sessions), 60.0 + 5 * len(sessions))
     os.kill(process, signal.SIGTERM)
     began = time.monotonic()
     _, status = os.waitpid(process, 0)
@@ -172,7 +172,7 @@ def try_it(work: Path, *, restarts: int, seed: int, quiet: float, pause: float) 
     }
 
 
-def wait_for(node: Path, sessions: int, patience: float = 120.0) -> None:
+def wait_for(node: Path, sessions: int, patience: float) -> None:
     """Wait until the watcher has archived everything."""
     until = time.monotonic() + patience
     while time.monotonic() < until:
