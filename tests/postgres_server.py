@@ -66,11 +66,11 @@ class PostgresServer:
             time.sleep(0.05)
         raise RuntimeError(f"PostgreSQL does not run here: {(self.folder / 'log').read_text()[-500:]}")
 
-    def stop(self) -> None:
-        """End it at once, as a machine that is switched off."""
+    def stop(self, how: str = "immediate") -> None:
+        """End it at once, as a machine that is switched off; or "fast", as administrators do."""
         if self.process is not None:
             subprocess.run(
-                [str(self.programs / "pg_ctl"), "stop", "-s", "-D", str(self.folder / "data"), "-m", "immediate"],
+                [str(self.programs / "pg_ctl"), "stop", "-s", "-D", str(self.folder / "data"), "-m", how],
                 check=False,
                 **_account(),
             )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 from typing import Final, Self
-from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
 from diadem.errors import UsageError
 
@@ -69,7 +69,7 @@ class ServerAddress:
         if not unquote(parts.path).strip("/"):
             raise UsageError("the address of the catalogue names no database", next=f"Write {_EXAMPLE}")
         rest = urlencode([one for one in asked if one[0] != "schema"], quote_via=quote)
-        return cls(urlunsplit(("postgresql", parts.netloc, parts.path, rest, "")), chosen)
+        return cls(f"postgresql://{parts.netloc}{parts.path}{'?' if rest else ''}{rest}", chosen)
 
     def with_schema(self, schema: str) -> Self:
         """Another schema of the same database."""

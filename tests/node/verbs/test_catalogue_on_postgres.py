@@ -80,7 +80,7 @@ def test_a_place_that_is_taken_or_none(lab: Lab, postgres_server: PostgresServer
 
 
 def test_while_the_server_is_away(lab: Lab, own_server: PostgresServer) -> None:
-    """Nothing is written and it is said; what was in the stores and the log is caught up with; a file takes its place."""
+    """Nothing is written and it is said; what is in the log is caught up with; a file takes its place."""
     on = ("--node", lab.node.path)
     session = lab.session("one")
     lab.node.reindex(into=own_server.database)
