@@ -89,7 +89,11 @@ class PostgresPlace:
         return str(self._address)
 
     def _connect(self) -> psycopg.Connection[Any]:
-        options: dict[str, Any] = {"connect_timeout": _PATIENCE, "application_name": "diadem", "client_encoding": "utf8"}
+        options: dict[str, Any] = {
+            "connect_timeout": _PATIENCE,
+            "application_name": "diadem",
+            "client_encoding": "utf8",
+        }
         try:
             made = psycopg.connect(self._address.server, autocommit=True, prepare_threshold=None, **options)
         except psycopg.OperationalError as error:
