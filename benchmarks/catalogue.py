@@ -38,6 +38,8 @@ from diadem.serialization.fields import field_keys, unit
 SEARCH, STATES, FLAT = 0.050, 2.0, 1.5
 #: Bytes of memory that the process may take.
 MEMORY = 250e6
+#: And of the counts of a search.
+FACETS = 0.200
 #: Packages at a scale of 1, and how many are added to see what one costs.
 COUNT, SAMPLE = 100_000, 300
 #: Datasets of a session, in the median.
@@ -315,20 +317,33 @@ def searching(catalogue: Catalogue, count: int, rounds: int) -> list[tuple[str, 
     return found
 
 
+def counting(catalogue: Catalogue, rounds: int) -> list[tuple[str, float, int, bool]]:
+    """Search, seconds of its counts by the usual fields, packages that were counted, and whether those are all."""
+    found = []
+    for query in ("", *(query for _, query in queries(20))):
+        taken = []
+        for _ in range(max(2, rounds)):
+            begin = time.perf_counter()
+            counted = catalogue.facets(query)
+            taken.append(time.perf_counter() - begin)
+        found.append((query, min(taken), counted.total, counted.exact))
+    return found
+
+
 def quantile(values: Sequence[float], part: float) -> float:
     """The value below which a part of the values lies."""
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, round(part * (len(ordered) - 1)))]
 
 
-def first_search(path: Path) -> float:
+def first_search(address: str) -> float:
     """Seconds of the first search in a new process, after its imports."""
     script = (
         "import sys, time\nfrom diadem.node.catalogue import Catalogue\nbegin = time.perf_counter()\n"
         "with Catalogue.open(sys.argv[1]) as catalogue: catalogue.search('ZnO HAADF kV>=200')\n"
         "print(time.perf_counter() - begin)\n"
     )
-    done = subprocess.run([sys.executable, "-c", script, str(path)], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", script, address], capture_output=True, text=True, check=True)
     return float(done.stdout)
 
 
@@ -341,27 +356,37 @@ def states(catalogue: Catalogue) -> float:
     return time.perf_counter() - begin
 
 
+def place(work: Path, name: str, database: str | None) -> str:
+    """The address of a catalogue: a file, or a schema of a database."""
+    return f"{database}?schema={name}" if database else str(work / f"{name}.sqlite")
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Measure, print, keep."""
     options = parser(__doc__ or "")
     options.add_argument("--count", type=int, help=f"packages (default {COUNT:,} × scale)")
+    options.add_argument("--database", help="postgresql://user@host/database, in place of a file")
     options.add_argument("--queries", type=int, default=400, help="searches in a round (default 400)")
     options.add_argument("--datasets", type=int, default=MEDIAN, help=f"in a session, in the median (default {MEDIAN})")
     chosen = options.parse_args(arguments)
     count = chosen.count or max(1, round(COUNT * chosen.scale))
     sample = max(1, min(SAMPLE, count))
     with workplace(chosen.work) as work:
-        path = work / f"catalogue-{count}-{chosen.datasets}.sqlite"
-        with Catalogue.open(work / f"empty-{time.time_ns()}.sqlite", create=True) as empty:
+        address = place(work, f"catalogue_{count}_{chosen.datasets}", chosen.database)
+        with Catalogue.open(place(work, f"empty_{time.time_ns()}", chosen.database), create=True) as empty:
             early = adding(empty, 0, sample)
-        with Catalogue.open(path, create=True) as catalogue:
+            empty.discard()
+        with Catalogue.open(address, create=True) as catalogue:
             have = catalogue.count()
             filled = fill(catalogue, have, count, chosen.datasets) if have < count else None
+            catalogue.analyse()
             late = adding(catalogue, 10**9 + time.time_ns() % 10**8 * 1000, sample)
             searches = searching(catalogue, chosen.queries, max(1, min(3, chosen.rounds)))
+            counts = counting(catalogue, min(3, chosen.rounds))
             judged = min(states(catalogue) for _ in range(3))
-        cold = statistics.median(first_search(path) for _ in range(3))
-        document = report(count, early, late, searches, judged, cold, filled, path)
+            size = catalogue.size()
+        cold = statistics.median(first_search(address) for _ in range(3))
+        document = report(count, early, late, searches, counts, judged, cold, filled, size)
         write(chosen.report, {"machine": machine.describe(work), **document})
     return 0
 
@@ -371,10 +396,11 @@ def report(
     early: list[float],
     late: list[float],
     searches: list[tuple[str, str, float, int]],
+    counts: list[tuple[str, float, int, bool]],
     judged: float,
     cold: float,
     filled: list[float] | None,
-    path: Path,
+    size: int,
 ) -> dict[str, Any]:
     """Print the tables; all figures as a document."""
     times = [taken for _, _, taken, _ in searches]
@@ -384,12 +410,15 @@ def report(
     lines = [
         (f"search, p95 of {len(times)} (p50 {figures['p50'] * 1e3:.1f}, p99 {figures['p99'] * 1e3:.1f})",
          f"{figures['p95'] * 1e3:.1f} ms", f"< {SEARCH * 1e3:.0f} ms", figures["p95"] < SEARCH),
+        (f"counts of a search by 12 fields, p95 of {len(counts)} (of all packages {counts[0][1] * 1e3:.1f} ms)",
+         f"{quantile([taken for _, taken, _, _ in counts], 0.95) * 1e3:.0f} ms", f"< {FACETS * 1e3:.0f} ms",
+         quantile([taken for _, taken, _, _ in counts], 0.95) < FACETS),
         ("first search of a new process", f"{cold * 1e3:.0f} ms", "reported", None),
         ("states of all packages, with two replicas each", f"{judged:.2f} s", f"< {STATES:.0f} s", judged < STATES),
         (f"one more package, median of {len(late)} (first ones {statistics.median(early) * 1e3:.1f} ms)",
          f"{statistics.median(late) * 1e3:.1f} ms, {growth:.2f} ×", f"≤ {FLAT} ×", growth <= FLAT),
         ("peak memory of this process", f"{peak / 1e6:.0f} MB", f"< {MEMORY / 1e6:.0f} MB", peak < MEMORY),
-        ("size of the file", f"{path.stat().st_size / 1e9:.2f} GB", "reported", None),
+        ("size of the catalogue", f"{size / 1e9:.2f} GB", "reported", None),
     ]  # fmt: skip
     print(f"| {count:,} packages | measured | aim | met |\n|---|---|---|---|")
     if filled:
@@ -410,9 +439,12 @@ def report(
         met = "yes" if p95 < SEARCH else "**no**"
         print(f"| {kind} | {quantile(spent, 0.5) * 1e3:.1f} | {p95 * 1e3:.1f} | {met} | "
               f"`{slowest[1]}` {slowest[0] * 1e3:.0f} ms | {slowest[2]:,} |")  # fmt: skip
-    return {"count": count, "search": figures, "kinds": kinds, "states": judged, "early": statistics.median(early),
-            "late": statistics.median(late), "growth": growth, "cold": cold, "filled": filled,
-            "peak": peak}  # fmt: skip
+    print("\n| counts of | ms | packages counted |\n|---|---|---|")
+    for query, taken, total, exact in counts:
+        print(f"| `{query}` | {taken * 1e3:.0f} | {total:,}{'' if exact else ', the newest'} |")
+    return {"count": count, "search": figures, "counts": counts, "kinds": kinds, "states": judged,
+            "early": statistics.median(early), "late": statistics.median(late), "growth": growth, "cold": cold,
+            "filled": filled, "peak": peak}  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -6,12 +6,15 @@ import compileall
 import gzip
 import os
 import shutil
+from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
 import pytest
 
-from tests.services import s3_server  # noqa: F401  a fixture for every room
+from tests.catalogues import ON_POSTGRES
+from tests.postgres_server import postgres_server  # noqa: F401  a fixture for every room
+from tests.services import s3_server  # noqa: F401  the same
 from tests.sftp_server import sftp_server  # noqa: F401  the same
 
 SHARED = Path(__file__).resolve().parent.parent.parent / "shared"
@@ -59,6 +62,17 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         first = [item for file in files[place::workers] for item in file]
         dealt += [*first, *islice(others, max(0, share - len(first)))]
     items[:] = [*dealt, *others]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def catalogues(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Let every node that is made have its catalogue on a PostgreSQL server, if that is wished for."""
+    if not ON_POSTGRES:
+        yield
+        return
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("DIADEM_CATALOGUE", request.getfixturevalue("postgres_server").database)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -45,6 +45,7 @@ class Node(_Node):
         protection: str = "file",
         key_passphrase: str | None = None,
         storage_options: Mapping[str, Any] | None = None,
+        catalogue: str | None = None,
     ) -> Self:
         """Make a node on a local disk of this machine, with its first user and its first store.
 
@@ -68,6 +69,9 @@ class Node(_Node):
             How the user's key is protected on this machine; `key_passphrase` with ``passphrase``.
         storage_options : mapping, optional
             For fsspec, for the store.
+        catalogue : str, optional
+            Where the catalogue lies: ``file``, beside the node's settings, or ``postgresql://user@host/database``
+            (``?schema=name``; no password). Default: the environment variable DIADEM_CATALOGUE, else ``file``.
 
         Raises
         ------
@@ -90,6 +94,7 @@ class Node(_Node):
             protection=protection,
             key_passphrase=key_passphrase,
             storage_options=storage_options,
+            catalogue=catalogue,
         )
         require_possible(folder, new)
         create_node(folder, new)

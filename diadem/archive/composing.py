@@ -55,6 +55,8 @@ class Options:
         The package to which this one adds; see `diadem.node.continuation`.
     judge : callable, optional
         Called with the finished record before anything is visible; may raise.
+    still : callable, optional
+        Called when the last byte of the source was read, before anything is visible; may raise.
     archived : datetime, optional
         The moment that the package states, with its zone; default now, by the clock of this machine. The same files,
         read alike by the same software and archived at the same moment, are the same package.
@@ -65,6 +67,7 @@ class Options:
     software: str = ""
     continues: PackageId | None = None
     judge: Callable[[Record], None] | None = None
+    still: Callable[[], None] | None = None
     archived: datetime.datetime | None = None
 
 
@@ -146,6 +149,8 @@ def compose(
         )
     if options.judge is not None:
         options.judge(read_record(Path(long_path(record)).read_bytes()))
+    if options.still is not None:
+        options.still()
     files.append(_hash_record(record, copier, _moment_of(archived)))
     return _seal(files, describer, archived, left_out, options)
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import datetime
-import io
 import os
 import re
 import unicodedata
@@ -14,7 +12,8 @@ from typing import Any
 from urllib.parse import unquote_to_bytes
 
 from diadem.archive.scan_columns import PLAN_COLUMNS, UNSHOWN, Column
-from diadem.archive.scan_sheets import MAX_TEXT, Workbook, as_meant, table_csv
+from diadem.archive.scan_sheets import MAX_TEXT, Workbook, table_csv
+from diadem.archive.table_reading import MAX_ROWS, Row, csv_cells, numbered
 from diadem.errors import DocumentError, NotFound, UsageError
 from diadem.model.scan import PlannedSession
 
@@ -29,8 +28,6 @@ _PART_COLUMNS: Sequence[Column[tuple[str, str]]] = (
     Column("id", "id", "text", lambda row: row[0]),
     Column("part", "part", "text", lambda row: row[1]),
 )
-#: Rows of a plan: more than any plan has, less than any memory.
-_MAX_ROWS = 200_000
 
 
 def write_plan(path: Path, sessions: Sequence[PlannedSession]) -> None:
@@ -53,7 +50,7 @@ def write_plan(path: Path, sessions: Sequence[PlannedSession]) -> None:
 
 def add_plan(book: Workbook, sessions: Sequence[PlannedSession]) -> None:
     """Write a plan as a sheet, and lists of parts that are too long for a cell as another."""
-    book.add(SHEET, _columns(MAX_TEXT), sessions, choices="archive")
+    book.add(SHEET, _columns(MAX_TEXT), sessions, choices={"archive": ("yes", "no")})
     long = [session for session in sessions if len(_parts_cell(session)) > MAX_TEXT]
     if long:
         rows = [(session.id, to_cell(part)) for session in long for part in session.parts]
@@ -115,7 +112,11 @@ def read_plan(path: str | os.PathLike[str]) -> list[PlannedSession]:
     source = Path(path)
     if not source.is_file():
         raise NotFound("there is no such plan", where=str(source), next="Make one: diadem scan FOLDER --plan plan.xlsx")
-    table, more = _read_xlsx(source) if source.suffix.lower() == ".xlsx" else (_read_csv(source), {})
+    table, more = (
+        _read_xlsx(source)
+        if source.suffix.lower() == ".xlsx"
+        else (list(_rows(source, csv_cells(source, what="plan")[0])), {})
+    )
     sessions: list[PlannedSession] = []
     places: list[str] = []
     for number, row in table:
@@ -124,25 +125,6 @@ def read_plan(path: str | os.PathLike[str]) -> list[PlannedSession]:
         places.append(place)
     _refuse_overlaps(sessions, places)
     return sessions
-
-
-#: A row of cells by the key of their column.
-Row = Mapping[str, Any]
-
-
-def _read_csv(path: Path) -> list[tuple[int, Row]]:
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise DocumentError("the plan is not UTF-8", where=str(path), next="Save it as CSV UTF-8.") from error
-    head = text.partition("\n")[0]
-    delimiter = max(",;\t", key=head.count)
-    csv.field_size_limit(1 << 30)
-    try:
-        cells = list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter))
-    except csv.Error as error:
-        raise DocumentError(f"the plan is no CSV: {error}", where=str(path)) from error
-    return list(_rows(path, [list(map(as_meant, row)) for row in cells]))
 
 
 def _read_xlsx(path: Path) -> tuple[list[tuple[int, Row]], dict[str, list[str]]]:
@@ -154,7 +136,7 @@ def _read_xlsx(path: Path) -> tuple[list[tuple[int, Row]], dict[str, list[str]]]
         raise DocumentError(f"the plan is no workbook: {error}", where=str(path)) from error
     try:
         sheet = book[SHEET] if SHEET in book.sheetnames else book.worksheets[0]
-        rows = list(_rows(path, [list(row) for _, row in zip(range(_MAX_ROWS), sheet.values, strict=False)]))
+        rows = list(_rows(path, [list(row) for _, row in zip(range(MAX_ROWS), sheet.values, strict=False)]))
         more: dict[str, list[str]] = {}
         if PARTS_SHEET in book.sheetnames:
             for id_, part in list(book[PARTS_SHEET].values)[1:]:
@@ -179,9 +161,8 @@ def _rows(path: Path, cells: Sequence[Sequence[Any]]) -> Iterator[tuple[int, Row
             where=str(path),
             next="Take it from a plan that `diadem scan --plan` has written.",
         )
-    for number, row in enumerate(cells[1:], start=2):
-        if any(cell not in (None, "") for cell in row):
-            yield number, {key: cell for key, cell in zip(keys, row, strict=False) if key and cell not in (None, "")}
+    for number, row in numbered(cells):
+        yield number, {key: cell for key, cell in zip(keys, row, strict=False) if key and cell not in (None, "")}
 
 
 def _session(row: Row, more: Mapping[str, Sequence[str]], place: str) -> PlannedSession:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import csv
 import datetime
 import io
-from collections.abc import Iterable, Sequence
+import os
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from diadem.archive.scan_columns import Column, dataset_columns, text_of_cell
+from diadem.errors import NotFound, StoreError, UsageError
 
 if TYPE_CHECKING:
     from diadem.archive.scan import Scan
@@ -41,6 +43,48 @@ def table_csv(columns: Sequence[Column[T]], rows: Iterable[T]) -> bytes:
     for row in rows:
         writer.writerow([_csv_cell(column.value(row)) for column in columns])
     return text.getvalue().encode("utf-8-sig")
+
+
+def write_table(
+    path: Path,
+    columns: Sequence[Column[T]],
+    rows: Sequence[T],
+    *,
+    sheet: str,
+    choices: Mapping[str, Sequence[str]] | None = None,
+    replace: bool = False,
+) -> None:
+    """Write one table as ``.csv`` or ``.xlsx``: whole, or not at all.
+
+    Raises
+    ------
+    UsageError
+        The ending is another one; or there is such a file, which somebody may have edited, and `replace` is not said.
+    """
+    kind = path.suffix.lower()
+    if kind not in (".csv", ".xlsx"):
+        raise UsageError(f"a table is not written as '{path.suffix}'", where=str(path), next="Use .csv or .xlsx.")
+    if kind == ".xlsx" and len(rows) > MAX_ROWS - 2:
+        raise UsageError(f"{len(rows):,} rows do not fit into a sheet", where=str(path), next="Use .csv.")
+    if not path.parent.is_dir():
+        raise NotFound("there is no such folder", where=str(path.parent), next="Make it first.")
+    if path.exists() and not replace:
+        raise UsageError(
+            "there is such a file already, and somebody may have edited it", where=str(path), next="--replace it."
+        )
+    stage = path.with_name(f".{path.stem}.{os.getpid()}{kind}")
+    try:
+        if kind == ".csv":
+            stage.write_bytes(table_csv(columns, rows))
+        else:
+            book = Workbook(stage)
+            book.add(sheet, columns, rows, choices=choices)
+            book.close()
+        stage.replace(path)
+    except OSError as error:
+        raise StoreError(f"the table cannot be written: {error.strerror}", where=str(path)) from error
+    finally:
+        stage.unlink(missing_ok=True)
 
 
 def datasets_csv(scan: Scan) -> bytes:
@@ -83,7 +127,14 @@ class Workbook:
         self._head = self._book.add_format({"bold": True, "bottom": 1, "text_wrap": True, "valign": "top"})
         self._styles = {kind: self._book.add_format(style) for kind, style in _FORMATS.items()}
 
-    def add(self, name: str, columns: Sequence[Column[T]], rows: Sequence[T], *, choices: str = "") -> None:
+    def add(
+        self,
+        name: str,
+        columns: Sequence[Column[T]],
+        rows: Sequence[T],
+        *,
+        choices: Mapping[str, Sequence[str]] | None = None,
+    ) -> None:
         """Write a sheet.
 
         Parameters
@@ -92,8 +143,8 @@ class Workbook:
             Of the sheet.
         columns, rows : sequence
             The table; what does not fit into a sheet is left out, and its last row says so.
-        choices : str
-            Key of a column of yes and no.
+        choices : mapping of str to sequence of str, optional
+            By the key of a column, what a person chooses from.
         """
         sheet = self._book.add_worksheet(name)
         sheet.freeze_panes(1, 0)
@@ -101,8 +152,8 @@ class Workbook:
         sheet.autofilter(0, 0, max(1, len(kept)), len(columns) - 1)
         for at, column in enumerate(columns):
             sheet.set_column(at, at, _width(column, kept))
-            if column.key == choices and kept:
-                sheet.data_validation(1, at, len(kept), at, {"validate": "list", "source": ["yes", "no"]})
+            if kept and (words := (choices or {}).get(column.key)):
+                sheet.data_validation(1, at, len(kept), at, {"validate": "list", "source": list(words)})
         for at, column in enumerate(columns):
             sheet.write_string(0, at, column.header, self._head)
         for number, row in enumerate(kept, start=1):
@@ -123,6 +174,12 @@ class Workbook:
     def close(self) -> None:
         """Write what is left."""
         self._book.close()
+
+
+def shown_as(text: str) -> tuple[str, ...]:
+    """All that may stand in a cell for a text: in a workbook, in a CSV, and in a workbook made of a CSV."""
+    shown = text_of_cell(text, lines=True)
+    return shown, _fitting(shown), harmless(shown)
 
 
 def _fitting(text: str) -> str:

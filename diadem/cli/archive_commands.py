@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -143,9 +144,15 @@ def _show_remarks(document: dict[str, Any], shown: int | None = None) -> None:
 
 def show_suggested(document: dict[str, Any]) -> None:
     """Ask whether a session is of a known sample, with what says so: it is never said for a person."""
+    for line in suggested_lines(document):
+        print(line)
+
+
+def suggested_lines(document: Mapping[str, Any]) -> Iterator[str]:
+    """The same in lines."""
     for sample in document.get("samples", ()):
         found = f"'{sample['name']}' is in {sample['where']}"
-        print(f"sample           {sample['identifier']}?  {found}; if so: {sample['command']}")
+        yield f"sample           {sample['identifier']}?  {found}; if so: {sample['command']}"
 
 
 def _proof(copy: dict[str, Any]) -> str:

@@ -247,12 +247,21 @@ def _show_gone(document: dict[str, Any], *, as_json: bool, word: str) -> None:
         print(f"proven just now  {proof['store']} ({proof['level']}, {proof['at']})")
 
 
-def reindex(node: NodeAt = None, json: Json = False, quiet: Quiet = False) -> int:
+def reindex(
+    into: Annotated[
+        str | None,
+        typer.Option("--into", help="Build it in another place: file, or postgresql://user@host/database"),
+    ] = None,
+    node: NodeAt = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> int:
     """Build the catalogue anew from the stores and the log. Nothing else is changed."""
     from diadem.api.nodes import open_node
 
-    with open_node(node, rebuild=True) as found, progress(quiet=quiet or json) as listener:
-        document = found.reindex(listener=listener).to_dict()
+    opened_node = open_node(node, rebuild=True, sick=into is not None)
+    with opened_node as found, progress(quiet=quiet or json) as listener:
+        document = found.reindex(into=into, listener=listener).to_dict()
     if json:
         print_json(document)
     else:

@@ -19,6 +19,7 @@ GROUPS: Final[Mapping[str, Sequence[str]]] = {
         "user",
         "sample",
         "assess",
+        "judgement",
         "amend",
         "derive",
         "grant",

@@ -21,6 +21,7 @@ from diadem.cli import (
     export_command,
     find_commands,
     grouped_help,
+    judgement_commands,
     operation_commands,
     package_commands,
     plugins_command,
@@ -28,6 +29,7 @@ from diadem.cli import (
     sample_commands,
     scan_command,
     setup_commands,
+    watch_commands,
 )
 from diadem.cli.grouped_help import GroupedCommands
 from diadem.cli.output import print_error
@@ -58,8 +60,10 @@ find_commands.register(app)
 copies_commands.register(app)
 custody_command.register(app)
 quality_commands.register(app)
+judgement_commands.register(app)
 export_command.register(app)
 operation_commands.register(app)
+watch_commands.register(app)
 sample_commands.register(app)
 grouped_help.register(app)
 

@@ -1,14 +1,13 @@
-"""Commands of operation: watch, rescan, jobs, doctor; and users."""
+"""Commands of operation: rescan, jobs, doctor; and users."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from diadem.cli.archive_commands import show_suggested
-from diadem.cli.node_options import As, Json, NodeAt, Quiet, new_passphrase, opened
+from diadem.cli.node_options import Json, NodeAt, Quiet, new_passphrase, opened
 from diadem.cli.output import print_json, progress
 
 users = typer.Typer(help="The users of a node: add, ls.", no_args_is_help=True, rich_markup_mode=None)
@@ -16,56 +15,9 @@ users = typer.Typer(help="The users of a node: add, ls.", no_args_is_help=True, 
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the app."""
-    for command in (watch, rescan, jobs, doctor):
+    for command in (rescan, jobs, doctor):
         app.command()(command)
     app.add_typer(users, name="user")
-
-
-def watch(
-    once: Annotated[bool, typer.Option("--once", help="One look; tell every folder, not only what is new.")] = False,
-    every: Annotated[float, typer.Option("--every", help="Seconds between looks.", min=1.0)] = 60.0,
-    node: NodeAt = None,
-    user: As = None,
-    json: Json = False,
-    quiet: Quiet = False,
-) -> int:
-    """Archive what people put into incoming/ of a store. Once it is finished; nothing of it is moved or deleted."""
-    code, documents = 0, []
-    with opened(node, user) as found, progress(quiet=quiet or json) as listener:
-        for handed in found.watch(once=once, every=every, listener=listener):
-            document = handed.to_dict()
-            documents.append(document)
-            archived = document["archived"] or {}
-            code = 1 if document["error"] or archived.get("omitted") or archived.get("lost") else code
-            if not json:
-                _show_handed(document)
-    if json:
-        print_json({"incoming": documents})
-    elif once and not documents:
-        print("nothing is handed in: people put a folder into the incoming/ folder of a store")
-    return code
-
-
-def _show_handed(document: dict[str, Any]) -> None:
-    name = f"{document['store']}/incoming/{document['name']}"
-    if document["error"]:
-        print(f"NOT ARCHIVED     {name}: {document['error']['message']}", flush=True)
-        if document["error"].get("next"):
-            print(f"                 {document['error']['next']}", flush=True)
-    elif document["archived"]:
-        archived = document["archived"]
-        copies = ", ".join(copy["store"] for copy in archived["copies"])
-        print(f"archived         {name} as {archived['package']['id'][:19]}…, copies in {copies}", flush=True)
-        for package in archived["lost"]:
-            print(
-                f"LOST             no copy of {package[:19]}… is left; what is here of it was archived again",
-                flush=True,
-            )
-        for item in archived["omitted"]:
-            print(f"LEFT OUT         {item['path']}: {item['reason']}", flush=True)
-        show_suggested(archived)
-    else:
-        print(f"{document['state']:16} {name}: {document['words']}", flush=True)
 
 
 def rescan(

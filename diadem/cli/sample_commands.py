@@ -2,43 +2,32 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Unpack
 
 import typer
 
 from diadem.cli import sample_view
-from diadem.cli.node_options import As, Json, NodeAt, opened
+from diadem.cli.node_options import As, Json, NodeAt, Quiet, opened
 from diadem.cli.output import print_json
-from diadem.cli.sample_options import sample_words
+from diadem.cli.sample_options import verb
+from diadem.cli.sheets import Agreement, DryRun, FromSheet, Replace, ToSheet, Yes, take_in, tell_written
+
+if TYPE_CHECKING:
+    from diadem.node.sample_saying import SampleWords
+    from diadem.node.sample_verbs import SampleVerbs as Samples
+else:  # what a command is called with is asked of its signature, and no option needs the room of the node
+    Samples = SampleWords = Any
 
 samples = typer.Typer(
     help="Physical samples: add, show, link, split, send, receive and others.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
-_SAMPLE = "Its identifier, or a name that another lab uses."
-_DAY = "The day, as 2026-03-14. Default: today."
-
-Which = Annotated[str, typer.Argument(help=_SAMPLE)]
-Name = Annotated[str | None, typer.Option("--name", help="What it is: ZnO nanorods.")]
-Called = Annotated[
-    list[str] | None, typer.Option("--called", help="What another lab calls it: K-2026-007@NMI. May be repeated.")
-]
-Ids = Annotated[list[str] | None, typer.Option("--id", help="A name that means it everywhere: igsn=10.60510/x1.")]
-Parents = Annotated[list[str] | None, typer.Option("--from", help="A sample that it was made from. May be repeated.")]
+Which = Annotated[str, typer.Argument(help="Its identifier, or a name that another lab uses.")]
+Comment = Annotated[str, typer.Option("--comment", help="In words.")]
+Date = Annotated[str | None, typer.Option("--date", help="The day, as 2026-03-14. Default: today.")]
+Made = Annotated[str | None, typer.Option("--made", help="The day on which it was made: 2026-03-01.")]
 How = Annotated[str, typer.Option("--how", help="In which way: split, lamella, annealed, mixed or other.")]
-MakerName = Annotated[str | None, typer.Option("--maker", help="Who made it.")]
-LabName = Annotated[str | None, typer.Option("--lab", help="Where it was made.")]
-Ror = Annotated[str | None, typer.Option("--ror", help="The lab's address in ROR: https://ror.org/01hcx6992")]
-Orcid = Annotated[str | None, typer.Option("--orcid", help="The maker's ORCID iD.")]
-Composition = Annotated[str | None, typer.Option("--composition", help="What it consists of, in words.")]
-Elements = Annotated[str | None, typer.Option("--elements", help="Chemical symbols: Zn,O.")]
-Steps = Annotated[
-    list[str] | None, typer.Option("--step", help="How it was prepared: '2026-03-01 FIB lift-out'. May be repeated.")
-]
-Comment = Annotated[str | None, typer.Option("--comment", help="In words.")]
-Date = Annotated[str | None, typer.Option("--date", help=_DAY)]
-Reason = Annotated[str, typer.Option("--reason", help="Why you are sure; it stands in the log.")]
 OtherLab = Annotated[
     str | None, typer.Option("--lab", help="Which lab calls it so, where the other is no sample of this node.")
 ]
@@ -49,60 +38,67 @@ def register(app: typer.Typer) -> None:
     app.add_typer(samples, name="sample")
 
 
+def _tell(done: Any, as_json: bool) -> int:
+    document = done.to_dict()
+    if as_json:
+        print_json({"sample": document})
+    else:
+        sample_view.brief(document)
+    return 0
+
+
+def _tell_parts(parts: Any, as_json: bool) -> int:
+    documents = [part.to_dict() for part in parts]
+    if as_json:
+        print_json({"parts": documents})
+    else:
+        for document in documents:
+            sample_view.brief(document)
+    return 0
+
+
+# -- what it is ----------------------------------------------------------------------------------------------------
+
+
 @samples.command()
+@verb(_tell, words=True)
 def add(
+    found: Samples,
     identifier: Annotated[str, typer.Argument(help="What you call it, unique on this node: S-12.")],
-    name: Name = None,
-    called: Called = None,
-    ids: Ids = None,
-    parents: Parents = None,
-    how: How = "other",
-    maker: MakerName = None,
-    lab: LabName = None,
-    ror: Ror = None,
-    orcid: Orcid = None,
-    composition: Composition = None,
-    elements: Elements = None,
-    steps: Steps = None,
-    made: Annotated[str | None, typer.Option("--made", help="The day on which it was made: 2026-03-01.")] = None,
-    comment: Comment = None,
-    node: NodeAt = None,
-    user: As = None,
-    json: Json = False,
-) -> int:
+    made: Made = None,
+    **said: Unpack[SampleWords],
+) -> Any:
     """Define a sample: what it is, who made it, what others call it."""
-    said = sample_words(name, called, ids, parents, how, maker, lab, ror, orcid, composition, elements, steps, comment)
-    with opened(node, user) as found:
-        document = found.samples.add(identifier, made=made, **said).to_dict()
-    return _tell(document, as_json=json)
+    return found.add(identifier, made=made, **said)
 
 
 @samples.command()
+@verb(_tell, words=True)
 def change(
+    found: Samples,
     sample: Which,
     identifier: Annotated[str | None, typer.Option("--identifier", help="Another identifier.")] = None,
-    name: Name = None,
-    called: Called = None,
-    ids: Ids = None,
-    parents: Parents = None,
-    how: How = "other",
-    maker: MakerName = None,
-    lab: LabName = None,
-    ror: Ror = None,
-    orcid: Orcid = None,
-    composition: Composition = None,
-    elements: Elements = None,
-    steps: Steps = None,
-    comment: Comment = None,
-    node: NodeAt = None,
-    user: As = None,
-    json: Json = False,
-) -> int:
+    **said: Unpack[SampleWords],
+) -> Any:
     """Say something of a sample anew; an empty text takes it back. What was said before stays in the log."""
-    said = sample_words(name, called, ids, parents, how, maker, lab, ror, orcid, composition, elements, steps, comment)
-    with opened(node, user) as found:
-        document = found.samples.change(sample, identifier=identifier, **said).to_dict()
-    return _tell(document, as_json=json)
+    return found.change(sample, identifier=identifier, **said)
+
+
+@samples.command()
+@verb(_tell_parts)
+def split(
+    found: Samples,
+    sample: Which,
+    parts: Annotated[list[str], typer.Argument(help="Identifiers of the parts: S-12-a S-12-b.")],
+    how: How = "split",
+    made: Made = None,
+    comment: Comment = "",
+) -> Any:
+    """Define parts that are made from a sample. What is found of a part is found of the whole."""
+    return found.split(sample, *parts, how=how, made=made, comment=comment)
+
+
+# -- looking -------------------------------------------------------------------------------------------------------
 
 
 @samples.command()
@@ -136,132 +132,120 @@ def show(
     return 1 if doubtful or len(documents) > 1 else 0
 
 
+# -- as a sheet ----------------------------------------------------------------------------------------------------
+
+
 @samples.command()
-def link(
-    sample: Which,
-    other: Annotated[str, typer.Argument(help="Another sample of this node; with --lab what that lab calls it.")],
-    reason: Reason,
-    lab: OtherLab = None,
+@verb(tell_written)
+def export(found: Samples, file: ToSheet, replace: Replace = False) -> Any:
+    """Write all samples as a sheet for Excel or LibreOffice, to be edited and imported."""
+    return found.export(file, replace=replace)
+
+
+@samples.command(name="import")
+def import_(
+    file: FromSheet,
+    yes: Yes = False,
+    dry_run: DryRun = False,
     node: NodeAt = None,
     user: As = None,
     json: Json = False,
+    quiet: Quiet = False,
 ) -> int:
-    """State that two names mean one physical thing."""
+    """Take in an edited sheet: show what it would change, and write that if you agree.
+
+    What was not edited says nothing, nor does a row or a column that is not there. An emptied cell takes back.
+    """
     with opened(node, user) as found:
-        document = found.samples.link(sample, other, lab=lab, reason=reason).to_dict()
-    return _tell(document, as_json=json)
+        return take_in(found.samples.import_, file, Agreement("sample", yes, dry_run), as_json=json, quiet=quiet)
+
+
+# -- which names mean one thing ------------------------------------------------------------------------------------
 
 
 @samples.command()
+@verb(_tell)
+def link(
+    found: Samples,
+    sample: Which,
+    other: Annotated[str, typer.Argument(help="Another sample of this node; with --lab what that lab calls it.")],
+    reason: Annotated[str, typer.Option("--reason", help="Why you are sure; it stands in the log.")],
+    lab: OtherLab = None,
+) -> Any:
+    """State that two names mean one physical thing."""
+    return found.link(sample, other, lab=lab, reason=reason)
+
+
+@samples.command()
+@verb(_tell)
 def unlink(
+    found: Samples,
     sample: Which,
     other: Annotated[str, typer.Argument(help="The sample, or with --lab the name, that it was linked with.")],
     reason: Annotated[str, typer.Option("--reason", help="What was wrong; it stands in the log.")],
     lab: OtherLab = None,
-    node: NodeAt = None,
-    user: As = None,
-    json: Json = False,
-) -> int:
+) -> Any:
     """Undo a link. Both statements stay in the log."""
-    with opened(node, user) as found:
-        document = found.samples.unlink(sample, other, lab=lab, reason=reason).to_dict()
-    return _tell(document, as_json=json)
+    return found.unlink(sample, other, lab=lab, reason=reason)
+
+
+# -- what happens to it --------------------------------------------------------------------------------------------
 
 
 @samples.command()
-def split(
-    sample: Which,
-    parts: Annotated[list[str], typer.Argument(help="Identifiers of the parts: S-12-a S-12-b.")],
-    how: Annotated[
-        str, typer.Option("--how", help="In which way: split, lamella, annealed, mixed or other.")
-    ] = "split",
-    made: Annotated[str | None, typer.Option("--made", help="The day on which they were made: 2026-03-01.")] = None,
-    comment: Comment = None,
-    node: NodeAt = None,
-    user: As = None,
-    json: Json = False,
-) -> int:
-    """Define parts that are made from a sample. What is found of a part is found of the whole."""
-    with opened(node, user) as found:
-        new = found.samples.split(sample, *parts, how=how, made=made, comment=comment or "")
-    documents = [part.to_dict() for part in new]
-    if json:
-        print_json({"parts": documents})
-    else:
-        for document in documents:
-            sample_view.brief(document)
-    return 0
-
-
-@samples.command()
+@verb(_tell)
 def send(
+    found: Samples,
     sample: Which,
     to: Annotated[str, typer.Option("--to", help="Where it goes: a lab, a person.")],
     from_: Annotated[
         str | None, typer.Option("--from", help="Where it was. Default: where it is known to be, else this node.")
     ] = None,
     date: Date = None,
-    comment: Comment = None,
-    node: NodeAt = None,
-    user: As = None,
-    json: Json = False,
-) -> int:
+    comment: Comment = "",
+) -> Any:
     """State that the thing was sent away."""
-    with opened(node, user) as found:
-        document = found.samples.send(sample, to, from_=from_, date=date, comment=comment or "").to_dict()
-    return _tell(document, as_json=json)
+    return found.send(sample, to, from_=from_, date=date, comment=comment)
 
 
 @samples.command()
+@verb(_tell)
 def receive(
+    found: Samples,
     sample: Which,
     from_: Annotated[str | None, typer.Option("--from", help="Who had sent it.")] = None,
     at: Annotated[str | None, typer.Option("--at", help="Where it is now. Default: this node.")] = None,
     date: Date = None,
-    comment: Comment = None,
-    node: NodeAt = None,
-    user: As = None,
-    json: Json = False,
-) -> int:
+    comment: Comment = "",
+) -> Any:
     """State that the thing has arrived."""
-    with opened(node, user) as found:
-        document = found.samples.receive(sample, from_=from_, at=at, date=date, comment=comment or "").to_dict()
-    return _tell(document, as_json=json)
+    return found.receive(sample, from_=from_, at=at, date=date, comment=comment)
 
 
 @samples.command()
-def consume(
-    sample: Which,
-    date: Date = None,
-    comment: Comment = None,
-    node: NodeAt = None,
-    user: As = None,
-    json: Json = False,
-) -> int:
+@verb(_tell)
+def consume(found: Samples, sample: Which, date: Date = None, comment: Comment = "") -> Any:
     """State that nothing of the thing is left."""
-    with opened(node, user) as found:
-        document = found.samples.consume(sample, date=date, comment=comment or "").to_dict()
-    return _tell(document, as_json=json)
+    return found.consume(sample, date=date, comment=comment)
 
 
 @samples.command()
-def lose(
-    sample: Which,
-    date: Date = None,
-    comment: Comment = None,
-    node: NodeAt = None,
-    user: As = None,
-    json: Json = False,
-) -> int:
+@verb(_tell)
+def lose(found: Samples, sample: Which, date: Date = None, comment: Comment = "") -> Any:
     """State that nobody knows where the thing is."""
-    with opened(node, user) as found:
-        document = found.samples.lose(sample, date=date, comment=comment or "").to_dict()
-    return _tell(document, as_json=json)
+    return found.lose(sample, date=date, comment=comment)
 
 
-def _tell(document: dict[str, Any], *, as_json: bool) -> int:
-    if as_json:
-        print_json({"sample": document})
-    else:
-        sample_view.brief(document)
-    return 0
+@samples.command()
+@verb(_tell)
+def retract(
+    found: Samples,
+    sample: Which,
+    event: Annotated[
+        str, typer.Argument(help="made, sent, received, consumed or lost; or the beginning of the statement's id.")
+    ],
+    reason: Annotated[str, typer.Option("--reason", help="What was wrong; it stands in the log.")],
+    date: Annotated[str | None, typer.Option("--date", help="The day of the event, where there are several.")] = None,
+) -> Any:
+    """Take back that something happened, stated by mistake. Both statements stay in the log."""
+    return found.retract(sample, event, reason=reason, date=date)

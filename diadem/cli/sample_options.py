@@ -1,73 +1,117 @@
-"""What options of the command line say of a sample, as `node.samples` takes it."""
+"""Options of the command line on samples: what all verbs have, and what options say of a sample."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, cast
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any, Concatenate, ParamSpec, cast
 
-from diadem.errors import UsageError
+import typer
+
+from diadem.cli.node_options import As, Json, NodeAt, opened
+from diadem.model.sample_cells import read_elements, read_everywhere, read_other_name, read_step
 
 if TYPE_CHECKING:
     from diadem.node.sample_saying import SampleWords
+    from diadem.node.sample_verbs import SampleVerbs
 
-_DATED = re.compile(r"(?P<date>\d{4}-\d{2}-\d{2})\s+(?P<step>\S.*)\Z")
+P = ParamSpec("P")
+#: What a verb has done, and whether it is told as JSON; the exit code.
+Tell = Callable[[Any, bool], int]
 
-
-def sample_words(
-    name: str | None,
-    called: list[str] | None,
-    ids: list[str] | None,
-    parents: list[str] | None,
-    how: str,
-    maker: str | None,
-    lab: str | None,
-    ror: str | None,
-    orcid: str | None,
-    composition: str | None,
-    elements: str | None,
-    steps: list[str] | None,
-    comment: str | None,
-) -> SampleWords:
-    """What was said with options; what was not is left out."""
-    said: dict[str, Any] = {
-        "name": name,
-        "names": _called(called) if called is not None else None,
-        "identifiers": _ids(ids) if ids is not None else None,
-        "parents": [one for one in parents if one] if parents is not None else None,
-        "maker": maker,
-        "lab": lab,
-        "ror": ror,
-        "orcid": orcid,
-        "composition": composition,
-        "elements": [one.strip() for one in elements.split(",") if one.strip()] if elements is not None else None,
-        "preparation": [_step(one) for one in steps if one] if steps is not None else None,
-        "comment": comment,
-    }
-    given = {key: value for key, value in said.items() if value is not None}
-    return cast("SampleWords", given | {"how": how} if parents else given)
+Names = list[str] | None
 
 
-def _called(texts: list[str]) -> Mapping[str, list[str]]:
-    """``K-2026-007@NMI`` as lab and name; ``@NMI`` takes a lab's names back."""
+def _option(name: str, kind: Any, flag: str, text: str, default: Any = None) -> inspect.Parameter:
+    annotation = Annotated[kind, typer.Option(flag, help=text)]
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+
+
+_TEXT = str | None
+_HOW = "In which way: split, lamella, annealed, mixed or other."
+#: What may be said of a sample, see `SampleWords`.
+_WORDS = (
+    _option("name", _TEXT, "--name", "What it is: ZnO nanorods."),
+    _option("called", Names, "--called", "What another lab calls it: K-2026-007@NMI. May be repeated."),
+    _option("ids", Names, "--id", "A name that means it everywhere: igsn=10.60510/x1."),
+    _option("parents", Names, "--from", "A sample that it was made from. May be repeated."),
+    _option("how", str, "--how", _HOW, "other"),
+    _option("maker", _TEXT, "--maker", "Who made it."),
+    _option("lab", _TEXT, "--lab", "Where it was made."),
+    _option("ror", _TEXT, "--ror", "The lab's address in ROR: https://ror.org/01hcx6992"),
+    _option("orcid", _TEXT, "--orcid", "The maker's ORCID iD."),
+    _option("composition", _TEXT, "--composition", "What it consists of, in words."),
+    _option("elements", _TEXT, "--elements", "Chemical symbols: Zn,O."),
+    _option("steps", Names, "--step", "How it was prepared: '2026-03-01 FIB lift-out'. May be repeated."),
+    _option("comment", _TEXT, "--comment", "In words."),
+)
+_COMMON = tuple(
+    inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+    for name, annotation, default in (("node", NodeAt, None), ("user", As, None), ("json", Json, False))
+)
+
+
+def verb(
+    tell: Tell, *, words: bool = False
+) -> Callable[[Callable[Concatenate[SampleVerbs, P], Any]], Callable[..., int]]:
+    """Make a command of a function on the samples of a node: it gets --node, --user and --json, and tells the result.
+
+    Parameters
+    ----------
+    tell : callable
+        Prints what the function gives, and returns the exit code.
+    words : bool
+        Whether the options that say something of a sample are added; the function gets them as keywords.
+    """
+
+    def made(function: Callable[Concatenate[SampleVerbs, P], Any]) -> Callable[..., int]:
+        own = [one for one in inspect.signature(function, eval_str=True).parameters.values() if one.kind not in _OPEN]
+        plain = [one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in own[1:]]
+        kept = [*plain, *(_WORDS if words else ()), *_COMMON]
+
+        def command(*, node: str | None, user: str | None, json: bool, **given: Any) -> int:
+            said = {one.name: given.pop(one.name) for one in _WORDS} if words else {}
+            with opened(node, user) as found:
+                done = cast("Any", function)(found.samples, **given, **(sample_words(said) if words else {}))
+                return tell(done, json)
+
+        command.__name__, command.__doc__ = function.__name__, function.__doc__
+        command.__annotations__ = {one.name: one.annotation for one in kept}
+        command.__signature__ = inspect.Signature(kept)  # type: ignore[attr-defined]
+        return command
+
+    return made
+
+
+_OPEN = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
+
+
+def sample_words(given: Mapping[str, Any]) -> SampleWords:
+    """What was said with options, as `node.samples` takes it; what was not is left out."""
+    told = {key: value for key, value in given.items() if value is not None}
+    said = {key: value for key, value in told.items() if key not in _WRITTEN and key != "how"}
+    said |= {_WRITTEN[key][0]: _WRITTEN[key][1](told[key]) for key in _WRITTEN.keys() & told.keys()}
+    return cast("SampleWords", said | ({"how": given["how"]} if told.get("parents") else {}))
+
+
+def _called(texts: Sequence[str]) -> Mapping[str, list[str]]:
+    """Names by their labs; ``@NMI`` takes a lab's names back."""
     found: dict[str, list[str]] = {}
-    for text in texts:
-        name, at, lab = (part.strip() for part in text.rpartition("@"))
-        if not at or not lab:
-            raise UsageError(f"'{text}' names no lab", next="Write the name, @ and the lab: K-2026-007@NMI")
-        found.setdefault(lab, []).append(name)
+    for other in map(read_other_name, texts):
+        found.setdefault(other.lab, []).append(other.name)
     return found
 
 
-def _ids(texts: list[str]) -> Mapping[str, str]:
-    """``igsn=10.60510/x1`` as kind and name."""
-    pairs = [[part.strip() for part in text.partition("=")] for text in texts]
-    for (kind, sign, _), text in zip(pairs, texts, strict=True):
-        if not kind or not sign:
-            raise UsageError(f"'{text}' does not say what it is", next="Example: --id igsn=10.60510/x1")
-    return {kind: name for kind, _, name in pairs}
+def _steps(texts: Sequence[str]) -> list[Mapping[str, str]]:
+    steps = [read_step(one) for one in texts if one]
+    return [{"step": one.step, **({"date": one.date} if one.date else {})} for one in steps]
 
 
-def _step(text: str) -> str | Mapping[str, str]:
-    dated = _DATED.match(text.strip())
-    return dated.groupdict() if dated else text.strip()
+#: Options that are not taken word for word: the member, and what makes it of the option.
+_WRITTEN: Mapping[str, tuple[str, Callable[[Any], Any]]] = {
+    "called": ("names", _called),
+    "ids": ("identifiers", lambda texts: dict(map(read_everywhere, texts))),
+    "parents": ("parents", lambda texts: [one for one in texts if one]),
+    "elements": ("elements", read_elements),
+    "steps": ("preparation", _steps),
+}

@@ -67,7 +67,7 @@ def _story(document: Mapping[str, Any], *, every: bool) -> None:
     _line("made from", _relatives(document["ancestors"]))
     _line("parts", _relatives(document["parts"]))
     _line("where", document["where"]["words"])
-    _many("history", (_event(event) for event in document["events"]))
+    _many("history", (line for event in document["events"] for line in _event(event)))
     for finding in document["findings"]:
         _finding(finding)
     _datasets(document, every=every)
@@ -116,7 +116,15 @@ def _relatives(relatives: Sequence[Mapping[str, Any]]) -> str:
     return ", ".join(" ".join(text.split()) for text in [*named, *more])
 
 
-def _event(event: Mapping[str, Any]) -> str:
+def _event(event: Mapping[str, Any]) -> Iterator[str]:
+    """What happened, in parentheses where it was taken back, and then by whom and why."""
+    taken = event["retracted"]
+    yield f"({_happened(event)})" if taken else _happened(event)
+    if taken:
+        yield f"            taken back by {taken['by']}, because: {taken['reason']}"
+
+
+def _happened(event: Mapping[str, Any]) -> str:
     pairs = (("from", event["from"]), (_TO[event["event"]], event["to"]))
     places = "".join(f" {word} {place}" for word, place in pairs if place)
     comment = f": {event['comment']}" if event["comment"] else ""

@@ -48,6 +48,10 @@ def init(
     confirm_recovery: Annotated[
         bool, typer.Option("--confirm-recovery", help="Say that the recovery file was moved away.")
     ] = False,
+    catalogue: Annotated[
+        str | None,
+        typer.Option("--catalogue", help="Where the catalogue lies: file, or postgresql://user@host/database"),
+    ] = None,
     node: NodeAt = None,
     json: Json = False,
 ) -> int:
@@ -75,6 +79,7 @@ def init(
         passphrase=passphrase,
         protection=protect,
         key_passphrase=key,
+        catalogue=catalogue,
     ) as made:
         made.remember()
         document = made.to_dict()

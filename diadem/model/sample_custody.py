@@ -60,7 +60,7 @@ def history(samples: Iterable[Sample]) -> tuple[Event, ...]:
 
 
 def followed(events: Sequence[Event]) -> tuple[Whereabouts, tuple[Finding, ...]]:
-    """Where the thing is after these events, and what of them cannot be.
+    """Where the thing is after these events, and what of them cannot be; what was taken back does not count.
 
     Parameters
     ----------
@@ -69,7 +69,8 @@ def followed(events: Sequence[Event]) -> tuple[Whereabouts, tuple[Finding, ...]]
     """
     way = _Way()
     for event in events:
-        way.take(event)
+        if event.retracted is None:
+            way.take(event)
     return way.now, tuple(way.findings)
 
 

@@ -14,6 +14,7 @@ from typing import Any, Final, Self
 KIND: Final = "sample"
 PREFIX: Final = "sample:"
 DEFINED, CHANGED, LINKED, UNLINKED = "defined", "changed", "linked", "unlinked"
+RETRACTED = "retracted"
 MADE, SENT, RECEIVED, CONSUMED, LOST = "made", "sent", "received", "consumed", "lost"
 #: What happens to the thing itself.
 HAPPENINGS: Final = (MADE, SENT, RECEIVED, CONSUMED, LOST)
@@ -81,6 +82,19 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
+class Retraction:
+    """That something did not happen, said by the one who had stated it; `statement` is the id of the retraction."""
+
+    by: str
+    reason: str
+    statement: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON object."""
+        return {"by": self.by, "reason": self.reason, "statement": self.statement}
+
+
+@dataclass(frozen=True, slots=True)
 class Event:
     """Something that happened to the thing.
 
@@ -100,6 +114,10 @@ class Event:
         Grows with the log; tells the order of events of one day.
     sample : str
         Id of the sample of which it was stated.
+    statement : str
+        Id of the statement, 64 hex digits.
+    retracted : Retraction or None
+        Who took it back, and why: it is told, and counts no longer.
     """
 
     what: str
@@ -110,6 +128,8 @@ class Event:
     by: str = ""
     order: int = 0
     sample: str = ""
+    statement: str = ""
+    retracted: Retraction | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON object."""
@@ -121,6 +141,8 @@ class Event:
             "comment": self.comment,
             "by": self.by,
             "sample": self.sample,
+            "statement": self.statement,
+            "retracted": self.retracted.to_dict() if self.retracted else None,
         }
 
 

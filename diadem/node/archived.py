@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,6 +35,8 @@ class Wishes:
         Which store is filled first.
     called : str
         What the log calls the source, where its path says nothing; "" for the path.
+    still : callable, optional
+        Called when the last byte was read and nothing is visible yet; raises where the source has changed meanwhile.
     """
 
     metadata: Mapping[str, Any] | None = None
@@ -45,6 +47,7 @@ class Wishes:
     in_place: bool = False
     store: str | None = None
     called: str = ""
+    still: Callable[[], None] | None = None
 
 
 @dataclass(frozen=True, slots=True)

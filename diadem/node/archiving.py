@@ -241,7 +241,7 @@ def require_one_session(context: Context, source: Path, listener: Listener) -> N
     Refused
         With what to do.
     """
-    if not source.is_dir() or not _has_several_places(source):
+    if not source.is_dir() or not has_several_places(source):
         return
     scan = context.tools.scan(source, listener=listener)
     sessions = [session for session in scan.sessions if session.archive]
@@ -255,7 +255,7 @@ def require_one_session(context: Context, source: Path, listener: Listener) -> N
         )
 
 
-def _has_several_places(source: Path) -> bool:
+def has_several_places(source: Path) -> bool:
     """Whether the source has folders in it: the files of one flat folder are archived together as they lie."""
     with os.scandir(source) as entries:
         return any(entry.is_dir(follow_symlinks=False) for entry in entries)

@@ -102,15 +102,20 @@ def assess(context: Context, package: str, judgement: Judgement) -> Assessment:
         There is no such package, dataset, scheme or piece of evidence.
     """
     context.require_writable()
-    found = _drawn(context, package, judgement)
+    found = drawn(context, package, judgement)
     return state(context, package, [found])[0]
 
 
 def state(context: Context, package: str, judgements: Sequence[Assessment]) -> list[Assessment]:
     """State judgements of one package that were checked already, in one batch."""
-    drafts = [Draft("assessment", (subject(package),), one.to_predicate()) for one in judgements]
+    drafts = [draft_of(package, one) for one in judgements]
     entries = context.say(drafts, as_user=True) if drafts else []
     return [Assessment.of(entry.statement_id, entry.place, entry.statement.predicate) for entry in entries]
+
+
+def draft_of(package: str, judgement: Assessment) -> Draft:
+    """The statement of a judgement."""
+    return Draft("assessment", (subject(package),), judgement.to_predicate())
 
 
 def assessments(context: Context, package: str) -> Assessments:
@@ -122,8 +127,8 @@ def assessments(context: Context, package: str) -> Assessments:
     return Assessments(package, tuple(said), tuple(counting), tuple(disputes(counting)), paths)
 
 
-def _drawn(context: Context, package: str, judgement: Judgement) -> Assessment:
-    """The judgement as it will be stated, everything in it checked."""
+def drawn(context: Context, package: str, judgement: Judgement) -> Assessment:
+    """The judgement as it will be stated, everything in it checked; raises what `assess` raises."""
     if judgement.verdict not in VERDICTS:
         raise UsageError(f"'{judgement.verdict}' is no verdict", next=f"Write {', '.join(VERDICTS)}.")
     if judgement.signal and not judgement.dataset:
@@ -147,7 +152,7 @@ def _drawn(context: Context, package: str, judgement: Judgement) -> Assessment:
         unit=judgement.unit,
         comment=judgement.comment.strip(),
         scheme=judgement.scheme,
-        evidence=tuple(_evidence(context, text) for text in judgement.evidence),
+        evidence=tuple(evidence_of(context, text) for text in judgement.evidence),
     )
     return found if not judgement.replaces else _replacing(context, package, found, judgement.replaces)
 
@@ -186,8 +191,14 @@ def _scheme(policy: Policy, name: str) -> Scheme:
     return schemes[name]
 
 
-def _evidence(context: Context, text: str) -> str:
-    """A package by its whole id, or an address."""
+def evidence_of(context: Context, text: str) -> str:
+    """A package by its whole id, or an address.
+
+    Raises
+    ------
+    UsageError, NotFound
+        It is neither.
+    """
     if _ID.match(text):
         return context.catalogue.get(text).id
     if not _ADDRESS.match(text):

@@ -85,6 +85,41 @@ class UserSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class WatchSettings:
+    """One folder that `diadem watch` looks at: where an instrument writes its sessions.
+
+    Attributes
+    ----------
+    folder : str
+        Absolute path.
+    store : str
+        Which store is filled first; "" for the first that can take a session.
+    set : sequence of str
+        What is said of every session: ``sample.name=S-12``.
+    new_only : bool
+        What lay there before is left until it changes.
+    poll : bool
+        Look again and again, even where the system tells of changes.
+    depth : int
+        How many folders down the sessions lie; 1 for those directly in the folder.
+    added : str
+        UTC.
+    """
+
+    folder: str
+    store: str = ""
+    set: Sequence[str] = ()
+    new_only: bool = False
+    poll: bool = False
+    depth: int = 1
+    added: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON object with every attribute."""
+        return {name: getattr(self, name) for name in self.__slots__} | {"set": list(self.set)}
+
+
+@dataclass(frozen=True, slots=True)
 class NodeSettings:
     """Everything in `node.toml`.
 
@@ -108,6 +143,8 @@ class NodeSettings:
         When somebody said that it was moved away; "" until then.
     catalogue : str
         Address of the database; "" for `catalogue.sqlite` beside this file.
+    watched : sequence of WatchSettings
+        The folders that `diadem watch` looks at.
     """
 
     name: str
@@ -120,6 +157,7 @@ class NodeSettings:
     recovery_recipient: str = ""
     recovery_confirmed: str = ""
     catalogue: str = ""
+    watched: Sequence[WatchSettings] = ()
 
     @property
     def short_id(self) -> str:
@@ -235,6 +273,9 @@ def settings_of(document: dict[str, Any]) -> NodeSettings:
         recovery_recipient=str(recovery.get("recipient", "")),
         recovery_confirmed=str(recovery.get("confirmed", "")),
         catalogue=str(document.get("catalogue", {}).get("url", "")),
+        watched=tuple(
+            WatchSettings(**{**table, "set": tuple(table.get("set", ()))}) for table in document.get("watch", ())
+        ),
     )
 
 
@@ -244,7 +285,9 @@ def settings_text(settings: NodeSettings) -> str:
 
     document = tomlkit.document()
     document.add(
-        tomlkit.comment("A DIADEM node. Change it with: diadem store, diadem user. The rules are in policy.toml.")
+        tomlkit.comment(
+            "A DIADEM node. Change it with: diadem store, diadem user, diadem watch. The rules are in policy.toml."
+        )
     )
     document["format"] = FORMAT
     for key in ("name", "id", "machine", "created"):
@@ -262,6 +305,11 @@ def settings_text(settings: NodeSettings) -> str:
             tables.append(tomlkit.item({slot: getattr(row, slot) for slot in row.__slots__}))
         if rows:
             document[name] = tables
+    if settings.watched:
+        folders = tomlkit.aot()
+        for folder in settings.watched:
+            folders.append(tomlkit.item(folder.to_dict()))
+        document["watch"] = folders
     return tomlkit.dumps(document)
 
 

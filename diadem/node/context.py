@@ -11,8 +11,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from diadem.errors import DiademError, IntegrityError, NotFound, Refused
+from diadem.errors import DiademError, IntegrityError, NotFound, Refused, Unreachable
 from diadem.node.catalogue import Catalogue
+from diadem.node.catalogue_place import catalogue_address
 from diadem.node.config import NodeSettings, machine_name, read_settings, write_settings
 from diadem.node.custody.ledger import Entry, Ledger
 from diadem.node.following import catch_up, follow
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     from diadem.node.workers import Workers
 
 POLICY_FILE = "policy.toml"
-CATALOGUE_FILE = "catalogue.sqlite"
 
 Clock = Callable[[], datetime.datetime]
 
@@ -321,7 +321,7 @@ def open_context(
         if not rebuild:
             try:
                 catch_up(context)
-            except (IntegrityError, NotFound) as error:
+            except (IntegrityError, NotFound, Unreachable) as error:
                 if not sick:
                     raise
                 context.catalogue = _none(error)
@@ -338,19 +338,16 @@ def _catalogue(settings: NodeSettings, folder: Path, *, rebuild: bool, sick: boo
 
     Of a sick node that is looked at, one that answers everything with its fault.
     """
-    place = Path(settings.catalogue) if settings.catalogue else folder / CATALOGUE_FILE
+    address = catalogue_address(settings, folder)
     try:
-        return Catalogue.open(place, create=rebuild)
-    except (IntegrityError, NotFound) as error:
+        return Catalogue.open(address, create=rebuild)
+    except (IntegrityError, NotFound, Unreachable) as error:
         if sick:
             return _none(error)
-        if not rebuild or isinstance(error, NotFound):
+        if not rebuild or not isinstance(error, IntegrityError):
             raise
-        for suffix in ("", "-wal", "-shm"):
-            path = place.with_name(place.name + suffix)
-            if path.exists():
-                path.replace(place.with_name(f"{place.name}.damaged{suffix}"))
-        return Catalogue.open(place, create=True)
+        Catalogue.set_aside(address)
+        return Catalogue.open(address, create=True)
 
 
 class Mirrors(Sequence[Any]):

@@ -5,15 +5,25 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from diadem.errors import NotFound, Refused
+from diadem.errors import DiademError, NotFound, Refused
 from diadem.model.times import time_text
 from diadem.node.catalogue import Catalogue
-from diadem.node.config import NodeSettings, StoreSettings, UserSettings, checked_name, new_settings, write_settings
-from diadem.node.context import CATALOGUE_FILE, POLICY_FILE, Clock, utc_now
+from diadem.node.catalogue_place import catalogue_address, stated_address
+from diadem.node.config import (
+    NodeSettings,
+    StoreSettings,
+    UserSettings,
+    checked_name,
+    new_settings,
+    read_settings,
+    write_settings,
+)
+from diadem.node.context import POLICY_FILE, Clock, utc_now
 from diadem.node.custody.ledger import Ledger
 from diadem.node.custody.statements import node_card, user_card
 from diadem.node.keys import KeyCabinet
@@ -48,6 +58,8 @@ class NewNode:
         How the user's key is protected, see `KeyCabinet.keep`.
     storage_options : mapping
         For fsspec, for the first store.
+    catalogue : str or None
+        Where the catalogue lies, see `stated_address`.
     """
 
     name: str
@@ -60,6 +72,7 @@ class NewNode:
     protection: str = "file"
     key_passphrase: str | None = None
     storage_options: Mapping[str, Any] | None = None
+    catalogue: str | None = None
 
 
 def create_node(folder: Path, new: NewNode, *, clock: Clock = utc_now) -> NodeSettings:
@@ -184,6 +197,7 @@ def _fill(draft: Path, new: NewNode, clock: Clock) -> NodeSettings:
         ),
         recovery_file=str(Path(os.path.abspath(new.recovery_file))),  # noqa: PTH100
         recovery_recipient=secret.recipient,
+        catalogue=stated_address(new.catalogue, secret.root.public.key_id[:16]),
     )
     cabinet = KeyCabinet(draft / "keys", settings.id)
     cabinet.make()
@@ -197,7 +211,7 @@ def _fill(draft: Path, new: NewNode, clock: Clock) -> NodeSettings:
     custody = settings.users[0].custody
     ledger.append([user_card(name=f"{new.user}@{settings.name}", key=user.public, custody=custody)], [online])
     ledger.close()
-    Catalogue.open(draft / CATALOGUE_FILE, create=True).close()
+    Catalogue.open(catalogue_address(settings, draft), create=True).close()
     write_whole(draft / POLICY_FILE, DEFAULT_POLICY.encode())
     write_settings(draft, settings)
     stores = [StoreSettings("main", new.store, new.kind)]
@@ -219,5 +233,9 @@ def _identity() -> str:
 
 def undo(folder: Path, new: NewNode) -> None:
     """Take away a node that was made a moment ago and whose store could not be added."""
+    settings = read_settings(folder)
+    if settings.catalogue:
+        with suppress(DiademError):
+            Catalogue.open(settings.catalogue).discard()
     remove_tree(folder)
     new.recovery_file.unlink(missing_ok=True)

@@ -139,16 +139,47 @@ def look(
         root, parts = root.parent, [root]
     walker = _Walker(root, [Path(os.path.abspath(part)) for part in parts])  # noqa: PTH100
     walk(walker, str(root), deep=not parts or any(part.parent != root for part in walker.parts))
-    files = dict(sorted(walker.files.items()))
+    own = is_network_folder(root) is None if own_clock is None else own_clock
+    return _looked(root, walker.files, walker.left_out, walker.newest_ns, now, steady, own)
+
+
+def look_at_files(
+    root: Path, files: Mapping[str, os.stat_result], *, now: datetime.datetime, steady: float, own_clock: bool
+) -> Look:
+    """The look of some files of one folder that was listed a moment ago.
+
+    Parameters
+    ----------
+    root : Path
+        The folder.
+    files : mapping of str to os.stat_result
+        By name; the locks beside them that count.
+    now, steady, own_clock
+        See `look`.
+    """
+    seen = {name: Seen(one.st_size, one.st_mtime_ns, one.st_ctime_ns) for name, one in files.items()}
+    return _looked(root, seen, {}, 0, now, steady, own_clock)
+
+
+def _looked(
+    root: Path,
+    found: Mapping[str, Seen],
+    left_out: Mapping[str, str],
+    newest_ns: int,
+    now: datetime.datetime,
+    steady: float,
+    own_clock: bool,
+) -> Look:
+    files = dict(sorted(found.items()))
     steps = [f"{name}\0{seen.size}\0{seen.mtime_ns}\0{seen.changed_ns}\n" for name, seen in files.items()]
-    steps += [f"{name}\0{kind}\n" for name, kind in sorted(walker.left_out.items())]
+    steps += [f"{name}\0{kind}\n" for name, kind in sorted(left_out.items())]
     return Look(
         root=root,
         digest=hashlib.sha256("".join(steps).encode("utf-8", "surrogateescape")).hexdigest(),
-        newest_ns=max([walker.newest_ns, *(seen.newest_ns for seen in files.values())]),
+        newest_ns=max([newest_ns, *(seen.newest_ns for seen in files.values())]),
         taken=now,
         steady=steady,
-        own_clock=is_network_folder(root) is None if own_clock is None else own_clock,
+        own_clock=own_clock,
         files=files,
         in_use=dict(_in_use(root, files)),
     )

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from diadem.node.dropping import Dropped
     from diadem.node.exporting_outcome import Exported
     from diadem.node.jobs import JobState
+    from diadem.node.judgement_verbs import JudgementVerbs
     from diadem.node.queries import QueryVerbs
     from diadem.node.reindexing import Reindexed
     from diadem.node.repairing import Repaired
@@ -43,7 +44,9 @@ if TYPE_CHECKING:
     from diadem.node.rules.facts import Status
     from diadem.node.sample_verbs import SampleVerbs
     from diadem.node.scrubbing import Scrubbed
-    from diadem.node.watching import Handed
+    from diadem.node.watch.handed import Handed
+    from diadem.node.watch.told import Watched
+    from diadem.node.watch_verbs import WatchVerbs
 
 StrPath = str | os.PathLike[str]
 
@@ -107,6 +110,13 @@ class Node(QualityVerbs):
         from diadem.node.queries import QueryVerbs
 
         return QueryVerbs(self.context)
+
+    @property
+    def judgements(self) -> JudgementVerbs:
+        """Judgements of many packages as a sheet: `export`, `import_`."""
+        from diadem.node.judgement_verbs import JudgementVerbs
+
+        return JudgementVerbs(self.context)
 
     @property
     def jobs(self) -> list[JobState]:
@@ -274,26 +284,67 @@ class Node(QualityVerbs):
         wishes = Wishes(metadata, strict=strict, wait=wait, now=now)
         return archive_all(self.context, chosen, wishes, executor=executor, dry_run=dry_run, listener=listener)
 
-    def watch(self, *, once: bool = False, every: float = 60.0, listener: Listener = silent) -> Iterator[Handed]:
-        """Archive what people put into the ``incoming/`` folder of a store, once it is finished.
+    @property
+    def watched(self) -> WatchVerbs:
+        """The watched folders: iterate over them, `add`, `ls`, `rm`, `plan`, `report`."""
+        from diadem.node.watch_verbs import WatchVerbs
+
+        return WatchVerbs(self.context)
+
+    def watch(
+        self,
+        folder: StrPath | None = None,
+        *,
+        once: bool = False,
+        every: float = 60.0,
+        store: str = "",
+        set: Sequence[str] = (),  # noqa: A002
+        new_only: bool = False,
+        poll: bool = False,
+        depth: int = 1,
+        dry_run: bool = False,
+        listener: Listener = silent,
+    ) -> Iterator[Handed | Watched]:
+        """Archive what instruments write into the watched folders, and what people hand in, once it is finished.
 
         Parameters
         ----------
+        folder : path, optional
+            This folder alone, with the options that follow; see `WatchVerbs.add`. It need not be one that is kept.
         once : bool
             One look, and then end.
         every : float
-            Seconds between looks.
+            Seconds between looks where the system tells of no changes.
+        store, set, new_only, poll, depth
+            Of `folder`; see `WatchVerbs.add`.
+        dry_run : bool
+            Say what would be archived, and what is waited for; nothing is written.
         listener : Listener
             Told of progress.
 
         Yields
         ------
-        Handed
-            Each hand-in whose state is new. Nothing of it is moved, changed or deleted.
-        """
-        from diadem.node.watching import watch
+        Handed, Watched
+            Each hand-in, and each session of a watched folder, whose state is new. Nothing of it is moved, changed or
+            deleted.
 
-        return watch(self.context, once=once, every=every, listener=listener)
+        Raises
+        ------
+        Refused
+            Another process watches for this node.
+        """
+        return self.watched.run(
+            folder,
+            once=once,
+            every=every,
+            store=store,
+            set=set,
+            new_only=new_only,
+            poll=poll,
+            depth=depth,
+            dry_run=dry_run,
+            listener=listener,
+        )
 
     def rescan(
         self, *, full: bool = False, look_in: Sequence[StrPath] = (), listener: Listener = silent
@@ -688,19 +739,24 @@ class Node(QualityVerbs):
             return write_off(self.context, found, reason=reason, dry_run=dry_run, listener=listener)
         return delete(self.context, found, reason=reason, dry_run=dry_run)
 
-    def reindex(self, *, executor: Executor | None = None, listener: Listener = silent) -> Reindexed:
+    def reindex(
+        self, *, executor: Executor | None = None, into: str | None = None, listener: Listener = silent
+    ) -> Reindexed:
         """Build the catalogue anew from the stores and the log.
 
         Parameters
         ----------
         executor : concurrent.futures.Executor, optional
             Where packages are read: processes, or a Dask cluster whose workers see the stores at the same addresses.
+        into : str, optional
+            Build it in another place, and have it there from now on: ``file``, the one in the node's folder, or
+            ``postgresql://user@host/database``. The former catalogue is removed.
         listener : Listener
             Told of progress.
         """
         from diadem.node.reindexing import reindex
 
-        return reindex(self.context, executor=executor, listener=listener)
+        return reindex(self.context, executor=executor, into=into, listener=listener)
 
     # -- closing ---------------------------------------------------------------------------------------------------
 

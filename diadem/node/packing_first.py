@@ -126,6 +126,7 @@ def options_for(context: Context, wishes: Wishes, predecessor: PackageId | None)
         software=context.tools.software,
         continues=predecessor,
         judge=_judge(context),
+        still=wishes.still,
         archived=context.clock().astimezone(),
     )
 

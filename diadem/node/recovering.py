@@ -17,8 +17,9 @@ from typing import Any
 
 from diadem.errors import DiademError, DocumentError, IntegrityError, NotFound, Refused
 from diadem.node.catalogue import Catalogue
+from diadem.node.catalogue_place import CATALOGUE_FILE
 from diadem.node.config import FILE, NodeSettings, StoreSettings, machine_name, settings_of, write_settings
-from diadem.node.context import CATALOGUE_FILE, POLICY_FILE, Clock, utc_now
+from diadem.node.context import POLICY_FILE, Clock, utc_now
 from diadem.node.creating import require_free
 from diadem.node.custody.keyring import KeyRing
 from diadem.node.custody.ledger import Ledger

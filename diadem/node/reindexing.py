@@ -24,6 +24,7 @@ from diadem.model.replicas import DROPPED, MISSING, PRESENT, SUSPECT, PackageSta
 from diadem.node.adopted import IN_PLACE, enter_adopted
 from diadem.node.catalogue import Catalogue, PackageEntry
 from diadem.node.catalogue.sightings import Places, Sightings, pages
+from diadem.node.changing_catalogue import change_over, moving
 from diadem.node.config import StoreSettings
 from diadem.node.context import Context
 from diadem.node.custody.entries import Entry
@@ -73,30 +74,45 @@ _PAGE, _BATCH = 500, 24
 _NOTED = 1000
 
 
-def reindex(context: Context, *, executor: Executor | None = None, listener: Listener = silent) -> Reindexed:
+def reindex(
+    context: Context, *, executor: Executor | None = None, into: str | None = None, listener: Listener = silent
+) -> Reindexed:
     """Build the catalogue anew and put it in the place of the old one; others may archive meanwhile.
 
     What the stores hold and the log does not say is stated: packages that somebody copied there, copies that are gone.
+
+    Parameters
+    ----------
+    context : Context
+        The node; where `into` is given, its catalogue may be away.
+    into : str, optional
+        Where the catalogue lies from now on; see `Node.reindex`.
+    listener : callable
+        Is told how far it is.
 
     Raises
     ------
     IntegrityError
         The log is damaged.
+    Refused
+        There is another catalogue already in the place that was asked for.
     """
-    with working(context, "reindex", "") as job, context.locked("reindex"):
+    with moving(context, into) as target, working(context, "reindex", "") as job, context.locked("reindex"):
         finished = finish_removals(context)  # else what was given up would be found, and count again
-        context.catalogue.forget_drafts()
+        target.forget_drafts()
         for left in context.folder.glob(_SIGHTINGS.format("*")):
             left.unlink(missing_ok=True)
         with Sightings(context.folder / _SIGHTINGS.format(uuid.uuid4().hex[:8])) as sightings:
-            fresh = context.catalogue.draft()
+            fresh = target.draft()
             try:
                 work = _Reindex(context, fresh, sightings, executor, job.listening(listener))
                 work.fill()
                 copies = sightings.count()
                 with replacing(context):
                     catch_up(replace(context, catalogue=fresh))  # what was said while the stores were read
-                    context.catalogue.take_over(fresh)
+                    target.take_over(fresh)
+                    if into is not None:
+                        change_over(context, target, into)
             except BaseException:
                 fresh.discard()
                 raise

@@ -5,8 +5,10 @@ A sample is made anew from all its statements, so that it does not matter in whi
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from diadem.errors import DocumentError
-from diadem.model.sample_statements import sample_of
+from diadem.model.sample_statements import Stated, sample_of
 from diadem.model.samples import is_sample_id
 from diadem.model.statements import Statement, Subject
 from diadem.node.catalogue import Catalogue
@@ -16,25 +18,29 @@ from diadem.serialization.statements import validate_statement
 
 def follow_sample(catalogue: Catalogue, statement: Statement) -> None:
     """Enter the samples of a statement anew, from all that the catalogue has of each."""
-    for subject in statement.subjects:
-        if is_sample_id(subject.name):
-            sample = sample_of(subject.name, _stated(catalogue, subject))
-            if sample is not None:
-                catalogue.add_sample(sample)
+    follow_samples(catalogue, [one.name for one in statement.subjects if is_sample_id(one.name)])
 
 
-def _stated(catalogue: Catalogue, subject: Subject) -> list[tuple[int, Statement]]:
-    """Statements on a sample, each signed by whom it says.
+def follow_samples(catalogue: Catalogue, ids: Iterable[str]) -> None:
+    """Enter samples anew, from all that the catalogue has of each."""
+    for one in ids:
+        sample = sample_of(one, said_of(catalogue, one))
+        if sample is not None:
+            catalogue.add_sample(sample)
+
+
+def said_of(catalogue: Catalogue, sample_id: str) -> list[Stated]:
+    """Statements on a sample in the order of the log, each signed by whom it says.
 
     One that a later version wrote, and this one cannot understand, means nothing to it.
     """
     stated = []
-    for epoch, index, line in catalogue.sample_statements(subject.sha256):
+    for epoch, index, line in catalogue.sample_statements(Subject.named(sample_id).sha256):
         entry = Entry.from_line(epoch, index, line)
         try:
             validate_statement(entry.statement)
         except DocumentError:
             continue
         if catalogue.speaks_for(entry.signers, str(entry.statement.predicate.get("by", ""))):
-            stated.append((entry.place, entry.statement))
+            stated.append(Stated(entry.place, entry.statement_id, entry.statement))
     return stated

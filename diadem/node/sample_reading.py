@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from diadem.model.sample_custody import Whereabouts, followed, history
 from diadem.model.sample_relations import KnownSamples, same_thing
 from diadem.model.samples import Sample
+from diadem.model.table_changes import WrittenTable
 from diadem.node.context import Context
 from diadem.node.sample_naming import find_samples, the_sample
 from diadem.node.sample_story import SampleStory, tell
@@ -37,6 +40,25 @@ class SampleReading:
         """Where each sample is, by its id, as far as anybody said."""
         known = KnownSamples({sample.id: sample for sample in self.ls()})
         return {one: where_now(known.several(same_thing(known, one))) for one in known.samples}
+
+    def export(self, path: str | os.PathLike[str], *, replace: bool = False) -> WrittenTable:
+        """Write all samples as a sheet that people edit and `import_` reads.
+
+        Parameters
+        ----------
+        path : path
+            ``.xlsx`` or ``.csv``.
+        replace : bool
+            Where there is such a file already, which somebody may have edited.
+
+        Raises
+        ------
+        UsageError
+            There is such a file already, or its ending is another one.
+        """
+        from diadem.node.sample_sheet import write_samples
+
+        return write_samples(self.context.catalogue, self.whereabouts(), Path(path), replace=replace)
 
     def find(self, name: str) -> list[Sample]:
         """The samples that a name may mean: two where two labs use one name for different things.

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, TypedDict
 
 from diadem.errors import UsageError
+from diadem.model.sample_cells import merged_maker
 from diadem.model.samples import Sample
 from diadem.serialization.validation import orcid_address
 
@@ -86,7 +87,10 @@ def members_of(said: SampleWords, find: Callable[[str], Sample], before: Sample 
         ids = dict.fromkeys(find(name).id for name in _several(said["parents"]))
         members["parents"] = [{"sample": one, "how": said.get("how", "other")} for one in ids]
     if said.keys() & _MAKER.keys():
-        members["maker"] = _maker(said, before)
+        parts = {name: str(said[key]) for key, name in _MAKER.items() if key in said}  # type: ignore[literal-required]
+        if parts.get("orcid"):
+            parts["orcid"] = orcid_address(parts["orcid"], "maker")
+        members["maker"] = merged_maker(before, parts)
     if "elements" in said:
         members["elements"] = list(dict.fromkeys(_several(said["elements"])))
     if "preparation" in said:
@@ -121,14 +125,6 @@ def _tidied(key: str, value: Any) -> Any:
     if key not in ("comment", "reason") and any(unicodedata.category(letter) == "Cc" for letter in value):
         raise UsageError(f"{key} {value!r} has a line break or another control character", next="Leave it out.")
     return value.strip()
-
-
-def _maker(said: SampleWords, before: Sample | None) -> dict[str, str] | None:
-    maker = dict(before.said().get("maker", {})) if before else {}
-    maker |= {name: str(said[key]) for key, name in _MAKER.items() if key in said}  # type: ignore[literal-required]
-    if said.get("orcid"):
-        maker["orcid"] = orcid_address(said["orcid"], "maker")
-    return {name: text for name, text in maker.items() if text} or None
 
 
 def _several(one: str | Sequence[str]) -> Sequence[str]:

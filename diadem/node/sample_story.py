@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from importlib import import_module
 from typing import Any
 
 from diadem.model.report import Finding, Severity
@@ -16,6 +15,7 @@ from diadem.node.catalogue.sample_sessions import SampleDataset
 from diadem.node.catalogue.samples import TITLE, NameRow
 from diadem.node.catalogue.words import words
 from diadem.node.sample_naming import shared_names
+from diadem.notebook.sample_picture import sample_html
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,9 +101,7 @@ class SampleStory:
 
     def _repr_html_(self) -> str:
         """For notebooks: parents, parts, links and sessions as a picture."""
-        # What a notebook shows is made in a room that stands above this one; it is asked for by name.
-        draw = import_module("diadem.notebook.sample_picture").sample_html
-        return str(draw(self.to_dict()))
+        return sample_html(self.to_dict())
 
 
 def _relative(sample: Sample) -> dict[str, Any]:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import datetime
+import os
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Unpack
 
 from diadem.errors import NotFound, UsageError
-from diadem.model.sample_custody import AT
+from diadem.model.ports import Listener, silent
+from diadem.model.sample_custody import AT, history
 from diadem.model.samples import (
     CHANGED,
     CONSUMED,
@@ -19,6 +22,7 @@ from diadem.model.samples import (
     LOST,
     MADE,
     RECEIVED,
+    RETRACTED,
     SENT,
     UNLINKED,
     OtherName,
@@ -26,8 +30,11 @@ from diadem.model.samples import (
     new_id,
 )
 from diadem.model.statements import Draft, Subject
+from diadem.model.table_changes import TableChanges
+from diadem.node.sample_following import follow_samples
 from diadem.node.sample_naming import require_free, the_sample
 from diadem.node.sample_reading import SampleReading, where_now
+from diadem.node.sample_retracting import event_meant
 from diadem.node.sample_saying import SampleWords, members_of, tidied
 from diadem.node.sample_story import SampleStory, tell
 
@@ -121,6 +128,52 @@ class SampleVerbs(SampleReading):
                 raise UsageError(f"{found.identifier} cannot be made from itself", next="Name another parent.")
             self._say([self._draft(CHANGED, found.id, members)])
             return self._known(found.id)
+
+    def import_(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        dry_run: bool = False,
+        shown: TableChanges | None = None,
+        listener: Listener = silent,
+    ) -> TableChanges:
+        """Take in a sheet that `export` has written and somebody has edited, or one with samples that are new.
+
+        Only what was edited says anything: cells that were not, columns and rows that are not there change nothing,
+        and an emptied cell takes back what was said. What the node has learnt since is never undone: where both have
+        changed, that is a conflict, which is told and not written.
+
+        Parameters
+        ----------
+        path : path
+            ``.xlsx`` or ``.csv``.
+        dry_run : bool
+            Say what would be written.
+        shown : TableChanges, optional
+            What a person has agreed to; anything else is refused.
+        listener : Listener
+            Told of progress.
+
+        Returns
+        -------
+        TableChanges
+            What was written. A run that is stopped can be repeated: what is known already is recognised.
+
+        Raises
+        ------
+        NotFound
+            There is no such file.
+        DocumentError
+            It is no table; or, unless it is a dry run, something in it cannot be understood. Nothing was written.
+        Refused
+            The node has changed since `shown`.
+        """
+        from diadem.node.sample_importing import plan_samples
+
+        if dry_run:
+            return plan_samples(self.context, Path(path)).outcome()
+        with self._writing():
+            return plan_samples(self.context, Path(path)).carry_out(self.context, shown, listener)
 
     # -- which names mean one thing --------------------------------------------------------------------------------
 
@@ -232,6 +285,41 @@ class SampleVerbs(SampleReading):
         """State that nobody knows where the thing is."""
         with self._writing():
             return self._happened(self._one(sample), LOST, date, {"comment": comment})
+
+    def retract(self, sample: str, event: str, *, reason: str, date: Day | None = None) -> SampleStory:
+        """Take back that something happened to the thing: it was stated by mistake.
+
+        Both statements stay in the log, and the story tells both; place and state are found without it.
+
+        Parameters
+        ----------
+        sample : str
+            Which one.
+        event : str
+            ``made``, ``sent``, ``received``, ``consumed`` or ``lost``; or the beginning of the statement's id.
+        reason : str
+            What was wrong; it stands in the log.
+        date : date or str, optional
+            The day of the event, where there are several.
+
+        Raises
+        ------
+        NotFound
+            Nobody has stated it, or it was taken back already.
+        Refused
+            Somebody else has stated it: only who stated it can take it back.
+        UsageError
+            Several events are meant.
+        """
+        with self._writing():
+            found = self._one(sample)
+            same = self.context.catalogue.family(found.id).same
+            follow_samples(self.context.catalogue, same)  # an earlier version kept no ids of the statements
+            events = history(self.context.catalogue.samples(same))
+            day = "" if date is None else self._day(date)
+            meant = event_meant(found, events, event, date=day, by=self.context.address)
+            self._say([self._draft(RETRACTED, meant.sample, {"retracts": meant.statement, "reason": reason})])
+            return tell(self.context.catalogue, self._known(found.id))
 
     # -- saying ----------------------------------------------------------------------------------------------------
 

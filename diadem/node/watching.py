@@ -1,211 +1,231 @@
-"""Watching the `incoming/` folders of the stores: what people hand in is archived once it is finished."""
+"""Watching: the folders of the instruments and the `incoming/` folders of the stores, by one process at a time."""
 
 from __future__ import annotations
 
 import contextlib
-import re
+import datetime
+import json
+import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
-from diadem.errors import DiademError, DocumentError, Interrupted, NotFound, Unreachable
-from diadem.model.ids import PackageId
+from diadem.errors import DocumentError, Interrupted, NotFound, Refused
 from diadem.model.ports import Listener, silent
-from diadem.node.archived import Archived, Wishes
-from diadem.node.archiving import archive
+from diadem.model.times import time_text
+from diadem.node.config import WatchSettings
 from diadem.node.context import Context
-from diadem.node.incoming import HandIn, HandInState, Incoming, Kept
-from diadem.node.looks import Look
-from diadem.node.relying import is_gone
-from diadem.node.rules.engine import judge
-from diadem.node.state import archive_state
-from diadem.store.own_files import OwnFiles
-from diadem.store.urls import local_path
+from diadem.node.watch.events import Bell
+from diadem.node.watch.folder import FolderWatch
+from diadem.node.watch.handed import Desk, Handed, desk_of, look_into, require_looked
+from diadem.node.watch.memory import FOLDER
+from diadem.node.watch.pause import Pause
+from diadem.node.watch.plan import PLAN_FILE, read_watch_plan
+from diadem.node.watch.told import Watched
+from diadem.store.system import FileLock
+from diadem.store.whole import write_whole
 
-#: Of what is told of a hand-in, what is another at each look: since when nothing has changed.
-_FIGURES = re.compile(r"\d+ \w+")
-#: Seconds after which what was refused is tried again though it did not change: a full disk may have room by then.
-_AGAIN = 3600.0
+__all__ = ["Handed", "Watched", "watch"]
 
-
-@dataclass(frozen=True, slots=True)
-class Handed:
-    """What became of one hand-in in one look.
-
-    Attributes
-    ----------
-    store : str
-        In whose ``incoming/`` it lies.
-    hand_in : HandIn
-        What it looks like.
-    archived : Archived or None
-        What was archived just now.
-    error : DiademError or None
-        Why it was not.
-    """
-
-    store: str
-    hand_in: HandIn
-    archived: Archived | None = None
-    error: DiademError | None = None
-
-    def to_dict(self) -> dict[str, Any]:
-        """A JSON object."""
-        return {
-            "store": self.store,
-            **self.hand_in.to_dict(),
-            "archived": self.archived.to_dict() if self.archived else None,
-            "error": self.error.to_dict() if self.error else None,
-        }
+WATCHER_FILE: Final = "watcher.json"
+#: Tries to become the watcher, and seconds between them: `status` holds the lock for a moment to see who has it.
+_TRIES, _BETWEEN = 5, 0.1
 
 
 def watch(
     context: Context,
     *,
+    folder: WatchSettings | None = None,
     once: bool = False,
     every: float = 60.0,
     listener: Listener = silent,
-    sleep: Callable[[float], None] = time.sleep,
-) -> Iterator[Handed]:
-    """Look again and again; archive what is finished. Nothing that people handed in is moved, changed or deleted.
+    sleep: Callable[[float], None] | None = None,
+    steady: Callable[[], float] = time.monotonic,
+) -> Iterator[Handed | Watched]:
+    """Look again and again; archive what is finished. Nothing of a source is moved, changed or deleted.
 
     Parameters
     ----------
     context : Context
         The node.
+    folder : WatchSettings, optional
+        This folder alone, which need not be one of the node's. Default: all that the node's settings name, and what is
+        handed in.
     once : bool
-        One look, and then end; every hand-in is told, not only those that changed.
+        One look, and then end; every hand-in and every session that waits is told, not only those that changed.
     every : float
-        Seconds between looks.
+        Seconds between looks where the system tells of no changes.
     listener : callable
         Told of progress.
-    sleep : callable
-        Waits for some seconds.
+    sleep : callable, optional
+        Waits for some seconds. Default: until then, or until the system tells of a change.
+    steady : callable
+        The clock that nobody sets, in seconds.
 
     Yields
     ------
-    Handed
-        Each hand-in whose state is new.
+    Handed, Watched
+        Each hand-in, and each session of a watched folder, whose state is new.
 
     Raises
     ------
+    Refused
+        Another process watches for this node.
     Unreachable
-        With `once`: no store that people can hand in to answers.
+        With `once`: no store that people can hand in to answers, and no folder is watched.
     Interrupted
         On Ctrl-C.
     """
     context.require_writable()
-    desks: dict[str, _Desk] = {}
-    try:
-        while True:
-            with contextlib.suppress(DocumentError):  # somebody is editing the policy: until it is right, the last one
-                context.refresh()
-            for settings in context.settings.stores:
-                desk = desks.get(settings.name) or _desk(context, settings.name)
-                if desk is not None and context.stores.reachable(settings.name):
-                    desks[settings.name] = desk
-                    yield from (handed for handed in _look(context, desk, listener) if desk.is_news(handed))
-            if once:
-                _require_looked(context, desks)
-                return
-            sleep(every)
-    except KeyboardInterrupt as error:
-        raise Interrupted(
-            "watching was stopped; nothing is half archived", next="Start it again: diadem watch"
-        ) from error
+    with _alone(context, folder):
+        watching = _Watching(context, folder, every, steady, None if once else Bell(), paced=sleep is None)
+        try:
+            while True:
+                yield from watching.round(listener)
+                if once:
+                    watching.require_looked()
+                    return
+                (sleep or watching.sleep)(watching.wait())
+        except KeyboardInterrupt as error:
+            raise Interrupted(
+                "watching was stopped; nothing is half archived", next="Start it again: diadem watch"
+            ) from error
+        finally:
+            watching.close()
 
 
 @dataclass
-class _Desk:
-    """Where people hand in to one store, and what was said of it."""
+class _Watching:
+    """All that one process watches."""
 
-    store: str
-    incoming: Incoming
-    told: dict[str, str] = field(default_factory=dict)
-    refused: dict[str, tuple[str, float]] = field(default_factory=dict)
+    context: Context
+    only: WatchSettings | None
+    every: float
+    steady: Callable[[], float]
+    bell: Bell | None
+    paced: bool
+    desks: dict[str, Desk] = field(default_factory=dict)
+    folders: dict[WatchSettings, FolderWatch] = field(default_factory=dict)
+    pause: Pause = field(default_factory=Pause)
+    _handed_in: float = float("-inf")
 
-    def is_news(self, handed: Handed) -> bool:
-        """Whether something else is to be told of a hand-in than the last time."""
-        said = f"{handed.hand_in.state} {_FIGURES.sub('', handed.hand_in.words)} {handed.error}"
-        is_new = handed.archived is not None or self.told.get(handed.hand_in.name) != said
-        self.told[handed.hand_in.name] = said
-        return is_new
+    def round(self, listener: Listener) -> Iterator[Handed | Watched]:
+        """One look at everything that is due."""
+        context = self.context
+        with contextlib.suppress(DocumentError):  # somebody is editing the policy: until it is right, the last one
+            context.refresh()
+        with contextlib.suppress(OSError):  # `status` tells from it until when somebody watched
+            os.utime(context.folder / FOLDER / WATCHER_FILE)
+        self._serve([self.only] if self.only is not None else context.settings.watched)
+        woken = self.paced and self.bell is not None and self.steady() - self._handed_in < self.every * 0.99
+        if self.only is None and not woken:
+            self._handed_in = self.steady()
+            yield from self._hand_ins(listener)
+        plan = read_watch_plan(context.folder / FOLDER / PLAN_FILE)
+        for folder in list(self.folders.values()):
+            yield from folder.round(plan, listener)
 
-    def was_refused(self, hand_in: HandIn, seen: Look) -> bool:
-        """Whether this was tried in vain not long ago, just as it is: reading it all again would not help."""
-        digest, at = self.refused.get(hand_in.name, ("", 0.0))
-        return digest == seen.digest and time.monotonic() - at < _AGAIN
+    def _hand_ins(self, listener: Listener) -> Iterator[Handed]:
+        context = self.context
+        for settings in context.settings.stores:
+            desk = self.desks.get(settings.name) or desk_of(context, settings.name)
+            if desk is not None and context.stores.reachable(settings.name):
+                self.desks[settings.name] = desk
+                yield from (handed for handed in look_into(context, desk, listener) if desk.is_news(handed))
 
+    def _serve(self, wanted: Sequence[WatchSettings]) -> None:
+        """Begin with folders that were added, and end with those that were taken away."""
+        for settings in [known for known in self.folders if known not in wanted]:
+            self.folders.pop(settings).end()
+        for settings in wanted:
+            if settings not in self.folders:
+                self.folders[settings] = FolderWatch(
+                    self.context, settings, self.steady, self.every, self.pause, self.bell
+                )
 
-def _require_looked(context: Context, desks: Mapping[str, _Desk]) -> None:
-    """Raise where there was nothing to look into: silence would mean that nobody has handed in anything."""
-    away = [one for one in context.settings.stores if local_path(one.url) is not None and one.name not in desks]
-    if away and not desks:
-        why = "; ".join(f"{one.name}: {context.stores.why_away(one.name)}" for one in away)
-        raise Unreachable(f"no store answers in which something could be handed in ({why})", next="diadem status")
+    def require_looked(self) -> None:
+        """Raise where there was nothing to look into."""
+        if not self.folders:
+            require_looked(self.context, self.desks)
 
+    def wait(self) -> float:
+        """Seconds until something is due."""
+        return min([self.every, *(folder.wait() for folder in self.folders.values())])
 
-def _desk(context: Context, name: str) -> _Desk | None:
-    settings = context.settings.store(name)
-    folder = local_path(settings.url)
-    if folder is None or not context.stores.reachable(name):
-        return None
-    with contextlib.suppress(OSError):
-        (folder / "incoming").mkdir(exist_ok=True)
-    incoming = Incoming(
-        folder,
-        OwnFiles(context.folder / "incoming" / (settings.id or name)),
-        context.policy.archive.quiet,
-        readers=tuple(context.tools.readers),
-        clock=context.clock,
-    )
-    return _Desk(name, incoming)
+    def sleep(self, seconds: float) -> None:
+        """Until then, or until the system tells of a change."""
+        assert self.bell is not None
+        self.bell.sleep(seconds)
 
-
-def _look(context: Context, desk: _Desk, listener: Listener) -> Iterator[Handed]:
-    incoming = desk.incoming
-    incoming.tidy()
-    for hand_in in incoming.look(kept=lambda package: _kept(context, package)):
-        if hand_in.state is not HandInState.READY:
-            yield Handed(desk.store, hand_in)
-            continue
-        try:
-            seen = incoming.seen(hand_in)
-            if desk.was_refused(hand_in, seen):
-                continue
-            desk.refused[hand_in.name] = (seen.digest, time.monotonic())
-            done = archive(context, hand_in.path, Wishes(now=True, as_one=True), listener=listener)
-            incoming.archived(
-                hand_in,
-                seen,
-                done.held_by,
-                done.package.payload_id,
-                proof=done.outcome.proof,
-                omitted=len(done.outcome.omissions),
-            )
-            del desk.refused[hand_in.name]
-            yield Handed(desk.store, hand_in, archived=done)
-        except DiademError as error:
-            if error.exit_code == 6:
-                raise
-            if isinstance(error, Unreachable):  # nothing was read, and the store may be back at the next look
-                desk.refused.pop(hand_in.name, None)
-            yield Handed(desk.store, hand_in, error=error)
+    def close(self) -> None:
+        """Keep what is known."""
+        for folder in self.folders.values():
+            folder.close()
 
 
-def _kept(context: Context, package: PackageId) -> Kept:
-    """How a package is kept: whether the policy wants no further copy of it, and no damage of it is known."""
+@contextmanager
+def _alone(context: Context, folder: WatchSettings | None) -> Iterator[None]:
+    """Be the one watcher of a node, as `watcher.json` says while it lasts."""
+    (context.folder / "locks").mkdir(exist_ok=True)
+    lock = watch_lock(context)
+    for number in range(_TRIES):
+        if lock.acquire():
+            break
+        if number == _TRIES - 1:
+            raise _watched_already(context)
+        time.sleep(_BETWEEN)
+    path = context.folder / FOLDER / WATCHER_FILE
+    about = {"process": os.getpid(), "since": time_text(context.clock()), "folder": folder.folder if folder else ""}
     try:
-        state = context.catalogue.package_state(package)
-    except NotFound:  # the hand-in may be all that is left of it
-        return Kept.LOST
-    except DiademError:
-        return Kept.SHORT
-    if state.tombstoned:
-        return Kept.DELETED
-    if is_gone(context, package):
-        return Kept.LOST
-    status = judge(context.policy, archive_state(context, packages=[state]), context.clock())
-    wanting = ("copies.minimum", "copies.kinds", "replica.")
-    return Kept.SHORT if any(finding.rule.startswith(wanting) for finding in status.findings) else Kept.WELL
+        path.parent.mkdir(exist_ok=True)
+        write_whole(path, json.dumps(about).encode())
+        yield
+    finally:
+        write_whole(path, json.dumps({**about, "ended": time_text(context.clock())}).encode())
+        lock.release()
+
+
+def watch_lock(context: Context) -> FileLock:
+    """The lock that a watcher holds."""
+    return FileLock(context.folder / "locks" / "watch.lock")
+
+
+def read_watcher(context: Context) -> dict[str, Any]:
+    """What the last watcher wrote of itself; empty where there was none."""
+    try:
+        found = json.loads((context.folder / FOLDER / WATCHER_FILE).read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def watcher_seen(context: Context) -> str:
+    """When the last watcher was at work, UTC; "" where there was none."""
+    try:
+        seen = (context.folder / FOLDER / WATCHER_FILE).stat().st_mtime
+    except OSError:
+        return ""
+    return time_text(datetime.datetime.fromtimestamp(seen, datetime.UTC))
+
+
+def _watched_already(context: Context) -> Refused:
+    about = read_watcher(context)
+    who = f" (process {about['process']}, since {about['since']})" if {"process", "since"} <= about.keys() else ""
+    return Refused(
+        f"another diadem watch is at work for this node{who}",
+        where=str(context.folder),
+        next="One is enough: it sees folders that are added. See what it waits for: diadem status",
+    )
+
+
+def settings_for(context: Context, folder: str) -> WatchSettings:
+    """The settings of a watched folder. Raises `NotFound`."""
+    for settings in context.settings.watched:
+        if settings.folder == folder:
+            return settings
+    known = ", ".join(one.folder for one in context.settings.watched) or "none"
+    raise NotFound(
+        "this folder is not watched", where=folder, next=f"Watched folders: {known}. Add it: diadem watch add FOLDER"
+    )

@@ -13,6 +13,7 @@ import pytest
 from diadem.cli.output import progress
 from diadem.model.ports import Progress
 from diadem.testing.samples import write_small_images
+from tests import catalogues
 from tests.cli.inside import said, said_json
 from tests.node.verbs.conftest import Lab, damage, lab
 
@@ -150,14 +151,14 @@ def test_stores_that_are_away_are_not_nothing(lab: Lab) -> None:
 # -- a sick node ---------------------------------------------------------------------------------------------------
 
 
+@catalogues.in_a_file
 @pytest.mark.parametrize("how", ["gone", "damaged"])
 def test_a_node_without_its_catalogue_can_be_looked_at(lab: Lab, how: str) -> None:
     package = lab.archived("one")
     lab.node.close()
     node = ("--node", lab.node.path)
     catalogue = lab.node.path / "catalogue.sqlite"
-    for path in catalogue.parent.glob("catalogue.sqlite*"):
-        path.unlink()
+    catalogues.forget(lab.node.path)
     if how == "damaged":
         catalogue.write_bytes(b"no database" * 1000)
     found = {check["name"]: check for check in said_json("doctor", *node, code=1)["checks"]}

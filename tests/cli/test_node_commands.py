@@ -16,9 +16,11 @@ import diadem
 from diadem.archive.package import Package
 from diadem.cli.grouped_help import FIRST, GROUPS
 from diadem.cli.main import app
+from diadem.node.judgement_verbs import JudgementVerbs
 from diadem.node.sample_verbs import SampleVerbs
 from diadem.node.store_verbs import StoreVerbs
 from diadem.node.user_verbs import UserVerbs
+from diadem.node.watch_verbs import WatchVerbs
 from tests.cli.inside import said, said_json
 from tests.node.verbs.conftest import Lab, damage, lab
 
@@ -48,12 +50,19 @@ def commands() -> Iterator[tuple[str, Any]]:
 
 
 def test_every_verb_is_a_method_of_the_same_name() -> None:
-    verbs = {"store": StoreVerbs, "user": UserVerbs, "sample": SampleVerbs}
+    verbs = {
+        "store": StoreVerbs,
+        "user": UserVerbs,
+        "sample": SampleVerbs,
+        "judgement": JudgementVerbs,
+        "watch": WatchVerbs,
+    }
+    called = {"watch": "watched"}
     for name, _ in commands():
         group, _, verb = name.partition(" ")
         if verb:
-            assert hasattr(diadem.Node, f"{group}s"), name
-            assert callable(getattr(verbs[group], verb)), name
+            assert hasattr(diadem.Node, called.get(group, f"{group}s")), name
+            assert callable(getattr(verbs[group], "import_" if verb == "import" else verb)), name
         elif name not in NO_VERB:
             python = "import_" if name == "import" else name
             owners = [owner for owner in (diadem.Node, Package, diadem) if hasattr(owner, python)]
@@ -82,6 +91,11 @@ def test_every_public_method_has_its_command() -> None:
         "stores": ("store ls", "--node"),
         "users": ("user ls", "--node"),
         "samples": ("sample ls", "--node"),
+        "facets": ("search", "--facets"),
+        "queries": ("search", "--saved"),
+        "judgements": ("judgement export", "--node"),
+        "watch": ("watch run", "--node"),
+        "watched": ("watch ls", "--node"),
     }
     inner = {"at", "close", "remember", "remirror", "to_dict", "name", "id", "path", "user"}  # no wish of a person
     named = dict(commands())
@@ -195,16 +209,27 @@ def test_every_command_prints_one_object(lab: Lab, tmp_path: Path) -> None:
         (("sample", "receive", "S-1", "--at", "NMI"), 0, "sample"),
         (("sample", "lose", "S-2"), 0, "sample"),
         (("sample", "consume", "S-1"), 0, "sample"),
+        (("sample", "retract", "S-1", "consumed", "--reason", "another"), 0, "sample"),
+        (("sample", "export", tmp_path / "samples.xlsx"), 0, "rows"),
+        (("sample", "import", tmp_path / "samples.xlsx"), 0, "unchanged"),
         (("sample", "ls"), 0, "samples"),
         (("sample", "show", "S-1"), 0, "samples"),
         (("assess", one, "accept", "--for", "imaging"), 0, "stated"),
         (("assess", one, "--machine"), 0, "machine"),
         (("assess", one), 0, "assessments"),
+        (("judgement", "export", tmp_path / "judgements.csv"), 0, "rows"),
+        (("judgement", "import", tmp_path / "judgements.csv"), 0, "unchanged"),
         (("amend", one, "--set", "sample.name=S-12"), 0, "stated"),
         (("derive", session / "scan 0.bin", "--from", one), 0, "derivations"),
         (("jobs",), 0, "jobs"),
         (("doctor",), 0, "checks"),
         (("watch", "--once"), 0, "incoming"),
+        (("watch", "add", tmp_path / "packed" / "..", "--new-only"), 4, "error"),
+        (("watch", "add", session), 0, "folder"),
+        (("watch", "--dry-run"), 0, "watched"),
+        (("watch", "ls"), 0, "folders"),
+        (("watch", "plan"), 0, "lines"),
+        (("watch", "rm", session), 0, "folder"),
         (("rescan",), 0, "folders"),
         (("reindex",), 0, "packages"),
         (("drop", one, "--store", "second", "--reason", "space"), 4, "error"),

@@ -57,8 +57,9 @@ def row(text: str = "ZnO", **more: Any) -> PackageRow:
     given: dict[str, Any] = {
         "id": "diadem:" + "1f0c9a77" * 8, "payload_id": "0" * 64, "title": text, "date": None, "instrument": text,
         "sample": text, "operator": text, "formats": (text,), "datasets": 9, "files": 9, "bytes": 10**9, "matching": 5,
-        "matched": tuple(DatasetRow(f"d{n}", f"folder/{text}{n}") for n in range(5)), "owner": text, "ingested_at": None,
-        "stores": (text,), "path": text, "session": text, "quality": ("accept", "disputed"), "warnings": (text,) * 5,
+        "matched": tuple(DatasetRow(f"d{n}", f"folder/{text}{n}") for n in range(5)), "owner": text,
+        "ingested_at": None, "stores": (text,), "path": text, "session": text,
+        "quality": ("accept", "disputed"), "warnings": (text,) * 5,
     }  # fmt: skip
     return PackageRow(**(given | more))
 

@@ -69,6 +69,8 @@ REASONS = {
     "sample_orcid_without_address": "$.maker",
     "sample_parent_by_name": "$.parents[0].sample",
     "sample_received_undated": '"date" is a required property',
+    "sample_retracted_in_words": "$.retracts",
+    "sample_retracted_without_reason": '"reason" is a required property',
     "sample_sent_nowhere": '"to" is a required property',
     "sample_with_a_line_break": "No control characters",
     "sample_without_identifier": '"identifier" is a required property',

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 from typing import Final, Self
-from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
 from diadem.errors import UsageError
 
@@ -58,7 +58,7 @@ class ServerAddress:
         if password is not None or any(name in ("password", "passfile") for name, _ in asked):
             raise UsageError(
                 "a password must not stand in the address of the catalogue: it is kept in node.toml and in every store",
-                next="Leave it out, and keep it in ~/.pgpass, in PGPASSWORD, or: diadem init asks the system's keyring.",
+                next="Leave it out. The password is found in ~/.pgpass, in PGPASSWORD, or in the keyring.",
             )
         named = [value for name, value in asked if name == "schema"]
         chosen = named[-1] if named else schema
@@ -69,7 +69,7 @@ class ServerAddress:
         if not unquote(parts.path).strip("/"):
             raise UsageError("the address of the catalogue names no database", next=f"Write {_EXAMPLE}")
         rest = urlencode([one for one in asked if one[0] != "schema"], quote_via=quote)
-        return cls(urlunsplit(("postgresql", parts.netloc, parts.path, rest, "")), chosen)
+        return cls(f"postgresql://{parts.netloc}{parts.path}{'?' if rest else ''}{rest}", chosen)
 
     def with_schema(self, schema: str) -> Self:
         """Another schema of the same database."""

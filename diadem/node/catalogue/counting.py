@@ -12,6 +12,7 @@ import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import Connection, func, select
@@ -40,6 +41,8 @@ MOST, MOST_LOOKED_AT, MOST_UNKEPT = 20_000, 2_000, 2_000
 #: Candidates that are looked at for these.
 _CANDIDATES: Final = 10_000
 _packages, _values, _rows = tables.packages.c, tables.facet_values.c, tables.facet_rows.c
+#: The same few runs come again and again.
+_mask = lru_cache(maxsize=4096)(mask)
 _FIELD: Final = (1 << FIELD_BITS) - 1
 
 
@@ -210,7 +213,7 @@ def _add_part(
     """Count a package of which some datasets match: the values that these have."""
     for code, (_, listed) in codes.items():
         spans = parts.get(str(code))
-        both = bits if spans is None else bits & mask(spans)
+        both = bits if spans is None else bits & _mask(spans)
         if both:
             counted[code & _FIELD].setdefault(code, Tally()).add((both & ~1).bit_count(), listed=listed)
 

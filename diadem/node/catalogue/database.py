@@ -58,6 +58,14 @@ class Place(Protocol):
         """Keep a copy of tables that are about to be changed, where that costs little; where it is."""
         ...
 
+    def size(self) -> int:
+        """Bytes that it takes on its disk."""
+        ...
+
+    def analyse(self) -> None:
+        """Let the database count what it has: very much was written."""
+        ...
+
     def close(self) -> None:
         """Close all connections."""
         ...

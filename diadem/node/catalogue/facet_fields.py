@@ -91,9 +91,10 @@ def name_of(value: float | str) -> str:
 
 
 def quoted(text: str) -> str:
-    """A text as one word of a search."""
+    """A text as one word of a search; a number is quoted, for it would take the word after it for its unit."""
     plain = _UNQUOTABLE.sub(" ", text).strip()
-    return plain if re.fullmatch(r"[^\W_][\w.@+-]*", plain) and plain.casefold() not in _JOINING else f'"{plain}"'
+    is_word = re.fullmatch(r"[^\W\d_][\w.@+-]*", plain) and plain.casefold() not in _JOINING
+    return plain if is_word else f'"{plain}"'
 
 
 _JOINING: Final = ("and", "or", "not")

@@ -1,7 +1,8 @@
 """The values by which results are counted, kept for each package. In the transaction of the caller.
 
 A package has one row with the codes of its values, and each value a count of the packages that have it. Both are made
-anew, from the facts, copies and judgements that stand in the catalogue, whenever one of these has changed.
+anew, from the facts, copies and judgements that stand in the catalogue, at the end of each transaction in which one of
+these has changed.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import Connection, bindparam, delete, func, select, update
+from sqlalchemy import Connection, bindparam, delete, exists, func, select, update
 
 from diadem.model.replicas import PRESENT
 from diadem.node.catalogue import dialects, tables
@@ -23,10 +24,10 @@ from diadem.node.catalogue.spans import full, mask, written
 
 #: Packages in one go.
 _TOGETHER: Final = 500
-#: Execution option of a connection to a catalogue that is being filled.
-PUT_OFF: Final = "catalogue_counts_put_off"
 #: Bits of a code that are the number of its field.
 FIELD_BITS: Final = 5
+#: Where a connection keeps the packages that were touched in its transaction.
+_TOUCHED: Final = "facets_touched"
 _PAIR: Final = struct.Struct("<II")
 _packages, _values, _rows = tables.packages.c, tables.facet_values.c, tables.facet_rows.c
 
@@ -44,25 +45,25 @@ class Value:
 Values = dict[int, dict[tuple[FacetField, str], Value]]
 
 
-def is_put_off(connection: Connection) -> bool:
-    """Whether a catalogue is being filled, and `fill` will count all of it at the end."""
-    return bool(connection.get_execution_options().get(PUT_OFF))
+def touch(connection: Connection, keys: Iterable[int]) -> None:
+    """Note that the values of some packages may have changed: they are made anew before the transaction ends."""
+    connection.info.setdefault(_TOUCHED, set()).update(keys)
 
 
-def restate(connection: Connection, keys: Iterable[int]) -> None:
-    """Make the values of some packages anew, and the counts with them."""
-    every = [] if is_put_off(connection) else list(keys)
-    for start in range(0, len(every), _TOGETHER):
-        _restate(connection, every[start : start + _TOGETHER])
+def settle(connection: Connection) -> None:
+    """Make the values of all packages that were touched anew, many at once, for that costs a tenth of one by one."""
+    restate(connection, sorted(connection.info.pop(_TOUCHED, ())))
 
 
-def forget(connection: Connection, keys: Sequence[int]) -> None:
-    """Let some packages count no more."""
-    if is_put_off(connection):
-        return
-    gone = {key: {} for key in keys}
-    _count(connection, _known(connection, keys), gone)
-    connection.execute(delete(tables.facet_rows).where(among(_rows.package, keys)))
+def abandon(connection: Connection) -> None:
+    """Forget what was touched: the transaction has come to nothing."""
+    connection.info.pop(_TOUCHED, None)
+
+
+def restate(connection: Connection, keys: Sequence[int]) -> None:
+    """Make the values of some packages anew, and the counts with them; those that were deleted count no more."""
+    for start in range(0, len(keys), _TOGETHER):
+        _restate(connection, keys[start : start + _TOGETHER])
 
 
 def fill(connection: Connection) -> None:
@@ -70,7 +71,7 @@ def fill(connection: Connection) -> None:
     last = -1
     while True:
         missing = select(_packages.seq).where(
-            _packages.seq > last, _packages.tombstone.is_(None), _packages.seq.not_in(select(_rows.package))
+            _packages.seq > last, _packages.tombstone.is_(None), ~exists().where(_rows.package == _packages.seq)
         )
         keys = list(connection.scalars(missing.order_by(_packages.seq).limit(_TOGETHER)))
         if not keys:

@@ -143,7 +143,12 @@ class CatalogueFile:
                 yield connection
             return
         with self._place.transaction(writing=True) as connection:
-            yield connection.execution_options(**{faceting.PUT_OFF: self._filling})
+            try:
+                yield connection
+                if not self._filling:
+                    faceting.settle(connection)
+            finally:
+                faceting.abandon(connection)
 
     def draft(self) -> Self:
         """A new, empty catalogue beside this one, to be filled and put in its place.
@@ -168,6 +173,19 @@ class CatalogueFile:
             faceting.fill(connection)
             for index in BY_VALUE:
                 index.create(connection, checkfirst=True)
+
+    def size(self) -> int:
+        """Bytes that it takes on its disk."""
+        return self._place.size()
+
+    def analyse(self) -> None:
+        """Let the database count what it has, after very much was written; a server does so by itself in minutes."""
+        self._place.analyse()
+
+    @staticmethod
+    def set_aside(url_or_path: str | Path) -> None:
+        """Give what is damaged another name, so that a new catalogue can be made in its place."""
+        place_of(url_or_path, read_only=False).set_aside()
 
     def forget_drafts(self) -> None:
         """Remove drafts that a process which was killed has left. Nobody may be filling one."""

@@ -115,7 +115,8 @@ _WRITE_TEXT: Final = text(
     "INSERT INTO texts (package, large, words) VALUES (:package, :large, array_to_tsvector(CAST(:lexemes AS text[])))"
 )
 _WRITE_LARGE: Final = text(
-    "INSERT INTO large_texts (package, part, words) VALUES (:package, :part, array_to_tsvector(CAST(:lexemes AS text[])))"
+    "INSERT INTO large_texts (package, part, words) "
+    "VALUES (:package, :part, array_to_tsvector(CAST(:lexemes AS text[])))"
 )
 
 
@@ -171,7 +172,7 @@ def _contains(element: Contains, compiler: SQLCompiler, **options: Any) -> str:
 @compiles(ContainsOne, "postgresql")
 def _contains_one(element: ContainsOne, compiler: SQLCompiler, **options: Any) -> str:
     column, given = (compiler.process(clause, **options) for clause in element.clauses)
-    return f"EXISTS (SELECT 1 FROM unnest({given}) AS given (value) WHERE strpos({column}, given.value) > 0)"
+    return f"EXISTS (SELECT 1 FROM unnest({given}) AS given (value) WHERE strpos({column}, given.value) > 0)"  # noqa: S608
 
 
 @cache

@@ -57,6 +57,14 @@ class QualityCatalogue(CatalogueFile):
             seq = reading.resolve(connection, package_id)
             return {id_: path for (_, id_), path in assessing.paths_of(connection, [seq], ids).items()}
 
+    def datasets_of(self, package_id: str) -> list[DatasetRow]:
+        """The datasets of a package, in the order of its record. Raises `NotFound`."""
+        columns = tables.datasets.c
+        with self._reading() as connection:
+            seq = reading.resolve(connection, package_id)
+            rows = select(columns.id, columns.path).where(columns.package == seq).order_by(columns.number)
+            return [DatasetRow(*row) for row in connection.execute(rows)]
+
     # Judgements
 
     def add_assessment(self, package_id: str, assessment: Assessment) -> None:
@@ -64,7 +72,7 @@ class QualityCatalogue(CatalogueFile):
         with self._writing() as connection:
             seq = writing.require(connection, package_id)
             assessing.add(connection, seq, assessment)
-            faceting.restate(connection, [seq])
+            faceting.touch(connection, [seq])
 
     def assessments(self, package_id: str) -> list[Assessment]:
         """Every judgement of a package, in the order of the log, also those that count no longer. Raises `NotFound`."""
@@ -79,7 +87,7 @@ class QualityCatalogue(CatalogueFile):
         with self._writing() as connection:
             seq = writing.require(connection, package_id)
             amending.restate(connection, seq, hex_id)
-            faceting.restate(connection, [seq])
+            faceting.touch(connection, [seq])
 
     def corrections(self, package_id: str) -> Corrections:
         """All that is said of a package's record. Raises `NotFound`."""

@@ -13,6 +13,8 @@ from diadem.node.catalogue.query import pointing
 
 #: A quoted text, which is left as it is, or a name with its sign.
 _PIECE: Final = re.compile(r"[\"“”„][^\"“”„]*[\"“”„]|(?<![^\s(])@(?P<name>[^\s()\"“”„]+)(?=[\s()]|\Z)")
+#: How many saved searches may stand on one another.
+MAX_LEVELS: Final = 20
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}\Z")
 
 
@@ -51,7 +53,7 @@ def expanded(query: str, saved: Mapping[str, str]) -> str:
     Raises
     ------
     UsageError
-        There is none of this name, they name one another in a ring, or what comes out is too long.
+        There is none of this name, they stand on one another in a ring or too deep, or what comes out is too long.
     """
     return _expanded(query, saved, ())
 
@@ -70,6 +72,10 @@ def _expanded(query: str, saved: Mapping[str, str], path: tuple[str, ...]) -> st
             ring = " → ".join(f"@{one}" for one in (*path[path.index(name) :], name))
             raise UsageError(
                 f"saved searches stand on one another in a ring: {ring}", next=f"Save one of them anew: @{name}."
+            )
+        if len(path) == MAX_LEVELS:
+            raise UsageError(
+                f"more than {MAX_LEVELS} saved searches stand on one another", next="Save the search itself."
             )
         inner = f"({_expanded(saved[name], saved, (*path, name))})"
         parts += [query[end : found.start()], inner]

@@ -59,7 +59,7 @@ def write_replica(
         row |= _UNPROVEN
     connection.execute(dialects.of(connection).upsert(tables.replicas, "package", "store"), row)
     if counted != (state == PRESENT):
-        faceting.restate(connection, [seq])
+        faceting.touch(connection, [seq])
 
 
 def write_copies(connection: Connection, copies: Sequence[CopyEntry]) -> None:
@@ -82,7 +82,7 @@ def write_copies(connection: Connection, copies: Sequence[CopyEntry]) -> None:
     dialects.insert_rows(connection, tables.proofs, (_proof_row(seq, copy) for seq, copy in proven))
     for seq, copy in others:
         _write_copy(connection, seq, copy)
-    faceting.restate(connection, {seq for seq, _ in new})
+    faceting.touch(connection, {seq for seq, _ in new})
 
 
 def _taken(connection: Connection, keys: Sequence[int]) -> set[tuple[int, str]]:
@@ -154,7 +154,7 @@ def remove_replica(connection: Connection, package_id: str, store: str) -> None:
     seq = require(connection, package_id)
     for table in (tables.proofs, tables.replicas):
         connection.execute(delete(table).where(table.c.package == seq, table.c.store == store))
-    faceting.restate(connection, [seq])
+    faceting.touch(connection, [seq])
 
 
 def write_proofs(

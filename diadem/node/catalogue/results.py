@@ -272,28 +272,32 @@ def _framed(result: SearchResult, fields: list[str], *, datasets: bool) -> Any:
         found = result.source.stated(result.query, [row.id for row in result.rows], fields)
     rows = {row.id: list(_values(row)) for row in result.rows}
     if datasets:
-        head = ("dataset", "file")
+        head = ["dataset", "file"]
         body = [[*rows[one.package], one.id, one.path, *_cells(one.values, fields, units)] for one in found]
     else:
-        head = ()
-        body = [[*row, *_cells(_together(found, id_), fields, units)] for id_, row in rows.items()]
+        head = []
+        together = _together(found)
+        body = [[*row, *_cells(together.get(id_, {}), fields, units)] for id_, row in rows.items()]
     frame = pandas.DataFrame(body, columns=[*COLUMNS, *head, *fields])
+    frame = frame.loc[:, ~frame.columns.duplicated(keep="last")].copy()
     frame["date"] = pandas.to_datetime(frame["date"])
     frame["ingested_at"] = pandas.to_datetime(frame["ingested_at"], utc=True)
-    whole = dict.fromkeys(("datasets", "matching", "files", "bytes", "copies"), "int64")
-    frame = frame.astype(whole | {name: "float64" if name in units else "object" for name in fields})
+    whole = [name for name in ("datasets", "matching", "files", "bytes", "copies") if name not in fields]
+    frame = frame.astype(
+        dict.fromkeys(whole, "int64") | {name: "float64" if name in units else "object" for name in fields}
+    )
     frame.attrs.update(query=result.query, total=result.total, exact=result.exact, units=dict(units))
     return frame
 
 
-def _together(found: Sequence[StatedDataset], package: str) -> dict[str, tuple[Value, ...]]:
-    """All values of the datasets of a package that match, each once."""
-    values: dict[str, dict[Value, None]] = {}
+def _together(found: Sequence[StatedDataset]) -> dict[str, dict[str, tuple[Value, ...]]]:
+    """By package and field, all values of the datasets that match, each once."""
+    values: dict[str, dict[str, dict[Value, None]]] = {}
     for one in found:
-        if one.package == package:
-            for name, own in one.values.items():
-                values.setdefault(name, {}).update(dict.fromkeys(own))
-    return {name: tuple(own) for name, own in values.items()}
+        of_package = values.setdefault(one.package, {})
+        for name, own in one.values.items():
+            of_package.setdefault(name, {}).update(dict.fromkeys(own))
+    return {package: {name: tuple(own) for name, own in fields.items()} for package, fields in values.items()}
 
 
 def _cells(values: Mapping[str, tuple[Value, ...]], fields: Sequence[str], units: Mapping[str, str]) -> list[Any]:

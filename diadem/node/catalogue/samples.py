@@ -10,11 +10,12 @@ from typing import Any, Final
 from sqlalchemy import Connection, Select, delete, func, insert, select
 
 from diadem.model.sample_relations import Family, family, with_parts
-from diadem.model.samples import Event, Link, Maker, OtherName, Parent, Sample, Step
+from diadem.model.samples import Event, Link, Maker, OtherName, Parent, Retraction, Sample, Step
 from diadem.node.catalogue import dialects, reading, tables
 from diadem.node.catalogue.opening import CatalogueFile
 from diadem.node.catalogue.sample_sessions import SampleDataset, datasets_of, texts_of
 from diadem.node.catalogue.words import words
+from diadem.node.custody.entries import place_of
 
 #: What a name is: the node's own, that of another lab or of everywhere, or only what the sample is.
 OWN, OTHER, TITLE = "identifier", "other", "title"
@@ -101,6 +102,21 @@ class SampleCatalogue(CatalogueFile):
         rows = rows.where(about.c.sha256 == sha256, about.c.kind == "sample").order_by(said.c.epoch, said.c.index)
         with self._reading() as connection:
             return [(int(epoch), int(index), line) for epoch, index, line in connection.execute(rows)]
+
+    def sample_places(self, sha256: str) -> list[tuple[int, str]]:
+        """Place in the log and id of the statements about a sample, in the order of the log.
+
+        Parameters
+        ----------
+        sha256 : str
+            Digest of the subject.
+        """
+        said, about = tables.statements, tables.subjects
+        joined = said.join(about, said.c.statement_id == about.c.statement_id)
+        rows = select(said.c.epoch, said.c.index, said.c.statement_id).select_from(joined)
+        rows = rows.where(about.c.sha256 == sha256, about.c.kind == "sample").order_by(said.c.epoch, said.c.index)
+        with self._reading() as connection:
+            return [(place_of(epoch, index), str(found)) for epoch, index, found in connection.execute(rows)]
 
     def samples(self, ids: Collection[str] | None = None) -> list[Sample]:
         """Samples by their ids, those that are not known left out; all of them without ids. By identifier."""
@@ -197,6 +213,9 @@ def _named(sample: Sample) -> Iterator[tuple[str, str, str, str, str]]:
 
 def _restored(document: str) -> Sample:
     kept: Mapping[str, Any] = json.loads(document)
+    events = (
+        {**one, "retracted": Retraction(**one["retracted"]) if one.get("retracted") else None} for one in kept["events"]
+    )
     links = ({**one, "other": OtherName(**one["other"]) if one["other"] else None} for one in kept["links"])
     return Sample(
         **{
@@ -206,7 +225,7 @@ def _restored(document: str) -> Sample:
             "maker": Maker(**kept["maker"]) if kept["maker"] else None,
             "elements": tuple(kept["elements"]),
             "preparation": tuple(Step(**one) for one in kept["preparation"]),
-            "events": tuple(Event(**one) for one in kept["events"]),
+            "events": tuple(Event(**one) for one in events),
             "links": tuple(Link(**one) for one in links),
         }
     )

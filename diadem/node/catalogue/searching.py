@@ -8,7 +8,7 @@ from typing import Final
 from sqlalchemy import Connection, select
 
 from diadem.errors import UsageError
-from diadem.node.catalogue import dialects, stating, tables
+from diadem.node.catalogue import dialects, faceting, stating, tables
 from diadem.node.catalogue.conditions import Conditions
 from diadem.node.catalogue.counting import count_values
 from diadem.node.catalogue.driving import count_alone, driver
@@ -56,6 +56,7 @@ def facets(connection: Connection, query: str, fields: Sequence[str] | None, top
     """How many of the packages that match have which values; see `Catalogue.facets`."""
     if top < 1:
         raise UsageError("at least one value of each field is counted")
+    faceting.settle(connection)  # where something was written in the same transaction
     chosen = fields_of(fields)
     condition = understand(query, parse(query), lookup=Names(connection).lookup)
     found, total, exact = count_values(connection, known_conditions(connection), condition, chosen, top)
@@ -92,6 +93,7 @@ class Names:
         fields = [field.number for field in KEPT.values() if field.kind == "text" and set(keys) <= set(field.keys)]
         if not fields:
             return None
+        faceting.settle(self._connection)
         has = _values.name.endswith(part, autoescape=True) if ends else contains(_values.name, part)
         found = select(_values.name).where(_values.facet == fields[0], _values.packages > 0, has).order_by(_values.name)
         return [tuple(name.split()) for name in self._connection.scalars(found.limit(MAX_NAMES + 1))]

@@ -26,8 +26,8 @@ from diadem.node.catalogue.server_errors import translate
 BUSY_SECONDS: Final = 60
 _PATIENCE: Final = 10
 _WRITING, _NEW = "catalogue_writing", "catalogue_new"
-#: Most connections of one process: each thread that works on the catalogue has one.
-_THREADS: Final = 20
+#: Connections that a process keeps, and opens for a while beside them: each thread that works has one.
+_KEPT, _MORE = 5, 25
 #: Of a session. Every question has an index that was made for it. The planner does not know what it costs to unpack
 #: a vector, so it must not go through whole tables; and questions are too quick for a compiler.
 _SETTINGS: Final = {
@@ -71,7 +71,8 @@ class PostgresPlace:
             "postgresql+psycopg://",
             creator=self._connect,
             poolclass=QueuePool,
-            pool_size=_THREADS,
+            pool_size=_KEPT,
+            max_overflow=_MORE,
             pool_pre_ping=True,
             use_native_hstore=False,
         )
@@ -88,11 +89,15 @@ class PostgresPlace:
         return str(self._address)
 
     def _connect(self) -> psycopg.Connection[Any]:
-        options = {"connect_timeout": _PATIENCE, "application_name": "diadem", "client_encoding": "utf8"}
+        options: dict[str, Any] = {
+            "connect_timeout": _PATIENCE,
+            "application_name": "diadem",
+            "client_encoding": "utf8",
+        }
         try:
             made = psycopg.connect(self._address.server, autocommit=True, prepare_threshold=None, **options)
-        except psycopg.OperationalError:
-            password = kept_password(self._address.server)
+        except psycopg.OperationalError as error:
+            password = kept_password(self._address.server) if "password" in str(error) else ""
             if not password:
                 raise
             made = psycopg.connect(
@@ -216,6 +221,7 @@ class PostgresPlace:
         aside = own[: _NAME - len(_DAMAGED)] + _DAMAGED
         with self.transaction(writing=True, new=True) as connection:
             self._execute(_drop(aside), _rename(own, aside), where=connection)
+        self.close()
 
     def take_over(self, draft: Self) -> None:
         """Put the draft's schema in the place of this one when no reader is in the midst of it."""
@@ -224,13 +230,30 @@ class PostgresPlace:
         gone = own[: _NAME - len(_GONE)] + _GONE
         with self.transaction(writing=True, new=True) as connection:
             lock = sql.SQL("LOCK TABLE {}.schema_version IN ACCESS EXCLUSIVE MODE").format(sql.Identifier(own))
-            self._execute(lock, _rename(own, gone), _rename(draft._address.schema, own), _drop(gone), where=connection)
-        self._analyse()
+            # Whoever has been told that the catalogue was built does not find another one after a power failure.
+            durable = sql.SQL("SET LOCAL synchronous_commit = {}").format("on")
+            self._execute(
+                durable, lock, _rename(own, gone), _rename(draft._address.schema, own), _drop(gone), where=connection
+            )
+        self.analyse()
 
-    def _analyse(self) -> None:
+    def size(self) -> int:
+        """Bytes of its tables and indices."""
+        of_tables = "SELECT coalesce(sum(pg_total_relation_size(oid)), 0) FROM pg_class"
+        own = f"{of_tables} WHERE relkind = 'r' AND relnamespace = %s::regnamespace"
+        with self.transaction(writing=False) as connection:
+            return int(connection.exec_driver_sql(own, (self._address.schema,)).scalar() or 0)
+
+    def analyse(self) -> None:
         """Let the server see how much there is of what; it would do so itself some minutes later."""
-        with self.translated(), self._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-            connection.exec_driver_sql("ANALYZE")
+        with self.transaction(writing=True) as connection:
+            names = connection.exec_driver_sql(
+                "SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = %s::regnamespace",
+                (self._address.schema,),
+            ).scalars()
+            self._execute(
+                *(sql.SQL("ANALYZE {}").format(sql.Identifier(name)) for name in names.all()), where=connection
+            )
 
     def snapshot(self, path: Path) -> bool:  # noqa: ARG002
         """There is no file to copy."""

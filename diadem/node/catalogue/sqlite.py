@@ -325,6 +325,14 @@ class SqlitePlace:
             copy(self._path, kept)
         return kept
 
+    def size(self) -> int:
+        """Bytes of its files."""
+        files = (self._path.with_name(self._path.name + suffix) for suffix in SUFFIXES)
+        return sum(path.stat().st_size for path in files if path.exists())
+
+    def analyse(self) -> None:
+        """Nothing to do: the questions are asked so that no statistics are needed."""
+
     def close(self) -> None:
         """Close its connections."""
         if self._engine is not None:

@@ -140,7 +140,7 @@ def _write_rows(connection: Connection, numbered: Sequence[Numbered]) -> None:
         if one.id in spoken_of:
             assessing.restate(connection, seq, one.id)
             amending.restate(connection, seq, one.id)
-    faceting.restate(connection, [seq for seq, _ in numbered])
+    faceting.touch(connection, [seq for seq, _ in numbered])
 
 
 def find(connection: Connection, hex_id: str) -> int | None:
@@ -177,7 +177,7 @@ def _clear(connection: Connection, seq: int) -> None:
     for table in _OF_RECORD:
         connection.execute(delete(table).where(table.c.package == seq))
     dialects.of(connection).remove_text(connection, seq)
-    faceting.forget(connection, [seq])
+    faceting.touch(connection, [seq])
 
 
 def _package_row(entry: PackageEntry, facts: Facts, hex_id: str) -> dict[str, Any]:

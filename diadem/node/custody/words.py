@@ -256,6 +256,8 @@ def _sample(said: _Said) -> str:
         one = f"{_quoted(other['name'])} of {_quoted(other['lab'])} and the sample" if other else " and ".join(names)
         verb = "are one thing" if what == "linked" else "are not one thing after all"
         return f"{by} stated that {one} {verb}{said.reason}"
+    if what == "retracted":
+        return f"{by} took back that what the statement {said['retracts'][:12]}… says had happened{said.reason}"
     event = Event(what, said["date"], said.get("from", ""), said.get("to", ""))
     comment = f": {_bare(said['comment'])}" if said.get("comment") else ""
     return f"{by} stated that the sample was {event_text(event)}{comment}"

@@ -34,7 +34,7 @@ FIELDS: dict[str, st.SearchStrategy[Any]] = {
 }
 DATASETS = st.lists(st.fixed_dictionaries({}, optional=FIELDS), max_size=4)
 DATES = st.sampled_from((None, datetime.date(2025, 3, 1), datetime.date(2026, 1, 1)))
-JUDGED = st.lists(
+JUDGED: st.SearchStrategy[list[dict[str, str]]] = st.lists(
     st.builds(
         dict,
         by=st.sampled_from(["alice@a", "bob@a"]),

@@ -148,3 +148,14 @@ def test_packages_from_before_there_were_judgements_count_as_not_assessed(path: 
     with Catalogue.open(path) as found:
         assert found.search("not:assessed").total == 1
         assert found.search("quality:accept").total == 0
+
+
+def test_packages_from_before_there_were_counts_are_counted(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as connection:
+        for table in ("facet_values", "facet_rows"):
+            connection.execute(f"DROP TABLE {table}")
+        connection.execute("DELETE FROM schema_version WHERE version > 3")
+        connection.commit()
+    with Catalogue.open(path) as found:
+        assert [(value.text, value.packages) for value in found.facets()["owner"]] == [("alice@hu-berlin", 1)]
+        assert found.facets("one", fields=["quality"])["quality"].values[0].text == "none"

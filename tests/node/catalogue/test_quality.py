@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -99,8 +97,10 @@ ASKED = (
 
 @PROPERTY
 @given(st.fixed_dictionaries({name: assessments(name) for name in NAMES}), st.lists(ASKED, min_size=1, max_size=6))
-def test_a_search_finds_what_a_plain_look_finds(said: dict[str, list[Assessment]], asked: list[Asked]) -> None:
-    with tempfile.TemporaryDirectory() as folder, Catalogue.open(Path(folder) / "c.sqlite", create=True) as catalogue:
+def test_a_search_finds_what_a_plain_look_finds(
+    new_address: Callable[[], str], said: dict[str, list[Assessment]], asked: list[Asked]
+) -> None:
+    with Catalogue.open(new_address(), create=True) as catalogue:
         for name in NAMES:
             catalogue.add_package(entry(name, [dataset(n, f"{n}.tif", {}) for n in range(1, SIZES[name] + 1)]))
         with catalogue.together():
@@ -124,9 +124,9 @@ LINKS = st.lists(st.tuples(st.sampled_from(NAMES), st.sampled_from([*NAMES, "awa
 
 @PROPERTY
 @given(LINKS)
-def test_links_are_followed_both_ways(links: list[tuple[str, str]]) -> None:
+def test_links_are_followed_both_ways(new_address: Callable[[], str], links: list[tuple[str, str]]) -> None:
     links = [(result, source) for result, source in links if result != source]
-    with tempfile.TemporaryDirectory() as folder, Catalogue.open(Path(folder) / "c.sqlite", create=True) as catalogue:
+    with Catalogue.open(new_address(), create=True) as catalogue:
         for name in NAMES:
             catalogue.add_package(entry(name))
         for number, (result, source) in enumerate(links):
@@ -156,15 +156,16 @@ def test_what_is_entered_anew_keeps_no_judgement_that_nobody_stated(catalogue: C
 @pytest.mark.parametrize(
     "query", ["quality:accept", "purpose:EELS", "assessed-by:a", "criterion:drift", "not:assessed"]
 )
-def test_a_judgement_is_looked_up_and_not_searched_for(catalogue: Catalogue, query: str) -> None:
+def test_a_judgement_is_looked_up_and_not_searched_for(in_a_file: Catalogue, query: str) -> None:
+    from diadem.node.catalogue import dialects
     from diadem.node.catalogue.conditions import Conditions
     from diadem.node.catalogue.driving import driver
     from diadem.node.catalogue.meaning import understand
     from diadem.node.catalogue.parsing import parse
 
     condition = understand(query, parse(query))
-    with catalogue._reading() as connection:
-        source: Any = driver(connection, Conditions({}), condition)
+    with in_a_file._reading() as connection:
+        source: Any = driver(connection, Conditions({}, dialects.of(connection)), condition)
         text = str(source.chunk(None, 50, rising=False).compile(connection, compile_kwargs={"literal_binds": True}))
         plan = [row[3] for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {text}")]
     assert any("INDEX" in step or "PRIMARY KEY" in step for step in plan) or "unassessed" in text, plan

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -18,7 +18,9 @@ TAG_FILES = ("tagmanifest-sha256.txt", "manifest-sha256.txt", "diadem/index.tsv"
 
 
 @pytest.fixture(scope="module")
-def real(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Catalogue]:
+def real(
+    shared_data: Path, tmp_path_factory: pytest.TempPathFactory, new_address: Callable[[], str]
+) -> Iterator[Catalogue]:
     folder = tmp_path_factory.mktemp("real")
     (folder / "session").mkdir()
     (folder / "store").mkdir()
@@ -35,7 +37,7 @@ def real(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         package.id, package.payload_id, "2026/x", "ZnO test", datetime.date(2026, 3, 14), 1000, len(package.files),
         "alice@hu-berlin", NOW, package.record, tag_files=tag_files,
     )  # fmt: skip
-    with Catalogue.open(folder / "catalogue.sqlite", create=True) as catalogue:
+    with Catalogue.open(new_address(), create=True) as catalogue:
         catalogue.add_package(one)
         yield catalogue
 

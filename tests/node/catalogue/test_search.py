@@ -7,7 +7,6 @@ import datetime
 import functools
 import itertools
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -45,8 +44,8 @@ PACKAGES = _packages()
 
 
 @pytest.fixture(scope="module")
-def filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Catalogue]:
-    with Catalogue.open(tmp_path_factory.mktemp("filled") / "catalogue.sqlite", create=True) as catalogue:
+def filled(new_address: Callable[[], str]) -> Iterator[Catalogue]:
+    with Catalogue.open(new_address(), create=True) as catalogue:
         fill(catalogue, PACKAGES)
         yield catalogue
 
@@ -221,11 +220,11 @@ def test_pages(filled: Catalogue, question: Question, limit: int, offset: int, c
 
 @given(st.permutations(range(12)))
 @settings(max_examples=4, deadline=None)
-def test_the_order_of_coming_does_not_show(tmp_path_factory: pytest.TempPathFactory, order: list[int]) -> None:
+def test_the_order_of_coming_does_not_show(new_address: Callable[[], str], order: list[int]) -> None:
     """A catalogue that is made anew answers as the first did, byte for byte."""
     answers = []
     for numbers in (range(12), order):
-        with Catalogue.open(tmp_path_factory.mktemp("order") / "catalogue.sqlite", create=True) as catalogue:
+        with Catalogue.open(new_address(), create=True) as catalogue:
             fill(catalogue, [PACKAGES[number] for number in numbers])
             for number in numbers:
                 if number % 3 == 0:
@@ -315,6 +314,6 @@ def test_the_longest_and_deepest_questions_are_answered(catalogue: Catalogue) ->
     assert catalogue.search(" ".join("stage.x>0" for _ in count) + " one").total == 1
 
 
-def test_a_missing_catalogue(tmp_path: Path) -> None:
+def test_a_missing_catalogue(new_address: Callable[[], str]) -> None:
     with pytest.raises(FileNotFoundError, match="diadem reindex"):
-        Catalogue.open(tmp_path / "none.sqlite")
+        Catalogue.open(new_address())

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import datetime
 import hashlib
-import sqlite3
 import unicodedata
-from contextlib import closing
 
 import pytest
-from hypothesis import example, given
+from hypothesis import given
 from hypothesis import strategies as st
 
-from diadem.node.catalogue import sqlite
 from diadem.node.catalogue.order import day_range, order_number
 from diadem.node.catalogue.spans import Runs, full, mask, numbers
 from diadem.node.catalogue.words import padded, words
@@ -40,41 +37,6 @@ def test_words_are_words_of_themselves(text: str) -> None:
     assert words(" ".join(words(text))) == words(text)
     assert words(text) == words(unicodedata.normalize("NFD", text))
     assert padded(text).split() == words(text)
-
-
-#: Letters that every version of SQLite's Unicode knows, and what is none.
-_letters = st.characters(codec="utf-8", max_codepoint=0x24F) | st.characters(min_codepoint=0x4E00, max_codepoint=0x9FA5)
-_texts = st.lists(st.tuples(st.integers(1, 3), st.text(_letters, max_size=6) | st.sampled_from(["a b", "b c a", "b"])))
-
-
-@given(_texts, st.integers(1, 4) | st.none(), st.sampled_from(["a", "b", "a b", "b c", "ä", "1"]), st.booleans())
-@example([(1, "a b"), (1, "c")], 1, "b c", True)
-@example([(1, "a"), (2, "b")], None, "a b", True)
-@example([(1, "b c a")], 1, "b c", True)
-def test_the_text_search_finds_phrases(
-    texts: list[tuple[int, str]], code: int | None, asked: str, is_open: bool
-) -> None:
-    """In a text of the key or of any, not across two; the last word may go on, or be the whole text's last."""
-    stored = [(key, words(text)) for key, text in texts if words(text)]
-    of_key = [found for key, found in stored if code in (None, key)]
-    phrase = words(asked)
-    with closing(sqlite3.connect(":memory:")) as connection:
-        connection.execute(sqlite.TEXT_TABLE)
-        written = sqlite.text_of((key, padded(" ".join(found))) for key, found in stored)
-        connection.execute("INSERT INTO texts(rowid, whole, some) VALUES (1, '', ?)", (written,))
-        for whole in (False, True) if code else (False,):
-            match = sqlite.phrase(phrase, [code] if code else None, open_end=is_open, whole=whole)
-            rows = connection.execute("SELECT rowid FROM texts WHERE texts MATCH ?", (match,)).fetchall()
-            assert bool(rows) == any(_is_in(phrase, found, is_open=is_open, whole=whole) for found in of_key)
-            nowhere = connection.execute("SELECT 1 FROM texts WHERE texts MATCH ?", (sqlite.everywhere(match),))
-            assert nowhere.fetchall() == []
-
-
-def _is_in(phrase: list[str], text: list[str], *, is_open: bool, whole: bool) -> bool:
-    begun = " ".join(phrase) + ("" if is_open else " ")
-    if whole:
-        return (" ".join(text) + " ").startswith(begun) and (is_open or len(text) == len(phrase))
-    return any((" ".join(text[start:]) + " ").startswith(begun) for start in range(len(text)))
 
 
 @given(st.sets(st.integers(1, 300)))

@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from pathlib import Path
 
 from diadem.node.catalogue import Catalogue
 from tests.node.catalogue.making import NOW, dataset, entry
@@ -29,7 +28,7 @@ def add(catalogue: Catalogue, name: str, count: int) -> None:
 def main() -> None:
     """Add from some threads that share one catalogue."""
     path, name, count, threads = sys.argv[1:]
-    with Catalogue.open(Path(path)) as catalogue:
+    with Catalogue.open(path) as catalogue:
         workers = [
             threading.Thread(target=add, args=(catalogue, f"{name}{number}", int(count)))
             for number in range(int(threads))

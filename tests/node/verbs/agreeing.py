@@ -10,6 +10,7 @@ import diadem
 from diadem.model.replicas import DROPPED, MISSING, PRESENT
 from diadem.node.following import is_deleted
 from diadem.node.node import Node
+from tests import catalogues
 
 
 def require_agreement(node: Node) -> None:
@@ -60,8 +61,7 @@ def copies(node: Node) -> dict[str, list[str]]:
 
 def rebuilt(folder: Path) -> Node:
     """The node in a folder, its catalogue lost and made anew from the log and the stores."""
-    for path in folder.glob("catalogue.sqlite*"):
-        path.unlink()
+    catalogues.forget(folder)
     node = diadem.open_node(folder, rebuild=True)
     node.reindex()
     return node

@@ -57,6 +57,13 @@ def test_what_reads_works(away: Lab, tmp_path: Path) -> None:
     assert tree(store) == before
 
 
+def _sheet(folder: Path, text: str) -> Path:
+    """A sheet beside the session, not in it."""
+    path = folder.with_name("sheet.csv")
+    path.write_text(text)
+    return path
+
+
 WRITING: dict[str, Callable[[Node, Path, str], Any]] = {
     "archive": lambda node, folder, _: node.archive(folder, now=True),
     "archive_all": lambda node, folder, _: list(node.archive_all(folder, now=True)),
@@ -75,6 +82,8 @@ WRITING: dict[str, Callable[[Node, Path, str], Any]] = {
     "stores.move": lambda node, folder, _: node.stores.move("main", str(folder)),
     "stores.rm": lambda node, _, __: node.stores.rm("main"),
     "users.add": lambda node, _, __: node.users.add("bob"),
+    "samples.import_": lambda node, folder, _: node.samples.import_(_sheet(folder, "identifier\nS-1\n")),
+    "judgements.import_": lambda node, folder, _: node.judgements.import_(_sheet(folder, "package,verdict\n")),
     "doctor": lambda node, _, __: node.doctor(),
     "export": lambda node, folder, package: node.export(package, folder / "out.zip", for_="Marie Curie"),
     "export_custody": lambda node, folder, package: node.export_custody(package, folder / "chain.json"),
@@ -97,7 +106,8 @@ def test_what_writes_is_refused_and_names_the_machine(away: Lab) -> None:
 
 
 def test_every_verb_of_a_node_is_either_read_or_refused() -> None:
-    reading = {"get", "restore", "search", "status", "custody", "plan", "sessions_of", "to_dict", "close", "stop_job"}
+    reading = {"get", "restore", "search", "status", "custody", "plan", "sessions_of", "to_dict", "close"}
+    reading |= {"facets", "stop_job"}
     named = {name for name, value in vars(Node).items() if callable(value) and not name.startswith("_")}
     assert named - reading == {name for name in WRITING if "." not in name} - {"in-place"}
 

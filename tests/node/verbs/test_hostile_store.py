@@ -19,6 +19,7 @@ from diadem.node.custody.mirror import Head, batch_key, head_key, pack_batch, re
 from diadem.node.incoming import HandInState
 from diadem.node.recovering import recover_node
 from diadem.node.recovery import open_keys, read_recovery, seal_keys
+from diadem.node.watch.handed import Handed
 from diadem.trust.keys import PrivateKey
 from tests.node.verbs.conftest import Lab
 
@@ -128,6 +129,7 @@ def test_an_incoming_folder_that_is_a_link_is_not_looked_into(lab: Lab) -> None:
     shutil.rmtree(incoming, ignore_errors=True)
     incoming.symlink_to(lab.root / "node")
     (handed,) = lab.node.watch(once=True)
+    assert isinstance(handed, Handed)
     assert handed.hand_in.state is HandInState.STRAY
 
 
@@ -142,8 +144,8 @@ def test_what_may_be_deleted_is_not_remembered_where_others_write(lab: Lab) -> N
     document.setdefault("archive", tomlkit.table())["quiet"] = "0 min"
     policy.write_text(tomlkit.dumps(document), "utf-8")
     with lab.reopened() as node:
-        states = [handed.hand_in.state for _ in range(3) for handed in node.watch(once=True)]
-    assert states[-1] is HandInState.ARCHIVED
+        states = [handed.to_dict()["state"] for _ in range(3) for handed in node.watch(once=True)]
+    assert states[-1] == HandInState.ARCHIVED
     new = set((lab.root / "main" / ".diadem").rglob("*.json")) - before
     assert not [path for path in new if "incoming" in path.parts]
 

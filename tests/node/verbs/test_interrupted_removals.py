@@ -18,6 +18,7 @@ from diadem.node.catalogue import Catalogue
 from diadem.node.node import Node
 from diadem.node.placing import replicate
 from diadem.store.folder_store import FolderStore
+from tests import catalogues
 from tests.node.verbs.conftest import Lab, remove
 
 
@@ -222,7 +223,7 @@ def test_a_folder_in_which_something_else_is_left_is_not_touched(three: tuple[La
 def _unfollowed(node: Node, giving_up: Callable[[], object]) -> None:
     """Give something up while the catalogue cannot be written: the log says it, and nothing else has happened."""
     node.context.catalogue.close()
-    node.context.catalogue = catalogue = _Busy.open(node.path / "catalogue.sqlite")
+    node.context.catalogue = catalogue = _Busy.open(catalogues.address(node.path))
     catalogue.busy = True
     with pytest.raises(Refused, match="has held the catalogue"):
         giving_up()

@@ -6,6 +6,7 @@ import pytest
 
 import diadem
 from diadem.errors import Refused, Unreachable, UsageError
+from tests import catalogues
 from tests.node.verbs.conftest import Lab
 
 
@@ -37,7 +38,7 @@ def test_it_outlives_the_catalogue(lab: Lab) -> None:
     lose_second(lab)
     with lab.reopened() as node:
         node.stores.lose("second", reason="stolen")
-    (lab.node.path / "catalogue.sqlite").unlink()
+    catalogues.forget(lab.node.path)
     with diadem.open_node(lab.node.path, rebuild=True) as node:
         node.reindex()
         assert not node.status().holds["copies.minimum"]

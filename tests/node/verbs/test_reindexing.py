@@ -17,6 +17,7 @@ from diadem.model.replicas import MISSING, PRESENT, SUSPECT
 from diadem.node.catalogue import Catalogue
 from diadem.node.following import behind, catch_up
 from diadem.testing.samples import write_small_images
+from tests import catalogues
 from tests.cli.inside import said, said_json
 from tests.node.verbs.agreeing import copies, memory, require_agreement
 from tests.node.verbs.conftest import Lab, damage, remove
@@ -24,8 +25,7 @@ from tests.node.verbs.conftest import Lab, damage, remove
 
 def forget_catalogue(lab: Lab) -> None:
     """Remove the catalogue's file and those beside it."""
-    for path in lab.node.path.glob("catalogue.sqlite*"):
-        path.unlink()
+    catalogues.forget(lab.node.path)
 
 
 def look_at_everything(lab: Lab) -> None:
@@ -84,6 +84,7 @@ def test_other_processes_read_the_packages(lab: Lab) -> None:
     assert memory(lab.node) == known
 
 
+@catalogues.in_a_file
 @pytest.mark.parametrize("where", ["head", "tail"])
 def test_a_damaged_catalogue_is_made_again(lab: Lab, where: str) -> None:
     packages = {lab.archived(f"s{number}") for number in range(3)}
@@ -104,6 +105,7 @@ def test_a_damaged_catalogue_is_made_again(lab: Lab, where: str) -> None:
         require_agreement(node)
 
 
+@catalogues.in_a_file
 def test_a_crash_between_log_and_catalogue_is_caught_up_when_the_node_is_opened(lab: Lab) -> None:
     lab.add_second()
     package = lab.archived("s")
@@ -270,9 +272,9 @@ def test_what_a_killed_reindex_left_is_removed(lab: Lab) -> None:
     lab.archived("s")
     draft = lab.node.context.catalogue.draft()
     draft.close()
-    assert list(lab.node.path.glob(".catalogue.sqlite.*.draft"))
+    assert catalogues.drafts(lab.node.path)
     lab.node.reindex()
-    assert not list(lab.node.path.glob(".catalogue.sqlite.*"))
+    assert not catalogues.drafts(lab.node.path)
 
 
 def test_catching_up_needs_nothing_where_nothing_is_missing(lab: Lab) -> None:
@@ -292,7 +294,7 @@ def test_a_reindex_that_is_stopped_leaves_the_catalogue_as_it_was(lab: Lab) -> N
 
     with pytest.raises(Interrupted):
         lab.node.reindex(listener=stop)
-    assert not list(lab.node.path.glob(".catalogue.sqlite.*"))
+    assert not catalogues.drafts(lab.node.path)
     assert memory(lab.node) == before
     assert [job.state for job in lab.node.jobs if job.kind == "reindex"] == ["stopped"]
 

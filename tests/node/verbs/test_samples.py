@@ -17,6 +17,7 @@ from diadem.model.statements import Draft, Subject
 from diadem.node.following import behind, catch_up
 from diadem.node.node import Node
 from diadem.node.sample_story import SampleStory
+from tests import catalogues
 from tests.cli.inside import said, said_json
 from tests.node.verbs.agreeing import require_agreement
 from tests.node.verbs.conftest import Lab
@@ -67,8 +68,7 @@ def test_one_sample_through_two_labs_and_two_instruments(lab: Lab) -> None:
     }
     assert story["findings"] == []
     lab.node.close()
-    for file in lab.node.path.glob("catalogue.sqlite*"):
-        file.unlink()
+    catalogues.forget(lab.node.path)
     assert said_json("reindex", *on)["packages"] == 4
     with lab.reopened() as node:
         assert everything(node) == before

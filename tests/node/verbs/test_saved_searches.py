@@ -148,3 +148,7 @@ def test_searches_that_grow_without_end_are_stopped() -> None:
     saved = {"a0": "word"} | {f"a{n}": " ".join([f"@a{n - 1}"] * 10) for n in range(1, 12)}
     with pytest.raises(UsageError, match="longer than"):
         expanded("@a11", saved)
+    chain = {"a0": "word"} | {f"a{n}": f"@a{n - 1}" for n in range(1, 5000)}
+    assert expanded("@a10", chain).count("(") == 11
+    with pytest.raises(UsageError, match="more than 20"):
+        expanded("@a4999", chain)

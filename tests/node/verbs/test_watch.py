@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from diadem.errors import Interrupted
-from diadem.node.watching import Handed, watch
+from diadem.node.watching import Handed, Watched, watch
 from tests.cli.inside import said_json
 from tests.node.test_adopting import everything
 from tests.node.verbs.agreeing import copies, require_agreement
@@ -29,6 +29,13 @@ def minutes(lab: Lab) -> list[float]:
     now = lab.node.context.clock
     lab.node.context.clock = lambda: now() + datetime.timedelta(minutes=ahead[0])
     return ahead
+
+
+def handed(told: Iterator[Handed | Watched]) -> Iterator[Handed]:
+    """What is told where no folder is watched."""
+    for one in told:
+        assert isinstance(one, Handed)
+        yield one
 
 
 def hand_in(lab: Lab, name: str, **files: bytes) -> Path:
@@ -52,14 +59,14 @@ def looks(lab: Lab, minutes: list[float], times: list[float]) -> Iterator[list[H
         told.append(Handed("look", told[0].hand_in))  # a mark between two looks
 
     with pytest.raises(Interrupted, match="nothing is half archived"):
-        told.extend(watch(lab.node.context, sleep=sleep))
+        told.extend(handed(watch(lab.node.context, sleep=sleep)))
     look: list[Handed] = []
-    for handed in told:
-        if handed.store == "look":
+    for one in told:
+        if one.store == "look":
             yield look
             look = []
         else:
-            look.append(handed)
+            look.append(one)
     yield look
 
 
@@ -85,13 +92,13 @@ def test_a_hand_in_is_archived_when_it_is_finished_and_then_may_be_deleted(lab: 
 def test_later_files_become_a_continuation_and_one_copy_is_not_enough_to_delete(lab: Lab, minutes: list[float]) -> None:
     folder = hand_in(lab, "session", scan=b"s" * 5000)
     minutes[0] = 60
-    assert [handed.archived is not None for handed in lab.node.watch(once=True)] == [True]
-    (told,) = lab.node.watch(once=True)
+    assert [one.archived is not None for one in handed(lab.node.watch(once=True))] == [True]
+    (told,) = handed(lab.node.watch(once=True))
     assert not told.hand_in.may_be_deleted
     assert "do not delete" in told.hand_in.words
     (folder / "later.dat").write_bytes(b"later")
     minutes[0] = 120
-    (more,) = lab.node.watch(once=True)
+    (more,) = handed(lab.node.watch(once=True))
     assert more.archived is not None
     assert more.archived.what == "continuation"
     assert [entry.name for entry in more.archived.package.files] == ["later.dat"]
@@ -104,17 +111,17 @@ def test_a_hand_in_of_which_something_was_left_out_may_not_be_deleted(lab: Lab, 
     (lab.root / "only.dat").write_bytes(b"only")
     (folder / "only.dat").symlink_to(lab.root / "only.dat")
     minutes[0] = 60
-    (done,) = documents(lab.node.watch(once=True))
+    (done,) = documents(handed(lab.node.watch(once=True)))
     assert [one["path"] for one in done["archived"]["omitted"]] == ["only.dat"]
-    (told,) = documents(lab.node.watch(once=True))
+    (told,) = documents(handed(lab.node.watch(once=True)))
     assert (told["state"], told["omitted"], told["may_be_deleted"]) == ("archived", 1, False)
     assert "do not delete it: 1 thing in it could not be archived" in told["words"]
     (folder / "only.dat").unlink()
     (folder / "only.dat").write_bytes(b"only")
     minutes[0] = 120
-    (mended,) = documents(lab.node.watch(once=True))
+    (mended,) = documents(handed(lab.node.watch(once=True)))
     assert (mended["archived"]["what"], mended["archived"]["files"]) == ("continuation", 1)
-    assert [one["may_be_deleted"] for one in documents(lab.node.watch(once=True))] == [True]
+    assert [one["may_be_deleted"] for one in documents(handed(lab.node.watch(once=True)))] == [True]
 
 
 def documents(told: Iterator[Handed]) -> list[dict[str, Any]]:
@@ -128,24 +135,24 @@ def test_every_package_of_a_hand_in_must_be_kept_and_what_is_lost_is_archived_ag
     (lab.node.path / "policy.toml").write_text("[copies]\nminimum = 1\n", "utf-8")
     folder = hand_in(lab, "session", scan=b"s" * 5000, other=b"o" * 100)
     minutes[0] = 60
-    (first,) = lab.node.watch(once=True)
+    (first,) = handed(lab.node.watch(once=True))
     (folder / "later.dat").write_bytes(b"later")
     minutes[0] = 120
-    (second,) = lab.node.watch(once=True)
+    (second,) = handed(lab.node.watch(once=True))
     assert first.archived is not None
     assert second.archived is not None
-    assert [one.hand_in.may_be_deleted for one in lab.node.watch(once=True)] == [True]
+    assert [one.hand_in.may_be_deleted for one in handed(lab.node.watch(once=True))] == [True]
     early = str(first.archived.package.id)
     damage(lab.path(early, "main") / "data/scan.dat")
     assert [found.package for found in lab.node.scrub().damaged] == [early]
-    (again,) = lab.node.watch(once=True)
+    (again,) = handed(lab.node.watch(once=True))
     assert again.archived is not None
     assert list(again.archived.lost) == [early]
     assert [entry.name for entry in again.archived.package.files] == ["other.dat", "scan.dat"]
-    assert [one.hand_in.may_be_deleted for one in lab.node.watch(once=True)] == [True]
+    assert [one.hand_in.may_be_deleted for one in handed(lab.node.watch(once=True))] == [True]
     lab.add_second()
     (lab.node.path / "policy.toml").write_text("[copies]\nminimum = 2\n", "utf-8")
-    (told,) = lab.node.watch(once=True)
+    (told,) = handed(lab.node.watch(once=True))
     assert "the policy wants more copies" in told.hand_in.words
 
 
@@ -192,8 +199,8 @@ def test_a_store_and_a_policy_that_come_later_are_seen(lab: Lab, minutes: list[f
             raise KeyboardInterrupt
 
     with pytest.raises(Interrupted):
-        told.extend(watch(lab.node.context, sleep=sleep))
-    told.extend(lab.node.watch(once=True))
+        told.extend(handed(watch(lab.node.context, sleep=sleep)))
+    told.extend(handed(lab.node.watch(once=True)))
     assert {(one.store, one.hand_in.name) for one in told} == {("main", "first"), ("second", "there")}
     assert sorted(map(len, copies(lab.node).values())) == [1, 2]
 

@@ -10,6 +10,7 @@ import pytest
 import diadem
 from diadem.errors import Refused, UsageError
 from diadem.node.rules.status import Status
+from tests import catalogues
 from tests.cli.inside import said
 from tests.node.verbs.conftest import Lab, damage, remove
 
@@ -147,7 +148,7 @@ def test_what_was_written_off_may_come_back(lab: Lab, gone: str) -> None:
     assert lab.node.status().ok
     assert lab.node.status().totals.packages == 1
     assert lab.node.get(gone).verify().ok
-    (lab.node.path / "catalogue.sqlite").unlink()
+    catalogues.forget(lab.node.path)
     with diadem.open_node(lab.node.path, rebuild=True) as node:
         node.reindex()
         assert node.status().totals.packages == 1

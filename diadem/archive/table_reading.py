@@ -1,0 +1,172 @@
+"""Tables that people have edited, read back from CSV and Excel with the numbers of their rows.
+
+What spreadsheet programs do to a table is expected: other columns and another order of them, semicolons, a byte-order
+mark, decimal commas, hidden rows. What would change the meaning of a row silently is refused: merged cells, two columns
+of one name, text in another encoding.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from diadem.archive.scan_sheets import as_meant
+from diadem.errors import DocumentError, NotFound
+
+#: A row of cells by the key of their column.
+Row = Mapping[str, Any]
+#: Rows of a table that are read at most.
+MAX_ROWS: Final = 200_000
+#: The largest workbook that is read, in bytes.
+MAX_BYTES: Final = 100_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table as it was read.
+
+    Attributes
+    ----------
+    path : str
+        The file.
+    columns : tuple of str
+        Keys of the columns that are there.
+    unknown : tuple of str
+        Heads of columns that mean nothing here.
+    rows : tuple of (int, Row)
+        Rows with their numbers, empty ones left out; each has all `columns`.
+    decimal_comma : bool
+        Whether numbers are written as ``0,5``: semicolons stand between the cells.
+    """
+
+    path: str
+    columns: tuple[str, ...]
+    unknown: tuple[str, ...]
+    rows: tuple[tuple[int, Row], ...]
+    decimal_comma: bool = False
+
+
+def read_table(path: Path, keys: Sequence[str], *, sheet: str, needed: Sequence[str], make: str) -> Table:
+    """Read a table from ``.csv`` or ``.xlsx``.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    keys : sequence of str
+        Columns that mean something, as their heads are written; case and blanks at the ends do not count.
+    sheet : str
+        Name of the sheet in a workbook; default its first one.
+    needed : sequence of str
+        Columns without which nothing can be understood.
+    make : str
+        The command that writes such a table.
+
+    Raises
+    ------
+    NotFound
+        There is no such file.
+    DocumentError
+        It is no table, a needed column is missing, two columns have one name, or cells are merged.
+    """
+    if not path.is_file():
+        raise NotFound("there is no such table", where=str(path), next=f"Make one: {make}")
+    delimiter = ""
+    if path.suffix.lower() == ".xlsx":
+        cells = _workbook_cells(path, sheet)
+    else:
+        cells, delimiter = csv_cells(path, what="table")
+    if len(cells) > MAX_ROWS:
+        raise DocumentError(f"the table has more than {MAX_ROWS:,} rows", where=str(path), next="Divide it.")
+    heads = [str(cell or "").strip() for cell in (cells[0] if cells else ())]
+    known = [head.casefold() if head.casefold() in keys else "" for head in heads]
+    _require_heads(path, known, needed, make)
+    rows = [(number, {key: _cell(row, at) for at, key in enumerate(known) if key}) for number, row in numbered(cells)]
+    return Table(
+        str(path),
+        tuple(key for key in known if key),
+        tuple(head for head, key in zip(heads, known, strict=True) if head and not key),
+        tuple(one for one in rows if any(cell not in (None, "") for cell in one[1].values())),
+        decimal_comma=delimiter == ";",
+    )
+
+
+def csv_cells(path: Path, *, what: str) -> tuple[list[list[str]], str]:
+    """All cells of a CSV in UTF-8, and what stands between them: comma, semicolon or tab.
+
+    Raises
+    ------
+    DocumentError
+        It is no CSV, or not in UTF-8; `what` says what it should be.
+    """
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise DocumentError(f"the {what} is not UTF-8", where=str(path), next="Save it as CSV UTF-8.") from error
+    delimiter = max(",;\t", key=text.partition("\n")[0].count)
+    csv.field_size_limit(1 << 30)
+    try:
+        cells = list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter))
+    except csv.Error as error:
+        raise DocumentError(f"the {what} is no CSV: {error}", where=str(path)) from error
+    return [list(map(as_meant, row)) for row in cells], delimiter
+
+
+def numbered(cells: Sequence[Sequence[Any]]) -> Iterator[tuple[int, Sequence[Any]]]:
+    """Rows below the head that are not empty, with their numbers as spreadsheet programs count them."""
+    for number, row in enumerate(cells[1:], start=2):
+        if any(cell not in (None, "") for cell in row):
+            yield number, row
+
+
+def _cell(row: Sequence[Any], at: int) -> Any:
+    return row[at] if at < len(row) else None
+
+
+def _require_heads(path: Path, known: Sequence[str], needed: Sequence[str], make: str) -> None:
+    if missing := [key for key in needed if key not in known]:
+        raise DocumentError(
+            f"the table's first row does not name the column '{missing[0]}'",
+            where=str(path),
+            next=f"Take it from a table that this writes: {make}",
+        )
+    if twice := sorted({key for key in known if key and known.count(key) > 1}):
+        raise DocumentError(f"two columns are named '{twice[0]}'", where=str(path), next="Remove one of them.")
+
+
+def _workbook_cells(path: Path, name: str) -> list[list[Any]]:
+    import openpyxl
+
+    if path.stat().st_size > MAX_BYTES:
+        raise DocumentError("the workbook is too large to be read", where=str(path), next="Divide it, or use .csv.")
+    try:
+        book = openpyxl.load_workbook(path, data_only=True)
+        sheet = book[name] if name in book.sheetnames else book.worksheets[0]
+        merged = [str(one) for one in sheet.merged_cells.ranges]
+        rows = [list(row) for row in sheet.iter_rows()]
+    except Exception as error:
+        raise DocumentError(f"the table is no workbook that can be read: {error}", where=str(path)) from error
+    if merged:
+        raise DocumentError(
+            f"cells are merged: {', '.join(sorted(merged)[:5])}",
+            where=str(path),
+            next="Unmerge them: of merged cells a spreadsheet program keeps one.",
+        )
+    return [[_value(path, cell) for cell in row] for row in rows]
+
+
+def _value(path: Path, cell: Any) -> Any:
+    """The value of a cell, ``_x005F_`` and the like undone; one whose formula has failed is refused."""
+    from openpyxl.utils.escape import unescape
+
+    if cell.data_type == "e":
+        raise DocumentError(
+            f"the formula of the cell {cell.coordinate} has failed: {cell.value}",
+            where=str(path),
+            next="Write what it should say.",
+        )
+    return unescape(cell.value) if isinstance(cell.value, str) else cell.value

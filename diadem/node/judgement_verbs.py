@@ -1,0 +1,107 @@
+"""The judgements of a node as a sheet: written for people, and read back."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from diadem.model.ports import Listener, silent
+from diadem.model.table_changes import TableChanges, WrittenTable
+from diadem.node.context import Context
+
+
+@dataclass(frozen=True, slots=True)
+class JudgementVerbs:
+    """Judgements of many packages at once: `node.judgements`.
+
+    Parameters
+    ----------
+    context : Context
+        The node.
+    """
+
+    context: Context
+
+    def export(
+        self,
+        path: str | os.PathLike[str],
+        query: str = "",
+        *,
+        todo: bool = False,
+        purpose: str = "",
+        replace: bool = False,
+    ) -> WrittenTable:
+        """Write judgements as a sheet that people edit and `import_` reads: one row for each that counts, anybody's.
+
+        Parameters
+        ----------
+        path : path
+            ``.xlsx`` or ``.csv``.
+        query : str
+            Of the packages that this search finds; default of all.
+        todo : bool
+            Instead one row for each dataset that nobody has judged yet, with an empty verdict.
+        purpose : str
+            With `todo`: that nobody has judged for this purpose, which is filled in.
+        replace : bool
+            Where there is such a file already, which somebody may have edited.
+
+        Raises
+        ------
+        UsageError
+            There is such a file already, its ending is another one, or the query cannot be understood.
+        """
+        from diadem.errors import UsageError
+        from diadem.node.judgement_sheet import write_judgements
+
+        if purpose and not todo:
+            raise UsageError("a purpose is for what is still to be judged", next="Search: purpose:EELS; or use --todo.")
+        return write_judgements(self.context, Path(path), query, todo=todo, purpose=purpose, replace=replace)
+
+    def import_(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        dry_run: bool = False,
+        shown: TableChanges | None = None,
+        listener: Listener = silent,
+    ) -> TableChanges:
+        """Take in a sheet that `export` has written and somebody has edited, in the name of who is at work.
+
+        Only what was edited says anything, and only of one's own judgements. A row that has a verdict and names no
+        statement is a new judgement. What its assessor has said since the sheet was written is never undone: that is a
+        conflict, which is told and not written.
+
+        Parameters
+        ----------
+        path : path
+            ``.xlsx`` or ``.csv``.
+        dry_run : bool
+            Say what would be written.
+        shown : TableChanges, optional
+            What a person has agreed to; anything else is refused.
+        listener : Listener
+            Told of progress.
+
+        Returns
+        -------
+        TableChanges
+            What was written. A run that is stopped can be repeated: what is known already is recognised.
+
+        Raises
+        ------
+        NotFound
+            There is no such file.
+        DocumentError
+            It is no table; or, unless it is a dry run, something in it cannot be understood. Nothing was written.
+        Refused
+            The node has changed since `shown`.
+        """
+        from diadem.node.judgement_importing import plan_judgements
+
+        if dry_run:
+            return plan_judgements(self.context, Path(path)).outcome()
+        self.context.require_writable()
+        with self.context.locked("judgements"):
+            return plan_judgements(self.context, Path(path)).carry_out(self.context, shown, listener)

@@ -1,0 +1,220 @@
+"""What a watcher knows of one folder, kept in the node's directory: after a restart it counts, and `status` reads it.
+
+::
+
+    <node>/watch/<16 hex of the folder's path>.json     one watched folder, ``diadem-watch/1``
+    <node>/watch/watcher.json                           who watches, and since when
+    <node>/watch/plan.csv                               what a person wants of single sessions
+    <node>/locks/watch.lock                             held while a watcher lives
+
+Written whole or not at all. What cannot be understood was not seen: sessions are looked at anew, and what is archived
+is recognised. Looks hold only while the machine runs, because only then its steady clock tells how long ago they were.
+"""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import json
+import os
+import time
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Final
+
+from diadem.archive.plan import text_of
+from diadem.errors import DiademError
+from diadem.model.times import read_time
+from diadem.node.looks import Look
+from diadem.store.whole import write_whole
+
+FORMAT: Final = "diadem-watch/1"
+FOLDER: Final = "watch"
+#: Seconds by which the moment of the machine's start, reckoned from both clocks, may seem to move.
+_TOLERANCE = 5.0
+#: Seconds between two writes of what changes at each look.
+_RARELY = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """What is known of one session of a watched folder.
+
+    Attributes
+    ----------
+    state : str
+        ``waiting``, ``archiving``, ``archived``, ``failed``, ``left`` (it was there before), ``no`` or ``later`` (the
+        plan says so), ``held`` (its line of the plan, or the plan, is wrong), ``empty``.
+    words : str
+        Why, but for what changes with time.
+    files, bytes : int
+        What is in it.
+    changed, seen : str
+        The newest time in it; when it was first seen as it is. UTC.
+    quiet : float
+        For how many seconds it has to be silent.
+    digest : str
+        What it looked like when it was archived, or left.
+    packages : sequence of str
+        Which packages hold it.
+    as_one : bool or None
+        Whether it was archived as one session; None where that was not decided.
+    failures : int
+        How often in a row archiving it failed …
+    again : str
+        … when it is tried again …
+    under : str
+        … and what the plan and the policy said then: where they say something else it is tried at once.
+    look : Look or None
+        The first of the looks since which nothing has changed.
+    """
+
+    state: str = "waiting"
+    words: str = ""
+    files: int = 0
+    bytes: int = 0
+    changed: str = ""
+    seen: str = ""
+    quiet: float = 0.0
+    digest: str = ""
+    packages: tuple[str, ...] = ()
+    as_one: bool | None = None
+    failures: int = 0
+    again: str = ""
+    under: str = ""
+    look: Look | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON object without what says nothing."""
+        values = {name: getattr(self, name) for name in self.__slots__ if name != "look"}
+        kept = {name: value for name, value in values.items() if value not in ("", 0, None, ())}
+        return kept | ({"look": self.look.to_dict()} if self.look is not None else {})
+
+    @classmethod
+    def from_dict(cls, root: Path, document: Mapping[str, Any]) -> Note:
+        """What was written. Raises `ValueError`, `KeyError` or `TypeError` for anything else."""
+        values = dict(document)
+        looked = values.pop("look", None)
+        values["packages"] = tuple(map(str, values.get("packages", ())))
+        for name in ("changed", "seen", "again"):
+            if values.get(name):
+                read_time(values[name])
+        note = cls(**values)
+        if not isinstance(note.state, str) or not isinstance(note.failures, int) or not isinstance(note.digest, str):
+            raise TypeError("no note")
+        return replace(note, look=Look.from_dict(root, looked) if looked is not None else None)
+
+
+@dataclass
+class Memory:
+    """What is known of one watched folder.
+
+    Attributes
+    ----------
+    path : Path
+        Where it is kept.
+    folder : str
+        The watched folder.
+    notes : dict of str to Note
+        By the name of the session.
+    aside : dict of str to str
+        What is not looked at, and why.
+    away : str
+        Since when the folder has not been there; "" while it is.
+    problem : str
+        Why nothing of it is archived; "" where nothing hinders.
+    how : str
+        ``events`` or ``polls``, and why, in words.
+    known : bool
+        Whether there was a memory when it was read.
+    """
+
+    path: Path
+    folder: str
+    notes: dict[str, Note] = field(default_factory=dict)
+    aside: dict[str, str] = field(default_factory=dict)
+    away: str = ""
+    problem: str = ""
+    how: str = ""
+    known: bool = False
+    _written: bytes = b""
+    _at: float = float("-inf")
+
+    @classmethod
+    def read(cls, node: Path, folder: str) -> Memory:
+        """What is remembered; empty where nothing is, or nothing that can be understood."""
+        memory = cls(node / FOLDER / f"{hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]}.json", folder)
+        try:
+            document = json.loads(memory.path.read_bytes())
+            if document["format"] != FORMAT:
+                return memory
+            root = Path(folder)
+            notes = {str(name): Note.from_dict(root, one) for name, one in document["sessions"].items()}
+            if not _is_this_start(document["started"]):
+                notes = {name: replace(note, look=None) for name, note in notes.items()}
+            memory.notes, memory.known = notes, True
+            memory.aside = {str(name): str(words) for name, words in document["aside"].items()}
+            memory.away, memory.problem, memory.how = (str(document[key]) for key in ("away", "problem", "how"))
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, DiademError):
+            memory.notes, memory.known = {}, False
+        return memory
+
+    def keep_only(self, names: Collection[str]) -> None:
+        """Forget the sessions that people have taken away."""
+        self.notes = {name: note for name, note in self.notes.items() if name in names}
+
+    def write(self, *, now: bool = False) -> None:
+        """Keep it, if it is other than what was written last; unless `now`, not again within seconds.
+
+        Raises
+        ------
+        StoreError
+            It cannot be written.
+        """
+        if not now and time.monotonic() - self._at < _RARELY:
+            return
+        document = {
+            "format": FORMAT,
+            "folder": text_of(os.fsencode(self.folder)),
+            "started": started(),
+            "away": self.away,
+            "problem": self.problem,
+            "how": self.how,
+            "aside": self.aside,
+            "sessions": {name: note.to_dict() for name, note in sorted(self.notes.items())},
+        }
+        compared = json.dumps({**document, "started": None}).encode()
+        if compared == self._written:
+            return
+        self.path.parent.mkdir(exist_ok=True)
+        write_whole(self.path, json.dumps(document).encode())
+        self._written, self._at = compared, time.monotonic()
+
+    def forget(self) -> None:
+        """Remove what was kept."""
+        self.path.unlink(missing_ok=True)
+
+
+def started() -> str:
+    """What tells one start of this machine from the next: the system's own word, or the moment, in seconds."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
+    except OSError:
+        return f"{time.time() - time.monotonic():.1f}"
+
+
+def _is_this_start(before: object) -> bool:
+    """Whether the machine has not been started since. A clock that was set seems to be a start, which only waits."""
+    current = started()
+    if before == current:
+        return True
+    try:
+        return abs(float(str(before)) - float(current)) < _TOLERANCE
+    except ValueError:
+        return False
+
+
+def moment_text(moment: datetime.datetime) -> str:
+    """A moment with fractions, as memory keeps it."""
+    return moment.astimezone(datetime.UTC).isoformat()

@@ -1,0 +1,261 @@
+"""The plan of a watcher: one CSV of exceptions, a line a session. A wrong line is told, and holds its own session only.
+
+========== ==========================================================================================================
+archive    ``yes`` (also what lay there before), ``no``, ``later`` (not before the line says something else), or empty
+folder     the session's folder, or its file: absolute, as `diadem scan --plan` writes paths
+title      of the session; it is one session then
+date       ``2026-03-14``
+sample     name of the sample
+metadata   more facts, as for `--set`: ``people.name=Marie Curie``, one a line, or ``;`` between them
+as         ``one``, ``split`` (one package for each session that a scan finds in it), or empty: as a scan finds it
+wait       for how long it has to be silent: ``2 h``
+state, why what the watcher says of it; not read
+========== ==========================================================================================================
+"""
+
+from __future__ import annotations
+
+import csv
+import datetime
+import io
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from diadem.archive.scan_columns import Column
+from diadem.archive.scan_plan import from_cell, to_cell
+from diadem.archive.scan_sheets import as_meant, table_csv
+from diadem.errors import DiademError, DocumentError, NotFound
+from diadem.node.rules.measures import duration_words, read_duration
+from diadem.serialization.metadata_pairs import metadata_from_pairs
+
+PLAN_FILE: Final = "plan.csv"
+_CHOICES: Final = ("", "yes", "no", "later")
+_WAYS: Final = ("", "one", "split")
+#: Bytes of a plan: more than any has.
+_LARGEST: Final = 32 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """What a person wants of one session.
+
+    Attributes
+    ----------
+    number : int
+        As spreadsheet programs count rows; 0 for a line that is made for the table.
+    folder : str
+        Absolute path.
+    archive : str
+        ``yes``, ``no``, ``later`` or "".
+    title, date, sample, way : str
+        See the module; `way` is the column ``as``.
+    metadata : sequence of str
+        ``key=value``.
+    wait : timedelta or None
+        Silence, where it is not the policy's.
+    state, why : str
+        For people.
+    mistake : str
+        What is wrong with it; "" where nothing is.
+    """
+
+    number: int
+    folder: str
+    archive: str = ""
+    title: str = ""
+    date: str = ""
+    sample: str = ""
+    way: str = ""
+    metadata: Sequence[str] = ()
+    wait: datetime.timedelta | None = None
+    state: str = ""
+    why: str = ""
+    mistake: str = ""
+
+    @property
+    def as_one(self) -> bool | None:
+        """Whether it is one session; None where the line does not say."""
+        if self.way:
+            return self.way == "one"
+        return True if self.title else None
+
+    def stated(self, before: Sequence[str]) -> dict[str, Any]:
+        """What is said of the session, over what is said of all. Raises `UsageError`, `DocumentError`."""
+        said = (("session.title", self.title), ("session.date", self.date), ("sample.name", self.sample))
+        own = [f"{key}={value}" for key, value in said if value]
+        return metadata_from_pairs([*own, *self.metadata], metadata_from_pairs(before))
+
+    @property
+    def mark(self) -> str:
+        """What changes when a person changes the line."""
+        parts = (self.archive, self.title, self.date, self.sample, self.way, *self.metadata, self.wait, self.mistake)
+        return "|".join(map(str, parts))
+
+
+#: Of a session of which the plan says nothing.
+NO_LINE: Final = Line(0, "")
+
+
+@dataclass(frozen=True, slots=True)
+class WatchPlan:
+    """All lines.
+
+    Attributes
+    ----------
+    lines : mapping of str to Line
+        By `place_key` of their folder.
+    mistakes : sequence of (int, str)
+        Row and what is wrong, of every wrong line.
+    broken : str
+        Why the plan as a whole cannot be read: until it can, nothing is archived, for a line may forbid it.
+    """
+
+    lines: Mapping[str, Line] = field(default_factory=dict)
+    mistakes: Sequence[tuple[int, str]] = ()
+    broken: str = ""
+
+    def line(self, folder: Path) -> Line:
+        """What it says of a session."""
+        return self.lines.get(place_key(str(folder)), NO_LINE)
+
+
+def place_key(folder: str) -> str:
+    """What is equal for two spellings of one path."""
+    return os.path.normcase(os.path.normpath(folder))
+
+
+def read_watch_plan(path: Path) -> WatchPlan:
+    """Read a plan. One that is not there says nothing; a mistake is part of the result.
+
+    Parameters
+    ----------
+    path : Path
+        A CSV with commas, semicolons or tabs between cells, in UTF-8.
+    """
+    try:
+        if path.stat().st_size > _LARGEST:
+            return WatchPlan(broken=f"it has more than {_LARGEST >> 20} MiB")
+        rows = list(_rows(path.read_bytes()))
+    except FileNotFoundError:
+        return WatchPlan()
+    except OSError as error:
+        return WatchPlan(broken=error.strerror or str(error))
+    except DocumentError as error:
+        return WatchPlan(broken=error.message)
+    return _plan(_line(number, row) for number, row in rows)
+
+
+def _plan(lines: Iterable[Line]) -> WatchPlan:
+    found: dict[str, Line] = {}
+    mistakes: list[tuple[int, str]] = []
+    for line in lines:
+        key = place_key(line.folder)
+        one = line
+        if line.folder and key in found:
+            words = f"rows {found[key].number} and {line.number} are about one session"
+            one = Line(line.number, line.folder, mistake=words)
+        if one.mistake:
+            mistakes.append((one.number, one.mistake))
+        if one.folder:
+            found[key] = one
+    return WatchPlan(found, mistakes)
+
+
+def _rows(data: bytes) -> Iterator[tuple[int, Mapping[str, str]]]:
+    """Rows that are not empty, by the names of their columns. Raises `DocumentError`."""
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise DocumentError("it is not UTF-8: save it as CSV UTF-8") from error
+    delimiter = max(",;\t", key=text.partition("\n")[0].count)
+    try:
+        cells = [list(map(as_meant, row)) for row in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)]
+    except csv.Error as error:
+        raise DocumentError(f"it is no CSV: {error}") from error
+    keys = [cell.strip().casefold() for cell in cells[0]] if cells else []
+    if "folder" not in keys:
+        raise DocumentError("its first row does not name the column 'folder'")
+    for number, row in enumerate(cells[1:], start=2):
+        if any(cell.strip() for cell in row):
+            cells_of = zip(keys, row, strict=False)  # a folder's name may begin or end with blanks
+            yield number, {key: cell if key == "folder" else cell.strip() for key, cell in cells_of if key}
+
+
+def _line(number: int, row: Mapping[str, str]) -> Line:
+    folder = from_cell(row.get("folder", ""))
+    try:
+        return _understood(number, folder, row)
+    except DiademError as error:
+        return Line(number, folder if Path(folder).is_absolute() else "", mistake=error.message)
+
+
+def _understood(number: int, folder: str, row: Mapping[str, str]) -> Line:
+    if not Path(folder).is_absolute():
+        raise DocumentError(f"the column 'folder' says '{folder[:80]}', no absolute path")
+    archive, way = row.get("archive", "").casefold(), row.get("as", "").casefold()
+    for column, said, choices in (("archive", archive, _CHOICES), ("as", way, _WAYS)):
+        if said not in choices:
+            raise DocumentError(f"the column '{column}' says '{said[:40]}', not {', '.join(choices[1:])} or nothing")
+    if row.get("title") and way == "split":
+        raise DocumentError("a title is for one session, and the column 'as' says split")
+    line = Line(
+        number,
+        folder,
+        archive,
+        row.get("title", ""),
+        _date(row.get("date", "")),
+        row.get("sample", ""),
+        way,
+        tuple(pair.strip() for pair in re.split(r"[;\n]", row.get("metadata", "")) if pair.strip()),
+        read_duration(row["wait"]) if row.get("wait") else None,
+    )
+    line.stated(())
+    return line
+
+
+def _date(text: str) -> str:
+    try:
+        return datetime.date.fromisoformat(text).isoformat() if text else ""
+    except ValueError:
+        raise DocumentError(f"the column 'date' says '{text[:40]}', no date such as 2026-03-14") from None
+
+
+_COLUMNS: Final[Sequence[Column[Line]]] = (
+    Column("archive", "archive", "text", lambda line: line.archive),
+    Column("folder", "folder", "text", lambda line: to_cell(line.folder)),
+    Column("title", "title", "text", lambda line: line.title),
+    Column("date", "date", "text", lambda line: line.date),
+    Column("sample", "sample", "text", lambda line: line.sample),
+    Column("metadata", "metadata", "text", lambda line: "\n".join(line.metadata)),
+    Column("as", "as", "text", lambda line: line.way),
+    Column("wait", "wait", "text", lambda line: duration_words(line.wait) if line.wait is not None else ""),
+    Column("state", "state", "text", lambda line: line.state),
+    Column("why", "why", "text", lambda line: line.why),
+)
+
+
+def plan_bytes(lines: Iterable[Line]) -> bytes:
+    """The CSV of some lines."""
+    return table_csv(_COLUMNS, lines)
+
+
+def require_plan(path: Path) -> WatchPlan:
+    """Read a plan that somebody names.
+
+    Raises
+    ------
+    NotFound
+        There is none.
+    DocumentError
+        It cannot be read as a whole.
+    """
+    if not path.is_file():
+        raise NotFound("there is no such plan", where=str(path), next="Write one: diadem watch plan FILE.csv")
+    plan = read_watch_plan(path)
+    if plan.broken:
+        raise DocumentError(f"the plan cannot be read: {plan.broken}", where=str(path), next="Mend it, or delete it.")
+    return plan

@@ -1,0 +1,148 @@
+"""What is watched and what is waited for, as `status` shows it: read from what the watcher keeps, in any process."""
+
+from __future__ import annotations
+
+import datetime
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from diadem.archive.plan import text_of
+from diadem.node.config import WatchSettings
+from diadem.node.watch.memory import Memory, Note
+from diadem.node.watch.plan import WatchPlan
+from diadem.node.watch.words import away_words, note_words
+
+#: States of which only the number is told.
+COUNTED = ("archived", "left")
+
+
+@dataclass(frozen=True, slots=True)
+class SessionReport:
+    """One session that is not archived: name, state, why in words, files, bytes."""
+
+    name: str
+    state: str
+    words: str
+    files: int = 0
+    bytes: int = 0
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON object."""
+        return {name: getattr(self, name) for name in self.__slots__} | {"name": text_of(os.fsencode(self.name))}
+
+
+@dataclass(frozen=True, slots=True)
+class FolderReport:
+    """One watched folder.
+
+    Attributes
+    ----------
+    settings : WatchSettings
+        What is wished of it.
+    state : str
+        ``there``, ``away``, ``refused``, or ``new`` before its first look.
+    words : str
+        Why, or how changes are noticed.
+    archived, left : int
+        Sessions that are archived, and that were there before and are left.
+    sessions : sequence of SessionReport
+        The others.
+    aside : mapping of str to str
+        What is not looked at, and why.
+    """
+
+    settings: WatchSettings
+    state: str
+    words: str
+    archived: int = 0
+    left: int = 0
+    sessions: Sequence[SessionReport] = ()
+    aside: Mapping[str, str] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON object."""
+        return {
+            **self.settings.to_dict(),
+            "folder": text_of(os.fsencode(self.settings.folder)),
+            "state": self.state,
+            "words": self.words,
+            "archived": self.archived,
+            "left": self.left,
+            "sessions": [session.to_dict() for session in self.sessions],
+            "aside": {text_of(os.fsencode(name)): words for name, words in self.aside.items()},
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class WatchReport:
+    """All that is watched for a node.
+
+    Attributes
+    ----------
+    running : bool
+        Whether a watcher lives.
+    process : int
+        Its number, or that of the last one; 0 where there was none.
+    since : str
+        When it began; where it does not live, when it was last at work; "" where there was none. UTC.
+    folders : sequence of FolderReport
+        In the order of the settings.
+    plan : WatchPlan
+        What a person wants, with every mistake.
+    """
+
+    running: bool
+    process: int
+    since: str
+    folders: Sequence[FolderReport]
+    plan: WatchPlan
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON object."""
+        return {
+            "running": self.running,
+            "process": self.process,
+            "since": self.since,
+            "folders": [folder.to_dict() for folder in self.folders],
+            "plan": {
+                "lines": len(self.plan.lines),
+                "broken": self.plan.broken,
+                "mistakes": [{"row": row, "message": message} for row, message in self.plan.mistakes],
+            },
+        }
+
+
+def folder_report(
+    settings: WatchSettings, memory: Memory, now: datetime.datetime, *, running: bool = True
+) -> FolderReport:
+    """What is known of one watched folder; `running` says whether somebody watches it."""
+    states = [note.state for note in memory.notes.values()]
+    state, words = "there", memory.how
+    if memory.problem:
+        state, words = "refused", memory.problem
+    elif memory.away:
+        state, words = "away", away_words(memory)
+    elif not memory.known:
+        state, words = "new", "it was not looked at yet"
+    return FolderReport(
+        settings,
+        state,
+        words,
+        states.count("archived"),
+        states.count("left"),
+        [
+            _session(name, note, now, running=running)
+            for name, note in sorted(memory.notes.items())
+            if note.state not in COUNTED
+        ],
+        dict(memory.aside),
+    )
+
+
+def _session(name: str, note: Note, now: datetime.datetime, *, running: bool) -> SessionReport:
+    state, words = note.state, note_words(note, now)
+    if state == "archiving" and not running:
+        state, words = "waiting", "it was being archived when the watcher ended"
+    return SessionReport(name, state, words, note.files, note.bytes)

@@ -1,0 +1,58 @@
+"""What a watcher tells of one session of a watched folder."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from diadem.archive.plan import text_of
+from diadem.errors import DiademError
+from diadem.node.archived import Archived
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """What became of a session, or of a whole watched folder, in one look.
+
+    Attributes
+    ----------
+    folder : str
+        The watched folder.
+    session : str
+        Its name in the folder; "" where it is about the folder.
+    state : str
+        ``waiting``, ``archived``, ``failed``, ``left``, ``no``, ``later`` or ``empty``; of a folder ``away``,
+        ``refused`` or ``there``; of a dry run ``would archive``.
+    words : str
+        Why.
+    files, bytes : int
+        What is in it.
+    archived : sequence of Archived
+        What was archived just now.
+    error : DiademError or None
+        Why it was not.
+    """
+
+    folder: str
+    session: str
+    state: str
+    words: str = ""
+    files: int = 0
+    bytes: int = 0
+    archived: Sequence[Archived] = ()
+    error: DiademError | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON object."""
+        return {
+            "folder": text_of(os.fsencode(self.folder)),
+            "session": text_of(os.fsencode(self.session)),
+            "state": self.state,
+            "words": self.words,
+            "files": self.files,
+            "bytes": self.bytes,
+            "archived": [one.to_dict() for one in self.archived],
+            "error": self.error.to_dict() if self.error else None,
+        }

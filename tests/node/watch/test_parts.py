@@ -1,0 +1,115 @@
+"""The pure parts of watching: when a session is silent, when it is tried again, lines of a plan, what is remembered."""
+
+from __future__ import annotations
+
+import datetime
+from pathlib import Path
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from diadem.errors import DiademError, Refused, StoreError, Unreachable
+from diadem.node.finished import Finished, Unfinished
+from diadem.node.looks import Look, Seen
+from diadem.node.watch.memory import Note
+from diadem.node.watch.plan import Line, plan_bytes, read_watch_plan
+from diadem.node.watch.silence import ago, silence, wait_after, waiting_words
+
+START = datetime.datetime(2026, 11, 26, 12, tzinfo=datetime.UTC)
+QUIET = datetime.timedelta(minutes=10)
+SECONDS = st.floats(min_value=0, max_value=7200)
+
+
+def look(at: float, *, digest: str = "a", wall: float | None = None, newest: float = 0.0, own: bool = True) -> Look:
+    """A look at a moment of the steady clock; `wall` is what the other clock says, both in seconds."""
+    taken = START + datetime.timedelta(seconds=at if wall is None else wall)
+    ns = int((START.timestamp() + newest) * 1e9)
+    return Look(Path("/s"), digest, ns, taken, at, own, {"a.dat": Seen(1, ns, ns)})
+
+
+@given(SECONDS, SECONDS, SECONDS, st.floats(min_value=-7200, max_value=7200), st.booleans(), st.booleans())
+def test_nothing_is_silent_before_it_was_watched_for_long_enough(
+    first: float, passed: float, newest: float, jump: float, same: bool, own: bool
+) -> None:
+    """Whatever the clocks of files and machine say."""
+    earlier = look(first, newest=newest, own=own)
+    now = look(first + passed, wall=first + passed + jump, digest="a" if same else "b", newest=newest, own=own)
+    found = silence(earlier, now, QUIET)
+    if not same or passed < QUIET.total_seconds():
+        assert isinstance(found, Unfinished)
+        assert found.wait > datetime.timedelta()
+    elif jump >= 0:
+        assert isinstance(found, Finished)
+    assert isinstance(silence(None, now, QUIET), Unfinished)
+
+
+@given(st.integers(min_value=1, max_value=10_000))
+def test_waits_grow_to_an_end(failures: int) -> None:
+    for error, longest in (
+        (Unreachable("x"), 3600),
+        (StoreError("x"), 3600),
+        (Refused("x"), 86400),
+        (DiademError("x"), 3600),
+    ):
+        assert 60 <= wait_after(error, failures) <= wait_after(error, failures + 1) <= longest
+
+
+def test_words() -> None:
+    now = START
+
+    def minutes(number: int) -> datetime.datetime:
+        return now - datetime.timedelta(minutes=number)
+
+    assert (
+        waiting_words(minutes(3), minutes(1), QUIET, now) == "changed 3 minutes ago; archived after 10 min of silence"
+    )
+    assert "seen as it is 4 minutes ago" in waiting_words(minutes(90), minutes(4), QUIET, now)
+    assert [ago(datetime.timedelta(seconds=number)) for number in (-5, 0.4, 1, 2, 119, 120, 7200, 200_000)] == [
+        "just now", "just now", "1 second ago", "2 seconds ago", "119 seconds ago", "2 minutes ago", "2 hours ago",
+        "2 days ago",
+    ]  # fmt: skip
+
+
+_TEXT = st.text(st.characters(exclude_categories=["C", "Z"]), max_size=12)
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0/\\"), min_size=1, max_size=12),
+            st.sampled_from(["", "yes", "no", "later"]), st.sampled_from(["", "one"]), _TEXT,
+            st.sampled_from([None, QUIET, datetime.timedelta(days=2)]),
+        ), max_size=5, unique_by=lambda row: row[0],
+    )
+)  # fmt: skip
+def test_a_plan_that_was_written_is_read_back(rows: list[tuple[str, str, str, str, datetime.timedelta | None]]) -> None:
+    import tempfile
+
+    top = Path.home().anchor + "data/"
+    lines = [
+        Line(number, top + name, archive, title, "2026-03-14", "", way, (), wait)
+        for number, (name, archive, way, title, wait) in enumerate(rows, start=2)
+        if name not in (".", "..")
+    ]
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "plan.csv"
+        path.write_bytes(plan_bytes(lines))
+        plan = read_watch_plan(path)
+    assert (plan.broken, list(plan.mistakes)) == ("", [])
+    for line in lines:
+        found = plan.line(Path(line.folder))
+        assert (found.folder, found.archive, found.way, found.wait) == (line.folder, line.archive, line.way, line.wait)
+
+
+def test_a_note_is_read_back_and_others_are_not_understood() -> None:
+    note = Note("failed", "why", 2, 3, START.isoformat(), START.isoformat(), 600.0, "d", ("p",), True, 2, look=look(1))
+    back = Note.from_dict(Path("/s"), note.to_dict())
+    assert back.look is not None
+    assert back.to_dict() == note.to_dict()
+    wrongs: list[dict[str, object]] = [{"state": 1}, {"other": 1}, {"again": "soon"}, {"look": {}}, {"failures": "2"}]
+    for wrong in wrongs:
+        try:
+            Note.from_dict(Path("/s"), wrong)
+        except (ValueError, KeyError, TypeError, DiademError):
+            continue
+        raise AssertionError(wrong)
