@@ -66,7 +66,10 @@ def test_on_a_worker_pool(paths: list[str], expected: list[dict[str, object]]) -
 def cluster() -> Iterator[Executor]:
     """A real scheduler and two real workers on loopback."""
     distributed = pytest.importorskip("distributed")
+    dask = pytest.importorskip("dask")
+    patience = {"distributed.comm.timeouts.connect": "180s", "distributed.comm.timeouts.tcp": "180s"}
     with (
+        dask.config.set(patience),  # on a busy machine
         distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as local,
         distributed.Client(local) as client,
     ):

@@ -46,7 +46,12 @@ def pool() -> Iterator[Executor]:
 def cluster() -> Iterator[Any]:
     """A real scheduler and two real workers on loopback."""
     distributed = pytest.importorskip("distributed")
-    with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as local:
+    dask = pytest.importorskip("dask")
+    patience = {"distributed.comm.timeouts.connect": "180s", "distributed.comm.timeouts.tcp": "180s"}
+    with (
+        dask.config.set(patience),  # on a busy machine
+        distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as local,
+    ):
         yield local
 
 
