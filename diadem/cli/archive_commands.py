@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -80,7 +81,8 @@ def archive(
             results = found.archive_all(
                 str(plan or source), metadata=metadata, dry_run=dry_run, executor=executor, **options
             )
-            return _show_all(results, as_json=json)
+            with closing(results):  # whoever stops here stops the workers before the node is closed
+                return _show_all(results, as_json=json)
         if dry_run:
             planned = found.plan(str(source), metadata=metadata, as_one=as_one, wait=wait, now=now, listener=listener)
             print_json({"plan": planned}) if json else _show_plan(planned)

@@ -8,7 +8,7 @@ alone signs, writes the log and enters; see `diadem.node.tasks`.
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import closing, nullcontext
 from dataclasses import dataclass, replace
@@ -94,7 +94,7 @@ def archive_all(
     executor: Executor | None = None,
     dry_run: bool = False,
     listener: Listener = silent,
-) -> Iterator[SessionResult]:
+) -> Generator[SessionResult]:
     """Archive sessions one after the other, or many at once on an executor; one that fails stops none of the others.
 
     Raises

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,10 +58,24 @@ class CataloguePackages:
         exact = [traces.of_file(name, size, at) for name, (size, at) in files.items()]
         found = catalogue.by_traces([traces.of_source(source), *exact], limit=_CANDIDATES)
         if not found:
-            found = catalogue.by_traces(
-                [traces.of_file(name, size) for name, (size, _) in files.items()], limit=_CANDIDATES
-            )
+            timeless = [traces.of_file(name, size) for name, (size, _) in files.items()]
+            found = self._possible(catalogue.by_traces(timeless, limit=_CANDIDATES), files)
         return [PackageId(package) for package in found]
+
+    def _possible(self, found: Sequence[str], files: Mapping[bytes, tuple[int, int]]) -> list[str]:
+        """Of packages from elsewhere those that the folder may extend, by their own files: all of them must be there.
+
+        What a package has that others continue may have changed since; it is kept, and its chain is looked at.
+        """
+        continued = self.context.catalogue.continued(found) if found else frozenset()
+        return [one for one in found if one in continued or self._is_within(one, files)]
+
+    def _is_within(self, package: str, files: Mapping[bytes, tuple[int, int]]) -> bool:
+        """Whether all files of a package are in a folder, by names and sizes; True where that is not known."""
+        opened = opened_from_catalogue(self.context, package)
+        return opened is None or all(
+            files.get(entry.original_name, (-1,))[0] == entry.size for entry in opened.manifest.payload
+        )
 
 
 def related(context: Context, plan: PackPlan, source: Path, listener: Listener) -> Relation:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -238,7 +238,7 @@ class Node(QualityVerbs):
         dry_run: bool = False,
         executor: Executor | None = None,
         listener: Listener = silent,
-    ) -> Iterator[SessionResult]:
+    ) -> Generator[SessionResult]:
         """Archive many sessions, each as a package of its own; one that fails stops none of the others.
 
         Parameters

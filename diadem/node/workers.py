@@ -19,8 +19,8 @@ from diadem.store.source import SourceFile
 _TRIES = 2
 #: Folders that a probe looks for.
 _PROBED = 100
-#: Tasks that wait for each worker, so that none is idle while the node enters what it did.
-_WAITING = 2
+#: Tasks for each worker, so that none is idle while the node enters what it did; and at most, each being a thread here.
+_WAITING, _MOST = 2, 256
 #: Files that an error names.
 _NAMED = 3
 
@@ -49,7 +49,7 @@ class Workers:
     @property
     def ahead(self) -> int:
         """How many tasks are given to the executor at once."""
-        return _WAITING * self.width
+        return min(_MOST, _WAITING * self.width)
 
     # -- tasks -------------------------------------------------------------------------------------------------------
 

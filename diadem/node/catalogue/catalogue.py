@@ -100,6 +100,14 @@ class Catalogue(SampleCatalogue, QualityCatalogue):
         with self._writing() as connection:
             writing.write_ingests(connection, {one.removeprefix(PREFIX): time_text(at) for one, at in times.items()})
 
+    def continued(self, package_ids: Iterable[str]) -> frozenset[str]:
+        """Those of some packages that others continue."""
+        predecessor = tables.packages.c.predecessor
+        digits = [one.removeprefix(PREFIX) for one in package_ids]
+        with self._reading() as connection:
+            found = connection.scalars(select(predecessor).where(predecessor.in_(digits)).distinct())
+            return frozenset(PREFIX + str(one) for one in found)
+
     def tag_files(self, package_id: str) -> Mapping[str, bytes]:
         """Tag files of a package by bag path, as far as they were kept. Raises `NotFound`."""
         with self._reading() as connection:

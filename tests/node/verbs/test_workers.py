@@ -191,7 +191,7 @@ def test_ctrl_c_keeps_what_was_begun_and_the_next_run_goes_on(lab: Lab, pool: Ex
     assert sorted(result.state for result in again) == ["already"] * kept + ["new"] * (12 - kept)
     results = lab.node.archive_all(planned(*folders), now=True, executor=pool)
     next(iter(results))
-    results.close()  # type: ignore[attr-defined]
+    results.close()
     assert next(job.state for job in lab.node.jobs) == "stopped"
     require_agreement(lab.node)
 
