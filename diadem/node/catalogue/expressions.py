@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Self
 
 from sqlalchemy import BigInteger, Boolean, ColumnElement, Dialect, Text, bindparam
 from sqlalchemy.sql.functions import FunctionElement
+from sqlalchemy.sql.operators import OperatorType
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
 
@@ -44,7 +45,17 @@ class ListOf(TypeDecorator[Sequence[Any]]):
         return list(value or ()) if dialect.name == "postgresql" else json.dumps(list(value or ()))
 
 
-class Among(FunctionElement[bool]):
+class Condition(FunctionElement[bool]):
+    """A condition as it is written: SQLAlchemy would add ``= 1`` for SQLite, and then no index would be used."""
+
+    inherit_cache = True
+
+    def self_group(self, against: OperatorType | None = None) -> Self:  # noqa: ARG002
+        """Itself."""
+        return self
+
+
+class Among(Condition):
     """Whether a column is one of many values."""
 
     type = Boolean()
@@ -52,7 +63,7 @@ class Among(FunctionElement[bool]):
     name = "among"
 
 
-class Contains(FunctionElement[bool]):
+class Contains(Condition):
     """Whether a text is in a column's."""
 
     type = Boolean()
@@ -60,7 +71,7 @@ class Contains(FunctionElement[bool]):
     name = "contains"
 
 
-class ContainsOne(FunctionElement[bool]):
+class ContainsOne(Condition):
     """Whether one of many texts is in a column's."""
 
     type = Boolean()

@@ -89,26 +89,31 @@ class PostgresPlace:
         return str(self._address)
 
     def _connect(self) -> psycopg.Connection[Any]:
-        options: dict[str, Any] = {
-            "connect_timeout": _PATIENCE,
-            "application_name": "diadem",
-            "client_encoding": "utf8",
-        }
         try:
-            made = psycopg.connect(self._address.server, autocommit=True, prepare_threshold=None, **options)
+            made = self._opened("")
         except psycopg.OperationalError as error:
             password = kept_password(self._address.server) if "password" in str(error) else ""
             if not password:
                 raise
-            made = psycopg.connect(
-                self._address.server, autocommit=True, prepare_threshold=None, password=password, **options
-            )
+            made = self._opened(password)
         try:
             self._prepare(made)
         except BaseException:
             made.close()
             raise
         return made
+
+    def _opened(self, password: str) -> psycopg.Connection[Any]:
+        given: dict[str, Any] = {"password": password} if password else {}
+        return psycopg.connect(
+            self._address.server,
+            autocommit=True,
+            prepare_threshold=None,
+            connect_timeout=_PATIENCE,
+            application_name="diadem",
+            client_encoding="utf8",
+            **given,
+        )
 
     def _prepare(self, made: psycopg.Connection[Any]) -> None:
         if made.info.parameter_status("server_encoding") != "UTF8":

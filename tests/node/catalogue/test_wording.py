@@ -7,9 +7,11 @@ from collections.abc import Callable, Iterator, Sequence
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from sqlalchemy import select
 
-from diadem.node.catalogue import Catalogue, dialects, lexemes
+from diadem.node.catalogue import Catalogue, dialects, lexemes, tables
 from diadem.node.catalogue.database import Said
+from diadem.node.catalogue.expressions import among, among_texts
 from diadem.node.catalogue.wording import Either, Every, Without, Wording, Words, everywhere, phrases
 from diadem.node.catalogue.words import padded, words
 from tests.node.catalogue.making import dataset, entry
@@ -127,3 +129,13 @@ def test_a_session_with_more_words_than_a_vector_holds(catalogue: Catalogue) -> 
     assert [row.title for row in catalogue.search(f"{words(names[4711])[1]} not haadf")] == ["small"]
     catalogue.add_package(entry("large", images[:3]))
     assert catalogue.search(words(names[9_999])[1]).total == 0
+
+
+def test_many_keys_are_looked_up_and_not_searched_for(three: Catalogue) -> None:
+    """A condition that is compared with 1 uses no index, and a catalogue of a million packages is read to its end."""
+    condition = among(tables.phrases.c.package, [1, 2]) & among_texts(tables.phrases.c.text, ["a"])
+    with three._reading() as connection:
+        if connection.dialect.name == "sqlite":
+            written = select(tables.phrases.c.text).where(condition).compile(connection)
+            plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {written}", ("[1, 2]", '["a"]')).all()
+            assert plan[0].detail == "SEARCH phrases USING PRIMARY KEY (package=?)"
