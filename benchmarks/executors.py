@@ -109,7 +109,7 @@ def cluster(workers: int, engine: str) -> Iterator[Executor]:
     import distributed
 
     with (
-        distributed.LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None) as local,
+        distributed.LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=":0") as local,
         distributed.Client(local, set_as_default=False) as client,
     ):
         yield client.get_executor()

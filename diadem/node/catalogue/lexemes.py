@@ -115,15 +115,21 @@ def query(wording: Wording) -> str:
 
 
 def _phrase(words: Words) -> str:
+    found = ["(" + " & ".join(lexemes_of_key) + ")" for lexemes_of_key in apart(words)]
+    return "(" + " | ".join(found) + ")" if found else _NOTHING
+
+
+def apart(words: Words) -> list[list[str]]:
+    """For each key that a phrase may have, all lexemes that it asks for, each in the language of ``tsquery``."""
     keys = [""] if words.codes is None else [f"{_KEYED}{code}" for code in words.codes]
-    return "(" + " | ".join(_of_key(words, key) for key in keys) + ")" if keys else _NOTHING
+    return [_of_key(words, key) for key in keys]
 
 
-def _of_key(words: Words, key: str) -> str:
+def _of_key(words: Words, key: str) -> list[str]:
     found = [_quoted(_everywhere(words) + _with_key(key, one)) for one in _asked(words)[0]]
     if words.open:
         found[-1] += ":*"
-    return "(" + " & ".join(found) + ")"
+    return found
 
 
 def _everywhere(words: Words) -> str:

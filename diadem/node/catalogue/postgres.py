@@ -30,6 +30,7 @@ from sqlalchemy import (
     bindparam,
     cast,
     delete,
+    false,
     not_,
     or_,
     select,
@@ -43,7 +44,7 @@ from sqlalchemy.sql.compiler import SQLCompiler
 
 from diadem.node.catalogue.database import Said, TextHits
 from diadem.node.catalogue.expressions import Among, ByteText, Contains, ContainsOne
-from diadem.node.catalogue.lexemes import exact, lexemes, parts, query
+from diadem.node.catalogue.lexemes import apart, exact, lexemes, parts, query
 from diadem.node.catalogue.server import PostgresPlace
 from diadem.node.catalogue.wording import Every, Without, Wording, Words
 
@@ -132,20 +133,24 @@ def text_search(wording: Wording) -> TextHits:
     The hits are gathered before anything else is looked at: else the server may go through all packages in order and
     unpack the vector of each, for it does not know what that costs.
     """
-    small = select(texts.c.package).where(_matches(texts.c.words, wording), not_(texts.c.large))
+    small = select(texts.c.package).where(_matches(texts.c.words, query(wording)), not_(texts.c.large))
     large = select(texts.c.package).where(texts.c.large, _large(wording))
     hits = union_all(small, large).cte("hits").prefix_with("MATERIALIZED")
     return TextHits(select(hits.c.package), hits.c.package)
 
 
-def _matches(column: ColumnElement[Any], wording: Wording) -> ColumnElement[bool]:
-    return column.op("@@", is_comparison=True)(cast(bindparam(None, query(wording), type_=ByteText()), TSQUERY))
+def _matches(column: ColumnElement[Any], asked: str) -> ColumnElement[bool]:
+    return column.op("@@", is_comparison=True)(cast(bindparam(None, asked, type_=ByteText()), TSQUERY))
+
+
+def _in_a_part(asked: str) -> ColumnElement[bool]:
+    return texts.c.package.in_(select(large_texts.c.package).where(_matches(large_texts.c.words, asked)))
 
 
 def _large(wording: Wording) -> ColumnElement[bool]:
-    """Whether a package with many vectors fulfils a wording: each phrase may be in another one."""
+    """Whether a package with many vectors fulfils a wording: each lexeme of a phrase may be in another one."""
     if isinstance(wording, Words):
-        return texts.c.package.in_(select(large_texts.c.package).where(_matches(large_texts.c.words, wording)))
+        return or_(false(), *(and_(*map(_in_a_part, lexemes_of_key)) for lexemes_of_key in apart(wording)))
     if isinstance(wording, Without):
         return and_(_large(wording.part), not_(_large(wording.denied)))
     found = map(_large, wording.parts)

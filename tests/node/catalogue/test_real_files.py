@@ -70,9 +70,11 @@ def test_every_number_is_found_by_itself(real: Catalogue) -> None:
     """Whatever number a record states is found by asking for it."""
     (row,) = real.search("").rows
     with real._reading() as connection:
-        stored = connection.exec_driver_sql(
-            "SELECT name, number, datasets FROM numbers JOIN keys ON code = key WHERE name NOT LIKE 'time.%'"
-        ).all()
+        stored = [
+            row
+            for row in connection.exec_driver_sql("SELECT name, number, datasets FROM numbers JOIN keys ON code = key")
+            if not row.name.startswith("time.")
+        ]
     assert len(stored) > 30
     for name, number, _ in stored:
         result = real.search(f"{name}={number!r}")

@@ -50,7 +50,7 @@ def cluster() -> Iterator[Any]:
     patience = {"distributed.comm.timeouts.connect": "180s", "distributed.comm.timeouts.tcp": "180s"}
     with (
         dask.config.set(patience),  # on a busy machine
-        distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as local,
+        distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0") as local,
     ):
         yield local
 
