@@ -97,7 +97,7 @@ def _judged(
     A package that was deleted, or never was here, keeps what was said of it: results may have been made from it.
     """
     wanted = [PackageId(one).hex for one in packages]
-    rows = select(_packages.seq, _packages.id).where(among_texts(_packages.id, wanted), _packages.tombstone.is_(None))
+    rows = select(_packages.seq, _packages.id).where(among_texts(_packages.id, wanted), tables.alive())
     ids = {seq: PREFIX + id_ for seq, id_ in connection.execute(rows)}
     absent = {one for one in packages if one not in set(ids.values())}
     remembered = {one: current(saying.assessments_of(connection, PackageId(one).hex)) for one in absent}

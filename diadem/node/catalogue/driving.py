@@ -194,7 +194,7 @@ def _of_id(part: Begins, days: tuple[Days, ...]) -> Driver:
         for column in (_packages.id, _packages.payload_id)
     )
     found = union(*both).subquery()
-    source = select(_packages.seq).where(_packages.seq.in_(select(found.c.seq)), _packages.tombstone.is_(None))
+    source = select(_packages.seq).where(_packages.seq.in_(select(found.c.seq)), tables.alive())
     return Driver(_within(source, _packages.seq, days), _packages.seq, (part, *days), ordered=False)
 
 

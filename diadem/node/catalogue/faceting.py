@@ -113,8 +113,7 @@ def unpacked(data: bytes) -> dict[int, tuple[int, bool]]:
 
 def _sizes(connection: Connection, keys: Sequence[int]) -> dict[int, int]:
     """Packages that were not deleted, and how many datasets each has."""
-    alive = func.coalesce(_packages.tombstone, "") == ""  # hidden: its index would lead through all packages
-    rows = select(_packages.seq, _packages.datasets).where(among(_packages.seq, keys), alive)
+    rows = select(_packages.seq, _packages.datasets).where(among(_packages.seq, keys), tables.alive())
     return dict(connection.execute(rows).all())
 
 

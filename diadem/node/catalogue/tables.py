@@ -14,6 +14,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    ColumnElement,
     Double,
     ForeignKey,
     Index,
@@ -22,6 +23,7 @@ from sqlalchemy import (
     MetaData,
     PrimaryKeyConstraint,
     Table,
+    func,
 )
 
 from diadem.node.catalogue.expressions import ByteText as Text
@@ -311,3 +313,11 @@ facet_rows = Table(
     Column("parts", Text, nullable=False),  # JSON: the datasets of values that not all have, by code
     PrimaryKeyConstraint("package"),
 )
+
+
+def alive() -> ColumnElement[bool]:
+    """Whether a package was not deleted, of packages that are chosen otherwise.
+
+    Hidden from the index of those that were, by which all packages would be gone through.
+    """
+    return func.coalesce(packages.c.tombstone, "") == ""
