@@ -25,20 +25,18 @@ COUNTS = (1_000, 2_000, 4_000)
 #: Aims: time for each package of the largest size against that of the smallest, and bytes of memory.
 LINEAR, MEMORY = 1.25, 250e6
 _CHILD = """
-import json, multiprocessing, resource, sys, time
-from concurrent.futures import ProcessPoolExecutor
+import json, resource, sys, time
 import diadem
-if __name__ == "__main__":
-    workers = int(sys.argv[2])
-    pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) if workers else None
-    with diadem.open_node(sys.argv[1]) as node:
-        begin = time.perf_counter()
-        done = node.reindex(executor=pool)
-        taken = time.perf_counter() - begin
-    if pool is not None:
-        pool.shutdown()
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    print(json.dumps({"packages": done.packages, "seconds": taken, "peak": peak, "notes": list(done.notes)}))
+workers = int(sys.argv[2])
+pool = diadem.WorkerPool(workers) if workers else None
+with diadem.open_node(sys.argv[1]) as node:
+    begin = time.perf_counter()
+    done = node.reindex(executor=pool)
+    taken = time.perf_counter() - begin
+if pool is not None:
+    pool.shutdown()
+peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+print(json.dumps({"packages": done.packages, "seconds": taken, "peak": peak, "notes": list(done.notes)}))
 """
 
 

@@ -37,6 +37,8 @@ class InOrder(Iterator[Result], Generic[Item, Result]):
         Of one item; where the executor has other processes it and the items are pickled.
     items : iterable
         Taken when there is room.
+    ahead : int
+        How many are on their way at once.
     give_errors : bool
         Whether a `DiademError` is given in the place of the result, instead of raised.
     at_end : callable
@@ -51,9 +53,11 @@ class InOrder(Iterator[Result], Generic[Item, Result]):
         function: Callable[[Item], Result],
         items: Iterable[Item],
         *,
+        ahead: int = AHEAD,
         give_errors: bool = False,
         at_end: Callable[[], None] = lambda: None,
     ) -> None:
+        self._ahead = ahead
         self._executor = executor
         self._function = function
         self._items = iter(items)
@@ -68,7 +72,7 @@ class InOrder(Iterator[Result], Generic[Item, Result]):
 
     def __next__(self) -> Result:
         """The next result, waited for."""
-        while self._open and len(self._waiting) < AHEAD:
+        while self._open and len(self._waiting) < self._ahead:
             for item in self._items:
                 self._waiting.append(self._executor.submit(self._function, item))
                 break

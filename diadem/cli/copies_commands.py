@@ -252,16 +252,23 @@ def reindex(
         str | None,
         typer.Option("--into", help="Build it in another place: file, or postgresql://user@host/database"),
     ] = None,
+    jobs: Jobs = None,
+    dask: Dask = None,
     node: NodeAt = None,
     json: Json = False,
     quiet: Quiet = False,
 ) -> int:
     """Build the catalogue anew from the stores and the log. Nothing else is changed."""
+    from diadem.api.executors import executor_of
     from diadem.api.nodes import open_node
 
     opened_node = open_node(node, rebuild=True, sick=into is not None)
-    with opened_node as found, progress(quiet=quiet or json) as listener:
-        document = found.reindex(into=into, listener=listener).to_dict()
+    with (
+        opened_node as found,
+        executor_of(jobs=jobs, dask=dask) as executor,
+        progress(quiet=quiet or json) as listener,
+    ):
+        document = found.reindex(executor=executor, into=into, listener=listener).to_dict()
     if json:
         print_json(document)
     else:

@@ -22,6 +22,7 @@ from diadem.model.ids import PackageId
 from diadem.model.ports import silent
 from diadem.node.config import StoreSettings
 from diadem.node.proving import package_at, prove
+from diadem.node.reindex_reading import read_packages
 from diadem.node.rules.required import require_stated
 from diadem.node.stores import AWAY, require_own
 from diadem.node.tasks import (
@@ -29,6 +30,7 @@ from diadem.node.tasks import (
     Blind,
     CopyTask,
     CopyToProve,
+    EnterTask,
     HashTask,
     Packed,
     PackTask,
@@ -89,6 +91,8 @@ def perform(task: Task, tools: WorkerTools) -> Answer:
             value = _prove(task)
         case CopyTask():
             value = _copy(task)
+        case EnterTask():
+            value = read_packages(_opened(task.store), task.packages)
     return Answer(value, socket.gethostname(), os.getpid(), began, time.time())
 
 

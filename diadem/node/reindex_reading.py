@@ -1,6 +1,6 @@
 """Reading packages of a store for a catalogue that is built anew: what takes long, and needs nothing of the node.
 
-A task is plain data and names the store by its address, so that it may be done by any process that sees the store.
+What is given and found is plain data, so that it may be done by any process that sees the store.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from diadem.node.catalogue import Prepared, prepare
 from diadem.node.entries import package_entry
 from diadem.package.opening import read_manifest
 from diadem.package.verify import verify
-from diadem.store.base import Store, open_store
+from diadem.store.base import Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,25 +42,6 @@ class Sought:
 
 
 @dataclass(frozen=True, slots=True)
-class Task:
-    """Packages of one store.
-
-    Attributes
-    ----------
-    store : str
-        Address of the store.
-    options : mapping or None
-        What fsspec is told for it.
-    packages : sequence of Sought
-        Which.
-    """
-
-    store: str
-    options: Mapping[str, Any] | None
-    packages: Sequence[Sought]
-
-
-@dataclass(frozen=True, slots=True)
 class Found:
     """What was read of a package.
 
@@ -83,11 +64,6 @@ class Found:
     prepared: Prepared | None = None
     fault: str = ""
     unhinted: str = ""
-
-
-def read_there(task: Task) -> list[Found]:
-    """Do a task in another process."""
-    return read_packages(open_store(task.store, task.options), task.packages)
 
 
 def read_packages(store: Store, packages: Sequence[Sought]) -> list[Found]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Executor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -31,10 +31,13 @@ from diadem.node.custody.entries import Entry
 from diadem.node.dropping import finish_removals
 from diadem.node.entries import entry_from_log, package_entry
 from diadem.node.following import catch_up, is_deleted, replacing
+from diadem.node.hiring import workers_for
 from diadem.node.jobs import working
-from diadem.node.reindex_reading import Found, Sought, Task, read_packages, read_there
+from diadem.node.reindex_reading import Found, Sought, read_packages
 from diadem.node.replay import apply_all
 from diadem.node.stating_found import state_found
+from diadem.node.tasks import EnterTask
+from diadem.node.workers import Workers
 from diadem.store.base import Store
 from diadem.store.contract import Stored
 from diadem.store.parity_file import parity_packages
@@ -97,6 +100,7 @@ def reindex(
     Refused
         There is another catalogue already in the place that was asked for.
     """
+    workers = workers_for(context, executor)
     with moving(context, into) as target, working(context, "reindex", "") as job, context.locked("reindex"):
         finished = finish_removals(context)  # else what was given up would be found, and count again
         target.forget_drafts()
@@ -105,7 +109,7 @@ def reindex(
         with Sightings(context.folder / _SIGHTINGS.format(uuid.uuid4().hex[:8])) as sightings:
             fresh = target.draft()
             try:
-                work = _Reindex(context, fresh, sightings, executor, job.listening(listener))
+                work = _Reindex(context, fresh, sightings, workers, job.listening(listener))
                 work.fill()
                 copies = sightings.count()
                 with replacing(context):
@@ -154,8 +158,8 @@ class _Reindex:
         The empty one.
     sightings : Sightings
         Empty, too.
-    executor : Executor or None
-        Where packages are read; None for here.
+    workers : Workers or None
+        Who reads packages; None for this process.
     listener : Listener
         Told of progress.
     """
@@ -165,11 +169,11 @@ class _Reindex:
         context: Context,
         fresh: Catalogue,
         sightings: Sightings,
-        executor: Executor | None,
+        workers: Workers | None,
         listener: Listener,
     ) -> None:
         self._context, self._fresh, self._sightings = context, fresh, sightings
-        self._executor, self._listener = executor, listener
+        self._workers, self._listener = workers, listener
         self.notes = _Notes()
         #: What is said while the stores are read, they may or may not show.
         self.total = context.ledger.total
@@ -209,13 +213,19 @@ class _Reindex:
                     self.notes.append(f"the hints in {settings.name} could not be written: {one.unhinted}")
 
     def _readings(self, store: Store, settings: StoreSettings) -> Iterator[list[Found]]:
-        """The packages of a store as they are read, here or by the executor."""
-        tasks = (self._sought(part) for part in pages(store.packages(), _BATCH))
-        if self._executor is None:
-            return (read_packages(store, packages) for packages in tasks)
-        options = self._context.stores.options(settings.name)
-        there = (Task(settings.url, options, packages) for packages in tasks)
-        return InOrder(self._executor, read_there, there)
+        """The packages of a store as they are read, here or by workers."""
+        sought = (self._sought(part) for part in pages(store.packages(), _BATCH))
+        workers = self._workers
+        if workers is None:
+            yield from (read_packages(store, packages) for packages in sought)
+            return
+        with ThreadPoolExecutor(workers.ahead, "diadem-enter") as threads:
+            tasks = (EnterTask(settings, packages) for packages in sought)
+            try:
+                yield from InOrder(threads, workers.enter, tasks, ahead=workers.ahead)
+            except BaseException:
+                workers.stop()
+                raise
 
     def _sought(self, stored: Sequence[Stored]) -> list[Sought]:
         known = self._fresh.known([str(one.id) for one in stored])

@@ -16,6 +16,7 @@ from diadem.model.ids import PackageId
 from diadem.model.policy import Policy
 from diadem.model.report import Level, Report
 from diadem.node.config import StoreSettings
+from diadem.node.reindex_reading import Sought
 from diadem.store.source import SourceFile
 from diadem.store.stage import Swept
 
@@ -113,7 +114,15 @@ class CopyTask:
     target_path: str
 
 
-Task = ProbeTask | PackTask | HashTask | ProveTask | CopyTask
+@dataclass(frozen=True, slots=True)
+class EnterTask:
+    """Read packages of one store for a catalogue that is built anew."""
+
+    store: StoreSettings
+    packages: Sequence[Sought]
+
+
+Task = ProbeTask | PackTask | HashTask | ProveTask | CopyTask | EnterTask
 
 
 @dataclass(frozen=True, slots=True)

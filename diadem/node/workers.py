@@ -11,7 +11,20 @@ from dataclasses import replace
 from diadem.archive.executing import everywhere, width
 from diadem.errors import DiademError, Interrupted, Refused, Unreachable
 from diadem.node.config import StoreSettings
-from diadem.node.tasks import Answer, Blind, CopyTask, HashTask, Packed, PackTask, ProbeTask, Proved, ProveTask, Task
+from diadem.node.reindex_reading import Found
+from diadem.node.tasks import (
+    Answer,
+    Blind,
+    CopyTask,
+    EnterTask,
+    HashTask,
+    Packed,
+    PackTask,
+    ProbeTask,
+    Proved,
+    ProveTask,
+    Task,
+)
 from diadem.store.base import Added
 from diadem.store.source import SourceFile
 
@@ -111,6 +124,11 @@ class Workers:
     def prove(self, task: ProveTask) -> Sequence[Proved]:
         """Read copies whole."""
         found: Sequence[Proved] = self._do(task).value
+        return found
+
+    def enter(self, task: EnterTask) -> list[Found]:
+        """Read packages for a catalogue."""
+        found: list[Found] = self._do(task).value
         return found
 
     def copy(self, task: CopyTask) -> Added:

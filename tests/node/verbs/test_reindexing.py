@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 import shutil
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -79,7 +77,7 @@ def test_other_processes_read_the_packages(lab: Lab) -> None:
     remove(lab.path(packages[0], "second") / "diadem/index.tsv")
     alone = lab.node.reindex()
     known = memory(lab.node)
-    with ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as executor:
+    with diadem.WorkerPool(2) as executor:
         assert lab.node.reindex(executor=executor).to_dict() == alone.to_dict() | {"notes": [alone.notes[0]]}
     assert memory(lab.node) == known
 
