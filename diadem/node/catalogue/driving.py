@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, Select, func, select, union
+from sqlalchemy import ColumnElement, Connection, Select, exists, func, select, union
 
 from diadem.node.catalogue import tables
 from diadem.node.catalogue.conditions import Conditions, of_judgement, of_package
@@ -163,8 +163,7 @@ def _linked(parts: Sequence[Condition]) -> Driver | None:
     if part is None:
         return None
     days = _days(parts)
-    alive = func.coalesce(_packages.tombstone, "") == ""  # hidden: its index would lead through all packages
-    source = select(_packages.seq).where(of_package(part), alive)
+    source = select(_packages.seq).where(of_package(part), tables.alive())
     return Driver(_within(source, _packages.seq, days), _packages.seq, (part, *days), ordered=False)
 
 
@@ -211,8 +210,20 @@ def _texts(conditions: Conditions, parts: Sequence[Condition]) -> Driver | None:
         match = Without(match, either(nowhere))
     covered = (*(part for part, _ in wanted if _is_text(conditions, part)), *denied, *days)
     hits, ordered = database.text_search(match), database.LOOKS_UP_WORDS
-    source = _within(hits.source, hits.key, days)
+    source = _told(_within(hits.source, hits.key, days), hits.key, conditions, parts)
     return Driver(source, hits.key, covered, ordered=ordered, once=True, match=match)
+
+
+def _told(
+    source: Select[Any], key: ColumnElement[int], conditions: Conditions, parts: Sequence[Condition]
+) -> Select[Any]:
+    """Only packages of which something fulfils the parts of judgements and of numbers: a look-up for each is cheap."""
+    for part in parts:
+        if isinstance(part, Judged):
+            source = source.where(exists().where(tables.assessments.c.package == key, of_judgement(part)))
+        elif isinstance(part, Between):
+            source = source.where(exists().where(_numbers.package == key, conditions.of_fact(part)))
+    return source
 
 
 def _wording(conditions: Conditions, condition: Condition) -> Wording | None:

@@ -28,8 +28,7 @@ from diadem.node.catalogue.walking import walk
 
 #: Candidates that are looked at for the sake of the total alone, once the page is full; where words of few packages
 #: are not looked up in their index but in the facts, which takes longer, a part of them.
-COUNTED: Final = 500
-_FEWER: Final = 5
+COUNTED: Final = 50
 ORDERS: Final = ("newest", "oldest")
 _packages, _values = tables.packages.c, tables.facet_values.c
 
@@ -130,7 +129,6 @@ def _page(
 ) -> tuple[list[int], int, bool]:
     """Keys of the page; how many match as far as they were counted; and whether that is all."""
     source = driver(connection, conditions, condition)
-    counted = COUNTED if conditions.database.LOOKS_UP_WORDS else COUNTED // _FEWER
     keys: list[int] = []
     total = beyond = 0
     for key, hit in walk(connection, conditions, condition, source, rising=rising):
@@ -138,7 +136,7 @@ def _page(
             # The page is full: the rest is looked at for the total alone, if it cannot be counted.
             if not beyond and (known := count_alone(connection, conditions, condition, source)) is not None:
                 return keys, *known
-            if beyond == counted:
+            if beyond == COUNTED:
                 return keys, total, False
             beyond += 1
         if hit:

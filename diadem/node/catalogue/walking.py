@@ -15,8 +15,9 @@ from diadem.node.catalogue.meaning import AnyOf, Condition
 from diadem.node.catalogue.reading import CHUNK
 from diadem.node.catalogue.weighing import Scales
 
-#: Candidates that are looked at in one go: few at first, for a first page needs no more.
-_FIRST = 128
+#: Candidates that are looked at in one go: few at first, for a first page and a look beyond it need no more, and then
+#: twice as many each time.
+_FIRST = 160
 
 
 def walk(
@@ -69,4 +70,4 @@ def _chunks(connection: Connection, source: Driver, *, rising: bool) -> Iterator
         yield keys
         if len(keys) < size:
             return
-        bound, size = keys[-1], CHUNK
+        bound, size = keys[-1], min(2 * size, CHUNK)
