@@ -22,10 +22,10 @@ from diadem.node.catalogue.wording import Without, Wording, either, every, every
 
 #: Up to so many facts are gathered and sorted; numbers that more packages have are met soon enough on the way.
 FEW: Final = 5_000
-#: Packages that are counted at most where none need be looked at: by the index of words or of all packages, and by that
-#: of numbers, in which a package may stand many times.
-COUNTED_TEXTS: Final = 100_000
-COUNTED_NUMBERS: Final = 10_000
+#: Packages that are counted at most where none need be looked at: by an index that has each once and in order, and by
+#: another one, as that of numbers, in which a package may stand many times.
+COUNTED_IN_ORDER: Final = 100_000
+COUNTED: Final = 10_000
 #: How many times more packages with the words there must be, for a number to be the better beginning.
 _RARER: Final = 10
 _packages = tables.packages.c
@@ -106,13 +106,18 @@ def count_alone(
     parts = condition.parts if isinstance(condition, AllOf) else (condition,)
     if doubtful(condition):
         return None
-    most = COUNTED_TEXTS
     if isinstance(condition, Between):
-        source, most = _of_number(conditions, condition, ()), COUNTED_NUMBERS
+        source = _of_number(conditions, condition, ())
     elif any(part not in source.covered for part in parts):
         return None
-    found = source.count(connection, most)
-    return found, found < most
+    most = COUNTED_IN_ORDER if source.ordered else COUNTED
+    if source.ordered or source.once:
+        found = source.count(connection, most)
+        return found, found < most
+    # Among so many facts: to tell apart all packages that have any, a server would go through all facts first.
+    some = source.source.limit(most).subquery()
+    rows, packages = connection.execute(select(func.count(), func.count(some.c[0].distinct())).select_from(some)).one()
+    return int(packages), rows < most
 
 
 def _all(parts: Sequence[Condition]) -> Driver:
@@ -210,7 +215,9 @@ def _texts(conditions: Conditions, parts: Sequence[Condition]) -> Driver | None:
         match = Without(match, either(nowhere))
     covered = (*(part for part, _ in wanted if _is_text(conditions, part)), *denied, *days)
     hits, ordered = database.text_search(match), database.LOOKS_UP_WORDS
-    source = _told(_within(hits.source, hits.key, days), hits.key, conditions, parts)
+    source = _within(hits.source, hits.key, days)
+    if ordered:  # else all packages with the words would be looked up, and not those of a page
+        source = _told(source, hits.key, conditions, parts)
     return Driver(source, hits.key, covered, ordered=ordered, once=True, match=match)
 
 

@@ -206,8 +206,8 @@ def test_pages(filled: Catalogue, question: Question, limit: int, offset: int, c
     wanted = [id_ for id_, _ in expected(question)]
     with pytest.MonkeyPatch.context() as changed:
         changed.setattr(searching, "COUNTED", counted)
-        changed.setattr(driving, "COUNTED_TEXTS", 2 * counted + 1)
-        changed.setattr(driving, "COUNTED_NUMBERS", counted + 1)
+        changed.setattr(driving, "COUNTED_IN_ORDER", 2 * counted + 1)
+        changed.setattr(driving, "COUNTED", counted + 1)
         newest = filled.search(question.text, limit=limit, offset=offset)
         oldest = filled.search(question.text, limit=limit, offset=offset, order="oldest")
     assert [row.id for row in newest] == wanted[offset : offset + limit]

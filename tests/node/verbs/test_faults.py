@@ -7,9 +7,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests import catalogues
+
 HARNESS = Path(__file__).resolve().parents[3] / "benchmarks" / "faults.py"
 
 
+@catalogues.in_a_file  # each case is a copy of one node, and all of them would have one schema
 def test_every_promise_is_kept_in_twenty_cases(tmp_path: Path) -> None:
     report = tmp_path / "report.json"
     command = [sys.executable, str(HARNESS), "--cases", "20", "--seed", "1", "--json", str(report)]
