@@ -18,7 +18,7 @@ from diadem.node.sample_naming import shared_names
 from diadem.notebook.sample_picture import sample_html
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class SampleStory:
     """A sample with all that belongs to it; a notebook shows it as a picture.
 
@@ -50,6 +50,10 @@ class SampleStory:
     findings: tuple[Finding, ...]
     shared: tuple[NameRow, ...]
     datasets: tuple[SampleDataset, ...]
+
+    def __repr__(self) -> str:
+        """In short: what it is, where it is, and how much there is of it."""
+        return f"<SampleStory {self.sample.identifier}, {self.where}, {len(self.datasets)} datasets>"
 
     @property
     def id(self) -> str:

@@ -152,4 +152,5 @@ def diffraction_patterns(random: np.random.Generator, scan: tuple[int, int], pix
     share = 1 / (1 + np.exp((np.arange(scan[1]) - 0.55 * scan[1]) / 0.8))
     expected = share[None, :, None, None] * grains[0] + (1 - share)[None, :, None, None] * grains[1]
     counts = random.poisson(np.broadcast_to(expected, (*scan, pixels, pixels)))
-    return np.clip(counts, 0, 255).astype(np.uint8)
+    limited: npt.NDArray[np.uint8] = np.clip(counts, 0, 255).astype(np.uint8)
+    return limited
