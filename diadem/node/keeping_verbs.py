@@ -1,0 +1,194 @@
+"""What keeps packages: the verbs of a node that prove, mend, give up and look up anew. `diadem.Node` has them."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from diadem.model.ports import Listener, silent
+from diadem.model.report import Level
+from diadem.store.base import Pace
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
+    from diadem.node.context import Context
+    from diadem.node.dropping import Dropped
+    from diadem.node.reindexing import Reindexed
+    from diadem.node.repairing import Repaired
+    from diadem.node.scrubbing import Scrubbed
+
+StrPath = str | os.PathLike[str]
+
+
+class KeepingVerbs:
+    """Scrub, repair, drop, delete, reindex."""
+
+    context: Context
+
+    def scrub(
+        self,
+        store: str | None = None,
+        *,
+        part: str = "1/1",
+        level: str | None = None,
+        due: bool = False,
+        package: str | None = None,
+        max_rate: float | None = None,
+        executor: Executor | None = None,
+        listener: Listener = silent,
+    ) -> Scrubbed:
+        """Read copies whole and compare every byte with what was sealed.
+
+        Parameters
+        ----------
+        store : str, optional
+            One store; default all.
+        part : str
+            ``3/28``: the third of 28 parts of the packages.
+        level : {"leaves", "full"}, optional
+            Default: leaves where leaves and files are known to agree, else full.
+        due : bool
+            Only copies whose proof is older than the policy allows.
+        package : str, optional
+            One package only.
+        max_rate : float, optional
+            Bytes per second, of all workers together.
+        executor : concurrent.futures.Executor, optional
+            Where to read, many copies at once; see `archive_all`.
+        listener : Listener
+            Told of progress.
+
+        Raises
+        ------
+        Unreachable, Refused
+            A worker does not see a store, or has other versions, and nothing was read; or the executor broke.
+        Interrupted
+            On Ctrl-C; what was proven stays so, and the next run goes on.
+        """
+        from diadem.node.scrubbing import ScrubPlan, part_of, scrub
+
+        number, of = part_of(part)
+        one = self.context.catalogue.get(package).id if package else None
+        plan = ScrubPlan(store, number, of, Level(level) if level else None, due, one)
+        pace = Pace(max_rate) if max_rate else None
+        return scrub(self.context, plan, executor=executor, pace=pace, listener=listener)
+
+    def repair(
+        self,
+        package: str | None = None,
+        *,
+        store: str | None = None,
+        dry_run: bool = False,
+        set_aside: bool = False,
+        max_rate: float | None = None,
+        listener: Listener = silent,
+    ) -> Repaired:
+        """Mend damaged copies, write missing ones, make parity: as far as it can be done now.
+
+        Parameters
+        ----------
+        package, store : str, optional
+            One package, or the copies in one store; default everything.
+        dry_run : bool
+            Say what would be done.
+        set_aside : bool
+            Move files that have no place in a package into the store's ``.diadem/quarantine``.
+        max_rate : float, optional
+            Bytes per second.
+        listener : Listener
+            Told of progress.
+
+        Raises
+        ------
+        Interrupted
+            On Ctrl-C; what was done is in the log, and the next run goes on.
+        """
+        from diadem.node.repairing import RepairPlan, repair
+
+        one = self.context.catalogue.get(package).id if package else None
+        plan = RepairPlan(one, store, dry_run, set_aside)
+        return repair(self.context, plan, pace=Pace(max_rate) if max_rate else None, listener=listener)
+
+    def drop(
+        self, package: str, store: str, *, reason: str, dry_run: bool = False, listener: Listener = silent
+    ) -> Dropped:
+        """Remove one copy, after the copies that remain were read whole just now.
+
+        Parameters
+        ----------
+        package, store : str
+            Which copy.
+        reason : str
+            Stands in the log.
+        dry_run : bool
+            Prove and judge, but remove nothing.
+        listener : Listener
+            Told of progress.
+
+        Raises
+        ------
+        Refused
+            Too few other copies are proven.
+        """
+        from diadem.node.dropping import drop
+
+        found = self.context.catalogue.get(package).id
+        return drop(self.context, found, store, reason=reason, dry_run=dry_run, listener=listener)
+
+    def delete(
+        self,
+        package: str,
+        *,
+        reason: str,
+        lost: bool = False,
+        dry_run: bool = False,
+        listener: Listener = silent,
+    ) -> Dropped:
+        """Delete a package from every store once its retention is over; a signed tombstone remains.
+
+        Parameters
+        ----------
+        package : str
+            Which one.
+        reason : str
+            Stands in the log.
+        lost : bool
+            Write it off, whatever its retention: no copy of it is left. Every store that answers is looked into first.
+        dry_run : bool
+            Judge, but remove and state nothing.
+        listener : Listener
+            Told of the look into the stores.
+
+        Raises
+        ------
+        Refused
+            Its retention is not over, or a store that has a copy does not answer; with `lost`, a copy or something of
+            it is there or may be there.
+        """
+        from diadem.node.dropping import delete
+        from diadem.node.writing_off import write_off
+
+        found = self.context.catalogue.get(package).id
+        if lost:
+            return write_off(self.context, found, reason=reason, dry_run=dry_run, listener=listener)
+        return delete(self.context, found, reason=reason, dry_run=dry_run)
+
+    def reindex(
+        self, *, executor: Executor | None = None, into: str | None = None, listener: Listener = silent
+    ) -> Reindexed:
+        """Build the catalogue anew from the stores and the log.
+
+        Parameters
+        ----------
+        executor : concurrent.futures.Executor, optional
+            Where packages are read: processes, or a Dask cluster whose workers see the stores at the same addresses.
+        into : str, optional
+            Build it in another place, and have it there from now on: ``file``, the one in the node's folder, or
+            ``postgresql://user@host/database``. The former catalogue is removed.
+        listener : Listener
+            Told of progress.
+        """
+        from diadem.node.reindexing import reindex
+
+        return reindex(self.context, executor=executor, into=into, listener=listener)
