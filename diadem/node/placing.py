@@ -337,3 +337,16 @@ def opened_from_catalogue(context: Context, package_id: str) -> OpenedPackage | 
                 del _REMEMBERED[next(iter(_REMEMBERED))]
             _REMEMBERED[package_id] = opened
     return opened
+
+
+def state_proven(context: Context, package_id: str, replica: ReplicaState, report: Report) -> None:
+    """State that a copy was read whole and is right."""
+    said = {
+        "store": replica.store,
+        "store_id": context.settings.store(replica.store).id,
+        "level": str(report.level),
+        "proven": [package_id],
+        "checked": {"packages": 1, **report.checked},
+        "findings": [],
+    }
+    context.say([Draft("fixity", (subject(package_id),), said)])

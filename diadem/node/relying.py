@@ -10,11 +10,9 @@ from diadem.model.ids import PackageId
 from diadem.model.manifest import TAGMANIFEST
 from diadem.model.ports import Listener
 from diadem.model.replicas import DROPPED, PRESENT, ReplicaState
-from diadem.model.report import Report
-from diadem.model.statements import Draft
 from diadem.node.context import Context
 from diadem.node.continuation import Extends, Same
-from diadem.node.placing import Copy, bundle_of, replicate, subject
+from diadem.node.placing import Copy, bundle_of, replicate, state_proven
 from diadem.node.scrubbing import check, note_damage
 from diadem.package.opening import LIMITS
 from diadem.trust.hashing import sha256_hex
@@ -94,8 +92,9 @@ def sound_copy(context: Context, package: PackageId, listener: Listener) -> Repl
         except (Unreachable, NotFound):  # its store is away, or was taken out of the node
             continue
         if report.ok:
-            if not replica.proven:
-                _state_proven(context, package, replica, report)
+            # Where it is not as it was, somebody found or did something meanwhile.
+            if not replica.proven and replica in context.catalogue.replicas(package):
+                state_proven(context, package, replica, report)
             return replica
         if replica.state == PRESENT:
             note_damage(context, package, replica, report)
@@ -132,22 +131,3 @@ def _full_copy(context: Context, package: PackageId, stores: Sequence[str], list
             if made:
                 return made
     return []
-
-
-def _state_proven(context: Context, package: PackageId, replica: ReplicaState, report: Report) -> None:
-    """Let a copy count that was read whole, unless somebody found or did something else meanwhile."""
-    if replica not in context.catalogue.replicas(package):
-        return
-    draft = Draft(
-        "fixity",
-        (subject(package),),
-        {
-            "store": replica.store,
-            "store_id": context.settings.store(replica.store).id,
-            "level": str(report.level),
-            "proven": [package],
-            "checked": {"packages": 1, **report.checked},
-            "findings": [],
-        },
-    )
-    context.say([draft])

@@ -28,7 +28,7 @@ from diadem.node.mending_outcome import Mended, Repair
 from diadem.node.mending_parity import drop_parity, make_parity, parity_of
 from diadem.node.mending_proof import prove_files
 from diadem.node.mending_sources import Replica
-from diadem.node.placing import Copy, Debt, another_package, bundle_of, replicate, same_files, subject
+from diadem.node.placing import Copy, Debt, another_package, bundle_of, replicate, same_files, state_proven, subject
 from diadem.node.proving import UNREAD
 from diadem.node.rules.commands import write_off
 from diadem.node.rules.engine import judge, wanting_of
@@ -270,7 +270,7 @@ def _mend(
                 result.left.append(Left(package.id, replica.store, replica.path, None, message))
                 return
         if report.ok:
-            _state_proven(context, package.id, replica, report)
+            state_proven(context, package.id, replica, report)
         elif not any(one.package == package.id and one.store == replica.store for one in result.left):
             first = next(finding for finding in report.findings if str(finding.severity) == "error")
             result.left.append(Left(package.id, replica.store, first.path or "", first.leaf, first.message))
@@ -405,25 +405,6 @@ def _repair_draft(context: Context, package: PackageState, replica: ReplicaState
             "before": made.before,
             "after": made.after,
         },
-    )
-
-
-def _state_proven(context: Context, package_id: str, replica: ReplicaState, report: Report) -> None:
-    context.say(
-        [
-            Draft(
-                "fixity",
-                (subject(package_id),),
-                {
-                    "store": replica.store,
-                    "store_id": context.settings.store(replica.store).id,
-                    "level": str(report.level),
-                    "proven": [package_id],
-                    "checked": {"packages": 1, **report.checked},
-                    "findings": [],
-                },
-            )
-        ]
     )
 
 
