@@ -11,7 +11,9 @@ import pytest
 
 import diadem
 from diadem.errors import NotFound, Refused, Unreachable
+from diadem.node.keeping_verbs import KeepingVerbs
 from diadem.node.node import Node
+from diadem.node.taking_verbs import TakingVerbs
 from diadem.testing.samples import write_small_images
 from tests.cli.inside import said, said_json
 from tests.node.verbs.conftest import Lab, damage
@@ -108,7 +110,8 @@ def test_what_writes_is_refused_and_names_the_machine(away: Lab) -> None:
 def test_every_verb_of_a_node_is_either_read_or_refused() -> None:
     reading = {"get", "restore", "search", "status", "custody", "plan", "sessions_of", "to_dict", "close"}
     reading |= {"facets", "stop_job"}
-    named = {name for name, value in vars(Node).items() if callable(value) and not name.startswith("_")}
+    rooms = (Node, TakingVerbs, KeepingVerbs)
+    named = {name for room in rooms for name, value in vars(room).items() if callable(value) and name[0] != "_"}
     assert named - reading == {name for name in WRITING if "." not in name} - {"in-place"}
 
 

@@ -224,6 +224,9 @@ def test_ctrl_c_ends_it_with_6(lab: Lab) -> None:
         assert process.stdout is not None
         assert "main/incoming/session" in process.stdout.readline()
         process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=30)
+        try:
+            _, errors = process.communicate(timeout=60)
+        finally:
+            process.kill()  # else leaving the block would wait for it
     assert process.returncode == 6
     assert "next:" in errors
