@@ -13,7 +13,7 @@ from diadem.cli.node_options import As, Json, NodeAt, Quiet, opened
 from diadem.cli.output import print_json, progress, tell
 from diadem.cli.watch_view import event_lines, folder_lines, handed_lines
 from diadem.errors import Interrupted
-from diadem.model.plain_text import count_text
+from diadem.model.plain_text import count_text, quoted
 
 _AGAIN = "Start it again: diadem watch"
 StoreFirst = Annotated[str, typer.Option("--store", help="Which store is filled first.")]
@@ -209,5 +209,7 @@ def plan(
         for mistake in report["mistakes"]:
             tell(f"WRONG            row {mistake['row']}: {mistake['message']}")
         if not report["taken"]:
-            print("next             Edit it; a running watcher reads it at its next look.")
+            own = file is None or report["mistakes"]
+            then = "a running watcher reads it at its next look." if own else f"then: diadem watch plan {quoted(file)}"
+            tell(f"next             Edit it; {then}")
     return 1 if report["mistakes"] else 0

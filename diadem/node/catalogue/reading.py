@@ -265,8 +265,6 @@ def by_traces(connection: Connection, wanted: Sequence[int], limit: int) -> list
                 newest = select(traces.package).where(traces.trace == trace).order_by(traces.package.desc())
                 counts.update(connection.scalars(newest.limit(limit)))
     chosen = [key for key, _ in sorted(counts.items(), key=lambda item: (-item[1], -item[0]))[:limit]]
-    rows = connection.execute(
-        select(_packages.seq, _packages.id).where(_packages.seq.in_(chosen), tables.alive())
-    )
+    rows = connection.execute(select(_packages.seq, _packages.id).where(_packages.seq.in_(chosen), tables.alive()))
     ids = {row.seq: row.id for row in rows}
     return [PREFIX + ids[key] for key in chosen if key in ids]
