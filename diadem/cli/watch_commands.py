@@ -76,6 +76,7 @@ def run(
     code, documents = 0, []
     lines = json and not (once or dry_run)
     with opened(node, user) as found, progress(quiet=quiet or json) as listener:
+        folders = folder is not None or bool(found.context.settings.watched)
         told = found.watch(
             folder,
             once=once,
@@ -107,7 +108,7 @@ def run(
         parts = {"incoming": "store", "watched": "folder"}
         print_json({key: [one for one in documents if mark in one] for key, mark in parts.items()})
     elif (once or dry_run) and not documents:
-        print(_nothing(dry_run=dry_run, alone=folder is not None))
+        print(_nothing(dry_run=dry_run, folders=folders))
     return code
 
 
@@ -118,10 +119,10 @@ def _is_finding(document: dict[str, Any]) -> bool:
     return bool(document["error"]) or refused or any(one["omitted"] or one["lost"] for one in every)
 
 
-def _nothing(*, dry_run: bool, alone: bool) -> str:
+def _nothing(*, dry_run: bool, folders: bool) -> str:
     if dry_run:
         return "nothing is there that is not archived"
-    if alone:
+    if folders:
         return "nothing waits: every session is archived"
     return "nothing is handed in: people put a folder into the incoming/ folder of a store"
 
