@@ -85,6 +85,7 @@ def read_table(path: Path, keys: Sequence[str], *, sheet: str, needed: Sequence[
     heads = [str(cell or "").strip() for cell in (cells[0] if cells else ())]
     known = [head.casefold() if head.casefold() in keys else "" for head in heads]
     _require_heads(path, known, needed, make)
+    _require_width(path, cells, len(heads))
     rows = [(number, {key: _cell(row, at) for at, key in enumerate(known) if key}) for number, row in numbered(cells)]
     return Table(
         str(path),
@@ -110,9 +111,13 @@ def csv_cells(path: Path, *, what: str) -> tuple[list[list[str]], str]:
     delimiter = max(",;\t", key=text.partition("\n")[0].count)
     csv.field_size_limit(1 << 30)
     try:
-        cells = list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter))
+        cells = list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True))
     except csv.Error as error:
-        raise DocumentError(f"the {what} is no CSV: {error}", where=str(path)) from error
+        raise DocumentError(
+            f"the {what} is no CSV: {error}",
+            where=str(path),
+            next="A quote that is opened is closed before the next cell; a quote inside of a cell is written twice.",
+        ) from error
     return [list(map(as_meant, row)) for row in cells], delimiter
 
 
@@ -138,25 +143,58 @@ def _require_heads(path: Path, known: Sequence[str], needed: Sequence[str], make
         raise DocumentError(f"two columns are named '{twice[0]}'", where=str(path), next="Remove one of them.")
 
 
+def _require_width(path: Path, cells: Sequence[Sequence[Any]], width: int) -> None:
+    """Refuse a row with more cells than the first one: a comma in an unquoted text has moved what follows."""
+    for number, row in numbered(cells):
+        if any(cell not in (None, "") for cell in row[width:]):
+            raise DocumentError(
+                f"row {number} has more cells than the first row",
+                where=str(path),
+                next="Name the column, or remove the cell; in a CSV a text with a comma stands in quotes.",
+            )
+
+
 def _workbook_cells(path: Path, name: str) -> list[list[Any]]:
     import openpyxl
 
     if path.stat().st_size > MAX_BYTES:
         raise DocumentError("the workbook is too large to be read", where=str(path), next="Divide it, or use .csv.")
     try:
-        book = openpyxl.load_workbook(path, data_only=True)
-        sheet = book[name] if name in book.sheetnames else book.worksheets[0]
+        sheet = _sheet(openpyxl.load_workbook(path), name)
         merged = [str(one) for one in sheet.merged_cells.ranges]
         rows = [list(row) for row in sheet.iter_rows()]
+        formulas = [cell.coordinate for row in rows for cell in row if cell.data_type == "f"]
+        if formulas:
+            sheet = _sheet(openpyxl.load_workbook(path, data_only=True), name)
+            rows = [list(row) for row in sheet.iter_rows()]
     except Exception as error:
-        raise DocumentError(f"the table is no workbook that can be read: {error}", where=str(path)) from error
+        raise DocumentError(
+            f"the table is no workbook that can be read: {error}",
+            where=str(path),
+            next="Save it anew as Excel workbook (.xlsx), or as CSV UTF-8.",
+        ) from error
     if merged:
         raise DocumentError(
             f"cells are merged: {', '.join(sorted(merged)[:5])}",
             where=str(path),
             next="Unmerge them: of merged cells a spreadsheet program keeps one.",
         )
+    _require_values(path, sheet, formulas)
     return [[_value(path, cell) for cell in row] for row in rows]
+
+
+def _sheet(book: Any, name: str) -> Any:
+    return book[name] if name in book.sheetnames else book.worksheets[0]
+
+
+def _require_values(path: Path, sheet: Any, formulas: Sequence[str]) -> None:
+    """Refuse a formula that no program has computed: its empty cell would take back what is said."""
+    if empty := [cell for cell in formulas if sheet[cell].value is None]:
+        raise DocumentError(
+            f"the formula of the cell {empty[0]} has no value",
+            where=str(path),
+            next="Open the workbook in a spreadsheet program and save it, or write what the cell should say.",
+        )
 
 
 def _value(path: Path, cell: Any) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,9 +10,10 @@ from typing import Annotated, Any
 import typer
 
 from diadem.cli.node_options import As, Dask, Jobs, Json, NodeAt, Quiet, opened
-from diadem.cli.output import duration_text, print_json, progress, size_text
+from diadem.cli.output import duration_text, print_json, progress, size_text, tell
 from diadem.errors import NotFound, UsageError
-from diadem.model.plain_text import count_text
+from diadem.model.plain_text import count_text, quoted
+from diadem.model.scan import PlannedSession
 
 #: Things left out that are named, of each of many sessions.
 _NAMED = 5
@@ -78,11 +79,14 @@ def archive(
     ):
         options: dict[str, Any] = {"strict": strict, "now": now, "wait": wait, "listener": listener}
         if many:
-            results = found.archive_all(
-                str(plan or source), metadata=metadata, dry_run=dry_run, executor=executor, **options
-            )
+            scan = None if source is None else found.context.tools.scan(source, listener=listener)
+            chosen = str(plan) if scan is None else scan
+            results = found.archive_all(chosen, metadata=metadata, dry_run=dry_run, executor=executor, **options)
             with closing(results):  # whoever stops here stops the workers before the node is closed
-                return _show_all(results, as_json=json)
+                code = _show_all(results, as_json=json)
+            if scan is not None and not json:
+                _show_left(source, [session for session in scan.sessions if not session.archive])
+            return code
         if dry_run:
             planned = found.plan(str(source), metadata=metadata, as_one=as_one, wait=wait, now=now, listener=listener)
             print_json({"plan": planned}) if json else _show_plan(planned)
@@ -196,6 +200,16 @@ def _show_all(results: Any, *, as_json: bool) -> int:
     else:
         print("nothing to do    no session is to be archived")
     return code
+
+
+def _show_left(source: Path | None, sessions: Sequence[PlannedSession]) -> None:
+    """Name what the scan would not archive by itself: nobody should think that it was."""
+    for session in sessions[:_NAMED]:
+        tell(f"left             {session.folder}: {session.why}")
+    if len(sessions) > _NAMED:
+        print(f"                 and {len(sessions) - _NAMED:,} more")
+    if sessions:
+        tell(f"next             diadem scan {quoted(source)} --plan plan.xlsx   (say yes there: diadem archive --plan)")
 
 
 def _summed_up(documents: list[dict[str, Any]]) -> str:

@@ -13,7 +13,7 @@ from diadem.cli.facet_view import count_by
 from diadem.cli.node_options import As, Json, NodeAt, opened
 from diadem.cli.output import print_json, size_text, tell
 from diadem.cli.saved_searches import saved_searches
-from diadem.errors import Refused
+from diadem.errors import Refused, UsageError
 from diadem.model.plain_text import count_text
 
 #: Datasets that a row of a search names.
@@ -75,6 +75,8 @@ def search(
             words, joined(words), save=save, saved=saved, forget=forget, overwrite=overwrite, at=(node, user), json=json
         )
     if facets or by is not None:
+        if csv is not None:
+            raise UsageError("--csv writes packages, not counts", next="Leave it out; for programs: --json.")
         return count_by(joined(words), by=by, top=top, node=node, json=json)
     if csv is not None and csv.exists() and not overwrite:
         raise Refused("there is such a file", where=str(csv), next="Name another, or add --overwrite.")

@@ -13,7 +13,7 @@ from diadem.cli.node_options import As, Json, NodeAt, Quiet, opened
 from diadem.cli.output import print_json, progress, tell
 from diadem.cli.watch_view import event_lines, folder_lines, handed_lines
 from diadem.errors import Interrupted
-from diadem.model.plain_text import count_text
+from diadem.model.plain_text import count_text, quoted
 
 _AGAIN = "Start it again: diadem watch"
 StoreFirst = Annotated[str, typer.Option("--store", help="Which store is filled first.")]
@@ -76,6 +76,7 @@ def run(
     code, documents = 0, []
     lines = json and not (once or dry_run)
     with opened(node, user) as found, progress(quiet=quiet or json) as listener:
+        folders = folder is not None or bool(found.context.settings.watched)
         told = found.watch(
             folder,
             once=once,
@@ -107,7 +108,7 @@ def run(
         parts = {"incoming": "store", "watched": "folder"}
         print_json({key: [one for one in documents if mark in one] for key, mark in parts.items()})
     elif (once or dry_run) and not documents:
-        print(_nothing(dry_run=dry_run, alone=folder is not None))
+        print(_nothing(dry_run=dry_run, folders=folders))
     return code
 
 
@@ -118,10 +119,10 @@ def _is_finding(document: dict[str, Any]) -> bool:
     return bool(document["error"]) or refused or any(one["omitted"] or one["lost"] for one in every)
 
 
-def _nothing(*, dry_run: bool, alone: bool) -> str:
+def _nothing(*, dry_run: bool, folders: bool) -> str:
     if dry_run:
         return "nothing is there that is not archived"
-    if alone:
+    if folders:
         return "nothing waits: every session is archived"
     return "nothing is handed in: people put a folder into the incoming/ folder of a store"
 
@@ -209,5 +210,7 @@ def plan(
         for mistake in report["mistakes"]:
             tell(f"WRONG            row {mistake['row']}: {mistake['message']}")
         if not report["taken"]:
-            print("next             Edit it; a running watcher reads it at its next look.")
+            own = file is None or report["mistakes"]
+            then = "a running watcher reads it at its next look." if own else f"then: diadem watch plan {quoted(file)}"
+            tell(f"next             Edit it; {then}")
     return 1 if report["mistakes"] else 0

@@ -48,6 +48,8 @@ def _failed(name: str, error: Mapping[str, Any]) -> Iterator[str]:
 def _archived(name: str, archived: Mapping[str, Any]) -> Iterator[str]:
     copies = ", ".join(dict.fromkeys(copy["store"] for copy in archived["copies"]))
     yield f"archived         {name} as {archived['package']['id'][:19]}…, copies in {copies}"
+    for debt in archived["debts"]:
+        yield f"OWED             {debt['store']}: {debt['reason']}; later: diadem repair"
     for package in archived["lost"]:
         yield f"LOST             no copy of {package[:19]}… is left; what is here of it was archived again"
     for item in archived["omitted"][:_NAMED]:

@@ -176,7 +176,9 @@ def by_scheme(policy: Policy, scheme: str, purpose: str, criterion: str) -> tupl
             raise UsageError(f"the scheme '{scheme}' {said}", next=f"It has: {', '.join(chosen.criteria)}.")
         return chosen.purpose, known[label(criterion)]
     if not purpose:
-        raise UsageError("what the data are judged for is not said", next="Example: --for imaging")
+        raise UsageError(
+            "what the data are judged for is not said", next="Example: --for imaging; in a sheet, the column 'purpose'."
+        )
     return purpose, criterion
 
 

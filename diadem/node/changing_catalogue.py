@@ -17,12 +17,13 @@ from diadem.node.mirroring import mirror_settings
 def moving(context: Context, into: str | None) -> Iterator[Catalogue]:
     """The catalogue whose place a new one will take: that of the node, or an empty one in another place.
 
-    An empty one that was made for nothing is removed.
+    An empty one that was made for nothing is removed. One that this node has had there before, and that could not be
+    removed because its server was away, is replaced.
 
     Raises
     ------
     Refused
-        There is a catalogue already.
+        There is another node's catalogue already.
     """
     if into is None:
         yield context.catalogue
@@ -32,7 +33,8 @@ def moving(context: Context, into: str | None) -> Iterator[Catalogue]:
     if address == catalogue_address(context.settings, context.folder):
         raise Refused("the catalogue is there already", where=address, next="To build it anew: diadem reindex")
     target = Catalogue.open(address, create=True)
-    if target.count_statements():
+    former = target.count_statements() > 0
+    if former and not _is_own(context, target):
         target.close()
         raise Refused(
             "there is a catalogue already, perhaps another node's",
@@ -42,9 +44,15 @@ def moving(context: Context, into: str | None) -> Iterator[Catalogue]:
     try:
         yield target
     except BaseException:
-        if context.catalogue is not target:
+        if context.catalogue is not target and not former:
             target.discard()
         raise
+
+
+def _is_own(context: Context, target: Catalogue) -> bool:
+    """Whether a catalogue is a former one of this node, which could not be removed while its server was away."""
+    first = context.ledger.entry(0, epoch=context.ledger.epochs[0])
+    return any(first.line in target.statements(subject.sha256) for subject in first.statement.subjects)
 
 
 def change_over(context: Context, target: Catalogue, into: str) -> None:

@@ -45,7 +45,8 @@ class SheetPlan:
         """Say which columns mean nothing."""
         if self.table.unknown:
             named = ", ".join(f"'{head[:40]}'" for head in self.table.unknown)
-            self.notes.append(f"{count_text(len(self.table.unknown), 'column')} that mean nothing here: {named}")
+            mean = "means" if len(self.table.unknown) == 1 else "mean"
+            self.notes.append(f"{count_text(len(self.table.unknown), 'column')} that {mean} nothing here: {named}")
 
     def change(self, change: RowChange, draft: Draft) -> None:
         """A row says something new."""

@@ -46,6 +46,14 @@ def test_split_says_of_each_session_what_a_person_should_know(lab: Lab, week: Pa
     assert text.splitlines()[-1] == "in all           2 sessions: 2 new; 1 thing left out, 2 copies owed"
 
 
+def test_split_names_what_it_does_not_take(lab: Lab, week: Path) -> None:
+    (week / "2026-03-16 raw").mkdir()
+    (week / "2026-03-16 raw/scan.raw").write_bytes(bytes(100))
+    text = said("archive", week, "--split", "--now", "--dry-run", "--node", lab.node.path, code=1)
+    assert f"left             {week / '2026-03-16 raw'}: no file of a format that DIADEM knows" in text
+    assert "diadem scan " in text.splitlines()[-1]
+
+
 def test_split_of_no_folder_and_with_as_one(lab: Lab) -> None:
     node = ("--node", lab.node.path)
     assert "there is no such folder" in said("archive", lab.root / "nope", "--split", *node, code=3)

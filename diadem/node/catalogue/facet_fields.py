@@ -148,7 +148,8 @@ def fields_of(names: Sequence[str] | None) -> list[FacetField]:
     UsageError
         There is no such field, or it is one that nothing can be counted by.
     """
-    return [_field(name) for name in dict.fromkeys(DEFAULT if names is None else names)]
+    chosen = DEFAULT if names is None else [names] if isinstance(names, str) else names
+    return [_field(name) for name in dict.fromkeys(chosen)]
 
 
 def _field(name: str) -> FacetField:

@@ -87,6 +87,6 @@ def _expanded(query: str, saved: Mapping[str, str], path: tuple[str, ...]) -> st
 
 def _unknown(query: str, found: re.Match[str], name: str, saved: Mapping[str, str]) -> UsageError:
     near = get_close_matches(name, list(saved), n=3, cutoff=0.6)
-    advice = f"Did you mean {' or '.join(f'@{one}' for one in near)}?" if near else "See: diadem search --saved"
+    advice = f"Did you mean {' or '.join(f'@{one}' for one in near)}?" if near else "See: diadem search --saved."
     what = f"there is no saved search '@{name}'"
     return pointing(query, found.start(), found.end(), what, next=f'{advice} For the word itself: "@{name}"')

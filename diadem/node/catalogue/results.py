@@ -245,7 +245,7 @@ class SearchResult:
         UsageError
             There is no such field, or pandas is not installed.
         """
-        return _framed(self, list(fields), datasets=datasets)
+        return _framed(self, [fields] if isinstance(fields, str) else list(fields), datasets=datasets)
 
     def _repr_html_(self) -> str:
         """For notebooks: a table with small pictures."""

@@ -56,7 +56,7 @@ def known_conditions(connection: Connection) -> Conditions:
 def facets(connection: Connection, query: str, fields: Sequence[str] | None, top: int) -> Facets:
     """How many of the packages that match have which values; see `Catalogue.facets`."""
     if top < 1:
-        raise UsageError("at least one value of each field is counted")
+        raise UsageError("at least one value of each field is counted", next="Example: --top 10")
     faceting.settle(connection)  # where something was written in the same transaction
     chosen = fields_of(fields)
     condition = understand(query, parse(query), lookup=Names(connection).lookup)

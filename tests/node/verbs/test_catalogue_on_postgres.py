@@ -100,6 +100,11 @@ def test_while_the_server_is_away(lab: Lab, own_server: PostgresServer) -> None:
     own_server.stop()
     said("reindex", "--into", "file", *on)
     assert said_json("search", *on)["rows"][0]["id"] == package
+    own_server.start()
+    said("reindex", "--into", own_server.database, *on)
+    with lab.reopened() as node:
+        require_agreement(node)
+        assert node.search().total == 1, "the former one, which nobody could remove, was replaced"
 
 
 def test_a_node_is_made_on_a_server(tmp_path: Path, lab: Lab, postgres_server: PostgresServer) -> None:

@@ -55,6 +55,7 @@ def test_fields_become_columns(lab: Lab, pictured: str) -> None:
     pytest.importorskip("pandas")
     lab.node.amend(pictured, {"voltage": "200 kV"})
     lab.node.amend(pictured, {"stage.alpha": "1 deg"}, dataset="grain.png")
+    assert "kV" in lab.node.search().to_dataframe(fields="kV"), "one name is one field, not its letters"
     frame = lab.node.search().to_dataframe(fields=["kV", "stage.alpha", "sample", "detector"])
     assert frame.loc[0, ["kV", "stage.alpha", "sample"]].tolist() == [2e5, 1.0, "ZnO"]
     assert frame["detector"].isna().all()

@@ -213,7 +213,7 @@ def test_what_spreadsheet_programs_do(filled: Lab) -> None:
     found = filled.node.samples.import_(path)
     assert is_empty(found)
     assert found.unchanged == 4
-    assert found.notes == ("1 column that mean nothing here: 'colour'",)
+    assert found.notes == ("1 column that means nothing here: 'colour'",)
 
 
 def test_what_would_mean_something_else_silently_is_refused(filled: Lab) -> None:
@@ -228,8 +228,18 @@ def test_what_would_mean_something_else_silently_is_refused(filled: Lab) -> None
     book.save(path)
     with pytest.raises(DocumentError, match="formula of the cell B2 has failed"):
         filled.node.samples.import_(path)
+    book.worksheets[0]["B2"].value = '=CONCATENATE("Zn", "O")'
+    book.save(path)
+    with pytest.raises(DocumentError, match="formula of the cell B2 has no value"):
+        filled.node.samples.import_(path)
+    path.write_bytes(b"no workbook")
+    with pytest.raises(DocumentError, match="no workbook") as caught:
+        filled.node.samples.import_(path)
+    assert caught.value.next
     csv_path = filled.root / "x.csv"
     for text, message in (
+        (b"identifier,name\nS-20,rods, annealed\n", "row 2 has more cells"),
+        (b'identifier,name\nS-20,"rods\nS-21,plate\n', "is no CSV"),
         (b"identifier,Name,name\n", "two columns are named 'name'"),
         (b"name\nx\n", "does not name the column 'identifier'"),
         ("identifier;name\nS-1;Br\u00fccke\n".encode("cp1252"), "not UTF-8"),

@@ -524,7 +524,9 @@ def test_the_commands(lab: Lab) -> None:
     assert (watched["running"], watched["folders"][0]["archived"]) == (False, 1)
     assert "held" in said("watch", "ls", *on)
     assert "1 line" in said("watch", "plan", *on)
-    assert "1 line" in said("watch", "plan", lab.root / "plan.csv", *on)
+    text = said("watch", "plan", lab.root / "plan.csv", *on)
+    assert "1 line" in text
+    assert "then: diadem watch plan " in text, "a watcher reads the node's own plan only"
     (lab.root / "plan.csv").write_text(f"folder,archive\n{titan.folder / 'held'},perhaps\n", "utf-8")
     assert "WRONG            row 2" in said("watch", "plan", lab.root / "plan.csv", *on, code=1)
     assert "row 2 of the plan is wrong" in said("status", *on)
@@ -536,6 +538,13 @@ def test_the_commands(lab: Lab) -> None:
     (other / "s" / "a.dat").write_bytes(b"a")
     assert [one["state"] for one in said_json("watch", "run", other, "--once", *on)["watched"]] == ["archived"]
     assert "nothing waits" in said("watch", other, "--once", *on)
+    said("watch", "add", other, *on)
+    assert "nothing waits" in said("watch", "--once", *on)
+    lab.add_second()
+    lab.second.rename(lab.root / "unplugged")
+    (other / "t").mkdir()
+    (other / "t" / "t.dat").write_bytes(b"t")
+    assert "OWED             second: " in said("watch", "--once", *on)
 
 
 @posix
