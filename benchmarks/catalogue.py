@@ -381,12 +381,13 @@ def main(arguments: list[str] | None = None) -> int:
             filled = fill(catalogue, have, count, chosen.datasets) if have < count else None
             catalogue.analyse()
             late = adding(catalogue, 10**9 + time.time_ns() % 10**8 * 1000, sample)
+            cold_ones = searching(catalogue, chosen.queries, 1)
             searches = searching(catalogue, chosen.queries, max(1, min(3, chosen.rounds)))
             counts = counting(catalogue, min(3, chosen.rounds))
             judged = min(states(catalogue) for _ in range(3))
             size = catalogue.size()
         cold = statistics.median(first_search(address) for _ in range(3))
-        document = report(count, early, late, searches, counts, judged, cold, filled, size)
+        document = report(count, early, late, cold_ones, searches, counts, judged, cold, filled, size)
         write(chosen.report, {"machine": machine.describe(work), **document})
     return 0
 
@@ -395,6 +396,7 @@ def report(
     count: int,
     early: list[float],
     late: list[float],
+    cold_ones: list[tuple[str, str, float, int]],
     searches: list[tuple[str, str, float, int]],
     counts: list[tuple[str, float, int, bool]],
     judged: float,
@@ -413,6 +415,8 @@ def report(
         (f"counts of a search by 12 fields, p95 of {len(counts)} (of all packages {counts[0][1] * 1e3:.1f} ms)",
          f"{quantile([taken for _, taken, _, _ in counts], 0.95) * 1e3:.0f} ms", f"< {FACETS * 1e3:.0f} ms",
          quantile([taken for _, taken, _, _ in counts], 0.95) < FACETS),
+        ("search, p95 of a round before, on a disk's cache as it was",
+         f"{quantile([taken for _, _, taken, _ in cold_ones], 0.95) * 1e3:.1f} ms", "reported", None),
         ("first search of a new process", f"{cold * 1e3:.0f} ms", "reported", None),
         ("states of all packages, with two replicas each", f"{judged:.2f} s", f"< {STATES:.0f} s", judged < STATES),
         (f"one more package, median of {len(late)} (first ones {statistics.median(early) * 1e3:.1f} ms)",
