@@ -111,6 +111,7 @@ def reindex(
             try:
                 work = _Reindex(context, fresh, sightings, workers, job.listening(listener))
                 work.fill()
+                fresh.complete()  # what takes minutes is done before others have to wait
                 copies = sightings.count()
                 with replacing(context):
                     catch_up(replace(context, catalogue=fresh))  # what was said while the stores were read

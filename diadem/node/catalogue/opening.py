@@ -197,7 +197,8 @@ class CatalogueFile:
 
     def take_over(self, draft: Self) -> None:
         """Take over everything that a draft holds, in one transaction; the draft is gone afterwards."""
-        draft.complete()
+        if draft._filling:
+            draft.complete()
         self._place.take_over(draft._place)
 
     def snapshot(self, path: Path) -> None:

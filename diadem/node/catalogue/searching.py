@@ -26,8 +26,7 @@ from diadem.node.catalogue.samples import meant
 from diadem.node.catalogue.stating import keys_of
 from diadem.node.catalogue.walking import walk
 
-#: Candidates that are looked at for the sake of the total alone, once the page is full; where words of few packages
-#: are not looked up in their index but in the facts, which takes longer, a part of them.
+#: Candidates that are looked at for the sake of the total alone, once the page is full.
 COUNTED: Final = 50
 ORDERS: Final = ("newest", "oldest")
 _packages, _values = tables.packages.c, tables.facet_values.c

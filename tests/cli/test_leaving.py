@@ -1,0 +1,31 @@
+"""A command that was stopped is gone soon, also where one of its threads would wait for ever."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+PROGRAM = """
+import sys, threading
+import diadem.__main__ as door
+import diadem.cli.main as commands
+door._PATIENCE = 0.2
+commands.run = lambda: sys.exit({code})
+threading.Thread(target=threading.Event().wait).start()
+door.main()
+"""
+
+
+def run(code: int, patience: float) -> int:
+    return subprocess.run([sys.executable, "-c", PROGRAM.format(code=code)], timeout=patience, check=False).returncode
+
+
+def test_who_was_stopped_leaves() -> None:
+    assert run(6, 60) == 6
+
+
+def test_who_was_not_stopped_waits_for_its_threads() -> None:
+    with pytest.raises(subprocess.TimeoutExpired):
+        run(0, 3)
