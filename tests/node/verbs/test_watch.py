@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +17,7 @@ import pytest
 
 from diadem.errors import Interrupted
 from diadem.node.watching import Handed, Watched, watch
+from tests import catalogues
 from tests.cli.inside import said_json
 from tests.node.test_adopting import everything
 from tests.node.verbs.agreeing import copies, require_agreement
@@ -216,13 +218,17 @@ def test_the_command(lab: Lab) -> None:
     assert sorted(os.listdir(lab.root / "main/incoming/session")) == ["scan.dat"]
 
 
+@catalogues.in_a_file
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no Ctrl-C for one process alone")
 def test_ctrl_c_ends_it_with_6(lab: Lab) -> None:
     hand_in(lab, "session", scan=b"s" * 100)
     line = [sys.executable, "-m", "diadem", "watch", "--every", "60", "--node", str(lab.node.path)]
     with subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
+        late = threading.Timer(60, process.kill)  # what tells nothing is not waited for
+        late.start()
         assert "main/incoming/session" in process.stdout.readline()
+        late.cancel()
         process.send_signal(signal.SIGINT)
         try:
             _, errors = process.communicate(timeout=60)
