@@ -35,7 +35,7 @@ def plain(text: str) -> str:
 
 def tell(text: str) -> None:
     """Print one line in which words of others stand."""
-    print(plain(text))
+    print(plain(text), flush=True)  # into a pipe too it comes when it is said, not when the command ends
 
 
 def show_warnings(doubts: Sequence[str]) -> None:

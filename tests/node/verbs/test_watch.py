@@ -17,7 +17,6 @@ import pytest
 
 from diadem.errors import Interrupted
 from diadem.node.watching import Handed, Watched, watch
-from tests import catalogues
 from tests.cli.inside import said_json
 from tests.node.test_adopting import everything
 from tests.node.verbs.agreeing import copies, require_agreement
@@ -218,7 +217,6 @@ def test_the_command(lab: Lab) -> None:
     assert sorted(os.listdir(lab.root / "main/incoming/session")) == ["scan.dat"]
 
 
-@catalogues.in_a_file
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no Ctrl-C for one process alone")
 def test_ctrl_c_ends_it_with_6(lab: Lab) -> None:
     hand_in(lab, "session", scan=b"s" * 100)
