@@ -241,7 +241,8 @@ def _write(folder: Path, state: JobState) -> None:
 
 
 def _states(folder: Path) -> list[JobState]:
-    paths = sorted(folder.glob("*.json"), key=_age, reverse=True)
+    # A set: a file that is exchanged while the folder is read may be listed twice.
+    paths = sorted(set(folder.glob("*.json")), key=_age, reverse=True)
     return [_judged(folder, state) for path in paths if (state := _read(path)) is not None]
 
 
