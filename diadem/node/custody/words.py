@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Final
 
 from diadem.errors import DocumentError
 from diadem.model.sample_custody import event_text
 from diadem.model.samples import MEMBERS, Event
 from diadem.model.statements import Statement
+from diadem.node.custody.network_words import WRITERS
+from diadem.node.custody.said import Said, bare, counted, quoted, size_text
 from diadem.serialization.statements import validate_statement
 
 #: How a copy's bytes were proven, as `replicate` says it.
@@ -40,9 +42,6 @@ _JUDGED: Final[Mapping[str, str]] = {
     "limited": "accepted, with limits,",
     "reject": "rejected",
 }
-_UNITS: Final = ("bytes", "kB", "MB", "GB", "TB", "PB")
-#: Characters of a free text that are shown; the statement has the rest.
-_SHOWN: Final = 200
 
 
 def sentence(statement: Statement, names: Mapping[str, str] | None = None) -> str:
@@ -67,55 +66,13 @@ def sentence(statement: Statement, names: Mapping[str, str] | None = None) -> st
         return f"{when} {node} noted: {_lower(statement.known.meaning if statement.known else '')}"
     try:
         validate_statement(statement)
-        said = writer(_Said(statement, node))
+        said = writer(Said(statement, node))
     except (DocumentError, KeyError, TypeError, ValueError, IndexError):
         return f"{when} {node} noted a {statement.kind} statement whose content this version does not understand."
     return f"{when} {said}."
 
 
-def size_text(count: int) -> str:
-    """A number of bytes for people: ``3.2 GB``; units of a thousand, as disks are sold."""
-    value, unit = float(count), 0
-    while value >= 999.5 and unit < len(_UNITS) - 1:
-        value, unit = value / 1000, unit + 1
-    if unit == 0:
-        return f"{count} byte{'' if count == 1 else 's'}"
-    return f"{value:.1f} {_UNITS[unit]}" if value < 99.95 else f"{value:.0f} {_UNITS[unit]}"
-
-
-def counted(count: int, word: str) -> str:
-    """``1 file``, ``1,200 files``."""
-    plural = word[:-1] + "ies" if word.endswith("y") else word + "s"
-    return f"{count:,} {word if count == 1 else plural}"
-
-
-class _Said:
-    """A statement, by the words of its predicate."""
-
-    def __init__(self, statement: Statement, node: str) -> None:
-        self.statement, self.node = statement, node
-        self.predicate: Mapping[str, Any] = statement.predicate
-
-    def __getitem__(self, name: str) -> Any:
-        value = self.predicate[name]
-        return _quoted(value) if isinstance(value, str) else value
-
-    def get(self, name: str, default: Any = None) -> Any:
-        """A member that need not be there."""
-        return self[name] if self.predicate.get(name) is not None else default
-
-    @property
-    def actor(self) -> str:
-        """Who acted: the person where one is named, else the node."""
-        return str(self.get("by", self.node))
-
-    @property
-    def reason(self) -> str:
-        """The reason given, to be put after the sentence."""
-        return f", because: {_bare(self['reason'])}" if self.get("reason") else ""
-
-
-def _ingest(said: _Said) -> str:
+def _ingest(said: Said) -> str:
     how = "adopted where they lie" if said.get("adopted") else f"archived in the store {said['store']}"
     files = f"{counted(said['files'], 'file')} ({size_text(said['bytes'])})"
     were = "was" if said["files"] == 1 else "were"
@@ -131,7 +88,7 @@ def _ingest(said: _Said) -> str:
     return text
 
 
-def _fixity(said: _Said) -> str:
+def _fixity(said: Said) -> str:
     findings, read = said.get("findings", []), _LEVELS[said["level"]]
     ours = {f"diadem:{subject.sha256}" for subject in said.statement.subjects}
     found = [item for item in findings if item["package"] in ours]
@@ -141,38 +98,38 @@ def _fixity(said: _Said) -> str:
         return f"{text} and found nothing wrong"
     worst = found[0]
     if all(item["code"] == "copy-missing" for item in found):
-        why = f": {_bare(worst['message'])}" if worst.get("message") else ""
+        why = f": {bare(worst['message'])}" if worst.get("message") else ""
         return f"{said.node} looked for {many} in the store {said['store']} and did not find a copy{why}"
-    place = f" in {_quoted(worst['path'])}" if worst.get("path") else ""
+    place = f" in {quoted(worst['path'])}" if worst.get("path") else ""
     more = f", and {counted(len(found) - 1, 'more finding')}" if len(found) > 1 else ""
     return f"{text} and found damage: {worst['code']}{place} of {worst['package'][:19]}…{more}"
 
 
-def _replicate(said: _Said) -> str:
+def _replicate(said: Said) -> str:
     if said["from"] == said["store"]:
         return f"{said.node} found a copy of the package in the store {said['store']}; {_PROOFS[said['proof']]}"
     way = f"from the store {said['from']} to the store {said['store']}"
     return f"{said.actor} copied the package {way}; {_PROOFS[said['proof']]}"
 
 
-def _repair(said: _Said) -> str:
+def _repair(said: Said) -> str:
     what = "the whole file" if said["leaf"] is None else f"the damaged mebibyte {said['leaf']} of the file"
     source = "its parity" if said["from"] == "parity" else f"the copy in {said['from']}"
     return f"{said.node} replaced {what} {said['path']} in the store {said['store']} with proven bytes from {source}"
 
 
-def _drop(said: _Said) -> str:
-    kept = ", ".join(f"{_quoted(proof['store'])} (checked {proof['at'][:10]})" for proof in said["proofs"][:5])
+def _drop(said: Said) -> str:
+    kept = ", ".join(f"{quoted(proof['store'])} (checked {proof['at'][:10]})" for proof in said["proofs"][:5])
     return f"{said.actor} removed the copy in the store {said['store']} while these remained: {kept}{said.reason}"
 
 
-def _tombstone(said: _Said) -> str:
+def _tombstone(said: Said) -> str:
     if said.get("lost") is True:
         return f"{said.actor} wrote the package off: no copy of it was left in any store{said.reason}"
     return f"{said.actor} deleted the package from every store; what was said about it remains{said.reason}"
 
 
-def _handover(said: _Said) -> str:
+def _handover(said: Said) -> str:
     left_out = " without some of its metadata" if said["redacted"] else ""
     what = _PARTS.get(said.get("only", ""), "the package")
     size = f", {size_text(said['bytes'])}" if type(said.get("bytes")) is int else ""
@@ -180,7 +137,7 @@ def _handover(said: _Said) -> str:
     return f"{given}; that it arrived is not attested by anyone else"
 
 
-def _key(said: _Said) -> str:
+def _key(said: Said) -> str:
     until = f", until {said['expires'][:10]}" if said.get("expires") else ""
     if said["role"] == "user":
         held = {"node-held": ", which the node can use too", "user-held": ", which nobody else has"}.get(
@@ -190,60 +147,60 @@ def _key(said: _Said) -> str:
     return f"the node {said['name']} named its {_ROLES[said['role']]} (version {said['version']}{until})"
 
 
-def _recovery(said: _Said) -> str:
+def _recovery(said: Said) -> str:
     kept = "what its stores had of the log was kept" if said.get("previous") else "nothing of the log was left"
     return f"{said.node} was made anew after a loss and began epoch {said['epoch']} of its log; {kept}{said.reason}"
 
 
-def _countersign(said: _Said) -> str:
+def _countersign(said: Said) -> str:
     return f"{said.get('by', 'a user')} vouched for a statement of another{said.reason}"
 
 
-def _head(said: _Said) -> str:
+def _head(said: Said) -> str:
     return f"{said.node} said that its log holds {counted(said['length'], 'statement')} on this subject and no more"
 
 
-def _amendment(said: _Said) -> str:
-    fields = ", ".join(_quoted(change["field"]) for change in said["changes"][:5])
+def _amendment(said: Said) -> str:
+    fields = ", ".join(quoted(change["field"]) for change in said["changes"][:5])
     more = f" and {len(said['changes']) - 5} more" if len(said["changes"]) > 5 else ""
     return f"{said.get('by', 'a user')} corrected the record: {fields}{more}{said.reason}"
 
 
-def _assessment(said: _Said) -> str:
+def _assessment(said: Said) -> str:
     target, machine = said["target"], said.get("machine")
-    what = f"the dataset {_quoted(target['dataset'])} of the package" if target.get("dataset") else "the package"
+    what = f"the dataset {quoted(target['dataset'])} of the package" if target.get("dataset") else "the package"
     if target.get("signal"):
-        what = f"the signal {_quoted(target['signal'])} of {what}"
-    who = f"{said['by']}, by the program {_quoted(machine['plugin'])}," if machine else said["by"]
+        what = f"the signal {quoted(target['signal'])} of {what}"
+    who = f"{said['by']}, by the program {quoted(machine['plugin'])}," if machine else said["by"]
     by = f" by the criterion {said['criterion']}" if said.get("criterion") else ""
     value = f" ({said['value']:g} {said.get('unit', '')}".rstrip() + ")" if said.get("value") is not None else ""
-    why = f": {_bare(said['comment'])}" if said.get("comment") else ""
+    why = f": {bare(said['comment'])}" if said.get("comment") else ""
     instead = ", in place of an earlier assessment" if said.get("replaces") else ""
     return f"{who} {_JUDGED[said['verdict']]} {what} for {said['purpose']}{by}{value}{instead}{why}"
 
 
-def _derivation(said: _Said) -> str:
+def _derivation(said: Said) -> str:
     sources = list(dict.fromkeys(source["package"] for source in said["sources"]))
     named = ", ".join(f"{package[:19]}…" for package in sources[:3])
     more = f" and {len(sources) - 3} more" if len(sources) > 3 else ""
-    programs = [f"{_quoted(one['name'])} {_quoted(one['version'])}" for one in said.get("software", [])[:4]]
+    programs = [f"{quoted(one['name'])} {quoted(one['version'])}" for one in said.get("software", [])[:4]]
     used = f" with {', '.join(programs)}" if programs else ""
-    why = f": {_bare(said['comment'])}" if said.get("comment") else ""
+    why = f": {bare(said['comment'])}" if said.get("comment") else ""
     return f"{said['by']} stated that {said['result'][:19]}… was made from {named}{more}{used}{why}"
 
 
-def _audit(said: _Said) -> str:
+def _audit(said: Said) -> str:
     outcome = "it failed" if said["outcome"] == "failed" else f"it was {said['outcome']}"
-    return f"{said['actor']} asked for: {_bare(said['action'])}; {outcome}{said.reason}"
+    return f"{said['actor']} asked for: {bare(said['action'])}; {outcome}{said.reason}"
 
 
-def _rule(said: _Said) -> str:
+def _rule(said: Said) -> str:
     until = f" until {said['expires'][:10]}" if said.get("expires") else ""
     ceiling = f"of up to {size_text(said['max_bytes'])}{until}"
     return f"{said.get('by', 'a user')} agreed to accept offers from {said['from']} {ceiling}"
 
 
-def _sample(said: _Said) -> str:
+def _sample(said: Said) -> str:
     by, what = said.get("by", "a user"), said["event"]
     if what == "defined":
         return f"{by} defined the sample {said['identifier']}{_described(said)}"
@@ -253,19 +210,19 @@ def _sample(said: _Said) -> str:
     if what in ("linked", "unlinked"):
         other = said.get("other")
         names = [subject.name[:15] + "…" for subject in said.statement.subjects]
-        one = f"{_quoted(other['name'])} of {_quoted(other['lab'])} and the sample" if other else " and ".join(names)
+        one = f"{quoted(other['name'])} of {quoted(other['lab'])} and the sample" if other else " and ".join(names)
         verb = "are one thing" if what == "linked" else "are not one thing after all"
         return f"{by} stated that {one} {verb}{said.reason}"
     if what == "retracted":
         return f"{by} took back that what the statement {said['retracts'][:12]}… says had happened{said.reason}"
     event = Event(what, said["date"], said.get("from", ""), said.get("to", ""))
-    comment = f": {_bare(said['comment'])}" if said.get("comment") else ""
+    comment = f": {bare(said['comment'])}" if said.get("comment") else ""
     return f"{by} stated that the sample was {event_text(event)}{comment}"
 
 
-def _described(said: _Said) -> str:
+def _described(said: Said) -> str:
     maker = said.get("maker") or {}
-    made = [_quoted(maker[key]) for key in ("name", "lab") if maker.get(key)]
+    made = [quoted(maker[key]) for key in ("name", "lab") if maker.get(key)]
     from_ = said.get("parents") or ()
     return (
         (f" ({said['name']})" if said.get("name") else "")
@@ -274,7 +231,7 @@ def _described(said: _Said) -> str:
     )
 
 
-_WRITERS: Final[Mapping[str, Callable[[_Said], str]]] = {
+_WRITERS: Final[Mapping[str, Callable[[Said], str]]] = {
     "ingest": _ingest,
     "fixity": _fixity,
     "replicate": _replicate,
@@ -292,22 +249,13 @@ _WRITERS: Final[Mapping[str, Callable[[_Said], str]]] = {
     "audit": _audit,
     "rule": _rule,
     "sample": _sample,
+    **WRITERS,
 }
 
 
 def _day(statement: Statement) -> str:
     time = statement.time
     return f"{time.day} {time:%B %Y}, {time:%H:%M} UTC,"
-
-
-def _quoted(text: str) -> str:
-    """A text of someone else: no control characters, no length without end."""
-    clean = "".join(character if character.isprintable() else " " for character in text)
-    return clean if len(clean) <= _SHOWN else clean[: _SHOWN - 1] + "…"
-
-
-def _bare(text: str) -> str:
-    return _quoted(text).rstrip(". ")
 
 
 def _lower(text: str) -> str:

@@ -167,6 +167,60 @@ def of(kind: str, **predicate: Any) -> str:
             "alice@hu-berlin agreed to accept offers from marie@nmi of up to 50.0 GB.",
         ),
         (
+            of(
+                "grant",
+                to="marie@nmi",
+                rights=["list", "read"],
+                by="alice@hu-berlin",
+                expires="2027-03-14T00:00:00Z",
+                require=["direct-only"],
+            ),
+            ("alice@hu-berlin allowed marie@nmi to list and read 1 package until 2027-03-14, and only without a hub."),
+        ),
+        (
+            of("grant", to="*@nmi", rights=["read"], by="a@b", expires=None, scope="project", label="ZnO"),
+            "a@b allowed *@nmi to read what belongs to the project ZnO until it is revoked.",
+        ),
+        (
+            of("revocation", revokes=DIGEST, by="alice@hu-berlin", reason="the wrong session"),
+            (
+                "alice@hu-berlin took back the statement abababababab…; what was delivered before stays delivered, "
+                "because: the wrong session."
+            ),
+        ),
+        (
+            of("decline", transfer="0" * 32, offer=DIGEST, by="marie@nmi", reason="we have it"),
+            "marie@nmi declined the offer, because: we have it.",
+        ),
+        (
+            of(
+                "receipt",
+                transfer="0" * 32,
+                offer=DIGEST,
+                acceptance=DIGEST,
+                package=SUBJECT.name,
+                payload_id=DIGEST,
+                bytes=3_200_000_000,
+                received=3_201_000_000,
+                reused=0,
+                again=1_000_000,
+                route="direct",
+                retries=1,
+                stores=["main"],
+                started="2026-03-14T09:26:53Z",
+                ended="2026-03-14T09:28:01Z",
+                by="marie@nmi",
+            ),
+            (
+                "the node hu-berlin received the package for marie@nmi and proved every byte in main: 3.2 GB came "
+                "directly, 1.0 MB of them again."
+            ),
+        ),
+        (
+            of("peer", event="confirmed", peer=DIGEST, name="nmi", by="alice@hu-berlin"),
+            "alice@hu-berlin confirmed that the node nmi is the one that it says it is.",
+        ),
+        (
             said(user_card(name="alice@hu-berlin", key=key(4).public, custody="user-held")),
             ("the node hu-berlin vouched for the key of alice@hu-berlin, which nobody else has (version 1)."),
         ),

@@ -1,0 +1,65 @@
+"""The words of a statement's predicate, as the sentences about it use them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from diadem.model.statements import Statement
+
+_UNITS: Final = ("bytes", "kB", "MB", "GB", "TB", "PB")
+#: Characters of a free text that are shown; the statement has the rest.
+_SHOWN: Final = 200
+
+
+def size_text(count: int) -> str:
+    """A number of bytes for people: ``3.2 GB``; units of a thousand, as disks are sold."""
+    value, unit = float(count), 0
+    while value >= 999.5 and unit < len(_UNITS) - 1:
+        value, unit = value / 1000, unit + 1
+    if unit == 0:
+        return f"{count} byte{'' if count == 1 else 's'}"
+    return f"{value:.1f} {_UNITS[unit]}" if value < 99.95 else f"{value:.0f} {_UNITS[unit]}"
+
+
+def counted(count: int, word: str) -> str:
+    """``1 file``, ``1,200 files``."""
+    plural = word[:-1] + "ies" if word.endswith("y") else word + "s"
+    return f"{count:,} {word if count == 1 else plural}"
+
+
+class Said:
+    """A statement, by the words of its predicate."""
+
+    def __init__(self, statement: Statement, node: str) -> None:
+        self.statement, self.node = statement, node
+        self.predicate: Mapping[str, Any] = statement.predicate
+
+    def __getitem__(self, name: str) -> Any:
+        value = self.predicate[name]
+        return quoted(value) if isinstance(value, str) else value
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """A member that need not be there."""
+        return self[name] if self.predicate.get(name) is not None else default
+
+    @property
+    def actor(self) -> str:
+        """Who acted: the person where one is named, else the node."""
+        return str(self.get("by", self.node))
+
+    @property
+    def reason(self) -> str:
+        """The reason given, to be put after the sentence."""
+        return f", because: {bare(self['reason'])}" if self.get("reason") else ""
+
+
+def quoted(text: str) -> str:
+    """A text of someone else: no control characters, no length without end."""
+    clean = "".join(character if character.isprintable() else " " for character in text)
+    return clean if len(clean) <= _SHOWN else clean[: _SHOWN - 1] + "…"
+
+
+def bare(text: str) -> str:
+    """The same without the full stop at its end: the sentence brings its own."""
+    return quoted(text).rstrip(". ")
