@@ -1,0 +1,157 @@
+"""A SQLite file of the node that many threads and processes write, one transaction at a time."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+from diadem.errors import DiademError, IntegrityError, Refused, StoreError, Unreachable
+from diadem.store.system import flush_folder
+
+#: Seconds to wait for another writer. A transaction takes milliseconds; a thousand in a queue take seconds.
+PATIENCE: Final = 120.0
+_DAMAGED: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_IOERR})
+_UNWRITABLE: Final = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM})
+_BUSY: Final = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
+
+
+class SqliteFile:
+    """One connection to a file, shared by the threads of this process.
+
+    Parameters
+    ----------
+    path : Path
+        The file; made where there is none.
+    what : str
+        What people call it in a message: ``log``.
+    advice : str
+        What to do where it is damaged.
+    read_only : bool
+        Refuse every write.
+    """
+
+    def __init__(self, path: Path, *, what: str, advice: str, read_only: bool = False) -> None:
+        self.path = path
+        self._what, self._advice = what, advice
+        self._lock = threading.RLock()
+        with self._translated():
+            self._connection = sqlite3.connect(
+                path, timeout=PATIENCE, isolation_level=None, check_same_thread=False, cached_statements=256
+            )
+            self._settle(read_only=read_only)
+
+    def _settle(self, *, read_only: bool) -> None:
+        """WAL, so that readers never wait; FULL, so that what was committed survives a power cut."""
+        settings = ["journal_mode=WAL", "synchronous=FULL", "fullfsync=ON", "checkpoint_fullfsync=ON"]
+        for setting in [*settings, "cell_size_check=ON", *(["query_only=ON"] if read_only else [])]:
+            self._connection.execute(f"PRAGMA {setting}").fetchall()
+
+    def prepare(self, schema: Sequence[str], *, application: int, version: int) -> None:
+        """Make the tables of a file that is still empty; check that another is of this sort and version.
+
+        Parameters
+        ----------
+        schema : sequence of str
+            SQL statements that make the tables.
+        application, version : int
+            ``PRAGMA application_id`` and ``user_version``: another file is never taken for one.
+
+        Raises
+        ------
+        Refused
+            A later version of DIADEM wrote it.
+        IntegrityError
+            It is another file.
+        """
+        with self.writing() as connection:
+            found = [connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("application_id", "user_version")]
+            if found == [application, version]:
+                return
+            if found[0] == application:
+                raise Refused(
+                    f"the {self._what} is of version {found[1]}, not {version}",
+                    where=str(self.path),
+                    next="Update DIADEM.",
+                )
+            if found != [0, 0] or connection.execute("SELECT 1 FROM sqlite_master").fetchone() is not None:
+                raise IntegrityError(
+                    f"the file is no {self._what} of a node", where=str(self.path), next="Move the file away."
+                )
+            for statement in schema:
+                connection.execute(statement)
+            connection.execute(f"PRAGMA application_id = {application:d}")
+            connection.execute(f"PRAGMA user_version = {version:d}")
+
+    @contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """The connection, while no other thread of this process uses it. Fetch what you need before you leave."""
+        with self._lock, self._translated():
+            yield self._connection
+
+    @contextmanager
+    def writing(self, *, durable: bool = True) -> Iterator[sqlite3.Connection]:
+        """One transaction, serialised with those of all threads and processes: all of it is kept, or nothing.
+
+        One that is not `durable` may be lost with the power, but never in parts; it costs no flush.
+        """
+        with self._lock, self._translated():
+            self._connection.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._connection
+                self._connection.execute("COMMIT")
+            except BaseException:
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
+                raise
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise self._ours(error) from error
+
+    def _ours(self, error: sqlite3.Error) -> DiademError:
+        code = getattr(error, "sqlite_errorcode", None)
+        primary = (code & 0xFF) if isinstance(code, int) else None
+        where, what = str(self.path), self._what
+        if primary in _UNWRITABLE:
+            return StoreError(
+                f"the {what} cannot be written: {error}", where=where, next="Free space, or mend the rights."
+            )
+        if primary in _BUSY:
+            return Unreachable(
+                f"another program kept the {what} for more than {PATIENCE:.0f} seconds", where=where, next="Try again."
+            )
+        if primary == sqlite3.SQLITE_CANTOPEN:
+            return StoreError(
+                f"the {what} cannot be opened: {error}", where=where, next="Check the folder and its rights."
+            )
+        if primary in _DAMAGED or primary is None or isinstance(error, sqlite3.IntegrityError):
+            return IntegrityError(f"the {what}'s file is damaged: {error}", where=where, next=self._advice)
+        return IntegrityError(f"the {what}'s file is not as DIADEM writes it: {error}", where=where, next=self._advice)
+
+    def close(self) -> None:
+        """Fold the write-ahead file into the file and let go of it."""
+        with self._lock:
+            self._connection.close()
+
+    def __enter__(self) -> Self:
+        """The file itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close."""
+        self.close()
+
+    def make_durable(self) -> None:
+        """Force the names in the folder to disk, after the file was made or renamed."""
+        flush_folder(str(self.path.parent))
