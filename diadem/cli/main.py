@@ -29,6 +29,7 @@ from diadem.cli import (
     sample_commands,
     scan_command,
     setup_commands,
+    transfer_commands,
     watch_commands,
 )
 from diadem.cli.grouped_help import GroupedCommands
@@ -65,6 +66,7 @@ export_command.register(app)
 operation_commands.register(app)
 watch_commands.register(app)
 sample_commands.register(app)
+transfer_commands.register(app)
 grouped_help.register(app)
 
 

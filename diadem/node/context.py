@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from diadem.errors import DiademError, IntegrityError, NotFound, Refused, Unreachable
 from diadem.node.catalogue import Catalogue
@@ -34,6 +34,13 @@ if TYPE_CHECKING:
 POLICY_FILE = "policy.toml"
 
 Clock = Callable[[], datetime.datetime]
+
+
+class Closable(Protocol):
+    """Something that is open."""
+
+    def close(self) -> None:
+        """Let go of it."""
 
 
 def utc_now() -> datetime.datetime:
@@ -103,6 +110,8 @@ class Context:
         Entries in the log when the node was opened.
     workers : Workers or None
         Who does what needs no log and no catalogue: reading, hashing, packing, copying. None: this process.
+    kept : list
+        What rooms above opened for as long as the node is open; closed with it.
     """
 
     folder: Path
@@ -116,6 +125,7 @@ class Context:
     clock: Clock = utc_now
     opened_at: int = 0
     workers: Workers | None = None
+    kept: list[Closable] = field(default_factory=list, repr=False)
     _guard: threading.RLock = field(default_factory=threading.RLock, repr=False)
 
     @property
