@@ -102,8 +102,8 @@ class Link(Protocol):
     def open_part(self, transfer: str, number: int) -> Incoming:
         """Part 0 (the tag manifest) or 1 (the other tag files)."""
 
-    def open_window(self, transfer: str, number: int, start: int) -> Incoming:
-        """A payload window from a byte on."""
+    def open_window(self, transfer: str, number: int, start: int, stop: int) -> Incoming:
+        """Bytes of a payload window: the first, and the end (exclusive)."""
 
     def have(self, transfer: str) -> bytes:
         """What the peer has of a package that is pushed to it."""

@@ -78,7 +78,7 @@ class NetworkVerbs:
         """
         from diadem.transfer.desks import desk_of
         from diadem.transfer.offering import send
-        from diadem.transfer.transfer_verbs import told
+        from diadem.transfer.working import told
 
         desk = desk_of(self.context)
         return told(desk, send(desk, package, to, expires=expires, comment=comment, route=route))
@@ -124,10 +124,11 @@ class NetworkVerbs:
         """
         from diadem.transfer.accepting import accept
         from diadem.transfer.desks import desk_of
-        from diadem.transfer.transfer_verbs import told
+        from diadem.transfer.working import Wishes, fetched, told
 
         desk = desk_of(self.context)
-        return told(desk, accept(desk, offer, store=store))
+        accepted = told(desk, accept(desk, offer, store=store))
+        return fetched(desk, accepted, Wishes(max_rate=max_rate), listener) if wait else accepted
 
     def decline(self, offer: str, *, reason: str = "") -> Transfer:
         """Decline an offer; the sender is told, with the reason.
@@ -139,7 +140,7 @@ class NetworkVerbs:
         """
         from diadem.transfer.accepting import decline
         from diadem.transfer.desks import desk_of
-        from diadem.transfer.transfer_verbs import told
+        from diadem.transfer.working import told
 
         desk = desk_of(self.context)
         return told(desk, decline(desk, offer, reason))

@@ -11,6 +11,7 @@ from diadem.model.ports import Listener, silent
 from diadem.model.transfers import IN, LOCAL, OUT, OVER, Offer, Preview, State, Transfer, TransferEvent, summary
 from diadem.transfer.desk import Desk
 from diadem.transfer.postman import deliver_all
+from diadem.transfer.working import Wishes, fetch_all, fetched, tidy, told
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,12 +136,11 @@ class TransferVerbs:
             The other side does not answer; what is here stays here.
         """
         if transfer is not None:
-            self._pause(transfer, wanted=False)
-        return self._run(transfer, listener)
-
-    def _run(self, transfer: str | None, listener: Listener) -> list[Transfer]:  # noqa: ARG002
+            named = self._pause(transfer, wanted=False)
+            return [fetched(self.desk, named, Wishes(max_rate=max_rate), listener)]
         deliver_all(self.desk, due=False)
-        return [self.desk.book.get(transfer)] if transfer is not None else []
+        tidy(self.desk)
+        return fetch_all(self.desk, Wishes(max_rate=max_rate), listener)
 
     def _pause(self, transfer: str, *, wanted: bool) -> Transfer:
         found = self.desk.book.get(transfer)
@@ -159,7 +159,9 @@ class TransferVerbs:
         """
         from diadem.transfer.accepting import cancel
 
-        return told(self.desk, cancel(self.desk, transfer, reason))
+        done = told(self.desk, cancel(self.desk, transfer, reason))
+        tidy(self.desk)
+        return done
 
     def look(self) -> dict[str, Any]:
         """What deserves a look, for `diadem status`: offers to answer, receipts and closures that are missing."""
@@ -173,10 +175,3 @@ class TransferVerbs:
             "without_closure": [one.id for one in unclosed],
             "text": summary(len(waiting), len(unreceived), len(unclosed)),
         }
-
-
-def told(desk: Desk, transfer: Transfer) -> Transfer:
-    """The transfer as it stands after the other side was told what it has to know, if it answers now."""
-    if transfer.direction != LOCAL:
-        deliver_all(desk, peer=transfer.peer, due=False)
-    return desk.book.get(transfer.id)

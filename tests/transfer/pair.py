@@ -13,10 +13,12 @@ from typing import Self
 import diadem
 from diadem.errors import Unreachable
 from diadem.transfer.desk import Desk
+from diadem.transfer.exchange import FileRange, Response
 from diadem.transfer.incoming import receive
 from diadem.transfer.log_access import LogAccess
 from diadem.transfer.network import Network
 from diadem.transfer.postman import acknowledged, waiting_for
+from diadem.transfer.serving import Serving
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,14 @@ class Roster:
         return next((one for one in self.known if one.name == name), None)
 
 
+def body_of(response: Response) -> bytes:
+    """The bytes of an answer."""
+    body = response.body
+    if isinstance(body, FileRange):
+        return body.path.read_bytes()[body.start : body.stop]
+    return body if isinstance(body, bytes) else b"".join(body)
+
+
 class Bytes(io.BytesIO):
     """Bytes on their way."""
 
@@ -62,6 +72,12 @@ class Wire:
     down: bool = False
     #: Every message that went, as it was sent.
     sent: list[bytes] = field(default_factory=list)
+    #: Windows that were asked for, and from which byte on; bytes that were given.
+    windows: list[tuple[int, int]] = field(default_factory=list)
+    moved: int = 0
+    served: Serving | None = None
+    #: What becomes of bytes on their way: window or part, its number, the first byte, and the bytes.
+    spoil: Callable[[str, int, int, bytes], bytes] = lambda _kind, _number, _start, data: data
 
     def _answering(self) -> Desk:
         if self.down:
@@ -78,6 +94,24 @@ class Wire:
 
     def acknowledge(self, message: str) -> None:
         acknowledged(self._answering(), self.own, message)
+
+    def open_part(self, transfer: str, number: int) -> Bytes:
+        return self._bytes(number, 0, self._serving().part(self.own, transfer, number), "part")
+
+    def open_window(self, transfer: str, number: int, start: int, stop: int) -> Bytes:
+        self.windows.append((number, start))
+        return self._bytes(number, start, self._serving().window(self.own, transfer, number, start, stop), "window")
+
+    def _serving(self) -> Serving:
+        desk = self._answering()
+        if self.served is None:
+            self.served = Serving(desk)
+        return self.served
+
+    def _bytes(self, number: int, start: int, response: Response, kind: str) -> Bytes:
+        data = body_of(response)
+        self.moved += len(data)
+        return Bytes(self.spoil(kind, number, start, data))
 
 
 @dataclass
