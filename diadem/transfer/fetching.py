@@ -27,7 +27,7 @@ _CHUNK: Final = 4 << 20
 _TRIES: Final = 3
 #: How often a connection is taken up again while nothing comes, and the seconds between.
 _RETRIES: Final = 6
-_WAITS: Final = (0.2, 1.0, 3.0, 10.0, 20.0, 30.0)
+WAITS: Final = (0.2, 1.0, 3.0, 10.0, 20.0, 30.0)
 
 
 @dataclass
@@ -36,14 +36,14 @@ class Wish:
 
     Attributes
     ----------
-    connections : int
-        At once.
-    pace : Pace or None
-        Holds it below a rate.
     listener : Listener
         Told of progress.
     stop : callable
         Whether to stop now: a person said so.
+    connections : int
+        At once.
+    pace : Pace or None
+        Holds it below a rate.
     waits : sequence of float
         Seconds between two tries.
     """
@@ -52,7 +52,7 @@ class Wish:
     stop: Callable[[], bool]
     connections: int = CONNECTIONS
     pace: Pace | None = None
-    waits: tuple[float, ...] = _WAITS
+    waits: tuple[float, ...] = WAITS
 
 
 @dataclass

@@ -1,11 +1,9 @@
-"""The receiver's side of a transfer: fetch, prove, land in one store, state it. It can be stopped and gone on with."""
+"""The receiver's side of a transfer, however the bytes come: tag files proven, files placed, landed, and stated."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -17,85 +15,33 @@ from diadem.model.ports import Listener, Progress
 from diadem.model.replicas import PRESENT
 from diadem.model.report import Level
 from diadem.model.statements import Draft, Subject
-from diadem.model.transfers import IN, MOVING, NEXT, Counts, State, Transfer
+from diadem.model.transfers import MOVING, NEXT, Counts, State, Transfer
 from diadem.node.entries import package_entry
 from diadem.node.following import derive
 from diadem.node.memory_bundle import MemoryBundle
 from diadem.package.opening import REQUIRED, OpenedPackage, read_manifest
 from diadem.package.verify import verify
 from diadem.store.arrival import ARRIVING, Arrival
-from diadem.store.arrival_hashing import Follower
 from diadem.store.arrival_landing import land, published_path
 from diadem.store.base import Added
 from diadem.store.bundle import LocalBundle
-from diadem.store.contract import Pace
 from diadem.store.urls import local_path
 from diadem.transfer.closing import say_received
 from diadem.transfer.desk import Desk
-from diadem.transfer.fetching import CONNECTIONS, Fetch, Wish
-from diadem.transfer.network import Link
-from diadem.transfer.reporting import Reporter
-from diadem.transfer.reusing import reuse
+from diadem.transfer.network import Incoming
 from diadem.transfer.tag_parts import limit_of, read_tag_files, tag_files
 from diadem.trust.hashing import leaf_digest, sha256_hex
 
 #: A package's place in its sender's store, where it may have had to take a number.
 _PATH: Final = re.compile(r"([0-9]{4}/[0-9]{8}-[a-z0-9-]{1,60}-[0-9a-f]{12})(-[0-9]{1,3})?\Z")
-_GO_ON: Final = "Go on with what is missing: diadem transfers resume {id}"
+#: What came is not what was offered: going on does not help before the sender mends it.
+_FATAL: Final = (IntegrityError, PackageError)
+_DO_NOT_TRUST: Final = "Do not trust it; tell its sender."
 
 
-@dataclass(frozen=True, slots=True)
-class Wishes:
-    """How a package is to be fetched.
-
-    Attributes
-    ----------
-    connections : int
-        At once.
-    max_rate : float or None
-        Bytes a second at most.
-    waits : tuple of float or None
-        Seconds between two tries to reach the sender; None for the usual ones.
-    """
-
-    connections: int = CONNECTIONS
-    max_rate: float | None = None
-    waits: tuple[float, ...] | None = None
-
-
-def receive_package(desk: Desk, transfer_id: str, wishes: Wishes, *, listener: Listener) -> Transfer:
-    """Fetch an accepted package and land it; a package that is received already stays so.
-
-    Raises
-    ------
-    Interrupted
-        A person stopped it. What is here stays.
-    Unreachable
-        The sender does not answer. What is here stays.
-    NotFound, Refused
-        The sender gives nothing more, or it is over.
-    IntegrityError, PackageError
-        What came is not what was offered; the transfer has failed, and goes on when the sender mended its package.
-    """
-    transfer = desk.book.get(transfer_id)
-    if transfer.state in (State.RECEIVED, State.CLOSED):
-        return transfer
-    if transfer.direction != IN or not (transfer.state in MOVING or transfer.state is State.FAILED):
-        raise Refused(f"the transfer is {transfer.state}: nothing is to be fetched", next="See: diadem transfers ls")
-    if not transfer.acceptance or transfer.paused:
-        advice = f"Go on: diadem transfers resume {transfer.id[:8]}"
-        raise Refused("the transfer is paused, or was never accepted", next=advice)
-    arrival = Arrival.open(place_of(desk, transfer), transfer.id)
-    try:
-        landed = _Landing(desk, transfer, arrival, wishes, listener).run()
-    except BaseException as error:
-        arrival.close()
-        _note_fault(desk, transfer.id, error)
-        if isinstance(error, KeyboardInterrupt):
-            raise Interrupted("stopped; what is here stays here", next=_GO_ON.format(id=transfer.id[:8])) from None
-        raise
-    arrival.remove()
-    return landed
+def go_on(transfer_id: str) -> str:
+    """What to type to go on with a transfer."""
+    return f"Go on with what is missing: diadem transfers resume {transfer_id[:8]}"
 
 
 def place_of(desk: Desk, transfer: Transfer) -> Path:
@@ -106,217 +52,174 @@ def place_of(desk: Desk, transfer: Transfer) -> Path:
 
 def forget_arrival(desk: Desk, transfer: Transfer) -> None:
     """Remove what arrived of a transfer that is over. Raises `Refused` while another process is at it."""
-    if transfer.store:
-        Arrival.open(place_of(desk, transfer), transfer.id).remove()
+    Arrival.open(place_of(desk, transfer), transfer.id).remove()
 
 
-def _note_fault(desk: Desk, transfer_id: str, error: BaseException) -> None:
+def note_fault(desk: Desk, transfer_id: str, error: BaseException) -> None:
     """Say in the book why it stopped; wrong bytes and wrong names are a failure, all else only a halt."""
     known = desk.book.get(transfer_id)
-    if isinstance(error, KeyboardInterrupt | Interrupted) or not isinstance(error, DiademError):
+    if not isinstance(error, DiademError) or isinstance(error, Interrupted):
         return
-    advice = error.next or _GO_ON.format(id=transfer_id[:8])
-    words = f"{error.message} [{error.where}]" if error.where and isinstance(error, _FATAL) else error.message
-    if isinstance(error, _FATAL) and State.FAILED in NEXT[known.state]:
+    fatal = isinstance(error, _FATAL)
+    words = f"{error.message} [{error.where}]" if error.where and fatal else error.message
+    advice = error.next or go_on(transfer_id)
+    if fatal and State.FAILED in NEXT[known.state]:
         desk.book.step(transfer_id, State.FAILED, desk.now, words=words, error=words, next=advice, rate=0.0)
     else:
         desk.book.change(transfer_id, error=words, next=advice, rate=0.0)
 
 
-_FATAL: Final = (IntegrityError, PackageError)
+class Landing:
+    """One package on its way into a store.
 
+    Parameters
+    ----------
+    desk : Desk
+        Of the receiver.
+    transfer : Transfer
+        Accepted.
+    arrival : Arrival
+        Its place, held by this process.
+    """
 
-class _Landing:
-    """One run of one transfer."""
+    def __init__(self, desk: Desk, transfer: Transfer, arrival: Arrival) -> None:
+        self._desk, self.transfer, self.arrival = desk, transfer, arrival
+        self.peer = desk.peer_name(transfer.peer)
 
-    def __init__(self, desk: Desk, transfer: Transfer, arrival: Arrival, wishes: Wishes, listener: Listener) -> None:
-        self._desk, self._transfer, self._arrival = desk, transfer, arrival
-        self._wishes, self._listener = wishes, listener
-        self._peer = desk.peer_name(transfer.peer)
-        self._reporter = Reporter(desk, transfer)
-
-    def run(self) -> Transfer:
-        """Everything from the first byte to the receipt."""
-        started = self._started()
-        self._step(State.TRANSFERRING, error="", next="")
-        if self._arrival.published:  # an earlier run gave it its place, and could not say so any more
-            return self._land(self._opened_where_it_is(), started)
-        link = self._desk.network.link(self._transfer.peer)
-        tagmanifest = self._fetch_tag_files(link)
-        opened = self._opened(tagmanifest)
-        self._require_as_offered(opened, tagmanifest)
-        self._arrival.begin(opened)
-        self._fetch_payload(link)
-        self._step(State.VERIFYING)
-        self._arrival.finish()
-        verify(LocalBundle(self._arrival.bag), level=Level.QUICK, expected_id=opened.id).raise_for_findings()
-        return self._land(opened, started)
-
-    def _started(self) -> datetime:
-        """When the first byte came, of this run or an earlier one."""
-        for event in self._desk.book.events(self._transfer.id):
-            if event.state is State.TRANSFERRING:
-                return datetime.fromisoformat(event.at)
-        return self._desk.now
-
-    def _step(self, to: State, **values: str) -> None:
-        """Take the transfer on, unless it was ended meanwhile."""
-        with self._desk.turn(self._transfer.id):
-            now = self._desk.book.get(self._transfer.id)
+    def step(self, to: State, **values: str) -> None:
+        """Take the transfer on, unless it was ended meanwhile. Raises `Refused` where it was."""
+        with self._desk.turn(self.transfer.id):
+            now = self._desk.book.get(self.transfer.id)
             if now.state is to:
                 return
             if now.state not in MOVING and now.state is not State.FAILED:
                 raise Refused(f"the transfer is {now.state}", next="See: diadem transfers ls")
-            self._transfer = self._desk.book.step(self._transfer.id, to, self._desk.now, **values)
+            self.transfer = self._desk.book.step(self.transfer.id, to, self._desk.now, **values)
+
+    def count(self, counts: Counts) -> None:
+        """Count what came beside the windows."""
+        known = self._desk.book.get(self.transfer.id)
+        self._desk.book.count(self.transfer.id, counts, known.done, known.rate)
 
     # -- tag files -------------------------------------------------------------------------------------------------
 
-    def _fetch_tag_files(self, link: Link) -> bytes:
-        """Fetch what is not here of the tag files; returns the tag manifest."""
-        wanted = PackageId(self._transfer.package).hex
-        data = self._arrival.tagmanifest()
-        if data is None or sha256_hex(data) != wanted:
-            data = self._part(link)
-            if sha256_hex(data) != wanted:
-                raise IntegrityError(
-                    f"{self._peer} sends the tag manifest of another package",
-                    where=TAGMANIFEST,
-                    next="Do not trust it.",
-                )
-            self._arrival.keep_tagmanifest(data)
-        listed = tag_files(data)
-        if not all(self._is_here(digest, path) for digest, path in listed):
-            with link.open_part(self._transfer.id, 1) as incoming:
-                came = read_tag_files(incoming, listed, self._transfer.bytes, self._arrival.write_tag_file)
-            self._reporter.add(Counts(received=came))
-        return data
+    def tagmanifest(self) -> bytes | None:
+        """The package's tag manifest, where it is here."""
+        data = self.arrival.tagmanifest()
+        return data if data is not None and sha256_hex(data) == PackageId(self.transfer.package).hex else None
 
-    def _opened(self, tagmanifest: bytes) -> OpenedPackage:
-        found = {path: self._arrival.tag_file(path, limit_of(path)) for path in REQUIRED}
+    def take_tagmanifest(self, data: bytes) -> None:
+        """Keep the tag manifest. Raises `IntegrityError` where it is another package's."""
+        self.count(Counts(received=len(data)))
+        if sha256_hex(data) != PackageId(self.transfer.package).hex:
+            message = f"{self.peer} sends the tag manifest of another package"
+            raise IntegrityError(message, where=TAGMANIFEST, next=_DO_NOT_TRUST)
+        self.arrival.keep_tagmanifest(data)
+
+    def has_tag_files(self, tagmanifest: bytes) -> bool:
+        """Whether every other tag file is here, and is right."""
+        found = [(self.arrival.tag_digest(path), digest) for digest, path in tag_files(tagmanifest)]
+        return all(here is not None and here[0] == digest for here, digest in found)
+
+    def take_tag_files(self, tagmanifest: bytes, incoming: Incoming) -> None:
+        """Take part 1 apart; see `diadem.transfer.tag_parts.read_tag_files` for what it raises."""
+        listed = tag_files(tagmanifest)
+        self.count(Counts(received=read_tag_files(incoming, listed, self.transfer.bytes, self.arrival.write_tag_file)))
+
+    def begin(self, tagmanifest: bytes) -> OpenedPackage:
+        """Open the package and make ready for its files.
+
+        Raises
+        ------
+        IntegrityError
+            It is not as large as it was offered. No byte of its files was asked for.
+        PackageError
+            Its tag files are malformed, or its names lead astray.
+        """
+        found = {path: self.arrival.tag_file(path, limit_of(path)) for path in REQUIRED}
         tags = {path: data for path, data in found.items() if data is not None}
-        bundle = MemoryBundle({**tags, TAGMANIFEST: tagmanifest}, url=self._peer)
-        return read_manifest(bundle, expected_id=self._transfer.package)
-
-    def _part(self, link: Link) -> bytes:
-        limit = limit_of(TAGMANIFEST)
-        data = bytearray(limit + 1)
-        view, at = memoryview(data), 0
-        with link.open_part(self._transfer.id, 0) as incoming:
-            while at < len(data) and (count := incoming.readinto(view[at:])):
-                at += count
-        if at > limit:
-            raise PackageError(f"the tag manifest has more than {limit:,} bytes", where=TAGMANIFEST)
-        self._reporter.add(Counts(received=at))
-        return bytes(view[:at])
-
-    def _is_here(self, digest: str, path: str) -> bool:
-        found = self._arrival.tag_digest(path)
-        return found is not None and found[0] == digest
+        bundle = MemoryBundle({**tags, TAGMANIFEST: tagmanifest}, url=self.peer)
+        opened = read_manifest(bundle, expected_id=self.transfer.package)
+        self._require_as_offered(opened, tagmanifest)
+        self.arrival.begin(opened)
+        return opened
 
     def _require_as_offered(self, opened: OpenedPackage, tagmanifest: bytes) -> None:
-        """That the package is as large as it was offered, before a byte of its files is asked for."""
-        tags = [self._arrival.tag_digest(path) for _, path in tag_files(tagmanifest)]
+        tags = [self.arrival.tag_digest(path) for _, path in tag_files(tagmanifest)]
         size = sum(entry.size for entry in opened.manifest) + len(tagmanifest)
         size += sum(found[1] for found in tags if found is not None)
         files = len(opened.manifest.payload)
-        offered = self._transfer.bytes, self._transfer.files, self._transfer.payload_id
+        offered = self.transfer.bytes, self.transfer.files, self.transfer.payload_id
         if (size, files, opened.payload_id) != offered:
             raise IntegrityError(
-                f"what {self._peer} sends is not what it offered: {files:,} files, {size:,} bytes",
+                f"what {self.peer} sends is not what it offered: {files:,} files, {size:,} bytes",
                 where=TAGMANIFEST,
-                next="Do not trust it; ask for a new offer.",
+                next=_DO_NOT_TRUST,
             )
 
-    # -- payload ---------------------------------------------------------------------------------------------------
+    # -- whole files -----------------------------------------------------------------------------------------------
 
-    def _fetch_payload(self, link: Link) -> None:
-        """Everything that is missing; whole files whose SHA-256 is wrong are looked at and fetched once more."""
-        follower = Follower(self._arrival)
-        try:
-            reused = reuse(self._desk, self._transfer.peer, self._arrival, follower)
-            self._reporter.add(Counts(reused=reused))
-            self._fetch(link, follower)
-            wrong = follower.finish()
-        except BaseException:
-            follower.stop()
-            raise
-        if not wrong:
-            return
-        for number in wrong:
-            self._mistrust(number)
-        follower = Follower(self._arrival)
-        try:
-            self._fetch(link, follower)
-            wrong = follower.finish()
-        except BaseException:
-            follower.stop()
-            raise
-        if wrong:
-            raise self._unsound(min(wrong))
+    def mistrust(self, number: int) -> None:
+        """Let a file begin anew whose SHA-256 is wrong, where the disk gives back other leaves than were written.
 
-    def _mistrust(self, number: int) -> None:
-        """Let a file begin anew that the disk gives back changed; leaves that agree with themselves are no way out."""
-        arrival, leaf_size = self._arrival, self._arrival.manifest.leaf_size
+        Raises
+        ------
+        IntegrityError
+            The leaves are right: the package itself contradicts itself.
+        """
+        arrival, leaf_size = self.arrival, self.arrival.manifest.leaf_size
         entry = arrival.manifest.entries[number]
         for leaf in range(-(-entry.size // leaf_size)):
-            data = arrival.read(number, leaf * leaf_size, leaf_size)
-            if leaf_digest(data) != arrival.digest(entry.first_leaf + leaf):
+            if leaf_digest(arrival.read(number, leaf * leaf_size, leaf_size)) != arrival.digest(
+                entry.first_leaf + leaf
+            ):
                 arrival.forget(number)
                 return
-        raise self._unsound(number)
-
-    def _unsound(self, number: int) -> IntegrityError:
-        entry = self._arrival.manifest.entries[number]
-        return IntegrityError(
-            f"the leaves and the SHA-256 of the file disagree in the package of {self._peer}",
+        raise IntegrityError(
+            f"the leaves and the SHA-256 of the file disagree in the package of {self.peer}",
             where=entry.path,
-            next="Do not trust it; tell its sender.",
+            next=_DO_NOT_TRUST,
         )
 
-    def _fetch(self, link: Link, follower: Follower) -> None:
-        pace = Pace(self._wishes.max_rate) if self._wishes.max_rate else None
-        allowed = self._transfer.ceiling - self._desk.book.get(self._transfer.id).counts.received
-        wish = Wish(self._listener, lambda: False, connections=self._wishes.connections, pace=pace)
-        if self._wishes.waits is not None:
-            wish.waits = self._wishes.waits
-        fetch = Fetch(self._transfer.id, self._peer, self._arrival, follower, link, wish, allowed)
-        wish.stop = partial(self._reporter.tick, fetch, link)
-        try:
-            fetch.run()
-        finally:
-            self._reporter.note(fetch)
+    # -- the end ---------------------------------------------------------------------------------------------------
 
-    # -- landing ---------------------------------------------------------------------------------------------------
+    def published(self) -> OpenedPackage:
+        """The package that an earlier run gave its place, and could not say so any more."""
+        store = self._desk.context.stores.open(self.transfer.store)
+        path = published_path(store, self.transfer.package, self.transfer.payload_id)
+        return read_manifest(store.bundle(path), expected_id=self.transfer.package)
 
-    def _opened_where_it_is(self) -> OpenedPackage:
-        """The package that an earlier run published."""
-        store = self._desk.context.stores.open(self._transfer.store)
-        path = published_path(store, self._transfer.package, self._transfer.payload_id)
-        return read_manifest(store.bundle(path), expected_id=self._transfer.package)
-
-    def _land(self, opened: OpenedPackage, started: datetime) -> Transfer:
-        """Give it its place, enter it, and say so."""
+    def finish(self, opened: OpenedPackage, listener: Listener) -> Transfer:
+        """Seal what is proven, give it its place, enter it, and say so."""
+        self.step(State.VERIFYING)
+        if not self.arrival.published:
+            self.arrival.finish()
+            verify(LocalBundle(self.arrival.bag), level=Level.QUICK, expected_id=opened.id).raise_for_findings()
         desk, context = self._desk, self._desk.context
-        store = context.stores.open(self._transfer.store)
-        added = land(store, self._arrival, opened, self._path(opened), listener=self._listener)
-        self._listener(Progress("land", 1, 1, added.path, unit="packages"))
-        with desk.turn(self._transfer.id), context.locked(f"package-{opened.id.hex[:32]}"):
-            transfer = desk.book.get(self._transfer.id)
-            if transfer.state is not State.VERIFYING:
-                transfer = desk.book.step(transfer.id, State.VERIFYING, desk.now)
-            copy = self._entered(transfer, opened, added)
-            stores = [self._transfer.store]
-            return say_received(desk, transfer, transfer.counts, copy=copy, stores=stores, started=started)
+        store = context.stores.open(self.transfer.store)
+        added = land(store, self.arrival, opened, self._path(opened), listener=listener)
+        listener(Progress("land", 1, 1, added.path, unit="packages"))
+        with desk.turn(self.transfer.id), context.locked(f"package-{opened.id.hex[:32]}"):
+            transfer = desk.book.get(self.transfer.id)
+            copy = self._entered(opened, added)
+            stores = [self.transfer.store]
+            return say_received(desk, transfer, transfer.counts, copy=copy, stores=stores, started=self._started())
 
-    def _entered(self, transfer: Transfer, opened: OpenedPackage, added: Added) -> Draft | None:
+    def _started(self) -> datetime:
+        """When the first byte came, of this run or an earlier one."""
+        for event in self._desk.book.events(self.transfer.id):
+            if event.state is State.TRANSFERRING:
+                return datetime.fromisoformat(event.at)
+        return self._desk.now
+
+    def _entered(self, opened: OpenedPackage, added: Added) -> Draft | None:
         """Enter the package in the catalogue; the statement of its copy, where the log has none of it there."""
-        context = self._desk.context
+        context, transfer = self._desk.context, self.transfer
         name, package_id = transfer.store, str(opened.id)
         if not context.catalogue.has(package_id):
-            bundle = context.stores.open(name).bundle(added.path)
-            package = Package(bundle, opened=opened)
-            said = {"owner": transfer.recipient, "source": f"received from the node {transfer.peer}"}
-            context.catalogue.add_package(package_entry(package, added.path, said))
+            package = Package(context.stores.open(name).bundle(added.path), opened=opened)
+            taken = {"owner": transfer.recipient, "source": f"received from the node {transfer.peer}"}
+            context.catalogue.add_package(package_entry(package, added.path, taken))
             derive(context, package_id)
         known = context.catalogue.replicas(package_id)
         if any((one.store, one.path, one.state) == (name, added.path, PRESENT) for one in known):
@@ -325,7 +228,7 @@ class _Landing:
             "payload_id": opened.payload_id,
             "store": name,
             "store_id": context.settings.store(name).id,
-            "from": f"node {self._peer}",
+            "from": f"node {self.peer}",
             "proof": added.proof,
             "path": added.path,
             "by": transfer.recipient,
@@ -334,7 +237,7 @@ class _Landing:
 
     def _path(self, opened: OpenedPackage) -> str:
         """Its name as in the sender's store, where that is a name as packages have."""
-        told = _PATH.match(str(self._desk.book.about(self._transfer.id).get("path", "")))
+        told = _PATH.match(str(self._desk.book.about(self.transfer.id).get("path", "")))
         if told is not None and told[1].endswith(opened.payload_id[:12]):
             return told[1]
         return f"{self._desk.now:%Y/%Y%m%d}-received-{opened.payload_id[:12]}"

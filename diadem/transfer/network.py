@@ -111,8 +111,8 @@ class Link(Protocol):
     def put_part(self, transfer: str, number: int, data: bytes) -> None:
         """Hand over a part."""
 
-    def put_window(self, transfer: str, number: int, start: int, data: bytes) -> None:
-        """Hand over a window from a byte on."""
+    def put_window(self, transfer: str, number: int, data: bytes) -> None:
+        """Hand over a whole window. Raises `IntegrityError` where the peer finds it wrong."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,8 +127,11 @@ class Network:
         Who may read.
     link : callable
         A way to the peer with this id. Raises `Unreachable` where it has no address.
+    pushes : callable
+        Whether this node pushes what the peer with this id accepted: because the peer cannot reach it.
     """
 
     peers: Peers
     access: Access
     link: Callable[[str], Link]
+    pushes: Callable[[str], bool] = lambda _: False

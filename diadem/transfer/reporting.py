@@ -36,10 +36,6 @@ class Reporter:
         self._done = transfer.done
         self._rate = 0.0
 
-    def add(self, counts: Counts) -> None:
-        """Count what came beside the windows."""
-        self._desk.book.count(self._transfer.id, counts, self._desk.book.get(self._transfer.id).done, self._rate)
-
     def tick(self, fetch: Fetch, link: Link) -> bool:
         """Report where it is time to; whether to stop: a person paused or ended the transfer."""
         if time.monotonic() - self._noted < _NOTED:

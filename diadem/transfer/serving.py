@@ -17,7 +17,7 @@ from diadem.node.placing import readable_copies
 from diadem.package.opening import LIMITS, OpenedPackage, read_manifest
 from diadem.store.bundle import LocalBundle
 from diadem.transfer.desk import Desk
-from diadem.transfer.exchange import BYTES, Response
+from diadem.transfer.exchange import BYTES, FileRange, Response
 from diadem.transfer.tag_parts import LENGTH, tag_files
 from diadem.transfer.windows import Span, WindowPlan
 from diadem.trust.hashing import leaf_digest
@@ -90,6 +90,21 @@ class Serving:
         total = sum(LENGTH.size + size for _, size in sizes)
         self._spend(transfer, total)
         return Response(200, {"content-type": BYTES, "content-length": str(total)}, _tag_blocks(bundle, sizes))
+
+    def part_bytes(self, peer: str, transfer_id: str, number: int) -> bytes:
+        """The same as bytes, to be pushed."""
+        body = self.part(peer, transfer_id, number).body
+        assert not isinstance(body, FileRange)
+        return body if isinstance(body, bytes) else b"".join(body)
+
+    def window_bytes(self, peer: str, transfer_id: str, number: int) -> bytes:
+        """A whole window as bytes, to be pushed. Raises as `window`."""
+        transfer = self.permitted(peer, transfer_id)
+        package = self._open(transfer.package)
+        spans = package.plan.spans(number)
+        self._spend(transfer, spans[-1].at + spans[-1].length)
+        again = self._was_given(transfer.id, number)
+        return b"".join(self._leaves(transfer.package, package.opened, span, proven=again) for span in spans)
 
     def size(self, peer: str, transfer_id: str, number: int) -> int:
         """Bytes of a window. Raises as `window`."""

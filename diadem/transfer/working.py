@@ -6,12 +6,15 @@ import threading
 
 from diadem.errors import DiademError, Interrupted, Refused, Unreachable
 from diadem.model.ports import Listener, silent
-from diadem.model.transfers import IN, LOCAL, MOVING, OVER, State, Transfer
+from diadem.model.transfers import IN, LOCAL, MOVING, OUT, OVER, State, Transfer
 from diadem.transfer.desk import Desk
-from diadem.transfer.landing import Wishes, forget_arrival, place_of, receive_package
+from diadem.transfer.landing import forget_arrival, place_of
 from diadem.transfer.postman import deliver_all
+from diadem.transfer.pulling import Wishes, receive_package
+from diadem.transfer.pushing import push_package
+from diadem.transfer.serving import Serving
 
-__all__ = ["Wishes", "fetch_all", "fetched", "tidy", "told", "work"]
+__all__ = ["Wishes", "fetch_all", "fetched", "push_all", "tidy", "told", "work"]
 
 
 def told(desk: Desk, transfer: Transfer) -> Transfer:
@@ -27,7 +30,7 @@ def fetched(desk: Desk, transfer: Transfer, wishes: Wishes, listener: Listener) 
     Raises
     ------
     Interrupted, Unreachable, NotFound, Refused, IntegrityError, PackageError
-        See `diadem.transfer.landing.receive_package`.
+        See `diadem.transfer.pulling.receive_package`.
     """
     if transfer.direction != IN or transfer.state not in {*MOVING, State.FAILED}:
         return told(desk, transfer)
@@ -56,6 +59,21 @@ def fetch_all(
     return done
 
 
+def push_all(desk: Desk, serving: Serving, *, stop: threading.Event | None = None) -> None:
+    """Push everything that was accepted by peers that cannot fetch it; what fails says why in the book."""
+    for transfer in reversed(desk.book.all(states=MOVING)):
+        if stop is not None and stop.is_set():
+            break
+        if transfer.direction != OUT or transfer.paused or not desk.network.pushes(transfer.peer):
+            continue
+        try:
+            push_package(desk, serving, transfer.id, listener=silent, stop=stop)
+        except Interrupted:
+            raise
+        except DiademError as error:
+            desk.book.change(transfer.id, error=error.message, next=error.next or "")
+
+
 def tidy(desk: Desk) -> int:
     """Remove what arrived of transfers that ended before they were received; returns how many there were."""
     removed = 0
@@ -71,9 +89,10 @@ def tidy(desk: Desk) -> int:
     return removed
 
 
-def work(desk: Desk, stop: threading.Event) -> bool:
+def work(desk: Desk, serving: Serving, stop: threading.Event) -> bool:
     """What a node that serves does again and again; whether there is more to be done at once."""
     left = deliver_all(desk, stop=stop)
     tidy(desk)
     fetch_all(desk, Wishes(), stop=stop)
+    push_all(desk, serving, stop=stop)
     return not left and bool(desk.book.to_post(due=desk.now))

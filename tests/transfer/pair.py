@@ -12,12 +12,14 @@ from typing import Self
 
 import diadem
 from diadem.errors import Unreachable
+from diadem.model import canonical
 from diadem.transfer.desk import Desk
 from diadem.transfer.exchange import FileRange, Response
 from diadem.transfer.incoming import receive
 from diadem.transfer.log_access import LogAccess
 from diadem.transfer.network import Network
 from diadem.transfer.postman import acknowledged, waiting_for
+from diadem.transfer.pushed import Pushed
 from diadem.transfer.serving import Serving
 
 
@@ -76,6 +78,7 @@ class Wire:
     windows: list[tuple[int, int]] = field(default_factory=list)
     moved: int = 0
     served: Serving | None = None
+    taken: Pushed | None = None
     #: What becomes of bytes on their way: window or part, its number, the first byte, and the bytes.
     spoil: Callable[[str, int, int, bytes], bytes] = lambda _kind, _number, _start, data: data
 
@@ -101,6 +104,22 @@ class Wire:
     def open_window(self, transfer: str, number: int, start: int, stop: int) -> Bytes:
         self.windows.append((number, start))
         return self._bytes(number, start, self._serving().window(self.own, transfer, number, start, stop), "window")
+
+    def have(self, transfer: str) -> bytes:
+        return canonical.encode(self._pushed().have(self.own, transfer), where="")
+
+    def put_part(self, transfer: str, number: int, data: bytes) -> None:
+        self._pushed().put_part(self.own, transfer, number, self.spoil("part", number, 0, data))
+
+    def put_window(self, transfer: str, number: int, data: bytes) -> None:
+        self.windows.append((number, 0))
+        self._pushed().put_window(self.own, transfer, number, self.spoil("window", number, 0, data))
+
+    def _pushed(self) -> Pushed:
+        desk = self._answering()
+        if self.taken is None:
+            self.taken = Pushed(desk)
+        return self.taken
 
     def _serving(self) -> Serving:
         desk = self._answering()

@@ -12,7 +12,9 @@ from diadem.errors import DigestMismatch, IntegrityError, NotFound, PackageError
 from diadem.model.manifest import DERIVED_PATHS
 from diadem.model.ports import silent
 from diadem.model.transfers import State, Transfer
-from diadem.transfer.landing import Wishes, receive_package
+from diadem.transfer.pulling import Wishes, receive_package
+from diadem.transfer.pushed import Pushed
+from diadem.transfer.pushing import push_package
 from diadem.transfer.serving import Serving
 from tests.transfer.pair import Pair, Side
 
@@ -284,3 +286,61 @@ def test_a_package_that_is_here_already_lands_where_it_is(pair: Pair) -> None:
     done = pair.b.node.accept(again.id)
     assert done.state is State.CLOSED
     assert len(pair.b.node.context.catalogue.replicas(transfer.package)) == 1
+
+
+# -- pushed ----------------------------------------------------------------------------------------------------------
+
+
+def push(pair: Pair, transfer: Transfer) -> Transfer:
+    return push_package(pair.a.desk, Serving(pair.a.desk), transfer.id, listener=silent)
+
+
+def test_a_package_is_pushed_where_only_the_receiver_can_be_reached(pair: Pair) -> None:
+    transfer = accepted(pair)
+    push(pair, transfer)
+    received = pair.b.node.transfers.show(transfer.id).transfer
+    assert received.state is State.RECEIVED
+    assert look(folder_of(pair.b, transfer.package)) == look(folder_of(pair.a, transfer.package))
+    pair.b.node.transfers.resume()
+    assert pair.a.node.transfers.show(transfer.id).transfer.state is State.CLOSED
+    with pytest.raises(Refused):
+        push(pair, transfer)
+
+
+def test_a_push_that_is_cut_goes_on_and_a_wrong_window_comes_again(pair: Pair) -> None:
+    transfer = accepted(pair)
+    wire, turns = pair.a.wire, {"cut": 1, "wrong": 1}
+
+    def spoil(kind: str, number: int, _start: int, data: bytes) -> bytes:
+        if kind == "window" and number == 2 and turns["cut"]:
+            turns["cut"] -= 1
+            raise Unreachable("the line is cut")
+        if kind == "window" and number == 1 and turns["wrong"]:
+            turns["wrong"] -= 1
+            return data[:-1] + bytes([data[-1] ^ 1])
+        return data
+
+    wire.spoil = spoil
+    with pytest.raises(Unreachable):
+        push(pair, transfer)
+    assert wire.taken is not None
+    wire.taken.close()  # the receiver's process ends, and another takes its place
+    wire.taken = None
+    push(pair, transfer)
+    assert pair.b.node.transfers.show(transfer.id).transfer.state is State.RECEIVED
+    assert look(folder_of(pair.b, transfer.package)) == look(folder_of(pair.a, transfer.package))
+
+
+def test_only_the_sender_pushes_and_only_what_was_accepted(pair: Pair) -> None:
+    sent = pair.a.node.send(pair.a.archived("session", {"a.bin": b"a" * 3000}), "marie@nmi")
+    pushed = Pushed(pair.b.desk)
+    with pytest.raises(NotFound):
+        pushed.have(pair.a.id, sent.id)
+    pair.b.node.accept(sent.id, wait=False)
+    with pytest.raises(NotFound):
+        pushed.put_window("ab" * 32, sent.id, 0, b"x")
+    with pytest.raises(Refused, match="tag files come first"):
+        pushed.put_window(pair.a.id, sent.id, 0, b"x")
+    with pytest.raises(IntegrityError, match="another package"):
+        pushed.put_part(pair.a.id, sent.id, 0, b"x")
+    pushed.close()
