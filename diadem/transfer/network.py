@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from types import TracebackType
@@ -129,9 +129,12 @@ class Network:
         A way to the peer with this id. Raises `Unreachable` where it has no address.
     pushes : callable
         Whether this node pushes what the peer with this id accepted: because the peer cannot reach it.
+    polled : callable
+        Ids of the peers that are asked for messages: because they cannot reach this node.
     """
 
     peers: Peers
     access: Access
     link: Callable[[str], Link]
     pushes: Callable[[str], bool] = lambda _: False
+    polled: Callable[[], Iterable[str]] = tuple

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 
 from diadem.errors import DiademError, Interrupted, Refused, Unreachable
@@ -9,7 +10,7 @@ from diadem.model.ports import Listener, silent
 from diadem.model.transfers import IN, LOCAL, MOVING, OUT, OVER, State, Transfer
 from diadem.transfer.desk import Desk
 from diadem.transfer.landing import forget_arrival, place_of
-from diadem.transfer.postman import deliver_all
+from diadem.transfer.postman import collect, deliver_all
 from diadem.transfer.pulling import Wishes, receive_package
 from diadem.transfer.pushing import push_package
 from diadem.transfer.serving import Serving
@@ -92,6 +93,9 @@ def tidy(desk: Desk) -> int:
 def work(desk: Desk, serving: Serving, stop: threading.Event) -> bool:
     """What a node that serves does again and again; whether there is more to be done at once."""
     left = deliver_all(desk, stop=stop)
+    for peer in desk.network.polled():
+        with contextlib.suppress(DiademError):  # it is asked again the next time
+            collect(desk, peer)
     tidy(desk)
     fetch_all(desk, Wishes(), stop=stop)
     push_all(desk, serving, stop=stop)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -13,14 +14,12 @@ from typing import Self
 import diadem
 from diadem.errors import Unreachable
 from diadem.model import canonical
+from diadem.model.askers import PEER, Asker
 from diadem.transfer.desk import Desk
-from diadem.transfer.exchange import FileRange, Response
-from diadem.transfer.incoming import receive
+from diadem.transfer.exchange import FileRange, Request, Response, Services
+from diadem.transfer.handlers import routes
 from diadem.transfer.log_access import LogAccess
 from diadem.transfer.network import Network
-from diadem.transfer.postman import acknowledged, waiting_for
-from diadem.transfer.pushed import Pushed
-from diadem.transfer.serving import Serving
 
 
 @dataclass(frozen=True)
@@ -77,60 +76,61 @@ class Wire:
     #: Windows that were asked for, and from which byte on; bytes that were given.
     windows: list[tuple[int, int]] = field(default_factory=list)
     moved: int = 0
-    served: Serving | None = None
-    taken: Pushed | None = None
     #: What becomes of bytes on their way: window or part, its number, the first byte, and the bytes.
     spoil: Callable[[str, int, int, bytes], bytes] = lambda _kind, _number, _start, data: data
 
-    def _answering(self) -> Desk:
+    def _ask(self, method: str, path: str, *, body: bytes = b"", span: str = "", **params: str) -> Response:
+        """Have a request answered by the other node's own handler."""
         if self.down:
             raise Unreachable("it does not answer")
-        return self.desk()
+        context = self.desk().context
+        route = next(one for one in routes() if (one.method, one.path) == (method, path))
+        assert len(body) <= route.body
+        asker = Asker(PEER, "0" * 64, "", self.own)
+        headers = {"range": span} if span else {}
+        services = Services(context, lambda _: asker, "test")
+        return route.handler(Request(method, path, params, {}, headers, body, asker), services)
 
     def post_message(self, data: bytes) -> bytes:
-        desk = self._answering()
         self.sent.append(data)
-        return receive(desk, self.own, data)
+        return body_of(self._ask("POST", "messages", body=data))
 
     def waiting_messages(self) -> list[bytes]:
-        return waiting_for(self._answering(), self.own)
+        found = self._ask("GET", "messages")
+        waiting = [] if found.status == 204 else json.loads(body_of(found))["messages"]
+        return [canonical.encode(document, where="") for document in waiting]
 
     def acknowledge(self, message: str) -> None:
-        acknowledged(self._answering(), self.own, message)
+        self._ask("POST", "messages/{message}/ack", message=message)
 
     def open_part(self, transfer: str, number: int) -> Bytes:
-        return self._bytes(number, 0, self._serving().part(self.own, transfer, number), "part")
+        found = self._ask("GET", "transfers/{transfer}/parts/{part}", transfer=transfer, part=str(number))
+        return self._bytes("part", number, 0, found)
 
     def open_window(self, transfer: str, number: int, start: int, stop: int) -> Bytes:
         self.windows.append((number, start))
-        return self._bytes(number, start, self._serving().window(self.own, transfer, number, start, stop), "window")
+        path, span = "transfers/{transfer}/windows/{number}", f"bytes={start}-{stop - 1}"
+        return self._bytes(
+            "window", number, start, self._ask("GET", path, span=span, transfer=transfer, number=str(number))
+        )
+
+    def _bytes(self, kind: str, number: int, start: int, response: Response) -> Bytes:
+        data = body_of(response)
+        assert response.status in (200, 206)
+        self.moved += len(data)
+        return Bytes(self.spoil(kind, number, start, data))
 
     def have(self, transfer: str) -> bytes:
-        return canonical.encode(self._pushed().have(self.own, transfer), where="")
+        return body_of(self._ask("GET", "transfers/{transfer}/have", transfer=transfer))
 
     def put_part(self, transfer: str, number: int, data: bytes) -> None:
-        self._pushed().put_part(self.own, transfer, number, self.spoil("part", number, 0, data))
+        spoilt = self.spoil("part", number, 0, data)
+        self._ask("PUT", "transfers/{transfer}/parts/{part}", body=spoilt, transfer=transfer, part=str(number))
 
     def put_window(self, transfer: str, number: int, data: bytes) -> None:
         self.windows.append((number, 0))
-        self._pushed().put_window(self.own, transfer, number, self.spoil("window", number, 0, data))
-
-    def _pushed(self) -> Pushed:
-        desk = self._answering()
-        if self.taken is None:
-            self.taken = Pushed(desk)
-        return self.taken
-
-    def _serving(self) -> Serving:
-        desk = self._answering()
-        if self.served is None:
-            self.served = Serving(desk)
-        return self.served
-
-    def _bytes(self, number: int, start: int, response: Response, kind: str) -> Bytes:
-        data = body_of(response)
-        self.moved += len(data)
-        return Bytes(self.spoil(kind, number, start, data))
+        spoilt = self.spoil("window", number, 0, data)
+        self._ask("PUT", "transfers/{transfer}/windows/{number}", body=spoilt, transfer=transfer, number=str(number))
 
 
 @dataclass

@@ -323,9 +323,10 @@ def test_a_push_that_is_cut_goes_on_and_a_wrong_window_comes_again(pair: Pair) -
     wire.spoil = spoil
     with pytest.raises(Unreachable):
         push(pair, transfer)
-    assert wire.taken is not None
-    wire.taken.close()  # the receiver's process ends, and another takes its place
-    wire.taken = None
+    kept = pair.b.node.context.kept
+    (pushed,) = (one for one in kept if isinstance(one, Pushed))
+    pushed.close()  # the receiver's process ends, and another takes its place
+    kept.remove(pushed)
     push(pair, transfer)
     assert pair.b.node.transfers.show(transfer.id).transfer.state is State.RECEIVED
     assert look(folder_of(pair.b, transfer.package)) == look(folder_of(pair.a, transfer.package))
@@ -344,3 +345,12 @@ def test_only_the_sender_pushes_and_only_what_was_accepted(pair: Pair) -> None:
     with pytest.raises(IntegrityError, match="another package"):
         pushed.put_part(pair.a.id, sent.id, 0, b"x")
     pushed.close()
+
+
+def test_a_store_that_is_no_folder_gets_it_when_it_is_whole(pair: Pair) -> None:
+    pair.b.node.stores.add("memory://nmi", name="memory", kind="object")
+    sent = pair.a.node.send(pair.a.archived("session", {"a.bin": random.Random(9).randbytes(3 * MIB)}), "marie@nmi")
+    done = pair.b.node.accept(sent.id, store="memory")
+    assert (done.state, done.store) == (State.CLOSED, "memory")
+    assert pair.b.node.get(sent.package).verify().ok
+    assert os.listdir(pair.b.node.path / "arriving") == []
