@@ -100,7 +100,7 @@ def _successions(cards: Iterable[Entry]) -> dict[str, Succession]:
     return {
         str(said["name"]): Succession(str(said["successor"]), entry.place, entry.statement_id)
         for entry, said in told
-        if said["role"] == USER and said.get("successor")
+        if said.get("role") == USER and said.get("successor")
     }
 
 
