@@ -15,6 +15,7 @@ from typing import NoReturn
 import typer
 
 from diadem.cli import (
+    access_commands,
     archive_commands,
     copies_commands,
     custody_command,
@@ -61,6 +62,7 @@ copies_commands.register(app)
 custody_command.register(app)
 quality_commands.register(app)
 judgement_commands.register(app)
+access_commands.register(app)
 export_command.register(app)
 operation_commands.register(app)
 watch_commands.register(app)

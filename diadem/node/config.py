@@ -71,6 +71,8 @@ class UserSettings:
     protection : str
         How the private key on this machine is protected: ``file``, ``passphrase`` or ``keyring``; ``none`` if it is
         not here.
+    successor : str
+        Who follows a user who retired: ``bob@hu-berlin``; "" for one who is still here.
     """
 
     name: str
@@ -78,6 +80,7 @@ class UserSettings:
     key: str = ""
     custody: str = "node-held"
     protection: str = "file"
+    successor: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON object with every attribute."""

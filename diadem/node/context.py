@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from diadem.errors import DiademError, IntegrityError, NotFound, Refused, Unreachable
+from diadem.node.access.book import GrantBook
 from diadem.node.catalogue import Catalogue
 from diadem.node.catalogue_place import catalogue_address
 from diadem.node.config import NodeSettings, machine_name, read_settings, write_settings
@@ -75,6 +76,11 @@ class NodeTools:
     identity: str = ""
 
 
+def no_peer(_: str) -> str | None:
+    """Where no other node is known."""
+    return None
+
+
 @dataclass
 class Context:
     """One opened node.
@@ -103,6 +109,8 @@ class Context:
         Entries in the log when the node was opened.
     workers : Workers or None
         Who does what needs no log and no catalogue: reading, hashing, packing, copying. None: this process.
+    peer_id : callable
+        From the name of a peer to its node id, or None.
     """
 
     folder: Path
@@ -116,6 +124,7 @@ class Context:
     clock: Clock = utc_now
     opened_at: int = 0
     workers: Workers | None = None
+    peer_id: Callable[[str], str | None] = no_peer
     _guard: threading.RLock = field(default_factory=threading.RLock, repr=False)
 
     @property
@@ -132,6 +141,11 @@ class Context:
     def policy(self) -> Policy:
         """The rules of this node, as they were when it was opened."""
         return self._read_policy()
+
+    @cached_property
+    def grants(self) -> GrantBook:
+        """Who may what, by the log."""
+        return GrantBook(self.ledger)
 
     def _read_policy(self) -> Policy:
         path = self.folder / POLICY_FILE
@@ -205,9 +219,16 @@ class Context:
 
     def _user_keys(self, *, needed: bool) -> list[Any]:
         user = self.settings.user(self.user)
+        if (end := self.grants.now().successions.get(self.address)) is not None:
+            raise retired(self.address, end.successor)
         if not needed and not self.keys.at_hand(user.protection):
             return []
         return [self.keys.open(f"users/{user.name}", protection=user.protection)]
+
+
+def retired(name: str, successor: str) -> Refused:
+    """What is answered to who has left the node."""
+    return Refused(f"{name} has retired", next=f"What was theirs is that of {successor}: work as that user (--user).")
 
 
 def read_only(machine: str) -> Refused:
@@ -308,7 +329,7 @@ def open_context(
             next=f"Work there, or open one of its stores. If the machine was renamed, set machine = '{machine_name()}'"
             " in node.toml.",
         )
-    chosen = settings.user(user).name if user else (settings.users[0].name if settings.users else "")
+    chosen = _at_work(settings, user)
     keys = KeyCabinet(folder / "keys", settings.id, ask)
     stores = StoreSet(settings, storage_options)
     with ExitStack() as opened:
@@ -327,6 +348,16 @@ def open_context(
                 context.catalogue = _none(error)
         opened.pop_all()
     return context
+
+
+def _at_work(settings: NodeSettings, user: str | None) -> str:
+    """The short name of the user that is named, else of the first who has not left; "" where there is none."""
+    if not user:
+        return next((one.name for one in settings.users if not one.successor), "")
+    found = settings.user(user)
+    if found.successor:
+        raise retired(f"{found.name}@{settings.name}", found.successor)
+    return found.name
 
 
 def _none(reason: DiademError) -> Catalogue:

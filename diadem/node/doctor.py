@@ -129,7 +129,7 @@ def _keys(context: Context) -> Iterator[Check]:
         )
     for name in ("online", "log"):
         context.keys.open(name)
-    held = [user.name for user in context.settings.users if user.protection == "file"]
+    held = [user.name for user in context.settings.users if user.protection == "file" and not user.successor]
     yield Check("keys", "ok", f"the node's keys open; kept by the node for {', '.join(held) or 'nobody'}")
     if not context.settings.recovery_confirmed:
         yield Check(
@@ -222,7 +222,8 @@ def _access(_: Context) -> Iterator[Check]:
         "access",
         "note",
         "whoever can read the node's folder or a store through the operating system can read the data",
-        "Groups that need privacy between colleagues give both to a service account.",
+        "Grants bind whoever asks through the server or a transfer. Groups that need privacy between colleagues give"
+        " both to a service account.",
     )
     if os.name != "nt" and hasattr(os, "geteuid") and os.geteuid() == 0:
         yield Check("access", "note", "this is the account root", "An account of its own is safer.")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from diadem.model.ports import Listener, silent
 from diadem.model.times import time_text
+from diadem.node.access_verbs import AccessVerbs
 from diadem.node.context import POLICY_FILE
 from diadem.node.default import remember_node
 from diadem.node.keeping_verbs import KeepingVerbs
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 StrPath = str | os.PathLike[str]
 
 
-class Node(TakingVerbs, KeepingVerbs, QualityVerbs):
+class Node(TakingVerbs, KeepingVerbs, QualityVerbs, AccessVerbs):
     """A group's archive: packages in stores, one policy, a catalogue, and a signed log.
 
     Made by `diadem.Node.create`, opened by `diadem.open_node`. Use it in a ``with`` block, or `close` it: closing

@@ -58,9 +58,12 @@ def test_every_verb_is_a_method_of_the_same_name() -> None:
         "watch": WatchVerbs,
     }
     called = {"watch": "watched"}
+    plain = {"grant add": "grant", "grant ls": "grants", "grant why": "why"}
     for name, _ in commands():
         group, _, verb = name.partition(" ")
-        if verb:
+        if name in plain:
+            assert callable(getattr(diadem.Node, plain[name])), name
+        elif verb:
             assert hasattr(diadem.Node, called.get(group, f"{group}s")), name
             assert callable(getattr(verbs[group], "import_" if verb == "import" else verb)), name
         elif name not in NO_VERB:
@@ -96,6 +99,9 @@ def test_every_public_method_has_its_command() -> None:
         "judgements": ("judgement export", "--node"),
         "watch": ("watch run", "--node"),
         "watched": ("watch ls", "--node"),
+        "grant": ("grant add", "--to"),
+        "grants": ("grant ls", "--node"),
+        "why": ("grant why", "--node"),
     }
     inner = {"at", "close", "remember", "remirror", "to_dict", "name", "id", "path", "user"}  # no wish of a person
     named = dict(commands())
@@ -200,6 +206,11 @@ def test_every_command_prints_one_object(lab: Lab, tmp_path: Path) -> None:
         (("export", one, tmp_path / "out.zip", "--for", "Marie Curie"), 0, "path"),
         (("user", "add", "bob"), 0, "user"),
         (("user", "ls"), 0, "users"),
+        (("user", "show", "bob"), 0, "user"),
+        (("grant", one, "--to", "bob"), 0, "grant"),
+        (("grant", "ls", one), 0, "grants"),
+        (("grant", "why", "bob", one), 0, "allowed"),
+        (("revoke", "00000000"), 3, "error"),
         (("sample", "add", "S-1"), 0, "sample"),
         (("sample", "change", "S-1", "--name", "ZnO"), 0, "sample"),
         (("sample", "split", "S-1", "S-2"), 0, "parts"),
