@@ -24,6 +24,7 @@ from diadem.cli import (
     judgement_commands,
     operation_commands,
     package_commands,
+    peer_commands,
     plugins_command,
     quality_commands,
     sample_commands,
@@ -65,6 +66,7 @@ export_command.register(app)
 operation_commands.register(app)
 watch_commands.register(app)
 sample_commands.register(app)
+peer_commands.register(app)
 grouped_help.register(app)
 
 
