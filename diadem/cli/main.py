@@ -29,6 +29,7 @@ from diadem.cli import (
     quality_commands,
     sample_commands,
     scan_command,
+    serve_command,
     setup_commands,
     watch_commands,
 )
@@ -65,6 +66,7 @@ judgement_commands.register(app)
 export_command.register(app)
 operation_commands.register(app)
 watch_commands.register(app)
+serve_command.register(app)
 sample_commands.register(app)
 peer_commands.register(app)
 grouped_help.register(app)
