@@ -54,8 +54,19 @@ def take_card(context: Context, peer: Peer, chain: bytes, note: bytes) -> Peer:
         return take(context, book, peer, card, (note, found))
 
 
-def proven_card(context: Context, book: PeerBook, peer: Peer, chain: bytes) -> NodeCard:
+def proven_card(context: Context, book: PeerBook, peer: Peer, chain: bytes, *, seen: str = "") -> NodeCard:
     """The card of a known peer, held against what is known of it; for those who hold the lock ``peers``.
+
+    Parameters
+    ----------
+    context, book : Context and PeerBook
+        The node, and its list of peers.
+    peer : Peer
+        As the list has it.
+    chain : bytes
+        From anyone.
+    seen : str
+        The checkpoint of which the peer was told, where it was asked for the card.
 
     Raises
     ------
@@ -63,7 +74,8 @@ def proven_card(context: Context, book: PeerBook, peer: Peer, chain: bytes) -> N
         As `take_card`.
     """
     try:
-        card = prove_card(chain, peer.id, kept=book.checkpoint(peer.id))
+        kept = book.checkpoint(peer.id)
+        card = prove_card(chain, peer.id, kept=kept, asked=kept == seen)
     except Forked as error:
         _stop(context, book, peer, error.message)
         raise
