@@ -167,8 +167,8 @@ def read_profile(address: str) -> Profile:
         document = tomllib.loads(path.read_text("utf-8"))
         if document.pop("format", "") != FORMAT:
             raise DocumentError("this is no profile of this version", where=str(path), next="Update DIADEM.")
-        return Profile(**document)
+        return Profile(**document | {name: tuple(document[name]) for name in ("urls", "tls")})
     except FileNotFoundError as error:
         raise NotFound(f"there is no profile '{address}'", next="Make one: diadem login TICKET") from error
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, KeyError) as error:
         raise DocumentError("the profile cannot be read", where=str(path), next="Log in anew: diadem login") from error
