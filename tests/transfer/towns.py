@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -32,9 +32,9 @@ def url(name: str) -> str:
     return f"https://{name}.example.org:8642"
 
 
-def make_nodes(root: Path) -> None:
+def make_nodes(root: Path, names: Sequence[str] = NAMES) -> None:
     """The nodes that every test copies: making one takes longer than most tests."""
-    for name in NAMES:
+    for name in names:
         place = root / name
         node = diadem.Node.create(place / "node", name=name, user="alice", store=str(place / "store"))
         node.context.change_settings(lambda s, n=name: replace(s, server=ServerSettings("", (url(n),))))
