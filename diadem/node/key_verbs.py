@@ -108,8 +108,9 @@ def _alone(context: Context) -> Iterator[None]:
     locks = rotation_lock(context.folder), watch_lock(context), FileLock(context.folder / "locks" / SERVE_LOCK)
     try:
         if busy or not all(lock.acquire() for lock in locks):
+            what = ", ".join(busy) or "diadem watch or serve"
             raise Refused(
-                f"something is at work on this node, which signs with the old key: {', '.join(busy) or 'diadem watch or serve'}",
+                f"something is at work on this node, which signs with the old key: {what}",
                 next="Stop it; then rotate the key.",
             )
         yield

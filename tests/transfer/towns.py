@@ -7,6 +7,7 @@ import json
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from diadem.errors import Unreachable
 from diadem.model.askers import INTRODUCED, Asker
 from diadem.model.canonical import encode
 from diadem.model.peers import Contact
-from diadem.node.config import ServerSettings
+from diadem.node.config import NodeSettings, ServerSettings
 from diadem.node.peers.book import PeerBook
 from diadem.node.peers.opening import peer_book
 from diadem.transfer.askers import find_asker
@@ -37,8 +38,13 @@ def make_nodes(root: Path, names: Sequence[str] = NAMES) -> None:
     for name in names:
         place = root / name
         node = diadem.Node.create(place / "node", name=name, user="alice", store=str(place / "store"))
-        node.context.change_settings(lambda s, n=name: replace(s, server=ServerSettings("", (url(n),))))
+        settings = ServerSettings("", (url(name),))
+        node.context.change_settings(partial(_with_server, server=settings))
         node.close()
+
+
+def _with_server(settings: NodeSettings, server: ServerSettings) -> NodeSettings:
+    return replace(settings, server=server)
 
 
 @dataclass

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +23,8 @@ _RENEW: Final = datetime.timedelta(days=90)
 
 def endpoint_note(context: Context, book: PeerBook) -> bytes:
     """This node's note as the bytes of its envelope, the same until something in it changes or it grows old."""
+    with contextlib.suppress(DocumentError):  # somebody is just editing it
+        context.reread_settings()
     key, now = context.keys.open("online"), context.clock().replace(microsecond=0)
     wished = _wished(context, now)
     if (kept := book.own_note()) is not None:

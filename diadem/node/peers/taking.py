@@ -137,6 +137,10 @@ def take(context: Context, book: PeerBook, peer: Peer, card: NodeCard, note: tup
     return now
 
 
+def _place(note: EndpointNote) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    return note.urls, note.tls
+
+
 def _news(before: Peer, now: Peer, card: NodeCard) -> list[Draft]:
     """What a card and a note say that was not known."""
     drafts = []
@@ -144,7 +148,7 @@ def _news(before: Peer, now: Peer, card: NodeCard) -> list[Draft]:
         drafts.append(peer_draft(now, "rotated"))
     if before.own_name != now.own_name and before.key_id:
         drafts.append(peer_draft(now, "renamed", reason=f"it calls itself {now.own_name} now"))
-    if before.note is not None and now.note is not None and now.note.urls != before.note.urls:
+    if before.note is not None and now.note is not None and _place(now.note) != _place(before.note):
         where = ", ".join(now.note.urls) or "it cannot be called any more, it calls"
         drafts.append(peer_draft(now, "moved", reason=where))
     for key_id, since in card.stolen.items():
