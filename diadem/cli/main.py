@@ -25,10 +25,12 @@ from diadem.cli import (
     judgement_commands,
     operation_commands,
     package_commands,
+    peer_commands,
     plugins_command,
     quality_commands,
     sample_commands,
     scan_command,
+    serve_command,
     setup_commands,
     watch_commands,
 )
@@ -66,7 +68,9 @@ access_commands.register(app)
 export_command.register(app)
 operation_commands.register(app)
 watch_commands.register(app)
+serve_command.register(app)
 sample_commands.register(app)
+peer_commands.register(app)
 grouped_help.register(app)
 
 

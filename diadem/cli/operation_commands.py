@@ -7,10 +7,13 @@ from typing import Annotated, Any
 
 import typer
 
-from diadem.cli.node_options import Json, NodeAt, Quiet, new_passphrase, opened
-from diadem.cli.output import print_json, progress
+from diadem.cli.node_options import As, Json, NodeAt, Quiet, new_passphrase, opened
+from diadem.cli.output import print_json, progress, tell
+from diadem.cli.peer_commands import show_ticket
 
-users = typer.Typer(help="The users of a node: add, ls, show, retire.", no_args_is_help=True, rich_markup_mode=None)
+users = typer.Typer(
+    help="The users of a node: add, invite, ls, show, retire.", no_args_is_help=True, rich_markup_mode=None
+)
 
 
 def register(app: typer.Typer) -> None:
@@ -115,6 +118,22 @@ def add(
 
 
 @users.command()
+def invite(
+    name: Annotated[str, typer.Argument(help="Short name, unique on this node: bob.")],
+    guest: Annotated[bool, typer.Option("--guest", help="Somebody from outside the group.")] = False,
+    days: Annotated[float, typer.Option("--days", help="How long the ticket holds.")] = 7,
+    node: NodeAt = None,
+    user: As = None,
+    json: Json = False,
+) -> int:
+    """Make a ticket for a person who works from a laptop; their key is made there and stays there."""
+    with opened(node, user) as found:
+        ticket = found.users.invite(name, guest=guest, days=days)
+    show_ticket(ticket, "diadem login", as_json=json)
+    return 0
+
+
+@users.command()
 def ls(node: NodeAt = None, json: Json = False) -> int:
     """List the users."""
     with opened(node) as found:
@@ -126,8 +145,9 @@ def ls(node: NodeAt = None, json: Json = False) -> int:
         widest = max((len(f"{user['name']}@{name}") for user in listed), default=0)
         for user in listed:
             address, person = f"{user['name']}@{name}", user["full_name"] or "-"
+            held = f"{user['custody']}{', guest' if user['guest'] else ''}"
             left = f"  retired; {user['successor']} follows" if user["successor"] else ""
-            print(f"{address:{widest}}  {person:24}  {user['custody']}  {user['key']}{left}")
+            tell(f"{address:{widest}}  {person:24}  {held}  {user['key']}{left}")
         if not listed:
             print("nobody is known here: a store does not list the users; ask on the node's own machine")
     return 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from diadem.errors import NotFound, Refused, UsageError
 from diadem.model.times import time_text
@@ -14,6 +14,9 @@ from diadem.node.context import Context
 from diadem.node.custody.keyring import Card
 from diadem.node.custody.statements import user_card
 from diadem.node.mirroring import mirror_settings
+
+if TYPE_CHECKING:
+    from diadem.model.tickets import Ticket
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +113,30 @@ class UserVerbs:
             context.change_settings(lambda settings: settings.with_user(user))
         mirror_settings(context)
         return user
+
+    def invite(self, name: str, *, guest: bool = False, days: float = 7) -> Ticket:
+        """Make a ticket for a person who works from a laptop and whose key stays there: `diadem login`.
+
+        Parameters
+        ----------
+        name : str
+            Short, unique on this node: ``bob``.
+        guest : bool
+            Whether the person comes from outside the group.
+        days : float
+            How long it holds.
+
+        Raises
+        ------
+        UsageError
+            The name is taken, or no name.
+        Refused
+            This node has no address at which others find it.
+        """
+        from diadem.node.peers.inviting import invite_user
+
+        self.context.require_writable()
+        return invite_user(self.context, name, guest=guest, days=days)
 
     def show(self, name: str) -> UserCard:
         """The card of a user: the key by which others know them, how it is held, and until when.

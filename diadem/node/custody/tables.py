@@ -171,6 +171,10 @@ class Tables:
         query = f"{_of_kinds(KEY_KINDS)} UNION ALL {_of_kinds(ACCESS_KINDS)} ORDER BY place"
         return [_row(found) for found in self._all(query, start, start)]
 
+    def rows_of_kind(self, kind: str) -> list[Row]:
+        """Every entry of a kind, oldest first; the whole table is looked through."""
+        return [_row(found) for found in self._all(f"{_ENTRY} WHERE kind = ? ORDER BY place", kind)]
+
     def last_about(self, sha256: str) -> str | None:
         """Id of the newest statement about a subject."""
         found = self._one(

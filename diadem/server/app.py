@@ -1,0 +1,287 @@
+"""The RSGI application: between the event loop of a worker and the handlers, which are plain functions in threads."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import sys
+import time
+import traceback
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Final
+
+from diadem.model.askers import INTRODUCED, Asker
+from diadem.model.times import time_text
+from diadem.server.counting import Counts
+from diadem.server.gate import Admitted, Gate, Head, TurnedAway
+from diadem.server.limits import Budget, Limits
+from diadem.transfer.exchange import FileRange, Response, Route, Services, problem, problem_of
+from diadem.trust.http_signature import body_digest
+
+#: Seconds between two looks for news that a request waits for, and for which it may wait.
+_LOOK_AGAIN: Final = 1.0
+_LONGEST_WAIT: Final = 60.0
+#: What stands in every answer.
+_ALWAYS: Final = {"cache-control": "no-store", "server": "diadem"}
+ACCESS: Final = logging.getLogger("diadem.server.access")
+FAULTS: Final = logging.getLogger("diadem.server")
+
+
+class _Slow(Exception):
+    """A body that does not come."""
+
+
+@dataclass
+class _Story:
+    """What is said of a request afterwards."""
+
+    began: float
+    address: str
+    route: Route | None = None
+    asker: Asker | None = None
+    reason: str = ""
+    received: int = 0
+    sent: int = 0
+
+
+@dataclass
+class App:
+    """The application of one worker.
+
+    Parameters
+    ----------
+    gate : Gate
+        Who may come in.
+    services : Services
+        For the handlers.
+    limits : Limits
+        Of bodies and time.
+    counts : Counts
+        What this worker did.
+    numbers : Path
+        Where the numbers are left.
+    """
+
+    gate: Gate
+    services: Services
+    limits: Limits
+    counts: Counts
+    numbers: Path
+    _door: ThreadPoolExecutor = field(init=False, repr=False)
+    _hands: ThreadPoolExecutor = field(init=False, repr=False)
+    _budgets: dict[bool, Budget] = field(init=False, repr=False)
+
+    def __rsgi_init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Begin: two pools, so that handlers that work long keep nobody at the door."""
+        self._door = ThreadPoolExecutor(4, thread_name_prefix="door")
+        self._hands = ThreadPoolExecutor(self.limits.handlers, thread_name_prefix="handler")
+        self._budgets = {False: Budget(self.limits.bodies), True: Budget(self.limits.foreign_bodies)}
+        self.counts.add("workers")
+        self._reporting = loop.create_task(self._report())
+
+    def __rsgi_del__(self, _: asyncio.AbstractEventLoop) -> None:
+        """End."""
+        self._reporting.cancel()
+        self._door.shutdown(wait=False, cancel_futures=True)
+        self._hands.shutdown(wait=False, cancel_futures=True)
+
+    async def _report(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            with contextlib.suppress(Exception):  # a full disk stops no answer
+                await loop.run_in_executor(self._door, self.counts.leave, self.numbers)
+            await asyncio.sleep(1.0)
+
+    async def __rsgi__(self, scope: Any, protocol: Any) -> None:
+        """Answer one request."""
+        story = _Story(time.perf_counter(), scope.client.rpartition(":")[0])
+        self.counts.add("open_requests")
+        status = 500
+        try:
+            response = await self._answer(_head(scope, story.address), protocol, story)
+            status = response.status
+            await self._send(response, protocol, story)
+        except Exception as error:
+            self._note(error, story)
+        finally:
+            self.counts.add("open_requests", -1)
+            self._tell(status, story)
+
+    # -- answering -------------------------------------------------------------------------------------------------
+
+    async def _answer(self, head: Head, protocol: Any, story: _Story) -> Response:
+        loop = asyncio.get_running_loop()
+        try:
+            admitted = await loop.run_in_executor(self._door, self.gate.admit, head)
+        except TurnedAway as away:
+            story.route, story.asker, story.reason = away.route, away.asker, away.reason
+            self.counts.add("refused_total", reason=away.reason)
+            return await self._without_body(away, head, protocol)
+        story.route, story.asker = admitted.route, admitted.request.asker
+        if not admitted.length:
+            return await self._handled(admitted, b"", protocol)
+        asker = admitted.request.asker
+        budget = self._budgets[asker is not None and asker.kind == INTRODUCED]
+        try:
+            async with budget.holding(admitted.length):
+                body = await self._body(protocol, admitted.length)
+                story.received = len(body)
+                return await self._handled(admitted, body, protocol)
+        except _Slow:
+            story.reason = "slow"
+            self.counts.add("refused_total", reason="slow")
+            return _closing(problem(408, "slow", "the body came too slowly", next="Ask again."))
+
+    async def _handled(self, admitted: Admitted, body: bytes, protocol: Any) -> Response:
+        """The handler's answer; where it waits for news, asked again and again."""
+        admitted = replace(admitted, request=replace(admitted.request, body=body))
+        loop = asyncio.get_running_loop()
+        wait = float(admitted.request.query.get("wait", 0)) if admitted.route.waits else 0.0
+        until = loop.time() + min(wait, _LONGEST_WAIT)
+        while True:
+            response = await loop.run_in_executor(self._hands, self._call, admitted)
+            if response.status != 204 or loop.time() >= until:
+                return response
+            self.counts.add("waiting_requests")
+            try:
+                gone = asyncio.ensure_future(protocol.client_disconnect())
+                await asyncio.wait({gone}, timeout=min(_LOOK_AGAIN, until - loop.time()))
+            finally:
+                self.counts.add("waiting_requests", -1)
+            if gone.done():
+                return response
+            gone.cancel()
+
+    def _call(self, admitted: Admitted) -> Response:
+        if admitted.digest and body_digest(admitted.request.body) != admitted.digest:
+            self.counts.add("refused_total", reason="digest")
+            return problem(400, "digest", "the body is not the one that was signed", next="Send it again.")
+        try:
+            return admitted.route.handler(admitted.request, self.services)
+        except Exception as error:
+            response = problem_of(error)
+            if response.status == 500:
+                self._fault(error, admitted.route)
+            return response
+
+    async def _without_body(self, away: TurnedAway, head: Head, protocol: Any) -> Response:
+        """The answer to who is turned away. Of a known asker the body is read and dropped, or the answer is lost."""
+        length = head.headers.get("content-length", "0")
+        if length == "0" and "transfer-encoding" not in head.headers:
+            return away.response
+        most = away.route.body if away.route is not None and away.asker is not None else 0
+        if length.isdecimal() and int(length) <= most:
+            with contextlib.suppress(_Slow):
+                await self._body(protocol, int(length), keep=False)
+                return away.response
+        return _closing(away.response)
+
+    async def _body(self, protocol: Any, length: int, *, keep: bool = True) -> bytes:
+        """The whole body; `_Slow` where nothing comes for too long, or less than was said."""
+        parts, found = [], 0
+        now = asyncio.get_running_loop().time
+        deadline = now() + self.limits.body_time(length)
+        try:
+            async with asyncio.timeout(self.limits.silence) as patience:
+                async for piece in protocol:
+                    found += len(piece)
+                    if keep:
+                        parts.append(piece)
+                    patience.reschedule(min(now() + self.limits.silence, deadline))
+        except TimeoutError:
+            raise _Slow from None
+        if found != length:
+            raise _Slow
+        return b"".join(parts)
+
+    # -- sending ---------------------------------------------------------------------------------------------------
+
+    async def _send(self, response: Response, protocol: Any, story: _Story) -> None:
+        headers = [(name, value) for name, value in (_ALWAYS | dict(response.headers)).items()]
+        body = response.body
+        if isinstance(body, FileRange):
+            story.sent = len(body)
+            protocol.response_file_range(response.status, headers, str(body.path), body.start, body.stop)
+        elif isinstance(body, bytes):
+            story.sent = len(body)
+            if body:
+                protocol.response_bytes(response.status, headers, body)
+            else:
+                protocol.response_empty(response.status, headers)
+        else:
+            await self._stream(response.status, headers, body, protocol, story)
+
+    async def _stream(
+        self, status: int, headers: list[tuple[str, str]], body: Iterator[bytes], protocol: Any, story: _Story
+    ) -> None:
+        loop = asyncio.get_running_loop()
+        transport = protocol.response_stream(status, headers)
+        try:
+            while piece := await loop.run_in_executor(self._hands, next, body, b""):
+                await transport.send_bytes(piece)
+                story.sent += len(piece)
+        finally:
+            close = getattr(body, "close", None)
+            if close is not None:
+                await loop.run_in_executor(self._hands, close)
+
+    # -- telling ---------------------------------------------------------------------------------------------------
+
+    def _tell(self, status: int, story: _Story) -> None:
+        """One line for the log, and the numbers. Never what stood in the places of a path, nor the query."""
+        seconds = time.perf_counter() - story.began
+        route = story.route.name if story.route is not None else "-"
+        self.counts.request(route, status, seconds=seconds, received=story.received, sent=story.sent)
+        if ACCESS.isEnabledFor(logging.INFO):
+            asker = story.asker
+            line: dict[str, Any] = {
+                "time": time_text(self.services.context.clock()),
+                "asker": (asker.address or asker.node_id[:16] or asker.kind) if asker is not None else "",
+                "route": route,
+                "status": status,
+                "received": story.received,
+                "sent": story.sent,
+                "seconds": round(seconds, 4),
+            }
+            if story.reason:
+                line |= {"refused": story.reason, "address": story.address}
+            ACCESS.info("%s", json.dumps(line))
+
+    def _note(self, error: Exception, story: _Story) -> None:
+        if type(error).__name__ in ("RSGIProtocolClosed", "RSGIProtocolError"):  # the asker went away
+            story.reason = story.reason or "gone"
+            return
+        self._fault(error, story.route)
+
+    def _fault(self, error: Exception, route: Route | None) -> None:
+        """Where it failed; not with what words, for they may be somebody else's."""
+        name = route.name if route is not None else "-"
+        places = "".join(traceback.format_tb(error.__traceback__))
+        FAULTS.error("%s failed: %s\n%s", name, type(error).__name__, places)
+
+
+def log_to_stderr(level: int) -> None:
+    """Access lines and faults go to standard error, a line each."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    FAULTS.handlers[:] = [handler]
+    FAULTS.setLevel(level)
+    FAULTS.propagate = False
+
+
+def _closing(response: Response) -> Response:
+    return replace(response, headers={**response.headers, "connection": "close"})
+
+
+def _head(scope: Any, address: str) -> Head:
+    items = scope.headers.items()
+    names = Counter(name for name, _ in items)
+    headers: Mapping[str, str] = dict(items)
+    twice = frozenset(name for name, times in names.items() if times > 1)
+    return Head(scope.method, scope.path, scope.query_string, headers, twice, address)

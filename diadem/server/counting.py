@@ -1,0 +1,107 @@
+"""What a worker did, in numbers: requests, bytes, refusals, seconds. No name of anybody and nothing of what was asked.
+
+Every worker leaves its numbers in a file of its own; whoever answers the scraper adds them up.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Final
+
+from diadem.store.whole import write_whole
+
+#: Upper bounds of the histogram, in seconds.
+BOUNDS: Final = (0.005, 0.02, 0.1, 0.5, 2.0, 10.0, 60.0)
+#: Seconds between two writings of a worker's numbers.
+EVERY: Final = 2.0
+_HELP: Final[Mapping[str, tuple[str, str]]] = {
+    "requests_total": ("counter", "Requests that were answered, by route and status."),
+    "request_seconds": ("histogram", "Seconds from the head of a request to the end of its answer's beginning."),
+    "received_bytes_total": ("counter", "Bytes of bodies that came in."),
+    "sent_bytes_total": ("counter", "Bytes of bodies that went out."),
+    "refused_total": ("counter", "Requests that were turned away, by reason."),
+    "open_requests": ("gauge", "Requests that are being answered."),
+    "waiting_requests": ("gauge", "Of these, those that wait for news."),
+    "workers": ("gauge", "Processes that answer."),
+    "job_runs_total": ("counter", "Runs of periodic jobs, by job and result."),
+    "started_seconds": ("gauge", "When the server was started, in seconds since 1970."),
+}
+
+
+class Counts:
+    """Numbers by name and labels, for many threads."""
+
+    def __init__(self) -> None:
+        self._values: dict[tuple[str, str], float] = defaultdict(float)
+        self._lock = threading.Lock()
+        self._written = 0.0
+        self._changed = True
+
+    def add(self, name: str, amount: float = 1, **labels: str) -> None:
+        """Add to a number."""
+        with self._lock:
+            self._values[name, _labels(labels)] += amount
+            self._changed = True
+
+    def request(self, route: str, status: int, *, seconds: float, received: int, sent: int) -> None:
+        """Count one request."""
+        with self._lock:
+            values = self._values
+            values["requests_total", _labels({"route": route, "status": str(status)})] += 1
+            values["received_bytes_total", ""] += received
+            values["sent_bytes_total", ""] += sent
+            for bound in (*BOUNDS, "+Inf"):
+                within = bound == "+Inf" or seconds <= float(bound)
+                values["request_seconds_bucket", _labels({"route": route, "le": str(bound)})] += int(within)
+            values["request_seconds_count", _labels({"route": route})] += 1
+            values["request_seconds_sum", _labels({"route": route})] += seconds
+            self._changed = True
+
+    def rows(self) -> list[tuple[str, str, float]]:
+        """Name, labels and value of each."""
+        with self._lock:
+            return [(name, labels, value) for (name, labels), value in self._values.items()]
+
+    def leave(self, path: Path) -> None:
+        """Write the numbers, where they changed and not too often."""
+        now = time.monotonic()
+        with self._lock:
+            if not self._changed or now - self._written < EVERY:
+                return
+            self._changed, self._written = False, now
+        write_whole(path, json.dumps(self.rows()).encode())
+
+
+def text(counts: Counts, folder: Path) -> str:
+    """All numbers in Prometheus's text format: those given, and what workers left in a folder."""
+    sums: dict[tuple[str, str], float] = defaultdict(float)
+    for name, labels, value in (*counts.rows(), *_left(folder)):
+        sums[name, labels] += value
+    lines = []
+    for name, (kind, words) in _HELP.items():
+        found = {key: value for key, value in sums.items() if key[0] == name or key[0].startswith(f"{name}_")}
+        lines += [f"# HELP diadem_{name} {words}", f"# TYPE diadem_{name} {kind}"] if found else []
+        lines += [f"diadem_{key}{labels} {_number(value)}" for (key, labels), value in found.items()]
+    return "\n".join(lines) + "\n"
+
+
+def _left(folder: Path) -> Iterable[tuple[str, str, float]]:
+    for path in folder.glob("*.json"):
+        try:
+            yield from ((str(name), str(labels), float(value)) for name, labels, value in json.loads(path.read_bytes()))
+        except (OSError, ValueError):
+            continue  # it is being replaced, or its worker ended
+
+
+def _number(value: float) -> str:
+    return str(int(value)) if value == int(value) else repr(value)
+
+
+def _labels(labels: Mapping[str, str]) -> str:
+    inner = ",".join(f'{name}="{value}"' for name, value in sorted(labels.items()))
+    return f"{{{inner}}}" if inner else ""

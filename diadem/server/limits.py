@@ -1,0 +1,120 @@
+"""How much one address or key may ask for, and how much memory bodies may take: each with its number in one place."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Final
+
+#: Names of whom the buckets remember; the one that asked longest ago is forgotten first.
+_REMEMBERED: Final = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a worker allows.
+
+    Attributes
+    ----------
+    address_rate, address_burst : float
+        Requests a second, and at once, of one network address: those without a signature, and those refused. What is
+        signed by a known key does not count: several peers may come through one gateway.
+    key_rate, key_burst : float
+        Requests a second, and at once, of one key.
+    bodies : int
+        Bytes of bodies in memory at once, of known keys.
+    foreign_bodies : int
+        The same of keys that introduce themselves.
+    silence : float
+        Seconds without a byte of a body after which it is given up.
+    slowest : float
+        Bytes a second that a body must reach, after `silence` seconds for its beginning.
+    header_time : float
+        Seconds for the head of a request, and between two requests of a connection.
+    header_bytes : int
+        Of the head of a request.
+    connections : int
+        At once, of all workers together.
+    handlers : int
+        Handlers at work at once in a worker.
+    """
+
+    address_rate: float = 5.0
+    address_burst: float = 60.0
+    key_rate: float = 200.0
+    key_burst: float = 1000.0
+    bodies: int = 256 << 20
+    foreign_bodies: int = 16 << 20
+    silence: float = 15.0
+    slowest: float = 32 * 1024.0
+    header_time: float = 20.0
+    header_bytes: int = 16 * 1024
+    connections: int = 512
+    handlers: int = 32
+
+    def body_time(self, length: int) -> float:
+        """Seconds that a body of this length may take."""
+        return self.silence + length / self.slowest
+
+
+class Buckets:
+    """A token bucket for each name.
+
+    Parameters
+    ----------
+    rate : float
+        Tokens a second that come back.
+    burst : float
+        Tokens of a full bucket.
+    clock : callable
+        Seconds.
+    """
+
+    def __init__(self, rate: float, burst: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self._rate, self._burst, self._clock = rate, burst, clock
+        self._levels: OrderedDict[str, tuple[float, float]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def take(self, name: str) -> bool:
+        """Take a token; False where the bucket is empty."""
+        now = self._clock()
+        with self._lock:
+            level, seen = self._levels.pop(name, (self._burst, now))
+            level = min(self._burst, level + (now - seen) * self._rate)
+            allowed = level >= 1.0
+            self._levels[name] = (level - 1.0 if allowed else level, now)
+            if len(self._levels) > _REMEMBERED:
+                self._levels.popitem(last=False)
+        return allowed
+
+
+class Budget:
+    """Bytes that may be in use at once; who wants more waits. Of one event loop.
+
+    Parameters
+    ----------
+    size : int
+        Bytes; nobody asks for more at once.
+    """
+
+    def __init__(self, size: int) -> None:
+        self._free = size
+        self._changed = asyncio.Condition()
+
+    @asynccontextmanager
+    async def holding(self, size: int) -> AsyncIterator[None]:
+        """Hold so many bytes."""
+        async with self._changed:
+            await self._changed.wait_for(lambda: self._free >= size)
+            self._free -= size
+        try:
+            yield
+        finally:
+            async with self._changed:
+                self._free += size
+                self._changed.notify_all()

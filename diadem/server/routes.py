@@ -1,0 +1,31 @@
+"""The whole table: what the transfer room answers, and what the listener says of itself."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from diadem.server.openapi import description
+from diadem.transfer.exchange import Request, Response, Route, Services
+from diadem.transfer.handlers import routes as transfer_routes
+
+
+def health(_: Request, __: Services) -> Response:
+    """Say that somebody is here; nothing more, for everybody may ask."""
+    return Response.json({"ok": True})
+
+
+def openapi(_: Request, services: Services) -> Response:
+    """The description of the interface, made from the table."""
+    return Response.json(description(every_route(), version=services.version))
+
+
+_OWN: Final = (
+    Route("GET", "health", health, "Whether a node listens here.", auth="none", answers={200: "it does"}),
+    Route("GET", "openapi.json", openapi, "This description.", auth="none", answers={200: "OpenAPI 3.1"}),
+)
+
+
+def every_route() -> Sequence[Route]:
+    """Every route."""
+    return (*_OWN, *transfer_routes())

@@ -1,0 +1,223 @@
+"""`diadem serve`: one listener for a node, its workers, and the jobs that run beside them."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import multiprocessing
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from diadem.errors import Refused, UsageError
+from diadem.node.context import Context
+from diadem.node.tls_files import TlsFiles, tls_files
+from diadem.server.address import Address
+from diadem.server.app import log_to_stderr
+from diadem.server.background import Background
+from diadem.server.counting import Counts, text
+from diadem.server.limits import Limits
+from diadem.server.nonces import Nonces
+from diadem.server.numbers import Numbers
+from diadem.server.worker import Worker, network_folder, numbers_folder
+from diadem.store.system import FileLock
+from diadem.transfer.jobs import Job, jobs
+
+#: Seconds that requests and jobs get to end when the server is stopped.
+PATIENCE: Final = 5
+LOCK: Final = "serve.lock"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How a node is served.
+
+    Attributes
+    ----------
+    listen : Address
+        Where.
+    workers : int
+        Processes that answer.
+    metrics : Address or None
+        Where numbers are shown.
+    limits : Limits
+        What is allowed.
+    quiet : bool
+        No line for each request.
+    """
+
+    listen: Address
+    workers: int = 1
+    metrics: Address | None = None
+    limits: Limits = field(default_factory=Limits)
+    quiet: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """What is said when a server begins.
+
+    Attributes
+    ----------
+    node : str
+        Its id.
+    name : str
+        Its name.
+    listen : str
+        Where it listens.
+    tls : str
+        SHA-256 of the listener's public key.
+    metrics : str
+        Where numbers are shown; "" for nowhere.
+    """
+
+    node: str
+    name: str
+    listen: str
+    tls: str
+    metrics: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON object."""
+        return {name: getattr(self, name) for name in self.__slots__}
+
+
+def serve(context: Context, plan: Plan, *, told: Callable[[Serving], None]) -> None:
+    """Serve until the process is told to end (Ctrl-C, SIGTERM).
+
+    Parameters
+    ----------
+    context : Context
+        The node.
+    plan : Plan
+        How.
+    told : callable
+        Told once, before the first request is answered.
+
+    Raises
+    ------
+    UsageError
+        The extra ``server`` is not installed.
+    Refused
+        The node is served already, or the port is not free.
+    """
+    _require_granian()
+    with _alone(context):
+        plan.listen.require_free()
+        files = tls_files(context)
+        log_to_stderr(logging.ERROR if plan.quiet else logging.INFO)
+        counts = Counts()
+        counts.add("started_seconds", int(time.time()))
+        folder = numbers_folder(context.folder)
+        shutil.rmtree(folder)
+        folder.mkdir()
+        numbers = Numbers(plan.metrics, lambda: text(counts, folder)) if plan.metrics else None
+        nonces = Nonces.open(network_folder(context.folder))
+        work = Background(
+            [*jobs(context), _sweeping(context, nonces)],
+            lambda name, well: counts.add("job_runs_total", job=name, result="done" if well else "failed"),
+        )
+        server = _server(plan, files)
+        metrics = f"{plan.metrics.host}:{numbers.port}" if plan.metrics and numbers else ""
+        settings = context.settings
+        said = Serving(settings.id, settings.name, str(plan.listen), files.pin, metrics)
+        server.on_startup(lambda: told(said))
+        try:
+            if numbers is not None:
+                numbers.start()
+            work.start()
+            with _spawned():
+                server.serve(target_loader=Worker(str(context.folder), plan.limits, _level(plan)), wrap_loader=False)
+        except SystemExit as ended:
+            if ended.code:
+                raise Refused(
+                    "a worker of the server ended by itself", next="What it said stands above; then start it again."
+                ) from ended
+        finally:
+            work.stop(PATIENCE)
+            nonces.close()
+            if numbers is not None:
+                numbers.stop()
+
+
+def _level(plan: Plan) -> int:
+    return logging.ERROR if plan.quiet else logging.INFO
+
+
+def _server(plan: Plan, files: TlsFiles) -> Any:
+    """granian, as it is needed here: TLS 1.3, HTTP/1.1, no WebSockets, small heads."""
+    from granian import Granian
+    from granian.constants import HTTPModes, Interfaces, Loops, SSLProtocols
+    from granian.http import HTTP1Settings
+    from granian.log import LogLevels
+
+    limits = plan.limits
+    return Granian(
+        "diadem",
+        plan.listen.host,
+        plan.listen.port,
+        interface=Interfaces.RSGI,
+        workers=plan.workers,
+        loop=Loops.asyncio,
+        http=HTTPModes.http1,
+        websockets=False,
+        backpressure=max(1, limits.connections // plan.workers),
+        http1_settings=HTTP1Settings(
+            header_read_timeout=int(limits.header_time * 1000), max_buffer_size=limits.header_bytes
+        ),
+        log_level=LogLevels.error,
+        ssl_cert=files.certificate,
+        ssl_key=files.key,
+        ssl_protocol_min=SSLProtocols.tls13,
+        respawn_failed_workers=True,
+        workers_kill_timeout=PATIENCE,
+        process_name=None,
+    )
+
+
+@contextmanager
+def _spawned() -> Iterator[None]:
+    """Workers are started anew, not forked: this process has threads, and an open log."""
+    before = multiprocessing.get_start_method(allow_none=True)
+    multiprocessing.set_start_method("spawn", force=True)
+    try:
+        yield
+    finally:
+        multiprocessing.set_start_method(before, force=True)
+
+
+@contextmanager
+def _alone(context: Context) -> Iterator[None]:
+    """One server a node: two would share a port without a word, and do every job twice."""
+    folder = context.folder / "locks"
+    folder.mkdir(exist_ok=True)
+    lock = FileLock(folder / LOCK)
+    if not lock.acquire():
+        raise Refused(
+            "this node is served already", where=str(context.folder), next="Stop the other one, or leave it at work."
+        )
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            lock.remove()
+
+
+def _sweeping(context: Context, nonces: Nonces) -> Job:
+    def sweep(_: object) -> bool:
+        nonces.sweep(now=int(context.clock().timestamp()))
+        return False
+
+    return Job("nonces", sweep, every=30.0)
+
+
+def _require_granian() -> None:
+    try:
+        import granian  # noqa: F401  only whether it is there
+    except ImportError as error:
+        raise UsageError(
+            "serving needs a package that is missing", next="Install it: pip install 'diadem-em[server]'."
+        ) from error

@@ -1,0 +1,102 @@
+"""One worker: the process that answers. It opens the node once, for all of its threads."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from diadem.model.askers import Asker
+from diadem.node.config import FILE as SETTINGS_FILE
+from diadem.node.context import POLICY_FILE, Context
+from diadem.server.app import App, log_to_stderr
+from diadem.server.counting import Counts
+from diadem.server.gate import Gate
+from diadem.server.limits import Limits
+from diadem.server.nonces import Nonces
+from diadem.server.routes import every_route
+from diadem.transfer.askers import find_asker
+from diadem.transfer.exchange import Services
+
+#: Seconds after which a change of settings or policy is seen at the latest.
+_FRESH: Final = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """What a worker process is started with; it travels to the process as it is.
+
+    Attributes
+    ----------
+    node : str
+        The node's folder.
+    limits : Limits
+        What is allowed.
+    level : int
+        Of the log.
+    """
+
+    node: str
+    limits: Limits
+    level: int
+
+    def __call__(self) -> App:
+        """Make the application, in its process."""
+        from diadem.api.nodes import open_node
+
+        log_to_stderr(self.level)
+        context = open_node(self.node).context
+        return application(context, self.limits)
+
+
+class Fresh:
+    """Sees changes that other processes make to settings and policy."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._looked, self._seen = time.monotonic(), self._stamps()
+
+    def _stamps(self) -> list[int]:
+        paths = (self._context.folder / name for name in (SETTINGS_FILE, POLICY_FILE))
+        return [path.stat().st_mtime_ns if path.exists() else 0 for path in paths]
+
+    def look(self) -> None:
+        """Read them again where they changed; at most every few seconds."""
+        now = time.monotonic()
+        if now - self._looked < _FRESH:
+            return
+        self._looked = now
+        if (stamps := self._stamps()) != self._seen:
+            self._context.refresh()
+            self._seen = stamps
+
+
+def network_folder(node: Path) -> Path:
+    """``<node>/network``: what is under way with others."""
+    folder = node / "network"
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+def numbers_folder(node: Path) -> Path:
+    """Where workers leave their numbers."""
+    folder = network_folder(node) / "serving"
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+def application(context: Context, limits: Limits) -> App:
+    """The application of an opened node."""
+    fresh = Fresh(context)
+
+    def asker(key_id: str) -> Asker | None:
+        fresh.look()
+        return find_asker(context, key_id)
+
+    services = Services(context, asker, context.tools.software)
+    nonces = Nonces.open(network_folder(context.folder))
+    gate = Gate(every_route(), services, nonces, limits, lambda: context.clock().timestamp())
+    numbers = numbers_folder(context.folder) / f"{os.getpid()}.json"
+    return App(gate, services, limits, Counts(), numbers)

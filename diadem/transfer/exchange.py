@@ -1,0 +1,288 @@
+"""A request, its answer and the table that says who answers it: plain values, with no HTTP library.
+
+A handler is a plain function ``handler(request, services) -> Response`` that runs in a thread. Who asks is known before
+it is called, the signature is checked and the body is whole. What it raises becomes an answer (`problem_of`); the
+messages of DIADEM's errors are sent, but never the place, which may be a path of this machine.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from diadem.errors import (
+    DiademError,
+    IntegrityError,
+    NotFound,
+    Refused,
+    StoreError,
+    Unreachable,
+    UsageError,
+)
+from diadem.model import canonical
+
+if TYPE_CHECKING:
+    from diadem.model.askers import Asker
+    from diadem.node.context import Context
+
+#: What stands before every path of a route.
+BASE: Final = "/diadem/v1/"
+JSON: Final = "application/json"
+BYTES: Final = "application/octet-stream"
+#: Bytes of a body where the route says nothing else: a control message with its chain.
+BODY: Final = 2 << 20
+#: What may stand in the places of a path. Anything else is no such path.
+PARAMETERS: Final[Mapping[str, str]] = {
+    "transfer": "[0-9a-f]{32}",
+    "message": "[0-9a-f]{32}",
+    "package": "[0-9a-f]{64}",
+    "part": "[01]",
+    "number": "0|[1-9][0-9]{0,8}",
+}
+
+#: ``none``: anybody; ``signed``: by a key that the node knows; ``introduced``: by the key in the header `Diadem-Key`.
+Auth = Literal["none", "signed", "introduced"]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One request, checked.
+
+    Attributes
+    ----------
+    method : str
+        ``GET``, ``POST`` or ``PUT``.
+    path : str
+        The route's template: ``transfers/{transfer}/windows/{number}``.
+    params : mapping of str to str
+        What stood in the places of the path; each matches its pattern in `PARAMETERS`.
+    query : mapping of str to str
+        What the route allows, each matching its pattern.
+    headers : mapping of str to str
+        Names in lower case.
+    body : bytes
+        Whole; its digest is checked.
+    asker : Asker or None
+        Who signed; None where the route asks for no signature.
+    """
+
+    method: str
+    path: str
+    params: Mapping[str, str] = field(default_factory=dict)
+    query: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+    asker: Asker | None = None
+
+    @property
+    def known_asker(self) -> Asker:
+        """Who signed, on a route that asks for a signature."""
+        assert self.asker is not None, "a route without a signature has no asker"
+        return self.asker
+
+    def document(self) -> dict[str, Any]:
+        """The body as a JSON object in canonical form.
+
+        Raises
+        ------
+        DocumentError
+            It is something else.
+        """
+        found = canonical.decode(self.body, where="request body", limit=len(self.body))
+        if not isinstance(found, dict):
+            raise UsageError("the body is no JSON object", where="request body")
+        return found
+
+    def range(self, size: int) -> tuple[int, int]:
+        """First byte and end of what is asked for of `size` bytes: one range, ``bytes=a-`` or ``bytes=a-b``.
+
+        Raises
+        ------
+        OutOfRange
+            Another form, or it begins beyond the end.
+        """
+        text = self.headers.get("range")
+        if text is None:
+            return 0, size
+        found = _RANGE.fullmatch(text)
+        start, stop = (int(found[1]), int(found[2]) + 1 if found[2] else size) if found else (size, size)
+        if not start < stop or start >= size:
+            raise OutOfRange("one range that begins within the bytes is expected", next="Ask for bytes=FIRST-.")
+        return start, min(stop, size)
+
+
+_RANGE: Final = re.compile(r"bytes=([0-9]{1,15})-([0-9]{1,15})?", re.ASCII)
+
+
+class OutOfRange(UsageError):
+    """A range that the bytes do not have."""
+
+    code = "range"
+
+
+@dataclass(frozen=True, slots=True)
+class FileRange:
+    """Bytes of a file of this machine, sent without passing through Python.
+
+    Attributes
+    ----------
+    path : Path
+        The file. It must not change while it is sent.
+    start, stop : int
+        First byte and end (exclusive).
+    """
+
+    path: Path
+    start: int
+    stop: int
+
+    def __len__(self) -> int:
+        """Bytes."""
+        return self.stop - self.start
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """An answer.
+
+    Attributes
+    ----------
+    status : int
+        HTTP's.
+    headers : mapping of str to str
+        Besides those that the server adds.
+    body : bytes, FileRange or iterator of bytes
+        An iterator is drawn in a thread and closed afterwards; give its length as the header ``content-length`` where
+        it is known.
+    """
+
+    status: int = 200
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes | FileRange | Iterator[bytes] = b""
+
+    @classmethod
+    def json(cls, document: Mapping[str, Any], *, status: int = 200) -> Response:
+        """A JSON object in canonical form."""
+        return cls(status, {"content-type": JSON}, canonical.encode(dict(document), where="answer"))
+
+    @classmethod
+    def file(cls, path: Path, start: int, stop: int, *, of: int, headers: Mapping[str, str] | None = None) -> Response:
+        """Bytes of a file that stand for `of` bytes; a part of them is told as HTTP wants it (206)."""
+        part = FileRange(path, start, stop)
+        named = {"content-type": BYTES, "content-length": str(len(part)), **(headers or {})}
+        if len(part) == of:
+            return cls(200, named, part)
+        return cls(206, named | {"content-range": f"bytes {start}-{stop - 1}/{of}"}, part)
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What a handler works with. One for all threads of a process.
+
+    Attributes
+    ----------
+    context : Context
+        The node, opened once; everything of it that a handler uses may be used by many threads.
+    find_asker : callable
+        Who has this key id, or None.
+    version : str
+        Of this program.
+    """
+
+    context: Context
+    find_asker: Callable[[str], Asker | None]
+    version: str
+
+
+Handler = Callable[[Request, Services], Response]
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One line of the table.
+
+    Attributes
+    ----------
+    method : str
+        ``GET``, ``POST`` or ``PUT``.
+    path : str
+        Below `BASE`; ``{name}`` stands for what matches `PARAMETERS`.
+    handler : callable
+        Who answers.
+    summary : str
+        One line for people, in the description of the interface.
+    auth : {"signed", "none", "introduced"}
+        Whose signature is needed.
+    body : int
+        Bytes of the body at most; 0 for none.
+    takes, gives : str
+        Media types of body and answer.
+    query : mapping of str to str
+        Names and patterns that may stand in the query; others are refused.
+    answers : mapping of int to str
+        Every status that the handler gives itself, and what it means; the server adds its own.
+    pending : bool
+        Whether a peer that is not confirmed yet may ask.
+    waits : bool
+        While the handler answers 204, it is asked again each second until the seconds in the query's ``wait`` are
+        over, so that no thread waits.
+    """
+
+    method: str
+    path: str
+    handler: Handler
+    summary: str
+    auth: Auth = "signed"
+    body: int = 0
+    takes: str = JSON
+    gives: str = JSON
+    query: Mapping[str, str] = field(default_factory=dict)
+    answers: Mapping[int, str] = field(default_factory=lambda: {200: "done"})
+    pending: bool = False
+    waits: bool = False
+
+    @property
+    def name(self) -> str:
+        """How logs and counters call it: the template, never what stood in its places."""
+        return f"{self.method} {self.path}"
+
+
+def problem(status: int, code: str, message: str, *, next: str | None = None, **more: Any) -> Response:  # noqa: A002
+    """An answer that says what is wrong, in the one shape of all of them."""
+    return Response.json(
+        {"error": {"code": code, "message": message, "where": None, "next": next, **more}}, status=status
+    )
+
+
+def nothing_here() -> Response:
+    """The one answer to what is unknown, forbidden, revoked or not for this asker: nobody can tell which."""
+    return problem(404, NotFound.code, "there is nothing here for you", next="Ask the node that sent you here.")
+
+
+#: The most special first.
+_STATUS: Final[tuple[tuple[type[DiademError], int], ...]] = (
+    (OutOfRange, 416),
+    (UsageError, 400),
+    (Unreachable, 503),
+    (Refused, 409),
+    (IntegrityError, 422),
+)
+
+
+def problem_of(error: Exception) -> Response:
+    """The answer where a handler raised.
+
+    `NotFound` is the one 404; `UsageError` 400, `Refused` 409, `IntegrityError` 422, `Unreachable` 503, with their
+    messages. Of anything else nothing is told: 500.
+    """
+    if isinstance(error, NotFound):
+        return nothing_here()
+    if isinstance(error, StoreError):
+        return problem(503, StoreError.code, "this node cannot write now", next="Try again later.")
+    for kind, status in _STATUS:
+        if isinstance(error, kind):
+            return problem(status, error.code, error.message, next=error.next)
+    return problem(500, DiademError.code, "this node failed to answer", next="Tell its operator the time.")

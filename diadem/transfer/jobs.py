@@ -1,0 +1,37 @@
+"""What a node that serves does by itself, again and again: hand over what waits, ask peers, fetch what is accepted."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from diadem.node.context import Context
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One thing that is done periodically, in a thread of its own.
+
+    Attributes
+    ----------
+    name : str
+        For the log: ``outbox``.
+    run : callable
+        Does what is due and returns whether there is more that is due at once. Looks at the event now and then and
+        ends soon after it is set. What it raises is told and tried again, later each time.
+    every : float
+        Seconds between two runs.
+    longest : float
+        Seconds between two runs at most, where it fails again and again.
+    """
+
+    name: str
+    run: Callable[[threading.Event], bool]
+    every: float = 5.0
+    longest: float = 300.0
+
+
+def jobs(_: Context) -> Sequence[Job]:
+    """The jobs of the transfer room."""
+    return ()

@@ -1,0 +1,118 @@
+"""One connection to a listener that is known by the hash of its key: nothing is sent before that is compared."""
+
+from __future__ import annotations
+
+import http.client
+import socket
+import ssl
+from collections.abc import Collection
+from typing import Final
+from urllib.parse import urlsplit
+
+from diadem.errors import DocumentError, Unreachable, UsageError
+from diadem.trust.tls_key import pin_of_certificate
+
+#: Seconds to connect (handshake included), and between two pieces of an answer.
+CONNECT: Final = 10.0
+READ: Final = 60.0
+
+
+class WrongKey(Unreachable):
+    """A listener that shows another TLS key than it should."""
+
+    code = "tls-key"
+
+
+class Connection(http.client.HTTPConnection):
+    """An HTTPS connection to one of a peer's addresses.
+
+    Parameters
+    ----------
+    url : str
+        ``https://host:port``.
+    pins : collection of str
+        SHA-256 of the public keys that it may show.
+    """
+
+    def __init__(self, url: str, pins: Collection[str]) -> None:
+        host, port = _place(url)
+        super().__init__(host, port, timeout=CONNECT)
+        self.url, self._pins = url, pins
+        #: Whether it has answered before: then it may have been closed in the meantime.
+        self.used = False
+
+    def connect(self) -> None:
+        """Connect, and compare the key.
+
+        Raises
+        ------
+        WrongKey
+            Somebody else answers there.
+        Unreachable
+            Nobody answers; says why.
+        """
+        try:
+            super().connect()
+            raw = self.sock
+            self.sock = _context().wrap_socket(raw, server_hostname=self.host)
+            shown = self.sock.getpeercert(binary_form=True) or b""
+            self._require_pinned(shown)
+            self.sock.settimeout(READ)
+        except BaseException as error:
+            self.close()
+            if isinstance(error, OSError) and not isinstance(error, Unreachable):
+                raise Unreachable(why(error), where=self.url, next=_advice(error)) from error
+            raise
+
+    def _require_pinned(self, certificate: bytes) -> None:
+        try:
+            pin = pin_of_certificate(certificate)
+        except DocumentError as error:
+            raise WrongKey(error.message, where=self.url, next="Ask its operator.") from None
+        if pin not in self._pins:
+            raise WrongKey(
+                "another computer answers there: its TLS key is not the one that this node knows",
+                where=self.url,
+                next="Ask its operator whether the key was changed, or whether the address is somebody else's now.",
+            )
+
+
+def why(error: OSError) -> str:
+    """What went wrong with a connection, in plain words: the name, the port, the network, or TLS."""
+    if isinstance(error, socket.gaierror):
+        return "this name is not known here"
+    if isinstance(error, ssl.SSLError):
+        return f"what answers there does not speak TLS 1.3 ({error.reason or 'no reason given'})"
+    if isinstance(error, TimeoutError):
+        return "nothing answers in time"
+    if isinstance(error, ConnectionRefusedError):
+        return "nobody listens at this port"
+    return f"the connection failed: {error.strerror or error}"
+
+
+def _advice(error: OSError) -> str:
+    if isinstance(error, socket.gaierror):
+        return "Check the address, and this machine's network."
+    if isinstance(error, TimeoutError):
+        return "A firewall may be in between: ask for the port to be opened."
+    return "Ask whether `diadem serve` runs there."
+
+
+def _place(url: str) -> tuple[str, int]:
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        host = port = None
+    if not host or parts.scheme != "https" or parts.path.strip("/") or parts.query or parts.username:
+        raise UsageError(f"'{url}' is no address of a node", next="Write https://HOST:PORT.")
+    return host, port or 443
+
+
+def _context() -> ssl.SSLContext:
+    """TLS 1.3; who answers is judged by the key alone, for no authority vouches for it."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    return context
