@@ -284,4 +284,5 @@ def _head(scope: Any, address: str) -> Head:
     names = Counter(name for name, _ in items)
     headers: Mapping[str, str] = dict(items)
     twice = frozenset(name for name, times in names.items() if times > 1)
-    return Head(scope.method, scope.path, scope.query_string, headers, twice, address)
+    size = sum(len(name) + len(value) for name, value in items) + len(scope.path) + len(scope.query_string)
+    return Head(scope.method, scope.path, scope.query_string, headers, twice, address, size)

@@ -47,6 +47,8 @@ class Head:
         Names that stood more than once.
     address : str
         From where it came.
+    size : int
+        Characters of all of it.
     """
 
     method: str
@@ -55,6 +57,7 @@ class Head:
     headers: Mapping[str, str]
     twice: frozenset[str]
     address: str
+    size: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +126,7 @@ class Gate:
     ) -> None:
         self._table = [(_pattern(route), route) for route in routes]
         self._services, self._nonces, self._clock = services, nonces, clock
+        self._most = limits.header_bytes
         self._addresses = Buckets(limits.address_rate, limits.address_burst)
         self._keys = Buckets(limits.key_rate, limits.key_burst)
 
@@ -158,6 +162,8 @@ class Gate:
             raise _busy("address", route=route)
 
     def _route(self, head: Head) -> tuple[Route, dict[str, str]]:
+        if head.size > self._most:
+            raise TurnedAway("head", problem(431, "head", f"the head of a request has {self._most:,} bytes at most"))
         allowed = []
         for pattern, route in self._table:
             if found := pattern.fullmatch(head.path):

@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 import logging
 import multiprocessing
+import os
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -22,13 +23,17 @@ from diadem.server.counting import Counts, text
 from diadem.server.limits import Limits
 from diadem.server.nonces import Nonces
 from diadem.server.numbers import Numbers
+from diadem.server.routes import every_route
 from diadem.server.worker import Worker, network_folder, numbers_folder
 from diadem.store.system import FileLock
+from diadem.transfer.exchange import Route
 from diadem.transfer.jobs import Job, jobs
 
 #: Seconds that requests and jobs get to end when the server is stopped.
 PATIENCE: Final = 5
 LOCK: Final = "serve.lock"
+#: Threads of a worker for TLS and files, which need no interpreter: two of them give a third more than one.
+_RUNTIME_THREADS: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +52,8 @@ class Plan:
         What is allowed.
     quiet : bool
         No line for each request.
+    routes : callable
+        Gives the table of who answers what; it is called in each worker.
     """
 
     listen: Address
@@ -54,6 +61,7 @@ class Plan:
     metrics: Address | None = None
     limits: Limits = field(default_factory=Limits)
     quiet: bool = False
+    routes: Callable[[], Sequence[Route]] = every_route
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +116,7 @@ def serve(context: Context, plan: Plan, *, told: Callable[[Serving], None]) -> N
     with _alone(context):
         plan.listen.require_free()
         files = tls_files(context)
-        log_to_stderr(logging.ERROR if plan.quiet else logging.INFO)
+        log_to_stderr(_level(plan))
         counts = Counts()
         counts.add("started_seconds", int(time.time()))
         folder = numbers_folder(context.folder)
@@ -130,7 +138,8 @@ def serve(context: Context, plan: Plan, *, told: Callable[[Serving], None]) -> N
                 numbers.start()
             work.start()
             with _spawned():
-                server.serve(target_loader=Worker(str(context.folder), plan.limits, _level(plan)), wrap_loader=False)
+                worker = Worker(str(context.folder), plan.limits, _level(plan), plan.routes)
+                server.serve(target_loader=worker, wrap_loader=False)
         except SystemExit as ended:
             if ended.code:
                 raise Refused(
@@ -161,13 +170,12 @@ def _server(plan: Plan, files: TlsFiles) -> Any:
         plan.listen.port,
         interface=Interfaces.RSGI,
         workers=plan.workers,
+        runtime_threads=min(_RUNTIME_THREADS, os.cpu_count() or 1),
         loop=Loops.asyncio,
         http=HTTPModes.http1,
         websockets=False,
         backpressure=max(1, limits.connections // plan.workers),
-        http1_settings=HTTP1Settings(
-            header_read_timeout=int(limits.header_time * 1000), max_buffer_size=limits.header_bytes
-        ),
+        http1_settings=HTTP1Settings(header_read_timeout=int(limits.header_time * 1000), max_buffer_size=limits.buffer),
         log_level=LogLevels.error,
         ssl_cert=files.certificate,
         ssl_key=files.key,

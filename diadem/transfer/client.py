@@ -350,7 +350,6 @@ class PeerClient:
             connection.putheader(name, value)
         if message.size or message.method != "GET":
             connection.putheader("Content-Length", str(message.size))
-        assert connection.sock is not None or not connection.used
         connection.endheaders()
         connection.sock.settimeout(READ + wait)
         broken: OSError | None = None
