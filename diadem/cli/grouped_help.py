@@ -29,7 +29,7 @@ GROUPS: Final[Mapping[str, Sequence[str]]] = {
         "decline",
         "transfers",
     ),
-    "Network": ("peer", "serve", "login"),
+    "Network": ("peer", "serve", "login", "key"),
     "Operation": ("watch", "jobs", "doctor", "plugins", "extract"),
 }
 _OTHERS = "Others"

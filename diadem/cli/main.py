@@ -24,6 +24,7 @@ from diadem.cli import (
     judgement_commands,
     operation_commands,
     package_commands,
+    peer_commands,
     plugins_command,
     quality_commands,
     sample_commands,
@@ -67,6 +68,7 @@ operation_commands.register(app)
 watch_commands.register(app)
 serve_command.register(app)
 sample_commands.register(app)
+peer_commands.register(app)
 grouped_help.register(app)
 
 

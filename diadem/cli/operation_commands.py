@@ -7,10 +7,11 @@ from typing import Annotated
 
 import typer
 
-from diadem.cli.node_options import Json, NodeAt, Quiet, new_passphrase, opened
+from diadem.cli.node_options import As, Json, NodeAt, Quiet, new_passphrase, opened
 from diadem.cli.output import print_json, progress
+from diadem.cli.peer_commands import show_ticket
 
-users = typer.Typer(help="The users of a node: add, ls.", no_args_is_help=True, rich_markup_mode=None)
+users = typer.Typer(help="The users of a node: add, invite, ls.", no_args_is_help=True, rich_markup_mode=None)
 
 
 def register(app: typer.Typer) -> None:
@@ -111,6 +112,22 @@ def add(
         held = "only its user can open it" if made.custody == "user-held" else "the node keeps it"
         print(f"user             {document['user']['address']}  {made.full_name}")
         print(f"key              {made.key}  ({held})")
+    return 0
+
+
+@users.command()
+def invite(
+    name: Annotated[str, typer.Argument(help="Short name, unique on this node: bob.")],
+    guest: Annotated[bool, typer.Option("--guest", help="Somebody from outside the group.")] = False,
+    days: Annotated[float, typer.Option("--days", help="How long the ticket holds.")] = 7,
+    node: NodeAt = None,
+    user: As = None,
+    json: Json = False,
+) -> int:
+    """Make a ticket for a person who works from a laptop; their key is made there and stays there."""
+    with opened(node, user) as found:
+        ticket = found.users.invite(name, guest=guest, days=days)
+    show_ticket(ticket, "diadem login", as_json=json)
     return 0
 
 

@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 from diadem.errors import DiademError, IntegrityError, NotFound, Refused, Unreachable
 from diadem.node.catalogue import Catalogue
@@ -19,6 +19,7 @@ from diadem.node.custody.ledger import Entry, Ledger
 from diadem.node.following import catch_up, follow
 from diadem.node.keys import AskPassphrase, KeyCabinet
 from diadem.node.no_catalogue import NoCatalogue
+from diadem.node.rotating import finish_rotation
 from diadem.node.rules.text import read_policy
 from diadem.node.stores import StoreSet
 from diadem.store.system import WINDOWS, FileLock
@@ -34,6 +35,13 @@ if TYPE_CHECKING:
 POLICY_FILE = "policy.toml"
 
 Clock = Callable[[], datetime.datetime]
+
+
+class _Closes(Protocol):
+    def close(self) -> None: ...
+
+
+_Opened = TypeVar("_Opened", bound=_Closes)
 
 
 def utc_now() -> datetime.datetime:
@@ -117,6 +125,7 @@ class Context:
     opened_at: int = 0
     workers: Workers | None = None
     _guard: threading.RLock = field(default_factory=threading.RLock, repr=False)
+    _kept: dict[str, Any] = field(default_factory=dict, repr=False)
 
     @property
     def writable(self) -> bool:
@@ -167,6 +176,19 @@ class Context:
         self.reread_settings()
         self.__dict__["policy"] = policy
         self.stores.look_again()
+
+    def once(self, name: str, opens: Callable[[], _Opened]) -> _Opened:
+        """What is opened when it is first needed, shared by all threads, and closed with the node."""
+        with self._guard:
+            if name not in self._kept:
+                self._kept[name] = opens()
+            return cast("_Opened", self._kept[name])
+
+    def close_kept(self) -> None:
+        """Close what `once` opened."""
+        with self._guard:
+            while self._kept:
+                self._kept.popitem()[1].close()
 
     def with_workers(self, workers: Workers) -> Context:
         """The same node, for one run whose heavy part is done elsewhere."""
@@ -314,6 +336,7 @@ def open_context(
     with ExitStack() as opened:
         ledger = Ledger.open(folder / "log", log_key=keys.open("log"), clock=clock)
         opened.callback(ledger.close)
+        finish_rotation(folder, keys, ledger)
         ledger.mirrors = Mirrors(stores)
         catalogue = _catalogue(settings, folder, rebuild=rebuild, sick=sick)
         opened.callback(catalogue.close)

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from diadem.node.exporting_outcome import Exported
     from diadem.node.jobs import JobState
     from diadem.node.judgement_verbs import JudgementVerbs
+    from diadem.node.key_verbs import KeyVerbs
     from diadem.node.queries import QueryVerbs
     from diadem.node.restoring import RestoredSession
     from diadem.node.rules.facts import Status
@@ -82,6 +83,13 @@ class Node(TakingVerbs, KeepingVerbs, QualityVerbs):
     def users(self) -> UserVerbs:
         """The users: iterate over them, `add`, `ls`."""
         return UserVerbs(self.context)
+
+    @property
+    def keys(self) -> KeyVerbs:
+        """The node's own keys: `rotate`."""
+        from diadem.node.key_verbs import KeyVerbs
+
+        return KeyVerbs(self.context)
 
     @property
     def samples(self) -> SampleVerbs:

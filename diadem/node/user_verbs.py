@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from diadem.errors import UsageError
 from diadem.node.config import UserSettings, checked_name
 from diadem.node.context import Context
 from diadem.node.custody.statements import user_card
 from diadem.node.mirroring import mirror_settings
+
+if TYPE_CHECKING:
+    from diadem.model.tickets import Ticket
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,3 +74,27 @@ class UserVerbs:
             context.change_settings(lambda settings: settings.with_user(user))
         mirror_settings(context)
         return user
+
+    def invite(self, name: str, *, guest: bool = False, days: float = 7) -> Ticket:
+        """Make a ticket for a person who works from a laptop and whose key stays there: `diadem login`.
+
+        Parameters
+        ----------
+        name : str
+            Short, unique on this node: ``bob``.
+        guest : bool
+            Whether the person comes from outside the group.
+        days : float
+            How long it holds.
+
+        Raises
+        ------
+        UsageError
+            The name is taken, or no name.
+        Refused
+            This node has no address at which others find it.
+        """
+        from diadem.node.peers.inviting import invite_user
+
+        self.context.require_writable()
+        return invite_user(self.context, name, guest=guest, days=days)

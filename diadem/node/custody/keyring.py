@@ -158,6 +158,11 @@ class KeyRing:
         before = bisect_right(cards, place, key=_place)
         return cards[before - 1] if before else None
 
+    def newest(self, role: str) -> Card | None:
+        """The card of a key of the node that is in force at the end of the log."""
+        cards = self._by_owner.get((role, ""), [])
+        return cards[-1] if cards else None
+
     def log_key(self, place: int) -> PublicKey | None:
         """The key that signs the checkpoint after the entry at a place."""
         card = self._current((LOG, ""), place)

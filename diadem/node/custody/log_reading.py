@@ -148,6 +148,12 @@ class LogReader:
             rows = Tables(connection).rows_of_keys()
         return [self._parsed(row) for row in rows]
 
+    def of_kind(self, kind: str) -> list[Entry]:
+        """Every entry of a kind, of all epochs, oldest first. Looks through the whole log: for what is rare."""
+        with self._data.reading() as connection:
+            rows = Tables(connection).rows_of_kind(kind)
+        return [self._parsed(row) for row in rows]
+
     def entries(self, start: int = 0, stop: int | None = None, *, epoch: int | None = None) -> Iterator[Entry]:
         """The entries of an epoch from `start` to `stop` (exclusive; None: to the end), read in pages."""
         epoch = epoch or self.epoch

@@ -151,6 +151,10 @@ class Tables:
         marks = ", ".join(f"'{kind}'" for kind in KEY_KINDS)
         return [_row(found) for found in self._all(f"{_ENTRY} WHERE kind IN ({marks}) ORDER BY place")]
 
+    def rows_of_kind(self, kind: str) -> list[Row]:
+        """Every entry of a kind, oldest first; the whole table is looked through."""
+        return [_row(found) for found in self._all(f"{_ENTRY} WHERE kind = ? ORDER BY place", kind)]
+
     def last_about(self, sha256: str) -> str | None:
         """Id of the newest statement about a subject."""
         found = self._one(
