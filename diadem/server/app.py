@@ -262,8 +262,9 @@ class App:
     def _fault(self, error: Exception, route: Route | None) -> None:
         """Where it failed; not with what words, for they may be somebody else's."""
         name = route.name if route is not None else "-"
-        places = "".join(traceback.format_tb(error.__traceback__))
-        FAULTS.error("%s failed: %s\n%s", name, type(error).__name__, places)
+        frames = traceback.extract_tb(error.__traceback__)
+        places = " < ".join(f"{frame.name} ({Path(frame.filename).name}:{frame.lineno})" for frame in reversed(frames))
+        FAULTS.error("%s failed: %s in %s", name, type(error).__name__, places)
 
 
 def log_to_stderr(level: int) -> None:

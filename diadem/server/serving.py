@@ -14,7 +14,9 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from diadem.errors import Refused, UsageError
+from diadem.model.peers import PeerState
 from diadem.node.context import Context
+from diadem.node.peers.opening import peer_book
 from diadem.node.tls_files import TlsFiles, tls_files
 from diadem.server.address import Address
 from diadem.server.app import log_to_stderr
@@ -76,8 +78,12 @@ class Serving:
         Its name.
     listen : str
         Where it listens.
+    urls : sequence of str
+        As others reach it.
     tls : str
         SHA-256 of the listener's public key.
+    peers, pending, users, packages : int
+        Who may ask, who is still to be confirmed, and how much there is.
     metrics : str
         Where numbers are shown; "" for nowhere.
     """
@@ -85,12 +91,17 @@ class Serving:
     node: str
     name: str
     listen: str
+    urls: Sequence[str]
     tls: str
+    peers: int
+    pending: int
+    users: int
+    packages: int
     metrics: str
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON object."""
-        return {name: getattr(self, name) for name in self.__slots__}
+        return {name: getattr(self, name) for name in self.__slots__} | {"urls": list(self.urls)}
 
 
 def serve(context: Context, plan: Plan, *, told: Callable[[Serving], None]) -> None:
@@ -130,8 +141,7 @@ def serve(context: Context, plan: Plan, *, told: Callable[[Serving], None]) -> N
         )
         server = _server(plan, files)
         metrics = f"{plan.metrics.host}:{numbers.port}" if plan.metrics and numbers else ""
-        settings = context.settings
-        said = Serving(settings.id, settings.name, str(plan.listen), files.pin, metrics)
+        said = _said(context, plan, files, metrics)
         server.on_startup(lambda: told(said))
         try:
             if numbers is not None:
@@ -150,6 +160,23 @@ def serve(context: Context, plan: Plan, *, told: Callable[[Serving], None]) -> N
             nonces.close()
             if numbers is not None:
                 numbers.stop()
+
+
+def _said(context: Context, plan: Plan, files: TlsFiles, metrics: str) -> Serving:
+    settings = context.settings
+    states = [peer.state for peer in peer_book(context).ls()]
+    return Serving(
+        node=settings.id,
+        name=settings.name,
+        listen=str(plan.listen),
+        urls=settings.server.urls,
+        tls=files.pin,
+        peers=states.count(PeerState.CONFIRMED),
+        pending=states.count(PeerState.PENDING),
+        users=len(settings.users),
+        packages=context.catalogue.count(),
+        metrics=metrics,
+    )
 
 
 def _level(plan: Plan) -> int:
