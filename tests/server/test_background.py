@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
 from collections import Counter
@@ -56,7 +57,7 @@ def test_what_fails_again_and_again_is_tried_more_and_more_rarely() -> None:
     work.start()
     time.sleep(0.9)
     assert work.stop(5)
-    gaps = [later - sooner for sooner, later in zip(moments, moments[1:], strict=False)]
+    gaps = [later - sooner for sooner, later in itertools.pairwise(moments)]
     assert 3 <= len(gaps) <= 6
     assert gaps[-1] > 3 * gaps[0]
 
