@@ -198,7 +198,7 @@ class Gate:
             raise TurnedAway(
                 "unsigned", problem(401, "unsigned", error.message, next=error.next), route=route
             ) from None
-        asker = self._introduced(head, signed) if route.auth == "introduced" else self._known(signed)
+        asker = self._introduced(head) if route.auth == "introduced" else self._known(signed)
         if asker is None or not holds(signed, head.method, head.path, head.query, key=PublicKey.from_text(asker.key)):
             text = "this node knows no such key, or the signature does not hold for this request"
             raise TurnedAway("signature", problem(401, "signature", text, next="See: diadem peer ls"), route=route)
@@ -215,14 +215,14 @@ class Gate:
     def _known(self, signed: SignedHead) -> Asker | None:
         return self._services.find_asker(signed.key_id)
 
-    def _introduced(self, head: Head, signed: SignedHead) -> Asker | None:
+    def _introduced(self, head: Head) -> Asker | None:
         """Who brings the key along; what the key is worth is for the handler to judge."""
         text = head.headers.get(KEY_HEADER, "")
         try:
             key = PublicKey.from_text(text)
         except DocumentError:
             return None
-        return Asker(INTRODUCED, signed.key_id, text) if key.key_id == signed.key_id else None
+        return Asker(INTRODUCED, key.key_id, text)
 
     # -- what the route asks for -----------------------------------------------------------------------------------
 
