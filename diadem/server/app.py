@@ -6,6 +6,8 @@ import asyncio
 import contextlib
 import json
 import logging
+import multiprocessing
+import signal
 import sys
 import time
 import traceback
@@ -92,10 +94,13 @@ class App:
         self._hands.shutdown(wait=False, cancel_futures=True)
 
     async def _report(self) -> None:
-        loop = asyncio.get_running_loop()
+        """Leave the numbers again and again; and end where the process that started this one is gone."""
+        loop, parent = asyncio.get_running_loop(), multiprocessing.parent_process()
         while True:
             with contextlib.suppress(Exception):  # a full disk stops no answer
                 await loop.run_in_executor(self._door, self.counts.leave, self.numbers)
+            if parent is not None and not parent.is_alive():
+                signal.raise_signal(signal.SIGTERM)
             await asyncio.sleep(1.0)
 
     async def __rsgi__(self, scope: Any, protocol: Any) -> None:

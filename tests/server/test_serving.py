@@ -30,7 +30,7 @@ from diadem.transfer.wire import Connection, WrongKey
 from diadem.trust.http_signature import EMPTY_DIGEST, body_digest, sign
 from diadem.trust.keys import PrivateKey
 from diadem.trust.tls_key import new_certificate, new_tls_key, pin_of_key
-from tests.server.conftest import Served, free_ports
+from tests.server.conftest import Served, free_ports, wait_for
 from tests.server.probe_server import BODY, FILE, LIMITS
 
 STRANGER = PrivateKey.from_seed(bytes(32))
@@ -417,37 +417,52 @@ def test_a_server_begins_says_so_and_ends_soon(served: Served, tmp_path: Path) -
     assert "another program listens" in json.loads(taken.stdout or taken.stderr)["error"]["message"]
     port = free_ports(1)[0]
     given = ["--listen", f"127.0.0.1:{port}", "--url", "https://archive.example.org:8642"]
+    with started(folder, *given) as (process, said), reached(folder, port, said):
+        assert any("https://archive.example.org:8642" in line for line in said)
+        process.kill()  # its workers must not go on without it
+    with diadem.open_node(folder) as node:
+        assert node.context.settings.server.listen == f"127.0.0.1:{port}"
+    _wait_until_free(port)
+    with started(folder) as (process, said), reached(folder, port, said):
+        began = time.monotonic()
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 0
+        assert time.monotonic() - began < 8
+
+
+@contextlib.contextmanager
+def started(folder: Path, *given: str) -> Iterator[tuple[subprocess.Popen[str], list[str]]]:
+    """A server as a person starts it, and the lines that it says at first."""
     process = subprocess.Popen(
         [sys.executable, "-m", "diadem", "serve", "--node", str(folder), *given],
         stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
         text=True,
     )
     assert process.stdout is not None
-    assert process.stderr is not None
-    said = [process.stdout.readline() for _ in range(8)]
-    assert any("https://archive.example.org:8642" in line for line in said)
+    try:
+        yield process, [process.stdout.readline() for _ in range(8)]
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+
+
+@contextlib.contextmanager
+def reached(folder: Path, port: int, said: list[str]) -> Iterator[PeerClient]:
+    """A client that has got an answer."""
+    pin = next(line for line in said if line.startswith("TLS key")).split()[-1]
     with diadem.open_node(folder) as node:
-        settings = node.context.settings
-        assert settings.server.listen == f"127.0.0.1:{port}"
-        pin = next(line for line in said if line.startswith("TLS key")).split()[-1]
-        with PeerClient([f"https://127.0.0.1:{port}"], [pin], node.id, node.context.keys.open("users/bob")) as client:
-            for _ in range(100):
-                with contextlib.suppress(Unreachable):
-                    client.get_json("health")
-                    break
-                time.sleep(0.05)
-            waiting = threading.Thread(target=lambda: _quietly(client))
-            waiting.start()
-            began = time.monotonic()
-            process.send_signal(signal.SIGTERM)
-            assert process.wait(20) == 0
-            assert time.monotonic() - began < 8
-            waiting.join()
-    process.stdout.close()
-    process.stderr.close()
+        key, node_id = node.context.keys.open("users/bob"), node.id
+    with PeerClient([f"https://127.0.0.1:{port}"], [pin], node_id, key) as client:
+        wait_for(client)
+        yield client
 
 
-def _quietly(client: PeerClient) -> None:
-    with contextlib.suppress(diadem.errors.DiademError):
-        client.get_json("whoami")
+def _wait_until_free(port: int) -> None:
+    for _ in range(100):
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)):
+                return
+        time.sleep(0.1)
+    raise AssertionError("somebody still listens")
