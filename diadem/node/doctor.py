@@ -22,6 +22,8 @@ from diadem.node.jobs import jobs
 from diadem.node.mirroring import policy_back, policy_lost
 from diadem.node.rules.commands import recover
 from diadem.node.rules.keeping_rules import POLICY_AGAIN
+from diadem.node.sending import judged, tcp_settings
+from diadem.node.tls_files import KEY_FILE
 
 #: How far a clock may lie behind the newest statement.
 _SKEW = timedelta(minutes=5)
@@ -70,6 +72,7 @@ def examine(context: Context) -> Iterator[Check]:
         ("catalogue", _catalogue),
         ("stores", _stores),
         ("jobs", _jobs),
+        ("network", _network),
         ("access", _access),
     )
     for name, look in looks:
@@ -215,6 +218,16 @@ def _jobs(context: Context) -> Iterator[Check]:
         yield Check(
             "jobs", "note", f"{job.kind} ({job.words.strip()}) of {job.started} was killed", f"diadem {job.kind}"
         )
+
+
+def _network(context: Context) -> Iterator[Check]:
+    """Of a node that serves: how its machine sends."""
+    if not context.settings.server.listen:
+        return
+    if not (context.keys.folder / KEY_FILE).exists():
+        yield Check("network", "note", "the node was never served: it has no TLS key yet", "diadem serve")
+    for verdict, message, advice in judged(tcp_settings()):
+        yield Check("network", verdict, message, advice)
 
 
 def _access(_: Context) -> Iterator[Check]:

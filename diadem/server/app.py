@@ -6,6 +6,8 @@ import asyncio
 import contextlib
 import json
 import logging
+import multiprocessing
+import signal
 import sys
 import time
 import traceback
@@ -92,10 +94,13 @@ class App:
         self._hands.shutdown(wait=False, cancel_futures=True)
 
     async def _report(self) -> None:
-        loop = asyncio.get_running_loop()
+        """Leave the numbers again and again; and end where the process that started this one is gone."""
+        loop, parent = asyncio.get_running_loop(), multiprocessing.parent_process()
         while True:
             with contextlib.suppress(Exception):  # a full disk stops no answer
                 await loop.run_in_executor(self._door, self.counts.leave, self.numbers)
+            if parent is not None and not parent.is_alive():
+                signal.raise_signal(signal.SIGTERM)
             await asyncio.sleep(1.0)
 
     async def __rsgi__(self, scope: Any, protocol: Any) -> None:
@@ -262,8 +267,9 @@ class App:
     def _fault(self, error: Exception, route: Route | None) -> None:
         """Where it failed; not with what words, for they may be somebody else's."""
         name = route.name if route is not None else "-"
-        places = "".join(traceback.format_tb(error.__traceback__))
-        FAULTS.error("%s failed: %s\n%s", name, type(error).__name__, places)
+        frames = traceback.extract_tb(error.__traceback__)
+        places = " < ".join(f"{frame.name} ({Path(frame.filename).name}:{frame.lineno})" for frame in reversed(frames))
+        FAULTS.error("%s failed: %s in %s", name, type(error).__name__, places)
 
 
 def log_to_stderr(level: int) -> None:
@@ -284,4 +290,5 @@ def _head(scope: Any, address: str) -> Head:
     names = Counter(name for name, _ in items)
     headers: Mapping[str, str] = dict(items)
     twice = frozenset(name for name, times in names.items() if times > 1)
-    return Head(scope.method, scope.path, scope.query_string, headers, twice, address)
+    size = sum(len(name) + len(value) for name, value in items) + len(scope.path) + len(scope.query_string)
+    return Head(scope.method, scope.path, scope.query_string, headers, twice, address, size)

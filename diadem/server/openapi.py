@@ -16,6 +16,7 @@ _ALWAYS: Final = {
     411: "The length of the body was not said.",
     413: "The body is too large.",
     429: "Too many requests.",
+    431: "The head of the request is too large.",
     500: "The node failed.",
     503: "The node cannot do this now.",
 }

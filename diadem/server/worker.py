@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -18,7 +19,7 @@ from diadem.server.limits import Limits
 from diadem.server.nonces import Nonces
 from diadem.server.routes import every_route
 from diadem.transfer.askers import find_asker
-from diadem.transfer.exchange import Services
+from diadem.transfer.exchange import Route, Services
 
 #: Seconds after which a change of settings or policy is seen at the latest.
 _FRESH: Final = 2.0
@@ -36,11 +37,14 @@ class Worker:
         What is allowed.
     level : int
         Of the log.
+    routes : callable
+        Gives the table.
     """
 
     node: str
     limits: Limits
     level: int
+    routes: Callable[[], Sequence[Route]] = every_route
 
     def __call__(self) -> App:
         """Make the application, in its process."""
@@ -48,7 +52,7 @@ class Worker:
 
         log_to_stderr(self.level)
         context = open_node(self.node).context
-        return application(context, self.limits)
+        return application(context, self.limits, self.routes())
 
 
 class Fresh:
@@ -87,7 +91,7 @@ def numbers_folder(node: Path) -> Path:
     return folder
 
 
-def application(context: Context, limits: Limits) -> App:
+def application(context: Context, limits: Limits, routes: Sequence[Route]) -> App:
     """The application of an opened node."""
     fresh = Fresh(context)
 
@@ -97,6 +101,6 @@ def application(context: Context, limits: Limits) -> App:
 
     services = Services(context, asker, context.tools.software)
     nonces = Nonces.open(network_folder(context.folder))
-    gate = Gate(every_route(), services, nonces, limits, lambda: context.clock().timestamp())
+    gate = Gate(routes, services, nonces, limits, lambda: context.clock().timestamp())
     numbers = numbers_folder(context.folder) / f"{os.getpid()}.json"
     return App(gate, services, limits, Counts(), numbers)

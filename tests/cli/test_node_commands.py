@@ -36,6 +36,7 @@ NO_VERB = {
     "help": "about the command line itself",
     "plugins": "about what is installed",
     "init": "Node.create and Node.recover: there is no node yet",
+    "serve": "a process of its own that stands above the API",
 }
 
 
