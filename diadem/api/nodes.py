@@ -185,18 +185,19 @@ class Node(_Node):
     ) -> Self:
         """The node in this folder; see `open_node`."""
         from diadem.node.context import open_context
+        from diadem.node.peers.opening import peer_id
 
-        return cls(
-            open_context(
-                folder,
-                user=user,
-                tools=node_tools(),
-                storage_options=storage_options,
-                ask=ask,
-                rebuild=rebuild,
-                sick=sick,
-            )
+        context = open_context(
+            folder,
+            user=user,
+            tools=node_tools(),
+            storage_options=storage_options,
+            ask=ask,
+            rebuild=rebuild,
+            sick=sick,
         )
+        context.peer_id = partial(peer_id, context)
+        return cls(context)
 
 
 def check_new_node(path: StrPath, *, name: str, user: str, store: str, recovery_file: StrPath | None = None) -> None:

@@ -84,6 +84,11 @@ class NodeTools:
     identity: str = ""
 
 
+def no_peer(_: str) -> str | None:
+    """Where no other node is known."""
+    return None
+
+
 @dataclass
 class Context:
     """One opened node.
@@ -112,6 +117,8 @@ class Context:
         Entries in the log when the node was opened.
     workers : Workers or None
         Who does what needs no log and no catalogue: reading, hashing, packing, copying. None: this process.
+    peer_id : callable
+        From the name of a peer to its node id, or None; whoever opens the node gives it.
     """
 
     folder: Path
@@ -125,6 +132,7 @@ class Context:
     clock: Clock = utc_now
     opened_at: int = 0
     workers: Workers | None = None
+    peer_id: Callable[[str], str | None] = no_peer
     _guard: threading.RLock = field(default_factory=threading.RLock, repr=False)
     _kept: dict[str, Any] = field(default_factory=dict, repr=False)
 
@@ -132,16 +140,6 @@ class Context:
     def writable(self) -> bool:
         """Whether this is the node itself, not a store that is read from another PC."""
         return True
-
-    def peer_id(self, name: str) -> str | None:
-        """Id of the node that is called so here; None where there is none, or one with which this node has broken."""
-        from diadem.model.peers import PeerState
-        from diadem.node.peers.opening import peer_book
-
-        if not self.writable:
-            return None
-        found = next((peer for peer in peer_book(self).ls() if peer.name == name), None)
-        return None if found is None or found.state is PeerState.DROPPED else found.id
 
     @property
     def address(self) -> str:
