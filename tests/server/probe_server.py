@@ -38,6 +38,16 @@ def file(request: Request, services: Services) -> Response:
     return Response.file(path, *request.range(size), of=size)
 
 
+def gone(_: Request, services: Services) -> Response:
+    """Promise more of a file than there is."""
+    return Response.file(services.context.folder / "probe.bin", 0, len(FILE) + 1, of=len(FILE) + 1)
+
+
+def lost(_: Request, services: Services) -> Response:
+    """Promise a file that is not there."""
+    return Response.file(services.context.folder / "lost.bin", 0, 1, of=1)
+
+
 def stream(_: Request, __: Services) -> Response:
     """Give bytes as they are made."""
     return Response(200, {"content-type": BYTES, "content-length": str(3 << 16)}, iter([bytes(1 << 16)] * 3))
@@ -88,6 +98,8 @@ def routes() -> Sequence[Route]:
         Route("PUT", "probe/body", take, "take", body=BODY, takes=BYTES),
         Route("POST", "probe/body", take, "take", body=BODY),
         Route("GET", "probe/file", file, "file", gives=BYTES),
+        Route("GET", "probe/gone", gone, "gone", gives=BYTES),
+        Route("GET", "probe/lost", lost, "lost", gives=BYTES),
         Route("GET", "probe/stream", stream, "stream", gives=BYTES),
         Route("GET", "probe/broken", broken, "broken", gives=BYTES),
         Route("GET", "probe/fail", fail, "fail"),

@@ -128,6 +128,12 @@ def test_a_stream_that_breaks_is_no_whole_answer(client: PeerClient) -> None:
     assert client.get_json("health") == {"ok": True}
 
 
+@pytest.mark.parametrize("path", ["probe/gone", "probe/lost"])
+def test_a_file_that_does_not_hold_what_was_promised_is_said(client: PeerClient, path: str) -> None:
+    with pytest.raises(Unreachable, match="cannot be read now"):
+        client.stream(path)
+
+
 def test_news_are_waited_for(client: PeerClient) -> None:
     assert client.get_json("probe/news", {"wait": "20"}, wait=20) == {"news": True}
     began = time.monotonic()
