@@ -17,7 +17,6 @@ from diadem.node.node import Node as _Node
 if TYPE_CHECKING:
     from diadem.node.context import NodeTools
     from diadem.node.recovering import RecoveredNode
-    from diadem.transfer.connecting import Connect
     from diadem.transfer.peer_verbs import PeerVerbs
 
 StrPath = str | os.PathLike[str]
@@ -31,15 +30,13 @@ class Node(_Node):
 
     #: What `recover` found; None for a node that was opened.
     recovered: RecoveredNode | None = None
-    #: Makes a client of another node.
-    _connect: Connect | None = None
 
     @property
     def peers(self) -> PeerVerbs:
         """The other nodes: iterate over them, `ls`, `invite`, `join`, `confirm`, `drop` and others."""
         from diadem.transfer.peer_verbs import PeerVerbs
 
-        return PeerVerbs(self.context, self._connect)
+        return PeerVerbs(self.context)
 
     @classmethod
     def create(

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from diadem.cli.node_options import As, Json, NodeAt, Quiet, new_passphrase, opened
-from diadem.cli.output import print_json, progress
+from diadem.cli.output import print_json, progress, tell
 from diadem.cli.peer_commands import show_ticket
 
 users = typer.Typer(help="The users of a node: add, invite, ls.", no_args_is_help=True, rich_markup_mode=None)
@@ -143,7 +143,8 @@ def ls(node: NodeAt = None, json: Json = False) -> int:
         widest = max((len(f"{user['name']}@{name}") for user in listed), default=0)
         for user in listed:
             address, person = f"{user['name']}@{name}", user["full_name"] or "-"
-            print(f"{address:{widest}}  {person:24}  {user['custody']}  {user['key']}")
+            held = f"{user['custody']}{', guest' if user['guest'] else ''}"
+            tell(f"{address:{widest}}  {person:24}  {held}  {user['key']}")
         if not listed:
             print("nobody is known here: a store does not list the users; ask on the node's own machine")
     return 0

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from diadem.cli.node_options import As, Json, NodeAt, opened
+from diadem.cli.node_options import As, Json, NodeAt, new_passphrase, opened
 from diadem.cli.output import print_json, tell
 from diadem.errors import UsageError
 
@@ -30,6 +30,7 @@ def register(app: typer.Typer) -> None:
     """Add the commands to the app."""
     app.add_typer(peers, name="peer")
     app.add_typer(keys, name="key")
+    app.command()(login)
 
 
 @peers.command()
@@ -39,13 +40,16 @@ def invite(
     ] = None,
     for_: Annotated[str | None, typer.Option("--for", help="Id of the one node that may use it.")] = None,
     days: Annotated[float, typer.Option("--days", help="How long it holds.")] = 7,
+    url: Annotated[
+        str | None, typer.Option("--url", help="Where others find this node: https://archive.example.org:8642; kept.")
+    ] = None,
     node: NodeAt = None,
     user: As = None,
     json: Json = False,
 ) -> int:
     """Make a ticket for another node, good for one use. Give it to its people, and to nobody else."""
     with opened(node, user) as found:
-        ticket = found.peers.invite(name, for_=for_, days=days)
+        ticket = found.peers.invite(name, for_=for_, days=days, url=url)
     show_ticket(ticket, "diadem peer join", as_json=json)
     if not json:
         print("then             compare the words with them, and: diadem peer confirm NAME" if not for_ else "")
@@ -232,6 +236,29 @@ def drop(
         print_json({"peer": document})
     else:
         tell(f"dropped          {document['name']}, {document['id']}")
+    return 0
+
+
+# -- people on laptops ----------------------------------------------------------------------------------------------
+
+
+def login(
+    ticket: Annotated[str, typer.Argument(help="The ticket; - reads it from standard input.")],
+    full_name: Annotated[str, typer.Option("--full-name", help="Your name, as you write it.")] = "",
+    json: Json = False,
+) -> int:
+    """Become a user of a node, from a laptop. Your key is made here and stays here."""
+    from diadem.api.login import login as log_in
+
+    text = sys.stdin.read() if ticket == "-" else ticket
+    profile = log_in(text, full_name=full_name, passphrase=new_passphrase("your key", "DIADEM_PASSPHRASE"))
+    if json:
+        print_json({"profile": profile.to_dict()})
+        return 0
+    tell(f"you              {profile.address}")
+    tell(f"node             {profile.node}, at {', '.join(profile.urls)}")
+    guarded = "protected by its passphrase" if profile.protected else "NOT protected by a passphrase"
+    tell(f"your key         {profile.key}   ({guarded}; nobody else has it: keep a copy)")
     return 0
 
 

@@ -192,12 +192,13 @@ class Contact:
 
     Attributes
     ----------
-    node : str
-        Its id.
+    node, name : str
+        Its id, and how people call it.
     urls, tls : tuple of str
         As in `Ticket`.
     """
 
     node: str
+    name: str
     urls: tuple[str, ...]
     tls: tuple[str, ...]

@@ -99,7 +99,7 @@ class Ticket:
         """
         plain = "".join(text.split())
         if len(plain) > MAX_TICKET or not plain.startswith(TICKET):
-            later = re.match(r"diadem[0-9]+:", plain)
+            later = re.match(r"diadem(?!1:)[0-9]+:", plain)
             raise DocumentError(
                 "this ticket is of a later version of DIADEM" if later else f"a ticket begins with {TICKET}",
                 where="ticket",

@@ -312,7 +312,10 @@ def _server_settings(table: dict[str, Any]) -> ServerSettings:
     urls = table.get("urls", ())
     if not isinstance(urls, list | tuple):
         raise TypeError("server.urls is no list")
-    return ServerSettings(**{**table, "urls": tuple(require_url(url) for url in urls)})
+    try:
+        return ServerSettings(**{**table, "urls": tuple(require_url(url) for url in urls)})
+    except UsageError as error:
+        raise ValueError(f"server.urls: {error.message}") from None
 
 
 def settings_text(settings: NodeSettings) -> str:

@@ -113,7 +113,7 @@ class KeyCabinet:
     def replace(self, name: str, successor: str) -> None:
         """Let one key take the place of another; both without a passphrase."""
         with translated(str(self._path(name)), "nothing was changed"):
-            os.replace(self._path(successor), self._path(name))
+            self._path(successor).replace(self._path(name))
             flush_folder(str(self.folder))
 
     def has(self, name: str) -> bool:

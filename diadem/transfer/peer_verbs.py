@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,12 +16,12 @@ from diadem.model.times import read_time, time_text
 from diadem.node.config import checked_name
 from diadem.node.context import Context
 from diadem.node.peers.book import PeerBook
-from diadem.node.peers.inviting import invite_node
+from diadem.node.peers.inviting import add_url, invite_node
 from diadem.node.peers.opening import peer_book
 from diadem.node.peers.saying import peer_draft
 from diadem.node.peers.tickets import GivenTicket, tickets
 from diadem.node.peers.words import same_words
-from diadem.transfer.connecting import Connect
+from diadem.transfer.connecting import Connect, dial
 from diadem.transfer.peering import Joining, finish_introduction, finish_join, introduce, join_request
 
 #: Where introductions go.
@@ -55,12 +56,12 @@ class PeerVerbs:
     ----------
     context : Context
         The node.
-    connect : callable, optional
-        Makes a client of another node; needed by `join` and `refresh`.
+    connect : callable
+        Makes a client of another node; default one that calls over the network.
     """
 
     context: Context
-    connect: Connect | None = None
+    connect: Connect = dial
 
     def __iter__(self) -> Iterator[Peer]:
         """Each peer, by name."""
@@ -90,7 +91,9 @@ class PeerVerbs:
 
     # -- meeting -----------------------------------------------------------------------------------------------------
 
-    def invite(self, name: str | None = None, *, for_: str | None = None, days: float = 7) -> Ticket:
+    def invite(
+        self, name: str | None = None, *, for_: str | None = None, days: float = 7, url: str | None = None
+    ) -> Ticket:
         """Make a ticket for another node, good for one use. Whoever has its text can use it.
 
         Parameters
@@ -101,14 +104,19 @@ class PeerVerbs:
             Id of the one node that may use it: that one is confirmed by it, without words to compare.
         days : float
             How long it holds.
+        url : str, optional
+            An address at which others find this node: ``https://archive.example.org:8642``. It is kept in `node.toml`
+            before those that are there.
 
         Raises
         ------
         Refused
             This node has no address at which others find it.
         UsageError
-            The name, the id or the time cannot be.
+            The name, the id, the time or the address cannot be.
         """
+        if url:
+            add_url(self.context, url)
         return invite_node(self.context, name or "", for_=for_ or "", days=days)
 
     def join(self, ticket: str, name: str | None = None) -> Peer:
@@ -135,7 +143,7 @@ class PeerVerbs:
         joining = join_request(context, found)
         if name or self._book.known(found.node) is None:
             self._book.free_name(checked_name(name or found.name, "peer"), found.node, context.settings.name)
-        reply = self._asked(Contact(found.node, found.urls, found.tls), joining)
+        reply = self._asked(Contact(found.node, found.name, found.urls, found.tls), joining)
         return finish_join(context, found, joining, reply, name or "")
 
     def refresh(self, name: str | None = None) -> Sequence[Refreshed]:
@@ -154,16 +162,14 @@ class PeerVerbs:
             if peer.note is None or not peer.note.urls:
                 raise NotFound("it has no address", next="It calls this node; or ask its people for a new ticket.")
             joining = introduce(self.context, peer)
-            reply = self._asked(Contact(peer.id, peer.note.urls, peer.note.tls), joining)
+            reply = self._asked(Contact(peer.id, peer.name, peer.note.urls, peer.note.tls), joining)
             return Refreshed(finish_introduction(self.context, peer, joining, reply))
         except DiademError as error:
             return Refreshed(self._book.get(peer.id), str(error))
 
     def _asked(self, contact: Contact, joining: Joining) -> bytes:
-        if self.connect is None:
-            raise Refused("this node cannot call others", next="Install what it needs: pip install 'diadem-em[server]'")
-        poster = self.connect(contact, self.context.keys.open("online"))
-        answer = poster.post_json(JOIN_PATH, json.loads(joining.body))
+        with closing(self.connect(contact, self.context.keys.open("online"))) as poster:
+            answer = poster.post_json(JOIN_PATH, json.loads(joining.body), introduce=True)
         return encode(answer, where="introduction")
 
     # -- trusting ----------------------------------------------------------------------------------------------------

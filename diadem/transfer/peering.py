@@ -37,12 +37,15 @@ class Joining:
         Id of the node that it is for.
     nonce : str
         The answer must repeat it.
+    seen : str
+        The checkpoint of its log with which the answer must show that it still begins.
     body : bytes
         What is sent.
     """
 
     to: str
     nonce: str
+    seen: str
     body: bytes
 
 
@@ -74,8 +77,9 @@ def introduce(context: Context, peer: Peer) -> Joining:
 
 def _introduction(context: Context, to: str, token: str) -> Joining:
     book, nonce = peer_book(context), secrets.token_hex(16)
-    said = Introduction(to, token, nonce, book.checkpoint(to), own_card(context), endpoint_note(context, book))
-    return Joining(to, nonce, said.to_bytes(context.keys.open("online")))
+    seen = book.checkpoint(to)
+    said = Introduction(to, token, nonce, seen, own_card(context), endpoint_note(context, book))
+    return Joining(to, nonce, seen, said.to_bytes(context.keys.open("online")))
 
 
 # -- the side that is asked ----------------------------------------------------------------------------------------
@@ -253,7 +257,7 @@ def _welcomed(
     """An answer that proves to be of the node that was asked, to this question."""
     welcome, envelope = Welcome.from_bytes(reply)
     if before is not None:
-        card = proven_card(context, book, before, welcome.chain)
+        card = proven_card(context, book, before, welcome.chain, seen=joining.seen)
     else:
         card = prove_card(welcome.chain, joining.to)
     require_signed(envelope, card.online)

@@ -13,6 +13,7 @@ import json
 import os
 import tomllib
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -22,7 +23,7 @@ from diadem.model.canonical import encode
 from diadem.model.peers import Contact
 from diadem.model.tickets import Ticket
 from diadem.store.whole import write_whole
-from diadem.transfer.connecting import Connect
+from diadem.transfer.connecting import Connect, dial
 from diadem.transfer.logins import finish_login, login_request, require_open
 from diadem.trust.keys import PrivateKey
 
@@ -58,7 +59,7 @@ class Profile:
     @property
     def contact(self) -> Contact:
         """Whom a client calls."""
-        return Contact(self.node, tuple(self.urls), tuple(self.tls))
+        return Contact(self.node, self.address.partition("@")[2], tuple(self.urls), tuple(self.tls))
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON object; the private key is not in it."""
@@ -79,7 +80,7 @@ def profiles_folder() -> Path:
     return Path(os.environ.get("DIADEM_CONFIG", "") or user_config_path("diadem")) / "profiles"
 
 
-def login(text: str, connect: Connect, *, full_name: str = "", passphrase: str = "") -> Profile:
+def login(text: str, *, connect: Connect = dial, full_name: str = "", passphrase: str = "") -> Profile:
     """Become a user of a node, by a ticket: makes a key that stays on this account, and a profile.
 
     Parameters
@@ -87,7 +88,7 @@ def login(text: str, connect: Connect, *, full_name: str = "", passphrase: str =
     text : str
         The ticket.
     connect : callable
-        Makes a client of the node.
+        Makes a client of the node; default one that calls over the network.
     full_name : str
         Your name, as you write it.
     passphrase : str
@@ -107,8 +108,9 @@ def login(text: str, connect: Connect, *, full_name: str = "", passphrase: str =
     address = f"{ticket.user}@{ticket.name}"
     _require_free(address, ticket)
     key, path = _key(address, passphrase)
-    poster = connect(Contact(ticket.node, ticket.urls, ticket.tls), key)
-    answer = poster.post_json(LOGIN_PATH, json.loads(login_request(ticket, key, full_name)))
+    poster = connect(Contact(ticket.node, ticket.name, ticket.urls, ticket.tls), key)
+    with closing(poster):
+        answer = poster.post_json(LOGIN_PATH, json.loads(login_request(ticket, key, full_name)), introduce=True)
     logged = finish_login(ticket, key, encode(answer, where="login"))
     profile = Profile(logged.address, ticket.node, ticket.urls, ticket.tls, str(path), bool(passphrase))
     _write(address, profile)
@@ -165,8 +167,8 @@ def read_profile(address: str) -> Profile:
         document = tomllib.loads(path.read_text("utf-8"))
         if document.pop("format", "") != FORMAT:
             raise DocumentError("this is no profile of this version", where=str(path), next="Update DIADEM.")
-        return Profile(**document)
+        return Profile(**document | {name: tuple(document[name]) for name in ("urls", "tls")})
     except FileNotFoundError as error:
         raise NotFound(f"there is no profile '{address}'", next="Make one: diadem login TICKET") from error
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, KeyError) as error:
         raise DocumentError("the profile cannot be read", where=str(path), next="Log in anew: diadem login") from error

@@ -17,10 +17,12 @@ from diadem.archive.package import Package
 from diadem.cli.grouped_help import FIRST, GROUPS
 from diadem.cli.main import app
 from diadem.node.judgement_verbs import JudgementVerbs
+from diadem.node.key_verbs import KeyVerbs
 from diadem.node.sample_verbs import SampleVerbs
 from diadem.node.store_verbs import StoreVerbs
 from diadem.node.user_verbs import UserVerbs
 from diadem.node.watch_verbs import WatchVerbs
+from diadem.transfer.peer_verbs import PeerVerbs
 from tests.cli.inside import said, said_json
 from tests.node.verbs.conftest import Lab, damage, lab
 
@@ -57,6 +59,8 @@ def test_every_verb_is_a_method_of_the_same_name() -> None:
         "sample": SampleVerbs,
         "judgement": JudgementVerbs,
         "watch": WatchVerbs,
+        "peer": PeerVerbs,
+        "key": KeyVerbs,
     }
     called = {"watch": "watched"}
     for name, _ in commands():
@@ -91,6 +95,8 @@ def test_every_public_method_has_its_command() -> None:
         "warnings": ("custody", "--node"),
         "stores": ("store ls", "--node"),
         "users": ("user ls", "--node"),
+        "peers": ("peer ls", "--node"),
+        "keys": ("key rotate", "--node"),
         "samples": ("sample ls", "--node"),
         "facets": ("search", "--facets"),
         "queries": ("search", "--saved"),
@@ -231,6 +237,9 @@ def test_every_command_prints_one_object(lab: Lab, tmp_path: Path) -> None:
         (("watch", "ls"), 0, "folders"),
         (("watch", "plan"), 0, "lines"),
         (("watch", "rm", session), 0, "folder"),
+        (("peer", "ls"), 0, "peers"),
+        (("peer", "invite"), 4, "error"),
+        (("key", "rotate", "--recovery-file", tmp_path / "none.txt"), 3, "error"),
         (("rescan",), 0, "folders"),
         (("reindex",), 0, "packages"),
         (("drop", one, "--store", "second", "--reason", "space"), 4, "error"),
@@ -241,10 +250,19 @@ def test_every_command_prints_one_object(lab: Lab, tmp_path: Path) -> None:
     for words, code, key in steps:
         found = said_json(*words, *(() if words[0] == "custody" and words[1] == "verify" else on), code=code)
         assert key in found, (words, found)
+    assert "error" in said_json("login", "diadem1:", code=2)
     assert {"plugins", "readers"} & said_json("plugins").keys()
     assert "sessions" in said_json("scan", session, "--no-cache")
     assert said_json("extract", session).keys() >= {"schema", "datasets"}
-    tried = {str(words[0]) for words, _, _ in steps} | {"init", "archive", "pack", "plugins", "scan", "extract"}
+    tried = {str(words[0]) for words, _, _ in steps} | {
+        "init",
+        "archive",
+        "pack",
+        "plugins",
+        "scan",
+        "extract",
+        "login",
+    }
     assert tried == {name.partition(" ")[0] for name, _ in commands()} - {"demo", "help"}
     assert said_json("search", "--node", main)["total"] == 2
 

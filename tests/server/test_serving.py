@@ -209,6 +209,16 @@ def test_a_key_that_nobody_knows_is_refused(served: Served) -> None:
     assert refused.value.code == "signature"
 
 
+def test_a_key_that_introduces_itself_is_heard_where_that_is_open_to_it(served: Served) -> None:
+    with served.client(sign_with=STRANGER) as unknown:
+        found = unknown.post_json("probe/introduced", {"a": 1}, introduce=True)
+        assert found == {"kind": "introduced", "key": STRANGER.public.to_text(), "bytes": 7}
+        with pytest.raises(PeerRefused):
+            unknown.post_json("probe/introduced", {"a": 1})
+        with pytest.raises(PeerRefused):
+            unknown.post_json("probe/body", {"a": 1}, introduce=True)
+
+
 def test_another_body_than_was_signed_is_refused(served: Served) -> None:
     with tls(served) as connection:
         connection.sendall(head(served, "PUT", "probe/body", length=3, digest=body_digest(b"abc")) + b"abd")

@@ -82,7 +82,7 @@ def own_card(context: Context, *, since: str = "") -> bytes:
     return export_chain(ledger, context.settings.id, keys, clock=context.clock)
 
 
-def prove_card(data: bytes, node: str, *, kept: str = "") -> NodeCard:
+def prove_card(data: bytes, node: str, *, kept: str = "", asked: bool = False) -> NodeCard:
     """What a card from anyone proves of the node with this id.
 
     Parameters
@@ -93,6 +93,8 @@ def prove_card(data: bytes, node: str, *, kept: str = "") -> NodeCard:
         The id that is pinned, or that is claimed and will be.
     kept : str
         The newest checkpoint of this node's log that the reader has.
+    asked : bool
+        Whether the node was asked to prove that its log begins so: then it can, unless it does not.
 
     Raises
     ------
@@ -101,7 +103,7 @@ def prove_card(data: bytes, node: str, *, kept: str = "") -> NodeCard:
     Refused
         It does not show that the log still begins as in the checkpoint that was kept, or names no online key.
     Forked
-        It shows that it does not.
+        It shows that it does not, or was asked and cannot show that it does.
     """
     if len(data) > MAX_CARD:
         raise _unproven(f"it has {len(data):,} bytes; {MAX_CARD:,} are read")
@@ -110,7 +112,7 @@ def prove_card(data: bytes, node: str, *, kept: str = "") -> NodeCard:
         raise _unproven(f"it is not the card of the node {node[:12]}…")
     _require_good(verify_chains([data], names=["node card"], pins=[node]))
     if kept:
-        _require_continued(verify_chains([data], names=["node card"], pins=[node], checkpoints=[kept]))
+        _require_continued(verify_chains([data], names=["node card"], pins=[node], checkpoints=[kept]), asked=asked)
     return _card(loaded, data, node)
 
 
@@ -120,15 +122,16 @@ def _require_good(report: CustodyReport) -> None:
             raise _unproven(f"{step.sentence} {step.reason or ''}".strip())
 
 
-def _require_continued(report: CustodyReport) -> None:
+def _require_continued(report: CustodyReport, *, asked: bool) -> None:
     """What is wrong now is so only beside the checkpoint that was kept: without it nothing was."""
-    for step in report.of(Verdict.CONTRADICTED):
+    missing = report.of(Verdict.MISSING)
+    for step in (*report.of(Verdict.CONTRADICTED), *(missing if asked else ())):
         raise Forked(
             f"{step.sentence} {step.reason or ''}".strip(),
             where="node card",
             next="Ask its people what happened, on the telephone. Nothing of it is accepted until then.",
         )
-    for step in report.of(Verdict.MISSING):
+    for step in missing:
         raise Refused(
             f"{step.sentence} It may be an old card.", where="node card", next="Try again: diadem peer refresh"
         )

@@ -3,20 +3,34 @@
 from __future__ import annotations
 
 import datetime
+from dataclasses import replace
 from typing import Any, Final
 
 from diadem.errors import Refused, UsageError
+from diadem.model.peer_checks import MAX_URLS, require_url
 from diadem.model.statements import Draft, Subject
 from diadem.model.tickets import FOR_PEER, FOR_USER, Ticket
 from diadem.model.times import time_text
-from diadem.node.config import FILE, checked_name
+from diadem.node.config import FILE, NodeSettings, checked_name
 from diadem.node.context import Context
-from diadem.node.peers.notes import TLS_FILE, tls_pins
+from diadem.node.mirroring import mirror_settings
 from diadem.node.peers.opening import peer_book
 from diadem.node.peers.tickets import GivenTicket, keep_ticket, new_token
+from diadem.node.tls_files import tls_files
 
 #: Days that a ticket holds at most.
 LONGEST: Final = 90
+
+
+def add_url(context: Context, url: str) -> None:
+    """Keep an address at which others find this node, the first of all."""
+
+    def changed(settings: NodeSettings) -> NodeSettings:
+        others = [known for known in settings.server.urls if known != url]
+        return replace(settings, server=replace(settings.server, urls=(require_url(url), *others)[:MAX_URLS]))
+
+    context.change_settings(changed)
+    mirror_settings(context)
 
 
 def invite_node(context: Context, name: str = "", *, for_: str = "", days: float = 7) -> Ticket:
@@ -44,14 +58,14 @@ def _given(context: Context, kind: str, name: str, days: float, *, for_node: str
         raise Refused(
             "this node has no address at which others find it",
             where=str(context.folder / FILE),
-            next='Write into that file, below [server]: urls = ["https://archive.example.org:8642"]',
+            next="Name one: diadem peer invite --url https://archive.example.org:8642",
         )
     now = context.clock().replace(microsecond=0)
     ticket = Ticket(
         settings.id,
         settings.name,
         tuple(settings.server.urls),
-        tls_pins(context.folder / "keys" / TLS_FILE),
+        (tls_files(context).pin,),
         new_token(),
         now + datetime.timedelta(days=days),
         kind,

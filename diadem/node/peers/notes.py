@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 from dataclasses import replace
 from pathlib import Path
@@ -11,17 +12,19 @@ from diadem.errors import DocumentError
 from diadem.model.peers import MAX_NOTE, NOTE_TYPE, EndpointNote
 from diadem.node.context import Context
 from diadem.node.peers.book import PeerBook
+from diadem.node.tls_files import tls_files
 from diadem.trust.envelope import Envelope, sign
 from diadem.trust.keys import PublicKey
 
 #: How long a note holds, and how long before its end it is made anew.
 _HOLDS: Final = datetime.timedelta(days=180)
 _RENEW: Final = datetime.timedelta(days=90)
-TLS_FILE: Final = "tls.pem"
 
 
 def endpoint_note(context: Context, book: PeerBook) -> bytes:
     """This node's note as the bytes of its envelope, the same until something in it changes or it grows old."""
+    with contextlib.suppress(DocumentError):  # somebody is just editing it
+        context.reread_settings()
     key, now = context.keys.open("online"), context.clock().replace(microsecond=0)
     wished = _wished(context, now)
     if (kept := book.own_note()) is not None:
@@ -49,29 +52,13 @@ def _wished(context: Context, now: datetime.datetime) -> EndpointNote:
         now,
         now + _HOLDS,
         tuple(settings.server.urls),
-        tls_pins(context.folder / "keys" / TLS_FILE),
+        (tls_files(context).pin,) if settings.server.urls else (),
         _recipient(context.folder / "keys" / "age.txt"),
     )
 
 
 def _same(known: EndpointNote, wished: EndpointNote) -> bool:
     return replace(known, version=1, issued=wished.issued, expires=wished.expires) == wished
-
-
-def tls_pins(path: Path) -> tuple[str, ...]:
-    """SHA-256 of the public half (SubjectPublicKeyInfo, DER) of the node's TLS key; empty where it has none yet."""
-    import hashlib
-
-    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
-
-    try:
-        key = load_pem_private_key(path.read_bytes(), None)
-    except FileNotFoundError:
-        return ()
-    except (ValueError, TypeError) as error:
-        raise DocumentError("the node's TLS key cannot be read", where=str(path), next="Move it away.") from error
-    spki = key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-    return (hashlib.sha256(spki).hexdigest(),)
 
 
 def _recipient(path: Path) -> str:

@@ -29,6 +29,9 @@ def peer_draft(peer: Peer, event: str, *, by: str = "", **more: Any) -> Draft:
 
 
 def say_refused(context: Context, node: str, action: str, *, actor: str, reason: str) -> None:
-    """Log that another node was refused."""
+    """Log that another node was refused; once, where it comes again and again with the same."""
     predicate = {"action": action, "actor": actor, "outcome": "refused", "reason": reason}
+    said = context.ledger.of_subject(node)
+    if said and said[-1].statement.kind == "audit" and predicate.items() <= said[-1].statement.predicate.items():
+        return
     context.say([Draft("audit", (Subject.key(node),), predicate)])

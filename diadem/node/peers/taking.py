@@ -54,8 +54,19 @@ def take_card(context: Context, peer: Peer, chain: bytes, note: bytes) -> Peer:
         return take(context, book, peer, card, (note, found))
 
 
-def proven_card(context: Context, book: PeerBook, peer: Peer, chain: bytes) -> NodeCard:
+def proven_card(context: Context, book: PeerBook, peer: Peer, chain: bytes, *, seen: str = "") -> NodeCard:
     """The card of a known peer, held against what is known of it; for those who hold the lock ``peers``.
+
+    Parameters
+    ----------
+    context, book : Context and PeerBook
+        The node, and its list of peers.
+    peer : Peer
+        As the list has it.
+    chain : bytes
+        From anyone.
+    seen : str
+        The checkpoint of which the peer was told, where it was asked for the card.
 
     Raises
     ------
@@ -63,7 +74,8 @@ def proven_card(context: Context, book: PeerBook, peer: Peer, chain: bytes) -> N
         As `take_card`.
     """
     try:
-        card = prove_card(chain, peer.id, kept=book.checkpoint(peer.id))
+        kept = book.checkpoint(peer.id)
+        card = prove_card(chain, peer.id, kept=kept, asked=kept == seen)
     except Forked as error:
         _stop(context, book, peer, error.message)
         raise
@@ -125,6 +137,10 @@ def take(context: Context, book: PeerBook, peer: Peer, card: NodeCard, note: tup
     return now
 
 
+def _place(note: EndpointNote) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    return note.urls, note.tls
+
+
 def _news(before: Peer, now: Peer, card: NodeCard) -> list[Draft]:
     """What a card and a note say that was not known."""
     drafts = []
@@ -132,7 +148,7 @@ def _news(before: Peer, now: Peer, card: NodeCard) -> list[Draft]:
         drafts.append(peer_draft(now, "rotated"))
     if before.own_name != now.own_name and before.key_id:
         drafts.append(peer_draft(now, "renamed", reason=f"it calls itself {now.own_name} now"))
-    if before.note is not None and now.note is not None and now.note.urls != before.note.urls:
+    if before.note is not None and now.note is not None and _place(now.note) != _place(before.note):
         where = ", ".join(now.note.urls) or "it cannot be called any more, it calls"
         drafts.append(peer_draft(now, "moved", reason=where))
     for key_id, since in card.stolen.items():
