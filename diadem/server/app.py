@@ -18,6 +18,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
+from diadem.errors import Unreachable
 from diadem.model.askers import INTRODUCED, Asker
 from diadem.model.times import time_text
 from diadem.server.counting import Counts
@@ -134,7 +135,7 @@ class App:
         asker = admitted.request.asker
         budget = self._budgets[asker is not None and asker.kind == INTRODUCED]
         try:
-            async with budget.holding(admitted.length):
+            async with budget.holding(2 * admitted.length):  # its pieces, and the whole
                 body = await self._body(protocol, admitted.length)
                 story.received = len(body)
                 return await self._handled(admitted, body, protocol)
@@ -168,12 +169,14 @@ class App:
             self.counts.add("refused_total", reason="digest")
             return problem(400, "digest", "the body is not the one that was signed", next="Send it again.")
         try:
-            return admitted.route.handler(admitted.request, self.services)
+            response = admitted.route.handler(admitted.request, self.services)
+            if isinstance(response.body, FileRange):
+                _require_there(response.body)
         except Exception as error:
             response = problem_of(error)
             if response.status == 500:
                 self._fault(error, admitted.route)
-            return response
+        return response
 
     async def _without_body(self, away: TurnedAway, head: Head, protocol: Any) -> Response:
         """The answer to who is turned away. Of a known asker the body is read and dropped, or the answer is lost."""
@@ -279,6 +282,16 @@ def log_to_stderr(level: int) -> None:
     FAULTS.handlers[:] = [handler]
     FAULTS.setLevel(level)
     FAULTS.propagate = False
+
+
+def _require_there(part: FileRange) -> None:
+    """That a file holds what is promised of it, for afterwards nothing can be said any more."""
+    try:
+        size = part.path.stat().st_size
+    except OSError:
+        size = -1
+    if size < part.stop:
+        raise Unreachable("what is asked for cannot be read now", next="Try again later.")
 
 
 def _closing(response: Response) -> Response:

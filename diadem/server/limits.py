@@ -102,16 +102,17 @@ class Budget:
     Parameters
     ----------
     size : int
-        Bytes; nobody asks for more at once.
+        Bytes. Who wants more than this waits until nobody else holds any.
     """
 
     def __init__(self, size: int) -> None:
-        self._free = size
+        self._size = self._free = size
         self._changed = asyncio.Condition()
 
     @asynccontextmanager
     async def holding(self, size: int) -> AsyncIterator[None]:
         """Hold so many bytes."""
+        size = min(size, self._size)
         async with self._changed:
             await self._changed.wait_for(lambda: self._free >= size)
             self._free -= size

@@ -19,10 +19,9 @@ from diadem.transfer.wire import READ, Connection
 from diadem.trust.http_signature import EMPTY_DIGEST, body_digest, sign
 
 if TYPE_CHECKING:
-    from diadem.model.peers import Contact
     from diadem.trust.keys import PrivateKey
 
-__all__ = ["Body", "PeerClient", "PeerRefused", "Stream", "connect"]
+__all__ = ["Body", "PeerClient", "PeerRefused", "Stream"]
 
 #: Bytes that are handed to TLS at once; larger ones cost memory, smaller ones calls.
 PIECE: Final = 1 << 20
@@ -34,11 +33,6 @@ _BUSY_TRIES, _BUSY_WAIT = 4, 5.0
 Data = bytes | bytearray | memoryview
 #: A body: its bytes, or what gives its pieces, again where it must be sent again.
 Body = Data | Callable[[], Iterable[Data]]
-
-
-def connect(contact: Contact, key: PrivateKey, *, name: str = "") -> PeerClient:
-    """The client for a node that is known by its ticket or its endpoint note."""
-    return PeerClient(contact.urls, contact.tls, contact.node, key, name=name)
 
 
 class PeerClient:
@@ -100,7 +94,7 @@ class PeerClient:
         with self._asked("GET", path, query, wait=wait) as (response, url):
             return json_of(response, url)
 
-    def post_json(self, path: str, document: Mapping[str, Any]) -> dict[str, Any]:
+    def post_json(self, path: str, document: Mapping[str, Any], *, introduce: bool = False) -> dict[str, Any]:
         """Send a JSON object; the one that is answered.
 
         Parameters
@@ -109,9 +103,12 @@ class PeerClient:
             Below ``/diadem/v1/``.
         document : mapping
             What is sent, in canonical form.
+        introduce : bool
+            Send the public key along: to who does not know it yet.
         """
         body = canonical.encode(dict(document), where=path)
-        with self._asked("POST", path, None, body=body, headers={"Content-Type": JSON}) as (response, url):
+        more = {"Diadem-Key": self._key.public.to_text()} if introduce else {}
+        with self._asked("POST", path, None, body=body, headers={"Content-Type": JSON, **more}) as (response, url):
             return json_of(response, url)
 
     def put(self, path: str, body: Body, *, length: int | None = None, digest: bytes | None = None) -> dict[str, Any]:
@@ -251,8 +248,7 @@ class PeerClient:
         )
         target = f"{message.path}?{message.query}" if message.query else message.path
         connection.putrequest(message.method, connection.prefix + target, skip_accept_encoding=True)
-        # The key goes along for who does not know it yet.
-        for name, value in {**signed, "Diadem-Key": self._key.public.to_text(), **message.headers}.items():
+        for name, value in {**signed, **message.headers}.items():
             connection.putheader(name, value)
         if message.size or message.method != "GET":
             connection.putheader("Content-Length", str(message.size))

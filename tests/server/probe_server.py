@@ -18,7 +18,7 @@ from diadem.transfer.exchange import BYTES, Request, Response, Route, Services
 
 #: Small enough that a test sees each of them at work within a second or two.
 LIMITS: Final = Limits(
-    address_rate=1000.0, address_burst=1000.0, silence=0.5, slowest=256 * 1024.0, header_time=2.0, connections=64
+    address_rate=1000.0, address_burst=1000.0, silence=0.5, slowest=256 * 1024.0, header_time=1.2, connections=64
 )
 BODY: Final = 1 << 20
 #: What the file of `probe/file` holds.
@@ -36,6 +36,16 @@ def file(request: Request, services: Services) -> Response:
     path = services.context.folder / "probe.bin"
     size = path.stat().st_size
     return Response.file(path, *request.range(size), of=size)
+
+
+def gone(_: Request, services: Services) -> Response:
+    """Promise more of a file than there is."""
+    return Response.file(services.context.folder / "probe.bin", 0, len(FILE) + 1, of=len(FILE) + 1)
+
+
+def lost(_: Request, services: Services) -> Response:
+    """Promise a file that is not there."""
+    return Response.file(services.context.folder / "lost.bin", 0, 1, of=1)
 
 
 def stream(_: Request, __: Services) -> Response:
@@ -88,6 +98,8 @@ def routes() -> Sequence[Route]:
         Route("PUT", "probe/body", take, "take", body=BODY, takes=BYTES),
         Route("POST", "probe/body", take, "take", body=BODY),
         Route("GET", "probe/file", file, "file", gives=BYTES),
+        Route("GET", "probe/gone", gone, "gone", gives=BYTES),
+        Route("GET", "probe/lost", lost, "lost", gives=BYTES),
         Route("GET", "probe/stream", stream, "stream", gives=BYTES),
         Route("GET", "probe/broken", broken, "broken", gives=BYTES),
         Route("GET", "probe/fail", fail, "fail"),

@@ -128,6 +128,12 @@ def test_a_stream_that_breaks_is_no_whole_answer(client: PeerClient) -> None:
     assert client.get_json("health") == {"ok": True}
 
 
+@pytest.mark.parametrize("path", ["probe/gone", "probe/lost"])
+def test_a_file_that_does_not_hold_what_was_promised_is_said(client: PeerClient, path: str) -> None:
+    with pytest.raises(Unreachable, match="cannot be read now"):
+        client.stream(path)
+
+
 def test_news_are_waited_for(client: PeerClient) -> None:
     assert client.get_json("probe/news", {"wait": "20"}, wait=20) == {"news": True}
     began = time.monotonic()
@@ -201,6 +207,16 @@ def test_a_key_that_nobody_knows_is_refused(served: Served) -> None:
     with served.client(sign_with=STRANGER) as unknown, pytest.raises(PeerRefused) as refused:
         unknown.get_json("whoami")
     assert refused.value.code == "signature"
+
+
+def test_a_key_that_introduces_itself_is_heard_where_that_is_open_to_it(served: Served) -> None:
+    with served.client(sign_with=STRANGER) as unknown:
+        found = unknown.post_json("probe/introduced", {"a": 1}, introduce=True)
+        assert found == {"kind": "introduced", "key": STRANGER.public.to_text(), "bytes": 7}
+        with pytest.raises(PeerRefused):
+            unknown.post_json("probe/introduced", {"a": 1})
+        with pytest.raises(PeerRefused):
+            unknown.post_json("probe/body", {"a": 1}, introduce=True)
 
 
 def test_another_body_than_was_signed_is_refused(served: Served) -> None:
