@@ -75,8 +75,7 @@ class Standing:
         ownership : Ownership
             Whose the package is and was.
         """
-        owners = [one for one in amendments if ownership.speaks(one.by, one.order)]
-        corrections, every = Corrections(owners, ownership), full(self.datasets)
+        corrections, every = Corrections(amendments, ownership), full(self.datasets)
         whole, partly = set[tuple[str, ...]](), set[tuple[str, ...]]()
         for key in BELONGING[scope]:
             own = {one: 1 << self.numbers[one] for one in corrections.datasets(key) if one in self.numbers}

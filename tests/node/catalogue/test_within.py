@@ -18,11 +18,11 @@ def found(catalogue: Catalogue, *reaches: Reach, query: str = "") -> set[str]:
 
 
 def test_by_owner_id_project_and_sample(catalogue: Catalogue) -> None:
-    zno = {"session": {"project": "ZnO-26"}}
+    zno = {"project": "ZnO-26"}
     catalogue.add_packages(
         [
-            entry("one", **zno, sample={"identifier": "S-12"}),
-            entry("two", owner=BOB, **zno),
+            entry("one", session=zno, sample={"identifier": "S-12"}),
+            entry("two", owner=BOB, session=zno),
             entry("three", session={"project": "ZnO-26 b"}, sample={"identifier": "S-1"}),
         ]
     )
@@ -45,7 +45,7 @@ def test_what_a_package_belongs_to_costs_the_same_for_one_that_is_not_there(cata
     catalogue.add_package(entry("one", session={"project": "P"}))
     stood = catalogue.standing(package_id("one").removeprefix("diadem:"))
     assert (stood.known, stood.deleted) == (True, False)
-    assert stood.belongs("project", [], Ownership.of(ALICE)) == ({("p",)}, frozenset())
+    assert stood.belongs("project", [], Ownership.of(ALICE)) == (frozenset([("p",)]), frozenset())
     assert not catalogue.standing("0" * 64).known
 
 
