@@ -248,6 +248,7 @@ def test_every_command_prints_one_object(lab: Lab, tmp_path: Path) -> None:
         (("watch", "ls"), 0, "folders"),
         (("watch", "plan"), 0, "lines"),
         (("watch", "rm", session), 0, "folder"),
+        (("serve", "--listen", "host:none"), 2, "error"),
         (("peer", "ls"), 0, "peers"),
         (("peer", "invite"), 4, "error"),
         (("key", "rotate", "--recovery-file", tmp_path / "none.txt"), 3, "error"),
