@@ -23,6 +23,7 @@ from .api import (
     verify as verify,
 )
 from .api.custody import verify_custody as verify_custody
+from .api.login import login as login
 from .api.nodes import Node as Node
 from .api.nodes import open_node as open_node
 from .archive.package import Package as Package

@@ -18,6 +18,7 @@ from diadem.transfer.network_verbs import NetworkVerbs
 if TYPE_CHECKING:
     from diadem.node.context import NodeTools
     from diadem.node.recovering import RecoveredNode
+    from diadem.transfer.peer_verbs import PeerVerbs
 
 StrPath = str | os.PathLike[str]
 
@@ -30,6 +31,13 @@ class Node(_Node, NetworkVerbs):
 
     #: What `recover` found; None for a node that was opened.
     recovered: RecoveredNode | None = None
+
+    @property
+    def peers(self) -> PeerVerbs:
+        """The other nodes: iterate over them, `ls`, `invite`, `join`, `confirm`, `drop` and others."""
+        from diadem.transfer.peer_verbs import PeerVerbs
+
+        return PeerVerbs(self.context)
 
     @classmethod
     def create(
@@ -178,18 +186,19 @@ class Node(_Node, NetworkVerbs):
     ) -> Self:
         """The node in this folder; see `open_node`."""
         from diadem.node.context import open_context
+        from diadem.node.peers.opening import peer_id
 
-        return cls(
-            open_context(
-                folder,
-                user=user,
-                tools=node_tools(),
-                storage_options=storage_options,
-                ask=ask,
-                rebuild=rebuild,
-                sick=sick,
-            )
+        context = open_context(
+            folder,
+            user=user,
+            tools=node_tools(),
+            storage_options=storage_options,
+            ask=ask,
+            rebuild=rebuild,
+            sick=sick,
         )
+        context.peer_id = partial(peer_id, context)
+        return cls(context)
 
 
 def check_new_node(path: StrPath, *, name: str, user: str, store: str, recovery_file: StrPath | None = None) -> None:

@@ -30,7 +30,7 @@ GROUPS: Final[Mapping[str, Sequence[str]]] = {
         "transfers",
         "rule",
     ),
-    "Network": ("peer", "serve", "login"),
+    "Network": ("peer", "serve", "login", "key"),
     "Operation": ("watch", "jobs", "doctor", "plugins", "extract"),
 }
 _OTHERS = "Others"

@@ -15,6 +15,7 @@ from typing import NoReturn
 import typer
 
 from diadem.cli import (
+    access_commands,
     archive_commands,
     copies_commands,
     custody_command,
@@ -24,6 +25,7 @@ from diadem.cli import (
     judgement_commands,
     operation_commands,
     package_commands,
+    peer_commands,
     plugins_command,
     quality_commands,
     sample_commands,
@@ -63,11 +65,13 @@ copies_commands.register(app)
 custody_command.register(app)
 quality_commands.register(app)
 judgement_commands.register(app)
+access_commands.register(app)
 export_command.register(app)
 operation_commands.register(app)
 watch_commands.register(app)
 serve_command.register(app)
 sample_commands.register(app)
+peer_commands.register(app)
 transfer_commands.register(app)
 grouped_help.register(app)
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from diadem.cli.node_options import Json, NodeAt, Quiet, new_passphrase, opened
-from diadem.cli.output import print_json, progress
+from diadem.cli.node_options import As, Json, NodeAt, Quiet, new_passphrase, opened
+from diadem.cli.output import print_json, progress, tell
+from diadem.cli.peer_commands import show_ticket
 
-users = typer.Typer(help="The users of a node: add, ls.", no_args_is_help=True, rich_markup_mode=None)
+users = typer.Typer(
+    help="The users of a node: add, invite, ls, show, retire.", no_args_is_help=True, rich_markup_mode=None
+)
 
 
 def register(app: typer.Typer) -> None:
@@ -115,6 +118,22 @@ def add(
 
 
 @users.command()
+def invite(
+    name: Annotated[str, typer.Argument(help="Short name, unique on this node: bob.")],
+    guest: Annotated[bool, typer.Option("--guest", help="Somebody from outside the group.")] = False,
+    days: Annotated[float, typer.Option("--days", help="How long the ticket holds.")] = 7,
+    node: NodeAt = None,
+    user: As = None,
+    json: Json = False,
+) -> int:
+    """Make a ticket for a person who works from a laptop; their key is made there and stays there."""
+    with opened(node, user) as found:
+        ticket = found.users.invite(name, guest=guest, days=days)
+    show_ticket(ticket, "diadem login", as_json=json)
+    return 0
+
+
+@users.command()
 def ls(node: NodeAt = None, json: Json = False) -> int:
     """List the users."""
     with opened(node) as found:
@@ -126,7 +145,51 @@ def ls(node: NodeAt = None, json: Json = False) -> int:
         widest = max((len(f"{user['name']}@{name}") for user in listed), default=0)
         for user in listed:
             address, person = f"{user['name']}@{name}", user["full_name"] or "-"
-            print(f"{address:{widest}}  {person:24}  {user['custody']}  {user['key']}")
+            held = f"{user['custody']}{', guest' if user['guest'] else ''}"
+            left = f"  retired; {user['successor']} follows" if user["successor"] else ""
+            tell(f"{address:{widest}}  {person:24}  {held}  {user['key']}{left}")
         if not listed:
             print("nobody is known here: a store does not list the users; ask on the node's own machine")
+    return 0
+
+
+@users.command()
+def show(
+    name: Annotated[str, typer.Argument(help="Short name: alice.")],
+    node: NodeAt = None,
+    json: Json = False,
+) -> int:
+    """Show the card of a user: the key by which others know them, how it is held, until when."""
+    with opened(node) as found:
+        card = found.users.show(name).to_dict()
+    return _tell_card(card, json)
+
+
+@users.command()
+def retire(
+    name: Annotated[str, typer.Argument(help="Who leaves: alice.")],
+    to: Annotated[str, typer.Option("--to", help="Who follows, and owns what was theirs: bob.")],
+    reason: Annotated[str, typer.Option("--reason", help="Why; it stands in the log.")] = "",
+    node: NodeAt = None,
+    json: Json = False,
+) -> int:
+    """Let a user leave for good: their key signs nothing any more, and what was theirs is another's."""
+    with opened(node) as found:
+        card = found.users.retire(name, to, reason=reason).to_dict()
+    return _tell_card(card, json)
+
+
+def _tell_card(card: dict[str, Any], as_json: bool) -> int:
+    if as_json:
+        print_json({"user": card})
+        return 0
+    held = "only its user can open it" if card["custody"] == "user-held" else "the node can use it too"
+    print(f"user             {card['address']}  {card['full_name']}".rstrip())
+    print(f"key              {card['key']}  ({held})")
+    print(f"key id           {card['key_id']}   (tell it to others on another way)")
+    print(
+        f"card             version {card['version']}, " + (f"ended {card['expires']}" if card["expires"] else "holds")
+    )
+    if card["successor"]:
+        print(f"retired          {card['successor']} follows: packages, corrections and grants are theirs now")
     return 0

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import sys
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from diadem.cli.node_options import Json, NodeAt, Quiet, opened
 from diadem.cli.output import print_json, tell
+from diadem.model.plain_text import count_text
+
+if TYPE_CHECKING:
+    from diadem.server.serving import Serving
 
 
 def register(app: typer.Typer) -> None:
@@ -17,37 +22,53 @@ def register(app: typer.Typer) -> None:
 
 def serve(
     listen: Annotated[
-        str, typer.Option("--listen", help="Address and port of this machine. Default: 0.0.0.0:8642.")
+        str, typer.Option("--listen", help="Address and port of this machine. Default: the last, else 0.0.0.0:8642.")
     ] = "",
+    url: Annotated[
+        list[str] | None,
+        typer.Option("--url", help="As others reach it: https://archive.example.org:8642. Kept; may be repeated."),
+    ] = None,
     workers: Annotated[int, typer.Option("--workers", help="Processes that answer.", min=1, max=64)] = 1,
-    metrics: Annotated[str, typer.Option("--metrics", help="Show numbers for Prometheus here: 127.0.0.1:9464.")] = "",
+    metrics: Annotated[str, typer.Option("--metrics", help="Show numbers for Prometheus there: 127.0.0.1:9464.")] = "",
     node: NodeAt = None,
     json: Json = False,
     quiet: Quiet = False,
 ) -> int:
     """Listen for other nodes, until Ctrl-C. Every request must be signed by a peer or a user of this node."""
     from diadem.server.address import Address
-    from diadem.server.serving import Plan, Serving, serve
+    from diadem.server.remembering import remembered
+    from diadem.server.serving import Plan, serve
 
-    def told(started: Serving) -> None:
-        if json:
-            print_json({"serving": started.to_dict()})
-            return
-        tell(f"node             {started.name}")
-        tell(f"id               {started.node}")
-        tell(f"listening at     {started.listen}")
-        tell(f"TLS key          {started.tls}")
-        if started.metrics:
-            tell(f"numbers          http://{started.metrics}/metrics")
-        tell("stop             Ctrl-C")
-
-    plan = Plan(
-        Address.parse(listen or "0.0.0.0"),  # noqa: S104  a listener for others
-        workers=workers,
-        metrics=Address.parse(metrics, port=9464) if metrics else None,
-        quiet=quiet,
-    )
     with opened(node) as found:
         found.context.require_writable()
-        serve(found.context, plan, told=told)
+        plan = Plan(
+            remembered(found.context, listen=listen, urls=url or ()),
+            workers=workers,
+            metrics=Address.parse(metrics, port=9464) if metrics else None,
+            quiet=quiet,
+        )
+        serve(found.context, plan, told=lambda started: _tell(started, as_json=json))
     return 0
+
+
+def _tell(started: Serving, *, as_json: bool) -> None:
+    if as_json:
+        print_json({"serving": started.to_dict()})
+        sys.stdout.flush()  # who waits for it must not wait for the end
+        return
+    pending = f", and {started.pending} to be confirmed (diadem peer ls)" if started.pending else ""
+    lines = [
+        f"node             {started.name}",
+        f"id               {started.node}",
+        f"listening at     {started.listen}",
+        *(f"others call      {url}" for url in started.urls),
+        f"TLS key          {started.tls}",
+        f"serves           {count_text(started.packages, 'package')}, each to whom it was granted",
+        f"may ask          {count_text(started.peers, 'peer')}{pending}; {count_text(started.users, 'user')}",
+        *([f"numbers          http://{started.metrics}/metrics"] if started.metrics else []),
+        "stop             Ctrl-C",
+    ]
+    if not started.urls:
+        lines.insert(3, "others call      nobody can yet: say it once, diadem serve --url https://HOST:PORT")
+    for line in lines:
+        tell(line)

@@ -12,6 +12,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
+from diadem.model.ownership import Ownership
+
 
 @dataclass(frozen=True, slots=True)
 class Change:
@@ -149,17 +151,27 @@ class Corrections:
     ----------
     amendments : iterable of Amendment
         Of anybody, in any order; the same twice counts once.
-    owner : str
-        Whose amendments change the effective record; "" for nobody's.
+    owner : Ownership or str
+        Whose amendments change the effective record, each while it was theirs; "" for nobody's.
     """
 
-    def __init__(self, amendments: Iterable[Amendment], owner: str) -> None:
+    def __init__(self, amendments: Iterable[Amendment], owner: Ownership | str) -> None:
         known = sorted({one.statement_id: one for one in amendments}.values(), key=_place)
         self.amendments = tuple(known)
-        self.owner = owner
-        self._own = _Threads([one for one in known if owner and one.by == owner])
-        others = dict.fromkeys(one.by for one in known if not owner or one.by != owner)
-        self._others = [_Threads([one for one in known if one.by == by]) for by in others]
+        self._ownership = Ownership.of(owner) if isinstance(owner, str) else owner
+        self._own = _Threads([one for one in known if self.is_owners(one)])
+        others = [one for one in known if not self.is_owners(one)]
+        names = dict.fromkeys(one.by for one in others)
+        self._others = [_Threads([one for one in others if one.by == by]) for by in names]
+
+    @property
+    def owner(self) -> str:
+        """The owner as it is now; "" for none."""
+        return self._ownership.now
+
+    def is_owners(self, amendment: Amendment) -> bool:
+        """Whether it was said by who owned the package then."""
+        return self._ownership.speaks(amendment.by, amendment.order)
 
     @property
     def fields(self) -> tuple[str, ...]:
@@ -187,7 +199,12 @@ class Corrections:
         return self._own.forks()
 
     def tips(self, by: str) -> tuple[str, ...]:
-        """Ids of a person's amendments that none of theirs follows; the one that was said last comes last."""
+        """Ids of a person's amendments that none of theirs follows; the one that was said last comes last.
+
+        An owner goes on with what was said by those before.
+        """
+        if by and by == self.owner:
+            return self._own.tips()
         return _Threads([one for one in self.amendments if one.by == by]).tips()
 
 

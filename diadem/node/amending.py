@@ -57,7 +57,7 @@ class Amendments:
             }
             for field, dataset, rivals in self.corrections.conflicts()
         ]
-        said = [{**one.to_dict(), "effective": one.by == self.owner} for one in self.said]
+        said = [{**one.to_dict(), "effective": self.corrections.is_owners(one)} for one in self.said]
         forks = [list(ids) for ids in self.corrections.forks()]
         return {
             "package": self.package,

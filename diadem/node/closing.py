@@ -16,7 +16,6 @@ def close(context: Context) -> None:
             context.ledger.push()
             mirror_policy(context)
             mirror_catalogue_if_due(context)
-    while context.kept:
-        context.kept.pop().close()
+    context.close_kept()
     context.ledger.close()
     context.catalogue.close()

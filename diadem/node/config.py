@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from diadem.errors import DocumentError, NotFound, Refused, UsageError
+from diadem.model.peer_checks import require_url
 from diadem.model.times import time_text
 from diadem.store.whole import write_whole
 
@@ -71,6 +72,10 @@ class UserSettings:
     protection : str
         How the private key on this machine is protected: ``file``, ``passphrase`` or ``keyring``; ``none`` if it is
         not here.
+    successor : str
+        Who follows a user who retired: ``bob@hu-berlin``; "" for one who is still here.
+    guest : bool
+        Somebody from outside the group, who was invited as such.
     """
 
     name: str
@@ -78,6 +83,8 @@ class UserSettings:
     key: str = ""
     custody: str = "node-held"
     protection: str = "file"
+    successor: str = ""
+    guest: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON object with every attribute."""
@@ -120,6 +127,26 @@ class WatchSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class ServerSettings:
+    """Where the node listens, and where others find it: the table ``[server]``.
+
+    Attributes
+    ----------
+    listen : str
+        Address and port on this machine: ``0.0.0.0:8642``; "" for a node that does not listen.
+    urls : sequence of str
+        As others reach it: ``https://archive.example.org:8642``. Tickets and the endpoint note name them.
+    """
+
+    listen: str = ""
+    urls: Sequence[str] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON object with every attribute."""
+        return {"listen": self.listen, "urls": list(self.urls)}
+
+
+@dataclass(frozen=True, slots=True)
 class NodeSettings:
     """Everything in `node.toml`.
 
@@ -145,6 +172,8 @@ class NodeSettings:
         Address of the database; "" for `catalogue.sqlite` beside this file.
     watched : sequence of WatchSettings
         The folders that `diadem watch` looks at.
+    server : ServerSettings
+        Where the node listens, and where others find it.
     """
 
     name: str
@@ -158,6 +187,7 @@ class NodeSettings:
     recovery_confirmed: str = ""
     catalogue: str = ""
     watched: Sequence[WatchSettings] = ()
+    server: ServerSettings = ServerSettings()
 
     @property
     def short_id(self) -> str:
@@ -276,7 +306,19 @@ def settings_of(document: dict[str, Any]) -> NodeSettings:
         watched=tuple(
             WatchSettings(**{**table, "set": tuple(table.get("set", ()))}) for table in document.get("watch", ())
         ),
+        server=_server_settings(document.get("server", {})),
     )
+
+
+def _server_settings(table: dict[str, Any]) -> ServerSettings:
+    """The table ``[server]``; people write it, so that each address is looked at."""
+    urls = table.get("urls", ())
+    if not isinstance(urls, list | tuple):
+        raise TypeError("server.urls is no list")
+    try:
+        return ServerSettings(**{**table, "urls": tuple(require_url(url) for url in urls)})
+    except UsageError as error:
+        raise ValueError(f"server.urls: {error.message}") from None
 
 
 def settings_text(settings: NodeSettings) -> str:
@@ -299,6 +341,8 @@ def settings_text(settings: NodeSettings) -> str:
         "recipient": settings.recovery_recipient,
         "confirmed": settings.recovery_confirmed,
     }
+    if settings.server != ServerSettings():
+        document["server"] = settings.server.to_dict()
     for name, rows in (("stores", settings.stores), ("users", settings.users)):
         tables = tomlkit.aot()
         for row in rows:

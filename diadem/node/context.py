@@ -9,9 +9,10 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 from diadem.errors import DiademError, IntegrityError, NotFound, Refused, Unreachable
+from diadem.node.access.book import GrantBook
 from diadem.node.catalogue import Catalogue
 from diadem.node.catalogue_place import catalogue_address
 from diadem.node.config import NodeSettings, machine_name, read_settings, write_settings
@@ -19,6 +20,7 @@ from diadem.node.custody.ledger import Entry, Ledger
 from diadem.node.following import catch_up, follow
 from diadem.node.keys import AskPassphrase, KeyCabinet
 from diadem.node.no_catalogue import NoCatalogue
+from diadem.node.rotating import finish_rotation
 from diadem.node.rules.text import read_policy
 from diadem.node.stores import StoreSet
 from diadem.store.system import WINDOWS, FileLock
@@ -36,11 +38,11 @@ POLICY_FILE = "policy.toml"
 Clock = Callable[[], datetime.datetime]
 
 
-class Closable(Protocol):
-    """Something that is open."""
+class _Closes(Protocol):
+    def close(self) -> None: ...
 
-    def close(self) -> None:
-        """Let go of it."""
+
+_Opened = TypeVar("_Opened", bound=_Closes)
 
 
 def utc_now() -> datetime.datetime:
@@ -82,6 +84,11 @@ class NodeTools:
     identity: str = ""
 
 
+def no_peer(_: str) -> str | None:
+    """Where no other node is known."""
+    return None
+
+
 @dataclass
 class Context:
     """One opened node.
@@ -110,8 +117,8 @@ class Context:
         Entries in the log when the node was opened.
     workers : Workers or None
         Who does what needs no log and no catalogue: reading, hashing, packing, copying. None: this process.
-    kept : list
-        What rooms above opened for as long as the node is open; closed with it.
+    peer_id : callable
+        From the name of a peer to its node id, or None; whoever opens the node gives it.
     """
 
     folder: Path
@@ -125,8 +132,9 @@ class Context:
     clock: Clock = utc_now
     opened_at: int = 0
     workers: Workers | None = None
-    kept: list[Closable] = field(default_factory=list, repr=False)
+    peer_id: Callable[[str], str | None] = no_peer
     _guard: threading.RLock = field(default_factory=threading.RLock, repr=False)
+    _kept: dict[str, Any] = field(default_factory=dict, repr=False)
 
     @property
     def writable(self) -> bool:
@@ -142,6 +150,11 @@ class Context:
     def policy(self) -> Policy:
         """The rules of this node, as they were when it was opened."""
         return self._read_policy()
+
+    @cached_property
+    def grants(self) -> GrantBook:
+        """Who may what, by the log."""
+        return GrantBook(self.ledger)
 
     def _read_policy(self) -> Policy:
         path = self.folder / POLICY_FILE
@@ -177,6 +190,19 @@ class Context:
         self.reread_settings()
         self.__dict__["policy"] = policy
         self.stores.look_again()
+
+    def once(self, name: str, opens: Callable[[], _Opened]) -> _Opened:
+        """What is opened when it is first needed, shared by all threads, and closed with the node."""
+        with self._guard:
+            if name not in self._kept:
+                self._kept[name] = opens()
+            return cast("_Opened", self._kept[name])
+
+    def close_kept(self) -> None:
+        """Close what `once` opened."""
+        with self._guard:
+            while self._kept:
+                self._kept.popitem()[1].close()
 
     def with_workers(self, workers: Workers) -> Context:
         """The same node, for one run whose heavy part is done elsewhere."""
@@ -215,9 +241,16 @@ class Context:
 
     def _user_keys(self, *, needed: bool) -> list[Any]:
         user = self.settings.user(self.user)
+        if (end := self.grants.now().successions.get(self.address)) is not None:
+            raise retired(self.address, end.successor)
         if not needed and not self.keys.at_hand(user.protection):
             return []
         return [self.keys.open(f"users/{user.name}", protection=user.protection)]
+
+
+def retired(name: str, successor: str) -> Refused:
+    """What is answered to who has left the node."""
+    return Refused(f"{name} has retired", next=f"What was theirs is that of {successor}: work as that user (--user).")
 
 
 def read_only(machine: str) -> Refused:
@@ -318,12 +351,13 @@ def open_context(
             next=f"Work there, or open one of its stores. If the machine was renamed, set machine = '{machine_name()}'"
             " in node.toml.",
         )
-    chosen = settings.user(user).name if user else (settings.users[0].name if settings.users else "")
+    chosen = _at_work(settings, user)
     keys = KeyCabinet(folder / "keys", settings.id, ask)
     stores = StoreSet(settings, storage_options)
     with ExitStack() as opened:
         ledger = Ledger.open(folder / "log", log_key=keys.open("log"), clock=clock)
         opened.callback(ledger.close)
+        finish_rotation(folder, keys, ledger)
         ledger.mirrors = Mirrors(stores)
         catalogue = _catalogue(settings, folder, rebuild=rebuild, sick=sick)
         opened.callback(catalogue.close)
@@ -337,6 +371,16 @@ def open_context(
                 context.catalogue = _none(error)
         opened.pop_all()
     return context
+
+
+def _at_work(settings: NodeSettings, user: str | None) -> str:
+    """The short name of the user that is named, else of the first who has not left; "" where there is none."""
+    if not user:
+        return next((one.name for one in settings.users if not one.successor), "")
+    found = settings.user(user)
+    if found.successor:
+        raise retired(f"{found.name}@{settings.name}", found.successor)
+    return found.name
 
 
 def _none(reason: DiademError) -> Catalogue:

@@ -22,6 +22,8 @@ from diadem.node.jobs import jobs
 from diadem.node.mirroring import policy_back, policy_lost
 from diadem.node.rules.commands import recover
 from diadem.node.rules.keeping_rules import POLICY_AGAIN
+from diadem.node.sending import judged, tcp_settings
+from diadem.node.tls_files import KEY_FILE
 
 #: How far a clock may lie behind the newest statement.
 _SKEW = timedelta(minutes=5)
@@ -70,6 +72,7 @@ def examine(context: Context) -> Iterator[Check]:
         ("catalogue", _catalogue),
         ("stores", _stores),
         ("jobs", _jobs),
+        ("network", _network),
         ("access", _access),
     )
     for name, look in looks:
@@ -129,7 +132,7 @@ def _keys(context: Context) -> Iterator[Check]:
         )
     for name in ("online", "log"):
         context.keys.open(name)
-    held = [user.name for user in context.settings.users if user.protection == "file"]
+    held = [user.name for user in context.settings.users if user.protection == "file" and not user.successor]
     yield Check("keys", "ok", f"the node's keys open; kept by the node for {', '.join(held) or 'nobody'}")
     if not context.settings.recovery_confirmed:
         yield Check(
@@ -217,12 +220,23 @@ def _jobs(context: Context) -> Iterator[Check]:
         )
 
 
+def _network(context: Context) -> Iterator[Check]:
+    """Of a node that serves: how its machine sends."""
+    if not context.settings.server.listen:
+        return
+    if not (context.keys.folder / KEY_FILE).exists():
+        yield Check("network", "note", "the node was never served: it has no TLS key yet", "diadem serve")
+    for verdict, message, advice in judged(tcp_settings()):
+        yield Check("network", verdict, message, advice)
+
+
 def _access(_: Context) -> Iterator[Check]:
     yield Check(
         "access",
         "note",
         "whoever can read the node's folder or a store through the operating system can read the data",
-        "Groups that need privacy between colleagues give both to a service account.",
+        "Grants bind whoever asks through the server or a transfer. Groups that need privacy between colleagues give"
+        " both to a service account.",
     )
     if os.name != "nt" and hasattr(os, "geteuid") and os.geteuid() == 0:
         yield Check("access", "note", "this is the account root", "An account of its own is safer.")

@@ -21,6 +21,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from diadem.errors import NotFound, Refused, UsageError
+from diadem.store.local_errors import translated
+from diadem.store.system import flush_folder, patiently
 from diadem.store.whole import write_whole
 
 if TYPE_CHECKING:
@@ -107,6 +109,16 @@ class KeyCabinet:
                 next="Work as the account that made the node, or hand files in through a store's incoming/ folder.",
             ) from error
         return PrivateKey.from_pem(data, self._secret(name, protection))
+
+    def replace(self, name: str, successor: str) -> None:
+        """Let one key take the place of another; both without a passphrase."""
+        with translated(str(self._path(name)), "nothing was changed"):
+            patiently(lambda: self._path(successor).replace(self._path(name)))
+            flush_folder(str(self.folder))
+
+    def has(self, name: str) -> bool:
+        """Whether a key is kept on this machine."""
+        return self._path(name).exists()
 
     def at_hand(self, protection: str) -> bool:
         """Whether a key that is protected so can be opened without asking anybody."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from diadem.model.ports import Listener, silent
 from diadem.model.times import time_text
+from diadem.node.access_verbs import AccessVerbs
 from diadem.node.context import POLICY_FILE
 from diadem.node.default import remember_node
 from diadem.node.keeping_verbs import KeepingVerbs
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from diadem.node.exporting_outcome import Exported
     from diadem.node.jobs import JobState
     from diadem.node.judgement_verbs import JudgementVerbs
+    from diadem.node.key_verbs import KeyVerbs
     from diadem.node.queries import QueryVerbs
     from diadem.node.restoring import RestoredSession
     from diadem.node.rules.facts import Status
@@ -37,7 +39,7 @@ if TYPE_CHECKING:
 StrPath = str | os.PathLike[str]
 
 
-class Node(TakingVerbs, KeepingVerbs, QualityVerbs):
+class Node(TakingVerbs, KeepingVerbs, QualityVerbs, AccessVerbs):
     """A group's archive: packages in stores, one policy, a catalogue, and a signed log.
 
     Made by `diadem.Node.create`, opened by `diadem.open_node`. Use it in a ``with`` block, or `close` it: closing
@@ -82,6 +84,13 @@ class Node(TakingVerbs, KeepingVerbs, QualityVerbs):
     def users(self) -> UserVerbs:
         """The users: iterate over them, `add`, `ls`."""
         return UserVerbs(self.context)
+
+    @property
+    def keys(self) -> KeyVerbs:
+        """The node's own keys: `rotate`."""
+        from diadem.node.key_verbs import KeyVerbs
+
+        return KeyVerbs(self.context)
 
     @property
     def samples(self) -> SampleVerbs:

@@ -217,6 +217,12 @@ def _require_own_keys(ledger: Ledger, node: str, cabinet: KeyCabinet, store: Sto
                 where=store.url,
                 next="Do not trust this store: somebody may have exchanged the keys. Name another store of this node.",
             )
+        if card != ring.newest(role):
+            raise Refused(
+                f"the {name} key in the store was replaced by a later one, which this store does not have",
+                where=store.url,
+                next="Name another store of this node.",
+            )
 
 
 def _keys(store: Store, node: str, secret: RecoverySecret) -> dict[str, bytes]:

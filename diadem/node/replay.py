@@ -16,6 +16,7 @@ from diadem.model import samples
 from diadem.model.assessments import Assessment
 from diadem.model.ids import PREFIX
 from diadem.model.lineage import Derivation
+from diadem.model.ownership import Succession
 from diadem.model.replicas import DROPPED, MISSING, PRESENT, PROOFS, SUSPECT
 from diadem.model.times import read_time
 from diadem.node.catalogue import Catalogue, CopyEntry, StatementEntry
@@ -54,6 +55,9 @@ def apply(catalogue: Catalogue, entry: Entry, *, only: str | None = None) -> Non
             follow_sample(catalogue, statement)
         return
     _note(catalogue, [entry])
+    if statement.kind == "key" and predicate.get("successor"):
+        succession = Succession(str(predicate["successor"]), entry.place, entry.statement_id)
+        catalogue.succeed(str(predicate["name"]), succession)
     if (said := _SAID.get(statement.kind)) is not None and _counts(catalogue, entry):
         said(catalogue, about, entry)
 

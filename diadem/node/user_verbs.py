@@ -3,13 +3,56 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
 
-from diadem.errors import UsageError
+from diadem.errors import NotFound, Refused, UsageError
+from diadem.model.times import time_text
 from diadem.node.config import UserSettings, checked_name
 from diadem.node.context import Context
+from diadem.node.custody.keyring import Card
 from diadem.node.custody.statements import user_card
 from diadem.node.mirroring import mirror_settings
+
+if TYPE_CHECKING:
+    from diadem.model.tickets import Ticket
+
+
+@dataclass(frozen=True, slots=True)
+class UserCard:
+    """A user as the log introduces them.
+
+    Attributes
+    ----------
+    name, address, full_name : str
+        ``alice``, ``alice@hu-berlin``, and as a person writes it.
+    key, key_id : str
+        Public key, and its id by which others know it.
+    custody : str
+        ``node-held`` or ``user-held``.
+    version : int
+        Of the card.
+    expires : datetime or None
+        When it ends.
+    successor : str
+        Who follows a user who retired; "" for one who is still here.
+    """
+
+    name: str
+    address: str
+    full_name: str
+    key: str
+    key_id: str
+    custody: str
+    version: int
+    expires: datetime | None
+    successor: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON object with every attribute."""
+        plain = {name: getattr(self, name) for name in self.__slots__}
+        return plain | {"expires": time_text(self.expires) if self.expires else None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,3 +113,113 @@ class UserVerbs:
             context.change_settings(lambda settings: settings.with_user(user))
         mirror_settings(context)
         return user
+
+    def invite(self, name: str, *, guest: bool = False, days: float = 7) -> Ticket:
+        """Make a ticket for a person who works from a laptop and whose key stays there: `diadem login`.
+
+        Parameters
+        ----------
+        name : str
+            Short, unique on this node: ``bob``.
+        guest : bool
+            Whether the person comes from outside the group.
+        days : float
+            How long it holds.
+
+        Raises
+        ------
+        UsageError
+            The name is taken, or no name.
+        Refused
+            This node has no address at which others find it.
+        """
+        from diadem.node.peers.inviting import invite_user
+
+        self.context.require_writable()
+        return invite_user(self.context, name, guest=guest, days=days)
+
+    def show(self, name: str) -> UserCard:
+        """The card of a user: the key by which others know them, how it is held, and until when.
+
+        Raises
+        ------
+        NotFound
+            The node has no such user.
+        """
+        user = self.context.settings.user(name)
+        card = self._card(user.name)
+        return UserCard(
+            name=user.name,
+            address=card.name,
+            full_name=user.full_name,
+            key=card.public.to_text(),
+            key_id=card.public.key_id,
+            custody=card.custody,
+            version=card.version,
+            expires=card.expires,
+            successor=card.successor,
+        )
+
+    def retire(self, name: str, to: str, *, reason: str = "") -> UserCard:
+        """Let a user leave: their key signs nothing any more, and what was theirs is another's.
+
+        What they have said stays, and what they granted holds until their successor revokes it. There is no way back,
+        and the name is not given again.
+
+        Parameters
+        ----------
+        name : str
+            Who leaves.
+        to : str
+            Who follows: another user of this node.
+        reason : str
+            Why.
+
+        Raises
+        ------
+        NotFound
+            The node has no such user.
+        UsageError
+            Nobody follows themselves.
+        Refused
+            One of the two has retired.
+        """
+        context = self.context
+        context.require_writable()
+        with context.locked("users"):
+            context.reread_settings()
+            user, heir = context.settings.user(name), context.settings.user(to)
+            if user.name == heir.name:
+                raise UsageError(f"{user.name} cannot follow themselves", next="Name another user: --to bob")
+            self._require_here(heir.name)
+            address, card = f"{heir.name}@{context.settings.name}", self._card(user.name)
+            if card.successor not in ("", address):
+                raise Refused(f"{user.name} has retired, and {card.successor} follows", next="See: diadem user ls")
+            if not card.successor:
+                self._say_retired(card, address, reason)
+            context.change_settings(lambda settings: settings.with_user(replace(user, successor=address)))
+        mirror_settings(context)
+        return self.show(user.name)
+
+    def _say_retired(self, card: Card, successor: str, reason: str) -> None:
+        draft = user_card(
+            name=card.name,
+            key=card.public,
+            custody=card.custody,
+            version=card.version + 1,
+            expires=self.context.clock(),
+            successor=successor,
+            reason=reason.strip(),
+        )
+        self.context.say([draft])
+
+    def _require_here(self, name: str) -> None:
+        if successor := self._card(name).successor:
+            raise Refused(f"{name} has retired, and {successor} follows", next="Name a user who is here.")
+
+    def _card(self, name: str) -> Card:
+        address = f"{name}@{self.context.settings.name}"
+        for card in self.context.grants.now().ring.users():
+            if card.name == address:
+                return card
+        raise NotFound(f"the log has no card of {address}", next="Look it over: diadem doctor")

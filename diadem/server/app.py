@@ -6,16 +6,19 @@ import asyncio
 import contextlib
 import json
 import logging
+import multiprocessing
+import signal
 import sys
 import time
 import traceback
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
+from diadem.errors import Unreachable
 from diadem.model.askers import INTRODUCED, Asker
 from diadem.model.times import time_text
 from diadem.server.counting import Counts
@@ -66,6 +69,8 @@ class App:
         What this worker did.
     numbers : Path
         Where the numbers are left.
+    leave : callable
+        Closes what the worker has open.
     """
 
     gate: Gate
@@ -73,6 +78,7 @@ class App:
     limits: Limits
     counts: Counts
     numbers: Path
+    leave: Callable[[], None]
     _door: ThreadPoolExecutor = field(init=False, repr=False)
     _hands: ThreadPoolExecutor = field(init=False, repr=False)
     _budgets: dict[bool, Budget] = field(init=False, repr=False)
@@ -90,12 +96,16 @@ class App:
         self._reporting.cancel()
         self._door.shutdown(wait=False, cancel_futures=True)
         self._hands.shutdown(wait=False, cancel_futures=True)
+        self.leave()
 
     async def _report(self) -> None:
-        loop = asyncio.get_running_loop()
+        """Leave the numbers again and again; and end where the process that started this one is gone."""
+        loop, parent = asyncio.get_running_loop(), multiprocessing.parent_process()
         while True:
             with contextlib.suppress(Exception):  # a full disk stops no answer
                 await loop.run_in_executor(self._door, self.counts.leave, self.numbers)
+            if parent is not None and not parent.is_alive():
+                signal.raise_signal(signal.SIGTERM)
             await asyncio.sleep(1.0)
 
     async def __rsgi__(self, scope: Any, protocol: Any) -> None:
@@ -123,13 +133,16 @@ class App:
             story.route, story.asker, story.reason = away.route, away.asker, away.reason
             self.counts.add("refused_total", reason=away.reason)
             return await self._without_body(away, head, protocol)
+        except Exception as error:  # the disk is full, a file is being changed
+            self._fault(error, None)
+            return _closing(problem_of(error))
         story.route, story.asker = admitted.route, admitted.request.asker
         if not admitted.length:
             return await self._handled(admitted, b"", protocol)
         asker = admitted.request.asker
         budget = self._budgets[asker is not None and asker.kind == INTRODUCED]
         try:
-            async with budget.holding(admitted.length):
+            async with budget.holding(2 * admitted.length):  # its pieces, and the whole
                 body = await self._body(protocol, admitted.length)
                 story.received = len(body)
                 return await self._handled(admitted, body, protocol)
@@ -163,12 +176,14 @@ class App:
             self.counts.add("refused_total", reason="digest")
             return problem(400, "digest", "the body is not the one that was signed", next="Send it again.")
         try:
-            return admitted.route.handler(admitted.request, self.services)
+            response = admitted.route.handler(admitted.request, self.services)
+            if isinstance(response.body, FileRange):
+                _require_there(response.body)
         except Exception as error:
             response = problem_of(error)
             if response.status == 500:
                 self._fault(error, admitted.route)
-            return response
+        return response
 
     async def _without_body(self, away: TurnedAway, head: Head, protocol: Any) -> Response:
         """The answer to who is turned away. Of a known asker the body is read and dropped, or the answer is lost."""
@@ -262,8 +277,9 @@ class App:
     def _fault(self, error: Exception, route: Route | None) -> None:
         """Where it failed; not with what words, for they may be somebody else's."""
         name = route.name if route is not None else "-"
-        places = "".join(traceback.format_tb(error.__traceback__))
-        FAULTS.error("%s failed: %s\n%s", name, type(error).__name__, places)
+        frames = traceback.extract_tb(error.__traceback__)
+        places = " < ".join(f"{frame.name} ({Path(frame.filename).name}:{frame.lineno})" for frame in reversed(frames))
+        FAULTS.error("%s failed: %s in %s", name, type(error).__name__, places)
 
 
 def log_to_stderr(level: int) -> None:
@@ -275,6 +291,16 @@ def log_to_stderr(level: int) -> None:
     FAULTS.propagate = False
 
 
+def _require_there(part: FileRange) -> None:
+    """That a file holds what is promised of it, for afterwards nothing can be said any more."""
+    try:
+        size = part.path.stat().st_size
+    except OSError:
+        size = -1
+    if size < part.stop:
+        raise Unreachable("what is asked for cannot be read now", next="Try again later.")
+
+
 def _closing(response: Response) -> Response:
     return replace(response, headers={**response.headers, "connection": "close"})
 
@@ -284,4 +310,5 @@ def _head(scope: Any, address: str) -> Head:
     names = Counter(name for name, _ in items)
     headers: Mapping[str, str] = dict(items)
     twice = frozenset(name for name, times in names.items() if times > 1)
-    return Head(scope.method, scope.path, scope.query_string, headers, twice, address)
+    size = sum(len(name) + len(value) for name, value in items) + len(scope.path) + len(scope.query_string)
+    return Head(scope.method, scope.path, scope.query_string, headers, twice, address, size)

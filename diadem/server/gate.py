@@ -47,6 +47,8 @@ class Head:
         Names that stood more than once.
     address : str
         From where it came.
+    size : int
+        Characters of all of it.
     """
 
     method: str
@@ -55,6 +57,7 @@ class Head:
     headers: Mapping[str, str]
     twice: frozenset[str]
     address: str
+    size: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +126,7 @@ class Gate:
     ) -> None:
         self._table = [(_pattern(route), route) for route in routes]
         self._services, self._nonces, self._clock = services, nonces, clock
+        self._most = limits.header_bytes
         self._addresses = Buckets(limits.address_rate, limits.address_burst)
         self._keys = Buckets(limits.key_rate, limits.key_burst)
 
@@ -158,6 +162,8 @@ class Gate:
             raise _busy("address", route=route)
 
     def _route(self, head: Head) -> tuple[Route, dict[str, str]]:
+        if head.size > self._most:
+            raise TurnedAway("head", problem(431, "head", f"the head of a request has {self._most:,} bytes at most"))
         allowed = []
         for pattern, route in self._table:
             if found := pattern.fullmatch(head.path):
@@ -192,7 +198,7 @@ class Gate:
             raise TurnedAway(
                 "unsigned", problem(401, "unsigned", error.message, next=error.next), route=route
             ) from None
-        asker = self._introduced(head, signed) if route.auth == "introduced" else self._known(signed)
+        asker = self._introduced(head) if route.auth == "introduced" else self._known(signed)
         if asker is None or not holds(signed, head.method, head.path, head.query, key=PublicKey.from_text(asker.key)):
             text = "this node knows no such key, or the signature does not hold for this request"
             raise TurnedAway("signature", problem(401, "signature", text, next="See: diadem peer ls"), route=route)
@@ -209,14 +215,14 @@ class Gate:
     def _known(self, signed: SignedHead) -> Asker | None:
         return self._services.find_asker(signed.key_id)
 
-    def _introduced(self, head: Head, signed: SignedHead) -> Asker | None:
+    def _introduced(self, head: Head) -> Asker | None:
         """Who brings the key along; what the key is worth is for the handler to judge."""
         text = head.headers.get(KEY_HEADER, "")
         try:
             key = PublicKey.from_text(text)
         except DocumentError:
             return None
-        return Asker(INTRODUCED, signed.key_id, text) if key.key_id == signed.key_id else None
+        return Asker(INTRODUCED, key.key_id, text)
 
     # -- what the route asks for -----------------------------------------------------------------------------------
 

@@ -37,7 +37,9 @@ class Limits:
     header_time : float
         Seconds for the head of a request, and between two requests of a connection.
     header_bytes : int
-        Of the head of a request.
+        Of the head of a request; ours have 700.
+    buffer : int
+        Bytes of a connection that are read at once. With 16 KiB a body costs twice the time.
     connections : int
         At once, of all workers together.
     handlers : int
@@ -53,7 +55,8 @@ class Limits:
     silence: float = 15.0
     slowest: float = 32 * 1024.0
     header_time: float = 20.0
-    header_bytes: int = 16 * 1024
+    header_bytes: int = 8 * 1024
+    buffer: int = 400 * 1024
     connections: int = 512
     handlers: int = 32
 
@@ -99,16 +102,17 @@ class Budget:
     Parameters
     ----------
     size : int
-        Bytes; nobody asks for more at once.
+        Bytes. Who wants more than this waits until nobody else holds any.
     """
 
     def __init__(self, size: int) -> None:
-        self._free = size
+        self._size = self._free = size
         self._changed = asyncio.Condition()
 
     @asynccontextmanager
     async def holding(self, size: int) -> AsyncIterator[None]:
         """Hold so many bytes."""
+        size = min(size, self._size)
         async with self._changed:
             await self._changed.wait_for(lambda: self._free >= size)
             self._free -= size

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Final
 
 from diadem.server.openapi import description
@@ -17,7 +18,12 @@ def health(_: Request, __: Services) -> Response:
 
 def openapi(_: Request, services: Services) -> Response:
     """The description of the interface, made from the table."""
-    return Response.json(description(every_route(), version=services.version))
+    return _described(services.version)
+
+
+@cache
+def _described(version: str) -> Response:
+    return Response.json(description(every_route(), version=version))
 
 
 _OWN: Final = (

@@ -5,15 +5,18 @@ from __future__ import annotations
 import contextlib
 import logging
 import multiprocessing
+import os
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from diadem.errors import Refused, UsageError
+from diadem.model.peers import PeerState
 from diadem.node.context import Context
+from diadem.node.peers.opening import peer_book
 from diadem.node.tls_files import TlsFiles, tls_files
 from diadem.server.address import Address
 from diadem.server.app import log_to_stderr
@@ -22,13 +25,17 @@ from diadem.server.counting import Counts, text
 from diadem.server.limits import Limits
 from diadem.server.nonces import Nonces
 from diadem.server.numbers import Numbers
+from diadem.server.routes import every_route
 from diadem.server.worker import Worker, network_folder, numbers_folder
 from diadem.store.system import FileLock
+from diadem.transfer.exchange import Route
 from diadem.transfer.jobs import Job, jobs
 
 #: Seconds that requests and jobs get to end when the server is stopped.
 PATIENCE: Final = 5
 LOCK: Final = "serve.lock"
+#: Threads of a worker for TLS and files, which need no interpreter: two of them give a third more than one.
+_RUNTIME_THREADS: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +54,8 @@ class Plan:
         What is allowed.
     quiet : bool
         No line for each request.
+    routes : callable
+        Gives the table of who answers what; it is called in each worker.
     """
 
     listen: Address
@@ -54,6 +63,7 @@ class Plan:
     metrics: Address | None = None
     limits: Limits = field(default_factory=Limits)
     quiet: bool = False
+    routes: Callable[[], Sequence[Route]] = every_route
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +78,12 @@ class Serving:
         Its name.
     listen : str
         Where it listens.
+    urls : sequence of str
+        As others reach it.
     tls : str
         SHA-256 of the listener's public key.
+    peers, pending, users, packages : int
+        Who may ask, who is still to be confirmed, and how much there is.
     metrics : str
         Where numbers are shown; "" for nowhere.
     """
@@ -77,12 +91,17 @@ class Serving:
     node: str
     name: str
     listen: str
+    urls: Sequence[str]
     tls: str
+    peers: int
+    pending: int
+    users: int
+    packages: int
     metrics: str
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON object."""
-        return {name: getattr(self, name) for name in self.__slots__}
+        return {name: getattr(self, name) for name in self.__slots__} | {"urls": list(self.urls)}
 
 
 def serve(context: Context, plan: Plan, *, told: Callable[[Serving], None]) -> None:
@@ -108,7 +127,7 @@ def serve(context: Context, plan: Plan, *, told: Callable[[Serving], None]) -> N
     with _alone(context):
         plan.listen.require_free()
         files = tls_files(context)
-        log_to_stderr(logging.ERROR if plan.quiet else logging.INFO)
+        log_to_stderr(_level(plan))
         counts = Counts()
         counts.add("started_seconds", int(time.time()))
         folder = numbers_folder(context.folder)
@@ -122,15 +141,15 @@ def serve(context: Context, plan: Plan, *, told: Callable[[Serving], None]) -> N
         )
         server = _server(plan, files)
         metrics = f"{plan.metrics.host}:{numbers.port}" if plan.metrics and numbers else ""
-        settings = context.settings
-        said = Serving(settings.id, settings.name, str(plan.listen), files.pin, metrics)
+        said = _said(context, plan, files, metrics)
         server.on_startup(lambda: told(said))
         try:
             if numbers is not None:
                 numbers.start()
             work.start()
             with _spawned():
-                server.serve(target_loader=Worker(str(context.folder), plan.limits, _level(plan)), wrap_loader=False)
+                worker = Worker(str(context.folder), plan.limits, _level(plan), plan.routes)
+                server.serve(target_loader=worker, wrap_loader=False)
         except SystemExit as ended:
             if ended.code:
                 raise Refused(
@@ -141,6 +160,23 @@ def serve(context: Context, plan: Plan, *, told: Callable[[Serving], None]) -> N
             nonces.close()
             if numbers is not None:
                 numbers.stop()
+
+
+def _said(context: Context, plan: Plan, files: TlsFiles, metrics: str) -> Serving:
+    settings = context.settings
+    states = [peer.state for peer in peer_book(context).ls()]
+    return Serving(
+        node=settings.id,
+        name=settings.name,
+        listen=str(plan.listen),
+        urls=settings.server.urls,
+        tls=files.pin,
+        peers=states.count(PeerState.CONFIRMED),
+        pending=states.count(PeerState.PENDING),
+        users=len(settings.users),
+        packages=context.catalogue.count(),
+        metrics=metrics,
+    )
 
 
 def _level(plan: Plan) -> int:
@@ -161,13 +197,12 @@ def _server(plan: Plan, files: TlsFiles) -> Any:
         plan.listen.port,
         interface=Interfaces.RSGI,
         workers=plan.workers,
+        runtime_threads=min(_RUNTIME_THREADS, os.cpu_count() or 1),
         loop=Loops.asyncio,
         http=HTTPModes.http1,
         websockets=False,
         backpressure=max(1, limits.connections // plan.workers),
-        http1_settings=HTTP1Settings(
-            header_read_timeout=int(limits.header_time * 1000), max_buffer_size=limits.header_bytes
-        ),
+        http1_settings=HTTP1Settings(header_read_timeout=int(limits.header_time * 1000), max_buffer_size=limits.buffer),
         log_level=LogLevels.error,
         ssl_cert=files.certificate,
         ssl_key=files.key,

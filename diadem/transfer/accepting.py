@@ -111,7 +111,7 @@ def _candidates(desk: Desk) -> list[str]:
 def _accept_local(desk: Desk, transfer: Transfer) -> Transfer:
     """Within the node no byte moves: the recipient may read it from now on, and the statements are the same."""
     context = desk.context
-    desk.network.access.require_read(transfer.package, transfer.grant, recipient=desk.node)
+    desk.network.access.require_read(transfer.package, to=transfer.recipient, recipient=desk.node)
     draft = drafts.acceptance(transfer, ceiling=0, route="local", rule="", by=transfer.recipient)
     (entry,) = context.say([draft], as_user=True)
     accepted = desk.book.step(

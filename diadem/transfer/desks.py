@@ -2,42 +2,74 @@
 
 from __future__ import annotations
 
-from typing import NoReturn
+from collections.abc import Iterator
 
-from diadem.errors import Unreachable
+from diadem.errors import NotFound, Unreachable
+from diadem.model.peers import Contact, PeerState
 from diadem.node.context import Context
+from diadem.node.peers.opening import peer_book
 from diadem.transfer.desk import Desk
-from diadem.transfer.log_access import LogAccess
-from diadem.transfer.network import Network, Peer
-
-
-class NoPeers:
-    """A node that knows no other. Implements `diadem.transfer.network.Peers`."""
-
-    def get(self, node_id: str) -> Peer | None:  # noqa: ARG002  the protocol's
-        """None."""
-        return None
-
-    def named(self, name: str) -> Peer | None:  # noqa: ARG002  the protocol's
-        """None."""
-        return None
+from diadem.transfer.grants import GrantAccess
+from diadem.transfer.known_peers import KnownPeers
+from diadem.transfer.network import Link, Network
 
 
 def desk_of(context: Context) -> Desk:
     """The desk of a node; closed with it."""
-    with context.locked("desk"):
-        for one in context.kept:
-            if isinstance(one, Desk):
-                return one
-        desk = Desk.open(context, network_of(context))
-        context.kept.append(desk)
-        return desk
+    return context.once("desk", lambda: Desk.open(context, network_of(context)))
 
 
 def network_of(context: Context) -> Network:
-    """The peers that a node knows, who may read there, and the ways to them."""
-    return Network(NoPeers(), LogAccess(context), _no_way)
+    """The peers that a node knows, who may read there, and the ways to them.
+
+    A peer that has an address is called there; and where this node has none, it asks its peers what waits for it.
+    Where the peer has no address it calls here; so this node pushes nothing, unless it has none itself.
+    """
+    return Network(
+        KnownPeers(context),
+        GrantAccess(context),
+        lambda peer: _link(context, peer),
+        pushes=lambda peer: not context.settings.server.urls and _addressed(context, peer),
+        polled=lambda: _polled(context),
+    )
 
 
-def _no_way(peer: str) -> NoReturn:
-    raise Unreachable(f"there is no way to the node {peer[:12]}…", next="See: diadem peer ls")
+def _link(context: Context, peer: str) -> Link:
+    from diadem.transfer.client import PeerClient
+    from diadem.transfer.peer_link import PeerLink
+
+    contact = _contact(context, peer)
+    key = context.keys.open("online")
+    return PeerLink(PeerClient(contact.urls, contact.tls, contact.node, key, name=contact.name))
+
+
+def _contact(context: Context, peer: str) -> Contact:
+    """Where a peer is called.
+
+    Raises
+    ------
+    NotFound
+        There is no such peer.
+    Unreachable
+        It has no address: it calls this node.
+    """
+    found = peer_book(context).known(peer)
+    if found is None:
+        raise NotFound("no such peer", next="See: diadem peer ls")
+    if found.note is None or not found.note.urls:
+        raise Unreachable(f"the node '{found.name}' has no address; it calls this one", next="Leave it running.")
+    return Contact(found.id, found.name, found.note.urls, found.note.tls)
+
+
+def _addressed(context: Context, peer: str) -> bool:
+    found = peer_book(context).known(peer)
+    return found is not None and found.note is not None and bool(found.note.urls)
+
+
+def _polled(context: Context) -> Iterator[str]:
+    """Peers that cannot call this node."""
+    if context.settings.server.urls:
+        return
+    for peer in peer_book(context).ls():
+        if peer.state is PeerState.CONFIRMED and peer.note is not None and peer.note.urls:
+            yield peer.id

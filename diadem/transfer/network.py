@@ -58,8 +58,8 @@ class Access(Protocol):
             The user at work is not the owner.
         """
 
-    def require_read(self, package: str, grant: str, *, recipient: str) -> None:
-        """Return if the node may read the package now, by this grant.
+    def require_read(self, package: str, *, to: str, recipient: str) -> None:
+        """Return if somebody of a node may read the package now.
 
         Raises
         ------

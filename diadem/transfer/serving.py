@@ -70,7 +70,7 @@ class Serving:
         self._desk.peer(peer)
         if transfer.direction != OUT or transfer.state not in {*MOVING, State.FAILED} or not transfer.acceptance:
             raise NotFound("no such transfer")
-        self._desk.network.access.require_read(transfer.package, transfer.grant, recipient=peer)
+        self._desk.network.access.require_read(transfer.package, to=transfer.recipient, recipient=peer)
         if transfer.paused:
             raise Refused("the sender paused the transfer", next="Go on later: diadem transfers resume")
         return transfer

@@ -9,7 +9,8 @@ from collections.abc import Collection
 from typing import Final
 from urllib.parse import urlsplit
 
-from diadem.errors import DocumentError, Unreachable, UsageError
+from diadem.errors import DocumentError, Unreachable
+from diadem.model.peer_checks import require_url
 from diadem.trust.tls_key import pin_of_certificate
 
 #: Seconds to connect (handshake included), and between two pieces of an answer.
@@ -29,17 +30,15 @@ class Connection(http.client.HTTPConnection):
     Parameters
     ----------
     url : str
-        ``https://host:port``.
+        ``https://host:port``, and the path before a gateway's where there is one.
     pins : collection of str
         SHA-256 of the public keys that it may show.
     """
 
     def __init__(self, url: str, pins: Collection[str]) -> None:
-        host, port = _place(url)
+        host, port, self.prefix = _place(url)
         super().__init__(host, port, timeout=CONNECT)
         self.url, self._pins = url, pins
-        #: Whether it has answered before: then it may have been closed in the meantime.
-        self.used = False
 
     def connect(self) -> None:
         """Connect, and compare the key.
@@ -98,15 +97,10 @@ def _advice(error: OSError) -> str:
     return "Ask whether `diadem serve` runs there."
 
 
-def _place(url: str) -> tuple[str, int]:
-    try:
-        parts = urlsplit(url)
-        host, port = parts.hostname, parts.port
-    except ValueError:
-        host = port = None
-    if not host or parts.scheme != "https" or parts.path.strip("/") or parts.query or parts.username:
-        raise UsageError(f"'{url}' is no address of a node", next="Write https://HOST:PORT.")
-    return host, port or 443
+def _place(url: str) -> tuple[str, int, str]:
+    """Host, port, and what a gateway wants before the path; it takes it away again, so it is not signed."""
+    parts = urlsplit(require_url(url))
+    return parts.hostname or "", parts.port or 443, parts.path.rstrip("/")
 
 
 def _context() -> ssl.SSLContext:

@@ -105,8 +105,8 @@ class Envelope:
         )
 
 
-def sign(payload: bytes, keys: Sequence[PrivateKey]) -> Envelope:
-    """An envelope of a payload, signed with every key.
+def sign(payload: bytes, keys: Sequence[PrivateKey], payload_type: str = PAYLOAD_TYPE) -> Envelope:
+    """An envelope of a payload of some type, signed with every key.
 
     Raises
     ------
@@ -115,9 +115,9 @@ def sign(payload: bytes, keys: Sequence[PrivateKey]) -> Envelope:
     """
     if not keys:
         raise UsageError("nothing is signed without a key")
-    pae = pre_authentication(payload, PAYLOAD_TYPE)
+    pae = pre_authentication(payload, payload_type)
     by_id = {key.public.key_id: key for key in keys}
-    return Envelope(payload, tuple((name, key.sign(pae)) for name, key in by_id.items()))
+    return Envelope(payload, tuple((name, key.sign(pae)) for name, key in by_id.items()), payload_type)
 
 
 def pre_authentication(payload: bytes, payload_type: str) -> bytes:

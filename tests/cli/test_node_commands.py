@@ -17,10 +17,14 @@ from diadem.archive.package import Package
 from diadem.cli.grouped_help import FIRST, GROUPS
 from diadem.cli.main import app
 from diadem.node.judgement_verbs import JudgementVerbs
+from diadem.node.key_verbs import KeyVerbs
 from diadem.node.sample_verbs import SampleVerbs
 from diadem.node.store_verbs import StoreVerbs
 from diadem.node.user_verbs import UserVerbs
 from diadem.node.watch_verbs import WatchVerbs
+from diadem.transfer.peer_verbs import PeerVerbs
+from diadem.transfer.rules import RuleVerbs
+from diadem.transfer.transfer_verbs import TransferVerbs
 from tests.cli.inside import said, said_json
 from tests.node.verbs.conftest import Lab, damage, lab
 
@@ -34,6 +38,7 @@ NO_VERB = {
     "help": "about the command line itself",
     "plugins": "about what is installed",
     "init": "Node.create and Node.recover: there is no node yet",
+    "serve": "a process of its own that stands above the API",
 }
 
 
@@ -56,11 +61,18 @@ def test_every_verb_is_a_method_of_the_same_name() -> None:
         "sample": SampleVerbs,
         "judgement": JudgementVerbs,
         "watch": WatchVerbs,
+        "peer": PeerVerbs,
+        "key": KeyVerbs,
+        "transfers": TransferVerbs,
+        "rule": RuleVerbs,
     }
-    called = {"watch": "watched"}
+    called = {"watch": "watched", "transfers": "transfers"}
+    plain = {"grant add": "grant", "grant ls": "grants", "grant why": "why"}
     for name, _ in commands():
         group, _, verb = name.partition(" ")
-        if verb:
+        if name in plain:
+            assert callable(getattr(diadem.Node, plain[name])), name
+        elif verb:
             assert hasattr(diadem.Node, called.get(group, f"{group}s")), name
             assert callable(getattr(verbs[group], "import_" if verb == "import" else verb)), name
         elif name not in NO_VERB:
@@ -90,12 +102,19 @@ def test_every_public_method_has_its_command() -> None:
         "warnings": ("custody", "--node"),
         "stores": ("store ls", "--node"),
         "users": ("user ls", "--node"),
+        "peers": ("peer ls", "--node"),
+        "keys": ("key rotate", "--node"),
         "samples": ("sample ls", "--node"),
         "facets": ("search", "--facets"),
         "queries": ("search", "--saved"),
         "judgements": ("judgement export", "--node"),
         "watch": ("watch run", "--node"),
         "watched": ("watch ls", "--node"),
+        "grant": ("grant add", "--to"),
+        "grants": ("grant ls", "--node"),
+        "why": ("grant why", "--node"),
+        "transfers": ("transfers ls", "--node"),
+        "rules": ("rule ls", "--node"),
     }
     inner = {"at", "close", "remember", "remirror", "to_dict", "name", "id", "path", "user"}  # no wish of a person
     named = dict(commands())
@@ -200,6 +219,17 @@ def test_every_command_prints_one_object(lab: Lab, tmp_path: Path) -> None:
         (("export", one, tmp_path / "out.zip", "--for", "Marie Curie"), 0, "path"),
         (("user", "add", "bob"), 0, "user"),
         (("user", "ls"), 0, "users"),
+        (("send", one, "bob@hu-berlin"), 0, "transfer"),
+        (("inbox", "--user", "bob"), 0, "offers"),
+        (("accept", "0123abcd"), 3, "error"),
+        (("decline", "0123abcd"), 3, "error"),
+        (("transfers", "ls"), 0, "transfers"),
+        (("rule", "add", "*@nmi", "--max", "1GB"), 0, "rules"),
+        (("user", "show", "bob"), 0, "user"),
+        (("grant", one, "--to", "bob"), 0, "grant"),
+        (("grant", "ls", one), 0, "grants"),
+        (("grant", "why", "bob", one), 0, "allowed"),
+        (("revoke", "00000000"), 3, "error"),
         (("sample", "add", "S-1"), 0, "sample"),
         (("sample", "change", "S-1", "--name", "ZnO"), 0, "sample"),
         (("sample", "split", "S-1", "S-2"), 0, "parts"),
@@ -230,6 +260,10 @@ def test_every_command_prints_one_object(lab: Lab, tmp_path: Path) -> None:
         (("watch", "ls"), 0, "folders"),
         (("watch", "plan"), 0, "lines"),
         (("watch", "rm", session), 0, "folder"),
+        (("serve", "--listen", "host:none"), 2, "error"),
+        (("peer", "ls"), 0, "peers"),
+        (("peer", "invite"), 4, "error"),
+        (("key", "rotate", "--recovery-file", tmp_path / "none.txt"), 3, "error"),
         (("rescan",), 0, "folders"),
         (("reindex",), 0, "packages"),
         (("drop", one, "--store", "second", "--reason", "space"), 4, "error"),
@@ -240,11 +274,20 @@ def test_every_command_prints_one_object(lab: Lab, tmp_path: Path) -> None:
     for words, code, key in steps:
         found = said_json(*words, *(() if words[0] == "custody" and words[1] == "verify" else on), code=code)
         assert key in found, (words, found)
+    assert "error" in said_json("login", "diadem1:", code=2)
     assert {"plugins", "readers"} & said_json("plugins").keys()
     assert "sessions" in said_json("scan", session, "--no-cache")
     assert said_json("extract", session).keys() >= {"schema", "datasets"}
-    tried = {str(words[0]) for words, _, _ in steps} | {"init", "archive", "pack", "plugins", "scan", "extract"}
-    assert tried == {name.partition(" ")[0] for name, _ in commands()} - {"demo", "help"}
+    tried = {str(words[0]) for words, _, _ in steps} | {
+        "init",
+        "archive",
+        "pack",
+        "plugins",
+        "scan",
+        "extract",
+        "login",
+    }
+    assert tried == {name.partition(" ")[0] for name, _ in commands()} - {"demo", "help", "serve"}
     assert said_json("search", "--node", main)["total"] == 2
 
 

@@ -1,4 +1,4 @@
-"""Two nodes that know each other, for every test of this folder that wants them."""
+"""Nodes that call each other."""
 
 from __future__ import annotations
 
@@ -8,6 +8,28 @@ from pathlib import Path
 import pytest
 
 from tests.transfer.pair import Pair, make_pair
+from tests.transfer.towns import Town, make_nodes
+
+
+@pytest.fixture(scope="session")
+def templates(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Nodes that are copied for each test."""
+    root = tmp_path_factory.mktemp("towns")
+    make_nodes(root)
+    return root
+
+
+@pytest.fixture
+def town(templates: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Town]:
+    """Three nodes: hu-berlin, nmi and oslo."""
+    monkeypatch.setenv("DIADEM_CONFIG", str(tmp_path / "config"))
+    monkeypatch.setenv("DIADEM_CACHE", str(tmp_path / "cache"))
+    made = Town(templates, tmp_path / "town")
+    try:
+        yield made
+    finally:
+        for node in made.nodes.values():
+            node.close()
 
 
 @pytest.fixture

@@ -17,8 +17,8 @@ from diadem.model import canonical
 from diadem.model.askers import PEER, Asker
 from diadem.transfer.desk import Desk
 from diadem.transfer.exchange import FileRange, Request, Response, Services
+from diadem.transfer.grants import GrantAccess
 from diadem.transfer.handlers import routes
-from diadem.transfer.log_access import LogAccess
 from diadem.transfer.network import Network
 
 
@@ -188,6 +188,6 @@ def _side(
 ) -> Side:
     way = wire(node.id, lambda: sides[name].desk)
     roster = Roster([Known(other.id, name)])
-    desk = Desk.open(node.context, Network(roster, LogAccess(node.context), lambda _: way))
-    node.context.kept.append(desk)
+    desk = Desk.open(node.context, Network(roster, GrantAccess(node.context), lambda _: way))
+    node.context.once("desk", lambda: desk)
     return Side(node, desk, way, roster, root)

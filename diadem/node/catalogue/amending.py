@@ -14,9 +14,11 @@ from sqlalchemy import Connection, delete, func, insert, select, update
 
 from diadem.model.amendments import Corrections, Decision, Stated
 from diadem.model.effective import TITLE as SESSION_TITLE
+from diadem.model.ownership import Ownership
 from diadem.node.catalogue import dialects, facts, tables
 from diadem.node.catalogue.database import Said
 from diadem.node.catalogue.expressions import among_texts
+from diadem.node.catalogue.owning import successions
 from diadem.node.catalogue.saying import amendments_of
 from diadem.node.catalogue.spans import full, mask, written
 from diadem.node.catalogue.vocabulary import SAMPLE_KEYS
@@ -39,7 +41,8 @@ _COLUMNS: Final[Mapping[str, tuple[str, ...]]] = {
 def corrections_of(connection: Connection, seq: int, sha256: str) -> Corrections:
     """All that is said of the record of a package."""
     owner = connection.scalar(select(_packages.owner).where(_packages.seq == seq))
-    return Corrections(amendments_of(connection, sha256), str(owner or ""))
+    ownership = Ownership.of(str(owner or ""), successions(connection))
+    return Corrections(amendments_of(connection, sha256), ownership)
 
 
 def restate(connection: Connection, seq: int, sha256: str) -> None:
@@ -63,23 +66,41 @@ def _restate(connection: Connection, seq: int, corrections: Corrections, field: 
     code = _code(connection, _key(field))
     sealed = _put_aside(connection, seq, code)
     count = connection.scalar(select(_packages.datasets).where(_packages.seq == seq)) or 0
+    own = dict(_own(connection, seq, corrections.datasets(field)))
+    holds, said = weighed(sealed, corrections, field, own, full(count))
+    values = {value: holds.get(value, 0) | said.get(value, 0) for value in {**holds, **said}}
+    _write(connection, seq, code, values, full(count))
+    texts = [(bits.bit_count(), value) for value, bits in holds.items() if isinstance(value, str)]
+    return [value for _, value in sorted(texts, key=lambda item: (-item[0], item[1]))]
+
+
+def weighed(
+    sealed: Values, corrections: Corrections, field: str, own: Mapping[str, int], every: int
+) -> tuple[Values, Values]:
+    """What holds of a field, and what is merely said of it. Pure.
+
+    Parameters
+    ----------
+    sealed : Values
+        What the sealed record states.
+    corrections : Corrections
+        All that is said of it.
+    field : str
+        Which field.
+    own : mapping of str to int
+        Datasets of which something of their own is said, each as its bit.
+    every : int
+        All datasets, as bits.
+    """
     holds: Values = {}
     said: Values = {}
-    rest = full(count)
-    for dataset, bit in _own(connection, seq, corrections.datasets(field)):
+    rest = every
+    for dataset, bit in own.items():
         rest &= ~bit
         _decide(holds, said, sealed, corrections.decide(field, dataset), bit)
     if rest:
         _decide(holds, said, sealed, corrections.decide(field), rest)
-    _write(
-        connection,
-        seq,
-        code,
-        {value: holds.get(value, 0) | said.get(value, 0) for value in {**holds, **said}},
-        full(count),
-    )
-    texts = [(bits.bit_count(), value) for value, bits in holds.items() if isinstance(value, str)]
-    return [value for _, value in sorted(texts, key=lambda item: (-item[0], item[1]))]
+    return holds, said
 
 
 def _own(connection: Connection, seq: int, datasets: Sequence[str]) -> Iterator[tuple[str, int]]:

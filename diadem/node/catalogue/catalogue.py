@@ -7,15 +7,17 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from sqlalchemy import delete, func, select
 
+from diadem.model.access import Reach, Visible
 from diadem.model.ids import PREFIX
 from diadem.model.replicas import PackageState, ReplicaState
 from diadem.model.times import time_text
-from diadem.node.catalogue import reading, replicating, searching, states, tables, writing
+from diadem.node.catalogue import reading, replicating, searching, standing, states, tables, writing
 from diadem.node.catalogue.entries import CopyEntry, PackageEntry, StatementEntry
 from diadem.node.catalogue.facet_results import Facets
 from diadem.node.catalogue.quality import QualityCatalogue
 from diadem.node.catalogue.results import PackageRow, SearchResult, StatedDataset
 from diadem.node.catalogue.samples import SampleCatalogue
+from diadem.node.catalogue.standing import Standing
 
 #: Levels at which leaves and SHA-256 were hashed in one pass over the same bytes.
 _WHOLE = ("written", "server", "full")
@@ -275,6 +277,21 @@ class Catalogue(SampleCatalogue, QualityCatalogue):
         with self._reading() as connection:
             return states.package_state(connection, reading.resolve(connection, package_id))
 
+    def standing(self, digits: str) -> Standing:
+        """What access to a package depends on, by its 64 hex digits, known or not: always as many questions."""
+        with self._reading() as connection:
+            return standing.standing(connection, digits)
+
+    def amended_within(self, reach: Reach) -> list[tuple[str, str]]:
+        """Hex ids and owners of packages of some owners, of which it was amended what project or sample they are of."""
+        with self._reading() as connection:
+            return standing.amended_within(connection, reach)
+
+    def count_reached(self, visible: Visible) -> int:
+        """How many packages somebody may find."""
+        with self._reading() as connection:
+            return standing.count_reached(connection, visible)
+
     def count_replicas(self, store: str) -> int:
         """How many packages a store has, damaged ones included."""
         with self._reading() as connection:
@@ -286,7 +303,13 @@ class Catalogue(SampleCatalogue, QualityCatalogue):
             return states.was_proven(connection, reading.resolve(connection, package_id), _WHOLE)
 
     def search(
-        self, query: str = "", *, limit: int | None = 50, offset: int = 0, order: str = "newest"
+        self,
+        query: str = "",
+        *,
+        limit: int | None = 50,
+        offset: int = 0,
+        order: str = "newest",
+        within: Visible | None = None,
     ) -> SearchResult:
         """Find packages, newest first, those of one day by id.
 
@@ -315,6 +338,8 @@ class Catalogue(SampleCatalogue, QualityCatalogue):
             Rows to leave out before.
         order : {"newest", "oldest"}
             By the day of the session.
+        within : Visible, optional
+            Only packages that somebody may find.
 
         Returns
         -------
@@ -327,7 +352,7 @@ class Catalogue(SampleCatalogue, QualityCatalogue):
             The query cannot be understood; shows it with carets under the word.
         """
         with self._reading() as connection:
-            return searching.search(connection, query, limit=limit, offset=offset, order=order)
+            return searching.search(connection, query, limit=limit, offset=offset, order=order, within=within)
 
     def facets(self, query: str = "", *, fields: Sequence[str] | None = None, top: int = 10) -> Facets:
         """How many of the packages that a search finds have which instrument, year, sample and so on.

@@ -25,8 +25,10 @@ from diadem.node.catalogue.meaning import (
     OfDataset,
     OfPackage,
     Phrase,
+    Within,
 )
 from diadem.node.catalogue.reading import begins
+from diadem.node.catalogue.standing import reached
 from diadem.node.catalogue.wording import Wording, Words, either, phrases
 
 _packages = tables.packages.c
@@ -148,6 +150,8 @@ def of_package(leaf: OfPackage) -> Sql:
         return begins(leaf.digits)
     if isinstance(leaf, Ingested):
         return _of_moment(leaf)
+    if isinstance(leaf, Within):
+        return reached(leaf.visible)
     if isinstance(leaf, Linked):
         return used_for(leaf.digits) if leaf.above else made_from(leaf.digits)
     copies = tables.replicas.c

@@ -17,7 +17,7 @@ from diadem.node.catalogue import tables
 from diadem.node.catalogue.conditions import Conditions, of_judgement, of_package
 from diadem.node.catalogue.judgements import Judged, Unjudged
 from diadem.node.catalogue.judging import doubtful
-from diadem.node.catalogue.meaning import AllOf, AnyOf, Begins, Between, Condition, Days, Deny, Linked, Phrase
+from diadem.node.catalogue.meaning import AllOf, AnyOf, Begins, Between, Condition, Days, Deny, Linked, Phrase, Within
 from diadem.node.catalogue.wording import Without, Wording, either, every, everywhere
 
 #: Up to so many facts are gathered and sorted; numbers that more packages have are met soon enough on the way.
@@ -96,7 +96,7 @@ def driver(connection: Connection, conditions: Conditions, condition: Condition)
     fewest, rare = _rare(connection, conditions, parts)
     if rare is not None and (texts is None or fewest * _RARER < texts.count(connection, FEW)):
         return rare
-    return _linked(parts) or texts or _judged(parts) or _all(parts)
+    return _named(parts) or _linked(parts) or texts or _judged(parts) or _all(parts)
 
 
 def count_alone(
@@ -160,6 +160,16 @@ def _narrow(conditions: Conditions, part: Condition, days: tuple[Days, ...]) -> 
         found = _of_judgement(part, days)
         return Driver(found.source, found.key, found.covered, ordered=False)
     return None
+
+
+def _named(parts: Sequence[Condition]) -> Driver | None:
+    """Packages that somebody may find, where all of them are named by their ids: mostly they are few."""
+    part = next((part for part in parts if isinstance(part, Within)), None)
+    if part is None or part.visible.everything or any(one.packages is None for one in part.visible.reaches):
+        return None
+    days = _days(parts)
+    source = select(_packages.seq).where(of_package(part), tables.alive())
+    return Driver(_within(source, _packages.seq, days), _packages.seq, (part, *days), ordered=False, once=True)
 
 
 def _linked(parts: Sequence[Condition]) -> Driver | None:

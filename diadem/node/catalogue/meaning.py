@@ -16,7 +16,8 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from diadem.errors import UsageError
-from diadem.node.catalogue import vocabulary
+from diadem.model.access import Visible
+from diadem.node.catalogue import facts, vocabulary
 from diadem.node.catalogue.judgements import JUDGEMENTS, Judged, Unjudged, joined, judgement
 from diadem.node.catalogue.order import day_range
 from diadem.node.catalogue.quantities import Unreadable, around, in_bytes, in_unit, period, split
@@ -114,6 +115,13 @@ class InStore:
 
 
 @dataclass(frozen=True, slots=True)
+class Within:
+    """Packages that somebody may find."""
+
+    visible: Visible
+
+
+@dataclass(frozen=True, slots=True)
 class AllOf:
     """All of the parts; without any, everything."""
 
@@ -135,7 +143,7 @@ class Deny:
 
 
 OfDataset = Phrase | Between | Judged | Unjudged
-OfPackage = Days | Ingested | Count | Begins | InStore | Linked
+OfPackage = Days | Ingested | Count | Begins | InStore | Linked | Within
 Leaf = OfDataset | OfPackage
 Condition = Leaf | AllOf | AnyOf | Deny
 #: What no package fulfils.
@@ -162,10 +170,13 @@ class Lookup:
         Other names of a sample: ``sample:S-12`` asks for each of them.
     looking : Looking
         Texts that have a part: ``instrument:*Titan*`` asks for each of them.
+    owning : Naming
+        Users who retired and were followed: what was theirs is found by ``owner:`` and their successor.
     """
 
     naming: Naming = no_names
     looking: Looking = no_texts
+    owning: Naming = no_names
 
 
 def understand(query: str, tree: Tree, *, denied: bool = False, lookup: Lookup | None = None) -> Condition:
@@ -275,6 +286,9 @@ def _term(query: str, term: Term, lookup: Lookup) -> Condition:
         if key.kind == "text" and operator in (":", "=") and _is_inside(value.text):
             return _inside(key, operator, value.text, lookup.looking)
         condition = _condition(key, operator, value.text)
+        if key.name == facts.OWNER and isinstance(condition, Phrase):
+            others = tuple(Phrase(condition.keys, name, whole=True) for name in lookup.owning(condition.words))
+            return replace(condition, others=others)
         return (
             _by_any_name(condition, lookup.naming) if key.name == vocabulary.SAMPLE and operator == ":" else condition
         )

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, func, insert, inspect, select
 
 from diadem.errors import Refused
 from diadem.model.times import time_text
-from diadem.node.catalogue import dialects, faceting
+from diadem.node.catalogue import dialects, faceting, owning
 from diadem.node.catalogue.assessing import add_tables
 from diadem.node.catalogue.database import Place
 from diadem.node.catalogue.tables import metadata, sample_names, sample_ties, samples, schema_version
@@ -44,6 +44,7 @@ MIGRATIONS: Final[Sequence[Migration]] = (
     Migration(2, "samples, their names and relations", _samples),
     Migration(3, "assessments, amended fields, derivations", add_tables),
     Migration(4, "counts of values", faceting.add_tables),
+    Migration(5, "users who retired", owning.add_tables),
 )
 
 

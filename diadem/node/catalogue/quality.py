@@ -12,7 +12,8 @@ from diadem.model.amendments import Corrections
 from diadem.model.assessments import Assessment
 from diadem.model.ids import PREFIX
 from diadem.model.lineage import Caution, Derivation
-from diadem.node.catalogue import amending, assessing, deriving, faceting, reading, saying, tables, writing
+from diadem.model.ownership import Succession
+from diadem.node.catalogue import amending, assessing, deriving, faceting, owning, reading, saying, tables, writing
 from diadem.node.catalogue.facts import storable
 from diadem.node.catalogue.opening import CatalogueFile
 from diadem.node.catalogue.results import DatasetRow
@@ -88,6 +89,14 @@ class QualityCatalogue(CatalogueFile):
             seq = writing.require(connection, package_id)
             amending.restate(connection, seq, hex_id)
             faceting.touch(connection, [seq])
+
+    def succeed(self, name: str, succession: Succession) -> None:
+        """Note that a user retired and who follows; what is searched of corrected records is made anew."""
+        with self._writing() as connection:
+            if owning.write_succession(connection, name, succession):
+                for seq, digits in owning.amended_packages(connection, name):
+                    amending.restate(connection, seq, digits)
+                    faceting.touch(connection, [seq])
 
     def corrections(self, package_id: str) -> Corrections:
         """All that is said of a package's record. Raises `NotFound`."""

@@ -17,11 +17,13 @@ from sqlalchemy import ColumnElement, Connection, Row, and_, func, or_, select
 from diadem.errors import NotFound, UsageError
 from diadem.model.assessments import VERDICTS, Assessment, disputes
 from diadem.model.ids import PREFIX
+from diadem.model.ownership import Ownership
 from diadem.model.replicas import PRESENT
 from diadem.node.catalogue import tables
 from diadem.node.catalogue.assessing import counting_of
 from diadem.node.catalogue.deriving import cautions_of
 from diadem.node.catalogue.expressions import among
+from diadem.node.catalogue.owning import successions
 from diadem.node.catalogue.results import DatasetRow, PackageRow
 from diadem.node.catalogue.spans import full, numbers
 
@@ -110,6 +112,7 @@ def package_rows(
         named = _named_datasets(connection, {row.seq: row.datasets for row in rows}, matching or {})
         first = _sessions(connection, {row.id: row.predecessor for row in rows})
         counting = counting_of(connection, part)
+        known = successions(connection)
         doubts = cautions_of(connection, [PREFIX + row.id for row in rows])
         for row in rows:
             bits = (matching or {}).get(row.seq, full(row.datasets))
@@ -117,6 +120,7 @@ def package_rows(
             said = _row(row, stores.get(row.seq, ()), named.get(row.seq, ()), count, first[row.id])
             found[row.seq] = replace(
                 said,
+                owner=Ownership.of(said.owner, known).now,
                 quality=_quality(counting.get(row.seq, ())),
                 warnings=tuple(one.sentence for one in doubts.get(said.id, ()) if one.way),
             )

@@ -77,6 +77,11 @@ def _said(connection: Connection, sha256: str, kind: str) -> Iterator[tuple[str,
             yield envelope.statement_id, found.place, dict(statement.predicate)
 
 
+def lines_about(connection: Connection, sha256: str, kind: str) -> list[tuple[int, bytes]]:
+    """Place in the log and envelope of each statement of a kind on a subject, whoever has signed it."""
+    return [(one.place, one.line) for one in _lines(connection, [sha256], kind)]
+
+
 def _lines(connection: Connection, subjects: Sequence[str], kind: str) -> list[_Line]:
     said, about = tables.statements, tables.subjects
     joined = said.join(about, said.c.statement_id == about.c.statement_id)

@@ -8,6 +8,8 @@ from typing import Final
 from sqlalchemy import Connection, select
 
 from diadem.errors import UsageError
+from diadem.model.access import Visible
+from diadem.model.ownership import Ownership
 from diadem.node.catalogue import dialects, faceting, stating, tables
 from diadem.node.catalogue.conditions import Conditions
 from diadem.node.catalogue.counting import count_values
@@ -18,13 +20,15 @@ from diadem.node.catalogue.facet_results import Facets
 from diadem.node.catalogue.hints import hint
 from diadem.node.catalogue.judging import differs, leaves
 from diadem.node.catalogue.matching import matching
-from diadem.node.catalogue.meaning import MAX_NAMES, Condition, Lookup, Phrase, understand
+from diadem.node.catalogue.meaning import MAX_NAMES, AllOf, Condition, Lookup, Phrase, Within, understand
+from diadem.node.catalogue.owning import successions
 from diadem.node.catalogue.parsing import parse
 from diadem.node.catalogue.reading import CHUNK, package_rows
 from diadem.node.catalogue.results import SearchResult, StatedDataset
 from diadem.node.catalogue.samples import meant
 from diadem.node.catalogue.stating import keys_of
 from diadem.node.catalogue.walking import walk
+from diadem.node.catalogue.words import padded, words
 
 #: Candidates that are looked at for the sake of the total alone, once the page is full.
 COUNTED: Final = 50
@@ -32,18 +36,34 @@ ORDERS: Final = ("newest", "oldest")
 _packages, _values = tables.packages.c, tables.facet_values.c
 
 
-def search(connection: Connection, query: str, *, limit: int | None, offset: int, order: str) -> SearchResult:
+def search(
+    connection: Connection,
+    query: str,
+    *,
+    limit: int | None,
+    offset: int,
+    order: str,
+    within: Visible | None = None,
+) -> SearchResult:
     """A page of the packages that match; see `Catalogue.search`."""
     _require(limit, offset, order)
     tree = parse(query)
     names = Names(connection)
-    condition = understand(query, tree, lookup=names.lookup)
+    condition = _restricted(understand(query, tree, lookup=names.lookup), within)
     conditions = known_conditions(connection)
     keys, total, exact = _page(connection, conditions, condition, limit, offset, rising=order == "oldest")
     rows = package_rows(connection, keys, _matched(connection, conditions, condition, keys))
     return SearchResult(
         query, tuple(rows), total, exact, "" if total else hint(tree), names.asked_in(condition), offset
     )
+
+
+def _restricted(condition: Condition, within: Visible | None) -> Condition:
+    """What is looked for, among packages that somebody may find."""
+    if within is None or within.everything:
+        return condition
+    parts = condition.parts if isinstance(condition, AllOf) else (condition,)
+    return AllOf((*parts, Within(within)))
 
 
 def known_conditions(connection: Connection) -> Conditions:
@@ -86,7 +106,7 @@ class Names:
     @property
     def lookup(self) -> Lookup:
         """For `understand`."""
-        return Lookup(self.of_sample, self.texts)
+        return Lookup(self.of_sample, self.texts, self.of_owner)
 
     def texts(self, keys: tuple[str, ...], part: str, ends: bool) -> list[tuple[str, ...]] | None:
         """The words of all texts of some keys that have a part, or end with it; see `Looking`."""
@@ -97,6 +117,13 @@ class Names:
         has = _values.name.endswith(part, autoescape=True) if ends else contains(_values.name, part)
         found = select(_values.name).where(_values.facet == fields[0], _values.packages > 0, has).order_by(_values.name)
         return [tuple(name.split()) for name in self._connection.scalars(found.limit(MAX_NAMES + 1))]
+
+    def of_owner(self, asked: tuple[str, ...]) -> list[tuple[str, ...]]:
+        """The words of the names of those who were followed by somebody who is called so."""
+        known = successions(self._connection)
+        heirs = {name: Ownership.of(name, known).now for name in known}
+        wanted = f" {' '.join(asked)} "
+        return [tuple(words(name)) for name, heir in sorted(heirs.items()) if wanted in padded(heir)]
 
     def of_sample(self, asked: tuple[str, ...]) -> list[tuple[str, ...]]:
         """The words of other names of a sample; see `Naming`."""

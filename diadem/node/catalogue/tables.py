@@ -288,6 +288,16 @@ derivations = Table(
     sqlite_with_rowid=False,
 )
 
+#: Users who retired, and who followed, see `diadem.model.ownership`.
+successors = Table(
+    "successors",
+    metadata,
+    Column("name", Text, primary_key=True),  # alice@hu-berlin
+    Column("successor", Text, nullable=False),
+    Column("place", BigInteger, nullable=False),  # grows with the log
+    Column("statement_id", Text, nullable=False),
+)
+
 #: Values by which results are counted, see `facet_fields`, with the packages that have each.
 facet_values = Table(
     "facet_values",

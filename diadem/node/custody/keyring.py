@@ -36,6 +36,8 @@ class Card:
         When it ends.
     place : int
         Where in the log it stands (`Entry.place`).
+    successor : str
+        Who follows a user who retired: from this place on the key signs nothing any more. "" for nobody.
     """
 
     name: str
@@ -45,6 +47,7 @@ class Card:
     version: int
     expires: datetime | None
     place: int
+    successor: str = ""
 
     @property
     def owner(self) -> tuple[str, str]:
@@ -132,6 +135,8 @@ class KeyRing:
         if judged is not None:
             return judged
         current = self._current(card.owner, card.place)
+        if current is not None and current.successor:
+            return f"{current.name} had retired, and {current.successor} has followed"
         if current is not None and card.version <= current.version and card.public != current.public:
             return f"a card of version {card.version} stands after one of version {current.version}"
         insort(self._by_owner.setdefault(card.owner, []), card, key=_place)
@@ -158,6 +163,11 @@ class KeyRing:
         before = bisect_right(cards, place, key=_place)
         return cards[before - 1] if before else None
 
+    def newest(self, role: str) -> Card | None:
+        """The card of a key of the node that is in force at the end of the log."""
+        cards = self._by_owner.get((role, ""), [])
+        return cards[-1] if cards else None
+
     def log_key(self, place: int) -> PublicKey | None:
         """The key that signs the checkpoint after the entry at a place."""
         card = self._current((LOG, ""), place)
@@ -166,6 +176,11 @@ class KeyRing:
     def log_keys(self) -> list[PublicKey]:
         """Every key that ever signed checkpoints."""
         return list({card.public: None for card in self._by_owner.get((LOG, ""), [])})
+
+    def users(self) -> list[Card]:
+        """The newest card of each user, those who retired included, by name."""
+        newest = (cards[-1] for (role, _), cards in self._by_owner.items() if role == USER)
+        return sorted(newest, key=lambda card: card.name)
 
     def owner_of(self, key_id: str) -> Card | None:
         """The newest card of a key."""
@@ -213,7 +228,7 @@ class KeyRing:
 
     def _is_current(self, card: Card, place: int) -> bool:
         current = self._current(card.owner, place)
-        return current is not None and current.public == card.public
+        return current == card and not card.successor
 
     def _unsigned(self, entry: Entry, roles: set[str], late: tuple[Card, ...]) -> str:
         """Why no signature counts, in words."""
@@ -240,4 +255,5 @@ def _card(entry: Entry) -> Card:
         predicate["version"],
         None if expires is None else read_time(expires),
         entry.place,
+        str(predicate.get("successor", "")) if predicate["role"] == USER else "",
     )

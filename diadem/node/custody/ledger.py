@@ -37,6 +37,8 @@ class Ledger(LogChecker):
 
     def __init__(self, data: Database, log_key: PrivateKey | None, clock: Clock) -> None:
         super().__init__(data)
+        if log_key is not None:
+            self._complete()
         self._log_key = log_key
         self._clock = clock
         self._desk = MirrorDesk(data, self.node, self.origin, self._keys)
@@ -46,6 +48,14 @@ class Ledger(LogChecker):
                 where=str(data.path),
                 next="Give the node's own log key.",
             )
+
+    def _complete(self) -> None:
+        """Add to a log of an earlier version the index that it lacks."""
+        with self._data.reading() as connection:
+            there = Tables(connection).has_access_index()
+        if not there:
+            with self._data.writing() as connection:
+                Tables(connection).add_access_index()
 
     # -- making and opening ------------------------------------------------------------------------------------------
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import Final, Self
 
@@ -136,16 +136,28 @@ class LogReader:
             row = Tables(connection).row_of(statement_id)
         return self._parsed(row, f"there is no statement {statement_id[:12]}… in the log")
 
-    def of_subject(self, sha256: str) -> list[Entry]:
-        """Everything that the log says about a subject, of all epochs, oldest first."""
+    def of_subject(self, sha256: str, kinds: Sequence[str] = ()) -> list[Entry]:
+        """Everything that the log says about a subject, or what some kinds do, of all epochs, oldest first."""
         with self._data.reading() as connection:
-            rows = Tables(connection).rows_about(sha256)
+            rows = Tables(connection).rows_about(sha256, kinds)
+        return [self._parsed(row) for row in rows]
+
+    def of_access(self, start: int = 0) -> list[Entry]:
+        """Every entry from a place (`Entry.place`) on that says which key is whose or who may what, oldest first."""
+        with self._data.reading() as connection:
+            rows = Tables(connection).rows_of_access(start)
         return [self._parsed(row) for row in rows]
 
     def keys(self) -> list[Entry]:
         """Every entry that says which key is whose, and every recovery, of all epochs, oldest first."""
         with self._data.reading() as connection:
             rows = Tables(connection).rows_of_keys()
+        return [self._parsed(row) for row in rows]
+
+    def of_kind(self, kind: str) -> list[Entry]:
+        """Every entry of a kind, of all epochs, oldest first. Looks through the whole log: for what is rare."""
+        with self._data.reading() as connection:
+            rows = Tables(connection).rows_of_kind(kind)
         return [self._parsed(row) for row in rows]
 
     def entries(self, start: int = 0, stop: int | None = None, *, epoch: int | None = None) -> Iterator[Entry]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 from diadem.model.statements import Draft, Subject
 from diadem.model.times import time_text
@@ -51,6 +52,8 @@ def user_card(
     version: int = 1,
     expires: datetime | None = None,
     age: str | None = None,
+    successor: str | None = None,
+    reason: str = "",
 ) -> Draft:
     """The card of a user: one `key` statement, to be signed by the node's online key.
 
@@ -69,13 +72,18 @@ def user_card(
         When the card ends.
     age : str, optional
         Recipient for what is sealed for the user, ``age1…``.
+    successor : str, optional
+        Who follows: the user retires, and the key signs nothing any more.
+    reason : str
+        Why.
     """
-    more = {"custody": custody, **({"age": age} if age else {})}
+    more = {"custody": custody, "age": age, "successor": successor, "reason": reason}
+    more = {name: text for name, text in more.items() if text}
     return _card(name, USER, key, version, expires, more)
 
 
 def _card(
-    name: str, role: str, key: PublicKey, version: int, expires: datetime | None, more: dict[str, str] | None = None
+    name: str, role: str, key: PublicKey, version: int, expires: datetime | None, more: Mapping[str, Any] | None = None
 ) -> Draft:
     predicate = {
         "name": name,

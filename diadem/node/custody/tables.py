@@ -35,12 +35,15 @@ SCHEMA: Final = (
     "CREATE TABLE mirrors (url TEXT PRIMARY KEY, place INTEGER NOT NULL) WITHOUT ROWID",
     "CREATE TABLE shown (place INTEGER PRIMARY KEY)",
 )
-#: Kinds that say which keys belong to whom.
+#: Kinds that say which keys belong to whom; and those that say who may what.
 KEY_KINDS: Final = ("key", "recovery")
-_ENTRY: Final = "SELECT place, id, line FROM entries"
-_ABOUT: Final = (
-    "SELECT place, id, line FROM entries WHERE place IN (SELECT place FROM subjects WHERE sha256 = ?) ORDER BY place"
+ACCESS_KINDS: Final = ("grant", "revocation")
+#: An index that logs of earlier versions lack; it is made where one is opened for writing.
+ACCESS_INDEX: Final = (
+    "CREATE INDEX IF NOT EXISTS entries_of_access ON entries (kind, place) WHERE kind IN ('grant', 'revocation')"
 )
+_ENTRY: Final = "SELECT place, id, line FROM entries"
+_ABOUT: Final = "SELECT place, id, line FROM entries WHERE place IN (SELECT place FROM subjects WHERE sha256 = ?)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +91,18 @@ class Tables:
         """Make the tables."""
         for statement in SCHEMA:
             self._connection.execute(statement)
+        self.add_access_index()
         self._connection.executemany("INSERT INTO about VALUES (?, ?)", about.items())
         self._connection.execute(f"PRAGMA application_id = {application:d}")
         self._connection.execute(f"PRAGMA user_version = {version:d}")
+
+    def has_access_index(self) -> bool:
+        """Whether the index of who may what is there."""
+        return self._one("SELECT 1 FROM sqlite_master WHERE name = 'entries_of_access'") is not None
+
+    def add_access_index(self) -> None:
+        """Make the index of who may what."""
+        self._connection.execute(ACCESS_INDEX)
 
     def marks(self) -> tuple[int, int]:
         """Application id and version of the file."""
@@ -142,14 +154,26 @@ class Tables:
         query = f"{_ENTRY} WHERE place >= ? AND place < ? ORDER BY place LIMIT ?"
         return [_row(found) for found in self._all(query, start, stop, limit)]
 
-    def rows_about(self, sha256: str) -> list[Row]:
-        """Every entry about a subject, oldest first."""
-        return [_row(found) for found in self._all(_ABOUT, bytes.fromhex(sha256))]
+    def rows_about(self, sha256: str, kinds: Sequence[str] = ()) -> list[Row]:
+        """Every entry about a subject, of some kinds only where those are named, oldest first."""
+        marks = f" AND kind IN ({', '.join('?' * len(kinds))})" if kinds else ""
+        return [_row(found) for found in self._all(f"{_ABOUT}{marks} ORDER BY place", bytes.fromhex(sha256), *kinds)]
 
     def rows_of_keys(self) -> list[Row]:
         """Every entry that says which key is whose, oldest first."""
-        marks = ", ".join(f"'{kind}'" for kind in KEY_KINDS)
-        return [_row(found) for found in self._all(f"{_ENTRY} WHERE kind IN ({marks}) ORDER BY place")]
+        return [_row(found) for found in self._all(f"{_of_kinds(KEY_KINDS)} ORDER BY place", 0)]
+
+    def rows_of_access(self, start: int) -> list[Row]:
+        """Every entry from a place on that says which key is whose or who may what, oldest first.
+
+        One question, for one state of the file: between two, another process may append.
+        """
+        query = f"{_of_kinds(KEY_KINDS)} UNION ALL {_of_kinds(ACCESS_KINDS)} ORDER BY place"
+        return [_row(found) for found in self._all(query, start, start)]
+
+    def rows_of_kind(self, kind: str) -> list[Row]:
+        """Every entry of a kind, oldest first; the whole table is looked through."""
+        return [_row(found) for found in self._all(f"{_ENTRY} WHERE kind = ? ORDER BY place", kind)]
 
     def last_about(self, sha256: str) -> str | None:
         """Id of the newest statement about a subject."""
@@ -230,6 +254,12 @@ class Tables:
 
     def _number(self, query: str, *values: Any) -> int:
         return _integer(self._one(query, *values)[0])
+
+
+def _of_kinds(kinds: Sequence[str]) -> str:
+    """Entries of kinds that have an index of their own: it is used where they stand in the text as they do in it."""
+    marks = ", ".join(f"'{kind}'" for kind in kinds)
+    return f"{_ENTRY} WHERE kind IN ({marks}) AND place >= ?"
 
 
 def _blob(value: object) -> bytes:

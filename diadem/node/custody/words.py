@@ -140,6 +140,8 @@ def _handover(said: Said) -> str:
 
 def _key(said: Said) -> str:
     until = f", until {said['expires'][:10]}" if said.get("expires") else ""
+    if said.get("successor"):
+        return f"{said.node} noted that {said['name']} has retired, and that {said['successor']} follows{said.reason}"
     if said["role"] == "user":
         held = {"node-held": ", which the node can use too", "user-held": ", which nobody else has"}.get(
             said.get("custody", ""), ""

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from diadem.transfer.exchange import Route
-from diadem.transfer.handlers import identity, messages, windows
+from diadem.transfer.handlers import identity, messages, peers, windows
 
 
 def routes() -> Sequence[Route]:
     """Every route that the transfer room answers."""
-    return (*identity.ROUTES, *messages.ROUTES, *windows.ROUTES)
+    return (*identity.ROUTES, *peers.ROUTES, *messages.ROUTES, *windows.ROUTES)

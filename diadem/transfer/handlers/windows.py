@@ -15,13 +15,7 @@ from diadem.transfer.windows import WINDOW
 
 def serving_of(context: Context) -> Serving:
     """What gives out the packages of a node; one for all its threads."""
-    desk = desk_of(context)
-    with context.locked("serving"):
-        for one in context.kept:
-            if isinstance(one, Serving):
-                return one
-        context.kept.append(serving := Serving(desk))
-        return serving
+    return context.once("serving", lambda: Serving(desk_of(context)))
 
 
 def give_part(request: Request, services: Services) -> Response:
@@ -41,13 +35,7 @@ def give_window(request: Request, services: Services) -> Response:
 
 def pushed_of(context: Context) -> Pushed:
     """What takes in the packages that are pushed to a node; one for all its threads."""
-    desk = desk_of(context)
-    with context.locked("pushed"):
-        for one in context.kept:
-            if isinstance(one, Pushed):
-                return one
-        context.kept.append(pushed := Pushed(desk))
-        return pushed
+    return context.once("pushed", lambda: Pushed(desk_of(context)))
 
 
 def say_have(request: Request, services: Services) -> Response:

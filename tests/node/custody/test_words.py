@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from diadem.model.statement_kinds import KINDS
 from diadem.model.statements import Draft, Statement, Subject
+from diadem.node.custody.said import size_text
 from diadem.node.custody.statements import head, node_card, recovery, user_card
-from diadem.node.custody.words import sentence, size_text
+from diadem.node.custody.words import sentence
 from tests.node.custody.group import Group, fixity, ingest, key, package
 
 SUBJECT = Subject.package(package(1))

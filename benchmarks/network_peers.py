@@ -1,0 +1,176 @@
+"""The programs that a transfer is measured against, between two sites: rsync and scp over ssh, rclone, nginx with curl.
+
+Each takes the sender's folder to a new folder of the receiver and syncs it; none checks what came against anything that
+the sender signed, and none leaves a receipt.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from timing import Contender, Run, run
+
+from diadem.testing.faults import remove
+
+SSH_PORT, HTTPS_PORT = 10022, 10443
+#: Seconds for a server to answer.
+_START = 20
+#: OpenSSH's own first choice, and the fastest on processors with AES instructions.
+CIPHERS = {"": [], "aes128": ["-c", "aes128-gcm@openssh.com"]}
+
+
+@dataclass(frozen=True)
+class Place:
+    """One end of a line.
+
+    Attributes
+    ----------
+    address : str
+        Where the other end finds it.
+    before : tuple of str
+        What stands before each command that runs there: ``ip netns exec NAME``.
+    """
+
+    address: str
+    before: tuple[str, ...] = ()
+
+    def words(self, *command: str | Path) -> list[str]:
+        """A command that runs there."""
+        return [*self.before, *(str(part) for part in command)]
+
+
+def find(program: str) -> str | None:
+    """Path of a program: beside the interpreter first, then on the PATH, then among those of the administrator."""
+    beside = str(Path(sys.executable).parent)
+    return shutil.which(program, path=os.pathsep.join([beside, os.environ.get("PATH", ""), "/usr/sbin"]))
+
+
+class Servers:
+    """An ssh server and a web server at the sender's end, with keys of their own."""
+
+    def __init__(self, work: Path, sender: Place, folder: Path) -> None:
+        self.work, self.sender, self.folder = work, sender, folder
+        self._running: list[subprocess.Popen[bytes]] = []
+
+    def start(self) -> None:
+        """Make keys and start what is installed."""
+        self.work.mkdir(parents=True)
+        for name in ("host", "user"):
+            run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", self.work / name])
+        shutil.copy(self.work / "user.pub", self.work / "authorized")
+        (self.work / "sshd").write_text(
+            f"Port {SSH_PORT}\nHostKey {self.work}/host\nAuthorizedKeysFile {self.work}/authorized\nStrictModes no\n"
+            "PasswordAuthentication no\nPermitRootLogin prohibit-password\nUsePAM no\nUseDNS no\nPidFile none\n"
+            "MaxStartups 100\nSubsystem sftp internal-sftp\n"
+        )
+        if find("sshd"):
+            Path("/run/sshd").mkdir(exist_ok=True)
+            self._spawn(find("sshd") or "", "-D", "-e", "-f", self.work / "sshd")
+        if find("nginx"):
+            self._web()
+        time.sleep(1)
+
+    def _web(self) -> None:
+        key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", self.work / "tls.key"]
+        run(["openssl", "req", "-x509", *key, "-out", self.work / "tls.crt", "-subj", "/CN=bench", "-days", "9"])
+        (self.work / "nginx").write_text(
+            f"daemon off; pid {self.work}/pid; error_log stderr error; user root; worker_processes 2;\n"
+            "events { worker_connections 512; }\n"
+            f"http {{ access_log off; sendfile on; tcp_nopush on; server {{ listen {HTTPS_PORT} ssl; "
+            f"ssl_certificate {self.work}/tls.crt; ssl_certificate_key {self.work}/tls.key; "
+            f"ssl_protocols TLSv1.3; root {self.folder}; autoindex on; }} }}\n"
+        )
+        self._spawn(find("nginx") or "", "-p", self.work, "-c", self.work / "nginx")
+
+    def _spawn(self, *command: str | Path) -> None:
+        log = (self.work / "servers.log").open("ab")
+        self._running.append(subprocess.Popen(self.sender.words(*command), stdout=log, stderr=log))
+
+    def stop(self) -> None:
+        """End the servers."""
+        for one in self._running:
+            one.terminate()
+        for one in self._running:
+            one.wait(_START)
+
+
+@contextmanager
+def servers(work: Path, sender: Place, folder: Path) -> Iterator[Servers]:
+    """The servers while they are needed; they show one folder."""
+    made = Servers(work, sender, folder)
+    try:
+        made.start()
+        yield made
+    finally:
+        made.stop()
+
+
+def contenders(given: Servers, receiver: Place, target: Path, *, many: bool) -> list[Contender]:
+    """Everything that is installed, as things to be timed."""
+    options = "-o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR"
+    ssh = f"-p {SSH_PORT} -i {given.work}/user {options}"
+    where, source = given.sender.address, given.folder
+    scripts: list[tuple[str, str, str]] = []
+    for name, words in CIPHERS.items():
+        cipher, title = " ".join(words), f" {name}" if name else ""
+        scripts += [
+            (
+                "rsync",
+                f"rsync over ssh{title}",
+                f"rsync -a --inplace --whole-file -e 'ssh {cipher} {ssh}' root@{where}:{source}/ {target}/",
+            ),
+            ("scp", f"scp{title}", f"scp -q -r {cipher} {ssh.replace('-p ', '-P ')} root@{where}:{source} {target}"),
+        ]
+    key = f"--sftp-host {where} --sftp-port {SSH_PORT} --sftp-user root --sftp-key-file {given.work}/user"
+    lanes = "--transfers 16 --checkers 16" if many else "--multi-thread-streams 4"
+    scripts.append(("rclone", "rclone sftp", f"{find('rclone')} copy {lanes} {key} :sftp:{source} {target}"))
+    url = f"https://{where}:{HTTPS_PORT}"
+    http = f"{find('rclone')} copy {lanes} --no-check-certificate --http-url {url}/ :http: {target}"
+    scripts.append(("rclone", "rclone https", http))
+    if not many:
+        names = " ".join(f"-o {target}/{path.name} {url}/{path.name}" for path in sorted(source.iterdir()))
+        scripts.append(("curl", "nginx + curl", f"mkdir -p {target} && curl -s -k {names}"))
+    return [_timed(title, script, receiver, target) for program, title, script in scripts if find(program)]
+
+
+def _timed(title: str, script: str, receiver: Place, target: Path) -> Contender:
+    words = receiver.words("sh", "-euc", f"{script} && sync -f {target}")
+
+    def work() -> Run:
+        return run(words)
+
+    return Contender(title, work, lambda: _cleared(target))
+
+
+def _cleared(*folders: Path) -> None:
+    for folder in folders:
+        if folder.exists():
+            remove(folder)
+
+
+def versions() -> dict[str, str]:
+    """First line of what each peer says of itself."""
+    asked: Sequence[tuple[str, str]] = (
+        ("rsync", "--version"),
+        ("ssh", "-V"),
+        ("rclone", "version"),
+        ("nginx", "-v"),
+        ("curl", "--version"),
+    )
+    found = {}
+    for name, option in asked:
+        path = find(name)
+        if path is None:
+            found[name] = "not installed"
+            continue
+        said = subprocess.run([path, option], capture_output=True, text=True, check=False)
+        found[name] = (said.stdout or said.stderr).splitlines()[0]
+    return found

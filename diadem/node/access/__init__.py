@@ -1,0 +1,1 @@
+"""Who may what with a package: one engine decides, for the command line, the server and transfers alike."""

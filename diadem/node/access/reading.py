@@ -1,0 +1,231 @@
+"""From log and catalogue to what the engine must know: the one way in for command line, server and transfers."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Final
+
+from diadem.errors import DocumentError, NotFound
+from diadem.model.access import (
+    EVERYBODY,
+    PACKAGE,
+    PROJECT,
+    PROJECT_PREFIX,
+    SAMPLE,
+    USER,
+    Asker,
+    Decision,
+    Grant,
+    Reach,
+    Right,
+    Visible,
+)
+from diadem.model.amendments import Amendment
+from diadem.model.ids import PREFIX
+from diadem.model.ownership import Ownership
+from diadem.model.sample_statements import Stated, sample_of
+from diadem.model.statements import Subject
+from diadem.node.access.book import Known, speaks
+from diadem.node.access.engine import decide, holds
+from diadem.node.access.facts import GrantFacts, Name, PackageFacts
+from diadem.node.catalogue.standing import BELONGING
+from diadem.node.catalogue.words import words
+from diadem.node.custody.entries import Entry, place_of, position_of
+
+if TYPE_CHECKING:
+    from diadem.node.context import Context
+
+#: Statements that say whose a package is: those of its archiving, else of its arrival from another node.
+_OWNING: Final = ("ingest", "acceptance", "receipt")
+_WHOLE: Final = re.compile(r"(?:diadem:)?([0-9a-f]{64})\Z")
+
+
+def require(context: Context, asker: Asker, right: Right, package: str) -> Decision:
+    """What allows somebody to do something with a package.
+
+    An unknown package, a forbidden one and one whose grant was revoked get one answer, after the same number of
+    questions to log and catalogue, before any store is touched.
+
+    Parameters
+    ----------
+    context : Context
+        The node.
+    asker : Asker
+        Who asks.
+    right : Right
+        For what.
+    package : str
+        Its whole id: beginnings of ids are for the node's own people.
+
+    Returns
+    -------
+    Decision
+        With what the way must fulfil on which bytes go (`Decision.requirements`).
+
+    Raises
+    ------
+    NotFound
+        Nothing allows it.
+    """
+    decision = decide(asker, right, facts_of(context, package, _to(asker)), context.clock())
+    if not decision.allowed:
+        raise not_found()
+    return decision
+
+
+def not_found() -> NotFound:
+    """The one answer to what is not there and to what nobody may know of."""
+    return NotFound("there is no such package here", next="Ask its owner for it, by another way.")
+
+
+def _to(asker: Asker) -> Callable[[Grant], bool]:
+    """Grants that are meant for somebody: the others need not be looked at, and cost no question."""
+    return lambda grant: grant.recipient == asker.node and grant.user in (EVERYBODY, asker.user)
+
+
+def everyone(_: Grant) -> bool:
+    """Grants to anybody: to explain a refusal."""
+    return True
+
+
+def facts_of(context: Context, package: str, meant: Callable[[Grant], bool] = everyone) -> PackageFacts:
+    """All that access to a package depends on.
+
+    Parameters
+    ----------
+    context : Context
+        The node.
+    package : str
+        Its id, of 64 hex digits; of anything else nothing is known.
+    meant : callable
+        Which grants are looked at.
+    """
+    match = _WHOLE.match(package)
+    digits = match[1] if match else hashlib.sha256(package.encode("utf-8", "surrogatepass")).hexdigest()
+    known = context.grants.now()
+    first, owned_by = _owner(known, context.ledger.of_subject(digits, _OWNING))
+    ownership = Ownership.of(first, known.successions)
+    stood = context.catalogue.standing(digits)
+    amendments = list(_amendments(known, stood.amendments))
+    belongs = {scope: stood.belongs(scope, amendments, ownership) for scope in BELONGING}
+    name = PREFIX + digits
+    concerned = (
+        grant for grant in known.grants.values() if meant(grant) and (grant.scope != PACKAGE or name in grant.subjects)
+    )
+    return PackageFacts(
+        package=name,
+        node=context.settings.id,
+        known=stood.known and match is not None,
+        deleted=stood.deleted,
+        ownership=ownership,
+        owned_by=owned_by,
+        whole={scope: whole for scope, (whole, _) in belongs.items()},
+        partly={scope: partly for scope, (_, partly) in belongs.items()},
+        default=context.policy.access.default,
+        grants=tuple(_facts(context, known, grant) for grant in concerned),
+    )
+
+
+def _owner(known: Known, entries: Sequence[Entry]) -> tuple[str, str]:
+    """Who owned a package first, and the statement that says so."""
+    sound = [entry for entry in entries if known.ring.judge(entry).problem is None]
+    for entry in sound:
+        if entry.statement.kind == "ingest":
+            return str(entry.statement.predicate["owner"]), entry.statement_id
+    cited = {entry.statement.predicate["acceptance"] for entry in sound if entry.statement.kind == "receipt"}
+    for entry in sound:
+        if entry.statement.kind == "acceptance" and entry.statement_id in cited:
+            return str(entry.statement.predicate["by"]), entry.statement_id
+    return "", ""
+
+
+def _amendments(known: Known, lines: Iterable[tuple[int, bytes]]) -> Iterable[Amendment]:
+    for place, line in lines:
+        if (entry := _read(known, place, line)) is not None:
+            yield Amendment.of(entry.statement_id, entry.place, entry.statement.predicate)
+
+
+def _read(known: Known, place: int, line: bytes) -> Entry | None:
+    """A user's statement from the catalogue, where it is by whom it says."""
+    try:
+        entry = Entry.from_line(*position_of(place), line)
+    except DocumentError:
+        return None
+    return entry if speaks(known.ring, entry) else None
+
+
+def _facts(context: Context, known: Known, grant: Grant) -> GrantFacts:
+    return GrantFacts(grant, known.revocation_of(grant), names_of(context, known, grant))
+
+
+def names_of(context: Context, known: Known, grant: Grant) -> frozenset[Name]:
+    """What the one who gave a grant calls the project or the sample of it; nothing of a grant of packages.
+
+    Names that others use for the sample do not count: with them they could bring packages into the grant.
+    """
+    if grant.scope == PROJECT:
+        return _names([grant.label, *(one.removeprefix(PROJECT_PREFIX) for one in grant.subjects)])
+    if grant.scope != SAMPLE:
+        return frozenset()
+    heirs = Ownership.of(grant.by, known.successions)
+    said: list[Stated] = []
+    sample = grant.subjects[0]
+    for epoch, index, line in context.catalogue.sample_statements(Subject.named(sample).sha256):
+        entry = _read(known, place_of(epoch, index), line)
+        if entry is not None and heirs.speaks(str(entry.statement.predicate["by"]), entry.place):
+            said.append(Stated(entry.place, entry.statement_id, entry.statement))
+    found = sample_of(sample, said)
+    return _names([grant.label, *(found.all_names() if found else ())])
+
+
+def _names(texts: Iterable[str]) -> frozenset[Name]:
+    return frozenset(name for text in texts if (name := tuple(words(text))))
+
+
+def visible(context: Context, asker: Asker) -> Visible:
+    """All packages that somebody may find, as a search can be restricted to them (`Catalogue.search`).
+
+    Grants are few; what they open may be many packages, so that the answer names owners, projects and samples.
+    """
+    known, now = context.grants.now(), context.clock()
+    at_home = asker.kind == USER and asker.node == context.settings.id
+    if at_home and context.policy.access.default == "node":
+        return Visible(everything=True)
+    reaches: list[Reach] = []
+    if at_home:
+        reaches.append(Reach(_owned_by(known, asker.address, None)))
+    for grant in filter(_to(asker), known.grants.values()):
+        given = _facts(context, known, grant)
+        if holds(given, asker, Right.LIST, context.settings.id, now):
+            reaches += _reaches(context, reach_of(known, given))
+    return Visible(reaches=tuple(one for one in reaches if one.owners))
+
+
+def reach_of(known: Known, given: GrantFacts) -> Reach:
+    """The packages that a grant opens, whether or not it is in force."""
+    grant = given.grant
+    owners = _owned_by(known, grant.by, grant.place)
+    if grant.scope == PACKAGE:
+        return Reach(owners, frozenset(one.removeprefix(PREFIX) for one in grant.subjects))
+    return Reach(owners, None, grant.scope, given.names)
+
+
+def _owned_by(known: Known, name: str, place: int | None) -> frozenset[str]:
+    """First owners of packages that were somebody's at a place of the log, or are now."""
+    chains = {first: Ownership.of(first, known.successions) for first in {*known.successions, name}}
+    return frozenset(
+        first for first, chain in chains.items() if (chain.now == name if place is None else chain.speaks(name, place))
+    )
+
+
+def _reaches(context: Context, reach: Reach) -> list[Reach]:
+    """What a grant opens; where records were amended, package by package, for then only its owner's word counts."""
+    if not reach.scope:
+        return [reach]
+    named: dict[str, list[str]] = {}
+    for digits, owner in context.catalogue.amended_within(reach):
+        if reach.names.intersection(facts_of(context, digits, lambda _: False).whole[reach.scope]):
+            named.setdefault(owner, []).append(digits)
+    return [reach, *(Reach(frozenset({owner}), frozenset(ids)) for owner, ids in named.items())]

@@ -1,0 +1,136 @@
+"""Who may what: the verbs of a node that grant, revoke and explain. `diadem.Node` has them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date, datetime
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from diadem.model.access import Decision, Revocation
+    from diadem.node.context import Context
+    from diadem.node.granting import Granted, GrantState
+
+
+class AccessVerbs:
+    """Grant, revoke, grants, why."""
+
+    context: Context
+
+    def grant(
+        self,
+        what: str | Sequence[str],
+        to: str,
+        rights: Sequence[str] = ("read",),
+        *,
+        expires: date | datetime | str | None = None,
+        not_before: date | datetime | str | None = None,
+        purpose: str = "",
+        require: Sequence[str] = (),
+        recipient: str = "",
+        dry_run: bool = False,
+    ) -> Granted:
+        """Allow somebody something with packages of yours: a statement that you sign.
+
+        Colleagues and people of other nodes see nothing that was not granted to them, unless the policy opens packages
+        to the node. Of a project or a sample, those packages are meant that are yours and belong to it, now or later.
+        Whoever can read the node's folder or a store through the operating system is not bound by grants.
+
+        Parameters
+        ----------
+        what : str or sequence of str
+            Packages, by their ids; or one ``project:NAME`` or ``sample:NAME``.
+        to : str
+            ``bob``, ``marie@nmi``, or ``*@nmi`` for everybody of a node.
+        rights : sequence of {"list", "read", "assess"}
+            What they may; who may read or assess a package may also find it.
+        expires, not_before : date, datetime or str, optional
+            When it ends and begins: ``2027-01-01`` (from the beginning of that day, UTC) or a moment. Default: when it
+            is revoked; now.
+        purpose : str
+            What for.
+        require : sequence of {"direct-only"}
+            That no hub carries the bytes.
+        recipient : str
+            Id of the grantee's node, where it is not known here by name.
+        dry_run : bool
+            Say what it would open, and state nothing.
+
+        Raises
+        ------
+        Refused
+            Not all of the packages are yours.
+        NotFound
+            There is no such package, sample, user or node.
+        UsageError
+            What is meant cannot be granted together, or the grant would never be in force.
+        """
+        from diadem.node.granting import Wanted, grant
+
+        wanted = Wanted(
+            what=(what,) if isinstance(what, str) else tuple(what),
+            to=to,
+            rights=tuple(rights),
+            expires=expires,
+            not_before=not_before,
+            purpose=purpose,
+            require=tuple(require),
+            recipient=recipient,
+        )
+        return grant(self.context, wanted, dry_run=dry_run)
+
+    def revoke(self, grant: str, *, reason: str = "") -> Revocation:
+        """Take a grant back. What was delivered before stays delivered.
+
+        Parameters
+        ----------
+        grant : str
+            Its id or the beginning of it, 8 digits or more.
+        reason : str
+            Why.
+
+        Raises
+        ------
+        NotFound
+            There is no such grant.
+        Refused
+            It is somebody else's: only who gave it, or who has followed them, can revoke it.
+        """
+        from diadem.node.granting import revoke
+
+        return revoke(self.context, grant, reason=reason)
+
+    def grants(self, what: str | None = None, to: str | None = None) -> list[GrantState]:
+        """Every grant, the newest last, each with whether it is in force.
+
+        Parameters
+        ----------
+        what : str, optional
+            Only those that are of a package, ``project:NAME`` or ``sample:NAME``.
+        to : str, optional
+            Only those to somebody, by address.
+        """
+        from diadem.node.granting import grants
+
+        return grants(self.context, what, to)
+
+    def why(self, who: str, package: str, right: str = "read") -> Decision:
+        """Whether somebody may do something with a package, and why, or why not; also which grant came closest.
+
+        Parameters
+        ----------
+        who : str
+            ``bob``, ``marie@nmi``.
+        package : str
+            Its id or the beginning of it.
+        right : {"list", "read", "assess"}
+            What they want to do.
+
+        Raises
+        ------
+        NotFound
+            There is no such package, user or node.
+        """
+        from diadem.node.granting import why
+
+        return why(self.context, who, package, right)

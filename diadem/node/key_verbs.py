@@ -1,0 +1,130 @@
+"""The node's own keys: `node.keys`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from diadem.errors import Refused
+from diadem.model.statements import Draft, Subject
+from diadem.model.times import read_time, time_text
+from diadem.node.config import NodeSettings
+from diadem.node.context import Context
+from diadem.node.following import catch_up
+from diadem.node.jobs import jobs
+from diadem.node.mirroring import mirror_settings
+from diadem.node.recovery import read_recovery
+from diadem.node.rotating import rotate, rotation_lock
+from diadem.node.watching import watch_lock
+from diadem.store.system import FileLock
+
+#: The lock that `diadem serve` holds.
+SERVE_LOCK: Final = "serve.lock"
+
+
+@dataclass(frozen=True, slots=True)
+class Rotated:
+    """A node has a new online key.
+
+    Attributes
+    ----------
+    version : int
+        Of its card now.
+    online, before : str
+        The new key and the one that it replaces, ``ed25519:…``.
+    stolen_since : str
+        From when on the old one is not believed, UTC; "" where it was not stolen.
+    """
+
+    version: int
+    online: str
+    before: str
+    stolen_since: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON object."""
+        return {name: getattr(self, name) for name in self.__slots__}
+
+
+@dataclass(frozen=True, slots=True)
+class KeyVerbs:
+    """The node's own keys: `node.keys`.
+
+    Parameters
+    ----------
+    context : Context
+        The node.
+    """
+
+    context: Context
+
+    def rotate(
+        self,
+        recovery_file: str | Path,
+        *,
+        passphrase: str = "",
+        stolen_since: str | None = None,
+        reason: str = "",
+    ) -> Rotated:
+        """Give the node a new online key; peers follow it, for the root key in the recovery file vouches for it.
+
+        Parameters
+        ----------
+        recovery_file : path
+            Written when the node was made; with its `passphrase`.
+        stolen_since : str, optional
+            Where the old key was stolen: ``2026-03-14`` or ``2026-03-14T09:00:00Z``. The log and every peer learn it.
+        reason : str
+            What happened; stands in the log with `stolen_since`.
+
+        Raises
+        ------
+        Refused
+            The recovery file is another node's or its passphrase wrong, or something else works on this node.
+        """
+        context = self.context
+        context.require_writable()
+        since = _moment(stolen_since) if stolen_since else ""
+        secret = read_recovery(Path(recovery_file), passphrase)
+        settings: NodeSettings = context.settings
+        if secret.root.public.key_id != settings.id:
+            raise Refused("this recovery file is another node's", where=str(recovery_file), next="Name this node's.")
+        with _alone(context):
+            version, before = rotate(context.keys, context.ledger, secret.root, settings.name)
+            catch_up(context)
+            if since:
+                context.say([_stolen(settings, before, version, since, reason.strip())])
+        mirror_settings(context)
+        return Rotated(version, context.keys.open("online").public.to_text(), before, since)
+
+
+@contextmanager
+def _alone(context: Context) -> Iterator[None]:
+    """While nothing else that signs is at work on the node, as far as can be seen."""
+    busy = [job.kind for job in jobs(context) if job.state == "running"]
+    locks = rotation_lock(context.folder), watch_lock(context), FileLock(context.folder / "locks" / SERVE_LOCK)
+    try:
+        if busy or not all(lock.acquire() for lock in locks):
+            what = ", ".join(busy) or "diadem watch or serve"
+            raise Refused(
+                f"something is at work on this node, which signs with the old key: {what}",
+                next="Stop it; then rotate the key.",
+            )
+        yield
+    finally:
+        for lock in locks:
+            lock.release()
+
+
+def _moment(text: str) -> str:
+    moment = read_time(text if "T" in text else f"{text}T00:00:00Z")
+    return time_text(moment)
+
+
+def _stolen(settings: NodeSettings, key: str, version: int, since: str, reason: str) -> Draft:
+    said: dict[str, Any] = {"event": "compromised", "peer": settings.id, "name": settings.name, "online": key}
+    said |= {"version": version - 1, "since": since, **({"reason": reason} if reason else {})}
+    return Draft("peer", (Subject.key(settings.id),), said)

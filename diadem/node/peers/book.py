@@ -1,0 +1,285 @@
+"""`<node>/network/peers.sqlite`: the other nodes that this one knows, and the tickets that it gave out.
+
+The log says what happened with each peer, and who each is can be read from it again (`rebuild`); what only the file has
+is the proof of their keys, where they are found, and tickets: those come with the next contact, or are given out anew.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final, Self
+
+from diadem.errors import NotFound, UsageError
+from diadem.model.peers import EndpointNote, Peer, PeerState
+from diadem.model.statements import Statement
+from diadem.node.sqlite_file import SqliteFile
+from diadem.trust.envelope import Envelope
+from diadem.trust.keys import PublicKey
+
+FOLDER: Final = "network"
+FILE: Final = "peers.sqlite"
+#: "DmPe", and the version of the tables.
+APPLICATION: Final = 0x446D5065
+VERSION: Final = 1
+_PEERS: Final = """CREATE TABLE peers (
+    id TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE, state TEXT NOT NULL, own_name TEXT NOT NULL, online TEXT NOT NULL,
+    log TEXT NOT NULL, key_id TEXT NOT NULL, version INTEGER NOT NULL, expires TEXT NOT NULL, words TEXT NOT NULL,
+    since TEXT NOT NULL, reason TEXT NOT NULL, seen_as TEXT NOT NULL, stolen TEXT NOT NULL, chain BLOB NOT NULL,
+    note BLOB NOT NULL) WITHOUT ROWID"""
+_CHECKPOINTS: Final = """CREATE TABLE checkpoints (
+    peer TEXT PRIMARY KEY, epoch INTEGER NOT NULL, size INTEGER NOT NULL, text TEXT NOT NULL) WITHOUT ROWID"""
+_TICKETS: Final = """CREATE TABLE tickets (
+    hash TEXT PRIMARY KEY, kind TEXT NOT NULL, name TEXT NOT NULL, guest INTEGER NOT NULL, for_node TEXT NOT NULL,
+    made TEXT NOT NULL, expires TEXT NOT NULL, by_user TEXT NOT NULL, used_by TEXT NOT NULL, used_name TEXT NOT NULL,
+    used_at TEXT NOT NULL, refused_by TEXT NOT NULL, refused_name TEXT NOT NULL, refused_at TEXT NOT NULL)
+    WITHOUT ROWID"""
+SCHEMA: Final = (
+    _PEERS,
+    "CREATE INDEX peers_by_key ON peers (key_id)",
+    _CHECKPOINTS,
+    _TICKETS,
+    "CREATE TABLE own (one INTEGER PRIMARY KEY, version INTEGER NOT NULL, note BLOB NOT NULL)",
+)
+_SELECT: Final = (
+    "SELECT id, name, state, own_name, online, log, key_id, version, expires, words, since, reason, seen_as, stolen,"
+    " note FROM peers"
+)
+_INSERT: Final = "INSERT OR REPLACE INTO peers VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_BLOBS: Final = {
+    "chain": "SELECT chain FROM peers WHERE id = ?",
+    "note": "SELECT note FROM peers WHERE id = ?",
+}
+_KEEP: Final = """INSERT INTO checkpoints VALUES (?, ?, ?, ?)
+    ON CONFLICT (peer) DO UPDATE SET epoch = excluded.epoch, size = excluded.size, text = excluded.text
+    WHERE (excluded.epoch, excluded.size) > (checkpoints.epoch, checkpoints.size)"""
+
+
+class PeerBook:
+    """The peers of a node. Safe to use from many threads and processes.
+
+    Parameters
+    ----------
+    folder : Path
+        The node's folder.
+    said : iterable of Statement, optional
+        The node's `peer` statements, oldest first: read only where there is no file yet.
+    """
+
+    def __init__(self, folder: Path, said: Iterable[Statement] = ()) -> None:
+        path = folder / FOLDER / FILE
+        path.parent.mkdir(mode=0o700, exist_ok=True)
+        fresh = not path.exists()
+        self.file = SqliteFile(
+            path, what="list of peers", advice="Move it away: the node makes it again from its log, without tickets."
+        )
+        try:
+            self.file.prepare(SCHEMA, application=APPLICATION, version=VERSION)
+            if fresh:
+                self._rebuild(said)
+        except BaseException:
+            self.file.close()
+            raise
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self.file.close()
+
+    def __enter__(self) -> Self:
+        """The book itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close."""
+        self.close()
+
+    # -- finding -----------------------------------------------------------------------------------------------------
+
+    def ls(self) -> Sequence[Peer]:
+        """Every peer, by name."""
+        return self._found("1 = 1 ORDER BY name")
+
+    def get(self, peer: str) -> Peer:
+        """The peer with a node id.
+
+        Raises
+        ------
+        NotFound
+            There is none.
+        """
+        return self._one("id = ?", peer, f"the node {peer[:12]}…")
+
+    def named(self, name: str) -> Peer:
+        """The peer that this node calls so.
+
+        Raises
+        ------
+        NotFound
+            There is none.
+        """
+        return self._one("name = ?", name.strip().lower(), f"'{name}'")
+
+    def known(self, peer: str) -> Peer | None:
+        """The peer with a node id, or None."""
+        found = self._found("id = ?", peer)
+        return found[0] if found else None
+
+    def key(self, key_id: str) -> Peer | None:
+        """The peer whose online key this is now; None for one that is dropped, and for a key known as stolen."""
+        found = [peer for peer in self._found("key_id = ?", key_id) if peer.speaks]
+        return found[0] if found else None
+
+    def _one(self, where: str, value: str, spoken: str) -> Peer:
+        found = self._found(where, value)
+        if not found:
+            known = ", ".join(peer.name for peer in self.ls()) or "none yet"
+            raise NotFound(f"this node has no peer {spoken}", next=f"Its peers: {known}. See: diadem peer ls")
+        return found[0]
+
+    def _found(self, where: str, *values: str) -> list[Peer]:
+        with self.file.reading() as connection:
+            rows = connection.execute(f"{_SELECT} WHERE {where}", values).fetchall()
+        return [_peer(row) for row in rows]
+
+    def chain(self, peer: str) -> bytes:
+        """The chain that proves a peer's keys; empty where it is not known any more."""
+        return self._blob("chain", peer)
+
+    def note(self, peer: str) -> bytes:
+        """The envelope of a peer's endpoint note; empty where none is known."""
+        return self._blob("note", peer)
+
+    def _blob(self, column: str, peer: str) -> bytes:
+        with self.file.reading() as connection:
+            found = connection.execute(_BLOBS[column], (peer,)).fetchone()
+        return bytes(found[0]) if found else b""
+
+    def free_name(self, wished: str, peer: str, own: str) -> str:
+        """A name for a peer that no other has: ``nmi``, else ``nmi-2``.
+
+        Raises
+        ------
+        UsageError
+            It is what this node itself is called.
+        """
+        if wished == own:
+            raise UsageError(
+                f"'{wished}' is what this node itself is called, and addresses would mean two nodes",
+                next="Give the other node another name here: --as NAME",
+            )
+        taken = {other.name for other in self.ls() if other.id != peer} | {own}
+        if wished not in taken:
+            return wished
+        return next(name for name in (f"{wished[:58]}-{number}" for number in range(2, 10_000)) if name not in taken)
+
+    # -- changing ----------------------------------------------------------------------------------------------------
+
+    def put(self, peer: Peer, *, chain: bytes | None = None, note: bytes | None = None) -> None:
+        """Keep what is known of a peer; chain and note stay where none is given."""
+        kept = (self.chain(peer.id) if chain is None else chain, self.note(peer.id) if note is None else note)
+        with self.file.writing() as connection:
+            _put(connection, peer, *kept)
+
+    def checkpoint(self, peer: str) -> str:
+        """The newest checkpoint of a peer's log that was seen, a signed note; "" where none was."""
+        with self.file.reading() as connection:
+            found = connection.execute("SELECT text FROM checkpoints WHERE peer = ?", (peer,)).fetchone()
+        return str(found[0]) if found else ""
+
+    def keep_checkpoint(self, peer: str, epoch: int, size: int, text: str) -> None:
+        """Keep a checkpoint of a peer's log that was proven, if it is newer than the one that is kept."""
+        with self.file.writing() as connection:
+            connection.execute(_KEEP, (peer, epoch, size, text))
+
+    def forget_checkpoint(self, peer: str) -> None:
+        """Let the next card of a peer be the first: a person has settled why its log is another one."""
+        with self.file.writing() as connection:
+            connection.execute("DELETE FROM checkpoints WHERE peer = ?", (peer,))
+
+    def own_note(self) -> bytes | None:
+        """The endpoint note of this node that was given out last."""
+        with self.file.reading() as connection:
+            found = connection.execute("SELECT note FROM own WHERE one = 1").fetchone()
+        return bytes(found[0]) if found else None
+
+    # -- from the log ------------------------------------------------------------------------------------------------
+
+    def _rebuild(self, said: Iterable[Statement]) -> None:
+        peers: dict[str, Peer] = {}
+        for statement in said:
+            peer = _after(peers.get(str(statement.predicate["peer"])), statement)
+            if peer is not None:
+                peers[peer.id] = peer
+        with self.file.writing() as connection:
+            for peer in peers.values():
+                _put(connection, peer, b"", b"")
+
+
+_STATES: Final = {
+    "pinned": PeerState.PENDING,
+    "confirmed": PeerState.CONFIRMED,
+    "dropped": PeerState.DROPPED,
+}
+
+
+def _after(peer: Peer | None, statement: Statement) -> Peer | None:
+    """What is known of a peer after a `peer` statement; None while it was only invited."""
+    said = statement.predicate
+    if said["event"] == "invited":
+        return peer
+    if peer is None:
+        if said["event"] not in _STATES:
+            return None
+        since = str(said["time"])
+        peer = Peer(said["peer"], said["name"], PeerState.PENDING, said["name"], "", "", "", 0, since=since)
+    if said["event"] == "compromised" and "online" in said:
+        key_id = PublicKey.from_text(said["online"]).key_id
+        return replace(peer, stolen={**peer.stolen, key_id: str(said.get("since") or said["time"])})
+    if "online" in said:
+        online = PublicKey.from_text(said["online"])
+        peer = replace(peer, online=online.to_text(), key_id=online.key_id, version=said.get("version", 1))
+    state = _STATES.get(said["event"], peer.state)
+    reason = said.get("reason", "") if state is PeerState.DROPPED else ""
+    return replace(peer, name=said["name"], state=state, reason=reason, words=said.get("words", peer.words))
+
+
+def _put(connection: sqlite3.Connection, peer: Peer, chain: bytes, note: bytes) -> None:
+    stolen = json.dumps(dict(peer.stolen), sort_keys=True)
+    row: list[Any] = [
+        peer.id,
+        peer.name,
+        str(peer.state),
+        peer.own_name,
+        peer.online,
+        peer.log,
+        peer.key_id,
+        peer.version,
+    ]
+    row += [peer.expires, peer.words, peer.since, peer.reason, peer.seen_as, stolen, chain, note]
+    connection.execute(_INSERT, row)
+
+
+def _peer(row: Sequence[Any]) -> Peer:
+    *texts, stolen, note = row
+    known = EndpointNote.from_payload(Envelope.from_line(bytes(note)).payload) if note else None
+    id_, name, state, own_name, online, log, key_id, version, expires, words, since, reason, seen_as = texts
+    return Peer(
+        id_,
+        name,
+        PeerState(state),
+        own_name,
+        online,
+        log,
+        key_id,
+        version,
+        expires,
+        known,
+        words,
+        since,
+        reason,
+        seen_as,
+        json.loads(stolen),
+    )

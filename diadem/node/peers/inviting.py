@@ -1,0 +1,91 @@
+"""Making tickets: for another node, or for a person who works from a laptop."""
+
+from __future__ import annotations
+
+import datetime
+from dataclasses import replace
+from typing import Any, Final
+
+from diadem.errors import Refused, UsageError
+from diadem.model.peer_checks import MAX_URLS, require_url
+from diadem.model.statements import Draft, Subject
+from diadem.model.tickets import FOR_PEER, FOR_USER, Ticket
+from diadem.model.times import time_text
+from diadem.node.config import FILE, NodeSettings, checked_name
+from diadem.node.context import Context
+from diadem.node.mirroring import mirror_settings
+from diadem.node.peers.opening import peer_book
+from diadem.node.peers.tickets import GivenTicket, keep_ticket, new_token
+from diadem.node.tls_files import tls_files
+
+#: Days that a ticket holds at most.
+LONGEST: Final = 90
+
+
+def add_url(context: Context, url: str) -> None:
+    """Keep an address at which others find this node, the first of all."""
+
+    def changed(settings: NodeSettings) -> NodeSettings:
+        others = [known for known in settings.server.urls if known != url]
+        return replace(settings, server=replace(settings.server, urls=(require_url(url), *others)[:MAX_URLS]))
+
+    context.change_settings(changed)
+    mirror_settings(context)
+
+
+def invite_node(context: Context, name: str = "", *, for_: str = "", days: float = 7) -> Ticket:
+    """A ticket for another node, good for one use. See `PeerVerbs.invite`."""
+    if for_ == context.settings.id:
+        raise UsageError("this is the id of this node itself", next="Ask the people of the other node for theirs.")
+    called = peer_book(context).free_name(checked_name(name, "peer"), "", context.settings.name) if name else ""
+    return _given(context, FOR_PEER, called, days, for_node=for_)
+
+
+def invite_user(context: Context, name: str, *, guest: bool = False, days: float = 7) -> Ticket:
+    """A ticket for a person, good for one use. See `UserVerbs.invite`."""
+    chosen = checked_name(name, "user")
+    context.reread_settings()
+    if any(user.name == chosen for user in context.settings.users):
+        raise UsageError(f"there is a user '{chosen}' already", next="See: diadem user ls")
+    return _given(context, FOR_USER, chosen, days, guest=guest)
+
+
+def _given(context: Context, kind: str, name: str, days: float, *, for_node: str = "", guest: bool = False) -> Ticket:
+    if not 0 < days <= LONGEST:
+        raise UsageError(f"a ticket cannot hold {days:g} days", next=f"Give more than 0 and at most {LONGEST}.")
+    settings = context.settings
+    if not settings.server.urls:
+        raise Refused(
+            "this node has no address at which others find it",
+            where=str(context.folder / FILE),
+            next="Name one: diadem peer invite --url https://archive.example.org:8642",
+        )
+    now = context.clock().replace(microsecond=0)
+    ticket = Ticket(
+        settings.id,
+        settings.name,
+        tuple(settings.server.urls),
+        (tls_files(context).pin,),
+        new_token(),
+        now + datetime.timedelta(days=days),
+        kind,
+        for_node,
+        name if kind == FOR_USER else "",
+    )
+    ends = time_text(ticket.expires)
+    kept = GivenTicket(ticket.token_hash, kind, name, guest, for_node, time_text(now), ends, context.address)
+    context.say([_invited(context, kept)])
+    keep_ticket(peer_book(context), kept)
+    return ticket
+
+
+def _invited(context: Context, ticket: GivenTicket) -> Draft:
+    """That somebody was invited: of a node that is named by its id, about that node; else about the ticket."""
+    if ticket.for_node:
+        said: dict[str, Any] = {"event": "invited", "peer": ticket.for_node, "by": context.address}
+        subject = Subject.key(ticket.for_node)
+        return Draft("peer", (subject,), said | {"name": ticket.name or f"{ticket.for_node[:12]}…"})
+    whom = f"the user {ticket.name}" if ticket.kind == FOR_USER else ticket.name or "a node"
+    action = f"invited {whom}, by a ticket until {ticket.expires}"
+    audit = {"action": action, "actor": context.address, "outcome": "allowed"}
+    return Draft("audit", (Subject.named(f"ticket:{ticket.hash}"),), audit)

@@ -1,0 +1,184 @@
+"""Tickets that this node gave out: each is used once, and of each only the SHA-256 of its token is kept."""
+
+from __future__ import annotations
+
+import secrets
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from diadem.errors import Refused
+from diadem.model.times import read_time, time_text
+from diadem.node.peers.book import PeerBook
+
+_SELECT: Final = (
+    "SELECT hash, kind, name, guest, for_node, made, expires, by_user, used_by, used_name, used_at, refused_by,"
+    " refused_name, refused_at FROM tickets"
+)
+_INSERT: Final = "INSERT INTO tickets VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_END: Final = "UPDATE tickets SET expires = min(expires, ?) WHERE for_node = ? AND used_by = ''"
+_USED: Final = "UPDATE tickets SET used_by = ?, used_name = ?, used_at = ? WHERE hash = ?"
+_REFUSED: Final = "UPDATE tickets SET refused_by = ?, refused_name = ?, refused_at = ? WHERE hash = ?"
+
+
+@dataclass(frozen=True, slots=True)
+class GivenTicket:
+    """A ticket that was given out.
+
+    Attributes
+    ----------
+    hash : str
+        SHA-256 of its token.
+    kind : {"peer", "user"}
+        For a node or a person.
+    name : str
+        What the peer is to be called here ("" for what it calls itself); of a user the short name.
+    guest : bool
+        Whether the user comes from outside the group.
+    for_node : str
+        Id of the node that alone may use it; "" for whoever has it.
+    made, expires : str
+        UTC.
+    by_user : str
+        Who made it.
+    used_by, used_name, used_at : str
+        Id of the node or key that used it, what it calls itself, and when; "" until then.
+    refused_by, refused_name, refused_at : str
+        The same of the last one that came with it and was refused: it has, or had, the ticket too.
+    """
+
+    hash: str
+    kind: str
+    name: str
+    guest: bool
+    for_node: str
+    made: str
+    expires: str
+    by_user: str
+    used_by: str = ""
+    used_name: str = ""
+    used_at: str = ""
+    refused_by: str = ""
+    refused_name: str = ""
+    refused_at: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON object with every attribute."""
+        return {name: getattr(self, name) for name in self.__slots__}
+
+
+@dataclass(frozen=True, slots=True)
+class Bearer:
+    """Who comes with a ticket: id of the node, or of the user's key, and what it calls itself."""
+
+    id: str
+    name: str
+
+
+class TicketRefused(Refused):
+    """A ticket does not hold, or not for its bearer.
+
+    Parameters
+    ----------
+    message : str
+        Why, for the bearer.
+    ticket : GivenTicket, optional
+        As it was before; None where there is none.
+    """
+
+    code = "ticket"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        ticket: GivenTicket | None = None,
+        where: str | None = None,
+        next: str | None = None,  # noqa: A002
+    ) -> None:
+        super().__init__(message, where=where, next=next)
+        self.ticket = ticket
+
+
+def new_token() -> str:
+    """128 random bits, 32 hex digits."""
+    return secrets.token_hex(16)
+
+
+def keep_ticket(book: PeerBook, ticket: GivenTicket) -> None:
+    """Keep a ticket that is given out."""
+    row = tuple(getattr(ticket, name) for name in ticket.__slots__)
+    with book.file.writing() as connection:
+        connection.execute(_INSERT, row)
+
+
+def tickets(book: PeerBook) -> Sequence[GivenTicket]:
+    """Every ticket, the newest first."""
+    with book.file.reading() as connection:
+        rows = connection.execute(f"{_SELECT} ORDER BY made DESC, hash").fetchall()
+    return [_ticket(row) for row in rows]
+
+
+def use_ticket(book: PeerBook, hash_: str, kind: str, bearer: Bearer, now: datetime) -> GivenTicket:
+    """Use a ticket, in one transaction: of two that come with it, one is refused. The first may come again.
+
+    Returns
+    -------
+    GivenTicket
+        As it was before.
+
+    Raises
+    ------
+    TicketRefused
+        There is no such ticket, it has expired, is for another node, or another has used it.
+    """
+    with book.file.writing() as connection:
+        row = connection.execute(f"{_SELECT} WHERE hash = ? AND kind = ?", (hash_, kind))
+        ticket = _ticket(found) if (found := row.fetchone()) is not None else None
+        refused = _refusal(ticket, bearer, now)
+        if ticket is not None:
+            _note(connection, ticket, bearer, now, refused=refused is not None)
+    if refused is not None or ticket is None:
+        raise refused or unknown_ticket()
+    return ticket
+
+
+def end_tickets(book: PeerBook, node: str, now: datetime) -> None:
+    """Let no ticket hold any more that was made for a node and not used."""
+    with book.file.writing() as connection:
+        connection.execute(_END, (time_text(now), node))
+
+
+def _note(connection: sqlite3.Connection, ticket: GivenTicket, bearer: Bearer, now: datetime, *, refused: bool) -> None:
+    if not refused and ticket.used_by:  # the same one again: the first time stays
+        return
+    connection.execute(_REFUSED if refused else _USED, (bearer.id, bearer.name, time_text(now), ticket.hash))
+
+
+def _refusal(ticket: GivenTicket | None, bearer: Bearer, now: datetime) -> TicketRefused | None:
+    if ticket is None:
+        return unknown_ticket()
+    if ticket.for_node and ticket.for_node != bearer.id:
+        return TicketRefused("this ticket is for another node", ticket=ticket, next="Ask for one of your own.")
+    if ticket.used_by and ticket.used_by != bearer.id:
+        return TicketRefused(
+            f"this ticket was used already: on {ticket.used_at} by '{ticket.used_name}', {ticket.used_by[:12]}…",
+            ticket=ticket,
+            next="If that was not you, somebody else has the ticket: tell those who made it, and ask for a new one.",
+        )
+    if not ticket.used_by and now >= read_time(ticket.expires):
+        return TicketRefused(f"this ticket ended on {ticket.expires}", ticket=ticket, next="Ask for a new one.")
+    return None
+
+
+def unknown_ticket() -> TicketRefused:
+    """What is said where there is no such ticket, and where nothing else is to be told."""
+    return TicketRefused("this node gave out no such ticket", next="Copy all of it; or ask for a new one.")
+
+
+def _ticket(row: Sequence[Any]) -> GivenTicket:
+    values = list(row)
+    values[3] = bool(values[3])
+    return GivenTicket(*values)

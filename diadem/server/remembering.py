@@ -1,0 +1,41 @@
+"""Where a node listens and where others find it, kept in `node.toml`: said once, it holds at the next start too."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from diadem.errors import UsageError
+from diadem.model.peer_checks import MAX_URLS, require_url
+from diadem.node.config import ServerSettings
+from diadem.node.context import Context
+from diadem.node.mirroring import mirror_settings
+from diadem.server.address import DEFAULT_HOST, DEFAULT_PORT, Address
+
+
+def remembered(context: Context, *, listen: str = "", urls: Sequence[str] = ()) -> Address:
+    """Where to listen, by what is said now or was said before; what is new is kept.
+
+    Parameters
+    ----------
+    context : Context
+        The node.
+    listen : str
+        ``host:port`` of this machine; "" for what was said before.
+    urls : sequence of str
+        ``https://host:port`` as others reach it, instead of those known before; none: these stay.
+
+    Raises
+    ------
+    UsageError
+        That is no address.
+    """
+    if len(set(urls)) != len(urls) or len(urls) > MAX_URLS:
+        raise UsageError(f"at most {MAX_URLS} addresses, each once, are told to others", next="Name fewer.")
+    known = context.settings.server
+    address = Address.parse(listen or known.listen or f"{DEFAULT_HOST}:{DEFAULT_PORT}")
+    wished = ServerSettings(str(address), tuple(require_url(url) for url in urls) or known.urls)
+    if wished != known:
+        context.change_settings(lambda settings: replace(settings, server=wished))
+        mirror_settings(context)
+    return address

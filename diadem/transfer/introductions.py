@@ -1,0 +1,155 @@
+"""How nodes introduce themselves to each other: an introduction and its answer, each signed by the online key.
+
+::
+
+    {"format":"diadem-introduction/1", "to", "token", "nonce", "seen", "chain", "note"}
+    {"format":"diadem-welcome/1", "to", "nonce", "state", "chain", "note"}
+
+Each goes as a DSSE envelope. ``to`` is the node that it is for, so that it says nothing to another; ``chain`` leads
+from the sender's id to the key that signed; ``seen`` is the newest checkpoint of the reader's log that the sender has.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any, Final, Self
+
+from diadem.errors import DocumentError
+from diadem.model.canonical import decode, encode
+from diadem.model.peer_checks import HEX, matches, members_of, require
+from diadem.model.tickets import TOKEN
+from diadem.node.peers.cards import MAX_CARD
+from diadem.trust.envelope import Envelope, sign
+from diadem.trust.keys import PrivateKey, PublicKey
+
+#: Bytes of an introduction, or a welcome, that are read: a card and a note, in base64.
+MAX_INTRODUCTION: Final = 2 * MAX_CARD
+_INTRODUCTION: Final = ("diadem-introduction/1", "application/vnd.diadem.introduction+json")
+_WELCOME: Final = ("diadem-welcome/1", "application/vnd.diadem.welcome+json")
+_NODE: Final = re.compile(rb'\{"format":"diadem-chain/1",\n"node":"([0-9a-f]{64})",\n')
+
+
+@dataclass(frozen=True, slots=True)
+class Introduction:
+    """What a node says when it joins, or tells a peer of its new keys.
+
+    Attributes
+    ----------
+    to : str
+        Id of the node that it is for.
+    token : str
+        Of the ticket; "" for a node that is known already.
+    nonce : str
+        32 random hex digits: nobody can know before what words will be compared.
+    seen : str
+        The newest checkpoint of the reader's log that the sender has, or "".
+    chain, note : bytes
+        The sender's card, and its endpoint note.
+    """
+
+    to: str
+    token: str
+    nonce: str
+    seen: str
+    chain: bytes
+    note: bytes
+
+    @property
+    def node(self) -> str:
+        """The id that the sender claims; its chain proves it."""
+        found = _NODE.match(self.chain)
+        if found is None:
+            raise _fault("its chain names no node")
+        return found[1].decode("ascii")
+
+    def to_bytes(self, key: PrivateKey) -> bytes:
+        """The envelope, signed."""
+        return _signed(self, ("to", "token", "nonce", "seen"), _INTRODUCTION, key)
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> tuple[Self, Envelope]:
+        """What an envelope from anyone says; that its signature holds is still to be proven.
+
+        Raises
+        ------
+        DocumentError
+            It is none.
+        """
+        found, envelope = _opened(data, "to token nonce seen chain note", _INTRODUCTION)
+        require(found["token"] == "" or matches(TOKEN, found["token"]), "introduction", "its token is none")
+        return cls(**found), envelope
+
+
+@dataclass(frozen=True, slots=True)
+class Welcome:
+    """The answer to an introduction.
+
+    Attributes
+    ----------
+    to, nonce : str
+        Id of the node that introduced itself, and its nonce.
+    state : str
+        How it is seen here: ``pending`` or ``confirmed``.
+    chain, note : bytes
+        The card and the endpoint note of the node that answers.
+    """
+
+    to: str
+    nonce: str
+    state: str
+    chain: bytes
+    note: bytes
+
+    def to_bytes(self, key: PrivateKey) -> bytes:
+        """The envelope, signed."""
+        return _signed(self, ("to", "nonce", "state"), _WELCOME, key)
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> tuple[Self, Envelope]:
+        """What an envelope from anyone says; that its signature holds is still to be proven.
+
+        Raises
+        ------
+        DocumentError
+            It is none.
+        """
+        found, envelope = _opened(data, "to nonce state chain note", _WELCOME)
+        require(found["state"] in ("pending", "confirmed"), "introduction", "its state is none")
+        return cls(**found), envelope
+
+
+def require_signed(envelope: Envelope, online: PublicKey) -> None:
+    """That the online key which a chain proves has signed.
+
+    Raises
+    ------
+    DocumentError
+        It has not.
+    """
+    if not envelope.signers([online]):
+        raise _fault("it is not signed by the online key of the node that it names")
+
+
+def _signed(message: Any, texts: tuple[str, ...], kind: tuple[str, str], key: PrivateKey) -> bytes:
+    document = {name: getattr(message, name) for name in texts}
+    document |= {"format": kind[0], "chain": message.chain.decode("utf-8"), "note": message.note.decode("utf-8")}
+    return sign(encode(document, where="introduction"), [key], kind[1]).to_line()
+
+
+def _opened(data: bytes, names: str, kind: tuple[str, str]) -> tuple[dict[str, Any], Envelope]:
+    if len(data) > MAX_INTRODUCTION:
+        raise _fault(f"it has {len(data):,} bytes; {MAX_INTRODUCTION:,} are read")
+    envelope = Envelope.from_line(data)
+    require(envelope.payload_type == kind[1], "introduction", "it is something else")
+    document = decode(envelope.payload, where="introduction", limit=MAX_INTRODUCTION)
+    found = members_of(document, "introduction", f"format {names}")
+    require(found.pop("format") == kind[0], "introduction", f"its format is not {kind[0]}")
+    require(all(isinstance(value, str) for value in found.values()), "introduction", "its members are texts")
+    require(matches(HEX, found["to"]) and matches(TOKEN, found["nonce"]), "introduction", "it is for no node")
+    found |= {name: found[name].encode("utf-8", "surrogatepass") for name in ("chain", "note")}
+    return found, envelope
+
+
+def _fault(message: str) -> DocumentError:
+    return DocumentError(message, where="introduction", next="Update DIADEM on both sides, and try again.")

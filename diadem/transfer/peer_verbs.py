@@ -1,0 +1,260 @@
+"""The verbs on other nodes: `node.peers`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from typing import Any
+
+from diadem.errors import DiademError, NotFound, Refused, UsageError
+from diadem.model.canonical import encode
+from diadem.model.peers import Contact, Peer, PeerState
+from diadem.model.tickets import Ticket
+from diadem.model.times import read_time, time_text
+from diadem.node.config import checked_name
+from diadem.node.context import Context
+from diadem.node.peers.book import PeerBook
+from diadem.node.peers.inviting import add_url, invite_node
+from diadem.node.peers.opening import peer_book
+from diadem.node.peers.saying import peer_draft
+from diadem.node.peers.tickets import GivenTicket, end_tickets, tickets
+from diadem.node.peers.words import same_words
+from diadem.transfer.connecting import Connect, dial
+from diadem.transfer.peering import Joining, finish_introduction, finish_join, introduce, join_request
+
+#: Where introductions go.
+JOIN_PATH = "peer/join"
+
+
+@dataclass(frozen=True, slots=True)
+class Refreshed:
+    """What became of asking a peer for its newest card and note.
+
+    Attributes
+    ----------
+    peer : Peer
+        As it is known now.
+    problem : str
+        Why nothing came; "" where something did.
+    """
+
+    peer: Peer
+    problem: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON object."""
+        return {**self.peer.to_dict(), "problem": self.problem}
+
+
+@dataclass(frozen=True, slots=True)
+class PeerVerbs:
+    """The other nodes that this one knows: `node.peers`.
+
+    Parameters
+    ----------
+    context : Context
+        The node.
+    connect : callable
+        Makes a client of another node; default one that calls over the network.
+    """
+
+    context: Context
+    connect: Connect = dial
+
+    def __iter__(self) -> Iterator[Peer]:
+        """Each peer, by name."""
+        return iter(self.ls())
+
+    def ls(self) -> Sequence[Peer]:
+        """Each peer, by name."""
+        return self._book.ls()
+
+    def get(self, name: str) -> Peer:
+        """The peer that this node calls so.
+
+        Raises
+        ------
+        NotFound
+            There is none.
+        """
+        return self._book.named(name)
+
+    def tickets(self) -> Sequence[GivenTicket]:
+        """Each ticket that was given out, the newest first: who used it, and who came too late."""
+        return tickets(self._book)
+
+    @property
+    def _book(self) -> PeerBook:
+        return peer_book(self.context)
+
+    # -- meeting -----------------------------------------------------------------------------------------------------
+
+    def invite(
+        self, name: str | None = None, *, for_: str | None = None, days: float = 7, url: str | None = None
+    ) -> Ticket:
+        """Make a ticket for another node, good for one use. Whoever has its text can use it.
+
+        Parameters
+        ----------
+        name : str, optional
+            What the other node is to be called here; default what it calls itself.
+        for_ : str, optional
+            Id of the one node that may use it: that one is confirmed by it, without words to compare.
+        days : float
+            How long it holds.
+        url : str, optional
+            An address at which others find this node: ``https://archive.example.org:8642``. It is kept in `node.toml`
+            before those that are there.
+
+        Raises
+        ------
+        Refused
+            This node has no address at which others find it.
+        UsageError
+            The name, the id, the time or the address cannot be.
+        """
+        if url:
+            add_url(self.context, url)
+        return invite_node(self.context, name or "", for_=for_ or "", days=days)
+
+    def join(self, ticket: str, name: str | None = None) -> Peer:
+        """Come to know the node that made a ticket; it is confirmed here, and confirms this one by the words.
+
+        Parameters
+        ----------
+        ticket : str
+            The text that its people gave you.
+        name : str, optional
+            What the other node is to be called here; default what it calls itself.
+
+        Raises
+        ------
+        UsageError
+            The ticket is none, or the other node is called as this one.
+        Refused
+            It does not hold, or was used already: then somebody else had it.
+        Unreachable
+            The node does not answer.
+        """
+        context, found = self.context, Ticket.from_text(ticket)
+        context.require_writable()
+        joining = join_request(context, found)
+        if name or self._book.known(found.node) is None:
+            self._book.free_name(checked_name(name or found.name, "peer"), found.node, context.settings.name)
+        reply = self._asked(Contact(found.node, found.name, found.urls, found.tls), joining)
+        return finish_join(context, found, joining, reply, name or "")
+
+    def refresh(self, name: str | None = None) -> Sequence[Refreshed]:
+        """Exchange newest keys and addresses with a peer, or with each that has an address.
+
+        Raises
+        ------
+        NotFound
+            There is no such peer.
+        """
+        chosen = [self.get(name)] if name else [peer for peer in self.ls() if peer.state is not PeerState.DROPPED]
+        return [self._refreshed(peer) for peer in chosen if name or (peer.note is not None and peer.note.urls)]
+
+    def _refreshed(self, peer: Peer) -> Refreshed:
+        try:
+            if peer.note is None or not peer.note.urls:
+                raise NotFound("it has no address", next="It calls this node; or ask its people for a new ticket.")
+            joining = introduce(self.context, peer)
+            reply = self._asked(Contact(peer.id, peer.name, peer.note.urls, peer.note.tls), joining)
+            return Refreshed(finish_introduction(self.context, peer, joining, reply))
+        except DiademError as error:
+            return Refreshed(self._book.get(peer.id), str(error))
+
+    def _asked(self, contact: Contact, joining: Joining) -> bytes:
+        with closing(self.connect(contact, self.context.keys.open("online"))) as poster:
+            answer = poster.post_json(JOIN_PATH, json.loads(joining.body), introduce=True)
+        return encode(answer, where="introduction")
+
+    # -- trusting ----------------------------------------------------------------------------------------------------
+
+    def confirm(self, name: str, words: str | None = None) -> Peer:
+        """Say that a peer is who it says: its words were compared with what its people read on their screen.
+
+        Parameters
+        ----------
+        name : str
+            What it is called here.
+        words : str, optional
+            What they read out; compared with the words here.
+
+        Raises
+        ------
+        NotFound
+            There is no such peer.
+        Refused
+            The words differ, or the peer was dropped.
+        """
+        with self.context.locked("peers"):
+            peer = self.get(name)
+            if words is not None and not same_words(words, peer.words):
+                raise Refused(
+                    f"these are not the words of '{peer.name}': somebody may stand between you",
+                    next=f"Compare them once more; else: diadem peer drop {peer.name} --reason 'other words'",
+                )
+            if peer.state is PeerState.DROPPED:
+                raise Refused(f"'{peer.name}' was dropped", next="Make a new ticket: diadem peer invite")
+            if peer.state is PeerState.CONFIRMED:
+                return peer
+            if peer.reason:  # it had contradicted what was known; a person has settled that
+                self._book.forget_checkpoint(peer.id)
+            return self._said(replace(peer, state=PeerState.CONFIRMED, reason=""), "confirmed")
+
+    def drop(self, name: str, reason: str) -> Peer:
+        """Accept nothing of a peer any more.
+
+        Raises
+        ------
+        UsageError
+            There is no reason.
+        """
+        if not reason.strip():
+            raise UsageError("why?", next="Say it, the log keeps it: --reason 'the project has ended'")
+        with self.context.locked("peers"):
+            peer = replace(self.get(name), state=PeerState.DROPPED, reason=reason.strip())
+            end_tickets(self._book, peer.id, self.context.clock())
+            return self._said(peer, "dropped", reason=peer.reason)
+
+    def rename(self, name: str, new: str) -> Peer:
+        """Call a peer otherwise here.
+
+        Raises
+        ------
+        UsageError
+            Another peer, or this node, is called so.
+        """
+        with self.context.locked("peers"):
+            peer, wished = self.get(name), checked_name(new, "peer")
+            if self._book.free_name(wished, peer.id, self.context.settings.name) != wished:
+                raise UsageError(f"another peer is called '{wished}'", next="See: diadem peer ls")
+            return self._said(replace(peer, name=wished), "renamed", reason=f"it was called {peer.name} before")
+
+    def compromised(self, name: str, since: str, reason: str = "") -> Peer:
+        """Note that the online key of a peer was stolen: it is not believed from then on, until its root names another.
+
+        Parameters
+        ----------
+        name : str
+            What it is called here.
+        since : str
+            ``2026-03-14`` or ``2026-03-14T09:00:00Z``: nothing that it signed later counts.
+        reason : str
+            What happened.
+        """
+        moment = time_text(read_time(since if "T" in since else f"{since}T00:00:00Z"))
+        with self.context.locked("peers"):
+            peer = self.get(name)
+            earliest = min(moment, peer.stolen.get(peer.key_id, moment))
+            peer = replace(peer, stolen={**peer.stolen, peer.key_id: earliest})
+            return self._said(peer, "compromised", since=earliest, reason=reason.strip())
+
+    def _said(self, peer: Peer, event: str, **more: Any) -> Peer:
+        self.context.say([peer_draft(peer, event, by=self.context.address, **more)])
+        self._book.put(peer)
+        return peer

@@ -1,0 +1,305 @@
+"""How two nodes come to know each other, and follow each other's keys: bytes in, bytes out, no HTTP.
+
+The ticket carries the inviting node's id, so the joining side knows whom it meets and needs no more. The inviting side
+knows only that somebody has the ticket: the joining node stays *pending* until a person has compared the words, unless
+the ticket was made for its id.
+"""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass, replace
+
+from diadem.errors import DocumentError, Refused, UsageError
+from diadem.model.peers import EndpointNote, Peer, PeerState
+from diadem.model.tickets import FOR_PEER, Ticket, hash_token
+from diadem.model.times import time_text
+from diadem.node.config import checked_name
+from diadem.node.context import Context
+from diadem.node.peers.book import PeerBook
+from diadem.node.peers.cards import NodeCard, own_card, prove_card
+from diadem.node.peers.notes import endpoint_note, open_note
+from diadem.node.peers.opening import peer_book
+from diadem.node.peers.saying import peer_draft, say_refused
+from diadem.node.peers.taking import proven_card, require_in_force, take, take_card
+from diadem.node.peers.tickets import Bearer, GivenTicket, TicketRefused, unknown_ticket, use_ticket
+from diadem.node.peers.words import words
+from diadem.transfer.introductions import Introduction, Welcome, require_signed
+
+
+@dataclass(frozen=True, slots=True)
+class Joining:
+    """An introduction that is under way.
+
+    Attributes
+    ----------
+    to : str
+        Id of the node that it is for.
+    nonce : str
+        The answer must repeat it.
+    seen : str
+        The checkpoint of its log with which the answer must show that it still begins.
+    body : bytes
+        What is sent.
+    """
+
+    to: str
+    nonce: str
+    seen: str
+    body: bytes
+
+
+def join_request(context: Context, ticket: Ticket) -> Joining:
+    """What the joining node sends to the one that made the ticket.
+
+    Raises
+    ------
+    UsageError
+        The ticket is for a user, or this node's own.
+    Refused
+        It has ended, or is for another node.
+    """
+    if ticket.kind != FOR_PEER:
+        raise UsageError("this ticket is for a person, not for a node", next="Use it with: diadem login TICKET")
+    if ticket.node == context.settings.id:
+        raise UsageError("this ticket was made by this node", next="Give it to the other node's people.")
+    if ticket.for_ and ticket.for_ != context.settings.id:
+        raise Refused("this ticket is for another node", next="Ask for one of your own.")
+    if ticket.expires <= context.clock():
+        raise Refused(f"this ticket ended on {time_text(ticket.expires)}", next="Ask for a new one.")
+    return _introduction(context, ticket.node, ticket.token)
+
+
+def introduce(context: Context, peer: Peer) -> Joining:
+    """What a node sends to a peer that knows it: its newest card and note."""
+    return _introduction(context, peer.id, "")
+
+
+def _introduction(context: Context, to: str, token: str) -> Joining:
+    book, nonce = peer_book(context), secrets.token_hex(16)
+    seen = book.checkpoint(to)
+    said = Introduction(to, token, nonce, seen, own_card(context), endpoint_note(context, book))
+    return Joining(to, nonce, seen, said.to_bytes(context.keys.open("online")))
+
+
+# -- the side that is asked ----------------------------------------------------------------------------------------
+
+
+def answer_join(context: Context, body: bytes, signer: str = "") -> bytes:
+    """Answer an introduction from anyone.
+
+    Parameters
+    ----------
+    context : Context
+        The node.
+    body : bytes
+        What `join_request` or `introduce` made.
+    signer : str
+        Id of the key that signed the request which brought it, if one did: it must be the one that introduces itself.
+
+    Raises
+    ------
+    DocumentError
+        It does not prove what it says.
+    Refused
+        The ticket does not hold, this node knows no such peer, or the card is an old one.
+    UsageError
+        The node calls itself as this one does, and no other name was given to it.
+    """
+    said, envelope = Introduction.from_bytes(body)
+    if said.to != context.settings.id:
+        raise Refused("this introduction is for another node", next="Use the address in the ticket.")
+    card = prove_card(said.chain, said.node)
+    require_signed(envelope, card.online)
+    if signer and signer != card.online.key_id:
+        raise DocumentError("another key signed the request than introduces itself", where="introduction")
+    note = open_note(said.note, card.online, card.node)
+    if said.token:
+        peer = _joined(context, said, card, note)
+    else:
+        peer = take_card(context, _known(context, card), said.chain, said.note)
+    view = peer_view(context, peer.id, seen=said.seen)
+    welcome = Welcome(peer.id, said.nonce, view.state, view.chain, view.note)
+    return welcome.to_bytes(context.keys.open("online"))
+
+
+def _known(context: Context, card: NodeCard) -> Peer:
+    peer = peer_book(context).known(card.node)
+    if peer is None or peer.state is PeerState.DROPPED or card.online.key_id in peer.stolen:
+        raise unknown_ticket()
+    return peer
+
+
+def _joined(context: Context, said: Introduction, card: NodeCard, note: EndpointNote) -> Peer:
+    """The node that came with a ticket, pinned."""
+    book = peer_book(context)
+    with context.locked("peers"):
+        before = book.known(card.node)
+        if before is not None:
+            card = proven_card(context, book, before, said.chain)
+        require_in_force(context, card, note)
+        ticket = _used(context, book, said, card)
+        if before is not None and before.state is PeerState.DROPPED and ticket.used_by:
+            raise unknown_ticket()  # it was dropped after it had used the ticket
+        name = before.name if before else book.free_name(ticket.name or card.name, card.node, context.settings.name)
+        peer = _pinned(context, card, before, name)
+        if peer.state is PeerState.PENDING:
+            peer = replace(peer, words=_words(context, card, said.nonce, said.token))
+        drafts = [] if before is not None and ticket.used_by else [peer_draft(peer, "pinned")]
+        if peer.state is PeerState.PENDING and ticket.for_node == card.node and not ticket.used_by:
+            peer = replace(peer, state=PeerState.CONFIRMED)
+            drafts.append(peer_draft(peer, "confirmed", by=ticket.by_user, reason="the ticket was made for its id"))
+        if drafts:
+            context.say(drafts)
+        return take(context, book, peer, card, (said.note, note))
+
+
+def _used(context: Context, book: PeerBook, said: Introduction, card: NodeCard) -> GivenTicket:
+    """The ticket, used; that a second node came with it is logged, once a ticket."""
+    bearer = Bearer(card.node, card.name)
+    try:
+        return use_ticket(book, hash_token(said.token), FOR_PEER, bearer, context.clock())
+    except TicketRefused as error:
+        if error.ticket is not None and not error.ticket.refused_by:
+            action = "came with a ticket that does not hold for it"
+            say_refused(context, card.node, action, actor=card.name, reason=error.message)
+        raise
+
+
+def _pinned(context: Context, card: NodeCard, before: Peer | None, name: str) -> Peer:
+    """A peer whose card is proven: pending, unless a person has confirmed it before."""
+    if before is not None:
+        dropped = before.state is PeerState.DROPPED
+        return replace(before, name=name, state=PeerState.PENDING, reason="") if dropped else before
+    return Peer(
+        card.node,
+        name,
+        PeerState.PENDING,
+        card.name,
+        card.online.to_text(),
+        card.log.to_text(),
+        card.online.key_id,
+        card.version,
+        card.expires,
+        since=time_text(context.clock()),
+    )
+
+
+def _words(context: Context, card: NodeCard, nonce: str, token: str) -> str:
+    own = (context.settings.id, context.keys.open("online").public.to_text())
+    return words(own, (card.node, card.online.to_text()), token_hash=hash_token(token), nonce=nonce)
+
+
+# -- the side that asks --------------------------------------------------------------------------------------------
+
+
+def finish_join(context: Context, ticket: Ticket, joining: Joining, reply: bytes, name: str = "") -> Peer:
+    """Pin the node that made the ticket, by its answer.
+
+    Parameters
+    ----------
+    context : Context
+        The node.
+    ticket : Ticket
+        It carries the id: the node is confirmed on this side.
+    joining : Joining
+        What was sent.
+    reply : bytes
+        From anyone.
+    name : str
+        What the other node is to be called here; "" for what it calls itself.
+
+    Raises
+    ------
+    DocumentError
+        The answer does not prove that it is of the ticket's node.
+    UsageError
+        The node calls itself as this one does.
+    """
+    book = peer_book(context)
+    with context.locked("peers"):
+        before = book.known(ticket.node)
+        welcome, card, note = _welcomed(context, book, joining, reply, before)
+        if name or before is None:
+            called = book.free_name(checked_name(name or card.name, "peer"), card.node, context.settings.name)
+        else:
+            called = before.name
+        met = _words(context, card, joining.nonce, ticket.token)
+        peer = replace(_pinned(context, card, before, called), name=called, seen_as=welcome.state, words=met)
+        drafts = [] if before is not None and before.state is not PeerState.DROPPED else [peer_draft(peer, "pinned")]
+        if peer.state is PeerState.PENDING:
+            peer = replace(peer, state=PeerState.CONFIRMED, reason="")
+            more = {"by": context.address, "reason": "its ticket carries its id"}
+            drafts.append(peer_draft(peer, "confirmed", **more))
+        if drafts:
+            context.say(drafts)
+        return take(context, book, peer, card, note)
+
+
+def finish_introduction(context: Context, peer: Peer, joining: Joining, reply: bytes) -> Peer:
+    """Take what a known peer answered: its newest card and note, and how it sees this node.
+
+    Raises
+    ------
+    DocumentError, Refused, IntegrityError
+        As `take_card`.
+    """
+    book = peer_book(context)
+    with context.locked("peers"):
+        peer = book.get(peer.id)
+        welcome, card, note = _welcomed(context, book, joining, reply, peer)
+        return take(context, book, replace(peer, seen_as=welcome.state), card, note)
+
+
+def _welcomed(
+    context: Context, book: PeerBook, joining: Joining, reply: bytes, before: Peer | None
+) -> tuple[Welcome, NodeCard, tuple[bytes, EndpointNote]]:
+    """An answer that proves to be of the node that was asked, to this question."""
+    welcome, envelope = Welcome.from_bytes(reply)
+    if before is not None:
+        card = proven_card(context, book, before, welcome.chain, seen=joining.seen)
+    else:
+        card = prove_card(welcome.chain, joining.to)
+    require_signed(envelope, card.online)
+    if (welcome.to, welcome.nonce) != (context.settings.id, joining.nonce):
+        raise DocumentError("the answer is to another question", where="introduction", next="Try again.")
+    note = open_note(welcome.note, card.online, card.node)
+    require_in_force(context, card, note)
+    return welcome, card, (welcome.note, note)
+
+
+# -- what each side sees -------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class PeerView:
+    """How this node sees a peer, and what it shows of itself.
+
+    Attributes
+    ----------
+    state : str
+        ``pending`` or ``confirmed``.
+    chain, note : bytes
+        The card and the endpoint note of this node.
+    """
+
+    state: str
+    chain: bytes
+    note: bytes
+
+    def to_dict(self) -> dict[str, str]:
+        """A JSON object."""
+        return {"state": self.state, "chain": self.chain.decode(), "note": self.note.decode()}
+
+
+def peer_view(context: Context, peer: str, *, seen: str = "") -> PeerView:
+    """How this node sees a peer, by node id; its card proves that the log begins as in the checkpoint that was seen.
+
+    Raises
+    ------
+    NotFound
+        There is no such peer.
+    """
+    book = peer_book(context)
+    state = str(book.get(peer).state)
+    return PeerView(state, own_card(context, since=seen), endpoint_note(context, book))

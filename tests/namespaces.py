@@ -1,0 +1,207 @@
+"""Sites that are far apart, on one machine: each in a network namespace of its own, joined by a wire or a long line.
+
+A namespace has its own interfaces, addresses and ports; programs in two of them reach each other over the line alone.
+Needs Linux, root and `ip`; a long line also a C compiler, for kernels without netem: `line_emulator.c` carries packets
+between two TUN devices.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, Self
+
+EMULATOR = Path(__file__).with_name("line_emulator.c")
+#: Seconds for `ip` and the compiler.
+_PATIENCE = 60
+
+
+@cache
+def missing() -> str:
+    """Why there can be no namespaces here; "" where there can be."""
+    if not sys.platform.startswith("linux") or not hasattr(os, "geteuid") or os.geteuid() != 0:
+        return "network namespaces need root on Linux"
+    if shutil.which("ip") is None:
+        return "network namespaces need iproute2"
+    name = f"dd{uuid.uuid4().hex[:8]}"
+    made = subprocess.run(["ip", "netns", "add", name], capture_output=True, text=True, timeout=_PATIENCE, check=False)
+    if made.returncode:
+        return f"no network namespace can be made here: {made.stderr.strip()}"
+    _ip("netns", "del", name)
+    return ""
+
+
+@dataclass(frozen=True)
+class Site:
+    """One namespace.
+
+    Attributes
+    ----------
+    name : str
+        Of the namespace.
+    address : str
+        IPv4 address on the line.
+    """
+
+    name: str
+    address: str
+
+    def words(self, *command: str) -> list[str]:
+        """A command, to be run at this site."""
+        return ["ip", "netns", "exec", self.name, *command]
+
+    def run(self, *command: str, **more: Any) -> subprocess.CompletedProcess[str]:
+        """Run a command at this site and wait for it."""
+        return subprocess.run(self.words(*command), capture_output=True, text=True, check=False, **more)
+
+    def start(self, *command: str, env: Mapping[str, str] | None = None, **more: Any) -> subprocess.Popen[str]:
+        """Start a command at this site."""
+        return subprocess.Popen(self.words(*command), text=True, env=env, **more)
+
+
+@dataclass(frozen=True)
+class Wire:
+    """Two sites and what joins them.
+
+    Attributes
+    ----------
+    one, two : Site
+        The sites.
+    device : str
+        Name of the interface, the same at both.
+    """
+
+    one: Site
+    two: Site
+    device: str
+
+    def cut(self) -> None:
+        """Take the wire away: packets vanish, nobody is told."""
+        self._set("down")
+
+    def join(self) -> None:
+        """Put it back."""
+        self._set("up")
+
+    def _set(self, state: str) -> None:
+        _ip("-n", self.one.name, "link", "set", self.device, state)
+
+    def __enter__(self) -> Self:
+        """The wire itself."""
+        return self
+
+
+@contextmanager
+def wire() -> Iterator[Wire]:
+    """Two sites joined by a virtual cable, without delay."""
+    with ExitStack() as made:
+        one, two, tag = _sites(made)
+        _ip("link", "add", f"{tag}a", "type", "veth", "peer", "name", f"{tag}b")
+        for site, device in ((one, f"{tag}a"), (two, f"{tag}b")):
+            _ip("link", "set", device, "netns", site.name, "name", "line0")
+            _up(site, "line0", peer=None)
+        yield Wire(one, two, "line0")
+
+
+@contextmanager
+def long_line(
+    *, round_trip: float, bytes_per_second: float, loss: float = 0.0, seed: int = 1, control: str = ""
+) -> Iterator[Wire]:
+    """Two sites joined by a long line.
+
+    Parameters
+    ----------
+    round_trip : float
+        Seconds.
+    bytes_per_second : float
+        Of each direction; the queue holds as much as is under way in one round trip.
+    loss : float
+        Part of the packets that is lost, of each direction.
+    seed : int
+        For the losses.
+    control : str
+        TCP congestion control at both sites; "" for the system's.
+    """
+    with ExitStack() as made:
+        one, two, tag = _sites(made)
+        program = _emulator(made)
+        half = int(round_trip / 2 * 1e6)
+        words = [program, f"{tag}a", f"{tag}b", str(half), str(bytes_per_second), str(int(loss * 1e6)), str(seed)]
+        carrier = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        made.callback(_end, carrier)
+        assert carrier.stdout is not None
+        if carrier.stdout.readline().strip() != "ready":
+            raise RuntimeError("the line cannot be made: is there /dev/net/tun?")
+        for site, other, device in ((one, two, f"{tag}a"), (two, one, f"{tag}b")):
+            _ip("link", "set", device, "netns", site.name, "name", "line0")
+            _up(site, "line0", peer=other)
+            if control:
+                _control(site, control)
+        yield Wire(one, two, "line0")
+
+
+def _sites(made: ExitStack) -> tuple[Site, Site, str]:
+    tag = f"dd{uuid.uuid4().hex[:8]}"
+    sites = Site(f"{tag}-1", "10.77.0.1"), Site(f"{tag}-2", "10.77.0.2")
+    for site in sites:
+        _ip("netns", "add", site.name)
+        made.callback(_ip, "netns", "del", site.name)
+        _ip("-n", site.name, "link", "set", "lo", "up")
+    return *sites, tag
+
+
+def _up(site: Site, device: str, *, peer: Site | None) -> None:
+    if peer is None:
+        _ip("-n", site.name, "address", "add", f"{site.address}/24", "dev", device)
+    else:
+        _ip("-n", site.name, "address", "add", site.address, "peer", peer.address, "dev", device)
+    _ip("-n", site.name, "link", "set", device, "up")
+
+
+def _control(site: Site, name: str) -> None:
+    """Set the congestion control of a site: one that only root may use must be allowed for namespaces first."""
+    allowed = "net.ipv4.tcp_allowed_congestion_control"
+    known = subprocess.run(["sysctl", "-n", allowed], capture_output=True, text=True, check=True, timeout=_PATIENCE)
+    names = known.stdout.split()
+    if name not in names:
+        subprocess.run(["sysctl", "-qw", f"{allowed}={' '.join([*names, name])}"], check=True, timeout=_PATIENCE)
+    setting = f"net.ipv4.tcp_congestion_control={name}"
+    subprocess.run(site.words("sysctl", "-qw", setting), check=True, timeout=_PATIENCE)
+
+
+def _emulator(made: ExitStack) -> str:
+    compiler = shutil.which("cc") or shutil.which("gcc")
+    if compiler is None:
+        raise RuntimeError("a long line needs a C compiler: apt install gcc")
+    folder = made.enter_context(tempfile.TemporaryDirectory())
+    program = str(Path(folder) / "line")
+    subprocess.run([compiler, "-O2", "-o", program, str(EMULATOR)], check=True, timeout=_PATIENCE)
+    return program
+
+
+def _end(carrier: subprocess.Popen[str]) -> None:
+    if carrier.stdin is not None:
+        carrier.stdin.close()
+    try:
+        carrier.wait(5)
+    except subprocess.TimeoutExpired:
+        carrier.kill()
+        carrier.wait()
+    if carrier.stdout is not None:
+        carrier.stdout.close()
+
+
+def _ip(*words: str) -> None:
+    done: Sequence[str] = ["ip", *words]
+    found = subprocess.run(done, capture_output=True, text=True, timeout=_PATIENCE, check=False)
+    if found.returncode:
+        raise RuntimeError(f"{' '.join(done)}: {found.stderr.strip()}")

@@ -1,0 +1,133 @@
+"""A real listener whose table has, besides the usual routes, some that show what the listener does with them.
+
+Run as a program with a node's folder, a port and a port for numbers; it prints one JSON line when it listens.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from diadem.errors import IntegrityError, NotFound, Refused
+from diadem.server.limits import Limits
+from diadem.transfer.exchange import BYTES, Request, Response, Route, Services
+
+#: Small enough that a test sees each of them at work within a second or two.
+LIMITS: Final = Limits(
+    address_rate=1000.0, address_burst=1000.0, silence=0.5, slowest=256 * 1024.0, header_time=1.2, connections=64
+)
+BODY: Final = 1 << 20
+#: What the file of `probe/file` holds.
+FILE: Final = bytes(range(256)) * 4096
+_CALLS: Final = itertools.count(1)
+
+
+def take(request: Request, _: Services) -> Response:
+    """Say how many bytes came."""
+    return Response.json({"bytes": len(request.body), "method": request.method})
+
+
+def file(request: Request, services: Services) -> Response:
+    """Give a file, or a part of it."""
+    path = services.context.folder / "probe.bin"
+    size = path.stat().st_size
+    return Response.file(path, *request.range(size), of=size)
+
+
+def gone(_: Request, services: Services) -> Response:
+    """Promise more of a file than there is."""
+    return Response.file(services.context.folder / "probe.bin", 0, len(FILE) + 1, of=len(FILE) + 1)
+
+
+def lost(_: Request, services: Services) -> Response:
+    """Promise a file that is not there."""
+    return Response.file(services.context.folder / "lost.bin", 0, 1, of=1)
+
+
+def stream(_: Request, __: Services) -> Response:
+    """Give bytes as they are made."""
+    return Response(200, {"content-type": BYTES, "content-length": str(3 << 16)}, iter([bytes(1 << 16)] * 3))
+
+
+def broken(_: Request, __: Services) -> Response:
+    """Give fewer bytes than were said."""
+
+    def pieces() -> Iterator[bytes]:
+        yield bytes(1 << 16)
+        raise IntegrityError("a secret of this node")
+
+    return Response(200, {"content-type": BYTES, "content-length": str(3 << 16)}, pieces())
+
+
+def fail(_: Request, __: Services) -> Response:
+    """Fail in a way that nobody thought of."""
+    raise RuntimeError("a secret of this node")
+
+
+def missing(request: Request, _: Services) -> Response:
+    """Find nothing, or refuse."""
+    if request.query.get("why") == "refused":
+        raise Refused("not now", where="/a/secret/place")
+    raise NotFound("a secret of this node")
+
+
+def news(request: Request, _: Services) -> Response:
+    """Have news at the second look."""
+    if "never" in request.query or next(_CALLS) % 2:
+        return Response(204)
+    return Response.json({"news": True})
+
+
+def introduce(request: Request, _: Services) -> Response:
+    """Say who introduces itself."""
+    asker = request.known_asker
+    return Response.json({"kind": asker.kind, "key": asker.key, "bytes": len(request.body)})
+
+
+def routes() -> Sequence[Route]:
+    """The usual table and the probes."""
+    from diadem.server.routes import every_route
+
+    wait = {"wait": "[0-9]{1,2}", "never": "1"}
+    return (
+        *every_route(),
+        Route("PUT", "probe/body", take, "take", body=BODY, takes=BYTES),
+        Route("POST", "probe/body", take, "take", body=BODY),
+        Route("GET", "probe/file", file, "file", gives=BYTES),
+        Route("GET", "probe/gone", gone, "gone", gives=BYTES),
+        Route("GET", "probe/lost", lost, "lost", gives=BYTES),
+        Route("GET", "probe/stream", stream, "stream", gives=BYTES),
+        Route("GET", "probe/broken", broken, "broken", gives=BYTES),
+        Route("GET", "probe/fail", fail, "fail"),
+        Route("GET", "probe/missing", missing, "missing", query={"why": "refused"}),
+        Route("GET", "probe/news", news, "news", query=wait, waits=True),
+        Route("POST", "probe/introduced", introduce, "introduce", auth="introduced", body=BODY),
+        Route("GET", "transfers/{transfer}/windows/{number}", take, "places in the path"),
+    )
+
+
+def main() -> None:
+    """Serve until the process is told to end."""
+    from diadem.api.nodes import open_node
+    from diadem.server.address import Address
+    from diadem.server.serving import Plan, Serving, serve
+
+    folder, port, numbers = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+
+    def told(started: Serving) -> None:
+        document: dict[str, Any] = started.to_dict()
+        sys.stdout.write(json.dumps(document) + "\n")
+        sys.stdout.flush()
+
+    with open_node(folder) as node:
+        (Path(folder) / "probe.bin").write_bytes(FILE)
+        plan = Plan(Address("127.0.0.1", port), metrics=Address("127.0.0.1", numbers), limits=LIMITS, routes=routes)
+        serve(node.context, plan, told=told)
+
+
+if __name__ == "__main__":
+    main()

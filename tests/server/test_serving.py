@@ -1,0 +1,490 @@
+"""A listener that really listens: TLS, bodies, slow and hostile askers, the client, and how it begins and ends."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import json
+import os
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import diadem
+from diadem.errors import NotFound, Refused, Unreachable
+from diadem.transfer.client import PeerClient, PeerRefused
+from diadem.transfer.exchange import BASE
+from diadem.transfer.wire import Connection, WrongKey
+from diadem.trust.http_signature import EMPTY_DIGEST, body_digest, sign
+from diadem.trust.keys import PrivateKey
+from diadem.trust.tls_key import new_certificate, new_tls_key, pin_of_key
+from tests.server.conftest import Served, free_ports, wait_for
+from tests.server.probe_server import BODY, FILE, LIMITS
+
+STRANGER = PrivateKey.from_seed(bytes(32))
+
+
+@pytest.fixture
+def client(served: Served) -> Iterator[PeerClient]:
+    with served.client() as found:
+        yield found
+
+
+# -- raw requests, as an enemy writes them -----------------------------------------------------------------------------
+
+
+def tls(served: Served, *, newest: ssl.TLSVersion = ssl.TLSVersion.TLSv1_3) -> ssl.SSLSocket:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    context.maximum_version = newest
+    return context.wrap_socket(socket.create_connection(("127.0.0.1", served.port), timeout=10))
+
+
+def head(served: Served, method: str, path: str, *, length: int | None = None, **more: Any) -> bytes:
+    digest = more.get("digest", EMPTY_DIGEST)
+    given = {"to": served.said["node"], "key": served.key, "now": int(time.time())}
+    given |= {name: value for name, value in more.items() if name in given}
+    headers = {"Host": "x", **sign(method, BASE + path, "", digest=digest, **given)}
+    headers |= {} if length is None else {"Content-Length": str(length)}
+    headers |= more.get("headers", {})
+    lines = [f"{method} {BASE}{path} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items()), "", ""]
+    return "\r\n".join(lines).encode()
+
+
+def answered(connection: ssl.SSLSocket) -> bytes:
+    """All that comes until the listener ends the connection, or has answered with a body that ends with a brace."""
+    data = b""
+    with contextlib.suppress(ConnectionResetError, ssl.SSLError):
+        while piece := connection.recv(65_536):
+            data += piece
+            if data.endswith(b"}"):
+                break
+    return data
+
+
+def status(data: bytes) -> int:
+    return int(data.split(b" ", 2)[1]) if data else 0
+
+
+# -- the usual -------------------------------------------------------------------------------------------------------
+
+
+def test_the_client_is_known_by_its_key(served: Served, client: PeerClient) -> None:
+    found = client.get_json("whoami")
+    assert found["asker"] == {
+        "kind": "user",
+        "key_id": served.key.public.key_id,
+        "node_id": served.said["node"],
+        "address": "alice@hu-berlin",
+    }
+    assert found["node"]["name"] == "hu-berlin"
+
+
+def test_bytes_go_both_ways(client: PeerClient) -> None:
+    data = os.urandom(BODY)
+    assert client.put("probe/body", data) == {"bytes": BODY, "method": "PUT"}
+    pieces = [data[at : at + 100_000] for at in range(0, BODY, 100_000)]
+    sent = client.put("probe/body", lambda: pieces, length=BODY, digest=body_digest(data))
+    assert sent["bytes"] == BODY
+    assert client.post_json("probe/body", {"a": 1})["bytes"] == 7
+
+
+@pytest.mark.parametrize("asked", [None, (0, None), (5, 6), (1000, 500_000), (len(FILE) - 1, None), (0, len(FILE))])
+def test_a_part_of_a_file_comes_as_it_is(client: PeerClient, asked: tuple[int, int | None] | None) -> None:
+    start, stop = asked or (0, None)
+    with client.stream("probe/file", range=asked) as found:
+        wanted = FILE[start:stop]
+        assert found.length == len(wanted)
+        assert found.read() == wanted
+    assert client.get_json("health") == {"ok": True}
+
+
+@pytest.mark.parametrize(
+    "asked", ["bytes=-5", "bytes=5-4", "bytes=0-1,4-5", "lines=1-2", f"bytes={len(FILE)}-", "bytes="]
+)
+def test_another_form_of_range_is_refused(served: Served, asked: str) -> None:
+    with tls(served) as connection:
+        connection.sendall(head(served, "GET", "probe/file", headers={"Range": asked}))
+        assert status(answered(connection)) == 416
+
+
+def test_a_stream_that_breaks_is_no_whole_answer(client: PeerClient) -> None:
+    with client.stream("probe/stream") as found:
+        assert len(found.read()) == found.length == 3 << 16
+    with pytest.raises(Unreachable), client.stream("probe/broken") as found:
+        found.read()
+    assert client.get_json("health") == {"ok": True}
+
+
+def test_an_answer_that_is_left_half_read_spoils_no_other(client: PeerClient) -> None:
+    with client.stream("probe/file") as found:
+        assert 0 < found.readinto(bytearray(10)) <= 10
+    assert client.get_json("health") == {"ok": True}
+
+
+@pytest.mark.parametrize("path", ["probe/gone", "probe/lost"])
+def test_a_file_that_does_not_hold_what_was_promised_is_said(client: PeerClient, path: str) -> None:
+    with pytest.raises(Unreachable, match="cannot be read now"):
+        client.stream(path)
+
+
+def test_news_are_waited_for(client: PeerClient) -> None:
+    assert client.get_json("probe/news", {"wait": "20"}, wait=20) == {"news": True}
+    began = time.monotonic()
+    assert client.get_json("probe/news", {"wait": "1", "never": "1"}) == {}
+    assert 0.9 < time.monotonic() - began < 5
+
+
+def test_many_threads_share_a_client(client: PeerClient) -> None:
+    def ask(number: int) -> bytes:
+        with client.stream("probe/file", range=(number * 1000, number * 1000 + 1000)) as found:
+            return found.read()
+
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(ask, range(64)))
+    assert b"".join(found) == FILE[:64_000]
+
+
+def test_a_connection_that_was_closed_meanwhile_is_replaced(served: Served, client: PeerClient) -> None:
+    client.get_json("health")
+    time.sleep(LIMITS.header_time + 0.3)
+    assert client.put("probe/body", bytes(100_000))["bytes"] == 100_000
+
+
+def test_errors_arrive_as_what_they_are_and_tell_nothing_else(client: PeerClient) -> None:
+    with pytest.raises(NotFound, match="nothing here"):
+        client.get_json("probe/missing")
+    with pytest.raises(NotFound, match="nothing here"):
+        client.get_json("no/such/path")
+    with pytest.raises(PeerRefused) as refused:
+        client.get_json("probe/missing", {"why": "refused"})
+    assert (refused.value.status, refused.value.code, refused.value.message) == (409, "refused", "hu-berlin: not now")
+    assert "secret" not in str(refused.value)
+    with pytest.raises(Unreachable, match="failed to answer") as failed:
+        client.get_json("probe/fail")
+    assert "secret" not in str(failed.value)
+    with pytest.raises(PeerRefused) as large:
+        client.put("probe/body", bytes(BODY + 1))
+    assert large.value.code == "too-large"
+
+
+# -- clocks ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("away", [-3 * 86_400, 3 * 86_400])
+def test_a_wrong_clock_is_corrected_once(served: Served, away: int) -> None:
+    with served.client(clock=lambda: time.time() + away) as late:
+        assert late.get_json("whoami")["asker"]["kind"] == "user"
+        assert late.put("probe/body", bytes(200_000))["bytes"] == 200_000
+
+
+def test_a_clock_that_goes_on_jumping_is_refused(served: Served) -> None:
+    moments = iter(range(10**5, 10**8, 10**5))
+    with served.client(clock=lambda: time.time() + next(moments)) as mad, pytest.raises(Refused, match="another time"):
+        mad.get_json("whoami")
+
+
+# -- enemies ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_request_is_answered_once(served: Served) -> None:
+    request = head(served, "GET", "whoami")
+    seen = []
+    for _ in range(2):
+        with tls(served) as connection:
+            connection.sendall(request)
+            seen.append(status(answered(connection)))
+    assert seen == [200, 401]
+
+
+def test_a_key_that_nobody_knows_is_refused(served: Served) -> None:
+    with served.client(sign_with=STRANGER) as unknown, pytest.raises(PeerRefused) as refused:
+        unknown.get_json("whoami")
+    assert refused.value.code == "signature"
+
+
+def test_a_key_that_introduces_itself_is_heard_where_that_is_open_to_it(served: Served) -> None:
+    with served.client(sign_with=STRANGER) as unknown:
+        found = unknown.post_json("probe/introduced", {"a": 1}, introduce=True)
+        assert found == {"kind": "introduced", "key": STRANGER.public.to_text(), "bytes": 7}
+        with pytest.raises(PeerRefused):
+            unknown.post_json("probe/introduced", {"a": 1})
+        with pytest.raises(PeerRefused):
+            unknown.post_json("probe/body", {"a": 1}, introduce=True)
+
+
+def test_another_body_than_was_signed_is_refused(served: Served) -> None:
+    with tls(served) as connection:
+        connection.sendall(head(served, "PUT", "probe/body", length=3, digest=body_digest(b"abc")) + b"abd")
+        assert b'"code":"digest"' in answered(connection)
+
+
+@pytest.mark.parametrize("begun", [b"", b"abc"])
+def test_a_body_that_never_ends_is_given_up(served: Served, begun: bytes) -> None:
+    began = time.monotonic()
+    with tls(served) as connection:
+        connection.sendall(head(served, "PUT", "probe/body", length=1000) + begun)
+        assert status(answered(connection)) == 408
+        assert answered(connection) == b""
+    assert time.monotonic() - began < 4
+
+
+def test_a_body_that_drips_is_given_up(served: Served) -> None:
+    began = time.monotonic()
+    with tls(served) as connection:
+        connection.sendall(head(served, "PUT", "probe/body", length=100_000))
+
+        def drip() -> None:
+            with contextlib.suppress(OSError):
+                while time.monotonic() - began < 8:
+                    connection.sendall(b"a")
+                    time.sleep(LIMITS.silence / 5)
+
+        dripping = threading.Thread(target=drip)
+        dripping.start()
+        assert status(answered(connection)) == 408
+        assert time.monotonic() - began < 5
+        connection.close()
+        dripping.join()
+
+
+def test_a_head_that_never_ends_is_given_up(served: Served) -> None:
+    began = time.monotonic()
+    with tls(served) as silent, tls(served) as dripping:
+        for _ in range(30):
+            try:
+                dripping.sendall(b"GET / HTTP/1.1\r\n" if _ == 0 else b"X-A: b\r\n")
+            except OSError:
+                break
+            time.sleep(0.15)
+            if time.monotonic() - began > LIMITS.header_time + 1.5:
+                break
+        assert answered(silent) == b""
+        assert answered(dripping) == b""
+    assert time.monotonic() - began < LIMITS.header_time + 4
+
+
+def test_a_flood_of_headers_is_refused(served: Served) -> None:
+    many = b"".join(b"X-%d: y\r\n" % number for number in range(500))
+    large = b"X-A: " + b"y" * (LIMITS.header_bytes + 1) + b"\r\n"
+    huge = b"X-A: " + b"y" * (4 << 20) + b"\r\n"
+    for flood in (many, large, huge):
+        with tls(served) as connection, contextlib.suppress(OSError):
+            connection.sendall(b"GET /diadem/v1/health HTTP/1.1\r\nHost: x\r\n" + flood + b"\r\n")
+            assert status(answered(connection)) in (431, 0)
+
+
+def test_older_tls_and_no_tls_are_refused(served: Served) -> None:
+    with pytest.raises(ssl.SSLError, match=r"(?i)version"):
+        tls(served, newest=ssl.TLSVersion.TLSv1_2)
+    with socket.create_connection(("127.0.0.1", served.port), timeout=10) as plain:
+        plain.sendall(b"GET /diadem/v1/health HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert b"ok" not in plain.recv(1000)
+
+
+def test_a_websocket_is_none(served: Served) -> None:
+    upgrade = {"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAAAA=="}
+    with tls(served) as connection:
+        connection.sendall(head(served, "GET", "whoami", headers={**upgrade, "Sec-WebSocket-Version": "13"}))
+        assert status(answered(connection)) == 200
+
+
+def test_hundreds_of_connections_do_not_stop_it(served: Served, client: PeerClient) -> None:
+    crowd = [socket.create_connection(("127.0.0.1", served.port), timeout=10) for _ in range(300)]
+    try:
+        began = time.monotonic()
+        with contextlib.ExitStack() as stack:
+            for one in crowd[:40]:
+                stack.enter_context(one).sendall(b"\x16\x03\x01")
+        for one in crowd[40:]:
+            one.close()
+        assert client.get_json("whoami")["asker"]["kind"] == "user"
+        assert time.monotonic() - began < 10
+    finally:
+        for one in crowd:
+            one.close()
+
+
+# -- who answers -----------------------------------------------------------------------------------------------------
+
+
+def test_nothing_is_sent_to_who_shows_another_key(served: Served, tmp_path: Path) -> None:
+    with served.client(tls_pins=["ab" * 32]) as wrong, pytest.raises(WrongKey, match="TLS key"):
+        wrong.get_json("whoami")
+    heard = _impostor(served, tmp_path)
+    assert heard == b""
+
+
+def _impostor(served: Served, folder: Path) -> bytes:
+    """What somebody else who answers at the address gets to hear."""
+    key = new_tls_key()
+    files = [folder / "key.pem", folder / "certificate.pem"]
+    files[0].write_bytes(key)
+    files[1].write_bytes(new_certificate(key, name="hu-berlin", now=datetime.datetime.now(datetime.UTC)))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(files[1], files[0])
+    heard: list[bytes] = []
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def answer() -> None:
+            with contextlib.suppress(OSError):
+                raw, _ = listener.accept()
+                raw.settimeout(5)
+                with context.wrap_socket(raw, server_side=True) as connection:
+                    heard.append(connection.recv(1000))
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        url = f"https://127.0.0.1:{listener.getsockname()[1]}"
+        with served.client(urls=[url]) as client, pytest.raises(WrongKey):
+            client.get_json("whoami")
+        thread.join()
+        connection = Connection(url, [pin_of_key(key)])
+        thread = threading.Thread(target=answer)
+        thread.start()
+        connection.connect()
+        connection.close()
+        thread.join()
+    assert len(heard) <= 2
+    return b"".join(heard)
+
+
+def test_why_nobody_answers_is_said(served: Served) -> None:
+    closed = free_ports(1)[0]
+    cases = {
+        f"https://127.0.0.1:{closed}": "nobody listens",
+        "https://no-such-host.invalid:8642": "name is not known",
+        f"https://127.0.0.1:{served.numbers}": "does not speak TLS|failed",
+    }
+    for url, words in cases.items():
+        with served.client(urls=[url]) as client, pytest.raises(Unreachable, match=words):
+            client.get_json("whoami")
+    with served.client(urls=list(cases)) as client, pytest.raises(Unreachable, match="any of its addresses"):
+        client.get_json("whoami")
+    with pytest.raises(Unreachable, match="told no address"):
+        served.client(urls=[])
+
+
+def test_addresses_are_tried_in_turn(served: Served) -> None:
+    with served.client(urls=[f"https://127.0.0.1:{free_ports(1)[0]}", served.url]) as client:
+        assert client.get_json("health") == {"ok": True}
+
+
+# -- numbers and words -----------------------------------------------------------------------------------------------
+
+
+def test_numbers_and_log_tell_no_secrets(served: Served, client: PeerClient) -> None:
+    transfer = "5e" * 16
+    assert client.get_json(f"transfers/{transfer}/windows/7") == {"bytes": 0, "method": "GET"}
+    with pytest.raises(PeerRefused):
+        client.get_json("probe/news", {"wait": "hunter2"})
+    with pytest.raises(Unreachable):
+        client.get_json("probe/fail")
+    wanted = 'diadem_requests_total{route="GET transfers/{transfer}/windows/{number}",status="200"} 1'
+    numbers = ""
+    for _ in range(60):
+        numbers = urllib.request.urlopen(f"http://127.0.0.1:{served.numbers}/metrics").read().decode()
+        if wanted in numbers:
+            break
+        time.sleep(0.1)
+    assert wanted in numbers
+    assert 'diadem_refused_total{reason="query"}' in numbers
+    log = served.log.read_text()
+    lines = [json.loads(line) for line in log.splitlines() if line.startswith("{")]
+    line = next(one for one in lines if one["route"].startswith("GET transfers/"))
+    assert "GET probe/fail failed: RuntimeError in fail (probe_server.py:" in log
+    assert line["asker"] == "alice@hu-berlin"
+    assert set(line) == {"time", "asker", "route", "status", "received", "sent", "seconds"}
+    for secret in (transfer, "hunter2", "a secret of this node", "Signature", served.key.public.key_id):
+        assert secret not in log
+        assert secret not in numbers
+
+
+def test_the_numbers_are_read_only(served: Served) -> None:
+    with pytest.raises(urllib.error.HTTPError):
+        urllib.request.urlopen(f"http://127.0.0.1:{served.numbers}/other")
+
+
+# -- beginning and ending --------------------------------------------------------------------------------------------
+
+
+def command(folder: Path, *more: str) -> subprocess.CompletedProcess[str]:
+    given = [sys.executable, "-m", "diadem", "serve", "--json", "--node", str(folder), *more]
+    return subprocess.run(given, capture_output=True, text=True, timeout=30, check=False)
+
+
+def test_a_second_server_of_the_node_is_refused(served: Served) -> None:
+    found = command(served.folder, "--listen", f"127.0.0.1:{free_ports(1)[0]}")
+    assert found.returncode == 4
+    assert "served already" in json.loads(found.stdout or found.stderr)["error"]["message"]
+
+
+def test_a_server_begins_says_so_and_ends_soon(served: Served, tmp_path: Path) -> None:
+    with diadem.Node.create(tmp_path / "node", name="nmi", user="bob", store=str(tmp_path / "store")) as node:
+        folder = node.path
+    taken = command(folder, "--listen", f"127.0.0.1:{served.port}")
+    assert taken.returncode == 4
+    assert "another program listens" in json.loads(taken.stdout or taken.stderr)["error"]["message"]
+    port = free_ports(1)[0]
+    given = ["--listen", f"127.0.0.1:{port}", "--url", "https://archive.example.org:8642"]
+    with started(folder, *given) as (process, said), reached(folder, port, said):
+        assert any("https://archive.example.org:8642" in line for line in said)
+        process.kill()  # its workers must not go on without it
+    with diadem.open_node(folder) as node:
+        assert node.context.settings.server.listen == f"127.0.0.1:{port}"
+    _wait_until_free(port)
+    with started(folder) as (process, said), reached(folder, port, said):
+        began = time.monotonic()
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 0
+        assert time.monotonic() - began < 12
+
+
+@contextlib.contextmanager
+def started(folder: Path, *given: str) -> Iterator[tuple[subprocess.Popen[str], list[str]]]:
+    """A server as a person starts it, and the lines that it says at first."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "diadem", "serve", "--node", str(folder), *given],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    assert process.stdout is not None
+    try:
+        yield process, [process.stdout.readline() for _ in range(8)]
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+
+
+@contextlib.contextmanager
+def reached(folder: Path, port: int, said: list[str]) -> Iterator[PeerClient]:
+    """A client that has got an answer."""
+    pin = next(line for line in said if line.startswith("TLS key")).split()[-1]
+    with diadem.open_node(folder) as node:
+        key, node_id = node.context.keys.open("users/bob"), node.id
+    with PeerClient([f"https://127.0.0.1:{port}"], [pin], node_id, key) as client:
+        wait_for(client)
+        yield client
+
+
+def _wait_until_free(port: int) -> None:
+    for _ in range(100):
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)):
+                return
+        time.sleep(0.1)
+    raise AssertionError("somebody still listens")
