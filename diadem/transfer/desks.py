@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 from diadem.errors import NotFound, Unreachable
 from diadem.model.peers import Contact, PeerState
@@ -29,8 +30,9 @@ def network_of(context: Context) -> Network:
         KnownPeers(context),
         GrantAccess(context),
         lambda peer: _link(context, peer),
-        pushes=lambda peer: not context.settings.server.urls and _addressed(context, peer),
-        polled=lambda: _polled(context),
+        pushes=lambda peer: not context.settings.server.urls and peer in set(_addressed(context)),
+        polled=lambda: () if context.settings.server.urls else _addressed(context),
+        reachable=lambda: _addressed(context),
     )
 
 
@@ -40,7 +42,9 @@ def _link(context: Context, peer: str) -> Link:
 
     contact = _contact(context, peer)
     key = context.keys.open("online")
-    return PeerLink(PeerClient(contact.urls, contact.tls, contact.node, key, name=contact.name))
+    name = f"client of {contact.node} at {contact.urls} by {contact.tls} for {key.public.key_id}"
+    made = partial(PeerClient, contact.urls, contact.tls, contact.node, key, name=contact.name)
+    return PeerLink(context.once(name, made))
 
 
 def _contact(context: Context, peer: str) -> Contact:
@@ -61,15 +65,8 @@ def _contact(context: Context, peer: str) -> Contact:
     return Contact(found.id, found.name, found.note.urls, found.note.tls)
 
 
-def _addressed(context: Context, peer: str) -> bool:
-    found = peer_book(context).known(peer)
-    return found is not None and found.note is not None and bool(found.note.urls)
-
-
-def _polled(context: Context) -> Iterator[str]:
-    """Peers that cannot call this node."""
-    if context.settings.server.urls:
-        return
+def _addressed(context: Context) -> Iterator[str]:
+    """Confirmed peers that can be called."""
     for peer in peer_book(context).ls():
         if peer.state is PeerState.CONFIRMED and peer.note is not None and peer.note.urls:
             yield peer.id

@@ -130,7 +130,9 @@ class Network:
     pushes : callable
         Whether this node pushes what the peer with this id accepted: because the peer cannot reach it.
     polled : callable
-        Ids of the peers that are asked for messages: because they cannot reach this node.
+        Ids of the peers that are asked for messages again and again: because they cannot reach this node.
+    reachable : callable
+        Ids of the peers that can be called: a person who looks into the inbox has them asked.
     """
 
     peers: Peers
@@ -138,3 +140,4 @@ class Network:
     link: Callable[[str], Link]
     pushes: Callable[[str], bool] = lambda _: False
     polled: Callable[[], Iterable[str]] = tuple
+    reachable: Callable[[], Iterable[str]] = tuple

@@ -84,7 +84,15 @@ class NetworkVerbs:
         return told(desk, send(desk, package, to, expires=expires, comment=comment, route=route))
 
     def inbox(self) -> list[Offer]:
-        """Offers to the user at work that wait for an answer, the newest first."""
+        """Offers to the user at work that wait for an answer, the newest first.
+
+        Peers that can be called are asked first what waits there for this node; who does not answer within five
+        seconds is heard the next time.
+        """
+        from diadem.transfer.asking import ask_peers
+        from diadem.transfer.desks import desk_of
+
+        ask_peers(desk_of(self.context))
         return self.transfers.inbox()
 
     def accept(

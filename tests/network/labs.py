@@ -25,13 +25,15 @@ from tests.namespaces import Site, wire
 
 _BLOCK = re.compile(r"^```labs\n(?P<shown>.*?)^```$|^<!-- labs\n(?P<hidden>.*?)^-->$", re.DOTALL | re.MULTILINE)
 _STEP = re.compile(r"^(?P<lab>[a-z-]+)\$ (?P<command>.*)\n", re.MULTILINE)
-_HEX = re.compile(r"(?<![0-9a-zA-Z-])[0-9a-f]{8,64}(?![0-9a-zA-Z])")
-_TICKET = re.compile(r"diadem1:[A-Za-z0-9_=-]+…?")
+#: Ids; a day in a name has no letters.
+_HEX = re.compile(r"(?<![0-9a-zA-Z-])(?=[0-9]*[a-f])[0-9a-f]{8,64}(?![0-9a-zA-Z])")
+_WORDS = re.compile(r"(?<=^words {12}).*$", re.MULTILINE)
+_SPOKEN = re.compile(r'(?<=--words ")[^"]*')
+_TICKET = re.compile(r"diadem1:[A-Za-z0-9_=-]*…?")
 _MASKS = (
-    (re.compile(r"(?<=words {5})[ a-z]+"), "WORDS"),
     (re.compile(r"\bSIZE/s\b|\bat SIZE a second\b"), "RATE"),
     (re.compile(r"\bsha256:[A-Za-z0-9+/=]+"), "PIN"),
-    (re.compile(r"\bWORDS .*?(?= [a-z]+ {2,}|$)"), "WORDS"),
+    (re.compile(r"words: [ a-z]+? (?=then:)"), "words: WORDS "),
 )
 #: Seconds for a command, and for a server to listen.
 _PATIENCE = 120
@@ -73,11 +75,13 @@ class Labs:
     labs: Mapping[str, Lab]
     ids: dict[str, str] = field(default_factory=dict)
     ticket: str = ""
+    words: str = ""
     running: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     def run(self, lab: str, command: str) -> str:
         """Give a command at a lab; what it prints."""
         there = self.labs[lab]
+        command = _SPOKEN.sub(self.words, command)
         real = _HEX.sub(lambda found: self.own(found[0]), _TICKET.sub(lambda _: self.ticket, command))
         for name, other in self.labs.items():
             real = real.replace(f"/{name}/", f"{other.home}/")
@@ -101,6 +105,8 @@ class Labs:
             text = text.replace(f"{other.home}", f"/{name}")
         if found := _TICKET.search(text):
             self.ticket = found[0]
+        if found := _WORDS.search(text):
+            self.words = found[0]
         if done.returncode:
             text += f"(code {done.returncode})\n"
         return text
@@ -162,7 +168,7 @@ def alike(shown: str, came: str) -> bool:
 
 
 def _plain(text: str) -> str:
-    text = comparable(_TICKET.sub("TICKET", re.sub(r"(?<=^words {12}).*$", "WORDS", text, flags=re.MULTILINE)))
+    text = comparable(_TICKET.sub("TICKET", _WORDS.sub("WORDS", text)))
     for pattern, mask in _MASKS:
         text = pattern.sub(mask, text)
     return text
@@ -194,7 +200,8 @@ def rewritten(page: str, labs: Labs) -> str:
             came = labs.run(lab, command)
             labs.learn(shown, came)
             lines = [_TICKET.sub(_short, line.rstrip()) for line in came.splitlines()]
-            parts.append(f"{lab}$ {_TICKET.sub(_short, command)}\n" + "".join(f"{line}\n" for line in lines))
+            typed = _SPOKEN.sub(labs.words, _TICKET.sub(_short, command))
+            parts.append(f"{lab}$ {typed}\n" + "".join(f"{line}\n" for line in lines))
         return f"```labs\n{''.join(parts)}```"
 
     return _HEX.sub(lambda found: labs.own(found[0]), _BLOCK.sub(fresh, page))
