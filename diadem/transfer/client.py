@@ -15,7 +15,7 @@ from diadem.model import canonical
 from diadem.transfer.answers import OtherTime, PeerRefused, Stream, broken, is_range, json_of, refusal
 from diadem.transfer.exchange import BASE, BYTES, JSON
 from diadem.transfer.pool import Pool
-from diadem.transfer.wire import READ, Connection
+from diadem.transfer.wire import READ, SILENCE, Connection
 from diadem.trust.http_signature import EMPTY_DIGEST, body_digest, sign
 
 if TYPE_CHECKING:
@@ -157,7 +157,8 @@ class PeerClient:
         def done(whole: bool) -> None:
             self._pool.give_back(connection, whole=whole and not response.will_close)
 
-        found = Stream(response, connection.url, done)
+        connection.settle(SILENCE)
+        found = Stream(response, connection, done)
         if range is not None and not is_range(response, range):
             done(False)
             raise Unreachable("other bytes came than were asked for", where=connection.url, next="Tell its operator.")

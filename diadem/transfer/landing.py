@@ -28,7 +28,7 @@ from diadem.store.bundle import LocalBundle
 from diadem.store.urls import local_path
 from diadem.transfer.closing import say_received
 from diadem.transfer.desk import Desk
-from diadem.transfer.network import Incoming
+from diadem.transfer.network import Reader
 from diadem.transfer.tag_parts import limit_of, read_tag_files, tag_files
 from diadem.trust.hashing import leaf_digest, sha256_hex
 
@@ -121,7 +121,7 @@ class Landing:
         found = [(self.arrival.tag_digest(path), digest) for digest, path in tag_files(tagmanifest)]
         return all(here is not None and here[0] == digest for here, digest in found)
 
-    def take_tag_files(self, tagmanifest: bytes, incoming: Incoming) -> None:
+    def take_tag_files(self, tagmanifest: bytes, incoming: Reader) -> None:
         """Take part 1 apart; see `diadem.transfer.tag_parts.read_tag_files` for what it raises."""
         listed = tag_files(tagmanifest)
         self.count(Counts(received=read_tag_files(incoming, listed, self.transfer.bytes, self.arrival.write_tag_file)))

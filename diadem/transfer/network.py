@@ -68,11 +68,21 @@ class Access(Protocol):
         """
 
 
-class Incoming(Protocol):
+class Reader(Protocol):
     """Bytes that come."""
 
-    def readinto(self, buffer: memoryview) -> int:
+    def readinto(self, buffer: memoryview, /) -> int:
         """Fill the beginning of a buffer; 0 at the end. Raises `Unreachable` where the connection breaks."""
+
+
+class Incoming(Reader, Protocol):
+    """Bytes that come over a connection."""
+
+    def hold(self, most: int) -> None:
+        """Let so many bytes wait unread at most: they are lost where this process ends."""
+
+    def abort(self) -> None:
+        """Let who reads, in another thread, wait no longer: the connection breaks."""
 
     def __enter__(self) -> Self:
         """Itself."""
@@ -111,7 +121,7 @@ class Link(Protocol):
     def put_part(self, transfer: str, number: int, data: bytes) -> None:
         """Hand over a part."""
 
-    def put_window(self, transfer: str, number: int, data: bytes) -> None:
+    def put_window(self, transfer: str, number: int, data: bytes | bytearray) -> None:
         """Hand over a whole window. Raises `IntegrityError` where the peer finds it wrong."""
 
 

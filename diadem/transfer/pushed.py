@@ -7,7 +7,7 @@ import threading
 import time
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final
 
 from diadem.errors import DiademError, DigestMismatch, NotFound, Refused
 from diadem.model.manifest import leaf_count
@@ -26,18 +26,6 @@ from diadem.trust.hashing import leaf_digest
 #: Seconds after which a place that nothing comes to is let go.
 _IDLE: Final = 60.0
 _AGAIN: Final = "Send the window again."
-
-
-class _Body(io.BytesIO):
-    """A body that came whole, read as what comes."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 @dataclass
@@ -138,7 +126,7 @@ class Pushed:
             tags = landing.tagmanifest()
             if tags is None:
                 raise Refused("the tag manifest comes first", next="Send part 0.")
-            with _Body(data) as body:
+            with io.BytesIO(data) as body:
                 landing.take_tag_files(tags, body)
             self._begin(place, tags)
 

@@ -6,11 +6,12 @@ import contextlib
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Final
 
 from diadem.errors import DiademError, NotFound, Refused, StoreError
-from diadem.model.manifest import TAGMANIFEST
+from diadem.model.manifest import DIGEST_SIZE, TAGMANIFEST
 from diadem.model.ports import Bundle
 from diadem.model.transfers import MOVING, OUT, State, Transfer
 from diadem.node.placing import readable_copies
@@ -81,14 +82,14 @@ class Serving:
         bundle = self._bundle(transfer.package)
         text = bundle.read(TAGMANIFEST, LIMITS[TAGMANIFEST])
         if number == 0:
-            self._spend(transfer, len(text))
+            self._spend(transfer, -1, 0, len(text))
             return Response(200, {"content-type": BYTES}, text)
         sizes = []
         for _, path in tag_files(text):
             with bundle.open(path) as reader:
                 sizes.append((path, reader.size))
         total = sum(LENGTH.size + size for _, size in sizes)
-        self._spend(transfer, total)
+        self._spend(transfer, -2, 0, total)
         return Response(200, {"content-type": BYTES, "content-length": str(total)}, _tag_blocks(bundle, sizes))
 
     def part_bytes(self, peer: str, transfer_id: str, number: int) -> bytes:
@@ -97,14 +98,18 @@ class Serving:
         assert not isinstance(body, FileRange)
         return body if isinstance(body, bytes) else b"".join(body)
 
-    def window_bytes(self, peer: str, transfer_id: str, number: int) -> bytes:
+    def window_bytes(self, peer: str, transfer_id: str, number: int) -> bytearray:
         """A whole window as bytes, to be pushed. Raises as `window`."""
         transfer = self.permitted(peer, transfer_id)
         package = self._open(transfer.package)
-        spans = package.plan.spans(number)
-        self._spend(transfer, spans[-1].at + spans[-1].length)
+        size = package.plan.size(number)
+        self._spend(transfer, number, 0, size)
         again = self._was_given(transfer.id, number)
-        return b"".join(self._leaves(transfer.package, package.opened, span, proven=again) for span in spans)
+        data, at = bytearray(size), 0
+        for piece in self._pieces(transfer.package, package, number, (0, size), proven=again):
+            data[at : at + len(piece)] = piece
+            at += len(piece)
+        return data
 
     def size(self, peer: str, transfer_id: str, number: int) -> int:
         """Bytes of a window. Raises as `window`."""
@@ -133,16 +138,16 @@ class Serving:
         size = spans[-1].at + spans[-1].length
         if not 0 <= start < stop <= size:
             raise NotFound("no such bytes in the window")
-        self._spend(transfer, stop - start)
+        self._spend(transfer, number, start, stop)
         again = self._was_given(transfer.id, number)
         if len(spans) == 1 and not again:
             with contextlib.suppress(DiademError, OSError):
                 return self._file_range(transfer.package, spans[0], start, stop)
-        data = b"".join(self._leaves(transfer.package, package.opened, span, proven=again) for span in spans)
-        return _ranged(data, start, stop)
+        pieces = self._pieces(transfer.package, package, number, (start, stop), proven=again)
+        return _ranged(chain([next(pieces)], pieces), start, stop, size)  # where nothing can be read: said at once
 
-    def _spend(self, transfer: Transfer, count: int) -> None:
-        self._desk.book.spend(transfer.id, count)
+    def _spend(self, transfer: Transfer, part: int, start: int, stop: int) -> None:
+        self._desk.book.spend(transfer.id, part, start, stop)
 
     def _was_given(self, transfer: str, number: int) -> bool:
         """Whether a window was given before: then something was wrong with it, or with the way."""
@@ -187,8 +192,25 @@ class Serving:
                 return Response.file(path, span.offset + start, span.offset + stop, of=span.length)
         raise NotFound("no copy on this machine")
 
-    def _leaves(self, package: str, opened: OpenedPackage, span: Span, *, proven: bool) -> bytes:
-        """The bytes of a span from the first copy that gives them, proven where that is wished; else from any."""
+    def _pieces(
+        self, package: str, found: _Opened, number: int, wanted: tuple[int, int], *, proven: bool
+    ) -> Iterator[bytes]:
+        """These bytes of a window, some leaves at a time."""
+        start, stop = wanted
+        held = bytearray()
+        for leaf in _leaves(found, number):
+            begin, end = max(start - leaf.at, 0), min(stop - leaf.at, leaf.length)
+            if begin >= end:
+                continue
+            held += self._leaf(package, found.opened, leaf, proven=proven)[begin:end]
+            if len(held) >= _BLOCK:
+                yield bytes(held)
+                held.clear()
+        if held:
+            yield bytes(held)
+
+    def _leaf(self, package: str, opened: OpenedPackage, span: Span, *, proven: bool) -> bytes:
+        """The bytes of a leaf from the first copy that gives them, proven where that is wished; else from any."""
         last = b""
         for _, bundle in readable_copies(self._desk.context, package):
             with contextlib.suppress(DiademError, OSError), bundle.open(span.entry.path) as reader:
@@ -202,19 +224,27 @@ class Serving:
         raise StoreError("no copy gives these bytes", next="Run: diadem scrub, then diadem repair")
 
 
-def _is_right(opened: OpenedPackage, span: Span, data: bytes) -> bool:
-    leaf_size, view = opened.manifest.leaf_size, memoryview(data)
-    first = (span.entry.first_leaf + span.leaf) * 32
-    digests = b"".join(leaf_digest(view[at : at + leaf_size]) for at in range(0, len(data), leaf_size))
-    return opened.leaves[first : first + len(digests)] == digests
+def _leaves(found: _Opened, number: int) -> Iterator[Span]:
+    """The leaves of a window, each as a span of its own."""
+    leaf_size = found.opened.manifest.leaf_size
+    for span in found.plan.spans(number):
+        for leaf in range(span.leaves):
+            at = leaf * leaf_size
+            length = min(leaf_size, span.length - at)
+            yield Span(span.number, span.entry, span.leaf + leaf, 1, span.offset + at, length, span.at + at)
 
 
-def _ranged(data: bytes, start: int, stop: int) -> Response:
-    """Some of these bytes, told as HTTP wants it."""
-    if (start, stop) == (0, len(data)):
-        return Response(200, {"content-type": BYTES}, data)
-    named = {"content-type": BYTES, "content-range": f"bytes {start}-{stop - 1}/{len(data)}"}
-    return Response(206, named, data[start:stop])
+def _is_right(opened: OpenedPackage, leaf: Span, data: bytes) -> bool:
+    first = (leaf.entry.first_leaf + leaf.leaf) * DIGEST_SIZE
+    return opened.leaves[first : first + DIGEST_SIZE] == leaf_digest(data)
+
+
+def _ranged(pieces: Iterator[bytes], start: int, stop: int, size: int) -> Response:
+    """Some bytes of so many, told as HTTP wants it."""
+    named = {"content-type": BYTES, "content-length": str(stop - start)}
+    if (start, stop) == (0, size):
+        return Response(200, named, pieces)
+    return Response(206, named | {"content-range": f"bytes {start}-{stop - 1}/{size}"}, pieces)
 
 
 def _tag_blocks(bundle: Bundle, sizes: list[tuple[str, int]]) -> Iterator[bytes]:

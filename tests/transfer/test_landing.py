@@ -373,3 +373,16 @@ def test_stopped_by_a_person_it_can_be_gone_on_with(pair: Pair) -> None:
     assert done.state is State.CLOSED
     assert time.monotonic() - began > 0.15, "four mebibytes at ten a second, after a quarter second at once"
     assert pair.b.wire.windows.count((0, 0)) == 1
+
+
+def test_a_line_that_is_cut_again_and_again_uses_up_no_ceiling_and_who_asks_for_ever_is_stopped(pair: Pair) -> None:
+    sent = pair.a.node.send(pair.a.archived("session", {"a.bin": random.Random(4).randbytes(12 * MIB)}), "marie@nmi")
+    pair.b.node.accept(sent.id, wait=False)
+    serving = Serving(pair.a.desk)
+    size = serving.size(pair.b.id, sent.id, 0)
+    for start in range(0, size, 64 << 10):  # each time some bytes came, and the rest was lost on the way
+        serving.window(pair.b.id, sent.id, 0, start, size)
+    pair.a.desk.book.change(sent.id, ceiling=2 * size)
+    with pytest.raises(Refused, match="more bytes would move than were accepted"):
+        for _ in range(1000):
+            serving.window(pair.b.id, sent.id, 0, 0, size)
