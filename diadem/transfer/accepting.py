@@ -40,23 +40,26 @@ def accept_offer(desk: Desk, transfer: Transfer, *, store: str | None, rule: Rul
         raise Refused(f"the offer is {transfer.state}", next="Ask the sender to offer the package anew.")
     if transfer.direction == LOCAL:
         return _accept_local(desk, transfer)
-    require_allowed(desk.context.policy.incoming, transfer.bytes, desk.book.waiting())
-    chosen = store_for(desk, transfer, store)
-    route = "direct" if "direct" in transfer.routes else transfer.routes[0]
-    limit = ceiling(transfer.bytes)
-    draft = drafts.acceptance(transfer, ceiling=limit, route=route, rule=rule.id if rule else "", by=transfer.recipient)
-    (entry,) = desk.context.say([draft], as_user=rule is None)
-    accepted = desk.book.step(
-        transfer.id,
-        State.ACCEPTED,
-        desk.now,
-        statement=entry.statement_id,
-        acceptance=entry.statement_id,
-        rule=rule.id if rule else "",
-        ceiling=limit,
-        store=chosen,
-        route=route,
-    )
+    with desk.context.locked("room"):  # two that accept at once are not promised the same room
+        require_allowed(desk.context.policy.incoming, transfer.bytes, desk.book.waiting())
+        chosen = store_for(desk, transfer, store)
+        route = "direct" if "direct" in transfer.routes else transfer.routes[0]
+        limit = ceiling(transfer.bytes)
+        draft = drafts.acceptance(
+            transfer, ceiling=limit, route=route, rule=rule.id if rule else "", by=transfer.recipient
+        )
+        (entry,) = desk.context.say([draft], as_user=rule is None)
+        accepted = desk.book.step(
+            transfer.id,
+            State.ACCEPTED,
+            desk.now,
+            statement=entry.statement_id,
+            acceptance=entry.statement_id,
+            rule=rule.id if rule else "",
+            ceiling=limit,
+            store=chosen,
+            route=route,
+        )
     desk.post(accepted, ACCEPTANCE)
     return accepted
 

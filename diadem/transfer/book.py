@@ -100,7 +100,7 @@ class TransferBook:
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        advice = "Move it away; `diadem transfers ls` reads the log again."
+        advice = "Bring it back from a backup of the node; what was agreed stands in the log: diadem custody ID"
         self._file = SqliteFile(folder / FILE, what="book of transfers", advice=advice)
         self._file.prepare(_SCHEMA, application=APPLICATION, version=VERSION)
 

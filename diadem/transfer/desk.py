@@ -66,8 +66,11 @@ class Desk:
         return self.context.clock()
 
     def turn(self, transfer: str) -> AbstractContextManager[Any]:
-        """Wait for, and hold, the turn on one transfer: its statements and its book never part."""
-        return self.context.locked(f"transfer-{transfer}")
+        """Wait for, and hold, the turn on one transfer: its statements and its book never part.
+
+        Some transfers share a turn, so that ids that a peer makes up leave no file each.
+        """
+        return self.context.locked(f"transfer-{transfer[:2]}")
 
     # -- peers -----------------------------------------------------------------------------------------------------
 

@@ -31,6 +31,8 @@ from diadem.transfer.rules import rule_for
 
 #: How much later than this node's clock an offer may say that it was made.
 _DAY: Final = timedelta(days=1)
+#: Counts of others below this one are taken: what JSON, SQLite and every reader hold exactly.
+_COUNTABLE: Final = 1 << 53
 _DISTRUST: Final = "Do not trust it; ask the other side."
 
 Answer = dict[str, Any]
@@ -153,6 +155,7 @@ def _offered(desk: Desk, peer: Peer, message: Message) -> Answer:
     _require(any(one.name == user for one in settings.users), f"this node has no user '{user}'")
     expires = read_time(str(said["expires"]))
     _require(desk.now < expires, "the offer has expired")
+    _require(int(said["files"]) < _COUNTABLE, "no package has so many files")
     rules = desk.context.policy.incoming
     require_allowed(rules, int(said["bytes"]), 0)
     if desk.book.offers_since(peer.id, desk.now - _DAY) >= rules.max_per_day:
@@ -255,6 +258,7 @@ def _take_acceptance(desk: Desk, transfer: Transfer, acceptance: Proven) -> Tran
     _require(said.get("sender", desk.node) == desk.node, "the acceptance is for another node")
     _require(said["route"] in transfer.routes, "the acceptance names a route that was not offered")
     _require(transfer.state is State.OFFERED, f"the offer is {transfer.state}")
+    _require(int(said["ceiling"]) < _COUNTABLE, "no ceiling is so high")
     return desk.book.step(
         transfer.id,
         State.ACCEPTED,

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import random
+import time
 from pathlib import Path
 
 import pytest
 
-from diadem.errors import DigestMismatch, IntegrityError, NotFound, PackageError, Refused, Unreachable
+from diadem.errors import DigestMismatch, IntegrityError, Interrupted, NotFound, PackageError, Refused, Unreachable
 from diadem.model.manifest import DERIVED_PATHS
 from diadem.model.ports import silent
 from diadem.model.transfers import State, Transfer
@@ -351,3 +352,24 @@ def test_a_store_that_is_no_folder_gets_it_when_it_is_whole(pair: Pair) -> None:
     assert (done.state, done.store) == (State.CLOSED, "memory")
     assert pair.b.node.get(sent.package).verify().ok
     assert os.listdir(pair.b.node.path / "arriving") == []
+
+
+def test_stopped_by_a_person_it_can_be_gone_on_with(pair: Pair) -> None:
+    transfer = accepted(pair)
+
+    def press(kind: str, number: int, start: int, data: bytes) -> bytes:
+        if kind == "window" and number == 1:
+            raise KeyboardInterrupt
+        return data
+
+    pair.b.wire.spoil = press
+    with pytest.raises(Interrupted, match="what is here stays") as caught:
+        fetch(pair, transfer, connections=1)
+    assert caught.value.exit_code == 6
+    assert f"diadem transfers resume {transfer.id[:8]}" in str(caught.value.next)
+    pair.b.wire.spoil = lambda _k, _n, _s, data: data
+    began = time.monotonic()
+    done = pair.b.node.transfers.resume(transfer.id, max_rate=10 * MIB)[0]
+    assert done.state is State.CLOSED
+    assert time.monotonic() - began > 0.15, "four mebibytes at ten a second, after a quarter second at once"
+    assert pair.b.wire.windows.count((0, 0)) == 1
