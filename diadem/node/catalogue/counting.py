@@ -147,7 +147,7 @@ def _keys(connection: Connection, conditions: Conditions, condition: Condition, 
     """Keys of the newest packages that match, and whether those are all."""
     source = driver(connection, conditions, condition)
     if _is_certain(condition, source):
-        keys = list(connection.scalars(source.chunk(None, most + 1, rising=False)))
+        keys = source.keys(connection, most + 1)
         return keys[:most], len(keys) <= most
     keys = []
     for seen, (key, hit) in enumerate(walk(connection, conditions, condition, source, rising=False)):

@@ -7,8 +7,9 @@ packages, where what is asked is common.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Connection, Select, exists, func, select, union
@@ -18,6 +19,8 @@ from diadem.node.catalogue.conditions import Conditions, of_judgement, of_packag
 from diadem.node.catalogue.judgements import Judged, Unjudged
 from diadem.node.catalogue.judging import doubtful
 from diadem.node.catalogue.meaning import AllOf, AnyOf, Begins, Between, Condition, Days, Deny, Linked, Phrase
+from diadem.node.catalogue.order import EVERYTHING, Stretch
+from diadem.node.catalogue.windows import windows
 from diadem.node.catalogue.wording import Without, Wording, either, every, everywhere
 
 #: Up to so many facts are gathered and sorted; numbers that more packages have are met soon enough on the way.
@@ -50,8 +53,10 @@ class Driver:
         The text search that it is; None for another one.
     listed : bool
         Whether it is a list of some packages, and not all of them.
-    once : bool
-        Whether it gives each package once, although it is not ordered.
+    stretch : Stretch
+        The packages that it has its candidates among.
+    part : callable or None
+        The same source, each package once, of one stretch alone; None where that is not quicker than all of it.
     """
 
     source: Select[Any]
@@ -60,7 +65,8 @@ class Driver:
     ordered: bool = True
     match: Wording | None = None
     listed: bool = False
-    once: bool = False
+    stretch: Stretch = EVERYTHING
+    part: Callable[[Stretch], Select[Any]] | None = None
 
     @property
     def all(self) -> bool:
@@ -68,17 +74,42 @@ class Driver:
         return self.ordered and self.match is None and not self.listed
 
     def chunk(self, bound: int | None, size: int, *, rising: bool) -> Select[Any]:
-        """The next candidates beyond a key; all of them, where the source must be sorted anyhow."""
+        """The next candidates beyond a key, of a source that is ordered."""
         source = self.source.order_by(self.key if rising else self.key.desc())
-        if not self.ordered:
-            return source if self.once else source.distinct()
         if bound is not None:
             source = source.where(self.key > bound if rising else self.key < bound)
         return source.limit(size)
 
+    def sorted(self, connection: Connection, *, rising: bool) -> Iterator[Select[Any]]:
+        """All candidates, of a source that is not ordered: at once, or those of one window after the other."""
+        order = self.key if rising else self.key.desc()
+        if self.part is None:
+            yield self.source.distinct().order_by(order)
+            return
+        for window in windows(connection, self.stretch, rising=rising):
+            yield self.part(window).order_by(order)
+
+    def keys(self, connection: Connection, most: int) -> list[int]:
+        """The newest candidates, up to a number."""
+        if self.ordered:
+            return list(connection.scalars(self.chunk(None, most, rising=False)))
+        found: list[int] = []
+        for part in self.sorted(connection, rising=False):
+            found += connection.scalars(part.limit(most - len(found)))
+            if len(found) == most:
+                break
+        return found
+
     def count(self, connection: Connection, most: int) -> int:
-        """How many packages there are, up to a number."""
-        return _rows(connection, self.source if self.ordered or self.once else self.source.distinct(), most)
+        """How many packages there are, up to a number; of a source that is ordered, or has parts."""
+        if self.part is None:
+            return _rows(connection, self.source, most)
+        found = 0
+        for window in windows(connection, self.stretch, rising=False):
+            found += _rows(connection, self.part(window), most - found)
+            if found == most:
+                break
+        return found
 
     def facts(self, connection: Connection, most: int) -> int:
         """How many facts there are, up to a number: not fewer than packages, and counted in a tenth of the time."""
@@ -111,7 +142,7 @@ def count_alone(
     elif any(part not in source.covered for part in parts):
         return None
     most = COUNTED_IN_ORDER if source.ordered else COUNTED
-    if source.ordered or source.once:
+    if source.ordered or source.part is not None:
         found = source.count(connection, most)
         return found, found < most
     # Among so many facts: to tell apart all packages that have any, a server would go through all facts first.
@@ -214,11 +245,16 @@ def _texts(conditions: Conditions, parts: Sequence[Condition]) -> Driver | None:
         nowhere = [everywhere(conditions.text(one)) for one in denied.values() if isinstance(one, Phrase)]
         match = Without(match, either(nowhere))
     covered = (*(part for part, _ in wanted if _is_text(conditions, part)), *denied, *days)
-    hits, ordered = database.text_search(match), database.LOOKS_UP_WORDS
-    source = _within(hits.source, hits.key, days)
-    if ordered:  # else all packages with the words would be looked up, and not those of a page
-        source = _told(source, hits.key, conditions, parts)
-    return Driver(source, hits.key, covered, ordered=ordered, once=True, match=match)
+
+    def part(stretch: Stretch) -> Select[Any]:
+        hits = database.text_search(match, stretch)
+        return _told(hits.source, hits.key, conditions, parts)
+
+    stretch = reduce(lambda all_, one: all_.cut(one.low, one.high), days, EVERYTHING)
+    key, ordered = database.text_search(match).key, database.LOOKS_UP_WORDS
+    return Driver(
+        part(stretch), key, covered, ordered=ordered, match=match, stretch=stretch, part=None if ordered else part
+    )
 
 
 def _told(

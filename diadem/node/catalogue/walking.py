@@ -61,9 +61,9 @@ def _driven(connection: Connection, scales: Scales, source: Driver, *, rising: b
 def _chunks(connection: Connection, source: Driver, *, rising: bool) -> Iterator[Sequence[int]]:
     """Keys of candidates, in order, some at a time."""
     if not source.ordered:
-        every = source.chunk(None, -1, rising=rising)
-        for rows in dialects.streamed(connection, every, _FIRST):
-            yield [row[0] for row in rows]
+        for every in source.sorted(connection, rising=rising):
+            for rows in dialects.streamed(connection, every, _FIRST):
+                yield [row[0] for row in rows]
         return
     bound, size = None, _FIRST
     while keys := connection.scalars(source.chunk(bound, size, rising=rising)).all():
