@@ -53,6 +53,8 @@ class Driver:
         The text search that it is; None for another one.
     listed : bool
         Whether it is a list of some packages, and not all of them.
+    sparse : bool
+        Whether it leaves out most packages that have the words.
     stretch : Stretch
         The packages that it has its candidates among.
     part : callable or None
@@ -65,6 +67,7 @@ class Driver:
     ordered: bool = True
     match: Wording | None = None
     listed: bool = False
+    sparse: bool = False
     stretch: Stretch = EVERYTHING
     part: Callable[[Stretch], Select[Any]] | None = None
 
@@ -253,7 +256,14 @@ def _texts(conditions: Conditions, parts: Sequence[Condition]) -> Driver | None:
     stretch = reduce(lambda all_, one: all_.cut(one.low, one.high), days, EVERYTHING)
     key, ordered = database.text_search(match).key, database.LOOKS_UP_WORDS
     return Driver(
-        part(stretch), key, covered, ordered=ordered, match=match, stretch=stretch, part=None if ordered else part
+        part(stretch),
+        key,
+        covered,
+        ordered=ordered,
+        match=match,
+        sparse=any(isinstance(part, Judged) for part in parts),
+        stretch=stretch,
+        part=None if ordered else part,
     )
 
 

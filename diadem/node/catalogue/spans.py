@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 
 
 class Runs:
@@ -33,8 +34,12 @@ class Runs:
         return count == 0 or self.bounds == [1, count]
 
 
+@lru_cache(maxsize=4096)
 def mask(text: str) -> int:
-    """The set as bits of a number: bit n for dataset n. Sets are joined and cut by ``|`` and ``&``."""
+    """The set as bits of a number: bit n for dataset n. Sets are joined and cut by ``|`` and ``&``.
+
+    The same few sets come again and again.
+    """
     bits = 0
     for run in text.split(","):
         first, _, last = run.partition("-")

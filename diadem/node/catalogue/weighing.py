@@ -46,7 +46,7 @@ class Scales:
         What holds for all candidates is asked again only where it matters in how many datasets.
         """
         open_ = [leaf for leaf in self._leaves if leaf not in self._source.covered or self._matters(leaf)]
-        close = self._source.ordered and self._conditions.database.LOOKS_UP_WORDS
+        close = self._source.ordered and not self._source.sparse and self._conditions.database.LOOKS_UP_WORDS
         texts = [leaf for leaf in open_ if isinstance(leaf, Phrase) and close]
         return texts, [leaf for leaf in open_ if leaf not in texts]
 

@@ -12,7 +12,7 @@ from diadem.node.catalogue.order import Stretch
 
 #: Packages of the first window, and how much longer the next one is than the one before.
 _FIRST: Final = 4_000
-_LONGER: Final = 4
+_LONGER: Final = 8
 _seq = tables.packages.c.seq
 
 
