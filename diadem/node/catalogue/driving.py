@@ -89,7 +89,7 @@ class Driver:
         if self.part is None:
             yield self.source.distinct().order_by(order)
             return
-        for window in windows(connection, self.stretch, rising=rising):
+        for window in windows(connection, self.stretch, rising=rising, few=self.sparse):
             yield self.part(window).order_by(order)
 
     def keys(self, connection: Connection, most: int) -> list[int]:
@@ -106,9 +106,10 @@ class Driver:
     def count(self, connection: Connection, most: int) -> int:
         """How many packages there are, up to a number; of a source that is ordered, or has parts."""
         if self.part is None:
-            return _rows(connection, self.source, most)
+            # In its order, or else a server gathers all before it counts some.
+            return _rows(connection, self.source.order_by(self.key), most)
         found = 0
-        for window in windows(connection, self.stretch, rising=False):
+        for window in windows(connection, self.stretch, rising=False, few=True):
             found += _rows(connection, self.part(window), most - found)
             if found == most:
                 break
@@ -126,6 +127,8 @@ def _rows(connection: Connection, source: Select[Any], most: int) -> int:
 def driver(connection: Connection, conditions: Conditions, condition: Condition) -> Driver:
     """The best source of candidates for a condition."""
     parts = condition.parts if isinstance(condition, AllOf) else (condition,)
+    if all(isinstance(part, Judged | Unjudged | Days) for part in parts) and (judged := _judged(parts)):
+        return judged
     texts = _texts(conditions, parts)
     fewest, rare = _rare(connection, conditions, parts)
     if rare is not None and (texts is None or fewest * _RARER < texts.count(connection, FEW)):
@@ -144,7 +147,7 @@ def count_alone(
         source = _of_number(conditions, condition, ())
     elif any(part not in source.covered for part in parts):
         return None
-    most = COUNTED_IN_ORDER if source.ordered else COUNTED
+    most = COUNTED_IN_ORDER if source.ordered and not source.listed else COUNTED
     if source.ordered or source.part is not None:
         found = source.count(connection, most)
         return found, found < most

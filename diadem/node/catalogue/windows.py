@@ -10,13 +10,14 @@ from sqlalchemy import Connection, Select, select
 from diadem.node.catalogue import tables
 from diadem.node.catalogue.order import Stretch
 
-#: Packages of the first window, and how much longer the next one is than the one before.
+#: Packages of the first window, usually and where few are expected to match; how much longer each next one is.
 _FIRST: Final = 4_000
-_LONGER: Final = 8
+_FIRST_OF_FEW: Final = 40_000
+_LONGER: Final = 3
 _seq = tables.packages.c.seq
 
 
-def windows(connection: Connection, stretch: Stretch, *, rising: bool) -> Iterator[Stretch]:
+def windows(connection: Connection, stretch: Stretch, *, rising: bool, few: bool = False) -> Iterator[Stretch]:
     """Stretches that have all packages of one together, the newest or the oldest first, the next one always longer.
 
     What is common is found in the first; what is rare is soon looked for everywhere.
@@ -24,7 +25,7 @@ def windows(connection: Connection, stretch: Stretch, *, rising: bool) -> Iterat
     rest, length = stretch, 0
     while (begin := _first(connection, rest, rising=rising)) is not None:
         if not length:
-            end = connection.scalar(_ordered(rest, rising=rising).offset(_FIRST).limit(1))
+            end = connection.scalar(_ordered(rest, rising=rising).offset(_FIRST_OF_FEW if few else _FIRST).limit(1))
             if end is None:
                 yield rest
                 return
