@@ -27,7 +27,7 @@ from diadem.node.catalogue.wording import Without, Wording, either, every, every
 FEW: Final = 5_000
 #: Packages that are counted at most where none need be looked at: by an index that has each once and in order, and by
 #: another one, as that of numbers, in which a package may stand many times.
-COUNTED_IN_ORDER: Final = 100_000
+COUNTED_IN_ORDER: Final = 20_000
 COUNTED: Final = 10_000
 #: How many times more packages with the words there must be, for a number to be the better beginning.
 _RARER: Final = 10
