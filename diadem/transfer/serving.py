@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Iterator
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -26,14 +27,18 @@ from diadem.trust.hashing import leaf_digest
 _PLANS: Final = 8
 _GIVEN: Final = 4096
 _BLOCK: Final = 1 << 20
+#: Seconds after which it is looked anew which copies there are.
+_LOOK: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True)
 class _Opened:
-    """A package that is being sent."""
+    """A package that is being sent: its plan, and the copies that could be read a moment ago, the best first."""
 
     opened: OpenedPackage
     plan: WindowPlan
+    copies: tuple[Bundle, ...]
+    looked: float
 
 
 class Serving:
@@ -97,24 +102,26 @@ class Serving:
         assert not isinstance(body, FileRange)
         return body if isinstance(body, bytes) else b"".join(body)
 
-    def window_bytes(self, peer: str, transfer_id: str, number: int) -> bytes:
+    def window_bytes(self, peer: str, transfer_id: str, number: int) -> bytes | bytearray:
         """A whole window as bytes, to be pushed. Raises as `window`."""
         transfer = self.permitted(peer, transfer_id)
         package = self._open(transfer.package)
         spans = package.plan.spans(number)
-        self._spend(transfer, spans[-1].at + spans[-1].length)
-        again = self._was_given(transfer.id, number)
-        return b"".join(self._leaves(transfer.package, package.opened, span, proven=again) for span in spans)
+        size = spans[-1].at + spans[-1].length
+        self._spend(transfer, size)
+        return self._window(package, spans, size, again=self._was_given(transfer.id, number))
 
-    def size(self, peer: str, transfer_id: str, number: int) -> int:
-        """Bytes of a window. Raises as `window`."""
-        plan = self._open(self.permitted(peer, transfer_id).package).plan
-        if not 0 <= number < len(plan):
-            raise NotFound("no such window")
-        return plan.size(number)
-
-    def window(self, peer: str, transfer_id: str, number: int, start: int, stop: int) -> Response:
+    def window(self, peer: str, transfer_id: str, number: int, range_of: Callable[[int], tuple[int, int]]) -> Response:
         """Bytes of a window. Asked for again, its leaves are proven before they go, from another copy if need be.
+
+        Parameters
+        ----------
+        peer, transfer_id : str
+            Who asks, and for what.
+        number : int
+            The window.
+        range_of : callable
+            From the bytes of the window to the first one and the end (exclusive) of what is asked for.
 
         Raises
         ------
@@ -131,15 +138,14 @@ class Serving:
             raise NotFound("no such window")
         spans = package.plan.spans(number)
         size = spans[-1].at + spans[-1].length
+        start, stop = range_of(size)
         if not 0 <= start < stop <= size:
             raise NotFound("no such bytes in the window")
         self._spend(transfer, stop - start)
         again = self._was_given(transfer.id, number)
-        if len(spans) == 1 and not again:
-            with contextlib.suppress(DiademError, OSError):
-                return self._file_range(transfer.package, spans[0], start, stop)
-        data = b"".join(self._leaves(transfer.package, package.opened, span, proven=again) for span in spans)
-        return _ranged(data, start, stop)
+        if len(spans) == 1 and not again and (found := _file_range(package, spans[0], start, stop)) is not None:
+            return found
+        return _ranged(self._window(package, spans, size, again=again), start, stop)
 
     def _spend(self, transfer: Transfer, count: int) -> None:
         self._desk.book.spend(transfer.id, count)
@@ -155,51 +161,72 @@ class Serving:
 
     # -- copies ----------------------------------------------------------------------------------------------------
 
+    def _copies(self, package: str) -> tuple[Bundle, ...]:
+        return tuple(bundle for _, bundle in readable_copies(self._desk.context, package))
+
     def _bundle(self, package: str) -> Bundle:
         """The first copy whose tag files are those of the package."""
-        for _, bundle in readable_copies(self._desk.context, package):
+        for bundle in self._copies(package):
             with contextlib.suppress(DiademError, OSError):
                 read_manifest(bundle, expected_id=package)
-                found: Bundle = bundle
-                return found
+                return bundle
         raise StoreError("no copy of the package can be read", next="Connect one of its stores: diadem status")
 
     def _open(self, package: str) -> _Opened:
         with self._lock:
-            if (known := self._plans.get(package)) is not None:
-                return known
-        opened = read_manifest(self._bundle(package), expected_id=package)
-        made = _Opened(opened, WindowPlan(opened.manifest))
+            known = self._plans.get(package)
+        if known is not None and time.monotonic() - known.looked < _LOOK:
+            return known
+        if known is not None:
+            made = replace(known, copies=self._copies(package), looked=time.monotonic())
+        else:
+            opened = read_manifest(self._bundle(package), expected_id=package)
+            made = _Opened(opened, WindowPlan(opened.manifest), self._copies(package), time.monotonic())
         with self._lock:
-            while len(self._plans) >= _PLANS:
+            while len(self._plans) >= _PLANS and package not in self._plans:
                 del self._plans[next(iter(self._plans))]
             self._plans[package] = made
         return made
 
-    def _file_range(self, package: str, span: Span, start: int, stop: int) -> Response:
-        """A window that is part of one file of this machine: sent without passing through Python."""
-        for _, bundle in readable_copies(self._desk.context, package):
-            if isinstance(bundle, LocalBundle):
+    def _window(self, package: _Opened, spans: Sequence[Span], size: int, *, again: bool) -> bytes | bytearray:
+        """The bytes of a window: in one go from a copy that has all of it, else span by span."""
+        if not again:
+            for bundle in package.copies:
+                if isinstance(bundle, LocalBundle) and all(span.length == span.entry.size for span in spans):
+                    with contextlib.suppress(DiademError, OSError):
+                        data = bytearray(size)
+                        view = memoryview(data)
+                        bundle.read_files((span.entry.path, view[span.at : span.at + span.length]) for span in spans)
+                        return data
+        return b"".join(_leaves(package, span, proven=again) for span in spans)
+
+
+def _file_range(package: _Opened, span: Span, start: int, stop: int) -> Response | None:
+    """A window that is part of one file of this machine, sent without passing through Python; None where it is not."""
+    for bundle in package.copies:
+        if isinstance(bundle, LocalBundle):
+            with contextlib.suppress(DiademError, OSError):
                 with bundle.open(span.entry.path) as reader:
                     if reader.size != span.entry.size:
                         continue
                 path = Path(bundle.url, *span.entry.path.split("/"))
                 return Response.file(path, span.offset + start, span.offset + stop, of=span.length)
-        raise NotFound("no copy on this machine")
+    return None
 
-    def _leaves(self, package: str, opened: OpenedPackage, span: Span, *, proven: bool) -> bytes:
-        """The bytes of a span from the first copy that gives them, proven where that is wished; else from any."""
-        last = b""
-        for _, bundle in readable_copies(self._desk.context, package):
-            with contextlib.suppress(DiademError, OSError), bundle.open(span.entry.path) as reader:
-                data: bytes = reader.read_at(span.offset, span.length)
-                if len(data) == span.length:
-                    last = data
-                    if not proven or _is_right(opened, span, data):
-                        return data
-        if last:
-            return last  # the receiver sees that it is wrong, and says so
-        raise StoreError("no copy gives these bytes", next="Run: diadem scrub, then diadem repair")
+
+def _leaves(package: _Opened, span: Span, *, proven: bool) -> bytes:
+    """The bytes of a span from the first copy that gives them, proven where that is wished; else from any."""
+    last = b""
+    for bundle in package.copies:
+        with contextlib.suppress(DiademError, OSError), bundle.open(span.entry.path) as reader:
+            data: bytes = reader.read_at(span.offset, span.length)
+            if len(data) == span.length:
+                last = data
+                if not proven or _is_right(package.opened, span, data):
+                    return data
+    if last:
+        return last  # the receiver sees that it is wrong, and says so
+    raise StoreError("no copy gives these bytes", next="Run: diadem scrub, then diadem repair")
 
 
 def _is_right(opened: OpenedPackage, span: Span, data: bytes) -> bool:
@@ -209,12 +236,12 @@ def _is_right(opened: OpenedPackage, span: Span, data: bytes) -> bool:
     return opened.leaves[first : first + len(digests)] == digests
 
 
-def _ranged(data: bytes, start: int, stop: int) -> Response:
+def _ranged(data: bytes | bytearray, start: int, stop: int) -> Response:
     """Some of these bytes, told as HTTP wants it."""
     if (start, stop) == (0, len(data)):
-        return Response(200, {"content-type": BYTES}, data)
+        return Response(200, {"content-type": BYTES}, bytes(data))
     named = {"content-type": BYTES, "content-range": f"bytes {start}-{stop - 1}/{len(data)}"}
-    return Response(206, named, data[start:stop])
+    return Response(206, named, bytes(data[start:stop]))
 
 
 def _tag_blocks(bundle: Bundle, sizes: list[tuple[str, int]]) -> Iterator[bytes]:
