@@ -50,12 +50,19 @@ class Shelf:
             self._kept.clear()
 
     def package(self, package_id: str) -> Package:
-        """A package in the best of its copies. Raises `Unreachable` or `NotFound` where none can be read."""
+        """A package in the best of its copies. Raises `Unreachable` where none can be read."""
         with self._lock:
             if (kept := self._kept.get(package_id)) is not None:
                 self._kept.move_to_end(package_id)
                 return kept
-        opened, _ = best_package(self._context, package_id)
+        return self._open(package_id)
+
+    def _open(self, package_id: str) -> Package:
+        """Open a package anew: its tag files are read from a copy in which they are sound."""
+        try:
+            opened, _ = best_package(self._context, package_id)
+        except NotFound as error:  # it is there, and nobody can read it now
+            raise Unreachable("no copy of it can be read now", next="Try again later.") from error
         with self._lock:
             self._kept[package_id] = opened
             while len(self._kept) > 1 and (len(self._kept) > _MOST or self._files() > _FILES):
@@ -67,7 +74,7 @@ class Shelf:
 
     def tags(self, package_id: str) -> Response:
         """The tag manifest and the files that it lists, in its order, each behind its length; not the large one."""
-        bundle = self._sound(package_id)
+        bundle = self._open(package_id).bundle
         text = bundle.read(TAGMANIFEST, LIMITS[TAGMANIFEST])
         sizes = [(TAGMANIFEST, len(text))]
         for path in tag_paths(text):
@@ -77,17 +84,9 @@ class Shelf:
         total = sum(LENGTH.size + size for _, size in sizes)
         return Response(200, {"content-type": BYTES, "content-length": str(total)}, _framed(bundle, sizes))
 
-    def _sound(self, package_id: str) -> Bundle:
-        """The files of a copy whose tag files were sound when it was opened, and are still there."""
-        bundle = self.package(package_id).bundle
-        if not bundle.exists(TAGMANIFEST):
-            self._forget(package_id)
-            bundle = self.package(package_id).bundle
-        return bundle
-
     def tag(self, package_id: str, number: int, request: Request) -> Response:
         """The tag file that the tag manifest lists at a place, or the range of it that is asked for."""
-        paths = tag_paths(self._sound(package_id).read(TAGMANIFEST, LIMITS[TAGMANIFEST]))
+        paths = tag_paths(self.package(package_id).bundle.read(TAGMANIFEST, LIMITS[TAGMANIFEST]))
         if number >= len(paths):
             raise NotFound("no such tag file")
         return self._given(package_id, paths[number], None, request)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -36,6 +37,17 @@ if TYPE_CHECKING:
 _WHOLE: Final = re.compile(r"(?:diadem:)?[0-9a-f]{64}\Z")
 #: How often a statement is prepared again because somebody else was quicker.
 _TRIES: Final = 5
+
+
+@contextmanager
+def _as_here() -> Iterator[None]:
+    """What a node does not understand is the same error as where one works on its machine."""
+    try:
+        yield
+    except PeerRefused as error:
+        if error.status != 400:
+            raise
+        raise UsageError(error.message, where=error.where, next=error.next) from error
 
 
 class NotFromHere(Refused, AttributeError):
@@ -111,7 +123,8 @@ class RemoteNode:
 
     def _page(self, query: str, limit: int, offset: int) -> SearchResult:
         asked = {"query": query, "limit": limit, "offset": offset}
-        return read_result(self._client.post_json("search", asked), self.url)
+        with _as_here():
+            return read_result(self._client.post_json("search", asked), self.url)
 
     def get(self, package_id: str) -> RemotePackage:
         """A package; its bytes come when they are read, and are proven here. Its ``record`` is the effective one.
@@ -241,7 +254,8 @@ class RemoteNode:
         members = {name: getattr(judgement, name) for name in judgement.__dataclass_fields__}
         asked = {"kind": "assessment", "package": str(package), "judgement": members}
         asked["judgement"] = {**members, "evidence": list(judgement.evidence)}
-        answer = self._client.post_json("statements/prepare", asked)
+        with _as_here():
+            answer = self._client.post_json("statements/prepare", asked)
         envelope, statement = signed_assessment(
             answer, self._key, node=self.id, by=self.user, package=package, judgement=judgement
         )
