@@ -45,5 +45,6 @@ def connect(url: str | None = None, user: str | None = None, *, ask: Callable[[s
     profile = choose_profile(given if given.startswith("https://") else "", user or "")
     key = open_key(profile, ask)
     at_hand, contact = tools(), profile.contact
-    client = PeerClient(contact.urls, contact.tls, contact.node, key, name=contact.name)
+    urls = sorted(contact.urls, key=lambda one: one != given.rstrip("/"))
+    client = PeerClient(urls, contact.tls, contact.node, key, name=contact.name)
     return RemoteNode(client, profile, key, readers=tuple(at_hand.readers), extractor=at_hand.extractor)

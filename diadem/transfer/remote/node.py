@@ -284,7 +284,7 @@ class RemoteNode:
         """Say of a verb of `diadem.Node` where it can be used."""
         from diadem.node.node import Node
 
-        if not name.startswith("_") and hasattr(Node, name):
+        if name == "context" or (not name.startswith("_") and hasattr(Node, name)):
             raise NotFromHere(
                 f"'{name}' needs the machine of the node {self.name}",
                 where=self.url,
