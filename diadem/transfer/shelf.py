@@ -11,12 +11,14 @@ from typing import Final
 
 from diadem.archive.package import Package
 from diadem.errors import DiademError, NotFound, Unreachable
-from diadem.model.manifest import TAGMANIFEST, VENDOR_PATH
+from diadem.model.manifest import RECORD_PATH, TAGMANIFEST, VENDOR_PATH
 from diadem.model.ports import Bundle, RangeReader
+from diadem.model.record import Record
 from diadem.node.context import Context
 from diadem.node.placing import best_package, readable_copies
 from diadem.package.bagit import parse_manifest
 from diadem.package.opening import LIMITS
+from diadem.serialization.record_json import read_record
 from diadem.store.bundle import LocalBundle
 from diadem.store.system import long_path
 from diadem.transfer.exchange import BYTES, Request, Response
@@ -24,7 +26,7 @@ from diadem.transfer.exchange import BYTES, Request, Response
 #: What stands before each tag file: its length.
 LENGTH: Final = struct.Struct(">Q")
 #: Packages that are kept open, and files of all of them together.
-_MOST, _FILES = 64, 400_000
+_MOST, _FILES = 64, 100_000
 _BLOCK: Final = 1 << 20
 
 
@@ -71,6 +73,11 @@ class Shelf:
 
     def _files(self) -> int:
         return sum(len(package.manifest) for package in self._kept.values())
+
+    def record(self, package_id: str) -> Record:
+        """The sealed record of a package."""
+        with self.package(package_id).open_derived(RECORD_PATH) as source:
+            return read_record(source.read())
 
     def tags(self, package_id: str) -> Response:
         """The tag manifest and the files that it lists, in its order, each behind its length; not the large one."""

@@ -182,7 +182,12 @@ def _handled(laptop: Laptop, request: Request) -> Any:
 def test_unknown_forbidden_revoked_and_deleted_have_the_one_same_answer(laptop: Laptop) -> None:
     node, key = laptop.node, laptop.key("bob")
     revoked, deleted = laptop.archived("revoked", size=10), laptop.archived("deleted", size=10)
-    node.revoke(node.grant(revoked, "bob", ["read", "assess"]).grant.id)
+    grant = node.grant(revoked, "bob", ["read", "assess"]).grant
+    with laptop.connect("bob") as remote:
+        opened = remote.get(revoked).open("large.bin")
+        node.revoke(grant.id)
+        with pytest.raises(NotFound):
+            opened.read()
     node.grant(deleted, "bob", ["read", "assess"])
     with at(node, datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=4000)):
         node.delete(deleted, reason="a test")

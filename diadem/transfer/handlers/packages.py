@@ -44,7 +44,7 @@ def facts(request: Request, services: Services) -> Response:
 def record(request: Request, services: Services) -> Response:
     """The record of a package as it holds now."""
     _, package = _permitted(request, services, Right.LIST)
-    sealed = shelf_of(services.context).package(package).sealed_record
+    sealed = shelf_of(services.context).record(package)
     stream = BytesIO()
     write_record(stream, effective(services.context, package, sealed))
     return Response(200, {"content-type": JSON}, stream.getvalue())
