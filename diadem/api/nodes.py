@@ -13,6 +13,7 @@ from diadem.api.tools import tools
 from diadem.api.working import work
 from diadem.errors import NotFound
 from diadem.node.node import Node as _Node
+from diadem.transfer.network_verbs import NetworkVerbs
 
 if TYPE_CHECKING:
     from diadem.node.context import NodeTools
@@ -25,7 +26,7 @@ StrPath = str | os.PathLike[str]
 NODE_VARIABLE = "DIADEM_NODE"
 
 
-class Node(_Node):
+class Node(_Node, NetworkVerbs):
     __doc__ = _Node.__doc__
 
     #: What `recover` found; None for a node that was opened.

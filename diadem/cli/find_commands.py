@@ -31,18 +31,22 @@ def register(app: typer.Typer) -> None:
 def status(node: NodeAt = None, json: Json = False) -> int:
     """Say what is at risk and how to mend it. Exit code 1 when a rule of the policy is broken."""
     from diadem.cli.status_view import status_text
+    from diadem.cli.transfer_commands import look_at_transfers
     from diadem.cli.watch_view import watch_text
 
     with opened(node) as found:
         judged = found.status()
         watched = found.watched.report()
         document = {"node": found.to_dict(), **judged.to_dict(), "watch": watched.to_dict() if watched else None}
+        document["transfers"] = look_at_transfers(found)
     if json:
         print_json(document)
     else:
         print(status_text(document, ascii_only=not _shows_marks()))
         if document["watch"] and (text := watch_text(document["watch"])):
             print("\n" + text)
+        if text := document["transfers"]["text"]:
+            print(f"\ntransfers  {text}: diadem inbox, diadem transfers ls")
     return 0 if judged.ok else 1
 
 

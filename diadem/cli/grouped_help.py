@@ -28,6 +28,7 @@ GROUPS: Final[Mapping[str, Sequence[str]]] = {
         "accept",
         "decline",
         "transfers",
+        "rule",
     ),
     "Network": ("peer", "serve", "login", "key"),
     "Operation": ("watch", "jobs", "doctor", "plugins", "extract"),

@@ -32,6 +32,7 @@ from diadem.cli import (
     scan_command,
     serve_command,
     setup_commands,
+    transfer_commands,
     watch_commands,
 )
 from diadem.cli.grouped_help import GroupedCommands
@@ -71,6 +72,7 @@ watch_commands.register(app)
 serve_command.register(app)
 sample_commands.register(app)
 peer_commands.register(app)
+transfer_commands.register(app)
 grouped_help.register(app)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,9 +11,8 @@ import typer
 
 from diadem.cli.node_options import As, Json, NodeAt, new_passphrase, opened
 from diadem.cli.output import print_json, tell
+from diadem.cli.setup_commands import recovery_passphrase
 from diadem.errors import UsageError
-
-RECOVERY_VARIABLE = "DIADEM_RECOVERY_PASSPHRASE"
 
 peers = typer.Typer(
     help="Other nodes: invite, join, confirm, ls, refresh, rename, compromised, drop.",
@@ -276,11 +274,7 @@ def rotate(
     json: Json = False,
 ) -> int:
     """Give the node a new online key, with its recovery file. Stop watch and serve before."""
-    passphrase = os.environ.get(RECOVERY_VARIABLE)
-    if passphrase is None:
-        asked = sys.stdin.isatty() and recovery_file.exists() and "BEGIN AGE" in recovery_file.read_text("utf-8")
-        prompt = "Passphrase of the recovery file"
-        passphrase = str(typer.prompt(prompt, hide_input=True, err=True)) if asked else ""
+    passphrase = recovery_passphrase(recovery_file)
     with opened(node) as found:
         rotated = found.keys.rotate(recovery_file, passphrase=passphrase, stolen_since=stolen_since, reason=reason)
     if json:

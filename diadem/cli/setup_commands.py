@@ -162,9 +162,7 @@ def _recover(folder: Path | None, store: str, recovery_file: Path | None, *, as_
             "FOLDER and --recovery-file are needed to recover a node",
             next="Example: diadem init ~/diadem-node --recover /data/archive --recovery-file /media/usb/recovery.txt",
         )
-    passphrase = os.environ.get(RECOVERY_VARIABLE)
-    if passphrase is None:
-        passphrase = _passphrase_if_needed(recovery_file)
+    passphrase = recovery_passphrase(recovery_file)
     with Node.recover(folder, store, recovery_file=recovery_file, passphrase=passphrase) as made:
         document = made.to_dict() | {"recovered": made.recovered.to_dict() if made.recovered else {}}
         made.remember()
@@ -184,7 +182,10 @@ def _recover(folder: Path | None, store: str, recovery_file: Path | None, *, as_
     return 0
 
 
-def _passphrase_if_needed(recovery_file: Path) -> str:
+def recovery_passphrase(recovery_file: Path) -> str:
+    """What opens a recovery file: from the environment, or from a person, where it needs one."""
+    if RECOVERY_VARIABLE in os.environ:
+        return os.environ[RECOVERY_VARIABLE]
     if not sys.stdin.isatty() or not recovery_file.exists():
         return ""
     if "BEGIN AGE" not in recovery_file.read_text("utf-8", "replace"):

@@ -15,6 +15,7 @@ from diadem.model.ids import PackageId
 from diadem.node.custody.entries import Entry
 from diadem.node.entries import entry_from_log, package_entry
 from diadem.node.replay import apply
+from diadem.node.taken_in import taken_in
 from diadem.package.opening import read_manifest
 from diadem.store.adopted import AdoptedFolders
 
@@ -154,7 +155,7 @@ def is_deleted(entries: Iterable[Entry]) -> bool:
 
 def _enter(context: Context, package_id: str, entries: Sequence[Entry]) -> None:
     """Enter a package from the first of its copies that can be read, else as the log says: it is never forgotten."""
-    ingest = next((entry.statement.predicate for entry in entries if entry.statement.kind == "ingest"), None)
+    ingest = taken_in(entries)
     for entry in entries:
         if entry.statement.kind in _WRITING:
             with contextlib.suppress(DiademError, OSError):

@@ -18,6 +18,7 @@ from diadem.node.context import Context
 from diadem.node.entries import package_entry
 from diadem.node.following import derive, is_deleted
 from diadem.node.placing import subject
+from diadem.node.taken_in import taken_in
 from diadem.package.opening import LIMITS
 from diadem.trust.hashing import sha256_hex
 
@@ -37,7 +38,7 @@ def enter(
         if not outcome.created and store != IN_PLACE:
             _require_there(context, package, path, store)
         said = context.ledger.of_subject(subject(package.id).sha256)
-        ingest = next((entry.statement.predicate for entry in said if entry.statement.kind == "ingest"), None)
+        ingest = taken_in(said)
         draft = ingest_draft(context, package, path, store, outcome, source, predecessor, more)
         again = is_deleted(said)
         if not context.catalogue.has(package.id):

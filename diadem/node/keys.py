@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from diadem.errors import NotFound, Refused, UsageError
 from diadem.store.local_errors import translated
-from diadem.store.system import flush_folder
+from diadem.store.system import flush_folder, patiently
 from diadem.store.whole import write_whole
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ class KeyCabinet:
     def replace(self, name: str, successor: str) -> None:
         """Let one key take the place of another; both without a passphrase."""
         with translated(str(self._path(name)), "nothing was changed"):
-            self._path(successor).replace(self._path(name))
+            patiently(lambda: self._path(successor).replace(self._path(name)))
             flush_folder(str(self.folder))
 
     def has(self, name: str) -> bool:

@@ -36,6 +36,7 @@ from diadem.node.jobs import working
 from diadem.node.reindex_reading import Found, Sought, read_packages
 from diadem.node.replay import apply_all
 from diadem.node.stating_found import state_found
+from diadem.node.taken_in import as_ingest
 from diadem.node.tasks import EnterTask
 from diadem.node.workers import Workers
 from diadem.store.base import Store
@@ -311,9 +312,11 @@ class _Reindex:
 
 
 def _written(page: Iterable[Entry]) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
-    """Statements that say that a copy was written: kind, package and predicate."""
+    """Statements that say that a copy was written, or a package received: kind, package and predicate."""
     for entry in page:
-        if entry.statement.kind in ("ingest", "replicate"):
+        if entry.statement.kind == "receipt":
+            yield "receipt", entry.statement.subjects[0].name, as_ingest(entry)
+        elif entry.statement.kind in ("ingest", "replicate"):
             yield entry.statement.kind, entry.statement.subjects[0].name, entry.statement.predicate
 
 

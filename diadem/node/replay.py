@@ -191,6 +191,11 @@ def _checked(catalogue: Catalogue, packages: list[str], said: Mapping[str, Any],
             _restate(catalogue, package, store, PRESENT)
 
 
+def _received(catalogue: Catalogue, packages: list[str], said: Mapping[str, Any], _: str) -> None:
+    """A package came from another node: it was taken in then, unless it was before."""
+    catalogue.note_ingests(dict.fromkeys(packages, read_time(str(said["time"]))))
+
+
 def _dropped(catalogue: Catalogue, packages: list[str], said: Mapping[str, Any], _: str) -> None:
     for package in packages:
         _restate(catalogue, package, str(said["store"]), DROPPED)
@@ -239,6 +244,7 @@ _SAID = {"assessment": _assessed, "amendment": _amended, "derivation": _derived}
 _WRITING = ("ingest", "replicate")
 _EFFECTS = {
     "fixity": _checked,
+    "receipt": _received,
     "drop": _dropped,
     "tombstone": _deleted,
 }

@@ -18,6 +18,7 @@ from diadem.node.jobs import jobs
 from diadem.node.placing import subject
 from diadem.node.replay import places_said
 from diadem.node.scrubbing import check, note_damage
+from diadem.node.taken_in import taken_in
 from diadem.package.opening import read_manifest
 
 
@@ -69,7 +70,7 @@ def _state_ingest(context: Context, package_id: str, replica: ReplicaState) -> b
     """State that a package was found; False where somebody else has just stated its ingest."""
     with context.locked(f"package-{PackageId(package_id).hex[:32]}"):
         said = context.ledger.of_subject(PackageId(package_id).hex)
-        if any(entry.statement.kind == "ingest" for entry in said):
+        if taken_in(said) is not None:
             return False
         package = Package(context.stores.open(replica.store).bundle(replica.path))
         source = f"found in the store {replica.store}"
@@ -85,8 +86,7 @@ def _copies(context: Context, arrived: Iterable[tuple[str, str, str]]) -> Iterat
     for package_id, name, path in arrived:
         with context.locked(f"package-{PackageId(package_id).hex[:32]}"):
             said = context.ledger.of_subject(PackageId(package_id).hex)
-            ingested = any(entry.statement.kind == "ingest" for entry in said)
-            if not ingested or places_said(said).get(name) == path:
+            if taken_in(said) is None or places_said(said).get(name) == path:
                 continue
             try:
                 read_manifest(context.stores.open(name).bundle(path), expected_id=package_id)

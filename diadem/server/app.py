@@ -12,7 +12,7 @@ import sys
 import time
 import traceback
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -69,6 +69,8 @@ class App:
         What this worker did.
     numbers : Path
         Where the numbers are left.
+    leave : callable
+        Closes what the worker has open.
     """
 
     gate: Gate
@@ -76,6 +78,7 @@ class App:
     limits: Limits
     counts: Counts
     numbers: Path
+    leave: Callable[[], None]
     _door: ThreadPoolExecutor = field(init=False, repr=False)
     _hands: ThreadPoolExecutor = field(init=False, repr=False)
     _budgets: dict[bool, Budget] = field(init=False, repr=False)
@@ -93,6 +96,7 @@ class App:
         self._reporting.cancel()
         self._door.shutdown(wait=False, cancel_futures=True)
         self._hands.shutdown(wait=False, cancel_futures=True)
+        self.leave()
 
     async def _report(self) -> None:
         """Leave the numbers again and again; and end where the process that started this one is gone."""
@@ -129,6 +133,9 @@ class App:
             story.route, story.asker, story.reason = away.route, away.asker, away.reason
             self.counts.add("refused_total", reason=away.reason)
             return await self._without_body(away, head, protocol)
+        except Exception as error:  # the disk is full, a file is being changed
+            self._fault(error, None)
+            return _closing(problem_of(error))
         story.route, story.asker = admitted.route, admitted.request.asker
         if not admitted.length:
             return await self._handled(admitted, b"", protocol)

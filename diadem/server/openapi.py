@@ -23,13 +23,12 @@ _ALWAYS: Final = {
 _SIGNED: Final = {
     401: "Not signed in the profile, not by a key that the node knows, not now (code `clock`, with `server_time`), or"
     " not for the first time.",
-    421: "Signed for another node.",
-}
-_BODY: Final = {
-    408: "The body came too slowly.",
     409: "Refused as things are.",
+    421: "Signed for another node.",
     422: "Bytes that are not what they were.",
 }
+_RANGE: Final = {416: "The range is none, or not within the bytes."}
+_BODY: Final = {408: "The body came too slowly."}
 _ABOUT: Final = (
     "Nodes of DIADEM talk to each other. Requests are signed as RFC 9421 has it, in one profile: label `diadem`,"
     ' covered ("@method" "@path" "@query" "content-digest" "diadem-to"), then created, expires (120 s at most), nonce'
@@ -88,7 +87,8 @@ def _parameter(name: str, place: str, pattern: str) -> dict[str, Any]:
 
 
 def _responses(route: Route) -> dict[str, Any]:
-    told = {**_ALWAYS, **(_SIGNED if route.auth != "none" else {}), **(_BODY if route.body else {})}
+    told = _ALWAYS | (_SIGNED if route.auth != "none" else {}) | (_BODY if route.body else {})
+    told |= _RANGE if route.gives == BYTES else {}
     found = {
         str(status): {"description": words, "content": {"application/json": {"schema": _ERROR}}}
         for status, words in told.items()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -9,9 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from diadem.errors import DocumentError
 from diadem.model.askers import Asker
 from diadem.node.config import FILE as SETTINGS_FILE
 from diadem.node.context import POLICY_FILE, Context
+from diadem.node.node import Node
 from diadem.server.app import App, log_to_stderr
 from diadem.server.counting import Counts
 from diadem.server.gate import Gate
@@ -51,15 +54,14 @@ class Worker:
         from diadem.api.nodes import open_node
 
         log_to_stderr(self.level)
-        context = open_node(self.node).context
-        return application(context, self.limits, self.routes())
+        return application(open_node(self.node), self.limits, self.routes())
 
 
 class Fresh:
     """Sees changes that other processes make to settings and policy."""
 
-    def __init__(self, context: Context) -> None:
-        self._context = context
+    def __init__(self, context: Context, *, every: float = _FRESH) -> None:
+        self._context, self._every = context, every
         self._looked, self._seen = time.monotonic(), self._stamps()
 
     def _stamps(self) -> list[int]:
@@ -69,12 +71,13 @@ class Fresh:
     def look(self) -> None:
         """Read them again where they changed; at most every few seconds."""
         now = time.monotonic()
-        if now - self._looked < _FRESH:
+        if now - self._looked < self._every:
             return
         self._looked = now
         if (stamps := self._stamps()) != self._seen:
-            self._context.refresh()
-            self._seen = stamps
+            with contextlib.suppress(DocumentError):  # somebody is in the middle of it; what was known stays known
+                self._context.refresh()
+                self._seen = stamps
 
 
 def network_folder(node: Path) -> Path:
@@ -91,8 +94,9 @@ def numbers_folder(node: Path) -> Path:
     return folder
 
 
-def application(context: Context, limits: Limits, routes: Sequence[Route]) -> App:
-    """The application of an opened node."""
+def application(node: Node, limits: Limits, routes: Sequence[Route]) -> App:
+    """The application of an opened node, which it closes in the end."""
+    context = node.context
     fresh = Fresh(context)
 
     def asker(key_id: str) -> Asker | None:
@@ -103,4 +107,9 @@ def application(context: Context, limits: Limits, routes: Sequence[Route]) -> Ap
     nonces = Nonces.open(network_folder(context.folder))
     gate = Gate(routes, services, nonces, limits, lambda: context.clock().timestamp())
     numbers = numbers_folder(context.folder) / f"{os.getpid()}.json"
-    return App(gate, services, limits, Counts(), numbers)
+
+    def leave() -> None:
+        nonces.close()
+        node.close()
+
+    return App(gate, services, limits, Counts(), numbers, leave)

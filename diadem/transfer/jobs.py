@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from diadem.node.context import Context
 
@@ -32,6 +33,10 @@ class Job:
     longest: float = 300.0
 
 
-def jobs(_: Context) -> Sequence[Job]:
+def jobs(context: Context) -> Sequence[Job]:
     """The jobs of the transfer room."""
-    return ()
+    from diadem.transfer.desks import desk_of
+    from diadem.transfer.handlers.windows import serving_of
+    from diadem.transfer.working import work
+
+    return (Job("transfers", partial(work, desk_of(context), serving_of(context))),)

@@ -19,7 +19,7 @@ from diadem.node.peers.book import PeerBook
 from diadem.node.peers.inviting import add_url, invite_node
 from diadem.node.peers.opening import peer_book
 from diadem.node.peers.saying import peer_draft
-from diadem.node.peers.tickets import GivenTicket, tickets
+from diadem.node.peers.tickets import GivenTicket, end_tickets, tickets
 from diadem.node.peers.words import same_words
 from diadem.transfer.connecting import Connect, dial
 from diadem.transfer.peering import Joining, finish_introduction, finish_join, introduce, join_request
@@ -218,6 +218,7 @@ class PeerVerbs:
             raise UsageError("why?", next="Say it, the log keeps it: --reason 'the project has ended'")
         with self.context.locked("peers"):
             peer = replace(self.get(name), state=PeerState.DROPPED, reason=reason.strip())
+            end_tickets(self._book, peer.id, self.context.clock())
             return self._said(peer, "dropped", reason=peer.reason)
 
     def rename(self, name: str, new: str) -> Peer:

@@ -146,7 +146,7 @@ def _joined(context: Context, said: Introduction, card: NodeCard, note: Endpoint
         if peer.state is PeerState.PENDING:
             peer = replace(peer, words=_words(context, card, said.nonce, said.token))
         drafts = [] if before is not None and ticket.used_by else [peer_draft(peer, "pinned")]
-        if peer.state is PeerState.PENDING and ticket.for_node == card.node:
+        if peer.state is PeerState.PENDING and ticket.for_node == card.node and not ticket.used_by:
             peer = replace(peer, state=PeerState.CONFIRMED)
             drafts.append(peer_draft(peer, "confirmed", by=ticket.by_user, reason="the ticket was made for its id"))
         if drafts:

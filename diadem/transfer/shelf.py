@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import struct
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator
@@ -16,15 +15,14 @@ from diadem.model.ports import Bundle, RangeReader
 from diadem.model.record import Record
 from diadem.node.context import Context
 from diadem.node.placing import best_package, readable_copies
-from diadem.package.bagit import parse_manifest
 from diadem.package.opening import LIMITS
 from diadem.serialization.record_json import read_record
 from diadem.store.bundle import LocalBundle
 from diadem.store.system import long_path
 from diadem.transfer.exchange import BYTES, Request, Response
+from diadem.transfer.serving import tag_blocks
+from diadem.transfer.tag_parts import LENGTH, tag_files
 
-#: What stands before each tag file: its length.
-LENGTH: Final = struct.Struct(">Q")
 #: Packages that are kept open, and files of all of them together.
 _MOST, _FILES = 64, 100_000
 _BLOCK: Final = 1 << 20
@@ -84,19 +82,19 @@ class Shelf:
         bundle = self._open(package_id).bundle
         text = bundle.read(TAGMANIFEST, LIMITS[TAGMANIFEST])
         sizes = [(TAGMANIFEST, len(text))]
-        for path in tag_paths(text):
+        for _, path in tag_files(text):
             if path != VENDOR_PATH:
                 with bundle.open(path) as reader:
                     sizes.append((path, reader.size))
         total = sum(LENGTH.size + size for _, size in sizes)
-        return Response(200, {"content-type": BYTES, "content-length": str(total)}, _framed(bundle, sizes))
+        return Response(200, {"content-type": BYTES, "content-length": str(total)}, tag_blocks(bundle, sizes))
 
     def tag(self, package_id: str, number: int, request: Request) -> Response:
         """The tag file that the tag manifest lists at a place, or the range of it that is asked for."""
-        paths = tag_paths(self.package(package_id).bundle.read(TAGMANIFEST, LIMITS[TAGMANIFEST]))
-        if number >= len(paths):
+        listed = tag_files(self.package(package_id).bundle.read(TAGMANIFEST, LIMITS[TAGMANIFEST]))
+        if number >= len(listed):
             raise NotFound("no such tag file")
-        return self._given(package_id, paths[number], None, request)
+        return self._given(package_id, listed[number][1], None, request)
 
     def file(self, package_id: str, number: int, request: Request) -> Response:
         """The file that the manifest lists at a place, or the range of it that is asked for."""
@@ -132,19 +130,6 @@ class Shelf:
 def shelf_of(context: Context) -> Shelf:
     """The shelf of an opened node, one for all threads."""
     return context.once("shelf", lambda: Shelf(context))
-
-
-def tag_paths(tagmanifest: bytes) -> list[str]:
-    """Paths of the tag files besides the tag manifest, in its order. Raises `PackageError`."""
-    return [path for _, path in parse_manifest(tagmanifest, TAGMANIFEST)]
-
-
-def _framed(bundle: Bundle, sizes: list[tuple[str, int]]) -> Iterator[bytes]:
-    for path, size in sizes:
-        yield LENGTH.pack(size)
-        with bundle.open(path) as reader:
-            for at in range(0, size, _BLOCK):
-                yield reader.read_at(at, min(_BLOCK, size - at))
 
 
 def _part(bundle: Bundle, path: str, reader: RangeReader, request: Request) -> Response:

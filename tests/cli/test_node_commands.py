@@ -23,6 +23,8 @@ from diadem.node.store_verbs import StoreVerbs
 from diadem.node.user_verbs import UserVerbs
 from diadem.node.watch_verbs import WatchVerbs
 from diadem.transfer.peer_verbs import PeerVerbs
+from diadem.transfer.rules import RuleVerbs
+from diadem.transfer.transfer_verbs import TransferVerbs
 from tests.cli.inside import said, said_json
 from tests.node.verbs.conftest import Lab, damage, lab
 
@@ -61,8 +63,10 @@ def test_every_verb_is_a_method_of_the_same_name() -> None:
         "watch": WatchVerbs,
         "peer": PeerVerbs,
         "key": KeyVerbs,
+        "transfers": TransferVerbs,
+        "rule": RuleVerbs,
     }
-    called = {"watch": "watched"}
+    called = {"watch": "watched", "transfers": "transfers"}
     plain = {"grant add": "grant", "grant ls": "grants", "grant why": "why"}
     for name, _ in commands():
         group, _, verb = name.partition(" ")
@@ -109,6 +113,8 @@ def test_every_public_method_has_its_command() -> None:
         "grant": ("grant add", "--to"),
         "grants": ("grant ls", "--node"),
         "why": ("grant why", "--node"),
+        "transfers": ("transfers ls", "--node"),
+        "rules": ("rule ls", "--node"),
     }
     inner = {"at", "close", "remember", "remirror", "to_dict", "name", "id", "path", "user"}  # no wish of a person
     named = dict(commands())
@@ -213,6 +219,12 @@ def test_every_command_prints_one_object(lab: Lab, tmp_path: Path) -> None:
         (("export", one, tmp_path / "out.zip", "--for", "Marie Curie"), 0, "path"),
         (("user", "add", "bob"), 0, "user"),
         (("user", "ls"), 0, "users"),
+        (("send", one, "bob@hu-berlin"), 0, "transfer"),
+        (("inbox", "--user", "bob"), 0, "offers"),
+        (("accept", "0123abcd"), 3, "error"),
+        (("decline", "0123abcd"), 3, "error"),
+        (("transfers", "ls"), 0, "transfers"),
+        (("rule", "add", "*@nmi", "--max", "1GB"), 0, "rules"),
         (("user", "show", "bob"), 0, "user"),
         (("grant", one, "--to", "bob"), 0, "grant"),
         (("grant", "ls", one), 0, "grants"),
@@ -248,6 +260,7 @@ def test_every_command_prints_one_object(lab: Lab, tmp_path: Path) -> None:
         (("watch", "ls"), 0, "folders"),
         (("watch", "plan"), 0, "lines"),
         (("watch", "rm", session), 0, "folder"),
+        (("serve", "--listen", "host:none"), 2, "error"),
         (("peer", "ls"), 0, "peers"),
         (("peer", "invite"), 4, "error"),
         (("key", "rotate", "--recovery-file", tmp_path / "none.txt"), 3, "error"),
@@ -274,7 +287,7 @@ def test_every_command_prints_one_object(lab: Lab, tmp_path: Path) -> None:
         "extract",
         "login",
     }
-    assert tried == {name.partition(" ")[0] for name, _ in commands()} - {"demo", "help", "serve"}
+    assert tried == {name.partition(" ")[0] for name, _ in commands()} - {"demo", "help"}
     assert said_json("search", "--node", main)["total"] == 2
 
 

@@ -16,7 +16,7 @@ from typing import Any, Final
 from diadem.errors import IntegrityError, NotFound, Refused
 from diadem.server.limits import Limits
 from diadem.transfer.exchange import BYTES, Request, Response, Route, Services
-from diadem.transfer.shelf import LENGTH
+from diadem.transfer.tag_parts import LENGTH
 
 #: Small enough that a test sees each of them at work within a second or two.
 LIMITS: Final = Limits(

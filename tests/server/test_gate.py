@@ -18,9 +18,11 @@ from diadem.node.context import Context
 from diadem.server.gate import Admitted, Gate, Head, TurnedAway
 from diadem.server.limits import Limits
 from diadem.server.nonces import Nonces
+from diadem.server.worker import Fresh
+from diadem.transfer.askers import find_asker
 from diadem.transfer.exchange import BASE, Services
 from diadem.trust.http_signature import EMPTY_DIGEST, LIFETIME, body_digest, sign
-from diadem.trust.keys import PrivateKey
+from diadem.trust.keys import PrivateKey, PublicKey
 from tests.server.probe_server import BODY, routes
 
 NOW = 1_790_000_000
@@ -229,6 +231,24 @@ def test_an_address_that_guesses_is_told_to_wait_and_a_peer_behind_it_is_not(con
     assert busy.why(busy.head("GET", "health")) == ("busy-address", 429)
     busy.gate.admit(busy.head())
     nonces.close()
+
+
+def test_a_user_who_was_added_is_known_soon_and_a_broken_policy_stops_nobody(context: Context) -> None:
+    fresh = Fresh(context, every=0.0)
+    with diadem.open_node(context.folder) as other:
+        key_id = PublicKey.from_text(other.users.add("bob").key).key_id
+    assert find_asker(context, key_id) is None
+    fresh.look()
+    found = find_asker(context, key_id)
+    assert found is not None
+    assert found.address == "bob@hu-berlin"
+    policy = context.folder / "policy.toml"
+    before = policy.read_text()
+    policy.write_text("[broken")
+    fresh.look()
+    policy.write_text(before)
+    fresh.look()
+    assert find_asker(context, key_id) == found
 
 
 TEXT = st.text(st.characters(codec="utf-8"), max_size=60)

@@ -128,6 +128,12 @@ def test_a_stream_that_breaks_is_no_whole_answer(client: PeerClient) -> None:
     assert client.get_json("health") == {"ok": True}
 
 
+def test_an_answer_that_is_left_half_read_spoils_no_other(client: PeerClient) -> None:
+    with client.stream("probe/file") as found:
+        assert 0 < found.readinto(bytearray(10)) <= 10
+    assert client.get_json("health") == {"ok": True}
+
+
 @pytest.mark.parametrize("path", ["probe/gone", "probe/lost"])
 def test_a_file_that_does_not_hold_what_was_promised_is_said(client: PeerClient, path: str) -> None:
     with pytest.raises(Unreachable, match="cannot be read now"):
@@ -443,7 +449,7 @@ def test_a_server_begins_says_so_and_ends_soon(served: Served, tmp_path: Path) -
         began = time.monotonic()
         process.send_signal(signal.SIGTERM)
         assert process.wait(20) == 0
-        assert time.monotonic() - began < 8
+        assert time.monotonic() - began < 12
 
 
 @contextlib.contextmanager

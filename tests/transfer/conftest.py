@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.transfer.pair import Pair, make_pair
 from tests.transfer.towns import Town, make_nodes
 
 
@@ -29,3 +30,15 @@ def town(templates: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> It
     finally:
         for node in made.nodes.values():
             node.close()
+
+
+@pytest.fixture
+def pair(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pair]:
+    """alice@hu-berlin with a package, and marie@nmi."""
+    monkeypatch.setenv("DIADEM_CONFIG", str(tmp_path / "config"))
+    monkeypatch.setenv("DIADEM_CACHE", str(tmp_path / "cache"))
+    made = make_pair(tmp_path)
+    try:
+        yield made
+    finally:
+        made.close()

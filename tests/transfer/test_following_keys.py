@@ -175,6 +175,20 @@ def test_two_keys_of_one_version_are_a_stop(met: Town) -> None:
     assert met.peers("nmi").get("hu-berlin").state is PeerState.PENDING
 
 
+def test_a_ticket_for_an_id_confirms_once_and_not_after_a_stop(town: Town) -> None:
+    ticket = town.peers("nmi").invite(for_=town.node("hu-berlin").id).to_text()
+    town.peers("hu-berlin").join(ticket)
+    fork = town.fork("hu-berlin", "fork")
+    town.node("hu-berlin").users.add("bob")
+    town.peers("hu-berlin").refresh()
+    fork.users.add("eve")
+    peer = town.peers("nmi").get("hu-berlin")
+    with pytest.raises(Forked):
+        take_card(town.node("nmi").context, peer, *shown(fork))
+    town.peers("hu-berlin").join(ticket)
+    assert town.peers("nmi").get("hu-berlin").state is PeerState.PENDING
+
+
 def test_a_stolen_key_is_not_heard_and_what_it_signed_later_does_not_count(met: Town) -> None:
     hu, nmi = met.node("hu-berlin"), met.node("nmi").context
     old = hu.context.keys.open("online").public

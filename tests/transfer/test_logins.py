@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from diadem.errors import DocumentError, NotFound, Refused, UsageError
 from diadem.model.canonical import encode
 from diadem.model.tickets import Ticket
+from diadem.node.custody.chain import Chain
 from diadem.transfer.askers import find_asker
 from diadem.transfer.logins import answer_login, finish_login, login_request
 from diadem.transfer.profiles import login, profiles_folder, read_profile
@@ -88,6 +90,9 @@ def test_the_answer_must_be_of_the_node_of_the_ticket_and_about_this_key(town: T
     for ticket_, key_ in ((ticket, key), (other, PrivateKey.generate())):
         with pytest.raises(DocumentError, match="does not prove"):
             finish_login(ticket_, key_, reply)
+    headless = replace(Chain.from_bytes(json.loads(reply)["chain"].encode()), head=None).to_bytes().decode()
+    with pytest.raises(DocumentError, match="does not prove"):
+        finish_login(other, key, encode(json.loads(reply) | {"chain": headless}, where="test"))
     renamed = json.loads(reply) | {"address": "alice@nmi"}
     with pytest.raises(DocumentError, match="does not prove"):
         finish_login(other, key, encode(renamed, where="test"))

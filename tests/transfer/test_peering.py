@@ -166,7 +166,7 @@ def test_names_are_unique_here_and_never_the_own_one(town: Town) -> None:
 
 
 def test_a_node_that_is_dropped_is_not_heard_and_does_not_come_back_with_its_old_ticket(town: Town) -> None:
-    ticket = town.peers("hu-berlin").invite(for_=town.node("nmi").id).to_text()
+    ticket, spare = (town.peers("hu-berlin").invite(for_=town.node("nmi").id).to_text() for _ in range(2))
     town.peers("nmi").join(ticket)
     with pytest.raises(UsageError, match="why"):
         town.peers("hu-berlin").drop("nmi", " ")
@@ -174,6 +174,8 @@ def test_a_node_that_is_dropped_is_not_heard_and_does_not_come_back_with_its_old
     assert find_asker(town.node("hu-berlin").context, online(town, "nmi")) is None
     with pytest.raises(Refused, match="no such ticket"):
         town.peers("nmi").join(ticket)
+    with pytest.raises(Refused, match="ended on"):
+        town.peers("nmi").join(spare)
     assert "no such ticket" in town.peers("nmi").refresh()[0].problem
     with pytest.raises(Refused, match="was dropped"):
         town.peers("hu-berlin").confirm("nmi")

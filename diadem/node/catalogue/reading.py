@@ -223,7 +223,9 @@ def continuations(connection: Connection, seq: int) -> list[str]:
     """
     own = select(_packages.id).where(_packages.seq == seq).scalar_subquery()
     said, about = tables.statements, tables.subjects
-    ingests = tables.packages.outerjoin(about, and_(about.c.sha256 == _packages.id, about.c.kind == "ingest"))
+    ingests = tables.packages.outerjoin(
+        about, and_(about.c.sha256 == _packages.id, about.c.kind.in_(("ingest", "receipt")))
+    )
     joined = ingests.outerjoin(said, said.c.statement_id == about.c.statement_id)
     statement = select(_packages.id).select_from(joined).where(_packages.predecessor == own)
     found = connection.scalars(statement.order_by(said.c.epoch, said.c.index, _packages.seq))

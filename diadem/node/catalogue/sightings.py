@@ -16,6 +16,8 @@ from typing import Any, Final, Self
 from diadem.node.catalogue.paths import read, written
 from diadem.node.catalogue.sqlite import translated
 
+#: Statements by which a package comes to a node: made here, or received from another.
+TAKEN_IN: Final = ("ingest", "receipt")
 _TABLES: Final = (
     "CREATE TABLE ingests (package TEXT PRIMARY KEY, said TEXT NOT NULL) WITHOUT ROWID",
     "CREATE TABLE places (store TEXT, path TEXT, package TEXT NOT NULL, PRIMARY KEY (store, path)) WITHOUT ROWID",
@@ -66,10 +68,14 @@ class Sightings:
     # What the log says
 
     def hear(self, packages: Iterable[tuple[str, str, Mapping[str, Any]]]) -> None:
-        """Note statements that say that a copy was written: kind, package id, predicate; the first ingest counts."""
+        """Note what says that a copy was written: kind, package id, predicate; the first ingest or receipt counts."""
         heard = list(packages)
-        ingests = [(package, json.dumps(dict(said))) for kind, package, said in heard if kind == "ingest"]
-        places = [(str(said["store"]), written(str(said.get("path", ""))), package) for _, package, said in heard]
+        ingests = [(package, json.dumps(dict(said))) for kind, package, said in heard if kind in TAKEN_IN]
+        places = [
+            (str(said["store"]), written(str(said.get("path", ""))), package)
+            for kind, package, said in heard
+            if kind != "receipt"
+        ]
         self._many("INSERT OR IGNORE INTO ingests VALUES (?, ?)", ingests)
         self._many("INSERT OR REPLACE INTO places VALUES (?, ?, ?)", places)
 

@@ -108,7 +108,8 @@ def _fixity(said: Said) -> str:
 def _replicate(said: Said) -> str:
     if said["from"] == said["store"]:
         return f"{said.node} found a copy of the package in the store {said['store']}; {_PROOFS[said['proof']]}"
-    way = f"from the store {said['from']} to the store {said['store']}"
+    source = said["from"] if said["from"].startswith("node ") else f"store {said['from']}"  # no store has a space
+    way = f"from the {source} to the store {said['store']}"
     return f"{said.actor} copied the package {way}; {_PROOFS[said['proof']]}"
 
 

@@ -114,11 +114,12 @@ def take(context: Context, book: PeerBook, peer: Peer, card: NodeCard, note: tup
     """Keep a proven card and a note of a peer, and say what is new; for those who hold the lock ``peers``."""
     data, found = note
     known = peer.note
-    if known is not None and found.version == known.version and found != known:
+    same_key = card.online.key_id == peer.key_id
+    if known is not None and same_key and found.version == known.version and found != known:
         raise DocumentError(
             f"the node '{peer.name}' signed two endpoint notes of version {found.version}", where="endpoint note"
         )
-    newer = known is None or found.version > known.version or card.online.key_id != peer.key_id
+    newer = known is None or found.version > known.version or not same_key  # whoever had the old key has no last word
     now = replace(
         peer,
         own_name=card.name,

@@ -18,6 +18,7 @@ _SELECT: Final = (
     " refused_name, refused_at FROM tickets"
 )
 _INSERT: Final = "INSERT INTO tickets VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_END: Final = "UPDATE tickets SET expires = min(expires, ?) WHERE for_node = ? AND used_by = ''"
 _USED: Final = "UPDATE tickets SET used_by = ?, used_name = ?, used_at = ? WHERE hash = ?"
 _REFUSED: Final = "UPDATE tickets SET refused_by = ?, refused_name = ?, refused_at = ? WHERE hash = ?"
 
@@ -142,6 +143,12 @@ def use_ticket(book: PeerBook, hash_: str, kind: str, bearer: Bearer, now: datet
     if refused is not None or ticket is None:
         raise refused or unknown_ticket()
     return ticket
+
+
+def end_tickets(book: PeerBook, node: str, now: datetime) -> None:
+    """Let no ticket hold any more that was made for a node and not used."""
+    with book.file.writing() as connection:
+        connection.execute(_END, (time_text(now), node))
 
 
 def _note(connection: sqlite3.Connection, ticket: GivenTicket, bearer: Bearer, now: datetime, *, refused: bool) -> None:

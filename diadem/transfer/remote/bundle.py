@@ -17,15 +17,11 @@ from diadem.model.ids import PackageId
 from diadem.model.manifest import TAGMANIFEST, VENDOR_PATH
 from diadem.model.ports import Listing, RangeReader
 from diadem.node.memory_bundle import MemoryBundle
-from diadem.package.bagit import parse_manifest
-from diadem.package.opening import LIMITS, OpenedPackage, read_manifest
-from diadem.package.paths import unsafe
+from diadem.package.opening import OpenedPackage, read_manifest
 from diadem.transfer.answers import Stream
 from diadem.transfer.client import PeerClient
-from diadem.transfer.shelf import LENGTH
+from diadem.transfer.tag_parts import LENGTH, limit_of, tag_files
 
-#: Bytes of a tag file that this version does not know, and how many files a tag manifest may list.
-_UNKNOWN, _MOST = 1 << 20, 64
 _WHOLE: Final = re.compile(r"bytes 0-0/([0-9]{1,15})", re.ASCII)
 _AGAIN: Final = "Tell the node's operator: diadem scrub"
 
@@ -101,7 +97,7 @@ class HttpBundle:
             text = self._next(stream, TAGMANIFEST)
             if hashlib.sha256(text).hexdigest() != package_id.hex:
                 raise IntegrityError(f"what came is not {package_id[:19]}…", where=self._url, next=_AGAIN)
-            self._listed = _listed(text)
+            self._listed = tag_files(text)
             files = {TAGMANIFEST: text}
             for digest, path in self._listed:
                 if path == VENDOR_PATH:
@@ -113,7 +109,7 @@ class HttpBundle:
 
     def _next(self, stream: Stream, path: str) -> bytes:
         (size,) = LENGTH.unpack(_exactly(stream, LENGTH.size, self._url))
-        if size > LIMITS.get(path, _UNKNOWN):
+        if size > limit_of(path):
             raise PackageError(f"{size:,} bytes are more than a tag file may have", where=path, next="Do not trust it.")
         return _exactly(stream, size, self._url)
 
@@ -126,13 +122,6 @@ class HttpBundle:
             stream.read()
             found = _WHOLE.fullmatch(stream.headers.get("content-range", ""))
         return int(found[1]) if found else stream.length
-
-
-def _listed(tagmanifest: bytes) -> list[tuple[str, str]]:
-    listed = parse_manifest(tagmanifest, TAGMANIFEST)
-    if len(listed) > _MOST or any(unsafe(path) or path.startswith("data/") for _, path in listed):
-        raise PackageError("lists what no package has", where=TAGMANIFEST, next="Do not trust it.")
-    return listed
 
 
 def _exactly(stream: Stream, size: int, url: str) -> bytes:

@@ -1,0 +1,247 @@
+"""Commands that send packages to people and take in what people send: offers, answers, transfers, rules."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from diadem.cli.node_options import As, Json, NodeAt, Quiet, opened
+from diadem.cli.output import print_json, progress, tell
+from diadem.cli.transfer_view import details_text, offers_text, rules_text, transfer_line, transfers_text
+
+if TYPE_CHECKING:
+    from diadem.api.nodes import Node
+
+transfers = typer.Typer(
+    help="Transfers in both directions: ls, show, pause, resume, cancel.", no_args_is_help=True, rich_markup_mode=None
+)
+rules = typer.Typer(
+    help="What you accept without being asked: add, ls, rm.", no_args_is_help=True, rich_markup_mode=None
+)
+
+Id = Annotated[str, typer.Argument(help="The transfer's id, or the beginning of it.")]
+Reason = Annotated[str, typer.Option("--reason", help="Why; the other side is told.")]
+Rate = Annotated[str | None, typer.Option("--max-rate", help="Not faster than so much a second: 20MB.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the app."""
+    app.command()(send)
+    app.command()(inbox)
+    app.command()(accept)
+    app.command()(decline)
+    app.add_typer(transfers, name="transfers")
+    app.add_typer(rules, name="rule")
+
+
+def send(
+    package: Annotated[str, typer.Argument(help="The package's id, or the beginning of it.")],
+    to: Annotated[str, typer.Argument(help="To whom: marie@nmi, or a user of this node.")],
+    expires: Annotated[str, typer.Option("--expires", help="How long it can be accepted: 14days.")] = "14days",
+    comment: Annotated[str, typer.Option("--comment", help="A line for the recipient.")] = "",
+    route: Annotated[str, typer.Option("--route", help="auto, direct or hub.")] = "auto",
+    node: NodeAt = None,
+    user: As = None,
+    json: Json = False,
+) -> int:
+    """Offer a package to a person at another node, or at this one. Nothing moves before they accept."""
+    with opened(node, user) as found:
+        done = found.send(package, to, expires=_duration(expires), comment=comment, route=route)
+        unsent = found.transfers.show(done.id).unsent
+    if json:
+        print_json({"transfer": {**done.to_dict(), "unsent": list(unsent)}})
+        return 0 if not done.error else 1
+    tell(f"offered          {done.title} to {done.recipient}, until {done.expires:%Y-%m-%d}")
+    tell(f"transfer         {done.id}")
+    if done.error:
+        tell(f"FAILED           {done.error}")
+    for line in unsent:
+        tell(f"waits            {line}; it is delivered when the other node answers")
+    tell(f"next             diadem transfers show {done.id[:8]}")
+    return 0 if not done.error else 1
+
+
+def inbox(node: NodeAt = None, user: As = None, json: Json = False) -> int:
+    """List what is offered to you and waits for your answer."""
+    with opened(node, user) as found:
+        offers = [offer.to_dict() for offer in found.inbox()]
+    if json:
+        print_json({"offers": offers})
+    else:
+        tell_lines(offers_text(offers))
+    return 0
+
+
+def accept(
+    offer: Id,
+    store: Annotated[str | None, typer.Option("--store", help="Where it lands. Default: the first with room.")] = None,
+    wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Fetch it now.")] = True,
+    max_rate: Rate = None,
+    node: NodeAt = None,
+    user: As = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> int:
+    """Accept an offer and fetch the package; every byte is proven before it lands."""
+    with opened(node, user) as found, progress(quiet=quiet or json) as listener:
+        rate = _size(max_rate) if max_rate else None
+        done = found.accept(offer, store=store, wait=wait, max_rate=rate, listener=listener).to_dict()
+    return _tell_transfer(done, as_json=json)
+
+
+def decline(offer: Id, reason: Reason = "", node: NodeAt = None, user: As = None, json: Json = False) -> int:
+    """Decline an offer."""
+    with opened(node, user) as found:
+        done = found.decline(offer, reason=reason).to_dict()
+    return _tell_transfer(done, as_json=json)
+
+
+@transfers.command()
+def ls(
+    everything: Annotated[bool, typer.Option("--all", help="Those of all users of the node.")] = False,
+    node: NodeAt = None,
+    user: As = None,
+    json: Json = False,
+) -> int:
+    """List transfers in both directions, the newest first, and what of them is missing."""
+    with opened(node, user) as found:
+        listed = [transfer.to_dict() for transfer in found.transfers.ls(everything=everything)]
+    if json:
+        print_json({"transfers": listed})
+    else:
+        tell_lines(transfers_text(listed))
+    return 0
+
+
+@transfers.command()
+def show(transfer: Id, node: NodeAt = None, user: As = None, json: Json = False) -> int:
+    """Show a transfer: every step, how far it is, what went wrong and what to do."""
+    with opened(node, user) as found:
+        details = found.transfers.show(transfer).to_dict()
+    if json:
+        print_json({"transfer": details})
+    else:
+        tell_lines(details_text(details))
+    return 1 if details["error"] else 0
+
+
+@transfers.command()
+def pause(transfer: Id, node: NodeAt = None, user: As = None, json: Json = False) -> int:
+    """Let a transfer wait; what is here stays here."""
+    with opened(node, user) as found:
+        done = found.transfers.pause(transfer).to_dict()
+    return _tell_transfer(done, as_json=json)
+
+
+@transfers.command()
+def resume(
+    transfer: Annotated[str | None, typer.Argument(help="The transfer's id. Default: all that stopped.")] = None,
+    max_rate: Rate = None,
+    node: NodeAt = None,
+    user: As = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> int:
+    """Go on with a transfer, or with all that stopped; only what is missing is fetched."""
+    with opened(node, user) as found, progress(quiet=quiet or json) as listener:
+        rate = _size(max_rate) if max_rate else None
+        done = [one.to_dict() for one in found.transfers.resume(transfer, max_rate=rate, listener=listener)]
+    if json:
+        print_json({"transfers": done})
+    else:
+        tell_lines(transfers_text(done))
+    return 1 if any(one["error"] for one in done) else 0
+
+
+@transfers.command()
+def cancel(transfer: Id, reason: Reason = "", node: NodeAt = None, user: As = None, json: Json = False) -> int:
+    """End a transfer before it is received. What was delivered stays delivered."""
+    with opened(node, user) as found:
+        done = found.transfers.cancel(transfer, reason=reason).to_dict()
+    return _tell_transfer(done, as_json=json)
+
+
+@rules.command(name="add")
+def add_rule(
+    sender: Annotated[str, typer.Argument(help="Whose offers: alice@hu-berlin, *@hu-berlin, or a node's id.")],
+    max_size: Annotated[str, typer.Option("--max", help="The largest package: 50GB.")],
+    project: Annotated[str, typer.Option("--project", help="Only packages of this project.")] = "",
+    expires: Annotated[str, typer.Option("--expires", help="When the rule ends: 90days. Default: never.")] = "",
+    node: NodeAt = None,
+    user: As = None,
+    json: Json = False,
+) -> int:
+    """Accept offers of a sort without being asked. The rule is signed by you, and every acceptance names it."""
+    with opened(node, user) as found:
+        until = found.context.clock() + _duration(expires) if expires else None
+        rule = found.rules.add(sender, max_bytes=_size(max_size), project=project, expires=until).to_dict()
+    return _tell_rules([rule], as_json=json)
+
+
+@rules.command(name="ls")
+def list_rules(node: NodeAt = None, json: Json = False) -> int:
+    """List the rules that hold."""
+    with opened(node) as found:
+        listed = [rule.to_dict() for rule in found.rules.ls()]
+    return _tell_rules(listed, as_json=json)
+
+
+@rules.command(name="rm")
+def remove_rule(
+    rule: Annotated[str, typer.Argument(help="The rule's id, or the beginning of it.")],
+    node: NodeAt = None,
+    user: As = None,
+    json: Json = False,
+) -> int:
+    """Remove a rule of yours; what was accepted by it stays accepted."""
+    with opened(node, user) as found:
+        removed = found.rules.rm(rule).to_dict()
+    if json:
+        print_json({"removed": removed})
+    else:
+        tell(f"removed          {removed['id'][:12]} from {removed['from']}")
+    return 0
+
+
+def _tell_rules(listed: list[dict[str, Any]], *, as_json: bool) -> int:
+    if as_json:
+        print_json({"rules": listed})
+    else:
+        tell_lines(rules_text(listed))
+    return 0
+
+
+def _tell_transfer(done: dict[str, Any], *, as_json: bool) -> int:
+    if as_json:
+        print_json({"transfer": done})
+    else:
+        tell(transfer_line(done))
+        if done["error"]:
+            tell(f"ERROR            {done['error']}")
+            tell(f"next             {done['next'] or 'diadem transfers show ' + done['id'][:8]}")
+    return 1 if done["error"] else 0
+
+
+def tell_lines(lines: list[str]) -> None:
+    """Print lines in which words of others stand."""
+    for line in lines:
+        tell(line)
+
+
+def look_at_transfers(found: Node) -> dict[str, Any]:
+    """What of the transfers deserves a look, for `diadem status`; of a store that is read from another PC, nothing."""
+    return found.transfers.look() if found.context.writable else {"text": ""}
+
+
+def _duration(text: str) -> timedelta:
+    from diadem.node.rules.measures import read_duration
+
+    return read_duration(text)
+
+
+def _size(text: str) -> int:
+    from diadem.node.rules.measures import read_size
+
+    return read_size(text)

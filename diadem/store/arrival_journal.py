@@ -1,0 +1,178 @@
+"""Which leaves of an arriving package are proven: a map in memory, and a file beside the package that survives.
+
+A record is appended when leaves were written (W), when everything that was written before is on the disk (S), when the
+SHA-256 of a whole file held (H), and when a file turned out to be wrong and begins anew (F). After a crash leaves that
+were written and synced are trusted; those written and not known to be synced are hashed again. A torn end is cut off.
+"""
+
+from __future__ import annotations
+
+import struct
+import threading
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from diadem.store.system import flush_file, long_path
+
+FORMAT: Final = "diadem-arrival/1"
+_RECORD: Final = struct.Struct(">cxxxIQ")
+_CHECK: Final = struct.Struct(">I")
+_SIZE: Final = _RECORD.size + _CHECK.size
+_WRITTEN, _SYNCED, _HASHED, _FORGOTTEN = b"W", b"S", b"H", b"F"
+#: Records, and bytes of files that they are of, that are gathered before they are written: small files have two each.
+_KEPT: Final = 256
+_GATHERED: Final = 1 << 20
+#: Records that are read at once.
+_PAGE: Final = 1 << 16
+
+
+class Journal:
+    """Proven leaves and hashed files of one arriving package. Safe for many threads of one process.
+
+    Parameters
+    ----------
+    path : Path
+        The file; made where it is not there, or is of another package.
+    package : str
+        64 hex digits.
+    first : sequence of int
+        For each file the number of its first leaf among all; one more at the end: how many there are.
+    """
+
+    def __init__(self, path: Path, package: str, first: list[int]) -> None:
+        self._path, self._first = path, first
+        self._lock = threading.Lock()
+        self._head = f"{FORMAT} {package} {first[-1]}\n".encode()
+        #: One byte a leaf: whether it is proven.
+        self.proven = bytearray(first[-1])
+        self.hashed = bytearray(len(first) - 1)
+        self.count = 0
+        self._written = 0
+        self._unsure: list[tuple[int, int]] = []
+        self._load()
+        self._records, self._gathered = bytearray(), 0
+        self._file = open(long_path(path), "ab", buffering=0)  # noqa: SIM115  closed by `close`
+
+    # -- reading ---------------------------------------------------------------------------------------------------
+
+    def _load(self) -> None:
+        """Read what is there, and cut off what is torn; the file of another package is begun anew."""
+        try:
+            with open(long_path(self._path), "rb") as source:
+                good = len(self._head) if source.read(len(self._head)) == self._head else 0
+                if good:
+                    good += self._replay(iter(lambda: source.read(_PAGE * _SIZE), b"")) * _SIZE
+        except FileNotFoundError:
+            good = 0
+        with open(long_path(self._path), "r+b" if good else "wb") as target:
+            target.truncate(good)
+            if not good:
+                target.write(self._head)
+        self.count = sum(self.proven)
+
+    def _replay(self, pages: Iterator[bytes]) -> int:
+        """Follow the records; how many are whole."""
+        good = 0
+        for page in pages:
+            for at in range(0, len(page) - _SIZE + 1, _SIZE):
+                record, (check,) = page[at : at + _RECORD.size], _CHECK.unpack_from(page, at + _RECORD.size)
+                if zlib.crc32(record) != check or not self._follows(*_RECORD.unpack(record)):
+                    return good
+                good += 1
+        return good
+
+    def _follows(self, kind: bytes, count: int, first: int) -> bool:
+        """Take one record; False where it makes no sense."""
+        if kind == _WRITTEN and first + count <= len(self.proven):
+            self._unsure.append((first, count))
+            self._written += 1
+        elif kind == _SYNCED and 0 <= (done := len(self._unsure) - (self._written - first)) <= len(self._unsure):
+            for start, length in self._unsure[:done]:
+                self.proven[start : start + length] = b"\x01" * length
+            del self._unsure[:done]
+        elif kind == _HASHED and first < len(self.hashed):
+            self.hashed[first] = 1
+        elif kind == _FORGOTTEN and first < len(self.hashed):
+            self._clear(first)
+            self._unsure = [self._outside(run, first) for run in self._unsure]
+        else:
+            return False
+        return True
+
+    def _outside(self, run: tuple[int, int], number: int) -> tuple[int, int]:
+        """A run, emptied where it is of a file that begins anew."""
+        begin, end = self._first[number], self._first[number + 1]
+        return run if run[0] + run[1] <= begin or run[0] >= end else (0, 0)
+
+    def unsure(self) -> list[tuple[int, int]]:
+        """Runs of leaves, first and count, that were written and may not be on the disk."""
+        return [run for run in self._unsure if run[1]]
+
+    # -- writing ---------------------------------------------------------------------------------------------------
+
+    def mark(self, first: int, count: int, size: int = 0) -> None:
+        """Leaves of `size` bytes were proven and written; a run within one file.
+
+        They are on record at the latest when `_GATHERED` bytes are: so much a killed process may have to fetch again.
+        """
+        with self._lock:
+            self.count += count - sum(self.proven[first : first + count])
+            self.proven[first : first + count] = b"\x01" * count
+            self._append(_WRITTEN, count, first, size)
+            self._written += 1
+
+    def hash_held(self, number: int) -> None:
+        """The SHA-256 of a whole file is right."""
+        with self._lock:
+            self.hashed[number] = 1
+            self._append(_HASHED, 0, number)
+
+    def forget(self, number: int) -> None:
+        """A file is not what was proven: it begins anew."""
+        with self._lock:
+            self._clear(number)
+            self.count = sum(self.proven)
+            self._append(_FORGOTTEN, 0, number)
+
+    def _clear(self, number: int) -> None:
+        begin, end = self._first[number], self._first[number + 1]
+        self.proven[begin:end] = bytes(end - begin)
+        self.hashed[number] = 0
+
+    def written(self) -> int:
+        """How often leaves were marked: what of it is on the disk is told by `synced`."""
+        with self._lock:
+            return self._written
+
+    def synced(self, written: int) -> None:
+        """Everything that was marked up to then is on the disk, and stays proven."""
+        with self._lock:
+            self._append(_SYNCED, 0, written)
+            self._write()
+        flush_file(long_path(self._path))
+
+    def flush(self) -> None:
+        """Put everything on record: a killed process loses nothing of it."""
+        with self._lock:
+            self._write()
+
+    def _append(self, kind: bytes, count: int, first: int, size: int = 0) -> None:
+        record = _RECORD.pack(kind, count, first)
+        self._records += record + _CHECK.pack(zlib.crc32(record))
+        self._gathered += size
+        if self._gathered >= _GATHERED or len(self._records) >= _KEPT * _SIZE:
+            self._write()
+
+    def _write(self) -> None:
+        self._file.write(self._records)
+        self._records.clear()
+        self._gathered = 0
+
+    def close(self) -> None:
+        """Let go of the file."""
+        with self._lock:
+            if not self._file.closed:
+                self._write()
+                self._file.close()

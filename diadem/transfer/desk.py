@@ -1,0 +1,151 @@
+"""The desk: where everything about the transfers of one node is done, by whatever thread or process."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from diadem.errors import NotFound, Refused
+from diadem.model.times import time_text
+from diadem.model.transfers import IN, LOCAL, NEXT, State, Transfer
+from diadem.node.context import Context
+from diadem.transfer import drafts
+from diadem.transfer.book import Outgoing, TransferBook
+from diadem.transfer.evidence import ChainShelf
+from diadem.transfer.messages import new_id
+from diadem.transfer.network import Network, Peer
+
+#: The folder of a node in which everything of its network lies.
+NETWORK: Final = "network"
+_UNKNOWN: Final = "See: diadem transfers ls"
+_CONTRADICTED: Final = "contradicted: "
+
+
+@dataclass
+class Desk:
+    """What a verb or a handler needs.
+
+    Attributes
+    ----------
+    context : Context
+        The node.
+    network : Network
+        Its peers, who may read, and the ways to them.
+    book : TransferBook
+        The transfers.
+    shelf : ChainShelf
+        The chains of others.
+    """
+
+    context: Context
+    network: Network
+    book: TransferBook
+    shelf: ChainShelf
+
+    @classmethod
+    def open(cls, context: Context, network: Network) -> Desk:
+        """The desk of a node."""
+        context.require_writable()
+        folder = context.folder / NETWORK
+        return cls(context, network, TransferBook(folder), ChainShelf(folder / "chains"))
+
+    def close(self) -> None:
+        """Let go of the book."""
+        self.book.close()
+
+    @property
+    def node(self) -> str:
+        """Id of this node."""
+        return self.context.settings.id
+
+    @property
+    def now(self) -> datetime:
+        """By this node's clock."""
+        return self.context.clock()
+
+    def turn(self, transfer: str) -> AbstractContextManager[Any]:
+        """Wait for, and hold, the turn on one transfer: its statements and its book never part.
+
+        Some transfers share a turn, so that ids that a peer makes up leave no file each.
+        """
+        return self.context.locked(f"transfer-{transfer[:2]}")
+
+    # -- peers -----------------------------------------------------------------------------------------------------
+
+    def peer(self, node_id: str) -> Peer:
+        """A confirmed peer by its id. Raises `NotFound` for any other."""
+        peer = self.network.peers.get(node_id)
+        if peer is None or not peer.confirmed:
+            raise NotFound("no such peer", next="See: diadem peer ls")
+        return peer
+
+    def peer_named(self, name: str) -> Peer:
+        """A confirmed peer by what this node calls it. Raises `NotFound`, or `Refused` for one that is pending."""
+        peer = self.network.peers.named(name)
+        if peer is None:
+            raise NotFound(f"no node is called '{name}' here", next="See: diadem peer ls   (or: diadem peer invite)")
+        if not peer.confirmed:
+            raise Refused(
+                f"the node '{name}' is not confirmed yet", next=f"Compare the words: diadem peer confirm {name}"
+            )
+        return peer
+
+    def peer_name(self, node_id: str) -> str:
+        """What this node calls a peer; the beginning of its id where it does not know it any more."""
+        peer = self.network.peers.get(node_id)
+        return peer.name if peer is not None else node_id[:12]
+
+    # -- transfers -------------------------------------------------------------------------------------------------
+
+    def from_peer(self, transfer: str, peer: str) -> Transfer:
+        """A transfer with this peer. Raises the same `NotFound` whether it is unknown or another's."""
+        found = self.book.find(transfer)
+        if found is None or found.peer != peer or found.direction == LOCAL:
+            raise NotFound("no such transfer", next=_UNKNOWN)
+        return found
+
+    def mine(self, transfer: str) -> Transfer:
+        """A transfer that the user at work may answer: it is for them. Raises `NotFound`, `Refused`."""
+        found = self.refreshed(self.book.get(transfer))
+        if found.direction not in (IN, LOCAL):
+            raise Refused("this transfer was sent from here", next="To take it back: diadem transfers cancel ID")
+        if found.recipient != self.context.address:
+            raise Refused(
+                f"this offer is for {found.recipient}", next=f"Work as {found.recipient.split('@')[0]}: --user"
+            )
+        return found
+
+    def refreshed(self, transfer: Transfer) -> Transfer:
+        """The transfer; an offer that nobody answered in time is expired from now on."""
+        if transfer.state is State.OFFERED and transfer.expires <= self.now:
+            return self.book.step(transfer.id, State.EXPIRED, self.now, words="nobody answered in time")
+        return transfer
+
+    def post(self, transfer: Transfer, kind: str, about: dict[str, Any] | None = None) -> Outgoing:
+        """Put a message into the outbox; `diadem.transfer.postman` delivers it."""
+        message = Outgoing(new_id(), transfer.peer, transfer.id, kind, about or {})
+        self.book.post(message, self.now)
+        return message
+
+    def distrust(self, transfer: str, peer: str, reason: str) -> None:
+        """Stop a transfer whose other side contradicts itself, and state that it was."""
+        if not self._distrusted_lately(peer):
+            self.context.say([drafts.audit(transfer, peer, reason)])
+        self.book.refuse(peer, transfer, _CONTRADICTED + reason, self.now)
+        known = self.book.find(transfer)
+        if known is not None and known.peer == peer:
+            advice = "Ask the other side, by a way that you trust, what happened to its log."
+            if State.FAILED in NEXT[known.state]:
+                self.book.step(transfer, State.FAILED, self.now, words=reason, error=reason, next=advice)
+            else:
+                self.book.change(transfer, error=reason, next=advice)
+
+    def _distrusted_lately(self, peer: str) -> bool:
+        """Whether the log says of today already that a peer contradicts itself: nobody fills it with that."""
+        since = time_text(self.now - timedelta(days=1))
+        return any(
+            one["peer"] == peer and one["reason"].startswith(_CONTRADICTED) and one["at"] >= since
+            for one in self.book.refusals()
+        )

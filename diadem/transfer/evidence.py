@@ -1,0 +1,226 @@
+"""What two nodes prove to each other about a transfer: chains of ``transfer:<id>``, kept, compared, and held together.
+
+::
+
+    <node>/network/chains/<transfer>/<node id>.json     the newest chain of the other side
+    <node>/network/transfers.sqlite                     the newest checkpoint of each peer's log
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from diadem.errors import DocumentError, IntegrityError, Refused
+from diadem.model.statements import Subject
+from diadem.node.context import Context
+from diadem.node.custody.chain import Chain
+from diadem.node.custody.entries import Entry
+from diadem.node.custody.exporting import export_chain
+from diadem.node.custody.report import CustodyReport, Verdict
+from diadem.node.custody.verifying import verify_chains
+from diadem.store.whole import write_whole
+
+_KEPT: Final = "the kept chain"
+_CAME: Final = "the chain that came"
+
+
+def transfer_subject(transfer: str) -> Subject:
+    """A transfer as the subject of statements."""
+    return Subject.named(f"transfer:{transfer}")
+
+
+class Contradicted(IntegrityError):
+    """The other side's log, or a statement of it, contradicts what it said before."""
+
+    code = "contradicted"
+
+
+class Unproven(Refused):
+    """The chain does not show that the other side's log still begins as it did; with the checkpoint at hand it can.
+
+    Parameters
+    ----------
+    seen : str
+        The checkpoint.
+    """
+
+    code = "unproven"
+
+    def __init__(self, message: str, seen: str) -> None:
+        super().__init__(message, next="It is exported again with the checkpoint at hand.")
+        self.seen = seen
+
+
+@dataclass(frozen=True, slots=True)
+class Proven:
+    """A statement of the other side that holds.
+
+    Attributes
+    ----------
+    entry : Entry
+        The statement at its place.
+    signers : tuple of str
+        Names of those whose signature on it holds, as that node calls them.
+    """
+
+    entry: Entry
+    signers: tuple[str, ...]
+
+    @property
+    def id(self) -> str:
+        """Its id."""
+        return self.entry.statement_id
+
+    @property
+    def kind(self) -> str:
+        """Its kind."""
+        return self.entry.statement.kind
+
+    @property
+    def said(self) -> Mapping[str, Any]:
+        """Its predicate."""
+        return self.entry.statement.predicate
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What a chain proves.
+
+    Attributes
+    ----------
+    statements : sequence of Proven
+        In the order of the log.
+    checkpoint : str
+        The newest checkpoint of that log that the chain has.
+    """
+
+    statements: Sequence[Proven]
+    checkpoint: str
+
+    def of(self, kind: str) -> list[Proven]:
+        """The statements of one kind."""
+        return [proven for proven in self.statements if proven.kind == kind]
+
+
+def own_chain(context: Context, transfer: str, *, seen: str = "") -> str:
+    """The chain of a transfer in this node's log, to be sent.
+
+    Parameters
+    ----------
+    context : Context
+        The node.
+    transfer : str
+        Which.
+    seen : str
+        A checkpoint of this log that the receiver holds; one that this log did not sign is passed over.
+
+    Raises
+    ------
+    Refused
+        What was said last is in no store yet: nothing leaves the node before.
+    """
+    since = [seen] if seen and is_own_checkpoint(context, seen) else []
+    data = export_chain(
+        context.ledger,
+        transfer_subject(transfer).sha256,
+        [context.keys.open("online")],
+        clock=context.clock,
+        since=since,
+    )
+    return data.decode("utf-8")
+
+
+def is_own_checkpoint(context: Context, text: str) -> bool:
+    """Whether this node's log once had this checkpoint, and still begins with what it saw."""
+    try:
+        context.ledger.compare(text)
+    except IntegrityError:
+        return False
+    return True
+
+
+def weigh(transfer: str, peer: str, chain: str, *, kept: bytes | None, seen: str) -> Evidence:
+    """What a chain from a peer proves about a transfer.
+
+    Parameters
+    ----------
+    transfer : str
+        Which.
+    peer : str
+        Id of the node that must have written it.
+    chain : str
+        As it came.
+    kept : bytes or None
+        The last chain of the same that was kept.
+    seen : str
+        The newest checkpoint of that log that was kept; "" for none.
+
+    Raises
+    ------
+    DocumentError
+        It is no chain of this transfer in that node's log.
+    Contradicted
+        It, or the log it is from, contradicts itself or what was kept.
+    Unproven
+        It does not show that the log still begins as in `seen`.
+    """
+    data = chain.encode("utf-8", "surrogatepass")
+    read = Chain.from_bytes(data)
+    if read.node != peer:
+        raise DocumentError("the chain is of another node's log", where="message.chain", next="Do not trust it.")
+    if read.subject != transfer_subject(transfer):
+        raise DocumentError("the chain is about something else", where="message.chain", next="Do not trust it.")
+    files, names = [data], [_CAME]
+    if kept is not None and kept != data:
+        files, names = [kept, data], [_KEPT, _CAME]
+    report = verify_chains(files, names=names, pins=[peer], checkpoints=[seen] if seen else [])
+    _require_sound(report, seen)
+    proved = {step.statement_id: step for step in report.steps if step.verdict is Verdict.PROVED and step.statement_id}
+    entries = [Entry.from_line(item.epoch, item.index, item.line.encode("utf-8")) for item in read.statements]
+    held = [Proven(entry, proved[entry.statement_id].signers) for entry in entries if entry.statement_id in proved]
+    newest = max(read.checkpoints, key=lambda checkpoint: checkpoint.epoch, default=None)
+    return Evidence(tuple(held), newest.text if newest is not None else "")
+
+
+def _require_sound(report: CustodyReport, seen: str) -> None:
+    wrong = report.of(Verdict.CONTRADICTED)
+    if wrong:
+        step = wrong[0]
+        raise Contradicted(
+            f"{step.sentence} {step.reason or ''}".rstrip(),
+            next="Do not go on; ask the other side, by a way that you trust, what happened to its log.",
+        )
+    if seen and any(step.kind is None and step.verdict is not Verdict.PROVED for step in report.steps if not step.file):
+        raise Unproven("the chain does not show that the other node's log still begins as it did", seen)
+
+
+class ChainShelf:
+    """The chains of other nodes that are kept, one a transfer and node.
+
+    Parameters
+    ----------
+    folder : Path
+        ``<node>/network/chains``.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def get(self, transfer: str, node: str) -> bytes | None:
+        """The chain that was kept, or None."""
+        try:
+            return self._path(transfer, node).read_bytes()
+        except FileNotFoundError:
+            return None
+
+    def keep(self, transfer: str, node: str, chain: str) -> None:
+        """Keep a chain in the place of the one before, which it was compared with."""
+        path = self._path(transfer, node)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(path, chain.encode("utf-8"))
+
+    def _path(self, transfer: str, node: str) -> Path:
+        return self._folder / transfer / f"{node}.json"

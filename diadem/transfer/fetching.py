@@ -1,0 +1,375 @@
+"""Fetching the windows of a package: several connections at once, every leaf proven before it is written."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Final
+
+from diadem.errors import DigestMismatch, Interrupted, Refused, Unreachable
+from diadem.model.manifest import leaf_count
+from diadem.model.ports import Listener, Progress
+from diadem.model.transfers import Counts
+from diadem.store.arrival import Arrival
+from diadem.store.arrival_hashing import Follower
+from diadem.store.contract import Pace
+from diadem.transfer.network import Link
+from diadem.transfer.windows import Span, WindowPlan
+from diadem.trust.hashing import leaf_digest
+
+#: Connections where nobody says; at most 8, so that windows under way take at most 128 MiB.
+CONNECTIONS: Final = 4
+MAX_CONNECTIONS: Final = 8
+#: Bytes that are read and proven at once; a leaf at least.
+_CHUNK: Final = 4 << 20
+#: How often a leaf is asked for again when it came wrong.
+_TRIES: Final = 3
+#: How often a connection is taken up again while nothing comes, and the seconds between.
+_RETRIES: Final = 6
+WAITS: Final = (0.2, 1.0, 3.0, 10.0, 20.0, 30.0)
+
+
+@dataclass
+class Wish:
+    """How a package is to be fetched.
+
+    Attributes
+    ----------
+    listener : Listener
+        Told of progress.
+    stop : callable
+        Whether to stop now: a person said so.
+    connections : int
+        At once.
+    pace : Pace or None
+        Holds it below a rate.
+    waits : sequence of float
+        Seconds between two tries.
+    """
+
+    listener: Listener
+    stop: Callable[[], bool]
+    connections: int = CONNECTIONS
+    pace: Pace | None = None
+    waits: tuple[float, ...] = WAITS
+
+
+@dataclass
+class _Tally:
+    """What came, counted by all threads."""
+
+    kept: int
+    received: int = 0
+    again: int = 0
+    retries: int = 0
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+
+class Fetch:
+    """One fetching of what is missing of a package.
+
+    Parameters
+    ----------
+    transfer, peer : str
+        Its id; what the sender's node is called.
+    arrival : Arrival
+        Begun.
+    follower : Follower
+        Hashes whole files behind.
+    link : Link
+        To the sender.
+    wish : Wish
+        How.
+    allowed : int
+        Bytes that may still come.
+    """
+
+    def __init__(
+        self, transfer: str, peer: str, arrival: Arrival, follower: Follower, link: Link, wish: Wish, allowed: int
+    ) -> None:
+        self._transfer, self._peer, self._link, self._wish = transfer, peer, link, wish
+        self._arrival, self._follower = arrival, follower
+        self._plan = WindowPlan(arrival.manifest)
+        self._allowed = allowed
+        self._tally = _Tally(self._plan.bytes - missing_bytes(arrival))
+        self._queue = self._wanted()
+        self._again: list[int] = []
+        self._busy = 0
+        self._turn = threading.Condition()
+        self._wrong: dict[int, int] = {}
+        self._fault: BaseException | None = None
+
+    @property
+    def counts(self) -> Counts:
+        """What came so far."""
+        tally = self._tally
+        with tally.lock:
+            return Counts(tally.received, 0, tally.again, tally.retries)
+
+    @property
+    def done(self) -> int:
+        """Bytes of the files that are proven and here."""
+        with self._tally.lock:
+            return self._tally.kept
+
+    def run(self) -> None:
+        """Fetch everything that is missing.
+
+        Raises
+        ------
+        Interrupted
+            A person stopped it. What is here stays.
+        Unreachable
+            The sender stopped answering. What is here stays.
+        DigestMismatch
+            A leaf came wrong again and again: names file, leaf and peer.
+        Refused, NotFound
+            The sender gives nothing more; or more came than was accepted.
+        """
+        number = max(1, min(self._wish.connections, MAX_CONNECTIONS))
+        threads = [
+            threading.Thread(target=self._work, name=f"diadem-fetch-{one}", daemon=True) for one in range(number)
+        ]
+        for thread in threads:
+            thread.start()
+        try:
+            for thread in threads:
+                while thread.is_alive():
+                    thread.join(0.2)
+                    if self._wish.stop():
+                        self._fail(Interrupted("the transfer was stopped; what is here stays here"))
+        except BaseException as error:  # a person pressed Ctrl-C: the threads end at their next leaf
+            self._fail(error)
+            for thread in threads:
+                thread.join()
+            raise
+        if self._fault is not None:
+            raise self._fault
+
+    # -- windows ---------------------------------------------------------------------------------------------------
+
+    def _wanted(self) -> Iterator[int]:
+        """Windows of which something is missing, in order."""
+        proven = self._arrival.marks.proven
+        leaf = proven.find(0)
+        while leaf >= 0:
+            window = self._plan.window_of(leaf)
+            yield window
+            last = self._plan.spans(window)[-1]
+            leaf = proven.find(0, last.entry.first_leaf + last.leaf + last.leaves)
+
+    def _next(self) -> int | None:
+        """A window to fetch; None at the end: one that is under way may have to be fetched again."""
+        with self._turn:
+            while self._fault is None:
+                if self._again:
+                    self._busy += 1
+                    return self._again.pop()
+                window = next(self._queue, None)
+                if window is not None:
+                    self._busy += 1
+                    return window
+                if not self._busy:
+                    break
+                self._turn.wait()
+            self._turn.notify_all()
+            return None
+
+    def _work(self) -> None:
+        buffer = memoryview(bytearray(max(_CHUNK, self._arrival.manifest.leaf_size)))
+        try:
+            while (window := self._next()) is not None:
+                missing = self._fetch(window, buffer)
+                with self._turn:
+                    self._busy -= 1
+                    if missing:
+                        self._again.append(window)
+                    self._turn.notify_all()
+        except BaseException as error:
+            self._fail(error)
+
+    def _fail(self, error: BaseException) -> None:
+        with self._turn:
+            self._fault = self._fault or error
+            self._turn.notify_all()
+
+    def _fetch(self, window: int, buffer: memoryview) -> bool:
+        """Fetch what is missing of a window; whether something still is."""
+        fruitless = 0
+        while True:
+            spans = self._missing_from(window)
+            if not spans:
+                return False
+            before = self._arrival.marks.count
+            try:
+                self._read(window, spans, buffer)
+                return bool(self._missing_from(window))
+            except Unreachable:
+                fruitless = 0 if self._arrival.marks.count > before else fruitless + 1
+                if fruitless >= min(_RETRIES, len(self._wish.waits)):
+                    raise
+                with self._tally.lock:
+                    self._tally.retries += 1
+                self._rest(self._wish.waits[fruitless])
+
+    def _rest(self, seconds: float) -> None:
+        """Wait, but not beyond the end."""
+        with self._turn:
+            self._turn.wait_for(lambda: self._fault is not None, seconds)
+            if self._fault is not None:
+                raise Interrupted("stopped")
+
+    def _missing_from(self, window: int) -> list[Span]:
+        """The first run of leaves of a window that are missing, by file; none where nothing is missing."""
+        spans, leaf_size = self._plan.spans(window), self._arrival.manifest.leaf_size
+        proven = self._arrival.marks.proven
+        first, last = _leaves(spans[0])[0], _leaves(spans[-1])[1]
+        begin = proven.find(0, first, last)
+        if begin < 0:
+            return []
+        end = proven.find(1, begin, last)
+        run = (begin, end if end >= 0 else last)
+        return [part for span in spans if (part := _within(span, run, leaf_size)) is not None]
+
+    # -- bytes -----------------------------------------------------------------------------------------------------
+
+    def _read(self, window: int, spans: list[Span], buffer: memoryview) -> None:
+        """Read these spans of a window, and keep what is right."""
+        start, stop = spans[0].at, spans[-1].at + spans[-1].length
+        with self._link.open_window(self._transfer, window, start, stop) as incoming:
+            for chunk in _chunks(spans, self._arrival.manifest.leaf_size, len(buffer)):
+                size = sum(span.length for span in chunk)
+                self._fill(incoming.readinto, buffer[:size])
+                at = 0
+                for span in chunk:
+                    self._take(span, buffer[at : at + span.length])
+                    at += span.length
+            if incoming.readinto(buffer[:1]):
+                raise DigestMismatch(
+                    f"{self._peer} sends more bytes than were asked for", where=spans[-1].entry.path, next=_MEND
+                )
+
+    def _fill(self, readinto: Callable[[memoryview], int], buffer: memoryview) -> None:
+        while buffer:
+            if self._fault is not None:
+                raise Interrupted("stopped")
+            count = readinto(buffer)
+            if not count:
+                raise Unreachable(f"{self._peer} ended the connection in the middle of a window")
+            if self._wish.pace is not None:
+                self._wish.pace.wait(count)
+            with self._tally.lock:
+                self._tally.received += count
+                beyond = self._tally.received > self._allowed
+            if beyond:
+                raise Refused(
+                    f"{self._peer} sent more bytes than were accepted",
+                    next="Cancel the transfer; ask the sender to repair the package and to offer it anew.",
+                )
+            buffer = buffer[count:]
+
+    def _take(self, span: Span, data: memoryview) -> None:
+        """Prove the leaves of a span, and write those that are right."""
+        arrival, leaf_size = self._arrival, self._arrival.manifest.leaf_size
+        start = span.entry.first_leaf + span.leaf
+        run = 0
+        for number in range(span.leaves):
+            leaf = data[number * leaf_size : (number + 1) * leaf_size]
+            if leaf_digest(leaf) != arrival.digest(start + number):
+                if number > run:
+                    self._keep(span, run, data[run * leaf_size : number * leaf_size])
+                self._reject(span, number, len(leaf))
+                run = number + 1
+        if run < span.leaves:
+            self._keep(span, run, data[run * leaf_size :])
+
+    def _keep(self, span: Span, first: int, data: memoryview) -> None:
+        self._arrival.put(span.number, span.leaf + first, data)
+        self._follower.written(span.number, data)
+        with self._tally.lock:
+            self._tally.kept += len(data)
+            done = self._tally.kept
+        self._wish.listener(Progress("fetch", done, self._plan.bytes, span.entry.name))
+
+    def _reject(self, span: Span, number: int, size: int) -> None:
+        """Count a leaf that came wrong; it is asked for again, but not often."""
+        with self._tally.lock:
+            self._tally.again += size
+        leaf = span.entry.first_leaf + span.leaf + number
+        with self._turn:
+            self._wrong[leaf] = self._wrong.get(leaf, 0) + 1
+            times = self._wrong[leaf]
+        if times > _TRIES:
+            begin = (span.leaf + number) * self._arrival.manifest.leaf_size
+            raise DigestMismatch(
+                f"leaf {span.leaf + number} came wrong {times} times from {self._peer}",
+                where=span.entry.path,
+                leaf=span.leaf + number,
+                range=(begin, begin + size),
+                next=_MEND,
+            )
+
+
+_MEND: Final = "Ask the sender to run diadem scrub and diadem repair; then: diadem transfers resume"
+
+
+def _leaves(span: Span) -> tuple[int, int]:
+    """First leaf and end of a span, among those of the package."""
+    first = span.entry.first_leaf + span.leaf
+    return first, first + span.leaves
+
+
+def _within(span: Span, run: tuple[int, int], leaf_size: int) -> Span | None:
+    """What of a span is in a run of leaves of the package; None where nothing is."""
+    first, end = _leaves(span)
+    begin, stop = max(first, run[0]), min(end, run[1])
+    return _part(span, begin - first, stop - begin, leaf_size) if begin < stop else None
+
+
+def _part(span: Span, first: int, leaves: int, leaf_size: int) -> Span:
+    """Some leaves of a span."""
+    offset = span.offset + first * leaf_size
+    length = min((span.leaf + first + leaves) * leaf_size, span.entry.size) - offset
+    return Span(span.number, span.entry, span.leaf + first, leaves, offset, length, span.at + first * leaf_size)
+
+
+def _chunks(spans: list[Span], leaf_size: int, room: int) -> Iterator[list[Span]]:
+    """The spans in portions that a buffer can hold, cut between leaves."""
+    chunk: list[Span] = []
+    left = room
+    for span in spans:
+        first = 0
+        while first < span.leaves:
+            fits = _fitting(span, first, left, leaf_size)
+            if not fits:
+                yield chunk
+                chunk, left = [], room
+                continue
+            part = _part(span, first, fits, leaf_size)
+            chunk.append(part)
+            left -= part.length
+            first += fits
+    if chunk:
+        yield chunk
+
+
+def _fitting(span: Span, first: int, left: int, leaf_size: int) -> int:
+    """How many leaves of a span, from one on, fit into so many bytes."""
+    rest = _part(span, first, span.leaves - first, leaf_size)
+    return rest.leaves if rest.length <= left else left // leaf_size
+
+
+def missing_bytes(arrival: Arrival) -> int:
+    """Bytes of the package that are not proven yet."""
+    marks, leaf_size = arrival.marks, arrival.manifest.leaf_size
+    if marks.count == len(marks.proven):
+        return 0
+    missing = 0
+    for entry in arrival.manifest:
+        count = leaf_count(entry.size, leaf_size)
+        gone = count - sum(marks.proven[entry.first_leaf : entry.first_leaf + count])
+        if gone:
+            short = not marks.proven[entry.first_leaf + count - 1] and entry.size % leaf_size
+            missing += gone * leaf_size - (leaf_size - entry.size % leaf_size if short else 0)
+    return missing

@@ -1,0 +1,44 @@
+"""Who may read, by the one engine that decides on it everywhere (`diadem.node.access`)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from diadem.errors import NotFound
+from diadem.model.access import PEER, USER, Asker, Right
+from diadem.model.ids import PackageId
+from diadem.node.access.reading import require
+from diadem.node.context import Context
+from diadem.node.granting import Wanted, grant
+
+
+@dataclass(frozen=True, slots=True)
+class GrantAccess:
+    """Implements `diadem.transfer.network.Access`.
+
+    Parameters
+    ----------
+    context : Context
+        The node.
+    """
+
+    context: Context
+
+    def ensure_read(self, package: str, *, to: str, recipient: str, expires: datetime) -> str:
+        """See `Access.ensure_read`."""
+        try:
+            found = require(self.context, self._asker(to, recipient), Right.READ, PackageId(package).hex).grant
+        except NotFound:
+            found = None
+        if found is not None and (found.expires is None or found.expires >= expires):
+            return found.id
+        wanted = Wanted((package,), to, (Right.READ,), expires=expires, recipient=recipient)
+        return grant(self.context, wanted).grant.id
+
+    def require_read(self, package: str, *, to: str, recipient: str) -> None:
+        """See `Access.require_read`."""
+        require(self.context, self._asker(to, recipient), Right.READ, PackageId(package).hex)
+
+    def _asker(self, address: str, node: str) -> Asker:
+        return Asker(node, address, kind=USER if node == self.context.settings.id else PEER)

@@ -1,0 +1,93 @@
+"""Parts and windows of a package that was accepted: given to the receiver, or taken from the sender."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from diadem.node.context import Context
+from diadem.transfer.desks import desk_of
+from diadem.transfer.exchange import BYTES, Request, Response, Route, Services
+from diadem.transfer.handlers.messages import asking_node
+from diadem.transfer.pushed import Pushed
+from diadem.transfer.serving import Serving
+from diadem.transfer.windows import WINDOW
+
+
+def serving_of(context: Context) -> Serving:
+    """What gives out the packages of a node; one for all its threads."""
+    return context.once("serving", lambda: Serving(desk_of(context)))
+
+
+def give_part(request: Request, services: Services) -> Response:
+    """Part 0 (the tag manifest) or 1 (the other tag files, each behind its length)."""
+    peer, transfer = asking_node(request), request.params["transfer"]
+    return serving_of(services.context).part(peer, transfer, int(request.params["part"]))
+
+
+def give_window(request: Request, services: Services) -> Response:
+    """A payload window, or the range of it that is asked for."""
+    peer, transfer = asking_node(request), request.params["transfer"]
+    return serving_of(services.context).window(peer, transfer, int(request.params["number"]), request.range)
+
+
+def pushed_of(context: Context) -> Pushed:
+    """What takes in the packages that are pushed to a node; one for all its threads."""
+    return context.once("pushed", lambda: Pushed(desk_of(context)))
+
+
+def say_have(request: Request, services: Services) -> Response:
+    """What is here of a package that is pushed."""
+    return Response.json(pushed_of(services.context).have(asking_node(request), request.params["transfer"]))
+
+
+def take_part(request: Request, services: Services) -> Response:
+    """Take a part that is pushed."""
+    peer, transfer = asking_node(request), request.params["transfer"]
+    pushed_of(services.context).put_part(peer, transfer, int(request.params["part"]), request.body)
+    return Response.json({"state": "taken"})
+
+
+def take_window(request: Request, services: Services) -> Response:
+    """Take a window that is pushed."""
+    peer, transfer = asking_node(request), request.params["transfer"]
+    pushed = pushed_of(services.context)
+    return Response.json(pushed.put_window(peer, transfer, int(request.params["number"]), request.body))
+
+
+#: Bytes of the tag files of a package that can be pushed; a larger one is fetched.
+_PART: Final = 64 << 20
+ROUTES: Final = (
+    Route("GET", "transfers/{transfer}/have", say_have, "What this node has of a package that you push."),
+    Route(
+        "PUT",
+        "transfers/{transfer}/parts/{part}",
+        take_part,
+        "Push the tag files of a package that was accepted.",
+        takes=BYTES,
+        body=_PART,
+    ),
+    Route(
+        "PUT",
+        "transfers/{transfer}/windows/{number}",
+        take_window,
+        "Push a whole payload window of a package that was accepted.",
+        takes=BYTES,
+        body=WINDOW,
+    ),
+    Route(
+        "GET",
+        "transfers/{transfer}/parts/{part}",
+        give_part,
+        "Tag files of a package that you accepted.",
+        gives=BYTES,
+        answers={200: "the part"},
+    ),
+    Route(
+        "GET",
+        "transfers/{transfer}/windows/{number}",
+        give_window,
+        "A payload window of a package that you accepted.",
+        gives=BYTES,
+        answers={200: "the window", 206: "a part of it"},
+    ),
+)

@@ -1,0 +1,332 @@
+"""What comes from other nodes: each message is weighed, and what it proves takes the transfer on; nothing else does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from typing import Any, Final
+
+from diadem.errors import DiademError, NotFound, Refused
+from diadem.model import canonical
+from diadem.model.statements import Subject
+from diadem.model.times import read_time, time_text
+from diadem.model.transfers import IN, MOVING, NEXT, OUT, State, Transfer, TransferEvent
+from diadem.serialization.statements import validate_statement
+from diadem.transfer import messages
+from diadem.transfer.accepting import accept_offer, require_allowed
+from diadem.transfer.closing import close_received, closure_message
+from diadem.transfer.desk import Desk
+from diadem.transfer.evidence import (
+    Contradicted,
+    Evidence,
+    Proven,
+    Unproven,
+    is_own_checkpoint,
+    transfer_subject,
+    weigh,
+)
+from diadem.transfer.messages import Message
+from diadem.transfer.network import Peer
+from diadem.transfer.rules import rule_for
+
+#: How much later than this node's clock an offer may say that it was made.
+_DAY: Final = timedelta(days=1)
+#: Counts of others below this one are taken: what JSON, SQLite and every reader hold exactly.
+_COUNTABLE: Final = 1 << 53
+_DISTRUST: Final = "Do not trust it; ask the other side."
+
+Answer = dict[str, Any]
+
+
+def receive(desk: Desk, node: str, data: bytes) -> bytes:
+    """Take a control message, and answer it.
+
+    Parameters
+    ----------
+    desk : Desk
+        Of this node.
+    node : str
+        Id of the node that handed it over, as its signature on the request or the seal proves.
+    data : bytes
+        As it came.
+
+    Returns
+    -------
+    bytes
+        Canonical JSON: `state`, and `messages` that answer it. The same message gets the same answer.
+
+    Raises
+    ------
+    NotFound
+        From a node that is no confirmed peer, or about a transfer that is not with it.
+    Refused, DocumentError, Contradicted
+        It proves nothing, or what it proves is not allowed; noted in the book.
+    """
+    peer = desk.peer(node)
+    message = Message.from_bytes(data)
+    if message.sender != node or message.recipient != desk.node:
+        raise Refused("the message is not from the node that sent it, or not for this one", next=_DISTRUST)
+    if (known := desk.book.answered(message.id, node)) is not None:
+        return known
+    try:
+        with desk.turn(message.transfer):
+            answer = _ANSWERS[message.kind](desk, peer, message)
+    except Unproven as error:
+        return _written({"state": "unproven", "seen": error.seen})
+    except Contradicted as error:
+        desk.distrust(message.transfer, node, error.message)
+        raise
+    except DiademError as error:
+        desk.book.refuse(node, message.transfer, f"{message.kind}: {error.message}", desk.now)
+        raise
+    written = _written(answer)
+    desk.book.answer(message.id, node, written, desk.now)
+    return written
+
+
+def _written(answer: Answer) -> bytes:
+    return canonical.encode(answer, where="answer")
+
+
+def _state(transfer: Transfer) -> Answer:
+    return {"state": str(transfer.state)}
+
+
+def _weighed(desk: Desk, peer: Peer, message: Message) -> Evidence:
+    """What the message proves; its chain and checkpoint are kept, for the next one must go on from there."""
+    theirs, _ = desk.book.checkpoints(peer.id)
+    kept = desk.shelf.get(message.transfer, peer.id)
+    evidence = weigh(message.transfer, peer.id, message.chain, kept=kept, seen=theirs)
+    seen = str(message.about.get("seen", ""))
+    ours = seen if seen and is_own_checkpoint(desk.context, seen) else ""
+    desk.shelf.keep(message.transfer, peer.id, message.chain)
+    desk.book.see(peer.id, theirs=evidence.checkpoint, ours=ours)
+    return evidence
+
+
+def _one(evidence: Evidence, message: Message, kind: str) -> Proven:
+    """The newest statement of a kind, of the form that its schema demands, by whom it says.
+
+    Raises
+    ------
+    Refused, DocumentError
+        There is none that is proven.
+    """
+    found = evidence.of(kind)
+    if not found:
+        raise Refused(f"the chain proves no {kind}", next=_DISTRUST)
+    newest = found[-1]
+    validate_statement(newest.entry.statement)
+    named = newest.said.get("transfer", message.transfer)
+    if named != message.transfer or transfer_subject(message.transfer) not in newest.entry.statement.subjects:
+        raise Refused(f"the {kind} is of another transfer", next=_DISTRUST)
+    return newest
+
+
+def _by_user(proven: Proven) -> str:
+    """The user who says it, whose signature holds. Raises `Refused` where it is somebody else's."""
+    by = str(proven.said.get("by", ""))
+    if by not in proven.signers:
+        raise Refused(f"the {proven.kind} is not signed by {by or 'whom it names'}", next=_DISTRUST)
+    return by
+
+
+def _require(same: bool, what: str) -> None:
+    if not same:
+        raise Refused(what, next=_DISTRUST)
+
+
+# -- at the receiver -------------------------------------------------------------------------------------------------
+
+
+def _offered(desk: Desk, peer: Peer, message: Message) -> Answer:
+    known = desk.book.find(message.transfer)
+    if known is not None and (known.peer, known.direction) != (peer.id, IN):
+        raise NotFound("no such transfer")
+    offer = _one(_weighed(desk, peer, message), message, "offer")
+    by = _by_user(offer)
+    if known is not None:
+        _require(known.offer == offer.id, "another offer was made for this transfer before")
+        return _state(desk.refreshed(known))
+    said, settings = offer.said, desk.context.settings
+    _require(said["recipient"] == desk.node, "the offer is for another node")
+    _require(Subject.package(said["package"]) in offer.entry.statement.subjects, "the offer is of another package")
+    user = str(said["to"]).rpartition("@")[0]
+    _require(any(one.name == user for one in settings.users), f"this node has no user '{user}'")
+    expires = read_time(str(said["expires"]))
+    _require(desk.now < expires, "the offer has expired")
+    _require(int(said["files"]) < _COUNTABLE, "no package has so many files")
+    rules = desk.context.policy.incoming
+    require_allowed(rules, int(said["bytes"]), 0)
+    if desk.book.offers_since(peer.id, desk.now - _DAY) >= rules.max_per_day:
+        raise Refused(f"more than {rules.max_per_day} offers came in a day", next="Offer it again tomorrow.")
+    record = message.about.get("record", {})
+    transfer = Transfer(
+        id=message.transfer,
+        direction=IN,
+        state=State.OFFERED,
+        package=str(said["package"]),
+        payload_id=str(said["payload_id"]),
+        title=str(record.get("title") or str(said["package"])[:19]),
+        bytes=int(said["bytes"]),
+        files=int(said["files"]),
+        peer=peer.id,
+        sender=f"{by.rpartition('@')[0]}@{peer.name}",
+        recipient=f"{user}@{settings.name}",
+        routes=tuple(said["routes"]),
+        expires=expires,
+        created=desk.now,
+        comment=str(said.get("comment", "")),
+        offer=offer.id,
+        grant=str(said["grant"]),
+    )
+    about = {name: value for name, value in message.about.items() if name != "seen"}
+    desk.book.add(transfer, TransferEvent(State.OFFERED, time_text(desk.now), offer.id), about=about)
+    return _state(_accepted_by_rule(desk, transfer, record))
+
+
+def _accepted_by_rule(desk: Desk, transfer: Transfer, record: Mapping[str, Any]) -> Transfer:
+    """The transfer, accepted where a rule of its recipient says so and there is room; else it waits for a person."""
+    rule = rule_for(desk.context, transfer, record)
+    if rule is None:
+        return transfer
+    try:
+        return accept_offer(desk, transfer, store=None, rule=rule)
+    except Refused as error:
+        desk.book.change(transfer.id, error=error.message, next=error.next or "")
+        return transfer
+
+
+def _revoked(desk: Desk, peer: Peer, message: Message) -> Answer:
+    transfer = desk.from_peer(message.transfer, peer.id)
+    _require(transfer.direction == IN, "only the sender takes an offer back")
+    evidence = _weighed(desk, peer, message)
+    revocation, offer = _one(evidence, message, "revocation"), _one(evidence, message, "offer")
+    _require(revocation.said["revokes"] == transfer.offer == offer.id, "another statement is revoked")
+    _require(_by_user(revocation) == offer.said["by"], "only the sender takes an offer back")
+    if State.REVOKED in NEXT[transfer.state]:
+        words = str(revocation.said.get("reason", ""))
+        transfer = desk.book.step(transfer.id, State.REVOKED, desk.now, statement=revocation.id, words=words)
+    return _state(transfer)
+
+
+def _closed(desk: Desk, peer: Peer, message: Message) -> Answer:
+    transfer = desk.from_peer(message.transfer, peer.id)
+    _require(transfer.direction == IN, "only the sender closes a transfer")
+    closure = _one(_weighed(desk, peer, message), message, "closure")
+    _require(closure.said["receipt"] == transfer.receipt, "the closure is for another receipt")
+    _require(closure.said["recipient"] == desk.node, "the closure is for another node")
+    _require(is_own_checkpoint(desk.context, str(closure.said["checkpoint"])), "the closure names a foreign checkpoint")
+    if transfer.state is State.RECEIVED:
+        transfer = desk.book.step(
+            transfer.id, State.CLOSED, desk.now, statement=closure.id, closure=closure.id, error="", next=""
+        )
+    return _state(transfer)
+
+
+# -- at the sender ---------------------------------------------------------------------------------------------------
+
+
+def _sent(desk: Desk, peer: Peer, message: Message) -> Transfer:
+    transfer = desk.refreshed(desk.from_peer(message.transfer, peer.id))
+    _require(transfer.direction == OUT, f"only the receiver says a {message.kind}")
+    return transfer
+
+
+def _require_recipient(transfer: Transfer, by: str) -> None:
+    """That the other side's user who says it is the one to whom it was offered, whatever each calls the node."""
+    same = by.rpartition("@")[0] == transfer.recipient.rpartition("@")[0]
+    _require(same, f"it was offered to {transfer.recipient}, not to {by}")
+
+
+def _accepted(desk: Desk, peer: Peer, message: Message) -> Answer:
+    transfer = _sent(desk, peer, message)
+    acceptance = _one(_weighed(desk, peer, message), message, "acceptance")
+    if transfer.acceptance:
+        _require(transfer.acceptance == acceptance.id, "another acceptance came before")
+        return _state(transfer)
+    return _state(_take_acceptance(desk, transfer, acceptance))
+
+
+def _take_acceptance(desk: Desk, transfer: Transfer, acceptance: Proven) -> Transfer:
+    said = acceptance.said
+    if "rule" not in said:
+        _by_user(acceptance)
+    _require_recipient(transfer, str(said["by"]))
+    _require(said["offer"] == transfer.offer, "the acceptance is of another offer")
+    _require(said["package"] == transfer.package, "the acceptance is of another package")
+    _require(said.get("sender", desk.node) == desk.node, "the acceptance is for another node")
+    _require(said["route"] in transfer.routes, "the acceptance names a route that was not offered")
+    _require(transfer.state is State.OFFERED, f"the offer is {transfer.state}")
+    _require(int(said["ceiling"]) < _COUNTABLE, "no ceiling is so high")
+    return desk.book.step(
+        transfer.id,
+        State.ACCEPTED,
+        desk.now,
+        statement=acceptance.id,
+        acceptance=acceptance.id,
+        ceiling=int(said["ceiling"]),
+        route=str(said["route"]),
+    )
+
+
+def _declined(desk: Desk, peer: Peer, message: Message) -> Answer:
+    transfer = _sent(desk, peer, message)
+    decline = _one(_weighed(desk, peer, message), message, "decline")
+    _require_recipient(transfer, _by_user(decline))
+    _require(decline.said["offer"] == transfer.offer, "another offer was declined")
+    to = State.DECLINED if transfer.state is State.OFFERED else State.CANCELLED
+    if to in NEXT[transfer.state]:
+        words = str(decline.said.get("reason", ""))
+        transfer = desk.book.step(transfer.id, to, desk.now, statement=decline.id, words=words)
+    return _state(transfer)
+
+
+def _progressed(desk: Desk, peer: Peer, message: Message) -> Answer:
+    """What the receiver says of its progress: not signed, and only shown."""
+    transfer = _sent(desk, peer, message)
+    if transfer.state not in MOVING:
+        return _state(transfer)
+    about = message.about
+    to = State(about["state"]) if about.get("state") in ("transferring", "verifying") else transfer.state
+    done = min(int(about.get("done", transfer.done)), transfer.bytes)
+    if to in NEXT[transfer.state]:
+        transfer = desk.book.step(transfer.id, to, desk.now)
+    rate, error = float(about.get("rate", 0)), str(about.get("error", ""))
+    desk.book.change(transfer.id, durable=False, done=done, rate=rate, error=error)
+    return _state(transfer)
+
+
+def _received(desk: Desk, peer: Peer, message: Message) -> Answer:
+    transfer = _sent(desk, peer, message)
+    evidence = _weighed(desk, peer, message)
+    receipt = _one(evidence, message, "receipt")
+    said = receipt.said
+    if not transfer.acceptance:  # the acceptance got lost on its way: it is in the same chain
+        transfer = _take_acceptance(desk, transfer, _one(evidence, message, "acceptance"))
+    _require(said["offer"] == transfer.offer, "the receipt is for another offer")
+    _require(said["acceptance"] == transfer.acceptance, "the receipt is for another acceptance")
+    _require(said["package"] == transfer.package, "the receipt is for another package")
+    _require(said["payload_id"] == transfer.payload_id, "the receipt is for another payload")
+    _require(said["bytes"] == transfer.bytes, "the receipt is for other bytes")
+    _require(said.get("sender", desk.node) == desk.node, "the receipt is for another sender")
+    if transfer.receipt:
+        _require(transfer.receipt == receipt.id, "another receipt came before")
+    return _answered_receipt(desk, transfer, receipt.id, evidence.checkpoint)
+
+
+def _answered_receipt(desk: Desk, transfer: Transfer, receipt: str, checkpoint: str) -> Answer:
+    """The closure, as the answer to a receipt."""
+    closed = close_received(desk, transfer, receipt, checkpoint)
+    return {"state": str(closed.state), "messages": [closure_message(desk, closed).to_dict()]}
+
+
+_ANSWERS: Final[Mapping[str, Callable[[Desk, Peer, Message], Answer]]] = {
+    messages.OFFER: _offered,
+    messages.ACCEPTANCE: _accepted,
+    messages.DECLINE: _declined,
+    messages.REVOCATION: _revoked,
+    messages.RECEIPT: _received,
+    messages.CLOSURE: _closed,
+    messages.PROGRESS: _progressed,
+}

@@ -1,0 +1,243 @@
+"""The receiver's side of a transfer, however the bytes come: tag files proven, files placed, landed, and stated."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+from diadem.archive.package import Package
+from diadem.errors import DiademError, IntegrityError, Interrupted, PackageError, Refused
+from diadem.model.ids import PackageId
+from diadem.model.manifest import TAGMANIFEST
+from diadem.model.ports import Listener, Progress
+from diadem.model.replicas import PRESENT
+from diadem.model.report import Level
+from diadem.model.statements import Draft, Subject
+from diadem.model.transfers import MOVING, NEXT, Counts, State, Transfer
+from diadem.node.entries import package_entry
+from diadem.node.following import derive
+from diadem.node.memory_bundle import MemoryBundle
+from diadem.package.opening import REQUIRED, OpenedPackage, read_manifest
+from diadem.package.verify import verify
+from diadem.store.arrival import ARRIVING, Arrival
+from diadem.store.arrival_landing import land, published_path
+from diadem.store.base import Added
+from diadem.store.bundle import LocalBundle
+from diadem.store.urls import local_path
+from diadem.transfer.closing import say_received
+from diadem.transfer.desk import Desk
+from diadem.transfer.network import Incoming
+from diadem.transfer.tag_parts import limit_of, read_tag_files, tag_files
+from diadem.trust.hashing import leaf_digest, sha256_hex
+
+#: A package's place in its sender's store, where it may have had to take a number.
+_PATH: Final = re.compile(r"([0-9]{4}/[0-9]{8}-[a-z0-9-]{1,60}-[0-9a-f]{12})(-[0-9]{1,3})?\Z")
+#: What came is not what was offered: going on does not help before the sender mends it.
+_FATAL: Final = (IntegrityError, PackageError)
+_DO_NOT_TRUST: Final = "Do not trust it; tell its sender."
+
+
+def go_on(transfer_id: str) -> str:
+    """What to type to go on with a transfer."""
+    return f"Go on with what is missing: diadem transfers resume {transfer_id[:8]}"
+
+
+def place_of(desk: Desk, transfer: Transfer) -> Path:
+    """Where what arrives is put together: on the file system of the store that it goes to, else at the node."""
+    folder = local_path(desk.context.settings.store(transfer.store).url)
+    return folder / ".diadem" / ARRIVING if folder is not None else desk.context.folder / ARRIVING
+
+
+def forget_arrival(desk: Desk, transfer: Transfer) -> None:
+    """Remove what arrived of a transfer that is over. Raises `Refused` while another process is at it."""
+    Arrival.open(place_of(desk, transfer), transfer.id).remove()
+
+
+def note_fault(desk: Desk, transfer_id: str, error: BaseException) -> None:
+    """Say in the book why it stopped; wrong bytes and wrong names are a failure, all else only a halt."""
+    known = desk.book.get(transfer_id)
+    if not isinstance(error, DiademError) or isinstance(error, Interrupted):
+        return
+    fatal = isinstance(error, _FATAL)
+    words = f"{error.message} [{error.where}]" if error.where and fatal else error.message
+    advice = error.next or go_on(transfer_id)
+    if fatal and State.FAILED in NEXT[known.state]:
+        desk.book.step(transfer_id, State.FAILED, desk.now, words=words, error=words, next=advice, rate=0.0)
+    else:
+        desk.book.change(transfer_id, error=words, next=advice, rate=0.0)
+
+
+class Landing:
+    """One package on its way into a store.
+
+    Parameters
+    ----------
+    desk : Desk
+        Of the receiver.
+    transfer : Transfer
+        Accepted.
+    arrival : Arrival
+        Its place, held by this process.
+    """
+
+    def __init__(self, desk: Desk, transfer: Transfer, arrival: Arrival) -> None:
+        self._desk, self.transfer, self.arrival = desk, transfer, arrival
+        self.peer = desk.peer_name(transfer.peer)
+
+    def step(self, to: State, **values: str) -> None:
+        """Take the transfer on, unless it was ended meanwhile. Raises `Refused` where it was."""
+        with self._desk.turn(self.transfer.id):
+            now = self._desk.book.get(self.transfer.id)
+            if now.state is to:
+                return
+            if now.state not in MOVING and now.state is not State.FAILED:
+                raise Refused(f"the transfer is {now.state}", next="See: diadem transfers ls")
+            self.transfer = self._desk.book.step(self.transfer.id, to, self._desk.now, **values)
+
+    def count(self, counts: Counts) -> None:
+        """Count what came beside the windows."""
+        known = self._desk.book.get(self.transfer.id)
+        self._desk.book.count(self.transfer.id, counts, known.done, known.rate)
+
+    # -- tag files -------------------------------------------------------------------------------------------------
+
+    def tagmanifest(self) -> bytes | None:
+        """The package's tag manifest, where it is here."""
+        data = self.arrival.tagmanifest()
+        return data if data is not None and sha256_hex(data) == PackageId(self.transfer.package).hex else None
+
+    def take_tagmanifest(self, data: bytes) -> None:
+        """Keep the tag manifest. Raises `IntegrityError` where it is another package's."""
+        self.count(Counts(received=len(data)))
+        if sha256_hex(data) != PackageId(self.transfer.package).hex:
+            message = f"{self.peer} sends the tag manifest of another package"
+            raise IntegrityError(message, where=TAGMANIFEST, next=_DO_NOT_TRUST)
+        self.arrival.keep_tagmanifest(data)
+
+    def has_tag_files(self, tagmanifest: bytes) -> bool:
+        """Whether every other tag file is here, and is right."""
+        found = [(self.arrival.tag_digest(path), digest) for digest, path in tag_files(tagmanifest)]
+        return all(here is not None and here[0] == digest for here, digest in found)
+
+    def take_tag_files(self, tagmanifest: bytes, incoming: Incoming) -> None:
+        """Take part 1 apart; see `diadem.transfer.tag_parts.read_tag_files` for what it raises."""
+        listed = tag_files(tagmanifest)
+        self.count(Counts(received=read_tag_files(incoming, listed, self.transfer.bytes, self.arrival.write_tag_file)))
+
+    def begin(self, tagmanifest: bytes) -> OpenedPackage:
+        """Open the package and make ready for its files.
+
+        Raises
+        ------
+        IntegrityError
+            It is not as large as it was offered. No byte of its files was asked for.
+        PackageError
+            Its tag files are malformed, or its names lead astray.
+        """
+        found = {path: self.arrival.tag_file(path, limit_of(path)) for path in REQUIRED}
+        tags = {path: data for path, data in found.items() if data is not None}
+        bundle = MemoryBundle({**tags, TAGMANIFEST: tagmanifest}, url=self.peer)
+        opened = read_manifest(bundle, expected_id=self.transfer.package)
+        self._require_as_offered(opened, tagmanifest)
+        self.arrival.begin(opened)
+        return opened
+
+    def _require_as_offered(self, opened: OpenedPackage, tagmanifest: bytes) -> None:
+        tags = [self.arrival.tag_digest(path) for _, path in tag_files(tagmanifest)]
+        size = sum(entry.size for entry in opened.manifest) + len(tagmanifest)
+        size += sum(found[1] for found in tags if found is not None)
+        files = len(opened.manifest.payload)
+        offered = self.transfer.bytes, self.transfer.files, self.transfer.payload_id
+        if (size, files, opened.payload_id) != offered:
+            raise IntegrityError(
+                f"what {self.peer} sends is not what it offered: {files:,} files, {size:,} bytes",
+                where=TAGMANIFEST,
+                next=_DO_NOT_TRUST,
+            )
+
+    # -- whole files -----------------------------------------------------------------------------------------------
+
+    def mistrust(self, number: int) -> None:
+        """Let a file begin anew whose SHA-256 is wrong, where the disk gives back other leaves than were written.
+
+        Raises
+        ------
+        IntegrityError
+            The leaves are right: the package itself contradicts itself.
+        """
+        arrival, leaf_size = self.arrival, self.arrival.manifest.leaf_size
+        entry = arrival.manifest.entries[number]
+        for leaf in range(-(-entry.size // leaf_size)):
+            if leaf_digest(arrival.read(number, leaf * leaf_size, leaf_size)) != arrival.digest(
+                entry.first_leaf + leaf
+            ):
+                arrival.forget(number)
+                return
+        raise IntegrityError(
+            f"the leaves and the SHA-256 of the file disagree in the package of {self.peer}",
+            where=entry.path,
+            next=_DO_NOT_TRUST,
+        )
+
+    # -- the end ---------------------------------------------------------------------------------------------------
+
+    def published(self) -> OpenedPackage:
+        """The package that an earlier run gave its place, and could not say so any more."""
+        store = self._desk.context.stores.open(self.transfer.store)
+        path = published_path(store, self.transfer.package, self.transfer.payload_id)
+        return read_manifest(store.bundle(path), expected_id=self.transfer.package)
+
+    def finish(self, opened: OpenedPackage, listener: Listener) -> Transfer:
+        """Seal what is proven, give it its place, enter it, and say so."""
+        self.step(State.VERIFYING)
+        if not self.arrival.published:
+            self.arrival.finish()
+            verify(LocalBundle(self.arrival.bag), level=Level.QUICK, expected_id=opened.id).raise_for_findings()
+        desk, context = self._desk, self._desk.context
+        store = context.stores.open(self.transfer.store)
+        added = land(store, self.arrival, opened, self._path(opened), listener=listener)
+        listener(Progress("land", 1, 1, added.path, unit="packages"))
+        with desk.turn(self.transfer.id), context.locked(f"package-{opened.id.hex[:32]}"):
+            transfer = desk.book.get(self.transfer.id)
+            copy = self._entered(opened, added)
+            stores = [self.transfer.store]
+            return say_received(desk, transfer, transfer.counts, copy=copy, stores=stores, started=self._started())
+
+    def _started(self) -> datetime:
+        """When the first byte came, of this run or an earlier one."""
+        for event in self._desk.book.events(self.transfer.id):
+            if event.state is State.TRANSFERRING:
+                return datetime.fromisoformat(event.at)
+        return self._desk.now
+
+    def _entered(self, opened: OpenedPackage, added: Added) -> Draft | None:
+        """Enter the package in the catalogue; the statement of its copy, where the log has none of it there."""
+        context, transfer = self._desk.context, self.transfer
+        name, package_id = transfer.store, str(opened.id)
+        if not context.catalogue.has(package_id):
+            package = Package(context.stores.open(name).bundle(added.path), opened=opened)
+            taken = {"owner": transfer.recipient, "source": f"received from the node {transfer.peer}"}
+            context.catalogue.add_package(package_entry(package, added.path, taken))
+            derive(context, package_id)
+        known = context.catalogue.replicas(package_id)
+        if any((one.store, one.path, one.state) == (name, added.path, PRESENT) for one in known):
+            return None
+        said = {
+            "payload_id": opened.payload_id,
+            "store": name,
+            "store_id": context.settings.store(name).id,
+            "from": f"node {self.peer}",
+            "proof": added.proof,
+            "path": added.path,
+            "by": transfer.recipient,
+        }
+        return Draft("replicate", (Subject.package(package_id),), said)
+
+    def _path(self, opened: OpenedPackage) -> str:
+        """Its name as in the sender's store, where that is a name as packages have."""
+        told = _PATH.match(str(self._desk.book.about(self.transfer.id).get("path", "")))
+        if told is not None and told[1].endswith(opened.payload_id[:12]):
+            return told[1]
+        return f"{self._desk.now:%Y/%Y%m%d}-received-{opened.payload_id[:12]}"

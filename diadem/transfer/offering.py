@@ -1,0 +1,151 @@
+"""Offering a package: what the policy allows, what is granted, what is stated and told to the other side."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Final
+
+from diadem.archive.package import Package
+from diadem.errors import DiademError, Refused, UsageError
+from diadem.model.ids import PackageId
+from diadem.model.policy import AllowedTransfer, Policy
+from diadem.model.times import time_text
+from diadem.model.transfers import LOCAL, MOVING, OUT, State, Transfer, TransferEvent
+from diadem.node.placing import best_package
+from diadem.package.opening import read_manifest
+from diadem.store.taking import load
+from diadem.transfer import drafts
+from diadem.transfer.describing import describe
+from diadem.transfer.desk import Desk
+from diadem.transfer.messages import OFFER, new_id
+
+#: How long an offer can be accepted where nobody says.
+WEEKS: Final = timedelta(days=14)
+#: How long it may be read beyond that: a large package over a thin line takes its time.
+FETCHING: Final = timedelta(days=60)
+_ROUTES: Final = {"auto": ("direct", "hub"), "direct": ("direct",), "hub": ("hub",)}
+_LONGEST: Final = timedelta(days=366)
+
+
+def send(
+    desk: Desk, package: str, to: str, *, expires: timedelta = WEEKS, comment: str = "", route: str = "auto"
+) -> Transfer:
+    """Offer a package to a person; see `diadem.transfer.transfer_verbs`."""
+    context = desk.context
+    context.require_writable()
+    if not timedelta(0) < expires <= _LONGEST:
+        raise UsageError("an offer ends within a year", next="Say for example: --expires 14days")
+    row = context.catalogue.get(package)
+    address, peer = _recipient(desk, to)
+    local = peer == desk.node
+    way = "local" if local else allowed_route(context.policy, context.address, row.owner, address, route)
+    with context.locked(f"offer-{PackageId(row.id).hex[:32]}"):
+        if (waiting := _offered(desk, row.id, address)) is not None:
+            return waiting
+        found, _ = best_package(context, row.id)
+        until = (desk.now + expires).replace(microsecond=0)
+        grant = desk.network.access.ensure_read(row.id, to=address, recipient=peer, expires=until + FETCHING)
+        transfer = Transfer(
+            id=new_id(),
+            direction=LOCAL if local else OUT,
+            state=State.DRAFTED,
+            package=row.id,
+            payload_id=row.payload_id,
+            title=row.title,
+            bytes=package_bytes(found),
+            files=len(found.files),
+            peer=peer,
+            sender=context.address,
+            recipient=address,
+            routes=("local",) if local else _ROUTES[way],
+            expires=until,
+            created=desk.now,
+            comment=comment,
+            grant=grant,
+        )
+        about = describe(found, row)
+        desk.book.add(transfer, TransferEvent(State.DRAFTED, time_text(desk.now)), about=about)
+        return _offer(desk, transfer, address, about)
+
+
+def _offer(desk: Desk, transfer: Transfer, to: str, about: dict[str, object]) -> Transfer:
+    """State the offer; where that cannot be, nothing was offered."""
+    draft = drafts.offer(transfer, to=to, grant=transfer.grant, by=transfer.sender)
+    try:
+        (entry,) = desk.context.say([draft], as_user=True)
+    except DiademError as error:
+        desk.book.step(transfer.id, State.FAILED, desk.now, words=error.message, error=error.message)
+        raise
+    offered = desk.book.step(
+        transfer.id, State.OFFERED, desk.now, statement=entry.statement_id, offer=entry.statement_id
+    )
+    if offered.direction == OUT:
+        desk.post(offered, OFFER, about)
+    return offered
+
+
+def _offered(desk: Desk, package: str, to: str) -> Transfer | None:
+    """The same offer, where it still waits or is under way: it is not made twice."""
+    for transfer in desk.book.all(states={State.OFFERED, *MOVING}):
+        known = desk.refreshed(transfer)
+        same = (known.package, known.recipient) == (package, to) and known.direction in (OUT, LOCAL)
+        if same and known.state in {State.OFFERED, *MOVING}:
+            return known
+    return None
+
+
+def _recipient(desk: Desk, to: str) -> tuple[str, str]:
+    """Address and node id of a person.
+
+    Raises
+    ------
+    UsageError, NotFound, Refused
+        It is no address; nobody is called so; the node is not confirmed.
+    """
+    user, at, name = to.rpartition("@")
+    settings = desk.context.settings
+    if not at or not user or not name:
+        raise UsageError(f"'{to}' is no address", next="Write user@node, as in: marie@nmi")
+    if name != settings.name:
+        return to, desk.peer_named(name).id
+    if settings.user(user).name == desk.context.user:
+        raise UsageError("you have this package already", next="Name another person.")
+    return to, desk.node
+
+
+def allowed_route(policy: Policy, sender: str, owner: str, to: str, wished: str) -> str:
+    """The route that the policy allows: the first entry that fits decides.
+
+    Parameters
+    ----------
+    policy : Policy
+        Of this node.
+    sender, owner, to : str
+        Addresses: who sends, whose package it is, who gets it.
+    wished : str
+        ``auto``, ``direct`` or ``hub``.
+
+    Raises
+    ------
+    Refused
+        None fits, or it does not allow the route.
+    """
+    if wished not in _ROUTES:
+        raise UsageError(f"'{wished}' is no route", next="Use auto, direct or hub.")
+    rule = next((rule for rule in policy.transfer.allow if _fits(rule, sender, owner, to)), None)
+    advice = "See [[transfer.allow]] in policy.toml."
+    if rule is None:
+        raise Refused(f"the policy does not let {sender} send this package to {to}", next=advice)
+    if rule.route not in ("auto", wished) and wished != "auto":
+        raise Refused(f"the policy sends to {to} by the route '{rule.route}' only", next=advice)
+    return rule.route if wished == "auto" else wished
+
+
+def _fits(rule: AllowedTransfer, sender: str, owner: str, to: str) -> bool:
+    who = rule.who == "*" or (rule.who == "owner" and sender == owner) or rule.who == sender.partition("@")[0]
+    return who and rule.to in ("*", to, f"*@{to.rpartition('@')[2]}")
+
+
+def package_bytes(package: Package) -> int:
+    """Bytes of all files of a package, tag files too."""
+    return load(package.bundle, read_manifest(package.bundle, expected_id=package.id)).size

@@ -1,0 +1,153 @@
+"""Fetching an accepted package from its sender: whole, or as far as it comes, to go on later."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+
+from diadem.errors import IntegrityError, Interrupted, PackageError, Refused
+from diadem.model.manifest import TAGMANIFEST
+from diadem.model.ports import Listener
+from diadem.model.transfers import IN, MOVING, Counts, State, Transfer
+from diadem.store.arrival import Arrival
+from diadem.store.arrival_hashing import Follower
+from diadem.store.contract import Pace
+from diadem.transfer.desk import Desk
+from diadem.transfer.fetching import CONNECTIONS, WAITS, Fetch, Wish
+from diadem.transfer.landing import Landing, go_on, note_fault, place_of
+from diadem.transfer.network import Link
+from diadem.transfer.reporting import Reporter
+from diadem.transfer.reusing import reuse
+from diadem.transfer.tag_parts import limit_of
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """How a package is to be fetched.
+
+    Attributes
+    ----------
+    connections : int
+        At once.
+    max_rate : float or None
+        Bytes a second at most.
+    waits : tuple of float
+        Seconds between two tries to reach the sender.
+    """
+
+    connections: int = CONNECTIONS
+    max_rate: float | None = None
+    waits: tuple[float, ...] = WAITS
+
+
+def receive_package(desk: Desk, transfer_id: str, wishes: Wishes, *, listener: Listener) -> Transfer:
+    """Fetch an accepted package and land it; a package that is received already stays so.
+
+    Raises
+    ------
+    Interrupted
+        A person stopped it. What is here stays.
+    Unreachable
+        The sender does not answer. What is here stays.
+    NotFound, Refused
+        The sender gives nothing more, or it is over.
+    IntegrityError, PackageError
+        What came is not what was offered; the transfer has failed, and goes on when the sender mended its package.
+    """
+    transfer = desk.book.get(transfer_id)
+    if transfer.state in (State.RECEIVED, State.CLOSED):
+        return transfer
+    if transfer.direction != IN or not (transfer.state in MOVING or transfer.state is State.FAILED):
+        raise Refused(f"the transfer is {transfer.state}: nothing is to be fetched", next="See: diadem transfers ls")
+    if transfer.paused or not transfer.acceptance:
+        raise Refused("the transfer is paused, or was never accepted", next=go_on(transfer.id))
+    arrival = Arrival.open(place_of(desk, transfer), transfer.id)
+    try:
+        landed = _Pull(desk, transfer, arrival, wishes, listener).run()
+    except BaseException as error:
+        arrival.close()
+        note_fault(desk, transfer.id, error)
+        if isinstance(error, KeyboardInterrupt):
+            raise Interrupted("stopped; what is here stays here", next=go_on(transfer.id)) from None
+        raise
+    arrival.remove()
+    return landed
+
+
+class _Pull:
+    """One run of one transfer."""
+
+    def __init__(self, desk: Desk, transfer: Transfer, arrival: Arrival, wishes: Wishes, listener: Listener) -> None:
+        self._desk, self._wishes, self._listener = desk, wishes, listener
+        self._landing = Landing(desk, transfer, arrival)
+        self._reporter = Reporter(desk, transfer)
+
+    def run(self) -> Transfer:
+        """Everything from the first byte to the receipt."""
+        landing = self._landing
+        landing.step(State.TRANSFERRING, error="", next="")
+        if landing.arrival.published:
+            return landing.finish(landing.published(), self._listener)
+        link = self._desk.network.link(landing.transfer.peer)
+        opened = landing.begin(self._tag_files(link))
+        self._payload(link)
+        return landing.finish(opened, self._listener)
+
+    def _tag_files(self, link: Link) -> bytes:
+        """Fetch what is not here of the tag files; returns the tag manifest."""
+        landing = self._landing
+        if (data := landing.tagmanifest()) is None:
+            landing.take_tagmanifest(data := self._part(link))
+        if not landing.has_tag_files(data):
+            with link.open_part(landing.transfer.id, 1) as incoming:
+                landing.take_tag_files(data, incoming)
+        return data
+
+    def _part(self, link: Link) -> bytes:
+        limit = limit_of(TAGMANIFEST)
+        data = bytearray(limit + 1)
+        view, at = memoryview(data), 0
+        with link.open_part(self._landing.transfer.id, 0) as incoming:
+            while at < len(data) and (count := incoming.readinto(view[at:])):
+                at += count
+        if at > limit:
+            raise PackageError(f"the tag manifest has more than {limit:,} bytes", where=TAGMANIFEST)
+        return bytes(view[:at])
+
+    def _payload(self, link: Link) -> None:
+        """Everything that is missing; whole files that the disk gives back changed are fetched once more."""
+        landing = self._landing
+        wrong = self._fetched(link, first=True)
+        for number in wrong:
+            landing.mistrust(number)
+        if wrong and (again := self._fetched(link, first=False)):
+            path = landing.arrival.manifest.entries[min(again)].path
+            raise IntegrityError(
+                "the disk gives back other bytes than were written", where=path, next="Check the disk."
+            )
+
+    def _fetched(self, link: Link, *, first: bool) -> set[int]:
+        """Fetch what is missing; the files whose SHA-256 is wrong."""
+        landing = self._landing
+        follower = Follower(landing.arrival)
+        try:
+            if first:
+                reused = reuse(self._desk, landing.transfer.peer, landing.arrival, follower)
+                landing.count(Counts(reused=reused))
+            self._fetch(link, follower)
+            return follower.finish()
+        except BaseException:
+            follower.stop()
+            raise
+
+    def _fetch(self, link: Link, follower: Follower) -> None:
+        landing, wishes = self._landing, self._wishes
+        pace = Pace(wishes.max_rate) if wishes.max_rate else None
+        allowed = landing.transfer.ceiling - self._desk.book.get(landing.transfer.id).counts.received
+        wish = Wish(self._listener, lambda: False, wishes.connections, pace, wishes.waits)
+        fetch = Fetch(landing.transfer.id, landing.peer, landing.arrival, follower, link, wish, allowed)
+        wish.stop = partial(self._reporter.tick, fetch, link)
+        try:
+            fetch.run()
+        finally:
+            self._reporter.note(fetch)

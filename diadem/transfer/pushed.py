@@ -1,0 +1,294 @@
+"""Taking in a package that its sender pushes, where only the receiver can be reached: the same windows and proofs."""
+
+from __future__ import annotations
+
+import io
+import threading
+import time
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any, Final, Self
+
+from diadem.errors import DiademError, DigestMismatch, NotFound, Refused
+from diadem.model.manifest import leaf_count
+from diadem.model.ports import silent
+from diadem.model.transfers import IN, MOVING, Counts, State, Transfer
+from diadem.package.opening import OpenedPackage
+from diadem.store.arrival import Arrival
+from diadem.store.arrival_hashing import Follower
+from diadem.transfer.desk import Desk
+from diadem.transfer.fetching import missing_bytes
+from diadem.transfer.landing import Landing, note_fault, place_of
+from diadem.transfer.windows import Span, WindowPlan
+from diadem.trust.base64_text import to_base64
+from diadem.trust.hashing import leaf_digest
+
+#: Seconds after which a place that nothing comes to is let go.
+_IDLE: Final = 60.0
+_AGAIN: Final = "Send the window again."
+
+
+class _Body(io.BytesIO):
+    """A body that came whole, read as what comes."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+@dataclass
+class _Place:
+    """One package that is being pushed here."""
+
+    landing: Landing
+    opened: OpenedPackage | None = None
+    plan: WindowPlan | None = None
+    follower: Follower | None = None
+    used: float = field(default_factory=time.monotonic)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def close(self) -> None:
+        """Leave it as it is, to go on later."""
+        if self.follower is not None:
+            self.follower.stop()
+        self.landing.arrival.close()
+
+
+class Pushed:
+    """Takes in what is pushed to this node. Safe for many threads of one process.
+
+    Parameters
+    ----------
+    desk : Desk
+        Of the receiver.
+    """
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._lock = threading.Lock()
+        self._places: dict[str, _Place] = {}
+
+    def close(self) -> None:
+        """Let go of every place."""
+        with self._lock:
+            places, self._places = list(self._places.values()), {}
+        for place in places:
+            place.close()
+
+    def permitted(self, peer: str, transfer_id: str) -> Transfer:
+        """The transfer, where this peer may push bytes of it now.
+
+        Raises
+        ------
+        NotFound
+            It may not: unknown, not accepted, ended.
+        Refused
+            The receiver paused it.
+        """
+        transfer = self._desk.from_peer(transfer_id, peer)
+        self._desk.peer(peer)
+        if transfer.direction != IN or transfer.state not in {*MOVING, State.FAILED} or not transfer.acceptance:
+            raise NotFound("no such transfer")
+        if transfer.paused:
+            raise Refused("the receiver paused the transfer", next="Go on later.")
+        return transfer
+
+    # -- what is asked ---------------------------------------------------------------------------------------------
+
+    def have(self, peer: str, transfer_id: str) -> dict[str, Any]:
+        """What is here: `state`; whether the tag files are; and a bit for each window that is still wanted."""
+        known = self._desk.from_peer(transfer_id, peer)
+        if known.state in (State.RECEIVED, State.CLOSED):
+            return _nothing_wanted(known)
+        transfer = self.permitted(peer, transfer_id)
+        place = self._place(transfer)
+        with place.lock, self._noting(transfer_id):
+            if place.landing.arrival.published:
+                return _nothing_wanted(self._landed(place, place.landing.published()))
+            if place.plan is None:
+                return {**_nothing_wanted(transfer), "parts": False}
+            if place.landing.arrival.marks.count == place.plan.leaves:
+                return _nothing_wanted(self._land(transfer_id, place))
+            bits = bytearray(-(-len(place.plan) // 8))
+            proven, leaf = place.landing.arrival.marks.proven, 0
+            while (leaf := proven.find(0, leaf)) >= 0:
+                window = place.plan.window_of(leaf)
+                bits[window // 8] |= 1 << window % 8
+                last = place.plan.spans(window)[-1]
+                leaf = last.entry.first_leaf + last.leaf + last.leaves
+            return {
+                "state": str(transfer.state),
+                "parts": True,
+                "windows": len(place.plan),
+                "wanted": to_base64(bytes(bits)),
+            }
+
+    def put_part(self, peer: str, transfer_id: str, number: int, data: bytes) -> None:
+        """Take part 0 or 1."""
+        place = self._place(self.permitted(peer, transfer_id))
+        with place.lock, self._noting(transfer_id):
+            landing = place.landing
+            if number == 0:
+                landing.take_tagmanifest(data)
+                return
+            tags = landing.tagmanifest()
+            if tags is None:
+                raise Refused("the tag manifest comes first", next="Send part 0.")
+            with _Body(data) as body:
+                landing.take_tag_files(tags, body)
+            self._begin(place, tags)
+
+    def put_window(self, peer: str, transfer_id: str, number: int, data: bytes) -> dict[str, Any]:
+        """Take a window; where it was the last one, land the package.
+
+        Raises
+        ------
+        DigestMismatch
+            A leaf is wrong; those before it are kept.
+        Refused
+            Its length is wrong, or more came than was accepted.
+        """
+        transfer = self.permitted(peer, transfer_id)
+        place = self._place(transfer)
+        with place.lock, self._noting(transfer_id):
+            if place.plan is None or place.follower is None:
+                raise Refused("the tag files come first", next="Send parts 0 and 1.")
+            if number >= len(place.plan):
+                raise NotFound("no such window")
+            spans = place.plan.spans(number)
+            if len(data) != spans[-1].at + spans[-1].length:
+                raise Refused("the window has another length", next=_AGAIN)
+            self._require_below(transfer, len(data))
+            view, again = memoryview(data), 0
+            try:
+                for span in spans:
+                    again += _take(place, span, view[span.at : span.at + span.length])
+            finally:
+                done = transfer.bytes - missing_bytes(place.landing.arrival)
+                self._desk.book.count(transfer_id, Counts(received=len(data), again=again), done, 0.0)
+            if place.landing.arrival.marks.count == place.plan.leaves:
+                return {"state": str(self._land(transfer_id, place).state)}
+        return {"state": str(State.TRANSFERRING)}
+
+    def _require_below(self, transfer: Transfer, count: int) -> None:
+        if transfer.counts.received + count > transfer.ceiling:
+            raise Refused("more bytes came than were accepted", next="Cancel the transfer, and offer the package anew.")
+
+    # -- places ----------------------------------------------------------------------------------------------------
+
+    def _place(self, transfer: Transfer) -> _Place:
+        """The place of a transfer, opened where it is not; places to which nothing comes are let go."""
+        with self._lock:
+            self._let_go()
+            place = self._places.get(transfer.id)
+            if place is None:
+                arrival = Arrival.open(place_of(self._desk, transfer), transfer.id)
+                place = _Place(Landing(self._desk, transfer, arrival))
+                try:
+                    place.landing.step(State.TRANSFERRING, error="", next="")
+                    tags = place.landing.tagmanifest()
+                    if tags is not None and place.landing.has_tag_files(tags):
+                        self._begin(place, tags)
+                except BaseException:
+                    place.close()
+                    raise
+                self._places[transfer.id] = place
+            place.used = time.monotonic()
+            return place
+
+    def _let_go(self) -> None:
+        now = time.monotonic()
+        for name, place in list(self._places.items()):
+            if now - place.used > _IDLE and place.lock.acquire(blocking=False):
+                place.lock.release()
+                del self._places[name]
+                place.close()
+
+    def _begin(self, place: _Place, tags: bytes) -> None:
+        place.opened = place.landing.begin(tags)
+        place.plan = WindowPlan(place.opened.manifest)
+        place.follower = Follower(place.landing.arrival)
+
+    def _land(self, transfer_id: str, place: _Place) -> Transfer:
+        """Everything is here: whole files proven, landed, stated."""
+        assert place.follower is not None
+        assert place.opened is not None
+        wrong = place.follower.finish()
+        for number in wrong:
+            place.landing.mistrust(number)
+        if wrong:
+            place.follower = Follower(place.landing.arrival)
+            return self._desk.book.get(transfer_id)
+        return self._landed(place, place.opened)
+
+    def _landed(self, place: _Place, opened: OpenedPackage) -> Transfer:
+        landed = place.landing.finish(opened, silent)
+        with self._lock:
+            self._places.pop(landed.id, None)
+        place.landing.arrival.remove()
+        return landed
+
+    def _noting(self, transfer_id: str) -> _Noting:
+        return _Noting(self._desk, transfer_id)
+
+
+class _Noting:
+    """Notes in the book what went wrong; a leaf that came wrong is asked for again, and no failure yet."""
+
+    def __init__(self, desk: Desk, transfer_id: str) -> None:
+        self._desk, self._transfer = desk, transfer_id
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if isinstance(error, DiademError) and not isinstance(error, DigestMismatch | NotFound):
+            note_fault(self._desk, self._transfer, error)
+
+
+def _nothing_wanted(transfer: Transfer) -> dict[str, Any]:
+    return {"state": str(transfer.state), "parts": True, "windows": 0, "wanted": ""}
+
+
+def _take(place: _Place, span: Span, data: memoryview) -> int:
+    """Prove and write the leaves of a span that are missing; the bytes of those that were here."""
+    arrival, leaf_size = place.landing.arrival, place.landing.arrival.manifest.leaf_size
+    assert place.follower is not None
+    start, again = span.entry.first_leaf + span.leaf, 0
+    if not any(arrival.marks.proven[start : start + span.leaves]):
+        wrong = _wrong_leaf(arrival, start, data)
+        good = wrong if wrong is not None else leaf_count(len(data), leaf_size)
+        if good:
+            arrival.put(span.number, span.leaf, data[: good * leaf_size])
+            place.follower.written(span.number, data[: good * leaf_size])
+    else:
+        wrong = None
+        for number in range(span.leaves):
+            leaf = data[number * leaf_size : (number + 1) * leaf_size]
+            if arrival.marks.proven[start + number]:
+                again += len(leaf)
+            elif leaf_digest(leaf) == arrival.digest(start + number):
+                arrival.put(span.number, span.leaf + number, leaf)
+                place.follower.written(span.number, leaf)
+            else:
+                wrong = number
+    if wrong is not None:
+        raise DigestMismatch(
+            f"leaf {span.leaf + wrong} came wrong", where=span.entry.path, leaf=span.leaf + wrong, next=_AGAIN
+        )
+    return again
+
+
+def _wrong_leaf(arrival: Arrival, start: int, data: memoryview) -> int | None:
+    """The first leaf of some that is wrong."""
+    leaf_size = arrival.manifest.leaf_size
+    for number, at in enumerate(range(0, len(data), leaf_size)):
+        if leaf_digest(data[at : at + leaf_size]) != arrival.digest(start + number):
+            return number
+    return None

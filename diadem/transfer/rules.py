@@ -1,0 +1,124 @@
+"""Rules: what a user accepts without being asked, stated and signed by the user, cited by each acceptance."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from diadem.errors import NotFound, Refused, UsageError
+from diadem.model.statements import Draft, Subject
+from diadem.model.times import read_time, time_text
+from diadem.model.transfers import Rule, Transfer
+from diadem.node.context import Context
+from diadem.node.custody.entries import Entry
+
+
+@dataclass(frozen=True, slots=True)
+class RuleVerbs:
+    """The rules of a node: `node.rules`.
+
+    Parameters
+    ----------
+    context : Context
+        The node.
+    """
+
+    context: Context
+
+    def __iter__(self) -> Iterator[Rule]:
+        """Each rule that holds, oldest first."""
+        return iter(self.ls())
+
+    def add(self, sender: str, *, max_bytes: int, project: str = "", expires: datetime | None = None) -> Rule:
+        """Accept what somebody offers to you without being asked, up to a size.
+
+        Parameters
+        ----------
+        sender : str
+            ``alice@hu-berlin`` by the name that this node gives to the peer, ``*@hu-berlin``, or a node id.
+        max_bytes : int
+            Of one package.
+        project : str
+            Only packages that the sender says are of this project.
+        expires : datetime, optional
+            When the rule ends; None: when it is removed.
+        """
+        context = self.context
+        if not sender or max_bytes <= 0:
+            raise UsageError(
+                "a rule names a sender and a size", next="As in: diadem rule add alice@hu-berlin --max 50GB"
+            )
+        said = {
+            "from": sender,
+            "max_bytes": max_bytes,
+            "expires": None if expires is None else time_text(expires),
+            "by": context.address,
+            **({"project": project} if project else {}),
+        }
+        subjects = (Subject.named(f"rule:{secrets.token_hex(16)}"), rules_of(context.settings.id))
+        (entry,) = context.say([Draft("rule", subjects, said)], as_user=True)
+        return _rule(entry)
+
+    def ls(self) -> Sequence[Rule]:
+        """Each rule that holds, oldest first."""
+        return rules(self.context)
+
+    def rm(self, rule: str) -> Rule:
+        """Remove a rule of yours; what was accepted by it stays accepted.
+
+        Raises
+        ------
+        NotFound, Refused
+            There is none that begins so; it is another user's.
+        """
+        context = self.context
+        found = [one for one in self.ls() if one.id.startswith(rule)]
+        if len(found) != 1:
+            raise NotFound(f"there is no one rule {rule}", next="See: diadem rule ls")
+        if found[0].by != context.address:
+            raise Refused(f"this is a rule of {found[0].by}", next="Only its user can remove it.")
+        subjects = (Subject.statement(found[0].id), rules_of(context.settings.id))
+        said = {"revokes": found[0].id, "by": context.address}
+        context.say([Draft("revocation", subjects, said)], as_user=True)
+        return found[0]
+
+
+def rules_of(node: str) -> Subject:
+    """All rules of a node as one subject, by which they are found in its log."""
+    return Subject.named(f"rules:{node}")
+
+
+def rules(context: Context) -> list[Rule]:
+    """Rules that hold now, oldest first."""
+    said = context.ledger.of_subject(rules_of(context.settings.id).sha256)
+    revoked = {str(entry.statement.predicate["revokes"]) for entry in said if entry.statement.kind == "revocation"}
+    found = [_rule(entry) for entry in said if entry.statement.kind == "rule" and entry.statement_id not in revoked]
+    now = context.clock()
+    return [rule for rule in found if rule.expires is None or now < rule.expires]
+
+
+def rule_for(context: Context, transfer: Transfer, record: Mapping[str, Any]) -> Rule | None:
+    """The first rule of its recipient by which an offer is accepted, or None."""
+    project = str(record.get("project", ""))
+    for rule in rules(context):
+        if rule.by == transfer.recipient and rule.fits(
+            sender=transfer.sender, node=transfer.peer, size=transfer.bytes, project=project, at=context.clock()
+        ):
+            return rule
+    return None
+
+
+def _rule(entry: Entry) -> Rule:
+    said = entry.statement.predicate
+    ends = said["expires"]
+    return Rule(
+        entry.statement_id,
+        str(said["from"]),
+        int(said["max_bytes"]),
+        str(said.get("project", "")),
+        None if ends is None else read_time(ends),
+        str(said.get("by", "")),
+    )

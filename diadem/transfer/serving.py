@@ -1,0 +1,253 @@
+"""The sender's side of a transfer: parts and windows, after every check, from the best copy that can be read."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+from diadem.errors import DiademError, NotFound, Refused, StoreError
+from diadem.model.manifest import TAGMANIFEST
+from diadem.model.ports import Bundle
+from diadem.model.transfers import MOVING, OUT, State, Transfer
+from diadem.node.placing import readable_copies
+from diadem.package.opening import LIMITS, OpenedPackage, read_manifest
+from diadem.store.bundle import LocalBundle
+from diadem.transfer.desk import Desk
+from diadem.transfer.exchange import BYTES, FileRange, Response
+from diadem.transfer.tag_parts import LENGTH, tag_files
+from diadem.transfer.windows import Span, WindowPlan
+from diadem.trust.hashing import leaf_digest
+
+#: Packages whose plan is kept, and windows of which it is known that they were given.
+_PLANS: Final = 8
+_GIVEN: Final = 4096
+_BLOCK: Final = 1 << 20
+#: Seconds after which it is looked anew which copies there are.
+_LOOK: Final = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """A package that is being sent: its plan, and the copies that could be read a moment ago, the best first."""
+
+    opened: OpenedPackage
+    plan: WindowPlan
+    copies: tuple[Bundle, ...]
+    looked: float
+
+
+class Serving:
+    """Gives out what was accepted. Safe for many threads.
+
+    Parameters
+    ----------
+    desk : Desk
+        Of the sender.
+    """
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._lock = threading.Lock()
+        self._plans: dict[str, _Opened] = {}
+        self._given: dict[tuple[str, int], None] = {}
+
+    def close(self) -> None:
+        """Forget what was opened."""
+        with self._lock:
+            self._plans.clear()
+
+    def permitted(self, peer: str, transfer_id: str) -> Transfer:
+        """The transfer, where its other side may have bytes of it now.
+
+        Raises
+        ------
+        NotFound
+            It may not: unknown, not accepted, ended, revoked; nobody can tell which. No store was touched.
+        Refused
+            The sender paused it.
+        """
+        transfer = self._desk.from_peer(transfer_id, peer)
+        self._desk.peer(peer)
+        if transfer.direction != OUT or transfer.state not in {*MOVING, State.FAILED} or not transfer.acceptance:
+            raise NotFound("no such transfer")
+        self._desk.network.access.require_read(transfer.package, to=transfer.recipient, recipient=peer)
+        if transfer.paused:
+            raise Refused("the sender paused the transfer", next="Go on later: diadem transfers resume")
+        return transfer
+
+    def part(self, peer: str, transfer_id: str, number: int) -> Response:
+        """Part 0, the tag manifest; or 1, the other tag files."""
+        transfer = self.permitted(peer, transfer_id)
+        bundle = self._bundle(transfer.package)
+        text = bundle.read(TAGMANIFEST, LIMITS[TAGMANIFEST])
+        if number == 0:
+            self._spend(transfer, len(text))
+            return Response(200, {"content-type": BYTES}, text)
+        sizes = []
+        for _, path in tag_files(text):
+            with bundle.open(path) as reader:
+                sizes.append((path, reader.size))
+        total = sum(LENGTH.size + size for _, size in sizes)
+        self._spend(transfer, total)
+        return Response(200, {"content-type": BYTES, "content-length": str(total)}, tag_blocks(bundle, sizes))
+
+    def part_bytes(self, peer: str, transfer_id: str, number: int) -> bytes:
+        """The same as bytes, to be pushed."""
+        body = self.part(peer, transfer_id, number).body
+        assert not isinstance(body, FileRange)
+        return body if isinstance(body, bytes) else b"".join(body)
+
+    def window_bytes(self, peer: str, transfer_id: str, number: int) -> bytes | bytearray:
+        """A whole window as bytes, to be pushed. Raises as `window`."""
+        transfer = self.permitted(peer, transfer_id)
+        package = self._open(transfer.package)
+        spans = package.plan.spans(number)
+        size = spans[-1].at + spans[-1].length
+        self._spend(transfer, size)
+        return self._window(package, spans, size, again=self._was_given(transfer.id, number))
+
+    def window(self, peer: str, transfer_id: str, number: int, range_of: Callable[[int], tuple[int, int]]) -> Response:
+        """Bytes of a window. Asked for again, its leaves are proven before they go, from another copy if need be.
+
+        Parameters
+        ----------
+        peer, transfer_id : str
+            Who asks, and for what.
+        number : int
+            The window.
+        range_of : callable
+            From the bytes of the window to the first one and the end (exclusive) of what is asked for.
+
+        Raises
+        ------
+        NotFound
+            There is none for this peer.
+        Refused
+            More would go than was accepted.
+        StoreError
+            No copy gives the bytes.
+        """
+        transfer = self.permitted(peer, transfer_id)
+        package = self._open(transfer.package)
+        if not 0 <= number < len(package.plan):
+            raise NotFound("no such window")
+        spans = package.plan.spans(number)
+        size = spans[-1].at + spans[-1].length
+        start, stop = range_of(size)
+        if not 0 <= start < stop <= size:
+            raise NotFound("no such bytes in the window")
+        self._spend(transfer, stop - start)
+        again = self._was_given(transfer.id, number)
+        if len(spans) == 1 and not again and (found := _file_range(package, spans[0], start, stop)) is not None:
+            return found
+        return _ranged(self._window(package, spans, size, again=again), start, stop)
+
+    def _spend(self, transfer: Transfer, count: int) -> None:
+        self._desk.book.spend(transfer.id, count)
+
+    def _was_given(self, transfer: str, number: int) -> bool:
+        """Whether a window was given before: then something was wrong with it, or with the way."""
+        with self._lock:
+            known = (transfer, number) in self._given
+            self._given[transfer, number] = None
+            while len(self._given) > _GIVEN:
+                del self._given[next(iter(self._given))]
+            return known
+
+    # -- copies ----------------------------------------------------------------------------------------------------
+
+    def _copies(self, package: str) -> tuple[Bundle, ...]:
+        return tuple(bundle for _, bundle in readable_copies(self._desk.context, package))
+
+    def _bundle(self, package: str) -> Bundle:
+        """The first copy whose tag files are those of the package."""
+        for bundle in self._copies(package):
+            with contextlib.suppress(DiademError, OSError):
+                read_manifest(bundle, expected_id=package)
+                return bundle
+        raise StoreError("no copy of the package can be read", next="Connect one of its stores: diadem status")
+
+    def _open(self, package: str) -> _Opened:
+        with self._lock:
+            known = self._plans.get(package)
+        if known is not None and time.monotonic() - known.looked < _LOOK:
+            return known
+        if known is not None:
+            made = replace(known, copies=self._copies(package), looked=time.monotonic())
+        else:
+            opened = read_manifest(self._bundle(package), expected_id=package)
+            made = _Opened(opened, WindowPlan(opened.manifest), self._copies(package), time.monotonic())
+        with self._lock:
+            while len(self._plans) >= _PLANS and package not in self._plans:
+                del self._plans[next(iter(self._plans))]
+            self._plans[package] = made
+        return made
+
+    def _window(self, package: _Opened, spans: Sequence[Span], size: int, *, again: bool) -> bytes | bytearray:
+        """The bytes of a window: in one go from a copy that has all of it, else span by span."""
+        if not again:
+            for bundle in package.copies:
+                if isinstance(bundle, LocalBundle) and all(span.length == span.entry.size for span in spans):
+                    with contextlib.suppress(DiademError, OSError):
+                        data = bytearray(size)
+                        view = memoryview(data)
+                        bundle.read_files((span.entry.path, view[span.at : span.at + span.length]) for span in spans)
+                        return data
+        return b"".join(_leaves(package, span, proven=again) for span in spans)
+
+
+def _file_range(package: _Opened, span: Span, start: int, stop: int) -> Response | None:
+    """A window that is part of one file of this machine, sent without passing through Python; None where it is not."""
+    for bundle in package.copies:
+        if isinstance(bundle, LocalBundle):
+            with contextlib.suppress(DiademError, OSError):
+                with bundle.open(span.entry.path) as reader:
+                    if reader.size != span.entry.size:
+                        continue
+                path = Path(bundle.url, *span.entry.path.split("/"))
+                return Response.file(path, span.offset + start, span.offset + stop, of=span.length)
+    return None
+
+
+def _leaves(package: _Opened, span: Span, *, proven: bool) -> bytes:
+    """The bytes of a span from the first copy that gives them, proven where that is wished; else from any."""
+    last = b""
+    for bundle in package.copies:
+        with contextlib.suppress(DiademError, OSError), bundle.open(span.entry.path) as reader:
+            data: bytes = reader.read_at(span.offset, span.length)
+            if len(data) == span.length:
+                last = data
+                if not proven or _is_right(package.opened, span, data):
+                    return data
+    if last:
+        return last  # the receiver sees that it is wrong, and says so
+    raise StoreError("no copy gives these bytes", next="Run: diadem scrub, then diadem repair")
+
+
+def _is_right(opened: OpenedPackage, span: Span, data: bytes) -> bool:
+    leaf_size, view = opened.manifest.leaf_size, memoryview(data)
+    first = (span.entry.first_leaf + span.leaf) * 32
+    digests = b"".join(leaf_digest(view[at : at + leaf_size]) for at in range(0, len(data), leaf_size))
+    return opened.leaves[first : first + len(digests)] == digests
+
+
+def _ranged(data: bytes | bytearray, start: int, stop: int) -> Response:
+    """Some of these bytes, told as HTTP wants it."""
+    if (start, stop) == (0, len(data)):
+        return Response(200, {"content-type": BYTES}, bytes(data))
+    named = {"content-type": BYTES, "content-range": f"bytes {start}-{stop - 1}/{len(data)}"}
+    return Response(206, named, bytes(data[start:stop]))
+
+
+def tag_blocks(bundle: Bundle, sizes: list[tuple[str, int]]) -> Iterator[bytes]:
+    """Tag files, each behind its length, as `tag_parts` has them."""
+    for path, size in sizes:
+        yield LENGTH.pack(size)
+        with bundle.open(path) as reader:
+            for at in range(0, size, _BLOCK):
+                yield reader.read_at(at, _BLOCK)

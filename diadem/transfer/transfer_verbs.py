@@ -1,0 +1,177 @@
+"""The verbs of transfers: `node.transfers`, and what `send`, `inbox`, `accept` and `decline` do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from diadem.errors import Refused
+from diadem.model.ports import Listener, silent
+from diadem.model.transfers import IN, LOCAL, OUT, OVER, Offer, Preview, State, Transfer, TransferEvent, summary
+from diadem.transfer.desk import Desk
+from diadem.transfer.postman import deliver_all
+from diadem.transfer.working import Wishes, fetch_all, fetched, tidy, told
+
+
+@dataclass(frozen=True, slots=True)
+class TransferDetails:
+    """A transfer with its steps.
+
+    Attributes
+    ----------
+    transfer : Transfer
+        As it stands.
+    events : sequence of TransferEvent
+        Its steps, oldest first.
+    peer_name : str
+        What this node calls the other node.
+    unsent : sequence of str
+        Kinds of messages that the other side does not have yet, and why.
+    """
+
+    transfer: Transfer
+    events: Sequence[TransferEvent]
+    peer_name: str
+    unsent: Sequence[str]
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON object: the transfer's members, and the others."""
+        return {
+            **self.transfer.to_dict(),
+            "events": [event.to_dict() for event in self.events],
+            "peer_name": self.peer_name,
+            "unsent": list(self.unsent),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class TransferVerbs:
+    """The transfers of a node: `node.transfers`.
+
+    Parameters
+    ----------
+    desk : Desk
+        Of the node.
+    """
+
+    desk: Desk
+
+    def __iter__(self) -> Iterator[Transfer]:
+        """Each transfer of the user at work, the newest first."""
+        return iter(self.ls())
+
+    def ls(self, *, everything: bool = False, over: bool = True) -> list[Transfer]:
+        """Transfers in both directions, the newest first.
+
+        Parameters
+        ----------
+        everything : bool
+            Those of all users of the node.
+        over : bool
+            Also those that came to an end.
+        """
+        found = [self.desk.refreshed(transfer) for transfer in self.desk.book.all()]
+        who = self.desk.context.address
+        return [
+            transfer
+            for transfer in found
+            if (everything or who in (transfer.sender, transfer.recipient)) and (over or transfer.state not in OVER)
+        ]
+
+    def show(self, transfer: str) -> TransferDetails:
+        """A transfer with all its steps. Raises `NotFound`."""
+        found = self.desk.refreshed(self.desk.book.get(transfer))
+        unsent = [
+            f"{message.kind}: {message.error or 'not tried yet'}"
+            for message in self.desk.book.to_post(peer=found.peer)
+            if message.transfer == found.id
+        ]
+        return TransferDetails(found, self.desk.book.events(found.id), self.desk.peer_name(found.peer), unsent)
+
+    def inbox(self) -> list[Offer]:
+        """Offers to the user at work that wait for an answer, the newest first."""
+        who = self.desk.context.address
+        waiting = [
+            transfer
+            for transfer in self.ls(over=False)
+            if transfer.state is State.OFFERED and transfer.direction in (IN, LOCAL) and transfer.recipient == who
+        ]
+        return [self._offer(transfer) for transfer in waiting]
+
+    def _offer(self, transfer: Transfer) -> Offer:
+        about = self.desk.book.about(transfer.id)
+        previews = [Preview(str(item["name"]), str(item["png"])) for item in about.get("previews", ())]
+        return Offer(transfer, about.get("record", {}), previews)
+
+    def pause(self, transfer: str) -> Transfer:
+        """Let a transfer wait; what is here stays here.
+
+        Raises
+        ------
+        NotFound, Refused
+            There is none, or it is over.
+        """
+        return self._pause(transfer, wanted=True)
+
+    def resume(
+        self, transfer: str | None = None, *, max_rate: float | None = None, listener: Listener = silent
+    ) -> list[Transfer]:
+        """Go on with a transfer, or with all that stopped; asks only for what is missing.
+
+        Parameters
+        ----------
+        transfer : str, optional
+            Its id, or the beginning of it.
+        max_rate : float, optional
+            Bytes a second at most.
+        listener : Listener
+            Told of progress.
+
+        Raises
+        ------
+        NotFound, Refused
+            There is none, or it is over.
+        Unreachable
+            The other side does not answer; what is here stays here.
+        """
+        if transfer is not None:
+            named = self._pause(transfer, wanted=False)
+            return [fetched(self.desk, named, Wishes(max_rate=max_rate), listener)]
+        deliver_all(self.desk, due=False)
+        tidy(self.desk)
+        return fetch_all(self.desk, Wishes(max_rate=max_rate), listener)
+
+    def _pause(self, transfer: str, *, wanted: bool) -> Transfer:
+        found = self.desk.book.get(transfer)
+        if found.state in OVER or found.state is State.RECEIVED or found.direction == LOCAL:
+            raise Refused(f"the transfer is {found.state}: no bytes move", next="See: diadem transfers ls")
+        self.desk.book.change(found.id, paused=int(wanted))
+        return self.desk.book.get(found.id)
+
+    def cancel(self, transfer: str, *, reason: str = "") -> Transfer:
+        """End a transfer before it is received: its sender takes the offer back, its recipient the acceptance.
+
+        Raises
+        ------
+        NotFound, Refused
+            There is none; it is another user's; or it is received: what was delivered stays delivered.
+        """
+        from diadem.transfer.accepting import cancel
+
+        done = told(self.desk, cancel(self.desk, transfer, reason))
+        tidy(self.desk)
+        return done
+
+    def look(self) -> dict[str, Any]:
+        """What deserves a look, for `diadem status`: offers to answer, receipts and closures that are missing."""
+        found = self.ls(everything=True, over=False)
+        waiting = [one for one in found if one.waits and one.direction in (IN, LOCAL)]
+        unreceived = [one for one in found if one.direction == OUT and "receipt" in one.missing]
+        unclosed = [one for one in found if "closure" in one.missing]
+        return {
+            "waiting": [one.id for one in waiting],
+            "without_receipt": [one.id for one in unreceived],
+            "without_closure": [one.id for one in unclosed],
+            "text": summary(len(waiting), len(unreceived), len(unclosed)),
+        }

@@ -1,0 +1,208 @@
+"""A package as numbered windows, runs of whole consecutive leaves: many files and a huge one move alike. Pure.
+
+Both sides compute the same plan from the manifest alone. Leaves follow each other in the order of the manifest; a
+window takes them while it has at most `WINDOW` bytes and `LEAVES` leaves. Nothing is kept but four numbers a file.
+"""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from diadem.model.manifest import FileEntry, Manifest, leaf_count
+
+#: Bytes of a window at most.
+WINDOW: Final = 16 << 20
+#: Leaves of a window at most: many tiny files are still few enough to be held at once.
+LEAVES: Final = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Consecutive leaves of one file in a window.
+
+    Attributes
+    ----------
+    number : int
+        Of the file in the manifest, from 0.
+    entry : FileEntry
+        The file.
+    leaf, leaves : int
+        The first leaf within the file, and how many.
+    offset, length : int
+        Bytes of the file.
+    at : int
+        Where they begin in the window.
+    """
+
+    number: int
+    entry: FileEntry
+    leaf: int
+    leaves: int
+    offset: int
+    length: int
+    at: int
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it is the whole file."""
+        return self.length == self.entry.size
+
+
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    """How the leaves of one file lie.
+
+    Attributes
+    ----------
+    first : int
+        Window of its first leaf.
+    full, tail : int
+        How many full leaves it has; bytes of the last one, where that is shorter.
+    fit : int
+        Full leaves in the first window.
+    tail_window : int
+        Window of the shorter leaf, or of the last one.
+    """
+
+    first: int
+    full: int
+    tail: int
+    fit: int
+    tail_window: int
+
+
+class WindowPlan:
+    """The windows of a package.
+
+    Parameters
+    ----------
+    manifest : Manifest
+        Of the package.
+    """
+
+    def __init__(self, manifest: Manifest) -> None:
+        self.manifest = manifest
+        self._leaf = manifest.leaf_size
+        self._per = max(1, min(WINDOW // self._leaf, LEAVES))
+        self._window, self._used, self._held = array("Q"), array("Q"), array("Q")
+        self._first_leaf = array("Q")
+        window = used = held = leaves = 0
+        self.bytes = 0
+        for entry in manifest.entries:
+            if entry.size and self._is_full(used, held, min(entry.size, self._leaf)):
+                window, used, held = window + 1, 0, 0
+            self._window.append(window)
+            self._used.append(used)
+            self._held.append(held)
+            self._first_leaf.append(leaves)
+            window, used, held = self._after(entry.size, window, used, held)
+            leaves += leaf_count(entry.size, self._leaf)
+            self.bytes += entry.size
+        self.leaves = leaves
+        self._count = window + 1 if leaves else 0
+
+    def _is_full(self, used: int, held: int, more: int) -> bool:
+        """Whether a leaf of so many bytes begins a new window."""
+        return bool(held) and (used + more > WINDOW or held >= LEAVES)
+
+    def _fit(self, used: int, held: int, full: int) -> int:
+        """Full leaves of a file that its first window takes; one always, where it begins there."""
+        return min(max((WINDOW - used) // self._leaf, 0 if held else 1), LEAVES - held, full)
+
+    def _after(self, size: int, window: int, used: int, held: int) -> tuple[int, int, int]:
+        """Window, bytes and leaves in it, when a file that begins here is placed."""
+        full, tail = divmod(size, self._leaf)
+        fit = self._fit(used, held, full)
+        used, held = used + fit * self._leaf, held + fit
+        if rest := full - fit:
+            steps = -(-rest // self._per)
+            last = rest - (steps - 1) * self._per
+            window, used, held = window + steps, last * self._leaf, last
+        if tail:
+            if self._is_full(used, held, tail):
+                window, used, held = window + 1, 0, 0
+            used, held = used + tail, held + 1
+        return window, used, held
+
+    def __len__(self) -> int:
+        """Number of windows."""
+        return self._count
+
+    def first_leaf(self, number: int) -> int:
+        """Where the leaves of a file begin among those of the package."""
+        return self._first_leaf[number]
+
+    def file_of(self, leaf: int) -> int:
+        """The file that a leaf of the package is of."""
+        return bisect_right(self._first_leaf, leaf) - 1
+
+    def window_of(self, leaf: int) -> int:
+        """The window that a leaf of the package is in."""
+        number = self.file_of(leaf)
+        layout = self._layout(number)
+        return self._window_in(layout, leaf - self._first_leaf[number])
+
+    def spans(self, window: int) -> list[Span]:
+        """What a window is made of, in order.
+
+        Raises
+        ------
+        IndexError
+            There is no such window.
+        """
+        if not 0 <= window < self._count:
+            raise IndexError(window)
+        found: list[Span] = []
+        at = 0
+        for number in self._files_in(window):
+            span = self._span(number, window, at)
+            if span is not None:
+                found.append(span)
+                at += span.length
+        return found
+
+    def size(self, window: int) -> int:
+        """Bytes of a window."""
+        last = self.spans(window)[-1]
+        return last.at + last.length
+
+    def _files_in(self, window: int) -> Iterator[int]:
+        """Files that may have leaves in a window: the one that began before it, and those that begin in it."""
+        begin, end = bisect_left(self._window, window), bisect_right(self._window, window)
+        if begin:
+            yield begin - 1
+        yield from range(begin, end)
+
+    def _layout(self, number: int) -> _Layout:
+        first, used, held = self._window[number], self._used[number], self._held[number]
+        size = self.manifest.entries[number].size
+        full, tail = divmod(size, self._leaf)
+        last, _, _ = self._after(size, first, used, held)
+        return _Layout(first, full, tail, self._fit(used, held, full), last)
+
+    def _window_in(self, layout: _Layout, leaf: int) -> int:
+        """The window of a leaf of a file."""
+        if leaf >= layout.full:
+            return layout.tail_window
+        return layout.first if leaf < layout.fit else layout.first + 1 + (leaf - layout.fit) // self._per
+
+    def _begins(self, layout: _Layout, window: int) -> int:
+        """The first leaf of a file that is in a window or after it."""
+        if window <= layout.first:
+            return 0
+        return min(layout.fit + (window - layout.first - 1) * self._per, layout.full)
+
+    def _span(self, number: int, window: int, at: int) -> Span | None:
+        entry = self.manifest.entries[number]
+        layout = self._layout(number)
+        if not entry.size or not layout.first <= window <= layout.tail_window:
+            return None
+        count = layout.full + bool(layout.tail)
+        begin = self._begins(layout, window)
+        end = count if window == layout.tail_window else self._begins(layout, window + 1)
+        offset = begin * self._leaf
+        return Span(number, entry, begin, end - begin, offset, min(end * self._leaf, entry.size) - offset, at)

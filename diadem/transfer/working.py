@@ -1,0 +1,102 @@
+"""What is to be done for transfers now, by a verb or by the node's service: tell, fetch, tidy."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+
+from diadem.errors import DiademError, Interrupted, Refused, Unreachable
+from diadem.model.ports import Listener, silent
+from diadem.model.transfers import IN, LOCAL, MOVING, OUT, OVER, State, Transfer
+from diadem.transfer.desk import Desk
+from diadem.transfer.landing import forget_arrival, place_of
+from diadem.transfer.postman import collect, deliver_all
+from diadem.transfer.pulling import Wishes, receive_package
+from diadem.transfer.pushing import push_package
+from diadem.transfer.serving import Serving
+
+__all__ = ["Wishes", "fetch_all", "fetched", "push_all", "tidy", "told", "work"]
+
+
+def told(desk: Desk, transfer: Transfer) -> Transfer:
+    """The transfer as it stands after the other side was told what it has to know, if it answers now."""
+    if transfer.direction != LOCAL:
+        deliver_all(desk, peer=transfer.peer, due=False)
+    return desk.book.get(transfer.id)
+
+
+def fetched(desk: Desk, transfer: Transfer, wishes: Wishes, listener: Listener) -> Transfer:
+    """The transfer after its bytes came, where they are this node's to fetch, and the other side was told.
+
+    Raises
+    ------
+    Interrupted, Unreachable, NotFound, Refused, IntegrityError, PackageError
+        See `diadem.transfer.pulling.receive_package`.
+    """
+    if transfer.direction != IN or transfer.state not in {*MOVING, State.FAILED}:
+        return told(desk, transfer)
+    told(desk, transfer)  # no byte is given before the other side knows of the acceptance
+    return told(desk, receive_package(desk, transfer.id, wishes, listener=listener))
+
+
+def fetch_all(
+    desk: Desk, wishes: Wishes, listener: Listener = silent, *, stop: threading.Event | None = None
+) -> list[Transfer]:
+    """Fetch everything that is accepted and not here, one after the other; what fails says why in the book."""
+    done = []
+    for transfer in reversed(desk.book.all(states=MOVING)):
+        if stop is not None and stop.is_set():
+            break
+        if transfer.direction != IN or transfer.paused:
+            continue
+        try:
+            done.append(fetched(desk, transfer, wishes, listener))
+        except Interrupted:
+            raise
+        except DiademError as error:
+            if not isinstance(error, Unreachable | Refused):
+                desk.book.change(transfer.id, error=error.message, next=error.next or "")
+            done.append(desk.book.get(transfer.id))
+    return done
+
+
+def push_all(desk: Desk, serving: Serving, *, stop: threading.Event | None = None) -> None:
+    """Push everything that was accepted by peers that cannot fetch it; what fails says why in the book."""
+    for transfer in reversed(desk.book.all(states=MOVING)):
+        if stop is not None and stop.is_set():
+            break
+        if transfer.direction != OUT or transfer.paused or not desk.network.pushes(transfer.peer):
+            continue
+        try:
+            push_package(desk, serving, transfer.id, listener=silent, stop=stop)
+        except Interrupted:
+            raise
+        except DiademError as error:
+            desk.book.change(transfer.id, error=error.message, next=error.next or "")
+
+
+def tidy(desk: Desk) -> int:
+    """Remove what arrived of transfers that ended before they were received; returns how many there were."""
+    removed = 0
+    for transfer in desk.book.all(states=OVER - {State.CLOSED}):
+        if transfer.direction != IN or not transfer.store:
+            continue
+        try:
+            if (place_of(desk, transfer) / transfer.id).exists():
+                forget_arrival(desk, transfer)
+                removed += 1
+        except DiademError:  # another process is at it and ends soon; or the store is away
+            continue
+    return removed
+
+
+def work(desk: Desk, serving: Serving, stop: threading.Event) -> bool:
+    """What a node that serves does again and again; whether there is more to be done at once."""
+    left = deliver_all(desk, stop=stop)
+    for peer in desk.network.polled():
+        with contextlib.suppress(DiademError):  # it is asked again the next time
+            collect(desk, peer)
+    tidy(desk)
+    fetch_all(desk, Wishes(), stop=stop)
+    push_all(desk, serving, stop=stop)
+    return not left and bool(desk.book.to_post(due=desk.now))

@@ -1,0 +1,1 @@
+"""Nodes at sites of their own: separate processes, in network namespaces that a line joins."""

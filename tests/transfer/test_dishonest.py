@@ -1,0 +1,128 @@
+"""A node that signs what is not so: its statements are proven to be its own, and change nothing here."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from diadem.errors import DiademError
+from diadem.model import canonical
+from diadem.model.ports import silent
+from diadem.model.statements import Draft
+from diadem.model.transfers import Counts, State, Transfer
+from diadem.transfer import drafts, messages
+from diadem.transfer.book import Outgoing
+from diadem.transfer.evidence import transfer_subject
+from diadem.transfer.incoming import receive
+from diadem.transfer.messages import new_id
+from diadem.transfer.postman import message_of
+from diadem.transfer.pulling import Wishes, receive_package
+from tests.transfer.pair import Pair, Side
+
+NOW = datetime.datetime(2026, 3, 14, tzinfo=datetime.UTC)
+
+
+def told(sender: Side, receiver: Side, transfer: str, kind: str) -> dict[str, Any]:
+    """Tell the other side what the log of one says of a transfer now; its answer."""
+    message = message_of(sender.desk, Outgoing(new_id(), receiver.id, transfer, kind, {}))
+    answer = receive(receiver.desk, sender.id, message.to_bytes())
+    return dict(canonical.decode(answer, where="", limit=1 << 24))
+
+
+def refused(sender: Side, receiver: Side, transfer: Transfer, kind: str, draft: Draft, *, user: bool = False) -> str:
+    """State something and tell it; the reason for which it is refused."""
+    sender.node.context.say([draft], as_user=user)
+    with pytest.raises(DiademError) as caught:
+        told(sender, receiver, transfer.id, kind)
+    return caught.value.message
+
+
+def count(side: Side, transfer: str, kind: str) -> int:
+    said: Sequence[Any] = side.node.context.ledger.of_subject(transfer_subject(transfer).sha256)
+    return sum(entry.statement.kind == kind for entry in said)
+
+
+def test_offers_that_are_not_what_they_seem(pair: Pair) -> None:
+    sent = pair.a.node.send(pair.a.archived(), "marie@nmi")
+    a, b = pair.a, pair.b
+    grant, by = sent.grant, "alice@hu-berlin"
+    new = replace(sent, id=new_id())
+    draft = drafts.offer(new, to="marie@nmi", grant=grant, by="carol@hu-berlin")
+    assert "not signed by carol" in refused(a, b, new, messages.OFFER, draft, user=True)
+    new = replace(sent, id=new_id(), peer="ab" * 32)
+    draft = drafts.offer(new, to="marie@nmi", grant=grant, by=by)
+    assert "for another node" in refused(a, b, new, messages.OFFER, draft, user=True)
+    new = replace(sent, id=new_id(), expires=NOW - datetime.timedelta(days=500))
+    draft = drafts.offer(new, to="marie@nmi", grant=grant, by=by)
+    assert "has expired" in refused(a, b, new, messages.OFFER, draft, user=True)
+    new = replace(sent, id=new_id())
+    draft = drafts.offer(new, to="marie@nmi", grant=grant, by=by)
+    other = Draft(draft.kind, draft.subjects, {**draft.predicate, "package": "diadem:" + "ab" * 32})
+    assert "of another package" in refused(a, b, new, messages.OFFER, other, user=True)
+    new = replace(sent, id=new_id(), files=10**40)
+    draft = drafts.offer(new, to="marie@nmi", grant=grant, by=by)
+    assert "so many files" in refused(a, b, new, messages.OFFER, draft, user=True)
+    larger = drafts.offer(replace(sent, bytes=1), to="marie@nmi", grant=grant, by=by)
+    assert "another offer was made" in refused(a, b, sent, messages.OFFER, larger, user=True)
+    assert [offer.id for offer in b.node.inbox()] == [sent.id]
+    assert b.desk.book.refusals()
+
+
+def test_acceptances_that_are_not_the_recipients(pair: Pair) -> None:
+    sent = pair.a.node.send(pair.a.archived(), "marie@nmi")
+    a, b, came = pair.a, pair.b, pair.b.node.inbox()[0].transfer
+    good = drafts.acceptance(came, ceiling=10**9, route="direct", rule="", by="marie@nmi")
+    assert "not signed by marie" in refused(b, a, came, messages.ACCEPTANCE, good), "the node alone, and no rule"
+    for member, value, why in (
+        ("offer", "ab" * 32, "another offer"),
+        ("package", "diadem:" + "ab" * 32, "another package"),
+        ("sender", "ab" * 32, "another node"),
+        ("route", "disk", "not offered"),
+        ("ceiling", 10**40, "no ceiling is so high"),
+        ("by", "bob@nmi", "not signed by bob"),
+    ):
+        bad = Draft(good.kind, good.subjects, {**good.predicate, member: value})
+        assert why in refused(b, a, came, messages.ACCEPTANCE, bad, user=True)
+    b.node.users.add("bob")
+    by_bob = Draft(good.kind, good.subjects, {**good.predicate, "by": "bob@nmi", "rule": "ab" * 32})
+    assert "was offered to marie@nmi" in refused(b, a, came, messages.ACCEPTANCE, by_bob)
+    assert a.node.transfers.show(sent.id).transfer.state is State.OFFERED
+
+
+def test_receipts_and_closures_that_do_not_fit_and_those_that_come_again(pair: Pair) -> None:
+    sent = pair.a.node.send(pair.a.archived(), "marie@nmi")
+    a, b = pair.a, pair.b
+    accepted = b.node.accept(sent.id, wait=False)
+    for wrong, why in (
+        (replace(accepted, bytes=1), "other bytes"),
+        (replace(accepted, payload_id="ab" * 32), "another payload"),
+        (replace(accepted, acceptance="ab" * 32), "another acceptance"),
+        (replace(accepted, offer="ab" * 32), "another offer"),
+        (replace(accepted, peer="ab" * 32), "another sender"),
+    ):
+        draft = drafts.receipt(wrong, Counts(), stores=["main"], started=NOW, ended=NOW, software="x")
+        assert why in refused(b, a, accepted, messages.RECEIPT, draft)
+    received = receive_package(b.desk, sent.id, Wishes(), listener=silent)
+    own = b.node.context.ledger.checkpoint()
+    for receipt, checkpoint, recipient, why in (
+        ("ab" * 32, own, b.id, "another receipt"),
+        (received.receipt, own, "ab" * 32, "another node"),
+        (received.receipt, a.node.context.ledger.checkpoint(), b.id, "foreign checkpoint"),
+    ):
+        draft = drafts.closure(sent, receipt=receipt, recipient=recipient, checkpoint=checkpoint)
+        assert why in refused(a, b, sent, messages.CLOSURE, draft)
+    assert b.node.transfers.show(sent.id).transfer.state is State.RECEIVED
+    b.node.transfers.resume()
+    assert b.node.transfers.show(sent.id).transfer.state is State.CLOSED
+    closures = count(a, sent.id, "closure")
+    for _ in range(2):  # a receipt that comes again is answered with the same closure
+        answer = told(b, a, sent.id, messages.RECEIPT)
+        assert (answer["state"], answer["messages"][0]["kind"]) == ("closed", "closure")
+    assert told(b, a, sent.id, messages.ACCEPTANCE)["state"] == "closed"
+    assert count(a, sent.id, "closure") == closures
+    again = drafts.receipt(accepted, Counts(), stores=["main"], started=NOW, ended=NOW, software="x")
+    assert "another receipt came before" in refused(b, a, accepted, messages.RECEIPT, again)

@@ -1,0 +1,226 @@
+"""A transfer that is cut again and again, at any byte, by a process that ends at once: it comes to the same package."""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import diadem
+from diadem.errors import DiademError, PackageError, Refused, Unreachable
+from diadem.model.manifest import DERIVED_PATHS, TAGMANIFEST
+from diadem.model.ports import silent
+from diadem.package.opening import OpenedPackage, read_manifest
+from diadem.store.arrival import Arrival, require_sound_names
+from diadem.store.arrival_hashing import Follower
+from diadem.store.arrival_landing import land
+from diadem.store.bundle import LocalBundle
+from diadem.store.folder_store import FolderStore
+from diadem.transfer.fetching import Fetch, Wish, missing_bytes
+from diadem.transfer.tag_parts import tag_files
+from diadem.transfer.windows import WindowPlan
+from tests.transfer.pair import Bytes
+
+LEAF = 1 << 20
+T = "0123456789abcdef" * 2
+
+
+class Cut(BaseException):
+    """The process ends here."""
+
+
+@pytest.fixture(scope="module")
+def packed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A package with files of several leaves, and small ones."""
+    folder = tmp_path_factory.mktemp("packed")
+    source = random.Random(5)
+    (folder / "session").mkdir()
+    for name, size in (("a.bin", 5 * LEAF + 9), ("b.bin", LEAF), ("c.bin", 3 * LEAF), ("d.txt", 0), ("z.bin", 70_000)):
+        (folder / "session" / name).write_bytes(source.randbytes(size))
+    for number in range(30):
+        (folder / "session" / f"m{number:02}.raw").write_bytes(source.randbytes(500))
+    return Path(diadem.pack(folder / "session", str(folder / "store")).url)
+
+
+class Source:
+    """The sender, straight from a bag; cuts the line after so many bytes."""
+
+    def __init__(self, bag: Path, cuts: random.Random | None) -> None:
+        self._bundle = LocalBundle(bag)
+        self._plan = WindowPlan(read_manifest(self._bundle).manifest)
+        self._cuts = cuts
+        self.given = 0
+
+    def open_window(self, _transfer: str, number: int, start: int, stop: int) -> Bytes:
+        data = bytearray()
+        for span in self._plan.spans(number):
+            with self._bundle.open(span.entry.path) as reader:
+                data += reader.read_at(span.offset, span.length)
+        data = data[start:stop]
+        self.given += len(data)
+        if self._cuts is not None and self._cuts.random() < 0.3:
+            return Broken(bytes(data[: self._cuts.randrange(len(data) + 1)]), self._cuts)
+        return Bytes(bytes(data))
+
+
+class Broken(Bytes):
+    """Bytes that end in the middle: the line is cut, or the whole process."""
+
+    def __init__(self, data: bytes, cuts: random.Random) -> None:
+        super().__init__(data)
+        self._ends: type[BaseException] = Cut if cuts.random() < 0.5 else Unreachable
+
+    def readinto(self, buffer: memoryview) -> int:
+        count = super().readinto(buffer)
+        if not count:
+            raise self._ends("cut")
+        return count
+
+
+def arrive(bag: Path, root: Path, opened: OpenedPackage) -> Arrival:
+    arrival = Arrival.open(root / ".diadem" / "arriving", T)
+    text = (bag / TAGMANIFEST).read_bytes()
+    arrival.keep_tagmanifest(text)
+    for _, path in tag_files(text):
+        arrival.write_tag_file(path, [(bag / path).read_bytes()])
+    arrival.begin(opened)
+    return arrival
+
+
+def run(arrival: Arrival, source: Source) -> set[int]:
+    follower = Follower(arrival)
+    wish = Wish(silent, lambda: False, connections=2, waits=(0.0, 0.0))
+    try:
+        Fetch(T, "peer", arrival, follower, source, wish, 1 << 40).run()  # type: ignore[arg-type]
+        return follower.finish()
+    except BaseException:
+        follower.stop()
+        raise
+
+
+def end_at_once(arrival: Arrival, chance: random.Random) -> None:
+    """What is left where a process ends: nothing is forced to disk, the lock is free, the journal may be torn."""
+    arrival.marks.close()
+    arrival._lock.release()
+    if chance.random() < 0.5:
+        path = arrival.folder / "journal"
+        os.truncate(path, max(0, path.stat().st_size - chance.randrange(60)))
+
+
+def content(bag: Path) -> Iterator[tuple[str, bytes, int, int]]:
+    for path in sorted(bag.rglob("*")):
+        name = path.relative_to(bag).as_posix()
+        dated = name.startswith("data/") and name not in DERIVED_PATHS and path.is_file()
+        data = path.read_bytes() if path.is_file() else b""
+        yield name, data, path.stat().st_mode, path.stat().st_mtime_ns if dated else 0
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_cut_anywhere_it_comes_to_the_same_package(
+    packed: Path, tmp_path: Path, seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("diadem.transfer.windows.WINDOW", 2 * LEAF)
+    monkeypatch.setattr("diadem.store.arrival._SYNC_BYTES", LEAF)
+    chance = random.Random(seed)
+    opened = read_manifest(LocalBundle(packed))
+    source = Source(packed, chance)
+    for _ in range(100):
+        arrival = arrive(packed, tmp_path, opened)
+        try:
+            assert run(arrival, source) == set()
+            break
+        except (Cut, Unreachable):
+            end_at_once(arrival, chance)
+    assert missing_bytes(arrival) == 0
+    arrival.finish()
+    store = FolderStore(tmp_path)
+    added = land(store, arrival, opened, "2026/20260314-session-0123456789ab", listener=silent)
+    arrival.remove()
+    assert added.created
+    assert list(content(tmp_path / added.path)) == list(content(packed))
+    assert source.given < 40 * LEAF
+    assert os.listdir(tmp_path / ".diadem" / "arriving") == []
+
+
+def test_what_is_marked_and_not_on_the_disk_is_hashed_again(packed: Path, tmp_path: Path) -> None:
+    opened = read_manifest(LocalBundle(packed))
+    arrival = arrive(packed, tmp_path, opened)
+    run(arrival, Source(packed, None))
+    arrival.marks.close()
+    arrival._lock.release()
+    with open(arrival.bag / "data" / "a.bin", "r+b") as file:
+        file.seek(2 * LEAF)
+        file.write(bytes(100))  # what a power cut may leave of pages that were never written
+    (arrival.bag / "data" / "m03.raw").unlink()
+    again = arrive(packed, tmp_path, opened)
+    assert missing_bytes(again) == LEAF + 500
+    source = Source(packed, None)
+    assert run(again, source) == set()
+    assert source.given == LEAF + 500
+    again.close()
+    last = arrive(packed, tmp_path, opened)
+    assert missing_bytes(last) == 0
+    last.close()
+
+
+def test_what_was_synced_and_changed_since_is_found_by_the_whole_file(packed: Path, tmp_path: Path) -> None:
+    opened = read_manifest(LocalBundle(packed))
+    arrival = arrive(packed, tmp_path, opened)
+    number = next(at for at, entry in enumerate(opened.manifest) if entry.name == "a.bin")
+    run(arrival, Source(packed, None))
+    arrival.marks.hashed[number] = 0  # its process ended before the whole file was hashed
+    with open(arrival.bag / "data" / "a.bin", "r+b") as file:
+        file.write(b"\0\0\0")
+    follower = Follower(arrival)
+    assert follower.finish() == {number}
+    arrival.forget(number)
+    assert missing_bytes(arrival) == 5 * LEAF + 9
+    arrival.close()
+    again = arrive(packed, tmp_path, opened)
+    assert missing_bytes(again) == 5 * LEAF + 9
+    assert run(again, Source(packed, None)) == set()
+    again.remove()
+
+
+def test_two_processes_do_not_fetch_the_same(packed: Path, tmp_path: Path) -> None:
+    arrival = arrive(packed, tmp_path, read_manifest(LocalBundle(packed)))
+    with pytest.raises(Refused, match="another process"):
+        Arrival.open(tmp_path / ".diadem" / "arriving", T)
+    FolderStore(tmp_path).sweep()
+    assert missing_bytes(arrival), "it is there still: no sweep removes it"
+    arrival.close()
+
+
+@pytest.mark.parametrize(
+    "paths",
+    [
+        ["data/../../evil"],
+        ["/etc/passwd"],
+        ["data/a\\b"],
+        ["data/C:x"],
+        ["data/file.txt:stream"],
+        ["data/nul.txt"],
+        ["data/a", "data/A"],
+        ["data/é", "data/e\u0301"],
+        ["data/a", "data/a/b"],
+        ["data/a/b", "data/A"],
+        ["data/a/x", "data/A/y"],
+        ["data/trailing."],
+        ["data/new\nline"],
+        ["~/x"],
+    ],
+)
+def test_names_that_lead_astray_are_refused_before_anything_is_made(paths: list[str]) -> None:
+    require_sound_names(["data/scan 1.dm4", "data/b/scan 1.dm4"])
+    with pytest.raises(PackageError):
+        require_sound_names(paths)
+
+
+def test_a_transfer_has_no_other_name(tmp_path: Path) -> None:
+    for name in ("../x", "A" * 32, "", "0" * 31):
+        with pytest.raises(DiademError):
+            Arrival.open(tmp_path, name)
+    assert os.listdir(tmp_path) == []

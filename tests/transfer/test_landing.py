@@ -1,0 +1,375 @@
+"""A package goes from one node to another: proven, the same in every file, receipted; and what must not land."""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from pathlib import Path
+
+import pytest
+
+from diadem.errors import DigestMismatch, IntegrityError, Interrupted, NotFound, PackageError, Refused, Unreachable
+from diadem.model.manifest import DERIVED_PATHS
+from diadem.model.ports import silent
+from diadem.model.transfers import State, Transfer
+from diadem.transfer.pulling import Wishes, receive_package
+from diadem.transfer.pushed import Pushed
+from diadem.transfer.pushing import push_package
+from diadem.transfer.serving import Serving
+from tests.transfer.pair import Pair, Side
+
+MIB = 1 << 20
+
+
+def payload(seed: int = 1) -> dict[str, bytes]:
+    """A file of several windows, some of a few leaves, many small ones, and an empty one."""
+    source = random.Random(seed)
+    small = {f"frames/{number:03}.raw": source.randbytes(900 + number) for number in range(60)}
+    large = {"stack.bin": source.randbytes(4 * MIB + 77), "two.bin": source.randbytes(2 * MIB)}
+    return {**large, "none.txt": b"", **small}
+
+
+@pytest.fixture(autouse=True)
+def small_windows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Windows of two leaves, so that small packages have several."""
+    monkeypatch.setattr("diadem.transfer.windows.WINDOW", 2 * MIB)
+
+
+def folder_of(side: Side, package: str) -> Path:
+    replica = side.node.context.catalogue.replicas(package)[0]
+    return Path(side.node.context.settings.store(replica.store).url) / replica.path
+
+
+def look(folder: Path) -> dict[str, tuple[bytes, int, int]]:
+    """Every file with its bytes, mode and, below data/, its time."""
+    found = {}
+    for path in sorted(folder.rglob("*")):
+        status, name = path.stat(), path.relative_to(folder).as_posix()
+        if path.is_dir():
+            found[name + "/"] = (b"", status.st_mode, 0)
+        else:
+            time = status.st_mtime_ns if name.startswith("data/") and name not in DERIVED_PATHS else 0
+            found[name] = (path.read_bytes(), status.st_mode, time)
+    return found
+
+
+def accepted(pair: Pair, files: dict[str, bytes] | None = None, name: str = "session") -> Transfer:
+    sent = pair.a.node.send(pair.a.archived(name, files or payload()), "marie@nmi")
+    return pair.b.node.accept(sent.id, wait=False)
+
+
+def fetch(pair: Pair, transfer: Transfer, *, connections: int = 3) -> Transfer:
+    return receive_package(pair.b.desk, transfer.id, Wishes(connections, waits=(0.0,)), listener=silent)
+
+
+def test_a_package_lands_as_it_is_and_is_receipted_and_closed(pair: Pair) -> None:
+    package = pair.a.archived("session", payload())
+    sent = pair.a.node.send(package, "marie@nmi")
+    done = pair.b.node.accept(sent.id)
+    assert (done.state, done.missing, done.error) == (State.CLOSED, (), "")
+    assert pair.a.node.transfers.show(sent.id).transfer.state is State.CLOSED
+    assert look(folder_of(pair.b, package)) == look(folder_of(pair.a, package))
+    assert (done.counts.received, done.counts.again, done.counts.retries) == (pair.b.wire.moved, 0, 0)
+    assert done.done == done.bytes
+    assert not list((pair.b.root / "store" / ".diadem" / "arriving").iterdir())
+    row = pair.b.node.context.catalogue.get(package)
+    assert (row.owner, row.title) == ("marie@nmi", "session")
+    assert row.ingested_at is not None
+    assert pair.b.node.custody(package).ok
+    assert pair.b.node.get(package).verify().ok
+    assert pair.b.node.search("session").total == 1
+    copies = next(line for line in pair.b.node.status().rules if line.rule == "copies.minimum")
+    assert copies.mark == "broken", "the other copies that the policy wants are owed"
+    sentences = "\n".join(step.sentence for step in pair.b.node.custody(package).steps)
+    assert "from the node hu-berlin to the store" in sentences
+    built = pair.b.node.reindex()
+    assert (built.packages, built.notes) == (1, ())
+    fresh = pair.b.node.context.catalogue.get(package)
+    assert (fresh.owner, fresh.ingested_at) == (row.owner, row.ingested_at)
+    assert not [line for line in pair.b.node.status().rules if line.rule == "package.unsigned" and line.mark != "holds"]
+
+
+def test_wrong_leaves_come_again_and_too_often_stop_it(pair: Pair) -> None:
+    transfer = accepted(pair)
+    times = {"count": 2}
+
+    def flip(kind: str, number: int, start: int, data: bytes) -> bytes:
+        if kind == "window" and number == 1 and times["count"]:
+            times["count"] -= 1
+            return data[:5] + bytes([data[5] ^ 1]) + data[6:]
+        return data
+
+    pair.b.wire.spoil = flip
+    times["count"] = 100
+    with pytest.raises(DigestMismatch, match="came wrong 4 times from hu-berlin") as caught:
+        fetch(pair, transfer, connections=1)
+    assert caught.value.where == "data/stack.bin"
+    assert caught.value.leaf is not None
+    failed = pair.b.node.transfers.show(transfer.id).transfer
+    assert failed.state is State.FAILED
+    assert "data/stack.bin" in failed.error
+    assert not pair.b.node.context.catalogue.has(transfer.package)
+    times["count"] = 2
+    done = pair.b.node.transfers.resume(transfer.id)[0]
+    assert done.state is State.CLOSED
+    assert done.counts.again == 6 * MIB
+    assert pair.b.wire.windows.count((0, 0)) == 1, "only what is missing came"
+    assert look(folder_of(pair.b, transfer.package)) == look(folder_of(pair.a, transfer.package))
+
+
+@pytest.mark.parametrize("change", ["short", "long", "none"])
+def test_windows_of_a_wrong_length(pair: Pair, change: str) -> None:
+    transfer = accepted(pair, {"a.bin": bytes(range(256)) * 9000})
+    changes = {"short": lambda data: data[:-1], "long": lambda data: data + b"x", "none": lambda _: b""}
+    pair.b.wire.spoil = lambda kind, _n, _s, data: changes[change](data) if kind == "window" else data
+    with pytest.raises((Unreachable, IntegrityError)):
+        fetch(pair, transfer)
+    assert not pair.b.node.context.catalogue.has(transfer.package)
+    pair.b.wire.spoil = lambda _k, _n, _s, data: data
+    assert fetch(pair, transfer).state is State.RECEIVED
+
+
+def test_tag_files_that_are_not_the_packages(pair: Pair) -> None:
+    transfer = accepted(pair, {"a.bin": b"a" * 3000})
+    wire = pair.b.wire
+    wire.spoil = lambda kind, number, _s, data: data.replace(b"a", b"b", 1) if (kind, number) == ("part", 0) else data
+    with pytest.raises(IntegrityError, match="another package"):
+        fetch(pair, transfer)
+    huge = (1 << 40).to_bytes(8, "big")
+    wire.spoil = lambda kind, number, _s, data: huge + data[8:] if (kind, number) == ("part", 1) else data
+    with pytest.raises(PackageError, match="more than a tag file may have"):
+        fetch(pair, transfer)
+    wire.spoil = lambda kind, number, _s, data: data + b"x" if (kind, number) == ("part", 1) else data
+    with pytest.raises(PackageError, match="more bytes came"):
+        fetch(pair, transfer)
+    assert wire.windows == [], "no byte of the payload was asked for"
+
+
+def test_a_package_that_is_larger_than_offered(pair: Pair) -> None:
+    transfer = accepted(pair, {"a.bin": b"a" * 3000})
+    book = pair.b.desk.book
+    with book._file.writing() as connection:
+        connection.execute("UPDATE transfers SET bytes = bytes - 1")
+    with pytest.raises(IntegrityError, match="is not what it offered"):
+        fetch(pair, transfer)
+    assert pair.b.wire.windows == []
+
+
+def test_bytes_end_at_the_ceiling_on_both_sides(pair: Pair) -> None:
+    transfer = accepted(pair, {"a.bin": random.Random(3).randbytes(5 * MIB)})
+    for side in (pair.a, pair.b):
+        side.desk.book.change(transfer.id, ceiling=2 * MIB)
+    with pytest.raises(Refused, match="more bytes would move than were accepted"):
+        fetch(pair, transfer)
+    pair.a.desk.book.change(transfer.id, ceiling=100 * MIB)
+    with pytest.raises(Refused, match="sent more bytes than were accepted"):
+        fetch(pair, transfer)
+
+
+def test_only_the_other_side_of_an_acceptance_gets_bytes(pair: Pair) -> None:
+    sent = pair.a.node.send(pair.a.archived("session", {"a.bin": b"a" * 3000}), "marie@nmi")
+    serving = Serving(pair.a.desk)
+    with pytest.raises(NotFound):
+        serving.part(pair.b.id, sent.id, 0)  # not accepted
+    pair.b.node.accept(sent.id, wait=False)
+    assert serving.part(pair.b.id, sent.id, 0).status == 200
+    for peer, transfer in (("ab" * 32, sent.id), (pair.b.id, "0" * 32)):
+        with pytest.raises(NotFound):
+            serving.part(peer, transfer, 0)
+    with pytest.raises(NotFound):
+        serving.window(pair.b.id, sent.id, 1, lambda _: (0, 1))
+    for start, stop in ((0, 0), (5, 4), (0, 1 << 30), (-1, 5)):
+        with pytest.raises(NotFound):
+            serving.window(pair.b.id, sent.id, 0, lambda _, part=(start, stop): part)
+    pair.a.node.transfers.pause(sent.id)
+    with pytest.raises(Refused, match="paused"):
+        serving.window(pair.b.id, sent.id, 0, lambda _: (0, 9))
+    pair.a.desk.book.change(sent.id, paused=0)
+    later = pair.a.node.context.clock().replace(year=2100)
+    pair.a.node.context.clock = lambda: later
+    with pytest.raises(NotFound):
+        serving.window(pair.b.id, sent.id, 0, lambda _: (0, 9))  # the grant has ended
+
+
+def test_a_revocation_stops_the_next_window_and_what_came_is_removed(pair: Pair) -> None:
+    transfer = accepted(pair)
+
+    def revoke(kind: str, number: int, start: int, data: bytes) -> bytes:
+        if kind == "window" and number == 0:
+            pair.a.node.transfers.cancel(transfer.id, reason="the wrong one")
+        return data
+
+    pair.b.wire.spoil = revoke
+    with pytest.raises((NotFound, Refused)):
+        fetch(pair, transfer, connections=1)
+    assert pair.b.node.transfers.show(transfer.id).transfer.state is State.REVOKED
+    assert len(pair.b.wire.windows) <= 2
+    pair.b.node.transfers.resume()
+    assert not list((pair.b.root / "store" / ".diadem" / "arriving").iterdir())
+
+
+def test_another_copy_is_read_where_one_is_damaged(pair: Pair) -> None:
+    pair.a.node.stores.add(str(pair.a.root / "second"), name="second", place="another disk")
+    package = pair.a.archived("session", payload())
+    sent = pair.a.node.send(package, "marie@nmi")
+    path = folder_of(pair.a, package) / "data" / "stack.bin"
+    path.chmod(0o644)
+    with path.open("r+b") as file:
+        file.seek(2 * MIB)
+        file.write(b"damage")
+    done = pair.b.node.accept(sent.id)
+    assert done.state is State.CLOSED
+    assert done.counts.again == MIB
+
+
+def test_what_a_third_party_gave_is_not_reused_and_what_the_peer_gave_is(pair: Pair) -> None:
+    files = payload()
+    pair.b.archived("own", files)
+    first = accepted(pair, files, "one")
+    assert fetch(pair, first).counts.reused == 0
+    second = accepted(pair, {"renamed.bin": files["stack.bin"], "more.bin": b"more" * 1000}, "two")
+    before = pair.b.wire.moved
+    done = fetch(pair, second)
+    assert done.counts.reused == len(files["stack.bin"])
+    assert pair.b.wire.moved - before < MIB
+    assert done.state is State.RECEIVED
+
+
+def test_a_stopped_transfer_goes_on_and_the_receipt_is_told_until_it_is_heard(pair: Pair) -> None:
+    transfer = accepted(pair)
+
+    def stop(kind: str, number: int, start: int, data: bytes) -> bytes:
+        if kind == "window" and number == 1:
+            raise Unreachable("the line is cut")
+        return data
+
+    pair.b.wire.spoil = stop
+    with pytest.raises(Unreachable, match="cut"):
+        fetch(pair, transfer, connections=1)
+    halted = pair.b.node.transfers.show(transfer.id).transfer
+    assert (halted.state, halted.error) == (State.TRANSFERRING, "the line is cut")
+    assert halted.done >= MIB
+    pair.b.node.transfers.pause(transfer.id)
+    with pytest.raises(Refused, match="paused"):
+        fetch(pair, transfer)
+    pair.b.desk.book.change(transfer.id, paused=0)
+    pair.b.wire.spoil = lambda _k, _n, _s, data: data
+    assert fetch(pair, transfer).state is State.RECEIVED
+    assert pair.b.wire.windows.count((0, 0)) == 1
+    waiting = pair.b.node.transfers
+    assert waiting.show(transfer.id).transfer.missing == ("closure",)
+    assert "not confirmed by the other side" in waiting.look()["text"]
+    assert pair.a.node.transfers.show(transfer.id).transfer.missing == ("receipt",)
+    waiting.resume()
+    assert waiting.show(transfer.id).transfer.state is State.CLOSED
+
+
+def test_a_process_that_ended_between_landing_and_stating_it(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    transfer = accepted(pair, {"a.bin": b"a" * 3000})
+    with monkeypatch.context() as patched:
+        patched.setattr("diadem.transfer.landing.say_received", lambda *_, **__: (_ for _ in ()).throw(MemoryError))
+        with pytest.raises(MemoryError):
+            fetch(pair, transfer)
+    before = len(pair.b.wire.windows)
+    assert fetch(pair, transfer).state is State.RECEIVED
+    assert len(pair.b.wire.windows) == before
+    assert pair.b.node.context.catalogue.get(transfer.package).owner == "marie@nmi"
+    assert os.listdir(pair.b.root / "store" / ".diadem" / "arriving") == []
+
+
+def test_a_package_that_is_here_already_lands_where_it_is(pair: Pair) -> None:
+    transfer = accepted(pair, {"a.bin": b"a" * 3000})
+    fetch(pair, transfer)
+    pair.b.node.transfers.resume()
+    again = pair.a.node.send(transfer.package, "marie@nmi")
+    assert again.id != transfer.id
+    done = pair.b.node.accept(again.id)
+    assert done.state is State.CLOSED
+    assert len(pair.b.node.context.catalogue.replicas(transfer.package)) == 1
+
+
+# -- pushed ----------------------------------------------------------------------------------------------------------
+
+
+def push(pair: Pair, transfer: Transfer) -> Transfer:
+    return push_package(pair.a.desk, Serving(pair.a.desk), transfer.id, listener=silent)
+
+
+def test_a_package_is_pushed_where_only_the_receiver_can_be_reached(pair: Pair) -> None:
+    transfer = accepted(pair)
+    push(pair, transfer)
+    received = pair.b.node.transfers.show(transfer.id).transfer
+    assert received.state is State.RECEIVED
+    assert look(folder_of(pair.b, transfer.package)) == look(folder_of(pair.a, transfer.package))
+    pair.b.node.transfers.resume()
+    assert pair.a.node.transfers.show(transfer.id).transfer.state is State.CLOSED
+    with pytest.raises(Refused):
+        push(pair, transfer)
+
+
+def test_a_push_that_is_cut_goes_on_and_a_wrong_window_comes_again(pair: Pair) -> None:
+    transfer = accepted(pair)
+    wire, turns = pair.a.wire, {"cut": 1, "wrong": 1}
+
+    def spoil(kind: str, number: int, _start: int, data: bytes) -> bytes:
+        if kind == "window" and number == 2 and turns["cut"]:
+            turns["cut"] -= 1
+            raise Unreachable("the line is cut")
+        if kind == "window" and number == 1 and turns["wrong"]:
+            turns["wrong"] -= 1
+            return data[:-1] + bytes([data[-1] ^ 1])
+        return data
+
+    wire.spoil = spoil
+    with pytest.raises(Unreachable):
+        push(pair, transfer)
+    pair.b.node.context._kept.pop("pushed").close()  # the receiver's process ends, and another takes its place
+    push(pair, transfer)
+    assert pair.b.node.transfers.show(transfer.id).transfer.state is State.RECEIVED
+    assert look(folder_of(pair.b, transfer.package)) == look(folder_of(pair.a, transfer.package))
+
+
+def test_only_the_sender_pushes_and_only_what_was_accepted(pair: Pair) -> None:
+    sent = pair.a.node.send(pair.a.archived("session", {"a.bin": b"a" * 3000}), "marie@nmi")
+    pushed = Pushed(pair.b.desk)
+    with pytest.raises(NotFound):
+        pushed.have(pair.a.id, sent.id)
+    pair.b.node.accept(sent.id, wait=False)
+    with pytest.raises(NotFound):
+        pushed.put_window("ab" * 32, sent.id, 0, b"x")
+    with pytest.raises(Refused, match="tag files come first"):
+        pushed.put_window(pair.a.id, sent.id, 0, b"x")
+    with pytest.raises(IntegrityError, match="another package"):
+        pushed.put_part(pair.a.id, sent.id, 0, b"x")
+    pushed.close()
+
+
+def test_a_store_that_is_no_folder_gets_it_when_it_is_whole(pair: Pair) -> None:
+    pair.b.node.stores.add("memory://nmi", name="memory", kind="object")
+    sent = pair.a.node.send(pair.a.archived("session", {"a.bin": random.Random(9).randbytes(3 * MIB)}), "marie@nmi")
+    done = pair.b.node.accept(sent.id, store="memory")
+    assert (done.state, done.store) == (State.CLOSED, "memory")
+    assert pair.b.node.get(sent.package).verify().ok
+    assert os.listdir(pair.b.node.path / "arriving") == []
+
+
+def test_stopped_by_a_person_it_can_be_gone_on_with(pair: Pair) -> None:
+    transfer = accepted(pair)
+
+    def press(kind: str, number: int, start: int, data: bytes) -> bytes:
+        if kind == "window" and number == 1:
+            raise KeyboardInterrupt
+        return data
+
+    pair.b.wire.spoil = press
+    with pytest.raises(Interrupted, match="what is here stays") as caught:
+        fetch(pair, transfer, connections=1)
+    assert caught.value.exit_code == 6
+    assert f"diadem transfers resume {transfer.id[:8]}" in str(caught.value.next)
+    pair.b.wire.spoil = lambda _k, _n, _s, data: data
+    began = time.monotonic()
+    done = pair.b.node.transfers.resume(transfer.id, max_rate=10 * MIB)[0]
+    assert done.state is State.CLOSED
+    assert time.monotonic() - began > 0.15, "four mebibytes at ten a second, after a quarter second at once"
+    assert pair.b.wire.windows.count((0, 0)) == 1

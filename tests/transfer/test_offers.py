@@ -1,0 +1,318 @@
+"""Offers between two nodes, and within one: stated, proven, answered; and everything that must not pass."""
+
+from __future__ import annotations
+
+import datetime
+from dataclasses import replace
+
+import pytest
+
+import diadem
+from diadem.errors import DiademError, DocumentError, NotFound, Refused, StoreError
+from diadem.model import canonical
+from diadem.model.policy import AllowedTransfer, Incoming, Transfers
+from diadem.model.transfers import State
+from diadem.transfer.evidence import Contradicted, transfer_subject
+from diadem.transfer.incoming import receive
+from diadem.transfer.messages import Message, new_id
+from diadem.transfer.postman import collect, deliver_all
+from tests.transfer.pair import Known, Pair, Side
+
+DAY = datetime.timedelta(days=1)
+
+
+def with_policy(side: Side, **sections: object) -> None:
+    side.node.context.__dict__["policy"] = replace(side.node.context.policy, **sections)
+
+
+def kinds_of(side: Side, transfer: str) -> list[str]:
+    return [entry.statement.kind for entry in side.node.context.ledger.of_subject(transfer_subject(transfer).sha256)]
+
+
+def forged(data: bytes, **members: object) -> bytes:
+    """A message with other members, in canonical form."""
+    return canonical.encode({**canonical.decode(data, where="", limit=1 << 30), **members}, where="")
+
+
+def test_an_offer_arrives_with_what_a_person_decides_by(pair: Pair) -> None:
+    package = pair.a.archived()
+    sent = pair.a.node.send(package, "marie@nmi", comment="the ZnO series")
+    assert (sent.state, sent.direction, sent.missing) == (State.OFFERED, "out", ())
+    (offer,) = pair.b.node.inbox()
+    came = offer.transfer
+    assert (came.id, came.package, came.offer) == (sent.id, package, sent.offer)
+    assert (came.sender, came.recipient, came.comment) == ("alice@hu-berlin", "marie@nmi", "the ZnO series")
+    assert came.bytes == sent.bytes > 5000
+    assert offer.record["title"] == "session"
+    assert kinds_of(pair.a, sent.id) == ["offer"]
+    assert pair.a.node.send(package, "marie@nmi").id == sent.id, "the same offer is not made twice"
+    assert not pair.a.desk.book.to_post()
+
+
+def test_declined_with_a_reason(pair: Pair) -> None:
+    sent = pair.a.node.send(pair.a.archived(), "marie@nmi")
+    assert pair.b.node.decline(sent.id[:8], reason="wrong sample").state is State.DECLINED
+    details = pair.a.node.transfers.show(sent.id)
+    assert details.transfer.state is State.DECLINED
+    assert details.events[-1].words == "wrong sample"
+    assert kinds_of(pair.b, sent.id) == ["decline"]
+    with pytest.raises(Refused, match="declined"):
+        pair.b.node.accept(sent.id, wait=False)
+
+
+def test_accepted_with_a_ceiling_and_room(pair: Pair) -> None:
+    sent = pair.a.node.send(pair.a.archived(), "marie@nmi")
+    accepted = pair.b.node.accept(sent.id, wait=False)
+    assert accepted.state is State.ACCEPTED
+    assert accepted.store
+    assert accepted.ceiling == sent.bytes + int(sent.bytes * 0.02) + (64 << 20)
+    assert pair.b.desk.book.reserved(accepted.store) == sent.bytes
+    known = pair.a.node.transfers.show(sent.id).transfer
+    assert (known.state, known.acceptance, known.missing) == (State.ACCEPTED, accepted.acceptance, ("receipt",))
+    assert "1 package sent without a receipt" in pair.a.node.transfers.look()["text"]
+    assert pair.b.node.accept(sent.id, wait=False).acceptance == accepted.acceptance
+
+
+@pytest.mark.parametrize("side", ["sender", "recipient"])
+def test_cancelled_by_either_side(pair: Pair, side: str) -> None:
+    sent = pair.a.node.send(pair.a.archived(), "marie@nmi")
+    pair.b.node.accept(sent.id, wait=False)
+    cancelling = pair.a if side == "sender" else pair.b
+    state = State.REVOKED if side == "sender" else State.CANCELLED
+    assert cancelling.node.transfers.cancel(sent.id, reason="a mistake").state is state
+    for one in (pair.a, pair.b):
+        assert one.node.transfers.show(sent.id).transfer.state is state
+    assert not pair.b.desk.book.reserved("main")
+
+
+def test_nobody_answers_until_the_offer_ends(pair: Pair) -> None:
+    sent = pair.a.node.send(pair.a.archived(), "marie@nmi", expires=DAY)
+    for side in (pair.a, pair.b):
+        side.node.context.clock = lambda: datetime.datetime.now(datetime.UTC) + 2 * DAY
+        assert side.node.transfers.ls()[0].state is State.EXPIRED
+    with pytest.raises(Refused, match="expired"):
+        pair.b.node.accept(sent.id, wait=False)
+
+
+def test_a_peer_that_is_away_gets_it_later_or_fetches_it(pair: Pair) -> None:
+    pair.a.wire.down = True
+    sent = pair.a.node.send(pair.a.archived(), "marie@nmi")
+    assert "does not answer" in pair.a.node.transfers.show(sent.id).unsent[0]
+    assert deliver_all(pair.a.desk) == 0, "it is not tried again at once"
+    assert collect(pair.b.desk, pair.a.id) == 1
+    assert pair.b.node.inbox()[0].id == sent.id
+    assert not pair.a.desk.book.to_post()
+    pair.b.wire.down = True
+    pair.b.node.accept(sent.id, wait=False)
+    pair.b.wire.down = False
+    assert deliver_all(pair.b.desk, due=False) == 0
+    assert pair.a.node.transfers.show(sent.id).transfer.state is State.ACCEPTED
+
+
+def test_within_a_node_nothing_is_copied_and_the_statements_are_the_same(pair: Pair) -> None:
+    node, package = pair.a.node, pair.a.archived()
+    node.users.add("bob")
+    sent = node.send(package, "bob@hu-berlin")
+    assert sent.direction == "local"
+    bob = diadem.open_node(node.path, user="bob")
+    bob.context.once("desk", lambda: replace_context(pair.a, bob))
+    assert [offer.id for offer in bob.inbox()] == [sent.id]
+    assert node.inbox() == []
+    done = bob.accept(sent.id)
+    assert (done.state, done.route, done.counts.received) == (State.CLOSED, "local", 0)
+    assert kinds_of(pair.a, sent.id) == ["offer", "acceptance", "receipt", "closure"]
+    assert node.custody(package).ok
+    assert bob.context.catalogue.get(package).owner == "alice@hu-berlin"
+    assert len(bob.context.catalogue.replicas(package)) == 1
+    bob.close()
+
+
+def replace_context(side: Side, node: diadem.Node) -> object:
+    from diadem.transfer.desk import Desk
+    from diadem.transfer.grants import GrantAccess
+
+    return Desk.open(node.context, replace(side.desk.network, access=GrantAccess(node.context)))
+
+
+def test_a_rule_accepts_and_is_cited(pair: Pair) -> None:
+    rule = pair.b.node.rules.add("alice@hu-berlin", max_bytes=10**6)
+    small = pair.a.node.send(pair.a.archived("small"), "marie@nmi")
+    assert small.state is State.OFFERED
+    taken = pair.b.node.transfers.show(small.id).transfer
+    assert (taken.state, taken.rule) == (State.ACCEPTED, rule.id)
+    deliver_all(pair.b.desk, due=False)
+    assert pair.a.node.transfers.show(small.id).transfer.state is State.ACCEPTED
+    large = pair.a.node.send(pair.a.archived("large", {"a.bin": bytes(2_000_000)}), "marie@nmi")
+    assert pair.b.node.transfers.show(large.id).transfer.state is State.OFFERED
+    pair.b.node.rules.rm(rule.id[:10])
+    assert list(pair.b.node.rules) == []
+    other = pair.a.node.send(pair.a.archived("other"), "marie@nmi")
+    assert pair.b.node.transfers.show(other.id).transfer.state is State.OFFERED
+
+
+# -- what the rules of both sides forbid -----------------------------------------------------------------------------
+
+
+def test_the_senders_policy_decides_who_sends_where(pair: Pair) -> None:
+    package = pair.a.archived()
+    with_policy(pair.a, transfer=Transfers((AllowedTransfer("owner", "*@nmi", "hub"), AllowedTransfer())))
+    with pytest.raises(Refused, match="'hub' only"):
+        pair.a.node.send(package, "marie@nmi", route="direct")
+    with_policy(pair.a, transfer=Transfers((AllowedTransfer("carol", "*"),)))
+    with pytest.raises(Refused, match="policy does not let"):
+        pair.a.node.send(package, "marie@nmi")
+    with pytest.raises(NotFound, match="no node is called"):
+        pair.a.node.send(package, "marie@oxford")
+    pair.a.roster.known = [replace(pair.a.roster.known[0], confirmed=False)]
+    with pytest.raises(Refused, match="not confirmed"):
+        pair.a.node.send(package, "marie@nmi")
+    assert pair.a.node.transfers.ls() == []
+
+
+def test_only_the_owner_lets_others_read(pair: Pair) -> None:
+    package = pair.a.archived()
+    pair.a.node.users.add("bob")
+    bob = diadem.open_node(pair.a.node.path, user="bob")
+    bob.context.once("desk", lambda: replace_context(pair.a, bob))
+    with_policy(replace(pair.a, node=bob), transfer=Transfers((AllowedTransfer("*"),)))
+    with pytest.raises(Refused, match="cannot grant it"):
+        bob.send(package, "marie@nmi")
+    bob.close()
+
+
+def test_the_receivers_policy_refuses_what_is_too_large_or_too_much(pair: Pair) -> None:
+    with_policy(pair.b, incoming=Incoming(max_size=1000))
+    sent = pair.a.node.send(pair.a.archived("one"), "marie@nmi")
+    assert sent.state is State.FAILED
+    assert "1 kB of one package" in sent.error
+    with_policy(pair.b, incoming=Incoming(max_per_day=1))
+    assert pair.a.node.send(pair.a.archived("two"), "marie@nmi").state is State.OFFERED
+    assert "more than 1 offers" in pair.a.node.send(pair.a.archived("three"), "marie@nmi").error
+    with_policy(pair.b, incoming=Incoming(max_waiting=1000))
+    with pytest.raises(Refused, match="on their way"):
+        pair.b.node.accept(pair.b.node.inbox()[0].id, wait=False)
+    assert pair.b.desk.book.refusals()
+
+
+def test_a_store_without_room_beside_what_is_promised(pair: Pair) -> None:
+    sent = pair.a.node.send(pair.a.archived(), "marie@nmi")
+    store = pair.b.node.context.stores.open("main")
+    store.free = lambda: sent.bytes + (64 << 20) - 1
+    with pytest.raises(StoreError, match="no store has room"):
+        pair.b.node.accept(sent.id, wait=False)
+
+
+# -- enemies ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_message_again_and_an_offer_again_change_nothing(pair: Pair) -> None:
+    sent = pair.a.node.send(pair.a.archived(), "marie@nmi")
+    (message,) = pair.a.wire.sent
+    first = receive(pair.b.desk, pair.a.id, message)
+    assert receive(pair.b.desk, pair.a.id, message) == first
+    assert receive(pair.b.desk, pair.a.id, forged(message, id=new_id())) == first
+    pair.b.node.decline(sent.id)
+    again = receive(pair.b.desk, pair.a.id, forged(message, id=new_id()))
+    assert b"declined" in again, "a replayed offer does not come to life again"
+    assert len(pair.b.node.transfers.show(sent.id).events) == 2
+
+
+def test_only_a_confirmed_peer_is_heard_and_only_for_this_node(pair: Pair) -> None:
+    pair.a.node.send(pair.a.archived(), "marie@nmi")
+    (message,) = pair.a.wire.sent
+    with pytest.raises(NotFound):
+        receive(pair.b.desk, "ab" * 32, message)
+    stranger = Known("cd" * 32, "stranger")
+    pair.b.roster.known.append(stranger)
+    with pytest.raises(Refused, match="not from the node"):
+        receive(pair.b.desk, stranger.id, message)
+    with pytest.raises(Refused, match="not for this one"):
+        receive(pair.b.desk, pair.a.id, forged(message, to="ef" * 32))
+    with pytest.raises(DocumentError, match="another node's log"):
+        receive(
+            pair.b.desk, stranger.id, forged(message, **{"from": stranger.id, "id": new_id(), "transfer": new_id()})
+        )
+    pair.b.roster.known = [replace(pair.b.roster.known[0], confirmed=False)]
+    with pytest.raises(NotFound):
+        receive(pair.b.desk, pair.a.id, forged(message, id=new_id()))
+
+
+def test_statements_of_another_transfer_prove_nothing(pair: Pair) -> None:
+    one = pair.a.node.send(pair.a.archived("one"), "marie@nmi")
+    two = pair.a.node.send(pair.a.archived("two"), "marie@nmi")
+    first, second = pair.a.wire.sent
+    chain = Message.from_bytes(second).chain
+    with pytest.raises(DocumentError, match="about something else"):
+        receive(pair.b.desk, pair.a.id, forged(first, id=new_id(), chain=chain))
+    assert {offer.id for offer in pair.b.node.inbox()} == {one.id, two.id}
+
+
+def test_a_changed_chain_is_contradicted_stated_and_stops_the_transfer(pair: Pair) -> None:
+    sent = pair.a.node.send(pair.a.archived(), "marie@nmi")
+    pair.b.node.accept(sent.id, wait=False)
+    (message,) = pair.a.wire.sent
+    chain = Message.from_bytes(message).chain
+    bent = chain.replace('"epoch":', '"epoch": ', 1)
+    with pytest.raises(DiademError):
+        receive(pair.b.desk, pair.a.id, forged(message, id=new_id(), chain=bent))
+    index = chain.index('"inclusion":["') + 14
+    other = chain[:index] + ("0" if chain[index] != "0" else "1") + chain[index + 1 :]
+    with pytest.raises(Contradicted):
+        receive(pair.b.desk, pair.a.id, forged(message, id=new_id(), chain=other))
+    stopped = pair.b.node.transfers.show(sent.id).transfer
+    assert stopped.state is State.FAILED
+    assert "audit" in kinds_of(pair.b, sent.id)
+    for _ in range(3):
+        with pytest.raises(Contradicted):
+            receive(pair.b.desk, pair.a.id, forged(message, id=new_id(), chain=other))
+    assert kinds_of(pair.b, sent.id).count("audit") == 1, "nobody fills the log"
+
+
+def test_a_log_that_was_set_back_is_noticed(pair: Pair) -> None:
+    """The sender's node is put back to a copy of its log and says something else: two branches meet at the receiver."""
+    import shutil
+
+    package, other = pair.a.archived("one"), pair.a.archived("two")
+    pair.a.node.context.ledger.push()
+    shutil.copytree(pair.a.root, pair.a.root.parent / "copy")
+    pair.a.node.send(package, "marie@nmi")
+    twin = diadem.open_node(pair.a.root.parent / "copy" / "node")
+    twin.stores.move("main", str(pair.a.root.parent / "copy" / "store"))
+    from diadem.transfer.desk import Desk
+    from diadem.transfer.grants import GrantAccess
+
+    twin.context.once(
+        "desk", lambda: Desk.open(twin.context, replace(pair.a.desk.network, access=GrantAccess(twin.context)))
+    )
+    sent = twin.send(other, "marie@nmi")
+    assert sent.state is State.FAILED
+    assert "rewritten or forked" in sent.error or "does not go on from" in sent.error
+    assert [offer.transfer.package for offer in pair.b.node.inbox()] == [package]
+    twin.close()
+
+
+def test_another_user_does_not_answer_an_offer(pair: Pair) -> None:
+    sent = pair.a.node.send(pair.a.archived(), "marie@nmi")
+    pair.b.node.users.add("bob")
+    bob = diadem.open_node(pair.b.node.path, user="bob")
+    bob.context.once("desk", lambda: replace_context(pair.b, bob))
+    assert bob.inbox() == []
+    for answer in (bob.accept, bob.decline, bob.transfers.cancel):
+        with pytest.raises(Refused):
+            answer(sent.id)
+    bob.close()
+    assert pair.a.node.send(pair.a.archived("two"), "carol@nmi").state is State.FAILED
+
+
+def test_a_receipt_of_somebody_else_closes_nothing(pair: Pair) -> None:
+    """What was not accepted cannot be received, whatever a chain says."""
+    sent = pair.a.node.send(pair.a.archived(), "marie@nmi")
+    pair.b.node.accept(sent.id, wait=False)
+    message = forged(pair.b.wire.sent[-1], id=new_id(), kind="receipt")
+    with pytest.raises(Refused, match="proves no receipt"):
+        receive(pair.a.desk, pair.b.id, message)
+    closure = forged(pair.a.wire.sent[-1], id=new_id(), kind="closure", about={})
+    with pytest.raises(Refused, match="proves no closure"):
+        receive(pair.b.desk, pair.a.id, closure)
+    known = pair.a.node.transfers.show(sent.id).transfer
+    assert (known.state, known.receipt, known.missing) == (State.ACCEPTED, "", ("receipt",))
