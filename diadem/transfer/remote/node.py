@@ -283,8 +283,10 @@ class RemoteNode:
     def __getattr__(self, name: str) -> Any:
         """Say of a verb of `diadem.Node` where it can be used."""
         from diadem.node.node import Node
+        from diadem.transfer.network_verbs import NetworkVerbs
 
-        if name == "context" or (not name.startswith("_") and hasattr(Node, name)):
+        elsewhere = name in ("context", "peers") or hasattr(Node, name) or hasattr(NetworkVerbs, name)
+        if elsewhere and not name.startswith("_"):
             raise NotFromHere(
                 f"'{name}' needs the machine of the node {self.name}",
                 where=self.url,
