@@ -94,7 +94,7 @@ class Serving:
                 sizes.append((path, reader.size))
         total = sum(LENGTH.size + size for _, size in sizes)
         self._spend(transfer, total)
-        return Response(200, {"content-type": BYTES, "content-length": str(total)}, _tag_blocks(bundle, sizes))
+        return Response(200, {"content-type": BYTES, "content-length": str(total)}, tag_blocks(bundle, sizes))
 
     def part_bytes(self, peer: str, transfer_id: str, number: int) -> bytes:
         """The same as bytes, to be pushed."""
@@ -263,7 +263,8 @@ def _ranged(data: bytes, start: int, stop: int) -> Response:
     return Response(206, named, data[start:stop])
 
 
-def _tag_blocks(bundle: Bundle, sizes: list[tuple[str, int]]) -> Iterator[bytes]:
+def tag_blocks(bundle: Bundle, sizes: list[tuple[str, int]]) -> Iterator[bytes]:
+    """Tag files, each behind its length, as `tag_parts` has them."""
     for path, size in sizes:
         yield LENGTH.pack(size)
         with bundle.open(path) as reader:
