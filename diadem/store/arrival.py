@@ -26,9 +26,8 @@ from typing import Final
 
 from diadem.errors import PackageError, Refused
 from diadem.model.manifest import DIGEST_SIZE, TAGMANIFEST, FileEntry, Manifest, leaf_count
-from diadem.model.names import illegal, twin_key
 from diadem.package.opening import OpenedPackage
-from diadem.package.paths import unsafe
+from diadem.package.sound_names import require_sound_names
 from diadem.store.arrival_journal import Journal
 from diadem.store.local_errors import translated
 from diadem.store.sink import discard
@@ -51,7 +50,6 @@ _NAME: Final = re.compile(r"[0-9a-f]{32}")
 _SYNC_BYTES: Final = 256 << 20
 _SYNC_SECONDS: Final = 10.0
 _OPEN_FLAGS: Final = (CREATE_FLAGS & ~os.O_EXCL) | os.O_CREAT
-_DO_NOT_TRUST: Final = "Do not trust it; tell its sender."
 
 
 class Arrival(Stage):
@@ -85,7 +83,7 @@ class Arrival(Stage):
             raise PackageError("this is no transfer's id", where=transfer)
         folder = root / transfer
         with translated(str(root)):
-            os.makedirs(long_path(root), exist_ok=True)
+            os.makedirs(long_path(root), mode=0o700, exist_ok=True)  # until it is whole, it is nobody else's
             lock = FileLock(lock_path(folder))
             if not lock.acquire():
                 raise Refused(
@@ -102,6 +100,7 @@ class Arrival(Stage):
         #: Whether the bag has left this place: it was published, and the process ended before that was stated.
         self.published = self.tagmanifest() is not None and not os.path.lexists(long_path(self.bag))
         self.journal: Journal | None = None
+        self._root = os.path.abspath(self.bag)
         self._dirty: set[str] = set()
         self._unsynced = 0
         self._synced_at = time.monotonic()
@@ -201,6 +200,19 @@ class Arrival(Stage):
         except FileNotFoundError:
             return b""
 
+    def read_into(self, number: int, offset: int, buffer: memoryview) -> int:
+        """Fill a buffer with bytes of a file; how many there were."""
+        done = 0
+        try:
+            descriptor = os.open(self._path(self.manifest.entries[number]), READ_FLAGS)
+        except FileNotFoundError:
+            return 0
+        with open(descriptor, "rb", buffering=0) as source:
+            source.seek(offset)
+            while done < len(buffer) and (count := source.readinto(buffer[done:])):
+                done += count
+        return done
+
     def put(self, number: int, leaf: int, data: memoryview) -> None:
         """Write consecutive leaves of a file, which the caller has proven, and mark them. From any thread.
 
@@ -219,7 +231,7 @@ class Arrival(Stage):
             self._dirty.add(entry.path)
             self._unsynced += len(data)
             due = self._unsynced >= _SYNC_BYTES or time.monotonic() - self._synced_at > _SYNC_SECONDS
-        self.marks.mark(entry.first_leaf + leaf, leaf_count(len(data), self.manifest.leaf_size))
+        self.marks.mark(entry.first_leaf + leaf, leaf_count(len(data), self.manifest.leaf_size), len(data))
         if due and self._syncing.acquire(blocking=False):
             try:
                 self._sync()
@@ -227,9 +239,12 @@ class Arrival(Stage):
                 self._syncing.release()
 
     def _write_whole(self, entry: FileEntry, data: memoryview | bytes) -> None:
-        target = str(self.bag / entry.path)
-        discard(target)
-        descriptor = os.open(long_path(target), CREATE_FLAGS, SEALED)
+        target = self._path(entry)
+        try:
+            descriptor = os.open(target, CREATE_FLAGS, SEALED)
+        except FileExistsError:
+            discard(target)
+            descriptor = os.open(target, CREATE_FLAGS, SEALED)
         try:
             _write_all(descriptor, memoryview(data))
             _set_time(descriptor, target, entry.mtime_ns)
@@ -238,7 +253,7 @@ class Arrival(Stage):
 
     def _write_at(self, entry: FileEntry, offset: int, data: memoryview) -> None:
         """Write at a place of a file that may have holes still; each call has a descriptor of its own."""
-        descriptor = _open_again(long_path(self.bag / entry.path))
+        descriptor = _open_again(self._path(entry))
         try:
             if os.fstat(descriptor).st_size != entry.size:
                 os.ftruncate(descriptor, entry.size)
@@ -247,6 +262,9 @@ class Arrival(Stage):
             start_writeback(descriptor, offset, len(data))
         finally:
             os.close(descriptor)
+
+    def _path(self, entry: FileEntry) -> str:
+        return long_path(f"{self._root}{os.sep}{entry.path.replace('/', os.sep)}")
 
     def forget(self, number: int) -> None:
         """Let a file begin anew: what is there of it is not what was proven."""
@@ -322,40 +340,6 @@ class Arrival(Stage):
         if os.path.lexists(long_path(self.folder)):
             remove_tree(self.folder)
         self._lock.remove()
-
-
-def require_sound_names(paths: Iterable[str]) -> None:
-    """Refuse names that lead outside, that some system cannot hold, or that are one file or a folder on some system.
-
-    Raises
-    ------
-    PackageError
-        Naming the path.
-    """
-    files: dict[str, str] = {}
-    folders: dict[str, str] = {}
-    for path in paths:
-        parts = path.split("/")
-        reason = unsafe(path) or next((why for part in parts if (why := illegal(part))), None)
-        if reason is not None:
-            raise PackageError(f"the path '{path}' is refused: {reason}", where=path, next=_DO_NOT_TRUST)
-        key = "/".join(map(twin_key, parts))
-        if key in files:
-            _refuse_twins(path, files[key])
-        files[key] = path
-        for depth in range(1, len(parts)):
-            folder, above = "/".join(map(twin_key, parts[:depth])), "/".join(parts[:depth])
-            if folders.setdefault(folder, above) != above:
-                _refuse_twins(path, folders[folder])
-    for key, path in files.items():
-        if key in folders:
-            _refuse_twins(path, folders[key])
-
-
-def _refuse_twins(path: str, other: str) -> None:
-    raise PackageError(
-        f"'{path}' and '{other}' are the same file or folder on some systems", where=path, next=_DO_NOT_TRUST
-    )
 
 
 def _make_writable(bag: str) -> None:

@@ -15,7 +15,7 @@ from diadem.model import canonical
 from diadem.transfer.answers import OtherTime, PeerRefused, Stream, broken, is_range, json_of, refusal
 from diadem.transfer.exchange import BASE, BYTES, JSON
 from diadem.transfer.pool import Pool
-from diadem.transfer.wire import READ, SILENCE, Connection
+from diadem.transfer.wire import READ, Connection
 from diadem.trust.http_signature import EMPTY_DIGEST, body_digest, sign
 
 if TYPE_CHECKING:
@@ -106,9 +106,12 @@ class PeerClient:
         introduce : bool
             Send the public key along: to who does not know it yet.
         """
-        body = canonical.encode(dict(document), where=path)
+        return self.post_line(path, canonical.encode(dict(document), where=path), introduce=introduce)
+
+    def post_line(self, path: str, line: bytes, *, introduce: bool = False) -> dict[str, Any]:
+        """The same with the canonical JSON object at hand, as an envelope is: what was signed is sent as it is."""
         more = {"Diadem-Key": self._key.public.to_text()} if introduce else {}
-        with self._asked("POST", path, None, body=body, headers={"Content-Type": JSON, **more}) as (response, url):
+        with self._asked("POST", path, None, body=line, headers={"Content-Type": JSON, **more}) as (response, url):
             return json_of(response, url)
 
     def put(self, path: str, body: Body, *, length: int | None = None, digest: bytes | None = None) -> dict[str, Any]:
@@ -157,7 +160,6 @@ class PeerClient:
         def done(whole: bool) -> None:
             self._pool.give_back(connection, whole=whole and not response.will_close)
 
-        connection.settle(SILENCE)
         found = Stream(response, connection, done)
         if range is not None and not is_range(response, range):
             done(False)
@@ -256,7 +258,7 @@ class PeerClient:
         cut: OSError | None = None
         try:
             connection.endheaders()
-            connection.sock.settimeout(READ + wait)
+            connection.be_patient(READ)
         except OSError as error:
             raise broken(connection.url, error) from error
         for piece in _pieces(message.body):
@@ -268,6 +270,7 @@ class PeerClient:
         if isinstance(cut, TimeoutError):
             raise broken(connection.url, cut) from cut
         try:
+            connection.be_patient(READ + wait)
             return connection.getresponse()
         except (OSError, http.client.HTTPException) as error:
             raise broken(connection.url, cut or error) from (cut or error)

@@ -11,6 +11,7 @@ from diadem.model import canonical
 from diadem.model.statements import Subject
 from diadem.model.times import read_time, time_text
 from diadem.model.transfers import IN, MOVING, NEXT, OUT, State, Transfer, TransferEvent
+from diadem.node.custody.said import quoted
 from diadem.serialization.statements import validate_statement
 from diadem.transfer import messages
 from diadem.transfer.accepting import accept_offer, require_allowed
@@ -31,6 +32,8 @@ from diadem.transfer.rules import rule_for
 
 #: How much later than this node's clock an offer may say that it was made.
 _DAY: Final = timedelta(days=1)
+#: Counts of others below this one are taken: what JSON, SQLite and every reader hold exactly.
+_COUNTABLE: Final = 1 << 53
 _DISTRUST: Final = "Do not trust it; ask the other side."
 
 Answer = dict[str, Any]
@@ -97,7 +100,8 @@ def _weighed(desk: Desk, peer: Peer, message: Message) -> Evidence:
     evidence = weigh(message.transfer, peer.id, message.chain, kept=kept, seen=theirs)
     seen = str(message.about.get("seen", ""))
     ours = seen if seen and is_own_checkpoint(desk.context, seen) else ""
-    desk.shelf.keep(message.transfer, peer.id, message.chain)
+    if desk.book.find(message.transfer) is not None:  # an offer that is refused takes no room here
+        desk.shelf.keep(message.transfer, peer.id, message.chain)
     desk.book.see(peer.id, theirs=evidence.checkpoint, ours=ours)
     return evidence
 
@@ -153,6 +157,7 @@ def _offered(desk: Desk, peer: Peer, message: Message) -> Answer:
     _require(any(one.name == user for one in settings.users), f"this node has no user '{user}'")
     expires = read_time(str(said["expires"]))
     _require(desk.now < expires, "the offer has expired")
+    _require(int(said["files"]) < _COUNTABLE, "no package has so many files")
     rules = desk.context.policy.incoming
     require_allowed(rules, int(said["bytes"]), 0)
     if desk.book.offers_since(peer.id, desk.now - _DAY) >= rules.max_per_day:
@@ -164,7 +169,7 @@ def _offered(desk: Desk, peer: Peer, message: Message) -> Answer:
         state=State.OFFERED,
         package=str(said["package"]),
         payload_id=str(said["payload_id"]),
-        title=str(record.get("title") or str(said["package"])[:19]),
+        title=quoted(str(record.get("title") or str(said["package"])[:19])),
         bytes=int(said["bytes"]),
         files=int(said["files"]),
         peer=peer.id,
@@ -178,6 +183,7 @@ def _offered(desk: Desk, peer: Peer, message: Message) -> Answer:
         grant=str(said["grant"]),
     )
     about = {name: value for name, value in message.about.items() if name != "seen"}
+    desk.shelf.keep(message.transfer, peer.id, message.chain)
     desk.book.add(transfer, TransferEvent(State.OFFERED, time_text(desk.now), offer.id), about=about)
     return _state(_accepted_by_rule(desk, transfer, record))
 
@@ -255,6 +261,7 @@ def _take_acceptance(desk: Desk, transfer: Transfer, acceptance: Proven) -> Tran
     _require(said.get("sender", desk.node) == desk.node, "the acceptance is for another node")
     _require(said["route"] in transfer.routes, "the acceptance names a route that was not offered")
     _require(transfer.state is State.OFFERED, f"the offer is {transfer.state}")
+    _require(int(said["ceiling"]) < _COUNTABLE, "no ceiling is so high")
     return desk.book.step(
         transfer.id,
         State.ACCEPTED,

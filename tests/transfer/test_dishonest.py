@@ -63,6 +63,9 @@ def test_offers_that_are_not_what_they_seem(pair: Pair) -> None:
     draft = drafts.offer(new, to="marie@nmi", grant=grant, by=by)
     other = Draft(draft.kind, draft.subjects, {**draft.predicate, "package": "diadem:" + "ab" * 32})
     assert "of another package" in refused(a, b, new, messages.OFFER, other, user=True)
+    new = replace(sent, id=new_id(), files=10**40)
+    draft = drafts.offer(new, to="marie@nmi", grant=grant, by=by)
+    assert "so many files" in refused(a, b, new, messages.OFFER, draft, user=True)
     larger = drafts.offer(replace(sent, bytes=1), to="marie@nmi", grant=grant, by=by)
     assert "another offer was made" in refused(a, b, sent, messages.OFFER, larger, user=True)
     assert [offer.id for offer in b.node.inbox()] == [sent.id]
@@ -79,6 +82,7 @@ def test_acceptances_that_are_not_the_recipients(pair: Pair) -> None:
         ("package", "diadem:" + "ab" * 32, "another package"),
         ("sender", "ab" * 32, "another node"),
         ("route", "disk", "not offered"),
+        ("ceiling", 10**40, "no ceiling is so high"),
         ("by", "bob@nmi", "not signed by bob"),
     ):
         bad = Draft(good.kind, good.subjects, {**good.predicate, member: value})

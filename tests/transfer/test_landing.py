@@ -178,18 +178,18 @@ def test_only_the_other_side_of_an_acceptance_gets_bytes(pair: Pair) -> None:
         with pytest.raises(NotFound):
             serving.part(peer, transfer, 0)
     with pytest.raises(NotFound):
-        serving.window(pair.b.id, sent.id, 1, 0, 1)
+        serving.window(pair.b.id, sent.id, 1, lambda _: (0, 1))
     for start, stop in ((0, 0), (5, 4), (0, 1 << 30), (-1, 5)):
         with pytest.raises(NotFound):
-            serving.window(pair.b.id, sent.id, 0, start, stop)
+            serving.window(pair.b.id, sent.id, 0, lambda _, part=(start, stop): part)
     pair.a.node.transfers.pause(sent.id)
     with pytest.raises(Refused, match="paused"):
-        serving.window(pair.b.id, sent.id, 0, 0, 9)
+        serving.window(pair.b.id, sent.id, 0, lambda _: (0, 9))
     pair.a.desk.book.change(sent.id, paused=0)
     later = pair.a.node.context.clock().replace(year=2100)
     pair.a.node.context.clock = lambda: later
     with pytest.raises(NotFound):
-        serving.window(pair.b.id, sent.id, 0, 0, 9)  # the grant has ended
+        serving.window(pair.b.id, sent.id, 0, lambda _: (0, 9))  # the grant has ended
 
 
 def test_a_revocation_stops_the_next_window_and_what_came_is_removed(pair: Pair) -> None:
@@ -379,10 +379,9 @@ def test_a_line_that_is_cut_again_and_again_uses_up_no_ceiling_and_who_asks_for_
     sent = pair.a.node.send(pair.a.archived("session", {"a.bin": random.Random(4).randbytes(12 * MIB)}), "marie@nmi")
     pair.b.node.accept(sent.id, wait=False)
     serving = Serving(pair.a.desk)
-    size = serving.size(pair.b.id, sent.id, 0)
-    for start in range(0, size, 64 << 10):  # each time some bytes came, and the rest was lost on the way
-        serving.window(pair.b.id, sent.id, 0, start, size)
-    pair.a.desk.book.change(sent.id, ceiling=2 * size)
+    for number in range(100):  # each time some bytes came, and the rest was lost on the way
+        serving.window(pair.b.id, sent.id, 0, lambda size, start=number << 14: (start, size))
+    pair.a.desk.book.change(sent.id, ceiling=24 * MIB)
     with pytest.raises(Refused, match="more bytes would move than were accepted"):
         for _ in range(1000):
-            serving.window(pair.b.id, sent.id, 0, 0, size)
+            serving.window(pair.b.id, sent.id, 0, lambda size: (0, size))
