@@ -231,7 +231,7 @@ def test_a_transfer_has_no_other_name(tmp_path: Path) -> None:
 
 def test_a_person_who_stops_it_waits_for_no_peer_that_says_nothing(packed: Path, tmp_path: Path) -> None:
     class Silent(Bytes):
-        def readinto(self, buffer: memoryview) -> int:
+        def readinto(self, _: memoryview) -> int:  # type: ignore[override]
             waited.wait(60)
             raise Unreachable("the connection broke")
 
@@ -239,7 +239,7 @@ def test_a_person_who_stops_it_waits_for_no_peer_that_says_nothing(packed: Path,
             waited.set()
 
     class Mute(Source):
-        def open_window(self, _transfer: str, number: int, start: int, stop: int) -> Bytes:
+        def open_window(self, _transfer: str, *_: int) -> Bytes:
             return Silent(b"")
 
     waited = threading.Event()

@@ -122,9 +122,7 @@ class _Case:
     @property
     def read_on_both_sides(self) -> bool:
         """Whether the files have everything that both logs say of what was transferred."""
-        about = {
-            one.sha256 for entries in self._entries.values() for entry in entries for one in entry.statement.subjects
-        }
+        about = {one.sha256 for entries in self._entries.values() for entry in entries for one in entry.statement.subjects}
         return all(any(one in about for one in side.subjects) for side in (self._sender, self._receiver))
 
     def step(self) -> CustodyStep:
@@ -190,9 +188,7 @@ class _Case:
         kind = entry.statement.kind
         if entry.statement.predicate.get(member, right) != right:
             what = _WORDS.get(member, member)
-            raise _Fault(
-                Verdict.CONTRADICTED, f"the {kind} of {self._by(kind)} names another {what} than the other side"
-            )
+            raise _Fault(Verdict.CONTRADICTED, f"the {kind} of {self._by(kind)} names another {what} than the other side")
 
     def _answers(self, entry: Entry, offer: Entry) -> None:
         self._same(entry, "offer", offer.statement_id)
