@@ -139,6 +139,8 @@ class Network:
         A way to the peer with this id. Raises `Unreachable` where it has no address.
     pushes : callable
         Whether this node pushes what the peer with this id accepted: because the peer cannot reach it.
+    brings : callable
+        Whether the peer with this id pushes what this node accepted: because this node cannot call it.
     polled : callable
         Ids of the peers that are asked for messages again and again: because they cannot reach this node.
     reachable : callable
@@ -149,5 +151,6 @@ class Network:
     access: Access
     link: Callable[[str], Link]
     pushes: Callable[[str], bool] = lambda _: False
+    brings: Callable[[str], bool] = lambda _: False
     polled: Callable[[], Iterable[str]] = tuple
     reachable: Callable[[], Iterable[str]] = tuple

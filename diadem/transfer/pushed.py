@@ -67,6 +67,22 @@ class Pushed:
         for place in places:
             place.close()
 
+    def let_go(self) -> None:
+        """Let go of places to which nothing comes any more: their transfer is over or paused, or its sender is gone."""
+        with self._lock:
+            for name, place in list(self._places.items()):
+                if self._is_left(name, place) and place.lock.acquire(blocking=False):
+                    try:
+                        del self._places[name]
+                        place.close()
+                    finally:
+                        place.lock.release()
+
+    def _is_left(self, name: str, place: _Place) -> bool:
+        transfer = self._desk.book.get(name)
+        over = transfer.paused or transfer.state not in {*MOVING, State.FAILED}
+        return over or time.monotonic() - place.used > _IDLE
+
     def permitted(self, peer: str, transfer_id: str) -> Transfer:
         """The transfer, where this peer may push bytes of it now.
 
@@ -169,9 +185,8 @@ class Pushed:
     # -- places ----------------------------------------------------------------------------------------------------
 
     def _place(self, transfer: Transfer) -> _Place:
-        """The place of a transfer, opened where it is not; places to which nothing comes are let go."""
+        """The place of a transfer, opened where it is not."""
         with self._lock:
-            self._let_go()
             place = self._places.get(transfer.id)
             if place is None:
                 arrival = Arrival.open(place_of(self._desk, transfer), transfer.id)
@@ -187,14 +202,6 @@ class Pushed:
                 self._places[transfer.id] = place
             place.used = time.monotonic()
             return place
-
-    def _let_go(self) -> None:
-        now = time.monotonic()
-        for name, place in list(self._places.items()):
-            if now - place.used > _IDLE and place.lock.acquire(blocking=False):
-                place.lock.release()
-                del self._places[name]
-                place.close()
 
     def _begin(self, place: _Place, tags: bytes) -> None:
         place.opened = place.landing.begin(tags)

@@ -33,7 +33,8 @@ def fetched(desk: Desk, transfer: Transfer, wishes: Wishes, listener: Listener) 
     Interrupted, Unreachable, NotFound, Refused, IntegrityError, PackageError
         See `diadem.transfer.pulling.receive_package`.
     """
-    if transfer.direction != IN or transfer.state not in {*MOVING, State.FAILED}:
+    moving = transfer.direction == IN and transfer.state in {*MOVING, State.FAILED}
+    if not moving or desk.network.brings(transfer.peer):
         return told(desk, transfer)
     told(desk, transfer)  # no byte is given before the other side knows of the acceptance
     return told(desk, receive_package(desk, transfer.id, wishes, listener=listener))
@@ -65,9 +66,7 @@ def fetch_all(
     return done
 
 
-def push_all(
-    desk: Desk, serving: Serving, *, peer: str | None = None, stop: threading.Event | None = None
-) -> None:
+def push_all(desk: Desk, serving: Serving, *, peer: str | None = None, stop: threading.Event | None = None) -> None:
     """Push everything that was accepted by peers that cannot fetch it; what fails says why in the book."""
     for transfer in reversed(desk.book.all(peer=peer, states=MOVING)):
         if stop is not None and stop.is_set():

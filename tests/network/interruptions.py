@@ -256,6 +256,13 @@ def write_session(folder: Path, scale: Scale, source: random.Random) -> None:
         os.utime(path, ns=(1_700_000_000_000_000_000 + source.randrange(10**17),) * 2)
 
 
+def throttled(site: Site, device: str, rate: str) -> None:
+    """Let a site send only so much: "80mbit"."""
+    words = f"tc qdisc replace dev {device} root tbf rate {rate} burst 64k latency 100ms"
+    done = site.run(*words.split())
+    assert done.returncode == 0, done.stderr
+
+
 @dataclass
 class Ordeal:
     """One transfer, and what is done to it.
@@ -314,7 +321,8 @@ class Ordeal:
     def _look(self) -> None:
         if self._client is not None:
             self.receiver.peaks.look(f"{self.receiver.name}: fetch", self._client.pid)
-        self.sender.look()
+        for party in (self.sender, self.receiver):
+            party.look()
 
     def _wait(self, seconds: float) -> None:
         end = time.monotonic() + seconds
@@ -404,6 +412,49 @@ class Ordeal:
             self.ctrl_c.append(time.monotonic() - began)
             assert code in (0, _INTERRUPTED), f"Ctrl-C ended a command with {code}\n{self.log()}"
 
+    def begin_pushed(self) -> None:
+        """Accept it where its sender has no address: the sender's server pushes it to the receiver's."""
+        end = time.monotonic() + _LISTEN
+        while not (offers := self.receiver.give("inbox")["offers"]):
+            assert time.monotonic() < end, "no offer comes"
+        assert [one["id"] for one in offers] == [self.transfer]
+        self.before = received_on(self.receiver.site, self.wire.device)
+        self.receiver.give("accept", self.transfer, "--no-wait")
+
+    def interrupt_pushed(self) -> bool:
+        """Interrupt what is pushed at a random moment; False where it came to its end before."""
+        kind = self.random.choice((KILL_RECEIVER, KILL_SERVER, CUT))
+        before, end = self._journal(), time.monotonic() + _LISTEN
+        while self._journal() <= before:
+            if self.over():
+                return False
+            assert time.monotonic() < end, f"nothing comes any more\n{self.log()}"
+            self._wait(4 * _LOOK)
+        self._wait(self.random.uniform(0.0, self.scale.wait))
+        self.counts[kind] += 1
+        self.history.append(f"{kind} at {self._journal()}")
+        if kind == CUT:
+            self.wire.cut()
+            self._wait(self.random.uniform(*self.scale.cut))
+            self.wire.join()
+            return True
+        party = self.receiver if kind == KILL_RECEIVER else self.sender
+        party.kill_server()
+        party.serve(reachable=party is self.receiver)
+        return True
+
+    def finish_pushed(self) -> None:
+        """Let it come to its end: both servers go on by themselves."""
+        end = time.monotonic() + _REST
+        while not self.over():
+            assert time.monotonic() < end, f"it comes to no end\n{self.log()}"
+            self._wait(10 * _LOOK)
+
+    def over(self) -> bool:
+        """Whether it is closed at both."""
+        path = self.receiver.store / ".diadem" / "arriving" / self.transfer
+        return not path.exists() and {self.state(), self.state_of(self.sender)} == {"closed"}
+
     def finish(self) -> None:
         """Let it come to its end, going on where a command ended."""
         end = time.monotonic() + _REST
@@ -420,11 +471,16 @@ class Ordeal:
 
     def state(self) -> str:
         """The transfer's, at the receiver."""
-        return str(self.receiver.give("transfers", "show", self.transfer)["transfer"]["state"])
+        return self.state_of(self.receiver)
+
+    def state_of(self, party: Party) -> str:
+        """The transfer's, at one of them."""
+        return str(party.give("transfers", "show", self.transfer)["transfer"]["state"])
 
     def log(self) -> str:
         """What the receiver's commands and the server said last."""
-        texts = [(self.receiver.home / "fetch.log"), (self.sender.home / "serve.log")]
+        logs = [(self.receiver, "fetch.log"), (self.receiver, "serve.log"), (self.sender, "serve.log")]
+        texts = [party.home / name for party, name in logs]
         return "\n".join(path.read_text("utf-8", "replace")[-3000:] for path in texts if path.exists())
 
     # -- what must hold --------------------------------------------------------------------------------------------
@@ -434,8 +490,13 @@ class Ordeal:
         """How many there were."""
         return sum(self.counts[kind] for kind in KINDS)
 
-    def judged(self) -> dict[str, Any]:
-        """Everything that was promised, looked at; figures of it. Raises `AssertionError` where something is not so."""
+    def judged(self, lost: int = MIB) -> dict[str, Any]:
+        """Everything that was promised, looked at; figures of it.
+
+        Raises `AssertionError` where something is not so.
+
+        `lost` are the bytes that a connection may lose by an interruption.
+        """
         came = received_on(self.receiver.site, self.wire.device) - self.before
         if self.state() == "received":  # the last contact was cut: the receipt is told again
             self.receiver.give("transfers", "resume")
@@ -448,7 +509,7 @@ class Ordeal:
         peaks = dict(self.receiver.peaks.bytes)
         assert max(peaks.values()) < MEMORY, f"memory: {peaks}"
         counts = transfer["counts"]
-        bound = transfer["bytes"] // 100 + self.interruptions * CONNECTIONS * MIB
+        bound = transfer["bytes"] // 100 + self.interruptions * CONNECTIONS * lost
         figures = {
             "bytes": transfer["bytes"],
             "interruptions": self.interruptions,
@@ -495,7 +556,7 @@ class Ordeal:
         assert not list((self.receiver.store / ".diadem" / "arriving").iterdir())
         held = Path("/proc/locks").read_text("ascii")
         for path in (self.receiver.home / "node" / "locks").iterdir():
-            assert f":{path.stat().st_ino} " not in held, f"{path.name} is held"
+            assert path.name == "serve.lock" or f":{path.stat().st_ino} " not in held, f"{path.name} is held"
 
 
 def content(folder: Path) -> Iterator[tuple[str, tuple[int, int, bytes]]]:
