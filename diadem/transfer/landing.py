@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from datetime import datetime
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from diadem.archive.package import Package
 from diadem.errors import DiademError, IntegrityError, Interrupted, PackageError, Refused
@@ -86,11 +86,13 @@ class Landing:
         self._desk, self.transfer, self.arrival = desk, transfer, arrival
         self.peer = desk.peer_name(transfer.peer)
 
-    def step(self, to: State, **values: str) -> None:
+    def step(self, to: State, **values: Any) -> None:
         """Take the transfer on, unless it was ended meanwhile. Raises `Refused` where it was."""
         with self._desk.turn(self.transfer.id):
             now = self._desk.book.get(self.transfer.id)
             if now.state is to:
+                if values:
+                    self._desk.book.change(now.id, **values)
                 return
             if now.state not in MOVING and now.state is not State.FAILED:
                 raise Refused(f"the transfer is {now.state}", next="See: diadem transfers ls")

@@ -228,7 +228,8 @@ def _file_range(package: _Opened, span: Span, start: int, stop: int) -> Response
                     if reader.size != span.entry.size:
                         continue
                 path = Path(bundle.url, *span.entry.path.split("/"))
-                return Response.file(path, span.offset + start, span.offset + stop, of=span.length)
+                first, end = span.offset + start, span.offset + stop
+                return Response.file(path, first, end, of=span.length, at=span.offset)
     return None
 
 

@@ -389,3 +389,13 @@ def test_a_line_that_is_cut_again_and_again_uses_up_no_ceiling_and_who_asks_for_
 
     with pytest.raises(Refused, match="more bytes would move than were accepted"):
         ask_for_ever()
+
+
+def test_a_part_of_a_window_is_told_by_its_place_in_the_window(pair: Pair) -> None:
+    sent = pair.a.node.send(pair.a.archived("session", {"a.bin": random.Random(5).randbytes(12 * MIB)}), "marie@nmi")
+    pair.b.node.accept(sent.id, wait=False)
+    serving = Serving(pair.a.desk)
+    for _ in range(2):  # straight from the file; and with every leaf proven
+        found = serving.window(pair.b.id, sent.id, 2, lambda size: (MIB, size))
+        assert found.headers["content-range"].startswith(f"bytes {MIB}-")
+        assert found.status == 206
