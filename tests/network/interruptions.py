@@ -312,7 +312,7 @@ class Ordeal:
         self.before = received_on(self.receiver.site, self.wire.device)
         self._client = self.receiver.start("fetch.log", "accept", self.transfer, "--max-rate", self.scale.rate)
 
-    def _again(self) -> None:
+    def go_on(self) -> None:
         """Go on, where no command does."""
         if self._client is None or self._client.poll() is not None:
             words = ["transfers", "resume", self.transfer, "--max-rate", self.scale.rate]
@@ -330,18 +330,23 @@ class Ordeal:
             self._look()
             time.sleep(min(left, _LOOK))
 
-    def _journal(self) -> int:
+    def journal(self) -> int:
         """Bytes of the receiver's journal: it grows with what is proven."""
         path = self.receiver.store / ".diadem" / "arriving" / self.transfer / "journal"
         return path.stat().st_size if path.exists() else 0
 
-    def _until_bytes_come(self) -> None:
+    def until_bytes_come(self) -> None:
         """Wait until something was proven and written since now, or the command has ended."""
-        before, end = self._journal(), time.monotonic() + _LISTEN
-        while self._journal() <= before and self._client is not None and self._client.poll() is None:
+        before, end = self.journal(), time.monotonic() + _LISTEN
+        while self.journal() <= before and (self._client is None or self._client.poll() is None):
             assert time.monotonic() < end, f"nothing comes any more\n{self.log()}"
             self._look()
             time.sleep(_LOOK)
+
+    def client_ends(self, patience: float) -> int:
+        """Wait until the receiver's command ends; its exit code."""
+        assert self._client is not None
+        return self._client.wait(patience)
 
     # -- interruptions ---------------------------------------------------------------------------------------------
 
@@ -352,9 +357,9 @@ class Ordeal:
         """
         kind = self.random.choices(list(KINDS), list(KINDS.values()))[0]
         early = self.random.random() < 0.15
-        self._again()
+        self.go_on()
         if not early or kind == CTRL_C:  # Python that starts knows nothing yet of a quiet end
-            self._until_bytes_come()
+            self.until_bytes_come()
         self._wait(self.random.uniform(0.0, self.scale.wait))
         if self._client is not None and self._client.poll() == 0:
             return False
@@ -366,7 +371,7 @@ class Ordeal:
 
         False where it came to its end before.
         """
-        self._again()
+        self.go_on()
         place = self.receiver.store / ".diadem" / "arriving" / self.transfer / "bag" / TAGMANIFEST
         sealed, end = place.exists(), time.monotonic() + _REST
         while self._client is not None and self._client.poll() is None and (sealed or not place.exists()):
@@ -374,7 +379,7 @@ class Ordeal:
             assert time.monotonic() < end, f"it does not land\n{self.log()}"
             self._look()
             time.sleep(_LOOK / 10)
-            if sealed and self._journal():  # an earlier run sealed it: this one goes on from there
+            if sealed and self.journal():  # an earlier run sealed it: this one goes on from there
                 break
         self._wait(self.random.uniform(0.0, self.scale.wait))
         if self._client is not None and self._client.poll() == 0:
@@ -387,7 +392,7 @@ class Ordeal:
         if when:
             self.counts[when] += 1
         self.counts[kind] += 1
-        self.history.append(f"{kind} at {self._journal()}")
+        self.history.append(f"{kind} at {self.journal()}")
         self._look()
         if kind in (CUT, CUT_AND_KILL):
             self.wire.cut()
@@ -424,15 +429,15 @@ class Ordeal:
     def interrupt_pushed(self) -> bool:
         """Interrupt what is pushed at a random moment; False where it came to its end before."""
         kind = self.random.choice((KILL_RECEIVER, KILL_SERVER, CUT))
-        before, end = self._journal(), time.monotonic() + _LISTEN
-        while self._journal() <= before:
+        before, end = self.journal(), time.monotonic() + _LISTEN
+        while self.journal() <= before:
             if self.over():
                 return False
             assert time.monotonic() < end, f"nothing comes any more\n{self.log()}"
             self._wait(4 * _LOOK)
         self._wait(self.random.uniform(0.0, self.scale.wait))
         self.counts[kind] += 1
-        self.history.append(f"{kind} at {self._journal()}")
+        self.history.append(f"{kind} at {self.journal()}")
         if kind == CUT:
             self.wire.cut()
             self._wait(self.random.uniform(*self.scale.cut))
@@ -460,7 +465,7 @@ class Ordeal:
         end = time.monotonic() + _REST
         while self.state() not in ("closed", "received"):
             assert time.monotonic() < end, f"it comes to no end\n{self.log()}"
-            self._again()
+            self.go_on()
             assert self._client is not None
             while self._client.poll() is None:
                 self._look()
