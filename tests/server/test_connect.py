@@ -484,12 +484,22 @@ def test_an_offer_of_something_else_is_not_signed(laptop: Laptop) -> None:
     now, signer = datetime.datetime.now(datetime.UTC), Signer(laptop.key("bob"), "bob@hu-berlin", laptop.node.id)
     wish = OfferWish(package, "gwen@hu-berlin", 86_400)
     ends, later = (time_text(now + datetime.timedelta(days=days)) for days in (61, 1))
-    grant = {"to": "gwen@hu-berlin", "recipient": laptop.node.id, "rights": ["read"], "scope": "package"}
+    grant: dict[str, Any] = {
+        "to": "gwen@hu-berlin",
+        "recipient": laptop.node.id,
+        "rights": ["read"],
+        "scope": "package",
+    }
     grant |= {"expires": ends, "by": "bob@hu-berlin"}
-    offer = {"transfer": "ab" * 16, "package": str(package), "payload_id": "cd" * 32, "to": "gwen@hu-berlin"}
+    offer: dict[str, Any] = {
+        "transfer": "ab" * 16,
+        "package": str(package),
+        "payload_id": "cd" * 32,
+        "to": "gwen@hu-berlin",
+    }
     offer |= {"recipient": laptop.node.id, "grant": "ef" * 32, "bytes": 5, "files": 1, "routes": ["local"]}
     offer |= {"expires": later, "by": "bob@hu-berlin"}
-    subjects = {"grant": (Subject.package(package),)}
+    subjects: dict[str, tuple[Subject, ...]] = {"grant": (Subject.package(package),)}
     subjects["offer"] = (*subjects["grant"], transfer_subject("ab" * 16))
 
     def signed(kind: str, said: dict[str, Any]) -> None:
