@@ -48,7 +48,7 @@ def custody(
         _check_pins(pin or ())
         report = verify_custody(*what[1:], pins=pin or None, checkpoints=checkpoint or ())
         document = report.to_dict()
-        code = _show(document, as_json=json, offline=True)
+        code = _show(document, as_json=json)
         return 1 if any(node["pinned"] is False for node in document["nodes"]) else code
     if len(what) > 1:
         raise UsageError("name one package", next="Example: diadem custody 406f3245b359 --export chain.json")
@@ -64,7 +64,8 @@ def custody(
                 print(f"this node's id   {found.id}   (tell it to the reader on another way)")
             return 0
         report = found.custody(what[0])
-    return _show(report.to_dict(), as_json=json, offline=False)
+        own = found.id
+    return _show(report.to_dict(), as_json=json, own=own)
 
 
 def _check_pins(pins: Sequence[str]) -> None:
@@ -73,15 +74,15 @@ def _check_pins(pins: Sequence[str]) -> None:
             raise UsageError(f"'{pin}' is no id of a node", next="It has 64 hex digits; `diadem custody ID` shows it.")
 
 
-def _show(document: dict[str, Any], *, as_json: bool, offline: bool) -> int:
+def _show(document: dict[str, Any], *, as_json: bool, own: str = "") -> int:
     if as_json:
         print_json(document)
         return 0 if document["ok"] else 1
     for subject in document["subjects"]:
         print(f"custody of       {subject}")
     for node in document["nodes"]:
-        trust = {True: "trusted", False: "NOT among the nodes that you trust", None: "compare this id with its people"}
-        said = trust[node["pinned"]] if offline else "this one"
+        trust = {True: "a confirmed peer" if own else "trusted", False: "NOT among the nodes that you trust", None: "compare this id with its people"}
+        said = "this one" if node["id"] == own else trust[node["pinned"]]
         print(f"node             {node['name'] or '(no name)'}  {node['id']}  ({said})")
     for step in document["steps"]:
         _step(step)

@@ -2,31 +2,58 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Final
 
 from diadem.errors import NotFound, UsageError
 from diadem.model.ids import PREFIX
+from diadem.model.peers import PeerState
 from diadem.model.samples import is_sample_id
 from diadem.model.statements import Subject
 from diadem.node.context import Context
 from diadem.node.custody.exporting import export_chain, own_chain
 from diadem.node.custody.report import CustodyReport
 from diadem.node.custody.verifying import verify_chains
+from diadem.node.peers.opening import peer_book
 from diadem.store.whole import write_whole
 
+#: Where the chains of other nodes are kept, one a transfer and node.
+KEPT_CHAINS: Final = "network/chains"
+#: Kinds that say of a transfer which one it is, and transfers of a package that are shown with it.
+_OF_TRANSFERS: Final = frozenset({"offer", "acceptance"})
+_MOST_KEPT: Final = 100
 #: Bytes of a chain file that are read.
 _LIMIT = 1 << 30
 
 
 def custody(context: Context, subject: str) -> CustodyReport:
-    """The chain of a package, or of any subject of the log, checked by this node for its own eyes."""
+    """The chain of a package, or of any subject of the log, checked by this node for its own eyes.
+
+    What other nodes proved of the transfers of a package is checked with it, as far as they are confirmed peers.
+    """
     sha256 = subject_of(context, subject)
     chain = own_chain(context.ledger, sha256)
-    report = verify_chains([chain.to_bytes()], names=["this node's log"], pins=[context.settings.id], own=True)
+    kept = list(_kept_chains(context, sha256))
+    peers = [peer.id for peer in peer_book(context).ls() if peer.state is PeerState.CONFIRMED] if kept else []
+    report = verify_chains(
+        [chain.to_bytes(), *(data for _, data in kept)],
+        names=["this node's log", *(name for name, _ in kept)],
+        pins=[context.settings.id, *peers],
+        own=True,
+    )
     doubts = context.catalogue.cautions([PREFIX + sha256]).get(PREFIX + sha256, ())
     return replace(report, warnings=tuple(one.sentence for one in doubts))
+
+
+def _kept_chains(context: Context, sha256: str) -> Iterator[tuple[str, bytes]]:
+    """The chains that other nodes handed over about transfers of a package, the latest transfers first."""
+    said = [entry.statement for entry in context.ledger.of_subject(sha256) if entry.statement.kind in _OF_TRANSFERS]
+    transfers = list(dict.fromkeys(str(one.predicate["transfer"]) for one in reversed(said)))
+    for transfer in transfers[:_MOST_KEPT]:
+        for path in sorted((context.folder / KEPT_CHAINS / transfer).glob("*.json")):
+            yield f"the kept chain of {path.stem[:12]}… on the transfer {transfer[:8]}…", path.read_bytes()
 
 
 def export_custody(context: Context, subject: str, path: Path, *, since: Sequence[str] = ()) -> Path:

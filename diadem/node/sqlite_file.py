@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
@@ -40,6 +42,8 @@ class SqliteFile:
         self._what, self._advice = what, advice
         self._lock = threading.RLock()
         with self._translated():
+            if not read_only:
+                _begin_private(path)
             self._connection = sqlite3.connect(
                 path, timeout=PATIENCE, isolation_level=None, check_same_thread=False, cached_statements=256
             )
@@ -155,3 +159,9 @@ class SqliteFile:
     def make_durable(self) -> None:
         """Force the names in the folder to disk, after the file was made or renamed."""
         flush_folder(str(self.path.parent))
+
+
+def _begin_private(path: Path) -> None:
+    """Make a file that is not there for this account alone; SQLite gives the files beside it the same permissions."""
+    with contextlib.suppress(OSError):  # it is there; or SQLite says why it cannot be made
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))

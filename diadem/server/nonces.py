@@ -38,7 +38,7 @@ class Nonces:
     @classmethod
     def open(cls, folder: Path) -> Self:
         """The nonces in ``<node>/network``; made where there is no such file."""
-        folder.mkdir(exist_ok=True)
+        folder.mkdir(mode=0o700, exist_ok=True)
         return cls(SqliteFile(folder / FILE, what="list of nonces", advice="Stop the server and remove the file."))
 
     def use(self, key_id: str, nonce: str, *, expires: int) -> bool:

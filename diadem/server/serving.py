@@ -132,7 +132,7 @@ def serve(context: Context, plan: Plan, *, told: Callable[[Serving], None]) -> N
         counts.add("started_seconds", int(time.time()))
         folder = numbers_folder(context.folder)
         shutil.rmtree(folder)
-        folder.mkdir()
+        folder.mkdir(mode=0o700)
         numbers = Numbers(plan.metrics, lambda: text(counts, folder)) if plan.metrics else None
         nonces = Nonces.open(network_folder(context.folder))
         work = Background(
@@ -228,7 +228,7 @@ def _spawned() -> Iterator[None]:
 def _alone(context: Context) -> Iterator[None]:
     """One server a node: two would share a port without a word, and do every job twice."""
     folder = context.folder / "locks"
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(mode=0o700, exist_ok=True)
     lock = FileLock(folder / LOCK)
     if not lock.acquire():
         raise Refused(

@@ -83,14 +83,14 @@ class Fresh:
 def network_folder(node: Path) -> Path:
     """``<node>/network``: what is under way with others."""
     folder = node / "network"
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(mode=0o700, exist_ok=True)
     return folder
 
 
 def numbers_folder(node: Path) -> Path:
     """Where workers leave their numbers."""
     folder = network_folder(node) / "serving"
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(mode=0o700, exist_ok=True)
     return folder
 
 

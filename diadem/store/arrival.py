@@ -26,9 +26,8 @@ from typing import Final
 
 from diadem.errors import PackageError, Refused
 from diadem.model.manifest import DIGEST_SIZE, TAGMANIFEST, FileEntry, Manifest, leaf_count
-from diadem.model.names import illegal, twin_key
 from diadem.package.opening import OpenedPackage
-from diadem.package.paths import unsafe
+from diadem.package.sound_names import require_sound_names
 from diadem.store.arrival_journal import Journal
 from diadem.store.local_errors import translated
 from diadem.store.sink import discard
@@ -51,7 +50,6 @@ _NAME: Final = re.compile(r"[0-9a-f]{32}")
 _SYNC_BYTES: Final = 256 << 20
 _SYNC_SECONDS: Final = 10.0
 _OPEN_FLAGS: Final = (CREATE_FLAGS & ~os.O_EXCL) | os.O_CREAT
-_DO_NOT_TRUST: Final = "Do not trust it; tell its sender."
 
 
 class Arrival(Stage):
@@ -85,7 +83,7 @@ class Arrival(Stage):
             raise PackageError("this is no transfer's id", where=transfer)
         folder = root / transfer
         with translated(str(root)):
-            os.makedirs(long_path(root), exist_ok=True)
+            os.makedirs(long_path(root), mode=0o700, exist_ok=True)  # until it is whole, it is nobody else's
             lock = FileLock(lock_path(folder))
             if not lock.acquire():
                 raise Refused(
@@ -342,40 +340,6 @@ class Arrival(Stage):
         if os.path.lexists(long_path(self.folder)):
             remove_tree(self.folder)
         self._lock.remove()
-
-
-def require_sound_names(paths: Iterable[str]) -> None:
-    """Refuse names that lead outside, that some system cannot hold, or that are one file or a folder on some system.
-
-    Raises
-    ------
-    PackageError
-        Naming the path.
-    """
-    files: dict[str, str] = {}
-    folders: dict[str, str] = {}
-    for path in paths:
-        parts = path.split("/")
-        reason = unsafe(path) or next((why for part in parts if (why := illegal(part))), None)
-        if reason is not None:
-            raise PackageError(f"the path '{path}' is refused: {reason}", where=path, next=_DO_NOT_TRUST)
-        key = "/".join(map(twin_key, parts))
-        if key in files:
-            _refuse_twins(path, files[key])
-        files[key] = path
-        for depth in range(1, len(parts)):
-            folder, above = "/".join(map(twin_key, parts[:depth])), "/".join(parts[:depth])
-            if folders.setdefault(folder, above) != above:
-                _refuse_twins(path, folders[folder])
-    for key, path in files.items():
-        if key in folders:
-            _refuse_twins(path, folders[key])
-
-
-def _refuse_twins(path: str, other: str) -> None:
-    raise PackageError(
-        f"'{path}' and '{other}' are the same file or folder on some systems", where=path, next=_DO_NOT_TRUST
-    )
 
 
 def _make_writable(bag: str) -> None:

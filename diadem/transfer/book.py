@@ -53,6 +53,8 @@ _SCHEMA: Final = (
 #: Refused messages, and answers, that are remembered.
 _KEPT_REFUSALS: Final = 1000
 _KEPT_ANSWERS: Final = 20_000
+#: How the reason of a refusal begins where a peer contradicted itself.
+_CONTRADICTED: Final = "contradicted: "
 #: First and longest time between two tries to deliver a message.
 _FIRST_WAIT: Final = timedelta(seconds=10)
 _LONGEST_WAIT: Final = timedelta(hours=1)
@@ -99,7 +101,7 @@ class TransferBook:
     """
 
     def __init__(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         advice = "Bring it back from a backup of the node; what was agreed stands in the log: diadem custody ID"
         self._file = SqliteFile(folder / FILE, what="book of transfers", advice=advice)
         self._file.prepare(_SCHEMA, application=APPLICATION, version=VERSION)
@@ -322,16 +324,25 @@ class TransferBook:
                 [_KEPT_ANSWERS],
             )
 
-    def refuse(self, peer: str, transfer: str, reason: str, at: datetime) -> None:
-        """Note that something of a peer was refused."""
+    def refuse(self, peer: str, transfer: str, reason: str, at: datetime, *, contradicted: bool = False) -> None:
+        """Note that something of a peer was refused; of many the oldest are forgotten, contradictions by themselves."""
         with self._file.writing() as connection:
             connection.execute(
                 "INSERT INTO refusals (at, peer, transfer, reason) VALUES (?, ?, ?, ?)",
-                [time_text(at), peer, transfer, reason],
+                [time_text(at), peer, transfer, (_CONTRADICTED if contradicted else "") + reason],
             )
             connection.execute(
-                "DELETE FROM refusals WHERE number <= (SELECT max(number) - ? FROM refusals)", [_KEPT_REFUSALS]
+                "DELETE FROM refusals WHERE number IN (SELECT number FROM refusals "
+                "WHERE (substr(reason, 1, ?1) = ?2) = ?3 ORDER BY number DESC LIMIT -1 OFFSET ?4)",
+                [len(_CONTRADICTED), _CONTRADICTED, contradicted, _KEPT_REFUSALS],
             )
+
+    def distrusted_since(self, peer: str, moment: datetime) -> bool:
+        """Whether a peer contradicted itself after a moment."""
+        with self._file.reading() as connection:
+            sql = "SELECT 1 FROM refusals WHERE peer = ? AND at >= ? AND substr(reason, 1, ?) = ? LIMIT 1"
+            values = [peer, time_text(moment), len(_CONTRADICTED), _CONTRADICTED]
+            return connection.execute(sql, values).fetchone() is not None
 
     def refusals(self) -> list[Mapping[str, str]]:
         """What was refused lately, the newest first."""

@@ -258,7 +258,7 @@ class PeerClient:
         cut: OSError | None = None
         try:
             connection.endheaders()
-            connection.sock.settimeout(READ + wait)
+            connection.be_patient(READ)
         except OSError as error:
             raise broken(connection.url, error) from error
         for piece in _pieces(message.body):
@@ -270,6 +270,7 @@ class PeerClient:
         if isinstance(cut, TimeoutError):
             raise broken(connection.url, cut) from cut
         try:
+            connection.be_patient(READ + wait)
             return connection.getresponse()
         except (OSError, http.client.HTTPException) as error:
             raise broken(connection.url, cut or error) from (cut or error)

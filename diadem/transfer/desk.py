@@ -8,7 +8,6 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from diadem.errors import NotFound, Refused
-from diadem.model.times import time_text
 from diadem.model.transfers import IN, LOCAL, NEXT, State, Transfer
 from diadem.node.context import Context
 from diadem.transfer import drafts
@@ -20,7 +19,6 @@ from diadem.transfer.network import Network, Peer
 #: The folder of a node in which everything of its network lies.
 NETWORK: Final = "network"
 _UNKNOWN: Final = "See: diadem transfers ls"
-_CONTRADICTED: Final = "contradicted: "
 
 
 @dataclass
@@ -131,9 +129,9 @@ class Desk:
 
     def distrust(self, transfer: str, peer: str, reason: str) -> None:
         """Stop a transfer whose other side contradicts itself, and state that it was."""
-        if not self._distrusted_lately(peer):
+        if not self.book.distrusted_since(peer, self.now - timedelta(days=1)):  # nobody fills the log with that
             self.context.say([drafts.audit(transfer, peer, reason)])
-        self.book.refuse(peer, transfer, _CONTRADICTED + reason, self.now)
+        self.book.refuse(peer, transfer, reason, self.now, contradicted=True)
         known = self.book.find(transfer)
         if known is not None and known.peer == peer:
             advice = "Ask the other side, by a way that you trust, what happened to its log."
@@ -141,11 +139,3 @@ class Desk:
                 self.book.step(transfer, State.FAILED, self.now, words=reason, error=reason, next=advice)
             else:
                 self.book.change(transfer, error=reason, next=advice)
-
-    def _distrusted_lately(self, peer: str) -> bool:
-        """Whether the log says of today already that a peer contradicts itself: nobody fills it with that."""
-        since = time_text(self.now - timedelta(days=1))
-        return any(
-            one["peer"] == peer and one["reason"].startswith(_CONTRADICTED) and one["at"] >= since
-            for one in self.book.refusals()
-        )

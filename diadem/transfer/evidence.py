@@ -219,8 +219,9 @@ class ChainShelf:
     def keep(self, transfer: str, node: str, chain: str) -> None:
         """Keep a chain in the place of the one before, which it was compared with."""
         path = self._path(transfer, node)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, chain.encode("utf-8"))
+        for folder in (self._folder, path.parent):
+            folder.mkdir(mode=0o700, exist_ok=True)
+        write_whole(path, chain.encode("utf-8"), mode=0o600)
 
     def _path(self, transfer: str, node: str) -> Path:
         return self._folder / transfer / f"{node}.json"

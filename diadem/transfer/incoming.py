@@ -11,6 +11,7 @@ from diadem.model import canonical
 from diadem.model.statements import Subject
 from diadem.model.times import read_time, time_text
 from diadem.model.transfers import IN, MOVING, NEXT, OUT, State, Transfer, TransferEvent
+from diadem.node.custody.said import quoted
 from diadem.serialization.statements import validate_statement
 from diadem.transfer import messages
 from diadem.transfer.accepting import accept_offer, require_allowed
@@ -99,7 +100,8 @@ def _weighed(desk: Desk, peer: Peer, message: Message) -> Evidence:
     evidence = weigh(message.transfer, peer.id, message.chain, kept=kept, seen=theirs)
     seen = str(message.about.get("seen", ""))
     ours = seen if seen and is_own_checkpoint(desk.context, seen) else ""
-    desk.shelf.keep(message.transfer, peer.id, message.chain)
+    if desk.book.find(message.transfer) is not None:  # an offer that is refused takes no room here
+        desk.shelf.keep(message.transfer, peer.id, message.chain)
     desk.book.see(peer.id, theirs=evidence.checkpoint, ours=ours)
     return evidence
 
@@ -167,7 +169,7 @@ def _offered(desk: Desk, peer: Peer, message: Message) -> Answer:
         state=State.OFFERED,
         package=str(said["package"]),
         payload_id=str(said["payload_id"]),
-        title=str(record.get("title") or str(said["package"])[:19]),
+        title=quoted(str(record.get("title") or str(said["package"])[:19])),
         bytes=int(said["bytes"]),
         files=int(said["files"]),
         peer=peer.id,
@@ -181,6 +183,7 @@ def _offered(desk: Desk, peer: Peer, message: Message) -> Answer:
         grant=str(said["grant"]),
     )
     about = {name: value for name, value in message.about.items() if name != "seen"}
+    desk.shelf.keep(message.transfer, peer.id, message.chain)
     desk.book.add(transfer, TransferEvent(State.OFFERED, time_text(desk.now), offer.id), about=about)
     return _state(_accepted_by_rule(desk, transfer, record))
 

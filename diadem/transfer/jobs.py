@@ -37,6 +37,7 @@ def jobs(context: Context) -> Sequence[Job]:
     """The jobs of the transfer room."""
     from diadem.transfer.desks import desk_of
     from diadem.transfer.handlers.windows import serving_of
-    from diadem.transfer.working import work
+    from diadem.transfer.working import Movers, talk
 
-    return (Job("transfers", partial(work, desk_of(context), serving_of(context))),)
+    desk = desk_of(context)
+    return (Job("messages", partial(talk, desk)), Job("transfers", Movers(desk, serving_of(context)).run))

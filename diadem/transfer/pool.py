@@ -50,11 +50,13 @@ class Pool:
         return None
 
     def give_back(self, connection: Connection, *, whole: bool) -> None:
-        """Keep a connection whose answer was read as a `whole`; end another."""
+        """Keep a connection whose answer was read as a `whole`; end another, and try its address last next time."""
         with self._lock:
             if whole and len(self._idle) < self._most:
                 self._idle.append((connection, time.monotonic()))
                 return
+            if not whole:
+                self._urls.sort(key=lambda known: known == connection.url)
         connection.close()
 
     def with_new(self, action: Callable[[Connection], T]) -> tuple[Connection, T]:

@@ -102,14 +102,14 @@ class Serving:
         assert not isinstance(body, FileRange)
         return body if isinstance(body, bytes) else b"".join(body)
 
-    def window_bytes(self, peer: str, transfer_id: str, number: int) -> bytes | bytearray:
+    def window_bytes(self, peer: str, transfer_id: str, number: int) -> bytes:
         """A whole window as bytes, to be pushed. Raises as `window`."""
-        transfer = self.permitted(peer, transfer_id)
-        package = self._open(transfer.package)
-        spans = package.plan.spans(number)
-        size = spans[-1].at + spans[-1].length
-        self._spend(transfer, size)
-        return self._window(package, spans, size, again=self._was_given(transfer.id, number))
+        body = self.window(peer, transfer_id, number, lambda size: (0, size)).body
+        if isinstance(body, FileRange):
+            with body.path.open("rb") as source:
+                source.seek(body.start)
+                return source.read(len(body))
+        return body if isinstance(body, bytes) else b"".join(body)
 
     def window(self, peer: str, transfer_id: str, number: int, range_of: Callable[[int], tuple[int, int]]) -> Response:
         """Bytes of a window. Asked for again, its leaves are proven before they go, from another copy if need be.
@@ -145,7 +145,12 @@ class Serving:
         again = self._was_given(transfer.id, number)
         if len(spans) == 1 and not again and (found := _file_range(package, spans[0], start, stop)) is not None:
             return found
-        return _ranged(self._window(package, spans, size, again=again), start, stop)
+        if not again and (blocks := _blocks(package, spans, start, stop)) is not None:
+            named = {"content-type": BYTES, "content-length": str(stop - start)}
+            if stop - start == size:
+                return Response(200, named, blocks)
+            return Response(206, named | {"content-range": f"bytes {start}-{stop - 1}/{size}"}, blocks)
+        return _ranged(b"".join(_leaves(package, span, proven=again) for span in spans), start, stop)
 
     def _spend(self, transfer: Transfer, count: int) -> None:
         self._desk.book.spend(transfer.id, count)
@@ -188,17 +193,31 @@ class Serving:
             self._plans[package] = made
         return made
 
-    def _window(self, package: _Opened, spans: Sequence[Span], size: int, *, again: bool) -> bytes | bytearray:
-        """The bytes of a window: in one go from a copy that has all of it, else span by span."""
-        if not again:
-            for bundle in package.copies:
-                if isinstance(bundle, LocalBundle) and all(span.length == span.entry.size for span in spans):
-                    with contextlib.suppress(DiademError, OSError):
-                        data = bytearray(size)
-                        view = memoryview(data)
-                        bundle.read_files((span.entry.path, view[span.at : span.at + span.length]) for span in spans)
-                        return data
-        return b"".join(_leaves(package, span, proven=again) for span in spans)
+
+def _blocks(package: _Opened, spans: Sequence[Span], start: int, stop: int) -> Iterator[bytes] | None:
+    """A window of whole small files from a copy on this machine, some at a time; None where there is none.
+
+    What cannot be read ends it early: it is asked for again, and then every leaf is proven, from any copy that has it.
+    """
+    bundle = next((one for one in package.copies if isinstance(one, LocalBundle)), None)
+    if bundle is None or any(span.length != span.entry.size for span in spans):
+        return None
+    return _read(bundle, [span for span in spans if span.at + span.length > start and span.at < stop], start, stop)
+
+
+def _read(bundle: LocalBundle, spans: Sequence[Span], start: int, stop: int) -> Iterator[bytes]:
+    at = 0
+    while at < len(spans):
+        first, end = spans[at].at, at
+        while end < len(spans) and spans[end].at - first < _BLOCK:
+            end += 1
+        size = spans[end - 1].at + spans[end - 1].length - first
+        buffer = memoryview(bytearray(size))
+        bundle.read_files(
+            (span.entry.path, buffer[span.at - first : span.at - first + span.length]) for span in spans[at:end]
+        )
+        yield bytes(buffer[max(0, start - first) : stop - first])
+        at = end
 
 
 def _file_range(package: _Opened, span: Span, start: int, stop: int) -> Response | None:
@@ -236,12 +255,12 @@ def _is_right(opened: OpenedPackage, span: Span, data: bytes) -> bool:
     return opened.leaves[first : first + len(digests)] == digests
 
 
-def _ranged(data: bytes | bytearray, start: int, stop: int) -> Response:
+def _ranged(data: bytes, start: int, stop: int) -> Response:
     """Some of these bytes, told as HTTP wants it."""
     if (start, stop) == (0, len(data)):
-        return Response(200, {"content-type": BYTES}, bytes(data))
+        return Response(200, {"content-type": BYTES}, data)
     named = {"content-type": BYTES, "content-range": f"bytes {start}-{stop - 1}/{len(data)}"}
-    return Response(206, named, bytes(data[start:stop]))
+    return Response(206, named, data[start:stop])
 
 
 def tag_blocks(bundle: Bundle, sizes: list[tuple[str, int]]) -> Iterator[bytes]:

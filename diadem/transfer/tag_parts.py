@@ -11,7 +11,7 @@ from diadem.errors import DigestMismatch, PackageError, Unreachable
 from diadem.model.manifest import TAGMANIFEST
 from diadem.package.bagit import parse_manifest
 from diadem.package.opening import LIMITS
-from diadem.package.paths import unsafe
+from diadem.package.sound_names import require_sound_names
 from diadem.transfer.network import Incoming
 
 LENGTH: Final = struct.Struct(">Q")
@@ -31,14 +31,10 @@ def tag_files(tagmanifest: bytes) -> list[tuple[str, str]]:
         A path is no tag file's.
     """
     listed = parse_manifest(tagmanifest, TAGMANIFEST)
-    for _, path in listed:
-        reason = unsafe(path)
-        if reason is None and (path.split("/", 1)[0] == "data" or path == TAGMANIFEST):
-            reason = "it is no tag file"
-        if reason:
-            raise PackageError(f"the tag manifest lists a refused path: {reason}", where=path, next="Do not trust it.")
     if len(listed) > _MOST:
         raise PackageError(f"it lists {len(listed)} tag files", where=TAGMANIFEST, next="Do not trust it.")
+    # besides these: none of them is the payload's, or the tag manifest itself, on any system
+    require_sound_names(["data", TAGMANIFEST, *(path for _, path in listed)])
     return listed
 
 

@@ -5,17 +5,55 @@ from __future__ import annotations
 import http.client
 import socket
 import ssl
+import time
 from collections.abc import Collection
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from diadem.errors import DocumentError, Unreachable
 from diadem.model.peer_checks import require_url
 from diadem.trust.tls_key import pin_of_certificate
 
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer, WriteableBuffer
+
 #: Seconds to connect (handshake included), and between two pieces of an answer.
 CONNECT: Final = 10.0
 READ: Final = 60.0
+#: Bytes a second that must move in the time that the other side is waited for, after `READ` seconds for a beginning.
+SLOWEST: Final = 8 * 1024.0
+
+
+class PatientSocket(ssl.SSLSocket):
+    """TLS that gives up a line which drips: a byte now and then is never silent for long, and never done.
+
+    Only the time counts in which it waits for the other side: who reads slowly is not taken for who sends slowly.
+    """
+
+    _patience = _waited = 0.0
+    _moved = 0
+
+    def begin(self, patience: float) -> None:
+        """From now on count what moves; at first nothing may move for so many seconds."""
+        self._patience, self._waited, self._moved = patience, 0.0, 0
+        self.settimeout(patience)
+
+    def recv_into(self, buffer: WriteableBuffer, nbytes: int | None = None, flags: int = 0) -> int:
+        """As a socket does; `TimeoutError` where all comes too slowly."""
+        began = time.monotonic()
+        return self._counted(super().recv_into(buffer, nbytes, flags), began)
+
+    def send(self, data: ReadableBuffer, flags: int = 0) -> int:
+        """As a socket does; `TimeoutError` where all is taken too slowly."""
+        began = time.monotonic()
+        return self._counted(super().send(data, flags), began)
+
+    def _counted(self, moved: int, began: float) -> int:
+        self._waited += time.monotonic() - began
+        self._moved += moved
+        if self._patience and self._waited > self._patience + self._moved / SLOWEST:
+            raise TimeoutError("the other side is too slow")
+        return moved
 
 
 class WrongKey(Unreachable):
@@ -63,6 +101,11 @@ class Connection(http.client.HTTPConnection):
                 raise Unreachable(why(error), where=self.url, next=_advice(error)) from error
             raise
 
+    def be_patient(self, seconds: float) -> None:
+        """Wait so many seconds for a beginning, of what is sent or of an answer, and then for what is not too slow."""
+        if isinstance(self.sock, PatientSocket):
+            self.sock.begin(seconds)
+
     def _require_pinned(self, certificate: bytes) -> None:
         try:
             pin = pin_of_certificate(certificate)
@@ -106,6 +149,7 @@ def _place(url: str) -> tuple[str, int, str]:
 def _context() -> ssl.SSLContext:
     """TLS 1.3; who answers is judged by the key alone, for no authority vouches for it."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.sslsocket_class = PatientSocket
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     context.minimum_version = ssl.TLSVersion.TLSv1_3

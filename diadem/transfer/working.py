@@ -15,7 +15,7 @@ from diadem.transfer.pulling import Wishes, receive_package
 from diadem.transfer.pushing import push_package
 from diadem.transfer.serving import Serving
 
-__all__ = ["Wishes", "fetch_all", "fetched", "push_all", "tidy", "told", "work"]
+__all__ = ["Movers", "Wishes", "fetch_all", "fetched", "push_all", "talk", "tidy", "told"]
 
 
 def told(desk: Desk, transfer: Transfer) -> Transfer:
@@ -40,11 +40,16 @@ def fetched(desk: Desk, transfer: Transfer, wishes: Wishes, listener: Listener) 
 
 
 def fetch_all(
-    desk: Desk, wishes: Wishes, listener: Listener = silent, *, stop: threading.Event | None = None
+    desk: Desk,
+    wishes: Wishes,
+    listener: Listener = silent,
+    *,
+    peer: str | None = None,
+    stop: threading.Event | None = None,
 ) -> list[Transfer]:
     """Fetch everything that is accepted and not here, one after the other; what fails says why in the book."""
     done = []
-    for transfer in reversed(desk.book.all(states=MOVING)):
+    for transfer in reversed(desk.book.all(peer=peer, states=MOVING)):
         if stop is not None and stop.is_set():
             break
         if transfer.direction != IN or transfer.paused:
@@ -60,9 +65,11 @@ def fetch_all(
     return done
 
 
-def push_all(desk: Desk, serving: Serving, *, stop: threading.Event | None = None) -> None:
+def push_all(
+    desk: Desk, serving: Serving, *, peer: str | None = None, stop: threading.Event | None = None
+) -> None:
     """Push everything that was accepted by peers that cannot fetch it; what fails says why in the book."""
-    for transfer in reversed(desk.book.all(states=MOVING)):
+    for transfer in reversed(desk.book.all(peer=peer, states=MOVING)):
         if stop is not None and stop.is_set():
             break
         if transfer.direction != OUT or transfer.paused or not desk.network.pushes(transfer.peer):
@@ -90,13 +97,43 @@ def tidy(desk: Desk) -> int:
     return removed
 
 
-def work(desk: Desk, serving: Serving, stop: threading.Event) -> bool:
-    """What a node that serves does again and again; whether there is more to be done at once."""
+def talk(desk: Desk, stop: threading.Event) -> bool:
+    """Hand over messages and ask for them, as a node that serves does again and again; whether more is due at once."""
     left = deliver_all(desk, stop=stop)
     for peer in desk.network.polled():
         with contextlib.suppress(DiademError):  # it is asked again the next time
             collect(desk, peer)
     tidy(desk)
-    fetch_all(desk, Wishes(), stop=stop)
-    push_all(desk, serving, stop=stop)
     return not left and bool(desk.book.to_post(due=desk.now))
+
+
+class Movers:
+    """Fetches and pushes what was accepted, for each peer in a thread of its own: a slow one keeps no other waiting.
+
+    Parameters
+    ----------
+    desk : Desk
+        Of the node that serves.
+    serving : Serving
+        What is pushed.
+    """
+
+    def __init__(self, desk: Desk, serving: Serving) -> None:
+        self._desk, self._serving = desk, serving
+        self._threads: dict[str, threading.Thread] = {}
+
+    def run(self, stop: threading.Event) -> bool:
+        """Begin with each peer that has something under way and at which no thread is; never more at once."""
+        moving = self._desk.book.all(states=MOVING)
+        for peer in {one.peer for one in moving if one.direction != LOCAL and not one.paused}:
+            known = self._threads.get(peer)
+            if known is None or not known.is_alive():
+                thread = threading.Thread(target=self._move, args=(peer, stop), name=f"mover {peer[:12]}", daemon=True)
+                self._threads[peer] = thread
+                thread.start()
+        return False
+
+    def _move(self, peer: str, stop: threading.Event) -> None:
+        with contextlib.suppress(DiademError):  # the book says why; it is tried again
+            fetch_all(self._desk, Wishes(), peer=peer, stop=stop)
+            push_all(self._desk, self._serving, peer=peer, stop=stop)

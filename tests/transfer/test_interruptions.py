@@ -14,7 +14,8 @@ from diadem.errors import DiademError, PackageError, Refused, Unreachable
 from diadem.model.manifest import DERIVED_PATHS, TAGMANIFEST
 from diadem.model.ports import silent
 from diadem.package.opening import OpenedPackage, read_manifest
-from diadem.store.arrival import Arrival, require_sound_names
+from diadem.package.sound_names import require_sound_names
+from diadem.store.arrival import Arrival
 from diadem.store.arrival_hashing import Follower
 from diadem.store.arrival_landing import land
 from diadem.store.bundle import LocalBundle

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 
 from diadem.errors import DocumentError, UsageError
+from diadem.node.custody.agreeing import agreements
 from diadem.node.custody.comparing import View, contradictions, unconnected
 from diadem.node.custody.entries import Entry
 from diadem.node.custody.linking import Strand, end_of, steps_of, strand
@@ -62,6 +63,8 @@ def verify_chains(
     nodes = tuple(NodeSeen(case.node, case.scales.ring.name, _pinned(case.node, pins)) for case in cases)
     for case, seen in zip(cases, nodes, strict=True):
         steps += [_relative(step, pinned=seen.pinned is not False) for step in case.steps()]
+    foreign = {seen.id for seen in nodes if seen.pinned is False}
+    steps += [_relative(step, pinned=foreign.isdisjoint(both)) for step, both in agreements(cases)]
     steps += [step for text in checkpoints for step in _held_against(text, cases)]
     subjects = tuple(dict.fromkeys(file.chain.subject.name for file in loaded))
     return CustodyReport(subjects, nodes, tuple(called), tuple(steps))
@@ -122,6 +125,40 @@ class _Case:
             file.file: [self.scales.weigh(read, file.chain.subject.sha256) for read in file.statements]
             for file in files
         }
+
+    @property
+    def name(self) -> str:
+        """What the node calls itself."""
+        return self._name
+
+    @property
+    def subjects(self) -> frozenset[str]:
+        """What its chains are about."""
+        return frozenset(file.chain.subject.sha256 for file in self._files)
+
+    @property
+    def said(self) -> list[Entry]:
+        """Its statements that hold."""
+        return [item.entry for weighed in self._weighed.values() for item in weighed if item.good]
+
+    @property
+    def claimed(self) -> frozenset[str]:
+        """Ids of those that are not proved."""
+        steps = [item.step for weighed in self._weighed.values() for item in weighed]
+        return frozenset(one.statement_id for one in steps if one.statement_id and one.verdict is not Verdict.PROVED)
+
+    def unseen(self, checkpoint: str, entry: Entry) -> tuple[Verdict, str] | None:
+        """Why a checkpoint that another node names does not show a statement of this log; None where it does."""
+        opened = self.scales.open(checkpoint)
+        if opened is None:
+            return Verdict.MISSING, f"no log key in these files signed the checkpoint of {self._name}"
+        epoch, kept = opened
+        if epoch < entry.epoch or (epoch == entry.epoch and kept.size <= entry.index):
+            return Verdict.CONTRADICTED, f"the checkpoint of {self._name} is older than the receipt"
+        view = View("the closure", epoch, kept.size, kept.root)
+        if any(view in (older, newer) for older, newer, _ in contradictions([view, *self.scales.views])):
+            return Verdict.CONTRADICTED, f"the log of {self._name} is not the one of its checkpoint"
+        return None
 
     def steps(self) -> Iterator[CustodyStep]:
         """All steps of this node."""

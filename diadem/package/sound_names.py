@@ -1,0 +1,58 @@
+"""Whether names that come from elsewhere can be files and folders on every system, and are two things on none."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final, NoReturn
+
+from diadem.errors import PackageError
+from diadem.model.names import illegal, twin_key
+from diadem.package.paths import unsafe
+
+#: Folders that a package may have: a list of files of 128 MiB could name more than any disk has room for.
+MAX_FOLDERS: Final = 1_000_000
+_DO_NOT_TRUST: Final = "Do not trust it; tell its sender."
+
+#: A file's or folder's name as it is written, and what is in a folder by what some system takes its name for.
+_Named = tuple[str, "dict[str, _Named] | None"]
+
+
+def require_sound_names(paths: Iterable[str]) -> None:
+    """Refuse names that lead outside, that some system cannot hold, or that are one file or a folder on some system.
+
+    Raises
+    ------
+    PackageError
+        Naming the path.
+    """
+    top: dict[str, _Named] = {}
+    folders = 0
+    for path in paths:
+        *above, name = _parts(path)
+        inside = top
+        for part in above:
+            key = twin_key(part)
+            known = inside.get(key)
+            if known is None:
+                folders += 1
+                known = inside[key] = (part, {})
+            if known[0] != part or known[1] is None:
+                _refuse(path, f"'{part}' in it is '{known[0]}' already, or a file, on some systems")
+            inside = known[1]
+        if (twin := inside.get(key := twin_key(name))) is not None:
+            _refuse(path, f"it is the same as '{twin[0]}' beside it on some systems")
+        inside[key] = (name, None)
+        if folders > MAX_FOLDERS:
+            _refuse(path, f"it is in one of more than {MAX_FOLDERS:,} folders")
+
+
+def _parts(path: str) -> list[str]:
+    parts = path.split("/")
+    reason = unsafe(path) or next((why for part in parts if (why := illegal(part))), None)
+    if reason is not None:
+        _refuse(path, reason)
+    return parts
+
+
+def _refuse(path: str, reason: str) -> NoReturn:
+    raise PackageError(f"the path '{path[:300]}' is refused: {reason}", where=path[:300], next=_DO_NOT_TRUST)

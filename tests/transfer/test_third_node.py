@@ -1,0 +1,217 @@
+"""Three nodes that know each other: what two of them do is nothing to the third, and a slow one keeps nobody waiting."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+import diadem
+from diadem.errors import DiademError, NotFound
+from diadem.model import canonical
+from diadem.model.statements import Draft
+from diadem.model.transfers import State, Transfer
+from diadem.transfer import drafts, messages
+from diadem.transfer.desk import Desk
+from diadem.transfer.grants import GrantAccess
+from diadem.transfer.handlers.windows import pushed_of, serving_of
+from diadem.transfer.incoming import receive
+from diadem.transfer.messages import Message, new_id
+from diadem.transfer.network import Network
+from diadem.transfer.postman import acknowledged
+from diadem.transfer.working import Movers
+from tests.transfer.pair import Known, Roster, Side, Wire
+
+PEOPLE = {"hu-berlin": "alice", "nmi": "marie", "oslo": "olaf"}
+
+
+@dataclass
+class Three:
+    """alice@hu-berlin, marie@nmi and olaf@oslo, who all know each other."""
+
+    sides: dict[str, Side]
+    wires: dict[tuple[str, str], Wire]
+
+    def __getitem__(self, name: str) -> Side:
+        return self.sides[name]
+
+
+@pytest.fixture
+def three(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Three]:
+    monkeypatch.setenv("DIADEM_CONFIG", str(tmp_path / "config"))
+    monkeypatch.setenv("DIADEM_CACHE", str(tmp_path / "cache"))
+    made = Three({}, {})
+    for name, user in PEOPLE.items():
+        place = tmp_path / name
+        place.mkdir()
+        node = diadem.Node.create(place / "node", name=name, user=user, store=str(place / "store"))
+        made.sides[name] = Side(node, None, None, Roster(), place)  # type: ignore[arg-type]
+    for name, side in made.sides.items():
+        _connect(made, name, side)
+    yield made
+    for side in made.sides.values():
+        side.node.close()
+
+
+def _connect(made: Three, name: str, side: Side) -> None:
+    others = {other: one for other, one in made.sides.items() if other != name}
+    ways = {one.id: Wire(side.id, lambda one=one: one.desk) for one in others.values()}  # type: ignore[misc]
+    made.wires |= {(name, other): ways[one.id] for other, one in others.items()}
+    side.roster.known = [Known(one.id, other) for other, one in others.items()]
+    context = side.node.context
+    side.desk = Desk.open(context, Network(side.roster, GrantAccess(context), ways.__getitem__))
+    context.once("desk", lambda: side.desk)
+
+
+def answer(work: Callable[[], object]) -> dict[str, object]:
+    """What somebody who may not is told."""
+    with pytest.raises(NotFound) as caught:
+        work()
+    return caught.value.to_dict()
+
+
+def asked(side: Side, peer: str, transfer: str) -> list[dict[str, object]]:
+    """What a peer is told who asks a node for everything about a transfer."""
+    serving, pushed = serving_of(side.node.context), pushed_of(side.node.context)
+    return [
+        answer(lambda: serving.part(peer, transfer, 0)),
+        answer(lambda: serving.window(peer, transfer, 0, 0, 1)),
+        answer(lambda: serving.size(peer, transfer, 0)),
+        answer(lambda: pushed.have(peer, transfer)),
+        answer(lambda: pushed.put_part(peer, transfer, 0, b"x")),
+        answer(lambda: pushed.put_window(peer, transfer, 0, b"x")),
+    ]
+
+
+def test_a_transfer_of_others_is_as_one_that_does_not_exist(three: Three) -> None:
+    a, b, c = three["hu-berlin"], three["nmi"], three["oslo"]
+    sent = a.node.send(a.archived(), "marie@nmi")
+    b.node.accept(sent.id, wait=False)
+    unknown = new_id()
+    for side in (a, b):
+        told: list[str] = []
+        side.desk.book._file._connection.set_trace_callback(told.append)
+        costs = []
+        for transfer in (sent.id, unknown):
+            told.clear()
+            answers = asked(side, c.id, transfer)
+            assert all(one == answers[0] for one in answers)
+            costs.append((answers[0], [text.replace(transfer, "T") for text in told]))
+        assert costs[0] == costs[1], "the same answer, after the same questions to the database"
+        side.desk.book._file._connection.set_trace_callback(None)
+    assert a.desk.book.get(sent.id).moved == 0
+
+
+def test_a_third_node_says_nothing_of_a_transfer_that_is_not_its_own(three: Three) -> None:
+    """Each kind of message, with statements that the third node's own log really has."""
+    a, b, c = three["hu-berlin"], three["nmi"], three["oslo"]
+    sent = a.node.send(a.archived(), "marie@nmi")
+    came = b.node.accept(sent.id, wait=False)
+    for target, kind, draft in _statements(sent, came, c):
+        c.node.context.say([draft], as_user=kind != messages.RECEIPT and kind != messages.CLOSURE)
+        chain = _chain(c, sent.id)
+        about = {"state": "transferring", "done": 5} if kind == messages.PROGRESS else {}
+        side = three[target]
+        message = Message(new_id(), kind, sent.id, c.id, side.id, side.desk.now, chain, about)
+        before = side.desk.book.get(sent.id), side.desk.book.events(sent.id)
+        assert "such transfer" in str(answer(lambda side=side, data=message.to_bytes(): receive(side.desk, c.id, data)))  # type: ignore[misc]
+        assert (side.desk.book.get(sent.id), side.desk.book.events(sent.id)) == before
+        assert side.desk.shelf.get(sent.id, c.id) is None, "what it says is not even kept"
+    progress = Message(new_id(), messages.PROGRESS, sent.id, c.id, a.id, a.desk.now, "", {"done": 5})
+    answer(lambda: receive(a.desk, c.id, progress.to_bytes()))
+    assert a.desk.book.get(sent.id).done == 0
+
+
+def _statements(sent: Transfer, came: Transfer, c: Side) -> Iterator[tuple[str, str, Draft]]:
+    """What the third node states of the transfer of the others."""
+    own = c.node.context.ledger.checkpoint()
+    yield "nmi", messages.OFFER, drafts.offer(sent, to="marie@nmi", grant=sent.grant, by="olaf@oslo")
+    accepted = drafts.acceptance(came, ceiling=10**9, route="direct", rule="", by="olaf@oslo")
+    yield "hu-berlin", messages.ACCEPTANCE, accepted
+    yield "hu-berlin", messages.DECLINE, drafts.decline(came, reason="no", by="olaf@oslo")
+    yield "nmi", messages.REVOCATION, drafts.revocation(sent, reason="no", by="olaf@oslo")
+    now = c.desk.now
+    receipt = drafts.receipt(came, came.counts, stores=["main"], started=now, ended=now, software="x")
+    yield "hu-berlin", messages.RECEIPT, receipt
+    closure = drafts.closure(sent, receipt="ab" * 32, recipient=came.peer, checkpoint=own)
+    yield "nmi", messages.CLOSURE, closure
+
+
+def _chain(side: Side, transfer: str) -> str:
+    from diadem.transfer.evidence import own_chain
+
+    return own_chain(side.node.context, transfer)
+
+
+def test_a_message_that_waits_for_another_is_not_taken_away(three: Three) -> None:
+    a, c = three["hu-berlin"], three["oslo"]
+    three.wires["hu-berlin", "nmi"].down = True
+    a.node.send(a.archived(), "marie@nmi")
+    (waiting,) = a.desk.book.to_post()
+    with pytest.raises(NotFound, match="no such message"):
+        acknowledged(a.desk, c.id, waiting.id)
+    assert a.desk.book.to_post() == [waiting]
+
+
+def test_refused_offers_leave_nothing_on_the_disk(three: Three) -> None:
+    """A confirmed peer may offer as often as it likes: what is refused is told in the book, and takes no room."""
+    a, b = three["hu-berlin"], three["nmi"]
+    sent = a.node.send(a.archived(), "marie@nmi")
+    for _ in range(3):
+        nobody = drafts.offer(
+            Transfer(**{**_members(sent), "id": new_id()}), to="nobody@nmi", grant=sent.grant, by="alice@hu-berlin"
+        )
+        a.node.context.say([nobody], as_user=True)
+        transfer = str(nobody.predicate["transfer"])
+        message = Message(new_id(), messages.OFFER, transfer, a.id, b.id, a.desk.now, _chain(a, transfer))
+        with pytest.raises(DiademError, match="no user 'nobody'"):
+            receive(b.desk, a.id, message.to_bytes())
+        assert b.desk.shelf.get(transfer, a.id) is None
+    kept = b.node.path / "network" / "chains"
+    assert [one.name for one in kept.iterdir()] == [sent.id]
+
+
+def _members(transfer: Transfer) -> dict[str, object]:
+    return {name: getattr(transfer, name) for name in Transfer.__slots__}
+
+
+def test_a_peer_that_stalls_keeps_no_other_waiting(three: Three) -> None:
+    b, quick, slow = three["nmi"], three["hu-berlin"], three["oslo"]
+    end = threading.Event()
+    three.wires["nmi", "oslo"].spoil = lambda _k, _n, _s, data: data if end.wait(20) else b""
+    stalled = slow.node.send(slow.archived("one"), "marie@nmi")
+    b.node.accept(stalled.id, wait=False)
+    movers = Movers(b.desk, serving_of(b.node.context))
+    movers.run(threading.Event())
+    other = quick.node.send(quick.archived("two"), "marie@nmi")
+    b.node.accept(other.id, wait=False)
+    movers.run(threading.Event())
+    try:
+        _wait_for(lambda: b.desk.book.get(other.id).state is State.CLOSED)
+        assert b.desk.book.get(stalled.id).state is State.TRANSFERRING
+    finally:
+        end.set()
+    _wait_for(lambda: b.desk.book.get(stalled.id).state is State.CLOSED)
+    assert len([one for one in threading.enumerate() if one.name.startswith("mover")]) <= 2
+
+
+def _wait_for(reached: Callable[[], bool]) -> None:
+    until = time.monotonic() + 30
+    while not reached():
+        assert time.monotonic() < until
+        time.sleep(0.05)
+
+
+def test_a_chain_of_another_node_is_not_taken_for_ones_own(three: Three) -> None:
+    """The third node hands over, as its own, what the sender said to somebody else."""
+    a, b, c = three["hu-berlin"], three["nmi"], three["oslo"]
+    a.node.send(a.archived(), "marie@nmi")
+    (data,) = three.wires["hu-berlin", "nmi"].sent
+    document = canonical.decode(data, where="", limit=1 << 24)
+    stolen = canonical.encode({**document, "from": c.id, "id": new_id(), "transfer": new_id()}, where="")
+    with pytest.raises(DiademError, match="another node's log"):
+        receive(b.desk, c.id, stolen)
