@@ -22,6 +22,7 @@ from .api import (
 from .api import (
     verify as verify,
 )
+from .api.connect import connect as connect
 from .api.custody import verify_custody as verify_custody
 from .api.login import login as login
 from .api.nodes import Node as Node

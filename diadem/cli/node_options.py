@@ -7,7 +7,7 @@ import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
@@ -20,7 +20,10 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")]
 NodeAt = Annotated[
     str | None,
-    typer.Option("--node", help="The node's folder, or a store to read. Default: DIADEM_NODE, else the last."),
+    typer.Option(
+        "--node",
+        help="The node's folder, a store to read, or https://… (login). Default: DIADEM_NODE, else the last.",
+    ),
 ]
 Jobs = Annotated[int | None, typer.Option("--jobs", help="Work in so many processes of this machine.", min=1)]
 Dask = Annotated[str | None, typer.Option("--dask", help="Work on a Dask cluster: tcp://scheduler:8786.")]
@@ -38,9 +41,16 @@ def is_id(text: str) -> bool:
 
 @contextmanager
 def opened(node: str | None, user: str | None = None, *, sick: bool = False) -> Iterator[Node]:
-    """The node that a command works on; with `sick` also where its catalogue is gone or damaged."""
-    from diadem.api.nodes import open_node
+    """The node that a command works on, here or over the network; with `sick` also where its catalogue is damaged."""
+    from diadem.api.nodes import NODE_VARIABLE, open_node
 
+    where = node or os.environ.get(NODE_VARIABLE, "")
+    if where.startswith("https://"):
+        from diadem.api.connect import connect
+
+        with connect(where, user, ask=ask_passphrase) as remote:
+            yield cast("Node", remote)  # it has the verbs that can be used from elsewhere, and says so of the others
+        return
     with open_node(node, user, ask=ask_passphrase, sick=sick) as found:
         yield found
 

@@ -179,12 +179,15 @@ class Asker:
         Id of the key that signed what they ask; "" where nothing was signed.
     kind : str
         `USER`, `RETIRED`, `PEER` or `PENDING`.
+    guest : bool
+        A user from outside the group, to whom the policy's default opens nothing.
     """
 
     node: str
     address: str = ""
     key: str = ""
     kind: str = PEER
+    guest: bool = False
 
     @property
     def user(self) -> str:

@@ -17,7 +17,8 @@ from diadem.node.context import Context
 from diadem.node.placing import subject
 
 _ADDRESS: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:\S+\Z")
-_ID: Final = re.compile(r"(?:diadem:)?[0-9a-f]{8,64}\Z")
+#: What is taken for a package where evidence is named.
+ID: Final = re.compile(r"(?:diadem:)?[0-9a-f]{8,64}\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,8 +128,20 @@ def assessments(context: Context, package: str) -> Assessments:
     return Assessments(package, tuple(said), tuple(counting), tuple(disputes(counting)), paths)
 
 
-def drawn(context: Context, package: str, judgement: Judgement) -> Assessment:
-    """The judgement as it will be stated, everything in it checked; raises what `assess` raises."""
+def drawn(context: Context, package: str, judgement: Judgement, by: str = "") -> Assessment:
+    """The judgement as it will be stated, everything in it checked; raises what `assess` raises.
+
+    Parameters
+    ----------
+    context : Context
+        The node.
+    package : str
+        Its whole id.
+    judgement : Judgement
+        What somebody wants to say.
+    by : str
+        Who; "" for who is at work.
+    """
     if judgement.verdict not in VERDICTS:
         raise UsageError(f"'{judgement.verdict}' is no verdict", next=f"Write {', '.join(VERDICTS)}.")
     if judgement.signal and not judgement.dataset:
@@ -142,7 +155,7 @@ def drawn(context: Context, package: str, judgement: Judgement) -> Assessment:
     found = Assessment(
         statement_id="",
         order=0,
-        by=context.address,
+        by=by or context.address,
         verdict=judgement.verdict,
         purpose=purpose,
         criterion=criterion,
@@ -201,7 +214,7 @@ def evidence_of(context: Context, text: str) -> str:
     UsageError, NotFound
         It is neither.
     """
-    if _ID.match(text):
+    if ID.match(text):
         return context.catalogue.get(text).id
     if not _ADDRESS.match(text):
         raise UsageError(f"'{text}' is no evidence", next="Name a package by its id, or an address: https://…")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import datetime
 import json
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -51,7 +50,6 @@ def package_entry(package: Package, path: str, ingest: Mapping[str, Any] | None)
         ingested_at=_time(said.get("time")),
         predecessor=stated.get(CONTINUES),
         omitted=int(stated.get("Diadem-Omitted", 0)),
-        issues=Counter(str(issue.get("code", "")) for dataset in record.datasets for issue in dataset.issues),
         record=record,
         tag_files=tag_files(package.bundle),
         traces=of_package(package.files, str(said.get("source", ""))),

@@ -38,7 +38,7 @@ def parse(data: bytes, *, where: str, next: str = _NEXT) -> Any:  # noqa: A002
         raise _too_deep(where, next) from None
     except ValueError as error:  # includes JSONDecodeError, UnicodeError and integers of thousands of digits
         raise DocumentError(f"not strict JSON: {error}", where=where, next=next) from None
-    if depth_exceeds(value, MAX_DEPTH):
+    if data.count(b"{") + data.count(b"[") > MAX_DEPTH and depth_exceeds(value, MAX_DEPTH):
         raise _too_deep(where, next)
     return value
 

@@ -100,6 +100,7 @@ class Arrival(Stage):
         #: Whether the bag has left this place: it was published, and the process ended before that was stated.
         self.published = self.tagmanifest() is not None and not os.path.lexists(long_path(self.bag))
         self.journal: Journal | None = None
+        self._root = os.path.abspath(self.bag)
         self._dirty: set[str] = set()
         self._unsynced = 0
         self._synced_at = time.monotonic()
@@ -199,6 +200,19 @@ class Arrival(Stage):
         except FileNotFoundError:
             return b""
 
+    def read_into(self, number: int, offset: int, buffer: memoryview) -> int:
+        """Fill a buffer with bytes of a file; how many there were."""
+        done = 0
+        try:
+            descriptor = os.open(self._path(self.manifest.entries[number]), READ_FLAGS)
+        except FileNotFoundError:
+            return 0
+        with open(descriptor, "rb", buffering=0) as source:
+            source.seek(offset)
+            while done < len(buffer) and (count := source.readinto(buffer[done:])):
+                done += count
+        return done
+
     def put(self, number: int, leaf: int, data: memoryview) -> None:
         """Write consecutive leaves of a file, which the caller has proven, and mark them. From any thread.
 
@@ -217,7 +231,7 @@ class Arrival(Stage):
             self._dirty.add(entry.path)
             self._unsynced += len(data)
             due = self._unsynced >= _SYNC_BYTES or time.monotonic() - self._synced_at > _SYNC_SECONDS
-        self.marks.mark(entry.first_leaf + leaf, leaf_count(len(data), self.manifest.leaf_size))
+        self.marks.mark(entry.first_leaf + leaf, leaf_count(len(data), self.manifest.leaf_size), len(data))
         if due and self._syncing.acquire(blocking=False):
             try:
                 self._sync()
@@ -225,9 +239,12 @@ class Arrival(Stage):
                 self._syncing.release()
 
     def _write_whole(self, entry: FileEntry, data: memoryview | bytes) -> None:
-        target = str(self.bag / entry.path)
-        discard(target)
-        descriptor = os.open(long_path(target), CREATE_FLAGS, SEALED)
+        target = self._path(entry)
+        try:
+            descriptor = os.open(target, CREATE_FLAGS, SEALED)
+        except FileExistsError:
+            discard(target)
+            descriptor = os.open(target, CREATE_FLAGS, SEALED)
         try:
             _write_all(descriptor, memoryview(data))
             _set_time(descriptor, target, entry.mtime_ns)
@@ -236,7 +253,7 @@ class Arrival(Stage):
 
     def _write_at(self, entry: FileEntry, offset: int, data: memoryview) -> None:
         """Write at a place of a file that may have holes still; each call has a descriptor of its own."""
-        descriptor = _open_again(long_path(self.bag / entry.path))
+        descriptor = _open_again(self._path(entry))
         try:
             if os.fstat(descriptor).st_size != entry.size:
                 os.ftruncate(descriptor, entry.size)
@@ -245,6 +262,9 @@ class Arrival(Stage):
             start_writeback(descriptor, offset, len(data))
         finally:
             os.close(descriptor)
+
+    def _path(self, entry: FileEntry) -> str:
+        return long_path(f"{self._root}{os.sep}{entry.path.replace('/', os.sep)}")
 
     def forget(self, number: int) -> None:
         """Let a file begin anew: what is there of it is not what was proven."""

@@ -29,6 +29,7 @@ class Follower:
         self._states: dict[int, tuple[Any, int]] = {}
         self._fault: BaseException | None = None
         self._stopped = threading.Event()
+        self._buffer = memoryview(bytearray(max(_BLOCK, arrival.manifest.leaf_size)))
         #: Files whose SHA-256 is not the one of the manifest.
         self.wrong: set[int] = set()
         self._thread = threading.Thread(target=self._run, name="diadem-follow", daemon=True)
@@ -80,7 +81,8 @@ class Follower:
             most = leaf + max(1, _BLOCK // leaf_size)
             while end < min(count, most) and proven[entry.first_leaf + end]:
                 end += 1
-            digest.update(arrival.read(number, leaf * leaf_size, (end - leaf) * leaf_size))
+            block = self._buffer[: min((end - leaf) * leaf_size, entry.size - leaf * leaf_size)]
+            digest.update(block[: arrival.read_into(number, leaf * leaf_size, block)])
             leaf = end
         if leaf == count:
             self._judge(number, digest.hexdigest())

@@ -21,6 +21,9 @@ _RECORD: Final = struct.Struct(">cxxxIQ")
 _CHECK: Final = struct.Struct(">I")
 _SIZE: Final = _RECORD.size + _CHECK.size
 _WRITTEN, _SYNCED, _HASHED, _FORGOTTEN = b"W", b"S", b"H", b"F"
+#: Records, and bytes of files that they are of, that are gathered before they are written: small files have two each.
+_KEPT: Final = 256
+_GATHERED: Final = 1 << 20
 #: Records that are read at once.
 _PAGE: Final = 1 << 16
 
@@ -49,6 +52,7 @@ class Journal:
         self._written = 0
         self._unsure: list[tuple[int, int]] = []
         self._load()
+        self._records, self._gathered = bytearray(), 0
         self._file = open(long_path(path), "ab", buffering=0)  # noqa: SIM115  closed by `close`
 
     # -- reading ---------------------------------------------------------------------------------------------------
@@ -108,12 +112,15 @@ class Journal:
 
     # -- writing ---------------------------------------------------------------------------------------------------
 
-    def mark(self, first: int, count: int) -> None:
-        """Leaves were proven and written; a run within one file."""
+    def mark(self, first: int, count: int, size: int = 0) -> None:
+        """Leaves of `size` bytes were proven and written; a run within one file.
+
+        They are on record at the latest when `_GATHERED` bytes are: so much a killed process may have to fetch again.
+        """
         with self._lock:
             self.count += count - sum(self.proven[first : first + count])
             self.proven[first : first + count] = b"\x01" * count
-            self._append(_WRITTEN, count, first)
+            self._append(_WRITTEN, count, first, size)
             self._written += 1
 
     def hash_held(self, number: int) -> None:
@@ -143,12 +150,29 @@ class Journal:
         """Everything that was marked up to then is on the disk, and stays proven."""
         with self._lock:
             self._append(_SYNCED, 0, written)
+            self._write()
         flush_file(long_path(self._path))
 
-    def _append(self, kind: bytes, count: int, first: int) -> None:
+    def flush(self) -> None:
+        """Put everything on record: a killed process loses nothing of it."""
+        with self._lock:
+            self._write()
+
+    def _append(self, kind: bytes, count: int, first: int, size: int = 0) -> None:
         record = _RECORD.pack(kind, count, first)
-        self._file.write(record + _CHECK.pack(zlib.crc32(record)))
+        self._records += record + _CHECK.pack(zlib.crc32(record))
+        self._gathered += size
+        if self._gathered >= _GATHERED or len(self._records) >= _KEPT * _SIZE:
+            self._write()
+
+    def _write(self) -> None:
+        self._file.write(self._records)
+        self._records.clear()
+        self._gathered = 0
 
     def close(self) -> None:
         """Let go of the file."""
-        self._file.close()
+        with self._lock:
+            if not self._file.closed:
+                self._write()
+                self._file.close()

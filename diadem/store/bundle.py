@@ -6,6 +6,7 @@ import errno
 import os
 import stat
 import threading
+from collections.abc import Iterable
 from types import TracebackType
 from typing import Self
 
@@ -165,6 +166,46 @@ class LocalBundle:
             except OSError as error:
                 raise _unreadable(path, error) from error
 
+    def read_files(self, wanted: Iterable[tuple[str, memoryview]]) -> None:
+        """Fill each buffer with the whole of its file; files of one folder that follow each other cost one look-up.
+
+        Parameters
+        ----------
+        wanted : iterable of (str, memoryview)
+            Paths, judged by the caller, and buffers of the size that each file must have.
+
+        Raises
+        ------
+        NotFound, PackageError
+            As `open`; also where a file has another size.
+        """
+        folder, descriptor = "", -1
+        try:
+            for path, buffer in wanted:
+                above, _, name = path.rpartition("/")
+                if _STEPWISE and (descriptor < 0 or above != folder):
+                    descriptor = _replaced(descriptor, self._folder(above.split("/"), path))
+                    folder = above
+                with self._within(descriptor, name, path) if _STEPWISE else self.open(path) as file:
+                    if file.size != len(buffer) or file.readinto_at(0, buffer) != len(buffer):
+                        raise PackageError(f"has not {len(buffer)} bytes", where=path, next="Run: diadem scrub")
+        except OSError as error:
+            raise _unreadable(path, error) from error
+        finally:
+            _replaced(descriptor, -1)
+
+    def _folder(self, parts: list[str], path: str) -> int:
+        try:
+            return _descend(self._root, parts)
+        except FileNotFoundError as error:
+            raise NotFound("is not in the bag", where=path, next="Fetch it from another copy.") from error
+
+    def _within(self, folder: int, name: str, path: str) -> LocalFile:
+        try:
+            return _regular(os.open(name, READ_FLAGS, dir_fd=folder), path)
+        except FileNotFoundError as error:
+            raise NotFound("is not in the bag", where=path, next="Fetch it from another copy.") from error
+
     def open(self, path: str) -> LocalFile:
         """Random access to a file.
 
@@ -261,16 +302,30 @@ def _open_below(root: str, parts: list[str]) -> int:
 
 
 def _open_by_descriptors(root: str, parts: list[str]) -> int:
-    """Step by step, each step refusing links: nothing can change between the look and the step."""
-    folder = os.open(root, _FOLDER_FLAGS & ~getattr(os, "O_NOFOLLOW", 0))
+    folder = _descend(root, parts[:-1])
     try:
-        for part in parts[:-1]:
-            inner = os.open(part, _FOLDER_FLAGS, dir_fd=folder)
-            os.close(folder)
-            folder = inner
         return os.open(parts[-1], READ_FLAGS, dir_fd=folder)
     finally:
         os.close(folder)
+
+
+def _descend(root: str, parts: list[str]) -> int:
+    """Open a folder step by step, each step refusing links: nothing can change between the look and the step."""
+    folder = os.open(root, _FOLDER_FLAGS & ~getattr(os, "O_NOFOLLOW", 0))
+    try:
+        for part in parts:
+            folder = _replaced(folder, os.open(part, _FOLDER_FLAGS, dir_fd=folder))
+    except BaseException:
+        os.close(folder)
+        raise
+    return folder
+
+
+def _replaced(old: int, new: int) -> int:
+    """A descriptor in the place of another one, which is closed."""
+    if old >= 0:
+        os.close(old)
+    return new
 
 
 def _open_by_path(root: str, parts: list[str]) -> int:

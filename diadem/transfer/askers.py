@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from diadem.errors import NotFound
+from diadem.model import access
 from diadem.model.askers import PEER, PENDING, USER, Asker
 from diadem.model.peers import PeerState
 from diadem.node.access.recipients import user_of_key
@@ -14,5 +16,21 @@ def find_asker(context: Context, key_id: str) -> Asker | None:
     if (peer := peer_book(context).key(key_id)) is not None:
         return Asker(PEER if peer.state is PeerState.CONFIRMED else PENDING, key_id, peer.online, peer.id, peer.name)
     if (user := user_of_key(context, key_id)) is not None:
-        return Asker(USER, key_id, context.settings.user(user.address).key, user.node, user.address)
+        return Asker(USER, key_id, _public_key(context, user.address), user.node, user.address)
     return None
+
+
+def _public_key(context: Context, address: str) -> str:
+    try:
+        return context.settings.user(address).key
+    except NotFound:  # who has just logged in at another worker
+        context.reread_settings()
+        return context.settings.user(address).key
+
+
+def weighed(context: Context, asker: Asker) -> access.Asker:
+    """Who asks, as the one who decides who may what takes them: a node asks for itself, not for its users."""
+    if asker.kind == USER and (user := user_of_key(context, asker.key_id)) is not None:
+        return user
+    kind = access.PEER if asker.kind == PEER else access.PENDING
+    return access.Asker(asker.node_id, "", asker.key_id, kind)

@@ -106,9 +106,12 @@ class PeerClient:
         introduce : bool
             Send the public key along: to who does not know it yet.
         """
-        body = canonical.encode(dict(document), where=path)
+        return self.post_line(path, canonical.encode(dict(document), where=path), introduce=introduce)
+
+    def post_line(self, path: str, line: bytes, *, introduce: bool = False) -> dict[str, Any]:
+        """The same with the canonical JSON object at hand, as an envelope is: what was signed is sent as it is."""
         more = {"Diadem-Key": self._key.public.to_text()} if introduce else {}
-        with self._asked("POST", path, None, body=body, headers={"Content-Type": JSON, **more}) as (response, url):
+        with self._asked("POST", path, None, body=line, headers={"Content-Type": JSON, **more}) as (response, url):
             return json_of(response, url)
 
     def put(self, path: str, body: Body, *, length: int | None = None, digest: bytes | None = None) -> dict[str, Any]:

@@ -18,10 +18,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from diadem.errors import DocumentError, NotFound, Refused
+from diadem.errors import DocumentError, NotFound, Refused, UsageError
 from diadem.model.canonical import encode
 from diadem.model.peers import Contact
 from diadem.model.tickets import Ticket
+from diadem.node.keys import PASSPHRASE_VARIABLE, AskPassphrase
 from diadem.store.whole import write_whole
 from diadem.transfer.connecting import Connect, dial
 from diadem.transfer.logins import finish_login, login_request, require_open
@@ -172,3 +173,60 @@ def read_profile(address: str) -> Profile:
         raise NotFound(f"there is no profile '{address}'", next="Make one: diadem login TICKET") from error
     except (ValueError, TypeError, KeyError) as error:
         raise DocumentError("the profile cannot be read", where=str(path), next="Log in anew: diadem login") from error
+
+
+def choose_profile(url: str, user: str) -> Profile:
+    """The profile for a node and a user.
+
+    Parameters
+    ----------
+    url : str
+        One of the node's addresses; "" for any.
+    user : str
+        ``bob`` or ``bob@hu-berlin``; "" for any.
+
+    Raises
+    ------
+    Refused
+        There is none: no key of that node is known here.
+    UsageError
+        There are several.
+    """
+    names = sorted(path.stem for path in profiles_folder().glob("*.toml")) if profiles_folder().is_dir() else []
+    meant = [name for name in names if not user or user in (name, name.partition("@")[0])]
+    fitting = [one for one in map(read_profile, meant) if not url or url.rstrip("/") in one.urls]
+    if len(fitting) == 1:
+        return fitting[0]
+    if fitting:
+        known = ", ".join(one.address for one in fitting)
+        raise UsageError(f"several profiles fit: {known}", next="Name one: --user NAME@NODE, or user=.")
+    asked = url or user or "a node"
+    raise Refused(
+        f"this account knows no key of {asked}, so anybody might answer there",
+        where=str(profiles_folder()),
+        next="Ask the node's people for a ticket (diadem user invite), then: diadem login TICKET",
+    )
+
+
+def open_key(profile: Profile, ask: AskPassphrase | None = None) -> PrivateKey:
+    """The private key of a profile.
+
+    Raises
+    ------
+    NotFound
+        Its file is gone.
+    Refused
+        The passphrase is wrong, or nobody is there to give it.
+    """
+    try:
+        data = Path(profile.key).read_bytes()
+    except FileNotFoundError as error:
+        raise NotFound(
+            f"the key of {profile.address} is gone", where=profile.key, next="Put your copy of it back."
+        ) from error
+    secret = os.environ.get(PASSPHRASE_VARIABLE) if profile.protected else None
+    if profile.protected and not secret:
+        if ask is None:
+            raise Refused(f"the key of {profile.address} needs its passphrase", next=f"Set {PASSPHRASE_VARIABLE}.")
+        secret = ask(profile.address)
+    return PrivateKey.from_pem(data, secret)

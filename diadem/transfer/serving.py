@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Iterator
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -26,14 +27,18 @@ from diadem.trust.hashing import leaf_digest
 _PLANS: Final = 8
 _GIVEN: Final = 4096
 _BLOCK: Final = 1 << 20
+#: Seconds after which it is looked anew which copies there are.
+_LOOK: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True)
 class _Opened:
-    """A package that is being sent."""
+    """A package that is being sent: its plan, and the copies that could be read a moment ago, the best first."""
 
     opened: OpenedPackage
     plan: WindowPlan
+    copies: tuple[Bundle, ...]
+    looked: float
 
 
 class Serving:
@@ -89,7 +94,7 @@ class Serving:
                 sizes.append((path, reader.size))
         total = sum(LENGTH.size + size for _, size in sizes)
         self._spend(transfer, total)
-        return Response(200, {"content-type": BYTES, "content-length": str(total)}, _tag_blocks(bundle, sizes))
+        return Response(200, {"content-type": BYTES, "content-length": str(total)}, tag_blocks(bundle, sizes))
 
     def part_bytes(self, peer: str, transfer_id: str, number: int) -> bytes:
         """The same as bytes, to be pushed."""
@@ -99,22 +104,24 @@ class Serving:
 
     def window_bytes(self, peer: str, transfer_id: str, number: int) -> bytes:
         """A whole window as bytes, to be pushed. Raises as `window`."""
-        transfer = self.permitted(peer, transfer_id)
-        package = self._open(transfer.package)
-        spans = package.plan.spans(number)
-        self._spend(transfer, spans[-1].at + spans[-1].length)
-        again = self._was_given(transfer.id, number)
-        return b"".join(self._leaves(transfer.package, package.opened, span, proven=again) for span in spans)
+        body = self.window(peer, transfer_id, number, lambda size: (0, size)).body
+        if isinstance(body, FileRange):
+            with body.path.open("rb") as source:
+                source.seek(body.start)
+                return source.read(len(body))
+        return body if isinstance(body, bytes) else b"".join(body)
 
-    def size(self, peer: str, transfer_id: str, number: int) -> int:
-        """Bytes of a window. Raises as `window`."""
-        plan = self._open(self.permitted(peer, transfer_id).package).plan
-        if not 0 <= number < len(plan):
-            raise NotFound("no such window")
-        return plan.size(number)
-
-    def window(self, peer: str, transfer_id: str, number: int, start: int, stop: int) -> Response:
+    def window(self, peer: str, transfer_id: str, number: int, range_of: Callable[[int], tuple[int, int]]) -> Response:
         """Bytes of a window. Asked for again, its leaves are proven before they go, from another copy if need be.
+
+        Parameters
+        ----------
+        peer, transfer_id : str
+            Who asks, and for what.
+        number : int
+            The window.
+        range_of : callable
+            From the bytes of the window to the first one and the end (exclusive) of what is asked for.
 
         Raises
         ------
@@ -131,15 +138,19 @@ class Serving:
             raise NotFound("no such window")
         spans = package.plan.spans(number)
         size = spans[-1].at + spans[-1].length
+        start, stop = range_of(size)
         if not 0 <= start < stop <= size:
             raise NotFound("no such bytes in the window")
         self._spend(transfer, stop - start)
         again = self._was_given(transfer.id, number)
-        if len(spans) == 1 and not again:
-            with contextlib.suppress(DiademError, OSError):
-                return self._file_range(transfer.package, spans[0], start, stop)
-        data = b"".join(self._leaves(transfer.package, package.opened, span, proven=again) for span in spans)
-        return _ranged(data, start, stop)
+        if len(spans) == 1 and not again and (found := _file_range(package, spans[0], start, stop)) is not None:
+            return found
+        if not again and (blocks := _blocks(package, spans, start, stop)) is not None:
+            named = {"content-type": BYTES, "content-length": str(stop - start)}
+            if stop - start == size:
+                return Response(200, named, blocks)
+            return Response(206, named | {"content-range": f"bytes {start}-{stop - 1}/{size}"}, blocks)
+        return _ranged(b"".join(_leaves(package, span, proven=again) for span in spans), start, stop)
 
     def _spend(self, transfer: Transfer, count: int) -> None:
         self._desk.book.spend(transfer.id, count)
@@ -155,51 +166,86 @@ class Serving:
 
     # -- copies ----------------------------------------------------------------------------------------------------
 
+    def _copies(self, package: str) -> tuple[Bundle, ...]:
+        return tuple(bundle for _, bundle in readable_copies(self._desk.context, package))
+
     def _bundle(self, package: str) -> Bundle:
         """The first copy whose tag files are those of the package."""
-        for _, bundle in readable_copies(self._desk.context, package):
+        for bundle in self._copies(package):
             with contextlib.suppress(DiademError, OSError):
                 read_manifest(bundle, expected_id=package)
-                found: Bundle = bundle
-                return found
+                return bundle
         raise StoreError("no copy of the package can be read", next="Connect one of its stores: diadem status")
 
     def _open(self, package: str) -> _Opened:
         with self._lock:
-            if (known := self._plans.get(package)) is not None:
-                return known
-        opened = read_manifest(self._bundle(package), expected_id=package)
-        made = _Opened(opened, WindowPlan(opened.manifest))
+            known = self._plans.get(package)
+        if known is not None and time.monotonic() - known.looked < _LOOK:
+            return known
+        if known is not None:
+            made = replace(known, copies=self._copies(package), looked=time.monotonic())
+        else:
+            opened = read_manifest(self._bundle(package), expected_id=package)
+            made = _Opened(opened, WindowPlan(opened.manifest), self._copies(package), time.monotonic())
         with self._lock:
-            while len(self._plans) >= _PLANS:
+            while len(self._plans) >= _PLANS and package not in self._plans:
                 del self._plans[next(iter(self._plans))]
             self._plans[package] = made
         return made
 
-    def _file_range(self, package: str, span: Span, start: int, stop: int) -> Response:
-        """A window that is part of one file of this machine: sent without passing through Python."""
-        for _, bundle in readable_copies(self._desk.context, package):
-            if isinstance(bundle, LocalBundle):
+
+def _blocks(package: _Opened, spans: Sequence[Span], start: int, stop: int) -> Iterator[bytes] | None:
+    """A window of whole small files from a copy on this machine, some at a time; None where there is none.
+
+    What cannot be read ends it early: it is asked for again, and then every leaf is proven, from any copy that has it.
+    """
+    bundle = next((one for one in package.copies if isinstance(one, LocalBundle)), None)
+    if bundle is None or any(span.length != span.entry.size for span in spans):
+        return None
+    return _read(bundle, [span for span in spans if span.at + span.length > start and span.at < stop], start, stop)
+
+
+def _read(bundle: LocalBundle, spans: Sequence[Span], start: int, stop: int) -> Iterator[bytes]:
+    at = 0
+    while at < len(spans):
+        first, end = spans[at].at, at
+        while end < len(spans) and spans[end].at - first < _BLOCK:
+            end += 1
+        size = spans[end - 1].at + spans[end - 1].length - first
+        buffer = memoryview(bytearray(size))
+        bundle.read_files(
+            (span.entry.path, buffer[span.at - first : span.at - first + span.length]) for span in spans[at:end]
+        )
+        yield bytes(buffer[max(0, start - first) : stop - first])
+        at = end
+
+
+def _file_range(package: _Opened, span: Span, start: int, stop: int) -> Response | None:
+    """A window that is part of one file of this machine, sent without passing through Python; None where it is not."""
+    for bundle in package.copies:
+        if isinstance(bundle, LocalBundle):
+            with contextlib.suppress(DiademError, OSError):
                 with bundle.open(span.entry.path) as reader:
                     if reader.size != span.entry.size:
                         continue
                 path = Path(bundle.url, *span.entry.path.split("/"))
                 return Response.file(path, span.offset + start, span.offset + stop, of=span.length)
-        raise NotFound("no copy on this machine")
+    return None
 
-    def _leaves(self, package: str, opened: OpenedPackage, span: Span, *, proven: bool) -> bytes:
-        """The bytes of a span from the first copy that gives them, proven where that is wished; else from any."""
-        last = b""
-        for _, bundle in readable_copies(self._desk.context, package):
-            with contextlib.suppress(DiademError, OSError), bundle.open(span.entry.path) as reader:
-                data: bytes = reader.read_at(span.offset, span.length)
-                if len(data) == span.length:
-                    last = data
-                    if not proven or _is_right(opened, span, data):
-                        return data
-        if last:
-            return last  # the receiver sees that it is wrong, and says so
-        raise StoreError("no copy gives these bytes", next="Run: diadem scrub, then diadem repair")
+
+def _leaves(package: _Opened, span: Span, *, proven: bool) -> bytes:
+    """The bytes of a span from the first copy that gives them, proven where that is wished; else from any."""
+    last = b""
+    for bundle in package.copies:
+        with contextlib.suppress(DiademError, OSError), bundle.open(span.entry.path) as reader:
+            data: bytes = reader.read_at(span.offset, span.length)
+            if len(data) == span.length:
+                last = data
+                if not proven or _is_right(package.opened, span, data):
+                    return data
+    if last:
+        return last  # the receiver sees that it is wrong, and says so
+    raise StoreError("no copy gives these bytes", next="Run: diadem scrub, then diadem repair")
 
 
 def _is_right(opened: OpenedPackage, span: Span, data: bytes) -> bool:
@@ -217,7 +263,8 @@ def _ranged(data: bytes, start: int, stop: int) -> Response:
     return Response(206, named, data[start:stop])
 
 
-def _tag_blocks(bundle: Bundle, sizes: list[tuple[str, int]]) -> Iterator[bytes]:
+def tag_blocks(bundle: Bundle, sizes: list[tuple[str, int]]) -> Iterator[bytes]:
+    """Tag files, each behind its length, as `tag_parts` has them."""
     for path, size in sizes:
         yield LENGTH.pack(size)
         with bundle.open(path) as reader:

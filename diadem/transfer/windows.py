@@ -10,6 +10,7 @@ from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from diadem.model.manifest import FileEntry, Manifest, leaf_count
@@ -52,6 +53,10 @@ class Span:
         return self.length == self.entry.size
 
 
+#: Windows whose spans are kept: one of many small files is asked for again and again while it is under way.
+_RECENT: Final = 16
+
+
 @dataclass(frozen=True, slots=True)
 class _Layout:
     """How the leaves of one file lie.
@@ -90,6 +95,7 @@ class WindowPlan:
         self._per = max(1, min(WINDOW // self._leaf, LEAVES))
         self._window, self._used, self._held = array("Q"), array("Q"), array("Q")
         self._first_leaf = array("Q")
+        self._kept = lru_cache(maxsize=_RECENT)(self._spans)
         window = used = held = leaves = 0
         self.bytes = 0
         for entry in manifest.entries:
@@ -156,6 +162,9 @@ class WindowPlan:
         """
         if not 0 <= window < self._count:
             raise IndexError(window)
+        return self._kept(window)
+
+    def _spans(self, window: int) -> list[Span]:
         found: list[Span] = []
         at = 0
         for number in self._files_in(window):

@@ -94,7 +94,7 @@ class Envelope:
     @cached_property
     def statement_id(self) -> str:
         """SHA-256 of the pre-authentication encoding, 64 hex digits: the name of the statement, whoever signed it."""
-        return hashlib.sha256(self.pae()).hexdigest()
+        return statement_id_of(self.payload, self.payload_type)
 
     def signers(self, keys: Iterable[PublicKey]) -> frozenset[str]:
         """Ids of those of the keys given whose signature on this envelope holds."""
@@ -118,6 +118,11 @@ def sign(payload: bytes, keys: Sequence[PrivateKey], payload_type: str = PAYLOAD
     pae = pre_authentication(payload, payload_type)
     by_id = {key.public.key_id: key for key in keys}
     return Envelope(payload, tuple((name, key.sign(pae)) for name, key in by_id.items()), payload_type)
+
+
+def statement_id_of(payload: bytes, payload_type: str = PAYLOAD_TYPE) -> str:
+    """The id that an envelope of this payload has, whoever signs it: see `Envelope.statement_id`."""
+    return hashlib.sha256(pre_authentication(payload, payload_type)).hexdigest()
 
 
 def pre_authentication(payload: bytes, payload_type: str) -> bytes:

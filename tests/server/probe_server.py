@@ -5,6 +5,7 @@ Run as a program with a node's folder, a port and a port for numbers; it prints 
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import json
 import sys
@@ -15,6 +16,7 @@ from typing import Any, Final
 from diadem.errors import IntegrityError, NotFound, Refused
 from diadem.server.limits import Limits
 from diadem.transfer.exchange import BYTES, Request, Response, Route, Services
+from diadem.transfer.tag_parts import LENGTH
 
 #: Small enough that a test sees each of them at work within a second or two.
 LIMITS: Final = Limits(
@@ -24,6 +26,24 @@ BODY: Final = 1 << 20
 #: What the file of `probe/file` holds.
 FILE: Final = bytes(range(256)) * 4096
 _CALLS: Final = itertools.count(1)
+
+
+#: Packages whose tag files are lies: another one's tag manifest, a wrong file, one without an end.
+_LISTED: Final = f"{hashlib.sha256(b'right').hexdigest()}  bagit.txt\n".encode()
+OTHER: Final = "cd" * 32
+FALSE: Final = hashlib.sha256(_LISTED).hexdigest()
+HUGE: Final = "ef" * 32
+_LIES: Final = {
+    OTHER: LENGTH.pack(len(_LISTED)) + _LISTED,
+    FALSE: LENGTH.pack(len(_LISTED)) + _LISTED + LENGTH.pack(5) + b"wrong",
+    HUGE: LENGTH.pack(1 << 60),
+}
+
+
+def lie(request: Request, _: Services) -> Response:
+    """Give tag files that are not those of the package that was asked for."""
+    data = _LIES[request.path.split("/")[1]]
+    return Response(200, {"content-type": BYTES, "content-length": str(len(data))}, data)
 
 
 def take(request: Request, _: Services) -> Response:
@@ -93,7 +113,9 @@ def routes() -> Sequence[Route]:
     from diadem.server.routes import every_route
 
     wait = {"wait": "[0-9]{1,2}", "never": "1"}
+    lies = [Route("GET", f"packages/{one}/tags", lie, "lie", gives=BYTES) for one in _LIES]
     return (
+        *lies,
         *every_route(),
         Route("PUT", "probe/body", take, "take", body=BODY, takes=BYTES),
         Route("POST", "probe/body", take, "take", body=BODY),

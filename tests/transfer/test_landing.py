@@ -178,18 +178,18 @@ def test_only_the_other_side_of_an_acceptance_gets_bytes(pair: Pair) -> None:
         with pytest.raises(NotFound):
             serving.part(peer, transfer, 0)
     with pytest.raises(NotFound):
-        serving.window(pair.b.id, sent.id, 1, 0, 1)
+        serving.window(pair.b.id, sent.id, 1, lambda _: (0, 1))
     for start, stop in ((0, 0), (5, 4), (0, 1 << 30), (-1, 5)):
         with pytest.raises(NotFound):
-            serving.window(pair.b.id, sent.id, 0, start, stop)
+            serving.window(pair.b.id, sent.id, 0, lambda _, part=(start, stop): part)
     pair.a.node.transfers.pause(sent.id)
     with pytest.raises(Refused, match="paused"):
-        serving.window(pair.b.id, sent.id, 0, 0, 9)
+        serving.window(pair.b.id, sent.id, 0, lambda _: (0, 9))
     pair.a.desk.book.change(sent.id, paused=0)
     later = pair.a.node.context.clock().replace(year=2100)
     pair.a.node.context.clock = lambda: later
     with pytest.raises(NotFound):
-        serving.window(pair.b.id, sent.id, 0, 0, 9)  # the grant has ended
+        serving.window(pair.b.id, sent.id, 0, lambda _: (0, 9))  # the grant has ended
 
 
 def test_a_revocation_stops_the_next_window_and_what_came_is_removed(pair: Pair) -> None:

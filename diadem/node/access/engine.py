@@ -57,7 +57,9 @@ def decide(asker: Asker, right: Right, facts: PackageFacts, now: datetime) -> De
         return Decision(False, (*reasons, f"{asker} has retired from this node (key)."))
     if asker.kind == PENDING:
         return Decision(False, (*reasons, f"The key of {asker} was not confirmed yet (peer confirm)."))
-    if at_home:
+    if at_home and asker.guest:
+        reasons = (*reasons, f"{asker} is a guest here, to whom only grants open something.")
+    elif at_home:
         told, opened = _by_default(right, facts)
         reasons = (*reasons, told)
         if opened:

@@ -191,7 +191,7 @@ def visible(context: Context, asker: Asker) -> Visible:
     """
     known, now = context.grants.now(), context.clock()
     at_home = asker.kind == USER and asker.node == context.settings.id
-    if at_home and context.policy.access.default == "node":
+    if at_home and not asker.guest and context.policy.access.default == "node":
         return Visible(everything=True)
     reaches: list[Reach] = []
     if at_home:

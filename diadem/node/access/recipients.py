@@ -93,7 +93,8 @@ def asker_of(context: Context, who: str) -> Asker:
         return Asker(node, address, kind=PEER)
     if address.partition("@")[0] != EVERYBODY:
         context.settings.user(address)
-    return Asker(node, address, kind=RETIRED if address in context.grants.now().successions else USER)
+    kind = RETIRED if address in context.grants.now().successions else USER
+    return Asker(node, address, kind=kind, guest=_is_guest(context, address))
 
 
 def user_of_key(context: Context, key_id: str) -> Asker | None:
@@ -110,5 +111,11 @@ def user_of_key(context: Context, key_id: str) -> Asker | None:
     for card in context.grants.now().ring.users():
         ended = bool(card.successor) or (card.expires is not None and card.expires <= now)
         if card.public.key_id == key_id and not ended:
-            return Asker(context.settings.id, card.name, key_id, USER)
+            return Asker(context.settings.id, card.name, key_id, USER, _is_guest(context, card.name))
     return None
+
+
+def _is_guest(context: Context, address: str) -> bool:
+    """Whether a user is from outside the group; also of one whom the settings do not name."""
+    name = context.settings.name
+    return next((one.guest for one in context.settings.users if f"{one.name}@{name}" == address), True)

@@ -62,10 +62,15 @@ class Conditions:
         return func.coalesce(within.scalar_subquery(), NONE)
 
     def stating(self, leaf: OfDataset, packages: Sequence[int]) -> Select[Any]:
-        """Facts of some packages that fulfil a condition: package, everywhere, datasets."""
+        """Of some packages that have facts which fulfil a condition: package, whether everywhere, else the datasets.
+
+        One row for each: a session has the same word in each of its files.
+        """
         facts = _table(leaf)
-        columns = (facts.package, facts.everywhere, facts.datasets)
-        return select(*columns).where(among(facts.package, packages), self.of_fact(leaf))
+        everywhere = func.max(case((facts.everywhere, 1), else_=0))
+        datasets = func.aggregate_strings(case((facts.everywhere, ""), else_=facts.datasets), ",")
+        found = select(facts.package, everywhere, datasets).where(among(facts.package, packages), self.of_fact(leaf))
+        return found.group_by(facts.package)
 
     def of_fact(self, leaf: OfDataset, *, indexed: bool = False) -> Sql:
         """The condition of a fact; `indexed` where the numbers of all packages are looked through.

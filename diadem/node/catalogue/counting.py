@@ -12,7 +12,6 @@ import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import Connection, func, select
@@ -41,8 +40,6 @@ MOST, MOST_LOOKED_AT, MOST_UNKEPT = 20_000, 2_000, 2_000
 #: Candidates that are looked at for these.
 _CANDIDATES: Final = 10_000
 _packages, _values, _rows = tables.packages.c, tables.facet_values.c, tables.facet_rows.c
-#: The same few runs come again and again.
-_mask = lru_cache(maxsize=4096)(mask)
 _FIELD: Final = (1 << FIELD_BITS) - 1
 
 
@@ -131,31 +128,52 @@ def _found(connection: Connection, conditions: Conditions, condition: Condition,
     """The newest packages that match."""
     most = MOST if not differs(condition) else MOST_LOOKED_AT
     most = most if kept else min(most, MOST_UNKEPT)
-    keys, exact = _keys(connection, conditions, condition, most)
-    found = _Found({}, exact=exact)
-    for start in range(0, len(keys), CHUNK):
-        part = keys[start : start + CHUNK]
-        rows = connection.execute(select(_packages.seq, _packages.datasets).where(among(_packages.seq, part)))
-        sizes: dict[int, int] = dict(rows.all())
+    source = driver(connection, conditions, condition)
+    if not _is_certain(condition, source):
+        return _looked_at(connection, conditions, condition, source, most)
+    keys = source.keys(connection, most + 1)
+    found = _Found({}, exact=len(keys) <= most)
+    for start in range(0, len(keys[:most]), CHUNK):
+        sizes = _sizes(connection, keys[start : min(start + CHUNK, most)])
         found.sizes |= sizes
         if differs(condition):
             found.bits |= matching(connection, conditions, condition, sizes)
     return found
 
 
-def _keys(connection: Connection, conditions: Conditions, condition: Condition, most: int) -> tuple[list[int], bool]:
-    """Keys of the newest packages that match, and whether those are all."""
-    source = driver(connection, conditions, condition)
-    if _is_certain(condition, source):
-        keys = list(connection.scalars(source.chunk(None, most + 1, rising=False)))
-        return keys[:most], len(keys) <= most
-    keys = []
-    for seen, (key, hit) in enumerate(walk(connection, conditions, condition, source, rising=False)):
-        if len(keys) == most or seen == _CANDIDATES:
-            return keys, False
-        if hit:
-            keys.append(key)
-    return keys, True
+def _looked_at(
+    connection: Connection, conditions: Conditions, condition: Condition, source: Driver, most: int
+) -> _Found:
+    """The newest packages that match, where candidates may not."""
+    found = _Found({})
+    candidates = walk(connection, conditions, condition, source, rising=False, weigher=_Datasets)
+    for seen, (key, bits) in enumerate(candidates):
+        if len(found.bits) == most or seen == _CANDIDATES:
+            found.exact = False
+            break
+        if bits:
+            found.bits[key] = bits
+    keys = list(found.bits)
+    for start in range(0, len(keys), CHUNK):
+        found.sizes |= _sizes(connection, keys[start : start + CHUNK])
+    return found
+
+
+def _sizes(connection: Connection, keys: Sequence[int]) -> dict[int, int]:
+    """How many datasets each of some packages has."""
+    rows = connection.execute(select(_packages.seq, _packages.datasets).where(among(_packages.seq, keys)))
+    return dict(rows.all())
+
+
+class _Datasets:
+    """Says of candidates which datasets match: who counts must know that anyhow."""
+
+    def __init__(self, conditions: Conditions, condition: Condition, _: Driver) -> None:
+        self._conditions, self._condition = conditions, condition
+
+    def verdicts(self, connection: Connection, keys: Sequence[int]) -> dict[int, int]:
+        """By candidate, as bits."""
+        return matching(connection, self._conditions, self._condition, _sizes(connection, keys))
 
 
 def _is_certain(condition: Condition, source: Driver) -> bool:
@@ -213,7 +231,7 @@ def _add_part(
     """Count a package of which some datasets match: the values that these have."""
     for code, (_, listed) in codes.items():
         spans = parts.get(str(code))
-        both = bits if spans is None else bits & _mask(spans)
+        both = bits if spans is None else bits & mask(spans)
         if both:
             counted[code & _FIELD].setdefault(code, Tally()).add((both & ~1).bit_count(), listed=listed)
 

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, Protocol, Self
 
 from sqlalchemy import ColumnElement, Connection, Insert, Select, Table
 
+from diadem.node.catalogue.order import EVERYTHING, Stretch
 from diadem.node.catalogue.wording import Wording, Words
 
 
@@ -118,8 +119,8 @@ class Database(Protocol):
         """Take them out again."""
         ...
 
-    def text_search(self, wording: Wording) -> TextHits:
-        """Packages whose texts fulfil a wording, or where it is not `exact`, a few more."""
+    def text_search(self, wording: Wording, stretch: Stretch = EVERYTHING) -> TextHits:
+        """Packages of a stretch whose texts fulfil a wording, or where it is not `exact`, a few more."""
         ...
 
     def exact(self, words: Words) -> bool:

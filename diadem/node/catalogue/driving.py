@@ -7,8 +7,9 @@ packages, where what is asked is common.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Connection, Select, exists, func, select, union
@@ -18,13 +19,15 @@ from diadem.node.catalogue.conditions import Conditions, of_judgement, of_packag
 from diadem.node.catalogue.judgements import Judged, Unjudged
 from diadem.node.catalogue.judging import doubtful
 from diadem.node.catalogue.meaning import AllOf, AnyOf, Begins, Between, Condition, Days, Deny, Linked, Phrase, Within
+from diadem.node.catalogue.order import EVERYTHING, Stretch
+from diadem.node.catalogue.windows import windows
 from diadem.node.catalogue.wording import Without, Wording, either, every, everywhere
 
 #: Up to so many facts are gathered and sorted; numbers that more packages have are met soon enough on the way.
 FEW: Final = 5_000
 #: Packages that are counted at most where none need be looked at: by an index that has each once and in order, and by
 #: another one, as that of numbers, in which a package may stand many times.
-COUNTED_IN_ORDER: Final = 100_000
+COUNTED_IN_ORDER: Final = 20_000
 COUNTED: Final = 10_000
 #: How many times more packages with the words there must be, for a number to be the better beginning.
 _RARER: Final = 10
@@ -50,8 +53,12 @@ class Driver:
         The text search that it is; None for another one.
     listed : bool
         Whether it is a list of some packages, and not all of them.
-    once : bool
-        Whether it gives each package once, although it is not ordered.
+    sparse : bool
+        Whether it leaves out most packages that have the words.
+    stretch : Stretch
+        The packages that it has its candidates among.
+    part : callable or None
+        The same source, each package once, of one stretch alone; None where that is not quicker than all of it.
     """
 
     source: Select[Any]
@@ -60,7 +67,9 @@ class Driver:
     ordered: bool = True
     match: Wording | None = None
     listed: bool = False
-    once: bool = False
+    sparse: bool = False
+    stretch: Stretch = EVERYTHING
+    part: Callable[[Stretch], Select[Any]] | None = None
 
     @property
     def all(self) -> bool:
@@ -68,17 +77,43 @@ class Driver:
         return self.ordered and self.match is None and not self.listed
 
     def chunk(self, bound: int | None, size: int, *, rising: bool) -> Select[Any]:
-        """The next candidates beyond a key; all of them, where the source must be sorted anyhow."""
+        """The next candidates beyond a key, of a source that is ordered."""
         source = self.source.order_by(self.key if rising else self.key.desc())
-        if not self.ordered:
-            return source if self.once else source.distinct()
         if bound is not None:
             source = source.where(self.key > bound if rising else self.key < bound)
         return source.limit(size)
 
+    def sorted(self, connection: Connection, *, rising: bool) -> Iterator[Select[Any]]:
+        """All candidates, of a source that is not ordered: at once, or those of one window after the other."""
+        order = self.key if rising else self.key.desc()
+        if self.part is None:
+            yield self.source.distinct().order_by(order)
+            return
+        for window in windows(connection, self.stretch, rising=rising, few=self.sparse):
+            yield self.part(window).order_by(order)
+
+    def keys(self, connection: Connection, most: int) -> list[int]:
+        """The newest candidates, up to a number."""
+        if self.ordered:
+            return list(connection.scalars(self.chunk(None, most, rising=False)))
+        found: list[int] = []
+        for part in self.sorted(connection, rising=False):
+            found += connection.scalars(part.limit(most - len(found)))
+            if len(found) == most:
+                break
+        return found
+
     def count(self, connection: Connection, most: int) -> int:
-        """How many packages there are, up to a number."""
-        return _rows(connection, self.source if self.ordered or self.once else self.source.distinct(), most)
+        """How many packages there are, up to a number; of a source that is ordered, or has parts."""
+        if self.part is None:
+            # In its order, or else a server gathers all before it counts some.
+            return _rows(connection, self.source.order_by(self.key), most)
+        found = 0
+        for window in windows(connection, self.stretch, rising=False, few=True):
+            found += _rows(connection, self.part(window), most - found)
+            if found == most:
+                break
+        return found
 
     def facts(self, connection: Connection, most: int) -> int:
         """How many facts there are, up to a number: not fewer than packages, and counted in a tenth of the time."""
@@ -92,6 +127,8 @@ def _rows(connection: Connection, source: Select[Any], most: int) -> int:
 def driver(connection: Connection, conditions: Conditions, condition: Condition) -> Driver:
     """The best source of candidates for a condition."""
     parts = condition.parts if isinstance(condition, AllOf) else (condition,)
+    if all(isinstance(part, Judged | Unjudged | Days) for part in parts) and (judged := _judged(parts)):
+        return judged
     texts = _texts(conditions, parts)
     fewest, rare = _rare(connection, conditions, parts)
     if rare is not None and (texts is None or fewest * _RARER < texts.count(connection, FEW)):
@@ -110,8 +147,8 @@ def count_alone(
         source = _of_number(conditions, condition, ())
     elif any(part not in source.covered for part in parts):
         return None
-    most = COUNTED_IN_ORDER if source.ordered else COUNTED
-    if source.ordered or source.once:
+    most = COUNTED_IN_ORDER if source.ordered and not source.listed else COUNTED
+    if source.ordered or source.part is not None:
         found = source.count(connection, most)
         return found, found < most
     # Among so many facts: to tell apart all packages that have any, a server would go through all facts first.
@@ -169,7 +206,7 @@ def _named(parts: Sequence[Condition]) -> Driver | None:
         return None
     days = _days(parts)
     source = select(_packages.seq).where(of_package(part), tables.alive())
-    return Driver(_within(source, _packages.seq, days), _packages.seq, (part, *days), ordered=False, once=True)
+    return Driver(_within(source, _packages.seq, days), _packages.seq, (part, *days), ordered=False)
 
 
 def _linked(parts: Sequence[Condition]) -> Driver | None:
@@ -224,11 +261,23 @@ def _texts(conditions: Conditions, parts: Sequence[Condition]) -> Driver | None:
         nowhere = [everywhere(conditions.text(one)) for one in denied.values() if isinstance(one, Phrase)]
         match = Without(match, either(nowhere))
     covered = (*(part for part, _ in wanted if _is_text(conditions, part)), *denied, *days)
-    hits, ordered = database.text_search(match), database.LOOKS_UP_WORDS
-    source = _within(hits.source, hits.key, days)
-    if ordered:  # else all packages with the words would be looked up, and not those of a page
-        source = _told(source, hits.key, conditions, parts)
-    return Driver(source, hits.key, covered, ordered=ordered, once=True, match=match)
+
+    def part(stretch: Stretch) -> Select[Any]:
+        hits = database.text_search(match, stretch)
+        return _told(hits.source, hits.key, conditions, parts)
+
+    stretch = reduce(lambda all_, one: all_.cut(one.low, one.high), days, EVERYTHING)
+    key, ordered = database.text_search(match).key, database.LOOKS_UP_WORDS
+    return Driver(
+        part(stretch),
+        key,
+        covered,
+        ordered=ordered,
+        match=match,
+        sparse=any(isinstance(part, Judged) for part in parts),
+        stretch=stretch,
+        part=None if ordered else part,
+    )
 
 
 def _told(

@@ -34,8 +34,6 @@ class PackageEntry:
         Id of the package that this one continues.
     omitted : int
         How many things of the source were left out.
-    issues : mapping of str to int
-        Codes of the datasets' issues, and how often each came.
     record : Record
         The record; its datasets are read once, one after the other.
     tag_files : mapping of str to bytes
@@ -57,7 +55,6 @@ class PackageEntry:
     record: Record
     predecessor: str | None = None
     omitted: int = 0
-    issues: Mapping[str, int] = field(default_factory=dict)
     tag_files: Mapping[str, builtins.bytes] = field(default_factory=dict)
     traces: frozenset[int] = frozenset()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import math
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
@@ -68,6 +69,8 @@ class Facts:
     #: Values of the whole package.
     said: dict[tuple[str, float | str], None] = field(default_factory=dict)
     stated: dict[tuple[str, float | str], Runs] = field(default_factory=dict)
+    #: Codes of the datasets' issues, and how often each came.
+    issues: Counter[str] = field(default_factory=Counter)
 
     def say(self, key: str, value: Any) -> None:
         """Add a value of the whole package."""
@@ -152,6 +155,7 @@ def _datasets(facts: Facts, record: Record) -> set[str]:
                     facts.state(key, signal[name], number)
         for issue in document.get("issues", ()):
             facts.state(ISSUE, issue["code"], number)
+            facts.issues[str(issue["code"])] += 1
         for key, assertions in document.get("fields", {}).items():
             for assertion in assertions:
                 facts.state(key, assertion["value"], number)

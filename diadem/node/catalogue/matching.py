@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from sqlalchemy import Connection, select
 
 from diadem.node.catalogue import tables
 from diadem.node.catalogue.conditions import Conditions, of_package
 from diadem.node.catalogue.expressions import among
-from diadem.node.catalogue.judging import EVERY, NONE, SOME, leaves
+from diadem.node.catalogue.judging import EVERY, NONE, SOME
 from diadem.node.catalogue.meaning import AllOf, AnyOf, Condition, Deny, Leaf, OfDataset, OfPackage
 from diadem.node.catalogue.spans import full, mask
 
@@ -39,30 +39,33 @@ def matching(
     held : mapping of Leaf to mapping, optional
         How far single conditions hold in the packages, as far as that is known.
     """
-    everything = {key: full(size) for key, size in sizes.items()}
-    bits = {
-        leaf: _of_leaf(connection, conditions, leaf, everything, (held or {}).get(leaf, {}))
-        for leaf in leaves(condition)
-    }
-    return _combined(condition, bits, everything)
+
+    def ask(leaf: Leaf, asked: _Bits) -> _Bits:
+        return _of_leaf(connection, conditions, leaf, asked, (held or {}).get(leaf, {}))
+
+    return _combined(condition, ask, {key: full(size) for key, size in sizes.items()})
 
 
-def _combined(condition: Condition, bits: Mapping[Leaf, _Bits], everything: _Bits) -> _Bits:
+def _combined(condition: Condition, ask: Callable[[Leaf, _Bits], _Bits], everything: _Bits) -> _Bits:
+    """Datasets that match; a package is asked about no further once it is decided."""
     if isinstance(condition, AllOf):
-        found = everything
+        found = dict(everything)
         for part in condition.parts:
-            own = _combined(part, bits, everything)
-            found = {key: value & own[key] for key, value in found.items()}
+            own = _combined(part, ask, {key: everything[key] for key, value in found.items() if value})
+            found |= {key: found[key] & value for key, value in own.items()}
         return found
     if isinstance(condition, AnyOf):
         found = dict.fromkeys(everything, 0)
         for part in condition.parts:
-            own = _combined(part, bits, everything)
-            found = {key: value | own[key] for key, value in found.items()}
+            own = _combined(
+                part, ask, {key: everything[key] for key, value in found.items() if value != everything[key]}
+            )
+            found |= {key: found[key] | value for key, value in own.items()}
         return found
     if isinstance(condition, Deny):
-        return {key: value & ~bits[condition.part][key] for key, value in everything.items()}
-    return bits[condition]
+        denied = ask(condition.part, everything)
+        return {key: value & ~denied[key] for key, value in everything.items()}
+    return ask(condition, everything)
 
 
 def _of_leaf(
@@ -80,7 +83,7 @@ def _stated(connection: Connection, conditions: Conditions, leaf: OfDataset, ask
     found = dict.fromkeys(asked, 0)
     if asked:
         for package, everywhere, datasets in connection.execute(conditions.stating(leaf, list(asked))).all():
-            found[package] |= asked[package] if everywhere else mask(datasets)
+            found[package] = asked[package] if everywhere else mask(datasets)
     return found
 
 

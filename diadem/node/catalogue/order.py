@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime
+from dataclasses import dataclass
+from typing import Final, Self
 
 from diadem.model.ids import PackageId
 
@@ -10,6 +12,21 @@ from diadem.model.ids import PackageId
 ID_BITS = 41
 _DIGITS = 11
 _END = (1 << 63) - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """Packages that follow one another: keys from `low` on, and below `high`."""
+
+    low: int = 0
+    high: int = _END
+
+    def cut(self, low: int, high: int) -> Self:
+        """What lies between two keys of it."""
+        return type(self)(max(self.low, low), min(self.high, high))
+
+
+EVERYTHING: Final = Stretch()
 
 
 def order_number(date: datetime.date | None, package_id: str) -> int:

@@ -31,13 +31,14 @@ from sqlalchemy import (
     cast,
     delete,
     false,
+    literal_column,
     not_,
     or_,
     select,
     text,
     union_all,
 )
-from sqlalchemy.dialects.postgresql import TSQUERY, TSVECTOR
+from sqlalchemy.dialects.postgresql import ARRAY, TSQUERY, TSVECTOR
 from sqlalchemy.dialects.postgresql import insert as postgres_insert
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
@@ -45,6 +46,7 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from diadem.node.catalogue.database import Said, TextHits
 from diadem.node.catalogue.expressions import Among, ByteText, Contains, ContainsOne
 from diadem.node.catalogue.lexemes import apart, exact, lexemes, parts, query
+from diadem.node.catalogue.order import EVERYTHING, Stretch
 from diadem.node.catalogue.server import PostgresPlace
 from diadem.node.catalogue.wording import Every, Without, Wording, Words
 
@@ -81,11 +83,19 @@ large_texts = Table(
     Column("words", TSVECTOR, nullable=False),
     PrimaryKeyConstraint("package", "part"),
 )
+#: Where a package lies: the part of all keys, of each of these sizes, that its key is in. They are powers of two: the
+#: smallest is an eighth of a day, the largest eleven years.
+_SIZES: Final = (38, 41, 44, 47, 50, 53)
+#: Parts that are asked for at once. There is a size of which a stretch has no more, and not fewer than an eighth.
+_PARTS: Final = 24
+_PLACES: Final = "ARRAY[" + ", ".join(f"(package >> {size} << 3 | {at})" for at, size in enumerate(_SIZES)) + "]"
 #: Vectors lie apart from their rows, so that those of thousands of packages are gone through quickly; they are never
 #: read. A pending list would be gone through by every search.
+#: An index of words gives all hits of a word, in no order. This one has the places of the packages as well: what has a
+#: common word within a month, or is among the newest, is found by going through both lists side by side.
 _INDICES: Final = (
     "ALTER TABLE texts ALTER words SET STORAGE EXTERNAL",
-    "CREATE INDEX texts_words ON texts USING gin (words) WITH (fastupdate = off)",
+    f"CREATE INDEX texts_words ON texts USING gin (words, ({_PLACES})) WITH (fastupdate = off)",
     "CREATE INDEX texts_large ON texts (package) WHERE large",
     "CREATE INDEX large_texts_words ON large_texts USING gin (words) WITH (fastupdate = off)",
 )
@@ -127,16 +137,33 @@ def remove_text(connection: Connection, package: int) -> None:
         connection.execute(delete(table).where(table.c.package == package))
 
 
-def text_search(wording: Wording) -> TextHits:
-    """Packages whose texts fulfil a wording, in no order; where it is not `exact`, perhaps a few more.
+def text_search(wording: Wording, stretch: Stretch = EVERYTHING) -> TextHits:
+    """Packages of a stretch whose texts fulfil a wording, in no order; where it is not `exact`, perhaps a few more.
 
     The hits are gathered before anything else is looked at: else the server may go through all packages in order and
     unpack the vector of each, for it does not know what that costs.
     """
     small = select(texts.c.package).where(_matches(texts.c.words, query(wording)), not_(texts.c.large))
+    if places := _places_of(stretch):
+        small = small.where(_places.op("&&", is_comparison=True)(cast(places, ARRAY(BigInteger))))
     large = select(texts.c.package).where(texts.c.large, _large(wording))
     hits = union_all(small, large).cte("hits").prefix_with("MATERIALIZED")
-    return TextHits(select(hits.c.package), hits.c.package)
+    found = select(hits.c.package)
+    if stretch != EVERYTHING:
+        found = found.where(hits.c.package >= stretch.low, hits.c.package < stretch.high)
+    return TextHits(found, hits.c.package)
+
+
+_places: ColumnElement[Any] = literal_column(_PLACES)
+
+
+def _places_of(stretch: Stretch) -> list[int]:
+    """The parts of all keys that a stretch lies in; none where it is too long."""
+    for at, size in enumerate(_SIZES):
+        first, last = stretch.low >> size, (stretch.high - 1) >> size
+        if last - first < _PARTS:
+            return [part << 3 | at for part in range(first, last + 1)]
+    return []
 
 
 def _matches(column: ColumnElement[Any], asked: str) -> ColumnElement[bool]:

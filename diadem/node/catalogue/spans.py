@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
+from typing import Final
 
 
 class Runs:
@@ -35,6 +37,10 @@ class Runs:
 
 def mask(text: str) -> int:
     """The set as bits of a number: bit n for dataset n. Sets are joined and cut by ``|`` and ``&``."""
+    return _short(text) if len(text) <= _SHORT else _mask(text)
+
+
+def _mask(text: str) -> int:
     bits = 0
     for run in text.split(","):
         first, _, last = run.partition("-")
@@ -42,6 +48,11 @@ def mask(text: str) -> int:
             low = int(first)
             bits |= ((1 << (int(last or first) - low + 1)) - 1) << low
     return bits
+
+
+#: The same few short sets come again and again.
+_SHORT: Final = 80
+_short = lru_cache(maxsize=4096)(_mask)
 
 
 def written(bits: int) -> str:

@@ -36,6 +36,7 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from diadem.errors import DiademError, IntegrityError, NotFound, Refused, StoreError
 from diadem.node.catalogue.database import Said, TextHits
 from diadem.node.catalogue.expressions import Among, Contains, ContainsOne
+from diadem.node.catalogue.order import EVERYTHING, Stretch
 from diadem.node.catalogue.wording import Every, Without, Wording, Words
 
 #: The file and those that SQLite keeps beside it.
@@ -213,11 +214,12 @@ def remove_text(connection: Connection, package: int) -> None:
     connection.execute(text("DELETE FROM texts WHERE rowid = :package"), {"package": package})
 
 
-def text_search(wording: Wording) -> TextHits:
+def text_search(wording: Wording, stretch: Stretch = EVERYTHING) -> TextHits:
     """Packages whose texts fulfil a wording, in falling or rising order without sorting."""
     key = literal_column("texts.rowid", BigInteger)
     matching = text("texts MATCH :match").bindparams(match=_expression(wording))
-    return TextHits(select(key).select_from(text("texts")).where(matching), key)
+    hits = select(key).select_from(text("texts")).where(matching)
+    return TextHits(hits if stretch == EVERYTHING else hits.where(key >= stretch.low, key < stretch.high), key)
 
 
 def exact(_: Words) -> bool:

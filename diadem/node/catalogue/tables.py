@@ -243,12 +243,13 @@ assessments = Table(
     Column("everywhere", Boolean, nullable=False),
     Column("datasets", Text, nullable=False),
     PrimaryKeyConstraint("package", "dataset", "signal", "purpose", "criterion", "by", "plugin"),
-    # The package stands behind what is asked for, so that packages come in order; the primary key stands behind it.
-    Index("assessments_by_verdict", "verdict", "package"),
-    Index("assessments_by_purpose", "purpose", "package"),
-    Index("assessments_by_both", "purpose", "verdict", "package"),
-    Index("assessments_by_criterion", "criterion", "package"),
-    Index("assessments_by_assessor", "assessor", "package"),
+    # The package stands behind what is asked for, so that packages come in order. What else may be asked of the same
+    # judgement is in the index too: on SQLite the primary key stands behind it, on PostgreSQL what is included.
+    Index("assessments_by_verdict", "verdict", "package", postgresql_include=["criterion", "assessor"]),
+    Index("assessments_by_purpose", "purpose", "package", postgresql_include=["criterion", "assessor"]),
+    Index("assessments_by_both", "purpose", "verdict", "package", postgresql_include=["criterion", "assessor"]),
+    Index("assessments_by_criterion", "criterion", "package", postgresql_include=["verdict", "purpose", "assessor"]),
+    Index("assessments_by_assessor", "assessor", "package", postgresql_include=["verdict", "purpose", "criterion"]),
     Index("assessments_disputed", "disputed", "package"),
     sqlite_with_rowid=False,
 )

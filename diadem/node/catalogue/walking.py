@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator, Sequence
-from itertools import groupby
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import reduce
+from itertools import chain, groupby, islice
+from operator import or_
+from typing import Protocol
 
 from sqlalchemy import Connection
 
@@ -20,9 +23,23 @@ from diadem.node.catalogue.weighing import Scales
 _FIRST = 160
 
 
+class Weigher(Protocol):
+    """Who says of candidates whether they match."""
+
+    def verdicts(self, connection: Connection, keys: Sequence[int]) -> Mapping[int, int]:
+        """By candidate; 0 where it does not. Perhaps its datasets that do, as bits."""
+        ...
+
+
 def walk(
-    connection: Connection, conditions: Conditions, condition: Condition, source: Driver, *, rising: bool
-) -> Iterator[tuple[int, bool]]:
+    connection: Connection,
+    conditions: Conditions,
+    condition: Condition,
+    source: Driver,
+    *,
+    rising: bool,
+    weigher: Callable[[Conditions, Condition, Driver], Weigher] = Scales,
+) -> Iterator[tuple[int, int]]:
     """Candidates and whether they match; whoever does not come does not match.
 
     Parameters
@@ -37,35 +54,39 @@ def walk(
         Where its candidates come from.
     rising : bool
         From the oldest day on, else from the newest.
+    weigher : callable
+        Makes who says it.
     """
     if isinstance(condition, AnyOf) and source.all:
         sources = [(part, driver(connection, conditions, part)) for part in condition.parts]
-        walks = [walk(connection, conditions, part, own, rising=rising) for part, own in sources]
+        walks = [walk(connection, conditions, part, own, rising=rising, weigher=weigher) for part, own in sources]
         return _merged(walks, rising=rising)
-    return _driven(connection, Scales(conditions, condition, source), source, rising=rising)
+    return _driven(connection, weigher(conditions, condition, source), source, rising=rising)
 
 
-def _merged(walks: Sequence[Iterator[tuple[int, bool]]], *, rising: bool) -> Iterator[tuple[int, bool]]:
+def _merged(walks: Sequence[Iterator[tuple[int, int]]], *, rising: bool) -> Iterator[tuple[int, int]]:
     """Several walks as one."""
     together = heapq.merge(*walks, key=lambda item: item[0], reverse=not rising)
     for key, found in groupby(together, key=lambda item: item[0]):
-        yield key, any(hit for _, hit in found)
+        yield key, reduce(or_, (hit for _, hit in found))
 
 
-def _driven(connection: Connection, scales: Scales, source: Driver, *, rising: bool) -> Iterator[tuple[int, bool]]:
+def _driven(connection: Connection, weigher: Weigher, source: Driver, *, rising: bool) -> Iterator[tuple[int, int]]:
     for keys in _chunks(connection, source, rising=rising):
-        verdicts = scales.verdicts(connection, keys)
+        verdicts = weigher.verdicts(connection, keys)
         yield from ((key, verdicts[key]) for key in keys)
 
 
 def _chunks(connection: Connection, source: Driver, *, rising: bool) -> Iterator[Sequence[int]]:
     """Keys of candidates, in order, some at a time."""
-    if not source.ordered:
-        every = source.chunk(None, -1, rising=rising)
-        for rows in dialects.streamed(connection, every, _FIRST):
-            yield [row[0] for row in rows]
-        return
     bound, size = None, _FIRST
+    if not source.ordered:
+        for every in source.sorted(connection, rising=rising):
+            rows = chain.from_iterable(dialects.streamed(connection, every, CHUNK))
+            while some := [row[0] for row in islice(rows, size)]:
+                yield some
+                size = min(2 * size, CHUNK)
+        return
     while keys := connection.scalars(source.chunk(bound, size, rising=rising)).all():
         yield keys
         if len(keys) < size:

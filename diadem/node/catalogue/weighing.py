@@ -13,6 +13,7 @@ from diadem.node.catalogue.expressions import among
 from diadem.node.catalogue.judging import DOUBT, EVERY, NONE, SOME, YES, differs, doubtful, judge, leaves
 from diadem.node.catalogue.matching import matching
 from diadem.node.catalogue.meaning import Condition, Leaf, Phrase
+from diadem.node.catalogue.order import Stretch
 from diadem.node.catalogue.wording import Wording, every, everywhere
 
 _packages = tables.packages.c
@@ -45,7 +46,7 @@ class Scales:
         What holds for all candidates is asked again only where it matters in how many datasets.
         """
         open_ = [leaf for leaf in self._leaves if leaf not in self._source.covered or self._matters(leaf)]
-        close = self._source.ordered and self._conditions.database.LOOKS_UP_WORDS
+        close = self._source.ordered and not self._source.sparse and self._conditions.database.LOOKS_UP_WORDS
         texts = [leaf for leaf in open_ if isinstance(leaf, Phrase) and close]
         return texts, [leaf for leaf in open_ if leaf not in texts]
 
@@ -74,9 +75,8 @@ class Scales:
     def _found(self, connection: Connection, text: Wording, keys: Sequence[int]) -> set[int]:
         """Candidates whose texts fulfil a wording."""
         match = every([self._source.match, text]) if self._source.match else text
-        hits = self._conditions.database.text_search(match)
-        found = connection.scalars(hits.source.where(hits.key.between(min(keys), max(keys)))).all()
-        return set(found).intersection(keys)
+        hits = self._conditions.database.text_search(match, Stretch(min(keys), max(keys) + 1))
+        return set(connection.scalars(hits.source)).intersection(keys)
 
     def _in_facts(self, connection: Connection, keys: Sequence[int]) -> dict[Leaf, dict[int, int]]:
         """How far each of the other conditions holds."""

@@ -193,7 +193,7 @@ def _package_row(entry: PackageEntry, facts: Facts, hex_id: str) -> dict[str, An
         "ingested_at": _moment(entry.ingested_at),
         "predecessor": PackageId(entry.predecessor).hex if entry.predecessor else None,
         "omitted": entry.omitted,
-        "issues": json.dumps(dict(sorted(entry.issues.items()))),
+        "issues": json.dumps(dict(sorted(facts.issues.items()))),
         "datasets": len(facts.datasets),
         "instrument": named(facts.values("instrument.name", "instrument.model")),
         "sample": named(facts.values(*SAMPLE_KEYS)),

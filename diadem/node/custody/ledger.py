@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Self
 
 from diadem.errors import Refused, UsageError
-from diadem.model.statements import Draft
+from diadem.model.statements import Draft, Statement
 from diadem.node.custody import database
 from diadem.node.custody.database import Database
 from diadem.node.custody.entries import Entry, position_of
@@ -19,14 +19,20 @@ from diadem.node.custody.mirror import Mirror
 from diadem.node.custody.pushing import MirrorDesk, Superseded
 from diadem.node.custody.tables import Batch, Tables
 from diadem.node.custody.trees import signed_checkpoint
-from diadem.serialization.statements import validate_draft
-from diadem.trust.envelope import sign
+from diadem.serialization.statements import read_statement, validate_draft
+from diadem.trust.envelope import Envelope, sign
 from diadem.trust.keys import PrivateKey
 from diadem.trust.tree import Frontier
 
-__all__ = ["Entry", "Ledger"]
+__all__ = ["Entry", "Ledger", "Overtaken"]
 
 Clock = Callable[[], datetime]
+
+
+class Overtaken(Refused):
+    """A statement that was prepared, and does not follow the last on its subject any more."""
+
+    code = "overtaken"
 
 
 class Ledger(LogChecker):
@@ -170,6 +176,51 @@ class Ledger(LogChecker):
             self._write(tables, entries, tip.frontier, key)
         self._desk.push_quietly()
         return entries
+
+    def prepared(self, draft: Draft) -> Statement:
+        """A statement as it would be appended now, for somebody to sign whose key is elsewhere.
+
+        Raises
+        ------
+        DocumentError
+            The draft is not what its kind demands.
+        """
+        validate_draft(draft)
+        with self._data.reading() as connection:
+            tables = Tables(connection)
+            prev = {subject.sha256: tables.last_about(subject.sha256) for subject in draft.subjects}
+        return draft.entered(node=self.node, time=self._clock(), salt=secrets.token_hex(16), prev=prev)
+
+    def append_signed(self, envelope: Envelope) -> Entry:
+        """Append a statement that was `prepared` here and signed elsewhere: one transaction with its checkpoint.
+
+        Whose signature it is, and whether they may say this, is for the caller to judge.
+
+        Raises
+        ------
+        DocumentError
+            It is no statement as its kind demands. Nothing was written.
+        Refused
+            It was prepared for another log; or as for `append`.
+        Overtaken
+            Something else was said of a subject meanwhile.
+        """
+        statement = read_statement(envelope.payload)
+        if statement.node != self.node or statement.known is None:
+            raise Refused("the statement was not prepared for this log", next="Have it prepared here.")
+        key = self._writing_key()
+        self.check_mirrors()
+        with self._data.writing() as connection:
+            tables = Tables(connection)
+            tip = self._tip(tables)
+            if any(tables.last_about(sha256) != last for sha256, last in statement.prev.items()):
+                raise Overtaken(
+                    "something else was said of it after the statement was prepared", next="Have it prepared again."
+                )
+            entry = Entry.of(self.epoch, tip.size, envelope, statement)
+            self._write(tables, [entry], tip.frontier, key)
+        self._desk.push_quietly()
+        return entry
 
     def _writing_key(self) -> PrivateKey:
         if self._log_key is None:

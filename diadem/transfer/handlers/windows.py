@@ -27,10 +27,7 @@ def give_part(request: Request, services: Services) -> Response:
 def give_window(request: Request, services: Services) -> Response:
     """A payload window, or the range of it that is asked for."""
     peer, transfer = asking_node(request), request.params["transfer"]
-    serving = serving_of(services.context)
-    size = serving.size(peer, transfer, int(request.params["number"]))
-    start, stop = request.range(size)
-    return serving.window(peer, transfer, int(request.params["number"]), start, stop)
+    return serving_of(services.context).window(peer, transfer, int(request.params["number"]), request.range)
 
 
 def pushed_of(context: Context) -> Pushed:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from diadem.errors import UsageError
 from diadem.model.assessments import VERDICTS, Assessment
-from diadem.node.catalogue import Catalogue, Facets, counting
+from diadem.node.catalogue import Catalogue, Facets, counting, windows
 from diadem.node.catalogue.facet_fields import DEFAULT
 from tests.node.catalogue.making import NOW, dataset, entry, package_id
 
@@ -161,6 +161,7 @@ def test_where_very_many_match_the_newest_are_counted_and_it_is_said(
         catalogue.add_package(entry(f"p{number}", [dataset(1, "a.tif", {"detector.name": "HAADF"})], date=date))
     for name in ("MOST", "MOST_LOOKED_AT", "MOST_UNKEPT"):
         monkeypatch.setattr(counting, name, 2)
+    monkeypatch.setattr(windows, "_FIRST", 1)
     for query in ("haadf", "title:p*", "haadf not eels"):
         facets = catalogue.facets(query, fields=["year"])
         assert (facets.total, facets.exact) == (2, False)

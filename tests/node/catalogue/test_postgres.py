@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +16,9 @@ from diadem.node.catalogue.addresses import ServerAddress
 from diadem.node.catalogue.conditions import Conditions
 from diadem.node.catalogue.driving import driver
 from diadem.node.catalogue.meaning import understand
+from diadem.node.catalogue.order import Stretch, day_range
 from diadem.node.catalogue.parsing import parse
+from diadem.node.catalogue.wording import Words
 from tests.node.catalogue.making import dataset, entry
 from tests.postgres_server import PostgresServer, run_postgres
 
@@ -182,7 +185,24 @@ def test_questions_use_their_index(on_server: Catalogue, query: str, index: str)
     codes = {"title": 1, "beam.acceleration_voltage": 2}
     with on_server._reading() as connection:
         source: Any = driver(connection, Conditions(codes, dialects.of(connection)), condition)
-        asked = source.chunk(None, 50, rising=False)
+        asked = (
+            source.chunk(None, 50, rising=False) if source.ordered else next(source.sorted(connection, rising=False))
+        )
         text = str(asked.compile(connection, compile_kwargs={"literal_binds": True}))
         plan = "\n".join(row[0] for row in connection.exec_driver_sql("EXPLAIN " + text.replace("%", "%%")))
     assert index in plan, plan
+
+
+def test_of_a_common_word_the_hits_of_some_days_are_found_without_the_others(on_server: Catalogue) -> None:
+    """The index has the places of packages."""
+    days = [datetime.date(2024, 1, 1) + datetime.timedelta(days=number) for number in range(60)]
+    with on_server.together():
+        for number, day in enumerate(days):
+            on_server.add_package(entry(f"ZnO {number}", date=day))
+    stretch = Stretch(*day_range(days[10], days[20]))
+    with on_server._reading() as connection:
+        asked = dialects.of(connection).text_search(Words(("zno",)), stretch).source
+        text = str(asked.compile(connection, compile_kwargs={"literal_binds": True})).replace("%", "%%")
+        plan = connection.exec_driver_sql("EXPLAIN (ANALYZE) " + text).scalars().all()
+    read = next(line for line in plan if "Bitmap Index Scan on texts_words" in line)
+    assert "rows=10 " in read.partition("actual")[2], "\n".join(plan)

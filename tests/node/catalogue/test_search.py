@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from diadem.errors import UsageError
-from diadem.node.catalogue import Catalogue, PackageEntry, driving, searching, walking
+from diadem.node.catalogue import Catalogue, PackageEntry, driving, searching, walking, windows
 from diadem.node.catalogue.parsing import MAX_DEPTH, MAX_TERMS
 from diadem.node.catalogue.words import padded
 from tests.node.catalogue.making import NOW, dataset, entry, package_id
@@ -190,12 +190,13 @@ def test_any_question(filled: Catalogue, question: Question) -> None:
 @given(question=questions)
 @settings(max_examples=15, deadline=None)
 def test_however_it_is_gone_about(filled: Catalogue, question: Question) -> None:
-    """From rare numbers, or from all packages; few candidates at a time, or many."""
+    """From rare numbers, or from all packages; few candidates at a time, or many; in short windows or all at once."""
     for few, first, chunk in ((0, 3, 4), (1, 1, 1), (20_000, 2, 7)):
         with pytest.MonkeyPatch.context() as changed:
             changed.setattr(driving, "FEW", few)
             changed.setattr(walking, "_FIRST", first)
             changed.setattr(walking, "CHUNK", chunk)
+            changed.setattr(windows, "_FIRST", first)
             check(filled, question)
 
 
@@ -208,6 +209,7 @@ def test_pages(filled: Catalogue, question: Question, limit: int, offset: int, c
         changed.setattr(searching, "COUNTED", counted)
         changed.setattr(driving, "COUNTED_IN_ORDER", 2 * counted + 1)
         changed.setattr(driving, "COUNTED", counted + 1)
+        changed.setattr(windows, "_FIRST", 1 + counted % 7)
         newest = filled.search(question.text, limit=limit, offset=offset)
         oldest = filled.search(question.text, limit=limit, offset=offset, order="oldest")
     assert [row.id for row in newest] == wanted[offset : offset + limit]

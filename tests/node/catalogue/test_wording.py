@@ -12,6 +12,7 @@ from sqlalchemy import select
 from diadem.node.catalogue import Catalogue, dialects, lexemes, tables
 from diadem.node.catalogue.database import Said
 from diadem.node.catalogue.expressions import among, among_texts
+from diadem.node.catalogue.order import Stretch
 from diadem.node.catalogue.wording import Either, Every, Without, Wording, Words, everywhere, phrases
 from diadem.node.catalogue.words import padded, words
 from tests.node.catalogue.making import dataset, entry
@@ -89,8 +90,10 @@ def test_a_search_finds_what_a_look_at_every_text_finds(
             database.remove_text(connection, key)
             database.write_texts(connection, [(key, [one for one in said if one.words])])
         hits = connection.scalars(database.text_search(wording).source).all()
+        between = connection.scalars(database.text_search(wording, Stretch(keys[1], keys[2])).source).all()
     expected = {key for key, said in zip(keys, texts, strict=True) if holds(wording, said)}
     assert len(hits) == len(set(hits))
+    assert between == [key for key in hits if key == keys[1]]
     if all(map(database.exact, phrases(wording))):
         assert set(hits) == expected
     elif not any(isinstance(part, Without) for part in _all(wording)):

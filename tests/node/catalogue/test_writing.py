@@ -27,11 +27,10 @@ def test_a_package_is_read_again(catalogue: Catalogue) -> None:
     fields = {"instrument.model": "Titan", "person.operator": "user"}
     catalogue.add_package(
         entry(
-            datasets=[dataset(1, "a/b.tif", fields), dataset(2, "a/c.tif", {})],
+            datasets=[dataset(1, "a/b.tif", fields, issues=[{"code": "truncated"}]), dataset(2, "a/c.tif", {})],
             people=people,
             sample={"identifier": "S-12", "name": "ZnO"},
             omitted=2,
-            issues={"truncated": 1},
             predecessor=package_id("zero"),
         )
     )

@@ -1,0 +1,255 @@
+"""A package from one node to another, against rsync and scp over ssh, rclone, and nginx with curl.
+
+Each DIADEM run is the command `diadem accept` at a new node, in a new process: its acceptance is signed and told, every
+leaf and every file's SHA-256 is proven, the package lands, its receipt is signed, told and answered by the closure. The
+sender's node serves in a process of its own. All that was timed ends with one sync of the receiver's file system.
+
+A line: ``loopback``; ``long`` (two network namespaces, 50 ms, 1 Gbit/s); ``lossy`` (the same, every 200th packet lost).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import machine
+import network_peers
+from inputs import described, make
+from network_peers import Place
+from tables import Row, compare, markdown, parser, workplace, write
+from timing import STEADY, Contender, Run, Series, interleave, run
+
+from diadem.testing.faults import remove
+
+sys.path.append(str(Path(__file__).resolve().parent.parent))
+
+HERE = Path(__file__).resolve().parent
+PORT = 18642
+#: Bytes a second of the long line, its round trip, and the part of packets that is lost on the lossy one.
+RATE, ROUND_TRIP, LOSS = 125e6, 0.050, 0.005
+#: Bytes of memory that each process may take.
+MEMORY = 250e6
+OURS = "diadem"
+
+
+@dataclass(frozen=True)
+class Aim:
+    """What a comparison should show: times as fast as which peers, and the part of the line's rate."""
+
+    words: str
+    peers: tuple[str, ...]
+    factor: float | None
+    line: float | None = None
+
+
+#: By line and set.
+AIMS: dict[tuple[str, str], Sequence[Aim]] = {
+    ("loopback", "one"): [Aim("≥ 0.8 × the fastest", (), 0.8)],
+    ("loopback", "small"): [Aim("≥ 1.5 ×", ("rsync over ssh",), 1.5)],
+    ("long", "one"): [Aim("≥ 2 ×, ≥ 0.85 of the line", ("rsync over ssh",), 2.0, 0.85)],
+    ("lossy", "one"): [Aim("≥ 4 ×", ("rsync over ssh",), 4.0)],
+    ("long", "small"): [Aim("reported", ("rsync over ssh",), None)],
+}
+
+
+class Nodes:
+    """The sender's node, which serves, and a new receiver for each round."""
+
+    def __init__(self, work: Path, sender: Place, receiver: Place) -> None:
+        self.work, self.sender, self.receiver = work, sender, receiver
+        self.peaks: list[int] = []
+        self.serving_peak = 0
+        self._server: subprocess.Popen[bytes] | None = None
+
+    def command(self, place: Place, *words: str | Path) -> list[str]:
+        """DIADEM at a place."""
+        return place.words(sys.executable, "-m", "diadem", *words)
+
+    def said(self, place: Place, *words: str | Path) -> dict[str, object]:
+        """What a command answers."""
+        done = run(self.command(place, *words, "--json"), env=self._environment())
+        found: dict[str, object] = json.loads(done.output)
+        return found
+
+    def _environment(self) -> dict[str, str]:
+        own = {"DIADEM_CONFIG": str(self.work / "config"), "DIADEM_RECOVERY_PASSPHRASE": "correct horse"}
+        return {**os.environ, **own, "PYTHONPATH": str(HERE.parent)}
+
+    def begin(self, source: Path) -> str:
+        """Archive at the sender's node, and serve it; the package's id."""
+        node = self.work / "a"
+        self._made(node, "hu-berlin", "alice")
+        url = f"https://{self.sender.address}:{PORT}"
+        words = ("serve", "--node", node, "--listen", f"{self.sender.address}:{PORT}", "--url", url)
+        archived = self.said(self.sender, "archive", source, "--now", "--as-one", "--node", node)
+        log = (self.work / "serve.log").open("wb")
+        self._server = subprocess.Popen(
+            self.command(self.sender, *words), env=self._environment(), stdout=log, stderr=log
+        )
+        while "listening" not in (self.work / "serve.log").read_text("utf-8", "replace"):
+            if self._server.poll() is not None:
+                raise RuntimeError((self.work / "serve.log").read_text("utf-8", "replace"))
+            time.sleep(0.1)
+        package = archived["package"]
+        assert isinstance(package, dict)
+        return str(package["id"])
+
+    def _made(self, node: Path, name: str, user: str) -> None:
+        store, recovery = f"{node}-store", f"{node}-recovery.txt"
+        given = ("--store", store, "--name", name, "--user", user, "--recovery-file", recovery)
+        self.said(self.sender, "init", node, *given)
+
+    def offered(self, package: str, number: int) -> tuple[Path, str]:
+        """A new receiver that knows the sender, and has an offer; its folder and the transfer."""
+        node, name = self.work / f"b{number}", f"nmi{number}"
+        self._made(node, name, "marie")
+        ticket = self.said(self.sender, "peer", "invite", "--node", self.work / "a")["ticket"]
+        self.said(self.receiver, "peer", "join", str(ticket), "--node", node)
+        listed = self.said(self.sender, "peer", "ls", "--node", self.work / "a")["peers"]
+        assert isinstance(listed, list)
+        words = next(peer["words"] for peer in listed if peer["name"] == name)
+        self.said(self.sender, "peer", "confirm", name, "--words", words, "--node", self.work / "a")
+        sent = self.said(self.sender, "send", package, f"marie@{name}", "--node", self.work / "a")["transfer"]
+        self.said(self.receiver, "inbox", "--node", node)
+        assert isinstance(sent, dict)
+        return node, str(sent["id"])
+
+    def end(self) -> None:
+        """End the server, and note how much memory it took at most."""
+        if self._server is not None:
+            self.serving_peak = max(_peaks_below(self._server.pid), default=0)
+            self._server.terminate()
+            self._server.wait(30)
+
+
+def _peaks_below(process: int) -> Iterator[int]:
+    """Peak memory of a process and of all below it, where the system tells."""
+    status = Path(f"/proc/{process}/status")
+    if not status.exists():
+        return
+    for line in status.read_text().splitlines():
+        if line.startswith("VmHWM:"):
+            yield int(line.split()[1]) * 1024
+    for task in Path(f"/proc/{process}/task").iterdir():
+        for child in (task / "children").read_text().split():
+            yield from _peaks_below(int(child))
+
+
+def _ours(nodes: Nodes, package: str) -> Contender:
+    made: list[tuple[Path, str]] = [nodes.offered(package, 0)]
+
+    def work() -> Run:
+        node, transfer = made[-1]
+        note = nodes.work / "note.json"
+        accept = [sys.executable, str(HERE / "child.py"), str(note), "cli", "accept", transfer, "--node", str(node)]
+        script = f'"$@" && sync -f {node}-store'
+        words = nodes.receiver.words("sh", "-euc", script, "sh", *accept, "--json", "--quiet")
+        done = run(words, env=nodes._environment())
+        nodes.peaks.append(json.loads(note.read_text())["peak"] or 0)
+        if json.loads(done.output)["transfer"]["state"] != "closed":
+            raise RuntimeError(f"the transfer is not closed:\n{done.output}")
+        return done
+
+    def after() -> None:
+        node, _ = made[-1]
+        for path in (node, Path(f"{node}-store")):
+            remove(path)
+        made.append(nodes.offered(package, len(made)))
+
+    return Contender(OURS, work, after)
+
+
+@contextmanager
+def _places(line: str, control: str) -> Iterator[tuple[Place, Place]]:
+    if line == "loopback":
+        yield Place("127.0.0.1"), Place("127.0.0.1")
+        return
+    from tests.namespaces import long_line
+
+    loss = LOSS if line == "lossy" else 0.0
+    with long_line(round_trip=ROUND_TRIP, bytes_per_second=RATE, loss=loss, control=control) as wire:
+        yield Place(wire.one.address, tuple(wire.one.words())), Place(wire.two.address, tuple(wire.two.words()))
+
+
+def measure(
+    line: str, name: str, work: Path, scale: float, rounds: int, chosen: Sequence[str], control: str
+) -> tuple[list[Row], dict[str, Series]]:
+    """All contenders on one set of files over one line."""
+    source, size, files = make(name, work, scale)
+    target = work / "target"
+    with _places(line, control) as (sender, receiver), network_peers.servers(work / "ssh", sender, source) as given:
+        nodes = Nodes(work, sender, receiver)
+        try:
+            ours = _ours(nodes, nodes.begin(source))
+            others = network_peers.contenders(given, receiver, target, many=files > 100)
+            contenders = [one for one in others if not chosen or one.name in chosen]
+            series = interleave([*contenders, ours], rounds)
+        finally:
+            nodes.end()
+    remove(work / "a")
+    title = f"{line}, {described(name, scale, size, files)}"
+    peak = max([*nodes.peaks, nodes.serving_peak])
+    print(f"{title}: memory of receiver {max(nodes.peaks) / 1e6:.0f} MB, of sender {nodes.serving_peak / 1e6:.0f} MB")
+    for one in series.values():
+        print(f"  {one.name:24} {one.median:8.2f} s  {size / one.median / 2**20:7.0f} MiB/s  × {one.spread:.2f}")
+    return _rows(line, name, title, series, size, peak), series
+
+
+def _rows(line: str, name: str, title: str, series: dict[str, Series], size: int, peak: int) -> list[Row]:
+    rows = []
+    for aim in AIMS.get((line, name), [Aim("reported", ("rsync over ssh",), None)]):
+        peers = [series[peer] for peer in aim.peers if peer in series]
+        if not aim.peers:
+            peers = [min((one for key, one in series.items() if key != OURS), key=lambda one: one.median)]
+        for peer in peers:
+            row = compare(
+                title, series[OURS], [peer], size=size, aim=aim.words, limit=aim.factor, peak=peak, inverse=True
+            )
+            if aim.line is not None:
+                part = size / series[OURS].median / RATE
+                print(f"  part of the line's rate: {part:.2f} (aim {aim.line})")
+            rows.append(row)
+    return rows
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Measure, print, keep."""
+    options = parser(__doc__)
+    options.add_argument("--lines", default="loopback,long,lossy", help="which lines")
+    options.add_argument("--sets", default="one,small", help="which sets of files")
+    options.add_argument("--peers", default="", help="names of peers, by commas; default all that are installed")
+    options.add_argument(
+        "--control", default="", help="TCP congestion control of both sides of a long line: bbr, cubic"
+    )
+    chosen = options.parse_args(arguments)
+    rows: list[Row] = []
+    runs: dict[str, dict[str, Series]] = {}
+    with workplace(chosen.work) as work:
+        for line in chosen.lines.split(","):
+            for name in chosen.sets.split(","):
+                place = work / f"{line}-{name}"
+                place.mkdir()
+                peers = [one for one in chosen.peers.split(",") if one]
+                found, runs[f"{line} {name}"] = measure(
+                    line, name, place, chosen.scale, chosen.rounds, peers, chosen.control
+                )
+                rows += found
+                remove(place)
+        document = {"machine": machine.describe(work), "peers": network_peers.versions(), "steady": STEADY}
+        kept = {key: {name: one.walls for name, one in table.items()} for key, table in runs.items()}
+        write(chosen.report, {**document, "rows": [asdict(row) for row in rows], "runs": kept})
+    print(markdown(rows))
+    print(f"children together: {resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime:.0f} s of processor")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,115 @@
+"""What somebody may find and read of this node's packages: searches, records, tag files, and any bytes of any file.
+
+Each handler asks first whether its asker may; what is unknown, forbidden, revoked or deleted has the one same answer.
+"""
+
+from __future__ import annotations
+
+from io import BytesIO
+from typing import Any, Final
+
+from diadem.errors import UsageError
+from diadem.model.access import Asker, Right
+from diadem.model.ids import PREFIX
+from diadem.node.access.reading import require
+from diadem.node.amending import effective
+from diadem.serialization.record_json import write_record
+from diadem.transfer import telling
+from diadem.transfer.askers import weighed
+from diadem.transfer.exchange import BYTES, JSON, Request, Response, Route, Services
+from diadem.transfer.shelf import shelf_of
+
+#: Characters of a query, and the largest offset.
+_QUERY, _OFFSET = 10_000, 1 << 40
+_SEARCH: Final = {"query": str, "limit": int, "offset": int}
+
+
+def search(request: Request, services: Services) -> Response:
+    """Search among what the asker may find."""
+    said = request.document()
+    query, limit, offset = (said.get(name, kind()) for name, kind in _SEARCH.items())
+    known = said.keys() <= _SEARCH.keys() and all(type(said[name]) is _SEARCH[name] for name in said)
+    if not known or len(query) > _QUERY or not limit >= 0 or not 0 <= offset <= _OFFSET:
+        raise UsageError("a search is a query, a limit and an offset", where="request body")
+    asker = weighed(services.context, request.known_asker)
+    return Response.json(telling.search(services.context, asker, query, limit=limit, offset=offset))
+
+
+def facts(request: Request, services: Services) -> Response:
+    """What the catalogue knows of a package."""
+    asker, package = _permitted(request, services, Right.LIST)
+    return Response.json(telling.facts(services.context, asker, package))
+
+
+def record(request: Request, services: Services) -> Response:
+    """The record of a package as it holds now."""
+    _, package = _permitted(request, services, Right.LIST)
+    sealed = shelf_of(services.context).record(package)
+    stream = BytesIO()
+    write_record(stream, effective(services.context, package, sealed))
+    return Response(200, {"content-type": JSON}, stream.getvalue())
+
+
+def tags(request: Request, services: Services) -> Response:
+    """The tag files of a package."""
+    _, package = _permitted(request, services, Right.READ)
+    return shelf_of(services.context).tags(package)
+
+
+def tag(request: Request, services: Services) -> Response:
+    """One tag file of a package."""
+    _, package = _permitted(request, services, Right.READ)
+    return shelf_of(services.context).tag(package, int(request.params["number"]), request)
+
+
+def file(request: Request, services: Services) -> Response:
+    """One file of a package."""
+    _, package = _permitted(request, services, Right.READ)
+    return shelf_of(services.context).file(package, int(request.params["number"]), request)
+
+
+def _permitted(request: Request, services: Services, right: Right) -> tuple[Asker, str]:
+    """Who asks, and for which package; raises the one answer where they may not."""
+    asker, package = weighed(services.context, request.known_asker), PREFIX + request.params["package"]
+    require(services.context, asker, right, package)
+    return asker, package
+
+
+_PARTS: Final[dict[str, Any]] = {
+    "gives": BYTES,
+    "answers": {200: "all of it", 206: "the range that was asked for", 416: "it has no such range"},
+}
+ROUTES: Final = (
+    Route(
+        "POST",
+        "search",
+        search,
+        "Find packages among those that you may find.",
+        body=64 << 10,
+        answers={200: "a page of rows"},
+    ),
+    Route(
+        "GET",
+        "packages/{package}",
+        facts,
+        "What the catalogue knows of a package.",
+        answers={200: "a row, judgements, doubts"},
+    ),
+    Route(
+        "GET",
+        "packages/{package}/record",
+        record,
+        "Its record as its owner has corrected it.",
+        answers={200: "the record"},
+    ),
+    Route(
+        "GET",
+        "packages/{package}/tags",
+        tags,
+        "Its tag manifest and the tag files that it lists, each behind its length in 8 bytes; without vendor.zip.",
+        gives=BYTES,
+        answers={200: "the tag files"},
+    ),
+    Route("GET", "packages/{package}/tags/{number}", tag, "A tag file, by its place in the tag manifest.", **_PARTS),
+    Route("GET", "packages/{package}/files/{number}", file, "A file, by its place in the manifest.", **_PARTS),
+)

@@ -1,0 +1,309 @@
+"""`RemoteNode`: another computer's node, as one of its users works with it from a laptop."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Final, Self
+
+from diadem.errors import NotFound, Refused, UsageError
+from diadem.model.assessments import Assessment
+from diadem.model.ids import PackageId
+from diadem.model.ports import Listener, silent
+from diadem.node.assessing import ID, Assessments, Judgement
+from diadem.node.catalogue.results import PackageRow, SearchResult
+from diadem.serialization.record_json import read_record
+from diadem.transfer.answers import PeerRefused
+from diadem.transfer.client import PeerClient
+from diadem.transfer.profiles import Profile
+from diadem.transfer.remote.bundle import HttpBundle
+from diadem.transfer.remote.package import RemotePackage
+from diadem.transfer.remote.reading import PackageFacts, read_facts, read_result
+from diadem.transfer.remote.restoring import RemoteChain, restore
+from diadem.transfer.remote.signing import signed_assessment
+
+if TYPE_CHECKING:
+    from diadem.extract.pool import Extractor
+    from diadem.hooks.offers import ReaderOffer
+    from diadem.model.lineage import Caution
+    from diadem.model.record import Record
+    from diadem.node.restoring import RestoredSession
+    from diadem.trust.keys import PrivateKey
+
+_WHOLE: Final = re.compile(r"(?:diadem:)?[0-9a-f]{64}\Z")
+#: How often a statement is prepared again because somebody else was quicker.
+_TRIES: Final = 5
+
+
+@contextmanager
+def _as_here() -> Iterator[None]:
+    """What a node does not understand is the same error as where one works on its machine."""
+    try:
+        yield
+    except PeerRefused as error:
+        if error.status != 400:
+            raise
+        raise UsageError(error.message, where=error.where, next=error.next) from error
+
+
+class NotFromHere(Refused, AttributeError):
+    """A verb that needs the node's own machine."""
+
+    code = "not-from-here"
+
+
+class RemoteNode:
+    """A node that is asked over the network. Made by `diadem.connect`; use it in a ``with`` block, or `close` it.
+
+    Parameters
+    ----------
+    client : PeerClient
+        Asks the node.
+    profile : Profile
+        Who we are there.
+    key : PrivateKey
+        Ours: it signs what we ask and say, and stays here.
+    readers : sequence of ReaderOffer
+        Who can read datasets.
+    extractor : callable
+        Makes what reads metadata.
+    """
+
+    def __init__(
+        self,
+        client: PeerClient,
+        profile: Profile,
+        key: PrivateKey,
+        *,
+        readers: Sequence[ReaderOffer] = (),
+        extractor: Callable[[], Extractor] | None = None,
+    ) -> None:
+        self._client, self._profile, self._key = client, profile, key
+        self._readers, self._extractor = tuple(readers), extractor
+
+    def __repr__(self) -> str:
+        """Name and place in short."""
+        return f"<RemoteNode {self.name}, {self.url}>"
+
+    @property
+    def name(self) -> str:
+        """What people call the node."""
+        return self._profile.address.partition("@")[2]
+
+    @property
+    def id(self) -> str:
+        """64 hex digits: SHA-256 of the node's root key, as the ticket gave it."""
+        return self._profile.node
+
+    @property
+    def user(self) -> str:
+        """Who we are: ``bob@hu-berlin``."""
+        return self._profile.address
+
+    @property
+    def url(self) -> str:
+        """The first of the node's addresses."""
+        return self._profile.urls[0]
+
+    # -- finding ---------------------------------------------------------------------------------------------------
+
+    def search(self, query: str = "", *, limit: int = 100, offset: int = 0) -> SearchResult:
+        """Find packages among those that we may find; see `diadem.Node.search`."""
+        page = self._page(query, limit, offset)
+        rows = list(page.rows)
+        first, more = page, page
+        while more.rows and len(rows) < limit and offset + len(rows) < max(page.total, more.total):
+            more = self._page(query, limit - len(rows), offset + len(rows))
+            rows += more.rows
+        return replace(first, rows=tuple(rows), total=max(first.total, more.total), exact=more.exact)
+
+    def _page(self, query: str, limit: int, offset: int) -> SearchResult:
+        asked = {"query": query, "limit": limit, "offset": offset}
+        with _as_here():
+            return read_result(self._client.post_json("search", asked), self.url)
+
+    def get(self, package_id: str) -> RemotePackage:
+        """A package; its bytes come when they are read, and are proven here. Its ``record`` is the effective one.
+
+        Parameters
+        ----------
+        package_id : str
+            ``diadem:<64 hex>``, or the first 8 or more of its hex digits.
+
+        Raises
+        ------
+        NotFound
+            The node does not have it, or it is not for us: we cannot tell which.
+        IntegrityError
+            The node gives something else.
+        """
+        found = self._whole(package_id)
+        return self._opened(found, self._facts(found))
+
+    def _opened(self, found: PackageId, facts: PackageFacts) -> RemotePackage:
+        try:
+            bundle = HttpBundle(self._client, found, self.url)
+        except NotFound as error:
+            advice = f"Ask {facts.row.owner or 'its owner'} for it: diadem grant {found[7:19]} --to {self.user}"
+            raise NotFound("you may find this package, and not read it", where=found, next=advice) from error
+        package = RemotePackage(bundle, opened=bundle.opened, readers=self._readers, extractor=self._extractor)
+        if facts.amended:
+            package.amended_by = lambda _: self._record(found)
+        package.warned_by = lambda _: facts.warnings
+        package.told_by = lambda _: self.custody
+        return package
+
+    def _record(self, package: PackageId) -> Record:
+        """The record as the node says that it holds now."""
+        with self._client.stream(f"packages/{package.hex}/record") as stream:
+            return read_record(stream.read())
+
+    def _facts(self, package: PackageId) -> PackageFacts:
+        return read_facts(self._client.get_json(f"packages/{package.hex}"), self.url)
+
+    def _whole(self, text: str) -> PackageId:
+        """The id that begins so, of a package that we may find."""
+        if _WHOLE.match(text):
+            return PackageId(text)
+        if not ID.match(text):
+            raise UsageError(f"'{text}' is no package id", next="Write at least 8 of its digits.")
+        rows: Sequence[PackageRow] = self._page(f"id:{text.removeprefix('diadem:')}", 2, 0).rows
+        if len(rows) != 1:
+            what = "several packages begin" if rows else "there is no package for you that begins"
+            raise (UsageError if rows else NotFound)(f"{what} with '{text}'", next="See: diadem search")
+        return PackageId(rows[0].id)
+
+    def restore(
+        self, package: str, folder: str | Path, *, chain: bool = True, listener: Listener = silent
+    ) -> RestoredSession:
+        """Give a session back, as far as we may read it; see `diadem.Node.restore`."""
+        found = self._whole(package)
+        known: dict[PackageId, PackageFacts] = {}
+
+        def facts(one: PackageId) -> PackageFacts:
+            return known[one] if one in known else known.setdefault(one, self._facts(one))
+
+        packages = RemoteChain(lambda one: self._opened(one, facts(one)), lambda one: facts(one).continued_by)
+        return restore(packages, found, Path(folder), chain=chain, listener=listener)
+
+    def warnings(self, package: str) -> list[Caution]:
+        """Doubts about a package and about everything that it was made from; see `diadem.Node.warnings`."""
+        return list(self._facts(self._whole(package)).warnings)
+
+    def assessments(self, package: str) -> Assessments:
+        """What was said of a package; see `diadem.Node.assessments`."""
+        return self._facts(self._whole(package)).assessments
+
+    # -- saying ----------------------------------------------------------------------------------------------------
+
+    def assess(
+        self,
+        package: str,
+        verdict: str,
+        *,
+        purpose: str = "",
+        criterion: str | None = None,
+        dataset: str | None = None,
+        signal: str | None = None,
+        value: float | None = None,
+        unit: str = "",
+        comment: str = "",
+        evidence: Sequence[str] = (),
+        scheme: str | None = None,
+        replaces: str | None = None,
+    ) -> Assessment:
+        """Judge a package, or a dataset of it, for a purpose; see `diadem.Node.assess`.
+
+        The node writes the statement out, our key signs it here after it was compared with what we want to say, and
+        the node logs it.
+
+        Raises
+        ------
+        NotFound
+            There is no such package for us to judge.
+        Refused
+            The node wants something else signed, or takes it no more.
+        """
+        found = self._whole(package)
+        said = Judgement(
+            verdict=verdict,
+            purpose=purpose,
+            criterion=criterion or "",
+            dataset=self._dataset(found, dataset or ""),
+            signal=signal or "",
+            value=None if value is None else float(value),
+            unit=unit,
+            comment=comment,
+            evidence=tuple(self._whole(text) if ID.match(text) else text for text in evidence),
+            scheme=scheme or "",
+            replaces=replaces or "",
+        )
+        for _ in range(_TRIES - 1):
+            try:
+                return self._stated(found, said)
+            except PeerRefused as error:
+                if error.code != "overtaken":
+                    raise
+        return self._stated(found, said)
+
+    def _stated(self, package: PackageId, judgement: Judgement) -> Assessment:
+        members = {name: getattr(judgement, name) for name in judgement.__dataclass_fields__}
+        asked = {"kind": "assessment", "package": str(package), "judgement": members}
+        asked["judgement"] = {**members, "evidence": list(judgement.evidence)}
+        with _as_here():
+            answer = self._client.post_json("statements/prepare", asked)
+        envelope, statement = signed_assessment(
+            answer, self._key, node=self.id, by=self.user, package=package, judgement=judgement
+        )
+        place = self._client.post_line("statements", envelope.to_line())
+        order = place.get("index")
+        return Assessment.of(envelope.statement_id, order if type(order) is int else 0, statement.predicate)
+
+    def _dataset(self, package: PackageId, named: str) -> str:
+        """The id of a dataset that is named by it, its path or the end of it: by the record, whose bytes are proven."""
+        if not named:
+            return ""
+        try:
+            datasets = self.get(package).sealed_record.datasets
+        except NotFound:  # we may judge it and not read it: then only its id will do
+            return named
+        whole = [one.id for one in datasets if named in (one.id, one.path)]
+        found = whole or [one.id for one in datasets if one.path.endswith("/" + named)]
+        if len(found) != 1:
+            what = f"several datasets end in '{named}'" if found else f"the package has no dataset '{named}'"
+            raise NotFound(what, where=package, next="See its .record.datasets")
+        return found[0]
+
+    # -- the rest --------------------------------------------------------------------------------------------------
+
+    def __getattr__(self, name: str) -> Any:
+        """Say of a verb of `diadem.Node` where it can be used."""
+        from diadem.node.node import Node
+        from diadem.transfer.network_verbs import NetworkVerbs
+
+        elsewhere = name in ("context", "peers") or hasattr(Node, name) or hasattr(NetworkVerbs, name)
+        if elsewhere and not name.startswith("_"):
+            raise NotFromHere(
+                f"'{name}' needs the machine of the node {self.name}",
+                where=self.url,
+                next=f"Work there: diadem.open_node().{name}. From here: search, get, restore, assess.",
+            )
+        raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
+
+    def close(self) -> None:
+        """End the connections."""
+        self._client.close()
+
+    def __enter__(self) -> Self:
+        """The node itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close."""
+        self.close()

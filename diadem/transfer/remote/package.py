@@ -1,0 +1,25 @@
+"""A package that is read from its node over the network, every byte proven here."""
+
+from __future__ import annotations
+
+from diadem.archive.package import Package
+from diadem.errors import UsageError
+from diadem.model.ports import Listener, silent
+from diadem.model.report import Level, Report
+from diadem.node.chains import ArchivedPackage
+
+
+class RemotePackage(Package):
+    """A package on another node; see `diadem.Package`."""
+
+    def verify(
+        self, *, level: Level | str | None = None, workers: int | None = None, listener: Listener = silent
+    ) -> Report:
+        """Read all of it and prove it; see `diadem.verify`. There is no quick look: sizes would be the node's word."""
+        if level is not None and Level(level) is Level.QUICK:
+            raise UsageError("a package on another node is proven by its bytes", next="Use leaves or full.")
+        return super().verify(level=level, workers=workers, listener=listener)
+
+    def archived(self) -> ArchivedPackage:
+        """The package as a chain needs it."""
+        return ArchivedPackage.of(self._opened)

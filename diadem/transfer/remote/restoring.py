@@ -1,0 +1,96 @@
+"""Giving a session back from another node: every file in its newest version, of the packages that we may read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from diadem.archive.restoring import Piece, restore_pieces
+from diadem.errors import NotFound
+from diadem.model.ids import PackageId
+from diadem.model.ports import Listener
+from diadem.node.chains import ArchivedPackage, chain_of
+from diadem.node.restoring import RestoredSession
+from diadem.node.session import Lacking, Session
+from diadem.transfer.remote.package import RemotePackage
+
+
+class RemoteChain:
+    """The packages of a node, as a chain of them is followed (`diadem.node.chains.KnownPackages`).
+
+    Parameters
+    ----------
+    get : callable
+        Opens a package. Raises `NotFound` for one that is not there, or not for us.
+    continued_by : callable
+        Ids of the packages that add to one.
+    """
+
+    def __init__(
+        self, get: Callable[[PackageId], RemotePackage], continued_by: Callable[[PackageId], Iterable[PackageId]]
+    ) -> None:
+        self._get, self._continued_by = get, continued_by
+        self.opened: dict[PackageId, RemotePackage] = {}
+
+    def get(self, package: PackageId) -> ArchivedPackage | None:
+        """A package, or None where we cannot have it."""
+        if package not in self.opened:
+            try:
+                self.opened[package] = self._get(package)
+            except NotFound:
+                return None
+        return self.opened[package].archived()
+
+    def continuations(self, package: PackageId) -> Iterable[PackageId]:
+        """Packages that add to this one directly."""
+        return self._continued_by(package)
+
+    def candidates(self, files: Mapping[bytes, Any], source: str) -> Iterable[PackageId]:  # noqa: ARG002
+        """Nothing is archived here."""
+        return ()
+
+
+def restore(
+    known: RemoteChain, package: PackageId, folder: Path, *, chain: bool, listener: Listener
+) -> RestoredSession:
+    """Give back the session of a package, or the package alone.
+
+    Raises
+    ------
+    NotFound
+        The package is not there, or not for us.
+    Refused
+        The folder has content.
+    DigestMismatch
+        Bytes came that are not what was archived; nothing is left behind.
+    """
+    whole = chain_of(known, package)
+    if not whole:
+        raise NotFound("the package cannot be read", where=package, next="Ask its owner: diadem grant ID --to YOU")
+    there = {one.id for one in whole}
+    before = dict.fromkeys(one.continues for one in whole if one.continues is not None and one.continues not in there)
+    lacking = [Lacking(one, "it is not there, or not for you") for one in before] if chain else []
+    session = Session(whole if chain else [one for one in whole if one.id == package], lacking)
+    pieces = [Piece(file.entry, partial(known.opened[file.package].open, file.entry.name)) for file in session.files()]
+    given = [known.opened[one.id] for one in session.packages]
+    files = {piece.entry.name for piece in pieces}
+    restored = restore_pieces(pieces, lambda: _empty_folders(given, files), folder, listener=listener)
+    return RestoredSession(
+        restored.folder,
+        restored.files,
+        restored.bytes,
+        [one.id for one in session.packages],
+        restored.renamed,
+        session.lacking,
+        len(whole) - len(session.packages),
+    )
+
+
+def _empty_folders(packages: Iterable[RemotePackage], files: set[str]) -> Iterator[str]:
+    for package in packages:
+        for folder in package.sealed_record.empty_dirs:
+            parts = folder.split("/")
+            if not any("/".join(parts[:depth]) in files for depth in range(1, len(parts) + 1)):
+                yield folder
