@@ -65,9 +65,7 @@ def fetch_all(
     return done
 
 
-def push_all(
-    desk: Desk, serving: Serving, *, peer: str | None = None, stop: threading.Event | None = None
-) -> None:
+def push_all(desk: Desk, serving: Serving, *, peer: str | None = None, stop: threading.Event | None = None) -> None:
     """Push everything that was accepted by peers that cannot fetch it; what fails says why in the book."""
     for transfer in reversed(desk.book.all(peer=peer, states=MOVING)):
         if stop is not None and stop.is_set():
