@@ -81,7 +81,11 @@ def _show(document: dict[str, Any], *, as_json: bool, own: str = "") -> int:
     for subject in document["subjects"]:
         print(f"custody of       {subject}")
     for node in document["nodes"]:
-        trust = {True: "a confirmed peer" if own else "trusted", False: "NOT among the nodes that you trust", None: "compare this id with its people"}
+        trust = {
+            True: "a confirmed peer" if own else "trusted",
+            False: "NOT among the nodes that you trust",
+            None: "compare this id with its people",
+        }
         said = "this one" if node["id"] == own else trust[node["pinned"]]
         print(f"node             {node['name'] or '(no name)'}  {node['id']}  ({said})")
     for step in document["steps"]:

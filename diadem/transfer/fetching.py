@@ -21,7 +21,7 @@ from diadem.transfer.windows import Span, WindowPlan
 from diadem.trust.hashing import leaf_digest
 
 #: Connections where nobody says; at most 8, so that windows under way take at most 128 MiB.
-CONNECTIONS: Final = 4
+CONNECTIONS: Final = 8
 MAX_CONNECTIONS: Final = 8
 #: Bytes that are read and proven at once, a leaf at least: so much comes again where a connection breaks.
 _CHUNK: Final = 1 << 20

@@ -1,4 +1,4 @@
-"""A peer that stops in the middle, or sends a byte now and then: it is given up in a stated time, and asked elsewhere."""
+"""A peer that stops in the middle, or sends a byte now and then: it is given up in time, and asked elsewhere."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Whether two nodes say the same of a transfer: what each one's statements name of the other's, held against it. Pure.
 
-An acceptance and a receipt name the offer, a closure names the receipt and a checkpoint of the log that has it. Where the
-chains of both nodes are read together, what one names must be what the other said.
+An acceptance and a receipt name the offer, a closure names the receipt and a checkpoint of the log that has it. Where
+the chains of both nodes are read together, what one names must be what the other said.
 """
 
 from __future__ import annotations
@@ -46,15 +46,15 @@ class Witness(Protocol):
     """
 
     @property
-    def node(self) -> str: ...  # noqa: D102  said above
+    def node(self) -> str: ...
     @property
-    def name(self) -> str: ...  # noqa: D102
+    def name(self) -> str: ...
     @property
-    def subjects(self) -> Collection[str]: ...  # noqa: D102
+    def subjects(self) -> Collection[str]: ...
     @property
-    def said(self) -> Sequence[Entry]: ...  # noqa: D102
+    def said(self) -> Sequence[Entry]: ...
     @property
-    def claimed(self) -> Collection[str]: ...  # noqa: D102
+    def claimed(self) -> Collection[str]: ...
 
     def unseen(self, checkpoint: str, entry: Entry) -> tuple[Verdict, str] | None:
         """Why a checkpoint that somebody names does not show a statement of this log; None where it does."""
@@ -122,7 +122,9 @@ class _Case:
     @property
     def read_on_both_sides(self) -> bool:
         """Whether the files have everything that both logs say of what was transferred."""
-        about = {one.sha256 for entries in self._entries.values() for entry in entries for one in entry.statement.subjects}
+        about = {
+            one.sha256 for entries in self._entries.values() for entry in entries for one in entry.statement.subjects
+        }
         return all(any(one in about for one in side.subjects) for side in (self._sender, self._receiver))
 
     def step(self) -> CustodyStep:
@@ -182,13 +184,17 @@ class _Case:
         return self._sender.name if kind in _SENDER else self._receiver.name
 
     def _named(self) -> str:
-        return next((f"the {kind} of {self._by(kind)}" for kind in reversed(_PAST) if self._entries[kind]), "")
+        return next(
+            (f"the {kind} of {self._by(kind)}" for kind in ("receipt", "acceptance") if self._entries[kind]), ""
+        )
 
     def _same(self, entry: Entry, member: str, right: Any) -> None:
         kind = entry.statement.kind
         if entry.statement.predicate.get(member, right) != right:
             what = _WORDS.get(member, member)
-            raise _Fault(Verdict.CONTRADICTED, f"the {kind} of {self._by(kind)} names another {what} than the other side")
+            raise _Fault(
+                Verdict.CONTRADICTED, f"the {kind} of {self._by(kind)} names another {what} than the other side"
+            )
 
     def _answers(self, entry: Entry, offer: Entry) -> None:
         self._same(entry, "offer", offer.statement_id)
