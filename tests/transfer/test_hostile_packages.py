@@ -259,10 +259,10 @@ def test_a_file_that_somebody_put_beside_what_arrives_does_not_land(
 def test_a_grant_that_is_taken_back_ends_the_bytes_at_once(pair: Pair, opened: tuple[OpenedPackage, Path]) -> None:
     transfer = pair.a.desk.book.all()[0]
     serving = Serving(pair.a.desk)
-    assert serving.window(pair.b.id, transfer.id, 0, 0, 1).status == 206
+    assert serving.window(pair.b.id, transfer.id, 0, lambda _: (0, 1)).status == 206
     pair.a.node.revoke(transfer.grant)
     with pytest.raises(NotFound):
-        serving.window(pair.b.id, transfer.id, 0, 0, 1)
+        serving.window(pair.b.id, transfer.id, 0, lambda _: (0, 1))
     with pytest.raises(NotFound):
         serving.part(pair.b.id, transfer.id, 0)
     with pytest.raises(NotFound):
