@@ -14,12 +14,12 @@ from diadem.node.catalogue import dialects, faceting, stating, tables
 from diadem.node.catalogue.conditions import Conditions
 from diadem.node.catalogue.counting import count_values
 from diadem.node.catalogue.driving import count_alone, driver
-from diadem.node.catalogue.expressions import among, contains
+from diadem.node.catalogue.expressions import contains
 from diadem.node.catalogue.facet_fields import KEPT, fields_of
 from diadem.node.catalogue.facet_results import Facets
 from diadem.node.catalogue.hints import hint
 from diadem.node.catalogue.judging import differs, leaves
-from diadem.node.catalogue.matching import matching
+from diadem.node.catalogue.matching import matching, sizes_of
 from diadem.node.catalogue.meaning import MAX_NAMES, AllOf, Condition, Lookup, Phrase, Within, understand
 from diadem.node.catalogue.owning import successions
 from diadem.node.catalogue.parsing import parse
@@ -181,6 +181,5 @@ def _matched(
     found: dict[int, int] = {}
     for start in range(0, len(keys), CHUNK):
         part = keys[start : start + CHUNK]
-        sizes = select(_packages.seq, _packages.datasets).where(among(_packages.seq, part))
-        found |= matching(connection, conditions, condition, dict(connection.execute(sizes).all()))
+        found |= matching(connection, conditions, condition, sizes_of(connection, part))
     return found

@@ -24,7 +24,15 @@ _FIRST = 160
 
 
 class Weigher(Protocol):
-    """Who says of candidates whether they match."""
+    """Who says of candidates whether they match.
+
+    Attributes
+    ----------
+    most : int
+        Candidates at most in one go.
+    """
+
+    most: int
 
     def verdicts(self, connection: Connection, keys: Sequence[int]) -> Mapping[int, int]:
         """By candidate; 0 where it does not. Perhaps its datasets that do, as bits."""
@@ -72,12 +80,12 @@ def _merged(walks: Sequence[Iterator[tuple[int, int]]], *, rising: bool) -> Iter
 
 
 def _driven(connection: Connection, weigher: Weigher, source: Driver, *, rising: bool) -> Iterator[tuple[int, int]]:
-    for keys in _chunks(connection, source, rising=rising):
+    for keys in _chunks(connection, source, rising=rising, most=weigher.most):
         verdicts = weigher.verdicts(connection, keys)
         yield from ((key, verdicts[key]) for key in keys)
 
 
-def _chunks(connection: Connection, source: Driver, *, rising: bool) -> Iterator[Sequence[int]]:
+def _chunks(connection: Connection, source: Driver, *, rising: bool, most: int) -> Iterator[Sequence[int]]:
     """Keys of candidates, in order, some at a time."""
     bound, size = None, _FIRST
     if not source.ordered:
@@ -85,10 +93,10 @@ def _chunks(connection: Connection, source: Driver, *, rising: bool) -> Iterator
             rows = chain.from_iterable(dialects.streamed(connection, every, CHUNK))
             while some := [row[0] for row in islice(rows, size)]:
                 yield some
-                size = min(2 * size, CHUNK)
+                size = min(2 * size, most)
         return
     while keys := connection.scalars(source.chunk(bound, size, rising=rising)).all():
         yield keys
         if len(keys) < size:
             return
-        bound, size = keys[-1], min(2 * size, CHUNK)
+        bound, size = keys[-1], min(2 * size, most)
