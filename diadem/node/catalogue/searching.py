@@ -157,7 +157,15 @@ def _page(
     source = driver(connection, conditions, condition)
     keys: list[int] = []
     total = beyond = 0
-    for key, hit in walk(connection, conditions, condition, source, rising=rising):
+    ended = False
+
+    def enough() -> bool:
+        """Whether the page is full: for the total alone nothing is looked for further away."""
+        nonlocal ended
+        ended = len(keys) == limit
+        return ended
+
+    for key, hit in walk(connection, conditions, condition, source, rising=rising, enough=enough):
         if len(keys) == limit:
             # The page is full: the rest is looked at for the total alone, if it cannot be counted.
             if not beyond and (known := count_alone(connection, conditions, condition, source)) is not None:
@@ -169,7 +177,7 @@ def _page(
             total += 1
             if total > offset and len(keys) != limit:
                 keys.append(key)
-    return keys, total, True
+    return keys, total, not ended
 
 
 def _matched(
