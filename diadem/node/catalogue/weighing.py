@@ -41,7 +41,7 @@ class Scales:
         self._certain = condition in source.covered or not self._leaves
         self._doubtful = doubtful(condition)
         self._texts, self._asked = self._parted()
-        self._held = [conditions.held(leaf) for leaf in self._asked]
+        self._held = [conditions.held(leaf, SOME if leaf in source.covered else NONE) for leaf in self._asked]
         self._seen: dict[tuple[int, ...], int] = {}
 
     def _parted(self) -> tuple[list[Phrase], list[Leaf]]:
