@@ -49,7 +49,8 @@ def send(
     """Offer a package to a person at another node, or at this one. Nothing moves before they accept."""
     with opened(node, user) as found:
         done = found.send(package, to, expires=_duration(expires), comment=comment, route=route)
-        unsent = found.transfers.show(done.id).unsent
+        transfers = getattr(found, "transfers", None)  # from a laptop the node itself tells what waits
+        unsent = transfers.show(done.id).unsent if transfers is not None else ()
     if json:
         print_json({"transfer": {**done.to_dict(), "unsent": list(unsent)}})
         return 0 if not done.error else 1

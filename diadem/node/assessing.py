@@ -128,20 +128,8 @@ def assessments(context: Context, package: str) -> Assessments:
     return Assessments(package, tuple(said), tuple(counting), tuple(disputes(counting)), paths)
 
 
-def drawn(context: Context, package: str, judgement: Judgement, by: str = "") -> Assessment:
-    """The judgement as it will be stated, everything in it checked; raises what `assess` raises.
-
-    Parameters
-    ----------
-    context : Context
-        The node.
-    package : str
-        Its whole id.
-    judgement : Judgement
-        What somebody wants to say.
-    by : str
-        Who; "" for who is at work.
-    """
+def drawn(context: Context, package: str, judgement: Judgement) -> Assessment:
+    """The judgement as it will be stated, everything in it checked; raises what `assess` raises."""
     if judgement.verdict not in VERDICTS:
         raise UsageError(f"'{judgement.verdict}' is no verdict", next=f"Write {', '.join(VERDICTS)}.")
     if judgement.signal and not judgement.dataset:
@@ -155,7 +143,7 @@ def drawn(context: Context, package: str, judgement: Judgement, by: str = "") ->
     found = Assessment(
         statement_id="",
         order=0,
-        by=by or context.address,
+        by=context.address,
         verdict=judgement.verdict,
         purpose=purpose,
         criterion=criterion,

@@ -204,6 +204,12 @@ class Context:
             while self._kept:
                 self._kept.popitem()[1].close()
 
+    def as_user(self, user: str) -> Context:
+        """The same node, with another of its users at work."""
+        found = replace(self, user=user)
+        found.__dict__ |= {name: self.__dict__[name] for name in ("policy", "grants") if name in self.__dict__}
+        return found
+
     def with_workers(self, workers: Workers) -> Context:
         """The same node, for one run whose heavy part is done elsewhere."""
         return replace(self, workers=workers)

@@ -108,13 +108,8 @@ def grant(context: Context, wanted: Wanted, *, dry_run: bool = False) -> Granted
     """State a grant in the name of who is at work."""
     context.require_writable()
     context.grants.now()
-    address = whole_address(context, wanted.to)
-    if address == context.address:
-        raise UsageError(f"{address} is you", next="Name somebody else: --to marie@nmi")
-    scope, subjects, label = _subjects(context, wanted.what)
-    said = _said(context, wanted, address, scope, label)
-    draft = Draft("grant", subjects, said)
-    names = tuple(one.name for one in subjects)
+    draft = drawn(context, wanted)
+    said, names = draft.predicate, tuple(one.name for one in draft.subjects)
     if not dry_run:
         entry = context.say([draft], as_user=True)[0]
         meant = Grant.of(entry.statement_id, entry.place, names, entry.statement.predicate)
@@ -123,6 +118,15 @@ def grant(context: Context, wanted: Wanted, *, dry_run: bool = False) -> Granted
     known = context.grants.now()
     reach = reach_of(known, GrantFacts(meant, None, names_of(context, known, meant)))
     return Granted(meant, context.catalogue.count_reached(Visible(reaches=(reach,))))
+
+
+def drawn(context: Context, wanted: Wanted) -> Draft:
+    """The grant as it will be stated, everything in it checked; raises what granting raises."""
+    address = whole_address(context, wanted.to)
+    if address == context.address:
+        raise UsageError(f"{address} is you", next="Name somebody else: --to marie@nmi")
+    scope, subjects, label = _subjects(context, wanted.what)
+    return Draft("grant", subjects, _said(context, wanted, address, scope, label))
 
 
 def _said(context: Context, wanted: Wanted, address: str, scope: str, label: str) -> dict[str, Any]:
@@ -179,7 +183,7 @@ def _subjects(context: Context, what: Sequence[str]) -> tuple[str, tuple[Subject
         raise UsageError("one project or sample is granted at a time", next="Make a grant for each.")
     if groups:
         return _group(context, groups[0])
-    packages = list(dict.fromkeys(_own_package(context, one) for one in what))
+    packages = list(dict.fromkeys(require_own(context, one) for one in what))
     if len(packages) > _MOST:
         raise UsageError(f"one grant is of {_MOST:,} packages at most", next="Grant their project instead.")
     return PACKAGE, tuple(map(Subject.package, packages)), ""
@@ -201,7 +205,16 @@ def _group(context: Context, text: str) -> tuple[str, tuple[Subject, ...], str]:
     return PROJECT, (Subject.named(PROJECT_PREFIX + name),), name
 
 
-def _own_package(context: Context, text: str) -> str:
+def require_own(context: Context, text: str) -> str:
+    """The whole id of a package that is whose who is at work.
+
+    Raises
+    ------
+    NotFound
+        There is none, or it was deleted.
+    Refused
+        It is somebody else's.
+    """
     row = context.catalogue.get(text)
     facts = facts_of(context, row.id, lambda _: False)
     if row.tombstone is not None:

@@ -69,6 +69,8 @@ class App:
         What this worker did.
     numbers : Path
         Where the numbers are left.
+    tidy : callable
+        Done every second.
     leave : callable
         Closes what the worker has open.
     """
@@ -78,6 +80,7 @@ class App:
     limits: Limits
     counts: Counts
     numbers: Path
+    tidy: Callable[[], None]
     leave: Callable[[], None]
     _door: ThreadPoolExecutor = field(init=False, repr=False)
     _hands: ThreadPoolExecutor = field(init=False, repr=False)
@@ -99,11 +102,12 @@ class App:
         self.leave()
 
     async def _report(self) -> None:
-        """Leave the numbers again and again; and end where the process that started this one is gone."""
+        """Leave the numbers and tidy, again and again; and end where the process that started this one is gone."""
         loop, parent = asyncio.get_running_loop(), multiprocessing.parent_process()
         while True:
             with contextlib.suppress(Exception):  # a full disk stops no answer
                 await loop.run_in_executor(self._door, self.counts.leave, self.numbers)
+                await loop.run_in_executor(self._hands, self.tidy)
             if parent is not None and not parent.is_alive():
                 signal.raise_signal(signal.SIGTERM)
             await asyncio.sleep(1.0)

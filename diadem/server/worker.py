@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -23,6 +24,7 @@ from diadem.server.nonces import Nonces
 from diadem.server.routes import every_route
 from diadem.transfer.askers import find_asker
 from diadem.transfer.exchange import Route, Services
+from diadem.transfer.handlers.windows import let_go
 
 #: Seconds after which a change of settings or policy is seen at the latest.
 _FRESH: Final = 2.0
@@ -112,4 +114,4 @@ def application(node: Node, limits: Limits, routes: Sequence[Route]) -> App:
         nonces.close()
         node.close()
 
-    return App(gate, services, limits, Counts(), numbers, leave)
+    return App(gate, services, limits, Counts(), numbers, partial(let_go, context), leave)

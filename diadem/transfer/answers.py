@@ -11,7 +11,7 @@ from typing import Any, Final, Self
 from diadem.errors import DiademError, DocumentError, NotFound, Refused, Unreachable
 from diadem.model import canonical
 from diadem.model.times import read_time
-from diadem.transfer.wire import why
+from diadem.transfer.wire import Connection, why
 
 #: Bytes of a JSON answer that are read.
 _MAX_JSON: Final = 8 << 20
@@ -46,8 +46,11 @@ class Stream:
         Names in lower case.
     """
 
-    def __init__(self, response: http.client.HTTPResponse, url: str, done: Callable[[bool], None]) -> None:
-        self._response, self._url, self._done = response, url, done
+    def __init__(
+        self, response: http.client.HTTPResponse, connection: Connection, done: Callable[[bool], None]
+    ) -> None:
+        self._response, self._connection, self._done = response, connection, done
+        self._url = url = connection.url
         if response.length is None:
             done(False)
             raise Unreachable("the answer does not say how long it is", where=url, next="Tell its operator.")
@@ -80,6 +83,14 @@ class Stream:
         while found := self.readinto(view[at:]):
             at += found
         return bytes(data)
+
+    def abort(self) -> None:
+        """Break the connection, from another thread: who reads waits no longer."""
+        self._connection.abort()
+
+    def hold(self, most: int) -> None:
+        """Let so many bytes wait unread at most."""
+        self._connection.hold(most)
 
     def __enter__(self) -> Self:
         """The stream."""

@@ -49,10 +49,14 @@ _SCHEMA: Final = (
         ours TEXT NOT NULL DEFAULT '') WITHOUT ROWID""",
     """CREATE TABLE refusals (number INTEGER PRIMARY KEY, at TEXT NOT NULL, peer TEXT NOT NULL,
         transfer TEXT NOT NULL, reason TEXT NOT NULL)""",
+    """CREATE TABLE asked (transfer TEXT NOT NULL, part INTEGER NOT NULL, start INTEGER NOT NULL, stop INTEGER NOT NULL,
+        PRIMARY KEY (transfer, part)) WITHOUT ROWID""",
 )
 #: Refused messages, and answers, that are remembered.
 _KEPT_REFUSALS: Final = 1000
 _KEPT_ANSWERS: Final = 20_000
+#: Bytes that count for what is asked for again though it was given: else somebody could ask for ever.
+_LOST: Final = 256 << 10
 #: How the reason of a refusal begins where a peer contradicted itself.
 _CONTRADICTED: Final = "contradicted: "
 #: First and longest time between two tries to deliver a message.
@@ -220,8 +224,20 @@ class TransferBook:
             sql = "UPDATE transfers SET counts = ?, done = ?, rate = ? WHERE id = ?"
             connection.execute(sql, [both, done, rate, transfer])
 
-    def spend(self, transfer: str, count: int) -> None:
+    def spend(self, transfer: str, part: int, start: int, stop: int) -> None:
         """Count bytes that are about to be sent.
+
+        Where the same part was asked for before, the line was cut: what did not arrive of it is given back, but for a
+        little.
+
+        Parameters
+        ----------
+        transfer : str
+            Its id.
+        part : int
+            The window; below 0 for a part of the tag files.
+        start, stop : int
+            What is asked for of it.
 
         Raises
         ------
@@ -229,13 +245,17 @@ class TransferBook:
             They would go beyond what was accepted.
         """
         with self._file.writing(durable=False) as connection:
+            sql = "SELECT start, stop FROM asked WHERE transfer = ? AND part = ?"
+            first, end = connection.execute(sql, [transfer, part]).fetchone() or (0, 0)
+            count = stop - start - max(0, end - max(start, first) - _LOST)
+            connection.execute("INSERT OR REPLACE INTO asked VALUES (?, ?, ?, ?)", [transfer, part, start, stop])
             done = connection.execute(
                 "UPDATE transfers SET moved = moved + ?1 WHERE id = ?2 AND moved + ?1 <= ceiling", [count, transfer]
             )
-        if not done.rowcount:
-            raise Refused(
-                "more bytes would move than were accepted", next="Cancel the transfer, and send the package anew."
-            )
+            if not done.rowcount:
+                raise Refused(
+                    "more bytes would move than were accepted", next="Cancel the transfer, and send the package anew."
+                )
 
     def reserved(self, store: str, *, besides: str = "") -> int:
         """Bytes that accepted packages still take in a store."""

@@ -160,7 +160,7 @@ class PeerClient:
         def done(whole: bool) -> None:
             self._pool.give_back(connection, whole=whole and not response.will_close)
 
-        found = Stream(response, connection.url, done)
+        found = Stream(response, connection, done)
         if range is not None and not is_range(response, range):
             done(False)
             raise Unreachable("other bytes came than were asked for", where=connection.url, next="Tell its operator.")

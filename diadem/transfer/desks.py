@@ -31,6 +31,7 @@ def network_of(context: Context) -> Network:
         GrantAccess(context),
         lambda peer: _link(context, peer),
         pushes=lambda peer: not context.settings.server.urls and peer in set(_addressed(context)),
+        brings=lambda peer: peer not in set(_addressed(context)),
         polled=lambda: () if context.settings.server.urls else _addressed(context),
         reachable=lambda: _addressed(context),
     )

@@ -169,13 +169,15 @@ class Response:
         return cls(status, {"content-type": JSON}, canonical.encode(dict(document), where="answer"))
 
     @classmethod
-    def file(cls, path: Path, start: int, stop: int, *, of: int, headers: Mapping[str, str] | None = None) -> Response:
-        """Bytes of a file that stand for `of` bytes; a part of them is told as HTTP wants it (206)."""
+    def file(
+        cls, path: Path, start: int, stop: int, *, of: int, at: int = 0, headers: Mapping[str, str] | None = None
+    ) -> Response:
+        """Bytes of a file of which `of` bytes, those from `at` on, are what was asked for; a part is told so (206)."""
         part = FileRange(path, start, stop)
         named = {"content-type": BYTES, "content-length": str(len(part)), **(headers or {})}
         if len(part) == of:
             return cls(200, named, part)
-        return cls(206, named | {"content-range": f"bytes {start}-{stop - 1}/{of}"}, part)
+        return cls(206, named | {"content-range": f"bytes {start - at}-{stop - at - 1}/{of}"}, part)
 
 
 @dataclass(frozen=True, slots=True)

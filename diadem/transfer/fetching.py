@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -14,15 +16,17 @@ from diadem.model.transfers import Counts
 from diadem.store.arrival import Arrival
 from diadem.store.arrival_hashing import Follower
 from diadem.store.contract import Pace
-from diadem.transfer.network import Link
+from diadem.transfer.network import Incoming, Link
 from diadem.transfer.windows import Span, WindowPlan
 from diadem.trust.hashing import leaf_digest
 
 #: Connections where nobody says; at most 8, so that windows under way take at most 128 MiB.
 CONNECTIONS: Final = 8
 MAX_CONNECTIONS: Final = 8
-#: Bytes that are read and proven at once; a leaf at least.
-_CHUNK: Final = 4 << 20
+#: Bytes that are read and proven at once, a leaf at least: so much comes again where a connection breaks.
+_CHUNK: Final = 1 << 20
+#: Seconds that connections get to end when a person stopped it.
+_PATIENCE: Final = 5.0
 #: How often a leaf is asked for again when it came wrong.
 _TRIES: Final = 3
 #: How often a connection is taken up again while nothing comes, and the seconds between.
@@ -44,6 +48,8 @@ class Wish:
         At once.
     pace : Pace or None
         Holds it below a rate.
+    ahead : int
+        Bytes that may wait unread on a connection; 0 for as many as the system finds good.
     waits : sequence of float
         Seconds between two tries.
     """
@@ -52,6 +58,7 @@ class Wish:
     stop: Callable[[], bool]
     connections: int = CONNECTIONS
     pace: Pace | None = None
+    ahead: int = 0
     waits: tuple[float, ...] = WAITS
 
 
@@ -99,6 +106,7 @@ class Fetch:
         self._turn = threading.Condition()
         self._wrong: dict[int, int] = {}
         self._fault: BaseException | None = None
+        self._open: set[Incoming] = set()
 
     @property
     def counts(self) -> Counts:
@@ -135,17 +143,24 @@ class Fetch:
             thread.start()
         try:
             for thread in threads:
-                while thread.is_alive():
+                while thread.is_alive() and self._fault is None:
                     thread.join(0.2)
                     if self._wish.stop():
                         self._fail(Interrupted("the transfer was stopped; what is here stays here"))
-        except BaseException as error:  # a person pressed Ctrl-C: the threads end at their next leaf
+        except BaseException as error:  # a person pressed Ctrl-C
             self._fail(error)
-            for thread in threads:
-                thread.join()
-            raise
+        self._end(threads)
         if self._fault is not None:
             raise self._fault
+
+    def _end(self, threads: list[threading.Thread]) -> None:
+        """Let the threads end; one that waits for a peer that says nothing is not waited for, and writes no more."""
+        with self._turn:
+            for incoming in self._open if self._fault is not None else ():
+                incoming.abort()
+        until = time.monotonic() + _PATIENCE
+        for thread in threads:
+            thread.join(max(0.0, until - time.monotonic()) if self._fault is not None else None)
 
     # -- windows ---------------------------------------------------------------------------------------------------
 
@@ -237,7 +252,7 @@ class Fetch:
     def _read(self, window: int, spans: list[Span], buffer: memoryview) -> None:
         """Read these spans of a window, and keep what is right."""
         start, stop = spans[0].at, spans[-1].at + spans[-1].length
-        with self._link.open_window(self._transfer, window, start, stop) as incoming:
+        with self._opened(window, start, stop) as incoming:
             for chunk in _chunks(spans, self._arrival.manifest.leaf_size, len(buffer)):
                 size = sum(span.length for span in chunk)
                 self._fill(incoming.readinto, buffer[:size])
@@ -249,6 +264,20 @@ class Fetch:
                 raise DigestMismatch(
                     f"{self._peer} sends more bytes than were asked for", where=spans[-1].entry.path, next=_MEND
                 )
+
+    @contextmanager
+    def _opened(self, window: int, start: int, stop: int) -> Iterator[Incoming]:
+        """Bytes of a window; they end where the fetching does."""
+        with self._link.open_window(self._transfer, window, start, stop) as incoming:
+            if self._wish.ahead:
+                incoming.hold(self._wish.ahead)
+            with self._turn:
+                self._open.add(incoming)
+            try:
+                yield incoming
+            finally:
+                with self._turn:
+                    self._open.discard(incoming)
 
     def _fill(self, readinto: Callable[[memoryview], int], buffer: memoryview) -> None:
         while buffer:
@@ -285,6 +314,8 @@ class Fetch:
             self._keep(span, run, data[run * leaf_size :])
 
     def _keep(self, span: Span, first: int, data: memoryview) -> None:
+        if self._fault is not None:
+            raise Interrupted("stopped")
         self._arrival.put(span.number, span.leaf + first, data)
         self._follower.written(span.number, data)
         with self._tally.lock:

@@ -27,14 +27,17 @@ class GrantAccess:
 
     def ensure_read(self, package: str, *, to: str, recipient: str, expires: datetime) -> str:
         """See `Access.ensure_read`."""
+        if known := self.known_read(package, to=to, recipient=recipient, expires=expires):
+            return known
+        return grant(self.context, wanted_grant(package, to, recipient, expires)).grant.id
+
+    def known_read(self, package: str, *, to: str, recipient: str, expires: datetime) -> str:
+        """The grant that lets somebody read a package long enough; "" where there is none."""
         try:
             found = require(self.context, self._asker(to, recipient), Right.READ, PackageId(package).hex).grant
         except NotFound:
-            found = None
-        if found is not None and (found.expires is None or found.expires >= expires):
-            return found.id
-        wanted = Wanted((package,), to, (Right.READ,), expires=expires, recipient=recipient)
-        return grant(self.context, wanted).grant.id
+            return ""
+        return found.id if found is not None and (found.expires is None or found.expires >= expires) else ""
 
     def require_read(self, package: str, *, to: str, recipient: str) -> None:
         """See `Access.require_read`."""
@@ -42,3 +45,8 @@ class GrantAccess:
 
     def _asker(self, address: str, node: str) -> Asker:
         return Asker(node, address, kind=USER if node == self.context.settings.id else PEER)
+
+
+def wanted_grant(package: str, to: str, recipient: str, expires: datetime) -> Wanted:
+    """The grant that goes with an offer."""
+    return Wanted((package,), to, (Right.READ,), expires=expires, recipient=recipient)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from datetime import datetime
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from diadem.archive.package import Package
 from diadem.errors import DiademError, IntegrityError, Interrupted, PackageError, Refused
@@ -28,7 +28,7 @@ from diadem.store.bundle import LocalBundle
 from diadem.store.urls import local_path
 from diadem.transfer.closing import say_received
 from diadem.transfer.desk import Desk
-from diadem.transfer.network import Incoming
+from diadem.transfer.network import Reader
 from diadem.transfer.tag_parts import limit_of, read_tag_files, tag_files
 from diadem.trust.hashing import leaf_digest, sha256_hex
 
@@ -86,11 +86,13 @@ class Landing:
         self._desk, self.transfer, self.arrival = desk, transfer, arrival
         self.peer = desk.peer_name(transfer.peer)
 
-    def step(self, to: State, **values: str) -> None:
+    def step(self, to: State, **values: Any) -> None:
         """Take the transfer on, unless it was ended meanwhile. Raises `Refused` where it was."""
         with self._desk.turn(self.transfer.id):
             now = self._desk.book.get(self.transfer.id)
             if now.state is to:
+                if values:
+                    self._desk.book.change(now.id, **values)
                 return
             if now.state not in MOVING and now.state is not State.FAILED:
                 raise Refused(f"the transfer is {now.state}", next="See: diadem transfers ls")
@@ -121,7 +123,7 @@ class Landing:
         found = [(self.arrival.tag_digest(path), digest) for digest, path in tag_files(tagmanifest)]
         return all(here is not None and here[0] == digest for here, digest in found)
 
-    def take_tag_files(self, tagmanifest: bytes, incoming: Incoming) -> None:
+    def take_tag_files(self, tagmanifest: bytes, incoming: Reader) -> None:
         """Take part 1 apart; see `diadem.transfer.tag_parts.read_tag_files` for what it raises."""
         listed = tag_files(tagmanifest)
         self.count(Counts(received=read_tag_files(incoming, listed, self.transfer.bytes, self.arrival.write_tag_file)))

@@ -68,11 +68,21 @@ class Access(Protocol):
         """
 
 
-class Incoming(Protocol):
+class Reader(Protocol):
     """Bytes that come."""
 
-    def readinto(self, buffer: memoryview) -> int:
+    def readinto(self, buffer: memoryview, /) -> int:
         """Fill the beginning of a buffer; 0 at the end. Raises `Unreachable` where the connection breaks."""
+
+
+class Incoming(Reader, Protocol):
+    """Bytes that come over a connection."""
+
+    def hold(self, most: int) -> None:
+        """Let so many bytes wait unread at most: they are lost where this process ends."""
+
+    def abort(self) -> None:
+        """Let who reads, in another thread, wait no longer: the connection breaks."""
 
     def __enter__(self) -> Self:
         """Itself."""
@@ -129,6 +139,8 @@ class Network:
         A way to the peer with this id. Raises `Unreachable` where it has no address.
     pushes : callable
         Whether this node pushes what the peer with this id accepted: because the peer cannot reach it.
+    brings : callable
+        Whether the peer with this id pushes what this node accepted: because this node cannot call it.
     polled : callable
         Ids of the peers that are asked for messages again and again: because they cannot reach this node.
     reachable : callable
@@ -139,5 +151,6 @@ class Network:
     access: Access
     link: Callable[[str], Link]
     pushes: Callable[[str], bool] = lambda _: False
+    brings: Callable[[str], bool] = lambda _: False
     polled: Callable[[], Iterable[str]] = tuple
     reachable: Callable[[], Iterable[str]] = tuple

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-from typing import Final
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any, Final
 
 from diadem.archive.package import Package
 from diadem.errors import DiademError, Refused, UsageError
 from diadem.model.ids import PackageId
 from diadem.model.policy import AllowedTransfer, Policy
-from diadem.model.times import time_text
+from diadem.model.statements import Draft
+from diadem.model.times import read_time, time_text
 from diadem.model.transfers import LOCAL, MOVING, OUT, State, Transfer, TransferEvent
 from diadem.node.placing import best_package
 from diadem.package.opening import read_manifest
@@ -31,64 +34,118 @@ def send(
     desk: Desk, package: str, to: str, *, expires: timedelta = WEEKS, comment: str = "", route: str = "auto"
 ) -> Transfer:
     """Offer a package to a person; see `diadem.transfer.transfer_verbs`."""
-    context = desk.context
-    context.require_writable()
+    desk.context.require_writable()
+    wanted = wanted_offer(desk, package, to, expires=expires, comment=comment, route=route)
+    with desk.context.locked(f"offer-{PackageId(wanted.package).hex[:32]}"):
+        if (waiting := offered_already(desk, wanted)) is not None:
+            return waiting
+        found, about = measured(desk, wanted)
+        until = found.expires + FETCHING
+        grant = desk.network.access.ensure_read(found.package, to=found.recipient, recipient=found.peer, expires=until)
+        transfer = replace(found, grant=grant)
+        desk.book.add(transfer, TransferEvent(State.DRAFTED, time_text(desk.now)), about=about)
+        return _offer(desk, transfer, about)
+
+
+def wanted_offer(
+    desk: Desk, package: str, to: str, *, expires: timedelta = WEEKS, comment: str = "", route: str = "auto"
+) -> Transfer:
+    """An offer of who is at work that the policy allows, before its grant and its bytes are known; nothing is kept.
+
+    Raises
+    ------
+    NotFound, UsageError
+        There is no such package, node or user.
+    Refused
+        The policy forbids it.
+    """
     if not timedelta(0) < expires <= _LONGEST:
         raise UsageError("an offer ends within a year", next="Say for example: --expires 14days")
+    context = desk.context
     row = context.catalogue.get(package)
     address, peer = _recipient(desk, to)
     local = peer == desk.node
     way = "local" if local else allowed_route(context.policy, context.address, row.owner, address, route)
-    with context.locked(f"offer-{PackageId(row.id).hex[:32]}"):
-        if (waiting := _offered(desk, row.id, address)) is not None:
-            return waiting
-        found, _ = best_package(context, row.id)
-        until = (desk.now + expires).replace(microsecond=0)
-        grant = desk.network.access.ensure_read(row.id, to=address, recipient=peer, expires=until + FETCHING)
-        transfer = Transfer(
-            id=new_id(),
-            direction=LOCAL if local else OUT,
-            state=State.DRAFTED,
-            package=row.id,
-            payload_id=row.payload_id,
-            title=row.title,
-            bytes=package_bytes(found),
-            files=len(found.files),
-            peer=peer,
-            sender=context.address,
-            recipient=address,
-            routes=("local",) if local else _ROUTES[way],
-            expires=until,
-            created=desk.now,
-            comment=comment,
-            grant=grant,
-        )
-        about = describe(found, row)
-        desk.book.add(transfer, TransferEvent(State.DRAFTED, time_text(desk.now)), about=about)
-        return _offer(desk, transfer, address, about)
+    return Transfer(
+        id=new_id(),
+        direction=LOCAL if local else OUT,
+        state=State.DRAFTED,
+        package=row.id,
+        payload_id=row.payload_id,
+        title=row.title,
+        bytes=0,
+        files=row.files,
+        peer=peer,
+        sender=context.address,
+        recipient=address,
+        routes=("local",) if local else _ROUTES[way],
+        expires=(desk.now + expires).replace(microsecond=0),
+        created=desk.now,
+        comment=comment,
+    )
 
 
-def _offer(desk: Desk, transfer: Transfer, to: str, about: dict[str, object]) -> Transfer:
+def measured(desk: Desk, wanted: Transfer) -> tuple[Transfer, dict[str, object]]:
+    """An offer with its bytes, and what is told with it so that a person can decide; from a copy that can be read."""
+    found, _ = best_package(desk.context, wanted.package)
+    about = describe(found, desk.context.catalogue.get(wanted.package))
+    return replace(wanted, bytes=package_bytes(found), files=len(found.files)), about
+
+
+def _offer(desk: Desk, transfer: Transfer, about: dict[str, object]) -> Transfer:
     """State the offer; where that cannot be, nothing was offered."""
-    draft = drafts.offer(transfer, to=to, grant=transfer.grant, by=transfer.sender)
     try:
-        (entry,) = desk.context.say([draft], as_user=True)
+        (entry,) = desk.context.say([offer_draft(transfer)], as_user=True)
     except DiademError as error:
         desk.book.step(transfer.id, State.FAILED, desk.now, words=error.message, error=error.message)
         raise
-    offered = desk.book.step(
-        transfer.id, State.OFFERED, desk.now, statement=entry.statement_id, offer=entry.statement_id
-    )
+    return stated(desk, transfer, entry.statement_id, about)
+
+
+def offer_draft(transfer: Transfer) -> Draft:
+    """The statement of an offer."""
+    return drafts.offer(transfer, to=transfer.recipient, grant=transfer.grant, by=transfer.sender)
+
+
+def stated(desk: Desk, transfer: Transfer, statement: str, about: dict[str, object]) -> Transfer:
+    """The transfer once its offer stands in the log: what is to be told to the other side is in the outbox."""
+    offered = desk.book.step(transfer.id, State.OFFERED, desk.now, statement=statement, offer=statement)
     if offered.direction == OUT:
         desk.post(offered, OFFER, about)
     return offered
 
 
-def _offered(desk: Desk, package: str, to: str) -> Transfer | None:
+def transfer_of(entry_id: str, said: Mapping[str, Any], *, title: str, created: datetime, node: str) -> Transfer:
+    """The transfer that an offer of this node is of, by what the offer says."""
+    return Transfer(
+        id=str(said["transfer"]),
+        direction=LOCAL if said["recipient"] == node else OUT,
+        state=State.OFFERED,
+        package=str(said["package"]),
+        payload_id=str(said["payload_id"]),
+        title=title,
+        bytes=int(said["bytes"]),
+        files=int(said["files"]),
+        peer=str(said["recipient"]),
+        sender=str(said["by"]),
+        recipient=str(said["to"]),
+        routes=tuple(map(str, said["routes"])),
+        expires=read_time(str(said["expires"])),
+        created=created,
+        comment=str(said.get("comment", "")),
+        offer=entry_id,
+        grant=str(said["grant"]),
+    )
+
+
+def offered_already(desk: Desk, wanted: Transfer) -> Transfer | None:
     """The same offer, where it still waits or is under way: it is not made twice."""
     for transfer in desk.book.all(states={State.OFFERED, *MOVING}):
         known = desk.refreshed(transfer)
-        same = (known.package, known.recipient) == (package, to) and known.direction in (OUT, LOCAL)
+        same = (known.package, known.recipient) == (wanted.package, wanted.recipient) and known.direction in (
+            OUT,
+            LOCAL,
+        )
         if same and known.state in {State.OFFERED, *MOVING}:
             return known
     return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
+from typing import Final
 
 from diadem.errors import IntegrityError, Interrupted, PackageError, Refused
 from diadem.model.manifest import TAGMANIFEST
@@ -19,6 +20,11 @@ from diadem.transfer.network import Link
 from diadem.transfer.reporting import Reporter
 from diadem.transfer.reusing import reuse
 from diadem.transfer.tag_parts import limit_of
+
+#: Below a rate, what comes within these seconds may wait unread, of a connection from so many bytes to so many. The
+#: system would take in megabytes more, which come again where the process ends.
+_AHEAD: Final = 0.1
+_LEAST, _MOST = 128 << 10, 512 << 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +150,8 @@ class _Pull:
         landing, wishes = self._landing, self._wishes
         pace = Pace(wishes.max_rate) if wishes.max_rate else None
         allowed = landing.transfer.ceiling - self._desk.book.get(landing.transfer.id).counts.received
-        wish = Wish(self._listener, lambda: False, wishes.connections, pace, wishes.waits)
+        ahead = int(min(max(wishes.max_rate * _AHEAD / wishes.connections, _LEAST), _MOST)) if wishes.max_rate else 0
+        wish = Wish(self._listener, lambda: False, wishes.connections, pace, ahead, wishes.waits)
         fetch = Fetch(landing.transfer.id, landing.peer, landing.arrival, follower, link, wish, allowed)
         wish.stop = partial(self._reporter.tick, fetch, link)
         try:

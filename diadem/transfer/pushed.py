@@ -7,7 +7,7 @@ import threading
 import time
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final
 
 from diadem.errors import DiademError, DigestMismatch, NotFound, Refused
 from diadem.model.manifest import leaf_count
@@ -26,18 +26,6 @@ from diadem.trust.hashing import leaf_digest
 #: Seconds after which a place that nothing comes to is let go.
 _IDLE: Final = 60.0
 _AGAIN: Final = "Send the window again."
-
-
-class _Body(io.BytesIO):
-    """A body that came whole, read as what comes."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 @dataclass
@@ -78,6 +66,22 @@ class Pushed:
             places, self._places = list(self._places.values()), {}
         for place in places:
             place.close()
+
+    def let_go(self) -> None:
+        """Let go of places to which nothing comes any more: their transfer is over or paused, or its sender is gone."""
+        with self._lock:
+            for name, place in list(self._places.items()):
+                if self._is_left(name, place) and place.lock.acquire(blocking=False):
+                    try:
+                        del self._places[name]
+                        place.close()
+                    finally:
+                        place.lock.release()
+
+    def _is_left(self, name: str, place: _Place) -> bool:
+        transfer = self._desk.book.get(name)
+        over = transfer.paused or transfer.state not in {*MOVING, State.FAILED}
+        return over or time.monotonic() - place.used > _IDLE
 
     def permitted(self, peer: str, transfer_id: str) -> Transfer:
         """The transfer, where this peer may push bytes of it now.
@@ -138,7 +142,7 @@ class Pushed:
             tags = landing.tagmanifest()
             if tags is None:
                 raise Refused("the tag manifest comes first", next="Send part 0.")
-            with _Body(data) as body:
+            with io.BytesIO(data) as body:
                 landing.take_tag_files(tags, body)
             self._begin(place, tags)
 
@@ -181,9 +185,8 @@ class Pushed:
     # -- places ----------------------------------------------------------------------------------------------------
 
     def _place(self, transfer: Transfer) -> _Place:
-        """The place of a transfer, opened where it is not; places to which nothing comes are let go."""
+        """The place of a transfer, opened where it is not."""
         with self._lock:
-            self._let_go()
             place = self._places.get(transfer.id)
             if place is None:
                 arrival = Arrival.open(place_of(self._desk, transfer), transfer.id)
@@ -199,14 +202,6 @@ class Pushed:
                 self._places[transfer.id] = place
             place.used = time.monotonic()
             return place
-
-    def _let_go(self) -> None:
-        now = time.monotonic()
-        for name, place in list(self._places.items()):
-            if now - place.used > _IDLE and place.lock.acquire(blocking=False):
-                place.lock.release()
-                del self._places[name]
-                place.close()
 
     def _begin(self, place: _Place, tags: bytes) -> None:
         place.opened = place.landing.begin(tags)

@@ -40,6 +40,8 @@ def push_package(
     if transfer.direction != OUT or transfer.state not in MOVING:
         raise Refused(f"the transfer is {transfer.state}: nothing is to be sent", next="See: diadem transfers ls")
     link = desk.network.link(transfer.peer)
+    if transfer.error:  # it is tried anew
+        desk.book.change(transfer.id, error="", next="")
     push = _Push(serving, transfer, link, listener, stop or threading.Event())
     for _ in range(_ROUNDS):
         if not push.round():

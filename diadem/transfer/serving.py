@@ -7,11 +7,12 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import Final
 
 from diadem.errors import DiademError, NotFound, Refused, StoreError
-from diadem.model.manifest import TAGMANIFEST
+from diadem.model.manifest import DIGEST_SIZE, TAGMANIFEST
 from diadem.model.ports import Bundle
 from diadem.model.transfers import MOVING, OUT, State, Transfer
 from diadem.node.placing import readable_copies
@@ -86,14 +87,14 @@ class Serving:
         bundle = self._bundle(transfer.package)
         text = bundle.read(TAGMANIFEST, LIMITS[TAGMANIFEST])
         if number == 0:
-            self._spend(transfer, len(text))
+            self._spend(transfer, -1, 0, len(text))
             return Response(200, {"content-type": BYTES}, text)
         sizes = []
         for _, path in tag_files(text):
             with bundle.open(path) as reader:
                 sizes.append((path, reader.size))
         total = sum(LENGTH.size + size for _, size in sizes)
-        self._spend(transfer, total)
+        self._spend(transfer, -2, 0, total)
         return Response(200, {"content-type": BYTES, "content-length": str(total)}, tag_blocks(bundle, sizes))
 
     def part_bytes(self, peer: str, transfer_id: str, number: int) -> bytes:
@@ -141,19 +142,17 @@ class Serving:
         start, stop = range_of(size)
         if not 0 <= start < stop <= size:
             raise NotFound("no such bytes in the window")
-        self._spend(transfer, stop - start)
+        self._spend(transfer, number, start, stop)
         again = self._was_given(transfer.id, number)
         if len(spans) == 1 and not again and (found := _file_range(package, spans[0], start, stop)) is not None:
             return found
         if not again and (blocks := _blocks(package, spans, start, stop)) is not None:
-            named = {"content-type": BYTES, "content-length": str(stop - start)}
-            if stop - start == size:
-                return Response(200, named, blocks)
-            return Response(206, named | {"content-range": f"bytes {start}-{stop - 1}/{size}"}, blocks)
-        return _ranged(b"".join(_leaves(package, span, proven=again) for span in spans), start, stop)
+            return _ranged(blocks, start, stop, size)
+        pieces = _pieces(package, spans, start, stop, proven=again)
+        return _ranged(chain([next(pieces)], pieces), start, stop, size)  # where nothing can be read: said at once
 
-    def _spend(self, transfer: Transfer, count: int) -> None:
-        self._desk.book.spend(transfer.id, count)
+    def _spend(self, transfer: Transfer, part: int, start: int, stop: int) -> None:
+        self._desk.book.spend(transfer.id, part, start, stop)
 
     def _was_given(self, transfer: str, number: int) -> bool:
         """Whether a window was given before: then something was wrong with it, or with the way."""
@@ -229,12 +228,36 @@ def _file_range(package: _Opened, span: Span, start: int, stop: int) -> Response
                     if reader.size != span.entry.size:
                         continue
                 path = Path(bundle.url, *span.entry.path.split("/"))
-                return Response.file(path, span.offset + start, span.offset + stop, of=span.length)
+                first, end = span.offset + start, span.offset + stop
+                return Response.file(path, first, end, of=span.length, at=span.offset)
     return None
 
 
-def _leaves(package: _Opened, span: Span, *, proven: bool) -> bytes:
-    """The bytes of a span from the first copy that gives them, proven where that is wished; else from any."""
+def _pieces(package: _Opened, spans: Sequence[Span], start: int, stop: int, *, proven: bool) -> Iterator[bytes]:
+    """Bytes of a window, some leaves at a time."""
+    held = bytearray()
+    for leaf in _leaves(spans, package.opened.manifest.leaf_size):
+        begin, end = max(start - leaf.at, 0), min(stop - leaf.at, leaf.length)
+        if begin < end:
+            held += _leaf(package, leaf, proven=proven)[begin:end]
+        if len(held) >= _BLOCK:
+            yield bytes(held)
+            held.clear()
+    if held:
+        yield bytes(held)
+
+
+def _leaves(spans: Sequence[Span], leaf_size: int) -> Iterator[Span]:
+    """Each leaf of some spans, as a span of its own."""
+    for span in spans:
+        for leaf in range(span.leaves):
+            at = leaf * leaf_size
+            length = min(leaf_size, span.length - at)
+            yield Span(span.number, span.entry, span.leaf + leaf, 1, span.offset + at, length, span.at + at)
+
+
+def _leaf(package: _Opened, span: Span, *, proven: bool) -> bytes:
+    """The bytes of a leaf from the first copy that gives them, proven where that is wished; else from any."""
     last = b""
     for bundle in package.copies:
         with contextlib.suppress(DiademError, OSError), bundle.open(span.entry.path) as reader:
@@ -248,19 +271,17 @@ def _leaves(package: _Opened, span: Span, *, proven: bool) -> bytes:
     raise StoreError("no copy gives these bytes", next="Run: diadem scrub, then diadem repair")
 
 
-def _is_right(opened: OpenedPackage, span: Span, data: bytes) -> bool:
-    leaf_size, view = opened.manifest.leaf_size, memoryview(data)
-    first = (span.entry.first_leaf + span.leaf) * 32
-    digests = b"".join(leaf_digest(view[at : at + leaf_size]) for at in range(0, len(data), leaf_size))
-    return opened.leaves[first : first + len(digests)] == digests
+def _is_right(opened: OpenedPackage, leaf: Span, data: bytes) -> bool:
+    first = (leaf.entry.first_leaf + leaf.leaf) * DIGEST_SIZE
+    return opened.leaves[first : first + DIGEST_SIZE] == leaf_digest(data)
 
 
-def _ranged(data: bytes, start: int, stop: int) -> Response:
-    """Some of these bytes, told as HTTP wants it."""
-    if (start, stop) == (0, len(data)):
-        return Response(200, {"content-type": BYTES}, data)
-    named = {"content-type": BYTES, "content-range": f"bytes {start}-{stop - 1}/{len(data)}"}
-    return Response(206, named, data[start:stop])
+def _ranged(pieces: Iterator[bytes], start: int, stop: int, size: int) -> Response:
+    """Some bytes of so many, told as HTTP wants it."""
+    named = {"content-type": BYTES, "content-length": str(stop - start)}
+    if (start, stop) == (0, size):
+        return Response(200, named, pieces)
+    return Response(206, named | {"content-range": f"bytes {start}-{stop - 1}/{size}"}, pieces)
 
 
 def tag_blocks(bundle: Bundle, sizes: list[tuple[str, int]]) -> Iterator[bytes]:

@@ -2,27 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any, Final
 
 from diadem.errors import NotFound, Refused, UsageError
 from diadem.model.access import USER, Asker, Right
 from diadem.model.ids import PackageId
+from diadem.model.statements import Draft, Statement
+from diadem.model.transfers import State, Transfer, TransferEvent
+from diadem.node import granting
 from diadem.node.access.reading import require
-from diadem.node.assessing import ID, Judgement, draft_of, drawn
+from diadem.node.assessing import ID, draft_of, drawn
 from diadem.node.context import Context
 from diadem.node.custody.entries import Entry
 from diadem.node.custody.words import sentence
 from diadem.node.following import follow
+from diadem.serialization.statements import read_statement
+from diadem.transfer import offering
+from diadem.transfer.desk import Desk
+from diadem.transfer.desks import desk_of
+from diadem.transfer.grants import GrantAccess, wanted_grant
 from diadem.transfer.prepared import prepared_book
+from diadem.transfer.wishes import ASSESSMENT, OFFER, OfferWish, read_wish
 from diadem.trust.envelope import PAYLOAD_TYPE, Envelope, statement_id_of
 from diadem.trust.keys import PublicKey
 
-ASSESSMENT: Final = "assessment"
-#: Texts of a judgement, as they may be sent; and how long each is, and how many pieces of evidence, at most.
-TEXTS: Final = ("verdict", "purpose", "criterion", "dataset", "signal", "unit", "comment", "scheme", "replaces")
-_LONGEST, _EVIDENCE = 10_000, 100
+#: The right that a statement of a kind needs; what it says besides is weighed where it is drawn.
+_RIGHTS: Final[Mapping[str, Right]] = {ASSESSMENT: Right.ASSESS, OFFER: Right.READ, "grant": Right.READ}
 
 
 class NotPrepared(Refused):
@@ -31,7 +39,7 @@ class NotPrepared(Refused):
     code = "not-prepared"
 
 
-def prepare(context: Context, asker: Asker, document: Mapping[str, Any]) -> dict[str, str]:
+def prepare(context: Context, asker: Asker, document: Mapping[str, Any]) -> dict[str, Any]:
     """Write out what a user wants to say, for the user to sign.
 
     Parameters
@@ -41,33 +49,40 @@ def prepare(context: Context, asker: Asker, document: Mapping[str, Any]) -> dict
     asker : Asker
         Who wants to say it, and will have to sign.
     document : mapping
-        ``kind`` (``assessment``), ``package``, and ``judgement``: the members of `Judgement`.
+        ``kind``, ``package``, and what is to be said of it; see `diadem.transfer.wishes`.
 
     Returns
     -------
     dict
         ``payload``, the bytes to sign as a text; ``type``, their type; ``statement``, its id; ``sentence``, what it
-        says in words.
+        says in words. For an offer that needs a grant first, the grant: it is to be asked for again afterwards. For one
+        that was made already, ``transfer`` alone.
 
     Raises
     ------
     NotFound
-        The asker may not judge the package, or not find what is named as evidence; or there is none.
+        The asker may not say this of the package, or not find what is named as evidence; or there is none.
     UsageError
-        The judgement cannot be understood.
+        What is to be said cannot be understood.
     Refused
-        The asker is no user of this node.
+        The asker is no user of this node; or the policy, or who owns the package, forbids it.
     """
-    package, judgement = _read(document)
-    require(context, asker, Right.ASSESS, package)
+    wish = read_wish(document)
+    require(context, asker, _RIGHTS[wish.kind], wish.package)
     if asker.kind != USER:
-        raise Refused("only users of this node judge here", next="Judge your own copy, on your own node.")
-    evidence = tuple(_findable(context, asker, text) for text in judgement.evidence)
-    try:
-        found = drawn(context, package, replace(judgement, evidence=evidence), by=asker.address)
-    except NotFound as error:  # of the package that the asker may judge: what is wrong can be told
-        raise UsageError(error.message) from error
-    statement = context.ledger.prepared(draft_of(package, found))
+        raise Refused("only users of this node state something here", next="State it on your own node.")
+    theirs = context.as_user(asker.user)
+    if isinstance(wish, OfferWish):
+        drawn_up = _offer(_desk(context, theirs), wish)
+    else:
+        evidence = tuple(_findable(context, asker, text) for text in wish.judgement.evidence)
+        drawn_up = _of_package(theirs, wish.package, replace(wish.judgement, evidence=evidence))
+    if isinstance(drawn_up, Transfer):
+        return {"transfer": drawn_up.to_dict()}
+    return _kept(context, asker, wish.package, context.ledger.prepared(drawn_up))
+
+
+def _kept(context: Context, asker: Asker, package: PackageId, statement: Statement) -> dict[str, Any]:
     payload = statement.to_payload()
     name = statement_id_of(payload)
     prepared_book(context).keep(name, key=asker.key, package=package, now=int(context.clock().timestamp()))
@@ -75,8 +90,45 @@ def prepare(context: Context, asker: Asker, document: Mapping[str, Any]) -> dict
     return {"payload": payload.decode("utf-8"), "type": PAYLOAD_TYPE, "statement": name, "sentence": said}
 
 
-def append(context: Context, asker: Asker, key: PublicKey, line: bytes) -> Entry:
-    """Log what a user has signed, exactly as it was prepared for them; once.
+def _of_package(theirs: Context, package: PackageId, judgement: Any) -> Draft:
+    try:
+        return draft_of(package, drawn(theirs, package, judgement))
+    except NotFound as error:  # of the package that the asker may judge: what is wrong can be told
+        raise UsageError(error.message) from error
+
+
+def _offer(desk: Desk, wish: OfferWish) -> Draft | Transfer:
+    """The offer; the grant that it needs, where there is none; or the transfer, where it was offered already."""
+    theirs = desk.context
+    try:
+        expires = timedelta(seconds=wish.seconds)
+        wanted = offering.wanted_offer(
+            desk, wish.package, wish.to, expires=expires, comment=wish.comment, route=wish.route
+        )
+        if (waiting := offering.offered_already(desk, wanted)) is not None:
+            return waiting
+        until = wanted.expires + offering.FETCHING
+        known = GrantAccess(theirs).known_read(
+            wish.package, to=wanted.recipient, recipient=wanted.peer, expires=until - _SLACK
+        )
+        if not known:
+            return granting.drawn(theirs, wanted_grant(wish.package, wanted.recipient, wanted.peer, until))
+    except NotFound as error:  # no such node or user: the asker may know that
+        raise UsageError(error.message, next=error.next) from error
+    return offering.offer_draft(offering.measured(desk, replace(wanted, grant=known))[0])
+
+
+#: How much shorter than wished a grant may hold: between it and its offer a person looks and signs.
+_SLACK: Final = timedelta(hours=1)
+
+
+def _desk(context: Context, theirs: Context) -> Desk:
+    """The node's one desk, with another user at work."""
+    return replace(desk_of(context), context=theirs)
+
+
+def append(context: Context, asker: Asker, key: PublicKey, line: bytes) -> tuple[Entry, Transfer | None]:
+    """Log what a user has signed, exactly as it was prepared for them; once. Of an offer, let it be told.
 
     Parameters
     ----------
@@ -91,26 +143,51 @@ def append(context: Context, asker: Asker, key: PublicKey, line: bytes) -> Entry
 
     Raises
     ------
-    DocumentError
+    DocumentError, UsageError
         It is no envelope, or not signed by this key and no other.
     NotPrepared
         It does not wait here for this key: changed, signed already, or too old.
     Overtaken
         Something else was said of the package meanwhile.
     NotFound
-        The asker may not judge the package any more.
+        The asker may not say this of the package any more.
+    Refused
+        The policy, or who owns the package, forbids it by now.
     """
     envelope = Envelope.from_line(line)
     now = int(context.clock().timestamp())
     package = prepared_book(context).take(envelope.statement_id, key=key.key_id, now=now)
     if package is None:
         raise NotPrepared("no such statement waits for your signature", next="Have it prepared again.")
-    require(context, asker, Right.ASSESS, package)
+    statement = read_statement(envelope.payload)
+    require(context, asker, _RIGHTS[statement.kind], package)
+    theirs = context.as_user(asker.user)
+    _require_still(theirs, package, statement)
     if [name for name, _ in envelope.signatures] != [key.key_id] or not envelope.signers([key]):
         raise UsageError("the statement is not signed by your key, and by no other", where="envelope")
     entry = context.ledger.append_signed(envelope)
     follow(context, [entry])
-    return entry
+    return entry, _offered(_desk(context, theirs), entry) if statement.kind == OFFER else None
+
+
+def _require_still(theirs: Context, package: str, statement: Statement) -> None:
+    """That a grant is still the owner's to give, and an offer still allowed by the policy."""
+    if statement.kind == "grant":
+        granting.require_own(theirs, package)
+    elif statement.kind == OFFER and statement.predicate["recipient"] != theirs.settings.id:
+        owner, to = theirs.catalogue.get(package).owner, str(statement.predicate["to"])
+        offering.allowed_route(theirs.policy, theirs.address, owner, to, "auto")
+
+
+def _offered(desk: Desk, entry: Entry) -> Transfer:
+    """Note the transfer of an offer that stands in the log; its message goes out with the node's next round."""
+    said = entry.statement.predicate
+    row = desk.context.catalogue.get(str(said["package"]))
+    found = offering.transfer_of(entry.statement_id, said, title=row.title, created=desk.now, node=desk.node)
+    _, about = offering.measured(desk, found)
+    begun = replace(found, state=State.DRAFTED, offer="")
+    desk.book.add(begun, TransferEvent(State.DRAFTED, str(said["time"])), about=about)
+    return offering.stated(desk, begun, entry.statement_id, about)
 
 
 def _findable(context: Context, asker: Asker, text: str) -> str:
@@ -118,22 +195,3 @@ def _findable(context: Context, asker: Asker, text: str) -> str:
     if ID.match(text):
         require(context, asker, Right.LIST, text)
     return text
-
-
-def _read(document: Mapping[str, Any]) -> tuple[str, Judgement]:
-    said = document.get("judgement")
-    if document.keys() != {"kind", "package", "judgement"} or document["kind"] != ASSESSMENT or type(said) is not dict:
-        raise UsageError("a kind (assessment), a package and a judgement are expected", where="request body")
-    value, evidence = said.get("value"), said.get("evidence", [])
-    texts = {name: said.get(name, "") for name in TEXTS}
-    fine = said.keys() <= {*TEXTS, "value", "evidence"} and type(value) in (int, float, type(None))
-    fine = fine and all(type(text) is str and len(text) <= _LONGEST for text in texts.values())
-    if not fine or not _are_texts(evidence) or type(document["package"]) is not str:
-        raise UsageError("the judgement has what none has", where="request body")
-    package = str(PackageId(document["package"]))
-    return package, Judgement(**texts, value=value, evidence=tuple(evidence))
-
-
-def _are_texts(found: Any) -> bool:
-    one: Sequence[Any] = found if type(found) is list else [None]
-    return len(one) <= _EVIDENCE and all(type(text) is str and len(text) <= _LONGEST for text in one)

@@ -12,7 +12,7 @@ from diadem.model.manifest import TAGMANIFEST
 from diadem.package.bagit import parse_manifest
 from diadem.package.opening import LIMITS
 from diadem.package.sound_names import require_sound_names
-from diadem.transfer.network import Incoming
+from diadem.transfer.network import Reader
 
 LENGTH: Final = struct.Struct(">Q")
 #: Tag files that a package may have, and bytes of one that this version does not know.
@@ -44,7 +44,7 @@ def limit_of(path: str) -> int:
 
 
 def read_tag_files(
-    incoming: Incoming,
+    incoming: Reader,
     listed: list[tuple[str, str]],
     room: int,
     keep: Callable[[str, Iterator[memoryview]], None],
@@ -53,7 +53,7 @@ def read_tag_files(
 
     Parameters
     ----------
-    incoming : Incoming
+    incoming : Reader
         The part.
     listed : list of (digest, path)
         As `tag_files` gives them.
@@ -89,7 +89,7 @@ def read_tag_files(
     return came
 
 
-def _hashing(incoming: Incoming, size: int, update: Callable[[memoryview], None]) -> Iterator[memoryview]:
+def _hashing(incoming: Reader, size: int, update: Callable[[memoryview], None]) -> Iterator[memoryview]:
     buffer = memoryview(bytearray(min(_BLOCK, size)))
     while size:
         count = incoming.readinto(buffer[: min(len(buffer), size)])
@@ -100,5 +100,5 @@ def _hashing(incoming: Incoming, size: int, update: Callable[[memoryview], None]
         size -= count
 
 
-def _exactly(incoming: Incoming, size: int) -> bytes:
+def _exactly(incoming: Reader, size: int) -> bytes:
     return b"".join(bytes(block) for block in _hashing(incoming, size, lambda _: None))

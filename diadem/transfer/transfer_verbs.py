@@ -146,7 +146,7 @@ class TransferVerbs:
         found = self.desk.book.get(transfer)
         if found.state in OVER or found.state is State.RECEIVED or found.direction == LOCAL:
             raise Refused(f"the transfer is {found.state}: no bytes move", next="See: diadem transfers ls")
-        self.desk.book.change(found.id, paused=int(wanted))
+        self.desk.book.change(found.id, paused=int(wanted), error="", next="")
         return self.desk.book.get(found.id)
 
     def cancel(self, transfer: str, *, reason: str = "") -> Transfer:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import socket
 import ssl
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 #: Seconds to connect (handshake included), and between two pieces of an answer.
 CONNECT: Final = 10.0
 READ: Final = 60.0
+#: A peer whose machine or line is gone is noticed after some 25 seconds, however long its answer may take.
+_ALIVE: Final = {"TCP_KEEPIDLE": 10, "TCP_KEEPALIVE": 10, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3}
 #: Bytes a second that must move in the time that the other side is waited for, after `READ` seconds for a beginning.
 SLOWEST: Final = 8 * 1024.0
 
@@ -91,6 +94,7 @@ class Connection(http.client.HTTPConnection):
         try:
             super().connect()
             raw = self.sock
+            _keep_alive(raw)
             self.sock = _context().wrap_socket(raw, server_hostname=self.host)
             shown = self.sock.getpeercert(binary_form=True) or b""
             self._require_pinned(shown)
@@ -106,6 +110,17 @@ class Connection(http.client.HTTPConnection):
         if isinstance(self.sock, PatientSocket):
             self.sock.begin(seconds)
 
+    def hold(self, most: int) -> None:
+        """Let so many bytes wait unread at most."""
+        if self.sock is not None:  # a peer that ends the connection has it closed here already
+            self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, most)
+
+    def abort(self) -> None:
+        """Break it off, from any thread: who waits for it waits no longer."""
+        if (sock := self.sock) is not None:
+            with contextlib.suppress(OSError):  # it was closed meanwhile
+                socket.socket.shutdown(sock, socket.SHUT_RDWR)
+
     def _require_pinned(self, certificate: bytes) -> None:
         try:
             pin = pin_of_certificate(certificate)
@@ -117,6 +132,14 @@ class Connection(http.client.HTTPConnection):
                 where=self.url,
                 next="Ask its operator whether the key was changed, or whether the address is somebody else's now.",
             )
+
+
+def _keep_alive(raw: socket.socket) -> None:
+    """Have the system ask whether the other side is still there."""
+    raw.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in _ALIVE.items():
+        if hasattr(socket, name):  # each system has some of them
+            raw.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
 
 
 def why(error: OSError) -> str:

@@ -33,7 +33,8 @@ def fetched(desk: Desk, transfer: Transfer, wishes: Wishes, listener: Listener) 
     Interrupted, Unreachable, NotFound, Refused, IntegrityError, PackageError
         See `diadem.transfer.pulling.receive_package`.
     """
-    if transfer.direction != IN or transfer.state not in {*MOVING, State.FAILED}:
+    moving = transfer.direction == IN and transfer.state in {*MOVING, State.FAILED}
+    if not moving or desk.network.brings(transfer.peer):
         return told(desk, transfer)
     told(desk, transfer)  # no byte is given before the other side knows of the acceptance
     return told(desk, receive_package(desk, transfer.id, wishes, listener=listener))

@@ -127,8 +127,8 @@ def routes() -> Sequence[Route]:
         Route("GET", "probe/fail", fail, "fail"),
         Route("GET", "probe/missing", missing, "missing", query={"why": "refused"}),
         Route("GET", "probe/news", news, "news", query=wait, waits=True),
+        Route("GET", "probe/{transfer}/{number}", take, "places in the path"),
         Route("POST", "probe/introduced", introduce, "introduce", auth="introduced", body=BODY),
-        Route("GET", "transfers/{transfer}/windows/{number}", take, "places in the path"),
     )
 
 

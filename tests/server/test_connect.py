@@ -24,19 +24,23 @@ from diadem.errors import (
     UsageError,
 )
 from diadem.model.ids import PackageId
+from diadem.model.statements import Draft, Subject
+from diadem.model.times import time_text
 from diadem.node.assessing import Judgement
 from diadem.node.config import NodeSettings, ServerSettings
 from diadem.transfer.answers import PeerRefused
 from diadem.transfer.askers import find_asker
+from diadem.transfer.evidence import transfer_subject
 from diadem.transfer.exchange import BASE, FileRange, Request, Services, problem_of
 from diadem.transfer.handlers import routes
 from diadem.transfer.profiles import login, open_key, profiles_folder, read_profile
 from diadem.transfer.remote.bundle import HttpBundle
 from diadem.transfer.remote.node import RemoteNode
-from diadem.transfer.remote.signing import signed_assessment
+from diadem.transfer.remote.signing import Signer
 from diadem.transfer.shelf import shelf_of
 from diadem.transfer.wire import WrongKey
-from diadem.trust.envelope import Envelope, sign
+from diadem.transfer.wishes import OfferWish
+from diadem.trust.envelope import PAYLOAD_TYPE, Envelope, sign
 from diadem.trust.keys import PrivateKey
 from tests.cli.inside import said, said_json
 from tests.node.access.test_through_the_node import at, counted
@@ -368,9 +372,9 @@ def test_the_key_signs_nothing_else_than_was_asked_for(laptop: Laptop) -> None:
     zno = PackageId(laptop.packages["zno"])
     asked = Judgement("accept", "imaging", comment="fine")
     answer = Desk(laptop, zno).prepared(comment="fine")
-    who: dict[str, Any] = {"node": laptop.node.id, "by": "bob@hu-berlin", "package": zno, "judgement": asked}
     bob = laptop.key("bob")
-    envelope, statement = signed_assessment(answer, bob, **who)
+    signer = Signer(bob, "bob@hu-berlin", laptop.node.id)
+    envelope, statement = signer.assessment(answer, zno, asked)
     assert statement.predicate["comment"] == "fine"
     assert envelope.signers([bob.public])
     assert "bob@hu-berlin" in answer["sentence"]
@@ -390,10 +394,10 @@ def test_the_key_signs_nothing_else_than_was_asked_for(laptop: Laptop) -> None:
     for word, lie in lies.items():
         assert lie != text, word
         with pytest.raises(Refused, match=word if "|" not in word else "did not ask for"):
-            signed_assessment({**answer, "payload": lie}, bob, **who)
+            signer.assessment({**answer, "payload": lie}, zno, asked)
     for other in ({"payload": None}, {"type": "application/json"}):
         with pytest.raises(Refused, match="no statement"):
-            signed_assessment({**answer, **other}, bob, **who)
+            signer.assessment({**answer, **other}, zno, asked)
 
 
 def test_doubts_about_data_that_one_may_not_find_are_told_without_words(laptop: Laptop) -> None:
@@ -449,3 +453,77 @@ def test_the_commands_of_a_laptop(laptop: Laptop, tmp_path: Path, monkeypatch: p
     assert zno[7:19] in said("search")
     assert "needs the machine of the node hu-berlin" in said("status", code=4)
     assert BASE not in said("search", "nothing")
+
+
+def test_an_offer_and_its_grant_are_signed_on_the_laptop(laptop: Laptop) -> None:
+    node, bob = laptop.node, laptop.key("bob")
+    package = replace(laptop, node=diadem.Node(node.context.as_user("bob"))).archived("bobs", size=10)
+    other = laptop.packages["zno"]
+    with laptop.connect("bob") as remote:
+        with pytest.raises(Refused, match="is that of alice"):
+            remote.send(other, "gwen@hu-berlin")
+        with pytest.raises(UsageError, match="no node is called 'nmi' here"):
+            remote.send(package, "marie@nmi")
+        with pytest.raises(NotFound):
+            remote.send(laptop.packages["tio"], "gwen@hu-berlin")
+        done = remote.send(package, "gwen@hu-berlin", comment="for the paper")
+        assert (done.state, done.sender, done.recipient) == ("offered", "bob@hu-berlin", "gwen@hu-berlin")
+        again = remote.send(package, "gwen@hu-berlin")
+        assert (again.id, again.offer) == (done.id, done.offer)
+    for statement in (done.grant, done.offer):
+        assert node.context.ledger.by_id(statement).signers == (bob.public.key_id,)
+    assert all(step["verdict"] == "proved" for step in node.custody(package).to_dict()["steps"])
+    with laptop.connect("gwen") as gwens:
+        assert gwens.get(package).open("large.bin").read(10)
+    kept = node.transfers.show(done.id).transfer
+    assert (kept.comment, kept.bytes, kept.grant) == ("for the paper", done.bytes, done.grant)
+
+
+def test_an_offer_of_something_else_is_not_signed(laptop: Laptop) -> None:
+    package = PackageId(laptop.packages["zno"])
+    now, signer = datetime.datetime.now(datetime.UTC), Signer(laptop.key("bob"), "bob@hu-berlin", laptop.node.id)
+    wish = OfferWish(package, "gwen@hu-berlin", 86_400)
+    ends, later = (time_text(now + datetime.timedelta(days=days)) for days in (61, 1))
+    grant: dict[str, Any] = {
+        "to": "gwen@hu-berlin",
+        "recipient": laptop.node.id,
+        "rights": ["read"],
+        "scope": "package",
+    }
+    grant |= {"expires": ends, "by": "bob@hu-berlin"}
+    offer: dict[str, Any] = {
+        "transfer": "ab" * 16,
+        "package": str(package),
+        "payload_id": "cd" * 32,
+        "to": "gwen@hu-berlin",
+    }
+    offer |= {"recipient": laptop.node.id, "grant": "ef" * 32, "bytes": 5, "files": 1, "routes": ["local"]}
+    offer |= {"expires": later, "by": "bob@hu-berlin"}
+    subjects: dict[str, tuple[Subject, ...]] = {"grant": (Subject.package(package),)}
+    subjects["offer"] = (*subjects["grant"], transfer_subject("ab" * 16))
+
+    def signed(kind: str, said: dict[str, Any]) -> None:
+        draft = Draft(kind, subjects[kind], said)
+        answer = {"payload": laptop.node.context.ledger.prepared(draft).to_payload().decode(), "type": PAYLOAD_TYPE}
+        if kind == "grant":
+            signer.grant(answer, wish, now)
+        else:
+            signer.offer(answer, wish, now, payload_id="cd" * 32, grant="ef" * 32)
+
+    signed("grant", grant)
+    signed("offer", offer)
+    for kind, words, name, value in (
+        ("grant", grant, "to", "eve@hu-berlin"),
+        ("grant", grant, "rights", ["read", "assess"]),
+        ("grant", grant, "expires", None),
+        ("grant", grant, "by", "alice@hu-berlin"),
+        ("grant", grant, "purpose", "another"),
+        ("offer", offer, "to", "eve@hu-berlin"),
+        ("offer", offer, "grant", "ab" * 32),
+        ("offer", offer, "payload_id", "ab" * 32),
+        ("offer", offer, "routes", ["hub"]),
+        ("offer", offer, "expires", ends),
+        ("offer", offer, "comment", "hello"),
+    ):
+        with pytest.raises(Refused, match=f"did not ask for.*{name}"):
+            signed(kind, words | {name: value})

@@ -387,12 +387,12 @@ def test_addresses_are_tried_in_turn(served: Served) -> None:
 
 def test_numbers_and_log_tell_no_secrets(served: Served, client: PeerClient) -> None:
     transfer = "5e" * 16
-    assert client.get_json(f"transfers/{transfer}/windows/7") == {"bytes": 0, "method": "GET"}
+    assert client.get_json(f"probe/{transfer}/7") == {"bytes": 0, "method": "GET"}
     with pytest.raises(PeerRefused):
         client.get_json("probe/news", {"wait": "hunter2"})
     with pytest.raises(Unreachable):
         client.get_json("probe/fail")
-    wanted = 'diadem_requests_total{route="GET transfers/{transfer}/windows/{number}",status="200"} 1'
+    wanted = 'diadem_requests_total{route="GET probe/{transfer}/{number}",status="200"} 1'
     numbers = ""
     for _ in range(60):
         numbers = urllib.request.urlopen(f"http://127.0.0.1:{served.numbers}/metrics").read().decode()
@@ -403,7 +403,7 @@ def test_numbers_and_log_tell_no_secrets(served: Served, client: PeerClient) -> 
     assert 'diadem_refused_total{reason="query"}' in numbers
     log = served.log.read_text()
     lines = [json.loads(line) for line in log.splitlines() if line.startswith("{")]
-    line = next(one for one in lines if one["route"].startswith("GET transfers/"))
+    line = next(one for one in lines if one["route"].startswith("GET probe/{transfer}"))
     assert "GET probe/fail failed: RuntimeError in fail (probe_server.py:" in log
     assert line["asker"] == "alice@hu-berlin"
     assert set(line) == {"time", "asker", "route", "status", "received", "sent", "seconds"}

@@ -55,6 +55,12 @@ def body_of(response: Response) -> bytes:
 class Bytes(io.BytesIO):
     """Bytes on their way."""
 
+    def hold(self, most: int) -> None:
+        pass
+
+    def abort(self) -> None:
+        self.close()
+
     def __enter__(self) -> Self:
         return self
 

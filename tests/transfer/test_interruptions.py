@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import random
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 import diadem
-from diadem.errors import DiademError, PackageError, Refused, Unreachable
+from diadem.errors import DiademError, Interrupted, PackageError, Refused, Unreachable
 from diadem.model.manifest import DERIVED_PATHS, TAGMANIFEST
 from diadem.model.ports import silent
 from diadem.package.opening import OpenedPackage, read_manifest
@@ -225,3 +227,28 @@ def test_a_transfer_has_no_other_name(tmp_path: Path) -> None:
         with pytest.raises(DiademError):
             Arrival.open(tmp_path, name)
     assert os.listdir(tmp_path) == []
+
+
+def test_a_person_who_stops_it_waits_for_no_peer_that_says_nothing(packed: Path, tmp_path: Path) -> None:
+    class Silent(Bytes):
+        def readinto(self, _: memoryview) -> int:  # type: ignore[override]
+            waited.wait(60)
+            raise Unreachable("the connection broke")
+
+        def abort(self) -> None:
+            waited.set()
+
+    class Mute(Source):
+        def open_window(self, _transfer: str, *_: int) -> Bytes:
+            return Silent(b"")
+
+    waited = threading.Event()
+    arrival = arrive(packed, tmp_path, read_manifest(LocalBundle(packed)))
+    follower = Follower(arrival)
+    wish = Wish(silent, lambda: True, connections=2)
+    began = time.monotonic()
+    with pytest.raises(Interrupted):
+        Fetch(T, "peer", arrival, follower, Mute(packed, None), wish, 1 << 40).run()  # type: ignore[arg-type]
+    assert time.monotonic() - began < 20
+    follower.stop()
+    arrival.close()

@@ -373,3 +373,29 @@ def test_stopped_by_a_person_it_can_be_gone_on_with(pair: Pair) -> None:
     assert done.state is State.CLOSED
     assert time.monotonic() - began > 0.15, "four mebibytes at ten a second, after a quarter second at once"
     assert pair.b.wire.windows.count((0, 0)) == 1
+
+
+def test_a_line_that_is_cut_again_and_again_uses_up_no_ceiling_and_who_asks_for_ever_is_stopped(pair: Pair) -> None:
+    sent = pair.a.node.send(pair.a.archived("session", {"a.bin": random.Random(4).randbytes(12 * MIB)}), "marie@nmi")
+    pair.b.node.accept(sent.id, wait=False)
+    serving = Serving(pair.a.desk)
+    for number in range(100):  # each time some bytes came, and the rest was lost on the way
+        serving.window(pair.b.id, sent.id, 0, lambda size, start=number << 14: (start, size))
+    pair.a.desk.book.change(sent.id, ceiling=24 * MIB)
+
+    def ask_for_ever() -> None:
+        for _ in range(1000):
+            serving.window(pair.b.id, sent.id, 0, lambda size: (0, size))
+
+    with pytest.raises(Refused, match="more bytes would move than were accepted"):
+        ask_for_ever()
+
+
+def test_a_part_of_a_window_is_told_by_its_place_in_the_window(pair: Pair) -> None:
+    sent = pair.a.node.send(pair.a.archived("session", {"a.bin": random.Random(5).randbytes(12 * MIB)}), "marie@nmi")
+    pair.b.node.accept(sent.id, wait=False)
+    serving = Serving(pair.a.desk)
+    for _ in range(2):  # straight from the file; and with every leaf proven
+        found = serving.window(pair.b.id, sent.id, 2, lambda size: (MIB, size))
+        assert found.headers["content-range"].startswith(f"bytes {MIB}-")
+        assert found.status == 206

@@ -42,6 +42,8 @@ def acknowledge(request: Request, services: Services) -> Response:
     return Response.json({"state": "acknowledged"})
 
 
+#: Bytes of an object without members, and some to spare.
+_EMPTY: Final = 64
 ROUTES: Final = (
     Route("POST", "messages", take_message, "Hand over a control message.", body=MAX_BYTES),
     Route(
@@ -53,5 +55,5 @@ ROUTES: Final = (
         answers={200: "some messages", 204: "there are none"},
         waits=True,
     ),
-    Route("POST", "messages/{message}/ack", acknowledge, "Say that you have a message that you fetched."),
+    Route("POST", "messages/{message}/ack", acknowledge, "Say that you have a message that you fetched.", body=_EMPTY),
 )

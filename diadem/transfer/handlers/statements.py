@@ -22,8 +22,9 @@ def append(request: Request, services: Services) -> Response:
     """Log a statement that the asker has signed."""
     asker = weighed(services.context, request.known_asker)
     key = PublicKey.from_text(request.known_asker.key)
-    entry = stating.append(services.context, asker, key, request.body)
-    return Response.json({"statement": entry.statement_id, "epoch": entry.epoch, "index": entry.index})
+    entry, transfer = stating.append(services.context, asker, key, request.body)
+    place = {"statement": entry.statement_id, "epoch": entry.epoch, "index": entry.index}
+    return Response.json(place | ({"transfer": transfer.to_dict()} if transfer is not None else {}))
 
 
 ROUTES: Final = (
@@ -31,7 +32,7 @@ ROUTES: Final = (
         "POST",
         "statements/prepare",
         prepare,
-        "Have a statement written out, to sign it yourself: an assessment.",
+        "Have a statement written out, to sign it yourself: an assessment, or an offer and its grant.",
         body=_BODY,
         answers={200: "the bytes to sign, and what they say in words", 409: "you are no user of this node"},
     ),

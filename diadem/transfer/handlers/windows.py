@@ -35,6 +35,11 @@ def pushed_of(context: Context) -> Pushed:
     return context.once("pushed", lambda: Pushed(desk_of(context)))
 
 
+def let_go(context: Context) -> None:
+    """Let go of what is pushed no more; done again and again by who takes it in."""
+    pushed_of(context).let_go()
+
+
 def say_have(request: Request, services: Services) -> Response:
     """What is here of a package that is pushed."""
     return Response.json(pushed_of(services.context).have(asking_node(request), request.params["transfer"]))

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import datetime
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 from diadem.errors import NotFound, Refused, UsageError
 from diadem.model.assessments import Assessment
@@ -19,20 +21,25 @@ from diadem.node.catalogue.results import PackageRow, SearchResult
 from diadem.serialization.record_json import read_record
 from diadem.transfer.answers import PeerRefused
 from diadem.transfer.client import PeerClient
+from diadem.transfer.offering import transfer_of
 from diadem.transfer.profiles import Profile
 from diadem.transfer.remote.bundle import HttpBundle
 from diadem.transfer.remote.package import RemotePackage
-from diadem.transfer.remote.reading import PackageFacts, read_facts, read_result
+from diadem.transfer.remote.reading import PackageFacts, read_facts, read_result, read_transfer
 from diadem.transfer.remote.restoring import RemoteChain, restore
-from diadem.transfer.remote.signing import signed_assessment
+from diadem.transfer.remote.signing import Signer
+from diadem.transfer.wishes import OfferWish, judgement_document, offer_document
 
 if TYPE_CHECKING:
     from diadem.extract.pool import Extractor
     from diadem.hooks.offers import ReaderOffer
     from diadem.model.lineage import Caution
     from diadem.model.record import Record
+    from diadem.model.transfers import Transfer
     from diadem.node.restoring import RestoredSession
     from diadem.trust.keys import PrivateKey
+
+T = TypeVar("T")
 
 _WHOLE: Final = re.compile(r"(?:diadem:)?[0-9a-f]{64}\Z")
 #: How often a statement is prepared again because somebody else was quicker.
@@ -48,6 +55,23 @@ def _as_here() -> Iterator[None]:
         if error.status != 400:
             raise
         raise UsageError(error.message, where=error.where, next=error.next) from error
+
+
+def _persistently(state: Callable[[], T]) -> T:
+    """State something; again where somebody else said something of the package in between."""
+    for _ in range(_TRIES - 1):
+        try:
+            return state()
+        except PeerRefused as error:
+            if error.code != "overtaken":
+                raise
+    return state()
+
+
+def _kind(answer: Mapping[str, Any]) -> str:
+    """What the node wants signed, by its own word; that it is that is checked before it is."""
+    found = re.search('"predicateType":"[^"]*/([a-z]+)/v1"', str(answer.get("payload")))
+    return found[1] if found else ""
 
 
 class NotFromHere(Refused, AttributeError):
@@ -82,7 +106,8 @@ class RemoteNode:
         readers: Sequence[ReaderOffer] = (),
         extractor: Callable[[], Extractor] | None = None,
     ) -> None:
-        self._client, self._profile, self._key = client, profile, key
+        self._client, self._profile = client, profile
+        self._signer = Signer(key, profile.address, profile.node)
         self._readers, self._extractor = tuple(readers), extractor
 
     def __repr__(self) -> str:
@@ -242,26 +267,55 @@ class RemoteNode:
             scheme=scheme or "",
             replaces=replaces or "",
         )
-        for _ in range(_TRIES - 1):
-            try:
-                return self._stated(found, said)
-            except PeerRefused as error:
-                if error.code != "overtaken":
-                    raise
-        return self._stated(found, said)
+        document = judgement_document(found, said)
 
-    def _stated(self, package: PackageId, judgement: Judgement) -> Assessment:
-        members = {name: getattr(judgement, name) for name in judgement.__dataclass_fields__}
-        asked = {"kind": "assessment", "package": str(package), "judgement": members}
-        asked["judgement"] = {**members, "evidence": list(judgement.evidence)}
-        with _as_here():
-            answer = self._client.post_json("statements/prepare", asked)
-        envelope, statement = signed_assessment(
-            answer, self._key, node=self.id, by=self.user, package=package, judgement=judgement
+        def state() -> Assessment:
+            answer = self._prepared(document)
+            envelope, statement = self._signer.assessment(answer, found, said)
+            order = self._client.post_line("statements", envelope.to_line()).get("index")
+            return Assessment.of(envelope.statement_id, order if type(order) is int else 0, statement.predicate)
+
+        return _persistently(state)
+
+    def send(
+        self,
+        package: str,
+        to: str,
+        *,
+        expires: timedelta = timedelta(days=14),
+        comment: str = "",
+        route: str = "auto",
+    ) -> Transfer:
+        """Offer a package to a person; see `diadem.Node.send`. The grant that it needs is signed here too.
+
+        Raises
+        ------
+        NotFound
+            There is no such package for us.
+        Refused
+            The policy forbids it, the package is another's, or the node wants something else signed.
+        """
+        row = self._facts(self._whole(package)).row
+        wish = OfferWish(PackageId(row.id), to, int(expires.total_seconds()), comment, route)
+        return _persistently(lambda: self._offered(wish, row))
+
+    def _offered(self, wish: OfferWish, row: PackageRow) -> Transfer:
+        answer, grant, now = self._prepared(offer_document(wish)), "", datetime.datetime.now(datetime.UTC)
+        if _kind(answer) == "grant":
+            envelope, _ = self._signer.grant(answer, wish, now)
+            self._client.post_line("statements", envelope.to_line())
+            grant, answer = envelope.statement_id, self._prepared(offer_document(wish))
+        if "transfer" in answer:
+            return read_transfer(answer["transfer"], self.url)
+        envelope, statement = self._signer.offer(answer, wish, now, payload_id=row.payload_id, grant=grant)
+        self._client.post_line("statements", envelope.to_line())
+        return transfer_of(
+            envelope.statement_id, statement.predicate, title=row.title, created=statement.time, node=self.id
         )
-        place = self._client.post_line("statements", envelope.to_line())
-        order = place.get("index")
-        return Assessment.of(envelope.statement_id, order if type(order) is int else 0, statement.predicate)
+
+    def _prepared(self, document: Mapping[str, Any]) -> dict[str, Any]:
+        with _as_here():
+            return self._client.post_json("statements/prepare", document)
 
     def _dataset(self, package: PackageId, named: str) -> str:
         """The id of a dataset that is named by it, its path or the end of it: by the record, whose bytes are proven."""
@@ -290,7 +344,7 @@ class RemoteNode:
             raise NotFromHere(
                 f"'{name}' needs the machine of the node {self.name}",
                 where=self.url,
-                next=f"Work there: diadem.open_node().{name}. From here: search, get, restore, assess.",
+                next=f"Work there: diadem.open_node().{name}. From here: search, get, restore, assess, send.",
             )
         raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
 

@@ -12,6 +12,7 @@ from diadem.model.assessments import Assessment, current, disputes
 from diadem.model.ids import PackageId
 from diadem.model.lineage import Caution
 from diadem.model.times import read_time
+from diadem.model.transfers import State, Transfer
 from diadem.node.assessing import Assessments
 from diadem.node.catalogue.results import DatasetRow, PackageRow, SearchResult
 
@@ -51,6 +52,11 @@ def read_facts(document: Mapping[str, Any], url: str) -> PackageFacts:
 def read_result(document: Mapping[str, Any], url: str) -> SearchResult:
     """A page of a search. Raises `DocumentError`."""
     return _read(lambda: _result(document), url)
+
+
+def read_transfer(document: Any, url: str) -> Transfer:
+    """A transfer of which the node tells. Raises `DocumentError`."""
+    return _read(lambda: _transfer(document), url)
 
 
 def _read(read: Callable[[], T], url: str) -> T:
@@ -129,4 +135,18 @@ def _caution(said: Mapping[str, Any]) -> Caution:
         assessment=_assessment(said["assessment"], 0),
         disputed=bool(said["disputed"]),
         way=tuple(map(str, said["way"])),
+    )
+
+
+def _transfer(said: Mapping[str, Any]) -> Transfer:
+    texts = ("id", "direction", "package", "payload_id", "title", "peer", "sender", "recipient", "comment", "offer")
+    plain: dict[str, Any] = {name: str(said[name]) for name in (*texts, "grant", "error", "next")}
+    return Transfer(
+        state=State(said["state"]),
+        bytes=int(said["bytes"]),
+        files=int(said["files"]),
+        routes=tuple(map(str, said["routes"])),
+        expires=read_time(said["expires"]),
+        created=read_time(said["created"]),
+        **plain,
     )
