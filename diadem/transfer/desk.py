@@ -19,6 +19,8 @@ from diadem.transfer.network import Network, Peer
 
 #: The folder of a node in which everything of its network lies.
 NETWORK: Final = "network"
+#: What a statement about a transfer names: of two with the same names one is the other, said again.
+_NAMES: Final = ("transfer", "package", "payload_id", "sender", "recipient", "offer", "acceptance", "receipt", "by")
 _UNKNOWN: Final = "See: diadem transfers ls"
 
 
@@ -89,7 +91,8 @@ class Desk:
         """
         about = Subject.named(f"transfer:{transfer}").sha256
         for entry in reversed(self.context.ledger.of_subject(about)):
-            if entry.statement.kind == draft.kind:
+            said, meant = entry.statement.predicate, draft.predicate
+            if entry.statement.kind == draft.kind and all(said.get(name) == meant.get(name) for name in _NAMES):
                 return entry.statement_id
         return self.context.say([*before, draft], as_user=as_user)[-1].statement_id
 
