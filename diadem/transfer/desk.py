@@ -20,7 +20,7 @@ from diadem.transfer.network import Network, Peer
 #: The folder of a node in which everything of its network lies.
 NETWORK: Final = "network"
 #: What a statement about a transfer names: of two with the same names one is the other, said again.
-_NAMES: Final = ("transfer", "package", "payload_id", "sender", "recipient", "offer", "acceptance", "receipt", "by")
+_NAMES: Final = ("package", "payload_id", "sender", "recipient", "offer", "acceptance", "receipt", "by", "ceiling")
 _UNKNOWN: Final = "See: diadem transfers ls"
 
 
