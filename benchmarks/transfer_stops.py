@@ -25,8 +25,8 @@ import machine
 from tests import namespaces
 from tests.network.interruptions import MIB, Ordeal, Scale, acquainted, remove, throttled
 
-SCALE = Scale(64 * MIB, 100, "8MB", 1.0, (0.5, 1.5))
-#: A push is held only by the line, and stops between windows: it needs more of them.
+SCALE = Scale(160 * MIB, 100, "16MB", 1.0, (0.5, 1.5))
+#: Both stop between windows where the other side says so: there must be some. A push is held by the line alone.
 PUSHED_SCALE, LINE = Scale(192 * MIB, 100, "", 1.0, (0.5, 1.5)), "120mbit"
 #: Seconds until something that was said is heard of by all.
 PATIENCE = 120
