@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import random
 import sys
 import tempfile
@@ -25,8 +26,8 @@ import machine
 from tests import namespaces
 from tests.network.interruptions import MIB, Ordeal, Scale, acquainted, remove, throttled
 
-SCALE = Scale(64 * MIB, 100, "8MB", 1.0, (0.5, 1.5))
-#: A push is held only by the line, and stops between windows: it needs more of them.
+SCALE = Scale(160 * MIB, 100, "16MB", 1.0, (0.5, 1.5))
+#: Both stop between windows where the other side says so: there must be some. A push is held by the line alone.
 PUSHED_SCALE, LINE = Scale(192 * MIB, 100, "", 1.0, (0.5, 1.5)), "120mbit"
 #: Seconds until something that was said is heard of by all.
 PATIENCE = 120
@@ -71,7 +72,7 @@ def paused_by_both(ordeal: Ordeal) -> dict[str, Any]:
     ended(ordeal, (4,))
     ordeal.sender.give("transfers", "resume", ordeal.transfer)
     ordeal.finish()
-    return ordeal.judged() | {"seconds_to_pause": seconds}
+    return ordeal.judged(lost=2 * MIB) | {"seconds_to_pause": seconds}
 
 
 def cancelled_by_receiver(ordeal: Ordeal) -> dict[str, Any]:
@@ -103,12 +104,15 @@ def damaged(ordeal: Ordeal) -> dict[str, Any]:
     """A byte of the sender's copy is flipped, and its second store is away; then it comes back and repairs."""
     alice = ordeal.sender
     path = next(alice.store.glob("20*/*/data/stack.raw"))
+    before = path.stat()
     path.chmod(0o644)
     with path.open("r+b") as file:
         file.seek(9 * MIB + 5)
         byte = file.read(1)[0]
         file.seek(9 * MIB + 5)
         file.write(bytes([byte ^ 1]))
+    path.chmod(before.st_mode)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
     second = alice.home / "second"
     away = second.rename(alice.home / "away")
     ordeal.begin()

@@ -107,6 +107,7 @@ class Fetch:
         self._wrong: dict[int, int] = {}
         self._fault: BaseException | None = None
         self._open: set[Incoming] = set()
+        self._left = False
 
     @property
     def counts(self) -> Counts:
@@ -161,6 +162,7 @@ class Fetch:
         until = time.monotonic() + _PATIENCE
         for thread in threads:
             thread.join(max(0.0, until - time.monotonic()) if self._fault is not None else None)
+        self._left = True
 
     # -- windows ---------------------------------------------------------------------------------------------------
 
@@ -314,7 +316,7 @@ class Fetch:
             self._keep(span, run, data[run * leaf_size :])
 
     def _keep(self, span: Span, first: int, data: memoryview) -> None:
-        if self._fault is not None:
+        if self._left:
             raise Interrupted("stopped")
         self._arrival.put(span.number, span.leaf + first, data)
         self._follower.written(span.number, data)

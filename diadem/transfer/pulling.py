@@ -97,6 +97,7 @@ class _Pull:
         link = self._desk.network.link(landing.transfer.peer)
         opened = landing.begin(self._tag_files(link))
         self._payload(link)
+        self._reporter.tell(link)  # who took it back meanwhile is heard before it lands
         return landing.finish(opened, self._listener)
 
     def _tag_files(self, link: Link) -> bytes:

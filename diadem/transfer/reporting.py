@@ -7,15 +7,18 @@ import time
 from typing import Final
 
 from diadem.errors import DiademError
+from diadem.model import canonical
 from diadem.model.transfers import MOVING, Counts, Transfer
 from diadem.transfer.desk import Desk
 from diadem.transfer.fetching import Fetch
-from diadem.transfer.messages import PROGRESS, Message, new_id
+from diadem.transfer.messages import MAX_BYTES, PROGRESS, Message, new_id
 from diadem.transfer.network import Link
+from diadem.transfer.postman import collect
 
 #: Seconds between two notes in the book, and between two messages.
 _NOTED, _TOLD = 1.0, 5.0
 _SMOOTHED: Final = 0.3
+_STILL: Final = frozenset(map(str, MOVING))
 
 
 class Reporter:
@@ -43,7 +46,7 @@ class Reporter:
         self.note(fetch)
         if time.monotonic() - self._told >= _TOLD:
             self._told = time.monotonic()
-            self._tell(link)
+            self.tell(link)
         known = self._desk.book.get(self._transfer.id)
         return known.paused or known.state not in MOVING
 
@@ -60,8 +63,11 @@ class Reporter:
         self._desk.book.count(self._transfer.id, delta, done, self._rate)
         self._noted, self._counted, self._done = now, counts, done
 
-    def _tell(self, link: Link) -> None:
-        """Tell the sender; what it does not hear now it hears the next time."""
+    def tell(self, link: Link) -> None:
+        """Tell the sender; what it does not hear now it hears the next time. Where it has ended it, hear that at once.
+
+        Only what is signed ends the transfer here: it is fetched.
+        """
         about = {
             "state": "transferring",
             "done": self._done,
@@ -71,4 +77,6 @@ class Reporter:
         own, peer = self._desk.node, self._transfer.peer
         message = Message(new_id(), PROGRESS, self._transfer.id, own, peer, self._desk.now, "", about)
         with contextlib.suppress(DiademError):
-            link.post_message(message.to_bytes())
+            answer = canonical.decode(link.post_message(message.to_bytes()), where="answer", limit=MAX_BYTES)
+            if isinstance(answer, dict) and answer.get("state") not in _STILL:
+                collect(self._desk, peer)

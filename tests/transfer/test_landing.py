@@ -399,3 +399,20 @@ def test_a_part_of_a_window_is_told_by_its_place_in_the_window(pair: Pair) -> No
         found = serving.window(pair.b.id, sent.id, 2, lambda size: (MIB, size))
         assert found.headers["content-range"].startswith(f"bytes {MIB}-")
         assert found.status == 206
+
+
+def test_what_its_sender_takes_back_when_every_byte_was_given_does_not_land(pair: Pair) -> None:
+    transfer = accepted(pair, {"a.bin": b"a" * 3000})
+
+    def revoke(kind: str, number: int, start: int, data: bytes) -> bytes:
+        if kind == "window":
+            pair.b.wire.down = pair.a.wire.down = True  # the revocation cannot be delivered: it waits
+            pair.a.node.transfers.cancel(transfer.id, reason="the wrong one")
+            pair.b.wire.down = pair.a.wire.down = False
+        return data
+
+    pair.b.wire.spoil = revoke
+    with pytest.raises(Refused, match="the transfer is revoked"):
+        fetch(pair, transfer, connections=1)
+    assert pair.b.node.transfers.show(transfer.id).transfer.state is State.REVOKED
+    assert not pair.b.node.context.catalogue.has(transfer.package)
