@@ -155,6 +155,20 @@ def test_tag_files_that_are_another_file_on_some_systems(
     assert made_at(pair) == {"", "tagmanifest"}, "its lock, and what has the id of the package"
 
 
+def test_every_tag_file_is_the_one_that_is_listed(pair: Pair, opened: tuple[OpenedPackage, Path]) -> None:
+    """Also those that nobody reads before the package lands."""
+    text = (opened[1] / TAGMANIFEST).read_bytes()
+    for _, path in (listed := tag_files(text)):
+        bent = {one: (opened[1] / one).read_bytes() for _, one in listed}
+        bent[path] = bytes([bent[path][0] ^ 1]) + bent[path][1:]
+        part = b"".join(LENGTH.pack(len(bent[one])) + bent[one] for _, one in listed)
+        with pytest.raises(DigestMismatch, match="not what the tag manifest lists") as caught:
+            read_tag_files(Bytes(part), listed, 1 << 30, lambda _, blocks: _drain(blocks))
+        assert caught.value.where == path
+        with pytest.raises(PackageError, match="more than a tag file may have"):
+            read_tag_files(Bytes(part), listed, len(part) - 1, lambda _, blocks: _drain(blocks))
+
+
 def test_leaves_that_disagree_with_the_files(pair: Pair, opened: tuple[OpenedPackage, Path]) -> None:
     """The leaves are those of other bytes: the bytes of the files are never right, and are not asked for for ever."""
     transfer = offered(pair, altered(*opened, {}, leaf=bytes(32)))
