@@ -51,6 +51,7 @@ class Events:
         self._stop = threading.Event()
         self._lock = threading.Lock()
         self._changed: set[str] = set()
+        self._begun = False
         self._failed = ""
         self._thread: threading.Thread | None = None
 
@@ -71,6 +72,12 @@ class Events:
         with self._lock:
             changed, self._changed = self._changed, set()
         return changed
+
+    def begun(self) -> bool:
+        """Whether the system has begun to tell since the last call: what changed before that is not told."""
+        with self._lock:
+            begun, self._begun = self._begun, False
+        return begun
 
     @property
     def failure(self) -> str:
@@ -93,6 +100,7 @@ class Events:
                 self._failed = f"'{link}' is a link to a folder, and the system would listen to all that lies there"
                 self._bell.ring()
                 return
+            heard = False
             for changes in watchfiles.watch(
                 top,
                 watch_filter=None,
@@ -100,13 +108,17 @@ class Events:
                 step=_STEP,
                 stop_event=self._stop,
                 rust_timeout=1000,
+                yield_on_timeout=True,
                 raise_interrupt=False,
                 force_polling=False,
                 ignore_permission_denied=True,
             ):
                 with self._lock:
                     self._changed.update(_below(top, path) for _, path in changes)
-                self._bell.ring()
+                    self._begun = self._begun or not heard
+                if changes or not heard:
+                    self._bell.ring()
+                heard = True
         except Exception as error:  # its errors have no common kind: limits of inotify, a folder that has gone
             self._failed = str(error) or type(error).__name__
         else:

@@ -169,6 +169,9 @@ class FolderWatch:
             self.memory.how = f"looked at again and again: {why}" if why else "the system tells of changes"
             self._events = None if why else events
         if self._events is not None:
+            if self._events.begun():  # what changed between the look before and now is not told
+                for pace in self._paces.values():
+                    pace.due = float("-inf")
             for path in self._events.taken():
                 self._mark(path)
             if why := self._events.failure:
