@@ -48,13 +48,13 @@ def accept_offer(desk: Desk, transfer: Transfer, *, store: str | None, rule: Rul
         draft = drafts.acceptance(
             transfer, ceiling=limit, route=route, rule=rule.id if rule else "", by=transfer.recipient
         )
-        (entry,) = desk.context.say([draft], as_user=rule is None)
+        said = desk.say_once(transfer.id, draft, as_user=rule is None)
         accepted = desk.book.step(
             transfer.id,
             State.ACCEPTED,
             desk.now,
-            statement=entry.statement_id,
-            acceptance=entry.statement_id,
+            statement=said,
+            acceptance=said,
             rule=rule.id if rule else "",
             ceiling=limit,
             store=chosen,
@@ -116,34 +116,32 @@ def _accept_local(desk: Desk, transfer: Transfer) -> Transfer:
     context = desk.context
     desk.network.access.require_read(transfer.package, to=transfer.recipient, recipient=desk.node)
     draft = drafts.acceptance(transfer, ceiling=0, route="local", rule="", by=transfer.recipient)
-    (entry,) = context.say([draft], as_user=True)
+    said = desk.say_once(transfer.id, draft, as_user=True)
     accepted = desk.book.step(
         transfer.id,
         State.ACCEPTED,
         desk.now,
-        statement=entry.statement_id,
-        acceptance=entry.statement_id,
+        statement=said,
+        acceptance=said,
         route="local",
     )
     replicas = context.catalogue.replicas(transfer.package)
     stores = [one.store for one in replicas if one.state == PRESENT] or [one.store for one in replicas]
     software = context.tools.software
     receipt = drafts.receipt(accepted, Counts(), stores=stores, started=desk.now, ended=desk.now, software=software)
-    (received,) = context.say([receipt])
+    received = desk.say_once(transfer.id, receipt)
     desk.book.step(
         transfer.id,
         State.RECEIVED,
         desk.now,
-        statement=received.statement_id,
-        receipt=received.statement_id,
+        statement=received,
+        receipt=received,
         done=transfer.bytes,
     )
     checkpoint = context.ledger.checkpoint()
-    closure = drafts.closure(accepted, receipt=received.statement_id, recipient=desk.node, checkpoint=checkpoint)
-    (closed,) = context.say([closure])
-    return desk.book.step(
-        transfer.id, State.CLOSED, desk.now, statement=closed.statement_id, closure=closed.statement_id
-    )
+    closure = drafts.closure(accepted, receipt=received, recipient=desk.node, checkpoint=checkpoint)
+    closed = desk.say_once(transfer.id, closure)
+    return desk.book.step(transfer.id, State.CLOSED, desk.now, statement=closed, closure=closed)
 
 
 def decline(desk: Desk, transfer_id: str, reason: str = "") -> Transfer:

@@ -35,8 +35,7 @@ def say_received(
     receipt = drafts.receipt(
         transfer, counts, stores=stores, started=started, ended=desk.now, software=desk.context.tools.software
     )
-    entries = desk.context.say([*([copy] if copy is not None else []), receipt])
-    said = entries[-1].statement_id
+    said = desk.say_once(transfer.id, receipt, *([copy] if copy is not None else []))
     received = desk.book.step(
         transfer.id,
         State.RECEIVED,
@@ -81,8 +80,8 @@ def close_received(desk: Desk, transfer: Transfer, receipt: str, checkpoint: str
     if transfer.closure:
         return transfer
     draft = drafts.closure(transfer, receipt=receipt, recipient=transfer.peer, checkpoint=checkpoint)
-    (entry,) = desk.context.say([draft])
-    return desk.book.step(transfer.id, State.CLOSED, desk.now, statement=entry.statement_id, closure=entry.statement_id)
+    said = desk.say_once(transfer.id, draft)
+    return desk.book.step(transfer.id, State.CLOSED, desk.now, statement=said, closure=said)
 
 
 def closure_message(desk: Desk, transfer: Transfer) -> Message:

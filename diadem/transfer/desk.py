@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from diadem.errors import NotFound, Refused
+from diadem.model.statements import Draft, Subject
 from diadem.model.transfers import IN, LOCAL, NEXT, State, Transfer
 from diadem.node.context import Context
 from diadem.transfer import drafts
@@ -18,6 +19,8 @@ from diadem.transfer.network import Network, Peer
 
 #: The folder of a node in which everything of its network lies.
 NETWORK: Final = "network"
+#: What a statement about a transfer names: of two with the same names one is the other, said again.
+_NAMES: Final = ("package", "payload_id", "sender", "recipient", "offer", "acceptance", "receipt", "by", "ceiling")
 _UNKNOWN: Final = "See: diadem transfers ls"
 
 
@@ -69,6 +72,29 @@ class Desk:
         Some transfers share a turn, so that ids that a peer makes up leave no file each.
         """
         return self.context.locked(f"transfer-{transfer[:2]}")
+
+    def say_once(self, transfer: str, draft: Draft, *before: Draft, as_user: bool = False) -> str:
+        """State something about a transfer that is stated once; its id.
+
+        Where a process ended between the statement and the note of it in the book, it is found in the log again.
+
+        Parameters
+        ----------
+        transfer : str
+            Its id; the caller holds the turn.
+        draft : Draft
+            What is stated.
+        before : Draft
+            What is stated with it, before it, in one batch.
+        as_user : bool
+            Signed by the user alone, else by the node.
+        """
+        about = Subject.named(f"transfer:{transfer}").sha256
+        for entry in reversed(self.context.ledger.of_subject(about)):
+            said, meant = entry.statement.predicate, draft.predicate
+            if entry.statement.kind == draft.kind and all(said.get(name) == meant.get(name) for name in _NAMES):
+                return entry.statement_id
+        return self.context.say([*before, draft], as_user=as_user)[-1].statement_id
 
     # -- peers -----------------------------------------------------------------------------------------------------
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -56,11 +57,12 @@ def test_the_ceiling_leaves_room_for_what_is_sent_again(size: int) -> None:
 def test_a_rule_fits_by_sender_size_project_and_time() -> None:
     now = datetime.datetime(2026, 3, 14, tzinfo=datetime.UTC)
     rule = Rule("r", "*@hu-berlin", 1000, "ZnO", now, "marie@nmi")
-    offer = {"sender": "alice@hu-berlin", "node": "ab" * 32, "size": 1000, "project": "ZnO"}
+    offer: dict[str, Any] = {"sender": "alice@hu-berlin", "node": "ab" * 32, "size": 1000, "project": "ZnO"}
     before = now - datetime.timedelta(seconds=1)
     assert rule.fits(**offer, at=before)
     assert not rule.fits(**offer, at=now)
-    for wrong in ({"sender": "alice@hu"}, {"size": 1001}, {"project": ""}):
+    wrongs: list[dict[str, Any]] = [{"sender": "alice@hu"}, {"size": 1001}, {"project": ""}]
+    for wrong in wrongs:
         assert not rule.fits(**{**offer, **wrong}, at=before)
     assert Rule("r", "ab" * 32, 1000, "", None, "marie@nmi").fits(**offer, at=now)
 

@@ -28,7 +28,7 @@ from tests.network.labs import Lab
 
 MIB: Final = 1 << 20
 #: Connections of a fetch; for each of them a leaf may have to come again after an interruption.
-CONNECTIONS: Final = 4
+CONNECTIONS: Final = 8
 PORT: Final = 8642
 #: Memory that no process may need.
 MEMORY: Final = 250_000_000

@@ -111,7 +111,8 @@ def test_an_answer_that_drips_holds_nobody_up(served: Served, tmp_path: Path, be
         assert time.monotonic() - began < 6 * PATIENCE
 
 
-def test_who_reads_slowly_is_not_taken_for_who_sends_slowly(served: Served) -> None:
+def test_who_reads_slowly_is_not_taken_for_who_sends_slowly(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("diadem.transfer.wire.SLOWEST", 1e9)  # whoever waits longer than the patience is given up
     with served.client() as client, client.stream("probe/file") as found:
         data = bytearray()
         while len(data) < len(FILE):

@@ -155,6 +155,20 @@ def test_tag_files_that_are_another_file_on_some_systems(
     assert made_at(pair) == {"", "tagmanifest"}, "its lock, and what has the id of the package"
 
 
+def test_every_tag_file_is_the_one_that_is_listed(pair: Pair, opened: tuple[OpenedPackage, Path]) -> None:
+    """Also those that nobody reads before the package lands."""
+    text = (opened[1] / TAGMANIFEST).read_bytes()
+    for _, path in (listed := tag_files(text)):
+        bent = {one: (opened[1] / one).read_bytes() for _, one in listed}
+        bent[path] = bytes([bent[path][0] ^ 1]) + bent[path][1:]
+        part = b"".join(LENGTH.pack(len(bent[one])) + bent[one] for _, one in listed)
+        with pytest.raises(DigestMismatch, match="not what the tag manifest lists") as caught:
+            read_tag_files(Bytes(part), listed, 1 << 30, lambda _, blocks: _drain(blocks))
+        assert caught.value.where == path
+        with pytest.raises(PackageError, match="more than a tag file may have"):
+            read_tag_files(Bytes(part), listed, len(part) - 1, lambda _, blocks: _drain(blocks))
+
+
 def test_leaves_that_disagree_with_the_files(pair: Pair, opened: tuple[OpenedPackage, Path]) -> None:
     """The leaves are those of other bytes: the bytes of the files are never right, and are not asked for for ever."""
     transfer = offered(pair, altered(*opened, {}, leaf=bytes(32)))
@@ -259,10 +273,10 @@ def test_a_file_that_somebody_put_beside_what_arrives_does_not_land(
 def test_a_grant_that_is_taken_back_ends_the_bytes_at_once(pair: Pair, opened: tuple[OpenedPackage, Path]) -> None:
     transfer = pair.a.desk.book.all()[0]
     serving = Serving(pair.a.desk)
-    assert serving.window(pair.b.id, transfer.id, 0, 0, 1).status == 206
+    assert serving.window(pair.b.id, transfer.id, 0, lambda _: (0, 1)).status == 206
     pair.a.node.revoke(transfer.grant)
     with pytest.raises(NotFound):
-        serving.window(pair.b.id, transfer.id, 0, 0, 1)
+        serving.window(pair.b.id, transfer.id, 0, lambda _: (0, 1))
     with pytest.raises(NotFound):
         serving.part(pair.b.id, transfer.id, 0)
     with pytest.raises(NotFound):
@@ -297,9 +311,10 @@ def test_words_of_others_are_short_and_obeyed_by_no_terminal(pair: Pair) -> None
     assert title.isprintable()
     assert len(title) <= 200
     document["about"]["record"]["title"] = "deep"
-    data = canonical.encode(document, where="").replace(b'"deep"', b"[" * 50_000 + b"]" * 50_000)
-    with pytest.raises(DiademError, match="nested"):
-        Message.from_bytes(data)
+    data = canonical.encode(document, where="")
+    for depth in (100, 50_000):
+        with pytest.raises(DiademError, match="nested"):
+            Message.from_bytes(data.replace(b'"deep"', b"[" * depth + b"]" * depth))
 
 
 def test_nothing_is_left_in_the_way_of_others(pair: Pair, opened: tuple[OpenedPackage, Path]) -> None:

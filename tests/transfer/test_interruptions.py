@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -76,7 +77,7 @@ class Broken(Bytes):
         super().__init__(data)
         self._ends: type[BaseException] = Cut if cuts.random() < 0.5 else Unreachable
 
-    def readinto(self, buffer: memoryview) -> int:
+    def readinto(self, buffer: Any) -> int:
         count = super().readinto(buffer)
         if not count:
             raise self._ends("cut")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import random
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -121,7 +123,11 @@ def test_wrong_leaves_come_again_and_too_often_stop_it(pair: Pair) -> None:
 @pytest.mark.parametrize("change", ["short", "long", "none"])
 def test_windows_of_a_wrong_length(pair: Pair, change: str) -> None:
     transfer = accepted(pair, {"a.bin": bytes(range(256)) * 9000})
-    changes = {"short": lambda data: data[:-1], "long": lambda data: data + b"x", "none": lambda _: b""}
+    changes: dict[str, Callable[[bytes], bytes]] = {
+        "short": lambda data: data[:-1],
+        "long": lambda data: data + b"x",
+        "none": lambda _: b"",
+    }
     pair.b.wire.spoil = lambda kind, _n, _s, data: changes[change](data) if kind == "window" else data
     with pytest.raises((Unreachable, IntegrityError)):
         fetch(pair, transfer)
@@ -167,6 +173,14 @@ def test_bytes_end_at_the_ceiling_on_both_sides(pair: Pair) -> None:
         fetch(pair, transfer)
 
 
+def _given(part: tuple[int, int], _: int) -> tuple[int, int]:
+    return part
+
+
+def _rest(start: int, size: int) -> tuple[int, int]:
+    return start, size
+
+
 def test_only_the_other_side_of_an_acceptance_gets_bytes(pair: Pair) -> None:
     sent = pair.a.node.send(pair.a.archived("session", {"a.bin": b"a" * 3000}), "marie@nmi")
     serving = Serving(pair.a.desk)
@@ -181,7 +195,7 @@ def test_only_the_other_side_of_an_acceptance_gets_bytes(pair: Pair) -> None:
         serving.window(pair.b.id, sent.id, 1, lambda _: (0, 1))
     for start, stop in ((0, 0), (5, 4), (0, 1 << 30), (-1, 5)):
         with pytest.raises(NotFound):
-            serving.window(pair.b.id, sent.id, 0, lambda _, part=(start, stop): part)
+            serving.window(pair.b.id, sent.id, 0, partial(_given, (start, stop)))
     pair.a.node.transfers.pause(sent.id)
     with pytest.raises(Refused, match="paused"):
         serving.window(pair.b.id, sent.id, 0, lambda _: (0, 9))
@@ -380,7 +394,7 @@ def test_a_line_that_is_cut_again_and_again_uses_up_no_ceiling_and_who_asks_for_
     pair.b.node.accept(sent.id, wait=False)
     serving = Serving(pair.a.desk)
     for number in range(100):  # each time some bytes came, and the rest was lost on the way
-        serving.window(pair.b.id, sent.id, 0, lambda size, start=number << 14: (start, size))
+        serving.window(pair.b.id, sent.id, 0, partial(_rest, number << 14))
     pair.a.desk.book.change(sent.id, ceiling=24 * MIB)
 
     def ask_for_ever() -> None:

@@ -7,7 +7,7 @@ import datetime
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from diadem.errors import DocumentError
@@ -44,6 +44,7 @@ def messages(draw: st.DrawFn) -> Message:
     return Message(draw(ID), kind, draw(ID), draw(hexes("a")), draw(hexes("b")), sent, chain, draw(abouts(kind)))
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow])  # on a busy machine
 @given(messages())
 def test_what_is_written_is_read(message: Message) -> None:
     data = message.to_bytes()
@@ -51,6 +52,7 @@ def test_what_is_written_is_read(message: Message) -> None:
     assert Message.from_bytes(data).to_bytes() == data
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(messages(), st.data())
 def test_a_change_is_refused_or_another_message(message: Message, data: st.DataObject) -> None:
     written = bytearray(message.to_bytes())

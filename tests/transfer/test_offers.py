@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -12,7 +13,9 @@ from diadem.errors import DiademError, DocumentError, NotFound, Refused, StoreEr
 from diadem.model import canonical
 from diadem.model.policy import AllowedTransfer, Incoming, Transfers
 from diadem.model.transfers import State
+from diadem.transfer.desk import Desk
 from diadem.transfer.evidence import Contradicted, transfer_subject
+from diadem.transfer.grants import GrantAccess
 from diadem.transfer.incoming import receive
 from diadem.transfer.messages import Message, new_id
 from diadem.transfer.postman import collect, deliver_all
@@ -21,7 +24,7 @@ from tests.transfer.pair import Known, Pair, Side
 DAY = datetime.timedelta(days=1)
 
 
-def with_policy(side: Side, **sections: object) -> None:
+def with_policy(side: Side, **sections: Any) -> None:
     side.node.context.__dict__["policy"] = replace(side.node.context.policy, **sections)
 
 
@@ -127,10 +130,7 @@ def test_within_a_node_nothing_is_copied_and_the_statements_are_the_same(pair: P
     bob.close()
 
 
-def replace_context(side: Side, node: diadem.Node) -> object:
-    from diadem.transfer.desk import Desk
-    from diadem.transfer.grants import GrantAccess
-
+def replace_context(side: Side, node: diadem.Node) -> Desk:
     return Desk.open(node.context, replace(side.desk.network, access=GrantAccess(node.context)))
 
 
@@ -194,10 +194,10 @@ def test_the_receivers_policy_refuses_what_is_too_large_or_too_much(pair: Pair) 
     assert pair.b.desk.book.refusals()
 
 
-def test_a_store_without_room_beside_what_is_promised(pair: Pair) -> None:
+def test_a_store_without_room_beside_what_is_promised(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
     sent = pair.a.node.send(pair.a.archived(), "marie@nmi")
     store = pair.b.node.context.stores.open("main")
-    store.free = lambda: sent.bytes + (64 << 20) - 1
+    monkeypatch.setattr(store, "free", lambda: sent.bytes + (64 << 20) - 1)
     with pytest.raises(StoreError, match="no store has room"):
         pair.b.node.accept(sent.id, wait=False)
 
@@ -278,8 +278,6 @@ def test_a_log_that_was_set_back_is_noticed(pair: Pair) -> None:
     pair.a.node.send(package, "marie@nmi")
     twin = diadem.open_node(pair.a.root.parent / "copy" / "node")
     twin.stores.move("main", str(pair.a.root.parent / "copy" / "store"))
-    from diadem.transfer.desk import Desk
-    from diadem.transfer.grants import GrantAccess
 
     twin.context.once(
         "desk", lambda: Desk.open(twin.context, replace(pair.a.desk.network, access=GrantAccess(twin.context)))

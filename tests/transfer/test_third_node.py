@@ -79,8 +79,7 @@ def asked(side: Side, peer: str, transfer: str) -> list[dict[str, object]]:
     serving, pushed = serving_of(side.node.context), pushed_of(side.node.context)
     return [
         answer(lambda: serving.part(peer, transfer, 0)),
-        answer(lambda: serving.window(peer, transfer, 0, 0, 1)),
-        answer(lambda: serving.size(peer, transfer, 0)),
+        answer(lambda: serving.window(peer, transfer, 0, lambda _: (0, 1))),
         answer(lambda: pushed.have(peer, transfer)),
         answer(lambda: pushed.put_part(peer, transfer, 0, b"x")),
         answer(lambda: pushed.put_window(peer, transfer, 0, b"x")),

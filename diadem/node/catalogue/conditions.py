@@ -52,14 +52,16 @@ class Conditions:
     def __init__(self, codes: Mapping[str, int], database: Database) -> None:
         self._codes, self.database = codes, database
 
-    def held(self, leaf: Leaf) -> ColumnElement[int]:
-        """How far a condition holds in a package: `NONE`, `SOME` or `EVERY`."""
+    def held(self, leaf: Leaf, least: int = NONE) -> ColumnElement[int]:
+        """How far a condition holds in a package: `NONE`, `SOME` or `EVERY`; at `least` so far, as is known."""
         if not isinstance(leaf, OfDataset):
             return case((of_package(leaf), EVERY), else_=NONE)
         facts = _table(leaf)
         most = select(func.max(case((facts.everywhere, EVERY), else_=SOME)))
         within = most.where(facts.package == _packages.seq, self.of_fact(leaf))
-        return func.coalesce(within.scalar_subquery(), NONE)
+        if least == SOME:
+            within = within.where(facts.everywhere == literal(True))
+        return func.coalesce(within.scalar_subquery(), least)
 
     def stating(self, leaf: OfDataset, packages: Sequence[int]) -> Select[Any]:
         """Of some packages that have facts which fulfil a condition: package, whether everywhere, else the datasets.

@@ -10,8 +10,9 @@ from __future__ import annotations
 import heapq
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import Connection, func, select
@@ -22,10 +23,10 @@ from diadem.node.catalogue.driving import Driver, driver
 from diadem.node.catalogue.expressions import among
 from diadem.node.catalogue.facet_fields import QUALITIES, QUALITY, FacetField
 from diadem.node.catalogue.facet_results import Facet, FacetValue
-from diadem.node.catalogue.faceting import FIELD_BITS, unpacked, values_of
+from diadem.node.catalogue.faceting import FIELD_BITS, packed, unpacked, values_of
 from diadem.node.catalogue.judgements import Judged, Unjudged, judgement
 from diadem.node.catalogue.judging import differs, doubtful, leaves
-from diadem.node.catalogue.matching import matching
+from diadem.node.catalogue.matching import found_among, matching, sizes_of
 from diadem.node.catalogue.meaning import NOTHING, AllOf, Condition, one_judgement
 from diadem.node.catalogue.reading import CHUNK, count
 from diadem.node.catalogue.spans import full, mask
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
 MOST, MOST_LOOKED_AT, MOST_UNKEPT = 20_000, 2_000, 2_000
 #: Candidates that are looked at for these.
 _CANDIDATES: Final = 10_000
+#: And in one go.
+_TOGETHER: Final = 1_000
 _packages, _values, _rows = tables.packages.c, tables.facet_values.c, tables.facet_rows.c
 _FIELD: Final = (1 << FIELD_BITS) - 1
 
@@ -96,12 +99,8 @@ def count_values(
     counted = _sum(connection, found)
     if any(isinstance(leaf, Judged | Unjudged) for leaf in leaves(condition)):
         counted |= _qualities(connection, conditions, condition, found, fields)
-    facets = [
-        _facet(connection, one, counted.get(one.number, {}), top)
-        if one.number
-        else _unkept(connection, one, found, top)
-        for one in fields
-    ]
+    named = _facets(connection, [one for one in fields if one.number], counted, top)
+    facets = [named[one] if one in named else _unkept(connection, one, found, top) for one in fields]
     return facets, len(found.sizes), found.exact
 
 
@@ -134,7 +133,7 @@ def _found(connection: Connection, conditions: Conditions, condition: Condition,
     keys = source.keys(connection, most + 1)
     found = _Found({}, exact=len(keys) <= most)
     for start in range(0, len(keys[:most]), CHUNK):
-        sizes = _sizes(connection, keys[start : min(start + CHUNK, most)])
+        sizes = sizes_of(connection, keys[start : min(start + CHUNK, most)])
         found.sizes |= sizes
         if differs(condition):
             found.bits |= matching(connection, conditions, condition, sizes)
@@ -145,35 +144,32 @@ def _looked_at(
     connection: Connection, conditions: Conditions, condition: Condition, source: Driver, most: int
 ) -> _Found:
     """The newest packages that match, where candidates may not."""
-    found = _Found({})
-    candidates = walk(connection, conditions, condition, source, rising=False, weigher=_Datasets)
+    found, sizes = _Found({}), dict[int, int]()
+    weigher = partial(_Datasets, sizes)
+    candidates = walk(connection, conditions, condition, source, rising=False, weigher=weigher)
     for seen, (key, bits) in enumerate(candidates):
         if len(found.bits) == most or seen == _CANDIDATES:
             found.exact = False
             break
         if bits:
             found.bits[key] = bits
-    keys = list(found.bits)
-    for start in range(0, len(keys), CHUNK):
-        found.sizes |= _sizes(connection, keys[start : start + CHUNK])
+    found.sizes = {key: sizes[key] for key in found.bits}
     return found
 
 
-def _sizes(connection: Connection, keys: Sequence[int]) -> dict[int, int]:
-    """How many datasets each of some packages has."""
-    rows = connection.execute(select(_packages.seq, _packages.datasets).where(among(_packages.seq, keys)))
-    return dict(rows.all())
-
-
 class _Datasets:
-    """Says of candidates which datasets match: who counts must know that anyhow."""
+    """Says of candidates which datasets match: who counts must know that anyhow. It notes how many each has."""
 
-    def __init__(self, conditions: Conditions, condition: Condition, _: Driver) -> None:
-        self._conditions, self._condition = conditions, condition
+    most = _TOGETHER
+
+    def __init__(self, sizes: dict[int, int], conditions: Conditions, condition: Condition, _: Driver) -> None:
+        self._sizes, self._conditions, self._condition = sizes, conditions, condition
 
     def verdicts(self, connection: Connection, keys: Sequence[int]) -> dict[int, int]:
         """By candidate, as bits."""
-        return matching(connection, self._conditions, self._condition, _sizes(connection, keys))
+        sizes, bits = found_among(connection, self._conditions, self._condition, keys)
+        self._sizes.update(sizes)
+        return dict.fromkeys(keys, 0) | bits
 
 
 def _is_certain(condition: Condition, source: Driver) -> bool:
@@ -184,66 +180,74 @@ def _is_certain(condition: Condition, source: Driver) -> bool:
 
 def _sum(connection: Connection, found: _Found) -> dict[int, dict[int, Tally]]:
     """Counts by number of the field and code."""
+    import numpy
+
     partly = found.partly()
-    whole = [key for key in found.sizes if key not in partly]
+    pairs = [*_pairs(connection, [key for key in found.sizes if key not in partly]), *_parted(connection, partly)]
     counted: dict[int, dict[int, Tally]] = defaultdict(dict)
-    for code, tally in _sum_whole(connection, whole):
+    for code, tally in _summed(numpy.frombuffer(b"".join(pairs), dtype="<u4").reshape(-1, 2)):
         counted[code & _FIELD][code] = tally
+    return counted
+
+
+def _pairs(connection: Connection, keys: Sequence[int]) -> Iterable[bytes]:
+    """What is kept of packages of which all datasets match."""
+    return connection.scalars(select(_rows.codes).where(among(_rows.package, keys))) if keys else ()
+
+
+def _parted(connection: Connection, partly: Mapping[int, int]) -> Iterator[bytes]:
+    """The same of packages of which some datasets match: the values that these have, and how many have each."""
     for start in range(0, len(partly), CHUNK):
         keys = list(partly)[start : start + CHUNK]
         rows = select(_rows.package, _rows.codes, _rows.parts).where(among(_rows.package, keys))
         for package, codes, parts in connection.execute(rows):
-            _add_part(counted, partly[package], unpacked(codes), json.loads(parts) if parts else {})
-    return counted
+            yield packed(_part(partly[package], unpacked(codes), json.loads(parts) if parts else {}))
 
 
-def _sum_whole(connection: Connection, keys: Sequence[int]) -> list[tuple[int, Tally]]:
-    """Counts of packages of which all datasets match, by code."""
+def _part(
+    bits: int, codes: Iterable[tuple[int, int, bool]], parts: Mapping[str, str]
+) -> Iterator[tuple[int, int, bool]]:
+    """What a package counts for with some of its datasets."""
+    known = {int(code): bits & mask(spans) for code, spans in parts.items()}
+    for code, _, listed in codes:
+        if some := known.get(code, bits):
+            yield code, (some & ~1).bit_count(), listed
+
+
+def _summed(pairs: numpy.ndarray[Any, Any]) -> list[tuple[int, Tally]]:
+    """Counts by code, of all that is kept of packages."""
     import numpy
 
-    if not keys:
-        return []
-    rows = connection.scalars(select(_rows.codes).where(among(_rows.package, keys)))
-    pairs = numpy.frombuffer(b"".join(rows), dtype="<u4").reshape(-1, 2)
     codes, both = pairs[:, 0], pairs[:, 1]
     serial = codes >> FIELD_BITS
     field_of = numpy.zeros(int(serial.max()) + 1 if serial.size else 0, dtype=numpy.int64)
     field_of[serial] = codes & _FIELD
-    counts = [_binned(serial, weights) for weights in (None, both >> 1, both & 1)]
+    counts = [numpy.bincount(serial, weights) for weights in (None, both >> 1, both & 1)]
     there = numpy.flatnonzero(counts[0])
     numbers = (there << FIELD_BITS) | field_of[there]
     columns = [numbers.tolist(), *(counted[there].tolist() for counted in counts)]
     return [(code, Tally(*map(int, tally))) for code, *tally in zip(*columns, strict=True)]
 
 
-def _binned(serial: numpy.ndarray[Any, Any], weights: numpy.ndarray[Any, Any] | None) -> numpy.ndarray[Any, Any]:
-    import numpy
-
-    return numpy.bincount(serial, weights=weights)
-
-
-def _add_part(
-    counted: dict[int, dict[int, Tally]],
-    bits: int,
-    codes: Mapping[int, tuple[int, bool]],
-    parts: Mapping[str, str],
-) -> None:
-    """Count a package of which some datasets match: the values that these have."""
-    for code, (_, listed) in codes.items():
-        spans = parts.get(str(code))
-        both = bits if spans is None else bits & mask(spans)
-        if both:
-            counted[code & _FIELD].setdefault(code, Tally()).add((both & ~1).bit_count(), listed=listed)
+def _facets(
+    connection: Connection, fields: Sequence[FacetField], counted: Mapping[int, Mapping[int, Tally]], top: int
+) -> dict[FacetField, Facet]:
+    """The most frequent values of fields; of equally frequent ones the first by name."""
+    listed = {
+        one: {code: tally for code, tally in counted.get(one.number, {}).items() if tally.listed} for one in fields
+    }
+    first = {one: _most_frequent(tallies, top) for one, tallies in listed.items()}
+    codes = [code for codes in first.values() for code in codes]
+    asked = select(_values.code, _values.name, _values.text).where(among(_values.code, codes))
+    names = {code: (name, text) for code, name, text in connection.execute(asked)}
+    rows = {one: [(*names[code], listed[one][code]) for code in codes] for one, codes in first.items()}
+    return {one: _made(one, sorted(own, key=_ranked)[:top], len(listed[one])) for one, own in rows.items()}
 
 
-def _facet(connection: Connection, one: FacetField, tallies: Mapping[int, Tally], top: int) -> Facet:
-    """The most frequent values of a field; of equally frequent ones the first by name."""
-    listed = {code: tally for code, tally in tallies.items() if tally.listed}
-    most = heapq.nlargest(top, (tally.packages for tally in listed.values()))
-    codes = [code for code, tally in listed.items() if tally.packages >= most[-1]] if most else []
-    names = select(_values.code, _values.name, _values.text).where(among(_values.code, codes))
-    rows = [(name, text, listed[code]) for code, name, text in connection.execute(names)]
-    return _made(one, sorted(rows, key=_ranked)[:top], len(listed))
+def _most_frequent(tallies: Mapping[int, Tally], top: int) -> list[int]:
+    """The most frequent values, and all that are as frequent as the last of them."""
+    most = heapq.nlargest(top, (tally.packages for tally in tallies.values()))
+    return [code for code, tally in tallies.items() if tally.packages >= most[-1]] if most else []
 
 
 def _ranked(row: tuple[str, str, Tally]) -> tuple[int, str]:

@@ -42,7 +42,9 @@ def results_of(connection: Connection, source: str) -> list[str]:
     return [PREFIX + found for found in connection.scalars(rows)]
 
 
-def cautions_of(connection: Connection, packages: Sequence[str]) -> dict[str, list[Caution]]:
+def cautions_of(
+    connection: Connection, packages: Sequence[str], known: Mapping[int, Sequence[Assessment]] | None = None
+) -> dict[str, list[Caution]]:
     """Doubts about packages and about what they were made from, by id; nothing for those without any.
 
     Parameters
@@ -51,11 +53,13 @@ def cautions_of(connection: Connection, packages: Sequence[str]) -> dict[str, li
         In a transaction.
     packages : sequence of str
         Their ids.
+    known : mapping of int to sequence, optional
+        Judgements that count, by the key of a package, as far as they are at hand.
     """
     links = _links_above(connection, packages)
     above = {package: ancestors(package, links) if package in links else [] for package in packages}
     concerned = list(dict.fromkeys([*packages, *(one.package for found in above.values() for one in found)]))
-    doubts = _judged(connection, concerned)
+    doubts = _judged(connection, concerned, known or {})
     found: dict[str, list[Caution]] = {}
     for package, before in above.items():
         own: list[Caution] = []
@@ -90,7 +94,7 @@ def _links_above(connection: Connection, packages: Sequence[str]) -> _Links:
 
 
 def _judged(
-    connection: Connection, packages: Sequence[str]
+    connection: Connection, packages: Sequence[str], known: Mapping[int, Sequence[Assessment]]
 ) -> dict[str, tuple[Sequence[Assessment], Mapping[str, str]]]:
     """Judgements of packages that count, and the primary files of their datasets.
 
@@ -101,7 +105,9 @@ def _judged(
     ids = {seq: PREFIX + id_ for seq, id_ in connection.execute(rows)}
     absent = {one for one in packages if one not in set(ids.values())}
     remembered = {one: current(saying.assessments_of(connection, PackageId(one).hex)) for one in absent}
-    counting = counting_of(connection, list(ids))
+    others = [seq for seq in ids if seq not in known]
+    at_hand = {seq: known[seq] for seq in ids if known.get(seq)}
+    counting = at_hand | (counting_of(connection, others) if others else {})
     named = {one.dataset for said in counting.values() for one in said if one.dataset}
     paths = paths_of(connection, counting, named) if named else {}
     here = {

@@ -7,20 +7,22 @@ packages, where what is asked is common.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import reduce
+from itertools import islice
 from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Connection, Select, exists, func, select, union
 
-from diadem.node.catalogue import tables
+from diadem.node.catalogue import dialects, tables
 from diadem.node.catalogue.conditions import Conditions, of_judgement, of_package
 from diadem.node.catalogue.judgements import Judged, Unjudged
 from diadem.node.catalogue.judging import doubtful
 from diadem.node.catalogue.meaning import AllOf, AnyOf, Begins, Between, Condition, Days, Deny, Linked, Phrase, Within
 from diadem.node.catalogue.order import EVERYTHING, Stretch
-from diadem.node.catalogue.windows import windows
+from diadem.node.catalogue.reading import CHUNK
+from diadem.node.catalogue.windows import Windows
 from diadem.node.catalogue.wording import Without, Wording, either, every, everywhere
 
 #: Up to so many facts are gathered and sorted; numbers that more packages have are met soon enough on the way.
@@ -83,14 +85,15 @@ class Driver:
             source = source.where(self.key > bound if rising else self.key < bound)
         return source.limit(size)
 
-    def sorted(self, connection: Connection, *, rising: bool) -> Iterator[Select[Any]]:
+    def sorted(self, connection: Connection, *, rising: bool) -> Iterator[Iterator[int]]:
         """All candidates, of a source that is not ordered: at once, or those of one window after the other."""
         order = self.key if rising else self.key.desc()
         if self.part is None:
-            yield self.source.distinct().order_by(order)
+            yield _keys(connection, self.source.distinct().order_by(order))
             return
-        for window in windows(connection, self.stretch, rising=rising, few=self.sparse):
-            yield self.part(window).order_by(order)
+        windows = Windows(connection, self.stretch, rising=rising, few=self.sparse)
+        for window in windows:
+            yield _told_of(windows, _keys(connection, self.part(window).order_by(order)))
 
     def keys(self, connection: Connection, most: int) -> list[int]:
         """The newest candidates, up to a number."""
@@ -98,7 +101,7 @@ class Driver:
             return list(connection.scalars(self.chunk(None, most, rising=False)))
         found: list[int] = []
         for part in self.sorted(connection, rising=False):
-            found += connection.scalars(part.limit(most - len(found)))
+            found += islice(part, most - len(found))
             if len(found) == most:
                 break
         return found
@@ -109,8 +112,11 @@ class Driver:
             # In its order, or else a server gathers all before it counts some.
             return _rows(connection, self.source.order_by(self.key), most)
         found = 0
-        for window in windows(connection, self.stretch, rising=False, few=True):
-            found += _rows(connection, self.part(window), most - found)
+        windows = Windows(connection, self.stretch, rising=False, few=True, wanted=most)
+        for window in windows:
+            rows = _rows(connection, self.part(window), most - found)
+            windows.tell(rows)
+            found += rows
             if found == most:
                 break
         return found
@@ -118,6 +124,17 @@ class Driver:
     def facts(self, connection: Connection, most: int) -> int:
         """How many facts there are, up to a number: not fewer than packages, and counted in a tenth of the time."""
         return _rows(connection, self.source, most)
+
+
+def _keys(connection: Connection, source: Select[Any]) -> Iterator[int]:
+    return (row[0] for rows in dialects.streamed(connection, source, CHUNK) for row in rows)
+
+
+def _told_of(windows: Windows, keys: Iterable[int]) -> Iterator[int]:
+    """The same, counted."""
+    for key in keys:
+        windows.tell()
+        yield key
 
 
 def _rows(connection: Connection, source: Select[Any], most: int) -> int:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import Any, Self
 
-from sqlalchemy import BigInteger, Boolean, ColumnElement, Dialect, Text, bindparam
+from sqlalchemy import Boolean, ColumnElement, Dialect, Text, bindparam
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.sql.operators import OperatorType
 from sqlalchemy.types import TypeDecorator, TypeEngine
@@ -45,6 +45,18 @@ class ListOf(TypeDecorator[Sequence[Any]]):
         return list(value or ()) if dialect.name == "postgresql" else json.dumps(list(value or ()))
 
 
+class Keys(TypeDecorator[Sequence[int]]):
+    """Many keys as one text, which the database takes apart: a driver would go through a list one key at a time."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: Sequence[int] | None, dialect: Dialect) -> str:
+        """The list as an array is written in the database, or as JSON."""
+        listed = ",".join(map(str, value or ()))
+        return f"{{{listed}}}" if dialect.name == "postgresql" else f"[{listed}]"
+
+
 class Condition(FunctionElement[bool]):
     """A condition as it is written: SQLAlchemy would add ``= 1`` for SQLite, and then no index would be used."""
 
@@ -81,7 +93,7 @@ class ContainsOne(Condition):
 
 def among(column: ColumnElement[int], keys: Sequence[int]) -> ColumnElement[bool]:
     """Whether a column is one of many keys: one value for the database, however many they are."""
-    return Among(column, bindparam(None, list(keys), type_=ListOf(BigInteger())))
+    return Among(column, bindparam(None, list(keys), type_=Keys()))
 
 
 def among_texts(column: ColumnElement[str], texts: Sequence[str]) -> ColumnElement[bool]:

@@ -90,7 +90,7 @@ def _restate(connection: Connection, keys: Sequence[int]) -> None:
         own = sorted((codes[field.number, name], value) for (field, name), value in values[key].items())
         new[key] = {code: (_of_datasets(value.bits), value.listed) for code, value in own}
         parts = {str(code): written(value.bits) for code, value in own if value.bits != full(size)}
-        rows.append((key, packed(new[key]), json.dumps(parts) if parts else ""))
+        rows.append((key, packed((code, *of) for code, of in new[key].items()), json.dumps(parts) if parts else ""))
     _count(connection, _known(connection, keys), new)
     connection.execute(delete(tables.facet_rows).where(among(_rows.package, keys)))
     dialects.insert_rows(connection, tables.facet_rows, rows)
@@ -101,14 +101,14 @@ def _of_datasets(bits: int) -> int:
     return (bits & ~1).bit_count()
 
 
-def packed(values: Mapping[int, tuple[int, bool]]) -> bytes:
+def packed(values: Iterable[tuple[int, int, bool]]) -> bytes:
     """Codes of values, each with its datasets and whether it is listed, as bytes."""
-    return b"".join(_PAIR.pack(code, datasets << 1 | listed) for code, (datasets, listed) in values.items())
+    return b"".join(_PAIR.pack(code, datasets << 1 | listed) for code, datasets, listed in values)
 
 
-def unpacked(data: bytes) -> dict[int, tuple[int, bool]]:
+def unpacked(data: bytes) -> Iterator[tuple[int, int, bool]]:
     """The same back."""
-    return {code: (both >> 1, bool(both & 1)) for code, both in _PAIR.iter_unpack(data)}
+    return ((code, both >> 1, bool(both & 1)) for code, both in _PAIR.iter_unpack(data))
 
 
 def _sizes(connection: Connection, keys: Sequence[int]) -> dict[int, int]:
@@ -229,7 +229,10 @@ def _codes(connection: Connection, values: Values) -> dict[tuple[int, str], int]
 def _known(connection: Connection, keys: Sequence[int]) -> dict[int, dict[int, tuple[int, bool]]]:
     """What packages count for until now."""
     rows = select(_rows.package, _rows.codes).where(among(_rows.package, list(keys)))
-    return {package: unpacked(codes) for package, codes in connection.execute(rows)}
+    return {
+        package: {code: (datasets, listed) for code, datasets, listed in unpacked(codes)}
+        for package, codes in connection.execute(rows)
+    }
 
 
 def _count(

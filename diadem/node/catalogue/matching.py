@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
 
 from sqlalchemy import Connection, select
 
@@ -15,6 +16,14 @@ from diadem.node.catalogue.spans import full, mask
 
 _packages = tables.packages.c
 _Bits = dict[int, int]
+#: All datasets, of a package of which it is not known how many it has.
+_ANY: Final = -1
+
+
+def sizes_of(connection: Connection, keys: Sequence[int]) -> dict[int, int]:
+    """How many datasets each of some packages has."""
+    rows = connection.execute(select(_packages.seq, _packages.datasets).where(among(_packages.seq, keys)))
+    return dict(rows.all())
 
 
 def matching(
@@ -40,13 +49,29 @@ def matching(
         How far single conditions hold in the packages, as far as that is known.
     """
 
-    def ask(leaf: Leaf, asked: _Bits) -> _Bits:
-        return _of_leaf(connection, conditions, leaf, asked, (held or {}).get(leaf, {}))
-
-    return _combined(condition, ask, {key: full(size) for key, size in sizes.items()})
+    everything = {key: full(size) for key, size in sizes.items()}
+    return _combined(condition, _asking(connection, conditions, held or {}), everything)
 
 
-def _combined(condition: Condition, ask: Callable[[Leaf, _Bits], _Bits], everything: _Bits) -> _Bits:
+def found_among(
+    connection: Connection, conditions: Conditions, condition: Condition, keys: Sequence[int]
+) -> tuple[dict[int, int], _Bits]:
+    """Packages that match: how many datasets each has, and those that match. Of the others it is not looked up."""
+    found = _combined(condition, _asking(connection, conditions, {}), dict.fromkeys(keys, _ANY))
+    sizes = sizes_of(connection, [key for key, bits in found.items() if bits])
+    bits = {key: found[key] & full(size) for key, size in sizes.items()}
+    return sizes, {key: some for key, some in bits.items() if some}
+
+
+_Ask = Callable[[Leaf, _Bits], _Bits]
+
+
+def _asking(connection: Connection, conditions: Conditions, held: Mapping[Leaf, Mapping[int, int]]) -> _Ask:
+    """What is asked of single conditions."""
+    return lambda leaf, asked: _of_leaf(connection, conditions, leaf, asked, held.get(leaf, {}))
+
+
+def _combined(condition: Condition, ask: _Ask, everything: _Bits) -> _Bits:
     """Datasets that match; a package is asked about no further once it is decided."""
     if isinstance(condition, AllOf):
         found = dict(everything)

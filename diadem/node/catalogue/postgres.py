@@ -44,7 +44,7 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 
 from diadem.node.catalogue.database import Said, TextHits
-from diadem.node.catalogue.expressions import Among, ByteText, Contains, ContainsOne
+from diadem.node.catalogue.expressions import Among, ByteText, Contains, ContainsOne, Keys
 from diadem.node.catalogue.lexemes import apart, exact, lexemes, parts, query
 from diadem.node.catalogue.order import EVERYTHING, Stretch
 from diadem.node.catalogue.server import PostgresPlace
@@ -192,7 +192,8 @@ def _byte_text(_: ByteText, compiler: Any, **options: Any) -> str:  # noqa: ARG0
 @compiles(Among, "postgresql")
 def _among(element: Among, compiler: SQLCompiler, **options: Any) -> str:
     column, given = (compiler.process(clause, **options) for clause in element.clauses)
-    return f"{column} = ANY ({given})"
+    keys = isinstance(list(element.clauses)[1].type, Keys)
+    return f"{column} = ANY ({f'CAST({given} AS BIGINT[])' if keys else given})"
 
 
 @compiles(Contains, "postgresql")

@@ -113,7 +113,9 @@ def package_rows(
         first = _sessions(connection, {row.id: row.predecessor for row in rows})
         counting = counting_of(connection, part)
         known = successions(connection)
-        doubts = cautions_of(connection, [PREFIX + row.id for row in rows])
+        doubts = cautions_of(
+            connection, [PREFIX + row.id for row in rows], {key: counting.get(key, ()) for key in part}
+        )
         for row in rows:
             bits = (matching or {}).get(row.seq, full(row.datasets))
             count = bits.bit_count() if row.datasets else 0

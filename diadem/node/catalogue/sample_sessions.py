@@ -14,7 +14,7 @@ from diadem.node.catalogue import dialects, tables
 from diadem.node.catalogue.conditions import Conditions
 from diadem.node.catalogue.driving import driver
 from diadem.node.catalogue.expressions import among
-from diadem.node.catalogue.matching import matching
+from diadem.node.catalogue.matching import matching, sizes_of
 from diadem.node.catalogue.meaning import Phrase, any_name
 from diadem.node.catalogue.reading import CHUNK
 from diadem.node.catalogue.spans import mask, numbers
@@ -121,8 +121,7 @@ def _matching(connection: Connection, conditions: Conditions, phrase: Phrase) ->
     found: dict[int, int] = {}
     for start in range(0, len(keys), CHUNK):
         part = keys[start : start + CHUNK]
-        sizes = select(_packages.seq, _packages.datasets).where(among(_packages.seq, part))
-        found |= matching(connection, conditions, phrase, dict(connection.execute(sizes).all()))
+        found |= matching(connection, conditions, phrase, sizes_of(connection, part))
     return found
 
 

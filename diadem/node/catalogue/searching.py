@@ -14,12 +14,12 @@ from diadem.node.catalogue import dialects, faceting, stating, tables
 from diadem.node.catalogue.conditions import Conditions
 from diadem.node.catalogue.counting import count_values
 from diadem.node.catalogue.driving import count_alone, driver
-from diadem.node.catalogue.expressions import among, contains
+from diadem.node.catalogue.expressions import contains
 from diadem.node.catalogue.facet_fields import KEPT, fields_of
 from diadem.node.catalogue.facet_results import Facets
 from diadem.node.catalogue.hints import hint
 from diadem.node.catalogue.judging import differs, leaves
-from diadem.node.catalogue.matching import matching
+from diadem.node.catalogue.matching import matching, sizes_of
 from diadem.node.catalogue.meaning import MAX_NAMES, AllOf, Condition, Lookup, Phrase, Within, understand
 from diadem.node.catalogue.owning import successions
 from diadem.node.catalogue.parsing import parse
@@ -157,7 +157,15 @@ def _page(
     source = driver(connection, conditions, condition)
     keys: list[int] = []
     total = beyond = 0
-    for key, hit in walk(connection, conditions, condition, source, rising=rising):
+    ended = False
+
+    def enough() -> bool:
+        """Whether the page is full: for the total alone nothing is looked for further away."""
+        nonlocal ended
+        ended = len(keys) == limit
+        return ended
+
+    for key, hit in walk(connection, conditions, condition, source, rising=rising, enough=enough):
         if len(keys) == limit:
             # The page is full: the rest is looked at for the total alone, if it cannot be counted.
             if not beyond and (known := count_alone(connection, conditions, condition, source)) is not None:
@@ -169,7 +177,7 @@ def _page(
             total += 1
             if total > offset and len(keys) != limit:
                 keys.append(key)
-    return keys, total, True
+    return keys, total, not ended
 
 
 def _matched(
@@ -181,6 +189,5 @@ def _matched(
     found: dict[int, int] = {}
     for start in range(0, len(keys), CHUNK):
         part = keys[start : start + CHUNK]
-        sizes = select(_packages.seq, _packages.datasets).where(among(_packages.seq, part))
-        found |= matching(connection, conditions, condition, dict(connection.execute(sizes).all()))
+        found |= matching(connection, conditions, condition, sizes_of(connection, part))
     return found

@@ -3,28 +3,37 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import reduce
-from itertools import chain, groupby, islice
+from itertools import groupby, islice
 from operator import or_
-from typing import Protocol
+from typing import Any, Final, Protocol
 
 from sqlalchemy import Connection
 
-from diadem.node.catalogue import dialects
 from diadem.node.catalogue.conditions import Conditions
 from diadem.node.catalogue.driving import Driver, driver
 from diadem.node.catalogue.meaning import AnyOf, Condition
-from diadem.node.catalogue.reading import CHUNK
 from diadem.node.catalogue.weighing import Scales
+from diadem.node.catalogue.windows import PAGE
 
 #: Candidates that are looked at in one go: few at first, for a first page and a look beyond it need no more, and then
 #: twice as many each time.
-_FIRST = 160
+_FIRST: Final = 160
+#: Of fewer it is waited for those of the next window.
+_FEWEST: Final = 40
 
 
 class Weigher(Protocol):
-    """Who says of candidates whether they match."""
+    """Who says of candidates whether they match.
+
+    Attributes
+    ----------
+    most : int
+        Candidates at most in one go.
+    """
+
+    most: int
 
     def verdicts(self, connection: Connection, keys: Sequence[int]) -> Mapping[int, int]:
         """By candidate; 0 where it does not. Perhaps its datasets that do, as bits."""
@@ -39,6 +48,7 @@ def walk(
     *,
     rising: bool,
     weigher: Callable[[Conditions, Condition, Driver], Weigher] = Scales,
+    enough: Callable[[], bool] = lambda: False,
 ) -> Iterator[tuple[int, int]]:
     """Candidates and whether they match; whoever does not come does not match.
 
@@ -56,12 +66,16 @@ def walk(
         From the oldest day on, else from the newest.
     weigher : callable
         Makes who says it.
+    enough : callable
+        Asked before candidates are looked for among further packages, where that takes long: whether to end here.
     """
     if isinstance(condition, AnyOf) and source.all:
         sources = [(part, driver(connection, conditions, part)) for part in condition.parts]
-        walks = [walk(connection, conditions, part, own, rising=rising, weigher=weigher) for part, own in sources]
-        return _merged(walks, rising=rising)
-    return _driven(connection, weigher(conditions, condition, source), source, rising=rising)
+        options: dict[str, Any] = {"rising": rising, "weigher": weigher, "enough": enough}
+        return _merged([walk(connection, conditions, part, own, **options) for part, own in sources], rising=rising)
+    scales = weigher(conditions, condition, source)
+    chunks = _chunks(connection, source, rising=rising, most=scales.most, enough=enough)
+    return _weighed(connection, scales, chunks)
 
 
 def _merged(walks: Sequence[Iterator[tuple[int, int]]], *, rising: bool) -> Iterator[tuple[int, int]]:
@@ -71,24 +85,31 @@ def _merged(walks: Sequence[Iterator[tuple[int, int]]], *, rising: bool) -> Iter
         yield key, reduce(or_, (hit for _, hit in found))
 
 
-def _driven(connection: Connection, weigher: Weigher, source: Driver, *, rising: bool) -> Iterator[tuple[int, int]]:
-    for keys in _chunks(connection, source, rising=rising):
+def _weighed(connection: Connection, weigher: Weigher, chunks: Iterable[Sequence[int]]) -> Iterator[tuple[int, int]]:
+    for keys in chunks:
         verdicts = weigher.verdicts(connection, keys)
         yield from ((key, verdicts[key]) for key in keys)
 
 
-def _chunks(connection: Connection, source: Driver, *, rising: bool) -> Iterator[Sequence[int]]:
+def _chunks(
+    connection: Connection, source: Driver, *, rising: bool, most: int, enough: Callable[[], bool]
+) -> Iterator[Sequence[int]]:
     """Keys of candidates, in order, some at a time."""
-    bound, size = None, _FIRST
+    bound, size = None, PAGE if source.sparse else _FIRST
     if not source.ordered:
-        for every in source.sorted(connection, rising=rising):
-            rows = chain.from_iterable(dialects.streamed(connection, every, CHUNK))
-            while some := [row[0] for row in islice(rows, size)]:
+        kept: list[int] = []
+        for number, found in enumerate(source.sorted(connection, rising=rising)):
+            if number and enough():
+                return
+            while len(some := [*kept, *islice(found, size - len(kept))]) >= _FEWEST:
                 yield some
-                size = min(2 * size, CHUNK)
+                kept, size = [], min(2 * size, most)
+            kept = some
+        if kept:
+            yield kept
         return
     while keys := connection.scalars(source.chunk(bound, size, rising=rising)).all():
         yield keys
-        if len(keys) < size:
+        if len(keys) < size or (source.sparse and enough()):
             return
-        bound, size = keys[-1], min(2 * size, CHUNK)
+        bound, size = keys[-1], min(2 * size, most)

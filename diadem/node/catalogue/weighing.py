@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from sqlalchemy import Connection, select
 
@@ -11,9 +11,10 @@ from diadem.node.catalogue.conditions import Conditions
 from diadem.node.catalogue.driving import Driver
 from diadem.node.catalogue.expressions import among
 from diadem.node.catalogue.judging import DOUBT, EVERY, NONE, SOME, YES, differs, doubtful, judge, leaves
-from diadem.node.catalogue.matching import matching
+from diadem.node.catalogue.matching import matching, sizes_of
 from diadem.node.catalogue.meaning import Condition, Leaf, Phrase
 from diadem.node.catalogue.order import Stretch
+from diadem.node.catalogue.reading import CHUNK
 from diadem.node.catalogue.wording import Wording, every, everywhere
 
 _packages = tables.packages.c
@@ -32,12 +33,15 @@ class Scales:
         Where the candidates come from.
     """
 
+    most = CHUNK
+
     def __init__(self, conditions: Conditions, condition: Condition, source: Driver) -> None:
         self._conditions, self._condition, self._source = conditions, condition, source
         self._leaves = leaves(condition)
         self._certain = condition in source.covered or not self._leaves
         self._doubtful = doubtful(condition)
         self._texts, self._asked = self._parted()
+        self._held = [conditions.held(leaf, SOME if leaf in source.covered else NONE) for leaf in self._asked]
         self._seen: dict[tuple[int, ...], int] = {}
 
     def _parted(self) -> tuple[list[Phrase], list[Leaf]]:
@@ -58,11 +62,14 @@ class Scales:
         if self._certain:
             return dict.fromkeys(keys, True)
         held: dict[Leaf, dict[int, int]] = {leaf: self._in_texts(connection, leaf, keys) for leaf in self._texts}
-        held |= self._in_facts(connection, keys)
+        sizes, in_facts = self._in_facts(connection, keys)
+        held |= in_facts
         said = {key: self._said(tuple([one[key] for one in held.values()])) for key in keys}
         verdicts = {key: verdict == YES for key, verdict in said.items()}
         if doubted := [key for key, verdict in said.items() if verdict == DOUBT]:
-            verdicts |= self._looked_at(connection, doubted, held)
+            known = {key: sizes[key] for key in doubted} if sizes else sizes_of(connection, doubted)
+            found = matching(connection, self._conditions, self._condition, known, held)
+            verdicts |= {key: bits != 0 for key, bits in found.items()}
         return verdicts
 
     def _in_texts(self, connection: Connection, leaf: Phrase, keys: Sequence[int]) -> dict[int, int]:
@@ -78,13 +85,16 @@ class Scales:
         hits = self._conditions.database.text_search(match, Stretch(min(keys), max(keys) + 1))
         return set(connection.scalars(hits.source)).intersection(keys)
 
-    def _in_facts(self, connection: Connection, keys: Sequence[int]) -> dict[Leaf, dict[int, int]]:
-        """How far each of the other conditions holds."""
+    def _in_facts(
+        self, connection: Connection, keys: Sequence[int]
+    ) -> tuple[dict[int, int], dict[Leaf, dict[int, int]]]:
+        """How many datasets each has, and how far each of the other conditions holds; nothing where there are none."""
         if not self._asked:
-            return {}
-        held = [self._conditions.held(leaf) for leaf in self._asked]
-        rows = connection.execute(select(_packages.seq, *held).where(among(_packages.seq, keys))).all()
-        return {leaf: {row[0]: row[at] for row in rows} for at, leaf in enumerate(self._asked, 1)}
+            return {}, {}
+        asked = select(_packages.seq, _packages.datasets, *self._held).where(among(_packages.seq, keys))
+        rows = connection.execute(asked).all()
+        held = {leaf: {row[0]: row[at] for row in rows} for at, leaf in enumerate(self._asked, 2)}
+        return {row[0]: row[1] for row in rows}, held
 
     def _said(self, held: tuple[int, ...]) -> int:
         """What follows of it; there are few different cases."""
@@ -93,11 +103,3 @@ class Scales:
             known |= dict(zip((*self._texts, *self._asked), held, strict=True))
             self._seen[held] = judge(self._condition, known)
         return self._seen[held]
-
-    def _looked_at(
-        self, connection: Connection, keys: Sequence[int], held: Mapping[Leaf, Mapping[int, int]]
-    ) -> dict[int, bool]:
-        sizes = connection.execute(select(_packages.seq, _packages.datasets).where(among(_packages.seq, keys)))
-        counted = {row[0]: row[1] for row in sizes}
-        found = matching(connection, self._conditions, self._condition, counted, held)
-        return {key: bits != 0 for key, bits in found.items()}

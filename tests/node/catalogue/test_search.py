@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from diadem.errors import UsageError
-from diadem.node.catalogue import Catalogue, PackageEntry, driving, searching, walking, windows
+from diadem.node.catalogue import Catalogue, PackageEntry, driving, searching, walking, weighing, windows
 from diadem.node.catalogue.parsing import MAX_DEPTH, MAX_TERMS
 from diadem.node.catalogue.words import padded
 from tests.node.catalogue.making import NOW, dataset, entry, package_id
@@ -195,21 +195,28 @@ def test_however_it_is_gone_about(filled: Catalogue, question: Question) -> None
         with pytest.MonkeyPatch.context() as changed:
             changed.setattr(driving, "FEW", few)
             changed.setattr(walking, "_FIRST", first)
-            changed.setattr(walking, "CHUNK", chunk)
+            changed.setattr(walking, "PAGE", first)
+            changed.setattr(walking, "_FEWEST", first)
+            changed.setattr(weighing.Scales, "most", chunk)
             changed.setattr(windows, "_FIRST", first)
+            changed.setattr(windows, "PAGE", chunk)
             check(filled, question)
 
 
 @given(question=questions, limit=st.integers(0, 20), offset=st.integers(0, 70), counted=st.sampled_from([0, 5, 1000]))
 @settings(max_examples=100, deadline=None)
 def test_pages(filled: Catalogue, question: Question, limit: int, offset: int, counted: int) -> None:
-    """A page is a piece of the whole, and a total that is not exact is no more than the whole."""
+    """A page is a piece of the whole, and a total that is not exact is no more than the whole.
+
+    Beyond a page that is full nothing is looked for in further windows.
+    """
     wanted = [id_ for id_, _ in expected(question)]
     with pytest.MonkeyPatch.context() as changed:
         changed.setattr(searching, "COUNTED", counted)
         changed.setattr(driving, "COUNTED_IN_ORDER", 2 * counted + 1)
         changed.setattr(driving, "COUNTED", counted + 1)
-        changed.setattr(windows, "_FIRST", 1 + counted % 7)
+        changed.setattr(windows, "_FIRST", counted if counted == 1000 else 1 + counted % 7)
+        changed.setattr(walking, "PAGE", 1 + counted)
         newest = filled.search(question.text, limit=limit, offset=offset)
         oldest = filled.search(question.text, limit=limit, offset=offset, order="oldest")
     assert [row.id for row in newest] == wanted[offset : offset + limit]
