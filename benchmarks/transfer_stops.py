@@ -57,10 +57,15 @@ def nothing_arrives(ordeal: Ordeal) -> bool:
     return not list((ordeal.receiver.store / ".diadem" / "arriving").iterdir())
 
 
-def rests(seen: list[int], now: int) -> bool:
-    """Whether a number that is looked at again and again has stayed the same for some seconds."""
-    seen.append(now)
-    return len(seen) > 40 and len(set(seen[-40:])) == 1
+def wait_until_it_rests(ordeal: Ordeal) -> None:
+    """Wait until nothing has come for some seconds."""
+    seen: list[int] = []
+
+    def rests() -> bool:
+        seen.append(ordeal.journal())
+        return len(seen) > 40 and len(set(seen[-40:])) == 1
+
+    until("it rests", rests)
 
 
 # -- fetched ---------------------------------------------------------------------------------------------------------
@@ -152,8 +157,7 @@ def pushed_and_paused(ordeal: Ordeal) -> dict[str, Any]:
     for party in (ordeal.receiver, ordeal.sender):
         ordeal.until_bytes_come()
         party.give("transfers", "pause", ordeal.transfer)
-        seen: list[int] = []
-        until("it rests", lambda seen=seen: rests(seen, ordeal.journal()))
+        wait_until_it_rests(ordeal)
         assert ordeal.state() == "transferring", "it went on though it was paused"
         party.give("transfers", "resume", ordeal.transfer)
     ordeal.finish_pushed()
