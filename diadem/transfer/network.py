@@ -121,7 +121,7 @@ class Link(Protocol):
     def put_part(self, transfer: str, number: int, data: bytes) -> None:
         """Hand over a part."""
 
-    def put_window(self, transfer: str, number: int, data: bytes) -> None:
+    def put_window(self, transfer: str, number: int, data: bytes | bytearray) -> None:
         """Hand over a whole window. Raises `IntegrityError` where the peer finds it wrong."""
 
 

@@ -53,7 +53,7 @@ class PeerLink:
         """See `Link.put_part`."""
         self.client.put(f"transfers/{transfer}/parts/{number}", data)
 
-    def put_window(self, transfer: str, number: int, data: bytes) -> None:
+    def put_window(self, transfer: str, number: int, data: bytes | bytearray) -> None:
         """See `Link.put_window`."""
         try:
             self.client.put(f"transfers/{transfer}/windows/{number}", data)

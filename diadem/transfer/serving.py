@@ -103,14 +103,19 @@ class Serving:
         assert not isinstance(body, FileRange)
         return body if isinstance(body, bytes) else b"".join(body)
 
-    def window_bytes(self, peer: str, transfer_id: str, number: int) -> bytes:
+    def window_bytes(self, peer: str, transfer_id: str, number: int) -> bytes | bytearray:
         """A whole window as bytes, to be pushed. Raises as `window`."""
         body = self.window(peer, transfer_id, number, lambda size: (0, size)).body
         if isinstance(body, FileRange):
             with body.path.open("rb") as source:
                 source.seek(body.start)
                 return source.read(len(body))
-        return body if isinstance(body, bytes) else b"".join(body)
+        if isinstance(body, bytes):
+            return body
+        data = bytearray()
+        for piece in body:  # never the pieces and the whole at once: several windows are under way
+            data += piece
+        return data
 
     def window(self, peer: str, transfer_id: str, number: int, range_of: Callable[[int], tuple[int, int]]) -> Response:
         """Bytes of a window. Asked for again, its leaves are proven before they go, from another copy if need be.

@@ -519,7 +519,7 @@ class Ordeal:
             "bytes": transfer["bytes"],
             "interruptions": self.interruptions,
             "kinds": dict(self.counts),
-            "again_by_receipt": counts["again"] + max(0, counts["received"] - transfer["bytes"]),
+            "again_by_receipt": max(counts["again"], counts["received"] - transfer["bytes"]),
             "again_on_the_wire": came - transfer["bytes"],
             "bound": bound,
             "memory": peaks,

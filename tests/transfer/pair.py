@@ -133,9 +133,9 @@ class Wire:
         spoilt = self.spoil("part", number, 0, data)
         self._ask("PUT", "transfers/{transfer}/parts/{part}", body=spoilt, transfer=transfer, part=str(number))
 
-    def put_window(self, transfer: str, number: int, data: bytes) -> None:
+    def put_window(self, transfer: str, number: int, data: bytes | bytearray) -> None:
         self.windows.append((number, 0))
-        spoilt = self.spoil("window", number, 0, data)
+        spoilt = self.spoil("window", number, 0, bytes(data))
         self._ask("PUT", "transfers/{transfer}/windows/{number}", body=spoilt, transfer=transfer, number=str(number))
 
 
