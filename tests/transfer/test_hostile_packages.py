@@ -163,10 +163,12 @@ def test_every_tag_file_is_the_one_that_is_listed(pair: Pair, opened: tuple[Open
         bent[path] = bytes([bent[path][0] ^ 1]) + bent[path][1:]
         part = b"".join(LENGTH.pack(len(bent[one])) + bent[one] for _, one in listed)
         with pytest.raises(DigestMismatch, match="not what the tag manifest lists") as caught:
-            read_tag_files(Bytes(part), listed, 1 << 30, lambda _, blocks: _drain(blocks))
+            read_tag_files(Bytes(part), listed, 1 << 30, _drain_file)
         assert caught.value.where == path
-        with pytest.raises(PackageError, match="more than a tag file may have"):
-            read_tag_files(Bytes(part), listed, len(part) - 1, lambda _, blocks: _drain(blocks))
+    good = b"".join(LENGTH.pack((opened[1] / one).stat().st_size) + (opened[1] / one).read_bytes() for _, one in listed)
+    assert read_tag_files(Bytes(good), listed, len(good), _drain_file) == len(good)
+    with pytest.raises(PackageError, match="more than a tag file may have"):
+        read_tag_files(Bytes(good), listed, len(good) - 1, _drain_file)
 
 
 def test_leaves_that_disagree_with_the_files(pair: Pair, opened: tuple[OpenedPackage, Path]) -> None:
@@ -190,13 +192,13 @@ def test_an_index_of_ten_million_files_is_not_read(pair: Pair, opened: tuple[Ope
         )
         tracemalloc.start()
         with pytest.raises(PackageError, match="750,000,000 bytes are more than a tag file may have"):
-            read_tag_files(Bytes(head), listed, 1 << 45, lambda _, blocks: _drain(blocks))
+            read_tag_files(Bytes(head), listed, 1 << 45, _drain_file)
         assert tracemalloc.get_traced_memory()[1] < 2 << 20
         tracemalloc.stop()
 
 
-def _drain(blocks: Iterable[memoryview]) -> None:
-    for _ in blocks:
+def _drain_file(_: str, blocks: Iterable[memoryview]) -> None:
+    for _block in blocks:
         pass
 
 
