@@ -29,6 +29,8 @@ from diadem.trust.http_signature import body_digest
 
 #: Seconds between two looks for news that a request waits for, and for which it may wait.
 _LOOK_AGAIN: Final = 1.0
+#: Seconds that a worker has to end by itself when the process that started it is gone.
+_ORPHANED: Final = 5
 _LONGEST_WAIT: Final = 60.0
 #: What stands in every answer.
 _ALWAYS: Final = {"cache-control": "no-store", "server": "diadem"}
@@ -109,6 +111,7 @@ class App:
                 await loop.run_in_executor(self._door, self.counts.leave, self.numbers)
                 await loop.run_in_executor(self._hands, self.tidy)
             if parent is not None and not parent.is_alive():
+                _end_soon()
                 signal.raise_signal(signal.SIGTERM)
             await asyncio.sleep(1.0)
 
@@ -284,6 +287,16 @@ class App:
         frames = traceback.extract_tb(error.__traceback__)
         places = " < ".join(f"{frame.name} ({Path(frame.filename).name}:{frame.lineno})" for frame in reversed(frames))
         FAULTS.error("%s failed: %s in %s", name, type(error).__name__, places)
+
+
+def _end_soon() -> None:
+    """Let the system end this process, should its listener wait for ever for what nobody will answer any more.
+
+    By an alarm of the system: where a native thread waits with the interpreter's lock, nothing of Python runs.
+    """
+    if sys.platform != "win32":
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        signal.alarm(_ORPHANED)
 
 
 def log_to_stderr(level: int) -> None:
