@@ -71,7 +71,11 @@ def recipient_of(context: Context, address: str, given: str = "") -> str:
 
 
 def _require_at_work(context: Context, address: str) -> None:
-    found = context.settings.user(address)
+    try:
+        found = context.settings.user(address)
+    except NotFound:  # who has just logged in, at the server's process
+        context.reread_settings()
+        found = context.settings.user(address)
     if (end := context.grants.now().successions.get(address)) is not None:
         raise NotFound(f"{found.name} has retired", next=f"{end.successor} follows.")
 
