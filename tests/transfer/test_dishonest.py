@@ -136,3 +136,15 @@ def test_receipts_and_closures_that_do_not_fit_and_those_that_come_again(pair: P
     assert count(a, sent.id, "closure") == closures
     again = drafts.receipt(accepted, Counts(), stores=["main"], started=NOW, ended=NOW, software="x")
     assert "another receipt came before" in refused(b, a, accepted, messages.RECEIPT, again)
+
+
+def test_what_was_stated_before_a_process_ended_is_not_stated_again(pair: Pair) -> None:
+    sent = pair.a.node.send(pair.a.archived(), "marie@nmi")
+    received = pair.b.node.accept(sent.id)
+    again = drafts.receipt(received, Counts(), stores=["main"], started=NOW, ended=NOW, software="x")
+    assert pair.b.desk.say_once(sent.id, again) == received.receipt
+    assert count(pair.b, sent.id, "receipt") == 1
+    other = drafts.receipt(
+        replace(received, acceptance="ab" * 32), Counts(), stores=["main"], started=NOW, ended=NOW, software="x"
+    )
+    assert pair.b.desk.say_once(sent.id, other) != received.receipt
