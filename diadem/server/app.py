@@ -18,8 +18,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
-from diadem.errors import Unreachable
-from diadem.model.askers import INTRODUCED, Asker
+from diadem.errors import DiademError, Unreachable
+from diadem.model.signers import INTRODUCED, Signer
 from diadem.model.times import time_text
 from diadem.server.counting import Counts
 from diadem.server.gate import Admitted, Gate, Head, TurnedAway
@@ -49,7 +49,7 @@ class _Story:
     began: float
     address: str
     route: Route | None = None
-    asker: Asker | None = None
+    asker: Signer | None = None
     reason: str = ""
     received: int = 0
     sent: int = 0
@@ -105,11 +105,17 @@ class App:
 
     async def _report(self) -> None:
         """Leave the numbers and tidy, again and again; and end where the process that started this one is gone."""
-        loop, parent = asyncio.get_running_loop(), multiprocessing.parent_process()
+        loop, parent, told = asyncio.get_running_loop(), multiprocessing.parent_process(), ""
         while True:
-            with contextlib.suppress(Exception):  # a full disk stops no answer
+            fault = ""
+            try:
                 await loop.run_in_executor(self._door, self.counts.leave, self.numbers)
                 await loop.run_in_executor(self._hands, self.tidy)
+            except Exception as error:  # a full disk stops no answer
+                fault = error.message if isinstance(error, DiademError) else type(error).__name__
+            if fault and fault != told:  # once, not every second
+                FAULTS.warning("numbers cannot be left, or places be tidied: %s", fault)
+            told = fault
             if parent is not None and not parent.is_alive():
                 _end_soon()
                 signal.raise_signal(signal.SIGTERM)

@@ -18,7 +18,7 @@ from typing import Final
 from urllib.parse import parse_qsl
 
 from diadem.errors import DocumentError
-from diadem.model.askers import INTRODUCED, PENDING, Asker
+from diadem.model.signers import INTRODUCED, PENDING, Signer
 from diadem.model.times import time_text
 from diadem.server.limits import Buckets, Limits
 from diadem.server.nonces import Nonces
@@ -93,12 +93,12 @@ class TurnedAway(Exception):
         What is answered.
     route : Route or None
         What was asked for.
-    asker : Asker or None
+    asker : Signer or None
         Who asked, where that is known; then the body is read to its end, so that the answer arrives.
     """
 
     def __init__(
-        self, reason: str, response: Response, *, route: Route | None = None, asker: Asker | None = None
+        self, reason: str, response: Response, *, route: Route | None = None, asker: Signer | None = None
     ) -> None:
         super().__init__(reason)
         self.reason, self.response, self.route, self.asker = reason, response, route, asker
@@ -179,7 +179,7 @@ class Gate:
 
     # -- signatures ------------------------------------------------------------------------------------------------
 
-    def _signer(self, head: Head, route: Route) -> tuple[SignedHead, Asker]:
+    def _signer(self, head: Head, route: Route) -> tuple[SignedHead, Signer]:
         """Who signed this request.
 
         Raises
@@ -212,22 +212,22 @@ class Gate:
             answer = problem(421, "misdirected", "the request is for another node", next="See: diadem peer ls")
             raise TurnedAway("misdirected", answer, route=route)
 
-    def _known(self, signed: SignedHead) -> Asker | None:
+    def _known(self, signed: SignedHead) -> Signer | None:
         return self._services.find_asker(signed.key_id)
 
-    def _introduced(self, head: Head) -> Asker | None:
+    def _introduced(self, head: Head) -> Signer | None:
         """Who brings the key along; what the key is worth is for the handler to judge."""
         text = head.headers.get(KEY_HEADER, "")
         try:
             key = PublicKey.from_text(text)
         except DocumentError:
             return None
-        return Asker(INTRODUCED, key.key_id, text)
+        return Signer(INTRODUCED, key.key_id, text)
 
     # -- what the route asks for -----------------------------------------------------------------------------------
 
     def _admitted(
-        self, head: Head, route: Route, params: dict[str, str], asker: Asker | None, digest: bytes
+        self, head: Head, route: Route, params: dict[str, str], asker: Signer | None, digest: bytes
     ) -> Admitted:
         length = _length(head, route, asker)
         query = _query(head, route, asker)
@@ -245,7 +245,7 @@ def _pattern(route: Route) -> re.Pattern[str]:
     return re.compile(text, re.ASCII)
 
 
-def _length(head: Head, route: Route, asker: Asker | None) -> int:
+def _length(head: Head, route: Route, asker: Signer | None) -> int:
     """Bytes of the body, which must be said beforehand."""
     text = head.headers.get("content-length", "0" if "transfer-encoding" not in head.headers else "")
     if not _LENGTH.fullmatch(text) or "transfer-encoding" in head.headers:
@@ -257,7 +257,7 @@ def _length(head: Head, route: Route, asker: Asker | None) -> int:
     return int(text)
 
 
-def _query(head: Head, route: Route, asker: Asker | None) -> dict[str, str]:
+def _query(head: Head, route: Route, asker: Signer | None) -> dict[str, str]:
     """The query, as the route has it."""
     try:
         text = head.query[:_MAX_QUERY]
@@ -273,7 +273,7 @@ def _query(head: Head, route: Route, asker: Asker | None) -> dict[str, str]:
     return found
 
 
-def _busy(whose: str, *, route: Route | None = None, asker: Asker | None = None) -> TurnedAway:
+def _busy(whose: str, *, route: Route | None = None, asker: Signer | None = None) -> TurnedAway:
     answer = problem(429, "busy", f"too many requests of this {whose}", next="Wait a second, and ask less often.")
     return TurnedAway(
         f"busy-{whose}", replace(answer, headers={**answer.headers, "retry-after": "1"}), route=route, asker=asker

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from diadem.errors import DocumentError
-from diadem.model.askers import Asker
+from diadem.model.signers import Signer
 from diadem.node.config import FILE as SETTINGS_FILE
 from diadem.node.context import POLICY_FILE, Context
 from diadem.node.node import Node
@@ -101,7 +101,7 @@ def application(node: Node, limits: Limits, routes: Sequence[Route]) -> App:
     context = node.context
     fresh = Fresh(context)
 
-    def asker(key_id: str) -> Asker | None:
+    def asker(key_id: str) -> Signer | None:
         fresh.look()
         return find_asker(context, key_id)
 

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from diadem.errors import NotFound
 from diadem.model import access
-from diadem.model.askers import PEER, PENDING, USER, Asker
 from diadem.model.peers import PeerState
+from diadem.model.signers import PEER, PENDING, USER, Signer
 from diadem.node.access.recipients import user_of_key
 from diadem.node.context import Context
 from diadem.node.peers.opening import peer_book
 
 
-def find_asker(context: Context, key_id: str) -> Asker | None:
+def find_asker(context: Context, key_id: str) -> Signer | None:
     """Who has this key, by what the node knows now; None where nobody has it, or who had it has left."""
     if (peer := peer_book(context).key(key_id)) is not None:
-        return Asker(PEER if peer.state is PeerState.CONFIRMED else PENDING, key_id, peer.online, peer.id, peer.name)
+        return Signer(PEER if peer.state is PeerState.CONFIRMED else PENDING, key_id, peer.online, peer.id, peer.name)
     if (user := user_of_key(context, key_id)) is not None:
-        return Asker(USER, key_id, _public_key(context, user.address), user.node, user.address)
+        return Signer(USER, key_id, _public_key(context, user.address), user.node, user.address)
     return None
 
 
@@ -28,7 +28,7 @@ def _public_key(context: Context, address: str) -> str:
         return context.settings.user(address).key
 
 
-def weighed(context: Context, asker: Asker) -> access.Asker:
+def weighed(context: Context, asker: Signer) -> access.Asker:
     """Who asks, as the one who decides who may what takes them: a node asks for itself, not for its users."""
     if asker.kind == USER and (user := user_of_key(context, asker.key_id)) is not None:
         return user

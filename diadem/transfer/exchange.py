@@ -25,7 +25,7 @@ from diadem.errors import (
 from diadem.model import canonical
 
 if TYPE_CHECKING:
-    from diadem.model.askers import Asker
+    from diadem.model.signers import Signer
     from diadem.node.context import Context
 
 #: What stands before every path of a route.
@@ -65,7 +65,7 @@ class Request:
         Names in lower case.
     body : bytes
         Whole; its digest is checked.
-    asker : Asker or None
+    asker : Signer or None
         Who signed; None where the route asks for no signature.
     """
 
@@ -75,10 +75,10 @@ class Request:
     query: Mapping[str, str] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
-    asker: Asker | None = None
+    asker: Signer | None = None
 
     @property
-    def known_asker(self) -> Asker:
+    def known_asker(self) -> Signer:
         """Who signed, on a route that asks for a signature."""
         assert self.asker is not None, "a route without a signature has no asker"
         return self.asker
@@ -195,7 +195,7 @@ class Services:
     """
 
     context: Context
-    find_asker: Callable[[str], Asker | None]
+    find_asker: Callable[[str], Signer | None]
     version: str
 
 

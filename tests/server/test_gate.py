@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import diadem
-from diadem.model.askers import PEER, PENDING, Asker
+from diadem.model.signers import PEER, PENDING, Signer
 from diadem.node.context import Context
 from diadem.server.gate import Admitted, Gate, Head, TurnedAway
 from diadem.server.limits import Limits
@@ -37,11 +37,11 @@ def context(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Context]:
         yield node.context
 
 
-def find(key_id: str) -> Asker | None:
+def find(key_id: str) -> Signer | None:
     if key_id not in KNOWN:
         return None
     kind, key = KNOWN[key_id]
-    return Asker(kind, key_id, key.public.to_text(), "ab" * 32, "nmi")  # type: ignore[arg-type]
+    return Signer(kind, key_id, key.public.to_text(), "ab" * 32, "nmi")  # type: ignore[arg-type]
 
 
 @dataclass

@@ -14,7 +14,7 @@ from typing import Self
 import diadem
 from diadem.errors import Unreachable
 from diadem.model import canonical
-from diadem.model.askers import PEER, Asker
+from diadem.model.signers import PEER, Signer
 from diadem.transfer.desk import Desk
 from diadem.transfer.exchange import FileRange, Request, Response, Services
 from diadem.transfer.grants import GrantAccess
@@ -92,7 +92,7 @@ class Wire:
         context = self.desk().context
         route = next(one for one in routes() if (one.method, one.path) == (method, path))
         assert len(body) <= route.body
-        asker = Asker(PEER, "0" * 64, "", self.own)
+        asker = Signer(PEER, "0" * 64, "", self.own)
         headers = {"range": span} if span else {}
         services = Services(context, lambda _: asker, "test")
         return route.handler(Request(method, path, params, {}, headers, body, asker), services)

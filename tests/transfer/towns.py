@@ -13,9 +13,9 @@ from typing import Any
 
 import diadem
 from diadem.errors import Unreachable
-from diadem.model.askers import INTRODUCED, Asker
 from diadem.model.canonical import encode
 from diadem.model.peers import Contact
+from diadem.model.signers import INTRODUCED, Signer
 from diadem.node.config import NodeSettings, ServerSettings
 from diadem.node.peers.book import PeerBook
 from diadem.node.peers.opening import peer_book
@@ -127,7 +127,7 @@ class Direct:
     def post_json(self, path: str, document: Mapping[str, Any], *, introduce: bool = False) -> dict[str, Any]:
         """Post."""
         assert introduce, "the other node does not know the key yet"
-        asker = Asker(INTRODUCED, self.key.public.key_id, self.key.public.to_text())
+        asker = Signer(INTRODUCED, self.key.public.key_id, self.key.public.to_text())
         return self._answer(Request("POST", path, body=encode(document, where="test"), asker=asker))
 
     def get_json(self, path: str) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import json
 from typing import Final
 
 from diadem.errors import NotFound
-from diadem.model.askers import PEER
+from diadem.model.signers import PEER
 from diadem.transfer.desks import desk_of
 from diadem.transfer.exchange import JSON, Request, Response, Route, Services
 from diadem.transfer.incoming import receive

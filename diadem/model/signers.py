@@ -1,4 +1,4 @@
-"""Who asks: whose key signed a request, as far as this node knows the key."""
+"""Who signed: whose key signed a request, as far as this node knows the key."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 #: A confirmed peer; one that is still to be confirmed; a user of this node; a key that introduces itself.
-AskerKind = Literal["peer", "pending", "user", "introduced"]
+SignerKind = Literal["peer", "pending", "user", "introduced"]
 PEER: Final = "peer"
 PENDING: Final = "pending"
 USER: Final = "user"
@@ -14,7 +14,7 @@ INTRODUCED: Final = "introduced"
 
 
 @dataclass(frozen=True, slots=True)
-class Asker:
+class Signer:
     """Who signed a request.
 
     Attributes
@@ -31,7 +31,7 @@ class Asker:
         Of a user: ``alice@hu-berlin``; of a peer the name that this node uses for it; else "".
     """
 
-    kind: AskerKind
+    kind: SignerKind
     key_id: str
     key: str
     node_id: str = ""
