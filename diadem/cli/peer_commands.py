@@ -11,6 +11,7 @@ import typer
 
 from diadem.cli.node_options import As, Json, NodeAt, new_passphrase, opened
 from diadem.cli.output import print_json, tell
+from diadem.cli.route_view import routes_lines
 from diadem.cli.setup_commands import recovery_passphrase
 from diadem.errors import UsageError
 
@@ -123,7 +124,8 @@ def _compare(words: str) -> None:
 def ls(node: NodeAt = None, json: Json = False) -> int:
     """List the other nodes, and the tickets that were given out."""
     with opened(node) as found:
-        known = [peer.to_dict() for peer in found.peers.ls()]
+        ways = {one.peer: one.to_dict() for one in found.peers.routes()}
+        known = [peer.to_dict() | {"routes": ways.get(peer.name)} for peer in found.peers.ls()]
         given = [ticket.to_dict() for ticket in found.peers.tickets()]
     if json:
         print_json({"peers": known, "tickets": given})
@@ -138,11 +140,15 @@ def ls(node: NodeAt = None, json: Json = False) -> int:
 
 
 def _show_peer(peer: Mapping[str, Any]) -> None:
-    where = ", ".join(peer["urls"]) or "calls this node"
+    where = ", ".join(peer["urls"]) or ("picks up at a hub" if peer["hubs"] else "calls this node")
+    where += ", a hub" if peer["hub"] else ""
     own = f" (calls itself {peer['own_name']})" if peer["own_name"] != peer["name"] else ""
     tell(f"{peer['name']:16} {peer['state']:10} {peer['id'][:16]}…  {where}{own}")
     if peer["reason"]:
         tell(f"{'':16} {peer['reason']}")
+    if peer["routes"] is not None:
+        for line in routes_lines(peer["routes"]):
+            tell(line)
     if peer["state"] == "pending":
         tell(f"{'':16} words: {peer['words']}   then: diadem peer confirm {peer['name']}")
     elif peer["state"] == "confirmed" and peer["seen_as"] == "pending":

@@ -22,7 +22,10 @@ def register(app: typer.Typer) -> None:
 
 def serve(
     listen: Annotated[
-        str, typer.Option("--listen", help="Address and port of this machine. Default: the last, else 0.0.0.0:8642.")
+        str,
+        typer.Option(
+            "--listen", help="Address and port; none: call others only. Default: the last, else 0.0.0.0:8642."
+        ),
     ] = "",
     url: Annotated[
         list[str] | None,
@@ -37,7 +40,7 @@ def serve(
     json: Json = False,
     quiet: Quiet = False,
 ) -> int:
-    """Listen for other nodes, until Ctrl-C. Every request must be signed by a peer or a user of this node."""
+    """Listen for other nodes and call them, until Ctrl-C. Every request must be signed by a peer or a user."""
     from diadem.server.address import Address
     from diadem.server.remembering import remembered
     from diadem.server.serving import Plan, serve
@@ -59,6 +62,9 @@ def _tell(started: Serving, *, as_json: bool) -> None:
         print_json({"serving": started.to_dict()})
         sys.stdout.flush()  # who waits for it must not wait for the end
         return
+    if not started.listen:
+        _tell_calling(started)
+        return
     pending = f", and {started.pending} to be confirmed (diadem peer ls)" if started.pending else ""
     lines = [
         f"node             {started.name}",
@@ -76,3 +82,11 @@ def _tell(started: Serving, *, as_json: bool) -> None:
         lines.insert(3, "others call      nobody can yet: say it once, diadem serve --url https://HOST:PORT")
     for line in lines:
         tell(line)
+
+
+def _tell_calling(started: Serving) -> None:
+    tell(f"node             {started.name}")
+    tell(f"id               {started.node}")
+    tell("listening at     nowhere: this node calls its peers and hubs")
+    tell(f"hubs             {', '.join(started.hubs) or 'none: diadem peer join TICKET of a hub'}")
+    tell("stop             Ctrl-C")

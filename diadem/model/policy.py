@@ -174,9 +174,12 @@ class Transfers:
     ----------
     allow : tuple of AllowedTransfer
         The first that fits decides; where none does, nothing is sent.
+    route : str
+        One of `ROUTES`: what ``auto`` means in every entry; so a group changes its topology in one line.
     """
 
     allow: tuple[AllowedTransfer, ...] = (AllowedTransfer(),)
+    route: str = "auto"
 
 
 @dataclass(frozen=True, slots=True)

@@ -133,7 +133,8 @@ class ServerSettings:
     Attributes
     ----------
     listen : str
-        Address and port on this machine: ``0.0.0.0:8642``; "" for a node that does not listen.
+        Address and port on this machine: ``0.0.0.0:8642``; "" for a node that was never served, ``none`` for one that
+        listens nowhere and only calls others.
     urls : sequence of str
         As others reach it: ``https://archive.example.org:8642``. Tickets and the endpoint note name them.
     hub : bool

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import astuple
 from typing import Final
 
 from diadem.errors import Refused, StoreError
@@ -12,6 +13,7 @@ from diadem.model.transfers import IN, LOCAL, MOVING, OUT, Counts, Rule, State, 
 from diadem.transfer import drafts
 from diadem.transfer.desk import Desk
 from diadem.transfer.messages import ACCEPTANCE, DECLINE, REVOCATION
+from diadem.transfer.routing import choose
 
 #: Room that a store keeps beside what comes.
 RESERVE: Final = 64 << 20
@@ -43,7 +45,7 @@ def accept_offer(desk: Desk, transfer: Transfer, *, store: str | None, rule: Rul
     with desk.context.locked("room"):  # two that accept at once are not promised the same room
         require_allowed(desk.context.policy.incoming, transfer.bytes, desk.book.waiting())
         chosen = store_for(desk, transfer, store)
-        route = "direct" if "direct" in transfer.routes else transfer.routes[0]
+        route, why = astuple(choose(desk, transfer))
         limit = ceiling(transfer.bytes)
         draft = drafts.acceptance(
             transfer, ceiling=limit, route=route, rule=rule.id if rule else "", by=transfer.recipient
@@ -54,6 +56,7 @@ def accept_offer(desk: Desk, transfer: Transfer, *, store: str | None, rule: Rul
             State.ACCEPTED,
             desk.now,
             statement=said,
+            words=why,
             acceptance=said,
             rule=rule.id if rule else "",
             ceiling=limit,

@@ -37,7 +37,12 @@ def jobs(context: Context) -> Sequence[Job]:
     """The jobs of the transfer room."""
     from diadem.transfer.desks import desk_of
     from diadem.transfer.handlers.windows import serving_of
+    from diadem.transfer.spoke.polling import Polling
     from diadem.transfer.working import Movers, talk
 
     desk = desk_of(context)
-    return (Job("messages", partial(talk, desk)), Job("transfers", Movers(desk, serving_of(context)).run))
+    return (
+        Job("messages", partial(talk, desk)),
+        Job("transfers", Movers(desk, serving_of(context)).run),
+        Job("hubs", Polling(desk).run),
+    )

@@ -11,6 +11,7 @@ from diadem.archive.package import Package
 from diadem.errors import DiademError, Refused, UsageError
 from diadem.model.ids import PackageId
 from diadem.model.policy import AllowedTransfer, Policy
+from diadem.model.routes import DIRECT
 from diadem.model.statements import Draft
 from diadem.model.times import read_time, time_text
 from diadem.model.transfers import LOCAL, MOVING, OUT, State, Transfer, TransferEvent
@@ -21,6 +22,7 @@ from diadem.transfer import drafts
 from diadem.transfer.describing import describe
 from diadem.transfer.desk import Desk
 from diadem.transfer.messages import OFFER, new_id
+from diadem.transfer.routing import called_directly, require_way
 
 #: How long an offer can be accepted where nobody says.
 WEEKS: Final = timedelta(days=14)
@@ -42,7 +44,7 @@ def send(
         found, about = measured(desk, wanted)
         until = found.expires + FETCHING
         grant = desk.network.access.ensure_read(found.package, to=found.recipient, recipient=found.peer, expires=until)
-        transfer = replace(found, grant=grant)
+        transfer = confined(desk, replace(found, grant=grant))
         desk.book.add(transfer, TransferEvent(State.DRAFTED, time_text(desk.now)), about=about)
         return _offer(desk, transfer, about)
 
@@ -65,7 +67,7 @@ def wanted_offer(
     row = context.catalogue.get(package)
     address, peer = _recipient(desk, to)
     local = peer == desk.node
-    way = "local" if local else allowed_route(context.policy, context.address, row.owner, address, route)
+    routes = ("local",) if local else _routes(desk, peer, row.owner, address, route)
     return Transfer(
         id=new_id(),
         direction=LOCAL if local else OUT,
@@ -78,11 +80,41 @@ def wanted_offer(
         peer=peer,
         sender=context.address,
         recipient=address,
-        routes=("local",) if local else _ROUTES[way],
+        routes=routes,
         expires=(desk.now + expires).replace(microsecond=0),
         created=desk.now,
         comment=comment,
     )
+
+
+def _routes(desk: Desk, peer: str, owner: str, address: str, wished: str) -> tuple[str, ...]:
+    """The routes by which policy lets a package go, of which one at least is possible as far as is known."""
+    context = desk.context
+    allowed = _ROUTES[allowed_route(context.policy, context.address, owner, address, wished)]
+    if wished == "auto" and called_directly(context, peer):
+        return (DIRECT,)
+    require_way(desk, peer, allowed)
+    return allowed
+
+
+def confined(desk: Desk, transfer: Transfer) -> Transfer:
+    """An offer with those of its routes that its grant allows.
+
+    Raises
+    ------
+    Refused
+        There is none: the grant wants no hub on the way, and the policy wants one.
+    """
+    if transfer.direction == LOCAL or transfer.routes == (DIRECT,):
+        return transfer
+    if not desk.network.access.direct_only(transfer.package, to=transfer.recipient, recipient=transfer.peer):
+        return transfer
+    if DIRECT not in transfer.routes:
+        raise Refused(
+            f"the grant to {transfer.recipient} lets the package go through no hub, and the route is 'hub'",
+            next="Send it by --route direct, where the policy allows that; or grant it without direct-only.",
+        )
+    return replace(transfer, routes=(DIRECT,))
 
 
 def measured(desk: Desk, wanted: Transfer) -> tuple[Transfer, dict[str, object]]:
@@ -190,12 +222,13 @@ def allowed_route(policy: Policy, sender: str, owner: str, to: str, wished: str)
     if wished not in _ROUTES:
         raise UsageError(f"'{wished}' is no route", next="Use auto, direct or hub.")
     rule = next((rule for rule in policy.transfer.allow if _fits(rule, sender, owner, to)), None)
-    advice = "See [[transfer.allow]] in policy.toml."
+    advice = "See [transfer] and [[transfer.allow]] in policy.toml."
     if rule is None:
         raise Refused(f"the policy does not let {sender} send this package to {to}", next=advice)
-    if rule.route not in ("auto", wished) and wished != "auto":
-        raise Refused(f"the policy sends to {to} by the route '{rule.route}' only", next=advice)
-    return rule.route if wished == "auto" else wished
+    named = policy.transfer.route if rule.route == "auto" else rule.route
+    if named not in ("auto", wished) and wished != "auto":
+        raise Refused(f"the policy sends to {to} by the route '{named}' only", next=advice)
+    return named if wished == "auto" else wished
 
 
 def _fits(rule: AllowedTransfer, sender: str, owner: str, to: str) -> bool:

@@ -7,12 +7,14 @@ import threading
 
 from diadem.errors import DiademError, Interrupted, Refused, Unreachable
 from diadem.model.ports import Listener, silent
+from diadem.model.routes import DIRECT
 from diadem.model.transfers import IN, LOCAL, MOVING, OUT, OVER, State, Transfer
 from diadem.transfer.desk import Desk
 from diadem.transfer.landing import forget_arrival, place_of
 from diadem.transfer.postman import collect, deliver_all
 from diadem.transfer.pulling import Wishes, receive_package
 from diadem.transfer.pushing import push_package
+from diadem.transfer.route_book import route_book
 from diadem.transfer.serving import Serving
 
 __all__ = ["Movers", "Wishes", "fetch_all", "fetched", "push_all", "talk", "tidy", "told"]
@@ -37,7 +39,14 @@ def fetched(desk: Desk, transfer: Transfer, wishes: Wishes, listener: Listener) 
     if not moving or desk.network.brings(transfer.peer):
         return told(desk, transfer)
     told(desk, transfer)  # no byte is given before the other side knows of the acceptance
-    return told(desk, receive_package(desk, transfer.id, wishes, listener=listener))
+    routes = route_book(desk.context)
+    try:
+        landed = receive_package(desk, transfer.id, wishes, listener=listener)
+    except Unreachable as error:
+        routes.failed(transfer.peer, DIRECT, desk.now, error.message)
+        raise
+    routes.worked(transfer.peer, DIRECT, desk.now)
+    return told(desk, landed)
 
 
 def fetch_all(

@@ -64,10 +64,15 @@ owner = ""
 # or "node" (everybody who has an account here).
 default = "private"
 
+[transfer]
+# How things go to other nodes where an entry below says "auto": "direct" (straight to the other
+# node), "hub" (over a node that relays what it cannot read) or "auto" (the first that works).
+# A group that moves behind a hub changes this one line.
+route = "auto"
+
 # Who may send packages away, to whom, and by which route. The first entry that fits decides;
 # where none fits, nothing is sent. who: "owner" (of the package), "*" (every user here) or a
-# user's name. to: "marie@nmi", "*@nmi" or "*". route: "direct" (straight to the other node),
-# "hub" (over a node that relays what it cannot read) or "auto" (the first that works).
+# user's name. to: "marie@nmi", "*@nmi" or "*". route: "direct", "hub" or "auto" (as above).
 [[transfer.allow]]
 who = "owner"
 to = "*"
