@@ -31,8 +31,9 @@ from diadem.transfer.switching import switch_all
 from diadem.trust.envelope import sign
 from diadem.trust.keys import PrivateKey
 from tests.transfer.star import HUB as OSLO
-from tests.transfer.star import Star, url
+from tests.transfer.star import Star
 from tests.transfer.test_messages_through_a_hub import archived
+from tests.transfer.towns import url
 
 
 def policy(star: Star, name: str, *allow: AllowedTransfer, route: str = "auto") -> None:
