@@ -28,6 +28,9 @@ def serve(
         list[str] | None,
         typer.Option("--url", help="As others reach it: https://archive.example.org:8642. Kept; may be repeated."),
     ] = None,
+    hub: Annotated[
+        bool | None, typer.Option("--hub/--no-hub", help="Relay sealed packages between peers. Kept. See docs/hub.md")
+    ] = None,
     workers: Annotated[int, typer.Option("--workers", help="Processes that answer.", min=1, max=64)] = 1,
     metrics: Annotated[str, typer.Option("--metrics", help="Show numbers for Prometheus there: 127.0.0.1:9464.")] = "",
     node: NodeAt = None,
@@ -42,7 +45,7 @@ def serve(
     with opened(node) as found:
         found.context.require_writable()
         plan = Plan(
-            remembered(found.context, listen=listen, urls=url or ()),
+            remembered(found.context, listen=listen, urls=url or (), hub=hub),
             workers=workers,
             metrics=Address.parse(metrics, port=9464) if metrics else None,
             quiet=quiet,
@@ -65,6 +68,7 @@ def _tell(started: Serving, *, as_json: bool) -> None:
         f"TLS key          {started.tls}",
         f"serves           {count_text(started.packages, 'package')}, each to whom it was granted",
         f"may ask          {count_text(started.peers, 'peer')}{pending}; {count_text(started.users, 'user')}",
+        *(["hub              relays between peers what it cannot read: diadem status"] if started.hub else []),
         *([f"numbers          http://{started.metrics}/metrics"] if started.metrics else []),
         "stop             Ctrl-C",
     ]

@@ -199,6 +199,34 @@ class Incoming:
 
 
 @dataclass(frozen=True, slots=True)
+class Hub:
+    """What this node carries for others while it is a hub.
+
+    Attributes
+    ----------
+    max_size : int
+        Most bytes of all spokes together.
+    max_per_spoke : int
+        Most bytes that wait for one spoke; also the largest permit.
+    max_objects : int
+        Most sealed windows that wait for one spoke.
+    max_messages : int
+        Most sealed messages that wait in the box of one spoke; a quarter of it is open to one sender.
+    keep : timedelta
+        How long a window or message waits at most.
+    free : int
+        Bytes of the disk that stay free whatever the rest allows.
+    """
+
+    max_size: int = 500 * _GB
+    max_per_spoke: int = 100 * _GB
+    max_objects: int = 20_000
+    max_messages: int = 1000
+    keep: timedelta = 14 * _DAY
+    free: int = 10 * _GB
+
+
+@dataclass(frozen=True, slots=True)
 class Scheme:
     """A list of criteria by which a group judges data for a purpose.
 
@@ -240,6 +268,7 @@ class Policy:
     access: Access = field(default_factory=Access)
     transfer: Transfers = field(default_factory=Transfers)
     incoming: Incoming = field(default_factory=Incoming)
+    hub: Hub = field(default_factory=Hub)
     quality: Quality = field(default_factory=Quality)
 
     def to_dict(self) -> dict[str, Any]:

@@ -136,14 +136,17 @@ class ServerSettings:
         Address and port on this machine: ``0.0.0.0:8642``; "" for a node that does not listen.
     urls : sequence of str
         As others reach it: ``https://archive.example.org:8642``. Tickets and the endpoint note name them.
+    hub : bool
+        Whether it relays what peers seal for each other; of use only with an address in `urls`.
     """
 
     listen: str = ""
     urls: Sequence[str] = ()
+    hub: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON object with every attribute."""
-        return {"listen": self.listen, "urls": list(self.urls)}
+        return {"listen": self.listen, "urls": list(self.urls), "hub": self.hub}
 
 
 @dataclass(frozen=True, slots=True)
@@ -315,6 +318,8 @@ def _server_settings(table: dict[str, Any]) -> ServerSettings:
     urls = table.get("urls", ())
     if not isinstance(urls, list | tuple):
         raise TypeError("server.urls is no list")
+    if not isinstance(table.get("hub", False), bool):
+        raise TypeError("server.hub is neither true nor false")
     try:
         return ServerSettings(**{**table, "urls": tuple(require_url(url) for url in urls)})
     except UsageError as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from diadem.errors import UsageError
+from diadem.errors import Refused, UsageError
 from diadem.model.peer_checks import MAX_URLS, require_url
 from diadem.node.config import ServerSettings
 from diadem.node.context import Context
@@ -13,7 +13,7 @@ from diadem.node.mirroring import mirror_settings
 from diadem.server.address import DEFAULT_HOST, DEFAULT_PORT, Address
 
 
-def remembered(context: Context, *, listen: str = "", urls: Sequence[str] = ()) -> Address:
+def remembered(context: Context, *, listen: str = "", urls: Sequence[str] = (), hub: bool | None = None) -> Address:
     """Where to listen, by what is said now or was said before; what is new is kept.
 
     Parameters
@@ -24,17 +24,27 @@ def remembered(context: Context, *, listen: str = "", urls: Sequence[str] = ()) 
         ``host:port`` of this machine; "" for what was said before.
     urls : sequence of str
         ``https://host:port`` as others reach it, instead of those known before; none: these stay.
+    hub : bool, optional
+        Whether the node relays for its peers; None: as before.
 
     Raises
     ------
     UsageError
         That is no address.
+    Refused
+        A hub that nobody can reach.
     """
     if len(set(urls)) != len(urls) or len(urls) > MAX_URLS:
         raise UsageError(f"at most {MAX_URLS} addresses, each once, are told to others", next="Name fewer.")
     known = context.settings.server
     address = Address.parse(listen or known.listen or f"{DEFAULT_HOST}:{DEFAULT_PORT}")
-    wished = ServerSettings(str(address), tuple(require_url(url) for url in urls) or known.urls)
+    relays = known.hub if hub is None else hub
+    wished = ServerSettings(str(address), tuple(require_url(url) for url in urls) or known.urls, relays)
+    if wished.hub and not wished.urls:
+        raise Refused(
+            "a hub needs an address that others can reach, and this node has none",
+            next="Say it once: diadem serve --hub --url https://HOST:PORT   (or end it: diadem serve --no-hub)",
+        )
     if wished != known:
         context.change_settings(lambda settings: replace(settings, server=wished))
         mirror_settings(context)

@@ -86,6 +86,8 @@ class Serving:
         Who may ask, who is still to be confirmed, and how much there is.
     metrics : str
         Where numbers are shown; "" for nowhere.
+    hub : bool
+        Whether it relays for its peers.
     """
 
     node: str
@@ -98,6 +100,7 @@ class Serving:
     users: int
     packages: int
     metrics: str
+    hub: bool
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON object."""
@@ -176,6 +179,7 @@ def _said(context: Context, plan: Plan, files: TlsFiles, metrics: str) -> Servin
         users=len(settings.users),
         packages=context.catalogue.count(),
         metrics=metrics,
+        hub=settings.server.hub,
     )
 
 

@@ -80,6 +80,17 @@ max_size = "500 GB"
 max_waiting = "2 TB"
 max_per_day = 100
 
+[hub]
+# What this node carries for others while it is a hub (`diadem serve --hub`): the most bytes of
+# all spokes together, and of one; the most sealed windows and messages that wait for one; how
+# long they wait; and what stays free on the disk whatever the rest allows.
+max_size = "500 GB"
+max_per_spoke = "100 GB"
+max_objects = 20000
+max_messages = 1000
+keep = "14 days"
+free = "10 GB"
+
 [quality.schemes]
 # Lists of criteria by which data are judged for a purpose. What is assessed by a scheme
 # (`diadem assess ID accept --scheme eels --criterion drift`) must use one of its criteria.
