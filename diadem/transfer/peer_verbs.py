@@ -111,7 +111,7 @@ class PeerVerbs:
         Raises
         ------
         Refused
-            This node has no address at which others find it.
+            This node has no address at which others find it, and no hub where it can be met.
         UsageError
             The name, the id, the time or the address cannot be.
         """
