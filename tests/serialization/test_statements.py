@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ from diadem.errors import DocumentError
 from diadem.model.ids import PackageId
 from diadem.model.statements import KINDS, Draft, Statement, Subject
 from diadem.serialization import schemas
-from diadem.serialization.statements import read_statement, validate_draft, validate_statement
+from diadem.serialization.statements import read_statement, validate_draft
 from diadem.serialization.strict_json import parse
 from tests.serialization.record_documents import EXAMPLES, example
 

@@ -85,8 +85,9 @@ def _permit(said: Said) -> str:
 
 def _relay(said: Said) -> str:
     what = f"{counted(said['objects'], 'sealed window')} ({size_text(said['bytes'])})"
-    stored = f"stored {what} of {_short(said['sender'])} for {_short(said['recipient'])} from {_moment(said['first'])} on"
-    return f"{said.node} {stored} and deleted the last by {_moment(said['last'])}, {_RELAYED[said['event']]}"
+    sides = f"of {_short(said['sender'])} for {_short(said['recipient'])}"
+    times = f"from {_moment(said['first'])} on and deleted the last by {_moment(said['last'])}"
+    return f"{said.node} stored {what} {sides} {times}, {_RELAYED[said['event']]}"
 
 
 def _short(node: str) -> str:

@@ -227,8 +227,10 @@ def of(kind: str, **predicate: Any) -> str:
                 ceiling=3_300_000_000,
                 expires="2026-03-28T09:26:53Z",
             ),
-            "the node hu-berlin allowed the node 121212121212… to keep for it at most 3.3 GB of sealed windows from the"
-            " node 343434343434…, until 2026-03-28.",
+            (
+                "the node hu-berlin allowed the node 121212121212… to keep for it at most 3.3 GB of sealed windows from"
+                " the node 343434343434…, until 2026-03-28."
+            ),
         ),
         (
             of(
@@ -244,9 +246,11 @@ def of(kind: str, **predicate: Any) -> str:
                 first="2026-03-14T09:30:00Z",
                 last="2026-03-28T09:30:12Z",
             ),
-            "the node hu-berlin stored 1 sealed window (1.7 kB) of the node 121212121212… for the node 343434343434…"
-            " from 2026-03-14 09:30 UTC on and deleted the last by 2026-03-28 09:30 UTC, because nobody took them in"
-            " time.",
+            (
+                "the node hu-berlin stored 1 sealed window (1.7 kB) of the node 121212121212… for the node"
+                " 343434343434… from 2026-03-14 09:30 UTC on and deleted the last by 2026-03-28 09:30 UTC, because"
+                " nobody took them in time."
+            ),
         ),
         (
             of("peer", event="confirmed", peer=DIGEST, name="nmi", by="alice@hu-berlin"),
