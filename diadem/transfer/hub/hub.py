@@ -11,6 +11,7 @@ from diadem.model.carriers import MAX_OBJECT
 from diadem.model.peers import Peer, PeerState
 from diadem.model.policy import Hub as Rules
 from diadem.model.signers import PEER, Signer
+from diadem.model.times import time_text
 from diadem.node.context import Context
 from diadem.node.peers.opening import peer_book
 from diadem.node.sqlite_file import SqliteFile
@@ -129,7 +130,7 @@ class Hub:
 
     def tidy(self) -> Tidied:
         """Put in order what a process left that was killed; only while no process serves the hub."""
-        return tidy(self.context, self.file, self.room)
+        return tidy(self.file, self.room, now=time_text(self.context.clock()))
 
 
 def hub_of(context: Context) -> Hub:

@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from sqlite3 import Connection
 
-from diadem.model.times import time_text
-from diadem.node.context import Context
 from diadem.node.sqlite_file import SqliteFile
 from diadem.transfer.hub.book import hold, message_place, object_place, rows
 from diadem.transfer.hub.boxes import let_go
@@ -47,8 +45,18 @@ class Tidied:
         )
 
 
-def tidy(context: Context, file: SqliteFile, room: Room) -> Tidied:
-    """Put the hub in order; only while no process serves it."""
+def tidy(file: SqliteFile, room: Room, *, now: str) -> Tidied:
+    """Put the hub in order; only while no process serves it.
+
+    Parameters
+    ----------
+    file : SqliteFile
+        Its book.
+    room : Room
+        Its disk.
+    now : str
+        The time, UTC.
+    """
     unfinished = room.give_up_stale(all_of_them=True)
     for path in _files(room.path("coming")):
         path.unlink(missing_ok=True)
@@ -65,7 +73,7 @@ def tidy(context: Context, file: SqliteFile, room: Room) -> Tidied:
     if lost:
         with file.writing() as connection:
             for place in lost:
-                _lose(connection, place, time_text(context.clock()))
+                _lose(connection, place, now)
     for place in [*strays, *lost]:
         room.path(place).unlink(missing_ok=True)
     for folder in ("relays", "boxes"):

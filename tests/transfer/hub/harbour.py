@@ -127,6 +127,7 @@ class Harbour:
     def permit_line(self, sender: str = A, recipient: str = B, **changes: Any) -> tuple[str, bytes]:
         """A permit in the recipient's log, and the relay that it opens."""
         relay = changes.pop("relay", "") or secrets.token_hex(16)
+        ids = changes.pop("ids", {})
         given: dict[str, Any] = {
             "hub": self.id(HUB),
             "sender": self.id(sender),
@@ -134,7 +135,7 @@ class Harbour:
             "ceiling": 500_000,
             "expires": datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=1),
         }
-        (entry,) = self.node(recipient).context.say([permit(relay, **{**given, **changes})])
+        (entry,) = self.node(recipient).context.say([permit(relay, **{**given, **changes, **ids})])
         return relay, entry.line
 
     def opened(self, sender: str = A, recipient: str = B, **changes: Any) -> str:

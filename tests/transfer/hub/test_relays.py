@@ -52,13 +52,6 @@ def test_a_name_is_given_once(harbour: Harbour) -> None:
     assert harbour.carried() == []
 
 
-def test_a_range_of_an_object(harbour: Harbour) -> None:
-    relay = harbour.opened()
-    harbour.put(relay, "0-0-1", bytes(range(100)))
-    path, size = harbour.hub.relays.find(harbour.id(B), relay, "0-0-1")
-    assert (path.read_bytes(), size) == (bytes(range(100)), 100)
-
-
 def test_the_ceiling_counts_all_that_was_ever_put(harbour: Harbour) -> None:
     relay = harbour.opened(ceiling=1000)
     assert harbour.put(relay, "2-0-1", bytes(600)).status == 200
