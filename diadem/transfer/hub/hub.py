@@ -15,7 +15,7 @@ from diadem.model.times import time_text
 from diadem.node.context import Context
 from diadem.node.peers.opening import peer_book
 from diadem.node.sqlite_file import SqliteFile
-from diadem.transfer.hub.book import FOLDER, open_book, rows
+from diadem.transfer.hub.book import FILE, FOLDER, open_book, rows
 from diadem.transfer.hub.boxes import Boxes
 from diadem.transfer.hub.endings import Endings
 from diadem.transfer.hub.limits import MAX_MESSAGE, MAX_RELAYS
@@ -128,6 +128,14 @@ class Hub:
         }
         return {"limits": limits, "used": held[0] if held else {"bytes": 0, "objects": 0, "messages": 0}}
 
+    def held(self) -> dict[str, int]:
+        """What waits here in all: bytes, objects, messages, and relays that are open."""
+        sums = ", ".join(f"COALESCE(SUM({name}), 0) AS {name}" for name in ("bytes", "objects", "messages"))
+        with self.file.reading() as connection:
+            (found,) = rows(connection, f"SELECT {sums} FROM held")  # noqa: S608  our own names
+            (open_,) = rows(connection, "SELECT count(*) AS relays FROM relays WHERE ended = ''")
+        return found | open_
+
     def tidy(self) -> Tidied:
         """Put in order what a process left that was killed; only while no process serves the hub."""
         return tidy(self.file, self.room, now=time_text(self.context.clock()))
@@ -136,6 +144,11 @@ class Hub:
 def hub_of(context: Context) -> Hub:
     """The hub of a node; closed with it."""
     return context.once("hub", lambda: Hub.open(context))
+
+
+def has_hub(context: Context) -> bool:
+    """Whether a node is a hub, or was one and may still hold something."""
+    return context.writable and (context.settings.server.hub or (context.folder / FOLDER / FILE).exists())
 
 
 def spoke_of(context: Context, asker: Signer) -> str:
