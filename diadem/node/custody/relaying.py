@@ -7,6 +7,7 @@ the sender's closure says the hub had confirmed, and no more than the permit all
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
@@ -18,6 +19,8 @@ from diadem.node.custody.said import counted, size_text
 from diadem.serialization.statements import validate_statement
 
 _COUNTS: Final = ("objects", "bytes", "sha256")
+#: What a hub says by saying nothing; the digest of no line.
+_NOTHING: Final[Mapping[str, Any]] = {"objects": 0, "bytes": 0, "sha256": hashlib.sha256(b"").hexdigest()}
 
 
 class _Fault(Exception):
@@ -121,12 +124,11 @@ class _Case:
 
     def _compare_taken(self, took: Mapping[str, Any]) -> None:
         """What was delivered is what was taken, to the byte."""
-        delivered = next(
-            (entry.statement.predicate for entry in self._said if entry.statement.predicate["event"] == "delivered"), {}
-        )
-        differing = [name for name in _COUNTS if name in took and took[name] != delivered.get(name)]
+        events = {str(entry.statement.predicate["event"]): entry.statement.predicate for entry in self._said}
+        delivered = events.get("delivered", _NOTHING)
+        differing = [name for name in _COUNTS if name in took and took[name] != delivered[name]]
         if differing:
-            theirs = f"{delivered.get('objects', 0)} sealed windows, {delivered.get('bytes', 0)} bytes"
+            theirs = f"{delivered['objects']} sealed windows, {delivered['bytes']} bytes"
             raise _Fault(
                 f"{self._hub.name} says that it delivered {theirs}; {self._receiver.name} took {took['objects']} of"
                 f" {took['bytes']} bytes, and {' and '.join(differing)} differ"

@@ -81,20 +81,20 @@ class HubClient:
 
     # -- boxes -------------------------------------------------------------------------------------------------------
 
-    def set_box(self, nodes: Sequence[str], invitations: Sequence[str] = ()) -> None:
+    def set_box(self, senders: Sequence[str], invitations: Sequence[str] = ()) -> None:
         """Say who may put messages into this node's box, and nobody else.
 
         Parameters
         ----------
-        nodes : sequence of str
-            Their ids.
+        senders : sequence of str
+            Ids of nodes.
         invitations : sequence of str
             SHA-256 of the secrets of tickets that are open.
         """
-        said = {"from": list(nodes), "invitations": list(invitations)}
+        said = {"from": list(senders), "invitations": list(invitations)}
         self._client.put("hub/box", canonical.encode(said, where="hub/box"))
 
-    def put_message(self, box: str, message: str, data: bytes, *, invitation: str = "") -> Noted:
+    def put_message(self, node: str, message: str, data: bytes, *, invitation: str = "") -> Noted:
         """Put a sealed message into the box of another spoke; the hub's note that it has it.
 
         Raises
@@ -106,8 +106,8 @@ class HubClient:
         """
         query = {"invitation": invitation} if invitation else None
         digest = body_digest(data)
-        answer = self._client.put(f"hub/boxes/{box}/{message}", data, query, digest=digest)
-        return self._noted(answer, STORED, box=box, holds=(message, digest.hex(), len(data)))
+        answer = self._client.put(f"hub/boxes/{node}/{message}", data, query, digest=digest)
+        return self._noted(answer, STORED, box=node, holds=(message, digest.hex(), len(data)))
 
     def messages(self, *, wait: float = 0) -> list[Waiting]:
         """What waits in this node's box, the oldest first, some at a time; within `wait` seconds."""
