@@ -30,6 +30,7 @@ def register(app: typer.Typer) -> None:
 
 def status(node: NodeAt = None, json: Json = False) -> int:
     """Say what is at risk and how to mend it. Exit code 1 when a rule of the policy is broken."""
+    from diadem.cli.hub_view import hub_text
     from diadem.cli.route_view import peers_section
     from diadem.cli.status_view import status_text
     from diadem.cli.transfer_commands import look_at_routes, look_at_transfers
@@ -41,6 +42,7 @@ def status(node: NodeAt = None, json: Json = False) -> int:
         document = {"node": found.to_dict(), **judged.to_dict(), "watch": watched.to_dict() if watched else None}
         document["transfers"] = look_at_transfers(found)
         document["peers"] = look_at_routes(found)
+        document["hub"] = seen.to_dict() if (seen := found.hub()) is not None else None
     if json:
         print_json(document)
     else:
@@ -51,6 +53,8 @@ def status(node: NodeAt = None, json: Json = False) -> int:
             print(f"\ntransfers  {text}: diadem inbox, diadem transfers ls")
         for line in peers_section(document["peers"]):
             tell(line)
+        if document["hub"]:
+            print("\n" + hub_text(document["hub"]))
     return 0 if judged.ok else 1
 
 

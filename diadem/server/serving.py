@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final
 
 from diadem.errors import Refused, UsageError
@@ -28,6 +29,7 @@ from diadem.server.counting import Counts, text
 from diadem.server.limits import Limits
 from diadem.server.nonces import Nonces
 from diadem.server.numbers import Numbers
+from diadem.server.relaying import begin, hub_jobs, hub_numbers
 from diadem.server.routes import every_route
 from diadem.server.worker import Worker, network_folder, numbers_folder
 from diadem.store.system import FileLock
@@ -177,10 +179,12 @@ def _listen(context: Context, plan: Plan, listen: Address, told: Callable[[Servi
         folder = numbers_folder(context.folder)
         shutil.rmtree(folder)
         folder.mkdir(mode=0o700)
-        numbers = Numbers(plan.metrics, lambda: text(counts, folder)) if plan.metrics else None
+        begin(context)
+        shown = partial(text, counts, folder, more=lambda: hub_numbers(context))
+        numbers = Numbers(plan.metrics, shown) if plan.metrics else None
         nonces = Nonces.open(network_folder(context.folder))
         work = Background(
-            [*jobs(context), _sweeping(context, nonces)],
+            [*jobs(context), *hub_jobs(context), _sweeping(context, nonces)],
             lambda name, well: counts.add("job_runs_total", job=name, result="done" if well else "failed"),
         )
         server = _server(plan, listen, files)

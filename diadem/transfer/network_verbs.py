@@ -10,6 +10,7 @@ from diadem.model.ports import Listener, silent
 if TYPE_CHECKING:
     from diadem.model.transfers import Offer, Transfer
     from diadem.node.context import Context
+    from diadem.transfer.hub.seen import HubSeen
     from diadem.transfer.rules import RuleVerbs
     from diadem.transfer.transfer_verbs import TransferVerbs
 
@@ -39,6 +40,13 @@ class NetworkVerbs:
         from diadem.transfer.rules import RuleVerbs
 
         return RuleVerbs(self.context)
+
+    def hub(self) -> HubSeen | None:
+        """What waits here for others while this node is a hub; None where it is none and never was."""
+        from diadem.transfer.hub.hub import has_hub, hub_of
+        from diadem.transfer.hub.seen import look
+
+        return look(self.context, hub_of(self.context)) if has_hub(self.context) else None
 
     def send(
         self,

@@ -14,6 +14,11 @@ _ROUTES: Final[Mapping[str, str]] = {
     "local": "within the node",
     "disk": "on a disk",
 }
+_RELAYED: Final[Mapping[str, str]] = {
+    "delivered": "when all of them had been taken",
+    "deleted": "because the transfer had ended before they were taken",
+    "expired": "because nobody took them in time",
+}
 _PEER: Final[Mapping[str, str]] = {
     "invited": "invited a node to be known as {name}",
     "pinned": "noted the key of the node {name}, which nobody has confirmed yet",
@@ -72,6 +77,27 @@ def _closure(said: Said) -> str:
     return f"{said.node} saw the receipt of the other node and closed the transfer"
 
 
+def _permit(said: Said) -> str:
+    hub, sender = _short(said["hub"]), _short(said["sender"])
+    most = f"{size_text(said['ceiling'])} of sealed windows from {sender}, until {said['expires'][:10]}"
+    return f"{said.node} allowed {hub} to keep for it at most {most}"
+
+
+def _relay(said: Said) -> str:
+    what = f"{counted(said['objects'], 'sealed window')} ({size_text(said['bytes'])})"
+    sides = f"of {_short(said['sender'])} for {_short(said['recipient'])}"
+    times = f"from {_moment(said['first'])} on and deleted the last by {_moment(said['last'])}"
+    return f"{said.node} stored {what} {sides} {times}, {_RELAYED[said['event']]}"
+
+
+def _short(node: str) -> str:
+    return f"the node {node[:12]}…"
+
+
+def _moment(time: str) -> str:
+    return f"{time[:10]} {time[11:16]} UTC"
+
+
 def _peer(said: Said) -> str:
     who = said.get("by", said.node)
     return f"{who} {_PEER[said['event']].format(name=said['name'])}{said.reason}"
@@ -86,5 +112,7 @@ WRITERS: Final[Mapping[str, Callable[[Said], str]]] = {
     "decline": _decline,
     "receipt": _receipt,
     "closure": _closure,
+    "permit": _permit,
+    "relay": _relay,
     "peer": _peer,
 }
