@@ -8,6 +8,7 @@ import shutil
 import subprocess
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -74,16 +75,17 @@ def test_nothing_that_was_changed_is_opened(at: int, bit: int, cut: bool) -> Non
 
 
 def test_a_window_is_only_the_one_that_is_expected() -> None:
-    for name, value in (
-        ("transfer", "ef" * 16),
-        ("package", "diadem:" + "00" * 32),
-        ("part", 1),
-        ("window", 18),
-        ("length", 6),
-        ("length", 4),
-    ):
+    others: list[dict[str, Any]] = [
+        {"transfer": "ef" * 16},
+        {"package": "diadem:" + "00" * 32},
+        {"part": 1},
+        {"window": 18},
+        {"length": 6},
+        {"length": 4},
+    ]
+    for other in others:
         with pytest.raises(IntegrityError, match=r"sealed as|were sealed|more than"):
-            open_window(WINDOW, [PAIR.identity], replace(HEADER, **{name: value}))
+            open_window(WINDOW, [PAIR.identity], replace(HEADER, **other))
     assert bytes(open_window(WINDOW, [PAIR.identity], replace(HEADER, length=9), shorter=True)) == b"hello"
     with pytest.raises(IntegrityError, match="not 4"):
         open_window(WINDOW, [PAIR.identity], replace(HEADER, length=4), shorter=True)
