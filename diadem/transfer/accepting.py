@@ -12,6 +12,7 @@ from diadem.model.transfers import IN, LOCAL, MOVING, OUT, Counts, Rule, State, 
 from diadem.transfer import drafts
 from diadem.transfer.desk import Desk
 from diadem.transfer.messages import ACCEPTANCE, DECLINE, REVOCATION
+from diadem.transfer.relay.book import relays_of
 
 #: Room that a store keeps beside what comes.
 RESERVE: Final = 64 << 20
@@ -46,7 +47,12 @@ def accept_offer(desk: Desk, transfer: Transfer, *, store: str | None, rule: Rul
         route = "direct" if "direct" in transfer.routes else transfer.routes[0]
         limit = ceiling(transfer.bytes)
         draft = drafts.acceptance(
-            transfer, ceiling=limit, route=route, rule=rule.id if rule else "", by=transfer.recipient
+            transfer,
+            ceiling=limit,
+            route=route,
+            rule=rule.id if rule else "",
+            by=transfer.recipient,
+            **_place_for(desk, transfer, route),
         )
         said = desk.say_once(transfer.id, draft, as_user=rule is None)
         accepted = desk.book.step(
@@ -62,6 +68,17 @@ def accept_offer(desk: Desk, transfer: Transfer, *, store: str | None, rule: Rul
         )
     desk.post(accepted, ACCEPTANCE)
     return accepted
+
+
+def _place_for(desk: Desk, transfer: Transfer, route: str) -> dict[str, str]:
+    """Where, and sealed to what, a sender may put it down, where it may go by carriers."""
+    if set(transfer.routes) <= {"direct", "local"}:
+        return {}
+    relays = relays_of(desk)
+    made = relays.make(transfer.id)
+    if route != "direct":
+        relays.use(transfer.id, route)
+    return {"relay": made.relay, "seal": made.recipient}
 
 
 def require_allowed(rules: Incoming, size: int, waiting: int) -> None:

@@ -8,7 +8,8 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from diadem.archive.package import Package
-from diadem.errors import DiademError, Refused, UsageError
+from diadem.errors import DiademError, NotFound, Refused, UsageError
+from diadem.model.carriers import via
 from diadem.model.ids import PackageId
 from diadem.model.policy import AllowedTransfer, Policy
 from diadem.model.statements import Draft
@@ -21,6 +22,7 @@ from diadem.transfer import drafts
 from diadem.transfer.describing import describe
 from diadem.transfer.desk import Desk
 from diadem.transfer.messages import OFFER, new_id
+from diadem.transfer.relay.carriers import routes_to
 
 #: How long an offer can be accepted where nobody says.
 WEEKS: Final = timedelta(days=14)
@@ -78,11 +80,21 @@ def wanted_offer(
         peer=peer,
         sender=context.address,
         recipient=address,
-        routes=("local",) if local else _ROUTES[way],
+        routes=("local",) if local else _routes(desk, peer, way),
         expires=(desk.now + expires).replace(microsecond=0),
         created=desk.now,
         comment=comment,
     )
+
+
+def _routes(desk: Desk, peer: str, way: str) -> tuple[str, ...]:
+    """The routes that are offered. Raises `NotFound` where a carrier is meant that is not shared with the peer."""
+    shared = routes_to(desk.context, peer)
+    if way in _ROUTES:
+        return (*_ROUTES[way], *shared) if way == "auto" else _ROUTES[way]
+    if way not in shared:
+        raise NotFound(f"no carrier '{via(way)}' is shared with this node", next="See: diadem peer carrier ls")
+    return (way,)
 
 
 def measured(desk: Desk, wanted: Transfer) -> tuple[Transfer, dict[str, object]]:
@@ -180,15 +192,15 @@ def allowed_route(policy: Policy, sender: str, owner: str, to: str, wished: str)
     sender, owner, to : str
         Addresses: who sends, whose package it is, who gets it.
     wished : str
-        ``auto``, ``direct`` or ``hub``.
+        ``auto``, ``direct``, ``hub`` or ``via:NAME``.
 
     Raises
     ------
     Refused
         None fits, or it does not allow the route.
     """
-    if wished not in _ROUTES:
-        raise UsageError(f"'{wished}' is no route", next="Use auto, direct or hub.")
+    if wished not in _ROUTES and not via(wished):
+        raise UsageError(f"'{wished}' is no route", next="Use auto, direct, hub, or via: and a carrier's name.")
     rule = next((rule for rule in policy.transfer.allow if _fits(rule, sender, owner, to)), None)
     advice = "See [[transfer.allow]] in policy.toml."
     if rule is None:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from diadem.errors import DiademError, NotFound, Refused, UsageError
 from diadem.model.canonical import encode
@@ -23,6 +23,9 @@ from diadem.node.peers.tickets import GivenTicket, end_tickets, tickets
 from diadem.node.peers.words import same_words
 from diadem.transfer.connecting import Connect, dial
 from diadem.transfer.peering import Joining, finish_introduction, finish_join, introduce, join_request
+
+if TYPE_CHECKING:
+    from diadem.transfer.carrier_verbs import CarrierVerbs
 
 #: Where introductions go.
 JOIN_PATH = "peer/join"
@@ -80,6 +83,13 @@ class PeerVerbs:
             There is none.
         """
         return self._book.named(name)
+
+    @property
+    def carriers(self) -> CarrierVerbs:
+        """What takes sealed packages to peers and from them: iterate over them, `add`, `ls`, `rm`."""
+        from diadem.transfer.carrier_verbs import CarrierVerbs
+
+        return CarrierVerbs(self.context)
 
     def tickets(self) -> Sequence[GivenTicket]:
         """Each ticket that was given out, the newest first: who used it, and who came too late."""
