@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from diadem.cli.carrier_commands import carriers
 from diadem.cli.node_options import As, Json, NodeAt, new_passphrase, opened
 from diadem.cli.output import print_json, tell
 from diadem.cli.route_view import routes_lines
@@ -16,7 +17,7 @@ from diadem.cli.setup_commands import recovery_passphrase
 from diadem.errors import UsageError
 
 peers = typer.Typer(
-    help="Other nodes: invite, join, confirm, ls, refresh, rename, compromised, drop.",
+    help="Other nodes: invite, join, confirm, ls, refresh, rename, compromised, drop, carrier.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -27,6 +28,7 @@ Name = Annotated[str, typer.Argument(help="What the other node is called here.")
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the app."""
+    peers.add_typer(carriers, name="carrier")
     app.add_typer(peers, name="peer")
     app.add_typer(keys, name="key")
     app.command()(login)

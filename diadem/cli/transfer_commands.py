@@ -44,7 +44,7 @@ def send(
     to: Annotated[str, typer.Argument(help="To whom: marie@nmi, or a user of this node.")],
     expires: Annotated[str, typer.Option("--expires", help="How long it can be accepted: 14days.")] = "14days",
     comment: Annotated[str, typer.Option("--comment", help="A line for the recipient.")] = "",
-    route: Annotated[str, typer.Option("--route", help="auto, direct or hub.")] = "auto",
+    route: Annotated[str, typer.Option("--route", help="auto, direct, hub, or via:NAME of a carrier.")] = "auto",
     node: NodeAt = None,
     user: As = None,
     json: Json = False,

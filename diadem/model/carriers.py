@@ -97,6 +97,9 @@ class Carrier(Protocol):
     def remove(self, relay: str, names: Sequence[str]) -> None:
         """Remove objects that were taken or are not wanted any more; those that are not there are passed over."""
 
+    def end(self, relay: str) -> None:
+        """Remove everything of a relay: the package has landed, or will not. One that is not there is passed over."""
+
 
 class ObjectName(NamedTuple):
     """What the name of an object says.

@@ -151,6 +151,29 @@ class ServerSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class CarrierSettings:
+    """What takes sealed packages to peers and from them: a table ``[[carrier]]``.
+
+    Attributes
+    ----------
+    name : str
+        What both nodes call it: the route is ``via:`` and this name.
+    url : str
+        Where it is, as the plugin for its scheme understands: ``drop:///mnt/group``.
+    peers : sequence of str
+        Ids of the nodes with which it is shared; empty for all.
+    """
+
+    name: str
+    url: str
+    peers: Sequence[str] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON object with every attribute."""
+        return {"name": self.name, "url": self.url, "peers": list(self.peers)}
+
+
+@dataclass(frozen=True, slots=True)
 class NodeSettings:
     """Everything in `node.toml`.
 
@@ -178,6 +201,8 @@ class NodeSettings:
         The folders that `diadem watch` looks at.
     server : ServerSettings
         Where the node listens, and where others find it.
+    carriers : sequence of CarrierSettings
+        What takes sealed packages to peers and from them.
     """
 
     name: str
@@ -192,6 +217,7 @@ class NodeSettings:
     catalogue: str = ""
     watched: Sequence[WatchSettings] = ()
     server: ServerSettings = ServerSettings()
+    carriers: Sequence[CarrierSettings] = ()
 
     @property
     def short_id(self) -> str:
@@ -311,6 +337,10 @@ def settings_of(document: dict[str, Any]) -> NodeSettings:
             WatchSettings(**{**table, "set": tuple(table.get("set", ()))}) for table in document.get("watch", ())
         ),
         server=_server_settings(document.get("server", {})),
+        carriers=tuple(
+            CarrierSettings(**{**table, "peers": tuple(table.get("peers", ()))})
+            for table in document.get("carrier", ())
+        ),
     )
 
 
@@ -360,6 +390,11 @@ def settings_text(settings: NodeSettings) -> str:
         for folder in settings.watched:
             folders.append(tomlkit.item(folder.to_dict()))
         document["watch"] = folders
+    if settings.carriers:
+        carriers = tomlkit.aot()
+        for carrier in settings.carriers:
+            carriers.append(tomlkit.item(carrier.to_dict()))
+        document["carrier"] = carriers
     return tomlkit.dumps(document)
 
 

@@ -7,7 +7,9 @@ from typing import Any
 from diadem.errors import DiademError, Unreachable
 from diadem.model.carriers import CarrierFull
 from diadem.model.peers import Peer
+from diadem.model.routes import DIRECT
 from diadem.node.context import Context
+from diadem.transfer.box_lists import tell_hub
 from diadem.transfer.messages import new_id
 from diadem.transfer.network import Network
 from diadem.transfer.route_book import Put, route_book
@@ -56,11 +58,12 @@ def put_sealed(
     one = SealedMessage(new_id(), context.settings.id, to[0], now.replace(microsecond=0), *said)
     data = seal_message(one, context.keys.open("online"), to[1])
     try:
+        tell_hub(context, network, hub)  # else what answers it would find no box
         network.hub(hub.id).put_message(to[0], one.id, data, invitation=invitation)
     except DiademError as error:
         book.failed(to[0], through(hub), now, error.message)
         if isinstance(error, Unreachable) and not isinstance(error, CarrierFull):
-            book.failed(hub.id, "direct", now, error.message)
+            book.failed(hub.id, DIRECT, now, error.message)
         raise
     book.worked(to[0], through(hub), now)
     if about:

@@ -40,8 +40,10 @@ def offer(transfer: Transfer, *, to: str, grant: str, by: str) -> Draft:
     )
 
 
-def acceptance(transfer: Transfer, *, ceiling: int, route: str, rule: str, by: str) -> Draft:
-    """That the offer is accepted."""
+def acceptance(
+    transfer: Transfer, *, ceiling: int, route: str, rule: str, by: str, relay: str = "", seal: str = ""
+) -> Draft:
+    """That the offer is accepted; `relay` and `seal` where it may go by carriers: see `diadem.transfer.relay`."""
     return _draft(
         "acceptance",
         transfer,
@@ -51,6 +53,8 @@ def acceptance(transfer: Transfer, *, ceiling: int, route: str, rule: str, by: s
             "sender": transfer.peer,
             "ceiling": ceiling,
             "route": route,
+            "relay": relay,
+            "seal": seal,
             "rule": rule,
             "by": by,
         },

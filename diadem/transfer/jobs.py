@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from diadem.node.context import Context
+from diadem.transfer.desk import Desk
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,14 @@ class Job:
     longest: float = 300.0
 
 
+def _switch(desk: Desk, _: threading.Event) -> bool:
+    from diadem.transfer.relay.requesting import request
+    from diadem.transfer.switching import switch_all
+
+    switch_all(desk, request)
+    return False
+
+
 def jobs(context: Context) -> Sequence[Job]:
     """The jobs of the transfer room."""
     from diadem.transfer.desks import desk_of
@@ -45,4 +54,5 @@ def jobs(context: Context) -> Sequence[Job]:
         Job("messages", partial(talk, desk)),
         Job("transfers", Movers(desk, serving_of(context)).run),
         Job("hubs", Polling(desk).run),
+        Job("routes", partial(_switch, desk), every=30.0),
     )

@@ -69,8 +69,8 @@ class NetworkVerbs:
             How long it can be accepted.
         comment : str
             A line for the recipient.
-        route : {"auto", "direct", "hub"}
-            How the bytes may go.
+        route : str
+            How the bytes may go: ``auto``, ``direct``, ``hub``, or ``via:NAME`` by a carrier of `node.peers.carriers`.
 
         Returns
         -------

@@ -8,7 +8,8 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from diadem.archive.package import Package
-from diadem.errors import DiademError, Refused, UsageError
+from diadem.errors import DiademError, NotFound, Refused, UsageError
+from diadem.model.carriers import via
 from diadem.model.ids import PackageId
 from diadem.model.policy import AllowedTransfer, Policy
 from diadem.model.routes import DIRECT
@@ -22,6 +23,7 @@ from diadem.transfer import drafts
 from diadem.transfer.describing import describe
 from diadem.transfer.desk import Desk
 from diadem.transfer.messages import OFFER, new_id
+from diadem.transfer.relay.carriers import routes_to
 from diadem.transfer.routing import called_directly, require_way
 
 #: How long an offer can be accepted where nobody says.
@@ -88,13 +90,24 @@ def wanted_offer(
 
 
 def _routes(desk: Desk, peer: str, owner: str, address: str, wished: str) -> tuple[str, ...]:
-    """The routes by which policy lets a package go, of which one at least is possible as far as is known."""
-    context = desk.context
-    allowed = _ROUTES[allowed_route(context.policy, context.address, owner, address, wished)]
-    if wished == "auto" and called_directly(context, peer):
-        return (DIRECT,)
-    require_way(desk, peer, allowed)
-    return allowed
+    """The routes by which policy lets a package go, of which one at least is possible as far as is known.
+
+    Raises
+    ------
+    NotFound
+        A carrier is meant that is not shared with the peer.
+    Refused
+        The policy allows none, or only a hub and there is none in common.
+    """
+    context, shared = desk.context, routes_to(desk.context, peer)
+    way = allowed_route(context.policy, context.address, owner, address, wished)
+    if way not in _ROUTES and way not in shared:
+        raise NotFound(f"no carrier '{via(way)}' is shared with this node", next="See: diadem peer carrier ls")
+    if way not in _ROUTES:
+        return (way,)
+    allowed = (DIRECT,) if wished == "auto" and called_directly(context, peer) else _ROUTES[way]
+    require_way(desk, peer, (*allowed, *(shared if way == "auto" else ())))
+    return (*allowed, *shared) if way == "auto" else allowed
 
 
 def confined(desk: Desk, transfer: Transfer) -> Transfer:
@@ -212,15 +225,15 @@ def allowed_route(policy: Policy, sender: str, owner: str, to: str, wished: str)
     sender, owner, to : str
         Addresses: who sends, whose package it is, who gets it.
     wished : str
-        ``auto``, ``direct`` or ``hub``.
+        ``auto``, ``direct``, ``hub`` or ``via:NAME``.
 
     Raises
     ------
     Refused
         None fits, or it does not allow the route.
     """
-    if wished not in _ROUTES:
-        raise UsageError(f"'{wished}' is no route", next="Use auto, direct or hub.")
+    if wished not in _ROUTES and not via(wished):
+        raise UsageError(f"'{wished}' is no route", next="Use auto, direct, hub, or via: and a carrier's name.")
     rule = next((rule for rule in policy.transfer.allow if _fits(rule, sender, owner, to)), None)
     advice = "See [transfer] and [[transfer.allow]] in policy.toml."
     if rule is None:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from diadem.errors import DiademError, NotFound, Refused, Unreachable, UsageError
 from diadem.model.canonical import encode
@@ -22,13 +22,16 @@ from diadem.node.peers.opening import peer_book
 from diadem.node.peers.saying import peer_draft
 from diadem.node.peers.tickets import GivenTicket, end_tickets, tickets
 from diadem.node.peers.words import same_words
+from diadem.transfer.box_lists import tell_hubs
 from diadem.transfer.connecting import Connect, dial
 from diadem.transfer.desk import Desk
 from diadem.transfer.desks import desk_of
 from diadem.transfer.peering import Joining, finish_introduction, finish_join, introduce, join_request
 from diadem.transfer.routing import all_routes, common_hubs
 from diadem.transfer.spoke import through
-from diadem.transfer.spoke.lists import tell_hubs
+
+if TYPE_CHECKING:
+    from diadem.transfer.carrier_verbs import CarrierVerbs
 
 #: Where introductions go.
 JOIN_PATH = "peer/join"
@@ -90,6 +93,13 @@ class PeerVerbs:
         """
         return self._book.named(name)
 
+    @property
+    def carriers(self) -> CarrierVerbs:
+        """What takes sealed packages to peers and from them: iterate over them, `add`, `ls`, `rm`."""
+        from diadem.transfer.carrier_verbs import CarrierVerbs
+
+        return CarrierVerbs(self.context)
+
     def tickets(self) -> Sequence[GivenTicket]:
         """Each ticket that was given out, the newest first: who used it, and who came too late."""
         return tickets(self._book)
@@ -136,7 +146,7 @@ class PeerVerbs:
             add_url(self.context, url)
         ticket = invite_node(self.context, name or "", for_=for_ or "", days=days)
         if ticket.hubs:
-            tell_hubs(self._desk)
+            tell_hubs(self.context, self._desk.network)
         return ticket
 
     def join(self, ticket: str, name: str | None = None) -> Peer:

@@ -18,7 +18,7 @@ from diadem.transfer.boxing import put_sealed
 from diadem.transfer.desk import Desk
 from diadem.transfer.evidence import own_chain
 from diadem.transfer.incoming import receive
-from diadem.transfer.messages import CLOSURE, MAX_BYTES, OFFER, PROGRESS, Message
+from diadem.transfer.messages import CLOSURE, MAX_BYTES, OFFER, UNSIGNED, Message
 from diadem.transfer.network import Link
 from diadem.transfer.route_book import route_book
 from diadem.transfer.routing import no_way, ways
@@ -42,7 +42,7 @@ def message_of(desk: Desk, outgoing: Outgoing, *, seen: str = "") -> Message:
         What was said last is in no store yet: it stays in the outbox.
     """
     theirs, ours = desk.book.checkpoints(outgoing.peer)
-    chain = "" if outgoing.kind == PROGRESS else own_chain(desk.context, outgoing.transfer, seen=seen or ours)
+    chain = "" if outgoing.kind in UNSIGNED else own_chain(desk.context, outgoing.transfer, seen=seen or ours)
     about = {**outgoing.about, **({"seen": theirs} if theirs else {})}
     return Message(outgoing.id, outgoing.kind, outgoing.transfer, desk.node, outgoing.peer, desk.now, chain, about)
 

@@ -31,8 +31,11 @@ def _switched(desk: Desk, transfer: Transfer, request: Request) -> bool:
     if found is None:
         return False
     with desk.turn(transfer.id):
+        try:
+            request(desk, desk.book.get(transfer.id), found.route)
+        except Refused:  # another process is at it just now, or it is over
+            return False
         desk.book.change(transfer.id, route=found.route, error="", next=f"It goes on {_by(found)}.")
-        request(desk, desk.book.get(transfer.id), found.route)
     return True
 
 

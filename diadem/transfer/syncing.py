@@ -15,7 +15,9 @@ from diadem.node.peers.opening import peer_book
 from diadem.transfer.desk import Desk
 from diadem.transfer.handlers.windows import serving_of
 from diadem.transfer.postman import collect, deliver_all
+from diadem.transfer.relay.requesting import request
 from diadem.transfer.spoke.picking_up import pick_up
+from diadem.transfer.switching import switch_all
 from diadem.transfer.working import Wishes, fetch_all, push_all, tidy
 
 
@@ -50,6 +52,7 @@ def sync(desk: Desk, *, max_rate: float | None = None, listener: Listener = sile
     """Messages out and in, bytes in and out, and once more messages: what was received is told at once."""
     trouble: dict[str, None] = {}
     came = _messages(desk, trouble)
+    switch_all(desk, request)
     moving = [one.id for one in desk.book.all(states=MOVING) if not one.paused]
     fetch_all(desk, Wishes(max_rate=max_rate), listener)
     push_all(desk, serving_of(desk.context))

@@ -4,18 +4,29 @@ from __future__ import annotations
 
 import contextlib
 import threading
+from collections.abc import Callable
+from typing import Final
 
 from diadem.errors import DiademError, Interrupted, Refused, Unreachable
 from diadem.model.ports import Listener, silent
-from diadem.model.routes import DIRECT
+from diadem.model.routes import DIRECT, HUB
 from diadem.model.transfers import IN, LOCAL, MOVING, OUT, OVER, State, Transfer
 from diadem.transfer.desk import Desk
 from diadem.transfer.landing import forget_arrival, place_of
 from diadem.transfer.postman import collect, deliver_all
 from diadem.transfer.pulling import Wishes, receive_package
 from diadem.transfer.pushing import push_package
+from diadem.transfer.relay.book import relays_of
+from diadem.transfer.relay.carriers import carrier_for, clear
+from diadem.transfer.relay.collecting import Collecting, collect_package
+from diadem.transfer.relay.depositing import deposit_package
+from diadem.transfer.relay.permitting import permit
+from diadem.transfer.relay.requesting import DISK
 from diadem.transfer.route_book import route_book
 from diadem.transfer.serving import Serving
+
+#: Seconds for which a person waits for something new at a carrier, before the rest is left for later.
+_PATIENCE: Final = 2.0
 
 __all__ = ["Movers", "Wishes", "fetch_all", "fetched", "push_all", "talk", "tidy", "told"]
 
@@ -36,8 +47,12 @@ def fetched(desk: Desk, transfer: Transfer, wishes: Wishes, listener: Listener) 
         See `diadem.transfer.pulling.receive_package`.
     """
     moving = transfer.direction == IN and transfer.state in {*MOVING, State.FAILED}
-    if not moving or desk.network.brings(transfer.peer):
+    carried = transfer.route != DIRECT
+    if not moving or transfer.route == DISK or (not carried and desk.network.brings(transfer.peer)):
         return told(desk, transfer)
+    if carried:
+        told(desk, transfer)
+        return told(desk, collected(desk, transfer, listener))
     told(desk, transfer)  # no byte is given before the other side knows of the acceptance
     routes = route_book(desk.context)
     try:
@@ -46,7 +61,38 @@ def fetched(desk: Desk, transfer: Transfer, wishes: Wishes, listener: Listener) 
         routes.failed(transfer.peer, DIRECT, desk.now, error.message)
         raise
     routes.worked(transfer.peer, DIRECT, desk.now)
+    clear(desk)
     return told(desk, landed)
+
+
+def collected(
+    desk: Desk, transfer: Transfer, listener: Listener, stop: threading.Event | None = None, *, wait: float = _PATIENCE
+) -> Transfer:
+    """The transfer after what lies at its carrier was picked up, as much as does now.
+
+    Raises
+    ------
+    Interrupted, Unreachable, NotFound, Refused, IntegrityError, PackageError
+        See `diadem.transfer.relay.collecting.collect_package`.
+    """
+    relay = relays_of(desk).get(transfer.id)
+    if relay is None:
+        raise Refused("nothing was agreed of a carrier for this transfer", next="Have it offered anew.")
+    if transfer.route == HUB:
+        permit(desk, transfer, relay)
+    way = Collecting(carrier_for(desk, transfer), relay, [relay.identity], wait=wait)
+    done = collect_package(desk, transfer.id, way, listener=listener, stop=_stopped(desk, transfer, stop))
+    clear(desk)
+    return done
+
+
+def _stopped(desk: Desk, transfer: Transfer, stop: threading.Event | None) -> Callable[[], bool]:
+    """Whether to stop: the process ends, or the transfer takes another route."""
+
+    def stopped() -> bool:
+        return (stop is not None and stop.is_set()) or desk.book.get(transfer.id).route != transfer.route
+
+    return stopped
 
 
 def fetch_all(
@@ -80,10 +126,17 @@ def push_all(desk: Desk, serving: Serving, *, peer: str | None = None, stop: thr
     for transfer in reversed(desk.book.all(peer=peer, states=MOVING)):
         if stop is not None and stop.is_set():
             break
-        if transfer.direction != OUT or transfer.paused or not desk.network.pushes(transfer.peer):
+        carried = transfer.route != DIRECT
+        if transfer.direction != OUT or transfer.paused or transfer.route == DISK:
+            continue
+        if not carried and not desk.network.pushes(transfer.peer):
             continue
         try:
-            push_package(desk, serving, transfer.id, listener=silent, stop=stop)
+            if carried:
+                stopped = _stopped(desk, transfer, stop)
+                deposit_package(desk, serving, transfer.id, carrier_for(desk, transfer), listener=silent, stop=stopped)
+            else:
+                push_package(desk, serving, transfer.id, listener=silent, stop=stop)
         except Interrupted:
             raise
         except DiademError as error:
@@ -92,7 +145,7 @@ def push_all(desk: Desk, serving: Serving, *, peer: str | None = None, stop: thr
 
 def tidy(desk: Desk) -> int:
     """Remove what arrived of transfers that ended before they were received; returns how many there were."""
-    removed = 0
+    removed = clear(desk)
     for transfer in desk.book.all(states=OVER - {State.CLOSED}):
         if transfer.direction != IN or not transfer.store:
             continue

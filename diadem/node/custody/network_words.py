@@ -31,6 +31,10 @@ _PEER: Final[Mapping[str, str]] = {
 }
 
 
+def _way(route: str) -> str:
+    return _ROUTES.get(route) or f"by the carrier {bare(route.removeprefix('via:'))}"
+
+
 def _grant(said: Said) -> str:
     may = " and ".join(_RIGHTS[right] for right in said["rights"])
     scope = said.get("scope", "package")
@@ -55,7 +59,7 @@ def _offer(said: Said) -> str:
 
 def _acceptance(said: Said) -> str:
     rule = f", by the rule {said['rule'][:12]}…" if said.get("rule") else ""
-    return f"{said['by']} accepted the offer, of at most {size_text(said['ceiling'])}, {_ROUTES[said['route']]}{rule}"
+    return f"{said['by']} accepted the offer, of at most {size_text(said['ceiling'])}, {_way(said['route'])}{rule}"
 
 
 def _decline(said: Said) -> str:
@@ -63,7 +67,7 @@ def _decline(said: Said) -> str:
 
 
 def _receipt(said: Said) -> str:
-    came = f"{size_text(said['received'])} came {_ROUTES[said['route']]}"
+    came = f"{size_text(said['received'])} came {_way(said['route'])}"
     if said["route"] == "local":
         came = "no byte was moved"
     again = f", {size_text(said['again'])} of them again" if said["again"] else ""

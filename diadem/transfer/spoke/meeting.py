@@ -88,13 +88,10 @@ def _begun(desk: Desk, joining: Joining, hub: Peer, ends: datetime, *, ticket: s
 
 def put_introduction(desk: Desk, meeting: Meeting) -> None:
     """Put an introduction down, unless it has lain there for a short while only. Raises `Unreachable`, `Refused`."""
-    from diadem.transfer.spoke.lists import tell_hub
-
     book, peers = route_book(desk.context), peer_book(desk.context)
     if not book.is_due(meeting.nonce, desk.now):
         return
     hub = peers.get(meeting.hub)
-    tell_hub(desk, hub)  # else its answer would find no box
     age, invitation = _addressed(desk, meeting)
     said = (INTRODUCTION, meeting.body.decode("utf-8"))
     put_sealed(desk.context, desk.network, hub, (meeting.peer, age), said, about=meeting.nonce, invitation=invitation)

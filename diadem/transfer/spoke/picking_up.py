@@ -6,9 +6,11 @@ from diadem.errors import DiademError, NotFound, Refused, StoreError, Unreachabl
 from diadem.model import canonical
 from diadem.model.carriers import CarrierFull
 from diadem.model.peers import Peer
+from diadem.model.routes import DIRECT
 from diadem.node.peers.notes import age_identity
 from diadem.node.peers.opening import peer_book
 from diadem.transfer import sealed_messages
+from diadem.transfer.box_lists import tell_hub
 from diadem.transfer.boxing import put_sealed
 from diadem.transfer.desk import Desk
 from diadem.transfer.incoming import receive
@@ -16,7 +18,6 @@ from diadem.transfer.messages import MAX_BYTES
 from diadem.transfer.postman import take_answer
 from diadem.transfer.route_book import KEPT, route_book
 from diadem.transfer.sealed_messages import Answer, SealedMessage, open_message, require_from
-from diadem.transfer.spoke.lists import tell_hub
 from diadem.transfer.spoke.meeting import meet_again, refusal, take_introduction, take_refusal, take_welcome
 from diadem.trust.envelope import Envelope
 from diadem.trust.keys import PublicKey
@@ -46,13 +47,13 @@ def pick_up(desk: Desk, hub: Peer, *, wait: float = 0.0) -> int:
     """
     book, boxes = route_book(desk.context), desk.network.hub(hub.id)
     try:
-        tell_hub(desk, hub)
+        tell_hub(desk.context, desk.network, hub)
         meet_again(desk, hub)
         waiting = boxes.messages(wait=wait)
     except DiademError as error:
-        book.failed(hub.id, "direct", desk.now, error.message)
+        book.failed(hub.id, DIRECT, desk.now, error.message)
         raise
-    book.worked(hub.id, "direct", desk.now)
+    book.worked(hub.id, DIRECT, desk.now)
     for one in waiting:
         if not book.was_taken(one.id):
             _take(desk, hub, one.id, boxes.message(one.id))

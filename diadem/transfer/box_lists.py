@@ -9,12 +9,14 @@ from typing import Final
 from diadem.errors import DiademError
 from diadem.model.canonical import encode
 from diadem.model.peers import Peer
+from diadem.model.routes import DIRECT
 from diadem.model.tickets import FOR_PEER
 from diadem.model.times import read_time
+from diadem.node.context import Context
 from diadem.node.peers.notes import own_hubs
 from diadem.node.peers.opening import peer_book
 from diadem.node.peers.tickets import tickets
-from diadem.transfer.desk import Desk
+from diadem.transfer.network import Network
 from diadem.transfer.route_book import route_book
 
 #: A list is told anew so often, for a hub whose own disk was brought back from a backup.
@@ -23,7 +25,7 @@ _AGAIN: Final = timedelta(days=1)
 _NODES, _INVITATIONS = 1000, 100
 
 
-def tell_hub(desk: Desk, hub: Peer) -> None:
+def tell_hub(context: Context, network: Network, hub: Peer) -> None:
     """Tell a hub who may put something into the own box, where it does not have that list already.
 
     Raises
@@ -31,33 +33,32 @@ def tell_hub(desk: Desk, hub: Peer) -> None:
     Unreachable, NotFound, Refused
         The hub does not answer, or does not take it.
     """
-    senders, invitations = _senders(desk), _invitations(desk)
+    senders, invitations, now = _senders(context), _invitations(context), context.clock()
     digest = hashlib.sha256(encode([senders, invitations], where="box")).hexdigest()
-    book = route_book(desk.context)
+    book = route_book(context)
     told = book.told_list(hub.id)
-    if told is None or told[0] != digest or told[1] + _AGAIN < desk.now:
-        desk.network.hub(hub.id).set_box(senders, invitations)
-        book.tell_list(hub.id, digest, desk.now)
+    if told is None or told[0] != digest or told[1] + _AGAIN < now:
+        network.hub(hub.id).set_box(senders, invitations)
+        book.tell_list(hub.id, digest, now)
 
 
-def tell_hubs(desk: Desk) -> None:
+def tell_hubs(context: Context, network: Network) -> None:
     """Tell every hub that answers; the others are told when they are asked for messages the next time."""
-    book = peer_book(desk.context)
-    for hub in own_hubs(desk.context, book):
+    for hub in own_hubs(context, peer_book(context)):
         try:
-            tell_hub(desk, hub)
+            tell_hub(context, network, hub)
         except DiademError as error:
-            route_book(desk.context).failed(hub.id, "direct", desk.now, error.message)
+            route_book(context).failed(hub.id, DIRECT, context.clock(), error.message)
 
 
-def _senders(desk: Desk) -> list[str]:
+def _senders(context: Context) -> list[str]:
     """Peers that are heard, and nodes that this one wants to meet. A hub itself is not among them: it is called."""
-    known = {peer.id for peer in peer_book(desk.context).ls() if peer.speaks and not peer.is_hub}
-    met = {one.peer for one in route_book(desk.context).meetings() if not one.error}
+    known = {peer.id for peer in peer_book(context).ls() if peer.speaks and not peer.is_hub}
+    met = {one.peer for one in route_book(context).meetings() if not one.error}
     return sorted(known | met)[:_NODES]
 
 
-def _invitations(desk: Desk) -> list[str]:
+def _invitations(context: Context) -> list[str]:
     """Tickets that hold and were not used."""
-    given = [one for one in tickets(peer_book(desk.context)) if one.kind == FOR_PEER and not one.used_by]
-    return sorted(one.hash for one in given if read_time(one.expires) > desk.now)[:_INVITATIONS]
+    given = [one for one in tickets(peer_book(context)) if one.kind == FOR_PEER and not one.used_by]
+    return sorted(one.hash for one in given if read_time(one.expires) > context.clock())[:_INVITATIONS]
