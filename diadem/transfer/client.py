@@ -122,6 +122,7 @@ class PeerClient:
         *,
         length: int | None = None,
         digest: bytes | None = None,
+        media: str = BYTES,
     ) -> dict[str, Any]:
         """Send bytes; the JSON object that is answered.
 
@@ -135,6 +136,8 @@ class PeerClient:
             What stands after the question mark.
         length, digest : int and bytes
             Bytes and SHA-256 of the body; needed with a callable.
+        media : str
+            What they are.
         """
         if callable(body) and (length is None or digest is None):
             raise UsageError("a body in pieces needs its length and its digest")
@@ -142,7 +145,7 @@ class PeerClient:
         if size > _LARGE and not self._settled:
             self.get_json("whoami")
         given = digest if digest is not None else body_digest(body)  # type: ignore[arg-type]
-        headers = {"Content-Type": BYTES}
+        headers = {"Content-Type": media}
         with self._asked("PUT", path, query, body=body, length=size, digest=given, headers=headers) as (response, url):
             return json_of(response, url)
 

@@ -14,10 +14,8 @@ from diadem.transfer.desk import Desk
 from diadem.transfer.grants import GrantAccess
 from diadem.transfer.known_peers import KnownPeers
 from diadem.transfer.network import Link, Network
-from diadem.trust.keys import PublicKey
 
 if TYPE_CHECKING:
-    from diadem.transfer.client import PeerClient
     from diadem.transfer.hub.client import HubClient
 
 
@@ -40,39 +38,26 @@ def network_of(context: Context) -> Network:
         brings=lambda peer: peer not in set(_addressed(context)),
         polled=lambda: () if context.settings.server.urls else _addressed(context),
         reachable=lambda: _addressed(context),
-        hub=lambda hub: hub_client(context, hub),
+        hub=lambda hub: _hub(context, hub),
     )
 
 
-def hub_client(context: Context, hub: str) -> HubClient:
-    """A hub that this node knows, asked as one of its spokes; what it signs is held against its pinned key.
+def _hub(context: Context, hub: str) -> HubClient:
+    """A hub that this node knows. Raises `NotFound` where there is none."""
+    from diadem.transfer.hub.asking import hub_client
 
-    Raises
-    ------
-    NotFound, Unreachable
-        There is no such peer, or it has no address.
-    """
-    from diadem.transfer.hub.client import HubClient
-
-    online = PublicKey.from_text(peer_book(context).get(hub).online)
-    return HubClient(_client(context, hub), hub=hub, key=online)
+    return hub_client(context, peer_book(context).get(hub))
 
 
 def _link(context: Context, peer: str) -> Link:
-    from diadem.transfer.peer_link import PeerLink
-
-    return PeerLink(_client(context, peer))
-
-
-def _client(context: Context, peer: str) -> PeerClient:
-    """A peer that is called at its address; one client for all threads."""
     from diadem.transfer.client import PeerClient
+    from diadem.transfer.peer_link import PeerLink
 
     contact = _contact(context, peer)
     key = context.keys.open("online")
     name = f"client of {contact.node} at {contact.urls} by {contact.tls} for {key.public.key_id}"
     made = partial(PeerClient, contact.urls, contact.tls, contact.node, key, name=contact.name)
-    return context.once(name, made)
+    return PeerLink(context.once(name, made))
 
 
 def _contact(context: Context, peer: str) -> Contact:

@@ -14,6 +14,7 @@ from typing import Final
 from diadem.errors import DiademError, NotFound, Refused, StoreError
 from diadem.model.manifest import DIGEST_SIZE, TAGMANIFEST
 from diadem.model.ports import Bundle
+from diadem.model.routes import DIRECT
 from diadem.model.transfers import MOVING, OUT, State, Transfer
 from diadem.node.placing import readable_copies
 from diadem.package.opening import LIMITS, OpenedPackage, read_manifest
@@ -81,9 +82,16 @@ class Serving:
             raise Refused("the sender paused the transfer", next="Go on later: diadem transfers resume")
         return transfer
 
+    def _called_for(self, peer: str, transfer_id: str) -> Transfer:
+        """The same, where its bytes may be called for: it was offered to go directly."""
+        transfer = self.permitted(peer, transfer_id)
+        if DIRECT not in transfer.routes:
+            raise NotFound("no such transfer")
+        return transfer
+
     def part(self, peer: str, transfer_id: str, number: int) -> Response:
         """Part 0, the tag manifest; or 1, the other tag files."""
-        transfer = self.permitted(peer, transfer_id)
+        transfer = self._called_for(peer, transfer_id)
         total, blocks = self.part_of(transfer.package, number)
         self._spend(transfer, -1 - number, 0, total)
         return Response(200, {"content-type": BYTES, "content-length": str(total)}, blocks)
@@ -151,7 +159,7 @@ class Serving:
         StoreError
             No copy gives the bytes.
         """
-        transfer = self.permitted(peer, transfer_id)
+        transfer = self._called_for(peer, transfer_id)
         package = self._open(transfer.package)
         if not 0 <= number < len(package.plan):
             raise NotFound("no such window")

@@ -23,6 +23,7 @@ from diadem.transfer.relay.depositing import deposit_package
 from diadem.transfer.relay.permitting import permit
 from diadem.transfer.relay.requesting import DISK
 from diadem.transfer.route_book import route_book
+from diadem.transfer.routing import require_route
 from diadem.transfer.serving import Serving
 
 #: Seconds for which a person waits for something new at a carrier, before the rest is left for later.
@@ -133,6 +134,7 @@ def push_all(desk: Desk, serving: Serving, *, peer: str | None = None, stop: thr
             continue
         try:
             if carried:
+                require_route(desk, transfer, transfer.route)
                 stopped = _stopped(desk, transfer, stop)
                 deposit_package(desk, serving, transfer.id, carrier_for(desk, transfer), listener=silent, stop=stopped)
             else:

@@ -30,6 +30,7 @@ from diadem.transfer.spoke.picking_up import pick_up
 from diadem.transfer.switching import switch_all
 from diadem.trust.envelope import sign
 from diadem.trust.keys import PrivateKey
+from tests.transfer.pair import Pair
 from tests.transfer.star import HUB as OSLO
 from tests.transfer.star import Star
 from tests.transfer.test_messages_through_a_hub import archived
@@ -231,3 +232,13 @@ def test_nothing_goes_to_a_peer_for_whom_no_way_is_allowed(star: Star) -> None:
         require_route(desk, replace(coming(star), peer=star.node("nmi").id, recipient="alice@nmi"), HUB)
     assert deliver_all(desk) == 0
     assert peer_book(desk.context).named("nmi").is_hub is False
+
+
+def test_nobody_calls_for_what_was_offered_over_a_hub_only(pair: Pair) -> None:
+    sent = pair.a.node.send(pair.a.archived(), "marie@nmi", route="hub")
+    pair.b.node.accept(sent.id, wait=False)
+    assert pair.a.desk.book.get(sent.id).acceptance
+    with pytest.raises(NotFound):
+        pair.b.wire.open_part(sent.id, 0)
+    with pytest.raises(NotFound):
+        pair.b.wire.open_window(sent.id, 0, 0, 10)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -60,9 +60,16 @@ class Caller:
         return self._said(self.harbour.ask(self.who, "POST", path, encode(dict(document), where=path))).said
 
     def put(
-        self, path: str, body: bytes, query: Mapping[str, str] | None = None, *, digest: bytes | None = None
+        self,
+        path: str,
+        body: bytes,
+        query: Mapping[str, str] | None = None,
+        *,
+        digest: bytes | None = None,
+        media: str = "",
     ) -> dict[str, Any]:
         assert digest in (None, body_digest(body))
+        assert media in ("", "application/json", "application/octet-stream")
         return self._said(self.harbour.ask(self.who, "PUT", path, bytes(body), query=query)).said
 
     def stream(self, path: str) -> Bytes:
@@ -80,11 +87,8 @@ class Oslo(Harbour):
         return self.town.node(HUB).context
 
 
-@dataclass
 class Fjord(Town):
     """A town whose nodes call the hub's own handlers, and nobody else."""
-
-    clients: dict[str, Caller] = field(default_factory=dict)
 
     def opened(self, place: Path, name: str, key: str, before: Path | None = None) -> diadem.Node:
         node = super().opened(place, name, key, before)
@@ -92,9 +96,9 @@ class Fjord(Town):
             (hub,) = [peer for peer in peer_book(node.context).ls() if peer.is_hub]
             assert hub.note is not None
             own = node.context.keys.open("online").public.key_id
-            called = f"client of {hub.id} at {hub.note.urls} by {hub.note.tls} for {own}"
-            caller = node.context.once(called, lambda: Caller(Oslo(self), name))
-            self.clients[name] = caller
+            for kind in ("client of", "client of the hub"):
+                called = f"{kind} {hub.id} at {hub.note.urls} by {hub.note.tls} for {own}"
+                node.context.once(called, lambda: Caller(Oslo(self), name))
         return node
 
 

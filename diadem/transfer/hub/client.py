@@ -10,6 +10,7 @@ from diadem.errors import DocumentError, IntegrityError, Unreachable
 from diadem.model import canonical
 from diadem.model.carriers import MAX_OBJECT, Carried
 from diadem.transfer.client import PeerClient
+from diadem.transfer.exchange import JSON
 from diadem.transfer.hub.limits import MAX_MESSAGE, MAX_NAMES
 from diadem.transfer.hub.notes import DELETED, DELIVERED, STORED, Note, open_note
 from diadem.trust.http_signature import body_digest
@@ -92,7 +93,7 @@ class HubClient:
             SHA-256 of the secrets of tickets that are open.
         """
         said = {"from": list(senders), "invitations": list(invitations)}
-        self._client.put("hub/box", canonical.encode(said, where="hub/box"))
+        self._client.put("hub/box", canonical.encode(said, where="hub/box"), media=JSON)
 
     def put_message(self, node: str, message: str, data: bytes, *, invitation: str = "") -> Noted:
         """Put a sealed message into the box of another spoke; the hub's note that it has it.
@@ -135,7 +136,7 @@ class HubClient:
         NotFound
             The sender is no spoke of it.
         """
-        return _text(self._client.put(f"hub/relays/{relay}/permit", line), "expires")
+        return _text(self._client.put(f"hub/relays/{relay}/permit", line, media=JSON), "expires")
 
     def put_object(self, relay: str, name: str, data: bytes | bytearray) -> Noted:
         """Put a sealed object there; the hub's note that it has it.

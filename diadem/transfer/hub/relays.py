@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from sqlite3 import Connection
-from typing import Any, Final
+from typing import Any
 
 from diadem.errors import NotFound, Refused
 from diadem.model.carriers import CarrierFull
@@ -21,8 +21,8 @@ from diadem.transfer.hub.room import Parcel, Room
 
 #: What became of an object that is here no more. One that the disk lost may be put again.
 DELIVERED, DELETED, EXPIRED, LOST = "delivered", "deleted", "expired", "lost"
-#: How long it is remembered at least that a relay has ended.
-_REMEMBERED: Final = timedelta(days=1)
+#: For how long a relay counts after its end, and how long it is remembered at most that its permit was used.
+_REMEMBERED, _LONGEST_MEMORY = timedelta(days=1), timedelta(days=90)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,12 +114,14 @@ class Relays:
         if permit.expires <= now:
             raise Refused("the permit has expired", next="Accept the offer anew.")
         expires = time_text(min(permit.expires, now + rules.keep))
-        forget = time_text(max(permit.expires, now) + _REMEMBERED)
+        forget = time_text(min(permit.expires, now + _LONGEST_MEMORY) + _REMEMBERED)
         with self._file.writing() as connection:
             if (known := _relay(connection, permit.relay)) is not None:
                 _require_same(known, permit)
                 return known.expires
-            many = connection.execute("SELECT count(*) FROM relays WHERE recipient = ?", (permit.recipient,))
+            lately = (permit.recipient, time_text(now - _REMEMBERED))
+            sql = "SELECT count(*) FROM relays WHERE recipient = ? AND (ended = '' OR ended > ?)"
+            many = connection.execute(sql, lately)
             if many.fetchone()[0] >= MAX_RELAYS:
                 raise CarrierFull("your node has as many relays here as it may", next="Try again tomorrow.")
             connection.execute(

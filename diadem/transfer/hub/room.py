@@ -32,7 +32,7 @@ T = TypeVar("T")
 _STALE: Final = timedelta(minutes=10)
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 #: Files that are removed while nobody else may write to the book.
-_AT_ONCE: Final = 500
+_AT_ONCE: Final = 100
 _AGAIN: Final = "It is tried again later."
 
 

@@ -14,7 +14,7 @@ from diadem.model.transfers import OVER, State, Transfer
 from diadem.node.config import CarrierSettings
 from diadem.node.context import Context
 from diadem.transfer.desk import Desk
-from diadem.transfer.desks import hub_client
+from diadem.transfer.hub.asking import hub_client
 from diadem.transfer.hub.carrier import HubCarrier
 from diadem.transfer.hub.evidence import keep_hub_chain
 from diadem.transfer.relay.book import Relay, relays_of
@@ -115,7 +115,7 @@ def carrier_for(desk: Desk, transfer: Transfer, route: str = "") -> Guarded:
 def _hub(desk: Desk, transfer: Transfer) -> Guarded:
     """The hub between this node and the other. Raises `Unreachable` where they have none in common."""
     hub = hub_for(desk, transfer.peer)
-    return Guarded(HubCarrier(hub_client(desk.context, hub.id)), f"the hub '{hub.name}'")
+    return Guarded(HubCarrier(hub_client(desk.context, hub)), f"the hub '{hub.name}'")
 
 
 def clear(desk: Desk) -> int:
@@ -160,4 +160,4 @@ def _keep_chain(desk: Desk, transfer: Transfer, relay: Relay) -> None:
         It does not answer, or proves nothing; that is tried again.
     """
     hub = hub_for(desk, transfer.peer)
-    keep_hub_chain(desk, transfer.id, relay.relay, hub.id, hub_client(desk.context, hub.id).chain(relay.relay))
+    keep_hub_chain(desk, transfer.id, relay.relay, hub.id, hub_client(desk.context, hub).chain(relay.relay))

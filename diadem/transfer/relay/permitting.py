@@ -5,12 +5,15 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Final
 
+from diadem.errors import Unreachable
 from diadem.model.peers import Peer
+from diadem.model.routes import DIRECT
 from diadem.model.transfers import Transfer, ceiling
 from diadem.transfer.desk import Desk
-from diadem.transfer.desks import hub_client
 from diadem.transfer.hub import statements
+from diadem.transfer.hub.asking import hub_client
 from diadem.transfer.relay.book import Relay
+from diadem.transfer.route_book import route_book
 from diadem.transfer.routing import hub_for
 
 #: How long after its offer has ended something may still lie there.
@@ -31,7 +34,13 @@ def permit(desk: Desk, transfer: Transfer, relay: Relay) -> Peer:
         There is no common hub, it does not answer, or it does not carry that.
     """
     hub = hub_for(desk, transfer.peer)
-    hub_client(desk.context, hub.id).put_permit(relay.relay, _stated(desk, transfer, relay, hub))
+    routes = route_book(desk.context)
+    try:
+        hub_client(desk.context, hub).put_permit(relay.relay, _stated(desk, transfer, relay, hub))
+    except Unreachable as error:
+        routes.failed(hub.id, DIRECT, desk.now, error.message)
+        raise
+    routes.worked(hub.id, DIRECT, desk.now)
     return hub
 
 

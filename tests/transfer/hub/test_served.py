@@ -21,9 +21,11 @@ import pytest
 from diadem.cli.main import app
 from diadem.errors import IntegrityError, NotFound, Refused, Unreachable
 from diadem.model.carriers import MAX_OBJECT, Carried, CarrierFull
+from diadem.node.peers.notes import endpoint_note
 from diadem.node.rules.default import DEFAULT_POLICY
 from diadem.transfer.client import PeerClient, PeerRefused
 from diadem.transfer.exchange import BASE
+from diadem.transfer.hub.asking import hub_client
 from diadem.transfer.hub.carrier import HubCarrier
 from diadem.transfer.hub.client import HubClient, Noted
 from diadem.transfer.hub.limits import MAX_MESSAGE
@@ -262,6 +264,16 @@ def test_what_the_operator_sees_and_what_stands_in_the_log(served: Served, capsy
     assert "PUT hub/relays/{relay}/objects/{object}" in log
     for secret in (relay, message, "2-5-1", served.harbour.id(B)):
         assert secret not in log
+
+
+def test_a_hub_is_asked_where_its_note_says(served: Served) -> None:
+    harbour, context = served.harbour, served.harbour.node(A).context
+    book = harbour.town.book(A)
+    before = book.get(harbour.id(HUB))
+    with pytest.raises(NotFound, match="is no hub"):
+        hub_client(context, before)
+    book.put(before, note=endpoint_note(harbour.context, harbour.town.book(HUB)))
+    assert hub_client(context, book.get(before.id)).status()["used"]["objects"] == 0
 
 
 def test_the_interface_describes_the_hub(served: Served) -> None:
