@@ -104,6 +104,12 @@ def closure(transfer: Transfer, *, receipt: str, recipient: str, checkpoint: str
     return _draft("closure", transfer, said)
 
 
+def handover(transfer: Transfer) -> Draft:
+    """That a disk with the package was given out, sealed for the recipient's node."""
+    said = {"to": transfer.recipient, "form": "disk", "redacted": False}
+    return _draft("handover", transfer, {**said, "payload_id": transfer.payload_id, "by": transfer.sender})
+
+
 def audit(transfer: str, peer: str, reason: str) -> Draft:
     """That something of a peer was not believed."""
     said = {"action": f"transfer {transfer}", "actor": peer, "outcome": "refused", "reason": reason[:500]}

@@ -30,7 +30,7 @@ from diadem.transfer.routing import called_directly, require_way
 WEEKS: Final = timedelta(days=14)
 #: How long it may be read beyond that: a large package over a thin line takes its time.
 FETCHING: Final = timedelta(days=60)
-_ROUTES: Final = {"auto": ("direct", "hub"), "direct": ("direct",), "hub": ("hub",)}
+_ROUTES: Final = {"auto": ("direct", "hub"), "direct": ("direct",), "hub": ("hub",), "disk": ("disk",)}
 _LONGEST: Final = timedelta(days=366)
 
 
@@ -184,13 +184,14 @@ def transfer_of(entry_id: str, said: Mapping[str, Any], *, title: str, created: 
 
 
 def offered_already(desk: Desk, wanted: Transfer) -> Transfer | None:
-    """The same offer, where it still waits or is under way: it is not made twice."""
+    """The same offer, where it still waits or is under way: it is not made twice. A disk is another one."""
     for transfer in desk.book.all(states={State.OFFERED, *MOVING}):
         known = desk.refreshed(transfer)
         same = (known.package, known.recipient) == (wanted.package, wanted.recipient) and known.direction in (
             OUT,
             LOCAL,
         )
+        same = same and (known.routes == ("disk",)) == (wanted.routes == ("disk",))
         if same and known.state in {State.OFFERED, *MOVING}:
             return known
     return None
@@ -225,7 +226,7 @@ def allowed_route(policy: Policy, sender: str, owner: str, to: str, wished: str)
     sender, owner, to : str
         Addresses: who sends, whose package it is, who gets it.
     wished : str
-        ``auto``, ``direct``, ``hub`` or ``via:NAME``.
+        ``auto``, ``direct``, ``hub``, ``disk`` or ``via:NAME``.
 
     Raises
     ------

@@ -127,7 +127,8 @@ class _Collect:
         self._desk, self._way, self._listener, self._stop = desk, way, listener, stop
         self._landing = Landing(desk, transfer, arrival)
         self._relays = relays_of(desk)
-        self._spoilt: dict[Place, Spoilt] = dict(self._relays.spoilt(transfer.id))
+        self._spoilt: dict[Place, Spoilt] = dict(self._relays.spoilt(transfer.id)) if way.asks else {}
+        self._faults: list[IntegrityError] = []
         self._opened: OpenedPackage | None = None
         self._plan: WindowPlan | None = None
         self._follower: Follower | None = None
@@ -148,7 +149,7 @@ class _Collect:
     def run(self) -> Transfer | None:
         """Everything from the first object to the receipt; None where more has to come."""
         landing = self._landing
-        if landing.transfer.state is State.FAILED:  # a person has it tried anew
+        if landing.transfer.state is State.FAILED and self._way.asks:  # a person has it tried anew
             self._relays.forgive(landing.transfer.id)
             self._asks = True
         landing.step(State.TRANSFERRING, error="", next="")
@@ -167,6 +168,8 @@ class _Collect:
             elif left == 0.0 and not self._is_whole():
                 break
         self._tell()
+        if self._faults:
+            raise self._faults[0]
         return None
 
     def _is_whole(self) -> bool:
@@ -307,14 +310,19 @@ class _Collect:
 
     def _spoil(self, place: Place, generation: int, error: DiademError) -> None:
         """Note that something came damaged; too often is a failure."""
+        what = _WHAT[place[0]] if place[0] < 2 else f"window {place[1]}"
+        gave = f"{self._way.carrier.label} gave {what} damaged"
         with self._lock:
+            if not self._way.asks:  # all that is sound is taken first
+                self._spoilt[place] = Spoilt(generation, 1)
+                advice = "What is sound is kept. Import another disk of it."
+                self._faults.append(IntegrityError(f"{gave}: {error.message}", where=self._transfer.id, next=advice))
+                return
             found = self._spoilt[place] = self._relays.spoil(self._transfer.id, place, generation)
             self._asks = True
-        if found.times >= TRIES or not self._way.asks:
-            what = _WHAT[place[0]] if place[0] < 2 else f"window {place[1]}"
-            often = "three times" if self._way.asks else "once, and it cannot be asked for again"
+        if found.times >= TRIES:
             raise IntegrityError(
-                f"{self._way.carrier.label} gave {what} damaged {often}: {error.message}",
+                f"{gave} three times: {error.message}",
                 where=self._transfer.id,
                 next="Go by another way, or have it mended there: diadem transfers resume",
             )

@@ -11,7 +11,7 @@ from diadem.model.carriers import Carrier, CarrierFull, ObjectName
 from diadem.model.ports import Listener, Progress
 from diadem.model.transfers import MOVING, OUT, State, Transfer
 from diadem.transfer.desk import Desk
-from diadem.transfer.relay.book import EVERYTHING, Place, Relay, RelayBook, relays_of
+from diadem.transfer.relay.book import EVERYTHING, Place, Relay, relays_of
 from diadem.transfer.relay.pieces import pieces_of
 from diadem.transfer.serving import Serving
 from diadem.trust.sealing import SealHeader, seal_window
@@ -36,6 +36,16 @@ class Source(Protocol):
 
     def given(self, place: Place, size: int) -> None:
         """Something lies at the carrier now."""
+
+
+class Memory(Protocol):
+    """Remembers what was put down; see `RelayBook`."""
+
+    def put(self, transfer: str, name: ObjectName) -> None:
+        """Note that an object lies there."""
+
+    def what_lies(self, transfer: str) -> Mapping[Place, int]:
+        """The last generation of each part and window that was put down."""
 
 
 class Permitted:
@@ -82,7 +92,7 @@ class Deposit:
 
     Parameters
     ----------
-    relays : RelayBook
+    memory : Memory
         Remembers what was put down.
     transfer : Transfer
         Which.
@@ -98,18 +108,18 @@ class Deposit:
 
     def __init__(
         self,
-        relays: RelayBook,
+        memory: Memory,
         transfer: Transfer,
         relay: Relay,
         source: Source,
         carrier: Carrier,
         wanted: Mapping[Place, int],
     ) -> None:
-        self._relays, self._transfer, self._relay = relays, transfer, relay
+        self._memory, self._transfer, self._relay = memory, transfer, relay
         self._source, self._carrier, self._wanted = source, carrier, wanted
         self._lock = threading.Lock()
         self._fault: BaseException | None = None
-        self._lying = dict(relays.what_lies(transfer.id))
+        self._lying = dict(memory.what_lies(transfer.id))
 
     def run(self, listener: Listener, stop: Callable[[], bool]) -> None:
         """Put down everything that is wanted.
@@ -192,7 +202,7 @@ class Deposit:
         self._note(name)
 
     def _note(self, name: ObjectName) -> None:
-        self._relays.put(self._transfer.id, name)
+        self._memory.put(self._transfer.id, name)
         with self._lock:
             self._lying[name[:2]] = name.generation
 
