@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from diadem.errors import Refused, Unreachable
+from diadem.model.carriers import via
 from diadem.model.peers import Peer, PeerState
 from diadem.model.policy import Policy
 from diadem.model.routes import DIRECT, HUB, LOCAL, Health, PeerRoutes, RouteView
@@ -224,6 +225,9 @@ def choose(desk: Desk, transfer: Transfer) -> Choice:
             next=_POLICY,
         )
     views = [view for view in views_of(context, peer) if view.route in allowed and view.possible]
+    carried = next((route for route in allowed if _is_shared(context, peer, route)), "")
+    if not views and carried:
+        return Choice(carried, f"{_carrier(carried)}, for {_impossible(context, peer)}")
     if not views:
         return Choice(allowed[0], f"{allowed[0]}, though there is no such way now: {_impossible(context, peer)}")
     best = min(views, key=lambda view: (view.works is False, views.index(view)))
@@ -241,11 +245,21 @@ def way_of(desk: Desk, transfer: Transfer) -> str:
     views = [view for view in views_of(desk.context, peer) if view.route in offered]
     possible = [view for view in views if view.possible]
     if not views:
-        return offered[0]
+        return _carrier(offered[0])
     if not possible:
         return f"{offered[0]}, though there is no such way now: {_impossible(desk.context, peer)}"
     best = min(possible, key=lambda view: (view.works is False, possible.index(view)))
     return _sentence(desk.context, peer, best, offered)
+
+
+def _is_shared(context: Context, peer: Peer, route: str) -> bool:
+    """Whether a route is that of a carrier which this node shares with a peer."""
+    shared = [one.name for one in context.settings.carriers if not one.peers or peer.id in one.peers]
+    return bool(via(route)) and via(route) in shared
+
+
+def _carrier(route: str) -> str:
+    return f"by the carrier '{via(route)}'" if via(route) else f"by {route}"
 
 
 def _sentence(context: Context, peer: Peer, view: RouteView, allowed: Sequence[str]) -> str:

@@ -13,6 +13,7 @@ from diadem.model.peers import NOTE_TYPE, Contact, Peer
 from diadem.model.policy import AllowedTransfer, Policy, Transfers
 from diadem.model.routes import DIRECT, HUB
 from diadem.model.transfers import IN, State, Transfer, TransferEvent
+from diadem.node.config import CarrierSettings
 from diadem.node.peers.opening import peer_book
 from diadem.transfer.postman import deliver_all
 from diadem.transfer.route_book import route_book
@@ -181,6 +182,16 @@ def test_the_receiver_takes_a_way_that_it_allows_and_says_why(star: Star) -> Non
     policy(star, "nmi", route="direct")
     with pytest.raises(Refused, match="'hu-berlin' offers it by the route hub, and the policy here takes direct"):
         choose(desk, replace(transfer, routes=(HUB,)))
+
+
+def test_a_shared_folder_is_taken_where_there_is_nothing_else(star: Star) -> None:
+    noted(star, "hu-berlin", "nmi", hubs=())
+    desk, transfer = star.desk("nmi"), coming(star, DIRECT, HUB, "via:drive")
+    assert choose(desk, transfer).route == DIRECT  # it is not shared here; whoever gets an address can go on
+    drive = CarrierSettings("drive", "folder:/mnt/drive")
+    desk.context.change_settings(lambda known: replace(known, carriers=(drive,)))
+    assert choose(desk, transfer).route == "via:drive"
+    assert choose(desk, transfer).why.startswith("by the carrier 'drive', for neither node can call the other")
 
 
 def test_what_stands_still_for_long_goes_on_by_another_way(star: Star) -> None:
