@@ -11,6 +11,7 @@ from diadem.model.ports import Listener, silent
 from diadem.model.transfers import IN, LOCAL, OUT, OVER, Offer, Preview, State, Transfer, TransferEvent, summary
 from diadem.transfer.desk import Desk
 from diadem.transfer.postman import deliver_all
+from diadem.transfer.relay.carriers import clear
 from diadem.transfer.working import Wishes, fetch_all, fetched, tidy, told
 
 
@@ -161,6 +162,7 @@ class TransferVerbs:
 
         done = told(self.desk, cancel(self.desk, transfer, reason))
         tidy(self.desk)
+        clear(self.desk, done.peer)
         return done
 
     def look(self) -> dict[str, Any]:
