@@ -15,6 +15,7 @@ from diadem.node.peers.opening import peer_book
 from diadem.transfer.desk import Desk
 from diadem.transfer.handlers.windows import serving_of
 from diadem.transfer.postman import collect, deliver_all
+from diadem.transfer.relay.carriers import clear
 from diadem.transfer.relay.requesting import request
 from diadem.transfer.spoke.picking_up import pick_up
 from diadem.transfer.switching import switch_all
@@ -59,6 +60,7 @@ def sync(desk: Desk, *, max_rate: float | None = None, listener: Listener = sile
     if moving:
         came += _messages(desk, trouble)
     tidy(desk)
+    clear(desk)
     moved = [desk.book.get(one) for one in moving]
     for one in moved:
         if one.error:

@@ -12,6 +12,7 @@ from diadem.model.transfers import IN, LOCAL, OUT, OVER, Offer, Preview, State, 
 from diadem.transfer.asking import ask_peers
 from diadem.transfer.desk import Desk
 from diadem.transfer.postman import deliver_all
+from diadem.transfer.relay.carriers import clear
 from diadem.transfer.routing import way_of
 from diadem.transfer.working import Wishes, fetch_all, fetched, tidy, told
 
@@ -194,6 +195,7 @@ class TransferVerbs:
 
         done = told(self.desk, cancel(self.desk, transfer, reason))
         tidy(self.desk)
+        clear(self.desk, done.peer)
         return done
 
     def look(self) -> dict[str, Any]:

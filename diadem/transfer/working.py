@@ -17,7 +17,7 @@ from diadem.transfer.postman import collect, deliver_all
 from diadem.transfer.pulling import Wishes, receive_package
 from diadem.transfer.pushing import push_package
 from diadem.transfer.relay.book import relays_of
-from diadem.transfer.relay.carriers import carrier_for, clear
+from diadem.transfer.relay.carriers import carrier_for, clear, to_clear
 from diadem.transfer.relay.collecting import Collecting, collect_package
 from diadem.transfer.relay.depositing import deposit_package
 from diadem.transfer.relay.permitting import permit
@@ -62,7 +62,7 @@ def fetched(desk: Desk, transfer: Transfer, wishes: Wishes, listener: Listener) 
         routes.failed(transfer.peer, DIRECT, desk.now, error.message)
         raise
     routes.worked(transfer.peer, DIRECT, desk.now)
-    clear(desk)
+    clear(desk, transfer.peer)
     return told(desk, landed)
 
 
@@ -83,7 +83,7 @@ def collected(
         permit(desk, transfer, relay)
     way = Collecting(carrier_for(desk, transfer), relay, [relay.identity], wait=wait)
     done = collect_package(desk, transfer.id, way, listener=listener, stop=_stopped(desk, transfer, stop))
-    clear(desk)
+    clear(desk, transfer.peer)
     return done
 
 
@@ -147,7 +147,7 @@ def push_all(desk: Desk, serving: Serving, *, peer: str | None = None, stop: thr
 
 def tidy(desk: Desk) -> int:
     """Remove what arrived of transfers that ended before they were received; returns how many there were."""
-    removed = clear(desk)
+    removed = 0
     for transfer in desk.book.all(states=OVER - {State.CLOSED}):
         if transfer.direction != IN or not transfer.store:
             continue
@@ -188,7 +188,8 @@ class Movers:
     def run(self, stop: threading.Event) -> bool:
         """Begin with each peer that has something under way and at which no thread is; never more at once."""
         moving = self._desk.book.all(states=MOVING)
-        for peer in {one.peer for one in moving if one.direction != LOCAL and not one.paused}:
+        busy = {one.peer for one in moving if one.direction != LOCAL and not one.paused}
+        for peer in busy | {one.peer for one in to_clear(self._desk)}:
             known = self._threads.get(peer)
             if known is None or not known.is_alive():
                 thread = threading.Thread(target=self._move, args=(peer, stop), name=f"mover {peer[:12]}", daemon=True)
@@ -200,3 +201,4 @@ class Movers:
         with contextlib.suppress(DiademError):  # the book says why; it is tried again
             fetch_all(self._desk, Wishes(), peer=peer, stop=stop)
             push_all(self._desk, self._serving, peer=peer, stop=stop)
+            clear(self._desk, peer)

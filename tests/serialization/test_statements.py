@@ -26,6 +26,7 @@ VALID = sorted(path.stem for path in (EXAMPLES / "valid" / "statement").glob("*.
 #: What each invalid example must be refused for: a piece of the message.
 REASONS = {
     "acceptance_without_ceiling": '"ceiling" is a required property',
+    "acceptance_with_a_relay_alone": '"seal" is a required property',
     "amendment_joins_a_package": "$.joins[0]",
     "amendment_without_changes": "$.changes",
     "another_predicate_type": "its predicateType",

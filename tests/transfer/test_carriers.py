@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
+import threading
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +21,7 @@ from diadem.transfer.relay.book import relays_of
 from diadem.transfer.relay.carriers import clear
 from diadem.transfer.relay.requesting import request
 from diadem.transfer.serving import Serving
-from diadem.transfer.working import Wishes, collected, fetch_all, fetched, push_all, tidy
+from diadem.transfer.working import Movers, Wishes, collected, fetch_all, fetched, push_all
 from diadem.trust.sealing import OneTime, SealHeader, seal_window
 from tests.transfer.pair import Pair, Side
 
@@ -97,7 +100,7 @@ def test_a_package_goes_by_a_folder_and_nothing_stays_there(drive: Drive, packag
     assert diadem.verify(drive.pair.b.node.get(package)).ok
     assert list(drive.root.iterdir()) == []
     assert relays_of(drive.pair.b.desk).get(sent.id) is None, "the key that opens it is forgotten"
-    tidy(drive.pair.a.desk)
+    clear(drive.pair.a.desk)
     assert relays_of(drive.pair.a.desk).all() == []
     receipt = next(entry.statement.predicate for entry in drive.pair.b.node.context.ledger.of_kind("receipt"))
     assert receipt["route"] == ROUTE
@@ -140,27 +143,31 @@ def test_what_is_put_down_is_remembered(drive: Drive, package: str) -> None:
     assert drive.at(drive.pair.a, sent.id).moved == moved
 
 
-def spoilt(enemy: str, victim: Path, other: Path, header: SealHeader) -> bytes:
+def spoilt(enemy: str, victim: Path, other: Path, header: SealHeader, recipient: str) -> bytes:
     """What an enemy writes in the place of a window."""
     data = victim.read_bytes()
-    if enemy == "stranger":
-        return seal_window(header, bytes(header.length), OneTime.generate().recipient)
+    if enemy in ("stranger", "forged"):  # the recipient stands in a signed statement: it is no secret
+        to = recipient if enemy == "forged" else OneTime.generate().recipient
+        return seal_window(header, bytes(header.length), to)
     return {
         "altered": data[:-9] + bytes([data[-9] ^ 1]) + data[-8:],
         "truncated": data[: 1 << 20],
-        "empty": b"",
         "swapped": other.read_bytes() if other.exists() else b"",
         "huge": bytes(18 << 20),
     }[enemy]
 
 
-@pytest.mark.parametrize("enemies", [("altered", "truncated", "empty"), ("swapped", "stranger", "huge")])
+@pytest.mark.parametrize("enemies", [("forged", "truncated", "altered"), ("swapped", "stranger", "huge")])
 def test_what_an_enemy_puts_there_is_asked_for_again(drive: Drive, package: str, enemies: tuple[str, ...]) -> None:
     sent = drive.send(package)
     drive.put()
+    relay = relays_of(drive.pair.a.desk).get(sent.id)
+    assert relay is not None
+    recipient = relay.recipient
     for window, enemy in enumerate(enemies):
         victim, other = drive.folder() / f"2-{window}-1.age", drive.folder() / f"2-{window + 1}-1.age"
-        victim.write_bytes(spoilt(enemy, victim, other, SealHeader(sent.id, package, 2, window, 16 << 20)))
+        header = SealHeader(sent.id, package, 2, window, 16 << 20)
+        victim.write_bytes(spoilt(enemy, victim, other, header, recipient))
     came = drive.take(sent.id)
     assert came.done < 1 << 20
     if "huge" in enemies:  # larger than any object: no node put it there, and it is not even read
@@ -290,3 +297,42 @@ def test_a_folder_that_is_away_is_tried_again(drive: Drive, package: str) -> Non
     assert drive.at(drive.pair.a, sent.id).error == ""
     assert drive.take(sent.id).state is State.CLOSED
     assert clear(drive.pair.a.desk) == 1
+
+
+def test_the_services_of_both_nodes_do_it_by_themselves(drive: Drive) -> None:
+    a, b, stop = drive.pair.a, drive.pair.b, threading.Event()
+    sent = drive.send(a.archived())
+    movers = [Movers(a.desk, drive.serving), Movers(b.desk, Serving(b.desk))]
+    until = time.monotonic() + 60
+    while drive.at(a, sent.id).state is not State.CLOSED and time.monotonic() < until:
+        for one in movers:
+            one.run(stop)
+        deliver_all(b.desk)
+        time.sleep(0.05)
+    stop.set()
+    assert drive.at(a, sent.id).state is State.CLOSED
+    for mover in movers:
+        for thread in mover._threads.values():
+            thread.join()
+    assert list(drive.root.iterdir()) == []
+
+
+def test_a_full_folder_is_waited_for_and_costs_nothing_of_the_ceiling(drive: Drive, package: str) -> None:
+    if sys.platform == "win32":  # pragma: no cover  it is made full by a limit of POSIX's
+        return
+    import resource
+
+    sent = drive.send(package)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (8 << 20, limits[1]))
+    try:
+        assert drive.put()[:2] == ["0-0-1.age", "1-0-1.age"]
+        moved = drive.at(drive.pair.a, sent.id).moved
+        assert "the folder is full" in drive.at(drive.pair.a, sent.id).error
+        drive.put()
+        assert drive.at(drive.pair.a, sent.id).moved <= moved + (3 << 20)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    drive.put()
+    assert drive.at(drive.pair.a, sent.id).error == ""
+    assert drive.take(sent.id).state is State.CLOSED

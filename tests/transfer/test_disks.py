@@ -8,12 +8,14 @@ import shutil
 from pathlib import Path
 
 import pytest
+from pyrage.x25519 import Identity
 
 import diadem
 from diadem.errors import DiademError, DocumentError, IntegrityError, NotFound, Refused
 from diadem.model.transfers import State
 from diadem.transfer.desks import desk_of
 from diadem.transfer.disk.layout import HEADER, MESSAGE
+from diadem.transfer.sealed_messages import open_message, seal_message
 from tests.transfer.towns import Town
 
 TO = "alice@nmi"
@@ -116,8 +118,14 @@ def test_a_disk_for_somebody_else_says_so(town: Town, package: str, tmp_path: Pa
         with pytest.raises(why):
             nmi.import_disk(disk)
     (disk / HEADER).write_text(json.dumps(header, sort_keys=True, separators=(",", ":")))
-    (disk / MESSAGE).write_bytes((disk / MESSAGE).read_bytes()[:-1])
+    whole = (disk / MESSAGE).read_bytes()
+    (disk / MESSAGE).write_bytes(whole[:-1])
     with pytest.raises(IntegrityError, match="cut short"):
+        nmi.import_disk(disk)
+    said, _ = open_message(whole, nmi.context.keys.age_identity(), nmi.id, header["message"])
+    to = str(Identity.from_str(nmi.context.keys.age_identity()).to_public())
+    (disk / MESSAGE).write_bytes(seal_message(said, oslo.context.keys.open("online"), to))
+    with pytest.raises(Refused, match="not signed by the online key"):
         nmi.import_disk(disk)
     assert nmi.transfers.ls() == []
 

@@ -47,7 +47,13 @@ def connect(url: str) -> Folder:
         It is none: ``drop:///mnt/group``, ``drop:///D:/group``, ``drop://server/share/group``.
     """
     parts = urlsplit(url)
-    if parts.scheme != "drop" or not parts.path.strip("/") or parts.query or parts.fragment:
+    if (
+        parts.scheme != "drop"
+        or not parts.path.startswith("/")
+        or not parts.path.strip("/")
+        or parts.query
+        or parts.fragment
+    ):
         raise UsageError(f"'{url}' is no address of a folder", next="Write drop:///mnt/group")
     if parts.netloc and os.name != "nt":
         raise UsageError(f"'{url}' names a server", next="Mount its share, and write drop:///mnt/group")
@@ -75,6 +81,8 @@ class Folder:
                 folder = self._root / relay
                 folder.mkdir(exist_ok=True)
                 _require_folder(folder)
+                with contextlib.suppress(OSError):  # whoever may write into the root may remove what lies here
+                    folder.chmod(stat.S_IMODE(self._root.stat().st_mode))
             target = folder / f"{name}{_SUFFIX}"
             if self._is_there(target, data):
                 return

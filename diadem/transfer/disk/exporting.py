@@ -176,6 +176,6 @@ class _Source:
         """How many there are."""
         return self._serving.windows(self._transfer.package)
 
-    def given(self, place: Place, size: int) -> None:  # noqa: ARG002  nothing was accepted that it counts against
+    def given(self, name: ObjectName, size: int) -> None:  # noqa: ARG002  nothing was accepted that it counts against
         """Count it."""
         self.given_out += 1

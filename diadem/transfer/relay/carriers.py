@@ -118,18 +118,22 @@ def _hub(desk: Desk, transfer: Transfer) -> Guarded:
     return Guarded(HubCarrier(hub_client(desk.context, hub)), f"the hub '{hub.name}'")
 
 
-def clear(desk: Desk) -> int:
+def to_clear(desk: Desk) -> list[Transfer]:
+    """Transfers that are over, and of which something may lie at a carrier."""
+    found = [desk.book.find(transfer) for transfer in relays_of(desk).all()]
+    return [transfer for transfer in found if transfer is not None and transfer.state in _DONE]
+
+
+def clear(desk: Desk, peer: str | None = None) -> int:
     """Remove what lies at carriers of transfers that are over; returns how many there were.
 
     What cannot be removed now is removed the next time.
     """
     relays, done = relays_of(desk), 0
-    for transfer_id in relays.all():
-        transfer, relay = desk.book.find(transfer_id), relays.get(transfer_id)
-        if transfer is None or relay is None or transfer.state not in _DONE:
-            continue
-        if _cleared(desk, transfer, relay):
-            relays.forget(transfer_id)
+    for transfer in to_clear(desk):
+        relay = relays.get(transfer.id)
+        if relay is not None and peer in (None, transfer.peer) and _cleared(desk, transfer, relay):
+            relays.forget(transfer.id)
             done += 1
     return done
 

@@ -19,6 +19,7 @@ from diadem.store.arrival_hashing import Follower
 from diadem.transfer.desk import Desk
 from diadem.transfer.fetching import missing_bytes
 from diadem.transfer.landing import Landing, go_on, note_fault, place_of
+from diadem.transfer.messages import PROGRESS
 from diadem.transfer.relay.book import Place, Relay, Spoilt, relays_of
 from diadem.transfer.relay.guarded import Guarded
 from diadem.transfer.relay.pieces import PIECE, PieceReader, whole_part
@@ -36,7 +37,9 @@ _BATCH: Final = 16
 #: How often a window may come damaged.
 TRIES: Final = 3
 _WHAT: Final = ("the tag manifest", "the tag files")
+#: Seconds between two notes in the book, and between two looks at a carrier.
 _NOTED: Final = 1.0
+_PAUSE: Final = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +138,7 @@ class _Collect:
         self._lock = threading.Lock()
         self._noted = time.monotonic()
         self._asks = False
+        self._done = transfer.done
 
     @property
     def _transfer(self) -> Transfer:
@@ -165,8 +169,10 @@ class _Collect:
             left = max(0.0, until - time.monotonic())
             if self._round(self._way.carrier.ls(self._way.relay.relay, wait=left)):
                 until = time.monotonic() + self._way.wait
-            elif left == 0.0 and not self._is_whole():
-                break
+            elif not self._is_whole():
+                if left == 0.0:
+                    break
+                time.sleep(min(left, _PAUSE))  # a carrier may say at once that there is nothing new
         self._tell()
         if self._faults:
             raise self._faults[0]
@@ -340,9 +346,12 @@ class _Collect:
         return part == 2 and is_missing(self._landing.arrival, self._plan, window)
 
     def _tell(self) -> None:
-        """Say in the book how far it is, and what strange things lie there."""
-        done = self._transfer.bytes - missing_bytes(self._landing.arrival) if self._plan is not None else 0
-        self._desk.book.count(self._transfer.id, Counts(), done, 0.0)
+        """Say in the book, and to the sender, how far it is; and in the book what strange things lie there."""
+        transfer = self._transfer
+        done = transfer.bytes - missing_bytes(self._landing.arrival) if self._plan is not None else 0
+        self._desk.book.count(transfer.id, Counts(), done, 0.0)
+        if done != self._done:
+            self._desk.post(transfer, PROGRESS, {"state": "transferring", "done": done, "total": transfer.bytes})
         if self._way.carrier.strange:
             advice = "They are left alone. Look into it, and at who can write there."
             self._desk.book.change(self._transfer.id, error=self._way.carrier.strange, next=advice)

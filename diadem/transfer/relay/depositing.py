@@ -34,8 +34,8 @@ class Source(Protocol):
     def windows(self) -> int:
         """How many there are."""
 
-    def given(self, place: Place, size: int) -> None:
-        """Something lies at the carrier now."""
+    def given(self, name: ObjectName, size: int) -> None:
+        """An object of so many bytes lies at the carrier now."""
 
 
 class Memory(Protocol):
@@ -81,10 +81,11 @@ class Permitted:
         """How many there are."""
         return self._serving.windows(self._now().package)
 
-    def given(self, place: Place, size: int) -> None:
-        """Count it: bytes that are put down again count again."""
-        part, window = place
-        self._desk.book.spend(self._id, window if part == 2 else -1 - part, 0, size)
+    def given(self, name: ObjectName, size: int) -> None:
+        """Count it; what is asked for again counts again, so that nobody asks for ever."""
+        part, window, generation = name
+        number = (generation << 2 | part) << 32 | window
+        self._desk.book.spend(self._id, -number, 0, size)
 
 
 class Deposit:
@@ -198,7 +199,7 @@ class Deposit:
         name = ObjectName(*place, self._generation(place))
         header = SealHeader(self._transfer.id, self._transfer.package, *place, len(data))
         self._carrier.put(self._relay.relay, str(name), seal_window(header, data, self._relay.recipient))
-        self._source.given(place, len(data))
+        self._source.given(name, len(data))
         self._note(name)
 
     def _note(self, name: ObjectName) -> None:

@@ -39,8 +39,11 @@ class Guarded:
         """Objects that a node may have put there; other things are passed over, and told in `strange`."""
         with self._told():
             listed = list(self._carrier.ls(relay, wait=wait))
-        good = [one for one in listed if ObjectName.of(one.name) is not None and 0 <= one.size <= MAX_OBJECT]
-        other = [one for one in listed if one not in good]
+        good: list[Carried] = []
+        other: list[Carried] = []
+        for one in listed:
+            fits = ObjectName.of(one.name) is not None and 0 <= one.size <= MAX_OBJECT
+            (good if fits else other).append(one)
         names = ", ".join(quoted(one.name[:80]) for one in other[:_TOLD])
         self.strange = f"{self.label} holds {len(other)} things that no node put there: {names}" if other else ""
         return good

@@ -58,7 +58,9 @@ def test_a_careless_carrier_is_found_out(tmp_path: Path) -> None:
     assert {finding.check for finding in caught.value.report.findings} == {"creates-only", "ends"}
 
 
-@pytest.mark.parametrize("url", ["drop:", "drop:///", "drop://server/share", "file:///x", "drop:///x?y", "drop:///x#y"])
+@pytest.mark.parametrize(
+    "url", ["drop:", "drop:x", "drop:///", "drop://server/share", "file:///x", "drop:///x?y", "drop:///x#y"]
+)
 @posix
 def test_an_address_leads_to_a_folder(url: str) -> None:
     with pytest.raises(UsageError, match=r"drop:///mnt/group"):

@@ -47,6 +47,7 @@ def received(harbour: Harbour, package: str, relay: str, **counts: Any) -> str:
     about = (Subject.package(package), Subject.named(f"transfer:{transfer}"))
     known = {"transfer": transfer, "offer": "ab" * 32, "package": package, "sender": harbour.id(A), "route": "hub"}
     said = {**known, "ceiling": 10_000, "by": f"alice@{B}", "relay": relay}
+    said["seal"] = "age1" + "q" * 58
     (accepted,) = context.say([Draft("acceptance", about, said)], as_user=True)
     rows = [(name, sha256(data), len(data)) for name, data in WINDOWS.items()]
     took = {"hub": harbour.id(HUB), "relay": relay, "objects": len(rows), "bytes": sum(row[2] for row in rows)}
