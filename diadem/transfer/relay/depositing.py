@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Final, Protocol
 
 from diadem.errors import DiademError, Interrupted, NotFound, Refused
@@ -146,14 +147,12 @@ class Deposit:
             if self._is_part_due(part):
                 self._put_part(part)
         queue = (number for number in range(windows) if self._is_due((2, number)))
-        threads = [
-            threading.Thread(target=self._work, args=(queue, windows, listener, stop), daemon=True)
-            for _ in range(AT_ONCE)
-        ]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            work = [pool.submit(self._work, queue, windows, listener, stop) for _ in range(AT_ONCE)]
+            try:
+                wait(work)
+            except KeyboardInterrupt:  # each ends after the object that it is at
+                self._fail(Interrupted("stopped; what lies there stays there", next="The same again goes on."))
         if self._fault is not None:
             raise self._fault
 
@@ -188,8 +187,11 @@ class Deposit:
                 self._put((2, number), self._source.window(number))
                 listener(Progress("put", number + 1, total, unit="windows"))
         except BaseException as error:
-            with self._lock:
-                self._fault = self._fault or error
+            self._fail(error)
+
+    def _fail(self, error: BaseException) -> None:
+        with self._lock:
+            self._fault = self._fault or error
 
     def _next(self, queue: Iterator[int]) -> int | None:
         with self._lock:

@@ -63,7 +63,8 @@ def request(desk: Desk, transfer: Transfer, route: str) -> Transfer:
         relays.use(transfer.id, route, generation=about["generation"])
         relays.forgive(transfer.id)
     desk.book.change(transfer.id, route=route, error="", next="")
-    desk.post(transfer, WANTED, about)
+    if relay is not None:  # else nothing was ever to be put down
+        desk.post(transfer, WANTED, about)
     return desk.book.get(transfer.id)
 
 
