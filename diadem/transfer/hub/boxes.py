@@ -21,7 +21,7 @@ from diadem.transfer.hub.limits import (
     MESSAGES_BY_INVITATION,
     SHARE_OF_BOX,
 )
-from diadem.transfer.hub.room import Parcel, Room
+from diadem.transfer.hub.room import Parcel, Room, require_alone
 
 _NODE, _INVITATION = "node", "invitation"
 _LATER = "It is tried again later."
@@ -86,6 +86,7 @@ class Boxes:
         Unreachable, StoreError
             See `Room.take_in`.
         """
+        place = message_place(box, message)
         letter = Letter(message, time_text(self._clock()), len(data), sha256)
 
         def decide(connection: Connection) -> Letter | None:
@@ -95,6 +96,7 @@ class Boxes:
                 if (known[0]["sender"], known[0]["sha256"]) != (sender, sha256):
                     raise Refused("another message in this box has this id", next="Put it under a new id.")
                 return letter
+            require_alone(connection, place)
             self._require_calm(connection, sender, box, invitation)
             return None
 
@@ -104,7 +106,7 @@ class Boxes:
             connection.execute("INSERT INTO messages VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
             return letter
 
-        return self._room.take_in(Parcel(message_place(box, message), box, len(data)), data, decide=decide, enter=enter)
+        return self._room.take_in(Parcel(place, box, len(data)), data, decide=decide, enter=enter)
 
     def _require_named(self, connection: Connection, sender: str, box: str, invitation: str) -> None:
         sql = "SELECT 1 FROM senders WHERE owner = ?1 AND (kind, who) IN ((?2, ?3), (?4, ?5))"

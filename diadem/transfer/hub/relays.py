@@ -17,7 +17,7 @@ from diadem.node.sqlite_file import SqliteFile
 from diadem.transfer.hub.book import doom, hold, object_place, rows
 from diadem.transfer.hub.limits import MAX_RELAYS, MAX_ROWS
 from diadem.transfer.hub.permits import Permit
-from diadem.transfer.hub.room import Parcel, Room
+from diadem.transfer.hub.room import Parcel, Room, require_alone
 
 #: What became of an object that is here no more. One that the disk lost may be put again.
 DELIVERED, DELETED, EXPIRED, LOST = "delivered", "deleted", "expired", "lost"
@@ -185,7 +185,7 @@ class Relays:
             See `Room.take_in`.
         """
         held = Held(name, sha256, len(data))
-        found = self.open(relay, sender=sender)
+        parcel = Parcel(object_place(relay, name), self.open(relay, sender=sender).recipient, len(data), relay)
 
         def decide(connection: Connection) -> Held | None:
             opened = self._open(connection, relay, sender=sender)
@@ -194,6 +194,7 @@ class Relays:
                 if (known[0]["sha256"], known[0]["bytes"]) != (sha256, len(data)):
                     raise Refused("another object of this relay has this name", next="Put it under a new generation.")
                 return held
+            require_alone(connection, parcel.place)
             if opened.put + len(data) > opened.ceiling:
                 raise Refused("the object is above what its recipient permitted", next="The transfer cannot go on so.")
             return None
@@ -206,7 +207,6 @@ class Relays:
             )
             return held
 
-        parcel = Parcel(object_place(relay, name), found.recipient, len(data), relay)
         return self._room.take_in(parcel, data, decide=decide, enter=enter)
 
     def ls(self, party: str, relay: str) -> list[Held]:

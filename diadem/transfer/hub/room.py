@@ -99,8 +99,8 @@ class Room:
         data : bytes
             All of it.
         decide : callable
-            Looks into the book whether it may come, before anything is touched; what it returns is the answer where it
-            is here already. It raises where it may not.
+            Looks into the book whether it may come, before anything is touched, and calls `require_alone`; what it
+            returns is the answer where it is here already. It raises where it may not.
         enter : callable
             Notes in the book that it is here; raises where it may not be here any more.
 
@@ -132,8 +132,6 @@ class Room:
         return entered
 
     def _promise(self, connection: Connection, token: str, parcel: Parcel) -> None:
-        if connection.execute("SELECT 1 FROM coming WHERE place = ?", (parcel.place,)).fetchone():
-            raise Unreachable("the same is being written at this moment", next=_AGAIN)
         self._require_room(connection, parcel)
         row = (token, parcel.place, parcel.spoke, parcel.relay, parcel.size, time_text(self._clock()))
         connection.execute("INSERT INTO coming VALUES (?, ?, ?, ?, ?, ?)", row)
@@ -198,6 +196,12 @@ class Room:
                 gone = [(place,) for place in places if _is_removed(self.path(place))]
                 connection.executemany("DELETE FROM doomed WHERE place = ?", gone)
                 done = len(gone)
+
+
+def require_alone(connection: Connection, place: str) -> None:
+    """That nobody is writing there at this moment: it counts already. Raises `Unreachable`."""
+    if connection.execute("SELECT 1 FROM coming WHERE place = ?", (place,)).fetchone():
+        raise Unreachable("the same is being written at this moment", next=_AGAIN)
 
 
 def _keep_promise(connection: Connection, token: str) -> None:

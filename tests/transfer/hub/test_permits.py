@@ -93,8 +93,9 @@ def test_a_statement_that_names_more_than_the_relay(harbour: Harbour) -> None:
     ids = {"hub": harbour.id(HUB), "sender": harbour.id(A), "recipient": harbour.id(B)}
     plain = permit(relay, **ids, ceiling=1, expires=UNTIL)
     more = Draft("permit", (*plain.subjects, Subject.named("transfer:" + "12" * 16)), plain.predicate)
-    (entry,) = context.say([more])
-    assert bring(harbour, relay, entry.line).status == 409
+    other = Draft("permit", plain.subjects, {**plain.predicate, "relay": "00" * 16})
+    for entry in context.say([more, other]):
+        assert bring(harbour, relay, entry.line).status == 409
 
 
 @pytest.mark.parametrize("hub", [A, B])

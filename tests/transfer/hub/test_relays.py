@@ -11,6 +11,7 @@ import pytest
 from diadem.errors import DocumentError
 from diadem.model.peers import PeerState
 from diadem.transfer.hub.notes import Note, open_note
+from diadem.trust.envelope import sign
 from tests.transfer.hub.harbour import HUB, A, Answer, B, C, Harbour, sha256
 
 
@@ -141,8 +142,15 @@ def test_what_a_process_left_unsaid_is_said_by_the_next_sweep(harbour: Harbour) 
     harbour.put(relay, "2-0-1", b"one")
     harbour.hub.relays.end(relay, "deleted")  # and it was killed
     assert said_of(harbour, relay) == []
+    with harbour.hub.file.reading() as connection:
+        objects = connection.execute("SELECT * FROM objects").fetchall()
     harbour.hub.endings.sweep()
     assert [said["event"] for said in said_of(harbour, relay)] == ["deleted"]
+    with harbour.hub.file.writing() as connection:  # as if it had been killed before it could note that
+        connection.execute("UPDATE relays SET stated = 0")
+        connection.executemany("INSERT INTO objects VALUES (?, ?, ?, ?, ?, ?, ?)", objects)
+    harbour.hub.endings.sweep()
+    assert len(said_of(harbour, relay)) == 1
 
 
 def test_of_a_relay_that_nobody_used_nothing_is_said(harbour: Harbour) -> None:
@@ -177,6 +185,9 @@ def test_notes_are_the_hubs_or_nothing(harbour: Harbour) -> None:
     found = open_note(line, hub=harbour.id(HUB), key=own)
     assert abs(found.at - datetime.datetime.now(datetime.UTC)) < datetime.timedelta(seconds=5)
     payload = found.to_payload()
+    as_other = sign(payload, [harbour.context.keys.open("online")], "application/other").to_line().decode()
+    with pytest.raises(DocumentError, match="did not sign"):
+        open_note(as_other, hub=harbour.id(HUB), key=own)
     for wrong in (b"{}", payload.replace(b"stored", b"burned"), payload[:-1], payload.replace(b'"2-0-1"', b"")):
         with pytest.raises(DocumentError):
             Note.from_payload(wrong)

@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from diadem.model.policy import Hub as Rules
+from diadem.model.times import time_text
+from diadem.transfer.hub.book import hold, object_place
 from diadem.transfer.hub.tidying import Tidied, tidy
 from tests.transfer.hub.harbour import RULES, A, B, C, Harbour, become_hub
 from tests.transfer.hub.putter import RECIPIENT, SIZE, opened, permit
@@ -95,15 +97,38 @@ def test_a_start_says_what_it_put_in_order(harbour: Harbour) -> None:
     (objects / "2-7-1").write_bytes(b"of nobody")
     (harbour.folder / "coming" / ("0" * 32)).write_bytes(b"half")
     (harbour.folder / "boxes" / harbour.id(B) / ("ab" * 16)).unlink()
+    promised(harbour, relay, "2-8-1", 500)
     tidied = harbour.hub.tidy()
-    assert (tidied.unfinished, tidied.strays, tidied.lost) == (1, 1, 3)
-    assert str(tidied) == "1 half-written and 1 unknown files removed, 3 whose files are lost"
+    assert (tidied.unfinished, tidied.strays, tidied.lost) == (2, 1, 3)
+    assert str(tidied) == "2 half-written and 1 unknown files removed, 3 whose files are lost"
     assert harbour.names(relay) == ["2-2-1"]
     assert harbour.used() == {"bytes": 100, "objects": 1, "messages": 0}
     assert harbour.put(relay, "2-0-1", bytes(100)).status == 200  # what was lost comes again
     assert harbour.names(relay) == ["2-0-1", "2-2-1"]
     assert not harbour.hub.tidy()
     harbour.end(relay)
+
+
+def promised(harbour: Harbour, relay: str, name: str, size: int) -> None:
+    """Room that a process has been promised, which writes now or was killed."""
+    row = ("ab" * 16, object_place(relay, name), harbour.id(B), relay, size, time_text(harbour.context.clock()))
+    with harbour.hub.file.writing() as connection:
+        connection.execute("INSERT INTO coming VALUES (?, ?, ?, ?, ?, ?)", row)
+        hold(connection, harbour.id(B), size, objects=1)
+        connection.execute("UPDATE relays SET put = put + ? WHERE id = ?", (size, relay))
+
+
+def test_what_another_process_is_writing_is_waited_for_but_not_for_ever(harbour: Harbour) -> None:
+    relay = harbour.opened()
+    promised(harbour, relay, "2-0-1", 400_000)
+    answer = harbour.put(relay, "2-0-1", bytes(300_000))
+    assert answer.status == 503
+    assert "at this moment" in answer.said["error"]["message"]
+    assert harbour.put(relay, "2-1-1", bytes(100_001)).status == 409  # it counts already
+    harbour.later(minutes=11)
+    assert harbour.hub.endings.sweep().unfinished == 1
+    assert harbour.used() == {"bytes": 0, "objects": 0, "messages": 0}
+    assert harbour.put(relay, "2-0-1", bytes(300_000)).status == 200
 
 
 @pytest.mark.parametrize(

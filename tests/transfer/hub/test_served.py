@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -233,6 +233,44 @@ def test_a_note_that_another_signed_is_not_believed(served: Served) -> None:
     with pytest.raises(IntegrityError, match="did not sign"):
         client.put_object(relay, "0-0-1", b"sealed")
     served.spoke(B).end(relay)
+
+
+class Lying(PeerClient):
+    """A hub that signs, with its own key, what was not asked for."""
+
+    answer: Mapping[str, Any]
+
+    def put(self, *_: object, **__: object) -> dict[str, Any]:
+        return dict(self.answer)
+
+    def post_json(self, *_: object, **__: object) -> dict[str, Any]:
+        return dict(self.answer)
+
+
+def test_a_note_of_something_else_is_not_believed(served: Served) -> None:
+    harbour, relay, key = served.harbour, "ab" * 16, served.harbour.node(A).context.keys.open("online")
+    lying = Lying([served.url], [served.tls], harbour.id(HUB), key)
+    client = HubClient(lying, hub=harbour.id(HUB), key=harbour.context.keys.open("online").public)
+    row = ("0-0-1", sha256(b"sealed"), 6)
+    lying.answer = {"stored": harbour.hub.note("stored", [row], relay=relay)}
+    assert client.put_object(relay, "0-0-1", b"sealed").note.size == 6
+    wrong: Mapping[str, tuple[list[tuple[str, str, int]], str]] = {
+        "another relay": ([row], "cd" * 16),
+        "another name": ([("0-0-2", *row[1:])], relay),
+        "other bytes": ([("0-0-1", sha256(b"other"), 6)], relay),
+        "another size": ([(*row[:2], 7)], relay),
+        "more than was put": ([row, row], relay),
+    }
+    for rows, of in wrong.values():
+        lying.answer = {"stored": harbour.hub.note("stored", rows, relay=of)}
+        with pytest.raises(IntegrityError, match="something else"):
+            client.put_object(relay, "0-0-1", b"sealed")
+    lying.answer = {"delivered": harbour.hub.note("delivered", [row, ("9-9-9", *row[1:])], relay=relay)}
+    with pytest.raises(IntegrityError, match="something else"):
+        client.taken_objects(relay, ["0-0-1"])
+    lying.answer = {"stored": harbour.hub.note("deleted", [row], relay=relay)}
+    with pytest.raises(IntegrityError, match="something else"):
+        client.put_object(relay, "0-0-1", b"sealed")
 
 
 def test_what_the_operator_sees_and_what_stands_in_the_log(served: Served, capsys: pytest.CaptureFixture[str]) -> None:
