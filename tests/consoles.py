@@ -260,8 +260,10 @@ def lay_out_sessions(target: Path, data: Path) -> None:
 
 def other_disk() -> str | None:
     """A folder on another file system than that of temporary files, where there is one."""
-    memory = Path("/dev/shm")
-    return str(memory) if memory.is_dir() and os.access(memory, os.W_OK) else None
+    for other in (Path("/dev/shm"), Path("/var/tmp")):
+        if os.access(other, os.W_OK) and other.stat().st_dev != Path(tempfile.gettempdir()).stat().st_dev:
+            return str(other)
+    return None
 
 
 if __name__ == "__main__":
