@@ -1,8 +1,9 @@
 """The page about two labs is run: each lab's commands in a namespace, a home and processes of its own.
 
 A code block ``labs`` holds commands after the name of a lab and ``$``, and what they print. A command that ends with
-``&`` goes on; the block ends it with ``kill``. ``cut`` and ``join`` take the cable of a lab away and put it back. What differs from run to run is not compared: see `tests.consoles`, and
-tickets, words and rates. ``python -m tests.network.labs docs/two-labs.md`` writes into the page what comes out now.
+``&`` goes on; the block ends it with ``kill``; ``cut`` and ``join`` take the cable of a lab away and put it back. What
+differs from run to run is not compared: see `tests.consoles`, and tickets, words and rates.
+``python -m tests.network.labs docs/two-labs.md`` writes into the page what comes out now.
 """
 
 from __future__ import annotations
