@@ -120,21 +120,8 @@ class Shell:
         return next((own[: len(shown)] for known, own in self.ids.items() if known.startswith(shown)), shown)
 
     def _diadem(self, arguments: list[str]) -> tuple[int, str]:
-        from diadem.cli import main
-
         words = [f"{self._home}{word[1:]}" if word.startswith("~/") else word for word in arguments]
-        stream, code = io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True), 0
-        with (
-            _as_person(self.environment(), self._home),
-            contextlib.redirect_stdout(stream),
-            contextlib.redirect_stderr(stream),
-        ):
-            try:
-                main.run(words)
-            except SystemExit as ended:
-                code = int(ended.code or 0)
-        stream.seek(0)
-        return code, stream.read()
+        return given_here(words, self.environment(), self._home)
 
     def learn(self, shown: str, came: str) -> None:
         """Remember which id of this run stands for which one of the page."""
@@ -142,8 +129,22 @@ class Shell:
             self.ids.setdefault(known, own)
 
 
+def given_here(words: list[str], environment: Mapping[str, str], folder: Path) -> tuple[int, str]:
+    """Give a command of `diadem` in this process, as somebody in a folder; its code, and everything that it prints."""
+    from diadem.cli import main
+
+    stream, code = io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True), 0
+    with as_person(environment, folder), contextlib.redirect_stdout(stream), contextlib.redirect_stderr(stream):
+        try:
+            main.run(words)
+        except SystemExit as ended:
+            code = int(ended.code or 0)
+    stream.seek(0)
+    return code, stream.read()
+
+
 @contextlib.contextmanager
-def _as_person(environment: Mapping[str, str], folder: Path) -> Iterator[None]:
+def as_person(environment: Mapping[str, str], folder: Path) -> Iterator[None]:
     """In a folder, with variables; all is as it was afterwards, signals too."""
     before, stdin, here = dict(os.environ), sys.stdin, Path.cwd()
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
@@ -260,8 +261,10 @@ def lay_out_sessions(target: Path, data: Path) -> None:
 
 def other_disk() -> str | None:
     """A folder on another file system than that of temporary files, where there is one."""
-    memory = Path("/dev/shm")
-    return str(memory) if memory.is_dir() and os.access(memory, os.W_OK) else None
+    for other in (Path("/dev/shm"), Path("/var/tmp")):
+        if os.access(other, os.W_OK) and other.stat().st_dev != Path(tempfile.gettempdir()).stat().st_dev:
+            return str(other)
+    return None
 
 
 if __name__ == "__main__":

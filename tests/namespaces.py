@@ -112,6 +112,57 @@ def wire() -> Iterator[Wire]:
         yield Wire(one, two, "line0")
 
 
+@dataclass(frozen=True)
+class Star:
+    """A site in the middle, and two that reach it and not each other.
+
+    Attributes
+    ----------
+    one, two, hub : Site
+        The sites. The address of the hub is where both reach it.
+    """
+
+    one: Site
+    two: Site
+    hub: Site
+
+    def cut(self, site: Site) -> None:
+        """Take the cable between a site and the hub away: packets vanish, nobody is told."""
+        _ip("-n", site.name, "link", "set", "line0", "down")
+
+    def join(self, site: Site) -> None:
+        """Put it back; what the site knew of the way is gone with the cable."""
+        _ip("-n", site.name, "link", "set", "line0", "up")
+        _ip("-n", site.name, "route", "replace", "default", "via", _gateway(site), "dev", "line0")
+
+
+@contextmanager
+def star() -> Iterator[Star]:
+    """Two sites, each with a cable to a third one, which forwards nothing."""
+    with ExitStack() as made:
+        tag = f"dd{uuid.uuid4().hex[:8]}"
+        sites = Site(f"{tag}-1", "10.77.1.2"), Site(f"{tag}-2", "10.77.2.2"), Site(f"{tag}-h", "10.77.9.1")
+        for site in sites:
+            _add(made, site)
+        one, two, hub = sites
+        _ip("-n", hub.name, "address", "add", f"{hub.address}/32", "dev", "lo")
+        subprocess.run(hub.words("sysctl", "-qw", "net.ipv4.ip_forward=0"), check=True, timeout=_PATIENCE)
+        for number, site in enumerate((one, two)):
+            ends = f"{tag}s{number}", f"{tag}h{number}"
+            _ip("link", "add", ends[0], "type", "veth", "peer", "name", ends[1])
+            _ip("link", "set", ends[0], "netns", site.name, "name", "line0")
+            _ip("link", "set", ends[1], "netns", hub.name, "name", f"line{number}")
+            _up(Site(hub.name, _gateway(site)), f"line{number}", peer=None)
+            _up(site, "line0", peer=None)
+            _ip("-n", site.name, "route", "add", "default", "via", _gateway(site), "dev", "line0")
+        yield Star(one, two, hub)
+
+
+def _gateway(site: Site) -> str:
+    """The address of the hub on the cable of a site."""
+    return site.address.rpartition(".")[0] + ".1"
+
+
 @contextmanager
 def long_line(
     *, round_trip: float, bytes_per_second: float, loss: float = 0.0, seed: int = 1, control: str = ""
@@ -153,10 +204,14 @@ def _sites(made: ExitStack) -> tuple[Site, Site, str]:
     tag = f"dd{uuid.uuid4().hex[:8]}"
     sites = Site(f"{tag}-1", "10.77.0.1"), Site(f"{tag}-2", "10.77.0.2")
     for site in sites:
-        _ip("netns", "add", site.name)
-        made.callback(_ip, "netns", "del", site.name)
-        _ip("-n", site.name, "link", "set", "lo", "up")
+        _add(made, site)
     return *sites, tag
+
+
+def _add(made: ExitStack, site: Site) -> None:
+    _ip("netns", "add", site.name)
+    made.callback(_ip, "netns", "del", site.name)
+    _ip("-n", site.name, "link", "set", "lo", "up")
 
 
 def _up(site: Site, device: str, *, peer: Site | None) -> None:

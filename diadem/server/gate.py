@@ -200,8 +200,7 @@ class Gate:
             ) from None
         asker = self._introduced(head) if route.auth == "introduced" else self._known(signed)
         if asker is None or not holds(signed, head.method, head.path, head.query, key=PublicKey.from_text(asker.key)):
-            text = "this node knows no such key, or the signature does not hold for this request"
-            raise TurnedAway("signature", problem(401, "signature", text, next="See: diadem peer ls"), route=route)
+            raise TurnedAway("signature", nothing_here(), route=route)  # nobody can ask whose keys are known here
         if not self._nonces.use(signed.key_id, signed.nonce, expires=signed.expires):
             answer = problem(401, "replayed", "this request was answered already", next="Sign it anew.")
             raise TurnedAway("replayed", answer, route=route)

@@ -21,8 +21,7 @@ _ALWAYS: Final = {
     503: "The node cannot do this now.",
 }
 _SIGNED: Final = {
-    401: "Not signed in the profile, not by a key that the node knows, not now (code `clock`, with `server_time`), or"
-    " not for the first time.",
+    401: "Not signed in the profile, not now (code `clock`, with `server_time`), or not for the first time.",
     409: "Refused as things are.",
     421: "Signed for another node.",
     422: "Bytes that are not what they were.",

@@ -1,8 +1,9 @@
 """The page about two labs is run: each lab's commands in a namespace, a home and processes of its own.
 
 A code block ``labs`` holds commands after the name of a lab and ``$``, and what they print. A command that ends with
-``&`` goes on; the block ends it with ``kill``. What differs from run to run is not compared: see `tests.consoles`, and
-tickets, words and rates. ``python -m tests.network.labs docs/two-labs.md`` writes into the page what comes out now.
+``&`` goes on; the block ends it with ``kill``; ``cut`` and ``join`` take the cable of a lab away and put it back. What
+differs from run to run is not compared: see `tests.consoles`, and tickets, words and rates.
+``python -m tests.network.labs docs/two-labs.md`` writes into the page what comes out now.
 """
 
 from __future__ import annotations
@@ -16,12 +17,13 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
 from tests.consoles import comparable
-from tests.namespaces import Site, wire
+from tests.namespaces import Site, Star, star, wire
 
 _BLOCK = re.compile(r"^```labs\n(?P<shown>.*?)^```$|^<!-- labs\n(?P<hidden>.*?)^-->$", re.DOTALL | re.MULTILINE)
 _STEP = re.compile(r"^(?P<lab>[a-z-]+)\$ (?P<command>.*)\n", re.MULTILINE)
@@ -73,6 +75,7 @@ class Labs:
     """All of them, and what one learns from the outputs of the other: ids and tickets."""
 
     labs: Mapping[str, Lab]
+    star: Star | None = None
     ids: dict[str, str] = field(default_factory=dict)
     ticket: str = ""
     words: str = ""
@@ -89,6 +92,11 @@ class Labs:
             return self._start(there, real.removesuffix("&").strip())
         if real == "kill":
             self.end()
+            return ""
+        if real in ("cut", "join"):
+            assert self.star is not None
+            assert there.site is not None
+            (self.star.cut if real == "cut" else self.star.join)(there.site)
             return ""
         done = subprocess.run(
             there.words(real),
@@ -211,9 +219,11 @@ def _short(found: re.Match[str]) -> str:
     return found[0] if found[0].endswith("…") else f"{found[0][:24]}…"
 
 
-def places(folder: Path, one: Site, two: Site) -> dict[str, Lab]:
-    """The labs of the page: two with a wire between them, and a reader without any network."""
+def places(folder: Path, one: Site, two: Site, hub: Site | None = None) -> dict[str, Lab]:
+    """The labs of a page: two with a wire or a hub between them, and a reader without any network."""
     made = {"hu-berlin": Lab(folder / "a", one), "nmi": Lab(folder / "b", two), "third": Lab(folder / "c", None)}
+    if hub is not None:
+        made["institute"] = Lab(folder / "h", hub)
     for lab in made.values():
         lab.home.mkdir()
     return made
@@ -223,8 +233,15 @@ def main(paths: list[str]) -> None:
     """Write into pages what comes out."""
     for path in paths:
         page, folder = Path(path), Path(tempfile.mkdtemp(prefix="labs-"))
-        with wire() as line, Labs(places(folder, line.one, line.two)) as labs:
-            page.write_text(rewritten(page.read_text("utf-8"), labs), "utf-8")
+        text = page.read_text("utf-8")
+        with ExitStack() as stack:
+            if "institute$" in text:
+                around = stack.enter_context(star())
+                made = Labs(places(folder, around.one, around.two, around.hub), around)
+            else:
+                line = stack.enter_context(wire())
+                made = Labs(places(folder, line.one, line.two))
+            page.write_text(rewritten(text, stack.enter_context(made)), "utf-8")
         for item in folder.rglob("*"):
             item.chmod(0o755 if item.is_dir() else 0o644)
         shutil.rmtree(folder)

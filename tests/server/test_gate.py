@@ -131,18 +131,18 @@ def test_an_unknown_key_and_a_wrong_signature_look_the_same(door: Door) -> None:
     wrong = door.head()
     wrong = replace(wrong, headers={**wrong.headers, "signature": f"diadem=:{'A' * 86}==:"})
     assert door.refusal(wrong).response == unknown
-    assert unknown.status == 401
+    assert unknown.status == 404
 
 
 @pytest.mark.parametrize("change", [{"path": BASE + "probe/fail"}, {"query": "wait=1"}])
 def test_a_signature_of_another_path_or_query_is_turned_away(door: Door, change: dict[str, str]) -> None:
     head = door.head("GET", "probe/news", "wait=2")
-    assert door.why(replace(head, **change)) == ("signature", 401)  # type: ignore[arg-type]
+    assert door.why(replace(head, **change)) == ("signature", 404)  # type: ignore[arg-type]
 
 
 def test_a_signature_of_another_method_is_turned_away(door: Door) -> None:
     head = door.head("PUT", "probe/body", body=b"x")
-    assert door.why(replace(head, method="POST")) == ("signature", 401)
+    assert door.why(replace(head, method="POST")) == ("signature", 404)
 
 
 @pytest.mark.parametrize("name", ["signature", "signature-input", "content-digest", "diadem-to"])
@@ -169,8 +169,8 @@ def test_who_introduces_itself_shows_the_key_that_signed(door: Door) -> None:
     admitted = door.gate.admit(head(STRANGER))
     assert admitted.request.known_asker.key == STRANGER.public.to_text()
     assert admitted.request.known_asker.kind == "introduced"
-    assert door.why(head(PEER_KEY)) == ("signature", 401)
-    assert door.why(door.head("POST", "probe/introduced", key=STRANGER, body=b"{}")) == ("signature", 401)
+    assert door.why(head(PEER_KEY)) == ("signature", 404)
+    assert door.why(door.head("POST", "probe/introduced", key=STRANGER, body=b"{}")) == ("signature", 404)
 
 
 BODIES: dict[str, tuple[dict[str, str], str, int]] = {
@@ -227,7 +227,7 @@ def test_an_address_that_guesses_is_told_to_wait_and_a_peer_behind_it_is_not(con
     nonces = Nonces.open(tmp_path)
     busy = Door(context, nonces, Limits(address_rate=0.001, address_burst=3))
     seen = [busy.why(busy.head(key=STRANGER)) for _ in range(5)]
-    assert seen == [("signature", 401)] * 3 + [("busy-address", 429)] * 2
+    assert seen == [("signature", 404)] * 3 + [("busy-address", 429)] * 2
     assert busy.why(busy.head("GET", "health")) == ("busy-address", 429)
     busy.gate.admit(busy.head())
     nonces.close()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, case, exists, func, literal, or_, select, true
+from sqlalchemy import ColumnElement, Select, and_, case, exists, func, literal, not_, or_, select, true
 
 from diadem.model.replicas import PRESENT
 from diadem.node.catalogue import tables
@@ -73,6 +73,19 @@ class Conditions:
         datasets = func.aggregate_strings(case((facts.everywhere, ""), else_=facts.datasets), ",")
         found = select(facts.package, everywhere, datasets).where(among(facts.package, packages), self.of_fact(leaf))
         return found.group_by(facts.package)
+
+    def stating_all(self, leaves: Sequence[Phrase], packages: Sequence[int]) -> Select[Any]:
+        """The same for several phrases in one look: package, and for each phrase whether everywhere, and the datasets.
+
+        Nothing is said of the datasets where a phrase holds everywhere; both are NULL where it holds nowhere.
+        """
+        facts = [self.of_fact(leaf) for leaf in leaves]
+        said: list[ColumnElement[Any]] = []
+        for fact in facts:
+            said.append(func.max(case((and_(fact, _phrases.everywhere), 1), (fact, 0))))
+            said.append(func.aggregate_strings(case((and_(fact, not_(_phrases.everywhere)), _phrases.datasets)), ","))
+        found = select(_phrases.package, *said).where(among(_phrases.package, packages), or_(*facts))
+        return found.group_by(_phrases.package)
 
     def of_fact(self, leaf: OfDataset, *, indexed: bool = False) -> Sql:
         """The condition of a fact; `indexed` where the numbers of all packages are looked through.

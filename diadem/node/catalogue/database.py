@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol, Self
 
 from sqlalchemy import ColumnElement, Connection, Insert, Select, Table
@@ -22,10 +23,14 @@ class Said(NamedTuple):
 
 
 class TextHits(NamedTuple):
-    """Packages whose texts fulfil a wording, each once, and the column that is their key."""
+    """Packages whose texts fulfil a wording, each once; the column that is their key; and what it is asked with.
+
+    The question is the same for many stretches, so that it is put together, and planned, once.
+    """
 
     source: Select[Any]
     key: ColumnElement[int]
+    values: Mapping[str, Any] = MappingProxyType({})
 
 
 class Place(Protocol):

@@ -43,7 +43,10 @@ def results_of(connection: Connection, source: str) -> list[str]:
 
 
 def cautions_of(
-    connection: Connection, packages: Sequence[str], known: Mapping[int, Sequence[Assessment]] | None = None
+    connection: Connection,
+    packages: Sequence[str],
+    known: Mapping[int, Sequence[Assessment]] | None = None,
+    keys: Mapping[str, int] | None = None,
 ) -> dict[str, list[Caution]]:
     """Doubts about packages and about what they were made from, by id; nothing for those without any.
 
@@ -55,11 +58,13 @@ def cautions_of(
         Their ids.
     known : mapping of int to sequence, optional
         Judgements that count, by the key of a package, as far as they are at hand.
+    keys : mapping of str to int, optional
+        Keys of packages that are not deleted, by their ids, as far as they are at hand.
     """
     links = _links_above(connection, packages)
     above = {package: ancestors(package, links) if package in links else [] for package in packages}
     concerned = list(dict.fromkeys([*packages, *(one.package for found in above.values() for one in found)]))
-    doubts = _judged(connection, concerned, known or {})
+    doubts = _judged(connection, concerned, known or {}, keys or {})
     found: dict[str, list[Caution]] = {}
     for package, before in above.items():
         own: list[Caution] = []
@@ -94,15 +99,19 @@ def _links_above(connection: Connection, packages: Sequence[str]) -> _Links:
 
 
 def _judged(
-    connection: Connection, packages: Sequence[str], known: Mapping[int, Sequence[Assessment]]
+    connection: Connection,
+    packages: Sequence[str],
+    known: Mapping[int, Sequence[Assessment]],
+    keys: Mapping[str, int],
 ) -> dict[str, tuple[Sequence[Assessment], Mapping[str, str]]]:
     """Judgements of packages that count, and the primary files of their datasets.
 
     A package that was deleted, or never was here, keeps what was said of it: results may have been made from it.
     """
-    wanted = [PackageId(one).hex for one in packages]
-    rows = select(_packages.seq, _packages.id).where(among_texts(_packages.id, wanted), tables.alive())
-    ids = {seq: PREFIX + id_ for seq, id_ in connection.execute(rows)}
+    ids = {keys[one]: one for one in packages if one in keys}
+    if wanted := [PackageId(one).hex for one in packages if one not in keys]:
+        rows = select(_packages.seq, _packages.id).where(among_texts(_packages.id, wanted), tables.alive())
+        ids |= {seq: PREFIX + id_ for seq, id_ in connection.execute(rows)}
     absent = {one for one in packages if one not in set(ids.values())}
     remembered = {one: current(saying.assessments_of(connection, PackageId(one).hex)) for one in absent}
     others = [seq for seq in ids if seq not in known]

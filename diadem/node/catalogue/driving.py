@@ -7,13 +7,13 @@ packages, where what is asked is common.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from functools import reduce
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache, reduce
 from itertools import islice
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Select, exists, func, select, union
+from sqlalchemy import ColumnElement, Connection, Integer, Select, bindparam, exists, func, select, union
 
 from diadem.node.catalogue import dialects, tables
 from diadem.node.catalogue.conditions import Conditions, of_judgement, of_package
@@ -22,7 +22,7 @@ from diadem.node.catalogue.judging import doubtful
 from diadem.node.catalogue.meaning import AllOf, AnyOf, Begins, Between, Condition, Days, Deny, Linked, Phrase, Within
 from diadem.node.catalogue.order import EVERYTHING, Stretch
 from diadem.node.catalogue.reading import CHUNK
-from diadem.node.catalogue.windows import Windows
+from diadem.node.catalogue.windows import Met, Windows
 from diadem.node.catalogue.wording import Without, Wording, either, every, everywhere
 
 #: Up to so many facts are gathered and sorted; numbers that more packages have are met soon enough on the way.
@@ -35,6 +35,13 @@ COUNTED: Final = 10_000
 _RARER: Final = 10
 _packages = tables.packages.c
 _numbers = tables.numbers.c
+
+
+class Part(NamedTuple):
+    """The candidates of one stretch, each once: a question that is the same for many stretches, and its values."""
+
+    source: Select[Any]
+    values: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +68,8 @@ class Driver:
         The packages that it has its candidates among.
     part : callable or None
         The same source, each package once, of one stretch alone; None where that is not quicker than all of it.
+    met : Met
+        What was met so far of its parts.
     """
 
     source: Select[Any]
@@ -71,7 +80,8 @@ class Driver:
     listed: bool = False
     sparse: bool = False
     stretch: Stretch = EVERYTHING
-    part: Callable[[Stretch], Select[Any]] | None = None
+    part: Callable[[Stretch], Part] | None = None
+    met: Met = field(default_factory=Met, compare=False)
 
     @property
     def all(self) -> bool:
@@ -89,11 +99,16 @@ class Driver:
         """All candidates, of a source that is not ordered: at once, or those of one window after the other."""
         order = self.key if rising else self.key.desc()
         if self.part is None:
-            yield _keys(connection, self.source.distinct().order_by(order))
+            asked = self.source.distinct().order_by(order)
+            yield (row[0] for rows in dialects.streamed(connection, asked, CHUNK) for row in rows)
             return
-        windows = Windows(connection, self.stretch, rising=rising, few=self.sparse)
+        in_order = cache(lambda source: source.order_by(order))
+        windows = Windows(connection, self.stretch, self.met, rising=rising, few=self.sparse)
         for window in windows:
-            yield _told_of(windows, _keys(connection, self.part(window).order_by(order)))
+            part = self.part(window)
+            keys = connection.scalars(in_order(part.source), dict(part.values)).all()
+            windows.tell(len(keys))
+            yield iter(keys)
 
     def keys(self, connection: Connection, most: int) -> list[int]:
         """The newest candidates, up to a number."""
@@ -111,10 +126,11 @@ class Driver:
         if self.part is None:
             # In its order, or else a server gathers all before it counts some.
             return _rows(connection, self.source.order_by(self.key), most)
-        found = 0
-        windows = Windows(connection, self.stretch, rising=False, few=True, wanted=most)
+        found, counted = 0, cache(_counted)
+        windows = Windows(connection, self.stretch, self.met, rising=False, few=True, wanted=most)
         for window in windows:
-            rows = _rows(connection, self.part(window), most - found)
+            part = self.part(window)
+            rows = int(connection.scalar(counted(part.source), {**part.values, "most": most - found}) or 0)
             windows.tell(rows)
             found += rows
             if found == most:
@@ -126,19 +142,13 @@ class Driver:
         return _rows(connection, self.source, most)
 
 
-def _keys(connection: Connection, source: Select[Any]) -> Iterator[int]:
-    return (row[0] for rows in dialects.streamed(connection, source, CHUNK) for row in rows)
-
-
-def _told_of(windows: Windows, keys: Iterable[int]) -> Iterator[int]:
-    """The same, counted."""
-    for key in keys:
-        windows.tell()
-        yield key
-
-
 def _rows(connection: Connection, source: Select[Any], most: int) -> int:
-    return int(connection.scalar(select(func.count()).select_from(source.limit(most).subquery())) or 0)
+    return int(connection.scalar(_counted(source), {"most": most}) or 0)
+
+
+def _counted(source: Select[Any]) -> Select[Any]:
+    """How many rows a source has, up to `most`."""
+    return select(func.count()).select_from(source.limit(bindparam("most", type_=Integer)).subquery())
 
 
 def driver(connection: Connection, conditions: Conditions, condition: Condition) -> Driver:
@@ -279,14 +289,18 @@ def _texts(conditions: Conditions, parts: Sequence[Condition]) -> Driver | None:
         match = Without(match, either(nowhere))
     covered = (*(part for part, _ in wanted if _is_text(conditions, part)), *denied, *days)
 
-    def part(stretch: Stretch) -> Select[Any]:
+    @cache
+    def told(source: Select[Any], key: ColumnElement[int]) -> Select[Any]:
+        return _told(source, key, conditions, parts)
+
+    def part(stretch: Stretch) -> Part:
         hits = database.text_search(match, stretch)
-        return _told(hits.source, hits.key, conditions, parts)
+        return Part(told(hits.source, hits.key), hits.values)
 
     stretch = reduce(lambda all_, one: all_.cut(one.low, one.high), days, EVERYTHING)
-    key, ordered = database.text_search(match).key, database.LOOKS_UP_WORDS
+    (source, key, _), ordered = database.text_search(match, stretch), database.LOOKS_UP_WORDS
     return Driver(
-        part(stretch),
+        told(source, key),
         key,
         covered,
         ordered=ordered,

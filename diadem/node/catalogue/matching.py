@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from sqlalchemy import Connection, select
@@ -11,11 +12,13 @@ from diadem.node.catalogue import tables
 from diadem.node.catalogue.conditions import Conditions, of_package
 from diadem.node.catalogue.expressions import among
 from diadem.node.catalogue.judging import EVERY, NONE, SOME
-from diadem.node.catalogue.meaning import AllOf, AnyOf, Condition, Deny, Leaf, OfDataset, OfPackage
+from diadem.node.catalogue.meaning import AllOf, AnyOf, Condition, Deny, Leaf, OfDataset, OfPackage, Phrase
 from diadem.node.catalogue.spans import full, mask
 
 _packages = tables.packages.c
 _Bits = dict[int, int]
+#: Phrases that are worth a look of their own for all of them.
+_SEVERAL: Final = 2
 #: All datasets, of a package of which it is not known how many it has.
 _ANY: Final = -1
 
@@ -50,32 +53,64 @@ def matching(
     """
 
     everything = {key: full(size) for key, size in sizes.items()}
-    return _combined(condition, _asking(connection, conditions, held or {}), everything)
+    return _combined(condition, _Ask(connection, conditions, held or {}), everything)
 
 
 def found_among(
     connection: Connection, conditions: Conditions, condition: Condition, keys: Sequence[int]
 ) -> tuple[dict[int, int], _Bits]:
     """Packages that match: how many datasets each has, and those that match. Of the others it is not looked up."""
-    found = _combined(condition, _asking(connection, conditions, {}), dict.fromkeys(keys, _ANY))
+    found = _combined(condition, _Ask(connection, conditions, {}), dict.fromkeys(keys, _ANY))
     sizes = sizes_of(connection, [key for key, bits in found.items() if bits])
     bits = {key: found[key] & full(size) for key, size in sizes.items()}
     return sizes, {key: some for key, some in bits.items() if some}
 
 
-_Ask = Callable[[Leaf, _Bits], _Bits]
+@dataclass(frozen=True, slots=True)
+class _Ask:
+    """Asks for single conditions.
 
+    Attributes
+    ----------
+    connection : Connection
+        In a transaction.
+    conditions : Conditions
+        Conditions as SQL.
+    held : mapping of Leaf to mapping
+        How far single conditions hold in packages, as far as that is known.
+    """
 
-def _asking(connection: Connection, conditions: Conditions, held: Mapping[Leaf, Mapping[int, int]]) -> _Ask:
-    """What is asked of single conditions."""
-    return lambda leaf, asked: _of_leaf(connection, conditions, leaf, asked, held.get(leaf, {}))
+    connection: Connection
+    conditions: Conditions
+    held: Mapping[Leaf, Mapping[int, int]]
+
+    def __call__(self, leaf: Leaf, everything: _Bits) -> _Bits:
+        """Datasets of some packages that fulfil one."""
+        return _of_leaf(self.connection, self.conditions, leaf, everything, self.held.get(leaf, {}))
+
+    def phrases(self, parts: Sequence[Condition], everything: _Bits) -> tuple[_Bits, Sequence[Condition]]:
+        """Datasets that fulfil all phrases of which something is not known, in one look; and the parts that remain."""
+        open_ = [part for part in parts if isinstance(part, Phrase) and self._is_open(part, everything)]
+        if len(open_) < _SEVERAL or not everything:
+            return dict(everything), parts
+        found = dict.fromkeys(everything, 0)
+        for package, *said in self.connection.execute(self.conditions.stating_all(open_, list(everything))):
+            bits = everything[package]
+            for everywhere, datasets in zip(said[::2], said[1::2], strict=True):
+                bits &= everything[package] if everywhere else mask(datasets or "")
+            found[package] = bits
+        return found, [part for part in parts if part not in open_]
+
+    def _is_open(self, leaf: Leaf, keys: Iterable[int]) -> bool:
+        held = self.held.get(leaf, {})
+        return any(held.get(key, SOME) == SOME for key in keys)
 
 
 def _combined(condition: Condition, ask: _Ask, everything: _Bits) -> _Bits:
     """Datasets that match; a package is asked about no further once it is decided."""
     if isinstance(condition, AllOf):
-        found = dict(everything)
-        for part in condition.parts:
+        found, rest = ask.phrases(condition.parts, everything)
+        for part in rest:
             own = _combined(part, ask, {key: everything[key] for key, value in found.items() if value})
             found |= {key: found[key] & value for key, value in own.items()}
         return found

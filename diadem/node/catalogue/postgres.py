@@ -8,7 +8,7 @@ their own: there each phrase is looked up by itself, for no single vector has th
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from itertools import chain
 from typing import Any, Final
 
@@ -25,6 +25,7 @@ from sqlalchemy import (
     Integer,
     MetaData,
     PrimaryKeyConstraint,
+    Select,
     Table,
     and_,
     bindparam,
@@ -88,6 +89,8 @@ large_texts = Table(
 _SIZES: Final = (38, 41, 44, 47, 50, 53)
 #: Parts that are asked for at once. There is a size of which a stretch has no more, and not fewer than an eighth.
 _PARTS: Final = 24
+#: Questions that are kept.
+_ASKED: Final = 64
 _PLACES: Final = "ARRAY[" + ", ".join(f"(package >> {size} << 3 | {at})" for at, size in enumerate(_SIZES)) + "]"
 #: Vectors lie apart from their rows, so that those of thousands of packages are gone through quickly; they are never
 #: read. A pending list would be gone through by every search.
@@ -143,15 +146,22 @@ def text_search(wording: Wording, stretch: Stretch = EVERYTHING) -> TextHits:
     The hits are gathered before anything else is looked at: else the server may go through all packages in order and
     unpack the vector of each, for it does not know what that costs.
     """
-    small = select(texts.c.package).where(_matches(texts.c.words, query(wording)), not_(texts.c.large))
+    values: dict[str, Any] = {"low": stretch.low, "high": stretch.high}
     if places := _places_of(stretch):
-        small = small.where(_places.op("&&", is_comparison=True)(cast(places, ARRAY(BigInteger))))
+        values["places"] = places
+    return TextHits(*_asked(wording, near=bool(places)), values)
+
+
+@lru_cache(maxsize=_ASKED)
+def _asked(wording: Wording, *, near: bool) -> tuple[Select[Any], ColumnElement[int]]:
+    """The question for hits of a wording in a stretch, one that lies within few places or any, and its key."""
+    small = select(texts.c.package).where(_matches(texts.c.words, query(wording)), not_(texts.c.large))
+    if near:
+        small = small.where(_places.op("&&", is_comparison=True)(cast(bindparam("places"), ARRAY(BigInteger))))
     large = select(texts.c.package).where(texts.c.large, _large(wording))
     hits = union_all(small, large).cte("hits").prefix_with("MATERIALIZED")
-    found = select(hits.c.package)
-    if stretch != EVERYTHING:
-        found = found.where(hits.c.package >= stretch.low, hits.c.package < stretch.high)
-    return TextHits(found, hits.c.package)
+    low, high = bindparam("low", type_=BigInteger), bindparam("high", type_=BigInteger)
+    return select(hits.c.package).where(hits.c.package >= low, hits.c.package < high), hits.c.package
 
 
 _places: ColumnElement[Any] = literal_column(_PLACES)

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import date, datetime
-from itertools import groupby, islice
+from itertools import islice
 from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Connection, Row, and_, func, or_, select
@@ -42,6 +42,13 @@ _LONGEST_CHAIN = 10_000
 CHUNK: Final = 500
 
 _packages = tables.packages.c
+#: Names of the stores that have a copy of a package, each in a line.
+_STORES: Final = (
+    select(func.aggregate_strings(tables.replicas.c.store, "\n"))
+    .where(tables.replicas.c.package == _packages.seq, tables.replicas.c.state == PRESENT)
+    .scalar_subquery()
+    .label("stores")
+)
 
 
 def resolve(connection: Connection, id_or_prefix: str) -> int:
@@ -107,19 +114,21 @@ def package_rows(
     found: dict[int, PackageRow] = {}
     for start in range(0, len(keys), CHUNK):
         part = keys[start : start + CHUNK]
-        stores = _stores(connection, part)
-        rows = connection.execute(select(tables.packages).where(among(_packages.seq, part))).all()
+        rows = connection.execute(select(tables.packages, _STORES).where(among(_packages.seq, part))).all()
         named = _named_datasets(connection, {row.seq: row.datasets for row in rows}, matching or {})
         first = _sessions(connection, {row.id: row.predecessor for row in rows})
         counting = counting_of(connection, part)
         known = successions(connection)
         doubts = cautions_of(
-            connection, [PREFIX + row.id for row in rows], {key: counting.get(key, ()) for key in part}
+            connection,
+            [PREFIX + row.id for row in rows],
+            {key: counting.get(key, ()) for key in part},
+            {PREFIX + row.id: row.seq for row in rows if not row.tombstone},
         )
         for row in rows:
             bits = (matching or {}).get(row.seq, full(row.datasets))
             count = bits.bit_count() if row.datasets else 0
-            said = _row(row, stores.get(row.seq, ()), named.get(row.seq, ()), count, first[row.id])
+            said = _row(row, named.get(row.seq, ()), count, first[row.id])
             found[row.seq] = replace(
                 said,
                 owner=Ownership.of(said.owner, known).now,
@@ -129,9 +138,7 @@ def package_rows(
     return [found[key] for key in keys if key in found]
 
 
-def _row(
-    row: Row[Any], stores: tuple[str, ...], named: tuple[DatasetRow, ...], matching: int, session: str
-) -> PackageRow:
+def _row(row: Row[Any], named: tuple[DatasetRow, ...], matching: int, session: str) -> PackageRow:
     same = ("payload_id", "title", "instrument", "sample", "operator", "datasets", "files", "bytes", "owner", "path")
     return PackageRow(
         id=PREFIX + row.id,
@@ -140,7 +147,7 @@ def _row(
         matching=matching,
         matched=named,
         ingested_at=_moment(row.ingested_at),
-        stores=stores,
+        stores=tuple(sorted(row.stores.split("\n"))) if row.stores else (),
         session=PREFIX + session,
         continues=PREFIX + row.predecessor if row.predecessor else None,
         omitted=row.omitted,
@@ -162,14 +169,6 @@ def _day(text: str | None) -> date | None:
 
 def _moment(text: str | None) -> datetime | None:
     return datetime.fromisoformat(text) if text else None
-
-
-def _stores(connection: Connection, keys: Sequence[int]) -> dict[int, tuple[str, ...]]:
-    """Names of the stores that have a copy."""
-    replicas = tables.replicas.c
-    statement = select(replicas.package, replicas.store).where(among(replicas.package, keys), replicas.state == PRESENT)
-    rows = connection.execute(statement.order_by(replicas.package, replicas.store)).all()
-    return {key: tuple(row[1] for row in group) for key, group in groupby(rows, key=lambda row: int(row[0]))}
 
 
 def _named_datasets(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Final
 
 from sqlalchemy import Connection, select
@@ -28,6 +29,7 @@ from diadem.node.catalogue.results import SearchResult, StatedDataset
 from diadem.node.catalogue.samples import meant
 from diadem.node.catalogue.stating import keys_of
 from diadem.node.catalogue.walking import walk
+from diadem.node.catalogue.weighing import Noted, Scales
 from diadem.node.catalogue.words import padded, words
 
 #: Candidates that are looked at for the sake of the total alone, once the page is full.
@@ -51,8 +53,9 @@ def search(
     names = Names(connection)
     condition = _restricted(understand(query, tree, lookup=names.lookup), within)
     conditions = known_conditions(connection)
-    keys, total, exact = _page(connection, conditions, condition, limit, offset, rising=order == "oldest")
-    rows = package_rows(connection, keys, _matched(connection, conditions, condition, keys))
+    noted = Noted(condition)
+    keys, total, exact = _page(connection, conditions, noted, limit, offset, rising=order == "oldest")
+    rows = package_rows(connection, keys, _matched(connection, conditions, noted, keys))
     return SearchResult(
         query, tuple(rows), total, exact, "" if total else hint(tree), names.asked_in(condition), offset
     )
@@ -147,13 +150,14 @@ def _require(limit: int | None, offset: int, order: str) -> None:
 def _page(
     connection: Connection,
     conditions: Conditions,
-    condition: Condition,
+    noted: Noted,
     limit: int | None,
     offset: int,
     *,
     rising: bool,
 ) -> tuple[list[int], int, bool]:
     """Keys of the page; how many match as far as they were counted; and whether that is all."""
+    condition, weigher = noted.condition, partial(Scales, noted=noted)
     source = driver(connection, conditions, condition)
     keys: list[int] = []
     total = beyond = 0
@@ -165,7 +169,7 @@ def _page(
         ended = len(keys) == limit
         return ended
 
-    for key, hit in walk(connection, conditions, condition, source, rising=rising, enough=enough):
+    for key, hit in walk(connection, conditions, condition, source, rising=rising, weigher=weigher, enough=enough):
         if len(keys) == limit:
             # The page is full: the rest is looked at for the total alone, if it cannot be counted.
             if not beyond and (known := count_alone(connection, conditions, condition, source)) is not None:
@@ -181,13 +185,15 @@ def _page(
 
 
 def _matched(
-    connection: Connection, conditions: Conditions, condition: Condition, keys: Sequence[int]
+    connection: Connection, conditions: Conditions, noted: Noted, keys: Sequence[int]
 ) -> dict[int, int] | None:
     """Datasets of each package that match; None where the condition makes no difference between them."""
-    if not differs(condition):
+    if not differs(noted.condition):
         return None
-    found: dict[int, int] = {}
-    for start in range(0, len(keys), CHUNK):
-        part = keys[start : start + CHUNK]
-        found |= matching(connection, conditions, condition, sizes_of(connection, part))
-    return found
+    unknown = [key for key in keys if key not in noted.datasets]
+    for start in range(0, len(unknown), CHUNK):
+        part = unknown[start : start + CHUNK]
+        known = {key: noted.sizes[key] for key in part if key in noted.sizes}
+        sizes = known if len(known) == len(part) else sizes_of(connection, part)
+        noted.datasets |= matching(connection, conditions, noted.condition, sizes, noted.held)
+    return noted.datasets

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from sqlalchemy import Connection, select
 
@@ -20,6 +21,34 @@ from diadem.node.catalogue.wording import Wording, every, everywhere
 _packages = tables.packages.c
 
 
+@dataclass
+class Noted:
+    """What became known of packages on the way.
+
+    Attributes
+    ----------
+    condition : Condition
+        What is looked for.
+    datasets : dict of int to int
+        Datasets that fulfil it, as bits, by package: of those that had to be looked at dataset by dataset.
+    sizes : dict of int to int
+        How many datasets packages have.
+    held : dict of Leaf to dict
+        How far single conditions hold in packages.
+    """
+
+    condition: Condition
+    datasets: dict[int, int] = field(default_factory=dict)
+    sizes: dict[int, int] = field(default_factory=dict)
+    held: dict[Leaf, dict[int, int]] = field(default_factory=dict)
+
+    def note(self, sizes: Mapping[int, int], held: Mapping[Leaf, Mapping[int, int]]) -> None:
+        """Note sizes, and how far conditions hold."""
+        self.sizes |= sizes
+        for leaf, found in held.items():
+            self.held.setdefault(leaf, {}).update(found)
+
+
 class Scales:
     """Weighs candidates of one source for one condition.
 
@@ -31,12 +60,17 @@ class Scales:
         What is looked for.
     source : Driver
         Where the candidates come from.
+    noted : Noted, optional
+        Where datasets are noted that are found, if they are those of its condition.
     """
 
     most = CHUNK
 
-    def __init__(self, conditions: Conditions, condition: Condition, source: Driver) -> None:
+    def __init__(
+        self, conditions: Conditions, condition: Condition, source: Driver, noted: Noted | None = None
+    ) -> None:
         self._conditions, self._condition, self._source = conditions, condition, source
+        self._noted = noted if noted is not None and noted.condition is condition else Noted(condition)
         self._leaves = leaves(condition)
         self._certain = condition in source.covered or not self._leaves
         self._doubtful = doubtful(condition)
@@ -64,11 +98,13 @@ class Scales:
         held: dict[Leaf, dict[int, int]] = {leaf: self._in_texts(connection, leaf, keys) for leaf in self._texts}
         sizes, in_facts = self._in_facts(connection, keys)
         held |= in_facts
+        self._noted.note(sizes, held)
         said = {key: self._said(tuple([one[key] for one in held.values()])) for key in keys}
         verdicts = {key: verdict == YES for key, verdict in said.items()}
         if doubted := [key for key, verdict in said.items() if verdict == DOUBT]:
             known = {key: sizes[key] for key in doubted} if sizes else sizes_of(connection, doubted)
             found = matching(connection, self._conditions, self._condition, known, held)
+            self._noted.datasets |= found
             verdicts |= {key: bits != 0 for key, bits in found.items()}
         return verdicts
 
@@ -83,7 +119,7 @@ class Scales:
         """Candidates whose texts fulfil a wording."""
         match = every([self._source.match, text]) if self._source.match else text
         hits = self._conditions.database.text_search(match, Stretch(min(keys), max(keys) + 1))
-        return set(connection.scalars(hits.source)).intersection(keys)
+        return set(connection.scalars(hits.source, dict(hits.values))).intersection(keys)
 
     def _in_facts(
         self, connection: Connection, keys: Sequence[int]

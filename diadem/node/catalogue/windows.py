@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final
+from dataclasses import dataclass, field
+from typing import Any, Final
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, Select, select
 
 from diadem.node.catalogue import tables
 from diadem.node.catalogue.order import Stretch
@@ -17,9 +18,26 @@ _FEW: Final = 10
 PAGE: Final = 120
 #: How many times longer each next one is: at least and at most while something is missing, and then.
 _SHORTEST: Final = 0.25
-_LONGEST: Final = 16
+_LONGEST: Final = 64
 _LONGER: Final = 3
 _seq = tables.packages.c.seq
+
+
+@dataclass
+class Met:
+    """What was met in the last window of a source, so that the next look at the source begins with that.
+
+    Attributes
+    ----------
+    length, found : int
+        Of that window; 0 where there was none yet.
+    ends : dict of bool to tuple
+        By whether the oldest come first: the first package of all, the one at which a first window ends, the last one.
+    """
+
+    length: int = 0
+    found: int = 0
+    ends: dict[bool, tuple[int | None, int | None, int]] = field(default_factory=dict)
 
 
 class Windows:
@@ -40,33 +58,38 @@ class Windows:
         Whether little is expected.
     wanted : int
         How much shall be found.
+    met : Met
+        What is known of the source, of this stretch.
     """
 
     def __init__(
-        self, connection: Connection, stretch: Stretch, *, rising: bool, few: bool = False, wanted: int = PAGE
+        self, connection: Connection, stretch: Stretch, met: Met, *, rising: bool, few: bool = False, wanted: int = PAGE
     ) -> None:
         self._connection, self._rest, self._rising = connection, stretch, rising
-        self._few = few
-        self._missing, self._found = wanted, 0
+        self._few, self._met = few, met
+        self._missing, self._found = wanted, met.found
 
-    def tell(self, found: int = 1) -> None:
-        """So much more was found in the window that was given last."""
-        self._found += found
+    def tell(self, found: int) -> None:
+        """So much was found in the window that was given last."""
+        self._found = self._met.found = found
 
     def __iter__(self) -> Iterator[Stretch]:
         """One after the other."""
-        length = 0
-        while (begin := self._key()) is not None:
-            if not length:
-                end = self._key(after=_FIRST)
-                if end is None:
-                    yield self._rest
-                    return
-                length = abs(end - begin) * (_FEW if self._few else 1)
-            self._found = 0
+        begin, end, last = self._ends()
+        if begin is None:
+            return
+        if end is None:
+            yield self._rest
+            return
+        length = abs(end - begin) * (_FEW if self._few else 1)
+        if self._met.found:
+            length = round(self._met.length * self._growth())
+        while begin is not None:
+            self._found, self._met.length = 0, length
             yield self._cut(begin, length)
             self._missing -= self._found
             length = round(length * self._growth())
+            begin = self._begin(last)
 
     def _growth(self) -> float:
         """How many times longer than the last one the next window is."""
@@ -85,10 +108,25 @@ class Windows:
             self._rest = rest.cut(rest.low, window.low)
         return window
 
-    def _key(self, after: int = 0) -> int | None:
-        """The first package of the rest, or one after it: where there are none for years, no window is wasted."""
-        packages = select(_seq).where(_seq >= self._rest.low, _seq < self._rest.high)
-        found: int | None = self._connection.scalar(
-            packages.order_by(_seq if self._rising else _seq.desc()).offset(after or None).limit(1)
-        )
+    def _begin(self, last: int) -> int | None:
+        """Where the next window begins; where nothing was found, at the next package: there may be none for years."""
+        if not (self._rest.low <= last < self._rest.high):
+            return None
+        if self._found:
+            return self._rest.low if self._rising else self._rest.high - 1
+        found: int | None = self._connection.scalar(self._packages(rising=self._rising))
         return found
+
+    def _ends(self) -> tuple[int | None, int | None, int]:
+        """The first package of all, the one at which the first window ends, and the last one."""
+        if self._rising not in self._met.ends:
+            first, last = self._packages(rising=self._rising), self._packages(rising=not self._rising)
+            asked = select(*(one.scalar_subquery() for one in (first, first.offset(_FIRST), last)))
+            begin, end, at_last = self._connection.execute(asked).one()
+            self._met.ends[self._rising] = begin, end, at_last or 0
+        return self._met.ends[self._rising]
+
+    def _packages(self, *, rising: bool) -> Select[Any]:
+        """The first package of the rest."""
+        packages = select(_seq).where(_seq >= self._rest.low, _seq < self._rest.high)
+        return packages.order_by(_seq if rising else _seq.desc()).limit(1)

@@ -16,7 +16,7 @@ from diadem.node.catalogue.addresses import ServerAddress
 from diadem.node.catalogue.conditions import Conditions
 from diadem.node.catalogue.driving import driver
 from diadem.node.catalogue.meaning import understand
-from diadem.node.catalogue.order import Stretch, day_range
+from diadem.node.catalogue.order import EVERYTHING, Stretch, day_range
 from diadem.node.catalogue.parsing import parse
 from diadem.node.catalogue.wording import Words
 from tests.node.catalogue.making import dataset, entry
@@ -186,6 +186,8 @@ def test_questions_use_their_index(on_server: Catalogue, query: str, index: str)
     with on_server._reading() as connection:
         source: Any = driver(connection, Conditions(codes, dialects.of(connection)), condition)
         asked = source.chunk(None, 50, rising=False) if source.ordered else source.source
+        if source.part is not None:
+            asked = source.part(EVERYTHING).source.params(source.part(EVERYTHING).values)
         text = str(asked.compile(connection, compile_kwargs={"literal_binds": True}))
         plan = "\n".join(row[0] for row in connection.exec_driver_sql("EXPLAIN " + text.replace("%", "%%")))
     assert index in plan, plan
@@ -199,8 +201,9 @@ def test_of_a_common_word_the_hits_of_some_days_are_found_without_the_others(on_
             on_server.add_package(entry(f"ZnO {number}", date=day))
     stretch = Stretch(*day_range(days[10], days[20]))
     with on_server._reading() as connection:
-        asked = dialects.of(connection).text_search(Words(("zno",)), stretch).source
-        text = str(asked.compile(connection, compile_kwargs={"literal_binds": True})).replace("%", "%%")
-        plan = connection.exec_driver_sql("EXPLAIN (ANALYZE) " + text).scalars().all()
+        hits = dialects.of(connection).text_search(Words(("zno",)), stretch)
+        asked = hits.source.compile(connection)
+        values = asked.construct_params(hits.values)
+        plan = connection.exec_driver_sql("EXPLAIN (ANALYZE) " + str(asked), values).scalars().all()
     read = next(line for line in plan if "Bitmap Index Scan on texts_words" in line)
     assert "rows=10 " in read.partition("actual")[2], "\n".join(plan)

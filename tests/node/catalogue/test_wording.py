@@ -12,7 +12,7 @@ from sqlalchemy import select
 from diadem.node.catalogue import Catalogue, dialects, lexemes, tables
 from diadem.node.catalogue.database import Said
 from diadem.node.catalogue.expressions import among, among_texts
-from diadem.node.catalogue.order import Stretch
+from diadem.node.catalogue.order import EVERYTHING, Stretch
 from diadem.node.catalogue.wording import Either, Every, Without, Wording, Words, everywhere, phrases
 from diadem.node.catalogue.words import padded, words
 from tests.node.catalogue.making import dataset, entry
@@ -89,8 +89,8 @@ def test_a_search_finds_what_a_look_at_every_text_finds(
         for key, said in zip(keys, texts, strict=True):
             database.remove_text(connection, key)
             database.write_texts(connection, [(key, [one for one in said if one.words])])
-        hits = connection.scalars(database.text_search(wording).source).all()
-        between = connection.scalars(database.text_search(wording, Stretch(keys[1], keys[2])).source).all()
+        found = [database.text_search(wording, one) for one in (EVERYTHING, Stretch(keys[1], keys[2]))]
+        hits, between = (connection.scalars(one.source, dict(one.values)).all() for one in found)
     expected = {key for key, said in zip(keys, texts, strict=True) if holds(wording, said)}
     assert len(hits) == len(set(hits))
     assert between == [key for key in hits if key == keys[1]]
