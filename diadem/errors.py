@@ -10,6 +10,7 @@
     ├── Refused             (4)  DIADEM will not do this, and says what would make it possible
     │   └── StoreError           a store that cannot be written: full, read-only, locked, not keeping what it is given
     ├── Unreachable         (5)  a store or peer that does not answer
+    │   └── CarrierFull          a carrier that has no room now (in `model.carriers`)
     ├── Interrupted         (6)  stopped by the user; what was done is kept or swept, and can be resumed
     ├── PackageError        (1)  a bag that cannot be understood
     ├── IntegrityError      (1)  bytes that are not what they were

@@ -78,7 +78,7 @@ def fault_of(words: list[str]) -> str | None:
         if isinstance(default, str) and group and word not in command.commands:  # a word that may be left out
             command, group = command.commands[default], False
         if word.startswith("-") and len(word) > 1:
-            known = {name for parameter in command.params for name in parameter.opts} | {"--help", "-h"}
+            known = {name for one in command.params for name in (*one.opts, *one.secondary_opts)} | {"--help", "-h"}
             if word.partition("=")[0] not in known:
                 return f"{command.name} has no option {word}"
         elif group:

@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PAGE = (ROOT / "THREATS.md").read_text("utf-8")
 THREATS = dict(re.findall(r"^### (.+)\n((?:- .+\n)+)", PAGE, re.MULTILINE))
 #: Against these nothing is done, and the page says so.
-OPEN = {"The operator of the machine", "Traffic analysis", "A malicious hub"}
+OPEN = {"The operator of the machine", "Traffic analysis"}
 
 
 @cache

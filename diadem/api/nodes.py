@@ -236,6 +236,7 @@ def node_tools() -> NodeTools:
         checks=given.offers.checks,
         work=work,
         identity=given.identity,
+        transports=given.offers.transports,
     )
 
 

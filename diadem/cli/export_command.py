@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from diadem.cli.disk_commands import export_disk
 from diadem.cli.node_options import As, Json, NodeAt, Quiet, opened
 from diadem.cli.output import duration_text, print_json, progress, size_text
 from diadem.errors import UsageError
@@ -21,7 +22,7 @@ def register(app: typer.Typer) -> None:
 
 def export(
     package: Annotated[str, typer.Argument(help="Which package.")],
-    path: Annotated[Path, typer.Argument(metavar="OUT.zip", help="A new file.")],
+    path: Annotated[Path, typer.Argument(metavar="OUT", help="A new file OUT.zip; with --to, a folder on a disk.")],
     for_: Annotated[str, typer.Option("--for", help='Who gets it: "Marie Curie <m@x.org>". The log keeps that.')] = "",
     only: Annotated[
         str | None, typer.Option("--only", help="raw: the instrument's files alone. record: the metadata alone.")
@@ -30,13 +31,21 @@ def export(
         bool, typer.Option("--redact", help="Take people's names out, and list where they could not be taken out.")
     ] = False,
     chain: Annotated[bool, typer.Option("--chain", help="All packages of the session, where it has several.")] = False,
+    to: Annotated[str, typer.Option("--to", help="For a person at another node, on a disk: marie@nmi")] = "",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be exported; write nothing.")] = False,
     node: NodeAt = None,
     user: As = None,
     json: Json = False,
     quiet: Quiet = False,
 ) -> int:
-    """Make a ZIP for someone without DIADEM: the package, and a page that explains it. The log notes the handover."""
+    """Make a ZIP for someone without DIADEM: the package, and a page that explains it. The log notes the handover.
+
+    With --to, a disk for a person at another node instead: offered to them, sealed for their node alone.
+    """
+    if to:
+        if for_ or only or redact or chain:
+            raise UsageError("a disk holds one whole package", next="Leave out --for, --only, --redact and --chain.")
+        return export_disk(package, to, path, dry_run=dry_run, node=node, user=user, json=json, quiet=quiet)
     if only not in (None, "raw", "record"):
         raise UsageError(f"'{only}' is no part of a package", next="Write raw or record.")
     with opened(node, user) as found, progress(quiet=quiet or json) as listener:

@@ -30,8 +30,10 @@ def register(app: typer.Typer) -> None:
 
 def status(node: NodeAt = None, json: Json = False) -> int:
     """Say what is at risk and how to mend it. Exit code 1 when a rule of the policy is broken."""
+    from diadem.cli.hub_view import hub_text
+    from diadem.cli.route_view import peers_section
     from diadem.cli.status_view import status_text
-    from diadem.cli.transfer_commands import look_at_transfers
+    from diadem.cli.transfer_commands import look_at_routes, look_at_transfers
     from diadem.cli.watch_view import watch_text
 
     with opened(node) as found:
@@ -39,6 +41,8 @@ def status(node: NodeAt = None, json: Json = False) -> int:
         watched = found.watched.report()
         document = {"node": found.to_dict(), **judged.to_dict(), "watch": watched.to_dict() if watched else None}
         document["transfers"] = look_at_transfers(found)
+        document["peers"] = look_at_routes(found)
+        document["hub"] = seen.to_dict() if (seen := found.hub()) is not None else None
     if json:
         print_json(document)
     else:
@@ -47,6 +51,10 @@ def status(node: NodeAt = None, json: Json = False) -> int:
             print("\n" + text)
         if text := document["transfers"]["text"]:
             print(f"\ntransfers  {text}: diadem inbox, diadem transfers ls")
+        for line in peers_section(document["peers"]):
+            tell(line)
+        if document["hub"]:
+            print("\n" + hub_text(document["hub"]))
     return 0 if judged.ok else 1
 
 

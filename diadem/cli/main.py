@@ -19,6 +19,7 @@ from diadem.cli import (
     archive_commands,
     copies_commands,
     custody_command,
+    disk_commands,
     export_command,
     find_commands,
     grouped_help,
@@ -67,6 +68,7 @@ quality_commands.register(app)
 judgement_commands.register(app)
 access_commands.register(app)
 export_command.register(app)
+disk_commands.register(app)
 operation_commands.register(app)
 watch_commands.register(app)
 serve_command.register(app)

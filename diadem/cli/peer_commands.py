@@ -9,13 +9,15 @@ from typing import Annotated, Any
 
 import typer
 
+from diadem.cli.carrier_commands import carriers
 from diadem.cli.node_options import As, Json, NodeAt, new_passphrase, opened
 from diadem.cli.output import print_json, tell
+from diadem.cli.route_view import routes_lines
 from diadem.cli.setup_commands import recovery_passphrase
 from diadem.errors import UsageError
 
 peers = typer.Typer(
-    help="Other nodes: invite, join, confirm, ls, refresh, rename, compromised, drop.",
+    help="Other nodes: invite, join, confirm, ls, refresh, rename, compromised, drop, carrier.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -26,6 +28,7 @@ Name = Annotated[str, typer.Argument(help="What the other node is called here.")
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the app."""
+    peers.add_typer(carriers, name="carrier")
     app.add_typer(peers, name="peer")
     app.add_typer(keys, name="key")
     app.command()(login)
@@ -123,7 +126,8 @@ def _compare(words: str) -> None:
 def ls(node: NodeAt = None, json: Json = False) -> int:
     """List the other nodes, and the tickets that were given out."""
     with opened(node) as found:
-        known = [peer.to_dict() for peer in found.peers.ls()]
+        ways = {one.peer: one.to_dict() for one in found.peers.routes()}
+        known = [peer.to_dict() | {"routes": ways.get(peer.name)} for peer in found.peers.ls()]
         given = [ticket.to_dict() for ticket in found.peers.tickets()]
     if json:
         print_json({"peers": known, "tickets": given})
@@ -138,11 +142,15 @@ def ls(node: NodeAt = None, json: Json = False) -> int:
 
 
 def _show_peer(peer: Mapping[str, Any]) -> None:
-    where = ", ".join(peer["urls"]) or "calls this node"
+    where = ", ".join(peer["urls"]) or ("picks up at a hub" if peer["hubs"] else "calls this node")
+    where += ", a hub" if peer["hub"] else ""
     own = f" (calls itself {peer['own_name']})" if peer["own_name"] != peer["name"] else ""
     tell(f"{peer['name']:16} {peer['state']:10} {peer['id'][:16]}…  {where}{own}")
     if peer["reason"]:
         tell(f"{'':16} {peer['reason']}")
+    if peer["routes"] is not None:
+        for line in routes_lines(peer["routes"]):
+            tell(line)
     if peer["state"] == "pending":
         tell(f"{'':16} words: {peer['words']}   then: diadem peer confirm {peer['name']}")
     elif peer["state"] == "confirmed" and peer["seen_as"] == "pending":

@@ -21,6 +21,7 @@ _KINDS: Mapping[str, str] = {
     "schemas": "extensions",
     "previews": "previews",
     "checks": "checks",
+    "transports": "carriers",
 }
 
 

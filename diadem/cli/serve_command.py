@@ -22,11 +22,17 @@ def register(app: typer.Typer) -> None:
 
 def serve(
     listen: Annotated[
-        str, typer.Option("--listen", help="Address and port of this machine. Default: the last, else 0.0.0.0:8642.")
+        str,
+        typer.Option(
+            "--listen", help="Address and port; none: call others only. Default: the last, else 0.0.0.0:8642."
+        ),
     ] = "",
     url: Annotated[
         list[str] | None,
         typer.Option("--url", help="As others reach it: https://archive.example.org:8642. Kept; may be repeated."),
+    ] = None,
+    hub: Annotated[
+        bool | None, typer.Option("--hub/--no-hub", help="Relay sealed packages between peers. Kept. See docs/hub.md")
     ] = None,
     workers: Annotated[int, typer.Option("--workers", help="Processes that answer.", min=1, max=64)] = 1,
     metrics: Annotated[str, typer.Option("--metrics", help="Show numbers for Prometheus there: 127.0.0.1:9464.")] = "",
@@ -34,7 +40,7 @@ def serve(
     json: Json = False,
     quiet: Quiet = False,
 ) -> int:
-    """Listen for other nodes, until Ctrl-C. Every request must be signed by a peer or a user of this node."""
+    """Listen for other nodes and call them, until Ctrl-C. Every request must be signed by a peer or a user."""
     from diadem.server.address import Address
     from diadem.server.remembering import remembered
     from diadem.server.serving import Plan, serve
@@ -42,7 +48,7 @@ def serve(
     with opened(node) as found:
         found.context.require_writable()
         plan = Plan(
-            remembered(found.context, listen=listen, urls=url or ()),
+            remembered(found.context, listen=listen, urls=url or (), hub=hub),
             workers=workers,
             metrics=Address.parse(metrics, port=9464) if metrics else None,
             quiet=quiet,
@@ -56,6 +62,9 @@ def _tell(started: Serving, *, as_json: bool) -> None:
         print_json({"serving": started.to_dict()})
         sys.stdout.flush()  # who waits for it must not wait for the end
         return
+    if not started.listen:
+        _tell_calling(started)
+        return
     pending = f", and {started.pending} to be confirmed (diadem peer ls)" if started.pending else ""
     lines = [
         f"node             {started.name}",
@@ -65,6 +74,7 @@ def _tell(started: Serving, *, as_json: bool) -> None:
         f"TLS key          {started.tls}",
         f"serves           {count_text(started.packages, 'package')}, each to whom it was granted",
         f"may ask          {count_text(started.peers, 'peer')}{pending}; {count_text(started.users, 'user')}",
+        *(["hub              relays between peers what it cannot read: diadem status"] if started.hub else []),
         *([f"numbers          http://{started.metrics}/metrics"] if started.metrics else []),
         "stop             Ctrl-C",
     ]
@@ -72,3 +82,11 @@ def _tell(started: Serving, *, as_json: bool) -> None:
         lines.insert(3, "others call      nobody can yet: say it once, diadem serve --url https://HOST:PORT")
     for line in lines:
         tell(line)
+
+
+def _tell_calling(started: Serving) -> None:
+    tell(f"node             {started.name}")
+    tell(f"id               {started.node}")
+    tell("listening at     nowhere: this node calls its peers and hubs")
+    tell(f"hubs             {', '.join(started.hubs) or 'none: diadem peer join TICKET of a hub'}")
+    tell("stop             Ctrl-C")

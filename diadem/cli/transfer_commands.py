@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,7 +16,9 @@ if TYPE_CHECKING:
     from diadem.api.nodes import Node
 
 transfers = typer.Typer(
-    help="Transfers in both directions: ls, show, pause, resume, cancel.", no_args_is_help=True, rich_markup_mode=None
+    help="Transfers in both directions: ls, show, sync, pause, resume, cancel.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
 )
 rules = typer.Typer(
     help="What you accept without being asked: add, ls, rm.", no_args_is_help=True, rich_markup_mode=None
@@ -41,7 +44,7 @@ def send(
     to: Annotated[str, typer.Argument(help="To whom: marie@nmi, or a user of this node.")],
     expires: Annotated[str, typer.Option("--expires", help="How long it can be accepted: 14days.")] = "14days",
     comment: Annotated[str, typer.Option("--comment", help="A line for the recipient.")] = "",
-    route: Annotated[str, typer.Option("--route", help="auto, direct or hub.")] = "auto",
+    route: Annotated[str, typer.Option("--route", help="auto, direct, hub, or via:NAME of a carrier.")] = "auto",
     node: NodeAt = None,
     user: As = None,
     json: Json = False,
@@ -49,19 +52,27 @@ def send(
     """Offer a package to a person at another node, or at this one. Nothing moves before they accept."""
     with opened(node, user) as found:
         done = found.send(package, to, expires=_duration(expires), comment=comment, route=route)
-        transfers = getattr(found, "transfers", None)  # from a laptop the node itself tells what waits
-        unsent = transfers.show(done.id).unsent if transfers is not None else ()
+        unsent, way = _told(found, done.id)
     if json:
-        print_json({"transfer": {**done.to_dict(), "unsent": list(unsent)}})
+        print_json({"transfer": {**done.to_dict(), "unsent": list(unsent), "way": way}})
         return 0 if not done.error else 1
     tell(f"offered          {done.title} to {done.recipient}, until {done.expires:%Y-%m-%d}")
     tell(f"transfer         {done.id}")
+    if way:
+        tell(f"route            {way}")
     if done.error:
         tell(f"FAILED           {done.error}")
     for line in unsent:
         tell(f"waits            {line}; it is delivered when the other node answers")
     tell(f"next             diadem transfers show {done.id[:8]}")
     return 0 if not done.error else 1
+
+
+def _told(found: Any, transfer: str) -> tuple[Sequence[str], str]:
+    """What the other side does not have yet of a transfer, and its way; from a laptop the node itself tells that."""
+    transfers = getattr(found, "transfers", None)
+    details = transfers.show(transfer) if transfers is not None else None
+    return (details.unsent, details.way) if details is not None else ((), "")
 
 
 def inbox(node: NodeAt = None, user: As = None, json: Json = False) -> int:
@@ -89,6 +100,7 @@ def accept(
     with opened(node, user) as found, progress(quiet=quiet or json) as listener:
         rate = _size(max_rate) if max_rate else None
         done = found.accept(offer, store=store, wait=wait, max_rate=rate, listener=listener).to_dict()
+        done["way"] = _told(found, done["id"])[1]
     return _tell_transfer(done, as_json=json)
 
 
@@ -108,6 +120,7 @@ def ls(
 ) -> int:
     """List transfers in both directions, the newest first, and what of them is missing."""
     with opened(node, user) as found:
+        found.transfers.ask()
         listed = [transfer.to_dict() for transfer in found.transfers.ls(everything=everything)]
     if json:
         print_json({"transfers": listed})
@@ -154,6 +167,25 @@ def resume(
     else:
         tell_lines(transfers_text(done))
     return 1 if any(one["error"] for one in done) else 0
+
+
+@transfers.command()
+def sync(
+    max_rate: Rate = None,
+    node: NodeAt = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> int:
+    """Do once what a node that serves does again and again: messages out and in, packages out and in."""
+    with opened(node) as found, progress(quiet=quiet or json) as listener:
+        done = found.transfers.sync(max_rate=_size(max_rate) if max_rate else None, listener=listener).to_dict()
+    if json:
+        print_json({"synced": done})
+    else:
+        tell(f"messages         {done['came']} came; {done['waiting']} not answered yet")
+        tell_lines([transfer_line(one) for one in done["moved"]])
+        tell_lines([f"PROBLEM          {line}" for line in done["trouble"]])
+    return 1 if done["trouble"] else 0
 
 
 @transfers.command()
@@ -219,6 +251,8 @@ def _tell_transfer(done: dict[str, Any], *, as_json: bool) -> int:
         print_json({"transfer": done})
     else:
         tell(transfer_line(done))
+        if done.get("way"):
+            tell(f"route            {done['way']}")
         if done["error"]:
             tell(f"ERROR            {done['error']}")
             tell(f"next             {done['next'] or 'diadem transfers show ' + done['id'][:8]}")
@@ -234,6 +268,11 @@ def tell_lines(lines: list[str]) -> None:
 def look_at_transfers(found: Node) -> dict[str, Any]:
     """What of the transfers deserves a look, for `diadem status`; of a store that is read from another PC, nothing."""
     return found.transfers.look() if found.context.writable else {"text": ""}
+
+
+def look_at_routes(found: Node) -> list[dict[str, Any]]:
+    """The way to each peer and what of it does not work, for `diadem status`."""
+    return [one.to_dict() for one in found.peers.routes()] if found.context.writable else []
 
 
 def _duration(text: str) -> timedelta:

@@ -78,6 +78,7 @@ def details_text(details: Mapping[str, Any]) -> list[str]:
         lines.append(f"  {event['at'].replace('T', ' ')[:16]}  {event['state']}{proof}{words}")
     lines += [f"  MISSING     {what}: the other side has not said so" for what in details["missing"]]
     lines += [f"  not told    {line}" for line in details["unsent"]]
+    lines += [f"  route       {details['way']}"] if details["way"] else []
     lines += [f"  next        {details['next']}"] if details["next"] else []
     return lines
 

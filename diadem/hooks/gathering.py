@@ -13,7 +13,7 @@ import pluggy
 from diadem.errors import PluginError
 from diadem.hooks import specs
 from diadem.hooks.discovery import Plugin, imported, said
-from diadem.hooks.offers import CheckOffer, FieldsOffer, PreviewOffer, ReaderOffer, SchemaOffer
+from diadem.hooks.offers import CheckOffer, FieldsOffer, PreviewOffer, ReaderOffer, SchemaOffer, TransportOffer
 from diadem.hooks.vetting import faults
 
 #: Each hook and what it offers.
@@ -23,6 +23,7 @@ HOOKS: Final[Mapping[str, type[Any]]] = {
     "diadem_schemas": SchemaOffer,
     "diadem_previews": PreviewOffer,
     "diadem_checks": CheckOffer,
+    "diadem_transports": TransportOffer,
 }
 #: Offers of one implementation that are taken; a generator without an end stops here.
 MOST_OFFERS: Final = 1000

@@ -31,6 +31,8 @@ class PluginSummary:
         Extension namespaces with their versions.
     previews, checks : sequence of str
         By name.
+    transports : sequence of str
+        Carriers, by the scheme of their addresses.
     failures : sequence of str
         What went wrong, in words; empty where all is well.
     """
@@ -45,6 +47,7 @@ class PluginSummary:
     schemas: Sequence[str] = ()
     previews: Sequence[str] = ()
     checks: Sequence[str] = ()
+    transports: Sequence[str] = ()
     failures: Sequence[str] = ()
 
     @property
@@ -55,7 +58,7 @@ class PluginSummary:
     def to_dict(self) -> dict[str, Any]:
         """A JSON object with every attribute, and ``ok``."""
         told = {key: getattr(self, key) for key in ("name", "module", "distribution", "version", "bundled", "ok")}
-        lists = ("formats", "fields", "schemas", "previews", "checks", "failures")
+        lists = ("formats", "fields", "schemas", "previews", "checks", "transports", "failures")
         return {**told, **{key: list(getattr(self, key)) for key in lists}}
 
 
@@ -104,5 +107,6 @@ def _summary(plugin: Plugin, offers: Offers, failures: list[str]) -> PluginSumma
         schemas=mine("diadem_schemas", offers.schemas),
         previews=mine("diadem_previews", offers.previews),
         checks=mine("diadem_checks", offers.checks),
+        transports=mine("diadem_transports", offers.transports),
         failures=tuple(failures),
     )

@@ -9,7 +9,7 @@ from typing import Any
 from diadem.errors import PluginError
 from diadem.hooks.discovery import Plugin, bundled, selected
 from diadem.hooks.gathering import HOOKS, Gathering
-from diadem.hooks.offers import CheckOffer, FieldsOffer, PreviewOffer, ReaderOffer, SchemaOffer
+from diadem.hooks.offers import CheckOffer, FieldsOffer, PreviewOffer, ReaderOffer, SchemaOffer, TransportOffer
 
 #: Bundled plugins, by the same door as foreign ones.
 BUNDLED = tuple(
@@ -50,6 +50,7 @@ BUNDLED = tuple(
         "insitu",
         "others",
         "quality",
+        "drop",
     )
 )
 
@@ -60,7 +61,7 @@ class Offers:
 
     Attributes
     ----------
-    readers, fields, schemas, previews, checks : sequence
+    readers, fields, schemas, previews, checks, transports : sequence
         Offers, those of the bundled plugins first.
     failures : sequence of PluginError
         ``where`` is the plugin's name.
@@ -76,6 +77,7 @@ class Offers:
     schemas: Sequence[SchemaOffer] = ()
     previews: Sequence[PreviewOffer] = ()
     checks: Sequence[CheckOffer] = ()
+    transports: Sequence[TransportOffer] = ()
     plugins: Sequence[Plugin] = ()
     origins: Mapping[tuple[str, str], Plugin] = field(default_factory=dict)
 
@@ -117,6 +119,7 @@ def collect(also: Sequence[str] = ()) -> Offers:
         schemas=found["diadem_schemas"],
         previews=found["diadem_previews"],
         checks=found["diadem_checks"],
+        transports=found["diadem_transports"],
         failures=tuple(gathering.failures),
         plugins=tuple(gathering.plugins),
         origins=gathering.origins,

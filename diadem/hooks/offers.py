@@ -239,6 +239,38 @@ class CheckOffer:
         _require_target(f"check offer '{self.name}': check", self.check)
 
 
+@dataclass(frozen=True, slots=True)
+class TransportOffer:
+    """A carrier: what takes sealed objects from one node to another that is not there at the same time.
+
+    It moves bytes and nothing else: sealing, proof, custody and receipts stay in the core, which believes nothing that
+    a carrier gives back.
+
+    Attributes
+    ----------
+    scheme : str
+        How its addresses begin, in lower case: ``drop`` for ``drop:///mnt/group``.
+    connect : str
+        ``module:function``, called in the node's process as ``function(url)`` with the address that people wrote into
+        `node.toml`. It returns a `diadem.hooks.carriers.Carrier`; where it has a method `close`, that is called at the
+        end. It raises `diadem.errors.UsageError` for an address that leads nowhere, `Unreachable` where nothing
+        answers.
+    """
+
+    scheme: str
+    connect: str
+
+    @property
+    def name(self) -> str:
+        """The scheme."""
+        return self.scheme
+
+    def __post_init__(self) -> None:
+        """Refuse a descriptor that cannot work."""
+        _require_name("transport offer", self.scheme)
+        _require_target(f"transport offer '{self.scheme}': connect", self.connect)
+
+
 def _require_name(what: str, name: str) -> None:
     if not _NAME.fullmatch(name):
         raise PluginError(f"{what}: a name is lower case with dashes, not '{name}'")

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 import pluggy
 
-from diadem.hooks.offers import CheckOffer, FieldsOffer, PreviewOffer, ReaderOffer, SchemaOffer
+from diadem.hooks.offers import CheckOffer, FieldsOffer, PreviewOffer, ReaderOffer, SchemaOffer, TransportOffer
 
 GROUP = "diadem"
 hookspec = pluggy.HookspecMarker(GROUP)
@@ -99,4 +99,20 @@ def diadem_checks() -> Iterable[CheckOffer]:  # type: ignore[empty-body]
         @hookimpl
         def diadem_checks():
             yield CheckOffer(name="my-format", formats=("my-format",), check="my_plugin.quality:check")
+    """
+
+
+@hookspec
+def diadem_transports() -> Iterable[TransportOffer]:  # type: ignore[empty-body]
+    """Offer carriers: ways for sealed packages between nodes that cannot reach each other.
+
+    Connected in the node's process, to the addresses that people configured with ``diadem peer carrier add``.
+
+    Example
+    -------
+    ::
+
+        @hookimpl
+        def diadem_transports():
+            yield TransportOffer(scheme="my-cloud", connect="my_plugin.carrier:connect")
     """

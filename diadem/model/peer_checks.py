@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from diadem.errors import DocumentError, UsageError
 
-#: Addresses, and pins of TLS keys, of one node.
+#: Addresses, pins of TLS keys, and hubs, of one node.
 MAX_URLS: Final = 8
 HEX: Final = re.compile(r"[0-9a-f]{64}")
 #: Names as `node.toml` has them: they stand in addresses.
@@ -40,6 +40,11 @@ def require_places(where: str, urls: tuple[str, ...], tls: tuple[str, ...]) -> N
         require(len(values) <= MAX_URLS and len(set(values)) == len(values), where, "too many addresses, or one twice")
     require(all(map(is_url, urls)), where, "an address is not https://host:port")
     require(all(matches(HEX, pin) for pin in tls), where, "a TLS pin is not 64 hex digits")
+
+
+def require_nodes(where: str, nodes: tuple[str, ...]) -> None:
+    require(len(nodes) <= MAX_URLS and len(set(nodes)) == len(nodes), where, "too many hubs, or one twice")
+    require(all(matches(HEX, node) for node in nodes), where, "a hub's id is not 64 hex digits")
 
 
 def members_of(document: Any, where: str, names: str) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Any, Final, Self
 
 from diadem.model.canonical import decode, encode
-from diadem.model.peer_checks import HEX, NAME, matches, members_of, require, require_places, texts_of
+from diadem.model.peer_checks import HEX, NAME, matches, members_of, require, require_nodes, require_places, texts_of
 from diadem.model.statements import parse_time
 from diadem.model.times import time_text
 
@@ -40,6 +40,10 @@ class EndpointNote:
         As in `Ticket`; without any where the node only dials out.
     age : str
         Recipient for what is sealed for the node, ``age1…``.
+    hub : bool
+        Whether it relays, for nodes that it knows, what it cannot read.
+    hubs : tuple of str
+        Ids of the hubs where it picks up what is sealed for it.
     """
 
     node: str
@@ -50,6 +54,8 @@ class EndpointNote:
     urls: tuple[str, ...]
     tls: tuple[str, ...]
     age: str
+    hub: bool = False
+    hubs: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse what could not be read back, or leads nowhere."""
@@ -58,6 +64,8 @@ class EndpointNote:
         require(self.issued < self.expires, "endpoint note", "it ends before it begins")
         require_places("endpoint note", self.urls, self.tls)
         require(matches(AGE, self.age), "endpoint note", "its age recipient is none")
+        require(type(self.hub) is bool, "endpoint note", "whether it is a hub is true or false")
+        require_nodes("endpoint note", self.hubs)
 
     def to_payload(self) -> bytes:
         """The bytes that are signed: canonical JSON."""
@@ -71,6 +79,8 @@ class EndpointNote:
             "urls": list(self.urls),
             "tls": list(self.tls),
             "age": self.age,
+            "hub": self.hub,
+            "hubs": list(self.hubs),
         }
         return encode(document, where="endpoint note")
 
@@ -84,7 +94,7 @@ class EndpointNote:
             Anything else.
         """
         document = decode(data, where="endpoint note", limit=MAX_NOTE)
-        found = members_of(document, "endpoint note", "format node name version issued expires urls tls age")
+        found = members_of(document, "endpoint note", f"format {' '.join(cls.__slots__)}")
         require(found["format"] == NOTE_FORMAT, "endpoint note", f"its format is not {NOTE_FORMAT}")
         return cls(
             found["node"],
@@ -95,6 +105,8 @@ class EndpointNote:
             texts_of(found["urls"], "endpoint note"),
             texts_of(found["tls"], "endpoint note"),
             found["age"],
+            found["hub"],
+            texts_of(found["hubs"], "endpoint note"),
         )
 
 
@@ -157,6 +169,11 @@ class Peer:
     stolen: Mapping[str, str] = field(default_factory=dict)
 
     @property
+    def is_hub(self) -> bool:
+        """Whether it relays, and people here have confirmed it."""
+        return self.state is PeerState.CONFIRMED and self.note is not None and self.note.hub
+
+    @property
     def speaks(self) -> bool:
         """Whether its online key is listened to: it is neither dropped nor is the key known as stolen."""
         return self.state is not PeerState.DROPPED and self.key_id not in self.stolen
@@ -178,6 +195,8 @@ class Peer:
             "version": self.version,
             "expires": self.expires,
             "urls": list(note.urls) if note else [],
+            "hub": note.hub if note else False,
+            "hubs": list(note.hubs) if note else [],
             "words": self.words,
             "since": self.since,
             "reason": self.reason,

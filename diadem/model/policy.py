@@ -174,9 +174,12 @@ class Transfers:
     ----------
     allow : tuple of AllowedTransfer
         The first that fits decides; where none does, nothing is sent.
+    route : str
+        One of `ROUTES`: what ``auto`` means in every entry; so a group changes its topology in one line.
     """
 
     allow: tuple[AllowedTransfer, ...] = (AllowedTransfer(),)
+    route: str = "auto"
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +199,34 @@ class Incoming:
     max_size: int = 500 * _GB
     max_waiting: int = 2000 * _GB
     max_per_day: int = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Hub:
+    """What this node carries for others while it is a hub.
+
+    Attributes
+    ----------
+    max_size : int
+        Most bytes of all spokes together.
+    max_per_spoke : int
+        Most bytes that wait for one spoke; also the largest permit.
+    max_objects : int
+        Most sealed windows that wait for one spoke.
+    max_messages : int
+        Most sealed messages that wait in the box of one spoke; a quarter of it is open to one sender.
+    keep : timedelta
+        How long a window or message waits at most.
+    free : int
+        Bytes of the disk that stay free whatever the rest allows.
+    """
+
+    max_size: int = 500 * _GB
+    max_per_spoke: int = 100 * _GB
+    max_objects: int = 20_000
+    max_messages: int = 1000
+    keep: timedelta = 14 * _DAY
+    free: int = 10 * _GB
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,6 +271,7 @@ class Policy:
     access: Access = field(default_factory=Access)
     transfer: Transfers = field(default_factory=Transfers)
     incoming: Incoming = field(default_factory=Incoming)
+    hub: Hub = field(default_factory=Hub)
     quality: Quality = field(default_factory=Quality)
 
     def to_dict(self) -> dict[str, Any]:

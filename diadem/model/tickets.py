@@ -8,11 +8,12 @@ import hashlib
 import re
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final, Self
+from typing import Any, Final, Self
 
 from diadem.errors import DocumentError
 from diadem.model.canonical import decode, encode
 from diadem.model.peer_checks import HEX, NAME, fault, matches, members_of, require, require_places, texts_of
+from diadem.model.peers import AGE, Contact
 from diadem.model.statements import parse_time
 from diadem.model.times import time_text
 
@@ -22,7 +23,9 @@ TICKET: Final = "diadem1:"
 FOR_PEER: Final = "peer"
 FOR_USER: Final = "user"
 #: Characters of a ticket that are read.
-MAX_TICKET: Final = 8192
+MAX_TICKET: Final = 16_384
+#: Hubs that a ticket names.
+MAX_HUBS: Final = 4
 TOKEN: Final = re.compile(r"[0-9a-f]{32}")
 
 
@@ -46,6 +49,10 @@ class Ticket:
         Id of the one node that may use it; "" for whoever has it.
     user : str
         Short name of the user who is invited, for ``user``.
+    hubs : tuple of Contact
+        Hubs where the node picks up what is sealed for it; only on a ticket for a node.
+    age : str
+        Recipient for what is sealed for the node, ``age1…``; "" where there are no hubs.
     """
 
     node: str
@@ -57,6 +64,8 @@ class Ticket:
     kind: str = FOR_PEER
     for_: str = ""
     user: str = ""
+    hubs: tuple[Contact, ...] = ()
+    age: str = ""
 
     def __post_init__(self) -> None:
         """Refuse what could not be read back, or leads nowhere."""
@@ -67,6 +76,17 @@ class Ticket:
         require(self.for_ == "" or matches(HEX, self.for_), "ticket", "the node that it is for has no id")
         named = matches(NAME, self.user) if self.kind == FOR_USER else self.user == ""
         require(named and not (self.for_ and self.kind == FOR_USER), "ticket", "it does not say for whom it is")
+        self._check_hubs()
+
+    def _check_hubs(self) -> None:
+        ids = {self.node, *(hub.node for hub in self.hubs)}
+        once = len(ids) == len(self.hubs) + 1 <= MAX_HUBS + 1
+        require(once, "ticket", "too many hubs, or one twice, or the node itself")
+        require(not (self.hubs and self.kind == FOR_USER), "ticket", "a person does not come through a hub")
+        for hub in self.hubs:
+            require(matches(HEX, hub.node) and matches(NAME, hub.name), "ticket", "a hub has no name or id")
+            require_places("ticket", hub.urls, hub.tls)
+        require(matches(AGE, self.age) if self.hubs else self.age == "", "ticket", "its age recipient is none")
 
     @property
     def token_hash(self) -> str:
@@ -76,8 +96,10 @@ class Ticket:
     def to_text(self) -> str:
         """``diadem1:`` and the base64 (URL alphabet, without padding) of canonical JSON, on one line."""
         document = {
+            "age": self.age,
             "expires": time_text(self.expires),
             "for": self.for_,
+            "hubs": [_hub_document(hub) for hub in self.hubs],
             "kind": self.kind,
             "name": self.name,
             "node": self.node,
@@ -106,7 +128,7 @@ class Ticket:
                 next="Update DIADEM." if later else "Copy all of it, from the first letter to the last.",
             )
         document = decode(_from_base64url(plain.removeprefix(TICKET)), where="ticket", limit=MAX_TICKET)
-        members = members_of(document, "ticket", "expires for kind name node tls token urls user")
+        members = members_of(document, "ticket", "age expires for hubs kind name node tls token urls user")
         return cls(
             members["node"],
             members["name"],
@@ -117,12 +139,27 @@ class Ticket:
             members["kind"],
             members["for"],
             members["user"],
+            _hubs_of(members["hubs"]),
+            members["age"],
         )
 
 
 def hash_token(token: str) -> str:
     """SHA-256 of a token, 64 hex digits."""
     return hashlib.sha256(token.encode("ascii", "replace")).hexdigest()
+
+
+def _hub_document(hub: Contact) -> dict[str, Any]:
+    return {"node": hub.node, "name": hub.name, "urls": list(hub.urls), "tls": list(hub.tls)}
+
+
+def _hubs_of(value: Any) -> tuple[Contact, ...]:
+    require(isinstance(value, list) and len(value) <= MAX_HUBS, "ticket", f"a list of {MAX_HUBS} hubs is expected")
+    found = [members_of(item, "ticket", "node name urls tls") for item in value]
+    return tuple(
+        Contact(hub["node"], hub["name"], texts_of(hub["urls"], "ticket"), texts_of(hub["tls"], "ticket"))
+        for hub in found
+    )
 
 
 def _base64url(data: bytes) -> str:

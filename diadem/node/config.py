@@ -133,17 +133,44 @@ class ServerSettings:
     Attributes
     ----------
     listen : str
-        Address and port on this machine: ``0.0.0.0:8642``; "" for a node that does not listen.
+        Address and port on this machine: ``0.0.0.0:8642``; "" for a node that was never served, ``none`` for one that
+        listens nowhere and only calls others.
     urls : sequence of str
         As others reach it: ``https://archive.example.org:8642``. Tickets and the endpoint note name them.
+    hub : bool
+        Whether it relays what peers seal for each other; of use only with an address in `urls`.
     """
 
     listen: str = ""
     urls: Sequence[str] = ()
+    hub: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON object with every attribute."""
-        return {"listen": self.listen, "urls": list(self.urls)}
+        return {"listen": self.listen, "urls": list(self.urls), "hub": self.hub}
+
+
+@dataclass(frozen=True, slots=True)
+class CarrierSettings:
+    """What takes sealed packages to peers and from them: a table ``[[carrier]]``.
+
+    Attributes
+    ----------
+    name : str
+        What both nodes call it: the route is ``via:`` and this name.
+    url : str
+        Where it is, as the plugin for its scheme understands: ``drop:///mnt/group``.
+    peers : sequence of str
+        Ids of the nodes with which it is shared; empty for all.
+    """
+
+    name: str
+    url: str
+    peers: Sequence[str] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON object with every attribute."""
+        return {"name": self.name, "url": self.url, "peers": list(self.peers)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +201,8 @@ class NodeSettings:
         The folders that `diadem watch` looks at.
     server : ServerSettings
         Where the node listens, and where others find it.
+    carriers : sequence of CarrierSettings
+        What takes sealed packages to peers and from them.
     """
 
     name: str
@@ -188,6 +217,7 @@ class NodeSettings:
     catalogue: str = ""
     watched: Sequence[WatchSettings] = ()
     server: ServerSettings = ServerSettings()
+    carriers: Sequence[CarrierSettings] = ()
 
     @property
     def short_id(self) -> str:
@@ -307,6 +337,10 @@ def settings_of(document: dict[str, Any]) -> NodeSettings:
             WatchSettings(**{**table, "set": tuple(table.get("set", ()))}) for table in document.get("watch", ())
         ),
         server=_server_settings(document.get("server", {})),
+        carriers=tuple(
+            CarrierSettings(**{**table, "peers": tuple(table.get("peers", ()))})
+            for table in document.get("carrier", ())
+        ),
     )
 
 
@@ -315,6 +349,8 @@ def _server_settings(table: dict[str, Any]) -> ServerSettings:
     urls = table.get("urls", ())
     if not isinstance(urls, list | tuple):
         raise TypeError("server.urls is no list")
+    if not isinstance(table.get("hub", False), bool):
+        raise TypeError("server.hub is neither true nor false")
     try:
         return ServerSettings(**{**table, "urls": tuple(require_url(url) for url in urls)})
     except UsageError as error:
@@ -354,6 +390,11 @@ def settings_text(settings: NodeSettings) -> str:
         for folder in settings.watched:
             folders.append(tomlkit.item(folder.to_dict()))
         document["watch"] = folders
+    if settings.carriers:
+        carriers = tomlkit.aot()
+        for carrier in settings.carriers:
+            carriers.append(tomlkit.item(carrier.to_dict()))
+        document["carrier"] = carriers
     return tomlkit.dumps(document)
 
 

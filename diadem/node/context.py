@@ -27,7 +27,7 @@ from diadem.store.system import WINDOWS, FileLock
 
 if TYPE_CHECKING:
     from diadem.extract.pool import Extractor
-    from diadem.hooks.offers import CheckOffer, ReaderOffer
+    from diadem.hooks.offers import CheckOffer, ReaderOffer, TransportOffer
     from diadem.model.policy import Policy
     from diadem.model.statements import Draft
     from diadem.node.tasks import Answer, Task
@@ -72,6 +72,8 @@ class NodeTools:
         Does a task in another process, where it is found by its name.
     identity : str
         What extraction depends on, with versions: workers must have the same.
+    transports : sequence of TransportOffer
+        Who can connect to carriers.
     """
 
     readers: Sequence[ReaderOffer]
@@ -82,6 +84,7 @@ class NodeTools:
     checks: Sequence[CheckOffer] = ()
     work: Callable[[Task], Answer] | None = None
     identity: str = ""
+    transports: Sequence[TransportOffer] = ()
 
 
 def no_peer(_: str) -> str | None:

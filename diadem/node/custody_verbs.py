@@ -34,17 +34,25 @@ def custody(context: Context, subject: str) -> CustodyReport:
     What other nodes proved of the transfers of a package is checked with it, as far as they are confirmed peers.
     """
     sha256 = subject_of(context, subject)
-    chain = own_chain(context.ledger, sha256)
+    chains = [own_chain(context.ledger, one) for one in (sha256, *_permitted(context, sha256))]
     kept = list(_kept_chains(context, sha256))
     peers = [peer.id for peer in peer_book(context).ls() if peer.state is PeerState.CONFIRMED] if kept else []
     report = verify_chains(
-        [chain.to_bytes(), *(data for _, data in kept)],
-        names=["this node's log", *(name for name, _ in kept)],
+        [*(chain.to_bytes() for chain in chains), *(data for _, data in kept)],
+        names=[*(["this node's log"] * len(chains)), *(name for name, _ in kept)],
         pins=[context.settings.id, *peers],
         own=True,
     )
     doubts = context.catalogue.cautions([PREFIX + sha256]).get(PREFIX + sha256, ())
     return replace(report, warnings=tuple(one.sentence for one in doubts))
+
+
+def _permitted(context: Context, sha256: str) -> Iterator[str]:
+    """The relays that this node permitted for transfers of a package, as subjects of its log."""
+    for entry in context.ledger.of_subject(sha256):
+        relay = entry.statement.predicate.get("relay") if entry.statement.kind == "acceptance" else None
+        if isinstance(relay, str) and context.ledger.of_subject(about := Subject.named(f"relay:{relay}").sha256):
+            yield about
 
 
 def _kept_chains(context: Context, sha256: str) -> Iterator[tuple[str, bytes]]:

@@ -157,6 +157,10 @@ class KeyCabinet:
         """Keep the node's age identity."""
         write_whole(self.folder / "age.txt", (identity + "\n").encode(), mode=0o600)
 
+    def age_identity(self) -> str:
+        """What opens what is sealed for the node: ``AGE-SECRET-KEY-1…``."""
+        return (self.folder / "age.txt").read_text("ascii").strip()
+
     # -- for the recovery ------------------------------------------------------------------------------------------
 
     def files(self) -> Iterator[tuple[str, bytes]]:

@@ -19,13 +19,8 @@ def validate_draft(draft: Draft) -> None:
     Raises
     ------
     DocumentError
-        Its kind has no schema yet, or the schema refuses its predicate; names kind, JSON path and rule.
+        The schema of its kind refuses its predicate; names kind, JSON path and rule.
     """
-    if draft.kind not in schemas.STATEMENT_KINDS:
-        raise DocumentError(
-            f"this version of DIADEM does not write {draft.kind} statements",
-            next=f"It writes: {', '.join(schemas.STATEMENT_KINDS)}.",
-        )
     _check_predicate(draft.kind, draft.predicate)
 
 

@@ -9,7 +9,7 @@ import json
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -29,6 +29,10 @@ _HELP: Final[Mapping[str, tuple[str, str]]] = {
     "waiting_requests": ("gauge", "Of these, those that wait for news."),
     "workers": ("gauge", "Processes that answer."),
     "job_runs_total": ("counter", "Runs of periodic jobs, by job and result."),
+    "hub_bytes": ("gauge", "Sealed bytes that wait at this hub."),
+    "hub_objects": ("gauge", "Sealed windows that wait at this hub."),
+    "hub_messages": ("gauge", "Sealed messages that wait at this hub."),
+    "hub_relays": ("gauge", "Relays that are open at this hub."),
     "started_seconds": ("gauge", "When the server was started, in seconds since 1970."),
 }
 
@@ -77,9 +81,10 @@ class Counts:
         write_whole(path, json.dumps(self.rows()).encode())
 
 
-def text(counts: Counts, folder: Path) -> str:
-    """All numbers in Prometheus's text format: those given, and what workers left in a folder."""
+def text(counts: Counts, folder: Path, more: Callable[[], Iterable[tuple[str, float]]] = tuple) -> str:
+    """All numbers in Prometheus's text format: those given, what workers left in a folder, and `more`."""
     sums: dict[tuple[str, str], float] = defaultdict(float)
+    sums |= {(name, ""): value for name, value in more()}
     for name, labels, value in (*counts.rows(), *_left(folder)):
         sums[name, labels] += value
     lines = []

@@ -7,15 +7,19 @@ import logging
 import multiprocessing
 import os
 import shutil
+import signal
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final
 
 from diadem.errors import Refused, UsageError
 from diadem.model.peers import PeerState
 from diadem.node.context import Context
+from diadem.node.peers.notes import own_hubs
 from diadem.node.peers.opening import peer_book
 from diadem.node.tls_files import TlsFiles, tls_files
 from diadem.server.address import Address
@@ -25,6 +29,7 @@ from diadem.server.counting import Counts, text
 from diadem.server.limits import Limits
 from diadem.server.nonces import Nonces
 from diadem.server.numbers import Numbers
+from diadem.server.relaying import begin, hub_jobs, hub_numbers
 from diadem.server.routes import every_route
 from diadem.server.worker import Worker, network_folder, numbers_folder
 from diadem.store.system import FileLock
@@ -44,8 +49,8 @@ class Plan:
 
     Attributes
     ----------
-    listen : Address
-        Where.
+    listen : Address or None
+        Where; None for a node that only calls others.
     workers : int
         Processes that answer.
     metrics : Address or None
@@ -58,7 +63,7 @@ class Plan:
         Gives the table of who answers what; it is called in each worker.
     """
 
-    listen: Address
+    listen: Address | None
     workers: int = 1
     metrics: Address | None = None
     limits: Limits = field(default_factory=Limits)
@@ -77,7 +82,7 @@ class Serving:
     name : str
         Its name.
     listen : str
-        Where it listens.
+        Where it listens; "" where it only calls others.
     urls : sequence of str
         As others reach it.
     tls : str
@@ -86,6 +91,10 @@ class Serving:
         Who may ask, who is still to be confirmed, and how much there is.
     metrics : str
         Where numbers are shown; "" for nowhere.
+    hub : bool
+        Whether it relays for its peers.
+    hubs : sequence of str
+        Names of the hubs where it picks up.
     """
 
     node: str
@@ -98,14 +107,17 @@ class Serving:
     users: int
     packages: int
     metrics: str
+    hub: bool
+    hubs: Sequence[str]
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON object."""
-        return {name: getattr(self, name) for name in self.__slots__} | {"urls": list(self.urls)}
+        plain = {name: getattr(self, name) for name in self.__slots__}
+        return plain | {"urls": list(self.urls), "hubs": list(self.hubs)}
 
 
 def serve(context: Context, plan: Plan, *, told: Callable[[Serving], None]) -> None:
-    """Serve until the process is told to end (Ctrl-C, SIGTERM).
+    """Serve until the process is told to end (Ctrl-C, SIGTERM); a node that listens nowhere only calls others.
 
     Parameters
     ----------
@@ -123,9 +135,43 @@ def serve(context: Context, plan: Plan, *, told: Callable[[Serving], None]) -> N
     Refused
         The node is served already, or the port is not free.
     """
-    _require_granian()
+    if plan.listen is None:
+        _call_others(context, plan, told)
+    else:
+        _require_granian()
+        _listen(context, plan, plan.listen, told)
+
+
+def _call_others(context: Context, plan: Plan, told: Callable[[Serving], None]) -> None:
+    """Do what a node that serves does by itself, and answer nobody."""
+    ended = threading.Event()
+    with _alone(context), _told_to_end(ended):
+        log_to_stderr(_level(plan))
+        work = Background(jobs(context), lambda _name, _well: None)
+        told(_said(context, plan, "", ""))
+        work.start()
+        try:
+            while not ended.wait(1.0):
+                pass
+        finally:
+            work.stop(PATIENCE)
+
+
+@contextmanager
+def _told_to_end(ended: threading.Event) -> Iterator[None]:
+    """Ctrl-C and SIGTERM set an event, instead of ending what is just written."""
+    names = (signal.SIGINT, signal.SIGTERM)
+    before = {name: signal.signal(name, lambda *_: ended.set()) for name in names}
+    try:
+        yield
+    finally:
+        for name, handler in before.items():
+            signal.signal(name, handler)
+
+
+def _listen(context: Context, plan: Plan, listen: Address, told: Callable[[Serving], None]) -> None:
     with _alone(context):
-        plan.listen.require_free()
+        listen.require_free()
         files = tls_files(context)
         log_to_stderr(_level(plan))
         counts = Counts()
@@ -133,15 +179,17 @@ def serve(context: Context, plan: Plan, *, told: Callable[[Serving], None]) -> N
         folder = numbers_folder(context.folder)
         shutil.rmtree(folder)
         folder.mkdir(mode=0o700)
-        numbers = Numbers(plan.metrics, lambda: text(counts, folder)) if plan.metrics else None
+        begin(context)
+        shown = partial(text, counts, folder, more=lambda: hub_numbers(context))
+        numbers = Numbers(plan.metrics, shown) if plan.metrics else None
         nonces = Nonces.open(network_folder(context.folder))
         work = Background(
-            [*jobs(context), _sweeping(context, nonces)],
+            [*jobs(context), *hub_jobs(context), _sweeping(context, nonces)],
             lambda name, well: counts.add("job_runs_total", job=name, result="done" if well else "failed"),
         )
-        server = _server(plan, files)
+        server = _server(plan, listen, files)
         metrics = f"{plan.metrics.host}:{numbers.port}" if plan.metrics and numbers else ""
-        said = _said(context, plan, files, metrics)
+        said = _said(context, plan, files.pin, metrics)
         server.on_startup(lambda: told(said))
         try:
             if numbers is not None:
@@ -162,20 +210,22 @@ def serve(context: Context, plan: Plan, *, told: Callable[[Serving], None]) -> N
                 numbers.stop()
 
 
-def _said(context: Context, plan: Plan, files: TlsFiles, metrics: str) -> Serving:
+def _said(context: Context, plan: Plan, pin: str, metrics: str) -> Serving:
     settings = context.settings
     states = [peer.state for peer in peer_book(context).ls()]
     return Serving(
         node=settings.id,
         name=settings.name,
-        listen=str(plan.listen),
+        listen=str(plan.listen or ""),
         urls=settings.server.urls,
-        tls=files.pin,
+        tls=pin,
         peers=states.count(PeerState.CONFIRMED),
         pending=states.count(PeerState.PENDING),
         users=len(settings.users),
         packages=context.catalogue.count(),
         metrics=metrics,
+        hub=settings.server.hub,
+        hubs=[hub.name for hub in own_hubs(context, peer_book(context))],
     )
 
 
@@ -183,7 +233,7 @@ def _level(plan: Plan) -> int:
     return logging.ERROR if plan.quiet else logging.INFO
 
 
-def _server(plan: Plan, files: TlsFiles) -> Any:
+def _server(plan: Plan, listen: Address, files: TlsFiles) -> Any:
     """granian, as it is needed here: TLS 1.3, HTTP/1.1, no WebSockets, small heads."""
     from granian import Granian
     from granian.constants import HTTPModes, Interfaces, Loops, SSLProtocols
@@ -193,8 +243,8 @@ def _server(plan: Plan, files: TlsFiles) -> Any:
     limits = plan.limits
     return Granian(
         "diadem",
-        plan.listen.host,
-        plan.listen.port,
+        listen.host,
+        listen.port,
         interface=Interfaces.RSGI,
         workers=plan.workers,
         runtime_threads=min(_RUNTIME_THREADS, os.cpu_count() or 1),

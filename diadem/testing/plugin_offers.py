@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from diadem.hooks.fields import Derived, Rule
-from diadem.hooks.offers import CheckOffer, FieldsOffer, PreviewOffer, ReaderOffer, SchemaOffer
+from diadem.hooks.offers import CheckOffer, FieldsOffer, PreviewOffer, ReaderOffer, SchemaOffer, TransportOffer
 from diadem.hooks.targets import target
 from diadem.hooks.units import convert
 from diadem.model.fields import close_matches
@@ -26,6 +26,7 @@ class Mine:
     schemas: Sequence[SchemaOffer]
     previews: Sequence[PreviewOffer]
     checks: Sequence[CheckOffer]
+    transports: Sequence[TransportOffer]
     others: Sequence[ReaderOffer]
 
     @property
@@ -36,7 +37,7 @@ class Mine:
     @property
     def count(self) -> int:
         """Offers in all."""
-        return sum(map(len, (self.readers, self.fields, self.schemas, self.previews, self.checks)))
+        return sum(map(len, (self.readers, self.fields, self.schemas, self.previews, self.checks, self.transports)))
 
 
 def examine_offers(mine: Mine, schemas: ExtensionSchemas, notes: Notes) -> None:
@@ -88,6 +89,8 @@ def _targets(mine: Mine) -> Iterator[tuple[str, str, tuple[tuple[Any, ...], dict
         yield f"preview '{preview.name}': draw", preview.draw, ((path, files, []), {})
     for check in mine.checks:
         yield f"check '{check.name}': check", check.check, ((path, files, None), {})
+    for transport in mine.transports:
+        yield f"transport '{transport.scheme}': connect", transport.connect, (("url",), {})
 
 
 def _examine_target(where: str, dotted: str, arguments: tuple[tuple[Any, ...], dict[str, Any]], notes: Notes) -> None:

@@ -126,6 +126,7 @@ def _offers_of(found: Sequence[Plugin], offers: Offers) -> Mine:
         schemas=mine("diadem_schemas", offers.schemas),
         previews=mine("diadem_previews", offers.previews),
         checks=mine("diadem_checks", offers.checks),
+        transports=mine("diadem_transports", offers.transports),
         others=[reader for reader in offers.readers if reader not in readers],
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import astuple
 from typing import Final
 
 from diadem.errors import Refused, StoreError
@@ -12,6 +13,8 @@ from diadem.model.transfers import IN, LOCAL, MOVING, OUT, Counts, Rule, State, 
 from diadem.transfer import drafts
 from diadem.transfer.desk import Desk
 from diadem.transfer.messages import ACCEPTANCE, DECLINE, REVOCATION
+from diadem.transfer.relay.book import relays_of
+from diadem.transfer.routing import choose
 
 #: Room that a store keeps beside what comes.
 RESERVE: Final = 64 << 20
@@ -43,10 +46,15 @@ def accept_offer(desk: Desk, transfer: Transfer, *, store: str | None, rule: Rul
     with desk.context.locked("room"):  # two that accept at once are not promised the same room
         require_allowed(desk.context.policy.incoming, transfer.bytes, desk.book.waiting())
         chosen = store_for(desk, transfer, store)
-        route = "direct" if "direct" in transfer.routes else transfer.routes[0]
+        route, why = astuple(choose(desk, transfer))
         limit = ceiling(transfer.bytes)
         draft = drafts.acceptance(
-            transfer, ceiling=limit, route=route, rule=rule.id if rule else "", by=transfer.recipient
+            transfer,
+            ceiling=limit,
+            route=route,
+            rule=rule.id if rule else "",
+            by=transfer.recipient,
+            **_place_for(desk, transfer, route),
         )
         said = desk.say_once(transfer.id, draft, as_user=rule is None)
         accepted = desk.book.step(
@@ -54,6 +62,7 @@ def accept_offer(desk: Desk, transfer: Transfer, *, store: str | None, rule: Rul
             State.ACCEPTED,
             desk.now,
             statement=said,
+            words=why,
             acceptance=said,
             rule=rule.id if rule else "",
             ceiling=limit,
@@ -62,6 +71,17 @@ def accept_offer(desk: Desk, transfer: Transfer, *, store: str | None, rule: Rul
         )
     desk.post(accepted, ACCEPTANCE)
     return accepted
+
+
+def _place_for(desk: Desk, transfer: Transfer, route: str) -> dict[str, str]:
+    """Where, and sealed to what, a sender may put it down, where it may go by carriers."""
+    if set(transfer.routes) <= {"direct", "local"}:
+        return {}
+    relays = relays_of(desk)
+    made = relays.make(transfer.id)
+    if route != "direct":
+        relays.use(transfer.id, route)
+    return {"relay": made.relay, "seal": made.recipient}
 
 
 def require_allowed(rules: Incoming, size: int, waiting: int) -> None:

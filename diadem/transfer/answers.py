@@ -10,6 +10,7 @@ from typing import Any, Final, Self
 
 from diadem.errors import DiademError, DocumentError, NotFound, Refused, Unreachable
 from diadem.model import canonical
+from diadem.model.carriers import CarrierFull
 from diadem.model.times import read_time
 from diadem.transfer.wire import Connection, why
 
@@ -155,6 +156,8 @@ def refusal(response: http.client.HTTPResponse, *, name: str, url: str, now: flo
         return NotFound(message, where=url, next=after)
     if response.status == 401 and code == OtherTime.code:
         return OtherTime(message, where=url, next=after, server_time=_moment(error, now))
+    if response.status == 507:
+        return CarrierFull(message, where=url, next=after)
     if response.status in (429, 500, 502, 503, 504):
         return Unreachable(message, where=url, next=after or "Try again later.")
     return PeerRefused(message, where=url, next=after, status=response.status, code=code or "refused")

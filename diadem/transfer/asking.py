@@ -1,4 +1,4 @@
-"""Asking the peers what waits there for this node: all at once, and no dead one keeps anybody waiting."""
+"""Asking peers and hubs what waits there for this node: all at once, and no dead one keeps anybody waiting."""
 
 from __future__ import annotations
 
@@ -9,8 +9,13 @@ from functools import partial
 from typing import Final
 
 from diadem.errors import DiademError
+from diadem.model.peers import Peer, PeerState
+from diadem.node.peers.notes import own_hubs
+from diadem.node.peers.opening import peer_book
 from diadem.transfer.desk import Desk
 from diadem.transfer.postman import collect, deliver_all
+from diadem.transfer.routing import common_hubs
+from diadem.transfer.spoke.picking_up import pick_up
 
 #: Seconds that a person waits for peers at most.
 PATIENCE: Final = 5.0
@@ -18,8 +23,8 @@ PATIENCE: Final = 5.0
 _AT_ONCE: Final = 16
 
 
-def ask_peers(desk: Desk, *, patience: float = PATIENCE) -> None:
-    """Hand over what waits here and take what waits at the peers, as far as they answer in time.
+def ask_peers(desk: Desk, *, patience: float = PATIENCE, hubs_only: bool = False) -> None:
+    """Hand over what waits here and take what waits at peers and hubs, as far as they answer in time.
 
     Parameters
     ----------
@@ -27,13 +32,19 @@ def ask_peers(desk: Desk, *, patience: float = PATIENCE) -> None:
         The node's.
     patience : float
         Seconds; who answers later is heard the next time.
+    hubs_only : bool
+        Only what lies at the hubs.
     """
-    peers = list(desk.network.reachable())
-    if not peers:
+    work: list[Callable[[], object]] = [
+        partial(exchange_at, desk, hub) for hub in own_hubs(desk.context, peer_book(desk.context))
+    ]
+    if not hubs_only:
+        work += [partial(_exchange, desk, peer) for peer in desk.network.reachable()]
+    if not work:
         return
-    pool = ThreadPoolExecutor(min(len(peers), _AT_ONCE), "diadem-ask")
+    pool = ThreadPoolExecutor(min(len(work), _AT_ONCE), "diadem-ask")
     try:
-        wait([pool.submit(_quietly, partial(_exchange, desk, peer)) for peer in peers], timeout=patience)
+        wait([pool.submit(_quietly, one) for one in work], timeout=patience)
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
 
@@ -43,6 +54,20 @@ def _exchange(desk: Desk, peer: str) -> None:
     collect(desk, peer)
 
 
-def _quietly(work: Callable[[], None]) -> None:
+def exchange_at(desk: Desk, hub: Peer) -> int:
+    """Put down what peers that are reached through a hub do not have, and pick up what lies there; how much came.
+
+    Raises
+    ------
+    Unreachable, NotFound, Refused
+        The hub does not answer, or does not know this node.
+    """
+    for peer in peer_book(desk.context).ls():
+        if peer.state is PeerState.CONFIRMED and hub in common_hubs(desk.context, peer):
+            deliver_all(desk, peer=peer.id, due=False)
+    return pick_up(desk, hub)
+
+
+def _quietly(work: Callable[[], object]) -> None:
     with contextlib.suppress(DiademError):  # it is asked again the next time; what is due to it is kept
         work()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
+from typing import TYPE_CHECKING
 
 from diadem.errors import NotFound, Unreachable
 from diadem.model.peers import Contact, PeerState
@@ -13,6 +14,9 @@ from diadem.transfer.desk import Desk
 from diadem.transfer.grants import GrantAccess
 from diadem.transfer.known_peers import KnownPeers
 from diadem.transfer.network import Link, Network
+
+if TYPE_CHECKING:
+    from diadem.transfer.hub.client import HubClient
 
 
 def desk_of(context: Context) -> Desk:
@@ -34,7 +38,15 @@ def network_of(context: Context) -> Network:
         brings=lambda peer: peer not in set(_addressed(context)),
         polled=lambda: () if context.settings.server.urls else _addressed(context),
         reachable=lambda: _addressed(context),
+        hub=lambda hub: _hub(context, hub),
     )
+
+
+def _hub(context: Context, hub: str) -> HubClient:
+    """A hub that this node knows. Raises `NotFound` where there is none."""
+    from diadem.transfer.hub.asking import hub_client
+
+    return hub_client(context, peer_book(context).get(hub))
 
 
 def _link(context: Context, peer: str) -> Link:

@@ -40,8 +40,10 @@ def offer(transfer: Transfer, *, to: str, grant: str, by: str) -> Draft:
     )
 
 
-def acceptance(transfer: Transfer, *, ceiling: int, route: str, rule: str, by: str) -> Draft:
-    """That the offer is accepted."""
+def acceptance(
+    transfer: Transfer, *, ceiling: int, route: str, rule: str, by: str, relay: str = "", seal: str = ""
+) -> Draft:
+    """That the offer is accepted; `relay` and `seal` where it may go by carriers: see `diadem.transfer.relay`."""
     return _draft(
         "acceptance",
         transfer,
@@ -51,6 +53,8 @@ def acceptance(transfer: Transfer, *, ceiling: int, route: str, rule: str, by: s
             "sender": transfer.peer,
             "ceiling": ceiling,
             "route": route,
+            "relay": relay,
+            "seal": seal,
             "rule": rule,
             "by": by,
         },
@@ -98,6 +102,12 @@ def closure(transfer: Transfer, *, receipt: str, recipient: str, checkpoint: str
     """That the receipt was seen."""
     said = {"receipt": receipt, "recipient": recipient, "checkpoint": checkpoint, "bytes": transfer.moved}
     return _draft("closure", transfer, said)
+
+
+def handover(transfer: Transfer) -> Draft:
+    """That a disk with the package was given out, sealed for the recipient's node."""
+    said = {"to": transfer.recipient, "form": "disk", "redacted": False}
+    return _draft("handover", transfer, {**said, "payload_id": transfer.payload_id, "by": transfer.sender})
 
 
 def audit(transfer: str, peer: str, reason: str) -> Draft:

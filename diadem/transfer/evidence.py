@@ -142,7 +142,9 @@ def is_own_checkpoint(context: Context, text: str) -> bool:
     return True
 
 
-def weigh(transfer: str, peer: str, chain: str, *, kept: bytes | None, seen: str) -> Evidence:
+def weigh(
+    transfer: str, peer: str, chain: str, *, kept: bytes | None, seen: str, about: Subject | None = None
+) -> Evidence:
     """What a chain from a peer proves about a transfer.
 
     Parameters
@@ -157,6 +159,8 @@ def weigh(transfer: str, peer: str, chain: str, *, kept: bytes | None, seen: str
         The last chain of the same that was kept.
     seen : str
         The newest checkpoint of that log that was kept; "" for none.
+    about : Subject, optional
+        What it must be about where that is not the transfer itself: a relay.
 
     Raises
     ------
@@ -171,7 +175,7 @@ def weigh(transfer: str, peer: str, chain: str, *, kept: bytes | None, seen: str
     read = Chain.from_bytes(data)
     if read.node != peer:
         raise DocumentError("the chain is of another node's log", where="message.chain", next="Do not trust it.")
-    if read.subject != transfer_subject(transfer):
+    if read.subject != (about or transfer_subject(transfer)):
         raise DocumentError("the chain is about something else", where="message.chain", next="Do not trust it.")
     files, names = [data], [_CAME]
     if kept is not None and kept != data:

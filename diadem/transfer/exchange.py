@@ -23,6 +23,7 @@ from diadem.errors import (
     UsageError,
 )
 from diadem.model import canonical
+from diadem.model.carriers import OBJECT, RELAY, CarrierFull
 
 if TYPE_CHECKING:
     from diadem.model.signers import Signer
@@ -39,6 +40,9 @@ PARAMETERS: Final[Mapping[str, str]] = {
     "transfer": "[0-9a-f]{32}",
     "message": "[0-9a-f]{32}",
     "package": "[0-9a-f]{64}",
+    "node": "[0-9a-f]{64}",
+    "relay": RELAY.pattern,
+    "object": OBJECT.pattern,
     "part": "[01]",
     "number": "0|[1-9][0-9]{0,8}",
 }
@@ -268,6 +272,7 @@ def nothing_here() -> Response:
 _STATUS: Final[tuple[tuple[type[DiademError], int], ...]] = (
     (OutOfRange, 416),
     (UsageError, 400),
+    (CarrierFull, 507),
     (Unreachable, 503),
     (Refused, 409),
     (IntegrityError, 422),
@@ -277,8 +282,8 @@ _STATUS: Final[tuple[tuple[type[DiademError], int], ...]] = (
 def problem_of(error: Exception) -> Response:
     """The answer where a handler raised.
 
-    `NotFound` is the one 404; `UsageError` 400, `Refused` 409, `IntegrityError` 422, `Unreachable` 503, with their
-    messages. Of anything else nothing is told: 500.
+    `NotFound` is the one 404; `UsageError` 400, `Refused` 409, `IntegrityError` 422, `Unreachable` 503 (`CarrierFull`
+    507), with their messages. Of anything else nothing is told: 500.
     """
     if isinstance(error, NotFound):
         return nothing_here()

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from diadem.errors import NotFound
-from diadem.model.access import PEER, USER, Asker, Right
+from diadem.model.access import DIRECT_ONLY, PEER, USER, Asker, Right
 from diadem.model.ids import PackageId
 from diadem.node.access.reading import require
 from diadem.node.context import Context
@@ -38,6 +38,11 @@ class GrantAccess:
         except NotFound:
             return ""
         return found.id if found is not None and (found.expires is None or found.expires >= expires) else ""
+
+    def direct_only(self, package: str, *, to: str, recipient: str) -> bool:
+        """See `Access.direct_only`."""
+        found = require(self.context, self._asker(to, recipient), Right.READ, PackageId(package).hex)
+        return DIRECT_ONLY in found.requirements
 
     def require_read(self, package: str, *, to: str, recipient: str) -> None:
         """See `Access.require_read`."""

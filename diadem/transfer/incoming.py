@@ -28,6 +28,7 @@ from diadem.transfer.evidence import (
 )
 from diadem.transfer.messages import Message
 from diadem.transfer.network import Peer
+from diadem.transfer.relay.requesting import know_relay, take_wish
 from diadem.transfer.rules import rule_for
 
 #: How much later than this node's clock an offer may say that it was made.
@@ -262,6 +263,8 @@ def _take_acceptance(desk: Desk, transfer: Transfer, acceptance: Proven) -> Tran
     _require(said["route"] in transfer.routes, "the acceptance names a route that was not offered")
     _require(transfer.state is State.OFFERED, f"the offer is {transfer.state}")
     _require(int(said["ceiling"]) < _COUNTABLE, "no ceiling is so high")
+    if "relay" in said:
+        know_relay(desk, transfer, str(said["route"]), str(said["relay"]), str(said["seal"]))
     return desk.book.step(
         transfer.id,
         State.ACCEPTED,
@@ -300,6 +303,11 @@ def _progressed(desk: Desk, peer: Peer, message: Message) -> Answer:
     return _state(transfer)
 
 
+def _wished(desk: Desk, peer: Peer, message: Message) -> Answer:
+    """What the receiver wants put down for it: not signed, and nothing that it may not have anyway."""
+    return _state(take_wish(desk, _sent(desk, peer, message), message))
+
+
 def _received(desk: Desk, peer: Peer, message: Message) -> Answer:
     transfer = _sent(desk, peer, message)
     evidence = _weighed(desk, peer, message)
@@ -332,4 +340,5 @@ _ANSWERS: Final[Mapping[str, Callable[[Desk, Peer, Message], Answer]]] = {
     messages.RECEIPT: _received,
     messages.CLOSURE: _closed,
     messages.PROGRESS: _progressed,
+    messages.WANTED: _wished,
 }

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from diadem.node.context import Context
+from diadem.transfer.desk import Desk
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +34,25 @@ class Job:
     longest: float = 300.0
 
 
+def _switch(desk: Desk, _: threading.Event) -> bool:
+    from diadem.transfer.relay.requesting import request
+    from diadem.transfer.switching import switch_all
+
+    switch_all(desk, request)
+    return False
+
+
 def jobs(context: Context) -> Sequence[Job]:
     """The jobs of the transfer room."""
     from diadem.transfer.desks import desk_of
     from diadem.transfer.handlers.windows import serving_of
+    from diadem.transfer.spoke.polling import Polling
     from diadem.transfer.working import Movers, talk
 
     desk = desk_of(context)
-    return (Job("messages", partial(talk, desk)), Job("transfers", Movers(desk, serving_of(context)).run))
+    return (
+        Job("messages", partial(talk, desk)),
+        Job("transfers", Movers(desk, serving_of(context)).run),
+        Job("hubs", Polling(desk).run),
+        Job("routes", partial(_switch, desk), every=30.0),
+    )

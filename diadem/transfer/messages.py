@@ -19,6 +19,7 @@ from typing import Any, Final, NoReturn, Self
 
 from diadem.errors import DocumentError
 from diadem.model import canonical
+from diadem.model.carriers import LAST_GENERATION
 from diadem.model.statements import parse_time
 from diadem.model.times import time_text
 from diadem.trust.base64_text import from_base64
@@ -39,11 +40,15 @@ REVOCATION: Final = "revocation"
 RECEIPT: Final = "receipt"
 CLOSURE: Final = "closure"
 PROGRESS: Final = "progress"
-KINDS: Final = (OFFER, ACCEPTANCE, DECLINE, REVOCATION, RECEIPT, CLOSURE, PROGRESS)
+WANTED: Final = "wanted"
+KINDS: Final = (OFFER, ACCEPTANCE, DECLINE, REVOCATION, RECEIPT, CLOSURE, PROGRESS, WANTED)
+#: Kinds by which nothing is stated: they have no chain.
+UNSIGNED: Final = frozenset({PROGRESS, WANTED})
 
 _MEMBERS: Final = frozenset({"message", "id", "kind", "transfer", "from", "to", "sent", "chain", "about"})
 _ID: Final = re.compile(r"[0-9a-f]{32}")
 _NODE: Final = re.compile(r"[0-9a-f]{64}")
+_ROUTE: Final = re.compile(r"direct|hub|via:[a-z0-9-]{1,40}")
 _PNG: Final = b"\x89PNG\r\n\x1a\n"
 _NEXT: Final = "Its sender has to send it again; both sides should run the same version of DIADEM."
 
@@ -65,10 +70,11 @@ class Message:
     sent : datetime
         A claim.
     chain : str
-        Text of a ``chain.json``; "" where nothing is stated (`progress`).
+        Text of a ``chain.json``; "" where nothing is stated (`UNSIGNED`).
     about : mapping
         Not signed. `seen`: the newest checkpoint of the recipient's log that the sender holds. Of an offer: `record`,
-        `previews` and `path`; of progress: `state`, `done`, `total`, `rate`, `error`.
+        `previews` and `path`; of progress: `state`, `done`, `total`, `rate`, `error`; of what is wanted: `route`,
+        `generation`, `parts`, `windows`.
     """
 
     id: str
@@ -128,8 +134,8 @@ class Message:
         if document["from"] == document["to"]:
             _refuse("it is from the node that it is for", "message.to")
         chain = document["chain"]
-        if not isinstance(chain, str) or bool(chain) == (kind == PROGRESS):
-            _refuse("a chain is a text, and progress alone has none", "message.chain")
+        if not isinstance(chain, str) or bool(chain) == (kind in UNSIGNED):
+            _refuse(f"a chain is a text, and {' and '.join(sorted(UNSIGNED))} alone have none", "message.chain")
         about = document["about"]
         _check_about(kind, about)
         return cls(
@@ -160,6 +166,8 @@ def _check_about(kind: str, about: Any) -> None:
         if name not in checks:
             _refuse(f"'{name[:40]}' is nothing that a message says", "message.about")
         checks[name](value)
+    if kind == WANTED and not _ABOUT[WANTED].keys() <= about.keys():
+        _refuse("what is wanted says route, generation, parts and windows", "message.about")
 
 
 def _check_seen(value: Any) -> None:
@@ -215,6 +223,28 @@ def _check_error(value: Any) -> None:
         _refuse("a fault is told in a short text", "message.about.error")
 
 
+def _check_route(value: Any) -> None:
+    if not isinstance(value, str) or not _ROUTE.fullmatch(value):
+        _refuse("a route is direct, hub, or via: and a name", "message.about.route")
+
+
+def _check_generation(value: Any) -> None:
+    if type(value) is not int or not 1 <= value <= LAST_GENERATION:
+        _refuse(f"a generation is 1 to {LAST_GENERATION}", "message.about.generation")
+
+
+def _check_parts(value: Any) -> None:
+    if not isinstance(value, list) or value not in ([], [0], [1], [0, 1]):
+        _refuse("parts are 0, 1 or both", "message.about.parts")
+
+
+def _check_windows(value: Any) -> None:
+    try:
+        from_base64(value if isinstance(value, str) else "-")
+    except ValueError:
+        _refuse("windows are bits in base64", "message.about.windows")
+
+
 #: What may stand in `about`, by kind, beside `seen`.
 _ABOUT: Final[Mapping[str, Mapping[str, Callable[[Any], None]]]] = {
     OFFER: {"record": _check_record, "previews": _check_previews, "path": _check_path},
@@ -224,6 +254,12 @@ _ABOUT: Final[Mapping[str, Mapping[str, Callable[[Any], None]]]] = {
         "total": _check_count,
         "rate": _check_count,
         "error": _check_error,
+    },
+    WANTED: {
+        "route": _check_route,
+        "generation": _check_generation,
+        "parts": _check_parts,
+        "windows": _check_windows,
     },
 }
 

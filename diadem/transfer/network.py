@@ -8,6 +8,9 @@ from datetime import datetime
 from types import TracebackType
 from typing import Protocol, Self
 
+from diadem.errors import Unreachable
+from diadem.transfer.boxes import Boxes
+
 
 class Peer(Protocol):
     """A node that this one knows."""
@@ -56,6 +59,15 @@ class Access(Protocol):
         ------
         Refused
             The user at work is not the owner.
+        """
+
+    def direct_only(self, package: str, *, to: str, recipient: str) -> bool:
+        """Whether what lets somebody of a node read the package demands that its bytes go through no hub.
+
+        Raises
+        ------
+        NotFound
+            It may not be read at all.
         """
 
     def require_read(self, package: str, *, to: str, recipient: str) -> None:
@@ -125,6 +137,11 @@ class Link(Protocol):
         """Hand over a whole window. Raises `IntegrityError` where the peer finds it wrong."""
 
 
+def no_hub(_: str) -> Boxes:
+    """For a node that knows no hub."""
+    raise Unreachable("this node knows no such hub", next="See: diadem peer ls")
+
+
 @dataclass(frozen=True, slots=True)
 class Network:
     """The network as one node sees it.
@@ -145,6 +162,8 @@ class Network:
         Ids of the peers that are asked for messages again and again: because they cannot reach this node.
     reachable : callable
         Ids of the peers that can be called: a person who looks into the inbox has them asked.
+    hub : callable
+        The boxes of the hub with this id. Raises `Unreachable` where there is no such hub.
     """
 
     peers: Peers
@@ -154,3 +173,4 @@ class Network:
     brings: Callable[[str], bool] = lambda _: False
     polled: Callable[[], Iterable[str]] = tuple
     reachable: Callable[[], Iterable[str]] = tuple
+    hub: Callable[[str], Boxes] = no_hub

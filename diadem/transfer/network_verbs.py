@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from diadem.model.ports import Listener, silent
@@ -10,8 +13,13 @@ from diadem.model.ports import Listener, silent
 if TYPE_CHECKING:
     from diadem.model.transfers import Offer, Transfer
     from diadem.node.context import Context
+    from diadem.transfer.disk.exporting import Exported
+    from diadem.transfer.disk.importing import Imported
+    from diadem.transfer.hub.seen import HubSeen
     from diadem.transfer.rules import RuleVerbs
     from diadem.transfer.transfer_verbs import TransferVerbs
+
+StrPath = str | os.PathLike[str]
 
 
 class NetworkVerbs:
@@ -40,6 +48,13 @@ class NetworkVerbs:
 
         return RuleVerbs(self.context)
 
+    def hub(self) -> HubSeen | None:
+        """What waits here for others while this node is a hub; None where it is none and never was."""
+        from diadem.transfer.hub.hub import has_hub, hub_of
+        from diadem.transfer.hub.seen import look
+
+        return look(self.context, hub_of(self.context)) if has_hub(self.context) else None
+
     def send(
         self,
         package: str,
@@ -61,8 +76,8 @@ class NetworkVerbs:
             How long it can be accepted.
         comment : str
             A line for the recipient.
-        route : {"auto", "direct", "hub"}
-            How the bytes may go.
+        route : str
+            How the bytes may go: ``auto``, ``direct``, ``hub``, or ``via:NAME`` by a carrier of `node.peers.carriers`.
 
         Returns
         -------
@@ -137,6 +152,108 @@ class NetworkVerbs:
         desk = desk_of(self.context)
         accepted = told(desk, accept(desk, offer, store=store))
         return fetched(desk, accepted, Wishes(max_rate=max_rate), listener) if wait else accepted
+
+    def export_disk(
+        self,
+        package: str,
+        to: str,
+        folder: StrPath,
+        *,
+        expires: timedelta = timedelta(days=60),
+        comment: str = "",
+        dry_run: bool = False,
+        listener: Listener = silent,
+    ) -> Exported:
+        """Put a package on a disk for a person at another node: offered as by `send`, sealed for their node alone.
+
+        Parameters
+        ----------
+        package : str
+            Its id or the beginning of it.
+        to : str
+            ``marie@nmi``, by the name that this node gives to the other.
+        folder : path
+            On the disk: new or empty; or written for the same transfer before, then it goes on.
+        expires : timedelta
+            How long it can be accepted.
+        comment : str
+            A line for the recipient.
+        dry_run : bool
+            Say what would be written; write and offer nothing.
+        listener : Listener
+            Told of progress.
+
+        Returns
+        -------
+        Exported
+            The offer, and how many objects were written. The log notes the handover.
+
+        Raises
+        ------
+        NotFound, UsageError
+            There is no such package, node or user; or the node has not told what it is to be sealed to.
+        Refused
+            The policy forbids it, the package is another user's, or something else lies in the folder.
+        Unreachable
+            The disk is full or fails. What is there stays, the same call goes on.
+        """
+        from diadem.transfer.desks import desk_of
+        from diadem.transfer.disk.exporting import export_disk
+        from diadem.transfer.handlers.windows import serving_of
+
+        desk, place = desk_of(self.context), Path(folder).absolute()
+        return export_disk(
+            desk,
+            serving_of(self.context),
+            package,
+            to,
+            place,
+            expires=expires,
+            comment=comment,
+            dry_run=dry_run,
+            listener=listener,
+        )
+
+    def import_disk(
+        self, folder: StrPath, *, store: str | None = None, dry_run: bool = False, listener: Listener = silent
+    ) -> Imported:
+        """Accept what lies on a disk, as `accept` does, and land it: every byte is proven.
+
+        Parameters
+        ----------
+        folder : path
+            Where `export_disk` wrote it.
+        store : str, optional
+            Where it lands. Default: the first store with room for it.
+        dry_run : bool
+            Only weigh the offer: it waits in the inbox.
+        listener : Listener
+            Told of progress.
+
+        Returns
+        -------
+        Imported
+            The transfer: received, or as far as the disk goes; another disk of it goes on. The receipt reaches the
+            sender by any way.
+
+        Raises
+        ------
+        NotFound, DocumentError
+            This is no such folder; or it is from no confirmed peer.
+        Refused
+            It is for another node or another person, has expired or was taken back.
+        StoreError
+            No store has room for it.
+        IntegrityError
+            The disk is damaged or was altered. What is sound is kept, nothing landed.
+        """
+        from diadem.transfer.desks import desk_of
+        from diadem.transfer.disk.importing import import_disk
+        from diadem.transfer.working import told
+
+        desk = desk_of(self.context)
+        done = import_disk(desk, Path(folder).absolute(), store=store, dry_run=dry_run, listener=listener)
+        return replace(done, transfer=told(desk, done.transfer))
 
     def decline(self, offer: str, *, reason: str = "") -> Transfer:
         """Decline an offer; the sender is told, with the reason.

@@ -8,9 +8,11 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from diadem.archive.package import Package
-from diadem.errors import DiademError, Refused, UsageError
+from diadem.errors import DiademError, NotFound, Refused, UsageError
+from diadem.model.carriers import via
 from diadem.model.ids import PackageId
 from diadem.model.policy import AllowedTransfer, Policy
+from diadem.model.routes import DIRECT
 from diadem.model.statements import Draft
 from diadem.model.times import read_time, time_text
 from diadem.model.transfers import LOCAL, MOVING, OUT, State, Transfer, TransferEvent
@@ -21,12 +23,14 @@ from diadem.transfer import drafts
 from diadem.transfer.describing import describe
 from diadem.transfer.desk import Desk
 from diadem.transfer.messages import OFFER, new_id
+from diadem.transfer.relay.carriers import routes_to
+from diadem.transfer.routing import called_directly, require_way
 
 #: How long an offer can be accepted where nobody says.
 WEEKS: Final = timedelta(days=14)
 #: How long it may be read beyond that: a large package over a thin line takes its time.
 FETCHING: Final = timedelta(days=60)
-_ROUTES: Final = {"auto": ("direct", "hub"), "direct": ("direct",), "hub": ("hub",)}
+_ROUTES: Final = {"auto": ("direct", "hub"), "direct": ("direct",), "hub": ("hub",), "disk": ("disk",)}
 _LONGEST: Final = timedelta(days=366)
 
 
@@ -42,7 +46,7 @@ def send(
         found, about = measured(desk, wanted)
         until = found.expires + FETCHING
         grant = desk.network.access.ensure_read(found.package, to=found.recipient, recipient=found.peer, expires=until)
-        transfer = replace(found, grant=grant)
+        transfer = confined(desk, replace(found, grant=grant))
         desk.book.add(transfer, TransferEvent(State.DRAFTED, time_text(desk.now)), about=about)
         return _offer(desk, transfer, about)
 
@@ -65,7 +69,7 @@ def wanted_offer(
     row = context.catalogue.get(package)
     address, peer = _recipient(desk, to)
     local = peer == desk.node
-    way = "local" if local else allowed_route(context.policy, context.address, row.owner, address, route)
+    routes = ("local",) if local else _routes(desk, peer, row.owner, address, route)
     return Transfer(
         id=new_id(),
         direction=LOCAL if local else OUT,
@@ -78,11 +82,52 @@ def wanted_offer(
         peer=peer,
         sender=context.address,
         recipient=address,
-        routes=("local",) if local else _ROUTES[way],
+        routes=routes,
         expires=(desk.now + expires).replace(microsecond=0),
         created=desk.now,
         comment=comment,
     )
+
+
+def _routes(desk: Desk, peer: str, owner: str, address: str, wished: str) -> tuple[str, ...]:
+    """The routes by which policy lets a package go, of which one at least is possible as far as is known.
+
+    Raises
+    ------
+    NotFound
+        A carrier is meant that is not shared with the peer.
+    Refused
+        The policy allows none, or only a hub and there is none in common.
+    """
+    context, shared = desk.context, routes_to(desk.context, peer)
+    way = allowed_route(context.policy, context.address, owner, address, wished)
+    if way not in _ROUTES and way not in shared:
+        raise NotFound(f"no carrier '{via(way)}' is shared with this node", next="See: diadem peer carrier ls")
+    if way not in _ROUTES:
+        return (way,)
+    allowed = (DIRECT,) if wished == "auto" and called_directly(context, peer) else _ROUTES[way]
+    require_way(desk, peer, (*allowed, *(shared if way == "auto" else ())))
+    return (*allowed, *shared) if way == "auto" else allowed
+
+
+def confined(desk: Desk, transfer: Transfer) -> Transfer:
+    """An offer with those of its routes that its grant allows.
+
+    Raises
+    ------
+    Refused
+        There is none: the grant wants no hub on the way, and the policy wants one.
+    """
+    if transfer.direction == LOCAL or transfer.routes == (DIRECT,):
+        return transfer
+    if not desk.network.access.direct_only(transfer.package, to=transfer.recipient, recipient=transfer.peer):
+        return transfer
+    if DIRECT not in transfer.routes:
+        raise Refused(
+            f"the grant to {transfer.recipient} lets the package go through no hub, and the route is 'hub'",
+            next="Send it by --route direct, where the policy allows that; or grant it without direct-only.",
+        )
+    return replace(transfer, routes=(DIRECT,))
 
 
 def measured(desk: Desk, wanted: Transfer) -> tuple[Transfer, dict[str, object]]:
@@ -139,13 +184,14 @@ def transfer_of(entry_id: str, said: Mapping[str, Any], *, title: str, created: 
 
 
 def offered_already(desk: Desk, wanted: Transfer) -> Transfer | None:
-    """The same offer, where it still waits or is under way: it is not made twice."""
+    """The same offer, where it still waits or is under way: it is not made twice. A disk is another one."""
     for transfer in desk.book.all(states={State.OFFERED, *MOVING}):
         known = desk.refreshed(transfer)
         same = (known.package, known.recipient) == (wanted.package, wanted.recipient) and known.direction in (
             OUT,
             LOCAL,
         )
+        same = same and (known.routes == ("disk",)) == (wanted.routes == ("disk",))
         if same and known.state in {State.OFFERED, *MOVING}:
             return known
     return None
@@ -180,22 +226,23 @@ def allowed_route(policy: Policy, sender: str, owner: str, to: str, wished: str)
     sender, owner, to : str
         Addresses: who sends, whose package it is, who gets it.
     wished : str
-        ``auto``, ``direct`` or ``hub``.
+        ``auto``, ``direct``, ``hub``, ``disk`` or ``via:NAME``.
 
     Raises
     ------
     Refused
         None fits, or it does not allow the route.
     """
-    if wished not in _ROUTES:
-        raise UsageError(f"'{wished}' is no route", next="Use auto, direct or hub.")
+    if wished not in _ROUTES and not via(wished):
+        raise UsageError(f"'{wished}' is no route", next="Use auto, direct, hub, or via: and a carrier's name.")
     rule = next((rule for rule in policy.transfer.allow if _fits(rule, sender, owner, to)), None)
-    advice = "See [[transfer.allow]] in policy.toml."
+    advice = "See [transfer] and [[transfer.allow]] in policy.toml."
     if rule is None:
         raise Refused(f"the policy does not let {sender} send this package to {to}", next=advice)
-    if rule.route not in ("auto", wished) and wished != "auto":
-        raise Refused(f"the policy sends to {to} by the route '{rule.route}' only", next=advice)
-    return rule.route if wished == "auto" else wished
+    named = policy.transfer.route if rule.route == "auto" else rule.route
+    if named not in ("auto", wished) and wished != "auto":
+        raise Refused(f"the policy sends to {to} by the route '{named}' only", next=advice)
+    return named if wished == "auto" else wished
 
 
 def _fits(rule: AllowedTransfer, sender: str, owner: str, to: str) -> bool:

@@ -6,11 +6,12 @@ import json
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from diadem.errors import DiademError, NotFound, Refused, UsageError
+from diadem.errors import DiademError, NotFound, Refused, Unreachable, UsageError
 from diadem.model.canonical import encode
 from diadem.model.peers import Contact, Peer, PeerState
+from diadem.model.routes import PeerRoutes
 from diadem.model.tickets import Ticket
 from diadem.model.times import read_time, time_text
 from diadem.node.config import checked_name
@@ -21,8 +22,16 @@ from diadem.node.peers.opening import peer_book
 from diadem.node.peers.saying import peer_draft
 from diadem.node.peers.tickets import GivenTicket, end_tickets, tickets
 from diadem.node.peers.words import same_words
+from diadem.transfer.box_lists import tell_hubs
 from diadem.transfer.connecting import Connect, dial
+from diadem.transfer.desk import Desk
+from diadem.transfer.desks import desk_of
 from diadem.transfer.peering import Joining, finish_introduction, finish_join, introduce, join_request
+from diadem.transfer.routing import all_routes, common_hubs
+from diadem.transfer.spoke import through
+
+if TYPE_CHECKING:
+    from diadem.transfer.carrier_verbs import CarrierVerbs
 
 #: Where introductions go.
 JOIN_PATH = "peer/join"
@@ -58,10 +67,13 @@ class PeerVerbs:
         The node.
     connect : callable
         Makes a client of another node; default one that calls over the network.
+    patience : float
+        Seconds that a person waits for the answer of a node that is reached through a hub.
     """
 
     context: Context
     connect: Connect = dial
+    patience: float = 20.0
 
     def __iter__(self) -> Iterator[Peer]:
         """Each peer, by name."""
@@ -81,9 +93,24 @@ class PeerVerbs:
         """
         return self._book.named(name)
 
+    @property
+    def carriers(self) -> CarrierVerbs:
+        """What takes sealed packages to peers and from them: iterate over them, `add`, `ls`, `rm`."""
+        from diadem.transfer.carrier_verbs import CarrierVerbs
+
+        return CarrierVerbs(self.context)
+
     def tickets(self) -> Sequence[GivenTicket]:
         """Each ticket that was given out, the newest first: who used it, and who came too late."""
         return tickets(self._book)
+
+    def routes(self) -> Sequence[PeerRoutes]:
+        """The ways to each confirmed peer: which are allowed, which were tried, which work, and which is taken."""
+        return all_routes(self.context)
+
+    @property
+    def _desk(self) -> Desk:
+        return desk_of(self.context)
 
     @property
     def _book(self) -> PeerBook:
@@ -111,13 +138,16 @@ class PeerVerbs:
         Raises
         ------
         Refused
-            This node has no address at which others find it.
+            This node has no address at which others find it, and no hub where it can be met.
         UsageError
             The name, the id, the time or the address cannot be.
         """
         if url:
             add_url(self.context, url)
-        return invite_node(self.context, name or "", for_=for_ or "", days=days)
+        ticket = invite_node(self.context, name or "", for_=for_ or "", days=days)
+        if ticket.hubs:
+            tell_hubs(self.context, self._desk.network)
+        return ticket
 
     def join(self, ticket: str, name: str | None = None) -> Peer:
         """Come to know the node that made a ticket; it is confirmed here, and confirms this one by the words.
@@ -136,38 +166,61 @@ class PeerVerbs:
         Refused
             It does not hold, or was used already: then somebody else had it.
         Unreachable
-            The node does not answer.
+            The node does not answer; over a hub, it has not answered yet: then it goes on by itself.
         """
         context, found = self.context, Ticket.from_text(ticket)
         context.require_writable()
         joining = join_request(context, found)
         if name or self._book.known(found.node) is None:
             self._book.free_name(checked_name(name or found.name, "peer"), found.node, context.settings.name)
-        reply = self._asked(Contact(found.node, found.name, found.urls, found.tls), joining)
+        try:
+            reply = self._asked(Contact(found.node, found.name, found.urls, found.tls), joining)
+        except Unreachable:
+            if not found.hubs:
+                raise
+            return through.join(self._desk, found, name or "", patience=self.patience)
         return finish_join(context, found, joining, reply, name or "")
 
     def refresh(self, name: str | None = None) -> Sequence[Refreshed]:
-        """Exchange newest keys and addresses with a peer, or with each that has an address.
+        """Exchange newest keys and addresses with a peer, or with each that can be reached; hubs first.
 
         Raises
         ------
         NotFound
             There is no such peer.
         """
-        chosen = [self.get(name)] if name else [peer for peer in self.ls() if peer.state is not PeerState.DROPPED]
-        return [self._refreshed(peer) for peer in chosen if name or (peer.note is not None and peer.note.urls)]
+        if name:
+            return [self._refreshed(self.get(name))]
+        known = [peer for peer in self.ls() if peer.state is not PeerState.DROPPED]
+        known.sort(key=lambda peer: not peer.is_hub)  # a hub lets this node in by its newest key only
+        hubs = [peer for peer in known if common_hubs(self.context, peer)]
+        return [self._refreshed(peer) for peer in known if (peer.note is not None and peer.note.urls) or peer in hubs]
 
     def _refreshed(self, peer: Peer) -> Refreshed:
         try:
-            if peer.note is None or not peer.note.urls:
-                raise NotFound("it has no address", next="It calls this node; or ask its people for a new ticket.")
-            joining = introduce(self.context, peer)
-            reply = self._asked(Contact(peer.id, peer.name, peer.note.urls, peer.note.tls), joining)
-            return Refreshed(finish_introduction(self.context, peer, joining, reply))
+            return Refreshed(self._introduced(peer))
         except DiademError as error:
             return Refreshed(self._book.get(peer.id), str(error))
 
+    def _introduced(self, peer: Peer) -> Peer:
+        hubs, note = common_hubs(self.context, peer), peer.note
+        if note is not None and note.urls:
+            joining = introduce(self.context, peer)
+            try:
+                reply = self._asked(Contact(peer.id, peer.name, note.urls, note.tls), joining)
+            except Unreachable:
+                if not hubs:
+                    raise
+            else:
+                return finish_introduction(self.context, peer, joining, reply)
+        if not hubs:
+            advice = "It calls this node; or ask its people for a new ticket."
+            raise NotFound("it has no address, and there is no common hub", next=advice)
+        return through.refresh(self._desk, peer, patience=self.patience)
+
     def _asked(self, contact: Contact, joining: Joining) -> bytes:
+        if not contact.urls:
+            raise Unreachable(f"'{contact.name}' has no address", next="It can be met at a hub only.")
         with closing(self.connect(contact, self.context.keys.open("online"))) as poster:
             answer = poster.post_json(JOIN_PATH, json.loads(joining.body), introduce=True)
         return encode(answer, where="introduction")

@@ -1,25 +1,36 @@
-"""Delivering what is to be told to peers: at once where they answer, else again and again; or when they ask for it."""
+"""Delivering what is to be told to peers: at once where they answer, over a hub, or when they ask for it."""
 
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterable
 from typing import Any, Final
 
 from diadem.errors import DiademError, NotFound, Refused, Unreachable, UsageError
 from diadem.model import canonical
+from diadem.model.peers import Peer
+from diadem.model.routes import DIRECT
 from diadem.model.transfers import NEXT, State
+from diadem.node.peers.opening import peer_book
+from diadem.transfer import sealed_messages
 from diadem.transfer.book import Outgoing
+from diadem.transfer.boxing import put_sealed
 from diadem.transfer.desk import Desk
 from diadem.transfer.evidence import own_chain
 from diadem.transfer.incoming import receive
-from diadem.transfer.messages import CLOSURE, MAX_BYTES, OFFER, PROGRESS, Message
+from diadem.transfer.messages import CLOSURE, MAX_BYTES, OFFER, UNSIGNED, Message
 from diadem.transfer.network import Link
+from diadem.transfer.route_book import route_book
+from diadem.transfer.routing import no_way, ways
+from diadem.transfer.sealed_messages import Answer
 
 #: Bytes of an answer: some messages.
 _ANSWER: Final = 4 * MAX_BYTES
 _MESSAGES: Final = 4
 #: Messages that are handed out at once; the others wait for the next time.
 _AT_ONCE: Final = 4
+#: The answer of a node that cannot connect a chain with what it saw of the log before.
+UNPROVEN: Final = "unproven"
 
 
 def message_of(desk: Desk, outgoing: Outgoing, *, seen: str = "") -> Message:
@@ -31,7 +42,7 @@ def message_of(desk: Desk, outgoing: Outgoing, *, seen: str = "") -> Message:
         What was said last is in no store yet: it stays in the outbox.
     """
     theirs, ours = desk.book.checkpoints(outgoing.peer)
-    chain = "" if outgoing.kind == PROGRESS else own_chain(desk.context, outgoing.transfer, seen=seen or ours)
+    chain = "" if outgoing.kind in UNSIGNED else own_chain(desk.context, outgoing.transfer, seen=seen or ours)
     about = {**outgoing.about, **({"seen": theirs} if theirs else {})}
     return Message(outgoing.id, outgoing.kind, outgoing.transfer, desk.node, outgoing.peer, desk.now, chain, about)
 
@@ -52,7 +63,23 @@ def deliver_all(desk: Desk, *, peer: str | None = None, due: bool = True, stop: 
 
 
 def deliver(desk: Desk, outgoing: Outgoing) -> bool:
-    """Deliver one message and take in what answers it; False where it has to wait."""
+    """Hand over one message, directly or over a hub; False where it has to wait.
+
+    What lies at a hub stays in the outbox until it is answered, and is put down again where nobody answers for long.
+    """
+    peer = peer_book(desk.context).known(outgoing.peer)
+    open_ways = ways(desk.context, peer) if peer is not None else [None]
+    if peer is not None and not open_ways:
+        desk.book.not_posted(outgoing, no_way(desk.context, peer), desk.now)
+    return any(
+        _put_down(desk, outgoing, peer, hub) if hub is not None and peer is not None else _called(desk, outgoing)
+        for hub in open_ways
+    )
+
+
+def _called(desk: Desk, outgoing: Outgoing) -> bool:
+    """Hand over one message directly, and take in what answers it."""
+    routes = route_book(desk.context)
     try:
         link, message = desk.network.link(outgoing.peer), message_of(desk, outgoing)
     except DiademError as error:  # no address; or what was said last is in no store yet
@@ -60,21 +87,84 @@ def deliver(desk: Desk, outgoing: Outgoing) -> bool:
         return False
     try:
         answer = _posted(link, message)
-        if answer.get("state") == "unproven":  # it cannot connect our log with what it saw of it: it is shown how
+        if answer.get("state") == UNPROVEN:  # it cannot connect our log with what it saw of it: it is shown how
             answer = _posted(link, message_of(desk, outgoing, seen=str(answer.get("seen", ""))))
-        if answer.get("state") == "unproven":
-            raise Refused("the other side holds a checkpoint that this log does not go on from")
+        if answer.get("state") == UNPROVEN:
+            raise _never_proven()
     except (Unreachable, NotFound) as error:  # not there, or this node is not yet confirmed there
+        routes.failed(outgoing.peer, DIRECT, desk.now, error.message)
         desk.book.not_posted(outgoing, error.message, desk.now)
         return False
     except DiademError as error:
-        desk.book.posted(outgoing.id)
-        _note_refusal(desk, outgoing, error)
+        _refused(desk, outgoing, error)
         return True
-    desk.book.posted(outgoing.id)
-    for document in answer.get("messages", ()):
-        receive(desk, outgoing.peer, canonical.encode(document, where="answer"))
+    routes.worked(outgoing.peer, DIRECT, desk.now)
+    _answered(desk, outgoing, answer.get("messages", ()))
     return True
+
+
+def _put_down(desk: Desk, outgoing: Outgoing, peer: Peer, hub: Peer) -> bool:
+    """Put one message into the box of its recipient, unless it has lain there for a short while only."""
+    routes = route_book(desk.context)
+    words = f"it lies at the hub '{hub.name}' and is not answered yet"
+    try:
+        if routes.is_due(outgoing.id, desk.now):
+            before = routes.puts(outgoing.id)
+            put_message(desk, outgoing, peer, hub, before[-1].seen if before else "")
+    except Unreachable as error:
+        desk.book.not_posted(outgoing, f"the hub '{hub.name}' does not answer: {error.message}", desk.now)
+        return False
+    except DiademError as error:
+        desk.book.not_posted(outgoing, f"it cannot go to the hub '{hub.name}': {error.message}", desk.now)
+        return False
+    desk.book.not_posted(outgoing, words, desk.now)
+    return True
+
+
+def put_message(desk: Desk, outgoing: Outgoing, peer: Peer, hub: Peer, seen: str) -> None:
+    """Put a message into a box, with its chain as it is now. Raises as `put_sealed`."""
+    if peer.note is None:
+        raise Unreachable(f"nothing can be sealed for '{peer.name}'", next=f"diadem peer refresh {peer.name}")
+    said = (sealed_messages.MESSAGE, message_of(desk, outgoing, seen=seen).to_dict())
+    to = (peer.id, peer.note.age)
+    put_sealed(desk.context, desk.network, hub, to, said, about=outgoing.id, seen=seen)
+
+
+def take_answer(desk: Desk, peer: str, answer: Answer) -> None:
+    """Take what a peer answered over a hub to a message; what was answered before, or never said, changes nothing."""
+    routes = route_book(desk.context)
+    put = routes.found_put(answer.to)
+    outgoing = next((one for one in desk.book.to_post(peer=peer) if put is not None and one.id == put.about), None)
+    if put is None or outgoing is None:
+        return
+    if answer.state == UNPROVEN and not put.seen:
+        if not any(one.seen for one in routes.puts(put.about)):  # else it was put down again already
+            book = peer_book(desk.context)
+            put_message(desk, outgoing, book.get(peer), book.get(put.hub), answer.seen)
+    elif answer.state == UNPROVEN:
+        _refused(desk, outgoing, _never_proven())
+    elif answer.error:
+        _refused(desk, outgoing, Refused(answer.error["message"], next=answer.error["next"] or None))
+    else:
+        _answered(desk, outgoing, answer.messages)
+
+
+def _answered(desk: Desk, outgoing: Outgoing, documents: Iterable[Any]) -> None:
+    """A message has arrived; what answers it is taken in."""
+    desk.book.posted(outgoing.id)
+    route_book(desk.context).done(outgoing.id)
+    for document in documents:
+        receive(desk, outgoing.peer, canonical.encode(document, where="answer"))
+
+
+def _refused(desk: Desk, outgoing: Outgoing, error: DiademError) -> None:
+    desk.book.posted(outgoing.id)
+    route_book(desk.context).done(outgoing.id)
+    _note_refusal(desk, outgoing, error)
+
+
+def _never_proven() -> Refused:
+    return Refused("the other side holds a checkpoint that this log does not go on from")
 
 
 def _posted(link: Link, message: Message) -> dict[str, Any]:
@@ -106,8 +196,14 @@ def collect(desk: Desk, peer: str) -> int:
         It does not answer, or does not know this node.
     """
     link = desk.network.link(peer)
-    came = 0
-    for data in link.waiting_messages():
+    came, routes = 0, route_book(desk.context)
+    try:
+        waiting = link.waiting_messages()
+    except DiademError as error:
+        routes.failed(peer, DIRECT, desk.now, error.message)
+        raise
+    routes.worked(peer, DIRECT, desk.now)
+    for data in waiting:
         message = Message.from_bytes(data)
         came += 1
         try:
@@ -115,7 +211,7 @@ def collect(desk: Desk, peer: str) -> int:
         except DiademError:  # refused, and noted: it does not come again
             link.acknowledge(message.id)
             continue
-        if answer.get("state") != "unproven":
+        if answer.get("state") != UNPROVEN:
             link.acknowledge(message.id)
         for document in answer.get("messages", ()):  # an answer that no connection carries is a message of its own
             desk.book.post(Outgoing(document["id"], peer, document["transfer"], CLOSURE, {}), desk.now)

@@ -10,7 +10,6 @@ from types import TracebackType
 from typing import Any, Final
 
 from diadem.errors import DiademError, DigestMismatch, NotFound, Refused
-from diadem.model.manifest import leaf_count
 from diadem.model.ports import silent
 from diadem.model.transfers import IN, MOVING, Counts, State, Transfer
 from diadem.package.opening import OpenedPackage
@@ -19,9 +18,9 @@ from diadem.store.arrival_hashing import Follower
 from diadem.transfer.desk import Desk
 from diadem.transfer.fetching import missing_bytes
 from diadem.transfer.landing import Landing, note_fault, place_of
-from diadem.transfer.windows import Span, WindowPlan
+from diadem.transfer.taking import take_window, wanted_windows
+from diadem.transfer.windows import WindowPlan
 from diadem.trust.base64_text import to_base64
-from diadem.trust.hashing import leaf_digest
 
 #: Seconds after which a place that nothing comes to is let go.
 _IDLE: Final = 60.0
@@ -117,13 +116,7 @@ class Pushed:
                 return {**_nothing_wanted(transfer), "parts": False}
             if place.landing.arrival.marks.count == place.plan.leaves:
                 return _nothing_wanted(self._land(transfer_id, place))
-            bits = bytearray(-(-len(place.plan) // 8))
-            proven, leaf = place.landing.arrival.marks.proven, 0
-            while (leaf := proven.find(0, leaf)) >= 0:
-                window = place.plan.window_of(leaf)
-                bits[window // 8] |= 1 << window % 8
-                last = place.plan.spans(window)[-1]
-                leaf = last.entry.first_leaf + last.leaf + last.leaves
+            bits = wanted_windows(place.landing.arrival, place.plan)
             return {
                 "state": str(transfer.state),
                 "parts": True,
@@ -167,10 +160,9 @@ class Pushed:
             if len(data) != spans[-1].at + spans[-1].length:
                 raise Refused("the window has another length", next=_AGAIN)
             self._require_below(transfer, len(data))
-            view, again = memoryview(data), 0
+            again = 0
             try:
-                for span in spans:
-                    again += _take(place, span, view[span.at : span.at + span.length])
+                again = take_window(place.landing.arrival, place.follower, spans, memoryview(data))
             finally:
                 done = transfer.bytes - missing_bytes(place.landing.arrival)
                 self._desk.book.count(transfer_id, Counts(received=len(data), again=again), done, 0.0)
@@ -249,41 +241,3 @@ class _Noting:
 
 def _nothing_wanted(transfer: Transfer) -> dict[str, Any]:
     return {"state": str(transfer.state), "parts": True, "windows": 0, "wanted": ""}
-
-
-def _take(place: _Place, span: Span, data: memoryview) -> int:
-    """Prove and write the leaves of a span that are missing; the bytes of those that were here."""
-    arrival, leaf_size = place.landing.arrival, place.landing.arrival.manifest.leaf_size
-    assert place.follower is not None
-    start, again = span.entry.first_leaf + span.leaf, 0
-    if not any(arrival.marks.proven[start : start + span.leaves]):
-        wrong = _wrong_leaf(arrival, start, data)
-        good = wrong if wrong is not None else leaf_count(len(data), leaf_size)
-        if good:
-            arrival.put(span.number, span.leaf, data[: good * leaf_size])
-            place.follower.written(span.number, data[: good * leaf_size])
-    else:
-        wrong = None
-        for number in range(span.leaves):
-            leaf = data[number * leaf_size : (number + 1) * leaf_size]
-            if arrival.marks.proven[start + number]:
-                again += len(leaf)
-            elif leaf_digest(leaf) == arrival.digest(start + number):
-                arrival.put(span.number, span.leaf + number, leaf)
-                place.follower.written(span.number, leaf)
-            else:
-                wrong = number
-    if wrong is not None:
-        raise DigestMismatch(
-            f"leaf {span.leaf + wrong} came wrong", where=span.entry.path, leaf=span.leaf + wrong, next=_AGAIN
-        )
-    return again
-
-
-def _wrong_leaf(arrival: Arrival, start: int, data: memoryview) -> int | None:
-    """The first leaf of some that is wrong."""
-    leaf_size = arrival.manifest.leaf_size
-    for number, at in enumerate(range(0, len(data), leaf_size)):
-        if leaf_digest(data[at : at + leaf_size]) != arrival.digest(start + number):
-            return number
-    return None

@@ -48,7 +48,7 @@ class Reporter:
             self._told = time.monotonic()
             self.tell(link)
         known = self._desk.book.get(self._transfer.id)
-        return known.paused or known.state not in MOVING
+        return known.paused or known.state not in MOVING or known.route != self._transfer.route
 
     def note(self, fetch: Fetch) -> None:
         """Write into the book what came since the last time."""

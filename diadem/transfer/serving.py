@@ -14,6 +14,7 @@ from typing import Final
 from diadem.errors import DiademError, NotFound, Refused, StoreError
 from diadem.model.manifest import DIGEST_SIZE, TAGMANIFEST
 from diadem.model.ports import Bundle
+from diadem.model.routes import DIRECT
 from diadem.model.transfers import MOVING, OUT, State, Transfer
 from diadem.node.placing import readable_copies
 from diadem.package.opening import LIMITS, OpenedPackage, read_manifest
@@ -81,21 +82,31 @@ class Serving:
             raise Refused("the sender paused the transfer", next="Go on later: diadem transfers resume")
         return transfer
 
+    def _called_for(self, peer: str, transfer_id: str) -> Transfer:
+        """The same, where its bytes may be called for: it was offered to go directly."""
+        transfer = self.permitted(peer, transfer_id)
+        if DIRECT not in transfer.routes:
+            raise NotFound("no such transfer")
+        return transfer
+
     def part(self, peer: str, transfer_id: str, number: int) -> Response:
         """Part 0, the tag manifest; or 1, the other tag files."""
-        transfer = self.permitted(peer, transfer_id)
-        bundle = self._bundle(transfer.package)
+        transfer = self._called_for(peer, transfer_id)
+        total, blocks = self.part_of(transfer.package, number)
+        self._spend(transfer, -1 - number, 0, total)
+        return Response(200, {"content-type": BYTES, "content-length": str(total)}, blocks)
+
+    def part_of(self, package: str, number: int) -> tuple[int, Iterator[bytes]]:
+        """Bytes of a part of a package, and the part; the caller has checked who gets it."""
+        bundle = self._bundle(package)
         text = bundle.read(TAGMANIFEST, LIMITS[TAGMANIFEST])
         if number == 0:
-            self._spend(transfer, -1, 0, len(text))
-            return Response(200, {"content-type": BYTES}, text)
+            return len(text), iter([text])
         sizes = []
         for _, path in tag_files(text):
             with bundle.open(path) as reader:
                 sizes.append((path, reader.size))
-        total = sum(LENGTH.size + size for _, size in sizes)
-        self._spend(transfer, -2, 0, total)
-        return Response(200, {"content-type": BYTES, "content-length": str(total)}, tag_blocks(bundle, sizes))
+        return sum(LENGTH.size + size for _, size in sizes), tag_blocks(bundle, sizes)
 
     def part_bytes(self, peer: str, transfer_id: str, number: int) -> bytes:
         """The same as bytes, to be pushed."""
@@ -105,17 +116,27 @@ class Serving:
 
     def window_bytes(self, peer: str, transfer_id: str, number: int) -> bytes | bytearray:
         """A whole window as bytes, to be pushed. Raises as `window`."""
-        body = self.window(peer, transfer_id, number, lambda size: (0, size)).body
-        if isinstance(body, FileRange):
-            with body.path.open("rb") as source:
-                source.seek(body.start)
-                return source.read(len(body))
-        if isinstance(body, bytes):
-            return body
-        data = bytearray()
-        for piece in body:  # never the pieces and the whole at once: several windows are under way
-            data += piece
-        return data
+        return _bytes_of(self.window(peer, transfer_id, number, lambda size: (0, size)))
+
+    def windows(self, package: str) -> int:
+        """How many windows a package has."""
+        return len(self._open(package).plan)
+
+    def proven_window(self, package: str, number: int) -> bytes | bytearray:
+        """A whole window, each leaf proven; the caller has checked who gets it.
+
+        Raises
+        ------
+        StoreError
+            No copy gives the bytes.
+        """
+        found = self._open(package)
+        spans = found.plan.spans(number)
+        for again in (False, True):
+            data = _bytes_of(self._body(found, spans, 0, found.plan.size(number), again=again))
+            if _are_right(found.opened, spans, memoryview(data)):
+                return data
+        raise StoreError("no copy gives these bytes", next="Run: diadem scrub, then diadem repair")
 
     def window(self, peer: str, transfer_id: str, number: int, range_of: Callable[[int], tuple[int, int]]) -> Response:
         """Bytes of a window. Asked for again, its leaves are proven before they go, from another copy if need be.
@@ -138,7 +159,7 @@ class Serving:
         StoreError
             No copy gives the bytes.
         """
-        transfer = self.permitted(peer, transfer_id)
+        transfer = self._called_for(peer, transfer_id)
         package = self._open(transfer.package)
         if not 0 <= number < len(package.plan):
             raise NotFound("no such window")
@@ -148,7 +169,11 @@ class Serving:
         if not 0 <= start < stop <= size:
             raise NotFound("no such bytes in the window")
         self._spend(transfer, number, start, stop)
-        again = self._was_given(transfer.id, number)
+        return self._body(package, spans, start, stop, again=self._was_given(transfer.id, number))
+
+    def _body(self, package: _Opened, spans: Sequence[Span], start: int, stop: int, *, again: bool) -> Response:
+        """Bytes of a window; proven leaf by leaf where they are asked for again."""
+        size = spans[-1].at + spans[-1].length
         if len(spans) == 1 and not again and (found := _file_range(package, spans[0], start, stop)) is not None:
             return found
         if not again and (blocks := _blocks(package, spans, start, stop)) is not None:
@@ -276,7 +301,30 @@ def _leaf(package: _Opened, span: Span, *, proven: bool) -> bytes:
     raise StoreError("no copy gives these bytes", next="Run: diadem scrub, then diadem repair")
 
 
-def _is_right(opened: OpenedPackage, leaf: Span, data: bytes) -> bool:
+def _bytes_of(response: Response) -> bytes | bytearray:
+    """The body of an answer, at once."""
+    body = response.body
+    if isinstance(body, FileRange):
+        with body.path.open("rb") as source:
+            source.seek(body.start)
+            return source.read(len(body))
+    if isinstance(body, bytes):
+        return body
+    data = bytearray()
+    for piece in body:  # never the pieces and the whole at once: several windows are under way
+        data += piece
+    return data
+
+
+def _are_right(opened: OpenedPackage, spans: Sequence[Span], data: memoryview) -> bool:
+    """Whether each leaf of a window is the one that the package has."""
+    if len(data) != spans[-1].at + spans[-1].length:
+        return False
+    leaves = _leaves(spans, opened.manifest.leaf_size)
+    return all(_is_right(opened, leaf, data[leaf.at : leaf.at + leaf.length]) for leaf in leaves)
+
+
+def _is_right(opened: OpenedPackage, leaf: Span, data: bytes | memoryview) -> bool:
     first = (leaf.entry.first_leaf + leaf.leaf) * DIGEST_SIZE
     return opened.leaves[first : first + DIGEST_SIZE] == leaf_digest(data)
 

@@ -115,7 +115,8 @@ def _offer(desk: Desk, wish: OfferWish) -> Draft | Transfer:
             return granting.drawn(theirs, wanted_grant(wish.package, wanted.recipient, wanted.peer, until))
     except NotFound as error:  # no such node or user: the asker may know that
         raise UsageError(error.message, next=error.next) from error
-    return offering.offer_draft(offering.measured(desk, replace(wanted, grant=known))[0])
+    confined = offering.confined(desk, replace(wanted, grant=known))
+    return offering.offer_draft(offering.measured(desk, confined)[0])
 
 
 #: How much shorter than wished a grant may hold: between it and its offer a person looks and signs.

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from diadem.errors import Refused
 from diadem.model.ports import Listener, silent
 from diadem.model.transfers import IN, LOCAL, OUT, OVER, Offer, Preview, State, Transfer, TransferEvent, summary
+from diadem.transfer.asking import ask_peers
 from diadem.transfer.desk import Desk
 from diadem.transfer.postman import deliver_all
+from diadem.transfer.relay.carriers import clear
+from diadem.transfer.routing import way_of
 from diadem.transfer.working import Wishes, fetch_all, fetched, tidy, told
+
+if TYPE_CHECKING:
+    from diadem.transfer.syncing import Synced
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +34,15 @@ class TransferDetails:
         What this node calls the other node.
     unsent : sequence of str
         Kinds of messages that the other side does not have yet, and why.
+    way : str
+        By which route the bytes go, and why, in one sentence.
     """
 
     transfer: Transfer
     events: Sequence[TransferEvent]
     peer_name: str
     unsent: Sequence[str]
+    way: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON object: the transfer's members, and the others."""
@@ -42,6 +51,7 @@ class TransferDetails:
             "events": [event.to_dict() for event in self.events],
             "peer_name": self.peer_name,
             "unsent": list(self.unsent),
+            "way": self.way,
         }
 
 
@@ -87,7 +97,8 @@ class TransferVerbs:
             for message in self.desk.book.to_post(peer=found.peer)
             if message.transfer == found.id
         ]
-        return TransferDetails(found, self.desk.book.events(found.id), self.desk.peer_name(found.peer), unsent)
+        events, name = self.desk.book.events(found.id), self.desk.peer_name(found.peer)
+        return TransferDetails(found, events, name, unsent, way_of(self.desk, found))
 
     def inbox(self) -> list[Offer]:
         """Offers to the user at work that wait for an answer, the newest first."""
@@ -103,6 +114,29 @@ class TransferVerbs:
         about = self.desk.book.about(transfer.id)
         previews = [Preview(str(item["name"]), str(item["png"])) for item in about.get("previews", ())]
         return Offer(transfer, about.get("record", {}), previews)
+
+    def sync(self, *, max_rate: float | None = None, listener: Listener = silent) -> Synced:
+        """One round of all that is due: messages out and in, bytes out and in; for a node that does not serve.
+
+        Parameters
+        ----------
+        max_rate : float, optional
+            Bytes a second at most.
+        listener : Listener
+            Told of progress.
+
+        Returns
+        -------
+        Synced
+            What it did, and what did not answer.
+        """
+        from diadem.transfer.syncing import sync
+
+        return sync(self.desk, max_rate=max_rate, listener=listener)
+
+    def ask(self) -> None:
+        """Look into the boxes at the hubs, for at most five seconds."""
+        ask_peers(self.desk, hubs_only=True)
 
     def pause(self, transfer: str) -> Transfer:
         """Let a transfer wait; what is here stays here.
@@ -161,6 +195,7 @@ class TransferVerbs:
 
         done = told(self.desk, cancel(self.desk, transfer, reason))
         tidy(self.desk)
+        clear(self.desk, done.peer)
         return done
 
     def look(self) -> dict[str, Any]:

@@ -4,16 +4,30 @@ from __future__ import annotations
 
 import contextlib
 import threading
+from collections.abc import Callable
+from typing import Final
 
 from diadem.errors import DiademError, Interrupted, Refused, Unreachable
 from diadem.model.ports import Listener, silent
+from diadem.model.routes import DIRECT, HUB
 from diadem.model.transfers import IN, LOCAL, MOVING, OUT, OVER, State, Transfer
 from diadem.transfer.desk import Desk
 from diadem.transfer.landing import forget_arrival, place_of
 from diadem.transfer.postman import collect, deliver_all
 from diadem.transfer.pulling import Wishes, receive_package
 from diadem.transfer.pushing import push_package
+from diadem.transfer.relay.book import relays_of
+from diadem.transfer.relay.carriers import carrier_for, clear, to_clear
+from diadem.transfer.relay.collecting import Collecting, collect_package
+from diadem.transfer.relay.depositing import deposit_package
+from diadem.transfer.relay.permitting import permit
+from diadem.transfer.relay.requesting import DISK
+from diadem.transfer.route_book import route_book
+from diadem.transfer.routing import require_route
 from diadem.transfer.serving import Serving
+
+#: Seconds for which a person waits for something new at a carrier, before the rest is left for later.
+_PATIENCE: Final = 2.0
 
 __all__ = ["Movers", "Wishes", "fetch_all", "fetched", "push_all", "talk", "tidy", "told"]
 
@@ -34,10 +48,52 @@ def fetched(desk: Desk, transfer: Transfer, wishes: Wishes, listener: Listener) 
         See `diadem.transfer.pulling.receive_package`.
     """
     moving = transfer.direction == IN and transfer.state in {*MOVING, State.FAILED}
-    if not moving or desk.network.brings(transfer.peer):
+    carried = transfer.route != DIRECT
+    if not moving or transfer.route == DISK or (not carried and desk.network.brings(transfer.peer)):
         return told(desk, transfer)
+    if carried:
+        told(desk, transfer)
+        return told(desk, collected(desk, transfer, listener))
     told(desk, transfer)  # no byte is given before the other side knows of the acceptance
-    return told(desk, receive_package(desk, transfer.id, wishes, listener=listener))
+    routes = route_book(desk.context)
+    try:
+        landed = receive_package(desk, transfer.id, wishes, listener=listener)
+    except Unreachable as error:
+        routes.failed(transfer.peer, DIRECT, desk.now, error.message)
+        raise
+    routes.worked(transfer.peer, DIRECT, desk.now)
+    clear(desk, transfer.peer)
+    return told(desk, landed)
+
+
+def collected(
+    desk: Desk, transfer: Transfer, listener: Listener, stop: threading.Event | None = None, *, wait: float = _PATIENCE
+) -> Transfer:
+    """The transfer after what lies at its carrier was picked up, as much as does now.
+
+    Raises
+    ------
+    Interrupted, Unreachable, NotFound, Refused, IntegrityError, PackageError
+        See `diadem.transfer.relay.collecting.collect_package`.
+    """
+    relay = relays_of(desk).get(transfer.id)
+    if relay is None:
+        raise Refused("nothing was agreed of a carrier for this transfer", next="Have it offered anew.")
+    if transfer.route == HUB:
+        permit(desk, transfer, relay)
+    way = Collecting(carrier_for(desk, transfer), relay, [relay.identity], wait=wait)
+    done = collect_package(desk, transfer.id, way, listener=listener, stop=_stopped(desk, transfer, stop))
+    clear(desk, transfer.peer)
+    return done
+
+
+def _stopped(desk: Desk, transfer: Transfer, stop: threading.Event | None) -> Callable[[], bool]:
+    """Whether to stop: the process ends, or the transfer takes another route."""
+
+    def stopped() -> bool:
+        return (stop is not None and stop.is_set()) or desk.book.get(transfer.id).route != transfer.route
+
+    return stopped
 
 
 def fetch_all(
@@ -71,10 +127,18 @@ def push_all(desk: Desk, serving: Serving, *, peer: str | None = None, stop: thr
     for transfer in reversed(desk.book.all(peer=peer, states=MOVING)):
         if stop is not None and stop.is_set():
             break
-        if transfer.direction != OUT or transfer.paused or not desk.network.pushes(transfer.peer):
+        carried = transfer.route != DIRECT
+        if transfer.direction != OUT or transfer.paused or transfer.route == DISK:
+            continue
+        if not carried and not desk.network.pushes(transfer.peer):
             continue
         try:
-            push_package(desk, serving, transfer.id, listener=silent, stop=stop)
+            if carried:
+                require_route(desk, transfer, transfer.route)
+                stopped = _stopped(desk, transfer, stop)
+                deposit_package(desk, serving, transfer.id, carrier_for(desk, transfer), listener=silent, stop=stopped)
+            else:
+                push_package(desk, serving, transfer.id, listener=silent, stop=stop)
         except Interrupted:
             raise
         except DiademError as error:
@@ -124,7 +188,8 @@ class Movers:
     def run(self, stop: threading.Event) -> bool:
         """Begin with each peer that has something under way and at which no thread is; never more at once."""
         moving = self._desk.book.all(states=MOVING)
-        for peer in {one.peer for one in moving if one.direction != LOCAL and not one.paused}:
+        busy = {one.peer for one in moving if one.direction != LOCAL and not one.paused}
+        for peer in busy | {one.peer for one in to_clear(self._desk)}:
             known = self._threads.get(peer)
             if known is None or not known.is_alive():
                 thread = threading.Thread(target=self._move, args=(peer, stop), name=f"mover {peer[:12]}", daemon=True)
@@ -136,3 +201,4 @@ class Movers:
         with contextlib.suppress(DiademError):  # the book says why; it is tried again
             fetch_all(self._desk, Wishes(), peer=peer, stop=stop)
             push_all(self._desk, self._serving, peer=peer, stop=stop)
+            clear(self._desk, peer)

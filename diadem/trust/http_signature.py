@@ -110,7 +110,7 @@ def signature_base(components: Sequence[tuple[str, str]], params: str) -> bytes:
     return "\n".join(lines).encode("ascii")
 
 
-def body_digest(body: bytes) -> bytes:
+def body_digest(body: bytes | bytearray) -> bytes:
     """SHA-256 of a body."""
     return hashlib.sha256(body).digest()
 
@@ -191,6 +191,14 @@ def read(headers: Mapping[str, str]) -> SignedHead:
         )
     except ValueError:
         raise _unreadable() from None
+
+
+def digest_of(headers: Mapping[str, str]) -> bytes:
+    """The digest that a request says its body has, where its signature was read before; names are in lower case."""
+    found = _DIGEST.fullmatch(headers.get("content-digest", ""))
+    if found is None:
+        raise _unreadable()
+    return from_base64(found[1])
 
 
 def check_time(head: SignedHead, *, now: int) -> None:

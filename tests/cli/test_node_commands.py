@@ -115,6 +115,7 @@ def test_every_public_method_has_its_command() -> None:
         "why": ("grant why", "--node"),
         "transfers": ("transfers ls", "--node"),
         "rules": ("rule ls", "--node"),
+        "hub": ("status", "--node"),
     }
     inner = {"at", "close", "remember", "remirror", "to_dict", "name", "id", "path", "user"}  # no wish of a person
     named = dict(commands())

@@ -45,7 +45,7 @@ def site(tmp_path: Path) -> Path:
     folder = tmp_path / "site"
     install(folder, "honest_1", HONEST.format(n=1), distribution="Honest", version="2.1")
     install(folder, "broken", "import nothing_of_this_name")
-    hooks = ("readers", "fields", "schemas", "previews", "checks")
+    hooks = ("readers", "fields", "schemas", "previews", "checks", "transports")
     raising = "".join(
         f"\n@hookimpl\ndef diadem_{hook}():\n    raise RuntimeError('{hook} of mine')\n" for hook in hooks
     )
@@ -74,6 +74,7 @@ def test_json_lists_every_plugin(site: Path) -> None:
         "schemas": ["org.example.honest1 1.0.0"],
         "previews": ["honest-1"],
         "checks": ["honest-1"],
+        "transports": ["honest-1"],
         "failures": [],
     }
 
@@ -82,7 +83,7 @@ def test_what_failed_is_named_and_hides_nothing(site: Path) -> None:
     plugins = listed(site, code=1)
     (broken,) = plugins["broken"]["failures"]
     assert "nothing_of_this_name" in broken
-    assert len(plugins["raising"]["failures"]) == 5
+    assert len(plugins["raising"]["failures"]) == 6
     assert all("of mine" in failure for failure in plugins["raising"]["failures"])
     (misshapen,) = plugins["misshapen"]["failures"]
     assert "org.example.bad 1 cannot be used" in misshapen

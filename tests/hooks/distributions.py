@@ -43,7 +43,9 @@ def install(
 
 #: What a module of a plugin begins with.
 IMPORTS = """
-from diadem.hooks.offers import CheckOffer, FieldsOffer, Magic, PreviewOffer, ReaderOffer, SchemaOffer
+from diadem.hooks.offers import (
+    CheckOffer, FieldsOffer, Magic, PreviewOffer, ReaderOffer, SchemaOffer, TransportOffer
+)
 from diadem.hooks.specs import hookimpl
 """
 
@@ -70,5 +72,9 @@ def diadem_previews():
 @hookimpl
 def diadem_checks():
     yield CheckOffer(name="honest-{n}", formats=("honest-{n}",), check="honest_{n}:check")
+
+@hookimpl
+def diadem_transports():
+    yield TransportOffer(scheme="honest-{n}", connect="honest_{n}:connect")
 """
 )

@@ -16,7 +16,9 @@ import diadem
 from diadem.api import trying
 from diadem.hooks import specs
 from diadem.hooks.gathering import HOOKS
+from diadem.hooks.targets import target
 from diadem.testing import check_plugin
+from diadem.testing.carriers import check_carrier
 
 ROOT = Path(__file__).resolve().parents[2]
 TEXT = (ROOT / "docs" / "plugins.md").read_text(encoding="utf-8")
@@ -116,6 +118,9 @@ def test_the_example_keeps_every_promise(module: str, files: Path, tmp_path: Pat
     elif hook == "diadem_schemas":
         assert found.extensions["org.example.my-lab"]["data"] == {"mirror": "flat"}
         assert found.extensions["org.example.my-lab"]["validated"] is True
+    elif hook == "diadem_transports":
+        connect = target(f"{module}:connect")
+        check_carrier(lambda: connect("my-bucket:memory://packages")).raise_for_findings()
     elif hook == "diadem_previews":
         assert str(found.extraction["preview"]).startswith(f"drawn by my-spectra of {module}")
     else:

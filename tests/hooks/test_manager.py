@@ -162,6 +162,9 @@ def diadem_checks():
         'CheckOffer(name="ill check", formats=("ill",), check="ill:check")',
         'CheckOffer(name="ill", formats=(3,), check="ill:check")',
         'CheckOffer(name="ill", formats=("ill",), check="ill:check", when="never")',
+        'TransportOffer(scheme="Ill", connect="ill:connect")',
+        'TransportOffer(scheme="ill", connect="ill.connect")',
+        'TransportOffer(scheme="drop", connect="ill:connect")',
         'type("Lie", (ReaderOffer,), {"__repr__": lambda self: 1 / 0})(name=3, suffixes=(".l",), load="ill:read")',
     ],
 )

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from diadem.errors import DocumentError, UsageError
 from diadem.model.canonical import encode
 from diadem.model.peer_checks import require_url
-from diadem.model.peers import EndpointNote
-from diadem.model.tickets import TICKET, Ticket
+from diadem.model.peers import Contact, EndpointNote
+from diadem.model.tickets import MAX_TICKET, TICKET, Ticket
 
 hexes = st.binary(min_size=32, max_size=32).map(bytes.hex)
 names = st.text("az09._-", max_size=60).map("n{}0".format)
@@ -29,8 +29,15 @@ moments = st.datetimes(
 
 
 @st.composite
+def some_hubs(draw: st.DrawFn) -> tuple[Contact, ...]:
+    ids = draw(st.lists(hexes, max_size=4, unique=True))
+    return tuple(Contact(one, draw(names), tuple(draw(addresses)), (draw(hexes),)) for one in ids)
+
+
+@st.composite
 def some_tickets(draw: st.DrawFn) -> Ticket:
     user = draw(st.one_of(st.just(""), names))
+    hubs = () if user else draw(some_hubs())
     return Ticket(
         draw(hexes),
         draw(names),
@@ -41,6 +48,8 @@ def some_tickets(draw: st.DrawFn) -> Ticket:
         "user" if user else "peer",
         "" if user else draw(st.one_of(st.just(""), hexes)),
         user,
+        hubs,
+        "age1" + draw(hexes) if hubs else "",
     )
 
 
@@ -56,9 +65,12 @@ def some_notes(draw: st.DrawFn) -> EndpointNote:
         tuple(draw(addresses)),
         tuple(draw(st.lists(hexes, max_size=2, unique=True))),
         "age1" + draw(hexes),
+        draw(st.booleans()),
+        tuple(draw(st.lists(hexes, max_size=8, unique=True))),
     )
 
 
+HUB = Contact("ef" * 32, "institute", ("https://hub.example.org",), ("cd" * 32,))
 TICKET_ = Ticket(
     "ab" * 32,
     "hu-berlin",
@@ -73,6 +85,7 @@ TICKET_ = Ticket(
 @given(some_tickets(), st.integers(1, 40))
 def test_a_ticket_is_read_as_it_was_written_also_where_a_mail_broke_its_lines(ticket: Ticket, width: int) -> None:
     text = ticket.to_text()
+    assert len(text) <= MAX_TICKET
     assert Ticket.from_text(text) == ticket
     broken = "\r\n ".join(text[at : at + width] for at in range(0, len(text), width))
     assert Ticket.from_text(f"\n{broken}\n") == ticket
@@ -132,6 +145,14 @@ def test_a_ticket_of_a_later_version_says_so() -> None:
         {"user": "bob"},
         {"kind": "user", "user": "bob", "for_": "ab" * 32},
         {"for_": "nmi"},
+        {"age": "age1qq"},
+        {"hubs": (HUB,)},
+        {"hubs": (HUB, HUB), "age": "age1qq"},
+        {"hubs": (replace(HUB, node="ab" * 32),), "age": "age1qq"},
+        {"hubs": (replace(HUB, name="No Name"),), "age": "age1qq"},
+        {"hubs": (replace(HUB, urls=("http://hub.example.org",)),), "age": "age1qq"},
+        {"hubs": tuple(replace(HUB, node=f"{number:064x}") for number in range(5)), "age": "age1qq"},
+        {"hubs": (HUB,), "age": "age1qq", "kind": "user", "user": "bob"},
     ],
 )
 def test_a_ticket_that_leads_nowhere_is_none(wrong: dict[str, Any]) -> None:
@@ -157,6 +178,10 @@ NOTE = EndpointNote(
         {"urls": "https://archive.example.org"},
         {"urls": [1]},
         {"age": "AGE-SECRET-KEY-1"},
+        {"hub": 1},
+        {"hubs": ["nmi"]},
+        {"hubs": ["ef" * 32] * 2},
+        {"hubs": [f"{number:064x}" for number in range(9)]},
         {"more": 1},
     ],
 )

@@ -12,11 +12,13 @@ from hypothesis import strategies as st
 
 from diadem.errors import DocumentError
 from diadem.model import canonical
-from diadem.transfer.messages import KINDS, MAX_BYTES, OFFER, PROGRESS, Message
+from diadem.transfer.messages import KINDS, MAX_BYTES, OFFER, PROGRESS, UNSIGNED, WANTED, Message
 
 PNG = b"\x89PNG\r\n\x1a\n"
 TEXT = st.text(st.characters(codec="utf-8"), max_size=30)
 ID = st.text("0123456789abcdef", min_size=32, max_size=32)
+
+WISH: dict[str, Any] = {"route": "hub", "generation": 2, "parts": [1], "windows": "AA=="}
 
 
 def hexes(start: str) -> st.SearchStrategy[str]:
@@ -28,6 +30,11 @@ def abouts(kind: str) -> st.SearchStrategy[dict[str, Any]]:
         count = st.integers(0, (1 << 53) - 1)
         state = st.sampled_from(["transferring", "verifying", "paused", "failed"])
         return st.fixed_dictionaries({"state": state, "done": count, "total": count}, optional={"error": TEXT})
+    if kind == WANTED:
+        route = st.sampled_from(["direct", "hub", "via:group-drive"])
+        bits = st.binary(max_size=50).map(lambda data: base64.b64encode(data).decode())
+        wanted = {"route": route, "generation": st.integers(1, 99), "windows": bits}
+        return st.fixed_dictionaries({**wanted, "parts": st.sampled_from([[], [0], [1], [0, 1]])})
     more: dict[str, st.SearchStrategy[Any]] = {"seen": TEXT.filter(bool)}
     if kind == OFFER:
         picture = st.binary(max_size=50).map(lambda data: base64.b64encode(PNG + data).decode())
@@ -40,7 +47,7 @@ def abouts(kind: str) -> st.SearchStrategy[dict[str, Any]]:
 def messages(draw: st.DrawFn) -> Message:
     kind = draw(st.sampled_from(KINDS))
     sent = datetime.datetime.fromtimestamp(draw(st.integers(0, 4 * 10**9)), datetime.UTC)
-    chain = "" if kind == PROGRESS else draw(TEXT.filter(bool))
+    chain = "" if kind in UNSIGNED else draw(TEXT.filter(bool))
     return Message(draw(ID), kind, draw(ID), draw(hexes("a")), draw(hexes("b")), sent, chain, draw(abouts(kind)))
 
 
@@ -110,6 +117,13 @@ def test_the_sample_is_read() -> None:
         {"kind": "receipt", "about": {"record": {}}},
         {"kind": "progress", "chain": "", "about": {"done": -1}},
         {"kind": "progress", "chain": "", "about": {"state": "closed"}},
+        {"kind": "wanted", "chain": "", "about": {"route": "direct"}},
+        {"kind": "wanted", "chain": "", "about": {**WISH, "route": "via:../x"}},
+        {"kind": "wanted", "chain": "", "about": {**WISH, "generation": 100}},
+        {"kind": "wanted", "chain": "", "about": {**WISH, "parts": [1, 0]}},
+        {"kind": "wanted", "chain": "", "about": {**WISH, "windows": "AAA"}},
+        {"kind": "wanted", "chain": "", "about": {**WISH, "windows": 3}},
+        {"kind": "wanted", "chain": "x", "about": WISH},
         {"more": 1},
         {"chain": "x" * MAX_BYTES},
     ],

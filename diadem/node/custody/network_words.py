@@ -14,6 +14,11 @@ _ROUTES: Final[Mapping[str, str]] = {
     "local": "within the node",
     "disk": "on a disk",
 }
+_RELAYED: Final[Mapping[str, str]] = {
+    "delivered": "when all of them had been taken",
+    "deleted": "because the transfer had ended before they were taken",
+    "expired": "because nobody took them in time",
+}
 _PEER: Final[Mapping[str, str]] = {
     "invited": "invited a node to be known as {name}",
     "pinned": "noted the key of the node {name}, which nobody has confirmed yet",
@@ -24,6 +29,10 @@ _PEER: Final[Mapping[str, str]] = {
     "rotated": "noted a new key of the node {name}, vouched for by its root key",
     "compromised": "noted that a key of the node {name} was stolen",
 }
+
+
+def _way(route: str) -> str:
+    return _ROUTES.get(route) or f"by the carrier {bare(route.removeprefix('via:'))}"
 
 
 def _grant(said: Said) -> str:
@@ -50,7 +59,7 @@ def _offer(said: Said) -> str:
 
 def _acceptance(said: Said) -> str:
     rule = f", by the rule {said['rule'][:12]}…" if said.get("rule") else ""
-    return f"{said['by']} accepted the offer, of at most {size_text(said['ceiling'])}, {_ROUTES[said['route']]}{rule}"
+    return f"{said['by']} accepted the offer, of at most {size_text(said['ceiling'])}, {_way(said['route'])}{rule}"
 
 
 def _decline(said: Said) -> str:
@@ -58,7 +67,7 @@ def _decline(said: Said) -> str:
 
 
 def _receipt(said: Said) -> str:
-    came = f"{size_text(said['received'])} came {_ROUTES[said['route']]}"
+    came = f"{size_text(said['received'])} came {_way(said['route'])}"
     if said["route"] == "local":
         came = "no byte was moved"
     again = f", {size_text(said['again'])} of them again" if said["again"] else ""
@@ -70,6 +79,27 @@ def _receipt(said: Said) -> str:
 
 def _closure(said: Said) -> str:
     return f"{said.node} saw the receipt of the other node and closed the transfer"
+
+
+def _permit(said: Said) -> str:
+    hub, sender = _short(said["hub"]), _short(said["sender"])
+    most = f"{size_text(said['ceiling'])} of sealed windows from {sender}, until {said['expires'][:10]}"
+    return f"{said.node} allowed {hub} to keep for it at most {most}"
+
+
+def _relay(said: Said) -> str:
+    what = f"{counted(said['objects'], 'sealed window')} ({size_text(said['bytes'])})"
+    sides = f"of {_short(said['sender'])} for {_short(said['recipient'])}"
+    times = f"from {_moment(said['first'])} on and deleted the last by {_moment(said['last'])}"
+    return f"{said.node} stored {what} {sides} {times}, {_RELAYED[said['event']]}"
+
+
+def _short(node: str) -> str:
+    return f"the node {node[:12]}…"
+
+
+def _moment(time: str) -> str:
+    return f"{time[:10]} {time[11:16]} UTC"
 
 
 def _peer(said: Said) -> str:
@@ -86,5 +116,7 @@ WRITERS: Final[Mapping[str, Callable[[Said], str]]] = {
     "decline": _decline,
     "receipt": _receipt,
     "closure": _closure,
+    "permit": _permit,
+    "relay": _relay,
     "peer": _peer,
 }

@@ -11,6 +11,7 @@ from diadem.node.custody.comparing import View, contradictions, unconnected
 from diadem.node.custody.entries import Entry
 from diadem.node.custody.linking import Strand, end_of, steps_of, strand
 from diadem.node.custody.loading import Loaded, load
+from diadem.node.custody.relaying import relayed
 from diadem.node.custody.report import CustodyReport, CustodyStep, NodeSeen, Verdict
 from diadem.node.custody.weighing import Scales
 from diadem.serialization.statements import validate_statement
@@ -65,6 +66,7 @@ def verify_chains(
         steps += [_relative(step, pinned=seen.pinned is not False) for step in case.steps()]
     foreign = {seen.id for seen in nodes if seen.pinned is False}
     steps += [_relative(step, pinned=foreign.isdisjoint(both)) for step, both in agreements(cases)]
+    steps += [_relative(step, pinned=foreign.isdisjoint(all_)) for step, all_ in relayed(cases)]
     steps += [step for text in checkpoints for step in _held_against(text, cases)]
     subjects = tuple(dict.fromkeys(file.chain.subject.name for file in loaded))
     return CustodyReport(subjects, nodes, tuple(called), tuple(steps))

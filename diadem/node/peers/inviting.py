@@ -8,12 +8,14 @@ from typing import Any, Final
 
 from diadem.errors import Refused, UsageError
 from diadem.model.peer_checks import MAX_URLS, require_url
+from diadem.model.peers import Contact
 from diadem.model.statements import Draft, Subject
-from diadem.model.tickets import FOR_PEER, FOR_USER, Ticket
+from diadem.model.tickets import FOR_PEER, FOR_USER, MAX_HUBS, Ticket
 from diadem.model.times import time_text
 from diadem.node.config import FILE, NodeSettings, checked_name
 from diadem.node.context import Context
 from diadem.node.mirroring import mirror_settings
+from diadem.node.peers.notes import age_recipient, own_hubs
 from diadem.node.peers.opening import peer_book
 from diadem.node.peers.tickets import GivenTicket, keep_ticket, new_token
 from diadem.node.tls_files import tls_files
@@ -53,10 +55,10 @@ def invite_user(context: Context, name: str, *, guest: bool = False, days: float
 def _given(context: Context, kind: str, name: str, days: float, *, for_node: str = "", guest: bool = False) -> Ticket:
     if not 0 < days <= LONGEST:
         raise UsageError(f"a ticket cannot hold {days:g} days", next=f"Give more than 0 and at most {LONGEST}.")
-    settings = context.settings
-    if not settings.server.urls:
+    settings, hubs = context.settings, _hubs(context) if kind == FOR_PEER else ()
+    if not settings.server.urls and not hubs:
         raise Refused(
-            "this node has no address at which others find it",
+            "this node has no address at which others find it" + (", and no hub" if kind == FOR_PEER else ""),
             where=str(context.folder / FILE),
             next="Name one: diadem peer invite --url https://archive.example.org:8642",
         )
@@ -65,18 +67,27 @@ def _given(context: Context, kind: str, name: str, days: float, *, for_node: str
         settings.id,
         settings.name,
         tuple(settings.server.urls),
-        (tls_files(context).pin,),
+        (tls_files(context).pin,) if settings.server.urls else (),
         new_token(),
         now + datetime.timedelta(days=days),
         kind,
         for_node,
         name if kind == FOR_USER else "",
+        hubs,
+        age_recipient(context) if hubs else "",
     )
     ends = time_text(ticket.expires)
     kept = GivenTicket(ticket.token_hash, kind, name, guest, for_node, time_text(now), ends, context.address)
     context.say([_invited(context, kept)])
     keep_ticket(peer_book(context), kept)
     return ticket
+
+
+def _hubs(context: Context) -> tuple[Contact, ...]:
+    """The hubs where this node can be met, each with where it is found."""
+    found = own_hubs(context, peer_book(context))
+    notes = [(hub, hub.note) for hub in found[:MAX_HUBS] if hub.note is not None]
+    return tuple(Contact(hub.id, hub.own_name, note.urls[:2], note.tls[:2]) for hub, note in notes)
 
 
 def _invited(context: Context, ticket: GivenTicket) -> Draft:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Final
 
 from diadem.errors import DocumentError
-from diadem.model.peers import MAX_NOTE, NOTE_TYPE, EndpointNote
+from diadem.model.peer_checks import MAX_URLS
+from diadem.model.peers import MAX_NOTE, NOTE_TYPE, EndpointNote, Peer
 from diadem.node.context import Context
 from diadem.node.peers.book import PeerBook
 from diadem.node.tls_files import tls_files
@@ -26,7 +27,7 @@ def endpoint_note(context: Context, book: PeerBook) -> bytes:
     with contextlib.suppress(DocumentError):  # somebody is just editing it
         context.reread_settings()
     key, now = context.keys.open("online"), context.clock().replace(microsecond=0)
-    wished = _wished(context, now)
+    wished = _wished(context, book, now)
     if (kept := book.own_note()) is not None:
         try:
             known = open_note(kept, key.public, context.settings.id)
@@ -43,7 +44,7 @@ def endpoint_note(context: Context, book: PeerBook) -> bytes:
     return data
 
 
-def _wished(context: Context, now: datetime.datetime) -> EndpointNote:
+def _wished(context: Context, book: PeerBook, now: datetime.datetime) -> EndpointNote:
     settings = context.settings
     return EndpointNote(
         settings.id,
@@ -53,7 +54,9 @@ def _wished(context: Context, now: datetime.datetime) -> EndpointNote:
         now + _HOLDS,
         tuple(settings.server.urls),
         (tls_files(context).pin,) if settings.server.urls else (),
-        _recipient(context.folder / "keys" / "age.txt"),
+        age_recipient(context),
+        relays(context),
+        tuple(hub.id for hub in own_hubs(context, book)),
     )
 
 
@@ -61,11 +64,29 @@ def _same(known: EndpointNote, wished: EndpointNote) -> bool:
     return replace(known, version=1, issued=wished.issued, expires=wished.expires) == wished
 
 
-def _recipient(path: Path) -> str:
-    """The public half of the node's age identity."""
+def relays(context: Context) -> bool:
+    """Whether this node is a hub."""
+    return context.settings.server.hub
+
+
+def own_hubs(context: Context, book: PeerBook) -> Sequence[Peer]:
+    """The hubs where this node picks up: confirmed peers that say that they relay, by name.
+
+    A hub itself has none: nothing goes over two hubs in a row.
+    """
+    return [] if relays(context) else [peer for peer in book.ls() if peer.is_hub][:MAX_URLS]
+
+
+def age_identity(context: Context) -> str:
+    """The node's age identity, ``AGE-SECRET-KEY-1…``."""
+    return (context.folder / "keys" / "age.txt").read_text("ascii").strip()
+
+
+def age_recipient(context: Context) -> str:
+    """Its public half."""
     import pyrage
 
-    return str(pyrage.x25519.Identity.from_str(path.read_text("ascii").strip()).to_public())
+    return str(pyrage.x25519.Identity.from_str(age_identity(context)).to_public())
 
 
 def open_note(data: bytes, online: PublicKey, node: str) -> EndpointNote:

@@ -64,10 +64,15 @@ owner = ""
 # or "node" (everybody who has an account here).
 default = "private"
 
+[transfer]
+# How things go to other nodes where an entry below says "auto": "direct" (straight to the other
+# node), "hub" (over a node that relays what it cannot read) or "auto" (the first that works).
+# A group that moves behind a hub changes this one line.
+route = "auto"
+
 # Who may send packages away, to whom, and by which route. The first entry that fits decides;
 # where none fits, nothing is sent. who: "owner" (of the package), "*" (every user here) or a
-# user's name. to: "marie@nmi", "*@nmi" or "*". route: "direct" (straight to the other node),
-# "hub" (over a node that relays what it cannot read) or "auto" (the first that works).
+# user's name. to: "marie@nmi", "*@nmi" or "*". route: "direct", "hub" or "auto" (as above).
 [[transfer.allow]]
 who = "owner"
 to = "*"
@@ -79,6 +84,17 @@ route = "auto"
 max_size = "500 GB"
 max_waiting = "2 TB"
 max_per_day = 100
+
+[hub]
+# What this node carries for others while it is a hub (`diadem serve --hub`): the most bytes of
+# all spokes together, and of one; the most sealed windows and messages that wait for one; how
+# long they wait; and what stays free on the disk whatever the rest allows.
+max_size = "500 GB"
+max_per_spoke = "100 GB"
+max_objects = 20000
+max_messages = 1000
+keep = "14 days"
+free = "10 GB"
 
 [quality.schemes]
 # Lists of criteria by which data are judged for a purpose. What is assessed by a scheme

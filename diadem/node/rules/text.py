@@ -13,6 +13,7 @@ from diadem.model.policy import (
     AllowedTransfer,
     Archiving,
     Copies,
+    Hub,
     Incoming,
     Parity,
     Policy,
@@ -93,6 +94,17 @@ def _policy(document: Mapping[str, Any]) -> Policy:
         transfer=Transfers(**_converted(document.get("transfer", {}), allow=_allowed)),
         incoming=Incoming(
             **_whole(document.get("incoming", {}), "max_per_day", max_size=read_size, max_waiting=read_size)
+        ),
+        hub=Hub(
+            **_whole(
+                document.get("hub", {}),
+                "max_objects",
+                "max_messages",
+                max_size=read_size,
+                max_per_spoke=read_size,
+                keep=read_duration,
+                free=read_size,
+            )
         ),
         quality=Quality(**_converted(document.get("quality", {}), schemes=_schemes)),
     )

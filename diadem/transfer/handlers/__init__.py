@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from diadem.transfer.exchange import Route
-from diadem.transfer.handlers import identity, messages, packages, peers, statements, windows
+from diadem.transfer.handlers import hub, identity, messages, packages, peers, statements, windows
 
 
 def routes() -> Sequence[Route]:
     """Every route that the transfer room answers."""
-    everyone = (identity, peers, packages, statements, messages, windows)
+    everyone = (identity, peers, packages, statements, messages, windows, hub)
     return tuple(route for one in everyone for route in one.ROUTES)

@@ -218,6 +218,41 @@ def of(kind: str, **predicate: Any) -> str:
             ),
         ),
         (
+            of(
+                "permit",
+                relay="ab" * 16,
+                hub="12" * 32,
+                sender="34" * 32,
+                recipient=NODE,
+                ceiling=3_300_000_000,
+                expires="2026-03-28T09:26:53Z",
+            ),
+            (
+                "the node hu-berlin allowed the node 121212121212… to keep for it at most 3.3 GB of sealed windows from"
+                " the node 343434343434…, until 2026-03-28."
+            ),
+        ),
+        (
+            of(
+                "relay",
+                relay="ab" * 16,
+                permit=DIGEST,
+                sender="12" * 32,
+                recipient="34" * 32,
+                event="expired",
+                objects=1,
+                bytes=1700,
+                sha256=DIGEST,
+                first="2026-03-14T09:30:00Z",
+                last="2026-03-28T09:30:12Z",
+            ),
+            (
+                "the node hu-berlin stored 1 sealed window (1.7 kB) of the node 121212121212… for the node"
+                " 343434343434… from 2026-03-14 09:30 UTC on and deleted the last by 2026-03-28 09:30 UTC, because"
+                " nobody took them in time."
+            ),
+        ),
+        (
             of("peer", event="confirmed", peer=DIGEST, name="nmi", by="alice@hu-berlin"),
             "alice@hu-berlin confirmed that the node nmi is the one that it says it is.",
         ),

@@ -1,0 +1,72 @@
+"""Packages on disks for people at other nodes: what `export --to` does, and import."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from diadem.cli.node_options import As, Json, NodeAt, Quiet, opened
+from diadem.cli.output import print_json, progress, size_text, tell
+from diadem.cli.transfer_view import transfer_line
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the app."""
+    app.command(name="import")(import_)
+
+
+def export_disk(
+    package: str,
+    to: str,
+    folder: Path,
+    *,
+    dry_run: bool,
+    node: str | None,
+    user: str | None,
+    json: bool,
+    quiet: bool,
+) -> int:
+    """Write a disk for a person at another node."""
+    with opened(node, user) as found, progress(quiet=quiet or json) as listener:
+        done = found.export_disk(package, to, folder, dry_run=dry_run, listener=listener).to_dict()
+    if json:
+        print_json(done)
+        return 0
+    offered = done["transfer"]
+    what = f"{offered['title']}, {size_text(offered['bytes'])}, to {offered['recipient']}"
+    if not done["done"]:
+        tell(f"would export     {what}, into {done['folder']}; nothing was written or offered")
+        return 0
+    tell(f"exported         {what}, sealed for their node")
+    tell(f"transfer         {offered['id']}, until {offered['expires'][:10]}")
+    tell(f"written          {done['objects']} objects into {done['folder']}; run it again to go on where it stopped")
+    tell("on the other side: diadem import FOLDER")
+    return 0
+
+
+def import_(
+    folder: Annotated[Path, typer.Argument(help="The folder on the disk that export --to wrote.")],
+    store: Annotated[str | None, typer.Option("--store", help="Where it lands. Default: the first with room.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what is on it; accept nothing.")] = False,
+    node: NodeAt = None,
+    user: As = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> int:
+    """Accept a package on a disk from another node; every byte is proven before it lands."""
+    with opened(node, user) as found, progress(quiet=quiet or json) as listener:
+        done = found.import_disk(folder, store=store, dry_run=dry_run, listener=listener).to_dict()
+    transfer = done["transfer"]
+    if json:
+        print_json(done)
+    elif not done["done"]:
+        tell(f"would import     {transfer['title']}, {size_text(transfer['bytes'])}, from {transfer['sender']}")
+        tell("next             diadem import FOLDER   (accepts it; it waits in the inbox too)")
+    else:
+        tell(transfer_line(transfer))
+        if transfer["error"]:
+            tell(f"ERROR            {transfer['error']}")
+            tell(f"next             {transfer['next']}")
+    return 1 if transfer["error"] else 0

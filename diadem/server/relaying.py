@@ -1,0 +1,41 @@
+"""What the server does for a hub besides answering: order at the start, what has expired, and its numbers."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterable
+from typing import Final
+
+from diadem.node.context import Context
+from diadem.transfer.hub.hub import has_hub, hub_of
+from diadem.transfer.jobs import Job
+
+_LOG: Final = logging.getLogger("diadem.server.hub")
+#: Seconds between two looks for what has expired.
+_EVERY: Final = 60.0
+
+
+def begin(context: Context) -> None:
+    """Put in order what a process left that was killed, before the first request; what there was is said."""
+    if has_hub(context) and (tidied := hub_of(context).tidy()):
+        _LOG.warning("hub put in order: %s", tidied)
+
+
+def hub_jobs(context: Context) -> list[Job]:
+    """The job that ends what has expired."""
+
+    def sweep(_: threading.Event) -> bool:
+        if swept := hub_of(context).endings.sweep():
+            _LOG.info("hub let go of: %s", swept)
+        return False
+
+    return [Job("hub", sweep, every=_EVERY)] if has_hub(context) else []
+
+
+def hub_numbers(context: Context) -> Iterable[tuple[str, float]]:
+    """What the hub holds, in numbers."""
+    if not has_hub(context):
+        return ()
+    held = hub_of(context).held()
+    return tuple((f"hub_{name}", float(value)) for name, value in held.items())

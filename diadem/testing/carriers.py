@@ -1,0 +1,143 @@
+"""For those who write carriers: a kit that tries every promise of `diadem.hooks.carriers.Carrier`.
+
+>>> from diadem.plugins.drop.folder import connect
+>>> from diadem.testing.carriers import check_carrier
+>>> check_carrier(lambda: connect("drop:///mnt/group")).raise_for_findings()  # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Final
+
+from diadem.errors import DiademError, NotFound, Refused
+from diadem.model.carriers import MAX_OBJECT, Carrier
+from diadem.testing.store_checks import Broken, failed, need, refuses, together
+from diadem.testing.stores import StoreFinding, StoreReport
+
+#: Connects to the same place, each time with an object of its own.
+Connect = Callable[[], Carrier]
+
+
+def check_gives_back(connect: Connect, relay: str) -> None:
+    """What one connection puts another one gets, byte for byte; it is listed with its size, and may be empty."""
+    objects = {"0-0-1": b"", "1-0-1": bytes(range(256)) * 999, "2-999999999-99": secrets.token_bytes(100_000)}
+    for name, data in objects.items():
+        connect().put(relay, name, bytearray(data))
+    for name, data in objects.items():
+        need(connect().get(relay, name) == data, f"the object '{name}' comes back otherwise")
+    listed = {one.name: one.size for one in connect().ls(relay)}
+    need(listed == {name: len(data) for name, data in objects.items()}, f"it lists {listed}")
+
+
+def check_largest(connect: Connect, relay: str) -> None:
+    """An object of `MAX_OBJECT` bytes comes back whole."""
+    data = secrets.token_bytes(1 << 20) * (MAX_OBJECT >> 20)
+    connect().put(relay, "2-0-1", data)
+    need(connect().get(relay, "2-0-1") == data, "it comes back otherwise")
+
+
+def check_creates_only(connect: Connect, relay: str) -> None:
+    """The same bytes again change nothing; other bytes under the same name are refused, and the first stay."""
+    connect().put(relay, "2-0-1", b"first")
+    connect().put(relay, "2-0-1", b"first")
+    refuses(Refused, lambda: connect().put(relay, "2-0-1", b"other"), "other bytes under a name that is taken")
+    need(connect().get(relay, "2-0-1") == b"first", "the first bytes did not stay")
+
+
+def check_what_is_not_there(connect: Connect, relay: str) -> None:
+    """Of a relay that nobody used it lists nothing, gets raise `NotFound`, and removing is no failure."""
+    need(not list(connect().ls(relay)), "it lists something")
+    refuses(NotFound, lambda: connect().get(relay, "2-0-1"), "an object that is not there")
+    connect().remove(relay, ["2-0-1"])
+    connect().end(relay)
+
+
+def check_removes(connect: Connect, relay: str) -> None:
+    """What is removed is gone, what is not named stays, and a name can be used again."""
+    for name in ("2-0-1", "2-1-1"):
+        connect().put(relay, name, b"data")
+    connect().remove(relay, ["2-0-1", "2-7-1"])
+    need([one.name for one in connect().ls(relay)] == ["2-1-1"], "another object was removed, or that one was not")
+    refuses(NotFound, lambda: connect().get(relay, "2-0-1"), "an object that was removed")
+    connect().put(relay, "2-0-1", b"anew")
+
+
+def check_keeps_relays_apart(connect: Connect, relay: str) -> None:
+    """Objects of one relay are not seen, and not removed, by another one."""
+    other = f"{int(relay, 16) ^ 1:032x}"
+    connect().put(relay, "2-0-1", b"one")
+    connect().put(other, "2-0-1", b"other")
+    need(connect().get(relay, "2-0-1") == b"one", "the other relay's object is given")
+    connect().end(other)
+    need([one.name for one in connect().ls(relay)] == ["2-0-1"], "the end of one relay removed an object of another")
+
+
+def check_ends(connect: Connect, relay: str) -> None:
+    """After the end of a relay nothing of it is there, and ending it again is no failure."""
+    for name in ("0-0-1", "2-0-1", "2-1-2"):
+        connect().put(relay, name, b"data")
+    connect().end(relay)
+    need(not list(connect().ls(relay)), "something is still listed")
+    refuses(NotFound, lambda: connect().get(relay, "2-0-1"), "an object of a relay that ended")
+    connect().end(relay)
+
+
+def check_works_in_threads(connect: Connect, relay: str) -> None:
+    """One connection may be used by several threads at once."""
+    carrier = connect()
+    together([partial(carrier.put, relay, f"2-{number}-1", bytes([number])) for number in range(8)])
+    got = together([partial(carrier.get, relay, f"2-{number}-1") for number in range(8)])
+    need(got == [bytes([number]) for number in range(8)], "an object came back otherwise")
+
+
+def check_waits_no_longer(connect: Connect, relay: str) -> None:
+    """`ls` with `wait` returns within that time, or soon after."""
+    before = time.monotonic()
+    connect().ls(relay, wait=0.2)
+    need(time.monotonic() - before < 10, f"it took {time.monotonic() - before:.1f} seconds")
+
+
+#: Every promise that is tried, by its name.
+CHECKS: Final[Mapping[str, Callable[[Connect, str], None]]] = {
+    name.removeprefix("check_").replace("_", "-"): check for name, check in vars().items() if name.startswith("check_")
+}
+
+
+def check_carrier(connect: Connect) -> StoreReport:
+    """Try every promise of `diadem.hooks.carriers.Carrier`.
+
+    Parameters
+    ----------
+    connect : callable
+        Connects to the same, empty place, each time with an object of its own. About 40 MB are written, and removed.
+
+    Returns
+    -------
+    StoreReport
+        What was kept and what not; ``raise_for_findings()`` raises. Nothing is raised but an interruption.
+    """
+    kept, findings = {}, []
+    for name, check in CHECKS.items():
+        relay, promise = secrets.token_hex(16), " ".join((check.__doc__ or "").split())
+        try:
+            check(connect, relay)
+        except Broken as error:
+            findings.append(StoreFinding(name, promise, str(error)))
+        except Exception as error:  # whatever a carrier raises that it should not
+            findings.append(StoreFinding(name, promise, f"it raised {failed(error)}"))
+        else:
+            kept[name] = promise
+        _end(connect, relay)
+    return StoreReport("the carrier", kept, tuple(findings))
+
+
+def _end(connect: Connect, relay: str) -> None:
+    """Leave nothing behind, as far as it can be removed."""
+    try:
+        connect().end(relay)
+    except (DiademError, OSError):
+        return

@@ -1,0 +1,98 @@
+"""The verbs on carriers: `node.peers.carriers`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from diadem.errors import NotFound, Refused, UsageError
+from diadem.model.carriers import NAME, VIA
+from diadem.model.transfers import MOVING
+from diadem.node.config import CarrierSettings, NodeSettings
+from diadem.node.context import Context
+from diadem.node.peers.opening import peer_book
+from diadem.transfer.desks import desk_of
+from diadem.transfer.relay.carriers import connected
+
+
+@dataclass(frozen=True, slots=True)
+class CarrierVerbs:
+    """What takes sealed packages to peers and from them: `node.peers.carriers`.
+
+    Parameters
+    ----------
+    context : Context
+        The node.
+    """
+
+    context: Context
+
+    def __iter__(self) -> Iterator[CarrierSettings]:
+        """Each carrier, in the order in which they were added."""
+        return iter(self.ls())
+
+    def ls(self) -> Sequence[CarrierSettings]:
+        """Each carrier, in the order in which they were added."""
+        self.context.reread_settings()
+        return tuple(self.context.settings.carriers)
+
+    def add(self, name: str, url: str, *, peers: Sequence[str] = ()) -> CarrierSettings:
+        """Add a carrier, or change one of this name. The other node has to add it under the same name.
+
+        Parameters
+        ----------
+        name : str
+            What both nodes call it: lower case letters, digits and hyphens.
+        url : str
+            Where it is: ``drop:///mnt/group``, or as another plugin understands.
+        peers : sequence of str
+            Names of the nodes with which it is shared; default all.
+
+        Raises
+        ------
+        UsageError
+            The name cannot be, no plugin knows such addresses, or the address is wrong.
+        NotFound
+            There is no such peer.
+        Unreachable
+            Nothing answers at the address.
+        """
+        if not NAME.fullmatch(name):
+            raise UsageError(f"'{name}' cannot be the name of a carrier", next="Use a-z, 0-9 and hyphens: group-drive")
+        book = peer_book(self.context)
+        made = CarrierSettings(name, url, tuple(book.named(peer).id for peer in peers))
+        carrier = connected(self.context, made)
+        try:
+            carrier.ls("0" * 32)  # whether it answers at all
+        finally:
+            carrier.close()
+        self.context.change_settings(lambda settings: _with(settings, made))
+        return made
+
+    def rm(self, name: str) -> CarrierSettings:
+        """Remove a carrier from the settings; what lies there stays there.
+
+        Raises
+        ------
+        NotFound
+            There is none of this name.
+        Refused
+            A transfer goes by it.
+        """
+        found = next((one for one in self.ls() if one.name == name), None)
+        if found is None:
+            raise NotFound(f"there is no carrier '{name}'", next="See: diadem peer carrier ls")
+        route = f"{VIA}{name}"
+        if any(transfer.route == route for transfer in desk_of(self.context).book.all(states=MOVING)):
+            raise Refused(f"a transfer goes by '{name}'", next="Let it end, or cancel it: diadem transfers ls")
+        self.context.change_settings(lambda settings: _without(settings, name))
+        return found
+
+
+def _with(settings: NodeSettings, made: CarrierSettings) -> NodeSettings:
+    known = [made if one.name == made.name else one for one in settings.carriers]
+    return replace(settings, carriers=tuple(known if made in known else [*known, made]))
+
+
+def _without(settings: NodeSettings, name: str) -> NodeSettings:
+    return replace(settings, carriers=tuple(one for one in settings.carriers if one.name != name))

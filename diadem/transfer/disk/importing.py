@@ -1,0 +1,103 @@
+"""Taking a package from a disk: the offer on it is weighed and accepted as one that came over a line, then it lands."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from diadem.errors import IntegrityError, Refused
+from diadem.model import canonical
+from diadem.model.ports import Listener
+from diadem.model.transfers import IN, MOVING, State, Transfer
+from diadem.node.peers.opening import peer_book
+from diadem.transfer.accepting import accept
+from diadem.transfer.desk import Desk
+from diadem.transfer.disk.layout import MESSAGE, DiskHeader, ReadOnly, read_file, windows_of
+from diadem.transfer.incoming import receive
+from diadem.transfer.messages import OFFER, Message
+from diadem.transfer.relay.book import Relay
+from diadem.transfer.relay.collecting import Collecting, collect_package
+from diadem.transfer.sealed_messages import MAX_SEALED, SealedMessage, open_message, require_from
+from diadem.trust.keys import PublicKey
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """What became of a disk.
+
+    Attributes
+    ----------
+    transfer : Transfer
+        Received; or as it stands, where the disk does not hold all of it.
+    done : bool
+        False for a dry run: it was only weighed, and waits in the inbox.
+    """
+
+    transfer: Transfer
+    done: bool = True
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON object with both."""
+        return {"transfer": self.transfer.to_dict(), "done": self.done}
+
+
+def import_disk(desk: Desk, folder: Path, *, store: str | None, dry_run: bool, listener: Listener) -> Imported:
+    """Take what lies on a disk; see `diadem.transfer.network_verbs`."""
+    desk.context.require_writable()
+    header = DiskHeader.read(folder)
+    if header.recipient != desk.node:
+        raise Refused(
+            f"this disk is for the node {header.recipient[:12]}…", where=str(folder), next="Give it to its people."
+        )
+    known = desk.book.find(header.transfer)
+    if known is not None and (known.peer, known.direction) == (header.sender, IN):
+        transfer = desk.refreshed(known)  # its offer is proven; this disk brings windows, and they are proven by it
+    else:
+        transfer = _offered(desk, folder, header)
+    if dry_run or transfer.state in (State.RECEIVED, State.CLOSED):
+        return Imported(transfer, done=not dry_run)
+    if transfer.state is State.OFFERED:
+        transfer = accept(desk, transfer.id, store=store)
+    carrier = ReadOnly(windows_of(desk, folder))
+    relay = Relay(transfer.id, header.relay, "")
+    way = Collecting(carrier, relay, [desk.context.keys.age_identity()], asks=False)
+    done = collect_package(desk, transfer.id, way, listener=listener)
+    if done.state in MOVING:
+        advice = "Import another disk of it; or have this one written to its end: diadem export does that."
+        desk.book.change(done.id, error="the disk does not hold all of it", next=advice)
+    return Imported(desk.book.get(done.id))
+
+
+def _offered(desk: Desk, folder: Path, header: DiskHeader) -> Transfer:
+    """The transfer that the disk's message offers; the message is weighed as any other.
+
+    Raises
+    ------
+    NotFound, Refused, IntegrityError, DocumentError
+        It is from no confirmed peer, for another node, altered, of another transfer, or proves nothing.
+    """
+    peer = desk.peer(header.sender)
+    data = read_file(folder / MESSAGE, MAX_SEALED)
+    said, envelope = open_message(data, desk.context.keys.age_identity(), desk.node, header.message)
+    known = peer_book(desk.context).known(peer.id)
+    assert known is not None
+    require_from(envelope, PublicKey.from_text(known.online), peer.name)
+    message = _message(said, header)
+    answer = canonical.decode(receive(desk, peer.id, message), where="answer", limit=1 << 20)
+    if answer.get("state") == "unproven":
+        raise Refused(
+            f"since this disk was written, {peer.name} has told more than it shows",
+            where=str(folder),
+            next="Connect once with that node: diadem inbox   (the offer comes with it); then import again.",
+        )
+    return desk.book.get(header.transfer)
+
+
+def _message(said: SealedMessage, header: DiskHeader) -> bytes:
+    """The control message on a disk, which is the offer of its transfer."""
+    data = canonical.encode(said.content, where="message")
+    found = Message.from_bytes(data)
+    if found.kind != OFFER or found.transfer != header.transfer or found.sender != header.sender:
+        raise IntegrityError("the message on the disk is another one", where=MESSAGE, next="Have it made anew.")
+    return data

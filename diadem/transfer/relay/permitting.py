@@ -1,0 +1,62 @@
+"""Letting a hub keep sealed windows for this node: the permit without which it takes none."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Final
+
+from diadem.errors import Unreachable
+from diadem.model.peers import Peer
+from diadem.model.routes import DIRECT
+from diadem.model.transfers import Transfer, ceiling
+from diadem.transfer.desk import Desk
+from diadem.transfer.hub import statements
+from diadem.transfer.hub.asking import hub_client
+from diadem.transfer.relay.book import Relay
+from diadem.transfer.route_book import route_book
+from diadem.transfer.routing import hub_for
+
+#: How long after its offer has ended something may still lie there.
+_FETCHING: Final = timedelta(days=60)
+
+
+def permit(desk: Desk, transfer: Transfer, relay: Relay) -> Peer:
+    """Let the hub between this node and the sender keep what is put down for a transfer; stated once, said each time.
+
+    Returns
+    -------
+    Peer
+        The hub.
+
+    Raises
+    ------
+    Unreachable, NotFound, Refused
+        There is no common hub, it does not answer, or it does not carry that.
+    """
+    hub = hub_for(desk, transfer.peer)
+    routes = route_book(desk.context)
+    try:
+        hub_client(desk.context, hub).put_permit(relay.relay, _stated(desk, transfer, relay, hub))
+    except Unreachable as error:
+        routes.failed(hub.id, DIRECT, desk.now, error.message)
+        raise
+    routes.worked(hub.id, DIRECT, desk.now)
+    return hub
+
+
+def _stated(desk: Desk, transfer: Transfer, relay: Relay, hub: Peer) -> bytes:
+    """The envelope of the permit."""
+    subject = statements.relay_subject(relay.relay)
+    for entry in reversed(desk.context.ledger.of_subject(subject.sha256)):
+        if entry.statement.kind == "permit" and entry.statement.predicate["hub"] == hub.id:
+            return bytes(entry.line)
+    draft = statements.permit(
+        relay.relay,
+        hub=hub.id,
+        sender=transfer.peer,
+        recipient=desk.node,
+        ceiling=ceiling(transfer.ceiling),  # what age adds is less than what is added here
+        expires=transfer.expires + _FETCHING,
+    )
+    (entry,) = desk.context.say([draft])
+    return bytes(entry.line)

@@ -1,0 +1,169 @@
+"""Asking the sender of a package for what is to be put down, and by which route; taking such a wish at the sender."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from diadem.errors import IntegrityError, NotFound, Refused, Unreachable
+from diadem.model.carriers import LAST_GENERATION
+from diadem.model.transfers import IN, MOVING, State, Transfer
+from diadem.store.arrival import Arrival
+from diadem.transfer.desk import Desk
+from diadem.transfer.landing import Landing, place_of
+from diadem.transfer.messages import WANTED, Message
+from diadem.transfer.relay.book import EVERYTHING, Place, Spoilt, relays_of
+from diadem.transfer.taking import bits_of, numbers_of, wanted_windows
+from diadem.transfer.windows import WindowPlan
+from diadem.trust.base64_text import from_base64, to_base64
+
+#: Routes on which nothing is put down.
+DIRECT: Final = "direct"
+DISK: Final = "disk"
+#: No window: "" stands for all of them.
+_NONE: Final = b"\0"
+#: Before anything that a receiver says.
+_BEFORE: Final = datetime.fromtimestamp(0, UTC)
+
+
+# -- at the receiver -------------------------------------------------------------------------------------------------
+
+
+def request(desk: Desk, transfer: Transfer, route: str) -> Transfer:
+    """Go on by another route, or ask anew by the same one: the sender is told what is still missing.
+
+    Parameters
+    ----------
+    desk : Desk
+        Of the receiver.
+    transfer : Transfer
+        Accepted.
+    route : str
+        One of those that were offered.
+
+    Raises
+    ------
+    Refused
+        The route was not offered, or the acceptance names no place for it; nothing is to be fetched; or another process
+        is at it.
+    """
+    if transfer.direction != IN or transfer.state not in {*MOVING, State.FAILED}:
+        raise Refused(f"the transfer is {transfer.state}: it cannot take another way", next="See: diadem transfers ls")
+    if route not in transfer.routes:
+        raise Refused(f"the route '{route}' was not offered", next=f"It may go by: {', '.join(transfer.routes)}")
+    relays = relays_of(desk)
+    relay = relays.get(transfer.id)
+    if route != DIRECT and relay is None:
+        raise Refused("its acceptance names no place where it could be put down", next="Have it offered anew.")
+    about: dict[str, Any] = {"route": route, "generation": 1, "parts": [], "windows": to_base64(_NONE)}
+    if relay is not None and route != DIRECT:
+        about |= {"generation": _checked(relay.generation + bool(relay.routes)), **_missing(desk, transfer)}
+        relays.use(transfer.id, route, generation=about["generation"])
+        relays.forgive(transfer.id)
+    desk.book.change(transfer.id, route=route, error="", next="")
+    if relay is not None:  # else nothing was ever to be put down
+        desk.post(transfer, WANTED, about)
+    return desk.book.get(transfer.id)
+
+
+def ask_again(
+    desk: Desk, transfer: Transfer, spoilt: Mapping[Place, Spoilt], is_lacking: Callable[[Place], bool]
+) -> None:
+    """Ask for everything that came damaged and is still missing, in one later generation.
+
+    Raises
+    ------
+    IntegrityError
+        It was asked for so often that no name is left.
+    """
+    lacking = {place: known for place, known in spoilt.items() if is_lacking(place)}
+    if not lacking:
+        return
+    generation = _checked(max(known.generation for known in lacking.values()) + 1)
+    windows = {window for part, window in lacking if part == 2}
+    parts = sorted({part for part, _ in lacking if part < 2})
+    bits = bits_of(windows) or _NONE
+    relays_of(desk).use(transfer.id, transfer.route, generation=generation)
+    with contextlib.suppress(StopIteration):  # an earlier wish that has not gone yet is part of this one
+        waiting = desk.book.to_post(peer=transfer.peer)
+        unsent = next(one for one in waiting if (one.transfer, one.kind) == (transfer.id, WANTED))
+        parts = sorted({*parts, *unsent.about["parts"]})
+        bits = _both(bits, from_base64(unsent.about["windows"]))
+    about = {"route": transfer.route, "generation": generation, "parts": parts, "windows": to_base64(bits)}
+    desk.post(transfer, WANTED, about)
+
+
+def _both(one: bytes, other: bytes) -> bytes:
+    """All windows of two wishes; none named is all of them."""
+    return bits_of({*numbers_of(one), *numbers_of(other)}) if other else b""
+
+
+def _checked(generation: int) -> int:
+    if generation > LAST_GENERATION:
+        raise IntegrityError(
+            "it was asked for too often, and came damaged or not at all", next="Have it offered by another way."
+        )
+    return generation
+
+
+def _missing(desk: Desk, transfer: Transfer) -> dict[str, Any]:
+    """Parts and windows that are not here."""
+    arrival = Arrival.open(place_of(desk, transfer), transfer.id)
+    try:
+        landing = Landing(desk, transfer, arrival)
+        tags = landing.tagmanifest()
+        if tags is None or not landing.has_tag_files(tags):
+            return {"parts": [0, 1], "windows": ""}
+        bits = wanted_windows(arrival, WindowPlan(landing.begin(tags).manifest))
+        return {"parts": [], "windows": to_base64(bytes(bits) if any(bits) else _NONE)}
+    finally:
+        arrival.close()
+
+
+# -- at the sender ---------------------------------------------------------------------------------------------------
+
+
+def know_relay(desk: Desk, transfer: Transfer, route: str, relay: str, recipient: str) -> None:
+    """Note where an acceptance wants it put down; by its route, all of it is wanted at once."""
+    relays = relays_of(desk)
+    relays.know(transfer.id, relay, recipient)
+    if route not in (DIRECT, DISK):
+        relays.ask(transfer.id, route, [EVERYTHING], 1, sent=_BEFORE)
+
+
+def take_wish(desk: Desk, transfer: Transfer, message: Message) -> Transfer:
+    """Note what the receiver wants put down; it is not signed, and gives it nothing that it may not have anyway.
+
+    Raises
+    ------
+    Unreachable
+        The acceptance is still on its way: the wish comes again.
+    Refused, NotFound
+        The route was not offered, or its acceptance names no place.
+    """
+    about, relays = message.about, relays_of(desk)
+    if not transfer.acceptance:
+        raise Unreachable("the acceptance has not come yet", next="Send it again.")
+    if transfer.state not in {*MOVING, State.FAILED}:
+        return transfer
+    route = str(about["route"])
+    if route not in transfer.routes:
+        raise Refused(f"the route '{route}' was not offered", next=f"It may go by: {', '.join(transfer.routes)}")
+    if relays.get(transfer.id) is None:
+        raise NotFound("the acceptance names no place where it could be put down")
+    if route == DIRECT:
+        heard = relays.ask_nothing(transfer.id, sent=message.sent)
+    else:
+        heard = relays.ask(transfer.id, route, _places(about), int(about["generation"]), sent=message.sent)
+    if heard:
+        desk.book.change(transfer.id, route=route, error="", next="")
+    return desk.book.get(transfer.id)
+
+
+def _places(about: Mapping[str, Any]) -> Iterable[Place]:
+    parts = [(int(part), 0) for part in about["parts"]]
+    if about["windows"] == "":
+        return [*parts, EVERYTHING]
+    return [*parts, *((2, number) for number in numbers_of(from_base64(about["windows"])))]

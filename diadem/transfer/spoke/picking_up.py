@@ -1,0 +1,128 @@
+"""Picking up what lies in this node's box at a hub, and answering it there."""
+
+from __future__ import annotations
+
+from diadem.errors import DiademError, NotFound, Refused, StoreError, Unreachable
+from diadem.model import canonical
+from diadem.model.carriers import CarrierFull
+from diadem.model.peers import Peer
+from diadem.model.routes import DIRECT
+from diadem.node.peers.notes import age_identity
+from diadem.node.peers.opening import peer_book
+from diadem.transfer import sealed_messages
+from diadem.transfer.box_lists import tell_hub
+from diadem.transfer.boxing import put_sealed
+from diadem.transfer.desk import Desk
+from diadem.transfer.incoming import receive
+from diadem.transfer.messages import MAX_BYTES
+from diadem.transfer.postman import take_answer
+from diadem.transfer.route_book import KEPT, route_book
+from diadem.transfer.sealed_messages import Answer, SealedMessage, open_message, require_from
+from diadem.transfer.spoke.meeting import meet_again, refusal, take_introduction, take_refusal, take_welcome
+from diadem.trust.envelope import Envelope
+from diadem.trust.keys import PublicKey
+
+
+def pick_up(desk: Desk, hub: Peer, *, wait: float = 0.0) -> int:
+    """Take everything that lies in the own box at a hub, and answer it.
+
+    Parameters
+    ----------
+    desk : Desk
+        Of this node.
+    hub : Peer
+        Which hub.
+    wait : float
+        Seconds until something comes, where nothing is there.
+
+    Returns
+    -------
+    int
+        How many messages came.
+
+    Raises
+    ------
+    Unreachable, NotFound, Refused
+        The hub does not answer, or does not know this node. What was not taken stays there.
+    """
+    book, boxes = route_book(desk.context), desk.network.hub(hub.id)
+    try:
+        tell_hub(desk.context, desk.network, hub)
+        meet_again(desk, hub)
+        waiting = boxes.messages(wait=wait)
+    except DiademError as error:
+        book.failed(hub.id, DIRECT, desk.now, error.message)
+        raise
+    book.worked(hub.id, DIRECT, desk.now)
+    for one in waiting:
+        if not book.was_taken(one.id):
+            _take(desk, hub, one.id, boxes.message(one.id))
+            book.take(one.id, desk.now)
+        boxes.taken([one.id])
+    return len(waiting)
+
+
+def _take(desk: Desk, hub: Peer, name: str, data: bytes) -> None:
+    """Take one message; what proves nothing is noted and forgotten: whoever meant it puts it down again.
+
+    Raises
+    ------
+    Unreachable, StoreError
+        The answer cannot be put down, or nothing can be written here, now: it is taken later.
+    """
+    try:
+        if len(data) > sealed_messages.MAX_SEALED:
+            raise Refused(f"it has {len(data):,} bytes; {sealed_messages.MAX_SEALED:,} are read")
+        said, envelope = open_message(data, age_identity(desk.context), desk.node, name)
+        if abs(said.sent - desk.now) > KEPT:
+            raise Refused("it was sent months ago or hence: somebody kept it back, or a clock is wrong")
+        _read(desk, hub, said, envelope)
+    except (Unreachable, StoreError) as error:
+        if not isinstance(error, CarrierFull):  # its box is full: it says it again when there is room
+            raise
+    except DiademError as error:
+        reason = f"from the box at the hub '{hub.name}': {error.message}"
+        desk.book.refuse(hub.id, "", reason, desk.now)
+
+
+def _read(desk: Desk, hub: Peer, said: SealedMessage, envelope: Envelope) -> None:
+    if said.kind == sealed_messages.MESSAGE:
+        _message(desk, hub, said, envelope)
+    elif said.kind == sealed_messages.ANSWER:
+        _answer(desk, said, envelope)
+    elif said.kind == sealed_messages.INTRODUCTION:
+        take_introduction(desk, hub, said, envelope)
+    else:
+        take_welcome(desk, said, envelope)
+
+
+def _require_pinned(desk: Desk, said: SealedMessage, envelope: Envelope) -> Peer:
+    """The peer that said it, by the key that is pinned of it now. Raises `Refused`, `NotFound`."""
+    peer = peer_book(desk.context).known(said.sender)
+    if peer is None or not peer.speaks or not peer.online:
+        raise NotFound(f"the node {said.sender[:12]}… is no peer, or is not heard")
+    require_from(envelope, PublicKey.from_text(peer.online), peer.name)
+    return peer
+
+
+def _message(desk: Desk, hub: Peer, said: SealedMessage, envelope: Envelope) -> None:
+    peer = _require_pinned(desk, said, envelope)
+    try:
+        data = receive(desk, peer.id, canonical.encode(said.content, where="message"))
+        found = canonical.decode(data, where="answer", limit=4 * MAX_BYTES)
+        answer = Answer(said.id, found["state"], found.get("seen", ""), tuple(found.get("messages", ())))
+    except (NotFound, StoreError, Unreachable):  # not confirmed, or not now: as a request, that is tried again
+        raise
+    except DiademError as error:
+        answer = refusal(said.id, error)
+    if peer.note is not None:
+        to = (peer.id, peer.note.age)
+        put_sealed(desk.context, desk.network, hub, to, (sealed_messages.ANSWER, answer.to_dict()))
+
+
+def _answer(desk: Desk, said: SealedMessage, envelope: Envelope) -> None:
+    answer = Answer.from_dict(said.content)
+    if take_refusal(desk, said, envelope, answer):
+        return
+    peer = _require_pinned(desk, said, envelope)
+    take_answer(desk, desk.peer(peer.id).id, answer)

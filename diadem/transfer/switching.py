@@ -1,0 +1,59 @@
+"""Going on by another way, where the one that was chosen has failed for long: no new consent is needed for that."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Final
+
+from diadem.errors import Refused
+from diadem.model.routes import DIRECT
+from diadem.model.transfers import IN, MOVING, Transfer
+from diadem.node.peers.opening import peer_book
+from diadem.transfer.desk import Desk
+from diadem.transfer.routing import AUTO, Choice, choose, failing_since
+
+#: A way that fails for so long is given up where there is another.
+LONG: Final = timedelta(minutes=10)
+
+#: Asks the sender for what is still missing, by another route.
+Request = Callable[[Desk, Transfer, str], object]
+
+
+def switch_all(desk: Desk, request: Request) -> list[Transfer]:
+    """Let everything that is on its way here and does not come any more come by another way; returns what changed."""
+    moving = [one for one in desk.book.all(states=MOVING) if one.direction == IN and one.acceptance and not one.paused]
+    return [desk.book.get(one.id) for one in moving if _switched(desk, one, request)]
+
+
+def _switched(desk: Desk, transfer: Transfer, request: Request) -> bool:
+    found = _better(desk, transfer)
+    if found is None:
+        return False
+    with desk.turn(transfer.id):
+        try:
+            request(desk, desk.book.get(transfer.id), found.route)
+        except Refused:  # another process is at it just now, or it is over
+            return False
+        desk.book.change(transfer.id, route=found.route, error="", next=f"It goes on {_by(found)}.")
+    return True
+
+
+def _better(desk: Desk, transfer: Transfer) -> Choice | None:
+    """Another way that was offered, is allowed and has not failed lately; None while the present one may do."""
+    peer = peer_book(desk.context).known(transfer.peer)
+    if peer is None or transfer.route not in AUTO:
+        return None
+    since = failing_since(desk.context, peer, transfer.route)
+    if since is None or since + LONG > desk.now:
+        return None
+    try:
+        found = choose(desk, transfer)
+    except Refused:
+        return None
+    fails = failing_since(desk.context, peer, found.route) is not None
+    return None if found.route == transfer.route or fails else found
+
+
+def _by(found: Choice) -> str:
+    return found.why if found.route != DIRECT else f"by the direct way: {found.why.removeprefix('direct: ')}"

@@ -1,0 +1,87 @@
+"""One round of all that is due with other nodes, for people whose node does not serve: `diadem transfers sync`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from diadem.errors import DiademError
+from diadem.model.ports import Listener, silent
+from diadem.model.transfers import MOVING, Transfer
+from diadem.node.peers.notes import own_hubs
+from diadem.node.peers.opening import peer_book
+from diadem.transfer.desk import Desk
+from diadem.transfer.handlers.windows import serving_of
+from diadem.transfer.postman import collect, deliver_all
+from diadem.transfer.relay.carriers import clear
+from diadem.transfer.relay.requesting import request
+from diadem.transfer.spoke.picking_up import pick_up
+from diadem.transfer.switching import switch_all
+from diadem.transfer.working import Wishes, fetch_all, push_all, tidy
+
+
+@dataclass(frozen=True, slots=True)
+class Synced:
+    """What one round did.
+
+    Attributes
+    ----------
+    came : int
+        Messages that came.
+    waiting : int
+        Messages that the other side has not answered yet.
+    moved : sequence of Transfer
+        Transfers whose bytes were to move, as they stand now.
+    trouble : sequence of str
+        Who did not answer, and what went wrong.
+    """
+
+    came: int
+    waiting: int
+    moved: Sequence[Transfer]
+    trouble: Sequence[str]
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON object."""
+        moved = [one.to_dict() for one in self.moved]
+        return {"came": self.came, "waiting": self.waiting, "moved": moved, "trouble": list(self.trouble)}
+
+
+def sync(desk: Desk, *, max_rate: float | None = None, listener: Listener = silent) -> Synced:
+    """Messages out and in, bytes in and out, and once more messages: what was received is told at once."""
+    trouble: dict[str, None] = {}
+    came = _messages(desk, trouble)
+    switch_all(desk, request)
+    moving = [one.id for one in desk.book.all(states=MOVING) if not one.paused]
+    fetch_all(desk, Wishes(max_rate=max_rate), listener)
+    push_all(desk, serving_of(desk.context))
+    if moving:
+        came += _messages(desk, trouble)
+    tidy(desk)
+    clear(desk)
+    moved = [desk.book.get(one) for one in moving]
+    for one in moved:
+        if one.error:
+            trouble[f"transfer {one.id[:8]}: {one.error}"] = None
+    return Synced(came, len(desk.book.to_post()), moved, tuple(trouble))
+
+
+def _messages(desk: Desk, trouble: dict[str, None]) -> int:
+    """Hand over what is due, and fetch what waits; returns how much came."""
+    deliver_all(desk, due=False)
+    came, book = 0, peer_book(desk.context)
+    for hub in own_hubs(desk.context, book):
+        came += _tried(partial(pick_up, desk, hub), f"the hub '{hub.name}' does not answer", trouble)
+    for peer in desk.network.reachable():
+        came += _tried(partial(collect, desk, peer), f"'{book.get(peer).name}' does not answer", trouble)
+    return came
+
+
+def _tried(work: Callable[[], int], failed: str, trouble: dict[str, None]) -> int:
+    try:
+        return work()
+    except DiademError as error:
+        trouble[f"{failed}: {error.message}"] = None
+        return 0

@@ -1,0 +1,62 @@
+"""A process that puts objects into a hub's folder, as a worker of its server does; run as a program.
+
+Arguments: the hub's folder, a relay, the letter of which the objects are made, and how many objects. It prints the
+names of those that it stored, a line each.
+"""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import sys
+from pathlib import Path
+from typing import Final
+
+from diadem.errors import Refused, Unreachable
+from diadem.model.policy import Hub as Rules
+from diadem.node.sqlite_file import SqliteFile
+from diadem.transfer.hub.book import open_book
+from diadem.transfer.hub.permits import Permit
+from diadem.transfer.hub.relays import Relays
+from diadem.transfer.hub.room import Room
+
+SENDER, RECIPIENT = "aa" * 32, "bb" * 32
+SIZE: Final = 300_000
+_RULES: Final = Rules(free=0)
+
+
+def opened(folder: Path) -> tuple[SqliteFile, Room, Relays]:
+    """The book, disk and relays of a hub in a folder."""
+    file = open_book(folder)
+    room = Room(file, folder, lambda: _RULES, now)
+    return file, room, Relays(file, room, lambda: _RULES, now)
+
+
+def now() -> datetime.datetime:
+    return datetime.datetime.now(datetime.UTC)
+
+
+def permit(relays: Relays, relay: str) -> None:
+    """Let the sender put there what it likes."""
+    until = now() + datetime.timedelta(days=1)
+    relays.permit(Permit("cc" * 32, relay, SENDER, RECIPIENT, 10**9, until))
+
+
+def main() -> None:
+    """Put them."""
+    folder, relay, letter, count = Path(sys.argv[1]), sys.argv[2], sys.argv[3], int(sys.argv[4])
+    file, _, relays = opened(folder)
+    data = letter.encode() * SIZE
+    digest = hashlib.sha256(data).hexdigest()
+    for number in range(count):
+        try:
+            relays.put(SENDER, relay, f"2-{number}-1", data, digest)
+        except (Refused, Unreachable):
+            continue
+        sys.stdout.write(f"2-{number}-1\n")
+        sys.stdout.flush()
+    file.close()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,159 @@
+"""Boxes of a hub: who may put messages there, how many, and who takes them."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+
+import pytest
+
+from diadem.model.canonical import encode
+from diadem.transfer.hub import boxes
+from diadem.transfer.hub.book import doom, message_place
+from diadem.transfer.hub.limits import MESSAGES_BY_INVITATION, SHARE_OF_BOX
+from diadem.transfer.hub.notes import open_note
+from tests.transfer.hub.harbour import HUB, RULES, A, Answer, B, C, Harbour, sha256
+
+INVITATION = sha256(b"the secret of a ticket")
+
+
+def allow(harbour: Harbour, *names: str, owner: str = B, invitations: Sequence[str] = ()) -> None:
+    said = {"from": [harbour.id(name) for name in names], "invitations": list(invitations)}
+    assert harbour.ask(owner, "PUT", "hub/box", encode(said, where="test")).status == 200
+
+
+def send(
+    harbour: Harbour, data: bytes = b"sealed", *, who: str = A, to: str = B, id_: str = "", by: str = ""
+) -> Answer:
+    query = {"invitation": by} if by else {}
+    return harbour.ask(who, "PUT", f"hub/boxes/{harbour.id(to)}/{id_ or secrets.token_hex(16)}", data, query=query)
+
+
+def waiting(harbour: Harbour, who: str = B) -> list[str]:
+    answer = harbour.ask(who, "GET", "hub/messages")
+    return [one["id"] for one in answer.said["messages"]] if answer.status == 200 else []
+
+
+def take(harbour: Harbour, *ids: str, who: str = B) -> Answer:
+    return harbour.ask(who, "POST", "hub/messages/taken", encode({"ids": list(ids)}, where="test"))
+
+
+def test_a_message_waits_until_its_owner_has_it(harbour: Harbour) -> None:
+    allow(harbour, A)
+    first, second = secrets.token_hex(16), secrets.token_hex(16)
+    answer = send(harbour, b"one", id_=first)
+    note = open_note(answer.said["stored"], hub=harbour.id(HUB), key=harbour.context.keys.open("online").public)
+    assert (note.box, note.relay, note.names, note.sha256) == (harbour.id(B), "", (first,), (sha256(b"one"),))
+    harbour.later(seconds=2)
+    send(harbour, b"second", id_=second)
+    assert waiting(harbour) == [first, second]
+    assert harbour.ask(B, "GET", f"hub/messages/{second}").body == b"second"
+    assert harbour.used() == {"bytes": 9, "objects": 0, "messages": 2}
+    assert take(harbour, first, "0" * 32).status == 200
+    assert waiting(harbour) == [second]
+    assert take(harbour, first, second).status == 200
+    assert harbour.ask(B, "GET", "hub/messages").status == 204
+    assert harbour.ask(B, "GET", f"hub/messages/{second}").nothing
+    assert harbour.carried() == []
+
+
+def test_a_message_is_put_once(harbour: Harbour) -> None:
+    allow(harbour, A, C)
+    message = secrets.token_hex(16)
+    assert send(harbour, b"one", id_=message).status == 200
+    assert send(harbour, b"one", id_=message).status == 200
+    assert send(harbour, b"two", id_=message).status == 409
+    assert send(harbour, b"one", id_=message, who=C).status == 409
+    assert waiting(harbour) == [message]
+    take(harbour, message)
+    with harbour.hub.file.writing() as connection:  # another program held the file of the first one open, say
+        doom(connection, message_place(harbour.id(B), message))
+    assert send(harbour, b"two", id_=message).status == 200
+    harbour.hub.room.remove_doomed()
+    assert harbour.ask(B, "GET", f"hub/messages/{message}").body == b"two"
+
+
+def test_only_whom_the_owner_named(harbour: Harbour) -> None:
+    assert send(harbour).nothing  # nobody is named yet
+    assert send(harbour, to=C).nothing
+    allow(harbour, A)
+    assert send(harbour, who=C).nothing
+    assert send(harbour, by=INVITATION, who=C).nothing
+    allow(harbour, invitations=[INVITATION])
+    assert send(harbour).nothing  # the new list counts alone
+    assert send(harbour, who=C, by=INVITATION).status == 200
+    assert send(harbour, who=C, by=sha256(b"guessed")).nothing
+
+
+def test_a_box_of_nobody(harbour: Harbour) -> None:
+    assert harbour.ask(A, "PUT", f"hub/boxes/{'ab' * 32}/{'0' * 32}", b"sealed").nothing
+
+
+def test_another_ones_messages(harbour: Harbour) -> None:
+    allow(harbour, A)
+    message = secrets.token_hex(16)
+    send(harbour, id_=message)
+    for who in (A, C):
+        assert harbour.ask(who, "GET", f"hub/messages/{message}").nothing
+        assert waiting(harbour, who) == []
+        take(harbour, message, who=who)
+    assert waiting(harbour) == [message]
+
+
+def test_one_sender_fills_a_part_of_a_box_only(harbour: Harbour) -> None:
+    allow(harbour, A, C)
+    share = RULES.max_messages // SHARE_OF_BOX
+    statuses = [send(harbour, b"x").status for _ in range(share + 2)]
+    assert statuses == [200] * share + [507] * 2
+    assert send(harbour, who=C).status == 200
+
+
+def test_an_invitation_is_no_door_for_many(harbour: Harbour) -> None:
+    allow(harbour, invitations=[INVITATION])
+    statuses = [send(harbour, who=C, by=INVITATION).status for _ in range(MESSAGES_BY_INVITATION + 1)]
+    assert statuses == [200] * MESSAGES_BY_INVITATION + [507]
+
+
+def test_a_sender_that_sends_too_often(harbour: Harbour, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(boxes, "MESSAGES_AN_HOUR", 3)
+    allow(harbour, A, C)
+    statuses = []
+    for _ in range(4):
+        message = secrets.token_hex(16)
+        statuses.append(send(harbour, id_=message).status)
+        take(harbour, message)
+    assert statuses == [200, 200, 200, 507]
+    assert send(harbour, who=C).status == 200
+    harbour.later(hours=1)
+    assert send(harbour).status == 200
+
+
+def test_messages_expire(harbour: Harbour) -> None:
+    allow(harbour, A)
+    send(harbour)
+    harbour.later(days=2, seconds=5)
+    assert harbour.hub.endings.sweep().messages == 1
+    assert waiting(harbour) == []
+    assert harbour.carried() == []
+    assert harbour.used() == {"bytes": 0, "objects": 0, "messages": 0}
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"from": []},
+        {"from": [], "invitations": [], "more": []},
+        {"from": "all", "invitations": []},
+        {"from": ["../../etc"], "invitations": []},
+        {"from": [7], "invitations": []},
+        {"from": [], "invitations": ["short"]},
+        {"from": [], "invitations": [INVITATION] * 101},
+    ],
+)
+def test_lists_that_are_none(harbour: Harbour, said: dict[str, object]) -> None:
+    assert harbour.ask(B, "PUT", "hub/box", encode(said, where="test")).status == 400
+
+
+def test_nothing_is_no_message(harbour: Harbour) -> None:
+    allow(harbour, A)
+    assert send(harbour, b"").status == 400

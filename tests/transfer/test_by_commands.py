@@ -1,0 +1,58 @@
+"""Carriers and disks as people use them, on the command line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from diadem.node.config import read_settings
+from tests.cli.inside import said, said_json
+from tests.transfer.towns import Town
+
+
+@pytest.fixture
+def ends(town: Town, tmp_path: Path) -> tuple[str, str, str]:
+    """Options that name the nodes hu-berlin, which has a package, and nmi."""
+    town.meet("hu-berlin", "nmi")
+    source = tmp_path / "session"
+    source.mkdir()
+    (source / "notes.txt").write_text("notes")
+    package = town.node("hu-berlin").archive(source, now=True).package.id
+    return str(town.node("hu-berlin").path), str(town.node("nmi").path), str(package)
+
+
+def test_a_carrier_is_added_listed_and_removed(ends: tuple[str, str, str], tmp_path: Path) -> None:
+    here, drive = ("--node", ends[0]), tmp_path / "drive"
+    url = drive.as_uri().replace("file:", "drop:")
+    assert "the folder is not there" in said("peer", "carrier", "add", "group-drive", url, *here, code=5)
+    drive.mkdir()
+    assert "--route via:group-drive" in said("peer", "carrier", "add", "group-drive", url, "--peer", "nmi", *here)
+    assert "shared with nmi" in said("peer", "carrier", "ls", *here)
+    for name, wrong, why, code in (
+        ("Group Drive", url, "cannot be the name of a carrier", 2),
+        ("tape", "tape:///x", "no plugin takes packages", 2),
+        ("tape", "drop:x", "is no address of a folder", 2),
+    ):
+        assert why in said("peer", "carrier", "add", name, wrong, *here, code=code)
+    assert "no peer 'nobody'" in said("peer", "carrier", "add", "tape", url, "--peer", "nobody", *here, code=3)
+    assert [one.name for one in read_settings(Path(ends[0])).carriers] == ["group-drive"]
+    package = ends[2]
+    assert "no carrier 'tape' is shared" in said("send", package, "alice@nmi", "--route", "via:tape", *here, code=3)
+    assert "stays there" in said("peer", "carrier", "rm", "group-drive", *here)
+    assert said_json("peer", "carrier", "ls", *here)["carriers"] == []
+    assert "no carrier" in said("peer", "carrier", "rm", "group-drive", *here, code=3)
+
+
+def test_a_disk_is_written_and_taken_in(ends: tuple[str, str, str], tmp_path: Path) -> None:
+    here, there, disk = ("--node", ends[0]), ("--node", ends[1]), tmp_path / "disk"
+    package = ends[2]
+    assert "nothing was written" in said("export", package, str(disk), "--to", "alice@nmi", "--dry-run", *here)
+    assert "one whole package" in said("export", package, str(disk), "--to", "alice@nmi", "--redact", *here, code=2)
+    assert "3 objects" in said("export", package, str(disk), "--to", "alice@nmi", *here)
+    assert "would import" in said("import", str(disk), "--dry-run", *there)
+    assert "received" in said("import", str(disk), *there)
+    assert said_json("import", str(disk), *there)["transfer"]["route"] == "disk"
+    assert "alice@nmi" in said("custody", package, *here)
+    assert "on a disk" in said("custody", package, *there)
+    assert "there is no diadem-disk.json" in said("import", str(tmp_path), *there, code=3)

@@ -1,0 +1,350 @@
+"""Packages that go by a folder between two nodes whose messages go directly: every enemy who can write there, too."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+import diadem
+from diadem.errors import DiademError, IntegrityError, Refused
+from diadem.model.ports import silent
+from diadem.model.transfers import State, Transfer
+from diadem.transfer.postman import deliver_all
+from diadem.transfer.relay.book import relays_of
+from diadem.transfer.relay.carriers import clear
+from diadem.transfer.relay.requesting import request
+from diadem.transfer.serving import Serving
+from diadem.transfer.working import Movers, Wishes, collected, fetch_all, fetched, push_all
+from diadem.trust.sealing import OneTime, SealHeader, seal_window
+from tests.transfer.pair import Pair, Side
+
+ROUTE = "via:drive"
+
+
+@dataclass
+class Drive:
+    """A folder that both nodes can reach, and what its enemies do there."""
+
+    root: Path
+    pair: Pair
+    serving: Serving
+
+    def send(self, package: str, route: str = ROUTE) -> Transfer:
+        """Offer a package of a to b, and let b accept it."""
+        sent = self.pair.a.node.send(package, "marie@nmi", route=route)
+        self.pair.b.node.accept(sent.id, wait=False)
+        return self.at(self.pair.a, sent.id)
+
+    def at(self, side: Side, transfer: str) -> Transfer:
+        """A transfer as a side knows it."""
+        return side.desk.book.get(transfer)
+
+    def put(self) -> list[str]:
+        """Let the sender put down what is wanted; what lies there then."""
+        push_all(self.pair.a.desk, self.serving)
+        return self.names()
+
+    def names(self) -> list[str]:
+        """What lies there."""
+        return sorted(path.name for path in self.root.rglob("*.age"))
+
+    def folder(self) -> Path:
+        """The folder of the one relay."""
+        (found,) = self.root.iterdir()
+        return found
+
+    def take(self, transfer: str) -> Transfer:
+        """Let the receiver pick up what lies there, and tell the sender."""
+        desk = self.pair.b.desk
+        try:
+            collected(desk, self.at(self.pair.b, transfer), silent, wait=0)
+        finally:
+            deliver_all(desk, due=False)
+        return self.at(self.pair.b, transfer)
+
+
+@pytest.fixture
+def drive(pair: Pair, tmp_path: Path) -> Drive:
+    """A folder that both nodes have configured."""
+    root = tmp_path / "drive"
+    root.mkdir()
+    for side in (pair.a, pair.b):
+        side.node.peers.carriers.add("drive", root.as_uri().replace("file:", "drop:"))
+    return Drive(root, pair, Serving(pair.a.desk))
+
+
+@pytest.fixture
+def package(pair: Pair) -> str:
+    """A package of two windows."""
+    return pair.a.archived(files={"big.raw": os.urandom(17 << 20), "notes.txt": b"notes"})
+
+
+@pytest.fixture
+def large(pair: Pair) -> str:
+    """A package of three windows."""
+    return pair.a.archived(files={"big.raw": os.urandom(33 << 20)})
+
+
+@pytest.fixture
+def small(pair: Pair) -> str:
+    """A package of one window."""
+    return pair.a.archived()
+
+
+def test_a_package_goes_by_a_folder_and_nothing_stays_there(drive: Drive, package: str) -> None:
+    sent = drive.send(package)
+    assert drive.put() == ["0-0-1.age", "1-0-1.age", "2-0-1.age", "2-1-1.age"]
+    secret = relays_of(drive.pair.b.desk).get(sent.id)
+    assert secret is not None
+    assert secret.identity.startswith("AGE-SECRET-KEY-1")
+    every = b"".join(path.read_bytes() for path in drive.folder().iterdir())
+    assert b"notes" not in every
+    assert package.encode() not in every
+    assert sent.id not in str(drive.folder())
+    assert drive.take(sent.id).state is State.CLOSED
+    assert diadem.verify(drive.pair.b.node.get(package)).ok
+    assert list(drive.root.iterdir()) == []
+    assert relays_of(drive.pair.b.desk).get(sent.id) is None, "the key that opens it is forgotten"
+    clear(drive.pair.a.desk)
+    assert relays_of(drive.pair.a.desk).all() == []
+    receipt = next(entry.statement.predicate for entry in drive.pair.b.node.context.ledger.of_kind("receipt"))
+    assert receipt["route"] == ROUTE
+    assert drive.pair.b.wire.windows == [], "no byte of it came directly"
+
+
+def test_objects_come_in_any_order_twice_and_with_strange_things_between(drive: Drive, package: str) -> None:
+    sent = drive.send(package)
+    drive.put()
+    folder, aside = drive.folder(), drive.root.parent / "aside"
+    shutil.copytree(folder, aside)
+    for name in ("0-0-1.age", "1-0-1.age", "2-1-1.age"):
+        (folder / name).unlink()
+    assert drive.take(sent.id).state is State.TRANSFERRING, "windows wait for the tag files"
+    shutil.copy(aside / "1-0-1.age", folder)
+    assert drive.take(sent.id).done == 0
+    shutil.copy(aside / "0-0-1.age", folder)
+    part = drive.take(sent.id)
+    assert 0 < part.done < part.bytes
+    assert drive.names() == [], "what was taken is removed"
+    (folder / "2-99-1.age").write_bytes(b"no such window")
+    (folder / "README").write_bytes(b"who wrote this?")
+    (folder / "../../evil").resolve().touch()
+    (folder / "2-1-1").mkdir()
+    shutil.copy(aside / "2-0-1.age", folder)
+    assert "put there: README" in drive.take(sent.id).error
+    shutil.copy(aside / "2-1-1.age", folder)
+    assert drive.take(sent.id).state is State.CLOSED
+    assert (folder / "README").exists(), "what is nobody's is left alone"
+
+
+def test_what_is_put_down_is_remembered(drive: Drive, package: str) -> None:
+    sent = drive.send(package)
+    names = drive.put()
+    before = {path.name: path.stat().st_mtime_ns for path in drive.folder().iterdir()}
+    moved = drive.at(drive.pair.a, sent.id).moved
+    relays_of(drive.pair.a.desk)._file._connection.execute("DELETE FROM put")  # it stopped before it could note that
+    assert drive.put() == names
+    assert {path.name: path.stat().st_mtime_ns for path in drive.folder().iterdir()} == before
+    assert drive.at(drive.pair.a, sent.id).moved == moved
+
+
+def spoilt(enemy: str, victim: Path, other: Path, header: SealHeader, recipient: str) -> bytes:
+    """What an enemy writes in the place of a window."""
+    data = victim.read_bytes()
+    if enemy in ("stranger", "forged"):  # the recipient stands in a signed statement: it is no secret
+        to = recipient if enemy == "forged" else OneTime.generate().recipient
+        return seal_window(header, bytes(header.length), to)
+    return {
+        "altered": data[:-9] + bytes([data[-9] ^ 1]) + data[-8:],
+        "truncated": data[: 1 << 20],
+        "swapped": other.read_bytes() if other.exists() else b"",
+        "huge": bytes(18 << 20),
+    }[enemy]
+
+
+@pytest.mark.parametrize("enemies", [("forged", "truncated", "altered"), ("swapped", "stranger", "huge")])
+def test_what_an_enemy_puts_there_is_asked_for_again(drive: Drive, large: str, enemies: tuple[str, ...]) -> None:
+    sent = drive.send(large)
+    drive.put()
+    relay = relays_of(drive.pair.a.desk).get(sent.id)
+    assert relay is not None
+    recipient = relay.recipient
+    for window, enemy in enumerate(enemies):
+        victim, other = drive.folder() / f"2-{window}-1.age", drive.folder() / f"2-{window + 1}-1.age"
+        header = SealHeader(sent.id, large, 2, window, 16 << 20)
+        victim.write_bytes(spoilt(enemy, victim, other, header, recipient))
+    came = drive.take(sent.id)
+    assert came.done < 1 << 20
+    if "huge" in enemies:  # larger than any object: no node put it there, and it is not even read
+        assert "2-2-1" in came.error
+        assert drive.put()[:2] == ["2-0-2.age", "2-1-2.age"]
+        (drive.folder() / "2-2-1.age").unlink()
+        request(drive.pair.b.desk, came, ROUTE)
+        deliver_all(drive.pair.b.desk, due=False)
+    assert len(drive.put()) >= 3
+    assert drive.take(sent.id).state is State.CLOSED
+    assert diadem.verify(drive.pair.b.node.get(large)).ok
+
+
+def test_a_window_of_another_transfer_is_none(drive: Drive, package: str) -> None:
+    first = drive.send(package)
+    drive.put()
+    kept = {path.name: path.read_bytes() for path in drive.folder().iterdir()}
+    relay = relays_of(drive.pair.b.desk).get(first.id)
+    assert relay is not None
+    drive.pair.b.node.transfers.cancel(first.id)
+    drive.pair.a.node.transfers.show(first.id)
+    assert drive.names() == [], "what was put down for a transfer that is over is removed"
+    second = drive.send(package)
+    drive.put()
+    mine = relays_of(drive.pair.b.desk).get(second.id)
+    assert mine is not None
+    assert mine.relay != relay.relay
+    assert mine.recipient != relay.recipient
+    sealed_for_me = seal_window(SealHeader(first.id, package, 2, 1, 5), b"12345", mine.recipient)
+    (drive.folder() / "2-0-1.age").write_bytes(kept["2-0-1.age"])
+    (drive.folder() / "2-1-1.age").write_bytes(sealed_for_me)
+    drive.take(second.id)
+    assert drive.put()[:2] == ["2-0-2.age", "2-1-2.age"]
+    assert drive.take(second.id).state is State.CLOSED
+
+
+def test_what_comes_damaged_three_times_fails_and_names_the_carrier(drive: Drive, package: str) -> None:
+    sent = drive.send(package)
+    drive.put()
+    for generation in (1, 2, 3):
+        old = drive.folder() / f"2-1-{generation}.age"
+        old.write_bytes(old.read_bytes()[:-1])
+        if generation < 3:
+            assert drive.take(sent.id).state is State.TRANSFERRING
+            (drive.folder() / "2-1-1.age").write_bytes(b"an old generation, put there again")
+            drive.put()
+    with pytest.raises(IntegrityError, match=r"the carrier 'drive' gave window 1 damaged three times"):
+        drive.take(sent.id)
+    failed = drive.at(drive.pair.b, sent.id)
+    assert failed.state is State.FAILED
+    assert "the carrier 'drive'" in failed.error
+    drive.pair.b.node.transfers.resume(sent.id)  # a person looked after the folder
+    drive.put()
+    drive.pair.b.node.transfers.resume(sent.id)
+    assert drive.at(drive.pair.b, sent.id).state is State.CLOSED
+
+
+def test_damaged_tag_files_are_asked_for_again(drive: Drive, small: str) -> None:
+    sent = drive.send(small)
+    drive.put()
+    for name in ("0-0-1.age", "1-0-1.age"):
+        (drive.folder() / name).write_bytes(b"age-encryption.org/v1\n")
+    drive.take(sent.id)
+    drive.put()
+    drive.take(sent.id)
+    drive.put()
+    assert drive.take(sent.id).state is State.CLOSED
+
+
+def test_a_route_changes_in_the_middle_and_proven_leaves_stay(drive: Drive, large: str) -> None:
+    a, b = drive.pair.a, drive.pair.b
+    sent = drive.send(large, route="auto")
+    assert sent.routes == ("direct", "hub", ROUTE)
+    assert drive.put() == [], "nothing is put down while it goes directly"
+    a.wire.moved = b.wire.moved = 0
+    b.wire.spoil = lambda kind, number, _start, data: data if (kind, number) != ("window", 1) else data[: 1 << 20]
+    with pytest.raises(DiademError):
+        fetched(b.desk, drive.at(b, sent.id), Wishes(connections=1, waits=()), silent)
+    b.wire.spoil = lambda _kind, _number, _start, data: data
+    done, moved = drive.at(b, sent.id).done, b.wire.moved
+    assert done > 0
+    request(b.desk, drive.at(b, sent.id), ROUTE)
+    deliver_all(b.desk, due=False)
+    assert "2-0-1.age" not in drive.put(), "only what is missing is put down"
+    (drive.folder() / "2-2-1.age").unlink()
+    drive.take(sent.id)
+    assert drive.at(b, sent.id).done > done
+    assert b.wire.moved == moved
+    request(b.desk, drive.at(b, sent.id), "direct")
+    deliver_all(b.desk, due=False)
+    assert drive.at(a, sent.id).route == "direct"
+    b.wire.windows.clear()
+    done_at_last = fetched(b.desk, drive.at(b, sent.id), Wishes(), silent)
+    assert done_at_last.state is State.CLOSED
+    assert {number for number, _ in b.wire.windows} == {2}
+    assert list(drive.root.iterdir()) == []
+
+
+def test_what_is_not_offered_or_not_accepted_is_not_put_down(drive: Drive, small: str) -> None:
+    a, b = drive.pair.a, drive.pair.b
+    sent = a.node.send(small, "marie@nmi", route=ROUTE)
+    assert drive.put() == []
+    b.node.accept(sent.id, wait=False)
+    with pytest.raises(Refused, match="was not offered"):
+        request(b.desk, drive.at(b, sent.id), "direct")
+    a.node.transfers.pause(sent.id)
+    assert drive.put() == []
+    a.node.transfers.resume(sent.id)
+    assert drive.put() != []
+    a.node.transfers.cancel(sent.id)
+    assert drive.names() == [], "what was taken back does not lie there any more"
+    assert drive.put() == []
+    with pytest.raises(Refused, match="is revoked"):
+        collected(b.desk, drive.at(b, sent.id), silent, wait=0)
+
+
+def test_a_folder_that_is_away_is_tried_again(drive: Drive, small: str) -> None:
+    sent = drive.send(small)
+    drive.root.rename(drive.root.with_name("away"))
+    push_all(drive.pair.a.desk, drive.serving)
+    assert "the folder is not there" in drive.at(drive.pair.a, sent.id).error
+    (waiting,) = fetch_all(drive.pair.b.desk, Wishes())
+    assert "the folder is not there" in waiting.error
+    assert waiting.state is State.TRANSFERRING
+    drive.root.with_name("away").rename(drive.root)
+    drive.put()
+    assert drive.at(drive.pair.a, sent.id).error == ""
+    assert drive.take(sent.id).state is State.CLOSED
+    assert clear(drive.pair.a.desk) == 1
+
+
+def test_the_services_of_both_nodes_do_it_by_themselves(drive: Drive) -> None:
+    a, b, stop = drive.pair.a, drive.pair.b, threading.Event()
+    sent = drive.send(a.archived())
+    movers = [Movers(a.desk, drive.serving), Movers(b.desk, Serving(b.desk))]
+    until = time.monotonic() + 60
+    while drive.at(a, sent.id).state is not State.CLOSED and time.monotonic() < until:
+        for one in movers:
+            one.run(stop)
+        deliver_all(b.desk)
+        time.sleep(0.05)
+    stop.set()
+    assert drive.at(a, sent.id).state is State.CLOSED
+    for mover in movers:
+        for thread in mover._threads.values():
+            thread.join()
+    assert list(drive.root.iterdir()) == []
+
+
+def test_a_full_folder_is_waited_for_and_costs_nothing_of_the_ceiling(drive: Drive, package: str) -> None:
+    if sys.platform == "win32":  # pragma: no cover  it is made full by a limit of POSIX's
+        return
+    import resource
+
+    sent = drive.send(package)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (8 << 20, limits[1]))
+    try:
+        assert drive.put()[:2] == ["0-0-1.age", "1-0-1.age"]
+        moved = drive.at(drive.pair.a, sent.id).moved
+        assert "the folder is full" in drive.at(drive.pair.a, sent.id).error
+        drive.put()
+        assert drive.at(drive.pair.a, sent.id).moved <= moved + (3 << 20)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    drive.put()
+    assert drive.at(drive.pair.a, sent.id).error == ""
+    assert drive.take(sent.id).state is State.CLOSED

@@ -1,0 +1,153 @@
+"""Packages on disks in the post: for one node, whole or in parts, and nothing believed that they say."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from pyrage.x25519 import Identity
+
+import diadem
+from diadem.errors import DiademError, DocumentError, IntegrityError, NotFound, Refused
+from diadem.model.transfers import State
+from diadem.transfer.desks import desk_of
+from diadem.transfer.disk.layout import HEADER, MESSAGE
+from diadem.transfer.sealed_messages import open_message, seal_message
+from tests.transfer.towns import Town
+
+TO = "alice@nmi"
+
+
+@pytest.fixture
+def package(town: Town, tmp_path: Path) -> str:
+    """A package of two windows at hu-berlin, which knows nmi."""
+    town.meet("hu-berlin", "nmi")
+    source = tmp_path / "session"
+    source.mkdir()
+    (source / "big.raw").write_bytes(os.urandom(17 << 20))
+    (source / "notes.txt").write_text("notes")
+    return str(town.node("hu-berlin").archive(source, now=True).package.id)
+
+
+def names(disk: Path) -> list[str]:
+    return sorted(path.name for path in disk.rglob("*.age"))
+
+
+def test_a_package_goes_by_post_and_its_receipt_by_any_way(town: Town, package: str, tmp_path: Path) -> None:
+    a, b, disk = town.node("hu-berlin"), town.node("nmi"), tmp_path / "usb" / "for nmi"
+    assert a.export_disk(package, TO, disk, dry_run=True).transfer.bytes > 17 << 20
+    assert not disk.exists()
+    assert list(a.transfers) == []
+    done = a.export_disk(package, TO, disk)
+    assert names(disk) == ["0-0-1.age", "1-0-1.age", "2-0-1.age", "2-1-1.age", MESSAGE]
+    every = b"".join(path.read_bytes() for path in disk.rglob("*") if path.is_file())
+    assert b"notes" not in every
+    assert package.removeprefix("diadem:").encode() not in every
+    assert a.context.ledger.of_kind("handover")[-1].statement_id == done.statement_id
+    assert b.import_disk(disk, dry_run=True).transfer.state is State.OFFERED
+    assert [offer.id for offer in b.transfers.inbox()] == [done.transfer.id]
+    landed = b.import_disk(disk).transfer
+    assert landed.state is State.RECEIVED
+    assert landed.route == "disk"
+    assert diadem.verify(b.get(package)).ok
+    assert names(disk), "nothing is removed from a disk"
+    assert {message.kind for message in desk_of(b.context).book.to_post()} == {"acceptance", "receipt"}
+    assert b.import_disk(disk).transfer.state is State.RECEIVED, "a second time changes nothing"
+
+
+def test_a_disk_that_was_not_finished_goes_on_and_a_second_one_brings_the_rest(
+    town: Town, package: str, tmp_path: Path
+) -> None:
+    a, b, first, second = town.node("hu-berlin"), town.node("nmi"), tmp_path / "first", tmp_path / "second"
+    a.export_disk(package, TO, first)
+    (lost,) = first.rglob("2-1-1.age")
+    before = {path: path.stat().st_mtime_ns for path in first.rglob("2-0-1.age")}
+    lost.unlink()
+    part = b.import_disk(first).transfer
+    assert part.state is State.TRANSFERRING
+    assert "does not hold all" in part.error
+    assert 16 << 20 <= part.done < part.bytes
+    assert a.export_disk(package, TO, first).objects == 1
+    assert {path: path.stat().st_mtime_ns for path in first.rglob("2-0-1.age")} == before
+    again = a.export_disk(package, TO, second)
+    assert again.transfer.id == part.id
+    assert again.objects == 4
+    assert len(a.context.ledger.of_kind("handover")) == 3
+    assert b.import_disk(second).transfer.state is State.RECEIVED
+
+
+def test_an_altered_disk_lands_nothing_and_a_good_one_does(town: Town, package: str, tmp_path: Path) -> None:
+    a, b, bad, good = town.node("hu-berlin"), town.node("nmi"), tmp_path / "bad", tmp_path / "good"
+    a.export_disk(package, TO, bad)
+    shutil.copytree(bad, good)
+    (victim,) = bad.rglob("2-0-1.age")
+    victim.write_bytes(victim.read_bytes()[:-1])
+    with pytest.raises(IntegrityError, match="the disk gave window 0 damaged"):
+        b.import_disk(bad)
+    failed = b.transfers.ls()[0]
+    assert failed.state is State.FAILED
+    assert failed.done > 0, "what is sound is kept"
+    assert not b.search("").rows
+    assert b.import_disk(good).transfer.state is State.RECEIVED
+
+
+def test_a_disk_for_somebody_else_says_so(town: Town, package: str, tmp_path: Path) -> None:
+    a, disk = town.node("hu-berlin"), tmp_path / "disk"
+    oslo = town.node("oslo")
+    town.meet("hu-berlin", "oslo")
+    a.export_disk(package, TO, disk)
+    with pytest.raises(Refused, match="this disk is for the node"):
+        oslo.import_disk(disk)
+    header = json.loads((disk / HEADER).read_text())
+    forged = {**header, "recipient": oslo.id}
+    (disk / HEADER).write_text(json.dumps(forged, sort_keys=True, separators=(",", ":")))
+    with pytest.raises(Refused, match="sealed for somebody else"):
+        oslo.import_disk(disk)
+    nmi = town.node("nmi")
+    for wrong, why in (
+        ({"sender": oslo.id}, NotFound),
+        ({"transfer": "ab" * 16}, IntegrityError),
+        ({"message": "ab" * 16}, Refused),
+        ({"relay": "../" + "a" * 29}, DocumentError),
+        ({"more": 1}, DocumentError),
+    ):
+        (disk / HEADER).write_text(json.dumps({**header, **wrong}, sort_keys=True, separators=(",", ":")))
+        with pytest.raises(why):
+            nmi.import_disk(disk)
+    (disk / HEADER).write_text(json.dumps(header, sort_keys=True, separators=(",", ":")))
+    whole = (disk / MESSAGE).read_bytes()
+    (disk / MESSAGE).write_bytes(whole[:-1])
+    with pytest.raises(IntegrityError, match="cut short"):
+        nmi.import_disk(disk)
+    said, _ = open_message(whole, nmi.context.keys.age_identity(), nmi.id, header["message"])
+    to = str(Identity.from_str(nmi.context.keys.age_identity()).to_public())
+    (disk / MESSAGE).write_bytes(seal_message(said, oslo.context.keys.open("online"), to))
+    with pytest.raises(Refused, match="not signed by the online key"):
+        nmi.import_disk(disk)
+    assert nmi.transfers.ls() == []
+
+
+def test_nothing_is_written_over_and_nothing_is_given_that_was_taken_back(
+    town: Town, package: str, tmp_path: Path
+) -> None:
+    a, b, disk = town.node("hu-berlin"), town.node("nmi"), tmp_path / "disk"
+    disk.mkdir()
+    (disk / "holiday.jpg").touch()
+    with pytest.raises(Refused, match="something else lies there"):
+        a.export_disk(package, TO, disk)
+    assert list(a.transfers) == []
+    (disk / "holiday.jpg").unlink()
+    sent = a.export_disk(package, TO, disk).transfer
+    a.transfers.cancel(sent.id)
+    other = a.export_disk(package, TO, tmp_path / "other").transfer
+    assert other.id != sent.id
+    with pytest.raises(Refused, match="another package lies there"):
+        a.export_disk(package, TO, disk)
+    with pytest.raises(NotFound):
+        b.import_disk(tmp_path)
+    town.later("nmi", days=61)
+    with pytest.raises(DiademError, match="has expired"):
+        b.import_disk(disk)

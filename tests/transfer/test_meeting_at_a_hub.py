@@ -1,0 +1,114 @@
+"""Two nodes that cannot call each other meet through a hub, and follow each other's keys there."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from diadem.errors import Refused
+from diadem.model.peers import PeerState
+from diadem.model.tickets import Ticket
+from diadem.transfer.spoke.through import NotYet
+from tests.transfer.star import HUB, STRANGER, Star
+
+
+def test_nodes_know_their_hub_and_tell_it_in_note_and_ticket(strange: Star) -> None:
+    ticket = Ticket.from_text(strange.peers("hu-berlin").invite().to_text())
+    assert (ticket.urls, ticket.tls) == ((), ())
+    assert [(hub.node, hub.name) for hub in ticket.hubs] == [(strange.node(HUB).id, HUB)]
+    note = strange.book(HUB).named("nmi").note
+    assert note is not None
+    assert (note.hub, note.hubs) == (False, ())  # when it came it knew no hub yet
+    strange.peers("nmi").refresh(HUB)
+    note = strange.book(HUB).named("nmi").note
+    assert note is not None
+    assert note.hubs == (strange.node(HUB).id,)
+
+
+def test_two_nodes_meet_by_words_though_neither_can_be_called(strange: Star) -> None:
+    ticket = strange.peers("hu-berlin").invite().to_text()
+    with pytest.raises(NotYet, match="through the hub 'oslo'"):
+        strange.peers("nmi").join(ticket)
+    with pytest.raises(NotYet):  # once more, before anybody has answered: the same lies there, once
+        strange.peers("nmi").join(ticket)
+    assert len(strange.hub.lying(strange.node("hu-berlin").id)) == 1
+    strange.settle()
+    seen, joined = strange.book("hu-berlin").named("nmi"), strange.book("nmi").named("hu-berlin")
+    assert (seen.state, joined.state, joined.seen_as) == (PeerState.PENDING, PeerState.CONFIRMED, "pending")
+    assert seen.words == joined.words
+    strange.peers("hu-berlin").confirm("nmi", joined.words)
+    assert "has not answered yet" in strange.peers("nmi").refresh("hu-berlin")[0].problem
+    strange.settle()
+    assert strange.book("nmi").named("hu-berlin").seen_as == "confirmed"
+    secret = Ticket.from_text(ticket).token.encode()
+    assert not any(secret in data for _, _, data in strange.hub.log)
+
+
+def test_a_second_bearer_of_a_ticket_is_refused_and_told(strange: Star) -> None:
+    ticket = strange.peers("hu-berlin").invite().to_text()
+    for name in ("nmi", STRANGER):
+        with pytest.raises(NotYet):
+            strange.peers(name).join(ticket)
+    strange.pick_up("hu-berlin")
+    with pytest.raises(Refused, match=r"used already.*by 'nmi'"):
+        strange.peers(STRANGER).join(ticket)
+    assert [peer.name for peer in strange.book("hu-berlin").ls()] == ["nmi", HUB]
+    given = strange.peers("hu-berlin").tickets()[0]
+    assert (given.used_name, given.refused_name) == ("nmi", STRANGER)
+    strange.peers("nmi").join(ticket)  # who was let in comes again, as often as it likes
+    assert strange.book("nmi").named("hu-berlin").state is PeerState.CONFIRMED
+
+
+def test_nobody_without_a_ticket_or_with_a_made_up_one_gets_in(strange: Star) -> None:
+    good = strange.peers("hu-berlin").invite()
+    made_up = replace(good, token="ab" * 16).to_text()
+    with pytest.raises(NotYet, match="the hub takes nothing for 'hu-berlin' by this ticket"):
+        strange.peers(STRANGER).join(made_up)  # the hub does not even take it
+    box = strange.hub.box(strange.node("hu-berlin").id) / "list.json"
+    box.write_text(json.dumps([strange.node(STRANGER).id]), "utf-8")  # a hub that lets everybody
+    with pytest.raises(NotYet):
+        strange.peers(STRANGER).join(made_up)
+    strange.pick_up("hu-berlin")
+    with pytest.raises(Refused, match="no such ticket"):
+        strange.peers(STRANGER).join(made_up)
+    assert [peer.name for peer in strange.book("hu-berlin").ls()] == [HUB]
+
+
+def test_a_hub_that_loses_what_is_put_down_only_delays(strange: Star) -> None:
+    ticket = strange.peers("hu-berlin").invite(for_=strange.node("nmi").id).to_text()
+    strange.hub.drops = lambda _node, _message: True
+    with pytest.raises(NotYet):
+        strange.peers("nmi").join(ticket)
+    strange.settle()
+    strange.hub.drops = lambda node, _message: node == strange.node("nmi").id  # now the answer
+    strange.pass_time("nmi", minutes=6)
+    strange.settle()
+    strange.hub.drops = lambda _node, _message: False
+    strange.pass_time("nmi", minutes=11)
+    strange.settle()
+    assert strange.book("nmi").named("hu-berlin").seen_as == "confirmed"
+    bodies = [message for node, message, _ in strange.hub.log if node == strange.node("hu-berlin").id]
+    assert len(bodies) == len(set(bodies)) == 3  # each time under another name
+
+
+def test_no_common_hub_is_said_with_both_names(strange: Star) -> None:
+    ticket = strange.peers("hu-berlin").invite()
+    strange.peers("nmi").drop(HUB, "it is closed")
+    with pytest.raises(Refused, match="'hu-berlin' picks up at 'oslo', this node at none"):
+        strange.peers("nmi").join(ticket.to_text())
+
+
+def test_a_new_key_is_followed_through_the_hub(star: Star) -> None:
+    old = star.book("nmi").named("hu-berlin").key_id
+    star.node(HUB)
+    star.node("hu-berlin").keys.rotate(star.recovery_file("hu-berlin"), stolen_since="2026-01-01")
+    problems = [one.problem for one in star.peers("hu-berlin").refresh()]
+    assert problems[0] == ""  # the hub comes first
+    star.settle()
+    peer = star.book("nmi").named("hu-berlin")
+    assert peer.key_id != old
+    assert old in peer.stolen
+    assert star.events("nmi")[-2:] == ["rotated", "compromised"]
+    assert star.book("hu-berlin").named("nmi").seen_as == "confirmed"

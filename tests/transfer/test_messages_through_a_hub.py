@@ -1,0 +1,242 @@
+"""What two nodes agree on though neither can call the other: messages lie sealed at a hub, which may be anybody's."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from diadem.errors import NotFound, Unreachable
+from diadem.model.policy import Incoming
+from diadem.model.transfers import State
+from diadem.node.peers.notes import age_identity, age_recipient
+from diadem.transfer.postman import deliver_all
+from diadem.transfer.sealed_messages import MESSAGE, SealedMessage, open_message, seal_message
+from diadem.transfer.transfer_verbs import TransferVerbs
+from tests.transfer.pair import Wire
+from tests.transfer.star import HUB, SPOKES, STRANGER, Star
+from tests.transfer.towns import Town
+
+
+class BytesOnly(Wire):
+    """A way by which packages come and no message."""
+
+    def post_message(self, _: bytes) -> bytes:
+        raise Unreachable("no address")
+
+
+def archived(star: Town) -> str:
+    """A package of hu-berlin."""
+    folder = star.root / "session"
+    folder.mkdir(parents=True)
+    (folder / "scan.bin").write_bytes(bytes(range(256)) * 20)
+    return str(star.node("hu-berlin").archive(folder, now=True).package.id)
+
+
+def offered(star: Star) -> str:
+    """A package of hu-berlin that is offered to alice@nmi; the transfer's id."""
+    package = archived(star)
+    sent = star.node("hu-berlin").send(package, "alice@nmi")
+    assert TransferVerbs(star.desk("hu-berlin")).show(sent.id).unsent == [
+        "offer: it lies at the hub 'oslo' and is not answered yet"
+    ]
+    return sent.id
+
+
+def state(star: Star, name: str, transfer: str) -> State:
+    """How far a transfer is at a node."""
+    return star.desk(name).book.get(transfer).state
+
+
+def refusals(star: Star, name: str) -> list[str]:
+    """What a node refused, the newest first."""
+    return [one["reason"] for one in star.desk(name).book.refusals()]
+
+
+@pytest.fixture
+def sent(star: Star) -> tuple[Star, str]:
+    """The star, and an offer that lies at the hub."""
+    return star, offered(star)
+
+
+def test_a_transfer_is_agreed_and_closed_through_the_hub(sent: tuple[Star, str]) -> None:
+    star, transfer = sent
+    star.settle()
+    assert [offer.id for offer in star.node("nmi").inbox()] == [transfer]
+    assert star.desk("hu-berlin").book.to_post() == []
+    desk = star.desk("nmi")
+    wire = BytesOnly(star.node("nmi").id, lambda: star.desk("hu-berlin"))
+    desk.network = replace(desk.network, link=lambda _: wire, brings=lambda _: False)
+    accepted = star.node("nmi").accept(transfer, wait=False)
+    assert accepted.state is State.ACCEPTED
+    star.settle()
+    assert state(star, "hu-berlin", transfer) is State.ACCEPTED
+    desk.book.change(transfer, route="direct")  # the messages alone are of interest
+    star.node("nmi").transfers.resume(transfer)
+    star.settle()
+    assert [state(star, name, transfer) for name in SPOKES] == [State.CLOSED] * 2
+    assert all(star.desk(name).book.to_post() == [] for name in SPOKES)
+    said = b"".join(data for _, _, data in star.hub.log)
+    for secret in (transfer, accepted.package, accepted.payload_id, "alice", "scan.bin"):
+        assert secret.encode() not in said
+
+
+def test_what_the_hub_loses_is_put_down_again_and_twice_is_once(sent: tuple[Star, str]) -> None:
+    star, transfer = sent
+    nmi, book = star.node("nmi").id, star.desk("hu-berlin").book
+    for lost in star.hub.lying(nmi):
+        lost.unlink()
+    deliver_all(star.desk("hu-berlin"), due=False)
+    assert star.hub.lying(nmi) == []  # not at once
+    star.pass_time("hu-berlin", minutes=6)
+    deliver_all(star.desk("hu-berlin"))
+    star.pass_time("hu-berlin", minutes=11)
+    deliver_all(star.desk("hu-berlin"))
+    assert len(star.hub.lying(nmi)) == 2
+    star.settle()
+    assert state(star, "nmi", transfer) is State.OFFERED
+    assert book.to_post() == []
+    assert len({name for _, name, _ in star.hub.log}) == len(star.hub.log)
+
+
+def test_messages_that_come_in_another_order_are_agreed_on_in_the_end(sent: tuple[Star, str]) -> None:
+    star, transfer = sent
+    star.node("hu-berlin").transfers.cancel(transfer, reason="the wrong one")
+    nmi = star.node("nmi").id
+    kept = {path.name: path.read_bytes() for path in star.hub.lying(nmi)[:1]}
+    for name in kept:
+        (star.hub.box(nmi) / name).unlink()
+    star.pick_up("nmi")  # the revocation of an offer that it does not know: like anything unknown, without an answer
+    with pytest.raises(NotFound):
+        star.desk("nmi").book.get(transfer)
+    for name, data in kept.items():
+        (star.hub.box(nmi) / name).write_bytes(data)
+    star.pick_up("nmi")
+    star.pass_time(hours=1)
+    deliver_all(star.desk("hu-berlin"))
+    star.settle()
+    assert [state(star, name, transfer) for name in SPOKES] == [State.REVOKED] * 2
+
+
+def test_a_chain_that_does_not_connect_is_asked_for_again(sent: tuple[Star, str]) -> None:
+    star, transfer = sent
+    star.settle()
+    star.desk("hu-berlin").book.see(star.node("nmi").id, ours="a checkpoint of another log")
+    star.node("hu-berlin").transfers.cancel(transfer)
+    star.settle()
+    assert [state(star, name, transfer) for name in SPOKES] == [State.REVOKED] * 2
+    states = [one.state for one in star.desk("nmi").book.events(transfer)]
+    assert states == [State.OFFERED, State.REVOKED]
+
+
+def test_what_the_other_side_refuses_is_told_and_not_sent_again(star: Star) -> None:
+    context = star.node("nmi").context
+    context.__dict__["policy"] = replace(context.policy, incoming=Incoming(max_size=1000))
+    transfer = offered(star)
+    star.settle()
+    failed = star.desk("hu-berlin").book.get(transfer)
+    assert failed.state is State.FAILED
+    assert "the other side refused the offer" in failed.error
+    assert star.desk("hu-berlin").book.to_post() == []
+
+
+def put_in(star: Star, to: str, said: SealedMessage, by: str) -> None:
+    """Lay something into a node's box, as a hub that lets everybody would, signed by the key of a node."""
+    key, node = star.node(by).context.keys.open("online"), star.node(to)
+    sealed = seal_message(said, key, age_recipient(node.context))
+    (star.hub.box(node.id) / said.id).write_bytes(sealed)
+
+
+def lying(star: Star) -> SealedMessage:
+    """What lies in the box of nmi, opened there."""
+    (path,) = star.hub.lying(star.node("nmi").id)
+    node = star.node("nmi")
+    return open_message(path.read_bytes(), age_identity(node.context), node.id, path.name)[0]
+
+
+def test_a_stranger_and_a_borrowed_name_say_nothing(sent: tuple[Star, str]) -> None:
+    star, _ = sent
+    said = lying(star)
+    for path in star.hub.lying(star.node("nmi").id):
+        path.unlink()
+    put_in(star, "nmi", replace(said, id="01" * 16), STRANGER)  # what hu-berlin said, by somebody else
+    put_in(star, "nmi", replace(said, id="02" * 16, sender=star.node(STRANGER).id), STRANGER)
+    star.pick_up("nmi")
+    assert star.desk("nmi").book.all() == []
+    assert [text.split(": ", 1)[1] for text in refusals(star, "nmi")] == [
+        f"the node {star.node(STRANGER).id[:12]}… is no peer, or is not heard",
+        "it is not signed by the online key of 'hu-berlin'",
+    ]
+
+
+def test_a_hub_that_changes_swaps_or_repeats_is_found_out(sent: tuple[Star, str]) -> None:
+    star, transfer = sent
+    nmi, berlin = (star.hub.box(star.node(name).id) for name in ("nmi", "hu-berlin"))
+    (path,) = star.hub.lying(star.node("nmi").id)
+    good = path.read_bytes()
+    path.write_bytes(good[:-1] + bytes([good[-1] ^ 1]))
+    (nmi / ("0a" * 16)).write_bytes(good)
+    (berlin / path.name).write_bytes(good)
+    star.pick_up("nmi")
+    star.pick_up("hu-berlin")
+    assert star.desk("nmi").book.all() == []
+    assert "changed" in " ".join(refusals(star, "nmi"))
+    assert "put it down again" in " ".join(refusals(star, "nmi"))
+    assert "for somebody else" in refusals(star, "hu-berlin")[0]
+    star.pass_time(minutes=6)
+    deliver_all(star.desk("hu-berlin"))
+    (path,) = star.hub.lying(star.node("nmi").id)
+    good = path.read_bytes()
+    star.settle()
+    answers, statements = len(star.hub.log), len(star.said("nmi", "audit"))
+    path.write_bytes(good)
+    star.settle()
+    assert len(star.hub.log) == answers  # nothing is answered twice
+    assert len(star.said("nmi", "audit")) == statements
+    assert state(star, "nmi", transfer) is State.OFFERED
+
+
+def test_what_is_very_old_is_not_taken(sent: tuple[Star, str]) -> None:
+    star, _ = sent
+    star.pass_time("nmi", days=61)
+    star.pick_up("nmi")
+    assert "kept it back" in refusals(star, "nmi")[0]
+    assert star.desk("nmi").book.all() == []
+
+
+def test_a_stolen_key_that_was_replaced_says_nothing_more(star: Star) -> None:
+    star.node(HUB), star.node("hu-berlin")
+    thief = star.fork("hu-berlin", "thief").context.keys.open("online")
+    star.node("hu-berlin").keys.rotate(star.recovery_file("hu-berlin"))
+    transfer = offered(star)
+    star.pick_up("nmi")
+    assert "not signed by the online key" in refusals(star, "nmi")[0]  # the new key is not known there yet
+    star.peers("hu-berlin").refresh()
+    star.settle()
+    star.pass_time(minutes=6)
+    deliver_all(star.desk("hu-berlin"))
+    said = lying(star)
+    star.settle()
+    assert state(star, "nmi", transfer) is State.OFFERED
+    node = star.node("nmi")
+    forged = replace(said, id="03" * 16, kind=MESSAGE, content={**said.content, "id": "04" * 16})
+    (star.hub.box(node.id) / forged.id).write_bytes(seal_message(forged, thief, age_recipient(node.context)))
+    before = len(star.hub.log)
+    star.pick_up("nmi")
+    assert "not signed by the online key of 'hu-berlin'" in refusals(star, "nmi")[0]
+    assert len(star.hub.log) == before
+
+
+def test_a_hub_that_is_down_is_named_and_nothing_is_lost(star: Star) -> None:
+    star.hub.down = True
+    sent, node = star.node("hu-berlin").send(archived(star), "alice@nmi"), star.node("hu-berlin")
+    unsent = node.transfers.show(sent.id).unsent
+    assert unsent == ["offer: the hub 'oslo' does not answer: nobody listens there"]
+    routes = {one.peer: one for one in node.peers.routes()}
+    assert "the hub 'oslo' does not answer" in routes["nmi"].trouble
+    star.hub.down = False
+    synced = node.transfers.sync()
+    assert (synced.waiting, synced.trouble) == (1, ())
+    assert [offer.id for offer in star.node("nmi").inbox()] == [sent.id]
+    assert node.transfers.sync().waiting == 0
+    assert routes["nmi"].chosen.startswith("through the hub 'oslo'")

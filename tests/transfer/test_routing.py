@@ -1,0 +1,255 @@
+"""Which way things go to a peer, and why: policy, grants, what is possible, and what has failed."""
+
+from __future__ import annotations
+
+import datetime
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from diadem.errors import NotFound, Refused, Unreachable
+from diadem.model.peers import NOTE_TYPE, Contact, Peer
+from diadem.model.policy import AllowedTransfer, Policy, Transfers
+from diadem.model.routes import DIRECT, HUB
+from diadem.model.transfers import IN, State, Transfer, TransferEvent
+from diadem.node.config import CarrierSettings
+from diadem.node.peers.opening import peer_book
+from diadem.transfer.postman import deliver_all
+from diadem.transfer.route_book import route_book
+from diadem.transfer.routing import (
+    all_routes,
+    allowed_routes,
+    choose,
+    common_hubs,
+    hub_for,
+    peer_routes,
+    require_route,
+    ways,
+)
+from diadem.transfer.spoke.picking_up import pick_up
+from diadem.transfer.switching import switch_all
+from diadem.trust.envelope import sign
+from diadem.trust.keys import PrivateKey
+from tests.transfer.pair import Pair
+from tests.transfer.star import HUB as OSLO
+from tests.transfer.star import Star
+from tests.transfer.test_messages_through_a_hub import archived
+from tests.transfer.towns import url
+
+
+def policy(star: Star, name: str, *allow: AllowedTransfer, route: str = "auto") -> None:
+    """Let a node have this policy of transfers."""
+    context = star.node(name).context
+    context.__dict__["policy"] = replace(context.policy, transfer=Transfers(allow or (AllowedTransfer(),), route))
+
+
+def noted(star: Star, of: str, at: str, **members: Any) -> Peer:
+    """Let a peer have said something else of itself."""
+    book = star.book(at)
+    peer = book.named(of)
+    assert peer.note is not None
+    line = sign(replace(peer.note, **members).to_payload(), [PrivateKey.generate()], NOTE_TYPE).to_line()
+    book.put(peer, note=line)
+    return book.named(of)
+
+
+def coming(star: Star, *routes: str) -> Transfer:
+    """A transfer that is offered to nmi."""
+    desk = star.desk("nmi")
+    transfer = Transfer(
+        id="01" * 16,
+        direction=IN,
+        state=State.OFFERED,
+        package="diadem:" + "ab" * 32,
+        payload_id="cd" * 32,
+        title="session",
+        bytes=1000,
+        files=1,
+        peer=star.node("hu-berlin").id,
+        sender="alice@hu-berlin",
+        recipient="alice@nmi",
+        routes=routes or (DIRECT, HUB),
+        expires=desk.now + datetime.timedelta(days=1),
+        created=desk.now,
+    )
+    desk.book.add(transfer, TransferEvent(State.OFFERED, "2026-03-14T09:00:00Z"))
+    return desk.book.get(transfer.id)
+
+
+@pytest.mark.parametrize(
+    ("allow", "route", "expected"),
+    [
+        ((), "auto", (DIRECT, HUB)),
+        ((), "hub", (HUB,)),
+        ((("owner", "*", "auto"),), "direct", (DIRECT,)),
+        ((("owner", "*@nmi", "hub"), ("owner", "*", "auto")), "auto", (HUB,)),
+        ((("owner", "*@oslo", "hub"), ("owner", "*", "direct")), "auto", (DIRECT,)),
+        ((("owner", "marie@nmi", "hub"), ("owner", "*", "direct")), "auto", (DIRECT, HUB)),
+        ((("alice", "*", "hub"), ("*", "*@nmi", "direct"), ("*", "*", "auto")), "auto", (DIRECT, HUB)),
+        ((("owner", "*@nmi", "direct"),), "hub", (DIRECT,)),
+    ],
+)
+def test_what_the_policy_allows(allow: tuple[tuple[str, str, str], ...], route: str, expected: tuple[str, ...]) -> None:
+    found = Policy(transfer=Transfers(tuple(AllowedTransfer(*one) for one in allow), route))
+    assert allowed_routes(found, "nmi") == expected
+
+
+def test_one_line_switches_a_group_from_one_topology_to_the_other(star: Star) -> None:
+    """nmi has an address too, so that both ways are there."""
+    nmi = noted(star, "nmi", "hu-berlin", urls=(url("nmi"),), tls=("ab" * 32,))
+    context = star.node("hu-berlin").context
+    hub = star.book("hu-berlin").named(OSLO)
+    assert ways(context, nmi) == [None, hub]
+    assert peer_routes(context, nmi).chosen == f"direct: 'nmi' is called at {url('nmi')}"
+    policy(star, "hu-berlin", route="hub")
+    assert ways(context, nmi) == [hub]
+    assert peer_routes(context, nmi).chosen == (
+        "through the hub 'oslo', for that is the route on which policy and offer agree"
+    )
+    assert star.node("hu-berlin").send(archived(star), "alice@nmi").routes == (HUB,)
+    policy(star, "hu-berlin", route="direct")
+    assert ways(context, nmi) == [None]
+    assert ways(context, hub) == [None]  # a hub is always called
+
+
+def test_what_fails_directly_goes_over_the_hub_and_rests(star: Star) -> None:
+    nmi = noted(star, "nmi", "hu-berlin", urls=(url("nmi"),), tls=("ab" * 32,))
+    context = star.node("hu-berlin").context
+    sent = star.node("hu-berlin").send(archived(star), "alice@nmi")
+    assert len(star.hub.lying(nmi.id)) == 1
+    views = peer_routes(context, nmi)
+    assert [(view.route, view.works) for view in views.routes] == [(DIRECT, None), (HUB, True)]
+    route_book(context).failed(nmi.id, DIRECT, context.clock(), "refused")
+    assert [hub.name if hub else "" for hub in ways(context, nmi)] == [OSLO]
+    views = peer_routes(context, nmi)
+    assert views.chosen.startswith("through the hub 'oslo', for the direct way has failed since")
+    assert views.trouble.startswith("direct: 'nmi' is called at")
+    star.pass_time("hu-berlin", minutes=2)
+    assert [hub.name if hub else "" for hub in ways(context, nmi)] == ["", OSLO]
+    assert star.node("hu-berlin").transfers.show(sent.id).way == views.chosen
+
+
+def test_a_grant_that_wants_no_hub_has_none(star: Star) -> None:
+    node = star.node("hu-berlin")
+    package = archived(star)
+    until = node.context.clock() + datetime.timedelta(days=100)
+    node.grant(package, to="alice@nmi", expires=until, require=["direct-only"])
+    policy(star, "hu-berlin", route="hub")
+    with pytest.raises(Refused, match="lets the package go through no hub"):
+        node.send(package, "alice@nmi")
+    policy(star, "hu-berlin")
+    sent = node.send(package, "alice@nmi")
+    assert sent.routes == (DIRECT,)
+    desk = star.desk("hu-berlin")
+    require_route(desk, sent, DIRECT)
+    with pytest.raises(Refused, match="directly only"):
+        require_route(desk, sent, HUB)
+    policy(star, "hu-berlin", route="hub")
+    with pytest.raises(Refused, match="the policy lets nothing go to 'nmi' by the route 'direct'"):
+        require_route(desk, sent, DIRECT)
+
+
+def test_two_hubs_in_a_row_are_refused_with_both_names(star: Star) -> None:
+    package = archived(star)
+    nmi = noted(star, "nmi", "hu-berlin", hubs=("ef" * 32,))
+    context, desk = star.node("hu-berlin").context, star.desk("hu-berlin")
+    assert common_hubs(context, nmi) == []
+    both = "'nmi' picks up at 'efefefefefef…', this node at 'oslo': nothing goes over two hubs in a row"
+    with pytest.raises(Unreachable, match=both):
+        hub_for(desk, nmi.id)
+    with pytest.raises(Refused, match=both):
+        star.node("hu-berlin").send(package, "alice@nmi", route="hub")
+    assert both in peer_routes(context, nmi).chosen
+    ticket = star.peers("hu-berlin").invite()
+    elsewhere = replace(ticket, hubs=(Contact("ef" * 32, "south", ("https://hub.south.example",), ("ab" * 32,)),))
+    star.peers("nmi").drop("hu-berlin", "anew")
+    with pytest.raises(Refused, match=r"'hu-berlin' picks up at 'south', this node at 'oslo'.*two hubs in a row"):
+        star.peers("nmi").join(elsewhere.to_text())
+
+
+def test_the_receiver_takes_a_way_that_it_allows_and_says_why(star: Star) -> None:
+    desk, transfer = star.desk("nmi"), coming(star)
+    assert choose(desk, transfer).route == HUB
+    assert choose(desk, transfer).why == (
+        "through the hub 'oslo', for neither 'hu-berlin' nor this node can call the other"
+    )
+    noted(star, "hu-berlin", "nmi", urls=(url("hu-berlin"),), tls=("ab" * 32,))
+    assert choose(desk, transfer).why == f"direct: 'hu-berlin' is called at {url('hu-berlin')}"
+    route_book(desk.context).failed(transfer.peer, DIRECT, desk.now, "timeout")
+    assert choose(desk, transfer).route == HUB
+    assert choose(desk, replace(transfer, routes=(DIRECT,))).route == DIRECT
+    policy(star, "nmi", route="direct")
+    with pytest.raises(Refused, match="'hu-berlin' offers it by the route hub, and the policy here takes direct"):
+        choose(desk, replace(transfer, routes=(HUB,)))
+
+
+def test_a_shared_folder_is_taken_where_there_is_nothing_else(star: Star) -> None:
+    noted(star, "hu-berlin", "nmi", hubs=())
+    desk, transfer = star.desk("nmi"), coming(star, DIRECT, HUB, "via:drive")
+    assert choose(desk, transfer).route == DIRECT  # it is not shared here; whoever gets an address can go on
+    drive = CarrierSettings("drive", "folder:/mnt/drive")
+    desk.context.change_settings(lambda known: replace(known, carriers=(drive,)))
+    assert choose(desk, transfer).route == "via:drive"
+    assert choose(desk, transfer).why.startswith("by the carrier 'drive', for neither node can call the other")
+
+
+def test_what_stands_still_for_long_goes_on_by_another_way(star: Star) -> None:
+    noted(star, "hu-berlin", "nmi", urls=(url("hu-berlin"),), tls=("ab" * 32,))
+    desk, transfer = star.desk("nmi"), coming(star)
+    desk.book.step(transfer.id, State.TRANSFERRING, desk.now, acceptance="ab" * 32, route=DIRECT)
+    asked: list[tuple[str, str]] = []
+
+    def request(_: object, moving: Transfer, route: str) -> None:
+        asked.append((moving.id, route))
+
+    book = route_book(desk.context)
+    book.failed(transfer.peer, DIRECT, desk.now, "timeout")
+    assert switch_all(desk, request) == []  # not at the first failure
+    star.pass_time("nmi", minutes=11)
+    book.failed(transfer.peer, DIRECT, desk.now, "timeout")
+    (switched,) = switch_all(desk, request)
+    assert (switched.route, asked) == (HUB, [(transfer.id, HUB)])
+    assert switched.next.startswith("It goes on through the hub 'oslo'")
+    hub = star.book("nmi").named(OSLO)
+    book.failed(hub.id, DIRECT, desk.now, "timeout")
+    star.pass_time("nmi", minutes=11)
+    assert switch_all(desk, request) == []  # both fail: it does not go to and fro
+    book.worked(transfer.peer, DIRECT, desk.now)
+    (back,) = switch_all(desk, request)
+    assert (back.route, asked[-1]) == (DIRECT, (transfer.id, DIRECT))
+
+
+def test_a_hub_that_is_down_is_named_for_each_peer_behind_it(star: Star) -> None:
+    star.hub.down = True
+    context, desk = star.node("nmi").context, star.desk("nmi")
+    with pytest.raises(Unreachable):
+        pick_up(desk, star.book("nmi").named(OSLO))
+    found = {one.peer: one for one in all_routes(context)}
+    assert "the hub 'oslo' does not answer: nobody listens there" in found["hu-berlin"].trouble
+    assert found["hu-berlin"].to_dict()["routes"][1]["works"] is False
+    star.hub.down = False
+    pick_up(desk, star.book("nmi").named(OSLO))
+    assert {one.peer: one.trouble for one in all_routes(context)} == {"hu-berlin": "", OSLO: ""}
+
+
+def test_nothing_goes_to_a_peer_for_whom_no_way_is_allowed(star: Star) -> None:
+    policy(star, "hu-berlin", route="hub")
+    noted(star, "nmi", "hu-berlin", hubs=())
+    with pytest.raises(Refused, match="'nmi' picks up at no hub"):
+        star.node("hu-berlin").send(archived(star), "alice@nmi")
+    desk = star.desk("hu-berlin")
+    with pytest.raises(NotFound):
+        require_route(desk, replace(coming(star), peer=star.node("nmi").id, recipient="alice@nmi"), HUB)
+    assert deliver_all(desk) == 0
+    assert peer_book(desk.context).named("nmi").is_hub is False
+
+
+def test_nobody_calls_for_what_was_offered_over_a_hub_only(pair: Pair) -> None:
+    sent = pair.a.node.send(pair.a.archived(), "marie@nmi", route="hub")
+    pair.b.node.accept(sent.id, wait=False)
+    assert pair.a.desk.book.get(sent.id).acceptance
+    with pytest.raises(NotFound):
+        pair.b.wire.open_part(sent.id, 0)
+    with pytest.raises(NotFound):
+        pair.b.wire.open_window(sent.id, 0, 0, 10)

@@ -1,0 +1,175 @@
+"""Messages that a hub carries: nobody but the recipient reads them, and nobody but the sender says them."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from diadem.errors import DiademError, DocumentError, IntegrityError, Refused
+from diadem.model.canonical import encode
+from diadem.transfer.sealed_messages import (
+    ANSWER,
+    INTRODUCTION,
+    MESSAGE,
+    TYPE,
+    WELCOME,
+    Answer,
+    SealedMessage,
+    open_message,
+    require_from,
+    seal_message,
+)
+from diadem.trust.envelope import sign
+from diadem.trust.keys import PrivateKey
+from diadem.trust.sealing import OneTime, seal, unseal
+
+ALICE, MARIE, OTHER = "aa" * 32, "bb" * 32, "cc" * 32
+NOW = datetime.datetime(2026, 3, 14, 9, tzinfo=datetime.UTC)
+SAID = SealedMessage("01" * 16, ALICE, MARIE, NOW, MESSAGE, {"kind": "offer"})
+KEY, BOX = PrivateKey.generate(), OneTime.generate()
+
+ids = st.binary(min_size=16, max_size=16).map(bytes.hex)
+texts = st.text(min_size=1, max_size=40).filter(lambda text: text.isprintable())
+answers = st.builds(
+    Answer,
+    ids,
+    texts,
+    st.text("ab\n", max_size=20),
+    st.lists(st.dictionaries(texts, st.integers(0, 9), min_size=1, max_size=2), max_size=4).map(tuple),
+    st.one_of(st.just({}), st.fixed_dictionaries({"code": texts, "message": texts, "next": st.just("")})),
+    st.one_of(st.just(""), texts),
+)
+contents = st.one_of(
+    st.tuples(st.just(MESSAGE), st.dictionaries(texts, st.one_of(st.integers(0, 9), texts), max_size=3)),
+    st.tuples(st.just(ANSWER), answers.map(Answer.to_dict)),
+    st.tuples(st.sampled_from((INTRODUCTION, WELCOME)), texts),
+)
+
+
+@settings(max_examples=40)
+@given(ids, contents)
+def test_what_was_sealed_is_read_by_its_recipient_as_it_was_said(name: str, content: tuple[str, Any]) -> None:
+    said = replace(SAID, id=name, kind=content[0], content=content[1])
+    found, envelope = open_message(seal_message(said, KEY, BOX.recipient), BOX.identity, MARIE, name)
+    assert found == said
+    require_from(envelope, KEY.public, "hu-berlin")
+    if said.kind == ANSWER:
+        assert Answer.from_dict(found.content).to_dict() == said.content
+
+
+@settings(max_examples=60)
+@given(st.integers(0), st.integers(1, 255))
+def test_a_hub_that_changes_a_byte_is_found_out(at: int, flip: int) -> None:
+    data = bytearray(SEALED)
+    data[at % len(data)] ^= flip
+    with pytest.raises(DiademError):
+        open_message(bytes(data), BOX.identity, MARIE, SAID.id)
+
+
+@settings(max_examples=40)
+@given(st.binary(max_size=300))
+def test_anything_else_is_refused(data: bytes) -> None:
+    with pytest.raises(DiademError):
+        open_message(data, BOX.identity, MARIE, SAID.id)
+    with pytest.raises(DiademError):
+        open_message(seal(data, BOX.recipient), BOX.identity, MARIE, SAID.id)
+
+
+SEALED = seal_message(SAID, KEY, BOX.recipient)
+
+
+def test_nobody_else_opens_it() -> None:
+    with pytest.raises(Refused, match="for somebody else"):
+        open_message(SEALED, OneTime.generate().identity, MARIE, SAID.id)
+    assert b"offer" not in SEALED
+    for cut in (0, 1, len(SEALED) // 2, len(SEALED) - 1):
+        with pytest.raises((IntegrityError, Refused)):
+            open_message(SEALED[:cut], BOX.identity, MARIE, SAID.id)
+
+
+def test_a_recipient_cannot_pass_it_on_as_if_it_were_for_another() -> None:
+    """Marie may open it and seal the same signed line to the other node."""
+    other = OneTime.generate()
+    passed = seal(unseal(SEALED, [BOX.identity], limit=1 << 20), other.recipient)
+    with pytest.raises(Refused, match="somebody passed it on"):
+        open_message(passed, other.identity, OTHER, SAID.id)
+
+
+def test_a_hub_cannot_put_it_down_under_another_name() -> None:
+    with pytest.raises(Refused, match="put it down again"):
+        open_message(SEALED, BOX.identity, MARIE, "02" * 16)
+
+
+def test_a_stranger_and_an_old_key_did_not_say_it() -> None:
+    """Anybody may seal for a node whose recipient he knows; so its word alone counts for nothing."""
+    _, envelope = open_message(seal_message(SAID, PrivateKey.generate(), BOX.recipient), BOX.identity, MARIE, SAID.id)
+    with pytest.raises(Refused, match="not signed by the online key of 'hu-berlin'"):
+        require_from(envelope, KEY.public, "hu-berlin")
+
+
+def test_a_signature_over_something_else_is_no_message() -> None:
+    line = sign(SAID.to_payload(), [KEY], "application/vnd.in-toto+json").to_line()
+    with pytest.raises(DocumentError, match="something else"):
+        open_message(seal(line, BOX.recipient), BOX.identity, MARIE, SAID.id)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda found: found | {"welcome": "text"},
+        lambda found: {name: value for name, value in found.items() if name != "message"},
+        lambda found: found | {"more": 1},
+        lambda found: found | {"format": "diadem-sealed-message/2"},
+        lambda found: found | {"from": MARIE},
+        lambda found: found | {"from": "nmi"},
+        lambda found: found | {"id": 1},
+        lambda found: found | {"sent": "now"},
+        lambda found: found | {"sent": 1},
+        lambda found: found | {"message": "text"},
+        lambda found: [found],
+    ],
+)
+def test_what_is_not_of_the_form_is_refused(change: Callable[[dict[str, Any]], Any]) -> None:
+    document = {
+        "format": "diadem-sealed-message/1",
+        "from": ALICE,
+        "to": MARIE,
+        "id": SAID.id,
+        "sent": "2026-03-14T09:00:00Z",
+        "message": {"kind": "offer"},
+    }
+    assert SealedMessage.from_payload(encode(document, where="test")) == SAID
+    line = sign(encode(change(document), where="test"), [KEY], TYPE).to_line()
+    with pytest.raises(DocumentError):
+        open_message(seal(line, BOX.recipient), BOX.identity, MARIE, SAID.id)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"to": "nmi"},
+        {"state": ""},
+        {"state": "x" * 41},
+        {"seen": 1},
+        {"messages": [{"a": 1}] * 5},
+        {"messages": ["text"]},
+        {"error": {"code": "refused"}},
+        {"error": {"code": "refused", "message": "x" * 2001, "next": "y"}},
+        {"card": ["x"]},
+        {"more": "x"},
+    ],
+)
+def test_an_answer_is_small_and_of_one_form(wrong: dict[str, Any]) -> None:
+    with pytest.raises(DocumentError):
+        replace(SAID, kind=ANSWER, content={"to": SAID.id, "state": "closed"} | wrong)
+
+
+def test_what_hubs_would_not_carry_is_not_sealed() -> None:
+    with pytest.raises(Refused, match="hubs carry"):
+        seal_message(replace(SAID, content={"text": "x" * (3 << 20)}), KEY, BOX.recipient)

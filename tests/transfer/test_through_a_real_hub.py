@@ -1,0 +1,151 @@
+"""A package from one node to another that cannot call it, over a real hub; only the sockets are left out."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import diadem
+from diadem.errors import NotFound, Refused, Unreachable
+from diadem.model.canonical import encode
+from diadem.model.carriers import CarrierFull
+from diadem.model.policy import Hub as Rules
+from diadem.model.transfers import State
+from diadem.node.context import Context
+from diadem.node.peers.opening import peer_book
+from diadem.transfer.desks import desk_of, network_of
+from diadem.transfer.routing import hub_for
+from diadem.trust.http_signature import body_digest
+from tests.transfer.hub.harbour import Answer, Harbour, become_hub
+from tests.transfer.star import HUB, SPOKES
+from tests.transfer.test_messages_through_a_hub import archived
+from tests.transfer.towns import Town
+
+_FAULTS = {404: NotFound, 507: CarrierFull, 503: Unreachable}
+
+
+class Bytes(io.BytesIO):
+    """Bytes of an answer."""
+
+    @property
+    def length(self) -> int:
+        return len(self.getvalue())
+
+
+@dataclass
+class Caller:
+    """What `PeerClient` does, without a socket."""
+
+    harbour: Harbour
+    who: str
+
+    def _said(self, answer: Answer) -> Answer:
+        if answer.status >= 400:
+            error = answer.said["error"]
+            raise _FAULTS.get(answer.status, Refused)(error["message"])
+        return answer
+
+    def get_json(self, path: str, query: Mapping[str, str] | None = None, *, wait: float = 0.0) -> dict[str, Any]:
+        assert wait < 100, "no hub lets anybody wait for so long"
+        answer = self._said(self.harbour.ask(self.who, "GET", path, query=query))
+        return {} if answer.status == 204 else answer.said
+
+    def post_json(self, path: str, document: Mapping[str, Any]) -> dict[str, Any]:
+        return self._said(self.harbour.ask(self.who, "POST", path, encode(dict(document), where=path))).said
+
+    def put(
+        self,
+        path: str,
+        body: bytes,
+        query: Mapping[str, str] | None = None,
+        *,
+        digest: bytes | None = None,
+        media: str = "",
+    ) -> dict[str, Any]:
+        assert digest in (None, body_digest(body))
+        assert media in ("", "application/json", "application/octet-stream")
+        return self._said(self.harbour.ask(self.who, "PUT", path, bytes(body), query=query)).said
+
+    def stream(self, path: str) -> Bytes:
+        return Bytes(self._said(self.harbour.ask(self.who, "GET", path)).body)
+
+    def close(self) -> None:
+        pass
+
+
+class Oslo(Harbour):
+    """The hub of the town."""
+
+    @property
+    def context(self) -> Context:
+        return self.town.node(HUB).context
+
+
+class Fjord(Town):
+    """A town whose nodes call the hub's own handlers, and nobody else."""
+
+    def opened(self, place: Path, name: str, key: str, before: Path | None = None) -> diadem.Node:
+        node = super().opened(place, name, key, before)
+        if name in SPOKES:
+            (hub,) = [peer for peer in peer_book(node.context).ls() if peer.is_hub]
+            assert hub.note is not None
+            own = node.context.keys.open("online").public.key_id
+            for kind in ("client of", "client of the hub"):
+                called = f"{kind} {hub.id} at {hub.note.urls} by {hub.note.tls} for {own}"
+                node.context.once(called, lambda: Caller(Oslo(self), name))
+        return node
+
+
+@pytest.fixture
+def fjord(acquainted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Fjord]:
+    """hu-berlin and nmi, which have met, and a hub that has lost what they told it."""
+    monkeypatch.setenv("DIADEM_CONFIG", str(tmp_path / "config"))
+    monkeypatch.setenv("DIADEM_CACHE", str(tmp_path / "cache"))
+    made = Fjord(acquainted, tmp_path / "fjord")
+    become_hub(made.node(HUB).context, Rules(free=0))
+    for name in SPOKES:
+        made.later(name, days=2)  # lists are told anew once a day
+    yield made
+    for node in made.nodes.values():
+        node.close()
+
+
+def test_a_package_goes_over_a_hub_that_learns_nothing_of_it(fjord: Fjord) -> None:
+    berlin, nmi, oslo = fjord.node("hu-berlin"), fjord.node("nmi"), fjord.node(HUB)
+    nmi.transfers.sync()  # its box has a list from now on
+    sent = berlin.send(archived(fjord), "alice@nmi")
+    assert berlin.transfers.show(sent.id).way.startswith("through the hub 'oslo'")
+    assert [offer.id for offer in nmi.inbox()] == [sent.id]
+    accepted = nmi.accept(sent.id)
+    assert (accepted.state, accepted.route) == (State.TRANSFERRING, "hub")
+    berlin.transfers.sync()
+    files = [path for path in (oslo.path / "hub").rglob("*") if path.is_file()]
+    for secret in (sent.id, sent.package, sent.payload_id, "scan.bin", "session"):
+        assert not any(secret.encode() in path.read_bytes() or secret in path.name for path in files)
+    landed = nmi.transfers.sync()
+    assert [one.state for one in landed.moved] == [State.RECEIVED]
+    berlin.transfers.sync()
+    nmi.transfers.sync()
+    assert [node.transfers.show(sent.id).transfer.state for node in (berlin, nmi)] == [State.CLOSED] * 2
+    assert nmi.get(sent.package).verify().ok
+    assert Oslo(fjord).carried() == []
+    hub = hub_for_both(fjord)
+    kept = nmi.path / "network" / "chains" / sent.id / f"{hub}.json"
+    assert json.loads(kept.read_bytes())["node"] == hub
+
+
+def hub_for_both(fjord: Fjord) -> str:
+    """Both find the same hub."""
+    found = set()
+    for name, other in (SPOKES, SPOKES[::-1]):
+        context = fjord.node(name).context
+        found.add(hub_for(desk_of(context), fjord.node(other).id).id)
+        assert network_of(context).hub(fjord.node(HUB).id).messages() == []
+    (hub,) = found
+    return hub
