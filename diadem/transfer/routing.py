@@ -131,6 +131,13 @@ def hub_for(desk: Desk, peer: str, known: str = "") -> Peer:
     return chosen[0]
 
 
+def working_hubs(desk: Desk, peer: str, known: str = "") -> Sequence[Peer]:
+    """The hubs through which a peer is reached: those that answer first, of them the one that was agreed on before."""
+    found, book = peer_book(desk.context).get(peer), route_book(desk.context)
+    hubs = common_hubs(desk.context, found)
+    return sorted(hubs, key=lambda hub: (bool(health_of(book, found, hub).failing), hub.id != known))
+
+
 def no_common_hub(context: Context, peer: Peer) -> str:
     """Why there is no hub on the way to a peer."""
     book = peer_book(context)

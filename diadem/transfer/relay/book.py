@@ -31,7 +31,7 @@ EVERYTHING: Final = (-1, 0)
 _SCHEMA: Final = (
     """CREATE TABLE relays (transfer TEXT PRIMARY KEY, relay TEXT NOT NULL, recipient TEXT NOT NULL,
         identity TEXT NOT NULL DEFAULT '', generation INTEGER NOT NULL DEFAULT 1, sent TEXT NOT NULL DEFAULT '',
-        routes TEXT NOT NULL DEFAULT '') WITHOUT ROWID""",
+        routes TEXT NOT NULL DEFAULT '', hubs TEXT NOT NULL DEFAULT '') WITHOUT ROWID""",
     """CREATE TABLE asked (transfer TEXT NOT NULL, part INTEGER NOT NULL, window INTEGER NOT NULL,
         generation INTEGER NOT NULL, PRIMARY KEY (transfer, part, window)) WITHOUT ROWID""",
     """CREATE TABLE put (transfer TEXT NOT NULL, part INTEGER NOT NULL, window INTEGER NOT NULL,
@@ -61,6 +61,8 @@ class Relay:
         The last one that was asked for.
     routes : tuple of str
         Those by which something was or is put down.
+    hubs : tuple of str
+        Ids of the hubs at which something was or is put down, the present one last.
     """
 
     transfer: str
@@ -69,6 +71,12 @@ class Relay:
     identity: str = field(default="", repr=False)
     generation: int = 1
     routes: tuple[str, ...] = ()
+    hubs: tuple[str, ...] = ()
+
+    @property
+    def hub(self) -> str:
+        """Id of the hub at which it is put down now; "" for none yet."""
+        return self.hubs[-1] if self.hubs else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +127,16 @@ class RelayBook:
         with self._file.writing() as connection:
             for table in _TABLES:
                 connection.execute(f"DELETE FROM {table} WHERE transfer = ?", [transfer])  # noqa: S608  our own names
+
+    # -- at both -----------------------------------------------------------------------------------------------------
+
+    def use_hub(self, transfer: str, hub: str) -> None:
+        """Note the hub at which it is put down from now on."""
+        with self._file.writing() as connection:
+            known = _relay(connection, transfer)
+            if known is not None and known.hub != hub:
+                hubs = " ".join([*(one for one in known.hubs if one != hub), hub])
+                connection.execute("UPDATE relays SET hubs = ? WHERE transfer = ?", [hubs, transfer])
 
     # -- at the receiver -------------------------------------------------------------------------------------------
 
@@ -248,12 +266,13 @@ class RelayBook:
 
 def _relay(connection: Connection, transfer: str) -> Relay | None:
     row = connection.execute(
-        "SELECT transfer, relay, recipient, identity, generation, routes FROM relays WHERE transfer = ?", [transfer]
+        "SELECT transfer, relay, recipient, identity, generation, routes, hubs FROM relays WHERE transfer = ?",
+        [transfer],
     ).fetchone()
     if row is None:
         return None
-    named, relay, recipient, identity, generation, routes = row
-    return Relay(named, relay, recipient, identity, generation, tuple(routes.split()))
+    named, relay, recipient, identity, generation, routes, hubs = row
+    return Relay(named, relay, recipient, identity, generation, tuple(routes.split()), tuple(hubs.split()))
 
 
 def _use(connection: Connection, transfer: str, route: str) -> None:
