@@ -236,7 +236,7 @@ def test_every_command_prints_one_object(lab: Lab, tmp_path: Path) -> None:
         (("transfers", "ls"), 0, "transfers"),
         (("transfers", "sync"), 0, "synced"),
         (("import", tmp_path), 3, "error"),
-        (("peer", "carrier", "add", "shared", f"drop://{tmp_path.as_posix()}/drop"), 0, "carrier"),
+        (("peer", "carrier", "add", "shared", f"drop://{tmp_path.as_posix()}"), 0, "carrier"),
         (("peer", "carrier", "ls"), 0, "carriers"),
         (("peer", "carrier", "rm", "shared"), 0, "removed"),
         (("rule", "add", "*@nmi", "--max", "1GB"), 0, "rules"),

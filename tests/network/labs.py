@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -24,12 +25,13 @@ from typing import Self
 
 from tests.consoles import comparable
 from tests.namespaces import Site, Star, star, wire
+from tests.zygote import Zygote
 
 _BLOCK = re.compile(r"^```labs\n(?P<shown>.*?)^```$|^<!-- labs\n(?P<hidden>.*?)^-->$", re.DOTALL | re.MULTILINE)
 _STEP = re.compile(r"^(?P<lab>[a-z-]+)\$ (?P<command>.*)\n", re.MULTILINE)
 #: Ids; a day in a name has no letters.
 _HEX = re.compile(r"(?<![0-9a-zA-Z-])(?=[0-9]*[a-f])[0-9a-f]{8,64}(?![0-9a-zA-Z])")
-_WORDS = re.compile(r"(?<=^words {12}).*$", re.MULTILINE)
+_WORDS = re.compile(r"(?<=^words {12}).*$|(?<=words: )[a-z]+(?: [a-z]+){5}$", re.MULTILINE)
 _SPOKEN = re.compile(r'(?<=--words ")[^"]*')
 _TICKET = re.compile(r"diadem1:[A-Za-z0-9_=-]*…?")
 _MASKS = (
@@ -37,6 +39,8 @@ _MASKS = (
     (re.compile(r"\bsha256:[A-Za-z0-9+/=]+"), "PIN"),
     (re.compile(r"words: [ a-z]+? (?=then:)"), "words: WORDS "),
 )
+#: What only a shell understands.
+_SHELL = re.compile(r"[|;<>*&$`]")
 #: Seconds for a command, and for a server to listen.
 _PATIENCE = 120
 
@@ -51,10 +55,32 @@ class Lab:
         Where its people work.
     site : Site or None
         The namespace; None for one without any network but its own loopback.
+    zygote : Zygote or None
+        What starts its commands, once there was one.
     """
 
     home: Path
     site: Site | None
+    zygote: Zygote | None = None
+
+    def given(self, command: str) -> tuple[int, str]:
+        """Give a command; its code, and everything that it prints."""
+        if self.site is not None and command.startswith("diadem ") and not _SHELL.search(command):
+            if self.zygote is None:
+                self.zygote = Zygote(self.site.words)
+            words = shlex.split(command)[1:]
+            return self.zygote.run(words, cwd=self.home, env=self.environment(), timeout=_PATIENCE)
+        done = subprocess.run(
+            self.words(command),
+            cwd=self.home,
+            env=self.environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=_PATIENCE,
+            check=False,
+        )
+        return done.returncode, done.stdout.decode("utf-8", "backslashreplace")
 
     def environment(self) -> dict[str, str]:
         """Variables of its people; `diadem` is the one that is tested."""
@@ -98,25 +124,15 @@ class Labs:
             assert there.site is not None
             (self.star.cut if real == "cut" else self.star.join)(there.site)
             return ""
-        done = subprocess.run(
-            there.words(real),
-            cwd=there.home,
-            env=there.environment(),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            timeout=_PATIENCE,
-            check=False,
-        )
-        text = done.stdout.decode("utf-8", "backslashreplace")
+        code, text = there.given(real)
         for name, other in self.labs.items():
             text = text.replace(f"{other.home}", f"/{name}")
         if found := _TICKET.search(text):
             self.ticket = found[0]
         if found := _WORDS.search(text):
             self.words = found[0]
-        if done.returncode:
-            text += f"(code {done.returncode})\n"
+        if code:
+            text += f"(code {code})\n"
         return text
 
     def _start(self, there: Lab, command: str) -> str:
@@ -160,6 +176,9 @@ class Labs:
 
     def __exit__(self, *_: object) -> None:
         self.end()
+        for lab in self.labs.values():
+            if lab.zygote is not None:
+                lab.zygote.close()
 
 
 def steps(block: str) -> Iterator[tuple[str, str, str]]:
