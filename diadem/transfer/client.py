@@ -114,7 +114,15 @@ class PeerClient:
         with self._asked("POST", path, None, body=line, headers={"Content-Type": JSON, **more}) as (response, url):
             return json_of(response, url)
 
-    def put(self, path: str, body: Body, *, length: int | None = None, digest: bytes | None = None) -> dict[str, Any]:
+    def put(
+        self,
+        path: str,
+        body: Body,
+        query: Mapping[str, str] | None = None,
+        *,
+        length: int | None = None,
+        digest: bytes | None = None,
+    ) -> dict[str, Any]:
         """Send bytes; the JSON object that is answered.
 
         Parameters
@@ -123,6 +131,8 @@ class PeerClient:
             Below ``/diadem/v1/``.
         body : bytes-like, or callable
             The bytes (an `mmap` in a `memoryview` is one); or what gives their pieces, each time from the beginning.
+        query : mapping of str to str, optional
+            What stands after the question mark.
         length, digest : int and bytes
             Bytes and SHA-256 of the body; needed with a callable.
         """
@@ -133,7 +143,7 @@ class PeerClient:
             self.get_json("whoami")
         given = digest if digest is not None else body_digest(body)  # type: ignore[arg-type]
         headers = {"Content-Type": BYTES}
-        with self._asked("PUT", path, None, body=body, length=size, digest=given, headers=headers) as (response, url):
+        with self._asked("PUT", path, query, body=body, length=size, digest=given, headers=headers) as (response, url):
             return json_of(response, url)
 
     def stream(self, path: str, *, range: tuple[int, int | None] | None = None) -> Stream:  # noqa: A002

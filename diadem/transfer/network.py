@@ -121,8 +121,8 @@ class Link(Protocol):
     def put_part(self, transfer: str, number: int, data: bytes) -> None:
         """Hand over a part."""
 
-    def put_window(self, transfer: str, number: int, data: bytes | bytearray) -> None:
-        """Hand over a whole window. Raises `IntegrityError` where the peer finds it wrong."""
+    def put_window(self, transfer: str, number: int, start: int, data: bytes | bytearray) -> None:
+        """Hand over whole leaves of a window, from a byte on. Raises `IntegrityError` where one is found wrong."""
 
 
 @dataclass(frozen=True, slots=True)

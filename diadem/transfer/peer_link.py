@@ -53,10 +53,11 @@ class PeerLink:
         """See `Link.put_part`."""
         self.client.put(f"transfers/{transfer}/parts/{number}", data)
 
-    def put_window(self, transfer: str, number: int, data: bytes | bytearray) -> None:
+    def put_window(self, transfer: str, number: int, start: int, data: bytes | bytearray) -> None:
         """See `Link.put_window`."""
+        query = {"from": str(start)} if start else None
         try:
-            self.client.put(f"transfers/{transfer}/windows/{number}", data)
+            self.client.put(f"transfers/{transfer}/windows/{number}", data, query)
         except PeerRefused as error:
             if error.status != 422:
                 raise

@@ -103,9 +103,11 @@ class Serving:
         assert not isinstance(body, FileRange)
         return body if isinstance(body, bytes) else b"".join(body)
 
-    def window_bytes(self, peer: str, transfer_id: str, number: int) -> bytes | bytearray:
-        """A whole window as bytes, to be pushed. Raises as `window`."""
-        body = self.window(peer, transfer_id, number, lambda size: (0, size)).body
+    def window_bytes(
+        self, peer: str, transfer_id: str, number: int, start: int = 0, stop: int | None = None
+    ) -> bytes | bytearray:
+        """Bytes of a window, to be pushed: from the first to the end (exclusive). Raises as `window`."""
+        body = self.window(peer, transfer_id, number, lambda size: (start, size if stop is None else stop)).body
         if isinstance(body, FileRange):
             with body.path.open("rb") as source:
                 source.seek(body.start)
