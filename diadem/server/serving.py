@@ -27,7 +27,7 @@ from diadem.server.nonces import Nonces
 from diadem.server.numbers import Numbers
 from diadem.server.routes import every_route
 from diadem.server.worker import Worker, network_folder, numbers_folder
-from diadem.store.system import FileLock
+from diadem.store.system import FileLock, return_large_blocks
 from diadem.transfer.exchange import Route
 from diadem.transfer.jobs import Job, jobs
 
@@ -127,6 +127,7 @@ def serve(context: Context, plan: Plan, *, told: Callable[[Serving], None]) -> N
     with _alone(context):
         plan.listen.require_free()
         files = tls_files(context)
+        return_large_blocks()
         log_to_stderr(_level(plan))
         counts = Counts()
         counts.add("started_seconds", int(time.time()))

@@ -128,9 +128,9 @@ class _Push:
 
     def _put(self, number: int, start: int, stop: int | None) -> None:
         """Send a run of a window; where a leaf is wrong, it is read again in the next round, and proven."""
-        data = self._serving.window_bytes(self._transfer.peer, self._transfer.id, number, start, stop)
+        pieces = self._serving.window_pieces(self._transfer.peer, self._transfer.id, number, start, stop)
         try:
-            self._link.put_window(self._transfer.id, number, start, data)
+            self._link.put_window(self._transfer.id, number, start, pieces)
         except IntegrityError:
             with self._lock:
                 self._wrong[number] += 1

@@ -7,22 +7,25 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 from diadem.errors import DiademError, NotFound, Refused, StoreError
 from diadem.model.manifest import DIGEST_SIZE, TAGMANIFEST
 from diadem.model.ports import Bundle
 from diadem.model.transfers import MOVING, OUT, State, Transfer
 from diadem.node.placing import readable_copies
-from diadem.package.opening import LIMITS, OpenedPackage, read_manifest
+from diadem.package.opening import LIMITS, OpenedPackage, read_manifest, required_tag_files
 from diadem.store.bundle import LocalBundle
 from diadem.transfer.desk import Desk
 from diadem.transfer.exchange import BYTES, FileRange, Response
 from diadem.transfer.tag_parts import LENGTH, tag_files
 from diadem.transfer.windows import Span, WindowPlan
 from diadem.trust.hashing import leaf_digest
+
+T = TypeVar("T")
 
 #: Packages whose plan is kept, and windows of which it is known that they were given.
 _PLANS: Final = 8
@@ -42,6 +45,18 @@ class _Opened:
     looked: float
 
 
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """Bytes of a window of so many, of these spans; whether it was given before."""
+
+    package: _Opened
+    spans: Sequence[Span]
+    start: int
+    stop: int
+    size: int
+    again: bool
+
+
 class Serving:
     """Gives out what was accepted. Safe for many threads.
 
@@ -54,12 +69,13 @@ class Serving:
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
         self._lock = threading.Lock()
+        self._opening = threading.Lock()
         self._plans: dict[str, _Opened] = {}
         self._given: dict[tuple[str, int], None] = {}
 
     def close(self) -> None:
         """Forget what was opened."""
-        with self._lock:
+        with self._opening:
             self._plans.clear()
 
     def permitted(self, peer: str, transfer_id: str) -> Transfer:
@@ -103,21 +119,15 @@ class Serving:
         assert not isinstance(body, FileRange)
         return body if isinstance(body, bytes) else b"".join(body)
 
-    def window_bytes(
+    def window_pieces(
         self, peer: str, transfer_id: str, number: int, start: int = 0, stop: int | None = None
-    ) -> bytes | bytearray:
-        """Bytes of a window, to be pushed: from the first to the end (exclusive). Raises as `window`."""
-        body = self.window(peer, transfer_id, number, lambda size: (start, size if stop is None else stop)).body
-        if isinstance(body, FileRange):
-            with body.path.open("rb") as source:
-                source.seek(body.start)
-                return source.read(len(body))
-        if isinstance(body, bytes):
-            return body
-        data = bytearray()
-        for piece in body:  # never the pieces and the whole at once: several windows are under way
-            data += piece
-        return data
+    ) -> Callable[[], Iterator[bytes]]:
+        """What gives the bytes of a window, from the first to the end (exclusive), each time anew: to be pushed.
+
+        They are hashed first, and then sent: read twice, and never held as a whole. Raises as `window`.
+        """
+        asked = self._asked(peer, transfer_id, number, lambda size: (start, size if stop is None else stop))
+        return partial(_pieces_of, asked)
 
     def window(self, peer: str, transfer_id: str, number: int, range_of: Callable[[int], tuple[int, int]]) -> Response:
         """Bytes of a window. Asked for again, its leaves are proven before they go, from another copy if need be.
@@ -140,6 +150,14 @@ class Serving:
         StoreError
             No copy gives the bytes.
         """
+        asked = self._asked(peer, transfer_id, number, range_of)
+        if not asked.again and (found := _file_range(asked)) is not None:
+            return found
+        pieces = _pieces_of(asked)
+        return _ranged(chain([next(pieces)], pieces), asked)  # where nothing can be read: said at once
+
+    def _asked(self, peer: str, transfer_id: str, number: int, range_of: Callable[[int], tuple[int, int]]) -> _Asked:
+        """What is asked for, where it may be, counted as given."""
         transfer = self.permitted(peer, transfer_id)
         package = self._open(transfer.package)
         if not 0 <= number < len(package.plan):
@@ -150,13 +168,7 @@ class Serving:
         if not 0 <= start < stop <= size:
             raise NotFound("no such bytes in the window")
         self._spend(transfer, number, start, stop)
-        again = self._was_given(transfer.id, number)
-        if len(spans) == 1 and not again and (found := _file_range(package, spans[0], start, stop)) is not None:
-            return found
-        if not again and (blocks := _blocks(package, spans, start, stop)) is not None:
-            return _ranged(blocks, start, stop, size)
-        pieces = _pieces(package, spans, start, stop, proven=again)
-        return _ranged(chain([next(pieces)], pieces), start, stop, size)  # where nothing can be read: said at once
+        return _Asked(package, spans, start, stop, size, self._was_given(transfer.id, number))
 
     def _spend(self, transfer: Transfer, part: int, start: int, stop: int) -> None:
         self._desk.book.spend(transfer.id, part, start, stop)
@@ -175,40 +187,52 @@ class Serving:
     def _copies(self, package: str) -> tuple[Bundle, ...]:
         return tuple(bundle for _, bundle in readable_copies(self._desk.context, package))
 
-    def _bundle(self, package: str) -> Bundle:
-        """The first copy whose tag files are those of the package."""
+    def _sound(self, package: str, read: Callable[[Bundle], T]) -> T:
+        """What is read of the first copy whose tag files are those of the package."""
         for bundle in self._copies(package):
             with contextlib.suppress(DiademError, OSError):
-                read_manifest(bundle, expected_id=package)
-                return bundle
+                return read(bundle)
         raise StoreError("no copy of the package can be read", next="Connect one of its stores: diadem status")
 
+    def _bundle(self, package: str) -> Bundle:
+        def proven(bundle: Bundle) -> Bundle:
+            required_tag_files(bundle, expected_id=package)
+            return bundle
+
+        return self._sound(package, proven)
+
     def _open(self, package: str) -> _Opened:
-        with self._lock:
+        with self._opening:  # once, however many connections ask at the beginning
             known = self._plans.get(package)
-        if known is not None and time.monotonic() - known.looked < _LOOK:
-            return known
-        if known is not None:
-            made = replace(known, copies=self._copies(package), looked=time.monotonic())
-        else:
-            opened = read_manifest(self._bundle(package), expected_id=package)
-            made = _Opened(opened, WindowPlan(opened.manifest), self._copies(package), time.monotonic())
-        with self._lock:
+            if known is not None and time.monotonic() - known.looked < _LOOK:
+                return known
+            if known is not None:
+                made = replace(known, copies=self._copies(package), looked=time.monotonic())
+            else:
+                opened = self._sound(package, lambda bundle: read_manifest(bundle, expected_id=package))
+                made = _Opened(opened, WindowPlan(opened.manifest), self._copies(package), time.monotonic())
             while len(self._plans) >= _PLANS and package not in self._plans:
                 del self._plans[next(iter(self._plans))]
             self._plans[package] = made
-        return made
+            return made
 
 
-def _blocks(package: _Opened, spans: Sequence[Span], start: int, stop: int) -> Iterator[bytes] | None:
+def _pieces_of(asked: _Asked) -> Iterator[bytes]:
+    """Bytes of a window; asked for again, each leaf is proven."""
+    blocks = None if asked.again else _blocks(asked)
+    return _pieces(asked) if blocks is None else blocks
+
+
+def _blocks(asked: _Asked) -> Iterator[bytes] | None:
     """A window of whole small files from a copy on this machine, some at a time; None where there is none.
 
     What cannot be read ends it early: it is asked for again, and then every leaf is proven, from any copy that has it.
     """
-    bundle = next((one for one in package.copies if isinstance(one, LocalBundle)), None)
-    if bundle is None or any(span.length != span.entry.size for span in spans):
+    bundle = next((one for one in asked.package.copies if isinstance(one, LocalBundle)), None)
+    if bundle is None or any(span.length != span.entry.size for span in asked.spans):
         return None
-    return _read(bundle, [span for span in spans if span.at + span.length > start and span.at < stop], start, stop)
+    start, stop = asked.start, asked.stop
+    return _read(bundle, [one for one in asked.spans if one.at + one.length > start and one.at < stop], start, stop)
 
 
 def _read(bundle: LocalBundle, spans: Sequence[Span], start: int, stop: int) -> Iterator[bytes]:
@@ -226,27 +250,28 @@ def _read(bundle: LocalBundle, spans: Sequence[Span], start: int, stop: int) -> 
         at = end
 
 
-def _file_range(package: _Opened, span: Span, start: int, stop: int) -> Response | None:
+def _file_range(asked: _Asked) -> Response | None:
     """A window that is part of one file of this machine, sent without passing through Python; None where it is not."""
-    for bundle in package.copies:
+    span, *more = asked.spans
+    for bundle in asked.package.copies if not more else ():
         if isinstance(bundle, LocalBundle):
             with contextlib.suppress(DiademError, OSError):
                 with bundle.open(span.entry.path) as reader:
                     if reader.size != span.entry.size:
                         continue
                 path = Path(bundle.url, *span.entry.path.split("/"))
-                first, end = span.offset + start, span.offset + stop
+                first, end = span.offset + asked.start, span.offset + asked.stop
                 return Response.file(path, first, end, of=span.length, at=span.offset)
     return None
 
 
-def _pieces(package: _Opened, spans: Sequence[Span], start: int, stop: int, *, proven: bool) -> Iterator[bytes]:
+def _pieces(asked: _Asked) -> Iterator[bytes]:
     """Bytes of a window, some leaves at a time."""
     held = bytearray()
-    for leaf in _leaves(spans, package.opened.manifest.leaf_size):
-        begin, end = max(start - leaf.at, 0), min(stop - leaf.at, leaf.length)
+    for leaf in _leaves(asked.spans, asked.package.opened.manifest.leaf_size):
+        begin, end = max(asked.start - leaf.at, 0), min(asked.stop - leaf.at, leaf.length)
         if begin < end:
-            held += _leaf(package, leaf, proven=proven)[begin:end]
+            held += _leaf(asked.package, leaf, proven=asked.again)[begin:end]
         if len(held) >= _BLOCK:
             yield bytes(held)
             held.clear()
@@ -283,8 +308,9 @@ def _is_right(opened: OpenedPackage, leaf: Span, data: bytes) -> bool:
     return opened.leaves[first : first + DIGEST_SIZE] == leaf_digest(data)
 
 
-def _ranged(pieces: Iterator[bytes], start: int, stop: int, size: int) -> Response:
-    """Some bytes of so many, told as HTTP wants it."""
+def _ranged(pieces: Iterator[bytes], asked: _Asked) -> Response:
+    """Some bytes of a window, told as HTTP wants it."""
+    start, stop, size = asked.start, asked.stop, asked.size
     named = {"content-type": BYTES, "content-length": str(stop - start)}
     if (start, stop) == (0, size):
         return Response(200, named, pieces)

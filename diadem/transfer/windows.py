@@ -207,8 +207,11 @@ class WindowPlan:
 
     def _span(self, number: int, window: int, at: int) -> Span | None:
         entry = self.manifest.entries[number]
+        if entry.size <= self._leaf:  # most files of most packages
+            here = entry.size and self._window[number] == window
+            return Span(number, entry, 0, 1, 0, entry.size, at) if here else None
         layout = self._layout(number)
-        if not entry.size or not layout.first <= window <= layout.tail_window:
+        if not layout.first <= window <= layout.tail_window:
             return None
         count = layout.full + bool(layout.tail)
         begin = self._begins(layout, window)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -150,9 +150,10 @@ class Wire:
         spoilt = self.spoil("part", number, 0, data)
         self._ask("PUT", "transfers/{transfer}/parts/{part}", body=spoilt, transfer=transfer, part=str(number))
 
-    def put_window(self, transfer: str, number: int, start: int, data: bytes | bytearray) -> None:
+    def put_window(self, transfer: str, number: int, start: int, pieces: Callable[[], Iterable[bytes]]) -> None:
         self.windows.append((number, start))
-        path, spoilt = "transfers/{transfer}/windows/{number}", self.spoil("window", number, start, bytes(data))
+        path = "transfers/{transfer}/windows/{number}"
+        spoilt = self.spoil("window", number, start, b"".join(pieces()))
         self._ask("PUT", path, body=spoilt, query={"from": str(start)}, transfer=transfer, number=str(number))
 
 

@@ -227,7 +227,7 @@ def test_what_is_pushed_besides_is_not_taken(pair: Pair, opened: tuple[OpenedPac
     for number in (1, 2, 999_999_999):
         with pytest.raises(NotFound, match="no such window"):
             put_window(pushed, peer, transfer.id, number, b"evil")
-    window = bytes(serving.window_bytes(pair.b.id, transfer.id, 0))
+    window = b"".join(serving.window_pieces(pair.b.id, transfer.id, 0)())
     for wrong in (window + b"x", window[:-1], b""):
         with pytest.raises(Refused, match="no whole leaves"):
             put_window(pushed, peer, transfer.id, 0, wrong)
@@ -245,7 +245,7 @@ def test_a_pusher_sends_no_more_than_was_accepted(pair: Pair, opened: tuple[Open
     pushed, serving, peer = pushed_of(pair.b.node.context), Serving(pair.a.desk), pair.a.id
     for number in (0, 1):
         pushed.put_part(peer, transfer.id, number, serving.part_bytes(pair.b.id, transfer.id, number))
-    window = bytes(serving.window_bytes(pair.b.id, transfer.id, 0))
+    window = b"".join(serving.window_pieces(pair.b.id, transfer.id, 0)())
     pair.b.desk.book.change(transfer.id, ceiling=pair.b.desk.book.get(transfer.id).counts.received + len(window) * 2)
     for _ in range(2):
         with pytest.raises(DigestMismatch):
@@ -282,7 +282,7 @@ def test_a_grant_that_is_taken_back_ends_the_bytes_at_once(pair: Pair, opened: t
     with pytest.raises(NotFound):
         serving.part(pair.b.id, transfer.id, 0)
     with pytest.raises(NotFound):
-        serving.window_bytes(pair.b.id, transfer.id, 0)
+        serving.window_pieces(pair.b.id, transfer.id, 0)
     with pytest.raises(NotFound):
         fetch(pair, transfer)
 

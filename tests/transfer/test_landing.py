@@ -6,7 +6,7 @@ import contextlib
 import os
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -352,11 +352,12 @@ class CutWire(Wire):
     cuts: Iterator[int] = iter(())
     pushed = 0
 
-    def put_window(self, transfer: str, number: int, start: int, data: bytes | bytearray) -> None:
+    def put_window(self, transfer: str, number: int, start: int, pieces: Callable[[], Iterable[bytes]]) -> None:
+        data = b"".join(pieces())
         intake = pushed_of(self.desk().context).window(self.own, transfer, number, start, len(data))
         size = next(self.cuts, len(data))
         for at in range(0, min(size, len(data)), 300_000):
-            intake.take(bytes(data[at : min(at + 300_000, size)]))
+            intake.take(data[at : min(at + 300_000, size)])
         self.pushed += min(size, len(data))
         if size < len(data):
             raise Unreachable("the line is cut")
