@@ -236,13 +236,14 @@ def _blocks(asked: _Asked) -> Iterator[bytes] | None:
 
 
 def _read(bundle: LocalBundle, spans: Sequence[Span], start: int, stop: int) -> Iterator[bytes]:
-    at = 0
+    at, held = 0, bytearray()
     while at < len(spans):
         first, end = spans[at].at, at
         while end < len(spans) and spans[end].at - first < _BLOCK:
             end += 1
         size = spans[end - 1].at + spans[end - 1].length - first
-        buffer = memoryview(bytearray(size))
+        held = held if len(held) >= size else bytearray(size)  # one for all: new memory costs as much as the reading
+        buffer = memoryview(held)[:size]
         bundle.read_files(
             (span.entry.path, buffer[span.at - first : span.at - first + span.length]) for span in spans[at:end]
         )

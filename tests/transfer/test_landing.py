@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import os
 import random
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
@@ -14,8 +16,9 @@ import pytest
 
 from diadem.errors import DigestMismatch, IntegrityError, Interrupted, NotFound, PackageError, Refused, Unreachable
 from diadem.model.manifest import DERIVED_PATHS
-from diadem.model.ports import silent
+from diadem.model.ports import Bundle, silent
 from diadem.model.transfers import State, Transfer
+from diadem.package.opening import OpenedPackage, read_manifest
 from diadem.transfer.handlers.windows import pushed_of
 from diadem.transfer.pulling import Wishes, receive_package
 from diadem.transfer.pushed import Pushed
@@ -181,6 +184,26 @@ def _given(part: tuple[int, int], _: int) -> tuple[int, int]:
 
 def _rest(start: int, size: int) -> tuple[int, int]:
     return start, size
+
+
+def test_a_package_is_opened_once_for_all_who_ask_at_once(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    sent = accepted(pair)
+    serving, opened, turn = Serving(pair.a.desk), [], threading.Barrier(6)
+
+    def opening(bundle: Bundle, *, expected_id: str | None = None) -> OpenedPackage:
+        opened.append(expected_id)
+        time.sleep(0.05)
+        return read_manifest(bundle, expected_id=expected_id)
+
+    monkeypatch.setattr("diadem.transfer.serving.read_manifest", opening)
+
+    def ask(number: int) -> int:
+        turn.wait()
+        return serving.window(pair.b.id, sent.id, number % 2, lambda size: (0, size)).status
+
+    with ThreadPoolExecutor(6) as pool:
+        assert list(pool.map(ask, range(6))) == [200] * 6
+    assert opened == [sent.package]
 
 
 def test_only_the_other_side_of_an_acceptance_gets_bytes(pair: Pair) -> None:
