@@ -23,8 +23,9 @@ from diadem.transfer.pushed_window import WindowIntake
 from diadem.transfer.windows import Span, WindowPlan, cut, missing_runs
 from diadem.trust.base64_text import to_base64
 
-#: Seconds after which a place that nothing comes to is let go.
+#: Seconds after which a place that nothing comes to is let go; where it is paused, what is under way comes yet.
 _IDLE: Final = 60.0
+_PAUSED: Final = 5.0
 #: Runs of leaves that are told of windows of which some are here; what is beyond is told when those are.
 _RUNS: Final = 4096
 
@@ -61,8 +62,8 @@ class Pushed:
 
     def _is_left(self, name: str, place: Place) -> bool:
         transfer = self._desk.book.get(name)
-        over = transfer.paused or transfer.state not in {*MOVING, State.FAILED}
-        return over or time.monotonic() - place.used > _IDLE
+        over = transfer.state not in {*MOVING, State.FAILED}
+        return over or time.monotonic() - place.used > (_PAUSED if transfer.paused else _IDLE)
 
     def permitted(self, peer: str, transfer_id: str) -> Transfer:
         """The transfer, where this peer may push bytes of it now.
@@ -74,12 +75,17 @@ class Pushed:
         Refused
             The receiver paused it.
         """
+        transfer = self._agreed(peer, transfer_id)
+        if transfer.paused:
+            raise Refused("the receiver paused the transfer", next="Go on later.")
+        return transfer
+
+    def _agreed(self, peer: str, transfer_id: str) -> Transfer:
+        """The same where it may be paused: of a window that is under way the rest is taken, or it would come again."""
         transfer = self._desk.from_peer(transfer_id, peer)
         self._desk.peer(peer)
         if transfer.direction != IN or transfer.state not in {*MOVING, State.FAILED} or not transfer.acceptance:
             raise NotFound("no such transfer")
-        if transfer.paused:
-            raise Refused("the receiver paused the transfer", next="Go on later.")
         return transfer
 
     # -- what is asked ---------------------------------------------------------------------------------------------
@@ -161,7 +167,7 @@ class Pushed:
         self, peer: str, transfer_id: str, number: int, parts: Sequence[Span], data: memoryview
     ) -> tuple[Span, int] | None:
         """Keep whole leaves of a window, and count them; the first that is wrong. Who may not any more is refused."""
-        transfer, wrong, again = self.permitted(peer, transfer_id), None, 0
+        transfer, wrong, again = self._agreed(peer, transfer_id), None, 0
         with self._noting(transfer_id):
             _require_below(transfer, len(data))
             with self._at(transfer, lambda place: place.turn(number)) as place:
@@ -181,7 +187,7 @@ class Pushed:
         """The answer to who pushed leaves; the package lands where they were the last."""
         transfer = self._desk.from_peer(transfer_id, peer)
         if transfer.state not in (State.RECEIVED, State.CLOSED):  # else another connection brought the last one
-            with self._noting(transfer_id), self._alone(self.permitted(peer, transfer_id)) as place:
+            with self._noting(transfer_id), self._alone(self._agreed(peer, transfer_id)) as place:
                 transfer = place.landed or (self._land(transfer_id, place) if place.whole else transfer)
         return Response.json({"state": str(transfer.state)})
 
