@@ -41,6 +41,7 @@ _MASKS = (
 )
 #: What only a shell understands.
 _SHELL = re.compile(r"[|;<>*&$`]")
+_NOWHERE = " > /dev/null"
 #: Seconds for a command, and for a server to listen.
 _PATIENCE = 120
 
@@ -56,7 +57,7 @@ class Lab:
     site : Site or None
         The namespace; None for one without any network but its own loopback.
     zygote : Zygote or None
-        What starts its commands, once there was one.
+        What starts its commands; None where each is a process from its beginning.
     """
 
     home: Path
@@ -65,11 +66,11 @@ class Lab:
 
     def given(self, command: str) -> tuple[int, str]:
         """Give a command; its code, and everything that it prints."""
-        if self.site is not None and command.startswith("diadem ") and not _SHELL.search(command):
-            if self.zygote is None:
-                self.zygote = Zygote(self.site.words)
-            words = shlex.split(command)[1:]
-            return self.zygote.run(words, cwd=self.home, env=self.environment(), timeout=_PATIENCE)
+        shown = command.removesuffix(_NOWHERE)
+        if self.zygote is not None and shown.startswith("diadem ") and not _SHELL.search(shown):
+            words = shlex.split(shown)[1:]
+            code, text = self.zygote.run(words, cwd=self.home, env=self.environment(), timeout=_PATIENCE)
+            return code, "" if shown != command and not code else text
         done = subprocess.run(
             self.words(command),
             cwd=self.home,
@@ -245,6 +246,7 @@ def places(folder: Path, one: Site, two: Site, hub: Site | None = None) -> dict[
         made["institute"] = Lab(folder / "h", hub)
     for lab in made.values():
         lab.home.mkdir()
+        lab.zygote = Zygote(lab.site.words) if lab.site is not None else None
     return made
 
 
