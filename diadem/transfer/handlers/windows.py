@@ -6,7 +6,7 @@ from typing import Final
 
 from diadem.node.context import Context
 from diadem.transfer.desks import desk_of
-from diadem.transfer.exchange import BYTES, Request, Response, Route, Services
+from diadem.transfer.exchange import BYTES, PARAMETERS, Intake, Request, Response, Route, Services
 from diadem.transfer.handlers.messages import asking_node
 from diadem.transfer.pushed import Pushed
 from diadem.transfer.serving import Serving
@@ -53,10 +53,17 @@ def take_part(request: Request, services: Services) -> Response:
 
 
 def take_window(request: Request, services: Services) -> Response:
-    """Take a window that is pushed."""
+    """Take leaves of a window that are here as a whole."""
+    intake = take_in_window(request, services, len(request.body))
+    intake.take(request.body)
+    return intake.end()
+
+
+def take_in_window(request: Request, services: Services, length: int) -> Intake:
+    """Take leaves of a window as they come."""
     peer, transfer = asking_node(request), request.params["transfer"]
-    pushed = pushed_of(services.context)
-    return Response.json(pushed.put_window(peer, transfer, int(request.params["number"]), request.body))
+    number, start = int(request.params["number"]), int(request.query.get("from", "0"))
+    return pushed_of(services.context).window(peer, transfer, number, start, length)
 
 
 #: Bytes of the tag files of a package that can be pushed; a larger one is fetched.
@@ -75,9 +82,11 @@ ROUTES: Final = (
         "PUT",
         "transfers/{transfer}/windows/{number}",
         take_window,
-        "Push a whole payload window of a package that was accepted.",
+        "Push a payload window of a package that was accepted, or whole leaves of it from a byte on.",
         takes=BYTES,
         body=WINDOW,
+        query={"from": PARAMETERS["number"]},
+        intake=take_in_window,
     ),
     Route(
         "GET",

@@ -191,11 +191,11 @@ def test_strangers_and_users_of_the_hub_get_the_one_answer(served: Served) -> No
         served.spoke(C).objects(relay)
     with pytest.raises(NotFound) as of_nothing:
         served.spoke(B).objects("0" * 32)
-    assert of_user.value.message == of_spoke.value.message == of_nothing.value.message
     stranger = served.peer_client(PrivateKey.from_seed(bytes(32)))
-    with pytest.raises(PeerRefused) as refused:
+    with pytest.raises(NotFound) as of_stranger:
         stranger.get_json(f"hub/relays/{relay}/objects")
-    assert refused.value.status == 401
+    answers = {one.value.message for one in (of_user, of_spoke, of_nothing, of_stranger)}
+    assert len(answers) == 1
     served.spoke(B).end(relay)
 
 
