@@ -15,6 +15,7 @@ from diadem.model.routes import DIRECT, HUB
 from diadem.model.transfers import IN, State, Transfer, TransferEvent
 from diadem.node.config import CarrierSettings
 from diadem.node.peers.opening import peer_book
+from diadem.transfer.notes_told import tell_notes
 from diadem.transfer.postman import deliver_all
 from diadem.transfer.route_book import route_book
 from diadem.transfer.routing import (
@@ -253,3 +254,36 @@ def test_nobody_calls_for_what_was_offered_over_a_hub_only(pair: Pair) -> None:
         pair.b.wire.open_part(sent.id, 0)
     with pytest.raises(NotFound):
         pair.b.wire.open_window(sent.id, 0, 0, 10)
+
+
+def urls_at(star: Star, name: str) -> tuple[str, ...]:
+    """Where a node believes that nmi is found."""
+    note = star.book(name).named("nmi").note
+    assert note is not None
+    return tuple(note.urls)
+
+
+def test_what_changes_in_a_note_reaches_confirmed_peers_by_itself(star: Star) -> None:
+    nmi, berlin = (replace(star.peers(name), patience=0.0) for name in ("nmi", "hu-berlin"))
+    assert tell_notes(nmi) == tell_notes(berlin) == 0, "they have met with these notes"
+    context, _ = star.node("nmi").context, star.node(OSLO)
+    served, hidden = (replace(context.settings.server, urls=urls) for urls in ((url("nmi"),), ()))
+    context.change_settings(lambda known: replace(known, server=served))
+    star.pass_time(minutes=11)
+    assert tell_notes(nmi) == 2
+    assert urls_at(star, OSLO) == (url("nmi"),)
+    assert urls_at(star, "hu-berlin") == (), "it lies at the hub"
+    star.pass_time("nmi", minutes=11)
+    assert tell_notes(nmi) == 0, "it is put down again by itself"
+    star.settle()
+    assert urls_at(star, "hu-berlin") == (url("nmi"),)
+    context.change_settings(lambda known: replace(known, server=hidden))
+    assert tell_notes(nmi) == 2
+    context.change_settings(lambda known: replace(known, server=served))
+    assert tell_notes(nmi) == 0, "not so soon again"
+    star.pass_time("nmi", minutes=11)
+    assert tell_notes(nmi) == 2
+    star.settle()
+    assert urls_at(star, OSLO) == urls_at(star, "hu-berlin") == (url("nmi"),)
+    star.pass_time("nmi", days=1, minutes=1)
+    assert tell_notes(nmi) == 1, "who can be called is asked once a day what is new there"

@@ -103,7 +103,7 @@ def test_over_a_hub_and_on_a_disk_it_reads_as_one_story_offline(fjord: Fjord, tm
         shown = " ".join(said("custody", sent.package, "--node", node.path).split())
         assert "proved The hub oslo and the nodes that have taken and put it say the same" in shown
     posted = nmi.export_disk(sent.package, "carla@lab", tmp_path / "disk").transfer
-    assert carla.import_disk(tmp_path / "disk").transfer.state is State.RECEIVED
+    assert carla.import_(tmp_path / "disk").transfer.state is State.RECEIVED
     for _ in range(2):
         nmi.transfers.sync()
     assert [node.transfers.show(posted.id).transfer.state for node in (nmi, carla)] == [State.CLOSED] * 2
