@@ -137,7 +137,7 @@ def test_a_grant_that_wants_no_hub_has_none(star: Star) -> None:
     until = node.context.clock() + datetime.timedelta(days=100)
     node.grant(package, to="alice@nmi", expires=until, require=["direct-only"])
     policy(star, "hu-berlin", route="hub")
-    with pytest.raises(Refused, match="lets the package go through no hub"):
+    with pytest.raises(Refused, match="lets the package go directly only, and the route is 'hub'"):
         node.send(package, "alice@nmi")
     policy(star, "hu-berlin")
     sent = node.send(package, "alice@nmi")
