@@ -15,7 +15,7 @@ from diadem.node.peers.opening import peer_book
 from diadem.transfer.desk import Desk
 from diadem.transfer.relay.book import relays_of
 from diadem.transfer.route_book import route_book
-from diadem.transfer.routing import AUTO, Choice, choose, failing_since, health_of, hub_for, working_hubs
+from diadem.transfer.routing import AUTO, Choice, choose, failing_since, health_of, hub_for, note_silence, working_hubs
 
 #: A way that fails for so long is given up where there is another.
 LONG: Final = timedelta(minutes=10)
@@ -48,6 +48,8 @@ def _better(desk: Desk, transfer: Transfer) -> Choice | None:
     peer = peer_book(desk.context).known(transfer.peer)
     if peer is None or transfer.route not in AUTO:
         return None
+    if transfer.route == DIRECT and desk.network.brings(peer.id):
+        note_silence(desk.context, peer)
     since = failing_since(desk.context, peer, transfer.route)
     if since is None or since + LONG > desk.now:
         return _other_hub(desk, transfer, peer)
