@@ -18,7 +18,7 @@ from sqlite3 import Connection
 from typing import Final
 
 from diadem.model.carriers import ObjectName
-from diadem.model.times import time_text
+from diadem.model.times import read_time, time_text
 from diadem.node.sqlite_file import SqliteFile
 from diadem.transfer.desk import NETWORK, Desk
 from diadem.trust.sealing import OneTime
@@ -36,10 +36,12 @@ _SCHEMA: Final = (
         generation INTEGER NOT NULL, PRIMARY KEY (transfer, part, window)) WITHOUT ROWID""",
     """CREATE TABLE put (transfer TEXT NOT NULL, part INTEGER NOT NULL, window INTEGER NOT NULL,
         generation INTEGER NOT NULL, PRIMARY KEY (transfer, part, window)) WITHOUT ROWID""",
+    """CREATE TABLE silence (transfer TEXT PRIMARY KEY, since TEXT NOT NULL, received INTEGER NOT NULL,
+        asked INTEGER NOT NULL) WITHOUT ROWID""",
     """CREATE TABLE spoilt (transfer TEXT NOT NULL, part INTEGER NOT NULL, window INTEGER NOT NULL,
         generation INTEGER NOT NULL, times INTEGER NOT NULL, PRIMARY KEY (transfer, part, window)) WITHOUT ROWID""",
 )
-_TABLES: Final = ("asked", "put", "spoilt", "relays")
+_TABLES: Final = ("asked", "put", "spoilt", "silence", "relays")
 _ADVICE: Final = "Move it away: what is on its way by carriers has to be offered anew."
 
 Place = tuple[int, int]
@@ -93,6 +95,25 @@ class Spoilt:
 
     generation: int
     times: int
+
+
+@dataclass(frozen=True, slots=True)
+class Silence:
+    """How long a carrier has given nothing.
+
+    Attributes
+    ----------
+    since : datetime
+        When something came, or was asked for, last.
+    received : int
+        Bytes that had come then.
+    asked : int
+        How often it was asked for anew since something came.
+    """
+
+    since: datetime
+    received: int
+    asked: int = 0
 
 
 class RelayBook:
@@ -180,8 +201,9 @@ class RelayBook:
         return Spoilt(*row)
 
     def forgive(self, transfer: str) -> None:
-        """Count anew how often something comes damaged."""
+        """Count anew how often something comes damaged, or not at all."""
         with self._file.writing() as connection:
+            connection.execute("DELETE FROM silence WHERE transfer = ?", [transfer])
             connection.execute("UPDATE spoilt SET times = 0 WHERE transfer = ?", [transfer])
 
     def spoilt(self, transfer: str) -> Mapping[Place, Spoilt]:
@@ -191,6 +213,19 @@ class RelayBook:
                 "SELECT part, window, generation, times FROM spoilt WHERE transfer = ?", [transfer]
             ).fetchall()
         return {(part, window): Spoilt(generation, times) for part, window, generation, times in rows}
+
+    def silence(self, transfer: str) -> Silence | None:
+        """How long nothing has come of a transfer."""
+        with self._file.reading() as connection:
+            sql = "SELECT since, received, asked FROM silence WHERE transfer = ?"
+            row = connection.execute(sql, [transfer]).fetchone()
+        return Silence(read_time(row[0]), row[1], row[2]) if row else None
+
+    def keep_silence(self, transfer: str, silence: Silence) -> None:
+        """Note since when nothing has come."""
+        with self._file.writing(durable=False) as connection:
+            row = [transfer, time_text(silence.since), silence.received, silence.asked]
+            connection.execute("INSERT OR REPLACE INTO silence VALUES (?, ?, ?, ?)", row)
 
     # -- at the sender ---------------------------------------------------------------------------------------------
 

@@ -49,7 +49,8 @@ def permit(desk: Desk, transfer: Transfer, relay: Relay) -> Peer:
                 raise
             continue
         if hub.id != first.id:
-            request(desk, transfer, HUB, hub=hub.id)
+            with desk.turn(transfer.id):
+                request(desk, transfer, HUB, hub=hub.id)
         relays_of(desk).use_hub(transfer.id, hub.id)
         return hub
     return first

@@ -10,7 +10,7 @@ from typing import Any, Final
 from diadem.errors import IntegrityError, NotFound, Refused, Unreachable
 from diadem.model.carriers import LAST_GENERATION
 from diadem.model.routes import HUB
-from diadem.model.transfers import IN, MOVING, State, Transfer
+from diadem.model.transfers import IN, LOCAL, MOVING, State, Transfer
 from diadem.store.arrival import Arrival
 from diadem.transfer.desk import Desk
 from diadem.transfer.landing import Landing, place_of
@@ -73,6 +73,23 @@ def request(desk: Desk, transfer: Transfer, route: str, *, hub: str = "") -> Tra
     if relay is not None:  # else nothing was ever to be put down
         desk.post(transfer, WANTED, about)
     return desk.book.get(transfer.id)
+
+
+def request_anew(desk: Desk, transfer: Transfer) -> Transfer:
+    """Ask for all that is missing to be put down again by the present route, because it is lost there.
+
+    Raises
+    ------
+    Refused
+        Nothing is put down by that route; else as `request`.
+    """
+    if transfer.direction != IN or transfer.route in (DIRECT, DISK, LOCAL):
+        raise Refused(
+            "it does not come by a hub or folder: nothing is put down for it",
+            next=f"Go on with what is missing: diadem transfers resume {transfer.id[:8]}",
+        )
+    with desk.turn(transfer.id):
+        return request(desk, desk.book.get(transfer.id), transfer.route)
 
 
 def _hub(desk: Desk, transfer: Transfer, relay: Relay) -> str:
