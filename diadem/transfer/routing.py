@@ -202,7 +202,7 @@ def _calls(context: Context, peer: Peer) -> bool:
     """Whether a peer without an address has just called: it fetches what waits here."""
     health = route_book(context).health(peer.id, DIRECT)
     fresh = bool(health.worked) and not health.failing and read_time(health.worked) + _CALLS > context.clock()
-    return fresh and not _callable(peer)
+    return fresh and not _callable(peer) and bool(context.settings.server.urls)
 
 
 # -- how they do -----------------------------------------------------------------------------------------------------
