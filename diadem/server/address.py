@@ -51,6 +51,15 @@ class Address:
             raise UsageError(f"'{text}' is no address to listen at", next=f"Write HOST:PORT, as 0.0.0.0:{port}")
         return cls(host, int(number))
 
+    def answers(self) -> bool:
+        """Whether somebody listens here now."""
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104  every address: also this
+        try:
+            with socket.create_connection((host, self.port), timeout=1.0):
+                return True
+        except OSError:
+            return False
+
     def require_free(self) -> None:
         """That nobody listens here. Workers share the port afterwards, which would hide a second server.
 

@@ -39,6 +39,8 @@ from diadem.transfer.jobs import Job, jobs
 #: Seconds that requests and jobs get to end when the server is stopped.
 PATIENCE: Final = 5
 LOCK: Final = "serve.lock"
+#: Seconds between two looks at whether the port takes connections.
+_LOOK: Final = 0.05
 #: Threads of a worker for TLS and files, which need no interpreter: two of them give a third more than one.
 _RUNTIME_THREADS: Final = 4
 
@@ -126,7 +128,7 @@ def serve(context: Context, plan: Plan, *, told: Callable[[Serving], None]) -> N
     plan : Plan
         How.
     told : callable
-        Told once, before the first request is answered.
+        Told once, from another thread, when the first worker takes connections.
 
     Raises
     ------
@@ -191,7 +193,8 @@ def _listen(context: Context, plan: Plan, listen: Address, told: Callable[[Servi
         server = _server(plan, listen, files)
         metrics = f"{plan.metrics.host}:{numbers.port}" if plan.metrics and numbers else ""
         said = _said(context, plan, files.pin, metrics)
-        server.on_startup(lambda: told(said))
+        opened = threading.Thread(target=_tell_once_open, args=(listen, partial(told, said)), daemon=True)
+        server.on_startup(opened.start)
         try:
             if numbers is not None:
                 numbers.start()
@@ -209,6 +212,13 @@ def _listen(context: Context, plan: Plan, listen: Address, told: Callable[[Servi
             nonces.close()
             if numbers is not None:
                 numbers.stop()
+
+
+def _tell_once_open(listen: Address, tell: Callable[[], None]) -> None:
+    """Tell once the first worker takes connections: whoever reads it may call at once."""
+    while not listen.answers():
+        time.sleep(_LOOK)
+    tell()
 
 
 def _said(context: Context, plan: Plan, pin: str, metrics: str) -> Serving:
