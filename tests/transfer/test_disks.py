@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import os
 import shutil
@@ -151,3 +152,21 @@ def test_nothing_is_written_over_and_nothing_is_given_that_was_taken_back(
     town.later("nmi", days=61)
     with pytest.raises(DiademError, match="has expired"):
         b.import_(disk)
+
+
+def test_what_goes_directly_only_goes_on_no_disk(town: Town, package: str, tmp_path: Path) -> None:
+    a, disk = town.node("hu-berlin"), tmp_path / "disk"
+    sent = a.export_disk(package, TO, disk).transfer
+    (disk / HEADER).unlink()
+    shutil.rmtree(disk)
+    until = a.context.clock() + datetime.timedelta(days=100)
+    for one in a.context.ledger.of_kind("grant"):
+        a.revoke(one.statement_id)
+    a.grant(package, to=TO, expires=until, require=["direct-only"])
+    for dry_run in (True, False):
+        with pytest.raises(Refused, match="directly only"):
+            a.export_disk(package, TO, disk, dry_run=dry_run)
+    a.transfers.cancel(sent.id)
+    with pytest.raises(Refused, match="directly only, and the route is 'disk'"):
+        a.export_disk(package, TO, disk)
+    assert not disk.exists()

@@ -20,13 +20,13 @@ def serving_of(context: Context) -> Serving:
 
 def give_part(request: Request, services: Services) -> Response:
     """Part 0 (the tag manifest) or 1 (the other tag files, each behind its length)."""
-    peer, transfer = asking_node(request), request.params["transfer"]
+    peer, transfer = asking_node(request, services), request.params["transfer"]
     return serving_of(services.context).part(peer, transfer, int(request.params["part"]))
 
 
 def give_window(request: Request, services: Services) -> Response:
     """A payload window, or the range of it that is asked for."""
-    peer, transfer = asking_node(request), request.params["transfer"]
+    peer, transfer = asking_node(request, services), request.params["transfer"]
     return serving_of(services.context).window(peer, transfer, int(request.params["number"]), request.range)
 
 
@@ -42,12 +42,12 @@ def let_go(context: Context) -> None:
 
 def say_have(request: Request, services: Services) -> Response:
     """What is here of a package that is pushed."""
-    return Response.json(pushed_of(services.context).have(asking_node(request), request.params["transfer"]))
+    return Response.json(pushed_of(services.context).have(asking_node(request, services), request.params["transfer"]))
 
 
 def take_part(request: Request, services: Services) -> Response:
     """Take a part that is pushed."""
-    peer, transfer = asking_node(request), request.params["transfer"]
+    peer, transfer = asking_node(request, services), request.params["transfer"]
     pushed_of(services.context).put_part(peer, transfer, int(request.params["part"]), request.body)
     return Response.json({"state": "taken"})
 
@@ -61,7 +61,7 @@ def take_window(request: Request, services: Services) -> Response:
 
 def take_in_window(request: Request, services: Services, length: int) -> Intake:
     """Take leaves of a window as they come."""
-    peer, transfer = asking_node(request), request.params["transfer"]
+    peer, transfer = asking_node(request, services), request.params["transfer"]
     number, start = int(request.params["number"]), int(request.query.get("from", "0"))
     return pushed_of(services.context).window(peer, transfer, number, start, length)
 

@@ -37,7 +37,7 @@ class Three:
     def __init__(self, folder: Path, *, taken: dict[str, Any] | None = None, put: dict[str, Any] | None = None) -> None:
         self.hub = hub_in(folder / "hub")
         here = {"hub": self.hub.node, "relay": RELAY}
-        bent: dict[str, Any] = {"acceptance": {"relay": RELAY}}
+        bent: dict[str, Any] = {"acceptance": {"relay": RELAY, "seal": "age1" + "q" * 58}}
         if taken is not None:
             bent["receipt"] = {"relayed": [{**here, "objects": 3, "bytes": 900, "sha256": SHA256, **taken}]}
         if put is not None:
