@@ -5,16 +5,16 @@ The second test is the proof of the first: where nothing is sealed, the same sea
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-import pyrage
 import pytest
 
 from diadem.model.ports import silent
 from diadem.model.transfers import State
 from diadem.transfer.desks import desk_of
 from diadem.transfer.working import collected
+from diadem.trust import age_file
 from tests.hub.canaries import found_in
 from tests.hub.harbour import HUB, REASON, RECEIVED, SPOKES, Harbour, harbour
 
@@ -53,11 +53,14 @@ def test_a_hub_sees_nothing_but_nodes_sizes_and_times(tmp_path: Path) -> None:
 
 
 def test_the_search_finds_every_secret_where_nothing_is_sealed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def plain(data: bytes, *_: Any) -> bytes:
-        return bytes(data)
+    def plain(first: bytes, data: bytes | bytearray, _: str) -> bytearray:
+        return bytearray(first + data)
 
-    monkeypatch.setattr(pyrage, "encrypt", plain)
-    monkeypatch.setattr(pyrage, "decrypt", plain)
+    def taken(data: bytes, _: Sequence[str]) -> bytearray:
+        return bytearray(data)
+
+    monkeypatch.setattr(age_file, "encrypt", plain)
+    monkeypatch.setattr(age_file, "decrypt", taken)
     with harbour(tmp_path) as town:
         found = whole_story(town)
         classes = set(town.secrets)
