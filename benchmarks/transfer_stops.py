@@ -29,10 +29,10 @@ from tests.network.interruptions import MIB, Ordeal, Scale, acquainted, remove, 
 SCALE = Scale(160 * MIB, 100, "16MB", 1.0, (0.5, 1.5))
 #: Both stop between windows where the other side says so: there must be some. A push is held by the line alone.
 PUSHED_SCALE, LINE = Scale(192 * MIB, 100, "", 1.0, (0.5, 1.5)), "120mbit"
+#: Bytes that a connection may send for nothing when the receiver pauses: who is refused says all before it listens.
+WINDOW = 16 * MIB
 #: Seconds until something that was said is heard of by all.
 PATIENCE = 120
-#: Bytes that a connection may lose where windows are pushed: they are taken in as a whole.
-WINDOW = 16 * MIB
 
 
 def until(what: str, holds: Callable[[], bool]) -> float:
@@ -148,7 +148,7 @@ def pushed_and_interrupted(ordeal: Ordeal) -> dict[str, Any]:
     while ordeal.interruptions < 6 and ordeal.interrupt_pushed():
         pass
     ordeal.finish_pushed()
-    return ordeal.judged(lost=WINDOW)
+    return ordeal.judged()
 
 
 def pushed_and_paused(ordeal: Ordeal) -> dict[str, Any]:
@@ -161,7 +161,7 @@ def pushed_and_paused(ordeal: Ordeal) -> dict[str, Any]:
         assert ordeal.state() == "transferring", "it went on though it was paused"
         party.give("transfers", "resume", ordeal.transfer)
     ordeal.finish_pushed()
-    return ordeal.judged(lost=2 * WINDOW)
+    return ordeal.judged(lost=WINDOW)
 
 
 def pushed_and_cancelled_by_receiver(ordeal: Ordeal) -> dict[str, Any]:

@@ -6,13 +6,16 @@ import re
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from diadem.cli.node_options import Json, NodeAt, opened
 from diadem.cli.output import print_json, show_warnings, tell
 from diadem.errors import UsageError
+
+if TYPE_CHECKING:
+    from diadem.node.custody.report import CustodyReport
 
 _WIDTH = 100
 _NODE_ID = re.compile(r"[0-9a-f]{64}\Z")
@@ -47,9 +50,8 @@ def custody(
 
         _check_pins(pin or ())
         report = verify_custody(*what[1:], pins=pin or None, checkpoints=checkpoint or ())
-        document = report.to_dict()
-        code = _show(document, as_json=json)
-        return 1 if any(node["pinned"] is False for node in document["nodes"]) else code
+        code = _show(report, as_json=json)
+        return 1 if any(node.pinned is False for node in report.nodes) else code
     if len(what) > 1:
         raise UsageError("name one package", next="Example: diadem custody 406f3245b359 --export chain.json")
     with opened(node) as found:
@@ -65,7 +67,7 @@ def custody(
             return 0
         report = found.custody(what[0])
         own = found.id
-    return _show(report.to_dict(), as_json=json, own=own)
+    return _show(report, as_json=json, own=own)
 
 
 def _check_pins(pins: Sequence[str]) -> None:
@@ -74,7 +76,8 @@ def _check_pins(pins: Sequence[str]) -> None:
             raise UsageError(f"'{pin}' is no id of a node", next="It has 64 hex digits; `diadem custody ID` shows it.")
 
 
-def _show(document: dict[str, Any], *, as_json: bool, own: str = "") -> int:
+def _show(report: CustodyReport, *, as_json: bool, own: str = "") -> int:
+    document = report.to_dict()
     if as_json:
         print_json(document)
         return 0 if document["ok"] else 1
@@ -88,8 +91,8 @@ def _show(document: dict[str, Any], *, as_json: bool, own: str = "") -> int:
         }
         said = "this one" if node["id"] == own else trust[node["pinned"]]
         print(f"node             {node['name'] or '(no name)'}  {node['id']}  ({said})")
-    for step in document["steps"]:
-        _step(step)
+    for step in report.story:
+        _step(step.to_dict())
     show_warnings(document["warnings"])
     counts = ", ".join(f"{count} {verdict}" for verdict, count in document["counts"].items() if count)
     print(f"in all           {counts}")

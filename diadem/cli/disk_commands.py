@@ -57,7 +57,7 @@ def import_(
 ) -> int:
     """Accept a package on a disk from another node; every byte is proven before it lands."""
     with opened(node, user) as found, progress(quiet=quiet or json) as listener:
-        done = found.import_disk(folder, store=store, dry_run=dry_run, listener=listener).to_dict()
+        done = found.import_(folder, store=store, dry_run=dry_run, listener=listener).to_dict()
     transfer = done["transfer"]
     if json:
         print_json(done)

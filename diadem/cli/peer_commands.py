@@ -71,6 +71,9 @@ def show_ticket(ticket: Any, command: str, *, as_json: bool) -> None:
 def join(
     ticket: Annotated[str, typer.Argument(help="The ticket; - reads it from standard input.")],
     as_: Annotated[str | None, typer.Option("--as", help="What the other node is to be called here.")] = None,
+    wait: Annotated[
+        float | None, typer.Option("--wait", help="Seconds for the answer over a hub. Default: 20. It goes on anyway.")
+    ] = None,
     node: NodeAt = None,
     user: As = None,
     json: Json = False,
@@ -78,7 +81,7 @@ def join(
     """Come to know the node that made a ticket."""
     text = sys.stdin.read() if ticket == "-" else ticket
     with opened(node, user) as found:
-        peer = found.peers.join(text, as_).to_dict()
+        peer = found.peers.join(text, as_, wait=wait).to_dict()
     if json:
         print_json({"peer": peer})
         return 0

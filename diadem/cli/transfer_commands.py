@@ -152,6 +152,7 @@ def pause(transfer: Id, node: NodeAt = None, user: As = None, json: Json = False
 @transfers.command()
 def resume(
     transfer: Annotated[str | None, typer.Argument(help="The transfer's id. Default: all that stopped.")] = None,
+    anew: Annotated[bool, typer.Option("--anew", help="A hub or folder has lost it: have it put down again.")] = False,
     max_rate: Rate = None,
     node: NodeAt = None,
     user: As = None,
@@ -161,7 +162,7 @@ def resume(
     """Go on with a transfer, or with all that stopped; only what is missing is fetched."""
     with opened(node, user) as found, progress(quiet=quiet or json) as listener:
         rate = _size(max_rate) if max_rate else None
-        done = [one.to_dict() for one in found.transfers.resume(transfer, max_rate=rate, listener=listener)]
+        done = [one.to_dict() for one in found.transfers.resume(transfer, anew=anew, max_rate=rate, listener=listener)]
     if json:
         print_json({"transfers": done})
     else:

@@ -78,12 +78,7 @@ def read_manifest(bundle: Bundle, *, expected_id: str | None = None) -> OpenedPa
     IntegrityError
         If it has another id, or the tag files do not agree with each other.
     """
-    text = _read_tagmanifest(bundle)
-    package_id = PackageId(hashlib.sha256(text).hexdigest())
-    if expected_id is not None and package_id != PackageId(expected_id):
-        raise IntegrityError(f"the package is {package_id}, not {expected_id}", where=bundle.url, next=_AGAIN)
-    listed = {path: digest for digest, path in parse_manifest(text, TAGMANIFEST)}
-    tags = {path: _proven(bundle, path, listed) for path in REQUIRED}
+    package_id, tags = required_tag_files(bundle, expected_id=expected_id)
     if tags[BAGIT] != BAGIT_TXT:
         raise PackageError("does not declare BagIt 1.0 in UTF-8", where=BAGIT, next=_AGAIN)
     manifest = join(parse_payload_manifest(tags[MANIFEST]), parse_index(tags[INDEX_PATH]))
@@ -91,6 +86,16 @@ def read_manifest(bundle: Bundle, *, expected_id: str | None = None) -> OpenedPa
     for message, where in disagreements(manifest, tags[LEAVES_PATH], bag_info):
         raise IntegrityError(message, where=where, next=_AGAIN)
     return OpenedPackage(package_id, payload_id(manifest.payload), manifest, tags[LEAVES_PATH], bag_info)
+
+
+def required_tag_files(bundle: Bundle, *, expected_id: str | None = None) -> tuple[PackageId, dict[str, bytes]]:
+    """The id of a package, and the tag files that none is without, proven and not parsed. Raises as `read_manifest`."""
+    text = _read_tagmanifest(bundle)
+    package_id = PackageId(hashlib.sha256(text).hexdigest())
+    if expected_id is not None and package_id != PackageId(expected_id):
+        raise IntegrityError(f"the package is {package_id}, not {expected_id}", where=bundle.url, next=_AGAIN)
+    listed = {path: digest for digest, path in parse_manifest(text, TAGMANIFEST)}
+    return package_id, {path: _proven(bundle, path, listed) for path in REQUIRED}
 
 
 def read_tag_file(bundle: Bundle, path: str, package_id: str) -> bytes:

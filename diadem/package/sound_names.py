@@ -26,10 +26,13 @@ def require_sound_names(paths: Iterable[str]) -> None:
         Naming the path.
     """
     top: dict[str, _Named] = {}
-    folders = 0
+    folders, last, inside = 0, "", top
     for path in paths:
-        *above, name = _parts(path)
-        inside = top
+        folder, _, name = path.rpartition("/")
+        above = folder.split("/") if folder and folder != last else []  # files of one folder follow each other
+        _require_sound(path, (*above, name))
+        if folder != last:
+            last, inside = folder, top
         for part in above:
             key = twin_key(part)
             known = inside.get(key)
@@ -46,12 +49,13 @@ def require_sound_names(paths: Iterable[str]) -> None:
             _refuse(path, f"it is in one of more than {MAX_FOLDERS:,} folders")
 
 
-def _parts(path: str) -> list[str]:
-    parts = path.split("/")
-    reason = unsafe(path) or next((why for part in parts if (why := illegal(part))), None)
+def _require_sound(path: str, parts: Iterable[str]) -> None:
+    """That a path stays inside, and that these parts of it can be stored everywhere."""
+    reason = unsafe(path)
+    for part in parts:
+        reason = reason or illegal(part)
     if reason is not None:
         _refuse(path, reason)
-    return parts
 
 
 def _refuse(path: str, reason: str) -> NoReturn:

@@ -13,7 +13,7 @@ from diadem.package.findings import Findings
 from diadem.package.fixity import prove
 from diadem.package.foreign import verify_foreign
 from diadem.package.ledger import FileJob, Proven
-from diadem.package.opening import LIMITS
+from diadem.package.opening import LIMITS, OpenedPackage
 from diadem.package.structure import Structure, examine
 
 
@@ -22,6 +22,7 @@ def verify(
     *,
     level: Level,
     expected_id: str | None = None,
+    opened: OpenedPackage | None = None,
     workers: int | None = None,
     listener: Listener = silent,
 ) -> Report:
@@ -36,6 +37,8 @@ def verify(
         every file by SHA-256. A bag that is not DIADEM's is always proven in full, by all its manifests.
     expected_id : str, optional
         ``diadem:<64 hex>``: the id that the package must have.
+    opened : OpenedPackage, optional
+        What its tag files say, where the caller has parsed them: they are read and proven again, but not parsed.
     workers : int, optional
         Threads; by default one for each processor.
     listener : callable
@@ -51,7 +54,7 @@ def verify(
     if expected_id is None and not is_diadem(bundle, listing):
         return verify_foreign(bundle, listing, workers=workers, listener=listener)
     findings = Findings()
-    structure = examine(bundle, listing, findings, expected_id)
+    structure = examine(bundle, listing, findings, expected_id, opened)
     jobs = _jobs(structure, listing, level, findings)
     if level is Level.QUICK:
         proven = Proven(files=sum(job.size == job.present for job in jobs))

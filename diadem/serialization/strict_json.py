@@ -29,9 +29,7 @@ def parse(data: bytes, *, where: str, next: str = _NEXT) -> Any:  # noqa: A002
         Not UTF-8, not JSON, duplicate keys, NaN or infinity, lone surrogates, or nested deeper than `MAX_DEPTH`.
     """
     try:
-        value = json.loads(
-            data.decode("utf-8"), object_pairs_hook=_object, parse_constant=_constant, parse_float=_finite
-        )
+        value = _DECODER.decode(data.decode("utf-8"))
         if _SURROGATE.search(data):
             json.dumps(value, ensure_ascii=False).encode("utf-8")
     except RecursionError:
@@ -117,3 +115,6 @@ def _finite(text: str) -> float:
     if not math.isfinite(number):
         raise ValueError(f"the number {text[:40]} is too large")
     return number
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_constant, parse_float=_finite)

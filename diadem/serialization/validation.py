@@ -158,11 +158,12 @@ def orcid_address(text: str, where: str) -> str:
 
 def _unique(items: Sequence[Mapping[str, Any]], where: str) -> set[str]:
     """The ids, each of which may stand once."""
-    times = Counter(str(item["id"]) for item in items)
-    if len(times) != len(items):
+    ids = {str(item["id"]) for item in items}
+    if len(ids) != len(items):
+        times = Counter(str(item["id"]) for item in items)
         twice = ", ".join(name for name, count in times.most_common(5) if count > 1)
         raise DocumentError(f"{where}: an id stands twice: {twice}")
-    return set(times)
+    return ids
 
 
 def _require_known_ids(item: Mapping[str, Any], files: set[str], signals: set[str], where: str) -> None:

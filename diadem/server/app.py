@@ -12,11 +12,12 @@ import sys
 import time
 import traceback
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from diadem.errors import DiademError, Unreachable
 from diadem.model.signers import INTRODUCED, Signer
@@ -24,9 +25,16 @@ from diadem.model.times import time_text
 from diadem.server.counting import Counts
 from diadem.server.gate import Admitted, Gate, Head, TurnedAway
 from diadem.server.limits import Budget, Limits
+from diadem.server.taking_in import TakingIn
 from diadem.transfer.exchange import FileRange, Response, Route, Services, problem, problem_of
 from diadem.trust.http_signature import body_digest
 
+T = TypeVar("T")
+
+#: Bytes of a body that are handed over at once where it is taken in as it comes, and what one takes of memory at most:
+#: such a portion, its pieces, and what is no whole leaf yet.
+_PORTION: Final = 1 << 20
+_TAKEN_IN: Final = 8 << 20
 #: Seconds between two looks for news that a request waits for, and for which it may wait.
 _LOOK_AGAIN: Final = 1.0
 #: Seconds that a worker has to end by itself when the process that started it is gone.
@@ -152,6 +160,8 @@ class App:
         story.route, story.asker = admitted.route, admitted.request.asker
         if not admitted.length:
             return await self._handled(admitted, b"", protocol)
+        if admitted.route.intake is not None:
+            return await self._taken_in(admitted, protocol, story)
         asker = admitted.request.asker
         budget = self._budgets[asker is not None and asker.kind == INTRODUCED]
         try:
@@ -160,9 +170,39 @@ class App:
                 story.received = len(body)
                 return await self._handled(admitted, body, protocol)
         except _Slow:
-            story.reason = "slow"
-            self.counts.add("refused_total", reason="slow")
-            return _closing(problem(408, "slow", "the body came too slowly", next="Ask again."))
+            return self._too_slow(story)
+
+    async def _taken_in(self, admitted: Admitted, protocol: Any, story: _Story) -> Response:
+        """The answer of a route that takes in the body as it comes: what came before the line was cut is kept."""
+        work, run = TakingIn(admitted, self.services, partial(self._fault, route=admitted.route)), self._in_hands
+        parts: list[bytes] = []
+        async with self._budgets[False].holding(min(2 * admitted.length, _TAKEN_IN)):
+            await run(work.begin)
+            try:
+                async for piece in self._pieces(protocol, admitted.length):
+                    parts.append(piece)
+                    story.received += len(piece)
+                    if sum(map(len, parts)) >= _PORTION:
+                        data = b"".join(parts)
+                        parts.clear()
+                        await run(work.take, data)
+            except _Slow:
+                return self._too_slow(story)
+            finally:
+                if parts:
+                    await run(work.take, b"".join(parts))
+            response = await run(work.end)
+        if response.status == 400:
+            self.counts.add("refused_total", reason="digest")
+        return response
+
+    async def _in_hands(self, action: Callable[..., T], *values: Any) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._hands, action, *values)
+
+    def _too_slow(self, story: _Story) -> Response:
+        story.reason = "slow"
+        self.counts.add("refused_total", reason="slow")
+        return _closing(problem(408, "slow", "the body came too slowly", next="Ask again."))
 
     async def _handled(self, admitted: Admitted, body: bytes, protocol: Any) -> Response:
         """The handler's answer; where it waits for news, asked again and again."""
@@ -211,22 +251,27 @@ class App:
         return _closing(away.response)
 
     async def _body(self, protocol: Any, length: int, *, keep: bool = True) -> bytes:
-        """The whole body; `_Slow` where nothing comes for too long, or less than was said."""
-        parts, found = [], 0
+        """The whole body."""
+        parts = [piece async for piece in self._pieces(protocol, length) if keep]
+        return b"".join(parts)
+
+    async def _pieces(self, protocol: Any, length: int) -> AsyncIterator[bytes]:
+        """The body as it comes; `_Slow` where nothing comes for too long, or less than was said."""
+        pieces, found = aiter(protocol), 0
         now = asyncio.get_running_loop().time
         deadline = now() + self.limits.body_time(length)
-        try:
-            async with asyncio.timeout(self.limits.silence) as patience:
-                async for piece in protocol:
-                    found += len(piece)
-                    if keep:
-                        parts.append(piece)
-                    patience.reschedule(min(now() + self.limits.silence, deadline))
-        except TimeoutError:
-            raise _Slow from None
+        while True:
+            try:
+                async with asyncio.timeout_at(min(now() + self.limits.silence, deadline)):
+                    piece = await anext(pieces)
+            except StopAsyncIteration:
+                break
+            except TimeoutError:
+                raise _Slow from None
+            found += len(piece)
+            yield piece
         if found != length:
             raise _Slow
-        return b"".join(parts)
 
     # -- sending ---------------------------------------------------------------------------------------------------
 

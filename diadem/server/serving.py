@@ -32,7 +32,7 @@ from diadem.server.numbers import Numbers
 from diadem.server.relaying import begin, hub_jobs, hub_numbers
 from diadem.server.routes import every_route
 from diadem.server.worker import Worker, network_folder, numbers_folder
-from diadem.store.system import FileLock
+from diadem.store.system import FileLock, return_large_blocks
 from diadem.transfer.exchange import Route
 from diadem.transfer.jobs import Job, jobs
 
@@ -173,6 +173,7 @@ def _listen(context: Context, plan: Plan, listen: Address, told: Callable[[Servi
     with _alone(context):
         listen.require_free()
         files = tls_files(context)
+        return_large_blocks()
         log_to_stderr(_level(plan))
         counts = Counts()
         counts.add("started_seconds", int(time.time()))

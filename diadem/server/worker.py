@@ -22,6 +22,7 @@ from diadem.server.gate import Gate
 from diadem.server.limits import Limits
 from diadem.server.nonces import Nonces
 from diadem.server.routes import every_route
+from diadem.store.system import return_large_blocks
 from diadem.transfer.askers import find_asker
 from diadem.transfer.exchange import Route, Services
 from diadem.transfer.handlers.windows import let_go
@@ -55,6 +56,7 @@ class Worker:
         """Make the application, in its process."""
         from diadem.api.nodes import open_node
 
+        return_large_blocks()
         log_to_stderr(self.level)
         return application(open_node(self.node), self.limits, self.routes())
 

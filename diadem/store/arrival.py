@@ -101,6 +101,8 @@ class Arrival(Stage):
         self.published = self.tagmanifest() is not None and not os.path.lexists(long_path(self.bag))
         self.journal: Journal | None = None
         self._root = os.path.abspath(self.bag)
+        #: One byte a file: whether it came whole in this run, and so has its time and is sealed.
+        self._settled = bytearray()
         self._dirty: set[str] = set()
         self._unsynced = 0
         self._synced_at = time.monotonic()
@@ -157,6 +159,7 @@ class Arrival(Stage):
         """
         require_sound_names(entry.path for entry in opened.manifest)
         self.manifest, self.leaves = opened.manifest, opened.leaves
+        self._settled = bytearray(len(self.manifest.entries))
         first = [entry.first_leaf for entry in self.manifest]
         first.append(len(opened.leaves) // DIGEST_SIZE)
         with translated(str(self.folder)):
@@ -165,9 +168,9 @@ class Arrival(Stage):
             self.journal = Journal(self.folder / "journal", opened.id.hex, first)
             for start, count in self.journal.unsure():
                 self._look_again(start, count)
-            for entry in self.manifest:
+            for number, entry in enumerate(self.manifest):
                 if not entry.size:
-                    self._write_whole(entry, b"")
+                    self._write_whole(number, entry, b"")
 
     @property
     def marks(self) -> Journal:
@@ -224,8 +227,9 @@ class Arrival(Stage):
         entry = self.manifest.entries[number]
         with translated(str(self.folder), "what is here stays here"):
             if len(data) == entry.size:
-                self._write_whole(entry, data)
+                self._write_whole(number, entry, data)
             else:
+                self._settled[number] = 0
                 self._write_at(entry, leaf * self.manifest.leaf_size, data)
         with self._guard:  # before the mark: what is marked is flushed by the next sync
             self._dirty.add(entry.path)
@@ -238,7 +242,7 @@ class Arrival(Stage):
             finally:
                 self._syncing.release()
 
-    def _write_whole(self, entry: FileEntry, data: memoryview | bytes) -> None:
+    def _write_whole(self, number: int, entry: FileEntry, data: memoryview | bytes) -> None:
         target = self._path(entry)
         try:
             descriptor = os.open(target, CREATE_FLAGS, SEALED)
@@ -248,6 +252,7 @@ class Arrival(Stage):
         try:
             _write_all(descriptor, memoryview(data))
             _set_time(descriptor, target, entry.mtime_ns)
+            self._settled[number] = 1
         finally:
             os.close(descriptor)
 
@@ -268,6 +273,7 @@ class Arrival(Stage):
 
     def forget(self, number: int) -> None:
         """Let a file begin anew: what is there of it is not what was proven."""
+        self._settled[number] = 0
         discard(str(self.bag / self.manifest.entries[number].path))
         self.marks.forget(number)
 
@@ -299,16 +305,17 @@ class Arrival(Stage):
         tags = self.tagmanifest()
         assert tags is not None
         with translated(str(self.folder), "what is here stays here"):
-            for entry in self.manifest:
-                self._settle(entry)
+            for number, entry in enumerate(self.manifest):
+                if not self._settled[number]:
+                    self._settle(entry)
             self.write_tag_file(TAGMANIFEST, [tags])
             paths = [*self._paths()]
-            for path in paths:  # folders that an earlier run made are sealed too
-                self.target(path)
+            for folder in {path.rpartition("/")[0] for path in paths}:  # those of an earlier run are sealed too
+                self.target(f"{folder}/x")
             self.seal(paths)
 
     def _settle(self, entry: FileEntry) -> None:
-        path = long_path(self.bag / entry.path)
+        path = self._path(entry)
         status = os.stat(path)
         if status.st_mode & 0o222 or status.st_mtime_ns != entry.mtime_ns:
             with contextlib.suppress(OSError, OverflowError):

@@ -45,7 +45,7 @@ class Stage:
             except OSError as error:
                 raise SinkFailed(error) from error
             self._folders.add(folder)
-        return str(self.bag / path)
+        return os.path.join(self.bag, *path.split("/"))
 
     def write(self, path: str, data: bytes) -> None:
         """Create a small read-only file."""

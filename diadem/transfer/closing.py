@@ -9,6 +9,7 @@ from diadem.model.transfers import Counts, State, Transfer
 from diadem.transfer import drafts
 from diadem.transfer.desk import Desk
 from diadem.transfer.evidence import own_chain
+from diadem.transfer.hub.tallies import relayed
 from diadem.transfer.messages import CLOSURE, RECEIPT, Message, new_id
 
 
@@ -33,7 +34,13 @@ def say_received(
         When the first byte came.
     """
     receipt = drafts.receipt(
-        transfer, counts, stores=stores, started=started, ended=desk.now, software=desk.context.tools.software
+        transfer,
+        counts,
+        stores=stores,
+        started=started,
+        ended=desk.now,
+        software=desk.context.tools.software,
+        relayed=relayed(desk, transfer),
     )
     said = desk.say_once(transfer.id, receipt, *([copy] if copy is not None else []))
     received = desk.book.step(
@@ -65,6 +72,7 @@ def close_received(desk: Desk, transfer: Transfer, receipt: str, checkpoint: str
     checkpoint : str
         The checkpoint of the receiver's log that proves it.
     """
+    by_hubs = relayed(desk, transfer)  # nothing of a relay is kept of what is received
     if not transfer.receipt:
         transfer = desk.book.step(
             transfer.id,
@@ -79,7 +87,7 @@ def close_received(desk: Desk, transfer: Transfer, receipt: str, checkpoint: str
         )
     if transfer.closure:
         return transfer
-    draft = drafts.closure(transfer, receipt=receipt, recipient=transfer.peer, checkpoint=checkpoint)
+    draft = drafts.closure(transfer, receipt=receipt, recipient=transfer.peer, checkpoint=checkpoint, relayed=by_hubs)
     said = desk.say_once(transfer.id, draft)
     return desk.book.step(transfer.id, State.CLOSED, desk.now, statement=said, closure=said)
 

@@ -12,6 +12,9 @@ from diadem.model.times import time_text
 from diadem.model.transfers import Counts, Transfer
 from diadem.transfer.evidence import transfer_subject
 
+#: What went by hubs, one object a hub, as the schemas of receipt and closure have it.
+Relayed = Sequence[Mapping[str, Any]]
+
 
 def _draft(kind: str, transfer: Transfer, predicate: Mapping[str, Any]) -> Draft:
     subjects = (Subject.package(transfer.package), transfer_subject(transfer.id))
@@ -74,9 +77,16 @@ def revocation(transfer: Transfer, *, reason: str, by: str) -> Draft:
 
 
 def receipt(
-    transfer: Transfer, counts: Counts, *, stores: Sequence[str], started: datetime, ended: datetime, software: str
+    transfer: Transfer,
+    counts: Counts,
+    *,
+    stores: Sequence[str],
+    started: datetime,
+    ended: datetime,
+    software: str,
+    relayed: Relayed = (),
 ) -> Draft:
-    """That the package is here, every byte of it proven."""
+    """That the package is here, every byte of it proven; `relayed`: what was taken at hubs."""
     return _draft(
         "receipt",
         transfer,
@@ -88,6 +98,7 @@ def receipt(
             "bytes": transfer.bytes,
             **counts.to_dict(),
             "route": transfer.route,
+            "relayed": list(relayed) or None,
             "stores": list(stores),
             "sender": transfer.peer,
             "started": time_text(started),
@@ -98,10 +109,10 @@ def receipt(
     )
 
 
-def closure(transfer: Transfer, *, receipt: str, recipient: str, checkpoint: str) -> Draft:
-    """That the receipt was seen."""
+def closure(transfer: Transfer, *, receipt: str, recipient: str, checkpoint: str, relayed: Relayed = ()) -> Draft:
+    """That the receipt was seen; `relayed`: what was put at hubs."""
     said = {"receipt": receipt, "recipient": recipient, "checkpoint": checkpoint, "bytes": transfer.moved}
-    return _draft("closure", transfer, said)
+    return _draft("closure", transfer, {**said, "relayed": list(relayed) or None})
 
 
 def handover(transfer: Transfer) -> Draft:

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
 from diadem.errors import (
     DiademError,
@@ -203,6 +203,16 @@ class Services:
     version: str
 
 
+class Intake(Protocol):
+    """Takes in the body of one request as it comes, from one thread at a time."""
+
+    def take(self, data: bytes) -> None:
+        """The next bytes. Where it raises, the rest is dropped."""
+
+    def end(self) -> Response:
+        """All came, and it is what was signed: the answer. Not called where the line is cut before."""
+
+
 Handler = Callable[[Request, Services], Response]
 
 
@@ -232,6 +242,9 @@ class Route:
         Every status that the handler gives itself, and what it means; the server adds its own.
     pending : bool
         Whether a peer that is not confirmed yet may ask.
+    intake : callable or None
+        Of a request without its body, and the bytes that this has: takes the body in as it comes, in place of the
+        handler.
     waits : bool
         While the handler answers 204, it is asked again each second until the seconds in the query's ``wait`` are
         over, so that no thread waits.
@@ -248,6 +261,7 @@ class Route:
     query: Mapping[str, str] = field(default_factory=dict)
     answers: Mapping[int, str] = field(default_factory=lambda: {200: "done"})
     pending: bool = False
+    intake: Callable[[Request, Services, int], Intake] | None = None
     waits: bool = False
 
     @property

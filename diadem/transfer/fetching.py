@@ -17,7 +17,7 @@ from diadem.store.arrival import Arrival
 from diadem.store.arrival_hashing import Follower
 from diadem.store.contract import Pace
 from diadem.transfer.network import Incoming, Link
-from diadem.transfer.windows import Span, WindowPlan
+from diadem.transfer.windows import Span, WindowPlan, chunks, missing_runs
 from diadem.trust.hashing import leaf_digest
 
 #: Connections where nobody says; at most 8, so that windows under way take at most 128 MiB.
@@ -239,15 +239,8 @@ class Fetch:
 
     def _missing_from(self, window: int) -> list[Span]:
         """The first run of leaves of a window that are missing, by file; none where nothing is missing."""
-        spans, leaf_size = self._plan.spans(window), self._arrival.manifest.leaf_size
-        proven = self._arrival.marks.proven
-        first, last = _leaves(spans[0])[0], _leaves(spans[-1])[1]
-        begin = proven.find(0, first, last)
-        if begin < 0:
-            return []
-        end = proven.find(1, begin, last)
-        run = (begin, end if end >= 0 else last)
-        return [part for span in spans if (part := _within(span, run, leaf_size)) is not None]
+        runs = missing_runs(self._plan.spans(window), self._arrival.marks.proven, self._arrival.manifest.leaf_size)
+        return next(runs, [])
 
     # -- bytes -----------------------------------------------------------------------------------------------------
 
@@ -255,7 +248,7 @@ class Fetch:
         """Read these spans of a window, and keep what is right."""
         start, stop = spans[0].at, spans[-1].at + spans[-1].length
         with self._opened(window, start, stop) as incoming:
-            for chunk in _chunks(spans, self._arrival.manifest.leaf_size, len(buffer)):
+            for chunk in chunks(spans, self._arrival.manifest.leaf_size, len(buffer)):
                 size = sum(span.length for span in chunk)
                 self._fill(incoming.readinto, buffer[:size])
                 at = 0
@@ -345,52 +338,6 @@ class Fetch:
 
 
 _MEND: Final = "Ask the sender to run diadem scrub and diadem repair; then: diadem transfers resume"
-
-
-def _leaves(span: Span) -> tuple[int, int]:
-    """First leaf and end of a span, among those of the package."""
-    first = span.entry.first_leaf + span.leaf
-    return first, first + span.leaves
-
-
-def _within(span: Span, run: tuple[int, int], leaf_size: int) -> Span | None:
-    """What of a span is in a run of leaves of the package; None where nothing is."""
-    first, end = _leaves(span)
-    begin, stop = max(first, run[0]), min(end, run[1])
-    return _part(span, begin - first, stop - begin, leaf_size) if begin < stop else None
-
-
-def _part(span: Span, first: int, leaves: int, leaf_size: int) -> Span:
-    """Some leaves of a span."""
-    offset = span.offset + first * leaf_size
-    length = min((span.leaf + first + leaves) * leaf_size, span.entry.size) - offset
-    return Span(span.number, span.entry, span.leaf + first, leaves, offset, length, span.at + first * leaf_size)
-
-
-def _chunks(spans: list[Span], leaf_size: int, room: int) -> Iterator[list[Span]]:
-    """The spans in portions that a buffer can hold, cut between leaves."""
-    chunk: list[Span] = []
-    left = room
-    for span in spans:
-        first = 0
-        while first < span.leaves:
-            fits = _fitting(span, first, left, leaf_size)
-            if not fits:
-                yield chunk
-                chunk, left = [], room
-                continue
-            part = _part(span, first, fits, leaf_size)
-            chunk.append(part)
-            left -= part.length
-            first += fits
-    if chunk:
-        yield chunk
-
-
-def _fitting(span: Span, first: int, left: int, leaf_size: int) -> int:
-    """How many leaves of a span, from one on, fit into so many bytes."""
-    rest = _part(span, first, span.leaves - first, leaf_size)
-    return rest.leaves if rest.length <= left else left // leaf_size
 
 
 def missing_bytes(arrival: Arrival) -> int:

@@ -29,7 +29,7 @@ class GrantAccess:
         """See `Access.ensure_read`."""
         if known := self.known_read(package, to=to, recipient=recipient, expires=expires):
             return known
-        return grant(self.context, wanted_grant(package, to, recipient, expires)).grant.id
+        return grant(self.context, self.wanted(package, to, recipient, expires)).grant.id
 
     def known_read(self, package: str, *, to: str, recipient: str, expires: datetime) -> str:
         """The grant that lets somebody read a package long enough; "" where there is none."""
@@ -48,10 +48,13 @@ class GrantAccess:
         """See `Access.require_read`."""
         require(self.context, self._asker(to, recipient), Right.READ, PackageId(package).hex)
 
+    def wanted(self, package: str, to: str, recipient: str, expires: datetime) -> Wanted:
+        """The grant that goes with an offer; it lifts nothing that the one demands which holds now."""
+        try:
+            only = (DIRECT_ONLY,) if self.direct_only(package, to=to, recipient=recipient) else ()
+        except NotFound:
+            only = ()
+        return Wanted((package,), to, (Right.READ,), expires=expires, require=only, recipient=recipient)
+
     def _asker(self, address: str, node: str) -> Asker:
         return Asker(node, address, kind=USER if node == self.context.settings.id else PEER)
-
-
-def wanted_grant(package: str, to: str, recipient: str, expires: datetime) -> Wanted:
-    """The grant that goes with an offer."""
-    return Wanted((package,), to, (Right.READ,), expires=expires, recipient=recipient)

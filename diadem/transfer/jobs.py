@@ -42,6 +42,14 @@ def _switch(desk: Desk, _: threading.Event) -> bool:
     return False
 
 
+def _notes(context: Context, _: threading.Event) -> bool:
+    from diadem.transfer.notes_told import tell_notes
+    from diadem.transfer.peer_verbs import PeerVerbs
+
+    tell_notes(PeerVerbs(context, patience=0.0))
+    return False
+
+
 def jobs(context: Context) -> Sequence[Job]:
     """The jobs of the transfer room."""
     from diadem.transfer.desks import desk_of
@@ -55,4 +63,5 @@ def jobs(context: Context) -> Sequence[Job]:
         Job("transfers", Movers(desk, serving_of(context)).run),
         Job("hubs", Polling(desk).run),
         Job("routes", partial(_switch, desk), every=30.0),
+        Job("notes", partial(_notes, context), every=60.0),
     )

@@ -196,7 +196,8 @@ class Landing:
         self.step(State.VERIFYING)
         if not self.arrival.published:
             self.arrival.finish()
-            verify(LocalBundle(self.arrival.bag), level=Level.QUICK, expected_id=opened.id).raise_for_findings()
+            bag = LocalBundle(self.arrival.bag)
+            verify(bag, level=Level.QUICK, expected_id=opened.id, opened=opened).raise_for_findings()
         desk, context = self._desk, self._desk.context
         store = context.stores.open(self.transfer.store)
         added = land(store, self.arrival, opened, self._path(opened), listener=listener)

@@ -74,7 +74,7 @@ class Message:
     about : mapping
         Not signed. `seen`: the newest checkpoint of the recipient's log that the sender holds. Of an offer: `record`,
         `previews` and `path`; of progress: `state`, `done`, `total`, `rate`, `error`; of what is wanted: `route`,
-        `generation`, `parts`, `windows`.
+        `generation`, `parts`, `windows`, and `hub`, the node id of the one by which it is to go.
     """
 
     id: str
@@ -166,7 +166,7 @@ def _check_about(kind: str, about: Any) -> None:
         if name not in checks:
             _refuse(f"'{name[:40]}' is nothing that a message says", "message.about")
         checks[name](value)
-    if kind == WANTED and not _ABOUT[WANTED].keys() <= about.keys():
+    if kind == WANTED and not about.keys() >= _WISH:
         _refuse("what is wanted says route, generation, parts and windows", "message.about")
 
 
@@ -228,6 +228,10 @@ def _check_route(value: Any) -> None:
         _refuse("a route is direct, hub, or via: and a name", "message.about.route")
 
 
+def _check_hub(value: Any) -> None:
+    _matching(_NODE, value, "message.about.hub")
+
+
 def _check_generation(value: Any) -> None:
     if type(value) is not int or not 1 <= value <= LAST_GENERATION:
         _refuse(f"a generation is 1 to {LAST_GENERATION}", "message.about.generation")
@@ -260,8 +264,11 @@ _ABOUT: Final[Mapping[str, Mapping[str, Callable[[Any], None]]]] = {
         "generation": _check_generation,
         "parts": _check_parts,
         "windows": _check_windows,
+        "hub": _check_hub,
     },
 }
+#: What a wish says at least.
+_WISH: Final = frozenset({"route", "generation", "parts", "windows"})
 
 
 def _matching(pattern: re.Pattern[str], value: Any, where: str) -> str:

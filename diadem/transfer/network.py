@@ -133,8 +133,11 @@ class Link(Protocol):
     def put_part(self, transfer: str, number: int, data: bytes) -> None:
         """Hand over a part."""
 
-    def put_window(self, transfer: str, number: int, data: bytes | bytearray) -> None:
-        """Hand over a whole window. Raises `IntegrityError` where the peer finds it wrong."""
+    def put_window(self, transfer: str, number: int, start: int, pieces: Callable[[], Iterable[bytes]]) -> None:
+        """Hand over whole leaves of a window, from a byte on; `pieces` gives them, each time from the beginning.
+
+        Raises `IntegrityError` where the peer finds one wrong.
+        """
 
 
 def no_hub(_: str) -> Boxes:

@@ -214,7 +214,7 @@ class NetworkVerbs:
             listener=listener,
         )
 
-    def import_disk(
+    def import_(
         self, folder: StrPath, *, store: str | None = None, dry_run: bool = False, listener: Listener = silent
     ) -> Imported:
         """Accept what lies on a disk, as `accept` does, and land it: every byte is proven.

@@ -124,7 +124,8 @@ def confined(desk: Desk, transfer: Transfer) -> Transfer:
         return transfer
     if DIRECT not in transfer.routes:
         raise Refused(
-            f"the grant to {transfer.recipient} lets the package go through no hub, and the route is 'hub'",
+            f"the grant to {transfer.recipient} lets the package go directly only,"
+            f" and the route is '{transfer.routes[0]}'",
             next="Send it by --route direct, where the policy allows that; or grant it without direct-only.",
         )
     return replace(transfer, routes=(DIRECT,))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from diadem.errors import IntegrityError
@@ -9,6 +10,7 @@ from diadem.model import canonical
 from diadem.transfer.client import PeerClient, PeerRefused
 from diadem.transfer.messages import MAX_BYTES
 from diadem.transfer.network import Incoming
+from diadem.trust.http_signature import length_and_digest
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +55,12 @@ class PeerLink:
         """See `Link.put_part`."""
         self.client.put(f"transfers/{transfer}/parts/{number}", data)
 
-    def put_window(self, transfer: str, number: int, data: bytes | bytearray) -> None:
+    def put_window(self, transfer: str, number: int, start: int, pieces: Callable[[], Iterable[bytes]]) -> None:
         """See `Link.put_window`."""
+        length, digest = length_and_digest(pieces())
+        query = {"from": str(start)} if start else None
         try:
-            self.client.put(f"transfers/{transfer}/windows/{number}", data)
+            self.client.put(f"transfers/{transfer}/windows/{number}", pieces, query, length=length, digest=digest)
         except PeerRefused as error:
             if error.status != 422:
                 raise

@@ -149,7 +149,7 @@ class PeerVerbs:
             tell_hubs(self.context, self._desk.network)
         return ticket
 
-    def join(self, ticket: str, name: str | None = None) -> Peer:
+    def join(self, ticket: str, name: str | None = None, *, wait: float | None = None) -> Peer:
         """Come to know the node that made a ticket; it is confirmed here, and confirms this one by the words.
 
         Parameters
@@ -158,6 +158,8 @@ class PeerVerbs:
             The text that its people gave you.
         name : str, optional
             What the other node is to be called here; default what it calls itself.
+        wait : float, optional
+            Seconds for the answer of a node that is reached through a hub; default `patience`.
 
         Raises
         ------
@@ -178,7 +180,7 @@ class PeerVerbs:
         except Unreachable:
             if not found.hubs:
                 raise
-            return through.join(self._desk, found, name or "", patience=self.patience)
+            return through.join(self._desk, found, name or "", patience=self.patience if wait is None else wait)
         return finish_join(context, found, joining, reply, name or "")
 
     def refresh(self, name: str | None = None) -> Sequence[Refreshed]:

@@ -7,6 +7,7 @@ the ticket was made for its id.
 
 from __future__ import annotations
 
+import hashlib
 import secrets
 from dataclasses import dataclass, replace
 
@@ -25,6 +26,7 @@ from diadem.node.peers.taking import proven_card, require_in_force, take, take_c
 from diadem.node.peers.tickets import Bearer, GivenTicket, TicketRefused, unknown_ticket, use_ticket
 from diadem.node.peers.words import words
 from diadem.transfer.introductions import Introduction, Welcome, require_signed
+from diadem.transfer.route_book import route_book
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +121,7 @@ def answer_join(context: Context, body: bytes, signer: str = "") -> bytes:
     else:
         peer = take_card(context, _known(context, card), said.chain, said.note)
     view = peer_view(context, peer.id, seen=said.seen)
+    _told(context, peer.id, view.note)
     welcome = Welcome(peer.id, said.nonce, view.state, view.chain, view.note)
     return welcome.to_bytes(context.keys.open("online"))
 
@@ -233,6 +236,7 @@ def finish_join(context: Context, ticket: Ticket, joining: Joining, reply: bytes
             drafts.append(peer_draft(peer, "confirmed", **more))
         if drafts:
             context.say(drafts)
+        _told(context, peer.id, Introduction.from_bytes(joining.body)[0].note)
         return take(context, book, peer, card, note)
 
 
@@ -248,7 +252,13 @@ def finish_introduction(context: Context, peer: Peer, joining: Joining, reply: b
     with context.locked("peers"):
         peer = book.get(peer.id)
         welcome, card, note = _welcomed(context, book, joining, reply, peer)
+        _told(context, peer.id, Introduction.from_bytes(joining.body)[0].note)
         return take(context, book, replace(peer, seen_as=welcome.state), card, note)
+
+
+def _told(context: Context, peer: str, note: bytes) -> None:
+    """Remember which note of this node a peer has."""
+    route_book(context).tell_note(peer, hashlib.sha256(note).hexdigest(), context.clock())
 
 
 def _welcomed(

@@ -5,7 +5,8 @@ from __future__ import annotations
 import io
 import threading
 import time
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from types import TracebackType
 from typing import Any, Final
 
@@ -14,35 +15,19 @@ from diadem.model.ports import silent
 from diadem.model.transfers import IN, MOVING, Counts, State, Transfer
 from diadem.package.opening import OpenedPackage
 from diadem.store.arrival import Arrival
-from diadem.store.arrival_hashing import Follower
 from diadem.transfer.desk import Desk
-from diadem.transfer.fetching import missing_bytes
+from diadem.transfer.exchange import Response
 from diadem.transfer.landing import Landing, note_fault, place_of
-from diadem.transfer.taking import take_window, wanted_windows
-from diadem.transfer.windows import WindowPlan
+from diadem.transfer.pushed_place import Place
+from diadem.transfer.pushed_window import WindowIntake
+from diadem.transfer.windows import Span, WindowPlan, cut, missing_runs
 from diadem.trust.base64_text import to_base64
 
-#: Seconds after which a place that nothing comes to is let go.
+#: Seconds after which a place that nothing comes to is let go; where it is paused, what is under way comes yet.
 _IDLE: Final = 60.0
-_AGAIN: Final = "Send the window again."
-
-
-@dataclass
-class _Place:
-    """One package that is being pushed here."""
-
-    landing: Landing
-    opened: OpenedPackage | None = None
-    plan: WindowPlan | None = None
-    follower: Follower | None = None
-    used: float = field(default_factory=time.monotonic)
-    lock: threading.Lock = field(default_factory=threading.Lock)
-
-    def close(self) -> None:
-        """Leave it as it is, to go on later."""
-        if self.follower is not None:
-            self.follower.stop()
-        self.landing.arrival.close()
+_PAUSED: Final = 5.0
+#: Runs of leaves that are told of windows of which some are here; what is beyond is told when those are.
+_RUNS: Final = 4096
 
 
 class Pushed:
@@ -57,7 +42,7 @@ class Pushed:
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
         self._lock = threading.Lock()
-        self._places: dict[str, _Place] = {}
+        self._places: dict[str, Place] = {}
 
     def close(self) -> None:
         """Let go of every place."""
@@ -70,17 +55,15 @@ class Pushed:
         """Let go of places to which nothing comes any more: their transfer is over or paused, or its sender is gone."""
         with self._lock:
             for name, place in list(self._places.items()):
-                if self._is_left(name, place) and place.lock.acquire(blocking=False):
-                    try:
+                with place.alone_now() as free:
+                    if free and self._is_left(name, place):
                         del self._places[name]
                         place.close()
-                    finally:
-                        place.lock.release()
 
-    def _is_left(self, name: str, place: _Place) -> bool:
+    def _is_left(self, name: str, place: Place) -> bool:
         transfer = self._desk.book.get(name)
-        over = transfer.paused or transfer.state not in {*MOVING, State.FAILED}
-        return over or time.monotonic() - place.used > _IDLE
+        over = transfer.state not in {*MOVING, State.FAILED}
+        return over or time.monotonic() - place.used > (_PAUSED if transfer.paused else _IDLE)
 
     def permitted(self, peer: str, transfer_id: str) -> Transfer:
         """The transfer, where this peer may push bytes of it now.
@@ -92,42 +75,46 @@ class Pushed:
         Refused
             The receiver paused it.
         """
+        transfer = self._agreed(peer, transfer_id)
+        if transfer.paused:
+            raise Refused("the receiver paused the transfer", next="Go on later.")
+        return transfer
+
+    def _agreed(self, peer: str, transfer_id: str) -> Transfer:
+        """The same where it may be paused: of a window that is under way the rest is taken, or it would come again."""
         transfer = self._desk.from_peer(transfer_id, peer)
         self._desk.peer(peer)
         if transfer.direction != IN or transfer.state not in {*MOVING, State.FAILED} or not transfer.acceptance:
             raise NotFound("no such transfer")
-        if transfer.paused:
-            raise Refused("the receiver paused the transfer", next="Go on later.")
         return transfer
 
     # -- what is asked ---------------------------------------------------------------------------------------------
 
     def have(self, peer: str, transfer_id: str) -> dict[str, Any]:
-        """What is here: `state`; whether the tag files are; and a bit for each window that is still wanted."""
+        """What is here: `state`; whether the tag files are; a bit for each window that is still wanted.
+
+        Of windows of which some leaves are here `begun` has what is missing: window, first byte and end.
+        """
         known = self._desk.from_peer(transfer_id, peer)
         if known.state in (State.RECEIVED, State.CLOSED):
             return _nothing_wanted(known)
         transfer = self.permitted(peer, transfer_id)
-        place = self._place(transfer)
-        with place.lock, self._noting(transfer_id):
+        with self._noting(transfer_id), self._alone(transfer) as place:
+            if place.landed is not None:
+                return _nothing_wanted(place.landed)
             if place.landing.arrival.published:
                 return _nothing_wanted(self._landed(place, place.landing.published()))
             if place.plan is None:
                 return {**_nothing_wanted(transfer), "parts": False}
-            if place.landing.arrival.marks.count == place.plan.leaves:
+            if place.whole:
                 return _nothing_wanted(self._land(transfer_id, place))
-            bits = wanted_windows(place.landing.arrival, place.plan)
-            return {
-                "state": str(transfer.state),
-                "parts": True,
-                "windows": len(place.plan),
-                "wanted": to_base64(bytes(bits)),
-            }
+            return {"state": str(transfer.state), "parts": True, **_wanted(place, place.plan)}
 
     def put_part(self, peer: str, transfer_id: str, number: int, data: bytes) -> None:
         """Take part 0 or 1."""
-        place = self._place(self.permitted(peer, transfer_id))
-        with place.lock, self._noting(transfer_id):
+        transfer = self.permitted(peer, transfer_id)
+        with self._noting(transfer_id), self._alone(transfer) as place:
+            _require_open(place)
             landing = place.landing
             if number == 0:
                 landing.take_tagmanifest(data)
@@ -137,70 +124,110 @@ class Pushed:
                 raise Refused("the tag manifest comes first", next="Send part 0.")
             with io.BytesIO(data) as body:
                 landing.take_tag_files(tags, body)
-            self._begin(place, tags)
+            place.begin(tags)
 
-    def put_window(self, peer: str, transfer_id: str, number: int, data: bytes) -> dict[str, Any]:
-        """Take a window; where it was the last one, land the package.
+    def window(self, peer: str, transfer_id: str, number: int, start: int, length: int) -> WindowIntake:
+        """What takes in bytes of a window, whole leaves; where they were the last ones, the package lands.
+
+        Parameters
+        ----------
+        peer, transfer_id : str
+            Who pushes, and what.
+        number : int
+            The window.
+        start, length : int
+            The first byte, and how many come.
 
         Raises
         ------
-        DigestMismatch
-            A leaf is wrong; those before it are kept.
+        NotFound
+            There is no such window, or none for this peer.
         Refused
-            Its length is wrong, or more came than was accepted.
+            They are no leaves of the window, or more came than was accepted.
         """
         transfer = self.permitted(peer, transfer_id)
-        place = self._place(transfer)
-        with place.lock, self._noting(transfer_id):
-            if place.plan is None or place.follower is None:
+        with self._noting(transfer_id):
+            _require_below(transfer, length)
+            place = self._place(transfer)
+            if place.plan is None:
                 raise Refused("the tag files come first", next="Send parts 0 and 1.")
             if number >= len(place.plan):
                 raise NotFound("no such window")
-            spans = place.plan.spans(number)
-            if len(data) != spans[-1].at + spans[-1].length:
-                raise Refused("the window has another length", next=_AGAIN)
-            self._require_below(transfer, len(data))
-            again = 0
-            try:
-                again = take_window(place.landing.arrival, place.follower, spans, memoryview(data))
-            finally:
-                done = transfer.bytes - missing_bytes(place.landing.arrival)
-                self._desk.book.count(transfer_id, Counts(received=len(data), again=again), done, 0.0)
-            if place.landing.arrival.marks.count == place.plan.leaves:
-                return {"state": str(self._land(transfer_id, place).state)}
-        return {"state": str(State.TRANSFERRING)}
+            leaf_size = place.plan.manifest.leaf_size
+            spans = cut(place.plan.spans(number), start, start + length, leaf_size)
+            if not spans:
+                raise Refused("these bytes are no whole leaves of the window", next="Ask again what is wanted.")
 
-    def _require_below(self, transfer: Transfer, count: int) -> None:
-        if transfer.counts.received + count > transfer.ceiling:
-            raise Refused("more bytes came than were accepted", next="Cancel the transfer, and offer the package anew.")
+        def keep(parts: Sequence[Span], data: memoryview) -> tuple[Span, int] | None:
+            return self._keep(peer, transfer_id, number, parts, data)
+
+        return WindowIntake(spans, leaf_size, keep, lambda: self._ended(peer, transfer_id))
+
+    def _keep(
+        self, peer: str, transfer_id: str, number: int, parts: Sequence[Span], data: memoryview
+    ) -> tuple[Span, int] | None:
+        """Keep whole leaves of a window, and count them; the first that is wrong. Who may not any more is refused."""
+        transfer, wrong, again = self._agreed(peer, transfer_id), None, 0
+        with self._noting(transfer_id):
+            _require_below(transfer, len(data))
+            with self._at(transfer, lambda place: place.turn(number)) as place:
+                _require_open(place)
+                try:
+                    for part in parts:
+                        at = part.at - parts[0].at
+                        more, leaf = place.take(part, data[at : at + part.length])
+                        again += more
+                        wrong = wrong or ((part, leaf) if leaf is not None else None)
+                finally:
+                    counts = Counts(received=len(data), again=again)
+                    self._desk.book.count(transfer_id, counts, place.done, 0.0)
+        return wrong
+
+    def _ended(self, peer: str, transfer_id: str) -> Response:
+        """The answer to who pushed leaves; the package lands where they were the last."""
+        transfer = self._desk.from_peer(transfer_id, peer)
+        if transfer.state not in (State.RECEIVED, State.CLOSED):  # else another connection brought the last one
+            with self._noting(transfer_id), self._alone(self._agreed(peer, transfer_id)) as place:
+                transfer = place.landed or (self._land(transfer_id, place) if place.whole else transfer)
+        return Response.json({"state": str(transfer.state)})
 
     # -- places ----------------------------------------------------------------------------------------------------
 
-    def _place(self, transfer: Transfer) -> _Place:
+    def _place(self, transfer: Transfer) -> Place:
         """The place of a transfer, opened where it is not."""
         with self._lock:
             place = self._places.get(transfer.id)
             if place is None:
                 arrival = Arrival.open(place_of(self._desk, transfer), transfer.id)
-                place = _Place(Landing(self._desk, transfer, arrival))
+                place = Place(Landing(self._desk, transfer, arrival))
                 try:
                     place.landing.step(State.TRANSFERRING, error="", next="")
                     tags = place.landing.tagmanifest()
                     if tags is not None and place.landing.has_tag_files(tags):
-                        self._begin(place, tags)
+                        place.begin(tags)
                 except BaseException:
                     place.close()
+                    if self._desk.book.get(transfer.id).state in (State.RECEIVED, State.CLOSED):
+                        arrival.remove()  # it landed while this thread was on its way here
                     raise
                 self._places[transfer.id] = place
             place.used = time.monotonic()
             return place
 
-    def _begin(self, place: _Place, tags: bytes) -> None:
-        place.opened = place.landing.begin(tags)
-        place.plan = WindowPlan(place.opened.manifest)
-        place.follower = Follower(place.landing.arrival)
+    @contextmanager
+    def _at(self, transfer: Transfer, turn: Callable[[Place], AbstractContextManager[object]]) -> Iterator[Place]:
+        """The place of a transfer while this thread has its turn there; opened anew where it was let go meanwhile."""
+        while True:
+            place = self._place(transfer)
+            with turn(place):
+                if not place.gone:
+                    yield place
+                    return
 
-    def _land(self, transfer_id: str, place: _Place) -> Transfer:
+    def _alone(self, transfer: Transfer) -> AbstractContextManager[Place]:
+        return self._at(transfer, Place.alone)
+
+    def _land(self, transfer_id: str, place: Place) -> Transfer:
         """Everything is here: whole files proven, landed, stated."""
         assert place.follower is not None
         assert place.opened is not None
@@ -208,14 +235,15 @@ class Pushed:
         for number in wrong:
             place.landing.mistrust(number)
         if wrong:
-            place.follower = Follower(place.landing.arrival)
+            place.follow()
             return self._desk.book.get(transfer_id)
         return self._landed(place, place.opened)
 
-    def _landed(self, place: _Place, opened: OpenedPackage) -> Transfer:
+    def _landed(self, place: Place, opened: OpenedPackage) -> Transfer:
         landed = place.landing.finish(opened, silent)
         with self._lock:
             self._places.pop(landed.id, None)
+        place.landed = landed
         place.landing.arrival.remove()
         return landed
 
@@ -239,5 +267,30 @@ class _Noting:
             note_fault(self._desk, self._transfer, error)
 
 
+def _require_below(transfer: Transfer, count: int) -> None:
+    if transfer.counts.received + count > transfer.ceiling:
+        raise Refused("more bytes came than were accepted", next="Cancel the transfer, and offer the package anew.")
+
+
+def _require_open(place: Place) -> None:
+    if place.landed is not None:
+        raise NotFound("the package has landed")
+
+
+def _wanted(place: Place, plan: WindowPlan) -> dict[str, Any]:
+    """Which windows are wanted, and of those of which some is here, what."""
+    bits = bytearray(-(-len(plan) // 8))
+    begun: list[list[int]] = []
+    proven, leaf = place.landing.arrival.marks.proven, 0
+    while (leaf := proven.find(0, leaf)) >= 0 and len(begun) < _RUNS:
+        window = plan.window_of(leaf)
+        spans = plan.spans(window)
+        bits[window // 8] |= 1 << window % 8
+        runs = [[window, run[0].at, run[-1].at + run[-1].length] for run in missing_runs(spans, proven, plan.leaf_size)]
+        begun += runs if runs != [[window, 0, plan.size(window)]] else []
+        leaf = spans[-1].entry.first_leaf + spans[-1].leaf + spans[-1].leaves
+    return {"windows": len(plan), "wanted": to_base64(bytes(bits)), "begun": begun}
+
+
 def _nothing_wanted(transfer: Transfer) -> dict[str, Any]:
-    return {"state": str(transfer.state), "parts": True, "windows": 0, "wanted": ""}
+    return {"state": str(transfer.state), "parts": True, "windows": 0, "wanted": "", "begun": []}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from typing import Final
 
@@ -15,10 +16,13 @@ from diadem.transfer.network import Link
 from diadem.transfer.serving import Serving
 from diadem.trust.base64_text import from_base64
 
-#: Connections at once, and how often a window is sent again that the receiver finds wrong.
+#: What is wanted of a window: its number, the first byte and the end; None for all of it.
+Run = tuple[int, int, int | None]
+
+#: Connections at once, and how often a window is sent that the receiver finds wrong; it is asked anew each time.
 CONNECTIONS: Final = 4
 _TRIES: Final = 3
-_ROUNDS: Final = 3
+_ROUNDS: Final = _TRIES
 _ANSWER: Final = 16 << 20
 
 
@@ -61,6 +65,7 @@ class _Push:
         self._listener, self._stop = listener, stop
         self._lock = threading.Lock()
         self._fault: BaseException | None = None
+        self._wrong: Counter[int] = Counter()
 
     def round(self) -> bool:
         """Send what is wanted now; whether there was something."""
@@ -75,17 +80,20 @@ class _Push:
         self._send(wanted)
         return True
 
-    def _have(self) -> tuple[bool, list[int]]:
-        """Whether the tag files are there; the windows that are wanted."""
+    def _have(self) -> tuple[bool, list[Run]]:
+        """Whether the tag files are there; what is wanted."""
         found = canonical.decode(self._link.have(self._transfer.id), where="have", limit=_ANSWER)
         try:
             count, bits = int(found["windows"]), from_base64(found["wanted"])
-            parts = bool(found["parts"])
+            parts, begun = bool(found["parts"]), [tuple(map(int, run)) for run in found["begun"]]
+            runs: list[Run] = [(number, start, stop) for number, start, stop in begun]
         except (KeyError, TypeError, ValueError):
             raise DocumentError("the receiver's answer cannot be understood", where="have") from None
-        return parts, [number for number in range(min(count, 8 * len(bits))) if bits[number // 8] >> number % 8 & 1]
+        known = {number for number, _, _ in runs}
+        windows = (number for number in range(min(count, 8 * len(bits))) if bits[number // 8] >> number % 8 & 1)
+        return parts, sorted([*runs, *((number, 0, None) for number in windows if number not in known)], key=_order)
 
-    def _send(self, wanted: list[int]) -> None:
+    def _send(self, wanted: list[Run]) -> None:
         queue, total = iter(wanted), len(wanted)
         threads = [threading.Thread(target=self._work, args=(queue, total), daemon=True) for _ in range(CONNECTIONS)]
         for thread in threads:
@@ -106,26 +114,29 @@ class _Push:
         with self._lock:
             self._fault = self._fault or error
 
-    def _work(self, queue: Iterator[int], total: int) -> None:
+    def _work(self, queue: Iterator[Run], total: int) -> None:
         try:
-            while (number := self._next(queue)) is not None:
-                self._put(number)
-                self._listener(Progress("push", number + 1, total, unit="windows"))
+            while (run := self._next(queue)) is not None:
+                self._put(*run)
+                self._listener(Progress("push", run[0] + 1, total, unit="windows"))
         except BaseException as error:
             self._fail(error)
 
-    def _next(self, queue: Iterator[int]) -> int | None:
+    def _next(self, queue: Iterator[Run]) -> Run | None:
         with self._lock:
             return None if self._fault is not None else next(queue, None)
 
-    def _put(self, number: int) -> None:
-        """Send a window; one that the receiver finds wrong is read again, proven, from another copy if need be."""
-        for attempt in range(1, _TRIES + 1):
-            data = self._serving.window_bytes(self._transfer.peer, self._transfer.id, number)
-            try:
-                self._link.put_window(self._transfer.id, number, data)
-            except IntegrityError:
-                if attempt == _TRIES:
+    def _put(self, number: int, start: int, stop: int | None) -> None:
+        """Send a run of a window; where a leaf is wrong, it is read again in the next round, and proven."""
+        pieces = self._serving.window_pieces(self._transfer.peer, self._transfer.id, number, start, stop)
+        try:
+            self._link.put_window(self._transfer.id, number, start, pieces)
+        except IntegrityError:
+            with self._lock:
+                self._wrong[number] += 1
+                if self._wrong[number] == _TRIES:
                     raise
-            else:
-                return
+
+
+def _order(run: Run) -> tuple[int, int]:
+    return run[0], run[1]

@@ -33,6 +33,8 @@ _SCHEMA: Final = (
         WITHOUT ROWID""",
     "CREATE TABLE taken (id TEXT PRIMARY KEY, at TEXT NOT NULL) WITHOUT ROWID",
     "CREATE TABLE lists (hub TEXT PRIMARY KEY, digest TEXT NOT NULL, at TEXT NOT NULL) WITHOUT ROWID",
+    """CREATE TABLE notes (peer TEXT PRIMARY KEY, digest TEXT NOT NULL, at TEXT NOT NULL, tried TEXT NOT NULL)
+        WITHOUT ROWID""",
     """CREATE TABLE health (peer TEXT NOT NULL, route TEXT NOT NULL, tried TEXT NOT NULL, worked TEXT NOT NULL,
         failing TEXT NOT NULL, error TEXT NOT NULL, PRIMARY KEY (peer, route)) WITHOUT ROWID""",
 )
@@ -183,6 +185,27 @@ class RouteBook:
         """Note which list a hub has from now on."""
         with self._file.writing() as connection:
             connection.execute("INSERT OR REPLACE INTO lists VALUES (?, ?, ?)", [hub, digest, time_text(at)])
+
+    # -- the own note ------------------------------------------------------------------------------------------------
+
+    def told_note(self, peer: str) -> tuple[str, datetime | None, datetime | None]:
+        """Digest of this node's note that a peer has, since when, and when it was last tried to tell it."""
+        with self._file.reading() as connection:
+            row = connection.execute("SELECT digest, at, tried FROM notes WHERE peer = ?", [peer]).fetchone()
+        digest, at, tried = row or ("", "", "")
+        return digest, read_time(at) if at else None, read_time(tried) if tried else None
+
+    def try_note(self, peer: str, at: datetime) -> None:
+        """Note that it is tried to tell a peer the own note."""
+        with self._file.writing() as connection:
+            sql = "INSERT INTO notes VALUES (?, '', '', ?) ON CONFLICT DO UPDATE SET tried = excluded.tried"
+            connection.execute(sql, [peer, time_text(at)])
+
+    def tell_note(self, peer: str, digest: str, at: datetime) -> None:
+        """Note that a peer has this note of this node."""
+        with self._file.writing() as connection:
+            sql = "INSERT INTO notes VALUES (?1, ?2, ?3, ?3) ON CONFLICT DO UPDATE SET digest = ?2, at = ?3"
+            connection.execute(sql, [peer, digest, time_text(at)])
 
     # -- introductions ---------------------------------------------------------------------------------------------
 

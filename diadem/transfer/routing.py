@@ -27,6 +27,9 @@ from diadem.transfer.route_book import RouteBook, route_book
 AUTO: Final = (DIRECT, HUB)
 #: A way that failed is not tried again for so long where there is another.
 _REST: Final = timedelta(minutes=1)
+#: That a peer without an address calls is noted so often; one that has not for so long does not call any more.
+_NOTED: Final = timedelta(minutes=1)
+_CALLS: Final = timedelta(minutes=5)
 _POLICY: Final = "See [transfer] and [[transfer.allow]] in policy.toml."
 
 
@@ -131,6 +134,13 @@ def hub_for(desk: Desk, peer: str, known: str = "") -> Peer:
     return chosen[0]
 
 
+def working_hubs(desk: Desk, peer: str, known: str = "") -> Sequence[Peer]:
+    """The hubs through which a peer is reached: those that answer first, of them the one that was agreed on before."""
+    found, book = peer_book(desk.context).get(peer), route_book(desk.context)
+    hubs = common_hubs(desk.context, found)
+    return sorted(hubs, key=lambda hub: (bool(health_of(book, found, hub).failing), hub.id != known))
+
+
 def no_common_hub(context: Context, peer: Peer) -> str:
     """Why there is no hub on the way to a peer."""
     book = peer_book(context)
@@ -165,6 +175,36 @@ def _directly(context: Context, peer: Peer) -> str:
     return f"direct: '{peer.name}' calls this node" if context.settings.server.urls else ""
 
 
+# -- who calls -------------------------------------------------------------------------------------------------------
+
+
+def note_call(context: Context, peer: str) -> None:
+    """Note that a peer which has no address called this node: the direct way works."""
+    known = peer_book(context).known(peer)
+    if known is None or _callable(known):
+        return
+    book, now = route_book(context), context.clock()
+    health = book.health(peer, DIRECT)
+    if health.failing or not health.worked or read_time(health.worked) + _NOTED <= now:
+        book.worked(peer, DIRECT, now)
+
+
+def note_silence(context: Context, peer: Peer) -> None:
+    """Note that a peer which has no address does not call this node any more: the direct way fails."""
+    book = route_book(context)
+    health = book.health(peer.id, DIRECT)
+    if not _callable(peer) and not health.failing and not _calls(context, peer):
+        since = f"has not called this node since {health.worked}" if health.worked else "has never called this node"
+        book.failed(peer.id, DIRECT, context.clock(), f"it {since}, and has no address")
+
+
+def _calls(context: Context, peer: Peer) -> bool:
+    """Whether a peer without an address has just called: it fetches what waits here."""
+    health = route_book(context).health(peer.id, DIRECT)
+    fresh = bool(health.worked) and not health.failing and read_time(health.worked) + _CALLS > context.clock()
+    return fresh and not _callable(peer)
+
+
 # -- how they do -----------------------------------------------------------------------------------------------------
 
 
@@ -193,6 +233,8 @@ def ways(context: Context, peer: Peer) -> list[Peer | None]:
     hubs.sort(key=lambda hub: bool(health_of(book, peer, hub).failing))
     health = book.health(peer.id, DIRECT)
     resting = bool(health.failing) and read_time(health.tried) + _REST > context.clock()
+    if DIRECT in allowed and _calls(context, peer):
+        return [None]  # it fetches what waits here: no sealed copy of it is needed
     direct = DIRECT in allowed and not (hubs and (resting or not _callable(peer)))
     return [*([None] if direct else []), *hubs]
 

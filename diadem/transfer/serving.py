@@ -7,9 +7,10 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 from diadem.errors import DiademError, NotFound, Refused, StoreError
 from diadem.model.manifest import DIGEST_SIZE, TAGMANIFEST
@@ -17,13 +18,15 @@ from diadem.model.ports import Bundle
 from diadem.model.routes import DIRECT
 from diadem.model.transfers import MOVING, OUT, State, Transfer
 from diadem.node.placing import readable_copies
-from diadem.package.opening import LIMITS, OpenedPackage, read_manifest
+from diadem.package.opening import LIMITS, OpenedPackage, read_manifest, required_tag_files
 from diadem.store.bundle import LocalBundle
 from diadem.transfer.desk import Desk
 from diadem.transfer.exchange import BYTES, FileRange, Response
 from diadem.transfer.tag_parts import LENGTH, tag_files
 from diadem.transfer.windows import Span, WindowPlan
 from diadem.trust.hashing import leaf_digest
+
+T = TypeVar("T")
 
 #: Packages whose plan is kept, and windows of which it is known that they were given.
 _PLANS: Final = 8
@@ -43,6 +46,18 @@ class _Opened:
     looked: float
 
 
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """Bytes of a window of so many, of these spans; whether it was given before."""
+
+    package: _Opened
+    spans: Sequence[Span]
+    start: int
+    stop: int
+    size: int
+    again: bool
+
+
 class Serving:
     """Gives out what was accepted. Safe for many threads.
 
@@ -55,12 +70,13 @@ class Serving:
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
         self._lock = threading.Lock()
+        self._opening = threading.Lock()
         self._plans: dict[str, _Opened] = {}
         self._given: dict[tuple[str, int], None] = {}
 
     def close(self) -> None:
         """Forget what was opened."""
-        with self._lock:
+        with self._opening:
             self._plans.clear()
 
     def permitted(self, peer: str, transfer_id: str) -> Transfer:
@@ -114,9 +130,15 @@ class Serving:
         assert not isinstance(body, FileRange)
         return body if isinstance(body, bytes) else b"".join(body)
 
-    def window_bytes(self, peer: str, transfer_id: str, number: int) -> bytes | bytearray:
-        """A whole window as bytes, to be pushed. Raises as `window`."""
-        return _bytes_of(self.window(peer, transfer_id, number, lambda size: (0, size)))
+    def window_pieces(
+        self, peer: str, transfer_id: str, number: int, start: int = 0, stop: int | None = None
+    ) -> Callable[[], Iterator[bytes]]:
+        """What gives the bytes of a window, from the first to the end (exclusive), each time anew: to be pushed.
+
+        They are hashed first, and then sent: read twice, and never held as a whole. Raises as `window`.
+        """
+        asked = self._asked(peer, transfer_id, number, lambda size: (start, size if stop is None else stop))
+        return partial(_pieces_of, asked)
 
     def windows(self, package: str) -> int:
         """How many windows a package has."""
@@ -131,9 +153,9 @@ class Serving:
             No copy gives the bytes.
         """
         found = self._open(package)
-        spans = found.plan.spans(number)
+        spans, size = found.plan.spans(number), found.plan.size(number)
         for again in (False, True):
-            data = _bytes_of(self._body(found, spans, 0, found.plan.size(number), again=again))
+            data = _whole(_Asked(found, spans, 0, size, size, again))
             if _are_right(found.opened, spans, memoryview(data)):
                 return data
         raise StoreError("no copy gives these bytes", next="Run: diadem scrub, then diadem repair")
@@ -159,6 +181,14 @@ class Serving:
         StoreError
             No copy gives the bytes.
         """
+        asked = self._asked(peer, transfer_id, number, range_of)
+        if not asked.again and (found := _file_range(asked)) is not None:
+            return found
+        pieces = _pieces_of(asked)
+        return _ranged(chain([next(pieces)], pieces), asked)  # where nothing can be read: said at once
+
+    def _asked(self, peer: str, transfer_id: str, number: int, range_of: Callable[[int], tuple[int, int]]) -> _Asked:
+        """What is asked for, where it may be, counted as given."""
         transfer = self._called_for(peer, transfer_id)
         package = self._open(transfer.package)
         if not 0 <= number < len(package.plan):
@@ -169,17 +199,7 @@ class Serving:
         if not 0 <= start < stop <= size:
             raise NotFound("no such bytes in the window")
         self._spend(transfer, number, start, stop)
-        return self._body(package, spans, start, stop, again=self._was_given(transfer.id, number))
-
-    def _body(self, package: _Opened, spans: Sequence[Span], start: int, stop: int, *, again: bool) -> Response:
-        """Bytes of a window; proven leaf by leaf where they are asked for again."""
-        size = spans[-1].at + spans[-1].length
-        if len(spans) == 1 and not again and (found := _file_range(package, spans[0], start, stop)) is not None:
-            return found
-        if not again and (blocks := _blocks(package, spans, start, stop)) is not None:
-            return _ranged(blocks, start, stop, size)
-        pieces = _pieces(package, spans, start, stop, proven=again)
-        return _ranged(chain([next(pieces)], pieces), start, stop, size)  # where nothing can be read: said at once
+        return _Asked(package, spans, start, stop, size, self._was_given(transfer.id, number))
 
     def _spend(self, transfer: Transfer, part: int, start: int, stop: int) -> None:
         self._desk.book.spend(transfer.id, part, start, stop)
@@ -198,50 +218,63 @@ class Serving:
     def _copies(self, package: str) -> tuple[Bundle, ...]:
         return tuple(bundle for _, bundle in readable_copies(self._desk.context, package))
 
-    def _bundle(self, package: str) -> Bundle:
-        """The first copy whose tag files are those of the package."""
+    def _sound(self, package: str, read: Callable[[Bundle], T]) -> T:
+        """What is read of the first copy whose tag files are those of the package."""
         for bundle in self._copies(package):
             with contextlib.suppress(DiademError, OSError):
-                read_manifest(bundle, expected_id=package)
-                return bundle
+                return read(bundle)
         raise StoreError("no copy of the package can be read", next="Connect one of its stores: diadem status")
 
+    def _bundle(self, package: str) -> Bundle:
+        def proven(bundle: Bundle) -> Bundle:
+            required_tag_files(bundle, expected_id=package)
+            return bundle
+
+        return self._sound(package, proven)
+
     def _open(self, package: str) -> _Opened:
-        with self._lock:
+        with self._opening:  # once, however many connections ask at the beginning
             known = self._plans.get(package)
-        if known is not None and time.monotonic() - known.looked < _LOOK:
-            return known
-        if known is not None:
-            made = replace(known, copies=self._copies(package), looked=time.monotonic())
-        else:
-            opened = read_manifest(self._bundle(package), expected_id=package)
-            made = _Opened(opened, WindowPlan(opened.manifest), self._copies(package), time.monotonic())
-        with self._lock:
+            if known is not None and time.monotonic() - known.looked < _LOOK:
+                return known
+            if known is not None:
+                made = replace(known, copies=self._copies(package), looked=time.monotonic())
+            else:
+                opened = self._sound(package, lambda bundle: read_manifest(bundle, expected_id=package))
+                made = _Opened(opened, WindowPlan(opened.manifest), self._copies(package), time.monotonic())
             while len(self._plans) >= _PLANS and package not in self._plans:
                 del self._plans[next(iter(self._plans))]
             self._plans[package] = made
-        return made
+            return made
 
 
-def _blocks(package: _Opened, spans: Sequence[Span], start: int, stop: int) -> Iterator[bytes] | None:
+def _pieces_of(asked: _Asked) -> Iterator[bytes]:
+    """Bytes of a window; asked for again, each leaf is proven."""
+    blocks = None if asked.again else _blocks(asked)
+    return _pieces(asked) if blocks is None else blocks
+
+
+def _blocks(asked: _Asked) -> Iterator[bytes] | None:
     """A window of whole small files from a copy on this machine, some at a time; None where there is none.
 
     What cannot be read ends it early: it is asked for again, and then every leaf is proven, from any copy that has it.
     """
-    bundle = next((one for one in package.copies if isinstance(one, LocalBundle)), None)
-    if bundle is None or any(span.length != span.entry.size for span in spans):
+    bundle = next((one for one in asked.package.copies if isinstance(one, LocalBundle)), None)
+    if bundle is None or any(span.length != span.entry.size for span in asked.spans):
         return None
-    return _read(bundle, [span for span in spans if span.at + span.length > start and span.at < stop], start, stop)
+    start, stop = asked.start, asked.stop
+    return _read(bundle, [one for one in asked.spans if one.at + one.length > start and one.at < stop], start, stop)
 
 
 def _read(bundle: LocalBundle, spans: Sequence[Span], start: int, stop: int) -> Iterator[bytes]:
-    at = 0
+    at, held = 0, bytearray()
     while at < len(spans):
         first, end = spans[at].at, at
         while end < len(spans) and spans[end].at - first < _BLOCK:
             end += 1
         size = spans[end - 1].at + spans[end - 1].length - first
-        buffer = memoryview(bytearray(size))
+        held = held if len(held) >= size else bytearray(size)  # one for all: new memory costs as much as the reading
+        buffer = memoryview(held)[:size]
         bundle.read_files(
             (span.entry.path, buffer[span.at - first : span.at - first + span.length]) for span in spans[at:end]
         )
@@ -249,27 +282,28 @@ def _read(bundle: LocalBundle, spans: Sequence[Span], start: int, stop: int) -> 
         at = end
 
 
-def _file_range(package: _Opened, span: Span, start: int, stop: int) -> Response | None:
+def _file_range(asked: _Asked) -> Response | None:
     """A window that is part of one file of this machine, sent without passing through Python; None where it is not."""
-    for bundle in package.copies:
+    span, *more = asked.spans
+    for bundle in asked.package.copies if not more else ():
         if isinstance(bundle, LocalBundle):
             with contextlib.suppress(DiademError, OSError):
                 with bundle.open(span.entry.path) as reader:
                     if reader.size != span.entry.size:
                         continue
                 path = Path(bundle.url, *span.entry.path.split("/"))
-                first, end = span.offset + start, span.offset + stop
+                first, end = span.offset + asked.start, span.offset + asked.stop
                 return Response.file(path, first, end, of=span.length, at=span.offset)
     return None
 
 
-def _pieces(package: _Opened, spans: Sequence[Span], start: int, stop: int, *, proven: bool) -> Iterator[bytes]:
+def _pieces(asked: _Asked) -> Iterator[bytes]:
     """Bytes of a window, some leaves at a time."""
     held = bytearray()
-    for leaf in _leaves(spans, package.opened.manifest.leaf_size):
-        begin, end = max(start - leaf.at, 0), min(stop - leaf.at, leaf.length)
+    for leaf in _leaves(asked.spans, asked.package.opened.manifest.leaf_size):
+        begin, end = max(asked.start - leaf.at, 0), min(asked.stop - leaf.at, leaf.length)
         if begin < end:
-            held += _leaf(package, leaf, proven=proven)[begin:end]
+            held += _leaf(asked.package, leaf, proven=asked.again)[begin:end]
         if len(held) >= _BLOCK:
             yield bytes(held)
             held.clear()
@@ -301,17 +335,15 @@ def _leaf(package: _Opened, span: Span, *, proven: bool) -> bytes:
     raise StoreError("no copy gives these bytes", next="Run: diadem scrub, then diadem repair")
 
 
-def _bytes_of(response: Response) -> bytes | bytearray:
-    """The body of an answer, at once."""
-    body = response.body
-    if isinstance(body, FileRange):
-        with body.path.open("rb") as source:
-            source.seek(body.start)
-            return source.read(len(body))
-    if isinstance(body, bytes):
-        return body
+def _whole(asked: _Asked) -> bytes | bytearray:
+    """A whole window, at once."""
+    found = _file_range(asked) if not asked.again else None
+    if found is not None and isinstance(part := found.body, FileRange):
+        with part.path.open("rb") as source:
+            source.seek(part.start)
+            return source.read(len(part))
     data = bytearray()
-    for piece in body:  # never the pieces and the whole at once: several windows are under way
+    for piece in _pieces_of(asked):  # never the pieces and the whole at once: several windows are under way
         data += piece
     return data
 
@@ -329,8 +361,9 @@ def _is_right(opened: OpenedPackage, leaf: Span, data: bytes | memoryview) -> bo
     return opened.leaves[first : first + DIGEST_SIZE] == leaf_digest(data)
 
 
-def _ranged(pieces: Iterator[bytes], start: int, stop: int, size: int) -> Response:
-    """Some bytes of so many, told as HTTP wants it."""
+def _ranged(pieces: Iterator[bytes], asked: _Asked) -> Response:
+    """Some bytes of a window, told as HTTP wants it."""
+    start, stop, size = asked.start, asked.stop, asked.size
     named = {"content-type": BYTES, "content-length": str(stop - start)}
     if (start, stop) == (0, size):
         return Response(200, named, pieces)

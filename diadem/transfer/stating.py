@@ -23,7 +23,7 @@ from diadem.serialization.statements import read_statement
 from diadem.transfer import offering
 from diadem.transfer.desk import Desk
 from diadem.transfer.desks import desk_of
-from diadem.transfer.grants import GrantAccess, wanted_grant
+from diadem.transfer.grants import GrantAccess
 from diadem.transfer.prepared import prepared_book
 from diadem.transfer.wishes import ASSESSMENT, OFFER, OfferWish, read_wish
 from diadem.trust.envelope import PAYLOAD_TYPE, Envelope, statement_id_of
@@ -112,7 +112,9 @@ def _offer(desk: Desk, wish: OfferWish) -> Draft | Transfer:
             wish.package, to=wanted.recipient, recipient=wanted.peer, expires=until - _SLACK
         )
         if not known:
-            return granting.drawn(theirs, wanted_grant(wish.package, wanted.recipient, wanted.peer, until))
+            return granting.drawn(
+                theirs, GrantAccess(theirs).wanted(wish.package, wanted.recipient, wanted.peer, until)
+            )
     except NotFound as error:  # no such node or user: the asker may know that
         raise UsageError(error.message, next=error.next) from error
     confined = offering.confined(desk, replace(wanted, grant=known))

@@ -7,11 +7,15 @@ from datetime import timedelta
 from typing import Final
 
 from diadem.errors import Refused
-from diadem.model.routes import DIRECT
+from diadem.model.peers import Peer
+from diadem.model.routes import DIRECT, HUB
+from diadem.model.times import read_time
 from diadem.model.transfers import IN, MOVING, Transfer
 from diadem.node.peers.opening import peer_book
 from diadem.transfer.desk import Desk
-from diadem.transfer.routing import AUTO, Choice, choose, failing_since
+from diadem.transfer.relay.book import relays_of
+from diadem.transfer.route_book import route_book
+from diadem.transfer.routing import AUTO, Choice, choose, failing_since, health_of, hub_for, note_silence, working_hubs
 
 #: A way that fails for so long is given up where there is another.
 LONG: Final = timedelta(minutes=10)
@@ -44,15 +48,30 @@ def _better(desk: Desk, transfer: Transfer) -> Choice | None:
     peer = peer_book(desk.context).known(transfer.peer)
     if peer is None or transfer.route not in AUTO:
         return None
+    if transfer.route == DIRECT and desk.network.brings(peer.id):
+        note_silence(desk.context, peer)
     since = failing_since(desk.context, peer, transfer.route)
     if since is None or since + LONG > desk.now:
-        return None
+        return _other_hub(desk, transfer, peer)
     try:
         found = choose(desk, transfer)
     except Refused:
         return None
     fails = failing_since(desk.context, peer, found.route) is not None
     return None if found.route == transfer.route or fails else found
+
+
+def _other_hub(desk: Desk, transfer: Transfer, peer: Peer) -> Choice | None:
+    """Another hub in the place of one that has failed for long."""
+    relay, book = relays_of(desk).get(transfer.id), route_book(desk.context)
+    if transfer.route != HUB or relay is None or not relay.hub:
+        return None
+    used = hub_for(desk, peer.id, relay.hub)
+    failing = health_of(book, peer, used).failing
+    other = working_hubs(desk, peer.id, relay.hub)[0]
+    if not failing or read_time(failing) + LONG > desk.now or health_of(book, peer, other).failing:
+        return None
+    return Choice(HUB, f"through the hub '{other.name}', for '{used.name}' has failed since {failing}")
 
 
 def _by(found: Choice) -> str:

@@ -14,6 +14,8 @@ from diadem.node.peers.notes import own_hubs
 from diadem.node.peers.opening import peer_book
 from diadem.transfer.desk import Desk
 from diadem.transfer.handlers.windows import serving_of
+from diadem.transfer.notes_told import tell_notes
+from diadem.transfer.peer_verbs import PeerVerbs
 from diadem.transfer.postman import collect, deliver_all
 from diadem.transfer.relay.carriers import clear
 from diadem.transfer.relay.requesting import request
@@ -52,6 +54,7 @@ class Synced:
 def sync(desk: Desk, *, max_rate: float | None = None, listener: Listener = silent) -> Synced:
     """Messages out and in, bytes in and out, and once more messages: what was received is told at once."""
     trouble: dict[str, None] = {}
+    tell_notes(PeerVerbs(desk.context, patience=0.0))
     came = _messages(desk, trouble)
     switch_all(desk, request)
     moving = [one.id for one in desk.book.all(states=MOVING) if not one.paused]

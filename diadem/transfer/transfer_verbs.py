@@ -6,13 +6,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from diadem.errors import Refused
+from diadem.errors import Refused, UsageError
 from diadem.model.ports import Listener, silent
 from diadem.model.transfers import IN, LOCAL, OUT, OVER, Offer, Preview, State, Transfer, TransferEvent, summary
 from diadem.transfer.asking import ask_peers
 from diadem.transfer.desk import Desk
 from diadem.transfer.postman import deliver_all
 from diadem.transfer.relay.carriers import clear
+from diadem.transfer.relay.requesting import request_anew
 from diadem.transfer.routing import way_of
 from diadem.transfer.working import Wishes, fetch_all, fetched, tidy, told
 
@@ -149,7 +150,12 @@ class TransferVerbs:
         return self._pause(transfer, wanted=True)
 
     def resume(
-        self, transfer: str | None = None, *, max_rate: float | None = None, listener: Listener = silent
+        self,
+        transfer: str | None = None,
+        *,
+        anew: bool = False,
+        max_rate: float | None = None,
+        listener: Listener = silent,
     ) -> list[Transfer]:
         """Go on with a transfer, or with all that stopped; asks only for what is missing.
 
@@ -157,6 +163,8 @@ class TransferVerbs:
         ----------
         transfer : str, optional
             Its id, or the beginning of it.
+        anew : bool
+            Ask its sender to put down again what is missing: a hub or a folder has lost it.
         max_rate : float, optional
             Bytes a second at most.
         listener : Listener
@@ -165,13 +173,19 @@ class TransferVerbs:
         Raises
         ------
         NotFound, Refused
-            There is none, or it is over.
+            There is none, or it is over; or `anew`, and it does not come by a hub or folder.
+        UsageError
+            `anew` without a transfer.
         Unreachable
             The other side does not answer; what is here stays here.
         """
         if transfer is not None:
             named = self._pause(transfer, wanted=False)
+            if anew:
+                named = request_anew(self.desk, named)
             return [fetched(self.desk, named, Wishes(max_rate=max_rate), listener)]
+        if anew:
+            raise UsageError("which transfer?", next="Name it: diadem transfers resume ID --anew")
         deliver_all(self.desk, due=False)
         tidy(self.desk)
         return fetch_all(self.desk, Wishes(max_rate=max_rate), listener)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
@@ -91,7 +91,7 @@ class WindowPlan:
 
     def __init__(self, manifest: Manifest) -> None:
         self.manifest = manifest
-        self._leaf = manifest.leaf_size
+        self.leaf_size = self._leaf = manifest.leaf_size
         self._per = max(1, min(WINDOW // self._leaf, LEAVES))
         self._window, self._used, self._held = array("Q"), array("Q"), array("Q")
         self._first_leaf = array("Q")
@@ -207,11 +207,96 @@ class WindowPlan:
 
     def _span(self, number: int, window: int, at: int) -> Span | None:
         entry = self.manifest.entries[number]
+        if entry.size <= self._leaf:  # most files of most packages
+            here = entry.size and self._window[number] == window
+            return Span(number, entry, 0, 1, 0, entry.size, at) if here else None
         layout = self._layout(number)
-        if not entry.size or not layout.first <= window <= layout.tail_window:
+        if not layout.first <= window <= layout.tail_window:
             return None
         count = layout.full + bool(layout.tail)
         begin = self._begins(layout, window)
         end = count if window == layout.tail_window else self._begins(layout, window + 1)
         offset = begin * self._leaf
         return Span(number, entry, begin, end - begin, offset, min(end * self._leaf, entry.size) - offset, at)
+
+
+# -- runs of leaves ----------------------------------------------------------------------------------------------------
+
+
+def missing_runs(spans: Sequence[Span], proven: bytearray, leaf_size: int) -> Iterator[list[Span]]:
+    """Runs of leaves of a window that are not proven, each by file.
+
+    Parameters
+    ----------
+    spans : sequence of Span
+        Of the window.
+    proven : bytearray
+        One byte a leaf of the package.
+    leaf_size : int
+        Bytes of a leaf.
+    """
+    end, last = _leaves(spans[0])[0], _leaves(spans[-1])[1]
+    while (begin := proven.find(0, end, last)) >= 0:
+        end = proven.find(1, begin, last)
+        end = end if end >= 0 else last
+        yield [part for span in spans if (part := _within(span, (begin, end), leaf_size)) is not None]
+
+
+def cut(spans: Sequence[Span], start: int, stop: int, leaf_size: int) -> list[Span]:
+    """What bytes of a window are made of; nothing where they are no whole leaves."""
+    parts = []
+    for span in spans:
+        begin, end = max(start - span.at, 0), min(stop - span.at, span.length)
+        if begin < end:
+            if begin % leaf_size or (end % leaf_size and end != span.length):
+                return []
+            parts.append(_part(span, begin // leaf_size, leaf_count(end - begin, leaf_size), leaf_size))
+    return parts if parts and (parts[0].at, parts[-1].at + parts[-1].length) == (start, stop) else []
+
+
+def chunks(spans: Sequence[Span], leaf_size: int, room: int) -> Iterator[list[Span]]:
+    """The spans in portions that a buffer can hold, cut between leaves."""
+    chunk: list[Span] = []
+    left = room
+    for span in spans:
+        first = 0
+        while first < span.leaves:
+            fits = _fitting(span, first, left, leaf_size)
+            if not fits:
+                yield chunk
+                chunk, left = [], room
+                continue
+            part = _part(span, first, fits, leaf_size)
+            chunk.append(part)
+            left -= part.length
+            first += fits
+    if chunk:
+        yield chunk
+
+
+def _fitting(span: Span, first: int, left: int, leaf_size: int) -> int:
+    """How many leaves of a span, from one on, fit into so many bytes."""
+    rest = span.length - first * leaf_size
+    return span.leaves - first if rest <= left else left // leaf_size
+
+
+def _leaves(span: Span) -> tuple[int, int]:
+    """First leaf and end of a span, among those of the package."""
+    first = span.entry.first_leaf + span.leaf
+    return first, first + span.leaves
+
+
+def _within(span: Span, run: tuple[int, int], leaf_size: int) -> Span | None:
+    """What of a span is in a run of leaves of the package; None where nothing is."""
+    first, end = _leaves(span)
+    begin, stop = max(first, run[0]), min(end, run[1])
+    return _part(span, begin - first, stop - begin, leaf_size) if begin < stop else None
+
+
+def _part(span: Span, first: int, leaves: int, leaf_size: int) -> Span:
+    """Some leaves of a span."""
+    if leaves == span.leaves:
+        return span
+    offset = span.offset + first * leaf_size
+    length = min((span.leaf + first + leaves) * leaf_size, span.entry.size) - offset
+    return Span(span.number, span.entry, span.leaf + first, leaves, offset, length, span.at + first * leaf_size)

@@ -22,6 +22,7 @@ from diadem.transfer.relay.collecting import Collecting, collect_package
 from diadem.transfer.relay.depositing import deposit_package
 from diadem.transfer.relay.permitting import permit
 from diadem.transfer.relay.requesting import DISK
+from diadem.transfer.relay.silence import ask_where_silent
 from diadem.transfer.route_book import route_book
 from diadem.transfer.routing import require_route
 from diadem.transfer.serving import Serving
@@ -83,6 +84,7 @@ def collected(
         permit(desk, transfer, relay)
     way = Collecting(carrier_for(desk, transfer), relay, [relay.identity], wait=wait)
     done = collect_package(desk, transfer.id, way, listener=listener, stop=_stopped(desk, transfer, stop))
+    done = ask_where_silent(desk, done, way.carrier.label)
     clear(desk, transfer.peer)
     return done
 

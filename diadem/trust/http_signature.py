@@ -18,7 +18,7 @@ import base64
 import hashlib
 import re
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -113,6 +113,15 @@ def signature_base(components: Sequence[tuple[str, str]], params: str) -> bytes:
 def body_digest(body: bytes | bytearray) -> bytes:
     """SHA-256 of a body."""
     return hashlib.sha256(body).digest()
+
+
+def length_and_digest(pieces: Iterable[bytes]) -> tuple[int, bytes]:
+    """Bytes and SHA-256 of a body that comes in pieces."""
+    length, digest = 0, hashlib.sha256()
+    for piece in pieces:
+        length += len(piece)
+        digest.update(piece)
+    return length, digest.digest()
 
 
 def new_nonce() -> str:

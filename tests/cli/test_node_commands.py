@@ -22,6 +22,7 @@ from diadem.node.sample_verbs import SampleVerbs
 from diadem.node.store_verbs import StoreVerbs
 from diadem.node.user_verbs import UserVerbs
 from diadem.node.watch_verbs import WatchVerbs
+from diadem.transfer.carrier_verbs import CarrierVerbs
 from diadem.transfer.peer_verbs import PeerVerbs
 from diadem.transfer.rules import RuleVerbs
 from diadem.transfer.transfer_verbs import TransferVerbs
@@ -43,12 +44,16 @@ NO_VERB = {
 
 
 def commands() -> Iterator[tuple[str, Any]]:
-    """Every command with its words, groups opened: ``store add``."""
-    for name, command in ROOT.commands.items():
+    """Every command with its words, groups opened: ``store add``, ``peer carrier add``."""
+    yield from _commands_of(ROOT, "")
+
+
+def _commands_of(group: Any, words: str) -> Iterator[tuple[str, Any]]:
+    for name, command in group.commands.items():
         if hasattr(command, "commands"):
-            yield from ((f"{name} {inner}", one) for inner, one in command.commands.items())
+            yield from _commands_of(command, f"{words}{name} ")
         else:
-            yield name, command
+            yield f"{words}{name}", command
 
 
 # -- names ---------------------------------------------------------------------------------------------------------
@@ -62,6 +67,7 @@ def test_every_verb_is_a_method_of_the_same_name() -> None:
         "judgement": JudgementVerbs,
         "watch": WatchVerbs,
         "peer": PeerVerbs,
+        "peer carrier": CarrierVerbs,
         "key": KeyVerbs,
         "transfers": TransferVerbs,
         "rule": RuleVerbs,
@@ -69,11 +75,13 @@ def test_every_verb_is_a_method_of_the_same_name() -> None:
     called = {"watch": "watched", "transfers": "transfers"}
     plain = {"grant add": "grant", "grant ls": "grants", "grant why": "why"}
     for name, _ in commands():
-        group, _, verb = name.partition(" ")
+        group, _, verb = name.rpartition(" ")
         if name in plain:
             assert callable(getattr(diadem.Node, plain[name])), name
-        elif verb:
-            assert hasattr(diadem.Node, called.get(group, f"{group}s")), name
+        elif group:
+            outer, _, inner = group.partition(" ")
+            assert hasattr(diadem.Node, called.get(outer, f"{outer}s")), name
+            assert not inner or hasattr(verbs[outer], f"{inner}s"), name
             assert callable(getattr(verbs[group], "import_" if verb == "import" else verb)), name
         elif name not in NO_VERB:
             python = "import_" if name == "import" else name
@@ -92,6 +100,7 @@ def test_every_public_method_has_its_command() -> None:
         "stop_job": ("jobs", "--stop"),
         "restore": ("get", "--node"),
         "export_custody": ("custody", "--export"),
+        "export_disk": ("export", "--to"),
         "confirm_recovery": ("init", "--confirm-recovery"),
         "recover": ("init", "--recover"),
         "create": ("init", "--store"),
@@ -225,6 +234,11 @@ def test_every_command_prints_one_object(lab: Lab, tmp_path: Path) -> None:
         (("accept", "0123abcd"), 3, "error"),
         (("decline", "0123abcd"), 3, "error"),
         (("transfers", "ls"), 0, "transfers"),
+        (("transfers", "sync"), 0, "synced"),
+        (("import", tmp_path), 3, "error"),
+        (("peer", "carrier", "add", "shared", f"drop://{tmp_path.as_posix()}"), 0, "carrier"),
+        (("peer", "carrier", "ls"), 0, "carriers"),
+        (("peer", "carrier", "rm", "shared"), 0, "removed"),
         (("rule", "add", "*@nmi", "--max", "1GB"), 0, "rules"),
         (("user", "show", "bob"), 0, "user"),
         (("grant", one, "--to", "bob"), 0, "grant"),

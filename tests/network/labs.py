@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -24,12 +25,13 @@ from typing import Self
 
 from tests.consoles import comparable
 from tests.namespaces import Site, Star, star, wire
+from tests.zygote import Zygote
 
 _BLOCK = re.compile(r"^```labs\n(?P<shown>.*?)^```$|^<!-- labs\n(?P<hidden>.*?)^-->$", re.DOTALL | re.MULTILINE)
 _STEP = re.compile(r"^(?P<lab>[a-z-]+)\$ (?P<command>.*)\n", re.MULTILINE)
 #: Ids; a day in a name has no letters.
 _HEX = re.compile(r"(?<![0-9a-zA-Z-])(?=[0-9]*[a-f])[0-9a-f]{8,64}(?![0-9a-zA-Z])")
-_WORDS = re.compile(r"(?<=^words {12}).*$", re.MULTILINE)
+_WORDS = re.compile(r"(?<=^words {12}).*$|(?<=words: )[a-z]+(?: [a-z]+){5}$", re.MULTILINE)
 _SPOKEN = re.compile(r'(?<=--words ")[^"]*')
 _TICKET = re.compile(r"diadem1:[A-Za-z0-9_=-]*…?")
 _MASKS = (
@@ -37,6 +39,9 @@ _MASKS = (
     (re.compile(r"\bsha256:[A-Za-z0-9+/=]+"), "PIN"),
     (re.compile(r"words: [ a-z]+? (?=then:)"), "words: WORDS "),
 )
+#: What only a shell understands.
+_SHELL = re.compile(r"[|;<>*&$`]")
+_NOWHERE = " > /dev/null"
 #: Seconds for a command, and for a server to listen.
 _PATIENCE = 120
 
@@ -51,10 +56,32 @@ class Lab:
         Where its people work.
     site : Site or None
         The namespace; None for one without any network but its own loopback.
+    zygote : Zygote or None
+        What starts its commands; None where each is a process from its beginning.
     """
 
     home: Path
     site: Site | None
+    zygote: Zygote | None = None
+
+    def given(self, command: str) -> tuple[int, str]:
+        """Give a command; its code, and everything that it prints."""
+        shown = command.removesuffix(_NOWHERE)
+        if self.zygote is not None and shown.startswith("diadem ") and not _SHELL.search(shown):
+            words = shlex.split(shown)[1:]
+            code, text = self.zygote.run(words, cwd=self.home, env=self.environment(), timeout=_PATIENCE)
+            return code, "" if shown != command and not code else text
+        done = subprocess.run(
+            self.words(command),
+            cwd=self.home,
+            env=self.environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=_PATIENCE,
+            check=False,
+        )
+        return done.returncode, done.stdout.decode("utf-8", "backslashreplace")
 
     def environment(self) -> dict[str, str]:
         """Variables of its people; `diadem` is the one that is tested."""
@@ -98,25 +125,15 @@ class Labs:
             assert there.site is not None
             (self.star.cut if real == "cut" else self.star.join)(there.site)
             return ""
-        done = subprocess.run(
-            there.words(real),
-            cwd=there.home,
-            env=there.environment(),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            timeout=_PATIENCE,
-            check=False,
-        )
-        text = done.stdout.decode("utf-8", "backslashreplace")
+        code, text = there.given(real)
         for name, other in self.labs.items():
             text = text.replace(f"{other.home}", f"/{name}")
         if found := _TICKET.search(text):
             self.ticket = found[0]
         if found := _WORDS.search(text):
             self.words = found[0]
-        if done.returncode:
-            text += f"(code {done.returncode})\n"
+        if code:
+            text += f"(code {code})\n"
         return text
 
     def _start(self, there: Lab, command: str) -> str:
@@ -160,6 +177,9 @@ class Labs:
 
     def __exit__(self, *_: object) -> None:
         self.end()
+        for lab in self.labs.values():
+            if lab.zygote is not None:
+                lab.zygote.close()
 
 
 def steps(block: str) -> Iterator[tuple[str, str, str]]:
@@ -226,6 +246,7 @@ def places(folder: Path, one: Site, two: Site, hub: Site | None = None) -> dict[
         made["institute"] = Lab(folder / "h", hub)
     for lab in made.values():
         lab.home.mkdir()
+        lab.zygote = Zygote(lab.site.words) if lab.site is not None else None
     return made
 
 

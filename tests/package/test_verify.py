@@ -18,6 +18,7 @@ from diadem.model.manifest import INDEX_PATH, LEAVES_PATH, MANIFEST, TAGMANIFEST
 from diadem.model.ports import Progress
 from diadem.model.report import Level, Report
 from diadem.package.findings import MAX_LISTED
+from diadem.package.opening import read_manifest
 from diadem.package.sealing import Sealed
 from diadem.package.verify import verify
 from diadem.store.bundle import LocalBundle
@@ -169,6 +170,28 @@ def test_a_file_replaced_by_a_link_to_its_content_is_found(package: Path, tmp_pa
     (package / "data/exact.bin").symlink_to(tmp_path / "elsewhere.bin")
     report = verify(LocalBundle(package), level=Level.FULL)
     assert codes(report) == [("irregular-file", "data/exact.bin")]
+
+
+@pytest.mark.parametrize("harm", ["none", "tag file", "tag manifest", "added", "shortened", "deleted"])
+def test_what_was_opened_before_is_taken_only_of_the_same_tag_files(package: Path, harm: str) -> None:
+    opened = read_manifest(LocalBundle(package))
+    path = package / opened.manifest.payload[0].path
+    for folder in (package, path.parent):
+        folder.chmod(0o755)
+    if harm == "added":
+        (package / "data" / "evil.bin").write_bytes(b"evil")
+    elif harm == "deleted":
+        path.unlink()
+    elif harm != "none":
+        target = {"tag file": package / INDEX_PATH, "tag manifest": package / TAGMANIFEST, "shortened": path}[harm]
+        data = target.read_bytes()
+        target.chmod(0o644)
+        target.write_bytes(data[:-1])
+    reports = [
+        verify(LocalBundle(package), level=Level.QUICK, expected_id=opened.id, opened=known) for known in (None, opened)
+    ]
+    assert reports[1].to_dict() == reports[0].to_dict()
+    assert reports[1].ok == (harm == "none")
 
 
 def test_another_id_is_found(package: Path) -> None:

@@ -26,6 +26,8 @@ BODY: Final = 1 << 20
 #: What the file of `probe/file` holds.
 FILE: Final = bytes(range(256)) * 4096
 _CALLS: Final = itertools.count(1)
+#: Bytes that came at once of the last body that was taken in as it came.
+GATHERED: Final[list[int]] = []
 
 
 #: Packages whose tag files are lies: another one's tag manifest, a wrong file, one without an end.
@@ -49,6 +51,31 @@ def lie(request: Request, _: Services) -> Response:
 def take(request: Request, _: Services) -> Response:
     """Say how many bytes came."""
     return Response.json({"bytes": len(request.body), "method": request.method})
+
+
+class Gathering:
+    """Takes in a body as it comes; refuses one that says so at its beginning."""
+
+    def __init__(self, request: Request, _: Services, length: int) -> None:
+        if request.query.get("why") == "refused":
+            raise Refused("not now", where="/a/secret/place")
+        self._length = length
+        GATHERED.clear()
+
+    def take(self, data: bytes) -> None:
+        """Keep how much came at once."""
+        if data.startswith(b"wrong"):
+            raise IntegrityError("this is wrong")
+        GATHERED.append(len(data))
+
+    def end(self) -> Response:
+        """Say how it came."""
+        return Response.json({"portions": GATHERED, "length": self._length})
+
+
+def gathered(_: Request, __: Services) -> Response:
+    """Say what came of the last body that was taken in."""
+    return Response.json({"portions": GATHERED})
 
 
 def file(request: Request, services: Services) -> Response:
@@ -119,6 +146,17 @@ def routes() -> Sequence[Route]:
         *every_route(),
         Route("PUT", "probe/body", take, "take", body=BODY, takes=BYTES),
         Route("POST", "probe/body", take, "take", body=BODY),
+        Route(
+            "PUT",
+            "probe/gathered",
+            take,
+            "take in",
+            body=4 * BODY,
+            takes=BYTES,
+            intake=Gathering,
+            query={"why": "refused"},
+        ),
+        Route("GET", "probe/gathered", gathered, "gathered"),
         Route("GET", "probe/file", file, "file", gives=BYTES),
         Route("GET", "probe/gone", gone, "gone", gives=BYTES),
         Route("GET", "probe/lost", lost, "lost", gives=BYTES),

@@ -230,6 +230,32 @@ def test_another_body_than_was_signed_is_refused(served: Served) -> None:
         assert b'"code":"digest"' in answered(connection)
 
 
+def test_a_body_is_taken_in_as_it_comes(client: PeerClient) -> None:
+    data = os.urandom(3 * BODY + 5)
+    found = client.put("probe/gathered", data)
+    assert found["length"] == sum(found["portions"]) == len(data)
+    assert len(found["portions"]) > 2
+    assert max(found["portions"]) < BODY + 2 * LIMITS.buffer, "never the whole at once"
+    with pytest.raises(PeerRefused, match="not now"):
+        client.put("probe/gathered", data, {"why": "refused"})
+    with pytest.raises(PeerRefused, match="this is wrong"):
+        client.put("probe/gathered", b"wrong" + data)
+    assert client.put("probe/gathered", b"")["bytes"] == 0
+
+
+def test_what_came_of_a_body_before_the_line_was_cut_is_kept(served: Served, client: PeerClient) -> None:
+    with tls(served) as connection:
+        connection.sendall(head(served, "PUT", "probe/gathered", length=3 * BODY) + bytes(BODY + 9))
+        connection.shutdown(socket.SHUT_WR)
+        end = time.monotonic() + 5
+        while sum(came := client.get_json("probe/gathered")["portions"]) != BODY + 9:
+            assert time.monotonic() < end, came
+            time.sleep(0.05)
+    with tls(served) as connection:
+        connection.sendall(head(served, "PUT", "probe/gathered", length=3, digest=body_digest(b"abc")) + b"abd")
+        assert b'"code":"digest"' in answered(connection)
+
+
 @pytest.mark.parametrize("begun", [b"", b"abc"])
 def test_a_body_that_never_ends_is_given_up(served: Served, begun: bytes) -> None:
     began = time.monotonic()

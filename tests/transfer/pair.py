@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -20,6 +20,7 @@ from diadem.transfer.exchange import FileRange, Request, Response, Services
 from diadem.transfer.grants import GrantAccess
 from diadem.transfer.handlers import routes
 from diadem.transfer.network import Network
+from diadem.transfer.pushed import Pushed
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,13 @@ def body_of(response: Response) -> bytes:
     if isinstance(body, FileRange):
         return body.path.read_bytes()[body.start : body.stop]
     return body if isinstance(body, bytes) else b"".join(body)
+
+
+def put_window(pushed: Pushed, peer: str, transfer: str, number: int, data: bytes, start: int = 0) -> object:
+    """What a node answers to leaves of a window that came whole."""
+    intake = pushed.window(peer, transfer, number, start, len(data))
+    intake.take(data)
+    return json.loads(body_of(intake.end()))
 
 
 class Bytes(io.BytesIO):
@@ -85,7 +93,16 @@ class Wire:
     #: What becomes of bytes on their way: window or part, its number, the first byte, and the bytes.
     spoil: Callable[[str, int, int, bytes], bytes] = lambda _kind, _number, _start, data: data
 
-    def _ask(self, method: str, path: str, *, body: bytes = b"", span: str = "", **params: str) -> Response:
+    def _ask(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: bytes = b"",
+        span: str = "",
+        query: Mapping[str, str] | None = None,
+        **params: str,
+    ) -> Response:
         """Have a request answered by the other node's own handler."""
         if self.down:
             raise Unreachable("it does not answer")
@@ -95,7 +112,7 @@ class Wire:
         asker = Signer(PEER, "0" * 64, "", self.own)
         headers = {"range": span} if span else {}
         services = Services(context, lambda _: asker, "test")
-        return route.handler(Request(method, path, params, {}, headers, body, asker), services)
+        return route.handler(Request(method, path, params, query or {}, headers, body, asker), services)
 
     def post_message(self, data: bytes) -> bytes:
         self.sent.append(data)
@@ -133,10 +150,11 @@ class Wire:
         spoilt = self.spoil("part", number, 0, data)
         self._ask("PUT", "transfers/{transfer}/parts/{part}", body=spoilt, transfer=transfer, part=str(number))
 
-    def put_window(self, transfer: str, number: int, data: bytes | bytearray) -> None:
-        self.windows.append((number, 0))
-        spoilt = self.spoil("window", number, 0, bytes(data))
-        self._ask("PUT", "transfers/{transfer}/windows/{number}", body=spoilt, transfer=transfer, number=str(number))
+    def put_window(self, transfer: str, number: int, start: int, pieces: Callable[[], Iterable[bytes]]) -> None:
+        self.windows.append((number, start))
+        path = "transfers/{transfer}/windows/{number}"
+        spoilt = self.spoil("window", number, start, b"".join(pieces()))
+        self._ask("PUT", path, body=spoilt, query={"from": str(start)}, transfer=transfer, number=str(number))
 
 
 @dataclass

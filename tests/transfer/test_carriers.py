@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime
+import itertools
 import os
 import shutil
 import sys
@@ -13,9 +15,10 @@ from pathlib import Path
 import pytest
 
 import diadem
-from diadem.errors import DiademError, IntegrityError, Refused
+from diadem.errors import DiademError, IntegrityError, Refused, UsageError
 from diadem.model.ports import silent
 from diadem.model.transfers import State, Transfer
+from diadem.transfer.messages import WANTED
 from diadem.transfer.postman import deliver_all
 from diadem.transfer.relay.book import relays_of
 from diadem.transfer.relay.carriers import clear
@@ -347,4 +350,48 @@ def test_a_full_folder_is_waited_for_and_costs_nothing_of_the_ceiling(drive: Dri
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     drive.put()
     assert drive.at(drive.pair.a, sent.id).error == ""
+    assert drive.take(sent.id).state is State.CLOSED
+
+
+def test_what_a_carrier_lost_without_a_word_is_put_down_anew(drive: Drive, package: str) -> None:
+    sent = drive.send(package)
+    drive.put()
+    (drive.folder() / "2-1-1.age").unlink()
+    drive.take(sent.id)
+    assert drive.put() == []
+    (waiting,) = drive.pair.b.node.transfers.resume(sent.id, anew=True)
+    assert waiting.state is State.TRANSFERRING
+    assert drive.put() == ["2-1-2.age"], "what is here is not asked for"
+    assert drive.take(sent.id).state is State.CLOSED
+    with pytest.raises(UsageError, match="which transfer"):
+        drive.pair.b.node.transfers.resume(anew=True)
+
+
+def test_a_carrier_that_gives_nothing_for_days_is_noticed_asked_anew_and_named(drive: Drive, small: str) -> None:
+    b, sent = drive.pair.b, drive.send(small)
+    begin, hours = b.desk.now, itertools.count(step=25)
+
+    def a_day_later() -> Transfer:
+        moment = begin + datetime.timedelta(hours=next(hours))
+        b.node.context.clock = lambda: moment
+        return drive.take(sent.id)
+
+    a_day_later()
+    b.desk.post(drive.at(b, sent.id), WANTED, {"route": ROUTE, "generation": 1, "parts": [0, 1], "windows": ""})
+    drive.pair.b.wire.down = True
+    for _ in range(5):
+        a_day_later()
+    assert drive.at(b, sent.id).state is State.TRANSFERRING, "the sender has not heard what is wanted"
+    drive.pair.b.wire.down = False
+    a_day_later()
+    for generation in (2, 3, 4):
+        assert a_day_later().state is State.TRANSFERRING
+        assert drive.put()[-1] == f"2-0-{generation}.age"
+        for path in drive.folder().iterdir():
+            path.unlink()
+    failed = a_day_later()
+    assert failed.state is State.FAILED
+    assert failed.error.startswith("the carrier 'drive' gives nothing more, though the sender was asked 3 times")
+    b.node.transfers.resume(sent.id, anew=True)
+    drive.put()
     assert drive.take(sent.id).state is State.CLOSED

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import os
 import shutil
@@ -47,15 +48,15 @@ def test_a_package_goes_by_post_and_its_receipt_by_any_way(town: Town, package: 
     assert b"notes" not in every
     assert package.removeprefix("diadem:").encode() not in every
     assert a.context.ledger.of_kind("handover")[-1].statement_id == done.statement_id
-    assert b.import_disk(disk, dry_run=True).transfer.state is State.OFFERED
+    assert b.import_(disk, dry_run=True).transfer.state is State.OFFERED
     assert [offer.id for offer in b.transfers.inbox()] == [done.transfer.id]
-    landed = b.import_disk(disk).transfer
+    landed = b.import_(disk).transfer
     assert landed.state is State.RECEIVED
     assert landed.route == "disk"
     assert diadem.verify(b.get(package)).ok
     assert names(disk), "nothing is removed from a disk"
     assert {message.kind for message in desk_of(b.context).book.to_post()} == {"acceptance", "receipt"}
-    assert b.import_disk(disk).transfer.state is State.RECEIVED, "a second time changes nothing"
+    assert b.import_(disk).transfer.state is State.RECEIVED, "a second time changes nothing"
 
 
 def test_a_disk_that_was_not_finished_goes_on_and_a_second_one_brings_the_rest(
@@ -66,7 +67,7 @@ def test_a_disk_that_was_not_finished_goes_on_and_a_second_one_brings_the_rest(
     (lost,) = first.rglob("2-1-1.age")
     before = {path: path.stat().st_mtime_ns for path in first.rglob("2-0-1.age")}
     lost.unlink()
-    part = b.import_disk(first).transfer
+    part = b.import_(first).transfer
     assert part.state is State.TRANSFERRING
     assert "does not hold all" in part.error
     assert 16 << 20 <= part.done < part.bytes
@@ -76,7 +77,7 @@ def test_a_disk_that_was_not_finished_goes_on_and_a_second_one_brings_the_rest(
     assert again.transfer.id == part.id
     assert again.objects == 4
     assert len(a.context.ledger.of_kind("handover")) == 3
-    assert b.import_disk(second).transfer.state is State.RECEIVED
+    assert b.import_(second).transfer.state is State.RECEIVED
 
 
 def test_an_altered_disk_lands_nothing_and_a_good_one_does(town: Town, package: str, tmp_path: Path) -> None:
@@ -86,12 +87,12 @@ def test_an_altered_disk_lands_nothing_and_a_good_one_does(town: Town, package: 
     (victim,) = bad.rglob("2-0-1.age")
     victim.write_bytes(victim.read_bytes()[:-1])
     with pytest.raises(IntegrityError, match="the disk gave window 0 damaged"):
-        b.import_disk(bad)
+        b.import_(bad)
     failed = b.transfers.ls()[0]
     assert failed.state is State.FAILED
     assert failed.done > 0, "what is sound is kept"
     assert not b.search("").rows
-    assert b.import_disk(good).transfer.state is State.RECEIVED
+    assert b.import_(good).transfer.state is State.RECEIVED
 
 
 def test_a_disk_for_somebody_else_says_so(town: Town, package: str, tmp_path: Path) -> None:
@@ -100,12 +101,12 @@ def test_a_disk_for_somebody_else_says_so(town: Town, package: str, tmp_path: Pa
     town.meet("hu-berlin", "oslo")
     a.export_disk(package, TO, disk)
     with pytest.raises(Refused, match="this disk is for the node"):
-        oslo.import_disk(disk)
+        oslo.import_(disk)
     header = json.loads((disk / HEADER).read_text())
     forged = {**header, "recipient": oslo.id}
     (disk / HEADER).write_text(json.dumps(forged, sort_keys=True, separators=(",", ":")))
     with pytest.raises(Refused, match="sealed for somebody else"):
-        oslo.import_disk(disk)
+        oslo.import_(disk)
     nmi = town.node("nmi")
     for wrong, why in (
         ({"sender": oslo.id}, NotFound),
@@ -116,17 +117,17 @@ def test_a_disk_for_somebody_else_says_so(town: Town, package: str, tmp_path: Pa
     ):
         (disk / HEADER).write_text(json.dumps({**header, **wrong}, sort_keys=True, separators=(",", ":")))
         with pytest.raises(why):
-            nmi.import_disk(disk)
+            nmi.import_(disk)
     (disk / HEADER).write_text(json.dumps(header, sort_keys=True, separators=(",", ":")))
     whole = (disk / MESSAGE).read_bytes()
     (disk / MESSAGE).write_bytes(whole[:-1])
     with pytest.raises(IntegrityError, match="cut short"):
-        nmi.import_disk(disk)
+        nmi.import_(disk)
     said, _ = open_message(whole, nmi.context.keys.age_identity(), nmi.id, header["message"])
     to = str(Identity.from_str(nmi.context.keys.age_identity()).to_public())
     (disk / MESSAGE).write_bytes(seal_message(said, oslo.context.keys.open("online"), to))
     with pytest.raises(Refused, match="not signed by the online key"):
-        nmi.import_disk(disk)
+        nmi.import_(disk)
     assert nmi.transfers.ls() == []
 
 
@@ -147,7 +148,25 @@ def test_nothing_is_written_over_and_nothing_is_given_that_was_taken_back(
     with pytest.raises(Refused, match="another package lies there"):
         a.export_disk(package, TO, disk)
     with pytest.raises(NotFound):
-        b.import_disk(tmp_path)
+        b.import_(tmp_path)
     town.later("nmi", days=61)
     with pytest.raises(DiademError, match="has expired"):
-        b.import_disk(disk)
+        b.import_(disk)
+
+
+def test_what_goes_directly_only_goes_on_no_disk(town: Town, package: str, tmp_path: Path) -> None:
+    a, disk = town.node("hu-berlin"), tmp_path / "disk"
+    sent = a.export_disk(package, TO, disk).transfer
+    (disk / HEADER).unlink()
+    shutil.rmtree(disk)
+    until = a.context.clock() + datetime.timedelta(days=100)
+    for one in a.context.ledger.of_kind("grant"):
+        a.revoke(one.statement_id)
+    a.grant(package, to=TO, expires=until, require=["direct-only"])
+    for dry_run in (True, False):
+        with pytest.raises(Refused, match="directly only"):
+            a.export_disk(package, TO, disk, dry_run=dry_run)
+    a.transfers.cancel(sent.id)
+    with pytest.raises(Refused, match="directly only, and the route is 'disk'"):
+        a.export_disk(package, TO, disk)
+    assert not disk.exists()

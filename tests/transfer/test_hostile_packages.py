@@ -38,7 +38,7 @@ from diadem.transfer.pulling import Wishes, receive_package
 from diadem.transfer.serving import Serving
 from diadem.transfer.tag_parts import LENGTH, read_tag_files, tag_files
 from diadem.trust.hashing import payload_id, payload_urn, sha256_hex
-from tests.transfer.pair import Bytes, Pair, Side
+from tests.transfer.pair import Bytes, Pair, Side, put_window
 
 FILES = {"notes.txt": b"notes" * 100, "scan.bin": b"scan" * 2000}
 
@@ -226,15 +226,15 @@ def test_what_is_pushed_besides_is_not_taken(pair: Pair, opened: tuple[OpenedPac
     pushed.put_part(peer, transfer.id, 1, parts[1])  # it had failed, and goes on when its sender mends it
     for number in (1, 2, 999_999_999):
         with pytest.raises(NotFound, match="no such window"):
-            pushed.put_window(peer, transfer.id, number, b"evil")
-    window = bytes(serving.window_bytes(pair.b.id, transfer.id, 0))
+            put_window(pushed, peer, transfer.id, number, b"evil")
+    window = b"".join(serving.window_pieces(pair.b.id, transfer.id, 0)())
     for wrong in (window + b"x", window[:-1], b""):
-        with pytest.raises(Refused, match="another length"):
-            pushed.put_window(peer, transfer.id, 0, wrong)
+        with pytest.raises(Refused, match="no whole leaves"):
+            put_window(pushed, peer, transfer.id, 0, wrong)
     with pytest.raises(DigestMismatch):
-        pushed.put_window(peer, transfer.id, 0, bytes(len(window)))
+        put_window(pushed, peer, transfer.id, 0, bytes(len(window)))
     assert not any("evil" in one for one in made_at(pair))
-    assert pushed.put_window(peer, transfer.id, 0, window)["state"] == "received"
+    assert put_window(pushed, peer, transfer.id, 0, window) == {"state": "received"}
     landed = bag_of(pair.b, transfer.package)
     kept = {path.relative_to(landed).as_posix() for path in landed.rglob("*") if path.is_file()}
     assert kept == {path.relative_to(opened[1]).as_posix() for path in opened[1].rglob("*") if path.is_file()}
@@ -245,13 +245,13 @@ def test_a_pusher_sends_no_more_than_was_accepted(pair: Pair, opened: tuple[Open
     pushed, serving, peer = pushed_of(pair.b.node.context), Serving(pair.a.desk), pair.a.id
     for number in (0, 1):
         pushed.put_part(peer, transfer.id, number, serving.part_bytes(pair.b.id, transfer.id, number))
-    window = bytes(serving.window_bytes(pair.b.id, transfer.id, 0))
+    window = b"".join(serving.window_pieces(pair.b.id, transfer.id, 0)())
     pair.b.desk.book.change(transfer.id, ceiling=pair.b.desk.book.get(transfer.id).counts.received + len(window) * 2)
     for _ in range(2):
         with pytest.raises(DigestMismatch):
-            pushed.put_window(peer, transfer.id, 0, bytes(len(window)))
+            put_window(pushed, peer, transfer.id, 0, bytes(len(window)))
     with pytest.raises(Refused, match="more bytes came than were accepted"):
-        pushed.put_window(peer, transfer.id, 0, window)
+        put_window(pushed, peer, transfer.id, 0, window)
 
 
 def test_a_file_that_somebody_put_beside_what_arrives_does_not_land(
@@ -282,7 +282,7 @@ def test_a_grant_that_is_taken_back_ends_the_bytes_at_once(pair: Pair, opened: t
     with pytest.raises(NotFound):
         serving.part(pair.b.id, transfer.id, 0)
     with pytest.raises(NotFound):
-        serving.window_bytes(pair.b.id, transfer.id, 0)
+        serving.window_pieces(pair.b.id, transfer.id, 0)
     with pytest.raises(NotFound):
         fetch(pair, transfer)
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
@@ -13,13 +16,15 @@ import pytest
 
 from diadem.errors import DigestMismatch, IntegrityError, Interrupted, NotFound, PackageError, Refused, Unreachable
 from diadem.model.manifest import DERIVED_PATHS
-from diadem.model.ports import silent
+from diadem.model.ports import Bundle, silent
 from diadem.model.transfers import State, Transfer
+from diadem.package.opening import OpenedPackage, read_manifest
+from diadem.transfer.handlers.windows import pushed_of
 from diadem.transfer.pulling import Wishes, receive_package
 from diadem.transfer.pushed import Pushed
 from diadem.transfer.pushing import push_package
 from diadem.transfer.serving import Serving
-from tests.transfer.pair import Pair, Side
+from tests.transfer.pair import Pair, Side, Wire, make_pair, put_window
 
 MIB = 1 << 20
 
@@ -179,6 +184,26 @@ def _given(part: tuple[int, int], _: int) -> tuple[int, int]:
 
 def _rest(start: int, size: int) -> tuple[int, int]:
     return start, size
+
+
+def test_a_package_is_opened_once_for_all_who_ask_at_once(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    sent = accepted(pair)
+    serving, opened, turn = Serving(pair.a.desk), [], threading.Barrier(6)
+
+    def opening(bundle: Bundle, *, expected_id: str | None = None) -> OpenedPackage:
+        opened.append(expected_id)
+        time.sleep(0.05)
+        return read_manifest(bundle, expected_id=expected_id)
+
+    monkeypatch.setattr("diadem.transfer.serving.read_manifest", opening)
+
+    def ask(number: int) -> int:
+        turn.wait()
+        return serving.window(pair.b.id, sent.id, number % 2, lambda size: (0, size)).status
+
+    with ThreadPoolExecutor(6) as pool:
+        assert list(pool.map(ask, range(6))) == [200] * 6
+    assert opened == [sent.package]
 
 
 def test_only_the_other_side_of_an_acceptance_gets_bytes(pair: Pair) -> None:
@@ -344,6 +369,84 @@ def test_a_push_that_is_cut_goes_on_and_a_wrong_window_comes_again(pair: Pair) -
     assert look(folder_of(pair.b, transfer.package)) == look(folder_of(pair.a, transfer.package))
 
 
+class CutWire(Wire):
+    """A line that is cut in the middle of what is pushed; the receiver's process may end then."""
+
+    cuts: Iterator[int] = iter(())
+    pushed = 0
+
+    def put_window(self, transfer: str, number: int, start: int, pieces: Callable[[], Iterable[bytes]]) -> None:
+        data = b"".join(pieces())
+        intake = pushed_of(self.desk().context).window(self.own, transfer, number, start, len(data))
+        size = next(self.cuts, len(data))
+        for at in range(0, min(size, len(data)), 300_000):
+            intake.take(data[at : min(at + 300_000, size)])
+        self.pushed += min(size, len(data))
+        if size < len(data):
+            raise Unreachable("the line is cut")
+        intake.end()
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_of_a_push_that_is_cut_at_any_byte_little_comes_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    monkeypatch.setattr("diadem.transfer.windows.WINDOW", 16 * MIB)
+    monkeypatch.setattr("diadem.transfer.pushing.CONNECTIONS", 1)
+    monkeypatch.setenv("DIADEM_CONFIG", str(tmp_path / "config"))
+    chance = random.Random(seed)
+    pair = make_pair(tmp_path, CutWire)
+    wire, cuts = pair.a.wire, [chance.randrange(7 * MIB) for _ in range(8)]
+    assert isinstance(wire, CutWire)
+    try:
+        transfer = accepted(pair, {"long.bin": chance.randbytes(12 * MIB + 5), **payload(seed)})
+        wire.cuts = iter(cuts)
+        times = 0
+        while pair.b.node.transfers.show(transfer.id).transfer.state is not State.RECEIVED:
+            times += 1
+            with contextlib.suppress(Unreachable):
+                push(pair, transfer)
+            if chance.random() < 0.3:  # the receiver's process ends, and another takes its place
+                pushed_of(pair.b.node.context).close()
+                pair.b.node.context._kept.pop("pushed")
+        size = sum(len(data) for data in payload(seed).values()) + 12 * MIB + 5
+        assert 2 < times <= len(cuts) + 1
+        assert size <= wire.pushed < size + (times - 1) * MIB
+        assert look(folder_of(pair.b, transfer.package)) == look(folder_of(pair.a, transfer.package))
+    finally:
+        pair.close()
+
+
+def test_of_a_window_with_wrong_leaves_those_come_again_alone(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("diadem.transfer.windows.WINDOW", 16 * MIB)
+    transfer = accepted(pair, {"long.bin": random.Random(3).randbytes(5 * MIB + 7)})
+    first = iter((True,))
+
+    def spoil(kind: str, _number: int, _start: int, data: bytes) -> bytes:
+        if kind == "window" and next(first, False):
+            data = data[: 2 * MIB] + b"wrong" + data[2 * MIB + 5 : -1] + bytes([data[-1] ^ 1])
+        return data
+
+    pair.a.wire.spoil = spoil
+    push(pair, transfer)
+    starts = [start for _, start in pair.a.wire.windows]
+    assert len(starts) == 3
+    assert starts[0] == 0
+    assert starts[2] - starts[1] > 2 * MIB, "two runs, and not what lies between them"
+    assert look(folder_of(pair.b, transfer.package)) == look(folder_of(pair.a, transfer.package))
+
+
+def test_leaves_that_are_none_of_the_window_are_refused(pair: Pair) -> None:
+    transfer = accepted(pair, {"long.bin": random.Random(3).randbytes(2 * MIB)})
+    pair.a.wire.spoil = lambda kind, _number, _start, data: b"" if kind == "window" else data
+    with pytest.raises(Refused, match="no whole leaves"):
+        push(pair, transfer)
+    pushed = pushed_of(pair.b.node.context)
+    for start, length in ((1, MIB), (MIB, MIB + 1), (MIB, MIB - 1), (2 * MIB, MIB), (0, 3 * MIB), (MIB // 2, MIB // 2)):
+        with pytest.raises(Refused, match="no whole leaves"):
+            pushed.window(pair.a.id, transfer.id, 0, start, length)
+
+
 def test_only_the_sender_pushes_and_only_what_was_accepted(pair: Pair) -> None:
     sent = pair.a.node.send(pair.a.archived("session", {"a.bin": b"a" * 3000}), "marie@nmi")
     pushed = Pushed(pair.b.desk)
@@ -351,9 +454,9 @@ def test_only_the_sender_pushes_and_only_what_was_accepted(pair: Pair) -> None:
         pushed.have(pair.a.id, sent.id)
     pair.b.node.accept(sent.id, wait=False)
     with pytest.raises(NotFound):
-        pushed.put_window("ab" * 32, sent.id, 0, b"x")
+        put_window(pushed, "ab" * 32, sent.id, 0, b"x")
     with pytest.raises(Refused, match="tag files come first"):
-        pushed.put_window(pair.a.id, sent.id, 0, b"x")
+        put_window(pushed, pair.a.id, sent.id, 0, b"x")
     with pytest.raises(IntegrityError, match="another package"):
         pushed.put_part(pair.a.id, sent.id, 0, b"x")
     pushed.close()

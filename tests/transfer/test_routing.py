@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -15,6 +16,7 @@ from diadem.model.routes import DIRECT, HUB
 from diadem.model.transfers import IN, State, Transfer, TransferEvent
 from diadem.node.config import CarrierSettings
 from diadem.node.peers.opening import peer_book
+from diadem.transfer.notes_told import tell_notes
 from diadem.transfer.postman import deliver_all
 from diadem.transfer.route_book import route_book
 from diadem.transfer.routing import (
@@ -31,7 +33,7 @@ from diadem.transfer.spoke.picking_up import pick_up
 from diadem.transfer.switching import switch_all
 from diadem.trust.envelope import sign
 from diadem.trust.keys import PrivateKey
-from tests.transfer.pair import Pair
+from tests.transfer.pair import Pair, Wire
 from tests.transfer.star import HUB as OSLO
 from tests.transfer.star import Star
 from tests.transfer.test_messages_through_a_hub import archived
@@ -136,7 +138,7 @@ def test_a_grant_that_wants_no_hub_has_none(star: Star) -> None:
     until = node.context.clock() + datetime.timedelta(days=100)
     node.grant(package, to="alice@nmi", expires=until, require=["direct-only"])
     policy(star, "hu-berlin", route="hub")
-    with pytest.raises(Refused, match="lets the package go through no hub"):
+    with pytest.raises(Refused, match="lets the package go directly only, and the route is 'hub'"):
         node.send(package, "alice@nmi")
     policy(star, "hu-berlin")
     sent = node.send(package, "alice@nmi")
@@ -253,3 +255,72 @@ def test_nobody_calls_for_what_was_offered_over_a_hub_only(pair: Pair) -> None:
         pair.b.wire.open_part(sent.id, 0)
     with pytest.raises(NotFound):
         pair.b.wire.open_window(sent.id, 0, 0, 10)
+
+
+def urls_at(star: Star, name: str) -> tuple[str, ...]:
+    """Where a node believes that nmi is found."""
+    note = star.book(name).named("nmi").note
+    assert note is not None
+    return tuple(note.urls)
+
+
+def test_what_changes_in_a_note_reaches_confirmed_peers_by_itself(star: Star) -> None:
+    nmi, berlin = (replace(star.peers(name), patience=0.0) for name in ("nmi", "hu-berlin"))
+    assert tell_notes(nmi) == tell_notes(berlin) == 0, "they have met with these notes"
+    context, _ = star.node("nmi").context, star.node(OSLO)
+    served, hidden = (replace(context.settings.server, urls=urls) for urls in ((url("nmi"),), ()))
+    context.change_settings(lambda known: replace(known, server=served))
+    star.pass_time(minutes=11)
+    assert tell_notes(nmi) == 2
+    assert urls_at(star, OSLO) == (url("nmi"),)
+    assert urls_at(star, "hu-berlin") == (), "it lies at the hub"
+    star.pass_time("nmi", minutes=11)
+    assert tell_notes(nmi) == 0, "it is put down again by itself"
+    star.settle()
+    assert urls_at(star, "hu-berlin") == (url("nmi"),)
+    context.change_settings(lambda known: replace(known, server=hidden))
+    assert tell_notes(nmi) == 2
+    context.change_settings(lambda known: replace(known, server=served))
+    assert tell_notes(nmi) == 0, "not so soon again"
+    star.pass_time("nmi", minutes=11)
+    assert tell_notes(nmi) == 2
+    star.settle()
+    assert urls_at(star, OSLO) == urls_at(star, "hu-berlin") == (url("nmi"),)
+    star.pass_time("nmi", days=1, minutes=1)
+    assert tell_notes(nmi) == 1, "who can be called is asked once a day what is new there"
+
+
+def test_a_peer_that_calls_gets_no_copy_at_a_hub_and_its_silence_is_noticed(star: Star) -> None:
+    """nmi has an address, and hu-berlin none: it calls."""
+    context, desk = star.node("nmi").context, star.desk("nmi")
+    berlin, book = star.book("nmi").named("hu-berlin"), route_book(context)
+    server = replace(context.settings.server, urls=(url("nmi"),))
+    context.change_settings(lambda known: replace(known, server=server))
+    calls = Wire(berlin.id, lambda: desk)
+    assert calls.waiting_messages() == []
+    assert ways(context, berlin) == [None]
+    first = book.health(berlin.id, DIRECT).worked
+    for seconds, noted_again in ((30, False), (31, True)):
+        star.pass_time("nmi", seconds=seconds)
+        calls.waiting_messages()
+        assert (book.health(berlin.id, DIRECT).worked > first) is noted_again
+    folder = star.root / "measured"
+    folder.mkdir()
+    (folder / "scan.bin").write_bytes(b"scan" * 1000)
+    sent = star.node("nmi").send(str(star.node("nmi").archive(folder, now=True).package.id), "alice@hu-berlin")
+    assert star.hub.lying(berlin.id) == []
+    assert [json.loads(data)["transfer"] for data in calls.waiting_messages()] == [sent.id]
+    transfer = coming(star)
+    desk.book.step(transfer.id, State.TRANSFERRING, desk.now, acceptance="ab" * 32, route=DIRECT)
+    assert switch_all(desk, lambda *_: None) == []
+    assert not book.health(berlin.id, DIRECT).failing
+    star.pass_time("nmi", minutes=6)
+    deliver_all(desk, due=False)
+    assert len(star.hub.lying(berlin.id)) == 1, "it does not call any more"
+    assert switch_all(desk, lambda *_: None) == []
+    assert "it has not called this node since" in book.health(berlin.id, DIRECT).error
+    star.pass_time("nmi", minutes=11)
+    (switched,) = switch_all(desk, lambda *_: None)
+    assert switched.route == HUB
+    calls.waiting_messages()
+    assert ways(context, berlin) == [None]

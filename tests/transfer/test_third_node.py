@@ -24,7 +24,7 @@ from diadem.transfer.messages import Message, new_id
 from diadem.transfer.network import Network
 from diadem.transfer.postman import acknowledged
 from diadem.transfer.working import Movers
-from tests.transfer.pair import Known, Roster, Side, Wire
+from tests.transfer.pair import Known, Roster, Side, Wire, put_window
 
 PEOPLE = {"hu-berlin": "alice", "nmi": "marie", "oslo": "olaf"}
 
@@ -82,7 +82,7 @@ def asked(side: Side, peer: str, transfer: str) -> list[dict[str, object]]:
         answer(lambda: serving.window(peer, transfer, 0, lambda _: (0, 1))),
         answer(lambda: pushed.have(peer, transfer)),
         answer(lambda: pushed.put_part(peer, transfer, 0, b"x")),
-        answer(lambda: pushed.put_window(peer, transfer, 0, b"x")),
+        answer(lambda: put_window(pushed, peer, transfer, 0, b"x")),
     ]
 
 

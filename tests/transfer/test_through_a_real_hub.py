@@ -91,7 +91,10 @@ class Fjord(Town):
     """A town whose nodes call the hub's own handlers, and nobody else."""
 
     def opened(self, place: Path, name: str, key: str, before: Path | None = None) -> diadem.Node:
-        node = super().opened(place, name, key, before)
+        return self.wired(super().opened(place, name, key, before), name)
+
+    def wired(self, node: diadem.Node, name: str) -> diadem.Node:
+        """The node, which asks the hub without a socket."""
         if name in SPOKES:
             (hub,) = [peer for peer in peer_book(node.context).ls() if peer.is_hub]
             assert hub.note is not None

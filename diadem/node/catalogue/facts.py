@@ -7,7 +7,6 @@ import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import PurePosixPath
 from typing import Any, Final
 
 from diadem.errors import PackageError
@@ -171,8 +170,14 @@ def _files(facts: Facts, files: Sequence[Mapping[str, Any]], number: int, known:
         if item["role"] == "primary":
             primary = item["path"]
             facts.state(FORMAT, item.get("format") or "unknown", number)
-            facts.state(SUFFIX, PurePosixPath(primary).suffix[1:].lower() or "none", number)
+            facts.state(SUFFIX, _suffix(primary), number)
     return primary
+
+
+def _suffix(path: str) -> str:
+    """What follows the last dot of a file's name, in lower case; "none" where nothing does."""
+    stem, _, suffix = path.rpartition("/")[2].rpartition(".")
+    return suffix.lower() if stem and suffix else "none"
 
 
 def _payload_paths(tag_files: Mapping[str, bytes]) -> Iterator[str]:

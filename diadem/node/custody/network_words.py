@@ -82,20 +82,15 @@ def _closure(said: Said) -> str:
 
 
 def _permit(said: Said) -> str:
-    hub, sender = _short(said["hub"]), _short(said["sender"])
-    most = f"{size_text(said['ceiling'])} of sealed windows from {sender}, until {said['expires'][:10]}"
-    return f"{said.node} allowed {hub} to keep for it at most {most}"
+    most = f"{size_text(said['ceiling'])} of sealed windows from {said.other('sender')}, until {said['expires'][:10]}"
+    return f"{said.node} allowed {said.other('hub')} to keep for it at most {most}"
 
 
 def _relay(said: Said) -> str:
     what = f"{counted(said['objects'], 'sealed window')} ({size_text(said['bytes'])})"
-    sides = f"of {_short(said['sender'])} for {_short(said['recipient'])}"
+    sides = f"of {said.other('sender')} for {said.other('recipient')}"
     times = f"from {_moment(said['first'])} on and deleted the last by {_moment(said['last'])}"
     return f"{said.node} stored {what} {sides} {times}, {_RELAYED[said['event']]}"
-
-
-def _short(node: str) -> str:
-    return f"the node {node[:12]}…"
 
 
 def _moment(time: str) -> str:

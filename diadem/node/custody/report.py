@@ -18,6 +18,8 @@ class Verdict(StrEnum):
 
 
 _ORDER = tuple(Verdict)
+#: What nodes say to each other of a transfer, in the order in which it happens; for what has the same second.
+_ACTS = ("grant", "offer", "acceptance", "permit", "receipt", "closure", "relay")
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +137,24 @@ class CustodyReport:
         """How many steps have each verdict."""
         found = Counter(step.verdict for step in self.steps)
         return {str(verdict): found[verdict] for verdict in Verdict}
+
+    @property
+    def story(self) -> tuple[CustodyStep, ...]:
+        """The steps of all nodes in the order of their times, each log in its own order; then the others.
+
+        The times are those of the nodes' own clocks: the order of steps of different nodes is claimed, not proved.
+        """
+        if len(self.nodes) < 2:
+            return self.steps
+        latest: dict[str | None, tuple[str, int]] = {}
+        told: list[tuple[tuple[str, int], CustodyStep]] = []
+        for step in sorted(self.steps, key=lambda step: (step.epoch or 0, step.index or 0)):
+            if step.time:
+                moment = step.time, _ACTS.index(step.kind) if step.kind in _ACTS else -1
+                latest[step.node] = max(latest.get(step.node, moment), moment)
+                told.append((latest[step.node], step))
+        told.sort(key=lambda one: one[0])
+        return tuple(step for _, step in told) + tuple(step for step in self.steps if not step.time)
 
     def of(self, verdict: Verdict) -> tuple[CustodyStep, ...]:
         """The steps of one verdict."""

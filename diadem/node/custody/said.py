@@ -31,8 +31,8 @@ def counted(count: int, word: str) -> str:
 class Said:
     """A statement, by the words of its predicate."""
 
-    def __init__(self, statement: Statement, node: str) -> None:
-        self.statement, self.node = statement, node
+    def __init__(self, statement: Statement, node: str, names: Mapping[str, str]) -> None:
+        self.statement, self.node, self._names = statement, node, names
         self.predicate: Mapping[str, Any] = statement.predicate
 
     def __getitem__(self, name: str) -> Any:
@@ -42,6 +42,10 @@ class Said:
     def get(self, name: str, default: Any = None) -> Any:
         """A member that need not be there."""
         return self[name] if self.predicate.get(name) is not None else default
+
+    def other(self, name: str) -> str:
+        """Another node, by the member that has its id."""
+        return f"the node {self._names.get(self.predicate[name]) or self[name][:12] + '…'}"
 
     @property
     def actor(self) -> str:

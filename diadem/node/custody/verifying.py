@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 
@@ -60,7 +61,12 @@ def verify_chains(
             loaded.append(load(name, data))
         except DocumentError as error:
             steps.append(_unreadable(name, error))
-    cases = [_Case(node, [file for file in loaded if file.chain.node == node], own=own) for node in _nodes(loaded)]
+    scales = {node: Scales(node, [file for file in loaded if file.chain.node == node]) for node in _nodes(loaded)}
+    called_so = Counter(one.ring.name for one in scales.values())
+    known = {node: one.ring.name for node, one in scales.items() if called_so[one.ring.name] == 1}
+    for one in scales.values():
+        one.others = known
+    cases = [_Case(one, [file for file in loaded if file.chain.node == node], own=own) for node, one in scales.items()]
     nodes = tuple(NodeSeen(case.node, case.scales.ring.name, _pinned(case.node, pins)) for case in cases)
     for case, seen in zip(cases, nodes, strict=True):
         steps += [_relative(step, pinned=seen.pinned is not False) for step in case.steps()]
@@ -118,9 +124,9 @@ def _held_against(text: str, cases: Sequence[_Case]) -> Iterator[CustodyStep]:
 class _Case:
     """Everything that the files have of one node."""
 
-    def __init__(self, node: str, files: Sequence[Loaded], *, own: bool) -> None:
-        self.node = node
-        self.scales = Scales(node, files)
+    def __init__(self, scales: Scales, files: Sequence[Loaded], *, own: bool) -> None:
+        self.node = scales.node
+        self.scales = scales
         self._files = files
         self._own = own
         self._weighed = {

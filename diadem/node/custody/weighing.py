@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from diadem.errors import IntegrityError
@@ -73,6 +73,8 @@ class Scales:
 
     def __init__(self, node: str, files: Sequence[Loaded]) -> None:
         self.node = node
+        #: What other nodes call themselves, by their ids.
+        self.others: Mapping[str, str] = {}
         self.ring = KeyRing(node)
         self.views: list[View] = []
         self.faults: list[CustodyStep] = []
@@ -88,7 +90,7 @@ class Scales:
     @property
     def names(self) -> dict[str, str]:
         """Names by ids, for sentences."""
-        return {self.node: self.ring.name} if self.ring.name else {}
+        return {**self.others, self.node: self.ring.name} if self.ring.name else {**self.others}
 
     # -- checkpoints -------------------------------------------------------------------------------------------------
 

@@ -66,7 +66,7 @@ def sentence(statement: Statement, names: Mapping[str, str] | None = None) -> st
         return f"{when} {node} noted: {_lower(statement.known.meaning if statement.known else '')}"
     try:
         validate_statement(statement)
-        said = writer(Said(statement, node))
+        said = writer(Said(statement, node, names))
     except (DocumentError, KeyError, TypeError, ValueError, IndexError):
         return f"{when} {node} noted a {statement.kind} statement whose content this version does not understand."
     return f"{when} {said}."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 from collections.abc import Iterator, Mapping
@@ -27,6 +28,7 @@ from diadem.transfer.postman import message_of
 from diadem.transfer.relay.book import EVERYTHING, Place, Relay
 from diadem.transfer.relay.depositing import Deposit
 from diadem.transfer.relay.requesting import DISK
+from diadem.transfer.routing import require_route
 from diadem.transfer.sealed_messages import MESSAGE as A_MESSAGE
 from diadem.transfer.sealed_messages import SealedMessage, seal_message
 from diadem.transfer.serving import Serving
@@ -83,12 +85,15 @@ def export_disk(
     recipient = _recipient(desk, wanted)
     header = _header(folder)
     if dry_run:
+        with contextlib.suppress(NotFound):  # what is not granted yet is granted with the offer
+            require_route(desk, wanted, DISK)
         return Exported(measured(desk, wanted)[0], str(folder), done=False)
     transfer = send(desk, package, to, expires=expires, comment=comment, route=DISK)
     if transfer.state not in {State.OFFERED, *MOVING}:
         raise Refused(f"the transfer is {transfer.state}", next="See: diadem transfers ls")
     if header is not None and (header.transfer, header.recipient) != (transfer.id, transfer.peer):
         raise Refused("another package lies there", where=str(folder), next="Name an empty folder.")
+    require_route(desk, transfer, DISK)  # it may have been offered before, and granted otherwise meanwhile
     folder.mkdir(parents=True, exist_ok=True)
     message = new_id()
     relay = header.relay if header is not None else secrets.token_hex(16)

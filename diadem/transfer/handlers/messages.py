@@ -12,25 +12,27 @@ from diadem.transfer.exchange import JSON, Request, Response, Route, Services
 from diadem.transfer.incoming import receive
 from diadem.transfer.messages import MAX_BYTES
 from diadem.transfer.postman import acknowledged, waiting_for
+from diadem.transfer.routing import note_call
 
 
-def asking_node(request: Request) -> str:
-    """Id of the confirmed peer that asks. Raises the one `NotFound` for anybody else."""
+def asking_node(request: Request, services: Services) -> str:
+    """Id of the confirmed peer that asks; that it called is noted. Raises the one `NotFound` for anybody else."""
     asker = request.known_asker
     if asker.kind != PEER or not asker.node_id:
         raise NotFound("there is nothing here for you")
+    note_call(services.context, asker.node_id)
     return asker.node_id
 
 
 def take_message(request: Request, services: Services) -> Response:
     """Take a control message; what answers it is in the answer."""
-    answer = receive(desk_of(services.context), asking_node(request), request.body)
+    answer = receive(desk_of(services.context), asking_node(request, services), request.body)
     return Response(200, {"content-type": JSON}, answer)
 
 
 def give_messages(request: Request, services: Services) -> Response:
     """The oldest messages that wait here for the asking node; 204 where there are none."""
-    waiting = waiting_for(desk_of(services.context), asking_node(request))
+    waiting = waiting_for(desk_of(services.context), asking_node(request, services))
     if not waiting:
         return Response(204)
     return Response.json({"messages": [json.loads(data) for data in waiting]})
@@ -38,7 +40,7 @@ def give_messages(request: Request, services: Services) -> Response:
 
 def acknowledge(request: Request, services: Services) -> Response:
     """A message that was fetched need not be sent any more."""
-    acknowledged(desk_of(services.context), asking_node(request), request.params["message"])
+    acknowledged(desk_of(services.context), asking_node(request, services), request.params["message"])
     return Response.json({"state": "acknowledged"})
 
 

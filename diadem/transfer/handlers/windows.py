@@ -6,7 +6,7 @@ from typing import Final
 
 from diadem.node.context import Context
 from diadem.transfer.desks import desk_of
-from diadem.transfer.exchange import BYTES, Request, Response, Route, Services
+from diadem.transfer.exchange import BYTES, PARAMETERS, Intake, Request, Response, Route, Services
 from diadem.transfer.handlers.messages import asking_node
 from diadem.transfer.pushed import Pushed
 from diadem.transfer.serving import Serving
@@ -20,13 +20,13 @@ def serving_of(context: Context) -> Serving:
 
 def give_part(request: Request, services: Services) -> Response:
     """Part 0 (the tag manifest) or 1 (the other tag files, each behind its length)."""
-    peer, transfer = asking_node(request), request.params["transfer"]
+    peer, transfer = asking_node(request, services), request.params["transfer"]
     return serving_of(services.context).part(peer, transfer, int(request.params["part"]))
 
 
 def give_window(request: Request, services: Services) -> Response:
     """A payload window, or the range of it that is asked for."""
-    peer, transfer = asking_node(request), request.params["transfer"]
+    peer, transfer = asking_node(request, services), request.params["transfer"]
     return serving_of(services.context).window(peer, transfer, int(request.params["number"]), request.range)
 
 
@@ -42,21 +42,28 @@ def let_go(context: Context) -> None:
 
 def say_have(request: Request, services: Services) -> Response:
     """What is here of a package that is pushed."""
-    return Response.json(pushed_of(services.context).have(asking_node(request), request.params["transfer"]))
+    return Response.json(pushed_of(services.context).have(asking_node(request, services), request.params["transfer"]))
 
 
 def take_part(request: Request, services: Services) -> Response:
     """Take a part that is pushed."""
-    peer, transfer = asking_node(request), request.params["transfer"]
+    peer, transfer = asking_node(request, services), request.params["transfer"]
     pushed_of(services.context).put_part(peer, transfer, int(request.params["part"]), request.body)
     return Response.json({"state": "taken"})
 
 
 def take_window(request: Request, services: Services) -> Response:
-    """Take a window that is pushed."""
-    peer, transfer = asking_node(request), request.params["transfer"]
-    pushed = pushed_of(services.context)
-    return Response.json(pushed.put_window(peer, transfer, int(request.params["number"]), request.body))
+    """Take leaves of a window that are here as a whole."""
+    intake = take_in_window(request, services, len(request.body))
+    intake.take(request.body)
+    return intake.end()
+
+
+def take_in_window(request: Request, services: Services, length: int) -> Intake:
+    """Take leaves of a window as they come."""
+    peer, transfer = asking_node(request, services), request.params["transfer"]
+    number, start = int(request.params["number"]), int(request.query.get("from", "0"))
+    return pushed_of(services.context).window(peer, transfer, number, start, length)
 
 
 #: Bytes of the tag files of a package that can be pushed; a larger one is fetched.
@@ -75,9 +82,11 @@ ROUTES: Final = (
         "PUT",
         "transfers/{transfer}/windows/{number}",
         take_window,
-        "Push a whole payload window of a package that was accepted.",
+        "Push a payload window of a package that was accepted, or whole leaves of it from a byte on.",
         takes=BYTES,
         body=WINDOW,
+        query={"from": PARAMETERS["number"]},
+        intake=take_in_window,
     ),
     Route(
         "GET",

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from diadem.errors import NotFound
 from diadem.model.carriers import Carried
 from diadem.transfer.hub.client import HubClient
+from diadem.transfer.hub.tallies import Tally
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,29 +20,46 @@ class HubCarrier:
     ----------
     client : HubClient
         Asks the hub.
+    tally : Tally
+        Counts along.
     """
 
     client: HubClient
+    tally: Tally
+    _listed: dict[str, Carried] = field(default_factory=dict, init=False, repr=False)
 
     def put(self, relay: str, name: str, data: bytes | bytearray) -> None:
         """See `Carrier.put`."""
-        self.client.put_object(relay, name, data)
+        note = self.client.put_object(relay, name, data).note
+        self.tally.add(relay, [(name, note.sha256[0], note.size)], sure=True)
 
     def ls(self, relay: str, *, wait: float = 0) -> Sequence[Carried]:
         """See `Carrier.ls`; nothing where the relay has ended."""
         try:
-            return self.client.objects(relay, wait=wait)
+            found = self.client.objects(relay, wait=wait)
         except NotFound:
             return ()
+        self._listed.update({one.name: one for one in found})
+        return found
 
     def get(self, relay: str, name: str) -> bytes:
         """See `Carrier.get`."""
         return self.client.object(relay, name)
 
     def remove(self, relay: str, names: Sequence[str]) -> None:
-        """See `Carrier.remove`; where the relay has ended nothing is left to remove."""
+        """See `Carrier.remove`; where the relay has ended nothing is left to remove.
+
+        What an earlier call took, whose answer was lost, is said again: the hub tells what it has delivered.
+        """
+        listed = [self._listed[name] for name in names if name in self._listed]
+        if listed:
+            self.tally.add(relay, [(one.name, one.sha256, one.size) for one in listed], sure=False)
+        asked = {row[0]: row for row in self.tally.unsure()}
         with contextlib.suppress(NotFound):
-            self.client.taken_objects(relay, names)
+            notes = self.client.taken_objects(relay, [*dict.fromkeys([*names, *asked])])
+            taken = {name for noted in notes for name in noted.note.names}
+            self.tally.add(relay, [row for name, row in asked.items() if name in taken], sure=True)
+            self.tally.forget(asked.keys() - taken)
 
     def end(self, relay: str) -> None:
         """See `Carrier.end`: the hub deletes what is left, and states what became of all of it."""

@@ -18,7 +18,7 @@ from sqlite3 import Connection
 from typing import Final
 
 from diadem.model.carriers import ObjectName
-from diadem.model.times import time_text
+from diadem.model.times import read_time, time_text
 from diadem.node.sqlite_file import SqliteFile
 from diadem.transfer.desk import NETWORK, Desk
 from diadem.trust.sealing import OneTime
@@ -31,15 +31,17 @@ EVERYTHING: Final = (-1, 0)
 _SCHEMA: Final = (
     """CREATE TABLE relays (transfer TEXT PRIMARY KEY, relay TEXT NOT NULL, recipient TEXT NOT NULL,
         identity TEXT NOT NULL DEFAULT '', generation INTEGER NOT NULL DEFAULT 1, sent TEXT NOT NULL DEFAULT '',
-        routes TEXT NOT NULL DEFAULT '') WITHOUT ROWID""",
+        routes TEXT NOT NULL DEFAULT '', hubs TEXT NOT NULL DEFAULT '') WITHOUT ROWID""",
     """CREATE TABLE asked (transfer TEXT NOT NULL, part INTEGER NOT NULL, window INTEGER NOT NULL,
         generation INTEGER NOT NULL, PRIMARY KEY (transfer, part, window)) WITHOUT ROWID""",
     """CREATE TABLE put (transfer TEXT NOT NULL, part INTEGER NOT NULL, window INTEGER NOT NULL,
         generation INTEGER NOT NULL, PRIMARY KEY (transfer, part, window)) WITHOUT ROWID""",
+    """CREATE TABLE silence (transfer TEXT PRIMARY KEY, since TEXT NOT NULL, received INTEGER NOT NULL,
+        asked INTEGER NOT NULL) WITHOUT ROWID""",
     """CREATE TABLE spoilt (transfer TEXT NOT NULL, part INTEGER NOT NULL, window INTEGER NOT NULL,
         generation INTEGER NOT NULL, times INTEGER NOT NULL, PRIMARY KEY (transfer, part, window)) WITHOUT ROWID""",
 )
-_TABLES: Final = ("asked", "put", "spoilt", "relays")
+_TABLES: Final = ("asked", "put", "spoilt", "silence", "relays")
 _ADVICE: Final = "Move it away: what is on its way by carriers has to be offered anew."
 
 Place = tuple[int, int]
@@ -61,6 +63,8 @@ class Relay:
         The last one that was asked for.
     routes : tuple of str
         Those by which something was or is put down.
+    hubs : tuple of str
+        Ids of the hubs at which something was or is put down, the present one last.
     """
 
     transfer: str
@@ -69,6 +73,12 @@ class Relay:
     identity: str = field(default="", repr=False)
     generation: int = 1
     routes: tuple[str, ...] = ()
+    hubs: tuple[str, ...] = ()
+
+    @property
+    def hub(self) -> str:
+        """Id of the hub at which it is put down now; "" for none yet."""
+        return self.hubs[-1] if self.hubs else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +95,25 @@ class Spoilt:
 
     generation: int
     times: int
+
+
+@dataclass(frozen=True, slots=True)
+class Silence:
+    """How long a carrier has given nothing.
+
+    Attributes
+    ----------
+    since : datetime
+        When something came, or was asked for, last.
+    received : int
+        Bytes that had come then.
+    asked : int
+        How often it was asked for anew since something came.
+    """
+
+    since: datetime
+    received: int
+    asked: int = 0
 
 
 class RelayBook:
@@ -119,6 +148,16 @@ class RelayBook:
         with self._file.writing() as connection:
             for table in _TABLES:
                 connection.execute(f"DELETE FROM {table} WHERE transfer = ?", [transfer])  # noqa: S608  our own names
+
+    # -- at both -----------------------------------------------------------------------------------------------------
+
+    def use_hub(self, transfer: str, hub: str) -> None:
+        """Note the hub at which it is put down from now on."""
+        with self._file.writing() as connection:
+            known = _relay(connection, transfer)
+            if known is not None and known.hub != hub:
+                hubs = " ".join([*(one for one in known.hubs if one != hub), hub])
+                connection.execute("UPDATE relays SET hubs = ? WHERE transfer = ?", [hubs, transfer])
 
     # -- at the receiver -------------------------------------------------------------------------------------------
 
@@ -162,8 +201,9 @@ class RelayBook:
         return Spoilt(*row)
 
     def forgive(self, transfer: str) -> None:
-        """Count anew how often something comes damaged."""
+        """Count anew how often something comes damaged, or not at all."""
         with self._file.writing() as connection:
+            connection.execute("DELETE FROM silence WHERE transfer = ?", [transfer])
             connection.execute("UPDATE spoilt SET times = 0 WHERE transfer = ?", [transfer])
 
     def spoilt(self, transfer: str) -> Mapping[Place, Spoilt]:
@@ -173,6 +213,19 @@ class RelayBook:
                 "SELECT part, window, generation, times FROM spoilt WHERE transfer = ?", [transfer]
             ).fetchall()
         return {(part, window): Spoilt(generation, times) for part, window, generation, times in rows}
+
+    def silence(self, transfer: str) -> Silence | None:
+        """How long nothing has come of a transfer."""
+        with self._file.reading() as connection:
+            sql = "SELECT since, received, asked FROM silence WHERE transfer = ?"
+            row = connection.execute(sql, [transfer]).fetchone()
+        return Silence(read_time(row[0]), row[1], row[2]) if row else None
+
+    def keep_silence(self, transfer: str, silence: Silence) -> None:
+        """Note since when nothing has come."""
+        with self._file.writing(durable=False) as connection:
+            row = [transfer, time_text(silence.since), silence.received, silence.asked]
+            connection.execute("INSERT OR REPLACE INTO silence VALUES (?, ?, ?, ?)", row)
 
     # -- at the sender ---------------------------------------------------------------------------------------------
 
@@ -248,12 +301,13 @@ class RelayBook:
 
 def _relay(connection: Connection, transfer: str) -> Relay | None:
     row = connection.execute(
-        "SELECT transfer, relay, recipient, identity, generation, routes FROM relays WHERE transfer = ?", [transfer]
+        "SELECT transfer, relay, recipient, identity, generation, routes, hubs FROM relays WHERE transfer = ?",
+        [transfer],
     ).fetchone()
     if row is None:
         return None
-    named, relay, recipient, identity, generation, routes = row
-    return Relay(named, relay, recipient, identity, generation, tuple(routes.split()))
+    named, relay, recipient, identity, generation, routes, hubs = row
+    return Relay(named, relay, recipient, identity, generation, tuple(routes.split()), tuple(hubs.split()))
 
 
 def _use(connection: Connection, transfer: str, route: str) -> None:

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import contextlib
 import threading
+from collections.abc import Callable
+from functools import partial
 from typing import Final
 
-from diadem.errors import DiademError, NotFound, Refused, UsageError
+from diadem.errors import DiademError, NotFound, Refused, Unreachable, UsageError
 from diadem.hooks.targets import target
 from diadem.model.carriers import VIA, via
+from diadem.model.peers import Peer
 from diadem.model.routes import HUB
 from diadem.model.transfers import OVER, State, Transfer
 from diadem.node.config import CarrierSettings
 from diadem.node.context import Context
+from diadem.node.peers.opening import peer_book
 from diadem.transfer.desk import Desk
 from diadem.transfer.hub.asking import hub_client
 from diadem.transfer.hub.carrier import HubCarrier
 from diadem.transfer.hub.evidence import keep_hub_chain
+from diadem.transfer.hub.tallies import Tally, tallies_of
 from diadem.transfer.relay.book import Relay, relays_of
 from diadem.transfer.relay.guarded import Guarded
 from diadem.transfer.routing import hub_for
@@ -113,9 +118,16 @@ def carrier_for(desk: Desk, transfer: Transfer, route: str = "") -> Guarded:
 
 
 def _hub(desk: Desk, transfer: Transfer) -> Guarded:
-    """The hub between this node and the other. Raises `Unreachable` where they have none in common."""
-    hub = hub_for(desk, transfer.peer)
-    return Guarded(HubCarrier(hub_client(desk.context, hub)), f"the hub '{hub.name}'")
+    """The hub on which both sides agreed, else the first. Raises `Unreachable` where they have none in common."""
+    relay = relays_of(desk).get(transfer.id)
+    hub = hub_for(desk, transfer.peer, relay.hub if relay is not None else "")
+    relays_of(desk).use_hub(transfer.id, hub.id)
+    return _at(desk, transfer, hub)
+
+
+def _at(desk: Desk, transfer: Transfer, hub: Peer) -> Guarded:
+    tally = Tally(tallies_of(desk), transfer.id, hub.id)
+    return Guarded(HubCarrier(hub_client(desk.context, hub), tally), f"the hub '{hub.name}'")
 
 
 def to_clear(desk: Desk) -> list[Transfer]:
@@ -134,34 +146,48 @@ def clear(desk: Desk, peer: str | None = None) -> int:
         relay = relays.get(transfer.id)
         if relay is not None and peer in (None, transfer.peer) and _cleared(desk, transfer, relay):
             relays.forget(transfer.id)
+            tallies_of(desk).forget(transfer.id)
             done += 1
     return done
 
 
 def _cleared(desk: Desk, transfer: Transfer, relay: Relay) -> bool:
     """Whether nothing of a relay lies anywhere any more, as far as this node can know."""
-    whole = True
-    for route in relay.routes:
-        try:
-            carrier_for(desk, transfer, route).end(relay.relay)
-            if route == HUB:
-                _keep_chain(desk, transfer, relay)
-        except (NotFound, Refused):  # it is not shared any more: nothing is to be done there
-            continue
-        except DiademError:
-            whole = False
-    return whole
+    folders = [partial(_end, desk, transfer, relay, route) for route in relay.routes if route != HUB]
+    hubs = [partial(_end_at_hub, desk, transfer, relay, hub) for hub in relay.hubs]
+    done = [_done(work) for work in (*folders, *hubs)]  # each is tried, whatever became of the others
+    return all(done)
 
 
-def _keep_chain(desk: Desk, transfer: Transfer, relay: Relay) -> None:
-    """Keep what the hub states of what it carried, beside what the other side states.
+def _done(work: Callable[[], None]) -> bool:
+    try:
+        work()
+    except (NotFound, Refused):  # it is not shared any more, or carried nothing: nothing is to be done there
+        return True
+    except DiademError:
+        return False
+    return True
+
+
+def _end(desk: Desk, transfer: Transfer, relay: Relay, route: str) -> None:
+    carrier_for(desk, transfer, route).end(relay.relay)
+
+
+def _end_at_hub(desk: Desk, transfer: Transfer, relay: Relay, hub: str) -> None:
+    """End a relay at a hub, and keep what the hub states of it beside what the other side states.
 
     Raises
     ------
     NotFound
-        It carried nothing.
+        The hub is none any more, or carried nothing.
     Unreachable, DocumentError, Contradicted
-        It does not answer, or proves nothing; that is tried again.
+        It does not answer, cannot say it yet, or proves nothing; that is tried again.
     """
-    hub = hub_for(desk, transfer.peer)
-    keep_hub_chain(desk, transfer.id, relay.relay, hub.id, hub_client(desk.context, hub).chain(relay.relay))
+    client = hub_client(desk.context, peer_book(desk.context).get(hub))
+    with contextlib.suppress(NotFound):  # the other side has ended it
+        client.end(relay.relay)
+    try:
+        chain = client.chain(relay.relay)
+    except Refused as error:  # what it said last is in none of its stores yet
+        raise Unreachable(error.message) from error
+    keep_hub_chain(desk, transfer.id, relay.relay, hub, chain)

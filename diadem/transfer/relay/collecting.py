@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -377,6 +378,8 @@ class _Collect:
         return None
 
     def _landed(self, opened: OpenedPackage) -> Transfer:
+        with contextlib.suppress(DiademError):  # a hub whose answer was lost is asked once more what it has delivered
+            self._way.carrier.remove(self._way.relay.relay, [])
         landed = self._landing.finish(opened, self._listener)
         self._relays.lose_key(landed.id)
         return landed

@@ -7,14 +7,15 @@ from typing import Final
 
 from diadem.errors import Unreachable
 from diadem.model.peers import Peer
-from diadem.model.routes import DIRECT
+from diadem.model.routes import DIRECT, HUB
 from diadem.model.transfers import Transfer, ceiling
 from diadem.transfer.desk import Desk
 from diadem.transfer.hub import statements
 from diadem.transfer.hub.asking import hub_client
-from diadem.transfer.relay.book import Relay
+from diadem.transfer.relay.book import Relay, relays_of
+from diadem.transfer.relay.requesting import request
 from diadem.transfer.route_book import route_book
-from diadem.transfer.routing import hub_for
+from diadem.transfer.routing import hub_for, working_hubs
 
 #: How long after its offer has ended something may still lie there.
 _FETCHING: Final = timedelta(days=60)
@@ -22,6 +23,9 @@ _FETCHING: Final = timedelta(days=60)
 
 def permit(desk: Desk, transfer: Transfer, relay: Relay) -> Peer:
     """Let the hub between this node and the sender keep what is put down for a transfer; stated once, said each time.
+
+    Before anything is put down it is the first common hub that answers. Where that is not the one at which the sender
+    begins by itself, the sender is told.
 
     Returns
     -------
@@ -33,7 +37,26 @@ def permit(desk: Desk, transfer: Transfer, relay: Relay) -> Peer:
     Unreachable, NotFound, Refused
         There is no common hub, it does not answer, or it does not carry that.
     """
-    hub = hub_for(desk, transfer.peer)
+    if relay.hub:
+        return _permitted(desk, transfer, relay, hub_for(desk, transfer.peer, relay.hub))
+    first = hub_for(desk, transfer.peer)
+    hubs = working_hubs(desk, transfer.peer, first.id)
+    for hub in hubs:
+        try:
+            _permitted(desk, transfer, relay, hub)
+        except Unreachable:
+            if hub is hubs[-1]:
+                raise
+            continue
+        if hub.id != first.id:
+            with desk.turn(transfer.id):
+                request(desk, transfer, HUB, hub=hub.id)
+        relays_of(desk).use_hub(transfer.id, hub.id)
+        return hub
+    return first
+
+
+def _permitted(desk: Desk, transfer: Transfer, relay: Relay, hub: Peer) -> Peer:
     routes = route_book(desk.context)
     try:
         hub_client(desk.context, hub).put_permit(relay.relay, _stated(desk, transfer, relay, hub))

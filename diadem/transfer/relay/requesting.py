@@ -9,12 +9,14 @@ from typing import Any, Final
 
 from diadem.errors import IntegrityError, NotFound, Refused, Unreachable
 from diadem.model.carriers import LAST_GENERATION
-from diadem.model.transfers import IN, MOVING, State, Transfer
+from diadem.model.routes import HUB
+from diadem.model.transfers import IN, LOCAL, MOVING, State, Transfer
 from diadem.store.arrival import Arrival
 from diadem.transfer.desk import Desk
 from diadem.transfer.landing import Landing, place_of
 from diadem.transfer.messages import WANTED, Message
-from diadem.transfer.relay.book import EVERYTHING, Place, Spoilt, relays_of
+from diadem.transfer.relay.book import EVERYTHING, Place, Relay, Spoilt, relays_of
+from diadem.transfer.routing import hub_for, working_hubs
 from diadem.transfer.taking import bits_of, numbers_of, wanted_windows
 from diadem.transfer.windows import WindowPlan
 from diadem.trust.base64_text import from_base64, to_base64
@@ -31,7 +33,7 @@ _BEFORE: Final = datetime.fromtimestamp(0, UTC)
 # -- at the receiver -------------------------------------------------------------------------------------------------
 
 
-def request(desk: Desk, transfer: Transfer, route: str) -> Transfer:
+def request(desk: Desk, transfer: Transfer, route: str, *, hub: str = "") -> Transfer:
     """Go on by another route, or ask anew by the same one: the sender is told what is still missing.
 
     Parameters
@@ -42,6 +44,8 @@ def request(desk: Desk, transfer: Transfer, route: str) -> Transfer:
         Accepted.
     route : str
         One of those that were offered.
+    hub : str
+        Id of the hub; "" for the one that was agreed on, as long as it answers.
 
     Raises
     ------
@@ -60,12 +64,37 @@ def request(desk: Desk, transfer: Transfer, route: str) -> Transfer:
     about: dict[str, Any] = {"route": route, "generation": 1, "parts": [], "windows": to_base64(_NONE)}
     if relay is not None and route != DIRECT:
         about |= {"generation": _checked(relay.generation + bool(relay.routes)), **_missing(desk, transfer)}
+        if route == HUB:
+            about["hub"] = hub or _hub(desk, transfer, relay)
+            relays.use_hub(transfer.id, about["hub"])
         relays.use(transfer.id, route, generation=about["generation"])
         relays.forgive(transfer.id)
     desk.book.change(transfer.id, route=route, error="", next="")
     if relay is not None:  # else nothing was ever to be put down
         desk.post(transfer, WANTED, about)
     return desk.book.get(transfer.id)
+
+
+def request_anew(desk: Desk, transfer: Transfer) -> Transfer:
+    """Ask for all that is missing to be put down again by the present route, because it is lost there.
+
+    Raises
+    ------
+    Refused
+        Nothing is put down by that route; else as `request`.
+    """
+    if transfer.direction != IN or transfer.route in (DIRECT, DISK, LOCAL):
+        raise Refused(
+            "it does not come by a hub or folder: nothing is put down for it",
+            next=f"Go on with what is missing: diadem transfers resume {transfer.id[:8]}",
+        )
+    with desk.turn(transfer.id):
+        return request(desk, desk.book.get(transfer.id), transfer.route)
+
+
+def _hub(desk: Desk, transfer: Transfer, relay: Relay) -> str:
+    hubs = working_hubs(desk, transfer.peer, relay.hub)
+    return hubs[0].id if hubs else hub_for(desk, transfer.peer).id
 
 
 def ask_again(
@@ -92,6 +121,9 @@ def ask_again(
         parts = sorted({*parts, *unsent.about["parts"]})
         bits = _both(bits, from_base64(unsent.about["windows"]))
     about = {"route": transfer.route, "generation": generation, "parts": parts, "windows": to_base64(bits)}
+    relay = relays_of(desk).get(transfer.id)
+    if transfer.route == HUB and relay is not None and relay.hub:
+        about["hub"] = relay.hub
     desk.post(transfer, WANTED, about)
 
 
@@ -153,11 +185,16 @@ def take_wish(desk: Desk, transfer: Transfer, message: Message) -> Transfer:
         raise Refused(f"the route '{route}' was not offered", next=f"It may go by: {', '.join(transfer.routes)}")
     if relays.get(transfer.id) is None:
         raise NotFound("the acceptance names no place where it could be put down")
+    hub = str(about.get("hub", ""))
+    if hub and hub not in [one.id for one in working_hubs(desk, transfer.peer)]:
+        raise Refused("the hub that it names is not used by both nodes", next="diadem peer refresh")
     if route == DIRECT:
         heard = relays.ask_nothing(transfer.id, sent=message.sent)
     else:
         heard = relays.ask(transfer.id, route, _places(about), int(about["generation"]), sent=message.sent)
     if heard:
+        if hub:
+            relays.use_hub(transfer.id, hub)
         desk.book.change(transfer.id, route=route, error="", next="")
     return desk.book.get(transfer.id)
 

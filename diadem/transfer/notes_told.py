@@ -1,0 +1,67 @@
+"""Telling peers this node's newest card and note by itself, and learning theirs: new addresses, hubs and keys."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from datetime import timedelta
+from typing import Final
+
+from diadem.errors import DiademError
+from diadem.model.peers import Peer, PeerState
+from diadem.node.peers.notes import endpoint_note
+from diadem.node.peers.opening import peer_book
+from diadem.transfer.introductions import Introduction
+from diadem.transfer.peer_verbs import PeerVerbs
+from diadem.transfer.route_book import route_book
+from diadem.transfer.routing import common_hubs
+
+#: Between two times that a peer is told, whatever changes meanwhile and whether it answers or not.
+_REST: Final = timedelta(minutes=10)
+#: So often a peer that can be called is asked for what is new there.
+_ASK: Final = timedelta(days=1)
+
+
+def tell_notes(peers: PeerVerbs) -> int:
+    """Exchange cards and notes with each peer that does not have this node's newest note; how many were asked.
+
+    Parameters
+    ----------
+    peers : PeerVerbs
+        Of this node. Who is reached over a hub answers later: the caller has no patience.
+    """
+    context, routes = peers.context, route_book(peers.context)
+    newest, now = digest_of(endpoint_note(context, peer_book(context))), context.clock()
+    asked = 0
+    for peer in sorted(peers.ls(), key=lambda peer: not peer.is_hub):  # a hub lets this node in by its newest key only
+        if peer.state is not PeerState.CONFIRMED or not _is_reached(peers, peer):
+            continue
+        told, at, tried = routes.told_note(peer.id)
+        stale = peer.note is not None and bool(peer.note.urls) and (at is None or at + _ASK < now)
+        if (told == newest and not stale) or (tried is not None and tried + _REST > now) or _lies(peers, peer, newest):
+            continue
+        routes.try_note(peer.id, now)
+        asked += 1
+        with contextlib.suppress(DiademError):  # not there, or not yet: it is told the next time, or when it answers
+            peers.refresh(peer.name)
+    return asked
+
+
+def _is_reached(peers: PeerVerbs, peer: Peer) -> bool:
+    return (peer.note is not None and bool(peer.note.urls)) or bool(common_hubs(peers.context, peer))
+
+
+def _lies(peers: PeerVerbs, peer: Peer, newest: str) -> bool:
+    """Whether the newest note lies at a hub for a peer, and is put down again until it answers."""
+    meeting = route_book(peers.context).meeting(peer.id)
+    return meeting is not None and not meeting.error and note_in(meeting.body) == newest
+
+
+def note_in(introduction: bytes) -> str:
+    """The digest of the note in an introduction of this node."""
+    return digest_of(Introduction.from_bytes(introduction)[0].note)
+
+
+def digest_of(note: bytes) -> str:
+    """What is kept of a note that was told."""
+    return hashlib.sha256(note).hexdigest()

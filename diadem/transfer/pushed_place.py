@@ -1,0 +1,135 @@
+"""Where one pushed package is put together: what is here of it, and who may be at it at once."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Final
+
+from diadem.model.transfers import Transfer
+from diadem.package.opening import OpenedPackage
+from diadem.store.arrival_hashing import Follower
+from diadem.transfer.fetching import missing_bytes
+from diadem.transfer.landing import Landing
+from diadem.transfer.windows import Span, WindowPlan
+from diadem.trust.hashing import leaf_digest
+
+#: Windows that can be taken in at once: two of the same never are.
+_TURNS: Final = 8
+
+
+class Place:
+    """One package that is being pushed here.
+
+    Parameters
+    ----------
+    landing : Landing
+        Of its transfer.
+    """
+
+    def __init__(self, landing: Landing) -> None:
+        self.landing = landing
+        self.opened: OpenedPackage | None = None
+        self.plan: WindowPlan | None = None
+        self.follower: Follower | None = None
+        #: Whether it was let go: who waited for it opens it anew.
+        self.gone = False
+        #: The transfer, once the package landed.
+        self.landed: Transfer | None = None
+        self.used = time.monotonic()
+        #: Bytes of the files that are not here yet.
+        self.missing = 0
+        self._turns = tuple(threading.Lock() for _ in range(_TURNS))
+        self._count = threading.Lock()
+
+    def begin(self, tags: bytes) -> None:
+        """Make ready for windows: the tag files are here."""
+        self.opened = self.landing.begin(tags)
+        self.plan = WindowPlan(self.opened.manifest)
+        self.follow()
+
+    def follow(self) -> None:
+        """Hash whole files from now on, those too that begin anew."""
+        self.follower = Follower(self.landing.arrival)
+        self.missing = missing_bytes(self.landing.arrival)
+
+    def close(self) -> None:
+        """Leave it as it is, to go on later."""
+        self.gone = True
+        if self.follower is not None:
+            self.follower.stop()
+        self.landing.arrival.close()
+
+    # -- turns -----------------------------------------------------------------------------------------------------
+
+    def turn(self, window: int) -> threading.Lock:
+        """Held by who takes in a window."""
+        return self._turns[window % _TURNS]
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """While nobody else is at it."""
+        with ExitStack() as held:
+            for turn in self._turns:
+                held.enter_context(turn)
+            yield
+
+    @contextmanager
+    def alone_now(self) -> Iterator[bool]:
+        """The same where nobody is at it now; whether that is so."""
+        with ExitStack() as held:
+            free = True
+            for turn in self._turns:
+                if free := turn.acquire(blocking=False):
+                    held.callback(turn.release)
+                else:
+                    break
+            yield free
+
+    # -- leaves ----------------------------------------------------------------------------------------------------
+
+    @property
+    def done(self) -> int:
+        """Bytes of the package that are here, its tag files with them."""
+        return self.landing.transfer.bytes - self.missing
+
+    @property
+    def whole(self) -> bool:
+        """Whether every leaf is here."""
+        return self.plan is not None and self.landing.arrival.marks.count == self.plan.leaves
+
+    def take(self, span: Span, data: memoryview) -> tuple[int, int | None]:
+        """Prove and write the leaves of a span that are missing.
+
+        Returns
+        -------
+        again : int
+            Bytes of leaves that were here already.
+        wrong : int or None
+            The first leaf of the file that is wrong; all others are kept.
+        """
+        arrival, leaf_size = self.landing.arrival, self.landing.arrival.manifest.leaf_size
+        start, again, wrong, run = span.entry.first_leaf + span.leaf, 0, None, 0
+        for number in range(span.leaves):
+            leaf = data[number * leaf_size : (number + 1) * leaf_size]
+            here = bool(arrival.marks.proven[start + number])
+            if not here and leaf_digest(leaf) == arrival.digest(start + number):
+                continue
+            self._keep(span, run, data[run * leaf_size : number * leaf_size])
+            run = number + 1
+            if here:
+                again += len(leaf)
+            elif wrong is None:
+                wrong = span.leaf + number
+        self._keep(span, run, data[run * leaf_size :])
+        return again, wrong
+
+    def _keep(self, span: Span, first: int, data: memoryview) -> None:
+        assert self.follower is not None
+        if data:
+            self.landing.arrival.put(span.number, span.leaf + first, data)
+            self.follower.written(span.number, data)
+            with self._count:
+                self.missing -= len(data)

@@ -1,0 +1,62 @@
+"""Noticing that a carrier gives nothing of what should lie there: it has lost it, and nobody says so."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Final
+
+from diadem.model.transfers import MOVING, State, Transfer
+from diadem.transfer.desk import Desk
+from diadem.transfer.messages import ACCEPTANCE, WANTED
+from diadem.transfer.relay.book import Silence, relays_of
+from diadem.transfer.relay.requesting import request
+
+#: After so long without a byte, though the sender has heard what is wanted, it is asked for anew; so often at most.
+LONG: Final = timedelta(days=1)
+TIMES: Final = 3
+#: As long as the sender has not heard it, the time is set so often.
+_SET: Final = timedelta(hours=1)
+
+
+def ask_where_silent(desk: Desk, transfer: Transfer, label: str) -> Transfer:
+    """Ask the sender anew for what is missing, where the carrier has given nothing for long; in the end give it up.
+
+    Parameters
+    ----------
+    desk : Desk
+        Of the receiver.
+    transfer : Transfer
+        As it stands after its carrier was looked at, and answered.
+    label : str
+        What people call the carrier.
+    """
+    if transfer.state not in MOVING:
+        return transfer
+    book, now, received = relays_of(desk), desk.now, transfer.counts.received
+    known = book.silence(transfer.id)
+    if known is None or known.received != received:
+        book.keep_silence(transfer.id, Silence(now, received))
+    elif _is_unheard(desk, transfer):
+        if known.since + _SET <= now:
+            book.keep_silence(transfer.id, replace(known, since=now))
+    elif known.since + LONG <= now:
+        with desk.turn(transfer.id):
+            if known.asked < TIMES:
+                request(desk, transfer, transfer.route)
+                book.keep_silence(transfer.id, Silence(now, received, known.asked + 1))
+            else:
+                _give_up(desk, transfer, label)
+    return desk.book.get(transfer.id)
+
+
+def _is_unheard(desk: Desk, transfer: Transfer) -> bool:
+    """Whether the sender does not know yet what is wanted."""
+    waiting = desk.book.to_post(peer=transfer.peer)
+    return any(one.transfer == transfer.id and one.kind in (ACCEPTANCE, WANTED) for one in waiting)
+
+
+def _give_up(desk: Desk, transfer: Transfer, label: str) -> None:
+    words = f"{label} gives nothing more, though the sender was asked {TIMES} times to put it down again"
+    advice = f"Ask the sender's people; then: diadem transfers resume {transfer.id[:8]} --anew"
+    desk.book.step(transfer.id, State.FAILED, desk.now, words=words, error=words, next=advice, rate=0.0)
