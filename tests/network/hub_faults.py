@@ -120,8 +120,9 @@ class BadHub:
         size = 1000
         if source is not None:
             path = self.node / "hub" / "relays" / relay / str(name)
-            shutil.copyfile(source, path)
-            size = path.stat().st_size
+            fresh = shutil.copyfile(source, self._past / "fresh")
+            size = fresh.stat().st_size
+            fresh.replace(path)
         with self._book() as book:
             row = (relay, str(name), size, "ab" * 32, "2026-01-01T00:00:00Z", "", "")
             book.execute("INSERT OR REPLACE INTO objects VALUES (?, ?, ?, ?, ?, ?, ?)", row)
@@ -145,8 +146,9 @@ class BadHub:
         return True
 
     def _again(self, one: Lying) -> bool:
-        """An earlier object of the same relay under its own name, or its bytes under that of another window."""
-        old = sorted(self._past.glob(f"{one.relay} *"))
+        """An object that lay in the same relay once, under its own name."""
+        here = {path.name for path in one.path.parent.iterdir()}
+        old = [path for path in sorted(self._past.glob(f"{one.relay} *")) if path.name.partition(" ")[2] not in here]
         if not old:
             return False
         path = self.random.choice(old)

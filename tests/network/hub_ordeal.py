@@ -55,6 +55,9 @@ KINDS: Final[Mapping[str, int]] = {
 }
 #: Seconds for what comes next to come, for the whole rest, and between two looks.
 _PATIENCE, _REST, _LOOK = 60, 1200, 0.05
+_SELDOM: Final = 0.5
+#: Seconds after which a person asks anew for what does not come.
+_PATIENT: Final = 8
 
 
 class Spoke(Party):
@@ -146,7 +149,10 @@ class HubOrdeal:
     counts: Counter[str] = field(default_factory=Counter)
     failed: list[str] = field(default_factory=list)
     _before: tuple[int, int] = (0, 0)
+    anew: int = 0
     _asked: float = 0.0
+    _looked: float = 0.0
+    _came: int = 0
     _began: float = 0.0
     _bad: BadHub = field(init=False)
 
@@ -181,8 +187,10 @@ class HubOrdeal:
     def _wait(self, seconds: float) -> None:
         end = time.monotonic() + seconds
         while (left := end - time.monotonic()) > 0:
-            for party in (self.sender, self.receiver, self.hub):
-                party.look()
+            if time.monotonic() - self._looked > _SELDOM:  # each look reads all of /proc
+                self._looked = time.monotonic()
+                for party in (self.sender, self.receiver, self.hub):
+                    party.look()
             self._bad.remember()
             time.sleep(min(left, _LOOK))
 
@@ -198,7 +206,7 @@ class HubOrdeal:
             if found["state"] == "failed":
                 assert f"the hub '{HUB}'" in found["error"], found["error"]
                 self.failed.append(found["error"])
-                self.receiver.give("transfers", "resume", transfer, codes=(0, 1, 4, 5))
+                self._ask_anew(transfer)
                 return False
             if found["state"] != "closed":
                 return False
@@ -230,13 +238,19 @@ class HubOrdeal:
         return sum(path.stat().st_size for path in (self.receiver.store / ".diadem" / "arriving").glob("*/journal"))
 
     def _nudge(self) -> None:
-        """What lies nowhere comes only when a person asks for it."""
-        if time.monotonic() - self._asked > 5:
-            self._asked = time.monotonic()
+        """What lies nowhere comes when a person asks for it, who has waited a while."""
+        now, came = time.monotonic(), self.journals()
+        if self._bad.lying() or came != self._came:
+            self._asked, self._came = now, came
+        elif now - self._asked > _PATIENT:
+            self._asked = now
             for transfer in self.packages:
-                if self.state(self.receiver, transfer)["state"] in ("accepted", "transferring", "failed"):
-                    self.over()
-                    self.receiver.give("transfers", "resume", transfer, codes=(0, 1, 4, 5))
+                if self.state(self.receiver, transfer)["state"] in ("accepted", "transferring"):
+                    self._ask_anew(transfer)
+
+    def _ask_anew(self, transfer: str) -> None:
+        self.anew += 1
+        self.receiver.give("transfers", "resume", transfer, "--anew", codes=tuple(range(7)))
 
     def _do(self, kind: str) -> None:
         sites = {CUT_SENDER: [self.star.one], CUT_RECEIVER: [self.star.two], CUT_BOTH: [self.star.one, self.star.two]}
@@ -257,6 +271,7 @@ class HubOrdeal:
 
     def finish(self) -> None:
         """Let it come to its end: the hub is put in order, and people ask for what does not come."""
+        self.history.append(f"{time.monotonic() - self._began:.1f} s, the hub is put in order")
         self.hub.kill_server()
         self.hub.serve()
         end = time.monotonic() + _REST
@@ -305,10 +320,12 @@ class HubOrdeal:
             "interruptions": self.interruptions,
             "kinds": dict(self.counts),
             "failed": len(self.failed),
+            "asked_anew": self.anew,
+            "seconds": round(time.monotonic() - self._began, 1),
             "again_by_receipt": again,
             "again_sent": sent - self._before[0] - size,
             "again_received": came - self._before[1] - size,
-            "bound": size // 100 + max(1, self.interruptions) * AT_ONCE * WINDOW,
+            "bound": size // 100 + max(1, self.interruptions + self.anew) * AT_ONCE * WINDOW,
             "memory": peaks,
         }
         for name in ("again_by_receipt", "again_sent", "again_received"):

@@ -13,7 +13,7 @@ from tests.network.interruptions import MIB, Scale
 
 pytestmark = pytest.mark.skipif(bool(namespaces.missing()), reason=namespaces.missing())
 SEED, FAULTS = 20260315, 20
-SCALE = Scale(80 * MIB, 60, "400mbit", 0.3, (0.1, 0.4))
+SCALE = Scale(112 * MIB, 40, "300mbit", 0.2, (0.1, 0.3))
 
 
 def test_twenty_faults_of_cables_processes_and_the_hub(tmp_path: Path) -> None:
@@ -24,8 +24,7 @@ def test_twenty_faults_of_cables_processes_and_the_hub(tmp_path: Path) -> None:
             while ordeal.interruptions < FAULTS and ordeal.strike():
                 pass
             ordeal.finish()
-            figures = ordeal.judged()
+            ordeal.judged()
         except AssertionError as error:
             raise AssertionError(f"{error}\n{ordeal.log()}") from error
-    print(figures)
     assert ordeal.interruptions >= FAULTS

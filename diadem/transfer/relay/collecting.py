@@ -276,7 +276,9 @@ class _Collect:
         try:
             data = self._get(name)
             again = take_window(self._landing.arrival, self._follower, spans, data)
-        except NotFound:  # somebody removed it meanwhile
+        except NotFound:  # nobody else takes it: it is lost there
+            lost = NotFound("it is listed, and cannot be had")
+            self._spoil((2, name.window), name.generation, lost)
             return None
         except IntegrityError as error:
             self._count(0, again=self._plan.size(name.window))
