@@ -25,7 +25,11 @@ from inputs import described, make
 from tables import parser, workplace, write
 from timing import STEADY, Run, run, settle
 
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+import diadem
 from diadem.testing.faults import remove
+from tests.consoles import given_here
 
 HERE = Path(__file__).resolve().parent
 #: MiB a second of each side, and bytes of memory of each process.
@@ -60,9 +64,14 @@ class Harbour:
         self._server: subprocess.Popen[bytes] | None = None
 
     def said(self, node: str, *words: str | Path) -> dict[str, object]:
-        """What a command of a node answers."""
-        done = run(self._command(*words, "--node", self.work / node, "--json"), env=self._environment())
-        found: dict[str, object] = json.loads(done.output)
+        """What a command of a node answers that is not timed; it is given in this process."""
+        return self._answered(*words, "--node", self.work / node)
+
+    def _answered(self, *words: str | Path) -> dict[str, object]:
+        code, text = given_here([*map(str, words), "--json"], self._environment(), self.work)
+        if code:
+            raise RuntimeError(f"{words[:2]} ended with {code}:\n{text}")
+        found: dict[str, object] = json.loads(text)
         return found
 
     def _command(self, *words: str | Path) -> list[str | Path]:
@@ -87,8 +96,7 @@ class Harbour:
 
     def _made(self, node: str, name: str, user: str) -> None:
         place = self.work / node
-        given = ("--store", f"{place}-store", "--name", name, "--user", user, "--recovery-file", f"{place}-recovery")
-        run([*self._command("init", place), *given, "--json"], env=self._environment())
+        diadem.Node.create(place, name=name, user=user, store=f"{place}-store").close()
 
     def spoke(self, node: str, name: str, user: str) -> None:
         """A new node, that knows the hub."""

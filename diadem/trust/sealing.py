@@ -179,7 +179,9 @@ def seal_window(header: SealHeader, data: bytes | bytearray | memoryview, recipi
     return _sealed(header.to_line(), data, recipient)
 
 
-def open_window(sealed: bytes, identities: Sequence[str], expected: SealHeader, *, shorter: bool = False) -> memoryview:
+def open_window(
+    sealed: bytes | bytearray, identities: Sequence[str], expected: SealHeader, *, shorter: bool = False
+) -> memoryview:
     """The bytes of a sealed window that is the expected one. They are what was sealed, and not yet proven.
 
     Parameters

@@ -163,7 +163,7 @@ def spoilt(enemy: str, victim: Path, other: Path, header: SealHeader, recipient:
     data = victim.read_bytes()
     if enemy in ("stranger", "forged"):  # the recipient stands in a signed statement: it is no secret
         to = recipient if enemy == "forged" else OneTime.generate().recipient
-        return seal_window(header, bytes(header.length), to)
+        return bytes(seal_window(header, bytes(header.length), to))
     return {
         "altered": data[:-9] + bytes([data[-9] ^ 1]) + data[-8:],
         "truncated": data[: 1 << 20],
