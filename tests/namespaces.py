@@ -7,6 +7,7 @@ between two TUN devices.
 
 from __future__ import annotations
 
+import ctypes
 import os
 import shutil
 import subprocess
@@ -23,6 +24,8 @@ from typing import Any, Self
 EMULATOR = Path(__file__).with_name("line_emulator.c")
 #: Seconds for `ip` and the compiler.
 _PATIENCE = 60
+#: `CLONE_NEWNET` of Linux.
+_NETWORK = 0x40000000
 
 
 @cache
@@ -63,9 +66,25 @@ class Site:
         """Run a command at this site and wait for it."""
         return subprocess.run(self.words(*command), capture_output=True, text=True, check=False, **more)
 
+    @contextmanager
+    def inside(self) -> Iterator[None]:
+        """Let this thread, and those that it starts meanwhile, be at this site: what they open goes over its line."""
+        system = ctypes.CDLL(None, use_errno=True)
+        with open("/proc/thread-self/ns/net") as before, open(f"/run/netns/{self.name}") as there:
+            _enter(system, there.fileno())
+            try:
+                yield
+            finally:
+                _enter(system, before.fileno())
+
     def start(self, *command: str, env: Mapping[str, str] | None = None, **more: Any) -> subprocess.Popen[str]:
         """Start a command at this site."""
         return subprocess.Popen(self.words(*command), text=True, env=env, **more)
+
+
+def _enter(system: ctypes.CDLL, namespace: int) -> None:
+    if system.setns(namespace, _NETWORK):
+        raise OSError(ctypes.get_errno(), "this thread cannot go to another site")
 
 
 @dataclass(frozen=True)

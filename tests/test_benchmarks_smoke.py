@@ -136,6 +136,13 @@ def test_all_of_them(tmp_path: Path) -> None:
     assert (tmp_path / "figures" / "imports.json").exists()
 
 
+def test_hub(tmp_path: Path) -> None:
+    printed, document = run(tmp_path, "hub.py", *TINY, "--rounds", "1")
+    assert [row["what"].partition(",")[0] for row in document["rows"]] == ["send", "receive"]
+    assert all(row["mib_s"] > 0 and row["peak_mb"] > 10 and row["hub_peak_mb"] > 10 for row in document["rows"])
+    assert "| receive, one file of 4 GiB" in printed
+
+
 def test_executors(tmp_path: Path) -> None:
     printed, document = run(tmp_path, "executors.py", "--engine", "pool", "--count", "4", "--rounds", "1")
     assert {row["what"] for row in document["rows"]} >= {"the whole call", "package ids are equal"}

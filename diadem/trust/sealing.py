@@ -13,14 +13,11 @@ from typing import Any, Final, Self
 
 from diadem.errors import DocumentError, IntegrityError, Refused
 from diadem.model import canonical
+from diadem.trust import age_file
 
 FORMAT: Final = "diadem-seal/1"
 #: Bytes of a header line at most.
 MAX_HEADER: Final = 1024
-#: Bytes that age itself takes at most for one recipient: its header; then a tag for each 64 KiB begun.
-_AGE_HEADER: Final = 4096
-_CHUNK: Final = 64 << 10
-_TAG: Final = 16
 _AGAIN: Final = "It has to be sent again."
 #: Members of a header and the form of each.
 _MEMBERS: Final = {
@@ -112,7 +109,7 @@ class SealHeader:
 def sealed_size(length: int) -> int:
     """Bytes that a sealed window of so many bytes has at most."""
     inner = MAX_HEADER + length
-    return _AGE_HEADER + inner + _TAG * (inner // _CHUNK + 1)
+    return age_file.MAX_HEADER + inner + age_file.TAG * (inner // age_file.CHUNK + 1)
 
 
 def seal(data: bytes, recipient: str) -> bytes:
@@ -123,14 +120,14 @@ def seal(data: bytes, recipient: str) -> bytes:
     DocumentError
         The recipient is none.
     """
-    import pyrage
+    return bytes(_sealed(b"", data, recipient))
 
+
+def _sealed(first: bytes, data: bytes | bytearray | memoryview, recipient: str) -> bytearray:
     try:
-        key = pyrage.x25519.Recipient.from_str(recipient)
-    except pyrage.RecipientError:
+        return age_file.encrypt(first, data, recipient)
+    except age_file.WrongKey:
         raise DocumentError("this is no age recipient", where=recipient[:80]) from None
-    sealed: bytes = pyrage.encrypt(data, [key])
-    return sealed
 
 
 def unseal(sealed: bytes, identities: Sequence[str], *, limit: int) -> bytes:
@@ -152,23 +149,24 @@ def unseal(sealed: bytes, identities: Sequence[str], *, limit: int) -> bytes:
     IntegrityError
         It is too large, damaged, or nothing that was sealed.
     """
-    import pyrage
+    return bytes(_unsealed(sealed, identities, limit))
 
+
+def _unsealed(sealed: bytes | bytearray, identities: Sequence[str], limit: int) -> bytearray:
     if len(sealed) > sealed_size(limit):
         raise IntegrityError(f"{len(sealed):,} bytes are more than what was sealed can have", where="seal", next=_AGAIN)
-    keys = [pyrage.x25519.Identity.from_str(identity) for identity in identities]
     try:
-        data: bytes = pyrage.decrypt(sealed, keys)
-    except pyrage.DecryptError as error:
-        if "no matching keys" in str(error).lower():
-            raise Refused("it is sealed for somebody else", where="seal", next=_AGAIN) from None
+        data = age_file.decrypt(sealed, identities)
+    except age_file.SomebodyElses:
+        raise Refused("it is sealed for somebody else", where="seal", next=_AGAIN) from None
+    except age_file.Damaged:
         raise IntegrityError("what was sealed was changed, or is cut short", where="seal", next=_AGAIN) from None
     if len(data) > limit:
         raise IntegrityError(f"more than {limit:,} bytes were sealed", where="seal", next=_AGAIN)
     return data
 
 
-def seal_window(header: SealHeader, data: bytes | bytearray | memoryview, recipient: str) -> bytes:
+def seal_window(header: SealHeader, data: bytes | bytearray | memoryview, recipient: str) -> bytearray:
     """Seal a window.
 
     Raises
@@ -178,10 +176,12 @@ def seal_window(header: SealHeader, data: bytes | bytearray | memoryview, recipi
     """
     if len(data) != header.length:
         raise IntegrityError(f"the window has {len(data):,} bytes, not {header.length:,}", where="seal")
-    return seal(b"".join((header.to_line(), data)), recipient)
+    return _sealed(header.to_line(), data, recipient)
 
 
-def open_window(sealed: bytes, identities: Sequence[str], expected: SealHeader, *, shorter: bool = False) -> memoryview:
+def open_window(
+    sealed: bytes | bytearray, identities: Sequence[str], expected: SealHeader, *, shorter: bool = False
+) -> memoryview:
     """The bytes of a sealed window that is the expected one. They are what was sealed, and not yet proven.
 
     Parameters
@@ -202,12 +202,12 @@ def open_window(sealed: bytes, identities: Sequence[str], expected: SealHeader, 
     IntegrityError
         It is damaged, or is another window: of another transfer, package, part, number or length.
     """
-    data = unseal(sealed, identities, limit=MAX_HEADER + expected.length)
+    data = _unsealed(sealed, identities, MAX_HEADER + expected.length)
     end = data.find(b"\n", 0, MAX_HEADER)
     if end < 0:
         raise IntegrityError("what was sealed does not begin with a header", where="seal", next=_AGAIN)
     try:
-        found = SealHeader.from_line(data[:end])
+        found = SealHeader.from_line(bytes(data[:end]))
     except DocumentError as error:
         raise IntegrityError(error.message, where="seal", next=_AGAIN) from None
     body = memoryview(data)[end + 1 :]

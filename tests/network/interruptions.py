@@ -111,6 +111,7 @@ class Party:
     home: Path
     peaks: Peaks
     server: subprocess.Popen[str] | None = None
+    _log_before: int = 0
 
     @property
     def store(self) -> Path:
@@ -158,11 +159,20 @@ class Party:
 
     def serve(self, *, reachable: bool = True) -> None:
         """Start its server, and wait until it listens."""
-        log = self.home / "serve.log"
-        before = log.stat().st_size if log.exists() else 0
         address = f"{self.site.address}:{PORT}"
-        self.server = self.start(log.name, "serve", "--listen", address, *_url(address, wanted=reachable))
-        end = time.monotonic() + _LISTEN
+        self.begin_to_serve("--listen", address, *_url(address, wanted=reachable))
+        self.until_it_listens()
+
+    def begin_to_serve(self, *words: str) -> None:
+        """Start its server."""
+        log = self.home / "serve.log"
+        self._log_before = log.stat().st_size if log.exists() else 0
+        self.server = self.start(log.name, "serve", *words)
+
+    def until_it_listens(self) -> None:
+        """Wait until its server has begun."""
+        log, before, end = self.home / "serve.log", self._log_before, time.monotonic() + _LISTEN
+        assert self.server is not None
         while "listening at" not in log.read_text("utf-8", "replace")[before:]:
             assert self.server.poll() is None, log.read_text("utf-8", "replace")[-2000:]
             assert time.monotonic() < end, "the server does not listen"
@@ -519,8 +529,8 @@ class Ordeal:
         transfer = self.receiver.give("transfers", "show", self.transfer)["transfer"]
         assert transfer["state"] == "closed"
         assert not transfer["missing"]
-        self._same_package()
-        self._same_story(transfer)
+        same_package(self.sender, self.receiver, self.package)
+        same_story(self.sender, self.receiver, transfer)
         self._nothing_left()
         peaks = dict(self.receiver.peaks.bytes)
         assert max(peaks.values()) < MEMORY, f"memory: {peaks}"
@@ -540,42 +550,48 @@ class Ordeal:
         assert figures["again_on_the_wire"] <= bound, figures
         return figures
 
-    def _same_package(self) -> None:
-        """The package lies at both sites: same names, bytes, times and modes; and the receiver's own proof holds."""
-        short = self.package.removeprefix("diadem:")
-        folders = [next(party.store.glob("20*/*")) for party in (self.sender, self.receiver)]
-        assert folders[0].relative_to(self.sender.store) == folders[1].relative_to(self.receiver.store)
-        one, two = (dict(content(folder)) for folder in folders)
-        assert one.keys() == two.keys()
-        assert not [name for name, found in one.items() if found != two[name]]
-        self.receiver.give("verify", short, "--level", "full")
-
-    def _same_story(self, transfer: dict[str, Any]) -> None:
-        """Both chains, read together by anybody, agree."""
-        files = []
-        for party in (self.sender, self.receiver):
-            files.append(str(party.home / "custody.json"))
-            Path(files[-1]).unlink(missing_ok=True)
-            party.give("custody", self.package, "--export", files[-1])
-        found = self.receiver.give("custody", "verify", *files)
-        assert found["ok"]
-        assert not found["counts"]["contradicted"]
-        assert not found["counts"]["missing"]
-        proved = [step for step in found["steps"] if step["verdict"] == "proved"]
-        told = Counter(
-            step["kind"] for step in proved if step["kind"] != "replicate" or step["node"] != transfer["peer"]
-        )
-        for kind in ("offer", "acceptance", "receipt", "closure", "replicate"):
-            assert told[kind] == 1, f"{told[kind]} × {kind}"
-        ids = {step["kind"]: step["statement"] for step in found["steps"]}
-        assert all(ids[kind] == transfer[kind] for kind in ("offer", "acceptance", "receipt", "closure"))
-
     def _nothing_left(self) -> None:
         """No place of what arrived, and no lock that somebody holds."""
         assert not list((self.receiver.store / ".diadem" / "arriving").iterdir())
         held = Path("/proc/locks").read_text("ascii")
         for path in (self.receiver.home / "node" / "locks").iterdir():
             assert path.name == "serve.lock" or f":{path.stat().st_ino} " not in held, f"{path.name} is held"
+
+
+def same_package(sender: Party, receiver: Party, package: str) -> None:
+    """A package lies at both sites: same names, bytes, times and modes; and the receiver's own proof holds."""
+    short = package.removeprefix("diadem:")
+    folders = [_folder_of(party.store, short) for party in (sender, receiver)]
+    assert folders[0].relative_to(sender.store) == folders[1].relative_to(receiver.store)
+    one, two = (dict(content(folder)) for folder in folders)
+    assert one.keys() == two.keys()
+    assert not [name for name, found in one.items() if found != two[name]]
+    receiver.give("verify", short, "--level", "full")
+
+
+def _folder_of(store: Path, package: str) -> Path:
+    """Where a package lies in a store."""
+    folders = store.glob("20*/*")
+    return next(one for one in folders if hashlib.sha256((one / TAGMANIFEST).read_bytes()).hexdigest() == package)
+
+
+def same_story(sender: Party, receiver: Party, transfer: dict[str, Any]) -> None:
+    """Both chains of custody of a transfer's package, read together by anybody, agree."""
+    files = []
+    for party in (sender, receiver):
+        files.append(str(party.home / "custody.json"))
+        Path(files[-1]).unlink(missing_ok=True)
+        party.give("custody", transfer["package"], "--export", files[-1])
+    found = receiver.give("custody", "verify", *files)
+    assert found["ok"]
+    assert not found["counts"]["contradicted"]
+    assert not found["counts"]["missing"]
+    proved = [step for step in found["steps"] if step["verdict"] == "proved"]
+    told = Counter(step["kind"] for step in proved if step["kind"] != "replicate" or step["node"] != transfer["peer"])
+    for kind in ("offer", "acceptance", "receipt", "closure", "replicate"):
+        assert told[kind] == 1, f"{told[kind]} × {kind}"
+    ids = {step["kind"]: step["statement"] for step in found["steps"]}
+    assert all(ids[kind] == transfer[kind] for kind in ("offer", "acceptance", "receipt", "closure"))
 
 
 def content(folder: Path) -> Iterator[tuple[str, tuple[int, int, bytes]]]:
@@ -593,10 +609,19 @@ def content(folder: Path) -> Iterator[tuple[str, tuple[int, int, bytes]]]:
 
 def received_on(site: Site, device: str) -> int:
     """Bytes that came in at a site since its interface was made: everything, also what TCP sent twice."""
+    return _counted(site, device)[0]
+
+
+def sent_on(site: Site, device: str) -> int:
+    """Bytes that left a site since its interface was made."""
+    return _counted(site, device)[8]
+
+
+def _counted(site: Site, device: str) -> list[int]:
     for line in site.run("cat", "/proc/net/dev").stdout.splitlines():
         name, _, numbers = line.partition(":")
         if name.strip() == device:
-            return int(numbers.split()[0])
+            return [int(number) for number in numbers.split()]
     raise AssertionError(f"{site.name} has no {device}")
 
 

@@ -11,17 +11,21 @@ import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
 import diadem
-from diadem.errors import DiademError, IntegrityError, Refused, UsageError
+from diadem.errors import DiademError, IntegrityError, NotFound, Refused, UsageError
+from diadem.model.carriers import Carrier
 from diadem.model.ports import silent
 from diadem.model.transfers import State, Transfer
 from diadem.transfer.messages import WANTED
 from diadem.transfer.postman import deliver_all
 from diadem.transfer.relay.book import relays_of
-from diadem.transfer.relay.carriers import clear
+from diadem.transfer.relay.carriers import carrier_for, clear
+from diadem.transfer.relay.collecting import Collecting, collect_package
+from diadem.transfer.relay.guarded import Guarded
 from diadem.transfer.relay.requesting import request
 from diadem.transfer.serving import Serving
 from diadem.transfer.working import Movers, Wishes, collected, fetch_all, fetched, push_all
@@ -163,7 +167,7 @@ def spoilt(enemy: str, victim: Path, other: Path, header: SealHeader, recipient:
     data = victim.read_bytes()
     if enemy in ("stranger", "forged"):  # the recipient stands in a signed statement: it is no secret
         to = recipient if enemy == "forged" else OneTime.generate().recipient
-        return seal_window(header, bytes(header.length), to)
+        return bytes(seal_window(header, bytes(header.length), to))
     return {
         "altered": data[:-9] + bytes([data[-9] ^ 1]) + data[-8:],
         "truncated": data[: 1 << 20],
@@ -365,6 +369,46 @@ def test_what_a_carrier_lost_without_a_word_is_put_down_anew(drive: Drive, packa
     assert drive.take(sent.id).state is State.CLOSED
     with pytest.raises(UsageError, match="which transfer"):
         drive.pair.b.node.transfers.resume(anew=True)
+
+
+@dataclass
+class Losing:
+    """A carrier that lists an object which it has lost."""
+
+    carrier: Guarded
+    lost: str
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.carrier, name)
+
+    def get(self, relay: str, name: str) -> bytes:
+        if name == self.lost:
+            raise NotFound("it is not there")
+        return self.carrier.get(relay, name)
+
+
+def test_what_a_carrier_lists_and_has_lost_is_asked_for_again(drive: Drive, package: str) -> None:
+    sent = drive.send(package)
+    drive.put()
+    desk, transfer = drive.pair.b.desk, drive.at(drive.pair.b, sent.id)
+    relay = relays_of(desk).get(sent.id)
+    assert relay is not None
+    carrier = Guarded(cast(Carrier, Losing(carrier_for(desk, transfer), "2-0-1")), "the drive")
+    collect_package(desk, sent.id, Collecting(carrier, relay, [relay.identity]), listener=silent)
+    deliver_all(desk, due=False)
+    assert drive.put() == ["2-0-2.age"], "the other window is here"
+    assert drive.take(sent.id).state is State.CLOSED
+
+
+def test_where_more_was_damaged_than_may_come_again_the_carrier_is_named(drive: Drive, package: str) -> None:
+    sent = drive.send(package)
+    drive.put()
+    old = drive.folder() / "2-0-1.age"
+    old.write_bytes(old.read_bytes()[:-1] + b"?")
+    drive.pair.b.desk.book.change(sent.id, ceiling=sent.bytes + (1 << 20))
+    with pytest.raises(IntegrityError, match="the carrier 'drive' gave 16,777,216 bytes damaged or twice"):
+        drive.take(sent.id)
+    assert drive.at(drive.pair.b, sent.id).state is State.FAILED
 
 
 def test_a_carrier_that_gives_nothing_for_days_is_noticed_asked_anew_and_named(drive: Drive, small: str) -> None:

@@ -63,7 +63,7 @@ def test_every_window_comes_back_and_another_reader_agrees(data: bytes, part: in
     sealed = seal_window(header, data, PAIR.recipient)
     assert len(sealed) <= sealed_size(len(data))
     assert bytes(open_window(sealed, [OTHER.identity, PAIR.identity], header)) == data
-    assert opened(sealed, PAIR.identity) == header.to_line() + data
+    assert opened(bytes(sealed), PAIR.identity) == header.to_line() + data
 
 
 @PROPERTY

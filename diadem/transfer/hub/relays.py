@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from sqlite3 import Connection
-from typing import Any
+from typing import Any, Final
 
 from diadem.errors import NotFound, Refused
 from diadem.model.carriers import CarrierFull
@@ -21,6 +21,7 @@ from diadem.transfer.hub.room import Parcel, Room, require_alone
 
 #: What became of an object that is here no more. One that the disk lost may be put again.
 DELIVERED, DELETED, EXPIRED, LOST = "delivered", "deleted", "expired", "lost"
+_WAITING: Final = "SELECT * FROM objects WHERE relay = ? AND name = ? AND how = ''"
 #: For how long a relay counts after its end, and how long it is remembered at most that its permit was used.
 _REMEMBERED, _LONGEST_MEMORY = timedelta(days=1), timedelta(days=90)
 
@@ -217,14 +218,31 @@ class Relays:
             return [_held(row) for row in rows(connection, sql, relay, MAX_ROWS)]
 
     def find(self, recipient: str, relay: str, name: str) -> tuple[Path, int]:
-        """Path and bytes of an object. Raises `NotFound` where none waits for this node."""
+        """Path and bytes of an object.
+
+        Raises
+        ------
+        NotFound
+            None waits for this node; or the disk has lost it: it is listed no more, and may be put again.
+        """
         self.open(relay, recipient=recipient)
         with self._file.reading() as connection:
-            sql = "SELECT bytes FROM objects WHERE relay = ? AND name = ? AND how = ''"
-            found = rows(connection, sql, relay, name)
+            found = rows(connection, _WAITING, relay, name)
         if not found:
             raise NotFound("there is no such object")
-        return self._room.path(object_place(relay, name)), found[0]["bytes"]
+        path, size = self._room.path(object_place(relay, name)), found[0]["bytes"]
+        if _size(path) != size:
+            self._lose(recipient, relay, name)
+            raise NotFound("there is no such object")
+        return path, size
+
+    def _lose(self, recipient: str, relay: str, name: str) -> None:
+        """List an object no more whose file is not what it was; nothing where it was taken at this moment."""
+        with self._file.writing() as connection:
+            lost = rows(connection, _WAITING, relay, name)
+            if _size(self._room.path(object_place(relay, name))) not in [row["bytes"] for row in lost]:
+                self._let_go(connection, recipient, lost, LOST)
+        self._room.remove_doomed()
 
     def taken(self, recipient: str, relay: str, names: Sequence[str]) -> list[Held]:
         """Delete what the recipient has; all of these that it ever had. Raises `NotFound` as `open`."""
@@ -260,6 +278,14 @@ class Relays:
             connection.execute(sql, (how, self._now, row["relay"], row["name"]))
             doom(connection, object_place(row["relay"], row["name"]))
         hold(connection, recipient, -sum(row["bytes"] for row in gone), objects=-len(gone))
+
+
+def _size(path: Path) -> int:
+    """Bytes of a file; -1 where it cannot be read."""
+    try:
+        return path.stat().st_size
+    except OSError:
+        return -1
 
 
 def _relay(connection: Connection, relay: str) -> Relay | None:

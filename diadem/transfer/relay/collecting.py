@@ -276,7 +276,9 @@ class _Collect:
         try:
             data = self._get(name)
             again = take_window(self._landing.arrival, self._follower, spans, data)
-        except NotFound:  # somebody removed it meanwhile
+        except NotFound:  # nobody else takes it: it is lost there
+            lost = NotFound("it is listed, and cannot be had")
+            self._spoil((2, name.window), name.generation, lost)
             return None
         except IntegrityError as error:
             self._count(0, again=self._plan.size(name.window))
@@ -336,9 +338,22 @@ class _Collect:
 
     def _ask(self) -> None:
         """Ask for what came damaged, once for all that this round found."""
+        self._require_possible()
         if self._asks:
             self._asks = False
             ask_again(self._desk, self._transfer, self._spoilt, self._is_lacking)
+
+    def _require_possible(self) -> None:
+        """That what is missing may still come. Raises `IntegrityError` where too much came damaged for that."""
+        transfer = self._desk.book.get(self._transfer.id)
+        missing = missing_bytes(self._landing.arrival) if self._plan is not None else 0
+        if self._way.asks and transfer.counts.received + missing > transfer.ceiling:
+            raise IntegrityError(
+                f"{self._way.carrier.label} gave {transfer.counts.again:,} bytes damaged or twice:"
+                f" {missing:,} are missing, and no more may come than were accepted",
+                where=transfer.id,
+                next="Cancel it, and have the package offered anew, by another way if there is one.",
+            )
 
     def _is_lacking(self, place: Place) -> bool:
         part, window = place

@@ -53,6 +53,20 @@ def test_a_name_is_given_once(harbour: Harbour) -> None:
     assert harbour.carried() == []
 
 
+@pytest.mark.parametrize("lost", [True, False])
+def test_what_the_disk_lost_is_listed_no_more_and_may_be_put_again(harbour: Harbour, lost: bool) -> None:
+    relay = harbour.opened()
+    harbour.put(relay, "2-0-1", b"sealed")
+    harbour.put(relay, "2-1-1", b"sealed too")
+    path = harbour.context.folder / "hub" / "relays" / relay / "2-0-1"
+    path.unlink() if lost else path.write_bytes(b"seal")
+    assert harbour.ask(B, "GET", f"hub/relays/{relay}/objects/2-0-1").status == 404
+    assert harbour.names(relay) == ["2-1-1"]
+    assert harbour.used() == {"bytes": 10, "objects": 1, "messages": 0}
+    assert harbour.put(relay, "2-0-1", b"sealed").status == 200
+    assert harbour.ask(B, "GET", f"hub/relays/{relay}/objects/2-0-1").body == b"sealed"
+
+
 def test_the_ceiling_counts_all_that_was_ever_put(harbour: Harbour) -> None:
     relay = harbour.opened(ceiling=1000)
     assert harbour.put(relay, "2-0-1", bytes(600)).status == 200
