@@ -116,8 +116,15 @@ class TransferBook:
 
     # -- transfers -------------------------------------------------------------------------------------------------
 
-    def add(self, transfer: Transfer, event: TransferEvent, *, about: Mapping[str, Any] | None = None) -> bool:
-        """Enter a new transfer with its first step; False where it is known already."""
+    def add(
+        self,
+        transfer: Transfer,
+        event: TransferEvent,
+        *,
+        about: Mapping[str, Any] | None = None,
+        post: Outgoing | None = None,
+    ) -> bool:
+        """Enter a new transfer with its first step and what tells of it; False where it is known already."""
         row = {
             **{name: getattr(transfer, name) for name in _COLUMNS},
             "state": str(transfer.state),
@@ -137,6 +144,8 @@ class TransferBook:
             )
             if added.rowcount:
                 _note(connection, transfer.id, [event])
+                if post is not None:
+                    _put(connection, post, event.at)
             return bool(added.rowcount)
 
     def get(self, transfer: str) -> Transfer:
@@ -180,7 +189,15 @@ class TransferBook:
         return [TransferEvent(State(state), at, statement, words) for state, at, statement, words in rows]
 
     def step(
-        self, transfer: str, to: State, at: datetime, *, statement: str = "", words: str = "", **values: Any
+        self,
+        transfer: str,
+        to: State,
+        at: datetime,
+        *,
+        statement: str = "",
+        words: str = "",
+        post: Outgoing | None = None,
+        **values: Any,
     ) -> Transfer:
         """Take a transfer to a state by the legal way; every state between is noted.
 
@@ -194,6 +211,8 @@ class TransferBook:
             Now.
         statement, words : str
             Of the last step.
+        post : Outgoing, optional
+            What tells the other side of it: in the outbox from the same moment on, or nobody would ever tell it.
         **values
             Other members that change with it.
 
@@ -209,6 +228,8 @@ class TransferBook:
             events.append(TransferEvent(to, time_text(at), statement, words))
             _note(connection, transfer, events)
             _update(connection, transfer, {"state": str(to), **values})
+            if post is not None:
+                _put(connection, post, time_text(at))
             return _one(connection, transfer)
 
     def change(self, transfer: str, *, durable: bool = True, **values: Any) -> None:
@@ -286,17 +307,7 @@ class TransferBook:
     def post(self, message: Outgoing, at: datetime) -> None:
         """Put a message into the outbox; the same kind for the same transfer takes the place of an earlier one."""
         with self._file.writing() as connection:
-            connection.execute(
-                "DELETE FROM outbox WHERE peer = ? AND transfer = ? AND kind = ?",
-                [message.peer, message.transfer, message.kind],
-            )
-            connection.execute(
-                "INSERT INTO outbox (id, peer, transfer, kind, about, made, due) VALUES (?, ?, ?, ?, ?, ?, ?)",
-                [
-                    *(message.id, message.peer, message.transfer, message.kind, json.dumps(dict(message.about))),
-                    *(time_text(at), time_text(at)),
-                ],
-            )
+            _put(connection, message, time_text(at))
 
     def to_post(self, *, due: datetime | None = None, peer: str | None = None) -> list[Outgoing]:
         """Messages in the outbox, oldest first; those that are due, or those for one peer."""
@@ -423,6 +434,13 @@ def _transfer(row: Any) -> Transfer:
             "paused": bool(row["paused"]),
         }
     )
+
+
+def _put(connection: Connection, message: Outgoing, at: str) -> None:
+    named = (message.peer, message.transfer, message.kind)
+    connection.execute("DELETE FROM outbox WHERE peer = ? AND transfer = ? AND kind = ?", named)
+    sql = "INSERT INTO outbox (id, peer, transfer, kind, about, made, due) VALUES (?, ?, ?, ?, ?, ?, ?)"
+    connection.execute(sql, (message.id, *named, json.dumps(dict(message.about)), at, at))
 
 
 def _note(connection: Connection, transfer: str, events: Sequence[TransferEvent]) -> None:

@@ -150,17 +150,24 @@ def take_answer(desk: Desk, peer: str, answer: Answer) -> None:
 
 
 def _answered(desk: Desk, outgoing: Outgoing, documents: Iterable[Any]) -> None:
-    """A message has arrived; what answers it is taken in."""
+    """A message has arrived; what answers it is taken in, and only then it leaves the outbox: nobody answers twice."""
+    try:
+        for document in documents:
+            receive(desk, outgoing.peer, canonical.encode(document, where="answer"))
+    except DiademError:
+        _over(desk, outgoing)
+        raise
+    _over(desk, outgoing)
+
+
+def _over(desk: Desk, outgoing: Outgoing) -> None:
     desk.book.posted(outgoing.id)
     route_book(desk.context).done(outgoing.id)
-    for document in documents:
-        receive(desk, outgoing.peer, canonical.encode(document, where="answer"))
 
 
 def _refused(desk: Desk, outgoing: Outgoing, error: DiademError) -> None:
-    desk.book.posted(outgoing.id)
-    route_book(desk.context).done(outgoing.id)
     _note_refusal(desk, outgoing, error)
+    _over(desk, outgoing)
 
 
 def _never_proven() -> Refused:
@@ -211,10 +218,10 @@ def collect(desk: Desk, peer: str) -> int:
         except DiademError:  # refused, and noted: it does not come again
             link.acknowledge(message.id)
             continue
-        if answer.get("state") != UNPROVEN:
-            link.acknowledge(message.id)
         for document in answer.get("messages", ()):  # an answer that no connection carries is a message of its own
             desk.book.post(Outgoing(document["id"], peer, document["transfer"], CLOSURE, {}), desk.now)
+        if answer.get("state") != UNPROVEN:
+            link.acknowledge(message.id)
     return came
 
 
