@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any, Final
 
-from diadem.errors import DiademError, NotFound, Refused
+from diadem.errors import DiademError, NotFound, Refused, StoreError, Unreachable
 from diadem.model import canonical
 from diadem.model.statements import Subject
 from diadem.model.times import read_time, time_text
@@ -63,6 +63,8 @@ def receive(desk: Desk, node: str, data: bytes) -> bytes:
         From a node that is no confirmed peer, or about a transfer that is not with it.
     Refused, DocumentError, Contradicted
         It proves nothing, or what it proves is not allowed; noted in the book.
+    StoreError, Unreachable
+        It cannot be taken in or answered now; it is to come again.
     """
     peer = desk.peer(node)
     message = Message.from_bytes(data)
@@ -77,6 +79,8 @@ def receive(desk: Desk, node: str, data: bytes) -> bytes:
         return _written({"state": "unproven", "seen": error.seen})
     except Contradicted as error:
         desk.distrust(message.transfer, node, error.message)
+        raise
+    except (StoreError, Unreachable):  # not now: it comes again
         raise
     except DiademError as error:
         desk.book.refuse(node, message.transfer, f"{message.kind}: {error.message}", desk.now)

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterable
 from typing import Any, Final
 
-from diadem.errors import DiademError, NotFound, Refused, Unreachable, UsageError
+from diadem.errors import DiademError, NotFound, Refused, StoreError, Unreachable, UsageError
 from diadem.model import canonical
 from diadem.model.peers import Peer
 from diadem.model.routes import DIRECT
@@ -38,7 +38,7 @@ def message_of(desk: Desk, outgoing: Outgoing, *, seen: str = "") -> Message:
 
     Raises
     ------
-    Refused
+    Unreachable
         What was said last is in no store yet: it stays in the outbox.
     """
     theirs, ours = desk.book.checkpoints(outgoing.peer)
@@ -154,6 +154,8 @@ def _answered(desk: Desk, outgoing: Outgoing, documents: Iterable[Any]) -> None:
     try:
         for document in documents:
             receive(desk, outgoing.peer, canonical.encode(document, where="answer"))
+    except (StoreError, Unreachable):  # not now: it is told, and answered, again
+        raise
     except DiademError:
         _over(desk, outgoing)
         raise
@@ -215,6 +217,8 @@ def collect(desk: Desk, peer: str) -> int:
         came += 1
         try:
             answer = canonical.decode(receive(desk, peer, data), where="answer", limit=_ANSWER)
+        except (StoreError, Unreachable):  # not now: it comes again
+            continue
         except DiademError:  # refused, and noted: it does not come again
             link.acknowledge(message.id)
             continue

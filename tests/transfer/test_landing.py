@@ -20,6 +20,7 @@ from diadem.model.ports import Bundle, silent
 from diadem.model.transfers import State, Transfer
 from diadem.package.opening import OpenedPackage, read_manifest
 from diadem.transfer.handlers.windows import pushed_of
+from diadem.transfer.postman import collect, deliver_all
 from diadem.transfer.pulling import Wishes, receive_package
 from diadem.transfer.pushed import Pushed
 from diadem.transfer.pushing import push_package
@@ -533,3 +534,29 @@ def test_what_its_sender_takes_back_when_every_byte_was_given_does_not_land(pair
         fetch(pair, transfer, connections=1)
     assert pair.b.node.transfers.show(transfer.id).transfer.state is State.REVOKED
     assert not pair.b.node.context.catalogue.has(transfer.package)
+
+
+@pytest.mark.parametrize("told", [True, False], ids=["told", "asked for"])
+def test_a_receipt_that_comes_while_the_senders_store_is_away_is_answered_when_it_is_back(
+    pair: Pair, told: bool
+) -> None:
+    transfer = accepted(pair, {"a.bin": b"a" * 3000})
+    fetch(pair, transfer)
+
+    def meet() -> None:
+        if told:
+            deliver_all(pair.b.desk, due=False)
+        else:
+            collect(pair.a.desk, pair.b.id)
+            deliver_all(pair.a.desk, due=False)
+
+    store = pair.a.root / "store"
+    away = store.rename(store.with_name("away"))
+    meet()
+    assert [message.kind for message in pair.b.desk.book.to_post()] == ["receipt"]
+    assert pair.b.desk.book.get(transfer.id).error == ""
+    away.rename(store)
+    pair.a.node.context.stores.look_again()  # as a node that serves does each minute
+    meet()
+    assert [side.desk.book.get(transfer.id).state for side in (pair.a, pair.b)] == [State.CLOSED, State.CLOSED]
+    assert not pair.b.desk.book.to_post()
