@@ -233,7 +233,7 @@ class TransferBook:
             return _one(connection, transfer)
 
     def change(self, transfer: str, *, durable: bool = True, **values: Any) -> None:
-        """Change members of a transfer other than its state."""
+        """Change members of a transfer, without an event."""
         with self._file.writing(durable=durable) as connection:
             _update(connection, transfer, values)
 

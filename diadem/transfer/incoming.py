@@ -293,18 +293,17 @@ def _declined(desk: Desk, peer: Peer, message: Message) -> Answer:
 
 
 def _progressed(desk: Desk, peer: Peer, message: Message) -> Answer:
-    """What the receiver says of its progress: not signed, and only shown."""
+    """What the receiver says of its progress: not signed, only shown, and no event: the book would grow by it."""
     transfer = _sent(desk, peer, message)
     if transfer.state not in MOVING:
         return _state(transfer)
     about = message.about
-    to = State(about["state"]) if about.get("state") in ("transferring", "verifying") else transfer.state
+    said = State(about["state"]) if about.get("state") in ("transferring", "verifying") else transfer.state
+    state = said if said in NEXT[transfer.state] else transfer.state
     done = min(int(about.get("done", transfer.done)), transfer.bytes)
-    if to in NEXT[transfer.state]:
-        transfer = desk.book.step(transfer.id, to, desk.now)
     rate, error = float(about.get("rate", 0)), str(about.get("error", ""))
-    desk.book.change(transfer.id, durable=False, done=done, rate=rate, error=error)
-    return _state(transfer)
+    desk.book.change(transfer.id, durable=False, state=str(state), done=done, rate=rate, error=error)
+    return {"state": str(state)}
 
 
 def _wished(desk: Desk, peer: Peer, message: Message) -> Answer:

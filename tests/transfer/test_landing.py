@@ -20,6 +20,7 @@ from diadem.model.ports import Bundle, silent
 from diadem.model.transfers import State, Transfer
 from diadem.package.opening import OpenedPackage, read_manifest
 from diadem.transfer.handlers.windows import pushed_of
+from diadem.transfer.messages import PROGRESS
 from diadem.transfer.postman import collect, deliver_all
 from diadem.transfer.pulling import Wishes, receive_package
 from diadem.transfer.pushed import Pushed
@@ -560,3 +561,15 @@ def test_a_receipt_that_comes_while_the_senders_store_is_away_is_answered_when_i
     meet()
     assert [side.desk.book.get(transfer.id).state for side in (pair.a, pair.b)] == [State.CLOSED, State.CLOSED]
     assert not pair.b.desk.book.to_post()
+
+
+def test_what_a_receiver_tells_of_its_progress_is_shown_and_lets_no_book_grow(pair: Pair) -> None:
+    transfer = accepted(pair, {"a.bin": b"a" * 3000})
+    deliver_all(pair.b.desk, due=False)
+    book = pair.a.desk.book
+    before = book.events(transfer.id)
+    for done, state in enumerate(["transferring", "verifying"] * 3):
+        pair.b.desk.post(transfer, PROGRESS, {"state": state, "done": done})
+        assert deliver_all(pair.b.desk, due=False) == 0
+        assert (book.get(transfer.id).state, book.get(transfer.id).done) == (state, done)
+    assert book.events(transfer.id) == before
