@@ -185,7 +185,7 @@ def cancel(desk: Desk, transfer_id: str, reason: str = "") -> Transfer:
         transfer = desk.refreshed(desk.book.get(found.id))
         if desk.context.address not in (transfer.sender, transfer.recipient):
             raise Refused("this transfer is neither from you nor for you", next="Work as its user: --user")
-        if transfer.state in (State.RECEIVED, State.CLOSED):
+        if transfer.state in (State.RECEIVED, State.CLOSED) or desk.said(transfer.id, "receipt"):
             raise Refused("it is received: what was delivered stays delivered", next="Ask the other side to delete it.")
         if transfer.direction == IN or (transfer.direction == LOCAL and desk.context.address == transfer.recipient):
             to = State.DECLINED if transfer.state is State.OFFERED else State.CANCELLED

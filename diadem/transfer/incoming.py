@@ -212,7 +212,7 @@ def _revoked(desk: Desk, peer: Peer, message: Message) -> Answer:
     revocation, offer = _one(evidence, message, "revocation"), _one(evidence, message, "offer")
     _require(revocation.said["revokes"] == transfer.offer == offer.id, "another statement is revoked")
     _require(_by_user(revocation) == offer.said["by"], "only the sender takes an offer back")
-    if State.REVOKED in NEXT[transfer.state]:
+    if State.REVOKED in NEXT[transfer.state] and not desk.said(transfer.id, "receipt"):  # what landed stays
         words = str(revocation.said.get("reason", ""))
         transfer = desk.book.step(transfer.id, State.REVOKED, desk.now, statement=revocation.id, words=words)
     return _state(transfer)

@@ -16,16 +16,18 @@ import pytest
 
 from diadem.errors import DigestMismatch, IntegrityError, Interrupted, NotFound, PackageError, Refused, Unreachable
 from diadem.model.manifest import DERIVED_PATHS
-from diadem.model.ports import Bundle, silent
+from diadem.model.ports import Bundle, Progress, silent
 from diadem.model.transfers import State, Transfer
 from diadem.package.opening import OpenedPackage, read_manifest
 from diadem.transfer.handlers.windows import pushed_of
+from diadem.transfer.landing import place_of
 from diadem.transfer.messages import PROGRESS
 from diadem.transfer.postman import collect, deliver_all
 from diadem.transfer.pulling import Wishes, receive_package
 from diadem.transfer.pushed import Pushed
 from diadem.transfer.pushing import push_package
 from diadem.transfer.serving import Serving
+from diadem.transfer.working import tidy
 from tests.transfer.pair import Pair, Side, Wire, make_pair, put_window
 
 MIB = 1 << 20
@@ -573,3 +575,43 @@ def test_what_a_receiver_tells_of_its_progress_is_shown_and_lets_no_book_grow(pa
         assert deliver_all(pair.b.desk, due=False) == 0
         assert (book.get(transfer.id).state, book.get(transfer.id).done) == (state, done)
     assert book.events(transfer.id) == before
+
+
+@pytest.mark.parametrize("side", ["a", "b"])
+@pytest.mark.parametrize("kind", ["folder", "object"])
+def test_what_is_taken_back_while_it_lands_is_taken_out_again(pair: Pair, side: str, kind: str) -> None:
+    if kind == "object":
+        pair.b.node.stores.add("memory://landing-" + side, name="memory", kind="object")
+    sent = pair.a.node.send(pair.a.archived("session", {"a.bin": b"a" * 3000}), "marie@nmi")
+    transfer = pair.b.node.accept(sent.id, store="memory" if kind == "object" else None, wait=False)
+
+    def take_back(progress: Progress) -> None:
+        if progress.stage == "land" and progress.unit == "packages":
+            getattr(pair, side).node.transfers.cancel(transfer.id)
+
+    with pytest.raises(Refused, match=r"the transfer is (revoked|cancelled)"):
+        receive_package(pair.b.desk, transfer.id, Wishes(waits=(0.0,)), listener=take_back)
+    there = pair.b.desk.context
+    assert not there.catalogue.has(transfer.package)
+    assert not list(there.stores.open(transfer.store).packages())
+    assert not there.ledger.of_kind("receipt")
+    assert not there.ledger.of_kind("replicate")
+    tidy(pair.b.desk)
+    assert os.listdir(place_of(pair.b.desk, transfer)) == []
+
+
+def test_what_is_taken_back_after_its_process_ended_while_it_landed_is_taken_out(pair: Pair) -> None:
+    transfer = accepted(pair, {"a.bin": b"a" * 3000})
+
+    def end(progress: Progress) -> None:
+        if progress.stage == "land" and progress.unit == "packages":
+            raise MemoryError
+
+    with pytest.raises(MemoryError):
+        receive_package(pair.b.desk, transfer.id, Wishes(waits=(0.0,)), listener=end)
+    store = pair.b.desk.context.stores.open(transfer.store)
+    assert [one.id for one in store.packages()] == [transfer.package]
+    pair.b.node.transfers.cancel(transfer.id)
+    tidy(pair.b.desk)
+    assert not list(store.packages())
+    assert os.listdir(place_of(pair.b.desk, transfer)) == []
