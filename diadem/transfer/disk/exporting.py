@@ -98,7 +98,8 @@ def export_disk(
     place = Relay(transfer.id, relay, recipient)
     source = _Source(desk, serving, transfer)
     Deposit(count, transfer, place, source, windows_of(desk, folder), {EVERYTHING: 1}).run(listener, lambda: False)
-    statement = _handed_over(desk, transfer) if source.given_out else ""
+    new = source.given_out or not desk.said(transfer.id, "handover")  # its process may have ended just before that
+    statement = _handed_over(desk, transfer) if new else ""
     return Exported(desk.book.get(transfer.id), str(folder), source.given_out, statement)
 
 
