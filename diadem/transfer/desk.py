@@ -13,10 +13,11 @@ from diadem.model.statements import Draft, Subject
 from diadem.model.transfers import IN, LOCAL, NEXT, State, Transfer
 from diadem.node.context import Context
 from diadem.transfer import drafts
-from diadem.transfer.book import Outgoing, TransferBook
+from diadem.transfer.book import TransferBook
 from diadem.transfer.evidence import ChainShelf
 from diadem.transfer.messages import new_id
 from diadem.transfer.network import Network, Peer
+from diadem.transfer.outbox import Outgoing
 
 #: The folder of a node in which everything of its network lies.
 NETWORK: Final = "network"

@@ -13,13 +13,13 @@ from diadem.model.routes import DIRECT
 from diadem.model.transfers import NEXT, State
 from diadem.node.peers.opening import peer_book
 from diadem.transfer import sealed_messages
-from diadem.transfer.book import Outgoing
 from diadem.transfer.boxing import put_sealed
 from diadem.transfer.desk import Desk
 from diadem.transfer.evidence import own_chain
 from diadem.transfer.incoming import receive
 from diadem.transfer.messages import CLOSURE, MAX_BYTES, OFFER, UNSIGNED, Message
 from diadem.transfer.network import Link
+from diadem.transfer.outbox import Outgoing
 from diadem.transfer.route_book import route_book
 from diadem.transfer.routing import no_way, ways
 from diadem.transfer.sealed_messages import Answer

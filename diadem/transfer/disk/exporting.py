@@ -18,11 +18,11 @@ from diadem.model.transfers import MOVING, State, Transfer
 from diadem.node.peers.opening import peer_book
 from diadem.store.whole import write_whole
 from diadem.transfer import drafts
-from diadem.transfer.book import Outgoing
 from diadem.transfer.desk import Desk
 from diadem.transfer.disk.layout import HEADER, MESSAGE, DiskHeader, windows_of
 from diadem.transfer.messages import OFFER, new_id
 from diadem.transfer.offering import measured, send, wanted_offer
+from diadem.transfer.outbox import Outgoing
 from diadem.transfer.postman import message_of
 from diadem.transfer.relay.book import EVERYTHING, Place, Relay
 from diadem.transfer.relay.depositing import Deposit
