@@ -69,8 +69,10 @@ def export_custody(context: Context, subject: str, path: Path, *, since: Sequenc
 
     Raises
     ------
-    Refused
-        What happened last is in no store yet, or the file is there already.
+    Unreachable
+        What happened last is in no store yet.
+    UsageError
+        The file is there already.
     """
     context.require_writable()
     if path.exists():

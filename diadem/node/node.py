@@ -306,7 +306,7 @@ class Node(TakingVerbs, KeepingVerbs, QualityVerbs, AccessVerbs):
 
         Raises
         ------
-        Refused
+        Unreachable
             What happened last is in no store yet: nothing leaves the node before it is durable in two places.
         """
         from diadem.node.custody_verbs import export_custody

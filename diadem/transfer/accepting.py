@@ -11,7 +11,7 @@ from diadem.model.policy import Incoming
 from diadem.model.replicas import PRESENT
 from diadem.model.transfers import IN, LOCAL, MOVING, OUT, Counts, Rule, State, Transfer, ceiling
 from diadem.transfer import drafts
-from diadem.transfer.desk import Desk
+from diadem.transfer.desk import Desk, outgoing
 from diadem.transfer.messages import ACCEPTANCE, DECLINE, REVOCATION
 from diadem.transfer.relay.book import relays_of
 from diadem.transfer.routing import choose
@@ -37,12 +37,12 @@ def accept(desk: Desk, transfer_id: str, *, store: str | None = None) -> Transfe
 
 def accept_offer(desk: Desk, transfer: Transfer, *, store: str | None, rule: Rule | None) -> Transfer:
     """Accept an offer, by its recipient at work or by a rule of theirs. The caller holds the turn."""
+    if transfer.direction == LOCAL and transfer.state in {State.OFFERED, *MOVING, State.RECEIVED}:
+        return _accept_local(desk, transfer)
     if transfer.state in MOVING:
         return transfer
     if transfer.state is not State.OFFERED:
         raise Refused(f"the offer is {transfer.state}", next="Ask the sender to offer the package anew.")
-    if transfer.direction == LOCAL:
-        return _accept_local(desk, transfer)
     with desk.context.locked("room"):  # two that accept at once are not promised the same room
         require_allowed(desk.context.policy.incoming, transfer.bytes, desk.book.waiting())
         chosen = store_for(desk, transfer, store)
@@ -57,20 +57,19 @@ def accept_offer(desk: Desk, transfer: Transfer, *, store: str | None, rule: Rul
             **_place_for(desk, transfer, route),
         )
         said = desk.say_once(transfer.id, draft, as_user=rule is None)
-        accepted = desk.book.step(
+        return desk.book.step(
             transfer.id,
             State.ACCEPTED,
             desk.now,
             statement=said,
             words=why,
+            post=outgoing(transfer, ACCEPTANCE),
             acceptance=said,
             rule=rule.id if rule else "",
             ceiling=limit,
             store=chosen,
             route=route,
         )
-    desk.post(accepted, ACCEPTANCE)
-    return accepted
 
 
 def _place_for(desk: Desk, transfer: Transfer, route: str) -> dict[str, str]:
@@ -132,34 +131,27 @@ def _candidates(desk: Desk) -> list[str]:
 
 
 def _accept_local(desk: Desk, transfer: Transfer) -> Transfer:
-    """Within the node no byte moves: the recipient may read it from now on, and the statements are the same."""
+    """Within the node no byte moves: the recipient may read it from now on, and the statements are the same.
+
+    It goes on where an earlier run ended.
+    """
     context = desk.context
     desk.network.access.require_read(transfer.package, to=transfer.recipient, recipient=desk.node)
     draft = drafts.acceptance(transfer, ceiling=0, route="local", rule="", by=transfer.recipient)
     said = desk.say_once(transfer.id, draft, as_user=True)
-    accepted = desk.book.step(
-        transfer.id,
-        State.ACCEPTED,
-        desk.now,
-        statement=said,
-        acceptance=said,
-        route="local",
-    )
+    if transfer.state is State.OFFERED:
+        transfer = desk.book.step(transfer.id, State.ACCEPTED, desk.now, statement=said, acceptance=said, route="local")
     replicas = context.catalogue.replicas(transfer.package)
     stores = [one.store for one in replicas if one.state == PRESENT] or [one.store for one in replicas]
     software = context.tools.software
-    receipt = drafts.receipt(accepted, Counts(), stores=stores, started=desk.now, ended=desk.now, software=software)
+    receipt = drafts.receipt(transfer, Counts(), stores=stores, started=desk.now, ended=desk.now, software=software)
     received = desk.say_once(transfer.id, receipt)
-    desk.book.step(
-        transfer.id,
-        State.RECEIVED,
-        desk.now,
-        statement=received,
-        receipt=received,
-        done=transfer.bytes,
-    )
+    if transfer.state in MOVING:
+        transfer = desk.book.step(
+            transfer.id, State.RECEIVED, desk.now, statement=received, receipt=received, done=transfer.bytes
+        )
     checkpoint = context.ledger.checkpoint()
-    closure = drafts.closure(accepted, receipt=received, recipient=desk.node, checkpoint=checkpoint)
+    closure = drafts.closure(transfer, receipt=received, recipient=desk.node, checkpoint=checkpoint)
     closed = desk.say_once(transfer.id, closure)
     return desk.book.step(transfer.id, State.CLOSED, desk.now, statement=closed, closure=closed)
 
@@ -193,7 +185,7 @@ def cancel(desk: Desk, transfer_id: str, reason: str = "") -> Transfer:
         transfer = desk.refreshed(desk.book.get(found.id))
         if desk.context.address not in (transfer.sender, transfer.recipient):
             raise Refused("this transfer is neither from you nor for you", next="Work as its user: --user")
-        if transfer.state in (State.RECEIVED, State.CLOSED):
+        if transfer.state in (State.RECEIVED, State.CLOSED) or desk.said(transfer.id, "receipt"):
             raise Refused("it is received: what was delivered stays delivered", next="Ask the other side to delete it.")
         if transfer.direction == IN or (transfer.direction == LOCAL and desk.context.address == transfer.recipient):
             to = State.DECLINED if transfer.state is State.OFFERED else State.CANCELLED
@@ -203,19 +195,15 @@ def cancel(desk: Desk, transfer_id: str, reason: str = "") -> Transfer:
 
 def _take_back(desk: Desk, transfer: Transfer, to: State, reason: str) -> Transfer:
     draft = drafts.decline(transfer, reason=reason, by=transfer.recipient)
-    (entry,) = desk.context.say([draft], as_user=True)
-    ended = desk.book.step(transfer.id, to, desk.now, statement=entry.statement_id, words=reason)
-    if ended.direction == IN:
-        desk.post(ended, DECLINE)
-    return ended
+    said = desk.say_once(transfer.id, draft, as_user=True)
+    told = outgoing(transfer, DECLINE) if transfer.direction == IN else None
+    return desk.book.step(transfer.id, to, desk.now, statement=said, words=reason, post=told)
 
 
 def _withdraw(desk: Desk, transfer: Transfer, reason: str) -> Transfer:
     if transfer.state is State.DRAFTED:  # nothing was said yet
         return desk.book.step(transfer.id, State.CANCELLED, desk.now, words=reason)
     draft = drafts.revocation(transfer, reason=reason, by=transfer.sender)
-    (entry,) = desk.context.say([draft], as_user=True)
-    ended = desk.book.step(transfer.id, State.REVOKED, desk.now, statement=entry.statement_id, words=reason)
-    if ended.direction == OUT:
-        desk.post(ended, REVOCATION)
-    return ended
+    said = desk.say_once(transfer.id, draft, as_user=True)
+    told = outgoing(transfer, REVOCATION) if transfer.direction == OUT else None
+    return desk.book.step(transfer.id, State.REVOKED, desk.now, statement=said, words=reason, post=told)

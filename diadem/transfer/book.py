@@ -11,8 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from sqlite3 import Connection, Row
 from typing import Any, Final
@@ -21,11 +20,13 @@ from diadem.errors import NotFound, Refused, UsageError
 from diadem.model.times import read_time, time_text
 from diadem.model.transfers import IN, MOVING, Counts, State, Transfer, TransferEvent, way
 from diadem.node.sqlite_file import SqliteFile
+from diadem.transfer.outbox import TABLE, Outbox, Outgoing, put
 
 FILE: Final = "transfers.sqlite"
 APPLICATION: Final = 0x44_54_52_46
 VERSION: Final = 1
 _SCHEMA: Final = (
+    TABLE,
     """CREATE TABLE transfers (
         id TEXT PRIMARY KEY, direction TEXT NOT NULL, state TEXT NOT NULL, package TEXT NOT NULL,
         payload_id TEXT NOT NULL, title TEXT NOT NULL, bytes INTEGER NOT NULL, files INTEGER NOT NULL,
@@ -40,9 +41,6 @@ _SCHEMA: Final = (
     "CREATE INDEX by_peer ON transfers (peer, created)",
     """CREATE TABLE events (transfer TEXT NOT NULL, ordinal INTEGER NOT NULL, state TEXT NOT NULL, at TEXT NOT NULL,
         statement TEXT NOT NULL, words TEXT NOT NULL, PRIMARY KEY (transfer, ordinal)) WITHOUT ROWID""",
-    """CREATE TABLE outbox (id TEXT PRIMARY KEY, peer TEXT NOT NULL, transfer TEXT NOT NULL, kind TEXT NOT NULL,
-        about TEXT NOT NULL, made TEXT NOT NULL, attempts INTEGER NOT NULL DEFAULT 0, due TEXT NOT NULL,
-        error TEXT NOT NULL DEFAULT '') WITHOUT ROWID""",
     """CREATE TABLE inbox (id TEXT PRIMARY KEY, peer TEXT NOT NULL, came TEXT NOT NULL,
         answer BLOB NOT NULL) WITHOUT ROWID""",
     """CREATE TABLE logs (peer TEXT PRIMARY KEY, theirs TEXT NOT NULL DEFAULT '',
@@ -59,9 +57,6 @@ _KEPT_ANSWERS: Final = 20_000
 _LOST: Final = 256 << 10
 #: How the reason of a refusal begins where a peer contradicted itself.
 _CONTRADICTED: Final = "contradicted: "
-#: First and longest time between two tries to deliver a message.
-_FIRST_WAIT: Final = timedelta(seconds=10)
-_LONGEST_WAIT: Final = timedelta(hours=1)
 
 _TEXTS: Final = (
     *("offer", "grant", "acceptance", "receipt", "closure", "rule", "route", "store", "error", "next", "title"),
@@ -70,33 +65,8 @@ _TEXTS: Final = (
 _NUMBERS: Final = ("ceiling", "done", "rate", "paused")
 
 
-@dataclass(frozen=True, slots=True)
-class Outgoing:
-    """A message that is to be delivered.
-
-    Attributes
-    ----------
-    id, peer, transfer, kind : str
-        Of the message; its chain is exported when it goes.
-    about : mapping
-        What is not signed.
-    attempts : int
-        How often it was tried.
-    error : str
-        Why it did not go.
-    """
-
-    id: str
-    peer: str
-    transfer: str
-    kind: str
-    about: Mapping[str, Any]
-    attempts: int = 0
-    error: str = ""
-
-
-class TransferBook:
-    """The book. Safe for many threads and processes.
+class TransferBook(Outbox):
+    """The book, with its outbox. Safe for many threads and processes.
 
     Parameters
     ----------
@@ -116,8 +86,15 @@ class TransferBook:
 
     # -- transfers -------------------------------------------------------------------------------------------------
 
-    def add(self, transfer: Transfer, event: TransferEvent, *, about: Mapping[str, Any] | None = None) -> bool:
-        """Enter a new transfer with its first step; False where it is known already."""
+    def add(
+        self,
+        transfer: Transfer,
+        event: TransferEvent,
+        *,
+        about: Mapping[str, Any] | None = None,
+        post: Outgoing | None = None,
+    ) -> bool:
+        """Enter a new transfer with its first step and what tells of it; False where it is known already."""
         row = {
             **{name: getattr(transfer, name) for name in _COLUMNS},
             "state": str(transfer.state),
@@ -137,6 +114,8 @@ class TransferBook:
             )
             if added.rowcount:
                 _note(connection, transfer.id, [event])
+                if post is not None:
+                    put(connection, post, event.at)
             return bool(added.rowcount)
 
     def get(self, transfer: str) -> Transfer:
@@ -180,7 +159,15 @@ class TransferBook:
         return [TransferEvent(State(state), at, statement, words) for state, at, statement, words in rows]
 
     def step(
-        self, transfer: str, to: State, at: datetime, *, statement: str = "", words: str = "", **values: Any
+        self,
+        transfer: str,
+        to: State,
+        at: datetime,
+        *,
+        statement: str = "",
+        words: str = "",
+        post: Outgoing | None = None,
+        **values: Any,
     ) -> Transfer:
         """Take a transfer to a state by the legal way; every state between is noted.
 
@@ -194,6 +181,8 @@ class TransferBook:
             Now.
         statement, words : str
             Of the last step.
+        post : Outgoing, optional
+            What tells the other side of it: in the outbox from the same moment on, or nobody would ever tell it.
         **values
             Other members that change with it.
 
@@ -209,10 +198,12 @@ class TransferBook:
             events.append(TransferEvent(to, time_text(at), statement, words))
             _note(connection, transfer, events)
             _update(connection, transfer, {"state": str(to), **values})
+            if post is not None:
+                put(connection, post, time_text(at))
             return _one(connection, transfer)
 
     def change(self, transfer: str, *, durable: bool = True, **values: Any) -> None:
-        """Change members of a transfer other than its state."""
+        """Change members of a transfer, without an event."""
         with self._file.writing(durable=durable) as connection:
             _update(connection, transfer, values)
 
@@ -280,50 +271,6 @@ class TransferBook:
         with self._file.reading() as connection:
             sql = "SELECT count(*) FROM transfers WHERE peer = ? AND direction = ? AND created >= ?"
             return int(connection.execute(sql, [peer, IN, time_text(moment)]).fetchone()[0])
-
-    # -- what is to be sent ----------------------------------------------------------------------------------------
-
-    def post(self, message: Outgoing, at: datetime) -> None:
-        """Put a message into the outbox; the same kind for the same transfer takes the place of an earlier one."""
-        with self._file.writing() as connection:
-            connection.execute(
-                "DELETE FROM outbox WHERE peer = ? AND transfer = ? AND kind = ?",
-                [message.peer, message.transfer, message.kind],
-            )
-            connection.execute(
-                "INSERT INTO outbox (id, peer, transfer, kind, about, made, due) VALUES (?, ?, ?, ?, ?, ?, ?)",
-                [
-                    *(message.id, message.peer, message.transfer, message.kind, json.dumps(dict(message.about))),
-                    *(time_text(at), time_text(at)),
-                ],
-            )
-
-    def to_post(self, *, due: datetime | None = None, peer: str | None = None) -> list[Outgoing]:
-        """Messages in the outbox, oldest first; those that are due, or those for one peer."""
-        with self._file.reading() as connection:
-            rows = connection.execute(
-                "SELECT id, peer, transfer, kind, about, attempts, error FROM outbox "
-                "WHERE (?1 IS NULL OR due <= ?1) AND (?2 IS NULL OR peer = ?2) ORDER BY made, id",
-                [None if due is None else time_text(due), peer],
-            ).fetchall()
-        return [
-            Outgoing(key, to, transfer, kind, json.loads(about), attempts, error)
-            for key, to, transfer, kind, about, attempts, error in rows
-        ]
-
-    def posted(self, message: str) -> None:
-        """Take a message that was delivered out of the outbox."""
-        with self._file.writing() as connection:
-            connection.execute("DELETE FROM outbox WHERE id = ?", [message])
-
-    def not_posted(self, message: Outgoing, reason: str, at: datetime) -> None:
-        """Try a message again later, each time after a longer while."""
-        wait = min(_LONGEST_WAIT, _FIRST_WAIT * 2 ** min(message.attempts, 12))
-        with self._file.writing() as connection:
-            connection.execute(
-                "UPDATE outbox SET attempts = attempts + 1, error = ?, due = ? WHERE id = ?",
-                [reason, time_text(at + wait), message.id],
-            )
 
     # -- what came -------------------------------------------------------------------------------------------------
 

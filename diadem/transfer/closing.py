@@ -7,7 +7,7 @@ from datetime import datetime
 from diadem.model.statements import Draft
 from diadem.model.transfers import Counts, State, Transfer
 from diadem.transfer import drafts
-from diadem.transfer.desk import Desk
+from diadem.transfer.desk import Desk, outgoing
 from diadem.transfer.evidence import own_chain
 from diadem.transfer.hub.tallies import relayed
 from diadem.transfer.messages import CLOSURE, RECEIPT, Message, new_id
@@ -43,7 +43,7 @@ def say_received(
         relayed=relayed(desk, transfer),
     )
     said = desk.say_once(transfer.id, receipt, *([copy] if copy is not None else []))
-    received = desk.book.step(
+    return desk.book.step(
         transfer.id,
         State.RECEIVED,
         desk.now,
@@ -53,9 +53,8 @@ def say_received(
         rate=0.0,
         error="",
         next="",
+        post=outgoing(transfer, RECEIPT),
     )
-    desk.post(received, RECEIPT)
-    return received
 
 
 def close_received(desk: Desk, transfer: Transfer, receipt: str, checkpoint: str) -> Transfer:

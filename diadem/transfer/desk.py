@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -12,16 +13,22 @@ from diadem.model.statements import Draft, Subject
 from diadem.model.transfers import IN, LOCAL, NEXT, State, Transfer
 from diadem.node.context import Context
 from diadem.transfer import drafts
-from diadem.transfer.book import Outgoing, TransferBook
+from diadem.transfer.book import TransferBook
 from diadem.transfer.evidence import ChainShelf
 from diadem.transfer.messages import new_id
 from diadem.transfer.network import Network, Peer
+from diadem.transfer.outbox import Outgoing
 
 #: The folder of a node in which everything of its network lies.
 NETWORK: Final = "network"
 #: What a statement about a transfer names: of two with the same names one is the other, said again.
 _NAMES: Final = ("package", "payload_id", "sender", "recipient", "offer", "acceptance", "receipt", "by", "ceiling")
 _UNKNOWN: Final = "See: diadem transfers ls"
+
+
+def outgoing(transfer: Transfer, kind: str, about: Mapping[str, Any] | None = None) -> Outgoing:
+    """A new message about a transfer to its other side."""
+    return Outgoing(new_id(), transfer.peer, transfer.id, kind, about or {})
 
 
 @dataclass
@@ -89,12 +96,21 @@ class Desk:
         as_user : bool
             Signed by the user alone, else by the node.
         """
+        names = {name: draft.predicate.get(name) for name in _NAMES}
+        known = self.said(transfer, draft.kind, names)
+        return known or self.context.say([*before, draft], as_user=as_user)[-1].statement_id
+
+    def said(self, transfer: str, kind: str, names: Mapping[str, Any] | None = None) -> str:
+        """The newest statement of a kind about a transfer that this node's log has, and that names this; "" for none.
+
+        The book may not know of it yet: see `say_once`.
+        """
         about = Subject.named(f"transfer:{transfer}").sha256
         for entry in reversed(self.context.ledger.of_subject(about)):
-            said, meant = entry.statement.predicate, draft.predicate
-            if entry.statement.kind == draft.kind and all(said.get(name) == meant.get(name) for name in _NAMES):
+            said = entry.statement.predicate
+            if entry.statement.kind == kind and all(said.get(name) == value for name, value in (names or {}).items()):
                 return entry.statement_id
-        return self.context.say([*before, draft], as_user=as_user)[-1].statement_id
+        return ""
 
     # -- peers -----------------------------------------------------------------------------------------------------
 
@@ -149,7 +165,7 @@ class Desk:
 
     def post(self, transfer: Transfer, kind: str, about: dict[str, Any] | None = None) -> Outgoing:
         """Put a message into the outbox; `diadem.transfer.postman` delivers it."""
-        message = Outgoing(new_id(), transfer.peer, transfer.id, kind, about or {})
+        message = outgoing(transfer, kind, about)
         self.book.post(message, self.now)
         return message
 

@@ -119,7 +119,7 @@ def own_chain(context: Context, transfer: str, *, seen: str = "") -> str:
 
     Raises
     ------
-    Refused
+    Unreachable
         What was said last is in no store yet: nothing leaves the node before.
     """
     since = [seen] if seen and is_own_checkpoint(context, seen) else []

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any, Final
 
-from diadem.errors import DiademError, NotFound, Refused
+from diadem.errors import DiademError, NotFound, Refused, StoreError, Unreachable
 from diadem.model import canonical
 from diadem.model.statements import Subject
 from diadem.model.times import read_time, time_text
@@ -63,6 +63,8 @@ def receive(desk: Desk, node: str, data: bytes) -> bytes:
         From a node that is no confirmed peer, or about a transfer that is not with it.
     Refused, DocumentError, Contradicted
         It proves nothing, or what it proves is not allowed; noted in the book.
+    StoreError, Unreachable
+        It cannot be taken in or answered now; it is to come again.
     """
     peer = desk.peer(node)
     message = Message.from_bytes(data)
@@ -77,6 +79,8 @@ def receive(desk: Desk, node: str, data: bytes) -> bytes:
         return _written({"state": "unproven", "seen": error.seen})
     except Contradicted as error:
         desk.distrust(message.transfer, node, error.message)
+        raise
+    except (StoreError, Unreachable):  # not now: it comes again
         raise
     except DiademError as error:
         desk.book.refuse(node, message.transfer, f"{message.kind}: {error.message}", desk.now)
@@ -208,7 +212,7 @@ def _revoked(desk: Desk, peer: Peer, message: Message) -> Answer:
     revocation, offer = _one(evidence, message, "revocation"), _one(evidence, message, "offer")
     _require(revocation.said["revokes"] == transfer.offer == offer.id, "another statement is revoked")
     _require(_by_user(revocation) == offer.said["by"], "only the sender takes an offer back")
-    if State.REVOKED in NEXT[transfer.state]:
+    if State.REVOKED in NEXT[transfer.state] and not desk.said(transfer.id, "receipt"):  # what landed stays
         words = str(revocation.said.get("reason", ""))
         transfer = desk.book.step(transfer.id, State.REVOKED, desk.now, statement=revocation.id, words=words)
     return _state(transfer)
@@ -289,18 +293,17 @@ def _declined(desk: Desk, peer: Peer, message: Message) -> Answer:
 
 
 def _progressed(desk: Desk, peer: Peer, message: Message) -> Answer:
-    """What the receiver says of its progress: not signed, and only shown."""
+    """What the receiver says of its progress: not signed, only shown, and no event: the book would grow by it."""
     transfer = _sent(desk, peer, message)
     if transfer.state not in MOVING:
         return _state(transfer)
     about = message.about
-    to = State(about["state"]) if about.get("state") in ("transferring", "verifying") else transfer.state
+    said = State(about["state"]) if about.get("state") in ("transferring", "verifying") else transfer.state
+    state = said if said in NEXT[transfer.state] else transfer.state
     done = min(int(about.get("done", transfer.done)), transfer.bytes)
-    if to in NEXT[transfer.state]:
-        transfer = desk.book.step(transfer.id, to, desk.now)
     rate, error = float(about.get("rate", 0)), str(about.get("error", ""))
-    desk.book.change(transfer.id, durable=False, done=done, rate=rate, error=error)
-    return _state(transfer)
+    desk.book.change(transfer.id, durable=False, state=str(state), done=done, rate=rate, error=error)
+    return {"state": str(state)}
 
 
 def _wished(desk: Desk, peer: Peer, message: Message) -> Answer:

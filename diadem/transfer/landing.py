@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
@@ -15,7 +16,7 @@ from diadem.model.ports import Listener, Progress
 from diadem.model.replicas import PRESENT
 from diadem.model.report import Level
 from diadem.model.statements import Draft, Subject
-from diadem.model.transfers import MOVING, NEXT, Counts, State, Transfer
+from diadem.model.transfers import MOVING, NEXT, OVER, Counts, State, Transfer
 from diadem.node.entries import package_entry
 from diadem.node.following import derive
 from diadem.node.memory_bundle import MemoryBundle
@@ -52,7 +53,26 @@ def place_of(desk: Desk, transfer: Transfer) -> Path:
 
 def forget_arrival(desk: Desk, transfer: Transfer) -> None:
     """Remove what arrived of a transfer that is over. Raises `Refused` while another process is at it."""
-    Arrival.open(place_of(desk, transfer), transfer.id).remove()
+    arrival = Arrival.open(place_of(desk, transfer), transfer.id)
+    if arrival.published:  # its process ended before it could say so, or take it out again
+        with suppress(IntegrityError):  # it was taken out
+            store = desk.context.stores.open(transfer.store)
+            _take_out(desk, transfer, published_path(store, transfer.package, transfer.payload_id))
+    arrival.remove()
+
+
+def _take_out(desk: Desk, transfer: Transfer, path: str) -> None:
+    """Remove a package from its store that landed when its transfer was over; not one that was entered there."""
+    context = desk.context
+    with context.locked(f"package-{PackageId(transfer.package).hex[:32]}"):
+        known = context.catalogue.replicas(transfer.package) if context.catalogue.has(transfer.package) else []
+        if not any((one.store, one.path) == (transfer.store, path) for one in known):
+            context.stores.open(transfer.store).remove(path)
+
+
+def _require_not_over(transfer: Transfer) -> None:
+    if transfer.state not in MOVING and transfer.state is not State.FAILED:
+        raise Refused(f"the transfer is {transfer.state}", next="See: diadem transfers ls")
 
 
 def note_fault(desk: Desk, transfer_id: str, error: BaseException) -> None:
@@ -94,8 +114,7 @@ class Landing:
                 if values:
                     self._desk.book.change(now.id, **values)
                 return
-            if now.state not in MOVING and now.state is not State.FAILED:
-                raise Refused(f"the transfer is {now.state}", next="See: diadem transfers ls")
+            _require_not_over(now)
             self.transfer = self._desk.book.step(self.transfer.id, to, self._desk.now, **values)
 
     def count(self, counts: Counts) -> None:
@@ -192,21 +211,25 @@ class Landing:
         return read_manifest(store.bundle(path), expected_id=self.transfer.package)
 
     def finish(self, opened: OpenedPackage, listener: Listener) -> Transfer:
-        """Seal what is proven, give it its place, enter it, and say so."""
+        """Seal what is proven, give it its place, enter it, and say so; nothing of that once the transfer is over."""
         self.step(State.VERIFYING)
         if not self.arrival.published:
             self.arrival.finish()
             bag = LocalBundle(self.arrival.bag)
             verify(bag, level=Level.QUICK, expected_id=opened.id, opened=opened).raise_for_findings()
+        self.step(State.VERIFYING)  # who took it back while it was verified is heard
         desk, context = self._desk, self._desk.context
         store = context.stores.open(self.transfer.store)
         added = land(store, self.arrival, opened, self._path(opened), listener=listener)
         listener(Progress("land", 1, 1, added.path, unit="packages"))
-        with desk.turn(self.transfer.id), context.locked(f"package-{opened.id.hex[:32]}"):
+        with desk.turn(self.transfer.id):
             transfer = desk.book.get(self.transfer.id)
-            copy = self._entered(opened, added)
-            stores = [self.transfer.store]
-            return say_received(desk, transfer, transfer.counts, copy=copy, stores=stores, started=self._started())
+            if transfer.state in OVER and added.created:
+                _take_out(desk, transfer, added.path)
+            _require_not_over(transfer)
+            with context.locked(f"package-{opened.id.hex[:32]}"):
+                copy, stores = self._entered(opened, added), [transfer.store]
+                return say_received(desk, transfer, transfer.counts, copy=copy, stores=stores, started=self._started())
 
     def _started(self) -> datetime:
         """When the first byte came, of this run or an earlier one."""

@@ -21,7 +21,7 @@ from diadem.package.opening import read_manifest
 from diadem.store.taking import load
 from diadem.transfer import drafts
 from diadem.transfer.describing import describe
-from diadem.transfer.desk import Desk
+from diadem.transfer.desk import Desk, outgoing
 from diadem.transfer.messages import OFFER, new_id
 from diadem.transfer.relay.carriers import routes_to
 from diadem.transfer.routing import called_directly, require_way
@@ -41,6 +41,7 @@ def send(
     desk.context.require_writable()
     wanted = wanted_offer(desk, package, to, expires=expires, comment=comment, route=route)
     with desk.context.locked(f"offer-{PackageId(wanted.package).hex[:32]}"):
+        _tell_drafts(desk, wanted.package)
         if (waiting := offered_already(desk, wanted)) is not None:
             return waiting
         found, about = measured(desk, wanted)
@@ -148,17 +149,25 @@ def _offer(desk: Desk, transfer: Transfer, about: dict[str, object]) -> Transfer
     return stated(desk, transfer, entry.statement_id, about)
 
 
+def _tell_drafts(desk: Desk, package: str) -> None:
+    """Go on with offers that stand in the log, and whose process ended before the book knew; the caller holds the lock.
+
+    What no statement offers stays a draft.
+    """
+    for draft in desk.book.all(states={State.DRAFTED}):
+        if draft.package == package and (statement := desk.said(draft.id, "offer")):
+            stated(desk, draft, statement, desk.book.about(draft.id))
+
+
 def offer_draft(transfer: Transfer) -> Draft:
     """The statement of an offer."""
     return drafts.offer(transfer, to=transfer.recipient, grant=transfer.grant, by=transfer.sender)
 
 
-def stated(desk: Desk, transfer: Transfer, statement: str, about: dict[str, object]) -> Transfer:
+def stated(desk: Desk, transfer: Transfer, statement: str, about: Mapping[str, object]) -> Transfer:
     """The transfer once its offer stands in the log: what is to be told to the other side is in the outbox."""
-    offered = desk.book.step(transfer.id, State.OFFERED, desk.now, statement=statement, offer=statement)
-    if offered.direction == OUT:
-        desk.post(offered, OFFER, about)
-    return offered
+    told = outgoing(transfer, OFFER, about) if transfer.direction == OUT else None
+    return desk.book.step(transfer.id, State.OFFERED, desk.now, statement=statement, offer=statement, post=told)
 
 
 def transfer_of(entry_id: str, said: Mapping[str, Any], *, title: str, created: datetime, node: str) -> Transfer:

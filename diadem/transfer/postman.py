@@ -6,20 +6,20 @@ import threading
 from collections.abc import Iterable
 from typing import Any, Final
 
-from diadem.errors import DiademError, NotFound, Refused, Unreachable, UsageError
+from diadem.errors import DiademError, NotFound, Refused, StoreError, Unreachable, UsageError
 from diadem.model import canonical
 from diadem.model.peers import Peer
 from diadem.model.routes import DIRECT
 from diadem.model.transfers import NEXT, State
 from diadem.node.peers.opening import peer_book
 from diadem.transfer import sealed_messages
-from diadem.transfer.book import Outgoing
 from diadem.transfer.boxing import put_sealed
 from diadem.transfer.desk import Desk
 from diadem.transfer.evidence import own_chain
 from diadem.transfer.incoming import receive
 from diadem.transfer.messages import CLOSURE, MAX_BYTES, OFFER, UNSIGNED, Message
 from diadem.transfer.network import Link
+from diadem.transfer.outbox import Outgoing
 from diadem.transfer.route_book import route_book
 from diadem.transfer.routing import no_way, ways
 from diadem.transfer.sealed_messages import Answer
@@ -38,7 +38,7 @@ def message_of(desk: Desk, outgoing: Outgoing, *, seen: str = "") -> Message:
 
     Raises
     ------
-    Refused
+    Unreachable
         What was said last is in no store yet: it stays in the outbox.
     """
     theirs, ours = desk.book.checkpoints(outgoing.peer)
@@ -150,17 +150,26 @@ def take_answer(desk: Desk, peer: str, answer: Answer) -> None:
 
 
 def _answered(desk: Desk, outgoing: Outgoing, documents: Iterable[Any]) -> None:
-    """A message has arrived; what answers it is taken in."""
+    """A message has arrived; what answers it is taken in, and only then it leaves the outbox: nobody answers twice."""
+    try:
+        for document in documents:
+            receive(desk, outgoing.peer, canonical.encode(document, where="answer"))
+    except (StoreError, Unreachable):  # not now: it is told, and answered, again
+        raise
+    except DiademError:
+        _over(desk, outgoing)
+        raise
+    _over(desk, outgoing)
+
+
+def _over(desk: Desk, outgoing: Outgoing) -> None:
     desk.book.posted(outgoing.id)
     route_book(desk.context).done(outgoing.id)
-    for document in documents:
-        receive(desk, outgoing.peer, canonical.encode(document, where="answer"))
 
 
 def _refused(desk: Desk, outgoing: Outgoing, error: DiademError) -> None:
-    desk.book.posted(outgoing.id)
-    route_book(desk.context).done(outgoing.id)
     _note_refusal(desk, outgoing, error)
+    _over(desk, outgoing)
 
 
 def _never_proven() -> Refused:
@@ -208,13 +217,15 @@ def collect(desk: Desk, peer: str) -> int:
         came += 1
         try:
             answer = canonical.decode(receive(desk, peer, data), where="answer", limit=_ANSWER)
+        except (StoreError, Unreachable):  # not now: it comes again
+            continue
         except DiademError:  # refused, and noted: it does not come again
             link.acknowledge(message.id)
             continue
-        if answer.get("state") != UNPROVEN:
-            link.acknowledge(message.id)
         for document in answer.get("messages", ()):  # an answer that no connection carries is a message of its own
             desk.book.post(Outgoing(document["id"], peer, document["transfer"], CLOSURE, {}), desk.now)
+        if answer.get("state") != UNPROVEN:
+            link.acknowledge(message.id)
     return came
 
 

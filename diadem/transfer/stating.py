@@ -11,7 +11,7 @@ from diadem.errors import NotFound, Refused, UsageError
 from diadem.model.access import USER, Asker, Right
 from diadem.model.ids import PackageId
 from diadem.model.statements import Draft, Statement
-from diadem.model.transfers import State, Transfer, TransferEvent
+from diadem.model.transfers import OUT, Transfer, TransferEvent
 from diadem.node import granting
 from diadem.node.access.reading import require
 from diadem.node.assessing import ID, draft_of, drawn
@@ -21,7 +21,7 @@ from diadem.node.custody.words import sentence
 from diadem.node.following import follow
 from diadem.serialization.statements import read_statement
 from diadem.transfer import offering
-from diadem.transfer.desk import Desk
+from diadem.transfer.desk import Desk, outgoing
 from diadem.transfer.desks import desk_of
 from diadem.transfer.grants import GrantAccess
 from diadem.transfer.prepared import prepared_book
@@ -188,9 +188,9 @@ def _offered(desk: Desk, entry: Entry) -> Transfer:
     row = desk.context.catalogue.get(str(said["package"]))
     found = offering.transfer_of(entry.statement_id, said, title=row.title, created=desk.now, node=desk.node)
     _, about = offering.measured(desk, found)
-    begun = replace(found, state=State.DRAFTED, offer="")
-    desk.book.add(begun, TransferEvent(State.DRAFTED, str(said["time"])), about=about)
-    return offering.stated(desk, begun, entry.statement_id, about)
+    told = outgoing(found, OFFER, about) if found.direction == OUT else None
+    desk.book.add(found, TransferEvent(found.state, str(said["time"]), entry.statement_id), about=about, post=told)
+    return found
 
 
 def _findable(context: Context, asker: Asker, text: str) -> str:

@@ -144,9 +144,9 @@ def memory_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "-l", str(disk)], check=True)
 
 
-def test_another_disk_is_another_place(memory_disk: Path, tmp_path: Path) -> None:
+def test_another_disk_is_another_place(memory_disk: Path) -> None:
     assert place_of(memory_disk) == "memory"
-    assert place_of(memory_disk) != place_of(tmp_path)
+    assert place_of(memory_disk) != place_of(Path(__file__).parent)
     assert is_network_folder(memory_disk) is None
 
 

@@ -15,10 +15,10 @@ from diadem.model.ports import silent
 from diadem.model.statements import Draft
 from diadem.model.transfers import Counts, State, Transfer
 from diadem.transfer import drafts, messages
-from diadem.transfer.book import Outgoing
 from diadem.transfer.evidence import transfer_subject
 from diadem.transfer.incoming import receive
 from diadem.transfer.messages import new_id
+from diadem.transfer.outbox import Outgoing
 from diadem.transfer.postman import message_of
 from diadem.transfer.pulling import Wishes, receive_package
 from tests.transfer.pair import Pair, Side

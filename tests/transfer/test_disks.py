@@ -170,3 +170,17 @@ def test_what_goes_directly_only_goes_on_no_disk(town: Town, package: str, tmp_p
     with pytest.raises(Refused, match="directly only, and the route is 'disk'"):
         a.export_disk(package, TO, disk)
     assert not disk.exists()
+
+
+def test_a_disk_whose_process_ended_before_it_said_so_is_stated_by_the_next_run(
+    town: Town, package: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    node, disk = town.node("hu-berlin"), tmp_path / "disk"
+    with monkeypatch.context() as patched:
+        patched.setattr("diadem.transfer.disk.exporting._handed_over", lambda *_: (_ for _ in ()).throw(MemoryError))
+        with pytest.raises(MemoryError):
+            node.export_disk(package, TO, disk)
+    done = node.export_disk(package, TO, disk)
+    assert done.objects == 0
+    assert [entry.statement_id for entry in node.context.ledger.of_kind("handover")] == [done.statement_id]
+    assert node.export_disk(package, TO, disk).statement_id == "", "stated once"

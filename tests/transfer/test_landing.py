@@ -16,14 +16,18 @@ import pytest
 
 from diadem.errors import DigestMismatch, IntegrityError, Interrupted, NotFound, PackageError, Refused, Unreachable
 from diadem.model.manifest import DERIVED_PATHS
-from diadem.model.ports import Bundle, silent
+from diadem.model.ports import Bundle, Progress, silent
 from diadem.model.transfers import State, Transfer
 from diadem.package.opening import OpenedPackage, read_manifest
 from diadem.transfer.handlers.windows import pushed_of
+from diadem.transfer.landing import place_of
+from diadem.transfer.messages import PROGRESS
+from diadem.transfer.postman import collect, deliver_all
 from diadem.transfer.pulling import Wishes, receive_package
 from diadem.transfer.pushed import Pushed
 from diadem.transfer.pushing import push_package
 from diadem.transfer.serving import Serving
+from diadem.transfer.working import tidy
 from tests.transfer.pair import Pair, Side, Wire, make_pair, put_window
 
 MIB = 1 << 20
@@ -534,3 +538,81 @@ def test_what_its_sender_takes_back_when_every_byte_was_given_does_not_land(pair
         fetch(pair, transfer, connections=1)
     assert pair.b.node.transfers.show(transfer.id).transfer.state is State.REVOKED
     assert not pair.b.node.context.catalogue.has(transfer.package)
+
+
+@pytest.mark.parametrize("told", [True, False], ids=["told", "asked for"])
+def test_a_receipt_that_comes_while_the_senders_store_is_away_is_answered_when_it_is_back(
+    pair: Pair, told: bool
+) -> None:
+    transfer = accepted(pair, {"a.bin": b"a" * 3000})
+    fetch(pair, transfer)
+
+    def meet() -> None:
+        if told:
+            deliver_all(pair.b.desk, due=False)
+        else:
+            collect(pair.a.desk, pair.b.id)
+            deliver_all(pair.a.desk, due=False)
+
+    store = pair.a.root / "store"
+    away = store.rename(store.with_name("away"))
+    meet()
+    assert [message.kind for message in pair.b.desk.book.to_post()] == ["receipt"]
+    assert pair.b.desk.book.get(transfer.id).error == ""
+    away.rename(store)
+    pair.a.node.context.stores.look_again()  # as a node that serves does each minute
+    meet()
+    assert [side.desk.book.get(transfer.id).state for side in (pair.a, pair.b)] == [State.CLOSED, State.CLOSED]
+    assert not pair.b.desk.book.to_post()
+
+
+def test_what_a_receiver_tells_of_its_progress_is_shown_and_lets_no_book_grow(pair: Pair) -> None:
+    transfer = accepted(pair, {"a.bin": b"a" * 3000})
+    deliver_all(pair.b.desk, due=False)
+    book = pair.a.desk.book
+    before = book.events(transfer.id)
+    for done, state in enumerate(["transferring", "verifying"] * 3):
+        pair.b.desk.post(transfer, PROGRESS, {"state": state, "done": done})
+        assert deliver_all(pair.b.desk, due=False) == 0
+        assert (book.get(transfer.id).state, book.get(transfer.id).done) == (state, done)
+    assert book.events(transfer.id) == before
+
+
+@pytest.mark.parametrize("side", ["a", "b"])
+@pytest.mark.parametrize("kind", ["folder", "object"])
+def test_what_is_taken_back_while_it_lands_is_taken_out_again(pair: Pair, side: str, kind: str) -> None:
+    if kind == "object":
+        pair.b.node.stores.add("memory://landing-" + side, name="memory", kind="object")
+    sent = pair.a.node.send(pair.a.archived("session", {"a.bin": b"a" * 3000}), "marie@nmi")
+    transfer = pair.b.node.accept(sent.id, store="memory" if kind == "object" else None, wait=False)
+
+    def take_back(progress: Progress) -> None:
+        if progress.stage == "land" and progress.unit == "packages":
+            getattr(pair, side).node.transfers.cancel(transfer.id)
+
+    with pytest.raises(Refused, match=r"the transfer is (revoked|cancelled)"):
+        receive_package(pair.b.desk, transfer.id, Wishes(waits=(0.0,)), listener=take_back)
+    there = pair.b.desk.context
+    assert not there.catalogue.has(transfer.package)
+    assert not list(there.stores.open(transfer.store).packages())
+    assert not there.ledger.of_kind("receipt")
+    assert not there.ledger.of_kind("replicate")
+    tidy(pair.b.desk)
+    assert os.listdir(place_of(pair.b.desk, transfer)) == []
+
+
+def test_what_is_taken_back_after_its_process_ended_while_it_landed_is_taken_out(pair: Pair) -> None:
+    transfer = accepted(pair, {"a.bin": b"a" * 3000})
+
+    def end(progress: Progress) -> None:
+        if progress.stage == "land" and progress.unit == "packages":
+            raise MemoryError
+
+    with pytest.raises(MemoryError):
+        receive_package(pair.b.desk, transfer.id, Wishes(waits=(0.0,)), listener=end)
+    store = pair.b.desk.context.stores.open(transfer.store)
+    assert [one.id for one in store.packages()] == [transfer.package]
+    pair.b.node.transfers.cancel(transfer.id)
+    tidy(pair.b.desk)
+    assert not list(store.packages())
+    assert os.listdir(place_of(pair.b.desk, transfer)) == []

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Final
 
-from diadem.errors import NotFound, Refused
+from diadem.errors import NotFound, Refused, Unreachable
 from diadem.model.statements import Subject
 from diadem.node.custody import statements
 from diadem.node.custody.chain import MAX_BYTES, Chain, ChainCheckpoint, Earlier, Item
@@ -48,7 +48,7 @@ def export_chain(
     ------
     NotFound
         The log says nothing about the subject.
-    Refused
+    Unreachable
         Its statements are in no mirror yet, and none can be reached.
     IntegrityError
         The log is damaged, or is not the one that an earlier checkpoint saw. Nothing was exported.
@@ -111,7 +111,7 @@ def _mirrored(ledger: Ledger, found: Sequence[Entry]) -> tuple[int, int]:
     epoch, size = ledger.mirrored()
     if place_of(epoch, size) <= last:
         reasons = "; ".join(f"{url}: {reason}" for url, reason in failed.items()) or "the node has no store"
-        raise Refused(
+        raise Unreachable(
             f"what happened last is in no store yet, and nothing leaves the node before that ({reasons})", next=_NEXT
         )
     return epoch, size

@@ -70,7 +70,7 @@ def own_card(context: Context, *, since: str = "") -> bytes:
 
     Raises
     ------
-    Refused
+    Unreachable
         The newest statement is in no store yet, and none answers.
     """
     ledger, keys = context.ledger, [context.keys.open("online")]

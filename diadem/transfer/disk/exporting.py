@@ -19,11 +19,11 @@ from diadem.model.transfers import MOVING, State, Transfer
 from diadem.node.peers.opening import peer_book
 from diadem.store.whole import write_whole
 from diadem.transfer import drafts
-from diadem.transfer.book import Outgoing
 from diadem.transfer.desk import Desk
 from diadem.transfer.disk.layout import HEADER, MESSAGE, DiskHeader, windows_of
 from diadem.transfer.messages import OFFER, new_id
 from diadem.transfer.offering import measured, send, wanted_offer
+from diadem.transfer.outbox import Outgoing
 from diadem.transfer.postman import message_of
 from diadem.transfer.relay.book import EVERYTHING, Place, Relay
 from diadem.transfer.relay.depositing import Deposit
@@ -103,7 +103,8 @@ def export_disk(
     place = Relay(transfer.id, relay, recipient)
     source = _Source(desk, serving, transfer)
     Deposit(count, transfer, place, source, windows_of(desk, folder), {EVERYTHING: 1}).run(listener, lambda: False)
-    statement = _handed_over(desk, transfer) if source.given_out else ""
+    new = source.given_out or not desk.said(transfer.id, "handover")  # its process may have ended just before that
+    statement = _handed_over(desk, transfer) if new else ""
     return Exported(desk.book.get(transfer.id), str(folder), source.given_out, statement)
 
 

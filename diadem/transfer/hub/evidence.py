@@ -26,7 +26,7 @@ def relay_chain(context: Context, relay: str, party: str) -> bytes:
     ------
     NotFound
         Nothing was stated of it, or the asker has no part in it; nobody can tell which.
-    Refused
+    Unreachable
         What was said last is in no store yet.
     """
     about = relay_subject(relay).sha256

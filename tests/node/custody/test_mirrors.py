@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import diadem
+from diadem.errors import Unreachable
 from diadem.node.custody.database import FILE
 from diadem.node.custody.ledger import Ledger
 from diadem.node.custody.mirror import Head, batch_key, head_key, nodes_in, read_head, unpack_batch
@@ -197,14 +198,14 @@ def test_nothing_leaves_before_a_mirror_has_it(group: Group, mirror: MemoryMirro
     mirror.down = True
     group.export(package(1))  # it is in the mirror already
     group.say(fixity(1))
-    with pytest.raises(diadem.Refused, match="in no store yet"):
+    with pytest.raises(Unreachable, match="in no store yet"):
         group.export(package(1))
     mirror.down = False
     group.export(package(1))
     assert group.ledger.pending() == 0
     group.ledger.mirrors = ()
     group.say(fixity(1))
-    with pytest.raises(diadem.Refused, match="no store"):
+    with pytest.raises(Unreachable, match="no store"):
         group.export(package(1))
 
 
