@@ -58,6 +58,16 @@ def test_a_package_goes_by_post_and_its_receipt_by_any_way(town: Town, package: 
     assert b.import_(disk).transfer.state is State.RECEIVED, "a second time changes nothing"
 
 
+def test_looking_at_a_disk_accepts_nothing_though_a_rule_fits(town: Town, package: str, tmp_path: Path) -> None:
+    a, b, disk = town.node("hu-berlin"), town.node("nmi"), tmp_path / "disk"
+    a.export_disk(package, TO, disk)
+    b.rules.add("*@hu-berlin", max_bytes=1 << 30)
+    assert b.import_(disk, dry_run=True).transfer.state is State.OFFERED
+    assert [offer.transfer.state for offer in b.transfers.inbox()] == [State.OFFERED]
+    assert b.context.ledger.of_kind("acceptance") == []
+    assert b.import_(disk).transfer.state is State.RECEIVED
+
+
 def test_a_disk_that_was_not_finished_goes_on_and_a_second_one_brings_the_rest(
     town: Town, package: str, tmp_path: Path
 ) -> None:

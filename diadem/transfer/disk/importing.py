@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +54,7 @@ def import_disk(desk: Desk, folder: Path, *, store: str | None, dry_run: bool, l
     if known is not None and (known.peer, known.direction) == (header.sender, IN):
         transfer = desk.refreshed(known)  # its offer is proven; this disk brings windows, and they are proven by it
     else:
-        transfer = _offered(desk, folder, header)
+        transfer = _offered(replace(desk, by_rules=not dry_run), folder, header)
     if dry_run or transfer.state in (State.RECEIVED, State.CLOSED):
         return Imported(transfer, done=not dry_run)
     if transfer.state is State.OFFERED:
