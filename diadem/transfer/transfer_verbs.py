@@ -14,7 +14,7 @@ from diadem.transfer.desk import Desk
 from diadem.transfer.postman import deliver_all
 from diadem.transfer.relay.carriers import clear
 from diadem.transfer.routing import way_of
-from diadem.transfer.working import Wishes, fetch_all, fetched, tidy, told
+from diadem.transfer.working import Wishes, awaited, fetch_all, tidy, told
 
 if TYPE_CHECKING:
     from diadem.transfer.syncing import Synced
@@ -171,7 +171,7 @@ class TransferVerbs:
         """
         if transfer is not None:
             named = self._pause(transfer, wanted=False)
-            return [fetched(self.desk, named, Wishes(max_rate=max_rate), listener)]
+            return [awaited(self.desk, named, Wishes(max_rate=max_rate), listener)]
         deliver_all(self.desk, due=False)
         tidy(self.desk)
         return fetch_all(self.desk, Wishes(max_rate=max_rate), listener)
