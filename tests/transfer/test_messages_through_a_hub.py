@@ -81,6 +81,22 @@ def test_a_transfer_is_agreed_and_closed_through_the_hub(sent: tuple[Star, str])
         assert secret.encode() not in said
 
 
+def test_who_answers_has_confirmed_this_node(sent: tuple[Star, str]) -> None:
+    star, _ = sent
+    for name in (HUB, "nmi"):
+        star.book("hu-berlin").put(replace(star.book("hu-berlin").named(name), seen_as="pending"))
+    star.hub.down = True
+    with pytest.raises(Unreachable):
+        star.pick_up("hu-berlin")
+    assert star.book("hu-berlin").named(HUB).seen_as == "pending"
+    star.hub.down = False
+    star.pick_up("hu-berlin")
+    known = star.book("hu-berlin")
+    assert (known.named(HUB).seen_as, known.named("nmi").seen_as) == ("confirmed", "pending")
+    star.settle()
+    assert known.named("nmi").seen_as == "confirmed"
+
+
 def test_what_the_hub_loses_is_put_down_again_and_twice_is_once(sent: tuple[Star, str]) -> None:
     star, transfer = sent
     nmi, book = star.node("nmi").id, star.desk("hu-berlin").book
