@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import NoReturn
 
 import pytest
 
@@ -256,3 +257,22 @@ def test_a_hub_that_is_down_is_named_and_nothing_is_lost(star: Star) -> None:
     assert [offer.id for offer in star.node("nmi").inbox()] == [sent.id]
     assert node.transfers.sync().waiting == 0
     assert routes["nmi"].chosen.startswith("through the hub 'oslo'")
+
+
+def stranger(_: str) -> NoReturn:
+    """A hub, or any other node, that has not confirmed who asks."""
+    raise NotFound("there is nothing here for you")
+
+
+def test_a_hub_that_has_not_confirmed_this_node_is_told_once_and_so(star: Star) -> None:
+    desk, hub = star.desk("hu-berlin"), star.node(HUB).id
+    desk.network = replace(desk.network, hub=stranger, link=stranger, reachable=lambda: [hub])
+    trouble = star.node("hu-berlin").transfers.sync().trouble
+    assert trouble == ("the hub 'oslo' has not confirmed this node, or not any more: ask its people",)
+
+
+def test_a_round_names_who_is_to_be_confirmed(strange: Star) -> None:
+    with pytest.raises(Unreachable):
+        strange.peers("nmi").join(strange.peers("hu-berlin").invite().to_text())
+    synced = strange.node("hu-berlin").transfers.sync()
+    assert (synced.came, synced.pending) == (1, ["nmi"])
