@@ -10,7 +10,7 @@ from typing import Final
 
 from diadem.errors import DiademError, Interrupted, Refused, Unreachable
 from diadem.model.ports import Listener, Progress, silent
-from diadem.model.routes import DIRECT, HUB
+from diadem.model.routes import DIRECT, DISK, HUB
 from diadem.model.transfers import IN, LOCAL, MOVING, OUT, OVER, State, Transfer
 from diadem.store.arrival import BeingFetched
 from diadem.transfer.desk import Desk
@@ -23,7 +23,6 @@ from diadem.transfer.relay.carriers import carrier_for, clear, to_clear
 from diadem.transfer.relay.collecting import Collecting, collect_package
 from diadem.transfer.relay.depositing import deposit_package
 from diadem.transfer.relay.permitting import permit
-from diadem.transfer.relay.requesting import DISK
 from diadem.transfer.route_book import route_book
 from diadem.transfer.routing import require_route
 from diadem.transfer.serving import Serving

@@ -135,8 +135,9 @@ def test_a_disk_for_somebody_else_says_so(town: Town, package: str, tmp_path: Pa
     said, _ = open_message(whole, nmi.context.keys.age_identity(), nmi.id, header["message"])
     to = str(Identity.from_str(nmi.context.keys.age_identity()).to_public())
     (disk / MESSAGE).write_bytes(seal_message(said, oslo.context.keys.open("online"), to))
-    with pytest.raises(Refused, match="not signed by the online key"):
+    with pytest.raises(Refused, match="not signed by the online key") as refused:
         nmi.import_(disk)
+    assert "run the same export once more" in (refused.value.next or "")
     assert nmi.transfers.ls() == []
 
 
@@ -152,10 +153,18 @@ def test_nothing_is_written_over_and_nothing_is_given_that_was_taken_back(
     (disk / "holiday.jpg").unlink()
     sent = a.export_disk(package, TO, disk).transfer
     a.transfers.cancel(sent.id)
+    with pytest.raises(Refused, match="an earlier transfer of this package lies there; it is revoked"):
+        a.export_disk(package, TO, disk)
+    assert [one.id for one in a.transfers] == [sent.id], "nothing was offered in vain"
     other = a.export_disk(package, TO, tmp_path / "other").transfer
     assert other.id != sent.id
-    with pytest.raises(Refused, match="another package lies there"):
+    with pytest.raises(Refused, match="an earlier transfer"):
         a.export_disk(package, TO, disk)
+    (tmp_path / "more").mkdir()
+    (tmp_path / "more" / "notes.txt").write_text("more")
+    second = str(a.archive(tmp_path / "more", now=True).package.id)
+    with pytest.raises(Refused, match="another package lies there"):
+        a.export_disk(second, TO, tmp_path / "other")
     with pytest.raises(NotFound):
         b.import_(tmp_path)
     town.later("nmi", days=61)

@@ -82,7 +82,8 @@ def _offered(desk: Desk, folder: Path, header: DiskHeader) -> Transfer:
     said, envelope = open_message(data, desk.context.keys.age_identity(), desk.node, header.message)
     known = peer_book(desk.context).known(peer.id)
     assert known is not None
-    require_from(envelope, PublicKey.from_text(known.online), peer.name)
+    advice = f"diadem peer refresh {peer.name}; where that does not help, its people run the same export once more."
+    require_from(envelope, PublicKey.from_text(known.online), peer.name, advice=advice)
     message = _message(said, header)
     answer = canonical.decode(receive(desk, peer.id, message), where="answer", limit=1 << 20)
     if answer.get("state") == "unproven":
