@@ -56,7 +56,7 @@ def invite(
     show_ticket(ticket, "diadem peer join", as_json=json)
     if not json:
         for hub in closed:
-            tell(f"WARNING          the hub '{hub}' has not confirmed this node: until it does, nobody meets it there")
+            tell(f"WARNING          the hub '{hub}' has not confirmed this node, as far as is known: no meeting there")
         print("then             compare the words with them, and: diadem peer confirm NAME" if not for_ else "")
     return 0
 
