@@ -51,8 +51,12 @@ def invite(
     """Make a ticket for another node, good for one use. Give it to its people, and to nobody else."""
     with opened(node, user) as found:
         ticket = found.peers.invite(name, for_=for_, days=days, url=url)
+        hubs = {hub.node for hub in ticket.hubs}
+        closed = [peer.name for peer in found.peers if peer.id in hubs and peer.seen_as == "pending"]
     show_ticket(ticket, "diadem peer join", as_json=json)
     if not json:
+        for hub in closed:
+            tell(f"WARNING          the hub '{hub}' has not confirmed this node, as far as is known: no meeting there")
         print("then             compare the words with them, and: diadem peer confirm NAME" if not for_ else "")
     return 0
 

@@ -53,11 +53,12 @@ def serve(
             metrics=Address.parse(metrics, port=9464) if metrics else None,
             quiet=quiet,
         )
-        serve(found.context, plan, told=lambda started: _tell(started, as_json=json))
+        serve(found.context, plan, told=lambda started: show_serving(started, as_json=json))
     return 0
 
 
-def _tell(started: Serving, *, as_json: bool) -> None:
+def show_serving(started: Serving, *, as_json: bool) -> None:
+    """Print what is said when a server begins."""
     if as_json:
         print_json({"serving": started.to_dict()})
         sys.stdout.flush()  # who waits for it must not wait for the end
@@ -75,6 +76,7 @@ def _tell(started: Serving, *, as_json: bool) -> None:
         f"serves           {count_text(started.packages, 'package')}, each to whom it was granted",
         f"may ask          {count_text(started.peers, 'peer')}{pending}; {count_text(started.users, 'user')}",
         *(["hub              relays between peers what it cannot read: diadem status"] if started.hub else []),
+        *(f"WARNING          a hub picks up at no other: nothing comes from '{hub}'" for hub in started.left_hubs),
         *([f"numbers          http://{started.metrics}/metrics"] if started.metrics else []),
         "stop             Ctrl-C",
     ]

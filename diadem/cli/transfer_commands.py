@@ -185,6 +185,8 @@ def sync(
     else:
         tell(f"messages         {done['came']} came; {done['waiting']} not answered yet")
         tell_lines([transfer_line(one) for one in done["moved"]])
+        for name in done["pending"]:
+            tell(f"waits            {name} is to be confirmed: diadem peer confirm {name}")
         tell_lines([f"PROBLEM          {line}" for line in done["trouble"]])
     return 1 if done["trouble"] else 0
 

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-#: Straight to the other node; sealed, through a node that relays; within one node.
+#: Straight to the other node; sealed, through a node that relays; within one node; on a disk in the post.
 DIRECT: Final = "direct"
 HUB: Final = "hub"
 LOCAL: Final = "local"
+DISK: Final = "disk"
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,7 @@ FOR_USER: Final = "user"
 MAX_TICKET: Final = 16_384
 #: Hubs that a ticket names.
 MAX_HUBS: Final = 4
+_LETTERS: Final = "some letters of it are missing or were changed"
 TOKEN: Final = re.compile(r"[0-9a-f]{32}")
 
 
@@ -127,7 +128,11 @@ class Ticket:
                 where="ticket",
                 next="Update DIADEM." if later else "Copy all of it, from the first letter to the last.",
             )
-        document = decode(_from_base64url(plain.removeprefix(TICKET)), where="ticket", limit=MAX_TICKET)
+        data = _from_base64url(plain.removeprefix(TICKET))
+        try:
+            document = decode(data, where="ticket", limit=MAX_TICKET)
+        except DocumentError:  # what is cut off, or changed, is no JSON
+            raise fault("ticket", _LETTERS) from None
         members = members_of(document, "ticket", "age expires for hubs kind name node tls token urls user")
         return cls(
             members["node"],
@@ -170,7 +175,7 @@ def _from_base64url(text: str) -> bytes:
     try:
         data = base64.b64decode(text.encode("ascii") + b"=" * (-len(text) % 4), altchars=b"-_", validate=True)
     except (binascii.Error, ValueError):
-        raise fault("ticket", "some letters of it are missing or were changed") from None
+        raise fault("ticket", _LETTERS) from None
     if _base64url(data) != text:
-        raise fault("ticket", "some letters of it are missing or were changed")
+        raise fault("ticket", _LETTERS)
     return data

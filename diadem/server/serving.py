@@ -19,7 +19,7 @@ from typing import Any, Final
 from diadem.errors import Refused, UsageError
 from diadem.model.peers import PeerState
 from diadem.node.context import Context
-from diadem.node.peers.notes import own_hubs
+from diadem.node.peers.notes import own_hubs, relays
 from diadem.node.peers.opening import peer_book
 from diadem.node.tls_files import TlsFiles, tls_files
 from diadem.server.address import Address
@@ -97,6 +97,8 @@ class Serving:
         Whether it relays for its peers.
     hubs : sequence of str
         Names of the hubs where it picks up.
+    left_hubs : sequence of str
+        Names of those where it picks up nothing, because it relays itself.
     """
 
     node: str
@@ -111,11 +113,12 @@ class Serving:
     metrics: str
     hub: bool
     hubs: Sequence[str]
+    left_hubs: Sequence[str]
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON object."""
         plain = {name: getattr(self, name) for name in self.__slots__}
-        return plain | {"urls": list(self.urls), "hubs": list(self.hubs)}
+        return plain | {"urls": list(self.urls), "hubs": list(self.hubs), "left_hubs": list(self.left_hubs)}
 
 
 def serve(context: Context, plan: Plan, *, told: Callable[[Serving], None]) -> None:
@@ -237,6 +240,7 @@ def _said(context: Context, plan: Plan, pin: str, metrics: str) -> Serving:
         metrics=metrics,
         hub=settings.server.hub,
         hubs=[hub.name for hub in own_hubs(context, peer_book(context))],
+        left_hubs=[peer.name for peer in peer_book(context).ls() if peer.is_hub and relays(context)],
     )
 
 

@@ -52,6 +52,10 @@ _SYNC_SECONDS: Final = 10.0
 _OPEN_FLAGS: Final = (CREATE_FLAGS & ~os.O_EXCL) | os.O_CREAT
 
 
+class BeingFetched(Refused):
+    """Another process of this node is at it."""
+
+
 class Arrival(Stage):
     """A package that arrives. Use `open`; call `close` to go on later, `remove` when it is over.
 
@@ -74,7 +78,7 @@ class Arrival(Stage):
 
         Raises
         ------
-        Refused
+        BeingFetched
             Another process is at it.
         StoreError
             It cannot be written.
@@ -86,8 +90,9 @@ class Arrival(Stage):
             os.makedirs(long_path(root), mode=0o700, exist_ok=True)  # until it is whole, it is nobody else's
             lock = FileLock(lock_path(folder))
             if not lock.acquire():
-                raise Refused(
-                    "another process of this node is fetching this package", next="See: diadem transfers show ID"
+                raise BeingFetched(
+                    "another process of this node is fetching this package",
+                    next=f"See: diadem transfers show {transfer[:8]}",
                 )
             arrival = cls(folder, lock)
             if not arrival.published:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor, wait
+import threading
+import time
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final
 
@@ -40,13 +41,30 @@ def ask_peers(desk: Desk, *, patience: float = PATIENCE, hubs_only: bool = False
     ]
     if not hubs_only:
         work += [partial(_exchange, desk, peer) for peer in desk.network.reachable()]
-    if not work:
-        return
-    pool = ThreadPoolExecutor(min(len(work), _AT_ONCE), "diadem-ask")
+    do_all(work, patience)
+
+
+def do_all(work: Sequence[Callable[[], object]], patience: float) -> None:
+    """Do everything, some at once, and wait so many seconds at most; what has not begun by then is left.
+
+    What is still being done then keeps no command from ending: threads of a pool would be waited for.
+    """
+    turns, over = threading.Semaphore(_AT_ONCE), threading.Event()
+
+    def do(one: Callable[[], object]) -> None:
+        with turns, contextlib.suppress(DiademError):  # asked again the next time; what is due to it is kept
+            if not over.is_set():
+                one()
+
+    threads = [threading.Thread(target=do, args=(one,), name="diadem-ask", daemon=True) for one in work]
+    for thread in threads:
+        thread.start()
+    until = time.monotonic() + patience
     try:
-        wait([pool.submit(_quietly, one) for one in work], timeout=patience)
+        for thread in threads:
+            thread.join(max(0.0, until - time.monotonic()))
     finally:
-        pool.shutdown(wait=False, cancel_futures=True)
+        over.set()
 
 
 def _exchange(desk: Desk, peer: str) -> None:
@@ -66,8 +84,3 @@ def exchange_at(desk: Desk, hub: Peer) -> int:
         if peer.state is PeerState.CONFIRMED and hub in common_hubs(desk.context, peer):
             deliver_all(desk, peer=peer.id, due=False)
     return pick_up(desk, hub)
-
-
-def _quietly(work: Callable[[], object]) -> None:
-    with contextlib.suppress(DiademError):  # it is asked again the next time; what is due to it is kept
-        work()

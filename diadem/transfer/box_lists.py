@@ -40,6 +40,7 @@ def tell_hub(context: Context, network: Network, hub: Peer) -> None:
     if told is None or told[0] != digest or told[1] + _AGAIN < now:
         network.hub(hub.id).set_box(senders, invitations)
         book.tell_list(hub.id, digest, now)
+        book.worked(hub.id, DIRECT, now)
 
 
 def tell_hubs(context: Context, network: Network) -> None:

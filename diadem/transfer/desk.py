@@ -45,12 +45,15 @@ class Desk:
         The transfers.
     shelf : ChainShelf
         The chains of others.
+    by_rules : bool
+        Whether offers are accepted by rules of their recipients; not where somebody only looks.
     """
 
     context: Context
     network: Network
     book: TransferBook
     shelf: ChainShelf
+    by_rules: bool = True
 
     @classmethod
     def open(cls, context: Context, network: Network) -> Desk:

@@ -195,7 +195,7 @@ def _offered(desk: Desk, peer: Peer, message: Message) -> Answer:
 
 def _accepted_by_rule(desk: Desk, transfer: Transfer, record: Mapping[str, Any]) -> Transfer:
     """The transfer, accepted where a rule of its recipient says so and there is room; else it waits for a person."""
-    rule = rule_for(desk.context, transfer, record)
+    rule = rule_for(desk.context, transfer, record) if desk.by_rules else None
     if rule is None:
         return transfer
     try:

@@ -128,7 +128,8 @@ class NetworkVerbs:
         store : str, optional
             Where it lands. Default: the first store with room for it.
         wait : bool
-            Fetch it now; else `transfers.resume`, or the node's service, does.
+            Until it is here: fetch it, or wait for the service of the node where that is at it. Else
+            `transfers.resume`, or the service, fetches it.
         max_rate : float, optional
             Bytes a second at most.
         listener : Listener
@@ -147,11 +148,11 @@ class NetworkVerbs:
         """
         from diadem.transfer.accepting import accept
         from diadem.transfer.desks import desk_of
-        from diadem.transfer.working import Wishes, fetched, told
+        from diadem.transfer.working import Wishes, awaited, told
 
         desk = desk_of(self.context)
         accepted = told(desk, accept(desk, offer, store=store))
-        return fetched(desk, accepted, Wishes(max_rate=max_rate), listener) if wait else accepted
+        return awaited(desk, accepted, Wishes(max_rate=max_rate), listener) if wait else accepted
 
     def export_disk(
         self,

@@ -12,7 +12,7 @@ from diadem.errors import DiademError, NotFound, Refused, UsageError
 from diadem.model.carriers import via
 from diadem.model.ids import PackageId
 from diadem.model.policy import AllowedTransfer, Policy
-from diadem.model.routes import DIRECT
+from diadem.model.routes import DIRECT, DISK, HUB
 from diadem.model.statements import Draft
 from diadem.model.times import read_time, time_text
 from diadem.model.transfers import LOCAL, MOVING, OUT, State, Transfer, TransferEvent
@@ -30,7 +30,7 @@ from diadem.transfer.routing import called_directly, require_way
 WEEKS: Final = timedelta(days=14)
 #: How long it may be read beyond that: a large package over a thin line takes its time.
 FETCHING: Final = timedelta(days=60)
-_ROUTES: Final = {"auto": ("direct", "hub"), "direct": ("direct",), "hub": ("hub",), "disk": ("disk",)}
+_ROUTES: Final = {"auto": (DIRECT, HUB), DIRECT: (DIRECT,), HUB: (HUB,), DISK: (DISK,)}
 _LONGEST: Final = timedelta(days=366)
 
 
@@ -124,9 +124,9 @@ def confined(desk: Desk, transfer: Transfer) -> Transfer:
     if not desk.network.access.direct_only(transfer.package, to=transfer.recipient, recipient=transfer.peer):
         return transfer
     if DIRECT not in transfer.routes:
+        routes = " or ".join(transfer.routes)
         raise Refused(
-            f"the grant to {transfer.recipient} lets the package go directly only,"
-            f" and the route is '{transfer.routes[0]}'",
+            f"the grant to {transfer.recipient} lets the package go directly only, and the route is {routes}",
             next="Send it by --route direct, where the policy allows that; or grant it without direct-only.",
         )
     return replace(transfer, routes=(DIRECT,))
@@ -201,7 +201,7 @@ def offered_already(desk: Desk, wanted: Transfer) -> Transfer | None:
             OUT,
             LOCAL,
         )
-        same = same and (known.routes == ("disk",)) == (wanted.routes == ("disk",))
+        same = same and (known.routes == (DISK,)) == (wanted.routes == (DISK,))
         if same and known.state in {State.OFFERED, *MOVING}:
             return known
     return None

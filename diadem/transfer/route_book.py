@@ -9,15 +9,16 @@ Nothing here is proof: if the file is lost, what was not answered is put down ag
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, Self
 
-from diadem.model.routes import Health
+from diadem.model.routes import DIRECT, Health
 from diadem.model.times import read_time, time_text
 from diadem.node.context import Context
+from diadem.node.peers.opening import peer_book
 from diadem.node.sqlite_file import SqliteFile
 
 FILE: Final = "routes.sqlite"
@@ -108,9 +109,12 @@ class RouteBook:
     ----------
     folder : Path
         ``<node>/network``; made where it is not there.
+    heard : callable
+        Told of each node that was called and let this one in.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, heard: Callable[[str], object] = lambda _: None) -> None:
+        self._heard = heard
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._file = SqliteFile(folder / FILE, what="book of routes", advice="Delete it: the node makes it again.")
         self._file.prepare(_SCHEMA, application=APPLICATION, version=VERSION)
@@ -248,6 +252,8 @@ class RouteBook:
         with self._file.writing(durable=False) as connection:
             row = [peer, route, time_text(at), time_text(at), "", ""]
             connection.execute("INSERT OR REPLACE INTO health VALUES (?, ?, ?, ?, ?, ?)", row)
+        if route == DIRECT:
+            self._heard(peer)
 
     def failed(self, peer: str, route: str, at: datetime, error: str) -> None:
         """Note that a way to a peer was tried and did not work."""
@@ -270,4 +276,4 @@ class RouteBook:
 def route_book(context: Context) -> RouteBook:
     """The node's book of routes, opened once and closed with the node."""
     context.require_writable()
-    return context.once("routes", lambda: RouteBook(context.folder / "network"))
+    return context.once("routes", lambda: RouteBook(context.folder / "network", peer_book(context).seen_confirmed))

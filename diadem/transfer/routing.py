@@ -14,7 +14,7 @@ from diadem.errors import Refused, Unreachable
 from diadem.model.carriers import via
 from diadem.model.peers import Peer, PeerState
 from diadem.model.policy import Policy
-from diadem.model.routes import DIRECT, HUB, LOCAL, Health, PeerRoutes, RouteView
+from diadem.model.routes import DIRECT, DISK, HUB, LOCAL, Health, PeerRoutes, RouteView
 from diadem.model.times import read_time
 from diadem.model.transfers import Transfer
 from diadem.node.context import Context
@@ -267,9 +267,10 @@ def choose(desk: Desk, transfer: Transfer) -> Choice:
             next=_POLICY,
         )
     views = [view for view in views_of(context, peer) if view.route in allowed and view.possible]
-    carried = next((route for route in allowed if _is_shared(context, peer, route)), "")
+    carried = next((route for route in allowed if route == DISK or _is_shared(context, peer, route)), "")
     if not views and carried:
-        return Choice(carried, f"{_carrier(carried)}, for {_impossible(context, peer)}")
+        reason = f"for {_impossible(context, peer)}" if set(AUTO) & set(transfer.routes) else "as offered"
+        return Choice(carried, f"{_carrier(carried)}, {reason}")
     if not views:
         return Choice(allowed[0], f"{allowed[0]}, though there is no such way now: {_impossible(context, peer)}")
     best = min(views, key=lambda view: (view.works is False, views.index(view)))
@@ -318,7 +319,8 @@ def _sentence(context: Context, peer: Peer, view: RouteView, allowed: Sequence[s
 
 
 def _impossible(context: Context, peer: Peer) -> str:
-    return f"neither node can call the other, and {no_common_hub(context, peer)}"
+    hub = no_common_hub(context, peer)
+    return hub if _directly(context, peer) else f"neither node can call the other, and {hub}"
 
 
 def require_way(desk: Desk, peer: str, routes: Sequence[str]) -> None:

@@ -45,6 +45,7 @@ KINDS: Final = (MESSAGE, ANSWER, INTRODUCTION, WELCOME)
 _COMMON: Final = frozenset({"format", "from", "to", "sent", "id"})
 _ID: Final = re.compile(r"[0-9a-f]{32}")
 _ASK: Final = "Its sender has to send it again."
+_REFRESH: Final = "If its key is new, its people run: diadem peer refresh"
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,8 +226,8 @@ def open_message(data: bytes, identity: str, node: str, name: str) -> tuple[Seal
     return said, envelope
 
 
-def require_from(envelope: Envelope, online: PublicKey, name: str) -> None:
-    """That the online key which is known of the sender has signed.
+def require_from(envelope: Envelope, online: PublicKey, name: str, *, advice: str = _REFRESH) -> None:
+    """That the online key which is known of the sender has signed; else `advice` says what to do.
 
     Raises
     ------
@@ -237,7 +238,7 @@ def require_from(envelope: Envelope, online: PublicKey, name: str) -> None:
         raise Refused(
             f"it is not signed by the online key of '{name}'",
             where="sealed message",
-            next="If its key is new, its people run: diadem peer refresh",
+            next=advice,
         )
 
 

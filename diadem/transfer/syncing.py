@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from diadem.errors import DiademError
+from diadem.errors import DiademError, NotFound
+from diadem.model.peers import Peer, PeerState
 from diadem.model.ports import Listener, silent
 from diadem.model.transfers import MOVING, Transfer
 from diadem.node.peers.notes import own_hubs
@@ -38,17 +39,21 @@ class Synced:
         Transfers whose bytes were to move, as they stand now.
     trouble : sequence of str
         Who did not answer, and what went wrong.
+    pending : sequence of str
+        Names of the nodes that wait to be confirmed here.
     """
 
     came: int
     waiting: int
     moved: Sequence[Transfer]
     trouble: Sequence[str]
+    pending: Sequence[str] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON object."""
         moved = [one.to_dict() for one in self.moved]
-        return {"came": self.came, "waiting": self.waiting, "moved": moved, "trouble": list(self.trouble)}
+        lists = {"trouble": list(self.trouble), "pending": list(self.pending)}
+        return {"came": self.came, "waiting": self.waiting, "moved": moved, **lists}
 
 
 def sync(desk: Desk, *, max_rate: float | None = None, listener: Listener = silent) -> Synced:
@@ -68,7 +73,8 @@ def sync(desk: Desk, *, max_rate: float | None = None, listener: Listener = sile
     for one in moved:
         if one.error:
             trouble[f"transfer {one.id[:8]}: {one.error}"] = None
-    return Synced(came, len(desk.book.to_post()), moved, tuple(trouble))
+    pending = [peer.name for peer in peer_book(desk.context).ls() if peer.state is PeerState.PENDING]
+    return Synced(came, len(desk.book.to_post()), moved, tuple(trouble), pending)
 
 
 def _messages(desk: Desk, trouble: dict[str, None]) -> int:
@@ -76,15 +82,19 @@ def _messages(desk: Desk, trouble: dict[str, None]) -> int:
     deliver_all(desk, due=False)
     came, book = 0, peer_book(desk.context)
     for hub in own_hubs(desk.context, book):
-        came += _tried(partial(pick_up, desk, hub), f"the hub '{hub.name}' does not answer", trouble)
+        came += _tried(partial(pick_up, desk, hub), hub, trouble)
     for peer in desk.network.reachable():
-        came += _tried(partial(collect, desk, peer), f"'{book.get(peer).name}' does not answer", trouble)
+        came += _tried(partial(collect, desk, peer), book.get(peer), trouble)
     return came
 
 
-def _tried(work: Callable[[], int], failed: str, trouble: dict[str, None]) -> int:
+def _tried(work: Callable[[], int], peer: Peer, trouble: dict[str, None]) -> int:
+    """What came of a peer; the same trouble with it is told once."""
+    name = f"the hub '{peer.name}'" if peer.is_hub else f"'{peer.name}'"
     try:
         return work()
+    except NotFound:
+        trouble[f"{name} has not confirmed this node, or not any more: ask its people"] = None
     except DiademError as error:
-        trouble[f"{failed}: {error.message}"] = None
-        return 0
+        trouble[f"{name} does not answer: {error.message}"] = None
+    return 0

@@ -15,7 +15,7 @@ from diadem.transfer.postman import deliver_all
 from diadem.transfer.relay.carriers import clear
 from diadem.transfer.relay.requesting import request_anew
 from diadem.transfer.routing import way_of
-from diadem.transfer.working import Wishes, fetch_all, fetched, tidy, told
+from diadem.transfer.working import Wishes, awaited, fetch_all, tidy, told
 
 if TYPE_CHECKING:
     from diadem.transfer.syncing import Synced
@@ -183,7 +183,7 @@ class TransferVerbs:
             named = self._pause(transfer, wanted=False)
             if anew:
                 named = request_anew(self.desk, named)
-            return [fetched(self.desk, named, Wishes(max_rate=max_rate), listener)]
+            return [awaited(self.desk, named, Wishes(max_rate=max_rate), listener)]
         if anew:
             raise UsageError("which transfer?", next="Name it: diadem transfers resume ID --anew")
         deliver_all(self.desk, due=False)

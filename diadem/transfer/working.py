@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import time
 from collections.abc import Callable
 from typing import Final
 
 from diadem.errors import DiademError, Interrupted, Refused, Unreachable
-from diadem.model.ports import Listener, silent
-from diadem.model.routes import DIRECT, HUB
+from diadem.model.ports import Listener, Progress, silent
+from diadem.model.routes import DIRECT, DISK, HUB
 from diadem.model.transfers import IN, LOCAL, MOVING, OUT, OVER, State, Transfer
+from diadem.store.arrival import BeingFetched
 from diadem.transfer.desk import Desk
 from diadem.transfer.landing import forget_arrival, place_of
 from diadem.transfer.postman import collect, deliver_all
@@ -21,7 +23,6 @@ from diadem.transfer.relay.carriers import carrier_for, clear, to_clear
 from diadem.transfer.relay.collecting import Collecting, collect_package
 from diadem.transfer.relay.depositing import deposit_package
 from diadem.transfer.relay.permitting import permit
-from diadem.transfer.relay.requesting import DISK
 from diadem.transfer.relay.silence import ask_where_silent
 from diadem.transfer.route_book import route_book
 from diadem.transfer.routing import require_route
@@ -29,8 +30,10 @@ from diadem.transfer.serving import Serving
 
 #: Seconds for which a person waits for something new at a carrier, before the rest is left for later.
 _PATIENCE: Final = 2.0
+#: Seconds between two looks at what another process fetches.
+_LOOK: Final = 0.5
 
-__all__ = ["Movers", "Wishes", "fetch_all", "fetched", "push_all", "talk", "tidy", "told"]
+__all__ = ["Movers", "Wishes", "awaited", "fetch_all", "fetched", "push_all", "talk", "tidy", "told"]
 
 
 def told(desk: Desk, transfer: Transfer) -> Transfer:
@@ -65,6 +68,17 @@ def fetched(desk: Desk, transfer: Transfer, wishes: Wishes, listener: Listener) 
     routes.worked(transfer.peer, DIRECT, desk.now)
     clear(desk, transfer.peer)
     return told(desk, landed)
+
+
+def awaited(desk: Desk, transfer: Transfer, wishes: Wishes, listener: Listener) -> Transfer:
+    """As `fetched`; where another process of this node is at it, its progress is told until it ends."""
+    while True:
+        try:
+            return fetched(desk, transfer, wishes, listener)
+        except BeingFetched:
+            transfer = desk.book.get(transfer.id)
+            listener(Progress("fetch", transfer.done, transfer.bytes, "by another process of this node"))
+            time.sleep(_LOOK)
 
 
 def collected(

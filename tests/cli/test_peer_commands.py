@@ -8,8 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from diadem.model.peers import NOTE_TYPE
 from diadem.model.tickets import Ticket
 from diadem.node.config import ServerSettings
+from diadem.trust.envelope import sign
+from diadem.trust.keys import PrivateKey
 from tests.cli.inside import said, said_json
 from tests.transfer.towns import Town, make_nodes
 
@@ -48,6 +51,7 @@ def test_peers_are_invited_confirmed_renamed_and_dropped(town: Town) -> None:
     listed = said("peer", "ls", "--node", hu)
     assert f"words: {words}   then: diadem peer confirm nmi" in listed
     assert "was used by nmi" in listed
+    assert "nmi is to be confirmed: diadem peer confirm nmi" in said("transfers", "sync", "--node", hu)
     assert "not used yet" in listed
     assert "has not confirmed this node yet" in said("peer", "ls", "--node", nmi)
     assert "what are the words" in said("peer", "confirm", "nmi", "--node", hu, code=2)
@@ -65,6 +69,19 @@ def test_peers_are_invited_confirmed_renamed_and_dropped(town: Town) -> None:
     assert [(one["name"], one["state"], one["own_name"]) for one in known["peers"]] == [("metrology", "dropped", "nmi")]
     assert len(known["tickets"]) == 2
     assert "no peer 'nmi'" in said("peer", "drop", "nmi", "--reason", "x", "--node", hu, code=3)
+
+
+def test_a_hub_that_has_not_confirmed_this_node_is_named(town: Town) -> None:
+    town.peers("nmi").join(town.peers("hu-berlin").invite().to_text())
+    nmi, book = town.node("nmi").path, town.book("nmi")
+    known = book.named("hu-berlin")
+    assert known.note is not None
+    hub = replace(known.note, hub=True, urls=("https://127.0.0.1:1",)).to_payload()
+    book.put(known, note=sign(hub, [PrivateKey.generate()], NOTE_TYPE).to_line())
+    warning = "WARNING          the hub 'hu-berlin' has not confirmed this node"
+    assert warning in said("peer", "invite", "--node", nmi)
+    book.seen_confirmed(known.id)
+    assert "WARNING" not in said("peer", "invite", "--node", nmi)
 
 
 def test_a_ticket_is_taken_from_the_other_side_or_it_says_why_not(town: Town, tmp_path: Path) -> None:

@@ -39,7 +39,7 @@ def some_tickets(draw: st.DrawFn) -> Ticket:
     user = draw(st.one_of(st.just(""), names))
     hubs = () if user else draw(some_hubs())
     return Ticket(
-        draw(hexes),
+        draw(hexes.filter(lambda one: one not in {hub.node for hub in hubs})),
         draw(names),
         tuple(draw(addresses)),
         tuple(draw(st.lists(hexes, max_size=2, unique=True))),
@@ -117,6 +117,15 @@ def test_any_text_is_no_ticket(text: str) -> None:
     for given_ in (text, TICKET + text):
         with pytest.raises(DocumentError):
             Ticket.from_text(given_)
+
+
+@given(some_tickets(), st.data())
+def test_a_ticket_that_is_cut_off_says_what_to_do(ticket: Ticket, data: st.DataObject) -> None:
+    text = ticket.to_text()
+    cut = text[: data.draw(st.integers(len(TICKET), len(text) - 1))]
+    with pytest.raises(DocumentError, match="some letters of it are missing") as caught:
+        Ticket.from_text(cut)
+    assert caught.value.next
 
 
 def test_a_ticket_of_a_later_version_says_so() -> None:

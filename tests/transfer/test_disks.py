@@ -59,6 +59,16 @@ def test_a_package_goes_by_post_and_its_receipt_by_any_way(town: Town, package: 
     assert b.import_(disk).transfer.state is State.RECEIVED, "a second time changes nothing"
 
 
+def test_looking_at_a_disk_accepts_nothing_though_a_rule_fits(town: Town, package: str, tmp_path: Path) -> None:
+    a, b, disk = town.node("hu-berlin"), town.node("nmi"), tmp_path / "disk"
+    a.export_disk(package, TO, disk)
+    b.rules.add("*@hu-berlin", max_bytes=1 << 30)
+    assert b.import_(disk, dry_run=True).transfer.state is State.OFFERED
+    assert [offer.transfer.state for offer in b.transfers.inbox()] == [State.OFFERED]
+    assert b.context.ledger.of_kind("acceptance") == []
+    assert b.import_(disk).transfer.state is State.RECEIVED
+
+
 def test_a_disk_that_was_not_finished_goes_on_and_a_second_one_brings_the_rest(
     town: Town, package: str, tmp_path: Path
 ) -> None:
@@ -126,8 +136,9 @@ def test_a_disk_for_somebody_else_says_so(town: Town, package: str, tmp_path: Pa
     said, _ = open_message(whole, nmi.context.keys.age_identity(), nmi.id, header["message"])
     to = str(Identity.from_str(nmi.context.keys.age_identity()).to_public())
     (disk / MESSAGE).write_bytes(seal_message(said, oslo.context.keys.open("online"), to))
-    with pytest.raises(Refused, match="not signed by the online key"):
+    with pytest.raises(Refused, match="not signed by the online key") as refused:
         nmi.import_(disk)
+    assert "run the same export once more" in (refused.value.next or "")
     assert nmi.transfers.ls() == []
 
 
@@ -143,10 +154,18 @@ def test_nothing_is_written_over_and_nothing_is_given_that_was_taken_back(
     (disk / "holiday.jpg").unlink()
     sent = a.export_disk(package, TO, disk).transfer
     a.transfers.cancel(sent.id)
+    with pytest.raises(Refused, match="an earlier transfer of this package lies there; it is revoked"):
+        a.export_disk(package, TO, disk)
+    assert [one.id for one in a.transfers] == [sent.id], "nothing was offered in vain"
     other = a.export_disk(package, TO, tmp_path / "other").transfer
     assert other.id != sent.id
-    with pytest.raises(Refused, match="another package lies there"):
+    with pytest.raises(Refused, match="an earlier transfer"):
         a.export_disk(package, TO, disk)
+    (tmp_path / "more").mkdir()
+    (tmp_path / "more" / "notes.txt").write_text("more")
+    second = str(a.archive(tmp_path / "more", now=True).package.id)
+    with pytest.raises(Refused, match="another package lies there"):
+        a.export_disk(second, TO, tmp_path / "other")
     with pytest.raises(NotFound):
         b.import_(tmp_path)
     town.later("nmi", days=61)
@@ -167,7 +186,7 @@ def test_what_goes_directly_only_goes_on_no_disk(town: Town, package: str, tmp_p
         with pytest.raises(Refused, match="directly only"):
             a.export_disk(package, TO, disk, dry_run=dry_run)
     a.transfers.cancel(sent.id)
-    with pytest.raises(Refused, match="directly only, and the route is 'disk'"):
+    with pytest.raises(Refused, match="directly only, and the route is disk"):
         a.export_disk(package, TO, disk)
     assert not disk.exists()
 

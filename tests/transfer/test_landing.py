@@ -101,6 +101,31 @@ def test_a_package_lands_as_it_is_and_is_receipted_and_closed(pair: Pair) -> Non
     assert not [line for line in pair.b.node.status().rules if line.rule == "package.unsigned" and line.mark != "holds"]
 
 
+def test_who_accepts_waits_while_the_service_fetches_it(pair: Pair) -> None:
+    transfer = accepted(pair, {"scan.bin": b"scan"})
+    begun, seen, again, go = (threading.Event() for _ in range(4))
+
+    def held(_kind: str, _number: int, _start: int, data: bytes) -> bytes:
+        begun.set()
+        assert go.wait(30)
+        return data
+
+    pair.b.wire.spoil = held
+    with ThreadPoolExecutor() as pool:
+        service = pool.submit(fetch, pair, transfer)
+        assert begun.wait(30)
+        person = pool.submit(pair.b.node.accept, transfer.id, listener=lambda _: seen.set())
+        other = pool.submit(pair.b.node.transfers.resume, transfer.id, listener=lambda _: again.set())
+        told = seen.wait(30) and again.wait(30)
+        go.set()
+        assert service.result(30).state is State.RECEIVED
+        for one in (person.result(30), *other.result(30)):
+            assert one.state in (State.RECEIVED, State.CLOSED)
+    assert told, "who waits sees how far it is"
+    assert pair.b.desk.book.get(transfer.id).state is State.CLOSED
+    assert len(pair.b.node.context.ledger.of_kind("receipt")) == 1
+
+
 def test_wrong_leaves_come_again_and_too_often_stop_it(pair: Pair) -> None:
     transfer = accepted(pair)
     times = {"count": 2}

@@ -15,7 +15,9 @@ from tests.transfer.star import HUB, STRANGER, Star
 
 
 def test_nodes_know_their_hub_and_tell_it_in_note_and_ticket(strange: Star) -> None:
+    assert strange.peers("hu-berlin").get(HUB).seen_as == "pending"
     ticket = Ticket.from_text(strange.peers("hu-berlin").invite().to_text())
+    assert strange.peers("hu-berlin").get(HUB).seen_as == "confirmed"  # it has taken the list of who may come
     assert (ticket.urls, ticket.tls) == ((), ())
     assert [(hub.node, hub.name) for hub in ticket.hubs] == [(strange.node(HUB).id, HUB)]
     note = strange.book(HUB).named("nmi").note

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import NoReturn
 
 import pytest
 
@@ -79,6 +80,22 @@ def test_a_transfer_is_agreed_and_closed_through_the_hub(sent: tuple[Star, str])
     said = b"".join(data for _, _, data in star.hub.log)
     for secret in (transfer, accepted.package, accepted.payload_id, "alice", "scan.bin"):
         assert secret.encode() not in said
+
+
+def test_who_answers_has_confirmed_this_node(sent: tuple[Star, str]) -> None:
+    star, _ = sent
+    for name in (HUB, "nmi"):
+        star.book("hu-berlin").put(replace(star.book("hu-berlin").named(name), seen_as="pending"))
+    star.hub.down = True
+    with pytest.raises(Unreachable):
+        star.pick_up("hu-berlin")
+    assert star.book("hu-berlin").named(HUB).seen_as == "pending"
+    star.hub.down = False
+    star.pick_up("hu-berlin")
+    known = star.book("hu-berlin")
+    assert (known.named(HUB).seen_as, known.named("nmi").seen_as) == ("confirmed", "pending")
+    star.settle()
+    assert known.named("nmi").seen_as == "confirmed"
 
 
 def test_what_the_hub_loses_is_put_down_again_and_twice_is_once(sent: tuple[Star, str]) -> None:
@@ -240,3 +257,22 @@ def test_a_hub_that_is_down_is_named_and_nothing_is_lost(star: Star) -> None:
     assert [offer.id for offer in star.node("nmi").inbox()] == [sent.id]
     assert node.transfers.sync().waiting == 0
     assert routes["nmi"].chosen.startswith("through the hub 'oslo'")
+
+
+def stranger(_: str) -> NoReturn:
+    """A hub, or any other node, that has not confirmed who asks."""
+    raise NotFound("there is nothing here for you")
+
+
+def test_a_hub_that_has_not_confirmed_this_node_is_told_once_and_so(star: Star) -> None:
+    desk, hub = star.desk("hu-berlin"), star.node(HUB).id
+    desk.network = replace(desk.network, hub=stranger, link=stranger, reachable=lambda: [hub])
+    trouble = star.node("hu-berlin").transfers.sync().trouble
+    assert trouble == ("the hub 'oslo' has not confirmed this node, or not any more: ask its people",)
+
+
+def test_a_round_names_who_is_to_be_confirmed(strange: Star) -> None:
+    with pytest.raises(Unreachable):
+        strange.peers("nmi").join(strange.peers("hu-berlin").invite().to_text())
+    synced = strange.node("hu-berlin").transfers.sync()
+    assert (synced.came, synced.pending) == (1, ["nmi"])

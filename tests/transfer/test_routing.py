@@ -12,7 +12,7 @@ import pytest
 from diadem.errors import NotFound, Refused, Unreachable
 from diadem.model.peers import NOTE_TYPE, Contact, Peer
 from diadem.model.policy import AllowedTransfer, Policy, Transfers
-from diadem.model.routes import DIRECT, HUB
+from diadem.model.routes import DIRECT, DISK, HUB
 from diadem.model.transfers import IN, State, Transfer, TransferEvent
 from diadem.node.config import CarrierSettings
 from diadem.node.peers.opening import peer_book
@@ -138,7 +138,7 @@ def test_a_grant_that_wants_no_hub_has_none(star: Star) -> None:
     until = node.context.clock() + datetime.timedelta(days=100)
     node.grant(package, to="alice@nmi", expires=until, require=["direct-only"])
     policy(star, "hu-berlin", route="hub")
-    with pytest.raises(Refused, match="lets the package go directly only, and the route is 'hub'"):
+    with pytest.raises(Refused, match="lets the package go directly only, and the route is hub"):
         node.send(package, "alice@nmi")
     policy(star, "hu-berlin")
     sent = node.send(package, "alice@nmi")
@@ -194,6 +194,11 @@ def test_a_shared_folder_is_taken_where_there_is_nothing_else(star: Star) -> Non
     desk.context.change_settings(lambda known: replace(known, carriers=(drive,)))
     assert choose(desk, transfer).route == "via:drive"
     assert choose(desk, transfer).why.startswith("by the carrier 'drive', for neither node can call the other")
+    noted(star, "hu-berlin", "nmi", urls=(url("hu-berlin"),), tls=("ab" * 32,))
+    for route, why in (("via:drive", "by the carrier 'drive', as offered"), (DISK, "by disk, as offered")):
+        assert choose(desk, replace(transfer, routes=(route,))).why == why
+    policy(star, "nmi", route="hub")
+    assert choose(desk, transfer).why.startswith("by the carrier 'drive', for 'hu-berlin' picks up at no hub")
 
 
 def test_what_stands_still_for_long_goes_on_by_another_way(star: Star) -> None:

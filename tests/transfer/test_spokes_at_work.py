@@ -5,17 +5,23 @@ from __future__ import annotations
 import signal
 import threading
 import time
+from dataclasses import replace
+from functools import partial
 
 import pytest
 
+from diadem.cli.serve_command import show_serving
 from diadem.errors import UsageError
 from diadem.model.transfers import State
+from diadem.node.config import NodeSettings, ServerSettings
 from diadem.server.remembering import NOWHERE, remembered
+from diadem.server.serving import Plan, Serving, serve
 from diadem.transfer.spoke.polling import Polling
 from tests.cli.inside import said, said_json
 from tests.transfer.star import HUB, Star
 from tests.transfer.test_messages_through_a_hub import archived
 from tests.transfer.test_routing import noted
+from tests.transfer.towns import url
 
 
 def test_a_service_hears_at_once_what_is_put_down_for_it(star: Star) -> None:
@@ -48,6 +54,32 @@ def test_a_node_that_listens_nowhere_is_served_and_says_its_hubs(star: Star) -> 
     with pytest.raises(UsageError, match="listens nowhere has no address"):
         remembered(context, urls=["https://nmi.example.org"])
     assert str(remembered(context, listen="127.0.0.1:8642")) == "127.0.0.1:8642"
+
+
+def with_hub(settings: NodeSettings, *, hub: bool) -> NodeSettings:
+    """Settings of a node that has an address, and relays or not."""
+    return replace(settings, server=ServerSettings("", (url("nmi"),), hub=hub))
+
+
+class Enough(Exception):
+    """What was to be heard was heard."""
+
+
+def test_a_spoke_that_becomes_a_hub_is_told_where_it_picks_up_no_more(
+    star: Star, capsys: pytest.CaptureFixture[str]
+) -> None:
+    context = star.node("nmi").context
+
+    def heard(started: Serving) -> None:
+        show_serving(replace(started, listen="127.0.0.1:8642"), as_json=False)
+        raise Enough
+
+    for hub in (False, True):
+        context.change_settings(partial(with_hub, hub=hub))
+        with pytest.raises(Enough):
+            serve(context, Plan(None, quiet=True), told=heard)
+        told = capsys.readouterr().out
+        assert ("WARNING          a hub picks up at no other: nothing comes from 'oslo'" in told) is hub
 
 
 def test_the_ways_are_shown_and_a_hub_that_is_down_is_named(star: Star) -> None:

@@ -183,6 +183,13 @@ class PeerBook:
         with self.file.writing() as connection:
             _put(connection, peer, *kept)
 
+    def seen_confirmed(self, peer: str) -> None:
+        """Note that a peer has confirmed this node: it answered what it answers to nobody else."""
+        known = self.known(peer)
+        if known is not None and known.seen_as == "pending":
+            with self.file.writing() as connection:
+                connection.execute("UPDATE peers SET seen_as = 'confirmed' WHERE id = ?", (peer,))
+
     def checkpoint(self, peer: str) -> str:
         """The newest checkpoint of a peer's log that was seen, a signed note; "" where none was."""
         with self.file.reading() as connection:

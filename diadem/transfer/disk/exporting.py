@@ -15,6 +15,7 @@ from diadem.errors import NotFound, Refused, UsageError
 from diadem.model import canonical
 from diadem.model.carriers import ObjectName
 from diadem.model.ports import Listener
+from diadem.model.routes import DISK
 from diadem.model.transfers import MOVING, State, Transfer
 from diadem.node.peers.opening import peer_book
 from diadem.store.whole import write_whole
@@ -22,12 +23,11 @@ from diadem.transfer import drafts
 from diadem.transfer.desk import Desk
 from diadem.transfer.disk.layout import HEADER, MESSAGE, DiskHeader, windows_of
 from diadem.transfer.messages import OFFER, new_id
-from diadem.transfer.offering import measured, send, wanted_offer
+from diadem.transfer.offering import measured, offered_already, send, wanted_offer
 from diadem.transfer.outbox import Outgoing
 from diadem.transfer.postman import message_of
 from diadem.transfer.relay.book import EVERYTHING, Place, Relay
 from diadem.transfer.relay.depositing import Deposit
-from diadem.transfer.relay.requesting import DISK
 from diadem.transfer.routing import require_route
 from diadem.transfer.sealed_messages import MESSAGE as A_MESSAGE
 from diadem.transfer.sealed_messages import SealedMessage, seal_message
@@ -84,6 +84,8 @@ def export_disk(
     wanted = wanted_offer(desk, package, to, expires=expires, comment=comment, route=DISK)
     recipient = _recipient(desk, wanted)
     header = _header(folder)
+    if header is not None:
+        _require_same(desk, header, wanted, folder)
     if dry_run:
         with contextlib.suppress(NotFound):  # what is not granted yet is granted with the offer
             require_route(desk, wanted, DISK)
@@ -91,8 +93,6 @@ def export_disk(
     transfer = send(desk, package, to, expires=expires, comment=comment, route=DISK)
     if transfer.state not in {State.OFFERED, *MOVING}:
         raise Refused(f"the transfer is {transfer.state}", next="See: diadem transfers ls")
-    if header is not None and (header.transfer, header.recipient) != (transfer.id, transfer.peer):
-        raise Refused("another package lies there", where=str(folder), next="Name an empty folder.")
     require_route(desk, transfer, DISK)  # it may have been offered before, and granted otherwise meanwhile
     folder.mkdir(parents=True, exist_ok=True)
     message = new_id()
@@ -132,6 +132,17 @@ def _header(folder: Path) -> DiskHeader | None:
     if any(folder.iterdir()):
         raise Refused("something else lies there", where=str(folder), next="Name an empty folder.")
     return None
+
+
+def _require_same(desk: Desk, header: DiskHeader, wanted: Transfer, folder: Path) -> None:
+    """That what lies there is of this offer, and goes on. Raises `Refused`."""
+    waiting = offered_already(desk, wanted)
+    if waiting is not None and (header.transfer, header.recipient) == (waiting.id, waiting.peer):
+        return
+    before = desk.book.find(header.transfer)
+    same = before is not None and (before.package, before.recipient) == (wanted.package, wanted.recipient)
+    what = f"an earlier transfer of this package lies there; it is {before.state}" if before and same else ""
+    raise Refused(what or "another package lies there", where=str(folder), next="Name an empty folder.")
 
 
 def _message(desk: Desk, transfer: Transfer, name: str, recipient: str) -> bytes:

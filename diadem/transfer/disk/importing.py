@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +54,7 @@ def import_disk(desk: Desk, folder: Path, *, store: str | None, dry_run: bool, l
     if known is not None and (known.peer, known.direction) == (header.sender, IN):
         transfer = desk.refreshed(known)  # its offer is proven; this disk brings windows, and they are proven by it
     else:
-        transfer = _offered(desk, folder, header)
+        transfer = _offered(replace(desk, by_rules=not dry_run), folder, header)
     if dry_run or transfer.state in (State.RECEIVED, State.CLOSED):
         return Imported(transfer, done=not dry_run)
     if transfer.state is State.OFFERED:
@@ -82,7 +82,8 @@ def _offered(desk: Desk, folder: Path, header: DiskHeader) -> Transfer:
     said, envelope = open_message(data, desk.context.keys.age_identity(), desk.node, header.message)
     known = peer_book(desk.context).known(peer.id)
     assert known is not None
-    require_from(envelope, PublicKey.from_text(known.online), peer.name)
+    advice = f"diadem peer refresh {peer.name}; where that does not help, its people run the same export once more."
+    require_from(envelope, PublicKey.from_text(known.online), peer.name, advice=advice)
     message = _message(said, header)
     answer = canonical.decode(receive(desk, peer.id, message), where="answer", limit=1 << 20)
     if answer.get("state") == "unproven":

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from diadem.errors import IntegrityError, NotFound, Refused, Unreachable
 from diadem.model.carriers import LAST_GENERATION
-from diadem.model.routes import HUB
+from diadem.model.routes import DIRECT, DISK, HUB
 from diadem.model.transfers import IN, LOCAL, MOVING, State, Transfer
 from diadem.store.arrival import Arrival
 from diadem.transfer.desk import Desk
@@ -21,9 +21,6 @@ from diadem.transfer.taking import bits_of, numbers_of, wanted_windows
 from diadem.transfer.windows import WindowPlan
 from diadem.trust.base64_text import from_base64, to_base64
 
-#: Routes on which nothing is put down.
-DIRECT: Final = "direct"
-DISK: Final = "disk"
 #: No window: "" stands for all of them.
 _NONE: Final = b"\0"
 #: Before anything that a receiver says.

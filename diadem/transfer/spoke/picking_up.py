@@ -126,3 +126,4 @@ def _answer(desk: Desk, said: SealedMessage, envelope: Envelope) -> None:
         return
     peer = _require_pinned(desk, said, envelope)
     take_answer(desk, desk.peer(peer.id).id, answer)
+    peer_book(desk.context).seen_confirmed(peer.id)  # it answers messages of confirmed peers only
