@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from diadem.errors import IntegrityError, NotFound, Refused, Unreachable
+from diadem.errors import IntegrityError, NotFound, Refused
 from diadem.model.carriers import LAST_GENERATION
 from diadem.model.routes import HUB
 from diadem.model.transfers import IN, LOCAL, MOVING, State, Transfer
@@ -170,14 +170,14 @@ def take_wish(desk: Desk, transfer: Transfer, message: Message) -> Transfer:
 
     Raises
     ------
-    Unreachable
-        The acceptance is still on its way: the wish comes again.
-    Refused, NotFound
-        The route was not offered, or its acceptance names no place.
+    NotFound
+        The acceptance is still on its way, and the wish comes again; or it names no place.
+    Refused
+        The route was not offered.
     """
     about, relays = message.about, relays_of(desk)
-    if not transfer.acceptance:
-        raise Unreachable("the acceptance has not come yet", next="Send it again.")
+    if transfer.state is State.OFFERED:
+        raise NotFound("the acceptance has not come yet", next="Send it again.")
     if transfer.state not in {*MOVING, State.FAILED}:
         return transfer
     route = str(about["route"])
