@@ -29,6 +29,7 @@ from diadem.transfer.relay.guarded import Guarded
 from diadem.transfer.relay.requesting import request
 from diadem.transfer.serving import Serving
 from diadem.transfer.working import Movers, Wishes, collected, fetch_all, fetched, push_all
+from diadem.trust.base64_text import to_base64
 from diadem.trust.sealing import OneTime, SealHeader, seal_window
 from tests.transfer.pair import Pair, Side
 
@@ -369,6 +370,16 @@ def test_what_a_carrier_lost_without_a_word_is_put_down_anew(drive: Drive, packa
     assert drive.take(sent.id).state is State.CLOSED
     with pytest.raises(UsageError, match="which transfer"):
         drive.pair.b.node.transfers.resume(anew=True)
+
+
+def test_a_wish_for_windows_that_no_such_package_has_is_refused(drive: Drive, small: str) -> None:
+    a, b, sent = drive.pair.a, drive.pair.b, drive.send(small)
+    before = relays_of(a.desk).asked(sent.id)
+    about = {"route": ROUTE, "generation": 1, "parts": [0], "windows": to_base64(b"\xff" * 2)}
+    b.desk.post(drive.at(b, sent.id), WANTED, about)
+    deliver_all(b.desk, due=False)
+    assert relays_of(a.desk).asked(sent.id) == before
+    assert "windows are wanted of a package that has 2 at most" in a.desk.book.refusals()[0]["reason"]
 
 
 @dataclass

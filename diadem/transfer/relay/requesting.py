@@ -18,7 +18,7 @@ from diadem.transfer.messages import WANTED, Message
 from diadem.transfer.relay.book import EVERYTHING, Place, Relay, Spoilt, relays_of
 from diadem.transfer.routing import hub_for, working_hubs
 from diadem.transfer.taking import bits_of, numbers_of, wanted_windows
-from diadem.transfer.windows import WindowPlan
+from diadem.transfer.windows import WindowPlan, most_windows
 from diadem.trust.base64_text import from_base64, to_base64
 
 #: Routes on which nothing is put down.
@@ -173,7 +173,7 @@ def take_wish(desk: Desk, transfer: Transfer, message: Message) -> Transfer:
     NotFound
         The acceptance is still on its way, and the wish comes again; or it names no place.
     Refused
-        The route was not offered.
+        The route was not offered, or the package has no such windows.
     """
     about, relays = message.about, relays_of(desk)
     if transfer.state is State.OFFERED:
@@ -191,7 +191,7 @@ def take_wish(desk: Desk, transfer: Transfer, message: Message) -> Transfer:
     if route == DIRECT:
         heard = relays.ask_nothing(transfer.id, sent=message.sent)
     else:
-        heard = relays.ask(transfer.id, route, _places(about), int(about["generation"]), sent=message.sent)
+        heard = relays.ask(transfer.id, route, _places(about, transfer), int(about["generation"]), sent=message.sent)
     if heard:
         if hub:
             relays.use_hub(transfer.id, hub)
@@ -199,8 +199,11 @@ def take_wish(desk: Desk, transfer: Transfer, message: Message) -> Transfer:
     return desk.book.get(transfer.id)
 
 
-def _places(about: Mapping[str, Any]) -> Iterable[Place]:
+def _places(about: Mapping[str, Any], transfer: Transfer) -> Iterable[Place]:
     parts = [(int(part), 0) for part in about["parts"]]
     if about["windows"] == "":
         return [*parts, EVERYTHING]
-    return [*parts, *((2, number) for number in numbers_of(from_base64(about["windows"])))]
+    bits, most = from_base64(about["windows"]), most_windows(transfer.bytes, transfer.files)
+    if 8 * len(bits) >= most + 8:  # each of them would be a row in the book
+        raise Refused(f"windows are wanted of a package that has {most:,} at most", next="Have it offered anew.")
+    return [*parts, *((2, number) for number in numbers_of(bits))]
