@@ -16,7 +16,7 @@ from typing import Any, cast
 import pytest
 
 import diadem
-from diadem.errors import DiademError, IntegrityError, NotFound, Refused, UsageError
+from diadem.errors import DiademError, IntegrityError, Interrupted, NotFound, Refused, UsageError
 from diadem.model.carriers import Carrier
 from diadem.model.ports import silent
 from diadem.model.transfers import State, Transfer
@@ -199,6 +199,29 @@ def test_what_an_enemy_puts_there_is_asked_for_again(drive: Drive, large: str, e
     assert len(drive.put()) >= 3
     assert drive.take(sent.id).state is State.CLOSED
     assert diadem.verify(drive.pair.b.node.get(large)).ok
+
+
+class WhenSpoilt(threading.Event):
+    """A stop that comes as soon as something was found damaged."""
+
+    def __init__(self, drive: Drive, transfer: str) -> None:
+        super().__init__()
+        self._relays, self._transfer = relays_of(drive.pair.b.desk), transfer
+
+    def is_set(self) -> bool:
+        return bool(self._relays.spoilt(self._transfer))
+
+
+def test_what_was_damaged_is_asked_for_again_though_the_node_stopped_at_that_moment(drive: Drive) -> None:
+    sent, desk = drive.send(drive.pair.a.archived(files={"big.raw": os.urandom(65 << 20)})), drive.pair.b.desk
+    drive.put()
+    victim = drive.folder() / "2-0-1.age"
+    victim.write_bytes(victim.read_bytes()[:-1])
+    with pytest.raises(Interrupted):
+        collected(desk, drive.at(drive.pair.b, sent.id), silent, WhenSpoilt(drive, sent.id))
+    drive.take(sent.id)
+    assert drive.put() == ["2-0-2.age"]
+    assert drive.take(sent.id).state is State.CLOSED
 
 
 def test_a_window_of_another_transfer_is_none(drive: Drive, package: str) -> None:

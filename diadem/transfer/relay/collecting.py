@@ -138,7 +138,8 @@ class _Collect:
         self._follower: Follower | None = None
         self._lock = threading.Lock()
         self._noted = time.monotonic()
-        self._asks = False
+        # what an earlier run found damaged, and ended before it could ask
+        self._asks = any(one.generation >= way.relay.generation for one in self._spoilt.values())
         self._done = transfer.done
 
     @property
