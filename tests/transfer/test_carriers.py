@@ -17,7 +17,7 @@ import pytest
 
 import diadem
 from diadem.errors import DiademError, IntegrityError, Interrupted, NotFound, Refused, UsageError
-from diadem.model.carriers import Carrier
+from diadem.model.carriers import Carried, Carrier, ObjectName
 from diadem.model.ports import silent
 from diadem.model.transfers import State, Transfer
 from diadem.transfer.messages import WANTED
@@ -26,6 +26,7 @@ from diadem.transfer.relay.book import relays_of
 from diadem.transfer.relay.carriers import carrier_for, clear
 from diadem.transfer.relay.collecting import Collecting, collect_package
 from diadem.transfer.relay.guarded import Guarded
+from diadem.transfer.relay.pieces import PIECE, pieces_of, whole_part
 from diadem.transfer.relay.requesting import request
 from diadem.transfer.serving import Serving
 from diadem.transfer.working import Movers, Wishes, collected, fetch_all, fetched, push_all
@@ -278,6 +279,20 @@ def test_damaged_tag_files_are_asked_for_again(drive: Drive, small: str) -> None
     drive.take(sent.id)
     drive.put()
     assert drive.take(sent.id).state is State.CLOSED
+
+
+@pytest.mark.parametrize("size", [PIECE, PIECE - 1, PIECE - 1000, PIECE - 4600, PIECE - 70_000])
+def test_the_pieces_of_a_part_are_known_to_be_all_of_it_whatever_its_size(size: int) -> None:
+    recipient, data = OneTime.generate().recipient, bytes(size)
+    listed: list[Carried] = []
+    at = 0
+    for number, piece in enumerate(pieces_of([data])):
+        sealed = seal_window(SealHeader("0" * 32, "diadem:" + "1" * 64, 1, number, len(piece)), piece, recipient)
+        assert whole_part(listed, 1, after=0) == [] or at == size
+        listed.append(Carried(str(ObjectName(1, number, 1)), len(sealed)))
+        at += len(piece)
+    assert at == size
+    assert whole_part(listed, 1, after=0)
 
 
 def test_a_route_changes_in_the_middle_and_proven_leaves_stay(drive: Drive, large: str) -> None:
