@@ -202,6 +202,15 @@ def test_what_an_enemy_puts_there_is_asked_for_again(drive: Drive, large: str, e
     assert diadem.verify(drive.pair.b.node.get(large)).ok
 
 
+def test_what_nobody_asked_for_is_left_alone_and_spoils_nothing(drive: Drive, package: str) -> None:
+    sent = drive.send(package)
+    drive.put()
+    for name in ("0-0-2", "1-0-98", "2-1-99"):
+        (drive.folder() / f"{name}.age").write_bytes(b"no node put it here")
+    assert drive.take(sent.id).state is State.CLOSED
+    assert list(drive.root.iterdir()) == []
+
+
 class WhenSpoilt(threading.Event):
     """A stop that comes as soon as something was found damaged."""
 

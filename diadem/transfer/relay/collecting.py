@@ -186,6 +186,7 @@ class _Collect:
     def _round(self, listed: Sequence[Carried]) -> bool:
         """Take what lies there; whether something came of it."""
         self._require_going()
+        listed = self._asked_for(listed)
         if self._plan is None and not self._tag_files(listed):
             self._ask()
             return False
@@ -201,6 +202,12 @@ class _Collect:
                 self._way.carrier.remove(self._way.relay.relay, [str(name) for name in done])
         self._ask()
         return came
+
+    def _asked_for(self, listed: Sequence[Carried]) -> list[Carried]:
+        """What may have been put there by the sender: of later generations than this node asked for there is nothing."""
+        known = self._relays.get(self._transfer.id) if self._way.asks else None
+        last = (known or self._way.relay).generation
+        return [one for one in listed if (name := ObjectName.of(one.name)) is not None and name.generation <= last]
 
     def _require_going(self) -> None:
         if self._stop():
