@@ -211,6 +211,18 @@ def test_what_nobody_asked_for_is_left_alone_and_spoils_nothing(drive: Drive, pa
     assert list(drive.root.iterdir()) == []
 
 
+def test_rubbish_counts_no_more_than_what_it_stands_for(drive: Drive, small: str) -> None:
+    sent = drive.send(small)
+    drive.put()
+    for generation in (1, 2):
+        (drive.folder() / f"2-0-{generation}.age").write_bytes(bytes(16 << 20))
+        assert drive.take(sent.id).state is State.TRANSFERRING
+        assert drive.put() == [f"2-0-{generation + 1}.age"]
+    done = drive.take(sent.id)
+    assert done.state is State.CLOSED
+    assert done.counts.received < 4 * sent.bytes
+
+
 class WhenSpoilt(threading.Event):
     """A stop that comes as soon as something was found damaged."""
 

@@ -299,8 +299,9 @@ class _Collect:
     def _get(self, name: ObjectName) -> memoryview:
         """What an object holds, where it is the one that its name says."""
         sealed = self._way.carrier.get(self._way.relay.relay, str(name))
-        self._count(len(sealed) if name.part == 2 else 0)  # tag files are counted where they are taken
         length = PIECE if self._plan is None or name.part < 2 else self._plan.size(name.window)
+        if name.part == 2:  # tag files are counted where they are taken; rubbish as what it stands for, as its sender does
+            self._count(min(len(sealed), length))
         most = limit_of("tagmanifest-sha256.txt") if name.part == 0 else length
         header = SealHeader(self._transfer.id, self._transfer.package, name.part, name.window, most)
         try:
