@@ -481,6 +481,33 @@ def test_where_more_was_damaged_than_may_come_again_the_carrier_is_named(drive: 
     assert drive.at(drive.pair.b, sent.id).state is State.FAILED
 
 
+def test_what_was_lost_without_a_word_is_asked_for_within_the_hour_or_sooner_by_hand(
+    drive: Drive, package: str
+) -> None:
+    b, sent = drive.pair.b, drive.send(package)
+    drive.put()
+    begin = b.desk.now
+
+    def after(minutes: int) -> None:
+        b.node.context.clock = lambda: begin + datetime.timedelta(minutes=minutes)
+
+    (drive.folder() / "2-0-1.age").unlink()
+    drive.take(sent.id)
+    drive.take(sent.id)
+    b.node.transfers.resume(sent.id)
+    after(minutes=59)
+    drive.take(sent.id)
+    assert drive.put() == [], "its sender may be slow"
+    after(minutes=61)
+    drive.take(sent.id)
+    assert drive.put() == ["2-0-2.age"]
+    (drive.folder() / "2-0-2.age").unlink()
+    after(minutes=67)
+    b.node.transfers.resume(sent.id)
+    assert drive.put() == ["2-0-3.age"]
+    assert drive.take(sent.id).state is State.CLOSED
+
+
 def test_a_carrier_that_gives_nothing_for_days_is_noticed_asked_anew_and_named(drive: Drive, small: str) -> None:
     b, sent = drive.pair.b, drive.send(small)
     begin, hours = b.desk.now, itertools.count(step=25)

@@ -204,7 +204,7 @@ class _Collect:
         return came
 
     def _asked_for(self, listed: Sequence[Carried]) -> list[Carried]:
-        """What may have been put there by the sender: of later generations than this node asked for there is nothing."""
+        """What may be the sender's: nobody asked it for a later generation."""
         known = self._relays.get(self._transfer.id) if self._way.asks else None
         last = (known or self._way.relay).generation
         return [one for one in listed if (name := ObjectName.of(one.name)) is not None and name.generation <= last]
@@ -300,7 +300,7 @@ class _Collect:
         """What an object holds, where it is the one that its name says."""
         sealed = self._way.carrier.get(self._way.relay.relay, str(name))
         length = PIECE if self._plan is None or name.part < 2 else self._plan.size(name.window)
-        if name.part == 2:  # tag files are counted where they are taken; rubbish as what it stands for, as its sender does
+        if name.part == 2:  # rubbish as what it stands for, as its sender counts; tag files where they are taken
             self._count(min(len(sealed), length))
         most = limit_of("tagmanifest-sha256.txt") if name.part == 0 else length
         header = SealHeader(self._transfer.id, self._transfer.package, name.part, name.window, most)

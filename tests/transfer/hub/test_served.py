@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from diadem.cli.main import app
-from diadem.errors import IntegrityError, NotFound, Refused, Unreachable
+from diadem.errors import IntegrityError, NotFound, Unreachable
 from diadem.model.carriers import MAX_OBJECT, Carried, CarrierFull
 from diadem.node.peers.notes import endpoint_note
 from diadem.node.rules.default import DEFAULT_POLICY
