@@ -20,7 +20,7 @@ from diadem.errors import DiademError, IntegrityError, Interrupted, NotFound, Re
 from diadem.model.carriers import Carried, Carrier, ObjectName
 from diadem.model.ports import silent
 from diadem.model.transfers import State, Transfer
-from diadem.transfer.messages import WANTED
+from diadem.transfer.messages import WANTED, Message
 from diadem.transfer.postman import deliver_all
 from diadem.transfer.relay.book import relays_of
 from diadem.transfer.relay.carriers import carrier_for, clear
@@ -343,6 +343,21 @@ def test_a_route_changes_in_the_middle_and_proven_leaves_stay(drive: Drive, larg
     assert done_at_last.state is State.CLOSED
     assert {number for number, _ in b.wire.windows} == {2}
     assert list(drive.root.iterdir()) == []
+
+
+def test_what_is_wanted_last_counts_whatever_the_clock_says(drive: Drive, small: str) -> None:
+    a, b = drive.pair.a, drive.pair.b
+    sent = drive.send(small, route="auto")
+    clock = itertools.count()
+    begin = b.desk.now
+    b.node.context.clock = lambda: begin - datetime.timedelta(minutes=next(clock))
+    for route in (ROUTE, "direct", ROUTE):
+        request(b.desk, drive.at(b, sent.id), route)
+        deliver_all(b.desk, due=False)
+        assert drive.at(a, sent.id).route == route
+    early = b"".join(b.wire.sent[-3:-2])
+    b.wire.post_message(early.replace(Message.from_bytes(early).id.encode(), b"0" * 32))
+    assert drive.put()[-1] == "2-0-3.age"
 
 
 def test_what_is_not_offered_or_not_accepted_is_not_put_down(drive: Drive, small: str) -> None:

@@ -343,7 +343,7 @@ def test_a_package_that_is_here_already_lands_where_it_is(pair: Pair) -> None:
 class Greedy(Wire):
     """A receiver that wants what there is not."""
 
-    def have(self, transfer: str) -> bytes:
+    def have(self, _: str) -> bytes:
         every = {"windows": 1 << 20, "wanted": to_base64(b"\xff" * (1 << 17))}
         return canonical.encode({"state": "transferring", "parts": True, "begun": [], **every}, where="have")
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterable, Mapping
-from datetime import UTC, datetime
 from typing import Any, Final
 
 from diadem.errors import IntegrityError, NotFound, Refused
@@ -26,8 +25,6 @@ DIRECT: Final = "direct"
 DISK: Final = "disk"
 #: No window: "" stands for all of them.
 _NONE: Final = b"\0"
-#: Before anything that a receiver says.
-_BEFORE: Final = datetime.fromtimestamp(0, UTC)
 
 
 # -- at the receiver -------------------------------------------------------------------------------------------------
@@ -62,7 +59,10 @@ def request(desk: Desk, transfer: Transfer, route: str, *, hub: str = "") -> Tra
     if route != DIRECT and relay is None:
         raise Refused("its acceptance names no place where it could be put down", next="Have it offered anew.")
     about: dict[str, Any] = {"route": route, "generation": 1, "parts": [], "windows": to_base64(_NONE)}
-    if relay is not None and route != DIRECT:
+    if relay is not None and route == DIRECT and relay.routes:
+        about["generation"] = min(relay.generation + 1, LAST_GENERATION)  # of what is said the highest counts
+        relays.use(transfer.id, relay.routes[-1], generation=about["generation"])
+    elif relay is not None and route != DIRECT:
         about |= {"generation": _checked(relay.generation + bool(relay.routes)), **_missing(desk, transfer)}
         if route == HUB:
             about["hub"] = hub or _hub(desk, transfer, relay)
@@ -110,7 +110,9 @@ def ask_again(
     lacking = {place: known for place, known in spoilt.items() if is_lacking(place)}
     if not lacking:
         return
-    generation = _checked(max(known.generation for known in lacking.values()) + 1)
+    relay = relays_of(desk).get(transfer.id)
+    assert relay is not None
+    generation = _checked(max(relay.generation, *(known.generation for known in lacking.values())) + 1)
     windows = {window for part, window in lacking if part == 2}
     parts = sorted({part for part, _ in lacking if part < 2})
     bits = bits_of(windows) or _NONE
@@ -121,8 +123,7 @@ def ask_again(
         parts = sorted({*parts, *unsent.about["parts"]})
         bits = _both(bits, from_base64(unsent.about["windows"]))
     about = {"route": transfer.route, "generation": generation, "parts": parts, "windows": to_base64(bits)}
-    relay = relays_of(desk).get(transfer.id)
-    if transfer.route == HUB and relay is not None and relay.hub:
+    if transfer.route == HUB and relay.hub:
         about["hub"] = relay.hub
     desk.post(transfer, WANTED, about)
 
@@ -162,7 +163,7 @@ def know_relay(desk: Desk, transfer: Transfer, route: str, relay: str, recipient
     relays = relays_of(desk)
     relays.know(transfer.id, relay, recipient)
     if route not in (DIRECT, DISK):
-        relays.ask(transfer.id, route, [EVERYTHING], 1, sent=_BEFORE)
+        relays.ask(transfer.id, route, [EVERYTHING], 1)
 
 
 def take_wish(desk: Desk, transfer: Transfer, message: Message) -> Transfer:
@@ -188,10 +189,11 @@ def take_wish(desk: Desk, transfer: Transfer, message: Message) -> Transfer:
     hub = str(about.get("hub", ""))
     if hub and hub not in [one.id for one in working_hubs(desk, transfer.peer)]:
         raise Refused("the hub that it names is not used by both nodes", next="diadem peer refresh")
+    generation = int(about["generation"])
     if route == DIRECT:
-        heard = relays.ask_nothing(transfer.id, sent=message.sent)
+        heard = relays.ask_nothing(transfer.id, generation)
     else:
-        heard = relays.ask(transfer.id, route, _places(about, transfer), int(about["generation"]), sent=message.sent)
+        heard = relays.ask(transfer.id, route, _places(about, transfer), generation)
     if heard:
         if hub:
             relays.use_hub(transfer.id, hub)
