@@ -166,7 +166,7 @@ def know_relay(desk: Desk, transfer: Transfer, route: str, relay: str, recipient
         relays.ask(transfer.id, route, [EVERYTHING], 1)
 
 
-def take_wish(desk: Desk, transfer: Transfer, message: Message) -> Transfer:
+def take_wanted(desk: Desk, transfer: Transfer, message: Message) -> Transfer:
     """Note what the receiver wants put down; it is not signed, and gives it nothing that it may not have anyway.
 
     Raises
