@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple, Protocol, Self
 
-from diadem.errors import Unreachable, UsageError
+from diadem.errors import Refused, Unreachable, UsageError
 
 #: What `relay` looks like: random, and nothing that says which transfer it is for.
 RELAY: Final = re.compile(r"[0-9a-f]{32}")
@@ -31,6 +31,12 @@ class CarrierFull(Unreachable):
     """The carrier has no room now; it has when its recipient has taken something."""
 
     code = "full"
+
+
+class NameTaken(Refused):
+    """Another object has this name."""
+
+    code = "name-taken"
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,7 @@ from diadem.transfer.evidence import (
 )
 from diadem.transfer.messages import Message
 from diadem.transfer.network import Peer
-from diadem.transfer.relay.requesting import know_relay, take_wish
+from diadem.transfer.relay.requesting import know_relay, take_wanted
 from diadem.transfer.rules import rule_for
 
 #: How much later than this node's clock an offer may say that it was made.
@@ -308,7 +308,7 @@ def _progressed(desk: Desk, peer: Peer, message: Message) -> Answer:
 
 def _wished(desk: Desk, peer: Peer, message: Message) -> Answer:
     """What the receiver wants put down for it: not signed, and nothing that it may not have anyway."""
-    return _state(take_wish(desk, _sent(desk, peer, message), message))
+    return _state(take_wanted(desk, _sent(desk, peer, message), message))
 
 
 def _received(desk: Desk, peer: Peer, message: Message) -> Answer:

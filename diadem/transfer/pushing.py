@@ -14,6 +14,7 @@ from diadem.model.transfers import MOVING, OUT, State, Transfer
 from diadem.transfer.desk import Desk
 from diadem.transfer.network import Link
 from diadem.transfer.serving import Serving
+from diadem.transfer.windows import most_windows
 from diadem.trust.base64_text import from_base64
 
 #: What is wanted of a window: its number, the first byte and the end; None for all of it.
@@ -23,7 +24,8 @@ Run = tuple[int, int, int | None]
 CONNECTIONS: Final = 4
 _TRIES: Final = 3
 _ROUNDS: Final = _TRIES
-_ANSWER: Final = 16 << 20
+#: Bytes of an answer to what is wanted: windows of 100 TB, and more runs than a receiver names.
+_ANSWER: Final = 2 << 20
 
 
 def push_package(
@@ -89,6 +91,8 @@ class _Push:
             runs: list[Run] = [(number, start, stop) for number, start, stop in begun]
         except (KeyError, TypeError, ValueError):
             raise DocumentError("the receiver's answer cannot be understood", where="have") from None
+        if count > most_windows(self._transfer.bytes, self._transfer.files):
+            raise DocumentError(f"the receiver wants of {count:,} windows: the package has fewer", where="have")
         known = {number for number, _, _ in runs}
         windows = (number for number in range(min(count, 8 * len(bits))) if bits[number // 8] >> number % 8 & 1)
         return parts, sorted([*runs, *((number, 0, None) for number in windows if number not in known)], key=_order)

@@ -183,7 +183,7 @@ class TransferVerbs:
             named = self._pause(transfer, wanted=False)
             if anew:
                 named = request_anew(self.desk, named)
-            return [awaited(self.desk, named, Wishes(max_rate=max_rate), listener)]
+            return [awaited(self.desk, named, Wishes(max_rate=max_rate), listener, by_hand=True)]
         if anew:
             raise UsageError("which transfer?", next="Name it: diadem transfers resume ID --anew")
         deliver_all(self.desk, due=False)

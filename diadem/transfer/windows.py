@@ -80,6 +80,14 @@ class _Layout:
     tail_window: int
 
 
+def most_windows(size: int, files: int) -> int:
+    """Windows that a package of so many bytes and files has at most, where its manifest is not at hand.
+
+    A window and the first leaf of the next one have more bytes than a window may have, or it is full of leaves.
+    """
+    return 3 * size // WINDOW + files // LEAVES + 2
+
+
 class WindowPlan:
     """The windows of a package.
 

@@ -43,7 +43,7 @@ def told(desk: Desk, transfer: Transfer) -> Transfer:
     return desk.book.get(transfer.id)
 
 
-def fetched(desk: Desk, transfer: Transfer, wishes: Wishes, listener: Listener) -> Transfer:
+def fetched(desk: Desk, transfer: Transfer, wishes: Wishes, listener: Listener, *, by_hand: bool = False) -> Transfer:
     """The transfer after its bytes came, where they are this node's to fetch, and the other side was told.
 
     Raises
@@ -57,7 +57,7 @@ def fetched(desk: Desk, transfer: Transfer, wishes: Wishes, listener: Listener) 
         return told(desk, transfer)
     if carried:
         told(desk, transfer)
-        return told(desk, collected(desk, transfer, listener))
+        return told(desk, collected(desk, transfer, listener, by_hand=by_hand))
     told(desk, transfer)  # no byte is given before the other side knows of the acceptance
     routes = route_book(desk.context)
     try:
@@ -70,11 +70,11 @@ def fetched(desk: Desk, transfer: Transfer, wishes: Wishes, listener: Listener) 
     return told(desk, landed)
 
 
-def awaited(desk: Desk, transfer: Transfer, wishes: Wishes, listener: Listener) -> Transfer:
+def awaited(desk: Desk, transfer: Transfer, wishes: Wishes, listener: Listener, *, by_hand: bool = False) -> Transfer:
     """As `fetched`; where another process of this node is at it, its progress is told until it ends."""
     while True:
         try:
-            return fetched(desk, transfer, wishes, listener)
+            return fetched(desk, transfer, wishes, listener, by_hand=by_hand)
         except BeingFetched:
             transfer = desk.book.get(transfer.id)
             listener(Progress("fetch", transfer.done, transfer.bytes, "by another process of this node"))
@@ -82,7 +82,13 @@ def awaited(desk: Desk, transfer: Transfer, wishes: Wishes, listener: Listener) 
 
 
 def collected(
-    desk: Desk, transfer: Transfer, listener: Listener, stop: threading.Event | None = None, *, wait: float = _PATIENCE
+    desk: Desk,
+    transfer: Transfer,
+    listener: Listener,
+    stop: threading.Event | None = None,
+    *,
+    wait: float = _PATIENCE,
+    by_hand: bool = False,
 ) -> Transfer:
     """The transfer after what lies at its carrier was picked up, as much as does now.
 
@@ -98,7 +104,7 @@ def collected(
         permit(desk, transfer, relay)
     way = Collecting(carrier_for(desk, transfer), relay, [relay.identity], wait=wait)
     done = collect_package(desk, transfer.id, way, listener=listener, stop=_stopped(desk, transfer, stop))
-    done = ask_where_silent(desk, done, way.carrier.label)
+    done = ask_where_silent(desk, done, way.carrier.label, by_hand=by_hand)
     clear(desk, transfer.peer)
     return done
 

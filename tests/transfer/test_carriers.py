@@ -16,19 +16,21 @@ from typing import Any, cast
 import pytest
 
 import diadem
-from diadem.errors import DiademError, IntegrityError, NotFound, Refused, UsageError
-from diadem.model.carriers import Carrier
+from diadem.errors import DiademError, IntegrityError, Interrupted, NotFound, Refused, UsageError
+from diadem.model.carriers import Carried, Carrier, ObjectName
 from diadem.model.ports import silent
 from diadem.model.transfers import State, Transfer
-from diadem.transfer.messages import WANTED
+from diadem.transfer.messages import WANTED, Message
 from diadem.transfer.postman import deliver_all
 from diadem.transfer.relay.book import relays_of
 from diadem.transfer.relay.carriers import carrier_for, clear
 from diadem.transfer.relay.collecting import Collecting, collect_package
 from diadem.transfer.relay.guarded import Guarded
+from diadem.transfer.relay.pieces import PIECE, pieces_of, whole_part
 from diadem.transfer.relay.requesting import request
 from diadem.transfer.serving import Serving
 from diadem.transfer.working import Movers, Wishes, collected, fetch_all, fetched, push_all
+from diadem.trust.base64_text import to_base64
 from diadem.trust.sealing import OneTime, SealHeader, seal_window
 from tests.transfer.pair import Pair, Side
 
@@ -200,6 +202,50 @@ def test_what_an_enemy_puts_there_is_asked_for_again(drive: Drive, large: str, e
     assert diadem.verify(drive.pair.b.node.get(large)).ok
 
 
+def test_what_nobody_asked_for_is_left_alone_and_spoils_nothing(drive: Drive, package: str) -> None:
+    sent = drive.send(package)
+    drive.put()
+    for name in ("0-0-2", "1-0-98", "2-1-99"):
+        (drive.folder() / f"{name}.age").write_bytes(b"no node put it here")
+    assert drive.take(sent.id).state is State.CLOSED
+    assert list(drive.root.iterdir()) == []
+
+
+def test_rubbish_counts_no_more_than_what_it_stands_for(drive: Drive, small: str) -> None:
+    sent = drive.send(small)
+    drive.put()
+    for generation in (1, 2):
+        (drive.folder() / f"2-0-{generation}.age").write_bytes(bytes(16 << 20))
+        assert drive.take(sent.id).state is State.TRANSFERRING
+        assert drive.put() == [f"2-0-{generation + 1}.age"]
+    done = drive.take(sent.id)
+    assert done.state is State.CLOSED
+    assert done.counts.received < 4 * sent.bytes
+
+
+class WhenSpoilt(threading.Event):
+    """A stop that comes as soon as something was found damaged."""
+
+    def __init__(self, drive: Drive, transfer: str) -> None:
+        super().__init__()
+        self._relays, self._transfer = relays_of(drive.pair.b.desk), transfer
+
+    def is_set(self) -> bool:
+        return bool(self._relays.spoilt(self._transfer))
+
+
+def test_what_was_damaged_is_asked_for_again_though_the_node_stopped_at_that_moment(drive: Drive) -> None:
+    sent, desk = drive.send(drive.pair.a.archived(files={"big.raw": os.urandom(65 << 20)})), drive.pair.b.desk
+    drive.put()
+    victim = drive.folder() / "2-0-1.age"
+    victim.write_bytes(victim.read_bytes()[:-1])
+    with pytest.raises(Interrupted):
+        collected(desk, drive.at(drive.pair.b, sent.id), silent, WhenSpoilt(drive, sent.id))
+    drive.take(sent.id)
+    assert drive.put() == ["2-0-2.age"]
+    assert drive.take(sent.id).state is State.CLOSED
+
+
 def test_a_window_of_another_transfer_is_none(drive: Drive, package: str) -> None:
     first = drive.send(package)
     drive.put()
@@ -256,6 +302,20 @@ def test_damaged_tag_files_are_asked_for_again(drive: Drive, small: str) -> None
     assert drive.take(sent.id).state is State.CLOSED
 
 
+@pytest.mark.parametrize("size", [PIECE, PIECE - 1, PIECE - 1000, PIECE - 4600, PIECE - 70_000])
+def test_the_pieces_of_a_part_are_known_to_be_all_of_it_whatever_its_size(size: int) -> None:
+    recipient, data = OneTime.generate().recipient, bytes(size)
+    listed: list[Carried] = []
+    at = 0
+    for number, piece in enumerate(pieces_of([data])):
+        sealed = seal_window(SealHeader("0" * 32, "diadem:" + "1" * 64, 1, number, len(piece)), piece, recipient)
+        assert whole_part(listed, 1, after=0) == [] or at == size
+        listed.append(Carried(str(ObjectName(1, number, 1)), len(sealed)))
+        at += len(piece)
+    assert at == size
+    assert whole_part(listed, 1, after=0)
+
+
 def test_a_route_changes_in_the_middle_and_proven_leaves_stay(drive: Drive, large: str) -> None:
     a, b = drive.pair.a, drive.pair.b
     sent = drive.send(large, route="auto")
@@ -283,6 +343,21 @@ def test_a_route_changes_in_the_middle_and_proven_leaves_stay(drive: Drive, larg
     assert done_at_last.state is State.CLOSED
     assert {number for number, _ in b.wire.windows} == {2}
     assert list(drive.root.iterdir()) == []
+
+
+def test_what_is_wanted_last_counts_whatever_the_clock_says(drive: Drive, small: str) -> None:
+    a, b = drive.pair.a, drive.pair.b
+    sent = drive.send(small, route="auto")
+    clock = itertools.count()
+    begin = b.desk.now
+    b.node.context.clock = lambda: begin - datetime.timedelta(minutes=next(clock))
+    for route in (ROUTE, "direct", ROUTE):
+        request(b.desk, drive.at(b, sent.id), route)
+        deliver_all(b.desk, due=False)
+        assert drive.at(a, sent.id).route == route
+    early = b"".join(b.wire.sent[-3:-2])
+    b.wire.post_message(early.replace(Message.from_bytes(early).id.encode(), b"0" * 32))
+    assert drive.put()[-1] == "2-0-3.age"
 
 
 def test_what_is_not_offered_or_not_accepted_is_not_put_down(drive: Drive, small: str) -> None:
@@ -371,6 +446,16 @@ def test_what_a_carrier_lost_without_a_word_is_put_down_anew(drive: Drive, packa
         drive.pair.b.node.transfers.resume(anew=True)
 
 
+def test_a_wish_for_windows_that_no_such_package_has_is_refused(drive: Drive, small: str) -> None:
+    a, b, sent = drive.pair.a, drive.pair.b, drive.send(small)
+    before = relays_of(a.desk).asked(sent.id)
+    about = {"route": ROUTE, "generation": 1, "parts": [0], "windows": to_base64(b"\xff" * 2)}
+    b.desk.post(drive.at(b, sent.id), WANTED, about)
+    deliver_all(b.desk, due=False)
+    assert relays_of(a.desk).asked(sent.id) == before
+    assert "windows are wanted of a package that has 2 at most" in a.desk.book.refusals()[0]["reason"]
+
+
 @dataclass
 class Losing:
     """A carrier that lists an object which it has lost."""
@@ -409,6 +494,33 @@ def test_where_more_was_damaged_than_may_come_again_the_carrier_is_named(drive: 
     with pytest.raises(IntegrityError, match="the carrier 'drive' gave 16,777,216 bytes damaged or twice"):
         drive.take(sent.id)
     assert drive.at(drive.pair.b, sent.id).state is State.FAILED
+
+
+def test_what_was_lost_without_a_word_is_asked_for_within_the_hour_or_sooner_by_hand(
+    drive: Drive, package: str
+) -> None:
+    b, sent = drive.pair.b, drive.send(package)
+    drive.put()
+    begin = b.desk.now
+
+    def after(minutes: int) -> None:
+        b.node.context.clock = lambda: begin + datetime.timedelta(minutes=minutes)
+
+    (drive.folder() / "2-0-1.age").unlink()
+    drive.take(sent.id)
+    drive.take(sent.id)
+    b.node.transfers.resume(sent.id)
+    after(minutes=59)
+    drive.take(sent.id)
+    assert drive.put() == [], "its sender may be slow"
+    after(minutes=61)
+    drive.take(sent.id)
+    assert drive.put() == ["2-0-2.age"]
+    (drive.folder() / "2-0-2.age").unlink()
+    after(minutes=67)
+    b.node.transfers.resume(sent.id)
+    assert drive.put() == ["2-0-3.age"]
+    assert drive.take(sent.id).state is State.CLOSED
 
 
 def test_a_carrier_that_gives_nothing_for_days_is_noticed_asked_anew_and_named(drive: Drive, small: str) -> None:

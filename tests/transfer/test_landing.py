@@ -9,12 +9,23 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import pytest
 
-from diadem.errors import DigestMismatch, IntegrityError, Interrupted, NotFound, PackageError, Refused, Unreachable
+from diadem.errors import (
+    DigestMismatch,
+    DocumentError,
+    IntegrityError,
+    Interrupted,
+    NotFound,
+    PackageError,
+    Refused,
+    Unreachable,
+)
+from diadem.model import canonical
 from diadem.model.manifest import DERIVED_PATHS
 from diadem.model.ports import Bundle, Progress, silent
 from diadem.model.transfers import State, Transfer
@@ -28,6 +39,7 @@ from diadem.transfer.pushed import Pushed
 from diadem.transfer.pushing import push_package
 from diadem.transfer.serving import Serving
 from diadem.transfer.working import tidy
+from diadem.trust.base64_text import to_base64
 from tests.transfer.pair import Pair, Side, Wire, make_pair, put_window
 
 MIB = 1 << 20
@@ -357,6 +369,14 @@ def test_a_package_that_is_here_already_lands_where_it_is(pair: Pair) -> None:
     assert len(pair.b.node.context.catalogue.replicas(transfer.package)) == 1
 
 
+class Greedy(Wire):
+    """A receiver that wants what there is not."""
+
+    def have(self, _: str) -> bytes:
+        every = {"windows": 1 << 20, "wanted": to_base64(b"\xff" * (1 << 17))}
+        return canonical.encode({"state": "transferring", "parts": True, "begun": [], **every}, where="have")
+
+
 # -- pushed ----------------------------------------------------------------------------------------------------------
 
 
@@ -374,6 +394,14 @@ def test_a_package_is_pushed_where_only_the_receiver_can_be_reached(pair: Pair) 
     assert pair.a.node.transfers.show(transfer.id).transfer.state is State.CLOSED
     with pytest.raises(Refused):
         push(pair, transfer)
+
+
+def test_a_receiver_that_wants_more_windows_than_there_are_gets_none(pair: Pair) -> None:
+    transfer, wire = accepted(pair), Greedy(pair.a.id, lambda: pair.b.desk)
+    pair.a.desk.network = replace(pair.a.desk.network, link=lambda _: wire)
+    with pytest.raises(DocumentError, match="wants of 1,048,576 windows"):
+        push(pair, transfer)
+    assert wire.windows == []
 
 
 def test_a_push_that_is_cut_goes_on_and_a_wrong_window_comes_again(pair: Pair) -> None:

@@ -11,6 +11,7 @@ from diadem.errors import NotFound, Unreachable
 from diadem.model.policy import Incoming
 from diadem.model.transfers import State
 from diadem.node.peers.notes import age_identity, age_recipient
+from diadem.transfer.messages import WANTED
 from diadem.transfer.postman import deliver_all
 from diadem.transfer.sealed_messages import MESSAGE, SealedMessage, open_message, seal_message
 from diadem.transfer.transfer_verbs import TransferVerbs
@@ -242,6 +243,37 @@ def test_a_stolen_key_that_was_replaced_says_nothing_more(star: Star) -> None:
     star.pick_up("nmi")
     assert "not signed by the online key of 'hu-berlin'" in refusals(star, "nmi")[0]
     assert len(star.hub.log) == before
+
+
+@pytest.mark.parametrize("declined", [False, True])
+def test_what_a_peer_wants_too_early_or_too_late_keeps_no_other_waiting(star: Star, declined: bool) -> None:
+    transfer = offered(star)
+    star.settle()
+    if declined:
+        star.node("nmi").decline(transfer)
+        star.settle()
+    desk = star.desk("nmi")
+    desk.post(desk.book.get(transfer), WANTED, {"route": "hub", "generation": 1, "parts": [0], "windows": ""})
+    deliver_all(desk, due=False)
+    star.settle()
+    assert star.hub.lying(star.node("hu-berlin").id) == []
+
+
+def test_what_cannot_be_answered_now_keeps_no_other_waiting(sent: tuple[Star, str]) -> None:
+    star, transfer = sent
+    star.node("hu-berlin").transfers.cancel(transfer)
+    first, _ = star.hub.lying(star.node("nmi").id)
+
+    def fails_once(*_: str) -> bool:
+        star.hub.drops = lambda *_: False
+        raise Unreachable("it starts anew")
+
+    star.hub.drops = fails_once
+    with pytest.raises(Unreachable, match="it starts anew"):
+        star.pick_up("nmi")
+    assert star.hub.lying(star.node("nmi").id) == [first]
+    star.settle()
+    assert star.hub.lying(star.node("nmi").id) == []
 
 
 def test_a_hub_that_is_down_is_named_and_nothing_is_lost(star: Star) -> None:

@@ -20,6 +20,7 @@ from diadem.model.transfers import State
 from diadem.node.context import Context
 from diadem.node.peers.opening import peer_book
 from diadem.transfer.desks import desk_of, network_of
+from diadem.transfer.hub.tallies import Tally, relayed, tallies_of
 from diadem.transfer.routing import hub_for
 from diadem.trust.http_signature import body_digest
 from tests.transfer.hub.harbour import Answer, Harbour, become_hub
@@ -131,6 +132,12 @@ def test_a_package_goes_over_a_hub_that_learns_nothing_of_it(fjord: Fjord) -> No
     files = [path for path in (oslo.path / "hub").rglob("*") if path.is_file()]
     for secret in (sent.id, sent.package, sent.payload_id, "scan.bin", "session"):
         assert not any(secret.encode() in path.read_bytes() or secret in path.name for path in files)
+    desk = desk_of(berlin.context)
+    (counted,) = relayed(desk, desk.book.get(sent.id))
+    tally = Tally(tallies_of(desk), sent.id, counted["hub"])
+    tally.add(counted["relay"], [("2-9-1", "", 5)], sure=False)  # the hub had it already: an answer was lost
+    assert relayed(desk, desk.book.get(sent.id)) == [], "what this side does not know it does not say"
+    tally.forget(["2-9-1"])
     landed = nmi.transfers.sync()
     assert [one.state for one in landed.moved] == [State.RECEIVED]
     berlin.transfers.sync()

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from diadem.model.manifest import FileEntry, Manifest, leaf_count
-from diadem.transfer.windows import LEAVES, WINDOW, WindowPlan
+from diadem.transfer.windows import LEAVES, WINDOW, WindowPlan, most_windows
 
 MIB = 1 << 20
 
@@ -52,6 +52,7 @@ def test_every_byte_is_in_one_window_in_order(sizes: list[int], leaf_size: int) 
         assert plan.size(window) == length
     assert found == expected
     assert (plan.bytes, plan.leaves) == (sum(sizes), len(expected))
+    assert len(plan) <= most_windows(plan.bytes, len(sizes))
     for window in (-1, len(plan)):
         with pytest.raises(IndexError):
             plan.spans(window)
@@ -73,6 +74,7 @@ def test_many_files_and_a_huge_one_take_little_memory() -> None:
     plans = [WindowPlan(many), WindowPlan(huge)]
     assert tracemalloc.get_traced_memory()[1] < 8 << 20
     assert len(plans[0]) == -(-100_000 // 1024)
+    assert [most_windows(1_638_400_000, 100_000), most_windows(500 * 10**9, 1)] == [318, 89408]
     assert len(plans[1]) == -(-500 * 10**9 // WINDOW)
     for number in range(0, len(plans[1]), 100):
         assert plans[1].spans(number)[0].leaf == number * 16

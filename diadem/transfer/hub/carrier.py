@@ -6,8 +6,8 @@ import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from diadem.errors import NotFound
-from diadem.model.carriers import Carried
+from diadem.errors import NotFound, Refused
+from diadem.model.carriers import Carried, NameTaken
 from diadem.transfer.hub.client import HubClient
 from diadem.transfer.hub.tallies import Tally
 
@@ -29,8 +29,17 @@ class HubCarrier:
     _listed: dict[str, Carried] = field(default_factory=dict, init=False, repr=False)
 
     def put(self, relay: str, name: str, data: bytes | bytearray) -> None:
-        """See `Carrier.put`."""
-        note = self.client.put_object(relay, name, data).note
+        """See `Carrier.put`; where this name is taken an earlier call did it, whose answer was lost.
+
+        What lies there was sealed anew since, so that it has other bytes; how many, this node does not know any more.
+        """
+        try:
+            note = self.client.put_object(relay, name, data).note
+        except Refused as error:
+            if error.code != NameTaken.code:
+                raise
+            self.tally.add(relay, [(name, "", len(data))], sure=False)
+            return
         self.tally.add(relay, [(name, note.sha256[0], note.size)], sure=True)
 
     def ls(self, relay: str, *, wait: float = 0) -> Sequence[Carried]:

@@ -10,7 +10,7 @@ from sqlite3 import Connection
 from typing import Any, Final
 
 from diadem.errors import NotFound, Refused
-from diadem.model.carriers import CarrierFull
+from diadem.model.carriers import CarrierFull, NameTaken
 from diadem.model.policy import Hub as Rules
 from diadem.model.times import time_text
 from diadem.node.sqlite_file import SqliteFile
@@ -193,7 +193,7 @@ class Relays:
             known = rows(connection, "SELECT * FROM objects WHERE relay = ? AND name = ?", relay, name)
             if known and known[0]["how"] != LOST:
                 if (known[0]["sha256"], known[0]["bytes"]) != (sha256, len(data)):
-                    raise Refused("another object of this relay has this name", next="Put it under a new generation.")
+                    raise NameTaken("another object of this relay has this name", next="Put it under a new generation.")
                 return held
             require_alone(connection, parcel.place)
             if opened.put + len(data) > opened.ceiling:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from diadem.model.transfers import IN, Transfer
+from diadem.model.transfers import Transfer
 from diadem.node.sqlite_file import SqliteFile
 from diadem.transfer.desk import NETWORK, Desk
 from diadem.transfer.hub.statements import digest_of
@@ -121,11 +121,11 @@ class Tally:
 def relayed(desk: Desk, transfer: Transfer) -> list[dict[str, Any]]:
     """What went by hubs, as this side counted it; for receipt or closure.
 
-    Of a hub that has not confirmed all that its recipient took there, nothing is said: a number that is wrong by one
+    Of a hub that has not confirmed all that was put or taken there, nothing is said: a number that is wrong by one
     would look as if the hub lied.
     """
     book = tallies_of(desk)
-    open_ = book.rows(transfer.id, sure=False) if transfer.direction == IN else {}
+    open_ = book.rows(transfer.id, sure=False)
     return [
         {
             "hub": hub,

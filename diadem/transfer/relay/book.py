@@ -30,7 +30,7 @@ VERSION: Final = 1
 EVERYTHING: Final = (-1, 0)
 _SCHEMA: Final = (
     """CREATE TABLE relays (transfer TEXT PRIMARY KEY, relay TEXT NOT NULL, recipient TEXT NOT NULL,
-        identity TEXT NOT NULL DEFAULT '', generation INTEGER NOT NULL DEFAULT 1, sent TEXT NOT NULL DEFAULT '',
+        identity TEXT NOT NULL DEFAULT '', generation INTEGER NOT NULL DEFAULT 1,
         routes TEXT NOT NULL DEFAULT '', hubs TEXT NOT NULL DEFAULT '') WITHOUT ROWID""",
     """CREATE TABLE asked (transfer TEXT NOT NULL, part INTEGER NOT NULL, window INTEGER NOT NULL,
         generation INTEGER NOT NULL, PRIMARY KEY (transfer, part, window)) WITHOUT ROWID""",
@@ -237,7 +237,7 @@ class RelayBook:
                 [transfer, relay, recipient],
             )
 
-    def ask(self, transfer: str, route: str, places: Iterable[Place], generation: int, *, sent: datetime) -> bool:
+    def ask(self, transfer: str, route: str, places: Iterable[Place], generation: int) -> bool:
         """Note what the receiver wants; False where it said something else later.
 
         Of each part and window the highest generation counts, so that what comes twice changes nothing.
@@ -251,15 +251,10 @@ class RelayBook:
         places : iterable of (int, int)
             Parts and windows, or `EVERYTHING`.
         generation : int
-            Which.
-        sent : datetime
-            When the receiver says that it said so.
+            Which; the receiver says nothing later in an earlier one.
         """
         with self._file.writing() as connection:
-            done = connection.execute(
-                "UPDATE relays SET sent = ?1 WHERE transfer = ?2 AND sent <= ?1", [time_text(sent), transfer]
-            )
-            if not done.rowcount:
+            if not _goes_on(connection, transfer, generation):
                 return False
             _use(connection, transfer, route)
             connection.executemany(
@@ -269,15 +264,13 @@ class RelayBook:
             )
             return True
 
-    def ask_nothing(self, transfer: str, *, sent: datetime) -> bool:
+    def ask_nothing(self, transfer: str, generation: int) -> bool:
         """Note that nothing more is to be put down; False where the receiver said something else later."""
         with self._file.writing() as connection:
-            done = connection.execute(
-                "UPDATE relays SET sent = ?1 WHERE transfer = ?2 AND sent <= ?1", [time_text(sent), transfer]
-            )
-            if done.rowcount:
-                connection.execute("DELETE FROM asked WHERE transfer = ?", [transfer])
-            return bool(done.rowcount)
+            if not _goes_on(connection, transfer, generation):
+                return False
+            connection.execute("DELETE FROM asked WHERE transfer = ?", [transfer])
+            return True
 
     def asked(self, transfer: str) -> Mapping[Place, int]:
         """The generation in which each part and window is wanted; `EVERYTHING` for those that are not named."""
@@ -308,6 +301,12 @@ def _relay(connection: Connection, transfer: str) -> Relay | None:
         return None
     named, relay, recipient, identity, generation, routes, hubs = row
     return Relay(named, relay, recipient, identity, generation, tuple(routes.split()), tuple(hubs.split()))
+
+
+def _goes_on(connection: Connection, transfer: str, generation: int) -> bool:
+    """Note the generation of what a receiver says; False where it said something else in a later one."""
+    sql = "UPDATE relays SET generation = ?1 WHERE transfer = ?2 AND generation <= ?1"
+    return bool(connection.execute(sql, [generation, transfer]).rowcount)
 
 
 def _use(connection: Connection, transfer: str, route: str) -> None:

@@ -138,7 +138,8 @@ class _Collect:
         self._follower: Follower | None = None
         self._lock = threading.Lock()
         self._noted = time.monotonic()
-        self._asks = False
+        # what an earlier run found damaged, and ended before it could ask
+        self._asks = any(one.generation >= way.relay.generation for one in self._spoilt.values())
         self._done = transfer.done
 
     @property
@@ -185,6 +186,7 @@ class _Collect:
     def _round(self, listed: Sequence[Carried]) -> bool:
         """Take what lies there; whether something came of it."""
         self._require_going()
+        listed = self._asked_for(listed)
         if self._plan is None and not self._tag_files(listed):
             self._ask()
             return False
@@ -200,6 +202,12 @@ class _Collect:
                 self._way.carrier.remove(self._way.relay.relay, [str(name) for name in done])
         self._ask()
         return came
+
+    def _asked_for(self, listed: Sequence[Carried]) -> list[Carried]:
+        """What may be the sender's: nobody asked it for a later generation."""
+        known = self._relays.get(self._transfer.id) if self._way.asks else None
+        last = (known or self._way.relay).generation
+        return [one for one in listed if (name := ObjectName.of(one.name)) is not None and name.generation <= last]
 
     def _require_going(self) -> None:
         if self._stop():
@@ -291,8 +299,9 @@ class _Collect:
     def _get(self, name: ObjectName) -> memoryview:
         """What an object holds, where it is the one that its name says."""
         sealed = self._way.carrier.get(self._way.relay.relay, str(name))
-        self._count(len(sealed) if name.part == 2 else 0)  # tag files are counted where they are taken
         length = PIECE if self._plan is None or name.part < 2 else self._plan.size(name.window)
+        if name.part == 2:  # rubbish as what it stands for, as its sender counts; tag files where they are taken
+            self._count(min(len(sealed), length))
         most = limit_of("tagmanifest-sha256.txt") if name.part == 0 else length
         header = SealHeader(self._transfer.id, self._transfer.package, name.part, name.window, most)
         try:

@@ -10,10 +10,15 @@ from diadem.transfer.windows import WINDOW
 
 #: Bytes of each piece but the last.
 PIECE: Final = WINDOW
+#: More than sealing adds to a piece.
+_SEAL: Final = 1 << 16
 
 
 def pieces_of(blocks: Iterable[bytes]) -> Iterator[bytes]:
-    """The pieces of a part; the last is shorter than the others, and may be empty."""
+    """The pieces of a part; the last is shorter than the others, and may be empty.
+
+    One that is so nearly full that nobody can tell this from what is sealed is followed by an empty one.
+    """
     held = bytearray()
     for block in blocks:
         held += block
@@ -21,6 +26,8 @@ def pieces_of(blocks: Iterable[bytes]) -> Iterator[bytes]:
             yield bytes(held[:PIECE])
             del held[:PIECE]
     yield bytes(held)
+    if len(held) > PIECE - _SEAL:
+        yield b""
 
 
 def whole_part(listed: Sequence[Carried], part: int, *, after: int) -> list[ObjectName]:

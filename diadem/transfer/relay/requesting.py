@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterable, Mapping
-from datetime import UTC, datetime
 from typing import Any, Final
 
-from diadem.errors import IntegrityError, NotFound, Refused, Unreachable
+from diadem.errors import IntegrityError, NotFound, Refused
 from diadem.model.carriers import LAST_GENERATION
 from diadem.model.routes import DIRECT, DISK, HUB
 from diadem.model.transfers import IN, LOCAL, MOVING, State, Transfer
@@ -18,13 +17,11 @@ from diadem.transfer.messages import WANTED, Message
 from diadem.transfer.relay.book import EVERYTHING, Place, Relay, Spoilt, relays_of
 from diadem.transfer.routing import hub_for, working_hubs
 from diadem.transfer.taking import bits_of, numbers_of, wanted_windows
-from diadem.transfer.windows import WindowPlan
+from diadem.transfer.windows import WindowPlan, most_windows
 from diadem.trust.base64_text import from_base64, to_base64
 
 #: No window: "" stands for all of them.
 _NONE: Final = b"\0"
-#: Before anything that a receiver says.
-_BEFORE: Final = datetime.fromtimestamp(0, UTC)
 
 
 # -- at the receiver -------------------------------------------------------------------------------------------------
@@ -59,7 +56,10 @@ def request(desk: Desk, transfer: Transfer, route: str, *, hub: str = "") -> Tra
     if route != DIRECT and relay is None:
         raise Refused("its acceptance names no place where it could be put down", next="Have it offered anew.")
     about: dict[str, Any] = {"route": route, "generation": 1, "parts": [], "windows": to_base64(_NONE)}
-    if relay is not None and route != DIRECT:
+    if relay is not None and route == DIRECT and relay.routes:
+        about["generation"] = min(relay.generation + 1, LAST_GENERATION)  # of what is said the highest counts
+        relays.use(transfer.id, relay.routes[-1], generation=about["generation"])
+    elif relay is not None and route != DIRECT:
         about |= {"generation": _checked(relay.generation + bool(relay.routes)), **_missing(desk, transfer)}
         if route == HUB:
             about["hub"] = hub or _hub(desk, transfer, relay)
@@ -107,7 +107,9 @@ def ask_again(
     lacking = {place: known for place, known in spoilt.items() if is_lacking(place)}
     if not lacking:
         return
-    generation = _checked(max(known.generation for known in lacking.values()) + 1)
+    relay = relays_of(desk).get(transfer.id)
+    assert relay is not None
+    generation = _checked(max(relay.generation, *(known.generation for known in lacking.values())) + 1)
     windows = {window for part, window in lacking if part == 2}
     parts = sorted({part for part, _ in lacking if part < 2})
     bits = bits_of(windows) or _NONE
@@ -118,8 +120,7 @@ def ask_again(
         parts = sorted({*parts, *unsent.about["parts"]})
         bits = _both(bits, from_base64(unsent.about["windows"]))
     about = {"route": transfer.route, "generation": generation, "parts": parts, "windows": to_base64(bits)}
-    relay = relays_of(desk).get(transfer.id)
-    if transfer.route == HUB and relay is not None and relay.hub:
+    if transfer.route == HUB and relay.hub:
         about["hub"] = relay.hub
     desk.post(transfer, WANTED, about)
 
@@ -159,22 +160,22 @@ def know_relay(desk: Desk, transfer: Transfer, route: str, relay: str, recipient
     relays = relays_of(desk)
     relays.know(transfer.id, relay, recipient)
     if route not in (DIRECT, DISK):
-        relays.ask(transfer.id, route, [EVERYTHING], 1, sent=_BEFORE)
+        relays.ask(transfer.id, route, [EVERYTHING], 1)
 
 
-def take_wish(desk: Desk, transfer: Transfer, message: Message) -> Transfer:
+def take_wanted(desk: Desk, transfer: Transfer, message: Message) -> Transfer:
     """Note what the receiver wants put down; it is not signed, and gives it nothing that it may not have anyway.
 
     Raises
     ------
-    Unreachable
-        The acceptance is still on its way: the wish comes again.
-    Refused, NotFound
-        The route was not offered, or its acceptance names no place.
+    NotFound
+        The acceptance is still on its way, and the wish comes again; or it names no place.
+    Refused
+        The route was not offered, or the package has no such windows.
     """
     about, relays = message.about, relays_of(desk)
-    if not transfer.acceptance:
-        raise Unreachable("the acceptance has not come yet", next="Send it again.")
+    if transfer.state is State.OFFERED:
+        raise NotFound("the acceptance has not come yet", next="Send it again.")
     if transfer.state not in {*MOVING, State.FAILED}:
         return transfer
     route = str(about["route"])
@@ -185,10 +186,11 @@ def take_wish(desk: Desk, transfer: Transfer, message: Message) -> Transfer:
     hub = str(about.get("hub", ""))
     if hub and hub not in [one.id for one in working_hubs(desk, transfer.peer)]:
         raise Refused("the hub that it names is not used by both nodes", next="diadem peer refresh")
+    generation = int(about["generation"])
     if route == DIRECT:
-        heard = relays.ask_nothing(transfer.id, sent=message.sent)
+        heard = relays.ask_nothing(transfer.id, generation)
     else:
-        heard = relays.ask(transfer.id, route, _places(about), int(about["generation"]), sent=message.sent)
+        heard = relays.ask(transfer.id, route, _places(about, transfer), generation)
     if heard:
         if hub:
             relays.use_hub(transfer.id, hub)
@@ -196,8 +198,11 @@ def take_wish(desk: Desk, transfer: Transfer, message: Message) -> Transfer:
     return desk.book.get(transfer.id)
 
 
-def _places(about: Mapping[str, Any]) -> Iterable[Place]:
+def _places(about: Mapping[str, Any], transfer: Transfer) -> Iterable[Place]:
     parts = [(int(part), 0) for part in about["parts"]]
     if about["windows"] == "":
         return [*parts, EVERYTHING]
-    return [*parts, *((2, number) for number in numbers_of(from_base64(about["windows"])))]
+    bits, most = from_base64(about["windows"]), most_windows(transfer.bytes, transfer.files)
+    if 8 * len(bits) >= most + 8:  # each of them would be a row in the book
+        raise Refused(f"windows are wanted of a package that has {most:,} at most", next="Have it offered anew.")
+    return [*parts, *((2, number) for number in numbers_of(bits))]

@@ -12,14 +12,18 @@ from diadem.transfer.messages import ACCEPTANCE, WANTED
 from diadem.transfer.relay.book import Silence, relays_of
 from diadem.transfer.relay.requesting import request
 
-#: After so long without a byte, though the sender has heard what is wanted, it is asked for anew; so often at most.
+#: After so long without a byte, though the sender has heard what is wanted, it is asked for anew: the first time, when
+#: a person wants it to go on, and else; so often at most. The carrier has answered, and listed nothing of it: hardly
+#: anything is put down twice.
+_FIRST: Final = timedelta(hours=1)
+_SOON: Final = timedelta(minutes=5)
 LONG: Final = timedelta(days=1)
 TIMES: Final = 3
 #: As long as the sender has not heard it, the time is set so often.
 _SET: Final = timedelta(hours=1)
 
 
-def ask_where_silent(desk: Desk, transfer: Transfer, label: str) -> Transfer:
+def ask_where_silent(desk: Desk, transfer: Transfer, label: str, *, by_hand: bool = False) -> Transfer:
     """Ask the sender anew for what is missing, where the carrier has given nothing for long; in the end give it up.
 
     Parameters
@@ -30,6 +34,8 @@ def ask_where_silent(desk: Desk, transfer: Transfer, label: str) -> Transfer:
         As it stands after its carrier was looked at, and answered.
     label : str
         What people call the carrier.
+    by_hand : bool
+        Whether a person wants it to go on.
     """
     if transfer.state not in MOVING:
         return transfer
@@ -40,14 +46,20 @@ def ask_where_silent(desk: Desk, transfer: Transfer, label: str) -> Transfer:
     elif _is_unheard(desk, transfer):
         if known.since + _SET <= now:
             book.keep_silence(transfer.id, replace(known, since=now))
-    elif known.since + LONG <= now:
+    elif known.since + _patience(known, by_hand) <= now:
         with desk.turn(transfer.id):
-            if known.asked < TIMES:
+            if by_hand or known.asked < TIMES:
                 request(desk, transfer, transfer.route)
-                book.keep_silence(transfer.id, Silence(now, received, known.asked + 1))
+                book.keep_silence(transfer.id, Silence(now, received, 0 if by_hand else known.asked + 1))
             else:
                 _give_up(desk, transfer, label)
     return desk.book.get(transfer.id)
+
+
+def _patience(known: Silence, by_hand: bool) -> timedelta:
+    if by_hand:
+        return _SOON
+    return LONG if known.asked else _FIRST
 
 
 def _is_unheard(desk: Desk, transfer: Transfer) -> bool:

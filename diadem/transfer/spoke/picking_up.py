@@ -44,6 +44,8 @@ def pick_up(desk: Desk, hub: Peer, *, wait: float = 0.0) -> int:
     ------
     Unreachable, NotFound, Refused
         The hub does not answer, or does not know this node. What was not taken stays there.
+    StoreError
+        Something cannot be written here now; it stays there, and what came after it was taken.
     """
     book, boxes = route_book(desk.context), desk.network.hub(hub.id)
     try:
@@ -54,11 +56,19 @@ def pick_up(desk: Desk, hub: Peer, *, wait: float = 0.0) -> int:
         book.failed(hub.id, DIRECT, desk.now, error.message)
         raise
     book.worked(hub.id, DIRECT, desk.now)
+    left: DiademError | None = None
     for one in waiting:
         if not book.was_taken(one.id):
-            _take(desk, hub, one.id, boxes.message(one.id))
+            data = boxes.message(one.id)
+            try:
+                _take(desk, hub, one.id, data)
+            except (Unreachable, StoreError) as error:  # nobody's message keeps those of others waiting
+                left = left or error
+                continue
             book.take(one.id, desk.now)
         boxes.taken([one.id])
+    if left is not None:
+        raise left
     return len(waiting)
 
 

@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from diadem.cli.main import app
-from diadem.errors import IntegrityError, NotFound, Refused, Unreachable
+from diadem.errors import IntegrityError, NotFound, Unreachable
 from diadem.model.carriers import MAX_OBJECT, Carried, CarrierFull
 from diadem.node.peers.notes import endpoint_note
 from diadem.node.rules.default import DEFAULT_POLICY
@@ -128,11 +128,14 @@ def test_from_one_spoke_to_the_other(served: Served, tmp_path: Path) -> None:
     assert served.spoke(B).status()["used"] == {"bytes": len(large) + len(small), "objects": 2, "messages": 0}
     with pytest.raises(CarrierFull, match="as much waits"):
         sender.put(served.opened(), "2-1-1", bytes(20_000_001 - len(large) - len(small)))
-    with pytest.raises(Refused, match="another object"):
-        sender.put(relay, "1-0-1", b"replaced")
+    again = HubCarrier(served.spoke(A), Tally(book, "again", "hub"))
+    again.put(relay, "1-0-1", b"sealed anew, for the answer was lost")
+    assert (again.tally.sure(), again.tally.unsure()) == ([], [("1-0-1", "", 36)])
     with pytest.raises(NotFound):
         receiver.put(relay, "1-1-1", b"by its recipient")
     receiver.remove(relay, ["2-0-1", "1-0-1"])
+    assert receiver.ls(relay) == []
+    again.put(relay, "2-0-1", b"sealed anew, though it was taken")
     assert receiver.ls(relay) == []
     assert (
         tallies[0].sure() == tallies[1].sure() == [(one.name, one.sha256, one.size) for one in (small_one, large_one)]
