@@ -22,6 +22,7 @@ SHARED = Path(__file__).resolve().parent.parent.parent / "shared"
 
 #: Files whose tests take longest, the longest first.
 LONG = (
+    "test_hub_ordeal",
     "test_wheel",
     "test_benchmarks_smoke",
     "test_object_s3",
@@ -29,6 +30,8 @@ LONG = (
     "test_invariance",
     "test_example_plugin",
     "test_real_session",
+    "test_two_labs_and_a_hub",
+    "test_canary",
     "test_scan",
     "test_extract_many",
     "test_notebooks",

@@ -57,12 +57,15 @@ def custody(
     with opened(node) as found:
         if export is not None:
             path = found.export_custody(what[0], export, since=[path.read_text("utf-8") for path in since or ()])
-            document = {"written": str(path), "node": found.id}
+            beside = [str(one) for one in found.export_relays(what[0], export)]
+            document = {"written": str(path), "relays": beside, "node": found.id}
             if json:
                 print_json(document)
             else:
                 print(f"written          {path}")
-                print(f"next             diadem custody verify {path}   (anywhere, offline)")
+                for one in beside:
+                    print(f"written          {one}   (of its way through a hub)")
+                print(f"next             diadem custody verify {' '.join([str(path), *beside])}   (anywhere, offline)")
                 print(f"this node's id   {found.id}   (tell it to the reader on another way)")
             return 0
         report = found.custody(what[0])

@@ -57,11 +57,25 @@ def _permitted(context: Context, sha256: str) -> Iterator[str]:
 
 def _kept_chains(context: Context, sha256: str) -> Iterator[tuple[str, bytes]]:
     """The chains that other nodes handed over about transfers of a package, the latest transfers first."""
+    for transfer, _, paths in _kept(context, sha256):
+        for path in paths:
+            yield f"the kept chain of {path.stem[:12]}… on the transfer {transfer[:8]}…", path.read_bytes()
+
+
+def _of_hubs(context: Context, sha256: str) -> Iterator[bytes]:
+    """Those of them that are of neither side of the transfer."""
+    for _, parties, paths in _kept(context, sha256):
+        yield from (path.read_bytes() for path in paths if path.stem not in parties)
+
+
+def _kept(context: Context, sha256: str) -> Iterator[tuple[str, set[str], list[Path]]]:
+    """Transfers of a package, the ids of the nodes at both sides, and the files of kept chains."""
     said = [entry.statement for entry in context.ledger.of_subject(sha256) if entry.statement.kind in _OF_TRANSFERS]
     transfers = list(dict.fromkeys(str(one.predicate["transfer"]) for one in reversed(said)))
     for transfer in transfers[:_MOST_KEPT]:
-        for path in sorted((context.folder / KEPT_CHAINS / transfer).glob("*.json")):
-            yield f"the kept chain of {path.stem[:12]}… on the transfer {transfer[:8]}…", path.read_bytes()
+        of_it = [one.predicate for one in said if one.predicate["transfer"] == transfer]
+        parties = {str(one[name]) for one in of_it for name in ("sender", "recipient") if name in one}
+        yield transfer, parties, sorted((context.folder / KEPT_CHAINS / transfer).glob("*.json"))
 
 
 def export_custody(context: Context, subject: str, path: Path, *, since: Sequence[str] = ()) -> Path:
@@ -74,18 +88,40 @@ def export_custody(context: Context, subject: str, path: Path, *, since: Sequenc
     UsageError
         The file is there already.
     """
+    _write_new(context, path, _exported(context, subject_of(context, subject), since))
+    return path
+
+
+def export_relays(context: Context, subject: str, path: Path) -> list[Path]:
+    """Write what belongs to the chain of a package that went through hubs: what this node permitted, what hubs stated.
+
+    They lie beside the file of the chain, and are named after it; none where no hub carried the package.
+
+    Raises
+    ------
+    Unreachable
+        What happened last is in no store yet.
+    UsageError
+        Such a file is there already.
+    """
+    sha256 = subject_of(context, subject)
+    found = [("permit", _exported(context, about, ())) for about in _permitted(context, sha256)]
+    found += [("hub", data) for data in _of_hubs(context, sha256)]
+    paths = [path.with_name(f"{path.stem}-{kind}-{number}{path.suffix}") for number, (kind, _) in enumerate(found, 1)]
+    for place, (_, data) in zip(paths, found, strict=True):
+        _write_new(context, place, data)
+    return paths
+
+
+def _exported(context: Context, sha256: str, since: Sequence[str]) -> bytes:
+    return export_chain(context.ledger, sha256, [context.keys.open("online")], clock=context.clock, since=since)
+
+
+def _write_new(context: Context, path: Path, data: bytes) -> None:
     context.require_writable()
     if path.exists():
         raise UsageError("the file is there already", where=str(path), next="Name another file.")
-    data = export_chain(
-        context.ledger,
-        subject_of(context, subject),
-        [context.keys.open("online")],
-        clock=context.clock,
-        since=since,
-    )
     write_whole(path, data)
-    return path
 
 
 def subject_of(context: Context, text: str) -> str:

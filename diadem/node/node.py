@@ -313,6 +313,32 @@ class Node(TakingVerbs, KeepingVerbs, QualityVerbs, AccessVerbs):
 
         return export_custody(self.context, package, Path(path), since=since)
 
+    def export_relays(self, package: str, path: StrPath) -> list[Path]:
+        """Write what hubs stated of the ways of a package, and what this node permitted them, beside its chain.
+
+        Parameters
+        ----------
+        package : str
+            Its id or the beginning of it.
+        path : path
+            Where `export_custody` wrote the chain: further files are named after it.
+
+        Returns
+        -------
+        list of Path
+            None where no hub carried the package.
+
+        Raises
+        ------
+        Unreachable
+            What happened last is in no store yet.
+        UsageError
+            Such a file is there already.
+        """
+        from diadem.node.custody_verbs import export_relays
+
+        return export_relays(self.context, package, Path(path))
+
     def export(
         self,
         package: str,

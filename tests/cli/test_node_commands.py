@@ -101,6 +101,7 @@ def test_every_public_method_has_its_command() -> None:
         "restore": ("get", "--node"),
         "export_custody": ("custody", "--export"),
         "export_disk": ("export", "--to"),
+        "export_relays": ("custody", "--export"),
         "confirm_recovery": ("init", "--confirm-recovery"),
         "recover": ("init", "--recover"),
         "create": ("init", "--store"),

@@ -580,7 +580,8 @@ def same_story(sender: Party, receiver: Party, transfer: dict[str, Any]) -> None
     files = []
     for party in (sender, receiver):
         files.append(str(party.home / "custody.json"))
-        Path(files[-1]).unlink(missing_ok=True)
+        for before in party.home.glob("custody*.json"):
+            before.unlink()
         party.give("custody", transfer["package"], "--export", files[-1])
     found = receiver.give("custody", "verify", *files)
     assert found["ok"]

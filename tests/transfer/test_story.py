@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime
 import itertools
 import re
-import shutil
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -108,11 +107,14 @@ def test_over_a_hub_and_on_a_disk_it_reads_as_one_story_offline(fjord: Fjord, tm
         nmi.transfers.sync()
     assert [node.transfers.show(posted.id).transfer.state for node in (nmi, carla)] == [State.CLOSED] * 2
     files = [node.export_custody(sent.package, tmp_path / f"{node.name}.json") for node in (berlin, nmi, carla)]
-    (permit,) = nmi.context.ledger.of_kind("permit")
-    files.append(nmi.export_custody(permit.statement.subjects[0].sha256, tmp_path / "permit.json"))
-    for node in (berlin, nmi):
-        kept = node.path / "network" / "chains" / sent.id / f"{oslo.id}.json"
-        files.append(Path(shutil.copy(kept, tmp_path / f"oslo, kept by {node.name}.json")))
+    for node in (berlin, nmi, carla):
+        files += node.export_relays(sent.package, tmp_path / f"{node.name}.json")
+    names = {path.name for path in files}
+    assert names - {"hu-berlin.json", "nmi.json", "lab.json"} == {
+        "hu-berlin-hub-1.json",
+        "nmi-permit-1.json",
+        "nmi-hub-2.json",
+    }
     pins = [node.id for node in (berlin, nmi, oslo, carla)]
     report = diadem.verify_custody(*files, pins=pins)
     assert report.ok, report

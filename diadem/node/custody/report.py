@@ -19,7 +19,7 @@ class Verdict(StrEnum):
 
 _ORDER = tuple(Verdict)
 #: What nodes say to each other of a transfer, in the order in which it happens; for what has the same second.
-_ACTS = ("grant", "offer", "acceptance", "permit", "receipt", "closure", "relay")
+_ACTS = ("grant", "offer", "acceptance", "permit", "receipt", "relay", "closure")
 
 
 @dataclass(frozen=True, slots=True)
