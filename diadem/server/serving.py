@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import logging
 import multiprocessing
 import os
@@ -39,6 +40,8 @@ from diadem.transfer.jobs import Job, jobs
 #: Seconds that requests and jobs get to end when the server is stopped.
 PATIENCE: Final = 5
 LOCK: Final = "serve.lock"
+#: Objects that are made between two looks for cycles; and looks before a longer one.
+_COLLECTED: Final = (700, 10, 10)
 #: Seconds between two looks at whether the port takes connections.
 _LOOK: Final = 0.05
 #: Threads of a worker for TLS and files, which need no interpreter: two of them give a third more than one.
@@ -140,6 +143,7 @@ def serve(context: Context, plan: Plan, *, told: Callable[[Serving], None]) -> N
     Refused
         The node is served already, or the port is not free.
     """
+    gc.set_threshold(*_COLLECTED)  # what runs for months looks for cycles as usual: some hold a whole window
     if plan.listen is None:
         _call_others(context, plan, told)
     else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import traceback
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Final, Protocol
@@ -153,8 +154,9 @@ class Deposit:
                 wait(work)
             except KeyboardInterrupt:  # each ends after the object that it is at
                 self._fail(Interrupted("stopped; what lies there stays there", next="The same again goes on."))
-        if self._fault is not None:
-            raise self._fault
+        fault, self._fault = self._fault, None
+        if fault is not None:
+            raise fault
 
     def _look(self) -> None:
         """What lies there though this node does not remember: it stopped before it could note that."""
@@ -190,6 +192,7 @@ class Deposit:
             self._fail(error)
 
     def _fail(self, error: BaseException) -> None:
+        _let_go(error)
         with self._lock:
             self._fault = self._fault or error
 
@@ -208,6 +211,14 @@ class Deposit:
         self._memory.put(self._transfer.id, name)
         with self._lock:
             self._lying[name[:2]] = name.generation
+
+
+def _let_go(error: BaseException) -> None:
+    """Let go of what the frames of an error hold: a window, and the same sealed, as long as somebody knows the error."""
+    following: BaseException | None = error
+    while following is not None:
+        traceback.clear_frames(following.__traceback__)
+        following = following.__cause__ or following.__context__
 
 
 def _require_going(stop: Callable[[], bool]) -> None:
