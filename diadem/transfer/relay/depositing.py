@@ -214,7 +214,7 @@ class Deposit:
 
 
 def _let_go(error: BaseException) -> None:
-    """Let go of what the frames of an error hold: a window, and the same sealed, as long as somebody knows the error."""
+    """Let go of what the frames of an error hold, while somebody keeps it: a window, and the same sealed."""
     following: BaseException | None = error
     while following is not None:
         traceback.clear_frames(following.__traceback__)
