@@ -432,6 +432,19 @@ def test_a_full_folder_is_waited_for_and_costs_nothing_of_the_ceiling(drive: Dri
     assert drive.take(sent.id).state is State.CLOSED
 
 
+def test_a_sender_that_may_put_down_no_more_fails_and_names_the_carrier(drive: Drive, package: str) -> None:
+    sent, a = drive.send(package), drive.pair.a
+    drive.put()
+    (drive.folder() / "2-1-1.age").unlink()
+    a.desk.book.change(sent.id, ceiling=drive.at(a, sent.id).moved + (1 << 10))
+    drive.take(sent.id)
+    drive.pair.b.node.transfers.resume(sent.id, anew=True)
+    drive.put()
+    ended = drive.at(a, sent.id)
+    assert ended.state is State.FAILED
+    assert ended.error.startswith("the carrier 'drive' lost or spoilt so much that no more may be put down")
+
+
 def test_what_a_carrier_lost_without_a_word_is_put_down_anew(drive: Drive, package: str) -> None:
     sent = drive.send(package)
     drive.put()

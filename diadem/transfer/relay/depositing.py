@@ -50,6 +50,10 @@ class Memory(Protocol):
         """The last generation of each part and window that was put down."""
 
 
+class NoMoreAllowed(Refused):
+    """All that was accepted was put down, and more is wanted: what lay there was lost or spoilt."""
+
+
 class Permitted:
     """A package that was accepted, as long as its receiver may have it.
 
@@ -76,7 +80,9 @@ class Permitted:
         found = self._now()
         data = self._serving.proven_window(found.package, number)
         if found.moved + len(data) > found.ceiling:
-            raise Refused("more bytes would move than were accepted", next="Cancel the transfer, and send it anew.")
+            raise NoMoreAllowed(
+                "more bytes would move than were accepted", next="Cancel the transfer, and send it anew."
+            )
         return data
 
     def windows(self) -> int:
