@@ -88,7 +88,8 @@ def export_custody(context: Context, subject: str, path: Path, *, since: Sequenc
     UsageError
         The file is there already.
     """
-    _write_new(context, path, _exported(context, subject_of(context, subject), since))
+    context.require_writable()
+    _write_new(path, _exported(context, subject_of(context, subject), since))
     return path
 
 
@@ -104,12 +105,13 @@ def export_relays(context: Context, subject: str, path: Path) -> list[Path]:
     UsageError
         Such a file is there already.
     """
+    context.require_writable()
     sha256 = subject_of(context, subject)
     found = [("permit", _exported(context, about, ())) for about in _permitted(context, sha256)]
     found += [("hub", data) for data in _of_hubs(context, sha256)]
     paths = [path.with_name(f"{path.stem}-{kind}-{number}{path.suffix}") for number, (kind, _) in enumerate(found, 1)]
     for place, (_, data) in zip(paths, found, strict=True):
-        _write_new(context, place, data)
+        _write_new(place, data)
     return paths
 
 
@@ -117,8 +119,7 @@ def _exported(context: Context, sha256: str, since: Sequence[str]) -> bytes:
     return export_chain(context.ledger, sha256, [context.keys.open("online")], clock=context.clock, since=since)
 
 
-def _write_new(context: Context, path: Path, data: bytes) -> None:
-    context.require_writable()
+def _write_new(path: Path, data: bytes) -> None:
     if path.exists():
         raise UsageError("the file is there already", where=str(path), next="Name another file.")
     write_whole(path, data)

@@ -89,6 +89,7 @@ WRITING: dict[str, Callable[[Node, Path, str], Any]] = {
     "doctor": lambda node, _, __: node.doctor(),
     "export": lambda node, folder, package: node.export(package, folder / "out.zip", for_="Marie Curie"),
     "export_custody": lambda node, folder, package: node.export_custody(package, folder / "chain.json"),
+    "export_relays": lambda node, folder, package: node.export_relays(package, folder / "chain.json"),
 }
 
 
