@@ -16,6 +16,8 @@ from diadem.model.times import time_text
 #: Bytes beside those of the package that may move, for what has to be sent again: a share and a fixed part.
 CEILING_SHARE: Final = 0.02
 CEILING_EXTRA: Final = 64 << 20
+#: So much more where a carrier may bring it, which may lose or spoil what lies there: 64 windows of 16 MiB.
+CARRIED_EXTRA: Final = 1 << 30
 #: From here, to here, or from one user of this node to another.
 OUT: Final = "out"
 IN: Final = "in"
@@ -104,9 +106,9 @@ def way(state: State, to: State) -> tuple[State, ...]:
     return (step(state, to),)
 
 
-def ceiling(size: int) -> int:
-    """Bytes that may move for a package of so many."""
-    return size + int(size * CEILING_SHARE) + CEILING_EXTRA
+def ceiling(size: int, *, carried: bool = False) -> int:
+    """Bytes that may move for a package of so many; more where a carrier may bring it."""
+    return size + int(size * CEILING_SHARE) + CEILING_EXTRA + carried * CARRIED_EXTRA
 
 
 @dataclass(frozen=True, slots=True)

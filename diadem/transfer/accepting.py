@@ -47,14 +47,15 @@ def accept_offer(desk: Desk, transfer: Transfer, *, store: str | None, rule: Rul
         require_allowed(desk.context.policy.incoming, transfer.bytes, desk.book.waiting())
         chosen = store_for(desk, transfer, store)
         route, why = astuple(choose(desk, transfer))
-        limit = ceiling(transfer.bytes)
+        place = _place_for(desk, transfer, route)
+        limit = ceiling(transfer.bytes, carried=bool(place))
         draft = drafts.acceptance(
             transfer,
             ceiling=limit,
             route=route,
             rule=rule.id if rule else "",
             by=transfer.recipient,
-            **_place_for(desk, transfer, route),
+            **place,
         )
         said = desk.say_once(transfer.id, draft, as_user=rule is None)
         return desk.book.step(

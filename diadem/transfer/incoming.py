@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from diadem.errors import DiademError, NotFound, Refused, StoreError, Unreachable
 from diadem.model import canonical
+from diadem.model.routes import DIRECT
 from diadem.model.statements import Subject
 from diadem.model.times import read_time, time_text
 from diadem.model.transfers import IN, MOVING, NEXT, OUT, State, Transfer, TransferEvent
@@ -294,6 +295,8 @@ def _declined(desk: Desk, peer: Peer, message: Message) -> Answer:
 
 def _progressed(desk: Desk, peer: Peer, message: Message) -> Answer:
     """What the receiver says of its progress: not signed, only shown, and no event: the book would grow by it."""
+    if desk.from_peer(message.transfer, peer.id).direction == IN:
+        return _given_up(desk, peer, message)
     transfer = _sent(desk, peer, message)
     if transfer.state not in MOVING:
         return _state(transfer)
@@ -304,6 +307,17 @@ def _progressed(desk: Desk, peer: Peer, message: Message) -> Answer:
     rate, error = float(about.get("rate", 0)), str(about.get("error", ""))
     desk.book.change(transfer.id, durable=False, state=str(state), done=done, rate=rate, error=error)
     return {"state": str(state)}
+
+
+def _given_up(desk: Desk, peer: Peer, message: Message) -> Answer:
+    """The sender puts down no more: it alone knows how much was lost at a carrier. A person has it offered anew."""
+    transfer, about = desk.from_peer(message.transfer, peer.id), message.about
+    _require(about.get("state") == "failed", "a sender says of its progress only that it has failed")
+    if transfer.route != DIRECT and transfer.state in (State.ACCEPTED, State.TRANSFERRING):  # else it is all here
+        words = f"{peer.name} gives no more: {quoted(str(about.get('error', '')))}"
+        advice = "Cancel it, and have the package offered anew, by another way if there is one."
+        transfer = desk.book.step(transfer.id, State.FAILED, desk.now, words=words, error=words, next=advice, rate=0.0)
+    return _state(transfer)
 
 
 def _wished(desk: Desk, peer: Peer, message: Message) -> Answer:

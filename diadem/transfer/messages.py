@@ -32,6 +32,8 @@ MAX_PREVIEW_BYTES: Final = 64 << 10
 #: Bytes of a record's summary, and of a checkpoint.
 MAX_RECORD_BYTES: Final = 64 << 10
 MAX_CHECKPOINT: Final = 4 << 10
+#: Letters of what went wrong.
+MAX_ERROR: Final = 1000
 
 OFFER: Final = "offer"
 ACCEPTANCE: Final = "acceptance"
@@ -219,7 +221,7 @@ def _check_state(value: Any) -> None:
 
 
 def _check_error(value: Any) -> None:
-    if not isinstance(value, str) or len(value) > 1000:
+    if not isinstance(value, str) or len(value) > MAX_ERROR:
         _refuse("a fault is told in a short text", "message.about.error")
 
 

@@ -11,7 +11,7 @@ from typing import Final
 from diadem.errors import DiademError, Interrupted, Refused, Unreachable
 from diadem.model.ports import Listener, Progress, silent
 from diadem.model.routes import DIRECT, DISK, HUB
-from diadem.model.transfers import IN, LOCAL, MOVING, NEXT, OUT, OVER, State, Transfer
+from diadem.model.transfers import IN, LOCAL, MOVING, OUT, OVER, State, Transfer
 from diadem.store.arrival import BeingFetched
 from diadem.transfer.desk import Desk
 from diadem.transfer.landing import forget_arrival, place_of
@@ -23,6 +23,7 @@ from diadem.transfer.relay.carriers import carrier_for, clear, to_clear
 from diadem.transfer.relay.collecting import Collecting, collect_package
 from diadem.transfer.relay.depositing import NoMoreAllowed, deposit_package
 from diadem.transfer.relay.permitting import permit
+from diadem.transfer.relay.requesting import give_up
 from diadem.transfer.relay.silence import ask_where_silent
 from diadem.transfer.route_book import route_book
 from diadem.transfer.routing import require_route
@@ -162,7 +163,7 @@ def push_all(desk: Desk, serving: Serving, *, peer: str | None = None, stop: thr
                 try:
                     deposit_package(desk, serving, transfer.id, carrier, listener=silent, stop=stopped)
                 except NoMoreAllowed as error:
-                    _give_up(desk, transfer.id, carrier.label, error)
+                    give_up(desk, transfer.id, carrier.label, error)
             else:
                 push_package(desk, serving, transfer.id, listener=silent, stop=stop)
         except Interrupted:
@@ -194,14 +195,6 @@ def talk(desk: Desk, stop: threading.Event) -> bool:
             collect(desk, peer)
     tidy(desk)
     return not left and bool(desk.book.to_post(due=desk.now))
-
-
-def _give_up(desk: Desk, transfer_id: str, label: str, error: NoMoreAllowed) -> None:
-    """What a carrier loses or spoils uses up what may be put down; then it has failed, and says at whom."""
-    with desk.turn(transfer_id):
-        words = f"{label} lost or spoilt so much that no more may be put down: {error.message}"
-        if State.FAILED in NEXT[desk.book.get(transfer_id).state]:
-            desk.book.step(transfer_id, State.FAILED, desk.now, words=words, error=words, next=error.next or "")
 
 
 class Movers:

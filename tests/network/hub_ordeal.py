@@ -212,7 +212,7 @@ class HubOrdeal:
             if found["state"] == "failed" and transfer not in self.given_up:
                 assert f"the hub '{HUB}'" in found["error"], found["error"]
                 self.failed.append(found["error"])
-                if "no more may come than were accepted" in found["error"]:
+                if "no more may " in found["error"]:
                     self.given_up.add(transfer)
                 else:
                     self._ask_anew(transfer)

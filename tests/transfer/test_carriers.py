@@ -442,7 +442,16 @@ def test_a_sender_that_may_put_down_no_more_fails_and_names_the_carrier(drive: D
     drive.put()
     ended = drive.at(a, sent.id)
     assert ended.state is State.FAILED
-    assert ended.error.startswith("the carrier 'drive' lost or spoilt so much that no more may be put down")
+    words = "the carrier 'drive' lost or spoilt so much that no more may be put down"
+    assert ended.error.startswith(words)
+    deliver_all(a.desk, due=False)
+    told = drive.at(drive.pair.b, sent.id)
+    assert told.state is State.FAILED
+    assert words in told.error
+    drive.pair.b.node.transfers.resume(sent.id, anew=True)  # the sender says it again
+    deliver_all(drive.pair.b.desk, due=False)
+    deliver_all(a.desk, due=False)
+    assert words in drive.at(drive.pair.b, sent.id).error
 
 
 def test_what_a_carrier_lost_without_a_word_is_put_down_anew(drive: Drive, package: str) -> None:

@@ -6,14 +6,14 @@ import contextlib
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
-from diadem.errors import IntegrityError, NotFound, Refused
+from diadem.errors import DiademError, IntegrityError, NotFound, Refused
 from diadem.model.carriers import LAST_GENERATION
 from diadem.model.routes import DIRECT, DISK, HUB
-from diadem.model.transfers import IN, LOCAL, MOVING, State, Transfer
+from diadem.model.transfers import IN, LOCAL, MOVING, NEXT, State, Transfer
 from diadem.store.arrival import Arrival
 from diadem.transfer.desk import Desk
 from diadem.transfer.landing import Landing, place_of
-from diadem.transfer.messages import WANTED, Message
+from diadem.transfer.messages import MAX_ERROR, PROGRESS, WANTED, Message
 from diadem.transfer.relay.book import EVERYTHING, Place, Relay, Spoilt, relays_of
 from diadem.transfer.routing import hub_for, working_hubs
 from diadem.transfer.taking import bits_of, numbers_of, wanted_windows
@@ -187,6 +187,9 @@ def take_wanted(desk: Desk, transfer: Transfer, message: Message) -> Transfer:
     if hub and hub not in [one.id for one in working_hubs(desk, transfer.peer)]:
         raise Refused("the hub that it names is not used by both nodes", next="diadem peer refresh")
     generation = int(about["generation"])
+    if transfer.state is State.FAILED and route != DIRECT:  # it is the carrier's fault, or the receiver's
+        _tell_failed(desk, transfer)
+        return transfer
     if route == DIRECT:
         heard = relays.ask_nothing(transfer.id, generation)
     else:
@@ -196,6 +199,22 @@ def take_wanted(desk: Desk, transfer: Transfer, message: Message) -> Transfer:
             relays.use_hub(transfer.id, hub)
         desk.book.change(transfer.id, route=route, error="", next="")
     return desk.book.get(transfer.id)
+
+
+def give_up(desk: Desk, transfer_id: str, label: str, error: DiademError) -> None:
+    """Say that a transfer has failed, and at which carrier: so much was lost or spoilt there that no more is allowed.
+
+    The receiver is told so; it cannot know what was put down.
+    """
+    words = f"{label} lost or spoilt so much that no more may be put down: {error.message}"
+    with desk.turn(transfer_id):
+        if State.FAILED in NEXT[desk.book.get(transfer_id).state]:
+            desk.book.step(transfer_id, State.FAILED, desk.now, words=words, error=words, next=error.next or "")
+            _tell_failed(desk, desk.book.get(transfer_id))
+
+
+def _tell_failed(desk: Desk, transfer: Transfer) -> None:
+    desk.post(transfer, PROGRESS, {"state": str(State.FAILED), "error": transfer.error[:MAX_ERROR]})
 
 
 def _places(about: Mapping[str, Any], transfer: Transfer) -> Iterable[Place]:
