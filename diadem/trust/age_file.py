@@ -25,25 +25,26 @@ CHUNK: Final = 64 << 10
 TAG: Final = 16
 #: Bytes of a header at most: more stanzas are not looked at.
 MAX_HEADER: Final = 4096
+#: Bytes of what stands before the first chunk.
+NONCE: Final = 16
 _VERSION: Final = b"age-encryption.org/v1\n"
 _X25519: Final = b"age-encryption.org/v1/X25519"
 #: A stanza: its arguments, and lines of 64 digits, of which the last is shorter.
 _STANZA: Final = re.compile(rb"-> ([!-~]+(?: [!-~]+)*)\n((?:[A-Za-z0-9+/]{64}\n)*[A-Za-z0-9+/]{0,63}\n)")
 _MAC: Final = re.compile(rb"--- ([A-Za-z0-9+/]{43})\n")
-_NONCE: Final = 16
 _ALPHABET: Final = "qpzry9x8gf2tvdw0s3jn54khce6mua7l"
 _GENERATORS: Final = (0x3B6A57B2, 0x26508E6D, 0x1EA119FA, 0x3D4233DD, 0x2A1462B3)
 
 
-class WrongKey(ValueError):
+class WrongKey(Exception):
     """A text is no key of its kind."""
 
 
-class Damaged(ValueError):
+class Damaged(Exception):
     """An age file was changed, is cut short, or is none."""
 
 
-class SomebodyElses(ValueError):
+class SomebodyElses(Exception):
     """An age file is for other recipients."""
 
 
@@ -56,7 +57,7 @@ def encrypt(first: bytes, data: bytes | bytearray | memoryview, recipient: str) 
         The recipient is none.
     """
     public = key_of(recipient, "age")
-    file_key, nonce = os.urandom(16), os.urandom(_NONCE)
+    file_key, nonce = os.urandom(16), os.urandom(NONCE)
     try:
         head = _header(file_key, public) + nonce
     except ValueError as error:  # a point of small order
@@ -87,10 +88,11 @@ def decrypt(sealed: bytes | bytearray | memoryview, identities: Sequence[str]) -
     keys = [X25519PrivateKey.from_private_bytes(key_of(one, "age-secret-key-")) for one in identities]
     source = memoryview(sealed)
     file_key, at = _opened(bytes(source[:MAX_HEADER]), keys)
-    nonce, at = bytes(source[at : at + _NONCE]), at + _NONCE
+    nonce, at = bytes(source[at : at + NONCE]), at + NONCE
     body = len(source) - at
     count = max(1, -(-body // (CHUNK + TAG)))
-    if body < TAG * count or (count > 1 and body == (count - 1) * (CHUNK + TAG) + TAG):
+    last = body - (count - 1) * (CHUNK + TAG)
+    if last < TAG or (last == TAG and count > 1):
         raise Damaged("it is cut short")
     cipher = ChaCha20Poly1305(_derived(file_key, nonce, b"payload"))
     data = bytearray(body - TAG * count)
@@ -113,7 +115,7 @@ def key_of(text: str, kind: str) -> bytes:
     WrongKey
         It is none.
     """
-    plain = text.lower()
+    plain = text.lower() if text.isascii() else ""
     head, _, tail = plain.rpartition("1")
     values = [_ALPHABET.find(letter) for letter in tail]
     if text not in (plain, text.upper()) or head != kind or len(values) != 58 or -1 in values:
@@ -184,7 +186,9 @@ def _opened(head: bytes, keys: Sequence[X25519PrivateKey]) -> tuple[bytes, int]:
     end = _MAC.match(head, at)
     if end is None or not stanzas:
         raise Damaged("its header has another form")
-    for arguments, body in stanzas:
+    if len(stanzas) > 1 and any(arguments[0] == b"scrypt" for arguments, _ in stanzas):
+        raise Damaged("a stanza stands beside others that must stand alone")
+    for arguments, body in [(arguments, _digits(body)) for arguments, body in stanzas]:
         if arguments[0] == b"X25519":
             for key in keys:
                 if (file_key := _unwrapped(key, arguments, body)) is not None:
@@ -194,11 +198,11 @@ def _opened(head: bytes, keys: Sequence[X25519PrivateKey]) -> tuple[bytes, int]:
     raise SomebodyElses("it is sealed for somebody else")
 
 
-def _unwrapped(key: X25519PrivateKey, arguments: Sequence[bytes], body: bytes) -> bytes | None:
+def _unwrapped(key: X25519PrivateKey, arguments: Sequence[bytes], wrapped: bytes) -> bytes | None:
     """The file key in a stanza; None where it is for another key."""
-    if len(arguments) != 2 or len(arguments[1]) != 43 or len(body) != 43:
+    if len(arguments) != 2 or len(arguments[1]) != 43 or len(wrapped) != 32:
         raise Damaged("a stanza has another form")
-    share, wrapped = _digits(arguments[1]), _digits(body)
+    share = _digits(arguments[1])
     try:
         shared = key.exchange(X25519PublicKey.from_public_bytes(share))
     except ValueError as error:
@@ -215,9 +219,9 @@ def _plain(data: bytes) -> bytes:
 
 
 def _digits(text: bytes) -> bytes:
-    """32 bytes in base64 without padding; of one form alone."""
+    """Bytes in base64 without padding; of one form alone."""
     try:
-        data = base64.b64decode(text + b"=", validate=True)
+        data = base64.b64decode(text + b"=" * (-len(text) % 4), validate=True)
     except binascii.Error:
         raise Damaged("it has digits that are none") from None
     if _plain(data) != text:

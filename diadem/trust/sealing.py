@@ -109,7 +109,7 @@ class SealHeader:
 def sealed_size(length: int) -> int:
     """Bytes that a sealed window of so many bytes has at most."""
     inner = MAX_HEADER + length
-    return age_file.MAX_HEADER + inner + age_file.TAG * (inner // age_file.CHUNK + 1)
+    return age_file.MAX_HEADER + age_file.NONCE + inner + age_file.TAG * (inner // age_file.CHUNK + 1)
 
 
 def seal(data: bytes, recipient: str) -> bytes:
@@ -127,7 +127,8 @@ def _sealed(first: bytes, data: bytes | bytearray | memoryview, recipient: str) 
     try:
         return age_file.encrypt(first, data, recipient)
     except age_file.WrongKey:
-        raise DocumentError("this is no age recipient", where=recipient[:80]) from None
+        shown = recipient[:80] if recipient.startswith("age1") else "recipient"  # it may be a secret, given by mistake
+        raise DocumentError("this is no age recipient", where=shown) from None
 
 
 def unseal(sealed: bytes, identities: Sequence[str], *, limit: int) -> bytes:
@@ -157,6 +158,8 @@ def _unsealed(sealed: bytes | bytearray, identities: Sequence[str], limit: int) 
         raise IntegrityError(f"{len(sealed):,} bytes are more than what was sealed can have", where="seal", next=_AGAIN)
     try:
         data = age_file.decrypt(sealed, identities)
+    except age_file.WrongKey:
+        raise Refused("what should open it is no age identity", where="seal", next="See: diadem doctor") from None
     except age_file.SomebodyElses:
         raise Refused("it is sealed for somebody else", where="seal", next=_AGAIN) from None
     except age_file.Damaged:

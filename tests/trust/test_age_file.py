@@ -47,6 +47,34 @@ def test_a_byte_that_is_changed_anywhere_and_every_cut_are_noticed() -> None:
         decrypt(sealed + b"\0", [SECRET])
 
 
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_every_cut_and_every_rest_at_the_edge_of_a_chunk_is_noticed(count: int) -> None:
+    for size in (count * CHUNK, (count - 1) * CHUNK + 20):
+        sealed = encrypt(b"", os.urandom(size), RECIPIENT)
+        body = len(sealed) - size - count * age_file.TAG
+        for edge in {body + number * (CHUNK + age_file.TAG) for number in range(count + 1)} | {len(sealed)}:
+            for stop in range(edge - 40, min(edge + 40, len(sealed))):
+                with pytest.raises(Damaged):
+                    decrypt(sealed[:stop], [SECRET])
+        for more in range(1, 40):
+            with pytest.raises(Damaged):
+                decrypt(sealed + bytes(more), [SECRET])
+
+
+@pytest.mark.parametrize(
+    "stanza", [b"-> x\nAB\n", b"-> x\nA\n", b"-> x\n" + b"A" * 64 + b"\nA\n", b"-> scrypt a 1\n\n"]
+)
+def test_a_header_of_another_form_is_refused_though_its_sealer_signed_it(
+    stanza: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As what age and pyrage refuse; only who knows the file key can make it."""
+    monkeypatch.setattr(age_file, "_VERSION", (version := age_file._VERSION) + stanza)
+    sealed = encrypt(b"", b"here", RECIPIENT)
+    monkeypatch.setattr(age_file, "_VERSION", version)
+    with pytest.raises(Damaged):
+        decrypt(sealed, [SECRET])
+
+
 def test_chunks_are_neither_left_out_nor_moved_nor_added() -> None:
     sealed = encrypt(b"", os.urandom(3 * CHUNK), RECIPIENT)
     body = len(sealed) - 3 * (CHUNK + age_file.TAG)
@@ -61,7 +89,13 @@ def test_only_keys_of_age_are_keys() -> None:
     assert key_of(SECRET.lower(), "age-secret-key-") == key_of(SECRET, "age-secret-key-")
     wrong = ["", "age1", RECIPIENT[:-1], RECIPIENT + "q", RECIPIENT.replace("age1", "agf1"), RECIPIENT.title(), SECRET]
     swapped = RECIPIENT[:-2] + ("qp" if RECIPIENT[-2:] != "qp" else "pq")
-    for text in (*wrong, swapped, f"{RECIPIENT[:10]}ü{RECIPIENT[11:]}", "age1" + "b" * 58):
+    for text in (
+        *wrong,
+        swapped,
+        f"{RECIPIENT[:10]}ü{RECIPIENT[11:]}",
+        RECIPIENT.upper().replace("K", "\u212a"),
+        "age1" + "b" * 58,
+    ):
         with pytest.raises(WrongKey):
             key_of(text, "age")
     with pytest.raises(WrongKey):
