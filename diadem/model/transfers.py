@@ -16,8 +16,9 @@ from diadem.model.times import time_text
 #: Bytes beside those of the package that may move, for what has to be sent again: a share and a fixed part.
 CEILING_SHARE: Final = 0.02
 CEILING_EXTRA: Final = 64 << 20
-#: So much more where a carrier may bring it, which may lose or spoil what lies there: 64 windows of 16 MiB.
-CARRIED_EXTRA: Final = 1 << 30
+#: What is added where a carrier may bring it, for what it may lose or spoil: the package so many times, or 64 windows.
+CARRIED_TIMES: Final = 8
+CARRIED_EXTRA: Final = 64 * (16 << 20)
 #: From here, to here, or from one user of this node to another.
 OUT: Final = "out"
 IN: Final = "in"
@@ -108,7 +109,8 @@ def way(state: State, to: State) -> tuple[State, ...]:
 
 def ceiling(size: int, *, carried: bool = False) -> int:
     """Bytes that may move for a package of so many; more where a carrier may bring it."""
-    return size + int(size * CEILING_SHARE) + CEILING_EXTRA + carried * CARRIED_EXTRA
+    lost = min(CARRIED_TIMES * size, CARRIED_EXTRA) if carried else 0
+    return size + int(size * CEILING_SHARE) + CEILING_EXTRA + lost
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,8 +17,8 @@ from diadem.store.arrival import Arrival
 from diadem.store.arrival_hashing import Follower
 from diadem.store.contract import Pace
 from diadem.transfer.network import Incoming, Link
-from diadem.transfer.windows import Span, WindowPlan, chunks, missing_runs
-from diadem.trust.hashing import leaf_digest
+from diadem.transfer.taking import take_span
+from diadem.transfer.windows import Span, WindowPlan, chunks, missing_runs, missing_windows
 
 #: Connections where nobody says; at most 8, so that windows under way take at most 128 MiB.
 CONNECTIONS: Final = 8
@@ -100,7 +100,7 @@ class Fetch:
         self._plan = WindowPlan(arrival.manifest)
         self._allowed = allowed
         self._tally = _Tally(self._plan.bytes - missing_bytes(arrival))
-        self._queue = self._wanted()
+        self._queue = missing_windows(self._plan, arrival.marks.proven)
         self._again: list[int] = []
         self._busy = 0
         self._turn = threading.Condition()
@@ -165,16 +165,6 @@ class Fetch:
         self._left = True
 
     # -- windows ---------------------------------------------------------------------------------------------------
-
-    def _wanted(self) -> Iterator[int]:
-        """Windows of which something is missing, in order."""
-        proven = self._arrival.marks.proven
-        leaf = proven.find(0)
-        while leaf >= 0:
-            window = self._plan.window_of(leaf)
-            yield window
-            last = self._plan.spans(window)[-1]
-            leaf = proven.find(0, last.entry.first_leaf + last.leaf + last.leaves)
 
     def _next(self) -> int | None:
         """A window to fetch; None at the end: one that is under way may have to be fetched again."""
@@ -294,44 +284,33 @@ class Fetch:
             buffer = buffer[count:]
 
     def _take(self, span: Span, data: memoryview) -> None:
-        """Prove the leaves of a span, and write those that are right."""
-        arrival, leaf_size = self._arrival, self._arrival.manifest.leaf_size
-        start = span.entry.first_leaf + span.leaf
-        run = 0
-        for number in range(span.leaves):
-            leaf = data[number * leaf_size : (number + 1) * leaf_size]
-            if leaf_digest(leaf) != arrival.digest(start + number):
-                if number > run:
-                    self._keep(span, run, data[run * leaf_size : number * leaf_size])
-                self._reject(span, number, len(leaf))
-                run = number + 1
-        if run < span.leaves:
-            self._keep(span, run, data[run * leaf_size :])
-
-    def _keep(self, span: Span, first: int, data: memoryview) -> None:
+        """Prove the leaves of a span, and keep those that are right."""
         if self._left:
             raise Interrupted("stopped")
-        self._arrival.put(span.number, span.leaf + first, data)
-        self._follower.written(span.number, data)
+        taken = take_span(self._arrival, self._follower, span, data)
         with self._tally.lock:
-            self._tally.kept += len(data)
+            self._tally.kept += taken.kept
+            self._tally.again += taken.again
             done = self._tally.kept
         self._wish.listener(Progress("fetch", done, self._plan.bytes, span.entry.name))
+        for leaf in taken.wrong:
+            self._reject(span, leaf)
 
-    def _reject(self, span: Span, number: int, size: int) -> None:
-        """Count a leaf that came wrong; it is asked for again, but not often."""
+    def _reject(self, span: Span, leaf: int) -> None:
+        """Count a leaf of a file that came wrong; it is asked for again, but not often."""
+        begin = leaf * self._arrival.manifest.leaf_size
+        size = min(self._arrival.manifest.leaf_size, span.entry.size - begin)
         with self._tally.lock:
             self._tally.again += size
-        leaf = span.entry.first_leaf + span.leaf + number
+        place = span.entry.first_leaf + leaf
         with self._turn:
-            self._wrong[leaf] = self._wrong.get(leaf, 0) + 1
-            times = self._wrong[leaf]
+            self._wrong[place] = self._wrong.get(place, 0) + 1
+            times = self._wrong[place]
         if times > _TRIES:
-            begin = (span.leaf + number) * self._arrival.manifest.leaf_size
             raise DigestMismatch(
-                f"leaf {span.leaf + number} came wrong {times} times from {self._peer}",
+                f"leaf {leaf} came wrong {times} times from {self._peer}",
                 where=span.entry.path,
-                leaf=span.leaf + number,
+                leaf=leaf,
                 range=(begin, begin + size),
                 next=_MEND,
             )

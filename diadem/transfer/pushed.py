@@ -20,7 +20,8 @@ from diadem.transfer.exchange import Response
 from diadem.transfer.landing import Landing, note_fault, place_of
 from diadem.transfer.pushed_place import Place
 from diadem.transfer.pushed_window import WindowIntake
-from diadem.transfer.windows import Span, WindowPlan, cut, missing_runs
+from diadem.transfer.taking import bits_of
+from diadem.transfer.windows import Span, WindowPlan, cut, missing_runs, missing_windows
 from diadem.trust.base64_text import to_base64
 
 #: Seconds after which a place that nothing comes to is let go; where it is paused, what is under way comes yet.
@@ -175,9 +176,9 @@ class Pushed:
                 try:
                     for part in parts:
                         at = part.at - parts[0].at
-                        more, leaf = place.take(part, data[at : at + part.length])
+                        more, leaves = place.take(part, data[at : at + part.length])
                         again += more
-                        wrong = wrong or ((part, leaf) if leaf is not None else None)
+                        wrong = wrong or ((part, leaves[0]) if leaves else None)
                 finally:
                     counts = Counts(received=len(data), again=again)
                     self._desk.book.count(transfer_id, counts, place.done, 0.0)
@@ -279,17 +280,15 @@ def _require_open(place: Place) -> None:
 
 def _wanted(place: Place, plan: WindowPlan) -> dict[str, Any]:
     """Which windows are wanted, and of those of which some is here, what."""
-    bits = bytearray(-(-len(plan) // 8))
-    begun: list[list[int]] = []
-    proven, leaf = place.landing.arrival.marks.proven, 0
-    while (leaf := proven.find(0, leaf)) >= 0 and len(begun) < _RUNS:
-        window = plan.window_of(leaf)
-        spans = plan.spans(window)
-        bits[window // 8] |= 1 << window % 8
-        runs = [[window, run[0].at, run[-1].at + run[-1].length] for run in missing_runs(spans, proven, plan.leaf_size)]
+    proven, begun, wanted = place.landing.arrival.marks.proven, list[list[int]](), set[int]()
+    for window in missing_windows(plan, proven):
+        wanted.add(window)
+        found = missing_runs(plan.spans(window), proven, plan.leaf_size)
+        runs = [[window, run[0].at, run[-1].at + run[-1].length] for run in found]
         begun += runs if runs != [[window, 0, plan.size(window)]] else []
-        leaf = spans[-1].entry.first_leaf + spans[-1].leaf + spans[-1].leaves
-    return {"windows": len(plan), "wanted": to_base64(bytes(bits)), "begun": begun}
+        if len(begun) >= _RUNS:
+            break
+    return {"windows": len(plan), "wanted": to_base64(bits_of(wanted)), "begun": begun}
 
 
 def _nothing_wanted(transfer: Transfer) -> dict[str, Any]:

@@ -13,8 +13,8 @@ from diadem.package.opening import OpenedPackage
 from diadem.store.arrival_hashing import Follower
 from diadem.transfer.fetching import missing_bytes
 from diadem.transfer.landing import Landing
+from diadem.transfer.taking import take_span
 from diadem.transfer.windows import Span, WindowPlan
-from diadem.trust.hashing import leaf_digest
 
 #: Windows that can be taken in at once: two of the same never are.
 _TURNS: Final = 8
@@ -100,36 +100,18 @@ class Place:
         """Whether every leaf is here."""
         return self.plan is not None and self.landing.arrival.marks.count == self.plan.leaves
 
-    def take(self, span: Span, data: memoryview) -> tuple[int, int | None]:
+    def take(self, span: Span, data: memoryview) -> tuple[int, tuple[int, ...]]:
         """Prove and write the leaves of a span that are missing.
 
         Returns
         -------
         again : int
             Bytes of leaves that were here already.
-        wrong : int or None
-            The first leaf of the file that is wrong; all others are kept.
+        wrong : tuple of int
+            Leaves of the file that are wrong; all others are kept.
         """
-        arrival, leaf_size = self.landing.arrival, self.landing.arrival.manifest.leaf_size
-        start, again, wrong, run = span.entry.first_leaf + span.leaf, 0, None, 0
-        for number in range(span.leaves):
-            leaf = data[number * leaf_size : (number + 1) * leaf_size]
-            here = bool(arrival.marks.proven[start + number])
-            if not here and leaf_digest(leaf) == arrival.digest(start + number):
-                continue
-            self._keep(span, run, data[run * leaf_size : number * leaf_size])
-            run = number + 1
-            if here:
-                again += len(leaf)
-            elif wrong is None:
-                wrong = span.leaf + number
-        self._keep(span, run, data[run * leaf_size :])
-        return again, wrong
-
-    def _keep(self, span: Span, first: int, data: memoryview) -> None:
         assert self.follower is not None
-        if data:
-            self.landing.arrival.put(span.number, span.leaf + first, data)
-            self.follower.written(span.number, data)
-            with self._count:
-                self.missing -= len(data)
+        taken = take_span(self.landing.arrival, self.follower, span, data)
+        with self._count:
+            self.missing -= taken.kept
+        return taken.again, taken.wrong

@@ -231,6 +231,15 @@ class WindowPlan:
 # -- runs of leaves ----------------------------------------------------------------------------------------------------
 
 
+def missing_windows(plan: WindowPlan, proven: bytearray) -> Iterator[int]:
+    """Windows of which a leaf is not proven, in order."""
+    leaf = proven.find(0)
+    while leaf >= 0:
+        window = plan.window_of(leaf)
+        yield window
+        leaf = proven.find(0, _leaves(plan.spans(window)[-1])[1])
+
+
 def missing_runs(spans: Sequence[Span], proven: bytearray, leaf_size: int) -> Iterator[list[Span]]:
     """Runs of leaves of a window that are not proven, each by file.
 

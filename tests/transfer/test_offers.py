@@ -68,7 +68,7 @@ def test_accepted_with_a_ceiling_and_room(pair: Pair) -> None:
     accepted = pair.b.node.accept(sent.id, wait=False)
     assert accepted.state is State.ACCEPTED
     assert accepted.store
-    assert accepted.ceiling == sent.bytes + int(sent.bytes * 0.02) + (64 << 20)
+    assert accepted.ceiling == sent.bytes + int(sent.bytes * 0.02) + (64 << 20) + 8 * sent.bytes
     assert pair.b.desk.book.reserved(accepted.store) == sent.bytes
     known = pair.a.node.transfers.show(sent.id).transfer
     assert (known.state, known.acceptance, known.missing) == (State.ACCEPTED, accepted.acceptance, ("receipt",))

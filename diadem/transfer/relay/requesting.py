@@ -16,8 +16,8 @@ from diadem.transfer.landing import Landing, place_of
 from diadem.transfer.messages import MAX_ERROR, PROGRESS, WANTED, Message
 from diadem.transfer.relay.book import EVERYTHING, Place, Relay, Spoilt, relays_of
 from diadem.transfer.routing import hub_for, working_hubs
-from diadem.transfer.taking import bits_of, numbers_of, wanted_windows
-from diadem.transfer.windows import WindowPlan, most_windows
+from diadem.transfer.taking import bits_of, numbers_of
+from diadem.transfer.windows import WindowPlan, missing_windows, most_windows
 from diadem.trust.base64_text import from_base64, to_base64
 
 #: No window: "" stands for all of them.
@@ -146,8 +146,9 @@ def _missing(desk: Desk, transfer: Transfer) -> dict[str, Any]:
         tags = landing.tagmanifest()
         if tags is None or not landing.has_tag_files(tags):
             return {"parts": [0, 1], "windows": ""}
-        bits = wanted_windows(arrival, WindowPlan(landing.begin(tags).manifest))
-        return {"parts": [], "windows": to_base64(bytes(bits) if any(bits) else _NONE)}
+        plan = WindowPlan(landing.begin(tags).manifest)
+        bits = bits_of(set(missing_windows(plan, arrival.marks.proven)))
+        return {"parts": [], "windows": to_base64(bits or _NONE)}
     finally:
         arrival.close()
 
