@@ -175,12 +175,12 @@ def end_of(made: Strand, head: Entry, file: str, name: str) -> Iterator[CustodyS
             f"the signed head names {length} statements, and an unbroken chain has {shown}",
         )
     when = f"{head.statement.time:%d %B %Y, %H:%M} UTC".lstrip("0")
-    said = f"these {length} statements" if length > 1 else "this one statement"
+    all_of_it = f"these {length} statements" if length > 1 else "this one statement"
     yield _end(
         made,
         file,
         Verdict.CLAIMED,
-        f"That nothing was said after {said} is claimed by the exporter, {name}, on {when}.",
+        f"That nothing was said after {all_of_it} is claimed by the exporter, {name}, on {when}.",
         "only another copy of the log, or a later export, could show more",
     )
 
