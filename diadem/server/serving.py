@@ -144,6 +144,7 @@ def serve(context: Context, plan: Plan, *, told: Callable[[Serving], None]) -> N
         The node is served already, or the port is not free.
     """
     gc.set_threshold(*_COLLECTED)  # what runs for months looks for cycles as usual: some hold a whole window
+    return_large_blocks()
     if plan.listen is None:
         _call_others(context, plan, told)
     else:
@@ -182,7 +183,6 @@ def _listen(context: Context, plan: Plan, listen: Address, told: Callable[[Servi
     with _alone(context):
         listen.require_free()
         files = tls_files(context)
-        return_large_blocks()
         log_to_stderr(_level(plan))
         counts = Counts()
         counts.add("started_seconds", int(time.time()))

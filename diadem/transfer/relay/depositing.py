@@ -209,8 +209,10 @@ class Deposit:
     def _put(self, place: Place, data: bytes | bytearray) -> None:
         name = ObjectName(*place, self._generation(place))
         header = SealHeader(self._transfer.id, self._transfer.package, *place, len(data))
-        self._carrier.put(self._relay.relay, str(name), seal_window(header, data, self._relay.recipient))
-        self._source.given(name, len(data))
+        sealed, size = seal_window(header, data, self._relay.recipient), len(data)
+        del data  # while it is put it is there once
+        self._carrier.put(self._relay.relay, str(name), sealed)
+        self._source.given(name, size)
         self._note(name)
 
     def _note(self, name: ObjectName) -> None:
