@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from diadem.errors import DiademError, DigestMismatch, IntegrityError, Refused
 from diadem.model.ids import PackageId
@@ -21,11 +22,13 @@ from diadem.node.mending_outcome import Mended, Repair, Unmended
 from diadem.node.mending_sources import PARITY, LeafSources, Replica, TagSources
 from diadem.node.mending_survey import Damage, extras, survey, suspects
 from diadem.package.opening import OpenedPackage, read_manifest
-from diadem.package.parity import Parity
-from diadem.package.parity_rebuild import Rebuilder
 from diadem.store.base import Pace, Store
 from diadem.store.quarantine import set_aside
 from diadem.trust.hashing import leaf_digest
+
+if TYPE_CHECKING:
+    from diadem.package.parity import Parity
+    from diadem.package.parity_rebuild import Rebuilder
 
 #: Where the bytes of an empty file come from, and those of a file whose own leaves were all good.
 MANIFEST, ITSELF = "manifest", "itself"
@@ -146,6 +149,8 @@ class _Mender:
     def _rebuilder(self, damages: Sequence[Damage]) -> Rebuilder | None:
         if self._job.parity is None:
             return None
+        from diadem.package.parity_rebuild import Rebuilder
+
         try:
             return Rebuilder(self._job.parity, self._bundle, self._opened, suspects(damages))
         except IntegrityError:  # the parity of another package

@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from diadem.errors import DiademError, Refused
 from diadem.model.ids import PackageId
-from diadem.model.ports import Listener, silent
+from diadem.model.ports import Listener, RangeReader, silent
 from diadem.model.report import Finding, Level, Report, Severity
 from diadem.package.opening import OpenedPackage
-from diadem.package.parity import Parity, build
 from diadem.store.base import Pace, Store
 from diadem.store.parity_file import open_parity, remove_parity, write_parity
+
+if TYPE_CHECKING:
+    from diadem.package.parity import Parity
 
 
 def make_parity(
@@ -50,6 +53,8 @@ def make_parity(
     """
     if not store.is_folder:
         raise Refused("only a store in a folder can hold parity", where=store.url, next="Keep another copy instead.")
+    from diadem.package.parity import build
+
     blocks = build(store.bundle(path), opened, listener=listener, pace=None if pace is None else pace.wait)
     return write_parity(Path(store.url), opened.id, blocks)
 
@@ -57,10 +62,10 @@ def make_parity(
 @contextmanager
 def parity_of(store: Store, package: PackageId) -> Iterator[Parity | None]:
     """The parity of a package in a store, opened; None where there is none that can be used."""
-    file = None
+    file = parity = None
     try:
         file = open_parity(Path(store.url), package) if store.is_folder else None
-        parity = None if file is None else Parity(file)
+        parity = None if file is None else _opened(file)
     except DiademError:
         parity = None
     try:
@@ -82,12 +87,18 @@ def check_parity(store: Store, package: PackageId, *, listener: Listener = silen
         if file is None:
             return None
         with file:
-            parity = Parity(file)
+            parity = _opened(file)
             if parity.package != package:
                 return _bad(package, f"it is the parity of {parity.package}")
             return parity.check(listener=listener)
     except DiademError as error:
         return _bad(package, error.message)
+
+
+def _opened(file: RangeReader) -> Parity:
+    from diadem.package.parity import Parity
+
+    return Parity(file)
 
 
 def _bad(package: PackageId, message: str) -> Report:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from diadem.errors import DiademError, DigestMismatch, IntegrityError, NotFound, Unreachable
 from diadem.model.ids import PackageId
@@ -17,9 +18,11 @@ from diadem.model.ports import Bundle, RangeReader
 from diadem.node.memory_bundle import MemoryBundle
 from diadem.package.bagit import parse_manifest
 from diadem.package.opening import LIMITS, REQUIRED, OpenedPackage, read_manifest
-from diadem.package.parity import Parity
-from diadem.package.parity_rebuild import Rebuilder
 from diadem.trust.hashing import leaf_digest
+
+if TYPE_CHECKING:
+    from diadem.package.parity import Parity
+    from diadem.package.parity_rebuild import Rebuilder
 
 PARITY, CATALOGUE, REPLICA = "parity", "catalogue", "replica:"
 _PIECE = 1 << 20
