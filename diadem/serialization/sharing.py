@@ -9,9 +9,9 @@ nothing can loop.
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Iterator, Mapping
 from hashlib import blake2b
+from mmap import mmap
 from typing import Any, Final
 
 from diadem.errors import DocumentError
@@ -29,7 +29,7 @@ class Pool:
     """What a writer has met so far. Memory does not grow with the number of datasets."""
 
     def __init__(self) -> None:
-        self._met = array("Q", bytes(8 * _SLOTS))
+        self._met = memoryview(mmap(-1, 8 * _SLOTS)).cast("Q")  # a small record touches few of its pages
         self._ids: dict[tuple[str, bytes], str] = {}
         self._texts: dict[str, list[tuple[str, bytes]]] = {kind: [] for kind in KINDS}
         self._size = 0
