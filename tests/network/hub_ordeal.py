@@ -247,9 +247,9 @@ class HubOrdeal:
         return sum(path.stat().st_size for path in (self.receiver.store / ".diadem" / "arriving").glob("*/journal"))
 
     def _nudge(self) -> None:
-        """What lies nowhere comes when a person asks for it, who has waited a while."""
+        """What was lost comes when a person asks for it, who has waited a while; what lies there may be a lie."""
         now, came = time.monotonic(), self.journals()
-        if self._bad.lying() or came != self._came:
+        if came != self._came:
             self._asked, self._came = now, came
         elif now - self._asked > _PATIENT:
             self._asked = now
