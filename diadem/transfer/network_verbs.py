@@ -148,10 +148,10 @@ class NetworkVerbs:
         """
         from diadem.transfer.accepting import accept
         from diadem.transfer.desks import desk_of
-        from diadem.transfer.working import Wishes, awaited, told
+        from diadem.transfer.working import Wishes, agreed, awaited
 
         desk = desk_of(self.context)
-        accepted = told(desk, accept(desk, offer, store=store))
+        accepted = agreed(desk, accept(desk, offer, store=store))
         return awaited(desk, accepted, Wishes(max_rate=max_rate), listener) if wait else accepted
 
     def export_disk(

@@ -34,7 +34,7 @@ _PATIENCE: Final = 2.0
 #: Seconds between two looks at what another process fetches.
 _LOOK: Final = 0.5
 
-__all__ = ["Movers", "Wishes", "awaited", "fetch_all", "fetched", "push_all", "talk", "tidy", "told"]
+__all__ = ["Movers", "Wishes", "agreed", "awaited", "fetch_all", "fetched", "push_all", "talk", "tidy", "told"]
 
 
 def told(desk: Desk, transfer: Transfer) -> Transfer:
@@ -42,6 +42,17 @@ def told(desk: Desk, transfer: Transfer) -> Transfer:
     if transfer.direction != LOCAL:
         deliver_all(desk, peer=transfer.peer, due=False)
     return desk.book.get(transfer.id)
+
+
+def agreed(desk: Desk, transfer: Transfer) -> Transfer:
+    """The same of one that was just accepted; its hub is told too, so that it can be put down there at once."""
+    transfer = told(desk, transfer)
+    relay = relays_of(desk).get(transfer.id)
+    if relay is None or (transfer.direction, transfer.route) != (IN, HUB) or transfer.state not in MOVING:
+        return transfer
+    with contextlib.suppress(DiademError):  # it is said again when something is picked up
+        permit(desk, transfer, relay)
+    return told(desk, transfer)  # of another hub than the one at which its sender would begin
 
 
 def fetched(desk: Desk, transfer: Transfer, wishes: Wishes, listener: Listener, *, by_hand: bool = False) -> Transfer:

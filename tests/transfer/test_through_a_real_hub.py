@@ -19,9 +19,11 @@ from diadem.model.policy import Hub as Rules
 from diadem.model.transfers import State
 from diadem.node.context import Context
 from diadem.node.peers.opening import peer_book
+from diadem.transfer.accepting import accept
 from diadem.transfer.desks import desk_of, network_of
 from diadem.transfer.hub.tallies import Tally, relayed, tallies_of
 from diadem.transfer.routing import hub_for
+from diadem.transfer.working import told
 from diadem.trust.http_signature import body_digest
 from tests.transfer.hub.harbour import Answer, Harbour, become_hub
 from tests.transfer.star import HUB, SPOKES
@@ -148,6 +150,33 @@ def test_a_package_goes_over_a_hub_that_learns_nothing_of_it(fjord: Fjord) -> No
     hub = hub_for_both(fjord)
     kept = nmi.path / "network" / "chains" / sent.id / f"{hub}.json"
     assert json.loads(kept.read_bytes())["node"] == hub
+
+
+def test_what_is_accepted_for_later_can_be_put_down_at_once(fjord: Fjord) -> None:
+    berlin, nmi = fjord.node("hu-berlin"), fjord.node("nmi")
+    nmi.transfers.sync()
+    sent = berlin.send(archived(fjord), "alice@nmi")
+    nmi.inbox()
+    nmi.accept(sent.id, wait=False)
+    berlin.transfers.sync()
+    assert berlin.transfers.show(sent.id).transfer.error == ""
+    assert [one.state for one in nmi.transfers.sync().moved] == [State.RECEIVED]
+
+
+def test_what_no_hub_was_told_of_is_put_down_later(fjord: Fjord) -> None:
+    berlin, nmi = fjord.node("hu-berlin"), fjord.node("nmi")
+    nmi.transfers.sync()
+    sent = berlin.send(archived(fjord), "alice@nmi")
+    nmi.inbox()
+    desk = desk_of(nmi.context)
+    told(desk, accept(desk, sent.id, store=None))  # as where the hub was away just then
+    berlin.transfers.sync()
+    waiting = berlin.transfers.show(sent.id).transfer
+    assert "its recipient has not told the hub" in waiting.error
+    assert "It is tried again" in waiting.next
+    nmi.transfers.sync()
+    berlin.transfers.sync()
+    assert [one.state for one in nmi.transfers.sync().moved] == [State.RECEIVED]
 
 
 def hub_for_both(fjord: Fjord) -> str:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 from diadem.errors import NotFound, Refused
 from diadem.model.carriers import Carried, NameTaken
 from diadem.transfer.hub.client import HubClient
 from diadem.transfer.hub.tallies import Tally
+
+_LATER: Final = "It is tried again. Ask the recipient's people to run: diadem transfers sync"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +38,12 @@ class HubCarrier:
         """
         try:
             note = self.client.put_object(relay, name, data).note
+        except NotFound as error:
+            raise NotFound(
+                "its recipient has not told the hub that this may come, or it is over there",
+                where=error.where,
+                next=_LATER,
+            ) from None
         except Refused as error:
             if error.code != NameTaken.code:
                 raise
