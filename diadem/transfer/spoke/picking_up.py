@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import chain
+
 from diadem.errors import DiademError, NotFound, Refused, StoreError, Unreachable
 from diadem.model import canonical
 from diadem.model.carriers import CarrierFull
@@ -57,16 +59,22 @@ def pick_up(desk: Desk, hub: Peer, *, wait: float = 0.0) -> int:
         raise
     book.worked(hub.id, DIRECT, desk.now)
     left: DiademError | None = None
-    for one in waiting:
-        if not book.was_taken(one.id):
-            data = boxes.message(one.id)
+    early: list[str] = []
+    for name in chain((one.id for one in waiting), early):
+        if not book.was_taken(name):
+            data = boxes.message(name)
             try:
-                _take(desk, hub, one.id, data)
+                _take(desk, hub, name, data)
             except (Unreachable, StoreError) as error:  # nobody's message keeps those of others waiting
                 left = left or error
                 continue
-            book.take(one.id, desk.now)
-        boxes.taken([one.id])
+            except NotFound as error:
+                if name not in early:  # a hub tells no order: what it follows on may lie there too
+                    early.append(name)
+                    continue
+                _refuse(desk, hub, error)
+            book.take(name, desk.now)
+        boxes.taken([name])
     if left is not None:
         raise left
     return len(waiting)
@@ -79,6 +87,8 @@ def _take(desk: Desk, hub: Peer, name: str, data: bytes) -> None:
     ------
     Unreachable, StoreError
         The answer cannot be put down, or nothing can be written here, now: it is taken later.
+    NotFound
+        What it is about is not known here, or not yet.
     """
     try:
         if len(data) > sealed_messages.MAX_SEALED:
@@ -90,9 +100,14 @@ def _take(desk: Desk, hub: Peer, name: str, data: bytes) -> None:
     except (Unreachable, StoreError) as error:
         if not isinstance(error, CarrierFull):  # its box is full: it says it again when there is room
             raise
+    except NotFound:
+        raise
     except DiademError as error:
-        reason = f"from the box at the hub '{hub.name}': {error.message}"
-        desk.book.refuse(hub.id, "", reason, desk.now)
+        _refuse(desk, hub, error)
+
+
+def _refuse(desk: Desk, hub: Peer, error: DiademError) -> None:
+    desk.book.refuse(hub.id, "", f"from the box at the hub '{hub.name}': {error.message}", desk.now)
 
 
 def _read(desk: Desk, hub: Peer, said: SealedMessage, envelope: Envelope) -> None:
