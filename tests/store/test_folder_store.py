@@ -7,6 +7,7 @@ import errno
 import hashlib
 import os
 import random
+import signal
 import subprocess
 import sys
 import threading
@@ -140,6 +141,15 @@ def test_a_removal_in_place_is_finished_later(store: FolderStore) -> None:
     assert list((store.local.private / "removals").iterdir()) == []
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Ctrl-C is heard: a shell starts what runs in the background without it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_an_interruption_stops_in_the_middle_of_a_file(store: FolderStore, tmp_path: Path) -> None:
     """Ctrl-C while other threads copy: nothing visible, and nobody waits for the rest."""
     package = make_package({"data/large.raw": 80_000_000})
