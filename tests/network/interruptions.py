@@ -504,10 +504,11 @@ class Ordeal:
         return str(party.give("transfers", "show", self.transfer, codes=(0, 1))["transfer"]["state"])
 
     def log(self) -> str:
-        """What the receiver's commands and the server said last."""
+        """What was done, and what the receiver's commands and the server said last."""
         logs = [(self.receiver, "fetch.log"), (self.receiver, "serve.log"), (self.sender, "serve.log")]
-        texts = [party.home / name for party, name in logs]
-        return "\n".join(path.read_text("utf-8", "replace")[-3000:] for path in texts if path.exists())
+        paths = [party.home / name for party, name in logs]
+        texts = [path.read_text("utf-8", "replace")[-3000:] for path in paths if path.exists()]
+        return "\n".join([*self.history, *texts])
 
     # -- what must hold --------------------------------------------------------------------------------------------
 

@@ -14,7 +14,9 @@ from diadem.node.peers.notes import age_identity, age_recipient
 from diadem.transfer.messages import WANTED
 from diadem.transfer.postman import deliver_all
 from diadem.transfer.sealed_messages import MESSAGE, SealedMessage, open_message, seal_message
+from diadem.transfer.spoke import picking_up
 from diadem.transfer.transfer_verbs import TransferVerbs
+from diadem.trust.envelope import Envelope
 from tests.transfer.pair import Wire
 from tests.transfer.star import HUB, SPOKES, STRANGER, Star
 from tests.transfer.towns import Town
@@ -274,6 +276,25 @@ def test_what_cannot_be_answered_now_keeps_no_other_waiting(sent: tuple[Star, st
     assert star.hub.lying(star.node("nmi").id) == [first]
     star.settle()
     assert star.hub.lying(star.node("nmi").id) == []
+
+
+def test_a_message_that_nobody_foresaw_keeps_no_other_waiting(
+    sent: tuple[Star, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    star, transfer = sent
+    nmi = star.node("nmi").id
+    (star.hub.box(nmi) / ("00" * 16)).write_bytes(b"?")
+
+    def opened(data: bytes, identity: str, node: str, name: str) -> tuple[SealedMessage, Envelope]:
+        if data == b"?":
+            raise ValueError("a fault of this program")
+        return open_message(data, identity, node, name)
+
+    monkeypatch.setattr(picking_up, "open_message", opened)
+    star.pick_up("nmi")
+    assert state(star, "nmi", transfer) is State.OFFERED
+    assert "cannot be read (ValueError)" in " ".join(refusals(star, "nmi"))
+    assert star.hub.lying(nmi) == []
 
 
 def test_a_hub_that_is_down_is_named_and_nothing_is_lost(star: Star) -> None:

@@ -91,19 +91,26 @@ def _take(desk: Desk, hub: Peer, name: str, data: bytes) -> None:
         What it is about is not known here, or not yet.
     """
     try:
-        if len(data) > sealed_messages.MAX_SEALED:
-            raise Refused(f"it has {len(data):,} bytes; {sealed_messages.MAX_SEALED:,} are read")
-        said, envelope = open_message(data, age_identity(desk.context), desk.node, name)
-        if abs(said.sent - desk.now) > KEPT:
-            raise Refused("it was sent months ago or hence: somebody kept it back, or a clock is wrong")
-        _read(desk, hub, said, envelope)
+        _read(desk, hub, *_opened(desk, name, data))
     except (Unreachable, StoreError) as error:
         if not isinstance(error, CarrierFull):  # its box is full: it says it again when there is room
             raise
-    except NotFound:
+    except (NotFound, OSError):
         raise
     except DiademError as error:
         _refuse(desk, hub, error)
+    except Exception as error:  # whatever anybody sealed, it keeps no other message waiting
+        _refuse(desk, hub, Refused(f"it cannot be read ({type(error).__name__})"))
+
+
+def _opened(desk: Desk, name: str, data: bytes) -> tuple[SealedMessage, Envelope]:
+    """What was sealed for this node. Raises `Refused` where it is too large or too old, else as `open_message`."""
+    if len(data) > sealed_messages.MAX_SEALED:
+        raise Refused(f"it has {len(data):,} bytes; {sealed_messages.MAX_SEALED:,} are read")
+    said, envelope = open_message(data, age_identity(desk.context), desk.node, name)
+    if abs(said.sent - desk.now) > KEPT:
+        raise Refused("it was sent months ago or hence: somebody kept it back, or a clock is wrong")
+    return said, envelope
 
 
 def _refuse(desk: Desk, hub: Peer, error: DiademError) -> None:
