@@ -97,7 +97,7 @@ class Carrier(Protocol):
             Seconds for which it may wait until there is something new.
         """
 
-    def get(self, relay: str, name: str) -> bytes:
+    def get(self, relay: str, name: str) -> bytes | bytearray:
         """An object, read no further than `MAX_OBJECT` and a byte. Raises `NotFound` where it is not there."""
 
     def remove(self, relay: str, names: Sequence[str]) -> None:

@@ -77,13 +77,13 @@ class Stream:
         self._left -= found
         return found
 
-    def read(self) -> bytes:
-        """All that is left."""
-        data = bytearray(self._left)
-        view, at = memoryview(data), 0
-        while found := self.readinto(view[at:]):
-            at += found
-        return bytes(data)
+    def read(self) -> bytearray:
+        """All that is left, once in memory."""
+        data, at = bytearray(self._left), 0
+        with memoryview(data) as view:
+            while found := self.readinto(view[at:]):
+                at += found
+        return data
 
     def abort(self) -> None:
         """Break the connection, from another thread: who reads waits no longer."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from diadem.errors import DiademError, NotFound, Refused, StoreError
+from diadem.model.buffers import fitted
 from diadem.model.manifest import DIGEST_SIZE, TAGMANIFEST
 from diadem.model.ports import Bundle
 from diadem.model.routes import DIRECT
@@ -144,8 +146,8 @@ class Serving:
         """How many windows a package has."""
         return len(self._open(package).plan)
 
-    def proven_window(self, package: str, number: int) -> bytes | bytearray:
-        """A whole window, each leaf proven; the caller has checked who gets it.
+    def proven_window(self, package: str, number: int, room: bytearray | None = None) -> bytearray:
+        """A whole window, each leaf proven, in `room` where it is given; the caller has checked who gets it.
 
         Raises
         ------
@@ -155,8 +157,8 @@ class Serving:
         found = self._open(package)
         spans, size = found.plan.spans(number), found.plan.size(number)
         for again in (False, True):
-            data = _whole(_Asked(found, spans, 0, size, size, again))
-            if _are_right(found.opened, spans, memoryview(data)):
+            data = _whole(_Asked(found, spans, 0, size, size, again), room)
+            if _are_right(found.opened, spans, data):
                 return data
         raise StoreError("no copy gives these bytes", next="Run: diadem scrub, then diadem repair")
 
@@ -335,25 +337,38 @@ def _leaf(package: _Opened, span: Span, *, proven: bool) -> bytes:
     raise StoreError("no copy gives these bytes", next="Run: diadem scrub, then diadem repair")
 
 
-def _whole(asked: _Asked) -> bytes | bytearray:
-    """A whole window, at once."""
+def _whole(asked: _Asked, room: bytearray | None) -> bytearray:
+    """A whole window, at once; shorter where a file is."""
+    data, at = fitted(room, asked.size), 0
     found = _file_range(asked) if not asked.again else None
     if found is not None and isinstance(part := found.body, FileRange):
-        with part.path.open("rb") as source:
+        with part.path.open("rb", buffering=0) as source:
             source.seek(part.start)
-            return source.read(len(part))
-    data = bytearray()
-    for piece in _pieces_of(asked):  # never the pieces and the whole at once: several windows are under way
-        data += piece
+            at = _fill(source, data)
+    else:
+        for piece in _pieces_of(asked):
+            data[at : at + len(piece)] = piece
+            at += len(piece)
+    del data[at:]
     return data
 
 
-def _are_right(opened: OpenedPackage, spans: Sequence[Span], data: memoryview) -> bool:
+def _fill(source: io.FileIO, buffer: bytearray) -> int:
+    """Read until a buffer is full or a file ends; how many bytes there were."""
+    done = 0
+    with memoryview(buffer) as view:
+        while count := source.readinto(view[done:]):
+            done += count
+    return done
+
+
+def _are_right(opened: OpenedPackage, spans: Sequence[Span], data: bytearray) -> bool:
     """Whether each leaf of a window is the one that the package has."""
     if len(data) != spans[-1].at + spans[-1].length:
         return False
-    leaves = _leaves(spans, opened.manifest.leaf_size)
-    return all(_is_right(opened, leaf, data[leaf.at : leaf.at + leaf.length]) for leaf in leaves)
+    with memoryview(data) as view:
+        leaves = _leaves(spans, opened.manifest.leaf_size)
+        return all(_is_right(opened, leaf, view[leaf.at : leaf.at + leaf.length]) for leaf in leaves)
 
 
 def _is_right(opened: OpenedPackage, leaf: Span, data: bytes | memoryview) -> bool:

@@ -20,6 +20,8 @@ from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from diadem.model.buffers import fitted
+
 #: Bytes of a chunk, and of its tag.
 CHUNK: Final = 64 << 10
 TAG: Final = 16
@@ -48,8 +50,10 @@ class SomebodyElses(Exception):
     """An age file is for other recipients."""
 
 
-def encrypt(first: bytes, data: bytes | bytearray | memoryview, recipient: str) -> bytearray:
-    """The age file of some bytes, and others that follow them.
+def encrypt(
+    first: bytes, data: bytes | bytearray | memoryview, recipient: str, room: bytearray | None = None
+) -> bytearray:
+    """The age file of some bytes, and others that follow them; in `room`, where that is given (`fitted`).
 
     Raises
     ------
@@ -64,7 +68,7 @@ def encrypt(first: bytes, data: bytes | bytearray | memoryview, recipient: str) 
         raise WrongKey("this is no age recipient") from error
     size = len(first) + len(data)
     count = max(1, -(-size // CHUNK))
-    sealed = bytearray(len(head) + size + TAG * count)
+    sealed = fitted(room, len(head) + size + TAG * count)
     sealed[: len(head)] = head
     cipher, target = ChaCha20Poly1305(_derived(file_key, nonce, b"payload")), memoryview(sealed)
     at = len(head)
@@ -75,8 +79,10 @@ def encrypt(first: bytes, data: bytes | bytearray | memoryview, recipient: str) 
     return sealed
 
 
-def decrypt(sealed: bytes | bytearray | memoryview, identities: Sequence[str]) -> bytearray:
-    """What is in an age file.
+def decrypt(
+    sealed: bytes | bytearray | memoryview, identities: Sequence[str], room: bytearray | None = None
+) -> bytearray:
+    """What is in an age file; in `room`, where that is given (`fitted`).
 
     Raises
     ------
@@ -95,7 +101,7 @@ def decrypt(sealed: bytes | bytearray | memoryview, identities: Sequence[str]) -
     if last < TAG or (last == TAG and count > 1):
         raise Damaged("it is cut short")
     cipher = ChaCha20Poly1305(_derived(file_key, nonce, b"payload"))
-    data = bytearray(body - TAG * count)
+    data = fitted(room, body - TAG * count)
     target = memoryview(data)
     try:
         for number in range(count):

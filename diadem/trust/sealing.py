@@ -123,9 +123,11 @@ def seal(data: bytes, recipient: str) -> bytes:
     return bytes(_sealed(b"", data, recipient))
 
 
-def _sealed(first: bytes, data: bytes | bytearray | memoryview, recipient: str) -> bytearray:
+def _sealed(
+    first: bytes, data: bytes | bytearray | memoryview, recipient: str, room: bytearray | None = None
+) -> bytearray:
     try:
-        return age_file.encrypt(first, data, recipient)
+        return age_file.encrypt(first, data, recipient, room)
     except age_file.WrongKey:
         shown = recipient[:80] if recipient.startswith("age1") else "recipient"  # it may be a secret, given by mistake
         raise DocumentError("this is no age recipient", where=shown) from None
@@ -153,11 +155,13 @@ def unseal(sealed: bytes, identities: Sequence[str], *, limit: int) -> bytes:
     return bytes(_unsealed(sealed, identities, limit))
 
 
-def _unsealed(sealed: bytes | bytearray, identities: Sequence[str], limit: int) -> bytearray:
+def _unsealed(
+    sealed: bytes | bytearray, identities: Sequence[str], limit: int, room: bytearray | None = None
+) -> bytearray:
     if len(sealed) > sealed_size(limit):
         raise IntegrityError(f"{len(sealed):,} bytes are more than what was sealed can have", where="seal", next=_AGAIN)
     try:
-        data = age_file.decrypt(sealed, identities)
+        data = age_file.decrypt(sealed, identities, room)
     except age_file.WrongKey:
         raise Refused("what should open it is no age identity", where="seal", next="See: diadem doctor") from None
     except age_file.SomebodyElses:
@@ -169,8 +173,13 @@ def _unsealed(sealed: bytes | bytearray, identities: Sequence[str], limit: int) 
     return data
 
 
-def seal_window(header: SealHeader, data: bytes | bytearray | memoryview, recipient: str) -> bytearray:
-    """Seal a window.
+def seal_window(
+    header: SealHeader,
+    data: bytes | bytearray | memoryview,
+    recipient: str,
+    room: bytearray | None = None,
+) -> bytearray:
+    """Seal a window; in `room`, where that is given, which is the window then.
 
     Raises
     ------
@@ -179,11 +188,16 @@ def seal_window(header: SealHeader, data: bytes | bytearray | memoryview, recipi
     """
     if len(data) != header.length:
         raise IntegrityError(f"the window has {len(data):,} bytes, not {header.length:,}", where="seal")
-    return _sealed(header.to_line(), data, recipient)
+    return _sealed(header.to_line(), data, recipient, room)
 
 
 def open_window(
-    sealed: bytes | bytearray, identities: Sequence[str], expected: SealHeader, *, shorter: bool = False
+    sealed: bytes | bytearray,
+    identities: Sequence[str],
+    expected: SealHeader,
+    *,
+    shorter: bool = False,
+    room: bytearray | None = None,
 ) -> memoryview:
     """The bytes of a sealed window that is the expected one. They are what was sealed, and not yet proven.
 
@@ -197,6 +211,8 @@ def open_window(
         What it must say.
     shorter : bool
         Whether `expected.length` is only the most that it may have.
+    room : bytearray, optional
+        Where they are, if it is given.
 
     Raises
     ------
@@ -205,7 +221,7 @@ def open_window(
     IntegrityError
         It is damaged, or is another window: of another transfer, package, part, number or length.
     """
-    data = _unsealed(sealed, identities, MAX_HEADER + expected.length)
+    data = _unsealed(sealed, identities, MAX_HEADER + expected.length, room)
     end = data.find(b"\n", 0, MAX_HEADER)
     if end < 0:
         raise IntegrityError("what was sealed does not begin with a header", where="seal", next=_AGAIN)

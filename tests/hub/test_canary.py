@@ -5,7 +5,6 @@ The second test is the proof of the first: where nothing is sealed, the same sea
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -53,10 +52,10 @@ def test_a_hub_sees_nothing_but_nodes_sizes_and_times(tmp_path: Path) -> None:
 
 
 def test_the_search_finds_every_secret_where_nothing_is_sealed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def plain(first: bytes, data: bytes | bytearray, _: str) -> bytearray:
+    def plain(first: bytes, data: bytes | bytearray, *_: object) -> bytearray:
         return bytearray(first + data)
 
-    def taken(data: bytes, _: Sequence[str]) -> bytearray:
+    def taken(data: bytes, *_: object) -> bytearray:
         return bytearray(data)
 
     monkeypatch.setattr(age_file, "encrypt", plain)

@@ -150,7 +150,7 @@ def test_news_are_waited_for(client: PeerClient) -> None:
 def test_many_threads_share_a_client(client: PeerClient) -> None:
     def ask(number: int) -> bytes:
         with client.stream("probe/file", range=(number * 1000, number * 1000 + 1000)) as found:
-            return found.read()
+            return bytes(found.read())
 
     with ThreadPoolExecutor(8) as pool:
         found = list(pool.map(ask, range(64)))

@@ -488,7 +488,7 @@ class Losing:
     def __getattr__(self, name: str) -> Any:
         return getattr(self.carrier, name)
 
-    def get(self, relay: str, name: str) -> bytes:
+    def get(self, relay: str, name: str) -> bytes | bytearray:
         if name == self.lost:
             raise NotFound("it is not there")
         return self.carrier.get(relay, name)

@@ -182,12 +182,12 @@ class _Source:
         """A part, block by block."""
         return self._serving.part_of(self._transfer.package, number)[1]
 
-    def window(self, number: int) -> bytes | bytearray:
+    def window(self, number: int, room: bytearray) -> bytearray:
         """A payload window. Raises `Refused` where the offer was taken back meanwhile."""
         known = self._desk.book.get(self._transfer.id)
         if known.state not in {State.OFFERED, *MOVING}:
             raise Refused(f"the transfer is {known.state}", next="See: diadem transfers ls")
-        return self._serving.proven_window(self._transfer.package, number)
+        return self._serving.proven_window(self._transfer.package, number, room)
 
     def windows(self) -> int:
         """How many there are."""

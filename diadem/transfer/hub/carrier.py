@@ -60,7 +60,7 @@ class HubCarrier:
         self._listed.update({one.name: one for one in found})
         return found
 
-    def get(self, relay: str, name: str) -> bytes:
+    def get(self, relay: str, name: str) -> bytearray:
         """See `Carrier.get`."""
         return self.client.object(relay, name)
 

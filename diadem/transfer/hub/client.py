@@ -117,7 +117,7 @@ class HubClient:
 
     def message(self, message: str) -> bytes:
         """A sealed message of this node's box. Raises `NotFound` where it is gone."""
-        return self._bytes(f"hub/messages/{message}", MAX_MESSAGE)
+        return bytes(self._bytes(f"hub/messages/{message}", MAX_MESSAGE))
 
     def taken(self, messages: Sequence[str]) -> None:
         """Let messages be deleted that this node has."""
@@ -159,7 +159,7 @@ class HubClient:
         found = self._list(f"hub/relays/{relay}/objects", "objects", wait)
         return [Carried(_text(one, "name"), _count(one, "bytes"), _text(one, "sha256")) for one in found]
 
-    def object(self, relay: str, name: str) -> bytes:
+    def object(self, relay: str, name: str) -> bytearray:
         """A sealed object for this node. It is not hashed: its seal shows whether it is what was sent."""
         return self._bytes(f"hub/relays/{relay}/objects/{name}", MAX_OBJECT)
 
@@ -177,7 +177,7 @@ class HubClient:
 
     def chain(self, relay: str) -> bytes:
         """What the hub's log says of a relay of this node's, once it has ended; see `keep_hub_chain`."""
-        return self._bytes(f"hub/relays/{relay}/chain", _MAX_CHAIN)
+        return bytes(self._bytes(f"hub/relays/{relay}/chain", _MAX_CHAIN))
 
     # -- what is answered --------------------------------------------------------------------------------------------
 
@@ -188,7 +188,7 @@ class HubClient:
             raise _odd()
         return found
 
-    def _bytes(self, path: str, most: int) -> bytes:
+    def _bytes(self, path: str, most: int) -> bytearray:
         with self._client.stream(path) as stream:
             if stream.length > most:
                 raise Unreachable(f"the hub gives {stream.length:,} bytes where {most:,} are read", where=path)

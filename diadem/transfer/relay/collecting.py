@@ -28,10 +28,10 @@ from diadem.transfer.relay.requesting import ask_again
 from diadem.transfer.reusing import reuse
 from diadem.transfer.tag_parts import limit_of
 from diadem.transfer.taking import is_missing, take_window
-from diadem.transfer.windows import WindowPlan
-from diadem.trust.sealing import SealHeader, open_window
+from diadem.transfer.windows import WINDOW, WindowPlan
+from diadem.trust.sealing import MAX_HEADER, SealHeader, open_window
 
-#: Objects at once; each takes three times its bytes while it is opened.
+#: Objects at once; each takes twice its bytes.
 AT_ONCE: Final = 3
 #: Objects that are taken before they are forced to disk and removed at the carrier.
 _BATCH: Final = 16
@@ -137,6 +137,8 @@ class _Collect:
         self._plan: WindowPlan | None = None
         self._follower: Follower | None = None
         self._lock = threading.Lock()
+        size = min(WINDOW, transfer.bytes) + MAX_HEADER
+        self._rooms = [bytearray(size) for _ in range(AT_ONCE)]
         self._noted = time.monotonic()
         # what an earlier run found damaged, and ended before it could ask
         self._asks = any(one.generation >= way.relay.generation for one in self._spoilt.values())
@@ -280,10 +282,10 @@ class _Collect:
         assert self._plan is not None
         assert self._follower is not None
         self._require_going()
-        spans = self._plan.spans(name.window)
+        spans, room = self._plan.spans(name.window), self._rooms.pop()
         try:
-            data = self._get(name)
-            again = take_window(self._landing.arrival, self._follower, spans, data)
+            with self._get(name, room) as data:
+                again = take_window(self._landing.arrival, self._follower, spans, data)
         except NotFound:  # nobody else takes it: it is lost there
             lost = NotFound("it is listed, and cannot be had")
             self._spoil((2, name.window), name.generation, lost)
@@ -292,11 +294,13 @@ class _Collect:
             self._count(0, again=self._plan.size(name.window))
             self._spoil((2, name.window), name.generation, error)
             return name
+        finally:
+            self._rooms.append(room)
         self._count(0, again=again)
         self._listener(Progress("collect", name.window + 1, len(self._plan), unit="windows"))
         return name
 
-    def _get(self, name: ObjectName) -> memoryview:
+    def _get(self, name: ObjectName, room: bytearray | None = None) -> memoryview:
         """What an object holds, where it is the one that its name says."""
         sealed = self._way.carrier.get(self._way.relay.relay, str(name))
         length = PIECE if self._plan is None or name.part < 2 else self._plan.size(name.window)
@@ -305,7 +309,7 @@ class _Collect:
         most = limit_of("tagmanifest-sha256.txt") if name.part == 0 else length
         header = SealHeader(self._transfer.id, self._transfer.package, name.part, name.window, most)
         try:
-            return open_window(sealed, self._way.identities, header, shorter=name.part < 2)
+            return open_window(sealed, self._way.identities, header, shorter=name.part < 2, room=room)
         except Refused as error:  # a stranger's: no better than a damaged one
             raise IntegrityError(error.message, where=str(name)) from None
 

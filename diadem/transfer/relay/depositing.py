@@ -16,9 +16,10 @@ from diadem.transfer.desk import Desk
 from diadem.transfer.relay.book import EVERYTHING, Place, Relay, relays_of
 from diadem.transfer.relay.pieces import pieces_of
 from diadem.transfer.serving import Serving
-from diadem.trust.sealing import SealHeader, seal_window
+from diadem.transfer.windows import WINDOW
+from diadem.trust.sealing import SealHeader, seal_window, sealed_size
 
-#: Windows at once; each takes three times its bytes while it is sealed.
+#: Windows at once; each takes twice its bytes.
 AT_ONCE: Final = 3
 #: Stands for all pieces of a part; no object has this number.
 _WHOLE: Final = 1 << 30
@@ -30,8 +31,8 @@ class Source(Protocol):
     def part(self, number: int) -> Iterator[bytes]:
         """A part, block by block."""
 
-    def window(self, number: int) -> bytes | bytearray:
-        """A payload window, every leaf of it proven."""
+    def window(self, number: int, room: bytearray) -> bytearray:
+        """A payload window, every leaf of it proven; in `room`, where nobody else looks into that."""
 
     def windows(self) -> int:
         """How many there are."""
@@ -75,10 +76,10 @@ class Permitted:
         """A part, block by block."""
         return self._serving.part_of(self._now().package, number)[1]
 
-    def window(self, number: int) -> bytes | bytearray:
+    def window(self, number: int, room: bytearray) -> bytearray:
         """A payload window. Raises `Refused` where it is more than was accepted."""
         found = self._now()
-        data = self._serving.proven_window(found.package, number)
+        data = self._serving.proven_window(found.package, number, room)
         if found.moved + len(data) > found.ceiling:
             raise NoMoreAllowed(
                 "more bytes would move than were accepted", next="Cancel the transfer, and send it anew."
@@ -189,10 +190,12 @@ class Deposit:
         self._note(ObjectName(part, _WHOLE, self._generation((part, 0))))
 
     def _work(self, queue: Iterator[int], total: int, listener: Listener, stop: Callable[[], bool]) -> None:
+        size = min(WINDOW, self._transfer.bytes)
+        plain, sealed = bytearray(size), bytearray(sealed_size(size))
         try:
             while (number := self._next(queue)) is not None:
                 _require_going(stop)
-                self._put((2, number), self._source.window(number))
+                self._put((2, number), self._source.window(number, plain), sealed)
                 listener(Progress("put", number + 1, total, unit="windows"))
         except BaseException as error:
             self._fail(error)
@@ -206,13 +209,12 @@ class Deposit:
         with self._lock:
             return None if self._fault is not None else next(queue, None)
 
-    def _put(self, place: Place, data: bytes | bytearray) -> None:
+    def _put(self, place: Place, data: bytes | bytearray, room: bytearray | None = None) -> None:
         name = ObjectName(*place, self._generation(place))
         header = SealHeader(self._transfer.id, self._transfer.package, *place, len(data))
-        sealed, size = seal_window(header, data, self._relay.recipient), len(data)
-        del data  # while it is put it is there once
+        sealed = seal_window(header, data, self._relay.recipient, room)
         self._carrier.put(self._relay.relay, str(name), sealed)
-        self._source.given(name, size)
+        self._source.given(name, len(data))
         self._note(name)
 
     def _note(self, name: ObjectName) -> None:

@@ -48,7 +48,7 @@ class Guarded:
         self.strange = f"{self.label} holds {len(other)} things that no node put there: {names}" if other else ""
         return good
 
-    def get(self, relay: str, name: str) -> bytes:
+    def get(self, relay: str, name: str) -> bytes | bytearray:
         """An object. Raises `IntegrityError` where it has more bytes than any object."""
         with self._told():
             data = self._carrier.get(relay, name)

@@ -185,7 +185,7 @@ class RemoteNode:
     def _record(self, package: PackageId) -> Record:
         """The record as the node says that it holds now."""
         with self._client.stream(f"packages/{package.hex}/record") as stream:
-            return read_record(stream.read())
+            return read_record(bytes(stream.read()))
 
     def _facts(self, package: PackageId) -> PackageFacts:
         return read_facts(self._client.get_json(f"packages/{package.hex}"), self.url)
