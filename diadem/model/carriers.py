@@ -73,8 +73,8 @@ class Carrier(Protocol):
             32 hex digits: objects of one relay are kept apart from those of others.
         name : str
             Matches `OBJECT`.
-        data : bytes
-            At most `MAX_OBJECT`.
+        data : bytes or bytearray
+            At most `MAX_OBJECT`. Its memory is used again afterwards: what is to be kept of it is copied.
 
         Raises
         ------

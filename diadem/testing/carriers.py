@@ -40,6 +40,14 @@ def check_largest(connect: Connect, relay: str) -> None:
     need(connect().get(relay, "2-0-1") == data, "it comes back otherwise")
 
 
+def check_keeps_no_memory(connect: Connect, relay: str) -> None:
+    """What was put stays as it was when its memory is used for something else."""
+    carrier, data = connect(), bytearray(b"first")
+    carrier.put(relay, "2-0-1", data)
+    data[:] = b"other"
+    need(carrier.get(relay, "2-0-1") == b"first", "the object changed with the memory that it came from")
+
+
 def check_creates_only(connect: Connect, relay: str) -> None:
     """The same bytes again change nothing; other bytes under the same name are refused, and the first stay."""
     connect().put(relay, "2-0-1", b"first")

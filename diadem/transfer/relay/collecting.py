@@ -137,8 +137,7 @@ class _Collect:
         self._plan: WindowPlan | None = None
         self._follower: Follower | None = None
         self._lock = threading.Lock()
-        size = min(WINDOW, transfer.bytes) + MAX_HEADER
-        self._rooms = [bytearray(size) for _ in range(AT_ONCE)]
+        self._rooms: list[bytearray] = []
         self._noted = time.monotonic()
         # what an earlier run found damaged, and ended before it could ask
         self._asks = any(one.generation >= way.relay.generation for one in self._spoilt.values())
@@ -282,7 +281,7 @@ class _Collect:
         assert self._plan is not None
         assert self._follower is not None
         self._require_going()
-        spans, room = self._plan.spans(name.window), self._rooms.pop()
+        spans, room = self._plan.spans(name.window), self._room()
         try:
             with self._get(name, room) as data:
                 again = take_window(self._landing.arrival, self._follower, spans, data)
@@ -299,6 +298,12 @@ class _Collect:
         self._count(0, again=again)
         self._listener(Progress("collect", name.window + 1, len(self._plan), unit="windows"))
         return name
+
+    def _room(self) -> bytearray:
+        """Memory for a window, to be given back."""
+        with contextlib.suppress(IndexError):
+            return self._rooms.pop()
+        return bytearray(min(WINDOW, self._transfer.bytes) + MAX_HEADER)
 
     def _get(self, name: ObjectName, room: bytearray | None = None) -> memoryview:
         """What an object holds, where it is the one that its name says."""

@@ -190,11 +190,12 @@ class Deposit:
         self._note(ObjectName(part, _WHOLE, self._generation((part, 0))))
 
     def _work(self, queue: Iterator[int], total: int, listener: Listener, stop: Callable[[], bool]) -> None:
-        size = min(WINDOW, self._transfer.bytes)
-        plain, sealed = bytearray(size), bytearray(sealed_size(size))
+        size, plain, sealed = min(WINDOW, self._transfer.bytes), bytearray(), bytearray()
         try:
             while (number := self._next(queue)) is not None:
                 _require_going(stop)
+                if not plain:
+                    plain, sealed = bytearray(size), bytearray(sealed_size(size))
                 self._put((2, number), self._source.window(number, plain), sealed)
                 listener(Progress("put", number + 1, total, unit="windows"))
         except BaseException as error:
