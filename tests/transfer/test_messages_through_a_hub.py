@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from typing import NoReturn
 
@@ -275,6 +276,16 @@ def test_what_cannot_be_answered_now_keeps_no_other_waiting(sent: tuple[Star, st
         star.pick_up("nmi")
     assert star.hub.lying(star.node("nmi").id) == [first]
     star.settle()
+    assert star.hub.lying(star.node("nmi").id) == []
+
+
+def test_what_lies_in_a_box_is_taken_as_it_follows_on_each_other(sent: tuple[Star, str]) -> None:
+    star, transfer = sent
+    star.node("hu-berlin").transfers.cancel(transfer)
+    _, revocation = star.hub.lying(star.node("nmi").id)
+    os.utime(revocation, ns=(0, 0))  # the hub lists it before the offer
+    star.pick_up("nmi")
+    assert state(star, "nmi", transfer) is State.REVOKED
     assert star.hub.lying(star.node("nmi").id) == []
 
 
