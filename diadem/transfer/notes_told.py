@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 from datetime import timedelta
 from typing import Final
 
@@ -15,6 +14,7 @@ from diadem.transfer.introductions import Introduction
 from diadem.transfer.peer_verbs import PeerVerbs
 from diadem.transfer.route_book import route_book
 from diadem.transfer.routing import common_hubs
+from diadem.trust.hashing import sha256_hex
 
 #: Between two times that a peer is told, whatever changes meanwhile and whether it answers or not.
 _REST: Final = timedelta(minutes=10)
@@ -31,7 +31,7 @@ def tell_notes(peers: PeerVerbs) -> int:
         Of this node. Who is reached over a hub answers later: the caller has no patience.
     """
     context, routes = peers.context, route_book(peers.context)
-    newest, now = digest_of(endpoint_note(context, peer_book(context))), context.clock()
+    newest, now = sha256_hex(endpoint_note(context, peer_book(context))), context.clock()
     asked = 0
     for peer in sorted(peers.ls(), key=lambda peer: not peer.is_hub):  # a hub lets this node in by its newest key only
         if peer.state is not PeerState.CONFIRMED or not _is_reached(peers, peer):
@@ -59,9 +59,4 @@ def _lies(peers: PeerVerbs, peer: Peer, newest: str) -> bool:
 
 def note_in(introduction: bytes) -> str:
     """The digest of the note in an introduction of this node."""
-    return digest_of(Introduction.from_bytes(introduction)[0].note)
-
-
-def digest_of(note: bytes) -> str:
-    """What is kept of a note that was told."""
-    return hashlib.sha256(note).hexdigest()
+    return sha256_hex(Introduction.from_bytes(introduction)[0].note)

@@ -7,7 +7,6 @@ the ticket was made for its id.
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 from dataclasses import dataclass, replace
 
@@ -27,6 +26,7 @@ from diadem.node.peers.tickets import Bearer, GivenTicket, TicketRefused, unknow
 from diadem.node.peers.words import words
 from diadem.transfer.introductions import Introduction, Welcome, require_signed
 from diadem.transfer.route_book import route_book
+from diadem.trust.hashing import sha256_hex
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,7 +258,7 @@ def finish_introduction(context: Context, peer: Peer, joining: Joining, reply: b
 
 def _told(context: Context, peer: str, note: bytes) -> None:
     """Remember which note of this node a peer has."""
-    route_book(context).tell_note(peer, hashlib.sha256(note).hexdigest(), context.clock())
+    route_book(context).tell_note(peer, sha256_hex(note), context.clock())
 
 
 def _welcomed(
