@@ -7,7 +7,7 @@ import http.client
 import socket
 import ssl
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
@@ -25,6 +25,9 @@ READ: Final = 60.0
 _ALIVE: Final = {"TCP_KEEPIDLE": 10, "TCP_KEEPALIVE": 10, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3}
 #: Bytes a second that must move in the time that the other side is waited for, after `READ` seconds for a beginning.
 SLOWEST: Final = 8 * 1024.0
+#: Bytes that a call of TLS gives at most: a record (RFC 8446, 5.1). Seconds after which what came is counted.
+_RECORD: Final = 1 << 14
+_COUNTED: Final = 1.0
 
 
 class PatientSocket(ssl.SSLSocket):
@@ -42,9 +45,22 @@ class PatientSocket(ssl.SSLSocket):
         self.settimeout(patience)
 
     def recv_into(self, buffer: WriteableBuffer, nbytes: int | None = None, flags: int = 0) -> int:
-        """As a socket does; `TimeoutError` where all comes too slowly."""
+        """As a socket does, but fill a large buffer while more comes; `TimeoutError` where all comes too slowly."""
         began = time.monotonic()
-        return self._counted(super().recv_into(buffer, nbytes, flags), began)
+        size = nbytes or memoryview(buffer).nbytes
+        if size <= _RECORD:
+            return self._counted(super().recv_into(buffer, nbytes, flags), began)
+        return self._counted(self._fill(memoryview(buffer).cast("B")[:size], began + _COUNTED), began)
+
+    def _fill(self, view: memoryview, until: float) -> int:
+        """Read record by record up to a time; how many bytes came: all, or fewer where it is late or it ended."""
+        read: Callable[[int, memoryview], int] = super().read  # type: ignore[assignment]  # a buffer: it counts
+        at, clock = 0, time.monotonic
+        while count := read(len(view) - at, view[at:]):
+            at += count
+            if at == len(view) or clock() > until:
+                break
+        return at
 
     def send(self, data: ReadableBuffer, flags: int = 0) -> int:
         """As a socket does; `TimeoutError` where all is taken too slowly."""
