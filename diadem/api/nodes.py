@@ -6,18 +6,21 @@ import os
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, overload
 
 from diadem.api.scanning import scan
 from diadem.api.tools import tools
 from diadem.api.working import work
-from diadem.errors import NotFound
+from diadem.errors import NotFound, UsageError
+from diadem.model.ports import Listener, silent
 from diadem.node.node import Node as _Node
 from diadem.transfer.network_verbs import NetworkVerbs
 
 if TYPE_CHECKING:
     from diadem.node.context import NodeTools
+    from diadem.node.exporting_outcome import Exported
     from diadem.node.recovering import RecoveredNode
+    from diadem.transfer.disk.exporting import Exported as ExportedDisk
     from diadem.transfer.peer_verbs import PeerVerbs
 
 StrPath = str | os.PathLike[str]
@@ -38,6 +41,80 @@ class Node(_Node, NetworkVerbs):
         from diadem.transfer.peer_verbs import PeerVerbs
 
         return PeerVerbs(self.context)
+
+    @overload
+    def export(
+        self,
+        package: str,
+        path: StrPath,
+        *,
+        for_: str,
+        only: str | None = None,
+        redact: bool = False,
+        chain: bool = False,
+        dry_run: bool = False,
+        listener: Listener = silent,
+    ) -> Exported: ...
+
+    @overload
+    def export(
+        self, package: str, path: StrPath, *, to: str, dry_run: bool = False, listener: Listener = silent
+    ) -> ExportedDisk: ...
+
+    def export(
+        self,
+        package: str,
+        path: StrPath,
+        *,
+        for_: str = "",
+        to: str = "",
+        only: str | None = None,
+        redact: bool = False,
+        chain: bool = False,
+        dry_run: bool = False,
+        listener: Listener = silent,
+    ) -> Exported | ExportedDisk:
+        """Give out a package: to someone without DIADEM, as a ZIP with a page that explains it, or on a disk to a node.
+
+        Parameters
+        ----------
+        package : str
+            Which one.
+        path : path
+            A new file: ``session.zip``; with `to`, a new or empty folder on a disk.
+        for_ : str
+            For whom: ``Marie Curie <m@x.org>``. The log keeps that.
+        to : str
+            In its place, a person at another node, ``marie@nmi``: it is offered to them and sealed for their node, as
+            by `export_disk`.
+        only : {"raw", "record"}, optional
+            The instrument's files alone, or the metadata alone. Default: the package, byte for byte.
+        redact : bool
+            Take names of people, computers and places on disks out of what DIADEM derived, and list where they still
+            stand in the instrument's files. What comes out is an ordinary bag, not the package any more.
+        chain : bool
+            All packages of the session.
+        dry_run : bool
+            Say what would be done, and write nothing.
+        listener : Listener
+            Told of progress.
+
+        Raises
+        ------
+        UsageError
+            Nobody is named, or two; or only a part is for another node.
+        Refused
+            There is such a file, or no store can hold the statement that it was given out; or as `export_disk`.
+        IntegrityError
+            A file is damaged in every copy; nothing was exported.
+        """
+        if not to:
+            return super().export(
+                package, path, for_=for_, only=only, redact=redact, chain=chain, dry_run=dry_run, listener=listener
+            )
+        if for_ or only or redact or chain:
+            raise UsageError("a disk holds one whole package", next="Leave out for_, only, redact and chain.")
+        return self.export_disk(package, to, path, dry_run=dry_run, listener=listener)
 
     @classmethod
     def create(

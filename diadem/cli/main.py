@@ -99,8 +99,9 @@ def _options(
     pass
 
 
-#: Objects that are made between two looks for cycles; with 700, as usual, a tenth of the time of large packages.
-_COLLECTED: Final = 50_000
+#: Objects that are made between two looks for cycles: more than a small command makes, of which looking would take a
+#: tenth of its time; with 700, as usual, it takes as much of a large package's.
+_COLLECTED: Final = 200_000
 
 
 class _Interruption:

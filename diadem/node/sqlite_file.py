@@ -50,8 +50,9 @@ class SqliteFile:
             self._settle(read_only=read_only)
 
     def _settle(self, *, read_only: bool) -> None:
-        """WAL, so that readers never wait; FULL, so that what was committed survives a power cut."""
+        """WAL, so that readers never wait; FULL, so that what was committed survives a power cut; no old bytes."""
         settings = ["journal_mode=WAL", "synchronous=FULL", "fullfsync=ON", "checkpoint_fullfsync=ON"]
+        settings.append("secure_delete=ON")
         for setting in [*settings, "cell_size_check=ON", *(["query_only=ON"] if read_only else [])]:
             self._connection.execute(f"PRAGMA {setting}").fetchall()
 
@@ -113,6 +114,19 @@ class SqliteFile:
                 if self._connection.in_transaction:
                     self._connection.execute("ROLLBACK")
                 raise
+
+    @contextmanager
+    def erasing(self) -> Iterator[sqlite3.Connection]:
+        """One transaction, after which nothing is left in the file, nor beside it, of what it deleted or overwrote.
+
+        In the file it is written over; the write-ahead file, which holds old pages too, is emptied. What the file
+        system or the disk keeps of them is theirs.
+        """
+        with self._lock:
+            with self.writing() as connection:
+                yield connection
+            with self._translated():
+                self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
     @contextmanager
     def _translated(self) -> Iterator[None]:

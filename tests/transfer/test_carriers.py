@@ -107,12 +107,19 @@ def small(pair: Pair) -> str:
     return pair.a.archived()
 
 
+def _books_of_relays(side: Side) -> bytes:
+    """All bytes of the file, and of those that SQLite puts beside it."""
+    folder = side.node.path / "network"
+    return b"".join(path.read_bytes() for path in folder.glob("relays.sqlite*"))
+
+
 def test_a_package_goes_by_a_folder_and_nothing_stays_there(drive: Drive, package: str) -> None:
     sent = drive.send(package)
     assert drive.put() == ["0-0-1.age", "1-0-1.age", "2-0-1.age", "2-1-1.age"]
     secret = relays_of(drive.pair.b.desk).get(sent.id)
     assert secret is not None
     assert secret.identity.startswith("AGE-SECRET-KEY-1")
+    assert secret.identity.encode() in _books_of_relays(drive.pair.b)
     every = b"".join(path.read_bytes() for path in drive.folder().iterdir())
     assert b"notes" not in every
     assert package.encode() not in every
@@ -121,6 +128,7 @@ def test_a_package_goes_by_a_folder_and_nothing_stays_there(drive: Drive, packag
     assert diadem.verify(drive.pair.b.node.get(package)).ok
     assert list(drive.root.iterdir()) == []
     assert relays_of(drive.pair.b.desk).get(sent.id) is None, "the key that opens it is forgotten"
+    assert secret.identity.encode() not in _books_of_relays(drive.pair.b), "in the file and beside it"
     clear(drive.pair.a.desk)
     assert relays_of(drive.pair.a.desk).all() == []
     receipt = next(entry.statement.predicate for entry in drive.pair.b.node.context.ledger.of_kind("receipt"))

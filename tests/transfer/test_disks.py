@@ -7,12 +7,13 @@ import json
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pyrage.x25519 import Identity
 
 import diadem
-from diadem.errors import DiademError, DocumentError, IntegrityError, NotFound, Refused
+from diadem.errors import DiademError, DocumentError, IntegrityError, NotFound, Refused, UsageError
 from diadem.model.transfers import State
 from diadem.transfer.desks import desk_of
 from diadem.transfer.disk.layout import HEADER, MESSAGE
@@ -42,7 +43,7 @@ def test_a_package_goes_by_post_and_its_receipt_by_any_way(town: Town, package: 
     assert a.export_disk(package, TO, disk, dry_run=True).transfer.bytes > 17 << 20
     assert not disk.exists()
     assert list(a.transfers) == []
-    done = a.export_disk(package, TO, disk)
+    done = a.export(package, disk, to=TO)
     assert names(disk) == ["0-0-1.age", "1-0-1.age", "2-0-1.age", "2-1-1.age", MESSAGE]
     every = b"".join(path.read_bytes() for path in disk.rglob("*") if path.is_file())
     assert b"notes" not in every
@@ -57,6 +58,14 @@ def test_a_package_goes_by_post_and_its_receipt_by_any_way(town: Town, package: 
     assert names(disk), "nothing is removed from a disk"
     assert {message.kind for message in desk_of(b.context).book.to_post()} == {"acceptance", "receipt"}
     assert b.import_(disk).transfer.state is State.RECEIVED, "a second time changes nothing"
+
+
+def test_a_disk_holds_a_whole_package_for_one_person(town: Town, package: str, tmp_path: Path) -> None:
+    export: Any = town.node("hu-berlin").export
+    for more in ({"redact": True}, {"only": "raw"}, {"chain": True}, {"for_": "Marie Curie <m@x.org>"}):
+        with pytest.raises(UsageError, match="whole package"):
+            export(package, tmp_path / "usb", to=TO, **more)
+    assert not (tmp_path / "usb").exists()
 
 
 def test_looking_at_a_disk_accepts_nothing_though_a_rule_fits(town: Town, package: str, tmp_path: Path) -> None:

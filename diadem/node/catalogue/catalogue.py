@@ -11,7 +11,7 @@ from diadem.model.access import Reach, Visible
 from diadem.model.ids import PREFIX
 from diadem.model.replicas import PackageState, ReplicaState
 from diadem.model.times import time_text
-from diadem.node.catalogue import reading, replicating, searching, standing, states, tables, writing
+from diadem.node.catalogue import reading, replicating, standing, states, tables, writing
 from diadem.node.catalogue.entries import CopyEntry, PackageEntry, StatementEntry
 from diadem.node.catalogue.facet_results import Facets
 from diadem.node.catalogue.quality import QualityCatalogue
@@ -351,6 +351,8 @@ class Catalogue(SampleCatalogue, QualityCatalogue):
         UsageError
             The query cannot be understood; shows it with carets under the word.
         """
+        from diadem.node.catalogue import searching  # the language of searches: for those who search
+
         with self._reading() as connection:
             return searching.search(connection, query, limit=limit, offset=offset, order=order, within=within)
 
@@ -376,6 +378,8 @@ class Catalogue(SampleCatalogue, QualityCatalogue):
         UsageError
             The query cannot be understood, or there is no such field.
         """
+        from diadem.node.catalogue import searching  # the language of searches: for those who search
+
         with self._reading() as connection:
             return searching.facets(connection, query, fields, top)
 
@@ -387,5 +391,7 @@ class Catalogue(SampleCatalogue, QualityCatalogue):
         UsageError
             The query cannot be understood, or there is no such field of a record.
         """
+        from diadem.node.catalogue import searching  # the language of searches: for those who search
+
         with self._reading() as connection:
             return searching.stated(connection, query, ids, fields)

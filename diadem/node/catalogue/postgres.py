@@ -42,10 +42,11 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, TSQUERY, TSVECTOR
 from sqlalchemy.dialects.postgresql import insert as postgres_insert
 from sqlalchemy.ext.compiler import compiles
-from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.schema import CreateIndex
+from sqlalchemy.sql.compiler import DDLCompiler, SQLCompiler
 
 from diadem.node.catalogue.database import Said, TextHits
-from diadem.node.catalogue.expressions import Among, ByteText, Contains, ContainsOne, Keys
+from diadem.node.catalogue.expressions import BESIDE, Among, ByteText, Contains, ContainsOne, Keys
 from diadem.node.catalogue.lexemes import apart, exact, lexemes, parts, query
 from diadem.node.catalogue.order import EVERYTHING, Stretch
 from diadem.node.catalogue.server import PostgresPlace
@@ -197,6 +198,13 @@ def _large(wording: Wording) -> ColumnElement[bool]:
 @compiles(ByteText, "postgresql")
 def _byte_text(_: ByteText, compiler: Any, **options: Any) -> str:  # noqa: ARG001
     return 'TEXT COLLATE "C"'
+
+
+@compiles(CreateIndex, "postgresql")
+def _create_index(element: CreateIndex, compiler: DDLCompiler, **more: Any) -> str:
+    if beside := element.element.info.get(BESIDE):
+        element.element.dialect_options["postgresql"]["include"] = beside
+    return str(compiler.visit_create_index(element, **more))
 
 
 @compiles(Among, "postgresql")

@@ -26,6 +26,7 @@ from sqlalchemy import (
     func,
 )
 
+from diadem.node.catalogue.expressions import BESIDE
 from diadem.node.catalogue.expressions import ByteText as Text
 
 metadata = MetaData()
@@ -244,12 +245,12 @@ assessments = Table(
     Column("datasets", Text, nullable=False),
     PrimaryKeyConstraint("package", "dataset", "signal", "purpose", "criterion", "by", "plugin"),
     # The package stands behind what is asked for, so that packages come in order. What else may be asked of the same
-    # judgement is in the index too: on SQLite the primary key stands behind it, on PostgreSQL what is included.
-    Index("assessments_by_verdict", "verdict", "package", postgresql_include=["criterion", "assessor"]),
-    Index("assessments_by_purpose", "purpose", "package", postgresql_include=["criterion", "assessor"]),
-    Index("assessments_by_both", "purpose", "verdict", "package", postgresql_include=["criterion", "assessor"]),
-    Index("assessments_by_criterion", "criterion", "package", postgresql_include=["verdict", "purpose", "assessor"]),
-    Index("assessments_by_assessor", "assessor", "package", postgresql_include=["verdict", "purpose", "criterion"]),
+    # judgement is in the index too: on SQLite the primary key stands behind it, on PostgreSQL what lies beside.
+    Index("assessments_by_verdict", "verdict", "package", info={BESIDE: ["criterion", "assessor"]}),
+    Index("assessments_by_purpose", "purpose", "package", info={BESIDE: ["criterion", "assessor"]}),
+    Index("assessments_by_both", "purpose", "verdict", "package", info={BESIDE: ["criterion", "assessor"]}),
+    Index("assessments_by_criterion", "criterion", "package", info={BESIDE: ["verdict", "purpose", "assessor"]}),
+    Index("assessments_by_assessor", "assessor", "package", info={BESIDE: ["verdict", "purpose", "criterion"]}),
     Index("assessments_disputed", "disputed", "package"),
     sqlite_with_rowid=False,
 )

@@ -145,7 +145,7 @@ class RelayBook:
 
     def forget(self, transfer: str) -> None:
         """Remove everything that is known of a relay."""
-        with self._file.writing() as connection:
+        with self._file.erasing() as connection:
             for table in _TABLES:
                 connection.execute(f"DELETE FROM {table} WHERE transfer = ?", [transfer])  # noqa: S608  our own names
 
@@ -183,7 +183,7 @@ class RelayBook:
 
     def lose_key(self, transfer: str) -> None:
         """Forget what opens the objects of a transfer: it has landed."""
-        with self._file.writing() as connection:
+        with self._file.erasing() as connection:
             connection.execute("UPDATE relays SET identity = '' WHERE transfer = ?", [transfer])
 
     def spoil(self, transfer: str, place: Place, generation: int) -> Spoilt:

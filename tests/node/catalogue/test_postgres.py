@@ -193,6 +193,13 @@ def test_questions_use_their_index(on_server: Catalogue, query: str, index: str)
     assert index in plan, plan
 
 
+def test_indices_of_judgements_hold_what_else_is_asked_of_the_same_one(on_server: Catalogue) -> None:
+    with on_server._reading() as connection:
+        made = dict(connection.exec_driver_sql("SELECT indexname, indexdef FROM pg_indexes").all())
+    assert made["assessments_by_both"].endswith("(purpose, verdict, package) INCLUDE (criterion, assessor)")
+    assert sum("INCLUDE" in made[index] for index in made if index.startswith("assessments_by_")) == 5
+
+
 def test_of_a_common_word_the_hits_of_some_days_are_found_without_the_others(on_server: Catalogue) -> None:
     """The index has the places of packages."""
     days = [datetime.date(2024, 1, 1) + datetime.timedelta(days=number) for number in range(60)]
