@@ -78,7 +78,7 @@ class Harbour:
         return [sys.executable, "-m", "diadem", *words]
 
     def _environment(self) -> dict[str, str]:
-        own = {"DIADEM_CONFIG": str(self.work / "config"), "DIADEM_RECOVERY_PASSPHRASE": "correct horse"}
+        own = {"DIADEM_CONFIG": str(self.work / "config"), "DIADEM_RECOVERY_PASSPHRASE": ""}
         return {**os.environ, **own, "PYTHONPATH": str(HERE.parent)}
 
     def begin(self) -> None:

@@ -80,7 +80,7 @@ class Nodes:
         return found
 
     def _environment(self) -> dict[str, str]:
-        own = {"DIADEM_CONFIG": str(self.work / "config"), "DIADEM_RECOVERY_PASSPHRASE": "correct horse"}
+        own = {"DIADEM_CONFIG": str(self.work / "config"), "DIADEM_RECOVERY_PASSPHRASE": ""}
         return {**os.environ, **own, "PYTHONPATH": str(HERE.parent)}
 
     def begin(self, source: Path) -> str:

@@ -87,7 +87,7 @@ class Lab:
         """Variables of its people; `diadem` is the one that is tested."""
         kept = {name: text for name, text in os.environ.items() if not name.startswith(("DIADEM_", "PYTHONUNBUFF"))}
         own = {"HOME": str(self.home), "DIADEM_CONFIG": str(self.home / ".config"), "LC_ALL": "C.UTF-8"}
-        own |= {"DIADEM_CACHE": str(self.home / ".cache"), "DIADEM_RECOVERY_PASSPHRASE": "correct horse"}
+        own |= {"DIADEM_CACHE": str(self.home / ".cache")}
         path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
         return {**kept, **own, "PATH": path, "COLUMNS": "200"}
 
