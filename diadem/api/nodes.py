@@ -268,7 +268,7 @@ class Node(_Node, NetworkVerbs):
         context = open_context(
             folder,
             user=user,
-            tools=node_tools(),
+            gather=node_tools,
             storage_options=storage_options,
             ask=ask,
             rebuild=rebuild,
@@ -367,4 +367,4 @@ def open_node(
         )
     from diadem.node.attaching import attach
 
-    return Node(attach(where, user=user, tools=node_tools(), storage_options=storage_options))
+    return Node(attach(where, user=user, gather=node_tools, storage_options=storage_options))

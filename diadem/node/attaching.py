@@ -13,7 +13,7 @@ from typing import Any
 from diadem.errors import DocumentError, NotFound
 from diadem.node.catalogue import Catalogue
 from diadem.node.config import NodeSettings, StoreSettings
-from diadem.node.context import Attached, NodeTools, utc_now
+from diadem.node.context import Attached, Gather, utc_now
 from diadem.node.keys import KeyCabinet
 from diadem.node.mirroring import SNAPSHOT, SNAPSHOT_DIGEST, home
 from diadem.node.store_place import recover_command
@@ -28,7 +28,7 @@ def attach(
     url: str,
     *,
     user: str | None,
-    tools: NodeTools,
+    gather: Gather,
     storage_options: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> Attached:
     """Open a store of a node, for reading.
@@ -39,8 +39,8 @@ def attach(
         The store's folder or address, as this PC sees it.
     user : str, optional
         Ignored: nothing is signed here.
-    tools : NodeTools
-        Readers, workers, scan.
+    gather : callable
+        Finds readers, workers, scan.
     storage_options : mapping of str to mapping, optional
         For fsspec; under the store's name, or "" where that is not known.
 
@@ -86,7 +86,7 @@ def attach(
         catalogue=Catalogue.open(snapshot, read_only=True),
         stores=stores,
         user=user or "",
-        tools=tools,
+        gather=gather,
         clock=utc_now,
     )
 

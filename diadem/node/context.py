@@ -87,6 +87,9 @@ class NodeTools:
     transports: Sequence[TransportOffer] = ()
 
 
+Gather = Callable[[], NodeTools]
+
+
 def no_peer(_: str) -> str | None:
     """Where no other node is known."""
     return None
@@ -112,8 +115,8 @@ class Context:
         Where packages are.
     user : str
         Who is at work: the short name of a user of this node.
-    tools : NodeTools
-        Readers, workers, scan.
+    gather : callable
+        Finds readers, workers, scan: see `tools`.
     clock : callable
         Gives the time.
     opened_at : int
@@ -131,13 +134,18 @@ class Context:
     catalogue: Catalogue
     stores: StoreSet
     user: str
-    tools: NodeTools
+    gather: Gather
     clock: Clock = utc_now
     opened_at: int = 0
     workers: Workers | None = None
     peer_id: Callable[[str], str | None] = no_peer
     _guard: threading.RLock = field(default_factory=threading.RLock, repr=False)
     _kept: dict[str, Any] = field(default_factory=dict, repr=False)
+
+    @cached_property
+    def tools(self) -> NodeTools:
+        """Readers, workers, scan: gathered when the first verb wants them, for to ask every plugin takes its time."""
+        return self.gather()
 
     @property
     def writable(self) -> bool:
@@ -296,11 +304,11 @@ class Attached(Context):
         catalogue: Catalogue,
         stores: StoreSet,
         user: str,
-        tools: NodeTools,
+        gather: Gather,
         clock: Clock,
     ) -> None:
         ledger = cast("Ledger", _NoLedger(settings.machine))
-        super().__init__(folder, settings, keys, ledger, catalogue, stores, user, tools, clock)
+        super().__init__(folder, settings, keys, ledger, catalogue, stores, user, gather, clock)
 
     @property
     def writable(self) -> bool:
@@ -333,7 +341,7 @@ def open_context(
     folder: Path,
     *,
     user: str | None,
-    tools: NodeTools,
+    gather: Gather,
     storage_options: Mapping[str, Mapping[str, Any]] | None = None,
     ask: AskPassphrase | None = None,
     clock: Clock = utc_now,
@@ -370,7 +378,7 @@ def open_context(
         ledger.mirrors = Mirrors(stores)
         catalogue = _catalogue(settings, folder, rebuild=rebuild, sick=sick)
         opened.callback(catalogue.close)
-        context = Context(folder, settings, keys, ledger, catalogue, stores, chosen, tools, clock, ledger.size)
+        context = Context(folder, settings, keys, ledger, catalogue, stores, chosen, gather, clock, ledger.size)
         if not rebuild:
             try:
                 catch_up(context)

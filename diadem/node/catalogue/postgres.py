@@ -43,7 +43,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, TSQUERY, TSVECTOR
 from sqlalchemy.dialects.postgresql import insert as postgres_insert
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.schema import CreateIndex
-from sqlalchemy.sql.compiler import DDLCompiler, SQLCompiler
+from sqlalchemy.sql.compiler import SQLCompiler
 
 from diadem.node.catalogue.database import Said, TextHits
 from diadem.node.catalogue.expressions import BESIDE, Among, ByteText, Contains, ContainsOne, Keys
@@ -201,10 +201,10 @@ def _byte_text(_: ByteText, compiler: Any, **options: Any) -> str:  # noqa: ARG0
 
 
 @compiles(CreateIndex, "postgresql")
-def _create_index(element: CreateIndex, compiler: DDLCompiler, **more: Any) -> str:
+def _create_index(element: CreateIndex, compiler: Any, **options: Any) -> str:
     if beside := element.element.info.get(BESIDE):
         element.element.dialect_options["postgresql"]["include"] = beside
-    return str(compiler.visit_create_index(element, **more))
+    return str(compiler.visit_create_index(element, **options))
 
 
 @compiles(Among, "postgresql")

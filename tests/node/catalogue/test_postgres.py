@@ -195,7 +195,8 @@ def test_questions_use_their_index(on_server: Catalogue, query: str, index: str)
 
 def test_indices_of_judgements_hold_what_else_is_asked_of_the_same_one(on_server: Catalogue) -> None:
     with on_server._reading() as connection:
-        made = dict(connection.exec_driver_sql("SELECT indexname, indexdef FROM pg_indexes").all())
+        rows = connection.exec_driver_sql("SELECT indexname, indexdef FROM pg_indexes")
+        made = {row.indexname: row.indexdef for row in rows}
     assert made["assessments_by_both"].endswith("(purpose, verdict, package) INCLUDE (criterion, assessor)")
     assert sum("INCLUDE" in made[index] for index in made if index.startswith("assessments_by_")) == 5
 
