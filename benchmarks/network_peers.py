@@ -1,7 +1,8 @@
 """The programs that a transfer is measured against, between two sites: rsync and scp over ssh, rclone, nginx with curl.
 
 Each takes the sender's folder to a new folder of the receiver and syncs it; none checks what came against anything that
-the sender signed, and none leaves a receipt.
+the sender signed, and none leaves a receipt. Two are timed once more with the check that a careful person adds: SHA-256
+of every file against the sender's list.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from timing import Contender, Run, run
 from diadem.testing.faults import remove
 
 SSH_PORT, HTTPS_PORT = 10022, 10443
+#: What stands behind the title of a program whose files are checked against the sender's list.
+CHECKED = " and SHA-256"
 #: Seconds for a server to answer.
 _START = 20
 #: OpenSSH's own first choice, and the fastest on processors with AES instructions.
@@ -71,6 +74,8 @@ class Servers:
             "PasswordAuthentication no\nPermitRootLogin prohibit-password\nUsePAM no\nUseDNS no\nPidFile none\n"
             "MaxStartups 100\nSubsystem sftp internal-sftp\n"
         )
+        list_all = 'find . -type f -print0 | xargs -0 sha256sum > "$1"'
+        run(["sh", "-euc", list_all, "sh", self.work / "sums"], cwd=self.folder)
         if find("sshd"):
             Path("/run/sshd").mkdir(exist_ok=True)
             self._spawn(find("sshd") or "", "-D", "-e", "-f", self.work / "sshd")
@@ -135,9 +140,19 @@ def contenders(given: Servers, receiver: Place, target: Path, *, many: bool) -> 
     url = f"https://{where}:{HTTPS_PORT}"
     http = f"{find('rclone')} copy {lanes} --no-check-certificate --http-url {url}/ :http: {target}"
     scripts.append(("rclone", "rclone https", http))
+    check = f"cd {target} && sha256sum --quiet -c {given.work}/sums"
+    copied = f"rsync -a --inplace --whole-file -e 'ssh {ssh}' root@{where}:{source}/ {target}/"
+    scripts.append(("rsync", f"rsync over ssh{CHECKED}", f"{copied} && {check}"))
     if not many:
-        names = " ".join(f"-o {target}/{path.name} {url}/{path.name}" for path in sorted(source.iterdir()))
-        scripts.append(("curl", "nginx + curl", f"mkdir -p {target} && curl -s -k {names}"))
+        files = [path.name for path in sorted(source.iterdir())]
+        names = " ".join(f"-o {target}/{name} {url}/{name}" for name in files)
+        fetched = f"mkdir -p {target} && curl -s -k {names}"
+        scripts.append(("curl", "nginx + curl", fetched))
+        # OpenSSL hashes with the processor's instructions, coreutils without: four times slower.
+        proven = " && ".join(
+            f'grep -q "^$(openssl dgst -sha256 -r {target}/{name} | cut -c 1-64) " {given.work}/sums' for name in files
+        )
+        scripts.append(("curl", f"nginx + curl{CHECKED}", f"{fetched} && {proven}"))
     return [_timed(title, script, receiver, target) for program, title, script in scripts if find(program)]
 
 
