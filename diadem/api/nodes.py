@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Mapping
+from contextvars import copy_context
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, overload
@@ -268,7 +270,7 @@ class Node(_Node, NetworkVerbs):
         context = open_context(
             folder,
             user=user,
-            gather=node_tools,
+            gather=tools_of_now(),
             storage_options=storage_options,
             ask=ask,
             rebuild=rebuild,
@@ -296,6 +298,20 @@ def check_new_node(path: StrPath, *, name: str, user: str, store: str, recovery_
     folder = Path(path).absolute()
     recovery = Path(recovery_file or f"{folder}-recovery.txt")
     require_possible(folder, NewNode(name=name, user=user, store=store, recovery_file=recovery))
+
+
+def tools_of_now() -> Callable[[], NodeTools]:
+    """What gathers the readers, workers and scan of this moment, `trying` included, once somebody asks for them."""
+    here, turn = copy_context(), threading.Lock()
+    found: list[NodeTools] = []
+
+    def gather() -> NodeTools:
+        with turn:
+            if not found:
+                found.append(here.run(node_tools))
+            return found[0]
+
+    return gather
 
 
 def node_tools() -> NodeTools:
@@ -367,4 +383,4 @@ def open_node(
         )
     from diadem.node.attaching import attach
 
-    return Node(attach(where, user=user, gather=node_tools, storage_options=storage_options))
+    return Node(attach(where, user=user, gather=tools_of_now(), storage_options=storage_options))

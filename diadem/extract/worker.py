@@ -27,7 +27,7 @@ from diadem.model.vendor import TREE
 #: Bytes that one answer may have.
 MAX_ANSWER = 8 << 20
 #: Jobs between two collections of cycles, which hold files open, among everything.
-_COLLECT_EVERY = 64
+_COLLECT_EVERY = 32
 
 
 def main() -> None:
@@ -70,7 +70,10 @@ def _let_go() -> None:
 
 
 def _collect() -> None:
-    """Look for cycles among what has come since the last time; to look at all that libraries bring takes 30 ms."""
+    """Look for cycles among what has come since the last time; to look at all that libraries bring takes 30 ms.
+
+    What a reader keeps for a while, and lets go in a cycle, waits for the look at everything, or the worker's end.
+    """
     gc.collect()
     gc.freeze()
 

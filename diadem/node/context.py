@@ -116,7 +116,7 @@ class Context:
     user : str
         Who is at work: the short name of a user of this node.
     gather : callable
-        Finds readers, workers, scan: see `tools`.
+        Finds readers, workers, scan, always the same ones: see `tools`.
     clock : callable
         Gives the time.
     opened_at : int
@@ -142,7 +142,7 @@ class Context:
     _guard: threading.RLock = field(default_factory=threading.RLock, repr=False)
     _kept: dict[str, Any] = field(default_factory=dict, repr=False)
 
-    @cached_property
+    @property
     def tools(self) -> NodeTools:
         """Readers, workers, scan: gathered when the first verb wants them, for to ask every plugin takes its time."""
         return self.gather()

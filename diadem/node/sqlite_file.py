@@ -17,6 +17,8 @@ from diadem.store.system import flush_folder
 
 #: Seconds to wait for another writer. A transaction takes milliseconds; a thousand in a queue take seconds.
 PATIENCE: Final = 120.0
+#: Milliseconds to wait for others before the write-ahead file is emptied.
+_BRIEFLY: Final = 200
 _DAMAGED: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_IOERR})
 _UNWRITABLE: Final = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM})
 _BUSY: Final = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
@@ -41,6 +43,7 @@ class SqliteFile:
         self.path = path
         self._what, self._advice = what, advice
         self._lock = threading.RLock()
+        self._old_pages = False
         with self._translated():
             if not read_only:
                 _begin_private(path)
@@ -114,19 +117,33 @@ class SqliteFile:
                 if self._connection.in_transaction:
                     self._connection.execute("ROLLBACK")
                 raise
+            if self._old_pages:
+                self.erase()
 
     @contextmanager
     def erasing(self) -> Iterator[sqlite3.Connection]:
-        """One transaction, after which nothing is left in the file, nor beside it, of what it deleted or overwrote.
-
-        In the file it is written over; the write-ahead file, which holds old pages too, is emptied. What the file
-        system or the disk keeps of them is theirs.
-        """
+        """One transaction; nothing that it deletes or overwrites is left in the file, nor beside it: see `erase`."""
         with self._lock:
             with self.writing() as connection:
                 yield connection
-            with self._translated():
-                self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            self.erase()
+
+    def erase(self) -> bool:
+        """Empty the write-ahead file, which holds pages as they were; in the file itself they are written over.
+
+        Where somebody else is reading or writing, it is not waited for: False is returned, and it is tried again after
+        each transaction. What the file system or the disk keeps is theirs.
+        """
+        with self._lock:
+            try:
+                self._connection.execute(f"PRAGMA busy_timeout={_BRIEFLY}").fetchall()
+                busy = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+            except sqlite3.Error:
+                busy = 1
+            finally:
+                self._connection.execute(f"PRAGMA busy_timeout={PATIENCE * 1000:.0f}").fetchall()
+            self._old_pages = bool(busy)
+            return not busy
 
     @contextmanager
     def _translated(self) -> Iterator[None]:

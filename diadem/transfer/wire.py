@@ -8,7 +8,7 @@ import socket
 import ssl
 import time
 from collections.abc import Callable, Collection
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 from diadem.errors import DocumentError, Unreachable
@@ -25,8 +25,10 @@ READ: Final = 60.0
 _ALIVE: Final = {"TCP_KEEPIDLE": 10, "TCP_KEEPALIVE": 10, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3}
 #: Bytes a second that must move in the time that the other side is waited for, after `READ` seconds for a beginning.
 SLOWEST: Final = 8 * 1024.0
-#: Bytes that a call of TLS gives at most: a record (RFC 8446, 5.1). Seconds after which what came is counted.
+#: Bytes that a call of TLS gives at most: a record (RFC 8446, 5.1); and of which heads are read at once. Seconds after
+#: which what came is counted.
 _RECORD: Final = 1 << 14
+_HEAD: Final = 1 << 13
 _COUNTED: Final = 1.0
 
 
@@ -44,11 +46,15 @@ class PatientSocket(ssl.SSLSocket):
         self._patience, self._waited, self._moved = patience, 0.0, 0
         self.settimeout(patience)
 
+    def makefile(self, mode: str = "r", buffering: int | None = None, **more: Any) -> Any:
+        """As of a socket, with a buffer below what is filled to its end: a head is read before all else is there."""
+        return super().makefile(mode, _HEAD if buffering is None else buffering, **more)  # type: ignore[call-overload]
+
     def recv_into(self, buffer: WriteableBuffer, nbytes: int | None = None, flags: int = 0) -> int:
         """As a socket does, but fill a large buffer while more comes; `TimeoutError` where all comes too slowly."""
         began = time.monotonic()
         size = nbytes or memoryview(buffer).nbytes
-        if size <= _RECORD:
+        if flags or size <= _RECORD:
             return self._counted(super().recv_into(buffer, nbytes, flags), began)
         return self._counted(self._fill(memoryview(buffer).cast("B")[:size], began + _COUNTED), began)
 

@@ -46,6 +46,12 @@ def drips_from_the_first_line_on(connection: ssl.SSLSocket, end: threading.Event
         connection.sendall(b"x")
 
 
+def says_one_word(connection: ssl.SSLSocket, end: threading.Event) -> None:
+    """A short answer, and the line stays open."""
+    connection.sendall(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}")
+    end.wait(20)
+
+
 def takes_nothing(_: ssl.SSLSocket, end: threading.Event) -> None:
     """Reads nothing."""
     end.wait(20)
@@ -99,6 +105,16 @@ def test_who_stops_in_the_middle_is_given_up_and_another_address_is_asked(
             assert time.monotonic() - began < 6 * PATIENCE
             with client.stream("probe/file") as found:
                 assert found.read() == FILE
+
+
+def test_a_short_answer_is_read_at_once_whatever_python_reads_ahead(
+    served: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("io.DEFAULT_BUFFER_SIZE", 128 << 10)  # as from Python 3.14 on
+    with answering(tmp_path, says_one_word) as (url, pin), served.client(urls=[url], tls_pins=[pin]) as client:
+        began = time.monotonic()
+        assert client.get_json("whoami") == {}
+        assert time.monotonic() - began < PATIENCE / 2
 
 
 @pytest.mark.parametrize("behave", [drips, drips_from_the_first_line_on, takes_nothing])

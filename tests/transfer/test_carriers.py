@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import itertools
 import os
 import shutil
+import sqlite3
 import sys
 import threading
 import time
@@ -134,6 +136,23 @@ def test_a_package_goes_by_a_folder_and_nothing_stays_there(drive: Drive, packag
     receipt = next(entry.statement.predicate for entry in drive.pair.b.node.context.ledger.of_kind("receipt"))
     assert receipt["route"] == ROUTE
     assert drive.pair.b.wire.windows == [], "no byte of it came directly"
+
+
+def test_a_key_goes_from_the_files_as_soon_as_nobody_reads_them(drive: Drive, small: str) -> None:
+    sent = drive.send(small)
+    book = relays_of(drive.pair.b.desk)
+    secret = book.get(sent.id)
+    assert secret is not None
+    with contextlib.closing(sqlite3.connect(drive.pair.b.node.path / "network" / "relays.sqlite")) as other:
+        other.execute("BEGIN")
+        other.execute("SELECT count(*) FROM relays").fetchall()
+        began = time.monotonic()
+        book.lose_key(sent.id)
+        assert time.monotonic() - began < 10, "who reads is not waited for"
+        assert secret.identity.encode() in _books_of_relays(drive.pair.b), "somebody may still read what was"
+        other.execute("COMMIT")
+        book.use(sent.id, ROUTE)
+    assert secret.identity.encode() not in _books_of_relays(drive.pair.b)
 
 
 def test_objects_come_in_any_order_twice_and_with_strange_things_between(drive: Drive, package: str) -> None:

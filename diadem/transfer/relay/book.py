@@ -128,6 +128,7 @@ class RelayBook:
     def __init__(self, folder: Path) -> None:
         self._file = SqliteFile(folder / FILE, what="book of relays", advice=_ADVICE)
         self._file.prepare(_SCHEMA, application=APPLICATION, version=VERSION)
+        self._file.erase()  # a process that ended in between may have left what was forgotten
 
     def close(self) -> None:
         """Let go of the file."""

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 import diadem
-from diadem.api.nodes import node_tools
+from diadem.api.nodes import tools_of_now
 from diadem.errors import NotFound
 from diadem.node.context import open_context, utc_now
 from diadem.node.node import Node
@@ -95,7 +95,7 @@ def test_a_clock_that_is_behind_the_log(lab: Lab) -> None:
     def yesterday() -> datetime.datetime:
         return utc_now() - datetime.timedelta(days=1)
 
-    late = Node(open_context(lab.node.path, user=None, gather=node_tools, clock=yesterday))
+    late = Node(open_context(lab.node.path, user=None, gather=tools_of_now(), clock=yesterday))
     found = wrong(late)["clock"]
     assert "behind" in found["message"]
     assert "clock.behind" in {finding.rule for finding in late.status().findings}
