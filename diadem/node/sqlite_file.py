@@ -54,8 +54,13 @@ class SqliteFile:
 
     def _settle(self, *, read_only: bool) -> None:
         """WAL, so that readers never wait; FULL, so that what was committed survives a power cut; no old bytes."""
-        settings = ["journal_mode=WAL", "synchronous=FULL", "fullfsync=ON", "checkpoint_fullfsync=ON"]
-        settings.append("secure_delete=ON")
+        settings = [
+            "journal_mode=WAL",
+            "synchronous=FULL",
+            "fullfsync=ON",
+            "checkpoint_fullfsync=ON",
+            "secure_delete=ON",
+        ]
         for setting in [*settings, "cell_size_check=ON", *(["query_only=ON"] if read_only else [])]:
             self._connection.execute(f"PRAGMA {setting}").fetchall()
 
@@ -118,7 +123,7 @@ class SqliteFile:
                     self._connection.execute("ROLLBACK")
                 raise
             if self._old_pages:
-                self.erase()
+                self.erase(0)
 
     @contextmanager
     def erasing(self) -> Iterator[sqlite3.Connection]:
@@ -128,22 +133,21 @@ class SqliteFile:
                 yield connection
             self.erase()
 
-    def erase(self) -> bool:
+    def erase(self, wait: int = _BRIEFLY) -> None:
         """Empty the write-ahead file, which holds pages as they were; in the file itself they are written over.
 
-        Where somebody else is reading or writing, it is not waited for: False is returned, and it is tried again after
-        each transaction. What the file system or the disk keeps is theirs.
+        Where somebody else still reads or writes after so many milliseconds, it is tried again after each transaction,
+        without waiting. What the file system or the disk keeps is theirs.
         """
         with self._lock:
             try:
-                self._connection.execute(f"PRAGMA busy_timeout={_BRIEFLY}").fetchall()
+                self._connection.execute(f"PRAGMA busy_timeout={wait}").fetchall()
                 busy = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
             except sqlite3.Error:
                 busy = 1
             finally:
                 self._connection.execute(f"PRAGMA busy_timeout={PATIENCE * 1000:.0f}").fetchall()
             self._old_pages = bool(busy)
-            return not busy
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
