@@ -31,8 +31,8 @@ from diadem.transfer.taking import is_missing, take_window
 from diadem.transfer.windows import WINDOW, WindowPlan
 from diadem.trust.sealing import MAX_HEADER, SealHeader, open_window
 
-#: Objects at once; each takes twice its bytes.
-AT_ONCE: Final = 3
+#: Objects at once; each takes twice its bytes, and of several transfers at once each has its own.
+AT_ONCE: Final = 2
 #: Objects that are taken before they are forced to disk and removed at the carrier.
 _BATCH: Final = 16
 #: How often a window may come damaged.
