@@ -190,7 +190,7 @@ class Context:
             self.stores.refresh(self.settings)
 
     def refresh(self) -> None:
-        """See settings, policy and stores as they are now: for what works on the node for months.
+        """See settings and policy as they are now: for what works on the node for months.
 
         Raises
         ------
@@ -200,7 +200,6 @@ class Context:
         policy = self._read_policy()
         self.reread_settings()
         self.__dict__["policy"] = policy
-        self.stores.look_again()
 
     def once(self, name: str, opens: Callable[[], _Opened]) -> _Opened:
         """What is opened when it is first needed, shared by all threads, and closed with the node."""

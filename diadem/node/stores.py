@@ -9,7 +9,7 @@ import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from diadem.errors import DiademError, NotFound, Refused, StoreError, Unreachable, UsageError
+from diadem.errors import NotFound, Refused, StoreError, Unreachable, UsageError
 from diadem.model.plain_text import quoted
 from diadem.model.replicas import StoreState
 from diadem.node.config import NodeSettings, StoreSettings
@@ -22,11 +22,12 @@ from diadem.store.urls import local_path
 #: In every store: which store it is, and whose.
 STORE_FILE = "store.json"
 STORE_FORMAT = "diadem-store/1"
-#: Errors of opening that mean "not now": unplugged, no answer, no access, its extra is not installed.
-AWAY = (Unreachable, NotFound, Refused, UsageError)
-#: Seconds for which a folder, and a server, that answered is believed to be there; before writing a folder is looked
-#: at each time.
+#: Seconds for which a folder, and a server, that answered is believed to be there; before writing it is looked at each
+#: time.
 _TRUST_FOLDER, _TRUST = 0.5, 30.0
+#: A store for whose silence one waited longer than these seconds, a server's time-out, is left alone for twenty times as
+#: long as that took, `_TRUST` at most: a look at a hundred packages waits once. Any other is asked each time.
+_TIMED_OUT, _REST = 0.5, 20
 
 
 class StoreSet:
@@ -44,7 +45,7 @@ class StoreSet:
         self._settings = settings
         self._options = dict(storage_options or {})
         self._opened: dict[str, Store] = {}
-        self._away: dict[str, DiademError] = {}
+        self._away: dict[str, tuple[float, Unreachable]] = {}
         self._seen: dict[str, float] = {}
 
     def __iter__(self) -> Iterator[StoreSettings]:
@@ -87,22 +88,26 @@ class StoreSet:
         ------
         NotFound
             The node has no store of that name.
-        Unreachable, StoreError
+        Unreachable
             It does not answer, or what lies there is not this store (a disk that is not plugged in).
         """
         settings = self._settings.store(name)  # an unknown name is a mistake, not a store that is away
-        if name in self._away:
-            raise self._away[name]
+        until, away = self._away.get(name, (0.0, None))
+        started = time.monotonic()
+        if away is not None and started < until:
+            raise away
         store = self._opened.get(name)
         trust = _TRUST_FOLDER if store is None or store.is_folder else _TRUST
-        if store is None or time.monotonic() - self._seen.get(name, -_TRUST) >= trust:
+        if store is None or started - self._seen.get(name, -_TRUST) >= trust:
             try:
-                store = store or open_store(settings.url, self._options.get(name))
-                require_own(store, settings)
-            except AWAY as error:
-                self._away[name] = error
+                store = open_own(settings, self._options.get(name), store)
+            except Unreachable as error:
+                now = time.monotonic()
+                if now - started > _TIMED_OUT:
+                    self._away[name] = (now + min(_TRUST, _REST * (now - started)), error)
                 raise
             self._opened[name], self._seen[name] = store, time.monotonic()
+            self._away.pop(name, None)
         return store
 
     def require_there(self, name: str) -> Store:
@@ -110,16 +115,14 @@ class StoreSet:
 
         Raises
         ------
+        NotFound
+            The node has no store of that name.
         Unreachable
-            It does not.
+            It does not answer.
         """
         self._seen.pop(name, None)
-        try:
-            return self.open(name)
-        except Unreachable:
-            raise
-        except AWAY as error:
-            raise Unreachable(f"the store '{name}' does not answer: {error.message}", where=error.where) from error
+        self._away.pop(name, None)
+        return self.open(name)
 
     def reachable(self, name: str) -> bool:
         """Whether a store answers."""
@@ -127,7 +130,7 @@ class StoreSet:
             return False
         try:
             self.open(name)
-        except AWAY:
+        except Unreachable:
             return False
         return True
 
@@ -142,12 +145,11 @@ class StoreSet:
 
     def why_away(self, name: str) -> str:
         """Why a store does not answer; "" if it does."""
-        self.reachable(name)
-        return self._away[name].message if name in self._away else ""
-
-    def look_again(self) -> None:
-        """Forget which stores did not answer."""
-        self._away.clear()
+        try:
+            self.open(name)
+        except Unreachable as error:
+            return error.message
+        return ""
 
     def states(self) -> list[StoreState]:
         """What the policy asks of each store."""
@@ -182,17 +184,16 @@ class StoreSet:
         )
 
 
-def require_own(store: Store, settings: StoreSettings) -> None:
-    """Raise `Unreachable` where a place does not hold the store of these settings.
+def open_own(settings: StoreSettings, options: Mapping[str, Any] | None = None, store: Store | None = None) -> Store:
+    """The store of these settings, known to answer and to be the one that was added; `store` where it is open already.
 
     Raises
     ------
     Unreachable
-        Nothing is there, or another store, or it fails.
-    Refused, UsageError
-        It may not be read, or cannot be opened here.
+        Nothing is there, or another store, or it fails, may not be read, or cannot be opened on this machine.
     """
     try:
+        store = store or open_store(settings.url, options)
         store.check()
         found = read_store_file(store)
     except NotFound as error:
@@ -201,6 +202,8 @@ def require_own(store: Store, settings: StoreSettings) -> None:
         ) from error
     except StoreError as error:
         raise Unreachable(error.message, where=settings.url, next=_by_hand(settings)) from error
+    except (Refused, UsageError) as error:  # no access, or its extra is not installed
+        raise Unreachable(error.message, where=error.where or settings.url, next=error.next) from error
     if settings.id and (found is None or found["store"] != settings.id):
         what = "there is no store" if found is None else f"there is another store, '{found.get('name', '?')}'"
         raise Unreachable(
@@ -208,6 +211,7 @@ def require_own(store: Store, settings: StoreSettings) -> None:
             where=settings.url,
             next=f"Connect the right disk, or tell its new place: diadem store move {settings.name} PATH",
         )
+    return store
 
 
 def _by_hand(settings: StoreSettings) -> str:

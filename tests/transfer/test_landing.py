@@ -613,7 +613,6 @@ def test_a_receipt_that_comes_while_the_senders_store_is_away_is_answered_when_i
     assert [message.kind for message in pair.b.desk.book.to_post()] == ["receipt"]
     assert pair.b.desk.book.get(transfer.id).error == ""
     away.rename(store)
-    pair.a.node.context.stores.look_again()  # as a node that serves does each minute
     meet()
     assert [side.desk.book.get(transfer.id).state for side in (pair.a, pair.b)] == [State.CLOSED, State.CLOSED]
     assert not pair.b.desk.book.to_post()

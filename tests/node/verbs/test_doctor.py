@@ -83,7 +83,6 @@ def test_a_store_that_is_away_and_a_log_that_is_on_this_machine_only(lab: Lab) -
         assert set(found) == {"stores", "log"}
         assert "in no store" in found["log"]["message"]
         (lab.root / "unplugged").rename(lab.root / "main")
-        node.context.stores.look_again()
         assert set(wrong(node)) == {"log"}
         node.repair()  # as it advises
         assert wrong(node) == {}

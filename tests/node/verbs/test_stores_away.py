@@ -12,6 +12,7 @@ import diadem
 from diadem.errors import Unreachable
 from diadem.model.ports import Progress
 from diadem.model.replicas import PRESENT
+from diadem.model.scan import PlannedSession
 from tests.node.verbs.agreeing import copies, require_agreement
 from tests.node.verbs.conftest import Lab, damage
 
@@ -31,7 +32,6 @@ def plug_in(lab: Lab) -> None:
     assert list(lab.second.iterdir()) == []  # nothing was written there
     lab.second.rmdir()
     (lab.root / "unplugged").rename(lab.second)
-    lab.node.context.stores.look_again()
 
 
 def all_present(lab: Lab) -> bool:
@@ -109,5 +109,26 @@ def test_the_only_store_is_unplugged(lab: Lab) -> None:
         assert os.listdir(lab.root / "main") == []
         (lab.root / "main").rmdir()
         (lab.root / "unplugged").rename(lab.root / "main")
-        node.context.stores.look_again()
         assert node.archive(Path(lab.root / "s"), now=True).what == "new"
+
+
+def test_a_disk_that_is_back_is_seen_by_the_next_call(lab: Lab) -> None:
+    lab.add_second()
+    lab.archived("s")
+    lab.second.rename(lab.root / "unplugged")
+    assert "second" in str(lab.node.status().to_dict())
+    assert not {state.name: state.reachable for state in lab.node.context.stores.states()}["second"]
+    (lab.root / "unplugged").rename(lab.second)
+    assert {state.name: state.reachable for state in lab.node.context.stores.states()}["second"]
+    assert lab.node.repair().ok
+
+
+def test_a_plan_goes_on_in_a_store_that_was_missing_for_a_moment(lab: Lab) -> None:
+    folders = [lab.session(name, files=1) for name in "abcd"]
+    sessions = [PlannedSession(folder.name, True, folder.name, "", str(folder)) for folder in folders]
+    results = lab.node.archive_all(sessions, now=True)
+    assert next(results).state == "new"
+    (lab.root / "main").rename(lab.root / "unplugged")
+    assert next(results).state == "failed"
+    (lab.root / "unplugged").rename(lab.root / "main")
+    assert [result.state for result in results] == ["new", "new"]
