@@ -55,8 +55,8 @@ def escaped(text: object, limit: int = 300) -> str:
 def printable(text: str, *, kept: str = "") -> str:
     """The text as every terminal, log and JSON document can hold it.
 
-    Bytes that are not UTF-8, control characters (a bag could name a file after a terminal's command) and marks that turn
-    what is read are written as ``\\u001b``; the characters in `kept` stay.
+    Bytes that are not UTF-8, control characters (a bag could name a file after a terminal's command) and marks that
+    turn what is read are written as ``\\u001b``; the characters in `kept` stay.
     """
     return _OBEYED_PATTERN.sub(lambda match: match[0] if match[0] in kept else f"\\u{ord(match[0]):04x}", text)
 

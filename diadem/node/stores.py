@@ -25,8 +25,8 @@ STORE_FORMAT = "diadem-store/1"
 #: Seconds for which a folder, and a server, that answered is believed to be there; before writing it is looked at each
 #: time.
 _TRUST_FOLDER, _TRUST = 0.5, 30.0
-#: A store for whose silence one waited longer than these seconds, a server's time-out, is left alone for twenty times as
-#: long as that took, `_TRUST` at most: a look at a hundred packages waits once. Any other is asked each time.
+#: A store for whose silence one waited longer than these seconds, a server's time-out, is left alone for twenty times
+#: as long as that took, `_TRUST` at most: a look at a hundred packages waits once. Any other is asked each time.
 _TIMED_OUT, _REST = 0.5, 20
 
 
