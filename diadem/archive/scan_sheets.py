@@ -23,8 +23,8 @@ T = TypeVar("T")
 #: What spreadsheet programs take for the beginning of a formula in a text file (OWASP, CSV injection); the full-width
 #: signs count in Japanese and Chinese versions.
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
-#: Where a cell may begin: a program that divides lines at semicolons, as Excel does in Germany, takes the quotes around a
-#: text with one for letters. An apostrophe makes a text of what follows.
+#: Where a cell may begin: a program that divides lines at semicolons, as Excel does in Germany, takes the quotes around
+#: a text with one for letters. An apostrophe makes a text of what follows.
 _BEGINS = r"(?:^|(?<=[;\t\r\n]))"
 _FORMULA = re.compile(rf"""{_BEGINS}(?=["']*[{"".join(map(re.escape, FORMULA_STARTS))}])""")
 _DEFUSED = re.compile(rf"""{_BEGINS}'(?=["']*[{"".join(map(re.escape, FORMULA_STARTS))}])""")

@@ -71,6 +71,7 @@ def archive(
             next="Name a plan (--plan), or a folder that holds several sessions (--split).",
         )
     from diadem.api.executors import executor_of
+    from diadem.api.scanning import scan as read_folders
 
     with (
         opened(node, user) as found,
@@ -79,9 +80,10 @@ def archive(
     ):
         options: dict[str, Any] = {"strict": strict, "now": now, "wait": wait, "listener": listener}
         if many:
-            scan = None if source is None else found.context.tools.scan(source, listener=listener)
+            archive_all = found.archive_all  # a node elsewhere says so before a drive is read
+            scan = None if source is None else read_folders(source, listener=listener)
             chosen = str(plan) if scan is None else scan
-            results = found.archive_all(chosen, metadata=metadata, dry_run=dry_run, executor=executor, **options)
+            results = archive_all(chosen, metadata=metadata, dry_run=dry_run, executor=executor, **options)
             with closing(results):  # whoever stops here stops the workers before the node is closed
                 code = _show_all(results, as_json=json)
             if scan is not None and not json:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import re
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from diadem.cli.node_options import As, Dask, Jobs, Json, NodeAt, Quiet, opened
+from diadem.cli.node_options import As, Dask, Jobs, Json, MaxRate, NodeAt, Quiet, opened, read_rate
 from diadem.cli.output import duration_text, print_json, progress, size_text
 from diadem.errors import NotFound, UsageError
 from diadem.model.plain_text import count_text
@@ -16,12 +15,7 @@ from diadem.model.plain_text import count_text
 if TYPE_CHECKING:
     from diadem.api.nodes import Node
 
-MaxRate = Annotated[
-    str | None, typer.Option("--max-rate", help="Read no faster than this a second: 50MB. Leaves the disk to others.")
-]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done; change nothing.")]
-_RATE = re.compile(r"\s*([0-9.]+)\s*([kKMGT]?)B?(?:/s)?\s*\Z")
-_FACTORS = {"": 1, "k": 1e3, "K": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}
 
 
 def register(app: typer.Typer) -> None:
@@ -61,7 +55,7 @@ def scrub(
             level=level,
             due=due,
             package=package,
-            max_rate=_rate(max_rate),
+            max_rate=read_rate(max_rate),
             executor=executor,
             listener=listener,
         )
@@ -138,7 +132,7 @@ def repair(
     """Mend damaged copies, write missing ones. As far as it can be done now; parity too, where the policy wants it."""
     with opened(node) as found, progress(quiet=quiet or json) as listener:
         done = found.repair(
-            package, store=store, dry_run=dry_run, set_aside=set_aside, max_rate=_rate(max_rate), listener=listener
+            package, store=store, dry_run=dry_run, set_aside=set_aside, max_rate=read_rate(max_rate), listener=listener
         )
         document = done.to_dict()
         titles = _titles(found, document)
@@ -279,13 +273,3 @@ def reindex(
         for note in document["notes"]:
             print(f"note             {note}")
     return 1 if document["notes"] else 0
-
-
-def _rate(text: str | None) -> float | None:
-    """``50MB`` as bytes per second."""
-    if text is None:
-        return None
-    match = _RATE.match(text)
-    if match is None or float(match.group(1)) <= 0:
-        raise UsageError(f"'{text}' is no rate", next="Write 50MB for fifty megabytes a second.")
-    return float(match.group(1)) * _FACTORS[match.group(2)]

@@ -339,7 +339,11 @@ class RemoteNode:
         from diadem.node.node import Node
         from diadem.transfer.network_verbs import NetworkVerbs
 
-        elsewhere = name in ("context", "peers") or hasattr(Node, name) or hasattr(NetworkVerbs, name)
+        if name == "context":  # what a command asks of a node's own machine, and no verb of anybody
+            raise NotFromHere(
+                f"this needs the machine of the node {self.name}", where=self.url, next="Give the command there."
+            )
+        elsewhere = name == "peers" or hasattr(Node, name) or hasattr(NetworkVerbs, name)
         if elsewhere and not name.startswith("_"):
             raise NotFromHere(
                 f"'{name}' needs the machine of the node {self.name}",
