@@ -5,8 +5,6 @@ A package keeps the name of the one for whom it was archived; who has followed i
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from sqlalchemy import Connection, insert, select
 
 from diadem.model.ownership import Ownership, Succession
@@ -15,22 +13,12 @@ from diadem.node.catalogue import tables
 _successors, _packages, _subjects = tables.successors.c, tables.packages.c, tables.subjects.c
 
 
-def add_tables(connection: Connection) -> None:
-    """Make what a catalogue of an earlier version lacks."""
-    tables.metadata.create_all(connection, tables=[tables.successors])
-
-
 def successions(connection: Connection) -> dict[str, Succession]:
     """Who retired, by address; they are few."""
     rows = connection.execute(
         select(_successors.name, _successors.successor, _successors.place, _successors.statement_id)
     )
     return {name: Succession(successor, int(place), said) for name, successor, place, said in rows}
-
-
-def owners_before(name: str, known: Mapping[str, Succession]) -> frozenset[str]:
-    """All whose packages are somebody's now, and the name itself."""
-    return frozenset(one for one in {*known, name} if Ownership.of(one, known).now == name)
 
 
 def write_succession(connection: Connection, name: str, said: Succession) -> bool:
