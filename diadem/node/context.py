@@ -6,7 +6,8 @@ import datetime
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from copy import copy
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
@@ -216,13 +217,15 @@ class Context:
 
     def as_user(self, user: str) -> Context:
         """The same node, with another of its users at work."""
-        found = replace(self, user=user)
-        found.__dict__ |= {name: self.__dict__[name] for name in ("policy", "grants") if name in self.__dict__}
+        found = copy(self)
+        found.user = user
         return found
 
     def with_workers(self, workers: Workers) -> Context:
         """The same node, for one run whose heavy part is done elsewhere."""
-        return replace(self, workers=workers)
+        found = copy(self)
+        found.workers = workers
+        return found
 
     def locked(self, name: str) -> _Held:
         """Wait for, and hold, a lock of the operating system; it is released when this process ends."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import platform
 import shutil
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -92,8 +91,6 @@ def _versions(_: Context) -> Iterator[Check]:
         except PackageNotFoundError:
             yield Check("versions", "wrong", f"{package} is not installed", "Install DIADEM again.")
     yield Check("versions", "ok", f"Python {platform.python_version()} on {platform.system()}; {', '.join(found)}")
-    if sys.version_info < (3, 11):  # noqa: UP036  installed by hand, perhaps
-        yield Check("versions", "wrong", "Python is older than 3.11", "Use a newer Python.")
 
 
 def _clock(context: Context) -> Iterator[Check]:

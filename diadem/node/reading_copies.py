@@ -91,7 +91,7 @@ class Copies:
         if counts and isinstance(error, IntegrityError) and replica.store not in self._doubted:
             self._doubted.add(replica.store)
             try:
-                self._context.say([damage_draft(self.id, replica, error)])
+                self._context.say([damage_draft(self._context, self.id, replica, error)])
             except (DiademError, OSError):
                 self._context.catalogue.set_replica(self.id, replica.store, replica.path, state=SUSPECT)
 

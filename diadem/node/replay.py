@@ -102,11 +102,13 @@ def _counts(catalogue: Catalogue, entry: Entry) -> bool:
     return catalogue.speaks_for(entry.signers, str(entry.statement.predicate.get("by", "")))
 
 
-def places_said(entries: Iterable[Entry]) -> dict[str, str]:
+def places_said(package: str, entries: Iterable[Entry]) -> dict[str, str]:
     """By store, the path at which the log says that a copy of a package is, whole or not.
 
     Parameters
     ----------
+    package : str
+        Its id: a statement of others too may say what is missing of them.
     entries : iterable of Entry
         All that the log says of the package.
     """
@@ -115,7 +117,9 @@ def places_said(entries: Iterable[Entry]) -> dict[str, str]:
         kind, said = entry.statement.kind, entry.statement.predicate
         if kind in ("ingest", "replicate"):
             places[str(said["store"])] = str(said.get("path", ""))
-        elif kind == "drop" or any(finding["code"] == COPY_MISSING for finding in said.get("findings", ())):
+        elif kind == "drop" or any(
+            finding["code"] == COPY_MISSING and finding["package"] == package for finding in said.get("findings", ())
+        ):
             places.pop(str(said["store"]), None)
         elif kind == "tombstone":
             places.clear()

@@ -132,3 +132,11 @@ def test_a_plan_goes_on_in_a_store_that_was_missing_for_a_moment(lab: Lab) -> No
     assert next(results).state == "failed"
     (lab.root / "unplugged").rename(lab.root / "main")
     assert [result.state for result in results] == ["new", "new"]
+
+
+def test_a_store_that_is_read_elsewhere_can_be_read_as_another_user(lab: Lab) -> None:
+    lab.archived("s")
+    lab.node.close()
+    with diadem.open_node(lab.root / "main") as attached:
+        assert attached.context.as_user("bob").user == "bob"
+        assert not attached.context.as_user("bob").writable
