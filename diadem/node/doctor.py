@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 import platform
 import shutil
+import stat
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any
 
 from diadem.errors import DiademError
@@ -23,6 +26,7 @@ from diadem.node.rules.commands import recover
 from diadem.node.rules.keeping_rules import POLICY_AGAIN
 from diadem.node.sending import judged, tcp_settings
 from diadem.node.tls_files import KEY_FILE
+from diadem.store.urls import local_path
 
 #: How far a clock may lie behind the newest statement.
 _SKEW = timedelta(minutes=5)
@@ -194,6 +198,7 @@ def _stores(context: Context) -> Iterator[Check]:
             yield Check("stores", "wrong", f"{state.name} cannot be written", "Check its permissions.")
         else:
             yield Check("stores", "ok", f"{state.name} ({state.kind}) can be written; {traits}")
+        yield from _open_to_others(state.name, local_path(state.url))
         places.setdefault(state.place or "unknown", []).append(state.name)
     for place, names in places.items():
         if len(names) > 1:
@@ -204,6 +209,20 @@ def _stores(context: Context) -> Iterator[Check]:
                 f"{', '.join(names)} {what}: together they count as one copy",
                 "diadem store add PLACE",
             )
+
+
+def _open_to_others(name: str, folder: Path | None) -> Iterator[Check]:
+    """What other accounts of this machine may do in a store's folder, where the system tells (POSIX)."""
+    if folder is None or os.name == "nt":
+        return
+    with suppress(OSError):
+        mode = folder.stat().st_mode
+        able = " and ".join(
+            word for bit, word in ((stat.S_IROTH, "read"), (stat.S_IWOTH, "write")) if mode & bit and mode & stat.S_IXOTH
+        )
+        if able:
+            advice = f"chmod o-rwx {quoted(str(folder))}"
+            yield Check("stores", "note", f"every account of this machine can {able} {name}", advice)
 
 
 def _jobs(context: Context) -> Iterator[Check]:
