@@ -218,7 +218,9 @@ def _open_to_others(name: str, folder: Path | None) -> Iterator[Check]:
     with suppress(OSError):
         mode = folder.stat().st_mode
         able = " and ".join(
-            word for bit, word in ((stat.S_IROTH, "read"), (stat.S_IWOTH, "write")) if mode & bit and mode & stat.S_IXOTH
+            word
+            for bit, word in ((stat.S_IROTH, "read"), (stat.S_IWOTH, "write"))
+            if mode & bit and mode & stat.S_IXOTH
         )
         if able:
             advice = f"chmod o-rwx {quoted(str(folder))}"
