@@ -220,12 +220,21 @@ def _already(
 
 
 def require_finished(
-    context: Context, source: Path, wishes: Wishes, listener: Listener, *, parts: Sequence[Path] = ()
+    context: Context,
+    source: Path,
+    wishes: Wishes,
+    listener: Listener,
+    *,
+    parts: Sequence[Path] = (),
+    dry_run: bool = False,
 ) -> None:
-    """Refuse a session that is still being written, or wait for its end; `parts` narrows a folder to some files."""
+    """Refuse a session that is still being written, or wait for its end; `parts` narrows a folder to some files.
+
+    With `dry_run` this look is not remembered.
+    """
     if wishes.now:
         return
-    quiet, looks = context.policy.archive.quiet, Looks(context.folder / "looks")
+    quiet, looks = context.policy.archive.quiet, Looks(context.folder / "looks", keeps=not dry_run)
     readers = tuple(context.tools.readers)
     if wishes.wait:
         wait_until_finished(source, quiet, parts=parts, readers=readers, looks=looks, listener=listener)
@@ -298,7 +307,7 @@ def _refusal(context: Context, source: Path, wishes: Wishes, listener: Listener)
     """Why archiving a folder now would be refused before anything is read; None where it would not be."""
     try:
         if not wishes.wait:
-            require_finished(context, source, wishes, listener)
+            require_finished(context, source, wishes, listener, dry_run=True)
         if not wishes.as_one:
             require_one_session(context, source, listener)
     except Refused as error:
