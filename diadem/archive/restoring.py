@@ -155,8 +155,15 @@ def _was_renamed(entry: FileEntry, name: str) -> bool:
 def _make_folder(draft: Path, folder: str) -> None:
     if os.path.commonpath([str(draft), os.path.abspath(folder)]) != str(draft):  # noqa: PTH100
         raise Refused("the package names a folder outside its own", where=folder, next="Do not trust this package.")
-    with translated(folder, "nothing was restored"):
-        os.makedirs(long_path(folder), exist_ok=True)  # noqa: PTH103
+    try:
+        with translated(folder, "nothing was restored"):
+            os.makedirs(long_path(folder), exist_ok=True)  # noqa: PTH103
+    except RecursionError as error:  # it goes down one call a folder
+        raise Refused(
+            "the package names a folder that lies too deep to be made",
+            where=f"{folder[:200]}…",
+            next="Read its files one by one: diadem.open(PACKAGE).open(NAME).",
+        ) from error
 
 
 def _copy(piece: Piece, target: str) -> Iterator[int]:

@@ -14,7 +14,7 @@ from tests.node.verbs.conftest import Lab, damage
 
 
 def everything(folder: Path) -> dict[str, tuple[int, int]]:
-    """All folders below, and all files with size and time; SQLite's files beside a database come and go with readers."""
+    """All folders below, and all files with size and time; files of SQLite beside a database come and go."""
     found = {}
     for path in sorted(folder.rglob("*")):
         if not path.name.endswith(("-wal", "-shm")):
