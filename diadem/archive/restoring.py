@@ -21,7 +21,7 @@ from diadem.package.portable import tagged_name
 from diadem.store.local_errors import store_error, translated
 from diadem.store.sink import SinkFailed, write_with_holes
 from diadem.store.stage import remove_tree
-from diadem.store.system import WINDOWS, flush_folder, flush_tree, long_path, patiently
+from diadem.store.system import WINDOWS, flush_folder, flush_tree, long_path, make_deep, patiently
 
 if TYPE_CHECKING:
     from diadem.archive.package import Package
@@ -155,15 +155,8 @@ def _was_renamed(entry: FileEntry, name: str) -> bool:
 def _make_folder(draft: Path, folder: str) -> None:
     if os.path.commonpath([str(draft), os.path.abspath(folder)]) != str(draft):  # noqa: PTH100
         raise Refused("the package names a folder outside its own", where=folder, next="Do not trust this package.")
-    try:
-        with translated(folder, "nothing was restored"):
-            os.makedirs(long_path(folder), exist_ok=True)  # noqa: PTH103
-    except RecursionError as error:  # it goes down one call a folder
-        raise Refused(
-            "the package names a folder that lies too deep to be made",
-            where=f"{folder[:200]}…",
-            next="Read its files one by one: diadem.open(PACKAGE).open(NAME).",
-        ) from error
+    with translated(folder, "nothing was restored"):
+        make_deep(folder)
 
 
 def _copy(piece: Piece, target: str) -> Iterator[int]:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from diadem.store.links import is_link, through_link
 from diadem.store.sink import SinkFailed
-from diadem.store.system import CREATE_FLAGS, SEALED, FileLock, flush_tree, long_path, patiently
+from diadem.store.system import CREATE_FLAGS, SEALED, FileLock, flush_tree, long_path, make_deep, patiently
 
 #: A stage on a file system without locks is swept after this many seconds of silence: 7 days.
 SILENCE = 7 * 24 * 3600
@@ -41,7 +41,7 @@ class Stage:
         folder, _, _ = path.rpartition("/")
         if folder not in self._folders:
             try:
-                os.makedirs(long_path(self.bag / folder), exist_ok=True)
+                make_deep(self.bag / folder)
             except OSError as error:
                 raise SinkFailed(error) from error
             self._folders.add(folder)

@@ -65,6 +65,17 @@ def long_path(path: str | os.PathLike[str]) -> str:
     return "\\\\?\\UNC\\" + text[2:] if text.startswith("\\\\") else "\\\\?\\" + text
 
 
+def make_deep(folder: str | os.PathLike[str]) -> None:
+    """Make a folder with those above it, however deep it lies: `os.makedirs` goes down one call a folder."""
+    path, missing = long_path(folder), []
+    while not os.path.isdir(path):
+        missing.append(path)
+        path = os.path.dirname(path)
+    for one in reversed(missing):
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(one)
+
+
 def start_writeback(descriptor: int, offset: int, length: int) -> None:
     """Ask the system to begin writing a range of a file to disk, so that the final flush is short (Linux only)."""
     if _LIBC is not None and hasattr(_LIBC, "sync_file_range"):
