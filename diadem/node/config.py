@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import datetime
 import os
 import re
@@ -285,6 +286,31 @@ def checked_name(name: str, what: str) -> str:
             next="Use letters a-z, digits, dots, hyphens and underscores; it stands in addresses: alice@hu-berlin",
         )
     return plain
+
+
+def is_blank(data: bytes) -> bool:
+    """Whether a file says nothing: what a full disk or a power cut leaves of one."""
+    return not data.strip(b" \t\r\n\0\xef\xbb\xbf\xff\xfe")
+
+
+def person_text(data: bytes, where: str) -> str:
+    """The text of a file that people edit: UTF-8, or the UTF-16 of some editors of Windows, which begins with a mark.
+
+    Raises
+    ------
+    DocumentError
+        Names the line that is neither.
+    """
+    utf16 = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    try:
+        return data.decode("utf-16" if utf16 else "utf-8-sig")
+    except UnicodeDecodeError as error:
+        line, kind = data[: error.start].count(b"\n") + 1, "UTF-16" if utf16 else "UTF-8"
+        raise DocumentError(
+            f"line {line}: this is no {kind} text: {error.reason} (byte {data[error.start]:#x})",
+            where=where,
+            next="Save the file as UTF-8 in your editor, or write the line without umlauts and accents.",
+        ) from None
 
 
 def read_settings(folder: Path) -> NodeSettings:

@@ -15,7 +15,7 @@ from diadem.errors import DiademError, IntegrityError, NotFound, Refused, Unreac
 from diadem.node.access.book import GrantBook
 from diadem.node.catalogue import Catalogue
 from diadem.node.catalogue_place import catalogue_address
-from diadem.node.config import NodeSettings, machine_name, read_settings, write_settings
+from diadem.node.config import NodeSettings, is_blank, machine_name, person_text, read_settings, write_settings
 from diadem.node.custody.ledger import Entry, Ledger
 from diadem.node.following import catch_up, follow
 from diadem.node.keys import AskPassphrase, KeyCabinet
@@ -168,8 +168,21 @@ class Context:
         return GrantBook(self.ledger)
 
     def _read_policy(self) -> Policy:
-        path = self.folder / POLICY_FILE
-        return read_policy(path.read_text("utf-8") if path.exists() else "", where=str(path))
+        where, data = str(self.folder / POLICY_FILE), self.policy_bytes()
+        return read_policy(person_text(data, where) if data else "", where=where)
+
+    def policy_bytes(self) -> bytes | None:
+        """What `policy.toml` holds; nothing where it is empty, None where it is gone: every node is made with one."""
+        try:
+            data = (self.folder / POLICY_FILE).read_bytes()
+        except FileNotFoundError:
+            return None
+        return b"" if is_blank(data) else data
+
+    def policy_lost(self) -> str:
+        """What became of `policy.toml`, ``is gone`` or ``is empty``; "" where it is there."""
+        data = self.policy_bytes()
+        return "is gone" if data is None else "" if data else "is empty"
 
     def require_writable(self) -> None:
         """Raise `Refused` where this is a store that is read from another PC."""

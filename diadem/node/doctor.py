@@ -19,7 +19,7 @@ from diadem.node.context import POLICY_FILE, Context
 from diadem.node.custody.database import ADVICE
 from diadem.node.following import behind
 from diadem.node.jobs import jobs
-from diadem.node.mirroring import policy_back, policy_lost
+from diadem.node.mirroring import policy_back
 from diadem.node.rules.commands import recover
 from diadem.node.rules.keeping_rules import POLICY_AGAIN
 from diadem.node.sending import judged, tcp_settings
@@ -141,8 +141,8 @@ def _keys(context: Context) -> Iterator[Check]:
 
 
 def _policy(context: Context) -> Iterator[Check]:
-    if policy_lost(context):
-        message = "policy.toml is gone, and the defaults hold"
+    if lost := context.policy_lost():
+        message = f"policy.toml {lost}, and the defaults hold"
         yield Check("policy", "wrong", message, policy_back(context) or POLICY_AGAIN)
     else:
         copies = count_text(context.policy.copies.minimum, "copy", "copies")

@@ -127,7 +127,7 @@ def _others(case: Case) -> Iterator[tuple[int, str, str, str]]:
     if unsigned:
         yield 1, f"{count_text(unsigned, 'package')} without ingest statement", "ingest", commands.REINDEX
     if case.node.policy_lost:
-        reason = "policy.toml is gone and the defaults hold: this puts back what a store has of it"
+        reason = f"policy.toml {case.node.policy_lost} and the defaults hold: this puts back what a store has of it"
         if case.node.policy_back:
             yield 0, reason, "restore-policy", case.node.policy_back
     if case.node.log_pending:

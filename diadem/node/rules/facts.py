@@ -29,8 +29,8 @@ class NodeState:
         What a store holds of this log that the log itself does not; "" where nothing: then nothing can be written.
     recover : str
         The store's address, from which the node can be made anew.
-    policy_lost : bool
-        Whether the node's `policy.toml` is gone, so that the defaults hold.
+    policy_lost : str
+        What became of the node's `policy.toml`, so that the defaults hold: ``is gone``, ``is empty``; "" for nothing.
     policy_back : str
         The command that puts back the copy of it that a store holds; "" where no store that answers has one.
     """
@@ -41,7 +41,7 @@ class NodeState:
     clock_ok: bool = True
     superseded: str = ""
     recover: str = ""
-    policy_lost: bool = False
+    policy_lost: str = ""
     policy_back: str = ""
 
 

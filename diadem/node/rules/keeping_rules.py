@@ -158,12 +158,12 @@ def metadata_holds(case: Case) -> str:
 def policy(case: Case) -> Iterator[RuleFinding]:
     """What the group agreed on is written down."""
     if case.node.policy_lost:
-        message = f"policy.toml is gone, so the defaults hold: {_defaults(case)}; {POLICY_AGAIN}"
-        yield found("policy.missing", Severity.WARNING, message, command=case.node.policy_back or commands.DOCTOR)
+        message = f"policy.toml {case.node.policy_lost}, so the defaults hold: {_defaults(case)}; {POLICY_AGAIN}"
+        yield found("policy.missing", Severity.ERROR, message, command=case.node.policy_back or commands.DOCTOR)
 
 
 #: What to do where the policy is gone.
-POLICY_AGAIN: Final = "put your own back from a store, or write another (an empty file takes the defaults)"
+POLICY_AGAIN: Final = "put your own back from a store, or write another (one with a comment alone takes the defaults)"
 
 
 def _defaults(case: Case) -> str:
