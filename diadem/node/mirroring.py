@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
 import tempfile
 import time
 from collections.abc import Iterable
@@ -17,9 +16,10 @@ from pathlib import Path
 from typing import Final
 
 from diadem.errors import DiademError, Refused
-from diadem.node.config import FILE, person_text, read_settings, settings_text
+from diadem.node.config import FILE, person_text, read_settings
 from diadem.node.context import POLICY_FILE, Context
 from diadem.node.recovery import seal_keys
+from diadem.node.remedies import copy_command
 from diadem.node.rules.keeping_rules import POLICY_AGAIN
 from diadem.node.rules.text import read_policy
 from diadem.store.base import Store
@@ -60,7 +60,7 @@ def mirror_settings(context: Context, stores: Iterable[Store] | None = None) -> 
 def _files(context: Context) -> dict[str, bytes]:
     """Settings, policy, saved searches and sealed keys as they are on the disk now."""
     settings = read_settings(context.folder)
-    files = {FILE: settings_text(settings).encode()}
+    files = {FILE: (context.folder / FILE).read_bytes()}
     if policy := _good_policy(context):
         files[POLICY_FILE] = policy
     if (queries := context.folder / QUERIES_FILE).exists():
@@ -111,8 +111,7 @@ def policy_back(context: Context) -> str:
             if store.get(key) is not None:
                 target = context.folder / POLICY_FILE
                 if store.is_folder:
-                    copied = Path(store.url) / ".diadem" / key
-                    return f'{"copy" if os.name == "nt" else "cp"} "{copied}" "{target}"'
+                    return copy_command(Path(store.url) / ".diadem" / key, target)
                 return f"fetch {store.url}/.diadem/{key} to {target}"
     return ""
 

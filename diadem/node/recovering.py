@@ -7,7 +7,6 @@ never looks like forgery, and what the mirror does not hold is not invented.
 
 from __future__ import annotations
 
-import tomllib
 import uuid
 from collections.abc import Mapping
 from contextlib import suppress
@@ -18,7 +17,15 @@ from typing import Any
 from diadem.errors import DiademError, DocumentError, IntegrityError, NotFound, Refused
 from diadem.node.catalogue import Catalogue
 from diadem.node.catalogue_place import CATALOGUE_FILE
-from diadem.node.config import FILE, NodeSettings, StoreSettings, machine_name, settings_of, write_settings
+from diadem.node.config import (
+    FILE,
+    NodeSettings,
+    StoreSettings,
+    machine_name,
+    parse_settings,
+    person_text,
+    write_settings,
+)
 from diadem.node.context import POLICY_FILE, Clock, utc_now
 from diadem.node.creating import require_free
 from diadem.node.custody.keyring import KeyRing
@@ -152,9 +159,11 @@ def _settings(store: Store, node: str, url: str) -> NodeSettings:
             next="Name another store of the list in the recovery file.",
         )
     try:
-        settings = settings_of(tomllib.loads(data.decode()))
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError, KeyError, TypeError) as error:
-        raise DocumentError("the settings in the store are damaged", where=url, next="Name another store.") from error
+        settings = parse_settings(person_text(data, FILE), where=FILE)
+    except DocumentError as error:
+        raise DocumentError(
+            f"the settings in the store are damaged: {error.message}", where=url, next="Name another store."
+        ) from error
     if settings.id != node:
         raise Refused("the settings in the store are another node's", where=url, next="Name another store.")
     return replace(settings, machine=machine_name(), catalogue="", stores=_moved(store, settings, url))

@@ -80,3 +80,75 @@ def test_an_empty_policy_is_no_policy(lab: Lab, content: bytes) -> None:
     shell(finding["command"])
     assert policy.read_text("utf-8") == AGREED
     assert lab.reopened().context.policy.copies.minimum == 3
+
+
+def test_what_people_and_later_versions_write_into_the_settings_stays(lab: Lab) -> None:
+    path = lab.node.path / "node.toml"
+    text = path.read_text("utf-8")
+    text = text.replace("[[stores]]", '# the big one, room 1.07\n[[stores]]\nquota = "3 TB"  # of a later version')
+    path.write_text("# ask Ute before you touch this\n" + text + '\n[telescope]\nname = "VLT"\n', "utf-8")
+    lab.add_second()
+    lab.node.users.add("bob")
+    (lab.root / "watched").mkdir()
+    said("watch", "add", lab.root / "watched", "--node", lab.node.path)
+    lab.node.confirm_recovery()
+    lab.node.stores.rm("second")
+    said("watch", "rm", lab.root / "watched", "--node", lab.node.path)
+    for kept in (path, next((lab.root / "main/.diadem/nodes").glob("*/node.toml"))):
+        text = kept.read_text("utf-8")
+        for mine in (
+            "# ask Ute before",
+            "# the big one, room 1.07",
+            'quota = "3 TB"  # of a',
+            '[telescope]\nname = "VLT"',
+        ):
+            assert mine in text, text
+    with lab.reopened() as node:
+        assert [store.name for store in node.stores] == ["main"]
+        assert [user.name for user in node.users] == ["alice", "bob"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said_of"),
+    [
+        ("retired = false", "retired = 1", "retired = 1 is neither true nor false"),
+        ('kind = "disk"', 'kind = "usb"', "kind = 'usb' is no kind of store"),
+        ('\nid = "', '\nidentity = "', "has no id"),
+        ('url = "', 'url = "here/', "is no place"),
+        ('name = "main"', 'name = "the main one"', "'the main one' cannot be a name"),
+        ("[[users]]", "[[persons]]", "has no user any more"),
+        ('machine = "', 'machine = ["', "is no TOML"),
+        ("created = ", "made = ", "created is missing"),
+        ('protection = "file"', "protection = 7", "users.protection = 7 is no text"),
+    ],
+)
+def test_settings_that_no_node_can_have_are_told_with_their_line_before_a_byte_is_copied(
+    lab: Lab, old: str, new: str, said_of: str
+) -> None:
+    path = lab.node.path / "node.toml"
+    good = path.read_text("utf-8")
+    head, stores = good.split("[[stores]]")
+    bent = f"{head}[[stores]]{stores.replace(old, new, 1)}" if old in stores else good.replace(old, new, 1)
+    assert bent != good
+    path.write_text(bent, "utf-8")
+    error = said_json("archive", lab.session("s"), "--now", "--node", lab.node.path, code=2)["error"]
+    assert (said_of in error["message"], error["where"]) == (True, str(path))
+    assert "line" in error["message"] or "[[persons]]" in new or "made = " in new
+    assert not list((lab.root / "main").glob("[0-9]*"))
+    shell(error["next"].rpartition(": ")[2])
+    assert path.read_text("utf-8") == good
+
+
+@needs_permissions
+@pytest.mark.parametrize("content", ["", "\0" * 500, "format = "])
+def test_settings_that_are_empty_or_cut_are_put_back(lab: Lab, content: str) -> None:
+    lab.archived("s")
+    path = lab.node.path / "node.toml"
+    before = path.read_text("utf-8")
+    path.write_text(content, "utf-8")
+    for command in ("status", "doctor", "search"):
+        error = said_json(command, "--node", lab.node.path, code=2)["error"]
+        assert error["where"] == str(path)
+    shell(error["next"].rpartition(": ")[2])
+    assert path.read_text("utf-8") == before
+    said("search", "--node", lab.node.path)
