@@ -291,6 +291,11 @@ def checked_name(name: str, what: str) -> str:
     return plain
 
 
+def holds_node(folder: Path) -> bool:
+    """Whether a node lies in a folder, or what is left of one."""
+    return any((folder / name).exists() for name in (FILE, "log", "keys"))
+
+
 def is_blank(data: bytes) -> bool:
     """Whether a file says nothing: what a full disk or a power cut leaves of one."""
     return not data.strip(b" \t\r\n\0\xef\xbb\xbf\xff\xfe")
@@ -332,6 +337,9 @@ def read_settings(folder: Path) -> NodeSettings:
     try:
         data = path.read_bytes()
     except FileNotFoundError as error:
+        if holds_node(folder):
+            back = f"Put it back: {copy_back(folder, FILE)}"
+            raise NotFound(f"{FILE} of the node is gone", where=str(path), next=back) from error
         raise NotFound("there is no node here", where=str(folder), next="Make one: diadem init") from error
     except OSError as error:
         raise StoreError(

@@ -92,6 +92,7 @@ def drop(
     _require_reason(reason)
     context.settings.store(store)
     require_policy(context)
+    context.require_keys()
     with context.locked(f"package-{PackageId(package_id).hex[:32]}"):
         _finish_earlier(context, package_id)
         package = context.catalogue.package_state(package_id)
@@ -137,6 +138,7 @@ def delete(context: Context, package_id: str, *, reason: str, dry_run: bool = Fa
     """
     _require_reason(reason)
     require_policy(context)
+    context.require_keys()
     with context.locked(f"package-{PackageId(package_id).hex[:32]}"):
         _finish_earlier(context, package_id)
         package = context.catalogue.package_state(package_id)

@@ -66,6 +66,8 @@ def node_state(context: Context) -> NodeState:
         clock_ok=_clock_ok(context),
         superseded=other.message if other else "",
         recover=other.mirror if other else "",
+        key_fault=fault.message if (fault := next(context.key_faults(), None)) else "",
+        key_back=(fault.next or "") if fault else "",
         policy_lost=lost,
         policy_back=policy_back(context) if lost else "",
     )

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import shlex
+import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+import diadem
+from diadem.trust.keys import PrivateKey
 from tests.cli.inside import said, said_json
+from tests.node.verbs.agreeing import require_agreement
 from tests.node.verbs.conftest import Lab
 from tests.node.verbs.test_doctor import needs_permissions
 
@@ -152,3 +158,135 @@ def test_settings_that_are_empty_or_cut_are_put_back(lab: Lab, content: str) -> 
     shell(error["next"].rpartition(": ")[2])
     assert path.read_text("utf-8") == before
     said("search", "--node", lab.node.path)
+
+
+def told(command: str, folder: Path) -> None:
+    """Run a command of ours that was printed."""
+    words = shlex.split(command)
+    assert words[0] == "diadem"
+    said(*words[1:])
+    assert "--recover" not in words or str(folder) in words
+
+
+HURT: dict[str, Callable[[Path], object]] = {
+    "deleted": lambda path: path.unlink(),
+    "emptied": lambda path: path.write_bytes(b""),
+    "not ASCII": lambda path: path.write_bytes(b"\xff\xfe\x80" * 40),
+    "cut": lambda path: path.write_bytes(path.read_bytes()[:70]),
+    "another": lambda path: path.write_bytes(PrivateKey.generate().to_pem(None)),
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "how"),
+    [
+        *(("log.pem", how) for how in HURT),
+        *(("online.pem", how) for how in ("deleted", "not ASCII", "another")),
+        *(("users/alice.pem", how) for how in ("deleted", "cut", "another")),
+        *(("age.txt", how) for how in ("deleted", "not ASCII")),
+    ],
+)
+def test_a_damaged_key_is_named_and_brought_back(lab: Lab, name: str, how: str) -> None:
+    lab.archived("s")
+    path = lab.node.path / "keys" / name
+    good = path.read_bytes()
+    HURT[how](path)
+    said("search", "--node", lab.node.path)
+    session, store = lab.session("t"), lab.root / "main"
+    before = sorted(store.rglob("*.bin"))
+    if name != "age.txt":
+        error = said_json("archive", session, "--now", "--node", lab.node.path, code=KEY_CODES[how])["error"]
+        assert (Path(error["where"]), sorted(store.rglob("*.bin"))) == (path, before)
+    status = said_json("status", "--node", lab.node.path, code=1)
+    (finding,) = [one for one in status["findings"] if one["rule"] == "keys.damaged"]
+    assert (Path(name).name in finding["message"], finding["severity"]) == (True, "error")
+    checks = said_json("doctor", "--node", lab.node.path, code=1)["checks"]
+    (check,) = [one for one in checks if (one["name"], one["verdict"]) == ("keys", "wrong")]
+    assert (name in check["message"], check["next"]) == (True, finding["command"])
+    told(check["next"], lab.node.path)
+    assert path.read_bytes() == good
+    said("archive", session, "--now", "--node", lab.node.path)
+    with lab.reopened() as node:
+        assert (node.status().holds["keys.damaged"], node.context.ledger.epoch) == (True, 1)
+
+
+KEY_CODES = {"deleted": 3, "emptied": 2, "not ASCII": 2, "cut": 2, "another": 1}
+
+
+def _overwritten(path: Path) -> None:
+    path.write_bytes(b"\0" * path.stat().st_size)
+
+
+def _without_folder(path: Path) -> None:
+    shutil.rmtree(path.parent)
+
+
+@pytest.mark.parametrize("how", [Path.unlink, _overwritten, _without_folder])
+def test_a_lost_log_is_made_anew_in_its_place(lab: Lab, how: Callable[[Path], None]) -> None:
+    package = lab.archived("s")
+    lab.node.close()
+    path = lab.node.path / "log/log.sqlite"
+    for side in ("-wal", "-shm"):
+        path.with_name(path.name + side).unlink(missing_ok=True)
+    how(path)
+    for command in ("status", "doctor", "archive"):
+        words = [lab.session("t"), "--now"] if command == "archive" else []
+        error = said_json(command, *words, "--node", lab.node.path, code=1 if how is _overwritten else 3)["error"]
+        assert "log" in error["message"]
+    told(error["next"][error["next"].index("diadem init") :], lab.node.path)
+    node = lab.reopened()
+    assert (node.context.ledger.epoch, node.get(package).id) == (2, package)
+    assert node.archive(lab.root / "t", now=True).package.id
+    assert node.context.ledger.check() == ()
+    require_agreement(node)
+    aside = list(lab.node.path.glob("log-*"))
+    assert len(aside) == (0 if how is _without_folder else 1)  # kept for inspection
+    told(error["next"][error["next"].index("diadem init") :], lab.node.path)  # once more: nothing is left to be done
+    assert lab.reopened().context.ledger.epoch == 2
+
+
+def recovery(lab: Lab, folder: Path) -> tuple[object, ...]:
+    """The command that brings back what a folder lacks."""
+    return ("init", folder, "--recover", lab.root / "main", "--recovery-file", f"{lab.node.path}-recovery.txt")
+
+
+def test_a_whole_node_is_left_as_it_is_by_a_recovery(lab: Lab) -> None:
+    lab.archived("s")
+    before = {path: path.read_bytes() for path in (lab.node.path / "keys").rglob("*.*")}
+    text = said(
+        "init", lab.node.path, "--recover", lab.root / "main", "--recovery-file", f"{lab.node.path}-recovery.txt"
+    )
+    assert "nothing is missing" in text
+    assert {path: path.read_bytes() for path in (lab.node.path / "keys").rglob("*.*")} == before
+    assert lab.reopened().context.ledger.epoch == 1
+
+
+def test_everything_but_the_stores_is_brought_back_in_the_nodes_own_folder(lab: Lab) -> None:
+    package = lab.archived("s")
+    lab.node.close()
+    for name in ("node.toml", "policy.toml", "catalogue.sqlite"):
+        (lab.node.path / name).unlink()
+    (lab.node.path / "keys/online.pem").unlink()
+    (lab.node.path / "keys/age.txt").write_bytes(b"")
+    error = said_json("status", "--node", lab.node.path, code=3)["error"]
+    assert "node.toml" in error["message"]
+    said(*recovery(lab, lab.node.path))
+    node = lab.reopened()
+    assert (node.context.ledger.epoch, node.get(package).id) == (1, package)
+    assert node.doctor()["ok"]
+
+
+def test_another_nodes_folder_is_not_recovered_into(lab: Lab, tmp_path: Path) -> None:
+    diadem.Node.create(tmp_path / "other", name="other", user="eve", store=str(tmp_path / "o")).close()
+    command = (
+        "init",
+        tmp_path / "other",
+        "--recover",
+        lab.root / "main",
+        "--recovery-file",
+        f"{lab.node.path}-recovery.txt",
+    )
+    for name in ("node.toml", "log/log.sqlite"):
+        assert said_json(*command, code=4)["error"]["next"]
+        (tmp_path / "other" / name).unlink()
+    assert said_json(*command, code=4)["error"]["next"]
