@@ -205,12 +205,13 @@ class Node(_Node, NetworkVerbs):
         reason: str = "the node's directory was lost",
         storage_options: Mapping[str, Any] | None = None,
     ) -> Self:
-        """Make a lost node again from one of its stores and its recovery file.
+        """Make a lost node again from one of its stores and its recovery file; or bring back what its folder lacks.
 
         Parameters
         ----------
         path : path
-            A new or empty folder on a local disk of this machine.
+            A new or empty folder on a local disk of this machine; or that of the node, where keys, log or settings
+            are gone or damaged: what is whole in it stays.
         store : path or URL
             Any store of the node.
         recovery_file : path
@@ -223,7 +224,7 @@ class Node(_Node, NetworkVerbs):
         Returns
         -------
         Node
-            Its `recovered` says what was found. The log goes on as a new epoch.
+            Its `recovered` says what was found. A log that was made again goes on as a new epoch.
 
         Raises
         ------
@@ -234,7 +235,7 @@ class Node(_Node, NetworkVerbs):
         """
         from dataclasses import replace
 
-        from diadem.node.recovering import recover_node
+        from diadem.node.recovering import finish_recovery, recover_node
         from diadem.node.recovery import read_recovery
         from diadem.store.urls import local_path
 
@@ -243,12 +244,14 @@ class Node(_Node, NetworkVerbs):
         secret = read_recovery(Path(recovery_file), passphrase)
         recovered = recover_node(folder, url, secret, reason=reason, storage_options=storage_options)
         options = recovered.options(storage_options)
-        node = cls.at(folder, user=None, storage_options=options, rebuild=True)
-        node.remirror()
-        built = node.reindex()
+        node = cls.at(folder, user=None, storage_options=options, rebuild=recovered.rebuild)
+        if recovered.rebuild or recovered.brought:
+            node.remirror()
+        notes = node.reindex().notes if recovered.rebuild else ()
+        finish_recovery(folder)
         answered = sum(state.reachable for state in node.stores)
         node.recovered = replace(
-            recovered, packages=built.packages, stores=answered, notes=(*recovered.notes, *built.notes)
+            recovered, packages=node.context.catalogue.count(), stores=answered, notes=(*recovered.notes, *notes)
         )
         return node
 
@@ -368,6 +371,7 @@ def open_node(
     Refused
         It is another machine's, or lies on a network file system: open one of its stores instead.
     """
+    from diadem.node.config import holds_node
     from diadem.node.default import default_node
     from diadem.store.urls import local_path
 
@@ -377,7 +381,7 @@ def open_node(
             "there is no node yet", next=f"Make one: diadem init   (or name it: --node FOLDER, or {NODE_VARIABLE})"
         )
     folder = local_path(where)
-    if folder is not None and (folder / "node.toml").is_file():
+    if folder is not None and holds_node(folder):
         return Node.at(
             folder.absolute(), user=user, storage_options=storage_options, ask=ask, rebuild=rebuild, sick=sick
         )

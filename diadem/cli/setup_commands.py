@@ -169,13 +169,20 @@ def _recover(folder: Path | None, store: str, recovery_file: Path | None, *, as_
     if as_json:
         print_json(document)
         return 0
-    recovered = document["recovered"]
+    recovered, brought = document["recovered"], document["recovered"]["brought"]
+    if not made.recovered or not (brought or made.recovered.rebuild):
+        print(f"node             {document['name']}, in {document['path']}: nothing is missing, nothing was changed")
+        print("next             diadem status")
+        return 0
     print(f"node             {document['name']}, in {document['path']}: recovered from {store}")
+    for name in brought:
+        print(f"brought back     {name}")
     print(f"packages         {recovered['packages']} in {recovered['stores']} stores")
-    print(
-        f"log              {recovered['entries']} statements of epoch {recovered['epoch'] - 1}, "
-        f"up to the checkpoint in the store; epoch {recovered['epoch']} is open"
-    )
+    if recovered["entries"]:
+        print(
+            f"log              {recovered['entries']} statements of epoch {recovered['epoch'] - 1}, "
+            f"up to the checkpoint in the store; epoch {recovered['epoch']} is open"
+        )
     for line in recovered["notes"]:
         print(f"note             {line}")
     print("next             diadem status")

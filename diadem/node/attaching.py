@@ -16,7 +16,7 @@ from diadem.node.config import NodeSettings, StoreSettings
 from diadem.node.context import Attached, Gather, utc_now
 from diadem.node.keys import KeyCabinet
 from diadem.node.mirroring import SNAPSHOT, SNAPSHOT_DIGEST, home
-from diadem.node.store_place import recover_command
+from diadem.node.remedies import recover_command
 from diadem.node.stores import StoreSet, read_store_file
 from diadem.store.base import Store, open_store
 from diadem.store.urls import local_path

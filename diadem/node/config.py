@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import codecs
 import datetime
 import os
 import re
 import tomllib
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import MISSING, dataclass, fields, replace
+from pathlib import Path, PureWindowsPath
+from typing import Any, Final, TypeVar
 
-from diadem.errors import DocumentError, NotFound, Refused, UsageError
-from diadem.model.peer_checks import require_url
+from diadem.errors import DocumentError, NotFound, Refused, StoreError, UsageError
+from diadem.model.peer_checks import is_url
 from diadem.model.times import time_text
+from diadem.node.remedies import copy_back
+from diadem.node.rules.places import line_of
+from diadem.store.urls import local_path
 from diadem.store.whole import write_whole
 
 FORMAT = "diadem-node/1"
@@ -287,6 +291,36 @@ def checked_name(name: str, what: str) -> str:
     return plain
 
 
+def holds_node(folder: Path) -> bool:
+    """Whether a node lies in a folder, or what is left of one."""
+    return any((folder / name).exists() for name in (FILE, "log", "keys"))
+
+
+def is_blank(data: bytes) -> bool:
+    """Whether a file says nothing: what a full disk or a power cut leaves of one."""
+    return not data.strip(b" \t\r\n\0\xef\xbb\xbf\xff\xfe")
+
+
+def person_text(data: bytes, where: str) -> str:
+    """The text of a file that people edit: UTF-8, or the UTF-16 of some editors of Windows, which begins with a mark.
+
+    Raises
+    ------
+    DocumentError
+        Names the line that is neither.
+    """
+    utf16 = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    try:
+        return data.decode("utf-16" if utf16 else "utf-8-sig")
+    except UnicodeDecodeError as error:
+        line, kind = data[: error.start].count(b"\n") + 1, "UTF-16" if utf16 else "UTF-8"
+        raise DocumentError(
+            f"line {line}: this is no {kind} text: {error.reason} (byte {data[error.start]:#x})",
+            where=where,
+            next="Save the file as UTF-8 in your editor, or write the line without umlauts and accents.",
+        ) from None
+
+
 def read_settings(folder: Path) -> NodeSettings:
     """Read the settings of the node in a folder.
 
@@ -295,112 +329,244 @@ def read_settings(folder: Path) -> NodeSettings:
     NotFound
         There is no node.
     DocumentError
-        The file cannot be understood.
+        The file is empty, or says what no node can be; names the line and the rule, or the copy that a store has.
     Refused
         A later version of DIADEM wrote it.
     """
     path = folder / FILE
     try:
-        document = tomllib.loads(path.read_text("utf-8"))
+        data = path.read_bytes()
     except FileNotFoundError as error:
+        if holds_node(folder):
+            back = f"Put it back: {copy_back(folder, FILE)}"
+            raise NotFound(f"{FILE} of the node is gone", where=str(path), next=back) from error
         raise NotFound("there is no node here", where=str(folder), next="Make one: diadem init") from error
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise DocumentError(
-            f"{FILE} cannot be read: {error}", where=str(path), next="Mend the line it names."
+    except OSError as error:
+        raise StoreError(
+            f"{FILE} cannot be read: {error.strerror or error}",
+            where=str(path),
+            next="Look at the disk and the rights.",
         ) from error
+    if is_blank(data):
+        raise DocumentError(f"{FILE} is empty", where=str(path), next=f"Put it back: {copy_back(folder, FILE)}")
+    try:
+        return parse_settings(person_text(data, str(path)), where=str(path))
+    except DocumentError as error:
+        error.next = f"{error.next} Or put back the copy in a store: {copy_back(folder, FILE)}"
+        raise
+
+
+def parse_settings(text: str, *, where: str) -> NodeSettings:
+    """The settings that the text of a `node.toml` holds; keys and tables that are not known here are passed over.
+
+    Raises
+    ------
+    DocumentError
+        Names the line and the rule.
+    Refused
+        A later version of DIADEM wrote it.
+    """
+    try:
+        document = tomllib.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise DocumentError(f"{FILE} is no TOML: {error}", where=where, next="Correct the line.") from error
     found = str(document.get("format", ""))
-    if found != FORMAT:
-        raise Refused(f"{FILE} is of format '{found}', not {FORMAT}", where=str(path), next="Update DIADEM.")
+    if found.startswith("diadem-node/") and found != FORMAT:
+        raise Refused(f"{FILE} is of format '{found}', not {FORMAT}", where=where, next="Update DIADEM.")
     try:
-        return settings_of(document)
-    except (KeyError, TypeError, ValueError) as error:
-        raise DocumentError(
-            f"{FILE} lacks or bends what a node needs: {error}", where=str(path), next="Compare it with docs/node.md."
-        ) from error
+        return _settings_of(document)
+    except _Bent as bent:
+        line = line_of(text, bent.path)
+        place = f"line {line}: " if line else ""
+        raise DocumentError(f"{place}{bent.message}", where=where, next=f"Correct it: {bent.rule}.") from None
 
 
-def settings_of(document: dict[str, Any]) -> NodeSettings:
-    """The settings that a parsed `node.toml` holds. Raises `KeyError` or `TypeError` where something is missing."""
-    recovery = document.get("recovery", {})
-    return NodeSettings(
-        name=str(document["name"]),
-        id=str(document["id"]),
-        machine=str(document["machine"]),
-        created=str(document["created"]),
-        stores=tuple(StoreSettings(**table) for table in document.get("stores", ())),
-        users=tuple(UserSettings(**table) for table in document.get("users", ())),
-        recovery_file=str(recovery.get("file", "")),
-        recovery_recipient=str(recovery.get("recipient", "")),
-        recovery_confirmed=str(recovery.get("confirmed", "")),
-        catalogue=str(document.get("catalogue", {}).get("url", "")),
-        watched=tuple(
-            WatchSettings(**{**table, "set": tuple(table.get("set", ()))}) for table in document.get("watch", ())
-        ),
-        server=_server_settings(document.get("server", {})),
-        carriers=tuple(
-            CarrierSettings(**{**table, "peers": tuple(table.get("peers", ()))})
-            for table in document.get("carrier", ())
-        ),
+class _Bent(Exception):
+    """What cannot be in a `node.toml`: where, what, and what would be right."""
+
+    def __init__(self, path: Sequence[str | int], message: str, rule: str) -> None:
+        super().__init__(message)
+        self.path, self.message, self.rule = path, message, rule
+
+
+def _settings_of(document: dict[str, Any]) -> NodeSettings:
+    if document.get("format") != FORMAT:
+        raise _Bent(("format",), "the file does not say that it is one of a node", f'format = "{FORMAT}"')
+    recovery = _table(document, "recovery")
+    settings = NodeSettings(
+        **{key: _text(document, (key,)) for key in ("name", "id", "machine", "created")},
+        stores=tuple(_rows(document, "stores", StoreSettings)),
+        users=tuple(_rows(document, "users", UserSettings)),
+        **{f"recovery_{key}": _text(recovery, ("recovery", key), "") for key in ("file", "recipient", "confirmed")},
+        catalogue=_text(_table(document, "catalogue"), ("catalogue", "url"), ""),
+        watched=tuple(_rows(document, "watch", WatchSettings)),
+        server=_row(ServerSettings, _table(document, "server"), ("server",)),
+        carriers=tuple(_rows(document, "carrier", CarrierSettings)),
     )
+    if not re.fullmatch(r"[0-9a-f]{64}", settings.id):
+        raise _Bent(("id",), f"id = '{settings.id[:80]}' is no id of a node", "64 hex digits, as in the recovery file")
+    if not settings.users:
+        raise _Bent((), "the node has no user any more", "[[users]] is there for each user of the log")
+    for number, store in enumerate(settings.stores):
+        _require_store(store, ("stores", number))
+    for number, url in enumerate(settings.server.urls):
+        if not is_url(url):
+            path = ("server", "urls", number)
+            raise _Bent(path, f"server.urls: '{url[:100]}' is no address of a node", "https://archive.example.org:8642")
+    for what, rows in (("stores", settings.stores), ("users", settings.users)):
+        names = [row.name for row in rows]
+        for number, name in enumerate(names):
+            if not _NAME.match(name) or name in names[:number]:
+                problem = "stands there twice" if name in names[:number] else "cannot be a name"
+                rule = "each has a name of its own, of letters a-z, digits, dots, hyphens and underscores"
+                raise _Bent((what, number, "name"), f"[[{what}]]: '{name[:80]}' {problem}", rule)
+    return settings
 
 
-def _server_settings(table: dict[str, Any]) -> ServerSettings:
-    """The table ``[server]``; people write it, so that each address is looked at."""
-    urls = table.get("urls", ())
-    if not isinstance(urls, list | tuple):
-        raise TypeError("server.urls is no list")
-    if not isinstance(table.get("hub", False), bool):
-        raise TypeError("server.hub is neither true nor false")
-    try:
-        return ServerSettings(**{**table, "urls": tuple(require_url(url) for url in urls)})
-    except UsageError as error:
-        raise ValueError(f"server.urls: {error.message}") from None
+def _require_store(store: StoreSettings, path: _Place) -> None:
+    """What is found out before a byte is copied there."""
+    if not store.id:
+        rule = f'its id stands in {store.url}/.diadem/store.json, as "store"'
+        raise _Bent(path, f"the store '{store.name}' has no id", rule)
+    if store.kind not in KINDS:
+        raise _Bent((*path, "kind"), f"kind = '{store.kind}' is no kind of store", f"one of {', '.join(KINDS)}")
+    place = local_path(store.url) if store.url else Path()
+    if place is not None and not (place.is_absolute() or PureWindowsPath(store.url).is_absolute()):
+        rule = "a folder with its whole path, or the address of a server"
+        raise _Bent((*path, "url"), f"url = '{store.url}' of the store '{store.name}' is no place", rule)
 
 
-def settings_text(settings: NodeSettings) -> str:
-    """The text of `node.toml`."""
+_Row = TypeVar("_Row")
+_Place = tuple[str | int, ...]
+#: By the type of its default: what a value is not, and what it is.
+_WORDS: Final = {
+    str: ("is no text", "a text in quotes"),
+    bool: ("is neither true nor false", "true or false"),
+    int: ("is no whole number", "a whole number"),
+    tuple: ("is no list of texts", "a list of texts"),
+}
+
+
+def _table(document: dict[str, Any], name: str) -> dict[str, Any]:
+    found = document.get(name, {})
+    if not isinstance(found, dict):
+        raise _Bent((name,), f"{name} is no table", f"[{name}]")
+    return found
+
+
+def _rows(document: dict[str, Any], name: str, kind: type[_Row]) -> Iterator[_Row]:
+    found = document.get(name, [])
+    if not isinstance(found, list) or not all(isinstance(row, dict) for row in found):
+        raise _Bent((name,), f"{name} is no list of tables", f"[[{name}]]")
+    for number, row in enumerate(found):
+        yield _row(kind, row, (name, number))
+
+
+def _row(kind: type[_Row], table: dict[str, Any], path: _Place) -> _Row:
+    """A row of settings, of the keys that are known; each has the type of its default."""
+    values: dict[str, Any] = {}
+    for member in fields(kind):  # type: ignore[arg-type]
+        default = "" if member.default is MISSING else member.default
+        if member.name not in table:
+            if member.default is MISSING:
+                raise _Bent(path, f"[[{path[0]}]] has no {member.name}", f"{member.name} is a text in quotes")
+            continue
+        value = table[member.name]
+        value = tuple(value) if isinstance(value, list) and all(isinstance(one, str) for one in value) else value
+        if type(value) is not type(default):
+            shown = f"{'.'.join(str(part) for part in path if isinstance(part, str))}.{member.name}"
+            wrong, rule = _WORDS[type(default)]
+            raise _Bent((*path, member.name), f"{shown} = {table[member.name]!r} {wrong}", f"it is {rule}")
+        values[member.name] = value
+    return kind(**values)
+
+
+def _text(table: dict[str, Any], path: _Place, default: str | None = None) -> str:
+    value = table.get(str(path[-1]), default)
+    if not isinstance(value, str) or (default is None and not value):
+        what = "is missing" if value is None else f"= {value!r} is no text"
+        raise _Bent(
+            path, f"{'.'.join(map(str, path))} {what}", "a text in quotes, as a store's copy of this file has it"
+        )
+    return value
+
+
+def settings_text(settings: NodeSettings, before: str = "") -> str:
+    """The text of `node.toml`; what people and later versions wrote into the one before it is kept."""
     import tomlkit
 
-    document = tomlkit.document()
-    document.add(
-        tomlkit.comment(
-            "A DIADEM node. Change it with: diadem store, diadem user, diadem watch. The rules are in policy.toml."
-        )
-    )
+    document = tomlkit.parse(before or _BEGIN)
     document["format"] = FORMAT
     for key in ("name", "id", "machine", "created"):
-        document[key] = getattr(settings, key)
-    if settings.catalogue:
-        document["catalogue"] = {"url": settings.catalogue}
-    document["recovery"] = {
-        "file": settings.recovery_file,
-        "recipient": settings.recovery_recipient,
-        "confirmed": settings.recovery_confirmed,
+        _put(document, key, getattr(settings, key))
+    tables: dict[str, dict[str, Any]] = {
+        "catalogue": {"url": settings.catalogue},
+        "recovery": {
+            "file": settings.recovery_file,
+            "recipient": settings.recovery_recipient,
+            "confirmed": settings.recovery_confirmed,
+        },
+        "server": _values(settings.server),
     }
-    if settings.server != ServerSettings():
-        document["server"] = settings.server.to_dict()
-    for name, rows in (("stores", settings.stores), ("users", settings.users)):
-        tables = tomlkit.aot()
-        for row in rows:
-            tables.append(tomlkit.item({slot: getattr(row, slot) for slot in row.__slots__}))
-        if rows:
-            document[name] = tables
-    if settings.watched:
-        folders = tomlkit.aot()
-        for folder in settings.watched:
-            folders.append(tomlkit.item(folder.to_dict()))
-        document["watch"] = folders
-    if settings.carriers:
-        carriers = tomlkit.aot()
-        for carrier in settings.carriers:
-            carriers.append(tomlkit.item(carrier.to_dict()))
-        document["carrier"] = carriers
+    wanted = {"catalogue": bool(settings.catalogue), "server": settings.server != ServerSettings()}
+    for name, values in tables.items():
+        if name in document or wanted.get(name, True):
+            _merge(document.setdefault(name, tomlkit.table()), values)
+    lists = {"stores": "name", "users": "name", "watch": "folder", "carrier": "name"}
+    for (name, key), rows in zip(
+        lists.items(), (settings.stores, settings.users, settings.watched, settings.carriers), strict=True
+    ):
+        _merge_rows(document, name, key, [_values(row) for row in rows])
     return tomlkit.dumps(document)
 
 
-def write_settings(folder: Path, settings: NodeSettings) -> None:
-    """Write `node.toml`, whole or not at all."""
-    write_whole(folder / FILE, settings_text(settings).encode())
+_BEGIN: Final = (
+    "# A DIADEM node. Change it with: diadem store, diadem user, diadem watch. The rules are in policy.toml.\n"
+)
+
+
+def _values(row: Any) -> dict[str, Any]:
+    found = {member.name: getattr(row, member.name) for member in fields(row)}
+    return {name: list(value) if isinstance(value, tuple | list) else value for name, value in found.items()}
+
+
+def _put(table: Any, key: str, value: Any) -> None:
+    """Set a key unless it says that already: its comment stays."""
+    if key not in table or table[key] != value:
+        table[key] = value
+
+
+def _merge(table: Any, values: Mapping[str, Any]) -> None:
+    for key, value in values.items():
+        _put(table, key, value)
+
+
+def _merge_rows(document: Any, name: str, key: str, rows: Sequence[Mapping[str, Any]]) -> None:
+    """A list of tables in the order of the settings, each on the table that stood there of its name."""
+    import tomlkit
+
+    known = {table.get(key): table for table in document.get(name, ())}
+    if [row[key] for row in rows] == list(known):
+        for row in rows:
+            _merge(known[row[key]], row)
+        return
+    tables = tomlkit.aot()
+    for row in rows:
+        table = known.get(row[key], tomlkit.table())
+        _merge(table, row)
+        tables.append(table)
+    if rows:
+        document[name] = tables
+    else:
+        document.remove(name)
+
+
+def write_settings(folder: Path, settings: NodeSettings, *, before: str | None = None) -> None:
+    """Write `node.toml`, whole or not at all; `before` is the text that it goes on from, if another than it has."""
+    path = folder / FILE
+    if before is None:
+        before = person_text(path.read_bytes(), str(path)) if path.exists() else ""
+    write_whole(path, settings_text(settings, before).encode())
 
 
 def new_settings(*, name: str, id: str, now: datetime.datetime) -> NodeSettings:  # noqa: A002

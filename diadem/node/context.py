@@ -5,19 +5,20 @@ from __future__ import annotations
 import datetime
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from copy import copy
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
-from diadem.errors import DiademError, IntegrityError, NotFound, Refused, Unreachable
+from diadem.errors import DiademError, DocumentError, IntegrityError, NotFound, Refused, Unreachable
 from diadem.node.access.book import GrantBook
 from diadem.node.catalogue import Catalogue
 from diadem.node.catalogue_place import catalogue_address
-from diadem.node.config import NodeSettings, machine_name, read_settings, write_settings
+from diadem.node.config import NodeSettings, is_blank, machine_name, person_text, read_settings, write_settings
 from diadem.node.custody.ledger import Entry, Ledger
+from diadem.node.custody.statements import LOG, ONLINE
 from diadem.node.following import catch_up, follow
 from diadem.node.keys import AskPassphrase, KeyCabinet
 from diadem.node.no_catalogue import NoCatalogue
@@ -169,11 +170,60 @@ class Context:
         return GrantBook(self.ledger)
 
     def _read_policy(self) -> Policy:
-        path = self.folder / POLICY_FILE
-        return read_policy(path.read_text("utf-8") if path.exists() else "", where=str(path))
+        where, data = str(self.folder / POLICY_FILE), self.policy_bytes()
+        return read_policy(person_text(data, where) if data else "", where=where)
+
+    def policy_bytes(self) -> bytes | None:
+        """What `policy.toml` holds; nothing where it is empty, None where it is gone: every node is made with one."""
+        try:
+            data = (self.folder / POLICY_FILE).read_bytes()
+        except FileNotFoundError:
+            return None
+        return b"" if is_blank(data) else data
+
+    def policy_lost(self) -> str:
+        """What became of `policy.toml`, ``is gone`` or ``is empty``; "" where it is there."""
+        data = self.policy_bytes()
+        return "is gone" if data is None else "" if data else "is empty"
 
     def require_writable(self) -> None:
         """Raise `Refused` where this is a store that is read from another PC."""
+
+    def key_faults(self) -> Iterator[DiademError]:
+        """What is wrong with the keys on this machine, as far as that is seen without a passphrase."""
+        if self.ledger.fault is not None:
+            yield self.ledger.fault
+        held = [user for user in self.settings.users if user.protection != "none" and not user.successor]
+        for look in (
+            self._check_online,
+            *(partial(self.keys.check, f"users/{user.name}", user.key) for user in held),
+            self.keys.age_identity,
+        ):
+            try:
+                look()
+            except DiademError as error:
+                yield error
+
+    def _check_online(self) -> None:
+        card = None
+        with suppress(IntegrityError):  # what is wrong with the log is told elsewhere
+            card = self.grants.now().ring.newest(ONLINE)
+        self.keys.check(ONLINE, card.public.to_text() if card else None)
+
+    def require_keys(self) -> None:
+        """Look at the keys that will sign before the first byte is copied, not after the last.
+
+        Raises
+        ------
+        NotFound, DocumentError, IntegrityError
+            Names the file that is gone or damaged, and the command that brings it back.
+        """
+        self.require_writable()
+        if self.ledger.fault is not None:
+            raise self.ledger.fault
+        self._check_online()
+        if self.user and (user := self.settings.user(self.user)).protection != "none":
+            self.keys.check(f"users/{user.name}", user.key)
 
     def change_settings(self, change: Callable[[NodeSettings], NodeSettings]) -> NodeSettings:
         """Change `node.toml`: read anew, changed and written under a lock, so that two changes never lose one."""
@@ -374,9 +424,10 @@ def open_context(
     keys = KeyCabinet(folder / "keys", settings.id, ask)
     stores = StoreSet(settings, storage_options)
     with ExitStack() as opened:
-        ledger = Ledger.open(folder / "log", log_key=keys.open("log"), clock=clock)
+        ledger = _ledger(folder / "log", keys, clock)
         opened.callback(ledger.close)
-        finish_rotation(folder, keys, ledger)
+        if ledger.fault is None:
+            finish_rotation(folder, keys, ledger)
         ledger.mirrors = Mirrors(stores)
         catalogue = _catalogue(settings, folder, rebuild=rebuild, sick=sick)
         opened.callback(catalogue.close)
@@ -390,6 +441,27 @@ def open_context(
                 context.catalogue = _none(error)
         opened.pop_all()
     return context
+
+
+def _ledger(folder: Path, keys: KeyCabinet, clock: Clock) -> Ledger:
+    """The log; where its key is gone or damaged, one that can be read and says why nothing can be appended."""
+    try:
+        key = keys.open(LOG)
+    except (NotFound, DocumentError, IntegrityError) as fault:
+        ledger = Ledger.open(folder, clock=clock)
+        ledger.fault = fault
+        return ledger
+    try:
+        return Ledger.open(folder, key, clock=clock)
+    except Refused:
+        ledger = Ledger.open(folder, clock=clock)
+        try:
+            keys.check(LOG, ledger.log_key().to_text())
+        except IntegrityError as fault:
+            ledger.fault = fault
+            return ledger
+        ledger.close()
+        raise
 
 
 def _at_work(settings: NodeSettings, user: str | None) -> str:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import uuid
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,7 @@ from diadem.node.store_place import require_folder
 from diadem.node.stores import require_unclaimed
 from diadem.store.base import open_store
 from diadem.store.stage import remove_tree
+from diadem.store.system import FileLock
 from diadem.store.urls import local_path, refuse_copy_address
 from diadem.store.whole import write_whole
 
@@ -133,13 +135,40 @@ def require_possible(folder: Path, new: NewNode) -> None:
 def _require_place(folder: Path, new: NewNode) -> None:
     require_free(folder)
     _require_apart(folder, new)
-    require_local(_existing(folder))
+    require_local(existing(folder))
 
 
-def _existing(folder: Path) -> Path:
+def existing(folder: Path) -> Path:
+    """The folder, or the first above it that is there."""
     while not folder.exists():
         folder = folder.parent
     return folder
+
+
+def draft_name(folder: Path) -> str:
+    """A name, beside a node's folder, for what is not a node yet."""
+    return f".{folder.name}-{uuid.uuid4().hex[:8]}.part"
+
+
+@contextmanager
+def making(folder: Path) -> Iterator[list[Path]]:
+    """Be the only one that makes a node in a folder; gives what runs that were killed have left beside it.
+
+    Raises
+    ------
+    Refused
+        Another command is at it.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder.parent / f".{folder.name}.init.lock")
+    if not lock.acquire():
+        raise Refused(
+            "another command makes a node here just now", where=str(folder), next="Wait for it; then see: diadem status"
+        )
+    try:
+        yield sorted(folder.parent.glob(f".{glob.escape(folder.name)}-*.part"))
+    finally:
+        lock.remove()
 
 
 def require_free(folder: Path) -> None:

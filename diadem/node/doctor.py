@@ -18,11 +18,10 @@ from diadem.errors import DiademError
 from diadem.model.plain_text import count_text, quoted
 from diadem.model.times import read_time
 from diadem.node.context import POLICY_FILE, Context
-from diadem.node.custody.database import ADVICE
 from diadem.node.following import behind
 from diadem.node.jobs import jobs
-from diadem.node.mirroring import policy_back, policy_lost
-from diadem.node.rules.commands import recover
+from diadem.node.mirroring import policy_back
+from diadem.node.remedies import recover_command, recover_here
 from diadem.node.rules.keeping_rules import POLICY_AGAIN
 from diadem.node.sending import judged, tcp_settings
 from diadem.node.tls_files import KEY_FILE
@@ -131,10 +130,12 @@ def _keys(context: Context) -> Iterator[Check]:
         yield Check(
             "keys", "wrong", f"other accounts may read {names}", f"chmod -R go-rwx {quoted(context.keys.folder)}"
         )
-    for name in ("online", "log"):
-        context.keys.open(name)
+    faults = list(context.key_faults())
+    for fault in faults:
+        yield Check("keys", "wrong", f"{fault.message} ({fault.where})", fault.next or "")
     held = [user.name for user in context.settings.users if user.protection == "file" and not user.successor]
-    yield Check("keys", "ok", f"the node's keys open; kept by the node for {', '.join(held) or 'nobody'}")
+    if not faults:
+        yield Check("keys", "ok", f"the node's keys open; kept by the node for {', '.join(held) or 'nobody'}")
     if not context.settings.recovery_confirmed:
         yield Check(
             "keys", "note", "the recovery file is not confirmed as moved away", "diadem init --confirm-recovery"
@@ -142,8 +143,8 @@ def _keys(context: Context) -> Iterator[Check]:
 
 
 def _policy(context: Context) -> Iterator[Check]:
-    if policy_lost(context):
-        message = "policy.toml is gone, and the defaults hold"
+    if lost := context.policy_lost():
+        message = f"policy.toml {lost}, and the defaults hold"
         yield Check("policy", "wrong", message, policy_back(context) or POLICY_AGAIN)
     else:
         copies = count_text(context.policy.copies.minimum, "copy", "copies")
@@ -153,7 +154,7 @@ def _policy(context: Context) -> Iterator[Check]:
 def _log(context: Context) -> Iterator[Check]:
     problems = context.ledger.check()
     for problem in problems[:_NAMED]:
-        yield Check("log", "wrong", f"the log is damaged: {problem}", ADVICE)
+        yield Check("log", "wrong", f"the log is damaged: {problem}", recover_here(context.folder))
     if not problems:
         total, epoch = context.ledger.total, context.ledger.epoch
         yield Check("log", "ok", f"{total} statements, epoch {epoch}; hashes and checkpoint agree")
@@ -162,7 +163,8 @@ def _log(context: Context) -> Iterator[Check]:
             "log",
             "wrong",
             f"{other.message}; nothing can be written here",
-            f"Work with the node that was made anew, if there is one; else make it anew: {recover(other.mirror)}",
+            "Work with the node that was made anew, if there is one; else make it anew: "
+            + recover_command(store=other.mirror),
         )
     if pending := context.ledger.pending():
         yield Check(

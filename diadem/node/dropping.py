@@ -25,6 +25,7 @@ from diadem.model.times import time_text
 from diadem.node.context import Context
 from diadem.node.following import behind, catch_up, derive
 from diadem.node.mending_parity import drop_parity
+from diadem.node.mirroring import require_policy
 from diadem.node.placing import bundle_of, same_files, subject
 from diadem.node.rules.commands import write_off
 from diadem.node.rules.dropping import FreshProof, may_delete, may_drop
@@ -90,6 +91,8 @@ def drop(
     """
     _require_reason(reason)
     context.settings.store(store)
+    require_policy(context)
+    context.require_keys()
     with context.locked(f"package-{PackageId(package_id).hex[:32]}"):
         _finish_earlier(context, package_id)
         package = context.catalogue.package_state(package_id)
@@ -134,6 +137,8 @@ def delete(context: Context, package_id: str, *, reason: str, dry_run: bool = Fa
         Its retention is not over, or a store that has a copy does not answer.
     """
     _require_reason(reason)
+    require_policy(context)
+    context.require_keys()
     with context.locked(f"package-{PackageId(package_id).hex[:32]}"):
         _finish_earlier(context, package_id)
         package = context.catalogue.package_state(package_id)

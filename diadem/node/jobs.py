@@ -159,7 +159,7 @@ def working(context: Context, kind: str, words: str) -> Iterator[Job]:
     kind, words : str
         What, exactly.
     """
-    context.require_writable()
+    context.require_keys()
     folder = context.folder / "jobs"
     folder.mkdir(exist_ok=True)
     state, lock, resumed = _taken(context, folder, kind, words)
@@ -205,7 +205,12 @@ def _taken(context: Context, folder: Path, kind: str, words: str) -> tuple[JobSt
 
 def jobs(context: Context) -> list[JobState]:
     """Every job, the newest first."""
-    return _states(context.folder / "jobs")
+    return jobs_in(context.folder)
+
+
+def jobs_in(folder: Path) -> list[JobState]:
+    """Every job of the node in a folder, the newest first."""
+    return _states(folder / "jobs")
 
 
 def stop(context: Context, job_id: str) -> JobState:

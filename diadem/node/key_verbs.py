@@ -14,11 +14,11 @@ from diadem.model.times import read_time, time_text
 from diadem.node.config import NodeSettings
 from diadem.node.context import Context
 from diadem.node.following import catch_up
-from diadem.node.jobs import jobs
+from diadem.node.jobs import jobs_in
 from diadem.node.mirroring import mirror_settings
 from diadem.node.recovery import read_recovery
 from diadem.node.rotating import rotate, rotation_lock
-from diadem.node.watching import watch_lock
+from diadem.node.watching import WATCH_LOCK
 from diadem.store.system import FileLock
 
 #: The lock that `diadem serve` holds.
@@ -92,7 +92,7 @@ class KeyVerbs:
         settings: NodeSettings = context.settings
         if secret.root.public.key_id != settings.id:
             raise Refused("this recovery file is another node's", where=str(recovery_file), next="Name this node's.")
-        with _alone(context):
+        with alone(context.folder):
             version, before = rotate(context.keys, context.ledger, secret.root, settings.name)
             catch_up(context)
             if since:
@@ -102,16 +102,16 @@ class KeyVerbs:
 
 
 @contextmanager
-def _alone(context: Context) -> Iterator[None]:
-    """While nothing else that signs is at work on the node, as far as can be seen."""
-    busy = [job.kind for job in jobs(context) if job.state == "running"]
-    locks = rotation_lock(context.folder), watch_lock(context), FileLock(context.folder / "locks" / SERVE_LOCK)
+def alone(folder: Path) -> Iterator[None]:
+    """While nothing else that signs is at work on the node in a folder, as far as can be seen."""
+    busy = [job.kind for job in jobs_in(folder) if job.state == "running"]
+    locks = rotation_lock(folder), *(FileLock(folder / "locks" / name) for name in (WATCH_LOCK, SERVE_LOCK))
     try:
         if busy or not all(lock.acquire() for lock in locks):
             what = ", ".join(busy) or "diadem watch or serve"
             raise Refused(
-                f"something is at work on this node, which signs with the old key: {what}",
-                next="Stop it; then rotate the key.",
+                f"something is at work on this node, which signs with its keys: {what}",
+                next="Stop it; then run the same command again.",
             )
         yield
     finally:

@@ -14,13 +14,16 @@ encrypted with it, and the passphrase comes from a person, from DIADEM_PASSPHRAS
 from __future__ import annotations
 
 import os
+import re
 import secrets
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from diadem.errors import NotFound, Refused, UsageError
+from diadem.errors import DocumentError, IntegrityError, NotFound, Refused, UsageError
+from diadem.node.remedies import recover_here
 from diadem.store.local_errors import translated
 from diadem.store.system import flush_folder, patiently
 from diadem.store.whole import write_whole
@@ -31,6 +34,7 @@ if TYPE_CHECKING:
 #: Asks a person for the passphrase of the key that is named.
 AskPassphrase = Callable[[str], str]
 PROTECTIONS = ("file", "passphrase", "keyring")
+_IDENTITY = "age.txt"
 PASSPHRASE_VARIABLE = "DIADEM_PASSPHRASE"  # noqa: S105  the name of a variable
 
 
@@ -95,20 +99,47 @@ class KeyCabinet:
         """
         from diadem.trust.keys import PrivateKey
 
-        path = self._path(name)
+        with self._named(name):
+            return PrivateKey.from_pem(self._path(name).read_bytes(), self._secret(name, protection))
+
+    def check(self, name: str, public: str | None) -> None:
+        """Look whether a key is here, whole, and the one that the log knows; no passphrase is asked for.
+
+        Raises
+        ------
+        NotFound, DocumentError, IntegrityError
+            Names the file, and the command that brings it back.
+        """
+        with self._named(name):
+            found = public_key(self._path(name).read_bytes())
+            if public is not None and found != public:
+                raise IntegrityError("it is not the key that the log knows")
+
+    @contextmanager
+    def _named(self, name: str) -> Iterator[None]:
+        """What is wrong with a key is told with its file and what brings it back."""
+        path = self.folder / name if name == _IDENTITY else self._path(name)
         try:
-            data = path.read_bytes()
+            yield
         except FileNotFoundError as error:
-            raise NotFound(
-                f"the key '{name}' is not on this machine", where=str(path), next="See: diadem user"
-            ) from error
+            raise NotFound(f"the key {path.name} is gone", where=str(path), next=recover_here(self._node)) from error
         except PermissionError as error:
             raise Refused(
                 f"the key '{name}' may not be read by this account",
                 where=str(path),
                 next="Work as the account that made the node, or hand files in through a store's incoming/ folder.",
             ) from error
-        return PrivateKey.from_pem(data, self._secret(name, protection))
+        except Refused as error:
+            error.where = error.where or str(path)
+            raise
+        except (DocumentError, IntegrityError) as error:
+            raise type(error)(
+                f"the key {path.name} is damaged: {error.message}", where=str(path), next=recover_here(self._node)
+            ) from error
+
+    @property
+    def _node(self) -> Path:
+        return self.folder.parent
 
     def replace(self, name: str, successor: str) -> None:
         """Let one key take the place of another; both without a passphrase."""
@@ -155,11 +186,18 @@ class KeyCabinet:
 
     def keep_identity(self, identity: str) -> None:
         """Keep the node's age identity."""
-        write_whole(self.folder / "age.txt", (identity + "\n").encode(), mode=0o600)
+        write_whole(self.folder / _IDENTITY, (identity + "\n").encode(), mode=0o600)
 
     def age_identity(self) -> str:
-        """What opens what is sealed for the node: ``AGE-SECRET-KEY-1…``."""
-        return (self.folder / "age.txt").read_text("ascii").strip()
+        """What opens what is sealed for the node: ``AGE-SECRET-KEY-1…``.
+
+        Raises
+        ------
+        NotFound, DocumentError
+            As `check`.
+        """
+        with self._named(_IDENTITY):
+            return require_identity((self.folder / _IDENTITY).read_bytes())
 
     # -- for the recovery ------------------------------------------------------------------------------------------
 
@@ -188,6 +226,35 @@ class KeyCabinet:
             return []
         files = (path for path in self.folder.rglob("*") if path.is_file())
         return [path for path in (self.folder, *files) if path.stat().st_mode & 0o077]
+
+
+def public_key(data: bytes) -> str:
+    """The public half of the key in a file, ``ed25519:…``; of one with a passphrase, which stays shut, what it states.
+
+    Raises
+    ------
+    DocumentError, IntegrityError
+        It is no key, or a damaged one.
+    """
+    from diadem.trust.keys import PrivateKey
+
+    try:
+        return PrivateKey.from_pem(data, None).public.to_text()
+    except Refused:
+        stated = re.search(rb"^Public-Key: (.+?)\r?$", data, re.MULTILINE)
+        return stated.group(1).decode("ascii", "replace") if stated else ""
+
+
+def require_identity(data: bytes) -> str:
+    """The age identity in a file. Raises `DocumentError` where it holds none."""
+    import pyrage
+
+    try:
+        text = data.decode("ascii").strip()
+        pyrage.x25519.Identity.from_str(text)
+    except (ValueError, pyrage.IdentityError):
+        raise DocumentError("it holds no age identity") from None
+    return text
 
 
 def _keyring() -> Any:

@@ -9,17 +9,19 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
 import tempfile
 import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
-from diadem.errors import DiademError
-from diadem.node.config import FILE, read_settings, settings_text
+from diadem.errors import DiademError, Refused
+from diadem.node.config import FILE, person_text, read_settings
 from diadem.node.context import POLICY_FILE, Context
 from diadem.node.recovery import seal_keys
+from diadem.node.remedies import copy_command
+from diadem.node.rules.keeping_rules import POLICY_AGAIN
+from diadem.node.rules.text import read_policy
 from diadem.store.base import Store
 from diadem.store.whole import write_whole
 
@@ -57,10 +59,10 @@ def mirror_settings(context: Context, stores: Iterable[Store] | None = None) -> 
 
 def _files(context: Context) -> dict[str, bytes]:
     """Settings, policy, saved searches and sealed keys as they are on the disk now."""
-    settings, policy = read_settings(context.folder), context.folder / POLICY_FILE
-    files = {FILE: settings_text(settings).encode()}
-    if policy.exists():
-        files[POLICY_FILE] = policy.read_bytes()
+    settings = read_settings(context.folder)
+    files = {FILE: (context.folder / FILE).read_bytes()}
+    if policy := _good_policy(context):
+        files[POLICY_FILE] = policy
     if (queries := context.folder / QUERIES_FILE).exists():
         files[QUERIES_FILE] = queries.read_bytes()
     if settings.recovery_recipient:
@@ -70,19 +72,32 @@ def _files(context: Context) -> dict[str, bytes]:
 
 def mirror_policy(context: Context) -> None:
     """Write the policy into the stores that have another one: people edit the file, and no command sees it."""
-    path = context.folder / POLICY_FILE
-    if not path.exists():
+    key = f"{home(context.settings.short_id)}/{POLICY_FILE}"
+    if not (policy := _good_policy(context)):
         return
-    policy, key = path.read_bytes(), f"{home(context.settings.short_id)}/{POLICY_FILE}"
     for _, store in context.stores.opened():
         with contextlib.suppress(DiademError):  # a store that does not answer gets it the next time
             if store.get(key) != policy:
                 store.put(key, policy)
 
 
-def policy_lost(context: Context) -> bool:
-    """Whether the node's policy is gone: every node is made with one."""
-    return not (context.folder / POLICY_FILE).exists()
+def _good_policy(context: Context) -> bytes | None:
+    """The policy as it is written now, if it can be read: what cannot takes the place of no copy."""
+    data = context.policy_bytes()
+    try:
+        return data and (read_policy(person_text(data, POLICY_FILE)) and data)
+    except DiademError:
+        return None
+
+
+def require_policy(context: Context) -> None:
+    """Refuse to give anything up while nobody knows what the group agreed on."""
+    if lost := context.policy_lost():
+        raise Refused(
+            f"policy.toml {lost}: nothing is given up until the rules of the group are known",
+            where=str(context.folder / POLICY_FILE),
+            next=policy_back(context) or POLICY_AGAIN,
+        )
 
 
 def policy_back(context: Context) -> str:
@@ -96,8 +111,7 @@ def policy_back(context: Context) -> str:
             if store.get(key) is not None:
                 target = context.folder / POLICY_FILE
                 if store.is_folder:
-                    copied = Path(store.url) / ".diadem" / key
-                    return f'{"copy" if os.name == "nt" else "cp"} "{copied}" "{target}"'
+                    return copy_command(Path(store.url) / ".diadem" / key, target)
                 return f"fetch {store.url}/.diadem/{key} to {target}"
     return ""
 

@@ -7,26 +7,38 @@ never looks like forgery, and what the mirror does not hold is not invented.
 
 from __future__ import annotations
 
-import tomllib
 import uuid
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Collection, Mapping
+from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from diadem.errors import DiademError, DocumentError, IntegrityError, NotFound, Refused
 from diadem.node.catalogue import Catalogue
 from diadem.node.catalogue_place import CATALOGUE_FILE
-from diadem.node.config import FILE, NodeSettings, StoreSettings, machine_name, settings_of, write_settings
+from diadem.node.config import (
+    FILE,
+    NodeSettings,
+    StoreSettings,
+    holds_node,
+    is_blank,
+    machine_name,
+    parse_settings,
+    person_text,
+    read_settings,
+    write_settings,
+)
 from diadem.node.context import POLICY_FILE, Clock, utc_now
-from diadem.node.creating import require_free
+from diadem.node.creating import draft_name, existing, making, require_free
 from diadem.node.custody.keyring import KeyRing
 from diadem.node.custody.ledger import Ledger
 from diadem.node.custody.mirror import read_head
+from diadem.node.custody.recovering import Recovered
 from diadem.node.custody.recovering import recover as recover_log
 from diadem.node.custody.statements import LOG, ONLINE
-from diadem.node.keys import KeyCabinet
+from diadem.node.key_verbs import alone
+from diadem.node.keys import KeyCabinet, public_key, require_identity
 from diadem.node.mirroring import QUERIES_FILE, SEALED_KEYS, home
 from diadem.node.place import require_local
 from diadem.node.recovery import RecoverySecret, open_keys
@@ -53,6 +65,10 @@ class RecoveredNode:
         What deserves a look.
     store : str
         Name of the store that it was recovered from.
+    brought : sequence of str
+        What was brought back in the node's own folder; nothing for one that was made again as a whole.
+    rebuild : bool
+        Whether the catalogue has to be built anew.
     """
 
     epoch: int
@@ -61,6 +77,8 @@ class RecoveredNode:
     stores: int = 0
     notes: tuple[str, ...] = ()
     store: str = ""
+    brought: tuple[str, ...] = ()
+    rebuild: bool = False
 
     def options(self, given: Mapping[str, Any] | None) -> dict[str, Mapping[str, Any]]:
         """Options for fsspec under the name of the store that was recovered from."""
@@ -74,6 +92,7 @@ class RecoveredNode:
             "packages": self.packages,
             "stores": self.stores,
             "notes": list(self.notes),
+            "brought": list(self.brought),
         }
 
 
@@ -86,7 +105,7 @@ def recover_node(
     storage_options: Mapping[str, Any] | None = None,
     clock: Clock = utc_now,
 ) -> RecoveredNode:
-    """Make the node's directory again; the caller opens it and builds the catalogue.
+    """Make the node's directory again, or bring back what it lacks; the caller opens it and builds the catalogue.
 
     Raises
     ------
@@ -97,53 +116,200 @@ def recover_node(
     IntegrityError
         What the store holds cannot be trusted.
     """
-    require_free(folder)
-    existing = folder
-    while not existing.exists():
-        existing = existing.parent
-    require_local(existing)
+    if not (there := holds_node(folder)):
+        require_free(folder)
+    require_local(existing(folder))
     store = open_store(store_url, storage_options)
     store.check()
-    node = secret.root.public.key_id
-    settings = replace(_settings(store, node, store_url), recovery_recipient=secret.recipient)
-    _require_newest(store, settings)
-    files = _keys(store, node, secret)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    draft = folder.parent / f".{folder.name}-{uuid.uuid4().hex[:8]}.part"
-    try:
+    lost = _Lost(folder, store, secret, reason, clock)
+    lost.look()
+    with making(folder):
+        if not there:
+            return lost.make()
+        with alone(folder):
+            return lost.mend()
+
+
+def finish_recovery(folder: Path) -> None:
+    """Note that the catalogue of a recovered node is built."""
+    (folder / _MARK).unlink(missing_ok=True)
+
+
+#: In a node that was recovered and whose catalogue is not built yet: the next recovery goes on with it.
+_MARK: Final = "recovery.note"
+#: Folders below a node in which its log is made anew.
+_DRAFT: Final = ".recover-"
+
+
+class _Lost:
+    """A node of which something was lost, and the store that it comes back from."""
+
+    def __init__(self, folder: Path, store: Store, secret: RecoverySecret, reason: str, clock: Clock) -> None:
+        self._folder, self._store, self._secret = folder, store, secret
+        self._reason, self._clock = reason, clock
+        self._node = secret.root.public.key_id
+        self._home = home(self._node[:16])
+
+    def look(self) -> None:
+        """Read what the store has of the node; what cannot be recovered from is refused before anything is made."""
+        self._text, self._settings = _settings(self._store, self._node, self._store.url)
+        self._settings = replace(self._settings, recovery_recipient=self._secret.recipient)
+        self._keys = _keys(self._store, self._node, self._secret)
+
+    def make(self) -> RecoveredNode:
+        """The whole node, under another name until all is there."""
+        _require_newest(self._store, self._settings)
+        draft = self._folder.parent / draft_name(self._folder)
+        try:
+            recovered = self._log(draft)
+            Catalogue.open(draft / CATALOGUE_FILE, create=True).close()
+            self._plain_files(draft)
+            write_settings(draft, self._settings, before=self._text)
+            (draft / _MARK).touch()
+            if self._folder.exists():
+                self._folder.rmdir()
+            draft.rename(self._folder)
+        except BaseException:
+            remove_tree(draft)
+            raise
+        return RecoveredNode(
+            recovered.epoch, recovered.entries, notes=tuple(recovered.findings), store=_name(self._store), rebuild=True
+        )
+
+    def mend(self) -> RecoveredNode:
+        """What the node's own folder lacks; what is whole stays as it is, and a damaged log is kept beside the new."""
+        folder = self._folder
+        settings = self._own_settings()
+        self._require_this_node(settings)
+        for left in folder.glob(_DRAFT + "*"):
+            remove_tree(left)
+        brought, entries, findings = [], 0, ()
+        if (fault := self._log_fault(settings)) is not None:
+            _require_newest(self._store, self._settings)
+            draft = folder / f"{_DRAFT}{uuid.uuid4().hex[:8]}"
+            try:
+                recovered = self._log(draft)
+                (folder / _MARK).touch()
+                if (folder / "log").exists():
+                    (folder / "log").rename(_aside(folder))
+                (draft / "log").rename(folder / "log")
+            finally:
+                remove_tree(draft)
+            entries, findings = recovered.entries, recovered.findings
+            brought.append(f"log ({fault})")
+        with closing(Ledger.open(folder / "log", clock=self._clock)) as ledger:
+            epoch = ledger.epoch
+            brought += self._own_keys(ledger)
+        brought += self._plain_files(folder)
+        if settings is None or settings.machine != machine_name():
+            mine = settings and replace(settings, machine=machine_name())
+            write_settings(folder, mine or self._settings, before=None if mine else self._text)
+            brought.append(FILE)
+        rebuild = (folder / _MARK).exists() or not (self._settings.catalogue or (folder / CATALOGUE_FILE).exists())
+        return RecoveredNode(
+            epoch, entries, notes=findings, store=_name(self._store), brought=tuple(brought), rebuild=rebuild
+        )
+
+    def _own_settings(self) -> NodeSettings | None:
+        """`node.toml`; None where it is gone or damaged."""
+        try:
+            return read_settings(self._folder)
+        except (NotFound, DocumentError):
+            return None
+
+    def _require_this_node(self, settings: NodeSettings | None) -> None:
+        """Refuse the folder of another node, or of nobody knows which."""
+        with suppress(DiademError), closing(Ledger.open(self._folder / "log", clock=self._clock)) as ledger:
+            if ledger.node != self._node:
+                settings = replace(self._settings, id=ledger.node)
+            settings = settings or self._settings
+        cabinet = KeyCabinet(self._folder / "keys", self._node)
+        same = any(self._keys.get(name) == data for name, data in cabinet.files())
+        if settings.id != self._node if settings is not None else not same:
+            raise Refused(
+                "this is the folder of another node than the recovery file's",
+                where=str(self._folder),
+                next="Name the recovery file of this node; or a new folder, for the node of this recovery file.",
+            )
+
+    def _log_fault(self, settings: NodeSettings | None) -> str | None:
+        """Why the log cannot go on as it is; None where it can."""
+        try:
+            with closing(Ledger.open(self._folder / "log", clock=self._clock)) as ledger:
+                ledger.mirrors = [self._store]
+                if other := ledger.superseded():
+                    return other.message
+                if settings is not None and settings.machine != machine_name():
+                    return f"it was written on the machine '{settings.machine}'"
+                return next(iter(ledger.check()), None)
+        except (NotFound, IntegrityError) as error:
+            return error.message
+
+    def _log(self, draft: Path) -> Recovered:
+        """The log made anew in a draft, and the node's keys beside it."""
         draft.mkdir(mode=0o700)
-        cabinet = KeyCabinet(draft / "keys", node)
+        cabinet = KeyCabinet(draft / "keys", self._node)
         cabinet.make()
-        for name, data in files.items():
+        for name, data in self._keys.items():
             cabinet.put_back(name, data)
         recovered = recover_log(
             draft / "log",
-            store,
-            node=node,
-            root=secret.root,
-            log_key=cabinet.open("log"),
-            reason=reason,
-            clock=clock,
+            self._store,
+            node=self._node,
+            root=self._secret.root,
+            log_key=cabinet.open(LOG),
+            reason=self._reason,
+            clock=self._clock,
         )
         with recovered.ledger as ledger:
-            _require_own_keys(ledger, node, cabinet, store)
-        Catalogue.open(draft / CATALOGUE_FILE, create=True).close()
-        policy = store.get(f"{home(node[:16])}/{POLICY_FILE}")
-        write_whole(draft / POLICY_FILE, policy or DEFAULT_POLICY.encode())
-        if (queries := store.get(f"{home(node[:16])}/{QUERIES_FILE}")) is not None:
-            write_whole(draft / QUERIES_FILE, queries)
-        write_settings(draft, settings)
-        if folder.exists():
-            folder.rmdir()
-        draft.rename(folder)
-    except BaseException:
-        remove_tree(draft)
-        raise
-    return RecoveredNode(recovered.epoch, recovered.entries, notes=tuple(recovered.findings), store=_name(store))
+            _require_own_keys(ledger, self._node, cabinet, self._store)
+        return recovered
+
+    def _own_keys(self, ledger: Ledger) -> list[str]:
+        """Put back the keys that are gone, damaged, or not those of the log; returns their names."""
+        ring = KeyRing(self._node)
+        ring.learn(ledger.keys())
+        cards = [*(ring.newest(role) for role in (ONLINE, LOG)), *ring.users()]
+        known = {card.public.to_text() for card in cards if card is not None}
+        cabinet, brought = KeyCabinet(self._folder / "keys", self._node), []
+        cabinet.make()
+        for name, data in self._keys.items():
+            path = self._folder / "keys" / name
+            if not (path.is_file() and _is_whole(name, path.read_bytes(), known)):
+                cabinet.put_back(name, data)
+                brought.append(f"keys/{name}")
+        return brought
+
+    def _plain_files(self, folder: Path) -> list[str]:
+        """Policy and saved searches, where the node has none; returns which were put there."""
+        brought = []
+        for name, default in ((POLICY_FILE, DEFAULT_POLICY.encode()), (QUERIES_FILE, None)):
+            path = folder / name
+            if not path.exists() or (name == POLICY_FILE and is_blank(path.read_bytes())):
+                data = self._store.get(f"{self._home}/{name}") or default
+                if data is not None:
+                    write_whole(path, data)
+                    brought.append(name)
+        return brought
 
 
-def _settings(store: Store, node: str, url: str) -> NodeSettings:
-    """`node.toml` as the store has it, written by this machine from now on."""
+def _is_whole(name: str, data: bytes, known: Collection[str]) -> bool:
+    """Whether a key file holds a key that the log knows, or, where the log knows none of its kind, what it should."""
+    try:
+        if not name.endswith(".pem"):
+            return name.endswith(".txt") is False or bool(require_identity(data))
+        return public_key(data) in known
+    except (DocumentError, IntegrityError):
+        return False
+
+
+def _aside(folder: Path) -> Path:
+    """A free name for a damaged log, beside the new one."""
+    return next(path for number in range(1, 10_000) if not (path := folder / f"log-{number}-damaged").exists())
+
+
+def _settings(store: Store, node: str, url: str) -> tuple[str, NodeSettings]:
+    """`node.toml` as the store has it, its text too; written by this machine from now on."""
     data = store.get(f"{home(node[:16])}/{FILE}")
     if data is None:
         raise NotFound(
@@ -152,12 +318,15 @@ def _settings(store: Store, node: str, url: str) -> NodeSettings:
             next="Name another store of the list in the recovery file.",
         )
     try:
-        settings = settings_of(tomllib.loads(data.decode()))
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError, KeyError, TypeError) as error:
-        raise DocumentError("the settings in the store are damaged", where=url, next="Name another store.") from error
+        text = person_text(data, FILE)
+        settings = parse_settings(text, where=FILE)
+    except DocumentError as error:
+        raise DocumentError(
+            f"the settings in the store are damaged: {error.message}", where=url, next="Name another store."
+        ) from error
     if settings.id != node:
         raise Refused("the settings in the store are another node's", where=url, next="Name another store.")
-    return replace(settings, machine=machine_name(), catalogue="", stores=_moved(store, settings, url))
+    return text, replace(settings, machine=machine_name(), catalogue="", stores=_moved(store, settings, url))
 
 
 def _require_newest(store: Store, settings: NodeSettings) -> None:

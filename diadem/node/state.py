@@ -12,7 +12,7 @@ from diadem.errors import DiademError
 from diadem.model.replicas import PackageState, StoreState
 from diadem.model.times import read_time
 from diadem.node.context import Context
-from diadem.node.mirroring import policy_back, policy_lost
+from diadem.node.mirroring import policy_back
 from diadem.node.rules.engine import judge
 from diadem.node.rules.facts import ArchiveState, NodeState
 from diadem.node.rules.status import Status
@@ -58,7 +58,7 @@ def _tried(context: Context, state: StoreState) -> StoreState:
 
 def node_state(context: Context) -> NodeState:
     """What the policy asks of the node itself."""
-    other, lost = context.ledger.superseded(), policy_lost(context)
+    other, lost = context.ledger.superseded(), context.policy_lost()
     return NodeState(
         name=context.settings.name,
         recovery_confirmed=bool(context.settings.recovery_confirmed),
@@ -66,6 +66,8 @@ def node_state(context: Context) -> NodeState:
         clock_ok=_clock_ok(context),
         superseded=other.message if other else "",
         recover=other.mirror if other else "",
+        key_fault=fault.message if (fault := next(context.key_faults(), None)) else "",
+        key_back=(fault.next or "") if fault else "",
         policy_lost=lost,
         policy_back=policy_back(context) if lost else "",
     )

@@ -1,11 +1,10 @@
-"""Where a store may be made, and the words for a place that is the store of a lost node."""
+"""Where a store may be made."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from diadem.errors import StoreError, UsageError
-from diadem.model.plain_text import quoted
 
 
 def require_folder(folder: Path) -> None:
@@ -40,8 +39,3 @@ def make_folder(folder: Path) -> None:
             where=str(folder),
             next="Name a folder on a disk where you may write.",
         ) from error
-
-
-def recover_command(store: str = "STORE") -> str:
-    """The command that makes a lost node again from a store; words in capitals are the reader's to fill in."""
-    return f"diadem init FOLDER --recover {quoted(store)} --recovery-file FILE"

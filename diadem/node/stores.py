@@ -14,7 +14,7 @@ from diadem.model.plain_text import quoted
 from diadem.model.replicas import StoreState
 from diadem.node.config import NodeSettings, StoreSettings
 from diadem.node.custody.mirror import read_head
-from diadem.node.store_place import recover_command
+from diadem.node.remedies import recover_command
 from diadem.node.store_readme import readme
 from diadem.store.base import Store, open_store
 from diadem.store.urls import local_path
@@ -270,7 +270,7 @@ def require_unclaimed(store: Store, node: str) -> dict[str, Any] | None:
             f"this is a store of the node '{found.get('node_name', '?')}'",
             where=store.url,
             next=f"To read it: diadem search --node {quoted(store.url)}   (to take it over after a loss: "
-            f"{recover_command(store.url)})",
+            f"{recover_command(store=store.url)})",
         )
     return found
 

@@ -30,6 +30,8 @@ from diadem.store.whole import write_whole
 __all__ = ["Handed", "Watched", "watch"]
 
 WATCHER_FILE: Final = "watcher.json"
+#: The lock that a watcher holds.
+WATCH_LOCK: Final = "watch.lock"
 #: Tries to become the watcher, and seconds between them: `status` holds the lock for a moment to see who has it.
 _TRIES, _BETWEEN = 5, 0.1
 
@@ -189,7 +191,7 @@ def _alone(context: Context, folder: WatchSettings | None) -> Iterator[None]:
 
 def watch_lock(context: Context) -> FileLock:
     """The lock that a watcher holds."""
-    return FileLock(context.folder / "locks" / "watch.lock")
+    return FileLock(context.folder / "locks" / WATCH_LOCK)
 
 
 def read_watcher(context: Context) -> dict[str, Any]:

@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+import sqlite3
 from pathlib import Path
 from typing import Final
 
-from diadem.errors import NotFound
+from diadem.errors import DiademError, IntegrityError, NotFound
+from diadem.node.remedies import recover_here
 from diadem.node.sqlite_file import PATIENCE, SqliteFile
-from diadem.node.store_place import recover_command
 
-__all__ = ["ADVICE", "APPLICATION", "FILE", "PATIENCE", "VERSION", "Database"]
+__all__ = ["APPLICATION", "FILE", "PATIENCE", "VERSION", "Database", "advice"]
 
 #: Name of the log's file in its folder.
 FILE: Final = "log.sqlite"
 #: `PRAGMA application_id` of the log ("Dlog") and `user_version`: another file is never taken for one.
 APPLICATION: Final = 0x446C6F67
 VERSION: Final = 1
-#: What to do about a log that is damaged.
-ADVICE: Final = (
-    f"Keep the file for inspection, and make the node anew, in a new folder, from a store: {recover_command()}"
-)
+
+
+def advice(path: Path) -> str:
+    """What to do about a log that is damaged or gone."""
+    return (
+        "This makes the log anew from a store, as a new epoch, and keeps the damaged file beside it: "
+        + recover_here(path.parent.parent)
+    )
 
 
 class Database(SqliteFile):
@@ -37,7 +42,11 @@ class Database(SqliteFile):
 
     def __init__(self, path: Path, *, create: bool = False, read_only: bool = False) -> None:
         if not create and not path.is_file():
-            raise NotFound(
-                "there is no log", where=str(path), next="Name the folder of a node, or make one: diadem init."
-            )
-        super().__init__(path, what="log", advice=ADVICE, read_only=read_only)
+            raise NotFound("the log of the node is gone", where=str(path), next=advice(path))
+        super().__init__(path, what="log", advice="", read_only=read_only)
+
+    def _ours(self, error: sqlite3.Error) -> DiademError:
+        found = super()._ours(error)
+        if isinstance(found, IntegrityError):
+            found.next = advice(self.path)
+        return found

@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Self
 
-from diadem.errors import Refused, UsageError
+from diadem.errors import DiademError, Refused, UsageError
 from diadem.model.statements import Draft, Statement
 from diadem.node.custody import database
 from diadem.node.custody.database import Database
@@ -46,13 +46,15 @@ class Ledger(LogChecker):
         if log_key is not None:
             self._complete()
         self._log_key = log_key
+        #: Why nothing can be appended, where the key cannot be opened.
+        self.fault: DiademError | None = None
         self._clock = clock
         self._desk = MirrorDesk(data, self.node, self.origin, self._keys)
         if log_key is not None and log_key.public != self._keys[self.epoch]:
             raise Refused(
                 "this key does not sign the checkpoints of this log",
                 where=str(data.path),
-                next="Give the node's own log key.",
+                next=database.advice(data.path),
             )
 
     def _complete(self) -> None:
@@ -223,6 +225,8 @@ class Ledger(LogChecker):
         return entry
 
     def _writing_key(self) -> PrivateKey:
+        if self.fault is not None:
+            raise self.fault
         if self._log_key is None:
             raise Refused(
                 "this log was opened for reading", where=str(self._data.path), next="Open it with the node's log key."

@@ -225,4 +225,6 @@ class LogReader:
         return Tip(batch.stop, frontier)
 
     def _damaged(self, message: str) -> IntegrityError:
-        return IntegrityError(f"the log is damaged: {message}", where=str(self._data.path), next=database.ADVICE)
+        return IntegrityError(
+            f"the log is damaged: {message}", where=str(self._data.path), next=database.advice(self._data.path)
+        )

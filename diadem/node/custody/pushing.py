@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from typing import Final
 
 from diadem.errors import DiademError, DocumentError, IntegrityError, Refused, UsageError
-from diadem.node.custody.database import ADVICE, Database
+from diadem.node.custody.database import Database, advice
 from diadem.node.custody.entries import Entry, place_of, position_of
 from diadem.node.custody.keyring import KeyRing
 from diadem.node.custody.mirror import Head, Mirror, batch_key, head_key, pack_batch, read_head, unpack_batch
 from diadem.node.custody.tables import Batch, Tables
 from diadem.node.custody.trees import edge, log_origin, root_at
-from diadem.node.store_place import recover_command
+from diadem.node.remedies import recover_command
 from diadem.store.system import FileLock
 from diadem.trust.keys import PublicKey
 from diadem.trust.note import open_checkpoint
@@ -331,14 +331,16 @@ class MirrorDesk:
             raise DocumentError("its checkpoint was signed over other entries")
 
     def _damaged(self, message: str) -> IntegrityError:
-        return IntegrityError(f"the log is damaged: {message}", where=str(self._data.path), next=ADVICE)
+        return IntegrityError(
+            f"the log is damaged: {message}", where=str(self._data.path), next=advice(self._data.path)
+        )
 
     def _refused(self, mirror: Mirror, message: str) -> OtherLog:
         return OtherLog(
             f"the mirror {mirror.url} {message}: this node was brought back from an old copy, or runs twice",
             where=str(self._data.path),
             next="Nothing was appended. Stop the other node if there is one; else make this one anew from the store, "
-            f"which begins a new epoch: {recover_command(mirror.url)}",
+            f"which begins a new epoch: {recover_command(store=mirror.url)}",
         )
 
     # -- what is remembered ------------------------------------------------------------------------------------------

@@ -79,7 +79,7 @@ def own_hubs(context: Context, book: PeerBook) -> Sequence[Peer]:
 
 def age_identity(context: Context) -> str:
     """The node's age identity, ``AGE-SECRET-KEY-1…``."""
-    return (context.folder / "keys" / "age.txt").read_text("ascii").strip()
+    return context.keys.age_identity()
 
 
 def age_recipient(context: Context) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 from diadem.model.plain_text import count_text, size_text
 from diadem.model.replicas import PackageState, ReplicaState
+from diadem.node.remedies import recover_command
 from diadem.node.rules import commands
 from diadem.node.rules.case import Case, listed
 from diadem.node.rules.commands import short
@@ -118,7 +119,7 @@ def _others(case: Case) -> Iterator[tuple[int, str, str, str]]:
             "the log of this node went on elsewhere: work with the node that was made anew, if there is one, and leave "
             "this folder alone; else this makes it anew"
         )
-        yield 0, reason, "recover", commands.recover(case.node.recover)
+        yield 0, reason, "recover", recover_command(store=case.node.recover)
     edited, unsigned = len(case.tally.edited), case.tally.unsigned.count
     if not case.node.clock_ok:
         yield 0, "the clock of this machine is behind the log", "set-clock", commands.DOCTOR
@@ -126,8 +127,10 @@ def _others(case: Case) -> Iterator[tuple[int, str, str, str]]:
         yield 1, f"{count_text(edited, 'adopted folder')} changed or moved", "rescan", commands.RESCAN
     if unsigned:
         yield 1, f"{count_text(unsigned, 'package')} without ingest statement", "ingest", commands.REINDEX
+    if case.node.key_fault:
+        yield 0, f"{case.node.key_fault}: this brings it back", "restore-key", case.node.key_back
     if case.node.policy_lost:
-        reason = "policy.toml is gone and the defaults hold: this puts back what a store has of it"
+        reason = f"policy.toml {case.node.policy_lost} and the defaults hold: this puts back what a store has of it"
         if case.node.policy_back:
             yield 0, reason, "restore-policy", case.node.policy_back
     if case.node.log_pending:

@@ -32,11 +32,6 @@ def lose_store(name: str) -> str:
     return f'diadem store rm {name} --lost --reason "..."'
 
 
-def recover(url: str) -> str:
-    """Making the node anew from one of its stores."""
-    return f"diadem init FOLDER --recover '{url}' --recovery-file FILE"
-
-
 def scrub(store: StoreTally) -> str:
     """Reading what in a store is due or was never read; adopted folders, in no store, are looked at by `rescan`."""
     return f"diadem scrub {store.state.name} --due" if store.known else RESCAN

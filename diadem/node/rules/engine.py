@@ -93,6 +93,7 @@ RULES: Final[Sequence[Rule]] = (
         keeping_rules.metadata_holds,
         lambda case: bool(case.policy.metadata.required) and not case.empty,
     ),
+    Rule("keys.damaged", "keys", keeping_rules.keys, lambda _: "they open", quiet=True),
     Rule("policy.missing", "policy", keeping_rules.policy, lambda _: "policy.toml is there", quiet=True),
     Rule(
         "package.unsigned",

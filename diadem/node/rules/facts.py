@@ -29,8 +29,12 @@ class NodeState:
         What a store holds of this log that the log itself does not; "" where nothing: then nothing can be written.
     recover : str
         The store's address, from which the node can be made anew.
-    policy_lost : bool
-        Whether the node's `policy.toml` is gone, so that the defaults hold.
+    key_fault : str
+        What is wrong with a key that the node keeps, so that nothing can be signed; "" where all are well.
+    key_back : str
+        The command that brings it back.
+    policy_lost : str
+        What became of the node's `policy.toml`, so that the defaults hold: ``is gone``, ``is empty``; "" for nothing.
     policy_back : str
         The command that puts back the copy of it that a store holds; "" where no store that answers has one.
     """
@@ -41,7 +45,9 @@ class NodeState:
     clock_ok: bool = True
     superseded: str = ""
     recover: str = ""
-    policy_lost: bool = False
+    key_fault: str = ""
+    key_back: str = ""
+    policy_lost: str = ""
     policy_back: str = ""
 
 

@@ -7,6 +7,7 @@ from typing import Final
 
 from diadem.model.plain_text import count_text, size_text
 from diadem.model.report import Severity
+from diadem.node.remedies import recover_command
 from diadem.node.rules import commands
 from diadem.node.rules.case import Case, found, listed, packages_have
 from diadem.node.rules.measures import duration_words
@@ -158,12 +159,19 @@ def metadata_holds(case: Case) -> str:
 def policy(case: Case) -> Iterator[RuleFinding]:
     """What the group agreed on is written down."""
     if case.node.policy_lost:
-        message = f"policy.toml is gone, so the defaults hold: {_defaults(case)}; {POLICY_AGAIN}"
-        yield found("policy.missing", Severity.WARNING, message, command=case.node.policy_back or commands.DOCTOR)
+        message = f"policy.toml {case.node.policy_lost}, so the defaults hold: {_defaults(case)}; {POLICY_AGAIN}"
+        yield found("policy.missing", Severity.ERROR, message, command=case.node.policy_back or commands.DOCTOR)
+
+
+def keys(case: Case) -> Iterator[RuleFinding]:
+    """What the node says can be signed."""
+    if case.node.key_fault:
+        message = f"{case.node.key_fault}; nothing can be signed with it"
+        yield found("keys.damaged", Severity.ERROR, message, command=case.node.key_back)
 
 
 #: What to do where the policy is gone.
-POLICY_AGAIN: Final = "put your own back from a store, or write another (an empty file takes the defaults)"
+POLICY_AGAIN: Final = "put your own back from a store, or write another (one with a comment alone takes the defaults)"
 
 
 def _defaults(case: Case) -> str:
@@ -184,7 +192,7 @@ def log(case: Case) -> Iterator[RuleFinding]:
     """What the log holds lies in a store too, and no store holds more of it."""
     if case.node.superseded:
         message = f"{case.node.superseded}; nothing can be written here"
-        yield found("log.unmirrored", Severity.ERROR, message, command=commands.recover(case.node.recover))
+        yield found("log.unmirrored", Severity.ERROR, message, command=recover_command(store=case.node.recover))
     pending = case.node.log_pending
     if pending:
         lie, them = ("lies", "it") if pending == 1 else ("lie", "them")

@@ -73,7 +73,7 @@ class Action:
         ``replicate``, ``repair``, ``parity`` (of one package in one store), ``write-off`` (of one package), ``scrub``
         (of one store),
         ``connect-store``, ``add-store``, ``rescan``, ``ingest``, ``push-log``, ``confirm-recovery``, ``set-clock``,
-        ``recover``, ``restore-policy``.
+        ``recover``, ``restore-key``, ``restore-policy``.
     reason : str
         Why, in plain words.
     command : str

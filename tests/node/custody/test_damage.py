@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 import shutil
 import sqlite3
 from pathlib import Path
@@ -14,6 +15,9 @@ from diadem.node.custody.database import FILE
 from diadem.node.custody.ledger import Ledger
 from diadem.node.custody.verifying import verify_chains
 from tests.node.custody.group import Group, MemoryMirror, fixity, ingest, package
+
+#: With the places that the node knows.
+ADVICE = re.compile(r"diadem init \S+ --recover \S+ --recovery-file \S+\Z")
 
 
 @pytest.fixture
@@ -53,10 +57,7 @@ def test_flipped_bits_are_found_or_do_no_harm(group: Group, closed: Path, tmp_pa
         use(group, folder)
     except diadem.IntegrityError as error:
         found = error
-    assert found is None or (
-        found.where == str(folder / FILE)
-        and "diadem init FOLDER --recover STORE --recovery-file FILE" in (found.next or "")
-    )
+    assert found is None or (found.where == str(folder / FILE) and ADVICE.search(found.next or ""))
 
 
 @pytest.mark.parametrize(
@@ -84,7 +85,7 @@ def test_a_row_that_was_edited_is_named(group: Group, closed: Path, change: str)
     with pytest.raises(diadem.IntegrityError) as caught:
         use(group, closed.parent)
     assert caught.value.where == str(closed)
-    assert "diadem init FOLDER --recover STORE --recovery-file FILE" in (caught.value.next or "")
+    assert ADVICE.search(caught.value.next or "")
 
 
 def test_an_entry_that_was_taken_out_of_the_index_is_a_gap(group: Group, closed: Path) -> None:
@@ -133,7 +134,7 @@ def test_another_file_is_no_log(tmp_path: Path, group: Group, content: bytes) ->
     (tmp_path / FILE).write_bytes(content)
     with pytest.raises(diadem.IntegrityError) as caught:
         Ledger.open(tmp_path, group.log, clock=group.clock)
-    assert "diadem init FOLDER --recover STORE --recovery-file FILE" in (caught.value.next or "")
+    assert ADVICE.search(caught.value.next or "")
 
 
 def test_a_truncated_file(group: Group, closed: Path, tmp_path: Path) -> None:

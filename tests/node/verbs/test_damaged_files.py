@@ -1,0 +1,292 @@
+"""Files of a node that were lost, emptied or bent: each is named with the command that brings it back, which is run."""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import diadem
+from diadem.trust.keys import PrivateKey
+from tests.cli.inside import said, said_json
+from tests.node.verbs.agreeing import require_agreement
+from tests.node.verbs.conftest import Lab
+from tests.node.verbs.test_doctor import needs_permissions
+
+AGREED = '# Universität\n[copies]\nminimum = 3\n[archive]\nquiet = "1 min"\n'
+
+
+def shell(command: str) -> None:
+    """Run a command that was printed, as a person would who pastes it."""
+    subprocess.run(command, shell=True, check=True, capture_output=True)
+
+
+def agreed(lab: Lab) -> Path:
+    """The node's policy, with what the group agreed on; the stores have it."""
+    policy = lab.node.path / "policy.toml"
+    policy.write_text(AGREED, "utf-8")
+    with lab.reopened() as node:
+        node.confirm_recovery()
+    return policy
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
+def test_a_policy_is_read_as_editors_save_it(lab: Lab, encoding: str) -> None:
+    bom = "\ufeff" if encoding.startswith("utf-16-") else ""
+    (lab.node.path / "policy.toml").write_bytes((bom + AGREED).encode(encoding))
+    with lab.reopened() as node:
+        assert node.context.policy.copies.minimum == 3
+
+
+def test_a_policy_in_latin_1_is_told_with_its_line_by_every_command(lab: Lab) -> None:
+    package = lab.archived("s")
+    policy = agreed(lab)
+    policy.write_bytes(AGREED.encode("latin-1") + b"# \xe4\n")
+    for command in (["status"], ["scrub"], ["drop", package, "--store", "main", "--reason", "x"]):
+        error = said_json(*command, "--node", lab.node.path, code=2)["error"]
+        assert error["message"].startswith("line 1: this is no UTF-8 text")
+        assert (error["where"], "UTF-8" in error["next"]) == (str(policy), True)
+    (check,) = [
+        one for one in said_json("doctor", "--node", lab.node.path, code=1)["checks"] if one["name"] == "policy"
+    ]
+    assert (check["verdict"], "line 1" in check["message"], "UTF-8" in check["next"]) == ("wrong", True, True)
+    assert lab.node.search().total == 1
+    assert said_json("search", "--node", lab.node.path)["total"] == 1
+    assert said_json("verify", package, "--node", lab.node.path)["ok"]
+    with lab.reopened() as node:
+        node.confirm_recovery()  # it does not take the place of the stores' copies
+    policy.unlink()
+    with lab.reopened() as node:
+        shell(node.status().steps[0].command)
+    assert policy.read_text("utf-8") == AGREED
+
+
+@needs_permissions
+@pytest.mark.parametrize("content", [b"", b" \r\n\t", b"\xef\xbb\xbf\n", b"\0" * 900])
+def test_an_empty_policy_is_no_policy(lab: Lab, content: bytes) -> None:
+    lab.add_second()
+    package = lab.archived("s")
+    lab.node.stores.add(str(lab.root / "third"), name="third", place="a third disk")
+    lab.node.repair()
+    policy = agreed(lab)
+    policy.write_bytes(content)
+    status = said_json("status", "--node", lab.node.path, code=1)
+    (finding,) = [one for one in status["findings"] if one["rule"] == "policy.missing"]
+    assert "policy.toml is empty" in finding["message"]
+    for verb in (["drop", package, "--store", "third"], ["delete", package]):
+        error = said_json(*verb, "--reason", "room", "--node", lab.node.path, code=4)["error"]
+        assert ("policy.toml is empty" in error["message"], error["next"]) == (True, finding["command"])
+    (check,) = [one for one in lab.node.doctor()["checks"] if one["name"] == "policy"]
+    assert (check["verdict"], check["next"]) == ("wrong", finding["command"])
+    said("archive", lab.session("another"), "--now", "--node", lab.node.path)  # mirrors what is good alone
+    shell(finding["command"])
+    assert policy.read_text("utf-8") == AGREED
+    assert lab.reopened().context.policy.copies.minimum == 3
+
+
+def test_what_people_and_later_versions_write_into_the_settings_stays(lab: Lab) -> None:
+    path = lab.node.path / "node.toml"
+    text = path.read_text("utf-8")
+    text = text.replace("[[stores]]", '# the big one, room 1.07\n[[stores]]\nquota = "3 TB"  # of a later version')
+    path.write_text("# ask Ute before you touch this\n" + text + '\n[telescope]\nname = "VLT"\n', "utf-8")
+    lab.add_second()
+    lab.node.users.add("bob")
+    (lab.root / "watched").mkdir()
+    said("watch", "add", lab.root / "watched", "--node", lab.node.path)
+    lab.node.confirm_recovery()
+    lab.node.stores.rm("second")
+    said("watch", "rm", lab.root / "watched", "--node", lab.node.path)
+    for kept in (path, next((lab.root / "main/.diadem/nodes").glob("*/node.toml"))):
+        text = kept.read_text("utf-8")
+        for mine in (
+            "# ask Ute before",
+            "# the big one, room 1.07",
+            'quota = "3 TB"  # of a',
+            '[telescope]\nname = "VLT"',
+        ):
+            assert mine in text, text
+    with lab.reopened() as node:
+        assert [store.name for store in node.stores] == ["main"]
+        assert [user.name for user in node.users] == ["alice", "bob"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said_of"),
+    [
+        ("retired = false", "retired = 1", "retired = 1 is neither true nor false"),
+        ('kind = "disk"', 'kind = "usb"', "kind = 'usb' is no kind of store"),
+        ('\nid = "', '\nidentity = "', "has no id"),
+        ('url = "', 'url = "here/', "is no place"),
+        ('name = "main"', 'name = "the main one"', "'the main one' cannot be a name"),
+        ("[[users]]", "[[persons]]", "has no user any more"),
+        ('machine = "', 'machine = ["', "is no TOML"),
+        ("created = ", "made = ", "created is missing"),
+        ('protection = "file"', "protection = 7", "users.protection = 7 is no text"),
+    ],
+)
+def test_settings_that_no_node_can_have_are_told_with_their_line_before_a_byte_is_copied(
+    lab: Lab, old: str, new: str, said_of: str
+) -> None:
+    path = lab.node.path / "node.toml"
+    good = path.read_text("utf-8")
+    head, stores = good.split("[[stores]]")
+    bent = f"{head}[[stores]]{stores.replace(old, new, 1)}" if old in stores else good.replace(old, new, 1)
+    assert bent != good
+    path.write_text(bent, "utf-8")
+    error = said_json("archive", lab.session("s"), "--now", "--node", lab.node.path, code=2)["error"]
+    assert (said_of in error["message"], error["where"]) == (True, str(path))
+    assert "line" in error["message"] or "[[persons]]" in new or "made = " in new
+    assert not list((lab.root / "main").glob("[0-9]*"))
+    shell(error["next"].rpartition(": ")[2])
+    assert path.read_text("utf-8") == good
+
+
+@needs_permissions
+@pytest.mark.parametrize("content", ["", "\0" * 500, "format = "])
+def test_settings_that_are_empty_or_cut_are_put_back(lab: Lab, content: str) -> None:
+    lab.archived("s")
+    path = lab.node.path / "node.toml"
+    before = path.read_text("utf-8")
+    path.write_text(content, "utf-8")
+    for command in ("status", "doctor", "search"):
+        error = said_json(command, "--node", lab.node.path, code=2)["error"]
+        assert error["where"] == str(path)
+    shell(error["next"].rpartition(": ")[2])
+    assert path.read_text("utf-8") == before
+    said("search", "--node", lab.node.path)
+
+
+def told(command: str, folder: Path) -> None:
+    """Run a command of ours that was printed."""
+    words = shlex.split(command)
+    assert words[0] == "diadem"
+    said(*words[1:])
+    assert "--recover" not in words or str(folder) in words
+
+
+HURT: dict[str, Callable[[Path], object]] = {
+    "deleted": lambda path: path.unlink(),
+    "emptied": lambda path: path.write_bytes(b""),
+    "not ASCII": lambda path: path.write_bytes(b"\xff\xfe\x80" * 40),
+    "cut": lambda path: path.write_bytes(path.read_bytes()[:70]),
+    "another": lambda path: path.write_bytes(PrivateKey.generate().to_pem(None)),
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "how"),
+    [
+        *(("log.pem", how) for how in HURT),
+        *(("online.pem", how) for how in ("deleted", "not ASCII", "another")),
+        *(("users/alice.pem", how) for how in ("deleted", "cut", "another")),
+        *(("age.txt", how) for how in ("deleted", "not ASCII")),
+    ],
+)
+def test_a_damaged_key_is_named_and_brought_back(lab: Lab, name: str, how: str) -> None:
+    lab.archived("s")
+    path = lab.node.path / "keys" / name
+    good = path.read_bytes()
+    HURT[how](path)
+    said("search", "--node", lab.node.path)
+    session, store = lab.session("t"), lab.root / "main"
+    before = sorted(store.rglob("*.bin"))
+    if name != "age.txt":
+        error = said_json("archive", session, "--now", "--node", lab.node.path, code=KEY_CODES[how])["error"]
+        assert (Path(error["where"]), sorted(store.rglob("*.bin"))) == (path, before)
+    status = said_json("status", "--node", lab.node.path, code=1)
+    (finding,) = [one for one in status["findings"] if one["rule"] == "keys.damaged"]
+    assert (Path(name).name in finding["message"], finding["severity"]) == (True, "error")
+    checks = said_json("doctor", "--node", lab.node.path, code=1)["checks"]
+    (check,) = [one for one in checks if (one["name"], one["verdict"]) == ("keys", "wrong")]
+    assert (name in check["message"], check["next"]) == (True, finding["command"])
+    told(check["next"], lab.node.path)
+    assert path.read_bytes() == good
+    said("archive", session, "--now", "--node", lab.node.path)
+    with lab.reopened() as node:
+        assert (node.status().holds["keys.damaged"], node.context.ledger.epoch) == (True, 1)
+
+
+KEY_CODES = {"deleted": 3, "emptied": 2, "not ASCII": 2, "cut": 2, "another": 1}
+
+
+def _overwritten(path: Path) -> None:
+    path.write_bytes(b"\0" * path.stat().st_size)
+
+
+def _without_folder(path: Path) -> None:
+    shutil.rmtree(path.parent)
+
+
+@pytest.mark.parametrize("how", [Path.unlink, _overwritten, _without_folder])
+def test_a_lost_log_is_made_anew_in_its_place(lab: Lab, how: Callable[[Path], None]) -> None:
+    package = lab.archived("s")
+    lab.node.close()
+    path = lab.node.path / "log/log.sqlite"
+    for side in ("-wal", "-shm"):
+        path.with_name(path.name + side).unlink(missing_ok=True)
+    how(path)
+    for command in ("status", "doctor", "archive"):
+        words = [lab.session("t"), "--now"] if command == "archive" else []
+        error = said_json(command, *words, "--node", lab.node.path, code=1 if how is _overwritten else 3)["error"]
+        assert "log" in error["message"]
+    told(error["next"][error["next"].index("diadem init") :], lab.node.path)
+    node = lab.reopened()
+    assert (node.context.ledger.epoch, node.get(package).id) == (2, package)
+    assert node.archive(lab.root / "t", now=True).package.id
+    assert node.context.ledger.check() == ()
+    require_agreement(node)
+    aside = list(lab.node.path.glob("log-*"))
+    assert len(aside) == (0 if how is _without_folder else 1)  # kept for inspection
+    told(error["next"][error["next"].index("diadem init") :], lab.node.path)  # once more: nothing is left to be done
+    assert lab.reopened().context.ledger.epoch == 2
+
+
+def recovery(lab: Lab, folder: Path) -> tuple[object, ...]:
+    """The command that brings back what a folder lacks."""
+    return ("init", folder, "--recover", lab.root / "main", "--recovery-file", f"{lab.node.path}-recovery.txt")
+
+
+def test_a_whole_node_is_left_as_it_is_by_a_recovery(lab: Lab) -> None:
+    lab.archived("s")
+    before = {path: path.read_bytes() for path in (lab.node.path / "keys").rglob("*.*")}
+    text = said(
+        "init", lab.node.path, "--recover", lab.root / "main", "--recovery-file", f"{lab.node.path}-recovery.txt"
+    )
+    assert "nothing is missing" in text
+    assert {path: path.read_bytes() for path in (lab.node.path / "keys").rglob("*.*")} == before
+    assert lab.reopened().context.ledger.epoch == 1
+
+
+def test_everything_but_the_stores_is_brought_back_in_the_nodes_own_folder(lab: Lab) -> None:
+    package = lab.archived("s")
+    lab.node.close()
+    for name in ("node.toml", "policy.toml", "catalogue.sqlite"):
+        (lab.node.path / name).unlink()
+    (lab.node.path / "keys/online.pem").unlink()
+    (lab.node.path / "keys/age.txt").write_bytes(b"")
+    error = said_json("status", "--node", lab.node.path, code=3)["error"]
+    assert "node.toml" in error["message"]
+    said(*recovery(lab, lab.node.path))
+    node = lab.reopened()
+    assert (node.context.ledger.epoch, node.get(package).id) == (1, package)
+    assert node.doctor()["ok"]
+
+
+def test_another_nodes_folder_is_not_recovered_into(lab: Lab, tmp_path: Path) -> None:
+    diadem.Node.create(tmp_path / "other", name="other", user="eve", store=str(tmp_path / "o")).close()
+    command = (
+        "init",
+        tmp_path / "other",
+        "--recover",
+        lab.root / "main",
+        "--recovery-file",
+        f"{lab.node.path}-recovery.txt",
+    )
+    for name in ("node.toml", "log/log.sqlite"):
+        assert said_json(*command, code=4)["error"]["next"]
+        (tmp_path / "other" / name).unlink()
+    assert said_json(*command, code=4)["error"]["next"]
