@@ -107,7 +107,7 @@ def _scrub_reason(store: StoreTally) -> str:
 def _place_reason(case: Case, kind: str, packages: int) -> str:
     what = f"a store of kind {kind}" if kind else "a store on another disk, share or bucket"
     have = f"{count_text(packages, 'package')} {'has' if packages == 1 else 'have'}"
-    obstacles = [*(f"{name} is away" for name in case.debts.absent.get(kind, ())), *case.obstacles()]
+    obstacles = [*(f"{name} is away" for name in case.absent(kind)), *case.obstacles()]
     return f"{what}: {have} nowhere to be copied to" + (f" ({', '.join(obstacles)})" if obstacles else "")
 
 
