@@ -14,15 +14,20 @@ from typing import Any
 
 from diadem.errors import DiademError
 from diadem.model.plain_text import count_text, quoted
+from diadem.model.report import Severity
 from diadem.model.times import read_time
 from diadem.node.context import POLICY_FILE, Context
 from diadem.node.custody.database import ADVICE
 from diadem.node.following import behind
 from diadem.node.jobs import jobs
 from diadem.node.mirroring import policy_back, policy_lost
-from diadem.node.rules.commands import recover
+from diadem.node.rules.commands import DOCTOR, recover
+from diadem.node.rules.engine import judge
 from diadem.node.rules.keeping_rules import POLICY_AGAIN
-from diadem.node.sending import judged, tcp_settings
+from diadem.node.rules.status import Status
+from diadem.node.sending import judged as judged_tcp
+from diadem.node.sending import tcp_settings
+from diadem.node.state import archive_state, judged
 from diadem.node.tls_files import KEY_FILE
 
 #: How far a clock may lie behind the newest statement.
@@ -180,33 +185,38 @@ def _catalogue(context: Context) -> Iterator[Check]:
         yield Check("catalogue", "ok", f"{count_text(context.catalogue.count(), 'package')}; up to date with the log")
 
 
+#: Rules of the policy that are about stores: what breaks one of them is wrong, here as in `status`.
+_STORE_RULES = ("store.none", "store.unreachable", "store.read-only", "copies.same-disk", "copies.out-of-reach")
+
+
 def _stores(context: Context) -> Iterator[Check]:
-    places: dict[str, list[str]] = {}
-    for state in context.stores.states():
-        if not state.reachable:
-            why = context.stores.why_away(state.name)
-            advice = f"Connect it; or, where it is elsewhere now: diadem store move {state.name} PLACE"
-            if "store.json" in why:
-                advice = f"If it is this store: diadem store move {state.name} {quoted(state.url)}"
-            yield Check("stores", "wrong", f"{state.name} does not answer: {why}", advice)
-            continue
-        store = context.stores.open(state.name)
-        able = store.capabilities()
-        traits = "proves what is written" if able.proves or store.is_folder else "what is written is read back once"
-        if not able.writes:
-            yield Check("stores", "wrong", f"{state.name} cannot be written", "Check its permissions.")
-        else:
+    """What the policy says of the stores, and why one does not answer."""
+    status = _judged(context)
+    for state in status.stores:
+        if state.reachable and not state.read_only:
+            store = context.stores.open(state.name)
+            proves = store.capabilities().proves or store.is_folder
+            traits = "proves what is written" if proves else "what is written is read back once"
             yield Check("stores", "ok", f"{state.name} ({state.kind}) can be written; {traits}")
-        places.setdefault(state.place or "unknown", []).append(state.name)
-    for place, names in places.items():
-        if len(names) > 1:
-            what = "lie on one disk or share" if place != "unknown" else "lie nobody knows where"
-            yield Check(
-                "stores",
-                "note",
-                f"{', '.join(names)} {what}: together they count as one copy",
-                "diadem store add PLACE",
-            )
+    for finding in status.findings:
+        if finding.rule in _STORE_RULES:
+            verdict = "wrong" if finding.severity is Severity.ERROR else "note"
+            why = context.stores.why_away(finding.store) if finding.store in context.stores.names else ""
+            message, advice = finding.message, finding.command
+            if why:
+                message, advice = f"{message}: {why}", f"Connect it; or, where it is elsewhere now: {advice}"
+            if "store.json" in why:
+                url = context.settings.store(finding.store).url
+                advice = f"If it is this store: diadem store move {finding.store} {quoted(url)}"
+            yield Check("stores", verdict, message, "Check its permissions." if advice == DOCTOR else advice)
+
+
+def _judged(context: Context) -> Status:
+    """What the policy says; without a catalogue, which is told of elsewhere, of the stores alone."""
+    try:
+        return judged(context)
+    except DiademError:
+        return judge(context.policy, archive_state(context, ()), context.clock())
 
 
 def _jobs(context: Context) -> Iterator[Check]:
@@ -226,7 +236,7 @@ def _network(context: Context) -> Iterator[Check]:
         return
     if not (context.keys.folder / KEY_FILE).exists():
         yield Check("network", "note", "the node was never served: it has no TLS key yet", "diadem serve")
-    for verdict, message, advice in judged(tcp_settings()):
+    for verdict, message, advice in judged_tcp(tcp_settings()):
         yield Check("network", verdict, message, advice)
 
 

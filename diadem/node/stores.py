@@ -131,6 +131,11 @@ class StoreSet:
             return False
         return True
 
+    def last_answer(self, name: str) -> float | None:
+        """How many seconds ago a store last answered in this process; None where it did not."""
+        seen = self._seen.get(name)
+        return None if seen is None else time.monotonic() - seen
+
     def opened(self) -> Iterator[tuple[StoreSettings, Store]]:
         """Every store that answers now."""
         for settings in self._settings.stores:

@@ -17,6 +17,7 @@ from diadem.model.ports import Listener, silent
 from diadem.model.times import time_text
 from diadem.node.config import WatchSettings
 from diadem.node.context import Context
+from diadem.node.state import note_answers
 from diadem.node.watch.events import Bell
 from diadem.node.watch.folder import FolderWatch
 from diadem.node.watch.handed import Desk, Handed, desk_of, look_into, require_looked
@@ -118,6 +119,7 @@ class _Watching:
             context.refresh()
         with contextlib.suppress(OSError):  # `status` tells from it until when somebody watched
             os.utime(context.folder / FOLDER / WATCHER_FILE)
+        note_answers(context)
         self._serve([self.only] if self.only is not None else context.settings.watched)
         woken = self.paced and self.bell is not None and self.steady() - self._handed_in < self.every * 0.99
         if self.only is None and not woken:

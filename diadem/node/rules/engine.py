@@ -57,6 +57,14 @@ def _has_packages(case: Case) -> bool:
 RULES: Final[Sequence[Rule]] = (
     Rule("copies.minimum", "copies", copies_rules.minimum, copies_rules.minimum_holds, _has_packages),
     Rule(
+        "copies.out-of-reach",
+        "in reach",
+        copies_rules.in_reach,
+        lambda _: "of every package a copy can be seen",
+        _has_packages,
+        quiet=True,
+    ),
+    Rule(
         "copies.kinds",
         "kinds of store",
         copies_rules.kinds,
@@ -83,6 +91,7 @@ RULES: Final[Sequence[Rule]] = (
         lambda case: case.policy.parity.enabled,
     ),
     Rule("adopted.changed", "adopted", copies_rules.edited, lambda _: "as they were", _has_packages, quiet=True),
+    Rule("store.none", "a store", keeping_rules.none, lambda _: "there is one that takes copies", quiet=True),
     Rule("store.unreachable", "stores", keeping_rules.unreachable, keeping_rules.stores_hold),
     Rule("store.read-only", "writable", keeping_rules.writable, lambda _: "each store can be written", quiet=True),
     Rule("store.space", "space", keeping_rules.space, keeping_rules.space_holds),
