@@ -7,7 +7,6 @@ import contextlib
 from diadem.errors import DiademError
 from diadem.node.context import Context
 from diadem.node.mirroring import mirror_catalogue_if_due, mirror_policy
-from diadem.node.state import note_answers
 
 
 def close(context: Context) -> None:
@@ -17,7 +16,8 @@ def close(context: Context) -> None:
             context.ledger.push()
             mirror_policy(context)
             mirror_catalogue_if_due(context)
-    note_answers(context)
+    if context.writable:
+        context.stores.note_answers(context.folder, context.clock())
     context.close_kept()
     context.ledger.close()
     context.catalogue.close()

@@ -22,13 +22,14 @@ from diadem.node.following import behind
 from diadem.node.jobs import jobs
 from diadem.node.mirroring import policy_back, policy_lost
 from diadem.node.rules.commands import DOCTOR, recover
-from diadem.node.rules.engine import judge
+from diadem.node.rules.facts import WatchState
 from diadem.node.rules.keeping_rules import POLICY_AGAIN
-from diadem.node.rules.status import Status
+from diadem.node.rules.status import RuleFinding, Status
 from diadem.node.sending import judged as judged_tcp
 from diadem.node.sending import tcp_settings
-from diadem.node.state import archive_state, judged
+from diadem.node.state import judged
 from diadem.node.tls_files import KEY_FILE
+from diadem.node.watch_verbs import WatchVerbs
 
 #: How far a clock may lie behind the newest statement.
 _SKEW = timedelta(minutes=5)
@@ -76,6 +77,7 @@ def examine(context: Context) -> Iterator[Check]:
         ("log", _log),
         ("catalogue", _catalogue),
         ("stores", _stores),
+        ("watch", _watch),
         ("jobs", _jobs),
         ("network", _network),
         ("access", _access),
@@ -185,13 +187,13 @@ def _catalogue(context: Context) -> Iterator[Check]:
         yield Check("catalogue", "ok", f"{count_text(context.catalogue.count(), 'package')}; up to date with the log")
 
 
-#: Rules of the policy that are about stores: what breaks one of them is wrong, here as in `status`.
+#: Rules of the policy that are about stores.
 _STORE_RULES = ("store.none", "store.unreachable", "store.read-only", "copies.same-disk", "copies.out-of-reach")
 
 
 def _stores(context: Context) -> Iterator[Check]:
     """What the policy says of the stores, and why one does not answer."""
-    status = _judged(context)
+    status = _judged(context, WatchState())
     for state in status.stores:
         if state.reachable and not state.read_only:
             store = context.stores.open(state.name)
@@ -200,7 +202,6 @@ def _stores(context: Context) -> Iterator[Check]:
             yield Check("stores", "ok", f"{state.name} ({state.kind}) can be written; {traits}")
     for finding in status.findings:
         if finding.rule in _STORE_RULES:
-            verdict = "wrong" if finding.severity is Severity.ERROR else "note"
             why = context.stores.why_away(finding.store) if finding.store in context.stores.names else ""
             message, advice = finding.message, finding.command
             if why:
@@ -208,15 +209,31 @@ def _stores(context: Context) -> Iterator[Check]:
             if "store.json" in why:
                 url = context.settings.store(finding.store).url
                 advice = f"If it is this store: diadem store move {finding.store} {quoted(url)}"
-            yield Check("stores", verdict, message, "Check its permissions." if advice == DOCTOR else advice)
+            advice = "Check its permissions." if advice == DOCTOR else advice
+            yield Check("stores", _verdict(finding), message, advice)
 
 
-def _judged(context: Context) -> Status:
-    """What the policy says; without a catalogue, which is told of elsewhere, of the stores alone."""
+def _judged(context: Context, watch: WatchState) -> Status:
+    """What the policy says; without a catalogue, which is told of elsewhere, of all but packages."""
     try:
-        return judged(context)
+        return judged(context, watch)
     except DiademError:
-        return judge(context.policy, archive_state(context, ()), context.clock())
+        return judged(context, watch, ())
+
+
+def _verdict(finding: RuleFinding) -> str:
+    """What breaks a rule of the policy is wrong, here as in `status`."""
+    return "wrong" if finding.severity is Severity.ERROR else "note"
+
+
+def _watch(context: Context) -> Iterator[Check]:
+    """What the policy says of the watched folders."""
+    watch = WatchVerbs(context).state()
+    findings = [one for one in judged(context, watch, ()).findings if one.rule.startswith("watch.")]
+    for finding in findings:
+        yield Check("watch", _verdict(finding), finding.message, finding.command)
+    if watch.folders and not findings:
+        yield Check("watch", "ok", f"{count_text(len(watch.folders), 'folder')} watched")
 
 
 def _jobs(context: Context) -> Iterator[Check]:

@@ -4,36 +4,28 @@ from __future__ import annotations
 
 import contextlib
 import gc
-import json
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from datetime import datetime, timedelta
-from pathlib import Path
-from typing import Final
+from datetime import timedelta
 
 from diadem.errors import DiademError
 from diadem.model.replicas import PackageState, StoreState
-from diadem.model.times import read_time, time_text
+from diadem.model.times import read_time
 from diadem.node.context import Context
 from diadem.node.mirroring import policy_back, policy_lost
 from diadem.node.rules.engine import judge
-from diadem.node.rules.facts import ArchiveState, NodeState
+from diadem.node.rules.facts import ArchiveState, NodeState, WatchState
 from diadem.node.rules.status import Status
-from diadem.store.whole import write_whole
 
-#: In the node's folder: when each store, by its id, last answered.
-ANSWERED_FILE: Final = "answered.json"
-_ANSWERED: Final = "diadem-answered/1"
-#: What is kept may be older than what is known by this much: a node is opened many times an hour.
-_OFTEN: Final = timedelta(minutes=10)
 #: How far a clock may lie behind the newest statement.
 _SKEW = timedelta(minutes=5)
 
 
-def judged(context: Context) -> Status:
-    """What the policy says of every package, store and of the node itself, and what to do now."""
+def judged(context: Context, watch: WatchState, packages: Iterable[PackageState] | None = None) -> Status:
+    """What the policy says of packages, stores, watched folders and of the node itself, and what to do now."""
     with _without_collection():
-        return judge(context.policy, archive_state(context), context.clock())
+        state = archive_state(context, packages)
+        return judge(context.policy, replace(state, node=replace(state.node, watch=watch)), context.clock())
 
 
 @contextlib.contextmanager
@@ -50,44 +42,14 @@ def _without_collection() -> Iterator[None]:
 
 def archive_state(context: Context, packages: Iterable[PackageState] | None = None) -> ArchiveState:
     """Everything the policy asks; `packages` narrows it to some."""
-    states, answered = context.stores.states(), note_answers(context)
+    states, answered = context.stores.states(), {}
+    if context.writable:  # who reads it from another PC keeps nothing
+        answered = context.stores.note_answers(context.folder, context.clock())
     return ArchiveState(
         packages=context.catalogue.package_states(context.policy.metadata.required) if packages is None else packages,
         stores=[replace(_tried(context, state), answered=answered.get(state.name)) for state in states],
         node=node_state(context),
     )
-
-
-def note_answers(context: Context) -> dict[str, datetime]:
-    """When each store last answered, by its name; kept in the node, since a store that is away cannot say so itself.
-
-    A store of which nothing is known, because the file was lost or a clock was ahead, counts from now on: an alarm
-    comes later by once the time that the policy allows, and it comes.
-    """
-    path, now = context.folder / ANSWERED_FILE, context.clock()
-    if not context.writable:
-        return {}  # it is read from another PC, which keeps nothing
-    kept = _answers(path)
-    noted: dict[str, datetime] = {}
-    for store in context.stores:
-        at, ago = kept.get(store.id), context.stores.last_answer(store.name)
-        known = [now - timedelta(seconds=ago)] if ago is not None else []
-        known += [at] if at is not None and at <= now else []
-        noted[store.id] = max(known, default=now)
-    if kept.keys() != noted.keys() or any(noted[name] - kept[name] > _OFTEN or kept[name] > now for name in noted):
-        document = {"format": _ANSWERED, "stores": {name: time_text(at) for name, at in noted.items()}}
-        with contextlib.suppress(OSError, DiademError):  # the node's disk is full or read-only: others say that
-            write_whole(path, (json.dumps(document, indent=2) + "\n").encode())
-    return {store.name: noted[store.id] for store in context.stores}
-
-
-def _answers(path: Path) -> dict[str, datetime]:
-    """What was kept; empty where it cannot be understood."""
-    try:
-        stores = json.loads(path.read_bytes())["stores"]
-        return {str(name): read_time(at) for name, at in stores.items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, DiademError):
-        return {}
 
 
 def _tried(context: Context, state: StoreState) -> StoreState:

@@ -17,7 +17,6 @@ from diadem.model.ports import Listener, silent
 from diadem.model.times import time_text
 from diadem.node.config import WatchSettings
 from diadem.node.context import Context
-from diadem.node.state import note_answers
 from diadem.node.watch.events import Bell
 from diadem.node.watch.folder import FolderWatch
 from diadem.node.watch.handed import Desk, Handed, desk_of, look_into, require_looked
@@ -80,7 +79,7 @@ def watch(
         On Ctrl-C.
     """
     context.require_writable()
-    with _alone(context, folder):
+    with _alone(context, folder, once=once):
         watching = _Watching(context, folder, every, steady, None if once else Bell(), paced=sleep is None)
         try:
             while True:
@@ -119,7 +118,7 @@ class _Watching:
             context.refresh()
         with contextlib.suppress(OSError):  # `status` tells from it until when somebody watched
             os.utime(context.folder / FOLDER / WATCHER_FILE)
-        note_answers(context)
+        context.stores.note_answers(context.folder, context.clock())
         self._serve([self.only] if self.only is not None else context.settings.watched)
         woken = self.paced and self.bell is not None and self.steady() - self._handed_in < self.every * 0.99
         if self.only is None and not woken:
@@ -168,7 +167,7 @@ class _Watching:
 
 
 @contextmanager
-def _alone(context: Context, folder: WatchSettings | None) -> Iterator[None]:
+def _alone(context: Context, folder: WatchSettings | None, *, once: bool) -> Iterator[None]:
     """Be the one watcher of a node, as `watcher.json` says while it lasts."""
     (context.folder / "locks").mkdir(exist_ok=True)
     lock = watch_lock(context)
@@ -179,7 +178,12 @@ def _alone(context: Context, folder: WatchSettings | None) -> Iterator[None]:
             raise _watched_already(context)
         time.sleep(_BETWEEN)
     path = context.folder / FOLDER / WATCHER_FILE
-    about = {"process": os.getpid(), "since": time_text(context.clock()), "folder": folder.folder if folder else ""}
+    about = {
+        "process": os.getpid(),
+        "since": time_text(context.clock()),
+        "folder": folder.folder if folder else "",
+        "once": once,
+    }
     try:
         path.parent.mkdir(exist_ok=True)
         write_whole(path, json.dumps(about).encode())
@@ -192,6 +196,15 @@ def _alone(context: Context, folder: WatchSettings | None) -> Iterator[None]:
 def watch_lock(context: Context) -> FileLock:
     """The lock that a watcher holds."""
     return FileLock(context.folder / "locks" / "watch.lock")
+
+
+def is_watched(context: Context) -> bool:
+    """Whether a watcher lives."""
+    lock = watch_lock(context)
+    try:
+        return (context.folder / "locks" / "watch.lock").exists() and not lock.acquire()
+    finally:
+        lock.release()
 
 
 def read_watcher(context: Context) -> dict[str, Any]:

@@ -140,9 +140,9 @@ def _damage(case: Case, state: str, word: str) -> Iterator[RuleFinding]:
         if group.count:
             are = "copy is" if group.count == 1 else "copies are"
             message = f"{group.count:,} {are} {word} in {store.state.name} and not yet mended"
-            yield found(
-                f"replica.{state}", Severity.ERROR, message, group, command=commands.REPAIR, store=store.state.name
-            )
+            locked = store.state.reachable and store.state.read_only
+            command = commands.DOCTOR if locked else commands.REPAIR
+            yield found(f"replica.{state}", Severity.ERROR, message, group, command=command, store=store.state.name)
 
 
 def _packages(copies: Sequence[tuple[PackageState, ReplicaState]], state: str, store: StoreTally | None) -> Group:

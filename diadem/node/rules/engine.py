@@ -9,7 +9,7 @@ from typing import Final
 
 from diadem.model.policy import Policy
 from diadem.model.report import Severity
-from diadem.node.rules import copies_rules, keeping_rules
+from diadem.node.rules import copies_rules, keeping_rules, watch_rules
 from diadem.node.rules.actions import actions_of, steps_of
 from diadem.node.rules.case import Case
 from diadem.node.rules.debts import debts_of
@@ -101,6 +101,23 @@ RULES: Final[Sequence[Rule]] = (
         keeping_rules.metadata,
         keeping_rules.metadata_holds,
         lambda case: bool(case.policy.metadata.required) and not case.empty,
+    ),
+    Rule("watch.not-running", "watching", watch_rules.not_running, watch_rules.holds, watch_rules.is_watched),
+    Rule(
+        "watch.waiting",
+        "waiting",
+        watch_rules.waiting,
+        lambda _: "no session waits for too long",
+        watch_rules.is_watched,
+        quiet=True,
+    ),
+    Rule(
+        "watch.away",
+        "watched folders",
+        watch_rules.away,
+        lambda _: "each is there",
+        watch_rules.is_watched,
+        quiet=True,
     ),
     Rule("policy.missing", "policy", keeping_rules.policy, lambda _: "policy.toml is there", quiet=True),
     Rule(

@@ -77,7 +77,7 @@ def none(case: Case) -> Iterator[RuleFinding]:
     stores = [store.state for store in case.own_stores]
     used = [state for state in stores if not state.retired]
     there = [state for state in used if state.reachable]
-    if any(not state.read_only for state in there):
+    if case.takes_copies:
         return
     message, command = "the node has no store", commands.add_store("")
     if there:

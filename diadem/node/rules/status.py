@@ -72,8 +72,8 @@ class Action:
     kind : str
         ``replicate``, ``repair``, ``parity`` (of one package in one store), ``write-off`` (of one package), ``scrub``
         (of one store),
-        ``connect-store``, ``add-store``, ``rescan``, ``ingest``, ``push-log``, ``confirm-recovery``, ``set-clock``,
-        ``recover``, ``restore-policy``.
+        ``connect-store``, ``unlock-store``, ``add-store``, ``rescan``, ``ingest``, ``push-log``, ``confirm-recovery``,
+        ``set-clock``, ``recover``, ``restore-policy``, ``watch``, ``look-at-watched``.
     reason : str
         Why, in plain words.
     command : str

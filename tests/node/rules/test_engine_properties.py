@@ -197,7 +197,8 @@ def test_who_does_what_is_said_comes_to_an_end_and_is_told_why_it_is_not_green(a
     assert not any(action.kind == "repair" and action.source for action in status.actions)
     if not status.ok:
         reasons = {action.kind for action in status.actions} | {step.command for step in status.steps}
-        assert reasons & {"add-store", "connect-store", "repair", "rescan", "write-off", "diadem store ls"}
+        ways = {"add-store", "connect-store", "unlock-store", "repair", "rescan", "write-off", "diadem store ls"}
+        assert reasons & ways
 
 
 @MANY
