@@ -165,6 +165,8 @@ class StoreState:
         Whether it is a folder of a file system: others hold no parity.
     retired : bool
         Whether nothing is to be written to it any more, by a person's wish; it is `read_only` then too.
+    answered : datetime or None
+        When it last answered, UTC; None where nobody kept that.
     """
 
     name: str
@@ -177,10 +179,12 @@ class StoreState:
     read_only: bool = False
     is_folder: bool = True
     retired: bool = False
+    answered: datetime | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON object with every attribute."""
-        return {name: getattr(self, name) for name in self.__dataclass_fields__}
+        plain = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        return {**plain, "answered": _moment(self.answered)}
 
 
 def _moment(time: datetime | None) -> str | None:

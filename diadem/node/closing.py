@@ -16,6 +16,8 @@ def close(context: Context) -> None:
             context.ledger.push()
             mirror_policy(context)
             mirror_catalogue_if_due(context)
+    if context.writable:
+        context.stores.note_answers(context.folder, context.clock())
     context.close_kept()
     context.ledger.close()
     context.catalogue.close()

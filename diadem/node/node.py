@@ -234,7 +234,7 @@ class Node(TakingVerbs, KeepingVerbs, QualityVerbs, AccessVerbs):
         """What the policy says of every package, store and of the node itself, and what to do now."""
         from diadem.node.state import judged
 
-        return judged(self.context)
+        return judged(self.context, self.watched.state())
 
     # -- the node itself -------------------------------------------------------------------------------------------
 

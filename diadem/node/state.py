@@ -14,17 +14,18 @@ from diadem.model.times import read_time
 from diadem.node.context import Context
 from diadem.node.mirroring import policy_back
 from diadem.node.rules.engine import judge
-from diadem.node.rules.facts import ArchiveState, NodeState
+from diadem.node.rules.facts import ArchiveState, NodeState, WatchState
 from diadem.node.rules.status import Status
 
 #: How far a clock may lie behind the newest statement.
 _SKEW = timedelta(minutes=5)
 
 
-def judged(context: Context) -> Status:
-    """What the policy says of every package, store and of the node itself, and what to do now."""
+def judged(context: Context, watch: WatchState, packages: Iterable[PackageState] | None = None) -> Status:
+    """What the policy says of packages, stores, watched folders and of the node itself, and what to do now."""
     with _without_collection():
-        return judge(context.policy, archive_state(context), context.clock())
+        state = archive_state(context, packages)
+        return judge(context.policy, replace(state, node=replace(state.node, watch=watch)), context.clock())
 
 
 @contextlib.contextmanager
@@ -41,9 +42,12 @@ def _without_collection() -> Iterator[None]:
 
 def archive_state(context: Context, packages: Iterable[PackageState] | None = None) -> ArchiveState:
     """Everything the policy asks; `packages` narrows it to some."""
+    states, answered = context.stores.states(), {}
+    if context.writable:  # who reads it from another PC keeps nothing
+        answered = context.stores.note_answers(context.folder, context.clock())
     return ArchiveState(
         packages=context.catalogue.package_states(context.policy.metadata.required) if packages is None else packages,
-        stores=[_tried(context, state) for state in context.stores.states()],
+        stores=[replace(_tried(context, state), answered=answered.get(state.name)) for state in states],
         node=node_state(context),
     )
 

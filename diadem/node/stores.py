@@ -7,21 +7,29 @@ import json
 import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
-from diadem.errors import NotFound, Refused, StoreError, Unreachable, UsageError
+from diadem.errors import DiademError, NotFound, Refused, StoreError, Unreachable, UsageError
 from diadem.model.plain_text import quoted
 from diadem.model.replicas import StoreState
+from diadem.model.times import read_time, time_text
 from diadem.node.config import NodeSettings, StoreSettings
 from diadem.node.custody.mirror import read_head
 from diadem.node.remedies import recover_command
 from diadem.node.store_readme import readme
 from diadem.store.base import Store, open_store
 from diadem.store.urls import local_path
+from diadem.store.whole import write_whole
 
 #: In every store: which store it is, and whose.
 STORE_FILE = "store.json"
 STORE_FORMAT = "diadem-store/1"
+#: In the node's folder: when each store, by its id, last answered. It is not written at each answer.
+ANSWERED_FILE = "answered.json"
+_ANSWERED = "diadem-answered/1"
+_OFTEN = timedelta(minutes=10)
 #: Seconds for which a folder, and a server, that answered is believed to be there; before writing it is looked at each
 #: time.
 _TRUST_FOLDER, _TRUST = 0.5, 30.0
@@ -134,6 +142,33 @@ class StoreSet:
             return False
         return True
 
+    def note_answers(self, folder: Path, now: datetime) -> dict[str, datetime]:
+        """When each store last answered, by its name; kept in the node, since a store that is away cannot say so.
+
+        A store of which nothing is known, because the file was lost or a clock was ahead, counts from now on: an alarm
+        comes later by once the time that the policy allows, and it comes.
+
+        Parameters
+        ----------
+        folder : Path
+            The node's folder.
+        now : datetime
+            UTC.
+        """
+        path = folder / ANSWERED_FILE
+        kept = _answers(path)
+        noted: dict[str, datetime] = {}
+        for store in self._settings.stores:
+            known = [at for at in (kept.get(store.id),) if at is not None and at <= now]
+            if store.name in self._seen:
+                known.append(now - timedelta(seconds=time.monotonic() - self._seen[store.name]))
+            noted[store.id] = max(known, default=now)
+        if kept.keys() != noted.keys() or any(noted[key] - at > _OFTEN or at > now for key, at in kept.items()):
+            document = {"format": _ANSWERED, "stores": {key: time_text(at) for key, at in noted.items()}}
+            with contextlib.suppress(OSError, DiademError):  # the node's disk is full or read-only: others say that
+                write_whole(path, (json.dumps(document, indent=2) + "\n").encode())
+        return {store.name: noted[store.id] for store in self._settings.stores}
+
     def opened(self) -> Iterator[tuple[StoreSettings, Store]]:
         """Every store that answers now."""
         for settings in self._settings.stores:
@@ -182,6 +217,14 @@ class StoreSet:
             is_folder=local_path(settings.url) is not None,
             retired=settings.retired,
         )
+
+
+def _answers(path: Path) -> dict[str, datetime]:
+    """What was kept; empty where it cannot be understood."""
+    try:
+        return {str(key): read_time(at) for key, at in json.loads(path.read_bytes())["stores"].items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, DiademError):
+        return {}
 
 
 def open_own(settings: StoreSettings, options: Mapping[str, Any] | None = None, store: Store | None = None) -> Store:

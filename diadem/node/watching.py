@@ -81,7 +81,7 @@ def watch(
         On Ctrl-C.
     """
     context.require_writable()
-    with _alone(context, folder):
+    with _alone(context, folder, once=once):
         watching = _Watching(context, folder, every, steady, None if once else Bell(), paced=sleep is None)
         try:
             while True:
@@ -120,6 +120,7 @@ class _Watching:
             context.refresh()
         with contextlib.suppress(OSError):  # `status` tells from it until when somebody watched
             os.utime(context.folder / FOLDER / WATCHER_FILE)
+        context.stores.note_answers(context.folder, context.clock())
         self._serve([self.only] if self.only is not None else context.settings.watched)
         woken = self.paced and self.bell is not None and self.steady() - self._handed_in < self.every * 0.99
         if self.only is None and not woken:
@@ -168,7 +169,7 @@ class _Watching:
 
 
 @contextmanager
-def _alone(context: Context, folder: WatchSettings | None) -> Iterator[None]:
+def _alone(context: Context, folder: WatchSettings | None, *, once: bool) -> Iterator[None]:
     """Be the one watcher of a node, as `watcher.json` says while it lasts."""
     (context.folder / "locks").mkdir(exist_ok=True)
     lock = watch_lock(context)
@@ -179,7 +180,12 @@ def _alone(context: Context, folder: WatchSettings | None) -> Iterator[None]:
             raise _watched_already(context)
         time.sleep(_BETWEEN)
     path = context.folder / FOLDER / WATCHER_FILE
-    about = {"process": os.getpid(), "since": time_text(context.clock()), "folder": folder.folder if folder else ""}
+    about = {
+        "process": os.getpid(),
+        "since": time_text(context.clock()),
+        "folder": folder.folder if folder else "",
+        "once": once,
+    }
     try:
         path.parent.mkdir(exist_ok=True)
         write_whole(path, json.dumps(about).encode())
@@ -192,6 +198,15 @@ def _alone(context: Context, folder: WatchSettings | None) -> Iterator[None]:
 def watch_lock(context: Context) -> FileLock:
     """The lock that a watcher holds."""
     return FileLock(context.folder / "locks" / WATCH_LOCK)
+
+
+def is_watched(context: Context) -> bool:
+    """Whether a watcher lives."""
+    lock = watch_lock(context)
+    try:
+        return (context.folder / "locks" / "watch.lock").exists() and not lock.acquire()
+    finally:
+        lock.release()
 
 
 def read_watcher(context: Context) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from diadem.model.plain_text import count_text, size_text
 from diadem.model.replicas import PackageState, ReplicaState
 from diadem.node.remedies import recover_command
-from diadem.node.rules import commands
+from diadem.node.rules import commands, watch_rules
 from diadem.node.rules.case import Case, listed
 from diadem.node.rules.commands import short
 from diadem.node.rules.copies_rules import first_lost
@@ -50,16 +50,27 @@ def _store_actions(case: Case) -> Iterator[Action]:
             f"if it is gone for good: {commands.lose_store(name)}"
         )
         yield Action("connect-store", reason, commands.move_store(name), store=name)
+    for store in case.own_stores:
+        if store.state.reachable and store.state.read_only and (harmed := store.damaged + store.missing):
+            reason = (
+                f"{store.state.name} cannot be written: make it writable, and what is damaged in it can be mended "
+                f"({count_text(harmed, 'copy', 'copies')}); doctor says how it stands"
+            )
+            yield Action("unlock-store", reason, commands.DOCTOR, store=store.state.name)
+    if not case.takes_copies and not _away(case) and not case.debts.places:
+        obstacles = f" ({', '.join(case.obstacles())})" if any(case.obstacles()) else ""
+        reason = f"a store: the node has none that takes copies now{obstacles}"
+        yield Action("add-store", reason, commands.add_store(""))
     for kind, group in sorted(case.debts.places.items()):
         yield Action("add-store", _place_reason(case, kind, group.count), commands.add_store(kind), bytes=group.bytes)
 
 
 def _away(case: Case) -> list[StoreTally]:
-    """Stores that should answer: a cold one only where something is due in it."""
+    """Stores that should answer: a cold one only where something is due in it, or no other takes anything."""
     return [
         store
         for store in case.own_stores
-        if not store.state.reachable and (store.state.kind != "cold" or store.due.count)
+        if not store.state.reachable and (store.state.kind != "cold" or store.due.count or not case.takes_copies)
     ]
 
 
@@ -108,7 +119,7 @@ def _scrub_reason(store: StoreTally) -> str:
 def _place_reason(case: Case, kind: str, packages: int) -> str:
     what = f"a store of kind {kind}" if kind else "a store on another disk, share or bucket"
     have = f"{count_text(packages, 'package')} {'has' if packages == 1 else 'have'}"
-    obstacles = [*(f"{name} is away" for name in case.debts.absent.get(kind, ())), *case.obstacles()]
+    obstacles = [*(f"{name} is away" for name in case.absent(kind)), *case.obstacles()]
     return f"{what}: {have} nowhere to be copied to" + (f" ({', '.join(obstacles)})" if obstacles else "")
 
 
@@ -133,6 +144,10 @@ def _others(case: Case) -> Iterator[tuple[int, str, str, str]]:
         reason = f"policy.toml {case.node.policy_lost} and the defaults hold: this puts back what a store has of it"
         if case.node.policy_back:
             yield 0, reason, "restore-policy", case.node.policy_back
+    if any(watch_rules.not_running(case)):
+        yield 1, "watches the folders of the instruments, until it is stopped", "watch", commands.WATCH
+    if any(watch_rules.waiting(case)) or any(watch_rules.away(case)):
+        yield 1, "shows what waits in the watched folders, and why", "look-at-watched", commands.LIST_WATCHED
     if case.node.log_pending:
         yield 1, "the log lies on this machine only", "push-log", commands.REPAIR
     if not case.node.recovery_confirmed:

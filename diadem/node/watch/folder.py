@@ -19,7 +19,7 @@ from diadem.node.context import Context
 from diadem.node.looks import Look, examined
 from diadem.node.watch.events import Bell, Events
 from diadem.node.watch.judging import BEFORE, judged
-from diadem.node.watch.memory import Memory, Note
+from diadem.node.watch.memory import WAITING, Memory, Note
 from diadem.node.watch.pause import Pause
 from diadem.node.watch.plan import Line, WatchPlan
 from diadem.node.watch.silence import is_of_stores, wait_after
@@ -270,6 +270,7 @@ class FolderWatch:
             under=self._under(line),
             examine=lambda one: examined(one, tuple(self.context.tools.readers)),
         )
+        note = replace(note, waits=(before.waits or time_text(moment.now)) if note.state in WAITING else "")
         self.memory.notes[unit.name] = note
         self._next(unit, note, wait, moment)
         if wait is not None and not wait:
@@ -347,7 +348,7 @@ class FolderWatch:
             self.pause.end()
             new = replace(
                 note, state="archived", words=taken.words, digest=seen.digest, packages=packages, look=None,
-                as_one=taken.as_one, failures=0, again="", under="",
+                as_one=taken.as_one, waits="", failures=0, again="", under="",
             )  # fmt: skip
         self.memory.notes[unit.name] = new
         told = Watched(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -9,10 +10,14 @@ from pathlib import Path
 import pytest
 
 import diadem
+from diadem.api.nodes import tools_of_now
 from diadem.errors import Unreachable
 from diadem.model.ports import Progress
 from diadem.model.replicas import PRESENT
 from diadem.model.scan import PlannedSession
+from diadem.node.context import open_context, utc_now
+from diadem.node.node import Node
+from tests.cli.inside import said, said_json
 from tests.node.verbs.agreeing import copies, require_agreement
 from tests.node.verbs.conftest import Lab, damage
 
@@ -140,3 +145,86 @@ def test_a_store_that_is_read_elsewhere_can_be_read_as_another_user(lab: Lab) ->
     with diadem.open_node(lab.root / "main") as attached:
         assert attached.context.as_user("bob").user == "bob"
         assert not attached.context.as_user("bob").writable
+def test_with_every_store_moved_away_status_is_red_and_says_so(lab: Lab) -> None:
+    lab.add_second()
+    lab.archived("s")
+    lab.node.close()
+    assert "Every rule holds" in said("status", "--node", lab.node.path)
+    (lab.root / "main").rename(lab.root / "drawer")
+    shown = said("status", "--node", lab.node.path)  # one disk is out for an hour: no alarm, and no copy is made up
+    assert "1 copy cannot be seen now" in " ".join(shown.split())
+    assert "every package has 2 proven copies on different disks (" not in shown
+    lab.second.rename(lab.root / "drawer too")
+    shown = said("status", "--node", lab.node.path, code=1)
+    assert "Every rule holds" not in shown
+    assert "2 of them cannot be seen now" in shown
+    assert "no store answers that holds a copy" in " ".join(shown.split())
+    assert "no store of the node answers" in " ".join(shown.split())
+    document = said_json("status", "--node", lab.node.path, code=1)
+    assert (document["ok"], document["totals"]["unseen"]) == (False, 2)
+    assert "WRONG" in said("doctor", "--node", lab.node.path, code=1)
+
+
+def broken(lab: Lab, at: datetime.datetime) -> dict[str, list[str]]:
+    """What `status` calls broken and `doctor` wrong at a moment, about the stores."""
+    node = Node(open_context(lab.node.path, user=None, gather=tools_of_now(), clock=lambda: at))
+    try:
+        status, doctor = node.status(), node.doctor()
+    finally:
+        node.close()
+    return {
+        "status": [line.rule for line in status.rules if line.mark == "broken" and line.rule.startswith("store.")],
+        "doctor": [check["name"] for check in doctor["checks"] if check["verdict"] == "wrong"],
+    }
+
+
+def test_a_store_that_nobody_has_seen_for_a_day_is_an_alarm(lab: Lab) -> None:
+    lab.add_second()
+    lab.archived("s")
+    lab.node.close()
+    now, hour = utc_now(), datetime.timedelta(hours=1)
+    assert broken(lab, now) == {"status": [], "doctor": []}
+    lab.second.rename(lab.root / "unplugged")
+    assert broken(lab, now + 23 * hour) == {"status": [], "doctor": []}
+    assert broken(lab, now + 25 * hour) == {"status": ["store.unreachable"], "doctor": ["stores"]}
+    (lab.node.path / "answered.json").unlink()  # nobody knows when it answered: the time begins anew, and ends again
+    assert broken(lab, now + 26 * hour) == {"status": [], "doctor": []}
+    assert broken(lab, now + 51 * hour) == {"status": ["store.unreachable"], "doctor": ["stores"]}
+    (lab.root / "unplugged").rename(lab.second)
+    assert broken(lab, now + 52 * hour) == {"status": [], "doctor": []}
+
+
+def test_a_clock_that_was_ahead_once_does_not_silence_the_alarm(lab: Lab) -> None:
+    lab.add_second()
+    lab.node.close()
+    now, day = utc_now(), datetime.timedelta(days=1)
+    broken(lab, now + 7000 * day)
+    lab.second.rename(lab.root / "unplugged")
+    assert broken(lab, now)["status"] == []
+    assert broken(lab, now + 2 * day)["status"] == ["store.unreachable"]
+
+
+def test_the_policy_says_how_long_a_store_may_be_away(lab: Lab) -> None:
+    lab.add_second()
+    lab.node.close()
+    policy = lab.node.path / "policy.toml"
+    policy.write_text(policy.read_text().replace('unseen = "24 h"', 'unseen = "10 days"'))
+    now, day = utc_now(), datetime.timedelta(days=1)
+    assert broken(lab, now)["status"] == []
+    lab.second.rename(lab.root / "unplugged")
+    assert broken(lab, now + 9 * day)["status"] == []
+    assert broken(lab, now + 11 * day)["status"] == ["store.unreachable"]
+
+
+def test_a_node_whose_stores_take_nothing_is_never_green(lab: Lab) -> None:
+    lab.archived("s")
+    lab.node.close()
+    settings = lab.node.path / "node.toml"
+    before = settings.read_text()
+    settings.write_text(before.replace("retired = false", "retired = true"))
+    assert "every store of the node is retired" in said("status", "--node", lab.node.path, code=1)
+    settings.write_text(before[: before.index("[[stores]]")] + before[before.index("[[users]]") :])
+    shown = said("status", "--node", lab.node.path, code=1)
+    assert "the node has no store" in shown
+    assert "Every rule holds" not in shown
+    assert "WRONG" in said("doctor", "--node", lab.node.path, code=1)

@@ -593,3 +593,87 @@ def test_a_process_hears_of_changes_tells_them_line_by_line_and_ends_at_once(lab
     report = lab.node.watched.report()
     assert report is not None
     assert not report.running
+
+
+def alarms(lab: Lab, *, code: int) -> list[str]:
+    """What `status` calls broken; `doctor` says the same of what is watched."""
+    document = said_json("status", "--node", lab.node.path, code=code)
+    broken = [line["rule"] for line in document["rules"] if line["mark"] == "broken"]
+    checks = said_json("doctor", "--node", lab.node.path, code=code)["checks"]
+    assert any(check["verdict"] == "wrong" for check in checks if check["name"] == "watch") == bool(broken)
+    return broken
+
+
+def test_a_folder_that_nobody_watches_is_an_alarm(lab: Lab) -> None:
+    titan = Instrument(lab)
+    on = ("--node", lab.node.path)
+    said("watch", "add", titan.folder, *on)
+    assert alarms(lab, code=1) == ["watch.not-running"]
+    assert "nobody watches 1 watched folder" in " ".join(said("status", *on, code=1).split())
+    said("watch", "--once", *on)  # a timer does that
+    assert alarms(lab, code=0) == []
+    watcher = subprocess.Popen(
+        [sys.executable, "-m", "diadem", "watch", "--node", str(lab.node.path)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        while '"once": false' not in (lab.node.path / "watch" / "watcher.json").read_text("utf-8"):
+            assert watcher.poll() is None
+        assert alarms(lab, code=0) == []
+    finally:
+        watcher.kill()
+        watcher.wait()
+    assert alarms(lab, code=1) == ["watch.not-running"]
+
+
+def test_a_timer_that_starts_no_more_and_a_watcher_of_one_folder_are_alarms(lab: Lab) -> None:
+    titan = Instrument(lab)
+    sem = lab.root / "sem"
+    sem.mkdir()
+    lab.node.watched.add(titan.folder)
+    lab.node.watched.add(sem)
+    list(lab.node.watch(once=True))
+    assert lab.node.status().holds["watch.not-running"]
+    titan.minutes = 25 * 60
+    assert not lab.node.status().holds["watch.not-running"]
+    titan.minutes = 0
+    list(lab.node.watch(sem, once=True))
+    (finding,) = [one for one in lab.node.status().findings if one.rule == "watch.not-running"]
+    assert str(titan.folder) in finding.message
+    assert str(sem) not in finding.message
+
+
+def test_a_session_that_waits_for_too_long_is_an_alarm(titan: Instrument) -> None:
+    node = titan.lab.node
+    titan.write("held", "x.tmp")
+
+    def findings() -> list[tuple[str, str]]:
+        return [(one.rule, one.message) for one in node.status().findings if one.rule == "watch.waiting"]
+
+    titan.looks(60, 22 * 60)
+    assert findings() == []
+    titan.looks(lambda: titan.write("held", "y.tmp"), 90)
+    ((_, message),) = findings()
+    assert "1 session has waited" in message
+    assert "held (" in message
+    titan.minutes += 10
+    (titan.folder / "held" / "x.tmp").rename(titan.folder / "held" / "x.dat")
+    (titan.folder / "held" / "y.tmp").rename(titan.folder / "held" / "y.dat")
+    titan.looks(11)
+    assert findings() == []
+
+
+def test_a_watched_folder_that_is_not_there_is_told_and_becomes_an_alarm(titan: Instrument) -> None:
+    node = titan.lab.node
+    titan.looks(1)
+    titan.folder.rename(titan.lab.root / "unplugged")
+    titan.looks(1)
+    (line,) = [line for line in node.status().rules if line.rule == "watch.away"]
+    assert line.mark == "warning"
+    titan.minutes += 25 * 60
+    (line,) = [line for line in node.status().rules if line.rule == "watch.away"]
+    assert line.mark == "broken"
+    (titan.lab.root / "unplugged").rename(titan.folder)
+    titan.looks(1)
+    assert node.status().holds["watch.away"]
