@@ -1,0 +1,100 @@
+"""Two nodes on loopback, one that is called and one that only calls: what people type, over real sockets."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+import diadem
+from tests.cli.inside import said, said_json
+from tests.server.conftest import free_ports
+from tests.transfer.towns import show_checkpoints
+
+#: More than an export shows by itself.
+MANY = 75
+
+
+@dataclass
+class Ends:
+    """Folders of the node that is served, and of the one that only calls it."""
+
+    served: Path
+    caller: Path
+
+    def archived(self, node: Path, name: str) -> str:
+        """Archive a small folder; its package id."""
+        folder = node.parent / name
+        folder.mkdir()
+        (folder / "notes.txt").write_text(name)
+        return str(said_json("archive", folder, "--now", "--node", node)["package"]["id"])
+
+
+@pytest.fixture(scope="module")
+def ends(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ends]:
+    """alice@hu-berlin, whose node is served, and marie@nmi, whose node has no address; they know each other."""
+    root = tmp_path_factory.mktemp("ends")
+    (port,) = free_ports(1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DIADEM_CONFIG", str(root / "config"))
+        patch.setenv("DIADEM_CACHE", str(root / "cache"))
+        for name, user in (("hu-berlin", "alice"), ("nmi", "marie")):
+            place = root / name
+            diadem.Node.create(place / "node", name=name, user=user, store=str(place / "store")).close()
+        made = Ends(root / "hu-berlin" / "node", root / "nmi" / "node")
+        words = ["serve", "--listen", f"127.0.0.1:{port}", "--url", f"https://127.0.0.1:{port}", "--json", "--quiet"]
+        command = [sys.executable, "-m", "diadem", *words, "--node", str(made.served)]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        assert process.stdout is not None
+        try:
+            assert process.stdout.readline(), "it did not begin"
+            ticket = said_json("peer", "invite", "--for", _id(made.caller), "--node", made.served)["ticket"]
+            said("peer", "join", ticket, "--node", made.caller)
+            yield made
+        finally:
+            process.terminate()
+            process.wait(20)
+            process.stdout.close()
+
+
+def _id(node: Path) -> str:
+    with diadem.open_node(node) as found:
+        return str(found.id)
+
+
+def state(node: Path, transfer: str) -> str:
+    """How far a transfer is, by one side."""
+    return str(said_json("transfers", "show", transfer, "--node", node)["transfer"]["state"])
+
+
+def test_any_number_of_checkpoints_may_leave_a_node_between_two_transfers(ends: Ends) -> None:
+    there, here = ("--node", ends.served), ("--node", ends.caller)
+    first = said_json("send", ends.archived(ends.caller, "one"), "alice@hu-berlin", *here)["transfer"]["id"]
+    said("accept", first, *there, "--no-wait")
+    said("transfers", "sync", *here)
+    said("transfers", "sync", *here)
+    back = said_json("send", ends.archived(ends.served, "two"), "marie@nmi", *there)["transfer"]["id"]
+    said("transfers", "sync", *here)
+    said("accept", back, *here)
+    assert [state(node, one) for node in (ends.served, ends.caller) for one in (first, back)] == ["closed"] * 4
+    for node in (ends.served, ends.caller):
+        with diadem.open_node(node) as found:
+            show_checkpoints(found, MANY)
+
+    (refreshed,) = said_json("peer", "refresh", *here)["peers"]
+    assert (refreshed["problem"], refreshed["state"], refreshed["seen_as"]) == ("", "confirmed", "confirmed")
+    (known,) = said_json("peer", "ls", *there)["peers"]
+    assert known["state"] == "confirmed"
+    called = said_json("send", ends.archived(ends.caller, "three"), "alice@hu-berlin", *here)["transfer"]
+    assert (called["state"], called["error"]) == ("offered", "")
+    assert [one["id"] for one in said_json("inbox", *there)["offers"]] == [called["id"]]
+    polled = said_json("send", ends.archived(ends.served, "four"), "marie@nmi", *there)["transfer"]["id"]
+    said("transfers", "sync", *here)
+    assert [one["id"] for one in said_json("inbox", *here)["offers"]] == [polled]
+    assert said_json("transfers", "show", polled, *there)["transfer"]["unsent"] == []
+    said("accept", polled, *here)
+    assert [state(node, polled) for node in (ends.served, ends.caller)] == ["closed"] * 2
