@@ -88,7 +88,8 @@ def receive(desk: Desk, node: str, data: bytes) -> bytes:
         desk.book.refuse(node, message.transfer, f"{message.kind}: {error.message}", desk.now)
         raise
     written = _written(answer)
-    desk.book.answer(message.id, node, written, desk.now)
+    if message.kind != messages.PROGRESS:  # it changes nothing to hear that again, and there is a lot of it
+        desk.book.answer(message.id, node, written, desk.now)
     return written
 
 

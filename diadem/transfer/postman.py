@@ -21,7 +21,7 @@ from diadem.transfer.messages import CLOSURE, MAX_BYTES, PROGRESS, UNSIGNED, Mes
 from diadem.transfer.network import Link
 from diadem.transfer.outbox import Outgoing
 from diadem.transfer.route_book import route_book
-from diadem.transfer.routing import no_way, ways
+from diadem.transfer.routing import AUTO, no_way, ways
 from diadem.transfer.sealed_messages import Answer
 
 #: Bytes of an answer: some messages.
@@ -68,7 +68,9 @@ def deliver(desk: Desk, outgoing: Outgoing) -> bool:
     What lies at a hub stays in the outbox until it is answered, and is put down again where nobody answers for long.
     """
     peer = peer_book(desk.context).known(outgoing.peer)
-    open_ways = ways(desk.context, peer) if peer is not None else [None]
+    known = desk.book.find(outgoing.transfer)
+    routes = known.routes if known is not None else AUTO
+    open_ways = ways(desk.context, peer, routes) if peer is not None else [None]
     if peer is not None and not open_ways:
         desk.book.not_posted(outgoing, no_way(desk.context, peer), desk.now)
     return any(
