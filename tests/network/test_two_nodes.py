@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -25,6 +25,30 @@ class Ends:
 
     served: Path
     caller: Path
+    hub: Path
+    servers: dict[Path, subprocess.Popen[str]] = field(default_factory=dict)
+
+    def serve(self, node: Path, *more: str) -> None:
+        """Have a node listen."""
+        (port,) = free_ports(1)
+        words = ["serve", "--listen", f"127.0.0.1:{port}", "--url", f"https://127.0.0.1:{port}", "--json", "--quiet"]
+        command = [sys.executable, "-m", "diadem", *words, *more, "--node", str(node)]
+        self.servers[node] = process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        assert process.stdout is not None
+        assert process.stdout.readline(), "it did not begin"
+
+    def end(self, node: Path) -> None:
+        """Let a node listen no more."""
+        process = self.servers.pop(node)
+        process.terminate()
+        process.wait(20)
+        assert process.stdout is not None
+        process.stdout.close()
+
+    def meet(self, called: Path, caller: Path) -> None:
+        """Let a node come to know one that is served."""
+        ticket = said_json("peer", "invite", "--for", _id(caller), "--node", called)["ticket"]
+        said("peer", "join", ticket, "--node", caller)
 
     def archived(self, node: Path, name: str) -> str:
         """Archive a small folder; its package id."""
@@ -38,27 +62,20 @@ class Ends:
 def ends(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ends]:
     """alice@hu-berlin, whose node is served, and marie@nmi, whose node has no address; they know each other."""
     root = tmp_path_factory.mktemp("ends")
-    (port,) = free_ports(1)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DIADEM_CONFIG", str(root / "config"))
         patch.setenv("DIADEM_CACHE", str(root / "cache"))
-        for name, user in (("hu-berlin", "alice"), ("nmi", "marie")):
+        for name, user in (("hu-berlin", "alice"), ("nmi", "marie"), ("oslo", "olaf")):
             place = root / name
             diadem.Node.create(place / "node", name=name, user=user, store=str(place / "store")).close()
-        made = Ends(root / "hu-berlin" / "node", root / "nmi" / "node")
-        words = ["serve", "--listen", f"127.0.0.1:{port}", "--url", f"https://127.0.0.1:{port}", "--json", "--quiet"]
-        command = [sys.executable, "-m", "diadem", *words, "--node", str(made.served)]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-        assert process.stdout is not None
+        made = Ends(*(root / name / "node" for name in ("hu-berlin", "nmi", "oslo")))
         try:
-            assert process.stdout.readline(), "it did not begin"
-            ticket = said_json("peer", "invite", "--for", _id(made.caller), "--node", made.served)["ticket"]
-            said("peer", "join", ticket, "--node", made.caller)
+            made.serve(made.served)
+            made.meet(made.served, made.caller)
             yield made
         finally:
-            process.terminate()
-            process.wait(20)
-            process.stdout.close()
+            for node in list(made.servers):
+                made.end(node)
 
 
 def _id(node: Path) -> str:
@@ -98,3 +115,24 @@ def test_any_number_of_checkpoints_may_leave_a_node_between_two_transfers(ends: 
     assert said_json("transfers", "show", polled, *there)["transfer"]["unsent"] == []
     said("accept", polled, *here)
     assert [state(node, polled) for node in (ends.served, ends.caller)] == ["closed"] * 2
+
+
+def test_several_processes_are_refused_where_a_peer_pushes(ends: Ends) -> None:
+    told = said("serve", "--workers", "2", "--node", ends.served, code=4)
+    assert "the node 'nmi' has no address and pushes its packages" in told
+    assert "Leave out --workers." in told
+
+
+def test_what_is_to_go_over_a_hub_lies_there_at_once(ends: Ends) -> None:
+    there, here = ("--node", ends.served), ("--node", ends.caller)
+    ends.serve(ends.hub, "--hub")
+    for node in (ends.served, ends.caller):
+        ends.meet(ends.hub, node)
+        said("transfers", "sync", "--node", node)
+    said("peer", "refresh", "hu-berlin", *here)  # so that each knows where the other picks up
+    said("transfers", "sync", *here)  # it has just called
+    ends.end(ends.served)
+    sent = said_json("send", ends.archived(ends.served, "five"), "marie@nmi", "--route", "hub", *there)["transfer"][
+        "id"
+    ]
+    assert [one["id"] for one in said_json("inbox", *here)["offers"]] == [sent]
