@@ -79,8 +79,17 @@ class Stream:
         self._left -= found
         return found
 
-    def read(self) -> bytearray:
-        """All that is left, once in memory."""
+    def read(self, most: int) -> bytearray:
+        """All that is left, once in memory.
+
+        Raises
+        ------
+        Unreachable
+            It is more than `most` bytes, or the connection broke before the end.
+        """
+        if self._left > most:
+            message = f"the answer has {self._left:,} bytes, and {most:,} are read"
+            raise Unreachable(message, where=self._url, next="Do not trust it; tell its operator.")
         data, at = bytearray(self._left), 0
         with memoryview(data) as view:
             while found := self.readinto(view[at:]):
