@@ -94,13 +94,15 @@ class App:
     leave: Callable[[], None]
     _door: ThreadPoolExecutor = field(init=False, repr=False)
     _hands: ThreadPoolExecutor = field(init=False, repr=False)
-    _budgets: dict[bool, Budget] = field(init=False, repr=False)
+    _bodies: Budget = field(init=False, repr=False)
+    _foreign: dict[bool, Budget] = field(init=False, repr=False)
 
     def __rsgi_init__(self, loop: asyncio.AbstractEventLoop) -> None:
         """Begin: two pools, so that handlers that work long keep nobody at the door."""
         self._door = ThreadPoolExecutor(4, thread_name_prefix="door")
         self._hands = ThreadPoolExecutor(self.limits.handlers, thread_name_prefix="handler")
-        self._budgets = {False: Budget(self.limits.bodies), True: Budget(self.limits.foreign_bodies)}
+        self._bodies, half = Budget(self.limits.bodies), self.limits.foreign_bodies // 2
+        self._foreign = {small: Budget(half, share=half // 4) for small in (False, True)}
         self.counts.add("workers")
         self._reporting = loop.create_task(self._report())
 
@@ -162,10 +164,11 @@ class App:
             return await self._handled(admitted, b"", protocol)
         if admitted.route.intake is not None:
             return await self._taken_in(admitted, protocol, story)
-        asker = admitted.request.asker
-        budget = self._budgets[asker is not None and asker.kind == INTRODUCED]
+        asker, budget, who = admitted.request.asker, self._bodies, ""
+        if asker is not None and asker.kind == INTRODUCED:
+            budget, who = self._foreign[admitted.length <= self.limits.small_body], head.address
         try:
-            async with budget.holding(2 * admitted.length):  # its pieces, and the whole
+            async with budget.holding(2 * admitted.length, who):  # its pieces, and the whole
                 body = await self._body(protocol, admitted.length)
                 story.received = len(body)
                 return await self._handled(admitted, body, protocol)
@@ -176,7 +179,7 @@ class App:
         """The answer of a route that takes in the body as it comes: what came before the line was cut is kept."""
         work, run = TakingIn(admitted, self.services, partial(self._fault, route=admitted.route)), self._in_hands
         parts: list[bytes] = []
-        async with self._budgets[False].holding(min(2 * admitted.length, _TAKEN_IN)):
+        async with self._bodies.holding(min(2 * admitted.length, _TAKEN_IN)):
             await run(work.begin)
             try:
                 async for piece in self._pieces(protocol, admitted.length):

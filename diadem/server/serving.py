@@ -57,7 +57,7 @@ class Plan:
     listen : Address or None
         Where; None for a node that only calls others.
     workers : int
-        Processes that answer.
+        Processes that answer. Several take in nothing that is pushed.
     metrics : Address or None
         Where numbers are shown.
     limits : Limits
@@ -141,7 +141,7 @@ def serve(context: Context, plan: Plan, *, told: Callable[[Serving], None]) -> N
     UsageError
         The extra ``server`` is not installed.
     Refused
-        The node is served already, or the port is not free.
+        The node is served already, or the port is not free; or there are to be several workers, and a peer pushes.
     """
     gc.set_threshold(*_COLLECTED)  # what runs for months looks for cycles as usual: some hold a whole window
     return_large_blocks()
@@ -180,6 +180,8 @@ def _told_to_end(ended: threading.Event) -> Iterator[None]:
 
 
 def _listen(context: Context, plan: Plan, listen: Address, told: Callable[[Serving], None]) -> None:
+    if plan.workers > 1:
+        _require_nobody_pushes(context)
     with _alone(context):
         listen.require_free()
         files = tls_files(context)
@@ -207,7 +209,7 @@ def _listen(context: Context, plan: Plan, listen: Address, told: Callable[[Servi
                 numbers.start()
             work.start()
             with _spawned():
-                worker = Worker(str(context.folder), plan.limits, _level(plan), plan.routes)
+                worker = Worker(str(context.folder), plan.limits, _level(plan), plan.routes, plan.workers == 1)
                 server.serve(target_loader=worker, wrap_loader=False)
         except SystemExit as ended:
             if ended.code:
@@ -219,6 +221,16 @@ def _listen(context: Context, plan: Plan, listen: Address, told: Callable[[Servi
             nonces.close()
             if numbers is not None:
                 numbers.stop()
+
+
+def _require_nobody_pushes(context: Context) -> None:
+    """That every peer has an address: one without pushes its packages, and one process alone can take them in."""
+    for peer in peer_book(context).ls():
+        if peer.state is PeerState.CONFIRMED and (peer.note is None or not peer.note.urls):
+            raise Refused(
+                f"the node '{peer.name}' has no address and pushes its packages, which one process has to take in",
+                next="Leave out --workers.",
+            )
 
 
 def _tell_once_open(listen: Address, tell: Callable[[], None]) -> None:

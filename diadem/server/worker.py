@@ -6,7 +6,7 @@ import contextlib
 import os
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -25,7 +25,7 @@ from diadem.server.routes import every_route
 from diadem.store.system import return_large_blocks
 from diadem.transfer.askers import find_asker
 from diadem.transfer.exchange import Route, Services
-from diadem.transfer.handlers.windows import let_go
+from diadem.transfer.handlers.windows import PUSHED, let_go, refuse_pushed
 
 #: Seconds after which a change of settings or policy is seen at the latest.
 _FRESH: Final = 2.0
@@ -45,12 +45,15 @@ class Worker:
         Of the log.
     routes : callable
         Gives the table.
+    alone : bool
+        Whether it is the only worker: one of several takes in nothing that is pushed.
     """
 
     node: str
     limits: Limits
     level: int
     routes: Callable[[], Sequence[Route]] = every_route
+    alone: bool = True
 
     def __call__(self) -> App:
         """Make the application, in its process."""
@@ -58,7 +61,10 @@ class Worker:
 
         return_large_blocks()
         log_to_stderr(self.level)
-        return application(open_node(self.node), self.limits, self.routes())
+        table = self.routes()
+        if not self.alone:
+            table = [replace(one, handler=refuse_pushed, intake=None) if one in PUSHED else one for one in table]
+        return application(open_node(self.node), self.limits, table)
 
 
 class Fresh:

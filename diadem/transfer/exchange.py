@@ -24,6 +24,7 @@ from diadem.errors import (
 )
 from diadem.model import canonical
 from diadem.model.carriers import OBJECT, RELAY, CarrierFull
+from diadem.model.peers import Unproven
 
 if TYPE_CHECKING:
     from diadem.model.signers import Signer
@@ -297,7 +298,7 @@ def problem_of(error: Exception) -> Response:
     """The answer where a handler raised.
 
     `NotFound` is the one 404; `UsageError` 400, `Refused` 409, `IntegrityError` 422, `Unreachable` 503 (`CarrierFull`
-    507), with their messages. Of anything else nothing is told: 500.
+    507), with their messages; an `Unproven` says which checkpoint it means. Of anything else nothing is told: 500.
     """
     if isinstance(error, NotFound):
         return nothing_here()
@@ -305,5 +306,6 @@ def problem_of(error: Exception) -> Response:
         return problem(503, StoreError.code, "this node cannot write now", next="Try again later.")
     for kind, status in _STATUS:
         if isinstance(error, kind):
-            return problem(status, error.code, error.message, next=error.next)
+            more = {"seen": error.seen} if isinstance(error, Unproven) else {}
+            return problem(status, error.code, error.message, next=error.next, **more)
     return problem(500, DiademError.code, "this node failed to answer", next="Tell its operator the time.")

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from diadem.errors import DiademError, NotFound, Refused, StoreError, Unreachable
 from diadem.model import canonical
+from diadem.model.peers import Unproven
 from diadem.model.routes import DIRECT
 from diadem.model.statements import Subject
 from diadem.model.times import read_time, time_text
@@ -22,13 +23,13 @@ from diadem.transfer.evidence import (
     Contradicted,
     Evidence,
     Proven,
-    Unproven,
     is_own_checkpoint,
     transfer_subject,
     weigh,
 )
 from diadem.transfer.messages import Message
 from diadem.transfer.network import Peer
+from diadem.transfer.outbox import Outgoing
 from diadem.transfer.relay.requesting import know_relay, take_wanted
 from diadem.transfer.rules import rule_for
 
@@ -87,7 +88,8 @@ def receive(desk: Desk, node: str, data: bytes) -> bytes:
         desk.book.refuse(node, message.transfer, f"{message.kind}: {error.message}", desk.now)
         raise
     written = _written(answer)
-    desk.book.answer(message.id, node, written, desk.now)
+    if message.kind != messages.PROGRESS:  # it changes nothing to hear that again, and there is a lot of it
+        desk.book.answer(message.id, node, written, desk.now)
     return written
 
 
@@ -295,6 +297,8 @@ def _declined(desk: Desk, peer: Peer, message: Message) -> Answer:
 
 def _progressed(desk: Desk, peer: Peer, message: Message) -> Answer:
     """What the receiver says of its progress: not signed, only shown, and no event: the book would grow by it."""
+    if message.about.keys() == {"seen"}:
+        return _held_there(desk, peer, message)
     if desk.from_peer(message.transfer, peer.id).direction == IN:
         return _given_up(desk, peer, message)
     transfer = _sent(desk, peer, message)
@@ -307,6 +311,39 @@ def _progressed(desk: Desk, peer: Peer, message: Message) -> Answer:
     rate, error = float(about.get("rate", 0)), str(about.get("error", ""))
     desk.book.change(transfer.id, durable=False, state=str(state), done=done, rate=rate, error=error)
     return {"state": str(state)}
+
+
+def _held_there(desk: Desk, peer: Peer, message: Message) -> Answer:
+    """A peer that fetches its messages says which checkpoint of this log it has: they are connected with that.
+
+    Where this log does not go on from there, nothing more is told of the transfer.
+    """
+    transfer, seen = desk.from_peer(message.transfer, peer.id), str(message.about["seen"])
+    if is_own_checkpoint(desk.context, seen):
+        desk.book.see(peer.id, ours=seen)
+        return _state(transfer)
+    for outgoing in desk.book.to_post(peer=peer.id):
+        if outgoing.transfer == transfer.id and outgoing.kind not in messages.UNSIGNED:
+            note_refusal(desk, outgoing, never_proven())
+            desk.book.posted(outgoing.id)
+    return _state(desk.book.get(transfer.id))
+
+
+def never_proven() -> Refused:
+    """Why the other side takes nothing: it has seen another log than this one."""
+    return Refused("the other side holds a checkpoint that this log does not go on from")
+
+
+def note_refusal(desk: Desk, outgoing: Outgoing, error: DiademError) -> None:
+    """What the other side refuses is not sent again; an offer that it refuses has failed."""
+    words = f"the other side refused the {outgoing.kind}: {error.message}"
+    known, advice = desk.book.find(outgoing.transfer), error.next or ""
+    if known is None:
+        return
+    if outgoing.kind == messages.OFFER and State.FAILED in NEXT[known.state]:
+        desk.book.step(known.id, State.FAILED, desk.now, words=words, error=words, next=advice)
+    else:
+        desk.book.change(known.id, error=words, next=advice)
 
 
 def _given_up(desk: Desk, peer: Peer, message: Message) -> Answer:

@@ -22,7 +22,7 @@ from diadem.node.peers.notes import endpoint_note, open_note
 from diadem.node.peers.opening import peer_book
 from diadem.node.peers.saying import peer_draft, say_refused
 from diadem.node.peers.taking import proven_card, require_in_force, take, take_card
-from diadem.node.peers.tickets import Bearer, GivenTicket, TicketRefused, unknown_ticket, use_ticket
+from diadem.node.peers.tickets import Bearer, GivenTicket, TicketRefused, is_ticket, unknown_ticket, use_ticket
 from diadem.node.peers.words import words
 from diadem.transfer.introductions import Introduction, Welcome, require_signed
 from diadem.transfer.route_book import route_book
@@ -51,8 +51,17 @@ class Joining:
     body: bytes
 
 
-def join_request(context: Context, ticket: Ticket) -> Joining:
-    """What the joining node sends to the one that made the ticket.
+def join_request(context: Context, ticket: Ticket, *, since: str = "") -> Joining:
+    """What the joining node sends to the one that made the ticket; raises as `require_usable`.
+
+    With a checkpoint that the other has of this node's log, it shows that the log still begins so.
+    """
+    require_usable(context, ticket)
+    return _introduction(context, ticket.node, ticket.token, since)
+
+
+def require_usable(context: Context, ticket: Ticket) -> None:
+    """That this node may join by a ticket, as far as the ticket itself says.
 
     Raises
     ------
@@ -69,18 +78,17 @@ def join_request(context: Context, ticket: Ticket) -> Joining:
         raise Refused("this ticket is for another node", next="Ask for one of your own.")
     if ticket.expires <= context.clock():
         raise Refused(f"this ticket ended on {time_text(ticket.expires)}", next="Ask for a new one.")
-    return _introduction(context, ticket.node, ticket.token)
 
 
-def introduce(context: Context, peer: Peer) -> Joining:
-    """What a node sends to a peer that knows it: its newest card and note."""
-    return _introduction(context, peer.id, "")
+def introduce(context: Context, peer: Peer, *, since: str = "") -> Joining:
+    """What a node sends to a peer that knows it: its newest card and note; `since` as for `join_request`."""
+    return _introduction(context, peer.id, "", since)
 
 
-def _introduction(context: Context, to: str, token: str) -> Joining:
+def _introduction(context: Context, to: str, token: str, since: str) -> Joining:
     book, nonce = peer_book(context), secrets.token_hex(16)
     seen = book.checkpoint(to)
-    said = Introduction(to, token, nonce, seen, own_card(context), endpoint_note(context, book))
+    said = Introduction(to, token, nonce, seen, own_card(context, since=since), endpoint_note(context, book))
     return Joining(to, nonce, seen, said.to_bytes(context.keys.open("online")))
 
 
@@ -105,12 +113,15 @@ def answer_join(context: Context, body: bytes, signer: str = "") -> bytes:
         It does not prove what it says.
     Refused
         The ticket does not hold, this node knows no such peer, or the card is an old one.
+    Unproven
+        The card does not show that the log still begins as in the checkpoint that is kept of it: it can.
     UsageError
         The node calls itself as this one does, and no other name was given to it.
     """
     said, envelope = Introduction.from_bytes(body)
     if said.to != context.settings.id:
         raise Refused("this introduction is for another node", next="Use the address in the ticket.")
+    _require_expected(context, said)
     card = prove_card(said.chain, said.node)
     require_signed(envelope, card.online)
     if signer and signer != card.online.key_id:
@@ -119,16 +130,24 @@ def answer_join(context: Context, body: bytes, signer: str = "") -> bytes:
     if said.token:
         peer = _joined(context, said, card, note)
     else:
-        peer = take_card(context, _known(context, card), said.chain, said.note)
+        peer = take_card(context, _known(context, card.node, card.online.key_id), said.chain, said.note)
     view = peer_view(context, peer.id, seen=said.seen)
     _told(context, peer.id, view.note)
     welcome = Welcome(peer.id, said.nonce, view.state, view.chain, view.note)
     return welcome.to_bytes(context.keys.open("online"))
 
 
-def _known(context: Context, card: NodeCard) -> Peer:
-    peer = peer_book(context).known(card.node)
-    if peer is None or peer.state is PeerState.DROPPED or card.online.key_id in peer.stolen:
+def _require_expected(context: Context, said: Introduction) -> None:
+    """That the ticket was given out, or the node is known: anybody can send a card, and to prove one takes a while."""
+    if not said.token:
+        _known(context, said.node)
+    elif not is_ticket(peer_book(context), hash_token(said.token), FOR_PEER):
+        raise unknown_ticket()
+
+
+def _known(context: Context, node: str, key_id: str = "") -> Peer:
+    peer = peer_book(context).known(node)
+    if peer is None or peer.state is PeerState.DROPPED or key_id in peer.stolen:
         raise unknown_ticket()
     return peer
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager
 from typing import Final
 
@@ -38,6 +39,8 @@ class Place:
         self.gone = False
         #: The transfer, once the package landed.
         self.landed: Transfer | None = None
+        #: What will be known of the landing, while a thread is at it.
+        self.lands: Future[Transfer] | None = None
         self.used = time.monotonic()
         #: Bytes of the files that are not here yet.
         self.missing = 0
@@ -61,6 +64,30 @@ class Place:
         if self.follower is not None:
             self.follower.stop()
         self.landing.arrival.close()
+
+    # -- landing ---------------------------------------------------------------------------------------------------
+
+    def land(self, work: Callable[[], Transfer]) -> Future[Transfer]:
+        """Have the package landed in a thread of its own, once nobody else is at it; the same where one does already.
+
+        Hashing, verifying and, for a store that is no folder, uploading it take longer than anybody waits for.
+        """
+        with self._count:
+            if self.lands is None:
+                self.lands = lands = Future()
+                threading.Thread(target=self._land, args=(work, lands), name="diadem-land", daemon=True).start()
+            return self.lands
+
+    def _land(self, work: Callable[[], Transfer], lands: Future[Transfer]) -> None:
+        try:
+            with self.alone():
+                found = work()
+        except BaseException as error:
+            self.lands, self.used = None, time.monotonic()  # it is tried again when the sender asks again
+            lands.set_exception(error)
+        else:
+            self.lands, self.used = None, time.monotonic()
+            lands.set_result(found)
 
     # -- turns -----------------------------------------------------------------------------------------------------
 

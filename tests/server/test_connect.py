@@ -355,7 +355,9 @@ def test_only_what_was_prepared_is_logged_once_for_its_author_while_it_holds(lap
     desk.refused(sign(changed, [bob]), "not-prepared")
     assert node.context.ledger.size == before
     assert desk.sent(signed[2])["index"] == before
-    desk.refused(signed[2], "not-prepared")
+    assert desk.sent(signed[2])["index"] == before, "the answer was lost, and it is sent again"
+    desk.refused(signed[2], "not-prepared", user="gwen")
+    assert node.context.ledger.size == before + 1
     first, second = (sign(desk.prepared()["payload"].encode(), [bob]) for _ in range(2))
     desk.sent(first)
     desk.refused(second, "overtaken")

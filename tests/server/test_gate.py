@@ -233,6 +233,24 @@ def test_an_address_that_guesses_is_told_to_wait_and_a_peer_behind_it_is_not(con
     nonces.close()
 
 
+def test_nothing_is_kept_for_an_address_or_a_key_that_asks_too_often(context: Context, tmp_path: Path) -> None:
+    nonces = Nonces.open(tmp_path)
+    busy = Door(context, nonces, Limits(address_rate=0.001, address_burst=3, key_rate=0.001, key_burst=1))
+    busy.gate.admit(busy.head())
+    assert busy.why(busy.head()) == ("busy-key", 429)
+    for number in range(9):
+        stranger = PrivateKey.from_seed(bytes([10 + number]) * 32)
+        head = busy.head("POST", "probe/introduced", key=stranger, body=b"{}")
+        head = replace(head, headers={**head.headers, "diadem-key": stranger.public.to_text()})
+        if number < 3:
+            busy.gate.admit(head)
+        else:
+            assert busy.why(head) == ("busy-address", 429)
+            assert busy.why(replace(head, headers={})) == ("busy-address", 429), "its signature is not even read"
+    assert nonces.sweep(now=NOW + 10 * LIFETIME) == 4
+    nonces.close()
+
+
 def test_a_user_who_was_added_is_known_at_once_and_a_broken_policy_stops_nobody(context: Context) -> None:
     fresh = Fresh(context, every=0.0)
     with diadem.open_node(context.folder) as other:

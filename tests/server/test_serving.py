@@ -285,6 +285,31 @@ def test_a_body_that_drips_is_given_up(served: Served) -> None:
         dripping.join()
 
 
+def test_slow_strangers_keep_nobody_else_from_introducing_themselves(served: Served) -> None:
+    stranger = {"headers": {"Diadem-Key": STRANGER.public.to_text()}, "key": STRANGER}
+    over = threading.Event()
+    with contextlib.ExitStack() as open_:
+        connections = [open_.enter_context(tls(served)) for _ in range(LIMITS.foreign_bodies // (2 * BODY) + 1)]
+        for connection in connections:
+            connection.sendall(head(served, "POST", "probe/introduced", length=BODY, **stranger))
+
+        def drip() -> None:
+            while not over.wait(LIMITS.silence / 5):
+                for connection in connections:
+                    with contextlib.suppress(OSError):
+                        connection.sendall(b" ")
+
+        dripping = threading.Thread(target=drip)
+        dripping.start()
+        time.sleep(LIMITS.silence)
+        began = time.monotonic()
+        with served.client(sign_with=STRANGER) as honest:
+            assert honest.post_json("probe/introduced", {}, introduce=True)
+        assert time.monotonic() - began < 2.5, "it waited for those who drip"
+        over.set()
+        dripping.join()
+
+
 def test_a_head_that_never_ends_is_given_up(served: Served) -> None:
     began = time.monotonic()
     with tls(served) as silent, tls(served) as dripping:

@@ -10,8 +10,10 @@ import pytest
 from diadem.errors import Refused
 from diadem.model.peers import PeerState
 from diadem.model.tickets import Ticket
+from diadem.transfer.route_book import route_book
 from diadem.transfer.spoke.through import NotYet
 from tests.transfer.star import HUB, STRANGER, Star
+from tests.transfer.towns import show_checkpoints
 
 
 def test_nodes_know_their_hub_and_tell_it_in_note_and_ticket(strange: Star) -> None:
@@ -114,3 +116,13 @@ def test_a_new_key_is_followed_through_the_hub(star: Star) -> None:
     assert old in peer.stolen
     assert star.events("nmi")[-2:] == ["rotated", "compromised"]
     assert star.book("hu-berlin").named("nmi").seen_as == "confirmed"
+
+
+def test_a_peer_that_holds_an_old_checkpoint_is_shown_the_way_from_there(star: Star) -> None:
+    berlin, nmi = star.node("hu-berlin"), star.node("nmi")
+    show_checkpoints(berlin, 70)
+    assert "has not answered yet" in star.peers("hu-berlin").refresh("nmi")[0].problem
+    star.settle()
+    meeting = route_book(berlin.context).meeting(nmi.id)
+    assert meeting is None, meeting.error
+    assert star.book("nmi").named("hu-berlin").state is PeerState.CONFIRMED

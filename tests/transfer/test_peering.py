@@ -11,9 +11,11 @@ from diadem.errors import DocumentError, NotFound, Refused, UsageError
 from diadem.model.canonical import encode
 from diadem.model.peers import PeerState
 from diadem.model.tickets import Ticket
+from diadem.node.peers.cards import own_card
 from diadem.node.peers.opening import peer_book
 from diadem.node.peers.tickets import Bearer, TicketRefused, use_ticket
 from diadem.transfer.askers import find_asker
+from diadem.transfer.introductions import Introduction
 from diadem.transfer.peering import answer_join, finish_join, introduce, join_request
 from tests.transfer.towns import Direct, Town, url
 
@@ -227,6 +229,11 @@ def test_nobody_is_known_who_has_neither_ticket_nor_peer(town: Town) -> None:
     made_up = Ticket(peer.id, "hu-berlin", (url("hu-berlin"),), (), "ab" * 16, town.peers("nmi").invite().expires)
     with pytest.raises(Refused, match="no such ticket"):
         answer_join(town.node("hu-berlin").context, join_request(stranger, made_up).body)
+    for worthless in (b"x" * 1000, own_card(stranger)[:-40]):  # nothing of it is proven: that takes a while
+        chain = own_card(stranger)[:200] + worthless
+        said = Introduction(peer.id, "ab" * 16, "cd" * 16, "", chain, b"{}")
+        with pytest.raises(Refused, match="no such ticket"):
+            answer_join(town.node("hu-berlin").context, said.to_bytes(stranger.keys.open("online")))
     assert not [said for said in town.said("hu-berlin", "audit") if said["outcome"] == "refused"]
 
 

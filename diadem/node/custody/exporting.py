@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import datetime
 from typing import Final
 
@@ -41,8 +41,8 @@ def export_chain(
     clock : callable
         Gives aware times.
     since : sequence of str
-        Earlier checkpoints, signed notes, that the receiver holds: the chain proves that the log still begins so. Those
-        of earlier exports are always among them.
+        Earlier checkpoints, signed notes, that the receiver holds: the chain proves that the log still begins so,
+        however old they are. The newest ones of earlier exports are among them anyway.
 
     Raises
     ------
@@ -61,9 +61,10 @@ def export_chain(
     said = ends.entered(node=ledger.node, time=clock(), salt=secrets.token_hex(16), prev={sha256: last.statement_id})
     head = sign(said.to_payload(), keys).to_line().decode("ascii")
     seen = [ledger.compare(text) for text in since]
-    for number, known in ((int(item.origin.rpartition("/")[2]), item.size) for item in seen):
+    held = {(int(item.origin.rpartition("/")[2]), item.size) for item in seen}
+    for number, known in held:
         ledger.show(number, known)
-    chain = _chain(ledger, sha256, found, sizes, head)
+    chain = _chain(ledger, sha256, found, sizes, head, held)
     for number, known in sizes:
         ledger.show(number, known)
     return _readable(chain.to_bytes())
@@ -118,13 +119,18 @@ def _mirrored(ledger: Ledger, found: Sequence[Entry]) -> tuple[int, int]:
 
 
 def _chain(
-    ledger: Ledger, sha256: str, found: Sequence[Entry], sizes: Sequence[tuple[int, int]], head: str | None
+    ledger: Ledger,
+    sha256: str,
+    found: Sequence[Entry],
+    sizes: Sequence[tuple[int, int]],
+    head: str | None,
+    held: Collection[tuple[int, int]] = (),
 ) -> Chain:
     end = place_of(*sizes[-1])
     cards = [entry for entry in _cards(ledger.keys(), found) if entry.place < end]
-    used = sorted({entry.epoch for entry in [*cards, *found]} | {sizes[-1][0]})
     known = dict(sizes)
-    checkpoints = tuple(_checkpoint(ledger, epoch, known[epoch]) for epoch in used if known[epoch])
+    used = {entry.epoch for entry in [*cards, *found]} | {sizes[-1][0]} | ({epoch for epoch, _ in held} & known.keys())
+    checkpoints = tuple(_checkpoint(ledger, epoch, known[epoch], held) for epoch in sorted(used) if known[epoch])
     subject = _subject(found, sha256)
     items = _items(ledger, found, known), _items(ledger, cards, known)
     return Chain(ledger.node, ledger.origin, subject, items[1], checkpoints, items[0], head)
@@ -163,6 +169,7 @@ def _items(ledger: Ledger, entries: Sequence[Entry], sizes: dict[int, int]) -> t
     return tuple(items)
 
 
-def _checkpoint(ledger: Ledger, epoch: int, size: int) -> ChainCheckpoint:
-    earlier = tuple(Earlier(known, root, tuple(proof)) for known, root, proof in ledger.shown(epoch, size))
+def _checkpoint(ledger: Ledger, epoch: int, size: int, held: Collection[tuple[int, int]]) -> ChainCheckpoint:
+    named = [known for number, known in held if number == epoch]
+    earlier = tuple(Earlier(known, root, tuple(proof)) for known, root, proof in ledger.shown(epoch, size, named))
     return ChainCheckpoint(epoch, ledger.checkpoint(epoch=epoch, size=size), earlier)

@@ -121,6 +121,15 @@ def tickets(book: PeerBook) -> Sequence[GivenTicket]:
     return [_ticket(row) for row in rows]
 
 
+def is_ticket(book: PeerBook, hash_: str, kind: str) -> bool:
+    """Whether such a ticket was ever given out; whether it holds is for `use_ticket` to say."""
+    with book.file.reading() as connection:
+        return (
+            connection.execute("SELECT 1 FROM tickets WHERE hash = ? AND kind = ?", (hash_, kind)).fetchone()
+            is not None
+        )
+
+
 def use_ticket(book: PeerBook, hash_: str, kind: str, bearer: Bearer, now: datetime) -> GivenTicket:
     """Use a ticket, in one transaction: of two that come with it, one is refused. The first may come again.
 
