@@ -175,13 +175,15 @@ class PeerVerbs:
         joining = join_request(context, found)
         if name or self._book.known(found.node) is None:
             self._book.free_name(checked_name(name or found.name, "peer"), found.node, context.settings.name)
+        contact, met = Contact(found.node, found.name, found.urls, found.tls), None
         try:
-            reply = self._asked(Contact(found.node, found.name, found.urls, found.tls), joining)
+            while not isinstance(met, Peer):
+                met = finish_join(context, found, met or joining, self._asked(contact, met or joining), name or "")
         except Unreachable:
             if not found.hubs:
                 raise
             return through.join(self._desk, found, name or "", patience=self.patience if wait is None else wait)
-        return finish_join(context, found, joining, reply, name or "")
+        return met
 
     def refresh(self, name: str | None = None) -> Sequence[Refreshed]:
         """Exchange newest keys and addresses with a peer, or with each that can be reached; hubs first.
