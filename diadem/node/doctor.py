@@ -31,8 +31,8 @@ from diadem.node.sending import judged as judged_tcp
 from diadem.node.sending import tcp_settings
 from diadem.node.state import judged
 from diadem.node.tls_files import KEY_FILE
-from diadem.store.urls import local_path
 from diadem.node.watch_verbs import WatchVerbs
+from diadem.store.urls import local_path
 
 #: How far a clock may lie behind the newest statement.
 _SKEW = timedelta(minutes=5)

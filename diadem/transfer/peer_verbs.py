@@ -176,14 +176,16 @@ class PeerVerbs:
         require_usable(context, found)
         if name or self._book.known(found.node) is None:
             self._book.free_name(checked_name(name or found.name, "peer"), found.node, context.settings.name)
+        contact, met = Contact(found.node, found.name, found.urls, found.tls), None
         try:
-            contact = Contact(found.node, found.name, found.urls, found.tls)
-            joining, reply = self._asked(contact, partial(join_request, context, found))
+            while not isinstance(met, Peer):
+                joining, reply = self._asked(contact, partial(join_request, context, found))
+                met = finish_join(context, found, joining, reply, name or "")
         except Unreachable:
             if not found.hubs:
                 raise
             return through.join(self._desk, found, name or "", patience=self.patience if wait is None else wait)
-        return finish_join(context, found, joining, reply, name or "")
+        return met
 
     def refresh(self, name: str | None = None) -> Sequence[Refreshed]:
         """Exchange newest keys and addresses with a peer, or with each that can be reached; hubs first.

@@ -7,6 +7,7 @@ the same, because the words that people compare depend on it.
 from __future__ import annotations
 
 import contextlib
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -181,7 +182,13 @@ def take_welcome(desk: Desk, said: SealedMessage, envelope: Envelope) -> None:
     joining = Joining(meeting.peer, meeting.nonce, meeting.seen, meeting.body)
     try:
         if meeting.ticket:
-            finish_join(desk.context, Ticket.from_text(meeting.ticket), joining, reply, meeting.name)
+            met = finish_join(desk.context, Ticket.from_text(meeting.ticket), joining, reply, meeting.name)
+            if isinstance(met, Joining):
+                again = replace(meeting, nonce=met.nonce, seen=met.seen, body=met.body)
+                book.meet(again)
+                book.done(meeting.nonce)
+                put_introduction(desk, again)
+                return
         else:
             finish_introduction(desk.context, peer_book(desk.context).get(meeting.peer), joining, reply)
     except (Refused, IntegrityError) as error:  # a person has to look at it

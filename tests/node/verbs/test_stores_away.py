@@ -145,6 +145,8 @@ def test_a_store_that_is_read_elsewhere_can_be_read_as_another_user(lab: Lab) ->
     with diadem.open_node(lab.root / "main") as attached:
         assert attached.context.as_user("bob").user == "bob"
         assert not attached.context.as_user("bob").writable
+
+
 def test_with_every_store_moved_away_status_is_red_and_says_so(lab: Lab) -> None:
     lab.add_second()
     lab.archived("s")
