@@ -236,10 +236,13 @@ class Extractor:
         except WorkerStopped as stopped:
             issues.append(issue(stopped.code, stopped.message, file="f1", reader=name))
             return unread(name, evidence, issues, self._how({}, {}))
-        if "failed" in answer:
-            issues.append(issue("reader-failed", f"the reader's answer is of no known form: {answer['failed']}"))
-            return unread(name, evidence, issues, self._how(answer, about))
-        return self._assembled(plan, answer, about, evidence, issues)
+        if "failed" not in answer:
+            try:
+                return self._assembled(plan, answer, about, evidence, issues)
+            except Exception as error:  # a worker that a file has taken over says whatever it likes
+                answer = {"failed": type(error).__name__}
+        issues.append(issue("reader-failed", f"the reader's answer is of no known form: {answer['failed']}"))
+        return unread(name, evidence, issues, self._how(answer, about))
 
     def _answer(self, job: Mapping[str, Any], issues: list[dict[str, Any]]) -> tuple[dict[str, Any], Mapping[str, Any]]:
         """A worker's answer; a plugin's part that stops the worker costs an issue, and the rest is read without it."""

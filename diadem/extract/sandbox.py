@@ -33,9 +33,10 @@ _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 _FORBIDDEN = frozenset(
     {
         "ftplib.connect", "http.client.connect", "os.exec", "os.fork", "os.forkpty", "os.kill", "os.killpg",
-        "os.posix_spawn", "os.spawn", "os.startfile", "os.system", "pty.spawn", "smtplib.connect", "socket.bind",
-        "socket.connect", "socket.getaddrinfo", "socket.gethostbyaddr", "socket.gethostbyname", "socket.sendto",
-        "subprocess.Popen", "urllib.Request", "winreg.CreateKey", "winreg.SetValue",
+        "os.posix_spawn", "os.spawn", "os.startfile", "os.system", "pickle.find_class", "pty.spawn",
+        "smtplib.connect", "socket.bind", "socket.connect", "socket.getaddrinfo", "socket.gethostbyaddr",
+        "socket.gethostbyname", "socket.sendto", "subprocess.Popen", "urllib.Request", "winreg.CreateKey",
+        "winreg.SetValue",
     }
 )  # fmt: skip
 _CHANGING = frozenset(

@@ -22,7 +22,7 @@ from diadem.hooks.offers import ReaderOffer
 
 NAMES = (
     *("honest", "hang", "sleep", "die", "print_much", "eat_memory", "talk_too_much", "snoop", "environment"),
-    *("lazy_refused", "bad_array", "nonsense", "path_in_title", "calls_for_dask"),
+    *("lazy_refused", "bad_array", "nonsense", "path_in_title", "calls_for_dask", "forge"),
 )
 
 
@@ -118,6 +118,13 @@ def test_misbehaviour_costs_one_issue(extractor: Extractor, folder: Path, name: 
     assert codes(found) == [code]
     assert found.signals == []
     assert codes(read(extractor, folder, "honest")) == []
+
+
+@pytest.mark.parametrize(("name", "code"), [("a.forge", "reader-failed"), ("nested.forge", "reader-crashed")])
+def test_whatever_a_worker_answers_that_was_taken_over_costs_one_issue(folder: Path, name: str, code: str) -> None:
+    (folder / name).write_bytes(b"some bytes")
+    with Extractor(READERS) as extractor:
+        assert codes(extractor.extract(survey([(name, 10)], READERS)[0], folder)) == [code]
 
 
 def test_prints_do_not_reach_the_protocol(extractor: Extractor, folder: Path) -> None:

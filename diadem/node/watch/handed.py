@@ -20,6 +20,7 @@ from diadem.node.looks import Look
 from diadem.node.relying import is_gone
 from diadem.node.rules.engine import judge
 from diadem.node.state import archive_state
+from diadem.node.watch.told import unexpected
 from diadem.store.own_files import OwnFiles
 from diadem.store.urls import local_path
 
@@ -142,7 +143,8 @@ def look_into(context: Context, desk: Desk, listener: Listener) -> Iterator[Hand
             )
             del desk.refused[hand_in.name]
             yield Handed(desk.store, hand_in, archived=done)
-        except DiademError as error:
+        except Exception as failure:  # one hand-in stops no other, whatever is wrong with it
+            error = failure if isinstance(failure, DiademError) else unexpected(failure)
             if error.exit_code == 6:
                 raise
             if isinstance(error, Unreachable):  # nothing was read, and the store may be back at the next look

@@ -56,3 +56,11 @@ class Watched:
             "archived": [one.to_dict() for one in self.archived],
             "error": self.error.to_dict() if self.error else None,
         }
+
+
+def unexpected(failure: Exception) -> DiademError:
+    """What is told of a session that failed in a way that nobody has thought of."""
+    return DiademError(
+        f"this should not have happened: {type(failure).__name__}: {failure}",
+        next="Please report it. It is tried again; other sessions are archived as ever.",
+    )

@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import zipfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +19,7 @@ from typing import Any
 import pytest
 
 from diadem.errors import DocumentError, Interrupted, NotFound, Refused, StoreError, UsageError
+from diadem.hooks.offers import Magic, ReaderOffer
 from diadem.model.scan import PlannedSession
 from diadem.node.watch.events import Bell, Events
 from diadem.node.watch.memory import Memory
@@ -558,6 +560,72 @@ def test_where_the_system_would_follow_links_it_is_not_listened_to(lab: Lab) -> 
     bell.sleep(20)
     assert "'s/up' is a link to a folder" in events.failure
     events.end()
+
+
+def _dashes(path: Path) -> None:
+    """An `.npy` whose head is 4 kB of minus signs: to evaluate it goes deeper than Python's stack."""
+    head = b"-" * 4000 + b"1"
+    path.write_bytes(b"\x93NUMPY\x01\x00" + len(head).to_bytes(2, "little") + head)
+
+
+def _version_9_9(path: Path) -> None:
+    """An archive whose member needs a version of ZIP that does not exist."""
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("data.npy", b"d" * 100)
+    data = bytearray(path.read_bytes())
+    data[data.rindex(b"PK\1\2") + 6] = 99
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize(
+    ("name", "spoil"),
+    [("a.npy", _dashes), ("a.prz", _version_9_9), ("a.zspy", _version_9_9)],
+    ids=["npy", "prz", "zspy"],
+)
+def test_a_head_that_breaks_its_parser_keeps_no_session_out(lab: Lab, name: str, spoil: Callable[[Path], None]) -> None:
+    titan = Instrument(lab)
+    (lab.node.path / "policy.toml").write_text('[archive]\nquiet = "0 s"\n[copies]\nminimum = 1\n', "utf-8")
+    for session in ("a watched", "z after it"):
+        titan.write(session, "scan.dat")
+    spoil(titan.folder / "a watched" / name)
+    by_hand = titan.write("by hand", "scan.dat")
+    spoil(by_hand / name)
+    shutil.move(by_hand, lab.root / "by hand")
+    told = said_json("watch", titan.folder, "--once", "--node", lab.node.path)["watched"]
+    assert {one["session"]: one["state"] for one in told if one["session"]} == {
+        "a watched": "archived",
+        "z after it": "archived",
+    }
+    done = said_json("archive", lab.root / "by hand", "--node", lab.node.path)
+    record = lab.node.get(done["package"]["id"]).record
+    assert {one["code"] for dataset in record.datasets for one in dataset.issues} & {"odd-header", "reader-failed"}
+
+
+class _Odd(bytes):
+    """The magic number of a plugin with a fault."""
+
+    def __eq__(self, other: object) -> bool:
+        raise RecursionError("of its own")
+
+    __hash__ = bytes.__hash__
+
+
+def test_a_session_that_fails_in_an_unknown_way_costs_itself_alone(titan: Instrument) -> None:
+    context = titan.lab.node.context
+    tools = context.tools
+    odd = ReaderOffer(name="odd", suffixes=(".odd",), magic=(Magic(0, _Odd(b"odd")),), load="nowhere:read")
+    broken = replace(tools, readers=(odd, *tools.readers))
+    context.gather = lambda: broken
+    titan.write("a", "a.odd")
+    titan.write("z", "z.dat")
+    _, second, third = titan.looks(11, 120)
+    assert states(second) == [("a", "failed"), ("z", "archived")]
+    assert third == []  # told once
+    assert second[0].error is not None
+    assert "other sessions are archived" in second[0].error.next
+    assert titan.sessions()["a"].state == "failed"
+    context.gather = lambda: tools
+    assert states(titan.looks()[0]) == [("a", "archived")]
 
 
 def test_a_watcher_that_was_killed_while_it_archived_is_seen(titan: Instrument) -> None:
