@@ -11,30 +11,26 @@ Three ways, the first that the format allows:
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any, Literal, Self, cast
+from typing import Any, BinaryIO, Literal, Self, cast
 
 from diadem.archive.calling import Dictionaries, brief, call_reader, reader_of, resolve, unreadable
-from diadem.archive.headers import TooLarge, header_copy
+from diadem.archive.headers import TooLarge, common_folder, header_copy
 from diadem.archive.lazyarray import LeafArray, as_dask, fitted
 from diadem.archive.proving import LoadSource
 from diadem.archive.rangefile import RangeFile, close_hdf5_at_exit, shown_name
 from diadem.archive.signals import build, choose
 from diadem.errors import DiademError, ReaderError, UsageError
-from diadem.extract.hdf5_walk import walk
+from diadem.extract.hdf5_walk import walk_all
 from diadem.hooks.offers import ReaderOffer
 from diadem.model.layout import ArrayLayout, FileLayout, FileObject, LayoutFunction
 from diadem.model.ports import RangeReader
 from diadem.model.record import Dataset
 
 Verify = Literal["proof", "always", "never"]
-
-_HDF5 = b"\x89HDF\r\n\x1a\n"
-#: HDF5 allows a user block of these lengths before its signature.
-_HDF5_STARTS = (0, 512, 1024, 2048)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,8 +105,8 @@ def _read(source: LoadSource, offer: ReaderOffer, lazy: bool, verify: Verify) ->
         source.prove(again=True)
     path = source.local_path() if verify == "never" else None
     with _Files(source) as files:
-        if source.entry == source.path:
-            _require_harmless(source, files, path)
+        if source.entry == source.path and not files[source.path].size:
+            raise ReaderError("the file is empty (0 bytes)", where=source.path)
         if path is not None:
             return _Read(_by_path(source, offer, path, lazy), "never")
         read = _by_leaves(source, offer, files, lazy)
@@ -162,31 +158,18 @@ class _Files(Mapping[str, RangeReader]):
 # -- before any reader ---------------------------------------------------------------------------------------------
 
 
-def _require_harmless(source: LoadSource, files: _Files, path: Path | None) -> None:
-    """Refuse an empty file, and an HDF5 file that leads out of the dataset or in circles."""
-    primary = files[source.path]
-    if not primary.size:
-        raise ReaderError("the file is empty (0 bytes)", where=source.path)
-    if not _is_hdf5(primary, path):
-        return
-    members = [PurePosixPath(name).name for name in source.sidecars]
+def _require_harmless(
+    source: LoadSource, sizes: Mapping[str, int], open_file: Callable[[str], AbstractContextManager[BinaryIO]]
+) -> None:
+    """Refuse HDF5 files that lead out of the dataset or in circles, whatever they are called."""
     try:
-        found = walk(cast("str", path or RangeFile(primary, source.path)), primary.size, members)
+        found = walk_all(source.entry, sizes, open_file)
     except DiademError:
         raise
     except Exception as error:
         raise ReaderError(f"the HDF5 file cannot be opened: {brief(error)}", where=source.path) from error
     if found.refused:
-        raise ReaderError(found.issues[0]["message"], where=source.path, next="Look at it with h5py, if you must.")
-
-
-def _is_hdf5(primary: RangeReader, path: Path | None) -> bool:
-    """Whether the signature of HDF5 is at one of its places."""
-    if path is None:
-        return any(primary.read_at(start, 8) == _HDF5 for start in _HDF5_STARTS)
-    with path.open("rb") as stream:
-        head = stream.read(_HDF5_STARTS[-1] + 8)
-    return any(head[start : start + 8] == _HDF5 for start in _HDF5_STARTS)
+        raise ReaderError(found.issues[0]["message"], where=source.path, next="`open` gives its bytes.")
 
 
 # -- the three ways ------------------------------------------------------------------------------------------------
@@ -217,6 +200,7 @@ def _from_file(source: LoadSource, offer: ReaderOffer, reader: RangeReader, lazy
     """Let a reader read from an open file."""
     close_hdf5_at_exit()
     name = PurePosixPath(source.path).name
+    _require_harmless(source, {source.path: reader.size}, lambda _: RangeFile(reader, name))
     read = call_reader(offer, source.entry, lambda: RangeFile(reader, name), lazy)
     for dictionary in read:
         general = dictionary.get("metadata", {}).get("General", {})
@@ -253,6 +237,12 @@ def _from_layout(
 
 def _by_path(source: LoadSource, offer: ReaderOffer, path: Path, lazy: bool) -> Dictionaries:
     """Let a reader read from a path."""
+    names = (source.path, *source.sidecars)
+    base = common_folder((source.entry, *names))
+    root = path.parents[len(PurePosixPath(source.entry).relative_to(base).parts) - 1]
+    places = {name: root / PurePosixPath(name).relative_to(base) for name in names}
+    sizes = {name: place.stat().st_size for name, place in places.items()}
+    _require_harmless(source, sizes, lambda name: places[name].open("rb"))
     return call_reader(offer, source.entry, lambda: str(path), lazy)
 
 
