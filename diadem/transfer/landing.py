@@ -27,7 +27,7 @@ from diadem.store.arrival_landing import land, published_path
 from diadem.store.base import Added
 from diadem.store.bundle import LocalBundle
 from diadem.store.urls import local_path
-from diadem.transfer.closing import say_received
+from diadem.transfer.closing import brought_with, say_received
 from diadem.transfer.desk import Desk
 from diadem.transfer.network import Reader
 from diadem.transfer.tag_parts import limit_of, read_tag_files, tag_files
@@ -228,8 +228,10 @@ class Landing:
                 _take_out(desk, transfer, added.path)
             _require_not_over(transfer)
             with context.locked(f"package-{opened.id.hex[:32]}"):
-                copy, stores = self._entered(opened, added), [transfer.store]
-                return say_received(desk, transfer, transfer.counts, copy=copy, stores=stores, started=self._started())
+                more = [*self._entered(opened, added), *brought_with(desk, transfer, desk.book.about(transfer.id))]
+                return say_received(
+                    desk, transfer, transfer.counts, more=more, stores=[transfer.store], started=self._started()
+                )
 
     def _started(self) -> datetime:
         """When the first byte came, of this run or an earlier one."""
@@ -238,7 +240,7 @@ class Landing:
                 return datetime.fromisoformat(event.at)
         return self._desk.now
 
-    def _entered(self, opened: OpenedPackage, added: Added) -> Draft | None:
+    def _entered(self, opened: OpenedPackage, added: Added) -> list[Draft]:
         """Enter the package in the catalogue; the statement of its copy, where the log has none of it there."""
         context, transfer = self._desk.context, self.transfer
         name, package_id = transfer.store, str(opened.id)
@@ -249,7 +251,7 @@ class Landing:
             derive(context, package_id)
         known = context.catalogue.replicas(package_id)
         if any((one.store, one.path, one.state) == (name, added.path, PRESENT) for one in known):
-            return None
+            return []
         said = {
             "payload_id": opened.payload_id,
             "store": name,
@@ -259,7 +261,7 @@ class Landing:
             "path": added.path,
             "by": transfer.recipient,
         }
-        return Draft("replicate", (Subject.package(package_id),), said)
+        return [Draft("replicate", (Subject.package(package_id),), said)]
 
     def _path(self, opened: OpenedPackage) -> str:
         """Its name as in the sender's store, where that is a name as packages have."""
