@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -19,6 +18,7 @@ from diadem.model.statements import Draft, Subject
 from diadem.model.transfers import MOVING, NEXT, OVER, Counts, State, Transfer
 from diadem.node.entries import package_entry
 from diadem.node.following import derive
+from diadem.node.handed_packages import place_for
 from diadem.node.memory_bundle import MemoryBundle
 from diadem.package.opening import REQUIRED, OpenedPackage, read_manifest
 from diadem.package.verify import verify
@@ -33,8 +33,6 @@ from diadem.transfer.network import Reader
 from diadem.transfer.tag_parts import limit_of, read_tag_files, tag_files
 from diadem.trust.hashing import leaf_digest, sha256_hex
 
-#: A package's place in its sender's store, where it may have had to take a number.
-_PATH: Final = re.compile(r"([0-9]{4}/[0-9]{8}-[a-z0-9-]{1,60}-[0-9a-f]{12})(-[0-9]{1,3})?\Z")
 #: What came is not what was offered: going on does not help before the sender mends it.
 _FATAL: Final = (IntegrityError, PackageError)
 _DO_NOT_TRUST: Final = "Do not trust it; tell its sender."
@@ -265,7 +263,5 @@ class Landing:
 
     def _path(self, opened: OpenedPackage) -> str:
         """Its name as in the sender's store, where that is a name as packages have."""
-        told = _PATH.match(str(self._desk.book.about(self.transfer.id).get("path", "")))
-        if told is not None and told[1].endswith(opened.payload_id[:12]):
-            return told[1]
-        return f"{self._desk.now:%Y/%Y%m%d}-received-{opened.payload_id[:12]}"
+        told = str(self._desk.book.about(self.transfer.id).get("path", ""))
+        return place_for(told, opened.payload_id, self._desk.now)

@@ -79,6 +79,11 @@ def _ingest(said: Said) -> str:
     were = "was" if said["files"] == 1 else "were"
     if said["source"] == f"found in the store {said['store']}":
         return f"{files} {were} {said['source']} and entered for {said['owner']}; who put them there is not stated"
+    if said["source"].startswith("found as a package in "):
+        return (
+            f"{files} were {said['source']}, proven whole, {how} and entered for {said['owner']};"
+            " who made it is not stated"
+        )
     text = f"{files} from {said['source']} {were} {how} for {said['owner']}"
     if said.get("predecessor"):
         text += f", as a continuation of {said['predecessor'][:19]}…"
