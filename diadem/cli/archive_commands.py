@@ -114,7 +114,9 @@ def _metadata(meta: Path | None, pairs: list[str] | None) -> dict[str, Any] | No
 
 def show_archived(document: dict[str, Any]) -> None:
     """Tell a person what archiving one session did."""
-    what = {"new": "archived", "continuation": "continued", "already": "already archived"}[document["what"]]
+    what = {"new": "archived", "continuation": "continued", "already": "already archived", "taken": "taken in"}[
+        document["what"]
+    ]
     package = document["package"]
     print(f"{what:16} {package['path']}")
     print(f"package          {package['id']}")

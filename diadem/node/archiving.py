@@ -14,7 +14,7 @@ from diadem.archive.composing import refuse_if_strict
 from diadem.archive.outcome import Outcome
 from diadem.archive.package import Package
 from diadem.archive.plan import PackPlan, make_plan, omitted_dict
-from diadem.errors import DiademError, Refused
+from diadem.errors import DiademError, Refused, UsageError
 from diadem.model.ids import PackageId
 from diadem.model.plain_text import quoted
 from diadem.model.ports import Listener, silent
@@ -26,6 +26,7 @@ from diadem.node.context import Context
 from diadem.node.continuation import Extends, Relation, Same, Unrelated, without
 from diadem.node.continuing import continuing_plan, related
 from diadem.node.finishing import Looks, refuse_unfinished, wait_until_finished
+from diadem.node.handed_packages import take_in
 from diadem.node.ingesting import enter
 from diadem.node.jobs import working
 from diadem.node.packing_first import candidates, first_folder, options_for, pack_into_first, path_in
@@ -35,11 +36,12 @@ from diadem.node.sample_suggesting import Suggestion, suggest_for_package, sugge
 from diadem.node.wanted import wanted_stores
 from diadem.package.bagit import CONTINUES
 from diadem.store.source import Omission
+from diadem.store.zip_bundle import packages_in
 from diadem.trust.hashing import sha256_hex
 
 
 def archive(context: Context, source: Path, wishes: Wishes, *, listener: Listener = silent) -> Archived:
-    """Archive a session: a folder, or one file.
+    """Archive a session: a folder, or one file. A package, or a ZIP of some, is taken in as it is.
 
     Raises
     ------
@@ -54,6 +56,8 @@ def archive(context: Context, source: Path, wishes: Wishes, *, listener: Listene
     started = time.monotonic()
     require_no_secrets(context, [source])
     context.ledger.check_mirrors()
+    if not wishes.as_one and (packages := packages_in(source)):
+        return take_in(context, source, packages, wishes, listener=listener)[-1]
     require_finished(context, source, wishes, listener)
     if not wishes.as_one:
         require_one_session(context, source, listener)
@@ -286,6 +290,12 @@ def planned(context: Context, source: Path, wishes: Wishes, listener: Listener) 
     Nothing is written.
     """
     require_no_secrets(context, [source])
+    if not wishes.as_one and packages_in(source):
+        raise UsageError(
+            "this is a package, or a ZIP of some: it is taken in as it is",
+            where=str(source),
+            next=f"What is in it: diadem import {quoted(source)} --dry-run   (to pack it into a new one: --as-one)",
+        )
     readers = tuple(context.tools.readers)
     plan = make_plan([source], store=first_folder(context), metadata=wishes.metadata, readers=readers)
     relation = related(context, plan, source, listener)

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from diadem.archive.page_facts import facts_of
 from diadem.errors import DocumentError
+from diadem.model.amendments import Corrections
 from diadem.model.facts import PackageFacts
 from diadem.model.manifest import CRATE_PATH, PAGE_PATH, RECORD_PATH, VENDOR_PATH
 from diadem.model.record import Record
@@ -138,10 +139,17 @@ class Redactor:
 
     # -- derived files ---------------------------------------------------------------------------------------------
 
-    def derived(self, copies: Copies) -> tuple[dict[str, bytes], PackageFacts]:
-        """Record, crate and page of a package, made anew; and what they tell."""
+    def learn(self, record: Record, corrections: Corrections) -> None:
+        """Learn what the record of a package says now that it is corrected, and who corrected it."""
+        learn_from(record, self.terms)
+        for one in corrections.amendments:
+            self.terms.add(one.by)
+        self._search = Search(self.terms)
+
+    def derived(self, copies: Copies, record: Record) -> tuple[dict[str, bytes], PackageFacts]:
+        """Record, crate and page of a package, made anew of the record as it holds now; and what they tell."""
         cleaner = Cleaner(self.terms, paths=self._paths)
-        data = cleaner.record(copies.record())
+        data = cleaner.record(record)
         self.removed += cleaner.removed
         record = read_record(data)
         facts = facts_of(copies.package, record)

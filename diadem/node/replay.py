@@ -99,6 +99,8 @@ def _counts(catalogue: Catalogue, entry: Entry) -> bool:
         validate_statement(entry.statement)
     except DocumentError:  # of a later version; custody shows it
         return False
+    if entry.statement.kind == "corrections":  # the node's own word: it has proven who signed them
+        return True
     return catalogue.speaks_for(entry.signers, str(entry.statement.predicate.get("by", "")))
 
 
@@ -228,8 +230,8 @@ def _assessed(catalogue: Catalogue, packages: list[str], entry: Entry) -> None:
         catalogue.add_assessment(package, Assessment.of(entry.statement_id, entry.place, entry.statement.predicate))
 
 
-def _amended(catalogue: Catalogue, packages: list[str], _: Entry) -> None:
-    """Somebody corrected a record: what is found is what holds now, from all that was said."""
+def _corrected(catalogue: Catalogue, packages: list[str], _: Entry) -> None:
+    """A package came with corrections, or somebody has made some: what is found is what holds now."""
     for package in packages:
         catalogue.restate_record(package)
 
@@ -243,7 +245,7 @@ def _derived(catalogue: Catalogue, _: list[str], entry: Entry) -> None:
 
 
 #: What users say counts only where the signature is theirs.
-_SAID = {"assessment": _assessed, "amendment": _amended, "derivation": _derived}
+_SAID = {"assessment": _assessed, "amendment": _corrected, "corrections": _corrected, "derivation": _derived}
 #: A copy was written.
 _WRITING = ("ingest", "replicate")
 _EFFECTS = {

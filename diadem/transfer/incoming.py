@@ -17,7 +17,7 @@ from diadem.node.custody.said import quoted
 from diadem.serialization.statements import validate_statement
 from diadem.transfer import messages
 from diadem.transfer.accepting import accept_offer, require_allowed
-from diadem.transfer.closing import close_received, closure_message
+from diadem.transfer.closing import brought_with, close_received, closure_message
 from diadem.transfer.desk import Desk
 from diadem.transfer.evidence import (
     Contradicted,
@@ -191,6 +191,7 @@ def _offered(desk: Desk, peer: Peer, message: Message) -> Answer:
         grant=str(said["grant"]),
     )
     about = {name: value for name, value in message.about.items() if name != "seen"}
+    brought_with(desk, transfer, about)  # what does not hold is refused before a byte moves
     desk.shelf.keep(message.transfer, peer.id, message.chain)
     desk.book.add(transfer, TransferEvent(State.OFFERED, time_text(desk.now), offer.id), about=about)
     return _state(_accepted_by_rule(desk, transfer, record))
@@ -229,6 +230,8 @@ def _closed(desk: Desk, peer: Peer, message: Message) -> Answer:
     _require(closure.said["recipient"] == desk.node, "the closure is for another node")
     _require(is_own_checkpoint(desk.context, str(closure.said["checkpoint"])), "the closure names a foreign checkpoint")
     if transfer.state is State.RECEIVED:
+        if said := brought_with(desk, transfer, message.about):  # what was corrected while it travelled
+            desk.context.say(said)
         transfer = desk.book.step(
             transfer.id, State.CLOSED, desk.now, statement=closure.id, closure=closure.id, error="", next=""
         )

@@ -258,7 +258,7 @@ def test_nobody_is_known_who_has_neither_ticket_nor_peer(town: Town) -> None:
         answer_join(town.node("hu-berlin").context, join_request(stranger, made_up).body)
     for worthless in (b"x" * 1000, own_card(stranger)[:-40]):  # nothing of it is proven: that takes a while
         chain = own_card(stranger)[:200] + worthless
-        said = Introduction(peer.id, "ab" * 16, "cd" * 16, "", chain, b"{}")
+        said = Introduction(peer.id, "ab" * 16, "cd" * 16, "", chain, b"{}", "ef" * 32)
         with pytest.raises(Refused, match="no such ticket"):
             answer_join(town.node("hu-berlin").context, said.to_bytes(stranger.keys.open("online")))
     assert not [said for said in town.said("hu-berlin", "audit") if said["outcome"] == "refused"]

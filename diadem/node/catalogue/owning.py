@@ -36,5 +36,7 @@ def amended_packages(connection: Connection, name: str) -> list[tuple[int, str]]
     owners = [one for one in known if name in {holder.name for holder in Ownership.of(one, known).holders}]
     joined = tables.packages.join(tables.subjects, _subjects.sha256 == _packages.id)
     rows = select(_packages.seq, _packages.id).select_from(joined).distinct()
-    rows = rows.where(_subjects.kind == "amendment", _packages.owner.in_(owners), _packages.tombstone.is_(None))
+    rows = rows.where(
+        _subjects.kind.in_(("amendment", "corrections")), _packages.owner.in_(owners), _packages.tombstone.is_(None)
+    )
     return [(int(seq), str(digits)) for seq, digits in connection.execute(rows)]

@@ -17,6 +17,7 @@ from diadem.node.catalogue import amending, assessing, deriving, faceting, ownin
 from diadem.node.catalogue.facts import storable
 from diadem.node.catalogue.opening import CatalogueFile
 from diadem.node.catalogue.results import DatasetRow
+from diadem.node.custody.corrections import CorrectionSheet
 
 #: Datasets whose names an error proposes from.
 _COMPARED = 2_000
@@ -103,6 +104,11 @@ class QualityCatalogue(CatalogueFile):
         with self._reading() as connection:
             seq = reading.resolve(connection, package_id)
             return amending.corrections_of(connection, seq, reading.hex_of(connection, package_id))
+
+    def sheets(self, package_id: str) -> list[tuple[CorrectionSheet, dict[str, str]]]:
+        """The sheets of corrections with which a package came, and what this node calls their nodes; oldest first."""
+        with self._reading() as connection:
+            return saying.sheets_of(connection, package_id.removeprefix(PREFIX))
 
     # Derivations
 

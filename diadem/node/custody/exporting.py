@@ -54,7 +54,7 @@ def export_chain(
         The log is damaged, or is not the one that an earlier checkpoint saw. Nothing was exported.
     """
     found = _known(ledger, sha256)
-    epoch, size = _mirrored(ledger, found)
+    epoch, size = require_mirrored(ledger, found)
     sizes = [(number, ledger.size_of(number)) for number in ledger.epochs if number < epoch] + [(epoch, size)]
     last = found[-1]
     ends = statements.head(_subject(found, sha256), last=last.statement_id, length=len(found), epoch=epoch, size=size)
@@ -102,7 +102,7 @@ def _known(ledger: Ledger, sha256: str) -> list[Entry]:
     return found
 
 
-def _mirrored(ledger: Ledger, found: Sequence[Entry]) -> tuple[int, int]:
+def require_mirrored(ledger: Ledger, found: Sequence[Entry]) -> tuple[int, int]:
     """Epoch and size of the newest checkpoint that a mirror has, and that covers everything found."""
     last = found[-1].place
     failed: dict[str, str] = {}
@@ -127,7 +127,7 @@ def _chain(
     held: Collection[tuple[int, int]] = (),
 ) -> Chain:
     end = place_of(*sizes[-1])
-    cards = [entry for entry in _cards(ledger.keys(), found) if entry.place < end]
+    cards = [entry for entry in cards_of(ledger.keys(), found) if entry.place < end]
     known = dict(sizes)
     used = {entry.epoch for entry in [*cards, *found]} | {sizes[-1][0]} | ({epoch for epoch, _ in held} & known.keys())
     checkpoints = tuple(_checkpoint(ledger, epoch, known[epoch], held) for epoch in sorted(used) if known[epoch])
@@ -140,7 +140,7 @@ def _subject(found: Sequence[Entry], sha256: str) -> Subject:
     return next(item for item in found[-1].statement.subjects if item.sha256 == sha256)
 
 
-def _cards(keys: Iterable[Entry], found: Sequence[Entry]) -> list[Entry]:
+def cards_of(keys: Iterable[Entry], found: Sequence[Entry]) -> list[Entry]:
     """The key statements that a reader needs: those of the node, and of users who signed here; and every recovery."""
     named = {name for entry in found for name in entry.signers} | {entry.statement_id for entry in found}
     return [
