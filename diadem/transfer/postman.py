@@ -18,7 +18,7 @@ from diadem.transfer.closing import corrections_of
 from diadem.transfer.desk import Desk
 from diadem.transfer.evidence import own_chain
 from diadem.transfer.incoming import never_proven, note_refusal, receive
-from diadem.transfer.messages import CLOSURE, MAX_BYTES, PROGRESS, UNSIGNED, Message, new_id
+from diadem.transfer.messages import CLOSURE, MAX_BYTES, OFFER, PROGRESS, UNSIGNED, Message, new_id
 from diadem.transfer.network import Link
 from diadem.transfer.outbox import Outgoing
 from diadem.transfer.route_book import route_book
