@@ -12,9 +12,10 @@ from datetime import timedelta
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from diadem.errors import DiademError
+from diadem.errors import DiademError, IntegrityError
 from diadem.model.plain_text import count_text, quoted
 from diadem.model.times import read_time
+from diadem.node.config import FILE
 from diadem.node.context import POLICY_FILE, Context
 from diadem.node.following import behind
 from diadem.node.jobs import jobs
@@ -133,12 +134,36 @@ def _keys(context: Context) -> Iterator[Check]:
     for fault in faults:
         yield Check("keys", "wrong", f"{fault.message} ({fault.where})", fault.next or "")
     held = [user.name for user in context.settings.users if user.protection == "file" and not user.successor]
-    if not faults:
+    strangers = list(_strangers(context))
+    yield from strangers
+    if not faults and not strangers:
         yield Check("keys", "ok", f"the node's keys open; kept by the node for {', '.join(held) or 'nobody'}")
     if not context.settings.recovery_confirmed:
         yield Check(
             "keys", "note", "the recovery file is not confirmed as moved away", "diadem init --confirm-recovery"
         )
+
+
+def _strangers(context: Context) -> Iterator[Check]:
+    """Users whom the log and the settings know differently: what they sign does not count."""
+    try:
+        cards = {card.name: card for card in context.grants.now().ring.users()}
+    except IntegrityError:  # told as the log's
+        return
+    users = {f"{user.name}@{context.settings.name}": user for user in context.settings.users}
+    for name in sorted(cards.keys() | users.keys()):
+        user, card = users.get(name), cards.get(name)
+        if user is None and card is not None and (card.successor or not name.endswith(f"@{context.settings.name}")):
+            continue
+        if user is None or card is None or user.key != card.public.to_text():
+            problem = (
+                f"{name} stands in the log and not in {FILE}"
+                if user is None
+                else f"{name} stands in {FILE} and not in the log"
+                if card is None
+                else f"{name} has another key in {FILE} than in the log, which believes that one alone"
+            )
+            yield Check("keys", "wrong", problem, f"diadem user add {name.partition('@')[0]}")
 
 
 def _policy(context: Context) -> Iterator[Check]:
