@@ -159,7 +159,7 @@ def _rows(path: Path, cells: Sequence[Sequence[Any]]) -> Iterator[tuple[int, Row
         raise DocumentError(
             f"the plan's first row does not name the column '{missing[0]}'",
             where=str(path),
-            next="Take it from a plan that `diadem scan --plan` has written.",
+            next="Take it from a plan that was written by: diadem scan FOLDER --plan plan.xlsx",
         )
     for number, row in numbered(cells):
         yield number, {key: cell for key, cell in zip(keys, row, strict=False) if key and cell not in (None, "")}

@@ -194,7 +194,8 @@ class Context:
             yield self.ledger.fault
         held = [user for user in self.settings.users if user.protection != "none" and not user.successor]
         looks: list[Callable[[], object]] = [self._check_online, self.keys.age_identity]
-        for look in (*looks, *(partial(self.keys.check, f"users/{user.name}", user.key) for user in held)):
+        looks += [partial(self.keys.check, f"users/{user.name}", user.key) for user in held]
+        for look in looks:
             try:
                 look()
             except DiademError as error:
