@@ -232,7 +232,7 @@ class StoreVerbs:
             return f"Connect it. Where it is elsewhere now: {move_store(name)}. {gone}"
         return (
             f"To a new disk: copy the whole folder there, then {move_store(name)}. "
-            f"To give up one copy: diadem drop ID --store {name}"
+            f'To give up one copy: diadem drop ID --store {name} --reason "..."'
         )
 
     def lose(self, name: str, *, reason: str) -> LostStore:

@@ -18,7 +18,7 @@ VALUE = "VALUE"
 #: Beginnings of commands, whose last word, a ticket, is put there by whoever shows them.
 BEGUN = {("cli/operation_commands.py", "login"), ("cli/peer_commands.py", "peer join")}
 #: A command in a text, and where it ends: prose goes on after a mark, or after more than one space.
-_COMMAND = re.compile(
+COMMAND = re.compile(
     r"(?:^|(?<=[\s(:'`]))diadem (?=[a-z-])(.*?)(?=$|  |\n|\)|`|[.,;:]?(?:\s[(A-Z]?[a-z]* ?\()|[.;,](?:\s|$)|…|\?)"
 )
 
@@ -41,7 +41,7 @@ def commands() -> list[tuple[str, str]]:
     found = []
     for path in sorted(SOURCE.rglob("*.py")):
         for line, text in texts(ast.parse(path.read_text("utf-8"))):
-            for match in _COMMAND.finditer(text):
+            for match in COMMAND.finditer(text):
                 found.append((f"{path.relative_to(SOURCE)}:{line}", match.group(1).strip()))
     return found
 
