@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import platform
 import shutil
+import sqlite3
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import timedelta
 from importlib.metadata import PackageNotFoundError, version
@@ -20,7 +22,7 @@ from diadem.node.context import POLICY_FILE, Context
 from diadem.node.following import behind
 from diadem.node.jobs import jobs
 from diadem.node.mirroring import policy_back
-from diadem.node.remedies import recover_command, recover_here
+from diadem.node.remedies import aside_command, read_only_uri, recover_command, recover_here
 from diadem.node.rules.keeping_rules import POLICY_AGAIN
 from diadem.node.sending import judged, tcp_settings
 from diadem.node.tls_files import KEY_FILE
@@ -248,7 +250,18 @@ def _jobs(context: Context) -> Iterator[Check]:
 
 
 def _network(context: Context) -> Iterator[Check]:
-    """Of a node that serves: how its machine sends."""
+    """Books of transfers and peers; of a node that serves, how its machine sends."""
+    for path in sorted(context.folder.glob("network/*.sqlite")):
+        try:
+            with closing(sqlite3.connect(read_only_uri(path), uri=True)) as book:
+                found = book.execute("PRAGMA quick_check(1)").fetchone()[0]
+        except sqlite3.OperationalError as error:
+            yield Check("network", "wrong", f"network/{path.name} cannot be read: {error}", "Look at the disk.")
+            continue
+        except sqlite3.DatabaseError as error:
+            found = str(error)
+        if found != "ok":
+            yield Check("network", "wrong", f"network/{path.name} is damaged: {found}", aside_command(path))
     if not context.settings.server.listen:
         return
     if not (context.keys.folder / KEY_FILE).exists():
