@@ -167,8 +167,12 @@ class Node(_Node, NetworkVerbs):
             The folder has content, lies on a network file system, or node and store lie in each other.
         Unreachable
             The store does not answer; nothing is left behind.
+
+        Notes
+        -----
+        Where a run with the same words was killed, it is gone on with; where one was done, the node is opened.
         """
-        from diadem.node.creating import NewNode, create_node, require_possible, undo
+        from diadem.node.creating import NewNode, create_node, making, require_possible, undo
 
         folder = Path(path).absolute()
         new = NewNode(
@@ -185,13 +189,15 @@ class Node(_Node, NetworkVerbs):
             catalogue=catalogue,
         )
         require_possible(folder, new)
-        create_node(folder, new)
-        try:
-            node = cls.at(folder, user=None)
-            node.stores.add(new.store, name="main", kind=kind, options=storage_options)
-        except BaseException:
-            undo(folder, new)
-            raise
+        with making(folder) as drafts:
+            fresh = create_node(folder, new, drafts)
+            try:
+                node = cls.at(folder, user=None, storage_options={"main": storage_options} if storage_options else None)
+                node.stores.add(new.store, name="main", kind=kind, options=storage_options)
+            except BaseException:
+                if fresh:
+                    undo(folder, new)
+                raise
         return node
 
     @classmethod
@@ -283,13 +289,18 @@ class Node(_Node, NetworkVerbs):
         return cls(context)
 
 
-def check_new_node(path: StrPath, *, name: str, user: str, store: str, recovery_file: StrPath | None = None) -> None:
+def check_new_node(path: StrPath, *, name: str, user: str, store: str, recovery_file: StrPath | None = None) -> bool:
     """Look at everything that would refuse `Node.create`, before a person thinks of a passphrase.
 
     Parameters
     ----------
     path, name, user, store, recovery_file
         As for `Node.create`.
+
+    Returns
+    -------
+    bool
+        Whether a run with the same words has begun it: its recovery file is written.
 
     Raises
     ------
@@ -300,7 +311,7 @@ def check_new_node(path: StrPath, *, name: str, user: str, store: str, recovery_
 
     folder = Path(path).absolute()
     recovery = Path(recovery_file or f"{folder}-recovery.txt")
-    require_possible(folder, NewNode(name=name, user=user, store=store, recovery_file=recovery))
+    return require_possible(folder, NewNode(name=name, user=user, store=store, recovery_file=recovery))
 
 
 def tools_of_now() -> Callable[[], NodeTools]:

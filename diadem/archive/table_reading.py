@@ -165,7 +165,7 @@ def _require_heads(path: Path, known: Sequence[str], needed: Sequence[str], make
         raise DocumentError(
             f"the table's first row does not name the column '{missing[0]}'",
             where=str(path),
-            next=f"Take it from a table that this writes: {make}",
+            next=f"Take it from a table that was written by: {make}",
         )
     if twice := sorted({key for key in known if key and known.count(key) > 1}):
         raise DocumentError(f"two columns are named '{twice[0]}'", where=str(path), next="Remove one of them.")

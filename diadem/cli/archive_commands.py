@@ -27,7 +27,7 @@ def register(app: typer.Typer) -> None:
 def archive(
     source: Annotated[Path | None, typer.Argument(help="A session's folder, or one file. It is never changed.")] = None,
     plan: Annotated[
-        Path | None, typer.Option("--plan", help="Archive the sessions of a sheet that `diadem scan --plan` wrote.")
+        Path | None, typer.Option("--plan", help="Archive the sessions of a sheet that `scan --plan` wrote.")
     ] = None,
     split: Annotated[bool, typer.Option("--split", help="One package for each session that the folder holds.")] = False,
     as_one: Annotated[bool, typer.Option("--as-one", help="One package, whatever the folder looks like.")] = False,
@@ -213,7 +213,10 @@ def _show_left(source: Path | None, sessions: Sequence[PlannedSession]) -> None:
     if len(sessions) > _NAMED:
         print(f"                 and {len(sessions) - _NAMED:,} more")
     if sessions:
-        tell(f"next             diadem scan {quoted(source)} --plan plan.xlsx   (say yes there: diadem archive --plan)")
+        tell(
+            f"next             diadem scan {quoted(source)} --plan plan.xlsx   "
+            "(say yes there, then: diadem archive --plan plan.xlsx)"
+        )
 
 
 def _summed_up(documents: list[dict[str, Any]]) -> str:

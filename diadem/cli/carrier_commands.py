@@ -19,7 +19,7 @@ carriers = typer.Typer(
 @carriers.command()
 def add(
     name: Annotated[str, typer.Argument(help="What both nodes call it: group-drive.")],
-    url: Annotated[str, typer.Argument(help="Where it is: drop:///mnt/group; see diadem plugins for other kinds.")],
+    url: Annotated[str, typer.Argument(help="Where it is: drop:///mnt/group; other kinds: diadem plugins.")],
     peer: Annotated[
         list[str] | None,
         typer.Option("--peer", help="A node with which it is shared; may be given again. Default: all."),

@@ -233,6 +233,9 @@ def _show_gone(document: dict[str, Any], *, as_json: bool, word: str) -> None:
         print_json(document)
         return
     said = word if document["done"] else f"would be {word}"
+    if document["done"] and not document["stores"] and document["notes"]:
+        print(f"{said:16} {document['package'][:19]}… {document['title']}: {'; '.join(document['notes'])}")
+        return
     places = ", ".join(document["stores"]) or "no store"
     print(
         f"{said:16} {document['package'][:19]}… {document['title']}, from {places}, {size_text(document['bytes'])} each"

@@ -49,7 +49,7 @@ def _run(home: Path) -> int:
         package = diadem.pack(session, home / "archive", metadata=_METADATA, listener=listener)
     render.packed(render.packed_document(package))
 
-    print("\n3  Prove it intact: diadem verify")
+    print("\n3  Prove it intact: diadem verify PACKAGE")
     report = diadem.verify(package, level="full")
     render.report(report)
     report.raise_for_findings()

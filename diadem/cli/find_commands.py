@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,7 +13,7 @@ from diadem.cli.facet_view import count_by
 from diadem.cli.node_options import As, Json, NodeAt, opened
 from diadem.cli.output import print_json, size_text, tell
 from diadem.cli.saved_searches import saved_searches
-from diadem.errors import Refused, UsageError
+from diadem.errors import DiademError, Refused, UsageError
 from diadem.model.plain_text import count_text
 
 #: Datasets that a row of a search names.
@@ -40,9 +40,19 @@ def status(node: NodeAt = None, json: Json = False) -> int:
         judged = found.status()
         watched = found.watched.report()
         document = {"node": found.to_dict(), **judged.to_dict(), "watch": watched.to_dict() if watched else None}
-        document["transfers"] = look_at_transfers(found)
-        document["peers"] = look_at_routes(found)
-        document["hub"] = seen.to_dict() if (seen := found.hub()) is not None else None
+        faults: list[DiademError] = []
+        looks: list[tuple[str, Callable[[Any], Any], Any]] = [
+            ("transfers", look_at_transfers, {"text": ""}),
+            ("peers", look_at_routes, []),
+            ("hub", lambda node: seen.to_dict() if (seen := node.hub()) is not None else None, None),
+        ]
+        for name, look, nothing in looks:
+            try:
+                document[name] = look(found)
+            except DiademError as error:  # of the copies it is told all the same
+                document[name] = nothing
+                faults.append(error)
+        document["faults"] = [error.to_dict() for error in {error.where: error for error in faults}.values()]
     if json:
         print_json(document)
     else:
@@ -55,7 +65,10 @@ def status(node: NodeAt = None, json: Json = False) -> int:
             tell(line)
         if document["hub"]:
             print("\n" + hub_text(document["hub"]))
-    return 0 if judged.ok else 1
+        for fault in document["faults"]:
+            tell(f"\nNOT TOLD   {fault['message']} ({fault['where']})")
+            tell(f"next       {fault['next']}")
+    return 0 if judged.ok and not faults else 1
 
 
 def _shows_marks() -> bool:

@@ -92,5 +92,5 @@ def _tell_calling(started: Serving) -> None:
     tell(f"node             {started.name}")
     tell(f"id               {started.node}")
     tell("listening at     nowhere: this node calls its peers and hubs")
-    tell(f"hubs             {', '.join(started.hubs) or 'none: diadem peer join TICKET of a hub'}")
+    tell(f"hubs             {', '.join(started.hubs) or 'none: diadem peer join TICKET   (of a hub)'}")
     tell("stop             Ctrl-C")

@@ -63,9 +63,11 @@ def init(
     from diadem.api.nodes import Node, check_new_node
 
     chosen = _answers(folder, store, name, user)
-    check_new_node(chosen.folder, name=chosen.name, user=chosen.user, store=chosen.store, recovery_file=recovery_file)
-    passphrase = new_passphrase("the recovery file", RECOVERY_VARIABLE)
-    key = new_passphrase("your key", "DIADEM_PASSPHRASE") if protect == "passphrase" else None
+    begun = check_new_node(
+        chosen.folder, name=chosen.name, user=chosen.user, store=chosen.store, recovery_file=recovery_file
+    )
+    passphrase = "" if begun else new_passphrase("the recovery file", RECOVERY_VARIABLE)
+    key = None if begun or protect != "passphrase" else new_passphrase("your key", "DIADEM_PASSPHRASE")
     if not json and sys.stderr.isatty():
         print("making keys, recovery file and store: a few seconds …", file=sys.stderr)
     with Node.create(
@@ -86,7 +88,10 @@ def init(
     if json:
         print_json(document)
     else:
-        _tell_made(document, protected=bool(passphrase))
+        if begun:
+            print("note             the node was there already, from a run with the same words; nothing of it was lost")
+        protected = "protected by its passphrase" if passphrase else "NOT protected by a passphrase"
+        _tell_made(document, "protected, or not, as it was then" if begun else protected)
     return 0
 
 
@@ -123,7 +128,7 @@ def _ask(question: str, default: str, option: str) -> str:
     return str(typer.prompt(question, default=default or None, err=True))
 
 
-def _tell_made(document: dict[str, Any], *, protected: bool) -> None:
+def _tell_made(document: dict[str, Any], protected: str) -> None:
     store = document["stores"][0]
     free = f", {size_text(store['free'])} free" if store["free"] is not None else ""
     print(f"node             {document['name']}, in {document['path']}")
@@ -131,10 +136,7 @@ def _tell_made(document: dict[str, Any], *, protected: bool) -> None:
     print(f"first store      {store['name']}: {store['url']} ({store['kind']}{free})")
     print(f"policy           {document['policy']}   (two copies of everything, checked every 90 days; edit it)")
     print(f"recovery file    {document['recovery']['file']}")
-    print(
-        f"                 {'protected by its passphrase' if protected else 'NOT protected by a passphrase'}; "
-        "if this machine is lost, it is the only way to speak for this node"
-    )
+    print(f"                 {protected}; if this machine is lost, it is the only way to speak for this node")
     print()
     print("next")
     print("  1. Move the recovery file away from this machine, then say so:  diadem init --confirm-recovery")
@@ -218,6 +220,7 @@ def add(
 ) -> int:
     """Add a place for copies. Nothing is copied yet: `diadem repair` does that."""
     with opened(node) as found:
+        before = [store.name for store in found.stores]
         state = found.stores.add(url, name=name, kind=kind, place=place).to_dict()
         same = [
             other.name
@@ -228,6 +231,8 @@ def add(
         print_json({"store": state, "same_place_as": same})
         return 0
     print("store            " + _store_line(state))
+    if state["name"] in before:
+        print("note             it was there already")
     if same:
         print(f"note             it lies on the same disk as {', '.join(same)}: the two count as one copy")
     print("next             diadem repair   (writes the copies that the policy wants)")

@@ -257,7 +257,7 @@ def _tell_transfer(done: dict[str, Any], *, as_json: bool) -> int:
             tell(f"route            {done['way']}")
         if done["error"]:
             tell(f"ERROR            {done['error']}")
-            tell(f"next             {done['next'] or 'diadem transfers show ' + done['id'][:8]}")
+            tell("next             " + (done["next"] or f"diadem transfers show {done['id'][:8]}"))
     return 1 if done["error"] else 0
 
 

@@ -65,10 +65,10 @@ def attach(
         node, name = str(about["node"]), str(about["name"])
     except KeyError as error:
         raise DocumentError(
-            "the store's own file is damaged", where=url, next="Run diadem doctor on the node."
+            "the store's own file is damaged", where=url, next="On the machine of the node: diadem doctor"
         ) from error
     if not _HEX.match(node):  # a store is anyone's: the id becomes the name of a folder here
-        raise DocumentError("the store names no node", where=url, next="Run diadem doctor on the node.")
+        raise DocumentError("the store names no node", where=url, next="On the machine of the node: diadem doctor")
     settings = NodeSettings(
         str(about.get("node_name", "")),
         node,

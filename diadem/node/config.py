@@ -520,9 +520,7 @@ def settings_text(settings: NodeSettings, before: str = "") -> str:
     return tomlkit.dumps(document)
 
 
-_BEGIN: Final = (
-    "# A DIADEM node. Change it with: diadem store, diadem user, diadem watch. The rules are in policy.toml.\n"
-)
+_BEGIN: Final = "# A DIADEM node. The commands store, user, watch and peer change it; the rules are in policy.toml.\n"
 
 
 def _values(row: Any) -> dict[str, Any]:

@@ -194,11 +194,9 @@ class Context:
         if self.ledger.fault is not None:
             yield self.ledger.fault
         held = [user for user in self.settings.users if user.protection != "none" and not user.successor]
-        for look in (
-            self._check_online,
-            *(partial(self.keys.check, f"users/{user.name}", user.key) for user in held),
-            self.keys.age_identity,
-        ):
+        looks: list[Callable[[], object]] = [self._check_online, self.keys.age_identity]
+        looks += [partial(self.keys.check, f"users/{user.name}", user.key) for user in held]
+        for look in looks:
             try:
                 look()
             except DiademError as error:

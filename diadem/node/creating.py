@@ -5,13 +5,14 @@ from __future__ import annotations
 import glob
 import os
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from diadem.errors import DiademError, NotFound, Refused
+from diadem.errors import DiademError, DocumentError, NotFound, Refused
+from diadem.model.plain_text import quoted
 from diadem.model.times import time_text
 from diadem.node.catalogue import Catalogue
 from diadem.node.catalogue_place import catalogue_address, stated_address
@@ -20,6 +21,7 @@ from diadem.node.config import (
     StoreSettings,
     UserSettings,
     checked_name,
+    holds_node,
     new_settings,
     read_settings,
     write_settings,
@@ -77,8 +79,24 @@ class NewNode:
     catalogue: str | None = None
 
 
-def create_node(folder: Path, new: NewNode, *, clock: Clock = utc_now) -> NodeSettings:
+def create_node(folder: Path, new: NewNode, drafts: Sequence[Path], *, clock: Clock = utc_now) -> bool:
     """Make the node's directory with everything but the store, which is added by the caller once the node is open.
+
+    Parameters
+    ----------
+    folder : Path
+        Where; see `making`, which is to be held.
+    new : NewNode
+        What is asked for.
+    drafts : sequence of Path
+        What runs that were killed have left: what is whole is gone on with, the rest is removed.
+    clock : callable
+        Gives aware times.
+
+    Returns
+    -------
+    bool
+        Whether it was made just now; else it was there already, from a run that asked for the same.
 
     Raises
     ------
@@ -91,23 +109,62 @@ def create_node(folder: Path, new: NewNode, *, clock: Clock = utc_now) -> NodeSe
     """
     folder = Path(os.path.abspath(folder))  # noqa: PTH100 - links stay as the user wrote them
     name, user = checked_name(new.name, "node"), checked_name(new.user, "user")
+    begun = _begun(folder, new, drafts)
+    for left in drafts:
+        if left != begun:
+            remove_tree(left)
+    if begun is not None:
+        if begun != folder:
+            _give_name(begun, folder)
+        return False
     _require_place(folder, new)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    draft = folder.parent / f".{folder.name}-{uuid.uuid4().hex[:8]}.part"
+    draft = folder.parent / draft_name(folder)
     try:
         draft.mkdir(mode=0o700)
-        settings = _fill(draft, replace(new, name=name, user=user), clock)
-        if folder.exists():
-            folder.rmdir()
-        draft.rename(folder)
+        _fill(draft, replace(new, name=name, user=user), clock)
+        _give_name(draft, folder)
     except BaseException:
         remove_tree(draft)
         raise
-    return settings
+    return True
 
 
-def require_possible(folder: Path, new: NewNode) -> None:
+def _give_name(draft: Path, folder: Path) -> None:
+    if folder.exists():
+        folder.rmdir()
+    draft.rename(folder)
+
+
+def _begun(folder: Path, new: NewNode, drafts: Sequence[Path]) -> Path | None:
+    """The node that a run with the same words has made, wholly or but for its name and its store."""
+    for place in (folder, *drafts):
+        with suppress(NotFound, DocumentError):
+            made = read_settings(place)
+            store = local_path(new.store)
+            url = new.store if store is None else str(store.absolute())
+            same = (made.name, made.users[0].name) == (checked_name(new.name, "node"), checked_name(new.user, "user"))
+            same = same and Path(made.recovery_file) == Path(os.path.abspath(new.recovery_file))  # noqa: PTH100
+            whole = place == folder or _is_of(new.recovery_file, made.id)
+            if same and whole and (not made.stores or made.stores[0].url == url):
+                return place
+    return None
+
+
+def _is_of(recovery_file: Path, node: str) -> bool:
+    """Whether a recovery file is there, and is that of a node: it is written when all else is."""
+    try:
+        return f"node id: {node}" in recovery_file.read_text("utf-8", "replace")
+    except OSError:
+        return False
+
+
+def require_possible(folder: Path, new: NewNode) -> bool:
     """Look at everything that would refuse a node and its first store, before a person thinks of a passphrase.
+
+    Returns
+    -------
+    bool
+        Whether a run with the same words has begun it, its recovery file with it.
 
     Raises
     ------
@@ -120,16 +177,20 @@ def require_possible(folder: Path, new: NewNode) -> None:
     """
     checked_name(new.name, "node")
     checked_name(new.user, "user")
-    _require_place(Path(os.path.abspath(folder)), new)  # noqa: PTH100
+    folder = Path(os.path.abspath(folder))  # noqa: PTH100
+    if _begun(folder, new, left_drafts(folder)) is not None:
+        return True
+    _require_place(folder, new)
     refuse_copy_address(new.store)
     place = local_path(new.store)
     if place is not None:
         require_folder(place)
         if not place.exists():
-            return
+            return False
     store = open_store(new.store, new.storage_options)
     store.check()
     require_unclaimed(store, "")
+    return False
 
 
 def _require_place(folder: Path, new: NewNode) -> None:
@@ -166,16 +227,26 @@ def making(folder: Path) -> Iterator[list[Path]]:
             "another command makes a node here just now", where=str(folder), next="Wait for it; then see: diadem status"
         )
     try:
-        yield sorted(folder.parent.glob(f".{glob.escape(folder.name)}-*.part"))
+        yield left_drafts(folder)
     finally:
         lock.remove()
+
+
+def left_drafts(folder: Path) -> list[Path]:
+    """What lies beside a node's folder and is not a node yet."""
+    return sorted(folder.parent.glob(f".{glob.escape(folder.name)}-*.part"))
 
 
 def require_free(folder: Path) -> None:
     """Refuse a folder that has content."""
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        what = "there is a node here already" if (folder / "node.toml").exists() else "the folder has content"
-        raise Refused(what, where=str(folder), next="Name a new or empty folder for the node.")
+        if holds_node(folder):
+            raise Refused(
+                "there is a node here already",
+                where=str(folder),
+                next=f"See: diadem status --node {quoted(folder)}   (another node needs a new or empty folder)",
+            )
+        raise Refused("the folder has content", where=str(folder), next="Name a new or empty folder for the node.")
 
 
 def _require_apart(folder: Path, new: NewNode) -> None:
@@ -207,7 +278,7 @@ def _require_apart(folder: Path, new: NewNode) -> None:
         )
 
 
-def _fill(draft: Path, new: NewNode, clock: Clock) -> NodeSettings:
+def _fill(draft: Path, new: NewNode, clock: Clock) -> None:
     from diadem.trust.keys import PrivateKey
 
     secret = RecoverySecret.new()
@@ -246,7 +317,6 @@ def _fill(draft: Path, new: NewNode, clock: Clock) -> NodeSettings:
     stores = [StoreSettings("main", new.store, new.kind)]
     text = recovery_text(secret, name=settings.name, created=time_text(now), stores=stores, passphrase=new.passphrase)
     write_whole(new.recovery_file, text.encode(), mode=0o600)
-    return settings
 
 
 def origin(settings: NodeSettings) -> str:
@@ -266,5 +336,7 @@ def undo(folder: Path, new: NewNode) -> None:
     if settings.catalogue:
         with suppress(DiademError):
             Catalogue.open(settings.catalogue).discard()
-    remove_tree(folder)
+    draft = folder.parent / draft_name(folder)
+    folder.rename(draft)
     new.recovery_file.unlink(missing_ok=True)
+    remove_tree(draft)

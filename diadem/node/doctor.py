@@ -5,24 +5,26 @@ from __future__ import annotations
 import os
 import platform
 import shutil
+import sqlite3
 import stat
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from diadem.errors import DiademError
+from diadem.errors import DiademError, IntegrityError
 from diadem.model.plain_text import count_text, quoted
 from diadem.model.report import Severity
 from diadem.model.times import read_time
+from diadem.node.config import FILE
 from diadem.node.context import POLICY_FILE, Context
 from diadem.node.following import behind
 from diadem.node.jobs import jobs
 from diadem.node.mirroring import policy_back
-from diadem.node.remedies import recover_command, recover_here
+from diadem.node.remedies import aside_command, read_only_uri, recover_command, recover_here
 from diadem.node.rules.commands import DOCTOR
 from diadem.node.rules.facts import WatchState
 from diadem.node.rules.keeping_rules import POLICY_AGAIN
@@ -142,12 +144,36 @@ def _keys(context: Context) -> Iterator[Check]:
     for fault in faults:
         yield Check("keys", "wrong", f"{fault.message} ({fault.where})", fault.next or "")
     held = [user.name for user in context.settings.users if user.protection == "file" and not user.successor]
-    if not faults:
+    strangers = list(_strangers(context))
+    yield from strangers
+    if not faults and not strangers:
         yield Check("keys", "ok", f"the node's keys open; kept by the node for {', '.join(held) or 'nobody'}")
     if not context.settings.recovery_confirmed:
         yield Check(
             "keys", "note", "the recovery file is not confirmed as moved away", "diadem init --confirm-recovery"
         )
+
+
+def _strangers(context: Context) -> Iterator[Check]:
+    """Users whom the log and the settings know differently: what they sign does not count."""
+    try:
+        cards = {card.name: card for card in context.grants.now().ring.users()}
+    except IntegrityError:  # told as the log's
+        return
+    users = {f"{user.name}@{context.settings.name}": user for user in context.settings.users}
+    for name in sorted(cards.keys() | users.keys()):
+        user, card = users.get(name), cards.get(name)
+        if user is None and card is not None and (card.successor or not name.endswith(f"@{context.settings.name}")):
+            continue
+        if user is None or card is None or user.key != card.public.to_text():
+            problem = (
+                f"{name} stands in the log and not in {FILE}"
+                if user is None
+                else f"{name} stands in {FILE} and not in the log"
+                if card is None
+                else f"{name} has another key in {FILE} than in the log, which believes that one alone"
+            )
+            yield Check("keys", "wrong", problem, f"diadem user add {name.partition('@')[0]}")
 
 
 def _policy(context: Context) -> Iterator[Check]:
@@ -269,7 +295,18 @@ def _jobs(context: Context) -> Iterator[Check]:
 
 
 def _network(context: Context) -> Iterator[Check]:
-    """Of a node that serves: how its machine sends."""
+    """Books of transfers and peers; of a node that serves, how its machine sends."""
+    for path in sorted(context.folder.glob("network/*.sqlite")):
+        try:
+            with closing(sqlite3.connect(read_only_uri(path), uri=True)) as book:
+                found = book.execute("PRAGMA quick_check(1)").fetchone()[0]
+        except sqlite3.OperationalError as error:
+            yield Check("network", "wrong", f"network/{path.name} cannot be read: {error}", "Look at the disk.")
+            continue
+        except sqlite3.DatabaseError as error:
+            found = str(error)
+        if found != "ok":
+            yield Check("network", "wrong", f"network/{path.name} is damaged: {found}", aside_command(path))
     if not context.settings.server.listen:
         return
     if not (context.keys.folder / KEY_FILE).exists():

@@ -47,7 +47,7 @@ class Dropped:
     package : str
         Its id.
     stores : sequence of str
-        Where there is no copy any more.
+        Where there is no copy any more; none where all was given up before.
     proofs : sequence of mapping
         The copies that remain, and when each was proven: store, level, at.
     done : bool
@@ -96,6 +96,9 @@ def drop(
     with context.locked(f"package-{PackageId(package_id).hex[:32]}"):
         _finish_earlier(context, package_id)
         package = context.catalogue.package_state(package_id)
+        if _is_given_up(context, package_id, store, 0):
+            note = f"the copy in '{store}' was given up already"
+            return Dropped(package_id, [], bytes=package.bytes, title=package.title, notes=(note,))
         replica = _replica(package, store)
         _require_removable(context, package_id, [replica])
         proofs = _prove_others(context, package, store, listener)
@@ -142,6 +145,9 @@ def delete(context: Context, package_id: str, *, reason: str, dry_run: bool = Fa
     with context.locked(f"package-{PackageId(package_id).hex[:32]}"):
         _finish_earlier(context, package_id)
         package = context.catalogue.package_state(package_id)
+        if package.tombstoned:
+            note = "it was deleted already"
+            return Dropped(package_id, [], bytes=package.bytes, title=package.title, notes=(note,))
         replicas = [
             replica
             for replica in package.replicas

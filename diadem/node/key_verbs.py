@@ -108,7 +108,7 @@ def alone(folder: Path) -> Iterator[None]:
     locks = rotation_lock(folder), *(FileLock(folder / "locks" / name) for name in (WATCH_LOCK, SERVE_LOCK))
     try:
         if busy or not all(lock.acquire() for lock in locks):
-            what = ", ".join(busy) or "diadem watch or serve"
+            what = ", ".join(busy) or "a watcher or a server"
             raise Refused(
                 f"something is at work on this node, which signs with its keys: {what}",
                 next="Stop it; then run the same command again.",

@@ -102,8 +102,13 @@ class KeyCabinet:
         with self._named(name):
             return PrivateKey.from_pem(self._path(name).read_bytes(), self._secret(name, protection))
 
-    def check(self, name: str, public: str | None) -> None:
+    def check(self, name: str, public: str | None) -> bool:
         """Look whether a key is here, whole, and the one that the log knows; no passphrase is asked for.
+
+        Returns
+        -------
+        bool
+            Whether it is encrypted.
 
         Raises
         ------
@@ -111,9 +116,10 @@ class KeyCabinet:
             Names the file, and the command that brings it back.
         """
         with self._named(name):
-            found = public_key(self._path(name).read_bytes())
-            if public is not None and found != public:
+            data = self._path(name).read_bytes()
+            if public is not None and public_key(data) != public:
                 raise IntegrityError("it is not the key that the log knows")
+            return b"ENCRYPTED" in data
 
     @contextmanager
     def _named(self, name: str) -> Iterator[None]:

@@ -84,10 +84,10 @@ def mirror_policy(context: Context) -> None:
 def _good_policy(context: Context) -> bytes | None:
     """The policy as it is written now, if it can be read: what cannot takes the place of no copy."""
     data = context.policy_bytes()
-    try:
-        return data and (read_policy(person_text(data, POLICY_FILE)) and data)
-    except DiademError:
-        return None
+    with contextlib.suppress(DiademError):
+        if data and read_policy(person_text(data, POLICY_FILE)):
+            return data
+    return None
 
 
 def require_policy(context: Context) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +18,7 @@ from diadem.model.statements import Draft, Subject
 from diadem.node.context import Context
 from diadem.node.proving import package_at
 from diadem.node.replay import COPY_MISSING, places_said
+from diadem.node.rules.commands import move_store
 from diadem.node.tasks import CopyTask
 from diadem.package.opening import OpenedPackage, read_manifest
 from diadem.package.verify import verify
@@ -128,13 +129,30 @@ def best_package(context: Context, package_id: str) -> tuple[Package, ReplicaSta
         except (DiademError, OSError):
             continue
         return package, replica
+    require_kept(context, PackageId(package_id))
     known = context.catalogue.replicas(package_id)
     reasons = "; ".join(_why_not(context, replica) for replica in known)
-    away = any(one.store in context.stores.names and context.stores.why_away(one.store) for one in known)
+    away = [one.store for one in known if one.store in context.stores.names and context.stores.why_away(one.store)]
+    elsewhere = f"Connect {away[0]}; or, where it is elsewhere now: {move_store(away[0])}" if away else ""
     raise (Unreachable if away else NotFound)(
         f"no copy of {package_id[:19]}… can be read ({reasons or 'it has none'})",
-        next="Connect one of its stores, then: diadem status",
+        next=elsewhere or "Look what is wrong: diadem status",
     )
+
+
+def deleted(context: Context, package: PackageId) -> str | None:
+    """Why a package was deleted; None where it was not, or is not known."""
+    try:
+        tombstone: Mapping[str, Any] | None = context.catalogue.get(package).tombstone
+    except NotFound:
+        return None
+    return None if tombstone is None else f"deleted: {tombstone.get('reason') or 'no reason is known'}"
+
+
+def require_kept(context: Context, package: PackageId) -> None:
+    """Raise `NotFound` where a package was deleted."""
+    if (gone := deleted(context, package)) is not None:
+        raise NotFound(f"the package was {gone}", where=str(package), next=f"See: diadem custody {package[:19]}")
 
 
 def _why_not(context: Context, replica: ReplicaState) -> str:

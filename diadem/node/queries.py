@@ -175,7 +175,7 @@ class QueryVerbs:
 
     def _write(self, queries: Mapping[str, SavedQuery]) -> None:
         document = tomlkit.document()
-        document.add(tomlkit.comment("Saved searches. Change them with: diadem search --save"))
+        document.add(tomlkit.comment("Saved searches. Change them with: diadem search QUERY --save NAME"))
         document["format"] = FORMAT
         document["queries"] = {
             name: {"query": one.query, "by": one.by, "saved": one.saved} for name, one in sorted(queries.items())

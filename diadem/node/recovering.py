@@ -123,7 +123,10 @@ def recover_node(
     store.check()
     lost = _Lost(folder, store, secret, reason, clock)
     lost.look()
-    with making(folder):
+    with making(folder) as drafts:
+        for left in drafts:
+            if (left / _MARK).exists() or not (left / FILE).exists():  # else it is a new node that `init` goes on with
+                remove_tree(left)
         if not there:
             return lost.make()
         with alone(folder):
@@ -164,8 +167,8 @@ class _Lost:
             recovered = self._log(draft)
             Catalogue.open(draft / CATALOGUE_FILE, create=True).close()
             self._plain_files(draft)
-            write_settings(draft, self._settings, before=self._text)
             (draft / _MARK).touch()
+            write_settings(draft, self._settings, before=self._text)
             if self._folder.exists():
                 self._folder.rmdir()
             draft.rename(self._folder)
@@ -183,7 +186,8 @@ class _Lost:
         self._require_this_node(settings)
         for left in folder.glob(_DRAFT + "*"):
             remove_tree(left)
-        brought, entries, findings = [], 0, ()
+        brought: list[str] = []
+        entries, findings = 0, tuple[str, ...]()
         if (fault := self._log_fault(settings)) is not None:
             _require_newest(self._store, self._settings)
             draft = folder / f"{_DRAFT}{uuid.uuid4().hex[:8]}"

@@ -54,6 +54,11 @@ def copy_command(source: Path, target: Path) -> str:
     return f"{'copy' if os.name == 'nt' else 'cp'} {quoted(source)} {quoted(target)}"
 
 
+def aside_command(path: Path) -> str:
+    """The command of this system that moves a damaged file aside; it is made anew, empty."""
+    return f"{'move' if os.name == 'nt' else 'mv'} {quoted(path)} {quoted(f'{path}.damaged')}"
+
+
 def _home(store: str, node: str) -> Path:
     """The folder of the node in a store; of a store that is no folder one that is not there."""
     try:
@@ -71,7 +76,7 @@ def _known(folder: Path) -> _Known:
     tables = [table for table in _listed(document.get("stores")) if isinstance(table, dict)]
     stores, node = [str(table["url"]) for table in tables if table.get("url")], str(document.get("id", ""))
     recovery = document.get("recovery")
-    with suppress(sqlite3.Error), closing(sqlite3.connect(_read_only(folder / "log/log.sqlite"), uri=True)) as log:
+    with suppress(sqlite3.Error), closing(sqlite3.connect(read_only_uri(folder / "log/log.sqlite"), uri=True)) as log:
         stores += [str(row[0]) for row in log.execute("SELECT url FROM mirrors")]
         found = log.execute("SELECT value FROM about WHERE name = 'node'").fetchone()
         node = str(found[0]) if found else node
@@ -84,5 +89,6 @@ def _listed(value: object) -> list[Any]:
     return value if isinstance(value, list) else []
 
 
-def _read_only(path: Path) -> str:
+def read_only_uri(path: Path) -> str:
+    """An SQLite file's address under which nothing is written in it."""
     return f"{path.absolute().as_uri()}?mode=ro"

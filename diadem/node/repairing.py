@@ -317,7 +317,7 @@ def _nothing_left(context: Context, package_id: str) -> str:
     """What to do where no copy is left."""
     same = safe_elsewhere(same_files(context, package_id))
     what = f"no copy is left at its place in any store{'; ' + same if same else ''}"
-    return f"{what}: diadem reindex finds one that was moved; else put one back, or {write_off(package_id)}"
+    return f"{what}: one that was moved is found by: diadem reindex; else put one back, or {write_off(package_id)}"
 
 
 def _mended(

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from difflib import get_close_matches
 
 from diadem.errors import NotFound, UsageError
+from diadem.model.plain_text import quoted
 from diadem.model.samples import PREFIX, Sample, is_sample_id
 from diadem.node.catalogue import Catalogue
 from diadem.node.catalogue.samples import OTHER, OWN, TITLE, NameRow
@@ -90,5 +91,9 @@ def shared_names(catalogue: Catalogue, names: Sequence[NameRow], same: Sequence[
 def _unknown(catalogue: Catalogue, name: str) -> NotFound:
     known = [one.identifier for one in catalogue.samples()] if catalogue.count_samples() <= _COMPARED else []
     close = get_close_matches(name, known, n=3, cutoff=0.6)
-    advice = f"Did you mean {' or '.join(close)}?" if close else "See: diadem sample ls; a new one: diadem sample add"
+    advice = (
+        f"Did you mean {' or '.join(close)}?"
+        if close
+        else f"See: diadem sample ls; a new one: diadem sample add {quoted(name)}"
+    )
     return NotFound(f"no sample is called '{name}'", next=advice)

@@ -142,7 +142,7 @@ def _circle(sample: Sample) -> Finding:
         Severity.WARNING,
         "made-from-itself",
         f"{sample.identifier} is said to be made from itself, by its links or its parents.",
-        next="Undo the link that is wrong: diadem sample unlink",
+        next='Undo the link that is wrong: diadem sample unlink SAMPLE OTHER --reason "..."',
     )
 
 

@@ -4,11 +4,11 @@ a name in a file is what somebody typed, and a person says which sample it was.
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from diadem.model.plain_text import quoted
 from diadem.model.samples import Sample
 from diadem.node.catalogue import Catalogue
 from diadem.node.catalogue.samples import TITLE, NameRow
@@ -45,8 +45,12 @@ class Suggestion:
     @property
     def command(self) -> str:
         """What sets it: a whole command, or before the session is archived the option that does."""
-        option = f"--set {shlex.quote(f'sample.identifier={self.sample.identifier}')}"
-        return f"diadem amend {self.package.removeprefix('diadem:')[:12]} {option}" if self.package else option
+        said = quoted(f"sample.identifier={self.sample.identifier}")
+        return (
+            f"diadem amend {self.package.removeprefix('diadem:')[:12]} --set {said}"
+            if self.package
+            else f"--set {said}"
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON object."""

@@ -10,7 +10,7 @@ from diadem.errors import DiademError, NotFound
 from diadem.model.ids import PackageId
 from diadem.node.chains import ArchivedPackage, EffectiveFile, chain_of, merge_chain
 from diadem.node.context import Context
-from diadem.node.placing import best_package, opened_from_catalogue
+from diadem.node.placing import best_package, deleted, opened_from_catalogue, require_kept
 from diadem.package.opening import OpenedPackage, read_manifest
 
 
@@ -88,24 +88,14 @@ def session_of(context: Context, package: str) -> Session:
         The package itself is not here, or was deleted.
     """
     asked = PackageId(package)
-    if (gone := _deleted(context, asked)) is not None:
-        raise NotFound(f"the package was {gone}", where=str(asked), next=f"See: diadem custody {asked[:19]}")
+    require_kept(context, asked)
     chain = chain_of(_Known(context), asked)
     if not chain:
         best_package(context, asked)  # says why
         raise NotFound("no copy of the package can be read", where=str(asked), next="diadem status")
-    lacking = [Lacking(one.id, reason) for one in chain if (reason := _deleted(context, one.id)) is not None]
+    lacking = [Lacking(one.id, reason) for one in chain if (reason := deleted(context, one.id)) is not None]
     lost = {one.id for one in lacking}
     known = {one.id for one in chain}
     never = [one.continues for one in chain if one.continues is not None and one.continues not in known]
-    lacking += [Lacking(one, _deleted(context, one) or "this node does not have it") for one in dict.fromkeys(never)]
+    lacking += [Lacking(one, deleted(context, one) or "this node does not have it") for one in dict.fromkeys(never)]
     return Session([one for one in chain if one.id not in lost], lacking)
-
-
-def _deleted(context: Context, package: PackageId) -> str | None:
-    """Why a package was deleted; None where it was not, or is not known."""
-    try:
-        tombstone: Mapping[str, Any] | None = context.catalogue.get(package).tombstone
-    except NotFound:
-        return None
-    return None if tombstone is None else f"deleted: {tombstone.get('reason') or 'no reason is known'}"

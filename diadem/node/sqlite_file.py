@@ -92,9 +92,7 @@ class SqliteFile:
                     next="Update DIADEM.",
                 )
             if found != [0, 0] or connection.execute("SELECT 1 FROM sqlite_master").fetchone() is not None:
-                raise IntegrityError(
-                    f"the file is no {self._what} of a node", where=str(self.path), next="Move the file away."
-                )
+                raise IntegrityError(f"the file is no {self._what} of a node", where=str(self.path), next=self._advice)
             for statement in schema:
                 connection.execute(statement)
             connection.execute(f"PRAGMA application_id = {application:d}")
@@ -200,3 +198,5 @@ def _begin_private(path: Path) -> None:
     """Make a file that is not there for this account alone; SQLite gives the files beside it the same permissions."""
     with contextlib.suppress(OSError):  # it is there; or SQLite says why it cannot be made
         os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+        for side in ("-wal", "-shm"):  # of one that was moved aside
+            path.with_name(path.name + side).unlink(missing_ok=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from diadem.errors import Refused, UsageError
-from diadem.model.plain_text import count_text
+from diadem.model.plain_text import count_text, quoted
 from diadem.model.replicas import StoreState
 from diadem.node.apart import HOLDS, IS, LIES_IN, lie, stores_of
 from diadem.node.config import KINDS, StoreSettings, checked_name
@@ -93,16 +93,23 @@ class StoreVerbs:
     ) -> StoreState:
         context = self.context
         refuse_copy_address(url)
+        folder = local_path(url)
+        if kind is not None and kind not in KINDS:
+            raise UsageError(f"'{kind}' is no kind of store", next=f"Use {', '.join(KINDS)}.")
+        here = str(folder.absolute()) if folder is not None else url
+        if (known := next((one for one in context.settings.stores if one.url == here), None)) is not None:
+            return self._known(known, name, kind, place)
         chosen = checked_name(name or self._name_for(url), "store")
         if chosen in context.stores.names:
-            raise UsageError(f"there is a store '{chosen}' already", next="Choose another name: --name")
-        folder = local_path(url)
+            raise UsageError(
+                f"there is a store '{chosen}' already, at another place",
+                where=context.settings.store(chosen).url,
+                next="Choose another name: --name",
+            )
         if folder is not None:
             _require_apart(context, folder)
             make_folder(folder)
-            url = str(folder.absolute())
-        if kind is not None and kind not in KINDS:
-            raise UsageError(f"'{kind}' is no kind of store", next=f"Use {', '.join(KINDS)}.")
+            url = here
         store = open_store(url, options)
         store.check()
         found = store.place() or ""
@@ -110,15 +117,38 @@ class StoreVerbs:
         about = read_store_file(store)
         for known in context.settings.stores:
             if about is not None and known.id == about["store"]:
-                raise UsageError(f"this is the store '{known.name}'", where=url, next="It is there already.")
+                raise UsageError(
+                    f"this is the store '{known.name}', which was at {known.url}",
+                    where=url,
+                    next=f"Where it is elsewhere now: diadem store move {known.name} {quoted(url)}",
+                )
         settings = replace(settings, id=claim(store, settings, context.settings))
         context.change_settings(lambda current: current.with_store(settings))
         context.stores.put(chosen, store)
         context.stores.keep_options(chosen, options)
-        mirror_settings(context)
-        context.ledger.push()
-        mirror_catalogue(context)
-        return next(state for state in context.stores.states() if state.name == chosen)
+        return self._filled(chosen)
+
+    def _filled(self, name: str) -> StoreState:
+        """The store, with what every store has of the node."""
+        mirror_settings(self.context)
+        self.context.ledger.push()
+        mirror_catalogue(self.context)
+        return next(state for state in self.context.stores.states() if state.name == name)
+
+    def _known(self, known: StoreSettings, name: str | None, kind: str | None, place: str) -> StoreState:
+        """A store that is there already: a run that was killed is gone on with, unless it is said otherwise now."""
+        if name not in (None, known.name) or kind not in (None, known.kind):
+            raise UsageError(
+                f"this is the store '{known.name}', of kind {known.kind}", where=known.url, next="See: diadem store ls"
+            )
+        if place not in ("", known.place):
+            raise UsageError(
+                f"this is the store '{known.name}', and it is there already",
+                where=known.url,
+                next="To say on which disk it lies: "
+                f"diadem store move {known.name} {quoted(known.url)} --place {quoted(place)}",
+            )
+        return self._filled(known.name)
 
     def move(self, name: str, url: str, *, place: str | None = None) -> StoreState:
         """Tell where a store is now: a disk that is mounted elsewhere, a share that was renamed. Nothing is copied.
@@ -202,7 +232,7 @@ class StoreVerbs:
             return f"Connect it. Where it is elsewhere now: {move_store(name)}. {gone}"
         return (
             f"To a new disk: copy the whole folder there, then {move_store(name)}. "
-            f"To give up one copy: diadem drop ID --store {name}"
+            f'To give up one copy: diadem drop ID --store {name} --reason "..."'
         )
 
     def lose(self, name: str, *, reason: str) -> LostStore:

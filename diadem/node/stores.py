@@ -280,7 +280,7 @@ def read_store_file(store: Store) -> dict[str, Any] | None:
         raise StoreError(
             f"the store's own file {STORE_FILE} is damaged",
             where=store.url,
-            next="If it is a store of your node: diadem store move NAME PLACE writes it anew.",
+            next="If it is a store of your node, this writes the file anew: diadem store move NAME PLACE",
         ) from error
     return document
 

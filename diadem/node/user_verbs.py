@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from diadem.errors import NotFound, Refused, UsageError
+from diadem.errors import DiademError, NotFound, Refused, UsageError
 from diadem.model.times import time_text
 from diadem.node.config import UserSettings, checked_name
 from diadem.node.context import Context
@@ -103,16 +103,40 @@ class UserVerbs:
         chosen = checked_name(name, "user")
         with context.locked("users"):
             context.reread_settings()
-            if any(user.name == chosen for user in context.settings.users):
+            context.require_keys()
+            known = next((user for user in context.settings.users if user.name == chosen), None)
+            card = self._card_of(chosen)
+            if known is not None and card is not None and card.public.to_text() == known.key:
                 raise UsageError(f"there is a user '{chosen}' already", next="See: diadem user ls")
-            key = PrivateKey.generate()
-            custody = "user-held" if protection == "passphrase" else "node-held"
-            user = UserSettings(chosen, full_name, key.public.to_text(), custody, protection)
-            context.keys.keep(f"users/{chosen}", key, protection=protection, passphrase=passphrase)
-            context.say([user_card(name=f"{chosen}@{context.settings.name}", key=key.public, custody=custody)])
+            if card is not None and card.successor:
+                raise UsageError(
+                    f"{card.name} has retired, and the name is not given again", next="Choose another name."
+                )
+            if card is None or (user := self._adopted(chosen, full_name, protection, card)) is None:
+                key = PrivateKey.generate()
+                custody = "user-held" if protection == "passphrase" else "node-held"
+                user = UserSettings(chosen, full_name, key.public.to_text(), custody, protection)
+                context.keys.keep(f"users/{chosen}", key, protection=protection, passphrase=passphrase)
+                version = card.version + 1 if card is not None else 1
+                address = f"{chosen}@{context.settings.name}"
+                context.say([user_card(name=address, key=key.public, custody=custody, version=version)])
             context.change_settings(lambda settings: settings.with_user(user))
         mirror_settings(context)
+        context.ledger.push()
         return user
+
+    def _adopted(self, name: str, full_name: str, protection: str, card: Card) -> UserSettings | None:
+        """A user whose key the log knows, from a run that was killed; None where the node held the key and lost it."""
+        text, held = card.public.to_text(), card.custody == "user-held"
+        try:
+            encrypted = self.context.keys.check(f"users/{name}", text)
+        except NotFound:
+            return UserSettings(name, full_name, text, card.custody, "none") if held else None
+        except DiademError:
+            return None
+        if encrypted and protection == "file":
+            protection = "passphrase" if held else "keyring"
+        return UserSettings(name, full_name, text, card.custody, protection)
 
     def invite(self, name: str, *, guest: bool = False, days: float = 7) -> Ticket:
         """Make a ticket for a person who works from a laptop and whose key stays there: `diadem login`.
@@ -218,8 +242,11 @@ class UserVerbs:
             raise Refused(f"{name} has retired, and {successor} follows", next="Name a user who is here.")
 
     def _card(self, name: str) -> Card:
+        if (card := self._card_of(name)) is None:
+            address = f"{name}@{self.context.settings.name}"
+            raise NotFound(f"the log has no card of {address}", next="Look it over: diadem doctor")
+        return card
+
+    def _card_of(self, name: str) -> Card | None:
         address = f"{name}@{self.context.settings.name}"
-        for card in self.context.grants.now().ring.users():
-            if card.name == address:
-                return card
-        raise NotFound(f"the log has no card of {address}", next="Look it over: diadem doctor")
+        return next((card for card in self.context.grants.now().ring.users() if card.name == address), None)

@@ -231,7 +231,7 @@ def _watched_already(context: Context) -> Refused:
     about = read_watcher(context)
     who = f" (process {about['process']}, since {about['since']})" if {"process", "since"} <= about.keys() else ""
     return Refused(
-        f"another diadem watch is at work for this node{who}",
+        f"another watcher is at work for this node{who}",
         where=str(context.folder),
         next="One is enough: it sees folders that are added. See what it waits for: diadem status",
     )

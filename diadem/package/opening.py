@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from diadem.errors import IntegrityError, NotFound, PackageError, UsageError
 from diadem.model.ids import PackageId
 from diadem.model.manifest import DIGEST_SIZE, INDEX_PATH, LEAVES_PATH, MANIFEST, TAGMANIFEST, VENDOR_PATH, Manifest
+from diadem.model.plain_text import quoted
 from diadem.model.ports import Bundle
 from diadem.package.bagit import BAG_INFO, BAGIT, BAGIT_TXT, CONTINUES, parse_bag_info, parse_manifest
 from diadem.package.index import join, parse_index
@@ -121,7 +122,7 @@ def _read_tagmanifest(bundle: Bundle) -> bytes:
         raise PackageError(
             f"there is no {TAGMANIFEST}: not a DIADEM package, or one that was never finished",
             where=bundle.url,
-            next="Verify it as a BagIt bag with diadem verify.",
+            next=f"Verify it as a BagIt bag: diadem verify {quoted(bundle.url)}",
         ) from error
 
 
@@ -130,7 +131,7 @@ def _proven(bundle: Bundle, path: str, listed: dict[str, str]) -> bytes:
         raise PackageError(
             f"the tag manifest does not list {path}: not a DIADEM package",
             where=bundle.url,
-            next="Verify it as a BagIt bag with diadem verify.",
+            next=f"Verify it as a BagIt bag: diadem verify {quoted(bundle.url)}",
         )
     try:
         data = bundle.read(path, LIMITS[path])

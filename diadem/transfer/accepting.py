@@ -121,7 +121,7 @@ def store_for(desk: Desk, transfer: Transfer, wished: str | None) -> str:
         reasons.append(f"{name} has {size_text(free)} free, part of it promised to what comes")
     raise StoreError(
         f"no store has room for {size_text(transfer.bytes)}: {'; '.join(reasons) or 'the node has none'}",
-        next="Free space, or add a store: diadem store add",
+        next="Free space, or add a store: diadem store add PLACE",
     )
 
 

@@ -20,6 +20,7 @@ from typing import Any, Final
 from diadem.errors import NotFound, Refused, UsageError
 from diadem.model.times import read_time, time_text
 from diadem.model.transfers import IN, MOVING, Counts, State, Transfer, TransferEvent, way
+from diadem.node.remedies import aside_command
 from diadem.node.sqlite_file import SqliteFile
 from diadem.transfer.outbox import TABLE, Outbox, Outgoing, put
 
@@ -81,7 +82,10 @@ class TransferBook(Outbox):
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        advice = "Bring it back from a backup of the node; what was agreed stands in the log: diadem custody ID"
+        aside = (
+            "What was agreed stands in the log; to go on with a new book, in which what is under way is offered anew: "
+        )
+        advice = aside + aside_command(folder / FILE)
         self._file = SqliteFile(folder / FILE, what="book of transfers", advice=advice)
         self._file.prepare(_SCHEMA, application=APPLICATION, version=VERSION)
         with self._file.writing() as connection:

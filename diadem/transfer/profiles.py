@@ -172,7 +172,9 @@ def read_profile(address: str) -> Profile:
     except FileNotFoundError as error:
         raise NotFound(f"there is no profile '{address}'", next="Make one: diadem login TICKET") from error
     except (ValueError, TypeError, KeyError) as error:
-        raise DocumentError("the profile cannot be read", where=str(path), next="Log in anew: diadem login") from error
+        raise DocumentError(
+            "the profile cannot be read", where=str(path), next="Log in anew: diadem login TICKET"
+        ) from error
 
 
 def choose_profile(url: str, user: str) -> Profile:
@@ -204,7 +206,7 @@ def choose_profile(url: str, user: str) -> Profile:
     raise Refused(
         f"this account knows no key of {asked}, so anybody might answer there",
         where=str(profiles_folder()),
-        next="Ask the node's people for a ticket (diadem user invite), then: diadem login TICKET",
+        next="Ask the node's people for a ticket (diadem user invite NAME), then: diadem login TICKET",
     )
 
 

@@ -13,8 +13,8 @@ import pytest
 from diadem.cli.main import run
 
 
-def said(*arguments: object, code: int | None = 0) -> str:
-    """Everything that a command prints; its exit code must be `code`, where one is given."""
+def ended(*arguments: object) -> tuple[int, str]:
+    """How a command ends: its exit code, and everything that it prints."""
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     output = io.StringIO()
     try:
@@ -23,8 +23,14 @@ def said(*arguments: object, code: int | None = 0) -> str:
     finally:
         for number, handler in handlers.items():
             signal.signal(number, handler)
-    assert code is None or left.value.code == code, output.getvalue()
-    return output.getvalue()
+    return int(left.value.code or 0), output.getvalue()
+
+
+def said(*arguments: object, code: int | None = 0) -> str:
+    """Everything that a command prints; its exit code must be `code`, where one is given."""
+    found, text = ended(*arguments)
+    assert code in (None, found), text
+    return text
 
 
 def said_json(*arguments: object, code: int = 0) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from typing import Any, Final, Self
 from diadem.errors import NotFound, UsageError
 from diadem.model.peers import EndpointNote, Peer, PeerState
 from diadem.model.statements import Statement
+from diadem.node.remedies import aside_command
 from diadem.node.sqlite_file import SqliteFile
 from diadem.trust.envelope import Envelope
 from diadem.trust.keys import PublicKey
@@ -79,7 +80,9 @@ class PeerBook:
         path.parent.mkdir(mode=0o700, exist_ok=True)
         fresh = not path.exists()
         self.file = SqliteFile(
-            path, what="list of peers", advice="Move it away: the node makes it again from its log, without tickets."
+            path,
+            what="list of peers",
+            advice=f"The node makes it again from its log, without tickets, after this: {aside_command(path)}",
         )
         try:
             self.file.prepare(SCHEMA, application=APPLICATION, version=VERSION)

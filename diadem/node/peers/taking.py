@@ -104,7 +104,8 @@ def require_in_force(context: Context, card: NodeCard, note: EndpointNote) -> No
     now = context.clock()
     if card.expires and read_time(card.expires) <= now:
         raise Refused(
-            f"the card of '{card.name}' ended on {card.expires}", next="It needs a new one: diadem key rotate"
+            f"the card of '{card.name}' ended on {card.expires}",
+            next="Its people make a new one, there: diadem key rotate --recovery-file FILE",
         )
     if note.expires <= now:
         raise Refused(f"the endpoint note of '{card.name}' has ended", next="Compare the clocks of both machines.")

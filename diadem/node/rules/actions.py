@@ -179,7 +179,7 @@ def _step_reasons(case: Case) -> Iterator[tuple[str, str]]:
         yield commands.REPAIR, reason
     if case.tally.lost:
         package, more = first_lost(case), len(case.tally.lost) - 1
-        beside = f"; the same for {more:,} more: diadem status --json lists them" if more else ""
+        beside = f"; the same for {more:,} more, listed by: diadem status --json" if more else ""
         yield commands.write_off(package.id), _write_off_reason(case, package) + beside
     for store in _to_scrub(case):
         yield commands.scrub(store), _scrub_reason(store)

@@ -14,6 +14,7 @@ from typing import Any, Final
 from diadem.model.policy import Policy
 from diadem.model.replicas import DROPPED, PRESENT, READING_PROOFS, PackageState, ReplicaState, StoreState
 from diadem.model.times import time_text
+from diadem.node.rules.commands import short
 
 #: A reading older than this says nothing about the bytes of today. A large package takes hours to read twice.
 FRESH: Final = timedelta(hours=24)
@@ -264,7 +265,7 @@ def may_delete(policy: Policy, package: PackageState, now: datetime, *, reason: 
     """
     against = list(_no_reason(reason))
     if package.tombstoned:
-        against.append(("it was deleted already", "See: diadem custody"))
+        against.append(("it was deleted already", f"See: diadem custody {short(package.id)}"))
     elif package.ingested_at is None:
         against.append(("the log does not say when it was archived, so its retention cannot be over", ""))
     elif (ends := policy.retention.ends(package.ingested_at)) > now:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from diadem.model.transfers import Transfer
+from diadem.node.remedies import aside_command
 from diadem.node.sqlite_file import SqliteFile
 from diadem.transfer.desk import NETWORK, Desk
 from diadem.transfer.hub.statements import digest_of
@@ -25,7 +26,7 @@ _SCHEMA: Final = (
         sha256 TEXT NOT NULL, bytes INTEGER NOT NULL, sure INTEGER NOT NULL,
         PRIMARY KEY (transfer, hub, name)) WITHOUT ROWID""",
 )
-_ADVICE: Final = "Move it away: what is on its way is then received without saying what went by hubs."
+_ADVICE: Final = "What is on its way is then received without saying what went by hubs: "
 
 #: Name, SHA-256 and bytes of a sealed object.
 Row = tuple[str, str, int]
@@ -41,7 +42,7 @@ class TallyBook:
     """
 
     def __init__(self, folder: Path) -> None:
-        self._file = SqliteFile(folder / FILE, what="book of tallies", advice=_ADVICE)
+        self._file = SqliteFile(folder / FILE, what="book of tallies", advice=_ADVICE + aside_command(folder / FILE))
         self._file.prepare(_SCHEMA, application=APPLICATION, version=VERSION)
 
     def close(self) -> None:

@@ -19,6 +19,7 @@ from typing import Final
 
 from diadem.model.carriers import ObjectName
 from diadem.model.times import read_time, time_text
+from diadem.node.remedies import aside_command
 from diadem.node.sqlite_file import SqliteFile
 from diadem.transfer.desk import NETWORK, Desk
 from diadem.trust.sealing import OneTime
@@ -42,7 +43,7 @@ _SCHEMA: Final = (
         generation INTEGER NOT NULL, times INTEGER NOT NULL, PRIMARY KEY (transfer, part, window)) WITHOUT ROWID""",
 )
 _TABLES: Final = ("asked", "put", "spoilt", "silence", "relays")
-_ADVICE: Final = "Move it away: what is on its way by carriers has to be offered anew."
+_ADVICE: Final = "What is on its way by carriers has to be offered anew after this: "
 
 Place = tuple[int, int]
 
@@ -126,7 +127,7 @@ class RelayBook:
     """
 
     def __init__(self, folder: Path) -> None:
-        self._file = SqliteFile(folder / FILE, what="book of relays", advice=_ADVICE)
+        self._file = SqliteFile(folder / FILE, what="book of relays", advice=_ADVICE + aside_command(folder / FILE))
         self._file.prepare(_SCHEMA, application=APPLICATION, version=VERSION)
         self._file.erase()  # a process that ended in between may have left what was forgotten
 

@@ -290,3 +290,25 @@ def test_another_nodes_folder_is_not_recovered_into(lab: Lab, tmp_path: Path) ->
         assert said_json(*command, code=4)["error"]["next"]
         (tmp_path / "other" / name).unlink()
     assert said_json(*command, code=4)["error"]["next"]
+
+
+@needs_permissions
+@pytest.mark.parametrize("name", ["transfers.sqlite", "peers.sqlite"])
+@pytest.mark.parametrize("how", ["overwritten", "header"])
+def test_a_damaged_book_of_the_network_hides_no_copy(lab: Lab, name: str, how: str) -> None:
+    lab.archived("s")
+    lab.node.close()
+    for command in (["peer", "ls"], ["transfers", "ls"]):
+        said(*command, "--node", lab.node.path)
+    path = lab.node.path / "network" / name
+    path.write_bytes(b"\xa5" * 4096 if how == "overwritten" else path.read_bytes()[:100])
+    status = said_json("status", "--node", lab.node.path, code=1)
+    assert status["totals"]["packages"] == 1
+    (fault,) = status["faults"]
+    assert (fault["where"], "NOT TOLD" in said("status", "--node", lab.node.path, code=1)) == (str(path), True)
+    (check,) = [one for one in lab.reopened().doctor()["checks"] if one["name"] == "network"]
+    assert (check["verdict"], fault["next"].endswith(check["next"])) == ("wrong", True)
+    shell(fault["next"].partition(": ")[2])
+    assert said_json("status", "--node", lab.node.path, code=1)["faults"] == []
+    assert path.is_file()
+    assert path.with_name(f"{name}.damaged").is_file()

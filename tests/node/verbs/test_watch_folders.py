@@ -367,7 +367,7 @@ def test_only_one_watcher_is_at_work(titan: Instrument) -> None:
     lock = watch_lock(titan.lab.node.context)
     (titan.lab.node.path / "locks").mkdir(exist_ok=True)
     assert lock.acquire()
-    with pytest.raises(Refused, match="another diadem watch is at work"):
+    with pytest.raises(Refused, match="another watcher is at work"):
         list(titan.lab.node.watch(once=True))
     report = titan.lab.node.watched.report()
     assert report is not None
