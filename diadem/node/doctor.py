@@ -21,13 +21,14 @@ from diadem.node.custody.database import ADVICE
 from diadem.node.following import behind
 from diadem.node.jobs import jobs
 from diadem.node.mirroring import policy_back, policy_lost
-from diadem.node.rules.commands import DOCTOR, recover
+from diadem.node.rules.commands import DOCTOR
 from diadem.node.rules.facts import WatchState
 from diadem.node.rules.keeping_rules import POLICY_AGAIN
 from diadem.node.rules.status import RuleFinding, Status
 from diadem.node.sending import judged as judged_tcp
 from diadem.node.sending import tcp_settings
 from diadem.node.state import judged
+from diadem.node.store_place import recover_command
 from diadem.node.tls_files import KEY_FILE
 from diadem.node.watch_verbs import WatchVerbs
 
@@ -164,12 +165,9 @@ def _log(context: Context) -> Iterator[Check]:
         total, epoch = context.ledger.total, context.ledger.epoch
         yield Check("log", "ok", f"{total} statements, epoch {epoch}; hashes and checkpoint agree")
     if other := context.ledger.superseded():
-        yield Check(
-            "log",
-            "wrong",
-            f"{other.message}; nothing can be written here",
-            f"Work with the node that was made anew, if there is one; else make it anew: {recover(other.mirror)}",
-        )
+        anew = recover_command(other.mirror)
+        advice = f"Work with the node that was made anew, if there is one; else make it anew: {anew}"
+        yield Check("log", "wrong", f"{other.message}; nothing can be written here", advice)
     if pending := context.ledger.pending():
         yield Check(
             "log",

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from diadem.errors import DiademError
+from diadem.model.plain_text import quoted
 from diadem.node.config import FILE, read_settings, settings_text
 from diadem.node.context import POLICY_FILE, Context
 from diadem.node.recovery import seal_keys
@@ -97,7 +98,7 @@ def policy_back(context: Context) -> str:
                 target = context.folder / POLICY_FILE
                 if store.is_folder:
                     copied = Path(store.url) / ".diadem" / key
-                    return f'{"copy" if os.name == "nt" else "cp"} "{copied}" "{target}"'
+                    return f"{'copy' if os.name == 'nt' else 'cp'} {quoted(copied)} {quoted(target)}"
                 return f"fetch {store.url}/.diadem/{key} to {target}"
     return ""
 

@@ -16,6 +16,7 @@ from diadem.node.rules.copies_rules import first_lost
 from diadem.node.rules.losses import safe_elsewhere
 from diadem.node.rules.status import Action, Step
 from diadem.node.rules.tally import StoreTally
+from diadem.node.store_place import recover_command
 
 
 def actions_of(case: Case) -> Iterator[Action]:
@@ -80,6 +81,8 @@ def _repairs(case: Case) -> Iterator[Action]:
             source = _good_copy(case, package, copy)
             reason = f"the copy is {copy.state}" + ("" if source else ", and no other good copy answers")
             command = f"diadem repair {short(package.id)}"
+            if copy.foreign:
+                reason, command = f"{reason}; files that do not belong there lie in it", f"{command} --set-aside"
             yield Action("repair", reason, command, package.id, copy.store, source, package.bytes)
 
 
@@ -129,7 +132,7 @@ def _others(case: Case) -> Iterator[tuple[int, str, str, str]]:
             "the log of this node went on elsewhere: work with the node that was made anew, if there is one, and leave "
             "this folder alone; else this makes it anew"
         )
-        yield 0, reason, "recover", commands.recover(case.node.recover)
+        yield 0, reason, "recover", recover_command(case.node.recover)
     edited, unsigned = len(case.tally.edited), case.tally.unsigned.count
     if not case.node.clock_ok:
         yield 0, "the clock of this machine is behind the log", "set-clock", commands.DOCTOR
@@ -173,7 +176,7 @@ def _step_reasons(case: Case) -> Iterator[tuple[str, str]]:
         away = next((commands.move_store(store.state.name) for store in _away(case)), commands.LIST_STORES)
         yield away, f"{stranded:,} {have} no copy that can be read now; connect a store that holds one"
     if reason := _repair_reason(case):
-        yield commands.REPAIR, reason
+        yield commands.REPAIR_SET_ASIDE if _foreign(case) else commands.REPAIR, reason
     if case.tally.lost:
         package, more = first_lost(case), len(case.tally.lost) - 1
         beside = f"; the same for {more:,} more: diadem status --json lists them" if more else ""
@@ -181,6 +184,14 @@ def _step_reasons(case: Case) -> Iterator[tuple[str, str]]:
     for store in _to_scrub(case):
         yield commands.scrub(store), _scrub_reason(store)
     yield from ((command, reason) for rank, reason, _, command in others if rank)
+
+
+def _foreign(case: Case) -> int:
+    """Copies that can be mended and hold files that do not belong there."""
+    return sum(
+        copy.foreign and case.tally.store_of(copy).state.reachable and not case.tally.store_of(copy).state.read_only
+        for _, copy in case.tally.damaged
+    )
 
 
 def _repair_reason(case: Case) -> str:
@@ -191,6 +202,8 @@ def _repair_reason(case: Case) -> str:
         parts.append(f"mends {count_text(mended, 'copy', 'copies')}")
     if lost := sources.count(False):
         parts.append(f"saves what it can of {count_text(lost, 'copy', 'copies')} without another good one")
+    if foreign := _foreign(case):
+        parts.append(f"moves what does not belong into {count_text(foreign, 'copy', 'copies')} out of the way")
     if debts.copied.count:
         size = size_text(sum(debts.needed.values()))
         names = listed([name for name in case.tally.stores if name in debts.needed])

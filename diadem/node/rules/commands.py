@@ -8,6 +8,8 @@ from diadem.node.rules.tally import StoreTally
 
 ARCHIVE: Final = "diadem archive FOLDER"
 REPAIR: Final = "diadem repair"
+#: The same, and what does not belong into a package is moved out of it.
+REPAIR_SET_ASIDE: Final = "diadem repair --set-aside"
 RESCAN: Final = "diadem rescan"
 REINDEX: Final = "diadem reindex"
 LIST_STORES: Final = "diadem store ls"
@@ -32,11 +34,6 @@ def move_store(name: str) -> str:
 def lose_store(name: str) -> str:
     """Saying that a store is gone for good."""
     return f'diadem store rm {name} --lost --reason "..."'
-
-
-def recover(url: str) -> str:
-    """Making the node anew from one of its stores."""
-    return f"diadem init FOLDER --recover '{url}' --recovery-file FILE"
 
 
 def scrub(store: StoreTally) -> str:

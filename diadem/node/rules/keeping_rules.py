@@ -12,6 +12,7 @@ from diadem.node.rules.case import Case, found, listed, packages_have
 from diadem.node.rules.measures import duration_words
 from diadem.node.rules.status import RuleFinding
 from diadem.node.rules.tally import StoreTally
+from diadem.node.store_place import recover_command
 
 #: Share of a store that should stay free: below it file systems slow down, and the next session finds no room.
 _FREE_SHARE = 0.05
@@ -208,7 +209,7 @@ def log(case: Case) -> Iterator[RuleFinding]:
     """What the log holds lies in a store too, and no store holds more of it."""
     if case.node.superseded:
         message = f"{case.node.superseded}; nothing can be written here"
-        yield found("log.unmirrored", Severity.ERROR, message, command=commands.recover(case.node.recover))
+        yield found("log.unmirrored", Severity.ERROR, message, command=recover_command(case.node.recover))
     pending = case.node.log_pending
     if pending:
         lie, them = ("lies", "it") if pending == 1 else ("lie", "them")
