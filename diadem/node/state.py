@@ -95,6 +95,7 @@ def node_state(context: Context) -> NodeState:
     return NodeState(
         name=context.settings.name,
         recovery_confirmed=bool(context.settings.recovery_confirmed),
+        recovery_in_place=context.settings.recovery_in_place,
         log_pending=context.ledger.pending(),
         clock_ok=_clock_ok(context),
         superseded=other.message if other else "",

@@ -150,7 +150,7 @@ def _others(case: Case) -> Iterator[tuple[int, str, str, str]]:
         yield 1, "shows what waits in the watched folders, and why", "look-at-watched", commands.LIST_WATCHED
     if case.node.log_pending:
         yield 1, "the log lies on this machine only", "push-log", commands.REPAIR
-    if not case.node.recovery_confirmed:
+    if not case.node.recovery_confirmed or case.node.recovery_in_place:
         reason = "move the recovery file to another place, then say so"
         yield 1, reason, "confirm-recovery", commands.CONFIRM_RECOVERY
 
