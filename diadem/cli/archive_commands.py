@@ -171,6 +171,7 @@ def _proof(copy: dict[str, Any]) -> str:
         "server": "proven by the server as it arrived",
         "read-back": "every leaf was read back",
         "earlier": "was there",
+        "unseen": "cannot be seen now: its store does not answer",
         "none": "written, not yet proven",
     }
     return f"{words.get(copy['proof'], copy['proof'])}   {copy['path']}"
@@ -254,7 +255,8 @@ def _show_one(document: dict[str, Any]) -> None:
             print(f"would leave out  {item['path']}: {item['reason']}")
     else:
         print(f"{document['state']:16} {document['title']}  {document['package']['id'][:19]}…")
-        paths = {copy["path"]: copy["store"] for copy in document["copies"]}
-        print(f"                 {', '.join(paths)}, in {', '.join(copy['store'] for copy in document['copies'])}")
+        seen = [copy for copy in document["copies"] if copy["proof"] != "unseen"]
+        paths = dict.fromkeys(copy["path"] for copy in seen)
+        print(f"                 {', '.join(paths)}, in {', '.join(copy['store'] for copy in seen)}")
         _show_remarks(document, _NAMED)
         show_suggested(document)

@@ -52,6 +52,8 @@ class ReplicaState:
         Whether parity lies beside it.
     place : str or None
         Identity of the disk or share where it lies, where that is not its store's: adopted folders lie anywhere.
+    foreign : bool
+        Whether files were found in it that do not belong there and can be moved out of it.
     """
 
     store: str
@@ -63,6 +65,7 @@ class ReplicaState:
     proven_level: str = ""
     parity: bool = False
     place: str | None = None
+    foreign: bool = False
 
     @property
     def proven(self) -> bool:
@@ -81,6 +84,7 @@ class ReplicaState:
             "proven_level": self.proven_level,
             "parity": self.parity,
             "place": self.place,
+            "foreign": self.foreign,
         }
 
 

@@ -18,7 +18,7 @@ from diadem.errors import DiademError, Refused, UsageError
 from diadem.model.ids import PackageId
 from diadem.model.plain_text import quoted
 from diadem.model.ports import Listener, silent
-from diadem.model.replicas import PRESENT
+from diadem.model.replicas import PRESENT, ReplicaState
 from diadem.node.adopted import IN_PLACE, adopt_folder, where
 from diadem.node.apart import require_no_secrets
 from diadem.node.archived import Archived, Wishes
@@ -30,7 +30,7 @@ from diadem.node.handed_packages import take_in
 from diadem.node.ingesting import enter
 from diadem.node.jobs import working
 from diadem.node.packing_first import candidates, first_folder, options_for, pack_into_first, path_in
-from diadem.node.placing import Copy, Debt, best_package, replicate
+from diadem.node.placing import UNSEEN, Copy, Debt, best_package, replicate
 from diadem.node.relying import Relied, is_gone, relied_on
 from diadem.node.sample_suggesting import Suggestion, suggest_for_package, suggest_for_plan
 from diadem.node.wanted import wanted_stores
@@ -204,7 +204,7 @@ def _already(
     package.outcome = Outcome(package, created=False, omissions=omissions, proof="read-back")
     places = {(copy.store, copy.path) for copy in written}
     here = [
-        Copy(copy.store, copy.path, created=False, proof="earlier")
+        Copy(copy.store, copy.path, created=False, proof="earlier" if _answers(context, copy) else UNSEEN)
         for copy in context.catalogue.replicas(package.id)
         if (copy.store, copy.path) not in places and copy.state == PRESENT
     ]
@@ -274,9 +274,15 @@ def has_several_places(source: Path) -> bool:
         return any(entry.is_dir(follow_symlinks=False) for entry in entries)
 
 
+def _answers(context: Context, copy: ReplicaState) -> bool:
+    """Whether a copy can be seen now."""
+    return copy.adopted or context.stores.reachable(copy.store)
+
+
 def _unreachable_debts(context: Context, package_id: str, known: Sequence[Debt]) -> list[Debt]:
-    """Copies that the policy still wants after everything was tried: on stores that do not answer."""
+    """Copies that are wanted still after everything was tried: on stores that do not answer and had none."""
     named = {debt.store for debt in known}
+    named |= {copy.store for copy in context.catalogue.replicas(package_id) if copy.state == PRESENT}
     return [
         Debt(package_id, name, context.stores.why_away(name) or "it does not answer")
         for name in context.stores.names

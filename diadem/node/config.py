@@ -228,6 +228,11 @@ class NodeSettings:
         """The first 16 hex digits: the folder of this node in the stores."""
         return self.id[:16]
 
+    @property
+    def recovery_in_place(self) -> str:
+        """Where the recovery file still lies as `init` wrote it; "" where it was moved away."""
+        return self.recovery_file if self.recovery_file and os.path.exists(self.recovery_file) else ""  # noqa: PTH110
+
     def store(self, name: str) -> StoreSettings:
         """The settings of a store.
 

@@ -25,7 +25,7 @@ from diadem.node.following import behind
 from diadem.node.jobs import jobs
 from diadem.node.mirroring import policy_back
 from diadem.node.remedies import aside_command, read_only_uri, recover_command, recover_here
-from diadem.node.rules.commands import DOCTOR
+from diadem.node.rules.commands import CONFIRM_RECOVERY, DOCTOR
 from diadem.node.rules.facts import WatchState
 from diadem.node.rules.keeping_rules import POLICY_AGAIN
 from diadem.node.rules.status import RuleFinding, Status
@@ -148,10 +148,10 @@ def _keys(context: Context) -> Iterator[Check]:
     yield from strangers
     if not faults and not strangers:
         yield Check("keys", "ok", f"the node's keys open; kept by the node for {', '.join(held) or 'nobody'}")
-    if not context.settings.recovery_confirmed:
-        yield Check(
-            "keys", "note", "the recovery file is not confirmed as moved away", "diadem init --confirm-recovery"
-        )
+    place = context.settings.recovery_in_place
+    if place or not context.settings.recovery_confirmed:
+        message = f"the recovery file lies at {place}" if place else "the recovery file is not confirmed as moved away"
+        yield Check("keys", "note", message, f"Move it away, then: {CONFIRM_RECOVERY}")
 
 
 def _strangers(context: Context) -> Iterator[Check]:

@@ -34,6 +34,10 @@ _MOST, _SMALL = 64, 500
 _GUARD = threading.Lock()
 
 
+#: The proof of a copy that was there, in a store that does not answer now.
+UNSEEN = "unseen"
+
+
 @dataclass(frozen=True, slots=True)
 class Copy:
     """One copy that was written, or was there.
@@ -45,7 +49,7 @@ class Copy:
     created : bool
         False where it was there already.
     proof : str
-        See `Outcome.proof`.
+        See `Outcome.proof`; or `UNSEEN`.
     """
 
     store: str

@@ -210,6 +210,7 @@ def test_every_command_prints_one_object(lab: Lab, tmp_path: Path) -> None:
     assert package.keys() == {"id", "payload_id", "path"}
     one = package["id"]
     assert said_json("pack", session, tmp_path / "packed")["package"].keys() == package.keys()
+    (lab.root / "node-recovery.txt").rename(lab.root / "stick.txt")
     steps: list[tuple[Sequence[object], int, str]] = [
         (("archive", session, "--now", "--dry-run"), 0, "plan"),
         (("archive", session, "--split", "--now"), 0, "sessions"),

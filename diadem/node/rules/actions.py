@@ -81,6 +81,8 @@ def _repairs(case: Case) -> Iterator[Action]:
             source = _good_copy(case, package, copy)
             reason = f"the copy is {copy.state}" + ("" if source else ", and no other good copy answers")
             command = f"diadem repair {short(package.id)}"
+            if copy.foreign:
+                reason, command = f"{reason}; files that do not belong there lie in it", f"{command} --set-aside"
             yield Action("repair", reason, command, package.id, copy.store, source, package.bytes)
 
 
@@ -150,7 +152,7 @@ def _others(case: Case) -> Iterator[tuple[int, str, str, str]]:
         yield 1, "shows what waits in the watched folders, and why", "look-at-watched", commands.LIST_WATCHED
     if case.node.log_pending:
         yield 1, "the log lies on this machine only", "push-log", commands.REPAIR
-    if not case.node.recovery_confirmed:
+    if not case.node.recovery_confirmed or case.node.recovery_in_place:
         reason = "move the recovery file to another place, then say so"
         yield 1, reason, "confirm-recovery", commands.CONFIRM_RECOVERY
 
@@ -176,7 +178,7 @@ def _step_reasons(case: Case) -> Iterator[tuple[str, str]]:
         away = next((commands.move_store(store.state.name) for store in _away(case)), commands.LIST_STORES)
         yield away, f"{stranded:,} {have} no copy that can be read now; connect a store that holds one"
     if reason := _repair_reason(case):
-        yield commands.REPAIR, reason
+        yield commands.REPAIR_SET_ASIDE if _foreign(case) else commands.REPAIR, reason
     if case.tally.lost:
         package, more = first_lost(case), len(case.tally.lost) - 1
         beside = f"; the same for {more:,} more, listed by: diadem status --json" if more else ""
@@ -184,6 +186,14 @@ def _step_reasons(case: Case) -> Iterator[tuple[str, str]]:
     for store in _to_scrub(case):
         yield commands.scrub(store), _scrub_reason(store)
     yield from ((command, reason) for rank, reason, _, command in others if rank)
+
+
+def _foreign(case: Case) -> int:
+    """Copies that can be mended and hold files that do not belong there."""
+    return sum(
+        copy.foreign and case.tally.store_of(copy).state.reachable and not case.tally.store_of(copy).state.read_only
+        for _, copy in case.tally.damaged
+    )
 
 
 def _repair_reason(case: Case) -> str:
@@ -194,6 +204,8 @@ def _repair_reason(case: Case) -> str:
         parts.append(f"mends {count_text(mended, 'copy', 'copies')}")
     if lost := sources.count(False):
         parts.append(f"saves what it can of {count_text(lost, 'copy', 'copies')} without another good one")
+    if foreign := _foreign(case):
+        parts.append(f"moves what does not belong into {count_text(foreign, 'copy', 'copies')} out of the way")
     if debts.copied.count:
         size = size_text(sum(debts.needed.values()))
         names = listed([name for name in case.tally.stores if name in debts.needed])

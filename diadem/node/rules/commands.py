@@ -8,6 +8,8 @@ from diadem.node.rules.tally import StoreTally
 
 ARCHIVE: Final = "diadem archive FOLDER"
 REPAIR: Final = "diadem repair"
+#: The same, and what does not belong into a package is moved out of it.
+REPAIR_SET_ASIDE: Final = "diadem repair --set-aside"
 RESCAN: Final = "diadem rescan"
 REINDEX: Final = "diadem reindex"
 LIST_STORES: Final = "diadem store ls"

@@ -141,8 +141,14 @@ def _damage(case: Case, state: str, word: str) -> Iterator[RuleFinding]:
             are = "copy is" if group.count == 1 else "copies are"
             message = f"{group.count:,} {are} {word} in {store.state.name} and not yet mended"
             locked = store.state.reachable and store.state.read_only
-            command = commands.DOCTOR if locked else commands.REPAIR
+            command = commands.DOCTOR if locked else _repair(case, store)
             yield found(f"replica.{state}", Severity.ERROR, message, group, command=command, store=store.state.name)
+
+
+def _repair(case: Case, store: StoreTally) -> str:
+    """The repair that mends the copies in a store."""
+    foreign = any(copy.foreign for _, copy in case.tally.damaged if copy.store == store.state.name)
+    return commands.REPAIR_SET_ASIDE if foreign else commands.REPAIR
 
 
 def _packages(copies: Sequence[tuple[PackageState, ReplicaState]], state: str, store: StoreTally | None) -> Group:

@@ -69,6 +69,8 @@ class NodeState:
         As the node is called: ``hu-berlin``.
     recovery_confirmed : bool
         Whether a person said that the recovery file lies somewhere else.
+    recovery_in_place : str
+        Where it still lies on this machine; "" where it does not.
     log_pending : int
         Batches of the log that are in no store yet.
     clock_ok : bool
@@ -91,6 +93,7 @@ class NodeState:
 
     name: str
     recovery_confirmed: bool = False
+    recovery_in_place: str = ""
     log_pending: int = 0
     clock_ok: bool = True
     superseded: str = ""

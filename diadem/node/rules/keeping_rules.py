@@ -231,6 +231,9 @@ def recovery(case: Case) -> Iterator[RuleFinding]:
     if not case.node.recovery_confirmed:
         message = "the recovery file is not confirmed as moved; without it a lost machine is a lost node"
         yield found("recovery.unconfirmed", Severity.WARNING, message, command=commands.CONFIRM_RECOVERY)
+    elif case.node.recovery_in_place:
+        message = f"the recovery file was confirmed as moved away, and lies at {case.node.recovery_in_place}"
+        yield found("recovery.unconfirmed", Severity.WARNING, message, command=commands.CONFIRM_RECOVERY)
 
 
 def clock(case: Case) -> Iterator[RuleFinding]:

@@ -48,7 +48,7 @@ def test_a_healthy_node(lab: Lab) -> None:
     text = said("doctor", "--node", lab.node.path)
     assert "WRONG" not in text
     assert "--confirm-recovery" in text
-    lab.node.confirm_recovery()
+    lab.confirm_recovery()
     assert "--confirm-recovery" not in said("doctor", "--node", lab.node.path)
 
 
@@ -186,6 +186,7 @@ def test_a_policy_that_is_gone_is_put_back(lab: Lab) -> None:
     path = lab.node.path / "policy.toml"
     assert "policy.missing" not in {finding.rule for finding in lab.node.status().findings}
     path.write_text("[copies]\nminimum = 3\n[copies.kinds]\noffsite = 1\n", "utf-8")
+    (lab.root / "node-recovery.txt").rename(lab.root / "stick.txt")
     with lab.reopened() as node:
         node.confirm_recovery()  # it is mirrored
     path.unlink()

@@ -230,3 +230,19 @@ def test_a_node_whose_stores_take_nothing_is_never_green(lab: Lab) -> None:
     assert "the node has no store" in shown
     assert "Every rule holds" not in shown
     assert "WRONG" in said("doctor", "--node", lab.node.path, code=1)
+
+
+def test_archiving_again_owes_nothing_to_a_store_that_had_its_copy(lab: Lab) -> None:
+    lab.add_second()
+    lab.archived("s")
+    lab.node.close()
+    (lab.root / "main").rename(lab.root / "unplugged")
+    text = said("archive", lab.root / "s", "--now", "--node", lab.node.path)
+    assert "OWED" not in text
+    (line,) = [line for line in text.splitlines() if line.startswith("copy") and " main " in line]
+    assert "cannot be seen now" in line
+    assert "was there" not in line
+    (other,) = [line for line in text.splitlines() if line.startswith("copy") and " second " in line]
+    assert "was there" in other
+    text = said("archive", lab.session("new"), "--now", "--node", lab.node.path)
+    assert "OWED             main" in text
