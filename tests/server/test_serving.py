@@ -147,6 +147,11 @@ def test_news_are_waited_for(client: PeerClient) -> None:
     assert 0.9 < time.monotonic() - began < 5
 
 
+def test_an_answer_is_read_as_far_as_its_reader_says(client: PeerClient) -> None:
+    with pytest.raises(Unreachable, match="1,048,576 bytes, and 1,000 are read"), client.stream("probe/file") as found:
+        found.read(1000)
+
+
 def test_many_threads_share_a_client(client: PeerClient) -> None:
     def ask(number: int) -> bytes:
         with client.stream("probe/file", range=(number * 1000, number * 1000 + 1000)) as found:
