@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import wait
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
 from functools import partial
 from types import TracebackType
 from typing import Any, Final
@@ -162,6 +163,7 @@ class Pushed:
         with self._noting(transfer_id):
             _require_below(transfer, length)
             place = self._place(transfer)
+            _require_open(place)  # who lands has every turn
             if place.plan is None:
                 raise Refused("the tag files come first", next="Send parts 0 and 1.")
             if number >= len(place.plan):
@@ -183,6 +185,7 @@ class Pushed:
         transfer, wrong, again = self._agreed(peer, transfer_id), None, 0
         with self._noting(transfer_id):
             _require_below(transfer, len(data))
+            _require_open(self._place(transfer))
             with self._at(transfer, lambda place: place.turn(number)) as place:
                 _require_open(place)
                 try:
@@ -256,7 +259,8 @@ class Pushed:
         try:
             return lands.result(_WAIT if begun else 0.0)
         except TimeoutError:
-            return self._desk.book.get(transfer_id)
+            transfer = self._desk.book.get(transfer_id)
+            return replace(transfer, state=State.VERIFYING) if transfer.state in MOVING else transfer
 
     def _land(self, transfer_id: str, place: Place) -> Transfer:
         """Everything is here: whole files proven, landed, stated."""

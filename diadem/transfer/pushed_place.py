@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -9,6 +10,7 @@ from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager
 from typing import Final
 
+from diadem.errors import DiademError
 from diadem.model.transfers import Transfer
 from diadem.package.opening import OpenedPackage
 from diadem.store.arrival_hashing import Follower
@@ -17,6 +19,7 @@ from diadem.transfer.landing import Landing
 from diadem.transfer.taking import take_span
 from diadem.transfer.windows import Span, WindowPlan
 
+_LOG: Final = logging.getLogger("diadem.server")
 #: Windows that can be taken in at once: two of the same never are.
 _TURNS: Final = 8
 
@@ -83,6 +86,8 @@ class Place:
             with self.alone():
                 found = work()
         except BaseException as error:
+            if not isinstance(error, DiademError):  # what those say is noted; nobody may be waiting for this
+                _LOG.warning("a package that was pushed could not land: %s", type(error).__name__)
             self.lands, self.used = None, time.monotonic()  # it is tried again when the sender asks again
             lands.set_exception(error)
         else:

@@ -107,7 +107,7 @@ def test_a_part_of_a_file_comes_as_it_is(client: PeerClient, asked: tuple[int, i
     with client.stream("probe/file", range=asked) as found:
         wanted = FILE[start:stop]
         assert found.length == len(wanted)
-        assert found.read() == wanted
+        assert found.read(len(FILE)) == wanted
     assert client.get_json("health") == {"ok": True}
 
 
@@ -122,9 +122,9 @@ def test_another_form_of_range_is_refused(served: Served, asked: str) -> None:
 
 def test_a_stream_that_breaks_is_no_whole_answer(client: PeerClient) -> None:
     with client.stream("probe/stream") as found:
-        assert len(found.read()) == found.length == 3 << 16
+        assert len(found.read(len(FILE))) == found.length == 3 << 16
     with pytest.raises(Unreachable), client.stream("probe/broken") as found:
-        found.read()
+        found.read(len(FILE))
     assert client.get_json("health") == {"ok": True}
 
 
@@ -147,10 +147,15 @@ def test_news_are_waited_for(client: PeerClient) -> None:
     assert 0.9 < time.monotonic() - began < 5
 
 
+def test_an_answer_is_read_as_far_as_its_reader_says(client: PeerClient) -> None:
+    with pytest.raises(Unreachable, match="1,048,576 bytes, and 1,000 are read"), client.stream("probe/file") as found:
+        found.read(1000)
+
+
 def test_many_threads_share_a_client(client: PeerClient) -> None:
     def ask(number: int) -> bytes:
         with client.stream("probe/file", range=(number * 1000, number * 1000 + 1000)) as found:
-            return bytes(found.read())
+            return bytes(found.read(len(FILE)))
 
     with ThreadPoolExecutor(8) as pool:
         found = list(pool.map(ask, range(64)))

@@ -553,13 +553,14 @@ def test_while_the_place_of_one_transfer_is_opened_others_go_on(pair: Pair) -> N
     one, other = (accepted(pair, {"a.bin": name.encode() * 3000}, name) for name in ("one", "other"))
     while other.id[:2] == one.id[:2]:  # these share a turn
         other = accepted(pair, {"a.bin": other.id.encode() * 100}, other.id)
+    waits, goes_on = (threading.Thread(target=push, args=(pair, transfer)) for transfer in (one, other))
     with pair.b.desk.turn(one.id):
-        waits = threading.Thread(target=push, args=(pair, one))
         waits.start()
         time.sleep(0.2)
-        pushed_of(pair.b.node.context).let_go()
-        push(pair, other)
+        goes_on.start()
+        goes_on.join(10)
         assert pair.b.desk.book.get(other.id).state is State.RECEIVED
+        pushed_of(pair.b.node.context).let_go()
         assert waits.is_alive()
     waits.join(30)
     assert pair.b.desk.book.get(one.id).state is State.RECEIVED

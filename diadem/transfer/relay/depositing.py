@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Final, Protocol
 
 from diadem.errors import DiademError, Interrupted, NotFound, Refused
+from diadem.model.buffers import Rooms
 from diadem.model.carriers import Carrier, CarrierFull, ObjectName
 from diadem.model.ports import Listener, Progress
 from diadem.model.transfers import MOVING, OUT, State, Transfer
@@ -20,7 +21,9 @@ from diadem.transfer.serving import Serving
 from diadem.transfer.windows import WINDOW
 from diadem.trust.sealing import SealHeader, seal_window, sealed_size
 
-#: Windows at once; each takes twice its bytes.
+#: Windows of all transfers of a process that are sealed or opened at once; each takes twice its bytes.
+IN_HAND: Final = Rooms(6)
+#: Windows of one transfer at once.
 AT_ONCE: Final = 3
 #: Stands for all pieces of a part; no object has this number.
 _WHOLE: Final = 1 << 30
@@ -203,13 +206,12 @@ class Deposit:
         self._note(ObjectName(part, _WHOLE, self._generation((part, 0))))
 
     def _work(self, queue: Iterator[int], total: int, listener: Listener, stop: Callable[[], bool]) -> None:
-        size, plain, sealed = min(WINDOW, self._transfer.bytes), bytearray(), bytearray()
+        size = min(WINDOW, self._transfer.bytes)
         try:
             while (number := self._next(queue)) is not None:
-                _require_going(stop)
-                if not plain:
-                    plain, sealed = bytearray(size), bytearray(sealed_size(size))
-                self._put((2, number), self._source.window(number, plain), sealed)
+                with IN_HAND.room(size, sealed_size(size)) as (plain, sealed):
+                    _require_going(stop)
+                    self._put((2, number), self._source.window(number, plain), sealed)
                 listener(Progress("put", number + 1, total, unit="windows"))
         except BaseException as error:
             self._fail(error)
