@@ -19,14 +19,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from diadem.errors import DiademError, Unreachable
+from diadem.errors import DiademError, NotFound
 from diadem.model.signers import INTRODUCED, Signer
 from diadem.model.times import time_text
 from diadem.server.counting import Counts
 from diadem.server.gate import Admitted, Gate, Head, TurnedAway
 from diadem.server.limits import Budget, Limits
 from diadem.server.taking_in import TakingIn
-from diadem.transfer.exchange import FileRange, Response, Route, Services, problem, problem_of
+from diadem.transfer.exchange import Response, Route, Services, problem, problem_of
 from diadem.trust.http_signature import body_digest
 
 T = TypeVar("T")
@@ -230,8 +230,6 @@ class App:
             return problem(400, "digest", "the body is not the one that was signed", next="Send it again.")
         try:
             response = admitted.route.handler(admitted.request, self.services)
-            if isinstance(response.body, FileRange):
-                _require_there(response.body)
         except Exception as error:
             response = problem_of(error)
             if response.status == 500:
@@ -278,10 +276,7 @@ class App:
     async def _send(self, response: Response, protocol: Any, story: _Story) -> None:
         headers = [(name, value) for name, value in (_ALWAYS | dict(response.headers)).items()]
         body = response.body
-        if isinstance(body, FileRange):
-            story.sent = len(body)
-            protocol.response_file_range(response.status, headers, str(body.path), body.start, body.stop)
-        elif isinstance(body, bytes):
+        if isinstance(body, bytes):
             story.sent = len(body)
             if body:
                 protocol.response_bytes(response.status, headers, body)
@@ -294,8 +289,8 @@ class App:
         self, status: int, headers: list[tuple[str, str]], body: Iterator[bytes], protocol: Any, story: _Story
     ) -> None:
         loop = asyncio.get_running_loop()
-        transport = protocol.response_stream(status, headers)
         try:
+            transport = protocol.response_stream(status, headers)
             while piece := await loop.run_in_executor(self._hands, next, body, b""):
                 await transport.send_bytes(piece)
                 story.sent += len(piece)
@@ -330,6 +325,9 @@ class App:
         if type(error).__name__ in ("RSGIProtocolClosed", "RSGIProtocolError"):  # the asker went away
             story.reason = story.reason or "gone"
             return
+        if isinstance(error, NotFound):  # what was asked for was taken back, or removed, while it was sent
+            story.reason = story.reason or "ended"
+            return
         self._fault(error, story.route)
 
     def _fault(self, error: Exception, route: Route | None) -> None:
@@ -357,16 +355,6 @@ def log_to_stderr(level: int) -> None:
     FAULTS.handlers[:] = [handler]
     FAULTS.setLevel(level)
     FAULTS.propagate = False
-
-
-def _require_there(part: FileRange) -> None:
-    """That a file holds what is promised of it, for afterwards nothing can be said any more."""
-    try:
-        size = part.path.stat().st_size
-    except OSError:
-        size = -1
-    if size < part.stop:
-        raise Unreachable("what is asked for cannot be read now", next="Try again later.")
 
 
 def _closing(response: Response) -> Response:
