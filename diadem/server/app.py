@@ -22,6 +22,7 @@ from typing import Any, Final, TypeVar
 from diadem.errors import DiademError, NotFound
 from diadem.model.signers import INTRODUCED, Signer
 from diadem.model.times import time_text
+from diadem.server.connections import Connections
 from diadem.server.counting import Counts
 from diadem.server.gate import Admitted, Gate, Head, TurnedAway
 from diadem.server.limits import Budget, Limits
@@ -55,12 +56,17 @@ class _Story:
     """What is said of a request afterwards."""
 
     began: float
-    address: str
+    client: str
     route: Route | None = None
     asker: Signer | None = None
     reason: str = ""
     received: int = 0
     sent: int = 0
+
+    @property
+    def address(self) -> str:
+        """From where it came."""
+        return self.client.rpartition(":")[0]
 
 
 @dataclass
@@ -77,6 +83,8 @@ class App:
         Of bodies and time.
     counts : Counts
         What this worker did.
+    connections : Connections
+        Those that this worker has.
     numbers : Path
         Where the numbers are left.
     tidy : callable
@@ -89,6 +97,7 @@ class App:
     services: Services
     limits: Limits
     counts: Counts
+    connections: Connections
     numbers: Path
     tidy: Callable[[], None]
     leave: Callable[[], None]
@@ -102,11 +111,13 @@ class App:
         self._hands = ThreadPoolExecutor(self.limits.handlers, thread_name_prefix="handler")
         self._budgets = {False: Budget(self.limits.bodies), True: Budget(self.limits.foreign_bodies)}
         self.counts.add("workers")
+        self.connections.start()
         self._reporting = loop.create_task(self._report())
 
     def __rsgi_del__(self, _: asyncio.AbstractEventLoop) -> None:
         """End."""
         self._reporting.cancel()
+        self.connections.stop()
         self._door.shutdown(wait=False, cancel_futures=True)
         self._hands.shutdown(wait=False, cancel_futures=True)
         self.leave()
@@ -131,7 +142,7 @@ class App:
 
     async def __rsgi__(self, scope: Any, protocol: Any) -> None:
         """Answer one request."""
-        story = _Story(time.perf_counter(), scope.client.rpartition(":")[0])
+        story = _Story(time.perf_counter(), scope.client)
         self.counts.add("open_requests")
         status = 500
         try:
@@ -152,12 +163,15 @@ class App:
             admitted = await loop.run_in_executor(self._door, self.gate.admit, head)
         except TurnedAway as away:
             story.route, story.asker, story.reason = away.route, away.asker, away.reason
+            if away.asker is not None and away.asker.kind != INTRODUCED:
+                self.connections.met(story.client, known=True)
             self.counts.add("refused_total", reason=away.reason)
             return await self._without_body(away, head, protocol)
         except Exception as error:  # the disk is full, a file is being changed
             self._fault(error, None)
             return _closing(problem_of(error))
         story.route, story.asker = admitted.route, admitted.request.asker
+        self.connections.met(story.client, known=story.asker is not None and story.asker.kind != INTRODUCED)
         if not admitted.length:
             return await self._handled(admitted, b"", protocol)
         if admitted.route.intake is not None:

@@ -207,7 +207,7 @@ def _listen(context: Context, plan: Plan, listen: Address, told: Callable[[Servi
                 numbers.start()
             work.start()
             with _spawned():
-                worker = Worker(str(context.folder), plan.limits, _level(plan), plan.routes)
+                worker = Worker(str(context.folder), listen.port, plan.limits, _level(plan), plan.routes)
                 server.serve(target_loader=worker, wrap_loader=False)
         except SystemExit as ended:
             if ended.code:

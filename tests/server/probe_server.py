@@ -21,7 +21,14 @@ from diadem.transfer.tag_parts import LENGTH
 
 #: Small enough that a test sees each of them at work within a second or two.
 LIMITS: Final = Limits(
-    address_rate=1000.0, address_burst=1000.0, silence=0.5, slowest=256 * 1024.0, header_time=1.2, connections=64
+    address_rate=1000.0,
+    address_burst=1000.0,
+    silence=0.5,
+    slowest=256 * 1024.0,
+    first_time=1.2,
+    header_time=2.5,
+    connections=64,
+    address_connections=24,
 )
 BODY: Final = 1 << 20
 #: What the file of `probe/file` holds.
