@@ -37,6 +37,8 @@ class Limits:
         Seconds without a byte of a body after which it is given up.
     slowest : float
         Bytes a second that a body must reach, after `silence` seconds for its beginning.
+    first_time : float
+        Seconds from the beginning of a connection until a request of it was let in; not on Windows.
     header_time : float
         Seconds for the head of a request, and between two requests of a connection.
     header_bytes : int
@@ -45,6 +47,8 @@ class Limits:
         Bytes of a connection that are read at once. With 16 KiB a body costs twice the time.
     connections : int
         At once, of all workers together.
+    address_connections : int
+        Of one network address at once in a worker, without a request of a known key; not on Windows.
     handlers : int
         Handlers at work at once in a worker.
     """
@@ -58,10 +62,12 @@ class Limits:
     small_body: int = 256 << 10
     silence: float = 15.0
     slowest: float = 32 * 1024.0
+    first_time: float = 5.0
     header_time: float = 20.0
     header_bytes: int = 8 * 1024
     buffer: int = 400 * 1024
     connections: int = 512
+    address_connections: int = 32
     handlers: int = 32
 
     def body_time(self, length: int) -> float:

@@ -209,7 +209,8 @@ def _listen(context: Context, plan: Plan, listen: Address, told: Callable[[Servi
                 numbers.start()
             work.start()
             with _spawned():
-                worker = Worker(str(context.folder), plan.limits, _level(plan), plan.routes, plan.workers == 1)
+                alone = plan.workers == 1
+                worker = Worker(str(context.folder), listen.port, plan.limits, _level(plan), plan.routes, alone)
                 server.serve(target_loader=worker, wrap_loader=False)
         except SystemExit as ended:
             if ended.code:

@@ -17,6 +17,7 @@ from diadem.node.config import FILE as SETTINGS_FILE
 from diadem.node.context import POLICY_FILE, Context
 from diadem.node.node import Node
 from diadem.server.app import App, log_to_stderr
+from diadem.server.connections import Connections
 from diadem.server.counting import Counts
 from diadem.server.gate import Gate
 from diadem.server.limits import Limits
@@ -39,6 +40,8 @@ class Worker:
     ----------
     node : str
         The node's folder.
+    port : int
+        Where it listens.
     limits : Limits
         What is allowed.
     level : int
@@ -50,6 +53,7 @@ class Worker:
     """
 
     node: str
+    port: int
     limits: Limits
     level: int
     routes: Callable[[], Sequence[Route]] = every_route
@@ -64,7 +68,7 @@ class Worker:
         table = self.routes()
         if not self.alone:
             table = [replace(one, handler=refuse_pushed, intake=None) if one in PUSHED else one for one in table]
-        return application(open_node(self.node), self.limits, table)
+        return application(open_node(self.node), self.port, self.limits, table)
 
 
 class Fresh:
@@ -104,7 +108,7 @@ def numbers_folder(node: Path) -> Path:
     return folder
 
 
-def application(node: Node, limits: Limits, routes: Sequence[Route]) -> App:
+def application(node: Node, port: int, limits: Limits, routes: Sequence[Route]) -> App:
     """The application of an opened node, which it closes in the end."""
     context = node.context
     fresh = Fresh(context)
@@ -122,4 +126,5 @@ def application(node: Node, limits: Limits, routes: Sequence[Route]) -> App:
         nonces.close()
         node.close()
 
-    return App(gate, services, limits, Counts(), numbers, partial(let_go, context), leave)
+    connections = Connections(port, limits)
+    return App(gate, services, limits, Counts(), connections, numbers, partial(let_go, context), leave)

@@ -41,7 +41,7 @@ from diadem.transfer.pushing import push_package
 from diadem.transfer.serving import Serving
 from diadem.transfer.working import fetch_all, tidy
 from diadem.trust.base64_text import to_base64
-from tests.transfer.pair import Pair, Side, Wire, make_pair, put_window
+from tests.transfer.pair import Pair, Side, Wire, body_of, make_pair, put_window
 
 MIB = 1 << 20
 
@@ -112,6 +112,18 @@ def test_a_package_lands_as_it_is_and_is_receipted_and_closed(pair: Pair) -> Non
     fresh = pair.b.node.context.catalogue.get(package)
     assert (fresh.owner, fresh.ingested_at) == (row.owner, row.ingested_at)
     assert not [line for line in pair.b.node.status().rules if line.rule == "package.unsigned" and line.mark != "holds"]
+
+
+@pytest.mark.skipif(not hasattr(os, "O_NOFOLLOW"), reason="this system does not open files without following links")
+def test_a_window_is_sent_from_the_file_that_was_looked_at(pair: Pair) -> None:
+    transfer = accepted(pair, {"scan.bin": random.Random(1).randbytes(6 * MIB)})
+    path = folder_of(pair.a, transfer.package) / "data" / "scan.bin"
+    data = path.read_bytes()
+    wanted = "GET", "transfers/{transfer}/windows/{number}"
+    response = pair.b.wire._ask(*wanted, span="bytes=0-99", transfer=transfer.id, number="1")
+    path.unlink()
+    path.symlink_to(pair.a.root / "node" / "keys" / "online.pem")
+    assert body_of(response) in data
 
 
 def test_who_accepts_waits_while_the_service_fetches_it(pair: Pair) -> None:
