@@ -294,10 +294,13 @@ class Extractor:
             how["lazy"] = answer["mode"] == "lazy"
         if answer.get("values"):
             how["values"] = answer["values"]
+        enforced = answer.get("enforced") or {}
         how["isolation"] = {
             "network": {"none": "none", "refused": "unrestricted, Python's own refused"}.get(
                 about.get("network", ""), "unknown"
             ),
+            "files": "landlock" if enforced.get("files") is True else "Python's own refused",
+            "calls": "seccomp" if enforced.get("calls") is True else "Python's own refused",
             "memory": self._memory if about.get("limited") else "unlimited",
             "seconds": self._timeout,
         }

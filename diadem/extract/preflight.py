@@ -5,8 +5,6 @@ The files are a stranger's: each check reads a bounded number of bytes, and what
 
 from __future__ import annotations
 
-import io
-import os
 import struct
 import zipfile
 from collections.abc import Sequence
@@ -17,13 +15,14 @@ from typing import Any
 from diadem.extract import declared
 from diadem.extract.extraction import issue
 from diadem.extract.survey import DatasetPlan
+from diadem.serialization.zip_list import open_zip
 
 #: An archive may not hold more than this many times its own bytes …
 MAX_RATIO = 200
 #: … unless all of it is smaller than this.
 SMALL_ENOUGH = 64 << 20
-#: Members that an archive may have, and bytes in its list of members.
-MAX_MEMBERS, _MAX_LIST = 200_000, 16 << 20
+#: Members that an archive may have.
+MAX_MEMBERS = 200_000
 #: Bytes that are read to learn what a header promises; lists of strips may be named again and again.
 _MAX_READ = 64 << 20
 #: The mark at the end of a bzip2 stream, at any bit; a checksum of 32 bits follows.
@@ -143,27 +142,16 @@ def _bzip2(plan: DatasetPlan, path: Path) -> Preflight:
     )
 
 
-class _Sparing(io.FileIO):
-    """An archive of which no list of members is read that would fill the memory."""
-
-    def read(self, size: int | None = -1, /) -> bytes:
-        """Read as a file does; `MemoryError` where that is more than a list of members may have."""
-        left = os.fstat(self.fileno()).st_size - self.tell()
-        if (left if size is None or size < 0 else size) > _MAX_LIST:
-            raise MemoryError
-        return super().read(size) or b""
-
-
 def _archive(plan: DatasetPlan, path: Path) -> Preflight:
     """Refuse an archive that would fill the memory."""
     size = plan.primary.size
     try:
-        with _Sparing(path) as stream, zipfile.ZipFile(stream) as archive:
+        with path.open("rb") as stream, open_zip(stream) as archive:
             members = archive.infolist()
     except zipfile.BadZipFile as error:
         return Preflight((_truncated(plan, f"its list of members is missing or damaged ({type(error).__name__})"),))
-    except MemoryError:
-        message = f"'{plan.primary.path}' has a list of members of more than {_MAX_LIST >> 20} MiB; it was not read"
+    except zipfile.LargeZipFile as error:
+        message = f"'{plan.primary.path}' would fill the memory: {error}; it was not read"
         return Preflight((issue("expands-too-much", message, file=plan.primary.id),), may_read=False)
     whole = sum(member.file_size for member in members)
     if len(members) <= MAX_MEMBERS and (whole <= SMALL_ENOUGH or whole <= MAX_RATIO * size):
