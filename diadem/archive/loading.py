@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, Literal, Self, cast
 
-from diadem.archive.calling import Dictionaries, brief, call_reader, reader_of, resolve, unreadable
+from diadem.archive.calling import Dictionaries, brief, call_reader, confined, reader_of, resolve, unreadable
 from diadem.archive.headers import TooLarge, common_folder, header_copy
 from diadem.archive.lazyarray import LeafArray, as_dask, fitted
 from diadem.archive.proving import LoadSource
@@ -31,6 +31,9 @@ from diadem.model.ports import RangeReader
 from diadem.model.record import Dataset
 
 Verify = Literal["proof", "always", "never"]
+#: Has a worker read the dataset before this process does: the folder in which its files lie, and that folder's path in
+#: the package. Raises `ReaderError` where the reader hangs, dies or reads nothing.
+Trial = Callable[[Path, PurePosixPath], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +52,7 @@ def load(
     signal: int | str | None = None,
     verify: Verify = "proof",
     dataset: Dataset | None = None,
+    trial: Trial | None = None,
 ) -> Any:
     """Load a dataset.
 
@@ -66,6 +70,8 @@ def load(
         Whether an earlier proof of this process counts, is made anew, or is left out.
     dataset : Dataset, optional
         What the record says of it, for the signals' metadata.
+    trial : callable, optional
+        Reads the dataset in a worker first.
 
     Returns
     -------
@@ -86,7 +92,7 @@ def load(
     if verify not in ("proof", "always", "never"):
         raise UsageError(f"verify is 'proof', 'always' or 'never', not '{verify}'")
     try:
-        read = _read(source, offer, lazy, verify)
+        read = _read(source, offer, lazy, verify, trial)
     except ReaderError as error:
         error.where = error.where or source.entry
         raise
@@ -99,7 +105,7 @@ def load(
         raise unreadable(offer, source.entry, error) from error
 
 
-def _read(source: LoadSource, offer: ReaderOffer, lazy: bool, verify: Verify) -> _Read:
+def _read(source: LoadSource, offer: ReaderOffer, lazy: bool, verify: Verify, trial: Trial | None) -> _Read:
     """Have the dataset read in the first way that works."""
     if verify == "always":
         source.prove(again=True)
@@ -108,13 +114,13 @@ def _read(source: LoadSource, offer: ReaderOffer, lazy: bool, verify: Verify) ->
         if source.entry == source.path and not files[source.path].size:
             raise ReaderError("the file is empty (0 bytes)", where=source.path)
         if path is not None:
-            return _Read(_by_path(source, offer, path, lazy), "never")
-        read = _by_leaves(source, offer, files, lazy)
+            return _Read(_by_path(source, offer, path, lazy, trial), "never")
+        read = _by_leaves(source, offer, files, lazy, trial)
         if read is not None:
             if lazy:
                 files.keep()
             return _Read(read, "proven-file" if verify == "always" else "leaves")
-    return _Read(_by_path(source, offer, source.prove(), lazy), "proven-file")
+    return _Read(_by_path(source, offer, source.prove(), lazy, trial), "proven-file")
 
 
 class _Files(Mapping[str, RangeReader]):
@@ -175,7 +181,9 @@ def _require_harmless(
 # -- the three ways ------------------------------------------------------------------------------------------------
 
 
-def _by_leaves(source: LoadSource, offer: ReaderOffer, files: _Files, lazy: bool) -> Dictionaries | None:
+def _by_leaves(
+    source: LoadSource, offer: ReaderOffer, files: _Files, lazy: bool, trial: Trial | None
+) -> Dictionaries | None:
     """Read through the package, where the layout is known; None where it is not certain."""
     if not offer.layout or source.entry != source.path:
         return None
@@ -190,9 +198,11 @@ def _by_leaves(source: LoadSource, offer: ReaderOffer, files: _Files, lazy: bool
     except Exception:  # a layout that fails tells nothing of the file
         return None
     if isinstance(layout, FileObject):
+        if trial is not None and (path := source.local_path()) is not None:
+            trial(*_folder(source, path))
         return _from_file(source, offer, files[source.path], lazy)
     if isinstance(layout, FileLayout):
-        return _from_layout(source, offer, files, layout, lazy)
+        return _from_layout(source, offer, files, layout, lazy, trial)
     return None
 
 
@@ -201,7 +211,8 @@ def _from_file(source: LoadSource, offer: ReaderOffer, reader: RangeReader, lazy
     close_hdf5_at_exit()
     name = PurePosixPath(source.path).name
     _require_harmless(source, {source.path: reader.size}, lambda _: RangeFile(reader, name))
-    read = call_reader(offer, source.entry, lambda: RangeFile(reader, name), lazy)
+    with confined(()):
+        read = call_reader(offer, source.entry, lambda: RangeFile(reader, name), lazy)
     for dictionary in read:
         general = dictionary.get("metadata", {}).get("General", {})
         if general.get("original_filename") == shown_name(name):
@@ -210,12 +221,16 @@ def _from_file(source: LoadSource, offer: ReaderOffer, reader: RangeReader, lazy
 
 
 def _from_layout(
-    source: LoadSource, offer: ReaderOffer, files: _Files, layout: FileLayout, lazy: bool
+    source: LoadSource, offer: ReaderOffer, files: _Files, layout: FileLayout, lazy: bool, trial: Trial | None
 ) -> Dictionaries | None:
     """Take the metadata from the headers, and the arrays from the package."""
     try:
         with header_copy(files, source.path, layout.header) as path:
-            read = reader_of(offer)(str(path), lazy=True)
+            folder, base = _folder(source, path)
+            if trial is not None:
+                trial(folder, base)
+            with confined(folder / PurePosixPath(name).relative_to(base) for name in files):
+                read = reader_of(offer)(str(path), lazy=True)
     except DiademError:
         raise
     except TooLarge:
@@ -235,15 +250,23 @@ def _from_layout(
     return signals
 
 
-def _by_path(source: LoadSource, offer: ReaderOffer, path: Path, lazy: bool) -> Dictionaries:
+def _by_path(source: LoadSource, offer: ReaderOffer, path: Path, lazy: bool, trial: Trial | None) -> Dictionaries:
     """Let a reader read from a path."""
+    folder, base = _folder(source, path)
     names = (source.path, *source.sidecars)
-    base = common_folder((source.entry, *names))
-    root = path.parents[len(PurePosixPath(source.entry).relative_to(base).parts) - 1]
-    places = {name: root / PurePosixPath(name).relative_to(base) for name in names}
+    places = {name: folder / PurePosixPath(name).relative_to(base) for name in names}
+    if trial is not None:
+        trial(folder, base)
     sizes = {name: place.stat().st_size for name, place in places.items()}
     _require_harmless(source, sizes, lambda name: places[name].open("rb"))
-    return call_reader(offer, source.entry, lambda: str(path), lazy)
+    with confined(places.values()):
+        return call_reader(offer, source.entry, lambda: str(path), lazy)
+
+
+def _folder(source: LoadSource, path: Path) -> tuple[Path, PurePosixPath]:
+    """The folder that holds all files of a dataset whose entry lies at a path, and that folder in the package."""
+    base = common_folder((source.entry, source.path, *source.sidecars))
+    return path.parents[len(PurePosixPath(source.entry).relative_to(base).parts) - 1], base
 
 
 def _token(package: str, number: int, array: ArrayLayout) -> str:

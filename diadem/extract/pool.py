@@ -136,6 +136,7 @@ class Extractor:
         *,
         heads: Mapping[str, bytes] | None = None,
         preview: bool = True,
+        quick: bool = True,
     ) -> Extraction:
         """Read one dataset. Safe to call from several threads; waits for a free worker.
 
@@ -149,6 +150,8 @@ class Extractor:
             First bytes of files by path, where the caller has read them already.
         preview : bool
             Whether this dataset's picture is wanted, where the extractor draws any; it costs half of a small image.
+        quick : bool
+            Whether what a reader's offer has for describing its files may stand for the reader itself.
 
         Returns
         -------
@@ -176,7 +179,7 @@ class Extractor:
             return unread("unknown", (), issues)
         if not checked.may_read:
             return unread(names[0], evidence, issues)
-        job = self._job(plan, root, names, issues, preview=preview)
+        job = {**self._job(plan, root, names, issues, preview=preview), "quick": quick}
         return self._read(plan, job, names[0], evidence, issues)
 
     def extract_many(

@@ -139,7 +139,7 @@ def _choose(path: str, offers: Sequence[Mapping[str, Any]], result: dict[str, An
 def _call(path: str, offer: Mapping[str, Any], job: Mapping[str, Any], result: dict[str, Any]) -> Signals:
     """Call the reader, lazily where it can."""
     looked_at = any(check.get("when") == ASSESS for check in _meant(job, "checks", offer["name"]))
-    if offer.get("describe") and not looked_at:
+    if offer.get("describe") and job.get("quick", True) and not looked_at:
         try:
             signals = list(target(offer["describe"])(path))
         except Exception as error:  # a quick look that fails is no verdict: the reader is asked

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import bz2
+import os
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,9 +15,13 @@ import numpy as np
 import pytest
 
 import diadem
+from diadem.archive.loading import load
 from diadem.archive.package import Package
 from diadem.errors import ReaderError
+from diadem.extract.pool import Extractor
+from diadem.hooks.offers import ReaderOffer
 from diadem.model.record import Dataset
+from tests.archive.load_sources import Payload, offer
 
 pytestmark = [pytest.mark.filterwarnings("ignore::UserWarning"), pytest.mark.filterwarnings("ignore::ResourceWarning")]
 
@@ -135,3 +142,83 @@ def test_virtual_datasets_in_circles_are_refused(folder: Path) -> None:
 def test_a_user_block_harms_no_honest_file(folder: Path) -> None:
     hyperspy_file(folder / "a.hspy", lambda group: group.create_dataset("data", data=np.eye(8, dtype="u1")), 512)
     assert np.asarray(packed(folder).load("a.hspy").data).trace() == 8
+
+
+# -- readers that are led elsewhere --------------------------------------------------------------------------------
+
+EMPAD = """<root name="EMPAD"><timestamp isoformat="2026-03-25T16:47:52"/><raw_file filename="{}"/>
+<pix_x>1</pix_x><pix_y>2</pix_y></root>"""
+FRAME = 130 * 128 * 4
+
+
+@pytest.mark.parametrize("lazy", [True, False])
+@pytest.mark.parametrize("where", ["outside", "another"])
+def test_a_document_names_no_file_that_is_not_of_its_dataset(folder: Path, lazy: bool, where: str) -> None:
+    other = folder / "other.bin" if where == "another" else folder.with_name("other.bin")
+    other.write_bytes(bytes(2 * FRAME))
+    (folder / "scan.xml").write_text(EMPAD.format(other))
+    (folder / "scan.raw").write_bytes(b"\1" * 2 * FRAME)
+    package = believed(packed(folder), "scan.xml", "empad")
+    inside = Path(package.url, "data", "other.bin")
+    if where == "another":  # as a stranger may know where packages lie
+        (folder / "scan.xml").write_text(EMPAD.format(inside))
+        package = believed(diadem.pack(folder, folder.with_name("store2")), "scan.xml", "empad")
+    for verify in ("proof", "always", "never"):
+        with pytest.raises(ReaderError, match="outside"):
+            package.load("scan.xml", lazy=lazy, verify=verify)
+
+
+@pytest.mark.parametrize("lazy", [True, False])
+def test_a_document_names_its_own_raw_file(folder: Path, lazy: bool) -> None:
+    (folder / "scan.xml").write_text(EMPAD.format("scan.raw"))
+    (folder / "scan.raw").write_bytes(b"\1" * 2 * FRAME)
+    found = packed(folder).load("scan.xml", lazy=lazy)
+    assert found.metadata.General.diadem.verify == "proven-file"
+    assert np.asarray(found.data).tobytes() == b"\1" * (2 * 128 * 128 * 4)
+
+
+def test_no_program_is_started(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """PostScript under another name: Pillow has it drawn by Ghostscript."""
+    marker, programs = tmp_path / "started", tmp_path / "bin"
+    programs.mkdir()
+    (programs / "gs").write_text(f"#!/bin/sh\ntouch {marker}\n")
+    (programs / "gs").chmod(0o755)
+    monkeypatch.setenv("PATH", str(programs), prepend=os.pathsep)
+    (folder / "x.png").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n%%EndComments\nshowpage\n")
+    with pytest.raises(ReaderError, match=r"name ends in \.png"):
+        believed(packed(folder), "x.png", "image").load("x.png")
+    source = Payload(folder).source("x.png")
+    with pytest.raises(ReaderError, match="start a program"):
+        load(source, offer=offer("image"))
+    assert not marker.exists()
+
+
+def test_a_reader_that_waits_for_ever_is_not_asked(folder: Path) -> None:
+    (folder / "x.elid").write_bytes(bz2.compress(os.urandom(4096))[:-20])
+    with pytest.raises(ReaderError, match="compressed stream"):
+        believed(packed(folder), "x.elid", "phenom").load("x.elid")
+
+
+@pytest.mark.parametrize("harm", ["end", "wait"])
+def test_a_reader_that_hangs_or_dies_does_so_in_a_worker(folder: Path, tmp_path: Path, harm: str) -> None:
+    code = {"end": "os._exit(3)", "wait": "time.sleep(600)"}[harm]
+    module = tmp_path / f"reader_{harm}.py"
+    module.write_text(f"import os, time\n\n\ndef read(path, lazy=False):\n    {code}\n")
+    (folder / "x.bad").write_bytes(b"bad")
+    package = packed(folder)
+    readers = (ReaderOffer(name="bad", suffixes=(".bad",), load=f"{module.stem}:read"),)
+    package.readers = readers
+    sys.path.insert(0, str(tmp_path))
+    try:
+        package.extractor = lambda: Extractor(readers, timeout=1.0)
+        with pytest.raises(ReaderError, match="status 3" if harm == "end" else "no answer within 1 s"):
+            package.load("x.bad")
+    finally:
+        sys.path.remove(str(tmp_path))
+
+
+def test_what_the_file_is_goes_before_what_the_record_says(folder: Path) -> None:
+    hyperspy_file(folder / "a.h5", lambda group: group.create_dataset("data", data=np.eye(8, dtype="u1")))
+    (folder / "a.h5").rename(folder / "a.hdf5")
+    package = believed(packed(folder), "a.hdf5", "digitalmicrograph")
+    assert package.load("a.hdf5").metadata.General.diadem.reader == "hspy"
