@@ -16,6 +16,7 @@ from diadem.api.working import work
 from diadem.errors import NotFound, UsageError
 from diadem.model.ports import Listener, silent
 from diadem.node.node import Node as _Node
+from diadem.store.local_errors import or_else
 from diadem.transfer.network_verbs import NetworkVerbs
 
 if TYPE_CHECKING:
@@ -186,12 +187,9 @@ class Node(_Node, NetworkVerbs):
         )
         require_possible(folder, new)
         create_node(folder, new)
-        try:
+        with or_else(lambda: undo(folder, new)):
             node = cls.at(folder, user=None)
             node.stores.add(new.store, name="main", kind=kind, options=storage_options)
-        except BaseException:
-            undo(folder, new)
-            raise
         return node
 
     @classmethod

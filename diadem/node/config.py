@@ -14,6 +14,7 @@ from typing import Any
 from diadem.errors import DocumentError, NotFound, Refused, UsageError
 from diadem.model.peer_checks import require_url
 from diadem.model.times import time_text
+from diadem.store.local_errors import store_error
 from diadem.store.whole import write_whole
 
 FORMAT = "diadem-node/1"
@@ -304,7 +305,9 @@ def read_settings(folder: Path) -> NodeSettings:
         document = tomllib.loads(path.read_text("utf-8"))
     except FileNotFoundError as error:
         raise NotFound("there is no node here", where=str(folder), next="Make one: diadem init") from error
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except OSError as error:
+        raise store_error(error, str(path), "the node's settings cannot be read") from error
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise DocumentError(
             f"{FILE} cannot be read: {error}", where=str(path), next="Mend the line it names."
         ) from error

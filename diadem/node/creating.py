@@ -33,6 +33,7 @@ from diadem.node.rules.default import DEFAULT_POLICY
 from diadem.node.store_place import require_folder
 from diadem.node.stores import require_unclaimed
 from diadem.store.base import open_store
+from diadem.store.local_errors import or_else, translated
 from diadem.store.stage import remove_tree
 from diadem.store.urls import local_path, refuse_copy_address
 from diadem.store.whole import write_whole
@@ -90,17 +91,14 @@ def create_node(folder: Path, new: NewNode, *, clock: Clock = utc_now) -> NodeSe
     folder = Path(os.path.abspath(folder))  # noqa: PTH100 - links stay as the user wrote them
     name, user = checked_name(new.name, "node"), checked_name(new.user, "user")
     _require_place(folder, new)
-    folder.parent.mkdir(parents=True, exist_ok=True)
     draft = folder.parent / f".{folder.name}-{uuid.uuid4().hex[:8]}.part"
-    try:
+    with or_else(lambda: remove_tree(draft)), translated(str(folder), "no node was made"):
+        folder.parent.mkdir(parents=True, exist_ok=True)
         draft.mkdir(mode=0o700)
         settings = _fill(draft, replace(new, name=name, user=user), clock)
         if folder.exists():
             folder.rmdir()
         draft.rename(folder)
-    except BaseException:
-        remove_tree(draft)
-        raise
     return settings
 
 
@@ -233,9 +231,8 @@ def _identity() -> str:
 
 def undo(folder: Path, new: NewNode) -> None:
     """Take away a node that was made a moment ago and whose store could not be added."""
-    settings = read_settings(folder)
-    if settings.catalogue:
-        with suppress(DiademError):
-            Catalogue.open(settings.catalogue).discard()
+    with suppress(DiademError):
+        if (address := read_settings(folder).catalogue) is not None:
+            Catalogue.open(address).discard()
     remove_tree(folder)
     new.recovery_file.unlink(missing_ok=True)

@@ -12,7 +12,7 @@ from datetime import timedelta
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from diadem.errors import DiademError
+from diadem.errors import DiademError, cause_of
 from diadem.model.plain_text import count_text, quoted
 from diadem.model.times import read_time
 from diadem.node.context import POLICY_FILE, Context
@@ -81,7 +81,8 @@ def examine(context: Context) -> Iterator[Check]:
         except DiademError as error:
             yield Check(name, "wrong", error.message, error.next or "")
         except OSError as error:
-            yield Check(name, "wrong", str(error), "Check the disk and the rights.")
+            message, advice = cause_of(error) or (str(error), "Check the disk and the rights.")
+            yield Check(name, "wrong", f"{message} ({error.filename or context.folder})", advice)
 
 
 def _versions(_: Context) -> Iterator[Check]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from diadem.errors import Refused
 from diadem.model.statements import Draft, Subject
@@ -16,13 +16,10 @@ from diadem.node.context import Context
 from diadem.node.following import catch_up
 from diadem.node.jobs import jobs
 from diadem.node.mirroring import mirror_settings
+from diadem.node.place import node_lock
 from diadem.node.recovery import read_recovery
 from diadem.node.rotating import rotate, rotation_lock
 from diadem.node.watching import watch_lock
-from diadem.store.system import FileLock
-
-#: The lock that `diadem serve` holds.
-SERVE_LOCK: Final = "serve.lock"
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +102,7 @@ class KeyVerbs:
 def _alone(context: Context) -> Iterator[None]:
     """While nothing else that signs is at work on the node, as far as can be seen."""
     busy = [job.kind for job in jobs(context) if job.state == "running"]
-    locks = rotation_lock(context.folder), watch_lock(context), FileLock(context.folder / "locks" / SERVE_LOCK)
+    locks = rotation_lock(context.folder), watch_lock(context), node_lock(context.folder, "serve")
     try:
         if busy or not all(lock.acquire() for lock in locks):
             what = ", ".join(busy) or "diadem watch or serve"

@@ -33,6 +33,7 @@ from diadem.node.recovery import RecoverySecret, open_keys
 from diadem.node.rules.default import DEFAULT_POLICY
 from diadem.node.stores import read_store_file
 from diadem.store.base import Store, open_store
+from diadem.store.local_errors import or_else, translated
 from diadem.store.stage import remove_tree
 from diadem.store.whole import write_whole
 
@@ -108,9 +109,9 @@ def recover_node(
     settings = replace(_settings(store, node, store_url), recovery_recipient=secret.recipient)
     _require_newest(store, settings)
     files = _keys(store, node, secret)
-    folder.parent.mkdir(parents=True, exist_ok=True)
     draft = folder.parent / f".{folder.name}-{uuid.uuid4().hex[:8]}.part"
-    try:
+    with or_else(lambda: remove_tree(draft)), translated(str(folder), "no node was made"):
+        folder.parent.mkdir(parents=True, exist_ok=True)
         draft.mkdir(mode=0o700)
         cabinet = KeyCabinet(draft / "keys", node)
         cabinet.make()
@@ -136,9 +137,6 @@ def recover_node(
         if folder.exists():
             folder.rmdir()
         draft.rename(folder)
-    except BaseException:
-        remove_tree(draft)
-        raise
     return RecoveredNode(recovered.epoch, recovered.entries, notes=tuple(recovered.findings), store=_name(store))
 
 

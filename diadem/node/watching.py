@@ -12,11 +12,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from diadem.errors import DocumentError, Interrupted, NotFound, Refused
+from diadem.errors import DiademError, DocumentError, Interrupted, NotFound, Refused
 from diadem.model.ports import Listener, silent
 from diadem.model.times import time_text
 from diadem.node.config import WatchSettings
 from diadem.node.context import Context
+from diadem.node.place import node_lock
 from diadem.node.watch.events import Bell
 from diadem.node.watch.folder import FolderWatch
 from diadem.node.watch.handed import Desk, Handed, desk_of, look_into, require_looked
@@ -24,6 +25,7 @@ from diadem.node.watch.memory import FOLDER
 from diadem.node.watch.pause import Pause
 from diadem.node.watch.plan import PLAN_FILE, read_watch_plan
 from diadem.node.watch.told import Watched
+from diadem.store.local_errors import translated
 from diadem.store.system import FileLock
 from diadem.store.whole import write_whole
 
@@ -168,7 +170,6 @@ class _Watching:
 @contextmanager
 def _alone(context: Context, folder: WatchSettings | None) -> Iterator[None]:
     """Be the one watcher of a node, as `watcher.json` says while it lasts."""
-    (context.folder / "locks").mkdir(exist_ok=True)
     lock = watch_lock(context)
     for number in range(_TRIES):
         if lock.acquire():
@@ -179,17 +180,19 @@ def _alone(context: Context, folder: WatchSettings | None) -> Iterator[None]:
     path = context.folder / FOLDER / WATCHER_FILE
     about = {"process": os.getpid(), "since": time_text(context.clock()), "folder": folder.folder if folder else ""}
     try:
-        path.parent.mkdir(exist_ok=True)
+        with translated(str(path), "nobody watches"):
+            path.parent.mkdir(exist_ok=True)
         write_whole(path, json.dumps(about).encode())
         yield
     finally:
-        write_whole(path, json.dumps({**about, "ended": time_text(context.clock())}).encode())
+        with contextlib.suppress(DiademError):  # the lock says it too
+            write_whole(path, json.dumps({**about, "ended": time_text(context.clock())}).encode())
         lock.release()
 
 
 def watch_lock(context: Context) -> FileLock:
     """The lock that a watcher holds."""
-    return FileLock(context.folder / "locks" / "watch.lock")
+    return node_lock(context.folder, "watch")
 
 
 def read_watcher(context: Context) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
-from diadem.errors import DiademError, NotFound
+from diadem.errors import DiademError, NotFound, machine_error
 from diadem.model.ports import Listener
 from diadem.model.times import read_time, time_text
 from diadem.node.apart import HOLDS, IS, LIES_IN, lie, stores_of
@@ -318,7 +318,8 @@ class FolderWatch:
                 raise
             taken, error = Taken((), as_one=bool(note.as_one)), failure
         except Exception as failure:  # one session stops no other, whatever is wrong with it
-            error = DiademError(f"this should not have happened: {type(failure).__name__}: {failure}")
+            error = machine_error(failure) if isinstance(failure, OSError) else None
+            error = error or DiademError(f"this should not have happened: {type(failure).__name__}: {failure}")
             taken = Taken((), as_one=bool(note.as_one))
         told = self._archived(unit, seen, note, line, taken, error)
         self.memory.write(now=True)
