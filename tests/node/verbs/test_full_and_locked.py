@@ -94,7 +94,8 @@ def test_a_full_disk_below_the_node_is_called_full(tmp_path: Path, monkeypatch: 
         with suppress(OSError), (disk / "other data").open("wb", buffering=0) as other:
             while other.write(bytes(4096)):
                 pass
-        for words in (("status",), ("search", "scan"), ("verify", package), ("scrub",), ("get", package, tmp_path / "x")):
+        getting = ("get", package, tmp_path / "x")
+        for words in (("status",), ("search", "scan"), ("verify", package), ("scrub",), getting):
             told = said(*words, *at, code=4)
             assert "is full" in told, told
             assert "Free space" in told
@@ -103,5 +104,5 @@ def test_a_full_disk_below_the_node_is_called_full(tmp_path: Path, monkeypatch: 
         assert "the disk of the log is full" in told
         assert "damaged" not in told
         (disk / "other data").unlink()
-        said("get", package, tmp_path / "x", *at)
+        said(*getting, *at)
         said("scrub", *at)
