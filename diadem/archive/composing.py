@@ -28,7 +28,7 @@ from diadem.package.page import page_html
 from diadem.package.sealing import HashedFile, Sealed, payload_of, seal
 from diadem.serialization.record_json import read_record
 from diadem.store.copying import Copier, SourceFailed
-from diadem.store.sink import SinkFailed
+from diadem.store.local_errors import SinkFailed
 from diadem.store.source import Omission
 from diadem.store.system import SEALED, allow, long_path
 from diadem.trust.hashing import LeafHasher, sha256_hex

@@ -24,8 +24,8 @@ from diadem.model.names import illegal, twin_key
 from diadem.model.ports import Listener, Progress
 from diadem.package.paths import unsafe
 from diadem.package.portable import tagged_name
-from diadem.store.local_errors import or_else, store_error, translated
-from diadem.store.sink import SinkFailed, discard, write_with_holes
+from diadem.store.local_errors import or_else, translated
+from diadem.store.sink import discard, write_with_holes
 from diadem.store.stage import remove_tree
 from diadem.store.system import WINDOWS, flush_folder, flush_tree, long_path, patiently
 
@@ -112,8 +112,6 @@ def restore_pieces(
         raise Interrupted(
             "restoring was stopped; nothing was left behind", where=str(folder), next="Run the same command again."
         ) from error
-    except SinkFailed as error:
-        raise store_error(error.cause, str(folder), "nothing was restored") from error.cause
     return Restored(folder, *restored)
 
 

@@ -26,7 +26,7 @@ from diadem.node.watch.plan import PLAN_FILE, Line, WatchPlan, plan_bytes, read_
 from diadem.node.watch.report import FolderReport, WatchReport, folder_report
 from diadem.node.watch.told import Watched
 from diadem.node.watch.words import note_words
-from diadem.node.watching import read_watcher, settings_for, watch, watch_lock, watcher_seen
+from diadem.node.watching import read_watcher, settings_for, watch, watcher_lives, watcher_seen
 from diadem.serialization.metadata_pairs import metadata_from_pairs
 from diadem.store.whole import write_whole
 
@@ -200,9 +200,7 @@ class WatchVerbs:
         if not self.context.writable:
             return None
         about = read_watcher(self.context)
-        lock = watch_lock(self.context)
-        running = (self.context.folder / "locks" / "watch.lock").exists() and not lock.acquire()
-        lock.release()
+        running = watcher_lives(self.context)
         wanted = list(self.context.settings.watched)
         alone = str(about.get("folder") or "")
         if running and alone and alone not in {one.folder for one in wanted}:

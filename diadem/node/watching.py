@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from diadem.errors import DiademError, DocumentError, Interrupted, NotFound, Refused
+from diadem.errors import DiademError, DocumentError, Interrupted, NotFound, Refused, StoreError
 from diadem.model.ports import Listener, silent
 from diadem.model.times import time_text
 from diadem.node.config import WatchSettings
@@ -193,6 +193,17 @@ def _alone(context: Context, folder: WatchSettings | None) -> Iterator[None]:
 def watch_lock(context: Context) -> FileLock:
     """The lock that a watcher holds."""
     return node_lock(context.folder, "watch")
+
+
+def watcher_lives(context: Context) -> bool:
+    """Whether somebody watches now; False where a disk that fails lets nobody tell."""
+    try:
+        lock = watch_lock(context)
+        lives = not lock.acquire()
+    except StoreError:
+        return False
+    lock.release()
+    return lives
 
 
 def read_watcher(context: Context) -> dict[str, Any]:

@@ -21,10 +21,9 @@ from diadem.store.bundle import LocalBundle, LocalFile
 from diadem.store.contract import Added, Pace
 from diadem.store.copying import Copier, Stream
 from diadem.store.links import read_plain, through_link
-from diadem.store.local_errors import or_else, store_error, translated
+from diadem.store.local_errors import SinkFailed, or_else, store_error, translated
 from diadem.store.local_store import LocalStore
 from diadem.store.numbering import numbered
-from diadem.store.sink import SinkFailed
 from diadem.store.stage import Stage
 from diadem.store.staged import read_staged
 from diadem.store.system import long_path

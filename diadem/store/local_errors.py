@@ -8,8 +8,16 @@ from contextlib import contextmanager
 from diadem.errors import DiademError, StoreError, cause_of
 
 
+class SinkFailed(Exception):
+    """The copy cannot be written; the cause is the `OSError`. The source is not to blame."""
+
+    def __init__(self, cause: OSError) -> None:
+        super().__init__(str(cause))
+        self.cause = cause
+
+
 class translated:  # noqa: N801  reads as a phrase: `with translated(url):`
-    """Turns the operating system's errors into `StoreError`s that say what to do."""
+    """Turns the operating system's errors, and those of a copy, into `StoreError`s that say what to do."""
 
     def __init__(self, url: str, consequence: str = "nothing was written") -> None:
         self._url = url
@@ -20,8 +28,9 @@ class translated:  # noqa: N801  reads as a phrase: `with translated(url):`
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
         """Translate."""
-        if isinstance(error, OSError) and not isinstance(error, DiademError):
-            raise store_error(error, self._url, self._consequence) from error
+        cause = error.cause if isinstance(error, SinkFailed) else error
+        if isinstance(cause, OSError) and not isinstance(cause, DiademError):
+            raise store_error(cause, self._url, self._consequence) from cause
 
 
 def store_error(error: OSError, url: str, consequence: str = "nothing was written") -> StoreError:

@@ -19,7 +19,7 @@ from diadem.model.ids import PackageId
 from diadem.store.bundle import LocalBundle, LocalFile
 from diadem.store.links import refuse_links, through_link
 from diadem.store.local_errors import translated
-from diadem.store.sink import Sink, SinkFailed, discard, write_all
+from diadem.store.sink import Sink, discard, write_all
 from diadem.store.stage import SILENCE, Swept, lock_path
 from diadem.store.system import PATIENCE, FileLock, flush_folder, long_path, patiently
 
@@ -62,12 +62,10 @@ def write_parity(root: Path, package: PackageId, blocks: Iterable[bytes | memory
         try:
             size = _write(str(part), blocks)
             _rename(part, folder / f"{package.hex}.pq")
-        except SinkFailed as failure:
-            raise failure.cause from failure
         finally:
             with contextlib.suppress(OSError):
                 discard(str(part))
-                lock.remove()
+            lock.remove()
     return size
 
 

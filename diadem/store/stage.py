@@ -13,7 +13,7 @@ from pathlib import Path
 
 from diadem.errors import StoreError
 from diadem.store.links import is_link, through_link
-from diadem.store.sink import SinkFailed
+from diadem.store.local_errors import SinkFailed
 from diadem.store.system import CREATE_FLAGS, SEALED, FileLock, allow, flush_tree, long_path, patiently
 
 #: A stage on a file system without locks is swept after this many seconds of silence: 7 days.
