@@ -42,7 +42,7 @@ from diadem.cli import (
 )
 from diadem.cli.grouped_help import GroupedCommands
 from diadem.cli.output import print_error, screens
-from diadem.errors import DiademError, Interrupted, UsageError
+from diadem.errors import DiademError, Interrupted, UsageError, machine_error
 
 #: Typer's base of usage errors; it has no public name of its own.
 _UsageFailure: type[Exception] = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
@@ -151,8 +151,9 @@ def _code_of(arguments: list[str], *, as_json: bool) -> int:
     except Exception as error:
         if os.environ.get("DIADEM_DEBUG"):
             raise
-        print_error(_unexpected(error), as_json=as_json)
-        return DiademError.exit_code
+        failure = _unexpected(error)
+        print_error(failure, as_json=as_json)
+        return failure.exit_code
 
 
 def _call(arguments: list[str]) -> int:
@@ -188,6 +189,8 @@ def _usage(error: Exception) -> UsageError:
 
 
 def _unexpected(error: Exception) -> DiademError:
+    if isinstance(error, OSError) and (failure := machine_error(error)) is not None:
+        return failure
     return DiademError(
         f"this should not have happened: {type(error).__name__}: {error}",
         next="Please report it with what DIADEM_DEBUG=1 prints; nothing half-made is in the store.",

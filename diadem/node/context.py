@@ -10,9 +10,9 @@ from copy import copy
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar, cast
 
-from diadem.errors import DiademError, DocumentError, IntegrityError, NotFound, Refused, Unreachable
+from diadem.errors import DiademError, DocumentError, IntegrityError, NotFound, Refused, StoreError, Unreachable
 from diadem.node.access.book import GrantBook
 from diadem.node.catalogue import Catalogue
 from diadem.node.catalogue_place import catalogue_address
@@ -22,10 +22,12 @@ from diadem.node.custody.statements import LOG, ONLINE
 from diadem.node.following import catch_up, follow
 from diadem.node.keys import AskPassphrase, KeyCabinet
 from diadem.node.no_catalogue import NoCatalogue
+from diadem.node.place import node_lock, require_local
 from diadem.node.rotating import finish_rotation
 from diadem.node.rules.text import read_policy
 from diadem.node.stores import StoreSet
-from diadem.store.system import WINDOWS, FileLock
+from diadem.store.local_errors import store_error
+from diadem.store.system import LONG_PATIENCE, PATIENCE, WINDOWS, FileLock
 
 if TYPE_CHECKING:
     from diadem.extract.pool import Extractor
@@ -90,6 +92,8 @@ class NodeTools:
 
 
 Gather = Callable[[], NodeTools]
+#: Locks that are held while a session or a package is read, copied or sent, or a catalogue is written.
+_LONG: Final = ("package-", "source-", "transfer-", "relay-", "offer-", "mirror", "reindex", "catalogue")
 
 
 def no_peer(_: str) -> str | None:
@@ -179,6 +183,8 @@ class Context:
             data = (self.folder / POLICY_FILE).read_bytes()
         except FileNotFoundError:
             return None
+        except OSError as error:
+            raise store_error(error, str(self.folder / POLICY_FILE), "the policy cannot be read") from error
         return b"" if is_blank(data) else data
 
     def policy_lost(self) -> str:
@@ -276,9 +282,18 @@ class Context:
         return found
 
     def locked(self, name: str) -> _Held:
-        """Wait for, and hold, a lock of the operating system; it is released when this process ends."""
+        """Wait for, and hold, a lock of the operating system; it is released when this process ends.
+
+        Raises
+        ------
+        StoreError
+            The lock's file cannot be opened: the node's disk is full, read-only or failing.
+        Unreachable
+            Another process holds it longer than a person would wait.
+        """
         self.require_writable()
-        return _Held(self.folder / "locks" / f"{name}.lock")
+        wait = LONG_PATIENCE if name.startswith(_LONG) else PATIENCE
+        return _Held(node_lock(self.folder, name), wait)
 
     # -- saying ----------------------------------------------------------------------------------------------------
 
@@ -329,15 +344,15 @@ def read_only(machine: str) -> Refused:
 
 
 class _NoLedger:
-    """The log of a node that is only read: it is on the node's own machine."""
+    """The log of a node that is only read: it is on the node's own machine. Or one that its disk does not give."""
 
     size = total = 0
 
-    def __init__(self, machine: str) -> None:
-        self._machine = machine
+    def __init__(self, reason: DiademError) -> None:
+        self._reason = reason
 
     def __getattr__(self, name: str) -> Any:
-        raise read_only(self._machine)
+        raise self._reason
 
     def close(self) -> None:
         """Nothing is open."""
@@ -357,7 +372,7 @@ class Attached(Context):
         gather: Gather,
         clock: Clock,
     ) -> None:
-        ledger = cast("Ledger", _NoLedger(settings.machine))
+        ledger = cast("Ledger", _NoLedger(read_only(settings.machine)))
         super().__init__(folder, settings, keys, ledger, catalogue, stores, user, gather, clock)
 
     @property
@@ -373,12 +388,11 @@ class Attached(Context):
 class _Held:
     """A lock that is waited for."""
 
-    def __init__(self, path: Path) -> None:
-        path.parent.mkdir(exist_ok=True)
-        self._lock = FileLock(path)
+    def __init__(self, lock: FileLock, wait: float) -> None:
+        self._lock, self._wait = lock, wait
 
     def __enter__(self) -> None:
-        self._lock.acquire(wait=True)
+        self._lock.acquire(wait=self._wait)
 
     def __exit__(self, *_: object) -> None:
         if WINDOWS:  # a file that another process waits for cannot be removed there
@@ -407,8 +421,6 @@ def open_context(
     Refused
         The folder is on a network file system, or another machine writes this node.
     """
-    from diadem.node.place import require_local
-
     settings = read_settings(folder)
     require_local(folder)
     if settings.machine != machine_name():
@@ -422,7 +434,13 @@ def open_context(
     keys = KeyCabinet(folder / "keys", settings.id, ask)
     stores = StoreSet(settings, storage_options)
     with ExitStack() as opened:
-        ledger = _ledger(folder / "log", keys, clock)
+        try:
+            ledger = _ledger(folder / "log", keys, clock)
+        except StoreError as error:
+            if not sick:
+                raise
+            lost = cast("Ledger", _NoLedger(error))
+            return Context(folder, settings, keys, lost, _none(error), stores, chosen, gather, clock)
         opened.callback(ledger.close)
         if ledger.fault is None:
             finish_rotation(folder, keys, ledger)

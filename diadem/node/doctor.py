@@ -15,7 +15,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from diadem.errors import DiademError, IntegrityError
+from diadem.errors import DiademError, IntegrityError, cause_of
 from diadem.model.plain_text import count_text, quoted
 from diadem.model.report import Severity
 from diadem.model.times import read_time
@@ -93,7 +93,8 @@ def examine(context: Context) -> Iterator[Check]:
         except DiademError as error:
             yield Check(name, "wrong", error.message, error.next or "")
         except OSError as error:
-            yield Check(name, "wrong", str(error), "Check the disk and the rights.")
+            message, advice = cause_of(error) or (str(error), "Check the disk and the rights.")
+            yield Check(name, "wrong", f"{message} ({error.filename or context.folder})", advice)
 
 
 def _versions(_: Context) -> Iterator[Check]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import gc
 import logging
 import multiprocessing
@@ -22,6 +21,7 @@ from diadem.model.peers import PeerState
 from diadem.node.context import Context
 from diadem.node.peers.notes import own_hubs, relays
 from diadem.node.peers.opening import peer_book
+from diadem.node.place import node_lock
 from diadem.node.tls_files import TlsFiles, tls_files
 from diadem.server.address import Address
 from diadem.server.app import log_to_stderr
@@ -33,13 +33,12 @@ from diadem.server.numbers import Numbers
 from diadem.server.relaying import begin, hub_jobs, hub_numbers
 from diadem.server.routes import every_route
 from diadem.server.worker import Worker, network_folder, numbers_folder
-from diadem.store.system import FileLock, return_large_blocks
+from diadem.store.system import return_large_blocks
 from diadem.transfer.exchange import Route
 from diadem.transfer.jobs import Job, jobs
 
 #: Seconds that requests and jobs get to end when the server is stopped.
 PATIENCE: Final = 5
-LOCK: Final = "serve.lock"
 #: Objects that are made between two looks for cycles; and looks before a longer one.
 _COLLECTED: Final = (700, 10, 10)
 #: Seconds between two looks at whether the port takes connections.
@@ -309,9 +308,7 @@ def _spawned() -> Iterator[None]:
 @contextmanager
 def _alone(context: Context) -> Iterator[None]:
     """One server a node: two would share a port without a word, and do every job twice."""
-    folder = context.folder / "locks"
-    folder.mkdir(mode=0o700, exist_ok=True)
-    lock = FileLock(folder / LOCK)
+    lock = node_lock(context.folder, "serve")
     if not lock.acquire():
         raise Refused(
             "this node is served already", where=str(context.folder), next="Stop the other one, or leave it at work."
@@ -319,8 +316,7 @@ def _alone(context: Context) -> Iterator[None]:
     try:
         yield
     finally:
-        with contextlib.suppress(OSError):
-            lock.remove()
+        lock.remove()
 
 
 def _sweeping(context: Context, nonces: Nonces) -> Job:
