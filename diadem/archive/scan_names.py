@@ -40,6 +40,11 @@ _PART_WORDS = frozenset(
     documents screenshots screenshot metadata atlas batch run runs acquisition acquisitions
     """.split()  # noqa: SIM905 - two hundred quoted words are harder to read
 )
+#: Bins and books of Windows, macOS and Linux at the top of a disk.
+_SYSTEM = frozenset(
+    {"$recycle.bin", "recycler", "system volume information", "found.000", "lost+found", ".spotlight-v100"}
+    | {".fseventsd", ".documentrevisions-v100", ".temporaryitems"}
+)
 #: Words that many makers and models share: they do not tell one microscope from another.
 _MAKERS = frozenset(
     {
@@ -58,6 +63,12 @@ _MAKERS = frozenset(
     }
     | {"microscope", "electron", "kv"}
 )
+
+
+def is_systems_own(name: str) -> bool:
+    """Whether a folder is what a system keeps for itself on a disk: its bin, its index, what it recovered."""
+    plain = name.casefold()
+    return plain in _SYSTEM or plain.startswith(".trash")
 
 
 def date_in(name: str) -> datetime.date | None:
