@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from diadem.archive.describing import Describer
 from diadem.archive.ingest import Ingest
 from diadem.archive.plan import PackPlan, omitted_dict, text_of
+from diadem.archive.scan_names import leading_date
 from diadem.errors import Refused, UsageError
 from diadem.extract.pool import Extractor
 from diadem.extract.survey import DatasetPlan
@@ -266,7 +267,8 @@ def package_name(date: str, slug: str, payload: str) -> str:
     payload : str
         Payload id.
     """
-    slug = _LEADING_DATE.sub("", slug) or slug
+    if leading_date(slug) == datetime.date.fromisoformat(date):  # another date stays: somebody wrote it
+        slug = _LEADING_DATE.sub("", slug) or slug
     plain = unicodedata.normalize("NFKD", slug).encode("ascii", "ignore").decode().lower()
     plain = re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:40].strip("-") or "session"
     return f"{date[:4]}/{date.replace('-', '')}-{plain}-{payload[:12]}"

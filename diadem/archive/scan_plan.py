@@ -182,6 +182,7 @@ def _session(row: Row, more: Mapping[str, Sequence[str]], place: str) -> Planned
         bytes=_count(row, "bytes", place),
         first=_moment(row.get("first")),
         last=_moment(row.get("last")),
+        stated=True,
         **texts,
     )
 

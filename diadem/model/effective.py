@@ -14,15 +14,18 @@ from typing import Any, Final, overload
 from diadem.model.amendments import Amendment, Change, Corrections, Decision, Stated
 from diadem.model.record import Dataset, Record
 
-#: A field that is corrected so, and no field of the schema: the title of the session.
+#: What is corrected so, and is no field of a dataset: the title of the session, its first day and its last.
 TITLE: Final = "session.title"
+DATES: Final = ("session.date", "session.end_date")
+OF_SESSION: Final = frozenset({TITLE, *DATES})
+_SESSION: Final = ("date", "end_date", "identifier", "project", "proposal", "title")
 _SAMPLE: Final = ("identifier", "name", "elements", "thickness", "parent", "provider_ror", "preparation_date")
 _INSTRUMENT: Final = ("kind", "model", "name", "owner_ror", "pid", "serial", "site", "software", "vendor")
 #: Who makes assertions of amendments: the form of the statement, whatever program has read it.
 _BY: Final = {"plugin": "amendment", "version": "1", "rule": "amendment/v1"}
 #: Where a field of the whole session stands at the head of the record.
 HEAD: Final[Mapping[str, tuple[str, str]]] = {
-    **{f"session.{name}": ("session", name) for name in ("identifier", "project", "proposal", "title")},
+    **{f"session.{name}": ("session", name) for name in _SESSION},
     **{f"sample.{name}": ("sample", name) for name in _SAMPLE},
     "sample.prep_step": ("sample", "preparation"),
     **{f"instrument.{name}": ("instrument", name) for name in _INSTRUMENT},
@@ -61,7 +64,7 @@ class _Amended(Sequence[Dataset]):
     def __init__(self, sealed: Sequence[Dataset], corrections: Corrections) -> None:
         self._sealed = sealed
         self._corrections = corrections
-        fields = [field for field in corrections.fields if field != TITLE]
+        fields = [field for field in corrections.fields if field not in OF_SESSION]
         self._of_all = {field: corrections.decide(field) for field in fields}
         self._own = {field: frozenset(corrections.datasets(field)) for field in fields}
 

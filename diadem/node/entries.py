@@ -53,6 +53,7 @@ def package_entry(package: Package, path: str, ingest: Mapping[str, Any] | None)
         record=record,
         tag_files=tag_files(package.bundle),
         traces=of_package(package.files, str(said.get("source", ""))),
+        archived=_day(stated.get("Bagging-Date", "")),
     )
 
 
@@ -112,6 +113,13 @@ def _date(path: str) -> datetime.date | None:
     text = path.rpartition("/")[2][:8]
     try:
         return datetime.date(int(text[:4]), int(text[4:6]), int(text[6:8]))
+    except ValueError:
+        return None
+
+
+def _day(text: str) -> datetime.date | None:
+    try:
+        return datetime.date.fromisoformat(text)
     except ValueError:
         return None
 

@@ -88,16 +88,16 @@ class QualityCatalogue(CatalogueFile):
         hex_id = package_id.removeprefix(PREFIX)
         with self._writing() as connection:
             seq = writing.require(connection, package_id)
-            amending.restate(connection, seq, hex_id)
             faceting.touch(connection, [seq])
+            faceting.touch(connection, [amending.restate(connection, seq, hex_id)])
 
     def succeed(self, name: str, succession: Succession) -> None:
         """Note that a user retired and who follows; what is searched of corrected records is made anew."""
         with self._writing() as connection:
             if owning.write_succession(connection, name, succession):
                 for seq, digits in owning.amended_packages(connection, name):
-                    amending.restate(connection, seq, digits)
                     faceting.touch(connection, [seq])
+                    faceting.touch(connection, [amending.restate(connection, seq, digits)])
 
     def corrections(self, package_id: str) -> Corrections:
         """All that is said of a package's record. Raises `NotFound`."""
