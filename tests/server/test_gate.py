@@ -256,7 +256,7 @@ def test_nothing_is_kept_for_an_address_or_a_key_that_asks_too_often(context: Co
 
 @pytest.mark.parametrize("alone", [True, False])
 def test_one_of_several_workers_takes_in_nothing_that_is_pushed(door: Door, context: Context, alone: bool) -> None:
-    app = Worker(str(context.folder), Limits(), logging.ERROR, alone=alone)()
+    app = Worker(str(context.folder), 8642, Limits(), logging.ERROR, alone=alone)()
     user, now = context.keys.open("users/alice"), int(time.time())
     for method, path in (("GET", "have"), ("PUT", "parts/0"), ("PUT", "windows/0")):
         body = b"x" if method == "PUT" else b""
