@@ -169,7 +169,7 @@ class Context:
 
     def _read_policy(self) -> Policy:
         path = self.folder / POLICY_FILE
-        return read_policy(path.read_text("utf-8") if path.exists() else "", where=str(path))
+        return read_policy(path.read_text("utf-8") if path.exists() else "", where=str(path), stores=self.stores.names)
 
     def require_writable(self) -> None:
         """Raise `Refused` where this is a store that is read from another PC."""

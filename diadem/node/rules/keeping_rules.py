@@ -9,6 +9,7 @@ from diadem.model.plain_text import count_text, size_text
 from diadem.model.report import Severity
 from diadem.node.rules import commands
 from diadem.node.rules.case import Case, found, listed, packages_have
+from diadem.node.rules.debts import BESIDE
 from diadem.node.rules.measures import duration_words
 from diadem.node.rules.status import RuleFinding
 from diadem.node.rules.tally import StoreTally
@@ -143,7 +144,8 @@ def space(case: Case) -> Iterator[RuleFinding]:
         free = size_text(state.free)
         if cramped:
             copies = f"{count_text(cramped.count, 'missing copy', 'missing copies')} ({size_text(cramped.bytes)})"
-            message = f"{state.name} has {free} free, too little for {copies}; a larger store is needed"
+            reserve = f" and the {size_text(BESIDE)} that stay free" if state.free >= cramped.bytes else ""
+            message = f"{state.name} has {free} free, too little for {copies}{reserve}; a larger store is needed"
         elif state.total and state.free < _FREE_SHARE * state.total:
             message = f"{state.name} is nearly full: {free} free of {size_text(state.total)}"
         else:
