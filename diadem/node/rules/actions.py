@@ -148,6 +148,9 @@ def _others(case: Case) -> Iterator[tuple[int, str, str, str]]:
         yield 1, "watches the folders of the instruments, until it is stopped", "watch", commands.WATCH
     if any(watch_rules.waiting(case)) or any(watch_rules.away(case)):
         yield 1, "shows what waits in the watched folders, and why", "look-at-watched", commands.LIST_WATCHED
+    if left := len(case.node.unlisted):
+        reason = f"enters {count_text(left, 'package')} that a killed archive left in a store"
+        yield 1, reason, "finish-archive", commands.REPAIR
     if case.node.log_pending:
         yield 1, "the log lies on this machine only", "push-log", commands.REPAIR
     if not case.node.recovery_confirmed or case.node.recovery_in_place:

@@ -127,6 +127,7 @@ RULES: Final[Sequence[Rule]] = (
         lambda _: "every package has its ingest statement",
         _has_packages,
     ),
+    Rule("package.unlisted", "killed archives", keeping_rules.unlisted, lambda _: "left nothing", quiet=True),
     Rule("log.unmirrored", "log", keeping_rules.log, lambda _: "lies in a store too"),
     Rule("recovery.unconfirmed", "recovery file", keeping_rules.recovery, lambda _: "confirmed as moved away"),
     Rule("clock.behind", "clock", keeping_rules.clock, lambda _: "not behind the log", quiet=True),

@@ -83,6 +83,8 @@ class NodeState:
         Whether the node's `policy.toml` is gone, so that the defaults hold.
     policy_back : str
         The command that puts back the copy of it that a store holds; "" where no store that answers has one.
+    unlisted : sequence of (str, str, str)
+        Packages that lie in a store and in no log, since their archive was killed: path, store, what was archived.
     watch : WatchState
         The watched folders, and who watches them.
     """
@@ -96,6 +98,7 @@ class NodeState:
     recover: str = ""
     policy_lost: bool = False
     policy_back: str = ""
+    unlisted: Sequence[tuple[str, str, str]] = ()
     watch: WatchState = WatchState()
 
 

@@ -207,6 +207,13 @@ def unsigned(case: Case) -> Iterator[RuleFinding]:
         yield found("package.unsigned", Severity.WARNING, message, group, command=commands.REINDEX)
 
 
+def unlisted(case: Case) -> Iterator[RuleFinding]:
+    """No package lies in a store without being in the log."""
+    for path, store, source in case.node.unlisted:
+        message = f"{path} in {store} is whole and in no log, so it does not count: the archive of {source} was killed"
+        yield found("package.unlisted", Severity.WARNING, message, command=commands.REPAIR, store=store)
+
+
 def log(case: Case) -> Iterator[RuleFinding]:
     """What the log holds lies in a store too, and no store holds more of it."""
     if case.node.superseded:
