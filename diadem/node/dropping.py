@@ -23,6 +23,7 @@ from diadem.model.replicas import DROPPED, PRESENT, PackageState, ReplicaState
 from diadem.model.report import Level
 from diadem.model.statements import Draft
 from diadem.model.times import read_time, time_text
+from diadem.node.adopted import IN_PLACE, give_up
 from diadem.node.context import Context
 from diadem.node.following import behind, catch_up, derive
 from diadem.node.mending_parity import drop_parity
@@ -93,6 +94,8 @@ def drop(
         Too few other copies are proven; says which, and what to do.
     """
     _require_reason(reason)
+    if store == IN_PLACE:
+        return _give_up_adopted(context, package_id, reason=reason, dry_run=dry_run, listener=listener)
     context.settings.store(store)
     with context.locked(f"package-{PackageId(package_id).hex[:32]}"):
         _finish_earlier(context, package_id)
@@ -127,6 +130,31 @@ def drop(
         )
         _remove(context, package_id, [replica], draft)
     return Dropped(package_id, [store], kept, bytes=package.bytes, title=package.title)
+
+
+def _give_up_adopted(context: Context, package_id: str, *, reason: str, dry_run: bool, listener: Listener) -> Dropped:
+    """Count an adopted folder as a copy no longer that is gone or was changed; another copy was read whole just now."""
+    with context.locked(f"package-{PackageId(package_id).hex[:32]}"):
+        package = context.catalogue.package_state(package_id)
+        replica = next((one for one in package.replicas if one.adopted and one.state != DROPPED), None)
+        if replica is None:
+            raise NotFound(f"no folder is adopted as a copy of {package_id[:19]}…", next="See: diadem rescan")
+        if replica.state == PRESENT:
+            raise Refused(
+                "the adopted folder is given up only where it is gone or was changed",
+                where=replica.path,
+                next="Look what has become of it: diadem rescan",
+            )
+        proofs = [proof.to_dict() for proof in _prove_others(context, package, IN_PLACE, listener)]
+        if not proofs:
+            raise Refused(
+                "no other copy was just read whole and found right",
+                where=package_id,
+                next="Connect a store that has one, or put the folder back: diadem status",
+            )
+        if not dry_run:
+            give_up(context, package, proofs, reason)
+    return Dropped(package_id, [IN_PLACE], proofs, done=not dry_run, title=package.title)
 
 
 def delete(

@@ -205,4 +205,5 @@ def _state_damage(context: Context, package_id: str, replica: ReplicaState) -> I
     if not report.ok:
         damage = note_damage(context, package_id, replica, report)
         what = "is not" if damage.state == MISSING else "is damaged"
-        yield f"{package_id[:19]}… {what} in {replica.store}, at {replica.path}: diadem repair"
+        command = "diadem rescan" if replica.adopted else "diadem repair"
+        yield f"{package_id[:19]}… {what} in {replica.store}, at {replica.path}: {command}"
