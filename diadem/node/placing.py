@@ -132,6 +132,11 @@ def best_package(context: Context, package_id: str) -> tuple[Package, ReplicaSta
         except (DiademError, OSError):
             continue
         return package, replica
+    if context.catalogue.package_state(package_id).tombstoned:
+        raise NotFound(
+            f"{package_id[:19]}… was deleted or written off",
+            next=f"What the log says of it: diadem custody {PackageId(package_id).hex[:12]}",
+        )
     known = context.catalogue.replicas(package_id)
     reasons = "; ".join(_why_not(context, replica) for replica in known)
     away = any(one.store in context.stores.names and context.stores.why_away(one.store) for one in known)

@@ -266,3 +266,14 @@ def test_the_copies_of_the_policy_stay_when_the_retention_is_over(lab: Lab) -> N
     on = ("--node", lab.node.path)
     assert "the policy wants 2" in said("drop", package, "--store", "main", "--reason", "space", *on, code=4)
     assert said_json("status", *on)["ok"]
+
+
+def test_a_deleted_package_is_said_to_be_that(lab: Lab) -> None:
+    package, on = lab.archived("s"), ("--node", lab.node.path)
+    policy = lab.node.path / "policy.toml"
+    policy.write_text(policy.read_text("utf-8").replace("years = 10", "years = 0"), "utf-8")
+    said("delete", package, "--reason", "a test", *on)
+    text = said("verify", package, *on, code=3)
+    assert "was deleted" in text
+    (command,) = [line.partition(": diadem ")[2] for line in text.splitlines() if "diadem custody" in line]
+    said(*command.split(), *on)
