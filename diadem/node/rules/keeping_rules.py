@@ -83,14 +83,14 @@ def none(case: Case) -> Iterator[RuleFinding]:
         return
     message, command = "the node has no store", commands.add_store("")
     if there:
-        names = listed([state.name for state in there], "or")
-        message, command = f"no store that answers can be written: not {names}", commands.DOCTOR
+        names = ", ".join(state.name for state in there)
+        message, command = f"no store that answers can be written ({names})", commands.DOCTOR
     elif used:
-        names = listed([state.name for state in used], "or")
-        message, command = f"no store of the node answers: not {names}", commands.move_store(used[0].name)
+        names = ", ".join(state.name for state in used)
+        message, command = f"no store of the node answers ({names})", commands.move_store(used[0].name)
     elif stores:
         message = "every store of the node is retired"
-    yield found("store.none", Severity.ERROR, f"{message}; nothing can be archived", command=command)
+    yield found("store.none", Severity.ERROR, f"{message}: nothing can be archived", command=command)
 
 
 def unreachable(case: Case) -> Iterator[RuleFinding]:
