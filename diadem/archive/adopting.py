@@ -30,6 +30,7 @@ from diadem.store.adopted import AdoptedBundle, AdoptedFolders
 from diadem.store.bundle import LocalBundle
 from diadem.store.copying import Copier
 from diadem.store.local_errors import translated
+from diadem.store.local_store import tree_digest
 from diadem.store.location import Location
 from diadem.store.source import Omission
 from diadem.store.stage import Stage
@@ -96,6 +97,44 @@ def adopt(
         adoption = adopting.recognised(known) or adopting.sealed(extractor)
     outcome = replace(adoption.outcome, swept=swept, seconds=time.monotonic() - started)
     return replace(adoption, outcome=outcome)
+
+
+def adopt_again(bundle: Bundle, path: str, root: str, folders: AdoptedFolders) -> Location:
+    """Keep again what a node kept of a folder that it adopted, from a copy of the package in a store.
+
+    Nothing in the folder is read, and nothing of it is proven by this.
+
+    Parameters
+    ----------
+    bundle : Bundle
+        The copy.
+    path : str
+        Its path in the store.
+    root : str
+        Where the folder was.
+    folders : AdoptedFolders
+        Where the sealed files are kept.
+
+    Raises
+    ------
+    DiademError
+        The copy cannot be read, or is damaged; nothing was kept.
+    """
+    opened = read_manifest(bundle)
+    files = _sealed_files(bundle, opened)
+    location = Location.of(opened.id, path, root, opened.manifest.payload, {})
+    tree = tree_digest((entry.path.removeprefix("data/"), entry.size) for entry in opened.manifest.payload)
+    stage = folders.stage()
+    try:
+        with translated(folders.url):
+            for name, data in files.items():
+                stage.write(name, data)
+            stage.seal(list(files))
+        folders.publish(stage, location, opened.payload_id, tree)
+    except BaseException:
+        stage.discard()
+        raise
+    return location
 
 
 def root_of(plan: PackPlan) -> str:

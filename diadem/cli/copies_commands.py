@@ -213,6 +213,9 @@ def delete(
     lost: Annotated[
         bool, typer.Option("--lost", help="No copy is left anywhere: write it off, whatever its retention.")
     ] = False,
+    clock_is_right: Annotated[
+        bool, typer.Option("--clock-is-right", help="Years have passed, although the log was silent meanwhile.")
+    ] = False,
     dry_run: DryRun = False,
     node: NodeAt = None,
     user: As = None,
@@ -221,7 +224,9 @@ def delete(
 ) -> int:
     """Delete a package everywhere, after its retention. A signed tombstone remains."""
     with opened(node, user) as found, progress(quiet=quiet or json) as listener:
-        document = found.delete(package, reason=reason, lost=lost, dry_run=dry_run, listener=listener).to_dict()
+        document = found.delete(
+            package, reason=reason, lost=lost, clock_is_right=clock_is_right, dry_run=dry_run, listener=listener
+        ).to_dict()
     if lost and not json:
         _show_written_off(document)
     else:

@@ -43,6 +43,9 @@ def rescan(
             for change in result.changes[:10]:
                 moved = f" → {change.now}" if change.now and change.now != change.before else ""
                 print(f"  {change.state:14} {change.before}{moved}")
+            if result.folder == "gone":
+                package = str(result.package)[7:19]
+                print(f'  if it is gone for good: diadem drop {package} --store in-place --reason "..."')
         if not results:
             print("no folder is adopted: diadem archive FOLDER --in-place")
     return 0 if all(result.complete for result in results) else 1

@@ -68,9 +68,10 @@ def _verdict(document: Mapping[str, Any]) -> str:
         return f"{_count(broken, 'rule is', 'rules are')} broken" + (
             f", {_count(warnings, 'warning')}" if warnings else ""
         )
+    warned = f"; {_count(warnings, 'warning')}" if warnings else ""
     if hidden:
-        return f"No rule is broken; {_count(hidden, 'copy', 'copies')} cannot be seen now"
-    return "Every rule holds" + (f"; {_count(warnings, 'warning')}" if warnings else "")
+        return f"No rule is broken{warned}; {_count(hidden, 'copy', 'copies')} cannot be seen now"
+    return f"Every rule holds{warned}"
 
 
 def _count(number: int, singular: str, plural: str = "") -> str:

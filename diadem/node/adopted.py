@@ -9,17 +9,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from diadem.archive.adopting import Adoption, adopt
+from diadem.archive.adopting import Adoption, adopt, adopt_again
 from diadem.archive.composing import Options
 from diadem.archive.package import Package
 from diadem.archive.plan import PackPlan
 from diadem.errors import DiademError
 from diadem.extract.pool import Extractor
 from diadem.model.ports import Listener, silent
-from diadem.model.replicas import PRESENT
+from diadem.model.replicas import DROPPED, PRESENT, PackageState
 from diadem.model.report import Level
 from diadem.model.statements import Draft
 from diadem.model.subjects import Subject
@@ -28,7 +29,8 @@ from diadem.node.context import Context
 from diadem.node.entries import package_entry
 from diadem.node.replay import COPY_MISSING
 from diadem.node.rescanned import FileState, FolderState, Rescan
-from diadem.node.rescanning import rescan_all, settle
+from diadem.node.rescanning import rescan as look_at
+from diadem.node.rescanning import settle
 from diadem.store.adopted import AdoptedFolders
 from diadem.store.local_store import LocalStore
 from diadem.store.places import place_of
@@ -93,15 +95,47 @@ def rescan(
     """Look at every adopted folder: what was renamed is followed, edits and deletions are told, nothing is written.
 
     What a look finds stands in the log; a copy that was edited counts no longer, until a full look finds it whole.
+    A node that was made anew keeps nothing of its adopted folders: what it kept is taken from a copy in a store, and
+    every file of these folders is read.
     """
     context.require_writable()
-    if not (context.folder / "adopted").is_dir():
-        return
     kept = folders(context)
-    for found in rescan_all(kept, full=full, look_in=look_in, listener=listener):
+    again = set(_kept_again(context, kept))
+    for package in list(kept.ids()):
+        found = look_at(kept, str(package), full=full or str(package) in again, look_in=look_in, listener=listener)
         settle(kept, found)
         _note(context, found)
         yield found
+
+
+def _kept_again(context: Context, kept: AdoptedFolders) -> Iterator[str]:
+    """Keep what is to be kept of folders that the catalogue knows as adopted, and of which nothing is kept."""
+    known = {str(package) for package in kept.ids()}
+    for package in list(context.catalogue.package_states()):
+        copy = next((one for one in package.replicas if one.adopted and one.state != DROPPED), None)
+        if copy is None or package.tombstoned or package.id in known:
+            continue
+        for other in package.replicas:
+            if other.adopted or other.state == DROPPED:
+                continue
+            with suppress(DiademError, OSError):  # the next copy may be readable
+                bundle = context.stores.open(other.store).bundle(other.path)
+                adopt_again(bundle, other.path, copy.path, kept)
+                yield package.id
+                break
+
+
+def give_up(context: Context, package: PackageState, proofs: Sequence[Mapping[str, str]], reason: str) -> None:
+    """State that an adopted folder is a copy no longer, and forget what is kept of it. Nothing in it is touched."""
+    said = {
+        "store": IN_PLACE,
+        "payload_id": package.payload_id,
+        "reason": reason,
+        "proofs": list(proofs),
+        "by": context.address,
+    }
+    context.say([Draft("drop", (Subject.package(package.id),), said)])
+    folders(context).forget(package.id, package.payload_id)
 
 
 def _note(context: Context, found: Rescan) -> None:

@@ -175,7 +175,7 @@ class Context:
 
     def _read_policy(self) -> Policy:
         where, data = str(self.folder / POLICY_FILE), self.policy_bytes()
-        return read_policy(person_text(data, where) if data else "", where=where)
+        return read_policy(person_text(data, where) if data else "", where=where, stores=self.stores.names)
 
     def policy_bytes(self) -> bytes | None:
         """What `policy.toml` holds; nothing where it is empty, None where it is gone: every node is made with one."""

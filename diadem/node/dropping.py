@@ -10,9 +10,10 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from diadem.errors import DiademError, IntegrityError, NotFound, Refused, Unreachable, UsageError
 from diadem.model.ids import PackageId
@@ -21,7 +22,8 @@ from diadem.model.ports import Bundle, Listener, silent
 from diadem.model.replicas import DROPPED, PRESENT, PackageState, ReplicaState
 from diadem.model.report import Level
 from diadem.model.statements import Draft
-from diadem.model.times import time_text
+from diadem.model.times import read_time, time_text
+from diadem.node.adopted import IN_PLACE, give_up
 from diadem.node.context import Context
 from diadem.node.following import behind, catch_up, derive
 from diadem.node.mending_parity import drop_parity
@@ -36,6 +38,9 @@ from diadem.package.verify import verify
 from diadem.store.folder_removing import remove_empty
 from diadem.store.whole import write_whole
 from diadem.trust.hashing import sha256_hex
+
+#: A log that says nothing for longer is not enough to say that so much time has passed.
+_SILENCE: Final = timedelta(days=365)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +95,8 @@ def drop(
         Too few other copies are proven; says which, and what to do.
     """
     _require_reason(reason)
+    if store == IN_PLACE:
+        return _give_up_adopted(context, package_id, reason=reason, dry_run=dry_run, listener=listener)
     context.settings.store(store)
     require_policy(context)
     context.require_keys()
@@ -131,13 +138,40 @@ def drop(
     return Dropped(package_id, [store], kept, bytes=package.bytes, title=package.title)
 
 
-def delete(context: Context, package_id: str, *, reason: str, dry_run: bool = False) -> Dropped:
+def _give_up_adopted(context: Context, package_id: str, *, reason: str, dry_run: bool, listener: Listener) -> Dropped:
+    """Count an adopted folder as a copy no longer that is gone or was changed; another copy was read whole just now."""
+    with context.locked(f"package-{PackageId(package_id).hex[:32]}"):
+        package = context.catalogue.package_state(package_id)
+        replica = next((one for one in package.replicas if one.adopted and one.state != DROPPED), None)
+        if replica is None:
+            raise NotFound(f"no folder is adopted as a copy of {package_id[:19]}…", next="See: diadem rescan")
+        if replica.state == PRESENT:
+            raise Refused(
+                "the adopted folder is given up only where it is gone or was changed",
+                where=replica.path,
+                next="Look what has become of it: diadem rescan",
+            )
+        proofs = [proof.to_dict() for proof in _prove_others(context, package, IN_PLACE, listener)]
+        if not proofs:
+            raise Refused(
+                "no other copy was just read whole and found right",
+                where=package_id,
+                next="Connect a store that has one, or put the folder back: diadem status",
+            )
+        if not dry_run:
+            give_up(context, package, proofs, reason)
+    return Dropped(package_id, [IN_PLACE], proofs, done=not dry_run, title=package.title)
+
+
+def delete(
+    context: Context, package_id: str, *, reason: str, clock_is_right: bool = False, dry_run: bool = False
+) -> Dropped:
     """Delete a package from every store, once its retention is over; a signed tombstone remains.
 
     Raises
     ------
     Refused
-        Its retention is not over, or a store that has a copy does not answer.
+        Its retention is not over, or only by a clock that may be wrong; or a store that has a copy does not answer.
     """
     _require_reason(reason)
     require_policy(context)
@@ -148,18 +182,26 @@ def delete(context: Context, package_id: str, *, reason: str, dry_run: bool = Fa
         if package.tombstoned:
             note = "it was deleted already"
             return Dropped(package_id, [], bytes=package.bytes, title=package.title, notes=(note,))
+        begun, silence = _kept_since(context, package)
         replicas = [
             replica
             for replica in package.replicas
             if replica.state != DROPPED and not replica.adopted and replica.store in context.stores.names
         ]
-        verdict = may_delete(context.policy, package, context.clock(), reason=reason)
+        verdict = may_delete(context.policy, replace(package, ingested_at=begun), context.clock(), reason=reason)
         if not verdict.allowed:
             raise Refused(
                 f"the package is not deleted: {'; '.join(verdict.reasons)}",
                 where=package_id,
                 next=(verdict.next or "Change [retention] in policy.toml if the group agrees.")
                 + _if_lost(context, package),
+            )
+        if silence and context.policy.retention.years and not clock_is_right:
+            raise Refused(
+                f"the package is not deleted: its retention is over only if a clock was right: {silence}",
+                where=package_id,
+                next=f"If it was: diadem delete {PackageId(package_id).hex[:12]} --clock-is-right --reason '...'   "
+                "(if not: set the clock; the package is kept)",
             )
         away = [replica.store for replica in replicas if not context.stores.reachable(replica.store)]
         if away:
@@ -186,6 +228,31 @@ def delete(context: Context, package_id: str, *, reason: str, dry_run: bool = Fa
         )
         _remove(context, package_id, replicas, draft)
     return Dropped(package_id, stores, bytes=package.bytes, title=package.title)
+
+
+def _kept_since(context: Context, package: PackageState) -> tuple[datetime | None, str]:
+    """From when the retention counts, and a leap of the clock since; "" where there is none.
+
+    A clock that was behind when the package was archived shortens nothing: it was not before what the log held already.
+    A clock that is ahead, or was when others wrote, leaps past what the log says; whether it was right, and nobody
+    worked here for so long, a person knows.
+    """
+    if package.ingested_at is None:
+        return None, ""
+    latest, leap = package.ingested_at, ""
+    first = next((entry.place for entry in context.ledger.of_subject(PackageId(package.id).hex)), None)
+    begun = latest if first is None else None
+    for entry in context.ledger.all_entries():
+        at = read_time(str(entry.statement.predicate["time"]))
+        if begun is None and entry.place >= (first or 0):
+            begun = latest
+        elif begun is not None and at - latest > _SILENCE:
+            leap = f"the log says nothing between {latest:%Y-%m-%d} and {at:%Y-%m-%d}"
+        latest = max(latest, at)
+    now = context.clock()
+    if now - latest > _SILENCE:
+        leap = f"the log says nothing between {latest:%Y-%m-%d} and today, {now:%Y-%m-%d}"
+    return begun or latest, leap
 
 
 def _if_lost(context: Context, package: PackageState) -> str:

@@ -56,8 +56,10 @@ class JobState:
         UTC; "" where it has not ended.
     message : str
         Why it failed or stopped, or what of it failed.
-    machine, process : str, int
+    process : int
         Who is at it.
+    user : str
+        In whose name: ``alice``.
     """
 
     id: str
@@ -68,6 +70,7 @@ class JobState:
     ended: str = ""
     message: str = ""
     process: int = 0
+    user: str = ""
 
     @property
     def resumable(self) -> bool:
@@ -237,7 +240,7 @@ def stop(context: Context, job_id: str) -> JobState:
 def _new(context: Context, kind: str, words: str) -> JobState:
     now = time_text(context.clock())
     name = f"{now.replace(':', '').replace('-', '')}-{kind}-{uuid.uuid4().hex[:8]}"
-    return JobState(name, kind, words, "running", now)
+    return JobState(name, kind, words, "running", now, user=context.user)
 
 
 def _end(context: Context, folder: Path, state: JobState, how: str, message: str) -> None:

@@ -152,6 +152,7 @@ class KeepingVerbs:
         *,
         reason: str,
         lost: bool = False,
+        clock_is_right: bool = False,
         dry_run: bool = False,
         listener: Listener = silent,
     ) -> Dropped:
@@ -165,6 +166,8 @@ class KeepingVerbs:
             Stands in the log.
         lost : bool
             Write it off, whatever its retention: no copy of it is left. Every store that answers is looked into first.
+        clock_is_right : bool
+            Say that time passed as the clock tells it, although the log was silent for more than a year.
         dry_run : bool
             Judge, but remove and state nothing.
         listener : Listener
@@ -173,7 +176,8 @@ class KeepingVerbs:
         Raises
         ------
         Refused
-            Its retention is not over, or a store that has a copy does not answer; with `lost`, a copy or something of
+            Its retention is not over, or is over only by a clock that leaps past the log; or a store that has a copy
+            does not answer; with `lost`, a copy or something of
             it is there or may be there.
         """
         from diadem.node.dropping import delete
@@ -182,7 +186,7 @@ class KeepingVerbs:
         found = self.context.catalogue.get(package).id
         if lost:
             return write_off(self.context, found, reason=reason, dry_run=dry_run, listener=listener)
-        return delete(self.context, found, reason=reason, dry_run=dry_run)
+        return delete(self.context, found, reason=reason, clock_is_right=clock_is_right, dry_run=dry_run)
 
     def reindex(
         self, *, executor: Executor | None = None, into: str | None = None, listener: Listener = silent

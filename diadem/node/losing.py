@@ -9,7 +9,7 @@ from typing import Any, Final
 from diadem.errors import Refused, UsageError
 from diadem.model.replicas import DROPPED, MISSING, PackageState
 from diadem.model.statements import Draft
-from diadem.node.context import Context
+from diadem.node.context import POLICY_FILE, Context
 from diadem.node.mirroring import mirror_settings
 from diadem.node.placing import subject
 from diadem.node.replay import COPY_MISSING
@@ -59,12 +59,13 @@ def lose(context: Context, name: str, *, reason: str) -> LostStore:
     UsageError
         No reason is given, or it is the node's only store.
     Refused
-        The store answers: nothing is lost.
+        The store answers: nothing is lost; or the policy names it.
     """
     context.require_writable()
     settings = context.settings.store(name)
     if not reason.strip():
         raise UsageError("a reason is needed: it stands in the log", next="--reason 'the disk died'")
+    require_unnamed(context, name)
     if len(context.stores.names) == 1:
         raise UsageError("it is the node's only store", next="Add another one first: diadem store add PLACE")
     if context.stores.reachable(name):
@@ -79,6 +80,16 @@ def lose(context: Context, name: str, *, reason: str) -> LostStore:
     context.change_settings(lambda current: current.without_store(name))
     mirror_settings(context)
     return LostStore(name, len(held), tuple(_last(held, name)))
+
+
+def require_unnamed(context: Context, name: str) -> None:
+    """Raise `Refused` where the policy names a store that is to be taken out: it could not be read afterwards."""
+    if name in context.policy.parity.stores:
+        raise Refused(
+            f"the policy wants parity on '{name}'",
+            where=str(context.folder / POLICY_FILE),
+            next=f"Take '{name}' out of stores in [parity] there, then say so again.",
+        )
 
 
 def _is_in(package: PackageState, name: str) -> bool:

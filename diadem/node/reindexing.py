@@ -35,7 +35,7 @@ from diadem.node.hiring import workers_for
 from diadem.node.jobs import working
 from diadem.node.reindex_reading import Found, Sought, read_packages
 from diadem.node.replay import apply_all
-from diadem.node.stating_found import state_found
+from diadem.node.stating_found import finish_archives, state_found, unlisted
 from diadem.node.taken_in import as_ingest
 from diadem.node.tasks import EnterTask
 from diadem.node.workers import Workers
@@ -105,6 +105,7 @@ def reindex(
     workers = workers_for(context, executor)
     with moving(context, into) as target, working(context, "reindex", "") as job, context.locked("reindex"):
         finished = finish_removals(context)  # else what was given up would be found, and count again
+        strays = list(unlisted(context))
         target.forget_drafts()
         for left in context.folder.glob(_SIGHTINGS.format("*")):
             left.unlink(missing_ok=True)
@@ -120,8 +121,9 @@ def reindex(
                     target.take_over(fresh)
                     if into is not None:
                         change_over(context, target, into)
+            entered = finish_archives(context, strays)
             stated = state_found(context, sightings.arrived(), sightings.lost())
-            notes = (*finished, *work.notes.told(), *stated)
+            notes = (*finished, *work.notes.told(), *entered, *stated)
     return Reindexed(context.catalogue.count(), copies, context.ledger.total, notes)
 
 

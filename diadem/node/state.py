@@ -18,6 +18,7 @@ from diadem.node.mirroring import policy_back
 from diadem.node.rules.engine import judge
 from diadem.node.rules.facts import ArchiveState, NodeState, WatchState
 from diadem.node.rules.status import Status
+from diadem.node.stating_found import unlisted
 from diadem.store.urls import local_path
 
 #: How far a clock may lie behind the newest statement.
@@ -28,7 +29,9 @@ def judged(context: Context, watch: WatchState, packages: Iterable[PackageState]
     """What the policy says of packages, stores, watched folders and of the node itself, and what to do now."""
     with _without_collection():
         state = archive_state(context, packages)
-        return judge(context.policy, replace(state, node=replace(state.node, watch=watch)), context.clock())
+        left = tuple((one.path, one.store, one.job.words) for one in unlisted(context)) if context.writable else ()
+        node = replace(state.node, watch=watch, unlisted=left)
+        return judge(context.policy, replace(state, node=node), context.clock())
 
 
 @contextlib.contextmanager

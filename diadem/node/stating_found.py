@@ -4,22 +4,97 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 
+from diadem.archive.outcome import Outcome
 from diadem.archive.package import Package
 from diadem.errors import DiademError, Unreachable
 from diadem.model.ids import PackageId
+from diadem.model.manifest import TAGMANIFEST
 from diadem.model.replicas import MISSING, PRESENT, SUSPECT, ReplicaState
 from diadem.model.report import Level
 from diadem.model.statements import Draft
+from diadem.model.times import read_time
 from diadem.node.context import Context
 from diadem.node.following import derive
-from diadem.node.ingesting import ingest_draft
-from diadem.node.jobs import jobs
+from diadem.node.ingesting import enter, ingest_draft
+from diadem.node.jobs import JobState, jobs
 from diadem.node.placing import subject
 from diadem.node.replay import places_said
 from diadem.node.scrubbing import check, note_damage
 from diadem.node.taken_in import taken_in
+from diadem.package.bagit import CONTINUES
 from diadem.package.opening import read_manifest
+from diadem.package.verify import verify
+from diadem.store.local_store import LocalStore
+from diadem.store.urls import local_path
+
+
+@dataclass(frozen=True, slots=True)
+class Unlisted:
+    """A package that lies whole in a store and in no log: its archive was killed between the two.
+
+    Attributes
+    ----------
+    package, store, path : str
+        Where it is.
+    job : JobState
+        The archive that wrote it.
+    """
+
+    package: str
+    store: str
+    path: str
+    job: JobState
+
+
+def unlisted(context: Context) -> Iterator[Unlisted]:
+    """Packages that a killed archive published and could not state any more.
+
+    Only where a job says that it was killed is anything looked for, and only in folders: among the hints that were
+    written since it began, each of which names one package. The stores are not walked, so that `status` stays quick.
+    """
+    killed = [job for job in jobs(context) if job.kind == "archive"]
+    if any(job.state == "running" for job in killed):  # what it has published just now is stated in a moment
+        return
+    killed = [job for job in killed if job.state == "killed"]
+    if not killed:
+        return
+    begun = {job.id: read_time(job.started).timestamp() for job in killed}
+    for settings, _ in context.stores.opened():
+        if (folder := local_path(settings.url)) is None:
+            continue
+        for package, path in LocalStore(folder).packages_since(min(begun.values())):
+            written = (path / TAGMANIFEST).stat().st_mtime
+            wrote = [job for job in killed if begun[job.id] <= written + 1]  # they are listed the newest first
+            if wrote and not context.ledger.of_subject(package.hex):
+                place = path.relative_to(folder).as_posix()
+                yield Unlisted(str(package), settings.name, place, wrote[0])
+
+
+def finish_archives(context: Context, found: Iterable[Unlisted]) -> Iterator[str]:
+    """State the ingest of packages that killed archives left, each in the name of who archived it.
+
+    Every byte is read first; the user's signature is there where the key opens without asking.
+
+    Yields
+    ------
+    str
+        What was done, for people.
+    """
+    for one in found:
+        bundle = context.stores.open(one.store).bundle(one.path)
+        report = verify(bundle, level=Level.FULL, expected_id=one.package)
+        if not report.ok:
+            yield f"{one.path} in {one.store} is in no log and is not whole: archive {one.job.words} again"
+            continue
+        known = {user.name for user in context.settings.users if not user.successor}
+        owner = context.as_user(one.job.user) if one.job.user in known else context
+        package = Package(bundle)
+        before = next((str(PackageId(value)) for label, value in package.bag_info if label == CONTINUES), None)
+        outcome = Outcome(package, created=False, omissions=(), proof="read-back")
+        if enter(owner, package, one.path, one.store, outcome, one.job.words, before, {}):
+            yield f"{one.path} in {one.store} is in the log now: the archive of {one.job.words} was killed before"
 
 
 def state_found(
@@ -130,4 +205,5 @@ def _state_damage(context: Context, package_id: str, replica: ReplicaState) -> I
     if not report.ok:
         damage = note_damage(context, package_id, replica, report)
         what = "is not" if damage.state == MISSING else "is damaged"
-        yield f"{package_id[:19]}… {what} in {replica.store}, at {replica.path}: diadem repair"
+        command = "diadem rescan" if replica.adopted else "diadem repair"
+        yield f"{package_id[:19]}… {what} in {replica.store}, at {replica.path}: {command}"

@@ -210,11 +210,14 @@ class StoreVerbs:
         Raises
         ------
         Refused
-            It still holds copies: drop them first, each with its proof.
+            It still holds copies: drop them first, each with its proof. Or the policy names it.
         """
         context = self.context
         context.require_writable()
+        from diadem.node.losing import require_unnamed
+
         known = context.settings.store(name)
+        require_unnamed(context, name)
         held = context.catalogue.count_replicas(name)
         if held:
             raise Refused(

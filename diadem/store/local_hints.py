@@ -64,6 +64,15 @@ def drop_hint(private: Path, kind: str, key: str, name: str) -> None:
         os.rmdir(long_path(folder))
 
 
+def hinted_since(private: Path, moment: float) -> Iterator[str]:
+    """The payloads of which a hint was written at a moment, in seconds since 1970, or later."""
+    with contextlib.suppress(FileNotFoundError), os.scandir(long_path(private / "by-payload")) as entries:
+        for entry in entries:
+            with contextlib.suppress(OSError):
+                if entry.stat(follow_symlinks=False).st_mtime >= moment:
+                    yield entry.name
+
+
 def drop_hints_to(private: Path, path: str) -> None:
     """Remove all hints that name a path, by looking through all of them. Raises `OSError`."""
     try:

@@ -125,6 +125,14 @@ def _place_reason(case: Case, kind: str, packages: int) -> str:
     return f"{what}: {have} nowhere to be copied to" + (f" ({', '.join(obstacles)})" if obstacles else "")
 
 
+def _watching(case: Case) -> Iterator[tuple[int, str, str, str]]:
+    """Actions about the watched folders, as `_others` tells them."""
+    if any(watch_rules.not_running(case)):
+        yield 1, "watches the folders of the instruments, until it is stopped", "watch", commands.WATCH
+    if any(watch_rules.waiting(case)) or any(watch_rules.away(case)):
+        yield 1, "shows what waits in the watched folders, and why", "look-at-watched", commands.LIST_WATCHED
+
+
 def _others(case: Case) -> Iterator[tuple[int, str, str, str]]:
     """Actions about the node itself: whether they come before all else, reason, kind, command."""
     if case.node.superseded:
@@ -142,14 +150,13 @@ def _others(case: Case) -> Iterator[tuple[int, str, str, str]]:
         yield 1, f"{count_text(unsigned, 'package')} without ingest statement", "ingest", commands.REINDEX
     if case.node.key_fault:
         yield 0, f"{case.node.key_fault}: this brings it back", "restore-key", case.node.key_back
-    if case.node.policy_lost:
+    if case.node.policy_lost and case.node.policy_back:
         reason = f"policy.toml {case.node.policy_lost} and the defaults hold: this puts back what a store has of it"
-        if case.node.policy_back:
-            yield 0, reason, "restore-policy", case.node.policy_back
-    if any(watch_rules.not_running(case)):
-        yield 1, "watches the folders of the instruments, until it is stopped", "watch", commands.WATCH
-    if any(watch_rules.waiting(case)) or any(watch_rules.away(case)):
-        yield 1, "shows what waits in the watched folders, and why", "look-at-watched", commands.LIST_WATCHED
+        yield 0, reason, "restore-policy", case.node.policy_back
+    yield from _watching(case)
+    if left := len(case.node.unlisted):
+        reason = f"enters {count_text(left, 'package')} that a killed archive left in a store"
+        yield 1, reason, "finish-archive", commands.REPAIR
     if case.node.log_pending:
         yield 1, "the log lies on this machine only", "push-log", commands.REPAIR
     if not case.node.recovery_confirmed or case.node.recovery_in_place:

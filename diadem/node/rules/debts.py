@@ -13,7 +13,7 @@ from diadem.node.rules.status import Action
 from diadem.node.rules.tally import Group, StoreTally, Tally
 
 #: Bytes that a copy takes beside its payload: a store keeps 16 MiB free, and as much is left to tag files.
-_BESIDE: Final = 32 << 20
+BESIDE: Final = 32 << 20
 #: Kind and place of a copy.
 Spot = tuple[str, str | None]
 
@@ -100,7 +100,7 @@ class _Planner:
     def add(self, package: PackageState) -> None:
         """Plan one package."""
         size = package.bytes
-        room = tuple([left is None or left >= size + _BESIDE for left in self._left.values()])
+        room = tuple([left is None or left >= size + BESIDE for left in self._left.values()])
         alike = tuple([(copy.store, copy.state, copy.proven, copy.place) for copy in package.replicas])
         plan = self._plans.get((room, alike))
         if plan is None:
@@ -133,7 +133,7 @@ class _Planner:
 
     def _fits(self, name: str, size: int) -> bool:
         left = self._left[name]
-        return left is None or left >= size + _BESIDE
+        return left is None or left >= size + BESIDE
 
     def _plan(self, package: PackageState) -> Plan:
         """Stores for the kinds that are wanted first, then any, until there are as many places as the policy wants."""

@@ -1,7 +1,7 @@
 """Whether a copy may be given up. The only copy is never lost: what is not proven, in full and now, does not count.
 
 A copy is dropped only when another own copy, on another place, was just read whole. Of the last two both must have been
-read. While the retention runs as many copies stay as the policy wants; below one proven copy nothing ever leads.
+read. As many copies stay as the policy wants; below one proven copy nothing ever leads.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ def may_drop(
     Parameters
     ----------
     policy : Policy
-        Its copies and its retention count.
+        Its copies count.
     package : PackageState
         As it is now, all its copies with it.
     store : str
@@ -182,21 +182,17 @@ class _Drop:
             )
 
     def too_few(self) -> Iterator[_Objection]:
-        """While the retention runs the policy's copies stay."""
-        ends = self.package.ingested_at and self.policy.retention.ends(self.package.ingested_at)
-        if ends is not None and ends <= self.now:
-            return
-        until = f" until {ends.date().isoformat()}" if ends else ""
+        """The policy's copies stay, also when the retention is over: then the package may be deleted, not neglected."""
         now, then = self._counted(without=""), self._counted(without=self.store)
         want, left = self.policy.copies.minimum, len({place for _, place in then})
         if left < want and left < len({place for _, place in now}):
             copies = "copy" if left == 1 else "copies"
-            yield f"{left} proven {copies} would remain; the policy wants {want}{until}", _ANOTHER
+            yield f"{left} proven {copies} would remain; the policy wants {want}", _ANOTHER
         for kind, least in self.policy.copies.kinds.items():
             remain = _of_kind(then, kind)
             if remain < least and remain < _of_kind(now, kind):
                 advice = f"Make another copy of that kind first: diadem store add PLACE --kind {kind}"
-                yield f"{remain} of {least} copies on a store of kind {kind} would remain{until}", advice
+                yield f"{remain} of {least} copies on a store of kind {kind} would remain", advice
 
     def fresh_others(self) -> list[ReplicaState]:
         """Own copies on another place that were read whole just now and found right."""

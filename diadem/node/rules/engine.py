@@ -39,6 +39,8 @@ class Rule:
         Whether the policy asks for it, or there is anything to ask about.
     quiet : bool
         Whether it is worth a line only where something was found.
+    doubted : callable
+        Whether it holds only by what was seen before, and cannot be seen now.
     """
 
     name: str
@@ -47,6 +49,11 @@ class Rule:
     holds: Callable[[Case], str] = lambda _: "nothing found"
     asked: Callable[[Case], bool] = lambda _: True
     quiet: bool = False
+    doubted: Callable[[Case], bool] = lambda _: False
+
+
+def _unseen(case: Case) -> bool:
+    return case.tally.totals.unseen > 0
 
 
 def _has_packages(case: Case) -> bool:
@@ -55,7 +62,14 @@ def _has_packages(case: Case) -> bool:
 
 #: Every rule, in the order in which a person should hear of them.
 RULES: Final[Sequence[Rule]] = (
-    Rule("copies.minimum", "copies", copies_rules.minimum, copies_rules.minimum_holds, _has_packages),
+    Rule(
+        "copies.minimum",
+        "copies",
+        copies_rules.minimum,
+        copies_rules.minimum_holds,
+        _has_packages,
+        doubted=_unseen,
+    ),
     Rule(
         "copies.out-of-reach",
         "in reach",
@@ -70,6 +84,7 @@ RULES: Final[Sequence[Rule]] = (
         copies_rules.kinds,
         copies_rules.kinds_hold,
         lambda case: bool(case.policy.copies.kinds) and not case.empty,
+        doubted=_unseen,
     ),
     Rule("copies.same-disk", "same disk", copies_rules.same_disk, lambda _: "no two stores lie on one", quiet=True),
     Rule(
@@ -128,6 +143,7 @@ RULES: Final[Sequence[Rule]] = (
         lambda _: "every package has its ingest statement",
         _has_packages,
     ),
+    Rule("package.unlisted", "killed archives", keeping_rules.unlisted, lambda _: "left nothing", quiet=True),
     Rule("log.unmirrored", "log", keeping_rules.log, lambda _: "lies in a store too"),
     Rule("recovery.unconfirmed", "recovery file", keeping_rules.recovery, lambda _: "confirmed as moved away"),
     Rule("clock.behind", "clock", keeping_rules.clock, lambda _: "not behind the log", quiet=True),
@@ -178,8 +194,8 @@ def _case(policy: Policy, state: ArchiveState, now: datetime) -> Case:
 
 def _line(rule: Rule, findings: Sequence[RuleFinding], case: Case) -> RuleLine:
     if not findings:
-        mark = "holds" if rule.asked(case) else "idle"
-        return RuleLine(rule.name, rule.title, mark, rule.holds(case), shown=mark == "holds" and not rule.quiet)
+        mark = "idle" if not rule.asked(case) else "info" if rule.doubted(case) else "holds"
+        return RuleLine(rule.name, rule.title, mark, rule.holds(case), shown=mark != "idle" and not rule.quiet)
     worst = min(findings, key=lambda finding: list(_MARKS).index(finding.severity))
     return RuleLine(rule.name, rule.title, _MARKS[worst.severity], worst.message)
 

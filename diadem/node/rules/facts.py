@@ -87,6 +87,8 @@ class NodeState:
         What became of the node's `policy.toml`, so that the defaults hold: ``is gone``, ``is empty``; "" for nothing.
     policy_back : str
         The command that puts back the copy of it that a store holds; "" where no store that answers has one.
+    unlisted : sequence of (str, str, str)
+        Packages that lie in a store and in no log, since their archive was killed: path, store, what was archived.
     watch : WatchState
         The watched folders, and who watches them.
     """
@@ -102,6 +104,7 @@ class NodeState:
     key_back: str = ""
     policy_lost: str = ""
     policy_back: str = ""
+    unlisted: Sequence[tuple[str, str, str]] = ()
     watch: WatchState = WatchState()
 
 

@@ -56,9 +56,9 @@ def _validator() -> jsonschema_rs.Draft202012Validator:
     return jsonschema_rs.Draft202012Validator(policy_schema())
 
 
-def first_fault(document: Mapping[str, Any], text: str) -> Fault | None:
+def first_fault(document: Mapping[str, Any], text: str, stores: Collection[str] | None = None) -> Fault | None:
     """The fault that comes first in the text, its line named and the others counted; None where all is well."""
-    found = list(islice(_faults(document), _MOST))
+    found = list(islice(_faults(document, stores), _MOST))
     if not found:
         return None
     placed = sorted(((line_of(text, fault.path) or 0, fault) for fault in found), key=lambda item: item[0])
@@ -68,7 +68,7 @@ def first_fault(document: Mapping[str, Any], text: str) -> Fault | None:
     return Fault(first.path, place + first.message + more, first.next)
 
 
-def _faults(document: Mapping[str, Any]) -> Iterator[Fault]:
+def _faults(document: Mapping[str, Any], stores: Collection[str] | None) -> Iterator[Fault]:
     refused = False
     for error in _validator().iter_errors(document):
         refused = True
@@ -76,6 +76,7 @@ def _faults(document: Mapping[str, Any]) -> Iterator[Fault]:
     if not refused:
         yield from _out_of_range(document)
         yield from _unknown_requirements(document)
+        yield from _unknown_stores(document, stores)
 
 
 def _is_unknown_key(error: jsonschema_rs.ValidationError) -> bool:
@@ -152,6 +153,15 @@ def _texts(value: Any, path: tuple[str | int, ...]) -> Iterator[tuple[tuple[str 
     elif isinstance(value, Mapping):
         for key, item in value.items():
             yield from _texts(item, (*path, key))
+
+
+def _unknown_stores(document: Mapping[str, Any], stores: Collection[str] | None) -> Iterator[Fault]:
+    """Stores that the node does not have, where it is known which it has."""
+    for index, name in enumerate(document.get("parity", {}).get("stores", ()) if stores is not None else ()):
+        if name not in (stores or ()):
+            advice = _nearest(name, stores or ()) or f"Its stores: {', '.join(stores or ()) or 'none yet'}."
+            message = f"parity.stores: the node has no store '{name[:80]}'"
+            yield Fault(("parity", "stores", index), message, f"{advice} An empty list means all of them.")
 
 
 def _unknown_requirements(document: Mapping[str, Any]) -> Iterator[Fault]:

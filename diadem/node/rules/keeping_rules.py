@@ -10,6 +10,7 @@ from diadem.model.report import Severity
 from diadem.node.remedies import recover_command
 from diadem.node.rules import commands
 from diadem.node.rules.case import Case, found, listed, packages_have
+from diadem.node.rules.debts import BESIDE
 from diadem.node.rules.measures import duration_words
 from diadem.node.rules.status import RuleFinding
 from diadem.node.rules.tally import StoreTally
@@ -82,14 +83,14 @@ def none(case: Case) -> Iterator[RuleFinding]:
         return
     message, command = "the node has no store", commands.add_store("")
     if there:
-        names = listed([state.name for state in there], "or")
-        message, command = f"no store that answers can be written: not {names}", commands.DOCTOR
+        names = ", ".join(state.name for state in there)
+        message, command = f"no store that answers can be written ({names})", commands.DOCTOR
     elif used:
-        names = listed([state.name for state in used], "or")
-        message, command = f"no store of the node answers: not {names}", commands.move_store(used[0].name)
+        names = ", ".join(state.name for state in used)
+        message, command = f"no store of the node answers ({names})", commands.move_store(used[0].name)
     elif stores:
         message = "every store of the node is retired"
-    yield found("store.none", Severity.ERROR, f"{message}; nothing can be archived", command=command)
+    yield found("store.none", Severity.ERROR, f"{message}: nothing can be archived", command=command)
 
 
 def unreachable(case: Case) -> Iterator[RuleFinding]:
@@ -143,7 +144,8 @@ def space(case: Case) -> Iterator[RuleFinding]:
         free = size_text(state.free)
         if cramped:
             copies = f"{count_text(cramped.count, 'missing copy', 'missing copies')} ({size_text(cramped.bytes)})"
-            message = f"{state.name} has {free} free, too little for {copies}; a larger store is needed"
+            reserve = f" and the {size_text(BESIDE)} that stay free" if state.free >= cramped.bytes else ""
+            message = f"{state.name} has {free} free, too little for {copies}{reserve}; a larger store is needed"
         elif state.total and state.free < _FREE_SHARE * state.total:
             message = f"{state.name} is nearly full: {free} free of {size_text(state.total)}"
         else:
@@ -210,6 +212,13 @@ def unsigned(case: Case) -> Iterator[RuleFinding]:
         came = "it came" if group.count == 1 else "they came"
         message = f"{packages_have(group)} no ingest statement; the log does not say how {came} here"
         yield found("package.unsigned", Severity.WARNING, message, group, command=commands.REINDEX)
+
+
+def unlisted(case: Case) -> Iterator[RuleFinding]:
+    """No package lies in a store without being in the log."""
+    for path, store, source in case.node.unlisted:
+        message = f"{path} in {store} is whole and in no log, so it does not count: the archive of {source} was killed"
+        yield found("package.unlisted", Severity.WARNING, message, command=commands.REPAIR, store=store)
 
 
 def log(case: Case) -> Iterator[RuleFinding]:

@@ -73,7 +73,8 @@ class Action:
         ``replicate``, ``repair``, ``parity`` (of one package in one store), ``write-off`` (of one package), ``scrub``
         (of one store),
         ``connect-store``, ``unlock-store``, ``add-store``, ``rescan``, ``ingest``, ``push-log``, ``confirm-recovery``,
-        ``set-clock``, ``recover``, ``restore-key``, ``restore-policy``, ``watch``, ``look-at-watched``.
+        ``set-clock``, ``recover``, ``restore-key``, ``restore-policy``, ``watch``, ``look-at-watched``,
+        ``finish-archive``.
     reason : str
         Why, in plain words.
     command : str

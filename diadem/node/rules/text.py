@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import date, time
 from typing import Any
 
@@ -36,7 +36,7 @@ __all__ = ["DEFAULT_POLICY", "MAX_CHARACTERS", "read_policy"]
 MAX_CHARACTERS = 1 << 20
 
 
-def read_policy(text: str, *, where: str = "policy.toml") -> Policy:
+def read_policy(text: str, *, where: str = "policy.toml", stores: Collection[str] | None = None) -> Policy:
     """The policy that a TOML text states; what it does not say has its default.
 
     Parameters
@@ -45,6 +45,8 @@ def read_policy(text: str, *, where: str = "policy.toml") -> Policy:
         The text of a `policy.toml`. An empty one is the default policy.
     where : str
         Its path, for messages.
+    stores : collection of str, optional
+        The names of the node's stores: another name in it is a mistake. Default: any name may be right.
 
     Raises
     ------
@@ -52,7 +54,7 @@ def read_policy(text: str, *, where: str = "policy.toml") -> Policy:
         Names the line, the rule, what is allowed and an example.
     """
     document = _parsed(text, where)
-    if fault := first_fault(document, text):
+    if fault := first_fault(document, text, stores):
         raise DocumentError(fault.message, where=where, next=fault.next)
     return _policy(document)
 

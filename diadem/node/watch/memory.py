@@ -52,8 +52,6 @@ class Note:
         Why, but for what changes with time.
     files, bytes : int
         What is in it.
-    waits : str
-        Since when it has been waiting to be archived, UTC; "" where it is not.
     changed, seen : str
         The newest time in it; when it was first seen as it is. UTC.
     quiet : float
@@ -72,13 +70,14 @@ class Note:
         … and what the plan and the policy said then: where they say something else it is tried at once.
     look : Look or None
         The first of the looks since which nothing has changed.
+    waits : str
+        Since when it has been waiting to be archived, UTC; "" where it is not.
     """
 
     state: str = "waiting"
     words: str = ""
     files: int = 0
     bytes: int = 0
-    waits: str = ""
     changed: str = ""
     seen: str = ""
     quiet: float = 0.0
@@ -89,6 +88,7 @@ class Note:
     again: str = ""
     under: str = ""
     look: Look | None = None
+    waits: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON object without what says nothing."""

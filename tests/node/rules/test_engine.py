@@ -160,6 +160,15 @@ def test_a_store_that_is_full_comes_last() -> None:
     ]
 
 
+def test_what_stays_free_beside_a_copy_is_said_where_it_makes_the_difference() -> None:
+    small = replace(NAS, free=30_000_000)
+    status = judged([package(1, replica("main"), bytes=1_000_000)], [MAIN, small])
+    assert found(status, "store.space")[0] == (
+        "nas has 30 MB free, too little for 1 missing copy (1 MB) and the 33.6 MB that stay free; "
+        "a larger store is needed"
+    )
+
+
 def test_space_is_shared_out_among_the_missing_copies() -> None:
     stores = [MAIN, replace(NAS, free=2 * GB + (40 << 20), total=None), CLOUD]
     status = judged([package(number, replica("main")) for number in range(4)], stores)

@@ -70,7 +70,7 @@ def test_a_store_that_is_too_small_is_no_target(lab: Lab) -> None:
         fits = lab.archived("fits", files=1, size=1000)
         status = lab.node.status()
         (finding,) = [one for one in status.findings if one.rule == "store.space"]
-        assert "too little for 1 missing copy (30 MB); a larger store is needed" in finding.message
+        assert "too little for 1 missing copy (30 MB) and the 33.6 MB that stay free" in finding.message
         assert not [action for action in status.actions if action.kind == "replicate"]
         assert "small is too small" in steps(lab.node)["diadem store add PLACE"]
         assert lab.node.repair().debts == []

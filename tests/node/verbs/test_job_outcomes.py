@@ -1,12 +1,20 @@
-"""What `diadem jobs` says of a run over many sessions: all folders counted, and what of it failed."""
+"""What `diadem jobs` says of a run over many sessions, and what becomes of what a killed one has left."""
 
 from __future__ import annotations
 
+import shutil
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
+import pytest
+
+import diadem
 from diadem.model.scan import PlannedSession
+from diadem.node.custody.entries import Entry
 from diadem.node.jobs import JobState
-from tests.cli.inside import said
+from tests.cli.inside import said, said_json
 from tests.node.verbs.conftest import Lab
 
 
@@ -37,3 +45,70 @@ def test_a_run_of_which_some_sessions_were_refused_is_done_in_part(lab: Lab) -> 
     assert "done, in part archive" in said("jobs", "--node", lab.node.path)
     job = run(lab, [lab.session("c")])
     assert (job.state, job.message, job.words) == ("done", "", f"1 session of {lab.root}/c")
+
+
+#: Archives a folder, and dies when the package is in the store and not yet in the log.
+_DIES = """
+import os, signal, sys
+import diadem
+from diadem.node import archiving
+archiving.enter = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)
+with diadem.open_node(sys.argv[1], sys.argv[3]) as node:
+    node.archive(sys.argv[2], now=True)
+"""
+
+
+def killed_before_its_statement(lab: Lab, session: Path, user: str) -> None:
+    done = subprocess.run([sys.executable, "-c", _DIES, str(lab.node.path), str(session), user], check=False)
+    assert done.returncode == -signal.SIGKILL
+
+
+def ingest_of(lab: Lab, session: Path) -> Entry:
+    """The one statement that this session was taken in."""
+    with lab.reopened() as node:
+        (entry,) = node.context.ledger.of_kind("ingest")
+        (row,) = node.search(session.name).rows
+        assert entry.statement.subjects[0].name == row.id
+        assert node.status().holds["replica.suspect"]
+        assert not [one for one in node.status().findings if one.rule == "package.unlisted"]
+    return entry
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs SIGKILL")
+@pytest.mark.parametrize("way", ["repair", "reindex"])
+def test_what_a_killed_archive_left_is_named_and_entered_in_the_name_of_who_archived(lab: Lab, way: str) -> None:
+    lab.node.users.add("bob")
+    lab.node.close()
+    session, on = lab.session("zno"), ("--node", lab.node.path)
+    killed_before_its_statement(lab, session, "bob")
+    found = said_json("status", *on)
+    (finding,) = [one for one in found["findings"] if one["rule"] == "package.unlisted"]
+    assert str(session) in finding["message"]
+    assert finding["command"] == "diadem repair"
+    assert "diadem repair" in [step["command"] for step in found["steps"]]
+    said(way, *on, code=1)  # a second copy is still wanted; a reindex tells what it has found
+    entry = ingest_of(lab, session)
+    assert entry.statement.predicate["owner"] == "bob@hu-berlin"
+    assert entry.statement.predicate["source"] == str(session)
+    assert entry.statement.predicate["proof"] == "read-back"
+    assert len(entry.envelope.signatures) == 2
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs SIGKILL")
+def test_what_a_killed_archive_left_is_the_same_package_for_who_archives_again(lab: Lab) -> None:
+    lab.node.close()
+    session = lab.session("zno")
+    killed_before_its_statement(lab, session, "alice")
+    said("archive", session, "--now", "--node", lab.node.path)
+    ingest_of(lab, session)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs SIGKILL")
+def test_a_package_that_somebody_copied_in_is_not_taken_for_what_a_killed_archive_left(lab: Lab) -> None:
+    lab.node.close()
+    killed_before_its_statement(lab, lab.session("zno"), "alice")
+    foreign = Path(diadem.pack(lab.session("from elsewhere"), lab.root / "other").url)
+    shutil.copytree(foreign, lab.root / "main" / foreign.parent.name / foreign.name)
+    said("repair", "--node", lab.node.path, code=1)
+    with lab.reopened() as node:
+        assert len(node.context.ledger.of_kind("ingest")) == 1

@@ -107,3 +107,20 @@ def test_the_command_that_makes_a_node_anew_names_any_place(tmp_path: Path) -> N
 
 def _recovery_file(node: diadem.Node) -> Path:
     return Path(str(node.context.settings.recovery_file))
+
+
+def test_parity_on_a_store_that_the_node_does_not_have_is_refused_with_its_line(lab: Lab) -> None:
+    lab.add_second()
+    lab.node.close()
+    on, policy = ("--node", lab.node.path), lab.node.path / "policy.toml"
+    text = policy.read_text("utf-8")
+    policy.write_text(text.replace("\nstores = []", '\nstores = ["nirvana"]'), "utf-8")
+    line = text[: text.index("\nstores = []")].count("\n") + 2
+    said_no = said("status", *on, code=2)
+    assert f"line {line}: parity.stores: the node has no store 'nirvana'" in said_no
+    assert "main, second" in said_no
+    policy.write_text(text.replace("\nstores = []", '\nstores = ["second"]'), "utf-8")
+    said("status", *on)
+    assert "[parity]" in said("store", "rm", "second", *on, code=4)
+    policy.write_text(text, "utf-8")
+    said("store", "rm", "second", *on)

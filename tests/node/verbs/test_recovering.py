@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -213,3 +214,33 @@ def test_the_node_that_was_replaced_says_so(loss: Loss) -> None:
         assert words in check["message"]
         with pytest.raises(Refused, match=words):
             old.users.add("carol")
+
+
+def test_adopted_folders_of_a_node_that_was_made_anew_are_looked_at_and_count_again_or_are_given_up(lab: Lab) -> None:
+    stays, goes = lab.session("stays"), lab.session("goes")
+    for folder in (stays, goes):
+        said("archive", folder, "--in-place", "--now", "--node", lab.node.path)
+    lab.node.close()
+    file = lab.root / "node-recovery.txt"
+    lab.node.path.rename(lab.root / "burnt")
+    told = said("init", lab.root / "anew", "--recover", lab.root / "main", "--recovery-file", file)
+    assert "diadem rescan" in told
+    on = ("--node", lab.root / "anew")
+
+    def warned() -> int:
+        findings = said_json("status", *on, code=1)["findings"]
+        return sum(one["count"] for one in findings if one["rule"] == "adopted.changed")
+
+    assert warned() == 2
+    shutil.rmtree(goes)
+    (step,) = [one["command"] for one in said_json("status", *on, code=1)["steps"] if "rescan" in one["command"]]
+    text = said(*step.split()[1:], *on, code=1)
+    assert f"The folder {stays} is there" in text
+    (command,) = [line.partition(": diadem ")[2] for line in text.splitlines() if "gone for good" in line]
+    assert warned() == 1
+    assert "dropped" in said(*shlex.split(command), *on)
+    assert warned() == 0
+    assert stays.exists()
+    assert f"The folder {stays} is there" in said("rescan", *on)
+    with diadem.open_node(lab.root / "anew") as node:
+        require_agreement(node)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import re
 import shutil
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 import diadem
+from diadem.api.nodes import tools_of_now
 from diadem.errors import Refused
 from diadem.model.replicas import MISSING, PRESENT, SUSPECT
+from diadem.node.context import open_context, utc_now
 from tests.cli.inside import said, said_json
 from tests.node.verbs.agreeing import require_agreement
 from tests.node.verbs.conftest import Lab, damage, remove
@@ -218,3 +221,59 @@ def test_what_a_file_browser_leaves_in_a_copy_goes_by_the_command_that_is_printe
     ]
     with lab.reopened() as node:
         require_agreement(node)
+
+
+def at(lab: Lab, years: float) -> diadem.Node:
+    """The node on a machine whose clock is wrong by so many years."""
+    by = timedelta(days=365.25 * years)
+    return diadem.Node(open_context(lab.node.path, user=None, gather=tools_of_now(), clock=lambda: utc_now() + by))
+
+
+def test_a_clock_that_was_behind_ends_no_retention(lab: Lab) -> None:
+    lab.node.close()
+    with at(lab, -12) as node:
+        package = str(node.archive(lab.session("s"), now=True).package.id)
+    with lab.reopened() as node:
+        with pytest.raises(Refused, match="the policy keeps it until"):
+            node.delete(package, reason="too old")
+        assert node.get(package).verify().ok
+
+
+def test_a_clock_that_is_ahead_ends_no_retention_unless_somebody_says_that_it_is_right(lab: Lab) -> None:
+    package = lab.archived("s")
+    lab.node.close()
+    with at(lab, 20) as node:
+        with pytest.raises(Refused, match="the log says nothing between") as refused:
+            node.delete(package, reason="too old")
+        assert "--clock-is-right" in str(refused.value.next)
+        node.scrub()  # it writes with the same clock, which makes it no better
+        with pytest.raises(Refused, match="the log says nothing between"):
+            node.delete(package, reason="too old")
+    with lab.reopened() as node, pytest.raises(Refused, match="keeps it until"):
+        node.delete(package, reason="too old", clock_is_right=True)
+    with at(lab, 20) as node:
+        assert node.delete(package, reason="too old", clock_is_right=True).done
+    assert "deleted already" in said(
+        "delete", package, "--reason", "x", "--clock-is-right", "--node", lab.node.path, code=4
+    )
+
+
+def test_the_copies_of_the_policy_stay_when_the_retention_is_over(lab: Lab) -> None:
+    lab.add_second()
+    package = lab.archived("s")
+    policy = lab.node.path / "policy.toml"
+    policy.write_text(policy.read_text("utf-8").replace("years = 10", "years = 0"), "utf-8")
+    on = ("--node", lab.node.path)
+    assert "the policy wants 2" in said("drop", package, "--store", "main", "--reason", "space", *on, code=4)
+    assert said_json("status", *on)["ok"]
+
+
+def test_a_deleted_package_is_said_to_be_that(lab: Lab) -> None:
+    package, on = lab.archived("s"), ("--node", lab.node.path)
+    policy = lab.node.path / "policy.toml"
+    policy.write_text(policy.read_text("utf-8").replace("years = 10", "years = 0"), "utf-8")
+    said("delete", package, "--reason", "a test", *on)
+    text = said("verify", package, *on, code=3)
+    assert "was deleted" in text
+    (command,) = [line.partition(": diadem ")[2] for line in text.splitlines() if "diadem custody" in line]
+    said(*command.split(), *on)
