@@ -304,10 +304,11 @@ def _progressed(desk: Desk, peer: Peer, message: Message) -> Answer:
         return _held_there(desk, peer, message)
     if desk.from_peer(message.transfer, peer.id).direction == IN:
         return _given_up(desk, peer, message)
-    transfer = _sent(desk, peer, message)
+    transfer, about = _sent(desk, peer, message), message.about
+    if transfer.state is State.OFFERED and about.get("state") == "failed":
+        return _refused_there(desk, transfer, Refused(quoted(str(about.get("error", "")))))
     if transfer.state not in MOVING:
         return _state(transfer)
-    about = message.about
     said = State(about["state"]) if about.get("state") in ("transferring", "verifying") else transfer.state
     state = said if said in NEXT[transfer.state] else transfer.state
     done = min(int(about.get("done", transfer.done)), transfer.bytes)
@@ -325,9 +326,14 @@ def _held_there(desk: Desk, peer: Peer, message: Message) -> Answer:
     if is_own_checkpoint(desk.context, seen):
         desk.book.see(peer.id, ours=seen)
         return _state(transfer)
-    for outgoing in desk.book.to_post(peer=peer.id):
+    return _refused_there(desk, transfer, never_proven())
+
+
+def _refused_there(desk: Desk, transfer: Transfer, error: Refused) -> Answer:
+    """A peer that fetches its messages takes none of those of a transfer."""
+    for outgoing in desk.book.to_post(peer=transfer.peer):
         if outgoing.transfer == transfer.id and outgoing.kind not in messages.UNSIGNED:
-            note_refusal(desk, outgoing, never_proven())
+            note_refusal(desk, outgoing, error)
             desk.book.posted(outgoing.id)
     return _state(desk.book.get(transfer.id))
 

@@ -18,7 +18,7 @@ from diadem.transfer.closing import corrections_of
 from diadem.transfer.desk import Desk
 from diadem.transfer.evidence import own_chain
 from diadem.transfer.incoming import never_proven, note_refusal, receive
-from diadem.transfer.messages import CLOSURE, MAX_BYTES, OFFER, PROGRESS, UNSIGNED, Message, new_id
+from diadem.transfer.messages import CLOSURE, MAX_BYTES, MAX_ERROR, OFFER, PROGRESS, UNSIGNED, Message, new_id
 from diadem.transfer.network import Link
 from diadem.transfer.outbox import Outgoing
 from diadem.transfer.route_book import route_book
@@ -204,7 +204,7 @@ def collect(desk: Desk, peer: str) -> int:
     for message in map(Message.from_bytes, waiting):
         if seen := _collected(desk, link, peer, message):
             unproven.add(message.id)
-            _say_seen(desk, link, peer, message.transfer, seen)
+            _say(desk, link, peer, message.transfer, {"seen": seen})
     for message in map(Message.from_bytes, link.waiting_messages() if unproven else ()):
         if message.id in unproven and _collected(desk, link, peer, message):
             reason = f"{message.kind}: its chain does not show that the log of the node still begins as it did"
@@ -219,8 +219,11 @@ def _collected(desk: Desk, link: Link, peer: str, message: Message) -> str:
         answer = canonical.decode(receive(desk, peer, message.to_bytes()), where="answer", limit=_ANSWER)
     except (StoreError, Unreachable):  # not now: it comes again
         return ""
-    except DiademError:  # refused, and noted: it does not come again
-        link.acknowledge(message.id)
+    except DiademError as error:  # refused, and noted: it does not come again
+        if message.kind == OFFER:
+            _say(desk, link, peer, message.transfer, {"state": "failed", "error": error.message[:MAX_ERROR]})
+        with contextlib.suppress(NotFound):  # who heard that takes it back
+            link.acknowledge(message.id)
         return ""
     if answer.get("state") == UNPROVEN:
         return str(answer["seen"])
@@ -230,9 +233,9 @@ def _collected(desk: Desk, link: Link, peer: str, message: Message) -> str:
     return ""
 
 
-def _say_seen(desk: Desk, link: Link, peer: str, transfer: str, seen: str) -> None:
-    """Tell a peer with which checkpoint of its log what it says is to be connected, as the answer to a call would."""
-    told = Message(new_id(), PROGRESS, transfer, desk.node, peer, desk.now, "", {"seen": seen})
+def _say(desk: Desk, link: Link, peer: str, transfer: str, about: dict[str, Any]) -> None:
+    """Tell the sender of a message that was fetched what the answer to its call would have said."""
+    told = Message(new_id(), PROGRESS, transfer, desk.node, peer, desk.now, "", about)
     with contextlib.suppress(NotFound, Refused, UsageError):  # an earlier version makes nothing of it
         link.post_message(told.to_bytes())
 

@@ -77,7 +77,7 @@ class Place:
         """
         with self._count:
             if self.lands is None:
-                self.lands = lands = Future()
+                self.lands = lands = Future[Transfer]()
                 threading.Thread(target=self._land, args=(work, lands), name="diadem-land", daemon=True).start()
             return self.lands
 

@@ -68,7 +68,7 @@ def ends(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ends]:
         for name, user in (("hu-berlin", "alice"), ("nmi", "marie"), ("oslo", "olaf")):
             place = root / name
             diadem.Node.create(place / "node", name=name, user=user, store=str(place / "store")).close()
-        made = Ends(*(root / name / "node" for name in ("hu-berlin", "nmi", "oslo")))
+        made = Ends(root / "hu-berlin" / "node", root / "nmi" / "node", root / "oslo" / "node")
         try:
             made.serve(made.served)
             made.meet(made.served, made.caller)

@@ -48,7 +48,12 @@ def test_a_long_job_and_a_failing_one_keep_no_other_from_its_work() -> None:
 
 def test_what_a_job_has_begun_elsewhere_is_waited_for_as_long_as_there_is_patience() -> None:
     ended, left = threading.Event(), list[float]()
-    thread = threading.Thread(target=lambda: (time.sleep(0.3), ended.set()))
+
+    def work() -> None:
+        time.sleep(0.3)
+        ended.set()
+
+    thread = threading.Thread(target=work)
 
     def begin(_: threading.Event) -> bool:
         if not thread.ident:
@@ -59,11 +64,11 @@ def test_what_a_job_has_begun_elsewhere_is_waited_for_as_long_as_there_is_patien
         left.append(seconds)
         thread.join(seconds)
 
-    work = Background([Job("mover", begin, settle)], lambda *_: None)
-    work.start()
+    running = Background([Job("mover", begin, settle)], lambda *_: None)
+    running.start()
     while not thread.ident:
         time.sleep(0.01)
-    work.stop(5)
+    running.stop(5)
     assert ended.is_set()
     assert 3 < left[0] <= 5
 

@@ -19,7 +19,9 @@ from diadem.transfer.grants import GrantAccess
 from diadem.transfer.incoming import receive
 from diadem.transfer.messages import Message, new_id
 from diadem.transfer.postman import collect, deliver_all
+from diadem.trust.note import Checkpoint, sign_checkpoint
 from tests.transfer.pair import Known, Pair, Side
+from tests.transfer.towns import show_checkpoints
 
 DAY = datetime.timedelta(days=1)
 
@@ -110,6 +112,37 @@ def test_a_peer_that_is_away_gets_it_later_or_fetches_it(pair: Pair) -> None:
     pair.b.wire.down = False
     assert deliver_all(pair.b.desk, due=False) == 0
     assert pair.a.node.transfers.show(sent.id).transfer.state is State.ACCEPTED
+
+
+def test_who_fetches_says_what_it_saw_of_a_log_and_takes_nothing_that_does_not_go_on_from_there(pair: Pair) -> None:
+    sides = pair.a, pair.b
+    pair.a.wire.down = True
+    for side in sides:
+        show_checkpoints(side.node, 1)
+    kept = pair.a.node.context.ledger.checkpoint()
+    pair.b.desk.book.see(pair.a.id, theirs=kept)
+    show_checkpoints(pair.a.node, 70)
+    sent = pair.a.node.send(pair.a.archived(), "marie@nmi")
+    assert collect(pair.b.desk, pair.a.id) == 1
+    assert [offer.id for offer in pair.b.node.inbox()] == [sent.id]
+    assert not pair.a.desk.book.to_post()
+
+    origin, key = kept.partition("\n")[0], pair.a.node.context.keys.open("log")
+    pair.b.desk.book.see(pair.a.id, theirs=sign_checkpoint(Checkpoint(origin, 10_000, bytes(32)), key))  # of a fork
+    other = pair.a.node.send(pair.a.archived("other"), "marie@nmi")
+    assert collect(pair.b.desk, pair.a.id) == 1
+    refused = pair.a.node.transfers.show(other.id).transfer
+    assert refused.state is State.FAILED
+    assert "holds a checkpoint that this log does not go on from" in refused.error
+    assert collect(pair.b.desk, pair.a.id) == 0, "it is not fetched for ever"
+    pair.b.desk.book.see(pair.a.id, theirs=pair.a.node.context.ledger.checkpoint())
+
+    with_policy(pair.b, incoming=Incoming(max_per_day=1))
+    third = pair.a.node.send(pair.a.archived("third"), "marie@nmi")
+    collect(pair.b.desk, pair.a.id)
+    refused = pair.a.node.transfers.show(third.id).transfer
+    assert refused.state is State.FAILED, "what is refused is told, as to a caller"
+    assert "more than 1 offers came in a day" in refused.error
 
 
 def test_within_a_node_nothing_is_copied_and_the_statements_are_the_same(pair: Pair) -> None:

@@ -283,7 +283,7 @@ class _Case:
                     other.source,
                 )
                 return
-        if any(lone is view for lone, _ in unconnected([*views, view])):
+        if any(view in pair for pair in unconnected([*views, view])):  # it is alone, or newer than the files
             yield self._step(
                 Verdict.MISSING,
                 f"The proof is missing that the log of {self._name} still begins as in the checkpoint that you kept.",

@@ -21,6 +21,7 @@ from diadem.node.custody.exporting import own_chain
 from diadem.node.custody.report import CustodyReport, Verdict
 from diadem.node.custody.statements import node_card, user_card
 from diadem.node.custody.verifying import verify_chains
+from diadem.trust.note import Checkpoint, sign_checkpoint
 from tests.node.custody.forging import edited, rewritten, signed_by, without_head, without_statement
 from tests.node.custody.group import NAME, Group, MemoryMirror, fixity, ingest, key, package
 
@@ -245,6 +246,20 @@ def test_a_kept_checkpoint_needs_its_proof(group: Group) -> None:
     assert report.steps[-1].verdict is Verdict.MISSING
     assert check(data, checkpoints=[kept.replace(NAME, "hu-bonn")]).steps[-1].verdict is Verdict.MISSING
     assert check(group.export(package(1), since=[kept]), checkpoints=[kept]).ok
+
+
+def test_a_file_that_is_older_than_the_kept_checkpoint_proves_nothing_of_it(group: Group) -> None:
+    group.say(ingest(1))
+    older = group.export(package(1))
+    group.say(*(fixity(1) for _ in range(9)))
+    kept = group.ledger.checkpoint()
+    made_up = sign_checkpoint(Checkpoint(kept.partition("\n")[0], 10_000, bytes(32)), group.log)
+    for later in (kept, made_up):
+        assert check(older, checkpoints=[later]).steps[-1].verdict is Verdict.MISSING
+    newer = group.export(package(1), since=[kept])
+    assert check(newer, checkpoints=[kept]).ok
+    assert check(older, newer, checkpoints=[kept]).ok
+    assert check(newer, checkpoints=[group.ledger.checkpoint()]).ok, "as large as the file"
 
 
 def test_a_node_that_is_not_pinned_only_claims(group: Group) -> None:
