@@ -23,7 +23,8 @@ from typing import Any
 import pytest
 
 import diadem
-from diadem.errors import NotFound, Refused, Unreachable
+from diadem.errors import DiademError, NotFound, Refused, Unreachable
+from diadem.model.canonical import encode
 from diadem.transfer.client import PeerClient, PeerRefused
 from diadem.transfer.exchange import BASE
 from diadem.transfer.wire import Connection, WrongKey
@@ -415,6 +416,41 @@ def _impostor(served: Served, folder: Path) -> bytes:
         thread.join()
     assert len(heard) <= 2
     return b"".join(heard)
+
+
+WORDS = encode({"error": {"message": "\x1b[2J\u202eall is well", "next": "\x07"}}, where="test")
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 503 \x1b[2J\x9b31mall is well\x85\r\ncontent-length: 0\r\n\r\n",
+        b"HTTP/1.1 409 Conflict\r\ncontent-length: %d\r\n\r\n%s" % (len(WORDS), WORDS),
+    ],
+)
+def test_what_a_peer_answers_is_obeyed_by_no_terminal(served: Served, tmp_path: Path, answer: bytes) -> None:
+    key = new_tls_key()
+    (tmp_path / "key.pem").write_bytes(key)
+    certificate = new_certificate(key, name="hu-berlin", now=datetime.datetime.now(datetime.UTC))
+    (tmp_path / "certificate.pem").write_bytes(certificate)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "certificate.pem", tmp_path / "key.pem")
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            raw, _ = listener.accept()
+            with context.wrap_socket(raw, server_side=True) as connection:
+                connection.recv(10_000)
+                connection.sendall(answer)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        url = f"https://127.0.0.1:{listener.getsockname()[1]}"
+        with served.client(urls=[url], tls_pins=[pin_of_key(key)]) as client, pytest.raises(DiademError) as told:
+            client.get_json("whoami")
+        thread.join()
+    assert "all is well" in str(told.value)
+    assert str(told.value).isprintable()
 
 
 def test_why_nobody_answers_is_said(served: Served) -> None:
