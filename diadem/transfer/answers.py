@@ -78,8 +78,16 @@ class Stream:
         self._left -= found
         return found
 
-    def read(self) -> bytearray:
-        """All that is left, once in memory."""
+    def read(self, most: int = _MAX_JSON) -> bytearray:
+        """All that is left, once in memory.
+
+        Raises
+        ------
+        Unreachable
+            It is more than `most` bytes, of which none is read; or the connection broke before the end.
+        """
+        if self._left > most:
+            raise Unreachable(f"the answer has {self._left:,} bytes; {most:,} are read", where=self._url)
         data, at = bytearray(self._left), 0
         with memoryview(data) as view:
             while found := self.readinto(view[at:]):

@@ -429,12 +429,31 @@ WORDS = encode({"error": {"message": "\x1b[2J\u202eall is well", "next": "\x07"}
     ],
 )
 def test_what_a_peer_answers_is_obeyed_by_no_terminal(served: Served, tmp_path: Path, answer: bytes) -> None:
+    with _answering(served, tmp_path, answer) as client, pytest.raises(DiademError) as told:
+        client.get_json("whoami")
+    assert "all is well" in str(told.value)
+    assert str(told.value).isprintable()
+
+
+def test_an_answer_that_says_it_is_huge_takes_no_memory(served: Served, tmp_path: Path) -> None:
+    answer = b"HTTP/1.1 200 OK\r\ncontent-length: 99999999999999\r\n\r\nlittle"
+    with (
+        _answering(served, tmp_path, answer) as client,
+        client.stream("whoami") as found,
+        pytest.raises(Unreachable, match="99,999,999,999,999 bytes"),
+    ):
+        found.read()
+
+
+@contextlib.contextmanager
+def _answering(served: Served, folder: Path, answer: bytes) -> Iterator[PeerClient]:
+    """A client of somebody who gives one answer, whatever is asked."""
     key = new_tls_key()
-    (tmp_path / "key.pem").write_bytes(key)
-    certificate = new_certificate(key, name="hu-berlin", now=datetime.datetime.now(datetime.UTC))
-    (tmp_path / "certificate.pem").write_bytes(certificate)
+    files = folder / "certificate.pem", folder / "key.pem"
+    files[0].write_bytes(new_certificate(key, name="hu-berlin", now=datetime.datetime.now(datetime.UTC)))
+    files[1].write_bytes(key)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(tmp_path / "certificate.pem", tmp_path / "key.pem")
+    context.load_cert_chain(*files)
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def serve() -> None:
@@ -446,11 +465,9 @@ def test_what_a_peer_answers_is_obeyed_by_no_terminal(served: Served, tmp_path: 
         thread = threading.Thread(target=serve)
         thread.start()
         url = f"https://127.0.0.1:{listener.getsockname()[1]}"
-        with served.client(urls=[url], tls_pins=[pin_of_key(key)]) as client, pytest.raises(DiademError) as told:
-            client.get_json("whoami")
+        with served.client(urls=[url], tls_pins=[pin_of_key(key)]) as client:
+            yield client
         thread.join()
-    assert "all is well" in str(told.value)
-    assert str(told.value).isprintable()
 
 
 def test_why_nobody_answers_is_said(served: Served) -> None:
