@@ -178,3 +178,31 @@ def plugins() -> list[PluginSummary]:
 
     offers = tools().offers
     return summaries(offers, ExtensionSchemas(offers.schema_table).broken())
+
+
+def unnamed_plugins() -> Sequence[str]:
+    """Distributions with plugins that no service loads: nobody named them (see `only_named_plugins`)."""
+    from diadem.hooks.discovery import unnamed
+
+    return unnamed()
+
+
+@contextmanager
+def only_named_plugins() -> Iterator[Sequence[str]]:
+    """Load, here and in the processes that this one starts, no foreign plugin but those that `DIADEM_PLUGINS` names.
+
+    For what runs unattended and for long: else it would run whatever is installed beside it.
+
+    Yields
+    ------
+    sequence of str
+        The distributions that are left out.
+    """
+    from diadem.hooks.discovery import SELECTION
+
+    before, left_out = os.environ.get(SELECTION, ""), unnamed_plugins()
+    os.environ[SELECTION] = before.strip() or "off"
+    try:
+        yield left_out
+    finally:
+        os.environ[SELECTION] = before

@@ -10,7 +10,7 @@ import typer
 from diadem.cli.archive_commands import show_archived
 from diadem.cli.node_options import As, Json, NodeAt, Quiet, opened
 from diadem.cli.output import print_json, progress, size_text, tell
-from diadem.cli.transfer_view import transfer_line
+from diadem.cli.transfer_view import landed_lines, transfer_line
 
 
 def register(app: typer.Typer) -> None:
@@ -73,6 +73,8 @@ def import_(
         tell("next             diadem import FOLDER   (accepts it; it waits in the inbox too)")
     else:
         tell(transfer_line(transfer))
+        for line in landed_lines(transfer):
+            tell(line)
         if transfer["error"]:
             tell(f"ERROR            {transfer['error']}")
             tell(f"next             {transfer['next']}")

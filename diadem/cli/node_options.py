@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
+from diadem.cli.output import plain
 from diadem.errors import Refused
 
 if TYPE_CHECKING:
@@ -40,6 +41,19 @@ _MEANT = re.compile(r"(?:diadem:[0-9a-f]*|[0-9a-f]{8,64})(?:…|\.\.\.)?\Z")
 def is_id(text: str) -> bool:
     """Whether an argument names a package of the node, not a folder or an address; the node judges if it is whole."""
     return bool(_MEANT.match(text)) and not os.path.lexists(text)
+
+
+@contextmanager
+def unattended(*, quiet: bool) -> Iterator[None]:
+    """Run a service: it loads the plugins that somebody has named for it, and says which it leaves out."""
+    from diadem.api.tools import only_named_plugins
+
+    with only_named_plugins() as left_out:
+        if left_out and not quiet:
+            names = ",".join(left_out)
+            said = f"plugins          left out here: {names}; to load them: DIADEM_PLUGINS={names} in its environment"
+            print(plain(said), file=sys.stderr, flush=True)
+        yield
 
 
 @contextmanager

@@ -33,18 +33,20 @@ def register(app: typer.Typer) -> None:
 def plugins(json: Json = False) -> int:
     """List plugins: where each comes from, what it offers, what failed."""
     from diadem.api import plugins as listed
+    from diadem.api.tools import unnamed_plugins
 
     found = [plugin.to_dict() for plugin in listed()]
+    left_out = list(unnamed_plugins())
     failed = any(plugin["failures"] for plugin in found)
     if json:
-        print_json({"plugins": found, "ok": not failed})
+        print_json({"plugins": found, "ok": not failed, "not_in_services": left_out})
     else:
-        for line in _lines(found):
+        for line in _lines(found, left_out):
             print(line)
     return 1 if failed else 0
 
 
-def _lines(found: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+def _lines(found: Sequence[Mapping[str, Any]], left_out: Sequence[str]) -> Iterator[str]:
     """A heading for each distribution, its offers, and what failed."""
     distributions: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
     for plugin in found:
@@ -60,6 +62,9 @@ def _lines(found: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     for plugin in found:
         for failure in plugin["failures"]:
             yield from _wrapped("failed", failure)
+    if left_out:
+        words = f"serve and watch load these only where DIADEM_PLUGINS names them: {', '.join(left_out)}"
+        yield from _wrapped("in services", words)
     if not any(not plugin["bundled"] for plugin in found):
         yield "No other plugin is installed, or DIADEM_PLUGINS leaves it out. docs/plugins.md says how to write one."
 

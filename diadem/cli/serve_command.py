@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from diadem.cli.node_options import Json, NodeAt, Quiet, opened
+from diadem.cli.node_options import Json, NodeAt, Quiet, opened, unattended
 from diadem.cli.output import print_json, tell
 from diadem.model.plain_text import count_text
 
@@ -47,7 +47,7 @@ def serve(
     from diadem.server.remembering import remembered
     from diadem.server.serving import Plan, serve
 
-    with opened(node) as found:
+    with unattended(quiet=quiet), opened(node) as found:
         found.context.require_writable()
         plan = Plan(
             remembered(found.context, listen=listen, urls=url or (), hub=hub),

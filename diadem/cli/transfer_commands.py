@@ -10,7 +10,7 @@ import typer
 
 from diadem.cli.node_options import As, Json, MaxRate, NodeAt, Quiet, opened, read_rate
 from diadem.cli.output import print_json, progress, tell
-from diadem.cli.transfer_view import details_text, offers_text, rules_text, transfer_line, transfers_text
+from diadem.cli.transfer_view import details_text, landed_lines, offers_text, rules_text, transfer_line, transfers_text
 
 if TYPE_CHECKING:
     from diadem.api.nodes import Node
@@ -255,6 +255,7 @@ def _tell_transfer(done: dict[str, Any], *, as_json: bool) -> int:
         tell(transfer_line(done))
         if done.get("way"):
             tell(f"route            {done['way']}")
+        tell_lines(landed_lines(done))
         if done["error"]:
             tell(f"ERROR            {done['error']}")
             tell("next             " + (done["next"] or f"diadem transfers show {done['id'][:8]}"))

@@ -25,6 +25,13 @@ def transfer_line(transfer: Mapping[str, Any]) -> str:
     return "  ".join(parts) + (f"  ({'; '.join(notes)})" if notes else "")
 
 
+def landed_lines(transfer: Mapping[str, Any]) -> list[str]:
+    """What is to be known of a package that has landed here from elsewhere."""
+    if transfer["direction"] != "in" or transfer["state"] not in ("received", "closed"):
+        return []
+    return ["page             the sender's, as it came: it was not checked whether it shows what is in the files"]
+
+
 def _progress(transfer: Mapping[str, Any]) -> str:
     if transfer["state"] not in ("accepted", "transferring", "verifying", "failed"):
         return ""

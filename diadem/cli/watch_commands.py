@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from diadem.cli.node_options import As, Json, NodeAt, Quiet, opened
+from diadem.cli.node_options import As, Json, NodeAt, Quiet, opened, unattended
 from diadem.cli.output import print_json, progress, tell
 from diadem.cli.watch_view import event_lines, folder_lines, handed_lines
 from diadem.errors import Interrupted
@@ -75,7 +75,7 @@ def run(
     """Watch. Nothing of a session is archived before all of it is silent; nothing is moved, changed or deleted."""
     code, documents = 0, []
     lines = json and not (once or dry_run)
-    with opened(node, user) as found, progress(quiet=quiet or json) as listener:
+    with unattended(quiet=quiet), opened(node, user) as found, progress(quiet=quiet or json) as listener:
         folders = folder is not None or bool(found.context.settings.watched)
         told = found.watch(
             folder,

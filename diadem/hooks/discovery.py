@@ -80,6 +80,14 @@ def selected(complain: Complaint) -> Iterator[Plugin]:
         complain(names[missing], f"{SELECTION} names it, and no such plugin is installed")
 
 
+def unnamed() -> Sequence[str]:
+    """Distributions with plugins, none of which is imported for that; none where `SELECTION` says which are meant."""
+    if os.environ.get(SELECTION, "").strip():
+        return ()
+    found = map(_plugin_of, _installed(lambda _name, _words: None))
+    return sorted({plugin.distribution or plugin.name for plugin in found})
+
+
 def _installed(complain: Complaint) -> Sequence[EntryPoint]:
     try:
         return sorted(entry_points(group=GROUP), key=lambda entry: (entry.name, entry.value))

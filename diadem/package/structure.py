@@ -117,6 +117,9 @@ def _read_tagmanifest(bundle: Bundle, findings: Findings, structure: Structure, 
         for path in REQUIRED:
             if path not in structure.listed:
                 findings.error("tag-file-unlisted", "the tag manifest does not list it", path, next=_TAGS_AGAIN)
+        for path in sorted(structure.listed.keys() - LIMITS.keys()):
+            message = "no package has such a tag file: its maker put it there, and what it says is not checked"
+            findings.warning("tag-file-unknown", message, path, next="Believe nothing that it says of other files.")
 
 
 def _prove_tag_files(bundle: Bundle, listing: Listing, findings: Findings, structure: Structure) -> None:

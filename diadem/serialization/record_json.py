@@ -8,7 +8,7 @@ from typing import Any
 
 from diadem.model.record import Record
 from diadem.serialization.admission import admitted
-from diadem.serialization.record_reading import read_record
+from diadem.serialization.record_reading import MAX_BYTES, read_record
 from diadem.serialization.record_writing import RecordWriter, write_record
 from diadem.serialization.validation import (
     validate_dataset,
@@ -18,6 +18,7 @@ from diadem.serialization.validation import (
 )
 
 __all__ = [
+    "MAX_BYTES",
     "RecordWriter",
     "admitted",
     "build_record",

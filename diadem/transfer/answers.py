@@ -13,6 +13,7 @@ from diadem.model import canonical
 from diadem.model.carriers import CarrierFull
 from diadem.model.peers import Unproven
 from diadem.model.times import read_time
+from diadem.node.custody.said import quoted
 from diadem.transfer.messages import MAX_CHECKPOINT
 from diadem.transfer.wire import Connection, why
 
@@ -163,7 +164,7 @@ def refusal(response: http.client.HTTPResponse, *, name: str, url: str, now: flo
         told = None
     error = _error_of(told)
     code, after = error.get("code", ""), error.get("next")
-    message = f"{name}: {error.get('message') or response.reason}"
+    message = f"{name}: {error.get('message') or quoted(response.reason, _TEXT)}"
     if response.status == 404:
         return NotFound(message, where=url, next=after)
     if response.status == 401 and code == OtherTime.code:
@@ -189,11 +190,7 @@ def _error_of(found: object) -> dict[str, str]:
     """Words of somebody else: short, and nothing that a terminal would obey."""
     if not isinstance(found, dict):
         return {}
-    texts = {key: value for key, value in found.items() if isinstance(value, str)}
-    return {
-        key: "".join(letter if letter.isprintable() else " " for letter in value[:_TEXT])
-        for key, value in texts.items()
-    }
+    return {key: quoted(value, _TEXT) for key, value in found.items() if isinstance(value, str)}
 
 
 _CONTENT_RANGE: Final = re.compile(r"bytes ([0-9]{1,15})-([0-9]{1,15})/[0-9]{1,15}", re.ASCII)

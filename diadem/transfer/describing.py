@@ -13,6 +13,7 @@ from diadem.errors import DiademError
 from diadem.model import canonical
 from diadem.model.manifest import PAGE_PATH
 from diadem.node.catalogue import PackageRow
+from diadem.node.custody.said import quoted
 from diadem.package.page_datasets import previews_on
 from diadem.transfer.messages import MAX_PREVIEW_BYTES, MAX_PREVIEWS, MAX_RECORD_BYTES
 from diadem.trust.base64_text import to_base64
@@ -76,5 +77,4 @@ def _previews(package: Package) -> Iterator[dict[str, str]]:
 
 
 def _short(text: object) -> str:
-    plain = "".join(letter if letter.isprintable() else " " for letter in str(text or ""))
-    return plain if len(plain) <= _LONGEST else plain[: _LONGEST - 1] + "…"
+    return quoted(str(text or ""), _LONGEST)

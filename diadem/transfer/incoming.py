@@ -312,7 +312,7 @@ def _progressed(desk: Desk, peer: Peer, message: Message) -> Answer:
     said = State(about["state"]) if about.get("state") in ("transferring", "verifying") else transfer.state
     state = said if said in NEXT[transfer.state] else transfer.state
     done = min(int(about.get("done", transfer.done)), transfer.bytes)
-    rate, error = float(about.get("rate", 0)), str(about.get("error", ""))
+    rate, error = float(about.get("rate", 0)), quoted(str(about.get("error", "")))
     desk.book.change(transfer.id, durable=False, state=str(state), done=done, rate=rate, error=error)
     return {"state": str(state)}
 

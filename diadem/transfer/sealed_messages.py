@@ -21,6 +21,7 @@ from diadem.model import canonical
 from diadem.model.peer_checks import HEX, matches
 from diadem.model.statements import parse_time
 from diadem.model.times import time_text
+from diadem.node.custody.said import quoted
 from diadem.trust.envelope import Envelope, sign
 from diadem.trust.keys import PrivateKey, PublicKey
 from diadem.trust.sealing import seal, unseal
@@ -42,6 +43,8 @@ ANSWER: Final = "answer"
 INTRODUCTION: Final = "introduction"
 WELCOME: Final = "welcome"
 KINDS: Final = (MESSAGE, ANSWER, INTRODUCTION, WELCOME)
+#: Characters of the words of a refusal.
+_TEXT: Final = 2000
 _COMMON: Final = frozenset({"format", "from", "to", "sent", "id"})
 _ID: Final = re.compile(r"[0-9a-f]{32}")
 _ASK: Final = "Its sender has to send it again."
@@ -165,10 +168,9 @@ class Answer:
         several = isinstance(messages, list) and len(messages) <= 4 and all(isinstance(one, dict) for one in messages)
         _require(several, "at most four messages answer one")
         fits = isinstance(error, dict) and (not error or error.keys() == {"code", "message", "next"})
-        _require(fits and all(isinstance(text, str) and len(text) <= 2000 for text in error.values()), "no such error")
-        return cls(
-            found["to"], found["state"], found.get("seen", ""), tuple(messages), dict(error), found.get("card", "")
-        )
+        _require(fits and all(isinstance(text, str) and len(text) <= _TEXT for text in error.values()), "no such error")
+        error = {name: quoted(text, _TEXT) for name, text in error.items()}
+        return cls(found["to"], found["state"], found.get("seen", ""), tuple(messages), error, found.get("card", ""))
 
 
 def seal_message(said: SealedMessage, key: PrivateKey, recipient: str) -> bytes:

@@ -7,14 +7,14 @@ from collections import OrderedDict
 from collections.abc import Iterator
 
 from diadem.archive.package import Package
-from diadem.errors import DiademError, NotFound, Unreachable
+from diadem.errors import DiademError, NotFound, Refused, Unreachable
 from diadem.model.manifest import RECORD_PATH, TAGMANIFEST, VENDOR_PATH
 from diadem.model.ports import Bundle, RangeReader
 from diadem.model.record import Record
 from diadem.node.context import Context
 from diadem.node.placing import best_package, readable_copies
 from diadem.package.opening import LIMITS
-from diadem.serialization.record_json import read_record
+from diadem.serialization.record_json import MAX_BYTES, read_record
 from diadem.transfer.exchange import BYTES, FileRange, Request, Response
 from diadem.transfer.serving import tag_blocks
 from diadem.transfer.tag_parts import LENGTH, tag_files
@@ -68,8 +68,12 @@ class Shelf:
         return sum(len(package.manifest) for package in self._kept.values())
 
     def record(self, package_id: str) -> Record:
-        """The sealed record of a package."""
-        with self.package(package_id).open_derived(RECORD_PATH) as source:
+        """The sealed record of a package. Raises `Refused` before it reads one that is larger than a record may be."""
+        package = self.package(package_id)
+        size = package.manifest[RECORD_PATH].size
+        if size > MAX_BYTES:
+            raise Refused(f"the record has {size:,} bytes; {MAX_BYTES:,} are read", next="Read its files instead.")
+        with package.open_derived(RECORD_PATH) as source:
             return read_record(source.read())
 
     def tags(self, package_id: str) -> Response:

@@ -14,6 +14,7 @@ import pytest
 import diadem
 from diadem.hooks.manager import BUNDLED
 from tests.hooks.distributions import HONEST, IMPORTS, install
+from tests.services import free_ports
 
 
 def run(site: Path, *arguments: str, code: int = 0, **environment: str) -> str:
@@ -93,6 +94,7 @@ def test_what_failed_is_named_and_hides_nothing(site: Path) -> None:
 def test_the_table_can_be_read(site: Path) -> None:
     text = run(site, code=1)
     assert f"diadem-em {diadem.__version__} (bundled, {len(BUNDLED)} plugins)" in text
+    assert "in services      serve and watch load these only where DIADEM_PLUGINS names them: Honest," in text
     assert "Honest 2.1\n  honest_1 (honest_1)\n    reads        honest-1\n" in text
     assert "    extensions   org.example.honest1 1.0.0\n" in text
     assert "failed           plugin 'broken': cannot be loaded: ModuleNotFoundError" in text
@@ -107,6 +109,31 @@ def test_the_environment_leaves_plugins_out(site: Path) -> None:
     assert [name for name, plugin in plugins.items() if not plugin["bundled"]] == ["honest_1"]
     plugins = listed(site, code=1, DIADEM_PLUGINS="honest,absent")
     assert plugins["absent"]["failures"]
+
+
+@pytest.mark.parametrize("command", ["watch --once", "serve --listen 127.0.0.1:"])
+def test_a_service_loads_the_plugins_that_were_named_for_it_and_no_other(tmp_path: Path, command: str) -> None:
+    if command.endswith(":"):
+        command += str(free_ports(1)[0])
+    place, site, mark = tmp_path / "node", tmp_path / "site", tmp_path / "imported"
+    diadem.Node.create(place, name="hu-berlin", user="alice", store=str(tmp_path / "store")).close()
+    body = f"open({str(mark)!r}, 'w').close()\n" + HONEST.format(n=1)
+    install(site, "honest_1", body, distribution="Honest", version="2.1")
+    for named in ("", "honest") if command.startswith("watch") else ("",):
+        process = subprocess.Popen(
+            [sys.executable, "-m", "diadem", *command.split(), "--node", str(place)],
+            env={**os.environ, "PYTHONPATH": str(site), "DIADEM_PLUGINS": named},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert process.stdout is not None
+        process.stdout.readline()
+        if command.startswith("serve"):
+            process.terminate()
+        _, told = process.communicate(timeout=60)
+        assert mark.exists() == bool(named)
+        assert ("left out here: Honest; to load them: DIADEM_PLUGINS=Honest" in told) == (not named)
 
 
 def test_a_failing_plugin_does_not_keep_files_from_being_read(site: Path) -> None:

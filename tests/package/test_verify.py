@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import signal
@@ -205,6 +206,19 @@ def test_damaged_leaf_digests_accuse_no_file(package: Path, level: Level) -> Non
     report = verify(LocalBundle(package), level=level)
     assert codes(report) == [("tag-file-mismatch", LEAVES_PATH), ("leaves-unproven", LEAVES_PATH)]
     assert report.checked["files"] == 5
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_tag_files_that_no_package_has_are_named(package: Path, level: Level) -> None:
+    """A stranger lists what it likes: wrong digests of another algorithm would be believed by who finds them."""
+    lies = f"{'0' * 32}  data/exact.bin\n".encode()
+    (package / "manifest-md5.txt").write_bytes(lies)
+    lines = (package / TAGMANIFEST).read_text("ascii").splitlines(keepends=True)
+    lines.append(f"{hashlib.sha256(lies).hexdigest()}  manifest-md5.txt\n")
+    (package / TAGMANIFEST).write_bytes("".join(sorted(lines, key=lambda line: line[66:])).encode("ascii"))
+    report = verify(LocalBundle(package), level=level)
+    assert report.ok
+    assert codes(report) == [("tag-file-unknown", "manifest-md5.txt")]
 
 
 def test_a_damaged_manifest_accuses_no_file(package: Path) -> None:

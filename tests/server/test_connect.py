@@ -319,7 +319,7 @@ def test_a_session_comes_as_far_as_it_may_be_read(laptop: Laptop, tmp_path: Path
         assert node.restore(first, tmp_path / "one", chain=False).others == 1
 
 
-def test_ranges_come_from_any_store(tmp_path: Path) -> None:
+def test_ranges_come_from_any_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     data = random.Random(1).randbytes(2_500_000)
     (tmp_path / "session").mkdir()
     (tmp_path / "session" / "large.bin").write_bytes(data)
@@ -336,6 +336,9 @@ def test_ranges_come_from_any_store(tmp_path: Path) -> None:
             assert response.headers["content-length"] == str(len(data[start:stop]))
         with pytest.raises(NotFound):
             shelf.file(package.id, len(package.manifest), request)
+        monkeypatch.setattr("diadem.transfer.shelf.MAX_BYTES", 100)
+        with pytest.raises(Refused, match="100 are read"):
+            shelf.record(package.id)
 
 
 # -- saying ------------------------------------------------------------------------------------------------------------

@@ -23,7 +23,8 @@ from typing import Any
 import pytest
 
 import diadem
-from diadem.errors import NotFound, Refused, Unreachable
+from diadem.errors import DiademError, NotFound, Refused, Unreachable
+from diadem.model.canonical import encode
 from diadem.transfer.client import PeerClient, PeerRefused
 from diadem.transfer.exchange import BASE
 from diadem.transfer.wire import Connection, WrongKey
@@ -445,6 +446,58 @@ def _impostor(served: Served, folder: Path) -> bytes:
         thread.join()
     assert len(heard) <= 2
     return b"".join(heard)
+
+
+WORDS = encode({"error": {"message": "\x1b[2J\u202eall is well", "next": "\x07"}}, where="test")
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 503 \x1b[2J\x9b31mall is well\x85\r\ncontent-length: 0\r\n\r\n",
+        b"HTTP/1.1 409 Conflict\r\ncontent-length: %d\r\n\r\n%s" % (len(WORDS), WORDS),
+    ],
+)
+def test_what_a_peer_answers_is_obeyed_by_no_terminal(served: Served, tmp_path: Path, answer: bytes) -> None:
+    with _answering(served, tmp_path, answer) as client, pytest.raises(DiademError) as told:
+        client.get_json("whoami")
+    assert "all is well" in str(told.value)
+    assert str(told.value).isprintable()
+
+
+def test_an_answer_that_says_it_is_huge_takes_no_memory(served: Served, tmp_path: Path) -> None:
+    answer = b"HTTP/1.1 200 OK\r\ncontent-length: 99999999999999\r\n\r\nlittle"
+    with (
+        _answering(served, tmp_path, answer) as client,
+        client.stream("whoami") as found,
+        pytest.raises(Unreachable, match="99,999,999,999,999 bytes"),
+    ):
+        found.read()
+
+
+@contextlib.contextmanager
+def _answering(served: Served, folder: Path, answer: bytes) -> Iterator[PeerClient]:
+    """A client of somebody who gives one answer, whatever is asked."""
+    key = new_tls_key()
+    files = folder / "certificate.pem", folder / "key.pem"
+    files[0].write_bytes(new_certificate(key, name="hu-berlin", now=datetime.datetime.now(datetime.UTC)))
+    files[1].write_bytes(key)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*files)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            raw, _ = listener.accept()
+            with context.wrap_socket(raw, server_side=True) as connection:
+                connection.recv(10_000)
+                connection.sendall(answer)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        url = f"https://127.0.0.1:{listener.getsockname()[1]}"
+        with served.client(urls=[url], tls_pins=[pin_of_key(key)]) as client:
+            yield client
+        thread.join()
 
 
 def test_why_nobody_answers_is_said(served: Served) -> None:

@@ -173,3 +173,10 @@ def test_an_answer_is_small_and_of_one_form(wrong: dict[str, Any]) -> None:
 def test_what_hubs_would_not_carry_is_not_sealed() -> None:
     with pytest.raises(Refused, match="hubs carry"):
         seal_message(replace(SAID, content={"text": "x" * (3 << 20)}), KEY, BOX.recipient)
+
+
+def test_the_words_of_a_refusal_are_obeyed_by_no_terminal() -> None:
+    words = {"code": "refused", "message": "\x1b[2Jall \u202eis well", "next": "\x9b31m"}
+    error = Answer.from_dict({"to": "ab" * 16, "state": "refused", "error": words}).error
+    assert "all  is well" in error["message"]
+    assert all(text.isprintable() for text in error.values())

@@ -58,10 +58,10 @@ class Said:
         return f", because: {bare(self['reason'])}" if self.get("reason") else ""
 
 
-def quoted(text: str) -> str:
-    """A text of someone else: no control characters, no length without end."""
+def quoted(text: str, longest: int = _SHOWN) -> str:
+    """A text of someone else: no control characters, none that turns what is read, no length without end."""
     clean = "".join(character if character.isprintable() else " " for character in text)
-    return clean if len(clean) <= _SHOWN else clean[: _SHOWN - 1] + "…"
+    return clean if len(clean) <= longest else clean[: longest - 1] + "…"
 
 
 def bare(text: str) -> str:

@@ -18,7 +18,7 @@ from diadem.model.ids import PackageId
 from diadem.model.ports import Listener, silent
 from diadem.node.assessing import ID, Assessments, Judgement
 from diadem.node.catalogue.results import PackageRow, SearchResult
-from diadem.serialization.record_json import read_record
+from diadem.serialization.record_json import MAX_BYTES, read_record
 from diadem.transfer.answers import PeerRefused
 from diadem.transfer.client import PeerClient
 from diadem.transfer.offering import transfer_of
@@ -44,8 +44,6 @@ T = TypeVar("T")
 _WHOLE: Final = re.compile(r"(?:diadem:)?[0-9a-f]{64}\Z")
 #: How often a statement is prepared again because somebody else was quicker.
 _TRIES: Final = 5
-#: Bytes of a record that are read.
-_MAX_RECORD: Final = 128 << 20
 
 
 @contextmanager
@@ -187,7 +185,7 @@ class RemoteNode:
     def _record(self, package: PackageId) -> Record:
         """The record as the node says that it holds now."""
         with self._client.stream(f"packages/{package.hex}/record") as stream:
-            return read_record(bytes(stream.read(_MAX_RECORD)))
+            return read_record(bytes(stream.read(MAX_BYTES)))
 
     def _facts(self, package: PackageId) -> PackageFacts:
         return read_facts(self._client.get_json(f"packages/{package.hex}"), self.url)
