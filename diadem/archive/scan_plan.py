@@ -13,7 +13,7 @@ from urllib.parse import unquote_to_bytes
 
 from diadem.archive.scan_columns import PLAN_COLUMNS, UNSHOWN, Column
 from diadem.archive.scan_sheets import MAX_TEXT, Workbook, table_csv
-from diadem.archive.table_reading import MAX_ROWS, Row, csv_cells, numbered
+from diadem.archive.table_reading import MAX_ROWS, Row, csv_cells, numbered, require_workbook
 from diadem.errors import DocumentError, NotFound, UsageError
 from diadem.model.scan import PlannedSession
 
@@ -130,6 +130,7 @@ def read_plan(path: str | os.PathLike[str]) -> list[PlannedSession]:
 def _read_xlsx(path: Path) -> tuple[list[tuple[int, Row]], dict[str, list[str]]]:
     import openpyxl
 
+    require_workbook(path)
     try:
         book = openpyxl.load_workbook(path, read_only=True, data_only=True)
     except Exception as error:
