@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -159,3 +160,13 @@ def test_executors(tmp_path: Path) -> None:
     assert document["rows"][-1]["met"] is True
     assert [one["workers"] for one in document["runs"]] == [1, 2]
     assert "Package ids: equal in all runs." in printed
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="limits of memory are set as POSIX has them")
+def test_no_parser_raises_what_is_no_error_of_ours(tmp_path: Path) -> None:
+    seconds = os.environ.get("DIADEM_TEST_FUZZ_SECONDS", "15")
+    options = ("--seconds", seconds, "--kept", str(tmp_path / "kept"))
+    _, document = run(tmp_path, "fuzz_parsers.py", *options)
+    assert document["faults"] == []
+    assert document["rounds"] > 200
+    assert 0 < document["peak bytes"] < 300e6

@@ -85,3 +85,26 @@ def test_every_dependency_is_justified() -> None:
     for requirement in wanted:
         name = re.split(r"[\[<>=;! ]", requirement)[0]
         assert name == "diadem-em" or name in reasons, name
+
+
+def test_the_tested_set_fits_what_is_asked_for() -> None:
+    import tomllib
+
+    from packaging.requirements import Requirement
+    from packaging.utils import canonicalize_name
+
+    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    pinned: dict[str, str] = {}
+    for line in lines:
+        if not line.startswith("#"):
+            name, version = line.split("==")
+            assert re.fullmatch(r"[a-z0-9-]+", name), line
+            assert re.fullmatch(r"[0-9][0-9a-z.+!]*", version), line
+            pinned[name] = version
+    assert list(pinned) == sorted(pinned)
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = project["optional-dependencies"]
+    running = ("formats", "s3", "sftp", "postgres", "keyring", "server", "dask")
+    for line in (*project["dependencies"], *(item for extra in running for item in extras[extra])):
+        wanted = Requirement(line)
+        assert wanted.specifier.contains(pinned[canonicalize_name(wanted.name)]), line

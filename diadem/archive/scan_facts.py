@@ -37,6 +37,7 @@ _CONCERNS = {
     "side-file-alone": Concern.INCOMPLETE,
     "reader-missing": Concern.NOTE,
     "truncated": Concern.UNREADABLE,
+    "odd-header": Concern.UNREADABLE,
     "empty": Concern.UNREADABLE,
     "wrong-type": Concern.UNREADABLE,
 }

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 #: Titles of what deserves attention, for the codes that come often.
 _TITLES = {
     "truncated": "cut short",
+    "odd-header": "a header that cannot be understood",
     "empty": "empty",
     "wrong-type": "not what the name says",
     "reader-failed": "not understood by the reader",

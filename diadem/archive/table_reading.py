@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from diadem.archive.scan_sheets import as_meant
 from diadem.errors import DocumentError, NotFound
+from diadem.serialization.zip_list import UNREADABLE, open_zip
 
 #: A row of cells by the key of their column.
 Row = Mapping[str, Any]
@@ -24,6 +25,9 @@ Row = Mapping[str, Any]
 MAX_ROWS: Final = 200_000
 #: The largest file that is read, in bytes.
 MAX_BYTES: Final = 100_000_000
+#: The same unpacked, and the cells of a sheet, the empty ones between others counted.
+_MAX_UNPACKED, _MAX_CELLS = 1 << 30, 10_000_000
+_ANEW: Final = "Save it anew as Excel workbook (.xlsx), or as CSV UTF-8."
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,24 +189,26 @@ def _require_width(path: Path, cells: Sequence[Sequence[Any]], width: int) -> No
 def _workbook_cells(path: Path, name: str, *, only: bool) -> list[list[Any]]:
     import openpyxl
 
+    require_workbook(path)
     try:
         book = openpyxl.load_workbook(path)
         if only and name not in book.sheetnames:
             raise NotFound(f"the workbook has no sheet '{name}'", where=str(path))  # noqa: TRY301
         sheet = _sheet(book, name)
+        _require_compact(path, sheet)
         merged = [str(one) for one in sheet.merged_cells.ranges]
         rows = [list(row) for row in sheet.iter_rows()]
         formulas = [cell.coordinate for row in rows for cell in row if cell.data_type == "f"]
         if formulas:
             sheet = _sheet(openpyxl.load_workbook(path, data_only=True), name)
             rows = [list(row) for row in sheet.iter_rows()]
-    except NotFound:
+    except (NotFound, DocumentError):
         raise
     except Exception as error:
         raise DocumentError(
             f"the table is no workbook that can be read: {error}",
             where=str(path),
-            next="Save it anew as Excel workbook (.xlsx), or as CSV UTF-8.",
+            next=_ANEW,
         ) from error
     if merged:
         raise DocumentError(
@@ -212,6 +218,30 @@ def _workbook_cells(path: Path, name: str, *, only: bool) -> list[list[Any]]:
         )
     _require_values(path, sheet, formulas)
     return [[_value(path, cell) for cell in row] for row in rows]
+
+
+def require_workbook(path: Path) -> None:
+    """Raise `DocumentError` for a workbook that would fill the memory when it is unpacked, or that is none."""
+    try:
+        with path.open("rb") as stream, open_zip(stream) as archive:
+            size = sum(member.file_size for member in archive.infolist())
+    except UNREADABLE as error:
+        raise DocumentError(
+            f"it is no workbook that can be read: {error}", where=str(path), next="Save it anew, or as CSV."
+        ) from error
+    if path.stat().st_size > MAX_BYTES or size > _MAX_UNPACKED:
+        raise _too_large(path)
+
+
+def _require_compact(path: Path, sheet: Any) -> None:
+    """Refuse a sheet with a cell so far away that what lies between would fill the memory."""
+    if sheet.max_row * sheet.max_column > _MAX_CELLS:
+        raise _too_large(path)
+
+
+def _too_large(path: Path) -> DocumentError:
+    advice = "Divide it, remove what stands far away from the table, or use .csv."
+    return DocumentError("the workbook is too large to be read", where=str(path), next=advice)
 
 
 def _sheet(book: Any, name: str) -> Any:

@@ -297,13 +297,14 @@ class Extractor:
             how["lazy"] = answer["mode"] == "lazy"
         if answer.get("values"):
             how["values"] = answer["values"]
-        enforced = answer.get("enforced") or {}
+        enforced = answer.get("enforced", {})
+        python = "Python's own refused" if enforced else "unknown"
         how["isolation"] = {
             "network": {"none": "none", "refused": "unrestricted, Python's own refused"}.get(
                 about.get("network", ""), "unknown"
             ),
-            "files": "landlock" if enforced.get("files") is True else "Python's own refused",
-            "calls": "seccomp" if enforced.get("calls") is True else "Python's own refused",
+            "files": "landlock" if enforced.get("files") is True else python,
+            "calls": "seccomp" if enforced.get("calls") is True else python,
             "memory": self._memory if about.get("limited") else "unlimited",
             "seconds": self._timeout,
         }

@@ -25,10 +25,10 @@ from diadem.package.redacting.compressed import HEAD_SIZE, compression_of
 from diadem.package.redacting.record import Cleaner, learn_from
 from diadem.package.redacting.searching import FileSearch, Search
 from diadem.package.redacting.terms import Terms
-from diadem.package.vendor import LARGEST, UNREADABLE, member_bytes
+from diadem.package.vendor import LARGEST, member_bytes
 from diadem.serialization.record_json import read_record
 from diadem.serialization.strict_json import parse
-from diadem.serialization.zip_list import open_zip
+from diadem.serialization.zip_list import UNREADABLE, open_zip
 from diadem.store.zip_stage import Content
 
 #: Bytes of a vendor's block that are looked through; larger ones are data.

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from diadem.model.names import twin_key
 from diadem.model.ports import Listing
 from diadem.package.findings import Findings
-from diadem.package.foreign_manifests import ForeignManifest
+from diadem.package.foreign_manifests import MOST_DIGESTS, ForeignManifest
 from diadem.package.foreign_text import Declaration, decoded
 
 _ELSEWHERE = "Ask the sender for a whole bag; DIADEM fetches nothing that a bag names."
@@ -46,9 +46,7 @@ def locate(
             lost.append(path)
         else:
             known = located.files.get(there, ())
-            located.files[there] = (
-                (*known, *(digest for digest in digests if digest not in known)) if known else digests
-            )
+            located.files[there] = tuple(dict.fromkeys((*known, *digests)))[:MOST_DIGESTS]
     _report_lost(lost, located, listing, fetched, findings)
     return located
 

@@ -28,6 +28,8 @@ PACKAGE_INFO = "package-info.txt"  # the name of bag-info.txt up to 0.95
 _LIMITS = {BAGIT: 1 << 12, BAG_INFO: 1 << 20, PACKAGE_INFO: 1 << 20}
 #: Bytes of all manifests together above which the rest is not read.
 _BUDGET = 128 << 20
+#: Digests of one file that are compared: where there are two, the bag is wrong already.
+MOST_DIGESTS = 4
 _MANIFEST_NAME = re.compile(r"(tag)?manifest-([^/]+)\.txt\Z", re.IGNORECASE)
 _OXUM = re.compile(r"([0-9]{1,20})\.([0-9]{1,12})\Z")
 _DISTRUST = "Do not trust this bag."
@@ -91,11 +93,12 @@ def read_info(reader: TagReader, listing: Listing, declaration: Declaration) -> 
     if len(stated) > 1:
         reader.findings.warning("oxum-repeated", "Payload-Oxum stands there more than once", path)
     sizes = [size for name, size in listing.files.items() if name.startswith("data/")]
+    oxum = f"{sum(sizes)}.{len(sizes)}"
     for value in stated:
         if not _OXUM.match(value):
             reader.findings.error("oxum-malformed", f"Payload-Oxum is '{value[:60]}', not <bytes>.<files>", path)
-        elif value != f"{sum(sizes)}.{len(sizes)}":
-            message = f"Payload-Oxum is {value}; the bag holds {sum(sizes)}.{len(sizes)}"
+        elif value != oxum:
+            message = f"Payload-Oxum is {value}; the bag holds {oxum}"
             reader.findings.error("oxum-mismatch", message, path, next="Look for files that were lost or added.")
 
 
@@ -131,6 +134,8 @@ def _enter(manifest: ForeignManifest, line: ManifestLine, findings: Findings, *,
     before = manifest.digests.get(line.path, ())
     if before and line.digest not in before:
         findings.error("listed-twice", f"{manifest.name} lists it twice with different digests", line.path)
+        if len(before) >= MOST_DIGESTS:
+            return
     elif before:
         report = findings.error if strict else findings.warning
         report("listed-twice", f"{manifest.name} lists it twice", line.path)

@@ -159,18 +159,18 @@ def _pieces(data: bytes, encoding: str, path: str, findings: Findings) -> Iterat
 
 def parse_fields(lines: Iterable[str], path: str, findings: Findings, *, strict: bool) -> list[tuple[str, str]]:
     """Read `bag-info.txt`: labels and values, continued lines joined by one space."""
-    fields: list[tuple[str, str]] = []
+    fields: list[tuple[str, list[str]]] = []
     for line in lines:
         label, colon, value = line.partition(":")
         if line[0] in " \t" and fields:
-            fields[-1] = (fields[-1][0], f"{fields[-1][1]} {line.strip()}")
+            fields[-1][1].append(line.strip())
         elif colon and label.strip():
-            fields.append((label.strip(), value.strip()))
+            fields.append((label.strip(), [value.strip()]))
             if strict and label != label.strip():
                 findings.warning("bag-info-spaces", f"there is white space before the colon of {label.strip()}", path)
         else:
             findings.warning("bag-info-malformed", f"a line is no 'Label: value': {line[:60]!r}", path)
-    return fields
+    return [(label, " ".join(values)) for label, values in fields]
 
 
 def parse_manifest_lines(lines: Iterable[str], path: str, digits: int, findings: Findings) -> Iterator[ManifestLine]:

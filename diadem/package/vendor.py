@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import io
-import struct
 import zipfile
-import zlib
 
-from diadem.serialization.zip_list import open_zip
+from diadem.serialization.zip_list import UNREADABLE, open_zip
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest date a zip can hold: no time of ours enters the package
 #: Deflate's quickest level: half as large again as its best, and five times as fast.
@@ -16,11 +14,6 @@ _LEVEL = 1
 #: Bytes of one content. Extraction keeps none above 8 MiB.
 LARGEST = 64 << 20
 _PIECE = 1 << 20
-#: What `zipfile` raises for an archive that is damaged, encrypted, or of a kind that nobody here writes.
-UNREADABLE = (
-    zipfile.BadZipFile, zipfile.LargeZipFile, zlib.error, EOFError, NotImplementedError, OSError, RuntimeError,
-    struct.error,
-)  # fmt: skip
 
 
 class _Buffer(io.BytesIO):

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import struct
 import zipfile
+import zlib
 from typing import BinaryIO, Final
 
 #: Bytes that a list of members may have; in memory it takes some ten times as much.
 MAX_LIST: Final = 16 << 20
+#: What `zipfile` raises for an archive that is damaged, encrypted, or of a kind that nobody here writes.
+UNREADABLE = (
+    zipfile.BadZipFile, zipfile.LargeZipFile, zlib.error, EOFError, NotImplementedError, OSError, RuntimeError,
+    struct.error,
+)  # fmt: skip
 
 
 class _Sparing:
@@ -37,7 +44,7 @@ def open_zip(stream: BinaryIO) -> zipfile.ZipFile:
     ------
     zipfile.LargeZipFile
         Its list of members is too long.
-    zipfile.BadZipFile, ValueError, NotImplementedError, struct.error
-        It is damaged, or was never one.
+    Exception
+        Another of `UNREADABLE`: it is damaged, or was never one.
     """
     return zipfile.ZipFile(_Sparing(stream))  # type: ignore[call-overload,no-any-return,unused-ignore]

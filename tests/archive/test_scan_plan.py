@@ -7,6 +7,7 @@ import datetime
 import io
 import os
 import re
+import zipfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -18,8 +19,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import diadem
-from diadem.archive.scan_plan import from_cell, to_cell
+from diadem.archive.scan_plan import from_cell, read_plan, to_cell
 from diadem.archive.scan_sheets import FORMULA_STARTS, as_meant, harmless
+from diadem.archive.table_reading import read_table
 from diadem.errors import DocumentError, NotFound, UsageError
 from diadem.model.scan import PlannedSession
 from tests.archive.scan_trees import Scanner, image, posix
@@ -289,3 +291,35 @@ def test_no_cell_of_a_csv_is_a_formula(scan: Scanner, tree: Path, tmp_path: Path
     row = next(row for row in rows if row["file"] == "a.hspy")
     assert row["sample"] == "'" + HOSTILE
     assert (row["acquired"], row["voltage (kV)"], row["shape"]) == ("2026-03-14 10:00:00", "200.0", "8 × 8")
+
+
+def rewritten(path: Path, change: Callable[[str, bytes], bytes]) -> None:
+    """A workbook with its parts changed."""
+    with zipfile.ZipFile(path) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in parts.items():
+            archive.writestr(name, change(name, content))
+
+
+def test_a_cell_far_away_is_no_table_of_all_that_lies_between(tmp_path: Path, tree: Path) -> None:
+    path = tmp_path / "table.xlsx"
+    diadem.scan(tree).save_plan(path)
+    far = b'<row r="1048576"><c r="XFD1048576" t="inlineStr"><is><t>x</t></is></c></row></sheetData>'
+    rewritten(path, lambda name, data: data.replace(b"</sheetData>", far) if "sheet1" in name else data)
+    with pytest.raises(DocumentError, match="too large to be read"):
+        read_table(path, ["folder"], sheet="", needed=["folder"], make="diadem scan")
+
+
+def test_a_workbook_that_expands_beyond_measure_is_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "table.xlsx"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("xl/sharedStrings.xml", b"a")
+    data = bytearray(path.read_bytes())
+    at = data.rindex(b"PK\1\2") + 24
+    data[at : at + 4] = (2 << 30).to_bytes(4, "little")
+    path.write_bytes(data)
+    with pytest.raises(DocumentError, match="too large to be read"):
+        read_plan(path)
+    with pytest.raises(DocumentError, match="too large to be read"):
+        read_table(path, ["folder"], sheet="", needed=["folder"], make="diadem scan")

@@ -6,10 +6,11 @@ import ctypes
 import os
 import socket
 import struct
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from hostile_readers import signal
+from hostile_readers import signal  # type: ignore[import-not-found]  # on the path of a worker
 
 _LIBC: Any = ctypes.CDLL(None, use_errno=True) if os.name != "nt" else None
 _AT_FDCWD = -100
@@ -21,17 +22,15 @@ def _opened(path: str, flags: int = os.O_RDONLY) -> bool:
 
 def _connected(family: int, address: bytes) -> bool:
     made = _LIBC.socket(family, 1, 0)
-    return made >= 0 and _LIBC.connect(made, address, len(address)) == 0
+    return bool(made >= 0 and _LIBC.connect(made, address, len(address)) == 0)
 
 
 def _sent(path: str) -> bool:
     """To a Unix socket of the machine, from a pair of sockets of one's own."""
     pair = (ctypes.c_int * 2)()
     address = struct.pack("=H", socket.AF_UNIX) + os.fsencode(path) + b"\0"
-    return (
-        _LIBC.socketpair(socket.AF_UNIX, 2, 0, pair) == 0
-        and _LIBC.sendto(pair[0], b"x", 1, 0, address, len(address)) > 0
-    )
+    made = _LIBC.socketpair(socket.AF_UNIX, 2, 0, pair) == 0
+    return bool(made and _LIBC.sendto(pair[0], b"x", 1, 0, address, len(address)) > 0)
 
 
 def escape(path: str, lazy: bool = True) -> list[dict[str, Any]]:
@@ -42,7 +41,7 @@ def escape(path: str, lazy: bool = True) -> list[dict[str, Any]]:
     link, command = f"{scratch}/link", f"echo x > {outside}/ran; echo x > {scratch}/ran"
     at = struct.pack("=H", socket.AF_UNIX) + os.fsencode(unix) + b"\0"
     tcp = struct.pack("=H", socket.AF_INET) + struct.pack("!H4s8x", int(port), bytes([127, 0, 0, 1]))
-    doors = {
+    doors: dict[str, Callable[[], bool]] = {
         "read a file": lambda: _opened(f"{outside}/secret"),
         "read by a link": lambda: _LIBC.symlink(secret, os.fsencode(link)) == 0 and _opened(link),
         "list a folder": lambda: bool(_LIBC.opendir(os.fsencode(outside))),
@@ -67,7 +66,8 @@ def escape(path: str, lazy: bool = True) -> list[dict[str, Any]]:
         "new name space": lambda: _LIBC.unshare(0x10000000) == 0,
     }  # fmt: skip
     opened = [name for name, door in doors.items() if door()]
-    return [signal("open: " + ", ".join(opened) if opened else "all shut")]
+    found: dict[str, Any] = signal("open: " + ", ".join(opened) if opened else "all shut")
+    return [found]
 
 
 def _forked() -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import subprocess
@@ -229,6 +230,31 @@ def test_hostile_manifests_are_refused_in_bounded_memory(tmp_path: Path, kind: s
     assert ok == "False"
     assert int(count) < 2000
     assert int(peak_kib) < 250 * 1024, peak_kib
+
+
+def _same_path() -> dict[str, bytes]:
+    return {"manifest-md5.txt": b"".join(b"%032x  data/a.txt\n" % number for number in range(60_000))}
+
+
+def _same_name_composed_otherwise() -> dict[str, bytes]:
+    forms = itertools.islice(itertools.product(("\u00e9", "e\u0301"), repeat=15), 30_000)
+    lines = [f"{number:032x}  data/{''.join(form)}.txt\n" for number, form in enumerate(forms)]
+    return {"manifest-md5.txt": "".join(lines).encode()}
+
+
+def _one_field_continued() -> dict[str, bytes]:
+    return {"bag-info.txt": b"Contact: x\n" + b" y\n" * 330_000}
+
+
+@pytest.mark.parametrize("spoilt", [_same_path, _same_name_composed_otherwise, _one_field_continued])
+def test_the_time_grows_as_the_tag_files_do(tmp_path: Path, spoilt: Callable[[], dict[str, bytes]]) -> None:
+    write_bag(tmp_path, {**PAYLOAD, "\u00e9" * 15 + ".txt": b"a"}, algorithm="md5")
+    for name, content in spoilt().items():
+        (tmp_path / name).write_bytes(content)
+    command = [sys.executable, "-m", "diadem", "verify", str(tmp_path), "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    assert done.returncode == (0 if spoilt is _one_field_continued else 1)
+    assert ("listed-twice" in done.stdout) == (spoilt is _same_path)
 
 
 tag_names = st.sampled_from(["bagit.txt", "bag-info.txt", "manifest-sha256.txt", "tagmanifest-sha256.txt", "fetch.txt"])

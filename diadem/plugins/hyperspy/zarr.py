@@ -118,8 +118,9 @@ def _codecs_of(document: Mapping[str, Any], deepest: int = 4) -> Iterator[tuple[
     yield from ((codec, "id") for codec in _listed(document.get("filters")))
     for codec in [*_listed(document.get("codecs")), *_listed(document.get("storage_transformers"))]:
         yield codec, "name"
-        inside = codec.get("configuration") if isinstance(codec, Mapping) else None
-        for key in {"codecs", "index_codecs"} & set(inside if isinstance(inside, Mapping) else ()):
+        said = codec.get("configuration") if isinstance(codec, Mapping) else None
+        inside: Mapping[str, Any] = said if isinstance(said, Mapping) else {}
+        for key in {"codecs", "index_codecs"} & set(inside):
             yield from _codecs_of({"codecs": inside[key]}, deepest - 1) if deepest else [(key, "name")]
     repeated = document if "zarr_consolidated_format" in document else document.get("consolidated_metadata")
     arrays = repeated.get("metadata") if isinstance(repeated, Mapping) else None

@@ -147,7 +147,7 @@ FORMATS: Mapping[str, Format] = {
         load="diadem.plugins.tvips_movie.reader:read",
     ),
     "usid": Format(HDF5, probe=_PROBES + "is_usid"),
-    "zspy": Format(ZIP, folders=(".zspy",), load=_READERS + "read_zspy"),
+    "zspy": Format(ZIP, folders=(".zspy",), load="diadem.plugins.hyperspy.reader:read_zspy"),
 }
 
 #: Kinds of file that share a reader but not its magic number: name of the offer to reader and additions.

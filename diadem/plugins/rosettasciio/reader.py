@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import closing, suppress
+from contextlib import suppress
 from typing import Any
 
 
@@ -83,21 +83,3 @@ def _put_axes_in_order(signal: dict[str, Any]) -> None:
     if [(axis["name"], axis.get("index_in_array")) for axis in axes[:2]] == [("y", 1), ("x", 0)]:
         for place, axis in enumerate(axes):
             axis["index_in_array"] = place
-
-
-def read_zspy(path: str, lazy: bool = True) -> list[dict[str, Any]]:
-    """Read a zspy folder or archive without asking for write access, which RosettaSciIO does when lazy.
-
-    Raises
-    ------
-    ReaderError
-        It names code to decode its arrays by that is not known to be harmless.
-    """
-    from diadem.plugins.hyperspy.zarr import Store
-
-    with closing(Store(path)) as store:
-        store.require_known_codecs()
-    from rsciio.zspy import file_reader
-
-    signals: list[dict[str, Any]] = file_reader(path, lazy=lazy, mode="r")
-    return signals
