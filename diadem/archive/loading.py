@@ -65,7 +65,7 @@ def load(
     lazy : bool
         Whether the data stay in the file until they are computed.
     signal : int or str, optional
-        Which signal, by position or title; all by default.
+        Which signal, by position, title or id in the record (``s1``); all by default.
     verify : {"proof", "always", "never"}
         Whether an earlier proof of this process counts, is made anew, or is left out.
     dataset : Dataset, optional
