@@ -210,7 +210,9 @@ def _from_file(source: LoadSource, offer: ReaderOffer, reader: RangeReader, lazy
     """Let a reader read from an open file."""
     close_hdf5_at_exit()
     name = PurePosixPath(source.path).name
-    _require_harmless(source, {source.path: reader.size}, lambda _: RangeFile(reader, name))
+    _require_harmless(
+        source, {source.path: reader.size}, lambda _: cast("AbstractContextManager[BinaryIO]", RangeFile(reader, name))
+    )
     with confined(()):
         read = call_reader(offer, source.entry, lambda: RangeFile(reader, name), lazy)
     for dictionary in read:
