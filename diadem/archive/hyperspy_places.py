@@ -25,6 +25,11 @@ class Place:
     where: str = ""
     unit: str = ""
 
+    @property
+    def zero(self) -> bool:
+        """Whether 0 is a value: a current, magnification or time of 0 is what programs write where they know none."""
+        return self.field.startswith(("stage.", "scan.rotation", "detector."))
+
 
 #: The later of two for the same leaf counts.
 PLACES: Sequence[Place] = (

@@ -60,6 +60,11 @@ class Tree:
                 found[place.path.replace("*", f"Acquisition_instrument.{instrument}")] = scaled, place.unit
         for path, (value, unit) in found.items():
             self._put(path, value, unit)
+        for place in PLACES:
+            path = place.path.replace("*", f"Acquisition_instrument.{instrument}")
+            if path not in found and not place.zero and _is_zero(self._leaf(path)):
+                self._delete(path)
+                self.replaced.append(f"{path}: 0 → unknown")
         self._put_mode(instrument)
         self._put_time()
         self._put_type(facts, instrument)
@@ -207,6 +212,10 @@ def _zone_of(clock: str) -> tuple[str, str]:
     if clock.endswith("Z"):
         return clock[:-1], "UTC"
     return (clock[:-6], clock[-6:]) if clock[-6:-5] in ("+", "-") else (clock, "")
+
+
+def _is_zero(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and value == 0
 
 
 def _same(old: Any, new: Any) -> bool:

@@ -65,7 +65,7 @@ def load(
     lazy : bool
         Whether the data stay in the file until they are computed.
     signal : int or str, optional
-        Which signal, by position or title; all by default.
+        Which signal, by position, title or id in the record (``s1``); all by default.
     verify : {"proof", "always", "never"}
         Whether an earlier proof of this process counts, is made anew, or is left out.
     dataset : Dataset, optional
@@ -210,7 +210,9 @@ def _from_file(source: LoadSource, offer: ReaderOffer, reader: RangeReader, lazy
     """Let a reader read from an open file."""
     close_hdf5_at_exit()
     name = PurePosixPath(source.path).name
-    _require_harmless(source, {source.path: reader.size}, lambda _: RangeFile(reader, name))
+    _require_harmless(
+        source, {source.path: reader.size}, lambda _: cast("AbstractContextManager[BinaryIO]", RangeFile(reader, name))
+    )
     with confined(()):
         read = call_reader(offer, source.entry, lambda: RangeFile(reader, name), lazy)
     for dictionary in read:

@@ -44,7 +44,7 @@ def load_from_package(
         Where the files are.
     path : str
         The primary file, another file of the dataset that can be read alone, or the folder that is the dataset;
-        stored or original name.
+        stored or original name, with or without `data/` before it.
     lazy, signal, verify
         As in `diadem.archive.loading.load`.
     listener : callable
@@ -114,7 +114,8 @@ class _Catalogue:
 
     def plan(self, path: str) -> DatasetPlan:
         """The dataset that a path stands for; a member of another dataset stands for itself."""
-        if found := self._plans.get(path.rstrip("/")):
+        path = path.rstrip("/")
+        if found := self._plans.get(path) or self._plans.get(path.removeprefix("data/")):
             return found
         package = self._package()
         if package is None:

@@ -159,7 +159,8 @@ class Package:
         Parameters
         ----------
         path : str
-            Relative to `data/`, as stored or as it was named originally.
+            Relative to `data/`, as stored or as it was named originally; or with `data/` before it, as in
+            ``files[0].path``.
 
         Raises
         ------
@@ -173,6 +174,8 @@ class Package:
                 return self.manifest[stored]
             if name in self._by_original:
                 return self._by_original[name]
+        if path in self.manifest and path not in DERIVED_PATHS:  # last: a folder of the payload may be called data
+            return self.manifest[path]
         raise NotFound(f"the package has no file '{path}'", where=self.url, next=self._hint(path))
 
     @cached_property
@@ -191,7 +194,7 @@ class Package:
         Parameters
         ----------
         path : str
-            Relative to `data/`, stored or original.
+            A file's name, as `find` takes it.
 
         Returns
         -------
@@ -256,11 +259,12 @@ class Package:
         Parameters
         ----------
         path : str
-            The dataset's primary file, relative to `data/`, stored or original.
+            The dataset's primary file, as `find` takes it, or the folder that is the dataset.
         lazy : bool
             True gives a Dask array whose chunks are proven when they are computed, where the format allows it.
         signal : int or str, optional
-            Which signal, by position or title; without it all are returned, one alone or a list.
+            Which signal, by position, title, or id in the record (``s1``); without it all are returned, one alone or a
+            list.
         verify : {"proof", "always", "never"}
             Whether a proof made earlier counts, is made anew, or is left out.
 

@@ -50,9 +50,14 @@ def build(
 def _names(dataset: Dataset, signals: Sequence[Any]) -> list[str | None]:
     """Which signal of the record each is; None where the reader does not give those that the record describes."""
     told = dataset.signals
-    if [one.shape for one in told] != [tuple(signal.data.shape) for signal in signals]:
+    if [_longer(one.shape) for one in told] != [_longer(signal.data.shape) for signal in signals]:
         return [None] * len(signals)
     return [one.id for one in told]
+
+
+def _longer(shape: Sequence[int]) -> list[int]:
+    """A shape without the axes of one element, which some readers drop when a signal is made."""
+    return [length for length in shape if length != 1]
 
 
 def _signal(found: Mapping[str, Any], lazy: bool, origin: Mapping[str, str]) -> Any:
@@ -98,6 +103,8 @@ def _describe(signal: Any, origin: Mapping[str, Any]) -> None:
 def choose(signals: Sequence[Any], wanted: int | str | None, where: str) -> Any:
     """The signal that was asked for; without a wish the only one, or the list of all.
 
+    A text is a title or, where no title is so, the signal's id in the record: ``s1``, ``s2`` …
+
     Raises
     ------
     NotFound
@@ -111,8 +118,16 @@ def choose(signals: Sequence[Any], wanted: int | str | None, where: str) -> Any:
         return signals[0] if len(signals) == 1 else list(signals)
     titles = [str(signal.metadata.General.title) for signal in signals]
     places = [wanted] if isinstance(wanted, int) else [i for i, title in enumerate(titles) if title == wanted]
+    if not places:
+        places = [number for number in range(len(signals)) if wanted == f"s{number + 1}"]
     if len(places) == 1 and -len(signals) <= places[0] < len(signals):
         return signals[places[0]]
-    named = ", ".join(f"{number} '{title}'" for number, title in enumerate(titles))
+    named = "; ".join(_told_apart(number, signal) for number, signal in enumerate(signals))
     what = "several signals" if len(places) > 1 else "no signal"
     raise NotFound(f"{what} {wanted!r}", where=where, next=f"It has: {named}.")
+
+
+def _told_apart(number: int, signal: Any) -> str:
+    """Number, id, title and shape of a signal: several may have the same title."""
+    title, shape = signal.metadata.General.title, " × ".join(map(str, signal.data.shape))
+    return f"{number} (s{number + 1}) '{title}', {shape} {signal.data.dtype}"

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from diadem.extract.assertions import Statement, clean, merge
-from diadem.extract.axes import describe_axes, in_order, kind_of
+from diadem.extract.axes import describe_axes, in_order, kind_of, turned
 from diadem.extract.blocks import Cut, cut, to_keep
 from diadem.extract.extraction import issue
 from diadem.extract.fault_text import fault_text
@@ -208,9 +208,8 @@ def _describe(
     for name, signal in zip(names, signals, strict=False):
         result["issues"] += signal.get("issues", ())
         found = leaves(signal)
-        described, kind = _signal(name, signal, found)
+        described, kind, axes = _signal(name, signal, found)
         result["signals"].append(described)
-        axes = in_order(signal.get("axes") or [])
         blocks.add_tree(signal.get("original_metadata"), _module(offer), len(generic))
         stated = [] if blocks.whole else [*values_of(_module(offer), found)]
         if stated:
@@ -232,16 +231,19 @@ def _module(offer: Mapping[str, Any]) -> str:
     return offer["name"] if reader == "reader" else reader
 
 
-def _signal(name: str, signal: Mapping[str, Any], found: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
-    """One signal as JSON, and its kind."""
-    data, axes = signal["data"], in_order(signal.get("axes") or [])
+def _signal(
+    name: str, signal: Mapping[str, Any], found: Mapping[str, Any]
+) -> tuple[dict[str, Any], str, Sequence[Mapping[str, Any]]]:
+    """One signal as JSON, its kind, and its axes as they are when it is loaded."""
+    data = signal["data"]
     shape = [int(length) for length in getattr(data, "shape", ())]
+    axes, shape = turned(signal, in_order(signal.get("axes") or []), shape)
     kind = kind_of(axes, shape, signal.get("metadata") or {})
     title = found.get("General.title")
     described = {"id": name, "title": clean(title.value) if title else "", "kind": kind, "shape": shape}
     described["dtype"] = _dtype(getattr(data, "dtype", None))
     described["axes"] = describe_axes(axes, shape)
-    return {key: value for key, value in described.items() if value != "" or key == "id"}, kind
+    return {key: value for key, value in described.items() if value != "" or key == "id"}, kind, axes
 
 
 def _dtype(dtype: Any) -> str:

@@ -221,7 +221,7 @@ class Record:
         if isinstance(dataset, int) and -len(self.datasets) <= dataset < len(self.datasets):
             return self.datasets[dataset].vendor()
         for found in self.datasets:
-            if dataset in (found.id, found.path):
+            if dataset in (found.id, found.path, f"data/{found.path}"):
                 return found.vendor()
         raise NotFound(f"the record has no dataset '{dataset}'", next="See .datasets for what it holds.")
 

@@ -85,7 +85,7 @@ def believed(package: Package, name: str, format_: str) -> Package:
         told["files"] = [{**one, "format": format_} if one["path"] == name else one for one in told["files"]]
         return replace(dataset, document=told)
 
-    package.amended_by = lambda record: replace(record, datasets=tuple(map(read, record.datasets)))  # type: ignore[arg-type]
+    package.amended_by = lambda record: replace(record, datasets=tuple(map(read, record.datasets)))
     package.__dict__.pop("record", None)
     return package
 

@@ -13,6 +13,7 @@ import pytest
 import diadem
 from diadem.archive.package import Package
 from diadem.errors import DigestMismatch, NotFound, ReaderError
+from diadem.extract.axes import to_si
 from diadem.testing.faults import flip_byte
 from tests.archive.load_sources import LAYOUTS, as_list, offer, same, values
 from tests.services import S3Server
@@ -31,6 +32,10 @@ FILES = (
     "msa/example1.msa",
     "tia/128x128_TEM_acquire-sum1.emi",
     "tia/128x128_TEM_acquire-sum1_1.ser",
+    "tia/16x16-spectrum_image-5x5x1024.emi",
+    "tia/16x16-spectrum_image-5x5x1024_1.ser",
+    "tia/Titan_TEM_4_eds_line_scan_2_dataZeroed.emi",
+    "tia/Titan_TEM_4_eds_line_scan_2_dataZeroed_1.ser",
 )
 
 
@@ -78,6 +83,43 @@ def test_the_same_as_hyperspy_gives_of_the_original(package: Package, session: P
         assert one.metadata.General.diadem.package == package.id
         assert same(values(one), other.data)
         assert type(one).__name__.removeprefix("Lazy") == type(other).__name__.removeprefix("Lazy")
+
+
+@pytest.mark.parametrize("path", FILES)
+def test_its_axes_are_those_of_the_record(package: Package, path: str) -> None:
+    name = Path(path).name
+    told = next((one.signals for one in package.record.datasets if one.path == name), None)
+    if told is None:
+        pytest.skip("a part of another dataset")
+    for one, signal in zip(told, as_list(package.load(name)), strict=True):
+        assert one.shape == signal.data.shape
+        for axis, loaded in zip(one.document["axes"], signal.axes_manager._axes, strict=True):
+            unit, factor = to_si(str(loaded.units))
+            assert (axis["size"], axis.get("unit", "")) == (loaded.size, unit)
+            assert axis.get("navigate", loaded.navigate) == loaded.navigate
+            assert axis.get("scale", 1.0) == pytest.approx(loaded.scale * factor)
+            assert axis.get("offset", 0.0) == pytest.approx(loaded.offset * factor, rel=1e-9, abs=1e-18)
+
+
+def test_a_zero_that_is_no_measurement_is_absent(package: Package) -> None:
+    signal = package.load("EELS_SI.dm4")
+    column = signal.metadata.Acquisition_instrument.TEM
+    assert not column.has_item("beam_current")
+    assert column.Stage.tilt_beta == 0
+    assert column.Detector.EELS.dwell_time == pytest.approx(0.02)
+    assert any("beam_current: 0 → unknown" in said for said in signal.metadata.General.diadem.replaced)
+
+
+def test_by_the_path_in_its_list_of_files(package: Package) -> None:
+    """The first loop that everybody writes."""
+    for entry in package.files:
+        with package.open(entry.path) as one, package.open(entry.name) as other:
+            assert one.read(64) == other.read(64)
+    assert package.load("data/EELS_SI.dm4").data.shape == package.load("EELS_SI.dm4").data.shape
+    assert package.load("data/zspy/signal1d_10x10-DirectoryStore.zspy").data.shape
+    assert package.record.vendor("data/EELS_SI.dm4") == package.record.vendor("EELS_SI.dm4")
+    with pytest.raises(NotFound):
+        package.open("data/diadem-record.json")
 
 
 def test_eager(package: Package, session: Path) -> None:

@@ -390,8 +390,15 @@ def test_choosing_a_signal(payload: Payload) -> None:
     assert same(values(load(source, offer=offer("emd"), signal=-1)), values(every[-1]))
     chosen = next(title for title in titles if titles.count(title) == 1)
     assert load(source, offer=offer("emd"), signal=chosen).metadata.General.title == chosen
-    with pytest.raises(NotFound, match="no signal 'nothing'"):
+    assert same(values(load(source, offer=offer("emd"), signal="s3")), values(every[2]))
+    with pytest.raises(NotFound, match="no signal 'nothing'") as caught:
         load(source, offer=offer("emd"), signal="nothing")
+    told = str(caught.value.next).split("; ")
+    assert len(set(told)) == len(every)
+    assert all(
+        f"{number} (s{number + 1}) '{title}'" in one
+        for number, (title, one) in enumerate(zip(titles, told, strict=True))
+    )
     with pytest.raises(NotFound, match="It has: 0 "):
         load(source, offer=offer("emd"), signal=99)
 

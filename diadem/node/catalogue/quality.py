@@ -43,7 +43,8 @@ class QualityCatalogue(CatalogueFile):
         with self._reading() as connection:
             seq = reading.resolve(connection, package_id)
             rows = select(columns.id, columns.path).where(columns.package == seq)
-            whole = connection.execute(rows.where(or_(columns.id == name, columns.path == name))).all()
+            exact = or_(columns.id == name, columns.path == name, "data/" + columns.path == name)
+            whole = connection.execute(rows.where(exact)).all()
             found = whole or connection.execute(rows.where(columns.path.endswith("/" + name, autoescape=True))).all()
             if len(found) == 1:
                 return DatasetRow(*found[0])

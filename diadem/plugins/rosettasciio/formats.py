@@ -130,6 +130,7 @@ FORMATS: Mapping[str, Format] = {
     "tia": Format(
         groups=(Group("{stem}.emi", ("{stem}_[0-9]*.ser",), required=True),),
         suffixes=(".emi",),
+        load="diadem.plugins.tia.reader:read",
         describe="diadem.plugins.tia.describe:describe",
     ),
     "tiff": Format(
@@ -155,6 +156,11 @@ MORE: Mapping[str, tuple[str, Format]] = {
     "jeol-eds": ("jeol", Format(suffixes=(".eds",), describe="diadem.plugins.jeol.describe:describe")),
     "tia-ser": (
         "tia",
-        Format((Magic(0, b"II\x97\x01"),), suffixes=(".ser",), describe="diadem.plugins.tia.describe:describe"),
+        Format(
+            (Magic(0, b"II\x97\x01"),),
+            suffixes=(".ser",),
+            load="diadem.plugins.tia.reader:read",
+            describe="diadem.plugins.tia.describe:describe",
+        ),
     ),
 }

@@ -326,7 +326,7 @@ class RemoteNode:
             datasets = self.get(package).sealed_record.datasets
         except NotFound:  # we may judge it and not read it: then only its id will do
             return named
-        whole = [one.id for one in datasets if named in (one.id, one.path)]
+        whole = [one.id for one in datasets if named in (one.id, one.path, f"data/{one.path}")]
         found = whole or [one.id for one in datasets if one.path.endswith("/" + named)]
         if len(found) != 1:
             what = f"several datasets end in '{named}'" if found else f"the package has no dataset '{named}'"
