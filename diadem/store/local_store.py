@@ -26,7 +26,7 @@ from diadem.package.opening import LIMITS
 from diadem.package.paths import unsafe
 from diadem.store.bundle import LocalBundle
 from diadem.store.links import read_plain, refuse_links, through_link
-from diadem.store.local_errors import store_error, translated
+from diadem.store.local_errors import or_else, store_error, translated
 from diadem.store.local_hints import hints, write_hint
 from diadem.store.numbering import numbered
 from diadem.store.stage import Stage, Swept, lock_path, restrict, sweep
@@ -84,8 +84,10 @@ class LocalStore:
                 lock = FileLock(lock_path(folder))
                 if lock.acquire():  # else a sweeper looked at the new lock in this very moment
                     break
-            os.makedirs(long_path(folder / "bag"))
-        return Stage(folder, lock)
+            stage = Stage(folder, lock)
+            with or_else(stage.discard):
+                os.makedirs(long_path(stage.bag))
+        return stage
 
     def publish(
         self, stage: Stage, name: str, package: PackageId, payload: str, tree: str, is_sound: Callable[[Path], bool]
