@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from diadem.archive.package import Package
-from diadem.errors import Interrupted, machine_errors
+from diadem.errors import Interrupted
 from diadem.store.local_errors import SinkFailed, store_error
 from diadem.store.stage import Swept
 
@@ -50,10 +50,9 @@ class Outcome:
 
 @contextmanager
 def packing_errors(url: str) -> Iterator[None]:
-    """Ctrl-C becomes `Interrupted`, a copy that cannot be written or a disk that fails `StoreError`."""
+    """Ctrl-C becomes `Interrupted`, a copy that cannot be written `StoreError`."""
     try:
-        with machine_errors():
-            yield
+        yield
     except KeyboardInterrupt as error:
         raise Interrupted(
             "packing was stopped; nothing half-made is in the store", next="Run the same command again."

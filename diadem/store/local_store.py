@@ -58,10 +58,11 @@ class LocalStore:
 
     def check_space(self, needed: int) -> None:
         """Raise `StoreError` if the store cannot be written, or its disk cannot hold `needed` more bytes."""
-        folder = next(path for path in (self.root, *self.root.parents) if path.is_dir())
-        if not os.access(folder, os.W_OK):
-            raise store_error(OSError(errno.EROFS, ""), str(folder))
-        free = shutil.disk_usage(folder).free
+        with translated(self.url):
+            folder = next(path for path in (self.root, *self.root.parents) if path.is_dir())
+            if not os.access(folder, os.W_OK):
+                raise store_error(OSError(errno.EROFS, ""), str(folder))
+            free = shutil.disk_usage(folder).free
         if needed + RESERVE > free:
             raise StoreError(
                 f"the disk has {free:,} bytes free; the payload needs {needed:,}, all else up to {RESERVE:,}",
