@@ -26,6 +26,8 @@ imports nothing of DIADEM.
 from __future__ import annotations
 
 import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 
@@ -228,3 +230,15 @@ def machine_error(error: OSError) -> StoreError | None:
         return None
     place = error.filename2 or error.filename
     return StoreError(cause[0], where=None if place is None or isinstance(place, int) else str(place), next=cause[1])
+
+
+@contextmanager
+def machine_errors() -> Iterator[None]:
+    """Turn errors of the operating system from wherever into `StoreError`s; what may be the program's fault passes."""
+    try:
+        yield
+    except OSError as error:
+        found = None if isinstance(error, DiademError) else machine_error(error)
+        if found is None:
+            raise
+        raise found from error

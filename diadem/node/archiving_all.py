@@ -19,7 +19,7 @@ from typing import Any, Final
 from diadem.archive.executing import carry_out
 from diadem.archive.plan import PackPlan, omitted_dict
 from diadem.archive.splitting import parts_of, plan_session
-from diadem.errors import DiademError, StoreError
+from diadem.errors import DiademError, StoreError, machine_errors
 from diadem.model.agenda import Agenda
 from diadem.model.plain_text import count_text
 from diadem.model.ports import Listener, Progress, silent
@@ -226,17 +226,18 @@ def _one(
     files, size = len(plan.files), plan.tree.size
     folder = Path(session.folder)
     try:
-        _require_finished(context, session, plan, wishes, listener)
-        with nullcontext() if turns is None else turns.of(folder):
-            archived = archive_plan(
-                context,
-                plan,
-                folder,
-                replace(wishes, as_one=True),
-                started=time.monotonic(),
-                held=turns is not None,
-                listener=listener,
-            )
+        with machine_errors():
+            _require_finished(context, session, plan, wishes, listener)
+            with nullcontext() if turns is None else turns.of(folder):
+                archived = archive_plan(
+                    context,
+                    plan,
+                    folder,
+                    replace(wishes, as_one=True),
+                    started=time.monotonic(),
+                    held=turns is not None,
+                    listener=listener,
+                )
     except DiademError as error:
         if error.exit_code == 6:
             raise

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from diadem.archive.package import Package
-from diadem.errors import DiademError, IntegrityError, Interrupted, NotFound, StoreError, Unreachable
+from diadem.errors import DiademError, IntegrityError, Interrupted, NotFound, StoreError, Unreachable, machine_errors
 from diadem.model.ids import PackageId
 from diadem.model.ports import Bundle, Listener, silent
 from diadem.model.replicas import PRESENT, ReplicaState
@@ -200,7 +200,8 @@ def _replicate(
         if name in here and here[name] == said.get(name):  # another process was quicker
             continue
         try:
-            added, source = _add(context, package_id, row.path, name, listener, pace)
+            with machine_errors():
+                added, source = _add(context, package_id, row.path, name, listener, pace)
         except Interrupted:
             raise
         except DiademError as error:

@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from diadem.errors import DiademError, Interrupted, Unreachable
+from diadem.errors import DiademError, Interrupted, Unreachable, machine_errors
 from diadem.model.ids import PackageId
 from diadem.model.ports import Listener, silent
 from diadem.model.replicas import DROPPED, MISSING, PRESENT, SUSPECT, PackageState, ReplicaState
@@ -455,7 +455,8 @@ def _make_parity(context: Context, plan: RepairPlan, job: Job, result: Repaired,
             continue
         job.check_cancelled()
         try:
-            _write_parity(context, action.package, action.store, listener)
+            with machine_errors():
+                _write_parity(context, action.package, action.store, listener)
             result.parity.append((action.package, action.store))
         except Interrupted:
             raise

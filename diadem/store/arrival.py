@@ -29,7 +29,7 @@ from diadem.model.manifest import DIGEST_SIZE, TAGMANIFEST, FileEntry, Manifest,
 from diadem.package.opening import OpenedPackage
 from diadem.package.sound_names import require_sound_names
 from diadem.store.arrival_journal import Journal
-from diadem.store.local_errors import translated
+from diadem.store.local_errors import or_else, translated
 from diadem.store.sink import discard
 from diadem.store.stage import Stage, lock_path, remove_tree
 from diadem.store.system import (
@@ -95,10 +95,11 @@ class Arrival(Stage):
                     "another process of this node is fetching this package",
                     next=f"See: diadem transfers show {transfer[:8]}",
                 )
-            arrival = cls(folder, lock)
-            if not arrival.published:
-                os.makedirs(long_path(arrival.bag), exist_ok=True)
-                _make_writable(long_path(arrival.bag))
+            with or_else(lock.release):
+                arrival = cls(folder, lock)
+                if not arrival.published:
+                    os.makedirs(long_path(arrival.bag), exist_ok=True)
+                    _make_writable(long_path(arrival.bag))
         return arrival
 
     def __init__(self, folder: Path, lock: FileLock) -> None:

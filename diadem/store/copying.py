@@ -143,7 +143,7 @@ class Copier:
         except OSError as error:
             raise SourceFailed(error) from error
         try:
-            with or_else(lambda: target is not None and discard(target)):
+            with or_else(partial(discard, target) if target is not None else lambda: None):
                 before = _status(descriptor)
                 if not stat.S_ISREG(before.st_mode):
                     raise NotPlain(source)

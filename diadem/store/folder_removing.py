@@ -16,7 +16,7 @@ from diadem.model.manifest import TAGMANIFEST
 from diadem.package.opening import OpenedPackage, read_manifest
 from diadem.store.bundle import LocalBundle
 from diadem.store.links import read_plain, refuse_links, through_link
-from diadem.store.local_errors import translated
+from diadem.store.local_errors import or_else, translated
 from diadem.store.local_hints import drop_hint, drop_hints_to, hints
 from diadem.store.local_store import LocalStore
 from diadem.store.own_files import make_folders
@@ -85,17 +85,17 @@ def _prune(root: Path, folder: Path) -> None:
 
 def _take_away(store: LocalStore, folder: Path) -> None:
     stage = store.stage()
-    os.rmdir(long_path(stage.bag))
-    mode = stat.S_IMODE(os.stat(long_path(folder)).st_mode)
-    allow(long_path(folder), mode | stat.S_IRWXU)
-    try:
-        patiently(lambda: os.rename(long_path(folder), long_path(stage.bag)))
-    except OSError:  # Windows, while another program has a file of it open
+    with or_else(stage.discard):
+        os.rmdir(long_path(stage.bag))
+        mode = stat.S_IMODE(os.stat(long_path(folder)).st_mode)
+        allow(long_path(folder), mode | stat.S_IRWXU)
+        try:
+            patiently(lambda: os.rename(long_path(folder), long_path(stage.bag)))
+        except OSError:  # Windows, while another program has a file of it open
+            _remove_in_place(store, folder)
+        flush_folder(long_path(folder.parent))
+    with contextlib.suppress(OSError):  # the package is gone; what is left of it is swept
         stage.discard()
-        _remove_in_place(store, folder)
-        return
-    flush_folder(long_path(folder.parent))
-    stage.discard()
 
 
 def _remove_in_place(store: LocalStore, folder: Path) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from diadem.store.links import read_plain, refuse_links, through_link
+from diadem.store.local_errors import or_else
 from diadem.store.system import long_path, patiently
 
 _MAX_HINT = 4096
@@ -19,11 +20,12 @@ def write_hint(private: Path, kind: str, key: str, name: str, content: str) -> N
     folder = refuse_links(private.parent, private / kind / key)
     os.makedirs(long_path(folder), exist_ok=True)
     draft = folder / f".{uuid.uuid4().hex}"
-    with open(long_path(draft), "w", encoding="utf-8") as sink:
-        sink.write(content)
-        sink.flush()
-        os.fsync(sink.fileno())
-    patiently(lambda: os.replace(long_path(draft), long_path(folder / name)))
+    with or_else(lambda: os.unlink(long_path(draft))):
+        with open(long_path(draft), "w", encoding="utf-8") as sink:
+            sink.write(content)
+            sink.flush()
+            os.fsync(sink.fileno())
+        patiently(lambda: os.replace(long_path(draft), long_path(folder / name)))
 
 
 def renew_hint(private: Path, kind: str, key: str, name: str, content: str) -> None:

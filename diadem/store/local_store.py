@@ -26,7 +26,7 @@ from diadem.package.opening import LIMITS
 from diadem.package.paths import unsafe
 from diadem.store.bundle import LocalBundle
 from diadem.store.links import read_plain, refuse_links, through_link
-from diadem.store.local_errors import store_error, translated
+from diadem.store.local_errors import or_else, store_error, translated
 from diadem.store.local_hints import hinted_since, hints, write_hint
 from diadem.store.numbering import numbered
 from diadem.store.stage import Stage, Swept, lock_path, restrict, sweep
@@ -58,10 +58,11 @@ class LocalStore:
 
     def check_space(self, needed: int) -> None:
         """Raise `StoreError` if the store cannot be written, or its disk cannot hold `needed` more bytes."""
-        folder = next(path for path in (self.root, *self.root.parents) if path.is_dir())
-        if not os.access(folder, os.W_OK):
-            raise store_error(OSError(errno.EROFS, ""), str(folder))
-        free = shutil.disk_usage(folder).free
+        with translated(self.url):
+            folder = next(path for path in (self.root, *self.root.parents) if path.is_dir())
+            if not os.access(folder, os.W_OK):
+                raise store_error(OSError(errno.EROFS, ""), str(folder))
+            free = shutil.disk_usage(folder).free
         if needed + RESERVE > free:
             raise StoreError(
                 f"the disk has {free:,} bytes free; the payload needs {needed:,}, all else up to {RESERVE:,}",
@@ -84,8 +85,10 @@ class LocalStore:
                 lock = FileLock(lock_path(folder))
                 if lock.acquire():  # else a sweeper looked at the new lock in this very moment
                     break
-            os.makedirs(long_path(folder / "bag"))
-        return Stage(folder, lock)
+            stage = Stage(folder, lock)
+            with or_else(stage.discard):
+                os.makedirs(long_path(stage.bag))
+        return stage
 
     def publish(
         self, stage: Stage, name: str, package: PackageId, payload: str, tree: str, is_sound: Callable[[Path], bool]

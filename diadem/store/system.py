@@ -180,8 +180,8 @@ def _open_lock(path: str) -> int:
 PATIENCE: Final = 300.0
 #: Seconds to wait for a lock that is held while a whole session or package is read or copied.
 LONG_PATIENCE: Final = 24 * 3600.0
-#: Seconds between two tries.
-_BETWEEN = 0.05
+#: Seconds between the first two tries, and at most between two.
+_FIRST_WAIT, _LAST_WAIT = 0.01, 0.1
 #: What `flock` says where a file system has no locks: EBADF from NFS, for a file that may only be read.
 _NO_LOCKS = {errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL, errno.EBADF}
 
@@ -208,14 +208,15 @@ class FileLock:
         Unreachable
             The time to wait is over.
         """
-        end = time.monotonic() + wait
+        end, pause = time.monotonic() + wait, _FIRST_WAIT
         with translated(str(self._path), "nothing was done"):
             while not self._try():
                 if not wait:
                     return False
                 if time.monotonic() > end:
                     raise self._held_too_long(wait)
-                time.sleep(_BETWEEN)
+                time.sleep(pause)
+                pause = min(1.5 * pause, _LAST_WAIT)
         return True
 
     def _try(self) -> bool:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import tempfile
+
+import pytest
 
 import diadem
 from tests.node.verbs.conftest import Lab
@@ -51,3 +54,14 @@ def test_a_damaged_note_or_a_clock_that_was_set_back_only_cost_one_more(lab: Lab
     with lab.reopened() as node:
         node.archive(lab.session("second"), now=True)
     assert seen_elsewhere(lab) == 2
+
+
+def test_it_needs_no_room_for_temporary_files_and_leaves_nothing_beside_the_node(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (lab.node.path / ".snapshot.sqlite").write_bytes(b"of a process that was killed")
+    with lab.reopened() as node:
+        node.archive(lab.session("first"), now=True)
+        monkeypatch.setattr(tempfile, "tempdir", str(lab.root / "a folder in memory that is full"))
+    assert seen_elsewhere(lab) == 1
+    assert not list(lab.node.path.glob("*.snapshot*"))
