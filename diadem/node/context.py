@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 from diadem.errors import DiademError, DocumentError, IntegrityError, NotFound, Refused, Unreachable
 from diadem.node.access.book import GrantBook
 from diadem.node.catalogue import Catalogue
+from diadem.node.catalogue.version import OtherVersion
 from diadem.node.catalogue_place import catalogue_address
 from diadem.node.config import NodeSettings, is_blank, machine_name, person_text, read_settings, write_settings
 from diadem.node.custody.ledger import Entry, Ledger
@@ -431,7 +432,7 @@ def open_context(
         if not rebuild:
             try:
                 catch_up(context)
-            except (IntegrityError, NotFound, Unreachable) as error:
+            except (IntegrityError, NotFound, Unreachable, OtherVersion) as error:
                 if not sick:
                     raise
                 context.catalogue = _none(error)
@@ -482,10 +483,10 @@ def _catalogue(settings: NodeSettings, folder: Path, *, rebuild: bool, sick: boo
     address = catalogue_address(settings, folder)
     try:
         return Catalogue.open(address, create=rebuild)
-    except (IntegrityError, NotFound, Unreachable) as error:
+    except (IntegrityError, NotFound, Unreachable, OtherVersion) as error:
         if sick:
             return _none(error)
-        if not rebuild or not isinstance(error, IntegrityError):
+        if not rebuild or not isinstance(error, IntegrityError | OtherVersion):
             raise
         Catalogue.set_aside(address)
         return Catalogue.open(address, create=True)

@@ -78,7 +78,7 @@ class TransferBook(Outbox):
     def __init__(self, folder: Path) -> None:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         aside = (
-            "What was agreed stands in the log; to go on with a new book, in which what is under way is offered anew: "  # noqa: E501
+            "What was agreed stands in the log; to go on with a new book, in which what is under way is offered anew: "
         )
         advice = aside + aside_command(folder / FILE)
         self._file = SqliteFile(folder / FILE, what="book of transfers", advice=advice)

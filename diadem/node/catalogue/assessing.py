@@ -10,9 +10,7 @@ from collections.abc import Iterable, Sequence
 from itertools import groupby
 from typing import Any
 
-from sqlalchemy import Connection, delete, insert, literal, select, update
-from sqlalchemy.sql.expression import case, cast
-from sqlalchemy.types import Text
+from sqlalchemy import Connection, delete, insert, select, update
 
 from diadem.model.assessments import Assessment, current, differ
 from diadem.node.catalogue import dialects, tables
@@ -23,18 +21,6 @@ from diadem.node.catalogue.spans import full, mask, written
 _table = tables.assessments
 _columns = tables.assessments.c
 _packages = tables.packages.c
-
-
-def add_tables(connection: Connection) -> None:
-    """Make the tables; nothing was judged before there were any."""
-    new = (_table, tables.unassessed, tables.sealed_facts, tables.derivations)
-    tables.metadata.create_all(connection, tables=list(new))
-    count = _packages.datasets
-    runs = case((count == 0, ""), (count == 1, "1"), else_=literal("1-", Text) + cast(count, Text))
-    alive = select(_packages.seq, literal(True), runs).where(
-        _packages.tombstone.is_(None), _packages.seq.not_in(select(tables.unassessed.c.package))
-    )
-    connection.execute(insert(tables.unassessed).from_select(["package", "everywhere", "datasets"], alive))
 
 
 def begin(connection: Connection, counts: Sequence[tuple[int, int]]) -> None:

@@ -60,10 +60,6 @@ class Place(Protocol):
         """Errors of the database in our words."""
         ...
 
-    def keep_before(self, version: int, stamp: str) -> Path | None:
-        """Keep a copy of tables that are about to be changed, where that costs little; where it is."""
-        ...
-
     def size(self) -> int:
         """Bytes that it takes on its disk."""
         ...

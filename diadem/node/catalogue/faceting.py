@@ -261,9 +261,3 @@ _counting = (
     .where(_values.code == bindparam("value_code"))
     .values({name: _values[name] + bindparam(f"more_{name}") for name in ("packages", "datasets", "listed")})
 )
-
-
-def add_tables(connection: Connection) -> None:
-    """Make the tables, and count all packages that there are."""
-    tables.metadata.create_all(connection, tables=[tables.facet_values, tables.facet_rows])
-    fill(connection)

@@ -13,7 +13,7 @@ from typing import Final, Self
 from sqlalchemy import Connection
 
 from diadem.errors import NotFound, Refused
-from diadem.node.catalogue import copying, faceting, migrations, tables
+from diadem.node.catalogue import copying, faceting, tables, version
 from diadem.node.catalogue.database import Place
 from diadem.node.catalogue.dialects import place_of
 
@@ -28,7 +28,7 @@ def _now() -> datetime.datetime:
 
 
 class CatalogueFile:
-    """A database that is opened, migrated, copied and replaced as a whole."""
+    """A database that is opened, copied and replaced as a whole."""
 
     def __init__(self, place: Place, *, read_only: bool) -> None:
         self._place = place
@@ -40,7 +40,7 @@ class CatalogueFile:
     def open(
         cls, url_or_path: str | Path, *, create: bool = False, read_only: bool = False, clock: Clock = _now
     ) -> Self:
-        """Open a catalogue; one of an earlier version is brought up to date, a copy of it kept beside it.
+        """Open a catalogue of this version.
 
         Parameters
         ----------
@@ -51,12 +51,12 @@ class CatalogueFile:
         read_only : bool
             Never write. A snapshot is read without locks, also on a share.
         clock : callable
-            Now, for the name of the copy.
+            Now, which is noted where tables are made.
 
         Raises
         ------
         NotFound, IntegrityError, Refused, Unreachable
-            It is not there, it is damaged, a later version of DIADEM made it, or its server does not answer.
+            It is not there, it is damaged, another version of DIADEM made it, or its server does not answer.
         """
         return cls._opened(place_of(url_or_path, read_only=read_only), create=create, read_only=read_only, clock=clock)
 
@@ -78,17 +78,10 @@ class CatalogueFile:
             self._place.make()
 
     def _prepare(self, clock: Clock) -> None:
-        if not self.read_only:
-            migrations.migrate(self._place, clock=clock)
-            return
-        found = migrations.version(self._place)
-        migrations.require_known(found, self._place)
-        if found < migrations.MIGRATIONS[-1].version:
-            raise Refused(
-                f"the catalogue has version {found}, an earlier one",
-                where=self.address,
-                next="Let the node's own machine archive or scrub something with this version of DIADEM.",
-            )
+        if self.read_only:
+            version.require_version(self._place)
+        else:
+            version.make_tables(self._place, clock())
 
     @property
     def address(self) -> str:

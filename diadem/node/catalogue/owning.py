@@ -15,11 +15,6 @@ from diadem.node.catalogue import tables
 _successors, _packages, _subjects = tables.successors.c, tables.packages.c, tables.subjects.c
 
 
-def add_tables(connection: Connection) -> None:
-    """Make what a catalogue of an earlier version lacks."""
-    tables.metadata.create_all(connection, tables=[tables.successors])
-
-
 def successions(connection: Connection) -> dict[str, Succession]:
     """Who retired, by address; they are few."""
     rows = connection.execute(

@@ -193,9 +193,6 @@ class PostgresPlace:
     def _named(schema: str) -> sql.Identifier:
         return sql.Identifier(schema)
 
-    def keep_before(self, version: int, stamp: str) -> None:
-        """No copy: each step is one transaction, and the catalogue can be made anew."""
-
     def close(self) -> None:
         """Close its connections."""
         self._engine.dispose()

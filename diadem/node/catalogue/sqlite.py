@@ -320,13 +320,6 @@ class SqlitePlace:
         """See `translated`."""
         return translated(self._path)
 
-    def keep_before(self, version: int, stamp: str) -> Path | None:
-        """``catalogue-v1-20260314T092653Z.sqlite``, beside it; of several in one second the first is kept."""
-        kept = self._path.with_name(f"{self._path.stem}-v{version}-{stamp}{self._path.suffix}")
-        if not kept.exists():
-            copy(self._path, kept)
-        return kept
-
     def size(self) -> int:
         """Bytes of its files."""
         files = (self._path.with_name(self._path.name + suffix) for suffix in SUFFIXES)
