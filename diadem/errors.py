@@ -25,6 +25,7 @@ imports nothing of DIADEM.
 
 from __future__ import annotations
 
+import errno
 from typing import Any
 
 
@@ -174,3 +175,56 @@ class AmbiguousValue(DiademError, ValueError):
 
 class QualityWarning(UserWarning):
     """Somebody doubts the data that were loaded, or those from which they were made."""
+
+
+# -- what the operating system says ------------------------------------------------------------------------------------
+
+_AGAIN = "then run the same command again"
+_AWAY = ("the share does not answer", f"Look whether it is mounted, {_AGAIN}.")
+_DYING = ("the disk reports an input/output error", f"Look at the disk, {_AGAIN}; or choose another one.")
+_RIGHTS = ("it may not be written or read here", "Check the permissions, or choose another place.")
+_FILES = ("too many files are open", f"End other programs or raise the limit (ulimit -n), {_AGAIN}.")
+#: What a disk, a share, a quota or a permission does to a sound program: in words, and what can be done.
+_CAUSES = {
+    errno.ENOSPC: ("the disk is full", "Free space, or choose another store."),
+    errno.EDQUOT: ("the quota is used up", "Free space, or ask for more."),
+    errno.EROFS: ("the disk is read-only", "Choose a place that can be written, or make it writable."),
+    errno.EACCES: _RIGHTS,
+    errno.EPERM: _RIGHTS,
+    errno.ENOTDIR: ("the store is not a folder", "Name a folder."),
+    errno.EEXIST: ("the store is not a folder", "Name a folder."),
+    errno.ENAMETOOLONG: ("a path is too long for this file system", "Choose a store with a shorter path."),
+    errno.EFBIG: (
+        "the file system cannot hold a file of this size (FAT ends at 4 GB)",
+        "Choose a disk with another file system: exFAT, NTFS, ext4.",
+    ),
+    errno.EIO: _DYING,
+    errno.ENXIO: _DYING,
+    errno.ENODEV: _DYING,
+    errno.ESTALE: _AWAY,
+    errno.ETIMEDOUT: _AWAY,
+    errno.ENOTCONN: _AWAY,
+    errno.EHOSTDOWN: _AWAY,
+    errno.EHOSTUNREACH: _AWAY,
+    errno.EMFILE: _FILES,
+    errno.ENFILE: _FILES,
+    errno.ENOLCK: ("the file system has no lock left to give", f"Look whether its lock service runs, {_AGAIN}."),
+    errno.ENOMEM: ("there is not enough memory", f"End other programs, {_AGAIN}."),
+    errno.ENOSYS: ("the file system cannot do what is needed", "Choose a disk with another file system."),
+}
+#: Of these, what a program may do wrong too.
+_OURS_TOO = frozenset({errno.ENOTDIR, errno.EEXIST})
+
+
+def cause_of(error: OSError) -> tuple[str, str] | None:
+    """What happened and what can be done, in words, for what a machine does to a sound program; else None."""
+    return _CAUSES.get(error.errno or 0)
+
+
+def machine_error(error: OSError) -> StoreError | None:
+    """The error for one of the operating system that came from wherever; None where it may be the program's fault."""
+    cause = cause_of(error)
+    if cause is None or error.errno in _OURS_TOO:
+        return None
+    place = error.filename2 or error.filename
+    return StoreError(cause[0], where=None if place is None or isinstance(place, int) else str(place), next=cause[1])

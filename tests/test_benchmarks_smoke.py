@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from diadem.testing.samples import write_session
+from tests import failing_calls
 
 BENCHMARKS = Path(__file__).resolve().parent.parent / "benchmarks"
 TINY = ("--scale", "0.0005", "--rounds", "1", "--slow-rounds", "1")
@@ -85,6 +86,14 @@ def test_faults(tmp_path: Path) -> None:
     assert parts["flips"]["missed"] == 0
     assert all(part["broken"] == 0 for part in parts.values())
     assert document["seed"] == 20260314
+
+
+@pytest.mark.skipif(bool(failing_calls.missing()), reason=failing_calls.missing() or "it can be tried")
+def test_failing_calls(tmp_path: Path) -> None:
+    printed, document = run(tmp_path, "failing_calls.py", "--cases", "2", "--seed", "77")
+    assert document["cases"] == sum(document["verbs"].values()) == 2
+    assert document["broken"] == []
+    assert "broken: 0" in printed
 
 
 def test_extract(tmp_path: Path) -> None:

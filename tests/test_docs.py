@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import shutil
 import subprocess
@@ -107,6 +108,30 @@ def test_a_page_shows_what_comes_out(document: Path, tmp_path: Path, other_disk:
         consoles.lay_out_sessions(places["/data"] / "em", consoles.SHARED_DATA)
     found = list(consoles.differences(page, consoles.Shell(places)))
     assert not found, "\n".join(found)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="cron has the shell of Linux and macOS")
+def test_what_cron_runs_mails_where_it_matters_and_only_there(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "two-copies.md").read_text("utf-8")
+    lines = re.findall(r"^[\d*-]+ [\d*-]+ [\d*-]+ [\d*-]+ [\d*-]+ +(.*diadem.*)$", page, re.MULTILINE)
+    scrub, repair, status = (line.replace(r"$(date +\%d)/28", "1/1") for line in lines)
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    at_home = {**os.environ, "PATH": path, "DIADEM_CONFIG": str(tmp_path), "DIADEM_NODE": str(tmp_path / "node")}
+
+    def mailed(line: str) -> str:
+        done = subprocess.run(["sh", "-c", line], env=at_home, capture_output=True, text=True, check=False)
+        return done.stdout + done.stderr
+
+    (tmp_path / "session").mkdir()
+    (tmp_path / "session" / "scan.raw").write_bytes(bytes(1000))
+    with diadem.Node.create(tmp_path / "node", name="n", user="u", store=str(tmp_path / "main")) as node:
+        node.stores.add(str(tmp_path / "second"), name="second", place="another disk")
+        node.archive(tmp_path / "session", now=True)
+    assert mailed(repair) + mailed(status) == ""
+    for store in ("main", "second"):
+        (tmp_path / store).rename(tmp_path / f"{store} is away")
+    assert "NOT READ" in mailed(scrub)
+    assert "no store answers" in " ".join(mailed(status).split())
 
 
 @pytest.fixture

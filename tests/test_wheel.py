@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import json
 import os
 import subprocess
@@ -16,6 +17,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    faulthandler.cancel_dump_traceback_later()  # a slow package index is no deadlock
     target = tmp_path_factory.mktemp("dist")
     done = subprocess.run(
         [sys.executable, "-m", "build", "--outdir", str(target), str(ROOT)],
@@ -39,6 +41,7 @@ def test_the_wheel_ships_schemas_and_types(wheel: Path) -> None:
 
 
 def test_it_runs_in_an_empty_environment(wheel: Path, tmp_path: Path) -> None:
+    faulthandler.cancel_dump_traceback_later()
     place = tmp_path / "venv"
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(place)], check=True)
     python = place / ("Scripts/python.exe" if os.name == "nt" else "bin/python")

@@ -11,6 +11,7 @@ import errno
 import importlib
 import json
 import os
+import pkgutil
 import random
 import select
 import signal
@@ -36,6 +37,16 @@ _MODULES = (
     "diadem.transfer.peer_verbs",
     "diadem.transfer.client",
     "diadem.transfer.handlers.windows",
+    "diadem.hooks.gathering",
+    "diadem.node.closing",
+    "diadem.node.exporting_run",
+    "diadem.node.mending",
+    "diadem.node.reindexing",
+    "diadem.node.repairing",
+    "diadem.node.restoring",
+    "diadem.node.rules.dropping",
+    "diadem.node.watch.folder",
+    "diadem.node.watch_verbs",
 )
 _ROOT = Path(__file__).resolve().parent.parent
 #: Seconds for it to begin; and between two looks at its children.
@@ -144,8 +155,11 @@ def _exactly(connection: socket.socket, size: int) -> bytes:
 
 def serve(address: str) -> None:
     """Fork a process for each command, until nobody holds the input open any more."""
-    for name in _MODULES:
+    plugins = importlib.import_module("diadem.plugins")
+    for name in (*_MODULES, *(f"diadem.plugins.{one.name}" for one in pkgutil.iter_modules(plugins.__path__))):
         importlib.import_module(name)
+    with contextlib.suppress(ImportError):  # what Typer looks at parameters with, where it has it
+        importlib.import_module("typer._adapters")
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(address)
     listener.listen(16)

@@ -99,7 +99,9 @@ class Laboratory:
             place.node, name="lab", user="alice", store=str(place.store("main")), recovery_file=place.recovery
         )
         node.stores.add(str(place.store("second")), name="second", place="another disk")
+        aside = place.recovery.rename(place.root / "moved away.txt")
         node.confirm_recovery()
+        aside.rename(place.recovery)  # some cases recover with it
         node.close()
         (place.node / "policy.toml").write_text(POLICY, "utf-8")
         for name, files in SESSIONS.items():

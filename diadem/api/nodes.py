@@ -16,6 +16,7 @@ from diadem.api.working import work
 from diadem.errors import NotFound, UsageError
 from diadem.model.ports import Listener, silent
 from diadem.node.node import Node as _Node
+from diadem.store.local_errors import or_else
 from diadem.transfer.network_verbs import NetworkVerbs
 
 if TYPE_CHECKING:
@@ -191,13 +192,9 @@ class Node(_Node, NetworkVerbs):
         require_possible(folder, new)
         with making(folder) as drafts:
             fresh = create_node(folder, new, drafts)
-            try:
+            with or_else(lambda: undo(folder, new) if fresh else None):
                 node = cls.at(folder, user=None, storage_options={"main": storage_options} if storage_options else None)
                 node.stores.add(new.store, name="main", kind=kind, options=storage_options)
-            except BaseException:
-                if fresh:
-                    undo(folder, new)
-                raise
         return node
 
     @classmethod

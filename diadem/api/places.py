@@ -27,7 +27,7 @@ def local_path(url: StrPath) -> Path | None:
 
 
 def bundle_at(url: StrPath, storage_options: Mapping[str, Any] | None) -> Bundle:
-    """The files of a package in a folder or an object store. Raises `NotFound`."""
+    """The files of a package in a folder, a ZIP or an object store. Raises `NotFound`, `PackageError`."""
     from diadem.store.bundle import LocalBundle
 
     folder = local_path(url)
@@ -35,6 +35,8 @@ def bundle_at(url: StrPath, storage_options: Mapping[str, Any] | None) -> Bundle
         from diadem.store.remote import open_remote
 
         return open_remote(os.fspath(url), storage_options)
+    if folder.is_file() and folder.suffix.lower() == ".zip":
+        return _bag_in_zip(folder)
     if not folder.is_dir():
         what = "this is a file, not a package folder" if folder.exists() else "there is no package here"
         advice = "Name the folder that holds bagit.txt"
@@ -42,3 +44,21 @@ def bundle_at(url: StrPath, storage_options: Mapping[str, Any] | None) -> Bundle
             advice += ", or a package of the node by eight digits of its id at least: see diadem search"
         raise NotFound(what, where=str(folder), next=f"{advice}.")
     return LocalBundle(folder)
+
+
+def _bag_in_zip(path: Path) -> Bundle:
+    """The one bag in a ZIP.
+
+    Raises
+    ------
+    NotFound
+        There is none, or several.
+    """
+    from diadem.store.zip_bundle import bags_in_zip
+
+    found = bags_in_zip(path)
+    if len(found) == 1:
+        return found[0]
+    what = f"the ZIP holds {len(found)} packages" if found else "there is no package in this ZIP"
+    advice = "Unpack it, and name one of the folders in it." if found else "Name a ZIP that diadem export has made."
+    raise NotFound(what, where=str(path), next=advice)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from diadem.archive.composing import Options, hash_only, refuse_if_strict
@@ -30,6 +30,8 @@ class Finder(Protocol):
 class Soundness:
     """How a package that is there already is proven, before the user is told so and may delete the source.
 
+    One that was read stays judged for the run: a damaged one of a terabyte is not read a second time.
+
     Attributes
     ----------
     level : Level
@@ -40,10 +42,13 @@ class Soundness:
 
     level: Level
     proof: str
+    _judged: dict[str, bool] = field(default_factory=dict)
 
     def holds(self, bundle: Bundle) -> bool:
         """Whether the package is whole, as far as is looked."""
-        return verify(bundle, level=self.level).ok
+        if bundle.url not in self._judged:
+            self._judged[bundle.url] = verify(bundle, level=self.level).ok
+        return self._judged[bundle.url]
 
 
 def already_there(

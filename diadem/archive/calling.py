@@ -1,10 +1,21 @@
-"""Calling a reader: lazily if it can, with every failure translated into one that names the file and the reader."""
+"""Calling a reader: lazily if it can, with every failure translated into one that names the file and the reader.
+
+While it runs, its thread opens no other file than those of its dataset and of Python's own, and starts no program. A
+reader whose arrays open a file later opens it once before it returns, so that this holds for that file as well.
+"""
 
 from __future__ import annotations
 
 import importlib
+import os
+import sys
+import sysconfig
+import threading
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
 from typing import Any, cast
 
 from diadem.archive.neutralising import detached
@@ -13,6 +24,92 @@ from diadem.hooks.offers import ReaderOffer
 
 #: Signal dictionaries as RosettaSciIO defines them.
 Dictionaries = list[dict[str, Any]]
+#: Events of `sys.audit` by which a program starts or a connection is made.
+_FORBIDDEN = frozenset(
+    {"os.exec", "os.posix_spawn", "os.spawn", "os.startfile", "os.system", "socket.connect", "subprocess.Popen"}
+)
+_SYSTEM = frozenset({os.devnull, "/dev/urandom", "/proc/cpuinfo", "/proc/meminfo", "/proc/self/status"})
+_WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
+#: Code may be imported from wherever Python finds it; what Numba has compiled is kept in the user's folders.
+_CODE, _COMPILED = (".py", ".pyc", ".pyd", ".so"), (".nbi", ".nbc")
+
+
+class _Confinement(threading.local):
+    """What the reader that runs in this thread may open, and what it wanted besides; None where none runs."""
+
+    allowed: frozenset[str] | None = None
+    wanted: str = ""
+
+
+_CONFINEMENT = _Confinement()
+
+
+@contextmanager
+def confined(files: Iterable[Path]) -> Iterator[None]:
+    """Let this thread open some files and Python's own only, and start no program; `PermissionError` in the reader.
+
+    Raises
+    ------
+    ReaderError
+        The reader failed, and had wanted more than it may have.
+    """
+    _watch()
+    before = _CONFINEMENT.allowed
+    _CONFINEMENT.allowed = frozenset(_real(place) for place in files)
+    _CONFINEMENT.wanted = ""
+    try:
+        yield
+    except ReaderError as error:
+        if _CONFINEMENT.wanted:
+            raise ReaderError(_CONFINEMENT.wanted, where=error.where, next="`open` gives its bytes.") from error
+        raise
+    finally:
+        _CONFINEMENT.allowed = before
+
+
+@cache
+def _watch() -> None:
+    """Have Python tell what is opened; it has no way to stop that. What reads settings is imported before."""
+    for name in ("dask.array", "hyperspy.io"):
+        importlib.import_module(name)
+    sys.addaudithook(_check)
+
+
+def _check(event: str, arguments: tuple[Any, ...]) -> None:
+    allowed = _CONFINEMENT.allowed
+    if allowed is None:
+        return
+    if event in _FORBIDDEN:
+        _CONFINEMENT.wanted = "the file makes its reader start a program or call another machine"
+        raise PermissionError(_CONFINEMENT.wanted)
+    if event != "open" or not isinstance(arguments[0], (str, bytes, os.PathLike)):
+        return
+    path, _, flags = arguments
+    if isinstance(flags, int) and flags & _WRITING:
+        return
+    if path not in _SYSTEM and (place := _real(path)) not in allowed and not _is_own(place):
+        _CONFINEMENT.wanted = f"the file makes its reader open a file outside the dataset: {os.fsdecode(path)[:200]}"
+        raise PermissionError(_CONFINEMENT.wanted)
+
+
+def _real(path: Any) -> str:
+    return os.path.normcase(os.path.realpath(os.fsdecode(path)))
+
+
+def _is_own(place: str) -> bool:
+    """Whether a file belongs to Python, its packages or the system's tables."""
+    if place.startswith(_own_places()) or place.endswith(_COMPILED):
+        return True
+    return place.endswith(_CODE) and place.startswith(tuple(_real(folder or ".") + os.sep for folder in sys.path))
+
+
+@cache
+def _own_places() -> tuple[str, ...]:
+    """Where Python, its packages and the system's tables are, each with a separator behind."""
+    installed = (place for place in sys.path if Path(place).name in ("site-packages", "dist-packages"))
+    places = (*installed, *sysconfig.get_paths().values(), str(Path(__file__).parents[1]))
+    system = ("/sys", "/usr/share/zoneinfo", "/usr/lib", "/lib")
+    return tuple(_real(place) + os.sep for place in (*places, *system))
 
 
 def call_reader(offer: ReaderOffer, where: str, target: Callable[[], Any], lazy: bool) -> Dictionaries:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from diadem.archive.describing import Describer
 from diadem.archive.ingest import Ingest
 from diadem.archive.plan import PackPlan, omitted_dict, text_of
+from diadem.archive.scan_names import leading_date
 from diadem.errors import Refused, UsageError
 from diadem.extract.pool import Extractor
 from diadem.extract.survey import DatasetPlan
@@ -27,10 +28,10 @@ from diadem.package.crate import crate_json
 from diadem.package.page import page_html
 from diadem.package.sealing import HashedFile, Sealed, payload_of, seal
 from diadem.serialization.record_json import read_record
-from diadem.store.copying import Copier
-from diadem.store.sink import SinkFailed
+from diadem.store.copying import Copier, SourceFailed
+from diadem.store.local_errors import SinkFailed
 from diadem.store.source import Omission
-from diadem.store.system import long_path
+from diadem.store.system import SEALED, allow, long_path
 from diadem.trust.hashing import LeafHasher, sha256_hex
 
 if TYPE_CHECKING:
@@ -148,7 +149,7 @@ def compose(
             continues=options.continues or "",
         )
     if options.judge is not None:
-        options.judge(read_record(Path(long_path(record)).read_bytes()))
+        options.judge(read_record(_read_back(record)))
     if options.still is not None:
         options.still()
     files.append(_hash_record(record, copier, _moment_of(archived)))
@@ -169,6 +170,13 @@ class _RecordFile(io.FileIO):
             return super().write(data) or 0
         except OSError as error:
             raise SinkFailed(error) from error
+
+
+def _read_back(record: str) -> bytes:
+    try:
+        return Path(long_path(record)).read_bytes()
+    except OSError as error:
+        raise SinkFailed(error) from error
 
 
 def _seal(
@@ -201,9 +209,14 @@ def _seal(
 
 
 def _hash_record(record: str, copier: Copier, moment: int) -> HashedFile:
-    os.utime(long_path(record), ns=(moment, moment))
-    os.chmod(long_path(record), 0o444)  # noqa: PTH101
-    copied = copier.copy(record, None, lambda _: None)
+    try:
+        os.utime(long_path(record), ns=(moment, moment))
+        allow(long_path(record), SEALED)
+        copied = copier.copy(record, None, lambda _: None)
+    except OSError as error:
+        raise SinkFailed(error) from error
+    except SourceFailed as error:  # it lies in the stage
+        raise SinkFailed(error.cause) from error
     return HashedFile(FileEntry(RECORD_PATH, copied.size, copied.sha256, copied.mtime_ns), copied.leaves)
 
 
@@ -254,7 +267,8 @@ def package_name(date: str, slug: str, payload: str) -> str:
     payload : str
         Payload id.
     """
-    slug = _LEADING_DATE.sub("", slug) or slug
+    if leading_date(slug) == datetime.date.fromisoformat(date):  # another date stays: somebody wrote it
+        slug = _LEADING_DATE.sub("", slug) or slug
     plain = unicodedata.normalize("NFKD", slug).encode("ascii", "ignore").decode().lower()
     plain = re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:40].strip("-") or "session"
     return f"{date[:4]}/{date.replace('-', '')}-{plain}-{payload[:12]}"

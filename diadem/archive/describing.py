@@ -9,7 +9,7 @@ from typing import Any, BinaryIO
 
 from diadem.archive.ingest import Ingested
 from diadem.archive.plain import quantity_text, signal_text
-from diadem.archive.scan_names import leading_date
+from diadem.archive.scan_names import date_in, session_days
 from diadem.extract.extraction import VendorBlock
 from diadem.extract.plausible import Siblings, doubts
 from diadem.model.facts import MAX_DESCRIBED, DatasetFacts, PackageFacts
@@ -19,8 +19,6 @@ from diadem.serialization.fields import label, term_iri
 from diadem.serialization.record_json import RecordWriter, admitted
 
 NO_LICENCE = "No licence stated; ask the owner"
-#: A session whose files state dates further apart than this has no date of its own.
-_SESSION_DAYS = 7
 #: Names that files state, of each kind, that are kept for the page.
 _NAMED = 8
 #: Values of one field that stand in one line.
@@ -154,20 +152,12 @@ class Describer:
 
     @property
     def date(self) -> str | None:
-        """The session's date: as given, else the earliest day that the files state, where they lie within a week.
-
-        Else the date with which the folder's name begins, unless the files contradict it.
-        """
-        stated = self._metadata.get("session", {}).get("date")
-        if stated:
+        """The session's date as given; else see `session_days`. None where nothing tells."""
+        if stated := self._metadata.get("session", {}).get("date"):
             return str(stated)
-        named = leading_date(self._title)
-        if not self._days:
-            return named.isoformat() if named else None
-        first, last = (datetime.date.fromisoformat(day) for day in (min(self._days), max(self._days)))
-        if (last - first).days <= _SESSION_DAYS:
-            return first.isoformat()
-        return named.isoformat() if named and first <= named <= last else None
+        days = map(datetime.date.fromisoformat, self._days)
+        found = session_days(days, date_in(self._title), latest=self._now.date() + datetime.timedelta(days=1))
+        return found[0].isoformat() if found else None
 
     @property
     def slug(self) -> str:

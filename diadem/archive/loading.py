@@ -11,30 +11,29 @@ Three ways, the first that the format allows:
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any, Literal, Self, cast
+from typing import Any, BinaryIO, Literal, Self, cast
 
-from diadem.archive.calling import Dictionaries, brief, call_reader, reader_of, resolve, unreadable
-from diadem.archive.headers import TooLarge, header_copy
+from diadem.archive.calling import Dictionaries, brief, call_reader, confined, reader_of, resolve, unreadable
+from diadem.archive.headers import TooLarge, common_folder, header_copy
 from diadem.archive.lazyarray import LeafArray, as_dask, fitted
 from diadem.archive.proving import LoadSource
 from diadem.archive.rangefile import RangeFile, close_hdf5_at_exit, shown_name
 from diadem.archive.signals import build, choose
 from diadem.errors import DiademError, ReaderError, UsageError
-from diadem.extract.hdf5_walk import walk
+from diadem.extract.hdf5_walk import walk_all
 from diadem.hooks.offers import ReaderOffer
 from diadem.model.layout import ArrayLayout, FileLayout, FileObject, LayoutFunction
 from diadem.model.ports import RangeReader
 from diadem.model.record import Dataset
 
 Verify = Literal["proof", "always", "never"]
-
-_HDF5 = b"\x89HDF\r\n\x1a\n"
-#: HDF5 allows a user block of these lengths before its signature.
-_HDF5_STARTS = (0, 512, 1024, 2048)
+#: Has a worker read the dataset before this process does: the folder in which its files lie, and that folder's path in
+#: the package. Raises `ReaderError` where the reader hangs, dies or reads nothing.
+Trial = Callable[[Path, PurePosixPath], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +52,7 @@ def load(
     signal: int | str | None = None,
     verify: Verify = "proof",
     dataset: Dataset | None = None,
+    trial: Trial | None = None,
 ) -> Any:
     """Load a dataset.
 
@@ -70,6 +70,8 @@ def load(
         Whether an earlier proof of this process counts, is made anew, or is left out.
     dataset : Dataset, optional
         What the record says of it, for the signals' metadata.
+    trial : callable, optional
+        Reads the dataset in a worker first.
 
     Returns
     -------
@@ -90,7 +92,7 @@ def load(
     if verify not in ("proof", "always", "never"):
         raise UsageError(f"verify is 'proof', 'always' or 'never', not '{verify}'")
     try:
-        read = _read(source, offer, lazy, verify)
+        read = _read(source, offer, lazy, verify, trial)
     except ReaderError as error:
         error.where = error.where or source.entry
         raise
@@ -103,22 +105,22 @@ def load(
         raise unreadable(offer, source.entry, error) from error
 
 
-def _read(source: LoadSource, offer: ReaderOffer, lazy: bool, verify: Verify) -> _Read:
+def _read(source: LoadSource, offer: ReaderOffer, lazy: bool, verify: Verify, trial: Trial | None) -> _Read:
     """Have the dataset read in the first way that works."""
     if verify == "always":
         source.prove(again=True)
     path = source.local_path() if verify == "never" else None
     with _Files(source) as files:
-        if source.entry == source.path:
-            _require_harmless(source, files, path)
+        if source.entry == source.path and not files[source.path].size:
+            raise ReaderError("the file is empty (0 bytes)", where=source.path)
         if path is not None:
-            return _Read(_by_path(source, offer, path, lazy), "never")
-        read = _by_leaves(source, offer, files, lazy)
+            return _Read(_by_path(source, offer, path, lazy, trial), "never")
+        read = _by_leaves(source, offer, files, lazy, trial)
         if read is not None:
             if lazy:
                 files.keep()
             return _Read(read, "proven-file" if verify == "always" else "leaves")
-    return _Read(_by_path(source, offer, source.prove(), lazy), "proven-file")
+    return _Read(_by_path(source, offer, source.prove(), lazy, trial), "proven-file")
 
 
 class _Files(Mapping[str, RangeReader]):
@@ -162,37 +164,26 @@ class _Files(Mapping[str, RangeReader]):
 # -- before any reader ---------------------------------------------------------------------------------------------
 
 
-def _require_harmless(source: LoadSource, files: _Files, path: Path | None) -> None:
-    """Refuse an empty file, and an HDF5 file that leads out of the dataset or in circles."""
-    primary = files[source.path]
-    if not primary.size:
-        raise ReaderError("the file is empty (0 bytes)", where=source.path)
-    if not _is_hdf5(primary, path):
-        return
-    members = [PurePosixPath(name).name for name in source.sidecars]
+def _require_harmless(
+    source: LoadSource, sizes: Mapping[str, int], open_file: Callable[[str], AbstractContextManager[BinaryIO]]
+) -> None:
+    """Refuse HDF5 files that lead out of the dataset or in circles, whatever they are called."""
     try:
-        found = walk(cast("str", path or RangeFile(primary, source.path)), primary.size, members)
+        found = walk_all(source.entry, sizes, open_file)
     except DiademError:
         raise
     except Exception as error:
         raise ReaderError(f"the HDF5 file cannot be opened: {brief(error)}", where=source.path) from error
     if found.refused:
-        raise ReaderError(found.issues[0]["message"], where=source.path, next="Look at it with h5py, if you must.")
-
-
-def _is_hdf5(primary: RangeReader, path: Path | None) -> bool:
-    """Whether the signature of HDF5 is at one of its places."""
-    if path is None:
-        return any(primary.read_at(start, 8) == _HDF5 for start in _HDF5_STARTS)
-    with path.open("rb") as stream:
-        head = stream.read(_HDF5_STARTS[-1] + 8)
-    return any(head[start : start + 8] == _HDF5 for start in _HDF5_STARTS)
+        raise ReaderError(found.issues[0]["message"], where=source.path, next="`open` gives its bytes.")
 
 
 # -- the three ways ------------------------------------------------------------------------------------------------
 
 
-def _by_leaves(source: LoadSource, offer: ReaderOffer, files: _Files, lazy: bool) -> Dictionaries | None:
+def _by_leaves(
+    source: LoadSource, offer: ReaderOffer, files: _Files, lazy: bool, trial: Trial | None
+) -> Dictionaries | None:
     """Read through the package, where the layout is known; None where it is not certain."""
     if not offer.layout or source.entry != source.path:
         return None
@@ -207,9 +198,11 @@ def _by_leaves(source: LoadSource, offer: ReaderOffer, files: _Files, lazy: bool
     except Exception:  # a layout that fails tells nothing of the file
         return None
     if isinstance(layout, FileObject):
+        if trial is not None and (path := source.local_path()) is not None:
+            trial(*_folder(source, path))
         return _from_file(source, offer, files[source.path], lazy)
     if isinstance(layout, FileLayout):
-        return _from_layout(source, offer, files, layout, lazy)
+        return _from_layout(source, offer, files, layout, lazy, trial)
     return None
 
 
@@ -217,7 +210,9 @@ def _from_file(source: LoadSource, offer: ReaderOffer, reader: RangeReader, lazy
     """Let a reader read from an open file."""
     close_hdf5_at_exit()
     name = PurePosixPath(source.path).name
-    read = call_reader(offer, source.entry, lambda: RangeFile(reader, name), lazy)
+    _require_harmless(source, {source.path: reader.size}, lambda _: RangeFile(reader, name))
+    with confined(()):
+        read = call_reader(offer, source.entry, lambda: RangeFile(reader, name), lazy)
     for dictionary in read:
         general = dictionary.get("metadata", {}).get("General", {})
         if general.get("original_filename") == shown_name(name):
@@ -226,12 +221,16 @@ def _from_file(source: LoadSource, offer: ReaderOffer, reader: RangeReader, lazy
 
 
 def _from_layout(
-    source: LoadSource, offer: ReaderOffer, files: _Files, layout: FileLayout, lazy: bool
+    source: LoadSource, offer: ReaderOffer, files: _Files, layout: FileLayout, lazy: bool, trial: Trial | None
 ) -> Dictionaries | None:
     """Take the metadata from the headers, and the arrays from the package."""
     try:
         with header_copy(files, source.path, layout.header) as path:
-            read = reader_of(offer)(str(path), lazy=True)
+            folder, base = _folder(source, path)
+            if trial is not None:
+                trial(folder, base)
+            with confined(folder / PurePosixPath(name).relative_to(base) for name in files):
+                read = reader_of(offer)(str(path), lazy=True)
     except DiademError:
         raise
     except TooLarge:
@@ -251,9 +250,23 @@ def _from_layout(
     return signals
 
 
-def _by_path(source: LoadSource, offer: ReaderOffer, path: Path, lazy: bool) -> Dictionaries:
+def _by_path(source: LoadSource, offer: ReaderOffer, path: Path, lazy: bool, trial: Trial | None) -> Dictionaries:
     """Let a reader read from a path."""
-    return call_reader(offer, source.entry, lambda: str(path), lazy)
+    folder, base = _folder(source, path)
+    names = (source.path, *source.sidecars)
+    places = {name: folder / PurePosixPath(name).relative_to(base) for name in names}
+    if trial is not None:
+        trial(folder, base)
+    sizes = {name: place.stat().st_size for name, place in places.items()}
+    _require_harmless(source, sizes, lambda name: places[name].open("rb"))
+    with confined(places.values()):
+        return call_reader(offer, source.entry, lambda: str(path), lazy)
+
+
+def _folder(source: LoadSource, path: Path) -> tuple[Path, PurePosixPath]:
+    """The folder that holds all files of a dataset whose entry lies at a path, and that folder in the package."""
+    base = common_folder((source.entry, source.path, *source.sidecars))
+    return path.parents[len(PurePosixPath(source.entry).relative_to(base).parts) - 1], base
 
 
 def _token(package: str, number: int, array: ArrayLayout) -> str:

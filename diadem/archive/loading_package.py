@@ -5,10 +5,11 @@ from __future__ import annotations
 import warnings
 import weakref
 from collections.abc import Sequence
-from pathlib import Path
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, cast
 
-from diadem.archive.loading import Verify, load
+from diadem.archive.loading import Trial, Verify, load
 from diadem.archive.proving import DatasetSource
 from diadem.errors import NotFound, QualityWarning, ReaderError
 from diadem.extract.sniff import HEAD_SIZE, rank
@@ -21,6 +22,7 @@ from diadem.store.adopted import AdoptedBundle
 if TYPE_CHECKING:
     from diadem.archive.package import Package
 
+_BYTES = "`open` gives its bytes."
 #: Doubts that are told in full when a signal is loaded; its metadata has all of them.
 _TOLD = 5
 
@@ -62,16 +64,24 @@ def load_from_package(
     dataset = catalogue.datasets.get(plan.primary.path)
     source = source_of(package, plan, listener)
     errors: list[ReaderError] = []
-    for offer in _readers(package, plan, dataset):
+    for offer in _readers(package, plan, dataset, verify):
         try:
-            found = load(source, offer=offer, lazy=lazy, signal=signal, verify=cast("Verify", verify), dataset=dataset)
+            found = load(
+                source,
+                offer=offer,
+                lazy=lazy,
+                signal=signal,
+                verify=cast("Verify", verify),
+                dataset=dataset,
+                trial=catalogue.trial(plan, offer),
+            )
         except ReaderError as error:
             errors.append(error)
         else:
             return _with_doubts(found, doubts_about(package, plan.primary.path))
     if errors:
         raise errors[0]
-    raise ReaderError("no reader knows this file", where=plan.entry, next="`open` gives its bytes.")
+    raise ReaderError("no reader knows this file", where=plan.entry, next=_BYTES)
 
 
 def doubts_about(package: Package, path: str) -> list[str]:
@@ -100,6 +110,7 @@ class _Catalogue:
             self._plans[plan.primary.path] = plan
             self._plans.setdefault(plan.entry, plan)
         self.datasets = {dataset.path: dataset for dataset in _recorded(package)}
+        self._tried: set[tuple[str, str]] = set()
 
     def plan(self, path: str) -> DatasetPlan:
         """The dataset that a path stands for; a member of another dataset stands for itself."""
@@ -110,6 +121,28 @@ class _Catalogue:
             raise AssertionError("the catalogue outlived its package")
         entry = package.find(path)
         return self._plans.get(entry.name) or survey([(entry.name, entry.size)], package.readers)[0]
+
+    def trial(self, plan: DatasetPlan, offer: ReaderOffer) -> Trial | None:
+        """Has a worker read a dataset once, under its limits; None where one has, or there are no workers."""
+        package = self._package()
+        if package is None or package.extractor is None or (plan.entry, offer.name) in self._tried:
+            return None
+        make = package.extractor
+
+        def read(folder: Path, base: PurePosixPath) -> None:
+            def place(path: str) -> str:
+                return PurePosixPath(path).relative_to(base).as_posix()
+
+            files = tuple(replace(file, path=place(file.path)) for file in plan.files)
+            here = replace(plan, files=files, entry=place(plan.entry), offers=(offer.name,))
+            with make() as extractor:
+                found = extractor.extract(here, folder, preview=False, quick=False)
+            if not found.signals:
+                said = found.issues[-1]["message"] if found.issues else f"'{offer.name}' does not recognise it"
+                raise ReaderError(said, where=plan.entry, next=_BYTES)
+            self._tried.add((plan.entry, offer.name))
+
+        return read
 
 
 _CATALOGUES: weakref.WeakKeyDictionary[Package, _Catalogue] = weakref.WeakKeyDictionary()
@@ -123,26 +156,35 @@ def _recorded(package: Package) -> Sequence[Dataset]:
         return ()
 
 
-def _readers(package: Package, plan: DatasetPlan, dataset: Dataset | None) -> Sequence[ReaderOffer]:
-    """The reader that read the dataset when it was archived; where nobody tried, those that fit its name and content.
+def _readers(package: Package, plan: DatasetPlan, dataset: Dataset | None, verify: str) -> Sequence[ReaderOffer]:
+    """The readers that fit a file's name and content; of these the one that the record names, if it is there.
 
-    A file on which every reader failed then is not tried again: it may make a reader hang, and here nothing stops it.
+    A record may come from anybody: it chooses among what the file itself allows. A file on which every reader failed
+    when it was archived is not tried again.
     """
     table = {offer.name: offer for offer in package.readers}
     missing = [item["message"] for item in dataset.issues if item["code"] == "missing-part"] if dataset else []
     if missing:  # the reader would look for it elsewhere, where nothing is proven
         raise ReaderError(missing[0], where=plan.entry, next="`open` gives the bytes that are there.")
-    if dataset is not None and dataset.signals and dataset.primary.format in table:
-        return [table[dataset.primary.format]]
     if dataset is not None and dataset.issues and not dataset.signals:
         raise ReaderError(
-            f"it could not be read when it was archived: {dataset.issues[0]['message']}",
-            where=plan.entry,
-            next="`open` gives its bytes.",
+            f"it could not be read when it was archived: {dataset.issues[0]['message']}", where=plan.entry, next=_BYTES
         )
-    with package.open(plan.primary.path) as stream:
-        head = stream.read_at(0, HEAD_SIZE)
-    return [table[name] for name in rank(plan, head, package.readers)[0]]
+    names, _, issues = rank(plan, _head(package, plan.primary.path, verify), package.readers)
+    if issues:
+        raise ReaderError(issues[0]["message"], where=plan.entry, next=_BYTES)
+    if dataset is not None and dataset.signals and dataset.primary.format in names:
+        return [table[dataset.primary.format]]
+    return [table[name] for name in names]
+
+
+def _head(package: Package, path: str, verify: str) -> bytes:
+    """The beginning of a file, proven unless nothing is to be."""
+    if verify == "never" and (place := _local(package, path)) is not None:
+        with place.open("rb") as file:
+            return file.read(HEAD_SIZE)
+    with package.open(path) as stream:
+        return stream.read_at(0, HEAD_SIZE)
 
 
 def source_of(package: Package, plan: DatasetPlan, listener: Listener = silent) -> DatasetSource:

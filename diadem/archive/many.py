@@ -150,10 +150,13 @@ class Standing:
             extractor.close()
 
     def _go(self) -> None:
+        """End the workers, unless somebody has borrowed them in the meantime."""
         with self._lock:
             if self._users:
                 return
-        self.close()
+            extractor, self._extractor = self._extractor, None
+        if extractor is not None:
+            extractor.close()
 
     def _stop_timer(self) -> None:
         if self._timer is not None:

@@ -8,8 +8,7 @@ from dataclasses import dataclass, field
 
 from diadem.archive.package import Package
 from diadem.errors import Interrupted
-from diadem.store.local_errors import store_error
-from diadem.store.sink import SinkFailed
+from diadem.store.local_errors import SinkFailed, store_error
 from diadem.store.stage import Swept
 
 

@@ -19,6 +19,7 @@ from diadem.model.report import Level, Report
 from diadem.package.opening import OpenedPackage, read_manifest
 from diadem.package.verify import verify
 from diadem.serialization.record_json import read_record
+from diadem.serialization.record_reading import require_size
 from diadem.trust.hashing import sha256_hex
 
 if TYPE_CHECKING:
@@ -129,8 +130,7 @@ class Package:
     @cached_property
     def sealed_record(self) -> Record:
         """The record as it was sealed, proven."""
-        with self._open(self.manifest[RECORD_PATH]) as source:
-            return read_record(source.read(), PackageVault(self._bundle, self.id))
+        return read_record(self.read_derived(RECORD_PATH), PackageVault(self._bundle, self.id))
 
     def warnings(self) -> Sequence[Caution]:
         """Doubts about its data and about what they were made from; empty for a package that comes from no node."""
@@ -208,6 +208,12 @@ class Package:
     def open_derived(self, path: str) -> VerifiedFile:
         """Open one of the files that DIADEM derived (`diadem.model.manifest.DERIVED_PATHS`), proven as `open` does."""
         return self._open(self.manifest[path])
+
+    def read_derived(self, path: str) -> bytes:
+        """The same, whole. Raises `DocumentError` where it is larger than anything that DIADEM derives."""
+        require_size(self.manifest[path].size, where=path)
+        with self.open_derived(path) as source:
+            return source.read()
 
     def _open(self, entry: FileEntry) -> VerifiedFile:
         size = self.manifest.leaf_size

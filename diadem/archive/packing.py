@@ -16,13 +16,10 @@ from diadem.model.ports import Listener
 from diadem.model.report import Level
 from diadem.store.bundle import LocalBundle
 from diadem.store.copying import Copier
-from diadem.store.local_errors import translated
+from diadem.store.local_errors import or_else, translated
 from diadem.store.local_store import LocalStore
 from diadem.store.stage import Stage
 from diadem.store.staged import read_staged
-
-#: Every leaf is read: the user may delete the source next.
-_SOUND = Soundness(Level.LEAVES, "read-back")
 
 
 def pack_local(
@@ -41,28 +38,24 @@ def pack_local(
     refuse_if_strict(plan.tree.omissions, options)
     with Copier() as copier, packing_errors(store.url):
         swept = store.sweep()
-        outcome = already_there(plan, store, _SOUND, options=options, copier=copier, listener=listener)
+        sound = Soundness(Level.LEAVES, "read-back")  # every leaf is read: the user may delete the source next
+        outcome = already_there(plan, store, sound, options=options, copier=copier, listener=listener)
         if outcome is None:
             store.check_space(plan.tree.allocated)
-            outcome = _pack(plan, store, extractor=extractor, options=options, copier=copier, listener=listener)
+            stage = store.stage()
+            # What is open keeps a folder from being removed where the file system is FUSE or NFS.
+            with or_else(stage.discard), or_else(copier.let_go):
+                outcome = _fill(
+                    plan, store, stage, sound, extractor=extractor, options=options, copier=copier, listener=listener
+                )
     return replace(outcome, swept=swept, seconds=time.monotonic() - started)
-
-
-def _pack(
-    plan: PackPlan, store: LocalStore, *, extractor: Extractor, options: Options, copier: Copier, listener: Listener
-) -> Outcome:
-    stage = store.stage()
-    try:
-        return _fill(plan, store, stage, extractor=extractor, options=options, copier=copier, listener=listener)
-    except BaseException:
-        stage.discard()
-        raise
 
 
 def _fill(
     plan: PackPlan,
     store: LocalStore,
     stage: Stage,
+    sound: Soundness,
     *,
     extractor: Extractor,
     options: Options,
@@ -92,9 +85,9 @@ def _fill(
     del composition, sealed
     opened = read_staged(stage, package_id, store.url)
     folder, created = store.publish(
-        stage, name, package_id, payload_id, plan.tree_digest, lambda path: _SOUND.holds(LocalBundle(path))
+        stage, name, package_id, payload_id, plan.tree_digest, lambda path: sound.holds(LocalBundle(path))
     )
     if not created:
-        return Outcome(Package(LocalBundle(folder)), created=False, omissions=omissions, proof=_SOUND.proof)
+        return Outcome(Package(LocalBundle(folder)), created=False, omissions=omissions, proof=sound.proof)
     package = Package(LocalBundle(folder), opened=opened, proven=True)
     return Outcome(package, True, omissions, issues, flagged)

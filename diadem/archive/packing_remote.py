@@ -24,9 +24,6 @@ from diadem.store.copying import Copier
 from diadem.store.object_store import ObjectStore
 from diadem.store.system import READ_FLAGS, long_path
 
-#: All objects in their sizes, and the tag files; to read everything back is the work of `verify`.
-_SOUND = Soundness(Level.QUICK, "earlier")
-
 
 def pack_object(
     plan: PackPlan,
@@ -55,7 +52,9 @@ def pack_object(
     store = ObjectStore(url, storage_options)
     with Copier() as copier, packing_errors(url), tempfile.TemporaryDirectory(prefix="diadem-") as scratch:
         store.probe()
-        outcome = already_there(plan, store, _SOUND, options=options, copier=copier, listener=listener)
+        # All objects in their sizes, and the tag files; to read everything back is the work of `verify`.
+        sound = Soundness(Level.QUICK, "earlier")
+        outcome = already_there(plan, store, sound, options=options, copier=copier, listener=listener)
         if outcome is None:
             folder = Path(scratch)
             composition = compose(
@@ -68,11 +67,13 @@ def pack_object(
                 copier=copier,
                 listener=listener,
             )
-            outcome = _send(plan, store, composition, folder / "record.json", listener)
+            outcome = _send(plan, store, sound, composition, folder / "record.json", listener)
     return replace(outcome, seconds=time.monotonic() - started)
 
 
-def _send(plan: PackPlan, store: ObjectStore, composition: Composition, record: Path, listener: Listener) -> Outcome:
+def _send(
+    plan: PackPlan, store: ObjectStore, sound: Soundness, composition: Composition, record: Path, listener: Listener
+) -> Outcome:
     sealed = composition.sealed
     upload = store.upload(
         composition.name,
@@ -82,7 +83,7 @@ def _send(plan: PackPlan, store: ObjectStore, composition: Composition, record: 
         tag_files={RECORD_PATH: record.read_bytes(), **composition.derived, **sealed.tag_files},
         tree=plan.tree_digest,
         listener=listener,
-        is_sound=lambda path: _SOUND.holds(store.bundle(path)),
+        is_sound=lambda path: sound.holds(store.bundle(path)),
     )
     package = Package(store.bundle(upload.path), proven=upload.made and upload.proven)
     return Outcome(

@@ -7,7 +7,7 @@ import os
 import shutil
 import tempfile
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
@@ -165,22 +165,47 @@ class DatasetSource:
         return known is not None and known == self._identity(name)
 
     def _copied(self, again: bool) -> Path:
-        """The entry in a private, proven copy."""
+        """The entry in a private, proven copy; one for each dataset."""
         key = (self.package, self.entry)
-        names = (self.path, *self.sidecars)
-        base = common_folder(names)
+        base = common_folder((self.entry, self.path, *self.sidecars))
+        places = {name: PurePosixPath(name).relative_to(base) for name in (self.path, *self.sidecars)}
         with _MEMORY.lock:
-            copy = None if again else _MEMORY.copies.get(key)
-        if copy is None:
-            copy = Path(tempfile.mkdtemp(prefix="diadem-"))
-            atexit.register(shutil.rmtree, copy, ignore_errors=True)
-            with self._tally(names) as tally:
-                _require_room(copy, tally.total)
-                for name, reader in tally.readers.items():
-                    tally.prove(name, reader, copy / PurePosixPath(name).relative_to(base))
+            copy = _MEMORY.copies.get(key)
+        if copy is None or again:
+            new = self._copy(places)
+            if copy is None or not _moved(new, copy, places.values()):
+                copy = new
+                atexit.register(shutil.rmtree, copy, ignore_errors=True)
             with _MEMORY.lock:
                 _MEMORY.copies[key] = copy
         return copy / PurePosixPath(self.entry).relative_to(base)
+
+    def _copy(self, places: Mapping[str, PurePosixPath]) -> Path:
+        """A new folder with the files, proven; none where that fails."""
+        folder = Path(tempfile.mkdtemp(prefix="diadem-"))
+        try:
+            with self._tally([*places]) as tally:
+                _require_room(folder, tally.total)
+                for name, reader in tally.readers.items():
+                    tally.prove(name, reader, folder / places[name])
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+        return folder
+
+
+def _moved(new: Path, old: Path, places: Collection[PurePosixPath]) -> bool:
+    """Put a new copy in the place of an old one, which signals may still read; False where the system forbids it."""
+    try:
+        for place in places:
+            (new / place).replace(old / place)
+    except OSError:  # Windows, where a file is mapped that is in use
+        for place in places:
+            if not (new / place).exists():
+                shutil.copyfile(old / place, new / place)
+        return False
+    shutil.rmtree(new, ignore_errors=True)
+    return True
 
 
 class _Tally:

@@ -1,7 +1,13 @@
-"""Giving the payload back: proven bytes under their original names, in a folder that appears whole or not at all."""
+"""Giving the payload back: proven bytes under their original names.
+
+A new folder appears whole or not at all. Into an empty one that is there, which may be a disk of its own, the files
+come one after the other once all of them are proven and written: a machine that dies in that moment leaves some of them
+there, and the others in `.diadem-….part` beside them.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import uuid
@@ -18,10 +24,10 @@ from diadem.model.names import illegal, twin_key
 from diadem.model.ports import Listener, Progress
 from diadem.package.paths import unsafe
 from diadem.package.portable import tagged_name
-from diadem.store.local_errors import store_error, translated
-from diadem.store.sink import SinkFailed, write_with_holes
+from diadem.store.local_errors import or_else, translated
+from diadem.store.sink import discard, write_with_holes
 from diadem.store.stage import remove_tree
-from diadem.store.system import WINDOWS, flush_folder, flush_tree, long_path, patiently
+from diadem.store.system import WINDOWS, flush_folder, flush_tree, long_path, make_deep, patiently
 
 if TYPE_CHECKING:
     from diadem.archive.package import Package
@@ -90,37 +96,46 @@ def restore_pieces(
     """
     folder = Path(os.path.realpath(folder))
     existed = os.path.lexists(folder)
-    if existed and (not folder.is_dir() or any(folder.iterdir())):
-        raise Refused("the target is there already and not empty", where=str(folder), next="Name a new folder.")
-    if any((parent / "bagit.txt").exists() for parent in (folder, *folder.parents)):
-        raise Refused("the target lies inside a package", where=str(folder), next="Name a folder outside it.")
+    with translated(str(folder), "nothing was restored"):
+        if existed and (not folder.is_dir() or any(folder.iterdir())):
+            raise Refused("the target is there already and not empty", where=str(folder), next="Name a new folder.")
+        if any((parent / "bagit.txt").exists() for parent in (folder, *folder.parents)):
+            raise Refused("the target lies inside a package", where=str(folder), next="Name a folder outside it.")
     # Inside a folder that is there (it may be a disk of its own, or where the user stands), else beside the new one.
     draft = (folder if existed else folder.parent) / f".diadem-{uuid.uuid4().hex[:8]}.part"
     try:
-        restored = _fill(pieces, empty_folders, draft, listener)
-        with translated(str(folder), "nothing was restored"):
-            _publish(draft, folder, existed=existed)
+        with or_else(lambda: remove_tree(draft)):
+            restored = _fill(pieces, empty_folders, draft, listener)
+            with translated(str(folder), "nothing was restored"):
+                _publish(draft, folder, existed=existed)
     except KeyboardInterrupt as error:
-        remove_tree(draft)
-        raise Interrupted("restoring was stopped; nothing was left behind", where=str(folder)) from error
-    except SinkFailed as error:
-        remove_tree(draft)
-        raise store_error(error.cause, str(folder), "nothing was restored") from error.cause
-    except BaseException:
-        remove_tree(draft)
-        raise
+        raise Interrupted(
+            "restoring was stopped; nothing was left behind", where=str(folder), next="Run the same command again."
+        ) from error
     return Restored(folder, *restored)
 
 
 def _publish(draft: Path, folder: Path, *, existed: bool) -> None:
     if not existed:
         patiently(lambda: os.rename(long_path(draft), long_path(folder)))  # noqa: PTH104
-    else:
+        flush_folder(long_path(folder.parent))
+        return
+    moved: list[Path] = []
+    with or_else(lambda: [_remove(path) for path in moved]):
         for name in os.listdir(long_path(draft)):
             source, target = long_path(draft / name), long_path(folder / name)
             patiently(lambda source=source, target=target: os.rename(source, target))  # type: ignore[misc]  # noqa: PTH104
+            moved.append(folder / name)
+        flush_folder(long_path(folder))
+    with contextlib.suppress(OSError):  # it is empty
         remove_tree(draft)
-    flush_folder(long_path(folder.parent))
+
+
+def _remove(path: Path) -> None:
+    if os.path.isdir(long_path(path)):  # noqa: PTH112
+        remove_tree(path)
+    else:
+        discard(str(path))
 
 
 def _fill(
@@ -156,7 +171,7 @@ def _make_folder(draft: Path, folder: str) -> None:
     if os.path.commonpath([str(draft), os.path.abspath(folder)]) != str(draft):  # noqa: PTH100
         raise Refused("the package names a folder outside its own", where=folder, next="Do not trust this package.")
     with translated(folder, "nothing was restored"):
-        os.makedirs(long_path(folder), exist_ok=True)  # noqa: PTH103
+        make_deep(folder)
 
 
 def _copy(piece: Piece, target: str) -> Iterator[int]:
@@ -171,7 +186,8 @@ def _copy(piece: Piece, target: str) -> Iterator[int]:
                 yield len(block)
             with translated(target, "nothing was restored"):
                 os.ftruncate(sink.fileno(), entry.size)
-    with translated(target, "nothing was restored"):
+    # Windows cannot hold every time.
+    with translated(target, "nothing was restored"), contextlib.suppress(OverflowError):
         os.utime(long_path(target), ns=(entry.mtime_ns, entry.mtime_ns))
 
 

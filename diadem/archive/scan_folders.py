@@ -7,15 +7,22 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from diadem.archive.scan_names import date_in, date_of_path, is_part, is_year, same_microscope, title_of
+from diadem.archive.scan_names import (
+    EARLIEST,
+    SESSION_DAYS,
+    date_in,
+    date_of_path,
+    is_part,
+    is_year,
+    same_microscope,
+    title_of,
+)
 from diadem.archive.scan_reading import Found
 
-#: A session's data lie within a week, as for the date of a package.
-SESSION_DAYS = datetime.timedelta(days=7)
 #: Data in a folder and in its sub-folders are one session where they were recorded within a day.
 ONE_DAY = datetime.timedelta(hours=24)
-#: No microscope whose files are read here wrote a true date before this; clocks that lost theirs begin at 1970 or 1980.
-_EARLIEST = datetime.datetime(1985, 1, 1)  # noqa: DTZ001 - compared with local times as files state them
+#: The same, as local times are compared.
+_EARLIEST = datetime.datetime.combine(EARLIEST, datetime.time())
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from diadem.archive.scan_folders import SESSION_DAYS, Folder, Item, folders_of, one_session
-from diadem.archive.scan_names import counted, same_microscope, title_of
+from diadem.archive.scan_folders import Folder, Item, folders_of, one_session
+from diadem.archive.scan_names import SESSION_DAYS, counted, same_microscope, session_days, title_of
 
 #: Where a folder holds data of more than a week, a session ends where nothing was recorded for so long.
 GAP = datetime.timedelta(hours=12)
@@ -45,17 +45,11 @@ class Group:
 
     @property
     def day(self) -> datetime.date | None:
-        """The day on which it began, as its files state it; else what the names of its folders say.
-
-        Data of more than a week have no day of their own, only the one that the name says, if it is among them.
-        """
-        moments = [item.moment for item in self.items if item.moment]
-        if not moments:
-            return self.date
-        first, last = min(moments), max(moments)
-        if last - first <= SESSION_DAYS:
-            return first.date()
-        return self.date if self.date and first.date() <= self.date <= last.date() else None
+        """The day on which it began: see `session_days`."""
+        tomorrow = datetime.datetime.now(datetime.UTC).date() + datetime.timedelta(days=1)
+        days = {item.moment.date() for item in self.items if item.moment}
+        found = session_days(days, self.date, latest=tomorrow)
+        return found[0] if found else None
 
     @property
     def microscopes(self) -> set[str]:

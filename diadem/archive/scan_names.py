@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 #: 2026-03-14, 2026_03_14, 20260314.
 _YEAR_FIRST = re.compile(r"(?<!\d)((?:19|20)\d\d)([-_. ]?)(0[1-9]|1[0-2])\2(0[1-9]|[12]\d|3[01])(?!\d)")
@@ -18,6 +18,12 @@ _YEAR = re.compile(r"(?:19|20)\d\d\Z")
 #: ``_2``, `` 2``, ``(2)``, ``#2`` at the end, or nothing but digits. Not ``S-2``, which is how samples are called.
 _COUNTER = re.compile(r"(?:\A|[\s_]+|(?=[(#]))[(#]?(\d{1,2})\)?\Z")
 _EDGES = " \t_-.,+~"
+#: A session whose files state days further apart than this has no days of its own by them alone.
+SESSION_DAYS = datetime.timedelta(days=7)
+#: No microscope whose files are read here wrote a true date before this; clocks that lost theirs begin at 1970 or 1980.
+EARLIEST = datetime.date(1985, 1, 1)
+#: What a folder of a project spans: beyond it, some of its files are of another time or clock.
+_PROJECT_DAYS = datetime.timedelta(days=3653)
 
 #: Words of which the names of sub-folders inside a session are made, by people and by acquisition programs.
 _PART_WORDS = frozenset(
@@ -33,6 +39,11 @@ _PART_WORDS = frozenset(
     bg low high mag magnification lowmag highmag kv kx k x nm um alignment align misc other others disc notes note
     documents screenshots screenshot metadata atlas batch run runs acquisition acquisitions
     """.split()  # noqa: SIM905 - two hundred quoted words are harder to read
+)
+#: Bins and books of Windows, macOS and Linux at the top of a disk.
+_SYSTEM = frozenset(
+    {"$recycle.bin", "recycler", "system volume information", "found.000", "lost+found", ".spotlight-v100"}
+    | {".fseventsd", ".documentrevisions-v100", ".temporaryitems"}
 )
 #: Words that many makers and models share: they do not tell one microscope from another.
 _MAKERS = frozenset(
@@ -54,6 +65,12 @@ _MAKERS = frozenset(
 )
 
 
+def is_systems_own(name: str) -> bool:
+    """Whether a folder is what a system keeps for itself on a disk: its bin, its index, what it recovered."""
+    plain = name.casefold()
+    return plain in _SYSTEM or plain.startswith(".trash")
+
+
 def date_in(name: str) -> datetime.date | None:
     """The date that a folder's name carries, or None."""
     found = _dated(name)
@@ -64,6 +81,36 @@ def leading_date(name: str) -> datetime.date | None:
     """The date with which a folder's name begins, or None."""
     found = _dated(name.lstrip(_EDGES))
     return found[0] if found and found[1][0] == 0 else None
+
+
+def session_days(
+    days: Iterable[datetime.date], named: datetime.date | None, *, latest: datetime.date
+) -> tuple[datetime.date, datetime.date] | None:
+    """First and last day of a session, by what its files state and what its folder is named; None where neither tells.
+
+    Parameters
+    ----------
+    days : iterable of date
+        The days that its files state.
+    named : date or None
+        What the name of its folder says.
+    latest : date
+        What lies after it is of a clock that is wrong, as is what lies before `EARLIEST`: tomorrow, for time zones.
+
+    Returns
+    -------
+    (date, date) or None
+        The files' days where they lie within a week; else the folder's; else all that the files state, where that
+        is within ten years.
+    """
+    stated = sorted(day for day in days if EARLIEST <= day <= latest)
+    if stated and stated[-1] - stated[0] <= SESSION_DAYS:
+        return stated[0], stated[-1]
+    if named is not None:
+        return named, named
+    if stated and stated[-1] - stated[0] <= _PROJECT_DAYS:
+        return stated[0], stated[-1]
+    return None
 
 
 def date_of_path(path: str) -> datetime.date | None:

@@ -84,8 +84,11 @@ def _sessions(scan: Scan) -> str:
         return "<section>\n<h2>No sessions</h2>\n<p>There is nothing to archive.</p>\n</section>\n"
     rows = (_session(scan, session) for session in scan.sessions[:_MAX_SESSIONS])
     table = _table(_SESSION_HEAD, rows, len(scan.sessions) - _MAX_SESSIONS, "session")
+    chosen = sum(session.archive for session in scan.sessions)
+    rest = len(scan.sessions) - chosen
+    more = f", {rest:,} not proposed" if rest else ""
     return (
-        f"<section>\n<h2>{count_text(len(scan.sessions), 'session').capitalize()} that could be archived</h2>\n"
+        f"<section>\n<h2>{count_text(chosen, 'session').capitalize()} that could be archived{more}</h2>\n"
         "<p>A proposal: <code>diadem scan … --plan plan.xlsx</code> writes it as a sheet to edit.</p>\n"
         f'<div class="sessions">{table}</div></section>\n'
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import os
 import re
@@ -13,7 +14,7 @@ from urllib.parse import unquote_to_bytes
 
 from diadem.archive.scan_columns import PLAN_COLUMNS, UNSHOWN, Column
 from diadem.archive.scan_sheets import MAX_TEXT, Workbook, table_csv
-from diadem.archive.table_reading import MAX_ROWS, Row, csv_cells, numbered
+from diadem.archive.table_reading import Row, read_table
 from diadem.errors import DocumentError, NotFound, UsageError
 from diadem.model.scan import PlannedSession
 
@@ -24,6 +25,8 @@ _YES = frozenset({"yes", "y", "true", "1", "x", "ja", "j", "oui", "si", "sí"})
 _NO = frozenset({"no", "n", "false", "0", "nein", "non"})
 _TEXTS = ("sample", "operator", "instrument", "name", "formats", "why")
 _MUST_HAVE = ("archive", "folder")
+_HEADS = {column.header.casefold(): column.key for column in PLAN_COLUMNS} | {c.key: c.key for c in PLAN_COLUMNS}
+_MAKE = "diadem scan FOLDER --plan plan.xlsx"
 _PART_COLUMNS: Sequence[Column[tuple[str, str]]] = (
     Column("id", "id", "text", lambda row: row[0]),
     Column("part", "part", "text", lambda row: row[1]),
@@ -110,59 +113,49 @@ def read_plan(path: str | os.PathLike[str]) -> list[PlannedSession]:
         A cell cannot be understood, or two rows hold the same files. Names row and column.
     """
     source = Path(path)
-    if not source.is_file():
-        raise NotFound("there is no such plan", where=str(source), next="Make one: diadem scan FOLDER --plan plan.xlsx")
-    table, more = (
-        _read_xlsx(source)
-        if source.suffix.lower() == ".xlsx"
-        else (list(_rows(source, csv_cells(source, what="plan")[0])), {})
-    )
+    table = read_table(source, _HEADS, sheet=SHEET, needed=_MUST_HAVE, make=_MAKE)
+    rows = [(number, _said(row)) for number, row in table.rows]
+    more = _long_lists(source) if any(row.get("parts") == _SEE_PARTS for _, row in rows) else {}
     sessions: list[PlannedSession] = []
     places: list[str] = []
-    for number, row in table:
+    for number, row in rows:
         place = f"{source}, row {number}"
         sessions.append(_session(row, more, place))
         places.append(place)
     _refuse_overlaps(sessions, places)
+    if "parts" not in table.columns:
+        _refuse_more_than_said(sessions, places)
     return sessions
 
 
-def _read_xlsx(path: Path) -> tuple[list[tuple[int, Row]], dict[str, list[str]]]:
-    import openpyxl
-
-    try:
-        book = openpyxl.load_workbook(path, read_only=True, data_only=True)
-    except Exception as error:
-        raise DocumentError(f"the plan is no workbook: {error}", where=str(path)) from error
-    try:
-        sheet = book[SHEET] if SHEET in book.sheetnames else book.worksheets[0]
-        rows = list(_rows(path, [list(row) for _, row in zip(range(MAX_ROWS), sheet.values, strict=False)]))
-        more: dict[str, list[str]] = {}
-        if PARTS_SHEET in book.sheetnames:
-            for id_, part in list(book[PARTS_SHEET].values)[1:]:
-                more.setdefault(str(id_), []).append(str(part))
-    except DocumentError:
-        raise
-    except Exception as error:
-        raise DocumentError(f"the plan's sheet cannot be read: {error}", where=str(path)) from error
-    finally:
-        book.close()
-    return rows, more
+def _refuse_more_than_said(sessions: Sequence[PlannedSession], places: Sequence[str]) -> None:
+    """Refuse rows of whole folders that hold what another row leaves: the column that told the parts is gone."""
+    left = [(index, _pieces(session)[0]) for index, session in enumerate(sessions) if not session.archive]
+    for taken, session in enumerate(sessions):
+        piece = _pieces(session)[0]
+        for index, other in left if session.archive else ():
+            if other.startswith(piece):
+                raise DocumentError(
+                    f"the column 'parts' is gone, and all of '{to_cell(session.folder)}' holds what another row leaves",
+                    where=f"{places[taken]}; {places[index].rpartition(', ')[2]}",
+                    next="Put the column back: undo its removal, or write the plan anew with diadem scan --plan.",
+                )
 
 
-def _rows(path: Path, cells: Sequence[Sequence[Any]]) -> Iterator[tuple[int, Row]]:
-    """Rows that are not empty, with their numbers as spreadsheet programs count them."""
-    headers = {column.header.casefold(): column.key for column in PLAN_COLUMNS}
-    headers |= {column.key: column.key for column in PLAN_COLUMNS}
-    keys = [headers.get(str(cell or "").strip().casefold()) for cell in (cells[0] if cells else ())]
-    if missing := [key for key in _MUST_HAVE if key not in keys]:
-        raise DocumentError(
-            f"the plan's first row does not name the column '{missing[0]}'",
-            where=str(path),
-            next="Take it from a plan that was written by: diadem scan FOLDER --plan plan.xlsx",
-        )
-    for number, row in numbered(cells):
-        yield number, {key: cell for key, cell in zip(keys, row, strict=False) if key and cell not in (None, "")}
+def _said(row: Row) -> Row:
+    """The cells of a row that say something."""
+    return {key: cell for key, cell in row.items() if cell not in (None, "")}
+
+
+def _long_lists(path: Path) -> dict[str, list[str]]:
+    """The parts of sessions whose list is too long for a cell, by the id of the session; none in a CSV."""
+    found: dict[str, list[str]] = {}
+    if path.suffix.lower() == ".xlsx":
+        keys = ("id", "part")
+        with contextlib.suppress(NotFound):
+            for _, row in read_table(path, keys, sheet=PARTS_SHEET, needed=keys, make=_MAKE, only=True).rows:
+                found.setdefault(str(row["id"]), []).append(str(row["part"] or ""))
+    return found
 
 
 def _session(row: Row, more: Mapping[str, Sequence[str]], place: str) -> PlannedSession:
@@ -189,6 +182,7 @@ def _session(row: Row, more: Mapping[str, Sequence[str]], place: str) -> Planned
         bytes=_count(row, "bytes", place),
         first=_moment(row.get("first")),
         last=_moment(row.get("last")),
+        stated=True,
         **texts,
     )
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import datetime
 import os
 import re
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from blake3 import blake3
@@ -14,7 +14,7 @@ from blake3 import blake3
 from diadem.archive.composing import package_name
 from diadem.archive.plan import text_of
 from diadem.archive.scan_cover import Cover, placed
-from diadem.archive.scan_folders import item_of
+from diadem.archive.scan_folders import Item, item_of
 from diadem.archive.scan_groups import Group, groups_of
 from diadem.archive.scan_reading import Found
 from diadem.archive.scan_tree import ScanTree
@@ -24,6 +24,12 @@ from diadem.model.scan import DuplicateGroup, PlannedSession
 _NAMED = 3
 #: How the reason of a session that is a copy begins.
 COPIED = "all its files are also in"
+#: What the reason of one says that is a copy but for some files.
+DIFFERS = "of the same name"
+#: Of two sessions that share less of their files, neither is a copy of the other.
+_ALIKE = 0.5
+#: Issues of datasets of which nothing can be used.
+_RUBBISH = frozenset({"empty", "truncated"})
 
 
 def sessions_of(trees: Sequence[ScanTree], found: Sequence[Found]) -> tuple[list[PlannedSession], dict[int, str]]:
@@ -67,6 +73,7 @@ def _files(group: Group) -> list[str]:
 def _session(tree: ScanTree, group: Group, files: Sequence[str], cover: Cover) -> PlannedSession:
     datasets = [item.found.dataset for item in group.items]
     known = any(item.known for item in group.items)
+    sound = any(item.known and not _is_rubbish(item) for item in group.items)
     moments = sorted((item.moment, item.found.dataset.facts.acquired) for item in group.items if item.moment)
     top = group.folder.path if group.folder else ""
     folder, parts = placed(tree.root, cover.pieces(files, top))
@@ -76,7 +83,7 @@ def _session(tree: ScanTree, group: Group, files: Sequence[str], cover: Cover) -
         title = f"{group.date.isoformat()} {title}"
     return PlannedSession(
         id=_identity(tree, files),
-        archive=known,
+        archive=known and sound,
         title=title,
         date=date,
         folder=folder,
@@ -91,13 +98,20 @@ def _session(tree: ScanTree, group: Group, files: Sequence[str], cover: Cover) -
         first=moments[0][1] if moments else "",
         last=moments[-1][1] if moments else "",
         formats=_formats(dataset.facts.format for dataset in datasets),
-        why=_why(group, known=known),
+        why=_why(group, known=known, sound=sound),
     )
 
 
-def _why(group: Group, *, known: bool) -> str:
+def _is_rubbish(item: Item) -> bool:
+    """Whether a dataset is empty or cut short: it is worth keeping beside others, not by itself."""
+    return any(issue.code in _RUBBISH for issue in item.found.dataset.issues)
+
+
+def _why(group: Group, *, known: bool, sound: bool) -> str:
     if not known:
         return "no file of a format that DIADEM knows"
+    if not sound:
+        return "all that is of a known format is empty or cut short"
     doubt = f"; its name says {group.date}, its files {group.day}" if _apart(group) > 1 else ""
     timed = any(item.moment for item in group.items)
     undated = "; neither its files nor its name tell when" if group.day is None and not timed else ""
@@ -158,9 +172,14 @@ def _parent(session: PlannedSession) -> str:
 
 
 def without_copies(
-    sessions: Sequence[PlannedSession], owners: Mapping[str, str], duplicates: Sequence[DuplicateGroup]
+    sessions: Sequence[PlannedSession],
+    owners: Mapping[str, str],
+    duplicates: Sequence[DuplicateGroup],
+    names: Mapping[str, Sequence[str]],
 ) -> list[PlannedSession]:
     """Propose to archive once what lies in two places: a session all of whose files are in another one is left out.
+
+    One that is a copy but for some files is told so: that is what two disks are compared for.
 
     Parameters
     ----------
@@ -170,6 +189,8 @@ def without_copies(
         Absolute path (as text) of every file to its session's id.
     duplicates : sequence of DuplicateGroup
         Files with one content.
+    names : mapping of str to sequence of str
+        Absolute paths of all files of each session.
     """
     table = {session.id: session for session in sessions}
     places = {session.id: place for place, session in enumerate(sessions)}
@@ -184,7 +205,38 @@ def without_copies(
     for one, other in whole:
         if one not in dropped and other not in dropped and table[other].archive:
             dropped[one] = other
-    return [_copy_of(session, table[dropped[session.id]]) if session.id in dropped else session for session in sessions]
+    kept = {pair: count for pair, count in shared.items() if dropped.keys().isdisjoint(pair)}
+    told = dict(_differing(table, kept, duplicates, names))
+    return [
+        _copy_of(session, table[dropped[session.id]])
+        if session.id in dropped
+        else replace(session, why="; ".join((session.why, *told.get(session.id, ()))))
+        for session in sessions
+    ]
+
+
+def _differing(
+    table: Mapping[str, PlannedSession],
+    shared: Mapping[tuple[str, str], int],
+    duplicates: Sequence[DuplicateGroup],
+    names: Mapping[str, Sequence[str]],
+) -> Iterator[tuple[str, list[str]]]:
+    """By session, what of it differs from another that has most of its files."""
+    twins = {path for group in duplicates for path in group.paths} if shared else set[str]()
+    found: dict[str, list[str]] = defaultdict(list)
+    for (one, other), count in shared.items():
+        if count < _ALIKE * max(table[one].files, table[other].files):
+            continue
+        mine, theirs = ({_last(path) for path in names[each] if path not in twins} for each in (one, other))
+        if differ := len(mine & theirs):
+            verb = "differs" if differ == 1 else "differ"
+            equal = f"{count:,} of {table[one].files:,} files are equal to those of {table[other].title}"
+            found[one].append(f"{equal}, in {table[other].folder}; {differ:,} {DIFFERS} {verb}")
+    yield from found.items()
+
+
+def _last(path: str) -> str:
+    return path.rpartition("/")[2]
 
 
 def _looks_copied(session: PlannedSession) -> bool:

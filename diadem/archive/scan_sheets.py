@@ -6,6 +6,8 @@ import csv
 import datetime
 import io
 import os
+import re
+import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -18,8 +20,14 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-#: What spreadsheet programs take for the beginning of a formula in a text file (OWASP, CSV injection).
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+#: What spreadsheet programs take for the beginning of a formula in a text file (OWASP, CSV injection); the full-width
+#: signs count in Japanese and Chinese versions.
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+#: Where a cell may begin: a program that divides lines at semicolons, as Excel does in Germany, takes the quotes around
+#: a text with one for letters. An apostrophe makes a text of what follows.
+_BEGINS = r"(?:^|(?<=[;\t\r\n]))"
+_FORMULA = re.compile(rf"""{_BEGINS}(?=["']*[{"".join(map(re.escape, FORMULA_STARTS))}])""")
+_DEFUSED = re.compile(rf"""{_BEGINS}'(?=["']*[{"".join(map(re.escape, FORMULA_STARTS))}])""")
 #: Limits of a sheet and of a cell (Excel specifications and limits).
 MAX_ROWS, MAX_TEXT = 1_048_576, 32_767
 _FORMATS = {
@@ -72,7 +80,9 @@ def write_table(
         raise UsageError(
             "there is such a file already, and somebody may have edited it", where=str(path), next="--replace it."
         )
-    stage = path.with_name(f".{path.stem}.{os.getpid()}{kind}")
+    handle, draft = tempfile.mkstemp(prefix=f".{path.stem}.", suffix=kind, dir=path.parent)  # a name nobody guesses
+    os.close(handle)
+    stage = Path(draft)
     try:
         if kind == ".csv":
             stage.write_bytes(table_csv(columns, rows))
@@ -101,13 +111,13 @@ def _csv_cell(value: Any) -> object:
 
 
 def harmless(text: str) -> str:
-    """A text that no spreadsheet program takes for a formula: an apostrophe goes before what would be one."""
-    return f"'{text}" if text.lstrip("'").startswith(FORMULA_STARTS) else text
+    """A text of which no spreadsheet program takes a part for a formula: an apostrophe goes before that part."""
+    return _FORMULA.sub("'", text)
 
 
 def as_meant(text: str) -> str:
     """The text that `harmless` was given."""
-    return text[1:] if text.startswith("'") and text.lstrip("'").startswith(FORMULA_STARTS) else text
+    return _DEFUSED.sub("", text)
 
 
 class Workbook:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from diadem.archive.plain import quantity_text
 from diadem.archive.scan_columns import shape_text, text_of_cell
 from diadem.archive.scan_facts import printable
-from diadem.archive.scan_sessions import COPIED
+from diadem.archive.scan_sessions import COPIED, DIFFERS
 from diadem.model.plain_text import count_text, size_text
 from diadem.model.scan import Concern, PlannedSession, ScanIssue, ScannedDataset
 
@@ -126,6 +126,11 @@ def _of_duplicates(scan: Scan) -> Iterator[Attention]:
         title = f"{count_text(len(copies), 'session')}: all files are in another one"
         lines = [(folder_text(scan, session), session.why.rpartition("; ")[2]) for session in copies]
         yield Attention("Duplicates", title, lines, "Archive one of them; the plan says no to these.")
+    differing = [session for session in scan.sessions if DIFFERS in session.why]
+    if differing:
+        title = f"{count_text(len(differing), 'session')}: a copy of it differs"
+        lines = [(folder_text(scan, session), text_of_cell(_difference(session))) for session in differing]
+        yield Attention("Duplicates", title, lines, "Find out which is right before you archive one, or delete any.")
     if scan.duplicates:
         spare = size_text(sum(group.spare for group in scan.duplicates))
         title = f"{count_text(len(scan.duplicates), 'content')} more than once: {spare} could be freed"
@@ -135,6 +140,12 @@ def _of_duplicates(scan: Scan) -> Iterator[Attention]:
             for at, path in enumerate(group.paths)
         ]
         yield Attention("Duplicates", title, lines, "Archive one copy; compare before you delete any.")
+
+
+def _difference(session: PlannedSession) -> str:
+    reasons = session.why.split("; ")
+    at = next(number for number, reason in enumerate(reasons) if DIFFERS in reason)
+    return "; ".join(reasons[at - 1 : at + 1])
 
 
 def _inner(scan: Scan, path: str) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from diadem.archive.plan import text_of
+from diadem.archive.scan_names import is_systems_own
 from diadem.errors import NotFound, UsageError
 from diadem.model.ports import Listener, Progress
 from diadem.model.scan import Archived
@@ -17,6 +18,7 @@ from diadem.store.system import WINDOWS, long_path
 
 #: Files between two reports of progress.
 _REPORT_EVERY = 500
+SYSTEMS_OWN = "the system keeps deleted or lost files and its own books here; it was not looked into"
 
 
 class Stamp(NamedTuple):
@@ -72,7 +74,9 @@ class ScanTree:
     def enter(self, name: bytes, path: str, entries: Sequence[os.DirEntry[str]]) -> bool:
         """Stay out of packages, stores and our own cache."""
         names = {entry.name for entry in entries}
-        if path not in self._apart:
+        if is_systems_own(Path(path).name):
+            self.omissions.append(Omission(name, "system", SYSTEMS_OWN))
+        elif path not in self._apart:
             if {"bagit.txt", "diadem"} <= names:
                 self.archived.append(Archived(shown_path(path), "package", 1))
             elif ".diadem" in names and _is_store(path):
@@ -95,7 +99,8 @@ class ScanTree:
 
     def omit(self, omission: Omission) -> None:
         """Take what cannot be looked at."""
-        self.omissions.append(omission)
+        own = is_systems_own(os.fsdecode(omission.name).rpartition("/")[2])
+        self.omissions.append(Omission(omission.name, "system", SYSTEMS_OWN) if own else omission)
 
     def absolute(self, path: str) -> str:
         """Where a file is."""

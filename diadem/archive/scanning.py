@@ -27,7 +27,7 @@ from diadem.model.ports import Listener, Progress
 from diadem.model.scan import Concern, DuplicateGroup, Effort, ScanIssue, ScannedDataset, Totals
 
 #: Kinds of omissions that are no failure to look: what they are is known.
-_SEEN = frozenset({"symlink", "fifo", "socket", "device"})
+_SEEN = frozenset({"symlink", "fifo", "socket", "device", "system"})
 _ORDER = {concern: place for place, concern in enumerate(Concern)}
 
 
@@ -129,7 +129,7 @@ def _assembled(
     issues = [*omissions, *(issue for dataset in datasets for issue in dataset.issues)]
     return Scan(
         roots=[tree.root for tree in trees],
-        sessions=without_copies(sessions, owners, equal),
+        sessions=without_copies(sessions, owners, equal, _names(found, membership)),
         datasets=datasets,
         duplicates=equal,
         issues=sorted(_once([*issues, *comparison.issues]), key=lambda issue: (_ORDER[issue.concern], issue.code)),
@@ -138,6 +138,15 @@ def _assembled(
         totals=_totals(datasets),
         effort=Effort(read, known, comparison.hashed_bytes, comparison.cached),
     )
+
+
+def _names(found: Sequence[Found], membership: Mapping[int, str]) -> dict[str, list[str]]:
+    """Absolute paths of the files of each session."""
+    names: dict[str, list[str]] = defaultdict(list)
+    for one in found:
+        paths = (text_of(os.fsencode(one.tree.absolute(file.path))) for file in one.plan.files)
+        names[membership[id(one)]].extend(paths)
+    return names
 
 
 def _owners(found: Sequence[Found], equal: Sequence[DuplicateGroup]) -> Iterator[tuple[str, int]]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import io
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +22,7 @@ from diadem.errors import DocumentError, NotFound
 Row = Mapping[str, Any]
 #: Rows of a table that are read at most.
 MAX_ROWS: Final = 200_000
-#: The largest workbook that is read, in bytes.
+#: The largest file that is read, in bytes.
 MAX_BYTES: Final = 100_000_000
 
 
@@ -50,43 +51,57 @@ class Table:
     decimal_comma: bool = False
 
 
-def read_table(path: Path, keys: Sequence[str], *, sheet: str, needed: Sequence[str], make: str) -> Table:
+def read_table(
+    path: Path,
+    keys: Mapping[str, str] | Sequence[str],
+    *,
+    sheet: str,
+    needed: Sequence[str],
+    make: str,
+    only: bool = False,
+) -> Table:
     """Read a table from ``.csv`` or ``.xlsx``.
 
     Parameters
     ----------
     path : Path
         The file.
-    keys : sequence of str
-        Columns that mean something, as their heads are written; case and blanks at the ends do not count.
+    keys : sequence of str, or mapping of str to str
+        Columns that mean something, by how their heads are written in lower case (case and blanks at the ends do not
+        count), with their keys where these are others.
     sheet : str
         Name of the sheet in a workbook; default its first one.
     needed : sequence of str
         Columns without which nothing can be understood.
     make : str
         The command that writes such a table.
+    only : bool
+        No other sheet will do.
 
     Raises
     ------
     NotFound
-        There is no such file.
+        There is no such file, or with `only` no such sheet.
     DocumentError
         It is no table, a needed column is missing, two columns have one name, or cells are merged.
     """
     if not path.is_file():
         raise NotFound("there is no such table", where=str(path), next=f"Make one: {make}")
+    if path.stat().st_size > MAX_BYTES:
+        raise DocumentError(f"the table is larger than {MAX_BYTES:,} bytes", where=str(path), next="Divide it.")
     delimiter = ""
     if path.suffix.lower() == ".xlsx":
-        cells = _workbook_cells(path, sheet)
+        cells = _workbook_cells(path, sheet, only=only)
     else:
-        cells, delimiter = csv_cells(path, what="table")
+        cells, delimiter = _csv_cells(path)
     if len(cells) > MAX_ROWS:
         raise DocumentError(f"the table has more than {MAX_ROWS:,} rows", where=str(path), next="Divide it.")
     heads = [str(cell or "").strip() for cell in (cells[0] if cells else ())]
-    known = [head.casefold() if head.casefold() in keys else "" for head in heads]
+    by_head = keys if isinstance(keys, Mapping) else {key: key for key in keys}
+    known = [by_head.get(head.casefold(), "") for head in heads]
     _require_heads(path, known, needed, make)
     _require_width(path, cells, len(heads))
-    rows = [(number, {key: _cell(row, at) for at, key in enumerate(known) if key}) for number, row in numbered(cells)]
+    rows = [(number, {key: _cell(row, at) for at, key in enumerate(known) if key}) for number, row in _numbered(cells)]
     return Table(
         str(path),
         tuple(key for key in known if key),
@@ -96,32 +111,45 @@ def read_table(path: Path, keys: Sequence[str], *, sheet: str, needed: Sequence[
     )
 
 
-def csv_cells(path: Path, *, what: str) -> tuple[list[list[str]], str]:
-    """All cells of a CSV in UTF-8, and what stands between them: comma, semicolon or tab.
-
-    Raises
-    ------
-    DocumentError
-        It is no CSV, or not in UTF-8; `what` says what it should be.
-    """
+def _csv_cells(path: Path) -> tuple[list[list[str]], str]:
+    """All cells of a CSV in UTF-8, and what stands between them: comma, semicolon or tab."""
     try:
         text = path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise DocumentError(f"the {what} is not UTF-8", where=str(path), next="Save it as CSV UTF-8.") from error
+        raise DocumentError("the table is not UTF-8", where=str(path), next="Save it as CSV UTF-8.") from error
     delimiter = max(",;\t", key=text.partition("\n")[0].count)
-    csv.field_size_limit(1 << 30)
     try:
-        cells = list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True))
+        with _long_cells:
+            cells = list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True))
     except csv.Error as error:
         raise DocumentError(
-            f"the {what} is no CSV: {error}",
+            f"the table is no CSV: {error}",
             where=str(path),
             next="A quote that is opened is closed before the next cell; a quote inside of a cell is written twice.",
         ) from error
     return [list(map(as_meant, row)) for row in cells], delimiter
 
 
-def numbered(cells: Sequence[Sequence[Any]]) -> Iterator[tuple[int, Sequence[Any]]]:
+class _LongCells:
+    """While a table is read its cells may be as long as the table; the limit of others who read CSV stays."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._before = 0
+
+    def __enter__(self) -> None:
+        self._lock.acquire()
+        self._before = csv.field_size_limit(MAX_BYTES)
+
+    def __exit__(self, *_: object) -> None:
+        csv.field_size_limit(self._before)
+        self._lock.release()
+
+
+_long_cells = _LongCells()
+
+
+def _numbered(cells: Sequence[Sequence[Any]]) -> Iterator[tuple[int, Sequence[Any]]]:
     """Rows below the head that are not empty, with their numbers as spreadsheet programs count them."""
     for number, row in enumerate(cells[1:], start=2):
         if any(cell not in (None, "") for cell in row):
@@ -137,7 +165,7 @@ def _require_heads(path: Path, known: Sequence[str], needed: Sequence[str], make
         raise DocumentError(
             f"the table's first row does not name the column '{missing[0]}'",
             where=str(path),
-            next=f"Take it from a table that this writes: {make}",
+            next=f"Take it from a table that was written by: {make}",
         )
     if twice := sorted({key for key in known if key and known.count(key) > 1}):
         raise DocumentError(f"two columns are named '{twice[0]}'", where=str(path), next="Remove one of them.")
@@ -145,7 +173,7 @@ def _require_heads(path: Path, known: Sequence[str], needed: Sequence[str], make
 
 def _require_width(path: Path, cells: Sequence[Sequence[Any]], width: int) -> None:
     """Refuse a row with more cells than the first one: a comma in an unquoted text has moved what follows."""
-    for number, row in numbered(cells):
+    for number, row in _numbered(cells):
         if any(cell not in (None, "") for cell in row[width:]):
             raise DocumentError(
                 f"row {number} has more cells than the first row",
@@ -154,19 +182,22 @@ def _require_width(path: Path, cells: Sequence[Sequence[Any]], width: int) -> No
             )
 
 
-def _workbook_cells(path: Path, name: str) -> list[list[Any]]:
+def _workbook_cells(path: Path, name: str, *, only: bool) -> list[list[Any]]:
     import openpyxl
 
-    if path.stat().st_size > MAX_BYTES:
-        raise DocumentError("the workbook is too large to be read", where=str(path), next="Divide it, or use .csv.")
     try:
-        sheet = _sheet(openpyxl.load_workbook(path), name)
+        book = openpyxl.load_workbook(path)
+        if only and name not in book.sheetnames:
+            raise NotFound(f"the workbook has no sheet '{name}'", where=str(path))  # noqa: TRY301
+        sheet = _sheet(book, name)
         merged = [str(one) for one in sheet.merged_cells.ranges]
         rows = [list(row) for row in sheet.iter_rows()]
         formulas = [cell.coordinate for row in rows for cell in row if cell.data_type == "f"]
         if formulas:
             sheet = _sheet(openpyxl.load_workbook(path, data_only=True), name)
             rows = [list(row) for row in sheet.iter_rows()]
+    except NotFound:
+        raise
     except Exception as error:
         raise DocumentError(
             f"the table is no workbook that can be read: {error}",

@@ -71,6 +71,7 @@ def archive(
             next="Name a plan (--plan), or a folder that holds several sessions (--split).",
         )
     from diadem.api.executors import executor_of
+    from diadem.api.scanning import scan as read_folders
 
     with (
         opened(node, user) as found,
@@ -79,9 +80,10 @@ def archive(
     ):
         options: dict[str, Any] = {"strict": strict, "now": now, "wait": wait, "listener": listener}
         if many:
-            scan = None if source is None else found.context.tools.scan(source, listener=listener)
+            archive_all = found.archive_all  # a node elsewhere says so before a drive is read
+            scan = None if source is None else read_folders(source, listener=listener)
             chosen = str(plan) if scan is None else scan
-            results = found.archive_all(chosen, metadata=metadata, dry_run=dry_run, executor=executor, **options)
+            results = archive_all(chosen, metadata=metadata, dry_run=dry_run, executor=executor, **options)
             with closing(results):  # whoever stops here stops the workers before the node is closed
                 code = _show_all(results, as_json=json)
             if scan is not None and not json:
@@ -112,7 +114,9 @@ def _metadata(meta: Path | None, pairs: list[str] | None) -> dict[str, Any] | No
 
 def show_archived(document: dict[str, Any]) -> None:
     """Tell a person what archiving one session did."""
-    what = {"new": "archived", "continuation": "continued", "already": "already archived"}[document["what"]]
+    what = {"new": "archived", "continuation": "continued", "already": "already archived", "taken": "taken in"}[
+        document["what"]
+    ]
     package = document["package"]
     print(f"{what:16} {package['path']}")
     print(f"package          {package['id']}")
@@ -167,6 +171,7 @@ def _proof(copy: dict[str, Any]) -> str:
         "server": "proven by the server as it arrived",
         "read-back": "every leaf was read back",
         "earlier": "was there",
+        "unseen": "cannot be seen now: its store does not answer",
         "none": "written, not yet proven",
     }
     return f"{words.get(copy['proof'], copy['proof'])}   {copy['path']}"
@@ -250,7 +255,8 @@ def _show_one(document: dict[str, Any]) -> None:
             print(f"would leave out  {item['path']}: {item['reason']}")
     else:
         print(f"{document['state']:16} {document['title']}  {document['package']['id'][:19]}…")
-        paths = {copy["path"]: copy["store"] for copy in document["copies"]}
-        print(f"                 {', '.join(paths)}, in {', '.join(copy['store'] for copy in document['copies'])}")
+        seen = [copy for copy in document["copies"] if copy["proof"] != "unseen"]
+        paths = dict.fromkeys(copy["path"] for copy in seen)
+        print(f"                 {', '.join(paths)}, in {', '.join(copy['store'] for copy in seen)}")
         _show_remarks(document, _NAMED)
         show_suggested(document)

@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import contextlib
-import re
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from diadem.cli.node_options import As, Dask, Jobs, Json, NodeAt, Quiet, opened
+from diadem.cli.node_options import As, Dask, Jobs, Json, MaxRate, NodeAt, Quiet, opened, read_rate
 from diadem.cli.output import duration_text, print_json, progress, size_text
-from diadem.errors import NotFound, UsageError
+from diadem.errors import NotFound
 from diadem.model.plain_text import count_text
+from diadem.model.report import STRANGER
 
 if TYPE_CHECKING:
     from diadem.api.nodes import Node
 
-MaxRate = Annotated[
-    str | None, typer.Option("--max-rate", help="Read no faster than this a second: 50MB. Leaves the disk to others.")
-]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done; change nothing.")]
-_RATE = re.compile(r"\s*([0-9.]+)\s*([kKMGT]?)B?(?:/s)?\s*\Z")
-_FACTORS = {"": 1, "k": 1e3, "K": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}
+
+
+#: What `--set-aside` does.
+_ASIDE = "(moves files that do not belong there into the store's .diadem/quarantine)"
 
 
 def register(app: typer.Typer) -> None:
@@ -46,8 +45,6 @@ def scrub(
     quiet: Quiet = False,
 ) -> int:
     """Read copies whole, compare every byte with what was sealed. Can be stopped and gone on with."""
-    if level not in (None, "leaves", "full"):
-        raise UsageError(f"'{level}' is no level of a scrub", next="Use leaves or full.")
     from diadem.api.executors import executor_of
 
     with (
@@ -61,7 +58,7 @@ def scrub(
             level=level,
             due=due,
             package=package,
-            max_rate=_rate(max_rate),
+            max_rate=read_rate(max_rate),
             executor=executor,
             listener=listener,
         )
@@ -119,7 +116,9 @@ def _show_scrub(document: dict[str, Any], titles: dict[str, str], *, due: bool) 
         print(f"note             {note}")
     for away in document["unread"]:
         print(f"NOT READ         {away['store']}: {away['reason']}")
-    if document["damaged"]:
+    if any(finding["code"] == STRANGER for damage in document["damaged"] for finding in damage["findings"]):
+        print(f"next             diadem repair --set-aside   {_ASIDE}")
+    elif document["damaged"]:
         print("next             diadem repair")
 
 
@@ -138,7 +137,7 @@ def repair(
     """Mend damaged copies, write missing ones. As far as it can be done now; parity too, where the policy wants it."""
     with opened(node) as found, progress(quiet=quiet or json) as listener:
         done = found.repair(
-            package, store=store, dry_run=dry_run, set_aside=set_aside, max_rate=_rate(max_rate), listener=listener
+            package, store=store, dry_run=dry_run, set_aside=set_aside, max_rate=read_rate(max_rate), listener=listener
         )
         document = done.to_dict()
         titles = _titles(found, document)
@@ -161,6 +160,8 @@ def _show_repair(document: dict[str, Any], titles: dict[str, str], *, dry_run: b
         print(f"copied           {titles[copy['package']]} to {copy['store']}: {copy['path']}")
     for made in document["parity"]:
         print(f"parity           {titles[made['package']]} in {made['store']}")
+    for aside in document["set_aside"]:
+        print(f"set aside        {titles[aside['package']]} in {aside['store']}: {aside['path']}, to {aside['place']}")
     for note in document["notes"]:
         print(f"tidied           {note}")
     for problem in document["problems"]:
@@ -170,12 +171,14 @@ def _show_repair(document: dict[str, Any], titles: dict[str, str], *, dry_run: b
         print(f"NOT MENDED       {titles[left['package']]} in {left['store']}: {left['path']}{leaf}: {left['reason']}")
     for debt in document["debts"]:
         print(f"OWED             {titles[debt['package']]} to {debt['store']}: {debt['reason']}")
+    for command in dict.fromkeys(left["command"] for left in document["left"] if left["command"]):
+        print(f"next             {command}   {_ASIDE}")
     _show_outlook(document, dry_run=dry_run)
 
 
 def _show_outlook(document: dict[str, Any], *, dry_run: bool) -> None:
     """What is left to be done, and why it was not."""
-    done = any(document[key] for key in ("planned", "mended", "copies", "parity", "left", "debts"))
+    done = any(document[key] for key in ("planned", "mended", "copies", "parity", "set_aside", "left", "debts"))
     for number, wanting in enumerate(document["wanting"]):
         head = "STILL WANTED" if done else "nothing can be done now:" if number == 0 else ""
         print(f"{head:16} {wanting}")
@@ -282,13 +285,3 @@ def reindex(
         for note in document["notes"]:
             print(f"note             {note}")
     return 1 if document["notes"] else 0
-
-
-def _rate(text: str | None) -> float | None:
-    """``50MB`` as bytes per second."""
-    if text is None:
-        return None
-    match = _RATE.match(text)
-    if match is None or float(match.group(1)) <= 0:
-        raise UsageError(f"'{text}' is no rate", next="Write 50MB for fifty megabytes a second.")
-    return float(match.group(1)) * _FACTORS[match.group(2)]

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from diadem.cli.archive_commands import show_archived
 from diadem.cli.node_options import As, Json, NodeAt, Quiet, opened
 from diadem.cli.output import print_json, progress, size_text, tell
 from diadem.cli.transfer_view import transfer_line
@@ -47,20 +48,26 @@ def export_disk(
 
 
 def import_(
-    folder: Annotated[Path, typer.Argument(help="The folder on the disk that export --to wrote.")],
+    folder: Annotated[Path, typer.Argument(help="What export wrote: a ZIP, or a folder on a disk; or a package.")],
     store: Annotated[str | None, typer.Option("--store", help="Where it lands. Default: the first with room.")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what is on it; accept nothing.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what is in it; take nothing in.")] = False,
     node: NodeAt = None,
     user: As = None,
     json: Json = False,
     quiet: Quiet = False,
 ) -> int:
-    """Accept a package on a disk from another node; every byte is proven before it lands."""
+    """Take in what another node gave: on a disk, as a ZIP, or a package's folder; every byte is proven first."""
     with opened(node, user) as found, progress(quiet=quiet or json) as listener:
         done = found.import_(folder, store=store, dry_run=dry_run, listener=listener).to_dict()
     transfer = done["transfer"]
     if json:
         print_json(done)
+    elif transfer is None:
+        for one in done["packages"]:
+            show_archived(one)
+        for one in () if done["done"] else done["found"]:
+            tell(f"would take in    {one}, proven whole")
+        return 0
     elif not done["done"]:
         tell(f"would import     {transfer['title']}, {size_text(transfer['bytes'])}, from {transfer['sender']}")
         tell("next             diadem import FOLDER   (accepts it; it waits in the inbox too)")
@@ -69,4 +76,4 @@ def import_(
         if transfer["error"]:
             tell(f"ERROR            {transfer['error']}")
             tell(f"next             {transfer['next']}")
-    return 1 if transfer["error"] else 0
+    return 1 if transfer and transfer["error"] else 0

@@ -41,8 +41,8 @@ from diadem.cli import (
     watch_commands,
 )
 from diadem.cli.grouped_help import GroupedCommands
-from diadem.cli.output import print_error
-from diadem.errors import DiademError, Interrupted, UsageError
+from diadem.cli.output import print_error, screens
+from diadem.errors import DiademError, Interrupted, UsageError, machine_error
 
 #: Typer's base of usage errors; it has no public name of its own.
 _UsageFailure: type[Exception] = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
@@ -123,14 +123,19 @@ def run(arguments: list[str] | None = None) -> NoReturn:
     interruption = _Interruption()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, interruption)
-    for stream in (sys.stdout, sys.stderr):  # a name that the console cannot show must not end the command
-        getattr(stream, "reconfigure", lambda **_: None)(errors="backslashreplace")
     gc.set_threshold(_COLLECTED)
+    with screens():
+        code = _code_of(arguments, as_json=as_json)
+    sys.exit(code)
+
+
+def _code_of(arguments: list[str], *, as_json: bool) -> int:
+    """Run a command, tell its error, and return its exit code."""
     try:
-        code = _call(arguments)
+        return _call(arguments)
     except DiademError as error:
         print_error(error, as_json=as_json)
-        code = error.exit_code
+        return error.exit_code
     except (KeyboardInterrupt, typer.Abort):
         print_error(Interrupted("stopped", next="Run the same command again."), as_json=as_json)
         for stream in (sys.stdout, sys.stderr):
@@ -140,15 +145,15 @@ def run(arguments: list[str] | None = None) -> NoReturn:
         os._exit(Interrupted.exit_code)
     except _UsageFailure as error:
         print_error(_usage(error), as_json=as_json)
-        code = UsageError.exit_code
+        return UsageError.exit_code
     except BrokenPipeError:
-        code = 1
+        return 1
     except Exception as error:
         if os.environ.get("DIADEM_DEBUG"):
             raise
-        print_error(_unexpected(error), as_json=as_json)
-        code = DiademError.exit_code
-    sys.exit(code)
+        failure = _unexpected(error)
+        print_error(failure, as_json=as_json)
+        return failure.exit_code
 
 
 def _call(arguments: list[str]) -> int:
@@ -184,6 +189,8 @@ def _usage(error: Exception) -> UsageError:
 
 
 def _unexpected(error: Exception) -> DiademError:
+    if isinstance(error, OSError) and (failure := machine_error(error)) is not None:
+        return failure
     return DiademError(
         f"this should not have happened: {type(error).__name__}: {error}",
         next="Please report it with what DIADEM_DEBUG=1 prints; nothing half-made is in the store.",

@@ -27,6 +27,9 @@ NodeAt = Annotated[
 ]
 Jobs = Annotated[int | None, typer.Option("--jobs", help="Work in so many processes of this machine.", min=1)]
 Dask = Annotated[str | None, typer.Option("--dask", help="Work on a Dask cluster: tcp://scheduler:8786.")]
+MaxRate = Annotated[
+    str | None, typer.Option("--max-rate", help="Not faster than this a second: 50MB. Leaves disk and line to others.")
+]
 As = Annotated[str | None, typer.Option("--user", help="Who is at work. Default: the node's first user.")]
 
 
@@ -53,6 +56,13 @@ def opened(node: str | None, user: str | None = None, *, sick: bool = False) -> 
         return
     with open_node(node, user, ask=ask_passphrase, sick=sick) as found:
         yield found
+
+
+def read_rate(text: str | None) -> float | None:
+    """Bytes a second of ``--max-rate``; None where it is not given."""
+    from diadem.node.rules.measures import read_rate
+
+    return None if text is None else read_rate(text)
 
 
 def ask_passphrase(name: str) -> str:

@@ -10,9 +10,10 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TextIO, cast
 
 from diadem.errors import DiademError
+from diadem.model.plain_text import printable
 from diadem.model.ports import Listener, Progress, silent
 
 #: Seconds between two redraws of the progress line.
@@ -21,11 +22,51 @@ _INTERVAL = 0.1
 _FIGURES = re.compile(r"\d+ \w+")
 
 
+class Screen:
+    """A stream to whoever reads what a command says: no word of others moves the cursor, sets colours or turns letters.
+
+    Control characters and marks of direction come as ``\\u001b``, which JSON reads as the character that it was.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """Write what a person or a program reads."""
+        return self._stream.write(printable(text, kept="\n\t"))
+
+    def draw(self, text: str) -> None:
+        """Write a text of ours with the sequences that a terminal obeys."""
+        self._stream.write(text)
+        self._stream.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+@contextmanager
+def screens() -> Iterator[None]:
+    """Everything that is printed meanwhile goes through a `Screen`."""
+    before = sys.stdout, sys.stderr
+    for stream in before:  # a name that the console cannot show must not end the command
+        getattr(stream, "reconfigure", lambda **_: None)(errors="backslashreplace")
+    sys.stdout, sys.stderr = (cast("TextIO", Screen(stream)) for stream in before)
+    try:
+        yield
+    finally:
+        sys.stdout, sys.stderr = before
+
+
+def draw(text: str, stream: TextIO) -> None:
+    """Write a text of ours, whose words of others are printable, with the sequences that a terminal obeys."""
+    cast("Screen", stream).draw(text) if isinstance(stream, Screen) else print(text, end="", file=stream, flush=True)
+
+
 def print_json(document: dict[str, Any]) -> None:
     """Print one JSON object on standard output, in ASCII where that is all the terminal can show."""
     wide = (sys.stdout.encoding or "").lower().startswith("utf")
     text = json.dumps(document, ensure_ascii=not wide, indent=2, default=str)
-    print(text.encode("utf-8", "backslashreplace").decode())
+    print(text)
 
 
 def plain(text: str) -> str:
@@ -105,7 +146,7 @@ class _Line:
                     self._begin(progress, now)
                 self._done = progress.done
                 text = _progress_text(progress, now - self._started, progress.done - self._first)
-                print("\r\x1b[K" + text, end="", file=sys.stderr, flush=True)
+                draw("\r\x1b[K" + printable(text), sys.stderr)
 
     def _begin(self, progress: Progress, now: float) -> None:
         self._stage, self._started = progress.stage, now
@@ -113,7 +154,7 @@ class _Line:
 
     def clear(self) -> None:
         """Leave an empty line behind."""
-        print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+        draw("\r\x1b[K", sys.stderr)
 
 
 def _progress_text(progress: Progress, seconds: float, fresh: int) -> str:

@@ -10,7 +10,7 @@ import typer
 from diadem.cli.node_options import NodeAt, is_id, opened
 from diadem.cli.output import print_json, progress, tell
 from diadem.errors import NotFound, UsageError
-from diadem.model.plain_text import count_text
+from diadem.model.plain_text import count_text, quoted
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")]
@@ -189,10 +189,14 @@ def extract(
     """Show the extended metadata that files state; nothing is written."""
     import diadem
     from diadem.cli import render
+    from diadem.store.zip_bundle import packages_in
 
     with progress(quiet=quiet or json) as listener:
+        sealed = diadem.open(path) if not again and "://" not in path and len(packages_in(Path(path))) == 1 else None
         if again:
             found = diadem.open(path).reextract(listener=listener)
+        elif sealed is not None:
+            record = sealed.record
         else:
             record = diadem.extract(path, listener=listener)
     if json:
@@ -200,6 +204,9 @@ def extract(
     elif again:
         print(found)
     else:
+        if sealed is not None:
+            tell(f"package          {sealed.id}")
+            tell(f"                 as it was sealed; with the readers of today: diadem extract {quoted(path)} --again")
         render.record(record)
     return 0
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -25,7 +26,7 @@ from diadem.archive.scan_summary import (
     voltage_text,
     when_text,
 )
-from diadem.cli.output import duration_text, size_text
+from diadem.cli.output import draw, duration_text, size_text
 from diadem.model.scan import PlannedSession, ScannedDataset
 
 #: Rows shown before the rest is counted.
@@ -48,7 +49,7 @@ def show(scan: Scan, *, everything: bool, written: Sequence[Path]) -> None:
     if found := attention(scan):
         parts.append(_attention(found))
     parts.append(_end(scan, written))
-    print("\n\n".join(_text(console, part) for part in parts))
+    draw("\n\n".join(_text(console, part) for part in parts) + "\n", sys.stdout)
 
 
 def _text(console: Console, part: RenderableType) -> str:
@@ -156,7 +157,7 @@ def _dataset(dataset: ScannedDataset, width: int) -> list[RenderableType]:
     if width >= _MEDIUM:
         cells += [Text(step_text(dataset)), Text(voltage_text(dataset))]
     if width >= _WIDE:
-        cells += [Text(dataset.facts.instrument), Text(dataset.facts.format)]
+        cells += [Text(text_of_cell(dataset.facts.instrument)), Text(dataset.facts.format)]
     return [*cells, Text(size_text(dataset.bytes))]
 
 

@@ -34,7 +34,9 @@ def serve(
     hub: Annotated[
         bool | None, typer.Option("--hub/--no-hub", help="Relay sealed packages between peers. Kept. See docs/hub.md")
     ] = None,
-    workers: Annotated[int, typer.Option("--workers", help="Processes that answer.", min=1, max=64)] = 1,
+    workers: Annotated[
+        int, typer.Option("--workers", help="Processes that answer; several take in no pushes.", min=1, max=64)
+    ] = 1,
     metrics: Annotated[str, typer.Option("--metrics", help="Show numbers for Prometheus there: 127.0.0.1:9464.")] = "",
     node: NodeAt = None,
     json: Json = False,

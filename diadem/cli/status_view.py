@@ -51,6 +51,8 @@ def _header(document: Mapping[str, Any]) -> str:
             f"{_count(totals['packages'], 'package')}, {_count(totals['files'], 'file')}, {size_text(totals['bytes'])}"
         )
         what += f"; {_count(totals['copies'], 'copy', 'copies')}, {totals['proven']:,} proven"
+    if totals["unseen"]:
+        what += f", {totals['unseen']:,} of them cannot be seen now"
     if totals["tombstoned"]:
         what += f"; {totals['tombstoned']:,} deleted or written off"
     moment = str(document["time"]).replace("T", " ").removesuffix("Z")[:16]
@@ -60,11 +62,14 @@ def _header(document: Mapping[str, Any]) -> str:
 def _verdict(document: Mapping[str, Any]) -> str:
     """The outcome in one sentence."""
     marks = [line["mark"] for line in document["rules"]]
+    hidden = document["totals"]["unseen"]
     broken, warnings = marks.count("broken"), marks.count("warning")
     if broken:
         return f"{_count(broken, 'rule is', 'rules are')} broken" + (
             f", {_count(warnings, 'warning')}" if warnings else ""
         )
+    if hidden:
+        return f"No rule is broken; {_count(hidden, 'copy', 'copies')} cannot be seen now"
     return "Every rule holds" + (f"; {_count(warnings, 'warning')}" if warnings else "")
 
 

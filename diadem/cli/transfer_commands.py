@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from diadem.cli.node_options import As, Json, NodeAt, Quiet, opened
+from diadem.cli.node_options import As, Json, MaxRate, NodeAt, Quiet, opened, read_rate
 from diadem.cli.output import print_json, progress, tell
 from diadem.cli.transfer_view import details_text, offers_text, rules_text, transfer_line, transfers_text
 
@@ -26,7 +26,6 @@ rules = typer.Typer(
 
 Id = Annotated[str, typer.Argument(help="The transfer's id, or the beginning of it.")]
 Reason = Annotated[str, typer.Option("--reason", help="Why; the other side is told.")]
-Rate = Annotated[str | None, typer.Option("--max-rate", help="Not faster than so much a second: 20MB.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -90,7 +89,7 @@ def accept(
     offer: Id,
     store: Annotated[str | None, typer.Option("--store", help="Where it lands. Default: the first with room.")] = None,
     wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Fetch it now.")] = True,
-    max_rate: Rate = None,
+    max_rate: MaxRate = None,
     node: NodeAt = None,
     user: As = None,
     json: Json = False,
@@ -98,7 +97,7 @@ def accept(
 ) -> int:
     """Accept an offer and fetch the package; every byte is proven before it lands."""
     with opened(node, user) as found, progress(quiet=quiet or json) as listener:
-        rate = _size(max_rate) if max_rate else None
+        rate = read_rate(max_rate)
         done = found.accept(offer, store=store, wait=wait, max_rate=rate, listener=listener).to_dict()
         done["way"] = _told(found, done["id"])[1]
     return _tell_transfer(done, as_json=json)
@@ -153,7 +152,7 @@ def pause(transfer: Id, node: NodeAt = None, user: As = None, json: Json = False
 def resume(
     transfer: Annotated[str | None, typer.Argument(help="The transfer's id. Default: all that stopped.")] = None,
     anew: Annotated[bool, typer.Option("--anew", help="A hub or folder has lost it: have it put down again.")] = False,
-    max_rate: Rate = None,
+    max_rate: MaxRate = None,
     node: NodeAt = None,
     user: As = None,
     json: Json = False,
@@ -161,7 +160,7 @@ def resume(
 ) -> int:
     """Go on with a transfer, or with all that stopped; only what is missing is fetched."""
     with opened(node, user) as found, progress(quiet=quiet or json) as listener:
-        rate = _size(max_rate) if max_rate else None
+        rate = read_rate(max_rate)
         done = [one.to_dict() for one in found.transfers.resume(transfer, anew=anew, max_rate=rate, listener=listener)]
     if json:
         print_json({"transfers": done})
@@ -172,14 +171,14 @@ def resume(
 
 @transfers.command()
 def sync(
-    max_rate: Rate = None,
+    max_rate: MaxRate = None,
     node: NodeAt = None,
     json: Json = False,
     quiet: Quiet = False,
 ) -> int:
     """Do once what a node that serves does again and again: messages out and in, packages out and in."""
     with opened(node) as found, progress(quiet=quiet or json) as listener:
-        done = found.transfers.sync(max_rate=_size(max_rate) if max_rate else None, listener=listener).to_dict()
+        done = found.transfers.sync(max_rate=read_rate(max_rate), listener=listener).to_dict()
     if json:
         print_json({"synced": done})
     else:
@@ -211,7 +210,7 @@ def add_rule(
 ) -> int:
     """Accept offers of a sort without being asked. The rule is signed by you, and every acceptance names it."""
     with opened(node, user) as found:
-        until = found.context.clock() + _duration(expires) if expires else None
+        until = datetime.now(UTC) + _duration(expires) if expires else None
         rule = found.rules.add(sender, max_bytes=_size(max_size), project=project, expires=until).to_dict()
     return _tell_rules([rule], as_json=json)
 

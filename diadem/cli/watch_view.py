@@ -46,7 +46,7 @@ def _failed(name: str, error: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _archived(name: str, archived: Mapping[str, Any]) -> Iterator[str]:
-    copies = ", ".join(dict.fromkeys(copy["store"] for copy in archived["copies"]))
+    copies = ", ".join(dict.fromkeys(copy["store"] for copy in archived["copies"] if copy["proof"] != "unseen"))
     yield f"archived         {name} as {archived['package']['id'][:19]}…, copies in {copies}"
     for debt in archived["debts"]:
         yield f"OWED             {debt['store']}: {debt['reason']}; later: diadem repair"

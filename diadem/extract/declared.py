@@ -8,7 +8,7 @@ ncempy documentation); DM3/DM4 (G. Jefferis, "DM3 file format"); TIFF 6.0 and Bi
 
 from __future__ import annotations
 
-import ast
+import re
 import struct
 from collections.abc import Callable, Mapping
 from math import prod
@@ -22,6 +22,9 @@ _SER_BYTES = {1: 1, 2: 2, 3: 4, 4: 1, 5: 2, 6: 4, 7: 4, 8: 8, 9: 8, 10: 16}
 #: Bytes in a value by TIFF type.
 _TIFF_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
 _HDF5 = b"\x89HDF\r\n\x1a\n"
+#: What the dictionary in an NPY head says, as NumPy writes it. It is a Python literal; nothing of it is evaluated.
+_NPY_DESCR = re.compile(rb"""['"]descr['"]:\s*['"][<>|=]?[a-zA-Z](\d{1,9})""")
+_NPY_SHAPE = re.compile(rb"""['"]shape['"]:\s*\(([\d,\s]*)\)""")
 
 
 def mrc(head: bytes, read: Read) -> int | None:  # noqa: ARG001
@@ -91,14 +94,14 @@ def hdf5(head: bytes, read: Read) -> int | None:  # noqa: ARG001
 
 
 def numpy(head: bytes, read: Read) -> int | None:  # noqa: ARG001
-    """Header and array."""
-    wide = head[6] >= 2
-    length = struct.unpack_from("<I" if wide else "<H", head, 8)[0]
-    start = (12 if wide else 10) + length
-    text = head[12 if wide else 10 : start].decode("latin-1")
-    described = ast.literal_eval(text.strip())
-    item = int("".join(filter(str.isdigit, str(described["descr"]))) or 1)
-    return int(start + item * prod(described["shape"])) if isinstance(described["descr"], str) else None
+    """Header and array, where its elements are of one plain type."""
+    start = 12 if head[6] >= 2 else 10
+    length = struct.unpack_from("<I" if start == 12 else "<H", head, 8)[0]
+    text = head[start : start + length]
+    described, shape = _NPY_DESCR.search(text), _NPY_SHAPE.search(text)
+    if described is None or shape is None:
+        return None
+    return int(start + length + int(described[1]) * prod(int(size) for size in shape[1].split(b",") if size.strip()))
 
 
 def mib(head: bytes, read: Read) -> int | None:  # noqa: ARG001

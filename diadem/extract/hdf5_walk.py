@@ -1,14 +1,16 @@
-"""A look through an HDF5 file's links before any reader follows them: what leads out of the file, loops, or lies.
+"""A look through the HDF5 files of a dataset before any reader follows their links: what leads out, loops, or lies.
 
-The walk follows hard links only. It runs in the worker, under its limits, because the library itself may be attacked.
+The walk follows hard links only, and reads through Python files, so that the library opens nothing by a name that a
+file gives. Workers walk under their limits, because the library itself may be attacked; `load` walks the same way.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Iterable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, BinaryIO
 
 import h5py
 
@@ -18,6 +20,7 @@ from diadem.extract.extraction import issue
 MAX_OBJECTS = 50_000
 MAX_DEPTH = 64
 MAX_SECONDS = 5.0
+SIGNATURE = b"\x89HDF\r\n\x1a\n"
 #: A dataset that says it has more than this, and a thousand times the file's size, is mostly unwritten.
 _HUGE = 1 << 30
 
@@ -37,13 +40,61 @@ class Walk:
             self.issues.append(issue(code, message + "; the file was not read", file="f1"))
 
 
-def walk(path: str, size: int, members: Collection[str]) -> Walk:
+def begins_at(stream: BinaryIO, size: int) -> int | None:
+    """Where the library finds its signature: at byte 0, 512, 1024, …, each time twice as far, to the file's end."""
+    place = 0
+    while place + len(SIGNATURE) <= size:
+        stream.seek(place)
+        if stream.read(len(SIGNATURE)) == SIGNATURE:
+            return place
+        place = 2 * place or 512
+    return None
+
+
+def walk_all(
+    entry: str,
+    sizes: Mapping[str, int],
+    open_file: Callable[[str], AbstractContextManager[BinaryIO]],
+) -> Walk:
+    """Walk through every file of a dataset that the library would open, whatever it is called.
+
+    Parameters
+    ----------
+    entry : str
+        What the reader is given. Only this file may link to others, and to those of its folder alone; so that no two
+        files can lead into each other.
+    sizes : mapping of str to int
+        Stored paths of the dataset's files, and their bytes.
+    open_file : callable
+        Opens a stored path for reading.
+
+    Returns
+    -------
+    Walk
+        See `walk`; of all files together.
+    """
+    found = Walk()
+    folder = entry.rpartition("/")[0]
+    beside = {name.rpartition("/")[2] for name in sizes if name != entry and name.rpartition("/")[0] == folder}
+    for name in sorted(sizes, key=lambda name: name != entry):
+        with open_file(name) as stream:
+            if begins_at(stream, sizes[name]) is None:
+                continue
+            one = walk(stream, name, sizes[name], beside if name == entry else ())
+        found.issues += [issue for issue in one.issues if issue not in found.issues]
+        found.refused, found.huge = found.refused or one.refused, found.huge or one.huge
+    return found
+
+
+def walk(file: BinaryIO, name: str, size: int, members: Collection[str] = ()) -> Walk:
     """Walk through a file.
 
     Parameters
     ----------
-    path : str
-        The file.
+    file : binary file
+        It, open.
+    name : str
+        Its stored path.
     size : int
         Its bytes.
     members : collection of str
@@ -56,24 +107,28 @@ def walk(path: str, size: int, members: Collection[str]) -> Walk:
         (all refused) and ``mostly-unwritten``.
     """
     found = Walk()
-    with h5py.File(path, "r") as file:
-        walker = _Walker(found, size, members)
-        walker.group(file["/"].id, (), 0)
+    with h5py.File(file, "r") as opened:
+        walker = _Walker(found, name.rpartition("/")[2], size, members)
+        walker.group(opened["/"].id, (), 0)
         walker.soft_links()
+        walker.virtual_datasets(opened.id)
     return found
 
 
 class _Walker:
     """The state of one walk."""
 
-    def __init__(self, found: Walk, size: int, members: Collection[str]) -> None:
+    def __init__(self, found: Walk, name: str, size: int, members: Collection[str]) -> None:
         self._found = found
+        self._own = {".", name}
         self._size = size
         self._members = members
         self._until = time.monotonic() + MAX_SECONDS
         self._weights: dict[Any, int] = {}
         self._count = 0
         self._soft: list[tuple[Any, bytes, tuple[Any, ...]]] = []
+        #: Virtual datasets of the file, and the paths of those in the same file that they take from.
+        self._virtual: dict[Any, set[str]] = {}
 
     def group(self, group: Any, above: tuple[Any, ...], depth: int) -> int:
         """Visit a group; return how many objects a reader that knows no loops would meet below it."""
@@ -139,9 +194,7 @@ class _Walker:
         if creation.get_external_count():
             self._found.refuse("external-storage", "a dataset of the file keeps its values in another file")
         if creation.get_layout() == h5py.h5d.VIRTUAL:
-            sources = {creation.get_virtual_filename(index) for index in range(creation.get_virtual_count())}
-            if not sources <= {".", *self._members}:
-                self._found.refuse("virtual-dataset", "a dataset of the file is put together from other files")
+            self._note_virtual(h5py.h5o.get_info(dataset).addr, creation)
         declared = dataset.get_type().get_size()
         for length in dataset.shape or ():
             declared *= length
@@ -150,3 +203,50 @@ class _Walker:
             if not any(found["code"] == "mostly-unwritten" for found in self._found.issues):
                 message = f"a dataset declares {declared} bytes, the file has {self._size}"
                 self._found.issues.append(issue("mostly-unwritten", message, file="f1"))
+
+    # -- virtual datasets ------------------------------------------------------------------------------------------
+
+    def _note_virtual(self, address: Any, creation: Any) -> None:
+        """Refuse a virtual dataset that takes from other files; remember what it takes from its own."""
+        if address in self._virtual:
+            return
+        inner = self._virtual[address] = set()
+        for index in range(creation.get_virtual_count()):
+            name = creation.get_virtual_filename(index)
+            if name in self._own:
+                inner.add(creation.get_virtual_dsetname(index))
+            elif name not in self._members:
+                self._found.refuse("virtual-dataset", "a dataset of the file is put together from other files")
+                return
+            self._count += 1
+            if self._count > MAX_OBJECTS or time.monotonic() > self._until:
+                self._found.refuse("too-many-objects", "the file has more objects than any reader should follow")
+                return
+
+    def virtual_datasets(self, file: Any) -> None:
+        """Refuse virtual datasets that take from each other in circles: the library follows them until it crashes."""
+        below = {address: self._sources(file, paths) for address, paths in self._virtual.items()}
+        while below:  # take away those that end, until none is left but circles
+            ended = [address for address, sources in below.items() if not sources & below.keys()]
+            if not ended:
+                self._found.refuse("virtual-dataset", "datasets of the file take their values from each other")
+                return
+            for address in ended:
+                del below[address]
+
+    def _sources(self, file: Any, paths: Iterable[str]) -> set[Any]:
+        """Addresses of the objects at some paths. Only hard links are followed: others lead anywhere."""
+        found = set()
+        for path in paths:
+            place = file
+            try:
+                for part in path.encode().strip(b"/").split(b"/"):
+                    if part not in (b"", b"."):
+                        if place.links.get_info(part).type != h5py.h5l.TYPE_HARD:
+                            self._found.refuse("virtual-dataset", "a dataset of the file is put together through links")
+                            return set()
+                        place = h5py.h5o.open(place, part)
+                found.add(h5py.h5o.get_info(place).addr)
+            except (KeyError, RuntimeError, OSError, AttributeError):
+                continue  # there is no such source: its part is empty
+        return found

@@ -136,6 +136,7 @@ class Extractor:
         *,
         heads: Mapping[str, bytes] | None = None,
         preview: bool = True,
+        quick: bool = True,
     ) -> Extraction:
         """Read one dataset. Safe to call from several threads; waits for a free worker.
 
@@ -149,6 +150,8 @@ class Extractor:
             First bytes of files by path, where the caller has read them already.
         preview : bool
             Whether this dataset's picture is wanted, where the extractor draws any; it costs half of a small image.
+        quick : bool
+            Whether what a reader's offer has for describing its files may stand for the reader itself.
 
         Returns
         -------
@@ -176,7 +179,7 @@ class Extractor:
             return unread("unknown", (), issues)
         if not checked.may_read:
             return unread(names[0], evidence, issues)
-        job = self._job(plan, root, names, issues, preview=preview)
+        job = {**self._job(plan, root, names, issues, preview=preview), "quick": quick}
         return self._read(plan, job, names[0], evidence, issues)
 
     def extract_many(
@@ -236,10 +239,13 @@ class Extractor:
         except WorkerStopped as stopped:
             issues.append(issue(stopped.code, stopped.message, file="f1", reader=name))
             return unread(name, evidence, issues, self._how({}, {}))
-        if "failed" in answer:
-            issues.append(issue("reader-failed", f"the reader's answer is of no known form: {answer['failed']}"))
-            return unread(name, evidence, issues, self._how(answer, about))
-        return self._assembled(plan, answer, about, evidence, issues)
+        if "failed" not in answer:
+            try:
+                return self._assembled(plan, answer, about, evidence, issues)
+            except Exception as error:  # a worker that a file has taken over says whatever it likes
+                answer = {"failed": type(error).__name__}
+        issues.append(issue("reader-failed", f"the reader's answer is of no known form: {answer['failed']}"))
+        return unread(name, evidence, issues, self._how(answer, about))
 
     def _answer(self, job: Mapping[str, Any], issues: list[dict[str, Any]]) -> tuple[dict[str, Any], Mapping[str, Any]]:
         """A worker's answer; a plugin's part that stops the worker costs an issue, and the rest is read without it."""
@@ -291,10 +297,13 @@ class Extractor:
             how["lazy"] = answer["mode"] == "lazy"
         if answer.get("values"):
             how["values"] = answer["values"]
+        enforced = answer.get("enforced") or {}
         how["isolation"] = {
             "network": {"none": "none", "refused": "unrestricted, Python's own refused"}.get(
                 about.get("network", ""), "unknown"
             ),
+            "files": "landlock" if enforced.get("files") is True else "Python's own refused",
+            "calls": "seccomp" if enforced.get("calls") is True else "Python's own refused",
             "memory": self._memory if about.get("limited") else "unlimited",
             "seconds": self._timeout,
         }

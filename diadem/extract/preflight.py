@@ -1,4 +1,7 @@
-"""Cheap checks in the parent before any reader runs: sizes against what headers promise, how far archives expand."""
+"""Cheap checks in the parent before any reader runs: sizes against what headers promise, how far archives expand.
+
+The files are a stranger's: each check reads a bounded number of bytes, and whatever it raises is an issue.
+"""
 
 from __future__ import annotations
 
@@ -12,13 +15,16 @@ from typing import Any
 from diadem.extract import declared
 from diadem.extract.extraction import issue
 from diadem.extract.survey import DatasetPlan
+from diadem.serialization.zip_list import open_zip
 
 #: An archive may not hold more than this many times its own bytes …
 MAX_RATIO = 200
 #: … unless all of it is smaller than this.
 SMALL_ENOUGH = 64 << 20
-#: Members that an archive may have, and bytes in its list of members.
+#: Members that an archive may have.
 MAX_MEMBERS = 200_000
+#: Bytes that are read to learn what a header promises; lists of strips may be named again and again.
+_MAX_READ = 64 << 20
 #: The mark at the end of a bzip2 stream, at any bit; a checksum of 32 bits follows.
 _BZIP2_END, _BZIP2_MASK = 0x177245385090, (1 << 48) - 1
 _ZIP = (b"PK\x03\x04", b"PK\x05\x06")
@@ -50,10 +56,25 @@ def preflight(plan: DatasetPlan, root: Path, formats: Sequence[str], head: bytes
     -------
     Preflight
         A truncated file may still be read, for its metadata; an archive that expands too far may not.
+
+    Raises
+    ------
+    OSError
+        The file cannot be opened or read.
     """
     if plan.entry != plan.primary.path or not formats:
         return Preflight()
-    path = root / plan.primary.path
+    try:
+        return _checked(plan, root / plan.primary.path, formats, head)
+    except OSError:
+        raise
+    except Exception as error:  # parsers of foreign bytes raise whatever those bytes make them raise
+        message = f"the header of '{plan.primary.path}' cannot be understood ({type(error).__name__})"
+        return Preflight((issue("odd-header", message, file=plan.primary.id),))
+
+
+def _checked(plan: DatasetPlan, path: Path, formats: Sequence[str], head: bytes) -> Preflight:
+    """The check for what the file is."""
     if head.startswith(_ZIP):
         return _archive(plan, path)
     if head.startswith(b"\x89HDF") or declared.hdf5(head.ljust(4096, b"\0"), _no_read) is not None:
@@ -73,23 +94,26 @@ def _no_read(offset: int, length: int) -> bytes:  # noqa: ARG001
 
 def _size(plan: DatasetPlan, path: Path, rule: Any, head: bytes, *, frames: bool = False) -> Preflight:
     """Compare what the header promises with the bytes that are there."""
-    size = plan.primary.size
+    size, left = plan.primary.size, _MAX_READ
     try:
         with path.open("rb") as stream:
 
             def read(offset: int, length: int) -> bytes:
-                if offset > size:
+                nonlocal left
+                left -= max(0, min(length, size - offset))
+                if offset > size or left < 0:  # a rule knows the least size without what it does not get
                     return b""
                 stream.seek(offset)
                 return stream.read(length)
 
             promised = rule(head, read)
-    except (struct.error, ValueError, SyntaxError, KeyError, IndexError, TypeError, OverflowError) as error:
+    except (struct.error, IndexError) as error:  # it ends within its header
         return Preflight((_truncated(plan, f"its header cannot be understood ({type(error).__name__})"),))
     if promised is None:
         return Preflight()
     if promised > size:
-        return Preflight((_truncated(plan, f"its header promises {promised} bytes, {size} are there"),))
+        many = f"{promised} bytes" if promised < 1 << 63 else "more bytes than any file has"
+        return Preflight((_truncated(plan, f"its header promises {many}, {size} are there"),))
     if frames and size % promised:
         return Preflight((_truncated(plan, f"its frames have {promised} bytes each, the last has {size % promised}"),))
     return Preflight()
@@ -120,13 +144,17 @@ def _bzip2(plan: DatasetPlan, path: Path) -> Preflight:
 
 def _archive(plan: DatasetPlan, path: Path) -> Preflight:
     """Refuse an archive that would fill the memory."""
+    size = plan.primary.size
     try:
-        with zipfile.ZipFile(path) as archive:
+        with path.open("rb") as stream, open_zip(stream) as archive:
             members = archive.infolist()
-    except (zipfile.BadZipFile, ValueError, OSError, struct.error) as error:
+    except zipfile.BadZipFile as error:
         return Preflight((_truncated(plan, f"its list of members is missing or damaged ({type(error).__name__})"),))
+    except zipfile.LargeZipFile as error:
+        message = f"'{plan.primary.path}' would fill the memory: {error}; it was not read"
+        return Preflight((issue("expands-too-much", message, file=plan.primary.id),), may_read=False)
     whole = sum(member.file_size for member in members)
-    if len(members) <= MAX_MEMBERS and (whole <= SMALL_ENOUGH or whole <= MAX_RATIO * plan.primary.size):
+    if len(members) <= MAX_MEMBERS and (whole <= SMALL_ENOUGH or whole <= MAX_RATIO * size):
         return Preflight()
-    message = f"'{plan.primary.path}' has {plan.primary.size} bytes and says it holds {whole} in {len(members)} members"
+    message = f"'{plan.primary.path}' has {size} bytes and says it holds {whole} in {len(members)} members"
     return Preflight((issue("expands-too-much", message + "; it was not read", file=plan.primary.id),), may_read=False)

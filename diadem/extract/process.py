@@ -125,7 +125,7 @@ class WorkerProcess:
         if answer.get("job") != job["job"]:
             raise WorkerStopped("reader-crashed", "the worker answered something else")
         answer["blocks"] = blocks
-        self.peak = int(answer.get("peak") or 0)
+        self.peak = answer["peak"] if isinstance(answer.get("peak"), int) else 0
         return answer
 
     def rest(self) -> None:
@@ -164,7 +164,7 @@ class WorkerProcess:
             raise self._death()
         try:
             answer = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             answer = None
         if not isinstance(answer, dict):
             raise WorkerStopped("reader-crashed", "the worker's answer cannot be understood")

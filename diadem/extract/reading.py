@@ -28,7 +28,6 @@ from diadem.hooks.targets import target
 MAX_EAGER = 256 << 20
 #: Signals of one file that are described; more are counted.
 MAX_SIGNALS = 256
-_HDF5 = b"\x89HDF\r\n\x1a\n"
 
 Signals = list[dict[str, Any]]
 #: Told of kind and name of what runs now.
@@ -109,28 +108,18 @@ def _leads_away(job: Mapping[str, Any]) -> bool:
 
 def _walked(job: Mapping[str, Any], result: dict[str, Any]) -> bool:
     """Walk through the HDF5 files of the dataset; false where one of them may not be read."""
-    folder = job["entry"].rpartition("/")[0]
-    names = frozenset(name.rpartition("/")[2] for name in job["files"] if name.rpartition("/")[0] == folder)
-    refused = False
-    for name in [job["entry"], *(other for other in job["files"] if other != job["entry"])]:
-        place = Path(job["root"]) / name
-        if (name != job["entry"] and not name.lower().endswith((".h5", ".hdf5", ".nxs"))) or place.is_dir():
-            continue
-        with place.open("rb") as stream:
-            head = stream.read(4096)
-        if not any(head[start : start + 8] == _HDF5 for start in (0, 512, 1024, 2048)):
-            continue
-        from diadem.extract.hdf5_walk import walk
+    from diadem.extract.hdf5_walk import walk_all
 
-        try:
-            found = walk(str(place), place.stat().st_size, names)
-        except Exception as error:  # the library's own errors have no common class
-            result["issues"].append(_failure(error, job["offers"][0]["name"]))
-            return False
-        result["issues"] += found.issues
-        result["lazy_only"] = result.get("lazy_only", False) or found.huge
-        refused = refused or found.refused
-    return not refused
+    root = Path(job["root"])
+    sizes = {name: (root / name).stat().st_size for name in job["files"]}
+    try:
+        found = walk_all(job["entry"], sizes, lambda name: (root / name).open("rb"))
+    except Exception as error:  # the library's own errors have no common class
+        result["issues"].append(_failure(error, job["offers"][0]["name"]))
+        return False
+    result["issues"] += found.issues
+    result["lazy_only"] = found.huge
+    return not found.refused
 
 
 def _choose(path: str, offers: Sequence[Mapping[str, Any]], result: dict[str, Any]) -> Mapping[str, Any] | None:
@@ -150,7 +139,7 @@ def _choose(path: str, offers: Sequence[Mapping[str, Any]], result: dict[str, An
 def _call(path: str, offer: Mapping[str, Any], job: Mapping[str, Any], result: dict[str, Any]) -> Signals:
     """Call the reader, lazily where it can."""
     looked_at = any(check.get("when") == ASSESS for check in _meant(job, "checks", offer["name"]))
-    if offer.get("describe") and not looked_at:
+    if offer.get("describe") and job.get("quick", True) and not looked_at:
         try:
             signals = list(target(offer["describe"])(path))
         except Exception as error:  # a quick look that fails is no verdict: the reader is asked

@@ -1,8 +1,9 @@
 """What a worker gives up before it touches a foreign file: memory, time, the network, writing, other files.
 
-Limits come from the operating system where it has them (`resource`, Linux name spaces); an audit hook, which every
-platform has, refuses what a reader has no business with. The hook stops careless or misled Python code, not machine
-code that has taken over the process; for that the limits of the operating system stand.
+Limits come from the operating system where it has them: `resource`, and on Linux name spaces, Landlock and seccomp (see
+`diadem.extract.confinement`). An audit hook, which every platform has, refuses what a reader has no business with. The
+hook stops careless or misled Python code, not machine code that has taken over the process: where the system does not
+stand behind it, as on Windows and macOS, such code can do what the user can, and the record says so.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 if sys.platform != "win32":
@@ -33,9 +35,10 @@ _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 _FORBIDDEN = frozenset(
     {
         "ftplib.connect", "http.client.connect", "os.exec", "os.fork", "os.forkpty", "os.kill", "os.killpg",
-        "os.posix_spawn", "os.spawn", "os.startfile", "os.system", "pty.spawn", "smtplib.connect", "socket.bind",
-        "socket.connect", "socket.getaddrinfo", "socket.gethostbyaddr", "socket.gethostbyname", "socket.sendto",
-        "subprocess.Popen", "urllib.Request", "winreg.CreateKey", "winreg.SetValue",
+        "os.posix_spawn", "os.spawn", "os.startfile", "os.system", "pty.spawn",
+        "smtplib.connect", "socket.bind", "socket.connect", "socket.getaddrinfo", "socket.gethostbyaddr",
+        "socket.gethostbyname", "socket.sendto", "subprocess.Popen", "urllib.Request", "winreg.CreateKey",
+        "winreg.SetValue",
     }
 )  # fmt: skip
 _CHANGING = frozenset(
@@ -87,6 +90,21 @@ def limit_resources(memory: int) -> bool:
     return False
 
 
+def forbid_pickled_codecs() -> None:
+    """Have numcodecs register, once a reader imports it, a codec in place of its ``pickle`` that refuses to be one."""
+
+    class Pickle:
+        codec_id = "pickle"
+
+        @classmethod
+        def from_config(cls, config: Any) -> Any:
+            raise Refusal(f"a reader may not unpickle: {config}")
+
+    module = ModuleType("numcodecs.pickles")
+    module.Pickle = Pickle  # type: ignore[attr-defined]
+    sys.modules[module.__name__] = module
+
+
 def limit_time(seconds: float) -> None:
     """Let the process use so much more processor time; beyond it the system ends the process."""
     if sys.platform != "win32":
@@ -135,7 +153,7 @@ class Guard:
     ) -> None:
         self._scratch = _real(scratch)
         self._complain = complain
-        self._always = tuple(_real(place) for place in (*_own_places(), *code))
+        self._always = tuple(_real(place) for place in (*own_places(), *code))
         self._root = self._scratch
         self._lifted = False
 
@@ -189,7 +207,7 @@ class Guard:
             self._refuse("a reader may not open files outside its dataset's folder", place)
 
 
-def _own_places() -> Iterable[str]:
+def own_places() -> Iterable[str]:
     """Where Python, its packages and the system's own tables are."""
     yield from (place for place in sys.path if place)
     yield from (sys.prefix, sys.base_prefix, sys.exec_prefix, str(Path(__file__).parents[1]))

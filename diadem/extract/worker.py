@@ -2,6 +2,9 @@
 
 Started by `diadem.extract.process` as ``python -m diadem.extract.worker``. It ends when its input ends, so that it does
 not outlive its parent, whatever a reader is doing.
+
+Where Linux can close files to a process (`diadem.extract.confinement`), this one never opens a file of the data. It
+imports what readers need, and divides: for each folder of data a child that can read that folder and no other.
 """
 
 from __future__ import annotations
@@ -14,20 +17,26 @@ import logging
 import os
 import queue
 import re
+import select
+import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Never
 
-from diadem.extract import on_demand, packages, sandbox
+from diadem.extract import confinement, on_demand, packages, sandbox
 from diadem.model.vendor import TREE
 
 #: Bytes that one answer may have.
 MAX_ANSWER = 8 << 20
 #: Jobs between two collections of cycles, which hold files open, among everything.
 _COLLECT_EVERY = 32
+#: What readers import late, and takes long.
+_OFTEN = ("dask.array", "distributed", "hdf5plugin", "tifffile", "diadem.extract.hdf5_walk")
+#: Modules of readers, blocks and pictures in a job, but for those of foreign plugins.
+_OURS = re.compile(rb'"((?:diadem|rsciio)\.[\w.]+):\w+"')
 
 
 def main() -> None:
@@ -37,27 +46,129 @@ def main() -> None:
     settings = json.loads(source.readline() or b"{}")
     foreign = settings.get("packages", {})
     packages.install(foreign)
-    guard = sandbox.Guard(sandbox.scratch_folder(), packages.allowed(foreign))
+    code = packages.allowed(foreign)
+    guard = sandbox.Guard(sandbox.scratch_folder(), code)
     limited = sandbox.limit_resources(int(settings.get("memory", 4 << 30)))
+    sandbox.forbid_pickled_codecs()
     logging.disable(logging.CRITICAL)
     jobs: queue.SimpleQueue[bytes] = queue.SimpleQueue()
-    threading.Thread(target=_listen, args=(source, jobs, guard), daemon=True).start()
+    landlock = confinement.landlock_version()
+    if not landlock:
+        threading.Thread(target=_listen, args=(source, jobs, guard), daemon=True).start()
     _import(settings.get("modules", ()))
     on_demand.spare(guard, settings.get("on_demand", ()))
-    guard.install()
     gc.freeze()
     _say(sink, {"ready": True, "network": network, "limited": limited, "reader": _reader_version()})
+    if landlock:
+        _divide(source, partial(_confined, sink, guard, code, landlock), guard)
+    guard.install()
+    _work(jobs, sink, guard, {"files": False, "calls": confinement.limit_calls()})
+
+
+def _work(jobs: queue.SimpleQueue[bytes], sink: BinaryIO, guard: sandbox.Guard, enforced: Mapping[str, bool]) -> Never:
+    """Answer jobs, and say with each what the system enforces."""
     done = 0
     while True:
         job = json.loads(jobs.get())
         if job.get("rest"):
             _let_go()
             continue
-        _say(sink, _answer(job, guard, partial(_tell, sink)))
+        _say(sink, {**_answer(job, guard, partial(_tell, sink)), "enforced": enforced})
         done += 1
         if done % _COLLECT_EVERY == 0:
             gc.unfreeze()
             _collect()
+
+
+# -- a child for each folder ---------------------------------------------------------------------------------------
+
+
+def _divide(source: BinaryIO, work: Callable[[int, str], Never], guard: sandbox.Guard) -> Never:
+    """Pass jobs on to a child that can read their folder; end with it, as it ended, or with the input.
+
+    Nothing of what a child says comes back here: it may be taken over by what it reads.
+    """
+    child, root, pending = _Child(), "", b""
+    while True:
+        waited, _, _ = select.select([source, *child.ended], [], [])
+        if child.ended and child.ended[0] in waited:
+            child.end_alike()
+        said = source.read1(1 << 16)  # type: ignore[attr-defined]
+        if not said:
+            break
+        *lines, pending = (pending + said).split(b"\n")
+        for line in lines:
+            job = json.loads(line)
+            if job.get("root", root) != root:
+                child.end()
+                if root:  # one folder follows another: what each child would import is imported once
+                    _import([*_OFTEN, *(name.decode() for name in _OURS.findall(line))])
+                gc.freeze()  # a child that looked for cycles among all of it would copy all of it
+                root = job["root"]
+                child = _Child.started(work, root, source)
+            child.tell(line + b"\n")
+    child.end()
+    sandbox.remove_scratch(guard)
+    os._exit(0)
+
+
+class _Child:
+    """A process that does the jobs of one folder; at first there is none."""
+
+    def __init__(self, process: int = 0, jobs: int = -1, ended: int = -1) -> None:
+        self._process = process
+        self._jobs = jobs
+        self.ended = [ended] if process else []
+
+    @classmethod
+    def started(cls, work: Callable[[int, str], Never], root: str, source: BinaryIO) -> _Child:
+        """Fork; the child never returns from here."""
+        (jobs, tell), (ended, living) = os.pipe(), os.pipe()
+        process = os.fork()
+        if not process:
+            confinement.die_with_parent()
+            for other in (tell, ended, source.fileno()):
+                os.close(other)
+            work(jobs, root)
+        os.close(jobs)
+        os.close(living)  # the child's end alone is left: it closes when the child is gone, however it went
+        return cls(process, tell, ended)
+
+    def tell(self, line: bytes) -> None:
+        """Pass a line on; one that is gone is noticed elsewhere."""
+        with contextlib.suppress(OSError):
+            while self._process and line:
+                line = line[os.write(self._jobs, line) :]
+
+    def end(self) -> None:
+        """Kill it."""
+        if self._process:
+            os.kill(self._process, signal.SIGKILL)
+            self._wait()
+
+    def end_alike(self) -> Never:
+        """End this process as the child has ended: the parent tells from it what happened."""
+        code = os.waitstatus_to_exitcode(self._wait())
+        if code < 0:
+            with contextlib.suppress(OSError):  # some signals always do what they do
+                signal.signal(-code, signal.SIG_DFL)
+            os.kill(os.getpid(), -code)
+        os._exit(code)
+
+    def _wait(self) -> int:
+        for pipe in (self._jobs, *self.ended):
+            os.close(pipe)
+        return os.waitpid(self._process, 0)[1]
+
+
+def _confined(sink: BinaryIO, guard: sandbox.Guard, code: Sequence[str], landlock: int, jobs: int, root: str) -> Never:
+    """What a child does: give up what it does not need, and work."""
+    files = confinement.limit_files([root, *sandbox.own_places(), *code], sandbox.scratch_folder(), landlock)
+    guard.install()
+    enforced = {"files": files, "calls": confinement.limit_calls()}
+    lines: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+    threading.Thread(target=_listen, args=(os.fdopen(jobs, "rb"), lines), daemon=True).start()
+    _work(lines, sink, guard, enforced)
 
 
 def _let_go() -> None:
@@ -91,23 +202,24 @@ def _take_pipes() -> tuple[BinaryIO, BinaryIO]:
     return source, sink
 
 
-def _listen(source: BinaryIO, jobs: queue.SimpleQueue[bytes], guard: sandbox.Guard) -> None:
+def _listen(source: BinaryIO, jobs: queue.SimpleQueue[bytes], guard: sandbox.Guard | None = None) -> None:
     """Pass jobs on; the end of the input ends the process, also in the middle of a job."""
     for line in source:
         jobs.put(line)
-    sandbox.remove_scratch(guard)
+    if guard is not None:
+        sandbox.remove_scratch(guard)
     os._exit(0)
 
 
-def _import(modules: Any) -> None:
+def _import(modules: Sequence[str]) -> None:
     """Import what nearly every job needs, while the parent still copies files."""
     import importlib
 
     for name in modules:
         try:
             importlib.import_module(name)
-        except ImportError:
-            logging.getLogger(__name__).debug("%s is not there", name)
+        except Exception as error:  # whoever needs it meets the same, and is told
+            logging.getLogger(__name__).debug("%s: %r", name, error)
 
 
 def _reader_version() -> str:

@@ -69,6 +69,8 @@ class Amendment:
         What it says.
     reason, time : str
         Why; when it was logged.
+    node : str
+        Id of another node whose owner said it before the package came here; "" where it stands in this node's log.
     """
 
     statement_id: str
@@ -79,19 +81,21 @@ class Amendment:
     joins: tuple[str, ...] = ()
     reason: str = ""
     time: str = ""
+    node: str = ""
 
     @classmethod
-    def of(cls, statement_id: str, order: int, said: Mapping[str, Any]) -> Self:
-        """The correction of the predicate of an `amendment` statement."""
+    def of(cls, statement_id: str, order: int, said: Mapping[str, Any], *, by: str = "", node: str = "") -> Self:
+        """The correction of the predicate of an `amendment` statement; `by`: as its author is called here."""
         return cls(
             statement_id=statement_id,
             order=order,
-            by=str(said.get("by", "")),
+            by=by or str(said.get("by", "")),
             predecessor=str(said.get("predecessor") or ""),
             changes=tuple(map(Change.of, said["changes"])),
             joins=tuple(map(str, said.get("joins", ()))),
             reason=str(said.get("reason", "")),
             time=str(said.get("time", "")),
+            node=node,
         )
 
     @property
@@ -105,7 +109,7 @@ class Amendment:
         return max(enumerate(meant), key=lambda item: (item[1].dataset == dataset, item[0]))[1] if meant else None
 
     def to_dict(self) -> dict[str, Any]:
-        """A JSON object with every attribute but `order`; the statement's id is ``statement``."""
+        """A JSON object with every attribute but `order`; ``statement`` is its id, `node` is there where it has one."""
         return {
             "statement": self.statement_id,
             "by": self.by,
@@ -114,6 +118,7 @@ class Amendment:
             "joins": list(self.joins),
             "changes": [change.to_dict() for change in self.changes],
             "reason": self.reason,
+            **({"node": self.node} if self.node else {}),
         }
 
 
@@ -169,9 +174,14 @@ class Corrections:
         """The owner as it is now; "" for none."""
         return self._ownership.now
 
+    @property
+    def owners(self) -> tuple[str, ...]:
+        """Whose the package is and was here, the first one first."""
+        return tuple(one.name for one in self._ownership.holders)
+
     def is_owners(self, amendment: Amendment) -> bool:
-        """Whether it was said by who owned the package then."""
-        return self._ownership.speaks(amendment.by, amendment.order)
+        """Whether it was said by who owned the package then, here or at a node before."""
+        return bool(amendment.node) or self._ownership.speaks(amendment.by, amendment.order)
 
     @property
     def fields(self) -> tuple[str, ...]:

@@ -8,21 +8,24 @@ preferred: `Dataset.value` never gives it.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, Final, overload
 
-from diadem.model.amendments import Corrections, Decision, Stated
+from diadem.model.amendments import Amendment, Change, Corrections, Decision, Stated
 from diadem.model.record import Dataset, Record
 
-#: A field that is corrected so, and no field of the schema: the title of the session.
+#: What is corrected so, and is no field of a dataset: the title of the session, its first day and its last.
 TITLE: Final = "session.title"
+DATES: Final = ("session.date", "session.end_date")
+OF_SESSION: Final = frozenset({TITLE, *DATES})
+_SESSION: Final = ("date", "end_date", "identifier", "project", "proposal", "title")
 _SAMPLE: Final = ("identifier", "name", "elements", "thickness", "parent", "provider_ror", "preparation_date")
 _INSTRUMENT: Final = ("kind", "model", "name", "owner_ror", "pid", "serial", "site", "software", "vendor")
 #: Who makes assertions of amendments: the form of the statement, whatever program has read it.
 _BY: Final = {"plugin": "amendment", "version": "1", "rule": "amendment/v1"}
 #: Where a field of the whole session stands at the head of the record.
 HEAD: Final[Mapping[str, tuple[str, str]]] = {
-    **{f"session.{name}": ("session", name) for name in ("identifier", "project", "proposal", "title")},
+    **{f"session.{name}": ("session", name) for name in _SESSION},
     **{f"sample.{name}": ("sample", name) for name in _SAMPLE},
     "sample.prep_step": ("sample", "preparation"),
     **{f"instrument.{name}": ("instrument", name) for name in _INSTRUMENT},
@@ -61,7 +64,7 @@ class _Amended(Sequence[Dataset]):
     def __init__(self, sealed: Sequence[Dataset], corrections: Corrections) -> None:
         self._sealed = sealed
         self._corrections = corrections
-        fields = [field for field in corrections.fields if field != TITLE]
+        fields = [field for field in corrections.fields if field not in OF_SESSION]
         self._of_all = {field: corrections.decide(field) for field in fields}
         self._own = {field: frozenset(corrections.datasets(field)) for field in fields}
 
@@ -112,6 +115,55 @@ def _assertion(stated: Stated, *, preferred: bool) -> dict[str, Any]:
     if change.field.startswith("time.acquired"):
         assertion["offset_status"] = "known" if has_offset(str(change.value)) else "unknown"
     return assertion
+
+
+@dataclass(frozen=True, slots=True)
+class Corrected:
+    """What holds of a field in place of what was sealed.
+
+    Attributes
+    ----------
+    change : Change
+        What holds now; its value may be None: nothing is stated any more.
+    amendment : Amendment
+        Who says so.
+    sealed : tuple of (value, unit)
+        What the sealed record states, each value once.
+    path : str
+        Primary file of the one dataset of which it is said; "" for all of them, or the session.
+    """
+
+    change: Change
+    amendment: Amendment
+    sealed: tuple[tuple[Any, str], ...]
+    path: str = ""
+
+
+def corrected(record: Record, corrections: Corrections) -> list[Corrected]:
+    """Every field that its owner corrected, with what the sealed record states of it."""
+    found = []
+    datasets = list(record.datasets) if corrections.fields else []
+    for field in corrections.fields:
+        for of in ("", *corrections.datasets(field)):
+            chosen = corrections.decide(field, of).chosen
+            if chosen is None or chosen.change.dataset != of:
+                continue
+            meant = [one for one in datasets if of in ("", one.id)]
+            sealed = _sealed(record, meant, field, head=not of)
+            path = meant[0].path if of and meant else ""
+            found.append(Corrected(chosen.change, chosen.amendment, tuple(sealed), path))
+    return found
+
+
+def _sealed(record: Record, datasets: Sequence[Dataset], field: str, *, head: bool) -> list[tuple[Any, str]]:
+    section, name = HEAD.get(field, ("", "")) if head else ("", "")
+    stated: list[tuple[Any, str]] = []
+    if section and (value := getattr(record, section).get(name)) is not None:
+        stated.append((value, ""))
+    for dataset in datasets:
+        assertions = dataset.document.get("fields", {}).get(field, ())
+        stated += [(one.get("value"), str(one.get("unit", ""))) for one in assertions]
+    return list({repr(one): one for one in stated}.values())
 
 
 def has_offset(moment: str) -> bool:

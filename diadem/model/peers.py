@@ -9,6 +9,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final, Self
 
+from diadem.errors import Refused
 from diadem.model.canonical import decode, encode
 from diadem.model.peer_checks import HEX, NAME, matches, members_of, require, require_nodes, require_places, texts_of
 from diadem.model.statements import parse_time
@@ -22,6 +23,24 @@ MAX_NOTE: Final = 16_384
 AGE: Final = re.compile(r"age1[0-9a-z]{1,200}")
 #: The greatest integer that every reader of JSON keeps exactly.
 _GREATEST: Final = (1 << 53) - 1
+
+
+class Unproven(Refused):
+    """It is not shown that the log of another node still begins as it did; with the checkpoint at hand it can be.
+
+    Parameters
+    ----------
+    message : str
+        What was not shown.
+    seen : str
+        The checkpoint.
+    """
+
+    code = "unproven"
+
+    def __init__(self, message: str, seen: str, *, where: str | None = None, next: str | None = None) -> None:  # noqa: A002
+        super().__init__(message, where=where, next=next or "It is exported again with the checkpoint at hand.")
+        self.seen = seen
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,8 @@ _UNFIT = "\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef" + "".join(
 )
 #: Marks that turn the reading direction (Unicode UAX 9) or end a line unseen: harmless in data, misleading in a name.
 _TURNING = "\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069"
+#: What a terminal obeys (C0, delete, C1), what it cannot show, and what turns the reading.
+_OBEYED_PATTERN = re.compile(f"[\x00-\x1f\x7f-\x9f\ud800-\udfff{_TURNING}]")
 _UNFIT_PATTERN = re.compile(f"[{_UNFIT}]")
 _MARKED_PATTERN = re.compile(f"[{_UNFIT}{_TURNING}]")
 _MONTHS = (
@@ -49,6 +51,15 @@ def escaped(text: object, limit: int = 300) -> str:
     if len(plain) > limit:
         plain = f"{plain[: limit - limit // 4 - 1]}…{plain[-(limit // 4) :]}"
     return html.escape(_MARKED_PATTERN.sub(lambda match: f"[U+{ord(match[0]):04X}]", plain))
+
+
+def printable(text: str, *, kept: str = "") -> str:
+    """The text as every terminal, log and JSON document can hold it.
+
+    Bytes that are not UTF-8, control characters (a bag could name a file after a terminal's command) and marks that
+    turn what is read are written as ``\\u001b``; the characters in `kept` stay.
+    """
+    return _OBEYED_PATTERN.sub(lambda match: match[0] if match[0] in kept else f"\\u{ord(match[0]):04x}", text)
 
 
 def size_text(size: int) -> str:

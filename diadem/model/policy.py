@@ -41,6 +41,19 @@ class Copies:
 
 
 @dataclass(frozen=True, slots=True)
+class Stores:
+    """What is expected of the stores themselves.
+
+    Attributes
+    ----------
+    unseen : timedelta
+        For how long a store may not answer. One of kind ``cold``, which lies in a drawer, may for any time.
+    """
+
+    unseen: timedelta = _DAY
+
+
+@dataclass(frozen=True, slots=True)
 class Scrub:
     """How often the bytes are read and compared.
 
@@ -132,6 +145,20 @@ class Archiving:
     quiet: timedelta = timedelta(minutes=10)
     license: str = ""
     owner: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Watching:
+    """What is expected of the watched folders.
+
+    Attributes
+    ----------
+    waiting : timedelta
+        For how long a session in a watched folder may wait to be archived; also for how long nobody may look, where a
+        timer starts `diadem watch --once`.
+    """
+
+    waiting: timedelta = _DAY
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,11 +290,13 @@ class Policy:
     """A group's policy; `Policy()` is the one of a node that has no `policy.toml`."""
 
     copies: Copies = field(default_factory=Copies)
+    stores: Stores = field(default_factory=Stores)
     scrub: Scrub = field(default_factory=Scrub)
     parity: Parity = field(default_factory=Parity)
     metadata: RequiredMetadata = field(default_factory=RequiredMetadata)
     retention: Retention = field(default_factory=Retention)
     archive: Archiving = field(default_factory=Archiving)
+    watch: Watching = field(default_factory=Watching)
     access: Access = field(default_factory=Access)
     transfer: Transfers = field(default_factory=Transfers)
     incoming: Incoming = field(default_factory=Incoming)

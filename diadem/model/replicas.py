@@ -52,6 +52,8 @@ class ReplicaState:
         Whether parity lies beside it.
     place : str or None
         Identity of the disk or share where it lies, where that is not its store's: adopted folders lie anywhere.
+    foreign : bool
+        Whether files were found in it that do not belong there and can be moved out of it.
     """
 
     store: str
@@ -63,6 +65,7 @@ class ReplicaState:
     proven_level: str = ""
     parity: bool = False
     place: str | None = None
+    foreign: bool = False
 
     @property
     def proven(self) -> bool:
@@ -81,6 +84,7 @@ class ReplicaState:
             "proven_level": self.proven_level,
             "parity": self.parity,
             "place": self.place,
+            "foreign": self.foreign,
         }
 
 
@@ -165,6 +169,8 @@ class StoreState:
         Whether it is a folder of a file system: others hold no parity.
     retired : bool
         Whether nothing is to be written to it any more, by a person's wish; it is `read_only` then too.
+    answered : datetime or None
+        When it last answered, UTC; None where nobody kept that.
     """
 
     name: str
@@ -177,10 +183,12 @@ class StoreState:
     read_only: bool = False
     is_folder: bool = True
     retired: bool = False
+    answered: datetime | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON object with every attribute."""
-        return {name: getattr(self, name) for name in self.__dataclass_fields__}
+        plain = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        return {**plain, "answered": _moment(self.answered)}
 
 
 def _moment(time: datetime | None) -> str | None:

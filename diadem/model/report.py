@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
-from diadem.errors import IntegrityError
+from diadem.errors import IntegrityError, UsageError
+
+#: Code of the finding of a file that has no place in a package.
+STRANGER: Final = "file-unexpected"
 
 
 class Severity(StrEnum):
@@ -24,6 +27,11 @@ class Level(StrEnum):
     QUICK = "quick"
     LEAVES = "leaves"
     FULL = "full"
+
+    @classmethod
+    def _missing_(cls, value: object) -> Level:
+        """Refuse another word. Raises `UsageError`."""
+        raise UsageError(f"'{value}' is no level of a check", next=f"Use {', '.join(cls)}.")
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,10 +5,11 @@ All paths are text with ``/`` between parts; bytes of a name that are no UTF-8 a
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
 
 class Concern(StrEnum):
@@ -184,6 +185,10 @@ class Archived:
     packages: int
 
 
+#: What stands at the end of a cell that names only the first of many.
+_COUNT: Final = re.compile(r"and [0-9]+ more")
+
+
 @dataclass(frozen=True, slots=True)
 class PlannedSession:
     """A session that could be archived as one package: a row of the plan.
@@ -215,6 +220,8 @@ class PlannedSession:
         What it holds, in words: ``12 tiff, 3 emd``.
     why : str
         Why these files make a session.
+    stated : bool
+        Whether a person had the row before them: it was read from a plan, and `operator` says who worked.
     """
 
     id: str
@@ -234,13 +241,16 @@ class PlannedSession:
     last: str = ""
     formats: str = ""
     why: str = ""
+    stated: bool = field(default=False, compare=False)
 
     @property
     def metadata(self) -> dict[str, Any]:
-        """What `diadem.pack` takes as metadata: title, date and sample as they stand in the plan."""
+        """What `diadem.pack` takes as metadata: title, date, sample and, of a plan that was read, who worked."""
         session = {key: value for key, value in (("title", self.title), ("date", self.date)) if value}
         sample = {"name": self.sample} if self.sample and ";" not in self.sample else {}
-        return {key: value for key, value in (("session", session), ("sample", sample)) if value}
+        names = [name.strip() for name in self.operator.split(";")] if self.stated else []
+        people = [{"name": name, "role": "operator"} for name in names if name and not _COUNT.fullmatch(name)]
+        return {key: value for key, value in (("session", session), ("sample", sample), ("people", people)) if value}
 
 
 @dataclass(frozen=True, slots=True)

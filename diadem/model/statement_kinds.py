@@ -59,6 +59,7 @@ KINDS: Final[Mapping[str, Kind]] = _kinds(
     ("sample", USER, "A physical sample, its names and its origin."),
     ("assessment", USER, "A judgement of a dataset for a purpose."),
     ("amendment", USER, "The effective record differs from the sealed one."),
+    ("corrections", NODE, "The package came with amendments that its owners at other nodes had signed."),
     ("derivation", USER, "A result was made from packages."),
     ("countersign", USER, "The user vouches for another's statement."),
     ("acceptance", f"{USER} {NODE}", "An offer is accepted, with a ceiling of bytes."),

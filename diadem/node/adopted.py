@@ -9,7 +9,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -145,12 +144,3 @@ def _draft(package_id: str, level: Level, proven: list[str], findings: list[dict
             "findings": findings,
         },
     )
-
-
-def forget_where_nothing_is(context: Context) -> list[str]:
-    """Leftovers of adoptions that were killed; what was removed, in words."""
-    done: list[str] = []
-    with suppress(DiademError, OSError):
-        if (context.folder / "adopted").is_dir():
-            done = [f"removed {swept.path}, left by a run that was killed" for swept in folders(context).sweep()]
-    return done

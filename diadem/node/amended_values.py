@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import datetime
 import math
 from collections.abc import Mapping
 from typing import Any
 
 from diadem.errors import UsageError
 from diadem.model.amendments import Change
-from diadem.model.effective import TITLE
+from diadem.model.effective import DATES, OF_SESSION, TITLE
 from diadem.model.fields import require_known
 from diadem.node.catalogue import vocabulary
 from diadem.node.catalogue.quantities import Unreadable, in_unit, split
@@ -43,9 +44,11 @@ def change_of(field: str, value: Any, dataset: str = "") -> Change:
     """The change of one field; see `changes_of`."""
     if field in (TITLE, "title"):
         return _title(value, dataset)
+    if field in (*DATES, "date"):
+        return _date("session.date" if field == "date" else field, value, dataset)
     short = vocabulary.find(field)  # voltage, dwell: as in a search, where that is one field
     field = short.of[0] if short is not None and len(short.of) == 1 and is_field(short.of[0]) else field
-    require_known(field, field_keys() | {TITLE})
+    require_known(field, field_keys() | OF_SESSION)
     if value is None:
         return Change(field, dataset, None)
     found = _read(field, value)
@@ -67,6 +70,19 @@ def _title(value: Any, dataset: str) -> Change:
     if not isinstance(value, str) or not value.strip():
         raise UsageError("the title of a session is a text that is not empty", where=TITLE)
     return Change(TITLE, "", value.strip())
+
+
+def _date(field: str, value: Any, dataset: str) -> Change:
+    if dataset:
+        raise UsageError("the date is the session's, not a dataset's", where=field, next="Leave the dataset out.")
+    if value is None:
+        return Change(field, "", None)
+    try:
+        return Change(field, "", datetime.date.fromisoformat(str(value).strip()).isoformat())
+    except ValueError:
+        raise UsageError(
+            f"{field} cannot be {value!r}", where=field, next="Write year, month and day: 2026-03-14"
+        ) from None
 
 
 def _read(field: str, value: Any) -> Any:

@@ -6,12 +6,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from diadem.errors import IntegrityError
 from diadem.model.amendments import Amendment, Corrections
 from diadem.model.effective import effective_record
+from diadem.model.ids import PackageId
 from diadem.model.record import Record
 from diadem.model.statements import Draft
 from diadem.node.amended_values import changes_of
 from diadem.node.context import Context
+from diadem.node.custody.corrections import CorrectionSheet
+from diadem.node.custody.exporting import cards_of, require_mirrored
 from diadem.node.placing import subject
 
 
@@ -103,3 +107,62 @@ def amendments(context: Context, package: str) -> Amendments:
 def effective(context: Context, package: str, sealed: Record) -> Record:
     """The record of a package as it holds now."""
     return effective_record(sealed, context.catalogue.corrections(package))
+
+
+def sheet_of(context: Context, package: str) -> CorrectionSheet | None:
+    """What goes with a package that is given away: what its owners corrected, here and before; None for nothing.
+
+    Raises
+    ------
+    Unreachable
+        The last of it is in no store yet: nothing leaves the node before.
+    """
+    corrections = context.catalogue.corrections(package)
+    ours = {one.statement_id for one in corrections.amendments if corrections.is_owners(one) and not one.node}
+    earlier = context.catalogue.sheets(package)
+    if not ours and not earlier:
+        return None
+    sha256, ledger = PackageId(package).hex, context.ledger
+    said = [entry for entry in ledger.of_subject(sha256) if entry.statement_id in ours]
+    if said:
+        require_mirrored(ledger, said)
+    return CorrectionSheet.signed(
+        context.settings.id,
+        str(PackageId(package)),
+        corrections.owners,
+        keys=cards_of(ledger.keys(), said),
+        amendments=said,
+        earlier=[sheet for sheet, _ in earlier],
+        key=context.keys.open("online"),
+    )
+
+
+def brought(context: Context, package: str, sheet: CorrectionSheet, names: Mapping[str, str]) -> Draft | None:
+    """The statement of the corrections with which a package came; None where all of them are known here.
+
+    Parameters
+    ----------
+    context : Context
+        The node.
+    package : str
+        Its id.
+    sheet : CorrectionSheet
+        As it came.
+    names : mapping of str to str
+        What this node calls others, by their ids; any other is called as it calls itself.
+
+    Raises
+    ------
+    IntegrityError
+        The sheet is of another package, or something in it does not hold.
+    """
+    if sheet.package != str(PackageId(package)):
+        raise IntegrityError("the corrections are of another package", next="Ask its sender for them again.")
+    sheet.prove()
+    catalogue, own = context.catalogue, context.settings.id
+    known = {entry.statement_id for known, _ in catalogue.sheets(package) for entry, _ in known.all()}
+    if all(of.node == own or entry.statement_id in known for entry, of in sheet.all()):
+        return None
+    called = {one.node: names.get(one.node) or one.prove() for one in sheet.nodes()}
+    said = {"sheet": sheet.to_line().decode("ascii"), "from": sheet.node, "names": called}
+    return Draft("corrections", (subject(package),), said)

@@ -59,7 +59,7 @@ class Archived:
     package : Package
         The package, in the store that was filled first.
     what : str
-        ``new``, ``continuation`` or ``already`` (these files were archived before).
+        ``new``, ``continuation``, ``taken`` (it was a package) or ``already`` (these files were archived before).
     predecessor : str or None
         The package that this one continues.
     copies : sequence of Copy

@@ -14,11 +14,11 @@ from diadem.archive.composing import refuse_if_strict
 from diadem.archive.outcome import Outcome
 from diadem.archive.package import Package
 from diadem.archive.plan import PackPlan, make_plan, omitted_dict
-from diadem.errors import DiademError, Refused
+from diadem.errors import DiademError, Refused, UsageError
 from diadem.model.ids import PackageId
 from diadem.model.plain_text import quoted
 from diadem.model.ports import Listener, silent
-from diadem.model.replicas import PRESENT
+from diadem.model.replicas import PRESENT, ReplicaState
 from diadem.node.adopted import IN_PLACE, adopt_folder, where
 from diadem.node.apart import require_no_secrets
 from diadem.node.archived import Archived, Wishes
@@ -26,20 +26,22 @@ from diadem.node.context import Context
 from diadem.node.continuation import Extends, Relation, Same, Unrelated, without
 from diadem.node.continuing import continuing_plan, related
 from diadem.node.finishing import Looks, refuse_unfinished, wait_until_finished
+from diadem.node.handed_packages import take_in
 from diadem.node.ingesting import enter
 from diadem.node.jobs import working
 from diadem.node.packing_first import candidates, first_folder, options_for, pack_into_first, path_in
-from diadem.node.placing import Copy, Debt, best_package, replicate
+from diadem.node.placing import UNSEEN, Copy, Debt, best_package, replicate
 from diadem.node.relying import Relied, is_gone, relied_on
 from diadem.node.sample_suggesting import Suggestion, suggest_for_package, suggest_for_plan
 from diadem.node.wanted import wanted_stores
 from diadem.package.bagit import CONTINUES
 from diadem.store.source import Omission
+from diadem.store.zip_bundle import packages_in
 from diadem.trust.hashing import sha256_hex
 
 
 def archive(context: Context, source: Path, wishes: Wishes, *, listener: Listener = silent) -> Archived:
-    """Archive a session: a folder, or one file.
+    """Archive a session: a folder, or one file. A package, or a ZIP of some, is taken in as it is.
 
     Raises
     ------
@@ -54,6 +56,8 @@ def archive(context: Context, source: Path, wishes: Wishes, *, listener: Listene
     started = time.monotonic()
     require_no_secrets(context, [source])
     context.ledger.check_mirrors()
+    if not wishes.as_one and (packages := packages_in(source)):
+        return take_in(context, source, packages, wishes, listener=listener)[-1]
     require_finished(context, source, wishes, listener)
     if not wishes.as_one:
         require_one_session(context, source, listener)
@@ -200,7 +204,7 @@ def _already(
     package.outcome = Outcome(package, created=False, omissions=omissions, proof="read-back")
     places = {(copy.store, copy.path) for copy in written}
     here = [
-        Copy(copy.store, copy.path, created=False, proof="earlier")
+        Copy(copy.store, copy.path, created=False, proof="earlier" if _answers(context, copy) else UNSEEN)
         for copy in context.catalogue.replicas(package.id)
         if (copy.store, copy.path) not in places and copy.state == PRESENT
     ]
@@ -220,12 +224,21 @@ def _already(
 
 
 def require_finished(
-    context: Context, source: Path, wishes: Wishes, listener: Listener, *, parts: Sequence[Path] = ()
+    context: Context,
+    source: Path,
+    wishes: Wishes,
+    listener: Listener,
+    *,
+    parts: Sequence[Path] = (),
+    dry_run: bool = False,
 ) -> None:
-    """Refuse a session that is still being written, or wait for its end; `parts` narrows a folder to some files."""
+    """Refuse a session that is still being written, or wait for its end; `parts` narrows a folder to some files.
+
+    With `dry_run` this look is not remembered.
+    """
     if wishes.now:
         return
-    quiet, looks = context.policy.archive.quiet, Looks(context.folder / "looks")
+    quiet, looks = context.policy.archive.quiet, Looks(context.folder / "looks", keeps=not dry_run)
     readers = tuple(context.tools.readers)
     if wishes.wait:
         wait_until_finished(source, quiet, parts=parts, readers=readers, looks=looks, listener=listener)
@@ -261,9 +274,15 @@ def has_several_places(source: Path) -> bool:
         return any(entry.is_dir(follow_symlinks=False) for entry in entries)
 
 
+def _answers(context: Context, copy: ReplicaState) -> bool:
+    """Whether a copy can be seen now."""
+    return copy.adopted or context.stores.reachable(copy.store)
+
+
 def _unreachable_debts(context: Context, package_id: str, known: Sequence[Debt]) -> list[Debt]:
-    """Copies that the policy still wants after everything was tried: on stores that do not answer."""
+    """Copies that are wanted still after everything was tried: on stores that do not answer and had none."""
     named = {debt.store for debt in known}
+    named |= {copy.store for copy in context.catalogue.replicas(package_id) if copy.state == PRESENT}
     return [
         Debt(package_id, name, context.stores.why_away(name) or "it does not answer")
         for name in context.stores.names
@@ -277,6 +296,12 @@ def planned(context: Context, source: Path, wishes: Wishes, listener: Listener) 
     Nothing is written.
     """
     require_no_secrets(context, [source])
+    if not wishes.as_one and packages_in(source):
+        raise UsageError(
+            "this is a package, or a ZIP of some: it is taken in as it is",
+            where=str(source),
+            next=f"What is in it: diadem import {quoted(source)} --dry-run   (to pack it into a new one: --as-one)",
+        )
     readers = tuple(context.tools.readers)
     plan = make_plan([source], store=first_folder(context), metadata=wishes.metadata, readers=readers)
     relation = related(context, plan, source, listener)
@@ -298,7 +323,7 @@ def _refusal(context: Context, source: Path, wishes: Wishes, listener: Listener)
     """Why archiving a folder now would be refused before anything is read; None where it would not be."""
     try:
         if not wishes.wait:
-            require_finished(context, source, wishes, listener)
+            require_finished(context, source, wishes, listener, dry_run=True)
         if not wishes.as_one:
             require_one_session(context, source, listener)
     except Refused as error:

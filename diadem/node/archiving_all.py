@@ -192,18 +192,24 @@ def _told(session: PlannedSession, plan: PackPlan | DiademError) -> SessionResul
 def _would(context: Context, session: PlannedSession, plan: PackPlan | DiademError, wishes: Wishes) -> SessionResult:
     if isinstance(plan, PackPlan) and not wishes.wait:
         try:
-            _require_finished(context, session, plan, wishes, silent)
+            _require_finished(context, session, plan, wishes, silent, dry_run=True)
         except DiademError as error:
             return SessionResult(session, "failed", error=error, files=len(plan.files), bytes=plan.tree.size)
     return _told(session, plan)
 
 
 def _require_finished(
-    context: Context, session: PlannedSession, plan: PackPlan, wishes: Wishes, listener: Listener
+    context: Context,
+    session: PlannedSession,
+    plan: PackPlan,
+    wishes: Wishes,
+    listener: Listener,
+    *,
+    dry_run: bool = False,
 ) -> None:
     if not wishes.now:
         parts = [Path(file.path) for file in plan.files.values()]
-        require_finished(context, Path(session.folder), wishes, listener, parts=parts)
+        require_finished(context, Path(session.folder), wishes, listener, parts=parts, dry_run=dry_run)
 
 
 def _one(

@@ -10,12 +10,19 @@ from diadem.node.mirroring import mirror_catalogue_if_due, mirror_policy
 
 
 def close(context: Context) -> None:
-    """Mirror policy and catalogue if the log grew while the node was open, and release everything."""
-    with contextlib.suppress(DiademError):  # a store that does not answer gets its snapshot the next time
-        if context.writable and context.ledger.size != context.opened_at:
-            context.ledger.push()
-            mirror_policy(context)
-            mirror_catalogue_if_due(context)
-    context.close_kept()
-    context.ledger.close()
-    context.catalogue.close()
+    """Mirror policy and catalogue if the log grew while the node was open, and release everything.
+
+    What was done is done: a store or a disk that fails now gets its snapshot the next time.
+    """
+    with contextlib.ExitStack() as closing:
+        for release in (context.catalogue.close, context.ledger.close, context.close_kept):
+            closing.enter_context(contextlib.suppress(DiademError, OSError))
+            closing.callback(release)
+        with contextlib.suppress(DiademError, OSError):
+            if context.writable and context.ledger.size != context.opened_at:
+                context.ledger.push()
+                mirror_policy(context)
+                mirror_catalogue_if_due(context)
+        with contextlib.suppress(DiademError, OSError):
+            if context.writable:
+                context.stores.note_answers(context.folder, context.clock())

@@ -12,11 +12,12 @@ from dataclasses import MISSING, dataclass, fields, replace
 from pathlib import Path, PureWindowsPath
 from typing import Any, Final, TypeVar
 
-from diadem.errors import DocumentError, NotFound, Refused, StoreError, UsageError
+from diadem.errors import DocumentError, NotFound, Refused, UsageError
 from diadem.model.peer_checks import is_url
 from diadem.model.times import time_text
 from diadem.node.remedies import copy_back
 from diadem.node.rules.places import line_of
+from diadem.store.local_errors import store_error
 from diadem.store.urls import local_path
 from diadem.store.whole import write_whole
 
@@ -228,6 +229,11 @@ class NodeSettings:
         """The first 16 hex digits: the folder of this node in the stores."""
         return self.id[:16]
 
+    @property
+    def recovery_in_place(self) -> str:
+        """Where the recovery file still lies as `init` wrote it; "" where it was moved away."""
+        return self.recovery_file if self.recovery_file and os.path.exists(self.recovery_file) else ""  # noqa: PTH110
+
     def store(self, name: str) -> StoreSettings:
         """The settings of a store.
 
@@ -342,11 +348,7 @@ def read_settings(folder: Path) -> NodeSettings:
             raise NotFound(f"{FILE} of the node is gone", where=str(path), next=back) from error
         raise NotFound("there is no node here", where=str(folder), next="Make one: diadem init") from error
     except OSError as error:
-        raise StoreError(
-            f"{FILE} cannot be read: {error.strerror or error}",
-            where=str(path),
-            next="Look at the disk and the rights.",
-        ) from error
+        raise store_error(error, str(path), "the node's settings cannot be read") from error
     if is_blank(data):
         raise DocumentError(f"{FILE} is empty", where=str(path), next=f"Put it back: {copy_back(folder, FILE)}")
     try:

@@ -7,16 +7,16 @@ import os
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from copy import copy
+from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar, cast
 
 from diadem.errors import DiademError, DocumentError, IntegrityError, NotFound, Refused, StoreError, Unreachable
 from diadem.model.plain_text import quoted
 from diadem.node.access.book import GrantBook
 from diadem.node.catalogue import Catalogue
-from diadem.node.catalogue.version import OtherVersion
 from diadem.node.catalogue_place import catalogue_address
 from diadem.node.config import NodeSettings, is_blank, machine_name, person_text, read_settings, write_settings
 from diadem.node.custody.ledger import Entry, Ledger
@@ -24,10 +24,12 @@ from diadem.node.custody.statements import LOG, ONLINE
 from diadem.node.following import catch_up, follow
 from diadem.node.keys import AskPassphrase, KeyCabinet
 from diadem.node.no_catalogue import NoCatalogue
+from diadem.node.place import node_lock, require_local
 from diadem.node.rotating import finish_rotation
 from diadem.node.rules.text import read_policy
 from diadem.node.stores import StoreSet
-from diadem.store.system import WINDOWS, FileLock
+from diadem.store.local_errors import store_error
+from diadem.store.system import LONG_PATIENCE, PATIENCE, WINDOWS, FileLock
 
 if TYPE_CHECKING:
     from diadem.extract.pool import Extractor
@@ -92,6 +94,8 @@ class NodeTools:
 
 
 Gather = Callable[[], NodeTools]
+#: Locks that are held while a session or a package is read, copied or sent, or a catalogue is written.
+_LONG: Final = ("package-", "source-", "transfer-", "relay-", "offer-", "mirror", "reindex", "catalogue")
 
 
 def no_peer(_: str) -> str | None:
@@ -181,6 +185,8 @@ class Context:
             data = (self.folder / POLICY_FILE).read_bytes()
         except FileNotFoundError:
             return None
+        except OSError as error:
+            raise store_error(error, str(self.folder / POLICY_FILE), "the policy cannot be read") from error
         return b"" if is_blank(data) else data
 
     def policy_lost(self) -> str:
@@ -241,7 +247,7 @@ class Context:
             self.stores.refresh(self.settings)
 
     def refresh(self) -> None:
-        """See settings, policy and stores as they are now: for what works on the node for months.
+        """See settings and policy as they are now: for what works on the node for months.
 
         Raises
         ------
@@ -251,7 +257,6 @@ class Context:
         policy = self._read_policy()
         self.reread_settings()
         self.__dict__["policy"] = policy
-        self.stores.look_again()
 
     def once(self, name: str, opens: Callable[[], _Opened]) -> _Opened:
         """What is opened when it is first needed, shared by all threads, and closed with the node."""
@@ -268,18 +273,29 @@ class Context:
 
     def as_user(self, user: str) -> Context:
         """The same node, with another of its users at work."""
-        found = replace(self, user=user)
-        found.__dict__ |= {name: self.__dict__[name] for name in ("policy", "grants") if name in self.__dict__}
+        found = copy(self)
+        found.user = user
         return found
 
     def with_workers(self, workers: Workers) -> Context:
         """The same node, for one run whose heavy part is done elsewhere."""
-        return replace(self, workers=workers)
+        found = copy(self)
+        found.workers = workers
+        return found
 
     def locked(self, name: str) -> _Held:
-        """Wait for, and hold, a lock of the operating system; it is released when this process ends."""
+        """Wait for, and hold, a lock of the operating system; it is released when this process ends.
+
+        Raises
+        ------
+        StoreError
+            The lock's file cannot be opened: the node's disk is full, read-only or failing.
+        Unreachable
+            Another process holds it longer than a person would wait.
+        """
         self.require_writable()
-        return _Held(self.folder / "locks" / f"{name}.lock")
+        wait = LONG_PATIENCE if name.startswith(_LONG) else PATIENCE
+        return _Held(node_lock(self.folder, name), wait)
 
     # -- saying ----------------------------------------------------------------------------------------------------
 
@@ -330,15 +346,15 @@ def read_only(machine: str) -> Refused:
 
 
 class _NoLedger:
-    """The log of a node that is only read: it is on the node's own machine."""
+    """The log of a node that is only read: it is on the node's own machine. Or one that its disk does not give."""
 
     size = total = 0
 
-    def __init__(self, machine: str) -> None:
-        self._machine = machine
+    def __init__(self, reason: DiademError) -> None:
+        self._reason = reason
 
     def __getattr__(self, name: str) -> Any:
-        raise read_only(self._machine)
+        raise self._reason
 
     def close(self) -> None:
         """Nothing is open."""
@@ -358,7 +374,7 @@ class Attached(Context):
         gather: Gather,
         clock: Clock,
     ) -> None:
-        ledger = cast("Ledger", _NoLedger(settings.machine))
+        ledger = cast("Ledger", _NoLedger(read_only(settings.machine)))
         super().__init__(folder, settings, keys, ledger, catalogue, stores, user, gather, clock)
 
     @property
@@ -374,12 +390,11 @@ class Attached(Context):
 class _Held:
     """A lock that is waited for."""
 
-    def __init__(self, path: Path) -> None:
-        path.parent.mkdir(exist_ok=True)
-        self._lock = FileLock(path)
+    def __init__(self, lock: FileLock, wait: float) -> None:
+        self._lock, self._wait = lock, wait
 
     def __enter__(self) -> None:
-        self._lock.acquire(wait=True)
+        self._lock.acquire(wait=self._wait)
 
     def __exit__(self, *_: object) -> None:
         if WINDOWS:  # a file that another process waits for cannot be removed there
@@ -408,8 +423,6 @@ def open_context(
     Refused
         The folder is on a network file system, or another machine writes this node.
     """
-    from diadem.node.place import require_local
-
     settings = read_settings(folder)
     require_local(folder)
     if settings.machine != machine_name():
@@ -423,7 +436,13 @@ def open_context(
     keys = KeyCabinet(folder / "keys", settings.id, ask)
     stores = StoreSet(settings, storage_options)
     with _read_from_stores(settings, folder), ExitStack() as opened:
-        ledger = _ledger(folder / "log", keys, clock)
+        try:
+            ledger = _ledger(folder / "log", keys, clock)
+        except StoreError as error:
+            if not sick:
+                raise
+            lost = cast("Ledger", _NoLedger(error))
+            return Context(folder, settings, keys, lost, _none(error), stores, chosen, gather, clock)
         opened.callback(ledger.close)
         if ledger.fault is None:
             finish_rotation(folder, keys, ledger)
@@ -434,7 +453,7 @@ def open_context(
         if not rebuild:
             try:
                 catch_up(context)
-            except (IntegrityError, NotFound, Unreachable, OtherVersion) as error:
+            except (IntegrityError, NotFound, Unreachable) as error:
                 if not sick:
                     raise
                 context.catalogue = _none(error)
@@ -498,10 +517,10 @@ def _catalogue(settings: NodeSettings, folder: Path, *, rebuild: bool, sick: boo
     address = catalogue_address(settings, folder)
     try:
         return Catalogue.open(address, create=rebuild)
-    except (IntegrityError, NotFound, Unreachable, OtherVersion) as error:
+    except (IntegrityError, NotFound, Unreachable) as error:
         if sick:
             return _none(error)
-        if not rebuild or not isinstance(error, IntegrityError | OtherVersion):
+        if not rebuild or not isinstance(error, IntegrityError):
             raise
         Catalogue.set_aside(address)
         return Catalogue.open(address, create=True)

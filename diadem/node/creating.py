@@ -36,6 +36,7 @@ from diadem.node.rules.default import DEFAULT_POLICY
 from diadem.node.store_place import require_folder
 from diadem.node.stores import require_unclaimed
 from diadem.store.base import open_store
+from diadem.store.local_errors import or_else, translated
 from diadem.store.stage import remove_tree
 from diadem.store.system import FileLock
 from diadem.store.urls import local_path, refuse_copy_address
@@ -119,13 +120,10 @@ def create_node(folder: Path, new: NewNode, drafts: Sequence[Path], *, clock: Cl
         return False
     _require_place(folder, new)
     draft = folder.parent / draft_name(folder)
-    try:
+    with or_else(lambda: remove_tree(draft)), translated(str(folder), "no node was made"):
         draft.mkdir(mode=0o700)
         _fill(draft, replace(new, name=name, user=user), clock)
         _give_name(draft, folder)
-    except BaseException:
-        remove_tree(draft)
-        raise
     return True
 
 
@@ -223,7 +221,8 @@ def making(folder: Path) -> Iterator[list[Path]]:
     Refused
         Another command is at it.
     """
-    folder.parent.mkdir(parents=True, exist_ok=True)
+    with translated(str(folder), "no node was made"):
+        folder.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder.parent / f".{folder.name}.init.lock")
     if not lock.acquire():
         raise Refused(
@@ -335,10 +334,9 @@ def _identity() -> str:
 
 def undo(folder: Path, new: NewNode) -> None:
     """Take away a node that was made a moment ago and whose store could not be added."""
-    settings = read_settings(folder)
-    if settings.catalogue:
-        with suppress(DiademError):
-            Catalogue.open(settings.catalogue).discard()
+    with suppress(DiademError):
+        if address := read_settings(folder).catalogue:
+            Catalogue.open(address).discard()
     draft = folder.parent / draft_name(folder)
     folder.rename(draft)
     new.recovery_file.unlink(missing_ok=True)

@@ -6,16 +6,18 @@ import os
 import platform
 import shutil
 import sqlite3
-import sys
+import stat
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any
 
-from diadem.errors import DiademError, IntegrityError
+from diadem.errors import DiademError, IntegrityError, cause_of
 from diadem.model.plain_text import count_text, quoted
+from diadem.model.report import Severity
 from diadem.model.times import read_time
 from diadem.node.config import FILE
 from diadem.node.context import POLICY_FILE, Context
@@ -23,9 +25,16 @@ from diadem.node.following import behind
 from diadem.node.jobs import jobs
 from diadem.node.mirroring import policy_back
 from diadem.node.remedies import aside_command, read_only_uri, recover_command, recover_here
+from diadem.node.rules.commands import CONFIRM_RECOVERY, DOCTOR
+from diadem.node.rules.facts import WatchState
 from diadem.node.rules.keeping_rules import POLICY_AGAIN
-from diadem.node.sending import judged, tcp_settings
+from diadem.node.rules.status import RuleFinding, Status
+from diadem.node.sending import judged as judged_tcp
+from diadem.node.sending import tcp_settings
+from diadem.node.state import judged
 from diadem.node.tls_files import KEY_FILE
+from diadem.node.watch_verbs import WatchVerbs
+from diadem.store.urls import local_path
 
 #: How far a clock may lie behind the newest statement.
 _SKEW = timedelta(minutes=5)
@@ -73,6 +82,7 @@ def examine(context: Context) -> Iterator[Check]:
         ("log", _log),
         ("catalogue", _catalogue),
         ("stores", _stores),
+        ("watch", _watch),
         ("jobs", _jobs),
         ("network", _network),
         ("access", _access),
@@ -83,7 +93,8 @@ def examine(context: Context) -> Iterator[Check]:
         except DiademError as error:
             yield Check(name, "wrong", error.message, error.next or "")
         except OSError as error:
-            yield Check(name, "wrong", str(error), "Check the disk and the rights.")
+            message, advice = cause_of(error) or (str(error), "Check the disk and the rights.")
+            yield Check(name, "wrong", f"{message} ({error.filename or context.folder})", advice)
 
 
 def _versions(_: Context) -> Iterator[Check]:
@@ -94,8 +105,6 @@ def _versions(_: Context) -> Iterator[Check]:
         except PackageNotFoundError:
             yield Check("versions", "wrong", f"{package} is not installed", "Install DIADEM again.")
     yield Check("versions", "ok", f"Python {platform.python_version()} on {platform.system()}; {', '.join(found)}")
-    if sys.version_info < (3, 11):  # noqa: UP036  installed by hand, perhaps
-        yield Check("versions", "wrong", "Python is older than 3.11", "Use a newer Python.")
 
 
 def _clock(context: Context) -> Iterator[Check]:
@@ -140,10 +149,10 @@ def _keys(context: Context) -> Iterator[Check]:
     yield from strangers
     if not faults and not strangers:
         yield Check("keys", "ok", f"the node's keys open; kept by the node for {', '.join(held) or 'nobody'}")
-    if not context.settings.recovery_confirmed:
-        yield Check(
-            "keys", "note", "the recovery file is not confirmed as moved away", "diadem init --confirm-recovery"
-        )
+    place = context.settings.recovery_in_place
+    if place or not context.settings.recovery_confirmed:
+        message = f"the recovery file lies at {place}" if place else "the recovery file is not confirmed as moved away"
+        yield Check("keys", "note", message, f"Move it away, then: {CONFIRM_RECOVERY}")
 
 
 def _strangers(context: Context) -> Iterator[Check]:
@@ -209,33 +218,70 @@ def _catalogue(context: Context) -> Iterator[Check]:
         yield Check("catalogue", "ok", f"{count_text(context.catalogue.count(), 'package')}; up to date with the log")
 
 
+#: Rules of the policy that are about stores.
+_STORE_RULES = ("store.none", "store.unreachable", "store.read-only", "copies.same-disk", "copies.out-of-reach")
+
+
 def _stores(context: Context) -> Iterator[Check]:
-    places: dict[str, list[str]] = {}
-    for state in context.stores.states():
-        if not state.reachable:
-            why = context.stores.why_away(state.name)
-            advice = f"Connect it; or, where it is elsewhere now: diadem store move {state.name} PLACE"
-            if "store.json" in why:
-                advice = f"If it is this store: diadem store move {state.name} {quoted(state.url)}"
-            yield Check("stores", "wrong", f"{state.name} does not answer: {why}", advice)
-            continue
-        store = context.stores.open(state.name)
-        able = store.capabilities()
-        traits = "proves what is written" if able.proves or store.is_folder else "what is written is read back once"
-        if not able.writes:
-            yield Check("stores", "wrong", f"{state.name} cannot be written", "Check its permissions.")
-        else:
+    """What the policy says of the stores, and why one does not answer."""
+    status = _judged(context, WatchState())
+    for state in status.stores:
+        if state.reachable and not state.read_only:
+            store = context.stores.open(state.name)
+            proves = store.capabilities().proves or store.is_folder
+            traits = "proves what is written" if proves else "what is written is read back once"
             yield Check("stores", "ok", f"{state.name} ({state.kind}) can be written; {traits}")
-        places.setdefault(state.place or "unknown", []).append(state.name)
-    for place, names in places.items():
-        if len(names) > 1:
-            what = "lie on one disk or share" if place != "unknown" else "lie nobody knows where"
-            yield Check(
-                "stores",
-                "note",
-                f"{', '.join(names)} {what}: together they count as one copy",
-                "diadem store add PLACE",
-            )
+            yield from _open_to_others(state.name, local_path(state.url))
+    for finding in status.findings:
+        if finding.rule in _STORE_RULES:
+            why = context.stores.why_away(finding.store) if finding.store in context.stores.names else ""
+            message, advice = finding.message, finding.command
+            if why:
+                message, advice = f"{message}: {why}", f"Connect it; or, where it is elsewhere now: {advice}"
+            if "store.json" in why:
+                url = context.settings.store(finding.store).url
+                advice = f"If it is this store: diadem store move {finding.store} {quoted(url)}"
+            advice = "Check its permissions." if advice == DOCTOR else advice
+            yield Check("stores", _verdict(finding), message, advice)
+
+
+def _judged(context: Context, watch: WatchState) -> Status:
+    """What the policy says; without a catalogue, which is told of elsewhere, of all but packages."""
+    try:
+        return judged(context, watch)
+    except DiademError:
+        return judged(context, watch, ())
+
+
+def _verdict(finding: RuleFinding) -> str:
+    """What breaks a rule of the policy is wrong, here as in `status`."""
+    return "wrong" if finding.severity is Severity.ERROR else "note"
+
+
+def _watch(context: Context) -> Iterator[Check]:
+    """What the policy says of the watched folders."""
+    watch = WatchVerbs(context).state()
+    findings = [one for one in judged(context, watch, ()).findings if one.rule.startswith("watch.")]
+    for finding in findings:
+        yield Check("watch", _verdict(finding), finding.message, finding.command)
+    if watch.folders and not findings:
+        yield Check("watch", "ok", f"{count_text(len(watch.folders), 'folder')} watched")
+
+
+def _open_to_others(name: str, folder: Path | None) -> Iterator[Check]:
+    """What other accounts of this machine may do in a store's folder, where the system tells (POSIX)."""
+    if folder is None or os.name == "nt":
+        return
+    with suppress(OSError):
+        mode = folder.stat().st_mode
+        able = " and ".join(
+            word
+            for bit, word in ((stat.S_IROTH, "read"), (stat.S_IWOTH, "write"))
+            if mode & bit and mode & stat.S_IXOTH
+        )
+        if able:
+            advice = f"chmod o-rwx {quoted(str(folder))}"
+            yield Check("stores", "note", f"every account of this machine can {able} {name}", advice)
 
 
 def _jobs(context: Context) -> Iterator[Check]:
@@ -266,7 +312,7 @@ def _network(context: Context) -> Iterator[Check]:
         return
     if not (context.keys.folder / KEY_FILE).exists():
         yield Check("network", "note", "the node was never served: it has no TLS key yet", "diadem serve")
-    for verdict, message, advice in judged(tcp_settings()):
+    for verdict, message, advice in judged_tcp(tcp_settings()):
         yield Check("network", verdict, message, advice)
 
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import datetime
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from diadem.archive.package import Package
-from diadem.errors import DiademError
+from diadem.errors import DiademError, DocumentError
 from diadem.model.manifest import CRATE_PATH, TAGMANIFEST, FileEntry
 from diadem.model.ports import Bundle
 from diadem.model.record import Record
@@ -20,6 +19,7 @@ from diadem.node.memory_bundle import MemoryBundle
 from diadem.package.bagit import CONTINUES, parse_manifest
 from diadem.package.opening import LIMITS, read_manifest
 from diadem.serialization.fields import field_keys
+from diadem.serialization.strict_json import parse_object
 
 
 def package_entry(package: Package, path: str, ingest: Mapping[str, Any] | None) -> PackageEntry:
@@ -53,6 +53,7 @@ def package_entry(package: Package, path: str, ingest: Mapping[str, Any] | None)
         record=record,
         tag_files=tag_files(package.bundle),
         traces=of_package(package.files, str(said.get("source", ""))),
+        archived=_day(stated.get("Bagging-Date", "")),
     )
 
 
@@ -99,9 +100,12 @@ def tag_files(bundle: Bundle) -> dict[str, bytes]:
 
 def _crate_name(package: Package) -> str:
     """What the crate calls itself: the name of the folder that was archived, where nobody said more."""
-    with package.open_derived(CRATE_PATH) as source:
-        graph = json.loads(source.read()).get("@graph", ())
-    return next((str(entity.get("name", "")) for entity in graph if entity.get("@id") == "./"), "")
+    try:
+        graph = parse_object(package.read_derived(CRATE_PATH), where=CRATE_PATH).get("@graph", ())
+    except DocumentError:  # a stranger's crate may be anything
+        return ""
+    entities = [entity for entity in graph if isinstance(entity, dict)] if isinstance(graph, list) else []
+    return next((str(entity.get("name", "")) for entity in entities if entity.get("@id") == "./"), "")
 
 
 def _date(path: str) -> datetime.date | None:
@@ -109,6 +113,13 @@ def _date(path: str) -> datetime.date | None:
     text = path.rpartition("/")[2][:8]
     try:
         return datetime.date(int(text[:4]), int(text[4:6]), int(text[6:8]))
+    except ValueError:
+        return None
+
+
+def _day(text: str) -> datetime.date | None:
+    try:
+        return datetime.date.fromisoformat(text)
     except ValueError:
         return None
 

@@ -18,7 +18,7 @@ from diadem.node.chains import EffectiveFile
 from diadem.node.context import Context
 from diadem.node.reading_copies import Copies
 from diadem.package.bagit import manifest_text, tagmanifest_text
-from diadem.package.letter import LETTER, Enclosed
+from diadem.package.letter import CORRECTIONS, LETTER, Enclosed
 from diadem.package.plain_bag import REDACTED_FROM, plain_bag_tags
 from diadem.package.portable import portable_names
 from diadem.store.zip_stage import Content
@@ -111,7 +111,7 @@ class Contents:
 def folder_names(context: Context, packages: Iterable[PackageId]) -> dict[PackageId, str]:
     """The name of each package's folder: its own name, as it stands in a store."""
     names: dict[PackageId, str] = {}
-    taken = {twin_key(LETTER), twin_key(MANIFEST)}
+    taken = {twin_key(name) for name in (LETTER, CORRECTIONS, MANIFEST)}
     for package in packages:
         name = context.catalogue.get(package).path.rstrip("/").rpartition("/")[2]
         if illegal(name) or twin_key(name) in taken:

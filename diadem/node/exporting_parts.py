@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 
 from diadem.archive.page_facts import facts_of
-from diadem.errors import UsageError
+from diadem.archive.plain import quantity_text
+from diadem.errors import DocumentError, UsageError
+from diadem.model.amendments import Corrections
+from diadem.model.effective import TITLE, Corrected, corrected, effective_record
 from diadem.model.facts import MAX_DESCRIBED, DatasetFacts, PackageFacts
 from diadem.model.ids import PackageId
+from diadem.model.plain_text import date_text
+from diadem.model.record import Record
+from diadem.node.amending import sheet_of
 from diadem.node.chains import ArchivedPackage
 from diadem.node.context import Context
 from diadem.node.exporting_contents import (
@@ -66,8 +73,13 @@ class Parts:
     def _redact(self) -> None:
         names = [user.full_name for user in self._context.settings.users if user.full_name]
         self.redactor = redactor = Redactor(list(self._copies.values()), names, paths=self._only == RECORD)
+        records: dict[PackageId, Record] = {}
+        for one, copies in self._copies.items():  # before anything is written: what one names is in no other
+            corrections = self._corrections(copies)
+            records[one] = effective_record(copies.record(), corrections)
+            redactor.learn(records[one], corrections)
         for one, copies in self._copies.items():
-            self._derived[one], self._facts[one] = redactor.derived(copies)
+            self._derived[one], self._facts[one] = redactor.derived(copies, records[one])
             self._folders[one] = self._cleaned_folder(one)
         if self._only != RECORD:
             kept = self._kept()
@@ -123,10 +135,38 @@ class Parts:
         """What was taken out, and what could not be, as far as the files were read."""
         return None if self.redactor is None else self.redactor.account()
 
+    def _told(self, copies: Copies) -> PackageFacts:
+        """A package in plain words, as its owner has corrected it."""
+        facts, corrections = facts_of(copies.package), self._corrections(copies)
+        if not corrections.fields:
+            return facts
+        with suppress(DocumentError):  # of a later version: its facts say what can be said
+            facts = facts_of(copies.package, effective_record(copies.record(), corrections))
+        title = corrections.decide(TITLE).chosen
+        return replace(facts, name=str(title.change.value)) if title is not None and title.change.value else facts
+
+    def _corrections(self, copies: Copies) -> Corrections:
+        return self._context.catalogue.corrections(str(copies.id))
+
+    def corrected(self) -> list[tuple[str, str, str, str]]:
+        """What, what it was, what it is, and who says so, of everything that the owners corrected."""
+        return [
+            _corrected_words(one)
+            for copies in self._copies.values()
+            for one in corrected(copies.record(), self._corrections(copies))
+        ]
+
+    def sheets(self) -> bytes:
+        """The owners' signed corrections, one sheet a line; none of what people were taken out of."""
+        if self.redactor is not None:
+            return b""
+        sheets = [sheet_of(self._context, str(one)) for one in self._copies]
+        return b"".join(sheet.to_line() + b"\n" for sheet in sheets if sheet is not None)
+
     def facts(self) -> PackageFacts:
         """The session in plain words, of all packages together."""
         kept = self._kept()
-        facts = {one: self._facts.get(one) or facts_of(copies.package) for one, copies in self._copies.items()}
+        facts = {one: self._facts.get(one) or self._told(copies) for one, copies in self._copies.items()}
         if not facts:
             raise UsageError("there is nothing to export")
         several = len(facts) > 1
@@ -139,6 +179,15 @@ class Parts:
             if dataset.primary in kept[one] or self._only == RECORD
         ]
         return _joined(list(facts.values()), datasets, kept_files=sum(map(len, kept.values())) if several else None)
+
+
+def _corrected_words(one: Corrected) -> tuple[str, str, str, str]:
+    said = one.amendment
+    what = f"{one.change.field}, {one.path}" if one.path else one.change.field
+    before = "; ".join(quantity_text(value, unit) for value, unit in one.sealed[:3])
+    now = "" if one.change.value is None else quantity_text(one.change.value, one.change.unit)
+    why = f": {said.reason}" if said.reason else ""
+    return what, before, now, f"corrected by {said.by} on {date_text(said.time[:10])}{why}"
 
 
 def _joined(facts: Sequence[PackageFacts], datasets: Sequence[DatasetFacts], *, kept_files: int | None) -> PackageFacts:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import tempfile
 import zipfile
-import zlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ from typing import Any, Final
 
 from diadem.archive.page_facts import facts_of
 from diadem.errors import DocumentError
+from diadem.model.amendments import Corrections
 from diadem.model.facts import PackageFacts
 from diadem.model.manifest import CRATE_PATH, PAGE_PATH, RECORD_PATH, VENDOR_PATH
 from diadem.model.record import Record
@@ -25,12 +25,13 @@ from diadem.package.redacting.compressed import HEAD_SIZE, compression_of
 from diadem.package.redacting.record import Cleaner, learn_from
 from diadem.package.redacting.searching import FileSearch, Search
 from diadem.package.redacting.terms import Terms
+from diadem.package.vendor import LARGEST, UNREADABLE, member_bytes
 from diadem.serialization.record_json import read_record
 from diadem.serialization.strict_json import parse
+from diadem.serialization.zip_list import open_zip
 from diadem.store.zip_stage import Content
 
 #: Bytes of a vendor's block that are looked through; larger ones are data.
-_BLOCK_LIMIT: Final = 64 << 20
 _PIECE: Final = 1 << 20
 
 
@@ -138,10 +139,17 @@ class Redactor:
 
     # -- derived files ---------------------------------------------------------------------------------------------
 
-    def derived(self, copies: Copies) -> tuple[dict[str, bytes], PackageFacts]:
-        """Record, crate and page of a package, made anew; and what they tell."""
+    def learn(self, record: Record, corrections: Corrections) -> None:
+        """Learn what the record of a package says now that it is corrected, and who corrected it."""
+        learn_from(record, self.terms)
+        for one in corrections.amendments:
+            self.terms.add(one.by)
+        self._search = Search(self.terms)
+
+    def derived(self, copies: Copies, record: Record) -> tuple[dict[str, bytes], PackageFacts]:
+        """Record, crate and page of a package, made anew of the record as it holds now; and what they tell."""
         cleaner = Cleaner(self.terms, paths=self._paths)
-        data = cleaner.record(copies.record())
+        data = cleaner.record(record)
         self.removed += cleaner.removed
         record = read_record(data)
         facts = facts_of(copies.package, record)
@@ -266,13 +274,13 @@ def _vendor_blocks(copies: Copies) -> Iterator[Iterator[tuple[str, bytes]]]:
             for offset in range(0, source.size, _PIECE):
                 spool.write(source.read_at(offset, min(_PIECE, source.size - offset)))
         try:
-            with zipfile.ZipFile(spool) as archive:
+            with open_zip(spool) as archive:  # type: ignore[arg-type,unused-ignore]
                 yield _members(archive)
-        except (zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
+        except UNREADABLE as error:
             raise DocumentError(f"the vendor metadata cannot be read: {error}", where=VENDOR_PATH) from error
 
 
 def _members(archive: zipfile.ZipFile) -> Iterator[tuple[str, bytes]]:
     for info in archive.infolist():
-        if info.file_size <= _BLOCK_LIMIT:
-            yield info.filename, archive.read(info)
+        if info.file_size <= LARGEST:
+            yield info.filename, member_bytes(archive, info)

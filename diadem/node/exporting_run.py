@@ -20,9 +20,9 @@ from diadem.node.exporting_contents import Contents, Member
 from diadem.node.exporting_outcome import Wishes
 from diadem.node.exporting_parts import Parts
 from diadem.node.exporting_redacted import Redactor
+from diadem.node.place import node_lock
 from diadem.node.placing import subject
-from diadem.package.letter import LETTER, RECORD, WHOLE, Letter, letter_html
-from diadem.store.system import FileLock
+from diadem.package.letter import CORRECTIONS, LETTER, RECORD, WHOLE, Letter, letter_html
 from diadem.store.zip_stage import Content, Zipped, ZipStage
 
 _BLOCK: Final = 4 << 20
@@ -78,8 +78,9 @@ class Run:
 
     def _write(self, stage: ZipStage) -> Zipped:
         moment = self._context.clock()
-        letter = Member.of(LETTER, letter_html(self._letter()), moment)
-        for member in (letter, *self._contents.members):
+        letter, sheets = Member.of(LETTER, letter_html(self._letter()), moment), self._parts.sheets()
+        beside = [letter, Member.of(CORRECTIONS, sheets, moment)] if sheets else [letter]
+        for member in (*beside, *self._contents.members):
             with self._opened(member) as content:
                 stage.add(member.name, content, mtime_ns=member.mtime_ns, read=self._read)
         for folder in self._contents.folders:
@@ -121,6 +122,7 @@ class Run:
             redacted=hidden,
             others=self.others,
             renamed=() if hidden else self._contents.renamed,
+            corrected=() if hidden else self._parts.corrected(),
         )
 
     def _handover(self, zipped: Zipped) -> Draft:
@@ -162,7 +164,7 @@ class Run:
 def _alone(context: Context, target: Path) -> Iterator[None]:
     """Be the only one that writes this file."""
     name = hashlib.sha256(os.fsencode(os.path.realpath(target))).hexdigest()[:16]
-    lock = FileLock(context.folder / "locks" / f"export-{name}.lock")
+    lock = node_lock(context.folder, f"export-{name}")
     if not lock.acquire():
         raise Refused("another export is writing this file", where=str(target), next="Wait for it, or name another.")
     try:

@@ -144,7 +144,10 @@ def _still(earlier: Look | None, now: Look, quiet: datetime.timedelta) -> tuple[
     if not now.own_clock:
         words = "the clock of a share is not this machine's, so that only a second look can tell"
         return Reason("recent", _newest(now), words), quiet
-    return Reason("recent", _newest(now), f"it was changed {_words(age)} ago; {_words(quiet)} are waited for"), left
+    written = max((seen.mtime_ns for seen in now.files.values()), default=now.newest_ns)
+    copied = now.age(written) >= quiet  # the bytes are old: what is new is that they are here
+    what = "something was copied, moved or renamed here" if copied else "it was changed"
+    return Reason("recent", _newest(now), f"{what} {_words(age)} ago; {_words(quiet)} are waited for"), left
 
 
 def _changed(earlier: Look, now: Look) -> Reason:

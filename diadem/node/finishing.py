@@ -42,10 +42,12 @@ class Looks:
     ----------
     folder : Path
         Where they are kept, one small file for each session; made when the first is kept.
+    keeps : bool
+        Whether looks are kept; else only what was kept is known.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, *, keeps: bool = True) -> None:
+        self._folder, self._keeps = folder, keeps
 
     def earlier(self, session: Path, parts: Collection[Path] = ()) -> Look | None:
         """The look that was kept, or None."""
@@ -57,6 +59,8 @@ class Looks:
 
     def keep(self, session: Path, seen: Look, parts: Collection[Path] = ()) -> None:
         """Keep a look. Raises `StoreError`."""
+        if not self._keeps:
+            return
         self._folder.mkdir(parents=True, exist_ok=True)
         write_whole(self._path(session, parts), json.dumps(seen.to_dict()).encode())
         kept = sorted(self._folder.glob("*.json"), key=lambda path: path.stat().st_mtime)

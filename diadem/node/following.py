@@ -7,6 +7,7 @@ follow in the wrong order. In both cases the packages concerned are derived anew
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -60,7 +61,7 @@ def replacing(context: Context) -> Iterator[None]:
 
 def _let_pass(context: Context) -> None:
     """Wait while a reindex puts a new catalogue in the place of the old one. The lock's file is there while it does."""
-    if (context.folder / "locks" / f"{_REPLACING}.lock").exists():
+    if os.path.lexists(context.folder / "locks" / f"{_REPLACING}.lock"):
         with context.locked(_REPLACING):
             return
 

@@ -23,11 +23,12 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from diadem.errors import DiademError, Interrupted, NotFound
+from diadem.errors import DiademError, Interrupted, NotFound, StoreError
 from diadem.model.ports import Listener, Progress
 from diadem.model.times import read_time, time_text
 from diadem.node.context import Context
-from diadem.store.system import FileLock
+from diadem.store.local_errors import or_else, translated
+from diadem.store.system import PATIENCE, FileLock
 from diadem.store.whole import write_whole
 
 #: Ended jobs whose files are kept.
@@ -128,7 +129,7 @@ class Job:
             )
 
     def _is_unwanted(self) -> bool:
-        return (self._folder / f"{self.state.id}.stop").exists()
+        return os.path.lexists(self._folder / f"{self.state.id}.stop")  # which never raises, whatever the disk says
 
     def listening(self, listener: Listener) -> Listener:
         """A listener that passes everything on, and looks now and then whether the job is to stop.
@@ -161,8 +162,9 @@ def working(context: Context, kind: str, words: str) -> Iterator[Job]:
     """
     context.require_keys()
     folder = context.folder / "jobs"
-    folder.mkdir(exist_ok=True)
-    state, lock, resumed = _taken(context, folder, kind, words)
+    with translated(str(folder), "nothing was begun"):
+        folder.mkdir(exist_ok=True)
+        state, lock, resumed = _taken(context, folder, kind, words)
     job = Job(folder, state, resumed=resumed)
     try:
         yield job
@@ -196,10 +198,11 @@ def _taken(context: Context, folder: Path, kind: str, words: str) -> tuple[JobSt
         state = replace(last, state="running", ended="", message="") if last and resumed else _new(context, kind, words)
         state = replace(state, process=os.getpid())
         lock = FileLock(folder / f"{state.id}.lock")
-        lock.acquire(wait=True)
-        with contextlib.suppress(FileNotFoundError):
-            (folder / f"{state.id}.stop").unlink()
-        _write(folder, state)
+        lock.acquire(wait=PATIENCE)
+        with or_else(lock.remove):
+            with contextlib.suppress(FileNotFoundError):
+                (folder / f"{state.id}.stop").unlink()
+            _write(folder, state)
     return state, lock, resumed
 
 
@@ -210,7 +213,8 @@ def jobs(context: Context) -> list[JobState]:
 
 def jobs_in(folder: Path) -> list[JobState]:
     """Every job of the node in a folder, the newest first."""
-    return _states(folder / "jobs")
+    with translated(str(folder / "jobs"), "the jobs were not listed"):
+        return _states(folder / "jobs")
 
 
 def stop(context: Context, job_id: str) -> JobState:
@@ -223,7 +227,9 @@ def stop(context: Context, job_id: str) -> JobState:
     """
     for job in jobs(context):
         if job.id.startswith(job_id) and job.state == "running":
-            (context.folder / "jobs" / f"{job.id}.stop").touch()
+            wish = context.folder / "jobs" / f"{job.id}.stop"
+            with translated(str(wish), "the job goes on"):
+                wish.touch()
             return job
     raise NotFound(f"no job '{job_id}' is running", next="See: diadem jobs")
 
@@ -235,8 +241,10 @@ def _new(context: Context, kind: str, words: str) -> JobState:
 
 
 def _end(context: Context, folder: Path, state: JobState, how: str, message: str) -> None:
-    _write(folder, replace(state, state=how, ended=time_text(context.clock()), message=message))
-    with contextlib.suppress(FileNotFoundError):
+    """Note how a job ended. What it did is done, whatever becomes of the note: without one it counts as killed."""
+    with contextlib.suppress(DiademError, OSError):
+        _write(folder, replace(state, state=how, ended=time_text(context.clock()), message=message))
+    with contextlib.suppress(OSError):
         (folder / f"{state.id}.stop").unlink()
 
 
@@ -263,7 +271,10 @@ def _judged(folder: Path, state: JobState) -> JobState:
     if state.state != "running":
         return state
     lock = FileLock(folder / f"{state.id}.lock")
-    if not lock.acquire():
+    try:
+        if not lock.acquire():
+            return state
+    except StoreError:  # nobody can tell
         return state
     try:
         state = _read(folder / f"{state.id}.json") or state  # it may have ended in this very moment

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from diadem.errors import UsageError
+from diadem.model.policy import SCRUB_LEVELS
 from diadem.model.ports import Listener, silent
 from diadem.model.report import Level
 from diadem.store.base import Pace
@@ -61,6 +63,8 @@ class KeepingVerbs:
 
         Raises
         ------
+        NotFound, UsageError
+            There is no such store or package; it is no part, or no level.
         Unreachable, Refused
             A worker does not see a store, or has other versions, and nothing was read; or the executor broke.
         Interrupted
@@ -68,6 +72,8 @@ class KeepingVerbs:
         """
         from diadem.node.scrubbing import ScrubPlan, part_of, scrub
 
+        if level not in (None, *SCRUB_LEVELS):
+            raise UsageError(f"'{level}' is no level of a scrub", next="Use leaves or full.")
         number, of = part_of(part)
         one = self.context.catalogue.get(package).id if package else None
         plan = ScrubPlan(store, number, of, Level(level) if level else None, due, one)
@@ -101,12 +107,16 @@ class KeepingVerbs:
 
         Raises
         ------
+        NotFound
+            There is no such store or package.
         Interrupted
             On Ctrl-C; what was done is in the log, and the next run goes on.
         """
         from diadem.node.repairing import RepairPlan, repair
 
         one = self.context.catalogue.get(package).id if package else None
+        if store is not None:
+            self.context.settings.store(store)  # an unknown name is a mistake, not a store in which all is well
         plan = RepairPlan(one, store, dry_run, set_aside)
         return repair(self.context, plan, pace=Pace(max_rate) if max_rate else None, listener=listener)
 

@@ -16,13 +16,13 @@ from diadem.node.context import Context
 from diadem.node.following import catch_up
 from diadem.node.jobs import jobs_in
 from diadem.node.mirroring import mirror_settings
+from diadem.node.place import node_lock
 from diadem.node.recovery import read_recovery
 from diadem.node.rotating import rotate, rotation_lock
 from diadem.node.watching import WATCH_LOCK
-from diadem.store.system import FileLock
 
 #: The lock that `diadem serve` holds.
-SERVE_LOCK: Final = "serve.lock"
+SERVE_LOCK: Final = "serve"
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +105,7 @@ class KeyVerbs:
 def alone(folder: Path) -> Iterator[None]:
     """While nothing else that signs is at work on the node in a folder, as far as can be seen."""
     busy = [job.kind for job in jobs_in(folder) if job.state == "running"]
-    locks = rotation_lock(folder), *(FileLock(folder / "locks" / name) for name in (WATCH_LOCK, SERVE_LOCK))
+    locks = rotation_lock(folder), *(node_lock(folder, name) for name in (WATCH_LOCK, SERVE_LOCK))
     try:
         if busy or not all(lock.acquire() for lock in locks):
             what = ", ".join(busy) or "a watcher or a server"

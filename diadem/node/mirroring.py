@@ -9,9 +9,9 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import tempfile
 import time
 from collections.abc import Iterable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
 
@@ -23,6 +23,7 @@ from diadem.node.remedies import copy_command
 from diadem.node.rules.keeping_rules import POLICY_AGAIN
 from diadem.node.rules.text import read_policy
 from diadem.store.base import Store
+from diadem.store.local_errors import translated
 from diadem.store.whole import write_whole
 
 SEALED_KEYS = "identities.age"
@@ -33,6 +34,8 @@ SNAPSHOT = "catalogue.sqlite"
 SNAPSHOT_DIGEST = "catalogue.sha256"
 #: In the node's folder: what the last snapshot knew of the log, when it was made, and how long that took.
 _NOTE: Final = "snapshot.json"
+#: There too, while it is written into the stores.
+_SCRATCH: Final = ".snapshot.sqlite"
 #: A snapshot that takes longer than these seconds is made more rarely: this part of the time is spent on it at most.
 _QUICK, _SHARE = 1.0, 0.01
 
@@ -46,14 +49,17 @@ def mirror_settings(context: Context, stores: Iterable[Store] | None = None) -> 
     """Write settings, policy, searches and sealed keys into the stores that answer; what could not be, in words."""
     failed = []
     chosen = stores if stores is not None else [store for _, store in context.stores.opened()]
-    with context.locked("mirror"):  # two processes that changed something write what is so in the end, in any order
-        files = _files(context)
-        for store in chosen:
-            try:
-                for name, data in files.items():
-                    store.put(f"{home(context.settings.short_id)}/{name}", data)
-            except DiademError as error:
-                failed.append(f"{store.url}: {error.message}")
+    try:
+        with context.locked("mirror"):  # two processes that changed something write what is so in the end
+            files = _files(context)
+            for store in chosen:
+                try:
+                    for name, data in files.items():
+                        store.put(f"{home(context.settings.short_id)}/{name}", data)
+                except DiademError as error:
+                    failed.append(f"{store.url}: {error.message}")
+    except DiademError as error:  # of this machine; what was changed here is changed
+        failed.append(f"{error.where}: {error.message}")
     return failed
 
 
@@ -63,7 +69,8 @@ def _files(context: Context) -> dict[str, bytes]:
     files = {FILE: (context.folder / FILE).read_bytes()}
     if policy := _good_policy(context):
         files[POLICY_FILE] = policy
-    if (queries := context.folder / QUERIES_FILE).exists():
+    queries = context.folder / QUERIES_FILE
+    with translated(str(queries), "it was not read"), contextlib.suppress(FileNotFoundError):
         files[QUERIES_FILE] = queries.read_bytes()
     if settings.recovery_recipient:
         files[SEALED_KEYS] = seal_keys(dict(context.keys.files()), settings.recovery_recipient)
@@ -83,8 +90,8 @@ def mirror_policy(context: Context) -> None:
 
 def _good_policy(context: Context) -> bytes | None:
     """The policy as it is written now, if it can be read: what cannot takes the place of no copy."""
-    data = context.policy_bytes()
     with contextlib.suppress(DiademError):
+        data = context.policy_bytes()
         if data and read_policy(person_text(data, POLICY_FILE)):
             return data
     return None
@@ -139,10 +146,21 @@ def _last_snapshot(context: Context) -> tuple[int, float, float]:
 
 def mirror_catalogue(context: Context) -> list[str]:
     """Write a snapshot of the catalogue into the stores that answer. Returns what could not be written, in words."""
-    failed = []
+    failed: list[str] = []
+    try:
+        _mirror_catalogue(context, failed)
+    except DiademError as error:  # of this machine: each store keeps the snapshot that it has
+        failed.append(f"{error.where}: {error.message}")
+    return failed
+
+
+def _mirror_catalogue(context: Context, failed: list[str]) -> None:
     begun, statements = time.time(), context.ledger.total
-    with context.locked("mirror"), tempfile.TemporaryDirectory(prefix="diadem-") as scratch:
-        path = Path(scratch) / SNAPSHOT
+    # Beside the catalogue, where there is room for one: a folder for temporary files may be of memory.
+    path = context.folder / _SCRATCH
+    with context.locked("mirror"), translated(str(path)), ExitStack() as tidying:
+        tidying.callback(_remove_scratch, context.folder)
+        _remove_scratch(context.folder)  # of a process that was killed
         context.catalogue.snapshot(path)
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
@@ -152,6 +170,12 @@ def mirror_catalogue(context: Context) -> list[str]:
                 store.put(f"{home(context.settings.short_id)}/{SNAPSHOT_DIGEST}", f"{digest}\n".encode())
             except DiademError as error:
                 failed.append(f"{store.url}: {error.message}")
-    note = {"statements": statements, "at": time.time(), "seconds": round(time.time() - begun, 3)}
-    write_whole(context.folder / _NOTE, json.dumps(note).encode())
-    return failed
+        note = {"statements": statements, "at": time.time(), "seconds": round(time.time() - begun, 3)}
+        write_whole(context.folder / _NOTE, json.dumps(note).encode())
+
+
+def _remove_scratch(folder: Path) -> None:
+    """Remove the node's own copy of the snapshot, and drafts of the note about it."""
+    with contextlib.suppress(OSError):
+        for path in folder.glob("*.snapshot*"):
+            path.unlink()

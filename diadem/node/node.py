@@ -10,6 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from diadem.errors import Refused
 from diadem.model.ports import Listener, silent
 from diadem.model.times import time_text
 from diadem.node.access_verbs import AccessVerbs
@@ -234,7 +235,7 @@ class Node(TakingVerbs, KeepingVerbs, QualityVerbs, AccessVerbs):
         """What the policy says of every package, store and of the node itself, and what to do now."""
         from diadem.node.state import judged
 
-        return judged(self.context)
+        return judged(self.context, self.watched.state())
 
     # -- the node itself -------------------------------------------------------------------------------------------
 
@@ -253,7 +254,20 @@ class Node(TakingVerbs, KeepingVerbs, QualityVerbs, AccessVerbs):
         }
 
     def confirm_recovery(self) -> None:
-        """Say that the recovery file was moved away from this machine."""
+        """Say that the recovery file was moved away from this machine.
+
+        Raises
+        ------
+        Refused
+            It is still where it was written.
+        """
+        if place := self.context.settings.recovery_in_place:
+            raise Refused(
+                "the recovery file was not moved: it is still there, on this machine",
+                where=place,
+                next="Move it to a USB stick that lies elsewhere, or print it and delete it; then say so again: "
+                "diadem init --confirm-recovery",
+            )
         now = time_text(self.context.clock())
         self.context.change_settings(lambda settings: replace(settings, recovery_confirmed=now))
         mirror_settings(self.context)

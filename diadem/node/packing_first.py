@@ -21,7 +21,6 @@ from diadem.node.archived import Wishes
 from diadem.node.config import StoreSettings
 from diadem.node.context import Context
 from diadem.node.rules.required import require_stated
-from diadem.node.stores import AWAY
 from diadem.node.tasks import PackTask
 from diadem.node.workers import Workers
 from diadem.package.opening import OpenedPackage, read_manifest
@@ -45,7 +44,7 @@ def pack_into_first(
             settings = context.settings.store(name)
             try:
                 context.stores.require_there(name)
-            except AWAY as error:
+            except Unreachable as error:
                 problems[name] = error
                 continue
             try:

@@ -24,7 +24,7 @@ from diadem.node.config import StoreSettings
 from diadem.node.proving import package_at, prove
 from diadem.node.reindex_reading import read_packages
 from diadem.node.rules.required import require_stated
-from diadem.node.stores import AWAY, require_own
+from diadem.node.stores import open_own
 from diadem.node.tasks import (
     Answer,
     Blind,
@@ -41,7 +41,7 @@ from diadem.node.tasks import (
     Task,
 )
 from diadem.package.opening import read_manifest
-from diadem.store.base import Added, Pace, Store, open_store
+from diadem.store.base import Added, Pace, Store
 from diadem.store.copying import Changed, Copier, NotPlain, SourceFailed
 from diadem.store.local_store import LocalStore
 from diadem.store.source import SourceFile
@@ -115,16 +115,14 @@ def _probe(task: ProbeTask, tools: WorkerTools) -> Seen:
 def _opened(settings: StoreSettings) -> Store:
     """A store that answers here and is the node's."""
     try:
-        store = open_store(settings.url)
-        require_own(store, settings)
-    except AWAY as error:
+        return open_own(settings)
+    except Unreachable as error:
         raise Unreachable(
             f"the worker on {socket.gethostname()} does not reach the store '{settings.name}': {error.message}",
             where=settings.url,
             next="Mount it there under the same path. Of a server: set its address and credentials in the worker's"
             " environment (AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID …); what was given to open_node is not sent.",
         ) from error
-    return store
 
 
 def _require_same(plan: PackPlan) -> None:
@@ -221,8 +219,8 @@ def _proved(store: Store, settings: StoreSettings, copy: CopyToProve, pace: Pace
         report = prove(lambda: store.bundle(copy.path), copy.package, copy.path, level=copy.level, pace=pace)
         if report.ok:
             return Proved(copy, report)
-        require_own(store, settings)
-    except AWAY as error:
+        open_own(settings, store=store)
+    except Unreachable as error:
         return Proved(copy, None, silence=f"{error.message} (as the worker on {socket.gethostname()} sees it)")
     found = ""
     with suppress(DiademError):  # where nothing lies there, no other package does

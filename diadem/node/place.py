@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from diadem.errors import Refused
+from diadem.store.local_errors import translated
 from diadem.store.places import is_network_folder
+from diadem.store.system import FileLock
 
 
 def require_local(folder: Path) -> None:
@@ -23,3 +25,11 @@ def require_local(folder: Path) -> None:
             where=str(folder),
             next="Put the node on a disk of this machine; its stores may be anywhere.",
         )
+
+
+def node_lock(folder: Path, name: str) -> FileLock:
+    """A lock of the node in a folder. Raises `StoreError` where the folder of its locks cannot be made."""
+    locks = folder / "locks"
+    with translated(str(locks), "nothing was done"):
+        locks.mkdir(mode=0o700, exist_ok=True)
+    return FileLock(locks / f"{name}.lock")

@@ -34,6 +34,10 @@ _MOST, _SMALL = 64, 500
 _GUARD = threading.Lock()
 
 
+#: The proof of a copy that was there, in a store that does not answer now.
+UNSEEN = "unseen"
+
+
 @dataclass(frozen=True, slots=True)
 class Copy:
     """One copy that was written, or was there.
@@ -45,7 +49,7 @@ class Copy:
     created : bool
         False where it was there already.
     proof : str
-        See `Outcome.proof`.
+        See `Outcome.proof`; or `UNSEEN`.
     """
 
     store: str
@@ -191,7 +195,7 @@ def _replicate(
     debts: list[Debt] = []
     row = context.catalogue.get(package_id)
     here = {one.store: one.path for one in context.catalogue.replicas(package_id) if one.state == PRESENT}
-    said = places_said(context.ledger.of_subject(PackageId(package_id).hex))
+    said = places_said(package_id, context.ledger.of_subject(PackageId(package_id).hex))
     for name in stores:
         if name in here and here[name] == said.get(name):  # another process was quicker
             continue
@@ -257,7 +261,7 @@ def _blamed(
     except Unreachable as away:  # no answer is no answer
         return away
     if replica.state == PRESENT:  # else it stands in the log already
-        context.say([damage_found(package_id, replica, report)])
+        context.say([damage_found(context, package_id, replica, report)])
     return error
 
 
@@ -288,7 +292,7 @@ def not_there(replica: ReplicaState, package_id: str, other: str) -> Report:
     return Report(replica.path, Level.QUICK, [finding], package_id)
 
 
-def damage_found(package_id: str, replica: ReplicaState, report: Report) -> Draft:
+def damage_found(context: Context, package_id: str, replica: ReplicaState, report: Report) -> Draft:
     """What a verification found wrong with a copy."""
     errors = [finding for finding in report.findings if finding.severity is Severity.ERROR]
     findings = [
@@ -301,10 +305,10 @@ def damage_found(package_id: str, replica: ReplicaState, report: Report) -> Draf
         }
         for finding in errors[:_TOLD]
     ]
-    return _fixity(package_id, replica, str(report.level), dict(report.checked), findings)
+    return _fixity(context, package_id, replica, str(report.level), dict(report.checked), findings)
 
 
-def damage_draft(package_id: str, replica: ReplicaState, error: IntegrityError) -> Draft:
+def damage_draft(context: Context, package_id: str, replica: ReplicaState, error: IntegrityError) -> Draft:
     """That a copy which was read to be copied is not what it was."""
     finding = {
         "package": package_id,
@@ -313,13 +317,21 @@ def damage_draft(package_id: str, replica: ReplicaState, error: IntegrityError) 
         "leaf": getattr(error, "leaf", None),
         "message": error.message,
     }
-    return _fixity(package_id, replica, str(Level.FULL), {}, [finding])
+    return _fixity(context, package_id, replica, str(Level.FULL), {}, [finding])
 
 
 def _fixity(
-    package_id: str, replica: ReplicaState, level: str, checked: dict[str, int], findings: list[dict[str, Any]]
+    context: Context,
+    package_id: str,
+    replica: ReplicaState,
+    level: str,
+    checked: dict[str, int],
+    findings: list[dict[str, Any]],
 ) -> Draft:
-    said = {"store": replica.store, "level": level, "proven": [], "checked": checked, "findings": findings}
+    said: dict[str, Any] = {"store": replica.store}
+    if not replica.adopted:  # a name may be given to another store one day
+        said["store_id"] = context.settings.store(replica.store).id
+    said |= {"level": level, "proven": [], "checked": checked, "findings": findings}
     return Draft("fixity", (subject(package_id),), said)
 
 

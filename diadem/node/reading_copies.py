@@ -24,6 +24,7 @@ from diadem.node.placing import best_package, damage_draft, readable_copies
 from diadem.package.bagit import parse_manifest
 from diadem.package.opening import LIMITS, read_manifest
 from diadem.serialization.record_json import read_record
+from diadem.serialization.record_reading import require_size
 from diadem.trust.hashing import sha256_hex
 
 _BLOCK = 4 << 20
@@ -91,7 +92,7 @@ class Copies:
         if counts and isinstance(error, IntegrityError) and replica.store not in self._doubted:
             self._doubted.add(replica.store)
             try:
-                self._context.say([damage_draft(self.id, replica, error)])
+                self._context.say([damage_draft(self._context, self.id, replica, error)])
             except (DiademError, OSError):
                 self._context.catalogue.set_replica(self.id, replica.store, replica.path, state=SUSPECT)
 
@@ -105,8 +106,10 @@ class Copies:
         return CopiedFile(self, entry)
 
     def derived(self, path: str) -> bytes:
-        """A file that DIADEM derived, whole."""
-        with self.open(self.package.manifest[path]) as file:
+        """A file that DIADEM derived, whole. Raises `DocumentError` where it is larger than any that DIADEM writes."""
+        entry = self.package.manifest[path]
+        require_size(entry.size, where=path)
+        with self.open(entry) as file:
             return file.read()
 
     def record(self) -> Record:

@@ -45,6 +45,7 @@ from diadem.node.recovery import RecoverySecret, open_keys
 from diadem.node.rules.default import DEFAULT_POLICY
 from diadem.node.stores import read_store_file
 from diadem.store.base import Store, open_store
+from diadem.store.local_errors import or_else, translated
 from diadem.store.stage import remove_tree
 from diadem.store.whole import write_whole
 
@@ -163,7 +164,7 @@ class _Lost:
         """The whole node, under another name until all is there."""
         _require_newest(self._store, self._settings)
         draft = self._folder.parent / draft_name(self._folder)
-        try:
+        with or_else(lambda: remove_tree(draft)), translated(str(self._folder), "no node was made"):
             recovered = self._log(draft)
             Catalogue.open(draft / CATALOGUE_FILE, create=True).close()
             self._plain_files(draft)
@@ -172,9 +173,6 @@ class _Lost:
             if self._folder.exists():
                 self._folder.rmdir()
             draft.rename(self._folder)
-        except BaseException:
-            remove_tree(draft)
-            raise
         return RecoveredNode(
             recovered.epoch, recovered.entries, notes=tuple(recovered.findings), store=_name(self._store), rebuild=True
         )
@@ -191,14 +189,13 @@ class _Lost:
         if (fault := self._log_fault(settings)) is not None:
             _require_newest(self._store, self._settings)
             draft = folder / f"{_DRAFT}{uuid.uuid4().hex[:8]}"
-            try:
+            with or_else(lambda: remove_tree(draft)), translated(str(folder), "the log was not brought back"):
                 recovered = self._log(draft)
                 (folder / _MARK).touch()
                 if (folder / "log").exists():
                     (folder / "log").rename(_aside(folder))
                 (draft / "log").rename(folder / "log")
-            finally:
-                remove_tree(draft)
+            remove_tree(draft)
             entries, findings = recovered.entries, recovered.findings
             brought.append(f"log ({fault})")
         with closing(Ledger.open(folder / "log", clock=self._clock)) as ledger:

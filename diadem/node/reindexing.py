@@ -41,6 +41,7 @@ from diadem.node.tasks import EnterTask
 from diadem.node.workers import Workers
 from diadem.store.base import Store
 from diadem.store.contract import Stored
+from diadem.store.local_errors import or_else
 from diadem.store.parity_file import parity_packages
 
 
@@ -109,7 +110,7 @@ def reindex(
             left.unlink(missing_ok=True)
         with Sightings(context.folder / _SIGHTINGS.format(uuid.uuid4().hex[:8])) as sightings:
             fresh = target.draft()
-            try:
+            with or_else(fresh.discard):
                 work = _Reindex(context, fresh, sightings, workers, job.listening(listener))
                 work.fill()
                 fresh.complete()  # what takes minutes is done before others have to wait
@@ -119,9 +120,6 @@ def reindex(
                     target.take_over(fresh)
                     if into is not None:
                         change_over(context, target, into)
-            except BaseException:
-                fresh.discard()
-                raise
             stated = state_found(context, sightings.arrived(), sightings.lost())
             notes = (*finished, *work.notes.told(), *stated)
     return Reindexed(context.catalogue.count(), copies, context.ledger.total, notes)

@@ -33,7 +33,7 @@ from diadem.node.mending_proof import prove_files
 from diadem.node.mending_sources import Replica
 from diadem.node.placing import Copy, Debt, another_package, bundle_of, replicate, same_files, state_proven, subject
 from diadem.node.proving import UNREAD
-from diadem.node.rules.commands import write_off
+from diadem.node.rules.commands import REPAIR_SET_ASIDE, write_off
 from diadem.node.rules.engine import judge, wanting_of
 from diadem.node.rules.losses import is_lost, safe_elsewhere
 from diadem.node.scrubbing import check, note_damage
@@ -55,6 +55,8 @@ class Left:
         Of that file.
     reason : str
         Why, and what would help.
+    command : str
+        What mends it; "" where no command does.
     """
 
     package: str
@@ -62,6 +64,7 @@ class Left:
     path: str
     leaf: int | None
     reason: str
+    command: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON object."""
@@ -80,6 +83,8 @@ class Repaired:
         Copies that were written.
     parity : list of (package, store)
         Parity files that were made.
+    set_aside : list of (package, store, path, place)
+        Files that did not belong there, and where in the store they lie now.
     left : list of Left
         What could not be mended.
     debts : list of Debt
@@ -99,6 +104,7 @@ class Repaired:
     mended: list[tuple[str, str, Repair]] = field(default_factory=list)
     copies: list[tuple[str, Copy]] = field(default_factory=list)
     parity: list[tuple[str, str]] = field(default_factory=list)
+    set_aside: list[tuple[str, str, str, str]] = field(default_factory=list)
     left: list[Left] = field(default_factory=list)
     debts: list[Debt] = field(default_factory=list)
     planned: list[dict[str, Any]] = field(default_factory=list)
@@ -120,6 +126,10 @@ class Repaired:
             "mended": [{"package": one, "store": store, **made.to_dict()} for one, store, made in self.mended],
             "copies": [{"package": one, **copy.to_dict()} for one, copy in self.copies],
             "parity": [{"package": one, "store": store} for one, store in self.parity],
+            "set_aside": [
+                {"package": one, "store": store, "path": path, "place": place}
+                for one, store, path, place in self.set_aside
+            ],
             "left": [one.to_dict() for one in self.left],
             "debts": [debt.to_dict() for debt in self.debts],
             "planned": self.planned,
@@ -361,10 +371,22 @@ def _mended(
     """Mend what a report names, as far as it can be done, and read again what is not proven by the report."""
     mended = _mend_copy(context, package, replica, report, plan, result, listener, pace)
     result.left += [Left(package.id, replica.store, one.path, one.leaf, one.reason) for one in mended.unmended]
+    result.set_aside += [(package.id, replica.store, path, place) for path, place in mended.set_aside.items()]
+    for path in mended.extras:
+        result.left.append(_stranger(context, package.id, replica, path))
     if _is_read_but_for(mended, report):
         bundle = bundle_of(context, package.id, replica)
         return prove_files(bundle, PackageId(package.id), mended.touched, listener=listener)
     return check(context, package.id, replica, level=Level.FULL, pace=pace, listener=listener)
+
+
+def _stranger(context: Context, package_id: str, replica: ReplicaState, path: str) -> Left:
+    """A file that does not belong into a package: a file browser left it, or a person."""
+    if context.stores.open(replica.store).is_folder:
+        why, command = "it does not belong there, and stays until you say --set-aside", REPAIR_SET_ASIDE
+    else:
+        why, command = "it does not belong there: remove it from the store by hand, then scrub again", ""
+    return Left(package_id, replica.store, path, None, why, command)
 
 
 def _is_read_but_for(mended: Mended, report: Report) -> bool:

@@ -99,14 +99,18 @@ def _counts(catalogue: Catalogue, entry: Entry) -> bool:
         validate_statement(entry.statement)
     except DocumentError:  # of a later version; custody shows it
         return False
+    if entry.statement.kind == "corrections":  # the node's own word: it has proven who signed them
+        return True
     return catalogue.speaks_for(entry.signers, str(entry.statement.predicate.get("by", "")))
 
 
-def places_said(entries: Iterable[Entry]) -> dict[str, str]:
+def places_said(package: str, entries: Iterable[Entry]) -> dict[str, str]:
     """By store, the path at which the log says that a copy of a package is, whole or not.
 
     Parameters
     ----------
+    package : str
+        Its id: a statement of others too may say what is missing of them.
     entries : iterable of Entry
         All that the log says of the package.
     """
@@ -115,7 +119,9 @@ def places_said(entries: Iterable[Entry]) -> dict[str, str]:
         kind, said = entry.statement.kind, entry.statement.predicate
         if kind in ("ingest", "replicate"):
             places[str(said["store"])] = str(said.get("path", ""))
-        elif kind == "drop" or any(finding["code"] == COPY_MISSING for finding in said.get("findings", ())):
+        elif kind == "drop" or any(
+            finding["code"] == COPY_MISSING and finding["package"] == package for finding in said.get("findings", ())
+        ):
             places.pop(str(said["store"]), None)
         elif kind == "tombstone":
             places.clear()
@@ -224,8 +230,8 @@ def _assessed(catalogue: Catalogue, packages: list[str], entry: Entry) -> None:
         catalogue.add_assessment(package, Assessment.of(entry.statement_id, entry.place, entry.statement.predicate))
 
 
-def _amended(catalogue: Catalogue, packages: list[str], _: Entry) -> None:
-    """Somebody corrected a record: what is found is what holds now, from all that was said."""
+def _corrected(catalogue: Catalogue, packages: list[str], _: Entry) -> None:
+    """A package came with corrections, or somebody has made some: what is found is what holds now."""
     for package in packages:
         catalogue.restate_record(package)
 
@@ -239,7 +245,7 @@ def _derived(catalogue: Catalogue, _: list[str], entry: Entry) -> None:
 
 
 #: What users say counts only where the signature is theirs.
-_SAID = {"assessment": _assessed, "amendment": _amended, "derivation": _derived}
+_SAID = {"assessment": _assessed, "amendment": _corrected, "corrections": _corrected, "derivation": _derived}
 #: A copy was written.
 _WRITING = ("ingest", "replicate")
 _EFFECTS = {

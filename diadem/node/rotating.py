@@ -8,6 +8,7 @@ from diadem.node.custody.keyring import KeyRing
 from diadem.node.custody.ledger import Ledger
 from diadem.node.custody.statements import LOG, ONLINE, ROOT, node_card
 from diadem.node.keys import KeyCabinet
+from diadem.node.place import node_lock
 from diadem.store.system import FileLock
 from diadem.trust.keys import PrivateKey
 
@@ -39,8 +40,7 @@ def rotate(keys: KeyCabinet, ledger: Ledger, root: PrivateKey, name: str) -> tup
 
 def rotation_lock(folder: Path) -> FileLock:
     """The lock of a node's folder that is held while its key changes."""
-    (folder / "locks").mkdir(exist_ok=True)
-    return FileLock(folder / "locks" / "rotation.lock")
+    return node_lock(folder, "rotation")
 
 
 def finish_rotation(folder: Path, keys: KeyCabinet, ledger: Ledger) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from difflib import get_close_matches
 
 from diadem.errors import NotFound, UsageError
-from diadem.model.plain_text import quoted
+from diadem.model.plain_text import count_text, quoted
 from diadem.model.samples import PREFIX, Sample, is_sample_id
 from diadem.node.catalogue import Catalogue
 from diadem.node.catalogue.samples import OTHER, OWN, TITLE, NameRow
@@ -91,6 +91,13 @@ def shared_names(catalogue: Catalogue, names: Sequence[NameRow], same: Sequence[
 def _unknown(catalogue: Catalogue, name: str) -> NotFound:
     known = [one.identifier for one in catalogue.samples()] if catalogue.count_samples() <= _COMPARED else []
     close = get_close_matches(name, known, n=3, cutoff=0.6)
+    if (told := catalogue.search(f'sample="{name}"', limit=1).total if words(name) and '"' not in name else 0) > 0:
+        verb = "names" if told == 1 else "name"
+        return NotFound(
+            f"no sample is called '{name}', and {count_text(told, 'package')} {verb} it",
+            next=f"Make it a sample: diadem sample add {quoted(name)}   (the packages: diadem search "
+            f"{quoted(f'sample:{name}')})",
+        )
     advice = (
         f"Did you mean {' or '.join(close)}?"
         if close

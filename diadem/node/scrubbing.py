@@ -206,8 +206,6 @@ def scrub(
         try:
             for name in names:
                 _scrub_store(context, name, plan, job, result, pace, workers, listener)
-            if plan.store is None:
-                _scrub_adopted(context, plan, job, result, pace, listener)
         except KeyboardInterrupt as error:
             raise Interrupted(
                 f"the scrub was stopped; {result.proven} copies are proven and stay so",
@@ -237,12 +235,6 @@ def _scrub_store(
         _read_all(context, name, todo, plan, job, result, pace, listener)
     else:
         _read_at_once(context, name, todo, plan, job, result, pace, workers, listener)
-
-
-def _scrub_adopted(
-    context: Context, plan: ScrubPlan, job: Job, result: Scrubbed, pace: Pace | None, listener: Listener
-) -> None:
-    """Adopted copies lie in no store; an edit by its owner is no damage, so these are looked at by `rescan`."""
 
 
 def _due(
@@ -474,7 +466,7 @@ def usual_level(context: Context, package_id: str) -> Level:
 def note_damage(context: Context, package_id: str, replica: ReplicaState, report: Report) -> Damage:
     """State what was found wrong with a copy, and let the copy count no longer."""
     gone = any(finding.code == COPY_MISSING for finding in report.findings)
-    context.say([damage_found(package_id, replica, report)])
+    context.say([damage_found(context, package_id, replica, report)])
     return Damage(package_id, replica.store, replica.path, MISSING if gone else SUSPECT, report)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
@@ -19,9 +20,11 @@ from diadem.store.system import flush_folder
 PATIENCE: Final = 120.0
 #: Milliseconds to wait for others before the write-ahead file is emptied.
 _BRIEFLY: Final = 200
-_DAMAGED: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_IOERR})
-_UNWRITABLE: Final = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM})
-_BUSY: Final = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
+_DAMAGED: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+_UNWRITABLE: Final = frozenset({sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH})
+_BUSY: Final = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL})
+#: Bytes free below which a disk counts as full: SQLite wants room even to read.
+_FULL: Final = 1 << 20
 
 
 class SqliteFile:
@@ -118,7 +121,8 @@ class SqliteFile:
                 self._connection.execute("COMMIT")
             except BaseException:
                 if self._connection.in_transaction:
-                    self._connection.execute("ROLLBACK")
+                    with contextlib.suppress(sqlite3.Error):  # the disk that failed may fail again
+                        self._connection.execute("ROLLBACK")
                 raise
             if self._old_pages:
                 self.erase(0)
@@ -155,20 +159,12 @@ class SqliteFile:
             raise self._ours(error) from error
 
     def _ours(self, error: sqlite3.Error) -> DiademError:
-        code = getattr(error, "sqlite_errorcode", None)
-        primary = (code & 0xFF) if isinstance(code, int) else None
-        where, what = str(self.path), self._what
-        if primary in _UNWRITABLE:
-            return StoreError(
-                f"the {what} cannot be written: {error}", where=where, next="Free space, or mend the rights."
-            )
+        primary, where, what = primary_code(error), str(self.path), self._what
+        if (failure := disk_failure(error, self.path, what)) is not None:
+            return failure
         if primary in _BUSY:
             return Unreachable(
                 f"another program kept the {what} for more than {PATIENCE:.0f} seconds", where=where, next="Try again."
-            )
-        if primary == sqlite3.SQLITE_CANTOPEN:
-            return StoreError(
-                f"the {what} cannot be opened: {error}", where=where, next="Check the folder and its rights."
             )
         if primary in _DAMAGED or primary is None or isinstance(error, sqlite3.IntegrityError):
             return IntegrityError(f"the {what}'s file is damaged: {error}", where=where, next=self._advice)
@@ -176,7 +172,7 @@ class SqliteFile:
 
     def close(self) -> None:
         """Fold the write-ahead file into the file and let go of it."""
-        with self._lock:
+        with self._lock, self._translated():
             self._connection.close()
 
     def __enter__(self) -> Self:
@@ -192,6 +188,49 @@ class SqliteFile:
     def make_durable(self) -> None:
         """Force the names in the folder to disk, after the file was made or renamed."""
         flush_folder(str(self.path.parent))
+
+
+def primary_code(error: BaseException) -> int | None:
+    """SQLite's primary result code (sqlite3.h, SQLITE_BUSY …); None where it was not SQLite that failed."""
+    code = getattr(error, "sqlite_errorcode", None)
+    return (code & 0xFF) if isinstance(code, int) else None
+
+
+def disk_failure(error: BaseException, path: Path, what: str) -> StoreError | None:
+    """The error for what a disk does to a sound file: full, over its quota, read-only, failing, away; else None."""
+    code, where, again = primary_code(error), str(path), "then run the same command again"
+    if code == sqlite3.SQLITE_FULL or (code in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN) and _is_full(path)):
+        return StoreError(f"the disk of the {what} is full", where=where, next=f"Free space, {again}.")
+    if code in _UNWRITABLE:
+        return StoreError(
+            f"the {what} cannot be written: {error}",
+            where=where,
+            next=f"Look whether its disk is read-only, and at the rights of its folder, {again}.",
+        )
+    if code == sqlite3.SQLITE_CANTOPEN:
+        return StoreError(
+            f"the {what} cannot be opened: {error}",
+            where=where,
+            next=f"Look at its folder, its rights and its disk, {again}.",
+        )
+    if code == sqlite3.SQLITE_IOERR:
+        return StoreError(
+            f"the disk of the {what} failed: {error}",
+            where=where,
+            next=f"Look at the disk and at the quota, {again}.",
+        )
+    if code == sqlite3.SQLITE_NOMEM:
+        return StoreError(
+            f"there is not enough memory for the {what}", where=where, next=f"End other programs, {again}."
+        )
+    return None
+
+
+def _is_full(path: Path) -> bool:
+    try:
+        return shutil.disk_usage(path.parent).free < _FULL
+    except OSError:
+        return False
 
 
 def _begin_private(path: Path) -> None:

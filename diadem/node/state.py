@@ -9,22 +9,26 @@ from dataclasses import replace
 from datetime import timedelta
 
 from diadem.errors import DiademError
-from diadem.model.replicas import PackageState, StoreState
+from diadem.model.ids import PackageId
+from diadem.model.replicas import SUSPECT, PackageState, ReplicaState, StoreState
+from diadem.model.report import STRANGER
 from diadem.model.times import read_time
 from diadem.node.context import Context
 from diadem.node.mirroring import policy_back
 from diadem.node.rules.engine import judge
-from diadem.node.rules.facts import ArchiveState, NodeState
+from diadem.node.rules.facts import ArchiveState, NodeState, WatchState
 from diadem.node.rules.status import Status
+from diadem.store.urls import local_path
 
 #: How far a clock may lie behind the newest statement.
 _SKEW = timedelta(minutes=5)
 
 
-def judged(context: Context) -> Status:
-    """What the policy says of every package, store and of the node itself, and what to do now."""
+def judged(context: Context, watch: WatchState, packages: Iterable[PackageState] | None = None) -> Status:
+    """What the policy says of packages, stores, watched folders and of the node itself, and what to do now."""
     with _without_collection():
-        return judge(context.policy, archive_state(context), context.clock())
+        state = archive_state(context, packages)
+        return judge(context.policy, replace(state, node=replace(state.node, watch=watch)), context.clock())
 
 
 @contextlib.contextmanager
@@ -41,11 +45,40 @@ def _without_collection() -> Iterator[None]:
 
 def archive_state(context: Context, packages: Iterable[PackageState] | None = None) -> ArchiveState:
     """Everything the policy asks; `packages` narrows it to some."""
+    states, answered = context.stores.states(), {}
+    if context.writable:  # who reads it from another PC keeps nothing
+        answered = context.stores.note_answers(context.folder, context.clock())
+    if packages is None:
+        packages = context.catalogue.package_states(context.policy.metadata.required)
     return ArchiveState(
-        packages=context.catalogue.package_states(context.policy.metadata.required) if packages is None else packages,
-        stores=[_tried(context, state) for state in context.stores.states()],
+        packages=_with_findings(context, packages),
+        stores=[replace(_tried(context, state), answered=answered.get(state.name)) for state in states],
         node=node_state(context),
     )
+
+
+def _with_findings(context: Context, packages: Iterable[PackageState]) -> Iterator[PackageState]:
+    """The packages; of copies that are damaged, which are few, also what the log says was found in them."""
+    for package in packages:
+        if any(copy.state == SUSPECT and not copy.adopted for copy in package.replicas):
+            copies = tuple(
+                replace(copy, foreign=True) if copy.state == SUSPECT and _is_foreign(context, package, copy) else copy
+                for copy in package.replicas
+            )
+            yield replace(package, replicas=copies)
+        else:
+            yield package
+
+
+def _is_foreign(context: Context, package: PackageState, copy: ReplicaState) -> bool:
+    """Whether the last check of a copy found files in it that do not belong there, and these can be moved away."""
+    if copy.store not in context.stores.names or local_path(context.settings.store(copy.store).url) is None:
+        return False
+    for entry in reversed(context.ledger.of_subject(PackageId(package.id).hex, ["fixity"])):
+        said = entry.statement.predicate
+        if said.get("store") == copy.store and said.get("findings"):
+            return any(one.get("code") == STRANGER for one in said["findings"] if one.get("package") == package.id)
+    return False
 
 
 def _tried(context: Context, state: StoreState) -> StoreState:
@@ -62,6 +95,7 @@ def node_state(context: Context) -> NodeState:
     return NodeState(
         name=context.settings.name,
         recovery_confirmed=bool(context.settings.recovery_confirmed),
+        recovery_in_place=context.settings.recovery_in_place,
         log_pending=context.ledger.pending(),
         clock_ok=_clock_ok(context),
         superseded=other.message if other else "",

@@ -86,7 +86,7 @@ def _copies(context: Context, arrived: Iterable[tuple[str, str, str]]) -> Iterat
     for package_id, name, path in arrived:
         with context.locked(f"package-{PackageId(package_id).hex[:32]}"):
             said = context.ledger.of_subject(PackageId(package_id).hex)
-            if taken_in(said) is None or places_said(said).get(name) == path:
+            if taken_in(said) is None or places_said(package_id, said).get(name) == path:
                 continue
             try:
                 read_manifest(context.stores.open(name).bundle(path), expected_id=package_id)

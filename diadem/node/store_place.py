@@ -21,7 +21,7 @@ def require_folder(folder: Path) -> None:
 
 
 def make_folder(folder: Path) -> None:
-    """Make the folder of a store, with those above it.
+    """Make the folder of a store, with those above it; no account but the node's own and its group may look into it.
 
     Raises
     ------
@@ -32,7 +32,7 @@ def make_folder(folder: Path) -> None:
     """
     try:
         require_folder(folder)
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o750, parents=True, exist_ok=True)
     except OSError as error:
         raise StoreError(
             f"the folder of the store cannot be made: {error.strerror or error}",

@@ -7,26 +7,35 @@ import json
 import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from diadem.errors import DiademError, NotFound, Refused, StoreError, Unreachable, UsageError
 from diadem.model.plain_text import quoted
 from diadem.model.replicas import StoreState
+from diadem.model.times import read_time, time_text
 from diadem.node.config import NodeSettings, StoreSettings
 from diadem.node.custody.mirror import read_head
 from diadem.node.remedies import recover_command
 from diadem.node.store_readme import readme
 from diadem.store.base import Store, open_store
 from diadem.store.urls import local_path
+from diadem.store.whole import write_whole
 
 #: In every store: which store it is, and whose.
 STORE_FILE = "store.json"
 STORE_FORMAT = "diadem-store/1"
-#: Errors of opening that mean "not now": unplugged, no answer, no access, its extra is not installed.
-AWAY = (Unreachable, NotFound, Refused, UsageError)
-#: Seconds for which a folder, and a server, that answered is believed to be there; before writing a folder is looked
-#: at each time.
+#: In the node's folder: when each store, by its id, last answered. It is not written at each answer.
+ANSWERED_FILE = "answered.json"
+_ANSWERED = "diadem-answered/1"
+_OFTEN = timedelta(minutes=10)
+#: Seconds for which a folder, and a server, that answered is believed to be there; before writing it is looked at each
+#: time.
 _TRUST_FOLDER, _TRUST = 0.5, 30.0
+#: A store for whose silence one waited longer than these seconds, a server's time-out, is left alone for twenty times
+#: as long as that took, `_TRUST` at most: a look at a hundred packages waits once. Any other is asked each time.
+_TIMED_OUT, _REST = 0.5, 20
 
 
 class StoreSet:
@@ -44,7 +53,7 @@ class StoreSet:
         self._settings = settings
         self._options = dict(storage_options or {})
         self._opened: dict[str, Store] = {}
-        self._away: dict[str, DiademError] = {}
+        self._away: dict[str, tuple[float, Unreachable]] = {}
         self._seen: dict[str, float] = {}
 
     def __iter__(self) -> Iterator[StoreSettings]:
@@ -87,22 +96,26 @@ class StoreSet:
         ------
         NotFound
             The node has no store of that name.
-        Unreachable, StoreError
+        Unreachable
             It does not answer, or what lies there is not this store (a disk that is not plugged in).
         """
         settings = self._settings.store(name)  # an unknown name is a mistake, not a store that is away
-        if name in self._away:
-            raise self._away[name]
+        until, away = self._away.get(name, (0.0, None))
+        started = time.monotonic()
+        if away is not None and started < until:
+            raise away
         store = self._opened.get(name)
         trust = _TRUST_FOLDER if store is None or store.is_folder else _TRUST
-        if store is None or time.monotonic() - self._seen.get(name, -_TRUST) >= trust:
+        if store is None or started - self._seen.get(name, -_TRUST) >= trust:
             try:
-                store = store or open_store(settings.url, self._options.get(name))
-                require_own(store, settings)
-            except AWAY as error:
-                self._away[name] = error
+                store = open_own(settings, self._options.get(name), store)
+            except Unreachable as error:
+                now = time.monotonic()
+                if now - started > _TIMED_OUT:
+                    self._away[name] = (now + min(_TRUST, _REST * (now - started)), error)
                 raise
             self._opened[name], self._seen[name] = store, time.monotonic()
+            self._away.pop(name, None)
         return store
 
     def require_there(self, name: str) -> Store:
@@ -110,16 +123,14 @@ class StoreSet:
 
         Raises
         ------
+        NotFound
+            The node has no store of that name.
         Unreachable
-            It does not.
+            It does not answer.
         """
         self._seen.pop(name, None)
-        try:
-            return self.open(name)
-        except Unreachable:
-            raise
-        except AWAY as error:
-            raise Unreachable(f"the store '{name}' does not answer: {error.message}", where=error.where) from error
+        self._away.pop(name, None)
+        return self.open(name)
 
     def reachable(self, name: str) -> bool:
         """Whether a store answers."""
@@ -127,9 +138,36 @@ class StoreSet:
             return False
         try:
             self.open(name)
-        except AWAY:
+        except Unreachable:
             return False
         return True
+
+    def note_answers(self, folder: Path, now: datetime) -> dict[str, datetime]:
+        """When each store last answered, by its name; kept in the node, since a store that is away cannot say so.
+
+        A store of which nothing is known, because the file was lost or a clock was ahead, counts from now on: an alarm
+        comes later by once the time that the policy allows, and it comes.
+
+        Parameters
+        ----------
+        folder : Path
+            The node's folder.
+        now : datetime
+            UTC.
+        """
+        path = folder / ANSWERED_FILE
+        kept = _answers(path)
+        noted: dict[str, datetime] = {}
+        for store in self._settings.stores:
+            known = [at for at in (kept.get(store.id),) if at is not None and at <= now]
+            if store.name in self._seen:
+                known.append(now - timedelta(seconds=time.monotonic() - self._seen[store.name]))
+            noted[store.id] = max(known, default=now)
+        if kept.keys() != noted.keys() or any(noted[key] - at > _OFTEN or at > now for key, at in kept.items()):
+            document = {"format": _ANSWERED, "stores": {key: time_text(at) for key, at in noted.items()}}
+            with contextlib.suppress(OSError, DiademError):  # the node's disk is full or read-only: others say that
+                write_whole(path, (json.dumps(document, indent=2) + "\n").encode())
+        return {store.name: noted[store.id] for store in self._settings.stores}
 
     def opened(self) -> Iterator[tuple[StoreSettings, Store]]:
         """Every store that answers now."""
@@ -142,12 +180,11 @@ class StoreSet:
 
     def why_away(self, name: str) -> str:
         """Why a store does not answer; "" if it does."""
-        self.reachable(name)
-        return self._away[name].message if name in self._away else ""
-
-    def look_again(self) -> None:
-        """Forget which stores did not answer."""
-        self._away.clear()
+        try:
+            self.open(name)
+        except Unreachable as error:
+            return error.message
+        return ""
 
     def states(self) -> list[StoreState]:
         """What the policy asks of each store."""
@@ -182,17 +219,24 @@ class StoreSet:
         )
 
 
-def require_own(store: Store, settings: StoreSettings) -> None:
-    """Raise `Unreachable` where a place does not hold the store of these settings.
+def _answers(path: Path) -> dict[str, datetime]:
+    """What was kept; empty where it cannot be understood."""
+    try:
+        return {str(key): read_time(at) for key, at in json.loads(path.read_bytes())["stores"].items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, DiademError):
+        return {}
+
+
+def open_own(settings: StoreSettings, options: Mapping[str, Any] | None = None, store: Store | None = None) -> Store:
+    """The store of these settings, known to answer and to be the one that was added; `store` where it is open already.
 
     Raises
     ------
     Unreachable
-        Nothing is there, or another store, or it fails.
-    Refused, UsageError
-        It may not be read, or cannot be opened here.
+        Nothing is there, or another store, or it fails, may not be read, or cannot be opened on this machine.
     """
     try:
+        store = store or open_store(settings.url, options)
         store.check()
         found = read_store_file(store)
     except NotFound as error:
@@ -201,6 +245,8 @@ def require_own(store: Store, settings: StoreSettings) -> None:
         ) from error
     except StoreError as error:
         raise Unreachable(error.message, where=settings.url, next=_by_hand(settings)) from error
+    except (Refused, UsageError) as error:  # no access, or its extra is not installed
+        raise Unreachable(error.message, where=error.where or settings.url, next=error.next) from error
     if settings.id and (found is None or found["store"] != settings.id):
         what = "there is no store" if found is None else f"there is another store, '{found.get('name', '?')}'"
         raise Unreachable(
@@ -208,6 +254,7 @@ def require_own(store: Store, settings: StoreSettings) -> None:
             where=settings.url,
             next=f"Connect the right disk, or tell its new place: diadem store move {settings.name} PATH",
         )
+    return store
 
 
 def _by_hand(settings: StoreSettings) -> str:

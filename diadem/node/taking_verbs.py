@@ -48,7 +48,8 @@ class TakingVerbs:
         Parameters
         ----------
         source : path
-            A folder, or one file. It is never changed.
+            A folder, or one file. It is never changed. A package (its folder, an unpacked export, or a ZIP of
+            ``export``) is proven and taken in under its own id; `as_one` packs it into a new one.
         metadata : mapping, optional
             Session, sample, people, instrument, as for `diadem.pack`.
         strict : bool

@@ -10,23 +10,25 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from diadem.archive.plan import text_of
 from diadem.errors import NotFound, Refused, UsageError
 from diadem.model.ports import Listener, silent
-from diadem.model.times import time_text
+from diadem.model.times import read_time, time_text
 from diadem.node.apart import lie
 from diadem.node.config import NodeSettings, WatchSettings
 from diadem.node.context import Context
 from diadem.node.mirroring import mirror_settings
+from diadem.node.rules.facts import WatchedFolder, WatchState
 from diadem.node.watch.dry import dry_run
 from diadem.node.watch.folder import FolderWatch, problem_of
 from diadem.node.watch.handed import Handed
-from diadem.node.watch.memory import FOLDER, Memory
+from diadem.node.watch.memory import FOLDER, WAITING, Memory
 from diadem.node.watch.pause import Pause
 from diadem.node.watch.plan import PLAN_FILE, Line, WatchPlan, plan_bytes, read_watch_plan, require_plan
 from diadem.node.watch.report import FolderReport, WatchReport, folder_report
 from diadem.node.watch.told import Watched
 from diadem.node.watch.words import note_words
-from diadem.node.watching import read_watcher, settings_for, watch, watch_lock, watcher_seen
+from diadem.node.watching import is_watched, read_watcher, settings_for, watch, watcher_seen
 from diadem.serialization.metadata_pairs import metadata_from_pairs
 from diadem.store.whole import write_whole
 
@@ -199,10 +201,7 @@ class WatchVerbs:
         """Whether a watcher lives, and what it waits for; None where the node is read from another PC."""
         if not self.context.writable:
             return None
-        about = read_watcher(self.context)
-        lock = watch_lock(self.context)
-        running = (self.context.folder / "locks" / "watch.lock").exists() and not lock.acquire()
-        lock.release()
+        about, running = read_watcher(self.context), is_watched(self.context)
         wanted = list(self.context.settings.watched)
         alone = str(about.get("folder") or "")
         if running and alone and alone not in {one.folder for one in wanted}:
@@ -214,6 +213,20 @@ class WatchVerbs:
             since,
             [self._report_of(one, running=running) for one in wanted],
             self._plan(),
+        )
+
+    def state(self) -> WatchState:
+        """What the policy asks of the watched folders: who watches, what is not there, what waits since when."""
+        context = self.context
+        if not context.writable:
+            return WatchState()
+        about, seen = read_watcher(context), watcher_seen(context)
+        alone = str(about.get("folder") or "")
+        return WatchState(
+            running=is_watched(context),
+            once=bool(about.get("once")),
+            seen=read_time(seen) if seen else None,
+            folders=tuple(_watched_folder(context, one.folder, alone) for one in context.settings.watched),
         )
 
     def _wished(
@@ -298,6 +311,18 @@ class WatchVerbs:
                 place = str(Path(settings.folder) / name)
                 if place not in said and note.state != "archived":
                     yield Line(0, place, state=note.state, why=note_words(note, self._now()))
+
+
+def _watched_folder(context: Context, folder: str, alone: str) -> WatchedFolder:
+    """A watched folder as its memory has it, where the watcher looks into the folder `alone`, or into all ("")."""
+    memory, now = Memory.read(context.folder, folder), context.clock()
+    waiting = tuple(
+        (name, read_time(note.waits), note_words(note, now))
+        for name, note in sorted(memory.notes.items())
+        if note.waits and note.state in WAITING
+    )
+    away = read_time(memory.away) if memory.away else None
+    return WatchedFolder(text_of(os.fsencode(folder)), alone in ("", folder), away, memory.problem, waiting)
 
 
 def _with(current: NodeSettings, settings: WatchSettings) -> NodeSettings:

@@ -12,11 +12,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from diadem.errors import DocumentError, Interrupted, NotFound, Refused
+from diadem.errors import DiademError, DocumentError, Interrupted, NotFound, Refused, StoreError
 from diadem.model.ports import Listener, silent
 from diadem.model.times import time_text
 from diadem.node.config import WatchSettings
 from diadem.node.context import Context
+from diadem.node.place import node_lock
 from diadem.node.watch.events import Bell
 from diadem.node.watch.folder import FolderWatch
 from diadem.node.watch.handed import Desk, Handed, desk_of, look_into, require_looked
@@ -24,6 +25,7 @@ from diadem.node.watch.memory import FOLDER
 from diadem.node.watch.pause import Pause
 from diadem.node.watch.plan import PLAN_FILE, read_watch_plan
 from diadem.node.watch.told import Watched
+from diadem.store.local_errors import translated
 from diadem.store.system import FileLock
 from diadem.store.whole import write_whole
 
@@ -31,7 +33,7 @@ __all__ = ["Handed", "Watched", "watch"]
 
 WATCHER_FILE: Final = "watcher.json"
 #: The lock that a watcher holds.
-WATCH_LOCK: Final = "watch.lock"
+WATCH_LOCK: Final = "watch"
 #: Tries to become the watcher, and seconds between them: `status` holds the lock for a moment to see who has it.
 _TRIES, _BETWEEN = 5, 0.1
 
@@ -81,7 +83,7 @@ def watch(
         On Ctrl-C.
     """
     context.require_writable()
-    with _alone(context, folder):
+    with _alone(context, folder, once=once):
         watching = _Watching(context, folder, every, steady, None if once else Bell(), paced=sleep is None)
         try:
             while True:
@@ -120,6 +122,7 @@ class _Watching:
             context.refresh()
         with contextlib.suppress(OSError):  # `status` tells from it until when somebody watched
             os.utime(context.folder / FOLDER / WATCHER_FILE)
+        context.stores.note_answers(context.folder, context.clock())
         self._serve([self.only] if self.only is not None else context.settings.watched)
         woken = self.paced and self.bell is not None and self.steady() - self._handed_in < self.every * 0.99
         if self.only is None and not woken:
@@ -168,9 +171,8 @@ class _Watching:
 
 
 @contextmanager
-def _alone(context: Context, folder: WatchSettings | None) -> Iterator[None]:
+def _alone(context: Context, folder: WatchSettings | None, *, once: bool) -> Iterator[None]:
     """Be the one watcher of a node, as `watcher.json` says while it lasts."""
-    (context.folder / "locks").mkdir(exist_ok=True)
     lock = watch_lock(context)
     for number in range(_TRIES):
         if lock.acquire():
@@ -179,19 +181,37 @@ def _alone(context: Context, folder: WatchSettings | None) -> Iterator[None]:
             raise _watched_already(context)
         time.sleep(_BETWEEN)
     path = context.folder / FOLDER / WATCHER_FILE
-    about = {"process": os.getpid(), "since": time_text(context.clock()), "folder": folder.folder if folder else ""}
+    about = {
+        "process": os.getpid(),
+        "since": time_text(context.clock()),
+        "folder": folder.folder if folder else "",
+        "once": once,
+    }
     try:
-        path.parent.mkdir(exist_ok=True)
+        with translated(str(path), "nobody watches"):
+            path.parent.mkdir(exist_ok=True)
         write_whole(path, json.dumps(about).encode())
         yield
     finally:
-        write_whole(path, json.dumps({**about, "ended": time_text(context.clock())}).encode())
+        with contextlib.suppress(DiademError):  # the lock says it too
+            write_whole(path, json.dumps({**about, "ended": time_text(context.clock())}).encode())
         lock.release()
 
 
 def watch_lock(context: Context) -> FileLock:
     """The lock that a watcher holds."""
-    return FileLock(context.folder / "locks" / WATCH_LOCK)
+    return node_lock(context.folder, WATCH_LOCK)
+
+
+def is_watched(context: Context) -> bool:
+    """Whether a watcher lives; False where a disk that fails lets nobody tell."""
+    try:
+        lock = watch_lock(context)
+        lives = not lock.acquire()
+    except StoreError:
+        return False
+    lock.release()
+    return lives
 
 
 def read_watcher(context: Context) -> dict[str, Any]:

@@ -83,7 +83,7 @@ def _row(row: Mapping[str, Any], picture: str) -> str:
     cells = (
         f'<td class="picture">{stage}</td>',
         f'<td><code title="{escaped(row["id"])}">{escaped(row["id"][7:19])}</code></td>',
-        f"<td>{escaped(row['date'] or '–')}</td>",
+        f"<td>{_day(row)}</td>",
         f"<td>{_session(row)}</td>",
         *(f"<td>{escaped(row[name])}</td>" for name in ("instrument", "sample", "operator")),
         f"<td>{_badges(row['quality'])}</td>",
@@ -92,6 +92,15 @@ def _row(row: Mapping[str, Any], picture: str) -> str:
         f'<td>{row["copies"]}<br><span class="soft">{escaped(", ".join(row["stores"]))}</span></td>',
     )
     return f"<tr>{''.join(cells)}</tr>"
+
+
+def _day(row: Mapping[str, Any]) -> str:
+    """The session's days; where they are not known, when it was archived, and that it is that."""
+    if not row["date"]:
+        archived = str(row["ingested_at"] or "")[:10]
+        return f'<span class="soft">archived {escaped(archived)}</span>' if archived else "–"
+    until = row.get("until")
+    return escaped(f"{row['date']} – {until}" if until else row["date"])
 
 
 def _session(row: Mapping[str, Any]) -> str:

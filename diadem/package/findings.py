@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import re
 import threading
 from collections import Counter
 
+from diadem.model.plain_text import printable
 from diadem.model.report import Finding, Severity
 
 #: Findings of one code that a report lists one by one; the rest are counted.
 MAX_LISTED = 1000
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _RANK = {Severity.ERROR: 0, Severity.WARNING: 1, Severity.INFO: 2}
 
 
@@ -53,16 +52,6 @@ class Findings:
             listed = sorted(self._found, key=_order)
             more = [_summary(severity, code, count) for (severity, code), count in self._counts.items()]
         return tuple(sorted([*listed, *(finding for finding in more if finding)], key=lambda one: _RANK[one.severity]))
-
-
-def printable(text: str) -> str:
-    """The text as every terminal and JSON can hold it.
-
-    Bytes that are not UTF-8, and control characters (a bag could name a file after a terminal's command), become
-    escapes.
-    """
-    text = text.encode("utf-8", "backslashreplace").decode()
-    return _CONTROL.sub(lambda match: f"\\x{ord(match[0]):02x}", text)
 
 
 def _order(finding: Finding) -> tuple[int, bool, str, int, str]:

@@ -44,6 +44,10 @@ class Enclosed:
     bytes: int
 
 
+#: Beside the page: the owners' signed corrections, one sheet a line (`diadem.node.custody.corrections`).
+CORRECTIONS = "corrections.jsonl"
+
+
 @dataclass(frozen=True, slots=True)
 class Letter:
     """What the page says.
@@ -66,6 +70,8 @@ class Letter:
         Packages of the same session that are not enclosed.
     renamed : sequence of (str, str)
         Files that have another name here than they had: both names, the one here first.
+    corrected : sequence of (what, before, now, by)
+        What the owner corrected since, in words; "" where nothing was stated before, or is now.
     """
 
     facts: PackageFacts
@@ -77,6 +83,7 @@ class Letter:
     redacted: bool = False
     others: int = 0
     renamed: Sequence[tuple[str, str]] = field(default_factory=tuple)
+    corrected: Sequence[tuple[str, str, str, str]] = ()
 
 
 def letter_html(letter: Letter) -> bytes:
@@ -94,6 +101,7 @@ def letter_html(letter: Letter) -> bytes:
         _redacted(letter),
         _renamed(letter.renamed),
         panels_html(facts),
+        _corrected(letter),
         noted_html(facts),
         _part("datasets", datasets_html(facts, _BUDGET)) if facts.dataset_count else "",
         python_html(facts) if whole else "",
@@ -238,6 +246,25 @@ def _redacted(letter: Letter) -> str:
     return (
         "<section>\n<h2>What was taken out</h2>\n<p>Names of people, accounts and computers, e-mail addresses and"
         f" places on disks, as far as they could be found.{also}{kept}</p>\n</section>\n"
+    )
+
+
+def _corrected(letter: Letter) -> str:
+    if not letter.corrected:
+        return ""
+    rows = "".join(
+        f"<tr><td>{escaped(what)}</td><td>{f'<del>{escaped(before)}</del> ' if before else ''}"
+        f"{f'<ins>{escaped(now)}</ins>' if now else 'withdrawn'}</td><td>{escaped(by, 1000)}</td></tr>"
+        for what, before, now, by in letter.corrected[:_MAX_NAMES]
+    )
+    more = len(letter.corrected) - _MAX_NAMES
+    also = f"<p>And {more:,} more, in <code>{CORRECTIONS}</code>.</p>\n" if more > 0 else ""
+    return (
+        "<section>\n<h2>Corrected since it was archived</h2>\n<p>A package never changes: its own page and record show"
+        " what was archived. This page shows what holds now. The signed corrections are enclosed in"
+        f" <code>{CORRECTIONS}</code>.</p>\n"
+        '<div class="scroll"><table class="list"><thead><tr><th scope="col">What</th><th scope="col">Value</th>'
+        f'<th scope="col">Who says so</th></tr></thead><tbody>{rows}</tbody></table></div>\n{also}</section>\n'
     )
 
 

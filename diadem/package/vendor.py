@@ -4,11 +4,23 @@ from __future__ import annotations
 
 import hashlib
 import io
+import struct
 import zipfile
+import zlib
+
+from diadem.serialization.zip_list import open_zip
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest date a zip can hold: no time of ours enters the package
 #: Deflate's quickest level: half as large again as its best, and five times as fast.
 _LEVEL = 1
+#: Bytes of one content. Extraction keeps none above 8 MiB.
+LARGEST = 64 << 20
+_PIECE = 1 << 20
+#: What `zipfile` raises for an archive that is damaged, encrypted, or of a kind that nobody here writes.
+UNREADABLE = (
+    zipfile.BadZipFile, zipfile.LargeZipFile, zlib.error, EOFError, NotImplementedError, OSError, RuntimeError,
+    struct.error,
+)  # fmt: skip
 
 
 class _Buffer(io.BytesIO):
@@ -50,13 +62,24 @@ def member(archive: bytes, digest: str) -> bytes:
     KeyError
         There is none of this name.
     ValueError
-        What is there is something else.
+        What is there is something else, or has more than `LARGEST` bytes.
     """
     try:
-        with zipfile.ZipFile(io.BytesIO(archive)) as opened:
-            data = opened.read(digest)
-    except zipfile.BadZipFile as error:
-        raise ValueError(str(error)) from error
+        with open_zip(io.BytesIO(archive)) as opened:
+            data = member_bytes(opened, digest)
+    except UNREADABLE as error:
+        raise ValueError(f"the archive cannot be read: {error}") from error
     if hashlib.sha256(data).hexdigest() != digest:
         raise ValueError(f"the member {digest} is damaged")
     return data
+
+
+def member_bytes(archive: zipfile.ZipFile, name: str | zipfile.ZipInfo) -> bytes:
+    """One content, read as it comes and no further than it may be long. Raises what `UNREADABLE` lists."""
+    data = bytearray()
+    with archive.open(name) as content:
+        while piece := content.read(_PIECE):
+            data += piece
+            if len(data) > LARGEST:
+                raise zipfile.LargeZipFile(f"{content.name} has more than {LARGEST >> 20} MiB")
+    return bytes(data)

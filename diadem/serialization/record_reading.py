@@ -28,6 +28,7 @@ _PLACE: Final = 0
 _OPEN: Final = b'\n"datasets":[\n'
 _CLOSE: Final = b"\n],\n"
 _NEXT: Final = "The record is damaged: verify the package."
+_TOO_LARGE: Final = "Nothing that DIADEM writes is so large: ask whoever made the package. Its files can be restored."
 
 
 def read_record(
@@ -49,7 +50,7 @@ def read_record(
     DocumentError
         Not a record: not JSON, another version's, or malformed. A malformed dataset raises when it is asked for.
     """
-    _limit(data, MAX_BYTES)
+    require_size(len(data))
     origin = _Origin(data, vendor, tuple(migrations))
     return _by_lines(origin) or _whole(origin)
 
@@ -86,16 +87,17 @@ def _by_lines(origin: _Origin) -> Record | None:
 
 def _whole(origin: _Origin) -> Record:
     """The record, parsed in one piece."""
-    _limit(origin.data, MAX_WHOLE)
+    require_size(len(origin.data), MAX_WHOLE)
     document = parse_object(origin.data, where=RECORD_PATH)
     listed = document.get("datasets")
     items: list[Any] = listed if isinstance(listed, list) else []
     return _record(document, len(items), items.__getitem__, origin)
 
 
-def _limit(data: bytes, most: int) -> None:
-    if len(data) > most:
-        raise DocumentError(f"a record of {len(data)} bytes in this layout is too large", where=RECORD_PATH, next=_NEXT)
+def require_size(size: int, most: int = MAX_BYTES, *, where: str = RECORD_PATH) -> None:
+    """Raise `DocumentError` for a record, or another file that is derived from it, that is too large to be read."""
+    if size > most:
+        raise DocumentError(f"{size:,} bytes are more than the {most:,} that are read", where=where, next=_TOO_LARGE)
 
 
 class _Datasets(Sequence[Dataset]):

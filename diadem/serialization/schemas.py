@@ -28,6 +28,7 @@ STATEMENT_KINDS: Final = (
     "assessment",
     "audit",
     "closure",
+    "corrections",
     "countersign",
     "decline",
     "derivation",

@@ -19,8 +19,12 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from diadem.errors import DocumentError
+
 #: Bytes of an array that is written out.
 LARGEST_ARRAY = 4096
+#: Bytes that a value may fill that has fewer, and that all values may fill for each byte of the text.
+LARGEST_ITEM, _PER_BYTE = 64 << 10, 16
 #: Objects inside one another; what lies deeper is represented by its text.
 DEEPEST = 60
 
@@ -32,8 +36,28 @@ def encode(value: Any) -> bytes:
 
 
 def decode(data: bytes) -> Any:
-    """The value again; arrays that were represented by their digest come back as ``{"@nd": …}``."""
-    return json.loads(data, object_hook=_object)
+    """The value again; arrays that were represented by their digest come back as ``{"@nd": …}``.
+
+    Raises
+    ------
+    DocumentError
+        It is no typed JSON, or would take up far more memory than it has bytes: it may be a stranger's.
+    """
+    room = _Room(_PER_BYTE * len(data) + LARGEST_ITEM)
+    try:
+        return json.loads(data, object_hook=room.decoded)
+    except DocumentError:
+        raise
+    except Exception as error:  # each of the types raises what it likes
+        raise _unreadable(f"cannot be understood ({type(error).__name__})") from error
+
+
+def _unreadable(why: str) -> DocumentError:
+    """The error of typed JSON that is none."""
+    return DocumentError(
+        f"parsed vendor metadata {why}",
+        next="The vendor's own bytes, where they are kept, stand in diadem/vendor.zip under their SHA-256.",
+    )
 
 
 def _encoded(value: Any, depth: int) -> Any:
@@ -92,38 +116,50 @@ def _numpy(value: Any) -> Any:
     return {"@nd": {**about, "data": base64.b64encode(data).decode()}}
 
 
-def _object(found: dict[str, Any]) -> Any:
-    if len(found) != 1:
-        return found
-    (key, value), *_ = found.items()
-    decoder = _DECODERS.get(key)
-    return found if decoder is None else decoder(value)
+class _Room:
+    """Decodes objects with one key that begins with ``@``, as long as there is memory for what they stand for."""
 
+    def __init__(self, left: int) -> None:
+        self._left = left
+        self._decoders: Mapping[str, Callable[[Any], Any]] = {**_DECODERS, "@nd": self._array, "@np": self._scalar}
 
-def _array(about: Mapping[str, Any]) -> Any:
-    import numpy as np
+    def decoded(self, found: dict[str, Any]) -> Any:
+        """A value for an object of JSON, or the object."""
+        if len(found) != 1:
+            return found
+        (key, value), *_ = found.items()
+        decoder = self._decoders.get(key)
+        return found if decoder is None else decoder(value)
 
-    if "data" not in about:
-        return {"@nd": dict(about)}
-    return np.frombuffer(base64.b64decode(about["data"]), dtype=_dtype(about["dtype"])).reshape(about["shape"]).copy()
+    def _array(self, about: Mapping[str, Any]) -> Any:
+        import numpy as np
 
+        if "data" not in about:
+            return {"@nd": dict(about)}
+        data = base64.b64decode(about["data"])
+        return np.frombuffer(data, dtype=_dtype(about["dtype"])).reshape(about["shape"]).copy()
 
-def _scalar(about: Mapping[str, Any]) -> Any:
-    import numpy as np
+    def _scalar(self, about: Mapping[str, Any]) -> Any:
+        import numpy as np
 
-    dtype = _dtype(about["dtype"])
-    return np.frombuffer(base64.b64decode(about["data"]).ljust(max(1, dtype.itemsize), b"\0"), dtype=dtype)[0]
+        data, dtype = base64.b64decode(about["data"]), _dtype(about["dtype"])
+        self._left -= dtype.itemsize
+        if dtype.itemsize > max(len(data), LARGEST_ITEM) or self._left < 0:
+            raise _unreadable(f"has a value of {len(data)} bytes that is to fill {dtype.itemsize}, or too many of them")
+        return np.frombuffer(data.ljust(max(1, dtype.itemsize), b"\0"), dtype=dtype)[0]
 
 
 def _dtype(described: Any) -> Any:
     import numpy as np
 
-    def field(item: Sequence[Any]) -> tuple[Any, ...]:
-        name, form, *shape = item
-        inner = [field(part) for part in form] if isinstance(form, list) else form
-        return (name, inner, *(tuple(part) for part in shape))
+    return np.dtype(described if isinstance(described, str) else [_field(item) for item in described])
 
-    return np.dtype(described if isinstance(described, str) else [field(item) for item in described])
+
+def _field(item: Sequence[Any]) -> tuple[Any, ...]:
+    """One field of a structured type, as NumPy wants it."""
+    name, form, *shape = item
+    inner = [_field(part) for part in form] if isinstance(form, list) else form
+    return (name, inner, *(tuple(part) for part in shape))
 
 
 def _time(text: str) -> Any:
@@ -137,8 +173,6 @@ _DECODERS: Mapping[str, Callable[[Any], Any]] = {
     "@tuple": tuple,
     "@float": float,
     "@complex": lambda parts: complex(*parts),
-    "@nd": _array,
-    "@np": _scalar,
     "@time": _time,
     "@map": dict,
     "@text": str,

@@ -19,14 +19,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from diadem.errors import DiademError, Unreachable
+from diadem.errors import DiademError, NotFound
 from diadem.model.signers import INTRODUCED, Signer
 from diadem.model.times import time_text
+from diadem.server.connections import Connections
 from diadem.server.counting import Counts
 from diadem.server.gate import Admitted, Gate, Head, TurnedAway
 from diadem.server.limits import Budget, Limits
 from diadem.server.taking_in import TakingIn
-from diadem.transfer.exchange import FileRange, Response, Route, Services, problem, problem_of
+from diadem.transfer.exchange import Response, Route, Services, problem, problem_of
 from diadem.trust.http_signature import body_digest
 
 T = TypeVar("T")
@@ -55,12 +56,17 @@ class _Story:
     """What is said of a request afterwards."""
 
     began: float
-    address: str
+    client: str
     route: Route | None = None
     asker: Signer | None = None
     reason: str = ""
     received: int = 0
     sent: int = 0
+
+    @property
+    def address(self) -> str:
+        """From where it came."""
+        return self.client.rpartition(":")[0]
 
 
 @dataclass
@@ -77,6 +83,8 @@ class App:
         Of bodies and time.
     counts : Counts
         What this worker did.
+    connections : Connections
+        Those that this worker has.
     numbers : Path
         Where the numbers are left.
     tidy : callable
@@ -89,24 +97,29 @@ class App:
     services: Services
     limits: Limits
     counts: Counts
+    connections: Connections
     numbers: Path
     tidy: Callable[[], None]
     leave: Callable[[], None]
     _door: ThreadPoolExecutor = field(init=False, repr=False)
     _hands: ThreadPoolExecutor = field(init=False, repr=False)
-    _budgets: dict[bool, Budget] = field(init=False, repr=False)
+    _bodies: Budget = field(init=False, repr=False)
+    _foreign: dict[bool, Budget] = field(init=False, repr=False)
 
     def __rsgi_init__(self, loop: asyncio.AbstractEventLoop) -> None:
         """Begin: two pools, so that handlers that work long keep nobody at the door."""
         self._door = ThreadPoolExecutor(4, thread_name_prefix="door")
         self._hands = ThreadPoolExecutor(self.limits.handlers, thread_name_prefix="handler")
-        self._budgets = {False: Budget(self.limits.bodies), True: Budget(self.limits.foreign_bodies)}
+        self._bodies, half = Budget(self.limits.bodies), self.limits.foreign_bodies // 2
+        self._foreign = {small: Budget(half, share=half // 4) for small in (False, True)}
         self.counts.add("workers")
+        self.connections.start()
         self._reporting = loop.create_task(self._report())
 
     def __rsgi_del__(self, _: asyncio.AbstractEventLoop) -> None:
         """End."""
         self._reporting.cancel()
+        self.connections.stop()
         self._door.shutdown(wait=False, cancel_futures=True)
         self._hands.shutdown(wait=False, cancel_futures=True)
         self.leave()
@@ -131,7 +144,7 @@ class App:
 
     async def __rsgi__(self, scope: Any, protocol: Any) -> None:
         """Answer one request."""
-        story = _Story(time.perf_counter(), scope.client.rpartition(":")[0])
+        story = _Story(time.perf_counter(), scope.client)
         self.counts.add("open_requests")
         status = 500
         try:
@@ -152,20 +165,24 @@ class App:
             admitted = await loop.run_in_executor(self._door, self.gate.admit, head)
         except TurnedAway as away:
             story.route, story.asker, story.reason = away.route, away.asker, away.reason
+            if away.asker is not None and away.asker.kind != INTRODUCED:
+                self.connections.met(story.client, known=True)
             self.counts.add("refused_total", reason=away.reason)
             return await self._without_body(away, head, protocol)
         except Exception as error:  # the disk is full, a file is being changed
             self._fault(error, None)
             return _closing(problem_of(error))
         story.route, story.asker = admitted.route, admitted.request.asker
+        self.connections.met(story.client, known=story.asker is not None and story.asker.kind != INTRODUCED)
         if not admitted.length:
             return await self._handled(admitted, b"", protocol)
         if admitted.route.intake is not None:
             return await self._taken_in(admitted, protocol, story)
-        asker = admitted.request.asker
-        budget = self._budgets[asker is not None and asker.kind == INTRODUCED]
+        asker, budget, who = admitted.request.asker, self._bodies, ""
+        if asker is not None and asker.kind == INTRODUCED:
+            budget, who = self._foreign[admitted.length <= self.limits.small_body], head.address
         try:
-            async with budget.holding(2 * admitted.length):  # its pieces, and the whole
+            async with budget.holding(2 * admitted.length, who):  # its pieces, and the whole
                 body = await self._body(protocol, admitted.length)
                 story.received = len(body)
                 return await self._handled(admitted, body, protocol)
@@ -176,7 +193,7 @@ class App:
         """The answer of a route that takes in the body as it comes: what came before the line was cut is kept."""
         work, run = TakingIn(admitted, self.services, partial(self._fault, route=admitted.route)), self._in_hands
         parts: list[bytes] = []
-        async with self._budgets[False].holding(min(2 * admitted.length, _TAKEN_IN)):
+        async with self._bodies.holding(min(2 * admitted.length, _TAKEN_IN)):
             await run(work.begin)
             try:
                 async for piece in self._pieces(protocol, admitted.length):
@@ -230,8 +247,6 @@ class App:
             return problem(400, "digest", "the body is not the one that was signed", next="Send it again.")
         try:
             response = admitted.route.handler(admitted.request, self.services)
-            if isinstance(response.body, FileRange):
-                _require_there(response.body)
         except Exception as error:
             response = problem_of(error)
             if response.status == 500:
@@ -278,10 +293,7 @@ class App:
     async def _send(self, response: Response, protocol: Any, story: _Story) -> None:
         headers = [(name, value) for name, value in (_ALWAYS | dict(response.headers)).items()]
         body = response.body
-        if isinstance(body, FileRange):
-            story.sent = len(body)
-            protocol.response_file_range(response.status, headers, str(body.path), body.start, body.stop)
-        elif isinstance(body, bytes):
+        if isinstance(body, bytes):
             story.sent = len(body)
             if body:
                 protocol.response_bytes(response.status, headers, body)
@@ -294,8 +306,8 @@ class App:
         self, status: int, headers: list[tuple[str, str]], body: Iterator[bytes], protocol: Any, story: _Story
     ) -> None:
         loop = asyncio.get_running_loop()
-        transport = protocol.response_stream(status, headers)
         try:
+            transport = protocol.response_stream(status, headers)
             while piece := await loop.run_in_executor(self._hands, next, body, b""):
                 await transport.send_bytes(piece)
                 story.sent += len(piece)
@@ -330,6 +342,9 @@ class App:
         if type(error).__name__ in ("RSGIProtocolClosed", "RSGIProtocolError"):  # the asker went away
             story.reason = story.reason or "gone"
             return
+        if isinstance(error, NotFound):  # what was asked for was taken back, or removed, while it was sent
+            story.reason = story.reason or "ended"
+            return
         self._fault(error, story.route)
 
     def _fault(self, error: Exception, route: Route | None) -> None:
@@ -357,16 +372,6 @@ def log_to_stderr(level: int) -> None:
     FAULTS.handlers[:] = [handler]
     FAULTS.setLevel(level)
     FAULTS.propagate = False
-
-
-def _require_there(part: FileRange) -> None:
-    """That a file holds what is promised of it, for afterwards nothing can be said any more."""
-    try:
-        size = part.path.stat().st_size
-    except OSError:
-        size = -1
-    if size < part.stop:
-        raise Unreachable("what is asked for cannot be read now", next="Try again later.")
 
 
 def _closing(response: Response) -> Response:

@@ -26,7 +26,7 @@ class Background:
     """
 
     def __init__(self, jobs: Sequence[Job], told: Callable[[str, bool], None]) -> None:
-        self._told = told
+        self._told, self._jobs = told, jobs
         self._stop = threading.Event()
         self._threads = [threading.Thread(target=self._go, args=(job,), name=f"job {job.name}") for job in jobs]
 
@@ -42,6 +42,8 @@ class Background:
         until = time.monotonic() + patience
         for thread in self._threads:
             thread.join(max(0.0, until - time.monotonic()))
+        for job in self._jobs:
+            job.settle(max(0.0, until - time.monotonic()))
         return not any(thread.is_alive() for thread in self._threads)
 
     def _go(self, job: Job) -> None:

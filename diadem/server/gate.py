@@ -1,8 +1,9 @@
 """Who may come in: from the head of a request to a route and an asker, in one fixed order, before a byte of the body.
 
 1. the path is one of the table;
-2. where a signature is needed: it is written in our form, for this node, of now, by a key that the node knows, and new;
-3. neither address nor key asks too often;
+2. an address from which nobody known asks does not ask too often: before that nothing is computed or kept for it;
+3. where a signature is needed: it is written in our form, for this node, of now, by a key that the node knows; the key
+   does not ask too often; and the request is new;
 4. a peer that is not confirmed asks for nothing but what is open to it;
 5. path, query and length of the body are as the route has them.
 
@@ -12,7 +13,8 @@ A key that is not known and a signature that does not hold have the same answer:
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Final
 from urllib.parse import parse_qsl
@@ -138,28 +140,39 @@ class Gate:
         TurnedAway
             It may not come in.
         """
-        try:
+        with self._counted(head):
             route, params = self._route(head)
-            if route.auth == "none":
-                self._require_calm(head, route)
-                return self._admitted(head, route, params, None, b"")
-            signed, asker = self._signer(head, route)
-        except TurnedAway as away:
-            if not self._addresses.take(head.address):
-                raise _busy("address", route=away.route) from None
-            raise
+        if route.auth == "none":
+            self._require_calm(head, route)
+            return self._admitted(head, route, params, None, b"")
         if route.auth == "introduced":
             self._require_calm(head, route)
+            signed, asker = self._signer(head, route)
+        else:
+            with self._counted(head):
+                signed, asker = self._signer(head, route)
         if not self._keys.take(asker.key_id):
             raise _busy("key", route=route, asker=asker)
+        if not self._nonces.use(signed.key_id, signed.nonce, expires=signed.expires):
+            answer = problem(401, "replayed", "this request was answered already", next="Sign it anew.")
+            raise TurnedAway("replayed", answer, route=route)
         if asker.kind == PENDING and not route.pending:
             raise TurnedAway("pending", nothing_here(), route=route, asker=asker)
         return self._admitted(head, route, params, asker, signed.digest)
 
-    def _require_calm(self, head: Head, route: Route) -> None:
+    @contextmanager
+    def _counted(self, head: Head) -> Iterator[None]:
+        """Whoever is turned away here counts for the address."""
+        try:
+            yield
+        except TurnedAway as away:
+            self._require_calm(head, away.route)
+            raise
+
+    def _require_calm(self, head: Head, route: Route | None) -> None:
         """That an address does not ask too often for what nobody known signed."""
         if not self._addresses.take(head.address):
-            raise _busy("address", route=route)
+            raise _busy("address", route=route) from None
 
     def _route(self, head: Head) -> tuple[Route, dict[str, str]]:
         if head.size > self._most:
@@ -185,7 +198,7 @@ class Gate:
         Raises
         ------
         TurnedAway
-            Nobody whom the node knows, or not this request, or it was answered already.
+            Nobody whom the node knows, or not this request.
         """
         now = int(self._clock())
         try:
@@ -201,9 +214,6 @@ class Gate:
         asker = self._introduced(head) if route.auth == "introduced" else self._known(signed)
         if asker is None or not holds(signed, head.method, head.path, head.query, key=PublicKey.from_text(asker.key)):
             raise TurnedAway("signature", nothing_here(), route=route)  # nobody can ask whose keys are known here
-        if not self._nonces.use(signed.key_id, signed.nonce, expires=signed.expires):
-            answer = problem(401, "replayed", "this request was answered already", next="Sign it anew.")
-            raise TurnedAway("replayed", answer, route=route)
         return signed, asker
 
     def _require_here(self, signed: SignedHead, route: Route) -> None:

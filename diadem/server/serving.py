@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import gc
 import logging
 import multiprocessing
@@ -22,6 +21,7 @@ from diadem.model.peers import PeerState
 from diadem.node.context import Context
 from diadem.node.peers.notes import own_hubs, relays
 from diadem.node.peers.opening import peer_book
+from diadem.node.place import node_lock
 from diadem.node.tls_files import TlsFiles, tls_files
 from diadem.server.address import Address
 from diadem.server.app import log_to_stderr
@@ -33,13 +33,12 @@ from diadem.server.numbers import Numbers
 from diadem.server.relaying import begin, hub_jobs, hub_numbers
 from diadem.server.routes import every_route
 from diadem.server.worker import Worker, network_folder, numbers_folder
-from diadem.store.system import FileLock, return_large_blocks
+from diadem.store.system import return_large_blocks
 from diadem.transfer.exchange import Route
 from diadem.transfer.jobs import Job, jobs
 
 #: Seconds that requests and jobs get to end when the server is stopped.
 PATIENCE: Final = 5
-LOCK: Final = "serve.lock"
 #: Objects that are made between two looks for cycles; and looks before a longer one.
 _COLLECTED: Final = (700, 10, 10)
 #: Seconds between two looks at whether the port takes connections.
@@ -57,7 +56,7 @@ class Plan:
     listen : Address or None
         Where; None for a node that only calls others.
     workers : int
-        Processes that answer.
+        Processes that answer. Several take in nothing that is pushed.
     metrics : Address or None
         Where numbers are shown.
     limits : Limits
@@ -141,7 +140,7 @@ def serve(context: Context, plan: Plan, *, told: Callable[[Serving], None]) -> N
     UsageError
         The extra ``server`` is not installed.
     Refused
-        The node is served already, or the port is not free.
+        The node is served already, or the port is not free; or there are to be several workers, and a peer pushes.
     """
     gc.set_threshold(*_COLLECTED)  # what runs for months looks for cycles as usual: some hold a whole window
     return_large_blocks()
@@ -180,6 +179,8 @@ def _told_to_end(ended: threading.Event) -> Iterator[None]:
 
 
 def _listen(context: Context, plan: Plan, listen: Address, told: Callable[[Serving], None]) -> None:
+    if plan.workers > 1:
+        _require_nobody_pushes(context)
     with _alone(context):
         listen.require_free()
         files = tls_files(context)
@@ -207,7 +208,8 @@ def _listen(context: Context, plan: Plan, listen: Address, told: Callable[[Servi
                 numbers.start()
             work.start()
             with _spawned():
-                worker = Worker(str(context.folder), plan.limits, _level(plan), plan.routes)
+                alone = plan.workers == 1
+                worker = Worker(str(context.folder), listen.port, plan.limits, _level(plan), plan.routes, alone)
                 server.serve(target_loader=worker, wrap_loader=False)
         except SystemExit as ended:
             if ended.code:
@@ -219,6 +221,16 @@ def _listen(context: Context, plan: Plan, listen: Address, told: Callable[[Servi
             nonces.close()
             if numbers is not None:
                 numbers.stop()
+
+
+def _require_nobody_pushes(context: Context) -> None:
+    """That every peer has an address: one without pushes its packages, and one process alone can take them in."""
+    for peer in peer_book(context).ls():
+        if peer.state is PeerState.CONFIRMED and (peer.note is None or not peer.note.urls):
+            raise Refused(
+                f"the node '{peer.name}' has no address and pushes its packages, which one process has to take in",
+                next="Leave out --workers.",
+            )
 
 
 def _tell_once_open(listen: Address, tell: Callable[[], None]) -> None:
@@ -296,9 +308,7 @@ def _spawned() -> Iterator[None]:
 @contextmanager
 def _alone(context: Context) -> Iterator[None]:
     """One server a node: two would share a port without a word, and do every job twice."""
-    folder = context.folder / "locks"
-    folder.mkdir(mode=0o700, exist_ok=True)
-    lock = FileLock(folder / LOCK)
+    lock = node_lock(context.folder, "serve")
     if not lock.acquire():
         raise Refused(
             "this node is served already", where=str(context.folder), next="Stop the other one, or leave it at work."
@@ -306,8 +316,7 @@ def _alone(context: Context) -> Iterator[None]:
     try:
         yield
     finally:
-        with contextlib.suppress(OSError):
-            lock.remove()
+        lock.remove()
 
 
 def _sweeping(context: Context, nonces: Nonces) -> Job:

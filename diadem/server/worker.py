@@ -6,7 +6,7 @@ import contextlib
 import os
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -17,6 +17,7 @@ from diadem.node.config import FILE as SETTINGS_FILE
 from diadem.node.context import POLICY_FILE, Context
 from diadem.node.node import Node
 from diadem.server.app import App, log_to_stderr
+from diadem.server.connections import Connections
 from diadem.server.counting import Counts
 from diadem.server.gate import Gate
 from diadem.server.limits import Limits
@@ -25,7 +26,7 @@ from diadem.server.routes import every_route
 from diadem.store.system import return_large_blocks
 from diadem.transfer.askers import find_asker
 from diadem.transfer.exchange import Route, Services
-from diadem.transfer.handlers.windows import let_go
+from diadem.transfer.handlers.windows import PUSHED, let_go, refuse_pushed
 
 #: Seconds after which a change of settings or policy is seen at the latest.
 _FRESH: Final = 2.0
@@ -39,18 +40,24 @@ class Worker:
     ----------
     node : str
         The node's folder.
+    port : int
+        Where it listens.
     limits : Limits
         What is allowed.
     level : int
         Of the log.
     routes : callable
         Gives the table.
+    alone : bool
+        Whether it is the only worker: one of several takes in nothing that is pushed.
     """
 
     node: str
+    port: int
     limits: Limits
     level: int
     routes: Callable[[], Sequence[Route]] = every_route
+    alone: bool = True
 
     def __call__(self) -> App:
         """Make the application, in its process."""
@@ -58,7 +65,10 @@ class Worker:
 
         return_large_blocks()
         log_to_stderr(self.level)
-        return application(open_node(self.node), self.limits, self.routes())
+        table = self.routes()
+        if not self.alone:
+            table = [replace(one, handler=refuse_pushed, intake=None) if one in PUSHED else one for one in table]
+        return application(open_node(self.node), self.port, self.limits, table)
 
 
 class Fresh:
@@ -98,7 +108,7 @@ def numbers_folder(node: Path) -> Path:
     return folder
 
 
-def application(node: Node, limits: Limits, routes: Sequence[Route]) -> App:
+def application(node: Node, port: int, limits: Limits, routes: Sequence[Route]) -> App:
     """The application of an opened node, which it closes in the end."""
     context = node.context
     fresh = Fresh(context)
@@ -116,4 +126,5 @@ def application(node: Node, limits: Limits, routes: Sequence[Route]) -> App:
         nonces.close()
         node.close()
 
-    return App(gate, services, limits, Counts(), numbers, partial(let_go, context), leave)
+    connections = Connections(port, limits)
+    return App(gate, services, limits, Counts(), connections, numbers, partial(let_go, context), leave)

@@ -37,6 +37,7 @@ from diadem.store.system import (
     READ_FLAGS,
     SEALED,
     FileLock,
+    allow,
     flush_tree,
     long_path,
     start_writeback,
@@ -325,7 +326,7 @@ class Arrival(Stage):
         if status.st_mode & 0o222 or status.st_mtime_ns != entry.mtime_ns:
             with contextlib.suppress(OSError, OverflowError):
                 os.utime(path, ns=(entry.mtime_ns, entry.mtime_ns))
-            os.chmod(path, SEALED)
+            allow(path, SEALED)
 
     def _paths(self) -> Iterator[str]:
         for folder, _, files in os.walk(long_path(self.bag)):
@@ -358,7 +359,7 @@ def _make_writable(bag: str) -> None:
     """Undo what an earlier run sealed: it ended before it could publish."""
     for folder, _, _ in os.walk(bag):
         if not os.stat(folder).st_mode & stat.S_IWUSR:
-            os.chmod(folder, stat.S_IRWXU)
+            allow(folder, stat.S_IRWXU)
 
 
 def _open_again(path: str) -> int:

@@ -50,7 +50,10 @@ class LocalFile:
         OSError
             If the disk cannot read them.
         """
-        buffer = bytearray(max(0, min(length, self._size - offset)))
+        length = max(0, min(length, self._size - offset))
+        if _POSITIONED and len(data := os.pread(self._descriptor, length, offset)) == length:
+            return data  # made once: a buffer would be copied
+        buffer = bytearray(length)
         got = self.readinto_at(offset, memoryview(buffer))
         return bytes(memoryview(buffer)[:got])
 

@@ -17,6 +17,7 @@ from functools import partial
 from typing import Self
 
 from diadem.model.manifest import LEAF_SIZE
+from diadem.store.local_errors import or_else
 from diadem.store.sink import Pages, Sink, Writer, discard, write_all
 from diadem.store.system import READ_FLAGS, long_path
 from diadem.trust.hashing import LeafHasher, leaf_digest
@@ -110,6 +111,10 @@ class Copier:
         """Wait for the lanes to end."""
         self._hashing.shutdown()
         self._writing.shutdown()
+        self.let_go()
+
+    def let_go(self) -> None:
+        """Close what is open of files that were written: their pages are not given back to the system then."""
         self._pages.close()
 
     def copy(self, source: str, target: str | None, advance: Callable[[int], None]) -> Copied:
@@ -138,20 +143,16 @@ class Copier:
         except OSError as error:
             raise SourceFailed(error) from error
         try:
-            before = _plain_status(descriptor, source)
-            stream = Stream(partial(_fill, descriptor), before.st_size, before.st_mtime_ns, _is_sparse(before))
-            copied = self.copy_stream(stream, target, advance)
-            after = os.fstat(descriptor)
-        except BaseException:
-            if target is not None:
-                discard(target)
-            raise
+            with or_else(lambda: target is not None and discard(target)):
+                before = _status(descriptor)
+                if not stat.S_ISREG(before.st_mode):
+                    raise NotPlain(source)
+                stream = Stream(partial(_fill, descriptor), before.st_size, before.st_mtime_ns, _is_sparse(before))
+                copied = self.copy_stream(stream, target, advance)
+                if _state(before) != _state(_status(descriptor)) or copied.size != before.st_size:
+                    raise Changed(source)
         finally:
             os.close(descriptor)
-        if _state(before) != _state(after) or copied.size != before.st_size:
-            if target is not None:
-                discard(target)
-            raise Changed(source)
         return copied
 
     def copy_stream(self, stream: Stream, target: str | None, advance: Callable[[int], None]) -> Copied:
@@ -211,11 +212,11 @@ class Copier:
         return Copied(size, sha256.hexdigest(), leaves.digest(), stream.mtime_ns or 0, head)
 
 
-def _plain_status(descriptor: int, source: str) -> os.stat_result:
-    status = os.fstat(descriptor)
-    if not stat.S_ISREG(status.st_mode):
-        raise NotPlain(source)
-    return status
+def _status(descriptor: int) -> os.stat_result:
+    try:
+        return os.fstat(descriptor)
+    except OSError as error:
+        raise SourceFailed(error) from error
 
 
 def _small(stream: Stream, target: str | None, advance: Callable[[int], None]) -> Copied:

@@ -21,10 +21,9 @@ from diadem.store.bundle import LocalBundle, LocalFile
 from diadem.store.contract import Added, Pace
 from diadem.store.copying import Copier, Stream
 from diadem.store.links import read_plain, through_link
-from diadem.store.local_errors import store_error, translated
+from diadem.store.local_errors import SinkFailed, or_else, store_error, translated
 from diadem.store.local_store import LocalStore
 from diadem.store.numbering import numbered
-from diadem.store.sink import SinkFailed
 from diadem.store.stage import Stage
 from diadem.store.staged import read_staged
 from diadem.store.system import long_path
@@ -46,13 +45,10 @@ def add(store: LocalStore, source: Bundle, cargo: Cargo, path: str, *, listener:
         return Added(copies.path_of(present), False, "read-back", copies.damaged)
     store.check_space(cargo.size)
     stage = store.stage()
-    try:
+    with or_else(stage.discard):
         Adding(source, cargo, stage, listener, pace).run(store.url)
         opened = cargo.opened
         folder, created = store.publish(stage, path, opened.id, opened.payload_id, cargo.tree, copies.is_sound)
-    except BaseException:
-        stage.discard()
-        raise
     return Added(copies.path_of(folder), created, "written" if created else "read-back", copies.damaged)
 
 

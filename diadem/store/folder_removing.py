@@ -21,7 +21,7 @@ from diadem.store.local_hints import drop_hint, drop_hints_to, hints
 from diadem.store.local_store import LocalStore
 from diadem.store.own_files import make_folders
 from diadem.store.stage import Swept, remove_tree
-from diadem.store.system import flush_folder, long_path, patiently
+from diadem.store.system import allow, flush_folder, long_path, patiently
 from diadem.store.taking import refuse_path, tree_of
 from diadem.store.whole import write_whole
 
@@ -69,7 +69,7 @@ def remove_empty(root: Path, path: str) -> None:
     folder = refuse_links(root, root.joinpath(*path.split("/")))
     with translated(str(folder), "the empty folder may still be there"):
         for inner, _, _ in os.walk(long_path(folder)):
-            os.chmod(inner, stat.S_IRWXU)
+            allow(inner, stat.S_IRWXU)
         for inner, _, _ in os.walk(long_path(folder), topdown=False):
             patiently(partial(os.rmdir, inner))
         _prune(root, folder)
@@ -87,7 +87,7 @@ def _take_away(store: LocalStore, folder: Path) -> None:
     stage = store.stage()
     os.rmdir(long_path(stage.bag))
     mode = stat.S_IMODE(os.stat(long_path(folder)).st_mode)
-    os.chmod(long_path(folder), mode | stat.S_IRWXU)
+    allow(long_path(folder), mode | stat.S_IRWXU)
     try:
         patiently(lambda: os.rename(long_path(folder), long_path(stage.bag)))
     except OSError:  # Windows, while another program has a file of it open

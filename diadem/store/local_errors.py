@@ -1,14 +1,23 @@
-"""The operating system's errors, as errors that say what to do."""
+"""The operating system's errors, as errors that say what to do; and tidying up that hides none of them."""
 
 from __future__ import annotations
 
-import errno
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
-from diadem.errors import DiademError, StoreError
+from diadem.errors import DiademError, StoreError, cause_of
+
+
+class SinkFailed(Exception):
+    """The copy cannot be written; the cause is the `OSError`. The source is not to blame."""
+
+    def __init__(self, cause: OSError) -> None:
+        super().__init__(str(cause))
+        self.cause = cause
 
 
 class translated:  # noqa: N801  reads as a phrase: `with translated(url):`
-    """Turns the operating system's errors into `StoreError`s that say what to do."""
+    """Turns the operating system's errors, and those of a copy, into `StoreError`s that say what to do."""
 
     def __init__(self, url: str, consequence: str = "nothing was written") -> None:
         self._url = url
@@ -19,29 +28,25 @@ class translated:  # noqa: N801  reads as a phrase: `with translated(url):`
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
         """Translate."""
-        if isinstance(error, OSError) and not isinstance(error, DiademError):
-            raise store_error(error, self._url, self._consequence) from error
-
-
-_CAUSES = {
-    errno.ENOSPC: ("the disk is full", "Free space, or choose another store."),
-    errno.EDQUOT: ("the quota is used up", "Free space, or ask for more."),
-    errno.EROFS: ("the store is read-only or may not be written", "Choose a store that can be written."),
-    errno.EACCES: ("the store may not be written", "Check the permissions, or choose another store."),
-    errno.EPERM: ("the store may not be written", "Check the permissions, or choose another store."),
-    errno.ENOTDIR: ("the store is not a folder", "Name a folder."),
-    errno.EEXIST: ("the store is not a folder", "Name a folder."),
-    errno.ENAMETOOLONG: ("a path is too long for this file system", "Choose a store with a shorter path."),
-    errno.EFBIG: (
-        "the file system cannot hold a file of this size (FAT ends at 4 GB)",
-        "Choose a disk with another file system: exFAT, NTFS, ext4.",
-    ),
-    errno.EIO: ("the disk reports an input/output error", "Check the disk; choose another store."),
-}
+        cause = error.cause if isinstance(error, SinkFailed) else error
+        if isinstance(cause, OSError) and not isinstance(cause, DiademError):
+            raise store_error(cause, self._url, self._consequence) from cause
 
 
 def store_error(error: OSError, url: str, consequence: str = "nothing was written") -> StoreError:
-    """The `StoreError` for an error of the operating system while writing to a store."""
-    code = error.errno or 0
-    message, advice = _CAUSES.get(code, (error.strerror or str(error), "See the operating system's message."))
-    return StoreError(f"{message}; {consequence}", where=url, next=advice)
+    """The `StoreError` for an error of the operating system while a store, or a file of the node, was written."""
+    message, advice = cause_of(error) or (error.strerror or str(error), "See the operating system's message.")
+    return StoreError(f"{message}; {consequence}" if consequence else message, where=url, next=advice)
+
+
+@contextmanager
+def or_else(tidy_up: Callable[[], object]) -> Iterator[None]:
+    """Tidy up where the block fails. What fails in tidying up is noted with the cause, and never takes its place."""
+    try:
+        yield
+    except BaseException as cause:
+        try:
+            tidy_up()
+        except (OSError, DiademError) as failure:
+            cause.add_note(f"What was begun could not be removed: {failure}")
+        raise

@@ -108,21 +108,40 @@ class LocalStore:
         (Path, bool)
             The folder, and whether this call made it. Where it is False the stage has been dropped.
         """
-        with translated(self.url), FileLock(self.private / "publish.lock"):
-            present = next((folder for _, folder in self.find_payload(payload) if is_sound(folder)), None)
-            if present is None:
-                target = self._free_name(name)
-                refuse_links(self.root, target.parent)
-                os.makedirs(long_path(target.parent), exist_ok=True)
-                write_hint(self.private, "by-payload", payload, package.hex, target.relative_to(self.root).as_posix())
-                write_hint(self.private, "by-tree", tree, payload, "")
-                flush_folder(long_path(self.root))
-                patiently(lambda: os.rename(long_path(stage.bag), long_path(target)))
-                _settle(target)
+        judged: dict[tuple[PackageId, Path], bool] = {}
+        # Judged before the lock is taken: a package that is damaged is read to its end, and nobody waits for that.
+        while (present := self._sound(payload, judged, is_sound)) is None:
+            with translated(self.url), FileLock(self.private / "publish.lock"):
+                if any(found not in judged for found in self.find_payload(payload)):  # another writer was faster
+                    continue
+                folder = self._publish(stage, name, package, payload, tree)
+            break
         # From the rename on the package is there: what is left to tidy must not look like a failure.
         with contextlib.suppress(OSError):
             stage.discard()
-        return (target, True) if present is None else (present, False)
+        return (present, False) if present is not None else (folder, True)
+
+    def _sound(
+        self, payload: str, judged: dict[tuple[PackageId, Path], bool], is_sound: Callable[[Path], bool]
+    ) -> Path | None:
+        """A package with this payload that is whole; each is read once."""
+        for found in self.find_payload(payload):
+            if found not in judged:
+                judged[found] = is_sound(found[1])
+            if judged[found]:
+                return found[1]
+        return None
+
+    def _publish(self, stage: Stage, name: str, package: PackageId, payload: str, tree: str) -> Path:
+        target = self._free_name(name)
+        refuse_links(self.root, target.parent)
+        os.makedirs(long_path(target.parent), exist_ok=True)
+        write_hint(self.private, "by-payload", payload, package.hex, target.relative_to(self.root).as_posix())
+        write_hint(self.private, "by-tree", tree, payload, "")
+        flush_folder(long_path(self.root))
+        patiently(lambda: os.rename(long_path(stage.bag), long_path(target)))
+        _settle(target)
+        return target
 
     def _free_name(self, name: str) -> Path:
         """The name, or the name with a number where a damaged package or a stranger has it."""

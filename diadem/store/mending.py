@@ -21,7 +21,7 @@ from diadem.store.local_errors import translated
 from diadem.store.mending_place import Place, package_folder, read_exactly
 from diadem.store.mending_record import Desk, Intent
 from diadem.store.mending_settling import Unfinished, settle, unfinished
-from diadem.store.sink import Sink, SinkFailed, discard, write_all
+from diadem.store.sink import Sink, discard, write_all
 from diadem.store.system import long_path
 from diadem.trust.hashing import leaf_digest
 
@@ -174,7 +174,7 @@ def _write_in_place(desk: Desk, place: Place, intent: Intent, data: bytes) -> No
         if status.st_size != intent.size or status.st_nlink > 1:
             raise Refused("the file was exchanged just now", where=intent.file, next="Verify the package again.")
         os.lseek(descriptor, offset, os.SEEK_SET)
-        _write(descriptor, data)
+        write_all(descriptor, memoryview(data))
         os.fsync(descriptor)
         _read_back(descriptor, offset, len(data), intent)
         if intent.mtime_ns is not None:
@@ -182,13 +182,6 @@ def _write_in_place(desk: Desk, place: Place, intent: Intent, data: bytes) -> No
     finally:
         os.close(descriptor)
     desk.done(intent.leaf)
-
-
-def _write(descriptor: int, data: bytes) -> None:
-    try:
-        write_all(descriptor, memoryview(data))
-    except SinkFailed as failure:
-        raise failure.cause from failure
 
 
 def _read_back(descriptor: int, offset: int, length: int, intent: Intent) -> None:
@@ -214,8 +207,6 @@ def _exchange(desk: Desk, place: Place, intent: Intent, blocks: Iterable[bytes])
         _fill(desk.part, intent, blocks)
         desk.announce(intent)
         place.put(desk.part)
-    except SinkFailed as failure:
-        raise failure.cause from failure
     finally:  # the name is exchanged in one step: whatever happened, nothing is half done
         with contextlib.suppress(OSError):
             discard(desk.part)

@@ -16,7 +16,7 @@ from typing import Self
 from diadem.errors import Refused
 from diadem.package.paths import unsafe
 from diadem.store.links import refuse_links
-from diadem.store.system import READ_FLAGS, SEALED, WINDOWS, flush_folder, long_path, patiently
+from diadem.store.system import READ_FLAGS, SEALED, WINDOWS, allow, flush_folder, long_path, patiently
 from diadem.trust.hashing import leaf_digest
 
 _FOLDER_FLAGS = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
@@ -130,11 +130,11 @@ class Place:
         reading = self.open_reading()
         try:
             before = os.fstat(reading)
-            os.fchmod(reading, stat.S_IMODE(before.st_mode) | stat.S_IWUSR)
+            allow(reading, stat.S_IMODE(before.st_mode) | stat.S_IWUSR)
             try:
                 writing = os.open(self._at, _WRITE_FLAGS, dir_fd=self._folder)
             finally:
-                os.fchmod(reading, stat.S_IMODE(before.st_mode))
+                allow(reading, stat.S_IMODE(before.st_mode))
             if not os.path.samestat(before, os.fstat(writing)):
                 os.close(writing)
                 raise OSError(errno.EBUSY, "the file was exchanged while it was opened")
@@ -209,7 +209,7 @@ class Place:
             if status.st_mode & 0o222:
                 self._seal()
         if self._folder is not None:
-            os.fchmod(self._folder, _SEALED_FOLDER)
+            allow(self._folder, _SEALED_FOLDER)
 
     def _seal(self) -> None:
         if WINDOWS:
@@ -217,7 +217,7 @@ class Place:
             return
         descriptor = self.open_reading()
         try:
-            os.fchmod(descriptor, SEALED)
+            allow(descriptor, SEALED)
         finally:
             os.close(descriptor)
 
@@ -225,7 +225,7 @@ class Place:
         """Seal the folders that were made, and let go of the folder."""
         if not WINDOWS:
             for folder in reversed(self._made):
-                os.chmod(folder, _SEALED_FOLDER)
+                allow(folder, _SEALED_FOLDER)
         self._made = []
         if self._folder is not None:
             os.close(self._folder)
@@ -268,11 +268,12 @@ def writable_folder(path: str, descriptor: int | None = None) -> Iterator[None]:
     if mode & stat.S_IWUSR:
         yield
         return
-    os.chmod(target, mode | stat.S_IWUSR)
+    allow(target, mode | stat.S_IWUSR)
     try:
         yield
     finally:
-        os.chmod(target, mode)
+        with contextlib.suppress(OSError):  # what was changed is changed; `reseal` tries again
+            allow(target, mode)
 
 
 def _open_folder(root: str, folders: list[str]) -> int:

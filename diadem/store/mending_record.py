@@ -24,7 +24,7 @@ from pathlib import Path
 from diadem.store.links import read_plain, refuse_links, through_link
 from diadem.store.sink import discard
 from diadem.store.stage import SILENCE
-from diadem.store.system import CREATE_FLAGS, FileLock, flush_folder, long_path, patiently
+from diadem.store.system import CREATE_FLAGS, LONG_PATIENCE, FileLock, flush_folder, long_path, patiently
 
 _FORMAT = "diadem-mending/1"
 
@@ -77,7 +77,7 @@ class Desk:
         """Keep other menders away from this file; leaves no lock behind."""
         os.makedirs(long_path(refuse_links(self._folder.parent.parent, self._folder)), exist_ok=True)
         lock = FileLock(self._folder / f"{self._place}.lock")
-        lock.acquire(wait=True)
+        lock.acquire(wait=LONG_PATIENCE)
         try:
             yield
         finally:

@@ -14,9 +14,10 @@ same second may both go on, and `ObjectStore.upload` then relies on its check be
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
-import os
 import re
+import socket
 import tempfile
 import threading
 import time
@@ -27,7 +28,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from diadem.errors import DiademError, NotFound, Refused
+from diadem.errors import DiademError, NotFound, Refused, StoreError
 from diadem.model.ids import PackageId
 from diadem.store import object_hints
 from diadem.store.contract import Capabilities
@@ -165,15 +166,12 @@ class WriterLock:
 
     def __init__(self) -> None:
         self.writer = uuid.uuid4().hex
-        self._path = _lock_path(self.writer)
-        self._lock = FileLock(self._path)
+        self._lock = FileLock(_lock_path(self.writer))
         self._lock.acquire()
 
     def release(self) -> None:
         """Unlock, and remove the file."""
-        self._lock.release()
-        with contextlib.suppress(OSError):
-            self._path.unlink()
+        self._lock.remove()
 
 
 def take(
@@ -269,19 +267,31 @@ def _age(client: ObjectClient, stat: Stat) -> timedelta:
 def is_dead(writer: str) -> bool:
     """Whether a writer ran on this machine and lives no more: its lock file is here, ours, and free."""
     path = _lock_path(writer)
-    if not writer.isalnum() or not path.is_file():
+    try:
+        if not writer.isalnum() or not path.is_file():
+            return False
+        lock = FileLock(path)
+        if not lock.acquire():
+            return False
+    except (OSError, StoreError):  # nobody can tell: it counts as dead when it has been silent for long
         return False
-    if hasattr(os, "geteuid") and path.stat().st_uid != os.geteuid():
-        return False
-    lock = FileLock(path)
-    if not lock.acquire():
-        return False
-    lock.release()
     if lock.supported:
-        with contextlib.suppress(OSError):
-            path.unlink()
+        lock.remove()
+    lock.release()
     return lock.supported
 
 
 def _lock_path(writer: str) -> Path:
-    return Path(tempfile.gettempdir()) / f"diadem-writer-{writer}.lock"
+    """The account's own folder, not one for temporary files: jobs and services have such a folder each for themselves.
+
+    A home may be shared by machines, so the name says of which machine the writer is.
+    """
+    from platformdirs import user_cache_path
+
+    folder = user_cache_path("diadem") / "writers"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:  # an account without a home
+        folder = Path(tempfile.gettempdir())
+    machine = hashlib.sha256(socket.gethostname().encode()).hexdigest()[:12]
+    return folder / f"diadem-{machine}-{writer}.lock"

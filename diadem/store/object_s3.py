@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Iterable, Iterator
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -177,7 +178,7 @@ class S3Client:
         return str(answer["ETag"])
 
     def complete(self, key: str, upload: str, parts: Iterable[tuple[int, str, bytes]]) -> None:
-        """Complete. A repeated request for what is already complete says NoSuchUpload, and the object is there."""
+        """Complete. A repeated request for what is already complete says NoSuchUpload, and the new object is there."""
         listed = [
             {"PartNumber": number, "ETag": mark, "ChecksumSHA256": _base64(digest)}
             for number, mark, digest in sorted(parts)
@@ -191,8 +192,9 @@ class S3Client:
                 MultipartUpload={"Parts": listed},
             )
         except NotFound:
-            if self.stat(key) is None:
-                raise
+            now = self.stat(key)
+            if now is None or now.version.strip('"') != _etag_of([str(part["ETag"]) for part in listed]):
+                raise  # what has the key is not this upload: an older object, or another writer's
 
     def abort(self, key: str, upload: str) -> None:
         """Abort."""
@@ -237,6 +239,15 @@ class S3Client:
 
     def _at(self, key: str) -> str:
         return f"{self.url}/{key}".rstrip("/")
+
+
+def _etag_of(marks: Sequence[str]) -> str | None:
+    """The ETag of an object of several parts, from theirs; None where they are no MD5, as under a key of the server."""
+    try:
+        digests = b"".join(bytes.fromhex(mark.strip('"')) for mark in marks)
+    except ValueError:
+        return None
+    return f"{hashlib.md5(digests, usedforsecurity=False).hexdigest()}-{len(marks)}"
 
 
 def _base64(digest: bytes) -> str:

@@ -8,6 +8,7 @@ import os
 import time
 import uuid
 from collections.abc import Iterable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 from diadem.errors import PackageError
@@ -62,13 +63,13 @@ class OwnFiles:
             draft = self._draft(data)
             try:
                 make_folders(target.parent)
-                if create and not _create(draft, target, self._private / "publish.lock"):
+                if create and not give_name(draft, target, lock=self._private / "publish.lock"):
                     return self.get(key) == data
                 if not create:
                     patiently(lambda: os.replace(long_path(draft), long_path(target)))
                 flush_folder(long_path(target.parent))
             finally:
-                with contextlib.suppress(FileNotFoundError):
+                with contextlib.suppress(OSError):
                     os.unlink(long_path(draft))
         return True
 
@@ -85,7 +86,7 @@ class OwnFiles:
                 patiently(lambda: os.replace(long_path(draft), long_path(target)))
                 flush_folder(long_path(target.parent))
             finally:
-                with contextlib.suppress(FileNotFoundError):
+                with contextlib.suppress(OSError):
                     os.unlink(long_path(draft))
 
     def get_file(self, key: str, target: Path) -> bool:
@@ -160,7 +161,7 @@ def save(target: Path, blocks: Iterable[bytes]) -> None:
         write_draft(draft, blocks)
         patiently(lambda: os.replace(long_path(draft), long_path(target)))
     finally:
-        with contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(OSError):
             os.unlink(long_path(draft))
 
 
@@ -188,10 +189,17 @@ def make_folders(folder: Path) -> None:
     flush_folder(long_path(folder.parent))
 
 
-def _create(draft: Path, target: Path, lock: Path) -> bool:
-    """Give a draft its name unless something has it; whether it did. One step, so that two never both succeed."""
+def give_name(draft: Path, target: Path, *, lock: Path | None = None) -> bool:
+    """Give a draft its name unless something has it; whether it did. One step, so that two never both succeed.
+
+    Where the file system has no second names for a file, two that respect the lock, if there is one, never do.
+    """
     if WINDOWS:  # its rename refuses what is there, and file systems without links have it too
-        return _rename_new(draft, target)
+        try:
+            patiently(lambda: os.rename(long_path(draft), long_path(target)))
+        except FileExistsError:
+            return False
+        return True
     try:
         os.link(draft, target)
     except FileExistsError:
@@ -199,16 +207,11 @@ def _create(draft: Path, target: Path, lock: Path) -> bool:
     except OSError as error:
         if error.errno not in _NO_LINKS:
             raise
-        with FileLock(lock):
+        with nullcontext() if lock is None else FileLock(lock):
             if os.path.lexists(target):
                 return False
             os.rename(draft, target)
-    return True
-
-
-def _rename_new(draft: Path, target: Path) -> bool:
-    try:
-        patiently(lambda: os.rename(long_path(draft), long_path(target)))
-    except FileExistsError:
-        return False
+        return True
+    with contextlib.suppress(OSError):  # it has its name; another one does no harm
+        os.unlink(draft)
     return True

@@ -14,14 +14,14 @@ import uuid
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from diadem.errors import NotFound
+from diadem.errors import NotFound, StoreError
 from diadem.model.ids import PackageId
 from diadem.store.bundle import LocalBundle, LocalFile
 from diadem.store.links import refuse_links, through_link
 from diadem.store.local_errors import translated
-from diadem.store.sink import Sink, SinkFailed, discard, write_all
+from diadem.store.sink import Sink, discard, write_all
 from diadem.store.stage import SILENCE, Swept, lock_path
-from diadem.store.system import FileLock, flush_folder, long_path, patiently
+from diadem.store.system import PATIENCE, FileLock, flush_folder, long_path, patiently
 
 _NAME = re.compile(r"([0-9a-f]{64})\.pq\Z")
 
@@ -58,16 +58,14 @@ def write_parity(root: Path, package: PackageId, blocks: Iterable[bytes | memory
         os.makedirs(long_path(refuse_links(root, folder)), exist_ok=True)
         part = folder / f"{package.hex}.{uuid.uuid4().hex}.part"
         lock = FileLock(lock_path(part))
-        lock.acquire(wait=True)
+        lock.acquire(wait=PATIENCE)
         try:
             size = _write(str(part), blocks)
             _rename(part, folder / f"{package.hex}.pq")
-        except SinkFailed as failure:
-            raise failure.cause from failure
         finally:
             with contextlib.suppress(OSError):
                 discard(str(part))
-                lock.remove()
+            lock.remove()
     return size
 
 
@@ -133,7 +131,7 @@ def sweep_parity(root: Path) -> list[Swept]:
         return []
     parts = dict.fromkeys(name.removesuffix(".lock") for name in names if not name.endswith(".pq"))
     for name in parts:
-        with contextlib.suppress(OSError):  # cleaning never stops what it cleans for; the next sweep tries again
+        with contextlib.suppress(OSError, StoreError):  # the next sweep tries again
             if _sweep_part(folder / name):
                 swept.append(Swept(str(folder / name), 1))
     return swept

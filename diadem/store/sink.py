@@ -8,6 +8,7 @@ import stat
 from collections import deque
 from typing import Self
 
+from diadem.store.local_errors import SinkFailed
 from diadem.store.system import (
     CREATE_FLAGS,
     PAGES_CAN_BE_RELEASED,
@@ -22,14 +23,6 @@ _ZEROS = bytes(_HOLE)
 _WRITEBACK = 32 << 20
 _KEPT = 256 << 20
 _MAX_RANGES = 64
-
-
-class SinkFailed(Exception):
-    """The copy cannot be written; the cause is the `OSError`. The source is not to blame."""
-
-    def __init__(self, cause: OSError) -> None:
-        super().__init__(str(cause))
-        self.cause = cause
 
 
 def discard(path: str) -> None:

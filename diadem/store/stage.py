@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from diadem.errors import StoreError
 from diadem.store.links import is_link, through_link
-from diadem.store.sink import SinkFailed
-from diadem.store.system import CREATE_FLAGS, SEALED, FileLock, flush_tree, long_path, patiently
+from diadem.store.local_errors import SinkFailed
+from diadem.store.system import CREATE_FLAGS, SEALED, FileLock, allow, flush_tree, long_path, make_deep, patiently
 
 #: A stage on a file system without locks is swept after this many seconds of silence: 7 days.
 SILENCE = 7 * 24 * 3600
@@ -41,7 +42,7 @@ class Stage:
         folder, _, _ = path.rpartition("/")
         if folder not in self._folders:
             try:
-                os.makedirs(long_path(self.bag / folder), exist_ok=True)
+                make_deep(self.bag / folder)
             except OSError as error:
                 raise SinkFailed(error) from error
             self._folders.add(folder)
@@ -76,8 +77,12 @@ class Stage:
         self._folders &= used | {""}
 
     def discard(self) -> None:
-        """Remove the stage and everything in it."""
-        remove_tree(self.folder)
+        """Remove the stage and everything in it; what cannot be removed is swept later, for its lock is free then."""
+        try:
+            remove_tree(self.folder)
+        except OSError:
+            self._lock.release()
+            raise
         self._lock.remove()
 
 
@@ -95,7 +100,7 @@ def sweep(stages: Path) -> list[Swept]:
     except OSError:
         return []
     for name in dict.fromkeys(name.removesuffix(".lock") for name in names):
-        with contextlib.suppress(OSError):  # cleaning never stops an archive; the next run tries again
+        with contextlib.suppress(OSError, StoreError):  # cleaning never stops an archive; the next run tries again
             if (removed := _sweep_one(stages / name)) is not None:
                 swept.append(removed)
     return swept
@@ -138,7 +143,7 @@ def remove_tree(folder: Path) -> int:
             continue
         if not os.path.isdir(path):
             continue
-        os.chmod(path, stat.S_IRWXU)
+        allow(path, stat.S_IRWXU)
         pending.append((path, True))
         with os.scandir(path) as entries:
             for entry in entries:
@@ -172,7 +177,7 @@ def _remove_link(path: str) -> None:
 def restrict(folder: str) -> None:
     """Take the write permission from a folder; Windows has no such bit."""
     if os.name != "nt":
-        os.chmod(folder, 0o555)  # noqa: S103  readable for all, writable for none
+        allow(folder, 0o555)  # readable for all, writable for none
 
 
 def _with_parents(folders: Iterable[str]) -> Sequence[str]:

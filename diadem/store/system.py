@@ -10,7 +10,10 @@ import sys
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, Final, Self, TypeVar
+
+from diadem.errors import Unreachable
+from diadem.store.local_errors import translated
 
 T = TypeVar("T")
 
@@ -63,6 +66,17 @@ def long_path(path: str | os.PathLike[str]) -> str:
         return text
     text = os.path.abspath(text)
     return "\\\\?\\UNC\\" + text[2:] if text.startswith("\\\\") else "\\\\?\\" + text
+
+
+def make_deep(folder: str | os.PathLike[str]) -> None:
+    """Make a folder with those above it, however deep it lies: `os.makedirs` goes down one call a folder."""
+    path, missing = long_path(folder), []
+    while not os.path.isdir(path):
+        missing.append(path)
+        path = os.path.dirname(path)
+    for one in reversed(missing):
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(one)
 
 
 def start_writeback(descriptor: int, offset: int, length: int) -> None:
@@ -162,11 +176,21 @@ def _open_lock(path: str) -> int:
         return os.open(path, os.O_RDONLY | getattr(os, "O_NOINHERIT", 0))
 
 
+#: Seconds to wait for a lock that is held while small files are written.
+PATIENCE: Final = 300.0
+#: Seconds to wait for a lock that is held while a whole session or package is read or copied.
+LONG_PATIENCE: Final = 24 * 3600.0
+#: Seconds between two tries.
+_BETWEEN = 0.05
+#: What `flock` says where a file system has no locks: EBADF from NFS, for a file that may only be read.
+_NO_LOCKS = {errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL, errno.EBADF}
+
+
 class FileLock:
     """An exclusive lock of the operating system on a file; released by the kernel when the process ends.
 
-    `acquire` is False when another holder lives. Where the file system has no locks, `supported` turns False and the
-    lock counts as acquired.
+    Where the file system has no locks, `supported` turns False and the lock counts as acquired. To give it back never
+    fails: the file may stay, and locks nobody.
     """
 
     def __init__(self, path: Path) -> None:
@@ -174,24 +198,44 @@ class FileLock:
         self._descriptor: int | None = None
         self.supported = True
 
-    def acquire(self, *, wait: bool = False) -> bool:
-        """Take the lock; with `wait`, block until it is free."""
+    def acquire(self, *, wait: float = 0.0) -> bool:
+        """Take the lock. False: another holder lives, and there was no time to `wait` (seconds) for its end.
+
+        Raises
+        ------
+        StoreError
+            The lock's file cannot be opened, looked at or locked.
+        Unreachable
+            The time to wait is over.
+        """
+        end = time.monotonic() + wait
+        with translated(str(self._path), "nothing was done"):
+            while not self._try():
+                if not wait:
+                    return False
+                if time.monotonic() > end:
+                    raise self._held_too_long(wait)
+                time.sleep(_BETWEEN)
+        return True
+
+    def _try(self) -> bool:
         while True:
             descriptor = _open_lock(long_path(self._path))
             try:
-                _lock(descriptor)
-            except (BlockingIOError, PermissionError):
-                os.close(descriptor)
-                if not wait:
+                try:
+                    _lock(descriptor)
+                except (BlockingIOError, PermissionError):
                     return False
-                time.sleep(0.05)
-                continue
-            except OSError:
-                self.supported = False
-            if self._is_current(descriptor):
-                self._descriptor = descriptor
-                return True
-            os.close(descriptor)  # it was removed between opening and locking: take the new one
+                except OSError as error:
+                    if error.errno not in _NO_LOCKS:
+                        raise
+                    self.supported = False
+                if self._is_current(descriptor):
+                    self._descriptor, descriptor = descriptor, -1
+                    return True  # else it was removed between opening and locking: take the new one
+            finally:
+                if descriptor >= 0:
+                    os.close(descriptor)
 
     def _is_current(self, descriptor: int) -> bool:
         try:
@@ -199,28 +243,61 @@ class FileLock:
         except FileNotFoundError:
             return False
 
+    def _held_too_long(self, seconds: float) -> Unreachable:
+        holders = _holders(long_path(self._path))
+        who = "process " + " and ".join(map(str, holders)) if holders else "another program"
+        return Unreachable(
+            f"{who} has kept a lock for more than {seconds:.0f} seconds",
+            where=str(self._path),
+            next=f"Wait until {who} has ended, or end it; then run the same command again.",
+        )
+
     def release(self) -> None:
         """Give the lock back."""
         if self._descriptor is not None:
-            os.close(self._descriptor)
+            with contextlib.suppress(OSError):
+                os.close(self._descriptor)
             self._descriptor = None
 
     def remove(self) -> None:
         """Remove the lock's file and give the lock back; POSIX removes while it is held, Windows afterwards."""
         if WINDOWS:
             self.release()
-        with contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(OSError):
             patiently(lambda: os.unlink(long_path(self._path)))
         self.release()
 
     def __enter__(self) -> Self:
         """Wait for the lock."""
-        self.acquire(wait=True)
+        self.acquire(wait=PATIENCE)
         return self
 
     def __exit__(self, *exception: object) -> None:
         """Release."""
         self.release()
+
+
+def _holders(path: str) -> list[int]:
+    """Processes of this machine that hold a lock on a file, where the system tells (Linux)."""
+    try:
+        number = str(os.stat(path).st_ino)
+        with open("/proc/locks", encoding="ascii") as lines:
+            words = [line.split() for line in lines]
+    except (OSError, ValueError):
+        return []
+    return [int(line[4]) for line in words if line[1] == "FLOCK" and line[5].rpartition(":")[2] == number]
+
+
+def allow(path: str | int, mode: int) -> None:
+    """Set the permissions of a file or folder of ours, where the file system has permissions.
+
+    FAT, exFAT and mounted object stores have none, as Windows has none; some say so when they are asked to set them.
+    """
+    try:
+        os.chmod(path, mode)
+    except OSError as error:
+        if error.errno not in (errno.EPERM, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL):
+            raise
 
 
 if sys.platform == "win32":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import uuid
 from pathlib import Path
@@ -39,7 +40,7 @@ def write_whole(path: Path, data: bytes, *, mode: int = 0o644) -> None:
                 os.fsync(sink.fileno())
             patiently(lambda: os.replace(long_path(draft), long_path(path)))
         except BaseException:
-            if os.path.lexists(long_path(draft)):
+            with contextlib.suppress(OSError):
                 os.unlink(long_path(draft))
             raise
         flush_folder(long_path(path.parent))

@@ -21,7 +21,8 @@ from typing import Protocol
 
 from diadem.errors import IntegrityError, Refused
 from diadem.store.local_errors import translated
-from diadem.store.system import WINDOWS, flush_folder, long_path, patiently
+from diadem.store.own_files import give_name
+from diadem.store.system import flush_folder, long_path, patiently
 
 _BLOCK = 4 << 20
 #: Deflate's quickest level. On frames, spectra and headers of seven vendors level 6 took two to ten times as long and
@@ -138,20 +139,8 @@ class ZipStage:
             Another file has taken the name.
         """
         with translated(str(self.target), _NOTHING):
-            refuse_existing(self.target)
-            if not WINDOWS:  # there a rename refuses by itself; elsewhere the name is taken first
-                try:
-                    os.close(os.open(self.target, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
-                except FileExistsError:
-                    refuse_existing(self.target)
-                    raise
-            try:
-                rename = os.rename if WINDOWS else os.replace
-                patiently(lambda: rename(long_path(self._draft), long_path(self.target)))
-            except BaseException:
-                if not WINDOWS:
-                    os.unlink(self.target)
-                raise
+            if not give_name(self._draft, self.target):
+                refuse_existing(self.target)
             with contextlib.suppress(OSError):  # it is there, whatever becomes of the folder's own entry
                 flush_folder(long_path(self.target.parent))
 

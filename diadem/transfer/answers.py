@@ -11,7 +11,9 @@ from typing import Any, Final, Self
 from diadem.errors import DiademError, DocumentError, NotFound, Refused, Unreachable
 from diadem.model import canonical
 from diadem.model.carriers import CarrierFull
+from diadem.model.peers import Unproven
 from diadem.model.times import read_time
+from diadem.transfer.messages import MAX_CHECKPOINT
 from diadem.transfer.wire import Connection, why
 
 #: Bytes of a JSON answer that are read.
@@ -77,8 +79,17 @@ class Stream:
         self._left -= found
         return found
 
-    def read(self) -> bytearray:
-        """All that is left, once in memory."""
+    def read(self, most: int) -> bytearray:
+        """All that is left, once in memory.
+
+        Raises
+        ------
+        Unreachable
+            It is more than `most` bytes, or the connection broke before the end.
+        """
+        if self._left > most:
+            message = f"the answer has {self._left:,} bytes, and {most:,} are read"
+            raise Unreachable(message, where=self._url, next="Do not trust it; tell its operator.")
         data, at = bytearray(self._left), 0
         with memoryview(data) as view:
             while found := self.readinto(view[at:]):
@@ -147,9 +158,10 @@ def refusal(response: http.client.HTTPResponse, *, name: str, url: str, now: flo
         This machine's time, for a peer that says none.
     """
     try:
-        error = _error_of(json_of(response, url).get("error"))
+        told = json_of(response, url).get("error")
     except (DiademError, OSError, http.client.HTTPException):
-        error = {}
+        told = None
+    error = _error_of(told)
     code, after = error.get("code", ""), error.get("next")
     message = f"{name}: {error.get('message') or response.reason}"
     if response.status == 404:
@@ -158,6 +170,9 @@ def refusal(response: http.client.HTTPResponse, *, name: str, url: str, now: flo
         return OtherTime(message, where=url, next=after, server_time=_moment(error, now))
     if response.status == 507:
         return CarrierFull(message, where=url, next=after)
+    seen = told.get("seen") if isinstance(told, dict) else None  # a checkpoint of this node's log: lines, not words
+    if code == Unproven.code and isinstance(seen, str) and len(seen) <= MAX_CHECKPOINT:
+        return Unproven(message, seen, where=url, next=after)
     if response.status in (429, 500, 502, 503, 504):
         return Unreachable(message, where=url, next=after or "Try again later.")
     return PeerRefused(message, where=url, next=after, status=response.status, code=code or "refused")

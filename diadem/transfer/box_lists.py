@@ -13,6 +13,7 @@ from diadem.model.routes import DIRECT
 from diadem.model.tickets import FOR_PEER
 from diadem.model.times import read_time
 from diadem.node.context import Context
+from diadem.node.peers.joins import joining_nodes
 from diadem.node.peers.notes import own_hubs
 from diadem.node.peers.opening import peer_book
 from diadem.node.peers.tickets import tickets
@@ -53,10 +54,11 @@ def tell_hubs(context: Context, network: Network) -> None:
 
 
 def _senders(context: Context) -> list[str]:
-    """Peers that are heard, and nodes that this one wants to meet. A hub itself is not among them: it is called."""
-    known = {peer.id for peer in peer_book(context).ls() if peer.speaks and not peer.is_hub}
+    """Peers that are heard, and nodes that this one wants to meet, or that are just joining. A hub itself is called."""
+    book = peer_book(context)
+    known = {peer.id for peer in book.ls() if peer.speaks and not peer.is_hub}
     met = {one.peer for one in route_book(context).meetings() if not one.error}
-    return sorted(known | met)[:_NODES]
+    return sorted(known | met | joining_nodes(book, context.clock()))[:_NODES]
 
 
 def _invitations(context: Context) -> list[str]:

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
+from diadem.errors import IntegrityError, Refused
 from diadem.model.statements import Draft
 from diadem.model.transfers import Counts, State, Transfer
+from diadem.node.amending import brought, sheet_of
+from diadem.node.custody.corrections import CorrectionSheet
 from diadem.transfer import drafts
 from diadem.transfer.desk import Desk, outgoing
 from diadem.transfer.evidence import own_chain
 from diadem.transfer.hub.tallies import relayed
-from diadem.transfer.messages import CLOSURE, RECEIPT, Message, new_id
+from diadem.transfer.messages import CLOSURE, MAX_CORRECTIONS, RECEIPT, Message, new_id
 
 
 def say_received(
-    desk: Desk, transfer: Transfer, counts: Counts, *, copy: Draft | None, stores: list[str], started: datetime
+    desk: Desk, transfer: Transfer, counts: Counts, *, more: Sequence[Draft], stores: list[str], started: datetime
 ) -> Transfer:
     """State that a package landed, and tell the sender until it confirms that.
 
@@ -26,8 +30,8 @@ def say_received(
         Verified.
     counts : Counts
         What came.
-    copy : Draft or None
-        The statement of the copy that was written; None where it was there.
+    more : sequence of Draft
+        What is stated with it: the copy that was written, and corrections that came, where the log has not got them.
     stores : list of str
         Where it is.
     started : datetime
@@ -42,7 +46,7 @@ def say_received(
         software=desk.context.tools.software,
         relayed=relayed(desk, transfer),
     )
-    said = desk.say_once(transfer.id, receipt, *([copy] if copy is not None else []))
+    said = desk.say_once(transfer.id, receipt, *more)
     return desk.book.step(
         transfer.id,
         State.RECEIVED,
@@ -95,5 +99,44 @@ def closure_message(desk: Desk, transfer: Transfer) -> Message:
     """The message that a transfer is closed."""
     theirs, ours = desk.book.checkpoints(transfer.peer)
     chain = own_chain(desk.context, transfer.id, seen=ours)
-    about = {"seen": theirs} if theirs else {}
+    about = {**({"seen": theirs} if theirs else {}), **corrections_of(desk, transfer)}
     return Message(new_id(), CLOSURE, transfer.id, desk.node, transfer.peer, desk.now, chain, about)
+
+
+def corrections_of(desk: Desk, transfer: Transfer) -> dict[str, str]:
+    """What a message says of the corrections that go with its package.
+
+    Raises
+    ------
+    Refused
+        They are more than a message holds.
+    """
+    sheet = sheet_of(desk.context, transfer.package)
+    text = sheet.to_line().decode("ascii") if sheet is not None else ""
+    if len(text) > MAX_CORRECTIONS:
+        raise Refused(
+            f"the corrections of this package have {len(text):,} bytes, and a message holds {MAX_CORRECTIONS:,}",
+            where=transfer.package,
+            next="Give it as a ZIP, which holds all of them: diadem export ID OUT.zip --for NAME",
+        )
+    return {"corrections": text} if text else {}
+
+
+def brought_with(desk: Desk, transfer: Transfer, about: Mapping[str, object]) -> list[Draft]:
+    """The statement of the corrections that a message brought; none where there is nothing new.
+
+    Raises
+    ------
+    DocumentError, IntegrityError
+        They are not of this package, or do not hold.
+    """
+    if "corrections" not in about:
+        return []
+    sheet = CorrectionSheet.from_line(str(about["corrections"]).encode("utf-8", "replace"))
+    if sheet.node != transfer.peer:
+        raise IntegrityError(
+            "the corrections are signed by another node than the sender's", next="Do not trust them; ask the sender."
+        )
+    names = {one.node: peer.name for one in sheet.nodes() if (peer := desk.network.peers.get(one.node)) is not None}
+    said = brought(desk.context, transfer.package, sheet, names)
+    return [said] if said is not None else []

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from diadem.errors import DocumentError, IntegrityError, Refused
+from diadem.errors import DocumentError, IntegrityError
+from diadem.model.peers import Unproven
 from diadem.model.statements import Subject
 from diadem.node.context import Context
 from diadem.node.custody.chain import Chain
@@ -36,22 +37,6 @@ class Contradicted(IntegrityError):
     """The other side's log, or a statement of it, contradicts what it said before."""
 
     code = "contradicted"
-
-
-class Unproven(Refused):
-    """The chain does not show that the other side's log still begins as it did; with the checkpoint at hand it can.
-
-    Parameters
-    ----------
-    seen : str
-        The checkpoint.
-    """
-
-    code = "unproven"
-
-    def __init__(self, message: str, seen: str) -> None:
-        super().__init__(message, next="It is exported again with the checkpoint at hand.")
-        self.seen = seen
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
 from diadem.errors import (
@@ -24,8 +23,10 @@ from diadem.errors import (
 )
 from diadem.model import canonical
 from diadem.model.carriers import OBJECT, RELAY, CarrierFull
+from diadem.model.peers import Unproven
 
 if TYPE_CHECKING:
+    from diadem.model.ports import RangeReader
     from diadem.model.signers import Signer
     from diadem.node.context import Context
 
@@ -35,6 +36,9 @@ JSON: Final = "application/json"
 BYTES: Final = "application/octet-stream"
 #: Bytes of a body where the route says nothing else: a control message with its chain.
 BODY: Final = 2 << 20
+_BLOCK: Final = 1 << 20
+#: Bytes of an answer after which it is asked again whether its asker may have it.
+ASKED_AGAIN: Final = 16 << 20
 #: What may stand in the places of a path. Anything else is no such path.
 PARAMETERS: Final[Mapping[str, str]] = {
     "transfer": "[0-9a-f]{32}",
@@ -127,25 +131,84 @@ class OutOfRange(UsageError):
     code = "range"
 
 
-@dataclass(frozen=True, slots=True)
 class FileRange:
-    """Bytes of a file of this machine, sent without passing through Python.
+    """Bytes of a file that is open: what was looked at is what goes, whatever takes its name meanwhile.
 
-    Attributes
+    The first are read at once, so that a store that does not answer is said as such.
+
+    Parameters
     ----------
-    path : Path
-        The file. It must not change while it is sent.
+    reader : RangeReader
+        The file; it is closed with this.
     start, stop : int
         First byte and end (exclusive).
     """
 
-    path: Path
-    start: int
-    stop: int
+    def __init__(self, reader: RangeReader, start: int, stop: int) -> None:
+        self._reader, self._at, self._stop = reader, start, stop
+        if reader.size < stop:
+            reader.close()
+            raise Unreachable("what is asked for cannot be read now", next="Try again later.")
+        try:
+            self._first: bytes | None = self._read()
+        except BaseException:
+            reader.close()
+            raise
 
-    def __len__(self) -> int:
-        """Bytes."""
-        return self.stop - self.start
+    def _read(self) -> bytes:
+        data = self._reader.read_at(self._at, min(_BLOCK, self._stop - self._at))
+        self._at += len(data)
+        return data
+
+    def __iter__(self) -> Iterator[bytes]:
+        """The blocks themselves."""
+        return self
+
+    def __next__(self) -> bytes:
+        """The next bytes."""
+        data, self._first = (self._read() if self._first is None else self._first), None
+        if not data:
+            self.close()
+            raise StopIteration
+        return data
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._reader.close()
+
+
+class WhileAllowed:
+    """The blocks of a long answer, as long as its asker may have them: that is asked again all 16 MiB.
+
+    Parameters
+    ----------
+    blocks : iterator of bytes
+        Of the answer; closed with this, where it can be.
+    require : callable
+        Raises where the asker may not any more.
+    """
+
+    def __init__(self, blocks: Iterator[bytes], require: Callable[[], object]) -> None:
+        self._blocks, self._require, self._given = blocks, require, 0
+
+    def __iter__(self) -> Iterator[bytes]:
+        """The blocks themselves."""
+        return self
+
+    def __next__(self) -> bytes:
+        """The next bytes. Raises what `require` raises."""
+        if self._given >= ASKED_AGAIN:
+            self._require()
+            self._given = 0
+        data = next(self._blocks)
+        self._given += len(data)
+        return data
+
+    def close(self) -> None:
+        """Let go of what is open."""
+        close = getattr(self._blocks, "close", None)
+        if close is not None:
+            close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,14 +221,14 @@ class Response:
         HTTP's.
     headers : mapping of str to str
         Besides those that the server adds.
-    body : bytes, FileRange or iterator of bytes
+    body : bytes or iterator of bytes
         An iterator is drawn in a thread and closed afterwards; give its length as the header ``content-length`` where
         it is known.
     """
 
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
-    body: bytes | FileRange | Iterator[bytes] = b""
+    body: bytes | Iterator[bytes] = b""
 
     @classmethod
     def json(cls, document: Mapping[str, Any], *, status: int = 200) -> Response:
@@ -173,15 +236,12 @@ class Response:
         return cls(status, {"content-type": JSON}, canonical.encode(dict(document), where="answer"))
 
     @classmethod
-    def file(
-        cls, path: Path, start: int, stop: int, *, of: int, at: int = 0, headers: Mapping[str, str] | None = None
-    ) -> Response:
-        """Bytes of a file of which `of` bytes, those from `at` on, are what was asked for; a part is told so (206)."""
-        part = FileRange(path, start, stop)
-        named = {"content-type": BYTES, "content-length": str(len(part)), **(headers or {})}
-        if len(part) == of:
-            return cls(200, named, part)
-        return cls(206, named | {"content-range": f"bytes {start - at}-{stop - at - 1}/{of}"}, part)
+    def blocks(cls, blocks: Iterator[bytes], start: int, stop: int, *, of: int) -> Response:
+        """Bytes of something that has `of`; a part is told so (206)."""
+        named = {"content-type": BYTES, "content-length": str(stop - start)}
+        if stop - start == of:
+            return cls(200, named, blocks)
+        return cls(206, named | {"content-range": f"bytes {start}-{stop - 1}/{of}"}, blocks)
 
 
 @dataclass(frozen=True, slots=True)
@@ -297,7 +357,7 @@ def problem_of(error: Exception) -> Response:
     """The answer where a handler raised.
 
     `NotFound` is the one 404; `UsageError` 400, `Refused` 409, `IntegrityError` 422, `Unreachable` 503 (`CarrierFull`
-    507), with their messages. Of anything else nothing is told: 500.
+    507), with their messages; an `Unproven` says which checkpoint it means. Of anything else nothing is told: 500.
     """
     if isinstance(error, NotFound):
         return nothing_here()
@@ -305,5 +365,6 @@ def problem_of(error: Exception) -> Response:
         return problem(503, StoreError.code, "this node cannot write now", next="Try again later.")
     for kind, status in _STATUS:
         if isinstance(error, kind):
-            return problem(status, error.code, error.message, next=error.next)
+            more = {"seen": error.seen} if isinstance(error, Unproven) else {}
+            return problem(status, error.code, error.message, next=error.next, **more)
     return problem(500, DiademError.code, "this node failed to answer", next="Tell its operator the time.")

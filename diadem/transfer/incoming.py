@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from diadem.errors import DiademError, NotFound, Refused, StoreError, Unreachable
 from diadem.model import canonical
+from diadem.model.peers import Unproven
 from diadem.model.routes import DIRECT
 from diadem.model.statements import Subject
 from diadem.model.times import read_time, time_text
@@ -16,19 +17,19 @@ from diadem.node.custody.said import quoted
 from diadem.serialization.statements import validate_statement
 from diadem.transfer import messages
 from diadem.transfer.accepting import accept_offer, require_allowed
-from diadem.transfer.closing import close_received, closure_message
+from diadem.transfer.closing import brought_with, close_received, closure_message
 from diadem.transfer.desk import Desk
 from diadem.transfer.evidence import (
     Contradicted,
     Evidence,
     Proven,
-    Unproven,
     is_own_checkpoint,
     transfer_subject,
     weigh,
 )
 from diadem.transfer.messages import Message
 from diadem.transfer.network import Peer
+from diadem.transfer.outbox import Outgoing
 from diadem.transfer.relay.requesting import know_relay, take_wanted
 from diadem.transfer.rules import rule_for
 
@@ -87,7 +88,8 @@ def receive(desk: Desk, node: str, data: bytes) -> bytes:
         desk.book.refuse(node, message.transfer, f"{message.kind}: {error.message}", desk.now)
         raise
     written = _written(answer)
-    desk.book.answer(message.id, node, written, desk.now)
+    if message.kind != messages.PROGRESS:  # it changes nothing to hear that again, and there is a lot of it
+        desk.book.answer(message.id, node, written, desk.now)
     return written
 
 
@@ -189,6 +191,7 @@ def _offered(desk: Desk, peer: Peer, message: Message) -> Answer:
         grant=str(said["grant"]),
     )
     about = {name: value for name, value in message.about.items() if name != "seen"}
+    brought_with(desk, transfer, about)  # what does not hold is refused before a byte moves
     desk.shelf.keep(message.transfer, peer.id, message.chain)
     desk.book.add(transfer, TransferEvent(State.OFFERED, time_text(desk.now), offer.id), about=about)
     return _state(_accepted_by_rule(desk, transfer, record))
@@ -227,6 +230,8 @@ def _closed(desk: Desk, peer: Peer, message: Message) -> Answer:
     _require(closure.said["recipient"] == desk.node, "the closure is for another node")
     _require(is_own_checkpoint(desk.context, str(closure.said["checkpoint"])), "the closure names a foreign checkpoint")
     if transfer.state is State.RECEIVED:
+        if said := brought_with(desk, transfer, message.about):  # what was corrected while it travelled
+            desk.context.say(said)
         transfer = desk.book.step(
             transfer.id, State.CLOSED, desk.now, statement=closure.id, closure=closure.id, error="", next=""
         )
@@ -295,6 +300,8 @@ def _declined(desk: Desk, peer: Peer, message: Message) -> Answer:
 
 def _progressed(desk: Desk, peer: Peer, message: Message) -> Answer:
     """What the receiver says of its progress: not signed, only shown, and no event: the book would grow by it."""
+    if message.about.keys() == {"seen"}:
+        return _held_there(desk, peer, message)
     if desk.from_peer(message.transfer, peer.id).direction == IN:
         return _given_up(desk, peer, message)
     transfer = _sent(desk, peer, message)
@@ -307,6 +314,39 @@ def _progressed(desk: Desk, peer: Peer, message: Message) -> Answer:
     rate, error = float(about.get("rate", 0)), str(about.get("error", ""))
     desk.book.change(transfer.id, durable=False, state=str(state), done=done, rate=rate, error=error)
     return {"state": str(state)}
+
+
+def _held_there(desk: Desk, peer: Peer, message: Message) -> Answer:
+    """A peer that fetches its messages says which checkpoint of this log it has: they are connected with that.
+
+    Where this log does not go on from there, nothing more is told of the transfer.
+    """
+    transfer, seen = desk.from_peer(message.transfer, peer.id), str(message.about["seen"])
+    if is_own_checkpoint(desk.context, seen):
+        desk.book.see(peer.id, ours=seen)
+        return _state(transfer)
+    for outgoing in desk.book.to_post(peer=peer.id):
+        if outgoing.transfer == transfer.id and outgoing.kind not in messages.UNSIGNED:
+            note_refusal(desk, outgoing, never_proven())
+            desk.book.posted(outgoing.id)
+    return _state(desk.book.get(transfer.id))
+
+
+def never_proven() -> Refused:
+    """Why the other side takes nothing: it has seen another log than this one."""
+    return Refused("the other side holds a checkpoint that this log does not go on from")
+
+
+def note_refusal(desk: Desk, outgoing: Outgoing, error: DiademError) -> None:
+    """What the other side refuses is not sent again; an offer that it refuses has failed."""
+    words = f"the other side refused the {outgoing.kind}: {error.message}"
+    known, advice = desk.book.find(outgoing.transfer), error.next or ""
+    if known is None:
+        return
+    if outgoing.kind == messages.OFFER and State.FAILED in NEXT[known.state]:
+        desk.book.step(known.id, State.FAILED, desk.now, words=words, error=words, next=advice)
+    else:
+        desk.book.change(known.id, error=words, next=advice)
 
 
 def _given_up(desk: Desk, peer: Peer, message: Message) -> Answer:

@@ -2,8 +2,13 @@
 
 ::
 
-    {"format":"diadem-introduction/1", "to", "token", "nonce", "seen", "chain", "note"}
+    {"format":"diadem-introduction/1", "to", "token":"", "nonce", "seen", "chain", "note"}
     {"format":"diadem-welcome/1", "to", "nonce", "state", "chain", "note"}
+
+and where a node joins by a ticket, twice, first without its number, then with it::
+
+    {"format":"diadem-introduction/2", "to", "token", "nonce", "seen", "chain", "note", "commitment", "number"}
+    {"format":"diadem-welcome/2", "to", "nonce", "state", "chain", "note", "number"}
 
 Each goes as a DSSE envelope. ``to`` is the node that it is for, so that it says nothing to another; ``chain`` leads
 from the sender's id to the key that signed; ``seen`` is the newest checkpoint of the reader's log that the sender has.
@@ -25,8 +30,10 @@ from diadem.trust.keys import PrivateKey, PublicKey
 
 #: Bytes of an introduction, or a welcome, that are read: a card and a note, in base64.
 MAX_INTRODUCTION: Final = 2 * MAX_CARD
-_INTRODUCTION: Final = ("diadem-introduction/1", "application/vnd.diadem.introduction+json")
-_WELCOME: Final = ("diadem-welcome/1", "application/vnd.diadem.welcome+json")
+_INTRODUCTION: Final = ("diadem-introduction", "application/vnd.diadem.introduction+json")
+_WELCOME: Final = ("diadem-welcome", "application/vnd.diadem.welcome+json")
+#: How a node is seen that has begun to join, and is to reveal its number.
+BEGUN: Final = "begun"
 _NODE: Final = re.compile(rb'\{"format":"diadem-chain/1",\n"node":"([0-9a-f]{64})",\n')
 
 
@@ -41,11 +48,13 @@ class Introduction:
     token : str
         Of the ticket; "" for a node that is known already.
     nonce : str
-        32 random hex digits: nobody can know before what words will be compared.
+        32 random hex digits, which the answer repeats.
     seen : str
         The newest checkpoint of the reader's log that the sender has, or "".
     chain, note : bytes
         The sender's card, and its endpoint note.
+    commitment, number : str
+        With a token: what binds the sender to its number for the words, and that number, "" until it is revealed.
     """
 
     to: str
@@ -54,6 +63,8 @@ class Introduction:
     seen: str
     chain: bytes
     note: bytes
+    commitment: str = ""
+    number: str = ""
 
     @property
     def node(self) -> str:
@@ -65,7 +76,8 @@ class Introduction:
 
     def to_bytes(self, key: PrivateKey) -> bytes:
         """The envelope, signed."""
-        return _signed(self, ("to", "token", "nonce", "seen"), _INTRODUCTION, key)
+        names = ("to", "token", "nonce", "seen", *(("commitment", "number") if self.token else ()))
+        return _signed(self, names, _INTRODUCTION, key)
 
     @classmethod
     def from_bytes(cls, data: bytes) -> tuple[Self, Envelope]:
@@ -76,8 +88,13 @@ class Introduction:
         DocumentError
             It is none.
         """
-        found, envelope = _opened(data, "to token nonce seen chain note", _INTRODUCTION)
-        require(found["token"] == "" or matches(TOKEN, found["token"]), "introduction", "its token is none")
+        names = ("to token nonce seen chain note", "commitment number")
+        found, envelope = _opened(data, names, _INTRODUCTION)
+        joins = "commitment" in found
+        require(matches(TOKEN, found["token"]) if joins else found["token"] == "", "introduction", "its token is none")
+        if joins:
+            require(matches(HEX, found["commitment"]), "introduction", "its commitment is none")
+            require(found["number"] == "" or matches(TOKEN, found["number"]), "introduction", "its number is none")
         return cls(**found), envelope
 
 
@@ -90,9 +107,11 @@ class Welcome:
     to, nonce : str
         Id of the node that introduced itself, and its nonce.
     state : str
-        How it is seen here: ``pending`` or ``confirmed``.
+        How it is seen here: ``pending`` or ``confirmed``; `BEGUN` where it is to reveal its number.
     chain, note : bytes
         The card and the endpoint note of the node that answers.
+    number : str
+        To one who joins: the answering node's number for the words.
     """
 
     to: str
@@ -100,10 +119,11 @@ class Welcome:
     state: str
     chain: bytes
     note: bytes
+    number: str = ""
 
     def to_bytes(self, key: PrivateKey) -> bytes:
         """The envelope, signed."""
-        return _signed(self, ("to", "nonce", "state"), _WELCOME, key)
+        return _signed(self, ("to", "nonce", "state", *(("number",) if self.number else ())), _WELCOME, key)
 
     @classmethod
     def from_bytes(cls, data: bytes) -> tuple[Self, Envelope]:
@@ -114,8 +134,10 @@ class Welcome:
         DocumentError
             It is none.
         """
-        found, envelope = _opened(data, "to nonce state chain note", _WELCOME)
-        require(found["state"] in ("pending", "confirmed"), "introduction", "its state is none")
+        found, envelope = _opened(data, ("to nonce state chain note", "number"), _WELCOME)
+        states = ("pending", "confirmed", *((BEGUN,) if "number" in found else ()))
+        require(found["state"] in states, "introduction", "its state is none")
+        require("number" not in found or matches(TOKEN, found["number"]), "introduction", "its number is none")
         return cls(**found), envelope
 
 
@@ -133,18 +155,22 @@ def require_signed(envelope: Envelope, online: PublicKey) -> None:
 
 def _signed(message: Any, texts: tuple[str, ...], kind: tuple[str, str], key: PrivateKey) -> bytes:
     document = {name: getattr(message, name) for name in texts}
-    document |= {"format": kind[0], "chain": message.chain.decode("utf-8"), "note": message.note.decode("utf-8")}
+    form = f"{kind[0]}/{2 if 'number' in texts else 1}"
+    document |= {"format": form, "chain": message.chain.decode("utf-8"), "note": message.note.decode("utf-8")}
     return sign(encode(document, where="introduction"), [key], kind[1]).to_line()
 
 
-def _opened(data: bytes, names: str, kind: tuple[str, str]) -> tuple[dict[str, Any], Envelope]:
+def _opened(data: bytes, names: tuple[str, str], kind: tuple[str, str]) -> tuple[dict[str, Any], Envelope]:
+    """The members of an introduction or a welcome: those of its first form, or of the second, which has more."""
     if len(data) > MAX_INTRODUCTION:
         raise _fault(f"it has {len(data):,} bytes; {MAX_INTRODUCTION:,} are read")
     envelope = Envelope.from_line(data)
     require(envelope.payload_type == kind[1], "introduction", "it is something else")
     document = decode(envelope.payload, where="introduction", limit=MAX_INTRODUCTION)
-    found = members_of(document, "introduction", f"format {names}")
-    require(found.pop("format") == kind[0], "introduction", f"its format is not {kind[0]}")
+    second = isinstance(document, dict) and document.get("format") == f"{kind[0]}/2"
+    found = members_of(document, "introduction", f"format {' '.join(names) if second else names[0]}")
+    form = f"{kind[0]}/{2 if second else 1}"
+    require(found.pop("format") == form, "introduction", f"its format is not {form}")
     require(all(isinstance(value, str) for value in found.values()), "introduction", "its members are texts")
     require(matches(HEX, found["to"]) and matches(TOKEN, found["nonce"]), "introduction", "it is for no node")
     found |= {name: found[name].encode("utf-8", "surrogatepass") for name in ("chain", "note")}

@@ -22,6 +22,8 @@ class Job:
     run : callable
         Does what is due and returns whether there is more that is due at once. Looks at the event now and then and
         ends soon after it is set. What it raises is told and tried again, later each time.
+    settle : callable
+        Waits so many seconds for what it has begun in other threads, after the event was set.
     every : float
         Seconds between two runs.
     longest : float
@@ -30,6 +32,7 @@ class Job:
 
     name: str
     run: Callable[[threading.Event], bool]
+    settle: Callable[[float], object] = lambda _: None
     every: float = 5.0
     longest: float = 300.0
 
@@ -55,12 +58,13 @@ def jobs(context: Context) -> Sequence[Job]:
     from diadem.transfer.desks import desk_of
     from diadem.transfer.handlers.windows import serving_of
     from diadem.transfer.spoke.polling import Polling
-    from diadem.transfer.working import Movers, talk
+    from diadem.transfer.working import Messages, Movers
 
     desk = desk_of(context)
+    messages, movers = Messages(desk), Movers(desk, serving_of(context))
     return (
-        Job("messages", partial(talk, desk)),
-        Job("transfers", Movers(desk, serving_of(context)).run),
+        Job("messages", messages.run, messages.settle),
+        Job("transfers", movers.run, movers.settle),
         Job("hubs", Polling(desk).run),
         Job("routes", partial(_switch, desk), every=30.0),
         Job("notes", partial(_notes, context), every=60.0),

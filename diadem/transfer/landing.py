@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -19,6 +18,7 @@ from diadem.model.statements import Draft, Subject
 from diadem.model.transfers import MOVING, NEXT, OVER, Counts, State, Transfer
 from diadem.node.entries import package_entry
 from diadem.node.following import derive
+from diadem.node.handed_packages import place_for
 from diadem.node.memory_bundle import MemoryBundle
 from diadem.package.opening import REQUIRED, OpenedPackage, read_manifest
 from diadem.package.verify import verify
@@ -27,14 +27,12 @@ from diadem.store.arrival_landing import land, published_path
 from diadem.store.base import Added
 from diadem.store.bundle import LocalBundle
 from diadem.store.urls import local_path
-from diadem.transfer.closing import say_received
+from diadem.transfer.closing import brought_with, say_received
 from diadem.transfer.desk import Desk
 from diadem.transfer.network import Reader
 from diadem.transfer.tag_parts import limit_of, read_tag_files, tag_files
 from diadem.trust.hashing import leaf_digest, sha256_hex
 
-#: A package's place in its sender's store, where it may have had to take a number.
-_PATH: Final = re.compile(r"([0-9]{4}/[0-9]{8}-[a-z0-9-]{1,60}-[0-9a-f]{12})(-[0-9]{1,3})?\Z")
 #: What came is not what was offered: going on does not help before the sender mends it.
 _FATAL: Final = (IntegrityError, PackageError)
 _DO_NOT_TRUST: Final = "Do not trust it; tell its sender."
@@ -228,8 +226,10 @@ class Landing:
                 _take_out(desk, transfer, added.path)
             _require_not_over(transfer)
             with context.locked(f"package-{opened.id.hex[:32]}"):
-                copy, stores = self._entered(opened, added), [transfer.store]
-                return say_received(desk, transfer, transfer.counts, copy=copy, stores=stores, started=self._started())
+                more = [*self._entered(opened, added), *brought_with(desk, transfer, desk.book.about(transfer.id))]
+                return say_received(
+                    desk, transfer, transfer.counts, more=more, stores=[transfer.store], started=self._started()
+                )
 
     def _started(self) -> datetime:
         """When the first byte came, of this run or an earlier one."""
@@ -238,7 +238,7 @@ class Landing:
                 return datetime.fromisoformat(event.at)
         return self._desk.now
 
-    def _entered(self, opened: OpenedPackage, added: Added) -> Draft | None:
+    def _entered(self, opened: OpenedPackage, added: Added) -> list[Draft]:
         """Enter the package in the catalogue; the statement of its copy, where the log has none of it there."""
         context, transfer = self._desk.context, self.transfer
         name, package_id = transfer.store, str(opened.id)
@@ -249,7 +249,7 @@ class Landing:
             derive(context, package_id)
         known = context.catalogue.replicas(package_id)
         if any((one.store, one.path, one.state) == (name, added.path, PRESENT) for one in known):
-            return None
+            return []
         said = {
             "payload_id": opened.payload_id,
             "store": name,
@@ -259,11 +259,9 @@ class Landing:
             "path": added.path,
             "by": transfer.recipient,
         }
-        return Draft("replicate", (Subject.package(package_id),), said)
+        return [Draft("replicate", (Subject.package(package_id),), said)]
 
     def _path(self, opened: OpenedPackage) -> str:
         """Its name as in the sender's store, where that is a name as packages have."""
-        told = _PATH.match(str(self._desk.book.about(self.transfer.id).get("path", "")))
-        if told is not None and told[1].endswith(opened.payload_id[:12]):
-            return told[1]
-        return f"{self._desk.now:%Y/%Y%m%d}-received-{opened.payload_id[:12]}"
+        told = str(self._desk.book.about(self.transfer.id).get("path", ""))
+        return place_for(told, opened.payload_id, self._desk.now)

@@ -32,6 +32,8 @@ MAX_PREVIEW_BYTES: Final = 64 << 10
 #: Bytes of a record's summary, and of a checkpoint.
 MAX_RECORD_BYTES: Final = 64 << 10
 MAX_CHECKPOINT: Final = 4 << 10
+#: Bytes of a sheet of corrections: some 500 of them.
+MAX_CORRECTIONS: Final = 1 << 20
 #: Letters of what went wrong.
 MAX_ERROR: Final = 1000
 
@@ -75,8 +77,9 @@ class Message:
         Text of a ``chain.json``; "" where nothing is stated (`UNSIGNED`).
     about : mapping
         Not signed. `seen`: the newest checkpoint of the recipient's log that the sender holds. Of an offer: `record`,
-        `previews` and `path`; of progress: `state`, `done`, `total`, `rate`, `error`; of what is wanted: `route`,
-        `generation`, `parts`, `windows`, and `hub`, the node id of the one by which it is to go.
+        `previews` and `path`; of an offer and a closure: `corrections`, a sheet of them that proves itself; of
+        progress: `state`, `done`, `total`, `rate`, `error`; of what is wanted: `route`, `generation`, `parts`,
+        `windows`, and `hub`, the node id of the one by which it is to go.
     """
 
     id: str
@@ -182,6 +185,11 @@ def _check_record(value: Any) -> None:
         _refuse(f"a record's summary is an object of at most {MAX_RECORD_BYTES:,} bytes", "message.about.record")
 
 
+def _check_corrections(value: Any) -> None:
+    if not isinstance(value, str) or not 1 <= len(value) <= MAX_CORRECTIONS:
+        _refuse(f"corrections are a text of at most {MAX_CORRECTIONS:,} letters", "message.about.corrections")
+
+
 def _check_path(value: Any) -> None:
     if not isinstance(value, str) or not 1 <= len(value) <= 200:
         _refuse("the package's name is a short text", "message.about.path")
@@ -253,7 +261,13 @@ def _check_windows(value: Any) -> None:
 
 #: What may stand in `about`, by kind, beside `seen`.
 _ABOUT: Final[Mapping[str, Mapping[str, Callable[[Any], None]]]] = {
-    OFFER: {"record": _check_record, "previews": _check_previews, "path": _check_path},
+    OFFER: {
+        "record": _check_record,
+        "previews": _check_previews,
+        "path": _check_path,
+        "corrections": _check_corrections,
+    },
+    CLOSURE: {"corrections": _check_corrections},
     PROGRESS: {
         "state": _check_state,
         "done": _check_count,

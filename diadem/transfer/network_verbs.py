@@ -8,6 +8,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from diadem.errors import NotFound
+from diadem.model.plain_text import quoted
 from diadem.model.ports import Listener, silent
 
 if TYPE_CHECKING:
@@ -218,12 +220,12 @@ class NetworkVerbs:
     def import_(
         self, folder: StrPath, *, store: str | None = None, dry_run: bool = False, listener: Listener = silent
     ) -> Imported:
-        """Accept what lies on a disk, as `accept` does, and land it: every byte is proven.
+        """Accept what lies on a disk, as `accept` does, and land it; or take in packages as they are: all is proven.
 
         Parameters
         ----------
         folder : path
-            Where `export_disk` wrote it.
+            Where `export_disk` wrote it; or the folder of a package, or a ZIP of `export`.
         store : str, optional
             Where it lands. Default: the first store with room for it.
         dry_run : bool
@@ -235,7 +237,7 @@ class NetworkVerbs:
         -------
         Imported
             The transfer: received, or as far as the disk goes; another disk of it goes on. The receipt reaches the
-            sender by any way.
+            sender by any way. Or the packages that were taken in.
 
         Raises
         ------
@@ -248,12 +250,23 @@ class NetworkVerbs:
         IntegrityError
             The disk is damaged or was altered. What is sound is kept, nothing landed.
         """
+        from diadem.store.zip_bundle import packages_in
         from diadem.transfer.desks import desk_of
-        from diadem.transfer.disk.importing import import_disk
+        from diadem.transfer.disk.importing import import_disk, import_packages
+        from diadem.transfer.disk.layout import HEADER
         from diadem.transfer.working import told
 
+        path = Path(folder).absolute()
+        packages = [] if (path / HEADER).exists() else packages_in(path)
+        if path.is_file() and not packages:
+            raise NotFound(
+                "there is no whole package in this file", where=str(path), next=f"See: diadem verify {quoted(path)}"
+            )
+        if packages:
+            return import_packages(self.context, path, packages, store=store, dry_run=dry_run, listener=listener)
         desk = desk_of(self.context)
-        done = import_disk(desk, Path(folder).absolute(), store=store, dry_run=dry_run, listener=listener)
+        done = import_disk(desk, path, store=store, dry_run=dry_run, listener=listener)
+        assert done.transfer is not None
         return replace(done, transfer=told(desk, done.transfer))
 
     def decline(self, offer: str, *, reason: str = "") -> Transfer:

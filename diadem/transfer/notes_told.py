@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
+from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from typing import Final
 
-from diadem.errors import DiademError
 from diadem.model.peers import Peer, PeerState
 from diadem.node.peers.notes import endpoint_note
 from diadem.node.peers.opening import peer_book
+from diadem.transfer.asking import do_all
 from diadem.transfer.introductions import Introduction
 from diadem.transfer.peer_verbs import PeerVerbs
 from diadem.transfer.route_book import route_book
@@ -18,6 +19,8 @@ from diadem.trust.hashing import sha256_hex
 
 #: Between two times that a peer is told, whatever changes meanwhile and whether it answers or not.
 _REST: Final = timedelta(minutes=10)
+#: Seconds for the answers of those who are asked at once.
+_PATIENCE: Final = 60.0
 #: So often a peer that can be called is asked for what is new there.
 _ASK: Final = timedelta(days=1)
 
@@ -32,7 +35,7 @@ def tell_notes(peers: PeerVerbs) -> int:
     """
     context, routes = peers.context, route_book(peers.context)
     newest, now = sha256_hex(endpoint_note(context, peer_book(context))), context.clock()
-    asked = 0
+    asked, later = 0, list[Callable[[], object]]()
     for peer in sorted(peers.ls(), key=lambda peer: not peer.is_hub):  # a hub lets this node in by its newest key only
         if peer.state is not PeerState.CONFIRMED or not _is_reached(peers, peer):
             continue
@@ -41,9 +44,13 @@ def tell_notes(peers: PeerVerbs) -> int:
         if (told == newest and not stale) or (tried is not None and tried + _REST > now) or _lies(peers, peer, newest):
             continue
         routes.try_note(peer.id, now)
+        ask = partial(peers.refresh, peer.name)  # not there, or not yet: it is told the next time, or when it answers
+        if peer.is_hub:
+            do_all([ask], _PATIENCE)
+        else:
+            later.append(ask)
         asked += 1
-        with contextlib.suppress(DiademError):  # not there, or not yet: it is told the next time, or when it answers
-            peers.refresh(peer.name)
+    do_all(later, _PATIENCE)
     return asked
 
 

@@ -16,6 +16,7 @@ from diadem.model.routes import DIRECT, DISK, HUB
 from diadem.model.statements import Draft
 from diadem.model.times import read_time, time_text
 from diadem.model.transfers import LOCAL, MOVING, OUT, State, Transfer, TransferEvent
+from diadem.node.access.recipients import whole_address
 from diadem.node.placing import best_package
 from diadem.package.opening import read_manifest
 from diadem.store.taking import load
@@ -215,10 +216,8 @@ def _recipient(desk: Desk, to: str) -> tuple[str, str]:
     UsageError, NotFound, Refused
         It is no address; nobody is called so; the node is not confirmed.
     """
-    user, at, name = to.rpartition("@")
-    settings = desk.context.settings
-    if not at or not user or not name:
-        raise UsageError(f"'{to}' is no address", next="Write user@node, as in: marie@nmi")
+    settings, to = desk.context.settings, whole_address(desk.context, to)
+    user, _, name = to.rpartition("@")
     if name != settings.name:
         return to, desk.peer_named(name).id
     if settings.user(user).name == desk.context.user:

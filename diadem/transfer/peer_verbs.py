@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from diadem.errors import DiademError, NotFound, Refused, Unreachable, UsageError
 from diadem.model.canonical import encode
-from diadem.model.peers import Contact, Peer, PeerState
+from diadem.model.peers import Contact, Peer, PeerState, Unproven
 from diadem.model.routes import PeerRoutes
 from diadem.model.tickets import Ticket
 from diadem.model.times import read_time, time_text
@@ -26,7 +27,7 @@ from diadem.transfer.box_lists import tell_hubs
 from diadem.transfer.connecting import Connect, dial
 from diadem.transfer.desk import Desk
 from diadem.transfer.desks import desk_of
-from diadem.transfer.peering import Joining, finish_introduction, finish_join, introduce, join_request
+from diadem.transfer.peering import Joining, finish_introduction, finish_join, introduce, join_request, require_usable
 from diadem.transfer.routing import all_routes, common_hubs
 from diadem.transfer.spoke import through
 
@@ -172,16 +173,19 @@ class PeerVerbs:
         """
         context, found = self.context, Ticket.from_text(ticket)
         context.require_writable()
-        joining = join_request(context, found)
+        require_usable(context, found)
         if name or self._book.known(found.node) is None:
             self._book.free_name(checked_name(name or found.name, "peer"), found.node, context.settings.name)
+        contact, met = Contact(found.node, found.name, found.urls, found.tls), None
         try:
-            reply = self._asked(Contact(found.node, found.name, found.urls, found.tls), joining)
+            while not isinstance(met, Peer):
+                joining, reply = self._asked(contact, partial(join_request, context, found))
+                met = finish_join(context, found, joining, reply, name or "")
         except Unreachable:
             if not found.hubs:
                 raise
             return through.join(self._desk, found, name or "", patience=self.patience if wait is None else wait)
-        return finish_join(context, found, joining, reply, name or "")
+        return met
 
     def refresh(self, name: str | None = None) -> Sequence[Refreshed]:
         """Exchange newest keys and addresses with a peer, or with each that can be reached; hubs first.
@@ -207,9 +211,9 @@ class PeerVerbs:
     def _introduced(self, peer: Peer) -> Peer:
         hubs, note = common_hubs(self.context, peer), peer.note
         if note is not None and note.urls:
-            joining = introduce(self.context, peer)
+            asking = partial(introduce, self.context, peer)
             try:
-                reply = self._asked(Contact(peer.id, peer.name, note.urls, note.tls), joining)
+                joining, reply = self._asked(Contact(peer.id, peer.name, note.urls, note.tls), asking)
             except Unreachable:
                 if not hubs:
                     raise
@@ -220,12 +224,18 @@ class PeerVerbs:
             raise NotFound("it has no address, and there is no common hub", next=advice)
         return through.refresh(self._desk, peer, patience=self.patience)
 
-    def _asked(self, contact: Contact, joining: Joining) -> bytes:
+    def _asked(self, contact: Contact, asking: Callable[..., Joining]) -> tuple[Joining, bytes]:
+        """What was asked, and the answer; a node that misses the proof of a checkpoint that it has is shown it."""
         if not contact.urls:
             raise Unreachable(f"'{contact.name}' has no address", next="It can be met at a hub only.")
         with closing(self.connect(contact, self.context.keys.open("online"))) as poster:
-            answer = poster.post_json(JOIN_PATH, json.loads(joining.body), introduce=True)
-        return encode(answer, where="introduction")
+            joining = asking()
+            try:
+                answer = poster.post_json(JOIN_PATH, json.loads(joining.body), introduce=True)
+            except Unproven as error:
+                joining = asking(since=error.seen)
+                answer = poster.post_json(JOIN_PATH, json.loads(joining.body), introduce=True)
+        return joining, encode(answer, where="introduction")
 
     # -- trusting ----------------------------------------------------------------------------------------------------
 

@@ -2,7 +2,7 @@
 
 The ticket carries the inviting node's id, so the joining side knows whom it meets and needs no more. The inviting side
 knows only that somebody has the ticket: the joining node stays *pending* until a person has compared the words, unless
-the ticket was made for its id.
+the ticket was made for its id. It introduces itself twice, so that nobody chooses words (`diadem.node.peers.words`).
 """
 
 from __future__ import annotations
@@ -18,13 +18,14 @@ from diadem.node.config import checked_name
 from diadem.node.context import Context
 from diadem.node.peers.book import PeerBook
 from diadem.node.peers.cards import NodeCard, own_card, prove_card
+from diadem.node.peers.joins import Join, answer_kept, find_join, finish, keep_join
 from diadem.node.peers.notes import endpoint_note, open_note
 from diadem.node.peers.opening import peer_book
 from diadem.node.peers.saying import peer_draft, say_refused
 from diadem.node.peers.taking import proven_card, require_in_force, take, take_card
-from diadem.node.peers.tickets import Bearer, GivenTicket, TicketRefused, unknown_ticket, use_ticket
-from diadem.node.peers.words import words
-from diadem.transfer.introductions import Introduction, Welcome, require_signed
+from diadem.node.peers.tickets import Bearer, GivenTicket, TicketRefused, is_ticket, unknown_ticket, use_ticket
+from diadem.node.peers.words import commitment
+from diadem.transfer.introductions import BEGUN, Introduction, Welcome, require_signed
 from diadem.transfer.route_book import route_book
 from diadem.trust.hashing import sha256_hex
 
@@ -51,8 +52,22 @@ class Joining:
     body: bytes
 
 
-def join_request(context: Context, ticket: Ticket) -> Joining:
-    """What the joining node sends to the one that made the ticket.
+def join_request(context: Context, ticket: Ticket, *, since: str = "") -> Joining:
+    """What the joining node sends next to the one that made the ticket; raises as `require_usable`.
+
+    It is the same join, however often it is asked. With a checkpoint that the other has of this log, it shows that
+    the log still begins so.
+    """
+    require_usable(context, ticket)
+    own, number = (context.settings.id, context.keys.open("online").public.to_text()), secrets.token_hex(16)
+    bound = commitment(inviter=ticket.node, joiner=own, token_hash=ticket.token_hash, number=number)
+    with peer_book(context).file.writing() as connection:
+        join = keep_join(connection, Join(ticket.token_hash, ticket.node, own[0], "", own[1], bound, "", number))
+    return _introduction(context, ticket.node, ticket.token, join, since=since)
+
+
+def require_usable(context: Context, ticket: Ticket) -> None:
+    """That this node may join by a ticket, as far as the ticket itself says.
 
     Raises
     ------
@@ -69,18 +84,20 @@ def join_request(context: Context, ticket: Ticket) -> Joining:
         raise Refused("this ticket is for another node", next="Ask for one of your own.")
     if ticket.expires <= context.clock():
         raise Refused(f"this ticket ended on {time_text(ticket.expires)}", next="Ask for a new one.")
-    return _introduction(context, ticket.node, ticket.token)
 
 
-def introduce(context: Context, peer: Peer) -> Joining:
-    """What a node sends to a peer that knows it: its newest card and note."""
-    return _introduction(context, peer.id, "")
+def introduce(context: Context, peer: Peer, *, since: str = "") -> Joining:
+    """What a node sends to a peer that knows it: its newest card and note; `since` as for `join_request`."""
+    return _introduction(context, peer.id, since=since)
 
 
-def _introduction(context: Context, to: str, token: str) -> Joining:
+def _introduction(context: Context, to: str, token: str = "", join: Join | None = None, *, since: str = "") -> Joining:
+    """An introduction; of a join its number goes only when the other's number is kept."""
     book, nonce = peer_book(context), secrets.token_hex(16)
     seen = book.checkpoint(to)
-    said = Introduction(to, token, nonce, seen, own_card(context), endpoint_note(context, book))
+    said = Introduction(to, token, nonce, seen, own_card(context, since=since), endpoint_note(context, book))
+    if join is not None:
+        said = replace(said, commitment=join.commitment, number=join.joiner_number if join.inviter_number else "")
     return Joining(to, nonce, seen, said.to_bytes(context.keys.open("online")))
 
 
@@ -105,68 +122,98 @@ def answer_join(context: Context, body: bytes, signer: str = "") -> bytes:
         It does not prove what it says.
     Refused
         The ticket does not hold, this node knows no such peer, or the card is an old one.
+    Unproven
+        The card does not show that the log still begins as in the checkpoint that is kept of it: it can.
     UsageError
         The node calls itself as this one does, and no other name was given to it.
     """
     said, envelope = Introduction.from_bytes(body)
     if said.to != context.settings.id:
         raise Refused("this introduction is for another node", next="Use the address in the ticket.")
+    _require_expected(context, said)
     card = prove_card(said.chain, said.node)
     require_signed(envelope, card.online)
     if signer and signer != card.online.key_id:
         raise DocumentError("another key signed the request than introduces itself", where="introduction")
     note = open_note(said.note, card.online, card.node)
+    number, state = "", BEGUN
     if said.token:
-        peer = _joined(context, said, card, note)
+        number = _joined(context, said, card, note)
     else:
-        peer = take_card(context, _known(context, card), said.chain, said.note)
-    view = peer_view(context, peer.id, seen=said.seen)
-    _told(context, peer.id, view.note)
-    welcome = Welcome(peer.id, said.nonce, view.state, view.chain, view.note)
-    return welcome.to_bytes(context.keys.open("online"))
+        take_card(context, _known(context, card.node, card.online.key_id), said.chain, said.note)
+    if said.number or not said.token:
+        state = str(peer_book(context).get(card.node).state)
+    shown = own_card(context, since=said.seen), endpoint_note(context, peer_book(context))
+    if state != BEGUN:
+        _told(context, card.node, shown[1])
+    return Welcome(card.node, said.nonce, state, *shown, number).to_bytes(context.keys.open("online"))
 
 
-def _known(context: Context, card: NodeCard) -> Peer:
-    peer = peer_book(context).known(card.node)
-    if peer is None or peer.state is PeerState.DROPPED or card.online.key_id in peer.stolen:
+def _require_expected(context: Context, said: Introduction) -> None:
+    """That the ticket was given out, or the node is known: anybody can send a card, and to prove one takes a while."""
+    if not said.token:
+        _known(context, said.node)
+    elif not is_ticket(peer_book(context), hash_token(said.token), FOR_PEER):
+        raise unknown_ticket()
+
+
+def _known(context: Context, node: str, key_id: str = "") -> Peer:
+    peer = peer_book(context).known(node)
+    if peer is None or peer.state is PeerState.DROPPED or key_id in peer.stolen:
         raise unknown_ticket()
     return peer
 
 
-def _joined(context: Context, said: Introduction, card: NodeCard, note: EndpointNote) -> Peer:
-    """The node that came with a ticket, pinned."""
+def _joined(context: Context, said: Introduction, card: NodeCard, note: EndpointNote) -> str:
+    """This node's number for the words with one that came with a ticket; pinned is one that has revealed its own."""
     book = peer_book(context)
     with context.locked("peers"):
         before = book.known(card.node)
         if before is not None:
             card = proven_card(context, book, before, said.chain)
         require_in_force(context, card, note)
-        ticket = _used(context, book, said, card)
-        if before is not None and before.state is PeerState.DROPPED and ticket.used_by:
+        ticket, join = _used(context, book, said, card)
+        first = not join.joiner_number
+        if before is not None and before.state is PeerState.DROPPED and not first:
             raise unknown_ticket()  # it was dropped after it had used the ticket
+        if not said.number:
+            return join.inviter_number
+        if not join.commits(said.number):
+            raise Refused(
+                "this is not the number for the words to which the node had bound itself",
+                where="introduction",
+                next="Ask for a new ticket, and join with it.",
+            )
+        join = replace(join, joiner_number=said.number)
         name = before.name if before else book.free_name(ticket.name or card.name, card.node, context.settings.name)
         peer = _pinned(context, card, before, name)
         if peer.state is PeerState.PENDING:
-            peer = replace(peer, words=_words(context, card, said.nonce, said.token))
-        drafts = [] if before is not None and ticket.used_by else [peer_draft(peer, "pinned")]
-        if peer.state is PeerState.PENDING and ticket.for_node == card.node and not ticket.used_by:
+            peer = replace(peer, words=join.words)
+        drafts = [] if before is not None and not first else [peer_draft(peer, "pinned")]
+        if peer.state is PeerState.PENDING and ticket.for_node == card.node and first:
             peer = replace(peer, state=PeerState.CONFIRMED)
             drafts.append(peer_draft(peer, "confirmed", by=ticket.by_user, reason="the ticket was made for its id"))
         if drafts:
             context.say(drafts)
-        return take(context, book, peer, card, (said.note, note))
+        take(context, book, peer, card, (said.note, note))
+        finish(book, join)
+        return join.inviter_number
 
 
-def _used(context: Context, book: PeerBook, said: Introduction, card: NodeCard) -> GivenTicket:
-    """The ticket, used; that a second node came with it is logged, once a ticket."""
-    bearer = Bearer(card.node, card.name)
+def _used(context: Context, book: PeerBook, said: Introduction, card: NodeCard) -> tuple[GivenTicket, Join]:
+    """The ticket, used, and the join by it; that a second node came with it is logged, once a ticket."""
+    bearer, hash_ = Bearer(card.node, card.name), hash_token(said.token)
+    own, number = (context.settings.id, context.keys.open("online").public.to_text()), secrets.token_hex(16)
+    join = Join(hash_, own[0], card.node, own[1], card.online.to_text(), said.commitment, number, "")
     try:
-        return use_ticket(book, hash_token(said.token), FOR_PEER, bearer, context.clock())
+        ticket = use_ticket(book, hash_, FOR_PEER, bearer, context.clock(), join=join)
     except TicketRefused as error:
         if error.ticket is not None and not error.ticket.refused_by:
             action = "came with a ticket that does not hold for it"
             say_refused(context, card.node, action, actor=card.name, reason=error.message)
         raise
+    with book.file.reading() as connection:
+        return ticket, find_join(connection, hash_) or join
 
 
 def _pinned(context: Context, card: NodeCard, before: Peer | None, name: str) -> Peer:
@@ -188,16 +235,11 @@ def _pinned(context: Context, card: NodeCard, before: Peer | None, name: str) ->
     )
 
 
-def _words(context: Context, card: NodeCard, nonce: str, token: str) -> str:
-    own = (context.settings.id, context.keys.open("online").public.to_text())
-    return words(own, (card.node, card.online.to_text()), token_hash=hash_token(token), nonce=nonce)
-
-
 # -- the side that asks --------------------------------------------------------------------------------------------
 
 
-def finish_join(context: Context, ticket: Ticket, joining: Joining, reply: bytes, name: str = "") -> Peer:
-    """Pin the node that made the ticket, by its answer.
+def finish_join(context: Context, ticket: Ticket, joining: Joining, reply: bytes, name: str = "") -> Peer | Joining:
+    """Pin the node that made the ticket, by its second answer; after the first, what is to be sent next.
 
     Parameters
     ----------
@@ -223,12 +265,23 @@ def finish_join(context: Context, ticket: Ticket, joining: Joining, reply: bytes
     with context.locked("peers"):
         before = book.known(ticket.node)
         welcome, card, note = _welcomed(context, book, joining, reply, before)
+        said, _ = Introduction.from_bytes(joining.body)
+        if (welcome.state == BEGUN) != (not said.number):
+            raise DocumentError("the answer is to another question", where="introduction", next="Try again.")
+        join = answer_kept(book, ticket.token_hash, card.online.to_text(), welcome.number)
+        if join is None or not welcome.number or welcome.number != join.inviter_number:
+            raise Refused(
+                f"the node '{card.name}' has said another number for the words before: somebody may stand between you",
+                where="introduction",
+                next="Ask its people on the telephone for a new ticket.",
+            )
+        if not said.number:
+            return _introduction(context, ticket.node, ticket.token, join)
         if name or before is None:
             called = book.free_name(checked_name(name or card.name, "peer"), card.node, context.settings.name)
         else:
             called = before.name
-        met = _words(context, card, joining.nonce, ticket.token)
-        peer = replace(_pinned(context, card, before, called), name=called, seen_as=welcome.state, words=met)
+        peer = replace(_pinned(context, card, before, called), name=called, seen_as=welcome.state, words=join.words)
         drafts = [] if before is not None and before.state is not PeerState.DROPPED else [peer_draft(peer, "pinned")]
         if peer.state is PeerState.PENDING:
             peer = replace(peer, state=PeerState.CONFIRMED, reason="")
@@ -236,7 +289,7 @@ def finish_join(context: Context, ticket: Ticket, joining: Joining, reply: bytes
             drafts.append(peer_draft(peer, "confirmed", **more))
         if drafts:
             context.say(drafts)
-        _told(context, peer.id, Introduction.from_bytes(joining.body)[0].note)
+        _told(context, peer.id, said.note)
         return take(context, book, peer, card, note)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Iterable
 from typing import Any, Final
@@ -10,18 +11,18 @@ from diadem.errors import DiademError, NotFound, Refused, StoreError, Unreachabl
 from diadem.model import canonical
 from diadem.model.peers import Peer
 from diadem.model.routes import DIRECT
-from diadem.model.transfers import NEXT, State
 from diadem.node.peers.opening import peer_book
 from diadem.transfer import sealed_messages
 from diadem.transfer.boxing import put_sealed
+from diadem.transfer.closing import corrections_of
 from diadem.transfer.desk import Desk
 from diadem.transfer.evidence import own_chain
-from diadem.transfer.incoming import receive
-from diadem.transfer.messages import CLOSURE, MAX_BYTES, OFFER, UNSIGNED, Message
+from diadem.transfer.incoming import never_proven, note_refusal, receive
+from diadem.transfer.messages import CLOSURE, MAX_BYTES, OFFER, PROGRESS, UNSIGNED, Message, new_id
 from diadem.transfer.network import Link
 from diadem.transfer.outbox import Outgoing
 from diadem.transfer.route_book import route_book
-from diadem.transfer.routing import no_way, ways
+from diadem.transfer.routing import AUTO, no_way, ways
 from diadem.transfer.sealed_messages import Answer
 
 #: Bytes of an answer: some messages.
@@ -44,6 +45,8 @@ def message_of(desk: Desk, outgoing: Outgoing, *, seen: str = "") -> Message:
     theirs, ours = desk.book.checkpoints(outgoing.peer)
     chain = "" if outgoing.kind in UNSIGNED else own_chain(desk.context, outgoing.transfer, seen=seen or ours)
     about = {**outgoing.about, **({"seen": theirs} if theirs else {})}
+    if outgoing.kind == OFFER:
+        about |= corrections_of(desk, desk.book.get(outgoing.transfer))
     return Message(outgoing.id, outgoing.kind, outgoing.transfer, desk.node, outgoing.peer, desk.now, chain, about)
 
 
@@ -68,7 +71,9 @@ def deliver(desk: Desk, outgoing: Outgoing) -> bool:
     What lies at a hub stays in the outbox until it is answered, and is put down again where nobody answers for long.
     """
     peer = peer_book(desk.context).known(outgoing.peer)
-    open_ways = ways(desk.context, peer) if peer is not None else [None]
+    known = desk.book.find(outgoing.transfer)
+    routes = known.routes if known is not None else AUTO
+    open_ways = ways(desk.context, peer, routes) if peer is not None else [None]
     if peer is not None and not open_ways:
         desk.book.not_posted(outgoing, no_way(desk.context, peer), desk.now)
     return any(
@@ -90,7 +95,7 @@ def _called(desk: Desk, outgoing: Outgoing) -> bool:
         if answer.get("state") == UNPROVEN:  # it cannot connect our log with what it saw of it: it is shown how
             answer = _posted(link, message_of(desk, outgoing, seen=str(answer.get("seen", ""))))
         if answer.get("state") == UNPROVEN:
-            raise _never_proven()
+            raise never_proven()
     except (Unreachable, NotFound) as error:  # not there, or this node is not yet confirmed there
         routes.failed(outgoing.peer, DIRECT, desk.now, error.message)
         desk.book.not_posted(outgoing, error.message, desk.now)
@@ -142,7 +147,7 @@ def take_answer(desk: Desk, peer: str, answer: Answer) -> None:
             book = peer_book(desk.context)
             put_message(desk, outgoing, book.get(peer), book.get(put.hub), answer.seen)
     elif answer.state == UNPROVEN:
-        _refused(desk, outgoing, _never_proven())
+        _refused(desk, outgoing, never_proven())
     elif answer.error:
         _refused(desk, outgoing, Refused(answer.error["message"], next=answer.error["next"] or None))
     else:
@@ -168,12 +173,8 @@ def _over(desk: Desk, outgoing: Outgoing) -> None:
 
 
 def _refused(desk: Desk, outgoing: Outgoing, error: DiademError) -> None:
-    _note_refusal(desk, outgoing, error)
+    note_refusal(desk, outgoing, error)
     _over(desk, outgoing)
-
-
-def _never_proven() -> Refused:
-    return Refused("the other side holds a checkpoint that this log does not go on from")
 
 
 def _posted(link: Link, message: Message) -> dict[str, Any]:
@@ -184,18 +185,6 @@ def _posted(link: Link, message: Message) -> dict[str, Any]:
     return found
 
 
-def _note_refusal(desk: Desk, outgoing: Outgoing, error: DiademError) -> None:
-    """What the other side refuses is not sent again; an offer that it refuses has failed."""
-    words = f"the other side refused the {outgoing.kind}: {error.message}"
-    known, advice = desk.book.find(outgoing.transfer), error.next or ""
-    if known is None:
-        return
-    if outgoing.kind == OFFER and State.FAILED in NEXT[known.state]:
-        desk.book.step(known.id, State.FAILED, desk.now, words=words, error=words, next=advice)
-    else:
-        desk.book.change(known.id, error=words, next=advice)
-
-
 def collect(desk: Desk, peer: str) -> int:
     """Fetch what waits at a peer for this node, and answer it; returns how many messages came.
 
@@ -204,29 +193,48 @@ def collect(desk: Desk, peer: str) -> int:
     Unreachable, NotFound
         It does not answer, or does not know this node.
     """
-    link = desk.network.link(peer)
-    came, routes = 0, route_book(desk.context)
+    link, routes = desk.network.link(peer), route_book(desk.context)
     try:
         waiting = link.waiting_messages()
     except DiademError as error:
         routes.failed(peer, DIRECT, desk.now, error.message)
         raise
     routes.worked(peer, DIRECT, desk.now)
-    for data in waiting:
-        message = Message.from_bytes(data)
-        came += 1
-        try:
-            answer = canonical.decode(receive(desk, peer, data), where="answer", limit=_ANSWER)
-        except (StoreError, Unreachable):  # not now: it comes again
-            continue
-        except DiademError:  # refused, and noted: it does not come again
+    unproven = set()
+    for message in map(Message.from_bytes, waiting):
+        if seen := _collected(desk, link, peer, message):
+            unproven.add(message.id)
+            _say_seen(desk, link, peer, message.transfer, seen)
+    for message in map(Message.from_bytes, link.waiting_messages() if unproven else ()):
+        if message.id in unproven and _collected(desk, link, peer, message):
+            reason = f"{message.kind}: its chain does not show that the log of the node still begins as it did"
+            desk.book.refuse(peer, message.transfer, reason, desk.now)
             link.acknowledge(message.id)
-            continue
-        for document in answer.get("messages", ()):  # an answer that no connection carries is a message of its own
-            desk.book.post(Outgoing(document["id"], peer, document["transfer"], CLOSURE, {}), desk.now)
-        if answer.get("state") != UNPROVEN:
-            link.acknowledge(message.id)
-    return came
+    return len(waiting)
+
+
+def _collected(desk: Desk, link: Link, peer: str, message: Message) -> str:
+    """Take a message that was fetched; where its chain does not connect with what was seen, the checkpoint of that."""
+    try:
+        answer = canonical.decode(receive(desk, peer, message.to_bytes()), where="answer", limit=_ANSWER)
+    except (StoreError, Unreachable):  # not now: it comes again
+        return ""
+    except DiademError:  # refused, and noted: it does not come again
+        link.acknowledge(message.id)
+        return ""
+    if answer.get("state") == UNPROVEN:
+        return str(answer["seen"])
+    for document in answer.get("messages", ()):  # an answer that no connection carries is a message of its own
+        desk.book.post(Outgoing(document["id"], peer, document["transfer"], CLOSURE, {}), desk.now)
+    link.acknowledge(message.id)
+    return ""
+
+
+def _say_seen(desk: Desk, link: Link, peer: str, transfer: str, seen: str) -> None:
+    """Tell a peer with which checkpoint of its log what it says is to be connected, as the answer to a call would."""
+    told = Message(new_id(), PROGRESS, transfer, desk.node, peer, desk.now, "", {"seen": seen})
+    with contextlib.suppress(NotFound, Refused, UsageError):  # an earlier version makes nothing of it
+        link.post_message(told.to_bytes())
 
 
 def waiting_for(desk: Desk, peer: str) -> list[bytes]:

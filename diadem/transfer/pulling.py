@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
-from functools import partial
 from typing import Final
 
 from diadem.errors import IntegrityError, Interrupted, PackageError, Refused
@@ -46,13 +46,15 @@ class Wishes:
     waits: tuple[float, ...] = WAITS
 
 
-def receive_package(desk: Desk, transfer_id: str, wishes: Wishes, *, listener: Listener) -> Transfer:
+def receive_package(
+    desk: Desk, transfer_id: str, wishes: Wishes, *, listener: Listener, stop: threading.Event | None = None
+) -> Transfer:
     """Fetch an accepted package and land it; a package that is received already stays so.
 
     Raises
     ------
     Interrupted
-        A person stopped it. What is here stays.
+        A person stopped it, or `stop` was set. What is here stays.
     Unreachable
         The sender does not answer. What is here stays.
     NotFound, Refused
@@ -69,7 +71,7 @@ def receive_package(desk: Desk, transfer_id: str, wishes: Wishes, *, listener: L
         raise Refused("the transfer is paused, or was never accepted", next=go_on(transfer.id))
     arrival = Arrival.open(place_of(desk, transfer), transfer.id)
     try:
-        landed = _Pull(desk, transfer, arrival, wishes, listener).run()
+        landed = _Pull(desk, transfer, arrival, wishes, listener, stop or threading.Event()).run()
     except BaseException as error:
         arrival.close()
         note_fault(desk, transfer.id, error)
@@ -83,8 +85,16 @@ def receive_package(desk: Desk, transfer_id: str, wishes: Wishes, *, listener: L
 class _Pull:
     """One run of one transfer."""
 
-    def __init__(self, desk: Desk, transfer: Transfer, arrival: Arrival, wishes: Wishes, listener: Listener) -> None:
-        self._desk, self._wishes, self._listener = desk, wishes, listener
+    def __init__(
+        self,
+        desk: Desk,
+        transfer: Transfer,
+        arrival: Arrival,
+        wishes: Wishes,
+        listener: Listener,
+        stop: threading.Event,
+    ) -> None:
+        self._desk, self._wishes, self._listener, self._stop = desk, wishes, listener, stop
         self._landing = Landing(desk, transfer, arrival)
         self._reporter = Reporter(desk, transfer)
 
@@ -154,7 +164,7 @@ class _Pull:
         ahead = int(min(max(wishes.max_rate * _AHEAD / wishes.connections, _LEAST), _MOST)) if wishes.max_rate else 0
         wish = Wish(self._listener, lambda: False, wishes.connections, pace, ahead, wishes.waits)
         fetch = Fetch(landing.transfer.id, landing.peer, landing.arrival, follower, link, wish, allowed)
-        wish.stop = partial(self._reporter.tick, fetch, link)
+        wish.stop = lambda: self._stop.is_set() or self._reporter.tick(fetch, link)
         try:
             fetch.run()
         finally:

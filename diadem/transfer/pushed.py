@@ -6,9 +6,13 @@ import io
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import wait
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
+from functools import partial
 from types import TracebackType
 from typing import Any, Final
+from weakref import WeakValueDictionary
 
 from diadem.errors import DiademError, DigestMismatch, NotFound, Refused
 from diadem.model.ports import silent
@@ -27,6 +31,8 @@ from diadem.trust.base64_text import to_base64
 #: Seconds after which a place that nothing comes to is let go; where it is paused, what is under way comes yet.
 _IDLE: Final = 60.0
 _PAUSED: Final = 5.0
+#: Seconds that a request waits for the package to land. What takes longer goes on while the answer says `verifying`.
+_WAIT: Final = 5.0
 #: Runs of leaves that are told of windows of which some are here; what is beyond is told when those are.
 _RUNS: Final = 4096
 
@@ -44,24 +50,30 @@ class Pushed:
         self._desk = desk
         self._lock = threading.Lock()
         self._places: dict[str, Place] = {}
+        self._doors = WeakValueDictionary[str, threading.Lock]()
 
     def close(self) -> None:
-        """Let go of every place."""
+        """Let go of every place. What lands just now is waited for a moment; else the next process finishes it."""
         with self._lock:
             places, self._places = list(self._places.values()), {}
         for place in places:
-            place.close()
+            if (lands := place.lands) is None or wait([lands], _WAIT).done:
+                place.close()
 
     def let_go(self) -> None:
         """Let go of places to which nothing comes any more: their transfer is over or paused, or its sender is gone."""
         with self._lock:
-            for name, place in list(self._places.items()):
-                with place.alone_now() as free:
-                    if free and self._is_left(name, place):
-                        del self._places[name]
-                        place.close()
+            places = list(self._places.items())
+        for name, place in places:
+            with self._door(name), place.alone_now() as free:
+                if free and self._is_left(name, place):
+                    with self._lock:
+                        self._places.pop(name, None)
+                    place.close()
 
     def _is_left(self, name: str, place: Place) -> bool:
+        if place.gone or place.lands is not None:
+            return False
         transfer = self._desk.book.get(name)
         over = transfer.state not in {*MOVING, State.FAILED}
         return over or time.monotonic() - place.used > (_PAUSED if transfer.paused else _IDLE)
@@ -100,16 +112,17 @@ class Pushed:
         if known.state in (State.RECEIVED, State.CLOSED):
             return _nothing_wanted(known)
         transfer = self.permitted(peer, transfer_id)
-        with self._noting(transfer_id), self._alone(transfer) as place:
-            if place.landed is not None:
-                return _nothing_wanted(place.landed)
-            if place.landing.arrival.published:
-                return _nothing_wanted(self._landed(place, place.landing.published()))
-            if place.plan is None:
-                return {**_nothing_wanted(transfer), "parts": False}
-            if place.whole:
-                return _nothing_wanted(self._land(transfer_id, place))
-            return {"state": str(transfer.state), "parts": True, **_wanted(place, place.plan)}
+        with self._noting(transfer_id):
+            place = self._place(transfer)
+            if place.lands is None and not place.landing.arrival.published and not place.whole:
+                with self._alone(transfer) as place:
+                    if place.landed is not None:
+                        return _nothing_wanted(place.landed)
+                    if place.plan is None:
+                        return {**_nothing_wanted(transfer), "parts": False}
+                    if not place.whole:
+                        return {"state": str(transfer.state), "parts": True, **_wanted(place, place.plan)}
+        return _nothing_wanted(self._lands(place, transfer_id))
 
     def put_part(self, peer: str, transfer_id: str, number: int, data: bytes) -> None:
         """Take part 0 or 1."""
@@ -150,6 +163,7 @@ class Pushed:
         with self._noting(transfer_id):
             _require_below(transfer, length)
             place = self._place(transfer)
+            _require_open(place)  # who lands has every turn
             if place.plan is None:
                 raise Refused("the tag files come first", next="Send parts 0 and 1.")
             if number >= len(place.plan):
@@ -171,6 +185,7 @@ class Pushed:
         transfer, wrong, again = self._agreed(peer, transfer_id), None, 0
         with self._noting(transfer_id):
             _require_below(transfer, len(data))
+            _require_open(self._place(transfer))
             with self._at(transfer, lambda place: place.turn(number)) as place:
                 _require_open(place)
                 try:
@@ -188,16 +203,19 @@ class Pushed:
         """The answer to who pushed leaves; the package lands where they were the last."""
         transfer = self._desk.from_peer(transfer_id, peer)
         if transfer.state not in (State.RECEIVED, State.CLOSED):  # else another connection brought the last one
-            with self._noting(transfer_id), self._alone(self._agreed(peer, transfer_id)) as place:
-                transfer = place.landed or (self._land(transfer_id, place) if place.whole else transfer)
+            with self._noting(transfer_id):
+                place = self._place(self._agreed(peer, transfer_id))
+            if place.lands is not None or place.whole:
+                transfer = self._lands(place, transfer_id)
         return Response.json({"state": str(transfer.state)})
 
     # -- places ----------------------------------------------------------------------------------------------------
 
     def _place(self, transfer: Transfer) -> Place:
         """The place of a transfer, opened where it is not."""
-        with self._lock:
-            place = self._places.get(transfer.id)
+        with self._door(transfer.id):
+            with self._lock:
+                place = self._places.get(transfer.id)
             if place is None:
                 arrival = Arrival.open(place_of(self._desk, transfer), transfer.id)
                 place = Place(Landing(self._desk, transfer, arrival))
@@ -211,9 +229,15 @@ class Pushed:
                     if self._desk.book.get(transfer.id).state in (State.RECEIVED, State.CLOSED):
                         arrival.remove()  # it landed while this thread was on its way here
                     raise
-                self._places[transfer.id] = place
+                with self._lock:
+                    self._places[transfer.id] = place
             place.used = time.monotonic()
             return place
+
+    def _door(self, transfer_id: str) -> threading.Lock:
+        """Held by who opens the place of a transfer or lets it go: nobody waits for the place of another."""
+        with self._lock:
+            return self._doors.setdefault(transfer_id, threading.Lock())
 
     @contextmanager
     def _at(self, transfer: Transfer, turn: Callable[[Place], AbstractContextManager[object]]) -> Iterator[Place]:
@@ -228,8 +252,26 @@ class Pushed:
     def _alone(self, transfer: Transfer) -> AbstractContextManager[Place]:
         return self._at(transfer, Place.alone)
 
+    def _lands(self, place: Place, transfer_id: str) -> Transfer:
+        """The transfer after its package landed; where that takes longer than a moment, as it stands meanwhile."""
+        begun = place.lands is None
+        lands = place.land(partial(self._land, transfer_id, place))
+        try:
+            return lands.result(_WAIT if begun else 0.0)
+        except TimeoutError:
+            transfer = self._desk.book.get(transfer_id)
+            return replace(transfer, state=State.VERIFYING) if transfer.state in MOVING else transfer
+
     def _land(self, transfer_id: str, place: Place) -> Transfer:
         """Everything is here: whole files proven, landed, stated."""
+        if place.landed is not None or place.gone:
+            return place.landed or self._desk.book.get(transfer_id)
+        with self._noting(transfer_id):
+            if place.landing.arrival.published:
+                return self._landed(place, place.landing.published())
+            return self._proven(transfer_id, place)
+
+    def _proven(self, transfer_id: str, place: Place) -> Transfer:
         assert place.follower is not None
         assert place.opened is not None
         wrong = place.follower.finish()
@@ -274,7 +316,7 @@ def _require_below(transfer: Transfer, count: int) -> None:
 
 
 def _require_open(place: Place) -> None:
-    if place.landed is not None:
+    if place.landed is not None or place.lands is not None:
         raise NotFound("the package has landed")
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager
 from typing import Final
 
+from diadem.errors import DiademError
 from diadem.model.transfers import Transfer
 from diadem.package.opening import OpenedPackage
 from diadem.store.arrival_hashing import Follower
@@ -16,6 +19,7 @@ from diadem.transfer.landing import Landing
 from diadem.transfer.taking import take_span
 from diadem.transfer.windows import Span, WindowPlan
 
+_LOG: Final = logging.getLogger("diadem.server")
 #: Windows that can be taken in at once: two of the same never are.
 _TURNS: Final = 8
 
@@ -38,6 +42,8 @@ class Place:
         self.gone = False
         #: The transfer, once the package landed.
         self.landed: Transfer | None = None
+        #: What will be known of the landing, while a thread is at it.
+        self.lands: Future[Transfer] | None = None
         self.used = time.monotonic()
         #: Bytes of the files that are not here yet.
         self.missing = 0
@@ -61,6 +67,32 @@ class Place:
         if self.follower is not None:
             self.follower.stop()
         self.landing.arrival.close()
+
+    # -- landing ---------------------------------------------------------------------------------------------------
+
+    def land(self, work: Callable[[], Transfer]) -> Future[Transfer]:
+        """Have the package landed in a thread of its own, once nobody else is at it; the same where one does already.
+
+        Hashing, verifying and, for a store that is no folder, uploading it take longer than anybody waits for.
+        """
+        with self._count:
+            if self.lands is None:
+                self.lands = lands = Future()
+                threading.Thread(target=self._land, args=(work, lands), name="diadem-land", daemon=True).start()
+            return self.lands
+
+    def _land(self, work: Callable[[], Transfer], lands: Future[Transfer]) -> None:
+        try:
+            with self.alone():
+                found = work()
+        except BaseException as error:
+            if not isinstance(error, DiademError):  # what those say is noted; nobody may be waiting for this
+                _LOG.warning("a package that was pushed could not land: %s", type(error).__name__)
+            self.lands, self.used = None, time.monotonic()  # it is tried again when the sender asks again
+            lands.set_exception(error)
+        else:
+            self.lands, self.used = None, time.monotonic()
+            lands.set_result(found)
 
     # -- turns -----------------------------------------------------------------------------------------------------
 

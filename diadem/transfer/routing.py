@@ -223,16 +223,31 @@ def health_of(book: RouteBook, peer: Peer, hub: Peer | None) -> Health:
     return book.health(peer.id, through(hub))
 
 
-def ways(context: Context, peer: Peer) -> list[Peer | None]:
+def is_resting(context: Context, peer: str) -> bool:
+    """Whether the direct way to a peer has just failed: it is asked again after as long a while as it fails, or less.
+
+    Who is gone for a moment is asked again at once, and nobody more rarely than each minute.
+    """
+    health = route_book(context).health(peer, DIRECT)
+    if not health.failing:
+        return False
+    tried = read_time(health.tried)
+    return context.clock() < tried + min(_REST, tried - read_time(health.failing))
+
+
+def ways(context: Context, peer: Peer, routes: Sequence[str] = AUTO) -> list[Peer | None]:
     """The ways by which a message is handed to a peer, the first first: None for the direct one, else the hub.
 
-    A direct way that has just failed is left for a moment where there is another.
+    A direct way that has just failed is left for a moment where there is another. What is about a transfer that goes
+    over a hub only goes there first too: somebody asked for that.
     """
     allowed, book = _allowed(context, peer), route_book(context)
     hubs = [hub for hub in common_hubs(context, peer) if HUB in allowed]
     hubs.sort(key=lambda hub: bool(health_of(book, peer, hub).failing))
     health = book.health(peer.id, DIRECT)
     resting = bool(health.failing) and read_time(health.tried) + _REST > context.clock()
+    if hubs and tuple(routes) == (HUB,):
+        return [*hubs, *([None] if DIRECT in allowed and _callable(peer) else [])]
     if DIRECT in allowed and _calls(context, peer):
         return [None]  # it fetches what waits here: no sealed copy of it is needed
     direct = DIRECT in allowed and not (hubs and (resting or not _callable(peer)))

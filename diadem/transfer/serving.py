@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import io
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain
-from pathlib import Path
 from typing import Final, TypeVar
 
 from diadem.errors import DiademError, NotFound, Refused, StoreError
@@ -21,9 +19,9 @@ from diadem.model.routes import DIRECT
 from diadem.model.transfers import MOVING, OUT, State, Transfer
 from diadem.node.placing import readable_copies
 from diadem.package.opening import LIMITS, OpenedPackage, read_manifest, required_tag_files
-from diadem.store.bundle import LocalBundle
+from diadem.store.bundle import LocalBundle, LocalFile
 from diadem.transfer.desk import Desk
-from diadem.transfer.exchange import BYTES, FileRange, Response
+from diadem.transfer.exchange import BYTES, FileRange, Response, WhileAllowed
 from diadem.transfer.tag_parts import LENGTH, tag_files
 from diadem.transfer.windows import Span, WindowPlan
 from diadem.trust.hashing import leaf_digest
@@ -112,6 +110,7 @@ class Serving:
         transfer = self._called_for(peer, transfer_id)
         total, blocks = self.part_of(transfer.package, number)
         self._spend(transfer, -1 - number, 0, total)
+        blocks = WhileAllowed(blocks, partial(self._called_for, peer, transfer_id))
         return Response(200, {"content-type": BYTES, "content-length": str(total)}, blocks)
 
     def part_of(self, package: str, number: int) -> tuple[int, Iterator[bytes]]:
@@ -129,7 +128,6 @@ class Serving:
     def part_bytes(self, peer: str, transfer_id: str, number: int) -> bytes:
         """The same as bytes, to be pushed."""
         body = self.part(peer, transfer_id, number).body
-        assert not isinstance(body, FileRange)
         return body if isinstance(body, bytes) else b"".join(body)
 
     def window_pieces(
@@ -184,10 +182,14 @@ class Serving:
             No copy gives the bytes.
         """
         asked = self._asked(peer, transfer_id, number, range_of)
-        if not asked.again and (found := _file_range(asked)) is not None:
-            return found
+        if not asked.again and (found := _one_file(asked)) is not None:
+            first = asked.spans[0].offset
+            return Response.blocks(
+                FileRange(found, first + asked.start, first + asked.stop), asked.start, asked.stop, of=asked.size
+            )
         pieces = _pieces_of(asked)
-        return _ranged(chain([next(pieces)], pieces), asked)  # where nothing can be read: said at once
+        said = chain([next(pieces)], pieces)  # where nothing can be read: said at once
+        return Response.blocks(said, asked.start, asked.stop, of=asked.size)
 
     def _asked(self, peer: str, transfer_id: str, number: int, range_of: Callable[[int], tuple[int, int]]) -> _Asked:
         """What is asked for, where it may be, counted as given."""
@@ -284,18 +286,16 @@ def _read(bundle: LocalBundle, spans: Sequence[Span], start: int, stop: int) -> 
         at = end
 
 
-def _file_range(asked: _Asked) -> Response | None:
-    """A window that is part of one file of this machine, sent without passing through Python; None where it is not."""
+def _one_file(asked: _Asked) -> LocalFile | None:
+    """The open file of this machine of which a window is a part; None where it is of several, or nothing is here."""
     span, *more = asked.spans
     for bundle in asked.package.copies if not more else ():
         if isinstance(bundle, LocalBundle):
             with contextlib.suppress(DiademError, OSError):
-                with bundle.open(span.entry.path) as reader:
-                    if reader.size != span.entry.size:
-                        continue
-                path = Path(bundle.url, *span.entry.path.split("/"))
-                first, end = span.offset + asked.start, span.offset + asked.stop
-                return Response.file(path, first, end, of=span.length, at=span.offset)
+                reader = bundle.open(span.entry.path)
+                if reader.size == span.entry.size:
+                    return reader
+                reader.close()
     return None
 
 
@@ -340,26 +340,16 @@ def _leaf(package: _Opened, span: Span, *, proven: bool) -> bytes:
 def _whole(asked: _Asked, room: bytearray | None) -> bytearray:
     """A whole window, at once; shorter where a file is."""
     data, at = fitted(room, asked.size), 0
-    found = _file_range(asked) if not asked.again else None
-    if found is not None and isinstance(part := found.body, FileRange):
-        with part.path.open("rb", buffering=0) as source:
-            source.seek(part.start)
-            at = _fill(source, data)
+    found = _one_file(asked) if not asked.again else None
+    if found is not None:
+        with found, memoryview(data) as view:
+            at = found.readinto_at(asked.spans[0].offset + asked.start, view)
     else:
         for piece in _pieces_of(asked):
             data[at : at + len(piece)] = piece
             at += len(piece)
     del data[at:]
     return data
-
-
-def _fill(source: io.FileIO, buffer: bytearray) -> int:
-    """Read until a buffer is full or a file ends; how many bytes there were."""
-    done = 0
-    with memoryview(buffer) as view:
-        while count := source.readinto(view[done:]):
-            done += count
-    return done
 
 
 def _are_right(opened: OpenedPackage, spans: Sequence[Span], data: bytearray) -> bool:
@@ -374,15 +364,6 @@ def _are_right(opened: OpenedPackage, spans: Sequence[Span], data: bytearray) ->
 def _is_right(opened: OpenedPackage, leaf: Span, data: bytes | memoryview) -> bool:
     first = (leaf.entry.first_leaf + leaf.leaf) * DIGEST_SIZE
     return opened.leaves[first : first + DIGEST_SIZE] == leaf_digest(data)
-
-
-def _ranged(pieces: Iterator[bytes], asked: _Asked) -> Response:
-    """Some bytes of a window, told as HTTP wants it."""
-    start, stop, size = asked.start, asked.stop, asked.size
-    named = {"content-type": BYTES, "content-length": str(stop - start)}
-    if (start, stop) == (0, size):
-        return Response(200, named, pieces)
-    return Response(206, named | {"content-range": f"bytes {start}-{stop - 1}/{size}"}, pieces)
 
 
 def tag_blocks(bundle: Bundle, sizes: list[tuple[str, int]]) -> Iterator[bytes]:

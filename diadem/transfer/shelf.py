@@ -5,8 +5,6 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Final
 
 from diadem.archive.package import Package
 from diadem.errors import DiademError, NotFound, Unreachable
@@ -17,15 +15,12 @@ from diadem.node.context import Context
 from diadem.node.placing import best_package, readable_copies
 from diadem.package.opening import LIMITS
 from diadem.serialization.record_json import read_record
-from diadem.store.bundle import LocalBundle
-from diadem.store.system import long_path
-from diadem.transfer.exchange import BYTES, Request, Response
+from diadem.transfer.exchange import BYTES, FileRange, Request, Response
 from diadem.transfer.serving import tag_blocks
 from diadem.transfer.tag_parts import LENGTH, tag_files
 
 #: Packages that are kept open, and files of all of them together.
 _MOST, _FILES = 64, 100_000
-_BLOCK: Final = 1 << 20
 
 
 class Shelf:
@@ -113,7 +108,7 @@ class Shelf:
             if size is not None and reader.size != size:
                 reader.close()
                 continue
-            return _part(bundle, path, reader, request)
+            return _part(reader, request)
         self._forget(package_id)
         raise Unreachable("no copy of it can be read now", next="Try again later.")
 
@@ -132,47 +127,12 @@ def shelf_of(context: Context) -> Shelf:
     return context.once("shelf", lambda: Shelf(context))
 
 
-def _part(bundle: Bundle, path: str, reader: RangeReader, request: Request) -> Response:
-    """The range that is asked for of an open file: by the system where it is a plain file here, else as it is read."""
+def _part(reader: RangeReader, request: Request) -> Response:
+    """The range that is asked for of an open file."""
     size = reader.size
     try:
         start, stop = request.range(size) if size else (0, 0)
-        if isinstance(bundle, LocalBundle) and size:
-            reader.close()
-            return Response.file(Path(long_path(bundle.url), *path.split("/")), start, stop, of=size)
-        body = _Blocks(reader, start, stop)
     except BaseException:
         reader.close()
         raise
-    headers = {"content-type": BYTES, "content-length": str(stop - start)}
-    if stop - start == size:
-        return Response(200, headers, body)
-    return Response(206, headers | {"content-range": f"bytes {start}-{stop - 1}/{size}"}, body)
-
-
-class _Blocks:
-    """Bytes of an open file; the first are read at once, so that a store that does not answer is said as such."""
-
-    def __init__(self, reader: RangeReader, start: int, stop: int) -> None:
-        self._reader, self._at, self._stop = reader, start, stop
-        self._first: bytes | None = self._read()
-
-    def _read(self) -> bytes:
-        data = self._reader.read_at(self._at, min(_BLOCK, self._stop - self._at))
-        self._at += len(data)
-        return data
-
-    def __iter__(self) -> Iterator[bytes]:
-        """The blocks themselves."""
-        return self
-
-    def __next__(self) -> bytes:
-        """The next bytes."""
-        data, self._first = (self._read() if self._first is None else self._first), None
-        if not data:
-            raise StopIteration
-        return data
-
-    def close(self) -> None:
-        """Let go of the file."""
-        self._reader.close()
+    return Response.blocks(FileRange(reader, start, stop), start, stop, of=size)

@@ -133,6 +133,8 @@ def _desk(context: Context, theirs: Context) -> Desk:
 def append(context: Context, asker: Asker, key: PublicKey, line: bytes) -> tuple[Entry, Transfer | None]:
     """Log what a user has signed, exactly as it was prepared for them; once. Of an offer, let it be told.
 
+    What is logged already, with this signature, is answered as it was: an answer may be lost on its way.
+
     Parameters
     ----------
     context : Context
@@ -149,7 +151,7 @@ def append(context: Context, asker: Asker, key: PublicKey, line: bytes) -> tuple
     DocumentError, UsageError
         It is no envelope, or not signed by this key and no other.
     NotPrepared
-        It does not wait here for this key: changed, signed already, or too old.
+        It does not wait here for this key: changed, or too old.
     Overtaken
         Something else was said of the package meanwhile.
     NotFound
@@ -161,7 +163,7 @@ def append(context: Context, asker: Asker, key: PublicKey, line: bytes) -> tuple
     now = int(context.clock().timestamp())
     package = prepared_book(context).take(envelope.statement_id, key=key.key_id, now=now)
     if package is None:
-        raise NotPrepared("no such statement waits for your signature", next="Have it prepared again.")
+        return _logged(context, asker, key, envelope)
     statement = read_statement(envelope.payload)
     require(context, asker, _RIGHTS[statement.kind], package)
     theirs = context.as_user(asker.user)
@@ -171,6 +173,19 @@ def append(context: Context, asker: Asker, key: PublicKey, line: bytes) -> tuple
     entry = context.ledger.append_signed(envelope)
     follow(context, [entry])
     return entry, _offered(_desk(context, theirs), entry) if statement.kind == OFFER else None
+
+
+def _logged(context: Context, asker: Asker, key: PublicKey, envelope: Envelope) -> tuple[Entry, Transfer | None]:
+    """The same that was sent before, and whose answer was lost."""
+    absent = NotPrepared("no such statement waits for your signature", next="Have it prepared again.")
+    try:
+        entry = context.ledger.by_id(envelope.statement_id)
+    except NotFound:
+        raise absent from None
+    if entry.line != envelope.to_line() or not envelope.signers([key]):
+        raise absent
+    desk = _desk(context, context.as_user(asker.user))
+    return entry, _offered(desk, entry) if entry.statement.kind == OFFER else None
 
 
 def _require_still(theirs: Context, package: str, statement: Statement) -> None:
@@ -190,7 +205,7 @@ def _offered(desk: Desk, entry: Entry) -> Transfer:
     _, about = offering.measured(desk, found)
     told = outgoing(found, OFFER, about) if found.direction == OUT else None
     desk.book.add(found, TransferEvent(found.state, str(said["time"]), entry.statement_id), about=about, post=told)
-    return found
+    return desk.book.get(found.id)
 
 
 def _findable(context: Context, asker: Asker, text: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 from diadem.errors import DiademError, NotFound
 from diadem.model.peers import Peer, PeerState
@@ -13,6 +13,7 @@ from diadem.model.ports import Listener, silent
 from diadem.model.transfers import MOVING, Transfer
 from diadem.node.peers.notes import own_hubs
 from diadem.node.peers.opening import peer_book
+from diadem.transfer.asking import do_all
 from diadem.transfer.desk import Desk
 from diadem.transfer.handlers.windows import serving_of
 from diadem.transfer.notes_told import tell_notes
@@ -23,6 +24,9 @@ from diadem.transfer.relay.requesting import request
 from diadem.transfer.spoke.picking_up import pick_up
 from diadem.transfer.switching import switch_all
 from diadem.transfer.working import Wishes, fetch_all, push_all, tidy
+
+#: Seconds that peers get together to take their messages, and to give those that wait there.
+_PATIENCE: Final = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,23 +82,32 @@ def sync(desk: Desk, *, max_rate: float | None = None, listener: Listener = sile
 
 
 def _messages(desk: Desk, trouble: dict[str, None]) -> int:
-    """Hand over what is due, and fetch what waits; returns how much came."""
-    deliver_all(desk, due=False)
-    came, book = 0, peer_book(desk.context)
-    for hub in own_hubs(desk.context, book):
-        came += _tried(partial(pick_up, desk, hub), hub, trouble)
-    for peer in desk.network.reachable():
-        came += _tried(partial(collect, desk, peer), book.get(peer), trouble)
-    return came
+    """Hand over what is due, and fetch what waits, at all peers at once; returns how much came."""
+    book = peer_book(desk.context)
+    due = [book.known(peer) for peer in dict.fromkeys(outgoing.peer for outgoing in desk.book.to_post())]
+    told = [_Asked(peer, partial(deliver_all, desk, peer=peer.id, due=False)) for peer in due if peer is not None]
+    do_all([one.run for one in told], _PATIENCE)
+    asked = [_Asked(hub, partial(pick_up, desk, hub)) for hub in own_hubs(desk.context, book)]
+    asked += [_Asked(book.get(peer), partial(collect, desk, peer)) for peer in desk.network.reachable()]
+    do_all([one.run for one in asked], _PATIENCE)
+    trouble.update(
+        dict.fromkeys(one.trouble for one in (*told, *asked) if one.trouble)
+    )  # the same trouble is told once
+    return sum(one.came for one in asked)
 
 
-def _tried(work: Callable[[], int], peer: Peer, trouble: dict[str, None]) -> int:
-    """What came of a peer; the same trouble with it is told once."""
-    name = f"the hub '{peer.name}'" if peer.is_hub else f"'{peer.name}'"
-    try:
-        return work()
-    except NotFound:
-        trouble[f"{name} has not confirmed this node, or not any more: ask its people"] = None
-    except DiademError as error:
-        trouble[f"{name} does not answer: {error.message}"] = None
-    return 0
+class _Asked:
+    """A peer or hub that is told or asked something: how much came, and what was the trouble."""
+
+    def __init__(self, peer: Peer, work: Callable[[], int]) -> None:
+        self._name = f"the hub '{peer.name}'" if peer.is_hub else f"'{peer.name}'"
+        self._work, self.came = work, 0
+        self.trouble = f"{self._name} does not answer: it took longer than {_PATIENCE:.0f} s"
+
+    def run(self) -> None:
+        try:
+            self.came, self.trouble = self._work(), ""
+        except NotFound:
+            self.trouble = f"{self._name} has not confirmed this node, or not any more: ask its people"
+        except DiademError as error:
+            self.trouble = f"{self._name} does not answer: {error.message}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from diadem.errors import DiademError, Interrupted, Refused, Unreachable
@@ -26,7 +26,7 @@ from diadem.transfer.relay.permitting import permit
 from diadem.transfer.relay.requesting import give_up
 from diadem.transfer.relay.silence import ask_where_silent
 from diadem.transfer.route_book import route_book
-from diadem.transfer.routing import require_route
+from diadem.transfer.routing import is_resting, require_route
 from diadem.transfer.serving import Serving
 
 #: Seconds for which a person waits for something new at a carrier, before the rest is left for later.
@@ -34,7 +34,7 @@ _PATIENCE: Final = 2.0
 #: Seconds between two looks at what another process fetches.
 _LOOK: Final = 0.5
 
-__all__ = ["Movers", "Wishes", "agreed", "awaited", "fetch_all", "fetched", "push_all", "talk", "tidy", "told"]
+__all__ = ["Messages", "Movers", "Wishes", "agreed", "awaited", "fetch_all", "fetched", "push_all", "tidy", "told"]
 
 
 def told(desk: Desk, transfer: Transfer) -> Transfer:
@@ -55,7 +55,15 @@ def agreed(desk: Desk, transfer: Transfer) -> Transfer:
     return told(desk, transfer)  # of another hub than the one at which its sender would begin
 
 
-def fetched(desk: Desk, transfer: Transfer, wishes: Wishes, listener: Listener, *, by_hand: bool = False) -> Transfer:
+def fetched(
+    desk: Desk,
+    transfer: Transfer,
+    wishes: Wishes,
+    listener: Listener,
+    *,
+    by_hand: bool = False,
+    stop: threading.Event | None = None,
+) -> Transfer:
     """The transfer after its bytes came, where they are this node's to fetch, and the other side was told.
 
     Raises
@@ -69,11 +77,11 @@ def fetched(desk: Desk, transfer: Transfer, wishes: Wishes, listener: Listener, 
         return told(desk, transfer)
     if carried:
         told(desk, transfer)
-        return told(desk, collected(desk, transfer, listener, by_hand=by_hand))
+        return told(desk, collected(desk, transfer, listener, stop, by_hand=by_hand))
     told(desk, transfer)  # no byte is given before the other side knows of the acceptance
     routes = route_book(desk.context)
     try:
-        landed = receive_package(desk, transfer.id, wishes, listener=listener)
+        landed = receive_package(desk, transfer.id, wishes, listener=listener, stop=stop)
     except Unreachable as error:
         routes.failed(transfer.peer, DIRECT, desk.now, error.message)
         raise
@@ -146,7 +154,7 @@ def fetch_all(
         if transfer.direction != IN or transfer.paused:
             continue
         try:
-            done.append(fetched(desk, transfer, wishes, listener))
+            done.append(fetched(desk, transfer, wishes, listener, stop=stop))
         except Interrupted:
             raise
         except DiademError as error:
@@ -198,18 +206,64 @@ def tidy(desk: Desk) -> int:
     return removed
 
 
-def talk(desk: Desk, stop: threading.Event) -> bool:
-    """Hand over messages and ask for them, as a node that serves does again and again; whether more is due at once."""
-    left = deliver_all(desk, stop=stop)
-    for peer in desk.network.polled():
-        with contextlib.suppress(DiademError):  # it is asked again the next time
-            collect(desk, peer)
-    tidy(desk)
-    return not left and bool(desk.book.to_post(due=desk.now))
+class _PerPeer:
+    """Does something with peers, with each in a thread of its own: one that is slow or gone keeps no other waiting."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._threads: dict[str, threading.Thread] = {}
+
+    def begin(self, peers: Iterable[str], work: Callable[[str, threading.Event], None], stop: threading.Event) -> None:
+        """Begin with each at which no thread is; never more at once."""
+        for peer in peers:
+            known = self._threads.get(peer)
+            if known is None or not known.is_alive():
+                name = f"{self._name} {peer[:12]}"
+                thread = threading.Thread(target=work, args=(peer, stop), name=name, daemon=True)
+                self._threads[peer] = thread
+                thread.start()
+
+    def settle(self, seconds: float) -> None:
+        """Wait so long for those at work; the caller has set the event by which they end."""
+        until = time.monotonic() + seconds
+        for thread in list(self._threads.values()):
+            thread.join(max(0.0, until - time.monotonic()))
 
 
-class Movers:
-    """Fetches and pushes what was accepted, for each peer in a thread of its own: a slow one keeps no other waiting.
+class Messages(_PerPeer):
+    """Hands over what is due to each peer, and asks for what waits there, as a node that serves does again and again.
+
+    Parameters
+    ----------
+    desk : Desk
+        Of the node that serves.
+    """
+
+    def __init__(self, desk: Desk) -> None:
+        super().__init__("messages")
+        self._desk = desk
+
+    def run(self, stop: threading.Event) -> bool:
+        """Begin with each peer to which something is due, or that is asked; one that has just failed rests a while."""
+        desk = self._desk
+        due = {outgoing.peer for outgoing in desk.book.to_post(due=desk.now)}
+        asked = {peer for peer in desk.network.polled() if not is_resting(desk.context, peer)}
+        self.begin(due | asked, self._talk, stop)
+        tidy(desk)
+        return False
+
+    def _talk(self, peer: str, stop: threading.Event) -> None:
+        desk = self._desk
+        with contextlib.suppress(DiademError):  # it is told, and asked, again the next time
+            while not deliver_all(desk, peer=peer, stop=stop) and not stop.is_set():
+                if not desk.book.to_post(due=desk.now, peer=peer):
+                    break
+            if not stop.is_set() and peer in desk.network.polled():
+                collect(desk, peer)
+
+
+class Movers(_PerPeer):
+    """Fetches and pushes what was accepted.
 
     Parameters
     ----------
@@ -220,19 +274,14 @@ class Movers:
     """
 
     def __init__(self, desk: Desk, serving: Serving) -> None:
+        super().__init__("mover")
         self._desk, self._serving = desk, serving
-        self._threads: dict[str, threading.Thread] = {}
 
     def run(self, stop: threading.Event) -> bool:
-        """Begin with each peer that has something under way and at which no thread is; never more at once."""
+        """Begin with each peer that has something under way."""
         moving = self._desk.book.all(states=MOVING)
         busy = {one.peer for one in moving if one.direction != LOCAL and not one.paused}
-        for peer in busy | {one.peer for one in to_clear(self._desk)}:
-            known = self._threads.get(peer)
-            if known is None or not known.is_alive():
-                thread = threading.Thread(target=self._move, args=(peer, stop), name=f"mover {peer[:12]}", daemon=True)
-                self._threads[peer] = thread
-                thread.start()
+        self.begin(busy | {one.peer for one in to_clear(self._desk)}, self._move, stop)
         return False
 
     def _move(self, peer: str, stop: threading.Event) -> None:

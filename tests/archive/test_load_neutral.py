@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
+import pickle
 import shutil
 import sys
 from pathlib import Path
 from typing import Any
 
+import numcodecs  # type: ignore[import-untyped]
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import diadem
 from diadem.archive.axis_expression import evaluate
 from diadem.archive.loading import load
 from diadem.archive.neutralising import Neutraliser
 from diadem.archive.signals import build
 from diadem.errors import ReaderError
+from diadem.testing.formats import Axis, signal_dictionary, write_zspy
 from tests.archive.load_sources import Payload, offer
 
 CANARY = "DIADEM_CANARY"
@@ -232,3 +237,68 @@ def test_other_broken_files_are_reader_errors(shared_data: Path, tmp_path: Path,
     with pytest.raises(ReaderError) as caught:
         load(Payload(tmp_path).source(name), offer=offer(reader))
     assert caught.value.where == name
+
+
+# -- the code that a Zarr store names to decode its arrays ---------------------------------------------------------
+
+
+class _Shell:
+    """Unpickled, it is a command."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return exec, (HOSTILE,)
+
+
+def _stored(folder: Path, **changes: Any) -> Path:
+    """A session with a small image in Zarr whose array says something else of itself; its chunk is a pickle."""
+    place = folder / "session" / "a.zspy"
+    place.parent.mkdir(parents=True)
+    axes = tuple(Axis(name, 1.0, "nm") for name in "yx")
+    write_zspy(place, signal_dictionary(np.arange(12.0).reshape(3, 4), axes, {"General": {"title": "t"}}))
+    (described,) = place.glob("Experiments/*/data/.zarray")
+    document = json.loads(described.read_bytes())
+    if changes:
+        document |= {"compressor": None, "filters": None} | changes
+        next(described.parent.rglob("0/0")).write_bytes(pickle.dumps(_Shell()))
+    described.write_text(json.dumps(document), "utf-8")
+    return place.parent
+
+
+PICKLE = {"id": "pickle"}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"filters": [PICKLE]},
+        {"compressor": PICKLE},
+        {"filters": [{"id": "zlib"}, {"id": "pickle", "protocol": 2}]},
+        {"filters": PICKLE},
+        {"codecs": [{"name": "numcodecs.pickle"}]},
+        {"codecs": [{"name": "sharding_indexed", "configuration": {"codecs": [{"name": "numcodecs.pickle"}]}}]},
+        {"consolidated_metadata": {"metadata": {"a": {"codecs": ["numcodecs.pickle"]}}}},
+        {"zarr_consolidated_format": 1, "metadata": {"a/.zarray": {"filters": [PICKLE]}}},
+    ],
+)
+def test_no_pickle_decodes_an_array(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any]) -> None:
+    # what numcodecs was before 0.15.2, and is where somebody has switched it on
+    monkeypatch.setattr(numcodecs.pickles, "ALLOW_UNSAFE_PICKLE_DECODE", True, raising=False)
+    session = _stored(tmp_path, **changes)
+    if changes == {"compressor": PICKLE}:  # one of them as an archive
+        shutil.make_archive(str(tmp_path / "a"), "zip", session / "a.zspy")
+        shutil.rmtree(session / "a.zspy")
+        (tmp_path / "a.zip").rename(session / "a.zspy")
+    package = diadem.pack(session, tmp_path / "store")
+    (dataset,) = package.record.datasets
+    (found,) = dataset.issues
+    assert "pickle" in found["message"]
+    assert "no codec that is known to be harmless" in found["message"]
+    for verify in ("proof", "never"):
+        with pytest.raises(ReaderError, match=r"could not be read when it was archived|known to be harmless"):
+            package.load("a.zspy", verify=verify)
+
+
+def test_honest_codecs_decode(tmp_path: Path) -> None:
+    package = diadem.pack(_stored(tmp_path), tmp_path / "store")
+    assert not package.record.datasets[0].issues
+    assert package.load("a.zspy", lazy=False).data.tolist() == np.arange(12.0).reshape(3, 4).tolist()

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -181,6 +182,19 @@ def test_far_away_proven_first_keeps_one_copy(payload: Payload) -> None:
     before = payload.read
     assert same(values(load(source, offer=offer("ripple"))), wanted.data)
     assert payload.read - before <= payload.folder.joinpath(path).stat().st_size  # a look at the primary, no copy
+
+
+def test_proven_copies_do_not_pile_up(payload: Payload, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that fails goes at once; one that is made again takes the place of the other, under whoever reads that."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    path = FIRST[8][1]
+    source = payload.source(path, far=True)
+    with payload.damaged(path, 20), pytest.raises(DigestMismatch):
+        load(source, offer=offer("tvips"))
+    assert not list(tmp_path.iterdir())
+    first = load(source, offer=offer("tvips"))
+    assert same(values(load(source, offer=offer("tvips"), verify="always")), values(first))
+    assert len(list(tmp_path.iterdir())) == 1
 
 
 def test_no_room_for_a_copy(payload: Payload, monkeypatch: pytest.MonkeyPatch) -> None:

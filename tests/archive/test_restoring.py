@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -66,3 +67,16 @@ def test_progress_comes_while_a_file_is_written(tmp_path: Path) -> None:
     package.restore(tmp_path / "back", listener=look)
     assert sizes == sorted(sizes)
     assert sizes[0] < 13_000_000
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems hold no path of this length")
+def test_folders_however_deep_are_packed_and_given_back(tmp_path: Path) -> None:
+    here = source = tmp_path / "session"
+    for _ in range(1500):
+        here.mkdir()
+        here = here / "d"
+    (here.parent / "b.dat").write_bytes(b"2")
+    package = diadem.pack(source, tmp_path / "store")
+    package.restore(tmp_path / "out")
+    assert (tmp_path / "out" / here.parent.relative_to(source) / "b.dat").read_bytes() == b"2"
+    subprocess.run(["rm", "-rf", *tmp_path.iterdir()], check=True)  # pytest goes down one call a folder

@@ -15,6 +15,7 @@ import pytest
 
 import diadem
 from diadem.archive.scan_orphans import Orphans
+from diadem.archive.scan_summary import attention
 from diadem.errors import NotFound, Refused, UsageError
 from diadem.extract.survey import survey
 from diadem.hooks.offers import Group, ReaderOffer
@@ -364,3 +365,43 @@ def test_names_cannot_break_the_page(scan: Scanner, tmp_path: Path) -> None:
     text = scan(tmp_path / "data").save(tmp_path / "scan.html").read_text(encoding="utf-8")
     assert "<script" not in text
     assert "&lt;script&gt;" in text
+
+
+def test_what_systems_keep_for_themselves_is_not_proposed(scan: Scanner, tmp_path: Path) -> None:
+    image(tmp_path / "2026-03-14 ZnO" / "a.hspy")
+    for name in ("$RECYCLE.BIN/S-1-5-21", "System Volume Information", ".Trash-1000/files", ".Trashes", "lost+found"):
+        image(tmp_path / name / "deleted.hspy")
+    found = scan(tmp_path)
+    assert [session.title for session in found.sessions] == ["ZnO"]
+    assert [(issue.concern, issue.code) for issue in found.issues] == [(Concern.NOTE, "system")] * 5
+    if sys.platform != "win32" and os.geteuid():
+        (tmp_path / "System Volume Information").chmod(0)
+        assert not [issue for issue in scan(tmp_path).issues if issue.concern is Concern.UNSEEN]
+        (tmp_path / "System Volume Information").chmod(0o700)
+
+
+def test_a_folder_of_empty_and_cut_files_alone_is_not_proposed(scan: Scanner, tmp_path: Path) -> None:
+    whole = image(tmp_path / "good" / "a.hspy").read_bytes()
+    (tmp_path / "rubbish").mkdir()
+    (tmp_path / "rubbish" / "empty.dm3").touch()
+    (tmp_path / "rubbish" / "cut.hspy").write_bytes(whole[: len(whole) // 2])
+    proposed = {session.title: session for session in scan(tmp_path).sessions}
+    assert proposed["good"].archive
+    assert not proposed["rubbish"].archive
+    assert "empty or cut short" in proposed["rubbish"].why
+
+
+def test_a_copy_in_which_a_file_differs_is_told(scan: Scanner, tmp_path: Path) -> None:
+    for number in range(3):
+        image(tmp_path / "d" / "2023-03-14 GaN" / f"{number}.hspy")
+    shutil.copytree(tmp_path / "d", tmp_path / "nas")
+    spoilt = tmp_path / "nas" / "2023-03-14 GaN" / "1.hspy"
+    spoilt.write_bytes(b"x" * spoilt.stat().st_size)
+    found = scan(tmp_path / "d", tmp_path / "nas")
+    told = [session.why for session in found.sessions if "differ" in session.why]
+    assert len(told) == 2
+    assert all("2 of 3 files are equal to those of" in why and "1 of the same name differs" in why for why in told)
+    assert any("differs" in line for item in attention(found) for line in (item.title, *map(str, item.lines)))
+    page = tmp_path / "scan.html"
+    found.save(page)
+    assert "2 sessions that could be archived" in page.read_text("utf-8")

@@ -6,6 +6,8 @@ import csv
 import datetime
 import io
 import os
+import re
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +19,7 @@ from hypothesis import strategies as st
 
 import diadem
 from diadem.archive.scan_plan import from_cell, to_cell
-from diadem.archive.scan_sheets import FORMULA_STARTS
+from diadem.archive.scan_sheets import FORMULA_STARTS, as_meant, harmless
 from diadem.errors import DocumentError, NotFound, UsageError
 from diadem.model.scan import PlannedSession
 from tests.archive.scan_trees import Scanner, image, posix
@@ -162,6 +164,66 @@ def test_no_file_in_two_rows(tmp_path: Path, parts: str, other: str) -> None:
         diadem.read_plan(path)
     path.write_text(path.read_text().replace("yes", "no", 1))
     assert len(diadem.read_plan(path)) == 2
+
+
+def test_a_plan_without_its_parts_never_takes_what_another_row_leaves(
+    scan: Scanner, tree: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "plan.csv"
+    path.write_text(f"archive,title,folder\nyes,a,{tmp_path}\nno,b,{tmp_path}\n")
+    with pytest.raises(DocumentError, match="column 'parts' is gone") as raised:
+        diadem.read_plan(path)
+    assert "row 2; row 3" in str(raised.value.where)
+    path.write_text(f"archive,title,folder\nyes,a,{tmp_path}\nno,b,{tmp_path / 'x'}\n")
+    with pytest.raises(DocumentError, match="column 'parts' is gone"):
+        diadem.read_plan(path)
+
+
+def test_what_a_spreadsheet_has_lost_is_no_plan(scan: Scanner, tree: Path, tmp_path: Path) -> None:
+    plan = scan(tree).save_plan(tmp_path / "plan.xlsx")
+
+    def saved(change: Callable[[Any], None]) -> Path:
+        book = openpyxl.load_workbook(plan)
+        change(book["sessions"])
+        book.save(tmp_path / "changed.xlsx")
+        return tmp_path / "changed.xlsx"
+
+    heads = [cell.value for cell in openpyxl.load_workbook(plan)["sessions"][1]]
+    parts = heads.index("parts") + 1
+    for change, said in (
+        (lambda sheet: sheet.merge_cells(start_row=2, end_row=3, start_column=parts, end_column=parts), "merged"),
+        (lambda sheet: sheet.cell(2, parts, '=CONCATENATE("a","/")'), "has no value"),
+        (lambda sheet: sheet.cell(1, parts + 1, "parts"), "two columns are named 'parts'"),
+    ):
+        with pytest.raises(DocumentError, match=said) as raised:
+            diadem.read_plan(saved(change))
+        assert raised.value.next
+    csv.field_size_limit(131_072)
+    diadem.read_plan(scan(tree).save_plan(tmp_path / "plan.csv"))
+    assert csv.field_size_limit() == 131_072
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "x;=cmd|'/C calc'!A0",
+        "x\n=1+1",
+        "\uff1d1+1",
+        "'=1",
+        "''=1",
+        "a;'=1;\"=2",
+        "x;\t@1",
+        "no; formula",
+        "-5",
+        'x;"=1"',
+        "\n=1",
+    ],
+)
+def test_texts_that_no_program_takes_for_a_formula_come_back(text: str) -> None:
+    cell = harmless(text)
+    for line in re.split(r"[;\t\r\n]", cell):
+        assert not line.lstrip('"').startswith(FORMULA_STARTS)
+    assert as_meant(cell) == text
 
 
 def test_files_that_are_no_plan(tmp_path: Path) -> None:

@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 import hashlib
+import io
+import os
+import random
 import shutil
+import tracemalloc
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 import diadem
-from diadem.errors import IntegrityError, NotFound, UsageError
-from diadem.serialization.record_json import build_record
+from diadem.errors import DocumentError, IntegrityError, NotFound, UsageError
+from diadem.model.manifest import RECORD_PATH, FileEntry
+from diadem.model.record import Dataset
+from diadem.model.vendor import TREE
+from diadem.package.sealing import HashedFile, seal
+from diadem.serialization.record_json import RecordWriter, build_record
 from diadem.testing.faults import flip_byte, make_writable
 from diadem.testing.samples import write_session
+from tests.package.sample_bags import EMPTY_ZIP, hashed, write
+from tests.serialization.record_documents import dataset
 
 
 @pytest.fixture(scope="module")
@@ -68,3 +79,106 @@ def test_a_record_alone_says_where_they_would_be(package: diadem.Package) -> Non
     alone = build_record([dict(item.document) for item in package.record.datasets])
     with pytest.raises(UsageError, match="vendor"):
         alone.vendor(0)
+
+
+# -- packages of strangers -----------------------------------------------------------------------------------------
+
+
+def foreign(folder: Path, archive: bytes, digest: str, media_type: str) -> Dataset:
+    """The dataset of a package that anybody could make: one block of a vendor's metadata, in whatever an archive is."""
+    block = {"path": f"vendor:{digest}", "media_type": media_type, "sha256": digest, "file": "f1", "place": "tags"}
+    record = io.BytesIO()
+    writer = RecordWriter(record, metadata={})
+    writer.add({**dataset(), "raw": [block]})
+    writer.finish(omitted=(), empty_dirs=())
+    files = {"data/session/image_00001.tif": b"some bytes", RECORD_PATH: record.getvalue()}
+    sealed = seal((hashed(*one) for one in files.items()), vendor=archive, date="2026-03-14", software="a stranger")
+    write(folder, files | dict(sealed.tag_files))
+    return diadem.open(folder).record.datasets[0]
+
+
+def zipped(data: bytes, name: str, spoil: Callable[[bytearray], None] = lambda _: None) -> bytes:
+    """An archive with one member."""
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(name, data)
+    whole = bytearray(stream.getvalue())
+    spoil(whole)
+    return bytes(whole)
+
+
+def _encrypted(data: bytearray) -> None:
+    data[data.rindex(b"PK\1\2") + 8] |= 1
+    data[6] |= 1
+
+
+def _unknown_method(data: bytearray) -> None:
+    data[data.rindex(b"PK\1\2") + 10] = 97
+
+
+def _needs_9_9(data: bytearray) -> None:
+    data[data.rindex(b"PK\1\2") + 6] = 99
+
+
+def _damaged(data: bytearray) -> None:
+    data[70 + 30 : 90 + 30] = bytes(20)
+
+
+@pytest.mark.parametrize("spoil", [_encrypted, _unknown_method, _needs_9_9, _damaged])
+def test_an_archive_that_nobody_can_read_is_an_integrity_error(
+    tmp_path: Path, spoil: Callable[[bytearray], None]
+) -> None:
+    data = random.Random(1).randbytes(300)
+    digest = hashlib.sha256(data).hexdigest()
+    found = foreign(tmp_path / "p", zipped(data, digest, spoil), digest, "application/octet-stream")
+    with pytest.raises(IntegrityError, match="cannot be had"):
+        found.vendor()
+
+
+def test_a_block_that_expands_beyond_measure_takes_no_memory(tmp_path: Path) -> None:
+    digest = "0" * 64
+    found = foreign(tmp_path / "p", zipped(bytes(128 << 20), digest), digest, "application/octet-stream")
+    tracemalloc.start()
+    try:
+        with pytest.raises(IntegrityError, match="cannot be had"):
+            found.vendor()
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most < 200 << 20
+
+
+LARGE = b'{"@np":{"dtype":"V4000000000","data":""}}'
+MANY = b"[" + b",".join([b'{"@np":{"dtype":"V60000","data":""}}'] * 20_000) + b"]"
+DEEP = b"[" * 100_000
+
+
+@pytest.mark.parametrize(
+    "tree",
+    [LARGE, MANY, DEEP, b"", b"{", b'{"@nd":5}', b'{"@np":{"dtype":"-----1","data":"AA=="}}', b'{"@time":"x"}',
+     b'{"@complex":[1,2,3]}', b'{"@nd":{"dtype":"<f8","shape":[9],"data":"AA=="}}', b'{"@np":{"dtype":"O","data":""}}',
+     b'{"@map":[[{"@nd":{"dtype":"u1","shape":[0],"data":""}},1]]}', b"\xff"],
+)  # fmt: skip
+def test_typed_json_that_is_none_is_a_document_error(tmp_path: Path, tree: bytes) -> None:
+    digest = hashlib.sha256(tree).hexdigest()
+    found = foreign(tmp_path / "p", zipped(tree, digest), digest, TREE)
+    tracemalloc.start()
+    try:
+        with pytest.raises(DocumentError, match="parsed vendor metadata"):
+            found.vendor()
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most < 50 << 20
+
+
+def test_a_record_that_is_too_large_is_not_read(tmp_path: Path) -> None:
+    size = (1 << 30) + 1
+    record = HashedFile(FileEntry(RECORD_PATH, size, "0" * 64, 0), bytes(32 * 1025))
+    files = [hashed("data/a.bin", b"some bytes"), record]
+    sealed = seal(files, vendor=EMPTY_ZIP, date="2026-03-14", software="a stranger")
+    write(tmp_path / "p", {"data/a.bin": b"some bytes", RECORD_PATH: b""} | dict(sealed.tag_files))
+    os.truncate(tmp_path / "p" / RECORD_PATH, size)
+    with pytest.raises(DocumentError, match="more than the 1,073,741,824 that are read") as caught:
+        _ = diadem.open(tmp_path / "p").record
+    assert caught.value.where == RECORD_PATH

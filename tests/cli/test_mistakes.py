@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import sys
@@ -16,6 +17,7 @@ from diadem.testing.samples import write_small_images
 from tests import catalogues
 from tests.cli.inside import said, said_json
 from tests.node.verbs.conftest import Lab, damage, lab
+from tests.package.sample_bags import write_bag
 
 __all__ = ["lab"]
 
@@ -204,3 +206,33 @@ def test_the_rate_of_a_second_store_is_its_own(
     with progress(quiet=False) as listener:
         listener(Progress("read", 1, 1, "a", "datasets"))
     assert "1 of 1 dataset " in capfd.readouterr().err
+
+
+# -- words of others -----------------------------------------------------------------------------------------------
+
+#: A title of the window, colours, one of C1, and letters that are read from right to left.
+EVIL = "\x1b]0;owned\x07\x1b[31m\x9b2J\u202egnp"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such name can be made")
+@pytest.mark.parametrize("options", [(), ("--json",)])
+def test_nothing_that_is_printed_commands_a_terminal_or_turns_what_is_read(
+    tmp_path: Path, options: tuple[str, ...]
+) -> None:
+    folder = tmp_path / f"a{EVIL}"
+    write_bag(folder, {"scan.bin": b"x"})
+    manifest = folder / "manifest-sha256.txt"
+    manifest.write_text(manifest.read_text() + f"{'0' * 64}  data/../{EVIL}\n")
+    for arguments, code in (
+        (("verify", folder), 1),
+        (("get", folder, tmp_path / "out"), None),
+        (("scan", folder), None),
+        (("extract", folder / EVIL), None),
+        (("pack", folder, tmp_path / "store"), None),
+        (("status", "--node", folder), None),
+        (("nonsense" + EVIL,), 2),
+    ):
+        text = said(*arguments, *options, code=code)
+        assert not {letter for letter in text if not letter.isprintable()} - {"\n"}, arguments
+        if options:
+            json.loads(text)

@@ -210,6 +210,7 @@ def test_every_command_prints_one_object(lab: Lab, tmp_path: Path) -> None:
     assert package.keys() == {"id", "payload_id", "path"}
     one = package["id"]
     assert said_json("pack", session, tmp_path / "packed")["package"].keys() == package.keys()
+    (lab.root / "node-recovery.txt").rename(lab.root / "stick.txt")
     steps: list[tuple[Sequence[object], int, str]] = [
         (("archive", session, "--now", "--dry-run"), 0, "plan"),
         (("archive", session, "--split", "--now"), 0, "sessions"),
@@ -310,6 +311,12 @@ def test_every_command_prints_one_object(lab: Lab, tmp_path: Path) -> None:
 # -- exit codes and errors -----------------------------------------------------------------------------------------
 
 
+def test_a_rate_is_written_as_a_size_is(lab: Lab) -> None:
+    lab.archived("s")
+    for rate in ("1GiB", "0.5 GB/s", "50MB"):
+        said("scrub", "--max-rate", rate, "--node", lab.node.path)
+
+
 def test_exit_codes_and_the_shape_of_errors(lab: Lab, tmp_path: Path) -> None:
     """0 to 5 here; 6 is in the tests that send Ctrl-C."""
     package = lab.archived("s")
@@ -320,7 +327,7 @@ def test_exit_codes_and_the_shape_of_errors(lab: Lab, tmp_path: Path) -> None:
     assert said_json("verify", package, "--node", node, code=1)["ok"] is False
     cases: list[tuple[int, str, Sequence[object]]] = [
         (2, "usage", ("scrub", "--part", "4/3", "--node", node)),
-        (2, "usage", ("scrub", "--max-rate", "fast", "--node", node)),
+        *((2, "usage", ("scrub", "--max-rate", rate, "--node", node)) for rate in ("fast", "1.2.3MB", "0MB", "50")),
         (2, "usage", ("search", "voltage>=", "--node", node)),
         (2, "usage", ("archive", "--node", node)),
         (2, "usage", ("drop", package, "--store", "main", "--node", node)),

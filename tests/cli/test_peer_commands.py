@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import replace
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any, Self, cast
 
 import pytest
 
+from diadem.errors import Refused
+from diadem.model.canonical import encode
 from diadem.model.peers import NOTE_TYPE
 from diadem.model.tickets import Ticket
 from diadem.node.config import ServerSettings
+from diadem.node.peers import words
+from diadem.node.peers.cards import own_card
+from diadem.node.peers.joins import Join
+from diadem.node.peers.notes import endpoint_note
+from diadem.node.peers.opening import peer_book
+from diadem.node.peers.words import commitment
+from diadem.transfer.introductions import BEGUN, Introduction, Welcome
+from diadem.transfer.peer_verbs import PeerVerbs
+from diadem.transfer.peering import answer_join, join_request
 from diadem.trust.envelope import sign
 from diadem.trust.keys import PrivateKey
 from tests.cli.inside import said, said_json
@@ -21,13 +34,13 @@ from tests.transfer.towns import Town, make_nodes
 def templates(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Nodes that are copied for each test."""
     root = tmp_path_factory.mktemp("towns")
-    make_nodes(root, ("hu-berlin", "nmi"))
+    make_nodes(root, ("hu-berlin", "nmi", "oslo"))
     return root
 
 
 @pytest.fixture
 def town(templates: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Town]:
-    """Two nodes."""
+    """Some nodes."""
     monkeypatch.setenv("DIADEM_CONFIG", str(tmp_path / "config"))
     monkeypatch.setenv("DIADEM_CACHE", str(tmp_path / "cache"))
     made = Town(templates, tmp_path / "town")
@@ -69,6 +82,89 @@ def test_peers_are_invited_confirmed_renamed_and_dropped(town: Town) -> None:
     assert [(one["name"], one["state"], one["own_name"]) for one in known["peers"]] == [("metrology", "dropped", "nmi")]
     assert len(known["tickets"]) == 2
     assert "no peer 'nmi'" in said("peer", "drop", "nmi", "--reason", "x", "--node", hu, code=3)
+
+
+@dataclass
+class Middle:
+    """Oslo stands between: it has caught hu-berlin's ticket, and nmi joins by one of its own."""
+
+    town: Town
+    caught: Ticket
+    #: What nmi's node asked, each time.
+    asked: list[Introduction] = field(default_factory=list)
+    number: str = "00" * 16
+
+    @property
+    def key(self) -> PrivateKey:
+        return self.town.node("oslo").context.keys.open("online")
+
+    def joined(self, number: str, *, by: str = "", revealed: bool) -> Welcome:
+        """What hu-berlin answers to oslo that commits itself to a number, and reveals that one or another."""
+        context, hu = self.town.node("oslo").context, self.town.node("hu-berlin")
+        own = (context.settings.id, self.key.public.to_text())
+        bound = commitment(inviter=hu.id, joiner=own, token_hash=self.caught.token_hash, number=by or number)
+        said, _ = Introduction.from_bytes(join_request(context, self.caught).body)
+        said = replace(said, commitment=bound, number=number if revealed else "")
+        return Welcome.from_bytes(answer_join(hu.context, said.to_bytes(self.key), self.key.public.key_id))[0]
+
+    def connect(self, *_: object) -> Self:
+        return self
+
+    def post_json(self, _path: str, document: Mapping[str, Any], **_options: object) -> dict[str, Any]:
+        """Answer nmi as the node that invites, with the number that oslo likes to have just now."""
+        said, _ = Introduction.from_bytes(encode(document, where="test"))
+        self.asked.append(said)
+        context, state = self.town.node("oslo").context, "pending" if said.number else BEGUN
+        note = endpoint_note(context, peer_book(context))
+        answer = Welcome(said.node, said.nonce, state, own_card(context), note, self.number)
+        return cast("dict[str, Any]", json.loads(answer.to_bytes(self.key)))
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+def test_a_middle_that_searches_for_equal_words_finds_none(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Words of 16 bits: a birthday search needs some 300 numbers a side. It makes 700, and can use none of them."""
+    monkeypatch.setattr(words, "COUNT", 2)
+    hu, nmi, oslo = (town.node(name) for name in ("hu-berlin", "nmi", "oslo"))
+    middle = Middle(town, Ticket.from_text(said_json("peer", "invite", "--node", hu.path)["ticket"]))
+    ticket = said_json("peer", "invite", "--node", oslo.path)["ticket"]
+    joining = PeerVerbs(nmi.context, middle.connect)
+    numbers = [f"{number:032x}" for number in range(700)]
+
+    # It commits to one number at hu-berlin, and hears hu-berlin's: the words there are fixed, and it can take no other.
+    first = middle.joined(numbers[0], revealed=False).number
+    for number in numbers[1:8]:
+        with pytest.raises(Refused, match="with another number for the words"):
+            middle.joined(number, revealed=False)
+    for number in numbers[1:8]:
+        with pytest.raises(Refused, match="not the number for the words to which the node had bound itself"):
+            middle.joined(number, by=numbers[0], revealed=True)
+    assert middle.joined(numbers[0], revealed=False).number == first
+    middle.joined(numbers[0], revealed=True)
+    shown = peer_book(hu.context).named("oslo").words
+
+    # nmi has answered with its number only after the middle's was fixed; now it would know which one to have said.
+    here = joining.join(ticket).words
+    begun, revealed = middle.asked
+    assert begun.number == ""
+    join = Join(
+        Ticket.from_text(ticket).token_hash, oslo.id, nmi.id, middle.key.public.to_text(),
+        nmi.context.keys.open("online").public.to_text(), begun.commitment, "", revealed.number,
+    )  # fmt: skip
+    assert join.commits(revealed.number)
+    assert replace(join, inviter_number=middle.number).words == here
+    wished = [number for number in numbers if replace(join, inviter_number=number).words == shown] or numbers[1:5]
+    for middle.number in wished:
+        with pytest.raises(Refused, match="has said another number for the words before"):
+            joining.join(ticket)
+    assert {one.commitment for one in middle.asked} == {begun.commitment}
+
+    assert here != shown
+    assert f"words: {shown} " in said("peer", "ls", "--node", hu.path)
+    assert f"words: {here}\n" in said("peer", "ls", "--node", nmi.path)
+    refused = said("peer", "confirm", "oslo", "--words", here, "--node", hu.path, code=4)
+    assert "somebody may stand between you" in refused
 
 
 def test_a_hub_that_has_not_confirmed_this_node_is_named(town: Town) -> None:

@@ -34,7 +34,10 @@ def test_an_offer_from_hand_to_hand(package: str) -> None:
     assert transfer[:8] in said("transfers", "ls")
     again = said_json("send", package, "bob@hu-berlin")["transfer"]["id"]
     assert "declined" in said("decline", again, "--reason", "seen", "--user", "bob")
+    short = said_json("send", package, "bob")["transfer"]  # as for a grant, who is named without a node is here
+    assert (short["recipient"], short["state"]) == ("bob@hu-berlin", "offered")
     third = said_json("send", package, "bob@hu-berlin")["transfer"]["id"]
+    assert third == short["id"], "the same offer is not made twice"
     assert "revoked" in said("transfers", "cancel", third, "--reason", "a mistake")
     assert "transfer is revoked" in said("transfers", "pause", third, code=4)
     assert said_json("transfers", "resume")["transfers"] == []
@@ -42,7 +45,9 @@ def test_an_offer_from_hand_to_hand(package: str) -> None:
 
 
 def test_what_cannot_be_sent(package: str) -> None:
-    assert "is no address" in said("send", package, "bob", code=2)
+    assert "is no address" in said("send", package, "bob@@nmi", code=2)
+    assert "the node has no user 'eve'" in said("send", package, "eve", code=3)
+    assert "you have this package already" in said("send", package, "alice", code=2)
     assert "no node is called 'nmi'" in said("send", package, "marie@nmi", code=3)
     assert "you have this package already" in said("send", package, "alice@hu-berlin", code=2)
     assert "no transfer" in said("accept", "0123abcd", code=3)

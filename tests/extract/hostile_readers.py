@@ -139,6 +139,27 @@ def nonsense(path: str, lazy: bool = True) -> Any:
     return [3]
 
 
+def forge(path: str, lazy: bool = True) -> list[dict[str, Any]]:
+    """Answer in the worker's place, as code does that has taken it over, with what no worker says."""
+    frame: Any = sys._getframe()
+    while "sink" not in frame.f_locals or "job" not in frame.f_locals:
+        frame = frame.f_back
+    said = b'{"job": %d, "peak": "much", "format": [], "signals": 5, "issues": {}}' % frame.f_locals["job"]["job"]
+    if path.endswith("nested.forge"):
+        said = b"[" * 100_000
+    os.write(frame.f_locals["sink"].fileno(), said + b"\n")
+    time.sleep(3600)
+    return []
+
+
 def path_in_title(path: str, lazy: bool = True) -> list[dict[str, Any]]:
     """A reader that lets a path of this machine into its metadata."""
     return [signal(f"from {path}")]
+
+
+def unpickle(path: str, lazy: bool = True) -> list[dict[str, Any]]:
+    """Decode as a Zarr store asks for it that no reader of ours has looked through."""
+    import numcodecs  # type: ignore[import-untyped]
+
+    numcodecs.get_codec({"id": "zlib"})
+    return [signal(repr(numcodecs.get_codec({"id": "pickle"})))]

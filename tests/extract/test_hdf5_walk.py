@@ -9,7 +9,12 @@ import h5py
 import numpy as np
 import pytest
 
-from diadem.extract.hdf5_walk import walk
+from diadem.extract.hdf5_walk import Walk, walk
+
+
+def look(path: Path, *members: str) -> Walk:
+    with path.open("rb") as stream:
+        return walk(stream, path.name, path.stat().st_size, members)
 
 
 def external_link(file: h5py.File) -> None:
@@ -36,6 +41,23 @@ def virtual(file: h5py.File) -> None:
     layout = h5py.VirtualLayout((4,), "u1")
     layout[:] = h5py.VirtualSource("elsewhere.h5", "d", shape=(4,))
     file.create_virtual_dataset("x", layout)
+
+
+def join(file: h5py.File, name: str, path: str) -> None:
+    layout = h5py.VirtualLayout((4,), "u1")
+    layout[:] = h5py.VirtualSource(".", path, shape=(4,))
+    file.create_virtual_dataset(name, layout)
+
+
+def virtual_loop(file: h5py.File) -> None:
+    join(file, "a", "/group/b")
+    join(file.create_group("group"), "b", "a")
+
+
+def virtual_through_a_link(file: h5py.File) -> None:
+    file["inner/values"] = np.arange(4, dtype="u1")
+    file["way"] = h5py.SoftLink("/inner/values")
+    join(file, "a", "way")
 
 
 def hard_loop(file: h5py.File) -> None:
@@ -68,6 +90,8 @@ def deep(file: h5py.File) -> None:
         (soft_through_external, "external-link"),
         (external_storage, "external-storage"),
         (virtual, "virtual-dataset"),
+        (virtual_loop, "virtual-dataset"),
+        (virtual_through_a_link, "virtual-dataset"),
         (hard_loop, "group-loop"),
         (soft_loop, "group-loop"),
         (diamonds, "too-many-objects"),
@@ -78,7 +102,7 @@ def test_refused(tmp_path: Path, build: Callable[[h5py.File], None], code: str) 
     path = tmp_path / "a.h5"
     with h5py.File(path, "w") as file:
         build(file)
-    found = walk(str(path), path.stat().st_size, {"member.h5"})
+    found = look(path, "member.h5")
     assert found.refused
     assert [issue["code"] for issue in found.issues] == [code]
 
@@ -97,12 +121,20 @@ def members(file: h5py.File) -> None:
     file.create_virtual_dataset("x", layout)
 
 
-@pytest.mark.parametrize("build", [honest, members])
+def towers(file: h5py.File) -> None:
+    """Virtual datasets over virtual ones, with an end, and of one that is not there."""
+    file["values"] = np.arange(4, dtype="u1")
+    join(file, "first", "values")
+    join(file, "second", "/first")
+    join(file, "lost", "nowhere")
+
+
+@pytest.mark.parametrize("build", [honest, members, towers])
 def test_allowed(tmp_path: Path, build: Callable[[h5py.File], None]) -> None:
     path = tmp_path / "a.h5"
     with h5py.File(path, "w") as file:
         build(file)
-    found = walk(str(path), path.stat().st_size, {"member.h5"})
+    found = look(path, "member.h5")
     assert (found.refused, found.issues) == (False, [])
 
 
@@ -110,6 +142,6 @@ def test_a_size_that_the_file_cannot_hold_is_said(tmp_path: Path) -> None:
     path = tmp_path / "a.h5"
     with h5py.File(path, "w") as file:
         file.create_dataset("x", (1 << 20, 1 << 20), "f8", chunks=(64, 64))
-    found = walk(str(path), path.stat().st_size, ())
+    found = look(path)
     assert (found.refused, found.huge) == (False, True)
     assert [issue["code"] for issue in found.issues] == ["mostly-unwritten"]

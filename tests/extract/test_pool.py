@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -14,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from diadem.errors import UsageError
+from diadem.extract.confinement import landlock_version
 from diadem.extract.crew import PATIENCE
 from diadem.extract.extraction import Extraction
 from diadem.extract.pool import WORTH_A_WORKER, Extractor
@@ -22,7 +25,7 @@ from diadem.hooks.offers import ReaderOffer
 
 NAMES = (
     *("honest", "hang", "sleep", "die", "print_much", "eat_memory", "talk_too_much", "snoop", "environment"),
-    *("lazy_refused", "bad_array", "nonsense", "path_in_title", "calls_for_dask"),
+    *("lazy_refused", "bad_array", "nonsense", "path_in_title", "calls_for_dask", "forge", "unpickle"),
 )
 
 
@@ -120,6 +123,18 @@ def test_misbehaviour_costs_one_issue(extractor: Extractor, folder: Path, name: 
     assert codes(read(extractor, folder, "honest")) == []
 
 
+@pytest.mark.parametrize(("name", "code"), [("a.forge", "reader-failed"), ("nested.forge", "reader-crashed")])
+def test_whatever_a_worker_answers_that_was_taken_over_costs_one_issue(folder: Path, name: str, code: str) -> None:
+    (folder / name).write_bytes(b"some bytes")
+    with Extractor(READERS) as extractor:
+        assert codes(extractor.extract(survey([(name, 10)], READERS)[0], folder)) == [code]
+
+
+def test_no_codec_unpickles(extractor: Extractor, folder: Path) -> None:
+    (found,) = read(extractor, folder, "unpickle").issues
+    assert "a reader may not unpickle" in found["message"]
+
+
 def test_prints_do_not_reach_the_protocol(extractor: Extractor, folder: Path) -> None:
     found = read(extractor, folder, "print-much")
     assert found.format == "print-much"
@@ -130,6 +145,47 @@ def test_nothing_outside_the_dataset_is_reached(extractor: Extractor, folder: Pa
     before = sorted(path.name for path in folder.iterdir())
     assert read(extractor, folder, "snoop").signals[0]["title"] == "nothing worked"
     assert sorted(path.name for path in folder.iterdir()) == before
+
+
+def test_machine_code_finds_every_door_shut_where_the_system_shuts_them(tmp_path: Path) -> None:
+    if not landlock_version():
+        pytest.skip("this kernel has no Landlock: what stands before machine code is the hook alone")
+    outside, data = tmp_path / "outside", tmp_path / "data"
+    for folder in (outside, data):
+        folder.mkdir()
+    secret = outside / "secret"
+    secret.write_text("another group's file")
+    before = os.stat(secret)
+    unix = f"/tmp/diadem-{os.getpid()}"
+    reader = ReaderOffer(name="escape", suffixes=(".escape",), load="hostile_machine_code:escape")
+    with contextlib.ExitStack() as stack:
+        places = ((socket.AF_INET, 1, ("127.0.0.1", 0)), (socket.AF_UNIX, 1, unix), (socket.AF_UNIX, 2, f"{unix}.d"))
+        sockets = [stack.enter_context(socket.socket(family, kind)) for family, kind, _ in places]
+        for one, (family, kind, place) in zip(sockets, places, strict=True):
+            one.bind(place)
+            if family == socket.AF_UNIX:
+                stack.callback(os.unlink, place)
+            if kind == 1:
+                one.listen()
+        file = data / "a.escape"
+        file.write_text(f"{outside}\n{unix}\n{sockets[0].getsockname()[1]}\n{os.getpid()}", "utf-8")
+        extractor = stack.enter_context(Extractor([reader], memory=2 << 30))
+        found = extractor.extract(survey([(file.name, file.stat().st_size)], [reader])[0], data)
+    assert found.extraction["isolation"]["files"] == "landlock"
+    assert [one["title"] for one in found.signals] == ["all shut"], found.issues
+    assert os.listdir(outside) == ["secret"]
+    after = os.stat(secret)
+    assert (after.st_mode, after.st_mtime_ns, after.st_size) == (before.st_mode, before.st_mtime_ns, before.st_size)
+
+
+def test_each_folder_is_closed_to_what_reads_another(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "b.honest").write_bytes(b"some bytes")
+    with Extractor(READERS) as extractor:
+        for _ in range(3):
+            assert read(extractor, folder, "honest").signals[0]["title"] == "a.honest"
+            found = extractor.extract(survey([("b.honest", 10)], READERS)[0], tmp_path)
+            assert found.signals[0]["title"] == "b.honest"
+        assert len(extractor._crew._all) == 1
 
 
 def test_surroundings_of_a_worker(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import time
 import zipfile
 from pathlib import Path
 
@@ -52,7 +53,8 @@ def test_a_shared_suffix_keeps_all_that_may_read_it() -> None:
 
 def check(path: Path) -> Preflight:
     """Pre-flight of a file on the disk."""
-    head = path.read_bytes()[:4096]
+    with path.open("rb") as file:
+        head = file.read(4096)
     plan = survey([(path.name, path.stat().st_size)], READERS)[0]
     return preflight(plan, path.parent, rank(plan, head, READERS)[0], head)
 
@@ -148,6 +150,36 @@ def test_a_loop_of_tiff_images_ends(tmp_path: Path) -> None:
     assert codes(check(path)) == []
 
 
+def test_a_list_that_is_named_again_and_again_is_not_read_again_and_again(tmp_path: Path) -> None:
+    entry = struct.pack("<HHII", 273, 4, 1_000_000, 0)  # strips: a million numbers, from the beginning of the file
+    image = struct.pack("<H", 4096) + 4096 * entry + struct.pack("<I", 0)
+    path = tmp_path / "a.tif"
+    path.write_bytes(b"II*\x00" + struct.pack("<I", 8) + image + bytes(4_000_000))
+    started = time.monotonic()
+    assert codes(check(path)) == []
+    assert time.monotonic() - started < 5
+
+
+def test_a_list_of_members_that_fills_the_memory_is_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "a.prz"
+    size = 2 << 30
+    with path.open("wb") as file:
+        file.write(b"PK\x03\x04")
+        file.seek(size)
+        file.write(struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, 9, 9, size - 4, 4, 0))
+    found = check(path)
+    assert codes(found) == ["expands-too-much"]
+    assert not found.may_read
+
+
+def test_what_is_no_header_is_an_issue_and_is_read_by_the_worker_alone(tmp_path: Path) -> None:
+    path = tmp_path / "a.mib"
+    path.write_bytes(b"MQ1,000001,003x4,01,0016,0016,U16,".ljust(384, b" "))
+    found = check(path)
+    assert codes(found) == ["odd-header"]
+    assert found.may_read
+
+
 @pytest.mark.parametrize("name", ["a.mrc", "a.ser", "a.dm3", "a.blo", "a.npy", "a.mib", "a.tif", "a.bcf"])
 def test_short_heads_are_no_accident(tmp_path: Path, name: str) -> None:
     starts = {"a.ser": b"II\x97\x01", "a.dm3": b"\0\0\0\3", "a.blo": b"IMGBLO", "a.npy": b"\x93NUMPY",
@@ -155,4 +187,4 @@ def test_short_heads_are_no_accident(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     for length in (0, 1, 5, 40):
         path.write_bytes(starts.get(name, b"") + b"\xff" * length)
-        assert set(codes(check(path))) <= {"truncated"}
+        assert set(codes(check(path))) <= {"truncated", "odd-header"}

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
-from diadem.model.buffers import fitted
+from diadem.model.buffers import Rooms, fitted
 
 
 @pytest.mark.parametrize("size", [0, 1, 99, 100, 101, 5000])
@@ -25,3 +29,27 @@ def test_what_somebody_looks_into_stays_as_it_is(size: int) -> None:
         assert len(other) == size
         assert bytes(view) == b"x" * 10
     assert len(room) == 100
+
+
+def test_so_many_are_at_it_at_once_and_memory_is_used_again_and_given_back() -> None:
+    rooms, lock, at_it, most, seen = Rooms(2), threading.Lock(), 0, 0, set[int]()
+
+    def work(size: int) -> None:
+        nonlocal at_it, most
+        with rooms.room(size, 2 * size) as (one, two):
+            with lock:
+                at_it += 1
+                most = max(most, at_it)
+                seen.update(map(id, (one, two)))
+            assert fitted(one, size) is one
+            assert len(two) >= 2 * size
+            time.sleep(0.005)
+            with lock:
+                at_it -= 1
+
+    with ThreadPoolExecutor(16) as pool:
+        list(pool.map(work, [1000] * 40))
+    assert most == 2
+    assert len(seen) < 40
+    with rooms.room(10) as (small,):
+        assert len(small) == 10, "nothing was kept"

@@ -117,6 +117,14 @@ def test_a_copy_that_keeps_old_times_is_not_taken_for_old(session: Path) -> None
     unfinished(judge(None, seen(session, QUIET / 2), QUIET), "recent")
 
 
+@posix
+def test_a_copy_of_old_files_is_told_as_a_copy(session: Path) -> None:
+    for path in (session / "raw" / "a.dat", session / "b.dat"):
+        os.utime(path, (1_500_000_000, 1_500_000_000))
+    now = seen(session, datetime.timedelta(minutes=3))
+    assert "copied, moved or renamed here 3 minutes ago" in unfinished(judge(None, now, QUIET), "recent").why
+
+
 def test_a_file_that_went_is_a_change(session: Path) -> None:
     later = QUIET * 2
     (session / "b.dat").unlink()

@@ -186,7 +186,7 @@ def test_names_cannot_command_a_terminal(tmp_path: Path) -> None:
     for name in (b"\x1b]0;owned\x07", b"not utf-8 \xff"):
         (tmp_path / "data" / os.fsdecode(name)).write_bytes(b"")
     report = check(tmp_path)
-    assert [finding.path for finding in report.findings] == ["data/\\x1b]0;owned\\x07", "data/not utf-8 \\udcff"]
+    assert [finding.path for finding in report.findings] == ["data/\\u001b]0;owned\\u0007", "data/not utf-8 \\udcff"]
     json.dumps(report.to_dict()).encode()
 
 

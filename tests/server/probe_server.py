@@ -15,12 +15,20 @@ from typing import Any, Final
 
 from diadem.errors import IntegrityError, NotFound, Refused
 from diadem.server.limits import Limits
-from diadem.transfer.exchange import BYTES, Request, Response, Route, Services
+from diadem.store.bundle import open_below
+from diadem.transfer.exchange import BYTES, FileRange, Request, Response, Route, Services
 from diadem.transfer.tag_parts import LENGTH
 
 #: Small enough that a test sees each of them at work within a second or two.
 LIMITS: Final = Limits(
-    address_rate=1000.0, address_burst=1000.0, silence=0.5, slowest=256 * 1024.0, header_time=1.2, connections=64
+    address_rate=1000.0,
+    address_burst=1000.0,
+    silence=0.5,
+    slowest=256 * 1024.0,
+    first_time=1.2,
+    header_time=2.5,
+    connections=64,
+    address_connections=24,
 )
 BODY: Final = 1 << 20
 #: What the file of `probe/file` holds.
@@ -80,19 +88,18 @@ def gathered(_: Request, __: Services) -> Response:
 
 def file(request: Request, services: Services) -> Response:
     """Give a file, or a part of it."""
-    path = services.context.folder / "probe.bin"
-    size = path.stat().st_size
-    return Response.file(path, *request.range(size), of=size)
+    start, stop = request.range(len(FILE))
+    return _probe(services, start, stop, len(FILE))
+
+
+def _probe(services: Services, start: int, stop: int, size: int) -> Response:
+    reader = open_below(str(services.context.folder), ["probe.bin"], "probe.bin")
+    return Response.blocks(FileRange(reader, start, stop), start, stop, of=size)
 
 
 def gone(_: Request, services: Services) -> Response:
     """Promise more of a file than there is."""
-    return Response.file(services.context.folder / "probe.bin", 0, len(FILE) + 1, of=len(FILE) + 1)
-
-
-def lost(_: Request, services: Services) -> Response:
-    """Promise a file that is not there."""
-    return Response.file(services.context.folder / "lost.bin", 0, 1, of=1)
+    return _probe(services, 0, len(FILE) + 1, len(FILE) + 1)
 
 
 def stream(_: Request, __: Services) -> Response:
@@ -159,7 +166,6 @@ def routes() -> Sequence[Route]:
         Route("GET", "probe/gathered", gathered, "gathered"),
         Route("GET", "probe/file", file, "file", gives=BYTES),
         Route("GET", "probe/gone", gone, "gone", gives=BYTES),
-        Route("GET", "probe/lost", lost, "lost", gives=BYTES),
         Route("GET", "probe/stream", stream, "stream", gives=BYTES),
         Route("GET", "probe/broken", broken, "broken", gives=BYTES),
         Route("GET", "probe/fail", fail, "fail"),

@@ -46,6 +46,28 @@ def test_a_long_job_and_a_failing_one_keep_no_other_from_its_work() -> None:
     assert told["quick", True] == done["quick"]
 
 
+def test_what_a_job_has_begun_elsewhere_is_waited_for_as_long_as_there_is_patience() -> None:
+    ended, left = threading.Event(), list[float]()
+    thread = threading.Thread(target=lambda: (time.sleep(0.3), ended.set()))
+
+    def begin(_: threading.Event) -> bool:
+        if not thread.ident:
+            thread.start()
+        return False
+
+    def settle(seconds: float) -> None:
+        left.append(seconds)
+        thread.join(seconds)
+
+    work = Background([Job("mover", begin, settle)], lambda *_: None)
+    work.start()
+    while not thread.ident:
+        time.sleep(0.01)
+    work.stop(5)
+    assert ended.is_set()
+    assert 3 < left[0] <= 5
+
+
 def test_what_fails_again_and_again_is_tried_more_and_more_rarely() -> None:
     moments: list[float] = []
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import random
+import shutil
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -31,7 +34,7 @@ from diadem.node.config import NodeSettings, ServerSettings
 from diadem.transfer.answers import PeerRefused
 from diadem.transfer.askers import find_asker
 from diadem.transfer.evidence import transfer_subject
-from diadem.transfer.exchange import BASE, FileRange, Request, Services, problem_of
+from diadem.transfer.exchange import BASE, Request, Services, problem_of
 from diadem.transfer.handlers import routes
 from diadem.transfer.profiles import login, open_key, profiles_folder, read_profile
 from diadem.transfer.remote.bundle import HttpBundle
@@ -252,6 +255,56 @@ def test_bytes_that_are_not_what_was_archived_are_noticed(laptop: Laptop, tmp_pa
             HttpBundle(client, PackageId(HUGE), laptop.served.url)
 
 
+def test_who_writes_into_a_store_sends_no_file_of_the_node_with_it(laptop: Laptop, tmp_path: Path) -> None:
+    """Somebody flips a file and a link while it is asked for: what goes is the file that was looked at."""
+    package = laptop.archived("raced", size=1 << 16)
+    laptop.node.grant(package, "bob", ["read"])
+    number = [one.name for one in laptop.node.get(package).manifest].index("large.bin")
+    place = f"packages/{package[7:]}/files/{number}"
+    secret = tmp_path / "online.pem"
+    secret.write_bytes(b"-----BEGIN PRIVATE KEY-----" * 8)
+    path = laptop.stored(package, "data/large.bin")
+    link, kept = path.parent / "link", tmp_path / "kept"
+    path.rename(kept)
+    ended = threading.Event()
+
+    def flip() -> None:
+        while not ended.is_set():
+            shutil.copyfile(kept, link)
+            link.replace(path)
+            link.symlink_to(secret)
+            link.replace(path)
+
+    racer = threading.Thread(target=flip)
+    racer.start()
+    came: list[bytes] = []
+    try:
+        with laptop.served.client(sign_with=laptop.key("bob")) as client:
+            for _ in range(80):
+                with contextlib.suppress(Unreachable), client.stream(place, range=(0, 200)) as one:
+                    came.append(bytes(one.read()))
+    finally:
+        ended.set()
+        racer.join()
+    assert set(came) == {(laptop.root / "raced" / "large.bin").read_bytes()[:200]}
+
+
+def test_a_grant_that_is_revoked_ends_the_file_that_is_on_its_way(laptop: Laptop) -> None:
+    package = laptop.archived("long", size=64 << 20)
+    grant = laptop.node.grant(package, "bob", ["read"])
+    number = [one.name for one in laptop.node.get(package).manifest].index("large.bin")
+    with laptop.served.client(sign_with=laptop.key("bob")) as client:
+        with client.stream(f"packages/{package[7:]}/files/{number}") as found:
+            buffer, came = bytearray(1 << 20), found.readinto(bytearray(1 << 20))
+            laptop.node.revoke(grant.grant.id)
+            with pytest.raises(Unreachable, match="before the answer was complete"):  # noqa: PT012
+                while count := found.readinto(buffer):
+                    came += count
+        assert came <= 40 << 20  # a window, and what was on its way
+        with pytest.raises(NotFound):
+            client.stream(f"packages/{package[7:]}/files/{number}", range=(came, None))
+
+
 def test_a_session_comes_as_far_as_it_may_be_read(laptop: Laptop, tmp_path: Path) -> None:
     first = laptop.archived("grown", size=100)
     second = laptop.archived("grown", more="later.txt")
@@ -278,7 +331,7 @@ def test_ranges_come_from_any_store(tmp_path: Path) -> None:
             request = Request("GET", "", headers={"range": asked} if asked else {})
             response = shelf.file(package.id, number, request)
             assert response.status == (206 if asked else 200)
-            assert not isinstance(response.body, bytes | FileRange)
+            assert not isinstance(response.body, bytes)
             assert b"".join(response.body) == data[start:stop]
             assert response.headers["content-length"] == str(len(data[start:stop]))
         with pytest.raises(NotFound):
@@ -355,7 +408,9 @@ def test_only_what_was_prepared_is_logged_once_for_its_author_while_it_holds(lap
     desk.refused(sign(changed, [bob]), "not-prepared")
     assert node.context.ledger.size == before
     assert desk.sent(signed[2])["index"] == before
-    desk.refused(signed[2], "not-prepared")
+    assert desk.sent(signed[2])["index"] == before, "the answer was lost, and it is sent again"
+    desk.refused(signed[2], "not-prepared", user="gwen")
+    assert node.context.ledger.size == before + 1
     first, second = (sign(desk.prepared()["payload"].encode(), [bob]) for _ in range(2))
     desk.sent(first)
     desk.refused(second, "overtaken")

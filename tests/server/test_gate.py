@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import logging
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,12 +15,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import diadem
+from diadem.errors import NotFound, Refused
 from diadem.model.signers import PEER, PENDING, Signer
 from diadem.node.context import Context
 from diadem.server.gate import Admitted, Gate, Head, TurnedAway
 from diadem.server.limits import Limits
 from diadem.server.nonces import Nonces
-from diadem.server.worker import Fresh
+from diadem.server.worker import Fresh, Worker
 from diadem.transfer.askers import find_asker
 from diadem.transfer.exchange import BASE, Services
 from diadem.trust.http_signature import EMPTY_DIGEST, LIFETIME, body_digest, sign
@@ -231,6 +234,38 @@ def test_an_address_that_guesses_is_told_to_wait_and_a_peer_behind_it_is_not(con
     assert busy.why(busy.head("GET", "health")) == ("busy-address", 429)
     busy.gate.admit(busy.head())
     nonces.close()
+
+
+def test_nothing_is_kept_for_an_address_or_a_key_that_asks_too_often(context: Context, tmp_path: Path) -> None:
+    nonces = Nonces.open(tmp_path)
+    busy = Door(context, nonces, Limits(address_rate=0.001, address_burst=3, key_rate=0.001, key_burst=1))
+    busy.gate.admit(busy.head())
+    assert busy.why(busy.head()) == ("busy-key", 429)
+    for number in range(9):
+        stranger = PrivateKey.from_seed(bytes([10 + number]) * 32)
+        head = busy.head("POST", "probe/introduced", key=stranger, body=b"{}")
+        head = replace(head, headers={**head.headers, "diadem-key": stranger.public.to_text()})
+        if number < 3:
+            busy.gate.admit(head)
+        else:
+            assert busy.why(head) == ("busy-address", 429)
+            assert busy.why(replace(head, headers={})) == ("busy-address", 429), "its signature is not even read"
+    assert nonces.sweep(now=NOW + 10 * LIFETIME) == 4
+    nonces.close()
+
+
+@pytest.mark.parametrize("alone", [True, False])
+def test_one_of_several_workers_takes_in_nothing_that_is_pushed(door: Door, context: Context, alone: bool) -> None:
+    app = Worker(str(context.folder), 8642, Limits(), logging.ERROR, alone=alone)()
+    user, now = context.keys.open("users/alice"), int(time.time())
+    for method, path in (("GET", "have"), ("PUT", "parts/0"), ("PUT", "windows/0")):
+        body = b"x" if method == "PUT" else b""
+        asked = door.head(method, f"transfers/{'ab' * 16}/{path}", key=user, now=now, body=body)
+        admitted = app.gate.admit(asked)
+        assert (admitted.route.intake is not None) is (alone and path == "windows/0")
+        with pytest.raises(NotFound if alone else Refused, match="nothing here" if alone else "several processes"):
+            admitted.route.handler(admitted.request, app.services)
+    app.leave()
 
 
 def test_a_user_who_was_added_is_known_at_once_and_a_broken_policy_stops_nobody(context: Context) -> None:

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from diadem.store.copying import Changed, Copier, NotPlain, SourceFailed
-from diadem.store.sink import SinkFailed
+from diadem.store.local_errors import SinkFailed
 
 LEAF = 1 << 20
 

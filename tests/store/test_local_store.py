@@ -16,6 +16,7 @@ from diadem.model.ids import PackageId
 from diadem.model.manifest import TAGMANIFEST
 from diadem.store.local_store import LocalStore, tree_digest
 from diadem.store.stage import remove_tree
+from diadem.store.system import FileLock
 
 PAYLOAD = "ab" * 32
 TREE = tree_digest([("x", 1)])
@@ -57,6 +58,24 @@ def test_a_damaged_package_does_not_stop_a_new_one(tmp_path: Path) -> None:
     second, created = publish(store, b"other tags", sound=False)
     assert created
     assert second != first
+
+
+def test_nobody_waits_while_a_package_that_may_be_damaged_is_read(tmp_path: Path) -> None:
+    """It may have a terabyte; it is read once, and the store is locked only to give the new one its name."""
+    store, read = LocalStore(tmp_path), []
+    publish(store)
+
+    def is_sound(folder: Path) -> bool:
+        read.append(folder)
+        other = FileLock(store.private / "publish.lock")
+        assert other.acquire(), "another writer would wait"
+        other.release()
+        return False
+
+    stage, package = staged(store, b"other tags")
+    _, created = store.publish(stage, "2026/20260101-x-abababababab", package, PAYLOAD, TREE, is_sound)  # type: ignore[arg-type]
+    assert created
+    assert len(read) == 1
 
 
 def test_a_hint_that_lies_is_not_believed(tmp_path: Path) -> None:

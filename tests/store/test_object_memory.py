@@ -233,7 +233,7 @@ def test_claim_of_a_dead_writer_is_taken_over(store: ObjectStore) -> None:
     assert not is_dead(lock.writer)
     lock._lock.release()  # what the kernel does when a process dies
     assert sample.upload(store).made
-    assert not lock._path.exists()
+    assert not lock._lock._path.exists()
 
 
 def test_claim_becomes_stale(store: ObjectStore) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import os
 import random
@@ -376,3 +377,20 @@ def test_sweep(store: ObjectStore) -> None:
     assert store.sweep(older=timedelta(0)).packages == ()
     assert [each.key for each in store.client.uploads("")] == ["thesis/film.mov"]
     assert len([key for key in keys(store) if key.endswith(TAGMANIFEST)]) == 1
+
+
+def test_an_upload_that_is_gone_is_not_the_object_that_was_there(store: ObjectStore) -> None:
+    """A request that is repeated is told that the upload is gone: then the key has the new object, or an older one."""
+    client, key = store.client, "2026/large.bin"
+
+    def sent(data: bytes) -> tuple[str, list[tuple[int, str, bytes]]]:
+        upload, digest = client.begin(key), hashlib.sha256(data).digest()
+        return upload, [(1, client.part(key, upload, 1, data, digest), digest)]
+
+    client.complete(key, *(first := sent(b"old")))
+    client.complete(key, *first)  # as if the answer had been lost
+    upload, parts = sent(b"new")
+    client.abort(key, upload)
+    with pytest.raises(NotFound):
+        client.complete(key, upload, parts)
+    assert client.get(key, 0, 3) == b"old"

@@ -16,7 +16,7 @@ from diadem.errors import Unreachable
 from diadem.model import canonical
 from diadem.model.signers import PEER, Signer
 from diadem.transfer.desk import Desk
-from diadem.transfer.exchange import FileRange, Request, Response, Services
+from diadem.transfer.exchange import Request, Response, Services
 from diadem.transfer.grants import GrantAccess
 from diadem.transfer.handlers import routes
 from diadem.transfer.network import Network
@@ -48,8 +48,6 @@ class Roster:
 def body_of(response: Response) -> bytes:
     """The bytes of an answer."""
     body = response.body
-    if isinstance(body, FileRange):
-        return body.path.read_bytes()[body.start : body.stop]
     return body if isinstance(body, bytes) else b"".join(body)
 
 

@@ -481,6 +481,14 @@ def test_a_sender_that_may_put_down_no_more_fails_and_names_the_carrier(drive: D
     assert words in drive.at(drive.pair.b, sent.id).error
 
 
+def test_nothing_beyond_what_was_accepted_lies_at_a_carrier(drive: Drive, large: str) -> None:
+    sent, a = drive.send(large), drive.pair.a
+    a.desk.book.change(sent.id, ceiling=(16 << 20) + (1 << 20))  # one of its windows, and its tag files
+    drive.put()
+    assert drive.at(a, sent.id).state is State.FAILED
+    assert len([name for name in drive.names() if name.startswith("2-")]) == 1, "three are put down at once"
+
+
 def test_what_a_carrier_lost_without_a_word_is_put_down_anew(drive: Drive, package: str) -> None:
     sent = drive.send(package)
     drive.put()

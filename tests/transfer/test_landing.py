@@ -26,6 +26,7 @@ from diadem.errors import (
     Unreachable,
 )
 from diadem.model import canonical
+from diadem.model.ids import PackageId
 from diadem.model.manifest import DERIVED_PATHS
 from diadem.model.ports import Bundle, Progress, silent
 from diadem.model.transfers import State, Transfer
@@ -38,9 +39,9 @@ from diadem.transfer.pulling import Wishes, receive_package
 from diadem.transfer.pushed import Pushed
 from diadem.transfer.pushing import push_package
 from diadem.transfer.serving import Serving
-from diadem.transfer.working import tidy
+from diadem.transfer.working import fetch_all, tidy
 from diadem.trust.base64_text import to_base64
-from tests.transfer.pair import Pair, Side, Wire, make_pair, put_window
+from tests.transfer.pair import Pair, Side, Wire, body_of, make_pair, put_window
 
 MIB = 1 << 20
 
@@ -111,6 +112,18 @@ def test_a_package_lands_as_it_is_and_is_receipted_and_closed(pair: Pair) -> Non
     fresh = pair.b.node.context.catalogue.get(package)
     assert (fresh.owner, fresh.ingested_at) == (row.owner, row.ingested_at)
     assert not [line for line in pair.b.node.status().rules if line.rule == "package.unsigned" and line.mark != "holds"]
+
+
+@pytest.mark.skipif(not hasattr(os, "O_NOFOLLOW"), reason="this system does not open files without following links")
+def test_a_window_is_sent_from_the_file_that_was_looked_at(pair: Pair) -> None:
+    transfer = accepted(pair, {"scan.bin": random.Random(1).randbytes(6 * MIB)})
+    path = folder_of(pair.a, transfer.package) / "data" / "scan.bin"
+    data = path.read_bytes()
+    wanted = "GET", "transfers/{transfer}/windows/{number}"
+    response = pair.b.wire._ask(*wanted, span="bytes=0-99", transfer=transfer.id, number="1")
+    path.unlink()
+    path.symlink_to(pair.a.root / "node" / "keys" / "online.pem")
+    assert body_of(response) in data
 
 
 def test_who_accepts_waits_while_the_service_fetches_it(pair: Pair) -> None:
@@ -494,6 +507,77 @@ def test_of_a_window_with_wrong_leaves_those_come_again_alone(pair: Pair, monkey
     assert look(folder_of(pair.b, transfer.package)) == look(folder_of(pair.a, transfer.package))
 
 
+def test_a_leaf_that_is_asked_for_again_counts_for_itself_alone(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("diadem.transfer.windows.WINDOW", 16 * MIB)
+    transfer = accepted(pair, {"long.bin": random.Random(3).randbytes(5 * MIB + 7)})
+    first = iter((True,))
+
+    def spoil(kind: str, _number: int, _start: int, data: bytes) -> bytes:
+        return data[: 2 * MIB] + b"wrong" + data[2 * MIB + 5 :] if kind == "window" and next(first, False) else data
+
+    pair.b.wire.spoil = spoil
+    fetch(pair, transfer)
+    assert len(pair.b.wire.windows) == 2
+    assert pair.a.desk.book.get(transfer.id).moved == pair.b.wire.moved, "what the closure says, which is signed"
+
+
+def test_a_fetch_ends_soon_when_the_service_does_and_goes_on_later(pair: Pair) -> None:
+    transfer = accepted(pair, {"long.bin": random.Random(3).randbytes(8 * MIB)})
+    stop = threading.Event()
+
+    def spoil(kind: str, number: int, _start: int, data: bytes) -> bytes:
+        if kind == "window" and number == 1:
+            stop.set()
+            time.sleep(1.0)
+        return data
+
+    pair.b.wire.spoil = spoil
+    with pytest.raises(Interrupted):
+        fetch_all(pair.b.desk, Wishes(connections=1, waits=(0.0,)), stop=stop)
+    assert [number for number, _ in pair.b.wire.windows] == [0, 1]
+    halted = pair.b.desk.book.get(transfer.id)
+    assert (halted.state, halted.error) == (State.TRANSFERRING, "")
+    pair.b.node.transfers.resume()
+    assert 0 not in [number for number, _ in pair.b.wire.windows][2:], "what is here stays"
+    assert pair.b.desk.book.get(transfer.id).state is State.CLOSED
+
+
+def test_while_a_pushed_package_lands_nobody_waits_for_that(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("diadem.transfer.pushed._WAIT", 0.2)
+    transfer, other = (accepted(pair, {"a.bin": name.encode() * 3000}, name) for name in ("one", "other"))
+    pushed, context = pushed_of(pair.b.node.context), pair.b.node.context
+    with context.locked(f"package-{PackageId(transfer.package).hex[:32]}"):  # it is being entered elsewhere
+        push(pair, transfer)
+        for _ in range(3):
+            found = pushed.have(pair.a.id, transfer.id)
+            assert (found["state"], found["wanted"]) == ("verifying", "")
+        pushed.let_go()
+        push(pair, other)
+        assert pair.b.desk.book.get(other.id).state is State.RECEIVED
+    until = time.monotonic() + 30
+    while pair.b.desk.book.get(transfer.id).state is not State.RECEIVED and time.monotonic() < until:
+        time.sleep(0.02)
+    assert pushed.have(pair.a.id, transfer.id)["state"] == "received"
+    assert look(folder_of(pair.b, transfer.package)) == look(folder_of(pair.a, transfer.package))
+
+
+def test_while_the_place_of_one_transfer_is_opened_others_go_on(pair: Pair) -> None:
+    one, other = (accepted(pair, {"a.bin": name.encode() * 3000}, name) for name in ("one", "other"))
+    while other.id[:2] == one.id[:2]:  # these share a turn
+        other = accepted(pair, {"a.bin": other.id.encode() * 100}, other.id)
+    waits, goes_on = (threading.Thread(target=push, args=(pair, transfer)) for transfer in (one, other))
+    with pair.b.desk.turn(one.id):
+        waits.start()
+        time.sleep(0.2)
+        goes_on.start()
+        goes_on.join(10)
+        assert pair.b.desk.book.get(other.id).state is State.RECEIVED
+        pushed_of(pair.b.node.context).let_go()
+        assert waits.is_alive()
+    waits.join(30)
+    assert pair.b.desk.book.get(one.id).state is State.RECEIVED
+
+
 def test_leaves_that_are_none_of_the_window_are_refused(pair: Pair) -> None:
     transfer = accepted(pair, {"long.bin": random.Random(3).randbytes(2 * MIB)})
     pair.a.wire.spoil = lambda kind, _number, _start, data: b"" if kind == "window" else data
@@ -613,7 +697,6 @@ def test_a_receipt_that_comes_while_the_senders_store_is_away_is_answered_when_i
     assert [message.kind for message in pair.b.desk.book.to_post()] == ["receipt"]
     assert pair.b.desk.book.get(transfer.id).error == ""
     away.rename(store)
-    pair.a.node.context.stores.look_again()  # as a node that serves does each minute
     meet()
     assert [side.desk.book.get(transfer.id).state for side in (pair.a, pair.b)] == [State.CLOSED, State.CLOSED]
     assert not pair.b.desk.book.to_post()

@@ -10,8 +10,10 @@ import pytest
 from diadem.errors import Refused
 from diadem.model.peers import PeerState
 from diadem.model.tickets import Ticket
+from diadem.transfer.route_book import route_book
 from diadem.transfer.spoke.through import NotYet
 from tests.transfer.star import HUB, STRANGER, Star
+from tests.transfer.towns import show_checkpoints
 
 
 def test_nodes_know_their_hub_and_tell_it_in_note_and_ticket(strange: Star) -> None:
@@ -56,10 +58,14 @@ def test_a_second_bearer_of_a_ticket_is_refused_and_told(strange: Star) -> None:
     strange.pick_up("hu-berlin")
     with pytest.raises(Refused, match=r"used already.*by 'nmi'"):
         strange.peers(STRANGER).join(ticket)
-    assert [peer.name for peer in strange.book("hu-berlin").ls()] == ["nmi", HUB]
+    assert [peer.name for peer in strange.book("hu-berlin").ls()] == [HUB]
     given = strange.peers("hu-berlin").tickets()[0]
     assert (given.used_name, given.refused_name) == ("nmi", STRANGER)
-    strange.peers("nmi").join(ticket)  # who was let in comes again, as often as it likes
+    for _ in range(2):  # who was let in comes again, as often as it likes
+        with pytest.raises(NotYet):
+            strange.peers("nmi").join(ticket)
+        strange.settle()
+    assert [peer.name for peer in strange.book("hu-berlin").ls()] == ["nmi", HUB]
     assert strange.book("nmi").named("hu-berlin").state is PeerState.CONFIRMED
 
 
@@ -92,7 +98,7 @@ def test_a_hub_that_loses_what_is_put_down_only_delays(strange: Star) -> None:
     strange.settle()
     assert strange.book("nmi").named("hu-berlin").seen_as == "confirmed"
     bodies = [message for node, message, _ in strange.hub.log if node == strange.node("hu-berlin").id]
-    assert len(bodies) == len(set(bodies)) == 3  # each time under another name
+    assert len(bodies) == len(set(bodies)) == 4  # each time under another name
 
 
 def test_no_common_hub_is_said_with_both_names(strange: Star) -> None:
@@ -114,3 +120,13 @@ def test_a_new_key_is_followed_through_the_hub(star: Star) -> None:
     assert old in peer.stolen
     assert star.events("nmi")[-2:] == ["rotated", "compromised"]
     assert star.book("hu-berlin").named("nmi").seen_as == "confirmed"
+
+
+def test_a_peer_that_holds_an_old_checkpoint_is_shown_the_way_from_there(star: Star) -> None:
+    berlin, nmi = star.node("hu-berlin"), star.node("nmi")
+    show_checkpoints(berlin, 70)
+    assert "has not answered yet" in star.peers("hu-berlin").refresh("nmi")[0].problem
+    star.settle()
+    meeting = route_book(berlin.context).meeting(nmi.id)
+    assert meeting is None, meeting.error
+    assert star.book("nmi").named("hu-berlin").state is PeerState.CONFIRMED

@@ -11,10 +11,13 @@ from diadem.errors import DocumentError, NotFound, Refused, UsageError
 from diadem.model.canonical import encode
 from diadem.model.peers import PeerState
 from diadem.model.tickets import Ticket
+from diadem.node.peers.book import PeerBook
+from diadem.node.peers.cards import own_card
 from diadem.node.peers.opening import peer_book
 from diadem.node.peers.tickets import Bearer, TicketRefused, use_ticket
 from diadem.transfer.askers import find_asker
-from diadem.transfer.peering import answer_join, finish_join, introduce, join_request
+from diadem.transfer.introductions import Introduction
+from diadem.transfer.peering import Joining, answer_join, finish_join, introduce, join_request
 from tests.transfer.towns import Direct, Town, url
 
 
@@ -93,7 +96,7 @@ def test_the_first_may_come_again_with_its_ticket_and_of_two_at_once_one_is_refu
     ticket = town.peers("hu-berlin").invite()
     first = town.peers("nmi").join(ticket.to_text())  # its answer was lost, say
     again = town.peers("nmi").join(ticket.to_text())
-    assert again.words == town.peers("hu-berlin").get("nmi").words != first.words
+    assert again.words == town.peers("hu-berlin").get("nmi").words == first.words
     assert town.events("hu-berlin") == ["pinned"]
 
     other, book = town.peers("hu-berlin").invite(), town.book("hu-berlin")
@@ -183,6 +186,32 @@ def test_a_node_that_is_dropped_is_not_heard_and_does_not_come_back_with_its_old
     assert town.peers("hu-berlin").get("nmi").state is PeerState.PENDING
 
 
+def test_a_node_that_is_dropped_while_it_joins_is_not_let_in_after_all(town: Town) -> None:
+    hu, nmi = town.node("hu-berlin").context, town.node("nmi").context
+    ticket = town.peers("hu-berlin").invite(for_=nmi.settings.id)
+    town.meet("hu-berlin", "nmi")
+    joining = join_request(nmi, ticket)
+    revealing = finish_join(nmi, ticket, joining, answer_join(hu, joining.body))
+    assert isinstance(revealing, Joining)
+    town.peers("hu-berlin").drop("nmi", "the project has ended")
+    for body in (revealing.body, joining.body):
+        with pytest.raises(Refused, match="no such ticket"):
+            answer_join(hu, body)
+    assert town.peers("hu-berlin").get("nmi").state is PeerState.DROPPED
+
+
+def test_a_list_of_peers_of_before_joins_were_kept_stays_and_takes_new_ones(town: Town) -> None:
+    town.meet("hu-berlin", "nmi")
+    book = town.book("hu-berlin")
+    with book.file.writing() as connection:
+        connection.execute("DROP TABLE joins")
+    again = PeerBook(town.node("hu-berlin").path)
+    assert [(peer.name, peer.state) for peer in again.ls()] == [("nmi", PeerState.CONFIRMED)]
+    again.close()
+    town.meet("hu-berlin", "oslo")
+    assert [peer.name for peer in book.ls()] == ["nmi", "oslo"]
+
+
 def test_what_was_changed_on_the_way_or_is_for_another_changes_nothing(town: Town) -> None:
     ticket = town.peers("hu-berlin").invite()
     hu, nmi = town.node("hu-berlin").context, town.node("nmi").context
@@ -227,6 +256,11 @@ def test_nobody_is_known_who_has_neither_ticket_nor_peer(town: Town) -> None:
     made_up = Ticket(peer.id, "hu-berlin", (url("hu-berlin"),), (), "ab" * 16, town.peers("nmi").invite().expires)
     with pytest.raises(Refused, match="no such ticket"):
         answer_join(town.node("hu-berlin").context, join_request(stranger, made_up).body)
+    for worthless in (b"x" * 1000, own_card(stranger)[:-40]):  # nothing of it is proven: that takes a while
+        chain = own_card(stranger)[:200] + worthless
+        said = Introduction(peer.id, "ab" * 16, "cd" * 16, "", chain, b"{}", "ef" * 32)
+        with pytest.raises(Refused, match="no such ticket"):
+            answer_join(town.node("hu-berlin").context, said.to_bytes(stranger.keys.open("online")))
     assert not [said for said in town.said("hu-berlin", "audit") if said["outcome"] == "refused"]
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import diadem
-from diadem.errors import DiademError, NotFound
+from diadem.errors import DiademError, NotFound, Unreachable
 from diadem.model import canonical
 from diadem.model.statements import Draft
 from diadem.model.transfers import State, Transfer
@@ -20,11 +20,13 @@ from diadem.transfer.desk import Desk
 from diadem.transfer.grants import GrantAccess
 from diadem.transfer.handlers.windows import pushed_of, serving_of
 from diadem.transfer.incoming import receive
+from diadem.transfer.jobs import jobs
 from diadem.transfer.messages import Message, new_id
-from diadem.transfer.network import Network
+from diadem.transfer.network import Link, Network
 from diadem.transfer.postman import acknowledged
 from diadem.transfer.working import Movers
 from tests.transfer.pair import Known, Roster, Side, Wire, put_window
+from tests.transfer.star import unreachable
 
 PEOPLE = {"hu-berlin": "alice", "nmi": "marie", "oslo": "olaf"}
 
@@ -194,8 +196,31 @@ def test_a_peer_that_stalls_keeps_no_other_waiting(three: Three) -> None:
     assert len([one for one in threading.enumerate() if one.name.startswith("mover")]) <= 2
 
 
-def _wait_for(reached: Callable[[], bool]) -> None:
-    until = time.monotonic() + 30
+def test_mail_of_one_peer_does_not_wait_for_a_dead_one(three: Three) -> None:
+    b, alive, dead = three["nmi"], three["hu-berlin"], three["oslo"]
+    end, link = threading.Event(), b.desk.network.link
+
+    def called(peer: str) -> Link:
+        if peer == dead.id and not end.wait(20):  # as long as a connection takes to nowhere
+            raise Unreachable("nobody listens there")
+        return link(peer)
+
+    alive.desk.network = replace(alive.desk.network, link=unreachable)
+    sent = alive.node.send(alive.archived("one"), "marie@nmi")
+    b.desk.network = replace(b.desk.network, polled=lambda: (dead.id, alive.id), link=called)
+    (mail,) = [job for job in jobs(b.node.context) if job.name == "messages"]
+    stop = threading.Event()
+    threading.Thread(target=mail.run, args=(stop,), daemon=True).start()
+    try:
+        _wait_for(lambda: b.desk.book.find(sent.id) is not None, seconds=10)
+    finally:
+        stop.set()
+        end.set()
+    mail.settle(10)
+
+
+def _wait_for(reached: Callable[[], bool], seconds: float = 30) -> None:
+    until = time.monotonic() + seconds
     while not reached():
         assert time.monotonic() < until
         time.sleep(0.05)

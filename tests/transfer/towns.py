@@ -16,8 +16,10 @@ from diadem.errors import Unreachable
 from diadem.model.canonical import encode
 from diadem.model.peers import Contact
 from diadem.model.signers import INTRODUCED, Signer
+from diadem.model.statements import Draft, Subject
 from diadem.node.config import NodeSettings, ServerSettings
 from diadem.node.peers.book import PeerBook
+from diadem.node.peers.cards import own_card
 from diadem.node.peers.opening import peer_book
 from diadem.transfer.askers import find_asker
 from diadem.transfer.exchange import Request, Services
@@ -146,3 +148,11 @@ class Direct:
 
     def close(self) -> None:
         """Nothing is open."""
+
+
+def show_checkpoints(node: diadem.Node, count: int) -> None:
+    """Let so many checkpoints of a node's log be shown to others, as a busy day does."""
+    said = {"action": "shown", "actor": "test", "outcome": "allowed"}
+    for number in range(count):
+        node.context.say([Draft("audit", (Subject.named(f"day:{number}"),), said)])
+        own_card(node.context)

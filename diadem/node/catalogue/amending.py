@@ -18,6 +18,7 @@ from diadem.model.ownership import Ownership
 from diadem.node.catalogue import dialects, facts, tables
 from diadem.node.catalogue.database import Said
 from diadem.node.catalogue.expressions import among_texts
+from diadem.node.catalogue.order import order_number
 from diadem.node.catalogue.owning import successions
 from diadem.node.catalogue.saying import amendments_of
 from diadem.node.catalogue.spans import full, mask, written
@@ -45,15 +46,35 @@ def corrections_of(connection: Connection, seq: int, sha256: str) -> Corrections
     return Corrections(amendments_of(connection, sha256), ownership)
 
 
-def restate(connection: Connection, seq: int, sha256: str) -> None:
-    """Make the facts of all fields that were amended anew."""
+def restate(connection: Connection, seq: int, sha256: str) -> int:
+    """Make the facts of all fields that were amended anew; the key of the package, another where its date is."""
     corrections = corrections_of(connection, seq, sha256)
     deleted = select(_packages.tombstone).where(_packages.seq == seq)
     if not corrections.fields or connection.scalar(deleted) is not None:
-        return
+        return seq
     holds = {_key(field): _restate(connection, seq, corrections, field) for field in corrections.fields}
+    if facts.SESSION_DATE in corrections.fields:
+        seq = _move(connection, seq, sha256)
     _write_text(connection, seq)
     _write_columns(connection, seq, holds)
+    return seq
+
+
+def _move(connection: Connection, seq: int, sha256: str) -> int:
+    """Give a package the date that its facts state, and the key that goes with it; its text is written anew then."""
+    moment = connection.scalar(
+        select(_numbers.number).where(_numbers.package == seq, _numbers.key == _code(connection, facts.SESSION_DATE))
+    )
+    date = None if moment is None else facts.day_of(moment)
+    number = order_number(date, sha256)
+    if connection.scalar(select(_packages.date).where(_packages.seq == seq)) != (date.isoformat() if date else None):
+        dialects.of(connection).remove_text(connection, seq)
+        if number != seq:
+            number = free_number(connection, number, sha256)
+        changed = update(tables.packages).where(_packages.seq == seq)
+        connection.execute(changed, {"seq": number, "date": date.isoformat() if date else None})
+        return number
+    return seq
 
 
 def _key(field: str) -> str:
@@ -145,6 +166,15 @@ def _put_aside(connection: Connection, seq: int, code: int) -> Values:
     text = json.dumps([[value, f"{bits:x}"] for value, bits in values.items()], ensure_ascii=False)
     connection.execute(insert(tables.sealed_facts), {"package": seq, "key": code, "facts": text})
     return values
+
+
+def free_number(connection: Connection, number: int, hex_id: str) -> int:
+    """The number, or the next one that no other package has: 41 bits of two ids of one day may be equal."""
+    while True:
+        other = connection.scalar(select(_packages.id).where(_packages.seq == number))
+        if other is None or other == hex_id:
+            return number
+        number += 1
 
 
 def _write(connection: Connection, seq: int, code: int, values: Values, everything: int) -> None:

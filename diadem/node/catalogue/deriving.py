@@ -36,12 +36,6 @@ def sources_of(connection: Connection, results: Sequence[str]) -> dict[str, list
     return found
 
 
-def results_of(connection: Connection, source: str) -> list[str]:
-    """Ids of the packages that were made from one, directly."""
-    rows = select(_links.result).where(_links.source == PackageId(source).hex).distinct().order_by(_links.result)
-    return [PREFIX + found for found in connection.scalars(rows)]
-
-
 def cautions_of(
     connection: Connection,
     packages: Sequence[str],

@@ -23,7 +23,7 @@ class PackageEntry:
     title : str
         The session's title, or what stands for it.
     date : date or None
-        Day of the session; search lists packages by it. None comes last.
+        Day in its name: the session's, else that of archiving.
     bytes, files : int
         Size and number of files of the payload.
     owner : str
@@ -41,6 +41,8 @@ class PackageEntry:
         `KEPT_VENDOR` bytes.
     traces : frozenset of int
         What its source is recognised by, see `diadem.node.catalogue.traces`.
+    archived : date or None
+        Day of archiving, as its bag says: where the name has this one and nothing else tells, the session's is unknown.
     """
 
     id: str
@@ -57,6 +59,7 @@ class PackageEntry:
     omitted: int = 0
     tag_files: Mapping[str, builtins.bytes] = field(default_factory=dict)
     traces: frozenset[int] = frozenset()
+    archived: datetime.date | None = None
 
 
 @dataclass(frozen=True, slots=True)

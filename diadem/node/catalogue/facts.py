@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from diadem.archive.scan_names import date_in, session_days
 from diadem.errors import PackageError
 from diadem.model.manifest import DERIVED_PATHS, INDEX_PATH
 from diadem.model.record import Record
@@ -22,6 +23,8 @@ TITLE, OWNER, ABOUT = "title", "owner", "about"
 #: What other labs call the sample, as the record says: it holds whatever the sample's own identifier becomes.
 OTHER_NAME: Final = "sample.other_names"
 PLAIN_KEYS: Final = frozenset({FILE, FORMAT, SUFFIX, KIND, SIGNAL, ISSUE, TITLE, OWNER, ABOUT, OTHER_NAME})
+#: First and last day of the session, as they hold; of them only the moment is kept: nobody looks for their digits.
+SESSION_DATE, SESSION_END = "session.date", "session.end_date"
 #: Fields that are moments.
 TIMES: Final = frozenset({"time.acquired_start", "time.acquired_end", "sample.preparation_date"})
 #: Texts that are named of several.
@@ -114,10 +117,44 @@ def gather(entry: PackageEntry) -> Facts:
     facts.say(OWNER, entry.owner)
     _head(facts, entry.record)
     known = _datasets(facts, entry.record)
+    for key, day in zip((SESSION_DATE, SESSION_END), session_span(entry, facts), strict=True):
+        facts.say(key, day.isoformat() if day else None)
     for path in _payload_paths(entry.tag_files):
         if path not in known:
             facts.say(FILE, path)
     return facts
+
+
+def session_span(entry: PackageEntry, facts: Facts) -> tuple[datetime.date | None, datetime.date | None]:
+    """First day of a session, None where nothing but the day of archiving is known; its last, where that is another.
+
+    A package of an earlier version may have the day of archiving in its name although its files tell more.
+    """
+    session, title = entry.record.session, entry.title
+    stated = (value for key, value in facts.stated if key == "time.acquired_start" and isinstance(value, str))
+    days = {day for text in stated if (day := _day(text[:10])) is not None}
+    known = entry.archived or entry.date
+    latest = known + datetime.timedelta(days=1) if known else datetime.date.max
+    told = session_days(days, date_in(title), latest=latest)
+    first, last = told or (None, None)
+    if given := _day(str(session.get("date", ""))):
+        first, last = given, last if last is not None and last > given else None
+    elif entry.date is not None and entry.date != entry.archived:
+        first = entry.date
+    last = _day(str(session.get("end_date", ""))) or last
+    return first, last if first and last and last > first else None
+
+
+def day_of(moment: float) -> datetime.date:
+    """The day of a `SESSION_DATE` as it is kept."""
+    return (_EPOCH + datetime.timedelta(seconds=moment)).date()
+
+
+def _day(text: str) -> datetime.date | None:
+    try:
+        return datetime.date.fromisoformat(text)
+    except ValueError:
+        return None
 
 
 def _head(facts: Facts, record: Record) -> None:
@@ -197,6 +234,9 @@ def _payload_paths(tag_files: Mapping[str, bytes]) -> Iterator[str]:
 
 def kept(key: str, value: Any) -> tuple[float | str, ...]:
     """A value as it is kept: a number, a text, of a moment both; nothing for what says nothing."""
+    if key in (SESSION_DATE, SESSION_END):
+        day = _clock(str(value))
+        return () if day is None else (day,)
     if isinstance(value, str):
         text = storable(value)
         moment = _clock(text) if key in TIMES else None

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import datetime
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -13,18 +12,12 @@ from typing import Final, Self
 from sqlalchemy import Connection
 
 from diadem.errors import NotFound, Refused
-from diadem.node.catalogue import copying, faceting, tables, version
+from diadem.node.catalogue import copying, faceting, schema, tables
 from diadem.node.catalogue.database import Place
 from diadem.node.catalogue.dialects import place_of
 
 #: Indexes whose entries come in no order while a catalogue is filled: made at the end, they cost a tenth.
 BY_VALUE: Final = tuple(index for index in tables.numbers.indexes if index.name == "numbers_by_key")
-
-Clock = Callable[[], datetime.datetime]
-
-
-def _now() -> datetime.datetime:
-    return datetime.datetime.now(datetime.UTC)
 
 
 class CatalogueFile:
@@ -37,10 +30,8 @@ class CatalogueFile:
         self._filling = False
 
     @classmethod
-    def open(
-        cls, url_or_path: str | Path, *, create: bool = False, read_only: bool = False, clock: Clock = _now
-    ) -> Self:
-        """Open a catalogue of this version.
+    def open(cls, url_or_path: str | Path, *, create: bool = False, read_only: bool = False) -> Self:
+        """Open a catalogue.
 
         Parameters
         ----------
@@ -50,22 +41,21 @@ class CatalogueFile:
             Make it if it is not there.
         read_only : bool
             Never write. A snapshot is read without locks, also on a share.
-        clock : callable
-            Now, which is noted where tables are made.
 
         Raises
         ------
         NotFound, IntegrityError, Refused, Unreachable
-            It is not there, it is damaged, another version of DIADEM made it, or its server does not answer.
+            It is not there, it is damaged or of an earlier version and to be built anew, a later version of DIADEM made
+            it, or its server does not answer.
         """
-        return cls._opened(place_of(url_or_path, read_only=read_only), create=create, read_only=read_only, clock=clock)
+        return cls._opened(place_of(url_or_path, read_only=read_only), create=create, read_only=read_only)
 
     @classmethod
-    def _opened(cls, place: Place, *, create: bool, read_only: bool = False, clock: Clock = _now) -> Self:
+    def _opened(cls, place: Place, *, create: bool, read_only: bool = False) -> Self:
         made = cls(place, read_only=read_only)
         try:
             made._require(create=create and not read_only)
-            made._prepare(clock)
+            schema.require(place, read_only=read_only)
         except BaseException:
             made.close()
             raise
@@ -76,12 +66,6 @@ class CatalogueFile:
             if not create:
                 raise NotFound("there is no catalogue", where=self.address, next="Run: diadem reindex")
             self._place.make()
-
-    def _prepare(self, clock: Clock) -> None:
-        if self.read_only:
-            version.require_version(self._place)
-        else:
-            version.make_tables(self._place, clock())
 
     @property
     def address(self) -> str:

@@ -5,8 +5,6 @@ A package keeps the name of the one for whom it was archived; who has followed i
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from sqlalchemy import Connection, insert, select
 
 from diadem.model.ownership import Ownership, Succession
@@ -21,11 +19,6 @@ def successions(connection: Connection) -> dict[str, Succession]:
         select(_successors.name, _successors.successor, _successors.place, _successors.statement_id)
     )
     return {name: Succession(successor, int(place), said) for name, successor, place, said in rows}
-
-
-def owners_before(name: str, known: Mapping[str, Succession]) -> frozenset[str]:
-    """All whose packages are somebody's now, and the name itself."""
-    return frozenset(one for one in {*known, name} if Ownership.of(one, known).now == name)
 
 
 def write_succession(connection: Connection, name: str, said: Succession) -> bool:
@@ -43,5 +36,7 @@ def amended_packages(connection: Connection, name: str) -> list[tuple[int, str]]
     owners = [one for one in known if name in {holder.name for holder in Ownership.of(one, known).holders}]
     joined = tables.packages.join(tables.subjects, _subjects.sha256 == _packages.id)
     rows = select(_packages.seq, _packages.id).select_from(joined).distinct()
-    rows = rows.where(_subjects.kind == "amendment", _packages.owner.in_(owners), _packages.tombstone.is_(None))
+    rows = rows.where(
+        _subjects.kind.in_(("amendment", "corrections")), _packages.owner.in_(owners), _packages.tombstone.is_(None)
+    )
     return [(int(seq), str(digits)) for seq, digits in connection.execute(rows)]

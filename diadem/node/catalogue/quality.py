@@ -17,6 +17,7 @@ from diadem.node.catalogue import amending, assessing, deriving, faceting, ownin
 from diadem.node.catalogue.facts import storable
 from diadem.node.catalogue.opening import CatalogueFile
 from diadem.node.catalogue.results import DatasetRow
+from diadem.node.custody.corrections import CorrectionSheet
 
 #: Datasets whose names an error proposes from.
 _COMPARED = 2_000
@@ -87,22 +88,27 @@ class QualityCatalogue(CatalogueFile):
         hex_id = package_id.removeprefix(PREFIX)
         with self._writing() as connection:
             seq = writing.require(connection, package_id)
-            amending.restate(connection, seq, hex_id)
             faceting.touch(connection, [seq])
+            faceting.touch(connection, [amending.restate(connection, seq, hex_id)])
 
     def succeed(self, name: str, succession: Succession) -> None:
         """Note that a user retired and who follows; what is searched of corrected records is made anew."""
         with self._writing() as connection:
             if owning.write_succession(connection, name, succession):
                 for seq, digits in owning.amended_packages(connection, name):
-                    amending.restate(connection, seq, digits)
                     faceting.touch(connection, [seq])
+                    faceting.touch(connection, [amending.restate(connection, seq, digits)])
 
     def corrections(self, package_id: str) -> Corrections:
         """All that is said of a package's record. Raises `NotFound`."""
         with self._reading() as connection:
             seq = reading.resolve(connection, package_id)
             return amending.corrections_of(connection, seq, reading.hex_of(connection, package_id))
+
+    def sheets(self, package_id: str) -> list[tuple[CorrectionSheet, dict[str, str]]]:
+        """The sheets of corrections with which a package came, and what this node calls their nodes; oldest first."""
+        with self._reading() as connection:
+            return saying.sheets_of(connection, package_id.removeprefix(PREFIX))
 
     # Derivations
 

@@ -23,6 +23,7 @@ from diadem.node.catalogue import tables
 from diadem.node.catalogue.assessing import counting_of
 from diadem.node.catalogue.deriving import cautions_of
 from diadem.node.catalogue.expressions import among
+from diadem.node.catalogue.facts import SESSION_END, day_of
 from diadem.node.catalogue.owning import successions
 from diadem.node.catalogue.results import DatasetRow, PackageRow
 from diadem.node.catalogue.spans import full, numbers
@@ -125,17 +126,27 @@ def package_rows(
             {key: counting.get(key, ()) for key in part},
             {PREFIX + row.id: row.seq for row in rows if not row.tombstone},
         )
+        ends = _ends(connection, part)
         for row in rows:
             bits = (matching or {}).get(row.seq, full(row.datasets))
             count = bits.bit_count() if row.datasets else 0
             said = _row(row, named.get(row.seq, ()), count, first[row.id])
             found[row.seq] = replace(
                 said,
+                until=ends.get(row.seq),
                 owner=Ownership.of(said.owner, known).now,
                 quality=_quality(counting.get(row.seq, ())),
                 warnings=tuple(one.sentence for one in doubts.get(said.id, ()) if one.way),
             )
     return [found[key] for key in keys if key in found]
+
+
+def _ends(connection: Connection, keys: Sequence[int]) -> dict[int, date]:
+    """The last days of sessions that had several."""
+    numbers = tables.numbers.c
+    rows = select(numbers.package, numbers.number).join(tables.keys, numbers.key == tables.keys.c.code)
+    wanted = rows.where(among(numbers.package, list(keys)), tables.keys.c.name == SESSION_END)
+    return {package: day_of(moment) for package, moment in connection.execute(wanted)}
 
 
 def _row(row: Row[Any], named: tuple[DatasetRow, ...], matching: int, session: str) -> PackageRow:

@@ -76,7 +76,9 @@ class PackageRow:
     title : str
         The session's title, or what stands for it.
     date : date or None
-        Day of the session.
+        First day of the session; None where nothing tells it, only when it was archived (`ingested_at`).
+    until : date or None
+        Its last day, where that is another.
     instrument, sample, operator : str
         What the record says, up to three values.
     formats : tuple of str
@@ -135,6 +137,7 @@ class PackageRow:
     tombstone: Mapping[str, Any] | None = None
     quality: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    until: date | None = None
 
     @property
     def copies(self) -> int:
@@ -146,6 +149,7 @@ class PackageRow:
         plain = {name: getattr(self, name) for name in self.__dataclass_fields__}
         return plain | {
             "date": self.date.isoformat() if self.date else None,
+            "until": self.until.isoformat() if self.until else None,
             "formats": list(self.formats),
             "matched": [dataset.to_dict() for dataset in self.matched],
             "ingested_at": time_text(self.ingested_at) if self.ingested_at else None,

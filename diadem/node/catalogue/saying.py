@@ -19,7 +19,8 @@ from diadem.model.assessments import Assessment
 from diadem.model.lineage import Derivation
 from diadem.node.catalogue import tables
 from diadem.node.catalogue.expressions import among_texts
-from diadem.node.custody.entries import place_of
+from diadem.node.custody.corrections import CorrectionSheet
+from diadem.node.custody.entries import Entry, place_of
 from diadem.serialization.statements import read_statement
 from diadem.trust.envelope import Envelope
 
@@ -39,8 +40,34 @@ def assessments_of(connection: Connection, sha256: str) -> list[Assessment]:
 
 
 def amendments_of(connection: Connection, sha256: str) -> list[Amendment]:
-    """Every amendment of a package's record, anybody's, in the order of the log."""
-    return [Amendment.of(*said) for said in _said(connection, sha256, "amendment")]
+    """Every amendment of a package's record, anybody's: those it came with, then those of the log in its order."""
+    return [*_brought(connection, sha256), *(Amendment.of(*said) for said in _said(connection, sha256, "amendment"))]
+
+
+def sheets_of(connection: Connection, sha256: str) -> list[tuple[CorrectionSheet, dict[str, str]]]:
+    """The sheets of corrections with which a package came, proven then, and what nodes are called; oldest first."""
+    found = []
+    for one in _lines(connection, [sha256], "corrections"):
+        try:
+            said = read_statement(Envelope.from_line(one.line).payload).predicate
+            found.append((CorrectionSheet.from_line(str(said["sheet"]).encode("utf-8")), dict(said["names"])))
+        except DocumentError:  # of a later version: custody tells
+            continue
+    return found
+
+
+def _brought(connection: Connection, sha256: str) -> list[Amendment]:
+    """What owners at other nodes had said before the package came: all of it stands before what is said here."""
+    found: dict[str, tuple[Entry, str, str]] = {}
+    for sheet, names in sheets_of(connection, sha256):
+        for entry, of in sheet.all():
+            user = str(entry.statement.predicate["by"]).rpartition("@")[0]
+            by = f"{user}@{names.get(of.node, of.node[:12])}"
+            found.setdefault(entry.statement_id, (entry, by, of.node))
+    return [
+        Amendment.of(entry.statement_id, number - len(found), entry.statement.predicate, by=by, node=node)
+        for number, (entry, by, node) in enumerate(found.values())
+    ]
 
 
 def derivations_of(connection: Connection, sha256: str) -> list[Derivation]:
@@ -51,7 +78,7 @@ def derivations_of(connection: Connection, sha256: str) -> list[Derivation]:
 def spoken_of(connection: Connection, subjects: Sequence[str]) -> set[str]:
     """Those of some packages that were judged, or whose records were corrected."""
     about = tables.subjects.c
-    rule = (among_texts(about.sha256, subjects), about.kind.in_(("assessment", "amendment")))
+    rule = (among_texts(about.sha256, subjects), about.kind.in_(("assessment", "amendment", "corrections")))
     return set(connection.scalars(select(about.sha256).where(*rule)))
 
 

@@ -5,10 +5,11 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from functools import cache
 from itertools import islice
 from pathlib import Path
@@ -33,11 +34,12 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.pool import QueuePool
 from sqlalchemy.sql.compiler import SQLCompiler
 
-from diadem.errors import DiademError, IntegrityError, NotFound, Refused, StoreError
+from diadem.errors import DiademError, IntegrityError, NotFound, Refused
 from diadem.node.catalogue.database import Said, TextHits
 from diadem.node.catalogue.expressions import Among, Contains, ContainsOne
 from diadem.node.catalogue.order import EVERYTHING, Stretch
 from diadem.node.catalogue.wording import Every, Without, Wording, Words
+from diadem.node.sqlite_file import disk_failure, primary_code
 
 #: The file and those that SQLite keeps beside it.
 SUFFIXES: Final = ("", "-wal", "-shm")
@@ -139,19 +141,14 @@ def _first(error: BaseException) -> BaseException:
 
 
 def _error(error: BaseException, path: Path) -> DiademError:
-    """By SQLite's primary result code (sqlite3.h, SQLITE_BUSY …)."""
-    code, where = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF, str(path)
+    code, where = primary_code(error), str(path)
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         again = "Wait until the other process is done, then try again."
         return Refused(f"another process has held the catalogue for {BUSY_SECONDS} s", where=where, next=again)
-    if code == sqlite3.SQLITE_FULL:
-        return StoreError("the disk of the catalogue is full", where=where, next="Make room, then try again.")
-    if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM):
-        return StoreError("the catalogue cannot be written", where=where, next="Look at the rights of the folder.")
-    if code == sqlite3.SQLITE_CANTOPEN:
-        return NotFound("there is no catalogue, or it cannot be opened", where=where, next="Run: diadem reindex")
-    if code == sqlite3.SQLITE_IOERR:
-        return StoreError(f"the disk of the catalogue failed: {error}", where=where, next="Look at the disk.")
+    if code == sqlite3.SQLITE_CANTOPEN and not os.path.lexists(path):
+        return NotFound("there is no catalogue", where=where, next="Run: diadem reindex")
+    if (failure := disk_failure(error, path, "catalogue")) is not None:
+        return failure
     if "no such module" in str(error):
         again = "Use the Python of python.org, conda-forge or your system."
         return Refused("the SQLite of this Python has no text search (FTS5)", where=where, next=again)
@@ -322,8 +319,11 @@ class SqlitePlace:
 
     def size(self) -> int:
         """Bytes of its files."""
-        files = (self._path.with_name(self._path.name + suffix) for suffix in SUFFIXES)
-        return sum(path.stat().st_size for path in files if path.exists())
+        size = 0
+        for suffix in SUFFIXES:
+            with suppress(OSError):
+                size += self._path.with_name(self._path.name + suffix).stat().st_size
+        return size
 
     def analyse(self) -> None:
         """Nothing to do: the questions are asked so that no statistics are needed."""

@@ -92,6 +92,7 @@ _OWN: Final[Mapping[str, Key]] = {
     "kv": Key("kV", "number", ("beam.acceleration_voltage",), "V", bare="kV", energies=True),
     "kev": Key("keV", "number", ("beam.acceleration_voltage",), "V", bare="kV", energies=True),
     "date": Key("date", "day"),
+    "year": Key("date", "day"),  # as results are counted by it
     "ingested": Key("ingested", "ingested"),
     "id": Key("id", "id"),
     "diadem": Key("id", "id"),

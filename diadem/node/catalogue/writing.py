@@ -6,6 +6,7 @@ import json
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date as day
 from datetime import datetime
 from typing import Any, Final
 
@@ -19,7 +20,7 @@ from diadem.node.catalogue import amending, assessing, dialects, faceting, sayin
 from diadem.node.catalogue.database import Said
 from diadem.node.catalogue.entries import PackageEntry, StatementEntry
 from diadem.node.catalogue.expressions import among, among_texts
-from diadem.node.catalogue.facts import FORMAT, Fact, Facts, gather, named, storable
+from diadem.node.catalogue.facts import FORMAT, SESSION_DATE, Fact, Facts, day_of, gather, named, storable
 from diadem.node.catalogue.order import order_number
 from diadem.node.catalogue.vocabulary import SAMPLE_KEYS
 from diadem.node.catalogue.words import padded
@@ -67,11 +68,12 @@ def prepare(entry: PackageEntry) -> Prepared:
     """Read the record and compress the tag files: what takes long is done before anything is locked."""
     facts = gather(entry)
     every = list(facts.all())
+    date = next((day_of(float(fact.value)) for fact in every if fact.key == SESSION_DATE), None)
     hex_id = PackageId(entry.id).hex
     return Prepared(
         id=hex_id,
-        number=order_number(entry.date, entry.id),
-        package=_package_row(entry, facts, hex_id),
+        number=order_number(date, entry.id),
+        package=_package_row(entry, facts, hex_id, date),
         numbers=[fact for fact in every if not isinstance(fact.value, str)],
         phrases=[Phrased(fact, fact.value, padded(fact.value)) for fact in every if isinstance(fact.value, str)],
         datasets=facts.datasets,
@@ -113,7 +115,7 @@ def write_packages(connection: Connection, prepared: Sequence[Prepared]) -> None
 def _write_again(connection: Connection, prepared: Prepared) -> None:
     """Write a package that is there, or one whose number another one has."""
     old = find(connection, prepared.id)
-    seq = _free_number(connection, prepared.number, prepared.id)
+    seq = amending.free_number(connection, prepared.number, prepared.id)
     if old is None:
         connection.execute(insert(tables.packages), {"seq": seq, **prepared.package})
     else:
@@ -135,12 +137,13 @@ def _write_rows(connection: Connection, numbered: Sequence[Numbered]) -> None:
     dialects.insert_rows(connection, tables.tag_files, tags)
     dialects.insert_rows(connection, tables.traces, ((trace, seq) for seq, one in numbered for trace in one.traces))
     assessing.begin(connection, [(seq, len(one.datasets)) for seq, one in numbered])
+    moved: dict[int, int] = {}
     spoken_of = saying.spoken_of(connection, [one.id for _, one in numbered])
     for seq, one in numbered:
         if one.id in spoken_of:
             assessing.restate(connection, seq, one.id)
-            amending.restate(connection, seq, one.id)
-    faceting.touch(connection, [seq for seq, _ in numbered])
+            moved[seq] = amending.restate(connection, seq, one.id)
+    faceting.touch(connection, [moved.get(seq, seq) for seq, _ in numbered])
 
 
 def find(connection: Connection, hex_id: str) -> int | None:
@@ -164,15 +167,6 @@ def require(connection: Connection, package_id: str) -> int:
     return found
 
 
-def _free_number(connection: Connection, number: int, hex_id: str) -> int:
-    """The number, or the next one that no other package has: 41 bits of two ids of one day may be equal."""
-    while True:
-        other = connection.scalar(select(tables.packages.c.id).where(tables.packages.c.seq == number))
-        if other is None or other == hex_id:
-            return number
-        number += 1
-
-
 def _clear(connection: Connection, seq: int) -> None:
     for table in _OF_RECORD:
         connection.execute(delete(table).where(table.c.package == seq))
@@ -180,13 +174,13 @@ def _clear(connection: Connection, seq: int) -> None:
     faceting.touch(connection, [seq])
 
 
-def _package_row(entry: PackageEntry, facts: Facts, hex_id: str) -> dict[str, Any]:
+def _package_row(entry: PackageEntry, facts: Facts, hex_id: str, date: day | None) -> dict[str, Any]:
     return {
         "id": hex_id,
         "payload_id": entry.payload_id,
         "path": storable(entry.path),
         "title": storable(entry.title),
-        "date": entry.date.isoformat() if entry.date else None,
+        "date": date.isoformat() if date else None,
         "bytes": entry.bytes,
         "files": entry.files,
         "owner": storable(entry.owner),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import datetime
 from typing import Final
 
@@ -41,8 +41,8 @@ def export_chain(
     clock : callable
         Gives aware times.
     since : sequence of str
-        Earlier checkpoints, signed notes, that the receiver holds: the chain proves that the log still begins so. Those
-        of earlier exports are always among them.
+        Earlier checkpoints, signed notes, that the receiver holds: the chain proves that the log still begins so,
+        however old they are. The newest ones of earlier exports are among them anyway.
 
     Raises
     ------
@@ -54,16 +54,17 @@ def export_chain(
         The log is damaged, or is not the one that an earlier checkpoint saw. Nothing was exported.
     """
     found = _known(ledger, sha256)
-    epoch, size = _mirrored(ledger, found)
+    epoch, size = require_mirrored(ledger, found)
     sizes = [(number, ledger.size_of(number)) for number in ledger.epochs if number < epoch] + [(epoch, size)]
     last = found[-1]
     ends = statements.head(_subject(found, sha256), last=last.statement_id, length=len(found), epoch=epoch, size=size)
     said = ends.entered(node=ledger.node, time=clock(), salt=secrets.token_hex(16), prev={sha256: last.statement_id})
     head = sign(said.to_payload(), keys).to_line().decode("ascii")
     seen = [ledger.compare(text) for text in since]
-    for number, known in ((int(item.origin.rpartition("/")[2]), item.size) for item in seen):
+    held = {(int(item.origin.rpartition("/")[2]), item.size) for item in seen}
+    for number, known in held:
         ledger.show(number, known)
-    chain = _chain(ledger, sha256, found, sizes, head)
+    chain = _chain(ledger, sha256, found, sizes, head, held)
     for number, known in sizes:
         ledger.show(number, known)
     return _readable(chain.to_bytes())
@@ -101,7 +102,7 @@ def _known(ledger: Ledger, sha256: str) -> list[Entry]:
     return found
 
 
-def _mirrored(ledger: Ledger, found: Sequence[Entry]) -> tuple[int, int]:
+def require_mirrored(ledger: Ledger, found: Sequence[Entry]) -> tuple[int, int]:
     """Epoch and size of the newest checkpoint that a mirror has, and that covers everything found."""
     last = found[-1].place
     failed: dict[str, str] = {}
@@ -118,13 +119,18 @@ def _mirrored(ledger: Ledger, found: Sequence[Entry]) -> tuple[int, int]:
 
 
 def _chain(
-    ledger: Ledger, sha256: str, found: Sequence[Entry], sizes: Sequence[tuple[int, int]], head: str | None
+    ledger: Ledger,
+    sha256: str,
+    found: Sequence[Entry],
+    sizes: Sequence[tuple[int, int]],
+    head: str | None,
+    held: Collection[tuple[int, int]] = (),
 ) -> Chain:
     end = place_of(*sizes[-1])
-    cards = [entry for entry in _cards(ledger.keys(), found) if entry.place < end]
-    used = sorted({entry.epoch for entry in [*cards, *found]} | {sizes[-1][0]})
+    cards = [entry for entry in cards_of(ledger.keys(), found) if entry.place < end]
     known = dict(sizes)
-    checkpoints = tuple(_checkpoint(ledger, epoch, known[epoch]) for epoch in used if known[epoch])
+    used = {entry.epoch for entry in [*cards, *found]} | {sizes[-1][0]} | ({epoch for epoch, _ in held} & known.keys())
+    checkpoints = tuple(_checkpoint(ledger, epoch, known[epoch], held) for epoch in sorted(used) if known[epoch])
     subject = _subject(found, sha256)
     items = _items(ledger, found, known), _items(ledger, cards, known)
     return Chain(ledger.node, ledger.origin, subject, items[1], checkpoints, items[0], head)
@@ -134,7 +140,7 @@ def _subject(found: Sequence[Entry], sha256: str) -> Subject:
     return next(item for item in found[-1].statement.subjects if item.sha256 == sha256)
 
 
-def _cards(keys: Iterable[Entry], found: Sequence[Entry]) -> list[Entry]:
+def cards_of(keys: Iterable[Entry], found: Sequence[Entry]) -> list[Entry]:
     """The key statements that a reader needs: those of the node, and of users who signed here; and every recovery."""
     named = {name for entry in found for name in entry.signers} | {entry.statement_id for entry in found}
     return [
@@ -163,6 +169,7 @@ def _items(ledger: Ledger, entries: Sequence[Entry], sizes: dict[int, int]) -> t
     return tuple(items)
 
 
-def _checkpoint(ledger: Ledger, epoch: int, size: int) -> ChainCheckpoint:
-    earlier = tuple(Earlier(known, root, tuple(proof)) for known, root, proof in ledger.shown(epoch, size))
+def _checkpoint(ledger: Ledger, epoch: int, size: int, held: Collection[tuple[int, int]]) -> ChainCheckpoint:
+    named = [known for number, known in held if number == epoch]
+    earlier = tuple(Earlier(known, root, tuple(proof)) for known, root, proof in ledger.shown(epoch, size, named))
     return ChainCheckpoint(epoch, ledger.checkpoint(epoch=epoch, size=size), earlier)

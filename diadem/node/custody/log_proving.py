@@ -13,7 +13,7 @@ from diadem.node.custody.trees import log_origin, root_at
 from diadem.trust import tree
 from diadem.trust.note import Checkpoint, open_checkpoint
 
-#: Earlier checkpoints that an export proves itself consistent with.
+#: Earlier checkpoints that an export proves itself consistent with, besides those that its reader names.
 _SHOWN: Final = 64
 
 
@@ -92,13 +92,16 @@ class LogProver(LogReader):
                 proofs.append(proof)
         return proofs
 
-    def shown(self, epoch: int, size: int) -> list[tuple[int, bytes, list[bytes]]]:
-        """Earlier trees that were shown outside: size, root, and the proof that the tree of `size` begins with it."""
+    def shown(self, epoch: int, size: int, also: Iterable[int] = ()) -> list[tuple[int, bytes, list[bytes]]]:
+        """Earlier trees that were shown outside: size, root, and the proof that the tree of `size` begins with it.
+
+        The newest of them, and those of the sizes in `also`.
+        """
         newest = self._opened(self.checkpoint(epoch=epoch, size=size), epoch).root
         with self._data.reading() as connection:
-            sizes = [known for known in Tables(connection).shown(epoch, _SHOWN) if 0 < known < size]
+            sizes = sorted({*Tables(connection).shown(epoch, _SHOWN), *also})
         found = []
-        for known in sizes:
+        for known in (one for one in sizes if 0 < one < size):
             root, proof = self.root(known, epoch=epoch), self.consistency(known, size, epoch=epoch)
             if not tree.verify_consistency(known, size, root, newest, proof):
                 raise self._damaged(f"it does not begin with the {known} entries of an earlier checkpoint")

@@ -32,6 +32,9 @@ _OBJECT_BATCHES: Final = 1000
 _REST: Final = 60.0
 #: Seconds that an append waits while another thread or process pushes; what it leaves, the next one takes along.
 _TURN: Final = 5.0
+#: The same for who wants to have everything paid: another process may have years of the log to write.
+_LONG_TURN: Final = 3600.0
+_NO_TURN: Final = "another process is writing the log into it, or the lock for that cannot be had"
 
 
 class OtherLog(Refused):
@@ -122,7 +125,9 @@ class MirrorDesk:
     def push(self) -> dict[str, str]:
         """Pay everything; URL and reason of each mirror that could not be paid."""
         failed = {}
-        with self._turn(None):
+        with self._turn(_LONG_TURN) as mine:
+            if not mine:
+                return dict.fromkeys((mirror.url for mirror in self._listed()), _NO_TURN)
             for mirror in self._listed():
                 if (reason := self._attempt(mirror)) is not None:
                     failed[mirror.url] = reason
@@ -354,19 +359,18 @@ class MirrorDesk:
             Tables(connection).set_mirror(mirror.url, place)
 
     @contextmanager
-    def _turn(self, limit: float | None) -> Iterator[bool]:
-        """Be the only one that pushes, of all threads and processes; False where the time was up before that."""
-        until = None if limit is None else time.monotonic() + limit
-        if not self._guard.acquire(timeout=-1 if limit is None else limit):
+    def _turn(self, limit: float) -> Iterator[bool]:
+        """Be the only one that pushes, of all threads and processes; False where that cannot be had in time."""
+        if not self._guard.acquire(timeout=limit):
             yield False
             return
+        lock = FileLock(self._lock_path)
         try:
-            lock = FileLock(self._lock_path)
-            while not (mine := lock.acquire()) and (until is None or time.monotonic() < until):
-                time.sleep(0.01)
             try:
-                yield mine
-            finally:
-                lock.release()
+                mine = lock.acquire(wait=limit)
+            except DiademError:
+                mine = False
+            yield mine
         finally:
+            lock.release()
             self._guard.release()

@@ -18,6 +18,7 @@ from diadem.node.custody.keyring import KeyRing
 from diadem.node.custody.ledger import Clock, Ledger, begin_epoch, prepare
 from diadem.node.custody.mirror import Mirror, log_folder, position_of_key, read_head, unpack_batch
 from diadem.node.custody.tables import Batch, Tables
+from diadem.store.local_errors import or_else, translated
 from diadem.store.system import flush_folder, patiently
 from diadem.trust.keys import PrivateKey, PublicKey
 from diadem.trust.note import open_checkpoint
@@ -118,20 +119,17 @@ def recover(
     target = folder / database.FILE
     if target.exists():
         raise Refused("there is a log here already", where=str(target), next="Name a new folder.")
-    folder.mkdir(parents=True, exist_ok=True)
     part = folder / (database.FILE + _PART)
     salvage = Salvage(mirror, node, listener)
-    _remove(part)
-    try:
+    with or_else(lambda: _remove(part)), translated(str(folder), "no log was made"):
+        folder.mkdir(parents=True, exist_ok=True)
+        _remove(part)
         with Database(part, create=True) as data:
             salvage.fill(data, log_key)
             said = statements.recovery(node=node, epoch=salvage.next_epoch, previous=salvage.previous, reason=reason)
             Ledger(data, log_key, clock).append([said, *cards], [root])
         patiently(lambda: part.replace(target))
         flush_folder(str(folder))
-    except BaseException:
-        _remove(part)
-        raise
     ledger = Ledger.open(folder, log_key, clock=clock)
     findings = tuple(salvage.findings)
     return Recovered(ledger, ledger.epoch, salvage.entries, salvage.previous, ledger.entry(0), findings)

@@ -9,6 +9,7 @@ from diadem.errors import DocumentError
 from diadem.model.sample_custody import event_text
 from diadem.model.samples import MEMBERS, Event
 from diadem.model.statements import Statement
+from diadem.node.custody.corrections import CorrectionSheet
 from diadem.node.custody.network_words import WRITERS
 from diadem.node.custody.said import Said, bare, counted, quoted, size_text
 from diadem.serialization.statements import validate_statement
@@ -78,6 +79,11 @@ def _ingest(said: Said) -> str:
     were = "was" if said["files"] == 1 else "were"
     if said["source"] == f"found in the store {said['store']}":
         return f"{files} {were} {said['source']} and entered for {said['owner']}; who put them there is not stated"
+    if said["source"].startswith("found as a package in "):
+        return (
+            f"{files} were {said['source']}, proven whole, {how} and entered for {said['owner']};"
+            " who made it is not stated"
+        )
     text = f"{files} from {said['source']} {were} {how} for {said['owner']}"
     if said.get("predecessor"):
         text += f", as a continuation of {said['predecessor'][:19]}…"
@@ -169,6 +175,15 @@ def _amendment(said: Said) -> str:
     return f"{said.get('by', 'a user')} corrected the record: {fields}{more}{said.reason}"
 
 
+def _corrections(said: Said) -> str:
+    names, found = said.predicate["names"], []
+    for entry, sheet in CorrectionSheet.from_line(said.predicate["sheet"].encode()).all():
+        user = str(entry.statement.predicate["by"]).rpartition("@")[0]
+        found.append(quoted(f"{user}@{names.get(sheet.node, sheet.node[:12])}"))
+    by = " and ".join(dict.fromkeys(found))
+    return f"{counted(len(found), 'correction')} by {by} came with the package from {said.other('from')}"
+
+
 def _assessment(said: Said) -> str:
     target, machine = said["target"], said.get("machine")
     what = f"the dataset {quoted(target['dataset'])} of the package" if target.get("dataset") else "the package"
@@ -247,6 +262,7 @@ _WRITERS: Final[Mapping[str, Callable[[Said], str]]] = {
     "countersign": _countersign,
     "head": _head,
     "amendment": _amendment,
+    "corrections": _corrections,
     "assessment": _assessment,
     "derivation": _derivation,
     "audit": _audit,

@@ -38,6 +38,11 @@ _TICKETS: Final = """CREATE TABLE tickets (
     made TEXT NOT NULL, expires TEXT NOT NULL, by_user TEXT NOT NULL, used_by TEXT NOT NULL, used_name TEXT NOT NULL,
     used_at TEXT NOT NULL, refused_by TEXT NOT NULL, refused_name TEXT NOT NULL, refused_at TEXT NOT NULL)
     WITHOUT ROWID"""
+#: Made beside the others where it is missing: nodes have had this file before they had it.
+_JOINS: Final = """CREATE TABLE IF NOT EXISTS joins (
+    token_hash TEXT PRIMARY KEY, inviter TEXT NOT NULL, joiner TEXT NOT NULL, inviter_key TEXT NOT NULL,
+    joiner_key TEXT NOT NULL, commitment TEXT NOT NULL, inviter_number TEXT NOT NULL, joiner_number TEXT NOT NULL)
+    WITHOUT ROWID"""
 SCHEMA: Final = (
     _PEERS,
     "CREATE INDEX peers_by_key ON peers (key_id)",
@@ -81,6 +86,8 @@ class PeerBook:
         )
         try:
             self.file.prepare(SCHEMA, application=APPLICATION, version=VERSION)
+            with self.file.writing() as connection:
+                connection.execute(_JOINS)
             if fresh:
                 self._rebuild(said)
         except BaseException:

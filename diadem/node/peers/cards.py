@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from diadem.errors import DocumentError, IntegrityError, Refused
+from diadem.errors import DocumentError, IntegrityError
 from diadem.model.peer_checks import NAME
+from diadem.model.peers import Unproven
 from diadem.model.times import time_text
 from diadem.node.context import Context
 from diadem.node.custody.exporting import export_chain
@@ -100,8 +101,8 @@ def prove_card(data: bytes, node: str, *, kept: str = "", asked: bool = False) -
     ------
     DocumentError
         It is no chain, of another node, or does not prove what it shows.
-    Refused
-        It does not show that the log still begins as in the checkpoint that was kept, or names no online key.
+    Unproven
+        It does not show that the log still begins as in the checkpoint that was kept.
     Forked
         It shows that it does not, or was asked and cannot show that it does.
     """
@@ -112,7 +113,8 @@ def prove_card(data: bytes, node: str, *, kept: str = "", asked: bool = False) -
         raise _unproven(f"it is not the card of the node {node[:12]}…")
     _require_good(verify_chains([data], names=["node card"], pins=[node]))
     if kept:
-        _require_continued(verify_chains([data], names=["node card"], pins=[node], checkpoints=[kept]), asked=asked)
+        report = verify_chains([data], names=["node card"], pins=[node], checkpoints=[kept])
+        _require_continued(report, kept, asked=asked)
     return _card(loaded, data, node)
 
 
@@ -122,7 +124,7 @@ def _require_good(report: CustodyReport) -> None:
             raise _unproven(f"{step.sentence} {step.reason or ''}".strip())
 
 
-def _require_continued(report: CustodyReport, *, asked: bool) -> None:
+def _require_continued(report: CustodyReport, kept: str, *, asked: bool) -> None:
     """What is wrong now is so only beside the checkpoint that was kept: without it nothing was."""
     missing = report.of(Verdict.MISSING)
     for step in (*report.of(Verdict.CONTRADICTED), *(missing if asked else ())):
@@ -132,9 +134,8 @@ def _require_continued(report: CustodyReport, *, asked: bool) -> None:
             next="Ask its people what happened, on the telephone. Nothing of it is accepted until then.",
         )
     for step in missing:
-        raise Refused(
-            f"{step.sentence} It may be an old card.", where="node card", next="Try again: diadem peer refresh"
-        )
+        advice = "Try again: diadem peer refresh"
+        raise Unproven(f"{step.sentence} It may be an old card.", kept, where="node card", next=advice)
 
 
 def _card(loaded: Loaded, data: bytes, node: str) -> NodeCard:

@@ -12,6 +12,7 @@ from typing import Any, Final
 from diadem.errors import Refused
 from diadem.model.times import read_time, time_text
 from diadem.node.peers.book import PeerBook
+from diadem.node.peers.joins import Join, end_joins, find_join, keep_join
 
 _SELECT: Final = (
     "SELECT hash, kind, name, guest, for_node, made, expires, by_user, used_by, used_name, used_at, refused_by,"
@@ -121,8 +122,32 @@ def tickets(book: PeerBook) -> Sequence[GivenTicket]:
     return [_ticket(row) for row in rows]
 
 
-def use_ticket(book: PeerBook, hash_: str, kind: str, bearer: Bearer, now: datetime) -> GivenTicket:
+def is_ticket(book: PeerBook, hash_: str, kind: str) -> bool:
+    """Whether such a ticket was ever given out; whether it holds is for `use_ticket` to say."""
+    with book.file.reading() as connection:
+        return (
+            connection.execute("SELECT 1 FROM tickets WHERE hash = ? AND kind = ?", (hash_, kind)).fetchone()
+            is not None
+        )
+
+
+def use_ticket(
+    book: PeerBook, hash_: str, kind: str, bearer: Bearer, now: datetime, *, join: Join | None = None
+) -> GivenTicket:
     """Use a ticket, in one transaction: of two that come with it, one is refused. The first may come again.
+
+    Parameters
+    ----------
+    book : PeerBook
+        Of the node that made it.
+    hash_, kind : str
+        Of the ticket.
+    bearer : Bearer
+        Who comes with it.
+    now : datetime
+        Aware.
+    join : Join, optional
+        Of a node: what is kept of its join when it comes first. Later it must come with the same commitment.
 
     Returns
     -------
@@ -138,6 +163,9 @@ def use_ticket(book: PeerBook, hash_: str, kind: str, bearer: Bearer, now: datet
         row = connection.execute(f"{_SELECT} WHERE hash = ? AND kind = ?", (hash_, kind))
         ticket = _ticket(found) if (found := row.fetchone()) is not None else None
         refused = _refusal(ticket, bearer, now)
+        if ticket is not None and refused is None and join is not None:
+            known = find_join(connection, hash_) if ticket.used_by else keep_join(connection, join)
+            refused = _other_join(ticket, known, join)
         if ticket is not None:
             _note(connection, ticket, bearer, now, refused=refused is not None)
     if refused is not None or ticket is None:
@@ -146,8 +174,9 @@ def use_ticket(book: PeerBook, hash_: str, kind: str, bearer: Bearer, now: datet
 
 
 def end_tickets(book: PeerBook, node: str, now: datetime) -> None:
-    """Let no ticket hold any more that was made for a node and not used."""
+    """Let no ticket hold any more that was made for a node and not used, nor one by which it is still joining."""
     with book.file.writing() as connection:
+        end_joins(connection, node)
         connection.execute(_END, (time_text(now), node))
 
 
@@ -171,6 +200,19 @@ def _refusal(ticket: GivenTicket | None, bearer: Bearer, now: datetime) -> Ticke
     if not ticket.used_by and now >= read_time(ticket.expires):
         return TicketRefused(f"this ticket ended on {ticket.expires}", ticket=ticket, next="Ask for a new one.")
     return None
+
+
+def _other_join(ticket: GivenTicket, known: Join | None, join: Join) -> TicketRefused | None:
+    """Why a node that has used a ticket may not join by it once more: it would choose the words anew."""
+    if known is None:
+        return unknown_ticket()
+    if known.commitment == join.commitment:
+        return None
+    return TicketRefused(
+        f"a join by this ticket has begun already, on {ticket.used_at}, with another number for the words",
+        ticket=ticket,
+        next="Ask for a new ticket. If this node's files were not lost, somebody else has its keys.",
+    )
 
 
 def unknown_ticket() -> TicketRefused:

@@ -1,9 +1,10 @@
 """Six words that two people compare on the telephone: equal only where no other node stands between theirs.
 
-Whoever stands between them has made both sides meet *his* node, and would need keys with which both get the same words.
-Six words of 256 are 48 bits. The joining node adds a random number that nobody knows before it joins, so that he cannot
-look for such keys beforehand, and by pairs; and each try costs an evaluation of scrypt with 16 MiB. At 10,000 of them a
-second, what a large graphics card does, the search takes nine centuries; a ticket lives a week.
+Whoever stands between them has made both sides meet *his* node, and would need numbers and keys with which both get
+the same words. So each side puts a random number into the words, and none can choose its part after it has seen the
+other's: the joining node first *commits* to its number, by a hash; the inviting node then tells its own; only after
+that does the joining node reveal its number. Each side keeps what the other said first. Six words of 256 are 48 bits,
+and a ticket is one guess.
 """
 
 from __future__ import annotations
@@ -16,27 +17,39 @@ from diadem.node.peers.word_list import WORDS
 
 #: How many words.
 COUNT: Final = 6
-#: Cost of scrypt (RFC 7914): N, r, p; 16 MiB and less than 0.1 s.
-_COST: Final = (1 << 14, 8, 1)
-_MEMORY: Final = 32 << 20
 
 
-def words(one: tuple[str, str], two: tuple[str, str], *, token_hash: str, nonce: str) -> str:
-    """The words of two nodes that met by a ticket; the order of the two does not matter.
+def commitment(*, inviter: str, joiner: tuple[str, str], token_hash: str, number: str) -> str:
+    """By what a joining node binds itself to its number before it has seen that of the other: 64 hex digits.
 
     Parameters
     ----------
-    one, two : tuple of str
-        Node id and online key of each.
+    inviter : str
+        Node id of the one that made the ticket.
+    joiner : tuple of str
+        Node id and online key of the one that has it.
     token_hash : str
         SHA-256 of the ticket's token.
-    nonce : str
-        What the joining node added, 32 random hex digits.
+    number : str
+        The joining node's, 32 random hex digits.
     """
-    met = encode([sorted([list(one), list(two)]), token_hash, nonce], where="words")
-    n, r, p = _COST
-    found = hashlib.scrypt(met, salt=b"diadem-words/1", n=n, r=r, p=p, maxmem=_MEMORY, dklen=COUNT)
-    return " ".join(WORDS[byte] for byte in found)
+    said = ["diadem-words-commitment/2", inviter, list(joiner), token_hash, number]
+    return hashlib.sha256(encode(said, where="words")).hexdigest()
+
+
+def words(*, inviter: tuple[str, str, str], joiner: tuple[str, str, str], token_hash: str) -> str:
+    """The words of two nodes that met by a ticket.
+
+    Parameters
+    ----------
+    inviter, joiner : tuple of str
+        Node id, online key and number of each.
+    token_hash : str
+        SHA-256 of the ticket's token.
+    """
+    said = ["diadem-words/2", list(inviter), list(joiner), token_hash]
+    found = hashlib.sha256(encode(said, where="words")).digest()
+    return " ".join(WORDS[byte] for byte in found[:COUNT])
 
 
 def same_words(one: str, two: str) -> bool:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from diadem.model.plain_text import count_text, size_text
 from diadem.model.replicas import PackageState, ReplicaState
 from diadem.node.remedies import recover_command
-from diadem.node.rules import commands
+from diadem.node.rules import commands, watch_rules
 from diadem.node.rules.case import Case, listed
 from diadem.node.rules.commands import short
 from diadem.node.rules.copies_rules import first_lost
@@ -50,16 +50,27 @@ def _store_actions(case: Case) -> Iterator[Action]:
             f"if it is gone for good: {commands.lose_store(name)}"
         )
         yield Action("connect-store", reason, commands.move_store(name), store=name)
+    for store in case.own_stores:
+        if store.state.reachable and store.state.read_only and (harmed := store.damaged + store.missing):
+            reason = (
+                f"{store.state.name} cannot be written: make it writable, and what is damaged in it can be mended "
+                f"({count_text(harmed, 'copy', 'copies')}); doctor says how it stands"
+            )
+            yield Action("unlock-store", reason, commands.DOCTOR, store=store.state.name)
+    if not case.takes_copies and not _away(case) and not case.debts.places:
+        obstacles = f" ({', '.join(case.obstacles())})" if any(case.obstacles()) else ""
+        reason = f"a store: the node has none that takes copies now{obstacles}"
+        yield Action("add-store", reason, commands.add_store(""))
     for kind, group in sorted(case.debts.places.items()):
         yield Action("add-store", _place_reason(case, kind, group.count), commands.add_store(kind), bytes=group.bytes)
 
 
 def _away(case: Case) -> list[StoreTally]:
-    """Stores that should answer: a cold one only where something is due in it."""
+    """Stores that should answer: a cold one only where something is due in it, or no other takes anything."""
     return [
         store
         for store in case.own_stores
-        if not store.state.reachable and (store.state.kind != "cold" or store.due.count)
+        if not store.state.reachable and (store.state.kind != "cold" or store.due.count or not case.takes_copies)
     ]
 
 
@@ -70,6 +81,8 @@ def _repairs(case: Case) -> Iterator[Action]:
             source = _good_copy(case, package, copy)
             reason = f"the copy is {copy.state}" + ("" if source else ", and no other good copy answers")
             command = f"diadem repair {short(package.id)}"
+            if copy.foreign:
+                reason, command = f"{reason}; files that do not belong there lie in it", f"{command} --set-aside"
             yield Action("repair", reason, command, package.id, copy.store, source, package.bytes)
 
 
@@ -108,7 +121,7 @@ def _scrub_reason(store: StoreTally) -> str:
 def _place_reason(case: Case, kind: str, packages: int) -> str:
     what = f"a store of kind {kind}" if kind else "a store on another disk, share or bucket"
     have = f"{count_text(packages, 'package')} {'has' if packages == 1 else 'have'}"
-    obstacles = [*(f"{name} is away" for name in case.debts.absent.get(kind, ())), *case.obstacles()]
+    obstacles = [*(f"{name} is away" for name in case.absent(kind)), *case.obstacles()]
     return f"{what}: {have} nowhere to be copied to" + (f" ({', '.join(obstacles)})" if obstacles else "")
 
 
@@ -133,9 +146,13 @@ def _others(case: Case) -> Iterator[tuple[int, str, str, str]]:
         reason = f"policy.toml {case.node.policy_lost} and the defaults hold: this puts back what a store has of it"
         if case.node.policy_back:
             yield 0, reason, "restore-policy", case.node.policy_back
+    if any(watch_rules.not_running(case)):
+        yield 1, "watches the folders of the instruments, until it is stopped", "watch", commands.WATCH
+    if any(watch_rules.waiting(case)) or any(watch_rules.away(case)):
+        yield 1, "shows what waits in the watched folders, and why", "look-at-watched", commands.LIST_WATCHED
     if case.node.log_pending:
         yield 1, "the log lies on this machine only", "push-log", commands.REPAIR
-    if not case.node.recovery_confirmed:
+    if not case.node.recovery_confirmed or case.node.recovery_in_place:
         reason = "move the recovery file to another place, then say so"
         yield 1, reason, "confirm-recovery", commands.CONFIRM_RECOVERY
 
@@ -161,7 +178,7 @@ def _step_reasons(case: Case) -> Iterator[tuple[str, str]]:
         away = next((commands.move_store(store.state.name) for store in _away(case)), commands.LIST_STORES)
         yield away, f"{stranded:,} {have} no copy that can be read now; connect a store that holds one"
     if reason := _repair_reason(case):
-        yield commands.REPAIR, reason
+        yield commands.REPAIR_SET_ASIDE if _foreign(case) else commands.REPAIR, reason
     if case.tally.lost:
         package, more = first_lost(case), len(case.tally.lost) - 1
         beside = f"; the same for {more:,} more, listed by: diadem status --json" if more else ""
@@ -169,6 +186,14 @@ def _step_reasons(case: Case) -> Iterator[tuple[str, str]]:
     for store in _to_scrub(case):
         yield commands.scrub(store), _scrub_reason(store)
     yield from ((command, reason) for rank, reason, _, command in others if rank)
+
+
+def _foreign(case: Case) -> int:
+    """Copies that can be mended and hold files that do not belong there."""
+    return sum(
+        copy.foreign and case.tally.store_of(copy).state.reachable and not case.tally.store_of(copy).state.read_only
+        for _, copy in case.tally.damaged
+    )
 
 
 def _repair_reason(case: Case) -> str:
@@ -179,6 +204,8 @@ def _repair_reason(case: Case) -> str:
         parts.append(f"mends {count_text(mended, 'copy', 'copies')}")
     if lost := sources.count(False):
         parts.append(f"saves what it can of {count_text(lost, 'copy', 'copies')} without another good one")
+    if foreign := _foreign(case):
+        parts.append(f"moves what does not belong into {count_text(foreign, 'copy', 'copies')} out of the way")
     if debts.copied.count:
         size = size_text(sum(debts.needed.values()))
         names = listed([name for name in case.tally.stores if name in debts.needed])

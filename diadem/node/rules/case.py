@@ -48,6 +48,16 @@ class Case:
         """The same, and adopted folders: where copies are to be read."""
         return (store for store in self.tally.stores.values() if store.known or store.state.reachable)
 
+    @property
+    def takes_copies(self) -> bool:
+        """Whether there is a store to which something can be written now."""
+        return any(store.state.reachable and not store.state.read_only for store in self.own_stores)
+
+    def absent(self, kind: str) -> list[str]:
+        """Stores that would get a copy of this kind if they answered, in the order of the node."""
+        names = self.debts.absent.get(kind, ())
+        return [name for name in self.tally.stores if name in names]
+
     def obstacles(self) -> Iterator[str]:
         """Why stores that are there take no copy: ``nas cannot be written``, ``small is too small``."""
         for store in self.own_stores:

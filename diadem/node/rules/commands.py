@@ -8,10 +8,14 @@ from diadem.node.rules.tally import StoreTally
 
 ARCHIVE: Final = "diadem archive FOLDER"
 REPAIR: Final = "diadem repair"
+#: The same, and what does not belong into a package is moved out of it.
+REPAIR_SET_ASIDE: Final = "diadem repair --set-aside"
 RESCAN: Final = "diadem rescan"
 REINDEX: Final = "diadem reindex"
 LIST_STORES: Final = "diadem store ls"
 CONFIRM_RECOVERY: Final = "diadem init --confirm-recovery"
+WATCH: Final = "diadem watch"
+LIST_WATCHED: Final = "diadem watch ls"
 DOCTOR: Final = "diadem doctor"
 #: Hex digits of a package id in a command: a unique prefix of 8 or more is accepted.
 SHORT_ID: Final = 12

@@ -17,8 +17,10 @@ from diadem.node.rules.tally import Group, StoreTally
 def minimum(case: Case) -> Iterator[RuleFinding]:
     """Every package has as many proven copies on different places as the policy wants."""
     want = case.policy.copies.minimum
-    for copies, group in sorted(case.tally.short.items()):
+    for (copies, unseen), group in sorted(case.tally.short.items()):
         have = count_text(copies, "proven copy", "proven copies") if copies else "no proven copy"
+        if unseen:
+            have += f" ({unseen:,} of them cannot be seen now)" if copies > 1 else ", which cannot be seen now"
         message = f"{packages_have(group)} {have}; the policy wants {want}"
         yield found("copies.minimum", Severity.ERROR, message, group, command=_way_out(case))
 
@@ -27,10 +29,22 @@ def minimum_holds(case: Case) -> str:
     """How it stands where all is well."""
     if case.empty:
         return "nothing is archived yet"
-    want = case.policy.copies.minimum
-    return f"every package has {want} proven {'copy' if want == 1 else 'copies on different disks'}" + (
-        " or more" if case.tally.totals.proven > want * case.tally.totals.packages else ""
-    )
+    want, unseen = case.policy.copies.minimum, case.tally.totals.unseen
+    more = " or more" if case.tally.totals.proven > want * case.tally.totals.packages else ""
+    if unseen:
+        had = f"{want} {'copy' if want == 1 else 'copies on different disks'}{more}"
+        return f"{count_text(unseen, 'copy', 'copies')} cannot be seen now; as last proven, every package had {had}"
+    return f"every package has {want} proven {'copy' if want == 1 else 'copies on different disks'}{more}"
+
+
+def in_reach(case: Case) -> Iterator[RuleFinding]:
+    """Of every package at least one copy can be seen now."""
+    group = case.tally.hidden
+    if group.count:
+        holders = [store.state.name for store in case.own_stores if store.packages and not store.state.reachable]
+        command = commands.move_store(holders[0]) if holders else commands.LIST_STORES
+        message = f"no store answers that holds a copy of {count_text(group.count, 'package')}"
+        yield found("copies.out-of-reach", Severity.ERROR, message, group, command=command)
 
 
 def kinds(case: Case) -> Iterator[RuleFinding]:
@@ -126,9 +140,15 @@ def _damage(case: Case, state: str, word: str) -> Iterator[RuleFinding]:
         if group.count:
             are = "copy is" if group.count == 1 else "copies are"
             message = f"{group.count:,} {are} {word} in {store.state.name} and not yet mended"
-            yield found(
-                f"replica.{state}", Severity.ERROR, message, group, command=commands.REPAIR, store=store.state.name
-            )
+            locked = store.state.reachable and store.state.read_only
+            command = commands.DOCTOR if locked else _repair(case, store)
+            yield found(f"replica.{state}", Severity.ERROR, message, group, command=command, store=store.state.name)
+
+
+def _repair(case: Case, store: StoreTally) -> str:
+    """The repair that mends the copies in a store."""
+    foreign = any(copy.foreign for _, copy in case.tally.damaged if copy.store == store.state.name)
+    return commands.REPAIR_SET_ASIDE if foreign else commands.REPAIR
 
 
 def _packages(copies: Sequence[tuple[PackageState, ReplicaState]], state: str, store: StoreTally | None) -> Group:

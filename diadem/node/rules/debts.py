@@ -59,8 +59,8 @@ class Debts:
         Packages for which there is no store to go to, by the kind that is wanted; "" for any.
     cramped : mapping of str to Group
         Packages that would go to a store, by its name, if it were larger.
-    absent : mapping of str to (mapping of str to None)
-        Stores that would get a copy if they answered, in their order, by the kind that is wanted.
+    absent : mapping of str to set of str
+        Stores that would get a copy if they answered, by the kind that is wanted; see `Case.absent`.
     stranded : Group
         Packages of which no copy can be read now.
     """
@@ -70,7 +70,7 @@ class Debts:
     needed: dict[str, int] = field(default_factory=dict)
     places: dict[str, Group] = field(default_factory=dict)
     cramped: dict[str, Group] = field(default_factory=dict)
-    absent: dict[str, dict[str, None]] = field(default_factory=dict)
+    absent: dict[str, set[str]] = field(default_factory=dict)
     stranded: Group = field(default_factory=Group)
 
 
@@ -118,7 +118,7 @@ class _Planner:
         for name in plan.cramped:
             self.debts.cramped.setdefault(name, Group()).add(package)
         for kind, name in plan.absent:
-            self.debts.absent.setdefault(kind, {})[name] = None
+            self.debts.absent.setdefault(kind, set()).add(name)
         if plan.targets:
             self.debts.copied.add(package)
         command = f"diadem repair {short(package.id)}"

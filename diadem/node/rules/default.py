@@ -24,6 +24,11 @@ adopted_counts = true
 # offsite (in another building), cold (a disk or tape in a drawer). For example:
 # offsite = 1
 
+[stores]
+# Longest time for which a store may not answer before `diadem status` is red. Its copies cannot be
+# seen meanwhile. One of kind cold (in a drawer) is never expected to answer.
+unseen = "24 h"
+
 [scrub]
 # Longest time between two readings of a copy. A disk loses bits without a word; a copy that
 # nobody has read for years is a hope.
@@ -58,6 +63,11 @@ quiet = "10 min"
 # license = "https://creativecommons.org/licenses/by/4.0/"
 license = ""
 owner = ""
+
+[watch]
+# Longest time that a session in a watched folder may wait for being archived, and that nobody may
+# look there where a timer starts `diadem watch --once`, before `diadem status` is red.
+waiting = "24 h"
 
 [access]
 # Who may find and read a new package: "private" (its owner, and whom the owner grants it)

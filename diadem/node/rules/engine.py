@@ -9,7 +9,7 @@ from typing import Final
 
 from diadem.model.policy import Policy
 from diadem.model.report import Severity
-from diadem.node.rules import copies_rules, keeping_rules
+from diadem.node.rules import copies_rules, keeping_rules, watch_rules
 from diadem.node.rules.actions import actions_of, steps_of
 from diadem.node.rules.case import Case
 from diadem.node.rules.debts import debts_of
@@ -57,6 +57,14 @@ def _has_packages(case: Case) -> bool:
 RULES: Final[Sequence[Rule]] = (
     Rule("copies.minimum", "copies", copies_rules.minimum, copies_rules.minimum_holds, _has_packages),
     Rule(
+        "copies.out-of-reach",
+        "in reach",
+        copies_rules.in_reach,
+        lambda _: "of every package a copy can be seen",
+        _has_packages,
+        quiet=True,
+    ),
+    Rule(
         "copies.kinds",
         "kinds of store",
         copies_rules.kinds,
@@ -83,6 +91,7 @@ RULES: Final[Sequence[Rule]] = (
         lambda case: case.policy.parity.enabled,
     ),
     Rule("adopted.changed", "adopted", copies_rules.edited, lambda _: "as they were", _has_packages, quiet=True),
+    Rule("store.none", "a store", keeping_rules.none, lambda _: "there is one that takes copies", quiet=True),
     Rule("store.unreachable", "stores", keeping_rules.unreachable, keeping_rules.stores_hold),
     Rule("store.read-only", "writable", keeping_rules.writable, lambda _: "each store can be written", quiet=True),
     Rule("store.space", "space", keeping_rules.space, keeping_rules.space_holds),
@@ -94,6 +103,23 @@ RULES: Final[Sequence[Rule]] = (
         lambda case: bool(case.policy.metadata.required) and not case.empty,
     ),
     Rule("keys.damaged", "keys", keeping_rules.keys, lambda _: "they open", quiet=True),
+    Rule("watch.not-running", "watching", watch_rules.not_running, watch_rules.holds, watch_rules.is_watched),
+    Rule(
+        "watch.waiting",
+        "waiting",
+        watch_rules.waiting,
+        lambda _: "no session waits for too long",
+        watch_rules.is_watched,
+        quiet=True,
+    ),
+    Rule(
+        "watch.away",
+        "watched folders",
+        watch_rules.away,
+        lambda _: "each is there",
+        watch_rules.is_watched,
+        quiet=True,
+    ),
     Rule("policy.missing", "policy", keeping_rules.policy, lambda _: "policy.toml is there", quiet=True),
     Rule(
         "package.unsigned",

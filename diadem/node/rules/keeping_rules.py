@@ -73,16 +73,40 @@ def parity_holds(case: Case) -> str:
     return f"lies beside every copy on {on}" if case.policy.parity.enabled else "the policy wants none"
 
 
+def none(case: Case) -> Iterator[RuleFinding]:
+    """There is a store that answers and takes copies."""
+    stores = [store.state for store in case.own_stores]
+    used = [state for state in stores if not state.retired]
+    there = [state for state in used if state.reachable]
+    if case.takes_copies:
+        return
+    message, command = "the node has no store", commands.add_store("")
+    if there:
+        names = listed([state.name for state in there], "or")
+        message, command = f"no store that answers can be written: not {names}", commands.DOCTOR
+    elif used:
+        names = listed([state.name for state in used], "or")
+        message, command = f"no store of the node answers: not {names}", commands.move_store(used[0].name)
+    elif stores:
+        message = "every store of the node is retired"
+    yield found("store.none", Severity.ERROR, f"{message}; nothing can be archived", command=command)
+
+
 def unreachable(case: Case) -> Iterator[RuleFinding]:
-    """Every store answers; a cold one need not."""
+    """Every store answers; a cold one need not, and any other may be away for a while."""
     for store in case.tally.stores.values():
         name, state = store.state.name, store.state
         held = count_text(store.packages, "copy", "copies")
-        counts = "counts as it was" if store.packages == 1 else "count as they were"
+        counts = "counts as it was last proven" if store.packages == 1 else "count as they were last proven"
         if store.known and not state.reachable:
-            cold = state.kind == "cold" and not store.due.count
-            message = f"{name} does not answer ({state.url}); its {held} {counts} last proven"
-            severity = Severity.INFO if cold else Severity.WARNING
+            message, severity = "does not answer", Severity.WARNING
+            if state.kind == "cold":
+                severity = Severity.WARNING if store.due.count else Severity.INFO
+            elif state.answered is not None and case.now - state.answered > case.policy.stores.unseen:
+                longest = duration_words(case.policy.stores.unseen)
+                message = f"has not answered since {state.answered:%Y-%m-%d %H:%M} UTC; the policy allows {longest}"
+                severity, counts = Severity.ERROR, "cannot be seen"
+            message = f"{name} {message} ({state.url}); its {held} {counts}"
             yield found("store.unreachable", severity, message, command=commands.move_store(name), store=name)
         elif not store.known and not state.reachable and store.packages:  # what went with a lost store is not recorded
             are, do = ("is", "does") if store.packages == 1 else ("are", "do")
@@ -206,6 +230,9 @@ def recovery(case: Case) -> Iterator[RuleFinding]:
     """The recovery file lies somewhere else."""
     if not case.node.recovery_confirmed:
         message = "the recovery file is not confirmed as moved; without it a lost machine is a lost node"
+        yield found("recovery.unconfirmed", Severity.WARNING, message, command=commands.CONFIRM_RECOVERY)
+    elif case.node.recovery_in_place:
+        message = f"the recovery file was confirmed as moved away, and lies at {case.node.recovery_in_place}"
         yield found("recovery.unconfirmed", Severity.WARNING, message, command=commands.CONFIRM_RECOVERY)
 
 

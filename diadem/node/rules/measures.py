@@ -55,6 +55,20 @@ def read_size(text: str) -> int:
     return round(number * _SIZES[unit])
 
 
+def read_rate(text: str) -> float:
+    """The bytes a second that a text says: a size as `read_size` takes it, with or without ``/s``.
+
+    Raises
+    ------
+    UsageError
+        It says none, or nothing a second.
+    """
+    number, unit = _parts(text.removesuffix("/s"), "rate", "20 MB, 1.5 GB/s")
+    if unit not in _SIZES or not number:
+        raise _refused(text, "rate", "20 MB, 1.5 GB/s")
+    return number * _SIZES[unit]
+
+
 def _parts(text: str, kind: str, examples: str) -> tuple[float, str]:
     match = _MEASURE.match(text)
     if match is None:

@@ -72,8 +72,8 @@ class Action:
     kind : str
         ``replicate``, ``repair``, ``parity`` (of one package in one store), ``write-off`` (of one package), ``scrub``
         (of one store),
-        ``connect-store``, ``add-store``, ``rescan``, ``ingest``, ``push-log``, ``confirm-recovery``, ``set-clock``,
-        ``recover``, ``restore-key``, ``restore-policy``.
+        ``connect-store``, ``unlock-store``, ``add-store``, ``rescan``, ``ingest``, ``push-log``, ``confirm-recovery``,
+        ``set-clock``, ``recover``, ``restore-key``, ``restore-policy``, ``watch``, ``look-at-watched``.
     reason : str
         Why, in plain words.
     command : str
@@ -221,6 +221,8 @@ class Totals:
         What is kept, each package once; what was deleted on purpose apart.
     copies, proven : int
         Replicas that are present, and those of them whose bytes were hashed and found right.
+    unseen : int
+        Replicas that count as present and cannot be seen now: their store does not answer.
     tombstoned : int
         Packages deleted on purpose.
     """
@@ -231,6 +233,7 @@ class Totals:
     copies: int = 0
     proven: int = 0
     tombstoned: int = 0
+    unseen: int = 0
 
     def to_dict(self) -> dict[str, int]:
         """A JSON object with every attribute."""

@@ -93,11 +93,14 @@ class Verdict:
     ----------
     copies : int
         Different places; all unknown ones count as one.
+    unseen : int
+        Those of them that cannot be seen now.
     lacking : tuple of (kind, have, want)
         Kinds of store of which there are too few.
     """
 
     copies: int
+    unseen: int
     lacking: tuple[tuple[str, int, int], ...]
 
 
@@ -111,8 +114,8 @@ class Tally:
         In figures.
     stores : mapping of str to StoreTally
         By name; first those of the node, in their order.
-    short : mapping of int to Group
-        Packages with too few good copies, by the number of these.
+    short : mapping of (int, int) to Group
+        Packages with too few good copies, by the number of these and of those among them that cannot be seen now.
     lacking : mapping of (kind, have, want) to Group
         Packages with too few copies of a kind.
     in_debt : list of PackageState
@@ -127,6 +130,8 @@ class Tally:
         Copies without the parity that is wanted.
     edited : list of (PackageState, ReplicaState)
         Adopted copies that people changed or took away.
+    hidden : Group
+        Packages whose copies all lie in stores that do not answer.
     unproven, unsigned, untold : Group
         Packages of which no copy was ever proven though one is present; that no `ingest` statement names; that lack
         metadata which the policy requires.
@@ -136,7 +141,7 @@ class Tally:
 
     stores: dict[str, StoreTally]
     totals: Totals = field(default_factory=Totals)
-    short: dict[int, Group] = field(default_factory=dict)
+    short: dict[tuple[int, int], Group] = field(default_factory=dict)
     lacking: dict[tuple[str, int, int], Group] = field(default_factory=dict)
     in_debt: list[PackageState] = field(default_factory=list)
     damaged: list[tuple[PackageState, ReplicaState]] = field(default_factory=list)
@@ -144,6 +149,7 @@ class Tally:
     holders: dict[str, str] = field(default_factory=dict)
     unsealed: list[tuple[PackageState, ReplicaState]] = field(default_factory=list)
     edited: list[tuple[PackageState, ReplicaState]] = field(default_factory=list)
+    hidden: Group = field(default_factory=Group)
     unproven: Group = field(default_factory=Group)
     unsigned: Group = field(default_factory=Group)
     untold: Group = field(default_factory=Group)
@@ -174,7 +180,7 @@ class _Counter:
         for store in stores:
             self._enter(store, known=True)
         self._verdicts: dict[tuple[object, ...], Verdict] = {}
-        self._figures = [0, 0, 0, 0, 0, 0]
+        self._figures = [0, 0, 0, 0, 0, 0, 0]
 
     def _enter(self, store: StoreState, *, known: bool) -> StoreTally:
         deadline = self._now - self._policy.scrub.interval_for(store.kind)
@@ -193,7 +199,7 @@ class _Counter:
         size = package.bytes
         figures[2] += size
         good: list[object] = []
-        here = proven = 0
+        here = seen = proven = 0
         stores = self._tally.stores
         absent: list[tuple[PackageState, ReplicaState]] = []
         for replica in package.replicas:
@@ -205,6 +211,7 @@ class _Counter:
                     absent.append((package, replica))
                 continue
             here += 1
+            seen += store.state.reachable
             store.packages += 1
             store.bytes += size
             if not self._is_proven(package, replica, store):
@@ -216,6 +223,9 @@ class _Counter:
                 good.append(replica.store)
         figures[3] += here
         figures[4] += proven
+        figures[6] += here - seen
+        if here and not seen:
+            self._tally.hidden.add(package)
         if here and not proven:
             self._tally.unproven.add(package)
         self._sort(package, absent, here, proven)
@@ -287,7 +297,7 @@ class _Counter:
             verdict = self._verdicts[good] = self._verdict(good)
         tally = self._tally
         if verdict.copies < self._policy.copies.minimum:
-            tally.short.setdefault(verdict.copies, Group()).add(package)
+            tally.short.setdefault((verdict.copies, verdict.unseen), Group()).add(package)
         for lack in verdict.lacking:
             tally.lacking.setdefault(lack, Group()).add(package)
         if verdict.lacking or verdict.copies < self._policy.copies.minimum:
@@ -306,7 +316,13 @@ class _Counter:
             have = len({place for its_kind, place in spots if its_kind == kind})
             if have < want:
                 lacking.append((kind, have, want))
-        return Verdict(len({place for _, place in spots}), tuple(lacking))
+        places = {place for _, place in spots}
+        seen = {place for item, (_, place) in zip(good, spots, strict=True) if self._is_seen(item)}
+        return Verdict(len(places), len(places - seen), tuple(lacking))
+
+    def _is_seen(self, item: object) -> bool:
+        """Whether a good copy can be looked at now."""
+        return isinstance(item, tuple) or str(item) not in self._away
 
     def _spot(self, item: object) -> tuple[str, str | None]:
         """Kind and place of a good copy, which is the name of a store, or the two themselves."""
@@ -317,6 +333,5 @@ class _Counter:
 
     def finished(self) -> Tally:
         """The tally, its figures in place."""
-        packages, files, size, copies, proven, tombstoned = self._figures
-        self._tally.totals = Totals(packages, files, size, copies, proven, tombstoned)
+        self._tally.totals = Totals(*self._figures)
         return self._tally

@@ -22,7 +22,9 @@ from diadem.model.policy import (
     Retention,
     Scheme,
     Scrub,
+    Stores,
     Transfers,
+    Watching,
 )
 from diadem.node.rules.default import DEFAULT_POLICY
 from diadem.node.rules.faults import first_fault
@@ -85,11 +87,13 @@ def _policy(document: Mapping[str, Any]) -> Policy:
     """The policy of a document that the schema admits."""
     return Policy(
         copies=Copies(**_whole(document.get("copies", {}), "minimum", kinds=_counts)),
+        stores=Stores(**_converted(document.get("stores", {}), unseen=read_duration)),
         scrub=Scrub(**_converted(document.get("scrub", {}), interval=read_duration, kinds=_intervals)),
         parity=Parity(**_converted(document.get("parity", {}), stores=tuple)),
         metadata=RequiredMetadata(**_converted(document.get("metadata", {}), required=tuple)),
         retention=Retention(**_whole(document.get("retention", {}), "years")),
         archive=Archiving(**_converted(document.get("archive", {}), quiet=read_duration)),
+        watch=Watching(**_converted(document.get("watch", {}), waiting=read_duration)),
         access=Access(**document.get("access", {})),
         transfer=Transfers(**_converted(document.get("transfer", {}), allow=_allowed)),
         incoming=Incoming(

@@ -40,7 +40,7 @@ def _lack(group: Group) -> str:
 def _no_place(case: Case, kind: str) -> str:
     """Why there is no store to go to."""
     store = "no store of that kind" if kind else "no store on another disk"
-    if away := list(case.debts.absent.get(kind, ())):
+    if away := case.absent(kind):
         return f"{store} answers ({listed(away)} {'is' if len(away) == 1 else 'are'} away)"
     if obstacles := list(case.obstacles()):
         return f"{store} can take it ({', '.join(obstacles)})"

@@ -19,12 +19,12 @@ from diadem.node.context import Context
 from diadem.node.looks import Look, examined
 from diadem.node.watch.events import Bell, Events
 from diadem.node.watch.judging import BEFORE, judged
-from diadem.node.watch.memory import Memory, Note
+from diadem.node.watch.memory import WAITING, Memory, Note
 from diadem.node.watch.pause import Pause
 from diadem.node.watch.plan import Line, WatchPlan
 from diadem.node.watch.silence import is_of_stores, wait_after
 from diadem.node.watch.taking import Changed, Taken, take
-from diadem.node.watch.told import Watched
+from diadem.node.watch.told import Watched, unexpected
 from diadem.node.watch.units import Listing, Moment, Unit, list_units, look_at
 from diadem.node.watch.words import NO_ROOM, away_words, note_words
 from diadem.store.places import is_network_folder
@@ -251,8 +251,25 @@ class FolderWatch:
 
     def _visit(self, unit: Unit, listing: Listing, plan: WatchPlan, listener: Listener) -> Iterator[Watched]:
         """Look at a session, note what was seen, and archive it where it is silent."""
-        moment = self.moment()
         before = self.memory.notes.get(unit.name, Note())
+        try:
+            yield from self._looked(unit, before, listing, plan, listener)
+        except Exception as failure:  # one session stops no other, whatever is wrong with it
+            error = failure if isinstance(failure, DiademError) else unexpected(failure)
+            if error.exit_code == 6:
+                raise
+            now = self.steady()
+            self._paces[unit.name] = _Pace(now + wait_after(error, before.failures + 1), now)
+            note = replace(before, state="failed", words=error.message, failures=before.failures + 1)
+            self.memory.notes[unit.name] = note
+            told = Watched(self.settings.folder, unit.name, note.state, note.words, note.files, note.bytes, (), error)
+            if self._is_news(told):
+                yield told
+
+    def _looked(
+        self, unit: Unit, before: Note, listing: Listing, plan: WatchPlan, listener: Listener
+    ) -> Iterator[Watched]:
+        moment = self.moment()
         try:
             seen = look_at(unit, listing, moment)
         except NotFound:  # it has gone a moment ago
@@ -270,6 +287,7 @@ class FolderWatch:
             under=self._under(line),
             examine=lambda one: examined(one, tuple(self.context.tools.readers)),
         )
+        note = replace(note, waits=(before.waits or time_text(moment.now)) if note.state in WAITING else "")
         self.memory.notes[unit.name] = note
         self._next(unit, note, wait, moment)
         if wait is not None and not wait:
@@ -318,7 +336,7 @@ class FolderWatch:
                 raise
             taken, error = Taken((), as_one=bool(note.as_one)), failure
         except Exception as failure:  # one session stops no other, whatever is wrong with it
-            error = DiademError(f"this should not have happened: {type(failure).__name__}: {failure}")
+            error = unexpected(failure)
             taken = Taken((), as_one=bool(note.as_one))
         told = self._archived(unit, seen, note, line, taken, error)
         self.memory.write(now=True)
@@ -347,7 +365,7 @@ class FolderWatch:
             self.pause.end()
             new = replace(
                 note, state="archived", words=taken.words, digest=seen.digest, packages=packages, look=None,
-                as_one=taken.as_one, failures=0, again="", under="",
+                as_one=taken.as_one, waits="", failures=0, again="", under="",
             )  # fmt: skip
         self.memory.notes[unit.name] = new
         told = Watched(

@@ -20,8 +20,10 @@ from diadem.node.looks import Look
 from diadem.node.relying import is_gone
 from diadem.node.rules.engine import judge
 from diadem.node.state import archive_state
+from diadem.node.watch.told import unexpected
 from diadem.store.own_files import OwnFiles
 from diadem.store.urls import local_path
+from diadem.store.zip_bundle import packages_in
 
 #: Of what is told of a hand-in, what is another at each look: since when nothing has changed.
 _FIGURES = re.compile(r"\d+ \w+")
@@ -131,7 +133,8 @@ def look_into(context: Context, desk: Desk, listener: Listener) -> Iterator[Hand
             if desk.was_refused(hand_in, seen):
                 continue
             desk.refused[hand_in.name] = (seen.digest, time.monotonic())
-            done = archive(context, hand_in.path, Wishes(now=True, as_one=True), listener=listener)
+            wishes = Wishes(now=True, as_one=not packages_in(hand_in.path))  # a package is taken in as it is
+            done = archive(context, hand_in.path, wishes, listener=listener)
             incoming.archived(
                 hand_in,
                 seen,
@@ -142,7 +145,8 @@ def look_into(context: Context, desk: Desk, listener: Listener) -> Iterator[Hand
             )
             del desk.refused[hand_in.name]
             yield Handed(desk.store, hand_in, archived=done)
-        except DiademError as error:
+        except Exception as failure:  # one hand-in stops no other, whatever is wrong with it
+            error = failure if isinstance(failure, DiademError) else unexpected(failure)
             if error.exit_code == 6:
                 raise
             if isinstance(error, Unreachable):  # nothing was read, and the store may be back at the next look

@@ -31,6 +31,8 @@ from diadem.store.whole import write_whole
 
 FORMAT: Final = "diadem-watch/1"
 FOLDER: Final = "watch"
+#: States of a session that is to be archived and is not yet.
+WAITING: Final = ("waiting", "archiving", "failed", "held")
 #: Seconds by which the moment of the machine's start, reckoned from both clocks, may seem to move.
 _TOLERANCE = 5.0
 #: Seconds between two writes of what changes at each look.
@@ -50,6 +52,8 @@ class Note:
         Why, but for what changes with time.
     files, bytes : int
         What is in it.
+    waits : str
+        Since when it has been waiting to be archived, UTC; "" where it is not.
     changed, seen : str
         The newest time in it; when it was first seen as it is. UTC.
     quiet : float
@@ -74,6 +78,7 @@ class Note:
     words: str = ""
     files: int = 0
     bytes: int = 0
+    waits: str = ""
     changed: str = ""
     seen: str = ""
     quiet: float = 0.0
@@ -97,7 +102,7 @@ class Note:
         values = dict(document)
         looked = values.pop("look", None)
         values["packages"] = tuple(map(str, values.get("packages", ())))
-        for name in ("changed", "seen", "again"):
+        for name in ("waits", "changed", "seen", "again"):
             if values.get(name):
                 read_time(values[name])
         note = cls(**values)

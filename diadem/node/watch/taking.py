@@ -20,6 +20,7 @@ from diadem.node.context import Context
 from diadem.node.looks import Look, look
 from diadem.node.packing_first import first_folder
 from diadem.node.watch.units import Unit
+from diadem.store.zip_bundle import packages_in
 
 #: Sessions that are named.
 _NAMED = 3
@@ -85,6 +86,7 @@ def take(context: Context, unit: Unit, seen: Look, wishes: Wishes, *, as_one: bo
     sessions = [] if as_one or unit.files else _sessions(context, unit.folder, listener)
     chosen = [session for session in sessions if session.archive]
     if len(chosen) < (1 if as_one is False else 2):
+        wishes = replace(wishes, as_one=not packages_in(unit.path))  # a package is taken in as it is
         return Taken([archive(context, unit.path, wishes, listener=listener)], as_one=True)
     return _each(context, sessions, chosen, wishes, listener)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from diadem.archive.plan import text_of
-from diadem.errors import DiademError
+from diadem.errors import DiademError, machine_error
 from diadem.node.archived import Archived
 
 
@@ -56,3 +56,12 @@ class Watched:
             "archived": [one.to_dict() for one in self.archived],
             "error": self.error.to_dict() if self.error else None,
         }
+
+
+def unexpected(failure: Exception) -> DiademError:
+    """What is told of a session that failed in a way that nobody has thought of."""
+    told = machine_error(failure) if isinstance(failure, OSError) else None
+    return told or DiademError(
+        f"this should not have happened: {type(failure).__name__}: {failure}",
+        next="Please report it. It is tried again; other sessions are archived as ever.",
+    )

@@ -8,8 +8,8 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
 
+from diadem.archive.scan_names import is_systems_own
 from diadem.extract.survey import survey
 from diadem.hooks.offers import ReaderOffer
 from diadem.node.looks import Look, look, look_at_files
@@ -17,8 +17,6 @@ from diadem.node.unfinished_names import at_work, only_browsing
 from diadem.store.source import kind_of
 from diadem.store.system import long_path
 
-#: What systems keep for themselves at the top of a disk.
-_SYSTEM: Final = frozenset({"system volume information", "lost+found", "recycler", "found.000"})
 #: What a package, and what a store, has in its top folder.
 _PACKAGE, _STORE = {"bagit.txt", "diadem"}, ".diadem"
 
@@ -158,7 +156,7 @@ def _entries(found: Listing, folder: Path, name: str) -> tuple[list[str], dict[s
 
 
 def _is_hidden(name: str) -> bool:
-    return name.startswith((".", "$")) or name.lower() in _SYSTEM or only_browsing(name)
+    return name.startswith((".", "$")) or is_systems_own(name) or only_browsing(name)
 
 
 def _archive_words(folder: Path) -> str:

@@ -1,19 +1,38 @@
-"""Groups of a Zarr store, a folder or an archive: JSON texts, read without the library; versions 2 and 3."""
+"""Groups of a Zarr store, a folder or an archive: JSON texts, read without the library; versions 2 and 3.
+
+A store names the code that decodes its arrays, and one of the names is ``pickle``, which runs what a stranger wrote: so
+every name is looked at before the library is called.
+"""
 
 from __future__ import annotations
 
 import json
+import os
 import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from diadem.errors import ReaderError
 from diadem.plugins.hyperspy.tree import LONGEST_LIST, Group
 
 #: Bytes of one JSON text.
 _LONGEST = 16 << 20
 #: Members of a store.
 _MOST_MEMBERS = 1_000_000
+_DESCRIBED = (".zgroup", ".zarray", ".zattrs", ".zmetadata", "zarr.json")
+#: Codecs that compute and do nothing else: those of numcodecs (Zarr 2, and Zarr 3 by ``numcodecs.…``) …
+_CODECS = frozenset(
+    {
+        "adler32", "astype", "base64", "bitround", "blosc", "bz2", "categorize", "crc32", "crc32c", "delta",
+        "fixedscaleoffset", "fletcher32", "gzip", "jenkins_lookup3", "json2", "lz4", "lzma", "msgpack2", "packbits",
+        "quantize", "shuffle", "vlen-array", "vlen-bytes", "vlen-utf8", "zlib", "zstd",
+    }
+)  # fmt: skip
+#: … and those of Zarr 3 itself.
+_CODECS_3 = frozenset(
+    {"blosc", "bytes", "crc32c", "endian", "gzip", "sharding_indexed", "transpose", "vlen-bytes", "vlen-utf8", "zstd"}
+)
 
 
 class Store:
@@ -46,13 +65,13 @@ class Store:
 
     def _members(self) -> Iterator[str]:
         """Paths of what describes groups and arrays."""
-        described = (".zgroup", ".zarray", ".zattrs", "zarr.json")
         if self._archive is not None:
-            yield from (name for name in self._archive.namelist()[:_MOST_MEMBERS] if name.endswith(described))
+            yield from (name for name in self._archive.namelist()[:_MOST_MEMBERS] if name.endswith(_DESCRIBED))
             return
-        for kind in described:
-            for found in self._path.rglob(kind):
-                yield found.relative_to(self._path).as_posix()
+        for folder, _, names in os.walk(self._path):
+            for name in names:
+                if name.lower() in _DESCRIBED:  # some file systems know a file by either name
+                    yield (Path(folder) / name).relative_to(self._path).as_posix()
 
     def children(self, path: str) -> list[str]:
         """Names in a group, in the order of the library."""
@@ -72,13 +91,60 @@ class Store:
         found = json.loads(data)
         return found if isinstance(found, Mapping) else {}
 
+    def require_known_codecs(self) -> None:
+        """Raise `ReaderError` where an array names code to decode it by that is none of the known codecs."""
+        if self._archive is not None and len(self._archive.namelist()) > _MOST_MEMBERS:
+            raise ReaderError(f"it has more than {_MOST_MEMBERS:,} members", where=self._path.name)
+        for place in list(self._children):
+            for name in [one for one in self._children[place] if one.lower() in _DESCRIBED]:
+                for codec, key in _codecs_of(self.document(place, name)):
+                    _require_known(codec, key, f"{place}/{name}".lstrip("/"))
+
     def array(self, path: str) -> Any:
         """A small array, by the library; None where it cannot be read."""
         shape = self.document(path, ".zarray").get("shape", self.document(path, "zarr.json").get("shape"))
         length = 1
         for size in shape if isinstance(shape, list) else [LONGEST_LIST + 1]:
             length *= size if isinstance(size, int) and size >= 0 else LONGEST_LIST + 1
-        return _read(self._path, path) if length <= LONGEST_LIST else None
+        if length > LONGEST_LIST:
+            return None
+        self.require_known_codecs()
+        return _read(self._path, path)
+
+
+def _codecs_of(document: Mapping[str, Any], deepest: int = 4) -> Iterator[tuple[Any, str]]:
+    """What a text names as codecs, and by which key: of an array, of what is in its shards, of all that it repeats."""
+    yield document.get("compressor"), "id"
+    yield from ((codec, "id") for codec in _listed(document.get("filters")))
+    for codec in [*_listed(document.get("codecs")), *_listed(document.get("storage_transformers"))]:
+        yield codec, "name"
+        inside = codec.get("configuration") if isinstance(codec, Mapping) else None
+        for key in {"codecs", "index_codecs"} & set(inside if isinstance(inside, Mapping) else ()):
+            yield from _codecs_of({"codecs": inside[key]}, deepest - 1) if deepest else [(key, "name")]
+    repeated = document if "zarr_consolidated_format" in document else document.get("consolidated_metadata")
+    arrays = repeated.get("metadata") if isinstance(repeated, Mapping) else None
+    for array in arrays.values() if isinstance(arrays, Mapping) else ():
+        if isinstance(array, Mapping):
+            yield from _codecs_of(array, deepest - 1) if deepest else [("consolidated", "name")]
+
+
+def _listed(found: Any) -> list[Any]:
+    """The items of a list; anything that is none, but for nothing, is itself the item that nobody knows."""
+    return found if isinstance(found, list) else [] if found is None else [found]
+
+
+def _require_known(codec: Any, key: str, where: str) -> None:
+    """Raise `ReaderError` for what is none of the known codecs."""
+    if codec is None:
+        return
+    name = codec.get(key) if isinstance(codec, Mapping) else codec
+    plain = name.removeprefix("numcodecs.") if isinstance(name, str) and key == "name" else name
+    if not isinstance(plain, str) or plain not in (_CODECS if key == "id" else _CODECS | _CODECS_3):
+        raise ReaderError(
+            f"its arrays are to be decoded by {str(name)[:60]!r}, which is no codec that is known to be harmless",
+            where=where,
+            next="Save it again with another compressor, if you know where it comes from.",
+        )
 
 
 def _read(store: Path, path: str) -> Any:

@@ -81,6 +81,7 @@ FORMATS: Mapping[str, Format] = {
     "empad": Format(
         groups=(Group("{stem}.xml", ("{stem}.raw", "scan_x[0-9]*_y[0-9]*.raw", "series_x[0-9]*.raw"), required=True),),
         probe=_PROBES + "is_empad",
+        load="diadem.plugins.empad.reader:read",
     ),
     "hamamatsu": Format((Magic(0, b"IM"),)),
     "hspy": Format(HDF5, probe=_PROBES + "is_hspy"),

@@ -1,8 +1,8 @@
-"""Readers of RosettaSciIO that need a word before they are called. Imported in the worker only."""
+"""Readers of RosettaSciIO that need a word before they are called. Imported where files are read only."""
 
 from __future__ import annotations
 
-from contextlib import suppress
+from contextlib import closing, suppress
 from typing import Any
 
 
@@ -86,7 +86,17 @@ def _put_axes_in_order(signal: dict[str, Any]) -> None:
 
 
 def read_zspy(path: str, lazy: bool = True) -> list[dict[str, Any]]:
-    """Read a zspy folder or archive without asking for write access, which RosettaSciIO does when lazy."""
+    """Read a zspy folder or archive without asking for write access, which RosettaSciIO does when lazy.
+
+    Raises
+    ------
+    ReaderError
+        It names code to decode its arrays by that is not known to be harmless.
+    """
+    from diadem.plugins.hyperspy.zarr import Store
+
+    with closing(Store(path)) as store:
+        store.require_known_codecs()
     from rsciio.zspy import file_reader
 
     signals: list[dict[str, Any]] = file_reader(path, lazy=lazy, mode="r")

@@ -6,6 +6,7 @@ import contextlib
 import os
 import secrets
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -193,6 +194,8 @@ class _Source:
         """How many there are."""
         return self._serving.windows(self._transfer.package)
 
-    def given(self, name: ObjectName, size: int) -> None:  # noqa: ARG002  nothing was accepted that it counts against
+    @contextmanager
+    def giving(self, name: ObjectName, size: int) -> Iterator[None]:  # noqa: ARG002  nothing was accepted beforehand
         """Count it."""
+        yield
         self.given_out += 1

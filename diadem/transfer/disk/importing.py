@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from diadem.errors import IntegrityError, Refused
 from diadem.model import canonical
-from diadem.model.ports import Listener
+from diadem.model.ports import Bundle, Listener
+from diadem.model.report import Level
 from diadem.model.transfers import IN, MOVING, State, Transfer
+from diadem.node.apart import require_no_secrets
+from diadem.node.archived import Archived, Wishes
+from diadem.node.context import Context
+from diadem.node.handed_packages import take_in
 from diadem.node.peers.opening import peer_book
+from diadem.package.opening import read_manifest
+from diadem.package.verify import verify
 from diadem.transfer.accepting import accept
 from diadem.transfer.desk import Desk
 from diadem.transfer.disk.layout import MESSAGE, DiskHeader, ReadOnly, read_file, windows_of
@@ -28,18 +36,43 @@ class Imported:
 
     Attributes
     ----------
-    transfer : Transfer
-        Received; or as it stands, where the disk does not hold all of it.
+    transfer : Transfer or None
+        Received; or as it stands, where the disk does not hold all of it. None where packages were handed over.
     done : bool
         False for a dry run: it was only weighed, and waits in the inbox.
+    packages : sequence of Archived
+        What was taken in of packages that were handed over: folders, or a ZIP of ``export``.
+    found : sequence of str
+        Their ids.
     """
 
-    transfer: Transfer
+    transfer: Transfer | None
     done: bool = True
+    packages: Sequence[Archived] = ()
+    found: Sequence[str] = ()
 
     def to_dict(self) -> dict[str, Any]:
-        """A JSON object with both."""
-        return {"transfer": self.transfer.to_dict(), "done": self.done}
+        """A JSON object with every attribute."""
+        return {
+            "transfer": None if self.transfer is None else self.transfer.to_dict(),
+            "done": self.done,
+            "packages": [one.to_dict() for one in self.packages],
+            "found": list(self.found),
+        }
+
+
+def import_packages(
+    context: Context, path: Path, packages: Sequence[Bundle], *, store: str | None, dry_run: bool, listener: Listener
+) -> Imported:
+    """Take packages in that were handed over as they are; see `diadem.node.handed_packages`."""
+    context.require_writable()
+    if dry_run:
+        for bundle in packages:
+            verify(bundle, level=Level.FULL, listener=listener).raise_for_findings()
+        return Imported(None, done=False, found=[str(read_manifest(bundle).id) for bundle in packages])
+    require_no_secrets(context, [path])
+    taken = take_in(context, path, packages, Wishes(store=store), listener=listener)
+    return Imported(None, packages=taken, found=[str(one.package.id) for one in taken])
 
 
 def import_disk(desk: Desk, folder: Path, *, store: str | None, dry_run: bool, listener: Listener) -> Imported:

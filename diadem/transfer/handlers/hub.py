@@ -5,12 +5,15 @@ Where this node is no hub, and for whoever has no part in what is asked for, the
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, Final
 
-from diadem.errors import UsageError
+from diadem.errors import PackageError, Unreachable, UsageError
 from diadem.model.carriers import MAX_OBJECT
 from diadem.model.peer_checks import HEX, matches
-from diadem.transfer.exchange import BYTES, JSON, Request, Response, Route, Services
+from diadem.store.bundle import open_below
+from diadem.store.system import long_path
+from diadem.transfer.exchange import BYTES, JSON, FileRange, Request, Response, Route, Services
 from diadem.transfer.hub.evidence import relay_chain
 from diadem.transfer.hub.hub import Hub, hub_of, spoke_of
 from diadem.transfer.hub.limits import MAX_INVITATIONS, MAX_MESSAGE, MAX_NAMES, MAX_SENDERS
@@ -58,8 +61,7 @@ def list_messages(request: Request, services: Services) -> Response:
 def give_message(request: Request, services: Services) -> Response:
     """A sealed message."""
     spoke, hub = _asked(request, services)
-    path, size = hub.boxes.find(spoke, request.params["message"])
-    return Response.file(path, *request.range(size), of=size)
+    return _given(request, *hub.boxes.find(spoke, request.params["message"]))
 
 
 def take_messages(request: Request, services: Services) -> Response:
@@ -103,8 +105,7 @@ def list_objects(request: Request, services: Services) -> Response:
 def give_object(request: Request, services: Services) -> Response:
     """A sealed object, or a part of it."""
     spoke, hub = _asked(request, services)
-    path, size = hub.relays.find(spoke, request.params["relay"], request.params["object"])
-    return Response.file(path, *request.range(size), of=size)
+    return _given(request, *hub.relays.find(spoke, request.params["relay"], request.params["object"]))
 
 
 def take_objects(request: Request, services: Services) -> Response:
@@ -132,6 +133,16 @@ def give_chain(request: Request, services: Services) -> Response:
 
 
 # -- what was asked --------------------------------------------------------------------------------------------------
+
+
+def _given(request: Request, path: Path, size: int) -> Response:
+    """Bytes of a sealed file of the hub, from the file that was looked at."""
+    start, stop = request.range(size)
+    try:
+        reader = open_below(long_path(str(path.parent)), [path.name], path.name)
+    except (OSError, PackageError):
+        raise Unreachable("what is asked for cannot be read now", next="Try again later.") from None
+    return Response.blocks(FileRange(reader, start, stop), start, stop, of=size)
 
 
 def _asked(request: Request, services: Services) -> tuple[str, Hub]:

@@ -5,18 +5,19 @@ Each handler asks first whether its asker may; what is unknown, forbidden, revok
 
 from __future__ import annotations
 
+from dataclasses import replace
 from io import BytesIO
 from typing import Any, Final
 
 from diadem.errors import UsageError
 from diadem.model.access import Asker, Right
 from diadem.model.ids import PREFIX
-from diadem.node.access.reading import require
+from diadem.node.access.reading import not_found, require
 from diadem.node.amending import effective
 from diadem.serialization.record_json import write_record
 from diadem.transfer import telling
 from diadem.transfer.askers import weighed
-from diadem.transfer.exchange import BYTES, JSON, Request, Response, Route, Services
+from diadem.transfer.exchange import BYTES, JSON, Request, Response, Route, Services, WhileAllowed
 from diadem.transfer.shelf import shelf_of
 
 #: Characters of a query, and the largest offset.
@@ -53,19 +54,34 @@ def record(request: Request, services: Services) -> Response:
 def tags(request: Request, services: Services) -> Response:
     """The tag files of a package."""
     _, package = _permitted(request, services, Right.READ)
-    return shelf_of(services.context).tags(package)
+    return _while_permitted(shelf_of(services.context).tags(package), request, services)
 
 
 def tag(request: Request, services: Services) -> Response:
     """One tag file of a package."""
     _, package = _permitted(request, services, Right.READ)
-    return shelf_of(services.context).tag(package, int(request.params["number"]), request)
+    given = shelf_of(services.context).tag(package, int(request.params["number"]), request)
+    return _while_permitted(given, request, services)
 
 
 def file(request: Request, services: Services) -> Response:
     """One file of a package."""
     _, package = _permitted(request, services, Right.READ)
-    return shelf_of(services.context).file(package, int(request.params["number"]), request)
+    given = shelf_of(services.context).file(package, int(request.params["number"]), request)
+    return _while_permitted(given, request, services)
+
+
+def _while_permitted(response: Response, request: Request, services: Services) -> Response:
+    """An answer that ends where its asker may not read any more: a grant was revoked, a peer dropped, a user left."""
+    body = response.body
+
+    def require_still() -> None:
+        asker = services.find_asker(request.known_asker.key_id)
+        if asker is None:
+            raise not_found()
+        _permitted(replace(request, asker=asker), services, Right.READ)
+
+    return response if isinstance(body, bytes) else replace(response, body=WhileAllowed(body, require_still))
 
 
 def _permitted(request: Request, services: Services, right: Right) -> tuple[Asker, str]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, NoReturn
 
+from diadem.errors import Refused
 from diadem.node.context import Context
 from diadem.transfer.desks import desk_of
 from diadem.transfer.exchange import BYTES, PARAMETERS, Intake, Request, Response, Route, Services
@@ -66,9 +67,18 @@ def take_in_window(request: Request, services: Services, length: int) -> Intake:
     return pushed_of(services.context).window(peer, transfer, number, start, length)
 
 
+def refuse_pushed(_request: Request, _services: Services) -> NoReturn:
+    """Answer a push at a node that is served by several processes: what arrives is in the hands of one."""
+    raise Refused(
+        "this node is served by several processes, and takes in nothing that is pushed",
+        next="Its people serve it without --workers; or give your own node an address, then it is fetched from there.",
+    )
+
+
 #: Bytes of the tag files of a package that can be pushed; a larger one is fetched.
 _PART: Final = 64 << 20
-ROUTES: Final = (
+#: What one process alone can answer.
+PUSHED: Final = (
     Route("GET", "transfers/{transfer}/have", say_have, "What this node has of a package that you push."),
     Route(
         "PUT",
@@ -88,6 +98,9 @@ ROUTES: Final = (
         query={"from": PARAMETERS["number"]},
         intake=take_in_window,
     ),
+)
+ROUTES: Final = (
+    *PUSHED,
     Route(
         "GET",
         "transfers/{transfer}/parts/{part}",

@@ -22,6 +22,7 @@ from diadem.transfer.fetching import missing_bytes
 from diadem.transfer.landing import Landing, go_on, note_fault, place_of
 from diadem.transfer.messages import PROGRESS
 from diadem.transfer.relay.book import Place, Relay, Spoilt, relays_of
+from diadem.transfer.relay.depositing import IN_HAND
 from diadem.transfer.relay.guarded import Guarded
 from diadem.transfer.relay.pieces import PIECE, PieceReader, whole_part
 from diadem.transfer.relay.requesting import ask_again
@@ -31,7 +32,7 @@ from diadem.transfer.taking import is_missing, take_window
 from diadem.transfer.windows import WINDOW, WindowPlan
 from diadem.trust.sealing import MAX_HEADER, SealHeader, open_window
 
-#: Objects at once; each takes twice its bytes, and of several transfers at once each has its own.
+#: Objects of one transfer at once.
 AT_ONCE: Final = 2
 #: Objects that are taken before they are forced to disk and removed at the carrier.
 _BATCH: Final = 16
@@ -137,7 +138,6 @@ class _Collect:
         self._plan: WindowPlan | None = None
         self._follower: Follower | None = None
         self._lock = threading.Lock()
-        self._rooms: list[bytearray] = []
         self._noted = time.monotonic()
         # what an earlier run found damaged, and ended before it could ask
         self._asks = any(one.generation >= way.relay.generation for one in self._spoilt.values())
@@ -280,11 +280,12 @@ class _Collect:
         """Take a window; its name, where the object is not needed any more."""
         assert self._plan is not None
         assert self._follower is not None
-        self._require_going()
-        spans, room = self._plan.spans(name.window), self._room()
+        spans = self._plan.spans(name.window)
         try:
-            with self._get(name, room) as data:
-                again = take_window(self._landing.arrival, self._follower, spans, data)
+            with IN_HAND.room(min(WINDOW, self._transfer.bytes) + MAX_HEADER) as (room, *_):
+                self._require_going()
+                with self._get(name, room) as data:
+                    again = take_window(self._landing.arrival, self._follower, spans, data)
         except NotFound:  # nobody else takes it: it is lost there
             lost = NotFound("it is listed, and cannot be had")
             self._spoil((2, name.window), name.generation, lost)
@@ -293,17 +294,9 @@ class _Collect:
             self._count(0, again=self._plan.size(name.window))
             self._spoil((2, name.window), name.generation, error)
             return name
-        finally:
-            self._rooms.append(room)
         self._count(0, again=again)
         self._listener(Progress("collect", name.window + 1, len(self._plan), unit="windows"))
         return name
-
-    def _room(self) -> bytearray:
-        """Memory for a window, to be given back."""
-        with contextlib.suppress(IndexError):
-            return self._rooms.pop()
-        return bytearray(min(WINDOW, self._transfer.bytes) + MAX_HEADER)
 
     def _get(self, name: ObjectName, room: bytearray | None = None) -> memoryview:
         """What an object holds, where it is the one that its name says."""

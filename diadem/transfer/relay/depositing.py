@@ -6,9 +6,11 @@ import threading
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import AbstractContextManager, contextmanager
 from typing import Final, Protocol
 
 from diadem.errors import DiademError, Interrupted, NotFound, Refused
+from diadem.model.buffers import Rooms
 from diadem.model.carriers import Carrier, CarrierFull, ObjectName
 from diadem.model.ports import Listener, Progress
 from diadem.model.transfers import MOVING, OUT, State, Transfer
@@ -19,7 +21,9 @@ from diadem.transfer.serving import Serving
 from diadem.transfer.windows import WINDOW
 from diadem.trust.sealing import SealHeader, seal_window, sealed_size
 
-#: Windows at once; each takes twice its bytes.
+#: Windows of all transfers of a process that are sealed or opened at once; each takes twice its bytes.
+IN_HAND: Final = Rooms(6)
+#: Windows of one transfer at once.
 AT_ONCE: Final = 3
 #: Stands for all pieces of a part; no object has this number.
 _WHOLE: Final = 1 << 30
@@ -37,8 +41,8 @@ class Source(Protocol):
     def windows(self) -> int:
         """How many there are."""
 
-    def given(self, name: ObjectName, size: int) -> None:
-        """An object of so many bytes lies at the carrier now."""
+    def giving(self, name: ObjectName, size: int) -> AbstractContextManager[None]:
+        """While an object of so many bytes is put down; it counts once it lies there. Raises `NoMoreAllowed`."""
 
 
 class Memory(Protocol):
@@ -68,6 +72,8 @@ class Permitted:
 
     def __init__(self, desk: Desk, serving: Serving, transfer: Transfer) -> None:
         self._desk, self._serving, self._id, self._peer = desk, serving, transfer.id, transfer.peer
+        self._lock = threading.Lock()
+        self._giving = 0
 
     def _now(self) -> Transfer:
         return self._serving.permitted(self._peer, self._id)
@@ -77,24 +83,34 @@ class Permitted:
         return self._serving.part_of(self._now().package, number)[1]
 
     def window(self, number: int, room: bytearray) -> bytearray:
-        """A payload window. Raises `Refused` where it is more than was accepted."""
-        found = self._now()
-        data = self._serving.proven_window(found.package, number, room)
-        if found.moved + len(data) > found.ceiling:
-            raise NoMoreAllowed(
-                "more bytes would move than were accepted", next="Cancel the transfer, and send it anew."
-            )
-        return data
+        """A payload window."""
+        return self._serving.proven_window(self._now().package, number, room)
 
     def windows(self) -> int:
         """How many there are."""
         return self._serving.windows(self._now().package)
 
-    def given(self, name: ObjectName, size: int) -> None:
-        """Count it; what is asked for again counts again, so that nobody asks for ever."""
+    @contextmanager
+    def giving(self, name: ObjectName, size: int) -> Iterator[None]:
+        """Count it; what is asked for again counts again, so that nobody asks for ever.
+
+        What other threads put down just now counts beforehand, so that nothing lies there beyond what was accepted.
+        """
+        with self._lock:
+            found = self._now()
+            if found.moved + self._giving + size > found.ceiling:
+                raise NoMoreAllowed(
+                    "more bytes would move than were accepted", next="Cancel the transfer, and send it anew."
+                )
+            self._giving += size
         part, window, generation = name
         number = (generation << 2 | part) << 32 | window
-        self._desk.book.spend(self._id, -number, 0, size)
+        try:
+            yield
+            self._desk.book.spend(self._id, -number, 0, size)
+        finally:
+            with self._lock:
+                self._giving -= size
 
 
 class Deposit:
@@ -190,13 +206,12 @@ class Deposit:
         self._note(ObjectName(part, _WHOLE, self._generation((part, 0))))
 
     def _work(self, queue: Iterator[int], total: int, listener: Listener, stop: Callable[[], bool]) -> None:
-        size, plain, sealed = min(WINDOW, self._transfer.bytes), bytearray(), bytearray()
+        size = min(WINDOW, self._transfer.bytes)
         try:
             while (number := self._next(queue)) is not None:
-                _require_going(stop)
-                if not plain:
-                    plain, sealed = bytearray(size), bytearray(sealed_size(size))
-                self._put((2, number), self._source.window(number, plain), sealed)
+                with IN_HAND.room(size, sealed_size(size)) as (plain, sealed):
+                    _require_going(stop)
+                    self._put((2, number), self._source.window(number, plain), sealed)
                 listener(Progress("put", number + 1, total, unit="windows"))
         except BaseException as error:
             self._fail(error)
@@ -214,8 +229,8 @@ class Deposit:
         name = ObjectName(*place, self._generation(place))
         header = SealHeader(self._transfer.id, self._transfer.package, *place, len(data))
         sealed = seal_window(header, data, self._relay.recipient, room)
-        self._carrier.put(self._relay.relay, str(name), sealed)
-        self._source.given(name, len(data))
+        with self._source.giving(name, len(data)):
+            self._carrier.put(self._relay.relay, str(name), sealed)
         self._note(name)
 
     def _note(self, name: ObjectName) -> None:

@@ -119,7 +119,7 @@ class HttpBundle:
 
     def _vendor_size(self) -> int:
         with self._client.stream(self._vendor_place(), range=(0, 1)) as stream:
-            stream.read()
+            stream.read(1)
             found = _WHOLE.fullmatch(stream.headers.get("content-range", ""))
         return int(found[1]) if found else stream.length
 

@@ -44,6 +44,8 @@ T = TypeVar("T")
 _WHOLE: Final = re.compile(r"(?:diadem:)?[0-9a-f]{64}\Z")
 #: How often a statement is prepared again because somebody else was quicker.
 _TRIES: Final = 5
+#: Bytes of a record that are read.
+_MAX_RECORD: Final = 128 << 20
 
 
 @contextmanager
@@ -185,7 +187,7 @@ class RemoteNode:
     def _record(self, package: PackageId) -> Record:
         """The record as the node says that it holds now."""
         with self._client.stream(f"packages/{package.hex}/record") as stream:
-            return read_record(bytes(stream.read()))
+            return read_record(bytes(stream.read(_MAX_RECORD)))
 
     def _facts(self, package: PackageId) -> PackageFacts:
         return read_facts(self._client.get_json(f"packages/{package.hex}"), self.url)
@@ -296,7 +298,8 @@ class RemoteNode:
             The policy forbids it, the package is another's, or the node wants something else signed.
         """
         row = self._facts(self._whole(package)).row
-        wish = OfferWish(PackageId(row.id), to, int(expires.total_seconds()), comment, route)
+        address = to if "@" in to else f"{to}@{self._signer.by.rpartition('@')[2]}"
+        wish = OfferWish(PackageId(row.id), address, int(expires.total_seconds()), comment, route)
         return _persistently(lambda: self._offered(wish, row))
 
     def _offered(self, wish: OfferWish, row: PackageRow) -> Transfer:
@@ -339,7 +342,11 @@ class RemoteNode:
         from diadem.node.node import Node
         from diadem.transfer.network_verbs import NetworkVerbs
 
-        elsewhere = name in ("context", "peers") or hasattr(Node, name) or hasattr(NetworkVerbs, name)
+        if name == "context":  # what a command asks of a node's own machine, and no verb of anybody
+            raise NotFromHere(
+                f"this needs the machine of the node {self.name}", where=self.url, next="Give the command there."
+            )
+        elsewhere = name == "peers" or hasattr(Node, name) or hasattr(NetworkVerbs, name)
         if elsewhere and not name.startswith("_"):
             raise NotFromHere(
                 f"'{name}' needs the machine of the node {self.name}",

@@ -100,6 +100,7 @@ def _row(said: Mapping[str, Any]) -> PackageRow:
         session=str(said["session"]),
         continues=None if said["continues"] is None else str(said["continues"]),
         date=datetime.date.fromisoformat(said["date"]) if said["date"] else None,
+        until=datetime.date.fromisoformat(said["until"]) if said.get("until") else None,
         ingested_at=read_time(said["ingested_at"]) if said["ingested_at"] else None,
         matched=tuple(DatasetRow(str(one["id"]), str(one["path"])) for one in said["matched"]),
         issues={str(code): int(count) for code, count in said["issues"].items()},

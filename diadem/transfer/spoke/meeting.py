@@ -7,11 +7,12 @@ the same, because the words that people compare depend on it.
 from __future__ import annotations
 
 import contextlib
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
 from diadem.errors import DiademError, DocumentError, IntegrityError, NotFound, Refused, StoreError, Unreachable
-from diadem.model.peers import Peer
+from diadem.model.peers import Peer, Unproven
 from diadem.model.tickets import Ticket
 from diadem.node.peers.cards import own_card, prove_card
 from diadem.node.peers.notes import open_note, own_hubs
@@ -86,15 +87,22 @@ def _begun(desk: Desk, joining: Joining, hub: Peer, ends: datetime, *, ticket: s
     return meeting
 
 
-def put_introduction(desk: Desk, meeting: Meeting) -> None:
-    """Put an introduction down, unless it has lain there for a short while only. Raises `Unreachable`, `Refused`."""
+def put_introduction(desk: Desk, meeting: Meeting, *, seen: str = "") -> None:
+    """Put an introduction down, unless it has lain there for a short while only; `seen` as `Put` has it.
+
+    Raises
+    ------
+    Unreachable, Refused
+        The hub does not take it.
+    """
     book, peers = route_book(desk.context), peer_book(desk.context)
     if not book.is_due(meeting.nonce, desk.now):
         return
     hub = peers.get(meeting.hub)
     age, invitation = _addressed(desk, meeting)
     said = (INTRODUCTION, meeting.body.decode("utf-8"))
-    put_sealed(desk.context, desk.network, hub, (meeting.peer, age), said, about=meeting.nonce, invitation=invitation)
+    about = {"about": meeting.nonce, "seen": seen}
+    put_sealed(desk.context, desk.network, hub, (meeting.peer, age), said, **about, invitation=invitation)
 
 
 def _addressed(desk: Desk, meeting: Meeting) -> tuple[str, str]:
@@ -150,7 +158,7 @@ def take_introduction(desk: Desk, hub: Peer, said: SealedMessage, envelope: Enve
 def refusal(to: str, error: DiademError, card: str = "") -> Answer:
     """What is answered where something was refused: as a request would be, with nothing of this machine."""
     told = {"code": error.code, "message": error.message[:2000], "next": (error.next or "")[:2000]}
-    return Answer(to, "refused", error=told, card=card)
+    return Answer(to, "refused", error.seen if isinstance(error, Unproven) else "", error=told, card=card)
 
 
 # -- what is answered ------------------------------------------------------------------------------------------------
@@ -174,7 +182,13 @@ def take_welcome(desk: Desk, said: SealedMessage, envelope: Envelope) -> None:
     joining = Joining(meeting.peer, meeting.nonce, meeting.seen, meeting.body)
     try:
         if meeting.ticket:
-            finish_join(desk.context, Ticket.from_text(meeting.ticket), joining, reply, meeting.name)
+            met = finish_join(desk.context, Ticket.from_text(meeting.ticket), joining, reply, meeting.name)
+            if isinstance(met, Joining):
+                again = replace(meeting, nonce=met.nonce, seen=met.seen, body=met.body)
+                book.meet(again)
+                book.done(meeting.nonce)
+                put_introduction(desk, again)
+                return
         else:
             finish_introduction(desk.context, peer_book(desk.context).get(meeting.peer), joining, reply)
     except (Refused, IntegrityError) as error:  # a person has to look at it
@@ -191,5 +205,11 @@ def take_refusal(desk: Desk, said: SealedMessage, envelope: Envelope, answer: An
         return False
     card = prove_card(answer.card.encode("utf-8"), said.sender)
     require_from(envelope, card.online, card.name)
+    shown = any(one.seen for one in book.puts(meeting.nonce))
+    if answer.seen and not meeting.ticket and not shown:  # it misses the proof of a checkpoint that it has
+        joining = introduce(desk.context, peer_book(desk.context).get(meeting.peer), since=answer.seen)
+        hub = peer_book(desk.context).get(meeting.hub)
+        put_introduction(desk, _begun(desk, joining, hub, meeting.ends), seen=answer.seen)
+        return True
     book.refused(meeting.nonce, f"{answer.error.get('message', 'it was refused')}")
     return True

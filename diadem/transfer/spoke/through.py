@@ -55,7 +55,7 @@ def _awaited(desk: Desk, meeting: Meeting, name: str, patience: float) -> Peer:
     while True:
         pick_up(desk, hub, wait=max(0.0, min(5.0, until - time.monotonic())))
         now = book.meeting(meeting.peer)
-        if now is None or now.nonce != meeting.nonce:
+        if now is None or (now.ticket if meeting.ticket else now.nonce) != (meeting.ticket or meeting.nonce):
             return peers.get(meeting.peer)
         if now.error:
             book.met(now.nonce)

@@ -390,6 +390,7 @@ def test_totals_are_what_there_is() -> None:
         "copies": 2,
         "proven": 1,
         "tombstoned": 0,
+        "unseen": 0,
     }
     main, nas = status.stores
     assert (main.packages, main.bytes, main.damaged, main.unproven) == (1, GB, 1, 0)
@@ -497,6 +498,17 @@ def test_a_store_that_cannot_be_written_is_told_and_gets_nothing() -> None:
     assert "nas cannot be written" in status.steps[0].reason
     retired = judged([package(1, replica("main"))], [MAIN, replace(locked, retired=True)])
     assert not found(retired, "store.read-only")
+
+
+def test_two_packages_that_miss_different_stores_name_them_in_one_order() -> None:
+    """A counterexample that was met once."""
+    away = [replace(NAS, name=name, place=name, reachable=False) for name in ("b", "c")]
+    one = package(1, replica("main"), replica("b"))
+    other = package(2, replica("main"), replica("c"))
+    three = Policy(copies=Copies(minimum=3))
+    first, second = (judged(order, [MAIN, *away], three) for order in ([one, other], [other, one]))
+    assert first.steps == second.steps
+    assert "(b is away, c is away)" in str(first.steps)
 
 
 # -- what a repair waits for ---------------------------------------------------------------------------------------

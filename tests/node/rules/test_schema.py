@@ -89,7 +89,7 @@ def settings(
 
 def test_every_setting_says_its_rule_its_default_and_an_example() -> None:
     found = dict(settings(policy_schema()))
-    assert len(found) == 26
+    assert len(found) == 28
     for path, node in found.items():
         assert node["description"].strip(), path
         for example in [node["default"], *node["examples"]]:
@@ -124,7 +124,7 @@ def test_the_default_text_names_and_explains_every_setting() -> None:
 def test_ranges_are_named_in_the_units_of_people() -> None:
     ranged = [node for _, node in settings(policy_schema()) if "x-diadem-least" in node]
     ranged.append(policy_schema()["$defs"]["interval"])
-    assert len(ranged) == 8
+    assert len(ranged) == 10
     for node in ranged:
         read = read_size if "B" in node["x-diadem-least"] else read_duration
         assert read(node["x-diadem-least"]) < read(node["x-diadem-most"])  # type: ignore[operator]

@@ -77,7 +77,8 @@ def test_an_unknown_section_is_named_with_its_line() -> None:
 
 def test_with_nothing_close_the_known_ones_are_listed() -> None:
     assert refusal("[xyzzy]").next == (
-        "Known here: copies, scrub, parity, metadata, retention, archive, access, transfer, incoming, hub, quality."
+        "Known here: copies, stores, scrub, parity, metadata, retention, archive, watch, access, transfer, incoming, "
+        "hub, quality."
     )
 
 

@@ -49,6 +49,13 @@ class Lab:
         url = self.node.context.settings.store(store).url
         return Path(url) / replica.path
 
+    def confirm_recovery(self) -> None:
+        """Move the recovery file away, as a person does, and say so."""
+        file = Path(self.node.context.settings.recovery_file)
+        if file.exists():
+            file.rename(self.root / "moved away.txt")
+        self.node.confirm_recovery()
+
     def reopened(self) -> Node:
         """The same node, opened anew as another process would."""
         return diadem.open_node(self.node.path)

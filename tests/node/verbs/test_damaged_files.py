@@ -30,8 +30,7 @@ def agreed(lab: Lab) -> Path:
     """The node's policy, with what the group agreed on; the stores have it."""
     policy = lab.node.path / "policy.toml"
     policy.write_text(AGREED, "utf-8")
-    with lab.reopened() as node:
-        node.confirm_recovery()
+    lab.confirm_recovery()
     return policy
 
 
@@ -98,7 +97,7 @@ def test_what_people_and_later_versions_write_into_the_settings_stays(lab: Lab) 
     lab.node.users.add("bob")
     (lab.root / "watched").mkdir()
     said("watch", "add", lab.root / "watched", "--node", lab.node.path)
-    lab.node.confirm_recovery()
+    lab.confirm_recovery()
     lab.node.stores.rm("second")
     said("watch", "rm", lab.root / "watched", "--node", lab.node.path)
     for kept in (path, next((lab.root / "main/.diadem/nodes").glob("*/node.toml"))):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import json
 import os
+import shlex
 import sqlite3
 import subprocess
 import sys
@@ -47,7 +48,7 @@ def test_a_healthy_node(lab: Lab) -> None:
     text = said("doctor", "--node", lab.node.path)
     assert "WRONG" not in text
     assert "--confirm-recovery" in text
-    lab.node.confirm_recovery()
+    lab.confirm_recovery()
     assert "--confirm-recovery" not in said("doctor", "--node", lab.node.path)
 
 
@@ -83,7 +84,6 @@ def test_a_store_that_is_away_and_a_log_that_is_on_this_machine_only(lab: Lab) -
         assert set(found) == {"stores", "log"}
         assert "in no store" in found["log"]["message"]
         (lab.root / "unplugged").rename(lab.root / "main")
-        node.context.stores.look_again()
         assert set(wrong(node)) == {"log"}
         node.repair()  # as it advises
         assert wrong(node) == {}
@@ -186,6 +186,7 @@ def test_a_policy_that_is_gone_is_put_back(lab: Lab) -> None:
     path = lab.node.path / "policy.toml"
     assert "policy.missing" not in {finding.rule for finding in lab.node.status().findings}
     path.write_text("[copies]\nminimum = 3\n[copies.kinds]\noffsite = 1\n", "utf-8")
+    (lab.root / "node-recovery.txt").rename(lab.root / "stick.txt")
     with lab.reopened() as node:
         node.confirm_recovery()  # it is mirrored
     path.unlink()
@@ -203,3 +204,19 @@ def test_a_policy_that_is_gone_is_put_back(lab: Lab) -> None:
         (lab.root / "main").rename(lab.root / "away")
     with lab.reopened() as node:
         assert "write another" in wrong(node)["policy"]["next"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="permissions of POSIX")
+def test_a_new_store_is_closed_to_other_accounts_and_doctor_names_an_open_one(lab: Lab) -> None:
+    lab.add_second()
+    assert [(lab.root / name).stat().st_mode & 0o777 for name in ("main", "second")] == [0o750, 0o750]
+
+    def opened() -> list[dict[str, str]]:
+        return [check for check in lab.node.doctor()["checks"] if "every account" in check["message"]]
+
+    assert opened() == []
+    lab.second.chmod(0o757)
+    (found,) = opened()
+    assert "can read and write second" in found["message"]
+    subprocess.run(shlex.split(found["next"]), check=True)
+    assert opened() == []

@@ -15,6 +15,7 @@ import sys
 import time
 import zipfile
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from diadem.cli.main import run as command_line
 from diadem.errors import IntegrityError, Interrupted, Refused, Unreachable, UsageError
 from diadem.model.ports import Progress
 from diadem.model.replicas import PRESENT, SUSPECT
+from diadem.node.custody.corrections import CorrectionSheet
 from diadem.node.exporting_outcome import Exported
 from diadem.testing.stores import Fault, FaultyStore
 from tests.node.verbs.conftest import Lab, damage
@@ -94,6 +96,50 @@ def test_the_log_says_who_got_what_and_that_one_side_alone_says_so(lab: Lab) -> 
     assert (str(step.verdict), step.kind) == ("claimed by one side", "handover")
     assert f"gave the package to {MARIE} (zip" in step.sentence
     assert lab.node.context.ledger.pending() == 0
+
+
+def test_what_was_corrected_is_shown_with_what_stood_there_and_proves_itself(lab: Lab, tmp_path: Path) -> None:
+    package = lab.archived("s")
+    lab.node.amend(package, {"sample.name": "EMSA-OLD"})
+    lab.node.amend(package, {"sample.name": "EMSA-REF", "voltage": "300 kV"}, reason="label was wrong")
+    done = export(lab, package)
+    assert unzip(done.path, tmp_path / "u") == sorted([lab.path(package, "main").name, PAGE, "corrections.jsonl"])
+    page = (tmp_path / "u" / PAGE).read_text("utf-8")
+    assert "Sample EMSA-REF." in page
+    assert "<ins>300 kV</ins>" in page
+    assert "corrected by alice@hu-berlin on" in page
+    assert "label was wrong" in page
+    assert "EMSA-OLD" not in page
+    (line,) = (tmp_path / "u" / "corrections.jsonl").read_bytes().splitlines()
+    sheet = CorrectionSheet.from_line(line)
+    assert (sheet.package, sheet.prove(), len(sheet.amendments)) == (package, "hu-berlin", 2)
+    again = lab.node.amend(package, {"sample.name": "EMSA-3"})
+    assert again.predecessor
+    with pytest.raises(IntegrityError, match="left out"):
+        replace(sheet, amendments=sheet.amendments[1:]).prove()
+    with pytest.raises(IntegrityError, match="whose the package is not"):
+        replace(sheet, owners=("bob@hu-berlin",)).prove()
+
+
+def test_the_old_value_is_struck_through(lab: Lab, tmp_path: Path) -> None:
+    metadata = {"sample": {"name": "S-12 wrong"}}
+    package = str(lab.node.archive(lab.session("s"), now=True, metadata=metadata).package.id)
+    lab.node.amend(package, {"sample.name": "S-13"})
+    unzip(export(lab, package).path, tmp_path / "u")
+    assert "<del>S-12 wrong</del> <ins>S-13</ins>" in (tmp_path / "u" / PAGE).read_text("utf-8")
+
+
+def test_corrections_do_not_bring_back_what_was_taken_out(lab: Lab, tmp_path: Path) -> None:
+    package = lab.archived("s")
+    lab.node.amend(package, {"person.operator": "Zelda Quux", "sample.name": "of Zelda Quux"}, reason="Zelda said so")
+    lab.node.amend(package, {"sample.identifier": "S-14"})
+    export(lab, package, redact=True)
+    names = unzip(lab.root / "given" / "out.zip", tmp_path / "u")
+    assert "corrections.jsonl" not in names
+    every = b"".join(contents(tmp_path / "u").values())
+    assert b"Zelda" not in every
+    assert b"alice@" not in every
+    assert b"S-14" in every
 
 
 def test_times_and_permissions_survive_unzip(lab: Lab, tmp_path: Path) -> None:

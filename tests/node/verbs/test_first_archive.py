@@ -8,6 +8,7 @@ import pytest
 
 import diadem
 from diadem.errors import NotFound, Refused, UsageError
+from tests.cli.inside import said
 from tests.node.verbs.conftest import Lab
 
 
@@ -20,7 +21,7 @@ def test_one_copy_is_said_to_be_too_few_and_a_second_one_mends_it(lab: Lab) -> N
     repaired = lab.node.repair()
     assert repaired.ok
     assert [(one, copy.store) for one, copy in repaired.copies] == [(package, "second")]
-    lab.node.confirm_recovery()
+    lab.confirm_recovery()
     assert lab.node.status().ok
     for store in ("main", "second"):
         assert diadem.verify(lab.path(package, store), level="full").package_id == package
@@ -116,3 +117,17 @@ def test_where_no_node_is_the_next_step_is_named(tmp_path: Path, monkeypatch: py
         diadem.open_node()
     with pytest.raises(NotFound, match="neither a node nor a store"):
         diadem.open_node(tmp_path)
+
+
+def test_a_recovery_file_that_was_not_moved_is_not_confirmed(lab: Lab) -> None:
+    lab.node.close()
+    on, file = ("--node", lab.node.path), lab.root / "node-recovery.txt"
+    refused = said("init", "--confirm-recovery", *on, code=4)
+    assert str(file) in refused
+    assert "confirmed as moved away" not in said("status", *on)
+    file.rename(lab.root / "stick.txt")
+    assert "confirmed as moved away" in said("init", "--confirm-recovery", *on)
+    assert "confirmed as moved away" in said("status", *on)
+    (lab.root / "stick.txt").rename(file)  # whoever puts it back is told
+    assert f"lies at {file}" in " ".join(said("status", *on).split())
+    assert str(file) in said("doctor", *on)

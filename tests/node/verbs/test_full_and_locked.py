@@ -6,13 +6,13 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
 
 from diadem.node.node import Node
-from tests.cli.inside import said
+from tests.cli.inside import said, said_json
 from tests.node.verbs.conftest import Lab
 
 pytestmark = pytest.mark.skipif(
@@ -76,3 +76,33 @@ def test_a_store_that_is_too_small_is_no_target(lab: Lab) -> None:
         assert lab.node.repair().debts == []
         stores = {one: {copy.store for copy in lab.node.context.catalogue.replicas(one)} for one in (package, fits)}
         assert stores == {package: {"main"}, fits: {"main", "small"}}
+
+
+def test_a_full_disk_below_the_node_is_called_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing of the node is damaged, and nobody is told to make it anew; with room again everything works."""
+    monkeypatch.setenv("DIADEM_CONFIG", str(tmp_path / "config"))
+    monkeypatch.setenv("DIADEM_CACHE", str(tmp_path / "cache"))
+    session = tmp_path / "session"
+    session.mkdir()
+    (session / "scan.bin").write_bytes(b"x" * 1000)
+    with small_disk(tmp_path / "disk", 30) as disk:
+        node = disk / "node"
+        said("init", node, "--store", tmp_path / "main", "--name", "lab", "--user", "alice",
+             "--recovery-file", tmp_path / "recovery.txt")  # fmt: skip
+        at = ("--node", node)
+        package = said_json("archive", session, "--now", *at)["package"]["id"]
+        with suppress(OSError), (disk / "other data").open("wb", buffering=0) as other:
+            while other.write(bytes(4096)):
+                pass
+        getting = ("get", package, tmp_path / "x")
+        for words in (("status",), ("search", "scan"), ("verify", package), ("scrub",), getting):
+            told = said(*words, *at, code=4)
+            assert "is full" in told, told
+            assert "Free space" in told
+            assert "damaged" not in told
+        told = said("doctor", *at, code=1)
+        assert "the disk of the log is full" in told
+        assert "damaged" not in told
+        (disk / "other data").unlink()
+        said(*getting, *at)
+        said("scrub", *at)

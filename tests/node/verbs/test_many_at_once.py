@@ -291,7 +291,6 @@ def test_ctrl_c_while_copies_are_written(lab: Lab) -> None:
     with command(lab, "repair", "--max-rate", "400kB") as process:
         interrupted(process, lambda: staged(lab.second))
     assert staged(lab.second) == []
-    lab.node.context.stores.look_again()
     assert copies(lab.node)[large] == ["main"]
     assert lab.node.repair().ok
     assert copies(lab.node) == {first: ["main", "second"], large: ["main", "second"]}

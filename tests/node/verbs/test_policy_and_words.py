@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 import diadem
+from diadem.errors import NotFound, UsageError
 from diadem.node.custody.words import sentence
 from tests.cli.inside import said
 from tests.node.verbs.conftest import Lab
@@ -62,3 +68,42 @@ def test_a_copy_that_is_missing_is_not_called_damaged(lab: Lab) -> None:
     status = said("status", "--node", lab.node.path, code=1)
     assert "(1 missing)" in status
     assert "1 damaged" not in status
+
+
+def test_a_word_that_means_nothing_is_refused_with_those_that_do(lab: Lab) -> None:
+    package = lab.archived("s")
+    path = lab.path(package, "main")
+    calls: dict[str, Callable[[], object]] = {
+        "repair": lambda: lab.node.repair(store="typo"),
+        "scrub of a store": lambda: lab.node.scrub("typo"),
+        "scrub": lambda: lab.node.scrub(level="foo"),
+        "scrub that would prove nothing": lambda: lab.node.scrub(level="quick"),
+        "verify": lambda: diadem.verify(path, level="quickly"),
+        "verify of an opened one": lambda: lab.node.get(package).verify(level="quickly"),
+    }
+    for name, call in calls.items():
+        with pytest.raises((UsageError, NotFound)) as refused:
+            call()
+        assert refused.value.next, name
+    assert "leaves" in said("scrub", "--level", "quickly", "--node", lab.node.path, code=2)
+    assert "main" in said("repair", "--store", "typo", "--node", lab.node.path, code=3)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a POSIX shell splits it")
+def test_the_command_that_makes_a_node_anew_names_any_place(tmp_path: Path) -> None:
+    place = tmp_path / "Marie's disk"
+    with diadem.Node.create(tmp_path / "node", name="n", user="u", store=str(place)) as node:
+        node.users.add("bob")
+    shutil.copytree(tmp_path / "node", tmp_path / "old")
+    with diadem.Node.recover(tmp_path / "anew", str(place), recovery_file=_recovery_file(node)):
+        pass
+    with diadem.open_node(tmp_path / "old") as old:
+        commands = [step.command for step in old.status().steps if "--recover " in step.command]
+        advice = [check["next"] for check in old.doctor()["checks"] if "--recover " in check["next"]]
+    assert [shlex.split(command)[4] for command in commands] == [str(place)]
+    assert advice
+    assert all(shlex.quote(str(place)) in text for text in advice)
+
+
+def _recovery_file(node: diadem.Node) -> Path:
+    return Path(str(node.context.settings.recovery_file))

@@ -11,6 +11,7 @@ import pytest
 import diadem
 from diadem.api.custody import verify_custody
 from diadem.errors import DiademError, DocumentError, NotFound, Refused
+from diadem.model.plain_text import quoted
 from tests.cli.inside import said, said_json
 from tests.node.verbs.agreeing import copies, memory, require_agreement
 from tests.node.verbs.conftest import Lab
@@ -24,6 +25,7 @@ class Loss:
         lab.add_second()
         lab.node.users.add("bob", full_name="Bob B.")
         (lab.node.path / "policy.toml").write_text("[copies]\nminimum = 2\n[retention]\nyears = 3\n", "utf-8")
+        Path(f"{lab.node.path}-recovery.txt").rename(self.recovery_file)
         node = lab.reopened()
         node.confirm_recovery()  # settings and policy reach the stores
         self.both = [str(node.archive(lab.session(name), now=True).package.id) for name in ("a", "b")]
@@ -42,7 +44,7 @@ class Loss:
 
     @property
     def recovery_file(self) -> Path:
-        return Path(f"{self.lab.node.path}-recovery.txt")
+        return self.lab.root / "stick.txt"
 
     def recover(self, store: Path) -> diadem.Node:
         """The node, made again in a new folder."""
@@ -205,7 +207,7 @@ def test_the_node_that_was_replaced_says_so(loss: Loss) -> None:
         assert words in finding.message
         assert not old.status().holds["log.unmirrored"]
         step = old.status().steps[0]
-        assert step.command == f"diadem init FOLDER --recover {lab.root / 'main'} --recovery-file FILE"
+        assert step.command == f"diadem init FOLDER --recover {quoted(lab.root / 'main')} --recovery-file FILE"
         assert "work with the node that was made anew" in step.reason
         (check,) = [one for one in old.doctor()["checks"] if (one["name"], one["verdict"]) == ("log", "wrong")]
         assert words in check["message"]

@@ -387,3 +387,17 @@ def test_a_day_may_be_a_date_or_a_moment_and_names_may_have_blanks_around(lab: L
     with pytest.raises(UsageError, match="linked already"):
         samples.link("S-12", "K-7", lab="NMI", reason="mail")
     assert samples.unlink("S-12", "K-7 ", lab="NMI", reason="no").links == ()
+
+
+def test_a_sample_that_only_packages_name_is_told_with_what_makes_it_one(lab: Lab) -> None:
+    for number in range(3):
+        metadata = {"sample": {"name": "S-12"}}
+        lab.node.archive(lab.session(f"s{number}", files=1, seed=number), now=True, metadata=metadata)
+    with pytest.raises(NotFound, match="'S-12', and 3 packages name it") as caught:
+        lab.node.samples.show("S-12")
+    assert caught.value.next is not None
+    assert "diadem sample add S-12" in caught.value.next
+    said("sample", "add", "S-12", "--node", lab.node.path)
+    assert lab.node.samples.show("S-12")
+    with pytest.raises(NotFound, match="no sample is called 'S-99'"):
+        lab.node.samples.show("S-99")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 
@@ -10,6 +11,8 @@ import pytest
 import diadem
 from diadem.errors import Refused
 from diadem.model.replicas import MISSING, PRESENT, SUSPECT
+from tests.cli.inside import said, said_json
+from tests.node.verbs.agreeing import require_agreement
 from tests.node.verbs.conftest import Lab, damage, remove
 
 
@@ -177,3 +180,41 @@ def test_nothing_is_deleted_before_its_retention_is_over(lab: Lab) -> None:
     assert node.reindex().packages == 0
     assert node.archive(lab.root / "s", now=True).what == "new"
     node.close()
+
+
+def next_of(text: str) -> list[str]:
+    """The command that a command names as the next step."""
+    (line,) = [line for line in text.splitlines() if line.startswith("next ")]
+    return re.split(r" {2,}", line)[1].split()[1:]
+
+
+@pytest.mark.parametrize("place", ["", "data", "diadem"])
+def test_what_a_file_browser_leaves_in_a_copy_goes_by_the_command_that_is_printed(lab: Lab, place: str) -> None:
+    lab.add_second()
+    folder = lab.path(lab.archived("s"), "second") / place
+    lab.node.close()
+    on = ("--node", lab.node.path)
+    mode = folder.stat().st_mode
+    folder.chmod(0o755)
+    for name in ("Thumbs.db", ".DS_Store", "desktop.ini"):
+        (folder / name).write_bytes(b"of a file browser")
+    folder.chmod(mode)
+    scrubbed = said("scrub", "second", *on, code=1)
+    assert "Thumbs.db" in scrubbed
+    document = said_json("status", *on, code=1)
+    (step,) = [step["command"] for step in document["steps"] if "repair" in step["command"]]
+    (action,) = [one["command"] for one in document["actions"] if one["kind"] == "repair"]
+    (finding,) = [one["command"] for one in document["findings"] if one["rule"] == "replica.suspect"]
+    plain = said("repair", *on, code=1)  # files of others are moved only where a person says so
+    assert "NOT MENDED" in plain
+    assert next_of(scrubbed) == next_of(plain) == step.split()[1:] == finding.split()[1:] == ["repair", "--set-aside"]
+    assert action.endswith("--set-aside")
+    assert "next" in said(*next_of(plain), *on)
+    assert said_json("status", *on)["ok"]
+    assert sorted(path.name for path in (lab.second / ".diadem" / "quarantine").rglob("*") if path.is_file()) == [
+        ".DS_Store",
+        "Thumbs.db",
+        "desktop.ini",
+    ]
+    with lab.reopened() as node:
+        require_agreement(node)

@@ -18,6 +18,7 @@ import diadem
 from diadem.errors import StoreError
 from diadem.testing.faulty_store import FaultyStore
 from diadem.testing.samples import write_session, write_small_images
+from tests.archive.scan_trees import image
 from tests.cli.inside import said, said_json
 from tests.node.verbs.agreeing import copies, require_agreement
 from tests.node.verbs.conftest import Lab
@@ -251,3 +252,19 @@ def test_a_disk_that_is_too_small_for_all(lab: Lab, tmp_path: Path) -> None:
             assert one["what"] == "new"
     finally:
         subprocess.run(["umount", "-l", str(disk)], check=True)
+
+
+def test_who_stands_as_operator_in_a_plan_that_was_edited_is_in_the_record(lab: Lab) -> None:
+    image(lab.root / "sources" / "2026-03-14 GaN" / "a.hspy")
+    plan = lab.root / "plan.csv"
+    said("scan", lab.root / "sources", "--plan", plan)
+    rows = list(csv.DictReader(plan.read_text("utf-8-sig").splitlines()))
+    rows[0] |= {"operator": "Anna Müller; Bob", "archive": "yes"}
+    with plan.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows[:1])
+    said("archive", "--plan", plan, "--now", "--node", lab.node.path)
+    (row,) = lab.node.search("operator:Müller").rows
+    people = lab.node.get(row.id).record.people
+    assert [(one["name"], one["role"]) for one in people] == [("Anna Müller", "operator"), ("Bob", "operator")]

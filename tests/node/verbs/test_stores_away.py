@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import datetime
 import os
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import tomlkit
 
 import diadem
+from diadem.api.nodes import tools_of_now
 from diadem.errors import Unreachable
 from diadem.model.ports import Progress
 from diadem.model.replicas import PRESENT
+from diadem.model.scan import PlannedSession
+from diadem.node.context import open_context, utc_now
+from diadem.node.node import Node
+from tests.cli.inside import said, said_json
 from tests.node.verbs.agreeing import copies, require_agreement
 from tests.node.verbs.conftest import Lab, damage
 
@@ -31,7 +38,6 @@ def plug_in(lab: Lab) -> None:
     assert list(lab.second.iterdir()) == []  # nothing was written there
     lab.second.rmdir()
     (lab.root / "unplugged").rename(lab.second)
-    lab.node.context.stores.look_again()
 
 
 def all_present(lab: Lab) -> bool:
@@ -109,5 +115,137 @@ def test_the_only_store_is_unplugged(lab: Lab) -> None:
         assert os.listdir(lab.root / "main") == []
         (lab.root / "main").rmdir()
         (lab.root / "unplugged").rename(lab.root / "main")
-        node.context.stores.look_again()
         assert node.archive(Path(lab.root / "s"), now=True).what == "new"
+
+
+def test_a_disk_that_is_back_is_seen_by_the_next_call(lab: Lab) -> None:
+    lab.add_second()
+    lab.archived("s")
+    lab.second.rename(lab.root / "unplugged")
+    assert "second" in str(lab.node.status().to_dict())
+    assert not {state.name: state.reachable for state in lab.node.context.stores.states()}["second"]
+    (lab.root / "unplugged").rename(lab.second)
+    assert {state.name: state.reachable for state in lab.node.context.stores.states()}["second"]
+    assert lab.node.repair().ok
+
+
+def test_a_plan_goes_on_in_a_store_that_was_missing_for_a_moment(lab: Lab) -> None:
+    folders = [lab.session(name, files=1) for name in "abcd"]
+    sessions = [PlannedSession(folder.name, True, folder.name, "", str(folder)) for folder in folders]
+    results = lab.node.archive_all(sessions, now=True)
+    assert next(results).state == "new"
+    (lab.root / "main").rename(lab.root / "unplugged")
+    assert next(results).state == "failed"
+    (lab.root / "unplugged").rename(lab.root / "main")
+    assert [result.state for result in results] == ["new", "new"]
+
+
+def test_a_store_that_is_read_elsewhere_can_be_read_as_another_user(lab: Lab) -> None:
+    lab.archived("s")
+    lab.node.close()
+    with diadem.open_node(lab.root / "main") as attached:
+        assert attached.context.as_user("bob").user == "bob"
+        assert not attached.context.as_user("bob").writable
+
+
+def test_with_every_store_moved_away_status_is_red_and_says_so(lab: Lab) -> None:
+    lab.add_second()
+    lab.archived("s")
+    lab.node.close()
+    assert "Every rule holds" in said("status", "--node", lab.node.path)
+    (lab.root / "main").rename(lab.root / "drawer")
+    shown = said("status", "--node", lab.node.path)  # one disk is out for an hour: no alarm, and no copy is made up
+    assert "1 copy cannot be seen now" in " ".join(shown.split())
+    assert "every package has 2 proven copies on different disks (" not in shown
+    lab.second.rename(lab.root / "drawer too")
+    shown = said("status", "--node", lab.node.path, code=1)
+    assert "Every rule holds" not in shown
+    assert "2 of them cannot be seen now" in shown
+    assert "no store answers that holds a copy" in " ".join(shown.split())
+    assert "no store of the node answers" in " ".join(shown.split())
+    document = said_json("status", "--node", lab.node.path, code=1)
+    assert (document["ok"], document["totals"]["unseen"]) == (False, 2)
+    assert "WRONG" in said("doctor", "--node", lab.node.path, code=1)
+
+
+def broken(lab: Lab, at: datetime.datetime) -> dict[str, list[str]]:
+    """What `status` calls broken and `doctor` wrong at a moment, about the stores."""
+    node = Node(open_context(lab.node.path, user=None, gather=tools_of_now(), clock=lambda: at))
+    try:
+        status, doctor = node.status(), node.doctor()
+    finally:
+        node.close()
+    return {
+        "status": [line.rule for line in status.rules if line.mark == "broken" and line.rule.startswith("store.")],
+        "doctor": [check["name"] for check in doctor["checks"] if check["verdict"] == "wrong"],
+    }
+
+
+def test_a_store_that_nobody_has_seen_for_a_day_is_an_alarm(lab: Lab) -> None:
+    lab.add_second()
+    lab.archived("s")
+    lab.node.close()
+    now, hour = utc_now(), datetime.timedelta(hours=1)
+    assert broken(lab, now) == {"status": [], "doctor": []}
+    lab.second.rename(lab.root / "unplugged")
+    assert broken(lab, now + 23 * hour) == {"status": [], "doctor": []}
+    assert broken(lab, now + 25 * hour) == {"status": ["store.unreachable"], "doctor": ["stores"]}
+    (lab.node.path / "answered.json").unlink()  # nobody knows when it answered: the time begins anew, and ends again
+    assert broken(lab, now + 26 * hour) == {"status": [], "doctor": []}
+    assert broken(lab, now + 51 * hour) == {"status": ["store.unreachable"], "doctor": ["stores"]}
+    (lab.root / "unplugged").rename(lab.second)
+    assert broken(lab, now + 52 * hour) == {"status": [], "doctor": []}
+
+
+def test_a_clock_that_was_ahead_once_does_not_silence_the_alarm(lab: Lab) -> None:
+    lab.add_second()
+    lab.node.close()
+    now, day = utc_now(), datetime.timedelta(days=1)
+    broken(lab, now + 7000 * day)
+    lab.second.rename(lab.root / "unplugged")
+    assert broken(lab, now)["status"] == []
+    assert broken(lab, now + 2 * day)["status"] == ["store.unreachable"]
+
+
+def test_the_policy_says_how_long_a_store_may_be_away(lab: Lab) -> None:
+    lab.add_second()
+    lab.node.close()
+    policy = lab.node.path / "policy.toml"
+    policy.write_text(policy.read_text().replace('unseen = "24 h"', 'unseen = "10 days"'))
+    now, day = utc_now(), datetime.timedelta(days=1)
+    assert broken(lab, now)["status"] == []
+    lab.second.rename(lab.root / "unplugged")
+    assert broken(lab, now + 9 * day)["status"] == []
+    assert broken(lab, now + 11 * day)["status"] == ["store.unreachable"]
+
+
+def test_a_node_whose_stores_take_nothing_is_never_green(lab: Lab) -> None:
+    lab.archived("s")
+    lab.node.close()
+    settings = lab.node.path / "node.toml"
+    before = settings.read_text()
+    settings.write_text(before.replace("retired = false", "retired = true"))
+    assert "every store of the node is retired" in said("status", "--node", lab.node.path, code=1)
+    without = tomlkit.parse(before)
+    del without["stores"]
+    settings.write_text(tomlkit.dumps(without))
+    shown = said("status", "--node", lab.node.path, code=1)
+    assert "the node has no store" in shown
+    assert "Every rule holds" not in shown
+    assert "WRONG" in said("doctor", "--node", lab.node.path, code=1)
+
+
+def test_archiving_again_owes_nothing_to_a_store_that_had_its_copy(lab: Lab) -> None:
+    lab.add_second()
+    lab.archived("s")
+    lab.node.close()
+    (lab.root / "main").rename(lab.root / "unplugged")
+    text = said("archive", lab.root / "s", "--now", "--node", lab.node.path)
+    assert "OWED" not in text
+    (line,) = [line for line in text.splitlines() if line.startswith("copy") and " main " in line]
+    assert "cannot be seen now" in line
+    assert "was there" not in line
+    (other,) = [line for line in text.splitlines() if line.startswith("copy") and " second " in line]
+    assert "was there" in other
+    text = said("archive", lab.session("new"), "--now", "--node", lab.node.path)
+    assert "OWED             main" in text

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -234,3 +235,11 @@ def test_ctrl_c_ends_it_with_6(lab: Lab) -> None:
             process.kill()  # else leaving the block would wait for it
     assert process.returncode == 6
     assert "next:" in errors
+
+
+def test_a_package_that_is_handed_in_is_taken_in_as_it_is(lab: Lab, minutes: list[float]) -> None:
+    package = lab.archived("s")
+    shutil.copytree(lab.path(package, "main"), lab.root / "main/incoming/marie")
+    taken = [one.archived for look in looks(lab, minutes, [11, 11, 11]) for one in look if one.archived]
+    assert [one.package.id for one in taken] == [package]
+    assert len(lab.node.search("").rows) == 1

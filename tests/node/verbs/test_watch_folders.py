@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import zipfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +19,7 @@ from typing import Any
 import pytest
 
 from diadem.errors import DocumentError, Interrupted, NotFound, Refused, StoreError, UsageError
+from diadem.hooks.offers import Magic, ReaderOffer
 from diadem.model.scan import PlannedSession
 from diadem.node.watch.events import Bell, Events
 from diadem.node.watch.memory import Memory
@@ -560,6 +562,72 @@ def test_where_the_system_would_follow_links_it_is_not_listened_to(lab: Lab) -> 
     events.end()
 
 
+def _dashes(path: Path) -> None:
+    """An `.npy` whose head is 4 kB of minus signs: to evaluate it goes deeper than Python's stack."""
+    head = b"-" * 4000 + b"1"
+    path.write_bytes(b"\x93NUMPY\x01\x00" + len(head).to_bytes(2, "little") + head)
+
+
+def _version_9_9(path: Path) -> None:
+    """An archive whose member needs a version of ZIP that does not exist."""
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("data.npy", b"d" * 100)
+    data = bytearray(path.read_bytes())
+    data[data.rindex(b"PK\1\2") + 6] = 99
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize(
+    ("name", "spoil"),
+    [("a.npy", _dashes), ("a.prz", _version_9_9), ("a.zspy", _version_9_9)],
+    ids=["npy", "prz", "zspy"],
+)
+def test_a_head_that_breaks_its_parser_keeps_no_session_out(lab: Lab, name: str, spoil: Callable[[Path], None]) -> None:
+    titan = Instrument(lab)
+    (lab.node.path / "policy.toml").write_text('[archive]\nquiet = "0 s"\n[copies]\nminimum = 1\n', "utf-8")
+    for session in ("a watched", "z after it"):
+        titan.write(session, "scan.dat")
+    spoil(titan.folder / "a watched" / name)
+    by_hand = titan.write("by hand", "scan.dat")
+    spoil(by_hand / name)
+    shutil.move(by_hand, lab.root / "by hand")
+    told = said_json("watch", titan.folder, "--once", "--node", lab.node.path)["watched"]
+    assert {one["session"]: one["state"] for one in told if one["session"]} == {
+        "a watched": "archived",
+        "z after it": "archived",
+    }
+    done = said_json("archive", lab.root / "by hand", "--node", lab.node.path)
+    record = lab.node.get(done["package"]["id"]).record
+    assert {one["code"] for dataset in record.datasets for one in dataset.issues} & {"odd-header", "reader-failed"}
+
+
+class _Odd(bytes):
+    """The magic number of a plugin with a fault."""
+
+    def __eq__(self, other: object) -> bool:
+        raise RecursionError("of its own")
+
+    __hash__ = bytes.__hash__
+
+
+def test_a_session_that_fails_in_an_unknown_way_costs_itself_alone(titan: Instrument) -> None:
+    context = titan.lab.node.context
+    tools = context.tools
+    odd = ReaderOffer(name="odd", suffixes=(".odd",), magic=(Magic(0, _Odd(b"odd")),), load="nowhere:read")
+    broken = replace(tools, readers=(odd, *tools.readers))
+    context.gather = lambda: broken
+    titan.write("a", "a.odd")
+    titan.write("z", "z.dat")
+    _, second, third = titan.looks(11, 120)
+    assert states(second) == [("a", "failed"), ("z", "archived")]
+    assert third == []  # told once
+    assert second[0].error is not None
+    assert "other sessions are archived" in second[0].error.next
+    assert titan.sessions()["a"].state == "failed"
+    context.gather = lambda: tools
+    assert states(titan.looks()[0]) == [("a", "archived")]
+
+
 def test_a_watcher_that_was_killed_while_it_archived_is_seen(titan: Instrument) -> None:
     titan.write("s", "a.dat")
     titan.looks()
@@ -593,3 +661,87 @@ def test_a_process_hears_of_changes_tells_them_line_by_line_and_ends_at_once(lab
     report = lab.node.watched.report()
     assert report is not None
     assert not report.running
+
+
+def alarms(lab: Lab, *, code: int) -> list[str]:
+    """What `status` calls broken; `doctor` says the same of what is watched."""
+    document = said_json("status", "--node", lab.node.path, code=code)
+    broken = [line["rule"] for line in document["rules"] if line["mark"] == "broken"]
+    checks = said_json("doctor", "--node", lab.node.path, code=code)["checks"]
+    assert any(check["verdict"] == "wrong" for check in checks if check["name"] == "watch") == bool(broken)
+    return broken
+
+
+def test_a_folder_that_nobody_watches_is_an_alarm(lab: Lab) -> None:
+    titan = Instrument(lab)
+    on = ("--node", lab.node.path)
+    said("watch", "add", titan.folder, *on)
+    assert alarms(lab, code=1) == ["watch.not-running"]
+    assert "nobody watches 1 watched folder" in " ".join(said("status", *on, code=1).split())
+    said("watch", "--once", *on)  # a timer does that
+    assert alarms(lab, code=0) == []
+    watcher = subprocess.Popen(
+        [sys.executable, "-m", "diadem", "watch", "--node", str(lab.node.path)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        while '"once": false' not in (lab.node.path / "watch" / "watcher.json").read_text("utf-8"):
+            assert watcher.poll() is None
+        assert alarms(lab, code=0) == []
+    finally:
+        watcher.kill()
+        watcher.wait()
+    assert alarms(lab, code=1) == ["watch.not-running"]
+
+
+def test_a_timer_that_starts_no_more_and_a_watcher_of_one_folder_are_alarms(lab: Lab) -> None:
+    titan = Instrument(lab)
+    sem = lab.root / "sem"
+    sem.mkdir()
+    lab.node.watched.add(titan.folder)
+    lab.node.watched.add(sem)
+    list(lab.node.watch(once=True))
+    assert lab.node.status().holds["watch.not-running"]
+    titan.minutes = 25 * 60
+    assert not lab.node.status().holds["watch.not-running"]
+    titan.minutes = 0
+    list(lab.node.watch(sem, once=True))
+    (finding,) = [one for one in lab.node.status().findings if one.rule == "watch.not-running"]
+    assert str(titan.folder) in finding.message
+    assert str(sem) not in finding.message
+
+
+def test_a_session_that_waits_for_too_long_is_an_alarm(titan: Instrument) -> None:
+    node = titan.lab.node
+    titan.write("held", "x.tmp")
+
+    def findings() -> list[tuple[str, str]]:
+        return [(one.rule, one.message) for one in node.status().findings if one.rule == "watch.waiting"]
+
+    titan.looks(60, 22 * 60)
+    assert findings() == []
+    titan.looks(lambda: titan.write("held", "y.tmp"), 90)
+    ((_, message),) = findings()
+    assert "1 session has waited" in message
+    assert "held (" in message
+    titan.minutes += 10
+    (titan.folder / "held" / "x.tmp").rename(titan.folder / "held" / "x.dat")
+    (titan.folder / "held" / "y.tmp").rename(titan.folder / "held" / "y.dat")
+    titan.looks(11)
+    assert findings() == []
+
+
+def test_a_watched_folder_that_is_not_there_is_told_and_becomes_an_alarm(titan: Instrument) -> None:
+    node = titan.lab.node
+    titan.looks(1)
+    titan.folder.rename(titan.lab.root / "unplugged")
+    titan.looks(1)
+    (line,) = [line for line in node.status().rules if line.rule == "watch.away"]
+    assert line.mark == "warning"
+    titan.minutes += 25 * 60
+    (line,) = [line for line in node.status().rules if line.rule == "watch.away"]
+    assert line.mark == "broken"
+    (titan.lab.root / "unplugged").rename(titan.folder)
+    titan.looks(1)
+    assert node.status().holds["watch.away"]

@@ -18,7 +18,7 @@ from diadem.model.canonical import encode
 from diadem.model.policy import Hub as Rules
 from diadem.node.context import Context
 from diadem.transfer.askers import find_asker
-from diadem.transfer.exchange import PARAMETERS, FileRange, Request, Response, Services, nothing_here, problem_of
+from diadem.transfer.exchange import PARAMETERS, Request, Response, Services, nothing_here, problem_of
 from diadem.transfer.handlers import routes
 from diadem.transfer.hub.hub import Hub, hub_of
 from diadem.transfer.hub.statements import permit
@@ -49,10 +49,7 @@ def become_hub(context: Context, rules: Rules = RULES) -> None:
 def body_of(response: Response) -> bytes:
     """The bytes of an answer."""
     body = response.body
-    if isinstance(body, FileRange):
-        return body.path.read_bytes()[body.start : body.stop]
-    assert isinstance(body, bytes)
-    return body
+    return body if isinstance(body, bytes) else b"".join(body)
 
 
 @dataclass

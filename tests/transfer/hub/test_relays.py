@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import datetime
 import json
+import os
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -65,6 +67,17 @@ def test_what_the_disk_lost_is_listed_no_more_and_may_be_put_again(harbour: Harb
     assert harbour.used() == {"bytes": 10, "objects": 1, "messages": 0}
     assert harbour.put(relay, "2-0-1", b"sealed").status == 200
     assert harbour.ask(B, "GET", f"hub/relays/{relay}/objects/2-0-1").body == b"sealed"
+
+
+@pytest.mark.skipif(not hasattr(os, "O_NOFOLLOW"), reason="this system does not open files without following links")
+def test_a_link_in_the_place_of_an_object_is_not_followed(harbour: Harbour, tmp_path: Path) -> None:
+    relay = harbour.opened()
+    harbour.put(relay, "2-0-1", b"sealed")
+    path = harbour.context.folder / "hub" / "relays" / relay / "2-0-1"
+    (tmp_path / "secret").write_bytes(b"secret")
+    path.unlink()
+    path.symlink_to(tmp_path / "secret")
+    assert harbour.ask(B, "GET", f"hub/relays/{relay}/objects/2-0-1").status == 503
 
 
 def test_the_ceiling_counts_all_that_was_ever_put(harbour: Harbour) -> None:

@@ -1,0 +1,65 @@
+"""The one version of the catalogue's tables. A catalogue is a cache: one of another version is built anew."""
+
+from __future__ import annotations
+
+import datetime
+from typing import Final
+
+from sqlalchemy import Connection, func, insert, inspect, select
+
+from diadem.errors import IntegrityError, Refused
+from diadem.model.times import time_text
+from diadem.node.catalogue import dialects
+from diadem.node.catalogue.database import Place
+from diadem.node.catalogue.tables import metadata, schema_version
+
+#: Raised by one with every change of the tables, or of what stands in them.
+VERSION: Final = 5
+
+
+def require(place: Place, *, read_only: bool) -> None:
+    """Make the tables where there are none yet.
+
+    Raises
+    ------
+    IntegrityError
+        An earlier version of DIADEM made them, or the place holds something else.
+    Refused
+        A later version of DIADEM made them; or an earlier one, and they are only to be read.
+    """
+    with place.transaction(writing=False, new=True) as connection:
+        found = version(connection)
+    if found == 0 and not read_only:
+        with place.transaction(writing=True, new=True) as connection:
+            if version(connection) == 0:  # else another process has just made them
+                metadata.create_all(connection)
+                dialects.of(connection).create_texts(connection)
+                now = time_text(datetime.datetime.now(datetime.UTC))
+                connection.execute(insert(schema_version), {"version": VERSION, "applied_at": now})
+        return
+    if found > VERSION:
+        raise Refused(
+            f"the catalogue has version {found}, and this version of DIADEM knows {VERSION}",
+            where=place.address,
+            next="Install the newer DIADEM that wrote it (pip install -U diadem-em), or move it away and run: "
+            "diadem reindex",
+        )
+    if found < VERSION and read_only:
+        raise Refused(
+            f"the catalogue has version {found}, an earlier one",
+            where=place.address,
+            next="Let the node's own machine archive or scrub something with this version of DIADEM.",
+        )
+    if found < VERSION:
+        raise IntegrityError(
+            f"an earlier version of DIADEM made the catalogue ({found}, this one makes {VERSION})",
+            where=place.address,
+            next="It is a cache, and is built anew from log and stores. Run: diadem reindex",
+        )
+
+
+def version(connection: Connection) -> int:
+    """The version of the tables; 0 where there are none."""
+    if not inspect(connection).has_table(schema_version.name):
+        return 0
+    return int(connection.scalar(select(func.max(schema_version.c.version))) or 0)

@@ -1,0 +1,43 @@
+"""A stranger's ZIP archive: its list of members is read only where that does not fill the memory."""
+
+from __future__ import annotations
+
+import zipfile
+from typing import BinaryIO, Final
+
+#: Bytes that a list of members may have; in memory it takes some ten times as much.
+MAX_LIST: Final = 16 << 20
+
+
+class _Sparing:
+    """An archive of which nothing is read at once that is longer than a list may be; `zipfile` reads the list so."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self._size = stream.seek(0, 2)
+        self.seek, self.tell, self.seekable = stream.seek, stream.tell, stream.seekable
+
+    def read(self, size: int = -1) -> bytes:
+        left = max(0, self._size - self._stream.tell())
+        wanted = left if size < 0 else min(size, left)
+        if wanted > MAX_LIST:
+            raise zipfile.LargeZipFile(f"its list of members has more than {MAX_LIST >> 20} MiB")
+        return self._stream.read(wanted)
+
+
+def open_zip(stream: BinaryIO) -> zipfile.ZipFile:
+    """Open an archive for reading.
+
+    Parameters
+    ----------
+    stream : file object
+        The archive; it stays open. Members are to be read piece by piece, and no further than they are wanted.
+
+    Raises
+    ------
+    zipfile.LargeZipFile
+        Its list of members is too long.
+    zipfile.BadZipFile, ValueError, NotImplementedError, struct.error
+        It is damaged, or was never one.
+    """
+    return zipfile.ZipFile(_Sparing(stream))  # type: ignore[call-overload,no-any-return,unused-ignore]

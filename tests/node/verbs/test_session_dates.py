@@ -1,0 +1,80 @@
+"""When a session was: by its files, its folder's name, or what a person says; never by the day of archiving."""
+
+from __future__ import annotations
+
+import pytest
+
+import diadem
+from diadem.errors import UsageError
+from tests.archive.scan_trees import image
+from tests.cli.inside import said, said_json
+from tests.node.verbs.conftest import Lab
+
+
+def archived(lab: Lab, name: str, *days: str) -> diadem.PackageRow:
+    """Archive a folder of images recorded on these days."""
+    folder = lab.root / "sources" / name
+    folder.mkdir(parents=True)
+    (folder / "notes.txt").write_text(name)
+    for number, day in enumerate(days):
+        image(folder / f"image {number}.hspy", f"{day}T10:00:00")
+    package = lab.node.archive(folder, now=True, as_one=True).package.id
+    return next(row for row in lab.node.search("").rows if row.id == package)
+
+
+@pytest.mark.parametrize(
+    ("name", "days", "date", "until", "path"),
+    [
+        ("t1", ["2016-08-08", "2016-08-08", "2019-05-02"], "2016-08-08", "2019-05-02", "2016/20160808-t1-"),
+        ("2016-08-08 S-12", ["2016-08-08", "2019-05-02"], "2016-08-08", None, "2016/20160808-s-12-"),
+        ("2023-03-14 Marie GaN", ["2016-08-08", "2019-05-02"], "2023-03-14", None, "2023/20230314-marie-gan-"),
+        ("2023-03-14 Marie GaN", ["2016-08-08"], "2016-08-08", None, "2016/20160808-2023-03-14-marie-gan-"),
+        ("GaN 2023-03-14", [], "2023-03-14", None, "2023/20230314-gan-2023-03-14-"),
+        ("two days", ["2024-02-28", "2024-02-29"], "2024-02-28", "2024-02-29", "2024/20240228-two-days-"),
+        ("a lost clock", ["1970-01-01", "2024-02-29"], "2024-02-29", None, "2024/20240229-a-lost-clock-"),
+    ],
+)
+def test_what_a_name_or_the_files_tell_is_never_dropped(
+    lab: Lab, name: str, days: list[str], date: str, until: str | None, path: str
+) -> None:
+    row = archived(lab, name, *days)
+    assert (str(row.date), row.until and str(row.until)) == (date, until)
+    assert row.path.startswith(path)
+    assert row.title == name
+    assert [one.id for one in lab.node.search(f"date:{date}").rows] == [row.id]
+
+
+def test_the_day_of_archiving_is_told_apart(lab: Lab) -> None:
+    dated, bare = archived(lab, "2023-03-14 GaN"), archived(lab, "t2")
+    assert bare.date is None
+    assert bare.ingested_at is not None
+    year = bare.ingested_at.year
+    assert bare.path.startswith(f"{year}/{year}"), "where it lies goes by the day of archiving"
+    assert [row.id for row in lab.node.search("").rows] == [dated.id, bare.id]
+    assert not lab.node.search(f"date:{year}").rows
+    shown = said("search", "t2", "--node", lab.node.path)
+    assert "(archived)" in shown
+    (years,) = lab.node.facets("", fields=["year"]).facets
+    assert [(one.text, one.packages) for one in years.values] == [("2023", 1)]
+
+
+def test_a_date_can_be_amended_and_is_what_is_found(lab: Lab) -> None:
+    row, other = archived(lab, "t3"), archived(lab, "2020-01-01 other")
+    node = ("--node", lab.node.path)
+    assert "session.date: 2023-03-14" in said("amend", row.id[7:19], "--set", "session.date=2023-03-14", *node)
+    lab.node.amend(row.id, {"session.end_date": "2023-04-02", "sample.name": "S-3"})
+    assert [one.id for one in lab.node.search("date:2023").rows] == [row.id]
+    (found,) = lab.node.search("S-3 date:2023-03").rows
+    assert (str(found.date), str(found.until)) == ("2023-03-14", "2023-04-02")
+    assert "recorded until 2023-04-02" in said("search", "S-3", *node)
+    assert lab.node.get(row.id).record.session["date"] == "2023-03-14"
+    assert [one.id for one in lab.node.search("").rows] == [row.id, other.id], "the newest first"
+    assert said_json("search", "year:2023", *node)["rows"][0]["id"] == row.id
+    lab.node.reindex()
+    assert [one.id for one in lab.node.search("date:2023").rows] == [row.id]
+    lab.node.amend(row.id, {"session.date": None, "session.end_date": None})
+    assert not lab.node.search("date:2023").rows
+    assert lab.node.search("S-3").rows[0].date is None
+    for wrong in ("14.03.2023", "2023", ""):
+        with pytest.raises(UsageError, match=r"session\.date cannot be"):
+            lab.node.amend(row.id, {"session.date": wrong})
