@@ -286,13 +286,15 @@ class Node(_Node, NetworkVerbs):
         return cls(context)
 
 
-def check_new_node(path: StrPath, *, name: str, user: str, store: str, recovery_file: StrPath | None = None) -> bool:
+def check_new_node(
+    path: StrPath, *, name: str = "", user: str = "", store: str = "", recovery_file: StrPath | None = None
+) -> bool:
     """Look at everything that would refuse `Node.create`, before a person thinks of a passphrase.
 
     Parameters
     ----------
     path, name, user, store, recovery_file
-        As for `Node.create`.
+        As for `Node.create`; what is not known yet is left out.
 
     Returns
     -------

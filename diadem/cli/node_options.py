@@ -87,18 +87,17 @@ def ask_passphrase(name: str) -> str:
 
 
 def new_passphrase(what: str, variable: str) -> str:
-    """Ask twice for a new passphrase; empty is allowed and means none. Scripts set the variable."""
+    """Ask for a new passphrase, twice unless it is empty, which means none. Scripts set the variable."""
     if variable in os.environ:
         return os.environ[variable]
     if not sys.stdin.isatty():
         return ""
-    return str(
-        typer.prompt(
-            f"Passphrase for {what} (empty: none)",
-            default="",
-            show_default=False,
-            hide_input=True,
-            confirmation_prompt="Once more",
-            err=True,
-        )
-    )
+    while True:
+        given = _hidden(f"Passphrase for {what} (empty: none)")
+        if not given or given == _hidden("Once more"):
+            return given
+        print("The two are not the same.", file=sys.stderr)
+
+
+def _hidden(question: str) -> str:
+    return str(typer.prompt(question, default="", show_default=False, hide_input=True, err=True))

@@ -5,16 +5,15 @@ from __future__ import annotations
 import getpass
 import os
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from diadem.cli.node_options import Json, NodeAt, new_passphrase, opened
-from diadem.cli.output import print_json, size_text
-from diadem.errors import UsageError
-from diadem.model.plain_text import count_text
+from diadem.cli.output import print_error, print_json, size_text
+from diadem.errors import DiademError, UsageError
+from diadem.model.plain_text import count_text, slug
 
 RECOVERY_VARIABLE = "DIADEM_RECOVERY_PASSPHRASE"
 
@@ -62,19 +61,23 @@ def init(
         return _recover(folder, recover, recovery_file, as_json=json)
     from diadem.api.nodes import Node, check_new_node
 
-    chosen = _answers(folder, store, name, user)
-    begun = check_new_node(
-        chosen.folder, name=chosen.name, user=chosen.user, store=chosen.store, recovery_file=recovery_file
-    )
+    given = {"path": str(folder or ""), "store": store or "", "name": name or "", "user": user or ""}
+    chosen = _answers({**given, "full_name": full_name}, recovery_file)
+    full_name = chosen.pop("full_name", "")
+    begun = check_new_node(**chosen, recovery_file=recovery_file)
+    if sys.stdin.isatty() and not begun and RECOVERY_VARIABLE not in os.environ:
+        file = recovery_file or f"{chosen['path']}-recovery.txt"
+        print(
+            f"{file} will be the recovery file: if this machine is lost, it alone makes the node again. "
+            "A passphrase protects it from whoever finds it.",
+            file=sys.stderr,
+        )
     passphrase = "" if begun else new_passphrase("the recovery file", RECOVERY_VARIABLE)
     key = None if begun or protect != "passphrase" else new_passphrase("your key", "DIADEM_PASSPHRASE")
     if not json and sys.stderr.isatty():
         print("making keys, recovery file and store: a few seconds …", file=sys.stderr)
     with Node.create(
-        chosen.folder,
-        name=chosen.name,
-        user=chosen.user,
-        store=chosen.store,
+        **chosen,
         full_name=full_name,
         kind=kind,
         recovery_file=recovery_file,
@@ -95,37 +98,52 @@ def init(
     return 0
 
 
-@dataclass(frozen=True, slots=True)
-class _Answers:
-    folder: Path
-    store: str
-    name: str
-    user: str
+def _answers(given: dict[str, str], recovery_file: Path | None) -> dict[str, str]:
+    """What was given, and what a person answers to the rest; without a person everything must be given.
+
+    Each answer is judged when it is given, as far as it can be without the rest.
+    """
+    from diadem.api.nodes import check_new_node
+
+    asked = {name: text for name, text in given.items() if text}
+    whole = given.keys() - asked.keys() <= {"full_name"}
+    for name, option, question, default in (
+        ("path", "FOLDER", "Folder for the node itself (small, on a disk of this machine)", _DEFAULT_FOLDER),
+        ("store", "--store", "Where shall the packages go? A folder on a large disk, or a URL", ""),
+        ("name", "--name", "What do people call this archive? It stands in addresses: alice@NAME", ""),
+        ("user", "--user", "Your short name", getpass.getuser().lower()),
+        ("full_name", "--full-name", "Your full name, as it stands under a paper (empty: none)", ""),
+    ):
+        if name == "full_name" and whole:  # who gives all the rest is not asked for this
+            continue
+        offered = default
+        while name not in asked:
+            answer = _ask(question, offered, option, needed=name != "full_name")
+            try:
+                known = {one: text for one, text in {**asked, name: answer}.items() if one != "full_name"}
+                check_new_node(**known, recovery_file=recovery_file)
+            except DiademError as error:
+                print_error(error, as_json=False)
+                offered = slug(answer) if name in ("name", "user") else offered
+            else:
+                asked[name] = answer
+    return asked
 
 
-def _answers(folder: Path | None, store: str | None, name: str | None, user: str | None) -> _Answers:
-    """What was given, and what a person answers to the rest; without a person everything must be given."""
-    default_folder = Path.home() / "diadem-node"
-    if folder is None:
-        folder = Path(
-            _ask("Folder for the node itself (small, on a disk of this machine)", str(default_folder), "FOLDER")
-        )
-    if store is None:
-        store = _ask("Where shall the packages go? A folder on a large disk, or a URL", "", "--store")
-    if name is None:
-        name = _ask("What do people call this archive? It stands in addresses: alice@NAME", "", "--name")
-    if user is None:
-        user = _ask("Your short name", getpass.getuser().lower(), "--user")
-    return _Answers(folder, store, name, user)
+_DEFAULT_FOLDER = str(Path.home() / "diadem-node")
 
 
-def _ask(question: str, default: str, option: str) -> str:
+def _ask(question: str, default: str, option: str, *, needed: bool) -> str:
     if not sys.stdin.isatty():
+        if not needed:
+            return ""
         raise UsageError(
             f"{option} is missing",
             next="Example: diadem init ~/diadem-node --store /data/archive --name hu-berlin --user alice",
         )
-    return str(typer.prompt(question, default=default or None, err=True))
+    return str(
+        typer.prompt(question, default=default or (None if needed else ""), show_default=bool(default), err=True)
+    )
 
 
 def _tell_made(document: dict[str, Any], protected: str) -> None:

@@ -6,6 +6,7 @@ import html
 import os
 import re
 import shlex
+import unicodedata
 from datetime import datetime
 from typing import Any
 
@@ -74,6 +75,13 @@ def size_text(size: int) -> str:
 def count_text(count: int, singular: str, plural: str = "") -> str:
     """A number with its noun: ``1 file``, ``20,000 files``."""
     return f"{count:,} {singular if count == 1 else plural or singular + 's'}"
+
+
+def slug(text: str) -> str:
+    """A text as a name that stands in addresses: ``My Group (Köln)`` is ``my-group-koeln``."""
+    plain = text.lower().translate({ord("ä"): "ae", ord("ö"): "oe", ord("ü"): "ue", ord("ß"): "ss"})
+    plain = unicodedata.normalize("NFKD", plain).encode("ascii", "ignore").decode()
+    return re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:64].rstrip("-")
 
 
 def quoted(argument: object) -> str:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import datetime
+import os
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from copy import copy
 from dataclasses import dataclass, field
 from functools import cached_property, partial
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar, cast
 
 from diadem.errors import DiademError, DocumentError, IntegrityError, NotFound, Refused, StoreError, Unreachable
+from diadem.model.plain_text import quoted
 from diadem.node.access.book import GrantBook
 from diadem.node.catalogue import Catalogue
 from diadem.node.catalogue_place import catalogue_address
@@ -433,7 +435,7 @@ def open_context(
     chosen = _at_work(settings, user)
     keys = KeyCabinet(folder / "keys", settings.id, ask)
     stores = StoreSet(settings, storage_options)
-    with ExitStack() as opened:
+    with _read_from_stores(settings, folder), ExitStack() as opened:
         try:
             ledger = _ledger(folder / "log", keys, clock)
         except StoreError as error:
@@ -457,6 +459,19 @@ def open_context(
                 context.catalogue = _none(error)
         opened.pop_all()
     return context
+
+
+@contextmanager
+def _read_from_stores(settings: NodeSettings, folder: Path) -> Iterator[None]:
+    """Where the disk of a node fails it, name a store too: what lies there is read without the node."""
+    try:
+        yield
+    except StoreError as error:
+        if settings.stores:
+            store = quoted(settings.stores[0].url)
+            first = "Look at the disk of the node." if not os.access(folder, os.W_OK) else error.next or ""
+            error.next = f"{first} Meanwhile what a store has can be searched and read: --node {store}"
+        raise
 
 
 def _ledger(folder: Path, keys: KeyCabinet, clock: Clock) -> Ledger:

@@ -173,12 +173,15 @@ def require_possible(folder: Path, new: NewNode) -> bool:
     Unreachable
         The store does not answer.
     """
-    checked_name(new.name, "node")
-    checked_name(new.user, "user")
+    for given, what in ((new.name, "node"), (new.user, "user")):
+        if given:
+            checked_name(given, what)
     folder = Path(os.path.abspath(folder))  # noqa: PTH100
-    if _begun(folder, new, left_drafts(folder)) is not None:
+    if new.name and new.user and new.store and _begun(folder, new, left_drafts(folder)) is not None:
         return True
     _require_place(folder, new)
+    if not new.store:
+        return False
     refuse_copy_address(new.store)
     place = local_path(new.store)
     if place is not None:
@@ -262,7 +265,7 @@ def _require_apart(folder: Path, new: NewNode) -> None:
             where=str(recovery),
             next="Name a file on a USB stick, or beside the node's folder: --recovery-file FILE",
         )
-    store = local_path(new.store)
+    store = local_path(new.store) if new.store else None
     if store is not None:
         place = Path(os.path.abspath(store))  # noqa: PTH100
         if folder == place or folder in place.parents or place in folder.parents:

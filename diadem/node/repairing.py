@@ -6,11 +6,13 @@ after it was read whole.
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
+from typing import Any, Final
 
 from diadem.errors import DiademError, Interrupted, Unreachable, machine_errors
 from diadem.model.ids import PackageId
@@ -18,6 +20,7 @@ from diadem.model.ports import Listener, silent
 from diadem.model.replicas import DROPPED, MISSING, PRESENT, SUSPECT, PackageState, ReplicaState
 from diadem.model.report import Level, Report
 from diadem.model.statements import Draft
+from diadem.node.catalogue_place import CATALOGUE_FILE
 from diadem.node.context import Context
 from diadem.node.dropping import finish_removals
 from diadem.node.following import catch_up, read_again
@@ -38,6 +41,7 @@ from diadem.node.state import archive_state
 from diadem.node.stating_found import finish_archives, unlisted
 from diadem.package.opening import read_manifest
 from diadem.store.base import Pace
+from diadem.store.system import FileLock
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +196,31 @@ def _tidy(context: Context, result: Repaired) -> None:
         result.notes.append(f"{read} packages of which no copy could be read before were read")
     for url, reason in context.ledger.push().items():
         result.problems.append(f"the log could not be mirrored to {url}: {reason}")
+    result.notes += [f"removed {path}, left by a run that was killed" for path in _sweep_own(context.folder)]
     _sweep(context, result, folders=True)
+
+
+#: Names of drafts of small files, see `write_whole`; and of those of a catalogue that is built.
+_DRAFT: Final = re.compile(r"\..+\.[0-9a-f]{8}\Z")
+_BUILT: Final = (".reindex-*.sqlite*", f".{CATALOGUE_FILE}.*.draft*")
+#: Seconds after which a draft, which is written in milliseconds, has no writer any more.
+_OLD: Final = 3600
+
+
+def _sweep_own(folder: Path) -> Iterator[Path]:
+    """Remove what dead runs have left in the node's own folder."""
+    places = [folder, *(path for path in folder.iterdir() if path.is_dir()), folder / "keys" / "users"]
+    drafts = [path for place in places if place.is_dir() for path in place.iterdir() if _DRAFT.match(path.name)]
+    left = [path for path in drafts if path.is_file() and time.time() - path.stat().st_mtime > _OLD]
+    building = FileLock(folder / "locks" / "reindex.lock")
+    try:
+        if building.acquire():
+            left += [path for pattern in _BUILT for path in folder.glob(pattern)]
+        for path in left:
+            path.unlink(missing_ok=True)
+            yield path
+    finally:
+        building.release()
 
 
 def _sweep(context: Context, result: Repaired, *, folders: bool) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 import shutil
 import subprocess
@@ -12,10 +13,10 @@ import pytest
 
 import diadem
 from diadem.trust.keys import PrivateKey
-from tests.cli.inside import said, said_json
+from tests.cli.inside import ended, said, said_json
 from tests.node.verbs.agreeing import require_agreement
 from tests.node.verbs.conftest import Lab
-from tests.node.verbs.test_doctor import needs_permissions
+from tests.node.verbs.test_doctor import needs_mount, needs_permissions, small_disk
 
 AGREED = '# Universität\n[copies]\nminimum = 3\n[archive]\nquiet = "1 min"\n'
 
@@ -311,3 +312,34 @@ def test_a_damaged_book_of_the_network_hides_no_copy(lab: Lab, name: str, how: s
     assert said_json("status", "--node", lab.node.path, code=1)["faults"] == []
     assert path.is_file()
     assert path.with_name(f"{name}.damaged").is_file()
+
+
+@needs_mount
+def test_a_node_on_a_disk_that_cannot_be_written_names_the_store_that_can_be_read(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "small") as small:
+        with diadem.Node.create(small / "node", name="n", user="u", store=str(tmp_path / "store")) as node:
+            (tmp_path / "s").mkdir()
+            (tmp_path / "s/f.bin").write_bytes(b"1234")
+            package = str(node.archive(tmp_path / "s", now=True).package.id)
+        subprocess.run(["mount", "-o", "remount,ro", str(small)], check=True)
+        for command in (["search"], ["status"], ["get", package, tmp_path / "out"], ["verify", package]):
+            code, text = ended(*command, "--node", small / "node", "--json")
+            if code in (0, 1) and "error" not in json.loads(text):
+                continue
+            error = json.loads(text)["error"]
+            assert (code, error["next"].endswith(f"--node {tmp_path / 'store'}")) == (4, True)
+        said("search", "--node", tmp_path / "store")
+
+
+@needs_mount
+def test_on_a_full_disk_of_the_node_what_only_reads_goes_on(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "small") as small:
+        with diadem.Node.create(small / "node", name="n", user="u", store=str(tmp_path / "store")) as node:
+            (tmp_path / "s").mkdir()
+            (tmp_path / "s/f.bin").write_bytes(b"1234")
+            package = str(node.archive(tmp_path / "s", now=True).package.id)
+        subprocess.run(["dd", "if=/dev/zero", f"of={small / 'fill'}", "bs=4k"], check=False, capture_output=True)
+        for command in (["verify", package], ["search"]):
+            code, text = ended(*command, "--node", small / "node", "--json")
+            error = json.loads(text).get("error")
+            assert error is None or (code, error["next"].endswith(f"--node {tmp_path / 'store'}")) == (4, True), text

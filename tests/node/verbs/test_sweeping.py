@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
@@ -110,3 +112,22 @@ def test_a_reindex_goes_on_where_hints_cannot_be_written(lab: Lab) -> None:
     (note,) = lab.node.reindex().notes
     assert "hints in main" in note
     assert {state.id for state in lab.node.context.catalogue.package_states()} == packages
+
+
+def test_what_dead_runs_have_left_in_the_nodes_own_folder_is_swept_and_said(lab: Lab) -> None:
+    lab.archived("s")
+    old = [".snapshot.json.0123abcd", ".node.toml.89abcdef", "keys/.online.pem.01234567"]
+    dead = [".reindex-0123abcd.sqlite", ".catalogue.sqlite.0123abcd.draft", ".catalogue.sqlite.0123abcd.draft-wal"]
+    mine = [".note of mine", "keys/.hidden"]
+    for name in (*old, *dead, *mine):
+        (lab.node.path / name).write_bytes(b"left")
+    os.utime(lab.node.path / old[0], (0, 0))
+    os.utime(lab.node.path / old[2], (0, 0))
+    for name in mine:
+        os.utime(lab.node.path / name, (0, 0))
+    notes = lab.node.repair().notes
+    swept = {old[0], old[2], *dead}
+    assert {name for name in (*old, *dead, *mine) if not (lab.node.path / name).exists()} == swept
+    for name in swept:
+        assert any(Path(name).name in note and "left by a run that was killed" in note for note in notes)
+    assert lab.node.reindex().packages == 1
