@@ -8,7 +8,7 @@ from datetime import datetime
 from diadem.errors import IntegrityError, Refused
 from diadem.model.statements import Draft
 from diadem.model.transfers import Counts, State, Transfer
-from diadem.node.amending import brought, sheet_of
+from diadem.node.amending import brought, came_from, sheet_of
 from diadem.node.custody.corrections import CorrectionSheet
 from diadem.transfer import drafts
 from diadem.transfer.desk import Desk, outgoing
@@ -146,5 +146,6 @@ def brought_with(desk: Desk, transfer: Transfer, about: Mapping[str, object]) ->
             "the corrections are signed by another node than the sender's", next="Do not trust them; ask the sender."
         )
     names = {one.node: peer.name for one in sheet.nodes() if (peer := desk.network.peers.get(one.node)) is not None}
-    said = brought(desk.context, transfer.package, sheet, names)
+    before = came_from(desk.context, transfer.package) in ("", sheet.node)
+    said = brought(desk.context, transfer.package, sheet, names, before=before)
     return [said] if said is not None else []

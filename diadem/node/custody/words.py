@@ -12,6 +12,7 @@ from diadem.model.statements import Statement
 from diadem.node.custody.corrections import CorrectionSheet
 from diadem.node.custody.network_words import WRITERS
 from diadem.node.custody.said import Said, bare, counted, quoted, size_text
+from diadem.node.taken_in import HANDED_OVER
 from diadem.serialization.statements import validate_statement
 
 #: How a copy's bytes were proven, as `replicate` says it.
@@ -79,7 +80,7 @@ def _ingest(said: Said) -> str:
     were = "was" if said["files"] == 1 else "were"
     if said["source"] == f"found in the store {said['store']}":
         return f"{files} {were} {said['source']} and entered for {said['owner']}; who put them there is not stated"
-    if said["source"].startswith("found as a package in "):
+    if said["source"].startswith(HANDED_OVER):
         return (
             f"{files} were {said['source']}, proven whole, {how} and entered for {said['owner']};"
             " who made it is not stated"
