@@ -115,9 +115,10 @@ def _why(group: Group, *, known: bool, sound: bool) -> str:
     if not sound:
         return "all that is of a known format is empty or cut short"
     days = sorted({item.moment.date() for item in group.items if item.moment})
-    stray = bool(group.date and days) and not days[0] - _DAY <= group.date <= days[-1] + _DAY
-    files = f"{days[0]}" if stray and days[0] == days[-1] else f"{days[0]} to {days[-1]}" if stray else ""
-    doubt = f"; its name says {group.date}, its files {files}" if stray else ""
+    doubt = ""
+    if group.date and days and not days[0] - _DAY <= group.date <= days[-1] + _DAY:
+        files = " to ".join(str(day) for day in dict.fromkeys((days[0], days[-1])))
+        doubt = f"; its name says {group.date}, its files {files}"
     timed = bool(days)
     undated = "; neither its files nor its name tell when" if group.day is None and not timed else ""
     return group.why + doubt + undated

@@ -16,8 +16,8 @@ from diadem.node.amended_values import changes_of
 from diadem.node.context import Context
 from diadem.node.custody.corrections import CorrectionSheet
 from diadem.node.custody.exporting import cards_of, require_mirrored
+from diadem.node.custody.words import HANDED_OVER
 from diadem.node.placing import subject
-from diadem.node.taken_in import HANDED_OVER
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,12 +22,12 @@ from diadem.node.amending import brought, came_from
 from diadem.node.archived import Archived, Wishes
 from diadem.node.context import Context
 from diadem.node.custody.corrections import MAX_SHEET, CorrectionSheet
+from diadem.node.custody.words import HANDED_OVER
 from diadem.node.ingesting import enter
 from diadem.node.jobs import working
 from diadem.node.packing_first import candidates
 from diadem.node.peers.opening import peer_book
 from diadem.node.placing import Copy, replicate
-from diadem.node.taken_in import HANDED_OVER
 from diadem.node.wanted import wanted_stores
 from diadem.package.letter import CORRECTIONS, LETTER
 from diadem.package.opening import OpenedPackage, read_manifest

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from typing import Any
 
 from diadem.node.custody.entries import Entry
-
-#: How the source of an `ingest` begins that found a package as it was: by whom it was made is not stated.
-HANDED_OVER: Final = "found as a package in "
 
 
 def taken_in(entries: Iterable[Entry]) -> Mapping[str, Any] | None:

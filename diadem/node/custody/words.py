@@ -12,9 +12,10 @@ from diadem.model.statements import Statement
 from diadem.node.custody.corrections import CorrectionSheet
 from diadem.node.custody.network_words import WRITERS
 from diadem.node.custody.said import Said, bare, counted, quoted, size_text
-from diadem.node.taken_in import HANDED_OVER
 from diadem.serialization.statements import validate_statement
 
+#: How the source of an `ingest` begins that found a package as it was: by whom it was made is not stated.
+HANDED_OVER: Final = "found as a package in "
 #: How a copy's bytes were proven, as `replicate` says it.
 _PROOFS: Final[Mapping[str, str]] = {
     "written": "every byte was hashed while it was written",
