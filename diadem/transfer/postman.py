@@ -45,8 +45,8 @@ def message_of(desk: Desk, outgoing: Outgoing, *, seen: str = "") -> Message:
     theirs, ours = desk.book.checkpoints(outgoing.peer)
     chain = "" if outgoing.kind in UNSIGNED else own_chain(desk.context, outgoing.transfer, seen=seen or ours)
     about = {**outgoing.about, **({"seen": theirs} if theirs else {})}
-    if outgoing.kind == OFFER:
-        about |= corrections_now(desk, desk.book.get(outgoing.transfer).package)
+    if outgoing.kind == OFFER and (offered := desk.book.find(outgoing.transfer)) is not None:
+        about |= corrections_now(desk, offered.package)
     return Message(outgoing.id, outgoing.kind, outgoing.transfer, desk.node, outgoing.peer, desk.now, chain, about)
 
 
