@@ -41,6 +41,15 @@ def open(url: StrPath, *, storage_options: Mapping[str, Any] | None = None) -> P
     return Package(bundle, readers=tuple(at_hand.readers), extractor=at_hand.extractor)
 
 
+def sealed_at(path: StrPath) -> Package | None:
+    """The one package that a path of this machine means: its folder, or a ZIP of it; None for anything else."""
+    from diadem.store.zip_bundle import packages_in
+
+    place = local_path(path)
+    found = packages_in(place) if place is not None else []
+    return open(place if place.is_file() else found[0].url) if place is not None and len(found) == 1 else None
+
+
 def verify(
     package: Package | StrPath,
     *,

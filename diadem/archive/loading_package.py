@@ -18,6 +18,7 @@ from diadem.hooks.offers import ReaderOffer
 from diadem.model.ports import Listener, silent
 from diadem.model.record import Dataset
 from diadem.store.adopted import AdoptedBundle
+from diadem.store.zip_bundle import ZipBundle
 
 if TYPE_CHECKING:
     from diadem.archive.package import Package
@@ -204,8 +205,9 @@ def source_of(package: Package, plan: DatasetPlan, listener: Listener = silent) 
 def _local(package: Package, path: str) -> Path | None:
     """The real path of a stored path, where the package is a folder of this machine.
 
-    Not in an adopted folder: what was proven there may be edited before a reader looks, or a signal is computed.
+    Not in a ZIP; nor in an adopted folder: what was proven there may be edited before a reader looks, or a signal is
+    computed.
     """
-    if "://" in package.url or isinstance(package.bundle, AdoptedBundle):
+    if "://" in package.url or isinstance(package.bundle, AdoptedBundle | ZipBundle):
         return None
     return Path(package.url, "data", *path.split("/"))

@@ -26,6 +26,8 @@ _NAMED = 3
 COPIED = "all its files are also in"
 #: What the reason of one says that is a copy but for some files.
 DIFFERS = "of the same name"
+#: A session may begin before midnight.
+_DAY = datetime.timedelta(days=1)
 #: Of two sessions that share less of their files, neither is a copy of the other.
 _ALIKE = 0.5
 #: Issues of datasets of which nothing can be used.
@@ -112,8 +114,12 @@ def _why(group: Group, *, known: bool, sound: bool) -> str:
         return "no file of a format that DIADEM knows"
     if not sound:
         return "all that is of a known format is empty or cut short"
-    doubt = f"; its name says {group.date}, its files {group.day}" if _apart(group) > 1 else ""
-    timed = any(item.moment for item in group.items)
+    days = sorted({item.moment.date() for item in group.items if item.moment})
+    doubt = ""
+    if group.date and days and not days[0] - _DAY <= group.date <= days[-1] + _DAY:
+        files = " to ".join(str(day) for day in dict.fromkeys((days[0], days[-1])))
+        doubt = f"; its name says {group.date}, its files {files}"
+    timed = bool(days)
     undated = "; neither its files nor its name tell when" if group.day is None and not timed else ""
     return group.why + doubt + undated
 

@@ -188,11 +188,11 @@ def extract(
 ) -> int:
     """Show the extended metadata that files state; nothing is written."""
     import diadem
+    from diadem.api.opening import sealed_at
     from diadem.cli import render
-    from diadem.store.zip_bundle import packages_in
 
     with progress(quiet=quiet or json) as listener:
-        sealed = diadem.open(path) if not again and "://" not in path and len(packages_in(Path(path))) == 1 else None
+        sealed = None if again else sealed_at(path)
         if again:
             found = diadem.open(path).reextract(listener=listener)
         elif sealed is not None:

@@ -70,7 +70,9 @@ class Amendment:
     reason, time : str
         Why; when it was logged.
     node : str
-        Id of another node whose owner said it before the package came here; "" where it stands in this node's log.
+        Id of another node whose owner said it; "" where it stands in this node's log.
+    before : bool
+        Whether that was one of those from whom the package came here: what they said holds as the owner's.
     """
 
     statement_id: str
@@ -82,9 +84,19 @@ class Amendment:
     reason: str = ""
     time: str = ""
     node: str = ""
+    before: bool = False
 
     @classmethod
-    def of(cls, statement_id: str, order: int, said: Mapping[str, Any], *, by: str = "", node: str = "") -> Self:
+    def of(
+        cls,
+        statement_id: str,
+        order: int,
+        said: Mapping[str, Any],
+        *,
+        by: str = "",
+        node: str = "",
+        before: bool = False,
+    ) -> Self:
         """The correction of the predicate of an `amendment` statement; `by`: as its author is called here."""
         return cls(
             statement_id=statement_id,
@@ -96,6 +108,7 @@ class Amendment:
             reason=str(said.get("reason", "")),
             time=str(said.get("time", "")),
             node=node,
+            before=before,
         )
 
     @property
@@ -165,6 +178,9 @@ class Corrections:
         self.amendments = tuple(known)
         self._ownership = Ownership.of(owner) if isinstance(owner, str) else owner
         self._own = _Threads([one for one in known if self.is_owners(one)])
+        #: What its owner says here goes before what those said from whom it came, whenever that arrives.
+        self._here = _Threads([one for one in known if self.is_owners(one) and not one.before])
+        self._before = _Threads([one for one in known if one.before])
         others = [one for one in known if not self.is_owners(one)]
         names = dict.fromkeys(one.by for one in others)
         self._others = [_Threads([one for one in others if one.by == by]) for by in names]
@@ -181,7 +197,7 @@ class Corrections:
 
     def is_owners(self, amendment: Amendment) -> bool:
         """Whether it was said by who owned the package then, here or at a node before."""
-        return bool(amendment.node) or self._ownership.speaks(amendment.by, amendment.order)
+        return amendment.before or self._ownership.speaks(amendment.by, amendment.order)
 
     @property
     def fields(self) -> tuple[str, ...]:
@@ -195,7 +211,10 @@ class Corrections:
 
     def decide(self, field: str, dataset: str = "") -> Decision:
         """What holds of a field of a dataset, or of the session as a whole."""
-        chosen, rivals = self._own.resolve(field, dataset)
+        chosen, rivals = self._here.resolve(field, dataset)
+        if chosen is None:
+            chosen, earlier = self._before.resolve(field, dataset)
+            rivals = rivals or earlier
         extras = [stated for threads in self._others for stated in threads.last(field, dataset)]
         return Decision(chosen, tuple(rivals), tuple(one for one in extras if one.change.value is not None))
 

@@ -16,6 +16,7 @@ from diadem.node.amended_values import changes_of
 from diadem.node.context import Context
 from diadem.node.custody.corrections import CorrectionSheet
 from diadem.node.custody.exporting import cards_of, require_mirrored
+from diadem.node.custody.words import HANDED_OVER
 from diadem.node.placing import subject
 
 
@@ -119,7 +120,7 @@ def sheet_of(context: Context, package: str) -> CorrectionSheet | None:
     """
     corrections = context.catalogue.corrections(package)
     ours = {one.statement_id for one in corrections.amendments if corrections.is_owners(one) and not one.node}
-    earlier = context.catalogue.sheets(package)
+    earlier = [one for one in context.catalogue.sheets(package) if one.before]
     if not ours and not earlier:
         return None
     sha256, ledger = PackageId(package).hex, context.ledger
@@ -132,12 +133,14 @@ def sheet_of(context: Context, package: str) -> CorrectionSheet | None:
         corrections.owners,
         keys=cards_of(ledger.keys(), said),
         amendments=said,
-        earlier=[sheet for sheet, _ in earlier],
+        earlier=[one.sheet for one in earlier],
         key=context.keys.open("online"),
     )
 
 
-def brought(context: Context, package: str, sheet: CorrectionSheet, names: Mapping[str, str]) -> Draft | None:
+def brought(
+    context: Context, package: str, sheet: CorrectionSheet, names: Mapping[str, str], *, before: bool
+) -> Draft | None:
     """The statement of the corrections with which a package came; None where all of them are known here.
 
     Parameters
@@ -149,7 +152,11 @@ def brought(context: Context, package: str, sheet: CorrectionSheet, names: Mappi
     sheet : CorrectionSheet
         As it came.
     names : mapping of str to str
-        What this node calls others, by their ids; any other is called as it calls itself.
+        What this node calls others, by their ids. Any other is called as it calls itself, or where somebody else is
+        called so, by the beginning of its id.
+    before : bool
+        Whether the package has come from the node that signed it, so that what its owners said holds. What somebody
+        says of a package that was here before is an extra assertion.
 
     Raises
     ------
@@ -159,10 +166,30 @@ def brought(context: Context, package: str, sheet: CorrectionSheet, names: Mappi
     if sheet.package != str(PackageId(package)):
         raise IntegrityError("the corrections are of another package", next="Ask its sender for them again.")
     sheet.prove()
-    catalogue, own = context.catalogue, context.settings.id
-    known = {entry.statement_id for known, _ in catalogue.sheets(package) for entry, _ in known.all()}
+    own = context.settings.id
+    known = {entry.statement_id for one in context.catalogue.sheets(package) for entry, _ in one.sheet.all()}
     if all(of.node == own or entry.statement_id in known for entry, of in sheet.all()):
         return None
-    called = {one.node: names.get(one.node) or one.prove() for one in sheet.nodes()}
-    said = {"sheet": sheet.to_line().decode("ascii"), "from": sheet.node, "names": called}
+    taken = {context.settings.name, *names.values()}
+    called = {}
+    for one in sheet.nodes():
+        claimed = one.prove()
+        called[one.node] = names.get(one.node) or (one.node[:12] if claimed in taken else claimed)
+    said = {"sheet": sheet.to_line().decode("ascii"), "from": sheet.node, "names": called, "before": before}
     return Draft("corrections", (subject(package),), said)
+
+
+def came_from(context: Context, package: str) -> str:
+    """Id of the node from which a package came here first, this one's where it was archived here.
+
+    "" where it is not here, or was handed over by nobody knows whom.
+    """
+    for entry in context.ledger.of_subject(PackageId(package).hex):
+        said = entry.statement.predicate
+        if entry.statement.kind == "receipt":
+            return str(said["sender"])
+        if entry.statement.kind == "corrections" and said["before"]:
+            return str(said["from"])
+        if entry.statement.kind == "ingest" and not str(said["source"]).startswith(HANDED_OVER):
+            return context.settings.id
+    return ""

@@ -18,10 +18,11 @@ from diadem.model.ids import PackageId
 from diadem.model.peers import PeerState
 from diadem.model.ports import Bundle, Listener, silent
 from diadem.model.report import Level
-from diadem.node.amending import brought
+from diadem.node.amending import brought, came_from
 from diadem.node.archived import Archived, Wishes
 from diadem.node.context import Context
 from diadem.node.custody.corrections import MAX_SHEET, CorrectionSheet
+from diadem.node.custody.words import HANDED_OVER
 from diadem.node.ingesting import enter
 from diadem.node.jobs import working
 from diadem.node.packing_first import candidates
@@ -108,7 +109,7 @@ def _taken(
     package.readers, package.extractor = at_hand
     package.outcome = outcome = Outcome(package, created=added.created, omissions=(), proof=added.proof)
     before = str(opened.continues) if opened.continues is not None else None
-    stated = enter(context, package, added.path, name, outcome, f"found as a package in {path}", before, {})
+    stated = enter(context, package, added.path, name, outcome, f"{HANDED_OVER}{path}", before, {})
     if not _correct(context, str(opened.id), sheets, known=known):
         outcome = replace(outcome, flagged=[(CORRECTIONS, "not taken over: this node does not know who signed it")])
     more, debts = replicate(context, package.id, wanted_stores(context, package.id), listener=listener)
@@ -153,18 +154,20 @@ def _sheets(path: Path) -> Iterator[CorrectionSheet]:
 
 
 def _correct(context: Context, package: str, sheets: Sequence[CorrectionSheet], *, known: bool) -> bool:
-    """State the corrections that came with a package; whether all of them were believed.
+    """State the corrections that came with a package; whether all of them were taken over.
 
-    A node that is no confirmed peer goes by the beginning of its id. Of a package that was here it says nothing new,
-    unless it has spoken of it before: else anybody could correct what others gave.
+    Of a package that was here, a node that is no confirmed peer says nothing new, unless it came from there: else
+    anybody could correct what others gave.
     """
+    peers = {peer.id: peer for peer in peer_book(context).ls()}
+    names = {node: peer.name for node, peer in peers.items()}
     believed = True
     for sheet in (one for one in sheets if one.package == package):
-        peers = {one.node: peer_book(context).known(one.node) for one in sheet.nodes()}
-        names = {node: peer.name for node, peer in peers.items() if peer and peer.state is PeerState.CONFIRMED}
-        said = brought(context, package, sheet, {node: names.get(node, node[:12]) for node in peers})
-        heard = {one.node for before, _ in context.catalogue.sheets(package) for one in before.nodes()}
-        if said is not None and known and sheet.node not in {*names, *heard}:
+        peer = peers.get(sheet.node)
+        confirmed = peer is not None and peer.state is PeerState.CONFIRMED
+        before = came_from(context, package)
+        said = brought(context, package, sheet, names, before=before in ("", sheet.node))
+        if said is not None and known and not confirmed and sheet.node != before:
             believed = False
         elif said is not None:
             context.say([said])

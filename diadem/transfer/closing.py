@@ -8,7 +8,7 @@ from datetime import datetime
 from diadem.errors import IntegrityError, Refused
 from diadem.model.statements import Draft
 from diadem.model.transfers import Counts, State, Transfer
-from diadem.node.amending import brought, sheet_of
+from diadem.node.amending import brought, came_from, sheet_of
 from diadem.node.custody.corrections import CorrectionSheet
 from diadem.transfer import drafts
 from diadem.transfer.desk import Desk, outgoing
@@ -99,11 +99,11 @@ def closure_message(desk: Desk, transfer: Transfer) -> Message:
     """The message that a transfer is closed."""
     theirs, ours = desk.book.checkpoints(transfer.peer)
     chain = own_chain(desk.context, transfer.id, seen=ours)
-    about = {**({"seen": theirs} if theirs else {}), **corrections_of(desk, transfer)}
+    about = {**({"seen": theirs} if theirs else {}), **corrections_now(desk, transfer.package)}
     return Message(new_id(), CLOSURE, transfer.id, desk.node, transfer.peer, desk.now, chain, about)
 
 
-def corrections_of(desk: Desk, transfer: Transfer) -> dict[str, str]:
+def corrections_of(desk: Desk, package: str) -> dict[str, str]:
     """What a message says of the corrections that go with its package.
 
     Raises
@@ -111,15 +111,23 @@ def corrections_of(desk: Desk, transfer: Transfer) -> dict[str, str]:
     Refused
         They are more than a message holds.
     """
-    sheet = sheet_of(desk.context, transfer.package)
+    sheet = sheet_of(desk.context, package)
     text = sheet.to_line().decode("ascii") if sheet is not None else ""
     if len(text) > MAX_CORRECTIONS:
         raise Refused(
             f"the corrections of this package have {len(text):,} bytes, and a message holds {MAX_CORRECTIONS:,}",
-            where=transfer.package,
-            next="Give it as a ZIP, which holds all of them: diadem export ID OUT.zip --for NAME",
+            where=package,
+            next=f"Give it as a ZIP, which holds all of them: diadem export {package[7:19]} OUT.zip --for NAME",
         )
     return {"corrections": text} if text else {}
+
+
+def corrections_now(desk: Desk, package: str) -> dict[str, str]:
+    """The same of an offer that was made: where they have become too many since, they stay behind."""
+    try:
+        return corrections_of(desk, package)
+    except Refused:
+        return {}
 
 
 def brought_with(desk: Desk, transfer: Transfer, about: Mapping[str, object]) -> list[Draft]:
@@ -138,5 +146,6 @@ def brought_with(desk: Desk, transfer: Transfer, about: Mapping[str, object]) ->
             "the corrections are signed by another node than the sender's", next="Do not trust them; ask the sender."
         )
     names = {one.node: peer.name for one in sheet.nodes() if (peer := desk.network.peers.get(one.node)) is not None}
-    said = brought(desk.context, transfer.package, sheet, names)
+    before = came_from(desk.context, transfer.package) in ("", sheet.node)
+    said = brought(desk.context, transfer.package, sheet, names, before=before)
     return [said] if said is not None else []

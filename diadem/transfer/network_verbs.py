@@ -266,8 +266,7 @@ class NetworkVerbs:
             return import_packages(self.context, path, packages, store=store, dry_run=dry_run, listener=listener)
         desk = desk_of(self.context)
         done = import_disk(desk, path, store=store, dry_run=dry_run, listener=listener)
-        assert done.transfer is not None
-        return replace(done, transfer=told(desk, done.transfer))
+        return replace(done, offered=told(desk, done.transfer))
 
     def decline(self, offer: str, *, reason: str = "") -> Transfer:
         """Decline an offer; the sender is told, with the reason.

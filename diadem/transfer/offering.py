@@ -21,6 +21,7 @@ from diadem.node.placing import best_package
 from diadem.package.opening import read_manifest
 from diadem.store.taking import load
 from diadem.transfer import drafts
+from diadem.transfer.closing import corrections_of
 from diadem.transfer.describing import describe
 from diadem.transfer.desk import Desk, outgoing
 from diadem.transfer.messages import OFFER, new_id
@@ -46,6 +47,7 @@ def send(
         if (waiting := offered_already(desk, wanted)) is not None:
             return waiting
         found, about = measured(desk, wanted)
+        corrections_of(desk, wanted.package)  # what cannot be told with it is said now, not when it is delivered
         until = found.expires + FETCHING
         grant = desk.network.access.ensure_read(found.package, to=found.recipient, recipient=found.peer, expires=until)
         transfer = confined(desk, replace(found, grant=grant))

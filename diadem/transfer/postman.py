@@ -14,7 +14,7 @@ from diadem.model.routes import DIRECT
 from diadem.node.peers.opening import peer_book
 from diadem.transfer import sealed_messages
 from diadem.transfer.boxing import put_sealed
-from diadem.transfer.closing import corrections_of
+from diadem.transfer.closing import corrections_now
 from diadem.transfer.desk import Desk
 from diadem.transfer.evidence import own_chain
 from diadem.transfer.incoming import never_proven, note_refusal, receive
@@ -45,8 +45,8 @@ def message_of(desk: Desk, outgoing: Outgoing, *, seen: str = "") -> Message:
     theirs, ours = desk.book.checkpoints(outgoing.peer)
     chain = "" if outgoing.kind in UNSIGNED else own_chain(desk.context, outgoing.transfer, seen=seen or ours)
     about = {**outgoing.about, **({"seen": theirs} if theirs else {})}
-    if outgoing.kind == OFFER:
-        about |= corrections_of(desk, desk.book.get(outgoing.transfer))
+    if outgoing.kind == OFFER and (offered := desk.book.find(outgoing.transfer)) is not None:
+        about |= corrections_now(desk, offered.package)
     return Message(outgoing.id, outgoing.kind, outgoing.transfer, desk.node, outgoing.peer, desk.now, chain, about)
 
 

@@ -48,9 +48,12 @@ def test_the_day_in_a_name_is_used_or_told_and_never_lost(sessions: Planner, tmp
             image(tmp_path / folder / f"{number}.hspy", time)
     assert {(one.title, one.date) for one in sessions(tmp_path)} == {
         ("Talos EDS", "2017-03-06"),
-        ("2016-01-01 Titan", ""),
+        ("Titan", "2016-01-01"),
         ("2015-01-01 Quanta", "2021-01-01"),
     }
+    whys = {one.title: one.why for one in sessions(tmp_path)}
+    assert "its name says 2016-01-01, its files 2017-03-06 to 2017-03-20" in whys["Titan"]
+    assert "its name says 2015-01-01, its files 2021-01-01" in whys["2015-01-01 Quanta"]
 
 
 def test_parts_of_a_session_belong_to_the_folder_above(sessions: Planner, tmp_path: Path) -> None:
@@ -116,11 +119,11 @@ def test_a_folder_where_everything_is_dumped_is_cut_by_days(sessions: Planner, t
     assert last.parts == ("20_0.hspy", "20_1.hspy", "20_2.hspy", "20_3.hspy", "20_notes.txt")
 
 
-def test_a_collection_of_single_files_stays_whole_and_has_no_date(sessions: Planner, tmp_path: Path) -> None:
+def test_a_collection_of_single_files_stays_whole_and_has_its_first_day(sessions: Planner, tmp_path: Path) -> None:
     for year in (2019, 2021, 2024):
         image(tmp_path / "references" / f"{year}.hspy", f"{year}-03-01T10:00:00")
     (one,) = sessions(tmp_path)
-    assert (one.date, one.first[:4], one.last[:4]) == ("", "2019", "2024")
+    assert (one.date, one.first[:4], one.last[:4]) == ("2019-03-01", "2019", "2024")
     assert "recorded 2019 to 2024" in one.why
 
 

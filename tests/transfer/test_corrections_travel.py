@@ -93,6 +93,22 @@ def test_corrections_go_on_to_a_third_node_on_a_disk(town: Town, tmp_path: Path)
     assert "alice@hu-berlin" in said("amend", package, "--node", str(c.path))
 
 
+def test_who_got_a_package_corrects_it_for_nobody_who_had_it_before(pair: Pair) -> None:
+    package = pair.a.archived()
+    given(pair, package)
+    pair.b.node.amend(package, {"sample.name": "Z-9", "session.project": "P7"})
+    sent = pair.b.node.send(package, "alice@hu-berlin")
+    assert pair.a.node.accept(sent.id).state is State.CLOSED
+    assert corrected(pair.a.node, package) == ("", "")
+    told = pair.a.node.amendments(package)
+    assert [(one.by, told.corrections.is_owners(one)) for one in told.said] == [("marie@nmi", False)]
+    assert pair.a.node.search("Z-9").total == 1, "it is found, as what others say"
+    pair.a.node.amend(package, {"sample.name": "S-13"})
+    given(pair, package)
+    assert [one.by for one in pair.b.node.amendments(package).said] == ["alice@hu-berlin", "marie@nmi"]
+    assert corrected(pair.b.node, package) == ("Z-9", "P7"), "the owner here has the last word"
+
+
 def test_corrections_that_do_not_hold_are_refused_before_a_byte_moves(pair: Pair) -> None:
     package = pair.a.archived()
     pair.a.node.amend(package, {"sample.name": "S-13"})
@@ -101,7 +117,13 @@ def test_corrections_that_do_not_hold_are_refused_before_a_byte_moves(pair: Pair
     ours, theirs = pair.a.node.context.keys.open("online"), PrivateKey.generate()
 
     def signed(**other: Any) -> str:
-        parts = {"node": sheet.node, "package": package, "owners": sheet.owners, "keys": sheet.keys, "key": ours}
+        parts: dict[str, Any] = {
+            "node": sheet.node,
+            "package": package,
+            "owners": sheet.owners,
+            "keys": sheet.keys,
+            "key": ours,
+        }
         parts |= {"amendments": sheet.amendments, "earlier": ()}
         return CorrectionSheet.signed(**(parts | other)).to_line().decode()
 

@@ -17,7 +17,6 @@ from diadem.node.catalogue import amending, assessing, deriving, faceting, ownin
 from diadem.node.catalogue.facts import storable
 from diadem.node.catalogue.opening import CatalogueFile
 from diadem.node.catalogue.results import DatasetRow
-from diadem.node.custody.corrections import CorrectionSheet
 
 #: Datasets whose names an error proposes from.
 _COMPARED = 2_000
@@ -106,8 +105,8 @@ class QualityCatalogue(CatalogueFile):
             seq = reading.resolve(connection, package_id)
             return amending.corrections_of(connection, seq, reading.hex_of(connection, package_id))
 
-    def sheets(self, package_id: str) -> list[tuple[CorrectionSheet, dict[str, str]]]:
-        """The sheets of corrections with which a package came, and what this node calls their nodes; oldest first."""
+    def sheets(self, package_id: str) -> list[saying.Brought]:
+        """The sheets of corrections with which a package came, the oldest first."""
         with self._reading() as connection:
             return saying.sheets_of(connection, package_id.removeprefix(PREFIX))
 

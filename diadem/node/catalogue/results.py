@@ -14,6 +14,9 @@ from diadem.archive.scan_sheets import harmless
 from diadem.errors import UsageError
 from diadem.model.times import time_text
 
+#: A day; rows have an attribute of the name `date`.
+Day = date
+
 
 @dataclass(frozen=True, slots=True)
 class DatasetRow:
@@ -137,7 +140,7 @@ class PackageRow:
     tombstone: Mapping[str, Any] | None = None
     quality: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
-    until: date | None = None
+    until: Day | None = None
 
     @property
     def copies(self) -> int:

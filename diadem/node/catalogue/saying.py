@@ -8,8 +8,8 @@ Every function works in the transaction of its caller.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, select
 
@@ -44,29 +44,48 @@ def amendments_of(connection: Connection, sha256: str) -> list[Amendment]:
     return [*_brought(connection, sha256), *(Amendment.of(*said) for said in _said(connection, sha256, "amendment"))]
 
 
-def sheets_of(connection: Connection, sha256: str) -> list[tuple[CorrectionSheet, dict[str, str]]]:
-    """The sheets of corrections with which a package came, proven then, and what nodes are called; oldest first."""
+class Brought(NamedTuple):
+    """A sheet of corrections with which a package came, proven when it was stated.
+
+    Attributes
+    ----------
+    sheet : CorrectionSheet
+        As it came.
+    names : mapping of str to str
+        What this node called the nodes in it.
+    before : bool
+        Whether the package had come from the node that signed it.
+    """
+
+    sheet: CorrectionSheet
+    names: Mapping[str, str]
+    before: bool
+
+
+def sheets_of(connection: Connection, sha256: str) -> list[Brought]:
+    """The sheets of corrections with which a package came, the oldest first."""
     found = []
     for one in _lines(connection, [sha256], "corrections"):
         try:
             said = read_statement(Envelope.from_line(one.line).payload).predicate
-            found.append((CorrectionSheet.from_line(str(said["sheet"]).encode("utf-8")), dict(said["names"])))
+            sheet = CorrectionSheet.from_line(str(said["sheet"]).encode("utf-8"))
         except DocumentError:  # of a later version: custody tells
             continue
+        found.append(Brought(sheet, said["names"], bool(said["before"])))
     return found
 
 
 def _brought(connection: Connection, sha256: str) -> list[Amendment]:
-    """What owners at other nodes had said before the package came: all of it stands before what is said here."""
-    found: dict[str, tuple[Entry, str, str]] = {}
-    for sheet, names in sheets_of(connection, sha256):
+    """What owners at other nodes said: all of it stands before what is said here."""
+    found: dict[str, tuple[Entry, dict[str, Any]]] = {}
+    for sheet, names, before in sheets_of(connection, sha256):
         for entry, of in sheet.all():
             user = str(entry.statement.predicate["by"]).rpartition("@")[0]
             by = f"{user}@{names.get(of.node, of.node[:12])}"
-            found.setdefault(entry.statement_id, (entry, by, of.node))
+            found.setdefault(entry.statement_id, (entry, {"by": by, "node": of.node, "before": before}))
     return [
-        Amendment.of(entry.statement_id, number - len(found), entry.statement.predicate, by=by, node=node)
-        for number, (entry, by, node) in enumerate(found.values())
+        Amendment.of(entry.statement_id, number - len(found), entry.statement.predicate, **more)
+        for number, (entry, more) in enumerate(found.values())
     ]
 
 

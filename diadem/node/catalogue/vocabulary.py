@@ -93,6 +93,8 @@ _OWN: Final[Mapping[str, Key]] = {
     "kev": Key("keV", "number", ("beam.acceleration_voltage",), "V", bare="kV", energies=True),
     "date": Key("date", "day"),
     "year": Key("date", "day"),  # as results are counted by it
+    facts.SESSION_DATE: Key("date", "day"),
+    facts.SESSION_END: Key(facts.SESSION_END, "time", (facts.SESSION_END,)),
     "ingested": Key("ingested", "ingested"),
     "id": Key("id", "id"),
     "diadem": Key("id", "id"),

@@ -14,6 +14,8 @@ from diadem.node.custody.network_words import WRITERS
 from diadem.node.custody.said import Said, bare, counted, quoted, size_text
 from diadem.serialization.statements import validate_statement
 
+#: How the source of an `ingest` begins that found a package as it was: by whom it was made is not stated.
+HANDED_OVER: Final = "found as a package in "
 #: How a copy's bytes were proven, as `replicate` says it.
 _PROOFS: Final[Mapping[str, str]] = {
     "written": "every byte was hashed while it was written",
@@ -79,7 +81,7 @@ def _ingest(said: Said) -> str:
     were = "was" if said["files"] == 1 else "were"
     if said["source"] == f"found in the store {said['store']}":
         return f"{files} {were} {said['source']} and entered for {said['owner']}; who put them there is not stated"
-    if said["source"].startswith("found as a package in "):
+    if said["source"].startswith(HANDED_OVER):
         return (
             f"{files} were {said['source']}, proven whole, {how} and entered for {said['owner']};"
             " who made it is not stated"

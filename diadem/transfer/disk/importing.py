@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from diadem.errors import IntegrityError, Refused
+from diadem.errors import IntegrityError, NotFound, Refused
 from diadem.model import canonical
 from diadem.model.ports import Bundle, Listener
 from diadem.model.report import Level
@@ -36,8 +36,9 @@ class Imported:
 
     Attributes
     ----------
-    transfer : Transfer or None
-        Received; or as it stands, where the disk does not hold all of it. None where packages were handed over.
+    offered : Transfer or None
+        The transfer: received; or as it stands, where the disk does not hold all of it. None where packages were
+        handed over.
     done : bool
         False for a dry run: it was only weighed, and waits in the inbox.
     packages : sequence of Archived
@@ -46,15 +47,22 @@ class Imported:
         Their ids.
     """
 
-    transfer: Transfer | None
+    offered: Transfer | None
     done: bool = True
     packages: Sequence[Archived] = ()
     found: Sequence[str] = ()
 
+    @property
+    def transfer(self) -> Transfer:
+        """The transfer. Raises `NotFound` where packages were handed over: see `packages`."""
+        if self.offered is None:
+            raise NotFound("packages were handed over, by no transfer", next="Look at packages.")
+        return self.offered
+
     def to_dict(self) -> dict[str, Any]:
-        """A JSON object with every attribute."""
+        """A JSON object: ``transfer``, ``done``, ``packages``, ``found``."""
         return {
-            "transfer": None if self.transfer is None else self.transfer.to_dict(),
+            "transfer": None if self.offered is None else self.offered.to_dict(),
             "done": self.done,
             "packages": [one.to_dict() for one in self.packages],
             "found": list(self.found),

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-import diadem
 from diadem.errors import UsageError
+from diadem.node.catalogue import PackageRow
 from tests.archive.scan_trees import image
 from tests.cli.inside import said, said_json
 from tests.node.verbs.conftest import Lab
 
 
-def archived(lab: Lab, name: str, *days: str) -> diadem.PackageRow:
+def archived(lab: Lab, name: str, *days: str) -> PackageRow:
     """Archive a folder of images recorded on these days."""
     folder = lab.root / "sources" / name
     folder.mkdir(parents=True)
@@ -70,6 +70,8 @@ def test_a_date_can_be_amended_and_is_what_is_found(lab: Lab) -> None:
     assert lab.node.get(row.id).record.session["date"] == "2023-03-14"
     assert [one.id for one in lab.node.search("").rows] == [row.id, other.id], "the newest first"
     assert said_json("search", "year:2023", *node)["rows"][0]["id"] == row.id
+    for asked in ("session.date:2023-03", "session.end_date:2023-04", "session.end_date>=2023-04-02"):
+        assert [one.id for one in lab.node.search(asked).rows] == [row.id], asked
     lab.node.reindex()
     assert [one.id for one in lab.node.search("date:2023").rows] == [row.id]
     lab.node.amend(row.id, {"session.date": None, "session.end_date": None})
