@@ -282,7 +282,7 @@ def test_who_writes_into_a_store_sends_no_file_of_the_node_with_it(laptop: Lapto
         with laptop.served.client(sign_with=laptop.key("bob")) as client:
             for _ in range(80):
                 with contextlib.suppress(Unreachable), client.stream(place, range=(0, 200)) as one:
-                    came.append(bytes(one.read()))
+                    came.append(bytes(one.read(1 << 20)))
     finally:
         ended.set()
         racer.join()
