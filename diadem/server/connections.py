@@ -55,7 +55,9 @@ class Connections:
 
     def met(self, client: str, *, known: bool) -> None:
         """Note that a request of a connection was let in; `known` where a key signed it that the node knows."""
-        self._met[client] = known or self._met.get(client, False)
+        host, _, port = client.rpartition(":")
+        name = _name(host, port)
+        self._met[name] = known or self._met.get(name, False)
 
     def _watch(self) -> None:
         while not self._ended.wait(_LOOK):
@@ -96,8 +98,7 @@ class Connections:
         """Address and port of who called; "" for another socket than one that was taken at the port."""
         if one.family not in (socket.AF_INET, socket.AF_INET6) or one.getsockname()[1] != self._port:
             return ""
-        host, port = one.getpeername()[:2]
-        return f"{host}:{port}"
+        return _name(*one.getpeername()[:2])
 
     def _end(self, descriptor: int, client: str) -> None:
         """Shut a connection down, if the descriptor still is that one: granian sees its end, and lets go of it."""
@@ -106,11 +107,16 @@ class Connections:
                 one.shutdown(socket.SHUT_RDWR)
 
 
+def _name(host: str, port: object) -> str:
+    """Address and port as one text, however the system or granian writes IPv6."""
+    address = ipaddress.ip_address(host.strip("[]").partition("%")[0])
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return f"{mapped or address} {port}"
+
+
 def _whose(client: str) -> str:
     """The address that a connection counts for; of IPv6 its network, for one subscriber has all of it."""
-    host = client.rpartition(":")[0].partition("%")[0]
-    address = ipaddress.ip_address(host)
+    address = ipaddress.ip_address(client.partition(" ")[0])
     if isinstance(address, ipaddress.IPv4Address):
-        return host
-    mapped = address.ipv4_mapped
-    return str(mapped) if mapped else str(ipaddress.ip_network((address, 64), strict=False))
+        return str(address)
+    return str(ipaddress.ip_network((address, 64), strict=False))

@@ -91,7 +91,8 @@ class Introduction:
         names = ("to token nonce seen chain note", "commitment number")
         found, envelope = _opened(data, names, _INTRODUCTION)
         joins = "commitment" in found
-        require(matches(TOKEN, found["token"]) if joins else found["token"] == "", "introduction", "its token is none")
+        fits = matches(TOKEN, found["token"]) or (not joins and found["token"] == "")
+        require(fits, "introduction", "its token is none")
         if joins:
             require(matches(HEX, found["commitment"]), "introduction", "its commitment is none")
             require(found["number"] == "" or matches(TOKEN, found["number"]), "introduction", "its number is none")

@@ -19,6 +19,7 @@ from diadem.node.config import checked_name
 from diadem.node.context import Context
 from diadem.node.peers.book import PeerBook
 from diadem.node.peers.inviting import add_url, invite_node
+from diadem.node.peers.joins import has_joined
 from diadem.node.peers.opening import peer_book
 from diadem.node.peers.saying import peer_draft
 from diadem.node.peers.tickets import GivenTicket, end_tickets, tickets
@@ -254,7 +255,7 @@ class PeerVerbs:
         NotFound
             There is no such peer.
         Refused
-            The words differ, or the peer was dropped.
+            The words differ, the peer was dropped, or it has to join anew.
         """
         with self.context.locked("peers"):
             peer = self.get(name)
@@ -267,6 +268,11 @@ class PeerVerbs:
                 raise Refused(f"'{peer.name}' was dropped", next="Make a new ticket: diadem peer invite")
             if peer.state is PeerState.CONFIRMED:
                 return peer
+            if not peer.reason and not has_joined(self._book, peer.id):
+                raise Refused(
+                    f"'{peer.name}' joined when the words could still be forged, or the list of peers was lost since",
+                    next="Make a new ticket, and let it join by that: diadem peer invite",
+                )
             if peer.reason:  # it had contradicted what was known; a person has settled that
                 self._book.forget_checkpoint(peer.id)
             return self._said(replace(peer, state=PeerState.CONFIRMED, reason=""), "confirmed")

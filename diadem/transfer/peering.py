@@ -130,6 +130,12 @@ def answer_join(context: Context, body: bytes, signer: str = "") -> bytes:
     said, envelope = Introduction.from_bytes(body)
     if said.to != context.settings.id:
         raise Refused("this introduction is for another node", next="Use the address in the ticket.")
+    if said.token and not said.commitment:
+        raise Refused(
+            "this node joins as DIADEM did at first, when somebody between the two could make the words equal",
+            where="introduction",
+            next="Update DIADEM there, and join by the same ticket.",
+        )
     _require_expected(context, said)
     card = prove_card(said.chain, said.node)
     require_signed(envelope, card.online)

@@ -12,7 +12,7 @@ import pytest
 
 from diadem.errors import Refused
 from diadem.model.canonical import encode
-from diadem.model.peers import NOTE_TYPE
+from diadem.model.peers import NOTE_TYPE, Contact
 from diadem.model.tickets import Ticket
 from diadem.node.config import ServerSettings
 from diadem.node.peers import words
@@ -107,11 +107,12 @@ class Middle:
         said = replace(said, commitment=bound, number=number if revealed else "")
         return Welcome.from_bytes(answer_join(hu.context, said.to_bytes(self.key), self.key.public.key_id))[0]
 
-    def connect(self, *_: object) -> Self:
+    def connect(self, _contact: Contact, _key: PrivateKey) -> Self:
         return self
 
-    def post_json(self, _path: str, document: Mapping[str, Any], **_options: object) -> dict[str, Any]:
+    def post_json(self, path: str, document: Mapping[str, Any], *, introduce: bool = False) -> dict[str, Any]:
         """Answer nmi as the node that invites, with the number that oslo likes to have just now."""
+        assert (path, introduce) == ("peer/join", True)
         said, _ = Introduction.from_bytes(encode(document, where="test"))
         self.asked.append(said)
         context, state = self.town.node("oslo").context, "pending" if said.number else BEGUN

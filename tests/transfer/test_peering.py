@@ -18,6 +18,7 @@ from diadem.node.peers.tickets import Bearer, TicketRefused, use_ticket
 from diadem.transfer.askers import find_asker
 from diadem.transfer.introductions import Introduction
 from diadem.transfer.peering import Joining, answer_join, finish_join, introduce, join_request
+from diadem.trust.envelope import Envelope, sign
 from tests.transfer.towns import Direct, Town, url
 
 
@@ -202,14 +203,31 @@ def test_a_node_that_is_dropped_while_it_joins_is_not_let_in_after_all(town: Tow
 
 def test_a_list_of_peers_of_before_joins_were_kept_stays_and_takes_new_ones(town: Town) -> None:
     town.meet("hu-berlin", "nmi")
+    town.peers("oslo").join(town.peers("hu-berlin").invite().to_text())
     book = town.book("hu-berlin")
     with book.file.writing() as connection:
         connection.execute("DROP TABLE joins")
     again = PeerBook(town.node("hu-berlin").path)
-    assert [(peer.name, peer.state) for peer in again.ls()] == [("nmi", PeerState.CONFIRMED)]
+    pending = ("oslo", PeerState.PENDING)
+    assert [(peer.name, peer.state) for peer in again.ls()] == [("nmi", PeerState.CONFIRMED), pending]
     again.close()
+    with pytest.raises(Refused, match="when the words could still be forged"):
+        town.peers("hu-berlin").confirm("oslo")
     town.meet("hu-berlin", "oslo")
     assert [peer.name for peer in book.ls()] == ["nmi", "oslo"]
+
+
+def test_a_node_that_joins_as_at_first_is_told_to_update_and_may_use_its_ticket_then(town: Town) -> None:
+    ticket = town.peers("hu-berlin").invite()
+    hu, nmi = town.node("hu-berlin").context, town.node("nmi").context
+    document = json.loads(Envelope.from_line(join_request(nmi, ticket).body).payload)
+    del document["commitment"], document["number"]
+    key, kind = nmi.keys.open("online"), "application/vnd.diadem.introduction+json"
+    old = sign(encode(document | {"format": "diadem-introduction/1"}, where="test"), [key], kind).to_line()
+    with pytest.raises(Refused, match="Update DIADEM there"):
+        answer_join(hu, old)
+    assert town.peers("hu-berlin").tickets()[0].used_by == ""
+    assert town.peers("nmi").join(ticket.to_text()).words
 
 
 def test_what_was_changed_on_the_way_or_is_for_another_changes_nothing(town: Town) -> None:

@@ -18,6 +18,7 @@ _INSERT: Final = "INSERT OR IGNORE INTO joins VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 _FIND: Final = "SELECT * FROM joins WHERE token_hash = ?"
 _ANSWERED: Final = "UPDATE joins SET inviter_key = ?, inviter_number = ? WHERE token_hash = ? AND inviter_number = ''"
 _FINISHED: Final = "UPDATE joins SET joiner_number = ? WHERE token_hash = ? AND joiner_number = ''"
+_HAS_JOINED: Final = "SELECT 1 FROM joins WHERE joiner = ? AND joiner_number <> ''"
 _END: Final = "DELETE FROM joins WHERE joiner = ? AND joiner_number = ''"
 _UNDER_WAY: Final = (
     "SELECT joiner FROM joins JOIN tickets ON tickets.hash = joins.token_hash"
@@ -94,6 +95,12 @@ def finish(book: PeerBook, join: Join) -> None:
 def end_joins(connection: sqlite3.Connection, node: str) -> None:
     """Forget the joins of a node that it has not finished: it cannot begin them again."""
     connection.execute(_END, [node])
+
+
+def has_joined(book: PeerBook, node: str) -> bool:
+    """Whether a node has joined this one with words that nobody could choose: not before joins were kept."""
+    with book.file.reading() as connection:
+        return connection.execute(_HAS_JOINED, [node]).fetchone() is not None
 
 
 def joining_nodes(book: PeerBook, now: datetime) -> set[str]:
