@@ -84,25 +84,31 @@ def sync(desk: Desk, *, max_rate: float | None = None, listener: Listener = sile
 def _messages(desk: Desk, trouble: dict[str, None]) -> int:
     """Hand over what is due, and fetch what waits, at all peers at once; returns how much came."""
     book = peer_book(desk.context)
-    due = [book.known(peer) for peer in dict.fromkeys(outgoing.peer for outgoing in desk.book.to_post())]
-    told = [_Asked(peer, partial(deliver_all, desk, peer=peer.id, due=False)) for peer in due if peer is not None]
+    due = dict.fromkeys(outgoing.peer for outgoing in desk.book.to_post())
+    told = [_Asked(f"'{desk.peer_name(peer)}'", partial(deliver_all, desk, peer=peer, due=False)) for peer in due]
     do_all([one.run for one in told], _PATIENCE)
-    asked = [_Asked(hub, partial(pick_up, desk, hub)) for hub in own_hubs(desk.context, book)]
-    asked += [_Asked(book.get(peer), partial(collect, desk, peer)) for peer in desk.network.reachable()]
+    asked = [_Asked(_named(hub), partial(pick_up, desk, hub)) for hub in own_hubs(desk.context, book)]
+    asked += [_Asked(_named(book.get(peer)), partial(collect, desk, peer)) for peer in desk.network.reachable()]
     do_all([one.run for one in asked], _PATIENCE)
-    trouble.update(
-        dict.fromkeys(one.trouble for one in (*told, *asked) if one.trouble)
-    )  # the same trouble is told once
+    for one in (*told, *asked):
+        if one.fault is not None:
+            raise one.fault
+        if one.trouble:
+            trouble[one.trouble] = None  # the same is told once
     return sum(one.came for one in asked)
+
+
+def _named(peer: Peer) -> str:
+    return f"the hub '{peer.name}'" if peer.is_hub else f"'{peer.name}'"
 
 
 class _Asked:
     """A peer or hub that is told or asked something: how much came, and what was the trouble."""
 
-    def __init__(self, peer: Peer, work: Callable[[], int]) -> None:
-        self._name = f"the hub '{peer.name}'" if peer.is_hub else f"'{peer.name}'"
-        self._work, self.came = work, 0
-        self.trouble = f"{self._name} does not answer: it took longer than {_PATIENCE:.0f} s"
+    def __init__(self, name: str, work: Callable[[], int]) -> None:
+        self._name, self._work, self.came = name, work, 0
+        self.fault: Exception | None = None
+        self.trouble = f"{name} does not answer: it took longer than {_PATIENCE:.0f} s"
 
     def run(self) -> None:
         try:
@@ -111,3 +117,5 @@ class _Asked:
             self.trouble = f"{self._name} has not confirmed this node, or not any more: ask its people"
         except DiademError as error:
             self.trouble = f"{self._name} does not answer: {error.message}"
+        except Exception as error:
+            self.fault = error

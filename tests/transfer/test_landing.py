@@ -542,6 +542,13 @@ def test_a_fetch_ends_soon_when_the_service_does_and_goes_on_later(pair: Pair) -
     assert pair.b.desk.book.get(transfer.id).state is State.CLOSED
 
 
+def until_received(pair: Pair, transfer: Transfer) -> None:
+    until = time.monotonic() + 30
+    while pair.b.desk.book.get(transfer.id).state is not State.RECEIVED:
+        assert time.monotonic() < until
+        time.sleep(0.02)
+
+
 def test_while_a_pushed_package_lands_nobody_waits_for_that(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("diadem.transfer.pushed._WAIT", 0.2)
     transfer, other = (accepted(pair, {"a.bin": name.encode() * 3000}, name) for name in ("one", "other"))
@@ -553,10 +560,8 @@ def test_while_a_pushed_package_lands_nobody_waits_for_that(pair: Pair, monkeypa
             assert (found["state"], found["wanted"]) == ("verifying", "")
         pushed.let_go()
         push(pair, other)
-        assert pair.b.desk.book.get(other.id).state is State.RECEIVED
-    until = time.monotonic() + 30
-    while pair.b.desk.book.get(transfer.id).state is not State.RECEIVED and time.monotonic() < until:
-        time.sleep(0.02)
+        until_received(pair, other)
+    until_received(pair, transfer)
     assert pushed.have(pair.a.id, transfer.id)["state"] == "received"
     assert look(folder_of(pair.b, transfer.package)) == look(folder_of(pair.a, transfer.package))
 
