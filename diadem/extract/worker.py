@@ -90,7 +90,7 @@ def _divide(source: BinaryIO, work: Callable[[int, str], Never], guard: sandbox.
     """
     child, root, pending = _Child(), "", b""
     while True:
-        waited, _, _ = select.select([source, *child.ended], [], [])
+        waited, _, _ = select.select([source.fileno(), *child.ended], [], [])
         if child.ended and child.ended[0] in waited:
             child.end_alike()
         said = source.read1(1 << 16)  # type: ignore[attr-defined]

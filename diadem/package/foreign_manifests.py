@@ -103,10 +103,10 @@ def read_info(reader: TagReader, listing: Listing, declaration: Declaration) -> 
 
 
 def read_manifests(reader: TagReader, listing: Listing, declaration: Declaration) -> list[ForeignManifest]:
-    """Read every manifest whose algorithm is known."""
+    """Read every manifest whose algorithm is known, one for each algorithm: others differ in upper and lower case."""
     known = algorithms()
-    manifests = []
-    for name in sorted(listing.files):
+    manifests: dict[tuple[str, bool], ForeignManifest] = {}
+    for name in sorted(listing.files, key=lambda name: (name != name.lower(), name)):
         match = _MANIFEST_NAME.match(name)
         if match is None:
             continue
@@ -116,12 +116,14 @@ def read_manifests(reader: TagReader, listing: Listing, declaration: Declaration
             reader.findings.warning("algorithm-unknown", message, name)
             continue
         manifest = ForeignManifest(name, algorithm, match[1] is not None)
+        if (first := manifests.setdefault((algorithm, manifest.of_tags), manifest)) is not manifest:
+            reader.findings.error("manifest-repeated", f"{first.name} is of the same algorithm", name, next=_DISTRUST)
+            continue
         digits = 2 * hashlib.new(algorithm, usedforsecurity=False).digest_size
         lines = reader.lines(name, declaration.encoding)
         for line in parse_manifest_lines(lines, name, digits, reader.findings):
             _enter(manifest, line, reader.findings, strict=declaration.strict)
-        manifests.append(manifest)
-    return manifests
+    return list(manifests.values())
 
 
 def _enter(manifest: ForeignManifest, line: ManifestLine, findings: Findings, *, strict: bool) -> None:

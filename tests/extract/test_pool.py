@@ -159,16 +159,15 @@ def test_machine_code_finds_every_door_shut_where_the_system_shuts_them(tmp_path
     unix = f"/tmp/diadem-{os.getpid()}"
     reader = ReaderOffer(name="escape", suffixes=(".escape",), load="hostile_machine_code:escape")
     with contextlib.ExitStack() as stack:
-        places = ((socket.AF_INET, 1, ("127.0.0.1", 0)), (socket.AF_UNIX, 1, unix), (socket.AF_UNIX, 2, f"{unix}.d"))
-        sockets = [stack.enter_context(socket.socket(family, kind)) for family, kind, _ in places]
-        for one, (family, kind, place) in zip(sockets, places, strict=True):
+        tcp = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+        for kind, place in ((socket.SOCK_STREAM, unix), (socket.SOCK_DGRAM, f"{unix}.d")):
+            one = stack.enter_context(socket.socket(socket.AF_UNIX, kind))
             one.bind(place)
-            if family == socket.AF_UNIX:
-                stack.callback(os.unlink, place)
-            if kind == 1:
+            stack.callback(os.unlink, place)
+            if kind == socket.SOCK_STREAM:
                 one.listen()
         file = data / "a.escape"
-        file.write_text(f"{outside}\n{unix}\n{sockets[0].getsockname()[1]}\n{os.getpid()}", "utf-8")
+        file.write_text(f"{outside}\n{unix}\n{tcp.getsockname()[1]}\n{os.getpid()}", "utf-8")
         extractor = stack.enter_context(Extractor([reader], memory=2 << 30))
         found = extractor.extract(survey([(file.name, file.stat().st_size)], [reader])[0], data)
     assert found.extraction["isolation"]["files"] == "landlock"

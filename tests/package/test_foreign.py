@@ -246,11 +246,17 @@ def _one_field_continued() -> dict[str, bytes]:
     return {"bag-info.txt": b"Contact: x\n" + b" y\n" * 330_000}
 
 
-@pytest.mark.parametrize("spoilt", [_same_path, _same_name_composed_otherwise, _one_field_continued])
+def _many_manifests() -> dict[str, bytes]:
+    spelled = itertools.islice(itertools.product(*("mM", "aA", "nN", "iI", "fF", "eE", "sS", "tT", "mM", "dD")), 1, 600)
+    files = {f"data/{number}": b"" for number in range(5000)}
+    names = ["".join(one) for one in spelled]
+    return files | {f"{name[:8]}-{name[8:]}5.txt": b"" for name in names} | {"manifest-sha256.txt": manifest(files)}
+
+
+@pytest.mark.parametrize("spoilt", [_same_path, _same_name_composed_otherwise, _one_field_continued, _many_manifests])
 def test_the_time_grows_as_the_tag_files_do(tmp_path: Path, spoilt: Callable[[], dict[str, bytes]]) -> None:
     write_bag(tmp_path, {**PAYLOAD, "\u00e9" * 15 + ".txt": b"a"}, algorithm="md5")
-    for name, content in spoilt().items():
-        (tmp_path / name).write_bytes(content)
+    write(tmp_path, spoilt())
     command = [sys.executable, "-m", "diadem", "verify", str(tmp_path), "--json"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
     assert done.returncode == (0 if spoilt is _one_field_continued else 1)

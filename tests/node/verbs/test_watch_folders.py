@@ -622,7 +622,7 @@ def test_a_session_that_fails_in_an_unknown_way_costs_itself_alone(titan: Instru
     assert states(second) == [("a", "failed"), ("z", "archived")]
     assert third == []  # told once
     assert second[0].error is not None
-    assert "other sessions are archived" in second[0].error.next
+    assert "other sessions are archived" in str(second[0].error.next)
     assert titan.sessions()["a"].state == "failed"
     context.gather = lambda: tools
     assert states(titan.looks()[0]) == [("a", "archived")]
