@@ -1,18 +1,20 @@
 """A look through the HDF5 files of a dataset before any reader follows their links: what leads out, loops, or lies.
 
-The walk follows hard links only, and reads through Python files, so that the library opens nothing by a name that a
-file gives. Workers walk under their limits, because the library itself may be attacked; `load` walks the same way.
+The walk follows hard links and references to objects only, and reads through Python files, so that the library opens
+nothing by a name that a file gives. Workers walk under their limits, because the library itself may be attacked; `load`
+walks the same way.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
 import h5py
+import numpy as np
 
 from diadem.extract.extraction import issue
 
@@ -115,6 +117,26 @@ def walk(file: BinaryIO, name: str, size: int, members: Collection[str] = ()) ->
     return found
 
 
+@dataclass(slots=True)
+class _Parent:
+    """What h5py's manager of attributes asks of an object."""
+
+    id: Any
+
+
+def _flat(values: Any) -> Iterator[Any]:
+    """The references in what h5py gives of attributes and datasets that hold some, among other things perhaps."""
+    if isinstance(values, (h5py.h5r.Reference, h5py.h5r.RegionReference)):
+        yield values
+    elif isinstance(values, np.ndarray) and values.dtype.names:
+        for name in values.dtype.names:
+            yield from _flat(values[name])
+    elif isinstance(values, list) or (isinstance(values, (np.ndarray, np.void)) and values.dtype.hasobject):
+        each: Any = values.flat if isinstance(values, np.ndarray) else values
+        for value in each:
+            yield from _flat(value)
+
+
 class _Walker:
     """The state of one walk."""
 
@@ -126,6 +148,8 @@ class _Walker:
         self._until = time.monotonic() + MAX_SECONDS
         self._weights: dict[Any, int] = {}
         self._count = 0
+        #: Addresses of the objects whose references have been followed.
+        self._asked: set[Any] = set()
         self._soft: list[tuple[Any, bytes, tuple[Any, ...]]] = []
         #: Virtual datasets of the file, and the paths of those in the same file that they take from.
         self._virtual: dict[Any, set[str]] = {}
@@ -142,6 +166,7 @@ class _Walker:
             self._found.refuse("too-many-objects", f"groups are nested more than {MAX_DEPTH} deep")
             return 0
         weight = 1
+        self._references(group, above, depth)
         for name in list(group):
             if self._found.refused:
                 return weight
@@ -186,7 +211,34 @@ class _Walker:
             return self.group(item, above, depth + 1)
         if isinstance(item, h5py.h5d.DatasetID):
             self._dataset(item)
+            self._references(item, above, depth)
         return 1
+
+    def _references(self, item: Any, above: tuple[Any, ...], depth: int) -> None:
+        """Visit what an object refers to: that may have no name, and readers find it all the same."""
+        address = h5py.h5o.get_info(item).addr
+        if address in self._asked or self._found.refused:
+            return
+        self._asked.add(address)
+        values = []
+        for index in range(h5py.h5a.get_num_attrs(item)):
+            attribute = h5py.h5a.open(item, index=index)
+            if attribute.get_type().detect_class(h5py.h5t.REFERENCE):
+                values.append(h5py.AttributeManager(_Parent(item))[attribute.name.decode("utf-8", "surrogateescape")])
+        if isinstance(item, h5py.h5d.DatasetID) and item.get_type().detect_class(h5py.h5t.REFERENCE):
+            if item.get_space().get_simple_extent_npoints() > MAX_OBJECTS:
+                self._found.refuse("too-many-objects", "the file has more references than any reader should follow")
+                return
+            values.append(h5py.Dataset(item)[()])
+        for reference in _flat(values):
+            target = h5py.h5r.dereference(reference, item) if reference else None
+            if target is None or h5py.h5o.get_info(target).addr in {*self._asked, *self._weights, *above}:
+                continue
+            self._count += 1
+            if depth >= MAX_DEPTH or self._count > MAX_OBJECTS or time.monotonic() > self._until:
+                self._found.refuse("too-many-objects", "the file has more objects than any reader should follow")
+                return
+            self._object(target, above, depth + 1)
 
     def _dataset(self, dataset: Any) -> None:
         """Refuse values that lie in other files; note a size that the file cannot hold."""

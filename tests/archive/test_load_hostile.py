@@ -177,6 +177,24 @@ def test_a_document_names_its_own_raw_file(folder: Path, lazy: bool) -> None:
     assert np.asarray(found.data).tobytes() == b"\1" * (2 * 128 * 128 * 4)
 
 
+def test_a_project_lists_no_file_that_is_not_of_its_dataset(shared_data: Path, folder: Path) -> None:
+    """In a worker, and in this process where no worker has refused it before."""
+    for path in (shared_data / "jeol").rglob("*"):
+        if path.is_file():
+            (target := folder / path.relative_to(shared_data / "jeol")).parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(path.read_bytes())
+    project = folder / "rawdata.ASW"
+    listed = b"\\Sample\\00_View000\\View000_0000000.img"
+    other = b"\\..\\" + b"o" * (len(listed) - 8) + b".img"
+    (folder / "Sample" / "00_View000" / "View000_0000000.img").rename(folder.parent / other[4:].decode())
+    project.write_bytes(project.read_bytes().replace(listed, other, 1))
+    with pytest.raises(ReaderError, match="outside"):
+        believed(packed(folder), "rawdata.ASW", "jeol").load("rawdata.ASW")
+    sidecars = [path.relative_to(folder).as_posix() for path in folder.rglob("*.*") if path != project]
+    with pytest.raises(ReaderError, match="outside the dataset"):
+        load(Payload(folder).source("rawdata.ASW", sidecars), offer=offer("jeol"))
+
+
 def test_no_program_is_started(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """PostScript under another name: Pillow has it drawn by Ghostscript."""
     marker, programs = tmp_path / "started", tmp_path / "bin"

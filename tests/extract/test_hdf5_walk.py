@@ -145,3 +145,36 @@ def test_a_size_that_the_file_cannot_hold_is_said(tmp_path: Path) -> None:
     found = look(path)
     assert (found.refused, found.huge) == (False, True)
     assert [issue["code"] for issue in found.issues] == ["mostly-unwritten"]
+
+
+def test_what_no_link_leads_to_is_found_by_reference(tmp_path: Path) -> None:
+    path = tmp_path / "a.h5"
+    with h5py.File(path, "w") as file:
+        external_storage(file)
+        place = h5py.h5o.get_info(file["x"].id).addr
+        file["seen"] = np.arange(3)
+        file["seen"].attrs["positions"] = file["x"].ref
+    whole = bytearray(path.read_bytes())
+    assert whole[place + 4] == 1  # how many links lead to it; said to be two, it outlives the only one
+    whole[place + 4] = 2
+    path.write_bytes(whole)
+    with h5py.File(path, "r+") as file:
+        del file["x"]
+    with h5py.File(path) as file:
+        assert file[file["seen"].attrs["positions"]].shape == (8,)
+    assert [issue["code"] for issue in look(path).issues] == ["external-storage"]
+
+
+def test_references_in_circles_are_no_fault(tmp_path: Path) -> None:
+    """Scales of dimensions refer to what they scale, and the other way round."""
+    path = tmp_path / "a.h5"
+    with h5py.File(path, "w") as file:
+        file["group/values"], file["scale"] = np.arange(3), np.arange(3)
+        file["scale"].make_scale("x")
+        file["group/values"].dims[0].attach_scale(file["scale"])
+        file["group"].attrs["root"] = file.ref
+        file["list"] = np.array([file["group"].ref, file["scale"].ref], h5py.ref_dtype)
+        file["scale"].attrs["part"] = file["group/values"].regionref[:2]
+        file["scale"].attrs.create("none", h5py.Empty(h5py.ref_dtype))
+    found = look(path)
+    assert (found.refused, found.issues) == (False, [])
