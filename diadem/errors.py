@@ -188,14 +188,15 @@ _RIGHTS = ("it may not be written or read here", "Check the permissions, or choo
 _FILES = ("too many files are open", f"End other programs or raise the limit (ulimit -n), {_AGAIN}.")
 #: What a disk, a share, a quota or a permission does to a sound program: in words, and what can be done.
 _CAUSES = {
-    errno.ENOSPC: ("the disk is full", "Free space, or choose another store."),
-    errno.EDQUOT: ("the quota is used up", "Free space, or ask for more."),
+    errno.ENOSPC: ("the disk is full", f"Free space, {_AGAIN}; or choose another place."),
+    errno.EDQUOT: ("the quota is used up", f"Free space, or ask for more; {_AGAIN}."),
     errno.EROFS: ("the disk is read-only", "Choose a place that can be written, or make it writable."),
     errno.EACCES: _RIGHTS,
     errno.EPERM: _RIGHTS,
+    errno.ENOENT: ("it is not there any more", f"Look whether its disk is connected, {_AGAIN}."),
     errno.ENOTDIR: ("the store is not a folder", "Name a folder."),
     errno.EEXIST: ("the store is not a folder", "Name a folder."),
-    errno.ENAMETOOLONG: ("a path is too long for this file system", "Choose a store with a shorter path."),
+    errno.ENAMETOOLONG: ("a path is too long for this file system", "Choose a place with a shorter path."),
     errno.EFBIG: (
         "the file system cannot hold a file of this size (FAT ends at 4 GB)",
         "Choose a disk with another file system: exFAT, NTFS, ext4.",
@@ -215,7 +216,7 @@ _CAUSES = {
     errno.ENOSYS: ("the file system cannot do what is needed", "Choose a disk with another file system."),
 }
 #: Of these, what a program may do wrong too.
-_OURS_TOO = frozenset({errno.ENOTDIR, errno.EEXIST})
+_OURS_TOO = frozenset({errno.ENOENT, errno.ENOTDIR, errno.EEXIST})
 
 
 def cause_of(error: OSError) -> tuple[str, str] | None:

@@ -122,7 +122,8 @@ class Site:
     """
 
     def __init__(self, work: Path) -> None:
-        self.folder, self._template, self._counter = work / "site", work / "template", work / "count"
+        self.folder: Path = work / "site"
+        self._template, self._counter = work / "template", work / "count"
         self._library = work / "failing_calls.so"
         self._count_anew()
         subprocess.run(["gcc", "-O1", "-shared", "-fPIC", "-o", self._library, _SOURCE, "-ldl"], check=True)

@@ -121,7 +121,7 @@ def _publish(draft: Path, folder: Path, *, existed: bool) -> None:
         flush_folder(long_path(folder.parent))
         return
     moved: list[Path] = []
-    with or_else(lambda: [_remove(path) for path in moved]):
+    with or_else(partial(_take_out, moved)):
         for name in os.listdir(long_path(draft)):
             source, target = long_path(draft / name), long_path(folder / name)
             patiently(lambda source=source, target=target: os.rename(source, target))  # type: ignore[misc]  # noqa: PTH104
@@ -131,11 +131,12 @@ def _publish(draft: Path, folder: Path, *, existed: bool) -> None:
         remove_tree(draft)
 
 
-def _remove(path: Path) -> None:
-    if os.path.isdir(long_path(path)):  # noqa: PTH112
-        remove_tree(path)
-    else:
-        discard(str(path))
+def _take_out(moved: Sequence[Path]) -> None:
+    for path in moved:
+        if os.path.isdir(long_path(path)):  # noqa: PTH112
+            remove_tree(path)
+        else:
+            discard(str(path))
 
 
 def _fill(

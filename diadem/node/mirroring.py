@@ -15,7 +15,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
 
-from diadem.errors import DiademError, Refused
+from diadem.errors import DiademError, Refused, StoreError, Unreachable
 from diadem.node.config import FILE, person_text, read_settings
 from diadem.node.context import POLICY_FILE, Context
 from diadem.node.recovery import seal_keys
@@ -58,7 +58,7 @@ def mirror_settings(context: Context, stores: Iterable[Store] | None = None) -> 
                         store.put(f"{home(context.settings.short_id)}/{name}", data)
                 except DiademError as error:
                     failed.append(f"{store.url}: {error.message}")
-    except DiademError as error:  # of this machine; what was changed here is changed
+    except (StoreError, Unreachable) as error:  # of this machine; what was changed here is changed
         failed.append(f"{error.where}: {error.message}")
     return failed
 
@@ -149,7 +149,7 @@ def mirror_catalogue(context: Context) -> list[str]:
     failed: list[str] = []
     try:
         _mirror_catalogue(context, failed)
-    except DiademError as error:  # of this machine: each store keeps the snapshot that it has
+    except (StoreError, Unreachable) as error:  # of this machine: each store keeps the snapshot that it has
         failed.append(f"{error.where}: {error.message}")
     return failed
 

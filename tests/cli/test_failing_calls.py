@@ -110,6 +110,18 @@ def test_an_export_that_is_killed_leaves_no_zip_that_is_not_whole(site: Site) ->
         assert zipfile.ZipFile(site.folder / "stick" / "out.zip").testzip() is None
 
 
+def test_what_cannot_be_given_back_whole_leaves_the_folder_empty(site: Site) -> None:
+    site.put_back()
+    given = site.folder / "given"
+    given.mkdir()
+    words = ("get", site.ids[0], given)
+    code, told = site.failing(words, "rename", "given", "n=2", f"errno={errno.EIO}")
+    assert code == 4, told
+    assert "nothing was restored" in told
+    assert not list(given.iterdir())
+    assert site.run(words)[0] == 0
+
+
 def test_a_writer_that_hangs_ends_the_wait_of_the_others_with_its_number(site: Site) -> None:
     lock = FileLock(site.folder / "some.lock")
     assert lock.acquire()

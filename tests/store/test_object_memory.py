@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import threading
 import uuid
 from collections.abc import Iterator
 from datetime import timedelta
+from pathlib import Path
 from typing import BinaryIO
 
 import fsspec
@@ -222,6 +226,16 @@ def test_second_writer_waits(store: ObjectStore) -> None:
     writer.join()
     assert waited.is_set()
     assert (results[0].made, done.made, done.package) == (True, False, first.sealed.package_id)
+
+
+def test_a_dead_writer_that_had_its_own_folder_for_temporary_files_is_seen(tmp_path: Path) -> None:
+    """As jobs of a cluster and services have."""
+    code = (
+        "import os; from diadem.store.object_claim import WriterLock as L; print(L().writer, flush=True); os._exit(1)"
+    )
+    variables = {**os.environ, "TMPDIR": str(tmp_path)}
+    ended = subprocess.run([sys.executable, "-c", code], env=variables, capture_output=True, text=True, check=False)
+    assert is_dead(ended.stdout.strip())
 
 
 def test_claim_of_a_dead_writer_is_taken_over(store: ObjectStore) -> None:
