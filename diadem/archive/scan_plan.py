@@ -138,7 +138,8 @@ def _refuse_more_than_said(sessions: Sequence[PlannedSession], places: Sequence[
                 raise DocumentError(
                     f"the column 'parts' is gone, and all of '{to_cell(session.folder)}' holds what another row leaves",
                     where=f"{places[taken]}; {places[index].rpartition(', ')[2]}",
-                    next="Put the column back: undo its removal, or write the plan anew with diadem scan --plan.",
+                    next="Put the column back: undo its removal, or write the plan anew: "
+                    "diadem scan FOLDER --plan plan.xlsx",
                 )
 
 

@@ -77,7 +77,10 @@ def init(
     if not json and sys.stderr.isatty():
         print("making keys, recovery file and store: a few seconds …", file=sys.stderr)
     with Node.create(
-        **chosen,
+        chosen["path"],
+        name=chosen["name"],
+        user=chosen["user"],
+        store=chosen["store"],
         full_name=full_name,
         kind=kind,
         recovery_file=recovery_file,

@@ -349,6 +349,7 @@ class _NoLedger:
     """The log of a node that is only read: it is on the node's own machine. Or one that its disk does not give."""
 
     size = total = 0
+    fault = None
 
     def __init__(self, reason: DiademError) -> None:
         self._reason = reason

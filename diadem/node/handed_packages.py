@@ -131,7 +131,7 @@ def _landed(
     reasons = "; ".join(f"{name}: {error.message}" for name, error in problems.items())
     raise Unreachable(
         f"no store can take the package: {reasons or 'the node has none'}",
-        next="Connect a store, or add one: diadem store add",
+        next="Connect a store, or add one: diadem store add PLACE",
     )
 
 
