@@ -9,7 +9,7 @@ from typing import Any, BinaryIO
 
 from diadem.archive.ingest import Ingested
 from diadem.archive.plain import quantity_text, signal_text
-from diadem.archive.scan_names import date_in, session_days
+from diadem.archive.scan_names import leading_date, session_days
 from diadem.extract.extraction import VendorBlock
 from diadem.extract.plausible import Siblings, doubts
 from diadem.model.facts import MAX_DESCRIBED, DatasetFacts, PackageFacts
@@ -156,7 +156,7 @@ class Describer:
         if stated := self._metadata.get("session", {}).get("date"):
             return str(stated)
         days = map(datetime.date.fromisoformat, self._days)
-        found = session_days(days, date_in(self._title), latest=self._now.date() + datetime.timedelta(days=1))
+        found = session_days(days, leading_date(self._title), latest=self._now.date() + datetime.timedelta(days=1))
         return found[0].isoformat() if found else None
 
     @property

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from diadem.archive.scan_names import date_in, session_days
+from diadem.archive.scan_names import leading_date, session_days
 from diadem.errors import PackageError
 from diadem.model.manifest import DERIVED_PATHS, INDEX_PATH
 from diadem.model.record import Record
@@ -135,7 +135,7 @@ def session_span(entry: PackageEntry, facts: Facts) -> tuple[datetime.date | Non
     days = {day for text in stated if (day := _day(text[:10])) is not None}
     known = entry.archived or entry.date
     latest = known + datetime.timedelta(days=1) if known else datetime.date.max
-    told = session_days(days, date_in(title), latest=latest)
+    told = session_days(days, leading_date(title), latest=latest)
     first, last = told or (None, None)
     if given := _day(str(session.get("date", ""))):
         first, last = given, last if last is not None and last > given else None

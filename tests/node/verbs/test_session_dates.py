@@ -29,7 +29,7 @@ def archived(lab: Lab, name: str, *days: str) -> PackageRow:
         ("2016-08-08 S-12", ["2016-08-08", "2019-05-02"], "2016-08-08", None, "2016/20160808-s-12-"),
         ("2023-03-14 Marie GaN", ["2016-08-08", "2019-05-02"], "2023-03-14", None, "2023/20230314-marie-gan-"),
         ("2023-03-14 Marie GaN", ["2016-08-08"], "2016-08-08", None, "2016/20160808-2023-03-14-marie-gan-"),
-        ("GaN 2023-03-14", [], "2023-03-14", None, "2023/20230314-gan-2023-03-14-"),
+        ("2023-03-14 GaN", [], "2023-03-14", None, "2023/20230314-gan-"),
         ("two days", ["2024-02-28", "2024-02-29"], "2024-02-28", "2024-02-29", "2024/20240228-two-days-"),
         ("a lost clock", ["1970-01-01", "2024-02-29"], "2024-02-29", None, "2024/20240229-a-lost-clock-"),
     ],
@@ -45,7 +45,8 @@ def test_what_a_name_or_the_files_tell_is_never_dropped(
 
 
 def test_the_day_of_archiving_is_told_apart(lab: Lab) -> None:
-    dated, bare = archived(lab, "2023-03-14 GaN"), archived(lab, "t2")
+    dated, bare = archived(lab, "2023-03-14 GaN"), archived(lab, "t2 for 2023-04-01")
+    assert "-t2-for-2023-04-01-" in bare.path, "a date that a name does not begin with may be another's, and stays"
     assert bare.date is None
     assert bare.ingested_at is not None
     year = bare.ingested_at.year
