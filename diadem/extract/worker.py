@@ -33,7 +33,7 @@ from diadem.model.vendor import TREE
 MAX_ANSWER = 8 << 20
 #: Jobs between two collections of cycles, which hold files open, among everything.
 _COLLECT_EVERY = 32
-#: What readers import late, and takes long.
+#: What readers import late, and takes long: of these a child tells by number which it has.
 _OFTEN = ("dask.array", "distributed", "hdf5plugin", "tifffile", "diadem.extract.hdf5_walk")
 #: Modules of readers, blocks and pictures in a job, but for those of foreign plugins.
 _OURS = re.compile(rb'"((?:diadem|rsciio)\.[\w.]+):\w+"')
@@ -65,15 +65,24 @@ def main() -> None:
     _work(jobs, sink, guard, {"files": False, "calls": confinement.limit_calls()})
 
 
-def _work(jobs: queue.SimpleQueue[bytes], sink: BinaryIO, guard: sandbox.Guard, enforced: Mapping[str, bool]) -> Never:
+def _work(
+    jobs: queue.SimpleQueue[bytes],
+    sink: BinaryIO,
+    guard: sandbox.Guard,
+    enforced: Mapping[str, bool],
+    imported: Callable[[int], object] = lambda _: None,
+) -> Never:
     """Answer jobs, and say with each what the system enforces."""
     done = 0
+    untold = {name: number for number, name in enumerate(_OFTEN) if name not in sys.modules}
     while True:
         job = json.loads(jobs.get())
         if job.get("rest"):
             _let_go()
             continue
         _say(sink, {**_answer(job, guard, partial(_tell, sink)), "enforced": enforced})
+        for name in [name for name in untold if name in sys.modules]:
+            imported(untold.pop(name))
         done += 1
         if done % _COLLECT_EVERY == 0:
             gc.unfreeze()
@@ -83,16 +92,22 @@ def _work(jobs: queue.SimpleQueue[bytes], sink: BinaryIO, guard: sandbox.Guard, 
 # -- a child for each folder ---------------------------------------------------------------------------------------
 
 
-def _divide(source: BinaryIO, work: Callable[[int, str], Never], guard: sandbox.Guard) -> Never:
+def _divide(source: BinaryIO, work: Callable[[int, int, str], Never], guard: sandbox.Guard) -> Never:
     """Pass jobs on to a child that can read their folder; end with it, as it ended, or with the input.
 
-    Nothing of what a child says comes back here: it may be taken over by what it reads.
+    Of what a child says nothing comes back here but numbers of modules: it may be taken over by what it reads.
     """
     child, root, pending = _Child(), "", b""
+    often: set[str] = set()
     while True:
-        waited, _, _ = select.select([source.fileno(), *child.ended], [], [])
-        if child.ended and child.ended[0] in waited:
-            child.end_alike()
+        waited, _, _ = select.select([source.fileno(), *child.living], [], [])
+        if child.living and child.living[0] in waited:
+            numbers = os.read(child.living[0], len(_OFTEN))
+            if not numbers:
+                child.end_alike()
+            often.update(_OFTEN[number] for number in numbers if number < len(_OFTEN))
+        if source.fileno() not in waited:
+            continue
         said = source.read1(1 << 16)  # type: ignore[attr-defined]
         if not said:
             break
@@ -102,7 +117,7 @@ def _divide(source: BinaryIO, work: Callable[[int, str], Never], guard: sandbox.
             if job.get("root", root) != root:
                 child.end()
                 if root:  # one folder follows another: what each child would import is imported once
-                    _import([*_OFTEN, *(name.decode() for name in _OURS.findall(line))])
+                    _import([*often, *(name.decode() for name in _OURS.findall(line))])
                 gc.freeze()  # a child that looked for cycles among all of it would copy all of it
                 root = job["root"]
                 child = _Child.started(work, root, source)
@@ -115,24 +130,24 @@ def _divide(source: BinaryIO, work: Callable[[int, str], Never], guard: sandbox.
 class _Child:
     """A process that does the jobs of one folder; at first there is none."""
 
-    def __init__(self, process: int = 0, jobs: int = -1, ended: int = -1) -> None:
+    def __init__(self, process: int = 0, jobs: int = -1, living: int = -1) -> None:
         self._process = process
         self._jobs = jobs
-        self.ended = [ended] if process else []
+        self.living = [living] if process else []
 
     @classmethod
-    def started(cls, work: Callable[[int, str], Never], root: str, source: BinaryIO) -> _Child:
+    def started(cls, work: Callable[[int, int, str], Never], root: str, source: BinaryIO) -> _Child:
         """Fork; the child never returns from here."""
-        (jobs, tell), (ended, living) = os.pipe(), os.pipe()
+        (jobs, tell), (living, lives) = os.pipe(), os.pipe()
         process = os.fork()
         if not process:
             confinement.die_with_parent()
-            for other in (tell, ended, source.fileno()):
+            for other in (tell, living, source.fileno()):
                 os.close(other)
-            work(jobs, root)
+            work(jobs, lives, root)
         os.close(jobs)
-        os.close(living)  # the child's end alone is left: it closes when the child is gone, however it went
-        return cls(process, tell, ended)
+        os.close(lives)  # the child's end alone is left: it closes when the child is gone, however it went
+        return cls(process, tell, living)
 
     def tell(self, line: bytes) -> None:
         """Pass a line on; one that is gone is noticed elsewhere."""
@@ -156,19 +171,21 @@ class _Child:
         os._exit(code)
 
     def _wait(self) -> int:
-        for pipe in (self._jobs, *self.ended):
+        for pipe in (self._jobs, *self.living):
             os.close(pipe)
         return os.waitpid(self._process, 0)[1]
 
 
-def _confined(sink: BinaryIO, guard: sandbox.Guard, code: Sequence[str], landlock: int, jobs: int, root: str) -> Never:
+def _confined(
+    sink: BinaryIO, guard: sandbox.Guard, code: Sequence[str], landlock: int, jobs: int, lives: int, root: str
+) -> Never:
     """What a child does: give up what it does not need, and work."""
     files = confinement.limit_files([root, *sandbox.own_places(), *code], sandbox.scratch_folder(), landlock)
     guard.install()
     enforced = {"files": files, "calls": confinement.limit_calls()}
     lines: queue.SimpleQueue[bytes] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(os.fdopen(jobs, "rb"), lines), daemon=True).start()
-    _work(lines, sink, guard, enforced)
+    _work(lines, sink, guard, enforced, lambda number: os.write(lives, bytes([number])))
 
 
 def _let_go() -> None:
