@@ -41,17 +41,17 @@ def build(
     held = [found for found in dictionaries if "data" in found and "metadata" in found]
     signals = [_signal(found, lazy, origin) for found in held]
     if dataset is not None:
-        for signal, name in zip(signals, _names(dataset, signals), strict=True):
+        for signal, name in zip(signals, _names(dataset, held), strict=True):
             if replaced := Tree(signal, dataset, name).fill():
                 signal.metadata.set_item("General.diadem.replaced", replaced)
     return signals
 
 
-def _names(dataset: Dataset, signals: Sequence[Any]) -> list[str | None]:
+def _names(dataset: Dataset, found: Sequence[Mapping[str, Any]]) -> list[str | None]:
     """Which signal of the record each is; None where the reader does not give those that the record describes."""
     told = dataset.signals
-    if [_longer(one.shape) for one in told] != [_longer(signal.data.shape) for signal in signals]:
-        return [None] * len(signals)
+    if [_longer(one.shape) for one in told] != [_longer(one["data"].shape) for one in found]:
+        return [None] * len(found)
     return [one.id for one in told]
 
 

@@ -55,10 +55,8 @@ def in_order(axes: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     return sorted(axes, key=lambda axis: axis.get("index_in_array") or 0) if _indexed(axes) else list(axes)
 
 
-def turned(
-    signal: Mapping[str, Any], axes: Sequence[Mapping[str, Any]], shape: Sequence[int]
-) -> tuple[Sequence[Mapping[str, Any]], list[int]]:
-    """Axes and shape as a signal has them once it is loaded: some readers turn maps of spectra only then.
+def as_loaded(signal: Mapping[str, Any], axes: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
+    """Axes with `navigate` as a signal has it once it is loaded: some readers make maps into spectra only then.
 
     Parameters
     ----------
@@ -66,16 +64,12 @@ def turned(
         A reader's dictionary; `post_process` has what the reader does to the signal that is made of it.
     axes : sequence of mapping
         Its axes, in the order of its array.
-    shape : sequence of int
-        Of the array.
     """
     names = [name for step in signal.get("post_process") or () for name in getattr(step, "__code__", step).co_names]
-    place = sum(axis.get("navigate") is True for axis in axes) - 1  # HyperSpy takes the fastest outer axis
-    if "to_signal1D" not in names or len(axes) != len(shape) or place < 0:
-        return list(axes), list(shape)
-    order = [*range(place), *range(place + 1, len(axes)), place]
-    meant = [{**axes[old], "navigate": old != place, "index_in_array": new} for new, old in enumerate(order)]
-    return meant, [shape[old] for old in order]
+    spectral = sum(axis.get("navigate") is True for axis in axes) - 1  # HyperSpy takes the fastest outer axis
+    if "to_signal1D" not in names or spectral < 0:
+        return axes
+    return [{**axis, "navigate": place != spectral} for place, axis in enumerate(axes)]
 
 
 def _indexed(axes: Sequence[Mapping[str, Any]]) -> bool:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from diadem.extract.assertions import Statement, clean, merge
-from diadem.extract.axes import describe_axes, in_order, kind_of, turned
+from diadem.extract.axes import as_loaded, describe_axes, in_order, kind_of
 from diadem.extract.blocks import Cut, cut, to_keep
 from diadem.extract.extraction import issue
 from diadem.extract.fault_text import fault_text
@@ -235,9 +235,8 @@ def _signal(
     name: str, signal: Mapping[str, Any], found: Mapping[str, Any]
 ) -> tuple[dict[str, Any], str, Sequence[Mapping[str, Any]]]:
     """One signal as JSON, its kind, and its axes as they are when it is loaded."""
-    data = signal["data"]
+    data, axes = signal["data"], as_loaded(signal, in_order(signal.get("axes") or []))
     shape = [int(length) for length in getattr(data, "shape", ())]
-    axes, shape = turned(signal, in_order(signal.get("axes") or []), shape)
     kind = kind_of(axes, shape, signal.get("metadata") or {})
     title = found.get("General.title")
     described = {"id": name, "title": clean(title.value) if title else "", "kind": kind, "shape": shape}

@@ -92,8 +92,9 @@ def test_its_axes_are_those_of_the_record(package: Package, path: str) -> None:
     if told is None:
         pytest.skip("a part of another dataset")
     for one, signal in zip(told, as_list(package.load(name)), strict=True):
-        assert one.shape == signal.data.shape
-        for axis, loaded in zip(one.document["axes"], signal.axes_manager._axes, strict=True):
+        # The record has the order of the file, where the energies of a map may come first; HyperSpy has them last.
+        axes = sorted(one.document["axes"], key=lambda axis: not axis.get("navigate", False))
+        for axis, loaded in zip(axes, signal.axes_manager._axes, strict=True):
             unit, factor = to_si(str(loaded.units))
             assert (axis["size"], axis.get("unit", "")) == (loaded.size, unit)
             assert axis.get("navigate", loaded.navigate) == loaded.navigate
