@@ -118,7 +118,7 @@ def bagit_suite() -> Path:
 
 @pytest.fixture(scope="session")
 def unpacked_data(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the real files, with the gzip ones unpacked; without `bad/`, and `more/`: formats that nobody knows yet."""
+    """A copy of the real files, gzip ones unpacked; without `bad/`, and `more/`: formats that nobody knows yet."""
     target = tmp_path_factory.mktemp("unpacked") / "data"
     shutil.copytree(shared_data, target, ignore=shutil.ignore_patterns("bad", "more"))
     for packed in sorted(target.rglob("*.gz")):
