@@ -159,7 +159,7 @@ def backup_case(case: Case) -> None:
         lambda node: node.archive(source, now=True, as_one=True),
         lambda node: node.scrub(),
         lambda node: node.repair(),
-        lambda node: node.drop(package.id, "main", reason="a trial"),
+        lambda node: node.drop(package.id, "main", reason="a trial", below_minimum=True),
         lambda node: node.delete(package.id, reason="a trial"),
     ]
     for verb in case.chance.sample(verbs, 3):

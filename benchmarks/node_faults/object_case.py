@@ -32,13 +32,17 @@ def object_case(case: Case) -> None:
         _until_it_dies(case, "writing", case.node.repair)
         _damage(case)
         package = case.chance.choice(case.packages)
-        _until_it_dies(case, "removing", lambda: case.node.drop(package.id, "cloud", reason="a trial"))
+        _until_it_dies(case, "removing", lambda: _drop(case, package.id))
         judge_untouched(case, before, case.world())
         judge_log(case, lines)
         put_right(case)
     finally:
         case.close()
         _store().clear()
+
+
+def _drop(case: Case, package: str) -> None:
+    case.node.drop(package, "cloud", reason="a trial", below_minimum=True)
 
 
 def _until_it_dies(case: Case, what: str, act: Callable[[], object]) -> None:

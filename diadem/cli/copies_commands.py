@@ -194,6 +194,10 @@ def drop(
     package: Annotated[str, typer.Argument(help="Which package.")],
     store: Annotated[str, typer.Option("--store", help="The store whose copy is given up.")],
     reason: Annotated[str, typer.Option("--reason", help="Why; it stands in the log.")] = "",
+    below_minimum: Annotated[
+        bool,
+        typer.Option("--below-minimum", help="Once the retention is over: leave fewer copies than the policy wants."),
+    ] = False,
     dry_run: DryRun = False,
     node: NodeAt = None,
     user: As = None,
@@ -202,7 +206,9 @@ def drop(
 ) -> int:
     """Remove one copy, after the others were read whole just now."""
     with opened(node, user) as found, progress(quiet=quiet or json) as listener:
-        document = found.drop(package, store, reason=reason, dry_run=dry_run, listener=listener).to_dict()
+        document = found.drop(
+            package, store, reason=reason, below_minimum=below_minimum, dry_run=dry_run, listener=listener
+        ).to_dict()
     _show_gone(document, as_json=json, word="dropped")
     return 0
 

@@ -83,7 +83,14 @@ class Dropped:
 
 
 def drop(
-    context: Context, package_id: str, store: str, *, reason: str, dry_run: bool = False, listener: Listener = silent
+    context: Context,
+    package_id: str,
+    store: str,
+    *,
+    reason: str,
+    below_minimum: bool = False,
+    dry_run: bool = False,
+    listener: Listener = silent,
 ) -> Dropped:
     """Remove one copy, after every other copy that the removal relies on was read whole just now.
 
@@ -111,7 +118,14 @@ def drop(
         proofs = _prove_others(context, package, store, listener)
         package = context.catalogue.package_state(package_id)
         verdict = may_drop(
-            context.policy, package, store, context.clock(), proofs, stores=context.stores.states(), reason=reason
+            context.policy,
+            package,
+            store,
+            context.clock(),
+            proofs,
+            stores=context.stores.states(),
+            reason=reason,
+            below_policy=below_minimum and _is_over(context, package),
         )
         if not verdict.allowed:
             raise Refused(
@@ -228,6 +242,12 @@ def delete(
         )
         _remove(context, package_id, replicas, draft)
     return Dropped(package_id, stores, bytes=package.bytes, title=package.title)
+
+
+def _is_over(context: Context, package: PackageState) -> bool:
+    """Whether the retention is over, and that by no leap of a clock."""
+    begun, silence = _kept_since(context, package)
+    return begun is not None and context.policy.retention.ends(begun) <= context.clock() and not silence
 
 
 def _kept_since(context: Context, package: PackageState) -> tuple[datetime | None, str]:

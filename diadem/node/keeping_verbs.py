@@ -121,7 +121,14 @@ class KeepingVerbs:
         return repair(self.context, plan, pace=Pace(max_rate) if max_rate else None, listener=listener)
 
     def drop(
-        self, package: str, store: str, *, reason: str, dry_run: bool = False, listener: Listener = silent
+        self,
+        package: str,
+        store: str,
+        *,
+        reason: str,
+        below_minimum: bool = False,
+        dry_run: bool = False,
+        listener: Listener = silent,
     ) -> Dropped:
         """Remove one copy, after the copies that remain were read whole just now.
 
@@ -131,6 +138,8 @@ class KeepingVerbs:
             Which copy.
         reason : str
             Stands in the log.
+        below_minimum : bool
+            Once the retention is over: also where fewer copies remain than the policy wants. One proven copy stays.
         dry_run : bool
             Prove and judge, but remove nothing.
         listener : Listener
@@ -144,7 +153,15 @@ class KeepingVerbs:
         from diadem.node.dropping import drop
 
         found = self.context.catalogue.get(package).id
-        return drop(self.context, found, store, reason=reason, dry_run=dry_run, listener=listener)
+        return drop(
+            self.context,
+            found,
+            store,
+            reason=reason,
+            below_minimum=below_minimum,
+            dry_run=dry_run,
+            listener=listener,
+        )
 
     def delete(
         self,

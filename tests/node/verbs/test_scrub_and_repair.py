@@ -266,6 +266,14 @@ def test_the_copies_of_the_policy_stay_when_the_retention_is_over(lab: Lab) -> N
     on = ("--node", lab.node.path)
     assert "the policy wants 2" in said("drop", package, "--store", "main", "--reason", "space", *on, code=4)
     assert said_json("status", *on)["ok"]
+    assert "dropped" in said("drop", package, "--store", "main", "--reason", "space", "--below-minimum", *on)
+
+
+def test_while_the_retention_runs_nobody_goes_below_the_minimum(lab: Lab) -> None:
+    lab.add_second()
+    package, on = lab.archived("s"), ("--node", lab.node.path)
+    text = said("drop", package, "--store", "main", "--reason", "space", "--below-minimum", *on, code=4)
+    assert "the policy wants 2" in text
 
 
 def test_a_deleted_package_is_said_to_be_that(lab: Lab) -> None:
