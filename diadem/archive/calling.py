@@ -10,6 +10,7 @@ import importlib
 import os
 import sys
 import sysconfig
+import tempfile
 import threading
 import warnings
 from collections.abc import Callable, Iterable, Iterator
@@ -85,7 +86,7 @@ def _check(event: str, arguments: tuple[Any, ...]) -> None:
     if event != "open" or not isinstance(arguments[0], (str, bytes, os.PathLike)):
         return
     path, _, flags = arguments
-    if isinstance(flags, int) and flags & _WRITING:
+    if isinstance(flags, int) and flags & _WRITING and _is_scratch(_real(path)):
         return
     if path not in _SYSTEM and (place := _real(path)) not in allowed and not _is_own(place):
         _CONFINEMENT.wanted = f"the file makes its reader open a file outside the dataset: {os.fsdecode(path)[:200]}"
@@ -94,6 +95,13 @@ def _check(event: str, arguments: tuple[Any, ...]) -> None:
 
 def _real(path: Any) -> str:
     return os.path.normcase(os.path.realpath(os.fsdecode(path)))
+
+
+def _is_scratch(place: str) -> bool:
+    """Whether a file is one that libraries write for themselves: what they have compiled, and temporary files."""
+    name = os.path.basename(place)  # noqa: PTH119
+    compiled = any(ending in name for ending in _COMPILED) or f"{os.sep}__pycache__{os.sep}" in place
+    return compiled or place.startswith(_real(tempfile.gettempdir()) + os.sep)
 
 
 def _is_own(place: str) -> bool:

@@ -65,7 +65,8 @@ def as_loaded(signal: Mapping[str, Any], axes: Sequence[Mapping[str, Any]]) -> S
     axes : sequence of mapping
         Its axes, in the order of its array.
     """
-    names = [name for step in signal.get("post_process") or () for name in getattr(step, "__code__", step).co_names]
+    steps = [getattr(step, "__code__", None) for step in signal.get("post_process") or ()]
+    names = [name for code in steps for name in getattr(code, "co_names", ())]
     spectral = sum(axis.get("navigate") is True for axis in axes) - 1  # HyperSpy takes the fastest outer axis
     if "to_signal1D" not in names or spectral < 0:
         return axes

@@ -134,7 +134,7 @@ _REFUSED: Final[dict[str, tuple[int | None, int | None]]] = {
     "fchownat": (260, 54), "utime": (132, None), "utimes": (235, None), "futimesat": (261, None),
     "utimensat": (280, 88), "setxattr": (188, 5), "lsetxattr": (189, 6), "fsetxattr": (190, 7),
     "removexattr": (197, 14), "lremovexattr": (198, 15), "fremovexattr": (199, 16), "setxattrat": (463, 463),
-    "removexattrat": (466, 466), "file_setattr": (469, 469),
+    "removexattrat": (466, 466), "file_setattr": (469, 469), "truncate": (76, 45),
     # the machine
     "mount": (165, 40), "umount2": (166, 39), "pivot_root": (155, 41), "chroot": (161, 51), "open_tree": (428, 428),
     "open_tree_attr": (467, 467), "move_mount": (429, 429), "fsopen": (430, 430), "fsconfig": (431, 431),
@@ -151,6 +151,8 @@ _REFUSED: Final[dict[str, tuple[int | None, int | None]]] = {
 }  # fmt: skip
 #: Calls that are looked into: without a thread, of another process, with an address.
 _CLONE, _CLONE3 = (56, 220), (435, 435)
+_OPEN, _OPENAT, _OPENAT2 = (2, None), (257, 56), (437, 437)
+_EMPTIED, _WRITTEN = 0o1000, 0o3  # O_TRUNC, and both of O_WRONLY and O_RDWR
 _KILL, _TGKILL, _PRLIMIT64, _SENDTO = (62, 129), (234, 131), (302, 261), (44, 206)
 _CLONE_THREAD = 0x00010000
 _ARCHITECTURES = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
@@ -184,16 +186,20 @@ def _program(machine: str, own: int) -> Iterator[tuple[int, int, int, int]]:
     if machine == "x86_64":
         yield _AT_LEAST, 0, 1, _X32
         yield _RETURN, 0, 0, _ENOSYS
-    yield (
-        _EQUAL,
-        0,
-        1,
-        _CLONE3[which],
-    )  # its flags lie in memory, which a filter cannot see: libraries take `clone` then
-    yield _RETURN, 0, 0, _ENOSYS
+    for number in (_CLONE3[which], _OPENAT2[which]):  # their flags lie in memory, which a filter cannot see:
+        yield _EQUAL, 0, 1, number or 0  # libraries take `clone` and `openat` then
+        yield _RETURN, 0, 0, _ENOSYS
     for number in sorted(numbers[which] or 0 for numbers in _REFUSED.values() if numbers[which] is not None):
         yield _EQUAL, 0, 1, number
         yield _RETURN, 0, 0, _EPERM
+    for number, flags in ((_OPEN[which], 1), (_OPENAT[which], 2)):  # early Landlocks let readers empty a file
+        if number is not None:
+            yield _EQUAL, 0, 5, number
+            yield _LOAD, 0, 0, _ARGUMENTS + 8 * flags
+            yield _ANY_BIT, 0, 2, _EMPTIED
+            yield _ANY_BIT, 1, 0, _WRITTEN
+            yield _RETURN, 0, 0, _EPERM
+            yield _RETURN, 0, 0, _ALLOW
     yield from _looked_into(_CLONE[which], 0, (_ANY_BIT, _CLONE_THREAD))
     for number in (_KILL[which], _TGKILL[which]):
         yield from _looked_into(number, 0, (_EQUAL, own))

@@ -231,14 +231,21 @@ class _Walker:
                 return
             values.append(h5py.Dataset(item)[()])
         for reference in _flat(values):
+            if time.monotonic() > self._until:
+                self._found.refuse("too-many-objects", "the file has more references than any reader should follow")
+                return
             target = h5py.h5r.dereference(reference, item) if reference else None
-            if target is None or h5py.h5o.get_info(target).addr in {*self._asked, *self._weights, *above}:
+            if target is None or self._is_known(h5py.h5o.get_info(target).addr, above):
                 continue
             self._count += 1
-            if depth >= MAX_DEPTH or self._count > MAX_OBJECTS or time.monotonic() > self._until:
+            if depth >= MAX_DEPTH or self._count > MAX_OBJECTS:
                 self._found.refuse("too-many-objects", "the file has more objects than any reader should follow")
                 return
             self._object(target, above, depth + 1)
+
+    def _is_known(self, address: Any, above: tuple[Any, ...]) -> bool:
+        """Whether an object was, or is being, visited."""
+        return address in self._asked or address in self._weights or address in above
 
     def _dataset(self, dataset: Any) -> None:
         """Refuse values that lie in other files; note a size that the file cannot hold."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import ipaddress
+import logging
 import os
 import socket
 import stat
@@ -20,6 +21,7 @@ from typing import Final
 
 from diadem.server.limits import Limits
 
+_LOG: Final = logging.getLogger("diadem.server.connections")
 #: Where a process finds its own descriptors.
 _OPEN: Final = next((path for path in (Path("/proc/self/fd"), Path("/dev/fd")) if path.is_dir()), None)
 #: Seconds between two looks.
@@ -61,8 +63,12 @@ class Connections:
 
     def _watch(self) -> None:
         while not self._ended.wait(_LOOK):
-            with contextlib.suppress(OSError):
+            try:
                 self._look(time.monotonic())
+            except OSError:  # connections come and go while it looks
+                continue
+            except Exception:  # without it nobody would end them any more
+                _LOG.exception("the connections could not be looked at")
 
     def _look(self, now: float) -> None:
         strangers = defaultdict(list)
@@ -78,7 +84,7 @@ class Connections:
             for _, client, descriptor in crowd[: max(0, len(crowd) - self._limits.address_connections)]:
                 self._end(descriptor, client)
         self._since = there
-        for client in [one for one in self._met if one not in there]:
+        for client in [one for one in list(self._met) if one not in there]:
             self._met.pop(client, None)
 
     def _sockets(self) -> Iterator[tuple[int, str]]:

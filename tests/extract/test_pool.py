@@ -177,6 +177,32 @@ def test_machine_code_finds_every_door_shut_where_the_system_shuts_them(tmp_path
     assert (after.st_mode, after.st_mtime_ns, after.st_size) == (before.st_mode, before.st_mtime_ns, before.st_size)
 
 
+@pytest.mark.parametrize("version", [1, 2, 3])
+def test_nothing_outside_is_emptied_whatever_landlock_knows(tmp_path: Path, version: int) -> None:
+    if landlock_version() < version:
+        pytest.skip("this kernel has no such Landlock")
+    (tmp_path / "scratch").mkdir()
+    file = tmp_path / "data" / "scan.raw"
+    file.parent.mkdir()
+    file.write_bytes(b"an original")
+    script = f"""
+import os
+from diadem.extract.confinement import limit_calls, limit_files
+assert limit_files([{os.fspath(file.parent)!r}], {os.fspath(tmp_path / "scratch")!r}, {version}) and limit_calls()
+for empty in (lambda: os.truncate(path, 0), lambda: os.open(path, os.O_RDONLY | os.O_TRUNC), lambda: open(path, "w")):
+    path = {os.fspath(file)!r}
+    try:
+        empty()
+    except PermissionError:
+        continue
+    raise SystemExit("emptied")
+assert open(path, "rb").read() == b"an original"
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert file.read_bytes() == b"an original"
+
+
 def test_each_folder_is_closed_to_what_reads_another(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "b.honest").write_bytes(b"some bytes")
     with Extractor(READERS) as extractor:
