@@ -59,7 +59,7 @@ VERBS: Mapping[str, tuple[Callable[[Site], Sequence[object]], int]] = {
     "get": (lambda site: ("get", site.ids[0], site.folder / "given"), 3),
     "search": (lambda _: ("search", "first"), 2),
     "verify": (lambda site: ("verify", site.ids[0]), 2),
-    "drop": (lambda site: ("drop", site.ids[0], "--store", "second", "--reason", "a trial"), 3),
+    "drop": (lambda site: ("drop", site.ids[0], "--store", "second", "--reason", "a trial", "--below-minimum"), 3),
     "delete": (lambda site: ("delete", site.ids[1], "--reason", "a trial"), 2),
     "export": (lambda site: ("export", site.ids[0], site.folder / "out.zip", "--for", "Marie"), 3),
     "watch": (lambda site: ("watch", "run", site.folder / "watched", "--once"), 3),
@@ -160,6 +160,7 @@ class Site:
             os.utime(folder, (1.6e9, 1.6e9))
         self._said("init", self.node, *("--store", self.folder / "main", "--name", "lab", "--user", "alice"),
                    *("--recovery-file", self.folder / "recovery.txt"))  # fmt: skip
+        (self.folder / "recovery.txt").rename(self.folder / "moved away.txt")
         self._said("init", "--confirm-recovery")
         self._said("user", "add", "marie")
         self._said("store", "add", self.folder / "second", "--name", "second", "--place", "another disk")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import csv
 import io
 import threading
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -171,7 +172,7 @@ def _require_heads(path: Path, known: Sequence[str], needed: Sequence[str], make
             where=str(path),
             next=f"Take it from a table that was written by: {make}",
         )
-    if twice := sorted({key for key in known if key and known.count(key) > 1}):
+    if twice := sorted(key for key, number in Counter(known).items() if key and number > 1):
         raise DocumentError(f"two columns are named '{twice[0]}'", where=str(path), next="Remove one of them.")
 
 

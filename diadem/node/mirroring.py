@@ -99,6 +99,7 @@ def _good_policy(context: Context) -> bytes | None:
 
 def require_policy(context: Context) -> None:
     """Refuse to give anything up while nobody knows what the group agreed on."""
+    context.require_writable()
     if lost := context.policy_lost():
         raise Refused(
             f"policy.toml {lost}: nothing is given up until the rules of the group are known",

@@ -134,6 +134,7 @@ def test_who_may_sign_what() -> None:
     signers = {name: "+".join(sorted(kind.signers)) for name, kind in KINDS.items()}
     node = "ingest fixity replicate repair drop tombstone receipt closure permit relay audit handover peer head"
     user = "grant revocation offer decline rule sample assessment amendment derivation countersign"
+    node += " corrections"
     assert {name for name, who in signers.items() if who == "node"} == set(node.split())
     assert {name for name, who in signers.items() if who == "user"} == set(user.split())
     assert {name: signers[name] for name in ("acceptance", "key", "recovery")} == {

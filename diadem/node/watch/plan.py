@@ -20,6 +20,7 @@ import datetime
 import io
 import os
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -179,8 +180,8 @@ def _rows(data: bytes) -> Iterator[tuple[int, Mapping[str, str]]]:
     keys = [cell.strip().casefold() for cell in cells[0]] if cells else []
     if "folder" not in keys:
         raise DocumentError("its first row does not name the column 'folder'")
-    if twice := [key for key in keys if key and keys.count(key) > 1]:
-        raise DocumentError(f"two of its columns are named '{twice[0]}'")
+    if twice := [key for key, number in Counter(keys).items() if key and number > 1]:
+        raise DocumentError(f"two of its columns are named '{twice[0][:80]}'")
     for number, row in enumerate(cells[1:], start=2):
         if any(cell.strip() for cell in row):
             cells_of = zip(keys, row, strict=False)  # a folder's name may begin or end with blanks

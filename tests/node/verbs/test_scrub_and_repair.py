@@ -148,7 +148,7 @@ def test_a_drop_is_refused_where_it_would_leave_too_few_and_signed_where_not(pai
     node = lab.reopened()
     assert [copy.store for _, copy in node.repair().copies] == ["third"]
     node.close()
-    (lab.node.path / "policy.toml").write_text("", "utf-8")
+    (lab.node.path / "policy.toml").write_text("# two copies\n", "utf-8")
     node = lab.reopened()
     assert not node.drop(package, "second", reason="space", dry_run=True).done
     assert lab.path(package, "second").exists()
@@ -253,9 +253,7 @@ def test_a_clock_that_is_ahead_ends_no_retention_unless_somebody_says_that_it_is
         node.delete(package, reason="too old", clock_is_right=True)
     with at(lab, 20) as node:
         assert node.delete(package, reason="too old", clock_is_right=True).done
-    assert "deleted already" in said(
-        "delete", package, "--reason", "x", "--clock-is-right", "--node", lab.node.path, code=4
-    )
+    assert "deleted already" in said("delete", package, "--reason", "x", "--clock-is-right", "--node", lab.node.path)
 
 
 def test_the_copies_of_the_policy_stay_when_the_retention_is_over(lab: Lab) -> None:
