@@ -19,6 +19,7 @@ from diadem.archive.package import Package
 from diadem.archive.plan import PackPlan
 from diadem.errors import DiademError
 from diadem.extract.pool import Extractor
+from diadem.model.ids import PackageId
 from diadem.model.ports import Listener, silent
 from diadem.model.replicas import DROPPED, PRESENT, PackageState
 from diadem.model.report import Level
@@ -136,6 +137,16 @@ def give_up(context: Context, package: PackageState, proofs: Sequence[Mapping[st
     }
     context.say([Draft("drop", (Subject.package(package.id),), said)])
     folders(context).forget(package.id, package.payload_id)
+
+
+def forgotten(context: Context, package: PackageState, *, dry_run: bool) -> bool:
+    """Forget what is still kept of a folder that the log has given up; whether anything is."""
+    kept = folders(context)
+    if PackageId(package.id) not in kept.ids() or not any(one.adopted for one in package.replicas):
+        return False
+    if not dry_run:
+        kept.forget(package.id, package.payload_id)
+    return True
 
 
 def _note(context: Context, found: Rescan) -> None:

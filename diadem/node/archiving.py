@@ -61,7 +61,7 @@ def archive(context: Context, source: Path, wishes: Wishes, *, listener: Listene
     require_finished(context, source, wishes, listener)
     if not wishes.as_one:
         require_one_session(context, source, listener)
-    with working(context, "archive", str(source)) as job:
+    with working(context, "archive", str(source), source=str(source)) as job:
         heard = job.listening(listener)
         plan = make_plan(
             [source], store=first_folder(context), metadata=wishes.metadata, readers=tuple(context.tools.readers)

@@ -23,7 +23,7 @@ from diadem.model.replicas import DROPPED, PRESENT, PackageState, ReplicaState
 from diadem.model.report import Level
 from diadem.model.statements import Draft
 from diadem.model.times import read_time, time_text
-from diadem.node.adopted import IN_PLACE, give_up
+from diadem.node.adopted import IN_PLACE, forgotten, give_up
 from diadem.node.context import Context
 from diadem.node.following import behind, catch_up, derive
 from diadem.node.mending_parity import drop_parity
@@ -102,11 +102,12 @@ def drop(
         Too few other copies are proven; says which, and what to do.
     """
     _require_reason(reason)
-    if store == IN_PLACE:
-        return _give_up_adopted(context, package_id, reason=reason, dry_run=dry_run, listener=listener)
-    context.settings.store(store)
+    if store != IN_PLACE:
+        context.settings.store(store)
     require_policy(context)
     context.require_keys()
+    if store == IN_PLACE:
+        return _give_up_adopted(context, package_id, reason=reason, dry_run=dry_run, listener=listener)
     with context.locked(f"package-{PackageId(package_id).hex[:32]}"):
         _finish_earlier(context, package_id)
         package = context.catalogue.package_state(package_id)
@@ -157,6 +158,9 @@ def _give_up_adopted(context: Context, package_id: str, *, reason: str, dry_run:
     with context.locked(f"package-{PackageId(package_id).hex[:32]}"):
         package = context.catalogue.package_state(package_id)
         replica = next((one for one in package.replicas if one.adopted and one.state != DROPPED), None)
+        if replica is None and forgotten(context, package, dry_run=dry_run):  # a run was killed before it had forgotten
+            note = "the adopted folder was given up already"
+            return Dropped(package_id, [], title=package.title, notes=(note,))
         if replica is None:
             raise NotFound(f"no folder is adopted as a copy of {package_id[:19]}…", next="See: diadem rescan")
         if replica.state == PRESENT:
@@ -255,21 +259,22 @@ def _kept_since(context: Context, package: PackageState) -> tuple[datetime | Non
 
     A clock that was behind when the package was archived shortens nothing: it was not before what the log held already.
     A clock that is ahead, or was when others wrote, leaps past what the log says; whether it was right, and nobody
-    worked here for so long, a person knows.
+    worked here for so long, a person knows. What is dated later than now was written by such a clock and says nothing;
+    what only a later statement contradicts counts, for that one's clock may have been behind.
     """
     if package.ingested_at is None:
         return None, ""
-    latest, leap = package.ingested_at, ""
+    now, latest, leap = context.clock(), package.ingested_at, ""
     first = next((entry.place for entry in context.ledger.of_subject(PackageId(package.id).hex)), None)
     begun = latest if first is None else None
     for entry in context.ledger.all_entries():
         at = read_time(str(entry.statement.predicate["time"]))
         if begun is None and entry.place >= (first or 0):
             begun = latest
-        elif begun is not None and at - latest > _SILENCE:
+        elif begun is not None and latest + _SILENCE < at <= now:
             leap = f"the log says nothing between {latest:%Y-%m-%d} and {at:%Y-%m-%d}"
-        latest = max(latest, at)
-    now = context.clock()
+        if at <= now:
+            latest = max(latest, at)
     if now - latest > _SILENCE:
         leap = f"the log says nothing between {latest:%Y-%m-%d} and today, {now:%Y-%m-%d}"
     return begun or latest, leap

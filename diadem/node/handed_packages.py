@@ -81,14 +81,15 @@ def take_in(
     if wishes.in_place:
         raise UsageError("this is a package: it is copied, not adopted", where=str(path), next="Leave --in-place out.")
     began = time.monotonic()
-    with working(context, "archive", str(path)) as job:
+    source = f"{HANDED_OVER}{path}"
+    with working(context, "archive", str(path), source=source) as job:
         heard = job.listening(listener)
         found = [(bundle, read_manifest(bundle)) for bundle in bundles]
         for bundle, opened in found:
             report = verify(bundle, level=Level.FULL, expected_id=opened.id, opened=opened, listener=heard)
             report.raise_for_findings()
         sheets = list(_sheets(path))
-        taken = [_taken(context, bundle, opened, path, wishes, sheets, heard) for bundle, opened in found]
+        taken = [_taken(context, bundle, opened, source, wishes, sheets, heard) for bundle, opened in found]
     ids = [PackageId(one.package.id) for one in taken]
     return [replace(one, held_by=ids, seconds=time.monotonic() - began) for one in taken]
 
@@ -97,7 +98,7 @@ def _taken(
     context: Context,
     bundle: Bundle,
     opened: OpenedPackage,
-    path: Path,
+    source: str,
     wishes: Wishes,
     sheets: Sequence[CorrectionSheet],
     listener: Listener,
@@ -109,7 +110,7 @@ def _taken(
     package.readers, package.extractor = at_hand
     package.outcome = outcome = Outcome(package, created=added.created, omissions=(), proof=added.proof)
     before = str(opened.continues) if opened.continues is not None else None
-    stated = enter(context, package, added.path, name, outcome, f"{HANDED_OVER}{path}", before, {})
+    stated = enter(context, package, added.path, name, outcome, source, before, {})
     if not _correct(context, str(opened.id), sheets, known=known):
         outcome = replace(outcome, flagged=[(CORRECTIONS, "not taken over: this node does not know who signed it")])
     more, debts = replicate(context, package.id, wanted_stores(context, package.id), listener=listener)

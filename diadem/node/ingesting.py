@@ -32,8 +32,13 @@ def enter(
     source: str,
     predecessor: str | None,
     more: Mapping[str, Any],
+    *,
+    with_user: bool = True,
 ) -> bool:
-    """Enter package and copy in log and catalogue; whether the log did not have the package, or had it as deleted."""
+    """Enter package and copy in log and catalogue; whether the log did not have the package, or had it as deleted.
+
+    Without `with_user` the node alone signs.
+    """
     with context.locked(f"package-{PackageId(package.id).hex[:32]}"):
         if not outcome.created and store != IN_PLACE:
             _require_there(context, package, path, store)
@@ -45,7 +50,7 @@ def enter(
             context.catalogue.add_package(package_entry(package, path, ingest or {**draft.predicate, "time": None}))
             derive(context, package.id)
         if ingest is None:
-            context.say([draft], with_user=True)
+            context.say([draft], with_user=with_user)
         elif again or not _has_copy(context, package.id, store, path):
             context.say([_copy_draft(context, package, draft.predicate, more)])
     return again or ingest is None

@@ -2,7 +2,8 @@
 
 ::
 
-    <node>/jobs/<started>-<kind>-<8 hex>.json     what, with which words, since when, how it ended
+    <node>/jobs/<started>-<kind>-<8 hex>.json     what, with which words, since when, how it ended; its time of change
+                                                  is when it was heard of last
     <node>/jobs/<…>.lock                          held while its process lives
     <node>/jobs/<…>.stop                          a wish that it stops
 
@@ -53,13 +54,15 @@ class JobState:
     state : str
         ``running``, ``done``, ``failed``, ``stopped`` (by a person) or ``killed``.
     started, ended : str
-        UTC; "" where it has not ended.
+        UTC; "" where it has not ended. Of one that was killed, when what it left was looked after.
     message : str
         Why it failed or stopped, or what of it failed.
     process : int
         Who is at it.
     user : str
         In whose name: ``alice``.
+    source : str
+        Of an archive, what its statements name as the source; "" where that is more than one thing.
     """
 
     id: str
@@ -71,6 +74,7 @@ class JobState:
     message: str = ""
     process: int = 0
     user: str = ""
+    source: str = ""
 
     @property
     def resumable(self) -> bool:
@@ -146,6 +150,8 @@ class Job:
             listener(progress)
             if (now := time.monotonic()) - looked > _LOOK:
                 looked = now
+                with contextlib.suppress(OSError):  # a sign of life
+                    os.utime(self._folder / f"{self.state.id}.json")
                 if self._is_unwanted():
                     raise KeyboardInterrupt
 
@@ -153,7 +159,7 @@ class Job:
 
 
 @contextmanager
-def working(context: Context, kind: str, words: str) -> Iterator[Job]:
+def working(context: Context, kind: str, words: str, *, source: str = "") -> Iterator[Job]:
     """Be at a long job: listed while it lasts, gone on with if the last one with these words did not end.
 
     Parameters
@@ -162,12 +168,14 @@ def working(context: Context, kind: str, words: str) -> Iterator[Job]:
         The node.
     kind, words : str
         What, exactly.
+    source : str
+        See `JobState`.
     """
     context.require_keys()
     folder = context.folder / "jobs"
     with translated(str(folder), "nothing was begun"):
         folder.mkdir(exist_ok=True)
-        state, lock, resumed = _taken(context, folder, kind, words)
+        state, lock, resumed = _taken(context, folder, kind, words, source)
     job = Job(folder, state, resumed=resumed)
     try:
         yield job
@@ -192,14 +200,14 @@ def working(context: Context, kind: str, words: str) -> Iterator[Job]:
         lock.remove()
 
 
-def _taken(context: Context, folder: Path, kind: str, words: str) -> tuple[JobState, FileLock, bool]:
+def _taken(context: Context, folder: Path, kind: str, words: str, source: str) -> tuple[JobState, FileLock, bool]:
     """The job to be at, its lock held: the last one with these words where it did not end, else a new one."""
     with context.locked("jobs"):  # so that two that begin at once do not go on with the same one
         _forget_old(folder)
         last = next((job for job in _states(folder) if (job.kind, job.words) == (kind, words)), None)
         resumed = last is not None and last.resumable and context.clock() - read_time(last.started) < _STALE
         state = replace(last, state="running", ended="", message="") if last and resumed else _new(context, kind, words)
-        state = replace(state, process=os.getpid())
+        state = replace(state, process=os.getpid(), user=context.user, source=source)
         lock = FileLock(folder / f"{state.id}.lock")
         lock.acquire(wait=PATIENCE)
         with or_else(lock.remove):
@@ -218,6 +226,20 @@ def jobs_in(folder: Path) -> list[JobState]:
     """Every job of the node in a folder, the newest first."""
     with translated(str(folder / "jobs"), "the jobs were not listed"):
         return _states(folder / "jobs")
+
+
+def heard_of(context: Context, job: JobState) -> float:
+    """When a job was heard of last, in seconds since 1970; when it began where its file is gone."""
+    with contextlib.suppress(OSError):
+        return (context.folder / "jobs" / f"{job.id}.json").stat().st_mtime
+    return read_time(job.started).timestamp()
+
+
+def looked_after(context: Context, job: JobState) -> None:
+    """Note that what a killed job left was looked after; the next run with the same words still goes on with it."""
+    with context.locked("jobs"), contextlib.suppress(DiademError, OSError):
+        if _read(context.folder / "jobs" / f"{job.id}.json") == replace(job, state="running", message=""):
+            _write(context.folder / "jobs", replace(job, ended=time_text(context.clock())))
 
 
 def stop(context: Context, job_id: str) -> JobState:

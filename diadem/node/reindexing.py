@@ -35,7 +35,7 @@ from diadem.node.hiring import workers_for
 from diadem.node.jobs import working
 from diadem.node.reindex_reading import Found, Sought, read_packages
 from diadem.node.replay import apply_all
-from diadem.node.stating_found import finish_archives, state_found, unlisted
+from diadem.node.stating_found import finish_archives, killed_archives, state_found, unlisted
 from diadem.node.taken_in import as_ingest
 from diadem.node.tasks import EnterTask
 from diadem.node.workers import Workers
@@ -105,7 +105,8 @@ def reindex(
     workers = workers_for(context, executor)
     with moving(context, into) as target, working(context, "reindex", "") as job, context.locked("reindex"):
         finished = finish_removals(context)  # else what was given up would be found, and count again
-        strays = list(unlisted(context))
+        killed = killed_archives(context)
+        strays = list(unlisted(context, killed))
         target.forget_drafts()
         for left in context.folder.glob(_SIGHTINGS.format("*")):
             left.unlink(missing_ok=True)
@@ -121,7 +122,7 @@ def reindex(
                     target.take_over(fresh)
                     if into is not None:
                         change_over(context, target, into)
-            entered = finish_archives(context, strays)
+            entered = finish_archives(context, strays, killed)
             stated = state_found(context, sightings.arrived(), sightings.lost())
             notes = (*finished, *work.notes.told(), *entered, *stated)
     return Reindexed(context.catalogue.count(), copies, context.ledger.total, notes)

@@ -38,7 +38,7 @@ from diadem.node.rules.engine import judge, wanting_of
 from diadem.node.rules.losses import is_lost, safe_elsewhere
 from diadem.node.scrubbing import check, note_damage
 from diadem.node.state import archive_state
-from diadem.node.stating_found import finish_archives, unlisted
+from diadem.node.stating_found import finish_archives, killed_archives, unlisted
 from diadem.package.opening import read_manifest
 from diadem.store.base import Pace
 from diadem.store.system import FileLock
@@ -191,7 +191,8 @@ def _tidy(context: Context, result: Repaired) -> None:
     if looked := catch_up(context):
         result.notes.append(f"the catalogue was behind the log: {looked} packages were looked at anew")
     result.notes += finish_removals(context)
-    result.notes += finish_archives(context, list(unlisted(context)))
+    killed = killed_archives(context)
+    result.notes += finish_archives(context, list(unlisted(context, killed)), killed)
     if read := read_again(context):
         result.notes.append(f"{read} packages of which no copy could be read before were read")
     for url, reason in context.ledger.push().items():

@@ -18,7 +18,7 @@ from diadem.node.mirroring import policy_back
 from diadem.node.rules.engine import judge
 from diadem.node.rules.facts import ArchiveState, NodeState, WatchState
 from diadem.node.rules.status import Status
-from diadem.node.stating_found import unlisted
+from diadem.node.stating_found import killed_archives, unlisted
 from diadem.store.urls import local_path
 
 #: How far a clock may lie behind the newest statement.
@@ -29,7 +29,8 @@ def judged(context: Context, watch: WatchState, packages: Iterable[PackageState]
     """What the policy says of packages, stores, watched folders and of the node itself, and what to do now."""
     with _without_collection():
         state = archive_state(context, packages)
-        left = tuple((one.path, one.store, one.job.words) for one in unlisted(context)) if context.writable else ()
+        found = unlisted(context, killed_archives(context)) if context.writable else ()
+        left = tuple((one.path, one.store, one.job.words) for one in found)
         node = replace(state.node, watch=watch, unlisted=left)
         return judge(context.policy, replace(state, node=node), context.clock())
 

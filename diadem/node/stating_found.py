@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Final
 
 from diadem.archive.outcome import Outcome
 from diadem.archive.package import Package
@@ -18,16 +19,19 @@ from diadem.model.times import read_time
 from diadem.node.context import Context
 from diadem.node.following import derive
 from diadem.node.ingesting import enter, ingest_draft
-from diadem.node.jobs import JobState, jobs
+from diadem.node.jobs import JobState, heard_of, jobs, looked_after
 from diadem.node.placing import subject
 from diadem.node.replay import places_said
 from diadem.node.scrubbing import check, note_damage
 from diadem.node.taken_in import taken_in
-from diadem.package.bagit import CONTINUES
+from diadem.package.bagit import CONTINUES, OMITTED
 from diadem.package.opening import read_manifest
 from diadem.package.verify import verify
 from diadem.store.local_store import LocalStore
 from diadem.store.urls import local_path
+
+#: Seconds after the last sign of life of an archive within which what lands is its own.
+_SLACK: Final = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +43,7 @@ class Unlisted:
     package, store, path : str
         Where it is.
     job : JobState
-        The archive that wrote it.
+        The archive that wrote it; without a source where it may have been another one.
     """
 
     package: str
@@ -48,53 +52,93 @@ class Unlisted:
     job: JobState
 
 
-def unlisted(context: Context) -> Iterator[Unlisted]:
-    """Packages that a killed archive published and could not state any more.
+def killed_archives(context: Context) -> list[JobState]:
+    """The archives that were killed, and of which nobody has looked yet what they left; the newest first.
+
+    None while an archive is at work: what it has published just now is stated in a moment.
+    """
+    archives = [job for job in jobs(context) if job.kind == "archive"]
+    if any(job.state == "running" for job in archives):
+        return []
+    return [job for job in archives if job.state == "killed" and not job.ended]
+
+
+def unlisted(context: Context, killed: Sequence[JobState]) -> Iterator[Unlisted]:
+    """Packages that killed archives published and could not state any more.
 
     Only where a job says that it was killed is anything looked for, and only in folders: among the hints that were
-    written since it began, each of which names one package. The stores are not walked, so that `status` stays quick.
+    written while it lived, each of which names one package. The stores are not walked, so that `status` stays quick.
     """
-    killed = [job for job in jobs(context) if job.kind == "archive"]
-    if any(job.state == "running" for job in killed):  # what it has published just now is stated in a moment
-        return
-    killed = [job for job in killed if job.state == "killed"]
     if not killed:
         return
-    begun = {job.id: read_time(job.started).timestamp() for job in killed}
+    lived = {job.id: (read_time(job.started).timestamp() - 1, heard_of(context, job) + _SLACK) for job in killed}
+    first, last = min(begun for begun, _ in lived.values()), max(ended for _, ended in lived.values())
     for settings, _ in context.stores.opened():
         if (folder := local_path(settings.url)) is None:
             continue
-        for package, path in LocalStore(folder).packages_since(min(begun.values())):
-            written = (path / TAGMANIFEST).stat().st_mtime
-            wrote = [job for job in killed if begun[job.id] <= written + 1]  # they are listed the newest first
+        for package, path in LocalStore(folder).packages_since(first, last):
+            try:
+                written = (path / TAGMANIFEST).stat().st_mtime
+            except OSError:  # it was just removed, or the disk fails: others say so
+                continue
+            wrote = [job for job in killed if lived[job.id][0] <= written <= lived[job.id][1]]
             if wrote and not context.ledger.of_subject(package.hex):
                 place = path.relative_to(folder).as_posix()
-                yield Unlisted(str(package), settings.name, place, wrote[0])
+                job = wrote[0] if len(wrote) == 1 else replace(wrote[0], source="")  # nobody knows which one wrote it
+                yield Unlisted(str(package), settings.name, place, job)
 
 
-def finish_archives(context: Context, found: Iterable[Unlisted]) -> Iterator[str]:
-    """State the ingest of packages that killed archives left, each in the name of who archived it.
+def finish_archives(context: Context, found: Iterable[Unlisted], killed: Sequence[JobState]) -> Iterator[str]:
+    """State the ingest of packages that killed archives left, in the name of who archived it where that is known.
 
-    Every byte is read first; the user's signature is there where the key opens without asking.
+    Every byte is read first; the user's signature is there where the key opens without asking. Of which source or
+    user nobody can tell is stated by the node alone, as something that was found. What cannot be stated stops nothing.
+
+    Parameters
+    ----------
+    context : Context
+        The node.
+    found : iterable of Unlisted
+        See `unlisted`.
+    killed : sequence of JobState
+        What wrote them; they are not looked at again where all that they left is stated.
 
     Yields
     ------
     str
         What was done, for people.
     """
+    finished = all(context.stores.reachable(name) for name in context.stores.names)
     for one in found:
-        bundle = context.stores.open(one.store).bundle(one.path)
-        report = verify(bundle, level=Level.FULL, expected_id=one.package)
-        if not report.ok:
-            yield f"{one.path} in {one.store} is in no log and is not whole: archive {one.job.words} again"
-            continue
-        known = {user.name for user in context.settings.users if not user.successor}
-        owner = context.as_user(one.job.user) if one.job.user in known else context
-        package = Package(bundle)
-        before = next((str(PackageId(value)) for label, value in package.bag_info if label == CONTINUES), None)
-        outcome = Outcome(package, created=False, omissions=(), proof="read-back")
-        if enter(owner, package, one.path, one.store, outcome, one.job.words, before, {}):
-            yield f"{one.path} in {one.store} is in the log now: the archive of {one.job.words} was killed before"
+        try:
+            note, well = _finish_archive(context, one)
+        except DiademError as error:
+            note, well = f"{one.path} in {one.store} is in no log and was not entered: {error.message}", False
+        finished = finished and well
+        if note:
+            yield note
+    if finished:
+        for job in killed:
+            looked_after(context, job)
+
+
+def _finish_archive(context: Context, one: Unlisted) -> tuple[str, bool]:
+    """State what a killed archive left: what is to be told, "" where nothing, and whether nothing is left to do."""
+    bundle = context.stores.open(one.store).bundle(one.path)
+    report = verify(bundle, level=Level.FULL, expected_id=one.package)
+    if not report.ok:
+        return f"{one.path} in {one.store} is in no log and is not whole: archive {one.job.words} again", False
+    known = {user.name for user in context.settings.users if not user.successor}
+    package, job = Package(bundle), one.job
+    info = dict(package.bag_info)
+    before = str(PackageId(info[CONTINUES])) if CONTINUES in info else None
+    left_out = {"omitted": int(info[OMITTED])} if info.get(OMITTED, "").isdecimal() else {}
+    outcome = Outcome(package, created=False, omissions=(), proof="read-back")
+    sure = bool(job.source) and job.user in known
+    owner, source = (context.as_user(job.user), job.source) if sure else (context, _found_in(one.store))
+    if not enter(owner, package, one.path, one.store, outcome, source, before, left_out, with_user=sure):
+        return "", True
+    return f"{one.path} in {one.store} is in the log now: the archive of {job.words} was killed before", True
 
 
 def state_found(
@@ -148,9 +192,14 @@ def _state_ingest(context: Context, package_id: str, replica: ReplicaState) -> b
         if taken_in(said) is not None:
             return False
         package = Package(context.stores.open(replica.store).bundle(replica.path))
-        source = f"found in the store {replica.store}"
+        source = _found_in(replica.store)
         context.say([ingest_draft(context, package, replica.path, replica.store, None, source, None, {})])
         return True
+
+
+def _found_in(store: str) -> str:
+    """The source of a package of which only its place is known."""
+    return f"found in the store {store}"
 
 
 def _copies(context: Context, arrived: Iterable[tuple[str, str, str]]) -> Iterator[str]:

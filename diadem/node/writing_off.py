@@ -18,6 +18,7 @@ from diadem.model.statements import Draft
 from diadem.node.context import Context
 from diadem.node.dropping import Dropped
 from diadem.node.mending_parity import drop_parity
+from diadem.node.mirroring import require_policy
 from diadem.node.placing import another_package, same_files, subject
 from diadem.node.rules.losses import safe_elsewhere
 
@@ -53,10 +54,11 @@ def write_off(
     UsageError
         No reason is given.
     Refused
-        A copy is there, or may be: names it.
+        A copy is there, or may be: names it; or the policy is lost.
     """
     if not reason.strip():
         raise UsageError("a reason is needed: it stands in the log", next="--reason 'both disks died'")
+    require_policy(context)
     with context.locked(f"package-{PackageId(package_id).hex[:32]}"):
         package = context.catalogue.package_state(package_id)
         for message, advice in _objections(context, package, listener):

@@ -14,6 +14,7 @@ BAGIT = "bagit.txt"
 BAG_INFO = "bag-info.txt"
 #: Label of the field of `bag-info.txt` that names the package to which this one adds.
 CONTINUES = "Diadem-Continues"
+OMITTED = "Diadem-Omitted"
 #: The declaration of a BagIt 1.0 bag.
 BAGIT_TXT = b"BagIt-Version: 1.0\nTag-File-Character-Encoding: UTF-8\n"
 

@@ -18,7 +18,16 @@ from diadem.model.manifest import (
     FileEntry,
     Manifest,
 )
-from diadem.package.bagit import BAG_INFO, BAGIT, BAGIT_TXT, CONTINUES, bag_info_text, manifest_text, tagmanifest_text
+from diadem.package.bagit import (
+    BAG_INFO,
+    BAGIT,
+    BAGIT_TXT,
+    CONTINUES,
+    OMITTED,
+    bag_info_text,
+    manifest_text,
+    tagmanifest_text,
+)
 from diadem.package.index import index_text
 from diadem.trust.hashing import payload_id, payload_urn
 
@@ -99,7 +108,7 @@ def seal(
         ("External-Identifier", payload_urn(payload)),
         ("Payload-Oxum", f"{total}.{len(manifest)}"),
         ("Diadem-Payload-Id", payload),
-        *([("Diadem-Omitted", str(omitted))] if omitted else []),
+        *([(OMITTED, str(omitted))] if omitted else []),
         *([(CONTINUES, continues)] if continues else []),
     ]
     tags = {

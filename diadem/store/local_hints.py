@@ -66,12 +66,12 @@ def drop_hint(private: Path, kind: str, key: str, name: str) -> None:
         os.rmdir(long_path(folder))
 
 
-def hinted_since(private: Path, moment: float) -> Iterator[str]:
-    """The payloads of which a hint was written at a moment, in seconds since 1970, or later."""
-    with contextlib.suppress(FileNotFoundError), os.scandir(long_path(private / "by-payload")) as entries:
+def hinted_between(private: Path, moment: float, until: float) -> Iterator[str]:
+    """The payloads of which a hint was written last between two moments, in seconds since 1970."""
+    with contextlib.suppress(OSError), os.scandir(long_path(private / "by-payload")) as entries:
         for entry in entries:
             with contextlib.suppress(OSError):
-                if entry.stat(follow_symlinks=False).st_mtime >= moment:
+                if moment <= entry.stat(follow_symlinks=False).st_mtime <= until:
                     yield entry.name
 
 

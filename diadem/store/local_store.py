@@ -27,7 +27,7 @@ from diadem.package.paths import unsafe
 from diadem.store.bundle import LocalBundle
 from diadem.store.links import read_plain, refuse_links, through_link
 from diadem.store.local_errors import or_else, store_error, translated
-from diadem.store.local_hints import hinted_since, hints, write_hint
+from diadem.store.local_hints import hinted_between, hints, write_hint
 from diadem.store.numbering import numbered
 from diadem.store.stage import Stage, Swept, lock_path, restrict, sweep
 from diadem.store.system import FileLock, flush_folder, long_path, patiently
@@ -156,13 +156,13 @@ class LocalStore:
 
     # -- finding ---------------------------------------------------------------------------------------------------
 
-    def packages_since(self, moment: float) -> Iterator[tuple[PackageId, Path]]:
-        """Packages that a writer here has published at a moment, in seconds since 1970, or later, by the hints alone.
+    def packages_since(self, moment: float, until: float) -> Iterator[tuple[PackageId, Path]]:
+        """Packages that a writer here has published between two moments, in seconds since 1970, by the hints alone.
 
         The packages themselves are not listed: a large store has many, and a hint is written for each before it is
         visible. What somebody copied in has none.
         """
-        for payload in hinted_since(self.private, moment):
+        for payload in hinted_between(self.private, moment, until):
             yield from self.find_payload(payload)
 
     def find_payload(self, payload: str) -> Iterator[tuple[PackageId, Path]]:

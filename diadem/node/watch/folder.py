@@ -260,7 +260,8 @@ class FolderWatch:
                 raise
             now = self.steady()
             self._paces[unit.name] = _Pace(now + wait_after(error, before.failures + 1), now)
-            note = replace(before, state="failed", words=error.message, failures=before.failures + 1)
+            waits = before.waits or time_text(self.context.clock())
+            note = replace(before, state="failed", words=error.message, failures=before.failures + 1, waits=waits)
             self.memory.notes[unit.name] = note
             told = Watched(self.settings.folder, unit.name, note.state, note.words, note.files, note.bytes, (), error)
             if self._is_news(told):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -126,6 +127,23 @@ def test_a_folder_that_was_moved_is_found_where_one_looks(lab: Lab) -> None:
     replica = next(one for one in lab.node.context.catalogue.replicas(package) if one.adopted)
     assert replica.path == str(lab.root / "elsewhere" / "s 2026")
     require_agreement(lab.node)
+
+
+def test_an_adopted_folder_that_was_given_up_and_not_forgotten_is_forgotten_by_the_same_command(lab: Lab) -> None:
+    session = lab.session("s")
+    package = str(lab.node.archive(session, now=True, in_place=True).package.id)
+    shutil.rmtree(session)
+    list(lab.node.rescan())
+    kept = lab.node.path / "adopted"
+    shutil.copytree(kept, lab.root / "kept")
+    give_up = ("drop", package, "--store", "in-place", "--reason", "gone", "--node", lab.node.path)
+    said(*give_up)
+    shutil.rmtree(kept)
+    (lab.root / "kept").rename(kept)  # as where the process was killed between its statement and that
+    assert "given up already" in said(*give_up, "--dry-run")
+    assert "given up already" in said(*give_up)
+    assert list(lab.node.rescan()) == []
+    assert "no folder is adopted" in said(*give_up, code=3)
 
 
 def test_a_folder_that_nobody_may_write_in_can_be_adopted(alone: Lab) -> None:

@@ -77,7 +77,8 @@ def test_an_empty_policy_is_no_policy(lab: Lab, content: bytes) -> None:
     status = said_json("status", "--node", lab.node.path, code=1)
     (finding,) = [one for one in status["findings"] if one["rule"] == "policy.missing"]
     assert "policy.toml is empty" in finding["message"]
-    for verb in (["drop", package, "--store", "third"], ["delete", package]):
+    drops = (["drop", package, "--store", name] for name in ("third", "in-place"))
+    for verb in (*drops, ["delete", package], ["delete", package, "--lost"]):
         error = said_json(*verb, "--reason", "room", "--node", lab.node.path, code=4)["error"]
         assert ("policy.toml is empty" in error["message"], error["next"]) == (True, finding["command"])
     (check,) = [one for one in lab.node.doctor()["checks"] if one["name"] == "policy"]

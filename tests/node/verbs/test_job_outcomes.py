@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -47,19 +49,22 @@ def test_a_run_of_which_some_sessions_were_refused_is_done_in_part(lab: Lab) -> 
     assert (job.state, job.message, job.words) == ("done", "", f"1 session of {lab.root}/c")
 
 
-#: Archives a folder, and dies when the package is in the store and not yet in the log.
+#: Archives a folder, or a run over several, and dies when a package is in the store and not yet in the log.
 _DIES = """
 import os, signal, sys
 import diadem
-from diadem.node import archiving
-archiving.enter = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)
-with diadem.open_node(sys.argv[1], sys.argv[3]) as node:
-    node.archive(sys.argv[2], now=True)
+from diadem.model.scan import PlannedSession
+from diadem.node import archiving, handed_packages
+archiving.enter = handed_packages.enter = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)
+with diadem.open_node(sys.argv[1], sys.argv[2]) as node:
+    if len(sys.argv) == 4:
+        node.archive(sys.argv[3], now=True)
+    list(node.archive_all([PlannedSession(one, True, one, "", one) for one in sys.argv[3:]], now=True))
 """
 
 
-def killed_before_its_statement(lab: Lab, session: Path, user: str) -> None:
-    done = subprocess.run([sys.executable, "-c", _DIES, str(lab.node.path), str(session), user], check=False)
+def killed_before_its_statement(lab: Lab, user: str, *sessions: Path) -> None:
+    done = subprocess.run([sys.executable, "-c", _DIES, str(lab.node.path), user, *map(str, sessions)], check=False)
     assert done.returncode == -signal.SIGKILL
 
 
@@ -80,7 +85,7 @@ def test_what_a_killed_archive_left_is_named_and_entered_in_the_name_of_who_arch
     lab.node.users.add("bob")
     lab.node.close()
     session, on = lab.session("zno"), ("--node", lab.node.path)
-    killed_before_its_statement(lab, session, "bob")
+    killed_before_its_statement(lab, "bob", session)
     found = said_json("status", *on)
     (finding,) = [one for one in found["findings"] if one["rule"] == "package.unlisted"]
     assert str(session) in finding["message"]
@@ -98,7 +103,7 @@ def test_what_a_killed_archive_left_is_named_and_entered_in_the_name_of_who_arch
 def test_what_a_killed_archive_left_is_the_same_package_for_who_archives_again(lab: Lab) -> None:
     lab.node.close()
     session = lab.session("zno")
-    killed_before_its_statement(lab, session, "alice")
+    killed_before_its_statement(lab, "alice", session)
     said("archive", session, "--now", "--node", lab.node.path)
     ingest_of(lab, session)
 
@@ -106,9 +111,83 @@ def test_what_a_killed_archive_left_is_the_same_package_for_who_archives_again(l
 @pytest.mark.skipif(sys.platform == "win32", reason="needs SIGKILL")
 def test_a_package_that_somebody_copied_in_is_not_taken_for_what_a_killed_archive_left(lab: Lab) -> None:
     lab.node.close()
-    killed_before_its_statement(lab, lab.session("zno"), "alice")
+    killed_before_its_statement(lab, "alice", lab.session("zno"))
     foreign = Path(diadem.pack(lab.session("from elsewhere"), lab.root / "other").url)
     shutil.copytree(foreign, lab.root / "main" / foreign.parent.name / foreign.name)
     said("repair", "--node", lab.node.path, code=1)
     with lab.reopened() as node:
         assert len(node.context.ledger.of_kind("ingest")) == 1
+
+
+def entered_by(lab: Lab, way: str) -> tuple[str, int, Entry]:
+    """What the one ingest names as the source, how many have signed it, and the statement."""
+    said(way, "--node", lab.node.path, code=1)
+    with lab.reopened() as node:
+        (entry,) = node.context.ledger.of_kind("ingest")
+    return entry.statement.predicate["source"], len(entry.envelope.signatures), entry
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs SIGKILL")
+def test_a_package_that_was_handed_over_to_a_killed_archive_is_entered_as_one(lab: Lab) -> None:
+    lab.node.close()
+    package = Path(diadem.pack(lab.session("from elsewhere"), lab.root / "other").url)
+    killed_before_its_statement(lab, "alice", package)
+    assert entered_by(lab, "repair")[:2] == (f"found as a package in {package}", 2)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs SIGKILL")
+def test_of_what_a_killed_run_over_several_folders_left_the_node_alone_says_that_it_was_found(lab: Lab) -> None:
+    lab.node.close()
+    killed_before_its_statement(lab, "alice", lab.session("a"), lab.session("b"))
+    assert entered_by(lab, "repair")[:2] == ("found in the store main", 1)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs SIGKILL")
+def test_what_landed_after_an_archive_was_killed_is_not_taken_for_its_own(lab: Lab) -> None:
+    lab.node.close()
+    killed_before_its_statement(lab, "alice", lab.session("zno"))
+    (job,) = lab.node.path.glob("jobs/*.json")
+    (hint,) = lab.root.glob("main/.diadem/by-payload/*")
+    os.utime(job, (long_ago := time.time() - 3600, long_ago))
+    assert not [one for one in said_json("status", "--node", lab.node.path)["findings"] if "unlisted" in one["rule"]]
+    assert hint.exists()
+    assert entered_by(lab, "reindex")[:2] == ("found in the store main", 1)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs SIGKILL")
+def test_what_a_killed_archive_left_out_is_counted_in_its_statement(lab: Lab) -> None:
+    lab.node.close()
+    session = lab.session("zno")
+    (session / "link").symlink_to(lab.root)
+    killed_before_its_statement(lab, "alice", session)
+    assert entered_by(lab, "repair")[2].statement.predicate["omitted"] == 1
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs SIGKILL")
+def test_one_package_that_cannot_be_entered_stops_no_repair_and_is_looked_at_until_it_is(lab: Lab) -> None:
+    lab.node.close()
+    killed_before_its_statement(lab, "alice", lab.session("zno"))
+    (manifest,) = lab.root.glob("main/*/*/manifest-sha256.txt")
+    text = manifest.read_bytes()
+    manifest.write_bytes(b"x")
+    told = said("repair", "--node", lab.node.path)
+    assert "is in no log" in told
+    with lab.reopened() as node:
+        assert [one.ended for one in node.jobs if one.state == "killed"] == [""]
+    manifest.write_bytes(text)
+    assert entered_by(lab, "repair")[1] == 2
+    with lab.reopened() as node:
+        (job,) = [one for one in node.jobs if one.state == "killed"]
+        assert job.ended
+        assert job.resumable
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs SIGKILL")
+def test_hints_that_cannot_be_read_stop_no_status(lab: Lab) -> None:
+    lab.node.close()
+    killed_before_its_statement(lab, "alice", lab.session("zno"))
+    hints = lab.root / "main" / ".diadem" / "by-payload"
+    hints.rename(hints.with_name("moved"))
+    hints.write_bytes(b"no folder")
+    said("status", "--node", lab.node.path)
+    said("repair", "--node", lab.node.path)

@@ -256,6 +256,19 @@ def test_a_clock_that_is_ahead_ends_no_retention_unless_somebody_says_that_it_is
     assert "deleted already" in said("delete", package, "--reason", "x", "--clock-is-right", "--node", lab.node.path)
 
 
+def test_a_clock_that_was_ahead_once_keeps_no_later_package_for_longer(lab: Lab) -> None:
+    lab.archived("s")
+    lab.node.close()
+    with at(lab, 20) as node:
+        node.scrub()
+    with lab.reopened() as node:
+        package = str(node.archive(lab.session("later"), now=True).package.id)
+        with pytest.raises(Refused, match="keeps it until"):
+            node.delete(package, reason="too old", clock_is_right=True)
+    with at(lab, 11) as node:
+        assert node.delete(package, reason="too old", clock_is_right=True).done
+
+
 def test_the_copies_of_the_policy_stay_when_the_retention_is_over(lab: Lab) -> None:
     lab.add_second()
     package = lab.archived("s")

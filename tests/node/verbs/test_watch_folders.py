@@ -732,6 +732,18 @@ def test_a_session_that_waits_for_too_long_is_an_alarm(titan: Instrument) -> Non
     assert findings() == []
 
 
+def test_a_session_that_fails_from_its_first_look_on_is_an_alarm(
+    titan: Instrument, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object) -> None:
+        raise OSError("input/output error")
+
+    monkeypatch.setattr("diadem.node.watch.folder.look_at", fails)
+    titan.write("a", "a.dat")
+    assert states(titan.looks(60, 25 * 60)[0]) == [("a", "failed")]
+    assert [one for one in titan.lab.node.status().findings if one.rule == "watch.waiting"]
+
+
 def test_a_watched_folder_that_is_not_there_is_told_and_becomes_an_alarm(titan: Instrument) -> None:
     node = titan.lab.node
     titan.looks(1)
