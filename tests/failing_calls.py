@@ -160,6 +160,7 @@ class Site:
             os.utime(folder, (1.6e9, 1.6e9))
         self._said("init", self.node, *("--store", self.folder / "main", "--name", "lab", "--user", "alice"),
                    *("--recovery-file", self.folder / "recovery.txt"))  # fmt: skip
+        (self.folder / "recovery.txt").rename(self.folder / "moved away.txt")
         self._said("init", "--confirm-recovery")
         self._said("user", "add", "marie")
         self._said("store", "add", self.folder / "second", "--name", "second", "--place", "another disk")

@@ -148,7 +148,7 @@ def test_a_drop_is_refused_where_it_would_leave_too_few_and_signed_where_not(pai
     node = lab.reopened()
     assert [copy.store for _, copy in node.repair().copies] == ["third"]
     node.close()
-    (lab.node.path / "policy.toml").write_text("", "utf-8")
+    (lab.node.path / "policy.toml").write_text("[copies]\nminimum = 2\n", "utf-8")
     node = lab.reopened()
     assert not node.drop(package, "second", reason="space", dry_run=True).done
     assert lab.path(package, "second").exists()
