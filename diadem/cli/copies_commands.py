@@ -190,6 +190,11 @@ def _show_outlook(document: dict[str, Any], *, dry_run: bool) -> None:
         print("next             diadem status")
 
 
+ClockIsRight = Annotated[
+    bool, typer.Option("--clock-is-right", help="Years have passed, although the log was silent meanwhile.")
+]
+
+
 def drop(
     package: Annotated[str, typer.Argument(help="Which package.")],
     store: Annotated[str, typer.Option("--store", help="The store whose copy is given up.")],
@@ -198,6 +203,7 @@ def drop(
         bool,
         typer.Option("--below-minimum", help="Once the retention is over: leave fewer copies than the policy wants."),
     ] = False,
+    clock_is_right: ClockIsRight = False,
     dry_run: DryRun = False,
     node: NodeAt = None,
     user: As = None,
@@ -207,7 +213,13 @@ def drop(
     """Remove one copy, after the others were read whole just now."""
     with opened(node, user) as found, progress(quiet=quiet or json) as listener:
         document = found.drop(
-            package, store, reason=reason, below_minimum=below_minimum, dry_run=dry_run, listener=listener
+            package,
+            store,
+            reason=reason,
+            below_minimum=below_minimum,
+            clock_is_right=clock_is_right,
+            dry_run=dry_run,
+            listener=listener,
         ).to_dict()
     _show_gone(document, as_json=json, word="dropped")
     return 0
@@ -219,9 +231,7 @@ def delete(
     lost: Annotated[
         bool, typer.Option("--lost", help="No copy is left anywhere: write it off, whatever its retention.")
     ] = False,
-    clock_is_right: Annotated[
-        bool, typer.Option("--clock-is-right", help="Years have passed, although the log was silent meanwhile.")
-    ] = False,
+    clock_is_right: ClockIsRight = False,
     dry_run: DryRun = False,
     node: NodeAt = None,
     user: As = None,

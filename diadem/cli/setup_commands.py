@@ -104,9 +104,15 @@ def init(
 def _answers(given: dict[str, str], recovery_file: Path | None) -> dict[str, str]:
     """What was given, and what a person answers to the rest; without a person everything must be given.
 
-    Each answer is judged when it is given, as far as it can be without the rest.
+    Each answer is judged when it is given, as far as it can be without the rest; what was given as options, before more
+    is asked: no answer would mend it.
     """
     from diadem.api.nodes import check_new_node
+
+    def judge(known: dict[str, str]) -> None:
+        check_new_node(
+            **{name: text for name, text in known.items() if name != "full_name"}, recovery_file=recovery_file
+        )
 
     asked = {name: text for name, text in given.items() if text}
     whole = given.keys() - asked.keys() <= {"full_name"}
@@ -123,13 +129,14 @@ def _answers(given: dict[str, str], recovery_file: Path | None) -> dict[str, str
         while name not in asked:
             answer = _ask(question, offered, option, needed=name != "full_name")
             try:
-                known = {one: text for one, text in {**asked, name: answer}.items() if one != "full_name"}
-                check_new_node(**known, recovery_file=recovery_file)
+                judge({name: answer} if name == "path" else {**asked, name: answer})
             except DiademError as error:
                 print_error(error, as_json=False)
                 offered = slug(answer) if name in ("name", "user") else offered
             else:
                 asked[name] = answer
+        if name == "path":
+            judge({"user": slug(getpass.getuser()), **asked})
     return asked
 
 

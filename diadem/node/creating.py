@@ -201,8 +201,8 @@ def _require_place(folder: Path, new: NewNode) -> None:
 
 
 def existing(folder: Path) -> Path:
-    """The folder, or the first above it that is there."""
-    while not folder.exists():
+    """The folder, or the first above it that is there; the root of a disk, where that is gone."""
+    while not folder.exists() and folder != folder.parent:
         folder = folder.parent
     return folder
 

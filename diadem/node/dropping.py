@@ -89,6 +89,7 @@ def drop(
     *,
     reason: str,
     below_minimum: bool = False,
+    clock_is_right: bool = False,
     dry_run: bool = False,
     listener: Listener = silent,
 ) -> Dropped:
@@ -99,7 +100,8 @@ def drop(
     NotFound
         There is no such copy.
     Refused
-        Too few other copies are proven; says which, and what to do.
+        Too few other copies are proven; says which, and what to do. Or there shall be fewer than the policy wants while
+        the retention runs, or is over only by a clock that may be wrong.
     """
     _require_reason(reason)
     if store != IN_PLACE:
@@ -116,6 +118,8 @@ def drop(
             return Dropped(package_id, [], bytes=package.bytes, title=package.title, notes=(note,))
         replica = _replica(package, store)
         _require_removable(context, package_id, [replica])
+        if below_minimum:
+            _require_over(context, package, store, clock_is_right=clock_is_right)
         proofs = _prove_others(context, package, store, listener)
         package = context.catalogue.package_state(package_id)
         verdict = may_drop(
@@ -126,7 +130,7 @@ def drop(
             proofs,
             stores=context.stores.states(),
             reason=reason,
-            below_policy=below_minimum and _is_over(context, package),
+            below_policy=below_minimum,
         )
         if not verdict.allowed:
             raise Refused(
@@ -248,10 +252,24 @@ def delete(
     return Dropped(package_id, stores, bytes=package.bytes, title=package.title)
 
 
-def _is_over(context: Context, package: PackageState) -> bool:
-    """Whether the retention is over, and that by no leap of a clock."""
+def _require_over(context: Context, package: PackageState, store: str, *, clock_is_right: bool) -> None:
+    """Refuse to go below the policy's copies unless the retention is over, and that by no leap of a clock."""
     begun, silence = _kept_since(context, package)
-    return begun is not None and context.policy.retention.ends(begun) <= context.clock() and not silence
+    ends = context.policy.retention.ends(begun) if begun is not None else None
+    if ends is None or ends > context.clock():
+        until = f"the policy keeps the package until {ends:%Y-%m-%d}" if ends else "nobody knows when it was archived"
+        raise Refused(
+            f"the copy in '{store}' is not dropped: only after the retention may fewer copies remain, and {until}",
+            where=package.id,
+            next="Drop it without --below-minimum, where enough copies remain.",
+        )
+    if silence and context.policy.retention.years and not clock_is_right:
+        raise Refused(
+            f"the copy in '{store}' is not dropped: the retention is over only if a clock was right: {silence}",
+            where=package.id,
+            next=f"If it was: diadem drop {PackageId(package.id).hex[:12]} --store {store} --below-minimum "
+            "--clock-is-right --reason '...'   (if not: set the clock; the copy is kept)",
+        )
 
 
 def _kept_since(context: Context, package: PackageState) -> tuple[datetime | None, str]:

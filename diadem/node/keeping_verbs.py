@@ -127,6 +127,7 @@ class KeepingVerbs:
         *,
         reason: str,
         below_minimum: bool = False,
+        clock_is_right: bool = False,
         dry_run: bool = False,
         listener: Listener = silent,
     ) -> Dropped:
@@ -140,6 +141,8 @@ class KeepingVerbs:
             Stands in the log.
         below_minimum : bool
             Once the retention is over: also where fewer copies remain than the policy wants. One proven copy stays.
+        clock_is_right : bool
+            As for `delete`.
         dry_run : bool
             Prove and judge, but remove nothing.
         listener : Listener
@@ -148,7 +151,8 @@ class KeepingVerbs:
         Raises
         ------
         Refused
-            Too few other copies are proven.
+            Too few other copies are proven; or, with `below_minimum`, the retention is not over, or is over only by a
+            clock that leaps past the log.
         """
         from diadem.node.dropping import drop
 
@@ -159,6 +163,7 @@ class KeepingVerbs:
             store,
             reason=reason,
             below_minimum=below_minimum,
+            clock_is_right=clock_is_right,
             dry_run=dry_run,
             listener=listener,
         )

@@ -178,5 +178,6 @@ def _mirror_catalogue(context: Context, failed: list[str]) -> None:
 def _remove_scratch(folder: Path) -> None:
     """Remove the node's own copy of the snapshot, and drafts of the note about it."""
     with contextlib.suppress(OSError):
-        for path in folder.glob("*.snapshot*"):
-            path.unlink()
+        for pattern in (f"{_SCRATCH}*", f".{_SCRATCH}.*", f".{_NOTE}.*"):
+            for path in folder.glob(pattern):
+                path.unlink()

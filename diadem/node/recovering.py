@@ -44,10 +44,12 @@ from diadem.node.place import require_local
 from diadem.node.recovery import RecoverySecret, open_keys
 from diadem.node.rules.default import DEFAULT_POLICY
 from diadem.node.stores import read_store_file
+from diadem.node.tls_files import KEY_FILE
 from diadem.store.base import Store, open_store
 from diadem.store.local_errors import or_else, translated
 from diadem.store.stage import remove_tree
 from diadem.store.whole import write_whole
+from diadem.trust.tls_key import pin_of_key
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,7 +208,8 @@ class _Lost:
             mine = settings and replace(settings, machine=machine_name())
             write_settings(folder, mine or self._settings, before=None if mine else self._text)
             brought.append(FILE)
-        rebuild = (folder / _MARK).exists() or not (self._settings.catalogue or (folder / CATALOGUE_FILE).exists())
+        has_catalogue = (settings is not None and settings.catalogue) or (folder / CATALOGUE_FILE).exists()
+        rebuild = (folder / _MARK).exists() or not has_catalogue
         return RecoveredNode(
             epoch, entries, notes=findings, store=_name(self._store), brought=tuple(brought), rebuild=rebuild
         )
@@ -295,11 +298,13 @@ class _Lost:
 
 
 def _is_whole(name: str, data: bytes, known: Collection[str]) -> bool:
-    """Whether a key file holds a key that the log knows, or, where the log knows none of its kind, what it should."""
+    """Whether a key file holds what it should; the listener's key is not in the log, and its certificate is renewed."""
     try:
-        if not name.endswith(".pem"):
-            return name.endswith(".txt") is False or bool(require_identity(data))
-        return public_key(data) in known
+        if name == "age.txt":
+            return bool(require_identity(data))
+        if name == KEY_FILE:
+            return bool(pin_of_key(data))
+        return not name.endswith(".pem") or public_key(data) in known
     except (DocumentError, IntegrityError):
         return False
 

@@ -7,6 +7,7 @@ after it was read whole.
 from __future__ import annotations
 
 import re
+import stat
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -212,7 +213,7 @@ def _sweep_own(folder: Path) -> Iterator[Path]:
     """Remove what dead runs have left in the node's own folder."""
     places = [folder, *(path for path in folder.iterdir() if path.is_dir()), folder / "keys" / "users"]
     drafts = [path for place in places if place.is_dir() for path in place.iterdir() if _DRAFT.match(path.name)]
-    left = [path for path in drafts if path.is_file() and time.time() - path.stat().st_mtime > _OLD]
+    left = [path for path in drafts if _is_old_file(path)]
     building = FileLock(folder / "locks" / "reindex.lock")
     try:
         if building.acquire():
@@ -222,6 +223,15 @@ def _sweep_own(folder: Path) -> Iterator[Path]:
             yield path
     finally:
         building.release()
+
+
+def _is_old_file(path: Path) -> bool:
+    """Whether a draft has no writer any more; one that its writer has just published is gone."""
+    try:
+        found = path.stat()
+    except OSError:
+        return False
+    return stat.S_ISREG(found.st_mode) and time.time() - found.st_mtime > _OLD
 
 
 def _sweep(context: Context, result: Repaired, *, folders: bool) -> None:

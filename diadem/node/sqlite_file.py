@@ -234,8 +234,9 @@ def _is_full(path: Path) -> bool:
 
 
 def _begin_private(path: Path) -> None:
-    """Make a file that is not there for this account alone; SQLite gives the files beside it the same permissions."""
+    """Make a file that is not there for this account alone; SQLite gives the files beside it the same permissions.
+
+    A write-ahead file of one that was moved aside is removed by SQLite, beside an empty file and under its own lock.
+    """
     with contextlib.suppress(OSError):  # it is there; or SQLite says why it cannot be made
         os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
-        for side in ("-wal", "-shm"):  # of one that was moved aside
-            path.with_name(path.name + side).unlink(missing_ok=True)

@@ -207,11 +207,13 @@ def is_watched(context: Context) -> bool:
     """Whether a watcher lives; False where a disk that fails lets nobody tell."""
     try:
         lock = watch_lock(context)
-        lives = not lock.acquire()
+        if not (free := lock.acquire()):
+            time.sleep(_BETWEEN)  # another that asks this holds the lock for a moment
+            free = lock.acquire()
     except StoreError:
         return False
     lock.release()
-    return lives
+    return not free
 
 
 def read_watcher(context: Context) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import os
 import re
 import socket
 import tempfile
@@ -26,6 +27,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
+from stat import S_ISREG
 from typing import Any
 
 from diadem.errors import DiademError, NotFound, Refused, StoreError
@@ -166,8 +168,14 @@ class WriterLock:
 
     def __init__(self) -> None:
         self.writer = uuid.uuid4().hex
-        self._lock = FileLock(_lock_path(self.writer))
-        self._lock.acquire()
+        home, fallback = _lock_paths(self.writer)
+        self._lock = FileLock(home)
+        try:
+            self._lock.acquire()
+        except StoreError:  # a home on a server may give no locks, or be full
+            self._lock.remove()
+            self._lock = FileLock(fallback)
+            self._lock.acquire()
 
     def release(self) -> None:
         """Unlock, and remove the file."""
@@ -196,9 +204,9 @@ def take(
     if previous is None:
         lock.release()
         return None
-    stat, taken_from = previous
+    version, taken_from = previous
     return Claim(
-        client, key, note, stat, lock=lock, timing=timing, conditional=capabilities.replaces, previous=taken_from
+        client, key, note, version, lock=lock, timing=timing, conditional=capabilities.replaces, previous=taken_from
     )
 
 
@@ -266,9 +274,9 @@ def _age(client: ObjectClient, stat: Stat) -> timedelta:
 
 def is_dead(writer: str) -> bool:
     """Whether a writer ran on this machine and lives no more: its lock file is here, ours, and free."""
-    path = _lock_path(writer)
     try:
-        if not writer.isalnum() or not path.is_file():
+        path = next((path for path in _lock_paths(writer) if _is_ours(path)), None) if writer.isalnum() else None
+        if path is None:
             return False
         lock = FileLock(path)
         if not lock.acquire():
@@ -281,17 +289,26 @@ def is_dead(writer: str) -> bool:
     return lock.supported
 
 
-def _lock_path(writer: str) -> Path:
-    """The account's own folder, not one for temporary files: jobs and services have such a folder each for themselves.
+def _is_ours(path: Path) -> bool:
+    """Whether a plain file of this account is there: in a folder for temporary files anybody may put one."""
+    try:
+        found = path.lstat()
+    except FileNotFoundError:
+        return False
+    return S_ISREG(found.st_mode) and (not hasattr(os, "getuid") or found.st_uid == os.getuid())
+
+
+def _lock_paths(writer: str) -> tuple[Path, Path]:
+    """The account's own folder, since jobs and services have one for temporary files each for themselves; then that.
 
     A home may be shared by machines, so the name says of which machine the writer is.
     """
     from platformdirs import user_cache_path
 
-    folder = user_cache_path("diadem") / "writers"
+    folder, fallback = user_cache_path("diadem") / "writers", Path(tempfile.gettempdir())
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError:  # an account without a home
-        folder = Path(tempfile.gettempdir())
-    machine = hashlib.sha256(socket.gethostname().encode()).hexdigest()[:12]
-    return folder / f"diadem-{machine}-{writer}.lock"
+        folder = fallback
+    name = f"diadem-{hashlib.sha256(socket.gethostname().encode()).hexdigest()[:12]}-{writer}.lock"
+    return folder / name, fallback / name

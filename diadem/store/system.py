@@ -71,9 +71,11 @@ def long_path(path: str | os.PathLike[str]) -> str:
 def make_deep(folder: str | os.PathLike[str]) -> None:
     """Make a folder with those above it, however deep it lies: `os.makedirs` goes down one call a folder."""
     path, missing = long_path(folder), []
-    while not os.path.isdir(path):
+    while path and not os.path.isdir(path):
         missing.append(path)
-        path = os.path.dirname(path)
+        if (above := os.path.dirname(path)) == path:  # a disk of Windows that is gone: `mkdir` says so
+            break
+        path = above
     for one in reversed(missing):
         with contextlib.suppress(FileExistsError):
             os.mkdir(one)
@@ -281,12 +283,13 @@ class FileLock:
 def _holders(path: str) -> list[int]:
     """Processes of this machine that hold a lock on a file, where the system tells (Linux)."""
     try:
-        number = str(os.stat(path).st_ino)
+        found = os.stat(path)
+        where = f"{os.major(found.st_dev):02x}:{os.minor(found.st_dev):02x}:{found.st_ino}"
         with open("/proc/locks", encoding="ascii") as lines:
             words = [line.split() for line in lines]
-    except (OSError, ValueError):
+    except (OSError, ValueError, AttributeError):  # elsewhere there is neither
         return []
-    return [int(line[4]) for line in words if line[1] == "FLOCK" and line[5].rpartition(":")[2] == number]
+    return [int(line[4]) for line in words if line[1] == "FLOCK" and line[5] == where]
 
 
 def allow(path: str | int, mode: int) -> None:

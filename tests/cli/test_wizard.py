@@ -107,3 +107,14 @@ def test_a_passphrase_is_asked_for_twice(tmp_path: Path) -> None:
         assert "AGE ENCRYPTED FILE" in (tmp_path / "n-recovery.txt").read_text("utf-8")
     finally:
         terminal.close()
+
+
+def test_what_was_given_is_judged_before_the_first_question(tmp_path: Path) -> None:
+    diadem.Node.create(tmp_path / "one", name="one", user="eve", store=str(tmp_path / "store")).close()
+    at = Terminal("init", tmp_path / "two", "--store", tmp_path / "store", home=tmp_path)
+    try:
+        found = at.until("next:")
+        assert "people call this archive" not in found
+        assert at.process.wait(timeout=60) == 4
+    finally:
+        at.close()

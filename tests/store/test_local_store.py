@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import hashlib
+import ntpath
 import os
 import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from diadem.errors import StoreError
 from diadem.model.ids import PackageId
 from diadem.model.manifest import TAGMANIFEST
+from diadem.store import system
 from diadem.store.local_store import LocalStore, tree_digest
 from diadem.store.stage import remove_tree
-from diadem.store.system import FileLock
+from diadem.store.system import FileLock, make_deep
 
 PAYLOAD = "ab" * 32
 TREE = tree_digest([("x", 1)])
@@ -130,3 +133,23 @@ def test_remove_tree_counts_and_follows_no_link(tmp_path: Path) -> None:
     assert remove_tree(folder) == (2 if os.name != "nt" else 1)
     assert not folder.exists()
     assert (tmp_path / "keep").exists()
+
+
+def test_a_folder_on_a_disk_of_windows_that_is_gone_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Above the root of a disk lies that root."""
+    made: list[str] = []
+
+    def mkdir(path: str) -> None:
+        made.append(path)
+        raise FileNotFoundError(path)
+
+    monkeypatch.setattr(system, "os", SimpleNamespace(fspath=os.fspath, path=ntpath, mkdir=mkdir))
+    with pytest.raises(FileNotFoundError):
+        make_deep("X:\\data\\archive")
+    assert made == ["X:\\"]
+
+
+def test_a_folder_below_the_present_one_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    make_deep("a/b/c")
+    assert (tmp_path / "a/b/c").is_dir()

@@ -238,6 +238,21 @@ def test_a_dead_writer_that_had_its_own_folder_for_temporary_files_is_seen(tmp_p
     assert is_dead(ended.stdout.strip())
 
 
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs a folder that is there and takes no file")
+def test_a_home_that_takes_no_lock_stops_no_writer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "diadem").mkdir()
+    (tmp_path / "diadem/writers").symlink_to("/proc/self/fdinfo")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    lock = WriterLock()
+    assert not is_dead(lock.writer)
+    lock._lock.release()
+    if os.getuid() == 0:
+        os.chown(lock._lock._path, 12345, -1)
+        assert not is_dead(lock.writer), "anybody may put a file into a folder for temporary files"
+        os.chown(lock._lock._path, 0, -1)
+    assert is_dead(lock.writer)
+
+
 def test_claim_of_a_dead_writer_is_taken_over(store: ObjectStore) -> None:
     """A writer of this machine that ended without a word does not block the next one."""
     sample = make_sample({"data/a": 10})

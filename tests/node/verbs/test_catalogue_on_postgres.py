@@ -79,6 +79,15 @@ def test_a_place_that_is_taken_or_none(lab: Lab, postgres_server: PostgresServer
     assert lab.node.search("one").total == 1
 
 
+def test_a_recovery_of_a_whole_node_changes_nothing(lab: Lab, postgres_server: PostgresServer) -> None:
+    lab.archived("one")
+    lab.node.reindex(into=postgres_server.url("whole"))
+    lab.node.close()
+    recovery = ("--recover", lab.root / "main", "--recovery-file", f"{lab.node.path}-recovery.txt")
+    assert "nothing is missing" in said("init", lab.node.path, *recovery)
+    assert "postgresql" in settings(lab)
+
+
 def test_while_the_server_is_away(lab: Lab, own_server: PostgresServer) -> None:
     """Nothing is written and it is said; what is in the log is caught up with; a file takes its place."""
     on = ("--node", lab.node.path)

@@ -12,7 +12,9 @@ from pathlib import Path
 import pytest
 
 import diadem
+from diadem.node.tls_files import tls_files
 from diadem.trust.keys import PrivateKey
+from diadem.trust.tls_key import new_tls_key
 from tests.cli.inside import ended, said, said_json
 from tests.node.verbs.agreeing import require_agreement
 from tests.node.verbs.conftest import Lab
@@ -253,6 +255,7 @@ def recovery(lab: Lab, folder: Path) -> tuple[object, ...]:
 
 def test_a_whole_node_is_left_as_it_is_by_a_recovery(lab: Lab) -> None:
     lab.archived("s")
+    files = tls_files(lab.node.context)
     before = {path: path.read_bytes() for path in (lab.node.path / "keys").rglob("*.*")}
     text = said(
         "init", lab.node.path, "--recover", lab.root / "main", "--recovery-file", f"{lab.node.path}-recovery.txt"
@@ -260,6 +263,19 @@ def test_a_whole_node_is_left_as_it_is_by_a_recovery(lab: Lab) -> None:
     assert "nothing is missing" in text
     assert {path: path.read_bytes() for path in (lab.node.path / "keys").rglob("*.*")} == before
     assert lab.reopened().context.ledger.epoch == 1
+    files.key.write_bytes(b"-----BEGIN")
+    assert "keys/tls.pem" in said(*recovery(lab, lab.node.path))
+    assert files.key.read_bytes() == before[files.key]
+
+
+def test_a_listeners_key_that_was_made_anew_is_left_as_it_is_by_a_recovery(lab: Lab) -> None:
+    key = tls_files(lab.node.context).key
+    key.unlink()
+    lab.node.close()
+    key.write_bytes(new_tls_key())
+    before = key.read_bytes()
+    assert "nothing is missing" in said(*recovery(lab, lab.node.path))
+    assert key.read_bytes() == before
 
 
 def test_everything_but_the_stores_is_brought_back_in_the_nodes_own_folder(lab: Lab) -> None:

@@ -148,7 +148,7 @@ def test_a_drop_is_refused_where_it_would_leave_too_few_and_signed_where_not(pai
     node = lab.reopened()
     assert [copy.store for _, copy in node.repair().copies] == ["third"]
     node.close()
-    (lab.node.path / "policy.toml").write_text("# two copies\n", "utf-8")
+    (lab.node.path / "policy.toml").write_text("[copies]\nminimum = 2\n", "utf-8")
     node = lab.reopened()
     assert not node.drop(package, "second", reason="space", dry_run=True).done
     assert lab.path(package, "second").exists()
@@ -284,7 +284,18 @@ def test_while_the_retention_runs_nobody_goes_below_the_minimum(lab: Lab) -> Non
     lab.add_second()
     package, on = lab.archived("s"), ("--node", lab.node.path)
     text = said("drop", package, "--store", "main", "--reason", "space", "--below-minimum", *on, code=4)
-    assert "the policy wants 2" in text
+    assert "the policy keeps the package until" in text
+
+
+def test_a_clock_that_is_ahead_lets_nobody_go_below_the_minimum(lab: Lab) -> None:
+    lab.add_second()
+    package = lab.archived("s")
+    lab.node.close()
+    with at(lab, 20) as node:
+        with pytest.raises(Refused, match="the log says nothing between") as refused:
+            node.drop(package, "main", reason="space", below_minimum=True)
+        assert "--clock-is-right" in str(refused.value.next)
+        assert node.drop(package, "main", reason="space", below_minimum=True, clock_is_right=True).done
 
 
 def test_a_deleted_package_is_said_to_be_that(lab: Lab) -> None:

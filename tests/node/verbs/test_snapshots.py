@@ -59,9 +59,11 @@ def test_a_damaged_note_or_a_clock_that_was_set_back_only_cost_one_more(lab: Lab
 def test_it_needs_no_room_for_temporary_files_and_leaves_nothing_beside_the_node(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (lab.node.path / ".snapshot.sqlite").write_bytes(b"of a process that was killed")
+    for name in (".snapshot.sqlite", "..snapshot.sqlite.partial", ".snapshot.json.0123abcd"):
+        (lab.node.path / name).write_bytes(b"of a process that was killed")
+    (lab.node.path / "policy.snapshot.toml").write_text("a person's")
     with lab.reopened() as node:
         node.archive(lab.session("first"), now=True)
         monkeypatch.setattr(tempfile, "tempdir", str(lab.root / "a folder in memory that is full"))
     assert seen_elsewhere(lab) == 1
-    assert not list(lab.node.path.glob("*.snapshot*"))
+    assert [path.name for path in lab.node.path.glob("*.snapshot*")] == ["policy.snapshot.toml"]

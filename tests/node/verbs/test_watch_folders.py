@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import zipfile
 from collections.abc import Callable
 from dataclasses import replace
@@ -24,7 +25,7 @@ from diadem.model.scan import PlannedSession
 from diadem.node.watch.events import Bell, Events
 from diadem.node.watch.memory import Memory
 from diadem.node.watch.report import FolderReport, SessionReport
-from diadem.node.watching import Watched, watch, watch_lock
+from diadem.node.watching import Watched, is_watched, watch, watch_lock
 from tests.cli.inside import said, said_json
 from tests.node.test_adopting import everything
 from tests.node.verbs.agreeing import require_agreement
@@ -372,7 +373,8 @@ def test_only_one_watcher_is_at_work(titan: Instrument) -> None:
     report = titan.lab.node.watched.report()
     assert report is not None
     assert report.running
-    lock.release()
+    threading.Timer(0.05, lock.release).start()
+    assert not is_watched(titan.lab.node.context), "another that asks whether somebody watches is no watcher"
     list(titan.lab.node.watch(once=True))
 
 
