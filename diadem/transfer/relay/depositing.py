@@ -105,12 +105,15 @@ class Permitted:
             self._giving += size
         part, window, generation = name
         number = (generation << 2 | part) << 32 | window
+        put = False
         try:
             yield
-            self._desk.book.spend(self._id, -number, 0, size)
+            put = True
         finally:
-            with self._lock:
+            with self._lock:  # or another thread would see it counted twice
                 self._giving -= size
+                if put:
+                    self._desk.book.spend(self._id, -number, 0, size)
 
 
 class Deposit:
