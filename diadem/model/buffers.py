@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Final
+
+#: Seconds between two looks, while one waits, at whether it still should.
+_LOOK: Final = 0.25
 
 
 class Rooms:
@@ -14,18 +18,35 @@ class Rooms:
     ----------
     most : int
         How many; the others wait.
+    each : int, optional
+        How many of them for one and the same, that may be slow or gone; as many as there are by default.
     """
 
-    def __init__(self, most: int) -> None:
-        self._turns = threading.BoundedSemaphore(most)
+    def __init__(self, most: int, each: int | None = None) -> None:
+        self._turns, self._each = threading.BoundedSemaphore(most), each or most
+        self._of = dict[str, threading.BoundedSemaphore]()
         self._lock = threading.Lock()
         self._used = 0
         self._left: list[list[bytearray]] = []
 
     @contextmanager
-    def room(self, *sizes: int) -> Iterator[Sequence[bytearray]]:
-        """Buffers of at least these sizes, whatever they hold; for `fitted`. Nothing is kept once nobody is at it."""
-        with self._turns:
+    def room(
+        self, *sizes: int, of: str = "", require_going: Callable[[], object] = lambda: None
+    ) -> Iterator[Sequence[bytearray]]:
+        """Buffers of at least these sizes, whatever they hold; for `fitted`. Nothing is kept once nobody is at it.
+
+        Parameters
+        ----------
+        *sizes : int
+            Bytes of each.
+        of : str
+            For whom: who is slow or gone takes no more than its share.
+        require_going : callable
+            Called now and then while one waits; what it raises ends that.
+        """
+        with self._lock:
+            turns = self._of.setdefault(of, threading.BoundedSemaphore(self._each))
+        with _turn(turns, require_going), _turn(self._turns, require_going):
             with self._lock:
                 self._used += 1
                 known = self._left.pop() if self._left else []
@@ -41,6 +62,16 @@ class Rooms:
                     self._left.append(known)
                     if not self._used:
                         self._left.clear()
+
+
+@contextmanager
+def _turn(turns: threading.BoundedSemaphore, require_going: Callable[[], object]) -> Iterator[None]:
+    while not turns.acquire(timeout=_LOOK):
+        require_going()
+    try:
+        yield
+    finally:
+        turns.release()
 
 
 def fitted(room: bytearray | None, size: int) -> bytearray:

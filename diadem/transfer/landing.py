@@ -34,7 +34,7 @@ from diadem.transfer.tag_parts import limit_of, read_tag_files, tag_files
 from diadem.trust.hashing import leaf_digest, sha256_hex
 
 #: What came is not what was offered: going on does not help before the sender mends it.
-_FATAL: Final = (IntegrityError, PackageError)
+FATAL: Final = (IntegrityError, PackageError)
 _DO_NOT_TRUST: Final = "Do not trust it; tell its sender."
 
 
@@ -78,7 +78,7 @@ def note_fault(desk: Desk, transfer_id: str, error: BaseException) -> None:
     known = desk.book.get(transfer_id)
     if not isinstance(error, DiademError) or isinstance(error, Interrupted):
         return
-    fatal = isinstance(error, _FATAL)
+    fatal = isinstance(error, FATAL)
     words = f"{error.message} [{error.where}]" if error.where and fatal else error.message
     advice = error.next or go_on(transfer_id)
     if fatal and State.FAILED in NEXT[known.state]:

@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Any, Final
 from weakref import WeakValueDictionary
 
-from diadem.errors import DiademError, DigestMismatch, NotFound, Refused
+from diadem.errors import DiademError, DigestMismatch, NotFound, Refused, Unreachable
 from diadem.model.ports import silent
 from diadem.model.transfers import IN, MOVING, Counts, State, Transfer
 from diadem.package.opening import OpenedPackage
@@ -31,6 +31,8 @@ from diadem.trust.base64_text import to_base64
 #: Seconds after which a place that nothing comes to is let go; where it is paused, what is under way comes yet.
 _IDLE: Final = 60.0
 _PAUSED: Final = 5.0
+#: The same where the package could not land: a sender that rests meanwhile is to hear why.
+_FAILED: Final = 600.0
 #: Seconds that a request waits for the package to land. What takes longer goes on while the answer says `verifying`.
 _WAIT: Final = 5.0
 #: Runs of leaves that are told of windows of which some are here; what is beyond is told when those are.
@@ -76,7 +78,9 @@ class Pushed:
             return False
         transfer = self._desk.book.get(name)
         over = transfer.state not in {*MOVING, State.FAILED}
-        return over or time.monotonic() - place.used > (_PAUSED if transfer.paused else _IDLE)
+        failed = place.fault is not None and bool(transfer.error)
+        kept = _PAUSED if transfer.paused else _FAILED if failed else _IDLE
+        return over or time.monotonic() - place.used > kept
 
     def permitted(self, peer: str, transfer_id: str) -> Transfer:
         """The transfer, where this peer may push bytes of it now.
@@ -253,23 +257,36 @@ class Pushed:
         return self._at(transfer, Place.alone)
 
     def _lands(self, place: Place, transfer_id: str) -> Transfer:
-        """The transfer after its package landed; where that takes longer than a moment, as it stands meanwhile."""
-        begun = place.lands is None
+        """The transfer after its package landed; where that takes longer than a moment, as it stands meanwhile.
+
+        Raises what kept it from landing.
+        """
+        begun, transfer = place.lands is None, self._desk.book.get(transfer_id)
+        if place.fault is not None and not transfer.error:  # its receiver goes on
+            place.go_on()
         lands = place.land(partial(self._land, transfer_id, place))
-        try:
-            return lands.result(_WAIT if begun else 0.0)
-        except TimeoutError:
+        if not wait([lands], _WAIT if begun else 0.0).done:
             transfer = self._desk.book.get(transfer_id)
             return replace(transfer, state=State.VERIFYING) if transfer.state in MOVING else transfer
+        place.heard = True
+        return lands.result()
 
     def _land(self, transfer_id: str, place: Place) -> Transfer:
         """Everything is here: whole files proven, landed, stated."""
         if place.landed is not None or place.gone:
             return place.landed or self._desk.book.get(transfer_id)
-        with self._noting(transfer_id):
+        try:
+            if self._desk.book.get(transfer_id).state is State.FAILED:
+                place.landing.step(State.TRANSFERRING)
             if place.landing.arrival.published:
                 return self._landed(place, place.landing.published())
             return self._proven(transfer_id, place)
+        except Exception as error:
+            told = (
+                error if isinstance(error, DiademError) else Unreachable(f"it could not land: {type(error).__name__}")
+            )
+            note_fault(self._desk, transfer_id, told)
+            raise
 
     def _proven(self, transfer_id: str, place: Place) -> Transfer:
         assert place.follower is not None

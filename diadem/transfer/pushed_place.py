@@ -15,13 +15,15 @@ from diadem.model.transfers import Transfer
 from diadem.package.opening import OpenedPackage
 from diadem.store.arrival_hashing import Follower
 from diadem.transfer.fetching import missing_bytes
-from diadem.transfer.landing import Landing
+from diadem.transfer.landing import FATAL, Landing
 from diadem.transfer.taking import take_span
 from diadem.transfer.windows import Span, WindowPlan
 
 _LOG: Final = logging.getLogger("diadem.server")
 #: Windows that can be taken in at once: two of the same never are.
 _TURNS: Final = 8
+#: Seconds at most before a landing that failed is begun again.
+_LONGEST: Final = 300.0
 
 
 class Place:
@@ -44,6 +46,10 @@ class Place:
         self.landed: Transfer | None = None
         #: What will be known of the landing, while a thread is at it.
         self.lands: Future[Transfer] | None = None
+        #: Why it did not land, until it is begun again; and whether the sender has heard of that.
+        self.fault: Exception | None = None
+        self.heard = False
+        self._rest, self._again = 0.0, 0.0
         self.used = time.monotonic()
         #: Bytes of the files that are not here yet.
         self.missing = 0
@@ -73,22 +79,39 @@ class Place:
     def land(self, work: Callable[[], Transfer]) -> Future[Transfer]:
         """Have the package landed in a thread of its own, once nobody else is at it; the same where one does already.
 
-        Hashing, verifying and, for a store that is no folder, uploading it take longer than anybody waits for.
+        Hashing, verifying and, for a store that is no folder, uploading it take longer than anybody waits for. Where it
+        failed, the next that asks is told why, and for as long as it took it is not begun again; twice as long each
+        time. Wrong bytes stay wrong until somebody looks into it.
         """
         with self._count:
             if self.lands is None:
-                self.lands = lands = Future[Transfer]()
+                if self.fault is not None and (not self.heard or self._is_resting(self.fault)):
+                    self.heard = True
+                    raise self.fault.with_traceback(None)
+                self.fault, self.lands = None, (lands := Future[Transfer]())
                 threading.Thread(target=self._land, args=(work, lands), name="diadem-land", daemon=True).start()
             return self.lands
 
+    def _is_resting(self, fault: Exception) -> bool:
+        return isinstance(fault, FATAL) or time.monotonic() < self._again
+
+    def go_on(self) -> None:
+        """Forget why it did not land: a person has it tried again."""
+        with self._count:
+            self.fault, self._rest = None, 0.0
+
     def _land(self, work: Callable[[], Transfer], lands: Future[Transfer]) -> None:
+        began = time.monotonic()
         try:
             with self.alone():
                 found = work()
-        except BaseException as error:
+        except Exception as error:
             if not isinstance(error, DiademError):  # what those say is noted; nobody may be waiting for this
                 _LOG.warning("a package that was pushed could not land: %s", type(error).__name__)
-            self.lands, self.used = None, time.monotonic()  # it is tried again when the sender asks again
+            with self._count:
+                self.lands, self.used = None, time.monotonic()
+                self._rest = min(_LONGEST, max(self.used - began, 2 * self._rest))
+                self.fault, self.heard, self._again = error, False, self.used + self._rest
             lands.set_exception(error)
         else:
             self.lands, self.used = None, time.monotonic()

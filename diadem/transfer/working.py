@@ -6,14 +6,16 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Final
 
-from diadem.errors import DiademError, Interrupted, Refused, Unreachable
+from diadem.errors import DiademError, Interrupted, NotFound, Refused, StoreError, Unreachable, UsageError
 from diadem.model.ports import Listener, Progress, silent
 from diadem.model.routes import DIRECT, DISK, HUB
 from diadem.model.transfers import IN, LOCAL, MOVING, OUT, OVER, State, Transfer
 from diadem.store.arrival import BeingFetched
 from diadem.transfer.desk import Desk
+from diadem.transfer.evidence import Contradicted
 from diadem.transfer.landing import forget_arrival, place_of
 from diadem.transfer.postman import collect, deliver_all
 from diadem.transfer.pulling import Wishes, receive_package
@@ -33,6 +35,8 @@ from diadem.transfer.serving import Serving
 _PATIENCE: Final = 2.0
 #: Seconds between two looks at what another process fetches.
 _LOOK: Final = 0.5
+#: What a peer is away for, refuses or says wrongly: no fault of this node, which goes on with others as before.
+_ITS_OWN: Final = (Unreachable, NotFound, Refused, UsageError, Contradicted, Interrupted)
 
 __all__ = ["Messages", "Movers", "Wishes", "agreed", "awaited", "fetch_all", "fetched", "push_all", "tidy", "told"]
 
@@ -212,9 +216,11 @@ class _PerPeer:
     def __init__(self, name: str) -> None:
         self._name = name
         self._threads: dict[str, threading.Thread] = {}
+        self._faults: dict[str, Exception] = {}
 
     def begin(self, peers: Iterable[str], work: Callable[[str, threading.Event], None], stop: threading.Event) -> None:
         """Begin with each at which no thread is; never more at once."""
+        work = partial(self._kept, work)
         for peer in peers:
             known = self._threads.get(peer)
             if known is None or not known.is_alive():
@@ -222,6 +228,22 @@ class _PerPeer:
                 thread = threading.Thread(target=work, args=(peer, stop), name=name, daemon=True)
                 self._threads[peer] = thread
                 thread.start()
+
+    def _kept(self, work: Callable[[str, threading.Event], None], peer: str, stop: threading.Event) -> None:
+        """Do it; what the peer did not cause is kept for `faults`."""
+        try:
+            work(peer, stop)
+        except StoreError as error:
+            self._faults[peer] = error
+        except _ITS_OWN:  # the book says why; it is tried again
+            pass
+        except Exception as error:
+            self._faults[peer] = error
+
+    def faults(self) -> list[Exception]:
+        """What failed since this was last asked, and is the fault of no peer: of this node's own book, log or code."""
+        found = list(self._faults)
+        return [self._faults.pop(peer).with_traceback(None) for peer in found]
 
     def settle(self, seconds: float) -> None:
         """Wait so long for those at work; the caller has set the event by which they end."""
@@ -244,22 +266,26 @@ class Messages(_PerPeer):
         self._desk = desk
 
     def run(self, stop: threading.Event) -> bool:
-        """Begin with each peer to which something is due, or that is asked; one that has just failed rests a while."""
-        desk = self._desk
+        """Begin with each peer to which something is due, or that is asked; one that has just failed rests a while.
+
+        Raises what an earlier run failed with at this node itself.
+        """
+        desk, faults = self._desk, self.faults()
         due = {outgoing.peer for outgoing in desk.book.to_post(due=desk.now)}
         asked = {peer for peer in desk.network.polled() if not is_resting(desk.context, peer)}
         self.begin(due | asked, self._talk, stop)
         tidy(desk)
+        if faults:
+            raise faults[0]
         return False
 
     def _talk(self, peer: str, stop: threading.Event) -> None:
         desk = self._desk
-        with contextlib.suppress(DiademError):  # it is told, and asked, again the next time
-            while not deliver_all(desk, peer=peer, stop=stop) and not stop.is_set():
-                if not desk.book.to_post(due=desk.now, peer=peer):
-                    break
-            if not stop.is_set() and peer in desk.network.polled():
-                collect(desk, peer)
+        while not deliver_all(desk, peer=peer, stop=stop) and not stop.is_set():
+            if not desk.book.to_post(due=desk.now, peer=peer):
+                break
+        if not stop.is_set() and peer in desk.network.polled():
+            collect(desk, peer)
 
 
 class Movers(_PerPeer):
@@ -278,14 +304,15 @@ class Movers(_PerPeer):
         self._desk, self._serving = desk, serving
 
     def run(self, stop: threading.Event) -> bool:
-        """Begin with each peer that has something under way."""
-        moving = self._desk.book.all(states=MOVING)
+        """Begin with each peer that has something under way. Raises what an earlier run failed with at this node."""
+        faults, moving = self.faults(), self._desk.book.all(states=MOVING)
         busy = {one.peer for one in moving if one.direction != LOCAL and not one.paused}
         self.begin(busy | {one.peer for one in to_clear(self._desk)}, self._move, stop)
+        if faults:
+            raise faults[0]
         return False
 
     def _move(self, peer: str, stop: threading.Event) -> None:
-        with contextlib.suppress(DiademError):  # the book says why; it is tried again
-            fetch_all(self._desk, Wishes(), peer=peer, stop=stop)
-            push_all(self._desk, self._serving, peer=peer, stop=stop)
-            clear(self._desk, peer)
+        fetch_all(self._desk, Wishes(), peer=peer, stop=stop)
+        push_all(self._desk, self._serving, peer=peer, stop=stop)
+        clear(self._desk, peer)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 
 import pytest
 
+from diadem.errors import Interrupted
 from diadem.model.buffers import Rooms, fitted
 
 
@@ -53,3 +55,28 @@ def test_so_many_are_at_it_at_once_and_memory_is_used_again_and_given_back() -> 
     assert len(seen) < 40
     with rooms.room(10) as (small,):
         assert len(small) == 10, "nothing was kept"
+
+
+def test_who_is_gone_holds_no_more_than_its_share_and_who_waits_hears_when_to_stop() -> None:
+    rooms, end, stop = Rooms(4, each=2), threading.Event(), threading.Event()
+
+    def stays(of: str) -> bool:
+        with rooms.room(1, of=of, require_going=require_going):
+            return end.wait(10)
+
+    def require_going() -> None:
+        if stop.is_set():
+            raise Interrupted("stopped")
+
+    with ThreadPoolExecutor(4) as pool:
+        gone = [pool.submit(stays, "gone") for _ in range(4)]
+        try:
+            with rooms.room(1, of="here"), rooms.room(1, of="here"):
+                stop.set()
+                assert (
+                    sum(isinstance(one.exception(5), Interrupted) for one in itertools.islice(as_completed(gone, 5), 2))
+                    == 2
+                )
+        finally:
+            end.set()
+    assert [one.result() for one in gone if one.exception() is None] == [True, True]

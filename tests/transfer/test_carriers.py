@@ -11,6 +11,7 @@ import sqlite3
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -27,6 +28,7 @@ from diadem.transfer.postman import deliver_all
 from diadem.transfer.relay.book import relays_of
 from diadem.transfer.relay.carriers import carrier_for, clear
 from diadem.transfer.relay.collecting import Collecting, collect_package
+from diadem.transfer.relay.depositing import Permitted
 from diadem.transfer.relay.guarded import Guarded
 from diadem.transfer.relay.pieces import PIECE, pieces_of, whole_part
 from diadem.transfer.relay.requesting import request
@@ -608,3 +610,27 @@ def test_a_carrier_that_gives_nothing_for_days_is_noticed_asked_anew_and_named(d
     b.node.transfers.resume(sent.id, anew=True)
     drive.put()
     assert drive.take(sent.id).state is State.CLOSED
+
+
+def test_what_has_just_been_put_down_is_counted_once(drive: Drive, small: str) -> None:
+    sent, desk = drive.send(small), drive.pair.a.desk
+    size, spend, first = sent.ceiling // 2, desk.book.spend, threading.Event()
+
+    def spent(*args: Any) -> None:
+        spend(*args)
+        first.set()
+        time.sleep(0.3)
+
+    source = Permitted(desk, drive.serving, sent)
+
+    def give(number: int) -> None:
+        with source.giving(ObjectName(2, number, 1), size):
+            pass
+
+    with ThreadPoolExecutor(1) as pool, pytest.MonkeyPatch.context() as patched:
+        patched.setattr(desk.book, "spend", spent)
+        one = pool.submit(give, 0)
+        assert first.wait(10)
+        give(1)
+        one.result()
+    assert drive.at(drive.pair.a, sent.id).moved == 2 * size

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from diadem.errors import (
+    DiademError,
     DigestMismatch,
     DocumentError,
     IntegrityError,
@@ -23,6 +24,7 @@ from diadem.errors import (
     NotFound,
     PackageError,
     Refused,
+    StoreError,
     Unreachable,
 )
 from diadem.model import canonical
@@ -564,6 +566,47 @@ def test_while_a_pushed_package_lands_nobody_waits_for_that(pair: Pair, monkeypa
     until_received(pair, transfer)
     assert pushed.have(pair.a.id, transfer.id)["state"] == "received"
     assert look(folder_of(pair.b, transfer.package)) == look(folder_of(pair.a, transfer.package))
+
+
+@pytest.mark.parametrize("error", [StoreError("the store is full"), IntegrityError("it is another one")])
+def test_a_sender_hears_why_a_long_landing_failed_and_it_is_not_begun_again_at_once(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch, error: DiademError
+) -> None:
+    monkeypatch.setattr("diadem.transfer.pushed._WAIT", 0.1)
+    transfer, pushed, begun = accepted(pair, {"a.bin": b"a" * 3000}), pushed_of(pair.b.node.context), []
+
+    def fail(*_: object, **__: object) -> None:
+        begun.append(time.monotonic())
+        time.sleep(0.4)
+        raise error
+
+    def told() -> str:
+        until = time.monotonic() + 10
+        while time.monotonic() < until:
+            try:
+                assert pushed.have(pair.a.id, transfer.id)["state"] == "verifying"
+            except type(error) as caught:
+                return caught.message
+            time.sleep(0.02)
+        return "nothing"
+
+    with monkeypatch.context() as patched:
+        patched.setattr("diadem.transfer.landing.land", fail)
+        push(pair, transfer)
+        assert [told(), told()] == [error.message] * 2
+        assert len(begun) == 1
+        time.sleep(0.6)
+        assert told() == error.message
+        again = isinstance(error, StoreError)
+        assert len(begun) == 1 + again
+        pushed.let_go()
+        assert told() == error.message
+        assert len(begun) == 1 + again
+    pair.b.desk.network = replace(pair.b.desk.network, brings=lambda _: True)
+    pair.b.node.transfers.resume(transfer.id)
+    while pushed.have(pair.a.id, transfer.id)["state"] == "verifying":
+        time.sleep(0.02)
+    assert pair.b.desk.book.get(transfer.id).state is State.RECEIVED
 
 
 def test_while_the_place_of_one_transfer_is_opened_others_go_on(pair: Pair) -> None:

@@ -130,3 +130,15 @@ def test_a_peer_that_holds_an_old_checkpoint_is_shown_the_way_from_there(star: S
     meeting = route_book(berlin.context).meeting(nmi.id)
     assert meeting is None, meeting.error
     assert star.book("nmi").named("hu-berlin").state is PeerState.CONFIRMED
+
+
+def test_who_joins_again_by_a_new_ticket_shows_the_way_from_an_old_checkpoint(star: Star) -> None:
+    berlin, nmi = star.node("hu-berlin"), star.node("nmi")
+    show_checkpoints(berlin, 70)
+    ticket = star.peers("nmi").invite().to_text()
+    with pytest.raises(NotYet):
+        star.peers("hu-berlin").join(ticket)
+    star.settle()
+    meeting = route_book(berlin.context).meeting(nmi.id)
+    assert meeting is None, meeting.error
+    assert star.peers("nmi").tickets()[0].used_name == "hu-berlin"

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import diadem
-from diadem.errors import DiademError, NotFound, Unreachable
+from diadem.errors import DiademError, IntegrityError, NotFound, Refused, StoreError, Unreachable
 from diadem.model import canonical
 from diadem.model.statements import Draft
 from diadem.model.transfers import State, Transfer
@@ -217,6 +217,24 @@ def test_mail_of_one_peer_does_not_wait_for_a_dead_one(three: Three) -> None:
         stop.set()
         end.set()
     mail.settle(10)
+
+
+@pytest.mark.parametrize("error", [StoreError("the disk is full"), IntegrityError("it is damaged"), KeyError("bug")])
+def test_what_fails_at_this_node_itself_while_it_talks_is_told_by_the_next_run(three: Three, error: Exception) -> None:
+    b, one = three["nmi"], three["hu-berlin"]
+
+    def called(_: str) -> Link:
+        raise faults[0]
+
+    b.desk.network = replace(b.desk.network, polled=lambda: (one.id,), link=called)
+    (mail,) = [job for job in jobs(b.node.context) if job.name == "messages"]
+    faults = [Unreachable("it is away"), Refused("not you"), error]
+    while faults:
+        mail.run(threading.Event())
+        mail.settle(10)
+        del faults[0]
+    with pytest.raises(type(error)):
+        mail.run(threading.Event())
 
 
 def _wait_for(reached: Callable[[], bool], seconds: float = 30) -> None:

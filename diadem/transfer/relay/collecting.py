@@ -282,7 +282,8 @@ class _Collect:
         assert self._follower is not None
         spans = self._plan.spans(name.window)
         try:
-            with IN_HAND.room(min(WINDOW, self._transfer.bytes) + MAX_HEADER) as (room, *_):
+            size, of = min(WINDOW, self._transfer.bytes) + MAX_HEADER, self._way.carrier.label
+            with IN_HAND.room(size, of=of, require_going=self._require_going) as (room, *_):
                 self._require_going()
                 with self._get(name, room) as data:
                     again = take_window(self._landing.arrival, self._follower, spans, data)

@@ -7,22 +7,25 @@ import traceback
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from typing import Final, Protocol
 
 from diadem.errors import DiademError, Interrupted, NotFound, Refused
 from diadem.model.buffers import Rooms
-from diadem.model.carriers import Carrier, CarrierFull, ObjectName
+from diadem.model.carriers import CarrierFull, ObjectName
 from diadem.model.ports import Listener, Progress
 from diadem.model.transfers import MOVING, OUT, State, Transfer
 from diadem.transfer.desk import Desk
 from diadem.transfer.relay.book import EVERYTHING, Place, Relay, relays_of
+from diadem.transfer.relay.guarded import Guarded
 from diadem.transfer.relay.pieces import pieces_of
 from diadem.transfer.serving import Serving
 from diadem.transfer.windows import WINDOW
 from diadem.trust.sealing import SealHeader, seal_window, sealed_size
 
 #: Windows of all transfers of a process that are sealed or opened at once; each takes twice its bytes.
-IN_HAND: Final = Rooms(6)
+#: One carrier, which may not answer any more, has half of them at most.
+IN_HAND: Final = Rooms(6, each=3)
 #: Windows of one transfer at once.
 AT_ONCE: Final = 3
 #: Stands for all pieces of a part; no object has this number.
@@ -105,12 +108,15 @@ class Permitted:
             self._giving += size
         part, window, generation = name
         number = (generation << 2 | part) << 32 | window
+        put = False
         try:
             yield
-            self._desk.book.spend(self._id, -number, 0, size)
+            put = True
         finally:
-            with self._lock:
+            with self._lock:  # or another thread would see it counted twice
                 self._giving -= size
+                if put:
+                    self._desk.book.spend(self._id, -number, 0, size)
 
 
 class Deposit:
@@ -126,7 +132,7 @@ class Deposit:
         Where, and what to seal to.
     source : Source
         The bytes.
-    carrier : Carrier
+    carrier : Guarded
         Who takes them.
     wanted : mapping of (int, int) to int
         Generation of each part and window; see `RelayBook.asked`.
@@ -138,7 +144,7 @@ class Deposit:
         transfer: Transfer,
         relay: Relay,
         source: Source,
-        carrier: Carrier,
+        carrier: Guarded,
         wanted: Mapping[Place, int],
     ) -> None:
         self._memory, self._transfer, self._relay = memory, transfer, relay
@@ -206,11 +212,12 @@ class Deposit:
         self._note(ObjectName(part, _WHOLE, self._generation((part, 0))))
 
     def _work(self, queue: Iterator[int], total: int, listener: Listener, stop: Callable[[], bool]) -> None:
-        size = min(WINDOW, self._transfer.bytes)
+        size, going = min(WINDOW, self._transfer.bytes), partial(_require_going, stop)
         try:
             while (number := self._next(queue)) is not None:
-                with IN_HAND.room(size, sealed_size(size)) as (plain, sealed):
-                    _require_going(stop)
+                room = IN_HAND.room(size, sealed_size(size), of=self._carrier.label, require_going=going)
+                with room as (plain, sealed):
+                    going()
                     self._put((2, number), self._source.window(number, plain), sealed)
                 listener(Progress("put", number + 1, total, unit="windows"))
         except BaseException as error:
@@ -256,7 +263,7 @@ def deposit_package(
     desk: Desk,
     serving: Serving,
     transfer_id: str,
-    carrier: Carrier,
+    carrier: Guarded,
     *,
     listener: Listener,
     stop: Callable[[], bool] = lambda: False,

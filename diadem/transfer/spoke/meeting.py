@@ -206,10 +206,14 @@ def take_refusal(desk: Desk, said: SealedMessage, envelope: Envelope, answer: An
     card = prove_card(answer.card.encode("utf-8"), said.sender)
     require_from(envelope, card.online, card.name)
     shown = any(one.seen for one in book.puts(meeting.nonce))
-    if answer.seen and not meeting.ticket and not shown:  # it misses the proof of a checkpoint that it has
-        joining = introduce(desk.context, peer_book(desk.context).get(meeting.peer), since=answer.seen)
-        hub = peer_book(desk.context).get(meeting.hub)
-        put_introduction(desk, _begun(desk, joining, hub, meeting.ends), seen=answer.seen)
+    if answer.seen and not shown and meeting.ends > desk.now:  # it misses the proof of a checkpoint that it has
+        peers = peer_book(desk.context)
+        if meeting.ticket:
+            joining = join_request(desk.context, Ticket.from_text(meeting.ticket), since=answer.seen)
+        else:
+            joining = introduce(desk.context, peers.get(meeting.peer), since=answer.seen)
+        hub, invited = peers.get(meeting.hub), {"ticket": meeting.ticket, "name": meeting.name}
+        put_introduction(desk, _begun(desk, joining, hub, meeting.ends, **invited), seen=answer.seen)
         return True
     book.refused(meeting.nonce, f"{answer.error.get('message', 'it was refused')}")
     return True
