@@ -192,9 +192,9 @@ def _program(machine: str, own: int) -> Iterator[tuple[int, int, int, int]]:
     for number in sorted(numbers[which] or 0 for numbers in _REFUSED.values() if numbers[which] is not None):
         yield _EQUAL, 0, 1, number
         yield _RETURN, 0, 0, _EPERM
-    for number, flags in ((_OPEN[which], 1), (_OPENAT[which], 2)):  # early Landlocks let readers empty a file
-        if number is not None:
-            yield _EQUAL, 0, 5, number
+    for opening, flags in ((_OPEN[which], 1), (_OPENAT[which], 2)):  # early Landlocks let readers empty a file
+        if opening is not None:
+            yield _EQUAL, 0, 5, opening
             yield _LOAD, 0, 0, _ARGUMENTS + 8 * flags
             yield _ANY_BIT, 0, 2, _EMPTIED
             yield _ANY_BIT, 1, 0, _WRITTEN
