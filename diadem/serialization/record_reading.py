@@ -94,8 +94,9 @@ def _whole(origin: _Origin) -> Record:
     return _record(document, len(items), items.__getitem__, origin)
 
 
-def require_size(size: int, most: int = MAX_BYTES, *, where: str = RECORD_PATH) -> None:
+def require_size(size: int, most: int | None = None, *, where: str = RECORD_PATH) -> None:
     """Raise `DocumentError` for a record, or another file that is derived from it, that is too large to be read."""
+    most = MAX_BYTES if most is None else most
     if size > most:
         raise DocumentError(f"{size:,} bytes are more than the {most:,} that are read", where=where, next=_TOO_LARGE)
 
