@@ -48,6 +48,7 @@ class Store:
         self._path = Path(path)
         self._archive = None if self._path.is_dir() else zipfile.ZipFile(self._path)
         self._children: dict[str, dict[str, None]] = {}
+        self._known = False
         for member in self._members():
             place = member
             while place:
@@ -93,12 +94,15 @@ class Store:
 
     def require_known_codecs(self) -> None:
         """Raise `ReaderError` where an array names code to decode it by that is none of the known codecs."""
+        if self._known:
+            return
         if self._archive is not None and len(self._archive.namelist()) > _MOST_MEMBERS:
             raise ReaderError(f"it has more than {_MOST_MEMBERS:,} members", where=self._path.name)
         for place in list(self._children):
             for name in [one for one in self._children[place] if one.lower() in _DESCRIBED]:
                 for codec, key in _codecs_of(self.document(place, name)):
                     _require_known(codec, key, f"{place}/{name}".lstrip("/"))
+        self._known = True  # a store has thousands of small arrays, each of which is asked for
 
     def array(self, path: str) -> Any:
         """A small array, by the library; None where it cannot be read."""
