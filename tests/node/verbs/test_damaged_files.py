@@ -15,6 +15,7 @@ import diadem
 from diadem.node.tls_files import tls_files
 from diadem.trust.keys import PrivateKey
 from diadem.trust.tls_key import new_tls_key
+from tests import catalogues
 from tests.cli.inside import ended, said, said_json
 from tests.node.verbs.agreeing import require_agreement
 from tests.node.verbs.conftest import Lab
@@ -278,6 +279,7 @@ def test_a_listeners_key_that_was_made_anew_is_left_as_it_is_by_a_recovery(lab: 
     assert key.read_bytes() == before
 
 
+@catalogues.in_a_file
 def test_everything_but_the_stores_is_brought_back_in_the_nodes_own_folder(lab: Lab) -> None:
     package = lab.archived("s")
     lab.node.close()

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 import diadem
+from tests import catalogues
 from tests.cli.inside import ended, said
 from tests.cli.test_advice import COMMAND
 from tests.node.verbs.conftest import Lab, damage, remove
@@ -241,7 +242,10 @@ HEALED = [
 
 
 @needs_permissions
-@pytest.mark.parametrize("name", [*SHOWN, *HEALED])
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=catalogues.in_a_file if "catalogue" in name else ()) for name in (*SHOWN, *HEALED)],
+)
 def test_the_next_step_of_an_error_is_accepted(lab: Lab, name: str) -> None:
     package = lab.archived("s")
     make, words = _failing(lab)[name]
