@@ -101,7 +101,8 @@ def _is_scratch(place: str) -> bool:
     """Whether a file is one that libraries write for themselves: what they have compiled, and temporary files."""
     name = os.path.basename(place)  # noqa: PTH119
     compiled = any(ending in name for ending in _COMPILED) or f"{os.sep}__pycache__{os.sep}" in place
-    return compiled or place.startswith(_real(tempfile.gettempdir()) + os.sep)
+    temporary = _real(tempfile.gettempdir())  # a file without a name is opened by its folder
+    return compiled or place == temporary or place.startswith(temporary + os.sep)
 
 
 def _is_own(place: str) -> bool:
