@@ -117,7 +117,7 @@ def rank(
         if others or (open_ and content is None):
             open_ = open_ if content is None else []
             return others + open_, ["magic"] if others else ["suffix"], []
-        if not candidates or content is None and suffix in _SHARED_SUFFIXES:
+        if not candidates or (content is None and suffix in _SHARED_SUFFIXES):
             return [], [], []
     what = f"a {content}" if content else "none of: " + ", ".join(offer.name for offer in candidates)
     message = f"the name ends in {suffix} but the content is {what}"

@@ -20,8 +20,8 @@ _SERIALS = {
 def read_bruker(path: str, lazy: bool = True) -> list[dict[str, Any]]:
     """Read a map or a spectrum, whatever it is called.
 
-    RosettaSciIO 0.15 goes by the suffix, gives a map's pixels their height as their width, and takes a serial number such as ``8279_80``
-    for the number 827980.
+    RosettaSciIO 0.15 goes by the suffix, gives a map's pixels their height as their width, and takes a serial number
+    such as ``8279_80`` for the number 827980.
 
     Parameters
     ----------

@@ -44,6 +44,11 @@ def _scans(tree: Tree) -> bool:
     return str(look_up(tree, _OPTICS + "ColumnOperatingMode")).upper() == "STEM"
 
 
+def _has_camera_length(tree: Tree) -> bool:
+    """Whether the projector made a pattern; behind an image the number is that of the last pattern."""
+    return _scans(tree) or str(look_up(tree, _OPTICS + "ProjectorMode")) == "Diffraction"
+
+
 def start(tree: Tree) -> Iterator[Found]:
     """When the image was taken; .NET writes seven digits of a second."""
     key = _DATA + "acquisition/acquisitionDateTime"
@@ -116,8 +121,8 @@ TABLE: Table = (
     Rule("beam.extraction_voltage", _DATA + "gun/ExtractorVoltage", "V", positive, cite=_VOLTS),
     Rule("beam.source_type", _DATA + "gun/Sourcetype", drop=_NOBODY),
     Rule("beam.spot_index", _OPTICS + "SpotIndex", "1", positive),
-    Rule("beam.convergence_semi_angle", _OPTICS + "BeamConvergence", "rad", positive, cite="as in Velox"),
-    Rule("optics.camera_length", _OPTICS + "Cameralength", "m", positive, cite=_METRES),
+    Rule("beam.convergence_semi_angle", _OPTICS + "BeamConvergence", "rad", positive, when=_scans, cite="as in Velox"),
+    Rule("optics.camera_length", _OPTICS + "Cameralength", "m", positive, when=_has_camera_length, cite=_METRES),
     Rule("optics.defocus", _OPTICS + "Defocus", "m", nonzero, cite=_METRES),
     Rule("optics.magnification", _OPTICS + "TemMagnification/NominalMagnification", "x", positive),
     Rule("optics.magnification", _OPTICS + "StemMagnification", "x", positive, when=_scans),

@@ -173,8 +173,11 @@ def test_scanning_and_what_is_not_measured() -> None:
         "optics.magnification": 225000.0,
         "scan.dwell_time": 2e-06,
     }
-    optics["ColumnOperatingMode"] = "TEM"
-    assert "scan.dwell_time" not in values(tree)
+    optics.update(ColumnOperatingMode="TEM", ProjectorMode="Imaging")
+    still = values(tree)
+    assert not {"scan.dwell_time", "optics.camera_length", "beam.convergence_semi_angle"} & set(still)
+    optics["ProjectorMode"] = "Diffraction"
+    assert values(tree)["optics.camera_length"] == 0.115
 
 
 @pytest.mark.parametrize(
