@@ -157,7 +157,11 @@ FORMATS: Mapping[str, Format] = {
         signature=rb"II[*+]\0|MM\0[*+]",
     ),
     "tofwerk": Format(HDF5, probe=_PROBES + "is_tofwerk"),
-    "topspin": Format(HDF5, describe="diadem.plugins.nanomegas.describe:signals"),
+    "topspin": Format(
+        HDF5,
+        load="diadem.plugins.nanomegas.reader:read_topspin",
+        describe="diadem.plugins.nanomegas.describe:signals",
+    ),
     "tvips": Format(
         groups=(Group("{stem}_000.tvips", ("{stem}_[0-9][0-9][0-9].tvips",)),),
         load="diadem.plugins.tvips_movie.reader:read",
