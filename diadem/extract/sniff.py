@@ -112,11 +112,13 @@ def rank(
     name = plan.primary.path.rpartition("/")[2]
     suffix = "." + name.rpartition(".")[2].lower()
     if content is None or not candidates or suffix in _SHARED_SUFFIXES:
-        ordered = sorted(readers, key=lambda offer: -offer.priority)
-        others = [offer.name for offer in ordered if offer.name not in plan.offers and signed(offer, head)]
-        if others or (open_ and content is None):
-            open_ = open_ if content is None else []
-            return others + open_, ["magic"] if others else ["suffix"], []
+        ranked = sorted(readers, key=lambda offer: -offer.priority)
+        others = [offer.name for offer in ranked if offer.name not in plan.offers and signed(offer, head)]
+        named = [] if content else open_
+        names = [name for name in named if table[name].probe]  # who looks into the file goes before others' marks
+        names += [*others, *(name for name in named if not table[name].probe)]
+        if names:
+            return names, ["magic" if names[0] in others else "suffix"], []
         if not candidates or (content is None and suffix in _SHARED_SUFFIXES):
             return [], [], []
     what = f"a {content}" if content else "none of: " + ", ".join(offer.name for offer in candidates)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -12,6 +13,22 @@ from diadem.extract.extraction import issue
 from diadem.hooks.fields import Block, Derived, Found, Rule, Table, look_up
 from diadem.hooks.units import convert
 from diadem.serialization import fields
+
+#: Programs and their makers, which some programs write where the operator is to stand.
+_PROGRAMS = re.compile(
+    r"(bruker|edax|oxford instruments|gatan|thermo|noran|hyperspy|esprit|aztec|inca)\b.*", re.IGNORECASE
+)
+
+
+def _is_placeholder(field_: str, value: Any, block: Block) -> bool:
+    """Whether a program has written what stands there, because nobody measured or said anything.
+
+    A magnification of exactly 1 is that of a column that reports none; one that is the resolution for printing is dots
+    in an inch.
+    """
+    if field_ == "optics.magnification":
+        return bool(value in (1, block.tree.get("XResolution")))
+    return field_ == "person.operator" and _PROGRAMS.fullmatch(str(value).strip()) is not None
 
 
 @dataclass(slots=True)
@@ -92,6 +109,8 @@ def _admit(found: Found, rule: Rule | Derived, block: Block, name: str, applied:
         if value not in (0, "", []):
             message = f"{locator} says {found.raw!r} {found.unit}".rstrip()
             applied.issues.append(issue("implausible", f"{message}; that is no {fields.label(found.field).lower()}"))
+        return
+    if _is_placeholder(found.field, value, block):
         return
     said = found.unit if wanted and wanted != "1" else ""
     leaf = Leaf(value, locator, found.raw)

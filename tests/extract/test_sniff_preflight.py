@@ -46,6 +46,7 @@ def ranked(name: str, head: bytes) -> tuple[list[str], list[str]]:
         ("a.txt", b"#FORMAT      : EMSA/MAS Spectral Data File\r\n", ["msa"], []),
         ("a.map", bytes(208) + b"MAP ", ["mrc"], []),
         ("a.mrcs", bytes(208) + b"MAP\x00", ["mrc"], []),
+        ("a.mrcz", bytes(208) + b"MAP ", ["mrcz", "mrc"], []),
         ("a.map", b"II*\x00", ["tiff"], []),
         ("noname", b"\0\0\0\3\0\1\2\3\0\0\0\1\1\0\0\0", ["digitalmicrograph"], []),
         ("a.dat", b"\0\0\0\3" + bytes(range(30, 60)), [], []),  # four bytes of any program's are no sign
