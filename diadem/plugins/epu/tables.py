@@ -49,16 +49,20 @@ def _has_camera_length(tree: Tree) -> bool:
     return _scans(tree) or str(look_up(tree, _OPTICS + "ProjectorMode")) == "Diffraction"
 
 
-def start(tree: Tree) -> Iterator[Found]:
-    """When the image was taken; .NET writes seven digits of a second."""
-    key = _DATA + "acquisition/acquisitionDateTime"
-    raw = str(look_up(tree, key))
-    match = _TIME.match(raw)
+def moment(key: str, raw: Any, field: str = "time.acquired_start") -> Iterator[Found]:
+    """A time as .NET writes it, with seven digits of a second."""
+    match = _TIME.match(str(raw))
     if match is None:
         return
     fraction = f".{match[2].ljust(6, '0')}" if match[2] else ""
     local = dt.datetime.fromisoformat(f"{match[1]}{fraction}{(match[3] or '').replace('Z', '+00:00')}")
-    yield from times.moments("time.acquired_start", key, raw, local=local)
+    yield from times.moments(field, key, raw, local=local)
+
+
+def start(tree: Tree) -> Iterator[Found]:
+    """When the image was taken."""
+    key = _DATA + "acquisition/acquisitionDateTime"
+    yield from moment(key, look_up(tree, key))
 
 
 def program(tree: Tree) -> Iterator[Found]:
