@@ -9,6 +9,7 @@ from typing import Any
 from diadem.hooks.fields import Derived, Found, Rule, Table, Tree, look_up
 from diadem.hooks.times import moments
 from diadem.plugins.vendor_text import exif, moment_of, number, positive
+from diadem.plugins.zeiss.numbers import PROVEN, numbers
 
 _SAID = "test_tiff_Zeiss_SEM_512pix.tif: the unit stands beside the value"
 _PIXEL = (
@@ -212,5 +213,6 @@ TABLE: Table = (
     Derived("pixel-size", _pixels, cite=_PIXEL),
     Derived("kind", _kind, cite=_COLUMNS),
     Derived("technique", _technique, cite=_COLUMNS),
+    Derived("numbers", numbers, cite=PROVEN),
     Derived("acquisition-time", _time, cite="dates have names of months; local, no zone is stated"),
 )

@@ -157,6 +157,15 @@ def test_frame_times_in_seconds_or_minutes(tmp_path: Path, written: str, seconds
     assert found["scan.frame_time"] == pytest.approx(seconds)
 
 
+def test_numbers_of_old_microscopes(tmp_path: Path) -> None:
+    lines = ("6", "20000", "2.309", "2e-07", "0.0085")
+    found = firsts(smartsem(tmp_path, *lines))
+    assert found["beam.acceleration_voltage"] == 20e3
+    assert (found["optics.magnification"], found["optics.working_distance"]) == (5e4, 0.0085)
+    named = firsts(smartsem(tmp_path, *lines, "AP_ACTUALKV", "EHT = 5.00 kV"))
+    assert named["beam.acceleration_voltage"] == 5e3
+
+
 def test_pixels_as_stated_or_scaled(tmp_path: Path) -> None:
     stated = smartsem(tmp_path, "AP_IMAGE_PIXEL_SIZE", "Image Pixel Size = 2.791 nm")["image.pixel_size_x"]
     assert [value.value for value in stated] == [pytest.approx(2.791e-9)]
