@@ -209,6 +209,7 @@ def test_patterns_that_do_not_fit_and_other_texts(singles: Path, tmp_path: Path)
     formats = {path: dataset.primary.format for path, dataset in found.items()}
     assert readable_files(tmp_path) == []
     assert formats.pop("a/Setting.txt") == "nordif"
+    assert formats.pop("photo.txt") == "image"  # by what it is
     assert set(formats.values()) == {"unknown"}
     assert found["notes.txt"].issues == found["b/Setting.txt"].issues == ()
     assert [issue["code"] for issue in found["empty.txt"].issues] == ["empty"]
