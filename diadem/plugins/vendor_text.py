@@ -15,6 +15,9 @@ _NAMED = re.compile(r"(\d{1,2})[.\s-]+(?:de\s+)?([^\W\d_]{3,})\.?[.\s-]+(?:de\s+
 _ORDERED = re.compile(r"(\d{4})[-/.](\d{1,2})[-/.](\d{1,2})\Z")
 _ISO = re.compile(r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(\.\d+)?\s*(Z|[-+]\d\d:?\d\d)?\Z")
 
+#: What computers are called that stand beside an instrument.
+_COMPUTER = re.compile(r"console|workstation|desktop|laptop|computer|server|(?:^|[\W_])pc(?:[\W_\d]|$)", re.IGNORECASE)
+
 #: First three letters of months in English, German, French, Spanish, Italian, Portuguese, Dutch and the Nordic
 #: languages; none stands for two months. French `juin` and `juillet` need four.
 _MONTHS: Mapping[str, int] = {
@@ -105,6 +108,12 @@ def positive(text: Any) -> float | None:
     """A number above zero; what is not is no measurement."""
     found = number(text)
     return found if found is not None and found > 0 else None
+
+
+def instrument_name(raw: Any) -> str | None:
+    """What an instrument is called; None where a computer is: ``ORION-CONSOLE``, ``SUPPORT_PC``."""
+    text = raw.strip() if isinstance(raw, str) else ""
+    return None if not text or _COMPUTER.search(text) else text
 
 
 def several_days(text: str) -> list[dt.date]:

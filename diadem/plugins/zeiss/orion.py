@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from diadem.hooks.fields import Derived, Found, Rule, Table, Tree, look_up
 from diadem.hooks.times import moments
-from diadem.plugins.vendor_text import exif, moment_of, number, positive
+from diadem.plugins.vendor_text import exif, instrument_name, moment_of, number, positive
 
 _SAID = "orion-zeiss_dataZeroed.tif: the unit stands beside the value; Fov 1 Microns / ImageWidth 1024 = ScalingX"
 
@@ -48,7 +48,8 @@ def _rules() -> Iterator[Rule]:
         read = positive if above_zero else number
         yield Rule(field, f"{key}/Value", read=read, unit_key=f"{key}/Units", cite=_SAID)
     for name, field in _TEXTS.items():
-        yield Rule(field, f"ImageTags/{name}/Value", cite="the element's name")
+        named = instrument_name if field == "instrument.name" else None
+        yield Rule(field, f"ImageTags/{name}/Value", read=named, cite="the element's name")
     yield Rule("beam.spot_index", "ImageTags/SpotNumber/Value", "1", positive, cite="Units says Unitless")
 
 

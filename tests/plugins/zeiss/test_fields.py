@@ -105,6 +105,11 @@ def test_gases(tmp_path: Path, gas: str, species: str | None) -> None:
     assert found["instrument.kind"] == "him"
 
 
+def test_the_console_of_an_orion_is_no_instrument(tmp_path: Path) -> None:
+    assert "instrument.name" not in firsts(orion(tmp_path, System__Name=("ORIONPLUS-CONSOLE", "")))
+    assert firsts(orion(tmp_path, System__Name=("Carl", "")))["instrument.name"] == "Carl"
+
+
 def test_units_of_orion_are_its_own(tmp_path: Path) -> None:
     found = orion(
         tmp_path,
