@@ -14,9 +14,11 @@ from diadem.hooks.fields import Block, Derived, Found, Rule, Table, look_up
 from diadem.hooks.units import convert
 from diadem.serialization import fields
 
-#: Programs and their makers, which some programs write where the operator is to stand.
+#: Programs, which some write where the operator is to stand; a maker's bare name may be a login.
 _PROGRAMS = re.compile(
-    r"(bruker|edax|oxford instruments|gatan|thermo|noran|hyperspy|esprit|aztec|inca)\b.*", re.IGNORECASE
+    r"(bruker (nano|axs)|edax (team|genesis)|oxford instruments|thermo (fisher|electron|noran)|noran system|hyperspy"
+    r"|digitalmicrograph|esprit|aztec)\b.*",
+    re.IGNORECASE,
 )
 
 

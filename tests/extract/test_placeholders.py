@@ -30,7 +30,7 @@ SPECTRUM = """#FORMAT      : EMSA/MAS Spectral Data File
 
 @pytest.mark.parametrize(
     ("owner", "operator"),
-    [("Bruker Nano", None), ("EDAX TEAM EDS/block", None), ("EMSA/MAS TASK FORCE",) * 2, ("Incarnata Bruck",) * 2],
+    [("Bruker Nano", None), ("EDAX TEAM EDS/block", None), ("EMSA/MAS TASK FORCE",) * 2, ("gatan",) * 2],
 )
 def test_a_program_is_no_operator(tmp_path: Path, owner: str, operator: str | None) -> None:
     (tmp_path / "a.msa").write_text(SPECTRUM.format(owner=owner, magnification="500."))
