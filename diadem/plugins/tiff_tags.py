@@ -246,7 +246,9 @@ def _pages(path: str, size: int, changed: int) -> tuple[Page, ...]:
 
 
 def decode(data: bytes) -> str:
-    """Text of unknown coding: UTF-8 where it is, Windows' Western code page where not."""
+    """Text of unknown coding: UTF-16 where its mark says so, UTF-8 where it is, else Windows' Western code page."""
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return data.decode("utf-16", "replace")
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError:

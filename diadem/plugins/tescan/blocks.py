@@ -36,7 +36,7 @@ def read(path: str, files: Sequence[str]) -> Iterator[Block]:
     for file in files:
         if file.lower().endswith(".hdr"):
             sections = _header(file)
-            if "MAIN" in sections and len(sections) > 1:
+            if ("MAIN" in sections and len(sections) > 1) or "MAIN" in (sections := _unnamed(sections)):
                 yield Block("tescan-header", sections, file=file)
     yield from cut(path, Vendor("tescan-tag", {50431: parse}))
 
@@ -44,6 +44,12 @@ def read(path: str, files: Sequence[str]) -> Iterator[Block]:
 def _header(file: str) -> dict[str, dict[str, str]]:
     with Path(file).open("rb") as stream:
         return ini(decode(stream.read(_LARGEST)))
+
+
+def _unnamed(sections: Mapping[str, dict[str, str]]) -> dict[str, dict[str, str]]:
+    """Sections of a header that does not name them, by the keys of the first lines."""
+    lines = sections.get("", {})
+    return {"MAIN": lines, "SEM": lines} if {"PixelSizeX", "Device", "HV"} <= set(lines) else {}
 
 
 def parse(data: bytes) -> dict[str, dict[str, str]]:
