@@ -81,7 +81,7 @@ def _outcome(rule: Rule | Derived, block: Block, name: str, applied: Applied) ->
     if not found:
         return Outcome(of, keys, "nothing there")
     before = len(applied.values)
-    dropped = [why for one in found if (why := _admit(one, f"{name}/{of}", block, applied))]
+    dropped = list(filter(None, (_admit(one, f"{name}/{of}", block, applied) for one in found)))
     taken = [f"{value.field} = {value.value} {value.unit}".rstrip() for value in applied.values[before:]]
     return Outcome(of, keys, "found" if taken else "dropped", "; ".join([*taken, *dropped]))
 

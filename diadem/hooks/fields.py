@@ -150,7 +150,7 @@ class Derived:
 Table = Sequence[Rule | Derived]
 
 
-class Dropped(Exception):  # noqa: N818 - no error: most files have values that nobody measured
+class Dropped(Exception):
     """A value is there and is not taken; the text says why."""
 
 

@@ -10,7 +10,8 @@ from diadem.hooks.quantities import number, positive, quantity
 from diadem.hooks.times import exif, iso, moment_of, moments_of, month_of, several_days
 
 __all__ = [
-    "entries", "exif", "ini", "iso", "moment_of", "moments_of", "month_of", "number", "positive", "quantity", "several_days", "xml",
+    "entries", "exif", "ini", "iso", "moment_of", "moments_of", "month_of", "number", "positive", "quantity",
+    "several_days", "xml",
 ]  # fmt: skip
 
 
