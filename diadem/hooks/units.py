@@ -47,6 +47,7 @@ _SPELLINGS: Mapping[str, str] = {
     "°": "deg", "degree": "deg", "degrees": "deg", "dg": "deg", "mR": "mrad", "radian": "rad", "radians": "rad",
     "X": "x", "K X": "kx", "kX": "kx", "KX": "kx", "": "1",
     "Volt": "V", "Volts": "V", "picoAmps": "pA", "Secs": "s", "uSec": "us", "Degrees": "deg",
+    "Mins": "min", "Hours": "h",
     "Microns": "um", "Millimeters": "mm", "micron": "um", "microns": "um",
     "meter": "m", "meters": "m", "A^-1": "1/Å", "nm^-1": "1/nm",
 }  # fmt: skip
