@@ -10,8 +10,8 @@ from diadem.extract.assertions import Leaf, Value, clean, number_of
 from diadem.extract.axes import tidy
 from diadem.extract.extraction import issue
 from diadem.hooks.fields import Block, Derived, Found, Rule, Table, look_up
-from diadem.hooks.units import convert
 from diadem.serialization import fields
+from diadem.terms.units import convert
 
 
 @dataclass(slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from diadem.hooks.fields import Derived, Found, Table, Tree, look_up
-from diadem.hooks.units import convert
+from diadem.terms.units import convert
 
 _RESOLUTION = (
     "ImageJ's TiffEncoder writes pixels per unit as XResolution and YResolution, without a ResolutionUnit, and the "
