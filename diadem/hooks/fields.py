@@ -67,7 +67,7 @@ class Rule:
     key : str
         Path in the tree, parts joined by ``/``; names may hold ``/`` themselves; a number is a place in a list.
     unit : str
-        Of the file's number (``kV``, ``um``, ``deg``; see `diadem.hooks.units`); "" for texts and bare numbers;
+        Of the file's number (``kV``, ``um``, ``deg``; see `diadem.terms.units`); "" for texts and bare numbers;
         `IN_TEXT` where it follows the number in the same text: one without a unit is dropped.
     read : callable, optional
         From the raw value to the number in `unit`, the text or the list; None, or an exception, drops it.

@@ -15,8 +15,6 @@ from diadem.node.catalogue import vocabulary
 from diadem.node.catalogue.quantities import Unreadable, in_unit, split
 from diadem.serialization.fields import admits, field_keys, is_field, is_integer, is_list, rule, unit
 
-_VOLTAGE = "beam.acceleration_voltage"
-
 
 def changes_of(values: Mapping[str, Any], dataset: str) -> tuple[Change, ...]:
     """What is to be stated of fields, judged by the schema.
@@ -101,7 +99,7 @@ def _number(field: str, value: Any) -> float:
     if isinstance(value, str):
         try:
             number, written = split(value)
-            return in_unit(number, written, unit(field), energies=field == _VOLTAGE)
+            return in_unit(number, written, unit(field))
         except Unreadable as error:
             raise UsageError(f"{field}: {error.why}", where=field, next=error.instead) from None
     try:

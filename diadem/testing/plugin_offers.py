@@ -12,10 +12,10 @@ from diadem.hooks.fields import IN_TEXT, Derived, Rule
 from diadem.hooks.offers import CheckOffer, FieldsOffer, PreviewOffer, ReaderOffer, SchemaOffer, TransportOffer
 from diadem.hooks.tables import table
 from diadem.hooks.targets import target
-from diadem.hooks.units import convert
 from diadem.model.fields import close_matches
 from diadem.serialization import fields
 from diadem.serialization.extensions import ExtensionSchemas
+from diadem.terms.units import convert
 from diadem.testing.plugin_report import Notes
 
 

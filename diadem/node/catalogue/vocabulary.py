@@ -31,8 +31,6 @@ class Key:
         Of numbers; "" for none.
     bare : str
         Unit of a number written without one, where that is not `unit`.
-    energies : bool
-        Whether eV will do for V.
     """
 
     name: str
@@ -40,7 +38,6 @@ class Key:
     of: tuple[str, ...] = ()
     unit: str = ""
     bare: str = ""
-    energies: bool = False
 
 
 #: The name that asks for a sample by any of its names.
@@ -89,8 +86,8 @@ _ALIASES: Final[Mapping[str, tuple[str, ...]]] = {
 }
 #: What the catalogue itself knows.
 _OWN: Final[Mapping[str, Key]] = {
-    "kv": Key("kV", "number", ("beam.acceleration_voltage",), "V", bare="kV", energies=True),
-    "kev": Key("keV", "number", ("beam.acceleration_voltage",), "V", bare="kV", energies=True),
+    "kv": Key("kV", "number", ("beam.acceleration_voltage",), "V", bare="kV"),
+    "kev": Key("keV", "number", ("beam.acceleration_voltage",), "V", bare="kV"),
     "date": Key("date", "day"),
     "year": Key("date", "day"),  # as results are counted by it
     facts.SESSION_DATE: Key("date", "day"),
@@ -165,4 +162,4 @@ def _key(name: str, of: tuple[str, ...]) -> Key:
         return Key(name, "time", of)
     if field in facts.PLAIN_KEYS or not unit(field):
         return Key(name, "text", of)
-    return Key(name, "number", of, unit(field), energies=field == "beam.acceleration_voltage")
+    return Key(name, "number", of, unit(field))

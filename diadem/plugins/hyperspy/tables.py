@@ -111,8 +111,6 @@ _MAPPED: Mapping[str, tuple[str, ...]] = {
 }
 #: Values that are zero where nobody measured; an azimuth may be zero.
 _MAY_BE_ZERO = frozenset({"Detector/EDS/azimuth_angle"})
-#: Spellings of units in the leaves beside values.
-_UNITS: Mapping[str, str] = {"keV": "kV", "kev": "kV", "KV": "kV", "kv": "kV", "mr": "mrad", "mR": "mrad", "S": "s"}
 _TECHNIQUES = (("EDS", "EDS"), ("EELS", "EELS"), ("CL", "CL"), ("EBSD", "EBSD"), ("hologram", "holography"))
 _QUANTITIES_OF_DATA = (("count", "counts"), ("electron", "electrons"), ("intensity", "intensity"))
 
@@ -151,7 +149,7 @@ def _quantities(tree: Tree) -> Iterator[Found]:
         value, unit = look_up(instrument, quantity.path), bent.get(quantity.path, quantity.unit)
         written = look_up(instrument, f"{quantity.path}_units")
         if isinstance(written, str) and written:
-            unit = _UNITS.get(written, written)
+            unit = written
         if not isinstance(value, (int, float)) or isinstance(value, bool) or not unit:
             continue
         if value == 0 and (
