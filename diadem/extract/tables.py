@@ -10,7 +10,6 @@ from diadem.extract.assertions import Leaf, Value, clean, number_of
 from diadem.extract.axes import tidy
 from diadem.extract.extraction import issue
 from diadem.hooks.fields import Block, Derived, Dropped, Found, Rule, Table, stated
-from diadem.terms.units import convert
 from diadem.serialization import fields
 from diadem.terms.units import convert
 
