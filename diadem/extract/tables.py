@@ -9,7 +9,7 @@ from typing import Any
 from diadem.extract.assertions import Leaf, Value, clean, number_of
 from diadem.extract.axes import tidy
 from diadem.extract.extraction import issue
-from diadem.hooks.fields import Block, Derived, Found, Rule, Table, look_up
+from diadem.hooks.fields import AMBIGUOUS, Block, Derived, Found, Rule, Table, look_up
 from diadem.serialization import fields
 from diadem.terms.units import convert
 
@@ -72,6 +72,10 @@ def _stated(rule: Rule, block: Block) -> Iterator[Found]:
 
 def _admit(found: Found, rule: Rule | Derived, block: Block, name: str, applied: Applied) -> None:
     """Bring a value into the form of its field, or say why it has none."""
+    if found.status == AMBIGUOUS:
+        message = f"{found.key} says {found.raw!r}, which can be {found.value}; nothing in the file decides"
+        applied.issues.append(issue("ambiguous-date", message, severity="info"))
+        return
     wanted = fields.unit(found.field)
     value: Any
     status = found.status

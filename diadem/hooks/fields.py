@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+#: Status of a text that may mean several times: nothing is stated, and the record says so.
+AMBIGUOUS = "ambiguous"
 #: A block's tree: nested mappings and lists of plain values.
 Tree = Mapping[str, Any]
 
@@ -102,7 +104,8 @@ class Found:
     unit : str
         As in `Rule`.
     status : str
-        ``stated``, ``converted``, ``derived`` or ``assumed``; "" is decided by the unit.
+        ``stated``, ``converted``, ``derived`` or ``assumed``; "" is decided by the unit. `AMBIGUOUS` where `value`
+        names what the text may mean.
     offset_status : str
         Of times: ``known``, ``derived``, ``assumed``, ``unknown``.
     """

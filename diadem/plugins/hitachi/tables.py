@@ -9,7 +9,8 @@ from collections.abc import Iterator, Mapping
 
 from diadem.hooks.fields import Derived, Found, Rule, Table, Tree, look_up
 from diadem.hooks.times import moments
-from diadem.plugins.vendor_text import moment_of, number, positive, quantity
+from diadem.plugins.vendor_text import number, positive, quantity
+from diadem.terms.dates import moment_of
 
 _BESIDE = "the unit stands beside the value: AcceleratingVoltage=15000 Volt, WorkingDistance=8100 um, 10000 nA"
 _NANOMETRES = (

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping
 
 from diadem.hooks.fields import Derived, Found, Rule, Table, Tree
 from diadem.hooks.times import moments
-from diadem.plugins.vendor_text import moment_of, positive, quantity
+from diadem.plugins.vendor_text import positive, quantity
+from diadem.terms.dates import moment_of
 
 _KILOVOLTS = "200 of a JEM-2200FS, which has 200 kV; 5 to 30 of scanning microscopes"
 _MILLIMETRES = (

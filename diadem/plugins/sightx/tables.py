@@ -12,7 +12,8 @@ from typing import Any
 
 from diadem.hooks.fields import Derived, Found, Rule, Table, Tree, look_up
 from diadem.hooks.times import moments
-from diadem.plugins.vendor_text import iso, number, positive, quantity
+from diadem.plugins.vendor_text import number, positive, quantity
+from diadem.terms.dates import iso
 
 _TOP = "ImageDescription/"
 _EXAMPLE = "JEOL-SightX-TEM-mag-dummy.tif: "

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping
 
 from diadem.hooks.fields import Derived, Found, Rule, Table, Tree, look_up
 from diadem.hooks.times import moments
-from diadem.plugins.vendor_text import exif, moment_of, number, positive
+from diadem.plugins.vendor_text import number, positive
+from diadem.terms.dates import exif, moment_of
 
 _SAID = "orion-zeiss_dataZeroed.tif: the unit stands beside the value; Fov 1 Microns / ImageWidth 1024 = ScalingX"
 

@@ -8,7 +8,8 @@ from typing import Any
 
 from diadem.hooks.fields import Derived, Found, Rule, Table, Tree, look_up
 from diadem.hooks.times import moments
-from diadem.plugins.vendor_text import exif, moment_of, number, positive
+from diadem.plugins.vendor_text import number, positive
+from diadem.terms.dates import exif, moment_of
 
 _SAID = "test_tiff_Zeiss_SEM_512pix.tif: the unit stands beside the value"
 _PIXEL = (
