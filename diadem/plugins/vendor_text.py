@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import re
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-_NUMBER = re.compile(r"\s*([-+]?(?:\d+(?:[.,]\d*)?|[.,]\d+)(?:[eE][-+]?\d+)?)\s*(.*)", re.DOTALL)
+from diadem.hooks.quantities import number, positive, quantity
+
+__all__ = ["entries", "ini", "number", "positive", "quantity", "xml"]
 
 
 def ini(text: str) -> dict[str, dict[str, str]]:
@@ -68,26 +69,6 @@ def _tree(element: ET.Element) -> Any:
 
 def _local(name: str) -> str:
     return name.rpartition("}")[2]
-
-
-def quantity(text: str) -> tuple[float, str] | None:
-    """A number and what follows it: ``50.00 K X``, ``8100 um``; a comma alone is a decimal sign."""
-    match = _NUMBER.match(text)
-    if match is None:
-        return None
-    return float(match[1].replace(",", ".")), match[2].strip()
-
-
-def number(text: Any) -> float | None:
-    """A number that is the whole of a text, with a point or a comma."""
-    found = quantity(str(text))
-    return found[0] if found is not None and not found[1] else None
-
-
-def positive(text: Any) -> float | None:
-    """A number above zero; what is not is no measurement."""
-    found = number(text)
-    return found if found is not None and found > 0 else None
 
 
 def entries(tree: Any, name: str) -> Iterator[Mapping[str, Any]]:

@@ -61,7 +61,8 @@ _OTHERS: Final[Mapping[str, Meaning]] = {
 _WORDS: Final[Mapping[str, str]] = {
     "volt": "V", "volts": "V", "picoamps": "pA", "torr": "Torr",
     "sec": "s", "secs": "s", "second": "s", "seconds": "s", "msec": "ms", "usec": "us",
-    "kelvin": "K", "degree": "deg", "degrees": "deg", "dg": "deg", "radian": "rad", "radians": "rad",
+    "mins": "min", "hours": "h", "kelvin": "K",
+    "degree": "deg", "degrees": "deg", "dg": "deg", "radian": "rad", "radians": "rad",
     "meter": "m", "meters": "m", "metre": "m", "metres": "m", "millimeters": "mm",
     "micron": "um", "microns": "um", "micrometer": "um", "micrometers": "um", "nanometer": "nm", "nanometers": "nm",
     "angstrom": "Å", "angstroms": "Å", "ångström": "Å",

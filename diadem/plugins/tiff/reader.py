@@ -15,6 +15,7 @@ from typing import Any
 from diadem.extract.tables import apply
 from diadem.hooks.fields import Block
 from diadem.hooks.offers import FieldsOffer
+from diadem.hooks.tables import table
 from diadem.hooks.targets import target
 from diadem.terms.units import to_si
 
@@ -71,7 +72,7 @@ def _of_offer(path: str, offer: FieldsOffer) -> Iterator[tuple[Block, dict[str, 
         if not block.tree or block.kind not in offer.tables:
             continue
         sizes: dict[str, tuple[float, str]] = {}
-        for value in apply(target(offer.tables[block.kind]), block, offer.name).values:
+        for value in apply(table(offer.tables[block.kind]), block, offer.name).values:
             if value.field in _SIZES:
                 axis, unit = _SIZES[value.field]
                 sizes.setdefault(axis, (value.value, unit))
