@@ -84,7 +84,7 @@ class Cut:
                 except Exception as error:  # a plugin that cannot be imported, or whose table is none
                     issues.append(_fault(offer, error))
                     break
-                issues += applied.issues
+                issues += [found for found in applied.issues if found not in issues]
                 statements.append(Statement(for_signals(block, names), offer["by"], applied.values))
         return statements, issues
 

@@ -9,7 +9,7 @@ from typing import Any
 from diadem.extract.assertions import Leaf, Value, clean, number_of
 from diadem.extract.axes import tidy
 from diadem.extract.extraction import issue
-from diadem.hooks.fields import Block, Derived, Dropped, Found, Rule, Table, stated
+from diadem.hooks.fields import AMBIGUOUS, Block, Derived, Dropped, Found, Rule, Table, stated
 from diadem.serialization import fields
 from diadem.terms.units import convert
 
@@ -92,6 +92,10 @@ def _admit(found: Found, rule: str, block: Block, applied: Applied) -> str:
         table = rule.partition("/")[0]
         message = f"the table '{table}' names a field that does not exist: {found.field}"
         applied.issues.append(issue("plugin-fault", message))
+        return message
+    if found.status == AMBIGUOUS:
+        message = f"{found.key} says {found.raw!r}, which can be {found.value}; nothing in the file decides"
+        applied.issues.append(issue("ambiguous-date", message, severity="info"))
         return message
     wanted = fields.unit(found.field)
     value: Any

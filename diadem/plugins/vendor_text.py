@@ -1,4 +1,4 @@
-"""Texts as instruments write them: INI sections, XML, numbers with units, dates with names of months."""
+"""Texts as instruments write them: INI sections, XML, numbers with units."""
 
 from __future__ import annotations
 
@@ -7,12 +7,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from diadem.hooks.quantities import number, positive, quantity
-from diadem.hooks.times import exif, iso, moment_of, moments_of, month_of, several_days
 
-__all__ = [
-    "entries", "exif", "ini", "iso", "moment_of", "moments_of", "month_of", "number", "positive", "quantity",
-    "several_days", "xml",
-]  # fmt: skip
+__all__ = ["entries", "ini", "number", "positive", "quantity", "xml"]
 
 
 def ini(text: str) -> dict[str, dict[str, str]]:

@@ -11,7 +11,8 @@ from collections.abc import Iterator, Mapping
 
 from diadem.hooks.fields import Derived, Found, Rule, Table, Tree, look_up
 from diadem.hooks.times import moments
-from diadem.plugins.vendor_text import exif, iso, moment_of, number, positive
+from diadem.plugins.vendor_text import number, positive
+from diadem.terms.dates import exif, iso, moments_of
 
 _SAID = "the attribute 'units' beside the value"
 _STEPS = (
@@ -112,8 +113,8 @@ def _time(tree: Tree) -> Iterator[Found]:
     key = "FibicsXML/Application/Date"
     raw = str(look_up(tree, key) or "")
     date, _, hour = raw.partition(" ")
-    local = iso(raw) or moment_of(date, hour, exif(tree.get("DateTime")))
-    yield from moments("time.acquired_start", key, raw, local=local)
+    local, same = iso(raw) or moments_of(date, hour), exif(tree.get("DateTime"))
+    yield from moments("time.acquired_start", key, raw, local=local, same=same)
 
 
 TABLE: Table = (
