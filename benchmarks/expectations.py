@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from diadem.model.record import Assertion, Dataset
-from diadem.serialization import fields
+from diadem.terms import fields
 
 #: Relative difference up to which two numbers are one.
 TOLERANCE = 2e-3
@@ -219,7 +219,7 @@ def judge(dataset: Dataset | None, file: str, format_: str, expected: Mapping[st
         if (
             not answers
             and question.factor is not None
-            and not fields.admits(question.field, float(value) * question.factor)
+            and not fields.field(question.field).admits(float(value) * question.factor)
         ):
             verdict = "right"
         shown = best or (answers[0] if answers else None)

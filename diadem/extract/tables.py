@@ -11,7 +11,7 @@ from diadem.extract.axes import tidy
 from diadem.extract.extraction import issue
 from diadem.hooks.fields import Block, Derived, Found, Rule, Table, look_up
 from diadem.hooks.units import convert
-from diadem.serialization import fields
+from diadem.terms import fields
 
 
 @dataclass(slots=True)
@@ -72,7 +72,8 @@ def _stated(rule: Rule, block: Block) -> Iterator[Found]:
 
 def _admit(found: Found, rule: Rule | Derived, block: Block, name: str, applied: Applied) -> None:
     """Bring a value into the form of its field, or say why it has none."""
-    wanted = fields.unit(found.field)
+    field = fields.field(found.field)
+    wanted = field.unit
     value: Any
     status = found.status
     if wanted:
@@ -81,17 +82,17 @@ def _admit(found: Found, rule: Rule | Derived, block: Block, name: str, applied:
         if converted is None:
             return
         value = tidy(converted)
-        if fields.is_integer(found.field) and value == int(value):
+        if field.type == "integer" and value == int(value):
             value = int(value)
         status = status or ("stated" if number_of(found.raw) == value else "converted")
     else:
         value = clean(found.value) if isinstance(found.value, str) else found.value
         status = status or "stated"
     locator = f"{block.place}/{found.key}" if block.place else found.key
-    if not fields.admits(found.field, value):
+    if not field.admits(value):
         if value not in (0, "", []):
             message = f"{locator} says {found.raw!r} {found.unit}".rstrip()
-            applied.issues.append(issue("implausible", f"{message}; that is no {fields.label(found.field).lower()}"))
+            applied.issues.append(issue("implausible", f"{message}; that is no {field.label.lower()}"))
         return
     said = found.unit if wanted and wanted != "1" else ""
     leaf = Leaf(value, locator, found.raw)

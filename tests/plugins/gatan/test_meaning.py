@@ -13,7 +13,7 @@ import diadem
 from diadem.extract.tables import apply
 from diadem.hooks.fields import Block
 from diadem.plugins.gatan.tables import IMAGE, STACK
-from diadem.serialization import fields
+from diadem.terms import fields
 from tests.plugins.gatan.dm_file import Writer, document, image
 
 

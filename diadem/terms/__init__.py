@@ -1,0 +1,1 @@
+"""What the words of a record mean: the dictionary of its fields."""
