@@ -38,6 +38,7 @@ BENT: Mapping[str, Mapping[str, str]] = {
 #: Further values that a reader takes from the vendor's tree, which says them better, or does not say them at all.
 _MAPPED: Mapping[str, tuple[str, ...]] = {
     "digitalmicrograph": (
+        "beam_current",  # the probe's, as the vendor's tag says
         *("microscope", "acquisition_mode", "magnification", "camera_length", "dwell_time", "Detector/Camera/exposure"),
         *("Detector/EELS/exposure", "Detector/EELS/dwell_time", "Detector/EELS/spectrometer"),
         *("Detector/EDS/live_time", "Detector/EDS/real_time"),
@@ -46,6 +47,8 @@ _MAPPED: Mapping[str, tuple[str, ...]] = {
     "emd": ("microscope", "acquisition_mode", "Stage/tilt_alpha", "Stage/tilt_beta", "Stage/tilt"),
     "fei": ("microscope",),
     "pantarhei": ("acquisition_mode",),
+    "msa": ("beam_current",),  # the keyword says that it is the probe's
+    "zeiss": ("beam_current",),
 }
 #: Values that are zero where nobody measured; an azimuth may be zero.
 _MAY_BE_ZERO = frozenset({"Detector/EDS/azimuth_angle"})

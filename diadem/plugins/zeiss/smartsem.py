@@ -24,7 +24,7 @@ _COLUMNS = (
 #: Parameters with units: field, and whether zero and less are no measurement.
 _QUANTITIES: Mapping[str, tuple[str, bool]] = {
     "AP_ACTUALKV": ("beam.acceleration_voltage", True),
-    "AP_IPROBE": ("beam.current", True),
+    "AP_IPROBE": ("beam.probe_current", True),
     "AP_MAG": ("optics.magnification", True),
     "AP_WD": ("optics.working_distance", True),
     "AP_WIDTH": ("optics.field_of_view_x", True),
@@ -117,12 +117,6 @@ def _has_ions(tree: Tree) -> bool | None:
     return None if any("FIB" in key for key in tree["CZ_SEM"]) else False
 
 
-def _probe(tree: Tree) -> Iterator[Found]:
-    """The probe's current, which is the beam's at the sample."""
-    if _by_electrons(tree):
-        yield from _quantity(tree, "beam.probe_current", "AP_IPROBE")
-
-
 def _frame_time(tree: Tree) -> Iterator[Found]:
     """Time of a frame: ``40.5 Secs``, ``1.9 Mins``."""
     if _by_electrons(tree):
@@ -204,7 +198,6 @@ def _time(tree: Tree) -> Iterator[Found]:
 
 TABLE: Table = (
     *_rules(),
-    Derived("probe", _probe, cite=_SAID),
     Derived("frame-time", _frame_time, cite=_SAID),
     Derived("shown", _shown, cite="the name that SmartSEM shows; the unit stands beside the value"),
     Derived("scan-rotation", _rotation, cite=_SAID),
