@@ -10,7 +10,7 @@ from diadem.extract.assertions import Leaf, Value, clean, number_of
 from diadem.extract.axes import tidy
 from diadem.extract.extraction import issue
 from diadem.hooks.fields import AMBIGUOUS, Block, Derived, Dropped, Found, Rule, Table, stated
-from diadem.serialization import fields
+from diadem.terms import fields
 from diadem.terms.units import convert
 
 
@@ -97,7 +97,8 @@ def _admit(found: Found, rule: str, block: Block, applied: Applied) -> str:
         message = f"{found.key} says {found.raw!r}, which can be {found.value}; nothing in the file decides"
         applied.issues.append(issue("ambiguous-date", message, severity="info"))
         return message
-    wanted = fields.unit(found.field)
+    field = fields.field(found.field)
+    wanted = field.unit
     value: Any
     status = found.status
     if wanted:
@@ -106,16 +107,16 @@ def _admit(found: Found, rule: str, block: Block, applied: Applied) -> str:
         if converted is None:
             return f"{found.value!r} {found.unit}".rstrip() + f" is nothing in {wanted}"
         value = tidy(converted)
-        if fields.is_integer(found.field) and value == int(value):
+        if field.type == "integer" and value == int(value):
             value = int(value)
         status = status or ("stated" if number_of(found.raw) == value else "converted")
     else:
         value = clean(found.value) if isinstance(found.value, str) else found.value
         status = status or "stated"
     locator = f"{block.place}/{found.key}" if block.place else found.key
-    if not fields.admits(found.field, value):
+    if not field.admits(value):
         message = f"{locator} says {found.raw!r} {found.unit}".rstrip()
-        message = f"{message}; that is no {fields.label(found.field).lower()}"
+        message = f"{message}; that is no {field.label.lower()}"
         if value not in (0, "", []):
             applied.issues.append(issue("implausible", message))
         return message

@@ -106,7 +106,6 @@ MAP: Table = (
     _stage("stage.z", "Z", "um"),
     _stage("stage.rotation", "Rotation", "deg"),
     _stage("stage.tilt", "Tilt", "deg"),
-    _stage("stage.alpha", "Tilt", "deg"),
     Derived("map-elements", _map_elements, cite="the elements that the user had mapped"),
     _time(f"{_DATABASE}/Header"),
 )

@@ -139,7 +139,6 @@ def _dispersion(tree: Tree) -> Iterator[Found]:
 HEADER: Table = (
     _quantity("beam.acceleration_voltage", "BEAMKV", "kV"),
     _quantity("beam.emission_current", "EMISSION", "uA", _measured("EMISSION")),
-    _quantity("beam.current", "PROBECUR", "nA", _measured("PROBECUR")),
     _quantity("beam.probe_current", "PROBECUR", "nA", _measured("PROBECUR")),
     Derived("magnification-or-camera-length", _magnification, _STANDARD),
     _quantity("beam.convergence_semi_angle", "CONVANGLE", "mrad"),
