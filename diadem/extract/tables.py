@@ -82,7 +82,7 @@ def _outcome(rule: Rule | Derived, block: Block, name: str, applied: Applied) ->
         return Outcome(of, keys, "nothing there")
     before = len(applied.values)
     dropped = list(filter(None, (_admit(one, f"{name}/{of}", block, applied) for one in found)))
-    taken = [f"{value.field} = {value.value} {value.unit}".rstrip() for value in applied.values[before:]]
+    taken = [f"{one.field} = {one.value} {one.unit.strip('1')}".rstrip() for one in applied.values[before:]]
     return Outcome(of, keys, "found" if taken else "dropped", "; ".join([*taken, *dropped]))
 
 
