@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -34,6 +35,25 @@ class Outcome:
     keys: str
     verdict: str
     why: str = ""
+
+
+#: Programs, which some write where the operator is to stand; a maker's bare name may be a login.
+_PROGRAMS = re.compile(
+    r"(bruker (nano|axs)|edax (team|genesis)|oxford instruments|thermo (fisher|electron|noran)|noran system|hyperspy"
+    r"|digitalmicrograph|esprit|aztec)\b.*",
+    re.IGNORECASE,
+)
+
+
+def _is_placeholder(field_: str, value: Any, block: Block) -> bool:
+    """Whether a program has written what stands there, because nobody measured or said anything.
+
+    A magnification of exactly 1 is that of a column that reports none; one that is the resolution for printing is dots
+    in an inch.
+    """
+    if field_ == "optics.magnification":
+        return bool(value in (1, block.tree.get("XResolution")))
+    return field_ == "person.operator" and _PROGRAMS.fullmatch(str(value).strip()) is not None
 
 
 @dataclass(slots=True)
@@ -120,6 +140,8 @@ def _admit(found: Found, rule: str, block: Block, applied: Applied) -> str:
         if value not in (0, "", []):
             applied.issues.append(issue("implausible", message))
         return message
+    if _is_placeholder(found.field, value, block):
+        return f"{locator} says {found.raw!r}, which programs write where nothing was said"
     said = found.unit if wanted and wanted != "1" else ""
     leaf = Leaf(value, locator, found.raw)
     value_of = Value(found.field, value, status, leaf, wanted, said or None, rule, found.offset_status)

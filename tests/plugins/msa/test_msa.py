@@ -61,7 +61,6 @@ EXPECTED: dict[str, dict[str, Any]] = {
         "detector.name": ("Octane Elite 25", None),
         "eds.resolution": (125.2, "eV"),
         "sample.elements": (["O", "Co", "S"], None),
-        "person.operator": ("EDAX TEAM EDS/block", None),
         "time.acquired_start": ("2022-08-29T10:14:00", None),
     },
 }
