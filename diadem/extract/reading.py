@@ -59,7 +59,8 @@ def read_dataset(job: Mapping[str, Any], tell: Tell = _silent) -> dict[str, Any]
     -------
     dict
         ``format, evidence, signals, fields, extensions, issues, blocks, mode, reader, preview`` (base64 or null),
-        ``preview_by``, ``preview_failed``; ``values`` is ``unproven`` where some are as the reader normalised them.
+        ``preview_by``, ``preview_failed``; ``outcomes`` of each rule where the job says ``explain``; ``values``
+        is ``unproven`` where some are as the reader normalised them.
     """
     path = str(Path(job["root"]) / job["entry"])
     result: dict[str, Any] = {"format": "", "evidence": [], "signals": [], "fields": {}, "issues": [], "mode": "none"}
@@ -223,6 +224,8 @@ def _describe(
             result["values"] = "unproven"
         generic.append(Statement((name,), offer["by"], [*stated, *pixel_sizes(kind, axes, described["shape"])]))
     statements, issues = blocks.statements(names)
+    if job.get("explain"):
+        result["outcomes"] = blocks.told()
     ids = {"": "f1", **{str(Path(job["root"]) / path): id_ for path, id_ in job.get("ids", {}).items()}}
     merged = merge([*statements, *generic], ids)
     result["fields"] = merged.fields

@@ -9,10 +9,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from diadem.extract.axes import to_si
 from diadem.extract.packages import locate
 from diadem.extract.process import environment
 from diadem.extract.telling import Telling
+from diadem.terms.units import to_si
 from diadem.testing.comparing import difference
 from diadem.testing.plugin_copies import Example
 from diadem.testing.plugin_report import Notes
@@ -21,7 +21,7 @@ from diadem.testing.plugin_report import Notes
 _ZONES = ("UTC0", "NZST-12NZDT")
 _SECONDS = 120.0
 _COMPARED = ("signals", "values", "extensions")
-_LISTS = (*_COMPARED, "kinds", "noted", "unclosed", "left_open")
+_LISTS = (*_COMPARED, "kinds", "outcomes", "noted", "unclosed", "left_open")
 
 Signals = Sequence[Mapping[str, Any]]
 
@@ -63,6 +63,7 @@ def read_alone(example: Example, format_: str, telling: Telling, scratch: Path, 
             notes.error("describe", example.name, f"`load` and `describe` differ: {changed}")
     for kind in first["kinds"]:
         notes.kinds.add(kind)
+    notes.outcomes += first["outcomes"]
     _examine_axes(example, first["signals"], notes)
     return list(first["signals"])
 

@@ -15,8 +15,9 @@ from typing import Any
 
 from diadem.extract.rules import ELEMENTS
 from diadem.hooks.fields import Derived, Found, Rule, Table, Tree, look_up
-from diadem.hooks.times import clock, moments
+from diadem.hooks.times import moments
 from diadem.plugins.bruker.xml_tree import every
+from diadem.terms.dates import clock
 
 _PICTURE = "the text drawn into the picture of bcf-edx-ebsd.bcf: 'MAG: 5000x HV: 20 kV WD: 6.0 mm Px: 0.41 µm'"
 _SAME = "in bcf-edx-ebsd.bcf the same number as in TRTSEMData, whose unit is proven there"
@@ -106,7 +107,6 @@ MAP: Table = (
     _stage("stage.z", "Z", "um"),
     _stage("stage.rotation", "Rotation", "deg"),
     _stage("stage.tilt", "Tilt", "deg"),
-    _stage("stage.alpha", "Tilt", "deg"),
     Derived("map-elements", _map_elements, cite="the elements that the user had mapped"),
     _time(f"{_DATABASE}/Header"),
 )

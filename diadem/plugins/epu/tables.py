@@ -6,16 +6,14 @@ Velox's JSON (see `diadem.plugins.velox.tables`), and proven there.
 
 from __future__ import annotations
 
-import datetime as dt
-import re
 from collections.abc import Iterator
 from typing import Any
 
-from diadem.hooks import times
 from diadem.hooks.fields import Derived, Found, Rule, Table, Tree, look_up
+from diadem.hooks.times import moments
+from diadem.terms.dates import iso
 
 _NOBODY = ("", "None", "Unspecified", "Unknown", "Undefined")
-_TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,6})\d*)?(Z|[+-]\d\d:\d\d)?\Z")
 _DATA = "microscopeData/"
 _OPTICS = _DATA + "optics/"
 _CAMERA = _DATA + "acquisition/camera/"
@@ -51,12 +49,7 @@ def _has_camera_length(tree: Tree) -> bool:
 
 def moment(key: str, raw: Any, field: str = "time.acquired_start") -> Iterator[Found]:
     """A time as .NET writes it, with seven digits of a second."""
-    match = _TIME.match(str(raw))
-    if match is None:
-        return
-    fraction = f".{match[2].ljust(6, '0')}" if match[2] else ""
-    local = dt.datetime.fromisoformat(f"{match[1]}{fraction}{(match[3] or '').replace('Z', '+00:00')}")
-    yield from times.moments(field, key, raw, local=local)
+    yield from moments(field, key, raw, local=iso(raw))
 
 
 def start(tree: Tree) -> Iterator[Found]:

@@ -12,7 +12,8 @@ from typing import Any
 
 from diadem.hooks.fields import Derived, Found, Rule, Table, Tree, look_up
 from diadem.hooks.times import moments
-from diadem.plugins.vendor_text import exif, instrument_name, iso, moment_of, number, positive
+from diadem.plugins.vendor_text import instrument_name, number, positive
+from diadem.terms.dates import exif, iso, moments_of
 
 _SAID = "the attribute 'units' beside the value"
 _STEPS = (
@@ -114,8 +115,8 @@ def _time(tree: Tree) -> Iterator[Found]:
     key = "FibicsXML/Application/Date"
     raw = str(look_up(tree, key) or "")
     date, _, hour = raw.partition(" ")
-    local = iso(raw) or moment_of(date, hour, exif(tree.get("DateTime")))
-    yield from moments("time.acquired_start", key, raw, local=local)
+    local, same = iso(raw) or moments_of(date, hour), exif(tree.get("DateTime"))
+    yield from moments("time.acquired_start", key, raw, local=local, same=same)
 
 
 TABLE: Table = (

@@ -146,7 +146,6 @@ def rules(base: str) -> Table:
         _derived("magnification", base, optics.magnification, _CAMERA),
         _derived("mode", base, optics.modes),
         _derived("emission", base, _emission, _NAMED),
-        Rule("beam.current", f"{info}/Probe Current (nA)", "nA", cite=_NAMED),
         Rule("beam.probe_current", f"{info}/Probe Current (nA)", "nA", cite=_NAMED),
         *_stage(base),
         *_people(base),

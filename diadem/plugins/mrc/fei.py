@@ -7,13 +7,13 @@ header's cell over its counts; Scan size right 256 x bottom 256; HT 300000 of a 
 
 from __future__ import annotations
 
-import datetime as dt
 import struct
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from diadem.hooks.fields import Derived, Found, Rule, Table, Tree
 from diadem.hooks.times import moments
+from diadem.terms.dates import from_ole
 
 _MANUAL = "the EPU user manual's list of the extended header"
 #: Members of the first 768 bytes: name and code of `struct`. The members between two masks have a bit each in the first
@@ -43,8 +43,6 @@ _MEMBERS: Sequence[tuple[str, str]] = (
 )  # fmt: skip
 _CODES = "<" + "".join(code for _, code in _MEMBERS)
 _SIZES = {"FEI1": 768, "FEI2": 888}
-#: Day 0 of Microsoft's DATE.
-_DAY = dt.datetime(1899, 12, 30)  # noqa: DTZ001 - no zone is stated
 #: Key of the last section's record in the tree of the first.
 LAST_RECORD = "last record"
 _TEM, _STEM, _DIFFRACTION = 1, 2, 1
@@ -159,15 +157,10 @@ def _camera(tree: Tree) -> Iterator[Found]:
         yield Found("camera.binning", width, "Binning Width", width, "1")
 
 
-def moment(days: float) -> dt.datetime | None:
-    """The local time of a Microsoft DATE."""
-    return _DAY + dt.timedelta(seconds=round(days * 86400)) if 0 < days < 80_000 else None
-
-
 def _time(field: str) -> Derived:
     def read(tree: Tree) -> Iterator[Found]:
         raw = tree["Timestamp"]
-        yield from moments(field, "Timestamp", raw, local=moment(raw))
+        yield from moments(field, "Timestamp", raw, local=from_ole(round(raw * 86400) / 86400))
 
     return Derived("acquisition-time", read, cite=f"{_MANUAL}: days since 1899-12-30; no zone is stated")
 

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from diadem.hooks.fields import Derived, Found, Rule, Table, Tree, look_up
-from diadem.hooks.times import clock, moments
-from diadem.plugins.msa.dates import date
+from diadem.hooks.times import moments
 from diadem.plugins.tiff_tags import decode
 from diadem.plugins.vendor_text import number, positive
+from diadem.terms.dates import moment_of
 
 _HELP = "SerialEM's help, About the Image Metadata Output File:"
 _SECTION = re.compile(r"\[(ZValue|FrameSet|MontSection|Image)\s*=\s*(.*?)\s*\]")
@@ -120,8 +120,7 @@ def _software(tree: Tree) -> Iterator[Found]:
 def moment(text: str) -> dt.datetime | None:
     """``03-May-23  13:59:32``, ``03-May-2023  13:59:32``."""
     day, _, hour = text.strip().partition(" ")
-    parsed, time = date(day), clock(hour)
-    return dt.datetime.combine(parsed, time) if parsed is not None and time is not None else None
+    return moment_of(day, hour)
 
 
 def _times(tree: Tree) -> Iterator[Found]:

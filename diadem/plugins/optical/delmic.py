@@ -11,7 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from diadem.hooks.fields import Derived, Found, Rule, Table, Tree
-from diadem.hooks.times import from_epoch, moments
+from diadem.hooks.times import moments
+from diadem.terms.dates import from_epoch
 
 _SETTINGS = "ExtraSettings"
 _NAMED = re.compile(r"(.*?)\s*\(s/n: ([^)]+)\)\Z")

@@ -10,7 +10,8 @@ from typing import Any
 from diadem.hooks.fields import Derived, Found, Rule, Table, Tree, look_up
 from diadem.hooks.times import moments
 from diadem.plugins.thermofisher import settings
-from diadem.plugins.vendor_text import entries, exif, iso, number, positive
+from diadem.plugins.vendor_text import entries, number, positive
+from diadem.terms.dates import exif, iso
 
 _TAGS = ("FEI_HELIOS", "FEI_TITAN", "FEI_SFEG")
 #: Transmission microscopes by the names that FEI and Thermo Fisher sell them under.

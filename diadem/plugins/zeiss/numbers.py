@@ -6,10 +6,6 @@ from collections.abc import Iterator, Sequence
 
 from diadem.hooks.fields import Found, Tree, look_up
 
-PROVEN = (
-    "test_tiff_Zeiss_SEM_512pix.tif: 5.824988e-09, 50000, 5000 and 0.003937911 beside Pixel Size = 5.825 nm, "
-    "Mag = 50.00 K X, EHT = 5.00 kV and WD = 3.9 mm; so Bio-Formats' LEOReader takes the last two"
-)
 #: Place of a number, field, unit, and the parameter that says the same better.
 _PLACES = (
     (4, "optics.magnification", "1", "AP_MAG"),

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from diadem.extract.assertions import Value
+from diadem.hooks.tables import tables
 from diadem.plugins.hitachi.blocks import read
-from diadem.plugins.hitachi.tables import TABLE
 from diadem.plugins.vendor_text import ini
 from tests.plugins.tiff.files import firsts, values, write
 
@@ -41,7 +41,7 @@ LINES = (
 def made(tmp_path: Path, *lines: str, coding: str = "cp1252") -> dict[str, list[Value]]:
     text = tmp_path / "img.txt"
     text.write_bytes("\r\n".join(lines).encode(coding))
-    return values(read, {"hitachi-text": TABLE}, write(tmp_path / "img.tif"), [tmp_path / "img.tif", text])
+    return values(read, tables("diadem.plugins.hitachi"), write(tmp_path / "img.tif"), [tmp_path / "img.tif", text])
 
 
 @pytest.mark.parametrize("coding", ["cp1252", "utf-8-sig", "utf-16"])
@@ -75,7 +75,7 @@ def test_a_side_file(tmp_path: Path, coding: str) -> None:
 @pytest.mark.parametrize("code", [40092, 40093])
 def test_the_same_text_in_the_picture(tmp_path: Path, code: int) -> None:
     path = write(tmp_path / "img.tif", {code: ("\r\n".join(LINES) + "\0").encode("utf-16-le")})
-    found = values(read, {"hitachi-text": TABLE}, path, [path])
+    found = values(read, tables("diadem.plugins.hitachi"), path, [path])
     assert firsts(found)["optics.working_distance"] == pytest.approx(0.0081)
     assert firsts(found)["instrument.model"] == "SU8230"
     other = write(tmp_path / "other.tif", {code: "a comment".encode("utf-16-le")})

@@ -18,6 +18,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from diadem.extract.tables import apply
+from diadem.hooks.fields import Block
 from diadem.plugins.optical import delmic, digitalsurf, jobinyvon, renishaw, trivista
 from tests.plugins.optical.conftest import Apply
 
@@ -186,8 +188,10 @@ def test_attolight_against_the_bytes(optics: Path, datasets: Mapping[str, Any]) 
         ("", None),
     ],
 )
-def test_dates_of_labspec(applied: Apply, date: str, expected: str | None) -> None:
-    assert applied(jobinyvon.TABLE, {"date": {"Acquired": date}}).get("time.acquired_start") == expected
+def test_dates_of_labspec(date: str, expected: str | None) -> None:
+    found = apply(jobinyvon.TABLE, Block("rosettasciio", {"date": {"Acquired": date}}), "test")
+    assert [one.value for one in found.values] == ([] if expected is None else [expected])
+    assert [one["code"] for one in found.issues] == (["ambiguous-date"] if date.startswith("03/04") else [])
 
 
 def test_a_labspec_position(applied: Apply) -> None:

@@ -65,7 +65,6 @@ EXPECTED = [
     (NORDIF, "optics.working_distance", 24.7e-3, "m"),
     (NORDIF, "optics.magnification", 200.0, "1"),
     (NORDIF, "stage.tilt", 70.0, "deg"),
-    (NORDIF, "stage.alpha", 70.0, "deg"),
     (NORDIF, "camera.exposure", 3.5e-3, "s"),
     (NORDIF, "camera.frame_rate", 202.0, "1/s"),
     (NORDIF, "instrument.vendor", "Hitachi", ""),
