@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, cast
 
 from diadem.hooks.fields import Block, look_up
 
@@ -115,9 +115,9 @@ def load(path: str, lazy: bool = True) -> list[dict[str, Any]]:
         title = str(tree.get("Name") or "").strip("/")
         axes = _axes(tree, data.shape)
         if lazy:
-            import dask.array
+            from dask.array import from_array
 
-            data = dask.array.from_array(data)
+            data = cast("Callable[..., Any]", from_array)(data)
         else:
             data = np.asarray(data)
         metadata = {"General": {"title": title} if title else {}, "Signal": {"signal_type": ""}}

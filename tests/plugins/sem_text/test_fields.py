@@ -58,7 +58,7 @@ def test_a_side_file(tmp_path: Path) -> None:
 def test_other_ways_to_write_it(tmp_path: Path, coding: str, between: str) -> None:
     text = tmp_path / "img.txt"
     text.write_bytes("\r\n".join(line.replace(" ", between, 1) for line in LINES).encode(coding))
-    found = firsts(values(read, {"jeol-text": TABLE}, write(tmp_path / "img.tif"), [text]))
+    found = firsts(values(read, tables("diadem.plugins.sem_text"), write(tmp_path / "img.tif"), [text]))
     assert (found["beam.acceleration_voltage"], found["optics.magnification"]) == (15000, 5000)
     assert (found["person.operator"], found["instrument.model"]) == ("someone", "JSM-7800F")
 
