@@ -60,16 +60,21 @@ def _either(field: str, key: str, unit: str, read: Any, cite: str) -> Iterator[R
         yield Rule(field, f"{place}{key}", unit, read, cite=f"{_HELP} {cite}")
 
 
+def _is_still(tree: Tree, key: str) -> bool:
+    """Whether all sections have the same value: in a series what changes is no value of the stack."""
+    return len({section.get(key) for section in tree["Sections"]}) == 1
+
+
 def _stage(tree: Tree) -> Iterator[Found]:
-    """Position of the first section."""
+    """Position, where all sections have the same."""
     key = f"{_FIRST}StagePosition"
-    raw = str(look_up(tree, key) or "")
+    raw = str(look_up(tree, key) or "") if _is_still(tree, "StagePosition") else ""
     parts = [number(part) for part in raw.split()]
     if len(parts) == 2:
         for axis, value in zip("xy", parts, strict=True):
             if value is not None:
                 yield Found(f"stage.{axis}", value, key, raw, "um")
-    raw = look_up(tree, f"{_FIRST}StageZ")
+    raw = look_up(tree, f"{_FIRST}StageZ") if _is_still(tree, "StageZ") else None
     if (height := number(raw)) is not None and raw is not None:
         yield Found("stage.z", height, f"{_FIRST}StageZ", raw, "um")
 
@@ -90,9 +95,9 @@ def _binning(tree: Tree) -> Iterator[Found]:
 
 
 def _defocus(tree: Tree) -> Iterator[Found]:
-    """Of a single image; in a series it changes."""
+    """Where it stays the same."""
     raw = look_up(tree, f"{_FIRST}Defocus")
-    if len(tree["Sections"]) == 1 and (value := number(raw)):
+    if _is_still(tree, "Defocus") and (value := number(raw)):
         yield Found("optics.defocus", value, f"{_FIRST}Defocus", raw, "um")
 
 
@@ -139,8 +144,15 @@ TABLE: Table = (
     *_either("optics.magnification", "Magnification", "1", positive, "film magnification"),
     *_either("camera.exposure", "ExposureTime", "s", positive, "in seconds"),
     *_either("beam.spot_index", "SpotSize", "1", positive, "spot size number"),
-    Rule("stage.alpha", f"{_FIRST}TiltAngle", "deg", number, cite=f"{_HELP} degrees; of the first section"),
-    Derived("stage", _stage, cite=f"{_HELP} microns; of the first section"),
+    Rule(
+        "stage.alpha",
+        f"{_FIRST}TiltAngle",
+        "deg",
+        number,
+        when=lambda tree: _is_still(tree, "TiltAngle"),
+        cite=f"{_HELP} degrees",
+    ),
+    Derived("stage", _stage, cite=f"{_HELP} microns"),
     Derived("pixel-size", _pixels, cite=f"{_HELP} angstroms"),
     Derived("binning", _binning, cite=f"{_HELP} Binning"),
     Derived("defocus", _defocus, cite=f"{_HELP} microns"),

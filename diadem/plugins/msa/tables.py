@@ -15,7 +15,10 @@ _STANDARD = "ISO 22029, keywords with units; Egerton et al., EMSA Bulletin 21 (1
 _EDAX = "EDAX TEAM; the .spc file of the same spectrum has the same numbers"
 #: How writers spell the standard's units.
 _SPELLINGS = {"kv": "kV", "ua": "uA", "na": "nA", "mr": "mrad", "mrad": "mrad", "dg": "deg", "deg": "deg"}
-_MODES = {"IMAG": "magnification", "SCIMG": "magnification", "DIFR": "camera length", "SCDIF": "camera length"}
+_MODES = {
+    **dict.fromkeys(("IMAG", "IMAGE", "SCIMG"), "magnification"),
+    **dict.fromkeys(("DIFR", "DIFFR", "DIFF", "SCDIF"), "camera length"),
+}
 #: The standard's four, and how some writers spell them.
 _TECHNIQUES = {"EDS": "EDS", "EDX": "EDS", "WDS": "WDS", "ELS": "EELS", "EELS": "EELS", "CLS": "CL", "CL": "CL"}
 
@@ -57,8 +60,8 @@ def _quantity(
 
 
 def technique(raw: Any) -> str | None:
-    """What SIGNALTYPE means; None for what is no technique of ours."""
-    return _TECHNIQUES.get(str(raw).strip().upper())
+    """What SIGNALTYPE means, also as HyperSpy writes it (``EDS_SEM``); None for what is no technique of ours."""
+    return _TECHNIQUES.get(str(raw).strip().upper().partition("_")[0])
 
 
 def _signal(tree: Tree) -> str | None:
@@ -130,7 +133,6 @@ def _dispersion(tree: Tree) -> Iterator[Found]:
 HEADER: Table = (
     _quantity("beam.acceleration_voltage", "BEAMKV", "kV"),
     _quantity("beam.emission_current", "EMISSION", "uA", _measured("EMISSION")),
-    _quantity("beam.current", "PROBECUR", "nA", _measured("PROBECUR")),
     _quantity("beam.probe_current", "PROBECUR", "nA", _measured("PROBECUR")),
     Derived("magnification-or-camera-length", _magnification, _STANDARD),
     _quantity("beam.convergence_semi_angle", "CONVANGLE", "mrad"),

@@ -27,8 +27,10 @@ def _magnification(tree: Tree) -> Iterator[Found]:
     raw, mode = tree["IMagTotal"], _frame(tree).get("TEM_Mag_mode")
     if mode == 2 and is_copy(tree):
         yield Found("optics.camera_length", raw, "IMagTotal", raw, "mm")
-    elif mode != 2:
+    elif mode != 2 and raw:
         yield Found("optics.magnification", raw, "IMagTotal", raw)
+    elif mode != 2 and (shown := _frame(tree).get("TEM_Mag")):
+        yield Found("optics.magnification", shown, "first frame/TEM_Mag", shown)
 
 
 def _stage(tree: Tree) -> Iterator[Found]:

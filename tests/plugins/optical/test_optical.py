@@ -223,6 +223,26 @@ def test_odemis_with_everything(applied: Apply) -> None:
     }
 
 
+def test_odemis_with_a_component_for_the_column(applied: Apply) -> None:
+    settings = {
+        "EBeam scanner": {"dwellTime": [1e-6, "s"], "magnification": [5000, None]},
+        "EBeam column": {"accelVoltage": [5.0, "kV"], "probeCurrent": [1.0, "nA"]},
+    }
+    assert applied(delmic.TABLE, {"ExtraSettings": settings}) == {
+        "scan.dwell_time": 1e-6,
+        "optics.magnification": 5000.0,
+        "beam.acceleration_voltage": 5000.0,
+        "beam.probe_current": 1e-9,
+    }
+
+
+def test_attolight_with_decimal_commas(applied: Apply) -> None:
+    header = {"H60_Comment": "$_SEM\n$Beam Energy = 4996,00 V"}
+    assert applied(digitalsurf.TABLE, {"Object_0_Channel_0": {"Header": header}}) == {
+        "beam.acceleration_voltage": 4996.0
+    }
+
+
 def test_trees_without_anything(applied: Apply) -> None:
     for module in (delmic, digitalsurf, jobinyvon, renishaw, trivista):
         for tree in ({}, {"ExtraSettings": 3, "WDF1_1": [], "Object_0_Channel_0": {"Header": {}}, "date": None}):
