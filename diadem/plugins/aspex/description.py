@@ -10,10 +10,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from diadem.hooks.fields import Block, Derived, Found, Rule, Table, Tree
+from diadem.hooks.text import decode, ini, quantity
+from diadem.hooks.tiff_blocks import Vendor, cut
 from diadem.hooks.times import moments
-from diadem.plugins.tiff_blocks import Vendor, cut
-from diadem.plugins.tiff_tags import decode
-from diadem.plugins.vendor_text import ini, quantity
 from diadem.terms.dates import exif, moments_of
 
 _SAID = "the unit stands beside the value"

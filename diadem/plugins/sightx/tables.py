@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from diadem.hooks.fields import Found, Tree, look_up
-from diadem.hooks.quantities import positive
+from diadem.hooks.text import positive
 from diadem.terms.matter import electron_wavelength
 
 _TOP = "ImageDescription/"
