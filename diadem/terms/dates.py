@@ -260,7 +260,7 @@ def c_time(text: str) -> dt.datetime | None:
         return None
     try:
         day = dt.date(int(match[6]), number, int(match[2]))
-        return dt.datetime.combine(day, dt.time(*(int(match[group]) for group in (3, 4, 5))))
+        return dt.datetime.combine(day, dt.time(int(match[3]), int(match[4]), int(match[5])))
     except ValueError:
         return None
 
