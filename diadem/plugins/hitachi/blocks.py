@@ -9,8 +9,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from diadem.hooks.fields import Block
-from diadem.plugins.tiff_tags import NotTiff, Tiff, decode
-from diadem.plugins.vendor_text import ini
+from diadem.hooks.text import decode, ini
+from diadem.hooks.tiff import NotTiff, Tiff
 
 #: Bytes of a side file that are read; real ones have 1 to 4 kB.
 _LARGEST = 1 << 20

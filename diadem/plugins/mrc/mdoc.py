@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from diadem.hooks.fields import Derived, Found, Rule, Table, Tree, look_up
+from diadem.hooks.text import decode, number, positive
 from diadem.hooks.times import moments
-from diadem.plugins.tiff_tags import decode
-from diadem.plugins.vendor_text import number, positive
 from diadem.terms.dates import moment_of
 
 _HELP = "SerialEM's help, About the Image Metadata Output File:"

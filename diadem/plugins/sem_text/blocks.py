@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from diadem.hooks.fields import Block
-from diadem.plugins.tiff_tags import decode
+from diadem.hooks.text import decode
 
 #: Bytes of a side file that are read; real ones have 1 to 4 kB.
 _LARGEST = 1 << 20

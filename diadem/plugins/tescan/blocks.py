@@ -7,9 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from diadem.hooks.fields import Block
-from diadem.plugins.tiff_blocks import Vendor, cut
-from diadem.plugins.tiff_tags import decode
-from diadem.plugins.vendor_text import ini
+from diadem.hooks.text import decode, ini
+from diadem.hooks.tiff_blocks import Vendor, cut
 
 #: Bytes of a side file that are read; real ones have 2 to 5 kB.
 _LARGEST = 1 << 20
