@@ -12,10 +12,10 @@ from datetime import time
 from typing import Any
 
 from diadem.extract.axes import tidy
-from diadem.hooks.units import convert
 from diadem.model.assertions import Assertion
 from diadem.model.record import Dataset
 from diadem.terms.crosswalk import Leaf, transmission_mode, written
+from diadem.terms.units import convert
 
 #: Relative difference up to which a reader's number is the record's.
 _SAME = 1e-6

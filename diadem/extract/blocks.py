@@ -14,6 +14,7 @@ from diadem.extract.fault_text import fault_text
 from diadem.extract.tables import apply, for_signals
 from diadem.hooks.extensions import Extension
 from diadem.hooks.fields import Block
+from diadem.hooks.tables import table
 from diadem.hooks.targets import target
 from diadem.model.vendor import TREE
 from diadem.serialization import typed_json
@@ -79,7 +80,7 @@ class Cut:
                 if (dotted := offer["tables"].get(block.kind)) is None:
                     continue
                 try:
-                    applied = apply(target(dotted), block, offer["name"])
+                    applied = apply(table(dotted), block, offer["name"])
                 except Exception as error:  # a plugin that cannot be imported, or whose table is none
                     issues.append(_fault(offer, error))
                     break

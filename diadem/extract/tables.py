@@ -2,24 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from diadem.extract.assertions import Leaf, Value, clean, number_of
 from diadem.extract.axes import tidy
 from diadem.extract.extraction import issue
-from diadem.hooks.fields import Block, Derived, Found, Rule, Table, look_up
-from diadem.hooks.units import convert
+from diadem.hooks.fields import Block, Derived, Dropped, Found, Rule, Table, stated
 from diadem.terms import fields
+from diadem.terms.units import convert
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one rule.
+
+    Attributes
+    ----------
+    rule : str
+        The field, or the name of a rule that finds several.
+    keys : str
+        Where it looks.
+    verdict : str
+        ``found``, ``nothing there``, ``dropped`` or ``raised``.
+    why : str
+        What was found, or why not.
+    """
+
+    rule: str
+    keys: str
+    verdict: str
+    why: str = ""
 
 
 @dataclass(slots=True)
 class Applied:
-    """What tables made of one block: values, and issues for numbers that cannot be."""
+    """What tables made of one block: values, issues for numbers that cannot be, and what became of each rule."""
 
     values: list[Value] = field(default_factory=list)
     issues: list[dict[str, Any]] = field(default_factory=list)
+    outcomes: list[Outcome] = field(default_factory=list)
 
 
 def apply(table: Table, block: Block, name: str) -> Applied:
@@ -41,37 +64,35 @@ def apply(table: Table, block: Block, name: str) -> Applied:
     """
     applied = Applied()
     for rule in table:
-        for found in _found(rule, block):
-            if not fields.is_field(found.field):
-                message = f"the table '{name}' names a field that does not exist: {found.field}"
-                applied.issues.append(issue("plugin-fault", message))
-                continue
-            _admit(found, rule, block, name, applied)
+        applied.outcomes.append(_outcome(rule, block, name, applied))
     return applied
 
 
-def _found(rule: Rule | Derived, block: Block) -> Iterable[Found]:
-    """What one rule finds; its own exceptions give nothing."""
+def _outcome(rule: Rule | Derived, block: Block, name: str, applied: Applied) -> Outcome:
+    """Apply one rule; its own exceptions give nothing, and are told to who asks."""
+    of = rule.field if isinstance(rule, Rule) else rule.name
+    keys = rule.key if isinstance(rule, Rule) else " + ".join(rule.keys)
     try:
-        return list(rule.read(block.tree)) if isinstance(rule, Derived) else list(_stated(rule, block))
-    except Exception:  # a table meets values that its author has not seen; the block is kept whole beside it
-        return []
+        found = list(stated(rule, block.tree) if isinstance(rule, Rule) else rule.read(block.tree))
+    except Dropped as why:
+        return Outcome(of, keys, "dropped", str(why))
+    except Exception as error:  # a table meets values that its author has not seen; the block is kept whole beside it
+        return Outcome(of, keys, "raised", f"{type(error).__name__}: {error}")
+    if not found:
+        return Outcome(of, keys, "nothing there")
+    before = len(applied.values)
+    dropped = list(filter(None, (_admit(one, f"{name}/{of}", block, applied) for one in found)))
+    taken = [f"{value.field} = {value.value} {value.unit}".rstrip() for value in applied.values[before:]]
+    return Outcome(of, keys, "found" if taken else "dropped", "; ".join([*taken, *dropped]))
 
 
-def _stated(rule: Rule, block: Block) -> Iterator[Found]:
-    raw = look_up(block.tree, rule.key)
-    if raw is None or raw in rule.drop or (rule.when is not None and not rule.when(block.tree)):
-        return
-    unit = rule.unit
-    if rule.unit_key and (written := look_up(block.tree, rule.unit_key)) is not None:
-        unit = str(written)
-    value = rule.read(raw) if rule.read is not None else raw
-    if value is not None and value not in rule.drop:
-        yield Found(rule.field, value, rule.key, raw, unit)
-
-
-def _admit(found: Found, rule: Rule | Derived, block: Block, name: str, applied: Applied) -> None:
-    """Bring a value into the form of its field, or say why it has none."""
+def _admit(found: Found, rule: str, block: Block, applied: Applied) -> str:
+    """Bring a value into the form of its field; in words why it has none, or ""."""
+    if not fields.is_field(found.field):
+        table = rule.partition("/")[0]
+        message = f"the table '{table}' names a field that does not exist: {found.field}"
+        applied.issues.append(issue("plugin-fault", message))
+        return message
     field = fields.field(found.field)
     wanted = field.unit
     value: Any
@@ -80,7 +101,7 @@ def _admit(found: Found, rule: Rule | Derived, block: Block, name: str, applied:
         number = number_of(found.value)
         converted = None if number is None else convert(number, found.unit or "1", wanted)
         if converted is None:
-            return
+            return f"{found.value!r} {found.unit}".rstrip() + f" is nothing in {wanted}"
         value = tidy(converted)
         if field.type == "integer" and value == int(value):
             value = int(value)
@@ -90,15 +111,16 @@ def _admit(found: Found, rule: Rule | Derived, block: Block, name: str, applied:
         status = status or "stated"
     locator = f"{block.place}/{found.key}" if block.place else found.key
     if not field.admits(value):
+        message = f"{locator} says {found.raw!r} {found.unit}".rstrip()
+        message = f"{message}; that is no {field.label.lower()}"
         if value not in (0, "", []):
-            message = f"{locator} says {found.raw!r} {found.unit}".rstrip()
-            applied.issues.append(issue("implausible", f"{message}; that is no {field.label.lower()}"))
-        return
+            applied.issues.append(issue("implausible", message))
+        return message
     said = found.unit if wanted and wanted != "1" else ""
     leaf = Leaf(value, locator, found.raw)
-    kind = rule.name if isinstance(rule, Derived) else found.field
-    value_of = Value(found.field, value, status, leaf, wanted, said or None, f"{name}/{kind}", found.offset_status)
+    value_of = Value(found.field, value, status, leaf, wanted, said or None, rule, found.offset_status)
     applied.values.append(replace(value_of, file=block.file))
+    return ""
 
 
 def for_signals(block: Block, names: Sequence[str]) -> tuple[str, ...]:

@@ -6,9 +6,14 @@ A *block* is a piece of a vendor's metadata: its bytes as they are, and the same
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
+
+from diadem.hooks.quantities import quantity
+
+#: A rule's unit where number and unit stand in one text: ``8100 um``.
+IN_TEXT: Final = "in the text"
 
 #: A block's tree: nested mappings and lists of plain values.
 Tree = Mapping[str, Any]
@@ -62,7 +67,8 @@ class Rule:
     key : str
         Path in the tree, parts joined by ``/``; names may hold ``/`` themselves; a number is a place in a list.
     unit : str
-        Of the file's number (``kV``, ``um``, ``deg``; see `diadem.hooks.units`); "" for texts and bare numbers.
+        Of the file's number (``kV``, ``um``, ``deg``; see `diadem.terms.units`); "" for texts and bare numbers;
+        `IN_TEXT` where it follows the number in the same text: one without a unit is dropped.
     read : callable, optional
         From the raw value to the number in `unit`, the text or the list; None, or an exception, drops it.
     drop : sequence
@@ -73,6 +79,8 @@ class Rule:
         Path of a text that names the unit; it goes before `unit`. One that is not understood drops the value.
     cite : str
         How unit and meaning are proven: a file and what it is checked against, or a specification.
+    status : str
+        As in `Found`.
     """
 
     field: str
@@ -83,6 +91,7 @@ class Rule:
     when: Callable[[Tree], bool] | None = None
     unit_key: str = ""
     cite: str = ""
+    status: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,14 +137,52 @@ class Derived:
         From the block's tree to `Found` values; an exception gives none.
     cite : str
         As in `Rule`.
+    keys : sequence of str
+        What it looks at, for those who ask why it has found nothing.
     """
 
     name: str
     read: Callable[[Tree], Iterable[Found]]
     cite: str = ""
+    keys: Sequence[str] = ()
 
 
 Table = Sequence[Rule | Derived]
+
+
+class Dropped(Exception):
+    """A value is there and is not taken; the text says why."""
+
+
+def stated(rule: Rule, tree: Tree) -> Iterator[Found]:
+    """What a rule finds in a tree: one value, or none where nothing is there.
+
+    Raises
+    ------
+    Dropped
+        Something is there that is no measurement.
+    Exception
+        What `when` or `read` raises.
+    """
+    raw = look_up(tree, rule.key)
+    if raw is None:
+        return
+    if raw in rule.drop:
+        raise Dropped(f"{raw!r} means that nobody measured it")
+    if rule.when is not None and not rule.when(tree):
+        raise Dropped("its condition is not met")
+    value, unit = raw, rule.unit
+    if unit == IN_TEXT:
+        split = quantity(str(raw))
+        if split is None or not split[1]:
+            raise Dropped(f"{raw!r} is no number with a unit")
+        value, unit = split
+    if rule.unit_key and (written := look_up(tree, rule.unit_key)) is not None:
+        unit = str(written)
+    value = rule.read(value) if rule.read is not None else value
+    if value is None or value in rule.drop:
+        raise Dropped(f"{raw!r} says nothing of it")
+    yield Found(rule.field, value, rule.key, raw, unit, rule.status)
 
 
 def look_up(tree: Any, key: str) -> Any:

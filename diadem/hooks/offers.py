@@ -9,6 +9,7 @@ from typing import Any
 
 from diadem.errors import PluginError
 
+_TABLE = re.compile(r"[A-Za-z_][\w.]*/[a-z0-9]+(-[a-z0-9]+)*\Z")
 _TARGET = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*\Z")
 #: When a check runs.
 CHECKED = ("extract", "assess")
@@ -127,7 +128,8 @@ class FieldsOffer:
     formats : sequence of str
         Names of the readers' formats that it is asked for; ``*`` is all.
     tables : mapping of str to str
-        Kind of block to ``module:NAME`` of a sequence of `Rule` and `Derived` (see `diadem.hooks.fields`). The trees of
+        Kind of block to ``package/kind`` of a table in a package's `formats.toml` (see `diadem.hooks.tables`), or to
+        ``module:NAME`` of a sequence of `Rule` and `Derived` (see `diadem.hooks.fields`). The trees of
         RosettaSciIO's readers (`original_metadata`) are blocks of the kind ``rosettasciio``.
     blocks : str
         ``module:function`` that cuts blocks out of a dataset's files, called in the worker as ``function(path, files)``
@@ -147,7 +149,8 @@ class FieldsOffer:
     def __post_init__(self) -> None:
         """Refuse a descriptor that cannot work."""
         for kind, target in self.tables.items():
-            _require_target(f"fields offer '{self.name}': the table for '{kind}'", target)
+            if not _TABLE.match(target):
+                _require_target(f"fields offer '{self.name}': the table for '{kind}'", target)
         if self.blocks:
             _require_target(f"fields offer '{self.name}': blocks", self.blocks)
 

@@ -15,8 +15,6 @@ from diadem.node.catalogue.quantities import Unreadable, in_unit, split
 from diadem.terms import fields
 from diadem.terms.fields import Field, require_known
 
-_VOLTAGE = "beam.acceleration_voltage"
-
 
 def changes_of(values: Mapping[str, Any], dataset: str) -> tuple[Change, ...]:
     """What is to be stated of fields, judged by the schema.
@@ -102,7 +100,7 @@ def _number(field: Field, value: Any) -> float:
     if isinstance(value, str):
         try:
             number, written = split(value)
-            return in_unit(number, written, field.unit, energies=field.key == _VOLTAGE)
+            return in_unit(number, written, field.unit)
         except Unreadable as error:
             raise UsageError(f"{field.key}: {error.why}", where=field.key, next=error.instead) from None
     try:

@@ -1,1 +1,1 @@
-"""What the words of a record mean: the dictionary of its fields."""
+"""What the record's words mean: its fields, units and dates."""

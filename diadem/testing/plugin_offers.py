@@ -7,12 +7,14 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from diadem.hooks.fields import Derived, Rule
+from diadem.errors import PluginError
+from diadem.hooks.fields import IN_TEXT, Derived, Rule
 from diadem.hooks.offers import CheckOffer, FieldsOffer, PreviewOffer, ReaderOffer, SchemaOffer, TransportOffer
+from diadem.hooks.tables import table
 from diadem.hooks.targets import target
-from diadem.hooks.units import convert
 from diadem.serialization.extensions import ExtensionSchemas
 from diadem.terms import fields
+from diadem.terms.units import convert
 from diadem.testing.plugin_report import Notes
 
 
@@ -126,17 +128,23 @@ def _imported(where: str, dotted: str, notes: Notes) -> Any:
 
 
 def _examine_table(where: str, dotted: str, notes: Notes) -> None:
-    table = _imported(where, dotted, notes)
-    if table is None:
+    try:
+        found: Any = table(dotted)
+    except Exception as error:  # whatever the module does, or a fault in its TOML
+        message = error.message if isinstance(error, PluginError) else f"{type(error).__name__}: {error}"
+        notes.error("target-unusable", where, f"'{dotted}' cannot be used: {message}")
         return
-    if not isinstance(table, Sequence) or isinstance(table, str):
-        notes.error("table-rule", where, f"'{dotted}' is no sequence of Rule and Derived but {type(table).__name__}")
+    if not isinstance(found, Sequence) or isinstance(found, str):
+        notes.error("table-rule", where, f"'{dotted}' is no sequence of Rule and Derived but {type(found).__name__}")
         return
-    for place, rule in enumerate(table):
+    for place, rule in enumerate(found):
         notes.checked["rules"] += 1
         if isinstance(rule, Rule):
             _examine_rule(f"{where}, rule {place} ({rule.field})", rule, notes)
-        elif not isinstance(rule, Derived):
+        elif isinstance(rule, Derived):
+            if "." in rule.name:  # a statement of one field, in a form of several keys
+                _examine_field(f"{where}, rule {place} ({rule.name})", rule.name, notes)
+        else:
             notes.error("table-rule", where, f"item {place} is neither Rule nor Derived but {type(rule).__name__}")
         if isinstance(rule, Rule | Derived) and not rule.cite.strip():
             name = rule.field if isinstance(rule, Rule) else rule.name
@@ -144,18 +152,23 @@ def _examine_table(where: str, dotted: str, notes: Notes) -> None:
             notes.error("table-cite", f"{where}, rule {place} ({name})", "nothing says how it is known", advice)
 
 
+def _examine_field(where: str, key: str, notes: Notes) -> bool:
+    """Whether there is such a field."""
+    if fields.is_field(key):
+        return True
+    near = fields.close_matches(key, sorted(fields.field_keys()))
+    advice = f"Did you mean {' or '.join(near[:3])}?" if near else "docs/plugins.md says where the fields are listed."
+    notes.error("table-field", where, "the record has no such field; use an extension", advice)
+    return False
+
+
 def _examine_rule(where: str, rule: Rule, notes: Notes) -> None:
-    if not fields.is_field(rule.field):
-        near = fields.close_matches(rule.field, sorted(fields.field_keys()))
-        advice = (
-            f"Did you mean {' or '.join(near[:3])}?" if near else "docs/plugins.md says where the fields are listed."
-        )
-        notes.error("table-field", where, "the record has no such field; use an extension", advice)
+    if not _examine_field(where, rule.field, notes):
         return
     wanted = fields.field(rule.field).unit
     if not wanted and rule.unit:
         notes.error("table-unit", where, f"the field has no unit, and the rule says '{rule.unit}'")
-    elif wanted and not rule.unit_key and convert(1.0, rule.unit or "1", wanted) is None:
+    elif wanted and rule.unit != IN_TEXT and not rule.unit_key and convert(1.0, rule.unit or "1", wanted) is None:
         said = f"'{rule.unit}'" if rule.unit else "no unit"
         notes.error("table-unit", where, f"the rule says {said}, which is nothing in the field's unit, {wanted}")
     if not rule.key:

@@ -31,8 +31,6 @@ class Key:
         Of numbers; "" for none.
     bare : str
         Unit of a number written without one, where that is not `unit`.
-    energies : bool
-        Whether eV will do for V.
     """
 
     name: str
@@ -40,7 +38,6 @@ class Key:
     of: tuple[str, ...] = ()
     unit: str = ""
     bare: str = ""
-    energies: bool = False
 
 
 #: The name that asks for a sample by any of its names.
@@ -62,8 +59,8 @@ _ALIASES: Final[Mapping[str, tuple[str, ...]]] = {
 }
 #: What the catalogue itself knows.
 _OWN: Final[Mapping[str, Key]] = {
-    "kv": Key("kV", "number", ("beam.acceleration_voltage",), "V", bare="kV", energies=True),
-    "kev": Key("keV", "number", ("beam.acceleration_voltage",), "V", bare="kV", energies=True),
+    "kv": Key("kV", "number", ("beam.acceleration_voltage",), "V", bare="kV"),
+    "kev": Key("keV", "number", ("beam.acceleration_voltage",), "V", bare="kV"),
     "date": Key("date", "day"),
     "year": Key("date", "day"),  # as results are counted by it
     facts.SESSION_DATE: Key("date", "day"),
@@ -145,4 +142,4 @@ def _key(name: str, of: tuple[str, ...]) -> Key:
     field = all_fields().get(of[0])
     if field is None or not field.unit:
         return Key(name, "time" if is_time(of[0]) else "text", of)
-    return Key(name, "number", of, field.unit, energies=field.key == "beam.acceleration_voltage")
+    return Key(name, "number", of, field.unit)

@@ -15,6 +15,6 @@ def diadem_fields() -> Iterable[FieldsOffer]:
         name="hitachi",
         formats=("tiff", "image"),
         blocks="diadem.plugins.hitachi.blocks:read",
-        tables={"hitachi-text": "diadem.plugins.hitachi.tables:TABLE"},
+        tables={"hitachi-text": "diadem.plugins.hitachi/hitachi-text"},
         whole=True,
     )

@@ -21,7 +21,7 @@ def diadem_fields() -> Iterable[FieldsOffer]:
             "original-gatan": "diadem.plugins.gatan.tables:IMAGE",
             "original-tia": "diadem.plugins.tia.tables:OBJECT",
             "original-thermofisher": "diadem.plugins.thermofisher.tables:TABLE",
-            "original-zeiss": "diadem.plugins.zeiss.smartsem:TABLE",
+            "original-zeiss": "diadem.plugins.zeiss/zeiss-sem",
             "original-msa": "diadem.plugins.msa.tables:HEADER",
             "original-blockfile": "diadem.plugins.nanomegas.blockfile_table:HEADER",
             "original-pantarhei": "diadem.plugins.pantarhei.tables:METADATA",

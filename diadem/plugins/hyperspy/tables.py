@@ -52,8 +52,6 @@ _MAPPED: Mapping[str, tuple[str, ...]] = {
 }
 #: Values that are zero where nobody measured; an azimuth may be zero.
 _MAY_BE_ZERO = frozenset({"Detector/EDS/azimuth_angle"})
-#: Spellings of units in the leaves beside values.
-_UNITS: Mapping[str, str] = {"keV": "kV", "kev": "kV", "KV": "kV", "kv": "kV", "mr": "mrad", "mR": "mrad", "S": "s"}
 _TECHNIQUES = (("EDS", "EDS"), ("EELS", "EELS"), ("CL", "CL"), ("EBSD", "EBSD"), ("hologram", "holography"))
 _QUANTITIES_OF_DATA = (("count", "counts"), ("electron", "electrons"), ("intensity", "intensity"))
 
@@ -99,7 +97,7 @@ def _quantities(tree: Tree) -> Iterator[Found]:
     instrument = _instrument(tree)[1]
     for path, leaf, value, key, documented in _leaves(tree):
         written = look_up(instrument, f"{path}_units")
-        unit = _UNITS.get(written, written) if isinstance(written, str) and written else documented
+        unit = written if isinstance(written, str) and written else documented
         if not isinstance(value, (int, float)) or isinstance(value, bool) or not unit or not leaf.field.unit:
             continue
         if value == 0 and (path not in _MAY_BE_ZERO or not look_up(instrument, "Detector/EDS/elevation_angle")):

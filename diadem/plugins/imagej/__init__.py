@@ -15,5 +15,5 @@ def diadem_fields() -> Iterable[FieldsOffer]:
         name="imagej",
         formats=("tiff",),
         blocks="diadem.plugins.imagej.blocks:read",
-        tables={"imagej-tiff": "diadem.plugins.imagej.tables:TABLE"},
+        tables={"imagej-tiff": "diadem.plugins.imagej/imagej-tiff"},
     )

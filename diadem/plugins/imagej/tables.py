@@ -4,16 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from diadem.hooks.fields import Derived, Found, Table, Tree, look_up
-from diadem.hooks.units import convert
-
-_RESOLUTION = (
-    "ImageJ's TiffEncoder writes pixels per unit as XResolution and YResolution, without a ResolutionUnit, and the "
-    "unit into the description; TiffDecoder reads them so"
-)
+from diadem.hooks.fields import Found, Tree, look_up
+from diadem.terms.units import convert
 
 
-def _pixels(tree: Tree) -> Iterator[Found]:
+def pixel_size(tree: Tree) -> Iterator[Found]:
     """Sizes of pixels, of lengths or reciprocal lengths as the unit says."""
     written = str(look_up(tree, "ImageDescription/unit") or "").replace("\\u00B5", "µ").replace("\\u00b5", "µ")
     if not written or tree.get("ResolutionUnit", 1) != 1:
@@ -26,6 +21,3 @@ def _pixels(tree: Tree) -> Iterator[Found]:
             if density:
                 key = f"{direction.upper()}Resolution + ImageDescription/unit"
                 yield Found(f"{field}_{direction}", 1 / density, key, [density, written], written, "derived")
-
-
-TABLE: Table = (Derived("pixel-size", _pixels, cite=_RESOLUTION),)

@@ -15,6 +15,6 @@ def diadem_fields() -> Iterable[FieldsOffer]:
         name="sem-text",
         formats=("tiff", "image"),
         blocks="diadem.plugins.sem_text.blocks:read",
-        tables={"jeol-text": "diadem.plugins.sem_text.tables:TABLE"},
+        tables={"jeol-text": "diadem.plugins.sem_text/jeol-text"},
         whole=True,
     )

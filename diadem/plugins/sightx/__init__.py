@@ -15,6 +15,6 @@ def diadem_fields() -> Iterable[FieldsOffer]:
         name="sightx",
         formats=("tiff",),
         blocks="diadem.plugins.sightx.blocks:read",
-        tables={"sightx-tiff": "diadem.plugins.sightx.tables:TABLE"},
+        tables={"sightx-tiff": "diadem.plugins.sightx/sightx-tiff"},
         whole=True,
     )

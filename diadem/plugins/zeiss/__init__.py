@@ -16,8 +16,8 @@ def diadem_fields() -> Iterable[FieldsOffer]:
         formats=("tiff",),
         blocks="diadem.plugins.zeiss.blocks:read",
         tables={
-            "zeiss-sem": "diadem.plugins.zeiss.smartsem:TABLE",
-            "zeiss-orion": "diadem.plugins.zeiss.orion:TABLE",
+            "zeiss-sem": "diadem.plugins.zeiss/zeiss-sem",
+            "zeiss-orion": "diadem.plugins.zeiss/zeiss-orion",
         },
         whole=True,
     )

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from diadem.extract.assertions import Value
+from diadem.hooks.tables import tables
 from diadem.plugins.hitachi.blocks import read
-from diadem.plugins.hitachi.tables import TABLE
 from diadem.plugins.vendor_text import ini
 from tests.plugins.tiff.files import firsts, values, write
 
@@ -41,7 +41,7 @@ LINES = (
 def made(tmp_path: Path, *lines: str, coding: str = "cp1252") -> dict[str, list[Value]]:
     text = tmp_path / "img.txt"
     text.write_bytes("\r\n".join(lines).encode(coding))
-    return values(read, {"hitachi-text": TABLE}, write(tmp_path / "img.tif"), [tmp_path / "img.tif", text])
+    return values(read, tables("diadem.plugins.hitachi"), write(tmp_path / "img.tif"), [tmp_path / "img.tif", text])
 
 
 @pytest.mark.parametrize("coding", ["cp1252", "utf-8-sig", "utf-16"])

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import tifffile
 
+from diadem.hooks.tables import tables
 from diadem.plugins.imagej.blocks import read
-from diadem.plugins.imagej.tables import TABLE
 from diadem.plugins.tiff.reader import read as read_signals
 from tests.plugins.tiff.files import firsts, values, write
 
@@ -32,7 +32,7 @@ def made(path: Path, unit: str) -> Path:
     ],
 )
 def test_scales(tmp_path: Path, unit: str, field: str, factor: float) -> None:
-    found = firsts(values(read, {"imagej-tiff": TABLE}, made(tmp_path / "a.tif", unit)))
+    found = firsts(values(read, tables("diadem.plugins.imagej"), made(tmp_path / "a.tif", unit)))
     expected = {f"{field}_x": pytest.approx(factor / 4), f"{field}_y": pytest.approx(factor / 2)} if field else {}
     assert found == expected
 

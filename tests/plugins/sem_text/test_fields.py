@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from diadem.extract.assertions import Value
+from diadem.hooks.tables import tables
 from diadem.plugins.sem_text.blocks import parse, read
-from diadem.plugins.sem_text.tables import TABLE
 from tests.plugins.tiff.files import firsts, values, write
 
 LINES = (
@@ -33,7 +33,7 @@ LINES = (
 def made(tmp_path: Path, *lines: str) -> dict[str, list[Value]]:
     text = tmp_path / "img.txt"
     text.write_bytes("\r\n".join(lines).encode())
-    return values(read, {"jeol-text": TABLE}, write(tmp_path / "img.tif"), [text])
+    return values(read, tables("diadem.plugins.sem_text"), write(tmp_path / "img.tif"), [text])
 
 
 def test_a_side_file(tmp_path: Path) -> None:

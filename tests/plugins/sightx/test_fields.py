@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
+from diadem.hooks.tables import tables
 from diadem.plugins.sightx.blocks import parse, read
-from diadem.plugins.sightx.tables import TABLE
 from tests.plugins.tiff.files import firsts, values, write
 
-TABLES = {"sightx-tiff": TABLE}
+TABLES = tables("diadem.plugins.sightx")
 
 
 def made(tmp_path: Path, **changes: str) -> dict[str, Any]:

@@ -12,6 +12,7 @@ import pytest
 
 from diadem.extract.tables import apply
 from diadem.hooks.fields import Block
+from diadem.hooks.tables import table
 from diadem.hooks.targets import target
 
 FAMILIES = (
@@ -34,7 +35,7 @@ def through(path: Path) -> tuple[int, int]:
                     if block.byte_range is not None:
                         assert path.read_bytes()[slice(*block.byte_range)] == block.data
                     if block.tree and block.kind in offer.tables:
-                        apply(target(offer.tables[block.kind]), block, offer.name)
+                        apply(table(offer.tables[block.kind]), block, offer.name)
             except AssertionError:
                 raise
             except Exception:

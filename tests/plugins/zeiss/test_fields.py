@@ -11,12 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from diadem.extract.assertions import Value
+from diadem.hooks.tables import tables
 from diadem.plugins.zeiss.blocks import parse_smartsem, read, value_of
-from diadem.plugins.zeiss.orion import TABLE as ORION
-from diadem.plugins.zeiss.smartsem import TABLE as SMARTSEM
 from tests.plugins.tiff.files import firsts, values, write
 
-TABLES = {"zeiss-sem": SMARTSEM, "zeiss-orion": ORION}
+TABLES = tables("diadem.plugins.zeiss")
 
 
 def smartsem(tmp_path: Path, *lines: str, width: int = 8) -> dict[str, list[Value]]:
