@@ -64,6 +64,7 @@ class Tools:
         previews: bool = True,
         vendor: bool = True,
         assess: bool = False,
+        explain: bool = False,
         workers: int | None = None,
     ) -> Extractor:
         """Make what reads files in worker processes; used as a context.
@@ -78,6 +79,8 @@ class Tools:
             Whether what the maker's software wrote is handed over as well.
         assess : bool
             Whether the checks that judge data run too; else those that belong to every extraction.
+        explain : bool
+            Whether it is told what became of each rule of the plugins' tables.
         workers : int, optional
             Processes at most; default one for each core, four at most.
         """
@@ -94,6 +97,7 @@ class Tools:
             timeout=timeout,
             previews=previews,
             vendor=vendor,
+            explain=explain,
             # On Windows a file that a worker has open cannot be moved; and who writes a plugin wants its latest lines,
             # but has those of a `trying` in this process too.
             lasting=os.name != "nt" and (self.tried or not self.offers.foreign),

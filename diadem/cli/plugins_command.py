@@ -5,12 +5,14 @@ from __future__ import annotations
 import shutil
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
 from diadem.cli.output import print_json
 from diadem.cli.package_commands import Json
+from diadem.model.plain_text import printable
 
 #: Columns of a terminal that does not say how many it has.
 _WIDTH = 100
@@ -30,8 +32,15 @@ def register(app: typer.Typer) -> None:
     app.command()(plugins)
 
 
-def plugins(json: Json = False) -> int:
+def plugins(
+    explain: Annotated[
+        Path | None, typer.Option("--explain", help="A file: what each rule of the tables finds in it, or why not.")
+    ] = None,
+    json: Json = False,
+) -> int:
     """List plugins: where each comes from, what it offers, what failed."""
+    if explain is not None:
+        return _explain(explain, json=json)
     from diadem.api import plugins as listed
     from diadem.api.tools import unnamed_plugins
 
@@ -44,6 +53,43 @@ def plugins(json: Json = False) -> int:
         for line in _lines(found, left_out):
             print(line)
     return 1 if failed else 0
+
+
+def _explain(path: Path, *, json: bool) -> int:
+    """Say what became of each rule; 1 where one raised."""
+    from diadem.api.explanation import explain
+
+    said = explain(path).to_dict()
+    if json:
+        print_json(said)
+    else:
+        for line in _explained(said):
+            print(line)
+    return 1 if any(rule["verdict"] == "raised" for rule in said["rules"]) else 0
+
+
+def _explained(said: Mapping[str, Any]) -> Iterator[str]:
+    """A heading for each block, and a line for each rule; rules that found nothing are named in one paragraph."""
+    yield f"read as {printable(said['format'])}"
+    for issue in said["issues"]:
+        yield from _wrapped("issue", printable(f"{issue['code']}: {issue['message']}"))
+    blocks: dict[tuple[str, str, str], list[Mapping[str, str]]] = {}
+    for rule in said["rules"]:
+        blocks.setdefault((rule["table"], rule["block"], rule["place"]), []).append(rule)
+    if not blocks:
+        yield "No table is for what this file says."
+    for (name, kind, place), rules in blocks.items():
+        yield printable(f"table '{kind}' of '{name}'" + (f", {place}" if place else ""))
+        nothing = []
+        for rule in rules:
+            at = f" at {rule['keys']}" if rule["keys"] else ""
+            if rule["verdict"] == "nothing there":
+                nothing.append(f"{rule['rule']}{at}")
+            else:
+                told = f"{rule['why']}{at}" if rule["verdict"] == "found" else f"{rule['rule']}{at}: {rule['why']}"
+                yield from _wrapped(f"  {rule['verdict']}", printable(told))
+        if nothing:
+            yield from _wrapped("  nothing there", printable("; ".join(nothing)))
 
 
 def _lines(found: Sequence[Mapping[str, Any]], left_out: Sequence[str]) -> Iterator[str]:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any, TypeGuard
 
 from diadem.errors import DiademError
-from diadem.extract.assertions import Statement
+from diadem.extract.assertions import Statement, Value
 from diadem.extract.extensions import plain_extension
 from diadem.extract.extraction import issue
 from diadem.extract.fault_text import fault_text
-from diadem.extract.tables import apply, for_signals
+from diadem.extract.tables import Outcome, apply, for_signals
 from diadem.hooks.extensions import Extension
 from diadem.hooks.fields import Block
 from diadem.hooks.tables import table
@@ -26,6 +27,8 @@ MAX_BLOCK = 8 << 20
 MAX_BLOCKS = 64 << 20
 #: Blocks of a dataset that are looked at.
 MAX_COUNT = 4096
+#: Rules of which it is told what became of them.
+MOST_OUTCOMES = 20_000
 
 
 @dataclass(slots=True)
@@ -46,8 +49,12 @@ class Cut:
         ``namespace, version, data, by`` each.
     issues : list of dict
         Plugins that failed.
+    outcomes : list of (str, Block, Outcome)
+        What became of each rule that `statements` has applied, behind its table's name and its block.
     tell : callable
         Told of kind and name of what runs now.
+    names : frozenset of str
+        What the dataset's files are called, with and without their endings, in lower case.
     """
 
     offers: Sequence[Mapping[str, Any]]
@@ -56,7 +63,9 @@ class Cut:
     whole: bool = False
     extensions: list[dict[str, Any]] = field(default_factory=list)
     issues: list[dict[str, Any]] = field(default_factory=list)
+    outcomes: list[tuple[str, Block, Outcome]] = field(default_factory=list)
     tell: Callable[[str, str], None] = lambda _kind, _name: None
+    names: frozenset[str] = frozenset()
 
     def add_tree(self, tree: Any, reader: str, signal: int) -> None:
         """Keep a reader's own tree of one signal."""
@@ -77,16 +86,30 @@ class Cut:
         for offer in self.offers:
             self.tell("fields", offer["name"])
             for block in [*self.blocks, *self.trees]:
-                if (dotted := offer["tables"].get(block.kind)) is None:
+                dotted = offer["tables"].get(block.kind)
+                if dotted is None or not block.tree:  # bytes alone say nothing
                     continue
                 try:
                     applied = apply(table(dotted), block, offer["name"])
                 except Exception as error:  # a plugin that cannot be imported, or whose table is none
                     issues.append(_fault(offer, error))
                     break
-                issues += applied.issues
-                statements.append(Statement(for_signals(block, names), offer["by"], applied.values))
+                issues += [found for found in applied.issues if found not in issues]
+                self.outcomes += [(offer["name"], block, outcome) for outcome in applied.outcomes]
+                values = [one for one in applied.values if not self._is_own_name(one)]
+                statements.append(Statement(for_signals(block, names), offer["by"], values))
         return statements, issues
+
+    def _is_own_name(self, value: Value) -> bool:
+        """Whether a sample is called as its file: then a program has filled the field in."""
+        return value.field == "sample.name" and str(value.leaf.value).strip().casefold() in self.names
+
+    def told(self) -> list[dict[str, str]]:
+        """The outcomes as JSON: ``table, block, place, rule, keys, verdict, why`` each."""
+        return [
+            {"table": name, "block": block.kind, "place": block.place, **asdict(outcome), "why": outcome.why[:500]}
+            for name, block, outcome in self.outcomes[:MOST_OUTCOMES]
+        ]
 
 
 def cut(path: str, job: Mapping[str, Any], format_: str, tell: Callable[[str, str], None]) -> Cut:
@@ -109,8 +132,9 @@ def cut(path: str, job: Mapping[str, Any], format_: str, tell: Callable[[str, st
         A plugin that fails is an issue; the blocks that it has cut until then are kept.
     """
     offers = [offer for offer in job.get("fields", ()) if "*" in offer["formats"] or format_ in offer["formats"]]
-    found = Cut(offers, tell=tell)
     files = [f"{job['root']}/{name}" for name in job["files"]]
+    names = frozenset(name.casefold() for file in map(Path, files) for name in (file.name, file.stem))
+    found = Cut(offers, tell=tell, names=names)
     for offer in offers:
         before = len(found.blocks)
         if offer["blocks"]:

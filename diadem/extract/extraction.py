@@ -61,6 +61,8 @@ class Extraction:
         The vendor's own metadata, whole, and the trees parsed from it.
     extensions : dict
         Metadata of communities by namespace, judged.
+    outcomes : list of dict
+        What became of each rule of the tables, where that was asked for; see `diadem.extract.blocks.Cut.told`.
     """
 
     format: str
@@ -72,6 +74,7 @@ class Extraction:
     preview: bytes | None
     vendor: list[VendorBlock]
     extensions: dict[str, dict[str, Any]] = field(default_factory=dict)
+    outcomes: list[dict[str, str]] = field(default_factory=list)
 
 
 def issue(code: str, message: str, **more: Any) -> dict[str, Any]:

@@ -64,6 +64,8 @@ class Extractor:
         Whether pictures are drawn.
     vendor : bool
         Whether the vendor's blocks are handed over; who does not keep them saves their way.
+    explain : bool
+        Whether it is told what became of each rule of the tables.
     lasting : bool
         Whether workers wait some seconds for the next extractor of this process.
     """
@@ -82,6 +84,7 @@ class Extractor:
         memory: int = 4 << 30,
         previews: bool = True,
         vendor: bool = True,
+        explain: bool = False,
         lasting: bool = False,
     ) -> None:
         self._readers = tuple(readers)
@@ -94,6 +97,7 @@ class Extractor:
         self._memory = memory
         self._previews = previews
         self._vendor = vendor
+        self._explain = explain
         self._numbers = itertools.count(1)
 
     @property
@@ -164,7 +168,7 @@ class Extractor:
             The extractor is closed.
         """
         issues = empty_files(plan)
-        if not plan.offers or (not plan.primary.size and plan.entry == plan.primary.path):
+        if not plan.primary.size and plan.entry == plan.primary.path:
             known = told_by_name(plan)
             return unread(known, ("suffix",) if known != "unknown" else (), issues)
         try:
@@ -226,6 +230,7 @@ class Extractor:
             "lazy_only": any(found["code"] == "truncated" for found in issues),
             "preview": self._previews and preview,
             "keep": self._vendor,
+            "explain": self._explain,
             "issues": issues,
             "seconds": min(self._timeout, BASE_SECONDS + size / BYTES_A_SECOND),
         }
@@ -286,6 +291,7 @@ class Extractor:
             preview=_picture(answer.get("preview")),
             vendor=[VendorBlock(**block) for block in answer.get("blocks", ())],
             extensions=extensions,
+            outcomes=list(answer.get("outcomes", ())),
         )
 
     def _how(self, answer: Mapping[str, Any], about: Mapping[str, Any]) -> dict[str, Any]:

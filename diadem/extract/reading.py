@@ -59,7 +59,8 @@ def read_dataset(job: Mapping[str, Any], tell: Tell = _silent) -> dict[str, Any]
     -------
     dict
         ``format, evidence, signals, fields, extensions, issues, blocks, mode, reader, preview`` (base64 or null),
-        ``preview_by``, ``preview_failed``; ``values`` is ``unproven`` where some are as the reader normalised them.
+        ``preview_by``, ``preview_failed``; ``outcomes`` of each rule where the job says ``explain``; ``values``
+        is ``unproven`` where some are as the reader normalised them.
     """
     path = str(Path(job["root"]) / job["entry"])
     result: dict[str, Any] = {"format": "", "evidence": [], "signals": [], "fields": {}, "issues": [], "mode": "none"}
@@ -78,12 +79,14 @@ def read_dataset(job: Mapping[str, Any], tell: Tell = _silent) -> dict[str, Any]
     result["extensions"] = blocks.extensions
     signals: Signals = []
     tell("reader", offer["name"])
+    incomplete = result.pop("incomplete", False)
     try:
-        signals = _call(path, offer, job, result)
+        signals = [] if incomplete else _call(path, offer, job, result)
     except Exception as error:  # readers raise anything; the dataset gets an issue, the archive goes on
         result["issues"].append(_failure(error, offer["name"]))
     else:
-        _require_signals(signals, offer, result)
+        if not incomplete:
+            _require_signals(signals, offer, result)
     _describe(signals, offer, job, blocks, result)
     files = [str(Path(job["root"]) / name) for name in job["files"]]
     if job.get("preview") and signals:
@@ -118,6 +121,11 @@ def _walked(job: Mapping[str, Any], result: dict[str, Any]) -> bool:
         result["issues"].append(_failure(error, job["offers"][0]["name"]))
         return False
     result["issues"] += found.issues
+    if found.missing and not found.refused:
+        result["incomplete"] = True
+        message = f"the data file '{found.missing[0]}' is not beside '{job['entry']}'"
+        advice = "Archive the files of one dataset together."
+        result["issues"].append(issue("missing-part", message, file="f1", next=advice))
     result["lazy_only"] = found.huge
     return not found.refused
 
@@ -216,6 +224,8 @@ def _describe(
             result["values"] = "unproven"
         generic.append(Statement((name,), offer["by"], [*stated, *pixel_sizes(kind, axes, described["shape"])]))
     statements, issues = blocks.statements(names)
+    if job.get("explain"):
+        result["outcomes"] = blocks.told()
     ids = {"": "f1", **{str(Path(job["root"]) / path): id_ for path, id_ in job.get("ids", {}).items()}}
     merged = merge([*statements, *generic], ids)
     result["fields"] = merged.fields

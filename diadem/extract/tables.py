@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 from diadem.extract.assertions import Leaf, Value, clean, number_of
 from diadem.extract.axes import tidy
 from diadem.extract.extraction import issue
-from diadem.hooks.fields import Block, Derived, Dropped, Found, Rule, Table, stated
+from diadem.hooks.fields import AMBIGUOUS, Block, Derived, Dropped, Found, Rule, Table, stated
 from diadem.terms import fields
 from diadem.terms.units import convert
 
@@ -34,6 +35,25 @@ class Outcome:
     keys: str
     verdict: str
     why: str = ""
+
+
+#: Programs, which some write where the operator is to stand; a maker's bare name may be a login.
+_PROGRAMS = re.compile(
+    r"(bruker (nano|axs)|edax (team|genesis)|oxford instruments|thermo (fisher|electron|noran)|noran system|hyperspy"
+    r"|digitalmicrograph|esprit|aztec)\b.*",
+    re.IGNORECASE,
+)
+
+
+def _is_placeholder(field_: str, value: Any, block: Block) -> bool:
+    """Whether a program has written what stands there, because nobody measured or said anything.
+
+    A magnification of exactly 1 is that of a column that reports none; one that is the resolution for printing is dots
+    in an inch.
+    """
+    if field_ == "optics.magnification":
+        return bool(value in (1, block.tree.get("XResolution")))
+    return field_ == "person.operator" and _PROGRAMS.fullmatch(str(value).strip()) is not None
 
 
 @dataclass(slots=True)
@@ -82,7 +102,7 @@ def _outcome(rule: Rule | Derived, block: Block, name: str, applied: Applied) ->
         return Outcome(of, keys, "nothing there")
     before = len(applied.values)
     dropped = list(filter(None, (_admit(one, f"{name}/{of}", block, applied) for one in found)))
-    taken = [f"{value.field} = {value.value} {value.unit}".rstrip() for value in applied.values[before:]]
+    taken = [f"{one.field} = {one.value} {one.unit.strip('1')}".rstrip() for one in applied.values[before:]]
     return Outcome(of, keys, "found" if taken else "dropped", "; ".join([*taken, *dropped]))
 
 
@@ -92,6 +112,10 @@ def _admit(found: Found, rule: str, block: Block, applied: Applied) -> str:
         table = rule.partition("/")[0]
         message = f"the table '{table}' names a field that does not exist: {found.field}"
         applied.issues.append(issue("plugin-fault", message))
+        return message
+    if found.status == AMBIGUOUS:
+        message = f"{found.key} says {found.raw!r}, which can be {found.value}; nothing in the file decides"
+        applied.issues.append(issue("ambiguous-date", message, severity="info"))
         return message
     field = fields.field(found.field)
     wanted = field.unit
@@ -116,6 +140,8 @@ def _admit(found: Found, rule: str, block: Block, applied: Applied) -> str:
         if value not in (0, "", []):
             applied.issues.append(issue("implausible", message))
         return message
+    if _is_placeholder(found.field, value, block):
+        return f"{locator} says {found.raw!r}, which programs write where nothing was said"
     said = found.unit if wanted and wanted != "1" else ""
     leaf = Leaf(value, locator, found.raw)
     value_of = Value(found.field, value, status, leaf, wanted, said or None, rule, found.offset_status)

@@ -15,6 +15,8 @@ from diadem.hooks.quantities import quantity
 #: A rule's unit where number and unit stand in one text: ``8100 um``.
 IN_TEXT: Final = "in the text"
 
+#: Status of a text that may mean several times: nothing is stated, and the record says so.
+AMBIGUOUS = "ambiguous"
 #: A block's tree: nested mappings and lists of plain values.
 Tree = Mapping[str, Any]
 
@@ -111,7 +113,8 @@ class Found:
     unit : str
         As in `Rule`.
     status : str
-        ``stated``, ``converted``, ``derived`` or ``assumed``; "" is decided by the unit.
+        ``stated``, ``converted``, ``derived`` or ``assumed``; "" is decided by the unit. `AMBIGUOUS` where `value`
+        names what the text may mean.
     offset_status : str
         Of times: ``known``, ``derived``, ``assumed``, ``unknown``.
     """

@@ -61,17 +61,16 @@ _OTHERS: Final[Mapping[str, Meaning]] = {
 _WORDS: Final[Mapping[str, str]] = {
     "volt": "V", "volts": "V", "picoamps": "pA", "torr": "Torr",
     "sec": "s", "secs": "s", "second": "s", "seconds": "s", "msec": "ms", "usec": "us",
-    "mins": "min", "hours": "h",
-    "kelvin": "K", "degree": "deg", "degrees": "deg", "dg": "deg", "radian": "rad", "radians": "rad",
+    "mins": "min", "hours": "h", "kelvin": "K",
+    "degree": "deg", "degrees": "deg", "dg": "deg", "radian": "rad", "radians": "rad",
     "meter": "m", "meters": "m", "metre": "m", "metres": "m", "millimeters": "mm",
     "micron": "um", "microns": "um", "micrometer": "um", "micrometers": "um", "nanometer": "nm", "nanometers": "nm",
     "angstrom": "Å", "angstroms": "Å", "ångström": "Å",
     "pix": "px", "pixel": "px", "pixels": "px",
 }  # fmt: skip
 _SYMBOLS: Final[Mapping[str, str]] = {
-    "°": "deg", "C": "°C", "X": "x", "mr": "mrad", "mR": "mrad", "K X": "kx", "MM": "mm", "MRAD": "mrad",
-    "S": "s", "a": "A",
-    "": "1",
+    "°": "deg", "C": "°C", "mr": "mrad", "mR": "mrad", "K X": "kx", "MM": "mm", "MRAD": "mrad", "S": "s", "a": "A",
+    "X": "x", "": "1",
 }  # fmt: skip
 #: µ and Å exist twice in Unicode.
 _SAME_LETTERS: Final = str.maketrans(

@@ -21,7 +21,7 @@ from diadem.testing.plugin_report import Notes
 _ZONES = ("UTC0", "NZST-12NZDT")
 _SECONDS = 120.0
 _COMPARED = ("signals", "values", "extensions")
-_LISTS = (*_COMPARED, "kinds", "noted", "unclosed", "left_open")
+_LISTS = (*_COMPARED, "kinds", "outcomes", "noted", "unclosed", "left_open")
 
 Signals = Sequence[Mapping[str, Any]]
 
@@ -63,6 +63,7 @@ def read_alone(example: Example, format_: str, telling: Telling, scratch: Path, 
             notes.error("describe", example.name, f"`load` and `describe` differ: {changed}")
     for kind in first["kinds"]:
         notes.kinds.add(kind)
+    notes.outcomes += first["outcomes"]
     _examine_axes(example, first["signals"], notes)
     return list(first["signals"])
 

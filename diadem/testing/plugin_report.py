@@ -115,11 +115,14 @@ class Notes:
         How many of what was looked at.
     kinds : set of str
         Kinds of blocks that examples have.
+    outcomes : list of mapping
+        What became of each rule in each block of the examples; see `diadem.extract.blocks.Cut.told`.
     """
 
     findings: list[PluginFinding] = field(default_factory=list)
     checked: Counter[str] = field(default_factory=Counter)
     kinds: set[str] = field(default_factory=set)
+    outcomes: list[Mapping[str, str]] = field(default_factory=list)
 
     def error(self, code: str, where: str, message: str, next: str = "") -> None:  # noqa: A002
         """A promise is broken."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -43,6 +43,7 @@ def check_plugin(
     fields that exist, with units that can be converted and with evidence, and that schemas can be used.
 
     With each example: that it is recognised and read without complaint; that what the plugin promises is in the record;
+    that no rule of its tables raises, and which have found nothing in any example, as one with a misspelt key;
     that a renamed, touched copy says the same; that the reader writes nothing, asks no network, leaves no file open,
     and says the same in another time zone and locale; that some thirty spoiled copies neither hang nor kill it, and
     that incomplete ones are noticed; and that a package gives back what was read.
@@ -148,6 +149,24 @@ def _try_examples(examples: Sequence[Path], mine: Mine, offers: Offers, notes: N
     for offer in mine.fields:
         for kind in set(offer.tables) - notes.kinds:
             notes.hint("table-untried", f"fields '{offer.name}'", f"no example has a block of the kind '{kind}'")
+    _examine_outcomes({offer.name for offer in mine.fields}, notes)
+
+
+def _examine_outcomes(tables: Collection[str], notes: Notes) -> None:
+    """That no rule raises, and what each has found in some example."""
+    rules: dict[tuple[str, str, str, str], dict[str, str]] = {}
+    for outcome in notes.outcomes:
+        if outcome["table"] in tables:
+            rule = (outcome["table"], outcome["block"], outcome["rule"], outcome["keys"])
+            rules.setdefault(rule, {}).setdefault(outcome["verdict"], outcome["why"])
+    for (name, kind, rule, keys), verdicts in rules.items():
+        where, at = f"table '{kind}' of '{name}', {rule}", f" at '{keys}'" if keys else ""
+        if "raised" in verdicts:
+            notes.error("rule-raised", where, f"it raises{at}: {verdicts['raised']}", "Return None for what is none.")
+        elif "found" not in verdicts:
+            why = f"what is there{at} is dropped: {verdicts['dropped']}" if "dropped" in verdicts else f"nothing is{at}"
+            advice = "Is the key misspelt? Give an example that has it."
+            notes.hint("rule-untried", where, f"it finds nothing in any example: {why}", advice)
 
 
 def _try(

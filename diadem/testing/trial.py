@@ -57,7 +57,8 @@ def run(job: Mapping[str, Any]) -> dict[str, Any]:
     -------
     dict
         ``signals`` (shape, type, digest, axes, metadata), ``described`` (the same from `describe`, without digest),
-        ``kinds`` of blocks, ``values`` of tables, ``extensions``, ``noted`` (what a worker would have refused),
+        ``kinds`` of blocks, ``values`` of tables, ``outcomes`` of their rules, ``extensions``,
+        ``noted`` (what a worker would have refused),
         ``unclosed`` and ``left_open`` (files), ``error`` ("" if all went well).
     """
     noted: list[tuple[str, str]] = []
@@ -76,6 +77,7 @@ def run(job: Mapping[str, Any]) -> dict[str, Any]:
         "described": None,
         "kinds": [],
         "values": [],
+        "outcomes": [],
         "extensions": [],
         "error": "",
     }
@@ -115,6 +117,7 @@ def _read(job: Mapping[str, Any], answer: dict[str, Any]) -> None:
         for statement in statements
         for value in statement.values
     ]
+    answer["outcomes"] = found.told()
     answer["extensions"] = found.extensions
     answer["kinds"] = sorted({block.kind for block in (*found.blocks, *found.trees)})
 

@@ -14,6 +14,7 @@ import pytest
 import diadem
 from diadem.hooks.manager import BUNDLED
 from tests.hooks.distributions import HONEST, IMPORTS, install
+from tests.plugins.tiff.files import write
 from tests.services import free_ports
 
 
@@ -154,3 +155,33 @@ def test_a_failing_plugin_does_not_keep_files_from_being_read(site: Path) -> Non
     assert dataset["files"][0]["format"] == "msa"
     assert dataset["signals"][0]["shape"] == [2]
     assert not dataset["issues"]
+
+
+def test_a_file_is_explained_rule_by_rule(site: Path, tmp_path: Path) -> None:
+    write(tmp_path / "a.tif")
+    lines = [
+        "[SemImageFile]",
+        "InstructName=SU8230",
+        "WorkingDistance=8100 furlong",
+        "SerialNumbr=1",
+        "Magnification=0",
+    ]
+    (tmp_path / "a.txt").write_text("\n".join(lines))
+    text = run(site, "--explain", str(tmp_path / "a.tif"), DIADEM_PLUGINS="off")
+    assert "read as tiff" in text
+    assert "found          instrument.model = SU8230 at SemImageFile/InstructName" in text
+    said = json.loads(run(site, "--explain", str(tmp_path / "a.tif"), "--json", DIADEM_PLUGINS="off"))
+    verdicts = {rule["rule"]: (rule["verdict"], rule["why"]) for rule in said["rules"] if "Sem" in rule["keys"]}
+    assert verdicts["instrument.serial"] == ("nothing there", "")
+    assert verdicts["optics.working_distance"][0] == verdicts["optics.magnification"][0] == "dropped"
+    assert "furlong is nothing in m" in verdicts["optics.working_distance"][1]
+    assert said["format"] == "tiff"
+
+
+def test_a_file_that_is_not_there_is_not_explained(site: Path, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "diadem", "plugins", "--explain", str(tmp_path / "no.tif")],
+        env={**os.environ, "DIADEM_PLUGINS": "off"}, cwd=site, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode != 0
+    assert "there is no file" in done.stderr

@@ -14,6 +14,7 @@ import pytest
 from diadem.errors import PluginError
 from diadem.extract.tables import Applied, apply
 from diadem.hooks.fields import Block
+from diadem.hooks.manifest import schema
 from diadem.hooks.tables import table, tables
 
 _NUMBERS = itertools.count()
@@ -261,6 +262,36 @@ def test_a_family_in_an_archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         archive.writestr("family_in_zip/formats.toml", GOOD)
     monkeypatch.syspath_prepend(tmp_path / "plugins.zip")
     assert [rule.cite for rule in table("family_in_zip/b")] == ["p", "p"]
+
+
+def test_the_documented_example(family: Family) -> None:
+    text = (Path(__file__).resolve().parents[2] / "docs" / "plugins.md").read_text("utf-8")
+    section = text.partition("## What values mean: `formats.toml`")[2].partition("\n## ")[0]
+    said = section.partition("```toml\n")[2].partition("```")[0]
+    tree = {
+        "Scan": {"On": True},
+        "Column": {"HT": {"Value": "200", "Unit": "kV"}, "Dwell": {"Value": "2,5", "Unit": "us"}},
+        "WD": "8100 um", "Model": "M1", "Name": "Old lady", "Mag of print": 5000, "Gas": "Helium", "Program": "Scan",
+        "Version": "1.2", "Bin X": 2, "Bin Y": "2", "Serial": "S/N: 17", "Date": "3 Mar 2024", "Time": "1:02:03 PM",
+    }  # fmt: skip
+    done = apply(table(f"{family(said)}/my-log"), Block("my-log", tree), "t")
+    assert not done.issues
+    assert [(value.field, value.value) for value in done.values] == [
+        ("beam.acceleration_voltage", 200e3),
+        ("scan.dwell_time", 2.5e-6),
+        ("optics.working_distance", 8.1e-3),
+        ("instrument.model", "M1"),
+        ("instrument.model", "Old lady"),
+        ("optics.magnification", 5000),
+        ("beam.species", "He"),
+        ("instrument.software", "Scan 1.2"),
+        ("camera.binning", 2),
+        ("detector.serial", "17"),
+        ("instrument.kind", "him"),
+        ("time.acquired_start", "2024-03-03T13:02:03"),
+    ]
+    properties = schema()["$defs"]["statement"]["properties"]
+    assert [name for name in properties if f"`{name}`" not in section and f"{name} = " not in section] == []
 
 
 def test_what_became_of_each_rule(family: Family) -> None:

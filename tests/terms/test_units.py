@@ -38,6 +38,12 @@ def test_the_quantity_decides_what_a_capital_a_is() -> None:
     assert to_si("A") == ("m", 1e-10)
 
 
+@pytest.mark.parametrize("written", ["", "1", "x", "X"])
+def test_a_magnification_is_written_with_an_x_or_without(written: str) -> None:
+    assert convert(250, written, "1") == 250
+    assert [convert(50, more, "1") for more in ("K X", "kX", "KX", "kx")] == [50e3] * 4
+
+
 def test_an_energy_of_electrons_is_their_voltage_and_degrees_are_radians() -> None:
     assert convert(200, "keV", "V") == 200e3
     assert convert(180, "deg", "rad") == pytest.approx(3.141592653589793)

@@ -134,6 +134,7 @@ DYNAMIC = {
         "    data = data.ljust(192)\n    return np.frombuffer(data, np.uint8)",
     ),
     "load": ("    # READ", "    if 'store' in path: raise ValueError"),
+    "rule-raised": ("def started(tree):\n", "def started(tree):\n    raise KeyError('mine')\n"),
     "form": ("    return described(path, pixels(path))\n\n\ndef describe", "    return [3]\n\n\ndef describe"),
 }
 
@@ -155,6 +156,13 @@ def test_a_fault_in_the_work_is_named(site: Path, module: str, example: Path, fa
     report = check_plugin(write(site, module, *changes), examples=[example], seconds=3.0, strict=False)
     assert code in [finding.code for finding in report.findings if finding.severity == "error"], str(report)
     assert not report.ok
+
+
+def test_a_misspelt_key_is_named(site: Path, module: str, example: Path) -> None:
+    report = check_plugin(write(site, module, ('"voltage", "kV"', '"votlage", "kV"')), examples=[example])
+    (finding,) = [finding for finding in report.findings if finding.code == "rule-untried"]
+    assert "beam.acceleration_voltage" in finding.where
+    assert "nothing is at 'votlage'" in finding.message
 
 
 def test_examples_that_are_none_are_named(site: Path, module: str, example: Path) -> None:

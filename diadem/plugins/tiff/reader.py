@@ -20,7 +20,7 @@ from diadem.hooks.targets import target
 from diadem.terms.units import to_si
 
 #: Families whose tables state pixel sizes from tags of the file itself.
-FAMILIES = ("thermofisher", "zeiss", "tvips", "olympus", "sightx", "gatan_tiff", "tescan", "fibics", "imagej")
+FAMILIES = ("thermofisher", "zeiss", "tvips", "olympus", "sightx", "gatan_tiff", "tescan", "fibics", "imagej", "aspex")
 #: Fields of pixel sizes, by the axis they are of and their unit.
 _SIZES = {
     f"image.{prefix}pixel_size_{direction}": (axis, unit)

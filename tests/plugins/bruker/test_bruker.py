@@ -269,3 +269,9 @@ def test_the_zone_of_the_reading_machine_changes_nothing(folder: Path, datasets:
     )
     here = datasets["bruker_nano.spx"]
     assert json.loads(ran.stdout) == {key: [str(found.value) for found in here.assertions(key)] for key in here.fields}
+
+
+def test_the_tube_of_a_fluorescence_instrument() -> None:
+    tree = {"TRTSpectrum": {"TRTHeaderedClass": {"TRTXrfHeader": {"Voltage": "50", "Current": "600"}}}}
+    (found,) = apply(SPECTRUM, Block("bruker-spectrum", tree), "bruker").values
+    assert (found.field, found.value) == ("beam.acceleration_voltage", 50_000.0)

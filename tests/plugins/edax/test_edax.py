@@ -42,6 +42,14 @@ def export(shared_data: Path) -> dict[str, str]:
     return {key.strip(): value.strip() for key, value in re.findall(r"^#+([^:\n]+):([^\n]*)$", text, re.MULTILINE)}
 
 
+@pytest.mark.parametrize("version", [0.57, 0.58])
+def test_older_spectra_have_the_same_header(spectrum: Path, tmp_path: Path, version: float) -> None:
+    data = struct.pack("<f", version) + spectrum.read_bytes()[4:]
+    (tmp_path / "a.spc").write_bytes(data)
+    (found,) = extract(tmp_path / "a.spc").datasets
+    assert (found.value("stage.tilt"), found.value("time.acquired_start")) == (-1.0, "2022-08-29T10:14:08")
+
+
 @pytest.mark.parametrize(
     ("field", "value", "unit"),
     [
