@@ -6,7 +6,7 @@ Read once, when something is first asked of it.
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cache
@@ -186,6 +186,18 @@ def is_time(key: str) -> bool:
 def head_names(section: str) -> dict[str, str]:
     """Names of a section at the head of a record, ``preparation``, to the fields that they state."""
     return {known.head[1]: known.key for known in all_fields().values() if known.head and known.head[0] == section}
+
+
+def chemical_symbols() -> tuple[str, ...]:
+    """Symbols of the elements by atomic number: hydrogen first, to oganesson."""
+    return tuple(_document()["types"]["elements"]["items"]["enum"])
+
+
+def symbols_of(numbers: Sequence[int], *, last: int = 118) -> list[str]:
+    """Symbols of atomic numbers, each once; none where one of them is no element up to `last`."""
+    if not all(1 <= number <= last for number in numbers):
+        return []
+    return list(dict.fromkeys(chemical_symbols()[number - 1] for number in numbers))
 
 
 def looked_for_first() -> tuple[str, ...]:
