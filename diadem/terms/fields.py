@@ -188,6 +188,11 @@ def head_names(section: str) -> dict[str, str]:
     return {known.head[1]: known.key for known in all_fields().values() if known.head and known.head[0] == section}
 
 
+def chemical_symbols() -> tuple[str, ...]:
+    """Symbols of the elements by atomic number: hydrogen first, to oganesson."""
+    return tuple(_document()["types"]["elements"]["items"]["enum"])
+
+
 def looked_for_first() -> tuple[str, ...]:
     """Keys of what a person looks for first, in that order."""
     return tuple(_document()["first"])

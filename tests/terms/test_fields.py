@@ -9,6 +9,7 @@ from diadem.serialization.schemas import DATASET, schema
 from diadem.terms import generate
 from diadem.terms.crosswalk import NEXUS_UNITS, read_below_instrument, terms, written
 from diadem.terms.fields import UnknownField, all_fields, field, field_keys, is_time, looked_for_first
+from diadem.terms.matter import symbols_of
 
 UNITS = {"", "1", "1/m", "1/s", "A", "K", "Pa", "V", "bit", "deg", "eV", "m", "rad", "s"}
 
@@ -125,3 +126,9 @@ def test_a_misspelt_key_names_what_comes_close(wrong: str, near: str) -> None:
 def test_a_key_like_no_other_says_where_the_list_is() -> None:
     with pytest.raises(UnknownField, match="field_keys"):
         field("qqqqqqqq.wwwwwwww")
+
+
+def test_symbols_of_atomic_numbers() -> None:
+    assert symbols_of([30, 8, 30]) == ["Zn", "O"]
+    assert symbols_of([118]) == ["Og"]
+    assert symbols_of([]) == symbols_of([0]) == symbols_of([26, 119]) == symbols_of([101], last=100) == []

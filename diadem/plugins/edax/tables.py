@@ -30,6 +30,8 @@ _DETECTORS: Mapping[int, str] = {
     40: "APOLLO 40 SDD", 50: "APOLLO-X", 51: "APOLLO-XP", 52: "APOLLO-XL", 53: "APOLLO XL-XRF", 60: "APOLLO-XLT-LS",
     61: "APOLLO-XLT-NW", 62: "APOLLO-XLT-SUTW",
 }  # fmt: skip
+#: The last element that is looked for; greater numbers are leftovers of memory.
+_FERMIUM = 100
 #: An image description that is of a map of X-rays.
 _XRAY_MAP = 2
 
@@ -51,8 +53,9 @@ def _time(tree: Tree) -> Iterator[Found]:
 
 def _elements(tree: Tree) -> Iterator[Found]:
     """Elements whose peaks were identified."""
-    if symbols := symbols_of(tree["at"]):
-        yield Found("sample.elements", symbols, "at", tree["at"])
+    numbers = tree["at"]
+    if symbols := symbols_of(numbers, last=_FERMIUM):
+        yield Found("sample.elements", symbols, "at", numbers)
 
 
 SPECTRUM: Table = (

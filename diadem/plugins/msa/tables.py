@@ -110,7 +110,11 @@ def _acquired(tree: Tree) -> Iterator[Found]:
 
 def elements(raw: Any) -> list[str]:
     """Symbols from atomic numbers: ``8,27,16``."""
-    return symbols_of(int(part) for part in str(raw).replace(";", ",").split(",") if part.strip())
+    numbers = [int(part) for part in str(raw).replace(";", ",").split(",") if part.strip()]
+    symbols = symbols_of(numbers, last=100)
+    if numbers and not symbols:
+        raise ValueError(raw)
+    return symbols
 
 
 def _azimuth(tree: Tree) -> bool:
