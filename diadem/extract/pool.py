@@ -183,19 +183,25 @@ class Extractor:
         return self._read(plan, job, names[0], evidence, issues)
 
     def extract_many(
-        self, plans: Iterable[DatasetPlan], root: Path, *, heads: Mapping[str, bytes] | None = None
+        self, plans: Iterable[DatasetPlan], root: Path, *, preview: bool = True
     ) -> Iterator[tuple[DatasetPlan, Extraction]]:
-        """Read many datasets on all workers; results in the order of the plans, a few ahead of the caller."""
+        """Read many datasets on all workers; results in the order of the plans, a few ahead of the caller.
+
+        Who stops before the end, or is interrupted, does not wait for what is being read.
+        """
         waiting: deque[tuple[DatasetPlan, Future[Extraction]]] = deque()
-        with ThreadPoolExecutor(self.workers + 1, thread_name_prefix="extract") as threads:
+        threads = ThreadPoolExecutor(self.workers + 1, thread_name_prefix="extract")
+        try:
             for plan in plans:
-                waiting.append((plan, threads.submit(self.extract, plan, root, heads=heads)))
+                waiting.append((plan, threads.submit(self.extract, plan, root, preview=preview)))
                 if len(waiting) > 8 * self.workers:
                     first, future = waiting.popleft()
                     yield first, future.result()
             while waiting:
                 first, future = waiting.popleft()
                 yield first, future.result()
+        finally:
+            threads.shutdown(wait=False, cancel_futures=True)
 
     def close(self) -> None:
         """End all workers, also busy ones."""

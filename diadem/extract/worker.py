@@ -122,6 +122,8 @@ def _divide(source: BinaryIO, work: Callable[[int, int, str], Never], guard: san
                 root = job["root"]
                 child = _Child.started(work, root, source)
             child.tell(line + b"\n")
+            if job.get("rest"):  # nobody waits: what this folder's readers have imported is there for the next folder's
+                _import(often)
     child.end()
     sandbox.remove_scratch(guard)
     os._exit(0)
