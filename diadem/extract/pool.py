@@ -11,16 +11,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from diadem.extract.crew import Crew
 from diadem.extract.extensions import judge
 from diadem.extract.extraction import Extraction, VendorBlock, empty_files, issue, unread
-from diadem.extract.packages import locate
+from diadem.extract.parent import Crew, WorkerStopped
 from diadem.extract.pictures import plain_png
 from diadem.extract.preflight import preflight
-from diadem.extract.process import WorkerStopped
+from diadem.extract.protocol import Offered, Origins, locate, part_text, version_of, without
 from diadem.extract.sniff import HEAD_SIZE, rank, told_by_name
 from diadem.extract.survey import DatasetPlan, missing_parts
-from diadem.extract.telling import Origins, Telling, part_text, version_of, without
 from diadem.hooks.offers import CheckOffer, FieldsOffer, PreviewOffer, ReaderOffer
 from diadem.serialization.extensions import ExtensionSchemas
 
@@ -29,10 +27,6 @@ BASE_SECONDS = 20.0
 BYTES_A_SECOND = 20e6
 #: Seconds by the clock for each second of processor time: a busy machine is no fault of the file.
 WALL_FACTOR = 3.0
-#: What nearly every reader imports.
-COMMON_MODULES = ("numpy", "PIL.Image", "h5py", "diadem.extract.reading", "diadem.extract.preview")
-#: What many readers import, and what takes three times as long: only where nobody waits is it imported beforehand.
-LARGE_MODULES = ("dask.array",)
 #: Datasets for which a worker is worth its start.
 WORTH_A_WORKER = 40
 
@@ -85,11 +79,9 @@ class Extractor:
         lasting: bool = False,
     ) -> None:
         self._readers = tuple(readers)
-        self._table = {offer.name: offer for offer in self._readers}
-        self._telling = Telling(self._readers, fields, previewers, checks, origins or {})
+        self._offered = Offered(self._readers, fields, previewers, checks, origins or {})
         self._schemas = ExtensionSchemas(schemas)
-        packages = locate(self._telling.targets())
-        self._crew = Crew(workers, memory, COMMON_MODULES, LARGE_MODULES, packages, lasting=lasting)
+        self._crew = Crew(workers, memory, locate(self._offered.targets()), lasting=lasting)
         self._timeout = timeout
         self._memory = memory
         self._previews = previews
@@ -228,7 +220,7 @@ class Extractor:
             "files": [file.path for file in plan.files],
             "size": size,
             "ids": {file.path: file.id for file in plan.files},
-            **self._telling.of(names),
+            **self._offered.of(names),
             "lazy_only": any(found["code"] == "truncated" for found in issues),
             "preview": self._previews and preview,
             "keep": self._vendor,
@@ -277,7 +269,7 @@ class Extractor:
     ) -> Extraction:
         """An extraction from a worker's answer."""
         format_ = answer.get("format") or "unknown"
-        offer = self._table.get(format_)
+        offer = self._offered.readers.get(format_)
         if offer is not None and (pattern := missing_parts(plan, offer)):
             message = f"the data file '{pattern}' is not beside '{plan.primary.path}'"
             issues.append(issue("missing-part", message, file="f1", next="Archive the files of one dataset together."))
