@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import itertools
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -14,7 +13,7 @@ from typing import Any, Self
 from diadem.extract.extensions import judge
 from diadem.extract.extraction import Extraction, VendorBlock, empty_files, issue, unread
 from diadem.extract.parent import Crew, WorkerStopped
-from diadem.extract.pictures import plain_png
+from diadem.extract.pictures import encoded
 from diadem.extract.preflight import preflight
 from diadem.extract.protocol import Offered, Origins, locate, part_text, version_of, without
 from diadem.extract.sniff import HEAD_SIZE, rank, told_by_name
@@ -281,7 +280,7 @@ class Extractor:
             fields=dict(answer.get("fields", {})),
             issues=[*issues, *_news(answer.get("issues", ()), issues), *refused],
             extraction=self._how(answer, about) if format_ != "unknown" else {},
-            preview=_picture(answer.get("preview")),
+            preview=encoded(answer.get("preview")),
             vendor=[VendorBlock(**block) for block in answer.get("blocks", ())],
             extensions=extensions,
         )
@@ -311,14 +310,6 @@ class Extractor:
         elif answer.get("preview_by"):
             how["preview"] = f"drawn by {answer['preview_by']}"
         return how
-
-
-def _picture(encoded: Any) -> bytes | None:
-    """A worker's picture, if it is one: it stands in a page that people open."""
-    try:
-        return plain_png(base64.b64decode(encoded)) if encoded else None
-    except (TypeError, ValueError):
-        return None
 
 
 def _news(found: Iterable[dict[str, Any]], known: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import importlib.util
 import sys
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
@@ -180,7 +180,7 @@ def _place(name: str) -> dict[str, Any]:
     return {"origin": origin, "places": places} if origin or places else {}
 
 
-def readable(packages: Places) -> Collection[str]:
+def readable(packages: Places) -> Sequence[str]:
     """Files and folders that must be readable for the packages to be imported."""
     return [place for about in packages.values() for place in (*about["places"], about["origin"]) if place]
 

@@ -10,7 +10,6 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-import jsonschema
 import pytest
 
 import diadem
@@ -85,15 +84,13 @@ def test_the_record_says_that_it_is_not_sealed(session: Path, name: str) -> None
     assert "sealed=False" in repr(record)
     assert {file.sha256 for dataset in record.datasets for file in dataset.files} == {""}
     validate_record(document)
-    jsonschema.Draft202012Validator(schemas.schema(schemas.RECORD), registry=_registry()).validate(document)
 
 
 def test_no_package_takes_such_a_record(session: Path, tmp_path: Path) -> None:
     record = diadem.extract(session)
     document = record.to_dict()
     claimed = {key: value for key, value in document.items() if key != "sealed"}
-    rules = jsonschema.Draft202012Validator(schemas.schema(schemas.RECORD), registry=_registry())
-    assert next(error.message for error in rules.iter_errors(claimed)) == "'sha256' is a required property"
+    assert not schemas.validator(schemas.RECORD).is_valid(claimed)  # the published rule says so, too
     with pytest.raises(DocumentError, match="sha256"):
         validate_record(claimed)
     with pytest.raises(DocumentError, match="sha256"):
@@ -105,13 +102,6 @@ def test_no_package_takes_such_a_record(session: Path, tmp_path: Path) -> None:
     sealed = diadem.pack(session, tmp_path).record
     assert sealed.sealed
     assert "sealed" not in sealed.to_dict()
-
-
-def _registry() -> Any:
-    from referencing import Registry, Resource
-
-    known = [schemas.schema(name) for name in (schemas.RECORD, schemas.METADATA, schemas.DATASET)]
-    return Registry().with_resources((one["$id"], Resource.from_contents(one)) for one in known)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="no such names")
