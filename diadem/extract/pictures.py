@@ -95,13 +95,14 @@ def encoded(said: Any) -> bytes | None:
     """The PNG of pixels that a worker has sent, within `MAX_PNG`; None where they are none."""
     if not isinstance(said, Mapping):
         return None
-    rows, columns, colours = (said.get(key) for key in ("rows", "columns", "colours"))
-    sizes_are_sound = all(type(size) is int and 0 < size <= SIDE for size in (rows, columns)) and colours in (1, 3)
     try:
+        rows, columns, colours = (said[key] for key in ("rows", "columns", "colours"))
         pixels = base64.b64decode(said["pixels"], validate=True)
     except (KeyError, TypeError, ValueError):
         return None
-    if not sizes_are_sound or len(pixels) != rows * columns * colours:
+    if any(type(size) is not int or not 0 < size <= SIDE for size in (rows, columns)) or colours not in (1, 3):
+        return None
+    if len(pixels) != rows * columns * colours:
         return None
     from PIL import Image
 

@@ -133,5 +133,8 @@ def test_odd_values_and_shapes(shape: list[int], value: float, navigating: int) 
     before = data.copy()
     picture = preview([signal(data, navigating)])
     opened(picture)
+    assert picture is not None
     assert np.array_equal(data, before, equal_nan=True)
-    assert np.array_equal(preview([signal(before, navigating)]), picture)
+    again = preview([signal(before, navigating)])
+    assert again is not None
+    assert np.array_equal(again, picture)
