@@ -12,13 +12,12 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from diadem.extract.extraction import issue
+from diadem.extract.protocol import SIDE
 from diadem.hooks.targets import target
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-#: Pixels along the longer side.
-SIDE: Final = 160
 #: Bytes of a PNG.
 MAX_PNG: Final = 12_000
 #: Levels of grey, or colours, that are tried where all of them would make too large a file.

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from diadem.extract.axes import in_order, kind_of, to_si
-from diadem.extract.pictures import SIDE
+from diadem.extract.protocol import SIDE
 
 #: Bytes of data that one preview may read.
 BUDGET = 16 << 20

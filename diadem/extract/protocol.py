@@ -22,6 +22,8 @@ from diadem.hooks.offers import CheckOffer, FieldsOffer, PreviewOffer, ReaderOff
 
 #: Bytes that one answer may have.
 MAX_ANSWER: Final = 8 << 20
+#: Pixels along the longer side of a picture.
+SIDE: Final = 160
 #: What nearly every reader imports.
 COMMON_MODULES: Final = ("numpy", "PIL.Image", "h5py", "diadem.extract.reading", "diadem.extract.preview")
 #: What many readers import, and what takes three times as long: only where nobody waits is it imported beforehand.
