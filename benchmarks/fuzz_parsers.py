@@ -36,7 +36,7 @@ import diadem
 from diadem.archive.scan_plan import read_plan
 from diadem.archive.table_reading import read_table
 from diadem.errors import DiademError
-from diadem.extract.pictures import plain_png
+from diadem.extract.pictures import encoded
 from diadem.extract.preflight import preflight
 from diadem.extract.sandbox import peak_memory
 from diadem.extract.sniff import HEAD_SIZE, rank
@@ -231,19 +231,15 @@ def documents(package: diadem.Package) -> Iterator[tuple[str, Target]]:
 
     def parse_picture(data: bytes) -> object:
         try:
-            return plain_png(data)
-        except (TypeError, ValueError):  # as its caller takes them
+            return encoded(json.loads(data))
+        except (ValueError, RecursionError):  # as its caller takes them
             return None
 
     yield "record", Target([record], parse_record)
     yield "vendor.zip", Target([archive], parse_member)
     yield "vendor tree", Target(trees, typed_json.decode)
-    pictures = [path.read_bytes() for path in Path(package.url).rglob("*.png")]
-    stream = io.BytesIO()
-    from PIL import Image
-
-    Image.new("L", (16, 16), 7).save(stream, "PNG")
-    yield "picture", Target([*pictures[:3], stream.getvalue()], parse_picture)
+    said = {"rows": 3, "columns": 4, "colours": 1, "pixels": "AAECAwQFBgcICQoL"}
+    yield "picture", Target([json.dumps(said).encode()], parse_picture)
 
 
 def sheets(work: Path, session: Path) -> Iterator[tuple[str, Target]]:

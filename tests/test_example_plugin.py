@@ -137,7 +137,7 @@ def test_its_picture_stands_in_the_page_and_the_package_gives_back_the_signal(si
     page = (bag / "data" / "ro-crate-preview.html").read_text("utf-8")
     encoded = page.split("data:image/png;base64,")[1].split('"')[0]
     picture = Image.open(io.BytesIO(base64.b64decode(encoded)))
-    assert (picture.mode, picture.size) == ("RGB", (48, 32))
+    assert (picture.mode, picture.size) == ("RGB", (144, 96))  # a map of 48 x 32 points, each three pixels wide
     script = f"import diadem; s = diadem.open({str(bag)!r}).load('zno_film.xyf'); print(s.data.sum().compute())"
     counts = (session / "zno_film.xyf").read_text("utf-8").split("#DATA\n")[1].replace("#END", "").split()
     assert run(site, session.parent, "-c", script).strip() == str(sum(map(int, counts)))

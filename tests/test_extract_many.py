@@ -123,13 +123,13 @@ def test_relative_paths_are_those_of_the_caller(
 def test_workers_are_started_once_and_end(unpacked_data: Path) -> None:
     code = (
         "import sys, diadem\n"
-        "from diadem.extract import crew\n"
+        "from diadem.extract import parent\n"
         "started = []\n"
-        "class Counted(crew.WorkerProcess):\n"
+        "class Counted(parent.WorkerProcess):\n"
         "    def __init__(self, *a, **k):\n"
         "        started.append(self)\n"
         "        super().__init__(*a, **k)\n"
-        "crew.WorkerProcess = Counted\n"
+        "parent.WorkerProcess = Counted\n"
         "records = list(diadem.extract_many([sys.argv[1]] * 12))\n"
         "print(len(records), len(started), sum(one._process.poll() is None for one in started))\n"
     )

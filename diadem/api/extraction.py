@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import io
+import hashlib
 import multiprocessing
 import os
 import sys
+import zlib
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import closing
-from dataclasses import replace
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 from diadem.api.places import StrPath
 from diadem.api.planning import planned_with
 from diadem.api.tools import Tools, tools
 from diadem.errors import DiademError, UsageError
-from diadem.model.ports import Listener, silent
+from diadem.model.ports import Listener, Progress, silent
 
 if TYPE_CHECKING:
     from diadem.archive.many import Standing
@@ -29,6 +28,8 @@ if TYPE_CHECKING:
 def extract(path: StrPath, *, listener: Listener = silent) -> Record:
     """Read the extended metadata of a file or folder, each reader in a worker process.
 
+    What it costs is what the headers cost: nobody takes digests of the files, and no picture is drawn.
+
     Parameters
     ----------
     path : path
@@ -37,7 +38,8 @@ def extract(path: StrPath, *, listener: Listener = silent) -> Record:
     Returns
     -------
     Record
-        One dataset for each group of files; a file that cannot be read is a dataset with issues.
+        One dataset for each group of files; a file that cannot be read is a dataset with issues. It says the same as
+        the record of a package, but it is not sealed: `Record.sealed` is False, and no file has a SHA-256.
     """
     at_hand = tools()
     with at_hand.extractor() as extractor:
@@ -46,33 +48,78 @@ def extract(path: StrPath, *, listener: Listener = silent) -> Record:
 
 def _extracted(path: StrPath, at_hand: Tools, extractor: Extractor, listener: Listener) -> Record:
     """See `extract`."""
-    from diadem.archive.companions import with_companions
-    from diadem.archive.describing import Describer
-    from diadem.archive.ingest import Ingest
-    from diadem.archive.vault import Vault
-    from diadem.serialization.record_json import read_record
-    from diadem.store.copying import Copier
-
     root = Path(path).absolute()  # the worker has a current folder of its own
-    planned = planned_with(at_hand, with_companions(root, at_hand.readers) if root.is_file() else path)
-    extractor.expect(sum(bool(found.offers) for found in planned.datasets))
-    wanted = [found for found in planned.datasets if planned.files[found.primary.path].name == os.fsencode(root.name)]
-    sink = io.BytesIO()
-    describer = Describer(sink, planned.metadata, title=planned.tree.title)
-    with Copier() as copier:
-        ingest = Ingest(
-            planned.files,
-            place=lambda _: None,
-            root=lambda _: root if root.is_dir() else root.parent,
-            extractor=extractor,
-            listener=listener,
-        )
-        chosen = [replace(found, id="d1") for found in wanted[:1]] if root.is_file() else planned.datasets
-        with closing(ingest.run(chosen, copier)) as datasets:
-            for ingested in datasets:
-                describer.add(ingested)
-    describer.finish(omissions=[], empty_folders=[])
-    return read_record(sink.getvalue(), Vault(describer.vendor.close()))
+    return (_of_file if root.is_file() else _of_folder)(root, at_hand, extractor, listener)
+
+
+def _of_file(path: Path, at_hand: Tools, extractor: Extractor, listener: Listener) -> Record:
+    """The record of one dataset, kept as it is."""
+    from diadem.extract.companions import dataset_of
+    from diadem.extract.dataset import dataset_document, renamed
+    from diadem.extract.plausible import Siblings
+    from diadem.model.names import stored_names
+    from diadem.model.record import Dataset, Record
+    from diadem.serialization.fields import field_keys
+    from diadem.serialization.migrations import SCHEMA
+
+    plan, blocks = dataset_of(path, at_hand.readers), _Blocks()
+    stored = stored_names(os.fsencode(file.path) for file in plan.files)
+    document = dataset_document(
+        renamed(plan, {os.fsdecode(name): kept for name, kept in stored.items()}),
+        extractor.extract(plan, path.parent, preview=False),
+        keep=blocks.add,
+        siblings=Siblings(),
+        mtimes_ns=[(path.parent / file.path).stat().st_mtime_ns for file in plan.files],
+    )
+    listener(Progress("read", 1, 1, plan.primary.path, "datasets"))
+    return Record(SCHEMA, (Dataset(document, field_keys(), blocks),), field_keys(), sealed=False)
+
+
+def _of_folder(path: Path, at_hand: Tools, extractor: Extractor, listener: Listener) -> Record:
+    """The record of many datasets, what repeats in them kept once."""
+    from diadem.extract.dataset import dataset_document, renamed
+    from diadem.extract.plausible import Siblings
+    from diadem.serialization.record_json import build_record
+
+    planned = planned_with(at_hand, path)
+    names = {stored: os.fsdecode(name) for stored, name in planned.mapped.items()}
+    plans = {renamed(plan, names): plan for plan in planned.datasets}
+    extractor.expect(sum(bool(plan.offers) for plan in plans))
+    blocks, siblings = _Blocks(), Siblings()
+
+    def documents() -> Iterator[dict[str, Any]]:
+        read = extractor.extract_many(plans, path, preview=False)
+        for number, (plan, found) in enumerate(read, 1):
+            listener(Progress("read", number, len(plans), plan.primary.path, "datasets"))
+            stored = plans[plan]
+            times = [planned.files[file.path].mtime_ns for file in stored.files]
+            yield dataset_document(stored, found, keep=blocks.add, siblings=siblings, mtimes_ns=times)
+
+    return build_record(documents(), sealed=False, vendor=blocks)
+
+
+class _Blocks:
+    """The makers' metadata of a record that no package holds, compressed."""
+
+    def __init__(self) -> None:
+        self._kept: dict[str, bytes] = {}
+
+    def add(self, data: bytes) -> str:
+        """Keep a block; tells its SHA-256."""
+        digest = hashlib.sha256(data).hexdigest()
+        if digest not in self._kept:
+            self._kept[digest] = zlib.compress(data, 1)
+        return digest
+
+    def read(self, digest: str) -> bytes:
+        """The block with this SHA-256."""
+        return zlib.decompress(self._kept[digest])
+
+    def parsed(self, data: bytes) -> Any:
+        """The tree that typed JSON stands for."""
+        from diadem.serialization import typed_json
+
+        return typed_json.decode(data)
 
 
 @overload

@@ -157,7 +157,7 @@ def trying(*modules: str) -> Iterator[Offers]:
     Offers
         What all plugins offer, and which failed.
     """
-    from diadem.extract import parking
+    from diadem.extract.parent import end_resting
     from diadem.hooks.manager import collect
 
     offers = collect(modules)
@@ -166,7 +166,7 @@ def trying(*modules: str) -> Iterator[Offers]:
         yield offers
     finally:
         _TRIED.reset(token)
-        parking.empty()
+        end_resting()
 
 
 def plugins() -> list[PluginSummary]:

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import datetime
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, BinaryIO
 
 from diadem.archive.ingest import Ingested
 from diadem.archive.plain import quantity_text, signal_text
 from diadem.archive.scan_names import leading_date, session_days
-from diadem.extract.extraction import VendorBlock
-from diadem.extract.plausible import Siblings, doubts
+from diadem.extract.dataset import dataset_document
+from diadem.extract.plausible import Siblings
 from diadem.model.facts import MAX_DESCRIBED, DatasetFacts, PackageFacts
 from diadem.package.sealing import HashedFile, payload_of
 from diadem.package.vendor import VendorArchive
-from diadem.serialization.record_json import RecordWriter, admitted
+from diadem.serialization.record_json import RecordWriter
 from diadem.terms.fields import field, looked_for_first
 
 NO_LICENCE = "No licence stated; ask the owner"
@@ -56,8 +56,15 @@ class Describer:
         """Describe one dataset; one that lost all its files is not in the record."""
         if not ingested.files or ingested.extraction is None:
             return
-        dataset = admitted(self._dataset(ingested))
-        dataset["issues"] = [*dataset["issues"], *self._doubts(dataset, ingested)]
+        dataset = dataset_document(
+            ingested.plan,
+            ingested.extraction,
+            keep=self.vendor.add,
+            siblings=self._siblings,
+            mtimes_ns=[file.entry.mtime_ns for file in ingested.files],
+            digests=[file.entry.sha256 for file in ingested.files],
+            lost=[omission.name.decode("utf-8", "backslashreplace") for omission in ingested.omissions],
+        )
         self._writer.add(dataset, admitted=True)
         self._count += 1
         if dataset["issues"]:
@@ -71,52 +78,6 @@ class Describer:
                     names.update(dict.fromkeys(str(item["value"]) for item in dataset["fields"].get(key, ())))
         if len(self._facts) < MAX_DESCRIBED:
             self._facts.append(dataset_facts(dataset, ingested.extraction.preview))
-
-    def _dataset(self, ingested: Ingested) -> dict[str, Any]:
-        found = ingested.extraction
-        assert found is not None
-        issues = list(found.issues)
-        if ingested.omissions:
-            lost = ", ".join(omission.name.decode("utf-8", "backslashreplace") for omission in ingested.omissions)
-            issues.append({"code": "incomplete-dataset", "message": f"files of this dataset are not archived: {lost}"})
-        return {
-            "id": ingested.plan.id,
-            "files": [
-                {
-                    "id": planned.id,
-                    "path": planned.path,
-                    "role": planned.role,
-                    "bytes": hashed.entry.size,
-                    "sha256": hashed.entry.sha256,
-                    **(
-                        {"format": found.format, "format_evidence": list(found.evidence)}
-                        if planned.role == "primary"
-                        else {}
-                    ),
-                }
-                for planned, hashed in zip(ingested.plan.files, ingested.files, strict=True)
-            ],
-            "signals": found.signals,
-            "fields": found.fields,
-            "raw": [self._keep(block) for block in found.vendor],
-            "issues": issues,
-            "extraction": found.extraction,
-            **({"extensions": found.extensions} if found.extensions else {}),
-        }
-
-    def _doubts(self, dataset: Mapping[str, Any], ingested: Ingested) -> Iterator[dict[str, Any]]:
-        """What a careful colleague would doubt of what the files state."""
-        if dataset["fields"]:
-            times = [file.entry.mtime_ns for file in ingested.files]
-            yield from doubts(dataset["fields"], times, self._now)
-            folder = dataset["files"][0]["path"].rpartition("/")[0]
-            yield from self._siblings.doubts(folder, dataset["fields"])
-
-    def _keep(self, block: VendorBlock) -> dict[str, Any]:
-        digest = self.vendor.add(block.data)
-        entry = {"path": f"vendor:{digest}", "place": block.path, "media_type": block.media_type, "sha256": digest}
-        entry["file"] = block.file
-        return {**entry, "bytes": len(block.data), **({"byte_range": block.byte_range} if block.byte_range else {})}
 
     def finish(
         self, *, omissions: Sequence[Mapping[str, str]], empty_folders: Sequence[str], continues: str = ""

@@ -170,6 +170,7 @@ class _Lent:
     def __init__(self, extractor: Extractor) -> None:
         self.workers = extractor.workers
         self.extract: Callable[..., Extraction] = extractor.extract
+        self.extract_many = extractor.extract_many
         self.warm = extractor.warm
         self.expect = extractor.expect
 

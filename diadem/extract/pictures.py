@@ -1,29 +1,27 @@
-"""Pictures that plugins draw: asked for one after the other, and shown only as plain PNG."""
+"""The way of a picture: plugins are asked in the worker, pixels come over, and the parent makes the PNG.
+
+The picture stands in a page that people open. So nothing of what a worker says is taken for an encoded picture, only
+bytes for pixels, as many as there are to be.
+"""
 
 from __future__ import annotations
 
-import struct
-import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Final
+import base64
+import io
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
 
 from diadem.extract.extraction import issue
+from diadem.extract.protocol import SIDE
 from diadem.hooks.targets import target
 
-#: Bytes of a picture, and pixels a side.
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+#: Bytes of a PNG.
 MAX_PNG: Final = 12_000
-MAX_SIDE: Final = 320
-_SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
-#: Chunks that make the picture; what else a program writes (texts, times, colour profiles) is left out.
-_KEPT: Final = frozenset({b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"})
-#: Colour type to values a pixel and bits that each may have: PNG specification, third edition, table 11.1.
-_COLOURS: Final[Mapping[int, tuple[int, frozenset[int]]]] = {
-    0: (1, frozenset({1, 2, 4, 8, 16})),
-    2: (3, frozenset({8, 16})),
-    3: (1, frozenset({1, 2, 4, 8})),
-    4: (2, frozenset({8, 16})),
-    6: (4, frozenset({8, 16})),
-}
+#: Levels of grey, or colours, that are tried where all of them would make too large a file.
+_LEVELS: Final = (16, 8, 4)
 
 
 class Drawn:
@@ -31,8 +29,8 @@ class Drawn:
 
     Attributes
     ----------
-    picture : bytes or None
-        A plain PNG; None where none of them drew one.
+    picture : ndarray or None
+        As `diadem.extract.preview.pixels_of` gives it; None where none of them drew one.
     by : str
         Whose it is.
     issues : list of dict
@@ -40,7 +38,7 @@ class Drawn:
     """
 
     def __init__(self) -> None:
-        self.picture: bytes | None = None
+        self.picture: NDArray[Any] | None = None
         self.by = ""
         self.issues: list[dict[str, Any]] = []
 
@@ -67,13 +65,15 @@ def draw(
     tell : callable
         Told of kind and name of what runs now.
     """
+    from diadem.extract.preview import pixels_of
+
     drawn = Drawn()
     for offer in offers:
         tell("previews", offer["name"])
         try:
             picture = target(offer["draw"])(path, files, [dict(signal) for signal in signals])
             if picture is not None:
-                drawn.picture = plain_png(picture)
+                drawn.picture = pixels_of(picture)
                 drawn.by = f"{offer['name']} of {offer['by']['plugin']} {offer['by']['version']}"
                 break
         except Exception as error:  # a plugin that fails costs its picture only
@@ -83,68 +83,43 @@ def draw(
     return drawn
 
 
-def plain_png(data: Any) -> bytes:
-    """The picture alone: a PNG of limited size without anything beside the image.
-
-    Raises
-    ------
-    ValueError
-        It is no sound PNG, or a larger one; says why.
-    """
-    if not isinstance(data, bytes):
-        raise ValueError(f"a picture is bytes, not {type(data).__name__}")  # noqa: TRY004 - one kind of refusal
-    chunks = [(kind, body) for kind, body in _chunks(data) if kind in _KEPT]
-    kinds = [kind for kind, _ in chunks]
-    if not kinds or kinds[0] != b"IHDR" or kinds[-1] != b"IEND" or kinds.count(b"IHDR") != 1 or b"IDAT" not in kinds:
-        raise ValueError("a PNG begins with IHDR, has IDAT, and ends with IEND")
-    if chunks[0][1][9:10] == b"\x03" and b"PLTE" not in kinds:
-        raise ValueError("a PNG of this kind has a palette")
-    _require_pixels(chunks[0][1], b"".join(body for kind, body in chunks if kind == b"IDAT"))
-    plain = _SIGNATURE + b"".join(map(_chunk, chunks))
-    if len(plain) > MAX_PNG:
-        raise ValueError(f"a picture has at most {MAX_PNG} bytes, not {len(plain)}")
-    return plain
+def packed(pixels: NDArray[Any]) -> dict[str, Any]:
+    """Pixels as a worker sends them: ``rows, columns, colours``, and the bytes in base64."""
+    rows, columns, *colours = pixels.shape
+    about = {"rows": rows, "columns": columns, "colours": colours[0] if colours else 1}
+    return {**about, "pixels": base64.b64encode(pixels.tobytes()).decode("ascii")}
 
 
-def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Kind and body of each chunk, up to the end of the picture."""
-    if not data.startswith(_SIGNATURE):
-        raise ValueError("this is no PNG")
-    if len(data) > 100 * MAX_PNG:
-        raise ValueError(f"a picture has at most {MAX_PNG} bytes, not {len(data)}")
-    at = len(_SIGNATURE)
-    kind = b""
-    while kind != b"IEND":
-        if len(data) < at + 12:
-            raise ValueError("the PNG is cut short")
-        length, kind = struct.unpack_from(">I4s", data, at)
-        body, end = data[at + 8 : at + 8 + length], at + 12 + length
-        if len(data) < end or zlib.crc32(kind + body) != int.from_bytes(data[end - 4 : end], "big"):
-            raise ValueError(f"the chunk {kind!r} is damaged")
-        yield kind, body
-        at = end
-
-
-def _chunk(item: tuple[bytes, bytes]) -> bytes:
-    kind, body = item
-    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
-
-
-def _require_pixels(header: bytes, packed: bytes) -> None:
-    """That the header is possible and the packed rows are those that it announces."""
-    if len(header) != 13:
-        raise ValueError("the header is damaged")
-    width, height, depth, colour, method, filtering, interlaced = struct.unpack(">IIBBBBB", header)
-    if not (0 < width <= MAX_SIDE and 0 < height <= MAX_SIDE):
-        raise ValueError(f"a picture has at most {MAX_SIDE} pixels a side, not {width} x {height}")
-    values, depths = _COLOURS.get(colour, (0, frozenset[int]()))
-    if depth not in depths or method or filtering or interlaced:
-        raise ValueError("a picture is a plain PNG, not interlaced")
-    row = 1 + (width * values * depth + 7) // 8
-    unpacker = zlib.decompressobj()
+def encoded(said: Any) -> bytes | None:
+    """The PNG of pixels that a worker has sent, within `MAX_PNG`; None where they are none."""
+    if not isinstance(said, Mapping):
+        return None
     try:
-        rows = unpacker.decompress(packed, row * height + 1)
-    except zlib.error as error:
-        raise ValueError(f"the pixels cannot be unpacked: {error}") from error
-    if len(rows) != row * height or max(rows[::row]) > 4:
-        raise ValueError("the pixels are not those that the header announces")
+        rows, columns, colours = (said[key] for key in ("rows", "columns", "colours"))
+        pixels = base64.b64decode(said["pixels"], validate=True)
+    except (KeyError, TypeError, ValueError):
+        return None
+    if any(type(size) is not int or not 0 < size <= SIDE for size in (rows, columns)) or colours not in (1, 3):
+        return None
+    if len(pixels) != rows * columns * colours:
+        return None
+    from PIL import Image
+
+    picture = Image.frombytes("L" if colours == 1 else "RGB", (columns, rows), pixels)
+    data = _png(picture)
+    for levels in _LEVELS:
+        if len(data) <= MAX_PNG:
+            break
+        if colours == 1:
+            few = picture.point([grey * levels // 256 for grey in range(256)])
+            few.putpalette([level * 255 // (levels - 1) for level in range(levels) for _ in "rgb"])
+        else:
+            few = picture.quantize(levels)
+        data = _png(few, bits=4)
+    return data
+
+
+def _png(picture: Any, **options: int) -> bytes:
+    sink = io.BytesIO()
+    picture.save(sink, "PNG", optimize=False, compress_level=6, **options)
+    return sink.getvalue()

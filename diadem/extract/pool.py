@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import itertools
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -11,16 +10,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from diadem.extract.crew import Crew
 from diadem.extract.extensions import judge
 from diadem.extract.extraction import Extraction, VendorBlock, empty_files, issue, unread
-from diadem.extract.packages import locate
-from diadem.extract.pictures import plain_png
+from diadem.extract.parent import Crew, WorkerStopped
+from diadem.extract.pictures import encoded
 from diadem.extract.preflight import preflight
-from diadem.extract.process import WorkerStopped
+from diadem.extract.protocol import Offered, Origins, locate, part_text, version_of, without
 from diadem.extract.sniff import HEAD_SIZE, rank, told_by_name
 from diadem.extract.survey import DatasetPlan, missing_parts
-from diadem.extract.telling import Origins, Telling, part_text, version_of, without
 from diadem.hooks.offers import CheckOffer, FieldsOffer, PreviewOffer, ReaderOffer
 from diadem.serialization.extensions import ExtensionSchemas
 
@@ -29,10 +26,6 @@ BASE_SECONDS = 20.0
 BYTES_A_SECOND = 20e6
 #: Seconds by the clock for each second of processor time: a busy machine is no fault of the file.
 WALL_FACTOR = 3.0
-#: What nearly every reader imports.
-COMMON_MODULES = ("numpy", "PIL.Image", "h5py", "diadem.extract.reading", "diadem.extract.preview")
-#: What many readers import, and what takes three times as long: only where nobody waits is it imported beforehand.
-LARGE_MODULES = ("dask.array",)
 #: Datasets for which a worker is worth its start.
 WORTH_A_WORKER = 40
 
@@ -88,11 +81,9 @@ class Extractor:
         lasting: bool = False,
     ) -> None:
         self._readers = tuple(readers)
-        self._table = {offer.name: offer for offer in self._readers}
-        self._telling = Telling(self._readers, fields, previewers, checks, origins or {})
+        self._offered = Offered(self._readers, fields, previewers, checks, origins or {})
         self._schemas = ExtensionSchemas(schemas)
-        packages = locate(self._telling.targets())
-        self._crew = Crew(workers, memory, COMMON_MODULES, LARGE_MODULES, packages, lasting=lasting)
+        self._crew = Crew(workers, memory, locate(self._offered.targets()), lasting=lasting)
         self._timeout = timeout
         self._memory = memory
         self._previews = previews
@@ -187,19 +178,25 @@ class Extractor:
         return self._read(plan, job, names[0], evidence, issues)
 
     def extract_many(
-        self, plans: Iterable[DatasetPlan], root: Path, *, heads: Mapping[str, bytes] | None = None
+        self, plans: Iterable[DatasetPlan], root: Path, *, preview: bool = True
     ) -> Iterator[tuple[DatasetPlan, Extraction]]:
-        """Read many datasets on all workers; results in the order of the plans, a few ahead of the caller."""
+        """Read many datasets on all workers; results in the order of the plans, a few ahead of the caller.
+
+        Who stops before the end, or is interrupted, does not wait for what is being read.
+        """
         waiting: deque[tuple[DatasetPlan, Future[Extraction]]] = deque()
-        with ThreadPoolExecutor(self.workers + 1, thread_name_prefix="extract") as threads:
+        threads = ThreadPoolExecutor(self.workers + 1, thread_name_prefix="extract")
+        try:
             for plan in plans:
-                waiting.append((plan, threads.submit(self.extract, plan, root, heads=heads)))
+                waiting.append((plan, threads.submit(self.extract, plan, root, preview=preview)))
                 if len(waiting) > 8 * self.workers:
                     first, future = waiting.popleft()
                     yield first, future.result()
             while waiting:
                 first, future = waiting.popleft()
                 yield first, future.result()
+        finally:
+            threads.shutdown(wait=False, cancel_futures=True)
 
     def close(self) -> None:
         """End all workers, also busy ones."""
@@ -226,7 +223,7 @@ class Extractor:
             "files": [file.path for file in plan.files],
             "size": size,
             "ids": {file.path: file.id for file in plan.files},
-            **self._telling.of(names),
+            **self._offered.of(names),
             "lazy_only": any(found["code"] == "truncated" for found in issues),
             "preview": self._previews and preview,
             "keep": self._vendor,
@@ -276,7 +273,7 @@ class Extractor:
     ) -> Extraction:
         """An extraction from a worker's answer."""
         format_ = answer.get("format") or "unknown"
-        offer = self._table.get(format_)
+        offer = self._offered.readers.get(format_)
         if offer is not None and (pattern := missing_parts(plan, offer)):
             message = f"the data file '{pattern}' is not beside '{plan.primary.path}'"
             issues.append(issue("missing-part", message, file="f1", next="Archive the files of one dataset together."))
@@ -288,7 +285,7 @@ class Extractor:
             fields=dict(answer.get("fields", {})),
             issues=[*issues, *_news(answer.get("issues", ()), issues), *refused],
             extraction=self._how(answer, about) if format_ != "unknown" else {},
-            preview=_picture(answer.get("preview")),
+            preview=encoded(answer.get("preview")),
             vendor=[VendorBlock(**block) for block in answer.get("blocks", ())],
             extensions=extensions,
             outcomes=list(answer.get("outcomes", ())),
@@ -319,14 +316,6 @@ class Extractor:
         elif answer.get("preview_by"):
             how["preview"] = f"drawn by {answer['preview_by']}"
         return how
-
-
-def _picture(encoded: Any) -> bytes | None:
-    """A worker's picture, if it is one: it stands in a page that people open."""
-    try:
-        return plain_png(base64.b64decode(encoded)) if encoded else None
-    except (TypeError, ValueError):
-        return None
 
 
 def _news(found: Iterable[dict[str, Any]], known: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:

@@ -6,7 +6,6 @@ few frames, spectra are drawn as lines.
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -15,12 +14,9 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from diadem.extract.axes import in_order, kind_of
+from diadem.extract.protocol import SIDE
 from diadem.terms.units import to_si
 
-#: Pixels along the longer side.
-SIDE = 160
-#: Bytes of a PNG.
-MAX_PNG = 12_000
 #: Bytes of data that one preview may read.
 BUDGET = 16 << 20
 _FRAMES = 9
@@ -32,7 +28,7 @@ class TooLarge(Exception):
     """A picture would cost more reading than it is worth."""
 
 
-def preview(signals: Sequence[Mapping[str, Any]]) -> bytes | None:
+def preview(signals: Sequence[Mapping[str, Any]]) -> NDArray[np.uint8] | None:
     """Draw the first signal that can be drawn.
 
     Parameters
@@ -42,14 +38,35 @@ def preview(signals: Sequence[Mapping[str, Any]]) -> bytes | None:
 
     Returns
     -------
-    bytes or None
-        A PNG of at most `MAX_PNG` bytes; None where there is nothing to draw.
+    ndarray or None
+        Grey levels, rows by columns, at most `SIDE` of each; None where there is nothing to draw.
     """
     for signal in sorted(signals, key=_rank)[:_SIGNALS]:
         drawn = _draw(signal)
         if drawn is not None:
             return drawn
     return None
+
+
+def pixels_of(drawn: Any) -> NDArray[np.uint8]:
+    """What a plugin has drawn, as it can be shown.
+
+    Raises
+    ------
+    ValueError
+        It is neither an array of two dimensions nor one of colours; says why.
+    """
+    if not isinstance(drawn, np.ndarray):
+        raise ValueError(f"a picture is a NumPy array, not {type(drawn).__name__}")  # noqa: TRY004 - one kind of refusal
+    if not drawn.size:
+        raise ValueError("the array is empty")
+    step = max(1, -(-max(drawn.shape) // (8 * SIDE)))
+    if drawn.ndim == 2 and drawn.dtype.kind in "biuf":
+        return grey_levels(_values(drawn[::step, ::step]))
+    if drawn.ndim == 3 and drawn.shape[2] == 3 and drawn.dtype == np.uint8:
+        return np.asarray(_fit(Image.fromarray(np.ascontiguousarray(drawn[::step, ::step]))))
+    form = f"{drawn.dtype} {drawn.shape}"
+    raise ValueError(f"a picture has rows and columns of real numbers, or of three colours as uint8; this is {form}")
 
 
 def _rank(signal: Mapping[str, Any]) -> int:
@@ -63,24 +80,24 @@ def _kind(signal: Mapping[str, Any]) -> str:
     return kind_of(in_order(signal["axes"]), getattr(signal["data"], "shape", ()), signal.get("metadata") or {})
 
 
-def _draw(signal: Mapping[str, Any]) -> bytes | None:
-    """One signal as PNG, or None where it is empty or of a kind that has no picture."""
+def _draw(signal: Mapping[str, Any]) -> NDArray[np.uint8] | None:
+    """The pixels of one signal, or None where it is empty or of a kind that has no picture."""
     data = signal["data"]
     shape = getattr(data, "shape", ())
     if not shape or 0 in shape or data.dtype.kind not in "biufcV":
         return None
     kind = _kind(signal)
     if kind in ("spectrum", "time_series"):
-        return line_png(_values(data[:: max(1, shape[0] // 4096)]))
+        return _line(_values(data[:: max(1, shape[0] // 4096)]))
     if kind in ("image", "spectrum_line"):
-        return image_png(_image(data))
+        return grey_levels(_image(data))
     if kind == "spectrum_image" and to_si(in_order(signal["axes"])[0].get("units"))[0] == "eV":
-        return image_png(_mean_frame(data))
+        return grey_levels(_mean_frame(data))
     if kind == "spectrum_image" and not data.dtype.names:
         return _spectrum_image(data)
     if kind in ("image_stack", "4dstem", "volume") or len(shape) > 2:
-        return image_png(_mean_frame(data))
-    return line_png(_values(data[:4096])) if len(shape) == 1 else image_png(_image(data))
+        return grey_levels(_mean_frame(data))
+    return _line(_values(data[:4096])) if len(shape) == 1 else grey_levels(_image(data))
 
 
 def _image(data: Any) -> NDArray[Any]:
@@ -92,18 +109,18 @@ def _image(data: Any) -> NDArray[Any]:
     return _values(data[::step, ::step])
 
 
-def _spectrum_image(data: Any) -> bytes:
+def _spectrum_image(data: Any) -> NDArray[np.uint8]:
     """The map over as many channels in the middle as the budget allows, else the mean spectrum of some places."""
     rows, columns, channels = data.shape
     step = max(1, -(-max(rows, columns) // SIDE))
     if isinstance(data, np.ndarray):
-        return image_png(_values(data[::step, ::step].sum(axis=-1)))
+        return grey_levels(_values(data[::step, ::step].sum(axis=-1)))
     down, across, deep = (parts[0] for parts in data.chunks)
     plane = rows * columns * data.dtype.itemsize
     if plane * deep <= 4 * BUDGET:
         wanted = max(1, BUDGET // (plane * deep)) * deep
         start = max(0, channels // 2 - wanted // 2) // deep * deep
-        return image_png(_values(data[::step, ::step, start : start + wanted].sum(axis=-1)))
+        return grey_levels(_values(data[::step, ::step, start : start + wanted].sum(axis=-1)))
     column = down * across * channels * data.dtype.itemsize
     if column > 4 * BUDGET:
         raise TooLarge("a chunk of the spectrum image is too large for a preview")
@@ -111,7 +128,7 @@ def _spectrum_image(data: Any) -> bytes:
     for place in np.linspace(0, 1, max(1, BUDGET // column) + 2)[1:-1]:
         row, left = int(place * rows) // down * down, int(place * columns) // across * across
         total += _values(data[row : row + down, left : left + across].mean(axis=(0, 1)))
-    return line_png(total)
+    return _line(total)
 
 
 def _mean_frame(data: Any) -> NDArray[Any]:
@@ -146,20 +163,14 @@ def _values(data: Any) -> NDArray[Any]:
     return np.asarray(np.abs(array) if array.dtype.kind == "c" else array, dtype=float)
 
 
-def image_png(values: NDArray[Any]) -> bytes:
-    """Grey levels between the first and the ninety-ninth percentile, as PNG within `MAX_PNG`."""
+def grey_levels(values: NDArray[Any]) -> NDArray[np.uint8]:
+    """Grey levels between the first and the ninety-ninth percentile, in the picture's size."""
     finite = values[np.isfinite(values)]
     low, high = np.percentile(finite, (1, 99)) if finite.size else (0.0, 1.0)
     if high <= low:
         low, high = float(finite.min(initial=0.0)), float(finite.max(initial=1.0))
     scaled = np.clip((np.nan_to_num(values, nan=low, posinf=high, neginf=low) - low) / ((high - low) or 1.0), 0, 1)
-    picture = _fit(Image.fromarray((scaled * 255).astype(np.uint8)))
-    encoded = _encode(picture)
-    for levels in (16, 8, 4):
-        if len(encoded) <= MAX_PNG:
-            break
-        encoded = _encode_few(picture, levels)
-    return encoded
+    return np.asarray(_fit(Image.fromarray((scaled * 255).astype(np.uint8))))
 
 
 def _fit(picture: Image.Image) -> Image.Image:
@@ -174,18 +185,7 @@ def _fit(picture: Image.Image) -> Image.Image:
     return picture.resize(size, Image.Resampling.NEAREST if factor >= 1 else Image.Resampling.BOX)
 
 
-def _encode_few(picture: Image.Image, levels: int) -> bytes:
-    """PNG with a palette of few grey levels, four bits a pixel."""
-    indices = np.asarray(picture).astype(np.uint16) * levels // 256
-    reduced = Image.fromarray(indices.astype(np.uint8)).convert("P")
-    reduced.putdata(indices.astype(np.uint8).ravel())
-    reduced.putpalette([level * 255 // (levels - 1) for level in range(levels) for _ in "rgb"])
-    sink = io.BytesIO()
-    reduced.save(sink, "PNG", bits=4, compress_level=6)
-    return sink.getvalue()
-
-
-def line_png(values: NDArray[Any]) -> bytes:
+def _line(values: NDArray[Any]) -> NDArray[np.uint8]:
     """A spectrum as a line over its channels, from its least to its greatest value."""
     width, height, margin = SIDE, SIDE // 2, 3
     curve = np.nan_to_num(values.ravel().astype(float))
@@ -200,16 +200,9 @@ def line_png(values: NDArray[Any]) -> bytes:
         across = margin + index * step
         points += [(across, height - margin - 1 - (float(level) - low) * scale) for level in _extremes(column)]
     pen.line(points, fill=0)
-    return _encode_few(picture, 16)
+    return np.asarray(picture)
 
 
 def _extremes(column: NDArray[Any]) -> tuple[float, ...]:
     """Least and greatest value of a column of channels, so that no peak is lost."""
     return (float(column[0]),) if column.size == 1 else (float(column.min()), float(column.max()))
-
-
-def _encode(picture: Image.Image) -> bytes:
-    """PNG bytes."""
-    sink = io.BytesIO()
-    picture.save(sink, "PNG", optimize=False, compress_level=6)
-    return sink.getvalue()

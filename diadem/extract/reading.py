@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import logging
 import os
 import sys
@@ -20,7 +19,7 @@ from diadem.extract.extraction import issue
 from diadem.extract.fault_text import fault_text
 from diadem.extract.mapping import leaves
 from diadem.extract.normalise import pixel_sizes, values_of
-from diadem.extract.pictures import draw
+from diadem.extract.pictures import draw, packed
 from diadem.extract.quality import ASSESS, examine
 from diadem.hooks.targets import target
 
@@ -58,7 +57,7 @@ def read_dataset(job: Mapping[str, Any], tell: Tell = _silent) -> dict[str, Any]
     Returns
     -------
     dict
-        ``format, evidence, signals, fields, extensions, issues, blocks, mode, reader, preview`` (base64 or null),
+        ``format, evidence, signals, fields, extensions, issues, blocks, mode, reader, preview`` (pixels or null),
         ``preview_by``, ``preview_failed``; ``outcomes`` of each rule where the job says ``explain``; ``values``
         is ``unproven`` where some are as the reader normalised them.
     """
@@ -279,10 +278,10 @@ def _preview(
         result["issues"] += drawn.issues
         tell("previews", "")
         try:
-            picture = drawn.picture or preview(signals)
+            picture = preview(signals) if drawn.picture is None else drawn.picture
         except Exception as error:  # data that cannot be read shows only here, and the record says so
             result["preview_failed"] = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
             return
-    result["preview"] = base64.b64encode(picture).decode() if picture else None
+    result["preview"] = None if picture is None else packed(picture)
     result["preview_by"] = drawn.by
     result["preview_ms"] = round(1e3 * (time.perf_counter() - started), 1)

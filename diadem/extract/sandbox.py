@@ -14,7 +14,9 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -205,6 +207,49 @@ class Guard:
                 self._refuse("a reader may not write files", place)
         elif not _below(place, (self._root, self._scratch, *self._always)):
             self._refuse("a reader may not open files outside its dataset's folder", place)
+
+
+def import_freely(guard: Guard, modules: Collection[str]) -> None:
+    """Have large libraries, and the packages that they are in, imported without a guard when a reader asks for them.
+
+    On its import Dask looks at the processor and at its own settings, which a reader may not. What a library does then
+    is none of the reader's doing.
+
+    Parameters
+    ----------
+    guard : Guard
+        What is lifted meanwhile.
+    modules : collection of str
+        Dotted names.
+    """
+    parents = {name.rpartition(".")[0] for name in modules} - {""}
+    sys.meta_path.insert(0, _FreeFinder(guard, {*modules, *parents}))
+
+
+class _FreeFinder(MetaPathFinder):
+    """Finds a few modules where they always are, and lifts the guard while they run."""
+
+    def __init__(self, guard: Guard, names: Collection[str]) -> None:
+        self._guard = guard
+        self._names = names
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        """The usual spec, whose loader runs the module without the guard."""
+        if fullname not in self._names:
+            return None
+        spec = PathFinder.find_spec(fullname, path, target)
+        if spec is None or spec.loader is None:
+            return None
+        run = spec.loader.exec_module
+
+        def run_freely(module: ModuleType) -> None:
+            with self._guard.lifted():
+                run(module)
+
+        spec.loader.exec_module = run_freely  # type: ignore[method-assign]
+        return spec
 
 
 def own_places() -> Iterable[str]:

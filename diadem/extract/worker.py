@@ -1,7 +1,7 @@
 """The worker process: jobs as JSON lines in, results as JSON lines out, one dataset at a time.
 
-Started by `diadem.extract.process` as ``python -m diadem.extract.worker``. It ends when its input ends, so that it does
-not outlive its parent, whatever a reader is doing.
+Started by `diadem.extract.parent` as ``python -m diadem.extract.worker``. It ends when its input ends, so that it does
+not outlive its parent, whatever a reader is doing; and when it is sent to rest and nobody asks it any more.
 
 Where Linux can close files to a process (`diadem.extract.confinement`), this one never opens a file of the data. It
 imports what readers need, and divides: for each folder of data a child that can read that folder and no other.
@@ -26,11 +26,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, Never
 
-from diadem.extract import confinement, on_demand, packages, sandbox
+from diadem.extract import confinement, protocol, sandbox
+from diadem.extract.protocol import LARGE_MODULES, MAX_ANSWER
 from diadem.model.vendor import TREE
 
-#: Bytes that one answer may have.
-MAX_ANSWER = 8 << 20
 #: Jobs between two collections of cycles, which hold files open, among everything.
 _COLLECT_EVERY = 32
 #: What readers import late, and takes long: of these a child tells by number which it has.
@@ -45,8 +44,8 @@ def main() -> None:
     source, sink = _take_pipes()
     settings = json.loads(source.readline() or b"{}")
     foreign = settings.get("packages", {})
-    packages.install(foreign)
-    code = packages.allowed(foreign)
+    protocol.install(foreign)
+    code = protocol.readable(foreign)
     guard = sandbox.Guard(sandbox.scratch_folder(), code)
     limited = sandbox.limit_resources(int(settings.get("memory", 4 << 30)))
     sandbox.forbid_pickled_codecs()
@@ -56,9 +55,10 @@ def main() -> None:
     if not landlock:
         threading.Thread(target=_listen, args=(source, jobs, guard), daemon=True).start()
     _import(settings.get("modules", ()))
-    on_demand.spare(guard, settings.get("on_demand", ()))
+    sandbox.import_freely(guard, LARGE_MODULES)
     gc.freeze()
-    _say(sink, {"ready": True, "network": network, "limited": limited, "reader": _reader_version()})
+    with contextlib.suppress(OSError):  # the parent is gone: its end of the other pipe says so, too
+        _say(sink, {"ready": True, "network": network, "limited": limited, "reader": _reader_version()})
     if landlock:
         _divide(source, partial(_confined, sink, guard, code, landlock), guard)
     guard.install()
@@ -73,11 +73,16 @@ def _work(
     imported: Callable[[int], object] = lambda _: None,
 ) -> Never:
     """Answer jobs, and say with each what the system enforces."""
-    done = 0
+    done, patience = 0, None
     untold = {name: number for number, name in enumerate(_OFTEN) if name not in sys.modules}
     while True:
-        job = json.loads(jobs.get())
-        if job.get("rest"):
+        try:
+            job = json.loads(jobs.get(timeout=patience))
+        except queue.Empty:
+            sandbox.remove_scratch(guard)
+            os._exit(0)
+        patience = job.get("rest") or None
+        if "rest" in job:
             _let_go()
             continue
         _say(sink, {**_answer(job, guard, partial(_tell, sink)), "enforced": enforced})
@@ -99,8 +104,11 @@ def _divide(source: BinaryIO, work: Callable[[int, int, str], Never], guard: san
     """
     child, root, pending = _Child(), "", b""
     often: set[str] = set()
+    patience: float | None = None
     while True:
-        waited, _, _ = select.select([source.fileno(), *child.living], [], [])
+        waited, _, _ = select.select([source.fileno(), *child.living], [], [], patience)
+        if not waited:  # it has rested for long enough
+            break
         if child.living and child.living[0] in waited:
             numbers = os.read(child.living[0], len(_OFTEN))
             if not numbers:
@@ -121,7 +129,12 @@ def _divide(source: BinaryIO, work: Callable[[int, int, str], Never], guard: san
                 gc.freeze()  # a child that looked for cycles among all of it would copy all of it
                 root = job["root"]
                 child = _Child.started(work, root, source)
-            child.tell(line + b"\n")
+            patience = job.get("rest")
+            if patience is None:
+                child.tell(line + b"\n")
+            else:
+                child.tell(b'{"rest": 0}\n')  # it ends with this process
+                _import([*often])  # nobody waits: so it is there for the readers of the next folder
     child.end()
     sandbox.remove_scratch(guard)
     os._exit(0)

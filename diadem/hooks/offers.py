@@ -203,8 +203,9 @@ class PreviewOffer:
     draw : str
         ``module:function``, called in the worker as ``function(path, files, signals)`` with the path of the primary
         file, those of all files, and the reader's signal dictionaries, whose arrays may be lazy: read little of them.
-        It returns a PNG of at most 12,000 bytes and 320 pixels a side, or None where there is nothing to show. Where it
-        fails, or returns anything else, DIADEM draws its own and says so.
+        It returns a NumPy array, rows by columns: of real numbers, which are shown in grey between their first and
+        ninety-ninth percentile, or of red, green and blue as uint8; None where there is nothing to show. It is made as
+        small as the page needs it. Where it fails, or returns anything else, DIADEM draws its own and says so.
     priority : int
         Higher is asked first when several offers match.
     """

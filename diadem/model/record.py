@@ -165,6 +165,8 @@ class Record:
         Metadata of communities, by namespace.
     continues : str
         Id of the package to which this one adds only what is new or changed, or "".
+    sealed : bool
+        False for what `diadem.extract` reads: no package holds it, and its files have no SHA-256.
     known : frozenset of str
         The closed list of field keys.
     unknown : mapping
@@ -182,6 +184,7 @@ class Record:
     empty_dirs: Sequence[str] = ()
     extensions: Mapping[str, Any] = field(default_factory=dict)
     continues: str = ""
+    sealed: bool = True
     unknown: Mapping[str, Any] = field(default_factory=dict)
 
     def value(self, key: str) -> Any:
@@ -231,6 +234,8 @@ class Record:
         tail = {key: getattr(self, key) for key in ("omitted", "empty_dirs", "extensions")}
         if self.continues:
             tail["continues"] = self.continues
+        if not self.sealed:
+            tail["sealed"] = False
         datasets = [dataset.document for dataset in self.datasets]
         plain: dict[str, Any] = _plain({**head, "datasets": datasets, **tail, **self.unknown})
         return plain

@@ -62,7 +62,10 @@ class Signal:
 
 @dataclass(frozen=True, slots=True)
 class RecordFile:
-    """One file of a dataset. `path` is the stored path relative to `data/`; `format` is "" where it is not known."""
+    """One file of a dataset. `path` is the stored path relative to `data/`; what is not known is "".
+
+    `format` is known where something read the file, `sha256` in the record of a package.
+    """
 
     id: str
     path: str
@@ -81,7 +84,7 @@ class RecordFile:
             path=document["path"],
             role=document["role"],
             bytes=document["bytes"],
-            sha256=document["sha256"],
+            sha256=document.get("sha256", ""),
             format=document.get("format", ""),
             format_evidence=tuple(document.get("format_evidence", ())),
             document=document,

@@ -13,13 +13,13 @@ from diadem.serialization.validation import validate_dataset
 _OPTIONAL: Mapping[str, Any] = {"signals": [], "raw": [], "issues": [], "extraction": {}}
 
 
-def require_admissible(dataset: Mapping[str, Any]) -> None:
+def require_admissible(dataset: Mapping[str, Any], *, sealed: bool = True) -> None:
     """Raise `DocumentError` unless the dataset can be written to a record as it is."""
     compact(dataset, where=f"dataset {str(dataset.get('id', '?'))[:64]}")
-    validate_dataset(dataset)
+    validate_dataset(dataset, sealed=sealed)
 
 
-def admitted(dataset: Mapping[str, Any]) -> dict[str, Any]:
+def admitted(dataset: Mapping[str, Any], *, sealed: bool = True) -> dict[str, Any]:
     """The dataset without what a record does not admit, and an issue for each part left out.
 
     Parameters
@@ -27,6 +27,8 @@ def admitted(dataset: Mapping[str, Any]) -> dict[str, Any]:
     dataset : mapping
         `id` and `files` are ours and must be right; the rest comes from a reader, and is kept as far as it is valid:
         field by field and extension by extension, the other parts whole.
+    sealed : bool
+        See `validate_dataset`.
 
     Raises
     ------
@@ -34,15 +36,15 @@ def admitted(dataset: Mapping[str, Any]) -> dict[str, Any]:
         `id` or `files` are refused.
     """
     try:
-        require_admissible(dataset)
+        require_admissible(dataset, sealed=sealed)
     except DocumentError:
-        return _reduced(dataset)
+        return _reduced(dataset, sealed=sealed)
     return dict(dataset)
 
 
-def _reduced(dataset: Mapping[str, Any]) -> dict[str, Any]:
+def _reduced(dataset: Mapping[str, Any], *, sealed: bool) -> dict[str, Any]:
     result = {"id": dataset.get("id"), "files": dataset.get("files"), "fields": {}, **_OPTIONAL}
-    require_admissible(result)
+    require_admissible(result, sealed=sealed)
     refused = []
     for part in _OPTIONAL:
         refused += _tried(result, {part: dataset.get(part, _OPTIONAL[part])}, part)
@@ -57,7 +59,7 @@ def _reduced(dataset: Mapping[str, Any]) -> dict[str, Any]:
 def _tried(result: dict[str, Any], change: Mapping[str, Any], part: str) -> list[dict[str, str]]:
     """Take the change if it is admissible, else say so."""
     try:
-        require_admissible({**result, **change})
+        require_admissible({**result, **change}, sealed=False)  # the files were judged before
     except DocumentError as error:
         said = str(error).encode("utf-8", "backslashreplace").decode()
         return [{"code": "not-recorded", "message": f"{part} was left out of the record: {said}"}]

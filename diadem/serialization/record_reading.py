@@ -32,7 +32,11 @@ _TOO_LARGE: Final = "Nothing that DIADEM writes is so large: ask whoever made th
 
 
 def read_record(
-    data: bytes, vendor: VendorSource | None = None, *, migrations: Sequence[Migration] = MIGRATIONS
+    data: bytes,
+    vendor: VendorSource | None = None,
+    *,
+    migrations: Sequence[Migration] = MIGRATIONS,
+    sealed: bool = True,
 ) -> Record:
     """The record of a package. Datasets are parsed and validated when they are asked for.
 
@@ -44,14 +48,16 @@ def read_record(
         Where the vendor's blocks are kept, for `Dataset.vendor`.
     migrations : sequence of Migration
         Steps for records of earlier versions; `data` stays as it is.
+    sealed : bool
+        Whether it is a package's, so that its files must have digests, or says that it is none's.
 
     Raises
     ------
     DocumentError
-        Not a record: not JSON, another version's, or malformed. A malformed dataset raises when it is asked for.
+        Not such a record: not JSON, another version's, or malformed. A malformed dataset raises when it is asked for.
     """
     require_size(len(data))
-    origin = _Origin(data, vendor, tuple(migrations))
+    origin = _Origin(data, vendor, tuple(migrations), sealed)
     return _by_lines(origin) or _whole(origin)
 
 
@@ -62,10 +68,11 @@ class _Origin:
     data: bytes
     vendor: VendorSource | None
     migrations: tuple[Migration, ...]
+    sealed: bool
 
     def datasets(self) -> Sequence[Dataset]:
         """What a pickle of datasets becomes again."""
-        return read_record(self.data, self.vendor, migrations=self.migrations).datasets
+        return read_record(self.data, self.vendor, migrations=self.migrations, sealed=self.sealed).datasets
 
 
 def _by_lines(origin: _Origin) -> Record | None:
@@ -149,7 +156,7 @@ class _Datasets(Sequence[Dataset]):
         if not isinstance(document, dict):
             raise DocumentError("a dataset is a JSON object", where=where, next=_NEXT)
         complete = migrated_dataset(resolved(document, self._shared, where=where), self._steps)
-        validate_dataset(complete, closed=False)
+        validate_dataset(complete, closed=False, sealed=self._origin.sealed)
         return Dataset(complete, self._known, self._origin.vendor)
 
 
@@ -159,9 +166,12 @@ def _record(document: dict[str, Any], count: int, load: Callable[[int], Any], or
     shared = document.get("shared", {})
     document = migrated_head(document, steps)
     validate_head(document, closed=False)
+    if document.get("sealed", True) is not origin.sealed:
+        raise DocumentError("it says that it is the record of no package", where=RECORD_PATH, next=_NEXT)
     rest = {key: document[key] for key in document if key not in {"datasets", "shared"}}
     own = {key: rest.pop(key) for key in ("schema", "session", "sample", "people", "instrument")}
-    tail = {key: rest.pop(key) for key in ("omitted", "empty_dirs", "extensions", "continues") if key in rest}
+    told = ("omitted", "empty_dirs", "extensions", "continues", "sealed")
+    tail = {key: rest.pop(key) for key in told if key in rest}
     datasets = _Datasets(count, load, shared, origin, steps)
     return Record(datasets=datasets, known=field_keys(), **own, **tail, unknown=rest)
 

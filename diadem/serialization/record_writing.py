@@ -24,6 +24,8 @@ class RecordWriter:
         Where to; only `write` is used.
     metadata : mapping
         What a person says: see `validate_metadata`.
+    sealed : bool
+        Whether it becomes part of a package; else its files need no digests, and it says so.
 
     Raises
     ------
@@ -31,10 +33,10 @@ class RecordWriter:
         The metadata are refused; nothing is written.
     """
 
-    def __init__(self, stream: BinaryIO, *, metadata: Mapping[str, Any]) -> None:
+    def __init__(self, stream: BinaryIO, *, metadata: Mapping[str, Any], sealed: bool = True) -> None:
         said = validate_metadata(metadata)
         self._extensions = said.pop("extensions", {})
-        self._lines = _Lines(stream, {**_HEAD, **said}, closed=True)
+        self._lines = _Lines(stream, {**_HEAD, **said, **({} if sealed else {"sealed": False})}, closed=True)
 
     def add(self, dataset: dict[str, Any], *, admitted: bool = False) -> None:
         """Validate one dataset and write it.
@@ -94,7 +96,7 @@ def write_record(stream: BinaryIO, record: Record) -> None:
     Raises
     ------
     DocumentError
-        A dataset of it is malformed.
+        A dataset of it is malformed, or its files have no digests: what is written becomes part of a package.
     """
     lines = _Lines(stream, {key: getattr(record, key) for key in _HEAD}, closed=False)
     for dataset in record.datasets:
@@ -110,6 +112,7 @@ class _Lines:
     def __init__(self, stream: BinaryIO, head: Mapping[str, Any], *, closed: bool) -> None:
         self._stream = stream
         self._closed = closed
+        self._sealed = head.get("sealed", True)
         self._pool = Pool()
         self._ids: set[str] = set()
         stream.write(b"{" + _members(head) + b',\n"datasets":[\n')
@@ -119,7 +122,7 @@ class _Lines:
         where = f"dataset {name}"
         if not admitted:
             compact(dataset, where=where)  # what is not JSON is refused before the pool has seen any of it
-            validate_dataset(dataset, closed=self._closed)
+            validate_dataset(dataset, closed=self._closed, sealed=self._sealed)
         if name in self._ids:
             raise DocumentError(f"there are two datasets with the id '{name}'", where=name)
         line = compact(self._pool.compressed(dataset), where=where)

@@ -42,7 +42,7 @@ def validate_metadata(document: object) -> dict[str, Any]:
     return result
 
 
-def validate_dataset(document: Mapping[str, Any], *, closed: bool = True) -> None:
+def validate_dataset(document: Mapping[str, Any], *, closed: bool = True, sealed: bool = True) -> None:
     """One dataset, references resolved.
 
     Parameters
@@ -52,6 +52,8 @@ def validate_dataset(document: Mapping[str, Any], *, closed: bool = True) -> Non
     closed : bool
         Whether keys that this version does not know are refused, as when a record is made, or let pass, as when
         one of a later minor version is read.
+    sealed : bool
+        Whether every file must have its digest, as in a package.
 
     Raises
     ------
@@ -60,6 +62,9 @@ def validate_dataset(document: Mapping[str, Any], *, closed: bool = True) -> Non
     """
     _check(schemas.DATASET, document, closed=closed)
     where = f"dataset {document['id']}"
+    for index, file in enumerate(document["files"] if sealed else ()):
+        if "sha256" not in file:
+            raise DocumentError(f'{where} $.files[{index}]: "sha256" is a required property of a sealed record.')
     files = _unique(document["files"], f"{where} $.files")
     signals = _unique(document["signals"], f"{where} $.signals")
     for key, stated in document["fields"].items():
@@ -81,7 +86,7 @@ def validate_record(document: Mapping[str, Any]) -> None:
     _check(schemas.RECORD, document)
     _unique(document["datasets"], "$.datasets")
     for dataset in document["datasets"]:
-        validate_dataset(dataset)
+        validate_dataset(dataset, sealed=document.get("sealed", True))
 
 
 def validate_head(document: Mapping[str, Any], *, closed: bool = True) -> None:

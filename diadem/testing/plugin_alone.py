@@ -9,9 +9,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from diadem.extract.packages import locate
-from diadem.extract.process import environment
-from diadem.extract.telling import Telling
+from diadem.extract.parent import environment
+from diadem.extract.protocol import Offered, locate
 from diadem.terms.units import to_si
 from diadem.testing.comparing import difference
 from diadem.testing.plugin_copies import Example
@@ -26,7 +25,7 @@ _LISTS = (*_COMPARED, "kinds", "outcomes", "noted", "unclosed", "left_open")
 Signals = Sequence[Mapping[str, Any]]
 
 
-def read_alone(example: Example, format_: str, telling: Telling, scratch: Path, notes: Notes) -> Signals:
+def read_alone(example: Example, format_: str, offered: Offered, scratch: Path, notes: Notes) -> Signals:
     """Run the reader twice, in different surroundings, with nothing refused and all of it noted.
 
     Parameters
@@ -35,8 +34,8 @@ def read_alone(example: Example, format_: str, telling: Telling, scratch: Path, 
         The dataset.
     format_ : str
         As what it was recognised.
-    telling : Telling
-        What a worker is told of the offers.
+    offered : Offered
+        What plugins offer, as workers are told.
     scratch : Path
         A folder for caches.
     notes : Notes
@@ -48,7 +47,7 @@ def read_alone(example: Example, format_: str, telling: Telling, scratch: Path, 
         The signals, as `diadem.testing.trial.signature` describes them.
     """
     before = _listing(example.root)
-    first, second = (_trial(example, format_, telling, scratch, notes, foreign=foreign) for foreign in (False, True))
+    first, second = (_trial(example, format_, offered, scratch, notes, foreign=foreign) for foreign in (False, True))
     for answer in (first, second):
         _examine(example, answer, notes)
     one, other = ({key: answer[key] for key in _COMPARED} for answer in (first, second))
@@ -94,16 +93,16 @@ def _listing(root: Path) -> list[tuple[str, int, int]]:
 
 
 def _trial(
-    example: Example, format_: str, telling: Telling, scratch: Path, notes: Notes, *, foreign: bool
+    example: Example, format_: str, offered: Offered, scratch: Path, notes: Notes, *, foreign: bool
 ) -> dict[str, Any]:
-    told = telling.of([format_ if format_ in telling.formats else example.plan.offers[0]])
+    told = offered.of([format_ if format_ in offered.readers else example.plan.offers[0]])
     job = {
         "root": str(example.root),
         "path": str(example.path),
         "files": example.files,
         "offer": told["offers"][0],
         "fields": told["fields"],
-        "packages": locate(telling.targets()),
+        "packages": locate(offered.targets()),
         "foreign_locale": foreign,
     }
     scratch.mkdir(exist_ok=True)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from diadem import api
 from diadem.extract.pool import Extractor
-from diadem.extract.telling import Telling
+from diadem.extract.protocol import Offered
 from diadem.hooks.gathering import names_of
 from diadem.serialization.extensions import ExtensionSchemas
 from diadem.testing.plugin_alone import read_alone
@@ -187,8 +187,8 @@ def _try(
 
 def _archive(example: Example, found: Extraction, work: Path, offers: Offers, notes: Notes) -> None:
     """Run an example's reader alone, and through a package."""
-    telling = Telling(offers.readers, offers.fields, offers.previews, offers.checks, offers.foreign)
-    signals = read_alone(example, found.format, telling, work / "scratch", notes)
+    offered = Offered(offers.readers, offers.fields, offers.previews, offers.checks, offers.foreign)
+    signals = read_alone(example, found.format, offered, work / "scratch", notes)
     if notes.sound(example.name):  # a reader that does what it should not is not called in this process
         archive(example, found, signals, work / "store", notes)
     else:

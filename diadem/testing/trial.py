@@ -18,9 +18,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from diadem.extract import on_demand, packages, sandbox
+from diadem.extract import protocol, sandbox
 from diadem.extract.blocks import cut
-from diadem.extract.pool import COMMON_MODULES, LARGE_MODULES
+from diadem.extract.protocol import COMMON_MODULES, LARGE_MODULES
 from diadem.hooks.targets import target
 from diadem.serialization import typed_json
 
@@ -33,7 +33,7 @@ _LOCALES = ("de_DE.UTF-8", "fr_FR.UTF-8", "pl_PL.UTF-8", "German_Germany.1252")
 def main() -> None:
     """Answer the job."""
     job = json.loads(sys.stdin.buffer.read())
-    packages.install(job["packages"])
+    protocol.install(job["packages"])
     chosen = _foreign_locale() if job["foreign_locale"] else ""
     print(json.dumps({"locale": chosen, **run(job)}, default=str))  # noqa: T201 - the answer
 
@@ -64,12 +64,12 @@ def run(job: Mapping[str, Any]) -> dict[str, Any]:
     noted: list[tuple[str, str]] = []
     places = [job["root"], str(Path(job["root"]).resolve())]
     guard = sandbox.Guard(
-        sandbox.scratch_folder(), packages.allowed(job["packages"]), lambda what, where: noted.append((what, where))
+        sandbox.scratch_folder(), protocol.readable(job["packages"]), lambda what, where: noted.append((what, where))
     )
     for name in (*COMMON_MODULES, job["offer"]["load"].partition(":")[0]):
         with contextlib.suppress(ImportError):
             __import__(name)
-    on_demand.spare(guard, LARGE_MODULES)
+    sandbox.import_freely(guard, LARGE_MODULES)
     guard.enter(Path(job["root"]))
     guard.install()
     answer: dict[str, Any] = {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 import sys
 import time
@@ -79,22 +78,19 @@ def failing(*_: Any) -> Any:
     raise RuntimeError("of its own")
 
 
-def _png(width: int = 16, height: int = 16, **options: Any) -> bytes:
-    from PIL import Image
-
-    sink = io.BytesIO()
-    Image.new("RGB", (width, height), (200, 10, 10)).save(sink, "PNG", **options)
-    return sink.getvalue()
-
-
-def draws_red(path: str, files: Sequence[str], signals: Sequence[Mapping[str, Any]]) -> bytes:
-    """A red square, with a text beside it."""
-    from PIL.PngImagePlugin import PngInfo
+def draws_red(path: str, files: Sequence[str], signals: Sequence[Mapping[str, Any]]) -> Any:
+    """A large red square; its signals are thrown away."""
+    import numpy as np
 
     signals[0].clear()  # type: ignore[attr-defined]
-    notes = PngInfo()
-    notes.add_text("Comment", "<script>alert(1)</script>")
-    return _png(pnginfo=notes)
+    return np.broadcast_to(np.array([200, 10, 10], np.uint8), (3000, 2000, 3))
+
+
+def draws_noise(path: str, files: Sequence[str], signals: Sequence[Mapping[str, Any]]) -> Any:
+    """Colours that no file can hold in little space."""
+    import numpy as np
+
+    return np.random.default_rng(0).integers(0, 256, (160, 160, 3), np.uint8)
 
 
 def draws_nothing(path: str, files: Sequence[str], signals: Sequence[Mapping[str, Any]]) -> None:
@@ -106,14 +102,30 @@ def draws_text(path: str, files: Sequence[str], signals: Sequence[Mapping[str, A
     return "<svg/>"
 
 
-def draws_html(path: str, files: Sequence[str], signals: Sequence[Mapping[str, Any]]) -> bytes:
-    """No picture."""
-    return b"<html></html>"
+def draws_png(path: str, files: Sequence[str], signals: Sequence[Mapping[str, Any]]) -> bytes:
+    """A picture that is encoded already."""
+    return b"\x89PNG\r\n\x1a\n"
 
 
-def draws_large(path: str, files: Sequence[str], signals: Sequence[Mapping[str, Any]]) -> bytes:
-    """Too many pixels."""
-    return _png(1000, 10)
+def draws_objects(path: str, files: Sequence[str], signals: Sequence[Mapping[str, Any]]) -> Any:
+    """An array of no numbers."""
+    import numpy as np
+
+    return np.array([["a", "b"]], dtype=object)
+
+
+def draws_cube(path: str, files: Sequence[str], signals: Sequence[Mapping[str, Any]]) -> Any:
+    """Too many dimensions."""
+    import numpy as np
+
+    return np.zeros((4, 4, 4, 4))
+
+
+def draws_no_pixels(path: str, files: Sequence[str], signals: Sequence[Mapping[str, Any]]) -> Any:
+    """Nothing at all."""
+    import numpy as np
+
+    return np.zeros((0, 4))
 
 
 def finds_drift(path: str, files: Sequence[str], dataset: Described) -> Iterator[Issue]:

@@ -17,8 +17,8 @@ import pytest
 
 from diadem.errors import UsageError
 from diadem.extract.confinement import landlock_version
-from diadem.extract.crew import PATIENCE
 from diadem.extract.extraction import Extraction
+from diadem.extract.parent import PATIENCE
 from diadem.extract.pool import WORTH_A_WORKER, Extractor
 from diadem.extract.survey import survey
 from diadem.hooks.offers import ReaderOffer

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from typing import Any
 
 import dask.array as da
@@ -12,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from diadem.extract.preview import BUDGET, MAX_PNG, TooLarge, preview
+from diadem.extract.pictures import MAX_PNG, encoded, packed
+from diadem.extract.preview import BUDGET, TooLarge, preview
 
 
 def signal(data: Any, navigating: int) -> dict[str, Any]:
@@ -20,8 +22,10 @@ def signal(data: Any, navigating: int) -> dict[str, Any]:
     return {"data": data, "axes": [{"navigate": place < navigating} for place in range(data.ndim)], "metadata": {}}
 
 
-def opened(picture: bytes | None) -> Image.Image:
-    """The picture, checked."""
+def opened(pixels: Any) -> Image.Image:
+    """The picture as the parent makes it, checked."""
+    assert pixels is not None
+    picture = encoded(json.loads(json.dumps(packed(pixels))))
     assert picture is not None
     assert len(picture) <= MAX_PNG
     image = Image.open(io.BytesIO(picture))
@@ -129,5 +133,8 @@ def test_odd_values_and_shapes(shape: list[int], value: float, navigating: int) 
     before = data.copy()
     picture = preview([signal(data, navigating)])
     opened(picture)
+    assert picture is not None
     assert np.array_equal(data, before, equal_nan=True)
-    assert preview([signal(before, navigating)]) == picture
+    again = preview([signal(before, navigating)])
+    assert again is not None
+    assert np.array_equal(again, picture)

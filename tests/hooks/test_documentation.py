@@ -109,6 +109,7 @@ def test_the_example_keeps_every_promise(module: str, files: Path, tmp_path: Pat
     with trying(module) as offers:
         assert module in {origin.name for (name, _), origin in offers.origins.items() if name == hook}
         found = diadem.extract(file).datasets[0]
+        drawn = diadem.pack(file, tmp_path / "store").record.datasets[0].extraction.get("preview")
     if hook == "diadem_readers":
         assert (found.primary.format, found.signals[0].shape) == ("my-format", (12, 16))
         assert found.value("image.pixel_size_x") == pytest.approx(0.5e-9)
@@ -122,7 +123,7 @@ def test_the_example_keeps_every_promise(module: str, files: Path, tmp_path: Pat
         connect = target(f"{module}:connect")
         check_carrier(lambda: connect("my-bucket:memory://packages")).raise_for_findings()
     elif hook == "diadem_previews":
-        assert str(found.extraction["preview"]).startswith(f"drawn by my-spectra of {module}")
+        assert str(drawn).startswith(f"drawn by my-spectra of {module}")
     else:
         (issue,) = [issue for issue in found.issues if issue["code"].startswith("my-lab-")]
         assert issue["severity"] == "info"
@@ -130,9 +131,10 @@ def test_the_example_keeps_every_promise(module: str, files: Path, tmp_path: Pat
 
 def test_what_the_text_promises_of_limits_is_true() -> None:
     from diadem.extract.extensions import MAX_BYTES
-    from diadem.extract.pictures import MAX_PNG, MAX_SIDE
+    from diadem.extract.pictures import MAX_PNG
+    from diadem.extract.protocol import SIDE
     from diadem.hooks.vetting import REACH
 
     assert f"at most {MAX_BYTES >> 10} KiB" in TEXT
-    assert f"at most {MAX_PNG:,} bytes and {MAX_SIDE} pixels a side" in TEXT
+    assert f"at most {SIDE} pixels a side and a PNG of {MAX_PNG:,} bytes" in TEXT
     assert f"in the first {REACH:,}" in TEXT

@@ -109,7 +109,7 @@ DYNAMIC = {
     "reader-failed": ("# READ", 'raise ValueError("no")'),
     "no-field": ('about, data=line, media_type="application/json"', 'about, data=line, media_type="a/b"'),
     "extension-unjudged": ('Extension("org.example.kit", "1"', 'Extension("org.example.kit", "2"'),
-    "preview": ("return sink.getvalue()", "return sink.getvalue()[:20]"),
+    "preview": ("return np.stack(", "return bytes, np.stack("),
     "unsteady": ('title = about["title"]', "title = str(time.time_ns())"),
     "name-or-time": ('title = about["title"]', "title = os.path.basename(path)"),
     "name-or-time 2": ('title = about["title"]', "title = str(os.path.getmtime(path))"),

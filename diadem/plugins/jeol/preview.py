@@ -17,7 +17,7 @@ _COLUMN, _ROW, _XRAY = 0x8000, 0x9000, 0xB000
 _FIELD = 4096
 
 
-def draw(path: str, files: Sequence[str], signals: Sequence[Mapping[str, Any]]) -> bytes | None:  # noqa: ARG001
+def draw(path: str, files: Sequence[str], signals: Sequence[Mapping[str, Any]]) -> Any:  # noqa: ARG001
     """Draw a ``.pts`` file that stands alone; a project has pictures of its own.
 
     Parameters
@@ -31,16 +31,14 @@ def draw(path: str, files: Sequence[str], signals: Sequence[Mapping[str, Any]]) 
 
     Returns
     -------
-    bytes or None
-        A PNG; None for other kinds of file.
+    ndarray or None
+        X-rays by place; None for other kinds of file.
     """
     if Path(path).suffix.lower() != ".pts" or not signals:
         return None
-    from diadem.extract.preview import image_png
-
     rows, columns = signals[0]["data"].shape[:2]
     counts = counted(path, int(read_header(path).tree["Data"]["offset"]), rows, columns)
-    return image_png(counts) if counts.any() else None
+    return counts if counts.any() else None
 
 
 def counted(path: str, offset: int, rows: int, columns: int) -> Any:

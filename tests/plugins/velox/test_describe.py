@@ -66,7 +66,7 @@ def test_a_picture_is_drawn(shared_data: Path) -> None:
     for name in NAMES:
         picture = preview(describe(str(shared_data / "emd-velox" / name)))
         assert picture is not None, name
-        assert picture.startswith(b"\x89PNG")
+        assert 8 <= max(picture.shape) <= 160, name
 
 
 @pytest.mark.filterwarnings("ignore")

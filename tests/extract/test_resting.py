@@ -14,7 +14,7 @@ import pytest
 
 from diadem.api import extract, extract_many, pack, trying
 from diadem.errors import Interrupted
-from diadem.extract import parking
+from diadem.extract import parent
 from diadem.testing.samples import write_session
 from tests.testing.kit_plugin import write, write_example
 
@@ -36,19 +36,19 @@ def spectrum(session: Path) -> Path:
 
 @pytest.fixture(autouse=True)
 def _empty_places() -> Iterator[None]:
-    parking.empty()
+    parent.end_resting()
     yield
-    parking.empty()
+    parent.end_resting()
 
 
 def waiting() -> list[int]:
-    return [one.worker._process.pid for one in parking._PARKED]
+    return [worker._process.pid for _, worker in parent._RESTING]
 
 
 def test_the_next_call_takes_the_worker_of_the_last(session: Path) -> None:
     first = extract(session)
     pids = waiting()
-    assert 1 <= len(pids) <= parking.PLACES
+    assert 1 <= len(pids) <= parent.MOST_RESTING
     again = extract(session)
     assert set(waiting()) <= set(pids)
     assert again.to_dict() == first.to_dict()
@@ -88,9 +88,9 @@ def test_who_tries_a_plugin_keeps_its_worker_until_the_plugin_may_change(
 def test_a_worker_that_died_meanwhile_is_replaced(spectrum: Path) -> None:
     extract(spectrum)
     assert waiting()
-    for one in parking._PARKED:
-        one.worker._process.kill()
-        one.worker._process.wait()
+    for _, worker in parent._RESTING:
+        worker._process.kill()
+        worker._process.wait()
     (dataset,) = extract(spectrum).datasets
     assert dataset.signals
     assert not dataset.issues
@@ -106,17 +106,26 @@ def test_nobody_waits_after_a_failure(session: Path, tmp_path: Path) -> None:
     assert waiting() == []
 
 
-def test_they_go_home_when_they_have_waited_long_enough(spectrum: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(parking, "PATIENCE", 0.2)
+def test_they_end_by_themselves_when_they_have_rested_long_enough(
+    spectrum: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parent, "REST", 0.5)
+    threads = threading.active_count()
     extract(spectrum)
-    workers = [one.worker for one in parking._PARKED]
+    workers = [worker for _, worker in parent._RESTING]
     until = time.monotonic() + 20
-    while any(worker.lives() for worker in workers):
+    while any(worker._process.returncode is None for worker in workers):  # nobody asks for it
         assert time.monotonic() < until
         time.sleep(0.05)
     assert workers
-    assert waiting() == []
-    assert sum(thread.name == parking._WATCHER for thread in threading.enumerate()) <= 1
+    assert [worker._process.returncode for worker in workers] == [0] * len(workers)
+    assert not any(worker._scratch.exists() for worker in workers)
+    assert not any(worker.rests() for worker in workers)
+    (dataset,) = extract(spectrum).datasets
+    assert dataset.signals
+    assert set(waiting()).isdisjoint(worker._process.pid for worker in workers)
+    parent.end_resting()
+    assert threading.active_count() <= threads + 1
 
 
 def test_files_are_let_go(session: Path) -> None:
@@ -142,8 +151,8 @@ def open_files(pids: list[int]) -> list[str]:
 
 def test_the_end_of_the_program_ends_them(spectrum: Path) -> None:
     code = (
-        "import sys; from diadem.api import extract; from diadem.extract import parking\n"
-        "extract(sys.argv[1]); print(*[one.worker._process.pid for one in parking._PARKED])"
+        "import sys; from diadem.api import extract; from diadem.extract import parent\n"
+        "extract(sys.argv[1]); print(*[worker._process.pid for _, worker in parent._RESTING])"
     )
     done = subprocess.run([sys.executable, "-c", code, spectrum], capture_output=True, text=True, check=True)
     pids = [int(pid) for pid in done.stdout.split()]
@@ -159,11 +168,11 @@ def test_a_large_program_keeps_its_worker(spectrum: Path) -> None:
     """The most memory that a fresh process is said to have used is its parent's: of a notebook often gigabytes."""
     script = (
         "import sys, diadem\n"
-        "from diadem.extract import parking\n"
+        "from diadem.extract import parent\n"
         "large = b'x' * (5 << 28)\n"
         "for _ in range(3):\n"
         "    diadem.extract(sys.argv[1])\n"
-        "    print([one.worker._process.pid for one in parking._PARKED])\n"
+        "    print([worker._process.pid for _, worker in parent._RESTING])\n"
     )
     done = subprocess.run([sys.executable, "-c", script, str(spectrum)], capture_output=True, text=True, check=True)
     first, *others = done.stdout.splitlines()
