@@ -6,7 +6,8 @@ bytes of the file and has its own knowledge of what they mean and of their units
 the route finds its value for the same field, of whichever signal of the file; *contradicted* where it finds others
 only.
 
-Needs the real instrument files (`--data`, by default beside the checkout). Exits with 1 where anything is contradicted.
+Needs the real instrument files (`--data`, by default beside the checkout); `--package` is a package of them, whose
+record is judged in place of a new one. Exits with 1 where anything is contradicted.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from typing import Any
 import machine
 from expectations import QUESTIONS, Verdict, judge
 from expectations import __doc__ as expectation_rules
-from real_files import SHARED, expectations, read_all, unpack
+from real_files import SHARED, by_path, expectations, read_all, unpack
 from resample import Reread, drawn, reread
 from tables import workplace, write
 
@@ -134,6 +135,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Compare, print, keep."""
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--data", type=Path, default=SHARED, help="folder of the real files and expected.json")
+    options.add_argument("--package", type=Path, help="a package of the unpacked files, whose record is judged")
     options.add_argument("--work", type=Path, help="folder for the unpacked files (default: a temporary one)")
     options.add_argument("--only", default="", help="folders of the real files, joined by commas (default: all)")
     options.add_argument("--sample", type=int, default=100, help="assertions in the sample (default 100)")
@@ -142,9 +144,12 @@ def main(arguments: list[str] | None = None) -> int:
     options.add_argument("--json", type=Path, dest="report", help="also write every verdict to this file")
     chosen = options.parse_args(arguments)
     with workplace(chosen.work) as work:
-        folder = unpack(chosen.data, work)
         true = only(expectations(chosen.data), chosen.only)
-        datasets = read_all(folder, sorted({path.partition("/")[0] for path in true}) if chosen.only else ())
+        if chosen.package:
+            folder, datasets = chosen.package / "data", by_path(diadem.open(chosen.package).record.datasets)
+        else:
+            folder = unpack(chosen.data, work)
+            datasets = read_all(folder, sorted({path.partition("/")[0] for path in true}) if chosen.only else ())
         verdicts, outside = compare(true, datasets)
         again = reread(true, datasets, folder)
         document = {"machine": machine.describe(work), "seed": chosen.seed}

@@ -32,7 +32,7 @@ from diadem.model.assessments import Assessment
 from diadem.model.lineage import Derivation, Source
 from diadem.model.record import Dataset, Record
 from diadem.node.catalogue import Catalogue, CopyEntry, PackageEntry, writing
-from diadem.serialization.fields import field_keys, unit
+from diadem.terms.fields import field, field_keys
 
 #: Aims: p95 of searches and the time of all states in seconds; the 100,001st package against the first.
 SEARCH, STATES, FLAT = 0.050, 2.0, 1.5
@@ -191,7 +191,7 @@ class _Session:
 
 
 def _assertion(key: str, value: Any) -> dict[str, Any]:
-    return {"value": value, "unit": unit(key), "status": "stated", "preferred": True}
+    return {"value": value, "unit": field(key).unit, "status": "stated", "preferred": True}
 
 
 def queries(count: int) -> Iterator[tuple[str, str]]:

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from diadem.model.record import Assertion, Dataset
-from diadem.serialization import fields
+from diadem.terms import fields
 
 #: Relative difference up to which two numbers are one.
 TOLERANCE = 2e-3
@@ -35,22 +35,24 @@ _CLOCKS = dt.timedelta(minutes=2)
 class Question:
     """One key of `expected.json`: the field that answers it, and how the answer is compared.
 
-    `compare` gets an assertion and the expected value; `asks` says whether an assertion is an answer at all.
+    `compare` gets an assertion and the expected value; `asks` says whether an assertion is an answer at all. Where the
+    key does not say which of two fields is meant, a current or a tilt, `other` is asked where `field` is not stated.
     """
 
     field: str
     compare: Callable[[Assertion, Any], bool]
     asks: Callable[[Assertion], bool] = lambda _: True
     factor: float | None = None
+    other: str = ""
 
 
-def number(field: str, factor: float = 1.0) -> Question:
+def number(field: str, factor: float = 1.0, *, other: str = "") -> Question:
     """A number that times `factor` is in the field's unit."""
 
     def compare(one: Assertion, expected: Any) -> bool:
         return math.isclose(float(one.value), float(expected) * factor, rel_tol=TOLERANCE, abs_tol=1e-15)
 
-    return Question(field, compare, factor=factor)
+    return Question(field, compare, factor=factor, other=other)
 
 
 def word(field: str, names: Mapping[str, str] | None = None) -> Question:
@@ -141,7 +143,7 @@ QUESTIONS: Mapping[str, Question] = {
     "raw_AccelerationVoltage": number("beam.acceleration_voltage"),
     "raw_AccVoltage": number("beam.acceleration_voltage"),
     "beam_species": word("beam.species", _SPECIES),
-    "beam_current_A": number("beam.current"),
+    "beam_current_A": number("beam.current", other="beam.probe_current"),
     "emission_current_A": number("beam.emission_current"),
     "screen_current_A": number("beam.screen_current"),
     "convergence_semi_angle_mrad": number("beam.convergence_semi_angle", 1e-3),
@@ -167,7 +169,7 @@ QUESTIONS: Mapping[str, Question] = {
     "stage_x_m": number("stage.x"),
     "stage_y_m": number("stage.y"),
     "stage_z_m": number("stage.z"),
-    "stage_alpha_deg": number("stage.alpha"),
+    "stage_alpha_deg": number("stage.alpha", other="stage.tilt"),
     "raw_TX": number("stage.alpha"),
     "stage_beta_deg": number("stage.beta"),
     "raw_TY": number("stage.beta"),
@@ -219,7 +221,7 @@ def judge(dataset: Dataset | None, file: str, format_: str, expected: Mapping[st
         if (
             not answers
             and question.factor is not None
-            and not fields.admits(question.field, float(value) * question.factor)
+            and not fields.field(question.field).admits(float(value) * question.factor)
         ):
             verdict = "right"
         shown = best or (answers[0] if answers else None)
@@ -230,7 +232,8 @@ def judge(dataset: Dataset | None, file: str, format_: str, expected: Mapping[st
 
 def _answers(dataset: Dataset, question: Question) -> list[Assertion]:
     """What the record answers for the dataset and for each signal, each answer once."""
-    stated = [one for one in dataset.assertions(question.field) if question.asks(one)]
+    asserted = dataset.assertions(question.field) or (dataset.assertions(question.other) if question.other else ())
+    stated = [one for one in asserted if question.asks(one)]
     answers: list[Assertion] = []
     for signal in (None, *(one.id for one in dataset.signals)):
         ranked = sorted(

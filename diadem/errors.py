@@ -5,7 +5,7 @@
     DiademError
     ├── UsageError          (2)  the call cannot mean anything: wrong option, no file in the folder
     │   ├── DocumentError        metadata or a record that its schema refuses; names path, rule, example
-    │   └── UnknownField         a field that no record has, with names like it (in `model.fields`)
+    │   └── UnknownField         a field that no record has, with names like it (in `terms.fields`)
     ├── NotFound            (3)  also a FileNotFoundError
     ├── Refused             (4)  DIADEM will not do this, and says what would make it possible
     │   └── StoreError           a store that cannot be written: full, read-only, locked, not keeping what it is given

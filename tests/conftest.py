@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import compileall
-import gzip
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
 import pytest
 
+import diadem
+from diadem.archive.package import Package
 from tests.catalogues import ON_POSTGRES
 from tests.postgres_server import postgres_server  # noqa: F401  a fixture for every room
+from tests.real_files import SHARED, unpack
 from tests.services import s3_server  # noqa: F401  the same
 from tests.sftp_server import sftp_server  # noqa: F401  the same
-
-SHARED = Path(__file__).resolve().parent.parent.parent / "shared"
 
 #: Files whose tests take longest, the longest first.
 LONG = (
@@ -41,6 +42,8 @@ LONG = (
 )
 
 
+#: Seconds that a process of the tests waits for what another one makes for all.
+_PATIENCE = 200
 #: Bytes that the tests may need for what they write.
 _ROOM = 6 << 30
 
@@ -118,11 +121,30 @@ def bagit_suite() -> Path:
 
 @pytest.fixture(scope="session")
 def unpacked_data(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the real files, gzip ones unpacked; without `bad/`, and `more/`: formats that nobody knows yet."""
-    target = tmp_path_factory.mktemp("unpacked") / "data"
-    shutil.copytree(shared_data, target, ignore=shutil.ignore_patterns("bad", "more"))
-    for packed in sorted(target.rglob("*.gz")):
-        with gzip.open(packed) as source, packed.with_suffix("").open("wb") as sink:
-            shutil.copyfileobj(source, sink)
-        packed.unlink()
-    return target
+    """A copy of the real files, gzip ones unpacked, for this process of the tests alone: some damage it for a while."""
+    return unpack(shared_data, tmp_path_factory.mktemp("unpacked") / "data")
+
+
+@pytest.fixture(scope="session")
+def corpus(shared_data: Path, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Package:
+    """A package of the unpacked real files, which the first process that asks makes for all. To be read only."""
+    home = tmp_path_factory.getbasetemp() / "corpus"
+    if hasattr(request.config, "workerinput"):
+        home = home.parent.parent / "corpus"
+    address = home / "address"
+    try:
+        home.mkdir()
+    except FileExistsError:
+        until = time.monotonic() + _PATIENCE
+        while not address.exists() and time.monotonic() < until:
+            time.sleep(0.1)
+    else:
+        url = ""
+        try:
+            url = diadem.pack(unpack(shared_data, home / "data"), home / "package").url
+        finally:
+            shutil.rmtree(home / "data")
+            (home / "draft").write_text(url, encoding="utf-8")
+            (home / "draft").rename(address)
+    url = address.read_text(encoding="utf-8")
+    return diadem.open(url) if url else pytest.fail("another process of the tests could not pack the real files")

@@ -8,9 +8,11 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+from urllib.request import url2pathname
 
 import pytest
 
+from diadem.archive.package import Package
 from diadem.testing.samples import write_session
 from tests import failing_calls
 
@@ -137,6 +139,16 @@ def test_accuracy_that_is_not(tmp_path: Path) -> None:
     printed, document = run(tmp_path, "accuracy.py", "--data", data, code=1)
     assert [one["verdict"] for one in document["verdicts"]] == ["contradicted", "absent"]
     assert "| point.msa | beam_energy_keV | beam.acceleration_voltage | 201.0 | [200000.0] |" in printed
+
+
+def test_accuracy_of_the_real_files(tmp_path: Path, shared_data: Path, corpus: Package) -> None:
+    """At least 99 % of the true values are stated, and no other route through the files contradicts any value."""
+    package = url2pathname(corpus.url.removeprefix("file://"))
+    printed, document = run(tmp_path, "accuracy.py", "--data", str(shared_data), "--package", package)
+    verdicts = [one["verdict"] for one in document["verdicts"]]
+    assert verdicts.count("right") >= 0.99 * len(verdicts) > 500, printed[:30000]
+    assert not [one for one in (*document["verdicts"], *document["beyond"]) if one["verdict"] == "contradicted"]
+    assert len(document["beyond"]) > 500
 
 
 def test_all_of_them(tmp_path: Path) -> None:

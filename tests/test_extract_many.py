@@ -19,8 +19,8 @@ import diadem
 from diadem.archive.many import AHEAD, InOrder, Standing
 from diadem.errors import DigestMismatch, NotFound, UsageError
 from diadem.extract.pool import Extractor
-from diadem.model.fields import UnknownField
 from diadem.model.record import Record
+from diadem.terms.fields import UnknownField
 
 FILES = (
     "msa/example2.msa",

@@ -25,7 +25,11 @@ def again_case(case: Case) -> None:
     world = case.world()
     judge_untouched(case, before, world)
     judge_log(case, lines)
-    find_new(case, world, source)
+    new = {
+        store: {path: files for path, files in folders.items() if files != before[store].get(path)}
+        for store, folders in world.items()
+    }
+    find_new(case, new, source)
     case.unsaid.clear()
     whole = 0
     for copy in archived.copies:

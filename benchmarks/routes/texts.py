@@ -19,7 +19,6 @@ from routes.knowledge import SYMBOLS, Known, Leaf, Value, iso_time, kinds, numbe
 _MSA = (
     Known("BEAMKV", "beam.acceleration_voltage", 1e3),
     Known("EMISSION", "beam.emission_current", 1e-6),
-    Known("PROBECUR", "beam.current", 1e-9),
     Known("PROBECUR", "beam.probe_current", 1e-9),
     Known("MAGCAM", "optics.magnification"),
     Known("CONVANGLE", "beam.convergence_semi_angle", 1e-3),
@@ -42,7 +41,6 @@ _MSA = (
     Known("RESO \\(MnKa\\)", "eds.resolution"),
     Known("EDAX Detector", "detector.name", same),
     Known("Tilt Angle", "stage.tilt"),
-    Known("Tilt Angle", "stage.alpha"),
 )
 
 
@@ -97,7 +95,6 @@ _NORDIF = (
     Known(r"Microscope\.Magnification", "optics.magnification"),
     Known(r"Microscope\.Accelerating voltage", "beam.acceleration_voltage", 1e3),
     Known(r"Microscope\.Working distance", "optics.working_distance", 1e-3),
-    Known(r"Microscope\.Tilt angle", "stage.alpha"),
     Known(r"Microscope\.Tilt angle", "stage.tilt"),
     Known(r"NORDIF\.Software version", "instrument.software", lambda raw: [raw, f"NORDIF {raw}"]),
     Known(r"EBSD detector\.Model", "detector.name", same),

@@ -15,35 +15,14 @@ from diadem.extract.plausible import Siblings, doubts
 from diadem.model.facts import MAX_DESCRIBED, DatasetFacts, PackageFacts
 from diadem.package.sealing import HashedFile, payload_of
 from diadem.package.vendor import VendorArchive
-from diadem.serialization.fields import label, term_iri
 from diadem.serialization.record_json import RecordWriter, admitted
+from diadem.terms.fields import field, looked_for_first
 
 NO_LICENCE = "No licence stated; ask the owner"
 #: Names that files state, of each kind, that are kept for the page.
 _NAMED = 8
 #: Values of one field that stand in one line.
 _SHOWN = 4
-#: What a person looks for first; the rest follows by name.
-_FIRST = {
-    key: place
-    for place, key in enumerate(
-        (
-            "time.acquired_start",
-            "instrument.model",
-            "beam.acceleration_voltage",
-            "beam.mode",
-            "signal.technique",
-            "optics.magnification",
-            "optics.camera_length",
-            "image.pixel_size_x",
-            "detector.name",
-            "camera.exposure",
-            "scan.dwell_time",
-            "person.operator",
-            "sample.name",
-        )
-    )
-}
 
 
 class Describer:
@@ -223,7 +202,8 @@ def _days(fields: Mapping[str, Sequence[Mapping[str, Any]]]) -> set[str]:
 def dataset_facts(dataset: Mapping[str, Any], preview: bytes | None) -> DatasetFacts:
     """One dataset of a record in plain words, with the preview that was drawn of it."""
     primary = dataset["files"][0]
-    fields = dict(sorted(dataset["fields"].items(), key=lambda item: _FIRST.get(item[0], len(_FIRST))))
+    first = {key: place for place, key in enumerate(looked_for_first())}
+    fields = dict(sorted(dataset["fields"].items(), key=lambda item: first.get(item[0], len(first))))
     stated = [(key, _chosen(assertions)) for key, assertions in fields.items()]
     return DatasetFacts(
         id=dataset["id"],
@@ -232,10 +212,10 @@ def dataset_facts(dataset: Mapping[str, Any], preview: bytes | None) -> DatasetF
         size=sum(file["bytes"] for file in dataset["files"]),
         file_count=len(dataset["files"]),
         signals=[signal_text(signal) for signal in dataset["signals"]],
-        rows=[(label(key), _texts(assertions)) for key, assertions in fields.items()],
+        rows=[(field(key).label, _texts(assertions)) for key, assertions in fields.items()],
         # The crate tells what a person looks for first; the record has all. A validator's time grows with each.
         properties=[
-            (key, term_iri(key), chosen["value"], chosen.get("unit", "")) for key, chosen in stated if key in _FIRST
+            (key, field(key).emg, chosen["value"], chosen.get("unit", "")) for key, chosen in stated if key in first
         ],
         issues=[issue["message"] for issue in dataset["issues"]],
         preview=preview,

@@ -11,9 +11,11 @@ from contextlib import suppress
 from datetime import time
 from typing import Any
 
-from diadem.archive.hyperspy_places import PLACES
+from diadem.extract.axes import tidy
 from diadem.model.assertions import Assertion
 from diadem.model.record import Dataset
+from diadem.terms.crosswalk import Leaf, transmission_mode, written
+from diadem.terms.units import convert
 
 #: Relative difference up to which a reader's number is the record's.
 _SAME = 1e-6
@@ -54,15 +56,14 @@ class Tree:
         self._move(instrument)
         facts = self._facts(technique, instrument)
         found: dict[str, tuple[Any, str]] = {}
-        for place in PLACES:
-            if place.where in facts and (value := self._value(place.field)) is not None:
-                scaled = value * place.factor if isinstance(value, int | float) else value
-                found[place.path.replace("*", f"Acquisition_instrument.{instrument}")] = scaled, place.unit
+        leaves = [(leaf, path) for leaf in written() if (path := leaf.path(instrument))]
+        for leaf, path in leaves:
+            if leaf.place.signal in facts and (value := self._value(leaf.field.key)) is not None:
+                found[path] = _scaled(value, leaf), leaf.unit if leaf.place.tagged else ""
         for path, (value, unit) in found.items():
             self._put(path, value, unit)
-        for place in PLACES:
-            path = place.path.replace("*", f"Acquisition_instrument.{instrument}")
-            if path not in found and not place.zero and _is_zero(self._leaf(path)):
+        for leaf, path in leaves:
+            if path not in found and not leaf.may_be_zero and _is_zero(self._leaf(path)):
                 self._delete(path)
                 self.replaced.append(f"{path}: 0 → unknown")
         self._put_mode(instrument)
@@ -158,9 +159,8 @@ class Tree:
 
     def _put_mode(self, instrument: str) -> None:
         """HyperSpy knows two modes of a transmission microscope; the vendor's text begins with one of them."""
-        words = str(self._value("beam.mode") or "").upper().replace("_", " ").split()
-        mode = next((word for word in words if word in ("STEM", "TEM")), None)
-        if instrument == "TEM" and mode is not None:
+        mode = transmission_mode(str(self._value("beam.mode") or ""))
+        if instrument == "TEM" and mode:
             self._put("Acquisition_instrument.TEM.acquisition_mode", mode)
 
     def _put_time(self) -> None:
@@ -190,6 +190,15 @@ class Tree:
             self._signal.set_signal_type(wanted)
             if old:
                 self.replaced.append(f"Signal.signal_type: {old} → {wanted}")
+
+
+def _scaled(value: Any, leaf: Leaf) -> Any:
+    """A number in the unit of a leaf, and anything else as it is."""
+    if not isinstance(value, int | float) or leaf.unit == leaf.field.unit:
+        return value
+    one = convert(1.0, leaf.unit, leaf.field.unit)
+    assert one is not None, leaf
+    return tidy(value / one)
 
 
 def _types(facts: frozenset[str], instrument: str) -> Iterator[str]:

@@ -174,6 +174,8 @@ def _require_harmless(
         raise
     except Exception as error:
         raise ReaderError(f"the HDF5 file cannot be opened: {brief(error)}", where=source.path) from error
+    if found.missing and not found.refused:
+        raise ReaderError(f"'{found.missing[0]}' is not beside it", where=source.path, next="`open` gives its bytes.")
     if found.refused:
         raise ReaderError(found.issues[0]["message"], where=source.path, next="`open` gives its bytes.")
 

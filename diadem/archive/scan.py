@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from diadem.archive.scan_facts import printable
+from diadem.archive.scan_facts import without_surrogates
 from diadem.errors import UsageError
 from diadem.model.scan import (
     Archived,
@@ -68,7 +68,7 @@ class Scan:
         counts = (self.datasets, self.sessions, self.duplicates, self.issues)
         names = ("datasets", "sessions", "duplicates", "issues")
         said = ", ".join(f"{len(count):,} {name}" for count, name in zip(counts, names, strict=True))
-        return f"<Scan of {', '.join(map(printable, self.roots))}: {said}>"
+        return f"<Scan of {', '.join(map(without_surrogates, self.roots))}: {said}>"
 
     @property
     def complete(self) -> bool:
@@ -133,7 +133,7 @@ class Scan:
     def to_dict(self) -> dict[str, Any]:
         """Everything as plain JSON values; numbers in SI units."""
         return {
-            "roots": [printable(root) for root in self.roots],
+            "roots": [without_surrogates(root) for root in self.roots],
             "complete": self.complete,
             "totals": as_json(self.totals),
             "sessions": [_session_dict(session) for session in self.sessions],
@@ -173,4 +173,8 @@ def _dataset_dict(dataset: ScannedDataset) -> dict[str, Any]:
 
 def _session_dict(session: PlannedSession) -> dict[str, Any]:
     plain = as_json(session)
-    return {**plain, "folder": printable(session.folder), "parts": [printable(part) for part in session.parts]}
+    return {
+        **plain,
+        "folder": without_surrogates(session.folder),
+        "parts": [without_surrogates(part) for part in session.parts],
+    }

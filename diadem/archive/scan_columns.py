@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
-from diadem.archive.scan_facts import printable
+from diadem.archive.scan_facts import without_surrogates
 from diadem.model.scan import DuplicateGroup, PlannedSession, ScanIssue, ScannedDataset
 
 if TYPE_CHECKING:
@@ -200,7 +200,7 @@ UNSHOWN = frozenset({"Cc", "Cf", "Cs", "Cn", "Zl", "Zp"})
 
 def text_of_cell(value: str, *, lines: bool = False) -> str:
     """A text for a cell or a line of a terminal: U+FFFD for what nothing shows; with `lines`, line feeds may stay."""
-    text = printable(value)
+    text = without_surrogates(value)
     if text.isprintable():
         return text
     return "".join(character if _shown(character, lines=lines) else "\ufffd" for character in text)

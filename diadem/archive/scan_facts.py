@@ -108,11 +108,11 @@ def _steps(signal: Mapping[str, Any]) -> dict[str, float]:
 
 def _text(value: Any) -> str:
     """A value in one line; texts that come often are kept once."""
-    line = " ".join(printable(str("" if value is None else value)).split())
+    line = " ".join(without_surrogates(str("" if value is None else value)).split())
     return sys.intern(line if len(line) <= _MAX_TEXT else line[: _MAX_TEXT - 1] + "…")
 
 
-def printable(text: str) -> str:
+def without_surrogates(text: str) -> str:
     r"""A text without surrogates, which no file can hold: bytes that are no UTF-8 are written ``\xff``."""
     if text.isascii():
         return text

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from diadem.archive.scan_cache import ScanCache, state_of
-from diadem.archive.scan_facts import PASSING, Said, concern_of, facts_of, from_cache, printable, to_cache
+from diadem.archive.scan_facts import PASSING, Said, concern_of, facts_of, from_cache, to_cache, without_surrogates
 from diadem.archive.scan_orphans import Orphans
 from diadem.archive.scan_tree import ScanTree
 from diadem.extract.extraction import Extraction
@@ -121,7 +121,7 @@ class DatasetReading:
         for future in wait(running, return_when=FIRST_COMPLETED).done:
             index, tree, plan, state = running.pop(future)
             self.read += 1
-            self.listener(Progress("read", self.read, self._total, printable(plan.entry), "datasets"))
+            self.listener(Progress("read", self.read, self._total, without_surrogates(plan.entry), "datasets"))
             yield index, self._found(tree, plan, future.result(), state)
 
     def _found(self, tree: ScanTree, plan: DatasetPlan, extraction: Extraction, state: bytes) -> Found:
@@ -156,9 +156,10 @@ def _key(tree: ScanTree, plan: DatasetPlan) -> bytes:
 
 
 def _described(tree: ScanTree, plan: DatasetPlan, facts: Facts, said: Sequence[Said]) -> Found:
-    root, path = tree.name, printable(plan.entry)
+    root, path = tree.name, without_surrogates(plan.entry)
     issues = tuple(
-        ScanIssue(concern_of(code, facts), code, root, path, printable(message), then) for code, message, then in said
+        ScanIssue(concern_of(code, facts), code, root, path, without_surrogates(message), then)
+        for code, message, then in said
     )
     dataset = ScannedDataset(
         root=root,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from diadem.archive.plain import quantity_text
 from diadem.archive.scan_columns import shape_text, text_of_cell
-from diadem.archive.scan_facts import printable
+from diadem.archive.scan_facts import without_surrogates
 from diadem.archive.scan_sessions import COPIED, DIFFERS
 from diadem.model.plain_text import count_text, size_text
 from diadem.model.scan import Concern, PlannedSession, ScanIssue, ScannedDataset
@@ -152,7 +152,7 @@ def _difference(session: PlannedSession) -> str:
 def _inner(scan: Scan, path: str) -> str:
     """An absolute path as it is shown: relative where one folder was scanned."""
     if len(scan.roots) == 1:
-        path = path.removeprefix(printable(scan.roots[0]).replace(os.sep, "/").rstrip("/")).lstrip("/")
+        path = path.removeprefix(without_surrogates(scan.roots[0]).replace(os.sep, "/").rstrip("/")).lstrip("/")
     return text_of_cell(path)
 
 

@@ -8,7 +8,7 @@ import secrets
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from diadem.archive.scan_facts import printable
+from diadem.archive.scan_facts import without_surrogates
 from diadem.errors import Refused
 
 
@@ -25,7 +25,7 @@ def keep_out(path: Path, roots: Sequence[str]) -> None:
         if folder.is_relative_to(os.path.realpath(root)):
             raise Refused(
                 "this output would lie in a folder that is scanned, and a scan writes nothing there",
-                where=printable(str(path)),
+                where=without_surrogates(str(path)),
                 next="Name a file in another folder.",
             )
 
@@ -46,7 +46,7 @@ def written(path: Path, roots: Sequence[str], write: Callable[[Path], object]) -
     except OSError as error:
         raise Refused(
             f"it cannot be written: {error.strerror or error}",
-            where=printable(str(path)),
+            where=without_surrogates(str(path)),
             next="Close it in other programs, or choose another place.",
         ) from error
     finally:

@@ -6,29 +6,9 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-#: Spellings of units that readers give, to SI unit and factor.
-_UNITS: Mapping[str, tuple[str, float]] = {
-    "m": ("m", 1.0), "cm": ("m", 1e-2), "mm": ("m", 1e-3), "um": ("m", 1e-6), "nm": ("m", 1e-9), "pm": ("m", 1e-12),
-    "å": ("m", 1e-10), "a": ("m", 1e-10), "angstrom": ("m", 1e-10), "fm": ("m", 1e-15),
-    "1/m": ("1/m", 1.0), "1/nm": ("1/m", 1e9), "1/um": ("1/m", 1e6), "1/å": ("1/m", 1e10), "1/a": ("1/m", 1e10),
-    "nm^-1": ("1/m", 1e9), "å^-1": ("1/m", 1e10), "a^-1": ("1/m", 1e10), "1/pm": ("1/m", 1e12), "1/mm": ("1/m", 1e3),
-    "nm-1": ("1/m", 1e9),
-    "ev": ("eV", 1.0), "kev": ("eV", 1e3),
-    "s": ("s", 1.0), "seconds": ("s", 1.0), "sec": ("s", 1.0), "ms": ("s", 1e-3), "us": ("s", 1e-6), "ns": ("s", 1e-9),
-    "rad": ("rad", 1.0), "mrad": ("rad", 1e-3), "urad": ("rad", 1e-6),
-    "px": ("px", 1.0), "pix": ("px", 1.0), "pixel": ("px", 1.0), "pixels": ("px", 1.0),
-}  # fmt: skip
-#: Spellings in which case matters: an ampere, or a mega-electronvolt, is not what lower case makes of it.
-_NOT_THESE = frozenset({"Mm", "MeV", "meV", "M", "S", "MS", "Ms", "PM", "Pm"})
+from diadem.terms.units import to_si
+
 _LONGEST_LISTED = 4096
-
-
-def to_si(unit: Any) -> tuple[str, float]:
-    """SI unit and factor of a unit as a reader spells it; "" and 1 where there is none or it is not understood."""
-    if not isinstance(unit, str):
-        return "", 1.0
-    text = unit.strip().replace("µ", "u").replace("μ", "u").replace("Å", "Å").replace("⁻¹", "^-1")
-    return ("", 1.0) if text in _NOT_THESE else _UNITS.get(text.replace(" ", "").lower(), ("", 1.0))
 
 
 def describe_axes(axes: Sequence[Mapping[str, Any]], shape: Sequence[int]) -> list[dict[str, Any]]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any, TypeGuard
 
 from diadem.errors import DiademError
-from diadem.extract.assertions import Statement
+from diadem.extract.assertions import Statement, Value
 from diadem.extract.extensions import plain_extension
 from diadem.extract.extraction import issue
 from diadem.extract.fault_text import fault_text
@@ -52,6 +53,8 @@ class Cut:
         What became of each rule that `statements` has applied, behind its table's name and its block.
     tell : callable
         Told of kind and name of what runs now.
+    names : frozenset of str
+        What the dataset's files are called, with and without their endings, in lower case.
     """
 
     offers: Sequence[Mapping[str, Any]]
@@ -62,6 +65,7 @@ class Cut:
     issues: list[dict[str, Any]] = field(default_factory=list)
     outcomes: list[tuple[str, Block, Outcome]] = field(default_factory=list)
     tell: Callable[[str, str], None] = lambda _kind, _name: None
+    names: frozenset[str] = frozenset()
 
     def add_tree(self, tree: Any, reader: str, signal: int) -> None:
         """Keep a reader's own tree of one signal."""
@@ -90,10 +94,15 @@ class Cut:
                 except Exception as error:  # a plugin that cannot be imported, or whose table is none
                     issues.append(_fault(offer, error))
                     break
-                issues += applied.issues
+                issues += [found for found in applied.issues if found not in issues]
                 self.outcomes += [(offer["name"], block, outcome) for outcome in applied.outcomes]
-                statements.append(Statement(for_signals(block, names), offer["by"], applied.values))
+                values = [one for one in applied.values if not self._is_own_name(one)]
+                statements.append(Statement(for_signals(block, names), offer["by"], values))
         return statements, issues
+
+    def _is_own_name(self, value: Value) -> bool:
+        """Whether a sample is called as its file: then a program has filled the field in."""
+        return value.field == "sample.name" and str(value.leaf.value).strip().casefold() in self.names
 
     def told(self) -> list[dict[str, str]]:
         """The outcomes as JSON: ``table, block, place, rule, keys, verdict, why`` each."""
@@ -123,8 +132,9 @@ def cut(path: str, job: Mapping[str, Any], format_: str, tell: Callable[[str, st
         A plugin that fails is an issue; the blocks that it has cut until then are kept.
     """
     offers = [offer for offer in job.get("fields", ()) if "*" in offer["formats"] or format_ in offer["formats"]]
-    found = Cut(offers, tell=tell)
     files = [f"{job['root']}/{name}" for name in job["files"]]
+    names = frozenset(name.casefold() for file in map(Path, files) for name in (file.name, file.stem))
+    found = Cut(offers, tell=tell, names=names)
     for offer in offers:
         before = len(found.blocks)
         if offer["blocks"]:

@@ -22,6 +22,8 @@ from diadem.extract.extraction import issue
 MAX_OBJECTS = 50_000
 MAX_DEPTH = 64
 MAX_SECONDS = 5.0
+#: How the files end that keep links to their parts (NeXus' NXmx).
+_MASTER = "_master.h5"
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 #: A dataset that says it has more than this, and a thousand times the file's size, is mostly unwritten.
 _HUGE = 1 << 30
@@ -29,11 +31,16 @@ _HUGE = 1 << 30
 
 @dataclass(slots=True)
 class Walk:
-    """What a walk found. `refused` means that no reader may open the file."""
+    """What a walk found.
+
+    `refused` means that no reader may open the file; `missing` are parts of a master that should lie beside it, so that
+    what it says itself may be read and nothing else.
+    """
 
     issues: list[dict[str, Any]] = field(default_factory=list)
     refused: bool = False
     huge: bool = False
+    missing: list[str] = field(default_factory=list)
 
     def refuse(self, code: str, message: str) -> None:
         """Note a reason not to read, once for each code."""
@@ -85,6 +92,7 @@ def walk_all(
             one = walk(stream, name, sizes[name], beside if name == entry else ())
         found.issues += [issue for issue in one.issues if issue not in found.issues]
         found.refused, found.huge = found.refused or one.refused, found.huge or one.huge
+        found.missing += one.missing
     return found
 
 
@@ -143,6 +151,7 @@ class _Walker:
     def __init__(self, found: Walk, name: str, size: int, members: Collection[str]) -> None:
         self._found = found
         self._own = {".", name}
+        self._stem = name.removesuffix(_MASTER) + "_" if name.endswith(_MASTER) else ""
         self._size = size
         self._members = members
         self._until = time.monotonic() + MAX_SECONDS
@@ -187,16 +196,23 @@ class _Walker:
             return 1
         if kind == h5py.h5l.TYPE_EXTERNAL:
             target = group.links.get_val(name)[0].decode("utf-8", "replace")
-            if target not in self._members:
+            if self._is_part(target):
+                self._found.missing.append(target)
+            elif target not in self._members:
                 self._found.refuse("external-link", "the file links to another file outside the dataset")
             return 1
         self._found.refuse("external-link", "the file has links of a kind that only its own program understands")
         return 1
 
+    def _is_part(self, target: str) -> bool:
+        """Whether a name that leads out is that of a master's own part, by their common beginning, and it is lost."""
+        plain = not {"/", "\\", ":"} & set(target)
+        return plain and target not in self._members and bool(self._stem) and target.startswith(self._stem)
+
     def soft_links(self) -> None:
         """Judge soft links last: a path may lead through an external link, which has been refused by now."""
         for group, name, above in self._soft:
-            if self._found.refused:
+            if self._found.refused or self._found.missing:  # no path is followed through a link to a lost file
                 return
             try:
                 target = h5py.h5o.get_info(group, name).addr

@@ -9,6 +9,7 @@ from typing import Any
 from diadem.extract import rules
 from diadem.extract.assertions import FROM_AXES, Leaf, Value, clean, number_of, plain
 from diadem.extract.axes import describe_axes, tidy
+from diadem.terms.units import convert
 
 _INSTRUMENT = re.compile(r"Acquisition_instrument\.(?:TEM|SEM|FIB)\.(.+)\Z")
 _DATE = re.compile(r"(\d{4})-(\d\d)-(\d\d)\Z")
@@ -59,7 +60,7 @@ def _quantities(reader: str, instrument: Mapping[str, Leaf]) -> Iterator[Value]:
             continue
         value = number_of(leaf.value)
         stored = rule.stored or rule.unit
-        if not value or not _documented(instrument.get(f"{rule.path}_units"), stored):
+        if not value or not _documented(instrument.get(f"{rule.path}_units"), rule):
             continue
         converted = tidy(value * rule.factor)
         if rule.least <= converted <= rule.most:
@@ -83,9 +84,10 @@ def _plain_mode(instrument: Mapping[str, Leaf]) -> bool:
     return mode is not None and (mode.value in ("STEM", "SEM") or mode.raw == "TEM")
 
 
-def _documented(units: Leaf | None, stored: str) -> bool:
+def _documented(units: Leaf | None, rule: rules.Rule) -> bool:
     """Whether a unit beside a value is the one that HyperSpy documents, or absent."""
-    return units is None or units.value in rules.SAME_UNIT.get(stored, frozenset({stored}))
+    written, documented = "" if units is None else str(units.value), rule.stored or rule.unit
+    return units is None or convert(1.0, written, rule.unit) == convert(1.0, documented, rule.unit)
 
 
 def _texts(instrument: Mapping[str, Leaf]) -> Iterator[Value]:

@@ -8,46 +8,15 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from diadem.extract.extraction import issue
+from diadem.terms.crosswalk import transmission_mode
+from diadem.terms.fields import Bounds, all_fields
 
 Fields = Mapping[str, Sequence[Mapping[str, Any]]]
 
 
-@dataclass(frozen=True, slots=True)
-class Bounds:
-    """Within which a field's magnitude lies on any instrument, and why."""
-
-    field: str
-    least: float
-    most: float
-    why: str
-
-
-#: Zero is let pass where the schema does.
-BOUNDS: tuple[Bounds, ...] = (
-    Bounds("beam.acceleration_voltage", 50, 1.3e6, "columns work between 50 V and 1.3 MV"),
-    Bounds("optics.magnification", 1, 5e7, "microscopes magnify 1 to 50 million times"),
-    Bounds("optics.camera_length", 1e-3, 50, "camera lengths are between 1 mm and 50 m"),
-    Bounds("optics.working_distance", 1e-4, 0.2, "working distances are between 0.1 mm and 200 mm"),
-    Bounds("optics.defocus", 0, 1e-2, "a lens is defocused by less than 10 mm"),
-    Bounds("scan.dwell_time", 1e-8, 100, "a probe dwells 10 ns to 100 s on a pixel"),
-    Bounds("camera.exposure", 1e-7, 86_400, "a camera exposes 100 ns to one day"),
-    Bounds("beam.convergence_semi_angle", 0, 0.2, "probes converge by less than 200 mrad"),
-    Bounds("eels.collection_semi_angle", 1e-5, 0.3, "spectrometers collect 0.01 to 300 mrad"),
-    Bounds("image.pixel_size_x", 1e-13, 1e-3, "pixels are between 0.1 pm and 1 mm"),
-    Bounds("image.pixel_size_y", 1e-13, 1e-3, "pixels are between 0.1 pm and 1 mm"),
-    Bounds("stage.x", 0, 0.2, "stages travel less than 200 mm"),
-    Bounds("stage.y", 0, 0.2, "stages travel less than 200 mm"),
-    Bounds("stage.z", 0, 0.2, "stages travel less than 200 mm"),
-    Bounds("stage.alpha", 0, 90, "goniometers tilt by less than 90°"),
-)
-#: In a transmission microscope the specimen sits in the gap of a lens, on a grid of 3 mm.
-_TEM_STAGE = Bounds("stage", 0, 4e-3, "the stage of a transmission microscope travels less than 4 mm")
-#: In a scanning microscope the second angle is often a rotation.
-_TEM_BETA = Bounds("stage.beta", 0, 90, "goniometers tilt by less than 90°")
 #: A magnified pixel on the detector or the screen: from a fine camera pixel to a screen in a lecture room.
 _DETECTOR_PIXEL = (1e-7, 0.2)
 #: A local time without offset, and a disk whose times are of another zone, may lie this far apart.
@@ -70,18 +39,18 @@ def doubts(fields: Fields, mtimes_ns: Sequence[int], now: dt.datetime) -> Iterat
     now : datetime
         With a time zone.
     """
-    for bounds in BOUNDS:
-        yield from _outside(fields, bounds, bounds.field)
-    if _is_transmission(fields):
-        for axis in "xyz":
-            yield from _outside(fields, _TEM_STAGE, f"stage.{axis}")
-        yield from _outside(fields, _TEM_BETA, _TEM_BETA.field)
+    transmission = _is_transmission(fields)
+    for key, known in all_fields().items():
+        for bounds in (known.plausible, known.plausible_tem if transmission else None):
+            if bounds is not None:
+                yield from _outside(fields, bounds, key)
     yield from _scales(fields)
     yield from _durations(fields)
     yield from _clock(fields, mtimes_ns, now)
 
 
 def _outside(fields: Fields, bounds: Bounds, key: str) -> Iterator[dict[str, Any]]:
+    """Zero is let pass where the field does."""
     for assertion in fields.get(key, ()):
         value = abs(assertion["value"])
         if value and not bounds.least <= value <= bounds.most:
@@ -93,8 +62,8 @@ def _outside(fields: Fields, bounds: Bounds, key: str) -> Iterator[dict[str, Any
 def _is_transmission(fields: Fields) -> bool:
     """Whether the dataset says so itself; the energy alone does not."""
     kinds = {assertion["value"] for assertion in fields.get("instrument.kind", ())}
-    modes = {str(assertion["value"]).upper() for assertion in fields.get("beam.mode", ())}
-    return "tem" in kinds or (not kinds and bool(modes & {"TEM", "STEM"}))
+    modes = {transmission_mode(str(assertion["value"])) for assertion in fields.get("beam.mode", ())}
+    return "tem" in kinds or (not kinds and any(modes))
 
 
 def _single(fields: Fields, key: str) -> float | None:

@@ -168,7 +168,7 @@ class Extractor:
             The extractor is closed.
         """
         issues = empty_files(plan)
-        if not plan.offers or (not plan.primary.size and plan.entry == plan.primary.path):
+        if not plan.primary.size and plan.entry == plan.primary.path:
             known = told_by_name(plan)
             return unread(known, ("suffix",) if known != "unknown" else (), issues)
         try:

@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from diadem.extract.axes import in_order, kind_of, to_si
+from diadem.extract.axes import in_order, kind_of
+from diadem.terms.units import to_si
 
 #: Pixels along the longer side.
 SIDE = 160

@@ -79,12 +79,14 @@ def read_dataset(job: Mapping[str, Any], tell: Tell = _silent) -> dict[str, Any]
     result["extensions"] = blocks.extensions
     signals: Signals = []
     tell("reader", offer["name"])
+    incomplete = result.pop("incomplete", False)
     try:
-        signals = _call(path, offer, job, result)
+        signals = [] if incomplete else _call(path, offer, job, result)
     except Exception as error:  # readers raise anything; the dataset gets an issue, the archive goes on
         result["issues"].append(_failure(error, offer["name"]))
     else:
-        _require_signals(signals, offer, result)
+        if not incomplete:
+            _require_signals(signals, offer, result)
     _describe(signals, offer, job, blocks, result)
     files = [str(Path(job["root"]) / name) for name in job["files"]]
     if job.get("preview") and signals:
@@ -119,6 +121,11 @@ def _walked(job: Mapping[str, Any], result: dict[str, Any]) -> bool:
         result["issues"].append(_failure(error, job["offers"][0]["name"]))
         return False
     result["issues"] += found.issues
+    if found.missing and not found.refused:
+        result["incomplete"] = True
+        message = f"the data file '{found.missing[0]}' is not beside '{job['entry']}'"
+        advice = "Archive the files of one dataset together."
+        result["issues"].append(issue("missing-part", message, file="f1", next=advice))
     result["lazy_only"] = found.huge
     return not found.refused
 

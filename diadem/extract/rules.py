@@ -130,17 +130,6 @@ GUESSES_DATES = frozenset({"digitalmicrograph", "tiff", "hspy", "zspy"})
 STATES_ZONE = frozenset({"tiff", "tofwerk"})
 #: TIA files a dwell time as the camera's exposure unless a camera is named.
 EXPOSURE_NEEDS_CAMERA = frozenset({"tia"})
-#: Spellings of the documented unit in a `<key>_units` leaf beside a value.
-SAME_UNIT: Mapping[str, frozenset[str]] = {
-    "keV": frozenset({"keV", "kV", "kv", "KV", "kev"}),
-    "mrad": frozenset({"mrad", "mR", "mr"}),
-    "nA": frozenset({"nA", "na"}),
-    "mm": frozenset({"mm"}),
-    "s": frozenset({"s", "S", "sec"}),
-    "deg": frozenset({"deg", "dg", "°", "degree", "degrees"}),
-    "eV": frozenset({"eV", "ev"}),
-    "1": frozenset({"", "1", "x", "X"}),
-}
 #: Chemical symbols, hydrogen to oganesson.
 ELEMENTS = frozenset(
     (  # noqa: SIM905 - a list of 118 lines reads worse

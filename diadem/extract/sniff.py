@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -39,6 +40,12 @@ _SHARED_SUFFIXES = frozenset(
 )
 
 
+#: Magic numbers of containers, in which many programs keep many things.
+_CONTAINERS = (b"PK\x03\x04", b"PK\x05\x06", b"\x1f\x8b", b"\x89HDF\r\n\x1a\n")
+#: Bytes besides zeros that a magic number must have to tell a format under any name.
+_TELLING = 4
+
+
 def told_by_name(plan: DatasetPlan) -> str:
     """The only format that a name suggests, or ``unknown``: an ending of many programs tells nothing."""
     suffix = "." + plan.primary.path.lower().rpartition(".")[2]
@@ -50,6 +57,18 @@ def matches(magic: Sequence[Magic], head: bytes) -> bool:
     return any(head[item.offset : item.offset + len(item.data)] == item.data for item in magic)
 
 
+def signed(offer: ReaderOffer, head: bytes) -> bool:
+    """Whether a head is of a format, whatever the file is called."""
+    if offer.signature is not None:
+        return bool(offer.signature) and re.match(offer.signature, head, re.DOTALL) is not None
+    telling = [
+        item
+        for item in offer.magic
+        if len(item.data.replace(b"\0", b"")) >= _TELLING and (offer.probe or not item.data.startswith(_CONTAINERS))
+    ]
+    return matches(telling, head)
+
+
 def content_of(head: bytes) -> str | None:
     """The plain name of an unmistakable content."""
     return next((name for name, start in _WELL_KNOWN if head.startswith(start)), None)
@@ -58,12 +77,15 @@ def content_of(head: bytes) -> str | None:
 def rank(
     plan: DatasetPlan, head: bytes, readers: Sequence[ReaderOffer]
 ) -> tuple[list[str], list[str], list[dict[str, Any]]]:
-    """Rank the readers of a dataset.
+    """Rank the readers of a dataset: its content decides, its name orders those whose magic is there.
+
+    Where a name that one format alone has and a content that is unmistakably another's disagree, the file is read by
+    nobody, for one of the two is an accident.
 
     Parameters
     ----------
     plan : DatasetPlan
-        The dataset; only readers that its name suggests are considered.
+        The dataset.
     head : bytes
         First bytes of the primary file, `HEAD_SIZE` where it has as many.
     readers : sequence of ReaderOffer
@@ -74,27 +96,31 @@ def rank(
     names : list of str
         Readers to try in order; a reader with a probe may still decline in the worker.
     evidence : list of str
-        ``magic`` and ``suffix`` as far as they hold.
+        ``magic`` and ``suffix`` as far as they hold for the first reader.
     issues : list of dict
         ``wrong-type`` where the content contradicts the name.
     """
     table = {offer.name: offer for offer in readers}
     candidates = [table[name] for name in plan.offers if name in table]
-    if not candidates:
-        return [], [], []
     if plan.entry != plan.primary.path:
-        return [offer.name for offer in candidates], ["suffix"], []
+        return [offer.name for offer in candidates], ["suffix"] if candidates else [], []
     sure = [offer.name for offer in candidates if offer.magic and matches(offer.magic, head)]
     open_ = [offer.name for offer in candidates if not offer.magic]
-    content = content_of(head)
     if sure:
         return sure + open_, ["magic", "suffix"], []
-    if open_ and content is None:
-        return open_, ["suffix"], []
+    content = content_of(head)
     name = plan.primary.path.rpartition("/")[2]
     suffix = "." + name.rpartition(".")[2].lower()
-    if suffix in _SHARED_SUFFIXES and content is None:
-        return [], [], []
+    if content is None or not candidates or suffix in _SHARED_SUFFIXES:
+        ranked = sorted(readers, key=lambda offer: -offer.priority)
+        others = [offer.name for offer in ranked if offer.name not in plan.offers and signed(offer, head)]
+        named = [] if content else open_
+        names = [name for name in named if table[name].probe]  # who looks into the file goes before others' marks
+        names += [*others, *(name for name in named if not table[name].probe)]
+        if names:
+            return names, ["magic" if names[0] in others else "suffix"], []
+        if not candidates or (content is None and suffix in _SHARED_SUFFIXES):
+            return [], [], []
     what = f"a {content}" if content else "none of: " + ", ".join(offer.name for offer in candidates)
     message = f"the name ends in {suffix} but the content is {what}"
     return [], [], [issue("wrong-type", message, file=plan.primary.id, next="Rename it, or copy it again.")]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -9,9 +10,9 @@ from typing import Any
 from diadem.extract.assertions import Leaf, Value, clean, number_of
 from diadem.extract.axes import tidy
 from diadem.extract.extraction import issue
-from diadem.hooks.fields import Block, Derived, Dropped, Found, Rule, Table, stated
-from diadem.hooks.units import convert
-from diadem.serialization import fields
+from diadem.hooks.fields import AMBIGUOUS, Block, Derived, Dropped, Found, Rule, Table, stated
+from diadem.terms import fields
+from diadem.terms.units import convert
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,25 @@ class Outcome:
     keys: str
     verdict: str
     why: str = ""
+
+
+#: Programs, which some write where the operator is to stand; a maker's bare name may be a login.
+_PROGRAMS = re.compile(
+    r"(bruker (nano|axs)|edax (team|genesis)|oxford instruments|thermo (fisher|electron|noran)|noran system|hyperspy"
+    r"|digitalmicrograph|esprit|aztec)\b.*",
+    re.IGNORECASE,
+)
+
+
+def _is_placeholder(field_: str, value: Any, block: Block) -> bool:
+    """Whether a program has written what stands there, because nobody measured or said anything.
+
+    A magnification of exactly 1 is that of a column that reports none; one that is the resolution for printing is dots
+    in an inch.
+    """
+    if field_ == "optics.magnification":
+        return bool(value in (1, block.tree.get("XResolution")))
+    return field_ == "person.operator" and _PROGRAMS.fullmatch(str(value).strip()) is not None
 
 
 @dataclass(slots=True)
@@ -93,7 +113,12 @@ def _admit(found: Found, rule: str, block: Block, applied: Applied) -> str:
         message = f"the table '{table}' names a field that does not exist: {found.field}"
         applied.issues.append(issue("plugin-fault", message))
         return message
-    wanted = fields.unit(found.field)
+    if found.status == AMBIGUOUS:
+        message = f"{found.key} says {found.raw!r}, which can be {found.value}; nothing in the file decides"
+        applied.issues.append(issue("ambiguous-date", message, severity="info"))
+        return message
+    field = fields.field(found.field)
+    wanted = field.unit
     value: Any
     status = found.status
     if wanted:
@@ -102,19 +127,21 @@ def _admit(found: Found, rule: str, block: Block, applied: Applied) -> str:
         if converted is None:
             return f"{found.value!r} {found.unit}".rstrip() + f" is nothing in {wanted}"
         value = tidy(converted)
-        if fields.is_integer(found.field) and value == int(value):
+        if field.type == "integer" and value == int(value):
             value = int(value)
         status = status or ("stated" if number_of(found.raw) == value else "converted")
     else:
         value = clean(found.value) if isinstance(found.value, str) else found.value
         status = status or "stated"
     locator = f"{block.place}/{found.key}" if block.place else found.key
-    if not fields.admits(found.field, value):
+    if not field.admits(value):
         message = f"{locator} says {found.raw!r} {found.unit}".rstrip()
-        message = f"{message}; that is no {fields.label(found.field).lower()}"
+        message = f"{message}; that is no {field.label.lower()}"
         if value not in (0, "", []):
             applied.issues.append(issue("implausible", message))
         return message
+    if _is_placeholder(found.field, value, block):
+        return f"{locator} says {found.raw!r}, which programs write where nothing was said"
     said = found.unit if wanted and wanted != "1" else ""
     leaf = Leaf(value, locator, found.raw)
     value_of = Value(found.field, value, status, leaf, wanted, said or None, rule, found.offset_status)

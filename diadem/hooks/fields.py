@@ -15,6 +15,8 @@ from diadem.hooks.quantities import quantity
 #: A rule's unit where number and unit stand in one text: ``8100 um``.
 IN_TEXT: Final = "in the text"
 
+#: Status of a text that may mean several times: nothing is stated, and the record says so.
+AMBIGUOUS = "ambiguous"
 #: A block's tree: nested mappings and lists of plain values.
 Tree = Mapping[str, Any]
 
@@ -67,7 +69,7 @@ class Rule:
     key : str
         Path in the tree, parts joined by ``/``; names may hold ``/`` themselves; a number is a place in a list.
     unit : str
-        Of the file's number (``kV``, ``um``, ``deg``; see `diadem.hooks.units`); "" for texts and bare numbers;
+        Of the file's number (``kV``, ``um``, ``deg``; see `diadem.terms.units`); "" for texts and bare numbers;
         `IN_TEXT` where it follows the number in the same text: one without a unit is dropped.
     read : callable, optional
         From the raw value to the number in `unit`, the text or the list; None, or an exception, drops it.
@@ -111,7 +113,8 @@ class Found:
     unit : str
         As in `Rule`.
     status : str
-        ``stated``, ``converted``, ``derived`` or ``assumed``; "" is decided by the unit.
+        ``stated``, ``converted``, ``derived`` or ``assumed``; "" is decided by the unit. `AMBIGUOUS` where `value`
+        names what the text may mean.
     offset_status : str
         Of times: ``known``, ``derived``, ``assumed``, ``unknown``.
     """

@@ -8,7 +8,8 @@ from typing import Any, Final
 
 from diadem.hooks.fields import Derived, Dropped, Found, Rule, Tree, look_up, stated
 from diadem.hooks.quantities import number
-from diadem.hooks.times import exif, from_epoch, from_filetime, iso, moment_of, moments
+from diadem.hooks.times import moments
+from diadem.terms.dates import exif, from_epoch, from_filetime, iso, moments_of
 
 Condition = Callable[[Tree], bool]
 
@@ -93,16 +94,17 @@ def time(field: str, places: Mapping[str, str], when: Condition | None, tree: Tr
     if local is None and "date" in raw:
         written = str(raw["date"])
         date, clock = (written, str(raw.get("clock", ""))) if "clock" in places else written.strip().partition(" ")[::2]
-        local = moment_of(date, clock, exif(raw.get("same")))
+        local = moments_of(date, clock)
     used = [name for name in places if name in raw and name != "same"]
     if not used:
         return
     _require(when, tree)
     keys = list(dict.fromkeys(places[name] for name in used))
     shown = raw[used[0]] if len(keys) == 1 else " ".join(str(raw[name]) for name in used)
-    several = list(moments(field, " + ".join(keys), shown, local=local, instant=_first_time(_INSTANT, raw)))
+    instant, same = _first_time(_INSTANT, raw), exif(raw.get("same"))
+    several = list(moments(field, " + ".join(keys), shown, local=local, instant=instant, same=same))
     if not several:
-        raise Dropped(f"{shown!r} is no time, or one whose day and month cannot be told apart")
+        raise Dropped(f"{shown!r} is no time")
     yield from several
 
 

@@ -27,6 +27,7 @@ BUNDLED = tuple(
         "jeol",
         "tescan",
         "fibics",
+        "aspex",
         "sightx",
         "sem_text",
         "hitachi",

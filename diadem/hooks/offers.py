@@ -67,6 +67,11 @@ class ReaderOffer:
         and returns a list of RosettaSciIO signal dictionaries (data, axes, metadata, original_metadata, mapping).
     magic : sequence of Magic
         Any one must match; empty means that the suffix alone decides.
+    signature : bytes, optional
+        A regular expression that the first 4,096 bytes of the format's files match from the first byte on (``.`` is any
+        byte), so that they are known under any name, where the name suggests nobody whose magic is there. None takes
+        the magic numbers of four bytes and more, without those that archives and HDF5 files have, which need a `probe`
+        to tell them apart; ``b""``: the suffix must fit.
     sidecars : sequence of str
         Patterns of files that belong to the primary: ``{stem}.hdr`` or ``{stem}_data_*.h5``, wildcards as in fnmatch.
     layout : str
@@ -92,6 +97,7 @@ class ReaderOffer:
     suffixes: Sequence[str]
     load: str
     magic: Sequence[Magic] = ()
+    signature: bytes | None = None
     sidecars: Sequence[str] = ()
     layout: str = ""
     options: Mapping[str, Any] = field(default_factory=dict)
@@ -107,6 +113,10 @@ class ReaderOffer:
         for what in ("probe", "layout", "describe"):
             if target := getattr(self, what):
                 _require_target(f"reader offer '{self.name}': {what}", target)
+        try:
+            re.compile(self.signature or b"")
+        except re.error as error:
+            raise PluginError(f"reader offer '{self.name}': signature is no regular expression: {error}") from None
         if bad := [
             suffix
             for suffix in (*self.suffixes, *self.folders)

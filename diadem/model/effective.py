@@ -13,23 +13,14 @@ from typing import Any, Final, overload
 
 from diadem.model.amendments import Amendment, Change, Corrections, Decision, Stated
 from diadem.model.record import Dataset, Record
+from diadem.terms.fields import all_fields
 
 #: What is corrected so, and is no field of a dataset: the title of the session, its first day and its last.
 TITLE: Final = "session.title"
 DATES: Final = ("session.date", "session.end_date")
 OF_SESSION: Final = frozenset({TITLE, *DATES})
-_SESSION: Final = ("date", "end_date", "identifier", "project", "proposal", "title")
-_SAMPLE: Final = ("identifier", "name", "elements", "thickness", "parent", "provider_ror", "preparation_date")
-_INSTRUMENT: Final = ("kind", "model", "name", "owner_ror", "pid", "serial", "site", "software", "vendor")
 #: Who makes assertions of amendments: the form of the statement, whatever program has read it.
 _BY: Final = {"plugin": "amendment", "version": "1", "rule": "amendment/v1"}
-#: Where a field of the whole session stands at the head of the record.
-HEAD: Final[Mapping[str, tuple[str, str]]] = {
-    **{f"session.{name}": ("session", name) for name in _SESSION},
-    **{f"sample.{name}": ("sample", name) for name in _SAMPLE},
-    "sample.prep_step": ("sample", "preparation"),
-    **{f"instrument.{name}": ("instrument", name) for name in _INSTRUMENT},
-}
 
 
 def effective_record(record: Record, corrections: Corrections) -> Record:
@@ -47,8 +38,8 @@ def effective_record(record: Record, corrections: Corrections) -> Record:
     head = {name: dict(getattr(record, name)) for name in ("session", "sample", "instrument")}
     for field in corrections.fields:
         chosen = corrections.decide(field).chosen
-        if chosen is not None and field in HEAD:
-            section, name = HEAD[field]
+        if chosen is not None and (place := _head(field)):
+            section, name = place
             head[section].pop(name, None)
             if chosen.change.value is not None:
                 head[section][name] = chosen.change.value
@@ -56,6 +47,14 @@ def effective_record(record: Record, corrections: Corrections) -> Record:
     return replace(
         record, datasets=amended, session=head["session"], sample=head["sample"], instrument=head["instrument"]
     )
+
+
+def _head(field: str) -> tuple[str, str] | tuple[()]:
+    """Section and name where a field of the whole session stands at the head of the record; empty for others."""
+    if field in OF_SESSION:
+        return "session", field.removeprefix("session.")
+    known = all_fields().get(field)
+    return known.head if known is not None else ()
 
 
 class _Amended(Sequence[Dataset]):
@@ -156,10 +155,11 @@ def corrected(record: Record, corrections: Corrections) -> list[Corrected]:
 
 
 def _sealed(record: Record, datasets: Sequence[Dataset], field: str, *, head: bool) -> list[tuple[Any, str]]:
-    section, name = HEAD.get(field, ("", "")) if head else ("", "")
     stated: list[tuple[Any, str]] = []
-    if section and (value := getattr(record, section).get(name)) is not None:
-        stated.append((value, ""))
+    if head and (place := _head(field)):
+        section, name = place
+        if (value := getattr(record, section).get(name)) is not None:
+            stated.append((value, ""))
     for dataset in datasets:
         assertions = dataset.document.get("fields", {}).get(field, ())
         stated += [(one.get("value"), str(one.get("unit", ""))) for one in assertions]

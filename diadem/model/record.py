@@ -8,9 +8,9 @@ from typing import Any
 
 from diadem.errors import AmbiguousValue, NotFound, UsageError
 from diadem.model.assertions import Assertion, Quantity
-from diadem.model.fields import require_known
 from diadem.model.signals import Axis, RecordFile, Signal
 from diadem.model.vendor import VendorBlock, VendorSource, blocks_of
+from diadem.terms.fields import require_known
 
 __all__ = ["Assertion", "Axis", "Dataset", "Quantity", "Record", "RecordFile", "Signal"]
 

@@ -10,12 +10,10 @@ from typing import Any
 from diadem.errors import UsageError
 from diadem.model.amendments import Change
 from diadem.model.effective import DATES, OF_SESSION, TITLE
-from diadem.model.fields import require_known
 from diadem.node.catalogue import vocabulary
 from diadem.node.catalogue.quantities import Unreadable, in_unit, split
-from diadem.serialization.fields import admits, field_keys, is_field, is_integer, is_list, rule, unit
-
-_VOLTAGE = "beam.acceleration_voltage"
+from diadem.terms import fields
+from diadem.terms.fields import Field, require_known
 
 
 def changes_of(values: Mapping[str, Any], dataset: str) -> tuple[Change, ...]:
@@ -47,19 +45,20 @@ def change_of(field: str, value: Any, dataset: str = "") -> Change:
     if field in (*DATES, "date"):
         return _date("session.date" if field == "date" else field, value, dataset)
     short = vocabulary.find(field)  # voltage, dwell: as in a search, where that is one field
-    field = short.of[0] if short is not None and len(short.of) == 1 and is_field(short.of[0]) else field
-    require_known(field, field_keys() | OF_SESSION)
+    field = short.of[0] if short is not None and len(short.of) == 1 and fields.is_field(short.of[0]) else field
+    require_known(field, fields.field_keys() | OF_SESSION)
     if value is None:
         return Change(field, dataset, None)
-    found = _read(field, value)
-    if not _fits(field, found):
-        raise UsageError(f"{field} cannot be {value!r}", where=field, next=rule(field) or None)
-    return Change(field, dataset, found, unit(field))
+    known = fields.field(field)
+    found = _read(known, value)
+    if not _fits(known, found):
+        raise UsageError(f"{field} cannot be {value!r}", where=field, next=known.rule or None)
+    return Change(field, dataset, found, known.unit)
 
 
-def _fits(field: str, value: Any) -> bool:
+def _fits(field: Field, value: Any) -> bool:
     try:
-        return admits(field, value)
+        return field.admits(value)
     except (TypeError, ValueError):  # nothing that JSON has
         return False
 
@@ -85,30 +84,30 @@ def _date(field: str, value: Any, dataset: str) -> Change:
         ) from None
 
 
-def _read(field: str, value: Any) -> Any:
-    if is_list(field):
+def _read(field: Field, value: Any) -> Any:
+    if field.type == "elements":
         if isinstance(value, str):
             return [part.strip() for part in value.split(",") if part.strip()]
         return list(value) if isinstance(value, tuple) else value
-    if not unit(field):
+    if not field.unit:
         return value.strip() if isinstance(value, str) else value
     number = _number(field, value)
-    return int(number) if is_integer(field) and number.is_integer() else number
+    return int(number) if field.type == "integer" and number.is_integer() else number
 
 
-def _number(field: str, value: Any) -> float:
+def _number(field: Field, value: Any) -> float:
     """A number in the field's unit."""
     if isinstance(value, str):
         try:
             number, written = split(value)
-            return in_unit(number, written, unit(field), energies=field == _VOLTAGE)
+            return in_unit(number, written, field.unit)
         except Unreadable as error:
-            raise UsageError(f"{field}: {error.why}", where=field, next=error.instead) from None
+            raise UsageError(f"{field.key}: {error.why}", where=field.key, next=error.instead) from None
     try:
         number = math.nan if isinstance(value, bool) else float(value)
     except (TypeError, ValueError, OverflowError):
         number = math.nan
     if not math.isfinite(number):
-        said = f" in {unit(field)}" if unit(field) != "1" else ""
-        raise UsageError(f"{field} is a number{said}, not {value!r}", where=field)
+        said = f" in {field.unit}" if field.unit != "1" else ""
+        raise UsageError(f"{field.key} is a number{said}, not {value!r}", where=field.key)
     return number

@@ -10,11 +10,11 @@ from typing import Any, Final
 
 from diadem.errors import NotFound, Refused, UsageError
 from diadem.model.assessments import VERDICTS, Assessment, Dispute, current, disputes, label
-from diadem.model.fields import close_matches
 from diadem.model.policy import Policy, Scheme
 from diadem.model.statements import Draft
 from diadem.node.context import Context
 from diadem.node.placing import subject
+from diadem.terms.fields import close_matches
 
 _ADDRESS: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:\S+\Z")
 #: What is taken for a package where evidence is named.

@@ -18,8 +18,8 @@ from diadem.node.catalogue.traces import of_package
 from diadem.node.memory_bundle import MemoryBundle
 from diadem.package.bagit import CONTINUES, parse_manifest
 from diadem.package.opening import LIMITS, read_manifest
-from diadem.serialization.fields import field_keys
 from diadem.serialization.strict_json import parse_object
+from diadem.terms.fields import field_keys
 
 
 def package_entry(package: Package, path: str, ingest: Mapping[str, Any] | None) -> PackageEntry:

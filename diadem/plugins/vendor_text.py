@@ -1,18 +1,18 @@
-"""Texts as instruments write them: INI sections, XML, numbers with units, dates with names of months."""
+"""Texts as instruments write them: INI sections, XML, numbers with units."""
 
 from __future__ import annotations
 
+import re
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from diadem.hooks.quantities import number, positive, quantity
-from diadem.hooks.times import exif, iso, moment_of, moments_of, month_of, several_days
 
-__all__ = [
-    "entries", "exif", "ini", "iso", "moment_of", "moments_of", "month_of", "number", "positive", "quantity",
-    "several_days", "xml",
-]  # fmt: skip
+__all__ = ["entries", "ini", "instrument_name", "number", "positive", "quantity", "xml"]
+
+#: What computers are called that stand beside an instrument.
+_COMPUTER = re.compile(r"console|workstation|desktop|laptop|computer|server|(?:^|[\W_])pc(?:[\W_\d]|$)", re.IGNORECASE)
 
 
 def ini(text: str) -> dict[str, dict[str, str]]:
@@ -73,6 +73,12 @@ def _tree(element: ET.Element) -> Any:
 
 def _local(name: str) -> str:
     return name.rpartition("}")[2]
+
+
+def instrument_name(raw: Any) -> str | None:
+    """What an instrument is called; None where a computer is: ``ORION-CONSOLE``, ``SUPPORT_PC``."""
+    text = raw.strip() if isinstance(raw, str) else ""
+    return None if not text or _COMPUTER.search(text) else text
 
 
 def entries(tree: Any, name: str) -> Iterator[Mapping[str, Any]]:

@@ -18,9 +18,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from diadem.errors import UsageError
-from diadem.model.fields import close_matches
 from diadem.serialization import schemas
 from diadem.serialization.validation import validate_metadata
+from diadem.terms.fields import close_matches
 
 _EXAMPLE: Final = 'Example: "sample.name=S-12". The schema lists every key.'
 _ORDINAL: Final = re.compile(r"[1-9][0-9]{0,2}\Z")

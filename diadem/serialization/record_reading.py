@@ -12,11 +12,11 @@ from diadem.errors import DocumentError
 from diadem.model.manifest import RECORD_PATH
 from diadem.model.record import Dataset, Record
 from diadem.model.vendor import VendorSource
-from diadem.serialization.fields import field_keys
 from diadem.serialization.migrations import MIGRATIONS, Migration, migrated_dataset, migrated_head, steps_from
 from diadem.serialization.sharing import resolved
 from diadem.serialization.strict_json import parse_object
 from diadem.serialization.validation import validate_dataset, validate_head
+from diadem.terms.fields import field_keys
 
 #: A record above this is refused. 20,000 images take about 10 MB.
 MAX_BYTES: Final = 1 << 30

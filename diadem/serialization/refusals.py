@@ -9,9 +9,9 @@ from typing import Any
 import jsonschema_rs
 
 from diadem.errors import DocumentError
-from diadem.model.fields import close_matches
 from diadem.serialization import schemas
 from diadem.serialization.strict_json import compact
+from diadem.terms.fields import close_matches
 
 #: Keywords whose own message shows a pattern, or a subtree, and not the rule.
 _OPAQUE = frozenset({"anyOf", "contains", "maxContains", "minContains", "not", "pattern"})

@@ -9,10 +9,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from diadem.extract.axes import to_si
 from diadem.extract.packages import locate
 from diadem.extract.process import environment
 from diadem.extract.telling import Telling
+from diadem.terms.units import to_si
 from diadem.testing.comparing import difference
 from diadem.testing.plugin_copies import Example
 from diadem.testing.plugin_report import Notes

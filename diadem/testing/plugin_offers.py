@@ -12,10 +12,9 @@ from diadem.hooks.fields import IN_TEXT, Derived, Rule
 from diadem.hooks.offers import CheckOffer, FieldsOffer, PreviewOffer, ReaderOffer, SchemaOffer, TransportOffer
 from diadem.hooks.tables import table
 from diadem.hooks.targets import target
-from diadem.hooks.units import convert
-from diadem.model.fields import close_matches
-from diadem.serialization import fields
 from diadem.serialization.extensions import ExtensionSchemas
+from diadem.terms import fields
+from diadem.terms.units import convert
 from diadem.testing.plugin_report import Notes
 
 
@@ -157,7 +156,7 @@ def _examine_field(where: str, key: str, notes: Notes) -> bool:
     """Whether there is such a field."""
     if fields.is_field(key):
         return True
-    near = close_matches(key, sorted(fields.field_keys()))
+    near = fields.close_matches(key, sorted(fields.field_keys()))
     advice = f"Did you mean {' or '.join(near[:3])}?" if near else "docs/plugins.md says where the fields are listed."
     notes.error("table-field", where, "the record has no such field; use an extension", advice)
     return False
@@ -166,7 +165,7 @@ def _examine_field(where: str, key: str, notes: Notes) -> bool:
 def _examine_rule(where: str, rule: Rule, notes: Notes) -> None:
     if not _examine_field(where, rule.field, notes):
         return
-    wanted = fields.unit(rule.field)
+    wanted = fields.field(rule.field).unit
     if not wanted and rule.unit:
         notes.error("table-unit", where, f"the field has no unit, and the rule says '{rule.unit}'")
     elif wanted and rule.unit != IN_TEXT and not rule.unit_key and convert(1.0, rule.unit or "1", wanted) is None:
@@ -186,7 +185,7 @@ def _examine_formats(mine: Mine, notes: Notes) -> None:
     ]
     for where, offer in offers:
         for missing in set(offer.formats) - known:
-            near = close_matches(missing, sorted(known))
+            near = fields.close_matches(missing, sorted(known))
             advice = f"Did you mean {' or '.join(near[:3])}?" if near else "`diadem plugins` lists them."
             notes.error("unknown-format", where, f"no reader offers the format '{missing}'", advice)
     for reader in mine.readers:

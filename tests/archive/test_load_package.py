@@ -13,7 +13,7 @@ import pytest
 import diadem
 from diadem.archive.package import Package
 from diadem.errors import DigestMismatch, NotFound, ReaderError
-from diadem.extract.axes import to_si
+from diadem.terms.units import to_si
 from diadem.testing.faults import flip_byte
 from tests.archive.load_sources import LAYOUTS, as_list, offer, same, values
 from tests.services import S3Server

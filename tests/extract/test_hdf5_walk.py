@@ -107,6 +107,25 @@ def test_refused(tmp_path: Path, build: Callable[[h5py.File], None], code: str) 
     assert [issue["code"] for issue in found.issues] == [code]
 
 
+@pytest.mark.parametrize(
+    ("name", "target", "missing", "refused"),
+    [
+        ("a_master.h5", "a_data_000001.h5", ["a_data_000001.h5"], False),
+        ("a_master.h5", "b_data_000001.h5", [], True),
+        ("a_master.h5", "a_/../../etc/passwd", [], True),
+        ("a_master.h5", "a_\\b.h5", [], True),
+        ("a.h5", "a_data_000001.h5", [], True),
+    ],
+)
+def test_a_masters_part_that_is_lost(tmp_path: Path, name: str, target: str, missing: list[str], refused: bool) -> None:
+    path = tmp_path / name
+    with h5py.File(path, "w") as file:
+        file["entry/data/x"] = h5py.ExternalLink(target, "/entry")
+        file["way"] = h5py.SoftLink("/entry/data/x/y")
+    found = look(path)
+    assert (found.missing, found.refused) == (missing, refused)
+
+
 def honest(file: h5py.File) -> None:
     file["a/b/c"] = np.arange(10)
     file["a/alias"] = h5py.SoftLink("/a/b/c")

@@ -39,6 +39,21 @@ def ranked(name: str, head: bytes) -> tuple[list[str], list[str]]:
         ("a.tif", b"MM\x00*", ["tiff"], []),
         ("a.hspy", bytes(512) + b"\x89HDF\r\n\x1a\n", ["hspy"], []),
         ("a.txt", b"words", [], []),
+        ("a.dat", b"II*\x00", ["tiff"], []),
+        ("a.dat", b"AAMVHFSS" + bytes(8), ["bruker"], []),
+        ("a.ser", b"AAMVHFSS" + bytes(8), ["bruker"], []),
+        ("a.dat", b"\xef\xbb\xbf<?xml version='1.0'?>\r\n<TRTSpectrum>", ["bruker"], []),
+        ("a.txt", b"#FORMAT      : EMSA/MAS Spectral Data File\r\n", ["msa"], []),
+        ("a.map", bytes(208) + b"MAP ", ["mrc"], []),
+        ("a.mrcs", bytes(208) + b"MAP\x00", ["mrc"], []),
+        ("a.mrcz", bytes(208) + b"MAP ", ["mrcz", "mrc"], []),
+        ("a.map", b"II*\x00", ["tiff"], []),
+        ("noname", b"\0\0\0\3\0\1\2\3\0\0\0\1\1\0\0\0", ["digitalmicrograph"], []),
+        ("a.dat", b"\0\0\0\3" + bytes(range(30, 60)), [], []),  # four bytes of any program's are no sign
+        ("a.dat", b"\0\0\0\4" + bytes(7) + b"\7\0\0\0\1\1\0\0\0", ["digitalmicrograph"], []),
+        ("a.zip", b"PK\x03\x04", [], []),
+        ("a.gz", b"\x1f\x8b\x08", [], []),
+        ("a.bz2", b"BZh91AY", [], []),
     ],
 )
 def test_rank(name: str, head: bytes, names: list[str], codes: list[str]) -> None:

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from diadem.errors import AmbiguousValue
-from diadem.model.fields import UnknownField
 from diadem.model.record import Axis, Dataset, Quantity, Record
+from diadem.terms.fields import UnknownField
 
 KNOWN = frozenset({"beam.acceleration_voltage", "beam.current", "detector.name", "sample.elements", "stage.x"})
 BY = {"plugin": "diadem-test", "version": "1", "rule": "r/1"}

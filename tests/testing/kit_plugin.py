@@ -21,7 +21,8 @@ from diadem.hooks.extensions import Extension
 from diadem.hooks.fields import Block, Derived, Found, Rule
 from diadem.hooks.offers import CheckOffer, FieldsOffer, Group, Magic, PreviewOffer, ReaderOffer, SchemaOffer
 from diadem.hooks.specs import hookimpl
-from diadem.hooks.times import from_epoch, moments
+from diadem.hooks.times import moments
+from diadem.terms.dates import from_epoch
 
 
 @hookimpl

@@ -16,6 +16,7 @@ from diadem.model.record import Record
 from diadem.node.catalogue.entries import PackageEntry
 from diadem.node.catalogue.spans import Runs
 from diadem.package.index import parse_index
+from diadem.terms.fields import head_names, is_time
 
 #: Keys of facts that are no fields of the record.
 FILE, FORMAT, SUFFIX, KIND, SIGNAL, ISSUE = "file", "format", "suffix", "kind", "signal", "issue"
@@ -25,19 +26,10 @@ OTHER_NAME: Final = "sample.other_names"
 PLAIN_KEYS: Final = frozenset({FILE, FORMAT, SUFFIX, KIND, SIGNAL, ISSUE, TITLE, OWNER, ABOUT, OTHER_NAME})
 #: First and last day of the session, as they hold; of them only the moment is kept: nobody looks for their digits.
 SESSION_DATE, SESSION_END = "session.date", "session.end_date"
-#: Fields that are moments.
-TIMES: Final = frozenset({"time.acquired_start", "time.acquired_end", "sample.preparation_date"})
 #: Texts that are named of several.
 _NAMED: Final = 3
-#: Where a person's words at the head of a record belong.
-_SESSION = {"identifier": "session.identifier", "project": "session.project", "proposal": "session.proposal"}
-_SAMPLE = {
-    "identifier": "sample.identifier", "name": "sample.name", "elements": "sample.elements", "parent": "sample.parent",
-    "thickness": "sample.thickness", "provider_ror": "sample.provider_ror", "preparation": "sample.prep_step",
-    "preparation_date": "sample.preparation_date", "provider_identifier": "sample.identifier",
-}  # fmt: skip
+#: Where what is said of a person belongs.
 _PERSON = {"name": "person.name", "role": "person.role", "orcid": "person.orcid"}
-_INSTRUMENT = ("kind", "model", "name", "owner_ror", "pid", "serial", "site", "software", "vendor")
 _EPOCH = datetime.datetime(1970, 1, 1)  # noqa: DTZ001  (the clock on the wall, wherever it hangs)
 
 
@@ -166,9 +158,9 @@ def _head(facts: Facts, record: Record) -> None:
         facts.say(ABOUT, person.get("affiliation"))
         if "operator" in str(person.get("role", "")).casefold():
             facts.say("person.operator", person.get("name"))
-    _mapped(facts, record.session, _SESSION)
-    _mapped(facts, record.sample, _SAMPLE)
-    _mapped(facts, record.instrument, {key: f"instrument.{key}" for key in _INSTRUMENT})
+    _mapped(facts, record.session, head_names("session"))
+    _mapped(facts, record.sample, head_names("sample") | {"provider_identifier": "sample.identifier"})
+    _mapped(facts, record.instrument, head_names("instrument"))
     facts.say(OTHER_NAME, list(dict(record.sample.get("other_names", {})).values()))
     for key in ("description", "provider"):
         facts.say(ABOUT, record.sample.get(key))
@@ -239,7 +231,7 @@ def kept(key: str, value: Any) -> tuple[float | str, ...]:
         return () if day is None else (day,)
     if isinstance(value, str):
         text = storable(value)
-        moment = _clock(text) if key in TIMES else None
+        moment = _clock(text) if is_time(key) else None
         return (text,) if moment is None else (text, moment)
     try:
         number = math.nan if isinstance(value, bool) else float(value)

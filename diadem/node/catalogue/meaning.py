@@ -447,7 +447,7 @@ def _number(key: Key, text: str, otherwise: str) -> float:
         return in_bytes(number, written)
     if key.kind == "count":
         return in_unit(number, written, "")
-    return in_unit(number, written or key.bare, key.unit, energies=key.energies)
+    return in_unit(number, written or key.bare, key.unit)
 
 
 def _dated(key: Key, operator: str, text: str) -> Condition:

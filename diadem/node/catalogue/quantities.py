@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-from diadem.hooks.units import convert
+from diadem.terms.units import convert
 
 #: Two numbers are equal if they differ by no more than this part of the greater: what a file keeps in 32 bits
 #: (relative steps of 1.2e-7) and what comes of another unit is found by the round number. Comparisons count equal
@@ -66,7 +66,7 @@ def split(text: str) -> tuple[float, str]:
     return number, found[2].strip()
 
 
-def in_unit(number: float, written: str, wanted: str, *, energies: bool = False) -> float:
+def in_unit(number: float, written: str, wanted: str) -> float:
     """A number in the unit of a field.
 
     Parameters
@@ -77,8 +77,6 @@ def in_unit(number: float, written: str, wanted: str, *, energies: bool = False)
         Its unit; "" is the field's own.
     wanted : str
         The field's unit; "1" and "" are none.
-    energies : bool
-        Whether eV will do for V: what one elementary charge gains.
 
     Raises
     ------
@@ -88,8 +86,6 @@ def in_unit(number: float, written: str, wanted: str, *, energies: bool = False)
     if not written:
         return number
     found = _converted(number, written, wanted or "1")
-    if found is None and energies:
-        found = _converted(number, written, "eV")
     if found is not None and math.isfinite(found):
         return found
     has = f"this field is in {wanted}" if wanted not in ("", "1") else "this field is a number without a unit"

@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Final
 
 from diadem.node.catalogue import facts
-from diadem.serialization.fields import field_keys, unit
+from diadem.terms.fields import all_fields, field_keys, is_time
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +31,6 @@ class Key:
         Of numbers; "" for none.
     bare : str
         Unit of a number written without one, where that is not `unit`.
-    energies : bool
-        Whether eV will do for V.
     """
 
     name: str
@@ -40,43 +38,15 @@ class Key:
     of: tuple[str, ...] = ()
     unit: str = ""
     bare: str = ""
-    energies: bool = False
 
 
 #: The name that asks for a sample by any of its names.
 SAMPLE: Final = "sample"
 #: Where a record says which sample it is.
 SAMPLE_KEYS: Final = ("sample.name", "sample.identifier", facts.OTHER_NAME)
-#: Short names of fields; case does not count.
+#: Short names of what is no field, or of more than fields; case does not count.
 _ALIASES: Final[Mapping[str, tuple[str, ...]]] = {
-    "voltage": ("beam.acceleration_voltage",),
-    "hv": ("beam.acceleration_voltage",),
-    "ht": ("beam.acceleration_voltage",),
-    "energy": ("beam.acceleration_voltage",),
-    "convergence": ("beam.convergence_semi_angle",),
-    "spot": ("beam.spot_index",),
-    "mag": ("optics.magnification",),
-    "cl": ("optics.camera_length",),
-    "wd": ("optics.working_distance",),
-    "fov": ("optics.field_of_view_x", "optics.field_of_view_y"),
-    "slit": ("optics.energy_filter_slit",),
-    "dwell": ("scan.dwell_time",),
-    "pixel": ("image.pixel_size_x", "image.pixel_size_y"),
-    "pixel_size": ("image.pixel_size_x", "image.pixel_size_y"),
-    "reciprocal_pixel": ("image.reciprocal_pixel_size_x", "image.reciprocal_pixel_size_y"),
-    "dispersion": ("eels.dispersion",),
-    "collection": ("eels.collection_semi_angle",),
-    "tilt": ("stage.tilt", "stage.alpha"),
-    "element": ("sample.elements",),
-    "elements": ("sample.elements",),
     SAMPLE: SAMPLE_KEYS,
-    "instrument": ("instrument.name", "instrument.model", "instrument.vendor"),
-    "microscope": ("instrument.name", "instrument.model", "instrument.vendor"),
-    "detector": ("detector.name", "detector.type"),
-    "person": ("person.name", "person.operator"),
-    "session": ("session.identifier",),
-    "acquired": ("time.acquired_start",),
-    "time": ("time.acquired_start",),
     "format": (facts.FORMAT, facts.SUFFIX),
     "suffix": (facts.SUFFIX,),
     "file": (facts.FILE,),
@@ -89,8 +59,8 @@ _ALIASES: Final[Mapping[str, tuple[str, ...]]] = {
 }
 #: What the catalogue itself knows.
 _OWN: Final[Mapping[str, Key]] = {
-    "kv": Key("kV", "number", ("beam.acceleration_voltage",), "V", bare="kV", energies=True),
-    "kev": Key("keV", "number", ("beam.acceleration_voltage",), "V", bare="kV", energies=True),
+    "kv": Key("kV", "number", ("beam.acceleration_voltage",), "V", bare="kV"),
+    "kev": Key("keV", "number", ("beam.acceleration_voltage",), "V", bare="kV"),
     "date": Key("date", "day"),
     "year": Key("date", "day"),  # as results are counted by it
     facts.SESSION_DATE: Key("date", "day"),
@@ -135,7 +105,7 @@ def near(name: str) -> list[str]:
 
 def names() -> list[str]:
     """Every short name, and every field."""
-    return [*sorted({_shown(name) for name in (*_OWN, *_ALIASES)}, key=str.lower), *sorted(field_keys())]
+    return [*sorted({_shown(name) for name in (*_OWN, *_aliases())}, key=str.lower), *sorted(field_keys())]
 
 
 def _shown(name: str) -> str:
@@ -147,6 +117,15 @@ def _folded(name: str) -> str:
 
 
 @cache
+def _aliases() -> Mapping[str, tuple[str, ...]]:
+    """Short names, of fields and of what the catalogue knows beside."""
+    found: dict[str, tuple[str, ...]] = {}
+    for key, field in all_fields().items():
+        found |= {alias: (*found.get(alias, ()), key) for alias in field.aliases}
+    return found | dict(_ALIASES)
+
+
+@cache
 def _known() -> Mapping[str, Key]:
     """Fields by full name, by every ending that only one has, and by short name."""
     known: dict[str, Key] = {}
@@ -155,14 +134,12 @@ def _known() -> Mapping[str, Key]:
         known[key] = _key(key, (key,))
         endings.setdefault(key.partition(".")[2], []).append(key)
     known |= {ending: known[keys[0]] for ending, keys in endings.items() if len(keys) == 1}
-    known |= {alias: _key(alias if len(of) > 1 else of[0], of) for alias, of in _ALIASES.items()}
+    known |= {alias: _key(alias if len(of) > 1 else of[0], of) for alias, of in _aliases().items()}
     return MappingProxyType(known)
 
 
 def _key(name: str, of: tuple[str, ...]) -> Key:
-    field = of[0]
-    if field in facts.TIMES:
-        return Key(name, "time", of)
-    if field in facts.PLAIN_KEYS or not unit(field):
-        return Key(name, "text", of)
-    return Key(name, "number", of, unit(field), energies=field == "beam.acceleration_voltage")
+    field = all_fields().get(of[0])
+    if field is None or not field.unit:
+        return Key(name, "time" if is_time(of[0]) else "text", of)
+    return Key(name, "number", of, field.unit)

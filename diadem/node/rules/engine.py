@@ -109,7 +109,7 @@ RULES: Final[Sequence[Rule]] = (
     Rule("store.none", "a store", keeping_rules.none, lambda _: "there is one that takes copies", quiet=True),
     Rule("store.unreachable", "stores", keeping_rules.unreachable, keeping_rules.stores_hold),
     Rule("store.read-only", "writable", keeping_rules.writable, lambda _: "each store can be written", quiet=True),
-    Rule("store.space", "space", keeping_rules.space, keeping_rules.space_holds),
+    Rule("store.space", "space", keeping_rules.space, keeping_rules.space_holds, doubted=keeping_rules.space_unseen),
     Rule(
         "metadata.required",
         "metadata",

@@ -13,12 +13,11 @@ from typing import Any, Final
 import jsonschema_rs
 
 from diadem.errors import UsageError
-from diadem.model.fields import close_matches
 from diadem.node.rules.measures import read_duration, read_size
 from diadem.node.rules.places import line_of
 from diadem.node.rules.required import keys_that_can_be_required
 from diadem.serialization import schemas
-from diadem.serialization.fields import is_field
+from diadem.terms.fields import close_matches, is_field
 
 _FILE: Final = ("policy", "1.0.0", "policy.schema.json")
 #: Faults looked at; the first in the text is told.

@@ -164,6 +164,12 @@ def space_holds(case: Case) -> str:
     )
 
 
+def space_unseen(case: Case) -> bool:
+    """Whether no store says how much is free, and one of them does not answer."""
+    states = [store.state for store in case.own_stores]
+    return all(state.free is None for state in states) and not all(state.reachable for state in states)
+
+
 def metadata(case: Case) -> Iterator[RuleFinding]:
     """What the policy requires was stated, also of what was archived before it did."""
     group = case.tally.untold

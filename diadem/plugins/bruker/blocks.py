@@ -12,7 +12,7 @@ from diadem.plugins.bruker.xml_tree import read_xml
 
 _XML = "application/xml"
 #: First bytes of the container, "AidAim SFS".
-_CONTAINER = b"AAMVHFSS"
+CONTAINER = b"AAMVHFSS"
 _HEADER = "EDSDatabase/HeaderData"
 #: Bytes of the header, and of another stream, that are read.
 _LARGEST_HEADER = 64 << 20
@@ -36,7 +36,7 @@ def read(path: str, files: Sequence[str]) -> Iterator[Block]:  # noqa: ARG001
     """
     with Path(path).open("rb") as stream:
         head = stream.read(512)
-        if not head.startswith(_CONTAINER):
+        if not head.startswith(CONTAINER):
             if b"<TRTSpectrum>" in head:  # the file is all metadata but for one list of counts
                 data = head + stream.read(_LARGEST_HEADER)
                 yield Block("bruker-spectrum", read_xml(data), place="XML", signals=(0,))

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 from typing import Any
 
 from diadem.hooks.fields import look_up
-from diadem.plugins.bruker.blocks import read
+from diadem.plugins.bruker.blocks import CONTAINER, read
 
 _DETECTOR = "TRTSpectrum/TRTHeaderedClass/TRTDetectorHeader"
 #: Where a serial number stands, by kind of block.
@@ -17,10 +18,10 @@ _SERIALS = {
 
 
 def read_bruker(path: str, lazy: bool = True) -> list[dict[str, Any]]:
-    """Read a ``.bcf`` or ``.spx`` file.
+    """Read a map or a spectrum, whatever it is called.
 
-    RosettaSciIO 0.15 gives a map's pixels their height as their width, and takes a serial number such as ``8279_80``
-    for the number 827980.
+    RosettaSciIO 0.15 goes by the suffix, gives a map's pixels their height as their width, and takes a serial number
+    such as ``8279_80`` for the number 827980.
 
     Parameters
     ----------
@@ -34,9 +35,11 @@ def read_bruker(path: str, lazy: bool = True) -> list[dict[str, Any]]:
     list of dict
         RosettaSciIO's signal dictionaries.
     """
-    from rsciio.bruker import file_reader
+    from rsciio.bruker._api import bcf_reader, spx_reader
 
-    signals: list[dict[str, Any]] = file_reader(path, lazy=lazy)
+    with Path(path).open("rb") as stream:
+        reader = bcf_reader if stream.read(len(CONTAINER)) == CONTAINER else spx_reader
+    signals: list[dict[str, Any]] = reader(path, lazy=lazy)
     serial = _serial(path)
     for signal in signals:
         detector = signal["original_metadata"].get("Detector", {})

@@ -15,8 +15,9 @@ from typing import Any
 
 from diadem.extract.rules import ELEMENTS
 from diadem.hooks.fields import Derived, Found, Rule, Table, Tree, look_up
-from diadem.hooks.times import clock, moments
+from diadem.hooks.times import moments
 from diadem.plugins.bruker.xml_tree import every
+from diadem.terms.dates import clock
 
 _PICTURE = "the text drawn into the picture of bcf-edx-ebsd.bcf: 'MAG: 5000x HV: 20 kV WD: 6.0 mm Px: 0.41 µm'"
 _SAME = "in bcf-edx-ebsd.bcf the same number as in TRTSEMData, whose unit is proven there"
@@ -30,6 +31,7 @@ _MILLISECONDS = (
 _DEGREES = (
     "bcf-edx-ebsd.bcf: TiltAngle 69.99999998 of the same header is ProbeTilt 1.221730476 rad of the EBSD calibration"
 )
+_TUBE = "the tube of an M4 or M6: 50 beside a current of 600, where tubes have 50 kV and 600 uA at most"
 _MODEL = "the detector's model: XFlash 6|60, SuperX"
 _SERIAL = "serial number of the detector"
 #: 9990 stands in files of two detectors of two sites.
@@ -105,13 +107,13 @@ MAP: Table = (
     _stage("stage.z", "Z", "um"),
     _stage("stage.rotation", "Rotation", "deg"),
     _stage("stage.tilt", "Tilt", "deg"),
-    _stage("stage.alpha", "Tilt", "deg"),
     Derived("map-elements", _map_elements, cite="the elements that the user had mapped"),
     _time(f"{_DATABASE}/Header"),
 )
 
 SPECTRUM: Table = (
     Rule("beam.acceleration_voltage", f"{_HEADERS}/TRTESMAHeader/PrimaryEnergy", "kV", _positive, cite=_SAME),
+    Rule("beam.acceleration_voltage", f"{_HEADERS}/TRTXrfHeader/Voltage", "kV", _positive, cite=_TUBE),
     Rule("optics.magnification", f"{_HEADERS}/TRTESMAHeader/Magnification", "", _positive, cite=_SAME),
     Rule("optics.working_distance", f"{_HEADERS}/TRTESMAHeader/WorkingDistance", "mm", _positive, cite=_SAME),
     Rule("eds.real_time", f"{_HEADERS}/TRTSpectrumHardwareHeader/RealTime", "ms", cite=_MILLISECONDS),

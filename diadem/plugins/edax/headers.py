@@ -10,8 +10,9 @@ import struct
 from collections.abc import Sequence
 from typing import Any
 
-#: Versions of spectra and of image descriptions that the documents describe.
-_SPECTRA = (0.6, 0.8)
+#: Versions of spectra and of image descriptions that the documents describe; spectra of 0.57 and 0.58 are alike up to
+#: the elements.
+_SPECTRA = (0.5, 0.8)
 _IMAGES = (333, 334)
 _MAP = b"MAPSPECTRA_DATA"
 #: Channels of a spectrum, and elements that it can list.

@@ -66,7 +66,6 @@ SPECTRUM: Table = (
     Rule("beam.acceleration_voltage", "kV", "kV", _single, cite=f"{_EXPORT} BEAMKV -kV: 10.0"),
     Rule("optics.working_distance", "workingDist", "mm", cite=_GEOMETRY),
     Rule("stage.tilt", "tilt", "deg", _single, cite=f"{_EXPORT} ##Tilt Angle: -1.0. {_GEOMETRY}"),
-    Rule("stage.alpha", "tilt", "deg", _single, cite=f"{_EXPORT} ##Tilt Angle: -1.0. {_GEOMETRY}"),
     Rule("eds.live_time", "liveTime", "s", _single, cite=f"{_EXPORT} LIVETIME -s: 30.0"),
     Rule("eds.resolution", "detReso", "eV", _single, cite=f"{_EXPORT} ##RESO (MnKa): 125.2"),
     Rule("detector.elevation", "elevation", "deg", _single, cite=f"{_EXPORT} ELEVANGLE-dg: 35.0"),
@@ -82,7 +81,6 @@ IMAGE: Table = (
     Rule("optics.magnification", "mag", cite=f"{_IPR} magnification"),
     Rule("optics.working_distance", "wd", "mm", cite=f"{_IPR} in mm"),
     Rule("stage.tilt", "tilt", "deg", cite=f"{_IPR} sample tilt in degrees"),
-    Rule("stage.alpha", "tilt", "deg", cite=f"{_IPR} sample tilt in degrees"),
     Rule("image.pixel_size_x", "mppX", "um", _single, cite=f"{_IPR} micrometres a pixel"),
     Rule("image.pixel_size_y", "mppY", "um", _single, cite=f"{_IPR} micrometres a pixel"),
     Rule(

@@ -7,13 +7,13 @@ by a value that can be right in no other unit, in the documents that the tests h
 from __future__ import annotations
 
 import datetime as dt
-import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from diadem.hooks import times
 from diadem.hooks.fields import Derived, Found, Rule, Table, Tree, look_up
 from diadem.plugins.vendor_text import positive
+from diadem.terms.dates import c_time, from_epoch, offset_of
 
 _VOLTS = "300000.0 for a microscope of 300 kV"
 _METRES = "0.369 and 1.197: camera lengths of a Titan are 0.03 to 5 m"
@@ -24,8 +24,6 @@ _MILLISECONDS = (
 _SECONDS = "0.0001 in a scan that its operator named dwell100us (second generation)"
 _RADIANS = "-2.8274333882308174 is -162 degrees (second generation); the interface's get_scan_rotation is in radians"
 _AMPERES = "1.9e-12 with the screen lifted, as in Velox's documents of the same interface, beside volts and metres"
-_MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-_CTIME = re.compile(r"[A-Z][a-z]{2} ([A-Z][a-z]{2}) +(\d{1,2}) (\d\d:\d\d:\d\d) (\d{4})\Z")
 #: How long after its last frame a document is written, at most.
 _WRITTEN_WITHIN: Final = dt.timedelta(minutes=10)
 
@@ -55,7 +53,7 @@ def _stamp(tree: Tree) -> tuple[dt.datetime | None, dt.datetime | None, str]:
     if not isinstance(stamp, Mapping):
         return None, None, ""
     epoch, local = stamp.get("@timestamp"), stamp.get("@isoformat")
-    instant = times.from_epoch(float(epoch)) if epoch else None
+    instant = from_epoch(float(epoch)) if epoch else None
     return dt.datetime.fromisoformat(str(local)) if local else None, instant, f"{local}, {epoch}"
 
 
@@ -72,9 +70,9 @@ def acquisition(tree: Tree) -> Iterator[Found]:
     The document's own stamp gives the offset, by the difference of its two writings. Some programs write UTC as if it
     were local time; then the end of the scan is earlier by just this offset.
     """
-    start, end = (_ctime(look_up(tree, f"acquisition/{key}")) for key in ("start_time", "end_time"))
+    start, end = (c_time(str(look_up(tree, f"acquisition/{key}"))) for key in ("start_time", "end_time"))
     written, instant, _ = _stamp(tree)
-    apart = None if written is None or instant is None else times.offset_of(written, instant)
+    apart = None if written is None or instant is None else offset_of(written, instant)
     if start is None or end is None:
         yield from timestamp(tree)
         return
@@ -93,15 +91,6 @@ def acquisition(tree: Tree) -> Iterator[Found]:
 def _fits(later: dt.timedelta, apart: dt.timedelta) -> bool:
     """Whether a document was written soon after its scan, by the same clock or by one that shows UTC."""
     return any(dt.timedelta(0) <= later - shift <= _WRITTEN_WITHIN for shift in (dt.timedelta(0), -apart))
-
-
-def _ctime(raw: Any) -> dt.datetime | None:
-    """``Tue Jun 22 00:44:37 2021``."""
-    match = _CTIME.match(str(raw).strip())
-    if match is None or match[1] not in _MONTHS:
-        return None
-    clock = dt.time.fromisoformat(match[3])
-    return dt.datetime.combine(dt.date(int(match[4]), _MONTHS.index(match[1]) + 1, int(match[2])), clock)
 
 
 FIRST: Table = (

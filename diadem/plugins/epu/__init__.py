@@ -1,4 +1,4 @@
-"""EPU and Tomography (Thermo Fisher Scientific): the XML document beside each image, or alone."""
+"""EPU and Tomography (Thermo Fisher Scientific): the XML document beside each image, or alone, and of a session."""
 
 from __future__ import annotations
 
@@ -24,14 +24,21 @@ def diadem_readers() -> Iterable[ReaderOffer]:
         ),
         priority=-1,
     )
+    yield ReaderOffer(
+        name="epu-session",
+        suffixes=(".dm.xml",),
+        load="diadem.plugins.epu.reader:read",
+        probe="diadem.plugins.epu.reader:is_session",
+        signature=rb"(?:\xef\xbb\xbf)?\s*(?:<\?xml[^>]*>\s*)?<EpuSessionXml\s",
+    )
 
 
 @hookimpl
 def diadem_fields() -> Iterable[FieldsOffer]:
-    """The document's table, for every format that EPU saves images in."""
+    """The tables of the documents; an image's is for every format that EPU saves images in."""
     yield FieldsOffer(
         name="epu",
-        formats=("epu", "mrc", "tiff"),
+        formats=("epu", "epu-session", "mrc", "tiff"),
         blocks="diadem.plugins.epu.blocks:read",
-        tables={"epu-xml": "diadem.plugins.epu.tables:TABLE"},
+        tables={"epu-xml": "diadem.plugins.epu.tables:TABLE", "epu-session": "diadem.plugins.epu.session:TABLE"},
     )

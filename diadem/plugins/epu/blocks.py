@@ -7,10 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from diadem.hooks.fields import Block
+from diadem.plugins.epu.reader import SESSION
 from diadem.plugins.vendor_text import xml
 
 #: Bytes of a document; those seen have 14 thousand, those of a session some hundred thousand.
 MOST_BYTES = 4 << 20
+#: Kind of block by the root of the document.
+_KINDS = {"MicroscopeImage": "epu-xml", "EpuSessionXml": "epu-session"}
+#: Key of what the root of a session says of the program that wrote it.
+WRITER = "Assembly"
 #: What .NET calls an entry of a dictionary.
 _ENTRY = "KeyValueOfstringanyType"
 _DEEPEST = 60
@@ -29,18 +34,19 @@ def read(path: str, files: Sequence[str]) -> Iterator[Block]:
     Yields
     ------
     Block
-        One for each document.
+        One for each document: ``epu-xml`` of an image, ``epu-session`` of a session.
     """
     for file in files:
-        if not file.lower().endswith(".xml"):
+        if not file.lower().endswith((".xml", ".dm")):
             continue
         with Path(file).open("rb") as stream:
             data = stream.read(MOST_BYTES + 1)
-        if b"<MicroscopeImage" not in data[:4096] or len(data) > MOST_BYTES:
+        if not any(root in data[:4096] for root in (b"<MicroscopeImage", SESSION)) or len(data) > MOST_BYTES:
             continue
         name, tree = xml(data.removeprefix(b"\xef\xbb\xbf"))
-        if name == "MicroscopeImage" and isinstance(tree, Mapping):
-            yield Block("epu-xml", plain(tree), file="" if Path(file) == Path(path) else str(Path(file)))
+        if name in _KINDS and isinstance(tree, Mapping):
+            told = {**plain(tree), WRITER: tree.get("@Assembly")} if name == "EpuSessionXml" else plain(tree)
+            yield Block(_KINDS[name], told, file="" if Path(file) == Path(path) else str(Path(file)))
 
 
 def plain(tree: Mapping[str, Any], depth: int = 0) -> dict[str, Any]:
@@ -66,6 +72,6 @@ def _value(value: Any, depth: int) -> Any:
         return value
     if value.get("@nil") == "true":
         return None
-    if set(value) <= {"#text", "@type"} and "#text" in value:
+    if "#text" in value and all(name.startswith(("@", "#")) for name in value):
         return value["#text"]
     return plain(value, depth + 1)

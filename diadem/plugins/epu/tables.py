@@ -6,16 +6,14 @@ Velox's JSON (see `diadem.plugins.velox.tables`), and proven there.
 
 from __future__ import annotations
 
-import datetime as dt
-import re
 from collections.abc import Iterator
 from typing import Any
 
-from diadem.hooks import times
 from diadem.hooks.fields import Derived, Found, Rule, Table, Tree, look_up
+from diadem.hooks.times import moments
+from diadem.terms.dates import iso
 
 _NOBODY = ("", "None", "Unspecified", "Unknown", "Undefined")
-_TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,6})\d*)?(Z|[+-]\d\d:\d\d)?\Z")
 _DATA = "microscopeData/"
 _OPTICS = _DATA + "optics/"
 _CAMERA = _DATA + "acquisition/camera/"
@@ -44,16 +42,20 @@ def _scans(tree: Tree) -> bool:
     return str(look_up(tree, _OPTICS + "ColumnOperatingMode")).upper() == "STEM"
 
 
+def _has_camera_length(tree: Tree) -> bool:
+    """Whether the projector made a pattern; behind an image the number is that of the last pattern."""
+    return _scans(tree) or str(look_up(tree, _OPTICS + "ProjectorMode")) == "Diffraction"
+
+
+def moment(key: str, raw: Any, field: str = "time.acquired_start") -> Iterator[Found]:
+    """A time as .NET writes it, with seven digits of a second."""
+    yield from moments(field, key, raw, local=iso(raw))
+
+
 def start(tree: Tree) -> Iterator[Found]:
-    """When the image was taken; .NET writes seven digits of a second."""
+    """When the image was taken."""
     key = _DATA + "acquisition/acquisitionDateTime"
-    raw = str(look_up(tree, key))
-    match = _TIME.match(raw)
-    if match is None:
-        return
-    fraction = f".{match[2].ljust(6, '0')}" if match[2] else ""
-    local = dt.datetime.fromisoformat(f"{match[1]}{fraction}{(match[3] or '').replace('Z', '+00:00')}")
-    yield from times.moments("time.acquired_start", key, raw, local=local)
+    yield from moment(key, look_up(tree, key))
 
 
 def program(tree: Tree) -> Iterator[Found]:
@@ -116,8 +118,8 @@ TABLE: Table = (
     Rule("beam.extraction_voltage", _DATA + "gun/ExtractorVoltage", "V", positive, cite=_VOLTS),
     Rule("beam.source_type", _DATA + "gun/Sourcetype", drop=_NOBODY),
     Rule("beam.spot_index", _OPTICS + "SpotIndex", "1", positive),
-    Rule("beam.convergence_semi_angle", _OPTICS + "BeamConvergence", "rad", positive, cite="as in Velox"),
-    Rule("optics.camera_length", _OPTICS + "Cameralength", "m", positive, cite=_METRES),
+    Rule("beam.convergence_semi_angle", _OPTICS + "BeamConvergence", "rad", positive, when=_scans, cite="as in Velox"),
+    Rule("optics.camera_length", _OPTICS + "Cameralength", "m", positive, when=_has_camera_length, cite=_METRES),
     Rule("optics.defocus", _OPTICS + "Defocus", "m", nonzero, cite=_METRES),
     Rule("optics.magnification", _OPTICS + "TemMagnification/NominalMagnification", "x", positive),
     Rule("optics.magnification", _OPTICS + "StemMagnification", "x", positive, when=_scans),

@@ -7,11 +7,13 @@ gives a value that such a column can have.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 from diadem.hooks.fields import Derived, Found, Rule, Table, Tree, look_up
 from diadem.hooks.times import moments
-from diadem.plugins.vendor_text import exif, iso, moment_of, number, positive
+from diadem.plugins.vendor_text import instrument_name, number, positive
+from diadem.terms.dates import exif, iso, moments_of
 
 _SAID = "the attribute 'units' beside the value"
 _STEPS = (
@@ -44,10 +46,11 @@ _SPECIES: Mapping[str, str] = {
 def _rules() -> Iterator[Rule]:
     for name, (field, above_zero) in _QUANTITIES.items():
         key = f"FibicsXML/{name}"
-        read = positive if above_zero else number
+        read: Callable[[Any], Any] = positive if above_zero else number
         yield Rule(field, f"{key}/#text", read=read, unit_key=f"{key}/@units", cite=_SAID)
     for name, field in _TEXTS.items():
-        yield Rule(field, f"FibicsXML/{name}", read=_plain, cite="the element's name")
+        read = instrument_name if field == "instrument.name" else _plain
+        yield Rule(field, f"FibicsXML/{name}", read=read, cite="the element's name")
 
 
 def _plain(raw: object) -> str | None:
@@ -112,8 +115,8 @@ def _time(tree: Tree) -> Iterator[Found]:
     key = "FibicsXML/Application/Date"
     raw = str(look_up(tree, key) or "")
     date, _, hour = raw.partition(" ")
-    local = iso(raw) or moment_of(date, hour, exif(tree.get("DateTime")))
-    yield from moments("time.acquired_start", key, raw, local=local)
+    local, same = iso(raw) or moments_of(date, hour), exif(tree.get("DateTime"))
+    yield from moments("time.acquired_start", key, raw, local=local, same=same)
 
 
 TABLE: Table = (

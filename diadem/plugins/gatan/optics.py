@@ -93,7 +93,8 @@ def magnification(base: str, tree: Tree) -> Iterator[Found]:
         yield Found("optics.camera_length", shown, f"{base}/{key}", shown, "mm")
     key = f"{_INFO}/STEM Camera Length"
     length = _number(look_up(tags, key))
-    if length is not None and length >= _SHORTEST and mode.scanning and not mode.sem:
+    # some microscopes report what they show under both names
+    if length is not None and length >= _SHORTEST and length != shown and mode.scanning and not mode.sem:
         yield Found("optics.camera_length", length, f"{base}/{key}", length, "mm")
 
 

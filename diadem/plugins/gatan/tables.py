@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any
@@ -22,6 +23,9 @@ _EDS = "live and real time of one pixel are its 'Pixel time (s)' in Titan_EDS_SI
 
 #: Texts that a facility puts where nobody is to write.
 _FORBIDDEN = "do not "
+#: A sum of two exposures is longer than one of them by more than rounding.
+_IN_TURNS = 1.02
+_PLUG_IN = re.compile(r"\b(COM|plug-?in|driver|simulat\w+)\s*\Z", re.IGNORECASE)
 #: `Calibrations/Brightness/Units` to the record's word.
 _QUANTITIES = {"e-": "electrons", "counts": "counts"}
 
@@ -29,6 +33,12 @@ _QUANTITIES = {"e-": "electrons", "counts": "counts"}
 def _text(value: Any) -> str | None:
     """A text that somebody has written."""
     return value.strip() if isinstance(value, str) and not value.strip().lower().startswith(_FORBIDDEN) else None
+
+
+def _model(value: Any) -> str | None:
+    """A microscope, not what DigitalMicrograph talks to it with: its plug-ins are called ``JEOL COM``."""
+    text = _text(value)
+    return None if text is None or _PLUG_IN.search(text) else text
 
 
 def _square(value: Any) -> int | None:
@@ -59,6 +69,15 @@ def _first(base: str, field: str, keys: Sequence[str], tree: Tree, *, read: Call
         if value:
             yield Found(field, value, f"{base}/{key}", raw, _unit(key))
             return
+
+
+def _exposure(keys: Sequence[str], base: str, tree: Tree) -> Iterator[Found]:
+    """Of two spectra that are taken in turns each has its own; the tags of the camera have the sum."""
+    own = look_up(tree, f"{base}/EELS/Acquisition/Exposure (s)")
+    for found in _first(base, "camera.exposure", keys, tree, read=float):
+        if own and found.value > _IN_TURNS * float(own):
+            keys = ("EELS/Acquisition/Exposure (s)",)
+        yield from _first(base, "camera.exposure", keys, tree, read=float)
 
 
 def _unit(key: str) -> str:
@@ -127,7 +146,6 @@ def rules(base: str) -> Table:
         _derived("magnification", base, optics.magnification, _CAMERA),
         _derived("mode", base, optics.modes),
         _derived("emission", base, _emission, _NAMED),
-        Rule("beam.current", f"{info}/Probe Current (nA)", "nA", cite=_NAMED),
         Rule("beam.probe_current", f"{info}/Probe Current (nA)", "nA", cite=_NAMED),
         *_stage(base),
         *_people(base),
@@ -151,7 +169,7 @@ def _stage(base: str) -> Table:
 def _people(base: str) -> Table:
     session, info = "Session Info", "Microscope Info"
     return (
-        _one_of(base, "instrument.model", f"{session}/Microscope", f"{info}/Microscope", f"{info}/Name"),
+        _one_of(base, "instrument.model", f"{session}/Microscope", f"{info}/Microscope", f"{info}/Name", read=_model),
         _one_of(base, "instrument.vendor", f"{info}/Type/Vendor"),
         _one_of(base, "instrument.site", f"{session}/Facility", f"{info}/Facility"),
         _one_of(base, "instrument.software", "GMS Version/Created", read=_version),
@@ -173,7 +191,7 @@ def _detectors(base: str) -> Table:
     return (
         _one_of(base, "detector.name", "Acquisition/Device/Name", "DataBar/Device Name"),
         _one_of(base, "detector.name", "DataBar/Signal Name"),
-        _one_of(base, "camera.exposure", *exposures, read=float, cite=_NAMED),
+        _derived("exposure", base, partial(_exposure, exposures), cite=_NAMED),
         Rule("camera.binning", f"{base}/{high}/Binning", read=_square),
         Rule("signal.quantity", "ImageData/Calibrations/Brightness/Units", read=_quantity),
     )

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from diadem.hooks.fields import Found, Tree, look_up
-from diadem.hooks.times import fitting, from_epoch, from_filetime, moments, offset_of
-from diadem.plugins.gatan.local_time import c_time, moments_of
+from diadem.hooks.times import moments
+from diadem.terms.dates import c_time, decided, from_epoch, from_filetime, moments_of, offset_of
 
 #: FILETIMEs of the moment that `Acquisition Date` and `Acquisition Time` tell; the second one in versions before 2.
 _FILETIMES = ("DataBar/Acquisition Time (OS)", "DataBar/System Info")
@@ -40,15 +40,16 @@ def acquired(base: str, tree: Tree) -> Iterator[Found]:
     """
     tags = look_up(tree, base)
     instant, key, raw = _instant(tags)
-    local, locator, written = _data_bar(tags, instant)
+    readings, locator, written = _data_bar(tags, instant)
+    local = readings[0] if len(readings) == 1 else None
     yield from _span(base, tags, instant, local)
     yield from _begun(base, tags, instant)
     if local is not None and instant is not None:
         yield from moments(_START, f"{base}/{locator} + {key}", f"{written} + {raw}", local=local, instant=instant)
-    elif local is not None:
-        yield from moments(_START, f"{base}/{locator}", written, local=local)
     elif instant is not None:
         yield from moments(_START, f"{base}/{key}", raw, instant=instant)
+    else:
+        yield from moments(_START, f"{base}/{locator}", written, local=readings)
 
 
 def _instant(tags: Any) -> tuple[dt.datetime | None, str, Any]:
@@ -63,18 +64,19 @@ def _instant(tags: Any) -> tuple[dt.datetime | None, str, Any]:
     return None, "", None
 
 
-def _data_bar(tags: Any, instant: dt.datetime | None) -> tuple[dt.datetime | None, str, str]:
-    """The local time of the data bar, its tags and what stands there."""
+def _data_bar(tags: Any, instant: dt.datetime | None) -> tuple[list[dt.datetime], str, str]:
+    """What the local time of the data bar may be, its tags and what stands there."""
     date, clock = look_up(tags, "DataBar/Acquisition Date"), look_up(tags, "DataBar/Acquisition Time")
     if not isinstance(date, str) or not isinstance(clock, str):
-        return None, "", ""
-    local = _decided(moments_of(date, clock), tags, instant)
-    return local, "DataBar/Acquisition Date + DataBar/Acquisition Time", f"{date} {clock}"
+        return [], "", ""
+    readings = moments_of(date, clock)
+    local = _decided(readings, tags, instant)
+    return [local] if local else readings, "DataBar/Acquisition Date + DataBar/Acquisition Time", f"{date} {clock}"
 
 
 def _decided(candidates: list[dt.datetime], tags: Any, near: dt.datetime | None) -> dt.datetime | None:
     """The one local time that can be, by an instant, else by the day that the scan generator notes in English."""
-    local = fitting(candidates, near)
+    local = decided(candidates, near)
     stamp = look_up(tags, "DigiScan/TimeStamp")
     noted = c_time(stamp) if local is None and isinstance(stamp, str) else None
     if noted is None:
@@ -89,12 +91,12 @@ def _span(base: str, tags: Any, instant: dt.datetime | None, local: dt.datetime 
         date, clock, end = (look_up(tags, f"{group}/Acquisition/{key}") for key in ("Date", "Start time", "End time"))
         if not isinstance(date, str) or not isinstance(clock, str):
             continue
-        start = _same_clock(moments_of(date, clock), tags, instant, local)
+        place, raw = f"{base}/{group}/Acquisition/", f"{date} {clock}"
+        start = _same_clock(readings := moments_of(date, clock), tags, instant, local)
         if start is None:
+            yield from moments(_START, f"{place}Date + {place}Start time", raw, local=readings)
             continue
-        place = f"{base}/{group}/Acquisition/"
         apart = _offset(start, local, instant)
-        raw = f"{date} {clock}"
         yield from moments(_START, f"{place}Date + {place}Start time", raw, local=start, instant=_utc(start, apart))
         if isinstance(end, str) and len(ends := moments_of(date, end)) >= 1:
             yield from _ended(place, f"{date} {end}", start, ends, apart)
@@ -107,7 +109,8 @@ def _begun(base: str, tags: Any, instant: dt.datetime | None) -> Iterator[Found]
     if not isinstance(raw, str):
         return
     date, _, clock = raw.strip().partition(" ")
-    yield from moments(_START, f"{base}/{_SERIAL}", raw, local=_decided(moments_of(date, clock), tags, instant))
+    local = _decided(readings := moments_of(date, clock), tags, instant)
+    yield from moments(_START, f"{base}/{_SERIAL}", raw, local=local or readings)
 
 
 def _offset(start: dt.datetime, local: dt.datetime | None, instant: dt.datetime | None) -> dt.timedelta | None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from diadem.hooks.fields import Derived, Found, Table, Tree, look_up
-from diadem.hooks.units import convert
 from diadem.plugins.gatan.tables import IMAGE
+from diadem.terms.units import convert
 
 
 def _pixels(tree: Tree) -> Iterator[Found]:

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 from diadem.hooks.fields import Derived, Found, Rule, Table, Tree, look_up
 from diadem.hooks.times import moments
-from diadem.plugins.vendor_text import exif, moment_of, quantity
+from diadem.plugins.vendor_text import quantity
+from diadem.terms.dates import exif, moments_of
 
 
 def _exposure(tree: Tree) -> Iterator[Found]:
@@ -37,9 +38,9 @@ def _software(tree: Tree) -> Iterator[Found]:
 def _time(tree: Tree) -> Iterator[Found]:
     """Local time; the date is in the order of the computer's language, which TIFF's own DateTime decides."""
     date, hour = (str(look_up(tree, f"Comment/Application/{part}") or "") for part in ("Date", "Time"))
-    local = moment_of(date, hour, exif(tree.get("DateTime")))
+    readings, same = moments_of(date, hour), exif(tree.get("DateTime"))
     key = "Comment/Application/Date + Comment/Application/Time"
-    yield from moments("time.acquired_start", key, f"{date} {hour}", local=local)
+    yield from moments("time.acquired_start", key, f"{date} {hour}", local=readings, same=same)
 
 
 TABLE: Table = (

@@ -36,10 +36,12 @@ def acquired(tree: Tree, general: str) -> Iterator[Found]:
     local = _local(said)
     if local is None or reader in _MADE_UP:
         return
-    if reader in _GUESSED and local.day <= 12 and local.day != local.month:
-        return  # 03/04 is March or April, and the reader did not know
     keys = f"{general}/date + {general}/time".lstrip("/")
     raw = f"{said['date']} {said['time']}"
+    if reader in _GUESSED and local.day <= 12 and local.day != local.month:
+        readings = [local, local.replace(month=local.day, day=local.month)]  # the reader did not know
+        yield from times.moments("time.acquired_start", keys, raw, local=readings)
+        return
     zone = said.get("time_zone")
     if zone is None or reader not in _INSTANTS:
         if zone is None:

@@ -7,76 +7,14 @@ RosettaSciIO is known to give another unit (`BENT`), that one counts, or the val
 from __future__ import annotations
 
 from collections.abc import Container, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from diadem.hooks.fields import Derived, Found, Table, Tree, look_up
 from diadem.plugins.hyperspy.moments import acquired
+from diadem.terms.crosswalk import Leaf, read_below_instrument
 
 _DOCUMENTED = "HyperSpy reference, metadata structure; eXSpy user guide, metadata structure"
 
-
-@dataclass(frozen=True, slots=True)
-class Quantity:
-    """A number of the tree.
-
-    Attributes
-    ----------
-    path : str
-        Below the instrument: ``Detector/EDS/live_time``.
-    field : str
-        Of the record.
-    unit : str
-        As documented.
-    default : float
-        What HyperSpy fills in by itself where nothing is known; such a value is an assumption.
-    """
-
-    path: str
-    field: str
-    unit: str
-    default: float | None = None
-
-
-QUANTITIES = (
-    Quantity("beam_energy", "beam.acceleration_voltage", "kV"),
-    Quantity("beam_current", "beam.current", "nA"),
-    Quantity("magnification", "optics.magnification", "1"),
-    Quantity("camera_length", "optics.camera_length", "mm"),
-    Quantity("working_distance", "optics.working_distance", "mm"),
-    Quantity("convergence_angle", "beam.convergence_semi_angle", "mrad"),
-    Quantity("dwell_time", "scan.dwell_time", "s"),
-    Quantity("tilt_stage", "stage.alpha", "deg"),
-    Quantity("Stage/tilt_alpha", "stage.alpha", "deg"),
-    Quantity("Stage/tilt_beta", "stage.beta", "deg"),
-    Quantity("Stage/tilt", "stage.tilt", "deg"),
-    Quantity("Stage/rotation", "stage.rotation", "deg"),
-    Quantity("Stage/x", "stage.x", "mm"),
-    Quantity("Stage/y", "stage.y", "mm"),
-    Quantity("Stage/z", "stage.z", "mm"),
-    Quantity("Detector/Camera/exposure", "camera.exposure", "s"),
-    Quantity("exposure_time", "camera.exposure", "s"),
-    Quantity("exposure", "camera.exposure", "s"),
-    Quantity("Detector/EELS/exposure", "camera.exposure", "s"),
-    Quantity("Detector/EELS/dwell_time", "scan.dwell_time", "s"),
-    Quantity("Detector/EELS/collection_angle", "eels.collection_semi_angle", "mrad"),
-    Quantity("EELS/collection_angle", "eels.collection_semi_angle", "mrad"),
-    Quantity("Detector/EELS/aperture_size", "eels.aperture", "mm"),
-    Quantity("Detector/EDS/live_time", "eds.live_time", "s"),
-    Quantity("Detector/EDS/real_time", "eds.real_time", "s"),
-    Quantity("Detector/EDS/energy_resolution_MnKa", "eds.resolution", "eV", default=130.0),
-    Quantity("Detector/EDS/elevation_angle", "detector.elevation", "deg", default=35.0),
-    Quantity("Detector/EDS/azimuth_angle", "detector.azimuth", "deg", default=0.0),
-)
-_TEXTS: Mapping[str, str] = {
-    "microscope": "instrument.model",
-    "acquisition_mode": "beam.mode",
-    "Detector/EDS/detector_type": "detector.type",
-    "Detector/detector_type": "detector.type",
-    "Detector/Camera/name": "detector.name",
-    "Detector/Camera/Name": "detector.name",
-    "Detector/EELS/spectrometer": "detector.name",
-}
 
 _STAGE = ("Stage/x", "Stage/y", "Stage/z", "Stage/tilt", "Stage/rotation", "Stage/tilt_alpha", "Stage/tilt_beta")
 #: What readers of RosettaSciIO give in another unit than documented; "" is not to be had from them.
@@ -100,6 +38,7 @@ BENT: Mapping[str, Mapping[str, str]] = {
 #: Further values that a reader takes from the vendor's tree, which says them better, or does not say them at all.
 _MAPPED: Mapping[str, tuple[str, ...]] = {
     "digitalmicrograph": (
+        "beam_current",  # the probe's, as the vendor's tag says
         *("microscope", "acquisition_mode", "magnification", "camera_length", "dwell_time", "Detector/Camera/exposure"),
         *("Detector/EELS/exposure", "Detector/EELS/dwell_time", "Detector/EELS/spectrometer"),
         *("Detector/EDS/live_time", "Detector/EDS/real_time"),
@@ -108,11 +47,11 @@ _MAPPED: Mapping[str, tuple[str, ...]] = {
     "emd": ("microscope", "acquisition_mode", "Stage/tilt_alpha", "Stage/tilt_beta", "Stage/tilt"),
     "fei": ("microscope",),
     "pantarhei": ("acquisition_mode",),
+    "msa": ("beam_current",),  # the keyword says that it is the probe's
+    "zeiss": ("beam_current",),
 }
 #: Values that are zero where nobody measured; an azimuth may be zero.
 _MAY_BE_ZERO = frozenset({"Detector/EDS/azimuth_angle"})
-#: Spellings of units in the leaves beside values.
-_UNITS: Mapping[str, str] = {"keV": "kV", "kev": "kV", "KV": "kV", "kv": "kV", "mr": "mrad", "mR": "mrad", "S": "s"}
 _TECHNIQUES = (("EDS", "EDS"), ("EELS", "EELS"), ("CL", "CL"), ("EBSD", "EBSD"), ("hologram", "holography"))
 _QUANTITIES_OF_DATA = (("count", "counts"), ("electron", "electrons"), ("intensity", "intensity"))
 
@@ -141,36 +80,38 @@ def _left_to_vendor(tree: Tree) -> Container[str]:
     return {*BENT.get(reader, ()), *_MAPPED.get(reader, ())} if tree.get("vendor's own") else ()
 
 
-def _quantities(tree: Tree) -> Iterator[Found]:
-    """Numbers of the instrument."""
+def _leaves(tree: Tree) -> Iterator[tuple[str, Leaf, Any, str, str]]:
+    """What the instrument's group says: path below it, leaf, value, whole key, unit; "" where that is not to be had."""
     place, instrument = _instrument(tree)
     bent, left = BENT.get(str(tree.get("read by", "")), {}), _left_to_vendor(tree)
-    for quantity in QUANTITIES:
-        if quantity.path in left:
+    kind = "TEM" if place.endswith("TEM") else "SEM"
+    for leaf in read_below_instrument():
+        path = leaf.path_below(kind).replace(".", "/")
+        raw = look_up(instrument, path) if path and path not in left else None
+        if raw is not None:
+            yield path, leaf, raw, f"{place}/{path}", bent.get(path, leaf.unit)
+
+
+def _quantities(tree: Tree) -> Iterator[Found]:
+    """Numbers of the instrument."""
+    instrument = _instrument(tree)[1]
+    for path, leaf, value, key, documented in _leaves(tree):
+        written = look_up(instrument, f"{path}_units")
+        unit = written if isinstance(written, str) and written else documented
+        if not isinstance(value, (int, float)) or isinstance(value, bool) or not unit or not leaf.field.unit:
             continue
-        value, unit = look_up(instrument, quantity.path), bent.get(quantity.path, quantity.unit)
-        written = look_up(instrument, f"{quantity.path}_units")
-        if isinstance(written, str) and written:
-            unit = _UNITS.get(written, written)
-        if not isinstance(value, (int, float)) or isinstance(value, bool) or not unit:
+        if value == 0 and (path not in _MAY_BE_ZERO or not look_up(instrument, "Detector/EDS/elevation_angle")):
             continue
-        if value == 0 and (
-            quantity.path not in _MAY_BE_ZERO or not look_up(instrument, "Detector/EDS/elevation_angle")
-        ):
-            continue
-        assumed = quantity.default is not None and value == quantity.default
-        key = f"{place}/{quantity.path}"
-        yield Found(quantity.field, float(value), key, value, unit, "assumed" if assumed else "")
+        assumed = leaf.place.default is not None and value == leaf.place.default
+        yield Found(leaf.field.key, float(value), key, value, unit, "assumed" if assumed else "")
 
 
 def _texts(tree: Tree) -> Iterator[Found]:
     """Names and modes of the instrument."""
-    place, instrument = _instrument(tree)
-    bent, left = BENT.get(str(tree.get("read by", "")), {}), _left_to_vendor(tree)
-    for path, field in _TEXTS.items():
-        raw = look_up(instrument, path)
-        if isinstance(raw, str) and path not in bent and path not in left:
-            yield Found(field, raw, f"{place}/{path}", raw)
+    bent = BENT.get(str(tree.get("read by", "")), {})
+    for path, leaf, raw, key, _ in _leaves(tree):
+        if isinstance(raw, str) and not leaf.field.unit and path not in bent:
+            yield Found(leaf.field.key, raw, key, raw)
 
 
 def _first(tree: Tree, *paths: str) -> tuple[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from diadem.hooks.fields import Found, Tree, look_up
-from diadem.hooks.units import convert
+from diadem.terms.units import convert
 
 
 def pixel_size(tree: Tree) -> Iterator[Found]:

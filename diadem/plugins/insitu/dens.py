@@ -9,7 +9,8 @@ from itertools import islice
 from pathlib import Path
 
 from diadem.hooks.fields import Block, Derived, Found, Rule, Table, Tree
-from diadem.hooks.times import clock, moments
+from diadem.hooks.times import moments
+from diadem.terms.dates import clock
 
 _FIRST = re.compile(r"(\d\d)/(\d\d)/'(\d\d) (\d\d:\d\d)\t(Digiheater \S+)\Z")
 #: Lines that are looked at, empty ones before the header among them, and characters in a line.

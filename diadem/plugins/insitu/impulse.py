@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from diadem.hooks.fields import Block, Derived, Found, Rule, Table, Tree
-from diadem.hooks.times import clock, days, fitting, moments
+from diadem.hooks.times import moments
+from diadem.terms.dates import moments_of
 
 _ENDING = "_metadata.log"
 _LARGEST = 1 << 20
@@ -49,11 +49,8 @@ def parse(text: str) -> dict[str, str]:
 def _time(tree: Tree) -> Iterator[Found]:
     """The order of day and month is not stated: only a date that can be read in one way is one."""
     date, hour = tree["Experiment date"], tree["Experiment time"]
-    time = clock(hour)
-    if time is not None:
-        local = fitting([dt.datetime.combine(day, time) for day in days(date)], None)
-        raw = f"{date} {hour}"
-        yield from moments("time.acquired_start", "Experiment date + Experiment time", raw, local=local)
+    key = "Experiment date + Experiment time"
+    yield from moments("time.acquired_start", key, f"{date} {hour}", local=moments_of(date, hour))
 
 
 TABLE: Table = (

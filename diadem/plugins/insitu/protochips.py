@@ -8,7 +8,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from diadem.hooks.fields import Block, Derived, Found, Rule, Table, Tree
-from diadem.hooks.times import clock, moments
+from diadem.hooks.times import moments
+from diadem.terms.dates import clock
 
 _HEAD = 64 << 10
 _NOTE = re.compile(r"\s*\d+\s*,\s*([^=,]+?) = ([^,]*?)\s*,")

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from diadem.hooks.fields import Block, Derived, Found, Rule, Table, Tree, look_up
-from diadem.hooks.times import clock, from_filetime, moments, offset_of
+from diadem.hooks.times import moments
+from diadem.terms.dates import clock, from_filetime, offset_of
 
 _LOG = "AcquisitionLog/Log"
 _ENTRIES = 1000

@@ -5,7 +5,6 @@ Layouts as RosettaSciIO's JEOL reader has found them out.
 
 from __future__ import annotations
 
-import datetime as dt
 import os
 import struct
 from collections.abc import Iterator, Mapping
@@ -15,6 +14,7 @@ from typing import Any, BinaryIO
 
 from diadem.plugins.jeol.spectrum import COUNTS, read_spectrum
 from diadem.plugins.jeol.tree import DamagedTree, read_tree, text_of
+from diadem.terms.dates import from_ole
 
 #: First four bytes, by kind of file.
 _IMAGE, _MAP, _PROJECT = 52, 304, 0
@@ -22,9 +22,6 @@ _IMAGE, _MAP, _PROJECT = 52, 304, 0
 _LEAD = 12
 #: Bytes of a file that is read as a whole.
 _LARGEST_SPECTRUM = 1 << 22
-#: Day 0 of the times, counted in days as OLE automation does (Microsoft, `DATE` type).
-_DAY_0 = dt.datetime(1899, 12, 30)  # noqa: DTZ001 - the clock of the instrument's computer, of an unknown zone
-_LAST_DAY = 73_050
 
 
 class NotJeol(ValueError):
@@ -85,7 +82,7 @@ def _spectrum(stream: BinaryIO) -> Header:
     if size > _LARGEST_SPECTRUM:
         raise NotJeol("too large for a spectrum of JEOL")
     tree = read_spectrum(stream.read())
-    if moment(tree["Header"]["filedate"]) is None:
+    if from_ole(tree["Header"]["filedate"]) is None:
         raise NotJeol("no date where a spectrum of JEOL has one")
     return Header("spectrum", tree, ((0, COUNTS), (COUNTS + 4 * tree["Header"]["NumCH"], size)))
 
@@ -130,10 +127,3 @@ def members(project: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
                 if not parts or any(part == ".." or "/" in part or ":" in part for part in parts):
                     raise NotJeol("a file that the project lists lies elsewhere")
                 yield parts
-
-
-def moment(days: Any) -> dt.datetime | None:
-    """The local time that a number of days is, to the millisecond; None where it can be none."""
-    if not isinstance(days, float) or not 0 < days < _LAST_DAY:
-        return None
-    return _DAY_0 + dt.timedelta(milliseconds=round(days * 86_400_000))

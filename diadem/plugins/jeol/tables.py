@@ -12,7 +12,7 @@ from typing import Any
 
 from diadem.hooks.fields import Derived, Found, Rule, Table, Tree, look_up
 from diadem.hooks.times import moments
-from diadem.plugins.jeol.files import moment
+from diadem.terms.dates import from_ole
 
 _KILOVOLTS = (
     "the limits beside AccKV in View000_0000006.pts say 'kV', 20 to 2000; the same 200 stands in AccV and Volt of a "
@@ -45,7 +45,7 @@ def _single(value: Any) -> float:
 def _time(key: str, field: str) -> Derived:
     def read(tree: Tree) -> Iterator[Found]:
         raw = look_up(tree, key)
-        yield from moments(field, key, raw, local=moment(raw))
+        yield from moments(field, key, raw, local=from_ole(raw))
 
     return Derived("acquisition-time", read, cite=_DATE)
 

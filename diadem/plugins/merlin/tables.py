@@ -9,6 +9,7 @@ from typing import Any
 
 from diadem.hooks import times
 from diadem.hooks.fields import Derived, Found, Rule, Table, Tree
+from diadem.terms.dates import YEARS, clock, text_of
 
 _MANUAL = "Merlin manual, MIB file format; ePSIC-DLS/mib_props, mib_header_MQ1.h"
 _HDR = "the unit or order stands in the name of the line"
@@ -55,14 +56,14 @@ def _end(tree: Tree) -> Iterator[Found]:
     """When the last frame ended: it began at its time stamp, and the shutter was open for the shutter time."""
     instant, local = _instant(tree), _local(tree)
     moment, key = (instant, "Time Stamp Extended") if instant is not None else (local, "Time Stamp")
-    if moment is None or moment.year not in times.YEARS:
+    if moment is None or moment.year not in YEARS:
         return
     seconds = nanoseconds(tree[_EXPOSURE]) / 1e9 if _EXPOSURE in tree else float(tree["Acquisition Shutter Time"])
     end = moment + dt.timedelta(seconds=seconds)
     key, shutter = f"{key} + ", _EXPOSURE if _EXPOSURE in tree else "Acquisition Shutter Time"
     raw = f"{tree[key.removesuffix(' + ')]}, {tree[shutter]}"
     known = "known" if instant is not None else "unknown"
-    yield Found("time.acquired_end", times.text(end), key + shutter, raw, status="derived", offset_status=known)
+    yield Found("time.acquired_end", text_of(end), key + shutter, raw, status="derived", offset_status=known)
 
 
 FIRST_FRAME: Table = (
@@ -88,9 +89,9 @@ def _written(tree: Tree) -> Iterator[Found]:
         order = re.match(r"Time and Date Stamp \((\w+), *(\w+), *(\w+),", key)
         if order is None:
             continue
-        day, _, clock = str(raw).partition(" ")
+        day, _, written = str(raw).partition(" ")
         numbers = dict(zip((name[:1].lower() for name in order.groups()), re.split(r"[/.-]", day), strict=True))
-        hour = times.clock(clock)
+        hour = clock(written)
         if hour is not None:
             date = dt.date(int(numbers["y"]), int(numbers["m"]), int(numbers["d"]))
             yield from times.moments("time.acquired_start", key, raw, local=dt.datetime.combine(date, hour))

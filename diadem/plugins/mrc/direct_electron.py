@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from diadem.hooks.fields import Block, Derived, Found, Rule, Table, Tree
-from diadem.hooks.times import from_epoch, moments
-from diadem.plugins.gatan.local_time import c_time
+from diadem.hooks.times import moments
 from diadem.plugins.tiff_tags import decode
 from diadem.plugins.vendor_text import positive
+from diadem.terms.dates import c_time, from_epoch
 
 _NAMED = "the unit stands in the name"
 _TIME = "Timestamp (seconds since Epoch)"

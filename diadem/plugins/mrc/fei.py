@@ -7,13 +7,13 @@ header's cell over its counts; Scan size right 256 x bottom 256; HT 300000 of a 
 
 from __future__ import annotations
 
-import datetime as dt
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from diadem.hooks.fields import Derived, Found, Rule, Table, Tree
 from diadem.hooks.times import moments
+from diadem.terms.dates import from_ole
 
 _MANUAL = "the EPU user manual's list of the extended header"
 #: Members of the first 768 bytes: name and code of `struct`. The members between two masks have a bit each in the first
@@ -43,8 +43,8 @@ _MEMBERS: Sequence[tuple[str, str]] = (
 )  # fmt: skip
 _CODES = "<" + "".join(code for _, code in _MEMBERS)
 _SIZES = {"FEI1": 768, "FEI2": 888}
-#: Day 0 of Microsoft's DATE.
-_DAY = dt.datetime(1899, 12, 30)  # noqa: DTZ001 - no zone is stated
+#: Key of the last section's record in the tree of the first.
+LAST_RECORD = "last record"
 _TEM, _STEM, _DIFFRACTION = 1, 2, 1
 #: Writers that keep to the manual's degrees. Velox writes a convergence angle of 0.0143, of 14 mrad and not degrees,
 #: so that its tilts are of an unknown unit, too.
@@ -114,6 +114,11 @@ def _diffracts(tree: Tree) -> bool:
     return bool(tree.get("Projection mode") == _DIFFRACTION)
 
 
+def _is_still(key: str) -> Callable[[Tree], bool]:
+    """Whether the first and the last section have the same value: in a series what changes is none of the stack."""
+    return lambda tree: tree.get(LAST_RECORD, tree).get(key) == tree[key]
+
+
 def _in_degrees(tree: Tree) -> bool:
     return bool(tree.get("Application") != _RADIANS)
 
@@ -152,15 +157,10 @@ def _camera(tree: Tree) -> Iterator[Found]:
         yield Found("camera.binning", width, "Binning Width", width, "1")
 
 
-def moment(days: float) -> dt.datetime | None:
-    """The local time of a Microsoft DATE."""
-    return _DAY + dt.timedelta(seconds=round(days * 86400)) if 0 < days < 80_000 else None
-
-
 def _time(field: str) -> Derived:
     def read(tree: Tree) -> Iterator[Found]:
         raw = tree["Timestamp"]
-        yield from moments(field, "Timestamp", raw, local=moment(raw))
+        yield from moments(field, "Timestamp", raw, local=from_ole(round(raw * 86400) / 86400))
 
     return Derived("acquisition-time", read, cite=f"{_MANUAL}: days since 1899-12-30; no zone is stated")
 
@@ -174,7 +174,7 @@ TABLE: Table = (
     _rule("beam.spot_index", "Spot index", "1", _above_zero),
     _rule("optics.magnification", "Magnification", "1", _above_zero, _takes_pictures),
     _rule("optics.camera_length", "Camera length", "m", _above_zero, _diffracts),
-    _rule("optics.defocus", "Defocus", "m", when=_takes_pictures),
+    _rule("optics.defocus", "Defocus", "m", when=lambda tree: _takes_pictures(tree) and _is_still("Defocus")(tree)),
     _rule("optics.energy_filter_slit", "Slit width", "eV", _above_zero, _slit_is_in),
     _rule("optics.field_of_view_x", "Full scan FOV X", "m", _above_zero, _scans),
     _rule("optics.field_of_view_y", "Full scan FOV Y", "m", _above_zero, _scans),
@@ -182,11 +182,11 @@ TABLE: Table = (
     _rule("scan.dwell_time", "Dwell time", "s", _above_zero, _scans),
     _rule("scan.frame_time", "Frame time", "s", _above_zero, _scans),
     _rule("detector.name", "STEM Detector name", when=_scans),
-    _rule("stage.x", "X-Stage", "m"),
-    _rule("stage.y", "Y-Stage", "m"),
-    _rule("stage.z", "Z-Stage", "m"),
-    _rule("stage.alpha", "Alpha tilt", "deg", when=_in_degrees),
-    _rule("stage.beta", "Beta tilt", "deg", when=_in_degrees),
+    *(_rule(f"stage.{axis.lower()}", f"{axis}-Stage", "m", when=_is_still(f"{axis}-Stage")) for axis in "XYZ"),
+    *(
+        _rule(f"stage.{name}", key, "deg", when=lambda tree, key=key: _in_degrees(tree) and _is_still(key)(tree))
+        for name, key in (("alpha", "Alpha tilt"), ("beta", "Beta tilt"))
+    ),
     _rule("image.pixel_size_x", "Pixel size X", "m", _above_zero, _images),
     _rule("image.pixel_size_y", "Pixel size Y", "m", _above_zero, _images),
     _rule("instrument.model", "Microscope type"),

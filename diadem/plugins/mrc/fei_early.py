@@ -23,12 +23,24 @@ SIZE = 1024 * 128
 _TRAVEL, _MICROMETRES = 0.01, 1.0
 
 
-def parse(data: bytes) -> dict[str, float]:
-    """The first record; none where its pixel size and magnification are none of a transmission microscope."""
+def parse(data: bytes, sections: int = 1) -> dict[str, float]:
+    """The first record; none where its pixel size and magnification are none of a transmission microscope.
+
+    Parameters
+    ----------
+    data : bytes
+        The extended header.
+    sections : int
+        How many the stack has: where the stage is in another place at the last one, no place is that of the stack.
+    """
     if len(data) != SIZE:
         return {}
-    values = struct.unpack_from(f"<{len(_NAMES)}f", data)
-    found = dict(zip(_NAMES, map(_single, values), strict=True))
+    first, last = (
+        dict(zip(_NAMES, map(_single, struct.unpack_from(f"<{len(_NAMES)}f", data, 128 * number)), strict=True))
+        for number in (0, min(max(sections, 1), 1024) - 1)
+    )
+    moved = {name for name in _NAMES[:5] if first[name] != last[name]}
+    found = {name: value for name, value in first.items() if name not in moved}
     return found if 1e-12 < found["pixel_size"] < 1e-4 and 1 <= found["magnification"] < 1e8 else {}
 
 
@@ -38,8 +50,8 @@ def _single(value: float) -> float:
 
 def _stage(tree: Tree) -> Iterator[Found]:
     """Metres; older files have micrometres, which IMOD tells by their size. Three zeros are no position."""
-    values = {axis: float(tree[f"{axis}_stage"]) for axis in "xyz"}
-    largest = max(map(abs, values.values()))
+    values = {axis: float(tree[f"{axis}_stage"]) for axis in "xyz" if f"{axis}_stage" in tree}
+    largest = max(map(abs, values.values()), default=0.0)
     unit = "m" if largest < _TRAVEL else "um" if largest > _MICROMETRES else ""
     for axis, value in values.items() if largest and unit else ():
         yield Found(f"stage.{axis}", value, f"{axis}_stage", value, unit)

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from diadem.hooks.fields import Derived, Found, Rule, Table, Tree, look_up
-from diadem.hooks.times import clock, moments
-from diadem.plugins.msa.dates import date
+from diadem.hooks.times import moments
 from diadem.plugins.tiff_tags import decode
 from diadem.plugins.vendor_text import number, positive
+from diadem.terms.dates import moment_of
 
 _HELP = "SerialEM's help, About the Image Metadata Output File:"
 _SECTION = re.compile(r"\[(ZValue|FrameSet|MontSection|Image)\s*=\s*(.*?)\s*\]")
@@ -60,16 +60,21 @@ def _either(field: str, key: str, unit: str, read: Any, cite: str) -> Iterator[R
         yield Rule(field, f"{place}{key}", unit, read, cite=f"{_HELP} {cite}")
 
 
+def _is_still(tree: Tree, key: str) -> bool:
+    """Whether all sections have the same value: in a series what changes is no value of the stack."""
+    return len({section.get(key) for section in tree["Sections"]}) == 1
+
+
 def _stage(tree: Tree) -> Iterator[Found]:
-    """Position of the first section."""
+    """Position, where all sections have the same."""
     key = f"{_FIRST}StagePosition"
-    raw = str(look_up(tree, key) or "")
+    raw = str(look_up(tree, key) or "") if _is_still(tree, "StagePosition") else ""
     parts = [number(part) for part in raw.split()]
     if len(parts) == 2:
         for axis, value in zip("xy", parts, strict=True):
             if value is not None:
                 yield Found(f"stage.{axis}", value, key, raw, "um")
-    raw = look_up(tree, f"{_FIRST}StageZ")
+    raw = look_up(tree, f"{_FIRST}StageZ") if _is_still(tree, "StageZ") else None
     if (height := number(raw)) is not None and raw is not None:
         yield Found("stage.z", height, f"{_FIRST}StageZ", raw, "um")
 
@@ -90,9 +95,9 @@ def _binning(tree: Tree) -> Iterator[Found]:
 
 
 def _defocus(tree: Tree) -> Iterator[Found]:
-    """Of a single image; in a series it changes."""
+    """Where it stays the same."""
     raw = look_up(tree, f"{_FIRST}Defocus")
-    if len(tree["Sections"]) == 1 and (value := number(raw)):
+    if _is_still(tree, "Defocus") and (value := number(raw)):
         yield Found("optics.defocus", value, f"{_FIRST}Defocus", raw, "um")
 
 
@@ -114,8 +119,7 @@ def _software(tree: Tree) -> Iterator[Found]:
 def moment(text: str) -> dt.datetime | None:
     """``03-May-23  13:59:32``, ``03-May-2023  13:59:32``."""
     day, _, hour = text.strip().partition(" ")
-    parsed, time = date(day), clock(hour)
-    return dt.datetime.combine(parsed, time) if parsed is not None and time is not None else None
+    return moment_of(day, hour)
 
 
 def _times(tree: Tree) -> Iterator[Found]:
@@ -140,8 +144,15 @@ TABLE: Table = (
     *_either("optics.magnification", "Magnification", "1", positive, "film magnification"),
     *_either("camera.exposure", "ExposureTime", "s", positive, "in seconds"),
     *_either("beam.spot_index", "SpotSize", "1", positive, "spot size number"),
-    Rule("stage.alpha", f"{_FIRST}TiltAngle", "deg", number, cite=f"{_HELP} degrees; of the first section"),
-    Derived("stage", _stage, cite=f"{_HELP} microns; of the first section"),
+    Rule(
+        "stage.alpha",
+        f"{_FIRST}TiltAngle",
+        "deg",
+        number,
+        when=lambda tree: _is_still(tree, "TiltAngle"),
+        cite=f"{_HELP} degrees",
+    ),
+    Derived("stage", _stage, cite=f"{_HELP} microns"),
     Derived("pixel-size", _pixels, cite=f"{_HELP} angstroms"),
     Derived("binning", _binning, cite=f"{_HELP} Binning"),
     Derived("defocus", _defocus, cite=f"{_HELP} microns"),

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from diadem.hooks import times
-from diadem.hooks.fields import Derived, Found, Rule, Table, Tree
-from diadem.plugins.msa.dates import date
+from diadem.hooks.fields import AMBIGUOUS, Derived, Found, Rule, Table, Tree
+from diadem.hooks.times import moments
+from diadem.terms.dates import clock, dates, moments_of
 
 _STANDARD = "ISO 22029, keywords with units; Egerton et al., EMSA Bulletin 21 (1991) 35"
 _EDAX = "EDAX TEAM; the .spc file of the same spectrum has the same numbers"
 #: How writers spell the standard's units.
 _SPELLINGS = {"kv": "kV", "ua": "uA", "na": "nA", "mr": "mrad", "mrad": "mrad", "dg": "deg", "deg": "deg"}
-_MODES = {"IMAG": "magnification", "SCIMG": "magnification", "DIFR": "camera length", "SCDIF": "camera length"}
+_MODES = {
+    **dict.fromkeys(("IMAG", "IMAGE", "SCIMG"), "magnification"),
+    **dict.fromkeys(("DIFR", "DIFFR", "DIFF", "SCDIF"), "camera length"),
+}
 #: The standard's four, and how some writers spell them.
 _TECHNIQUES = {"EDS": "EDS", "EDX": "EDS", "WDS": "WDS", "ELS": "EELS", "EELS": "EELS", "CLS": "CL", "CL": "CL"}
 #: Chemical symbols by atomic number.
@@ -63,8 +65,8 @@ def _quantity(
 
 
 def technique(raw: Any) -> str | None:
-    """What SIGNALTYPE means; None for what is no technique of ours."""
-    return _TECHNIQUES.get(str(raw).strip().upper())
+    """What SIGNALTYPE means, also as HyperSpy writes it (``EDS_SEM``); None for what is no technique of ours."""
+    return _TECHNIQUES.get(str(raw).strip().upper().partition("_")[0])
 
 
 def _signal(tree: Tree) -> str | None:
@@ -101,16 +103,14 @@ def _position(tree: Tree) -> Iterator[Found]:
 
 def _acquired(tree: Tree) -> Iterator[Found]:
     """DATE and TIME, by the clock of the computer."""
-    day = date(str(tree.get("DATE", "")))
-    if day is None or day.year not in times.YEARS:
+    day, hour = str(tree.get("DATE", "")), str(tree.get("TIME", ""))
+    if clock(hour) is not None:
+        yield from moments("time.acquired_start", "DATE + TIME", f"{day} {hour}", local=moments_of(day, hour))
         return
-    clock = times.clock(str(tree.get("TIME", "")))
-    if clock is None:
-        raw = tree["DATE"]
-        yield Found("time.acquired_start", day.isoformat(), "DATE", raw, status="stated", offset_status="unknown")
-        return
-    raw = f"{tree['DATE']} {tree['TIME']}"
-    yield from times.moments("time.acquired_start", "DATE + TIME", raw, local=dt.datetime.combine(day, clock))
+    possible = [found.isoformat() for found in dates(day)]
+    status = AMBIGUOUS if len(possible) > 1 else "stated"
+    if possible:
+        yield Found("time.acquired_start", " or ".join(possible), "DATE", day, status=status, offset_status="unknown")
 
 
 def elements(raw: Any) -> list[str]:
@@ -142,7 +142,6 @@ def _dispersion(tree: Tree) -> Iterator[Found]:
 HEADER: Table = (
     _quantity("beam.acceleration_voltage", "BEAMKV", "kV"),
     _quantity("beam.emission_current", "EMISSION", "uA", _measured("EMISSION")),
-    _quantity("beam.current", "PROBECUR", "nA", _measured("PROBECUR")),
     _quantity("beam.probe_current", "PROBECUR", "nA", _measured("PROBECUR")),
     Derived("magnification-or-camera-length", _magnification, _STANDARD),
     _quantity("beam.convergence_semi_angle", "CONVANGLE", "mrad"),

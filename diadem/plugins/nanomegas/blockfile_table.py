@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import re
 from collections.abc import Iterator
 from typing import Any
 
-from diadem.hooks import times
 from diadem.hooks.fields import Derived, Found, Rule, Table, Tree
+from diadem.hooks.times import moments
+from diadem.terms.dates import from_ole
 
 _READER = "RosettaSciIO, blockfile/_api.py, comments beside the fields"
-#: Day 0 of OLE automation dates (Microsoft, DATE type), which are local by convention.
-_DAY_ZERO = dt.datetime(1899, 12, 30)  # noqa: DTZ001 - local, zone unknown
 
 
 def _acquired(tree: Tree) -> Iterator[Found]:
     """The serial date; HyperSpy writes the second day of 1970 where it knows none."""
     raw = float(tree["Acquisition_time"])
-    milliseconds = round(raw * 86_400_000)
-    local = _DAY_ZERO + dt.timedelta(milliseconds=milliseconds)
-    yield from times.moments("time.acquired_start", "Acquisition_time", raw, local=local)
+    yield from moments("time.acquired_start", "Acquisition_time", raw, local=from_ole(raw))
 
 
 def _has_scale(tree: Tree) -> bool:

@@ -100,10 +100,14 @@ def document(data: bytes) -> dict[str, Any]:
     dict
         Texts by tag; ``Item`` elements by their ``Name``; empty for another kind of XML.
     """
-    # The declaration may name an encoding that the text no longer has.
-    root = ET.fromstring(re.sub(r"\A\s*<\?xml.*?\?>", "", data.decode("utf-8"), count=1))  # noqa: S314
+    root = element(data)
     found = _value(root, 0)
     return found if isinstance(found, dict) and root.tag == "Metadata" else {}
+
+
+def element(data: bytes) -> ET.Element:
+    """The root of a document; its declaration may name an encoding that the text no longer has."""
+    return ET.fromstring(re.sub(r"\A\s*<\?xml.*?\?>", "", data.decode("utf-8"), count=1))  # noqa: S314
 
 
 def _value(element: ET.Element, depth: int) -> Any:

@@ -14,6 +14,7 @@ from typing import Any
 from diadem.hooks import times
 from diadem.hooks.fields import Derived, Found, Rule, Table, Tree, look_up
 from diadem.plugins.nanomegas.topspin import WRITTEN
+from diadem.terms.dates import clock, from_epoch, offset_of
 
 _SI = "SI units, proven on a file; see the head of this module"
 #: Series are not longer than this.
@@ -53,8 +54,8 @@ def _readings(tree: Tree, keys: Sequence[str]) -> list[dict[str, dt.datetime]]:
     for order in (0, 1):
         reading: dict[str, dt.datetime] = {}
         for key in keys:
-            day, _, clock = str(tree[key]).partition(" ")
-            hour, possible = times.clock(clock), _in_order(day, order)
+            day, _, written = str(tree[key]).partition(" ")
+            hour, possible = clock(written), _in_order(day, order)
             if hour is None or possible is None:
                 break
             reading[key] = dt.datetime.combine(possible, hour)
@@ -86,10 +87,10 @@ def _offset(tree: Tree, reading: Mapping[str, dt.datetime]) -> dt.timedelta | No
     written = tree.get(WRITTEN) or {}
     offsets = set()
     for key, name in (("StartDateTime", "Version"), ("CreatedDateTime", "Thumbnail")):
-        instant = times.from_epoch(written.get(name, 0))
+        instant = from_epoch(written.get(name, 0))
         if instant is None or key not in reading:
             return None
-        offset = times.offset_of(reading[key], instant)
+        offset = offset_of(reading[key], instant)
         if offset is None or abs(reading[key].replace(tzinfo=dt.UTC) - instant - offset) > _AT_ONCE:
             return None
         offsets.add(offset)
@@ -103,6 +104,9 @@ def _acquired(tree: Tree) -> Iterator[Found]:
     proven = {reading for reading in possible if _offset(tree, dict(reading)) is not None}
     possible = proven or possible
     if len(possible) != 1:
+        key = keys[0] if keys else ""
+        readings = sorted({dict(reading)[key] for reading in possible})
+        yield from times.moments("time.acquired_start", key, tree.get(key), local=readings)
         return
     reading = possible.pop()
     offset = _offset(tree, dict(reading))

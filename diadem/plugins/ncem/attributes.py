@@ -12,13 +12,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from diadem.hooks.units import convert
+from diadem.terms.units import convert
 
 _IN_BRACKETS = re.compile(r"(.*\S)\s*[\[(]\s*([^\])]*?)\s*[\])]\Z")
 _AT_THE_END = re.compile(r"(.+)(?:[ _](kV|keV|eV|mm|cm|um|nm|mrad|rad|deg|degrees|ms|us|nA|pA|uA)|_(V|m|s))\Z")
 _NUMBER_AND_UNIT = re.compile(r"([+-]?\d+(?:\.\d*)?(?:[eE][+-]?\d+)?)\s*([^\s\d.,;].*)?\Z")
-#: Writings of eV and keV that are voltages of the beam.
-_ENERGIES = {"eV": "V", "keV": "kV", "MeV": "MV"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +98,6 @@ def quantity(attribute: Attribute, wanted: str, default: str = "") -> tuple[floa
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return None
     unit = attribute.unit or default
-    if wanted == "V":
-        unit = _ENERGIES.get(unit, unit)
     if not unit and wanted != "1":
         return None
     return (float(value), unit or "1") if convert(1.0, unit or "1", wanted) is not None else None

@@ -15,8 +15,9 @@ from diadem.plugins.tiff_tags import NotTiff, Page, Tiff, decode, pages_of
 from diadem.plugins.vendor_text import ini
 
 _KIND = "olympus-tiff"
-#: Magic, minute, hour, day, month from 0, years since 1900, name, number of entries.
-_HEADER = struct.Struct("<4s6x5h6x32sH")
+#: Magic; second, minute, hour, day, month from 0, years since 1900, day of the week, as C's `struct tm` has them; name,
+#: number of entries.
+_HEADER = struct.Struct("<4s4x7h4x32sH")
 #: Type, count and offset of an entry.
 _ENTRY = struct.Struct("<hhI")
 #: Entries that are looked at; real files have a handful.
@@ -60,10 +61,11 @@ def _structure(file: Tiff, page: Page, tree: dict[str, Any]) -> Iterator[Block]:
     head = file.bytes_at(start, _HEADER.size)
     if len(head) < _HEADER.size or not head.startswith(b"SIS0"):
         return
-    _, minute, hour, day, month, year, name, count = _HEADER.unpack(head)
+    _, second, minute, hour, day, month, year, weekday, name, count = _HEADER.unpack(head)
     data = file.bytes_at(start, _HEADER.size + min(count, _MOST) * _ENTRY.size)
     tree["OlympusSIS"] = {
         "name": _name(name), "year": year + 1900, "month": month + 1, "day": day, "hour": hour, "minute": minute,
+        "second": second, "weekday": weekday,
     }  # fmt: skip
     yield _block(page, "OlympusSIS", data, start)
     entries = data[_HEADER.size : _HEADER.size + len(data[_HEADER.size :]) // _ENTRY.size * _ENTRY.size]

@@ -25,13 +25,16 @@ def _pixels(tree: Tree) -> Iterator[Found]:
 
 
 def _time(tree: Tree) -> Iterator[Found]:
-    """Local time to the minute."""
+    """Local time; to the second where the day of the week shows that the structure is C's."""
     known = tree["OlympusSIS"]
     try:
         local = dt.datetime(*(known[part] for part in ("year", "month", "day", "hour", "minute")))  # noqa: DTZ001
     except ValueError:
         return
     written = f"{known['year']}-{known['month']}-{known['day']} {known['hour']}:{known['minute']}"
+    if known["weekday"] == local.isoweekday() % 7 and 0 <= known["second"] < 60:
+        local = local.replace(second=known["second"])
+        written += f":{known['second']:02d}"
     yield from moments("time.acquired_start", "OlympusSIS", written, local=local)
 
 
@@ -44,6 +47,7 @@ TABLE: Table = (
         cite="600000 of a JEM-2100 image of 24 pm pixels (HyperSpy issue 2511)",
     ),
     Rule("detector.name", "OlympusSIS/general/cameraname", cite="a camera's name, by tifffile and Bio-Formats"),
+    Rule("person.operator", "Artist", cite="TIFF 6.0: the person who created the image"),
     Derived("pixel-size", _pixels, cite=_LENGTH),
-    Derived("acquisition-time", _time, cite="by tifffile and Bio-Formats; no zone is stated, no seconds"),
+    Derived("acquisition-time", _time, cite="by tifffile and Bio-Formats, without seconds; no zone is stated"),
 )

@@ -11,7 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from diadem.hooks.fields import Derived, Found, Rule, Table, Tree
-from diadem.hooks.times import from_epoch, moments
+from diadem.hooks.times import moments
+from diadem.terms.dates import from_epoch
 
 _SETTINGS = "ExtraSettings"
 _NAMED = re.compile(r"(.*?)\s*\(s/n: ([^)]+)\)\Z")
@@ -45,6 +46,16 @@ def _beam(tree: Tree) -> Iterator[Found]:
             if (pair := _pair(component, attribute)) is not None:
                 yield Found(field, pair[0], f"{_SETTINGS}/{name}/{attribute}", pair[0], pair[1])
         return
+
+
+def _column(tree: Tree) -> Iterator[Found]:
+    """Voltage and current, where a component of their own controls the beam."""
+    for name, component in (tree.get(_SETTINGS) or {}).items():
+        if "beam" not in name.lower() or _pair(component, "dwellTime") is not None:
+            continue
+        for attribute in ("accelVoltage", "probeCurrent"):
+            if (pair := _pair(component, attribute)) is not None:
+                yield Found(_BEAM[attribute], pair[0], f"{_SETTINGS}/{name}/{attribute}", pair[0], pair[1])
 
 
 def _stage(tree: Tree) -> Iterator[Found]:
@@ -85,6 +96,7 @@ def _time(tree: Tree) -> Iterator[Found]:
 
 TABLE: Table = (
     Derived("scanned-beam", _beam, cite=_UNITS),
+    Derived("column", _column, cite=_UNITS),
     Derived("sample-stage", _stage, cite=_UNITS),
     Derived("exposure", _exposure, cite=f"{_UNITS}; IntegrationTime of the picture is the same"),
     Derived("detector", _detector, cite="name and serial number of the detector's hardware"),

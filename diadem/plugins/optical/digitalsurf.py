@@ -54,7 +54,7 @@ def _settings(tree: Tree) -> Iterator[Found]:
         for section, name, value, unit in settings(str(header.get("H60_Comment") or "")):
             key, raw = f"{place}/H60_Comment/{section}/{name}", f"{value} {unit}".strip()
             if field := _QUANTITIES.get((section, name)):
-                yield Found(field, value, key, raw, unit)
+                yield Found(field, value.replace(",", "."), key, raw, unit)  # as the computer's language has it
             elif (section, name) == _CAMERA:
                 yield Found("detector.name", value, key, raw)
 

@@ -2,35 +2,23 @@
 
 from __future__ import annotations
 
-import datetime as dt
-import re
 from collections.abc import Iterator
 from typing import Any
 
 from diadem.hooks.fields import Derived, Found, Rule, Table, Tree, look_up
-from diadem.hooks.times import clock, days, fitting, moments
+from diadem.hooks.times import moments
+from diadem.terms.dates import moments_of
 
 _SETUP = "experimental_setup"
 _FILE = "file_information"
-_DOTTED = re.compile(r"(\d{1,2})\.(\d{1,2})\.(\d{4})\Z")
 _TAG = "the unit stands in the name"
-
-
-def _days(text: str) -> list[dt.date]:
-    """What a date may mean. With dots it is day.month.year in every language that writes dots (Unicode CLDR)."""
-    if match := _DOTTED.match(text):
-        return [dt.date(int(match[3]), int(match[2]), int(match[1]))]
-    return days(text)
 
 
 def _time(tree: Tree) -> Iterator[Found]:
     key = "date/Acquired"
     raw = str(look_up(tree, key))
     date, _, hour = raw.partition(" ")
-    time = clock(hour)
-    if time is not None:
-        local = fitting([dt.datetime.combine(day, time) for day in _days(date)], None)
-        yield from moments("time.acquired_start", key, raw, local=local)
+    yield from moments("time.acquired_start", key, raw, local=moments_of(date, hour))
 
 
 def _moved(tree: Tree) -> bool:

@@ -164,7 +164,6 @@ TABLE: Table = (
     Rule("optics.magnification", "Microscope/Magnification/value", cite="the unit '#' is a number's"),
     _quantity("optics.working_distance", "Microscope", "Working distance"),
     _quantity("stage.tilt", "Microscope", "Tilt angle"),
-    _quantity("stage.alpha", "Microscope", "Tilt angle"),
     Rule("instrument.vendor", "Microscope/Manufacturer/value", cite="Hitachi"),
     Rule("instrument.model", "Microscope/Model/value", cite="SU-6600"),
     Rule("detector.name", "EBSD detector/Model/value", cite="UF1100"),

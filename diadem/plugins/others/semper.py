@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from diadem.hooks.fields import Derived, Found, Table, Tree
 from diadem.hooks.times import moments
+from diadem.terms.dates import full_year
 
 
 def _time(tree: Tree) -> Iterator[Found]:
@@ -15,8 +16,7 @@ def _time(tree: Tree) -> Iterator[Found]:
     date, _, clock = raw.partition(" ")
     year, month, day = (int(part) for part in date.split("-"))
     hour, minute, second = (int(part) for part in clock.split(":"))
-    year += 0 if year > 99 else 2000 if year < 70 else 1900
-    local = dt.datetime(year, month, day, hour, minute, second)  # noqa: DTZ001 - no zone is stated
+    local = dt.datetime(full_year(year), month, day, hour, minute, second)  # noqa: DTZ001 - no zone is stated
     yield from moments("time.acquired_start", "DATE", raw, local=local)
 
 

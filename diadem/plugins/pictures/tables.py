@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from diadem.hooks.fields import Derived, Found, Rule, Table, Tree
 from diadem.hooks.times import moments
-from diadem.plugins.vendor_text import exif, iso
+from diadem.terms.dates import exif, iso
 
 _RENISHAW = (
     "renishaw_wire.jpg: 5 is micrometres (exiftool, FocalPlaneResolutionUnit); FocalPlaneXResolution is FieldOfViewXY, "

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from diadem.hooks import times
 from diadem.hooks.fields import Derived, Found, Rule, Table, Tree
-from diadem.plugins.msa.dates import date
+from diadem.hooks.times import moments
+from diadem.terms.dates import moments_of
 
 _LISPIX = "Lispix, ripple file format: the unit stands in the key"
 _HYPERSPY = "RosettaSciIO, ripple: keys of HyperSpy's metadata tree, in its documented units"
@@ -46,10 +45,9 @@ def technique(raw: Any) -> str | None:
 
 def _acquired(tree: Tree) -> Iterator[Found]:
     """Date and time, as HyperSpy's metadata tree had them."""
-    day, clock = date(str(tree.get("date", ""))), times.clock(str(tree.get("time", "")))
-    if day is not None and clock is not None and _ours(tree):
-        raw = f"{tree['date']} {tree['time']}"
-        yield from times.moments("time.acquired_start", "date + time", raw, local=dt.datetime.combine(day, clock))
+    day, hour = str(tree.get("date", "")), str(tree.get("time", ""))
+    if _ours(tree):
+        yield from moments("time.acquired_start", "date + time", f"{day} {hour}", local=moments_of(day, hour))
 
 
 KEYS: Table = (

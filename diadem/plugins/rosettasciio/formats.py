@@ -36,6 +36,7 @@ class Format:
     describe: str = ""
     priority: int = 0
     options: Mapping[str, Any] = field(default_factory=dict)
+    signature: bytes | None = None
 
 
 #: Readers whose arrays lie in the file as they are, and who tells where.
@@ -61,9 +62,16 @@ FORMATS: Mapping[str, Format] = {
         priority=3,
     ),
     "blockfile": Format((Magic(0, b"IMGBLO"),)),
-    "bruker": Format(load="diadem.plugins.bruker.reader:read_bruker"),
+    "bruker": Format(
+        load="diadem.plugins.bruker.reader:read_bruker",
+        signature=rb"AAMVHFSS|(?:\xef\xbb\xbf)?\s*<\?xml[^>]*>\s*<TRTSpectrum>",
+    ),
     "delmic": Format(HDF5, probe=_PROBES + "is_delmic"),
-    "digitalmicrograph": Format((Magic(0, b"\x00\x00\x00\x03"), Magic(0, b"\x00\x00\x00\x04"))),
+    "digitalmicrograph": Format(
+        (Magic(0, b"\x00\x00\x00\x03"), Magic(0, b"\x00\x00\x00\x04")),
+        # version, length of the root, byte order, and the root's two flags
+        signature=rb"\0\0\0(?:\x03.{4}|\x04.{8})\0\0\0[\x00\x01][\x00\x01][\x00\x01]\0",
+    ),
     "digitalsurf": Format((Magic(0, b"DIGITAL SURF"), Magic(0, b"DSCOMPRESSED"))),
     "edax": Format(
         groups=(
@@ -94,6 +102,7 @@ FORMATS: Mapping[str, Format] = {
             for suffix in (".png", ".jpg", ".jpeg", ".bmp")
         ),
         load="diadem.plugins.pictures.reader:read",
+        signature=rb"\x89PNG\r\n\x1a\n|\xff\xd8\xff[\xdb-\xef]|GIF8[79]a",
     ),
     "impulse": Format(
         groups=(Group("{stem}_[!_]* raw.csv", sidecars=("{stem}_metadata.log",)),), probe=_PROBES + "is_impulse"
@@ -103,6 +112,7 @@ FORMATS: Mapping[str, Format] = {
         (Group("{stem}.asw", ("sample/**",), required=True),),
         suffixes=(".asw", ".img", ".map", ".pts"),
         describe="diadem.plugins.jeol.describe:describe",
+        signature=b"",  # the suffix tells the kind of file
     ),
     "jobinyvon": Format(probe=_PROBES + "is_jobinyvon"),
     "mrc": Format(
@@ -116,15 +126,19 @@ FORMATS: Mapping[str, Format] = {
             Group("{stem}.ali", sidecars=("{stem}.ali.mdoc", "{stem}.mdoc")),
         ),
         load="diadem.plugins.mrc.reader:read",
+        signature=rb".{208}MAP[ \0]",  # MRC2014, word 53; older files have nothing there
     ),
     "mrcz": Format(probe=_PROBES + "is_mrcz", priority=1, load="diadem.plugins.mrc.mrcz_reader:read"),
+    "msa": Format(signature=rb"\s*#FORMAT\s*:\s*EMSA/MAS"),
     "netcdf": Format((Magic(0, b"CDF"), *HDF5)),
     "nexus": Format(HDF5),
     "numpy": Format((Magic(0, b"\x93NUMPY"),)),
     "pantarhei": Format(ZIP),
     "phenom": Format((Magic(0, b"BZh"),)),
     "protochips": Format(probe=_PROBES + "is_protochips"),
-    "quantumdetector": Format((Magic(0, b"MQ1"),), (Group("{stem}.mib", sidecars=("{stem}.hdr",)),)),
+    "quantumdetector": Format(
+        (Magic(0, b"MQ1"),), (Group("{stem}.mib", sidecars=("{stem}.hdr",)),), signature=rb"MQ1,\d{6},\d+,"
+    ),
     "renishaw": Format((Magic(0, b"WDF1"),), load="diadem.plugins.optical.reader:read_renishaw"),
     "ripple": Format(groups=(Group("{stem}.rpl", ("{stem}.raw",), required=True),)),
     "tia": Format(
@@ -140,9 +154,14 @@ FORMATS: Mapping[str, Format] = {
             Group("{stem}.tiff", sidecars=("{stem}.hdr", "{stem}-tiff.hdr", "{stem}.xml", "{stem}.txt")),
         ),
         load="diadem.plugins.tiff.reader:read",
+        signature=rb"II[*+]\0|MM\0[*+]",
     ),
     "tofwerk": Format(HDF5, probe=_PROBES + "is_tofwerk"),
-    "topspin": Format(HDF5, describe="diadem.plugins.nanomegas.describe:signals"),
+    "topspin": Format(
+        HDF5,
+        load="diadem.plugins.nanomegas.reader:read_topspin",
+        describe="diadem.plugins.nanomegas.describe:signals",
+    ),
     "tvips": Format(
         groups=(Group("{stem}_000.tvips", ("{stem}_[0-9][0-9][0-9].tvips",)),),
         load="diadem.plugins.tvips_movie.reader:read",
@@ -161,6 +180,7 @@ MORE: Mapping[str, tuple[str, Format]] = {
             suffixes=(".ser",),
             load="diadem.plugins.tia.reader:read",
             describe="diadem.plugins.tia.describe:describe",
+            signature=b"",  # the reader goes by the suffix
         ),
     ),
 }

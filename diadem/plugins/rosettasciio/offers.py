@@ -30,6 +30,7 @@ def _offer(name: str, reader: str, specification: dict[str, Any], more: Format) 
         load=more.load or f"rsciio.{reader}:file_reader",
         describe=more.describe,
         magic=more.magic,
+        signature=more.signature,
         groups=more.groups,
         folders=more.folders,
         probe=more.probe,

@@ -8,7 +8,8 @@ from typing import Any
 
 from diadem.hooks.fields import Derived, Found, Table, Tree, look_up
 from diadem.hooks.times import moments
-from diadem.plugins.vendor_text import exif, moment_of, number, positive
+from diadem.plugins.vendor_text import number, positive
+from diadem.terms.dates import exif, moments_of
 
 _SI = (
     "tescan-pfib_dataZeroed.hdr: HV 15000 of a microscope of 0.2 to 30 kV; MagnificationReference 0.32 / Magnification "
@@ -137,8 +138,10 @@ def _vendor(tree: Tree) -> Iterator[Found]:
 def _time(tree: Tree) -> Iterator[Found]:
     place = _place(tree, "MAIN")
     date, hour = (str(look_up(tree, f"{place}/{name}") or "") for name in ("Date", "Time"))
-    local = moment_of(date, hour, exif(tree.get("DateTime")))
-    yield from moments("time.acquired_start", f"{place}/Date + {place}/Time", f"{date} {hour}", local=local)
+    readings, same = moments_of(date, hour), exif(tree.get("DateTime"))
+    yield from moments(
+        "time.acquired_start", f"{place}/Date + {place}/Time", f"{date} {hour}", local=readings, same=same
+    )
 
 
 TABLE: Table = (

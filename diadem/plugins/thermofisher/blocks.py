@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from diadem.hooks.fields import Block
@@ -13,6 +16,10 @@ from diadem.plugins.tiff_tags import Page, Tiff, decode
 #: Resolution of the image of a transmission microscope, which keeps the screen's in TIFF's own tags: X, Y, and unit
 #: with TIFF's numbers (2 inch, 3 cm).
 _RESOLUTION = {65450: "XResolution (65450)", 65451: "YResolution (65451)", 65452: "ResolutionUnit (65452)"}
+
+#: Bytes at the end of a file in which the settings are looked for; they have some kilobytes, and lie behind the pixels.
+_BEHIND = 1 << 18
+_SETTINGS = re.compile(rb"\[User\]\r?\n?(?:Date|User|Time)\w*=[^\x00]*")
 
 
 def read(path: str, files: Sequence[str]) -> Iterator[Block]:
@@ -26,7 +33,29 @@ def read(path: str, files: Sequence[str]) -> Iterator[Block]:
         Not asked: everything is in the file.
     """
     del files
-    yield from cut(path, Vendor("thermofisher-tiff", dict.fromkeys((34680, 34682, 34683), parse), _resolution))
+    found = False
+    for block in cut(path, Vendor("thermofisher-tiff", dict.fromkeys((34680, 34682, 34683), parse), _resolution)):
+        found = True
+        yield block
+    if not found:
+        yield from _behind(path)
+
+
+def _behind(path: str) -> Iterator[Block]:
+    """The settings at the end of a file whose directories are damaged, so that no tag leads to them."""
+    with Path(path).open("rb") as stream:
+        size = stream.seek(0, os.SEEK_END)
+        stream.seek(max(0, size - _BEHIND))
+        tail = stream.read()
+    match = _SETTINGS.search(tail)
+    if match is None:
+        return
+    text = match[0].rstrip(b"\x00 \t\r\n")
+    start = size - len(tail) + match.start()
+    where = (start, start + len(text))
+    sections = parse(text)
+    if {"Beam", "System"} & set(sections):
+        yield Block("thermofisher-tiff", {"FEI_HELIOS": sections}, text, place="text at the end", byte_range=where)
 
 
 def parse(data: bytes) -> Any:

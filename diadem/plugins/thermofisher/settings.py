@@ -13,7 +13,8 @@ from typing import Any
 
 from diadem.hooks.fields import Derived, Found, Table, Tree, look_up
 from diadem.hooks.times import moments
-from diadem.plugins.vendor_text import moment_of, number, positive
+from diadem.plugins.vendor_text import number, positive
+from diadem.terms.dates import decided, moments_of
 
 DATE = (
     "TimeOfCreation is dd.mm.yyyy whatever the computer's language (13.06.2016, 17.05.2022, 18.12.2017 beside Dates of "
@@ -27,6 +28,8 @@ _RADIANS = "FEI-Helios-Ebeam-8bits.tif: StageT 6.54e-6 with TiltCorrectionAngle;
 _SECONDS = "Dwelltime x ResolutionX x ResolutionY = 2.26 s, FrameTime 2.62 (FEI-Helios-Ebeam-8bits.tif)"
 _PASCALS = "79.8 in low vacuum, 1e-3 to 6e-4 in high vacuum, where 0.6 Torr and 1e-5 mbar are usual (quanta_image.tif)"
 
+#: A clock that was set in between, and the way through a time zone, are no disagreement.
+_APART = dt.timedelta(hours=26)
 _TAGS = ("FEI_HELIOS", "FEI_SFEG", "FEI_TITAN")
 _COLUMNS = {"EBeam": "EScan", "IBeam": "IScan"}
 _CREATED = re.compile(r"(\d\d)\.(\d\d)\.(\d{4}) +(\d\d):(\d\d):(\d\d)")
@@ -254,13 +257,13 @@ def time(tree: Tree, other: dt.datetime | None = None) -> Iterator[Found]:
     tag, sections = found
     stamp = created(sections)
     date, hour = (str(look_up(sections, f"User/{name}") or "") for name in ("Date", "Time"))
-    local = moment_of(date, hour, stamp or other)
-    if local is not None:
-        key = f"{tag}/User/Date + {tag}/User/Time"
-        yield from moments("time.acquired_start", key, f"{date} {hour}", local=local)
-    elif stamp is not None:
+    readings = moments_of(date, hour)
+    local = decided(readings, same=stamp)
+    if stamp is not None and (local is None or abs(stamp - local) > _APART):  # two that disagree are both told
         key = f"{tag}/PrivateFei/TimeOfCreation"
         yield from moments("time.acquired_start", key, look_up(tree, key), local=stamp)
+    key = f"{tag}/User/Date + {tag}/User/Time"
+    yield from moments("time.acquired_start", key, f"{date} {hour}", local=readings, same=stamp or other)
 
 
 TABLE: Table = (

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 from diadem.hooks.fields import Derived, Found, Rule, Table, Tree, look_up
 from diadem.hooks.times import moments
 from diadem.plugins.thermofisher import settings
-from diadem.plugins.vendor_text import entries, exif, iso, number, positive
+from diadem.plugins.vendor_text import entries, number, positive
+from diadem.terms.dates import exif, iso
 
 _TAGS = ("FEI_HELIOS", "FEI_TITAN", "FEI_SFEG")
 #: Transmission microscopes by the names that FEI and Thermo Fisher sell them under.
@@ -30,7 +32,6 @@ _ELEMENTS: Mapping[str, tuple[str, str, bool]] = {
     "Optics/EmissionCurrent": ("beam.emission_current", "A", True),
     "Optics/ExtractorVoltage": ("beam.extraction_voltage", "V", True),
     "Optics/WorkingDistance": ("optics.working_distance", "m", True),
-    "Optics/CameraLength": ("optics.camera_length", "m", True),
     "Optics/NominalMagnification": ("optics.magnification", "1", True),
     "Optics/SpotIndex": ("beam.spot_index", "1", True),
     "Optics/ScanFieldOfView/X": ("optics.field_of_view_x", "m", True),
@@ -74,10 +75,19 @@ _LABELS: Mapping[str, tuple[str, Callable[[Any], Any]]] = {
 }
 
 
+def _patterns(tag: str, tree: Tree) -> bool:
+    """Whether a camera length holds: in scanning, or behind a projector that makes a pattern."""
+    optics = look_up(tree, f"{tag}/Metadata/Optics") or {}
+    modes = [str(optics.get(key)) for key in ("ColumnOperatingMode", "OperatingMode", "ProjectorMode")]
+    return not {"TEM", "1"} & set(modes[:2]) or modes[2] in ("Diffraction", "1")
+
+
 def _document(tag: str) -> Iterator[Rule]:
     """Rules for Thermo Fisher's XML in one tag."""
     for key, (field, unit, above_zero) in _ELEMENTS.items():
         yield Rule(field, f"{tag}/Metadata/{key}", unit, positive if above_zero else number, cite=_XML)
+    optics = f"{tag}/Metadata/Optics/"
+    yield Rule("optics.camera_length", optics + "CameraLength", "m", positive, when=partial(_patterns, tag), cite=_XML)
     for key, field in _TEXTS.items():
         yield Rule(field, f"{tag}/Metadata/{key}", cite="the element's name")
 

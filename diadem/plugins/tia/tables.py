@@ -8,9 +8,9 @@ from dataclasses import replace
 from typing import Any
 
 from diadem.hooks.fields import Derived, Found, Rule, Table, Tree, look_up
-from diadem.hooks.times import from_epoch, moments, offset_of
-from diadem.plugins.gatan.local_time import c_time
+from diadem.hooks.times import moments
 from diadem.plugins.rosettasciio.layouts.ser import PLACED, SPECTRA
+from diadem.terms.dates import c_time, from_epoch, offset_of
 
 _BESIDE = "the unit stands beside the value"
 _SECONDS = "dwell time × pixels is 0.83 of the frame time in all files with both: the rest is the way back of each line"

@@ -17,17 +17,16 @@ from diadem.hooks.fields import Block
 from diadem.hooks.offers import FieldsOffer
 from diadem.hooks.tables import table
 from diadem.hooks.targets import target
+from diadem.terms.units import to_si
 
 #: Families whose tables state pixel sizes from tags of the file itself.
-FAMILIES = ("thermofisher", "zeiss", "tvips", "olympus", "sightx", "gatan_tiff", "tescan", "fibics", "imagej")
+FAMILIES = ("thermofisher", "zeiss", "tvips", "olympus", "sightx", "gatan_tiff", "tescan", "fibics", "imagej", "aspex")
 #: Fields of pixel sizes, by the axis they are of and their unit.
 _SIZES = {
     f"image.{prefix}pixel_size_{direction}": (axis, unit)
     for prefix, unit in (("", "m"), ("reciprocal_", "1/m"))
     for direction, axis in (("x", "width"), ("y", "height"))
 }
-#: Units that the reader gives, in metres or in reciprocal metres.
-_UNITS = {"m": ("m", 1.0), "nm": ("m", 1e-9), "µm": ("m", 1e-6), "1 / nm": ("1/m", 1e9)}
 
 
 def read(path: str, lazy: bool = True) -> list[dict[str, Any]]:
@@ -88,7 +87,7 @@ def _mend(axes: list[MutableMapping[str, Any]], sizes: dict[str, tuple[float, st
         if stated is None or "scale" not in axis:
             continue
         size, unit = stated
-        kind, factor = _UNITS.get(str(axis.get("units")), ("", 1.0))
+        kind, factor = to_si(axis.get("units"))
         if kind != unit:
             axis["units"], factor = unit, 1.0
         if not math.isclose(axis["scale"] * factor, size, rel_tol=1e-6):

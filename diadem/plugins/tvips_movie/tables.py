@@ -9,6 +9,7 @@ from typing import Any
 from diadem.hooks import times
 from diadem.hooks.fields import Derived, Found, Rule, Table, Tree
 from diadem.plugins.tvips_movie.blocks import is_copy
+from diadem.terms.dates import from_epoch
 
 _DOCUMENT = "TVIPS' description of the format, as LiberTEM gives it (tvips.py)"
 _HYPERSPY = "RosettaSciIO, tvips/_api.py: what its writer puts where"
@@ -26,8 +27,10 @@ def _magnification(tree: Tree) -> Iterator[Found]:
     raw, mode = tree["IMagTotal"], _frame(tree).get("TEM_Mag_mode")
     if mode == 2 and is_copy(tree):
         yield Found("optics.camera_length", raw, "IMagTotal", raw, "mm")
-    elif mode != 2:
+    elif mode != 2 and raw:
         yield Found("optics.magnification", raw, "IMagTotal", raw)
+    elif mode != 2 and (shown := _frame(tree).get("TEM_Mag")):
+        yield Found("optics.magnification", shown, "first frame/TEM_Mag", shown)
 
 
 def _stage(tree: Tree) -> Iterator[Found]:
@@ -44,7 +47,7 @@ def _stage(tree: Tree) -> Iterator[Found]:
 
 def _moment(frame: Mapping[str, Any]) -> dt.datetime | None:
     """Seconds since 1970 and milliseconds."""
-    instant = times.from_epoch(frame["ITime"])
+    instant = from_epoch(frame["ITime"])
     return None if instant is None else instant + dt.timedelta(milliseconds=min(frame["IMS"], 999))
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote
 
-from diadem.hooks.times import offset_of
+from diadem.terms.dates import offset_of
 
 _LINE = re.compile(r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)([+-]\d{4})? (Started|Finished) acquisition", re.ASCII)
 #: The oldest program that is known to write local time: two real files, 2.10 and 2.13.

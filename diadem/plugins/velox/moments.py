@@ -7,9 +7,9 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from diadem.hooks import times
 from diadem.hooks.fields import Found, Tree, look_up
 from diadem.plugins.velox import log
+from diadem.terms.dates import YEARS, from_epoch, text_of
 
 _START = "Acquisition/AcquisitionStartDatetime/DateTime"
 
@@ -17,15 +17,15 @@ _START = "Acquisition/AcquisitionStartDatetime/DateTime"
 def start(tree: Tree) -> Iterator[Found]:
     """When the frame began; of cameras of old programs the time stamp of the frame less its exposure."""
     raw = look_up(tree, _START)
-    instant = None if raw is None else times.from_epoch(float(raw))
+    instant = None if raw is None else from_epoch(float(raw))
     if instant is not None:
-        yield Found("time.acquired_start", times.text(instant), _START, raw, offset_status="known")
+        yield Found("time.acquired_start", text_of(instant), _START, raw, offset_status="known")
         return
     stamp = _stamp(tree)
     if stamp is not None:
         moment, key, raw = stamp
         exposure, exposure_key = _exposure(tree)
-        began = times.text(moment - exposure)
+        began = text_of(moment - exposure)
         key = f"{key} + {exposure_key}"
         yield Found("time.acquired_start", began, key, raw, status="derived", offset_status="known")
 
@@ -35,16 +35,16 @@ def end_of_last_frame(tree: Tree) -> Iterator[Found]:
     stamp = _stamp(tree)
     if stamp is not None:
         moment, key, raw = stamp
-        yield Found("time.acquired_end", times.text(moment), key, raw, status="stated", offset_status="known")
+        yield Found("time.acquired_end", text_of(moment), key, raw, status="stated", offset_status="known")
         return
     raw = look_up(tree, _START)
-    began = None if raw is None else times.from_epoch(float(raw))
+    began = None if raw is None else from_epoch(float(raw))
     frame = float(look_up(tree, "Scan/FrameTime") or 0)
     if began is not None and 0 < frame < 1e6 and float(look_up(tree, "Scan/ScanSize/width") or 0):
         ended = began + dt.timedelta(seconds=round(frame))  # the start has whole seconds
         key = f"{_START} + Scan/FrameTime"
         yield Found(
-            "time.acquired_end", times.text(ended), key, f"{raw}, {frame}", status="derived", offset_status="known"
+            "time.acquired_end", text_of(ended), key, f"{raw}, {frame}", status="derived", offset_status="known"
         )
 
 
@@ -56,7 +56,7 @@ def _stamp(tree: Tree) -> tuple[dt.datetime, str, Any] | None:
     raw = custom.get(name, {}).get("value") if isinstance(custom, Mapping) else None
     if raw is None or not re.fullmatch(r"\d{15,17}", str(raw)):
         return None
-    moment = times.from_epoch(int(raw) / 1e6)
+    moment = from_epoch(int(raw) / 1e6)
     return None if moment is None else (moment, f"CustomProperties/{name}/value", raw)
 
 
@@ -95,7 +95,7 @@ def _started(entries: list[log.Entry]) -> bool:
 
 
 def _moment(field: str, entry: log.Entry, zone: dt.timezone, status: str, known: str) -> Found:
-    text = times.text(entry.moment.replace(tzinfo=zone))
+    text = text_of(entry.moment.replace(tzinfo=zone))
     return Found(field, text, "text", entry.raw, status=status, offset_status=known)
 
 
@@ -106,8 +106,8 @@ def _local(entries: list[log.Entry], starts: list[dt.datetime]) -> Iterator[Foun
         ("time.acquired_end", "Finished", entries[::-1]),
     ):
         entry = next((entry for entry in ordered if entry.what == what), None)
-        if entry is not None and not starts and entry.moment.year in times.YEARS:
-            yield Found(field, times.text(entry.moment), "text", entry.raw, offset_status="unknown")
+        if entry is not None and not starts and entry.moment.year in YEARS:
+            yield Found(field, text_of(entry.moment), "text", entry.raw, offset_status="unknown")
 
 
 def _written(apart: dt.timedelta) -> str:

@@ -36,6 +36,24 @@ def _scans(tree: Tree) -> bool:
     return float(look_up(tree, "Scan/ScanSize/width") or 0) > 0
 
 
+def _is_still(tree: Tree) -> bool:
+    """Whether the beam stands still, as for a camera."""
+    return str(look_up(tree, "Optics/OperatingMode")) == "1"
+
+
+def _converges(tree: Tree) -> bool:
+    """Whether the convergence is that of a probe: for a beam that stands still it is what was set last."""
+    return not _is_still(tree)
+
+
+def _has_camera_length(tree: Tree) -> bool:
+    """Whether the projector made a pattern; behind an image the number is that of the last pattern."""
+    if not _is_still(tree):
+        return True
+    projector = str(look_up(tree, "Optics/ProjectorMode"))
+    return projector == "1" or (projector != "2" and look_up(tree, "BinaryResult/PixelUnitX") == "1/m")
+
+
 def _slit_is_in(tree: Tree) -> bool:
     return str(look_up(tree, "EnergyFilter/EnergySelectionSlitInserted")).lower() in ("true", "1")
 
@@ -55,9 +73,9 @@ _MICROSCOPE: Table = (
     Rule("beam.acceleration_voltage", "Optics/AccelerationVoltage", "V", cite=_VOLTS),
     Rule("beam.extraction_voltage", "Optics/ExtractorVoltage", "V", cite=_VOLTS),
     Rule("beam.spot_index", "Optics/SpotIndex", "1", positive),
-    Rule("beam.convergence_semi_angle", "Optics/BeamConvergence", "rad", positive, cite=_CONVERGENCE),
+    Rule("beam.convergence_semi_angle", "Optics/BeamConvergence", "rad", positive, when=_converges, cite=_CONVERGENCE),
     Rule("beam.screen_current", "Optics/LastMeasuredScreenCurrent", "A", positive, cite=_CURRENT),
-    Rule("optics.camera_length", "Optics/CameraLength", "m", positive, cite=_METRES),
+    Rule("optics.camera_length", "Optics/CameraLength", "m", positive, when=_has_camera_length, cite=_METRES),
     Rule("optics.defocus", "Optics/Defocus", "m", float, drop=(0,), cite="Velox 3.14 manual: defocus 95 nm"),
     Rule(
         "optics.magnification", "CustomProperties/StemMagnification/value", "x", positive, when=_magnified_by_scanning

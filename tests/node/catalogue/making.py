@@ -9,7 +9,7 @@ from typing import Any
 
 from diadem.model.record import Dataset, Record
 from diadem.node.catalogue import PackageEntry
-from diadem.serialization.fields import field_keys, unit
+from diadem.terms.fields import field, field_keys
 
 NOW = datetime.datetime(2026, 3, 15, 12, tzinfo=datetime.UTC)
 
@@ -30,7 +30,13 @@ def dataset(number: int, path: str, fields: Mapping[str, Any], **more: Any) -> d
 
 
 def _assertion(key: str, value: Any) -> dict[str, Any]:
-    return {"value": value, "unit": unit(key), "status": "stated", "source": {"file": "f1"}, "by": {"plugin": "test"}}
+    return {
+        "value": value,
+        "unit": field(key).unit,
+        "status": "stated",
+        "source": {"file": "f1"},
+        "by": {"plugin": "test"},
+    }
 
 
 def record(datasets: Sequence[Mapping[str, Any]] = (), **head: Any) -> Record:

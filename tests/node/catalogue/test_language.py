@@ -31,7 +31,7 @@ from diadem.node.catalogue.meaning import (
 )
 from diadem.node.catalogue.order import day_range
 from diadem.node.catalogue.parsing import MAX_DEPTH, MAX_LENGTH, MAX_TERMS, parse
-from diadem.serialization.fields import field_keys
+from diadem.terms.fields import field_keys
 
 
 def meaning(query: str) -> Condition:

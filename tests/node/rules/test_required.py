@@ -18,9 +18,9 @@ from diadem.node.rules.required import (
     required_missing,
     supply_advice,
 )
-from diadem.serialization.fields import field_keys
 from diadem.serialization.metadata_pairs import metadata_from_pairs
 from diadem.serialization.validation import validate_metadata
+from diadem.terms.fields import field_keys
 
 
 def policy(*required: str) -> Policy:

@@ -6,10 +6,10 @@ import pytest
 
 import diadem
 from diadem.errors import UsageError
-from diadem.model.fields import UnknownField
 from diadem.model.statements import Draft
 from diadem.node.node import Node
 from diadem.node.placing import subject
+from diadem.terms.fields import UnknownField
 from tests.node.verbs.agreeing import rebuilt
 from tests.node.verbs.conftest import Lab
 

@@ -42,13 +42,20 @@ def export(shared_data: Path) -> dict[str, str]:
     return {key.strip(): value.strip() for key, value in re.findall(r"^#+([^:\n]+):([^\n]*)$", text, re.MULTILINE)}
 
 
+@pytest.mark.parametrize("version", [0.57, 0.58])
+def test_older_spectra_have_the_same_header(spectrum: Path, tmp_path: Path, version: float) -> None:
+    data = struct.pack("<f", version) + spectrum.read_bytes()[4:]
+    (tmp_path / "a.spc").write_bytes(data)
+    (found,) = extract(tmp_path / "a.spc").datasets
+    assert (found.value("stage.tilt"), found.value("time.acquired_start")) == (-1.0, "2022-08-29T10:14:08")
+
+
 @pytest.mark.parametrize(
     ("field", "value", "unit"),
     [
         ("beam.acceleration_voltage", 10_000.0, "V"),
         ("optics.working_distance", 9.75e-3, "m"),
         ("stage.tilt", -1.0, "deg"),
-        ("stage.alpha", -1.0, "deg"),
         ("eds.live_time", 30.0, "s"),
         ("eds.resolution", 125.1621, "eV"),
         ("detector.elevation", 35.0, "deg"),
@@ -128,13 +135,12 @@ def test_an_image_description() -> None:
         "optics.magnification": 2500.0,
         "optics.working_distance": 0.01,
         "stage.tilt": 20.0,
-        "stage.alpha": 20.0,
         "image.pixel_size_x": 2.5e-7,
         "image.pixel_size_y": 1.25e-7,
         "scan.dwell_time": 0.2,
     }
     found = fields_of(IMAGE, "edax-ipr", read_image(image(imageType=1, presetTime=200)))
-    assert found == {"stage.tilt": 0.0, "stage.alpha": 0.0}
+    assert found == {"stage.tilt": 0.0}
 
 
 @pytest.mark.parametrize("named", ["map.ipr", "map_Img.ipr"])
@@ -178,7 +184,7 @@ def test_placeholders_and_leftovers_of_memory(spectrum: Path) -> None:
     struct.pack_into("<2H", data, 640, 26, 40162)
     data[104:120] = b"\x8c\xd9\x20\0ab\x01\x02".ljust(16, b"\0")
     found = fields_of(SPECTRUM, "edax-spc", read_spectrum(bytes(data)))
-    assert set(found) == {"stage.tilt", "stage.alpha", "detector.elevation", "detector.azimuth"}
+    assert set(found) == {"stage.tilt", "detector.elevation", "detector.azimuth"}
 
 
 def test_a_named_sample_and_a_known_detector(spectrum: Path) -> None:

@@ -151,6 +151,20 @@ def values(tree: Mapping[str, Any]) -> dict[str, Any]:
     return {value.field: value.value for value in apply(tables.TABLE, Block("a", tree), "epu").values}
 
 
+@pytest.mark.parametrize("name", ["EpuSession.dm.xml", "EpuSession.dm"])
+def test_a_session(shared_data: Path, tmp_path: Path, name: str) -> None:
+    shutil.copy(shared_data / "more" / "epu" / "EpuSession.dm.xml", tmp_path / name)
+    (dataset,) = diadem.extract(tmp_path).datasets
+    assert dataset.primary.format == "epu-session"
+    assert dataset.value("time.acquired_start") == "2024-04-05T12:36:47.261633+01:00"
+    assert dataset.value("time.utc_offset") == "+01:00"
+    assert dataset.value("instrument.software") == "EPU 3.7.0.6930"
+    assert (dataset.value("instrument.kind"), dataset.value("sample.name")) == ("tem", "ApoF")
+    assert (dataset.value("beam.spot_index"), dataset.value("camera.exposure")) == (5, 1.7)
+    assert dataset.value("optics.magnification") is None
+    assert {issue["code"] for issue in dataset.issues} == {"no-signal"}
+
+
 def test_scanning_and_what_is_not_measured() -> None:
     optics: dict[str, Any] = {
         "ColumnOperatingMode": "STEM", "Defocus": "0", "BeamConvergence": "0.025", "Cameralength": "0.115",
@@ -173,8 +187,11 @@ def test_scanning_and_what_is_not_measured() -> None:
         "optics.magnification": 225000.0,
         "scan.dwell_time": 2e-06,
     }
-    optics["ColumnOperatingMode"] = "TEM"
-    assert "scan.dwell_time" not in values(tree)
+    optics.update(ColumnOperatingMode="TEM", ProjectorMode="Imaging")
+    still = values(tree)
+    assert not {"scan.dwell_time", "optics.camera_length", "beam.convergence_semi_angle"} & set(still)
+    optics["ProjectorMode"] = "Diffraction"
+    assert values(tree)["optics.camera_length"] == 0.115
 
 
 @pytest.mark.parametrize(

@@ -93,6 +93,11 @@ def test_names(tmp_path: Path) -> None:
     assert found == {"instrument.name": "M1", "beam.species": "electron", "detector.name": "InLens"}
 
 
+@pytest.mark.parametrize("machine", ["ORION-CONSOLE", "Support_PC", "PC-1234", "NanoFab Workstation"])
+def test_a_computer_is_no_instrument(tmp_path: Path, machine: str) -> None:
+    assert "instrument.name" not in firsts(made(tmp_path, f"<Image><Machine>{machine}</Machine></Image>"))
+
+
 def test_tags_of_others() -> None:
     assert parse(b"<Other/>") is None
     assert parse(b"<!-- <Fibics --><Other/>") is None

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from diadem.plugins.gatan.local_time import c_time, clocks, dates, moments_of
+from diadem.hooks.fields import AMBIGUOUS
 from diadem.plugins.gatan.times import acquired
+from diadem.terms.dates import c_time, clocks, dates, moments_of
 
 AUGUST = dt.date(2016, 8, 27)
 
@@ -100,7 +101,11 @@ def filetime(moment: dt.datetime) -> float:
 
 def times(tags: dict[str, Any]) -> list[tuple[str, str, str]]:
     found = acquired("ImageTags", {"ImageTags": tags})
-    return [(one.field, one.value, one.offset_status) for one in found if one.field != "time.utc_offset"]
+    return [
+        (one.field, one.value, one.offset_status)
+        for one in found
+        if one.field != "time.utc_offset" and one.status != AMBIGUOUS
+    ]
 
 
 def bar(date: str, clock: str, **others: Any) -> dict[str, Any]:

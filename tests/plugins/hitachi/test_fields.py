@@ -72,6 +72,16 @@ def test_a_side_file(tmp_path: Path, coding: str) -> None:
     assert {value.file for several in found.values() for value in several} == {str(tmp_path / "img.txt")}
 
 
+@pytest.mark.parametrize("code", [40092, 40093])
+def test_the_same_text_in_the_picture(tmp_path: Path, code: int) -> None:
+    path = write(tmp_path / "img.tif", {code: ("\r\n".join(LINES) + "\0").encode("utf-16-le")})
+    found = values(read, tables("diadem.plugins.hitachi"), path, [path])
+    assert firsts(found)["optics.working_distance"] == pytest.approx(0.0081)
+    assert firsts(found)["instrument.model"] == "SU8230"
+    other = write(tmp_path / "other.tif", {code: "a comment".encode("utf-16-le")})
+    assert list(read(str(other), [str(other)])) == []
+
+
 @pytest.mark.parametrize(("date", "expected"), [("03/25/2020", "2020-03-25T10:22:13"), ("03/05/2020", None)])
 def test_day_and_month(tmp_path: Path, date: str, expected: str | None) -> None:
     found = made(tmp_path, "[SemImageFile]", f"Date={date}", "Time=10:22:13")

@@ -31,7 +31,7 @@ EXPECTED: Mapping[str, Mapping[str, tuple[Any, str | None]]] = {
     "example1_v1.2.hdf5": {
         "beam.acceleration_voltage": (120e3, "V"),
         "beam.convergence_semi_angle": (1.5e-3, "rad"),
-        "beam.current": (1.2345e-8, "A"),
+        "beam.probe_current": (1.2345e-8, "A"),
         "sample.thickness": (5e-8, "m"),
         "scan.dwell_time": (0.1, "s"),
         "time.acquired_start": ("1991-10-01T12:00:00", None),

@@ -87,6 +87,12 @@ def test_what_a_reader_bends(reader: str, leaves: dict[str, Any], expected: dict
     assert instrument(reader, **leaves) == pytest.approx(expected)
 
 
+def test_the_tilt_of_a_scanning_microscope_is_no_goniometers_alpha() -> None:
+    assert instrument(kind="SEM", Stage__tilt_alpha=70.0) == {"stage.tilt": 70.0}
+    assert instrument(kind="SEM", Stage__tilt_alpha=70.0, Stage__tilt=70.0) == {"stage.tilt": 70.0}
+    assert instrument(kind="TEM", Stage__tilt_alpha=20.0) == {"stage.alpha": 20.0}
+
+
 def test_of_two_instruments_the_one_with_a_beam() -> None:
     ours = values({"Acquisition_instrument": {"SEM": {"Stage": {"tilt_alpha": 5.0}}, "TEM": {"beam_energy": 80}}})
     assert ours == {"beam.acceleration_voltage": 80e3}

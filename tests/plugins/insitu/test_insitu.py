@@ -140,8 +140,9 @@ def test_tofdaq_without_a_log_derives_the_offset() -> None:
 def test_dates_of_impulse(date: str, expected: str | None) -> None:
     tree = impulse.parse(f'Experiment date, {date}\nExperiment time, 13:40:19\nSample, ""\nLive notes, a\nb, c\n')
     assert tree["Live notes"] == "a\nb, c"
-    found = fields_of(impulse.TABLE, tree)
-    assert found == ({} if expected is None else {"time.acquired_start": (expected, "unknown")})
+    applied = apply(impulse.TABLE, Block("test", tree), "test")
+    assert [one.value for one in applied.values] == ([] if expected is None else [expected])
+    assert [one["code"] for one in applied.issues] == (["ambiguous-date"] if date == "06-08-2021" else [])
 
 
 @pytest.mark.parametrize(

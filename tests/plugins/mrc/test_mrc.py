@@ -37,8 +37,6 @@ EXPECTED = [
     ("TS_41.mrc.mdoc", "optics.magnification", 53000.0, "1"),
     ("TS_41.mrc.mdoc", "image.pixel_size_x", 2.66e-10, "m"),
     ("TS_41.mrc.mdoc", "camera.exposure", 2.6, "s"),
-    ("TS_41.mrc.mdoc", "stage.alpha", -66.9998, "deg"),
-    ("TS_41.mrc.mdoc", "stage.y", -299.41e-6, "m"),
     ("TS_41.mrc.mdoc", "optics.energy_filter_slit", 20.0, "eV"),
     ("20241021_00405_movie.mrc", "beam.acceleration_voltage", 300e3, "V"),
     ("20241021_00405_movie.mrc", "optics.magnification", 1000.0, "1"),
@@ -151,6 +149,24 @@ def test_a_single_picture() -> None:
     assert found["time.acquired_start"] == "2021-10-12T09:08:07"
     assert found["instrument.software"] == "SerialEM"
     assert not {"time.acquired_end", "optics.energy_filter_slit", "stage.x"} & set(found)
+
+
+def test_what_changes_in_a_series_is_no_value_of_the_stack(tmp_path: Path) -> None:
+    keys = ("TiltAngle = {0}", "StagePosition = {0} 2", "StageZ = 3.5", "Defocus = {0}", "SpotSize = 6")
+    lines = "\n".join(keys)
+    written = "".join(f"[ZValue = {number}]\n{lines.format(1.5 * number)}\n" for number in range(3))
+    assert values(mdoc.TABLE, mdoc.parse(written.encode())) == {"stage.z": 3.5e-6, "beam.spot_index": 6.0}
+    moved = record(**{**PICTURE, "Alpha_tilt": 3.0, "Defocus": -2e-6, "Beta_tilt": 0.5})
+    data = record(**{**PICTURE, "Beta_tilt": 0.5}) + moved
+    blocks = list(read(str(stack(tmp_path / "a.mrc", extended=data, kind=b"FEI1")), []))
+    found = values(fei.TABLE, next(block.tree for block in blocks if block.kind == "fei-extended-header"))
+    assert found["stage.beta"] == 0.5
+    assert not {"stage.alpha", "optics.defocus"} & set(found)
+    records = [struct.pack("<13f", angle, 0, 1e-5, 2e-5, 3e-5, 0, 0, 0, 1.5, 0, 84, 2.5e-10, 8e4) for angle in (1, 2)]
+    tree = fei_early.parse(b"".join(one.ljust(128, b"\0") for one in records).ljust(fei_early.SIZE, b"\0"), 2)
+    found = values(fei_early.TABLE, tree)
+    assert "stage.alpha" not in found
+    assert found["stage.x"] == pytest.approx(1e-5)
 
 
 def test_times_of_a_series_that_is_in_order() -> None:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 import diadem
 from diadem.extract.tables import apply
-from diadem.hooks.fields import Block, Derived
+from diadem.hooks.fields import AMBIGUOUS, Block, Derived
 from diadem.plugins.nanomegas.describe import signals
 from diadem.plugins.nanomegas.topspin import WRITTEN, document, read
 from diadem.plugins.nanomegas.topspin_table import SESSION
@@ -68,7 +68,7 @@ def test_a_date_that_may_be_two_is_decided_by_the_instants_of_the_file(dataset: 
 def test_instants_that_do_not_fit_decide_nothing(written: dict[str, int]) -> None:
     tree = {"StartDateTime": "05/12/2025 12:27:54", "CreatedDateTime": "05/12/2025 12:33:37", WRITTEN: written}
     rule = next(rule for rule in SESSION if isinstance(rule, Derived) and rule.name == "session-time")
-    assert list(rule.read(tree)) == []
+    assert [one.status for one in rule.read(tree)] == [AMBIGUOUS]
     assert len(list(rule.read({**tree, WRITTEN: {"Version": 1747074474, "Thumbnail": 1747074817}}))) == 2
 
 
@@ -102,11 +102,26 @@ def test_units_go_together(shared_data: Path) -> None:
     assert 256 * scale * 2.8 == pytest.approx(256 * 55e-6, rel=0.1)
 
 
+def test_the_type_of_a_calibration_decides(shared_data: Path) -> None:
+    """1.1e-4 of an angle are radians, not metres; X is along the columns."""
+    (found,) = diadem.extract(shared_data / "more" / "app5" / "topspin_test_B.app5").to_dict()["datasets"]
+    axes = {one["id"]: {axis["name"]: axis for axis in one["axes"]} for one in found["signals"]}
+    for signal, prefix in (("s1", "k"), ("s3", "")):
+        for direction in "xy":
+            axis = axes[signal][prefix + direction]
+            assert (axis["unit"], axis["scale"]) == ("rad", pytest.approx(1.09869358753687e-4))
+            assert axis["offset"] == pytest.approx(-0.0318621140385692)
+    assert [axes["s2"][name]["offset"] for name in "xy"] == pytest.approx([7.23449095547303e-08, -6.6745245825603e-07])
+    assert {axis["unit"] for axis in axes["s2"].values()} == {"m"}
+    sized = {id_ for one in found["fields"]["image.pixel_size_x"] for id_ in one["applies_to"]}
+    assert sized == {"s2", "s4"}
+
+
 def test_the_description_is_what_the_reader_gives(shared_data: Path) -> None:
-    from rsciio.topspin import file_reader
+    from diadem.plugins.nanomegas.reader import read_topspin
 
     path = str(shared_data / "app5" / FILE)
-    ours, theirs = signals(path), file_reader(path, show_progressbar=False)
+    ours, theirs = signals(path), read_topspin(path)
     assert len(ours) == len(theirs) == 2
     for one, other in zip(ours, theirs, strict=True):
         assert one["data"].shape == other["data"].shape

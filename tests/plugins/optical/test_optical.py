@@ -18,6 +18,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from diadem.extract.tables import apply
+from diadem.hooks.fields import Block
 from diadem.plugins.optical import delmic, digitalsurf, jobinyvon, renishaw, trivista
 from tests.plugins.optical.conftest import Apply
 
@@ -186,8 +188,10 @@ def test_attolight_against_the_bytes(optics: Path, datasets: Mapping[str, Any]) 
         ("", None),
     ],
 )
-def test_dates_of_labspec(applied: Apply, date: str, expected: str | None) -> None:
-    assert applied(jobinyvon.TABLE, {"date": {"Acquired": date}}).get("time.acquired_start") == expected
+def test_dates_of_labspec(date: str, expected: str | None) -> None:
+    found = apply(jobinyvon.TABLE, Block("rosettasciio", {"date": {"Acquired": date}}), "test")
+    assert [one.value for one in found.values] == ([] if expected is None else [expected])
+    assert [one["code"] for one in found.issues] == (["ambiguous-date"] if date.startswith("03/04") else [])
 
 
 def test_a_labspec_position(applied: Apply) -> None:
@@ -216,6 +220,26 @@ def test_odemis_with_everything(applied: Apply) -> None:
         "stage.x": 1e-3,
         "stage.y": -2e-3,
         "detector.name": "Camera",
+    }
+
+
+def test_odemis_with_a_component_for_the_column(applied: Apply) -> None:
+    settings = {
+        "EBeam scanner": {"dwellTime": [1e-6, "s"], "magnification": [5000, None]},
+        "EBeam column": {"accelVoltage": [5.0, "kV"], "probeCurrent": [1.0, "nA"]},
+    }
+    assert applied(delmic.TABLE, {"ExtraSettings": settings}) == {
+        "scan.dwell_time": 1e-6,
+        "optics.magnification": 5000.0,
+        "beam.acceleration_voltage": 5000.0,
+        "beam.probe_current": 1e-9,
+    }
+
+
+def test_attolight_with_decimal_commas(applied: Apply) -> None:
+    header = {"H60_Comment": "$_SEM\n$Beam Energy = 4996,00 V"}
+    assert applied(digitalsurf.TABLE, {"Object_0_Channel_0": {"Header": header}}) == {
+        "beam.acceleration_voltage": 4996.0
     }
 
 

@@ -65,7 +65,6 @@ EXPECTED = [
     (NORDIF, "optics.working_distance", 24.7e-3, "m"),
     (NORDIF, "optics.magnification", 200.0, "1"),
     (NORDIF, "stage.tilt", 70.0, "deg"),
-    (NORDIF, "stage.alpha", 70.0, "deg"),
     (NORDIF, "camera.exposure", 3.5e-3, "s"),
     (NORDIF, "camera.frame_rate", 202.0, "1/s"),
     (NORDIF, "instrument.vendor", "Hitachi", ""),
@@ -149,6 +148,19 @@ def test_arina_against_hdf5(singles: Path, datasets: Mapping[str, Any]) -> None:
     assert datasets[ARINA].value("time.acquired_start") == date
 
 
+def test_a_master_whose_data_file_is_lost(shared_data: Path) -> None:
+    """Its own facts are read, and the message says what should be beside it."""
+    (found,) = extract(shared_data / "more" / "arina" / "MEA_ptycho_15_master.h5").datasets
+    assert found.primary.format == "arina"
+    assert found.value("camera.exposure") == pytest.approx(0.0004995)
+    assert found.value("time.acquired_start") == "2025-01-30T10:15:16.17+01:00"
+    assert (found.value("detector.serial"), found.value("detector.name")) == ("A-01-0011", "Dectris ARINA CZT")
+    (issue,) = found.issues
+    assert issue["code"] == "missing-part"
+    assert "MEA_ptycho_15_data_000001.h5" in issue["message"]
+    assert "beside" in issue["message"]
+
+
 def test_nordif_against_the_text(singles: Path, datasets: Mapping[str, Any]) -> None:
     text = (singles / "ebsd" / "nordif" / NORDIF).read_text("latin-1")
     for line, field, factor in (
@@ -196,6 +208,7 @@ def test_patterns_that_do_not_fit_and_other_texts(singles: Path, tmp_path: Path)
     formats = {path: dataset.primary.format for path, dataset in found.items()}
     assert readable_files(tmp_path) == []
     assert formats.pop("a/Setting.txt") == "nordif"
+    assert formats.pop("photo.txt") == "image"  # by what it is
     assert set(formats.values()) == {"unknown"}
     assert found["notes.txt"].issues == found["b/Setting.txt"].issues == ()
     assert [issue["code"] for issue in found["empty.txt"].issues] == ["empty"]

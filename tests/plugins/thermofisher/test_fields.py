@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+import diadem
 from diadem.extract.assertions import Value
 from diadem.plugins.thermofisher.blocks import read
 from diadem.plugins.thermofisher.tables import TABLE
@@ -48,6 +49,26 @@ def said(text: str, section: str, key: str) -> str:
     match = re.search(rf"\[{section}\]\r?\n(?:(?!\[).*\r?\n)*?{key}=([^\r\n]*)", text)
     assert match is not None
     return match[1]
+
+
+@pytest.mark.parametrize("end", ["\r\n", "\r", "\n"])
+def test_settings_behind_a_damaged_file(tmp_path: Path, end: str) -> None:
+    path = tmp_path / "a.tif"
+    path.write_bytes(b"II*\0\xff\xff\xff\x7f" + bytes(5000) + settings().replace("\r\n", end).encode() + b"\0\0")
+    (dataset,) = diadem.extract(path).datasets
+    assert dataset.primary.format == "tiff"
+    assert dataset.value("beam.acceleration_voltage") == 2000
+    assert dataset.value("instrument.model") == "Helios 5 UX"
+    assert dataset.issues
+
+
+def test_two_times_that_are_months_apart_are_both_told(tmp_path: Path) -> None:
+    data = settings(date="12/18/2017", created="03.02.2018 10:00:00")
+    write(tmp_path / "a.tif", {34682: data.encode()})
+    (dataset,) = diadem.extract(tmp_path / "a.tif").datasets
+    told = [one.value for one in dataset.assertions("time.acquired_start")]
+    assert told == ["2017-12-18T17:06:40", "2018-02-03T10:00:00"]
+    assert "sources-disagree" in {issue["code"] for issue in dataset.issues}
 
 
 @pytest.mark.parametrize("name", ["FEI-Helios-Ebeam-8bits.tif", "quanta_image.tif", "scios_xml_metadata.tif"])

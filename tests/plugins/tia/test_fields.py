@@ -26,7 +26,7 @@ from diadem.model.record import Dataset
 from diadem.plugins.tia.blocks import read
 from diadem.plugins.tia.emi import MAX_OBJECTS, objects, parse
 from diadem.plugins.tia.tables import OBJECT, SERIES, SURVEY
-from diadem.serialization import fields
+from diadem.terms import fields
 from tests.plugins.tia.tia_file import STEM, TEM, Dimension, Made, emi, object_info
 
 NUMBERS: Mapping[str, tuple[str, float]] = {

@@ -8,19 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from diadem.plugins.vendor_text import (
-    exif,
-    ini,
-    iso,
-    moment_of,
-    moments_of,
-    month_of,
-    number,
-    positive,
-    quantity,
-    several_days,
-    xml,
-)
+from diadem.plugins.vendor_text import ini, number, positive, quantity, xml
+from diadem.terms.dates import dates, exif, iso, moment_of, moments_of, month
 
 
 def local(year: int, month: int, day: int, hour: int = 0, minute: int = 0, second: int = 0) -> dt.datetime:
@@ -72,15 +61,15 @@ def test_numbers_are_the_whole_text() -> None:
     ],
 )
 def test_days(text: str, day: tuple[int, int, int]) -> None:
-    assert several_days(text) == [dt.date(*day)]
+    assert dates(text) == [dt.date(*day)]
 
 
 def test_no_days() -> None:
-    assert several_days("31 Feb 2011") == []
-    assert several_days("2011/13/01") == []
-    assert several_days("yesterday") == []
-    assert len(several_days("03/04/2019")) == 2
-    assert month_of("xyz") is None
+    assert dates("31 Feb 2011") == []
+    assert dates("2011/13/01") == []
+    assert dates("yesterday") == []
+    assert len(dates("03/04/2019")) == 2
+    assert month("xyz") is None
 
 
 def test_another_stamp_decides() -> None:
@@ -126,7 +115,7 @@ def test_bombs_and_depth_are_exceptions() -> None:
 def test_any_text_has_an_answer(text: str, other: str) -> None:
     quantity(text)
     number(text)
-    several_days(text)
+    dates(text)
     moment_of(text, other)
     iso(text)
     exif(text)
@@ -135,6 +124,6 @@ def test_any_text_has_an_answer(text: str, other: str) -> None:
 
 @given(st.dates(dt.date(1975, 1, 1), dt.date(2100, 12, 31)))
 def test_every_date_comes_back(day: dt.date) -> None:
-    assert several_days(day.strftime("%Y-%m-%d")) == [day]
-    assert day in several_days(day.strftime("%m/%d/%Y"))
-    assert day in several_days(day.strftime("%d.%m.%Y"))
+    assert dates(day.strftime("%Y-%m-%d")) == [day]
+    assert day in dates(day.strftime("%m/%d/%Y"))
+    assert day in dates(day.strftime("%d.%m.%Y"))

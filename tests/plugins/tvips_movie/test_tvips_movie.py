@@ -82,6 +82,12 @@ def test_a_movie(tmp_path: Path) -> None:
     }
 
 
+def test_a_magnification_that_only_the_frames_have(tmp_path: Path) -> None:
+    path = tmp_path / "a_000.tvips"
+    path.write_bytes(head(mag=0) + picture())
+    assert values(path)["optics.magnification"] == (80000, "")
+
+
 def test_patterns_have_no_magnification_and_a_silent_microscope_no_stage(tmp_path: Path) -> None:
     path = tmp_path / "a_000.tvips"
     path.write_bytes(head(bx=1) + picture(mode=2))

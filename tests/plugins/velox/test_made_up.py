@@ -67,6 +67,24 @@ def test_diffraction() -> None:
     assert (found["optics.camera_length"], found["beam.mode"]) == (0.42, "TEM")
 
 
+@pytest.mark.parametrize(
+    ("optics", "unit", "stated"),
+    [
+        ({"OperatingMode": "1", "ProjectorMode": "2"}, "m", False),
+        ({"OperatingMode": "1", "ProjectorMode": "1"}, "1/m", True),
+        ({"OperatingMode": "1"}, "m", False),
+        ({"OperatingMode": "1"}, "1/m", True),
+        ({"OperatingMode": "2", "ProjectorMode": "1"}, "m", True),
+    ],
+)
+def test_the_mode_decides_whether_a_camera_length_holds(optics: dict[str, str], unit: str, stated: bool) -> None:
+    """Behind an image it is that of the last pattern; a beam that stands still has no convergence of a probe."""
+    optics |= {"CameraLength": "0.4", "BeamConvergence": "0.02"}
+    found = image(Optics=optics, BinaryResult={"PixelUnitX": unit, "PixelUnitY": unit})
+    assert ("optics.camera_length" in found) == stated
+    assert ("beam.convergence_semi_angle" in found) == (optics["OperatingMode"] == "2")
+
+
 CAMERA = {"Detector-0": {"DetectorName": "HAADF", "DetectorType": "ImagingDetector"}}
 SEGMENT = {"Detector-1": {"DetectorName": "SuperXG21", "ElevationAngle": "0.3", "Enabled": "true"}}
 RECIPROCAL = {"PixelUnitX": "1/m", "PixelUnitY": "1/m"}

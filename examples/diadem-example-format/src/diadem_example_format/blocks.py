@@ -6,7 +6,7 @@ from typing import Any
 
 from diadem.hooks.extensions import Extension
 from diadem.hooks.fields import Block
-from diadem.hooks.units import convert
+from diadem.terms.units import convert
 from diadem_example_format.text import read_header, read_log
 
 #: Reverse domain order, of a domain that is ours. (`example.org` is nobody's: take your own.)

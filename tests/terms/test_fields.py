@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from diadem.errors import DiademError
-from diadem.model.fields import UnknownField
-from diadem.serialization.fields import field_keys, label, term_iri, terms, unit
 from diadem.serialization.schemas import DATASET, schema
+from diadem.terms import generate
+from diadem.terms.crosswalk import NEXUS_UNITS, read_below_instrument, terms, written
+from diadem.terms.fields import UnknownField, all_fields, field, field_keys, is_time, looked_for_first
 
 UNITS = {"", "1", "1/m", "1/s", "A", "K", "Pa", "V", "bit", "deg", "eV", "m", "rad", "s"}
 
@@ -35,14 +36,52 @@ def test_the_list_is_whole() -> None:
     assert field_keys() == {f"{group}.{key}" for group, keys in wanted.items() for key in keys.split()}
 
 
+def test_schema_and_page_are_made_from_the_dictionary() -> None:
+    """After a change of `fields.toml`: ``python -m diadem.terms.generate``."""
+    committed = generate.SCHEMA.read_text("utf-8")
+    assert generate.with_fields(committed) == committed
+    assert generate.page() == generate.PAGE.read_text("utf-8")
+
+
 @pytest.mark.parametrize("key", sorted(field_keys()))
-def test_a_field_has_a_label_one_unit_and_well_formed_terms(key: str) -> None:
-    assert label(key).strip()
-    assert unit(key) in UNITS
-    for term in terms(key):
+def test_a_field_says_what_it_is(key: str) -> None:
+    known = field(key)
+    assert known.label.strip()
+    assert known.meaning.endswith(".")
+    assert known.beware == "" or known.beware.endswith(".")
+    assert known.unit in UNITS
+    for term in terms(known):
         assert term.startswith(("https://purls.helmholtz-metadaten.de/emg/EMG_000000", "NXem:ENTRY/", "HyperSpy:"))
-    assert len(set(terms(key))) == len(terms(key))
-    assert term_iri(key) in ("", *terms(key))
+    assert known.emg in ("", *terms(known))
+
+
+@pytest.mark.parametrize("key", [known.key for known in all_fields().values() if known.plausible])
+def test_what_is_plausible_is_possible(key: str) -> None:
+    known = field(key)
+    assert known.plausible is not None
+    assert known.plausible.least < known.plausible.most
+    assert known.admits(known.plausible.most)
+
+
+def test_a_unit_of_the_record_has_its_category_in_nexus() -> None:
+    assert {known.unit for known in all_fields().values()} - {""} == set(NEXUS_UNITS)
+
+
+def test_a_place_of_hyperspy_is_one_field_s_unless_another_counts_more() -> None:
+    for instrument in ("TEM", "SEM"):
+        strong = [leaf.path(instrument) for leaf in written() if leaf.path(instrument) and not leaf.place.weak]
+        read = [path for leaf in read_below_instrument() if (path := leaf.path_below(instrument))]
+        named = {leaf.field.key for leaf in written()}
+        assert len({*strong}) == len(strong)
+        assert len({*read}) == len(read)
+        assert {"beam.current", "stage.tilt", "stage.alpha", "sample.elements"} <= named
+
+
+def test_what_a_person_looks_for_first_are_fields() -> None:
+    assert set(looked_for_first()) <= field_keys()
+    assert [key for key in sorted(field_keys()) if is_time(key)] == [
+        "sample.preparation_date", "time.acquired_end", "time.acquired_start",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("key", sorted(field_keys()))
@@ -50,18 +89,19 @@ def test_a_number_has_a_range_and_its_unit_is_fixed(key: str) -> None:
     node = schema(DATASET)["properties"]["fields"]["properties"][key]["items"]["properties"]
     if node["value"].get("type") in ("number", "integer"):
         assert node["value"].keys() & {"minimum", "exclusiveMinimum"}
-        assert node["unit"]["const"] == unit(key) != ""
+        assert node["unit"]["const"] == field(key).unit != ""
     else:
         assert node["unit"] is False
-        assert unit(key) == ""
+        assert field(key).unit == ""
 
 
 def test_known_facts() -> None:
-    assert label("beam.acceleration_voltage") == "Acceleration voltage"
-    assert unit("beam.convergence_semi_angle") == "rad"
-    assert unit("stage.alpha") == "deg"
-    assert term_iri("beam.acceleration_voltage").endswith("EMG_00000004")
-    assert term_iri("stage.x") == ""
+    assert field("beam.acceleration_voltage").label == "Acceleration voltage"
+    assert field("beam.convergence_semi_angle").unit == "rad"
+    assert field("stage.alpha").unit == "deg"
+    assert field("beam.acceleration_voltage").emg.endswith("EMG_00000004")
+    assert field("stage.x").emg == ""
+    assert field("optics.defocus").beware.startswith("Negative is underfocus")
 
 
 @pytest.mark.parametrize(
@@ -75,7 +115,7 @@ def test_known_facts() -> None:
 )
 def test_a_misspelt_key_names_what_comes_close(wrong: str, near: str) -> None:
     with pytest.raises(UnknownField) as caught:
-        unit(wrong)
+        field(wrong)
     assert near in str(caught.value)
     assert isinstance(caught.value, KeyError)
     assert isinstance(caught.value, DiademError)
@@ -84,4 +124,4 @@ def test_a_misspelt_key_names_what_comes_close(wrong: str, near: str) -> None:
 
 def test_a_key_like_no_other_says_where_the_list_is() -> None:
     with pytest.raises(UnknownField, match="field_keys"):
-        label("qqqqqqqq.wwwwwwww")
+        field("qqqqqqqq.wwwwwwww")

@@ -1,0 +1,1 @@
+"""What the record's words mean: its fields, units and dates."""

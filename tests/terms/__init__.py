@@ -1,0 +1,1 @@
+"""Units and dates as files write them."""
