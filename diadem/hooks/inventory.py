@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -104,8 +104,12 @@ def _lies(offers: Offers) -> Iterator[tuple[str, str]]:
             continue
         yield from ((plugin.name, lie.message) for lie in (lies(found) if found is not None else ()))
     read = {offer.name for offer in offers.readers}
-    kinds = {"diadem_fields": offers.fields, "diadem_previews": offers.previews, "diadem_checks": offers.checks}
-    for hook, several in kinds.items():
+    meant: Mapping[str, Sequence[Any]] = {
+        "diadem_fields": offers.fields,
+        "diadem_previews": offers.previews,
+        "diadem_checks": offers.checks,
+    }
+    for hook, several in meant.items():
         for offer in several:
             owner = offers.origins[hook, offer.name].name
             for format_ in sorted(set(offer.formats) - read - {"*"}):
