@@ -158,8 +158,11 @@ def trying(*modules: str) -> Iterator[Offers]:
         What all plugins offer, and which failed.
     """
     from diadem.extract.parent import end_resting
+    from diadem.hooks import manifest, tables
     from diadem.hooks.manager import collect
 
+    manifest.document.cache_clear()  # who writes a plugin wants its latest lines
+    tables.tables.cache_clear()
     offers = collect(modules)
     token = _TRIED.set(offers)
     try:

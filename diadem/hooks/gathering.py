@@ -13,6 +13,8 @@ import pluggy
 from diadem.errors import PluginError
 from diadem.hooks import specs
 from diadem.hooks.discovery import Plugin, imported, said
+from diadem.hooks.family import family, offers
+from diadem.hooks.manifest import Document
 from diadem.hooks.offers import CheckOffer, FieldsOffer, PreviewOffer, ReaderOffer, SchemaOffer, TransportOffer
 from diadem.hooks.vetting import faults
 
@@ -53,6 +55,7 @@ class Gathering:
         self._manager = pluggy.PluginManager(specs.GROUP)
         self._manager.add_hookspecs(specs)
         self._registered: dict[str, Plugin] = {}
+        self._families: dict[str, Document] = {}
         self._told: Counter[tuple[str, str]] = Counter()
 
     def failed(self, name: str, why: str, hook: str = "") -> None:
@@ -72,8 +75,18 @@ class Gathering:
         self.plugins.append(plugin)
         key = f"{len(self.plugins)} {plugin.name}"
         self._registered[key] = plugin
+        module = plugin.module
         try:
-            implementation = imported(plugin.module)
+            if (found := family(module.partition(":")[0])) is not None:
+                self._families[key] = found
+                if "python" not in found.content:
+                    return
+                module = found.absolute(found.content["python"])
+        except PluginError as error:
+            self.failed(plugin.name, error.message)
+            return
+        try:
+            implementation = imported(module)
             self._manager.register(implementation, name=key)
             callers = self._manager.get_hookcallers(implementation) or ()
         except _FAILURES as error:
@@ -87,12 +100,26 @@ class Gathering:
                 self.failed(plugin.name, f"there is no hook '{caller.name}'; there are {', '.join(HOOKS)}")
 
     def offers(self, hook: str) -> Iterator[Any]:
-        """What every implementation of a hook offers and can be used, in the order in which plugins were loaded."""
-        for implementation in getattr(self._manager.hook, hook).get_hookimpls():
-            plugin = self._registered[implementation.plugin_name]
-            for offer in self._asked(plugin, hook, implementation):
+        """What every plugin offers of a kind and can be used, in the order in which plugins were loaded."""
+        implementations = getattr(self._manager.hook, hook).get_hookimpls()
+        for key, plugin in self._registered.items():
+            offered = self._stated(plugin, hook, self._families[key]) if key in self._families else []
+            for implementation in implementations:
+                if implementation.plugin_name == key:
+                    offered += self._asked(plugin, hook, implementation)
+            for offer in offered:
                 if self._admits(plugin, hook, offer):
                     yield offer
+
+    def _stated(self, plugin: Plugin, hook: str, found: Document) -> list[Any]:
+        """What a plugin's document offers, until a fault in it."""
+        offered: list[Any] = []
+        try:
+            for offer in offers(found, hook):
+                offered.append(offer)  # noqa: PERF402 - what came before a failure is kept
+        except PluginError as error:
+            self.failed(plugin.name, error.message)
+        return offered
 
     def _asked(self, plugin: Plugin, hook: str, implementation: Any) -> Sequence[Any]:
         """What one implementation gives until it ends or fails."""

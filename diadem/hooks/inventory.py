@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from diadem.errors import PluginError
 from diadem.hooks.discovery import Plugin
+from diadem.hooks.family import family, lies
 from diadem.hooks.gathering import names_of
 
 if TYPE_CHECKING:
@@ -85,10 +87,33 @@ def summaries(offers: Offers, broken: Iterable[tuple[str, str, str]] = ()) -> li
         failures.setdefault(owner.name, []).append(
             f"plugin '{owner.name}': diadem_schemas: {namespace} {version} cannot be used: {reason}"
         )
+    for name, lie in _lies(offers):
+        failures.setdefault(name, []).append(f"plugin '{name}': {lie}")
     known = [_summary(plugin, offers, failures.pop(plugin.name, [])) for plugin in offers.plugins]
     return known + [
         PluginSummary(name, "", "", "", bundled=False, failures=tuple(told)) for name, told in failures.items()
     ]
+
+
+def _lies(offers: Offers) -> Iterator[tuple[str, str]]:
+    """Plugins, and what they name and is not there: functions of their `formats.toml`, formats that nobody reads."""
+    for plugin in offers.plugins:
+        try:
+            found = family(plugin.module.partition(":")[0])
+        except PluginError:  # told when it was loaded
+            continue
+        yield from ((plugin.name, lie.message) for lie in (lies(found) if found is not None else ()))
+    read = {offer.name for offer in offers.readers}
+    meant: Mapping[str, Sequence[Any]] = {
+        "diadem_fields": offers.fields,
+        "diadem_previews": offers.previews,
+        "diadem_checks": offers.checks,
+    }
+    for hook, several in meant.items():
+        for offer in several:
+            owner = offers.origins[hook, offer.name].name
+            for format_ in sorted(set(offer.formats) - read - {"*"}):
+                yield owner, f"{hook}: {offer.name}: nobody reads the format '{format_}'"
 
 
 def _summary(plugin: Plugin, offers: Offers, failures: list[str]) -> PluginSummary:

@@ -7,7 +7,7 @@ import json
 import os
 import re
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -35,12 +35,19 @@ class Document:
         As it stands there.
     content : mapping
         The same as TOML.
+    read : callable
+        Bytes of a file by its place, in a folder or in an archive.
     """
 
     package: str
     place: str
     text: str
     content: Mapping[str, Any]
+    read: Callable[[str], bytes]
+
+    def beside(self, name: str) -> bytes:
+        """A file beside this one."""
+        return self.read(os.path.join(os.path.dirname(self.place), *name.split("/")))  # noqa: PTH118, PTH120
 
     def absolute(self, dotted: str) -> str:
         """``module:name`` of what is named; ``.blocks:read`` is in the family's own package."""
@@ -80,31 +87,29 @@ def document(package: str) -> Document | None:
     PluginError
         The document is no TOML, or not in its language; the message names file, line and rule.
     """
-    for place, data in _found(package):
+    for place, read in _found(package):
         try:
-            text = data.decode("utf-8")
+            text = read(place).decode("utf-8")
             content = tomllib.loads(text)
         except ValueError as error:  # tomllib names line and column
             raise PluginError(f"{place} is no TOML: {error}") from error
-        found = Document(package, place, text, content)
+        except OSError:
+            continue
+        found = Document(package, place, text, content, read)
         _require_valid(found)
         return found
     return None
 
 
-def _found(package: str) -> Iterator[tuple[str, bytes]]:
-    """The file in each folder of the package."""
+def _found(package: str) -> Iterator[tuple[str, Callable[[str], bytes]]]:
+    """Where the file would be in each folder of the package, and what reads it there."""
     try:
         spec = importlib.util.find_spec(package)
     except (ImportError, ValueError):
         return
-    read = getattr(spec.loader if spec else None, "get_data", None)
-    for folder in spec.submodule_search_locations or () if spec and read else ():
-        place = os.path.join(folder, FILE)  # noqa: PTH118 - a place inside an archive is no path
-        try:
-            yield place, read(place)
-        except OSError:
-            continue
+    read: Any = getattr(spec.loader, "get_data", None) if spec is not None else None
+    for folder in (spec.submodule_search_locations or ()) if spec is not None and read is not None else ():
+        yield os.path.join(folder, FILE), read  # noqa: PTH118 - a place inside an archive is no path
 
 
 @cache
@@ -167,3 +172,8 @@ def _line(text: str, path: Path) -> int:
             key = re.compile(rf"""(?:^|[\s.{{,\["']){re.escape(step)}["']?\s*(?:=|\.|\]|$)""")
             at = next((number for number, line in enumerate(lines) if number >= at and key.search(line)), at)
     return at + 1
+
+
+def several(said: Any) -> Sequence[Any]:
+    """What may stand alone or in a list, as a list."""
+    return said if isinstance(said, list) else [said]

@@ -7,7 +7,7 @@ of their fields names a key, or says more in a table of its own. Out come `Rule`
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import cache, partial
 from typing import Any, Final
@@ -16,7 +16,7 @@ from diadem.errors import PluginError
 from diadem.hooks import forms
 from diadem.hooks.fields import Derived, Dropped, Found, Rule, Table, Tree, look_up
 from diadem.hooks.forms import Condition
-from diadem.hooks.manifest import FILE, Document, Path, document
+from diadem.hooks.manifest import FILE, Document, Path, document, several
 from diadem.hooks.targets import target
 from diadem.hooks.text import number, positive
 
@@ -72,22 +72,18 @@ def tables(package: str) -> Mapping[str, Table]:
             for number, group in enumerate(one["group"])
             for rule in _group(family, common, group, ("table", place, "group", number))
         ]
-        for kind in _several(one["block"]):
+        for kind in several(one["block"]):
             found.setdefault(kind, []).extend(rules)
     return found
-
-
-def _several(said: Any) -> Sequence[Any]:
-    return said if isinstance(said, list) else [said]
 
 
 def _group(family: Document, common: Said, group: Said, path: Path) -> Iterator[Rule | Derived]:
     if "python" in group:
         yield _function(family, {"proof": common.get("proof", ""), **group}, path)
     for field, statements in group.get("fields", {}).items():
-        for one in _several(statements):
+        for one in several(statements):
             own = {**common, **group, **({"key": one} if isinstance(one, str) else one)}
-            for base in _several(own.get("base", "")):
+            for base in several(own.get("base", "")):
                 yield _placed(family, field, own, base, (*path, "fields", field))
 
 
@@ -96,7 +92,7 @@ def _function(family: Document, said: Said, path: Path) -> Derived:
     function = family.named(said["python"], (*path, "python"))
 
     def read(tree: Tree) -> Iterator[Found]:
-        for base in _several(said.get("base", "")):
+        for base in several(said.get("base", "")):
             for place in _places(tree, base):
                 below, when = look_up(tree, place.rstrip("/")), _condition(family, said.get("when"), place, path)
                 if below is None or (when is not None and not when(tree)):
@@ -168,7 +164,7 @@ def _statement(family: Document, field: str, said: Said, base: str, path: Path) 
         joined = partial(forms.joined, field, keys, said.get("with", " "), status, when)
         return Derived(field, joined, proof, keys)
     if "equal" in said:
-        keys = [key_of(key) for key in _several(said["equal"])]
+        keys = [key_of(key) for key in several(said["equal"])]
         return Derived(field, partial(forms.equal, field, keys, unit, status, when), proof, keys)
     if "key" not in said:
         raise family.fault(path, "nothing says where the value is: key, first, join, equal, or those of a time")
@@ -245,9 +241,9 @@ def _condition(family: Document, said: Any, base: str, path: Path) -> Condition 
         return look_up(tree, key[1:] if key.startswith("/") else f"{base}{key}")
 
     if "nonzero" in said:
-        return lambda tree: any(number(at(tree, key)) for key in _several(said["nonzero"]))
+        return lambda tree: any(number(at(tree, key)) for key in several(said["nonzero"]))
     pattern = _pattern(family, said["matches"], (*path, "when", "matches")) if "matches" in said else None
-    words, others = ({_word(one) for one in _several(said.get(name, []))} for name in ("is", "is_not"))
+    words, others = ({_word(one) for one in several(said.get(name, []))} for name in ("is", "is_not"))
 
     def met(tree: Tree) -> bool:
         raw = at(tree, said["key"])

@@ -157,8 +157,8 @@ def _examine_outcomes(tables: Collection[str], notes: Notes) -> None:
     rules: dict[tuple[str, str, str, str], dict[str, str]] = {}
     for outcome in notes.outcomes:
         if outcome["table"] in tables:
-            rule = (outcome["table"], outcome["block"], outcome["rule"], outcome["keys"])
-            rules.setdefault(rule, {}).setdefault(outcome["verdict"], outcome["why"])
+            told = (outcome["table"], outcome["block"], outcome["rule"], outcome["keys"])
+            rules.setdefault(told, {}).setdefault(outcome["verdict"], outcome["why"])
     for (name, kind, rule, keys), verdicts in rules.items():
         where, at = f"table '{kind}' of '{name}', {rule}", f" at '{keys}'" if keys else ""
         if "raised" in verdicts:

@@ -6,13 +6,13 @@ reciprocal lengths of TVIPS patterns as lengths, and knows none of Orion, TESCAN
 
 from __future__ import annotations
 
-import importlib
 import logging
 import math
 from collections.abc import Iterator, MutableMapping
 from typing import Any
 
 from diadem.extract.tables import apply
+from diadem.hooks.family import fields_of
 from diadem.hooks.fields import Block
 from diadem.hooks.offers import FieldsOffer
 from diadem.hooks.tables import table
@@ -63,7 +63,7 @@ def read(path: str, lazy: bool = True) -> list[dict[str, Any]]:
 def _stated(path: str) -> Iterator[tuple[Block, dict[str, tuple[float, str]]]]:
     """Blocks that state pixel sizes, and these by axis: size and unit."""
     for family in FAMILIES:
-        for offer in importlib.import_module(f"diadem.plugins.{family}").diadem_fields():
+        for offer in fields_of(f"diadem.plugins.{family}"):
             yield from _of_offer(path, offer)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import random
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -11,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from diadem.extract.tables import apply
+from diadem.hooks.family import fields_of
 from diadem.hooks.fields import Block
 from diadem.hooks.tables import table
 from diadem.hooks.targets import target
@@ -27,7 +27,7 @@ def through(path: Path) -> tuple[int, int]:
     """How many blocks and how many exceptions; tables are applied too."""
     blocks = failures = 0
     for family in FAMILIES:
-        for offer in importlib.import_module(f"diadem.plugins.{family}").diadem_fields():
+        for offer in fields_of(f"diadem.plugins.{family}"):
             read: Callable[[str, Sequence[str]], Iterable[Block]] = target(offer.blocks)
             try:
                 for block in read(str(path), [str(path)]):

@@ -1,8 +1,6 @@
 """The metadata, cut out and kept whole: header and log, and the extension that is made of the log."""
 
-import json
 from collections.abc import Iterator, Sequence
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +11,6 @@ from diadem_example_format.text import read_header, read_log
 
 #: Reverse domain order, of a domain that is ours. (`example.org` is nobody's: take your own.)
 NAMESPACE = "org.example.cl"
-#: Names whose values are a number and a unit.
-QUANTITIES = frozenset({"Voltage", "Dwell time", "Stage X", "Stage Y", "Pixel"})
 
 
 def read(path: str, files: Sequence[str]) -> Iterator[Block | Extension]:
@@ -31,7 +27,7 @@ def read(path: str, files: Sequence[str]) -> Iterator[Block | Extension]:
         header = read_header(stream)
     yield Block(
         kind="xyf-header",
-        tree=tree(header.values),
+        tree=header.values,
         data=header.raw,
         media_type="text/plain",
         place="header",
@@ -42,11 +38,6 @@ def read(path: str, files: Sequence[str]) -> Iterator[Block | Extension]:
             log = read_log(Path(file))
             yield Block(kind="xyf-log", tree=log, place="log", file=file)  # the package has the file itself
             yield Extension(NAMESPACE, "1.0.0", light(log))
-
-
-def tree(values: dict[str, str]) -> dict[str, Any]:
-    """The values as tables find them: number and unit of each quantity apart, so that a rule can name both."""
-    return {name: quantity(text) if name in QUANTITIES else text for name, text in values.items()}
 
 
 def quantity(text: str) -> dict[str, Any]:
@@ -64,10 +55,3 @@ def light(log: dict[str, str]) -> dict[str, Any]:
             found[key] = convert(stated["value"], stated["unit"], unit)
     found |= {"mirror": log.get("Mirror"), "shutter": log.get("Shutter")}
     return {key: value for key, value in found.items() if value}
-
-
-def schema(version: str) -> dict[str, Any]:
-    """The JSON Schema of the namespace. A published version never changes: archives name it."""
-    text = resources.files("diadem_example_format").joinpath("schemas", f"cl-{version}.json").read_text("utf-8")
-    document: dict[str, Any] = json.loads(text)
-    return document

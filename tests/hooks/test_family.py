@@ -1,0 +1,160 @@
+"""Families that say what they offer in `formats.toml`: read without their code, and found out where they lie."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+from diadem.hooks.family import fields_of
+from diadem.hooks.gathering import HOOKS
+from diadem.hooks.inventory import PluginSummary, summaries
+from diadem.hooks.manager import BUNDLED, Offers, collect
+from diadem.hooks.offers import Group, Magic
+from tests.hooks.distributions import install
+
+EVERYTHING = """
+[[format]]
+name = "made-up"
+suffixes = [".mup"]
+magic = ["MUP1", { at = 208, text = "MAP " }, { at = 2, hex = "d0CF" }]
+groups = [{ primary = "{stem}.mup", sidecars = ["{stem}.txt"], required = true }]
+load = ".code:read"
+options = { fast = true }
+priority = 3
+
+[[fields]]
+name = "made-up"
+formats = ["made-up", "tiff"]
+blocks = ".code:blocks"
+
+[[preview]]
+name = "made-up"
+formats = ["made-up"]
+draw = ".code:draw"
+
+[[check]]
+name = "made-up"
+formats = ["*"]
+check = ".code:check"
+when = "assess"
+
+[[schema]]
+namespace = "org.example.made-up"
+versions = { "1" = "schemas/one.json" }
+
+[[carrier]]
+scheme = "made-up"
+connect = ".code:connect"
+
+[[table]]
+block = ["a", "b"]
+proof = "p"
+[[table.group]]
+fields."instrument.model" = "Model"
+"""
+CODE = "def read(): pass\nblocks = draw = check = 1\nfrom os import path as connect\n"
+
+
+@pytest.fixture
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder on the search path."""
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delenv("DIADEM_PLUGINS", raising=False)
+    return tmp_path
+
+
+def made(site: Path, name: str, text: str, *, code: str = CODE) -> None:
+    """Install a package with a `formats.toml`."""
+    install(site, name, "")
+    (site / f"{name}.py").unlink()
+    (site / name / "schemas").mkdir(parents=True)
+    (site / name / "schemas" / "one.json").write_text('{"type": "object"}')
+    (site / name / "__init__.py").write_text("")
+    (site / name / "code.py").write_text(code)
+    (site / name / "formats.toml").write_text(text, "utf-8")
+
+
+def summary(offers: Offers, name: str) -> PluginSummary:
+    return next(item for item in summaries(offers) if item.name == name)
+
+
+def test_all_that_can_be_offered_is_read_without_importing_the_family(site: Path) -> None:
+    made(site, "family_of_all", EVERYTHING)
+    (site / "family_of_all" / "__init__.py").write_text("raise RuntimeError('imported')")
+    offers = collect()
+    assert "family_of_all" not in sys.modules
+    assert not [failure for failure in offers.failures if failure.where == "family_of_all"]
+    assert {hook for (hook, _), origin in offers.origins.items() if origin.name == "family_of_all"} == set(HOOKS)
+    reader = next(offer for offer in offers.readers if offer.name == "made-up")
+    assert reader.load == "family_of_all.code:read"
+    assert reader.magic == (Magic(0, b"MUP1"), Magic(208, b"MAP "), Magic(2, b"\xd0\xcf"))
+    assert reader.groups == (Group("{stem}.mup", sidecars=("{stem}.txt",), required=True),)
+    assert (dict(reader.options), reader.priority) == ({"fast": True}, 3)
+    fields = next(offer for offer in offers.fields if offer.name == "made-up")
+    assert dict(fields.tables) == {"a": "family_of_all/a", "b": "family_of_all/b"}
+    assert offers.schema_table["org.example.made-up"] == {"1": {"type": "object"}}
+    assert next(offer for offer in offers.checks if offer.name == "made-up").when == "assess"
+
+
+def test_an_honest_family_has_no_failures(site: Path) -> None:
+    made(site, "family_honest", EVERYTHING)
+    assert summary(collect(), "family_honest").failures == ()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ('".code:read"', '".code:reed"', "line 7: format[0].load: there is no 'reed' in 'family_{n}.code'"),
+        ('".code:blocks"', '".cod:blocks"', "line 14: fields[0].blocks: there is no module 'family_{n}.cod'"),
+        ('["made-up", "tiff"]', '["tif"]', "diadem_fields: made-up: nobody reads the format 'tif'"),
+        ('"schemas/one.json"', '"schemas/two.json"', "line 27: schema[0]"),
+        ('suffixes = [".mup"]', 'suffixes = ["mup"]', "suffixes are lower case and start with a dot"),
+        ('suffixes = [".mup"]', "suffixes = [.mup]", "is no TOML"),
+        ('suffixes = [".mup"]', 'suffix = [".mup"]', "line 4: format[0].suffix: there is no such key"),
+        ('fields."instrument.model" = "Model"', 'python = ".code:nothing"', "there is no 'nothing'"),
+    ],
+)
+def test_a_lie_is_named_and_hides_no_other_family(
+    site: Path, old: str, new: str, told: str, request: pytest.FixtureRequest
+) -> None:
+    number = abs(hash(request.node.name)) % 10**9
+    made(site, f"honest_{number}", EVERYTHING.replace("made-up", "made-well").replace(".mup", ".mwl"))
+    assert old in EVERYTHING
+    made(site, f"family_{number}", EVERYTHING.replace(old, new, 1))
+    offers = collect()
+    found = summary(offers, f"family_{number}")
+    assert not found.ok
+    assert told.format(n=number) in " ".join(found.failures), found.failures
+    assert summary(offers, f"honest_{number}").ok
+    assert not [item for item in summaries(offers) if item.bundled and item.failures]
+
+
+def test_functions_for_what_only_a_program_can_tell(site: Path) -> None:
+    code = (
+        "from diadem.hooks.offers import ReaderOffer\nfrom diadem.hooks.specs import hookimpl\n"
+        "@hookimpl\ndef diadem_readers():\n    return [ReaderOffer('told', ('.told',), 'family_both.code:read')]\n"
+    )
+    made(site, "family_both", 'python = ".code"\n' + EVERYTHING, code=CODE + code)
+    offers = collect()
+    assert summary(offers, "family_both").formats == ("made-up", "told")
+    sys.modules.pop("family_both.code")
+    sys.modules.pop("family_both")
+
+
+def test_bundled_families_do_not_lie() -> None:
+    assert {item.module: item.failures for item in summaries(collect()) if item.bundled} == dict.fromkeys(BUNDLED, ())
+    assert [offer.name for offer in fields_of("diadem.plugins.zeiss")] == ["zeiss"]
+    assert [offer.name for offer in fields_of("diadem.plugins.tescan")] == ["tescan"]
+
+
+def test_a_family_in_an_archive(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = site / "zipped"
+    made(folder, "family_zipped", EVERYTHING)
+    packed = shutil.make_archive(str(site / "all"), "zip", folder)
+    monkeypatch.syspath_prepend(packed)
+    offers = collect(["family_zipped"])
+    assert summary(offers, "family_zipped").failures == ()
+    assert summary(offers, "family_zipped").schemas == ("org.example.made-up 1",)
