@@ -6,13 +6,13 @@ import io
 import multiprocessing
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 from diadem.api.places import StrPath
 from diadem.api.planning import planned_with
@@ -26,13 +26,15 @@ if TYPE_CHECKING:
     from diadem.model.record import Record
 
 
-def extract(path: StrPath, *, listener: Listener = silent) -> Record:
+def extract(path: StrPath, *, metadata: Mapping[str, Any] | None = None, listener: Listener = silent) -> Record:
     """Read the extended metadata of a file or folder, each reader in a worker process.
 
     Parameters
     ----------
     path : path
         One instrument file (what belongs to its dataset is found beside it), or a folder.
+    metadata : mapping, optional
+        As for `pack`: what is known of session, sample, people and instruments.
 
     Returns
     -------
@@ -41,10 +43,16 @@ def extract(path: StrPath, *, listener: Listener = silent) -> Record:
     """
     at_hand = tools()
     with at_hand.extractor() as extractor:
-        return _extracted(path, at_hand, extractor, listener)
+        return _extracted(path, at_hand, extractor, listener, metadata)
 
 
-def _extracted(path: StrPath, at_hand: Tools, extractor: Extractor, listener: Listener) -> Record:
+def _extracted(
+    path: StrPath,
+    at_hand: Tools,
+    extractor: Extractor,
+    listener: Listener,
+    metadata: Mapping[str, Any] | None = None,
+) -> Record:
     """See `extract`."""
     from diadem.archive.companions import with_companions
     from diadem.archive.describing import Describer
@@ -54,11 +62,12 @@ def _extracted(path: StrPath, at_hand: Tools, extractor: Extractor, listener: Li
     from diadem.store.copying import Copier
 
     root = Path(path).absolute()  # the worker has a current folder of its own
-    planned = planned_with(at_hand, with_companions(root, at_hand.readers) if root.is_file() else path)
+    sources = with_companions(root, at_hand.readers) if root.is_file() else path
+    planned = planned_with(at_hand, sources, metadata=metadata)
     extractor.expect(sum(bool(found.offers) for found in planned.datasets))
     wanted = [found for found in planned.datasets if planned.files[found.primary.path].name == os.fsencode(root.name)]
     sink = io.BytesIO()
-    describer = Describer(sink, planned.metadata, title=planned.tree.title)
+    describer = Describer(sink, planned.metadata, title=planned.tree.title, files=planned.files)
     with Copier() as copier:
         ingest = Ingest(
             planned.files,

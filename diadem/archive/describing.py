@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, BinaryIO
 
 from diadem.archive.ingest import Ingested
@@ -12,11 +13,13 @@ from diadem.archive.plain import quantity_text, signal_text
 from diadem.archive.scan_names import leading_date, session_days
 from diadem.extract.extraction import VendorBlock
 from diadem.extract.plausible import Siblings, doubts
+from diadem.extract.site import Site
 from diadem.model.facts import MAX_DESCRIBED, DatasetFacts, PackageFacts
 from diadem.package.sealing import HashedFile, payload_of
 from diadem.package.vendor import VendorArchive
 from diadem.serialization.fields import label, term_iri
 from diadem.serialization.record_json import RecordWriter, admitted
+from diadem.store.source import SourceFile
 
 NO_LICENCE = "No licence stated; ask the owner"
 #: Names that files state, of each kind, that are kept for the page.
@@ -54,13 +57,27 @@ class Describer:
     sink : BinaryIO
         Where the record goes.
     metadata : mapping
-        Session, sample, people and instrument, validated.
+        Session, sample, people, instrument and instruments, validated.
     title : str
         Name of the source folder.
+    files : mapping of str to SourceFile, optional
+        Where the files lie, by their paths in the package: an instrument may be told by its folder.
+    profiles : mapping, optional
+        What was said of the instruments when these files were archived: see `sealed_profiles`.
     """
 
-    def __init__(self, sink: BinaryIO, metadata: Mapping[str, Any], *, title: str) -> None:
+    def __init__(
+        self,
+        sink: BinaryIO,
+        metadata: Mapping[str, Any],
+        *,
+        title: str,
+        files: Mapping[str, SourceFile] | None = None,
+        profiles: Mapping[str, Mapping[str, Any]] | None = None,
+    ) -> None:
         self._writer = RecordWriter(sink, metadata=metadata)
+        self._site = Site(metadata, profiles)
+        self._files = files or {}
         self._metadata = metadata
         self._title = title
         self._facts: list[DatasetFacts] = []
@@ -77,7 +94,11 @@ class Describer:
         """Describe one dataset; one that lost all its files is not in the record."""
         if not ingested.files or ingested.extraction is None:
             return
-        dataset = admitted(self._dataset(ingested))
+        dataset = self._dataset(ingested)
+        path = dataset["files"][0]["path"]
+        place = Path(self._files[path].path) if path in self._files else None
+        dataset["issues"] += self._site.add(dataset["fields"], path, place)
+        dataset = admitted(dataset)
         dataset["issues"] = [*dataset["issues"], *self._doubts(dataset, ingested)]
         self._writer.add(dataset, admitted=True)
         self._count += 1

@@ -11,6 +11,7 @@ from diadem.extract.assertions import Statement
 from diadem.extract.extensions import plain_extension
 from diadem.extract.extraction import issue
 from diadem.extract.fault_text import fault_text
+from diadem.extract.makers import maker
 from diadem.extract.tables import apply, for_signals
 from diadem.hooks.extensions import Extension
 from diadem.hooks.fields import Block
@@ -71,7 +72,7 @@ class Cut:
         names : sequence of str
             Ids of the signals, in the order of the reader.
         """
-        statements: list[Statement] = []
+        statements: list[tuple[str, Statement]] = []
         issues: list[dict[str, Any]] = []
         for offer in self.offers:
             self.tell("fields", offer["name"])
@@ -84,8 +85,9 @@ class Cut:
                     issues.append(_fault(offer, error))
                     break
                 issues += applied.issues
-                statements.append(Statement(for_signals(block, names), offer["by"], applied.values))
-        return statements, issues
+                kind = block.place if block.kind == READER_TREE else block.kind
+                statements.append((kind, Statement(for_signals(block, names), offer["by"], applied.values)))
+        return [*(stated for _, stated in statements), *maker(statements)], issues
 
 
 def cut(path: str, job: Mapping[str, Any], format_: str, tell: Callable[[str, str], None]) -> Cut:
