@@ -82,7 +82,8 @@ class Describer:
         self._title = title
         self._facts: list[DatasetFacts] = []
         self._days: set[str] = set()
-        self._named: dict[str, dict[str, None]] = {"instrument.model": {}, "person.operator": {}}
+        self._instruments: dict[str, dict[str, str]] = {}
+        self._operators: dict[str, None] = {}
         self._count = 0
         self._issues: Counter[str] = Counter()
         self._siblings = Siblings()
@@ -108,9 +109,11 @@ class Describer:
                 self.flagged.extend((dataset["files"][0]["path"], issue["code"]) for issue in dataset["issues"])
         if dataset["fields"]:
             self._days.update(_days(dataset["fields"]))
-            for key, names in self._named.items():
-                if len(names) <= _NAMED:
-                    names.update(dict.fromkeys(str(item["value"]) for item in dataset["fields"].get(key, ())))
+            if (instrument := instrument_of(dataset["fields"])) and len(self._instruments) <= _NAMED:
+                self._instruments.setdefault(repr(instrument), instrument)
+            if len(self._operators) <= _NAMED:
+                said = dataset["fields"].get("person.operator", ())
+                self._operators.update(dict.fromkeys(str(item["value"]) for item in said))
         if len(self._facts) < MAX_DESCRIBED:
             self._facts.append(dataset_facts(dataset, ingested.extraction.preview))
 
@@ -231,14 +234,21 @@ class Describer:
             omitted=[(item["path"], item["kind"], item["reason"]) for item in omissions],
             software=software,
             days=(min(self._days), max(self._days)) if self._days else None,
-            models=list(self._named["instrument.model"]),
-            operators=list(self._named["person.operator"]),
+            instruments=list(self._instruments.values()),
+            operators=list(self._operators),
             continues=continues,
         )
 
 
 def _days(fields: Mapping[str, Sequence[Mapping[str, Any]]]) -> set[str]:
     return {str(assertion["value"])[:10] for assertion in fields.get("time.acquired_start", ())}
+
+
+def instrument_of(fields: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str, str]:
+    """The instrument of a dataset, as the head of a record has the session's; empty where neither model nor name is."""
+    keys = ("kind", "model", "name", "owner_ror", "pid", "serial", "site", "vendor")
+    found = {key: str(_chosen(said)["value"]) for key in keys if (said := fields.get(f"instrument.{key}"))}
+    return found if "model" in found or "name" in found else {}
 
 
 def dataset_facts(dataset: Mapping[str, Any], preview: bytes | None) -> DatasetFacts:

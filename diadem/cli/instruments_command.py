@@ -23,7 +23,8 @@ def instruments(node: NodeAt = None, json: Json = False) -> int:
         print_json({"file": str(file), "instruments": listed})
         return 0
     if not listed:
-        tell(f"no instrument is described. Write them into {file}, for example:\n\n{EXAMPLE}")
+        tell(f"no instrument is described. Write them into {file}, for example:")
+        print(f"\n{EXAMPLE}")
         return 0
     for one in listed:
         told_by = ", ".join(f"{key} {value}" for key, value in one["when"].items())
