@@ -16,8 +16,10 @@ _FEI: Final = "Thermo Fisher Scientific (FEI)"
 #: Kind of block, or reader, to the maker whose instruments alone write it.
 _OF_FORMAT: Final[Mapping[str, str]] = {
     "zeiss-sem": "Carl Zeiss",  # TIFF tag 34118, registered by Carl Zeiss
+    "original-zeiss": "Carl Zeiss",  # the same, as HyperSpy saves it
     "zeiss-orion": "Carl Zeiss",
     "thermofisher-tiff": _FEI,  # TIFF tags 34680 and 34682, registered by FEI
+    "original-thermofisher": _FEI,
     "epu-xml": _FEI,
     "fei-extended-header": _FEI,
     "hitachi-text": "Hitachi",  # [SemImageFile], written by its microscopes
@@ -31,6 +33,7 @@ _OF_FORMAT: Final[Mapping[str, str]] = {
 #: Emispec's ESVision), or the file may be of a part that was sold alone.
 _WITH_MODEL: Final[Mapping[str, str]] = {
     "tia-object": _FEI,
+    "original-tia": _FEI,
     "hamamatsu-comment": "Hamamatsu",  # the model is its streak camera's
     "renishaw": "Renishaw",
     "jobinyvon": "HORIBA",  # LabSpec
@@ -60,9 +63,10 @@ def maker(statements: Sequence[tuple[str, Statement]]) -> Iterator[Statement]:
     if any(value.field == "instrument.vendor" for _, _, value in values):
         return
     for kind, statement, value in values:
+        signals: tuple[str, ...] = ()
         found = _OF_FORMAT.get(kind)
         if found is not None:
-            leaf, rule, signals = Leaf(found, kind, kind), "maker-of-format", ()
+            leaf, rule = Leaf(found, kind, kind), "maker-of-format"
         elif value.field == "instrument.model" and (found := _WITH_MODEL.get(kind) or _named(str(value.value))):
             leaf, rule, signals = Leaf(found, value.leaf.locator, value.leaf.raw), "maker-of-model", statement.signals
         else:

@@ -272,7 +272,7 @@ def hostile_facts(text: str, objects: Mapping[str, Any]) -> PackageFacts:
         [(text, text, text)],
         text,
         (text, text),
-        [text],
+        [{"model": text}],
         [text],
     )
 

@@ -42,11 +42,11 @@ def test_every_session_of_its_folder_has_it(lab: Lab, way: str) -> None:
     describe(lab, TITAN.format(folder=lab.root / "titan"))
     source = session(lab, "titan/2019-07-01 ZnO")
     if way == "archive":
-        package = lab.node.archive(source, now=True).package.id
+        package = str(lab.node.archive(source, now=True).package.id)
     elif way == "archive_all":
         (result,) = lab.node.archive_all(source.parent, now=True)
         assert result.archived is not None
-        package = result.archived.package.id
+        package = str(result.archived.package.id)
     else:
         policy = lab.node.path / "policy.toml"
         policy.write_text(re.sub("(?m)^quiet = .*", 'quiet = "1 s"', policy.read_text()))
