@@ -7,7 +7,7 @@ import multiprocessing
 import os
 import sys
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
 from functools import lru_cache, partial
 from pathlib import Path
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from diadem.model.record import Record
 
 
-def extract(path: StrPath, *, listener: Listener = silent) -> Record:
+def extract(path: StrPath, *, metadata: Mapping[str, Any] | None = None, listener: Listener = silent) -> Record:
     """Read the extended metadata of a file or folder, each reader in a worker process.
 
     What it costs is what the headers cost: nobody takes digests of the files, and no picture is drawn.
@@ -34,6 +34,8 @@ def extract(path: StrPath, *, listener: Listener = silent) -> Record:
     ----------
     path : path
         One instrument file (what belongs to its dataset is found beside it), or a folder.
+    metadata : mapping, optional
+        As for `pack`: what is known of session, sample, people and instruments.
 
     Returns
     -------
@@ -43,25 +45,36 @@ def extract(path: StrPath, *, listener: Listener = silent) -> Record:
     """
     at_hand = tools()
     with at_hand.extractor() as extractor:
-        return _extracted(path, at_hand, extractor, listener)
+        return _extracted(path, at_hand, extractor, listener, metadata)
 
 
-def _extracted(path: StrPath, at_hand: Tools, extractor: Extractor, listener: Listener) -> Record:
+def _extracted(
+    path: StrPath,
+    at_hand: Tools,
+    extractor: Extractor,
+    listener: Listener,
+    metadata: Mapping[str, Any] | None = None,
+) -> Record:
     """See `extract`."""
     root = Path(path).absolute()  # the worker has a current folder of its own
-    return (_of_file if root.is_file() else _of_folder)(root, at_hand, extractor, listener)
+    return (_of_file if root.is_file() else _of_folder)(root, at_hand, extractor, listener, metadata)
 
 
-def _of_file(path: Path, at_hand: Tools, extractor: Extractor, listener: Listener) -> Record:
+def _of_file(
+    path: Path, at_hand: Tools, extractor: Extractor, listener: Listener, metadata: Mapping[str, Any] | None
+) -> Record:
     """The record of one dataset, kept as it is."""
     from diadem.extract.companions import dataset_of
     from diadem.extract.dataset import dataset_document, renamed
     from diadem.extract.plausible import Siblings
+    from diadem.extract.site import Site
     from diadem.model.names import stored_names
     from diadem.model.record import Dataset, Record
-    from diadem.serialization.fields import field_keys
     from diadem.serialization.migrations import SCHEMA
+    from diadem.serialization.record_json import build_record, validate_metadata
+    from diadem.terms.fields import field_keys
 
+    known = at_hand.judged(validate_metadata(metadata or {}))
     plan, blocks = dataset_of(path, at_hand.readers), _Blocks()
     stored = stored_names(os.fsencode(file.path) for file in plan.files)
     document = dataset_document(
@@ -70,18 +83,26 @@ def _of_file(path: Path, at_hand: Tools, extractor: Extractor, listener: Listene
         keep=blocks.add,
         siblings=Siblings(),
         mtimes_ns=[(path.parent / file.path).stat().st_mtime_ns for file in plan.files],
+        site=Site(known),
+        place=path.parent / plan.primary.path,
     )
     listener(Progress("read", 1, 1, plan.primary.path, "datasets"))
+    if known:
+        return build_record([document], metadata=known, sealed=False, vendor=blocks)
     return Record(SCHEMA, (Dataset(document, field_keys(), blocks),), field_keys(), sealed=False)
 
 
-def _of_folder(path: Path, at_hand: Tools, extractor: Extractor, listener: Listener) -> Record:
+def _of_folder(
+    path: Path, at_hand: Tools, extractor: Extractor, listener: Listener, metadata: Mapping[str, Any] | None
+) -> Record:
     """The record of many datasets, what repeats in them kept once."""
     from diadem.extract.dataset import dataset_document, renamed
     from diadem.extract.plausible import Siblings
+    from diadem.extract.site import Site
     from diadem.serialization.record_json import build_record
 
-    planned = planned_with(at_hand, path)
+    planned = planned_with(at_hand, path, metadata=metadata)
+    site = Site(planned.metadata)
     names = {stored: os.fsdecode(name) for stored, name in planned.mapped.items()}
     plans = {renamed(plan, names): plan for plan in planned.datasets}
     extractor.expect(sum(bool(plan.offers) for plan in plans))
@@ -92,10 +113,17 @@ def _of_folder(path: Path, at_hand: Tools, extractor: Extractor, listener: Liste
         for number, (plan, found) in enumerate(read, 1):
             listener(Progress("read", number, len(plans), plan.primary.path, "datasets"))
             stored = plans[plan]
-            times = [planned.files[file.path].mtime_ns for file in stored.files]
-            yield dataset_document(stored, found, keep=blocks.add, siblings=siblings, mtimes_ns=times)
+            yield dataset_document(
+                stored,
+                found,
+                keep=blocks.add,
+                siblings=siblings,
+                mtimes_ns=[planned.files[file.path].mtime_ns for file in stored.files],
+                site=site,
+                place=path / plan.primary.path,
+            )
 
-    return build_record(documents(), sealed=False, vendor=blocks)
+    return build_record(documents(), metadata=planned.metadata, sealed=False, vendor=blocks)
 
 
 class _Blocks:

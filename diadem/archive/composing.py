@@ -134,7 +134,7 @@ def compose(
     omissions: list[Omission] = list(plan.tree.omissions)
     ingest = Ingest(plan.files, place=place, root=root, extractor=extractor, listener=listener)
     with _RecordFile(record) as file, io.BufferedWriter(file, 1 << 20) as sink:
-        describer = Describer(sink, plan.metadata, title=plan.tree.title)
+        describer = Describer(sink, plan.metadata, title=plan.tree.title, files=plan.files)
         with closing(ingest.run(plan.datasets, copier)) as datasets:
             for ingested in datasets:
                 files.extend(ingested.files)

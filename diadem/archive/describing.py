@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, BinaryIO
 
 from diadem.archive.ingest import Ingested
@@ -12,10 +13,12 @@ from diadem.archive.plain import quantity_text, signal_text
 from diadem.archive.scan_names import leading_date, session_days
 from diadem.extract.dataset import dataset_document
 from diadem.extract.plausible import Siblings
+from diadem.extract.site import Site
 from diadem.model.facts import MAX_DESCRIBED, DatasetFacts, PackageFacts
 from diadem.package.sealing import HashedFile, payload_of
 from diadem.package.vendor import VendorArchive
 from diadem.serialization.record_json import RecordWriter
+from diadem.store.source import SourceFile
 from diadem.terms.fields import field, looked_for_first
 
 NO_LICENCE = "No licence stated; ask the owner"
@@ -33,18 +36,33 @@ class Describer:
     sink : BinaryIO
         Where the record goes.
     metadata : mapping
-        Session, sample, people and instrument, validated.
+        Session, sample, people, instrument and instruments, validated.
     title : str
         Name of the source folder.
+    files : mapping of str to SourceFile, optional
+        Where the files lie, by their paths in the package: an instrument may be told by its folder.
+    profiles : mapping, optional
+        What was said of the instruments when these files were archived: see `sealed_profiles`.
     """
 
-    def __init__(self, sink: BinaryIO, metadata: Mapping[str, Any], *, title: str) -> None:
+    def __init__(
+        self,
+        sink: BinaryIO,
+        metadata: Mapping[str, Any],
+        *,
+        title: str,
+        files: Mapping[str, SourceFile] | None = None,
+        profiles: Mapping[str, Mapping[str, Any]] | None = None,
+    ) -> None:
         self._writer = RecordWriter(sink, metadata=metadata)
+        self._site = Site(metadata, profiles)
+        self._files = files or {}
         self._metadata = metadata
         self._title = title
         self._facts: list[DatasetFacts] = []
         self._days: set[str] = set()
-        self._named: dict[str, dict[str, None]] = {"instrument.model": {}, "person.operator": {}}
+        self._instruments: dict[str, dict[str, str]] = {}
+        self._operators: dict[str, None] = {}
         self._count = 0
         self._issues: Counter[str] = Counter()
         self._siblings = Siblings()
@@ -56,6 +74,7 @@ class Describer:
         """Describe one dataset; one that lost all its files is not in the record."""
         if not ingested.files or ingested.extraction is None:
             return
+        path = ingested.plan.primary.path
         dataset = dataset_document(
             ingested.plan,
             ingested.extraction,
@@ -64,6 +83,8 @@ class Describer:
             mtimes_ns=[file.entry.mtime_ns for file in ingested.files],
             digests=[file.entry.sha256 for file in ingested.files],
             lost=[omission.name.decode("utf-8", "backslashreplace") for omission in ingested.omissions],
+            site=self._site,
+            place=Path(self._files[path].path) if path in self._files else None,
         )
         self._writer.add(dataset, admitted=True)
         self._count += 1
@@ -73,9 +94,11 @@ class Describer:
                 self.flagged.extend((dataset["files"][0]["path"], issue["code"]) for issue in dataset["issues"])
         if dataset["fields"]:
             self._days.update(_days(dataset["fields"]))
-            for key, names in self._named.items():
-                if len(names) <= _NAMED:
-                    names.update(dict.fromkeys(str(item["value"]) for item in dataset["fields"].get(key, ())))
+            if (instrument := instrument_of(dataset["fields"])) and len(self._instruments) <= _NAMED:
+                self._instruments.setdefault(repr(instrument), instrument)
+            if len(self._operators) <= _NAMED:
+                said = dataset["fields"].get("person.operator", ())
+                self._operators.update(dict.fromkeys(str(item["value"]) for item in said))
         if len(self._facts) < MAX_DESCRIBED:
             self._facts.append(dataset_facts(dataset, ingested.extraction.preview))
 
@@ -150,14 +173,21 @@ class Describer:
             omitted=[(item["path"], item["kind"], item["reason"]) for item in omissions],
             software=software,
             days=(min(self._days), max(self._days)) if self._days else None,
-            models=list(self._named["instrument.model"]),
-            operators=list(self._named["person.operator"]),
+            instruments=list(self._instruments.values()),
+            operators=list(self._operators),
             continues=continues,
         )
 
 
 def _days(fields: Mapping[str, Sequence[Mapping[str, Any]]]) -> set[str]:
     return {str(assertion["value"])[:10] for assertion in fields.get("time.acquired_start", ())}
+
+
+def instrument_of(fields: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str, str]:
+    """The instrument of a dataset, as the head of a record has the session's; empty where neither model nor name is."""
+    keys = ("kind", "model", "name", "owner_ror", "pid", "serial", "site", "vendor")
+    found = {key: str(_chosen(said)["value"]) for key in keys if (said := fields.get(f"instrument.{key}"))}
+    return found if "model" in found or "name" in found else {}
 
 
 def dataset_facts(dataset: Mapping[str, Any], preview: bytes | None) -> DatasetFacts:

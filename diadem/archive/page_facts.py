@@ -7,7 +7,7 @@ from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from diadem.archive.describing import NO_LICENCE, dataset_facts
+from diadem.archive.describing import NO_LICENCE, dataset_facts, instrument_of
 from diadem.errors import DocumentError
 from diadem.model.assertions import Assertion
 from diadem.model.facts import MAX_DESCRIBED, PackageFacts
@@ -62,6 +62,7 @@ def _described(facts: PackageFacts, record: Record, previews: Mapping[int, bytes
     """The same, with what a record says."""
     described = list(islice(_readable(record), MAX_DESCRIBED))
     stated = [dataset.fields for _, dataset in described]
+    instruments = [instrument_of(dataset.document.get("fields", {})) for _, dataset in described]
     days = sorted({day[:10] for day in _texts(stated, "time.acquired_start")})
     return replace(
         facts,
@@ -74,7 +75,7 @@ def _described(facts: PackageFacts, record: Record, previews: Mapping[int, bytes
         people=record.people,
         omitted=[(str(item["path"]), str(item["kind"]), str(item["reason"])) for item in record.omitted],
         days=(days[0], days[-1]) if days else None,
-        models=list(dict.fromkeys(_texts(stated, "instrument.model"))),
+        instruments=list({repr(one): one for one in instruments if one}.values()),
         operators=list(dict.fromkeys(_texts(stated, "person.operator"))),
         continues=record.continues,
     )

@@ -18,6 +18,7 @@ from diadem.archive.loading_package import source_of
 from diadem.archive.vault import Vault
 from diadem.errors import NotFound, UsageError
 from diadem.extract.extraction import unread
+from diadem.extract.site import sealed_profiles
 from diadem.extract.survey import DatasetPlan, survey
 from diadem.model.differences import Reextraction, differences
 from diadem.model.ports import Listener, Progress
@@ -38,14 +39,14 @@ def reextract(package: Package, listener: Listener) -> Reextraction:
         raise UsageError("this package was opened without readers", next="Open it with diadem.open.")
     plans = survey([(entry.name, entry.size) for entry in package.files], package.readers)
     sink = io.BytesIO()
-    describer = Describer(sink, {}, title="")
+    old = _sealed(package)
+    describer = Describer(sink, {}, title="", profiles=None if old is None else sealed_profiles(old.datasets))
     with package.extractor() as extractor:
         for number, ingested in enumerate(_read(package, plans, extractor), 1):
             listener(Progress("read", number, len(plans), ingested.plan.primary.path, "datasets"))
             describer.add(ingested)
     describer.finish(omissions=[], empty_folders=[])
     new = read_record(sink.getvalue(), Vault(describer.vendor.close()))
-    old = _sealed(package)
     if old is not None:
         told = ("session", "sample", "people", "instrument", "omitted", "empty_dirs", "extensions", "unknown")
         new = replace(new, **{key: getattr(old, key) for key in told})

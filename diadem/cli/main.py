@@ -27,6 +27,7 @@ from diadem.cli import (
     export_command,
     find_commands,
     grouped_help,
+    instruments_command,
     judgement_commands,
     operation_commands,
     package_commands,
@@ -76,6 +77,7 @@ disk_commands.register(app)
 operation_commands.register(app)
 watch_commands.register(app)
 serve_command.register(app)
+instruments_command.register(app)
 sample_commands.register(app)
 peer_commands.register(app)
 transfer_commands.register(app)

@@ -12,6 +12,7 @@ from diadem.extract.assertions import Statement, Value
 from diadem.extract.extensions import plain_extension
 from diadem.extract.extraction import issue
 from diadem.extract.fault_text import fault_text
+from diadem.extract.makers import maker
 from diadem.extract.tables import Outcome, apply, for_signals
 from diadem.hooks.extensions import Extension
 from diadem.hooks.fields import Block
@@ -81,7 +82,7 @@ class Cut:
         names : sequence of str
             Ids of the signals, in the order of the reader.
         """
-        statements: list[Statement] = []
+        statements: list[tuple[str, Statement]] = []
         issues: list[dict[str, Any]] = []
         for offer in self.offers:
             self.tell("fields", offer["name"])
@@ -97,8 +98,9 @@ class Cut:
                 issues += [found for found in applied.issues if found not in issues]
                 self.outcomes += [(offer["name"], block, outcome) for outcome in applied.outcomes]
                 values = [one for one in applied.values if not self._is_own_name(one)]
-                statements.append(Statement(for_signals(block, names), offer["by"], values))
-        return statements, issues
+                kind = block.place if block.kind == READER_TREE else block.kind
+                statements.append((kind, Statement(for_signals(block, names), offer["by"], values)))
+        return [*(stated for _, stated in statements), *maker(statements)], issues
 
     def _is_own_name(self, value: Value) -> bool:
         """Whether a sample is called as its file: then a program has filled the field in."""

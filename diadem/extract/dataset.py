@@ -5,10 +5,12 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from diadem.extract.extraction import Extraction
 from diadem.extract.plausible import Siblings, doubts
+from diadem.extract.site import Site
 from diadem.extract.survey import DatasetPlan
 from diadem.serialization.admission import admitted
 
@@ -22,6 +24,8 @@ def dataset_document(
     mtimes_ns: Sequence[int],
     digests: Sequence[str] = (),
     lost: Sequence[str] = (),
+    site: Site | None = None,
+    place: Path | None = None,
 ) -> dict[str, Any]:
     """The dataset as JSON, without what a record does not admit.
 
@@ -41,6 +45,10 @@ def dataset_document(
         SHA-256 of each file, in the order of the plan; none for a dataset that is not sealed.
     lost : sequence of str
         Files of it that are not there any more.
+    site : Site, optional
+        What a person says of the instruments.
+    place : Path, optional
+        Where the primary file lies on this machine: an instrument may be told by its folder.
     """
     files: list[dict[str, Any]] = [
         {"id": file.id, "path": file.path, "role": file.role, "bytes": file.size} for file in plan.files
@@ -52,6 +60,8 @@ def dataset_document(
     if lost:
         message = f"files of this dataset are not archived: {', '.join(lost)}"
         issues.append({"code": "incomplete-dataset", "message": message})
+    if site is not None:
+        issues += site.add(found.fields, plan.primary.path, place)
     raw = []
     for block in found.vendor:
         digest = keep(block.data)

@@ -57,7 +57,8 @@ class PackageFacts:
     """A package in plain words.
 
     `session`, `sample`, `instrument` and `people` are the record's own objects. `omitted` is (path, kind, reason).
-    `days`, `models` and `operators` are what the files themselves state: first and last day, microscopes, people.
+    `days`, `instruments` and `operators` are what the datasets state: first and last day, microscopes (each as
+    `instrument`, with the keys that are known), people.
     `archived` is the archiving date, ISO 8601 with offset: the one date of the package. `datasets` holds at most
     `MAX_DESCRIBED` of `dataset_count`. `continues` is the id of the package to which this one adds, or "".
     """
@@ -78,6 +79,6 @@ class PackageFacts:
     omitted: Sequence[tuple[str, str, str]] = ()
     software: str = ""
     days: tuple[str, str] | None = None
-    models: Sequence[str] = ()
+    instruments: Sequence[Mapping[str, Any]] = ()
     operators: Sequence[str] = ()
     continues: str = ""

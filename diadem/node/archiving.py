@@ -28,6 +28,7 @@ from diadem.node.continuing import continuing_plan, related
 from diadem.node.finishing import Looks, refuse_unfinished, wait_until_finished
 from diadem.node.handed_packages import take_in
 from diadem.node.ingesting import enter
+from diadem.node.instruments import with_instruments
 from diadem.node.jobs import working
 from diadem.node.packing_first import candidates, first_folder, options_for, pack_into_first, path_in
 from diadem.node.placing import UNSEEN, Copy, Debt, best_package, replicate
@@ -63,9 +64,9 @@ def archive(context: Context, source: Path, wishes: Wishes, *, listener: Listene
         require_one_session(context, source, listener)
     with working(context, "archive", str(source), source=str(source)) as job:
         heard = job.listening(listener)
-        plan = make_plan(
-            [source], store=first_folder(context), metadata=wishes.metadata, readers=tuple(context.tools.readers)
-        )
+        metadata = with_instruments(context.folder, wishes.metadata)
+        readers = tuple(context.tools.readers)
+        plan = make_plan([source], store=first_folder(context), metadata=metadata, readers=readers)
         return archive_plan(context, plan, source, wishes, started=started, listener=heard)
 
 
@@ -303,7 +304,8 @@ def planned(context: Context, source: Path, wishes: Wishes, listener: Listener) 
             next=f"What is in it: diadem import {quoted(source)} --dry-run   (to pack it into a new one: --as-one)",
         )
     readers = tuple(context.tools.readers)
-    plan = make_plan([source], store=first_folder(context), metadata=wishes.metadata, readers=readers)
+    metadata = with_instruments(context.folder, wishes.metadata)
+    plan = make_plan([source], store=first_folder(context), metadata=metadata, readers=readers)
     relation = related(context, plan, source, listener)
     if not isinstance(relation, Unrelated):
         gone = [one for one in relation.chain if is_gone(context, one)]

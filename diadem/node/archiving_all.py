@@ -29,6 +29,7 @@ from diadem.node.archived import Archived, Wishes
 from diadem.node.archiving import archive_plan, require_finished
 from diadem.node.context import Context
 from diadem.node.hiring import workers_for
+from diadem.node.instruments import with_instruments
 from diadem.node.jobs import Job, working
 from diadem.node.packing_first import first_folder
 from diadem.node.prospects import Prospects
@@ -175,9 +176,9 @@ def _planned(context: Context, session: PlannedSession, *, wishes: Wishes) -> Pa
     try:
         sources, shallow = parts_of(session)
         require_no_secrets(context, sources or [Path(session.folder)], shallow=shallow)
-        return plan_session(
-            session, store=first_folder(context), readers=tuple(context.tools.readers), metadata=wishes.metadata
-        )
+        metadata = with_instruments(context.folder, wishes.metadata)
+        readers = tuple(context.tools.readers)
+        return plan_session(session, store=first_folder(context), readers=readers, metadata=metadata)
     except DiademError as error:
         return error
 

@@ -204,6 +204,6 @@ def _joined(facts: Sequence[PackageFacts], datasets: Sequence[DatasetFacts], *, 
         datasets=list(datasets)[:MAX_DESCRIBED],
         people=list(people.values()),
         omitted=[item for told in facts for item in told.omitted],
-        models=list(dict.fromkeys(model for told in facts for model in told.models)),
+        instruments=list({repr(one): one for told in facts for one in told.instruments}.values()),
         operators=list(dict.fromkeys(name for told in facts for name in told.operators)),
     )

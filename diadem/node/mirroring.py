@@ -18,6 +18,7 @@ from typing import Final
 from diadem.errors import DiademError, Refused, StoreError, Unreachable
 from diadem.node.config import FILE, person_text, read_settings
 from diadem.node.context import POLICY_FILE, Context
+from diadem.node.instruments import INSTRUMENTS_FILE
 from diadem.node.recovery import seal_keys
 from diadem.node.remedies import copy_command
 from diadem.node.rules.keeping_rules import POLICY_AGAIN
@@ -64,14 +65,15 @@ def mirror_settings(context: Context, stores: Iterable[Store] | None = None) -> 
 
 
 def _files(context: Context) -> dict[str, bytes]:
-    """Settings, policy, saved searches and sealed keys as they are on the disk now."""
+    """Settings, policy, saved searches, instruments and sealed keys as they are on the disk now."""
     settings = read_settings(context.folder)
     files = {FILE: (context.folder / FILE).read_bytes()}
     if policy := _good_policy(context):
         files[POLICY_FILE] = policy
-    queries = context.folder / QUERIES_FILE
-    with translated(str(queries), "it was not read"), contextlib.suppress(FileNotFoundError):
-        files[QUERIES_FILE] = queries.read_bytes()
+    for name in (QUERIES_FILE, INSTRUMENTS_FILE):
+        path = context.folder / name
+        with translated(str(path), "it was not read"), contextlib.suppress(FileNotFoundError):
+            files[name] = path.read_bytes()
     if settings.recovery_recipient:
         files[SEALED_KEYS] = seal_keys(dict(context.keys.files()), settings.recovery_recipient)
     return files

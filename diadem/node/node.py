@@ -16,6 +16,7 @@ from diadem.model.times import time_text
 from diadem.node.access_verbs import AccessVerbs
 from diadem.node.context import POLICY_FILE
 from diadem.node.default import remember_node
+from diadem.node.instruments import read_instruments
 from diadem.node.keeping_verbs import KeepingVerbs
 from diadem.node.mirroring import mirror_settings
 from diadem.node.quality_verbs import QualityVerbs
@@ -252,6 +253,16 @@ class Node(TakingVerbs, KeepingVerbs, QualityVerbs, AccessVerbs):
             "stores": [state.to_dict() for state in self.stores],
             "recovery": {"file": settings.recovery_file, "confirmed": settings.recovery_confirmed},
         }
+
+    def instruments(self) -> list[dict[str, Any]]:
+        """The instruments that `instruments.toml` describes: ``when`` a dataset is of it, what it ``is``.
+
+        Raises
+        ------
+        DocumentError
+            The file says what no instrument can be; names path, rule and an example.
+        """
+        return read_instruments(self.path)
 
     def confirm_recovery(self) -> None:
         """Say that the recovery file was moved away from this machine.

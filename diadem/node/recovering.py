@@ -37,6 +37,7 @@ from diadem.node.custody.mirror import read_head
 from diadem.node.custody.recovering import Recovered
 from diadem.node.custody.recovering import recover as recover_log
 from diadem.node.custody.statements import LOG, ONLINE
+from diadem.node.instruments import INSTRUMENTS_FILE
 from diadem.node.key_verbs import alone
 from diadem.node.keys import KeyCabinet, public_key, require_identity
 from diadem.node.mirroring import QUERIES_FILE, SEALED_KEYS, home
@@ -285,9 +286,9 @@ class _Lost:
         return brought
 
     def _plain_files(self, folder: Path) -> list[str]:
-        """Policy and saved searches, where the node has none; returns which were put there."""
+        """Policy, saved searches and instruments, where the node has none; returns which were put there."""
         brought = []
-        for name, default in ((POLICY_FILE, DEFAULT_POLICY.encode()), (QUERIES_FILE, None)):
+        for name, default in ((POLICY_FILE, DEFAULT_POLICY.encode()), (QUERIES_FILE, None), (INSTRUMENTS_FILE, None)):
             path = folder / name
             if not path.exists() or (name == POLICY_FILE and is_blank(path.read_bytes())):
                 data = self._store.get(f"{self._home}/{name}") or default

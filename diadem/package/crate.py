@@ -7,6 +7,7 @@ describes the session, the people and up to `MAX_DESCRIBED` datasets; it is no i
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import quote
@@ -18,7 +19,7 @@ from diadem.package.crate_entities import (
     Entity,
     Graph,
     Reference,
-    add_instrument,
+    add_instruments,
     add_licence,
     add_people,
     add_sample,
@@ -141,8 +142,15 @@ def _count(graph: Graph, facts: PackageFacts) -> Reference:
 
 
 def _coverage(facts: PackageFacts) -> str:
-    start, end = (str(facts.session.get(key, "")) for key in ("date", "end_date"))
+    start, end = _days(facts)
     return f"{start}/{end}" if start and end and start != end else start
+
+
+def _days(facts: PackageFacts) -> tuple[str, str]:
+    """First day and last: as a person says, else as the files do."""
+    if start := str(facts.session.get("date", "")):
+        return start, str(facts.session.get("end_date", ""))
+    return facts.days or ("", "")
 
 
 def _actions(graph: Graph, facts: PackageFacts, people: list[Reference]) -> list[Reference]:
@@ -152,20 +160,32 @@ def _actions(graph: Graph, facts: PackageFacts, people: list[Reference]) -> list
 
 
 def _acquisition(graph: Graph, facts: PackageFacts, people: list[Reference]) -> Reference | None:
-    sample, instrument = add_sample(graph, facts.sample), add_instrument(graph, facts.instrument)
-    if sample is None and instrument is None:
+    """The session: what a person says of it, else what the files do."""
+    sample = add_sample(graph, facts.sample)
+    instruments = add_instruments(graph, _instruments(facts))
+    agents = people or add_people(graph, [{"name": name, "role": "operator"} for name in facts.operators])
+    start, end = _days(facts)
+    if sample is None and not instruments and not agents and not start:
         return None
     return graph.add(
         "#acquisition",
         "CreateAction",
         name="Acquisition of the data",
-        agent=people,
-        instrument=instrument,
+        agent=agents,
+        instrument=instruments[0] if len(instruments) == 1 else instruments,
         object=sample,
         result={"@id": "./"},
-        startTime=str(facts.session.get("date", "")),
-        endTime=str(facts.session.get("end_date", "")),
+        startTime=start,
+        endTime=end,
     )
+
+
+def _instruments(facts: PackageFacts) -> Sequence[Mapping[str, Any]]:
+    """The one that a person names, else those of the files: to a single one belongs what else a person says."""
+    said = facts.instrument
+    if said.keys() & {"model", "name"} or not facts.instruments:
+        return [said] if said else []
+    return [{**facts.instruments[0], **said}] if len(facts.instruments) == 1 else facts.instruments
 
 
 def _packaging(graph: Graph, facts: PackageFacts) -> Reference | None:

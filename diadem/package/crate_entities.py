@@ -157,13 +157,16 @@ def add_sample(graph: Graph, sample: Mapping[str, Any]) -> Reference | None:
     )
 
 
-def add_instrument(graph: Graph, instrument: Mapping[str, Any]) -> Reference | None:
-    """The instrument, under its persistent identifier where it has one."""
-    if not instrument:
-        return None
+def add_instruments(graph: Graph, instruments: Sequence[Mapping[str, Any]]) -> list[Reference]:
+    """Every instrument, under its persistent identifier where it has one."""
+    return [_instrument(graph, number, instrument) for number, instrument in enumerate(instruments, 1)]
+
+
+def _instrument(graph: Graph, number: int, instrument: Mapping[str, Any]) -> Reference:
     pid = str(instrument.get("pid", ""))
+    known = is_address(pid) and pid not in graph.entities
     return graph.add(
-        pid if is_address(pid) else "#instrument",
+        pid if known else "#instrument" if number == 1 else f"#instrument-{number}",
         "IndividualProduct",
         name=str(instrument.get("name") or instrument.get("model") or "Instrument"),
         model=str(instrument.get("model", "")),

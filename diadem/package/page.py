@@ -159,9 +159,10 @@ def sentence_html(facts: PackageFacts) -> str:
 def _from_files(facts: PackageFacts, *, when: bool, who: bool, what: bool) -> str:
     """What the files themselves say of a session, of that which nobody has said; "" where they say nothing."""
     days = "" if facts.days is None else " to ".join(date_text(day) for day in dict.fromkeys(facts.days))
+    models = list(dict.fromkeys(str(one["model"]) for one in facts.instruments if "model" in one))
     said = [
         days if when else "",
-        _joined(facts.models) if facts.models and what else "",
+        _joined(models) if models and what else "",
         f"by {_joined(facts.operators)}" if facts.operators and who else "",
     ]
     told = ", ".join(part for part in said if part)

@@ -78,8 +78,8 @@ def _set(document: dict[str, Any], key: str, value: str, pair: str, *, fresh: bo
     section, _, rest = key.partition(".")
     if not rest:
         raise UsageError(f"the key '{key}' names no section", where=pair[:80], next=_section_of(key))
-    if section == "extensions":
-        raise UsageError("extensions are not said as pairs", where=pair[:80], next="Give a document with --meta.")
+    if section in ("extensions", "instruments"):
+        raise UsageError(f"{section} are not said as pairs", where=pair[:80], next="Give a document with --meta.")
     node = _node(section, rest.partition(".")[0])
     name, _, entry = rest.partition(".")
     there = document.setdefault(section, {})

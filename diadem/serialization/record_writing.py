@@ -36,6 +36,7 @@ class RecordWriter:
     def __init__(self, stream: BinaryIO, *, metadata: Mapping[str, Any], sealed: bool = True) -> None:
         said = validate_metadata(metadata)
         self._extensions = said.pop("extensions", {})
+        said.pop("instruments", None)  # what they say stands in the datasets that are of them
         self._lines = _Lines(stream, {**_HEAD, **said, **({} if sealed else {"sealed": False})}, closed=True)
 
     def add(self, dataset: dict[str, Any], *, admitted: bool = False) -> None:

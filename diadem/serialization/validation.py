@@ -6,8 +6,10 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import date
+from difflib import get_close_matches
 from itertools import islice
 from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from diadem.errors import DocumentError
 from diadem.serialization import schemas
@@ -39,6 +41,9 @@ def validate_metadata(document: object) -> dict[str, Any]:
     for name in ("date", "end_date"):
         _require_day(result.get("session", {}).get(name), f"$.session.{name}")
     _require_day(result.get("sample", {}).get("preparation_date"), "$.sample.preparation_date")
+    _require_zone(result.get("instrument", {}).get("time_zone"), "$.instrument.time_zone")
+    for index, profile in enumerate(result.get("instruments", ())):
+        _require_zone(profile["is"].get("time_zone"), f"$.instruments[{index}].is.time_zone")
     return result
 
 
@@ -143,6 +148,22 @@ def _require_day(text: str | None, where: str) -> None:
         date.fromisoformat(text)
     except ValueError as error:
         raise DocumentError(f"{where}: '{text}' is not a day: {error}", next='Example: "2026-03-14"') from None
+
+
+def _require_zone(name: str | None, where: str) -> None:
+    """That this machine knows a time zone, already of the right form."""
+    if name is None:
+        return
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):  # a folder of zones, such as Europe, is an OSError
+        known = sorted(available_timezones())
+        near = get_close_matches(name, known, n=3, cutoff=0.5)
+        near = [f"{part}/{name}" for part in ("Europe", "America", "Asia") if f"{part}/{name}" in known] or near
+        advice = f"Did you mean {' or '.join(near)}?" if near else 'Example: "Europe/Berlin".'
+        if not known:
+            advice = "This machine has no list of time zones: pip install tzdata"
+        raise DocumentError(f"{where}: '{name}' is no time zone of the IANA list.", next=advice) from None
 
 
 def orcid_address(text: str, where: str) -> str:

@@ -144,6 +144,54 @@ def test_root_says_who_when_what_and_under_which_licence() -> None:
     assert {"@id": "ro-crate-preview.html"} not in root["hasPart"]
 
 
+def test_what_nobody_said_the_files_say() -> None:
+    """Instruments, operator and days of the datasets: in the words of schema.org, a `CreateAction` with its agent."""
+    stated: dict[str, Any] = {
+        "instruments": [
+            {"model": "Talos", "vendor": "FEI", "serial": "6308", "pid": "https://doi.org/10.5442/NI000002"}
+        ],
+        "operators": ["Marie Curie"],
+        "days": ("2026-03-14", "2026-03-15"),
+    }
+    found = entities(crate_json(package([dataset(1, "scan.dm4")], **stated)))
+    action = found["#acquisition"]
+    assert action["@type"] == "CreateAction"
+    assert (action["startTime"], action["endTime"]) == stated["days"]
+    assert found["./"]["temporalCoverage"] == "2026-03-14/2026-03-15"
+    instrument = found[action["instrument"]["@id"]]
+    assert instrument["@id"] == "https://doi.org/10.5442/NI000002"
+    assert (instrument["name"], instrument["serialNumber"]) == ("Talos", "6308")
+    assert found[instrument["manufacturer"]["@id"]]["name"] == "FEI"
+    assert [found[one["@id"]]["name"] for one in action["agent"]] == ["Marie Curie"]
+    assert "author" not in found["./"], "who sat at the instrument need not be an author"
+    two = package(**{**stated, "instruments": [*stated["instruments"], {"model": "Scios"}]})
+    assert len(entities(crate_json(two))["#acquisition"]["instrument"]) == 2
+
+
+def test_what_a_person_says_goes_before_the_files() -> None:
+    files: dict[str, Any] = {
+        "instruments": [{"model": "Talos"}],
+        "operators": ["Somebody"],
+        "days": ("1970-01-01", "1970-01-01"),
+    }
+    found = entities(crate_json(package([dataset(1, "scan.dm4")], **{**RICH, **files})))
+    assert found["#acquisition"]["instrument"] == {"@id": "https://doi.org/10.5442/NI000001"}
+    assert found["./"]["temporalCoverage"] == "2026-03-14/2026-03-15"
+    assert "Somebody" not in json.dumps(found)
+    zone = package(instrument={"time_zone": "Europe/Berlin"}, instruments=[{"model": "Talos"}])
+    assert entities(crate_json(zone))["#instrument"]["name"] == "Talos"
+
+
+def test_validator_accepts_what_the_files_say(tmp_path: Path) -> None:
+    facts = package(
+        [dataset(1, "scan.dm4")],
+        instruments=[{"model": "Talos", "vendor": "FEI"}, {"model": "Scios"}],
+        operators=["Marie Curie"],
+        days=("2026-03-14", "2026-03-15"),
+    )
+    assert validate_crate(write_crate(facts, tmp_path)) == []
+
+
 def test_a_licence_that_nobody_stated_is_said_to_be_unstated() -> None:
     found = entities(crate_json(package()))
     assert found[found["./"]["license"]["@id"]]["name"] == "No licence stated; ask the owner"

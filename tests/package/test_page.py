@@ -125,7 +125,11 @@ FULL = package(
 
 
 def test_what_a_person_said_does_not_hide_what_the_files_say() -> None:
-    found = package(models=["Titan"], operators=["Marie Curie"], days=("2026-03-14", "2026-03-15"))
+    found = package(
+        instruments=[{"model": "Titan"}, {"model": "Titan", "serial": "D3094"}],
+        operators=["Marie Curie"],
+        days=("2026-03-14", "2026-03-15"),
+    )
     files = "Its files say: 14 March 2026 to 15 March 2026, Titan, by Marie Curie."
     cases: tuple[tuple[dict[str, Any], str], ...] = (
         ({}, f"Nobody has described this session. {files}"),
@@ -268,7 +272,7 @@ def hostile_facts(text: str, objects: Mapping[str, Any]) -> PackageFacts:
         [(text, text, text)],
         text,
         (text, text),
-        [text],
+        [{"model": text}],
         [text],
     )
 

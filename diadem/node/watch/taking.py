@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from diadem.archive.splitting import plan_session
 from diadem.errors import DiademError, NotFound, Refused
@@ -17,6 +16,7 @@ from diadem.node.archived import Archived, Wishes
 from diadem.node.archiving import archive, archive_plan, has_several_places
 from diadem.node.archiving_all import archive_all
 from diadem.node.context import Context
+from diadem.node.instruments import with_instruments
 from diadem.node.looks import Look, look
 from diadem.node.packing_first import first_folder
 from diadem.node.watch.units import Unit
@@ -132,14 +132,10 @@ def _files(context: Context, unit: Unit, wishes: Wishes, listener: Listener) -> 
     session = PlannedSession(
         id="", archive=True, title=Path(unit.files[0]).stem, date="", folder=str(unit.folder), parts=parts
     )
-    plan = plan_session(
-        session, store=first_folder(context), readers=tuple(context.tools.readers), metadata=_said(wishes)
-    )
+    metadata = with_instruments(context.folder, wishes.metadata)
+    readers = tuple(context.tools.readers)
+    plan = plan_session(session, store=first_folder(context), readers=readers, metadata=metadata)
     return archive_plan(context, plan, unit.path, wishes, started=time.monotonic(), listener=listener)
-
-
-def _said(wishes: Wishes) -> Mapping[str, Any]:
-    return wishes.metadata or {}
 
 
 def _require_same(unit: Unit, seen: Look) -> None:

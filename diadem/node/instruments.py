@@ -1,0 +1,63 @@
+"""`instruments.toml`: the instruments of the house, as ``[[instruments]]`` of a metadata file says them."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from diadem.errors import DocumentError
+from diadem.node.config import person_text
+from diadem.serialization.record_json import validate_metadata
+from diadem.store.local_errors import store_error
+
+INSTRUMENTS_FILE: Final = "instruments.toml"
+#: What stands in the file of one instrument.
+EXAMPLE: Final = """[[instruments]]
+when.serial = "D3094"                  # what its files state: serial, model, name, vendor; or the folder
+is.name = "Titan 1"
+is.vendor = "FEI"
+is.model = "Titan 80-300"
+is.pid = "https://doi.org/10.5442/NI000001"
+is.owner_ror = "https://ror.org/01hcx6992"
+is.time_zone = "Europe/Berlin"
+"""
+
+
+def read_instruments(folder: Path) -> list[dict[str, Any]]:
+    """The instruments of the node in a folder; none where it has no such file.
+
+    Raises
+    ------
+    DocumentError
+        The file is no TOML, or breaks the schema of the metadata: names path, rule and an example.
+    """
+    path = folder / INSTRUMENTS_FILE
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise store_error(error, str(path), "the instruments cannot be read") from error
+    try:
+        document = tomllib.loads(person_text(data, str(path)))
+    except (ValueError, RecursionError) as error:
+        raise DocumentError(f"this is no TOML: {error}", where=str(path), next="Correct the line.") from error
+    if strange := sorted(set(document) - {"instruments"}):
+        message = f"'{strange[0][:80]}' is no table of this file"
+        raise DocumentError(message, where=str(path), next="Write one [[instruments]] for each instrument.")
+    try:
+        found: list[dict[str, Any]] = validate_metadata(document).get("instruments", [])
+    except DocumentError as error:
+        error.where = str(path)
+        raise
+    return found
+
+
+def with_instruments(folder: Path, metadata: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Metadata with the instruments of the node after those that they name themselves."""
+    given = dict(metadata or {})
+    if known := read_instruments(folder):
+        given["instruments"] = [*given.get("instruments", ()), *known]
+    return given
