@@ -291,6 +291,8 @@ _EPU = (
     Known(r"Binning\.[xy]", "camera.binning"),
     Known(r"acquisitionDateTime", "time.acquired_start", iso_time),
     Known(r"acquisitionDateTime", "time.utc_offset", lambda raw: raw[-6:]),
+    Known(r"\bStartDateTime", "time.acquired_start", iso_time),
+    Known(r"\bStartDateTime", "time.utc_offset", lambda raw: raw[-6:]),
     Known(r"SpatialScale\.pixelSize\.x\.numericValue", "image.pixel_size_x"),
     Known(r"SpatialScale\.pixelSize\.y\.numericValue", "image.pixel_size_y"),
     Known(r"instrument\.InstrumentModel", "instrument.model", same),

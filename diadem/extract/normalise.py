@@ -9,6 +9,7 @@ from typing import Any
 from diadem.extract import rules
 from diadem.extract.assertions import FROM_AXES, Leaf, Value, clean, number_of, plain
 from diadem.extract.axes import describe_axes, tidy
+from diadem.terms.matter import symbols_among
 from diadem.terms.units import convert
 
 _INSTRUMENT = re.compile(r"Acquisition_instrument\.(?:TEM|SEM|FIB)\.(.+)\Z")
@@ -117,8 +118,7 @@ def _symbols(value: Any) -> list[str]:
     """Chemical symbols in the order of the file; none where one is not a symbol."""
     if isinstance(value, (str, bytes)) or not hasattr(value, "__iter__"):
         return []
-    symbols = [str(item) for item in value]
-    return list(dict.fromkeys(symbols)) if set(symbols) <= rules.ELEMENTS else []
+    return symbols_among(value)
 
 
 def _time(reader: str, found: Mapping[str, Leaf]) -> Iterator[Value]:

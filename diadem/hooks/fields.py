@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from diadem.hooks.quantities import quantity
+from diadem.hooks.text import quantity
 
 #: A rule's unit where number and unit stand in one text: ``8100 um``.
 IN_TEXT: Final = "in the text"

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from diadem.hooks.fields import Derived, Dropped, Found, Rule, Tree, look_up, stated
-from diadem.hooks.quantities import number
+from diadem.hooks.text import number
 from diadem.hooks.times import moments
 from diadem.terms.dates import exif, from_epoch, from_filetime, iso, moments_of
 

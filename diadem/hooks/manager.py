@@ -33,6 +33,7 @@ BUNDLED = tuple(
         "hitachi",
         "olympus",
         "gatan_tiff",
+        "gatan_dm5",
         "pictures",
         "imagej",
         "tvips",

@@ -17,8 +17,8 @@ from diadem.hooks import forms
 from diadem.hooks.fields import Derived, Dropped, Found, Rule, Table, Tree, look_up
 from diadem.hooks.forms import Condition
 from diadem.hooks.manifest import FILE, Document, Path, document, several
-from diadem.hooks.quantities import number, positive
 from diadem.hooks.targets import target
+from diadem.hooks.text import number, positive
 
 Said = Mapping[str, Any]
 

@@ -259,7 +259,8 @@ def c_time(text: str) -> dt.datetime | None:
     if match is None or not (number := month(match[1])):
         return None
     try:
-        return dt.datetime(int(match[6]), number, int(match[2]), *(int(match[group]) for group in (3, 4, 5)))  # noqa: DTZ001 - no zone is stated
+        day = dt.date(int(match[6]), number, int(match[2]))
+        return dt.datetime.combine(day, dt.time(int(match[3]), int(match[4]), int(match[5])))
     except ValueError:
         return None
 

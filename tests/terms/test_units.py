@@ -10,6 +10,7 @@ import pytest
 import diadem
 from diadem.extract.tables import apply
 from diadem.hooks.fields import Block, Rule
+from diadem.terms.matter import electron_wavelength, symbols_among, symbols_of
 from diadem.terms.units import convert, to_si
 
 #: Spelling, unit of the record, factor.
@@ -108,3 +109,11 @@ def test_through_a_file(tmp_path: Path) -> None:
     second, first = dataset["signals"][0]["axes"]
     assert (first["unit"], first["scale"]) == ("deg", 0.5)
     assert (second["unit"], second["scale"]) == ("1/m", 2e9)
+
+
+def test_elements_and_electrons() -> None:
+    assert symbols_of([8, 27, 8]) == ["O", "Co"]
+    assert symbols_of([8, 999]) == symbols_of([0]) == []
+    assert symbols_among(["Fe", "S", "Fe"]) == ["Fe", "S"]
+    assert symbols_among(["Fe", "Fee"]) == []
+    assert electron_wavelength(200e3) == pytest.approx(2.5079e-12, rel=1e-4)

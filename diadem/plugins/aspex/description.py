@@ -10,10 +10,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from diadem.hooks.fields import Block, Derived, Found, Rule, Table, Tree
+from diadem.hooks.text import decode, ini, quantity
+from diadem.hooks.tiff_blocks import Vendor, cut
 from diadem.hooks.times import moments
-from diadem.plugins.tiff_blocks import Vendor, cut
-from diadem.plugins.tiff_tags import decode
-from diadem.plugins.vendor_text import exif, ini, moment_of, quantity
+from diadem.terms.dates import exif, moments_of
 
 _SAID = "the unit stands beside the value"
 _TEXT = "ImageDescription/"
@@ -89,8 +89,8 @@ def _time(tree: Tree) -> Iterator[Found]:
     """When it was analysed; the file's own date tells the day from the month."""
     said = tree["ImageDescription"]
     date, hour = said.get("Analysis_Date", ""), said.get("Analysis_Time", "")
-    local = moment_of(date, hour, exif(tree.get("DateTime")))
-    yield from moments("time.acquired_start", f"{_TEXT}Analysis_Date + Analysis_Time", f"{date} {hour}", local=local)
+    key, same = f"{_TEXT}Analysis_Date + Analysis_Time", exif(tree.get("DateTime"))
+    yield from moments("time.acquired_start", key, f"{date} {hour}", local=moments_of(date, hour), same=same)
 
 
 def _kind(tree: Tree) -> Iterator[Found]:

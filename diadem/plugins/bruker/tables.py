@@ -13,11 +13,11 @@ import datetime as dt
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from diadem.extract.rules import ELEMENTS
 from diadem.hooks.fields import Derived, Found, Rule, Table, Tree, look_up
 from diadem.hooks.times import moments
 from diadem.plugins.bruker.xml_tree import every
 from diadem.terms.dates import clock
+from diadem.terms.matter import symbols_among
 
 _PICTURE = "the text drawn into the picture of bcf-edx-ebsd.bcf: 'MAG: 5000x HV: 20 kV WD: 6.0 mm Px: 0.41 µm'"
 _SAME = "in bcf-edx-ebsd.bcf the same number as in TRTSEMData, whose unit is proven there"
@@ -92,8 +92,8 @@ def _spectrum_elements(tree: Tree) -> Iterator[Found]:
 
 
 def _elements(tree: Any, kind: str, key: str) -> Iterator[Found]:
-    names = list(dict.fromkeys(str(item.get("Name")) for item in every(tree, kind)))
-    if names and set(names) <= ELEMENTS:
+    names = symbols_among(item.get("Name") for item in every(tree, kind))
+    if names:
         yield Found("sample.elements", names, key, names)
 
 

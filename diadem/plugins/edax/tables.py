@@ -12,6 +12,7 @@ from typing import Any
 
 from diadem.hooks.fields import Derived, Found, Rule, Table, Tree
 from diadem.hooks.times import moments
+from diadem.terms.matter import symbols_of
 
 _EXPORT = "leo_edax_test.msa, exported from leo_edax_test.spc, says"
 _GEOMETRY = (
@@ -29,12 +30,6 @@ _DETECTORS: Mapping[int, str] = {
     40: "APOLLO 40 SDD", 50: "APOLLO-X", 51: "APOLLO-XP", 52: "APOLLO-XL", 53: "APOLLO XL-XRF", 60: "APOLLO-XLT-LS",
     61: "APOLLO-XLT-NW", 62: "APOLLO-XLT-SUTW",
 }  # fmt: skip
-#: Chemical symbols by atomic number, from 1.
-_SYMBOLS = (  # noqa: SIM905 - a list of 100 lines reads worse
-    "H He Li Be B C N O F Ne Na Mg Al Si P S Cl Ar K Ca Sc Ti V Cr Mn Fe Co Ni Cu Zn Ga Ge As Se Br Kr Rb Sr Y Zr Nb "
-    "Mo Tc Ru Rh Pd Ag Cd In Sn Sb Te I Xe Cs Ba La Ce Pr Nd Pm Sm Eu Gd Tb Dy Ho Er Tm Yb Lu Hf Ta W Re Os Ir Pt Au "
-    "Hg Tl Pb Bi Po At Rn Fr Ra Ac Th Pa U Np Pu Am Cm Bk Cf Es Fm"
-).split()
 #: An image description that is of a map of X-rays.
 _XRAY_MAP = 2
 
@@ -56,10 +51,8 @@ def _time(tree: Tree) -> Iterator[Found]:
 
 def _elements(tree: Tree) -> Iterator[Found]:
     """Elements whose peaks were identified."""
-    numbers = tree["at"]
-    if numbers and all(0 < number <= len(_SYMBOLS) for number in numbers):
-        symbols = dict.fromkeys(_SYMBOLS[number - 1] for number in numbers)
-        yield Found("sample.elements", list(symbols), "at", numbers)
+    if symbols := symbols_of(tree["at"]):
+        yield Found("sample.elements", symbols, "at", tree["at"])
 
 
 SPECTRUM: Table = (

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from diadem.hooks.fields import Block, look_up
-from diadem.plugins.vendor_text import xml
+from diadem.hooks.text import xml
 
 #: Bytes of a document; those seen have 4 to 6 thousand.
 MOST_BYTES = 4 << 20

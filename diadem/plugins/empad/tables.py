@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from diadem.hooks import times
 from diadem.hooks.fields import Derived, Found, Rule, Table, Tree, look_up
-from diadem.plugins.vendor_text import positive
+from diadem.hooks.text import positive
 from diadem.terms.dates import c_time, from_epoch, offset_of
 
 _VOLTS = "300000.0 for a microscope of 300 kV"

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from diadem.hooks.fields import Block
+from diadem.hooks.text import xml
 from diadem.plugins.epu.reader import SESSION
-from diadem.plugins.vendor_text import xml
 
 #: Bytes of a document; those seen have 14 thousand, those of a session some hundred thousand.
 MOST_BYTES = 4 << 20

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from diadem.hooks import text as texts
 from diadem.hooks.fields import Block
-from diadem.plugins import vendor_text
-from diadem.plugins.tiff_blocks import Vendor, cut
+from diadem.hooks.tiff_blocks import Vendor, cut
 
 
 def read(path: str, files: Sequence[str]) -> Iterator[Block]:
@@ -28,7 +28,7 @@ def parse(data: bytes) -> dict[str, Any] | None:
     """The XML below its root; lists of named items as mappings, ``{name: text}``. None where the tag is another's."""
     if b"<Fibics" not in data[:400]:
         return None
-    root, tree = vendor_text.xml(data)
+    root, tree = texts.xml(data)
     if root != "Fibics" or not isinstance(tree, dict):
         return None
     return {name: _items(section) for name, section in tree.items()}
@@ -38,7 +38,5 @@ def _items(section: Any) -> Any:
     """A section whose entries are ``<item name="HV">…</item>``."""
     if not isinstance(section, Mapping) or "item" not in section:
         return section
-    named = {
-        str(item["@name"]): item.get("#text", "") for item in vendor_text.entries(section, "item") if "@name" in item
-    }
+    named = {str(item["@name"]): item.get("#text", "") for item in texts.entries(section, "item") if "@name" in item}
     return {**{name: value for name, value in section.items() if name != "item"}, **named}

@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from diadem.hooks.fields import Derived, Found, Rule, Table, Tree, look_up
+from diadem.hooks.text import instrument_name, number, positive
 from diadem.hooks.times import moments
-from diadem.plugins.vendor_text import instrument_name, number, positive
 from diadem.terms.dates import exif, iso, moments_of
 
 _SAID = "the attribute 'units' beside the value"

@@ -7,9 +7,9 @@ from types import TracebackType
 from typing import Any, Self
 
 from diadem.hooks.fields import Block
+from diadem.hooks.tiff import NotTiff, Page, Tiff, pages_of
+from diadem.hooks.tiff_blocks import MAX_TOTAL, trees
 from diadem.plugins.gatan.tags import read_directory
-from diadem.plugins.tiff_blocks import MAX_TOTAL, trees
-from diadem.plugins.tiff_tags import NotTiff, Page, Tiff, pages_of
 
 _KIND = "gatan-tiff"
 #: Tags of the axes, as RosettaSciIO and ImageJ's DM3 reader know them.

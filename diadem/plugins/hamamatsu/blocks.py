@@ -7,8 +7,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from diadem.hooks.fields import Block
-from diadem.plugins.tiff_blocks import trees
-from diadem.plugins.tiff_tags import NotTiff, Tiff, decode
+from diadem.hooks.text import decode
+from diadem.hooks.tiff import NotTiff, Tiff
+from diadem.hooks.tiff_blocks import trees
 
 _KIND = "hamamatsu-comment"
 #: Bytes of the header of an `.img`; magic and length of the comment come first (HPD-TA manual, ITEX file format).

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from diadem.hooks.fields import Derived, Found, Rule, Table, Tree, look_up
+from diadem.hooks.text import quantity
 from diadem.hooks.times import moments
-from diadem.plugins.vendor_text import quantity
 from diadem.terms.dates import exif, moments_of
 
 

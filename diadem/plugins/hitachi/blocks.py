@@ -9,8 +9,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from diadem.hooks.fields import Block
-from diadem.plugins.tiff_tags import NotTiff, Tiff, decode
-from diadem.plugins.vendor_text import ini
+from diadem.hooks.text import decode, ini
+from diadem.hooks.tiff import NotTiff, Tiff
 
 #: Bytes of a side file that are read; real ones have 1 to 4 kB.
 _LARGEST = 1 << 20
@@ -33,7 +33,7 @@ def read(path: str, files: Sequence[str]) -> Iterator[Block]:
         if not file.lower().endswith(".txt"):
             continue
         with Path(file).open("rb") as stream:
-            sections = ini(_text(stream.read(_LARGEST)))
+            sections = ini(decode(stream.read(_LARGEST)))
         if any(name in sections for name in _SECTIONS):
             yield Block("hitachi-text", sections, file=file)
     yield from _in_picture(path)
@@ -53,10 +53,3 @@ def _in_picture(path: str) -> Iterator[Block]:
             if tag is not None and any(name in sections for name in _SECTIONS):
                 place = f"page 1/{tag.code}"
                 yield Block("hitachi-text", sections, data, "text/plain", place, byte_range=(tag.start, tag.end))
-
-
-def _text(data: bytes) -> str:
-    """Text of UTF-16, as newer instruments write it, or of eight bits."""
-    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return data.decode("utf-16", "replace")
-    return decode(data)

@@ -6,9 +6,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from diadem.hooks.fields import Block, Derived, Found, Rule, Table, Tree
+from diadem.hooks.text import decode, positive
 from diadem.hooks.times import moments
-from diadem.plugins.tiff_tags import decode
-from diadem.plugins.vendor_text import positive
 from diadem.terms.dates import c_time, from_epoch
 
 _NAMED = "the unit stands in the name"

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from diadem.hooks.fields import Derived, Found, Rule, Table, Tree
-from diadem.plugins.vendor_text import positive
+from diadem.hooks.text import positive
 
 _IMOD = "IMOD, MRC/REC/ST file format: the extended header of FEI's files"
 _NAMES = (

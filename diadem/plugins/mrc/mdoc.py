@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from diadem.hooks.fields import Derived, Found, Rule, Table, Tree, look_up
+from diadem.hooks.text import decode, number, positive
 from diadem.hooks.times import moments
-from diadem.plugins.tiff_tags import decode
-from diadem.plugins.vendor_text import number, positive
 from diadem.terms.dates import moment_of
 
 _HELP = "SerialEM's help, About the Image Metadata Output File:"
@@ -74,9 +73,10 @@ def _stage(tree: Tree) -> Iterator[Found]:
         for axis, value in zip("xy", parts, strict=True):
             if value is not None:
                 yield Found(f"stage.{axis}", value, key, raw, "um")
-    raw = look_up(tree, f"{_FIRST}StageZ") if _is_still(tree, "StageZ") else None
-    if (height := number(raw)) is not None and raw is not None:
-        yield Found("stage.z", height, f"{_FIRST}StageZ", raw, "um")
+    key = f"{_FIRST}StageZ"
+    raw = str(look_up(tree, key) or "") if _is_still(tree, "StageZ") else ""
+    if (height := number(raw)) is not None:
+        yield Found("stage.z", height, key, raw, "um")
 
 
 def _pixels(tree: Tree) -> Iterator[Found]:

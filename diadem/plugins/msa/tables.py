@@ -9,6 +9,7 @@ from typing import Any
 from diadem.hooks.fields import AMBIGUOUS, Derived, Found, Rule, Table, Tree
 from diadem.hooks.times import moments
 from diadem.terms.dates import clock, dates, moments_of
+from diadem.terms.matter import symbols_of
 
 _STANDARD = "ISO 22029, keywords with units; Egerton et al., EMSA Bulletin 21 (1991) 35"
 _EDAX = "EDAX TEAM; the .spc file of the same spectrum has the same numbers"
@@ -20,12 +21,6 @@ _MODES = {
 }
 #: The standard's four, and how some writers spell them.
 _TECHNIQUES = {"EDS": "EDS", "EDX": "EDS", "WDS": "WDS", "ELS": "EELS", "EELS": "EELS", "CLS": "CL", "CL": "CL"}
-#: Chemical symbols by atomic number.
-_SYMBOLS = (
-    "H He Li Be B C N O F Ne Na Mg Al Si P S Cl Ar K Ca Sc Ti V Cr Mn Fe Co Ni Cu Zn Ga Ge As Se Br Kr Rb Sr Y Zr Nb "
-    "Mo Tc Ru Rh Pd Ag Cd In Sn Sb Te I Xe Cs Ba La Ce Pr Nd Pm Sm Eu Gd Tb Dy Ho Er Tm Yb Lu Hf Ta W Re Os Ir Pt Au "
-    "Hg Tl Pb Bi Po At Rn Fr Ra Ac Th Pa U Np Pu Am Cm Bk Cf Es Fm"
-)
 
 
 def number(raw: Any) -> float:
@@ -115,11 +110,7 @@ def _acquired(tree: Tree) -> Iterator[Found]:
 
 def elements(raw: Any) -> list[str]:
     """Symbols from atomic numbers: ``8,27,16``."""
-    symbols = _SYMBOLS.split()
-    numbers = [int(part) for part in str(raw).replace(";", ",").split(",") if part.strip()]
-    if not all(0 < one <= len(symbols) for one in numbers):
-        raise ValueError(raw)
-    return list(dict.fromkeys(symbols[one - 1] for one in numbers))
+    return symbols_of(int(part) for part in str(raw).replace(";", ",").split(",") if part.strip())
 
 
 def _azimuth(tree: Tree) -> bool:

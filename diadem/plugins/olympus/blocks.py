@@ -10,9 +10,9 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from diadem.hooks.fields import Block
-from diadem.plugins.tiff_blocks import trees
-from diadem.plugins.tiff_tags import NotTiff, Page, Tiff, decode, pages_of
-from diadem.plugins.vendor_text import ini
+from diadem.hooks.text import decode, ini
+from diadem.hooks.tiff import NotTiff, Page, Tiff, pages_of
+from diadem.hooks.tiff_blocks import trees
 
 _KIND = "olympus-tiff"
 #: Magic; second, minute, hour, day, month from 0, years since 1900, day of the week, as C's `struct tm` has them; name,

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from diadem.hooks.fields import Block
-from diadem.plugins.tiff_tags import Page, Tiff
+from diadem.hooks.tiff import Page, Tiff
 
 _JPEG, _PNG = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
 _EXIF = b"Exif\x00\x00"

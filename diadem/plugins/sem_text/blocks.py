@@ -7,11 +7,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from diadem.hooks.fields import Block
-from diadem.plugins.tiff_tags import decode
+from diadem.hooks.text import decode
 
 #: Bytes of a side file that are read; real ones have 1 to 4 kB.
 _LARGEST = 1 << 20
-_LINE = re.compile(r"(\${1,2}[A-Z]{2}_[A-Z0-9_]+)[ \t]?(.*)\Z")
+_LINE = re.compile(r"(\${1,2}[A-Z]{2}_[A-Z0-9_]+)\s*=?\s*(.*)\Z")
 
 
 def read(path: str, files: Sequence[str]) -> Iterator[Block]:

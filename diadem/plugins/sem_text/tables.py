@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from diadem.hooks.fields import Found, Tree
-from diadem.hooks.quantities import positive, quantity
+from diadem.hooks.text import positive, quantity
 
 
 def bar(tree: Tree) -> Iterator[Found]:

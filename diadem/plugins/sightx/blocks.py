@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from diadem.hooks import text as texts
 from diadem.hooks.fields import Block
-from diadem.plugins import vendor_text
-from diadem.plugins.tiff_blocks import Vendor, cut
+from diadem.hooks.tiff_blocks import Vendor, cut
 
 
 def read(path: str, files: Sequence[str]) -> Iterator[Block]:
@@ -28,5 +28,5 @@ def parse(data: bytes) -> Any:
     """The document below its root; None where the description is another's."""
     if b"<TemReporter" not in data[:400]:
         return None
-    root, tree = vendor_text.xml(data)
+    root, tree = texts.xml(data)
     return tree if root == "TemReporter" and isinstance(tree, dict) else None

@@ -7,9 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from diadem.hooks.fields import Block
-from diadem.plugins.tiff_blocks import Vendor, cut
-from diadem.plugins.tiff_tags import decode
-from diadem.plugins.vendor_text import ini
+from diadem.hooks.text import decode, ini
+from diadem.hooks.tiff_blocks import Vendor, cut
 
 #: Bytes of a side file that are read; real ones have 2 to 5 kB.
 _LARGEST = 1 << 20
@@ -36,7 +35,7 @@ def read(path: str, files: Sequence[str]) -> Iterator[Block]:
     for file in files:
         if file.lower().endswith(".hdr"):
             sections = _header(file)
-            if "MAIN" in sections and len(sections) > 1:
+            if ("MAIN" in sections and len(sections) > 1) or "MAIN" in (sections := _unnamed(sections)):
                 yield Block("tescan-header", sections, file=file)
     yield from cut(path, Vendor("tescan-tag", {50431: parse}))
 
@@ -44,6 +43,12 @@ def read(path: str, files: Sequence[str]) -> Iterator[Block]:
 def _header(file: str) -> dict[str, dict[str, str]]:
     with Path(file).open("rb") as stream:
         return ini(decode(stream.read(_LARGEST)))
+
+
+def _unnamed(sections: Mapping[str, dict[str, str]]) -> dict[str, dict[str, str]]:
+    """Sections of a header that does not name them, by the keys of the first lines."""
+    lines = sections.get("", {})
+    return {"MAIN": lines, "SEM": lines} if {"PixelSizeX", "Device", "HV"} <= set(lines) else {}
 
 
 def parse(data: bytes) -> dict[str, dict[str, str]]:

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from diadem.hooks.fields import Derived, Found, Table, Tree, look_up
+from diadem.hooks.text import number, positive
 from diadem.hooks.times import moments
-from diadem.plugins.vendor_text import number, positive
 from diadem.terms.dates import exif, moments_of
 
 _SI = (

@@ -8,10 +8,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from diadem.hooks import text as texts
 from diadem.hooks.fields import Block
-from diadem.plugins import vendor_text
-from diadem.plugins.tiff_blocks import Vendor, cut
-from diadem.plugins.tiff_tags import Page, Tiff, decode
+from diadem.hooks.text import decode
+from diadem.hooks.tiff import Page, Tiff
+from diadem.hooks.tiff_blocks import Vendor, cut
 
 #: Resolution of the image of a transmission microscope, which keeps the screen's in TIFF's own tags: X, Y, and unit
 #: with TIFF's numbers (2 inch, 3 cm).
@@ -68,15 +69,15 @@ def parse(data: bytes) -> Any:
     """
     stripped = data.strip(b"\x00 \t\r\n")
     if not stripped.startswith(b"<"):
-        return {name: section for name, section in vendor_text.ini(decode(stripped)).items() if section}
-    root, tree = vendor_text.xml(stripped)
+        return {name: section for name, section in texts.ini(decode(stripped)).items() if section}
+    root, tree = texts.xml(stripped)
     return {root: _labels(tree) if root == "Root" else tree}
 
 
 def _labels(tree: Any) -> dict[str, Mapping[str, Any]]:
     """The list of labels as a mapping; of two with one label the first that has a value."""
     found: dict[str, Mapping[str, Any]] = {}
-    for entry in vendor_text.entries(tree, "Data"):
+    for entry in texts.entries(tree, "Data"):
         label = str(entry.get("Label", ""))
         if label and not found.get(label, {}).get("Value"):
             found[label] = {"Value": entry.get("Value", ""), "Unit": entry.get("Unit", "")}

@@ -12,8 +12,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from diadem.hooks.fields import Derived, Found, Table, Tree, look_up
+from diadem.hooks.text import number, positive
 from diadem.hooks.times import moments
-from diadem.plugins.vendor_text import number, positive
 from diadem.terms.dates import decided, moments_of
 
 DATE = (
@@ -259,11 +259,12 @@ def time(tree: Tree, other: dt.datetime | None = None) -> Iterator[Found]:
     date, hour = (str(look_up(sections, f"User/{name}") or "") for name in ("Date", "Time"))
     readings = moments_of(date, hour)
     local = decided(readings, same=stamp)
+    if local is not None or stamp is None:
+        key = f"{tag}/User/Date + {tag}/User/Time"
+        yield from moments("time.acquired_start", key, f"{date} {hour}", local=local or readings, same=other)
     if stamp is not None and (local is None or abs(stamp - local) > _APART):  # two that disagree are both told
         key = f"{tag}/PrivateFei/TimeOfCreation"
         yield from moments("time.acquired_start", key, look_up(tree, key), local=stamp)
-    key = f"{tag}/User/Date + {tag}/User/Time"
-    yield from moments("time.acquired_start", key, f"{date} {hour}", local=readings, same=stamp or other)
 
 
 TABLE: Table = (

@@ -8,9 +8,9 @@ from functools import partial
 from typing import Any
 
 from diadem.hooks.fields import Derived, Found, Rule, Table, Tree, look_up
+from diadem.hooks.text import entries, number, positive
 from diadem.hooks.times import moments
 from diadem.plugins.thermofisher import settings
-from diadem.plugins.vendor_text import entries, number, positive
 from diadem.terms.dates import exif, iso
 
 _TAGS = ("FEI_HELIOS", "FEI_TITAN", "FEI_SFEG")

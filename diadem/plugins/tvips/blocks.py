@@ -10,8 +10,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from diadem.hooks.fields import Block
-from diadem.plugins.tiff_blocks import trees
-from diadem.plugins.tiff_tags import NotTiff, Page, Tiff, pages_of
+from diadem.hooks.tiff import NotTiff, Page, Tiff, pages_of
+from diadem.hooks.tiff_blocks import trees
 
 _TAG = 37706
 #: Members of version 1 after `Version`; all are integers of four bytes but the comment.

@@ -12,6 +12,7 @@ from typing import Any
 
 from diadem.hooks.fields import Derived, Found, Table, Tree
 from diadem.hooks.times import moments
+from diadem.terms.matter import electron_wavelength
 
 _PIXEL = (
     "TVIPS_bin4.tif: PhysicalPixelSizeX 15600 (nm) x BinningX 4 / (TemMagnification 32000 x TemMagnificationCorrection "
@@ -26,14 +27,6 @@ _STAGE = "TVIPS_bin4.tif: -9.2e-8 and 7e-9 can only be metres: in any smaller un
 
 #: `TemMode` of diffraction, as RosettaSciIO tells camera lengths from magnifications.
 _DIFFRACTION = 3
-#: CODATA 2018: Planck constant (J s), electron mass (kg), elementary charge (C), speed of light (m/s).
-_H, _M, _E, _C = 6.62607015e-34, 9.1093837015e-31, 1.602176634e-19, 299792458.0
-
-
-def _wavelength(volts: float) -> float:
-    """De Broglie wavelength of electrons in metres, relativistic."""
-    energy = _E * volts
-    return _H / math.sqrt(2 * _M * energy * (1 + energy / (2 * _M * _C**2)))
 
 
 def _second(tree: Tree) -> dict[str, Any]:
@@ -87,7 +80,7 @@ def _diffraction(tree: Tree) -> Iterator[Found]:
     for unit, length in (("mm", 1e-3), ("cm", 1e-2), ("m", 1.0)):
         camera = known["TemMagnification"] * length * correction
         if camera > 0 and math.isclose(
-            pixel / (camera * _wavelength(known["TemHighTension"])), known["PixelSizeX"] * 1e9, rel_tol=0.05
+            pixel / (camera * electron_wavelength(known["TemHighTension"])), known["PixelSizeX"] * 1e9, rel_tol=0.05
         ):
             raw = known["TemMagnification"]
             yield Found("optics.camera_length", raw, "TVIPS/TemMagnification", raw, unit)

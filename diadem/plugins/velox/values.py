@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from diadem.hooks.fields import Found, Tree, look_up
+from diadem.terms.matter import symbols_of
 
 #: Microscopes that Velox runs on; all are transmission microscopes.
 _CLASSES: Final = frozenset(
@@ -13,13 +14,6 @@ _CLASSES: Final = frozenset(
 )
 #: `Optics.OperatingMode`.
 _MODES: Final = {"1": "TEM", "2": "STEM"}
-#: Chemical symbols by atomic number, hydrogen first.
-_SYMBOLS: Final = (  # noqa: SIM905 - a list of 118 lines reads worse
-    "H He Li Be B C N O F Ne Na Mg Al Si P S Cl Ar K Ca Sc Ti V Cr Mn Fe Co Ni Cu Zn Ga Ge As Se Br Kr Rb Sr Y Zr Nb "
-    "Mo Tc Ru Rh Pd Ag Cd In Sn Sb Te I Xe Cs Ba La Ce Pr Nd Pm Sm Eu Gd Tb Dy Ho Er Tm Yb Lu Hf Ta W Re Os Ir Pt Au "
-    "Hg Tl Pb Bi Po At Rn Fr Ra Ac Th Pa U Np Pu Am Cm Bk Cf Es Fm Md No Lr Rf Db Sg Bh Hs Mt Ds Rg Cn Nh Fl Mc Lv Ts "
-    "Og"
-).split()
 
 
 def model(tree: Tree) -> Iterator[Found]:
@@ -105,10 +99,7 @@ def _symbols(numbers: Any) -> list[str]:
     """Symbols of atomic numbers, each once; none where one of them is no element."""
     if not isinstance(numbers, Sequence) or isinstance(numbers, (str, bytes)):
         return []
-    found = [int(number) for number in numbers]
-    if not all(1 <= number <= len(_SYMBOLS) for number in found):
-        return []
-    return list(dict.fromkeys(_SYMBOLS[number - 1] for number in found))
+    return symbols_of(map(int, numbers))
 
 
 def program(tree: Tree) -> Iterator[Found]:

@@ -6,10 +6,10 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from diadem.hooks import text as texts
 from diadem.hooks.fields import Block
-from diadem.plugins import vendor_text
-from diadem.plugins.tiff_blocks import Vendor, cut
-from diadem.plugins.tiff_tags import decode
+from diadem.hooks.text import decode
+from diadem.hooks.tiff_blocks import Vendor, cut
 
 _KEY = re.compile(r"[A-Z]{2}_[A-Z0-9_]+\Z")
 _SAID = re.compile(r"([^=:]*?)\s*[=:]\s?(.*)\Z")
@@ -56,14 +56,14 @@ def parse_smartsem(data: bytes) -> dict[str, Any]:
             if match is not None:
                 found.setdefault(key, {"Name": match[1].strip(), **value_of(match[2].strip())})
             key = ""
-        elif (number := vendor_text.number(line)) is not None and not found:
+        elif (number := texts.number(line)) is not None and not found:
             unnamed.append(number)
     return {"unnamed": unnamed, **found} if found or unnamed else {}
 
 
 def value_of(text: str) -> dict[str, str]:
     """A value, divided into number and unit where it is one: ``50.00 K X``."""
-    quantity = vendor_text.quantity(text)
+    quantity = texts.quantity(text)
     if quantity is None or not _UNIT.match(quantity[1]) or not quantity[1]:
         return {"Value": text}
     return {"Value": text[: len(text) - len(quantity[1])].strip(), "Unit": quantity[1]}
@@ -73,5 +73,5 @@ def parse_orion(data: bytes) -> dict[str, Any] | None:
     """Orion's XML below its root ``ImageTags``; None where the tag is another's."""
     if b"<ImageTags" not in data[:200]:
         return None
-    root, tree = vendor_text.xml(data)
+    root, tree = texts.xml(data)
     return tree if root == "ImageTags" and isinstance(tree, dict) else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from diadem.hooks.fields import Found, Tree, look_up
-from diadem.hooks.quantities import positive
+from diadem.hooks.text import positive
 
 _PRESENT = "DP_FIB_PRESENT"
 _IMAGING = "DP_FIB_IMAGING"

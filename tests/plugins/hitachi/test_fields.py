@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from diadem.extract.assertions import Value
 from diadem.hooks.tables import tables
+from diadem.hooks.text import ini
 from diadem.plugins.hitachi.blocks import read
-from diadem.plugins.vendor_text import ini
 from tests.plugins.tiff.files import firsts, values, write
 
 LINES = (

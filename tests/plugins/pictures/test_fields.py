@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from diadem.hooks.tiff import NotTiff
 from diadem.plugins.pictures.blocks import read
 from diadem.plugins.pictures.tables import TABLE
-from diadem.plugins.tiff_tags import NotTiff
 from tests.plugins.tiff.files import firsts, values
 
 TABLES = {"exif": TABLE}

@@ -53,6 +53,16 @@ def test_a_side_file(tmp_path: Path) -> None:
     assert found["time.acquired_start"][0].offset_status == "unknown"
 
 
+@pytest.mark.parametrize("coding", ["utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("between", [" ", "\t", " = "])
+def test_other_ways_to_write_it(tmp_path: Path, coding: str, between: str) -> None:
+    text = tmp_path / "img.txt"
+    text.write_bytes("\r\n".join(line.replace(" ", between, 1) for line in LINES).encode(coding))
+    found = firsts(values(read, tables("diadem.plugins.sem_text"), write(tmp_path / "img.tif"), [text]))
+    assert (found["beam.acceleration_voltage"], found["optics.magnification"]) == (15000, 5000)
+    assert (found["person.operator"], found["instrument.model"]) == ("someone", "JSM-7800F")
+
+
 def test_a_field_of_view_that_the_magnification_proves(tmp_path: Path) -> None:
     lines = (*LINES, "$CM_IMAGE_SIZE 1280 960", "$CM_FIELD_OF_VIEW 25.6 19.2")
     found = firsts(made(tmp_path, *lines))

@@ -95,6 +95,13 @@ def test_scattered_lines() -> None:
     assert found["SEM"]["WD"] == "0.01"
 
 
+def test_a_header_without_sections(tmp_path: Path) -> None:
+    header = tmp_path / "a.hdr"
+    header.write_text("Device=MIRA3 LMU\nPixelSizeX=1e-9\nPixelSizeY=1e-9\nHV=5000\nDetector=SE\n")
+    found = firsts(values(read, TABLES, write(tmp_path / "a.tif"), [header]))
+    assert (found["instrument.model"], found["detector.name"], found["image.pixel_size_x"]) == ("MIRA3 LMU", "SE", 1e-9)
+
+
 def test_headers_of_others(tmp_path: Path) -> None:
     header = tmp_path / "a.hdr"
     header.write_text("HDR,\nTime and Date Stamp:\t1/2/2020\n")

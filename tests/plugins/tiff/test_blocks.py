@@ -11,7 +11,7 @@ import pytest
 import tifffile
 
 from diadem.hooks.fields import Block
-from diadem.plugins.tiff_blocks import MAX_TOTAL, Vendor, cut
+from diadem.hooks.tiff_blocks import MAX_TOTAL, Vendor, cut
 from tests.plugins.tiff.files import write
 
 

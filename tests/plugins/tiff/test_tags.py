@@ -12,7 +12,7 @@ import tifffile
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from diadem.plugins.tiff_tags import MAX_PAGES, NotTiff, Tiff, signals_of
+from diadem.hooks.tiff import MAX_PAGES, NotTiff, Tiff, signals_of
 from tests.plugins.tiff.files import write
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from diadem.plugins.vendor_text import ini, number, positive, quantity, xml
+from diadem.hooks.text import ini, number, positive, quantity, xml
 from diadem.terms.dates import dates, exif, iso, moment_of, moments_of, month
 
 

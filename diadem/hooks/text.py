@@ -1,18 +1,26 @@
-"""Texts as instruments write them: INI sections, XML, numbers with units."""
+"""Texts as instruments write them: coding, INI sections, XML, numbers with units."""
 
 from __future__ import annotations
 
+import math
 import re
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from diadem.hooks.quantities import number, positive, quantity
-
-__all__ = ["entries", "ini", "instrument_name", "number", "positive", "quantity", "xml"]
-
 #: What computers are called that stand beside an instrument.
 _COMPUTER = re.compile(r"console|workstation|desktop|laptop|computer|server|(?:^|[\W_])pc(?:[\W_\d]|$)", re.IGNORECASE)
+_NUMBER = re.compile(r"\s*([-+]?(?:\d+(?:[.,]\d*)?|[.,]\d+)(?:[eE][-+]?\d+)?)\s*(.*)", re.DOTALL)
+
+
+def decode(data: bytes) -> str:
+    """Text of unknown coding: UTF-16 where its mark says so, UTF-8 where it is, else Windows' Western code page."""
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return data.decode("utf-16", "replace")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return data.decode("cp1252", "replace")
 
 
 def ini(text: str) -> dict[str, dict[str, str]]:
@@ -87,3 +95,25 @@ def entries(tree: Any, name: str) -> Iterator[Mapping[str, Any]]:
     for item in found if isinstance(found, list) else [found]:
         if isinstance(item, Mapping):
             yield item
+
+
+def quantity(text: str) -> tuple[float, str] | None:
+    """A number and what follows it: ``50.00 K X``, ``8100 um``; a comma alone is a decimal sign."""
+    match = _NUMBER.match(text)
+    if match is None:
+        return None
+    return float(match[1].replace(",", ".")), match[2].strip()
+
+
+def number(text: Any) -> float | None:
+    """A number, or a text that is one and no more, with a point or a comma."""
+    if isinstance(text, (int, float)) and not isinstance(text, bool):
+        return float(text) if math.isfinite(text) else None
+    found = quantity(str(text))
+    return found[0] if found is not None and not found[1] else None
+
+
+def positive(text: Any) -> float | None:
+    """A number above zero; what is not is no measurement."""
+    found = number(text)
+    return found if found is not None and found > 0 else None

@@ -15,6 +15,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Self
 
+from diadem.hooks.text import decode
+
 #: Pages whose tags are looked at; a stack's further frames are in the file only.
 MAX_PAGES = 4096
 #: Entries of one directory.
@@ -243,14 +245,6 @@ def _pages(path: str, size: int, changed: int) -> tuple[Page, ...]:
     del size, changed  # a file that has changed is another file
     with Tiff.open(path) as file:
         return tuple(file.pages())
-
-
-def decode(data: bytes) -> str:
-    """Text of unknown coding: UTF-8 where it is, Windows' Western code page where not."""
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        return data.decode("cp1252", "replace")
 
 
 def signals_of(path: str, pages: int) -> dict[int, int]:

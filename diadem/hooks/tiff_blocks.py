@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from diadem.hooks.fields import Block
-from diadem.plugins.tiff_tags import NAMES, NotTiff, Page, Tiff, pages_of, signals_of
+from diadem.hooks.tiff import NAMES, NotTiff, Page, Tiff, pages_of, signals_of
 
 #: Bytes of a vendor's tags in one file; frames beyond keep theirs in the file only.
 MAX_TOTAL = 64 << 20
