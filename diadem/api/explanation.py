@@ -51,7 +51,7 @@ def explain(path: StrPath) -> Explanation:
     Raises
     ------
     UsageError
-        There is no such file, or it is a part of another's dataset.
+        There is no such file, or it is a folder that is no dataset.
     """
     root, at_hand = Path(path).absolute(), tools()
     plan = _planned(root, at_hand)
@@ -62,15 +62,16 @@ def explain(path: StrPath) -> Explanation:
 
 def _planned(root: Path, at_hand: Tools) -> DatasetPlan:
     """The dataset that begins with a file, or is a folder."""
-    from diadem.archive.companions import with_companions
+    from diadem.extract.companions import dataset_of
     from diadem.extract.survey import survey
 
     if not root.exists():
         raise UsageError(f"there is no file '{root}'", next="Name one instrument file.")
-    tops = with_companions(root, at_hand.readers) if root.is_file() else [root]
-    inside = [path for top in tops for path in ([top] if top.is_file() else sorted(top.rglob("*"))) if path.is_file()]
+    if root.is_file():
+        return dataset_of(root, at_hand.readers)
+    inside = (path for path in sorted(root.rglob("*")) if path.is_file())
     files = [(path.relative_to(root.parent).as_posix(), path.stat().st_size) for path in inside]
     for plan in survey(files, at_hand.readers):
-        if root.name in (plan.entry, plan.primary.path):
+        if root.name == plan.entry:
             return plan
-    raise UsageError(f"no dataset begins with '{root}'", next="Name the file that the others belong to.")
+    raise UsageError(f"'{root}' is no dataset that is a folder", next="Name one instrument file.")
