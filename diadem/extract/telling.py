@@ -79,19 +79,19 @@ class Telling:
     def targets(self) -> Iterator[str]:
         """Every dotted name that a worker may be asked to import."""
         for reader in self._readers.values():
-            yield from (reader.load, reader.probe, reader.describe)
+            yield from (reader.open, reader.load, reader.probe, reader.describe)
         for offer in self._fields:
             yield from (offer.blocks, *offer.tables.values())
         yield from (offer.draw for offer in self._previews)
         yield from (offer.check for offer in self._checks)
 
     def _reader(self, offer: ReaderOffer) -> dict[str, Any]:
-        targets = {"load": offer.load, "probe": offer.probe, "describe": offer.describe}
+        targets = {"open": offer.open, "load": offer.load, "probe": offer.probe, "describe": offer.describe}
         return {"name": offer.name, **targets, "options": dict(offer.options), "by": self._reads(offer)}
 
     def _reads(self, offer: ReaderOffer) -> dict[str, str]:
         """Who makes a reader's assertions."""
-        package = _package(offer.load)
+        package = _package(offer.open or offer.load)
         if package in ("rsciio", "diadem"):
             reader = f"rosettasciio {version_of('rosettasciio')}"
             return {"plugin": _BUNDLED_READERS, "version": version_of(_OURS), "reader": reader}

@@ -29,8 +29,6 @@ LAYOUTS: Mapping[str, str] = {
     "hspy": "hdf5",
     "mrc": "mrc",
     "quantumdetector": "mib",
-    "tia": "ser",
-    "tia-ser": "ser",
 }
 
 

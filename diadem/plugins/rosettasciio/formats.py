@@ -32,6 +32,7 @@ class Format:
     folders: tuple[str, ...] = ()
     probe: str = ""
     suffixes: tuple[str, ...] = ()
+    open: str = ""
     load: str = ""
     describe: str = ""
     priority: int = 0
@@ -48,8 +49,6 @@ LAYOUTS: Mapping[str, str] = {
         ("hspy", "hdf5"),
         ("mrc", "mrc"),
         ("quantumdetector", "mib"),
-        ("tia", "ser"),
-        ("tia-ser", "ser"),
     )
 }
 
@@ -130,8 +129,7 @@ FORMATS: Mapping[str, Format] = {
     "tia": Format(
         groups=(Group("{stem}.emi", ("{stem}_[0-9]*.ser",), required=True),),
         suffixes=(".emi",),
-        load="diadem.plugins.tia.reader:read",
-        describe="diadem.plugins.tia.describe:describe",
+        open="diadem.plugins.tia.files:open",
     ),
     "tiff": Format(
         TIFF,
@@ -159,8 +157,7 @@ MORE: Mapping[str, tuple[str, Format]] = {
         Format(
             (Magic(0, b"II\x97\x01"),),
             suffixes=(".ser",),
-            load="diadem.plugins.tia.reader:read",
-            describe="diadem.plugins.tia.describe:describe",
+            open="diadem.plugins.tia.files:open",
         ),
     ),
 }

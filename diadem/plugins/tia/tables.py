@@ -10,7 +10,7 @@ from typing import Any
 from diadem.hooks.fields import Derived, Found, Rule, Table, Tree, look_up
 from diadem.hooks.times import from_epoch, moments, offset_of
 from diadem.plugins.gatan.local_time import c_time
-from diadem.plugins.rosettasciio.layouts.ser import PLACED, SPECTRA
+from diadem.plugins.tia.series import PLACED, SPECTRA
 
 _BESIDE = "the unit stands beside the value"
 _SECONDS = "dwell time × pixels is 0.83 of the frame time in all files with both: the rest is the way back of each line"

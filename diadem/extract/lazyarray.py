@@ -204,14 +204,14 @@ def chunk_shape(layout: ArrayLayout, target: int = CHUNK_BYTES) -> tuple[int, ..
     return tuple(chunks)
 
 
-def as_dask(array: LeafArray, layout: ArrayLayout, token: str) -> Any:
+def as_dask(array: LeafArray, layout: ArrayLayout, token: str, target: int = CHUNK_BYTES) -> Any:
     """A Dask array of the same elements, one read task a chunk, without a lock."""
     from dask.array import from_array
 
     make = cast("Callable[..., Any]", from_array)
     return make(
         array,
-        chunks=chunk_shape(layout),
+        chunks=chunk_shape(layout, target),
         name=f"diadem-{token}",
         lock=False,
         asarray=True,  # with this and `fancy` Dask moves slices into the read: a frame reads its own leaves only
