@@ -117,7 +117,8 @@ def _read(
         result["issues"].append(_failure(error, offer.name))
     else:
         _require_signals(signals, offer, result)
-    if promised and promised > (size := files[files.entry].size):
+    known_short = any(found["code"] == "truncated" for found in job.get("issues", ()))
+    if promised and not known_short and promised > (size := files[files.entry].size):
         why = f"its header promises {promised} bytes, {size} are there"
         result["issues"].append(truncated(files.entry, job.get("ids", {}).get(files.entry, "f1"), why))
     _describe(signals, offer, by, job, blocks, result)
