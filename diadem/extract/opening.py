@@ -18,7 +18,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from diadem.errors import DiademError
-from diadem.hooks.formats import Dictionary, Files, Opened, Parts, Signal
+from diadem.hooks.formats import Dictionary, Files, Opened, Parts, Signal, laid_out
 from diadem.hooks.offers import ReaderOffer
 from diadem.hooks.targets import target
 from diadem.model.layout import FileLayout, FileObject
@@ -61,11 +61,9 @@ def _by_reader(files: Files, offer: ReaderOffer, quick: bool, layouts: bool) -> 
             yield from map(Signal.from_reader, described)
             return
     layout = _layout(files, offer) if layouts and offer.layout else None
-    if isinstance(layout, FileLayout):
-        read = [one for one in files.read(layout.header) if "data" in one]
-        if signals := _laid_out(read, layout):
-            yield from signals
-            return
+    if isinstance(layout, FileLayout) and (signals := laid_out(files.read(layout.header), layout.arrays)):
+        yield from signals
+        return
     yield from map(Signal.from_reader, files.read(hdf5=isinstance(layout, FileObject)))
 
 
@@ -79,21 +77,6 @@ def _layout(files: Files, offer: ReaderOffer) -> FileLayout | FileObject | None:
         logging.getLogger(__name__).debug("layout of %s: %r", offer.name, error)
         return None
     return found
-
-
-def _laid_out(read: Sequence[Dictionary], layout: FileLayout) -> list[Signal]:
-    """Signals whose arrays are read from where the layout says; none where it means other arrays than the reader."""
-    from diadem.extract.lazyarray import fitted
-
-    if len(read) != len(layout.arrays):
-        return []
-    signals = []
-    for one, array in zip(read, layout.arrays, strict=True):
-        shaped = fitted(array, one["data"].shape, one["data"].dtype)
-        if shaped is None:
-            return []
-        signals.append(Signal.from_reader(one, shaped))
-    return signals
 
 
 def array_of(signal: Signal, files: Files, name: str, *, lazy: bool = True, chunk: int = _CHUNK) -> Any:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from diadem.extract.assertions import Statement, clean, merge
-from diadem.extract.axes import as_loaded, describe_axes, in_order, kind_of
+from diadem.extract.axes import describe_axes, in_order, kind_of
 from diadem.extract.blocks import Cut, cut, to_keep
 from diadem.extract.extraction import issue, truncated
 from diadem.extract.fault_text import fault_text
@@ -135,8 +135,8 @@ def _read(
 
 def _raises(error: Exception) -> Iterator[Signal]:
     """Signals that cannot be told."""
+    yield from ()
     raise error
-    yield
 
 
 def _meant(job: Mapping[str, Any], kind: str, format_: str) -> list[Mapping[str, Any]]:
@@ -243,7 +243,7 @@ def _signal(
     name: str, signal: Signal, found: Mapping[str, Any]
 ) -> tuple[dict[str, Any], str, Sequence[Mapping[str, Any]]]:
     """One signal as JSON, its kind, and its axes as they are when it is loaded."""
-    axes, shape = as_loaded(signal.more, in_order(signal.axes)), list(signal.shape)
+    axes, shape = in_order(signal.axes), list(signal.shape)
     kind = kind_of(axes, shape, signal.metadata)
     title = found.get("General.title")
     described = {"id": name, "title": clean(title.value) if title else "", "kind": kind, "shape": shape}

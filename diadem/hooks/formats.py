@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from math import prod
 from typing import Any
 
 from diadem.errors import ReaderError
@@ -161,3 +162,55 @@ class Opened:
     signals: Iterable[Signal] = ()
     blocks: Iterable[Block | Extension] = ()
     size: int = 0
+
+
+def laid_out(read: Sequence[Dictionary], arrays: Sequence[ArrayLayout]) -> list[Signal]:
+    """Signals of a reader whose arrays are read from where they lie; none where the reader means other arrays.
+
+    Parameters
+    ----------
+    read : sequence of dict
+        What the reader returns.
+    arrays : sequence of ArrayLayout
+        One for each of them that holds data.
+    """
+    held = [one for one in read if "data" in one]
+    shaped = [fitted(array, one["data"].shape, one["data"].dtype) for one, array in zip(held, arrays, strict=False)]
+    if len(held) != len(arrays) or None in shaped:
+        return []
+    return [Signal.from_reader(one, array) for one, array in zip(held, shaped, strict=True)]
+
+
+def fitted(layout: ArrayLayout, shape: Sequence[int], dtype: Any) -> ArrayLayout | None:
+    """The layout in the shape of the array that the reader made of it, or None where they disagree."""
+    import numpy as np
+
+    if np.dtype(layout.dtype) != np.dtype(dtype):
+        return None
+    wanted = [int(n) for n in shape if n != 1]
+    present = [(n, step) for n, step in zip(layout.shape, layout.strides, strict=True) if n != 1]
+    if wanted != [n for n, _ in present]:
+        split = _split_first(layout, wanted)
+        if split is None:
+            return None
+        present = split
+    steps = iter([step for _, step in present])
+    strides = tuple(np.dtype(dtype).itemsize if n == 1 else next(steps) for n in shape)
+    return replace(layout, shape=tuple(int(n) for n in shape), strides=strides)
+
+
+def _split_first(layout: ArrayLayout, wanted: Sequence[int]) -> list[tuple[int, int]] | None:
+    """Lengths and strides where the reader splits the first axis into several in C order; None if it does not."""
+    if not layout.shape:
+        return None
+    frame = [(n, step) for n, step in zip(layout.shape[1:], layout.strides[1:], strict=True) if n != 1]
+    cut = len(wanted) - len(frame)
+    if cut < 0:
+        return None
+    outer, inner = wanted[:cut], wanted[cut:]
+    records = prod(outer)
+    whole = records == layout.shape[0] or (layout.partial and 0 < records <= layout.shape[0])
+    if not whole or list(inner) != [n for n, _ in frame]:
+        return None
+    steps = [layout.strides[0] * prod(outer[axis + 1 :]) for axis in range(len(outer))]
+    return [*zip(outer, steps, strict=True), *frame]

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from diadem.errors import ReaderError
 from diadem.extract import lazyarray
-from diadem.extract.lazyarray import LeafArray, as_dask, chunk_shape, fitted
+from diadem.extract.lazyarray import LeafArray, as_dask, chunk_shape
+from diadem.hooks.formats import fitted
 from diadem.model.layout import ArrayLayout
 
 

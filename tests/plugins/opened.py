@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from diadem.extract.opening import LocalFiles, array_of
+from diadem.hooks.fields import Block
 from diadem.hooks.formats import Files, Opened
 from diadem.hooks.offers import ReaderOffer
 from diadem.hooks.targets import target
@@ -82,3 +83,8 @@ def dictionaries(open_: str, path: Path) -> list[dict[str, Any]]:
     """Its signals as RosettaSciIO would return them."""
     found, files = opened(open_, path)
     return [signal.dictionary(array_of(signal, files, str(path))) for signal in found.signals]
+
+
+def blocks(open_: str, path: Path) -> list[Block]:
+    """Its blocks."""
+    return [block for block in opened(open_, path)[0].blocks if isinstance(block, Block)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,17 @@ from hypothesis import strategies as st
 from diadem.errors import ReaderError
 from diadem.extract.lazyarray import LeafArray
 from diadem.model.layout import FileLayout, FileObject
-from diadem.plugins.rosettasciio.layouts import blo, dm, dm_tags, hdf5, mib, mrc
+from diadem.plugins.gatan import walk
+from diadem.plugins.gatan.files import layout as layout_of_tags
+from diadem.plugins.gatan.tags import read_directory
+from diadem.plugins.rosettasciio.layouts import blo, hdf5, mib, mrc
 from diadem.plugins.rosettasciio.layouts.header import Cursor
 from tests.plugins.opened import Bytes
+
+
+def dm_layout(files: Mapping[str, Bytes], name: str) -> FileLayout | None:
+    """Where the arrays of a DM file lie."""
+    return layout_of_tags(read_directory(files[name], name), name, files[name].size)
 
 
 def _array(content: bytes, found: FileLayout | None, number: int = 0) -> Any:
@@ -178,7 +187,7 @@ def test_dm(gatan: Gatan) -> None:
         gatan.data("Nested", [20, 20, 3, 4, 2], bytes(0)),
     ]
     content = gatan.file([others[0], others[1], gatan.group("ImageList", images), thumbnail])
-    found = dm.layout({"a.dm": Bytes(content)}, "a.dm")
+    found = dm_layout({"a.dm": Bytes(content)}, "a.dm")
     for number, array in enumerate((image, cube, wave)):
         assert np.array_equal(_array(content, found, number), array)
     assert found is not None
@@ -193,7 +202,7 @@ def test_dm_that_is_not_certain(gatan: Gatan) -> None:
     image = np.arange(20, dtype="<u2").reshape(4, 5)
 
     def layout(tags: list[bytes], little: int = 1) -> Any:
-        return dm.layout({"a.dm": Bytes(gatan.file([gatan.group("ImageList", tags)], little))}, "a.dm")
+        return dm_layout({"a.dm": Bytes(gatan.file([gatan.group("ImageList", tags)], little))}, "a.dm")
 
     good = gatan.image(image, 10, [4])
     assert layout([good]) is not None
@@ -217,21 +226,21 @@ def test_dm_with_lengths_that_lie(version: int, info: list[int], match: str) -> 
     gatan = Gatan(version)
     content = gatan.file([gatan.data("Lie", info, b"")])
     with pytest.raises(ReaderError, match=match):
-        dm.layout({"a.dm": Bytes(content)}, "a.dm")
+        walk.walk_tags(Bytes(content), "a.dm", lambda _path, _value: None)
 
 
 def test_dm_that_is_too_deep_or_endless(gatan: Gatan, monkeypatch: pytest.MonkeyPatch) -> None:
     nested = b""
-    for _ in range(dm_tags.MAX_DEPTH + 2):
+    for _ in range(walk.MAX_DEPTH + 2):
         nested = gatan.group("g", [nested] if nested else [])
     with pytest.raises(ReaderError, match="deep"):
-        dm.layout({"a.dm": Bytes(gatan.file([nested]))}, "a.dm")
-    monkeypatch.setattr(dm_tags, "MAX_TAGS", 10)
+        dm_layout({"a.dm": Bytes(gatan.file([nested]))}, "a.dm")
+    monkeypatch.setattr(walk, "MAX_TAGS", 10)
     with pytest.raises(ReaderError, match="more than 10 tags"):
-        dm.layout({"a.dm": Bytes(gatan.file([gatan.group("g", []) for _ in range(11)]))}, "a.dm")
+        dm_layout({"a.dm": Bytes(gatan.file([gatan.group("g", []) for _ in range(11)]))}, "a.dm")
     endless = gatan.file([])[: 16 if gatan.version == 3 else 20] + b"\1\0" + gatan.number(2**31 - 1)
     with pytest.raises(ReaderError):
-        dm.layout({"a.dm": Bytes(endless)}, "a.dm")
+        dm_layout({"a.dm": Bytes(endless)}, "a.dm")
 
 
 def test_dm_array_of_structures_is_passed_over(gatan: Gatan) -> None:
@@ -242,7 +251,7 @@ def test_dm_array_of_structures_is_passed_over(gatan: Gatan) -> None:
         gatan.data("C", [20, 18, 7, 2], bytes(14)),
     ]
     content = gatan.file([*others, gatan.group("ImageList", [gatan.image(image, 10, [4])])])
-    assert np.array_equal(_array(content, dm.layout({"a.dm": Bytes(content)}, "a.dm")), image)
+    assert np.array_equal(_array(content, dm_layout({"a.dm": Bytes(content)}, "a.dm")), image)
 
 
 # -- any bytes at all ----------------------------------------------------------------------------------------------
@@ -252,11 +261,11 @@ _EXAMPLES = {
     "a.blo": (blo.layout, _blo(np.zeros((2, 2, 4, 4), np.uint8))),
     "a.mib": (mib.layout, _mib(np.zeros((2, 4, 4), np.uint8), "U08")),
     "a.dm3": (
-        dm.layout,
+        dm_layout,
         Gatan(3).file([Gatan(3).group("ImageList", [Gatan(3).image(np.zeros((4, 5), "<u2"), 10, [4])])]),
     ),
     "a.dm4": (
-        dm.layout,
+        dm_layout,
         Gatan(4).file([Gatan(4).group("ImageList", [Gatan(4).image(np.zeros((4, 5), "<u2"), 10, [4])])]),
     ),
 }
@@ -319,7 +328,7 @@ def test_a_cursor_stops_at_the_end() -> None:
 
 def test_real_headers_are_small(unpacked_data: Path) -> None:
     """A layout of a real file reads little of it: the leaves of the data stay untouched."""
-    for path, layout in (("dm/Titan_survey_image_dataZeroed.dm3", dm.layout), ("blo/test1.blo", blo.layout)):
+    for path, layout in (("dm/Titan_survey_image_dataZeroed.dm3", dm_layout), ("blo/test1.blo", blo.layout)):
         reader = Bytes((unpacked_data / path).read_bytes())
         assert layout({path: reader}, path) is not None
         assert reader.read < reader.size / 2

@@ -44,7 +44,6 @@ LAYOUTS: Mapping[str, str] = {
     name: f"diadem.plugins.rosettasciio.layouts.{module}:layout"
     for name, module in (
         ("blockfile", "blo"),
-        ("digitalmicrograph", "dm"),
         ("emd", "hdf5"),
         ("hspy", "hdf5"),
         ("mrc", "mrc"),
@@ -62,7 +61,9 @@ FORMATS: Mapping[str, Format] = {
     "blockfile": Format((Magic(0, b"IMGBLO"),)),
     "bruker": Format(load="diadem.plugins.bruker.reader:read_bruker"),
     "delmic": Format(HDF5, probe=_PROBES + "is_delmic"),
-    "digitalmicrograph": Format((Magic(0, b"\x00\x00\x00\x03"), Magic(0, b"\x00\x00\x00\x04"))),
+    "digitalmicrograph": Format(
+        (Magic(0, b"\x00\x00\x00\x03"), Magic(0, b"\x00\x00\x00\x04")), open="diadem.plugins.gatan.files:open"
+    ),
     "digitalsurf": Format((Magic(0, b"DIGITAL SURF"), Magic(0, b"DSCOMPRESSED"))),
     "edax": Format(
         groups=(

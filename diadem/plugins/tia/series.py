@@ -340,7 +340,8 @@ def layout(series: Series, name: str, shape: Sequence[int]) -> ArrayLayout | Non
     if step < 0 or prod(outer) != len(starts):
         return None
     item = np.dtype(series.dtype).itemsize
-    first, inner = starts[0] + series.before, (item,)
+    first = starts[0] + series.before
+    inner: tuple[int, ...] = (item,)
     if not series.spectra:
         row = series.shape[1] * item
         first, inner = first + (series.shape[0] - 1) * row, (-row, item)
@@ -360,8 +361,9 @@ class _Elements:
 
     def __getitem__(self, key: Any) -> NDArray[Any]:
         """Some elements, or parts of them: a slice of elements, then slices of their axes."""
-        first, *inner = key if isinstance(key, tuple) else (key,)
-        starts = self._series.starts[first]
+        some: slice
+        some, *inner = key if isinstance(key, tuple) else (key,)
+        starts = self._series.starts[some]
         values = np.empty((len(starts), *self.shape[1:]), self.dtype)
         for place, start in enumerate(starts):
             data = self._reader.read_at(start + self._series.before, self._series.length)

@@ -26,7 +26,7 @@ from diadem.model.record import Dataset
 from diadem.plugins.tia.emi import MAX_OBJECTS, objects, parse
 from diadem.plugins.tia.tables import OBJECT, SERIES, SURVEY
 from diadem.serialization import fields
-from tests.plugins.opened import Bytes, opened
+from tests.plugins.opened import Bytes, blocks
 from tests.plugins.tia.tia_file import STEM, TEM, Dimension, Made, emi, object_info
 
 NUMBERS: Mapping[str, tuple[str, float]] = {
@@ -411,7 +411,7 @@ def test_a_cut_file_gives_what_stands_before_the_cut(tia_files: Path, tmp_path: 
     content = (tia_files / LINE).read_bytes()
     path = tmp_path / "a.emi"
     path.write_bytes(content[:30_000])
-    kinds = [block.kind for block in opened("diadem.plugins.tia.files:open", path)[0].blocks]
+    kinds = [block.kind for block in blocks("diadem.plugins.tia.files:open", path)]
     assert kinds == ["tia-object"]
 
 
