@@ -119,8 +119,10 @@ class Signal:
     reader: Callable[[], Mapping[str, Any]] | None = None
 
     @classmethod
-    def from_reader(cls, dictionary: Mapping[str, Any], array: ArrayLayout | None = None) -> Signal:
+    def from_reader(cls, dictionary: Any, array: ArrayLayout | None = None) -> Signal:
         """A signal that a reader of RosettaSciIO returns."""
+        if not isinstance(dictionary, Mapping):
+            return cls(dictionary)  # it fails where it is described: a form that no reader should return
         more = {key: value for key, value in dictionary.items() if key not in ("data", "axes", "metadata", "issues")}
         axes, metadata = dictionary.get("axes") or [], dictionary.get("metadata") or {}
         return cls(axes, dictionary.get("data"), array, metadata, more, dictionary.get("issues", ()))
