@@ -32,7 +32,7 @@ def schema_of(field: Field) -> dict[str, Any]:
         items["required"] = ["unit"]
     return {
         "x-diadem-label": field.label,
-        "description": field.meaning,
+        "x-diadem-meaning": field.meaning,
         **({"x-diadem-note": field.beware} if field.beware else {}),
         "x-diadem-term": list(terms(field)),
         "$ref": "#/$defs/assertions",
