@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from diadem.errors import DocumentError
 from diadem.serialization.record_json import validate_metadata
-from tests.serialization.record_documents import example
+from tests.serialization.examples import valid
 
 
 def check_character(digits: str) -> str:
@@ -21,7 +21,7 @@ def check_character(digits: str) -> str:
 
 
 def test_a_whole_document_comes_back_as_a_copy() -> None:
-    document = example("valid/metadata/everything.json")
+    document = valid("metadata", "everything")
     checked = validate_metadata(document)
     assert checked == document
     assert checked["session"] is not document["session"]
