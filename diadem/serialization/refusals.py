@@ -19,27 +19,43 @@ _OPAQUE = frozenset({"anyOf", "contains", "maxContains", "minContains", "not", "
 
 def refusal(name: str, error: jsonschema_rs.ValidationError, document: Any, *, advise: bool) -> DocumentError:
     """The error for one fault of a document, judged by the schema `name`; with `advise` also a valid example."""
-    path = list(error.instance_path)
-    nodes = _described(schemas.schema(name), path)
+    root = schemas.schema(name)
     subject = f"dataset {document.get('id')} " if name == schemas.DATASET and isinstance(document, dict) else ""
-    advice = [_nearest(error, nodes[-1]), _example(nodes) if advise else ""]
-    message = f"{subject}{json_path(path)}: {_rule(error, nodes[-1])}"
-    return DocumentError(message, next=" ".join(filter(None, advice)) or None)
+    said, near = worded(root, error)
+    advice = [near, _example(described(root, error.instance_path)) if advise else ""]
+    return DocumentError(f"{subject}{said}", next=" ".join(filter(None, advice)) or None)
 
 
-def _rule(error: jsonschema_rs.ValidationError, node: Mapping[str, Any]) -> str:
+def worded(root: Mapping[str, Any], error: jsonschema_rs.ValidationError) -> tuple[str, str]:
+    """Path and broken rule of one fault that the schema `root` finds; and, for a key, what may have been meant."""
+    node = described(root, error.instance_path)[-1]
+    return f"{json_path(error.instance_path)}: {_rule(error, node, root)}", _nearest(error, node)
+
+
+def _rule(error: jsonschema_rs.ValidationError, node: Mapping[str, Any], root: Mapping[str, Any]) -> str:
     """What is broken: in the schema's own words where the validator's would be a pattern or a whole subtree."""
     keyword = error.schema_path[-1] if error.schema_path else ""
     rule = node.get("description", "")
     if isinstance(error.instance, str) and not error.instance.strip():
         return "the text is empty; leave out what is not known."
-    if rule and keyword in _OPAQUE:
-        return f"{_shortened(compact(error.instance, where='').decode(), 80)} is refused. The rule: {rule}"
+    if keyword in _OPAQUE and (rule := _said_beside(error.schema_path, root) or rule):
+        return f"{shortened(compact(error.instance, where='').decode(), 80)} is refused. The rule: {rule}"
     if strange := _unknown(error, node):
-        named = ", ".join(f"'{_shortened(key, 80)}'" for key in strange[:3]) + (", …" if len(strange) > 3 else "")
+        named = ", ".join(f"'{shortened(key, 80)}'" for key in strange[:3]) + (", …" if len(strange) > 3 else "")
         return f"the {'key' if len(strange) == 1 else 'keys'} {named} {'is' if len(strange) == 1 else 'are'} not known."
-    said = _shortened(error.message) + "."
+    said = shortened(error.message) + "."
     return said if not rule or keyword in {"required", "additionalProperties"} else f"{said} The rule: {rule}"
+
+
+def _said_beside(path: Sequence[str | int], root: Mapping[str, Any]) -> str:
+    """The description beside the broken keyword: a field's own says what it means, not how it is stated."""
+    node: Any = root
+    try:
+        for step in path[:-1]:
+            node = _target(node, root) if step == "$ref" else node[step]
+    except (KeyError, IndexError, TypeError):  # the keyword stands in another document
+        return ""
+    return str(node.get("description", "")) if isinstance(node, dict) else ""
 
 
 def _unknown(error: jsonschema_rs.ValidationError, node: Mapping[str, Any]) -> list[str]:
@@ -59,11 +75,11 @@ def _member(name: str) -> str:
     return f".{name}" if re.fullmatch(r"\w+", name) else f"['{name[:80]}']"
 
 
-def _shortened(text: str, most: int = 300) -> str:
+def shortened(text: str, most: int = 300) -> str:
     return text if len(text) <= most else f"{text[: most // 2]} … {text[-most // 2 :]}"
 
 
-def _described(root: Mapping[str, Any], path: Sequence[str | int]) -> list[Mapping[str, Any]]:
+def described(root: Mapping[str, Any], path: Sequence[str | int]) -> list[Mapping[str, Any]]:
     """The parts of the schema on the way to what stands at `path`, as far as they are known."""
     nodes = [_target(root, root)]
     for part in path:

@@ -32,6 +32,12 @@ def validate_metadata(document: object) -> dict[str, Any]:
     DocumentError
         Names the JSON path, the rule and a valid example.
     """
+    if not isinstance(document, Mapping):
+        raise DocumentError(
+            f"a mapping is expected, not {type(document).__name__}",
+            where="metadata",
+            next="On the command line --meta FILE reads a file; in Python json.load or tomllib.load does.",
+        )
     plain = _plain(document)
     _check(schemas.METADATA, plain, advise=True)
     result: dict[str, Any] = plain

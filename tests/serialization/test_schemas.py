@@ -7,8 +7,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import jsonschema_rs
 import pytest
+from referencing import Registry
+from referencing.jsonschema import DRAFT202012
 
 from diadem.errors import DocumentError
 from diadem.serialization import schemas, validation
@@ -71,6 +74,23 @@ def test_every_kind_of_document_has_valid_and_invalid_examples() -> None:
     assert set(VALID) == set(INVALID) == {*JUDGES, "policy", "statement"}
     assert all(VALID.values())
     assert all(INVALID.values())
+
+
+@pytest.mark.parametrize("cases", [VALID, INVALID], ids=["valid", "invalid"])
+def test_another_validator_finds_the_same_faults_at_the_same_places(cases: Mapping[str, Mapping[str, Any]]) -> None:
+    registry: Registry[Any] = Registry(retrieve=lambda name: DRAFT202012.create_resource(schemas.schema(name)))
+    formats = jsonschema.Draft202012Validator.FORMAT_CHECKER
+    for kind, name in names(cases, cases):
+        document = (valid if cases is VALID else invalid)(kind, name)
+        parts = {f"{schemas.BASE}{kind}/1.0.0": document} if kind not in OF_KIND else {OF_KIND[kind]: document}
+        predicate = f"{schemas.STATEMENT}/{str(document.get('predicateType', '')).split('/')[-2:][0]}"
+        if predicate.rpartition("/")[2] in schemas.STATEMENT_KINDS:
+            parts[predicate] = document["predicate"]
+        for schema, part in parts.items():
+            other = jsonschema.Draft202012Validator(schemas.schema(schema), registry=registry, format_checker=formats)
+            found = {tuple(error.absolute_path) for error in other.iter_errors(part)}
+            ours = {tuple(error.instance_path) for error in schemas.validator(schema).iter_errors(part)}
+            assert found == ours, f"{kind} {name}"
 
 
 def test_nothing_is_fetched() -> None:
