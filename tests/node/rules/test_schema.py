@@ -13,9 +13,9 @@ import tomlkit
 from diadem.errors import DocumentError
 from diadem.model.policy import Policy
 from diadem.node.rules.default import DEFAULT_POLICY
-from diadem.node.rules.faults import policy_schema
 from diadem.node.rules.measures import read_duration, read_size
 from diadem.node.rules.text import read_policy
+from diadem.serialization import schemas
 from diadem.serialization.strict_json import parse
 from tests.serialization.examples import INVALID, VALID, invalid, valid
 
@@ -28,7 +28,7 @@ def as_toml(document: Mapping[str, Any]) -> str:
 
 
 def test_the_schema_is_a_schema_and_says_who_it_is() -> None:
-    schema = policy_schema()
+    schema = schemas.schema(schemas.POLICY)
     assert schema["$id"] == "https://diadem-em.org/schemas/policy/1.0.0"
     assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"
     jsonschema_rs.meta.validate(schema)
@@ -60,7 +60,7 @@ def settings(
 
 
 def test_every_setting_says_its_rule_its_default_and_an_example() -> None:
-    found = dict(settings(policy_schema()))
+    found = dict(settings(schemas.schema(schemas.POLICY)))
     assert len(found) == 28
     for path, node in found.items():
         assert node["description"].strip(), path
@@ -73,7 +73,7 @@ def test_every_setting_says_its_rule_its_default_and_an_example() -> None:
 
 def test_the_defaults_of_the_schema_are_those_of_the_code_and_of_the_text() -> None:
     document: dict[str, Any] = {}
-    for path, node in settings(policy_schema()):
+    for path, node in settings(schemas.schema(schemas.POLICY)):
         section = document
         for key in path[:-1]:
             section = section.setdefault(key, {})
@@ -83,7 +83,7 @@ def test_the_defaults_of_the_schema_are_those_of_the_code_and_of_the_text() -> N
 
 def test_the_default_text_names_and_explains_every_setting() -> None:
     lines = DEFAULT_POLICY.splitlines()
-    for path, _ in settings(policy_schema()):
+    for path, _ in settings(schemas.schema(schemas.POLICY)):
         place = path[-1]
         written = [i for i, line in enumerate(lines) if line.startswith((f"{place} = ", f"[{'.'.join(path)}]"))]
         written += [i for i, line in enumerate(lines) if line == f"[[{'.'.join(path)}]]"]
@@ -94,8 +94,8 @@ def test_the_default_text_names_and_explains_every_setting() -> None:
 
 
 def test_ranges_are_named_in_the_units_of_people() -> None:
-    ranged = [node for _, node in settings(policy_schema()) if "x-diadem-least" in node]
-    ranged.append(policy_schema()["$defs"]["interval"])
+    ranged = [node for _, node in settings(schemas.schema(schemas.POLICY)) if "x-diadem-least" in node]
+    ranged.append(schemas.schema(schemas.POLICY)["$defs"]["interval"])
     assert len(ranged) == 10
     for node in ranged:
         read = read_size if "B" in node["x-diadem-least"] else read_duration
