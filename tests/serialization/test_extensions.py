@@ -70,6 +70,12 @@ def test_a_fault_says_what_the_author_says_of_the_key_and_what_may_have_been_mea
     assert "The rule: Shape of the mirror." in wrong
 
 
+def test_only_the_keys_that_no_pattern_admits_are_named() -> None:
+    known = ExtensionSchemas({CL: {"1": {"additionalProperties": False, "patternProperties": {"^x_": {}}}}})
+    (fault,) = known.judge(CL, "1", {"x_a": 1, "y": 2, "x_b": 3}).faults
+    assert "the key 'y' is not known" in fault
+
+
 @pytest.mark.parametrize(("namespace", "version"), [("org.example.unknown", "1.0.0"), (CL, "2.0.0")])
 def test_what_nobody_knows_is_not_judged(known: ExtensionSchemas, namespace: str, version: str) -> None:
     verdict = known.judge(namespace, version, {"mirror": "round"})

@@ -78,7 +78,9 @@ def test_every_kind_of_document_has_valid_and_invalid_examples() -> None:
 
 @pytest.mark.parametrize("cases", [VALID, INVALID], ids=["valid", "invalid"])
 def test_another_validator_finds_the_same_faults_at_the_same_places(cases: Mapping[str, Mapping[str, Any]]) -> None:
-    registry: Registry[Any] = Registry(retrieve=lambda name: DRAFT202012.create_resource(schemas.schema(name)))
+    known = [*NAMES, schemas.STATEMENT, *(f"{schemas.STATEMENT}/{kind}" for kind in schemas.STATEMENT_KINDS)]
+    resources = [(name, DRAFT202012.create_resource(schemas.schema(name))) for name in known]
+    registry: Registry[Any] = Registry().with_resources(resources)
     formats = jsonschema.Draft202012Validator.FORMAT_CHECKER
     for kind, name in names(cases, cases):
         document = (valid if cases is VALID else invalid)(kind, name)
