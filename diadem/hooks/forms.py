@@ -1,4 +1,4 @@
-"""Forms of statements that look at more than one key, or at none but whether it is there."""
+"""Forms of statements that look at more than one key, or at none but whether it is there; and when statements count."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from diadem.hooks.fields import Derived, Dropped, Found, Rule, Tree, look_up, stated
+from diadem.hooks.manifest import Document, Path, several
 from diadem.hooks.text import number
 from diadem.hooks.times import moments
 from diadem.terms.dates import exif, from_epoch, from_filetime, iso, moments_of
@@ -35,12 +36,12 @@ def first(rules: Sequence[Rule | Derived], tree: Tree) -> Iterator[Found]:
     reasons: list[str] = []
     for rule in rules:
         try:
-            several = [one for one in found(rule, tree) if one.value != "" and number(one.value) != 0]
+            values = [one for one in found(rule, tree) if one.value != "" and number(one.value) != 0]
         except Dropped as why:
             reasons.append(str(why))
             continue
-        if several:
-            yield from several
+        if values:
+            yield from values
             return
     if reasons:
         raise Dropped("; ".join(reasons))
@@ -102,11 +103,74 @@ def time(field: str, places: Mapping[str, str], when: Condition | None, tree: Tr
     keys = list(dict.fromkeys(places[name] for name in used))
     shown = raw[used[0]] if len(keys) == 1 else " ".join(str(raw[name]) for name in used)
     instant, same = _first_time(_INSTANT, raw), exif(raw.get("same"))
-    several = list(moments(field, " + ".join(keys), shown, local=local, instant=instant, same=same))
-    if not several:
+    times = list(moments(field, " + ".join(keys), shown, local=local, instant=instant, same=same))
+    if not times:
         raise Dropped(f"{shown!r} is no time")
-    yield from several
+    yield from times
 
 
 def _first_time(reads: Mapping[str, Callable[[Any], Any]], raw: Mapping[str, Any]) -> Any:
     return next((moment for name, read in reads.items() if name in raw and (moment := read(raw[name]))), None)
+
+
+def condition(family: Document, said: Any, base: str, path: Path) -> Condition | None:
+    """When a statement counts; keys are from its base."""
+    if said is None:
+        return None
+    if isinstance(said, list):
+        parts = [condition(family, one, base, path) for one in said]
+        return lambda tree: all(part is None or part(tree) for part in parts)
+    if isinstance(said, str):
+        return _known(family, said, path)
+
+    def at(tree: Tree, key: str) -> Any:
+        return look_up(tree, key[1:] if key.startswith("/") else f"{base}{key}")
+
+    if "nonzero" in said:
+        return lambda tree: any(number(at(tree, key)) for key in several(said["nonzero"]))
+    pattern = pattern_of(family, said["matches"], (*path, "when", "matches")) if "matches" in said else None
+    words, others = ({word_of(one) for one in several(said.get(name, []))} for name in ("is", "is_not"))
+
+    def met(tree: Tree) -> bool:
+        raw = at(tree, said["key"])
+        return (
+            ("exists" not in said or (raw is not None) is said["exists"])
+            and (not words or (raw is not None and word_of(raw) in words))
+            and (not others or raw is None or word_of(raw) not in others)
+            and (pattern is None or (raw is not None and pattern.search(str(raw)) is not None))
+            and ("above" not in said or ((size := number(raw)) is not None and size > said["above"]))
+        )
+
+    return met
+
+
+def _known(family: Document, name: str, path: Path) -> Condition:
+    """A condition by its name, or a Python function."""
+    if name.startswith("not "):
+        inner = _known(family, name[4:].strip(), path)
+        return lambda tree: not inner(tree)
+    if ":" in name:
+        function: Condition = family.named(name, (*path, "when"))
+        return function
+    conditions = family.content.get("when", {})
+    if name not in conditions:
+        raise family.fault(
+            (*path, "when"), f"there is no condition '{name}'; [when] has {', '.join(conditions) or 'none'}"
+        )
+    found = condition(family, conditions[name], "", ("when", name))
+    assert found is not None
+    return found
+
+
+def pattern_of(family: Document, text: str, path: Path) -> re.Pattern[str]:
+    """A regular expression as it is written."""
+    try:
+        return re.compile(text, re.IGNORECASE | re.DOTALL)
+    except re.error as error:
+        raise family.fault(path, f"{text!r} is no regular expression: {error}") from error
+
+
+def word_of(raw: Any) -> str:
+    """A value as it is compared: without regard to large letters, whole numbers without a point."""
+    whole = isinstance(raw, float) and raw.is_integer()
+    return str(int(raw) if whole else raw).strip().casefold()

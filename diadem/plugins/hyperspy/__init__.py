@@ -22,7 +22,7 @@ def diadem_fields() -> Iterable[FieldsOffer]:
             "original-tia": "diadem.plugins.tia.tables:OBJECT",
             "original-thermofisher": "diadem.plugins.thermofisher.tables:TABLE",
             "original-zeiss": "diadem.plugins.zeiss/zeiss-sem",
-            "original-msa": "diadem.plugins.msa.tables:HEADER",
+            "original-msa": "diadem.plugins.msa/msa-header",
             "original-blockfile": "diadem.plugins.nanomegas.blockfile_table:HEADER",
             "original-pantarhei": "diadem.plugins.pantarhei.tables:METADATA",
             "original-topspin": "diadem.plugins.nanomegas.topspin_table:SESSION",
