@@ -1,7 +1,7 @@
 """What EPU's document states: SI without prefixes, angles in radians, a time with its offset.
 
 The lengths of the image have their unit beside them (`SpatialScale`); the others are of the same interface that writes
-Velox's JSON (see `diadem.plugins.velox.tables`), and proven there.
+Velox's JSON (see the `formats.toml` of `diadem.plugins.velox`), and proven there.
 """
 
 from __future__ import annotations
