@@ -66,7 +66,7 @@ def all_that_reads(offers: Offers) -> str:
     from importlib.metadata import version
 
     plugins = sorted({f"{plugin.name} {plugin.version}" for plugin in offers.plugins})
-    readers = sorted({f"{offer.name} {offer.load}" for offer in offers.readers})
+    readers = sorted({f"{offer.name} {offer.open or offer.load}" for offer in offers.readers})
     return "\n".join([SOFTWARE, f"rosettasciio {version('rosettasciio')}", f"{SCAN_SECONDS}", *plugins, *readers])
 
 

@@ -17,11 +17,12 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from diadem.archive.neutralising import detached
-from diadem.errors import DiademError, ReaderError
+from diadem.errors import ReaderError
 from diadem.hooks.offers import ReaderOffer
+from diadem.hooks.targets import target
 
 #: Signal dictionaries as RosettaSciIO defines them.
 Dictionaries = list[dict[str, Any]]
@@ -64,6 +65,22 @@ def confined(files: Iterable[Path]) -> Iterator[None]:
         if _CONFINEMENT.wanted:
             raise ReaderError(_CONFINEMENT.wanted, where=error.where, next="`open` gives its bytes.") from error
         raise
+    finally:
+        _CONFINEMENT.allowed = before
+
+
+def allow(files: Iterable[Path]) -> None:
+    """Let the reader that runs in this thread open more files."""
+    if _CONFINEMENT.allowed is not None:
+        _CONFINEMENT.allowed |= {_real(place) for place in files}
+
+
+@contextmanager
+def lifted() -> Iterator[None]:
+    """Let what the core does for a reader, such as reading the package, open what it needs."""
+    before, _CONFINEMENT.allowed = _CONFINEMENT.allowed, None
+    try:
+        yield
     finally:
         _CONFINEMENT.allowed = before
 
@@ -121,69 +138,26 @@ def _own_places() -> tuple[str, ...]:
     return tuple(_real(place) + os.sep for place in (*places, *system))
 
 
-def call_reader(offer: ReaderOffer, where: str, target: Callable[[], Any], lazy: bool) -> Dictionaries:
-    """Read a dataset.
-
-    Parameters
-    ----------
-    offer : ReaderOffer
-        The reader.
-    where : str
-        Stored path, for errors.
-    target : callable
-        Gives what the reader reads from: a path, or a fresh open file.
-    lazy : bool
-        Whether to try lazily first.
-
-    Raises
-    ------
-    DigestMismatch
-        The reader met damage in a file that is proven as it is read.
-    ReaderError
-        Anything else went wrong.
-    """
-    reader = reader_of(offer)
-    try:
-        if lazy:
-            try:
-                return reader(target(), lazy=True)
-            except DiademError:
-                raise
-            except Exception:  # noqa: S110 - many readers cannot read lazily, and each says so in its own way
-                pass
-        return reader(target(), lazy=False)
-    except DiademError:
-        raise
-    except Exception as error:
-        raise unreadable(offer, where, error) from error
-
-
 def reader_of(offer: ReaderOffer) -> Callable[..., Dictionaries]:
     """The reader with its options; files that it forgets to close are closed without a warning to the user."""
-    try:
-        function = resolve(offer.load)
-    except ImportError as error:
-        raise ReaderError(
-            f"the reader '{offer.name}' needs a package that is not installed: {error.name or error}",
-            next=f"pip install {error.name}" if error.name else None,
-        ) from error
+    function = target(offer.load)
 
-    def call(target: Any, *, lazy: bool) -> Dictionaries:
+    def call(source: Any, *, lazy: bool) -> Dictionaries:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ResourceWarning)
-            return [detached(found) for found in function(target, **{"lazy": lazy, **offer.options})]
+            return [detached(found) for found in function(source, **{"lazy": lazy, **offer.options})]
 
     return call
 
 
-def resolve(target: str) -> Callable[..., Any]:
-    """The function that ``module:function`` names."""
-    module, _, name = target.partition(":")
-    return cast("Callable[..., Any]", getattr(importlib.import_module(module), name))
-
-
 def unreadable(offer: ReaderOffer, where: str, error: Exception) -> ReaderError:
     """The error for whatever a reader raised."""
+    if isinstance(error, ImportError):
+        return ReaderError(
+            f"the reader '{offer.name}' needs a package that is not installed: {error.name or error}",
+            where=where,
+            next=f"pip install {error.name}" if error.name else None,
+        )
     return ReaderError(
         f"'{offer.name}' cannot read it: {brief(error)}",
         where=where,

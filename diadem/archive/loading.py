@@ -1,32 +1,31 @@
 """Loading a dataset as HyperSpy signal whose bytes are proven.
 
-Three ways, the first that the format allows:
+The format is opened as for the record (`diadem.extract.opening`), on files that are proven as they are read:
 
-- *leaves*: the arrays lie flat in the file, and where is known. A reader takes the metadata from a copy of the proven
-  headers; the array is read through the package, leaf by leaf, when a chunk is computed.
-- *leaves* through an open file: HDF5 readers read everything through the package.
+- *leaves*: headers and arrays are read through the package, leaf by leaf, an array when a chunk of it is computed. A
+  reader that needs a path gets a copy of the proven headers, one of HDF5 an open file.
 - *proven file*: every file of the dataset is proven first, then the reader gets the path.
 """
 
 from __future__ import annotations
 
-import hashlib
+import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, Literal, Self, cast
 
-from diadem.archive.calling import Dictionaries, brief, call_reader, confined, reader_of, resolve, unreadable
+from diadem.archive.calling import Dictionaries, allow, brief, confined, lifted, reader_of, unreadable
 from diadem.archive.headers import TooLarge, common_folder, header_copy
-from diadem.archive.lazyarray import LeafArray, as_dask, fitted
 from diadem.archive.proving import LoadSource
 from diadem.archive.rangefile import RangeFile, close_hdf5_at_exit, shown_name
 from diadem.archive.signals import build, choose
 from diadem.errors import DiademError, ReaderError, UsageError
 from diadem.extract.hdf5_walk import walk_all
+from diadem.extract.lazyarray import CHUNK_BYTES
+from diadem.extract.opening import LocalFile, array_of, open_dataset
+from diadem.hooks.formats import Dictionary, Files, Parts, Signal
 from diadem.hooks.offers import ReaderOffer
-from diadem.model.layout import ArrayLayout, FileLayout, FileObject, LayoutFunction
 from diadem.model.ports import RangeReader
 from diadem.model.record import Dataset
 
@@ -34,14 +33,6 @@ Verify = Literal["proof", "always", "never"]
 #: Has a worker read the dataset before this process does: the folder in which its files lie, and that folder's path in
 #: the package. Raises `ReaderError` where the reader hangs, dies or reads nothing.
 Trial = Callable[[Path, PurePosixPath], None]
-
-
-@dataclass(frozen=True, slots=True)
-class _Read:
-    """What a reader returned, and what is proven of it: ``leaves``, ``proven-file`` or ``never``."""
-
-    dictionaries: Dictionaries
-    proof: str
 
 
 def load(
@@ -91,53 +82,107 @@ def load(
     """
     if verify not in ("proof", "always", "never"):
         raise UsageError(f"verify is 'proof', 'always' or 'never', not '{verify}'")
-    try:
-        read = _read(source, offer, lazy, verify, trial)
-    except ReaderError as error:
-        error.where = error.where or source.entry
-        raise
-    origin = {"package": str(source.package), "path": source.entry, "verify": read.proof, "reader": offer.name}
-    try:
-        return choose(build(read.dictionaries, lazy, origin, dataset), signal, source.entry)
-    except DiademError:
-        raise
-    except Exception as error:
-        raise unreadable(offer, source.entry, error) from error
+    with PackageFiles(source, offer, lazy, verify, trial) as files:
+        try:
+            read = _read(files, offer, source)
+        except ReaderError as error:
+            error.where = error.where or source.entry
+            raise
+        origin = {"package": str(source.package), "path": source.entry, "verify": files.proof, "reader": offer.name}
+        try:
+            found = choose(build(read, lazy, origin, dataset), signal, source.entry)
+        except DiademError:
+            raise
+        except Exception as error:
+            raise unreadable(offer, source.entry, error) from error
+        if lazy:
+            files.keep()
+    return found
 
 
-def _read(source: LoadSource, offer: ReaderOffer, lazy: bool, verify: Verify, trial: Trial | None) -> _Read:
-    """Have the dataset read in the first way that works."""
-    if verify == "always":
-        source.prove(again=True)
-    path = source.local_path() if verify == "never" else None
-    with _Files(source) as files:
+def _read(files: PackageFiles, offer: ReaderOffer, source: LoadSource) -> Dictionaries:
+    """The signals of a dataset as RosettaSciIO would return them, with the axes and arrays that its format opens."""
+    with confined(()):
         if source.entry == source.path and not files[source.path].size:
             raise ReaderError("the file is empty (0 bytes)", where=source.path)
-        if path is not None:
-            return _Read(_by_path(source, offer, path, lazy, trial), "never")
-        read = _by_leaves(source, offer, files, lazy, trial)
-        if read is not None:
-            if lazy:
-                files.keep()
-            return _Read(read, "proven-file" if verify == "always" else "leaves")
-    return _Read(_by_path(source, offer, source.prove(), lazy, trial), "proven-file")
+        try:
+            try:
+                signals = list(open_dataset(files, offer, layouts=files.by_leaves).signals)
+            except ReaderError:
+                if files.lazy or offer.open:
+                    raise
+                signals = list(open_dataset(files, offer).signals)  # of a file cut short it may still make something
+            return [_dictionary(signal, files, f"{source.package} {number}") for number, signal in enumerate(signals)]
+        except DiademError:
+            raise
+        except Exception as error:
+            raise unreadable(offer, source.entry, error) from error
 
 
-class _Files(Mapping[str, RangeReader]):
-    """The files of a dataset, opened when they are asked for and closed at the end unless a signal needs them."""
+def _dictionary(signal: Signal, files: PackageFiles, name: str) -> Dictionary:
+    """One signal, with all that its reader says of it besides."""
+    made = signal.dictionary(array_of(signal, files, name, lazy=files.lazy, chunk=CHUNK_BYTES))
+    if signal.reader is None:
+        return made
+    try:
+        told = {key: value for key, value in signal.reader().items() if key != "post_process"}
+    except DiademError:
+        raise
+    except Exception as error:  # axes and array are known without it
+        logging.getLogger(__name__).warning("%s: the reader's metadata are left out: %s", files.entry, brief(error))
+        return made
+    return {**told, "data": made["data"], "axes": made["axes"]}
 
-    def __init__(self, source: LoadSource) -> None:
+
+class PackageFiles(Files):
+    """The files of a dataset in a package, opened when they are asked for and closed unless a signal needs them.
+
+    Parameters
+    ----------
+    source : LoadSource
+        The dataset.
+    offer : ReaderOffer
+        Whose `load` reads it.
+    lazy : bool
+        Whether arrays stay in the files.
+    verify : {"proof", "always", "never"}
+        See `load`.
+    trial : callable, optional
+        Reads the dataset in a worker before a reader does so here.
+
+    Attributes
+    ----------
+    proof : str
+        What is proven of all that was read: ``leaves``, ``proven-file`` or ``never``.
+    """
+
+    def __init__(self, source: LoadSource, offer: ReaderOffer, lazy: bool, verify: Verify, trial: Trial | None) -> None:
+        self.entry = source.entry
+        self.lazy = lazy
         self._source = source
+        self._offer = offer
+        self._trial = trial
         self._names = dict.fromkeys((source.path, *source.sidecars))
         self._open: dict[str, RangeReader] = {}
-        self._stack = ExitStack()
+        self._stack, self._copies = ExitStack(), ExitStack()
+        if verify == "always":
+            source.prove(again=True)
+        self._here = source.local_path() if verify == "never" else None
+        self.proof = "leaves" if verify == "proof" else "never" if self._here else "proven-file"
+
+    @property
+    def by_leaves(self) -> bool:
+        """Whether arrays are read through the package, piece by piece."""
+        return self._here is None and self.entry == self._source.path
 
     def __getitem__(self, name: str) -> RangeReader:
-        """Proven random access to a file."""
+        """Random access to a file, proven unless nothing is to be."""
         if name not in self._names:
             raise KeyError(name)
         if name not in self._open:
-            self._open[name] = self._stack.enter_context(self._source.open(name))
+            with lifted():
+                opened = LocalFile(self._place(name, self._here)) if self._here else self._source.open(name)
+                self._open[name] = _Lifted(self._stack.enter_context(opened))
         return self._open[name]
 
     def __iter__(self) -> Iterator[str]:
@@ -153,126 +198,132 @@ class _Files(Mapping[str, RangeReader]):
         return self
 
     def __exit__(self, *error: object) -> None:
-        """Close what is open."""
+        """Close what is open, and remove copies of headers."""
+        self._copies.close()
         self._stack.close()
 
     def keep(self) -> None:
         """Leave the files open: they are released with the arrays that read them."""
         self._stack.pop_all()
 
+    def path(self, parts: Parts | None = None) -> str:
+        """A path of the entry: of a copy of the parts that are needed, or of files that are proven whole."""
+        with lifted():
+            place = None
+            if parts is not None and self.by_leaves:
+                try:
+                    place = self._copies.enter_context(header_copy(self, self.entry, parts))
+                except TooLarge:
+                    place = None
+            whole = place is None
+            if place is None:
+                place = self._here or self._source.prove()
+                self.proof = "never" if self._here else "proven-file"
+            if self._trial is not None:
+                self._trial(*self._folder(place))
+            places = {name: self._place(name, place) for name in self}
+            if whole:
+                sizes = {name: found.stat().st_size for name, found in places.items()}
+                self._require_harmless(sizes, lambda name: places[name].open("rb"))
+        allow(places.values())
+        return str(place)
 
-# -- before any reader ---------------------------------------------------------------------------------------------
+    def hdf5(self) -> Any:
+        """An open file that reads through the package; a path where the dataset is a folder, or nothing is proven."""
+        if not self.by_leaves or len(self) > 1:  # links to other files need a folder
+            return self.path()
+        close_hdf5_at_exit()
+        name, reader = PurePosixPath(self.entry).name, self[self.entry]
+        with lifted():
+            if self._trial is not None and (place := self._source.local_path()) is not None:
+                self._trial(*self._folder(place))
+                self._trial = None
+            self._require_harmless(
+                {self.entry: reader.size}, lambda _: cast("AbstractContextManager[BinaryIO]", RangeFile(reader, name))
+            )
+        return RangeFile(reader, name)
 
+    def read(self, parts: Parts | None = None, *, hdf5: bool = False) -> Dictionaries:
+        """Signals as the reader gives them, lazily if it can; where parts are not enough for it, from whole files."""
+        reader = reader_of(self._offer)
+        if parts is not None and self.by_leaves:
+            try:
+                return reader(self.path(parts), lazy=True)
+            except DiademError:
+                raise
+            except Exception:  # noqa: S110 - the reader wants more than the headers: it gets the proven file
+                pass
+        source = self.hdf5 if hdf5 else self.path
+        if self.lazy:
+            try:
+                return self._renamed(reader(source(), lazy=True))
+            except DiademError:
+                raise
+            except Exception:  # noqa: S110 - many readers cannot read lazily, and each says so in its own way
+                pass
+        return self._renamed(reader(source(), lazy=False))
 
-def _require_harmless(
-    source: LoadSource, sizes: Mapping[str, int], open_file: Callable[[str], AbstractContextManager[BinaryIO]]
-) -> None:
-    """Refuse HDF5 files that lead out of the dataset or in circles, whatever they are called."""
-    try:
-        found = walk_all(source.entry, sizes, open_file)
-    except DiademError:
-        raise
-    except Exception as error:
-        raise ReaderError(f"the HDF5 file cannot be opened: {brief(error)}", where=source.path) from error
-    if found.missing and not found.refused:
-        raise ReaderError(f"'{found.missing[0]}' is not beside it", where=source.path, next="`open` gives its bytes.")
-    if found.refused:
-        raise ReaderError(found.issues[0]["message"], where=source.path, next="`open` gives its bytes.")
+    def _renamed(self, read: Dictionaries) -> Dictionaries:
+        """With the file's own name where a library took that of an open file for it."""
+        name = PurePosixPath(self.entry).name
+        for dictionary in read:
+            general = dictionary.get("metadata", {}).get("General", {})
+            if general.get("original_filename") == shown_name(name):
+                general["original_filename"] = name
+        return read
 
+    def _folder(self, place: Path) -> tuple[Path, PurePosixPath]:
+        """The folder that holds all files where the entry lies at a place, and that folder in the package."""
+        base = common_folder((self.entry, *self))
+        return place.parents[len(PurePosixPath(self.entry).relative_to(base).parts) - 1], base
 
-# -- the three ways ------------------------------------------------------------------------------------------------
+    def _place(self, name: str, place: Path) -> Path:
+        """Where a file is, if the entry lies at a place."""
+        folder, base = self._folder(place)
+        return folder / PurePosixPath(name).relative_to(base)
 
-
-def _by_leaves(
-    source: LoadSource, offer: ReaderOffer, files: _Files, lazy: bool, trial: Trial | None
-) -> Dictionaries | None:
-    """Read through the package, where the layout is known; None where it is not certain."""
-    if not offer.layout or source.entry != source.path:
-        return None
-    try:
-        layout = cast("LayoutFunction", resolve(offer.layout))(files, source.path)
-    except ReaderError:
-        if lazy:
+    def _require_harmless(
+        self, sizes: Mapping[str, int], open_file: Callable[[str], AbstractContextManager[BinaryIO]]
+    ) -> None:
+        """Refuse HDF5 files that lead out of the dataset or in circles, whatever they are called."""
+        try:
+            found = walk_all(self.entry, sizes, open_file)
+        except DiademError:
             raise
-        return None  # a file cut short: the reader may still make something of it
-    except DiademError:
-        raise
-    except Exception:  # a layout that fails tells nothing of the file
-        return None
-    if isinstance(layout, FileObject):
-        if trial is not None and (path := source.local_path()) is not None:
-            trial(*_folder(source, path))
-        return _from_file(source, offer, files[source.path], lazy)
-    if isinstance(layout, FileLayout):
-        return _from_layout(source, offer, files, layout, lazy, trial)
-    return None
+        except Exception as error:
+            raise ReaderError(f"the HDF5 file cannot be opened: {brief(error)}", where=self._source.path) from error
+        if found.missing and not found.refused:
+            message = f"'{found.missing[0]}' is not beside it"
+            raise ReaderError(message, where=self._source.path, next="`open` gives its bytes.")
+        if found.refused:
+            raise ReaderError(found.issues[0]["message"], where=self._source.path, next="`open` gives its bytes.")
 
 
-def _from_file(source: LoadSource, offer: ReaderOffer, reader: RangeReader, lazy: bool) -> Dictionaries:
-    """Let a reader read from an open file."""
-    close_hdf5_at_exit()
-    name = PurePosixPath(source.path).name
-    _require_harmless(
-        source, {source.path: reader.size}, lambda _: cast("AbstractContextManager[BinaryIO]", RangeFile(reader, name))
-    )
-    with confined(()):
-        read = call_reader(offer, source.entry, lambda: RangeFile(reader, name), lazy)
-    for dictionary in read:
-        general = dictionary.get("metadata", {}).get("General", {})
-        if general.get("original_filename") == shown_name(name):
-            general["original_filename"] = name
-    return read
+class _Lifted:
+    """A file of a package, which may read it while a format's code may open nothing."""
 
+    def __init__(self, reader: RangeReader) -> None:
+        self._reader = reader
+        self.size = reader.size
 
-def _from_layout(
-    source: LoadSource, offer: ReaderOffer, files: _Files, layout: FileLayout, lazy: bool, trial: Trial | None
-) -> Dictionaries | None:
-    """Take the metadata from the headers, and the arrays from the package."""
-    try:
-        with header_copy(files, source.path, layout.header) as path:
-            folder, base = _folder(source, path)
-            if trial is not None:
-                trial(folder, base)
-            with confined(folder / PurePosixPath(name).relative_to(base) for name in files):
-                read = reader_of(offer)(str(path), lazy=True)
-    except DiademError:
-        raise
-    except TooLarge:
-        return None
-    except Exception:
-        return None  # the reader wants more than the headers: it gets the whole, proven file
-    signals = [dictionary for dictionary in read if "data" in dictionary]
-    if len(signals) != len(layout.arrays):
-        return None
-    for number, (dictionary, array) in enumerate(zip(signals, layout.arrays, strict=True)):
-        shaped = fitted(array, dictionary["data"].shape, dictionary["data"].dtype)
-        if shaped is None:
-            return None
-        token = _token(source.package, number, shaped)
-        leaves = LeafArray(files[shaped.file], shaped, token=token)
-        dictionary["data"] = as_dask(leaves, shaped, token) if lazy else leaves[...]
-    return signals
+    def read_at(self, offset: int, length: int) -> bytes:
+        """Up to `length` bytes at `offset`."""
+        with lifted():
+            return self._reader.read_at(offset, length)
 
+    def readinto_at(self, offset: int, buffer: memoryview) -> int:
+        """Fill `buffer` from `offset`."""
+        with lifted():
+            return self._reader.readinto_at(offset, buffer)
 
-def _by_path(source: LoadSource, offer: ReaderOffer, path: Path, lazy: bool, trial: Trial | None) -> Dictionaries:
-    """Let a reader read from a path."""
-    folder, base = _folder(source, path)
-    names = (source.path, *source.sidecars)
-    places = {name: folder / PurePosixPath(name).relative_to(base) for name in names}
-    if trial is not None:
-        trial(folder, base)
-    sizes = {name: place.stat().st_size for name, place in places.items()}
-    _require_harmless(source, sizes, lambda name: places[name].open("rb"))
-    with confined(places.values()):
-        return call_reader(offer, source.entry, lambda: str(path), lazy)
+    def close(self) -> None:
+        """Release the file."""
+        self._reader.close()
 
+    def __enter__(self) -> Self:
+        """Itself."""
+        return self
 
-def _folder(source: LoadSource, path: Path) -> tuple[Path, PurePosixPath]:
-    """The folder that holds all files of a dataset whose entry lies at a path, and that folder in the package."""
-    base = common_folder((source.entry, source.path, *source.sidecars))
-    return path.parents[len(PurePosixPath(source.entry).relative_to(base).parts) - 1], base
-
-
-def _token(package: str, number: int, array: ArrayLayout) -> str:
-    """A name for the bytes of an array: the package pins them, the layout says which and how."""
-    return hashlib.sha256(repr((package, number, array)).encode()).hexdigest()[:32]
+    def __exit__(self, *error: object) -> None:
+        """Close."""
+        self.close()

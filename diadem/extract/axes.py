@@ -35,24 +35,6 @@ def in_order(axes: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     return sorted(axes, key=lambda axis: axis.get("index_in_array") or 0) if _indexed(axes) else list(axes)
 
 
-def as_loaded(signal: Mapping[str, Any], axes: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
-    """Axes with `navigate` as a signal has it once it is loaded: some readers make maps into spectra only then.
-
-    Parameters
-    ----------
-    signal : mapping
-        A reader's dictionary; `post_process` has what the reader does to the signal that is made of it.
-    axes : sequence of mapping
-        Its axes, in the order of its array.
-    """
-    steps = [getattr(step, "__code__", None) for step in signal.get("post_process") or ()]
-    names = [name for code in steps for name in getattr(code, "co_names", ())]
-    spectral = sum(axis.get("navigate") is True for axis in axes) - 1  # HyperSpy takes the fastest outer axis
-    if "to_signal1D" not in names or spectral < 0:
-        return axes
-    return [{**axis, "navigate": place != spectral} for place, axis in enumerate(axes)]
-
-
 def _indexed(axes: Sequence[Mapping[str, Any]]) -> bool:
     """Whether every axis says where it belongs, each differently."""
     places = [axis.get("index_in_array") for axis in axes]

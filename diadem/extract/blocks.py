@@ -114,8 +114,14 @@ class Cut:
         ]
 
 
-def cut(path: str, job: Mapping[str, Any], format_: str, tell: Callable[[str, str], None]) -> Cut:
-    """Have every plugin that knows the format cut its blocks.
+def cut(
+    path: str,
+    job: Mapping[str, Any],
+    format_: str,
+    tell: Callable[[str, str], None],
+    opened: Iterable[Block | Extension] = (),
+) -> Cut:
+    """Take the blocks that the format itself gives, and have every plugin that knows it cut more.
 
     Parameters
     ----------
@@ -127,6 +133,8 @@ def cut(path: str, job: Mapping[str, Any], format_: str, tell: Callable[[str, st
         Name of the reader.
     tell : callable
         Told of kind and name of what runs now.
+    opened : iterable of Block or Extension
+        What the format's `open` gives.
 
     Returns
     -------
@@ -137,6 +145,13 @@ def cut(path: str, job: Mapping[str, Any], format_: str, tell: Callable[[str, st
     files = [f"{job['root']}/{name}" for name in job["files"]]
     names = frozenset(name.casefold() for file in map(Path, files) for name in (file.name, file.stem))
     found = Cut(offers, tell=tell, names=names)
+    own = next((offer for offer in job.get("offers", ()) if offer["name"] == format_), {"name": format_, "by": {}})
+    try:
+        _take(opened, own, found)
+    except Exception as error:  # a damaged file, or the plugin's own fault
+        found.issues.append(_fault(own, error))
+    kinds = {block.kind for block in found.blocks}
+    found.whole = any(offer["whole"] and kinds & set(offer["tables"]) for offer in offers)
     for offer in offers:
         before = len(found.blocks)
         if offer["blocks"]:

@@ -56,10 +56,10 @@ def ser(head: bytes, read: Read) -> int | None:
 
 
 def digitalmicrograph(head: bytes, read: Read) -> int | None:  # noqa: ARG001
-    """The root's length, and the header and closing zeros that it leaves out."""
+    """Header and root; the zeros behind them are eight in DM4 files of Gatan, four in those of Nion Swift."""
     if struct.unpack_from(">I", head)[0] == 4:
-        return int(struct.unpack_from(">Q", head, 4)[0]) + 24
-    return int(struct.unpack_from(">I", head, 4)[0]) + 16
+        return int(struct.unpack_from(">Q", head, 4)[0]) + 16
+    return int(struct.unpack_from(">I", head, 4)[0]) + 12
 
 
 def blockfile(head: bytes, read: Read) -> int | None:  # noqa: ARG001

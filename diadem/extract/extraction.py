@@ -82,6 +82,12 @@ def issue(code: str, message: str, **more: Any) -> dict[str, Any]:
     return {"code": code, "message": message, **{key: value for key, value in more.items() if value}}
 
 
+def truncated(path: str, file: str, why: str) -> dict[str, Any]:
+    """The issue of a file that is shorter than it says."""
+    advice = "Copy it again from the instrument, if it is still there."
+    return issue("truncated", f"'{path}' is not whole: {why}", file=file, next=advice)
+
+
 def unread(
     format_: str = UNKNOWN,
     evidence: Sequence[str] = (),

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from diadem.extract import declared
-from diadem.extract.extraction import issue
+from diadem.extract.extraction import issue, truncated
 from diadem.extract.survey import DatasetPlan
 from diadem.serialization.zip_list import open_zip
 
@@ -120,13 +120,7 @@ def _size(plan: DatasetPlan, path: Path, rule: Any, head: bytes, *, frames: bool
 
 
 def _truncated(plan: DatasetPlan, why: str) -> dict[str, Any]:
-    """The issue of a file that is shorter than it says."""
-    return issue(
-        "truncated",
-        f"'{plan.primary.path}' is not whole: {why}",
-        file=plan.primary.id,
-        next="Copy it again from the instrument, if it is still there.",
-    )
+    return truncated(plan.primary.path, plan.primary.id, why)
 
 
 def _bzip2(plan: DatasetPlan, path: Path) -> Preflight:

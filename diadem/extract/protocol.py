@@ -86,15 +86,15 @@ class Offered:
     def targets(self) -> Iterator[str]:
         """Every dotted name that a worker may be asked to import."""
         for reader in self.readers.values():
-            yield from (reader.load, reader.probe, reader.describe)
+            yield from (reader.open, reader.load, reader.probe, reader.describe)
         for offer in self._fields:
             yield from (offer.blocks, *offer.tables.values())
         yield from (offer.draw for offer in self._previews)
         yield from (offer.check for offer in self._checks)
 
     def _reader(self, offer: ReaderOffer) -> dict[str, Any]:
-        targets = {"load": offer.load, "probe": offer.probe, "describe": offer.describe}
-        package = _package(offer.load)
+        targets = {"open": offer.open, "load": offer.load, "probe": offer.probe, "describe": offer.describe}
+        package = _package(offer.open or offer.load)
         if package in _BUNDLED:
             by = {"plugin": "rosettasciio", "version": version_of(_OURS)}
             by["reader"] = f"rosettasciio {version_of('rosettasciio')}"

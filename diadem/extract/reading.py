@@ -3,32 +3,33 @@
 from __future__ import annotations
 
 import logging
-import os
-import sys
 import time
 import warnings
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from diadem.extract.assertions import Statement, clean, merge
-from diadem.extract.axes import as_loaded, describe_axes, in_order, kind_of
+from diadem.extract.axes import describe_axes, in_order, kind_of
 from diadem.extract.blocks import Cut, cut, to_keep
-from diadem.extract.extraction import issue
+from diadem.extract.extraction import issue, truncated
 from diadem.extract.fault_text import fault_text
 from diadem.extract.mapping import leaves
 from diadem.extract.normalise import pixel_sizes, values_of
+from diadem.extract.opening import LocalFiles, array_of, open_dataset
 from diadem.extract.pictures import draw, packed
 from diadem.extract.quality import ASSESS, examine
+from diadem.hooks.formats import CutShort, Opened, Signal
+from diadem.hooks.offers import ReaderOffer
 from diadem.hooks.targets import target
 
-#: A reader that cannot be lazy may read a file of at most this size.
-MAX_EAGER = 256 << 20
 #: Signals of one file that are described; more are counted.
 MAX_SIGNALS = 256
 
-Signals = list[dict[str, Any]]
+#: What a job says of a reader.
+_OFFERED = ("name", "open", "load", "describe", "options")
+
 #: Told of kind and name of what runs now.
 Tell = Callable[[str, str], None]
 
@@ -73,29 +74,71 @@ def read_dataset(job: Mapping[str, Any], tell: Tell = _silent) -> dict[str, Any]
     if offer is None:
         return result
     result["format"] = offer["name"]
-    blocks = cut(path, job, offer["name"], tell)
+    lazy_only = job.get("lazy_only") or result.pop("lazy_only", False)
+    format_ = ReaderOffer(suffixes=(), **{key: offer[key] for key in _OFFERED if key in offer})
+    with LocalFiles(Path(job["root"]), job["entry"], job["files"], format_, job["size"], lazy_only) as files:
+        _read(files, format_, offer["by"], job, result, tell)
+    tell("reader", offer["name"])  # what is left to do is nobody else's fault
+    return result
+
+
+def _read(
+    files: LocalFiles,
+    offer: ReaderOffer,
+    by: Mapping[str, str],
+    job: Mapping[str, Any],
+    result: dict[str, Any],
+    tell: Tell,
+) -> None:
+    """Blocks and signals of a dataset, and what comes of them."""
+    path, paths = files.path(), [str(Path(job["root"]) / name) for name in files]
+    checks = _meant(job, "checks", offer.name)
+    looked_at = any(check.get("when") == ASSESS for check in checks)
+    quick = job.get("quick", True) and not looked_at
+    incomplete = result.pop("incomplete", False)
+    tell("reader", offer.name)
+    try:
+        opened = Opened(()) if incomplete else open_dataset(files, offer, quick=quick)
+    except Exception as error:  # the format's own, or an import
+        opened = Opened(_raises(error))
+    blocks = cut(path, job, offer.name, tell, opened.blocks)
     result["issues"] += blocks.issues
     result["extensions"] = blocks.extensions
-    signals: Signals = []
-    tell("reader", offer["name"])
-    incomplete = result.pop("incomplete", False)
+    tell("reader", offer.name)
+    signals: list[Signal] = []
+    promised = opened.size
     try:
-        signals = [] if incomplete else _call(path, offer, job, result)
+        signals += opened.signals
+        for signal in signals if not quick else ():
+            with suppress(Exception):  # axes and array are known without it
+                _ = signal.reader and signal.reader()
+        result["mode"] = files.mode
     except Exception as error:  # readers raise anything; the dataset gets an issue, the archive goes on
-        result["issues"].append(_failure(error, offer["name"]))
+        promised = error.needed if isinstance(error, CutShort) and not promised else promised
+        result["issues"].append(_failure(error, offer.name))
     else:
         if not incomplete:
             _require_signals(signals, offer, result)
-    _describe(signals, offer, job, blocks, result)
-    files = [str(Path(job["root"]) / name) for name in job["files"]]
+    known_short = any(found["code"] == "truncated" for found in job.get("issues", ()))
+    if promised and not known_short and promised > (size := files[files.entry].size):
+        why = f"its header promises {promised} bytes, {size} are there"
+        result["issues"].append(truncated(files.entry, job.get("ids", {}).get(files.entry, "f1"), why))
+    _describe(signals, offer, by, job, blocks, result)
     if job.get("preview") and signals:
-        _preview(path, files, signals, job, result, tell)
-    checks = _meant(job, "checks", offer["name"])
+        dictionaries = [signal.dictionary(array_of(signal, files, path)) for signal in signals]
+        _preview(path, paths, dictionaries, job, result, tell)
     known = {**result, "issues": [*job.get("issues", ()), *result["issues"]]}
-    arrays = {described["id"]: signal["data"] for described, signal in zip(result["signals"], signals, strict=False)}
-    result["issues"] += examine(path, files, known, checks, tell, arrays)
-    tell("reader", offer["name"])  # what is left to do is nobody else's fault
-    return result
+    arrays = {}
+    if looked_at:
+        described = zip(result["signals"], signals, strict=False)
+        arrays = {one["id"]: array_of(signal, files, path) for one, signal in described}
+    result["issues"] += examine(path, paths, known, checks, tell, arrays)
+
+
+def _raises(error: Exception) -> Iterator[Signal]:
+    """Signals that cannot be told."""
+    yield from ()
+    raise error
 
 
 def _meant(job: Mapping[str, Any], kind: str, format_: str) -> list[Mapping[str, Any]]:
@@ -143,47 +186,6 @@ def _choose(path: str, offers: Sequence[Mapping[str, Any]], result: dict[str, An
     return None
 
 
-def _call(path: str, offer: Mapping[str, Any], job: Mapping[str, Any], result: dict[str, Any]) -> Signals:
-    """Call the reader, lazily where it can."""
-    looked_at = any(check.get("when") == ASSESS for check in _meant(job, "checks", offer["name"]))
-    if offer.get("describe") and job.get("quick", True) and not looked_at:
-        try:
-            signals = list(target(offer["describe"])(path))
-        except Exception as error:  # a quick look that fails is no verdict: the reader is asked
-            logging.getLogger(__name__).debug("description of %s: %r", offer["name"], error)
-        else:
-            result["mode"] = "lazy"
-            return signals
-    function = target(offer["load"])
-    options = {"lazy": True, **offer.get("options", {})}
-    lazy_only = job.get("lazy_only") or result.pop("lazy_only", False) or job["size"] > MAX_EAGER
-    with warnings.catch_warnings(), _small_chunks(job["size"]):
-        warnings.simplefilter("ignore")
-        try:
-            signals = function(path, **options)
-            result["mode"] = "lazy" if options["lazy"] else "eager"
-        except (ImportError, MemoryError, RecursionError):
-            raise
-        except Exception:
-            if lazy_only or not options["lazy"]:
-                raise
-            signals = function(path, **{**options, "lazy": False})
-            result["mode"] = "eager"
-    return list(signals)
-
-
-def _small_chunks(size: int) -> AbstractContextManager[Any]:
-    """Let Dask's automatic chunks be small, so that a preview reads little, but not more than some thousands."""
-    wanted = max(4 << 20, size // 4096)
-    if "dask" not in sys.modules:
-        os.environ["DASK_ARRAY__CHUNK_SIZE"] = str(wanted)  # for a reader that imports it
-        return nullcontext()
-    import dask.config
-
-    manager: AbstractContextManager[Any] = dask.config.set({"array.chunk-size": wanted})
-    return manager
-
-
 def _failure(error: Exception, reader: str) -> dict[str, Any]:
     """A reader's exception as an issue."""
     name = type(error).__name__
@@ -198,34 +200,40 @@ def _failure(error: Exception, reader: str) -> dict[str, Any]:
     return issue(code, message, reader=reader, exception=name)
 
 
-def _require_signals(signals: Signals, offer: Mapping[str, Any], result: dict[str, Any]) -> None:
+def _require_signals(signals: Sequence[Signal], offer: ReaderOffer, result: dict[str, Any]) -> None:
     """Say where there is none, or more than are described."""
     if not signals:
-        result["issues"].append(issue("no-signal", f"the reader '{offer['name']}' found no signal in this file"))
+        result["issues"].append(issue("no-signal", f"the reader '{offer.name}' found no signal in this file"))
     if len(signals) > MAX_SIGNALS:
         result["issues"].append(issue("many-signals", f"{len(signals)} signals, the first {MAX_SIGNALS} are described"))
 
 
 def _describe(
-    signals: Signals, offer: Mapping[str, Any], job: Mapping[str, Any], blocks: Cut, result: dict[str, Any]
+    signals: Sequence[Signal],
+    offer: ReaderOffer,
+    by: Mapping[str, str],
+    job: Mapping[str, Any],
+    blocks: Cut,
+    result: dict[str, Any],
 ) -> None:
     """Signals, fields and vendor blocks of what was found."""
     names = [f"s{number}" for number in range(1, min(len(signals), MAX_SIGNALS) + 1)]
     generic: list[Statement] = []
     for name, signal in zip(names, signals, strict=False):
-        result["issues"] += signal.get("issues", ())
-        found = leaves(signal)
+        result["issues"] += signal.issues
+        found = leaves(signal.dictionary(None))
         described, kind, axes = _signal(name, signal, found)
         result["signals"].append(described)
-        blocks.add_tree(signal.get("original_metadata"), _module(offer), len(generic))
+        blocks.add_tree(signal.more.get("original_metadata"), _module(offer), len(generic))
         stated = [] if blocks.whole else [*values_of(_module(offer), found)]
         if stated:
             result["values"] = "unproven"
-        generic.append(Statement((name,), offer["by"], [*stated, *pixel_sizes(kind, axes, described["shape"])]))
+        generic.append(Statement((name,), by, [*stated, *pixel_sizes(kind, axes, described["shape"])]))
     statements, issues = blocks.statements(names)
     if job.get("explain"):
         result["outcomes"] = blocks.told()
-    ids = {"": "f1", **{str(Path(job["root"]) / path): id_ for path, id_ in job.get("ids", {}).items()}}
+    ids = {"": "f1", **job.get("ids", {})}
+    ids |= {str(Path(job["root"]) / path): id_ for path, id_ in job.get("ids", {}).items()}
     merged = merge([*statements, *generic], ids)
     result["fields"] = merged.fields
     result["issues"] += [*issues, *merged.issues]
@@ -234,22 +242,21 @@ def _describe(
         result["issues"] += too_large
 
 
-def _module(offer: Mapping[str, Any]) -> str:
+def _module(offer: ReaderOffer) -> str:
     """Name of the reader's module."""
-    reader: str = offer["load"].partition(":")[0].rpartition(".")[2]
-    return offer["name"] if reader == "reader" else reader
+    reader = offer.load.partition(":")[0].rpartition(".")[2]
+    return reader if reader not in ("", "reader") else offer.name
 
 
 def _signal(
-    name: str, signal: Mapping[str, Any], found: Mapping[str, Any]
+    name: str, signal: Signal, found: Mapping[str, Any]
 ) -> tuple[dict[str, Any], str, Sequence[Mapping[str, Any]]]:
     """One signal as JSON, its kind, and its axes as they are when it is loaded."""
-    data, axes = signal["data"], as_loaded(signal, in_order(signal.get("axes") or []))
-    shape = [int(length) for length in getattr(data, "shape", ())]
-    kind = kind_of(axes, shape, signal.get("metadata") or {})
+    axes, shape = in_order(signal.axes), list(signal.shape)
+    kind = kind_of(axes, shape, signal.metadata)
     title = found.get("General.title")
     described = {"id": name, "title": clean(title.value) if title else "", "kind": kind, "shape": shape}
-    described["dtype"] = _dtype(getattr(data, "dtype", None))
+    described["dtype"] = _dtype(signal.dtype)
     described["axes"] = describe_axes(axes, shape)
     return {key: value for key, value in described.items() if value != "" or key == "id"}, kind, axes
 
@@ -266,7 +273,12 @@ def _dtype(dtype: Any) -> str:
 
 
 def _preview(
-    path: str, files: Sequence[str], signals: Signals, job: Mapping[str, Any], result: dict[str, Any], tell: Tell
+    path: str,
+    files: Sequence[str],
+    signals: Sequence[dict[str, Any]],
+    job: Mapping[str, Any],
+    result: dict[str, Any],
+    tell: Tell,
 ) -> None:
     """A picture, a plugin's or our own; its failure is noted and harms nothing else."""
     from diadem.extract.preview import preview

@@ -65,6 +65,7 @@ class ReaderOffer:
     load : str
         ``module:function`` of the reader, imported in the worker only. It is called as ``function(path, lazy=True)``
         and returns a list of RosettaSciIO signal dictionaries (data, axes, metadata, original_metadata, mapping).
+        "" where `open` does without one.
     magic : sequence of Magic
         Any one must match; empty means that the suffix alone decides.
     signature : bytes, optional
@@ -91,11 +92,15 @@ class ReaderOffer:
         ``module:function`` that says what signals the file holds without decoding them, called like `load` when only
         metadata is wanted; `data` may be anything with `shape` and `dtype`. Where it fails, `load` is called. "" where
         `load` is quick.
+    open : str
+        ``module:function`` called as ``function(files)`` that gives all that is known of a dataset, for the record and
+        for `Package.load` (see `diadem.hooks.formats`). It takes the place of `load`, `describe`, `layout`, and of
+        `FieldsOffer.blocks`; `load` is then what ``files.read()`` calls.
     """
 
     name: str
     suffixes: Sequence[str]
-    load: str
+    load: str = ""
     magic: Sequence[Magic] = ()
     signature: bytes | None = None
     sidecars: Sequence[str] = ()
@@ -106,11 +111,13 @@ class ReaderOffer:
     folders: Sequence[str] = ()
     probe: str = ""
     describe: str = ""
+    open: str = ""
 
     def __post_init__(self) -> None:
         """Refuse a descriptor that cannot work."""
-        _require_target(f"reader offer '{self.name}': load", self.load)
-        for what in ("probe", "layout", "describe"):
+        if not self.open:
+            _require_target(f"reader offer '{self.name}': load", self.load)
+        for what in ("open", "load", "probe", "layout", "describe"):
             if target := getattr(self, what):
                 _require_target(f"reader offer '{self.name}': {what}", target)
         try:

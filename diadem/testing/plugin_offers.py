@@ -77,7 +77,10 @@ def _targets(mine: Mine) -> Iterator[tuple[str, str, tuple[tuple[Any, ...], dict
     path, files = "path", ["path"]
     for reader in mine.readers:
         where = f"reader '{reader.name}'"
-        yield f"{where}: load", reader.load, ((path,), {"lazy": True, **reader.options})
+        if reader.open:
+            yield f"{where}: open", reader.open, (({},), {})
+        if reader.load:
+            yield f"{where}: load", reader.load, ((path,), {"lazy": True, **reader.options})
         for name in ("probe", "describe"):
             if dotted := getattr(reader, name):
                 yield f"{where}: {name}", dotted, ((path,), {})

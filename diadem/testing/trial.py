@@ -20,7 +20,9 @@ from typing import Any
 
 from diadem.extract import protocol, sandbox
 from diadem.extract.blocks import cut
+from diadem.extract.opening import LocalFiles, array_of, open_dataset
 from diadem.extract.protocol import COMMON_MODULES, LARGE_MODULES
+from diadem.hooks.offers import ReaderOffer
 from diadem.hooks.targets import target
 from diadem.serialization import typed_json
 
@@ -66,7 +68,7 @@ def run(job: Mapping[str, Any]) -> dict[str, Any]:
     guard = sandbox.Guard(
         sandbox.scratch_folder(), protocol.readable(job["packages"]), lambda what, where: noted.append((what, where))
     )
-    for name in (*COMMON_MODULES, job["offer"]["load"].partition(":")[0]):
+    for name in (*COMMON_MODULES, (job["offer"]["open"] or job["offer"]["load"]).partition(":")[0]):
         with contextlib.suppress(ImportError):
             __import__(name)
     sandbox.import_freely(guard, LARGE_MODULES)
@@ -102,13 +104,16 @@ def _is_of(message: str, places: Sequence[str]) -> bool:
 
 def _read(job: Mapping[str, Any], answer: dict[str, Any]) -> None:
     """Have reader, description, blocks and tables at work; nothing of them is kept when this returns."""
-    offer = job["offer"]
-    signals = _signals(offer, job["path"])
-    answer["signals"] = [signature(signal) for signal in signals]
+    offer, root = job["offer"], Path(job["root"])
+    format_ = ReaderOffer(suffixes=(), **{key: offer[key] for key in ("name", "open", "load", "options")})
+    with LocalFiles(root, Path(job["path"]).relative_to(root).as_posix(), job["files"], format_) as files:
+        opened = open_dataset(files, format_)
+        found = cut(job["path"], job, offer["name"], lambda _kind, _name: None, opened.blocks)
+        signals = [signal.dictionary(array_of(signal, files, job["path"])) for signal in opened.signals]
+        answer["signals"] = [signature(signal) for signal in signals]
     if offer["describe"]:
         described = target(offer["describe"])(job["path"])
         answer["described"] = [signature(signal, data=False) for signal in described]
-    found = cut(job["path"], job, offer["name"], lambda _kind, _name: None)
     for number, signal in enumerate(signals):
         found.add_tree(signal.get("original_metadata"), offer["name"], number)
     statements, _ = found.statements([f"s{number}" for number in range(1, len(signals) + 1)])
@@ -120,18 +125,6 @@ def _read(job: Mapping[str, Any], answer: dict[str, Any]) -> None:
     answer["outcomes"] = found.told()
     answer["extensions"] = found.extensions
     answer["kinds"] = sorted({block.kind for block in (*found.blocks, *found.trees)})
-
-
-def _signals(offer: Mapping[str, Any], path: str) -> list[Any]:
-    """What the reader returns, lazily if it can."""
-    reader = target(offer["load"])
-    options = {"lazy": True, **offer["options"]}
-    try:
-        return list(reader(path, **options))
-    except Exception:
-        if not options["lazy"]:
-            raise
-        return list(reader(path, **{**options, "lazy": False}))
 
 
 def signature(signal: Mapping[str, Any], *, data: bool = True) -> dict[str, Any]:

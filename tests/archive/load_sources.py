@@ -24,13 +24,10 @@ _LAYOUTS = "diadem.plugins.rosettasciio.layouts."
 #: Reader to the module of its layout.
 LAYOUTS: Mapping[str, str] = {
     "blockfile": "blo",
-    "digitalmicrograph": "dm",
     "emd": "hdf5",
     "hspy": "hdf5",
     "mrc": "mrc",
     "quantumdetector": "mib",
-    "tia": "ser",
-    "tia-ser": "ser",
 }
 
 

@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from diadem.archive import lazyarray
-from diadem.archive.lazyarray import LeafArray, as_dask, chunk_shape, fitted
 from diadem.errors import ReaderError
+from diadem.extract import lazyarray
+from diadem.extract.lazyarray import LeafArray, as_dask, chunk_shape
+from diadem.hooks.formats import fitted
 from diadem.model.layout import ArrayLayout
 
 

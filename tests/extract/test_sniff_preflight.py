@@ -138,6 +138,17 @@ def test_whole_files_pass_and_cut_ones_do_not(tmp_path: Path, name: str, write: 
         assert found.may_read
 
 
+@pytest.mark.parametrize("behind", [4, 8])
+def test_a_dm4_file_of_either_writer_is_whole(tmp_path: Path, behind: int) -> None:
+    """Nion Swift ends its files with four zeros where DigitalMicrograph writes eight, and counts neither."""
+    path = tmp_path / "a.dm4"
+    root = bytes(2) + struct.pack(">Q", 0) + bytes(500)
+    path.write_bytes(struct.pack(">IQI", 4, len(root), 1) + root + bytes(behind))
+    assert codes(check(path)) == []
+    path.write_bytes(path.read_bytes()[:-20])
+    assert codes(check(path)) == ["truncated"]
+
+
 def test_a_header_that_promises_the_moon(tmp_path: Path) -> None:
     path = tmp_path / "a.mrc"
     path.write_bytes(mrc((2_000_000, 2_000_000, 100), 2, 100))

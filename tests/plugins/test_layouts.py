@@ -12,44 +12,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from diadem.archive.lazyarray import LeafArray
 from diadem.errors import ReaderError
+from diadem.extract.lazyarray import LeafArray
 from diadem.model.layout import FileLayout, FileObject
-from diadem.plugins.rosettasciio.layouts import blo, dm, dm_tags, hdf5, mib, mrc, ser
+from diadem.plugins.gatan import walk
+from diadem.plugins.gatan.files import layout as layout_of_tags
+from diadem.plugins.gatan.tags import read_directory
+from diadem.plugins.rosettasciio.layouts import blo, hdf5, mib, mrc
 from diadem.plugins.rosettasciio.layouts.header import Cursor
+from tests.plugins.opened import Bytes
 
 
-class Bytes:
-    """A `RangeReader` of bytes in memory."""
-
-    def __init__(self, data: bytes) -> None:
-        self.data = data
-        self.read = 0
-
-    @property
-    def size(self) -> int:
-        return len(self.data)
-
-    def read_at(self, offset: int, length: int) -> bytes:
-        assert offset >= 0
-        assert length >= 0
-        piece = self.data[offset : offset + length]
-        self.read += len(piece)
-        return piece
-
-    def readinto_at(self, offset: int, buffer: memoryview) -> int:
-        piece = self.read_at(offset, len(buffer))
-        buffer[: len(piece)] = piece
-        return len(piece)
-
-    def close(self) -> None:
-        """Nothing to release."""
-
-    def __enter__(self) -> Any:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        """Nothing to release."""
+def dm_layout(files: Mapping[str, Bytes], name: str) -> FileLayout | None:
+    """Where the arrays of a DM file lie."""
+    return layout_of_tags(read_directory(files[name], name), name, files[name].size)
 
 
 def _array(content: bytes, found: FileLayout | None, number: int = 0) -> Any:
@@ -149,75 +125,6 @@ def test_mib_that_is_not_certain(content: bytes) -> None:
     assert mib.layout({"a.mib": Bytes(_mib(data, "U08", 1024))}, "a.mib") is None
 
 
-# -- TIA -----------------------------------------------------------------------------------------------------------
-
-
-def _ser(data: Any, code: int, *, wide: bool = False, total: int | None = None, gap: int = 0) -> bytes:
-    """A series of spectra (2-D) or images (3-D) with short tags."""
-    spectra = data.ndim == 2
-    valid = len(data)
-    count = valid if total is None else total
-    kind = 0x4120 if spectra else 0x4122
-    place = "Q" if wide else "I"
-    head = struct.pack("<HHHIIII", 0x4949, 0x0197, 0x220 if wide else 0x210, kind, 0x4152, count, valid)
-    table = len(head) + struct.calcsize("<" + place) + 4
-    start = table + 2 * count * struct.calcsize("<" + place)
-    elements, starts = b"", []
-    for number, one in enumerate(data):
-        starts.append(start + len(elements))
-        if spectra:
-            elements += struct.pack("<ddIHI", 0, 1, 0, code, data.shape[1])
-        else:
-            elements += struct.pack("<ddIddIHII", 0, 1, 0, 0, 1, 0, code, data.shape[2], data.shape[1])
-        elements += one.tobytes() + struct.pack("<HHI", 0x4152, 0, 1) + b"\0" * (gap if number == 1 else 0)
-    places = starts + [0] * (2 * count - valid)
-    return head + struct.pack(f"<{place}I", table, 1) + struct.pack(f"<{len(places)}{place}", *places) + elements
-
-
-@pytest.mark.parametrize("wide", [False, True])
-@pytest.mark.parametrize(("code", "dtype"), [(1, "u1"), (5, "<i2"), (7, "<f4"), (10, "<c16")])
-def test_ser(wide: bool, code: int, dtype: str) -> None:
-    random = np.random.default_rng(0)
-    spectra = random.integers(0, 100, (4, 9)).astype(dtype)
-    content = _ser(spectra, code, wide=wide)
-    found = ser.layout({"a.ser": Bytes(content)}, "a.ser")
-    assert np.array_equal(_array(content, found), spectra)
-    images = random.integers(0, 100, (3, 4, 5)).astype(dtype)
-    content = _ser(images, code, wide=wide)
-    assert np.array_equal(_array(content, ser.layout({"a.ser": Bytes(content)}, "a.ser")), images[:, ::-1])
-    one = images[:1]
-    content = _ser(one, code, wide=wide)
-    assert np.array_equal(_array(content, ser.layout({"a.ser": Bytes(content)}, "a.ser")), one[:, ::-1])
-
-
-def test_ser_that_is_not_certain_or_not_whole() -> None:
-    images = np.zeros((4, 4, 5), np.uint8)
-    assert ser.layout({"a.ser": Bytes(_ser(images, 1, gap=3))}, "a.ser") is None
-    assert ser.layout({"a.ser": Bytes(_ser(images, 99))}, "a.ser") is None
-    assert ser.layout({"a.ser": Bytes(b"\0" * 200)}, "a.ser") is None
-    with pytest.raises(ReaderError, match="promises"):
-        ser.layout({"a.ser": Bytes(_ser(images, 1)[:-40])}, "a.ser")
-    with pytest.raises(ReaderError):
-        ser.layout({"a.ser": Bytes(b"II\x97\x01")}, "a.ser")
-    large = bytearray(_ser(images[:1], 1))
-    struct.pack_into("<II", large, large.index(struct.pack("<HII", 1, 5, 4)) + 2, 1 << 31, 1 << 31)
-    with pytest.raises(ReaderError, match="promises"):
-        ser.layout({"a.ser": Bytes(bytes(large))}, "a.ser")
-
-
-def test_emi_takes_the_parts_that_the_reader_takes() -> None:
-    images = np.arange(40, dtype=np.uint8).reshape(2, 4, 5)
-    part = _ser(images, 1)
-    files: Mapping[str, Bytes] = {"f/a.emi": Bytes(b"x"), "f/a_2.ser": Bytes(part), "f/a_1.ser": Bytes(part)}
-    found = ser.layout(files, "f/a.emi")
-    assert found is not None
-    assert [array.file for array in found.arrays] == ["f/a_1.ser", "f/a_2.ser"]
-    assert "f/a.emi" not in found.header
-    assert ser.layout({**files, "f/a_10.ser": Bytes(part)}, "f/a.emi") is None
-    assert ser.layout({**files, "f/a_3.ser": Bytes(part[:-40])}, "f/a.emi") is None
-    assert ser.layout({"f/a.emi": Bytes(b"x")}, "f/a.emi") is None
-
-
 # -- DigitalMicrograph ---------------------------------------------------------------------------------------------
 
 
@@ -280,7 +187,7 @@ def test_dm(gatan: Gatan) -> None:
         gatan.data("Nested", [20, 20, 3, 4, 2], bytes(0)),
     ]
     content = gatan.file([others[0], others[1], gatan.group("ImageList", images), thumbnail])
-    found = dm.layout({"a.dm": Bytes(content)}, "a.dm")
+    found = dm_layout({"a.dm": Bytes(content)}, "a.dm")
     for number, array in enumerate((image, cube, wave)):
         assert np.array_equal(_array(content, found, number), array)
     assert found is not None
@@ -295,7 +202,7 @@ def test_dm_that_is_not_certain(gatan: Gatan) -> None:
     image = np.arange(20, dtype="<u2").reshape(4, 5)
 
     def layout(tags: list[bytes], little: int = 1) -> Any:
-        return dm.layout({"a.dm": Bytes(gatan.file([gatan.group("ImageList", tags)], little))}, "a.dm")
+        return dm_layout({"a.dm": Bytes(gatan.file([gatan.group("ImageList", tags)], little))}, "a.dm")
 
     good = gatan.image(image, 10, [4])
     assert layout([good]) is not None
@@ -319,21 +226,21 @@ def test_dm_with_lengths_that_lie(version: int, info: list[int], match: str) -> 
     gatan = Gatan(version)
     content = gatan.file([gatan.data("Lie", info, b"")])
     with pytest.raises(ReaderError, match=match):
-        dm.layout({"a.dm": Bytes(content)}, "a.dm")
+        walk.walk_tags(Bytes(content), "a.dm", lambda _path, _value: None)
 
 
 def test_dm_that_is_too_deep_or_endless(gatan: Gatan, monkeypatch: pytest.MonkeyPatch) -> None:
     nested = b""
-    for _ in range(dm_tags.MAX_DEPTH + 2):
+    for _ in range(walk.MAX_DEPTH + 2):
         nested = gatan.group("g", [nested] if nested else [])
     with pytest.raises(ReaderError, match="deep"):
-        dm.layout({"a.dm": Bytes(gatan.file([nested]))}, "a.dm")
-    monkeypatch.setattr(dm_tags, "MAX_TAGS", 10)
+        dm_layout({"a.dm": Bytes(gatan.file([nested]))}, "a.dm")
+    monkeypatch.setattr(walk, "MAX_TAGS", 10)
     with pytest.raises(ReaderError, match="more than 10 tags"):
-        dm.layout({"a.dm": Bytes(gatan.file([gatan.group("g", []) for _ in range(11)]))}, "a.dm")
+        dm_layout({"a.dm": Bytes(gatan.file([gatan.group("g", []) for _ in range(11)]))}, "a.dm")
     endless = gatan.file([])[: 16 if gatan.version == 3 else 20] + b"\1\0" + gatan.number(2**31 - 1)
     with pytest.raises(ReaderError):
-        dm.layout({"a.dm": Bytes(endless)}, "a.dm")
+        dm_layout({"a.dm": Bytes(endless)}, "a.dm")
 
 
 def test_dm_array_of_structures_is_passed_over(gatan: Gatan) -> None:
@@ -344,7 +251,7 @@ def test_dm_array_of_structures_is_passed_over(gatan: Gatan) -> None:
         gatan.data("C", [20, 18, 7, 2], bytes(14)),
     ]
     content = gatan.file([*others, gatan.group("ImageList", [gatan.image(image, 10, [4])])])
-    assert np.array_equal(_array(content, dm.layout({"a.dm": Bytes(content)}, "a.dm")), image)
+    assert np.array_equal(_array(content, dm_layout({"a.dm": Bytes(content)}, "a.dm")), image)
 
 
 # -- any bytes at all ----------------------------------------------------------------------------------------------
@@ -353,13 +260,12 @@ _EXAMPLES = {
     "a.mrc": (mrc.layout, _mrc(np.zeros((3, 4, 5), "<i2"), 1, 64)),
     "a.blo": (blo.layout, _blo(np.zeros((2, 2, 4, 4), np.uint8))),
     "a.mib": (mib.layout, _mib(np.zeros((2, 4, 4), np.uint8), "U08")),
-    "a.ser": (ser.layout, _ser(np.zeros((3, 4, 5), np.uint8), 1)),
     "a.dm3": (
-        dm.layout,
+        dm_layout,
         Gatan(3).file([Gatan(3).group("ImageList", [Gatan(3).image(np.zeros((4, 5), "<u2"), 10, [4])])]),
     ),
     "a.dm4": (
-        dm.layout,
+        dm_layout,
         Gatan(4).file([Gatan(4).group("ImageList", [Gatan(4).image(np.zeros((4, 5), "<u2"), 10, [4])])]),
     ),
 }
@@ -422,7 +328,7 @@ def test_a_cursor_stops_at_the_end() -> None:
 
 def test_real_headers_are_small(unpacked_data: Path) -> None:
     """A layout of a real file reads little of it: the leaves of the data stay untouched."""
-    for path, layout in (("dm/Titan_survey_image_dataZeroed.dm3", dm.layout), ("blo/test1.blo", blo.layout)):
+    for path, layout in (("dm/Titan_survey_image_dataZeroed.dm3", dm_layout), ("blo/test1.blo", blo.layout)):
         reader = Bytes((unpacked_data / path).read_bytes())
         assert layout({path: reader}, path) is not None
         assert reader.read < reader.size / 2

@@ -12,11 +12,10 @@ _TABLES = "diadem.plugins.gatan.tables:"
 
 @hookimpl
 def diadem_fields() -> Iterable[FieldsOffer]:
-    """Tags of every image, with those of stacks where StackBuilder has put them."""
+    """Tables for the tags of every image, with those of stacks where StackBuilder has put them."""
     yield FieldsOffer(
         name="gatan",
         formats=("digitalmicrograph",),
-        blocks="diadem.plugins.gatan.blocks:read",
         tables={"gatan-image": _TABLES + "IMAGE", "gatan-stack": _TABLES + "STACK"},
         whole=True,
     )

@@ -9,7 +9,7 @@ from typing import Any
 
 from diadem.hooks.fields import Derived, Found, Rule, Table, Tree, look_up
 from diadem.plugins.gatan import optics, tecnai, times
-from diadem.plugins.gatan.blocks import STACKED
+from diadem.plugins.gatan.files import STACKED
 
 _NAMED = "the unit is in the tag's name"
 _DIGISCAN = "Gatan's DigiScan commands: DSGetPixelTime and DSGetFlyBackTime in microseconds, DSGetRotation in degrees"

@@ -13,13 +13,14 @@ import numpy as np
 
 from diadem.errors import ReaderError
 from diadem.model.ports import RangeReader
-from diadem.plugins.rosettasciio.layouts.dm_tags import (
+from diadem.plugins.gatan.walk import (
     ARRAY,
     STRING,
     STRUCT,
     Block,
     Head,
     Path,
+    Tags,
     Value,
     read_head,
     walk_tags,
@@ -60,6 +61,8 @@ class Directory:
         Version and byte order.
     tree : dict
         Nested by name: numbers, texts, tuples (structures) and arrays. Of an array that is left out, where it is.
+    places : Tags
+        Where the arrays of images lie.
     data : bytes
         The file without the arrays that are left out.
     left_out : sequence of LeftOut
@@ -70,6 +73,7 @@ class Directory:
 
     head: Head
     tree: Tree
+    places: Tags
     data: bytes
     left_out: Sequence[LeftOut]
     whole: bool
@@ -84,6 +88,7 @@ def read_directory(reader: RangeReader, name: str) -> Directory:
         It is no DM3 or DM4 file, or has no tag.
     """
     head = read_head(reader, name)
+    places = Tags(head.little_endian)
     met: list[tuple[Path, Value]] = []
     whole = True
 
@@ -91,6 +96,7 @@ def read_directory(reader: RangeReader, name: str) -> Directory:
         if len(met) >= MAX_TAGS:
             raise ReaderError(f"more than {MAX_TAGS:,} tags", where=name)
         met.append((path, value))
+        places.keep(path, value)
 
     try:
         walk_tags(reader, name, keep)
@@ -100,7 +106,7 @@ def read_directory(reader: RangeReader, name: str) -> Directory:
         whole = False
     left_out = _left_out(met, reader.size)
     data = _rest(reader, left_out, name)
-    return Directory(head, _tree(met, data, left_out, head), data, left_out, whole)
+    return Directory(head, _tree(met, data, left_out, head), places, data, left_out, whole)
 
 
 def _left_out(met: Iterable[tuple[Path, Value]], size: int) -> list[LeftOut]:

@@ -13,7 +13,7 @@ from typing import Any
 
 from diadem.hooks.fields import Block, Tree, look_up
 from diadem.plugins.msa.blocks import parse as msa_keywords
-from diadem.plugins.rosettasciio.layouts.ser import SPECTRA
+from diadem.plugins.tia.series import SPECTRA
 from diadem.plugins.zeiss.blocks import value_of
 
 #: Name of a reader by what its original metadata hold.

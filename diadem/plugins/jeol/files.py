@@ -18,6 +18,8 @@ from diadem.terms.dates import from_ole
 
 #: First four bytes, by kind of file.
 _IMAGE, _MAP, _PROJECT = 52, 304, 0
+#: Where events begin at this byte, not at 16384, the word that tells their length tells that of the whole file.
+_LONG_HEAD = 32768
 #: A tree begins this far behind the place that a header names.
 _LEAD = 12
 #: Bytes of a file that is read as a whole.
@@ -104,6 +106,8 @@ def _map(stream: BinaryIO) -> Header:
     """A map of events: a short header, the tree, then the events."""
     stream.seek(20)
     start, length, data, data_length = struct.unpack("<4I", stream.read(16))
+    if data == _LONG_HEAD:
+        data_length = max(0, data_length - data)
     group, memo = (text_of(stream.read(size).partition(b"\0")[0]) for size in (128, 132))
     (date,) = struct.unpack("<d", stream.read(8))
     stream.seek(start + _LEAD)

@@ -32,6 +32,7 @@ class Format:
     folders: tuple[str, ...] = ()
     probe: str = ""
     suffixes: tuple[str, ...] = ()
+    open: str = ""
     load: str = ""
     describe: str = ""
     priority: int = 0
@@ -44,13 +45,10 @@ LAYOUTS: Mapping[str, str] = {
     name: f"diadem.plugins.rosettasciio.layouts.{module}:layout"
     for name, module in (
         ("blockfile", "blo"),
-        ("digitalmicrograph", "dm"),
         ("emd", "hdf5"),
         ("hspy", "hdf5"),
         ("mrc", "mrc"),
         ("quantumdetector", "mib"),
-        ("tia", "ser"),
-        ("tia-ser", "ser"),
     )
 }
 
@@ -71,6 +69,7 @@ FORMATS: Mapping[str, Format] = {
         (Magic(0, b"\x00\x00\x00\x03"), Magic(0, b"\x00\x00\x00\x04")),
         # version, length of the root, byte order, and the root's two flags
         signature=rb"\0\0\0(?:\x03.{4}|\x04.{8})\0\0\0[\x00\x01][\x00\x01][\x00\x01]\0",
+        open="diadem.plugins.gatan.files:open",
     ),
     "digitalsurf": Format((Magic(0, b"DIGITAL SURF"), Magic(0, b"DSCOMPRESSED"))),
     "edax": Format(
@@ -144,8 +143,7 @@ FORMATS: Mapping[str, Format] = {
     "tia": Format(
         groups=(Group("{stem}.emi", ("{stem}_[0-9]*.ser",), required=True),),
         suffixes=(".emi",),
-        load="diadem.plugins.tia.reader:read",
-        describe="diadem.plugins.tia.describe:describe",
+        open="diadem.plugins.tia.files:open",
     ),
     "tiff": Format(
         TIFF,
@@ -178,8 +176,7 @@ MORE: Mapping[str, tuple[str, Format]] = {
         Format(
             (Magic(0, b"II\x97\x01"),),
             suffixes=(".ser",),
-            load="diadem.plugins.tia.reader:read",
-            describe="diadem.plugins.tia.describe:describe",
+            open="diadem.plugins.tia.files:open",
             signature=b"",  # the reader goes by the suffix
         ),
     ),

@@ -28,6 +28,7 @@ def _offer(name: str, reader: str, specification: dict[str, Any], more: Format) 
         name=name,
         suffixes=more.suffixes or tuple(listed),
         load=more.load or f"rsciio.{reader}:file_reader",
+        open=more.open,
         describe=more.describe,
         magic=more.magic,
         signature=more.signature,

@@ -12,11 +12,10 @@ _TABLES = "diadem.plugins.tia.tables:"
 
 @hookimpl
 def diadem_fields() -> Iterable[FieldsOffer]:
-    """Every document of an .emi file, and the head of each series."""
+    """Tables for every document of an .emi file, and the head of a series alone."""
     yield FieldsOffer(
         name="tia",
         formats=("tia", "tia-ser"),
-        blocks="diadem.plugins.tia.blocks:read",
         tables={
             "tia-object": _TABLES + "OBJECT",
             "tia-survey": _TABLES + "SURVEY",

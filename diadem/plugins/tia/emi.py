@@ -6,18 +6,21 @@ before its document; an object without one is shown only, such as the survey ima
 
 from __future__ import annotations
 
-import mmap
 import re
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from itertools import islice
 from typing import Any
+
+from diadem.model.ports import RangeReader
 
 _BEGIN, _END = b"<ObjectInfo>", b"</ObjectInfo>"
 #: Objects that are looked at, and bytes of one document; real ones have 7 kB.
 MAX_OBJECTS = 1024
 MAX_DOCUMENT = 1 << 20
+#: Bytes that are searched at once.
+_WINDOW = 8 << 20
 #: The end of a path, then a field of two bytes and the length of the document.
 _PATH = re.compile(rb"_(\d{1,3})\.ser.{0,24}\Z", re.DOTALL | re.IGNORECASE)
 _BACK = 64
@@ -47,31 +50,27 @@ class ObjectInfo:
         return self.start + len(self.data)
 
 
-def objects(path: str) -> list[ObjectInfo]:
-    """All documents of an .emi file, in its order.
-
-    Parameters
-    ----------
-    path : str
-        The file; pixels between the documents are not read into memory.
-    """
-    with Path(path).open("rb") as stream:
-        if not stream.seek(0, 2):
-            return []
-        with mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as content:
-            return list(_documents(content))
+def objects(reader: RangeReader) -> list[ObjectInfo]:
+    """All documents of an .emi file, in its order; pixels between them are passed over."""
+    looked_at = islice(_documents(reader), MAX_OBJECTS)
+    return [one for one in looked_at if one is not None]
 
 
-def _documents(content: mmap.mmap) -> Iterator[ObjectInfo]:
-    place = content.find(_BEGIN)
-    for _ in range(MAX_OBJECTS):
-        if place < 0:
-            return
-        end = content.find(_END, place, place + MAX_DOCUMENT)
-        if end >= 0:
-            match = _PATH.search(content[max(0, place - _BACK) : place])
-            yield ObjectInfo(place, content[place : end + len(_END)], int(match[1]) if match else -1)
-        place = content.find(_BEGIN, place + 1)
+def _documents(reader: RangeReader) -> Iterator[ObjectInfo | None]:
+    """Documents by where they begin; None for one without an end."""
+    for window in range(0, reader.size, _WINDOW):
+        before = min(window, _BACK)
+        content = reader.read_at(window - before, before + _WINDOW + MAX_DOCUMENT)
+        place = content.find(_BEGIN, before)
+        while 0 <= place < before + _WINDOW:
+            end = content.find(_END, place, place + MAX_DOCUMENT)
+            if end < 0:
+                yield None
+            else:
+                match = _PATH.search(content[max(0, place - _BACK) : place])
+                start = window - before + place
+                yield ObjectInfo(start, content[place : end + len(_END)], int(match[1]) if match else -1)
+            place = content.find(_BEGIN, place + 1)
 
 
 def parse(data: bytes) -> dict[str, Any]:

@@ -1,26 +1,56 @@
-"""A TIA series (.ser) without its pixels: dimensions, calibration, times and positions of its elements.
+"""A TIA series (.ser, Emispec and FEI): spectra or images one after the other, each between a header and a tag.
 
-Source: C. B. Boothroyd, "TIA ser file format".
+Source: C. B. Boothroyd, "TIA ser file format"; ncempy's documentation of the same.
+
+RosettaSciIO reads every pixel to tell what signals there are, and two things of its axes are put right here. Offsets
+are positions of the first element, in the unit of the scale (proven by the positions that stand behind the elements of
+a map). Axes are lengths or reciprocal lengths by their size: TIA writes both in SI units, and no pixel is as large as a
+centimetre or, in a diffraction pattern, as small as a hundred per metre.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import struct
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from math import prod
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from diadem.errors import ReaderError
+from diadem.hooks.fields import look_up
+from diadem.model.layout import ArrayLayout, ByteRange
 from diadem.model.ports import RangeReader
 from diadem.plugins.rosettasciio.layouts.header import Cursor, too_short, unpack_at
-from diadem.plugins.rosettasciio.layouts.ser import BEFORE, PLACED, SPECTRA, TYPES, Series, element_starts, head
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 #: Elements of a series that is described.
 MAX_ELEMENTS = 4_000_000
+#: Elements that a map may be planned for.
+_MAX_PLANNED = 1 << 26
 #: Dimensions; TIA knows series of one and maps of two.
 _MAX_DIMENSIONS = 8
 _LONGEST_TEXT = 4096
+#: NumPy's type by the code in an element.
+_TYPES = {1: "|u1", 2: "<u2", 3: "<u4", 4: "|i1", 5: "<i2", 6: "<i4", 7: "<f4", 8: "<f8", 9: "<c8", 10: "<c16"}
+#: Kinds of elements.
+SPECTRA, IMAGES = 0x4120, 0x4122
+#: Bytes from the start of an element to its array, by kind.
+_BEFORE = {SPECTRA: 26, IMAGES: 50}
+#: Kind of the tags with the position of an element besides its time; bytes of such a tag, and of others.
+PLACED, _PLACED_TAG, _TAG = 0x4142, 24, 8
+#: From this version on, places in the file have eight bytes.
+_WIDE_VERSION = 0x220
+#: Scales in metres and in 1/m: below the first a pixel is a length, above the second a reciprocal one.
+_LARGEST_PIXEL, _SMALLEST_FREQUENCY = 1e-2, 1e2
+#: Bytes of elements that are read together where they do not lie at equal distances.
+_CHUNK = 4 << 20
+
+Axis = dict[str, Any]
 
 
 class NoElements(OSError):
@@ -60,13 +90,17 @@ class Stamp:
 
 
 @dataclass(frozen=True, slots=True)
-class Recorded:
-    """A series.
+class Series:
+    """A series without its values.
 
     Attributes
     ----------
-    series : Series
-        Its head.
+    kind, tag, version : int
+        Of its elements (`SPECTRA`, `IMAGES`), of the tags behind them, of the format.
+    total, valid : int
+        Elements that were to be recorded, and those that were.
+    described : int
+        First byte of the descriptions of the dimensions.
     dimensions : sequence of Dimension
         Fastest first.
     starts : sequence of int
@@ -75,24 +109,34 @@ class Recorded:
         NumPy's name of the values' type.
     shape : tuple of int
         Of one element: (channels,) or (rows, columns).
-    axes : sequence of Calibration
+    calibrations : sequence of Calibration
         Of one element: (energy,) or (x, y).
     stamps : sequence of Stamp
         Of the first, second and last element.
     """
 
-    series: Series
+    kind: int
+    tag: int
+    version: int
+    total: int
+    valid: int
+    described: int
     dimensions: Sequence[Dimension]
     starts: Sequence[int]
     dtype: str
     shape: tuple[int, ...]
-    axes: Sequence[Calibration]
+    calibrations: Sequence[Calibration]
     stamps: Sequence[Stamp]
+
+    @property
+    def spectra(self) -> bool:
+        """Whether its elements are spectra."""
+        return self.kind == SPECTRA
 
     @property
     def before(self) -> int:
         """Bytes from the start of an element to its array."""
-        return BEFORE[self.series.kind]
+        return _BEFORE[self.kind]
 
     @property
     def length(self) -> int:
@@ -100,43 +144,55 @@ class Recorded:
         return prod(self.shape) * np.dtype(self.dtype).itemsize
 
     @property
-    def spectra(self) -> bool:
-        """Whether its elements are spectra."""
-        return self.series.kind == SPECTRA
+    def tail(self) -> int:
+        """Bytes of the tag behind an element's array."""
+        return _PLACED_TAG if self.tag == PLACED else _TAG
+
+    def headers(self, size: int) -> list[ByteRange]:
+        """All of a file of this size but the arrays."""
+        ranges = [(0, self.starts[0] + self.before), (max(self.starts) + self.before + self.length, size)]
+        for start in self.starts:
+            behind = start + self.before + self.length
+            ranges += [(start, start + self.before), (behind, behind + self.tail)]
+        return ranges
 
 
-def read_series(reader: RangeReader, name: str) -> Recorded:
+def read_series(reader: RangeReader, name: str) -> Series:
     """Read what is not pixels.
 
     Raises
     ------
     NoElements
         Nothing was recorded.
-    ReaderError
-        It is no series, or shorter than it says.
+    CutShort, ReaderError
+        It is shorter than it says, or no series.
     """
-    series = head(reader, name)
-    if series is None:
+    order, mark, version, kind, tag, total, valid = unpack_at(reader, name, 0, "<HHHIIII")
+    if (order, mark) != (0x4949, 0x0197) or kind not in _BEFORE:
         raise ReaderError("this is no TIA series", where=name)
-    if not series.valid:
+    place = "Q" if version >= _WIDE_VERSION else "I"
+    table, count = unpack_at(reader, name, 22, f"<{place}I")
+    if not valid:
         raise NoElements("the series has no element")
-    if series.valid > MAX_ELEMENTS or series.dimensions > _MAX_DIMENSIONS:
-        raise ReaderError(f"{series.valid:,} elements in {series.dimensions:,} dimensions", where=name)
-    dimensions = _dimensions(reader, name, series)
-    starts = element_starts(reader, name, series)
-    dtype, shape, axes = _element(reader, name, series, starts[0])
-    length = prod(shape) * np.dtype(dtype).itemsize
-    if max(starts) + BEFORE[series.kind] + length + series.tail > reader.size:
-        raise too_short(name, max(starts) + BEFORE[series.kind] + length + series.tail, reader.size)
-    tags = [start + BEFORE[series.kind] + length for start in (*starts[:2], starts[-1])]
-    return Recorded(series, dimensions, starts, dtype, shape, axes, [_stamp(reader, name, series, at) for at in tags])
+    if valid > MAX_ELEMENTS or count > _MAX_DIMENSIONS:
+        raise ReaderError(f"{valid:,} elements in {count:,} dimensions", where=name)
+    described = 22 + struct.calcsize(f"<{place}I")
+    dimensions = _dimensions(reader, name, described, count)
+    starts = _starts(reader, name, table, valid, place)
+    dtype, shape, calibrations = _element(reader, name, kind, starts[0])
+    found = Series(kind, tag, version, total, valid, described, dimensions, starts, dtype, shape, calibrations, ())
+    ends = [start + found.before + found.length for start in (*starts[:2], starts[-1])]
+    if (end := max(starts) + found.before + found.length + found.tail) > reader.size:
+        raise too_short(name, end, reader.size)
+    stamps = [_stamp(reader, name, tag, end) for end in ends]
+    return Series(kind, tag, version, total, valid, described, dimensions, starts, dtype, shape, calibrations, stamps)
 
 
-def _dimensions(reader: RangeReader, name: str, series: Series) -> list[Dimension]:
+def _dimensions(reader: RangeReader, name: str, described: int, count: int) -> list[Dimension]:
     cursor = Cursor(reader, name)
-    cursor.skip(series.described)
+    cursor.skip(described)
     found = []
-    for _ in range(series.dimensions):
+    for _ in range(count):
         size, offset, delta, element = cursor.unpack("<IddI")
         description, units = _text(cursor, name), _text(cursor, name)
         found.append(Dimension(size, Calibration(offset, delta, element), description, units))
@@ -150,24 +206,186 @@ def _text(cursor: Cursor, name: str) -> str:
     return cursor.take(length).decode("utf-8", "replace")
 
 
-def _element(
-    reader: RangeReader, name: str, series: Series, start: int
-) -> tuple[str, tuple[int, ...], list[Calibration]]:
+def _starts(reader: RangeReader, name: str, table: int, valid: int, place: str) -> Sequence[int]:
+    """Where each element begins."""
+    size = valid * struct.calcsize("<" + place)
+    data = reader.read_at(table, size)
+    if len(data) < size:
+        raise too_short(name, table + size, reader.size)
+    return struct.unpack(f"<{valid}{place}", data)
+
+
+def _element(reader: RangeReader, name: str, kind: int, start: int) -> tuple[str, tuple[int, ...], list[Calibration]]:
     """Type, shape and calibration that the first element has, and all of them."""
     shape: tuple[int, ...]
-    if series.kind == SPECTRA:
+    if kind == SPECTRA:
         *energy, code, channels = unpack_at(reader, name, start, "<ddIHI")
         axes, shape = [Calibration(*energy)], (channels,)
     else:
         *both, code, columns, rows = unpack_at(reader, name, start, "<ddIddIHII")
         axes, shape = [Calibration(*both[:3]), Calibration(*both[3:])], (rows, columns)
-    if code not in TYPES or 0 in shape:
+    if code not in _TYPES or 0 in shape:
         raise ReaderError(f"elements of type {code} and shape {shape}", where=name)
-    return TYPES[code], shape, axes
+    return _TYPES[code], shape, axes
 
 
-def _stamp(reader: RangeReader, name: str, series: Series, start: int) -> Stamp:
+def _stamp(reader: RangeReader, name: str, tag: int, start: int) -> Stamp:
     """What stands behind an element; no time where the tag is not of the kind that the head says."""
     kind, _, time = unpack_at(reader, name, start, "<HHI")
-    position = unpack_at(reader, name, start + 8, "<dd") if series.tag == PLACED else None
-    return Stamp(time if kind == series.tag else 0, None if position is None else (position[0], position[1]))
+    position = unpack_at(reader, name, start + 8, "<dd") if tag == PLACED else None
+    return Stamp(time if kind == tag else 0, None if position is None else (position[0], position[1]))
+
+
+# -- axes ----------------------------------------------------------------------------------------------------------
+
+
+def axes(series: Series, first: Mapping[str, Any] | None) -> list[Axis]:
+    """Axes of the signal, slow to fast.
+
+    Parameters
+    ----------
+    series : Series
+        The series.
+    first : mapping, optional
+        The first document of its .emi file, by which RosettaSciIO tells the unit of an image without calibration.
+
+    Raises
+    ------
+    ValueError
+        Its elements cannot be put in order.
+    """
+    outer = _outer(series)
+    if series.spectra:
+        energy = {"name": "Energy", "size": series.shape[0], "navigate": False}
+        place = {"index_in_array": len(series.dimensions)}
+        return [*outer, {**energy, **place, **_scaled(series.calibrations[0], "eV")}]
+    across, down = series.calibrations
+    for name, size, calibration in (("y", series.shape[0], down), ("x", series.shape[1], across)):
+        unit = _unit(calibration.delta, "meters" if first is None else _by_mode(first, series))
+        outer.append({"name": name, "size": size, "navigate": False, **_scaled(calibration, unit)})
+    return outer
+
+
+def _outer(series: Series) -> list[Axis]:
+    """Axes along which the elements lie, slowest first."""
+    dimensions = list(series.dimensions)
+    if not dimensions:
+        raise ValueError("the elements of this series lie along no dimension")  # the reader cannot read it either
+    planned = prod(dimension.size for dimension in dimensions)
+    if planned > _MAX_PLANNED or series.valid > planned:
+        raise ValueError(f"{series.valid:,} elements in a map of {planned:,}")
+    if len(dimensions) == 1 and series.total != series.valid:
+        return [] if series.valid == 1 else [{**_axis(dimensions[0], ["x"]), "size": series.valid}]
+    names = ["x", "y"][: len(dimensions)]
+    ordered = dimensions if not _rows_first(series) else dimensions[::-1]
+    return [_axis(dimension, names) for dimension in ordered if series.spectra or dimension.size != 1]
+
+
+def _rows_first(series: Series) -> bool:
+    """Whether the first dimension is the fastest: the second element has the same y as the first."""
+    if series.valid < 2:
+        return False
+    first, second = (stamp.position for stamp in series.stamps[:2])
+    return first is not None and second is not None and first[1] == second[1]
+
+
+def _axis(dimension: Dimension, names: list[str]) -> Axis:
+    """One outer axis; lengths take the names `x` and `y`, the last one first."""
+    units = dimension.units or None
+    name = names.pop() if units == "meters" else None
+    if units == "meters" and abs(dimension.calibration.delta) >= _LARGEST_PIXEL:
+        units = ""  # a list of positions, counted
+    return {"name": name, "size": dimension.size, "navigate": True, **_scaled(dimension.calibration, units)}
+
+
+def _scaled(calibration: Calibration, units: str | None) -> Axis:
+    """Scale and offset; metres as nm, as people of the field read them."""
+    factor, unit = {"meters": (1e9, "nm"), "1/meters": (1e-9, "1 / nm")}.get(units or "", (1.0, units))
+    return {"scale": calibration.delta * factor, "offset": calibration.start * factor, "units": unit}
+
+
+def _unit(delta: float, guessed: str) -> str:
+    """Metres or 1/m by the size of a pixel; between them, where nothing was calibrated, no unit."""
+    if 0 < abs(delta) < _LARGEST_PIXEL:
+        return "meters"
+    if abs(delta) > _SMALLEST_FREQUENCY:
+        return "1/meters"
+    return guessed if delta == 0 else ""
+
+
+def _by_mode(first: Mapping[str, Any], series: Series) -> str:
+    """The unit that the reader takes by the microscope's mode."""
+    mode = look_up(first, "ObjectInfo/ExperimentalDescription/Mode/Value")
+    acquired = look_up(first, "ObjectInfo/AcquireInfo")
+    if not isinstance(mode, str) or not isinstance(acquired, Mapping):
+        return "meters"
+    dimension = series.dimensions[0]
+    if "STEM" in mode:
+        return "1/meters" if "CameraNamePath" in acquired or (dimension.units and dimension.size > 1) else "meters"
+    return "1/meters" if "Diffraction" in mode else "meters"
+
+
+# -- the array -----------------------------------------------------------------------------------------------------
+
+
+def layout(series: Series, name: str, shape: Sequence[int]) -> ArrayLayout | None:
+    """Where the values lie, images with the last stored row first; None where the elements do not fill the shape at
+    equal distances.
+    """
+    starts = series.starts
+    step = starts[1] - starts[0] if len(starts) > 1 else 0
+    if any(b - a != step for a, b in pairwise(starts)) or 0 < step < series.before + series.length:
+        return None
+    outer = tuple(shape[: len(shape) - len(series.shape)])
+    if step < 0 or prod(outer) != len(starts):
+        return None
+    item = np.dtype(series.dtype).itemsize
+    first = starts[0] + series.before
+    inner: tuple[int, ...] = (item,)
+    if not series.spectra:
+        row = series.shape[1] * item
+        first, inner = first + (series.shape[0] - 1) * row, (-row, item)
+    steps = tuple(step * prod(outer[axis + 1 :]) for axis in range(len(outer)))
+    return ArrayLayout(name, first, series.dtype, (*outer, *series.shape), (*steps, *inner))
+
+
+class _Elements:
+    """Elements anywhere in a file, each read when it is asked for."""
+
+    def __init__(self, reader: RangeReader, series: Series) -> None:
+        self.shape = (len(series.starts), *series.shape)
+        self.dtype = np.dtype(series.dtype)
+        self.ndim = len(self.shape)
+        self._reader = reader
+        self._series = series
+
+    def __getitem__(self, key: Any) -> NDArray[Any]:
+        """Some elements, or parts of them: a slice of elements, then slices of their axes."""
+        some: slice
+        some, *inner = key if isinstance(key, tuple) else (key,)
+        starts = self._series.starts[some]
+        values = np.empty((len(starts), *self.shape[1:]), self.dtype)
+        for place, start in enumerate(starts):
+            data = self._reader.read_at(start + self._series.before, self._series.length)
+            values[place] = np.frombuffer(data, self.dtype).reshape(self.shape[1:])
+        return values[(slice(None), *inner)]
+
+
+def scattered(reader: RangeReader, series: Series, shape: tuple[int, ...]) -> Any:
+    """A Dask array of a series whose elements do not lie at equal distances, or do not fill its map.
+
+    Where fewer elements were recorded than planned, the rest is zero, or NaN in fractions.
+    """
+    import dask.array
+
+    da: Any = dask.array
+    elements = _Elements(reader, series)
+    many = max(1, min(elements.shape[0], _CHUNK // max(1, series.length)))
+    data = da.from_array(elements, chunks=(many, *series.shape), name=False, meta=np.empty((0,), elements.dtype))
+    missing = prod(shape) // prod(series.shape) - elements.shape[0]
+    if missing:
+        fill = np.nan if elements.dtype in (np.dtype("f4"), np.dtype("f8")) else 0
+        rest = da.full((missing, *series.shape), fill, dtype=elements.dtype, chunks=(many, *series.shape))
+        data = da.concatenate([data, rest])
+    data = data.reshape(shape)
+    return data if series.spectra else data[..., ::-1, :]

@@ -9,7 +9,7 @@ from typing import Any
 
 from diadem.hooks.fields import Derived, Found, Rule, Table, Tree, look_up
 from diadem.hooks.times import moments
-from diadem.plugins.rosettasciio.layouts.ser import PLACED, SPECTRA
+from diadem.plugins.tia.series import PLACED, SPECTRA
 from diadem.terms.dates import c_time, from_epoch, offset_of
 
 _BESIDE = "the unit stands beside the value"

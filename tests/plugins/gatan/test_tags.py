@@ -19,10 +19,10 @@ from rsciio.digitalmicrograph import file_reader
 
 from diadem.errors import ReaderError
 from diadem.plugins.gatan import tags
-from diadem.plugins.gatan.blocks import images, read
+from diadem.plugins.gatan.files import images
 from diadem.plugins.gatan.tags import Directory, read_directory
 from tests.plugins.gatan.dm_file import Writer, document, image
-from tests.plugins.test_layouts import Bytes
+from tests.plugins.opened import Bytes, blocks
 
 PIXELS = np.arange(12, dtype="H").reshape(3, 4)
 NAMES = st.text(st.characters(codec="utf-8", exclude_characters="./"), min_size=1, max_size=12).filter(
@@ -112,10 +112,10 @@ def test_a_cut_file_gives_tags_for_the_whole_dataset_or_none(tmp_path: Path) -> 
     content = Writer(3).file(document(image(PIXELS, tagged), image(PIXELS, tagged), thumbnail=False))
     path = tmp_path / "a.dm3"
     path.write_bytes(content[: content.rindex(b"InImageMode")])
-    kinds = [(block.kind, block.signals) for block in read(str(path), [str(path)])]
+    kinds = [(block.kind, block.signals) for block in blocks("diadem.plugins.gatan.files:open", path)]
     assert kinds[1:] == [("gatan-unsure", ()), ("gatan-unsure", ())]
     path.write_bytes(content)
-    kinds = [(block.kind, block.signals) for block in read(str(path), [str(path)])]
+    kinds = [(block.kind, block.signals) for block in blocks("diadem.plugins.gatan.files:open", path)]
     assert kinds[1:] == [("gatan-image", (0,)), ("gatan-image", (1,))]
 
 

@@ -106,6 +106,18 @@ def test_a_truncated_map_says_so(view: Path, tmp_path: Path) -> None:
     assert describe(str(path))[0]["issues"][0]["code"] == "truncated"
 
 
+def test_a_map_with_a_long_head_states_the_length_of_the_file(view: Path, tmp_path: Path) -> None:
+    content = (view / "View000_0000006.pts").read_bytes()
+    (start,) = struct.unpack_from("<I", content, 28)
+    long = bytearray(content[:start] + bytes(32768 - start) + content[start:])
+    struct.pack_into("<2I", long, 28, 32768, len(long))
+    path = tmp_path / "long.pts"
+    path.write_bytes(bytes(long))
+    assert "issues" not in describe(str(path))[0]
+    path.write_bytes(bytes(long[:-1000]))
+    assert describe(str(path))[0]["issues"][0]["code"] == "truncated"
+
+
 def test_another_kind_of_file_is_left_to_the_reader(spectrum: Path, tmp_path: Path) -> None:
     for name in ("image.img", "map.pts", "project.asw", "notes.txt"):
         shutil.copy(spectrum, tmp_path / name)

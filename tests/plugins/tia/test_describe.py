@@ -18,13 +18,19 @@ from hypothesis import strategies as st
 from rsciio.tia import file_reader
 
 from diadem.errors import ReaderError
-from diadem.plugins.tia.describe import describe
+from diadem.extract.opening import array_of
+from diadem.plugins.tia import files as tia
 from diadem.plugins.tia.series import NoElements, read_series
-from tests.plugins.test_layouts import Bytes
+from tests.plugins.opened import Bytes, Held, dictionaries
 from tests.plugins.tia.tia_file import STEM, TEM, Dimension, Made, emi, object_info
 
 SPECTRA = np.arange(6 * 5, dtype="<u4").reshape(6, 5)
 IMAGES = np.arange(6 * 12, dtype="<i2").reshape(6, 3, 4)
+
+
+def describe(path: str) -> list[dict[str, Any]]:
+    """The signals of a file."""
+    return dictionaries("diadem.plugins.tia.files:open", Path(path))
 
 
 def metres(size: int, **others: Any) -> Dimension:
@@ -225,6 +231,45 @@ def test_damaged_series_end_soon(seed: int, changes: int, cut: int) -> None:
     with suppress(ReaderError, NoElements):
         read_series(Bytes(bytes(content[: len(content) - cut])), "a.ser")
     assert time.process_time() - started < 1
+
+
+@settings(max_examples=150, deadline=None)
+@given(seed=st.integers(0, 2**32), changes=st.integers(1, 4), cut=st.sampled_from([0, 0, 30, 200]))
+def test_a_changed_head_never_leads_out_of_the_file(seed: int, changes: int, cut: int) -> None:
+    damage = random.Random(seed)
+    content = bytearray(Made(IMAGES, [Dimension(6)]).content())
+    for _ in range(changes):
+        content[damage.randrange(4, 160)] = damage.randrange(256)
+    files = Held({"a.ser": bytes(content[: len(content) - cut])})
+    with suppress(ReaderError, ValueError, OSError):
+        for signal in tia.open(files).signals:
+            assert array_of(signal, files, "t", lazy=False).shape == signal.shape
+    assert files["a.ser"].read <= 8 * len(content) + 10_000
+
+
+def test_elements_at_unequal_distances(tmp_path: Path) -> None:
+    """They are read one by one: the array does not lie flat in the file."""
+    content = Made(IMAGES, [Dimension(6)]).content()
+    path = tmp_path / "a_1.ser"
+    length = 50 + IMAGES[0].nbytes + 8
+    first = len(content) - 6 * length
+    starts = [first + number * length for number in range(6)]
+    table = content.index(struct.pack("<6I", *starts))
+    gap = content[: first + 2 * length] + bytes(3) + content[first + 2 * length :]
+    moved = struct.pack("<6I", *starts[:2], *(start + 3 for start in starts[2:]))
+    path.write_bytes(gap[:table] + moved + gap[table + 24 :])
+    files = Held({"a_1.ser": path.read_bytes()})
+    (signal,) = tia.open(files).signals
+    assert signal.array is None
+    assert np.array_equal(np.asarray(array_of(signal, files, "t")), IMAGES[:, ::-1])
+    (whole,) = tia.open(Held({"a_1.ser": content})).signals
+    assert whole.array is not None
+
+
+def test_a_series_says_how_long_it_must_be() -> None:
+    content = Made(IMAGES, [Dimension(6)]).content()
+    assert tia.open(Held({"a_1.ser": content})).size == 0
+    assert tia.open(Held({"a_1.ser": content[:-40]})).size == len(content)
 
 
 @settings(max_examples=100, deadline=None)

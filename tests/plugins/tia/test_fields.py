@@ -23,10 +23,10 @@ import diadem
 from diadem.extract.tables import apply
 from diadem.hooks.fields import Block
 from diadem.model.record import Dataset
-from diadem.plugins.tia.blocks import read
 from diadem.plugins.tia.emi import MAX_OBJECTS, objects, parse
 from diadem.plugins.tia.tables import OBJECT, SERIES, SURVEY
 from diadem.terms import fields
+from tests.plugins.opened import Bytes, blocks
 from tests.plugins.tia.tia_file import STEM, TEM, Dimension, Made, emi, object_info
 
 NUMBERS: Mapping[str, tuple[str, float]] = {
@@ -398,20 +398,20 @@ def test_any_document_is_read_or_refused(content: bytes) -> None:
 def test_many_documents_and_documents_without_end(tmp_path: Path) -> None:
     path = tmp_path / "a.emi"
     path.write_bytes(b"<ObjectInfo></ObjectInfo>" * (MAX_OBJECTS + 10))
-    assert len(objects(str(path))) == MAX_OBJECTS
+    assert len(objects(Bytes(path.read_bytes()))) == MAX_OBJECTS
     path.write_bytes(b"<ObjectInfo>" * 200_000)
     started = time.process_time()
-    assert objects(str(path)) == []
+    assert objects(Bytes(path.read_bytes())) == []
     assert time.process_time() - started < 5
     path.write_bytes(b"")
-    assert objects(str(path)) == []
+    assert objects(Bytes(path.read_bytes())) == []
 
 
 def test_a_cut_file_gives_what_stands_before_the_cut(tia_files: Path, tmp_path: Path) -> None:
     content = (tia_files / LINE).read_bytes()
     path = tmp_path / "a.emi"
     path.write_bytes(content[:30_000])
-    kinds = [block.kind for block in read(str(path), [str(path)])]
+    kinds = [block.kind for block in blocks("diadem.plugins.tia.files:open", path)]
     assert kinds == ["tia-object"]
 
 

@@ -6,6 +6,7 @@ import struct
 from typing import Any
 
 from diadem.errors import ReaderError
+from diadem.hooks.formats import CutShort
 from diadem.model.ports import RangeReader
 
 #: Bytes fetched at once; headers are small and read front to back.
@@ -58,11 +59,7 @@ class Cursor:
 
 def too_short(name: str, needed: int, size: int) -> ReaderError:
     """The error for a file that declares more than it has."""
-    return ReaderError(
-        f"the header promises at least {needed:,} bytes, the file has {size:,}",
-        where=name,
-        next="It was cut short before it was archived; `lazy=False` may still read a part of it.",
-    )
+    return CutShort(name, needed, size)
 
 
 def unpack_at(reader: RangeReader, name: str, offset: int, form: str) -> tuple[Any, ...]:

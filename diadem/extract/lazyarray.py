@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from math import prod
 from typing import Any, cast
 
 import numpy as np
@@ -204,50 +203,17 @@ def chunk_shape(layout: ArrayLayout, target: int = CHUNK_BYTES) -> tuple[int, ..
     return tuple(chunks)
 
 
-def as_dask(array: LeafArray, layout: ArrayLayout, token: str) -> Any:
+def as_dask(array: LeafArray, layout: ArrayLayout, token: str, target: int = CHUNK_BYTES) -> Any:
     """A Dask array of the same elements, one read task a chunk, without a lock."""
     from dask.array import from_array
 
     make = cast("Callable[..., Any]", from_array)
     return make(
         array,
-        chunks=chunk_shape(layout),
+        chunks=chunk_shape(layout, target),
         name=f"diadem-{token}",
         lock=False,
         asarray=True,  # with this and `fancy` Dask moves slices into the read: a frame reads its own leaves only
         fancy=True,
         meta=np.empty((0,) * array.ndim, array.dtype),
     )
-
-
-def fitted(layout: ArrayLayout, shape: Sequence[int], dtype: Any) -> ArrayLayout | None:
-    """The layout in the shape of the array that the reader made of it, or None where they disagree."""
-    if np.dtype(layout.dtype) != np.dtype(dtype):
-        return None
-    wanted = [int(n) for n in shape if n != 1]
-    present = [(n, step) for n, step in zip(layout.shape, layout.strides, strict=True) if n != 1]
-    if wanted != [n for n, _ in present]:
-        split = _split_first(layout, wanted)
-        if split is None:
-            return None
-        present = split
-    steps = iter([step for _, step in present])
-    strides = tuple(np.dtype(dtype).itemsize if n == 1 else next(steps) for n in shape)
-    return replace(layout, shape=tuple(int(n) for n in shape), strides=strides)
-
-
-def _split_first(layout: ArrayLayout, wanted: Sequence[int]) -> list[tuple[int, int]] | None:
-    """Lengths and strides where the reader splits the first axis into several in C order; None if it does not."""
-    if not layout.shape:
-        return None
-    frame = [(n, step) for n, step in zip(layout.shape[1:], layout.strides[1:], strict=True) if n != 1]
-    cut = len(wanted) - len(frame)
-    if cut < 0:
-        return None
-    outer, inner = wanted[:cut], wanted[cut:]
-    records = prod(outer)
-    whole = records == layout.shape[0] or (layout.partial and 0 < records <= layout.shape[0])
-    if not whole or list(inner) != [n for n, _ in frame]:
-        return None
-    steps = [layout.strides[0] * prod(outer[axis + 1 :]) for axis in range(len(outer))]
-    return [*zip(outer, steps, strict=True), *frame]

@@ -99,19 +99,6 @@ class Tags:
         return [name for name in self.order if name.removeprefix("TagGroup") not in small]
 
 
-def read_tags(reader: RangeReader, name: str) -> Tags:
-    """Walk through the tags of a file.
-
-    Raises
-    ------
-    ReaderError
-        It is no DM3 or DM4 file, its tags end before the file says, or they are more or deeper than any real file's.
-    """
-    tags = Tags(True)
-    tags.little_endian = walk_tags(reader, name, tags.keep).little_endian
-    return tags
-
-
 @dataclass(frozen=True, slots=True)
 class Head:
     """What a file says of itself: version 3 or 4, byte order of its values."""
@@ -135,7 +122,7 @@ def walk_tags(reader: RangeReader, name: str, keep: Keeper) -> Head:
     Raises
     ------
     ReaderError
-        See `read_tags`.
+        It is no DM3 or DM4 file, its tags end before the file says, or they are more or deeper than any real file's.
     """
     head = read_head(reader, name)
     cursor = Cursor(reader, name)

@@ -1,0 +1,254 @@
+"""A dataset opened: by its format's own `open`, or by the functions of an offer that has none.
+
+For the record the files lie in a folder of this machine (`LocalFiles`); `diadem.archive.loading` has a package's.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import sys
+import threading
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from diadem.errors import DiademError
+from diadem.hooks.formats import Dictionary, Files, Opened, Parts, Signal, laid_out
+from diadem.hooks.offers import ReaderOffer
+from diadem.hooks.targets import target
+from diadem.model.layout import FileLayout, FileObject
+from diadem.model.ports import RangeReader
+
+#: A reader that cannot be lazy may read a file of at most this size.
+MAX_EAGER = 256 << 20
+#: Bytes of a chunk of an array that is read for a preview: little is read of it.
+_CHUNK = 4 << 20
+
+
+def open_dataset(files: Files, offer: ReaderOffer, *, quick: bool = False, layouts: bool = False) -> Opened:
+    """Open a dataset.
+
+    Parameters
+    ----------
+    files : Files
+        Its files.
+    offer : ReaderOffer
+        The format.
+    quick : bool
+        Whether what signals there are is enough: then an offer's `describe` is asked before its `load`.
+    layouts : bool
+        Whether an offer's `layout` is asked where the arrays lie.
+    """
+    if offer.open:
+        opened: Opened = target(offer.open)(files)
+        return opened
+    return Opened(_by_reader(files, offer, quick, layouts))
+
+
+def _by_reader(files: Files, offer: ReaderOffer, quick: bool, layouts: bool) -> Iterator[Signal]:
+    """Signals of a format without an `open`."""
+    if quick and offer.describe:
+        try:
+            described = list(target(offer.describe)(files.path()))
+        except Exception as error:  # a quick look that fails is no verdict: the reader is asked
+            logging.getLogger(__name__).debug("description of %s: %r", offer.name, error)
+        else:
+            yield from map(Signal.from_reader, described)
+            return
+    layout = _layout(files, offer) if layouts and offer.layout else None
+    if isinstance(layout, FileLayout) and (signals := laid_out(files.read(layout.header), layout.arrays)):
+        yield from signals
+        return
+    yield from map(Signal.from_reader, files.read(hdf5=isinstance(layout, FileObject)))
+
+
+def _layout(files: Files, offer: ReaderOffer) -> FileLayout | FileObject | None:
+    """Where the arrays lie; None where that is not certain."""
+    try:
+        found: FileLayout | FileObject | None = target(offer.layout)(files, files.entry)
+    except DiademError:
+        raise
+    except Exception as error:  # a layout that fails tells nothing of the file
+        logging.getLogger(__name__).debug("layout of %s: %r", offer.name, error)
+        return None
+    return found
+
+
+def array_of(signal: Signal, files: Files, name: str, *, lazy: bool = True, chunk: int = _CHUNK) -> Any:
+    """The data of a signal; where its bytes lie flat in a file, a Dask array that reads them, or all of them.
+
+    Parameters
+    ----------
+    signal : Signal
+        The signal.
+    files : Files
+        What its array is read through.
+    name : str
+        Names the bytes for Dask: equal names, equal bytes.
+    lazy : bool
+        Whether the array stays in the file.
+    chunk : int
+        Bytes that a chunk aims at.
+    """
+    from diadem.extract.lazyarray import LeafArray, as_dask
+
+    if (array := signal.array) is None:
+        return signal.data
+    token = hashlib.sha256(repr((name, array)).encode()).hexdigest()[:32]
+    leaves = LeafArray(files[array.file], array, token=token)
+    return as_dask(leaves, array, token, chunk) if lazy else leaves[...]
+
+
+class LocalFiles(Files):
+    """Files in a folder of this machine, closed at the end.
+
+    Parameters
+    ----------
+    root : Path
+        The folder.
+    entry : str
+        What names the dataset.
+    names : sequence of str
+        Its files, relative to the folder.
+    offer : ReaderOffer
+        Whose `load` reads them.
+    size : int
+        Bytes of all files together.
+    lazy_only : bool
+        Whether a reader that cannot be lazy may not read at all.
+
+    Attributes
+    ----------
+    mode : str
+        How the reader has read: ``lazy`` or ``eager``.
+    """
+
+    def __init__(
+        self, root: Path, entry: str, names: Sequence[str], offer: ReaderOffer, size: int = 0, lazy_only: bool = False
+    ):
+        self.entry = entry
+        self.mode = "lazy"
+        self._root = root
+        self._names = dict.fromkeys(names)
+        self._offer = offer
+        self._size = size
+        self._lazy_only = lazy_only or size > MAX_EAGER
+        self._open: dict[str, LocalFile] = {}
+
+    def __getitem__(self, name: str) -> RangeReader:
+        """A file; `KeyError` for one that is not of the dataset."""
+        if name not in self._names:
+            raise KeyError(name)
+        if name not in self._open:
+            self._open[name] = LocalFile(self._root / name)
+        return self._open[name]
+
+    def __iter__(self) -> Iterator[str]:
+        """Names."""
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        """Number of files."""
+        return len(self._names)
+
+    def __enter__(self) -> Self:
+        """Itself."""
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Close what is open."""
+        for file in self._open.values():
+            file.close()
+
+    def path(self, parts: Parts | None = None) -> str:  # noqa: ARG002 - the whole file is here
+        """The entry."""
+        return str(self._root / self.entry)
+
+    def hdf5(self) -> str:
+        """The entry."""
+        return self.path()
+
+    def read(self, parts: Parts | None = None, *, hdf5: bool = False) -> list[Dictionary]:  # noqa: ARG002
+        """Signals by the reader, lazily where it can; eagerly where it cannot and the file is not too large."""
+        function = target(self._offer.load)
+        options = {"lazy": True, **self._offer.options}
+        with warnings.catch_warnings(), _small_chunks(self._size):
+            warnings.simplefilter("ignore")
+            try:
+                signals = function(self.path(), **options)
+                self.mode = "lazy" if options["lazy"] else "eager"
+            except (ImportError, MemoryError, RecursionError):
+                raise
+            except Exception:
+                if self._lazy_only or not options["lazy"]:
+                    raise
+                signals = function(self.path(), **{**options, "lazy": False})
+                self.mode = "eager"
+        return list(signals)
+
+
+def _small_chunks(size: int) -> AbstractContextManager[Any]:
+    """Let Dask's automatic chunks be small, so that a preview reads little, but not more than some thousands."""
+    wanted = max(4 << 20, size // 4096)
+    if "dask" not in sys.modules:
+        os.environ["DASK_ARRAY__CHUNK_SIZE"] = str(wanted)  # for a reader that imports it
+        return nullcontext()
+    import dask.config
+
+    manager: AbstractContextManager[Any] = dask.config.set({"array.chunk-size": wanted})
+    return manager
+
+
+class LocalFile:
+    """A `RangeReader` of one file of this machine.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._stream = path.open("rb", buffering=0)
+        self._size = self._stream.seek(0, 2)
+        self._lock = threading.Lock()
+
+    @property
+    def size(self) -> int:
+        """Bytes in the file when it was opened."""
+        return self._size
+
+    def read_at(self, offset: int, length: int) -> bytes:
+        """Up to `length` bytes at `offset`; fewer only at the end of the file."""
+        buffer = bytearray(max(0, min(length, self._size - offset)))
+        return bytes(buffer[: self.readinto_at(offset, memoryview(buffer))])
+
+    def readinto_at(self, offset: int, buffer: memoryview) -> int:
+        """Fill `buffer` from `offset`; return the bytes read, fewer than its length only at the end of the file."""
+        done = 0
+        with self._lock:
+            self._stream.seek(offset)
+            while done < len(buffer) and (count := self._stream.readinto(buffer[done:])):
+                done += count
+        return done
+
+    def close(self) -> None:
+        """Release the file."""
+        self._stream.close()
+
+    __del__ = close  # an array that is read from it may be all that holds it
+
+    def __enter__(self) -> Self:
+        """The reader itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close."""
+        self.close()

@@ -1,0 +1,282 @@
+"""TIA's files opened: an .emi file with the series that lie beside it, or a series alone."""
+
+from __future__ import annotations
+
+import logging
+import xml.etree.ElementTree as ET
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import PurePosixPath
+from typing import Any
+
+from diadem.errors import ReaderError
+from diadem.hooks.fields import Block, look_up
+from diadem.hooks.formats import CutShort, Dictionary, Files, Opened, Signal
+from diadem.plugins.tia.emi import ObjectInfo, objects, parse
+from diadem.plugins.tia.series import NoElements, Series, axes, layout, read_series, scattered
+
+#: Elements whose own heads and tags are kept in a block; of longer series they stay in the file.
+_MOST_ELEMENTS = 4096
+#: Bytes of a series before its first array that are kept.
+_LONGEST_HEAD = 1 << 20
+
+
+def open(files: Files) -> Opened:  # noqa: A001 - what it does
+    """Open a dataset of TIA.
+
+    Parameters
+    ----------
+    files : Files
+        An .emi file and its series, or a series. As in RosettaSciIO, whose reader is asked where this cannot tell,
+        series beside an .emi file have a number of one digit; those that hold nothing are passed over.
+    """
+    found = _Found(files)
+    return Opened(found.signals(), found.blocks(), found.promised())
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """A series that is a signal: its number in the name, the name, its head, the signal's number."""
+
+    number: int
+    name: str
+    series: Series
+    signal: int
+
+    @property
+    def tree(self) -> dict[str, Any]:
+        """The head, in the words of the format's description."""
+        series = self.series
+        directions = ("X", "Y") if len(series.calibrations) > 1 else ("",)
+        return {
+            "SeriesVersion": series.version,
+            "DataTypeID": series.kind,
+            "TagTypeID": series.tag,
+            "TotalNumberElements": series.total,
+            "ValidNumberElements": series.valid,
+            "Dimensions": [
+                {
+                    "DimensionSize": one.size,
+                    "Description": one.description,
+                    "Units": one.units,
+                    **_told(one.calibration),
+                }
+                for one in series.dimensions
+            ],
+            **{
+                f"{key}{direction}": value
+                for direction, calibration in zip(directions, series.calibrations, strict=True)
+                for key, value in _told(calibration).items()
+            },
+            "Time": series.stamps[0].time,
+            "Time of the last element": series.stamps[-1].time,
+        }
+
+
+def _told(calibration: Any) -> dict[str, Any]:
+    return {
+        "CalibrationOffset": calibration.offset,
+        "CalibrationDelta": calibration.delta,
+        "CalibrationElement": calibration.element,
+    }
+
+
+class _Found:
+    """What the files hold; each head and document is parsed once."""
+
+    def __init__(self, files: Files) -> None:
+        self.files = files
+        self.described = files.entry.lower().endswith(".emi")
+        self._heads: dict[str, Series | Exception] = {}
+
+    def _head(self, name: str) -> Series:
+        """Head of a series; raises what reading it raised."""
+        if name not in self._heads:
+            try:
+                self._heads[name] = read_series(self.files[name], PurePosixPath(name).name)
+            except (NoElements, ReaderError) as error:
+                self._heads[name] = error
+        head = self._heads[name]
+        if isinstance(head, Exception):
+            raise head
+        return head
+
+    @cached_property
+    def documents(self) -> Sequence[ObjectInfo]:
+        """Documents of the .emi file."""
+        return objects(self.files[self.files.entry]) if self.described else ()
+
+    def _series(self) -> list[tuple[int, str]]:
+        """Numbers and names of the series that are there, in the reader's order."""
+        if not self.described:
+            return [(int(number) if (number := _number_of(self.files.entry)).isdecimal() else -1, self.files.entry)]
+        stem = PurePosixPath(self.files.entry).with_suffix("")
+        listed = ((number, str(stem.with_name(f"{stem.name}_{number}.ser"))) for number in range(10))
+        return [(number, name) for number, name in listed if name in self.files]
+
+    def parts(self, *, strict: bool) -> Iterator[_Part]:
+        """Series that hold anything; `strict` raises for one that cannot be read, else it is passed over."""
+        signal = 0
+        for number, name in self._series():
+            try:
+                series = self._head(name)
+            except NoElements:
+                if strict and not self.described:
+                    raise
+                continue
+            except ReaderError:
+                if strict:
+                    raise
+                continue
+            yield _Part(number, name, series, signal)
+            signal += 1
+
+    def promised(self) -> int:
+        """Bytes that a series must have which is shorter than it says; 0 for others."""
+        try:
+            self._head(self.files.entry)
+        except CutShort as error:
+            return error.needed
+        except (NoElements, ReaderError):
+            pass
+        return 0
+
+    # -- signals ---------------------------------------------------------------------------------------------------
+
+    def signals(self) -> Iterator[Signal]:
+        """One for each series; by the reader alone, without calibration, where a series cannot be understood."""
+        try:
+            signals = [self._signal(part) for part in self.parts(strict=True)]
+        except (OSError, ReaderError, ValueError, ET.ParseError, IndexError) as error:
+            logging.getLogger(__name__).debug("%s: %r", self.files.entry, error)
+            try:
+                signals = [Signal.from_reader(_uncalibrated(one)) for one in self.files.read()]
+            except Exception:
+                raise error from None
+        yield from signals
+
+    def _signal(self, part: _Part) -> Signal:
+        series = part.series
+        described = axes(series, parse(self.documents[0].data) if self.described else None)
+        shape = tuple(int(axis["size"]) for axis in described)
+        array = layout(series, part.name, shape)
+        return Signal(
+            described,
+            None if array else scattered(self.files[part.name], series, shape),
+            array,
+            {"General": {"original_filename": PurePosixPath(part.name).name}, "Signal": {"signal_type": ""}},
+            reader=lambda: self._read[part.signal],
+        )
+
+    @cached_property
+    def _read(self) -> Sequence[Dictionary]:
+        """What RosettaSciIO says of the series."""
+        parts = self.parts(strict=True)
+        return self.files.read({part.name: part.series.headers(self.files[part.name].size) for part in parts})
+
+    # -- blocks ----------------------------------------------------------------------------------------------------
+
+    def blocks(self) -> Iterator[Block]:
+        """Blocks for tables, and what is kept.
+
+        Documents in the order of the file, those shown only before the first recorded one as ``tia-survey``; heads of
+        series, those without a document as ``tia-series``; then heads and tags of their elements.
+        """
+        parts = [*self.parts(strict=False)]
+        joined: set[int] = set()
+        for block in self._documents(parts) if self.described else ():
+            joined.update(block.signals)
+            yield block
+        for part in parts:
+            yield from self._of_series(part, alone=part.signal not in joined)
+
+    def _documents(self, parts: Sequence[_Part]) -> Iterator[Block]:
+        trees = [_tree(one) for one in self.documents]
+        linked = _linked(self.documents, trees, parts)
+        if not any("ExperimentalDescription" in trees[place] for place in linked):
+            first = next((place for place, tree in enumerate(trees) if "ExperimentalDescription" in tree), -1)
+            linked = {first: None}
+        for place, (one, tree) in enumerate(zip(self.documents, trees, strict=True)):
+            part = linked.get(place)
+            kind = "tia-object" if place in linked else "tia-document"
+            if place < min(linked) and "AcquireDate" in tree:
+                kind = "tia-survey"
+            if part is not None:
+                tree["ser"] = part.tree
+            signals = () if part is None else (part.signal,)
+            span = (one.start, one.end)
+            yield Block(
+                kind, tree, one.data, "application/xml", f"ObjectInfo[{place}]", signals=signals, byte_range=span
+            )
+
+    def _of_series(self, part: _Part, *, alone: bool) -> Iterator[Block]:
+        """A series' head as a block, and what stands before and behind the arrays of its elements."""
+        series, name, reader = part.series, PurePosixPath(part.name).name, self.files[part.name]
+        media_type, signals = "application/x-tia-series", (part.signal,)
+        end = series.starts[0] + series.before
+        if end > _LONGEST_HEAD:
+            end = series.described
+        kind = "tia-series" if alone else "tia-head"
+        yield Block(kind, part.tree, reader.read_at(0, end), media_type, name, part.name, signals, (0, end))
+        if len(series.starts) > _MOST_ELEMENTS:
+            return
+        pieces = []
+        for start in series.starts:
+            behind = start + series.before + series.length
+            pieces += [reader.read_at(start, series.before), reader.read_at(behind, series.tail)]
+        place = f"{name}, heads and tags of its {len(series.starts)} elements"
+        yield Block("tia-elements", {}, b"".join(pieces), media_type, place, part.name, signals)
+
+
+def _number_of(name: str) -> str:
+    return PurePosixPath(name).stem.rpartition("_")[2]
+
+
+def _uncalibrated(read: Dictionary) -> Dictionary:
+    """A signal whose axes count: RosettaSciIO 0.15 gives offsets in another unit than scales."""
+    axes = [
+        axis
+        if axis.get("navigate") is False and str(axis.get("name")) == "Energy"
+        else {**axis, "scale": 1.0, "offset": 0.0, "units": ""}
+        for axis in read["axes"]
+    ]
+    return {**read, "axes": axes}
+
+
+def _tree(one: ObjectInfo) -> dict[str, Any]:
+    """The document without its outermost element; empty where it is damaged."""
+    try:
+        tree = parse(one.data)["ObjectInfo"]
+    except (ET.ParseError, KeyError):
+        return {}
+    return tree if isinstance(tree, dict) else {}
+
+
+def _linked(
+    found: Sequence[ObjectInfo], trees: Sequence[Mapping[str, Any]], parts: Sequence[_Part]
+) -> dict[int, _Part | None]:
+    """Places of documents to the series that they belong to.
+
+    By the path that stands before a document; where none does, in their order, if there are as many documents of
+    spectra and of images as there are series of each.
+    """
+    by_number = {part.number: part for part in parts}
+    named: dict[int, _Part | None] = {
+        place: by_number[one.series] for place, one in enumerate(found) if one.series in by_number
+    }
+    if named:
+        return named
+    for spectra, key in ((True, "Start"), (False, "StartX")):
+        recorded = [part for part in parts if part.series.spectra is spectra]
+        places = [place for place, tree in enumerate(trees) if look_up(tree, f"DetectorRange/{key}") is not None]
+        places = places[-len(recorded) :] if _surveyed(trees, places, len(recorded)) else places
+        if len(places) == len(recorded):
+            named.update(zip(places, recorded, strict=True))
+    return named
+
+
+def _surveyed(trees: Sequence[Mapping[str, Any]], places: Sequence[int], wanted: int) -> bool:
+    """Whether all documents but the wanted last ones are copies of other images: surveys."""
+    extra = places[: len(places) - wanted] if wanted else []
+    return bool(extra) and all("OriginalImageUuid" in trees[place] for place in extra)

@@ -1,0 +1,90 @@
+"""Formats opened in tests: from files of a folder, or from bytes in memory, without a reader to fall back on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Self
+
+from diadem.extract.opening import LocalFiles, array_of
+from diadem.hooks.fields import Block
+from diadem.hooks.formats import Files, Opened
+from diadem.hooks.offers import ReaderOffer
+from diadem.hooks.targets import target
+
+
+class Bytes:
+    """A `RangeReader` of bytes in memory that counts what it gives out."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+        self.read = 0
+
+    @property
+    def size(self) -> int:
+        return len(self.data)
+
+    def read_at(self, offset: int, length: int) -> bytes:
+        assert offset >= 0
+        assert length >= 0
+        piece = self.data[offset : offset + length]
+        self.read += len(piece)
+        return piece
+
+    def readinto_at(self, offset: int, buffer: memoryview) -> int:
+        piece = self.read_at(offset, len(buffer))
+        buffer[: len(piece)] = piece
+        return len(piece)
+
+    def close(self) -> None:
+        """Nothing to release."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Nothing to release."""
+
+
+class Held(Files):
+    """Files in memory; the first names the dataset."""
+
+    def __init__(self, files: Mapping[str, bytes]) -> None:
+        self.entry = next(iter(files))
+        self.held = {name: Bytes(data) for name, data in files.items()}
+
+    def __getitem__(self, name: str) -> Bytes:
+        return self.held[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.held)
+
+    def __len__(self) -> int:
+        return len(self.held)
+
+    def path(self, parts: Any = None) -> str:  # noqa: ARG002
+        raise OSError("these files have no path")
+
+    def hdf5(self) -> Any:
+        raise OSError("these files have no path")
+
+    def read(self, parts: Any = None, *, hdf5: bool = False) -> Any:  # noqa: ARG002
+        raise OSError("these files have no reader")
+
+
+def opened(open_: str, path: Path) -> tuple[Opened, LocalFiles]:
+    """A file with all that lies beside it."""
+    names = sorted(file.name for file in path.parent.iterdir() if file.is_file())
+    files = LocalFiles(path.parent, path.name, names, ReaderOffer("test", (), open=open_))
+    return target(open_)(files), files
+
+
+def dictionaries(open_: str, path: Path) -> list[dict[str, Any]]:
+    """Its signals as RosettaSciIO would return them."""
+    found, files = opened(open_, path)
+    return [signal.dictionary(array_of(signal, files, str(path))) for signal in found.signals]
+
+
+def blocks(open_: str, path: Path) -> list[Block]:
+    """Its blocks."""
+    return [block for block in opened(open_, path)[0].blocks if isinstance(block, Block)]
