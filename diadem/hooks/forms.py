@@ -9,11 +9,11 @@ from typing import Any, Final
 from diadem.hooks.fields import Derived, Dropped, Found, Rule, Tree, look_up, stated
 from diadem.hooks.text import number
 from diadem.hooks.times import moments
-from diadem.terms.dates import exif, from_epoch, from_filetime, iso, moments_of
+from diadem.terms.dates import exif, from_epoch, from_filetime, from_ole, iso, moments_of
 
 Condition = Callable[[Tree], bool]
 
-_LOCAL: Final[Mapping[str, Callable[[Any], Any]]] = {"iso": iso, "exif": exif}
+_LOCAL: Final[Mapping[str, Callable[[Any], Any]]] = {"iso": iso, "exif": exif, "ole": from_ole}
 _INSTANT: Final[Mapping[str, Callable[[Any], Any]]] = {
     "epoch": lambda raw: from_epoch(float(raw)),
     "filetime": lambda raw: from_filetime(int(raw)),
@@ -86,8 +86,8 @@ def equal(
 def time(field: str, places: Mapping[str, str], when: Condition | None, tree: Tree) -> Iterator[Found]:
     """A time: local, or an instant, or both, of which the offset follows.
 
-    `places` are keys by what stands there: ``iso``, ``exif``, ``date`` and ``clock``, ``epoch``, ``filetime``; and
-    ``same``, a time like ``exif`` of the same event, which tells day from month.
+    `places` are keys by what stands there: ``iso``, ``exif``, ``ole``, ``date`` and ``clock``, ``epoch``, ``filetime``;
+    and ``same``, a time like ``exif`` of the same event, which tells day from month.
     """
     raw = {name: there for name, key in places.items() if (there := look_up(tree, key)) not in (None, "")}
     local = _first_time(_LOCAL, raw)

@@ -31,7 +31,7 @@ _READS: Final[Mapping[str, Callable[[Any], Any]]] = {
     "text": lambda raw: None if isinstance(raw, (Mapping, list)) else str(raw).strip(),
 }
 #: What a statement of a time is made of.
-_TIMES: Final = ("iso", "exif", "date", "clock", "epoch", "filetime")
+_TIMES: Final = ("iso", "exif", "date", "clock", "ole", "epoch", "filetime")
 
 
 def table(address: str) -> Table:
@@ -237,9 +237,15 @@ def _condition(family: Document, said: Any, base: str, path: Path) -> Condition 
     if isinstance(said, str):
         return _known(family, said, path)
 
-    def at(tree: Tree, key: str) -> Any:
-        return look_up(tree, key[1:] if key.startswith("/") else f"{base}{key}")
+    def full(key: str) -> str:
+        return key[1:] if key.startswith("/") else f"{base}{key}"
 
+    def at(tree: Tree, key: str) -> Any:
+        return look_up(tree, full(key))
+
+    if "all_same" in said:
+        places = full(said["all_same"])
+        return lambda tree: len({str(look_up(tree, place)) for place in _places(tree, places)}) == 1
     if "nonzero" in said:
         return lambda tree: any(number(at(tree, key)) for key in several(said["nonzero"]))
     pattern = _pattern(family, said["matches"], (*path, "when", "matches")) if "matches" in said else None
