@@ -16,8 +16,6 @@ from diadem.terms.fields import close_matches
 
 #: Keywords whose own message shows a pattern, or a subtree, and not the rule.
 _OPAQUE = frozenset({"anyOf", "contains", "maxContains", "minContains", "not", "pattern"})
-#: Of these the ones that count items: what stands beside them says how many, not what the items mean.
-_COUNTS = frozenset({"contains", "maxContains", "minContains"})
 
 
 def check(name: str, document: Any, *, closed: bool = True, advise: bool = False) -> None:
@@ -40,17 +38,15 @@ def check(name: str, document: Any, *, closed: bool = True, advise: bool = False
 def worded(root: Mapping[str, Any], error: jsonschema_rs.ValidationError) -> tuple[str, str]:
     """Path and broken rule of one fault that the schema `root` finds; and, for a key, what may have been meant."""
     node = described(root, error.instance_path)[-1]
-    return f"{json_path(error.instance_path)}: {_rule(error, node, root)}", _nearest(error, node)
+    return f"{json_path(error.instance_path)}: {_rule(error, node)}", _nearest(error, node)
 
 
-def _rule(error: jsonschema_rs.ValidationError, node: Mapping[str, Any], root: Mapping[str, Any]) -> str:
+def _rule(error: jsonschema_rs.ValidationError, node: Mapping[str, Any]) -> str:
     """What is broken: in the schema's own words where the validator's would be a pattern or a whole subtree."""
     keyword = error.schema_path[-1] if error.schema_path else ""
     rule = node.get("description", "")
     if isinstance(error.instance, str) and not error.instance.strip():
         return "the text is empty; leave out what is not known."
-    if keyword in _COUNTS:
-        rule = _said_beside(error.schema_path, root) or rule
     if rule and keyword in _OPAQUE:
         return f"{shortened(compact(error.instance, where='').decode(), 80)} is refused. The rule: {rule}"
     if strange := _unknown(error):
@@ -58,17 +54,6 @@ def _rule(error: jsonschema_rs.ValidationError, node: Mapping[str, Any], root: M
         return f"the {'key' if len(strange) == 1 else 'keys'} {named} {'is' if len(strange) == 1 else 'are'} not known."
     said = shortened(error.message) + "."
     return said if not rule or keyword in {"required", "additionalProperties"} else f"{said} The rule: {rule}"
-
-
-def _said_beside(path: Sequence[str | int], root: Mapping[str, Any]) -> str:
-    """The description beside the broken keyword."""
-    node: Any = root
-    try:
-        for step in path[:-1]:
-            node = _target(node, root) if step == "$ref" else node[step]
-    except (KeyError, IndexError, TypeError):  # the keyword stands in another document
-        return ""
-    return str(node.get("description", "")) if isinstance(node, dict) else ""
 
 
 def _unknown(error: jsonschema_rs.ValidationError) -> list[str]:
