@@ -10,11 +10,12 @@ from diadem.hooks.fields import Derived, Dropped, Found, Rule, Tree, look_up, st
 from diadem.hooks.manifest import Document, Path, several
 from diadem.hooks.text import number
 from diadem.hooks.times import moments
-from diadem.terms.dates import exif, from_epoch, from_filetime, iso, moments_of
+from diadem.terms.dates import exif, from_epoch, from_filetime, from_ole, iso, moments_of
 
 Condition = Callable[[Tree], bool]
+WILD.search(base):
 
-_LOCAL: Final[Mapping[str, Callable[[Any], Any]]] = {"iso": iso, "exif": exif}
+_LOCAL: Final[Mapping[str, Callable[[Any], Any]]] = {"iso": iso, "exif": exif, "ole": from_ole}
 _INSTANT: Final[Mapping[str, Callable[[Any], Any]]] = {
     "epoch": lambda raw: from_epoch(float(raw)),
     "filetime": lambda raw: from_filetime(int(raw)),
@@ -90,8 +91,8 @@ def equal(
 def time(field: str, places: Mapping[str, str], when: Condition | None, tree: Tree) -> Iterator[Found]:
     """A time: local, or an instant, or both, of which the offset follows.
 
-    `places` are keys by what stands there: ``iso``, ``exif``, ``date`` and ``clock``, ``epoch``, ``filetime``; and
-    ``same``, a time like ``exif`` of the same event, which tells day from month.
+    `places` are keys by what stands there: ``iso``, ``exif``, ``ole``, ``date`` and ``clock``, ``epoch``, ``filetime``;
+    and ``same``, a time like ``exif`` of the same event, which tells day from month.
     """
     raw = {name: there for name, key in places.items() if (there := look_up(tree, key)) not in (None, "")}
     local = _first_time(_LOCAL, raw)
@@ -126,9 +127,15 @@ def condition(family: Document, said: Any, base: str, path: Path) -> Condition |
     if isinstance(said, str):
         return _known(family, said, path)
 
-    def at(tree: Tree, key: str) -> Any:
-        return look_up(tree, key[1:] if key.startswith("/") else f"{base}{key}")
+    def full(key: str) -> str:
+        return key[1:] if key.startswith("/") else f"{base}{key}"
 
+    def at(tree: Tree, key: str) -> Any:
+        return look_up(tree, full(key))
+
+    if "all_same" in said:
+        places = full(said["all_same"])
+        return lambda tree: len({str(look_up(tree, place)) for place in places_of(tree, places)}) == 1
     if "nonzero" in said:
         return lambda tree: any(number(at(tree, key)) for key in several(said["nonzero"]))
     pattern = pattern_of(family, said["matches"], (*path, "when", "matches")) if "matches" in said else None
@@ -177,3 +184,21 @@ def word_of(raw: Any) -> str:
     """A value as it is compared: without regard to large letters, whole numbers without a point."""
     whole = isinstance(raw, float) and raw.is_integer()
     return str(int(raw) if whole else raw).strip().casefold()
+
+
+def places_of(tree: Tree, base: str) -> Iterator[str]:
+    """Bases without ``*`` and ``[]``: each section or item of what is there; each item of a list, or the one thing."""
+    wild = WILD.search(base)
+    if wild is None:
+        yield base
+        return
+    before, behind = base[: wild.start()], base[wild.end() :]
+    there = look_up(tree, before.rstrip("/"))
+    if wild[0] == "[]" and isinstance(there, Mapping):
+        yield from places_of(tree, before + behind)
+        return
+    inner = before if wild[0] == "*" else f"{before}/"
+    items: Iterable[tuple[Any, Any]] = there.items() if isinstance(there, Mapping) else ()
+    for name, item in enumerate(there) if isinstance(there, list) else items:
+        if isinstance(item, (Mapping, list)):
+            yield from places_of(tree, f"{inner}{name}{behind}")

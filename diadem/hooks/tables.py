@@ -7,7 +7,7 @@ of their fields names a key, or says more in a table of its own. Out come `Rule`
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import cache, partial
 from typing import Any, Final
@@ -15,7 +15,7 @@ from typing import Any, Final
 from diadem.errors import PluginError
 from diadem.hooks import forms
 from diadem.hooks.fields import Derived, Dropped, Found, Rule, Table, Tree, look_up
-from diadem.hooks.forms import condition, pattern_of, word_of
+from diadem.hooks.forms import WILD, condition, pattern_of, places_of, word_of
 from diadem.hooks.manifest import FILE, Document, Path, document, several
 from diadem.hooks.targets import target
 from diadem.hooks.text import number, positive
@@ -31,7 +31,7 @@ _READS: Final[Mapping[str, Callable[[Any], Any]]] = {
     "text": lambda raw: None if isinstance(raw, (Mapping, list)) else str(raw).strip(),
 }
 #: What a statement of a time is made of.
-_TIMES: Final = ("iso", "exif", "date", "clock", "epoch", "filetime")
+_TIMES: Final = ("iso", "exif", "date", "clock", "ole", "epoch", "filetime")
 
 
 def table(address: str) -> Table:
@@ -93,7 +93,7 @@ def _function(family: Document, said: Said, path: Path) -> Derived:
 
     def read(tree: Tree) -> Iterator[Found]:
         for base in several(said.get("base", "")):
-            for place in _places(tree, base):
+            for place in places_of(tree, base):
                 below, when = look_up(tree, place.rstrip("/")), condition(family, said.get("when"), place, path)
                 if below is None or (when is not None and not when(tree)):
                     continue
@@ -108,39 +108,17 @@ def _function(family: Document, said: Said, path: Path) -> Derived:
 def _placed(family: Document, field: str, said: Said, base: str, path: Path) -> Rule | Derived:
     """A statement at its base; at every place that the base stands for."""
     plain = _statement(family, field, said, base, path)
-    if not _WILD.search(base):
+    if not WILD.search(base):
         return plain
 
     def read(tree: Tree) -> Iterator[Found]:
-        for place in _places(tree, base):
+        for place in places_of(tree, base):
             try:
                 yield from forms.found(_statement(family, field, said, place, path), tree)
             except Dropped:
                 continue
 
     return Derived(field, read, plain.cite, [plain.key] if isinstance(plain, Rule) else plain.keys)
-
-
-#: A part of a base that stands for several places.
-_WILD: Final = re.compile(r"(?:^|(?<=/))\*(?=/|$)|\[\](?=/|$)")
-
-
-def _places(tree: Tree, base: str) -> Iterator[str]:
-    """Bases without ``*`` and ``[]``: each section or item of what is there; each item of a list, or the one thing."""
-    wild = _WILD.search(base)
-    if wild is None:
-        yield base
-        return
-    before, behind = base[: wild.start()], base[wild.end() :]
-    there = look_up(tree, before.rstrip("/"))
-    if wild[0] == "[]" and isinstance(there, Mapping):
-        yield from _places(tree, before + behind)
-        return
-    inner = before if wild[0] == "*" else f"{before}/"
-    items: Iterable[tuple[Any, Any]] = there.items() if isinstance(there, Mapping) else ()
-    for name, item in enumerate(there) if isinstance(there, list) else items:
-        if isinstance(item, (Mapping, list)):
-            yield from _places(tree, f"{inner}{name}{behind}")
 
 
 def _statement(family: Document, field: str, said: Said, base: str, path: Path) -> Rule | Derived:

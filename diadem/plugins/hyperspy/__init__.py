@@ -16,8 +16,8 @@ def diadem_fields() -> Iterable[FieldsOffer]:
         formats=("hspy", "zspy"),
         blocks="diadem.plugins.hyperspy.blocks:read",
         tables={
-            "original-velox-image": "diadem.plugins.velox.tables:IMAGE",
-            "original-velox-spectrum": "diadem.plugins.velox.tables:SPECTRUM",
+            "original-velox-image": "diadem.plugins.velox/velox-image",
+            "original-velox-spectrum": "diadem.plugins.velox/velox-spectrum",
             "original-gatan": "diadem.plugins.gatan.tables:IMAGE",
             "original-tia": "diadem.plugins.tia.tables:OBJECT",
             "original-thermofisher": "diadem.plugins.thermofisher/thermofisher-tiff",
