@@ -34,18 +34,21 @@ def _require(when: Condition | None, tree: Tree) -> None:
 
 
 def first(rules: Sequence[Rule | Derived], tree: Tree) -> Iterator[Found]:
-    """What the first of several rules finds that finds something; zero and an empty text are nothing."""
+    """What the first of several rules finds that finds something; an empty text is nothing, zero is the last choice."""
     reasons: list[str] = []
+    zeros: list[Found] = []
     for rule in rules:
         try:
-            values = [one for one in found(rule, tree) if one.value != "" and number(one.value) != 0]
+            values = [one for one in found(rule, tree) if one.value != ""]
         except Dropped as why:
             reasons.append(str(why))
             continue
-        if values:
+        if any(number(one.value) != 0 for one in values):
             yield from values
             return
-    if reasons:
+        zeros = zeros or values
+    yield from zeros
+    if reasons and not zeros:
         raise Dropped("; ".join(reasons))
 
 

@@ -20,7 +20,7 @@ def diadem_fields() -> Iterable[FieldsOffer]:
             "original-velox-spectrum": "diadem.plugins.velox/velox-spectrum",
             "original-gatan": "diadem.plugins.gatan.tables:IMAGE",
             "original-tia": "diadem.plugins.tia.tables:OBJECT",
-            "original-thermofisher": "diadem.plugins.thermofisher.tables:TABLE",
+            "original-thermofisher": "diadem.plugins.thermofisher/thermofisher-tiff",
             "original-zeiss": "diadem.plugins.zeiss/zeiss-sem",
             "original-msa": "diadem.plugins.msa/msa-header",
             "original-blockfile": "diadem.plugins.nanomegas.blockfile_table:HEADER",
