@@ -24,7 +24,7 @@ def diadem_fields() -> Iterable[FieldsOffer]:
             "original-zeiss": "diadem.plugins.zeiss/zeiss-sem",
             "original-msa": "diadem.plugins.msa.tables:HEADER",
             "original-blockfile": "diadem.plugins.nanomegas.blockfile_table:HEADER",
-            "original-pantarhei": "diadem.plugins.pantarhei.tables:METADATA",
+            "original-pantarhei": "diadem.plugins.pantarhei/pantarhei-metadata",
             "original-topspin": "diadem.plugins.nanomegas.topspin_table:SESSION",
             "original-merlin-hdr": "diadem.plugins.merlin.tables:HDR",
             "original-merlin": "diadem.plugins.merlin.tables:READER_TREE",
