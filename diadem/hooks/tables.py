@@ -28,7 +28,7 @@ _READS: Final[Mapping[str, Callable[[Any], Any]]] = {
     "positive": positive,
     "nonzero": lambda raw: number(raw) or None,
     "absolute": lambda raw: None if (found := number(raw)) is None else abs(found),
-    "text": lambda raw: None if isinstance(raw, (Mapping, list)) else str(raw).strip(),
+    "text": lambda raw: None if isinstance(raw, (Mapping, list)) else " ".join(str(raw).split()),
 }
 #: What a statement of a time is made of.
 _TIMES: Final = ("iso", "exif", "date", "clock", "ole", "epoch", "filetime")

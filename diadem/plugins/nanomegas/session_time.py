@@ -1,51 +1,19 @@
-"""What TopSpin's documents state, and in which units.
-
-TopSpin writes SI units throughout. Proven on a file: a Merlin chip of 256 x 55 um, ``DiffractionCameraLength`` 2.8 and
-a ``Scale`` of 2.13e-5 go together for metres and radians only; 25,000 patterns of ``SeriesFrameTime`` 0.01 were taken
-between ``StartDateTime`` and ``EndDateTime``, 341 s; ``GunHighVoltage`` is 200000 on a "Talos 200keV".
-"""
+"""When a session of TopSpin was: its texts have day and month in the order of the computer that wrote them."""
 
 from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
 from diadem.hooks import times
-from diadem.hooks.fields import Derived, Found, Rule, Table, Tree, look_up
+from diadem.hooks.fields import Found, Tree
 from diadem.plugins.nanomegas.topspin import WRITTEN
 from diadem.terms.dates import clock, from_epoch, offset_of
 
-_SI = "SI units, proven on a file; see the head of this module"
 #: Series are not longer than this.
 _LONGEST = dt.timedelta(days=3)
 #: An object is written within so much of the moment that the document names.
 _AT_ONCE = dt.timedelta(seconds=5)
-
-
-def _is_true(tree: Tree, key: str) -> bool:
-    return str(look_up(tree, key)).lower() == "true"
-
-
-def _is_scanned(tree: Tree) -> bool:
-    return _is_true(tree, "HardwareSettings/StemEnabled")
-
-
-def _is_imaged(tree: Tree) -> bool:
-    """Whether the magnification of the image is the one that counts."""
-    return not _is_scanned(tree) and str(look_up(tree, "HardwareSettings/ImagingMode")) == "Imaging"
-
-
-def _mode(tree: Tree) -> Iterator[Found]:
-    """``STEM``, or the mode of the projection."""
-    if _is_scanned(tree):
-        yield Found("beam.mode", "STEM", "HardwareSettings/StemEnabled", look_up(tree, "HardwareSettings/StemEnabled"))
-    elif mode := look_up(tree, "HardwareSettings/ImagingMode"):
-        yield Found("beam.mode", str(mode), "HardwareSettings/ImagingMode", mode)
-
-
-def _precession(raw: Any) -> str | None:
-    return "PED" if str(raw).lower() == "true" else None
 
 
 def _readings(tree: Tree, keys: Sequence[str]) -> list[dict[str, dt.datetime]]:
@@ -97,7 +65,7 @@ def _offset(tree: Tree, reading: Mapping[str, dt.datetime]) -> dt.timedelta | No
     return offsets.pop() if len(offsets) == 1 else None
 
 
-def _acquired(tree: Tree) -> Iterator[Found]:
+def acquired(tree: Tree) -> Iterator[Found]:
     """Start and end, where only one order of day and month can be, by themselves or by the file's own instants."""
     keys = [key for key in ("StartDateTime", "EndDateTime", "CreatedDateTime") if tree.get(key)]
     possible = {tuple(reading.items()) for reading in _readings(tree, keys) if _can_be(list(reading.values()))}
@@ -115,21 +83,3 @@ def _acquired(tree: Tree) -> Iterator[Found]:
         if field:
             instant = None if offset is None else (local - offset).replace(tzinfo=dt.UTC)
             yield from times.moments(field, key, tree[key], local=local, instant=instant)
-
-
-SESSION: Table = (
-    Rule("beam.acceleration_voltage", "HardwareSettings/GunHighVoltage", "V", float, cite=_SI),
-    Rule("optics.camera_length", "HardwareSettings/DiffractionCameraLength", "m", float, cite=_SI),
-    Rule("optics.magnification", "HardwareSettings/StemMagnification", "1", float, when=_is_scanned),
-    Rule("optics.magnification", "HardwareSettings/ImageMagnification", "1", float, when=_is_imaged),
-    Rule("camera.exposure", "ProcedureData/FrameTime", "s", float, cite=_SI),
-    Rule("scan.dwell_time", "ProcedureData/SeriesFrameTime", "s", float, when=_is_scanned, cite=_SI),
-    Rule("detector.name", "ProcedureData/Camera"),
-    Rule("instrument.model", "SystemName"),
-    Rule("instrument.model", "HardwareSettings/SystemName"),
-    Rule("person.operator", "CreatedBy"),
-    Rule("sample.name", "Specimen"),
-    Rule("signal.technique", "ProcedureData/IsPrecessionEnabled", read=_precession),
-    Derived("mode", _mode),
-    Derived("session-time", _acquired),
-)

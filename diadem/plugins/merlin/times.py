@@ -1,4 +1,4 @@
-"""What a Merlin detector states, and in which units."""
+"""When the frames of a Merlin detector were taken."""
 
 from __future__ import annotations
 
@@ -8,15 +8,13 @@ from collections.abc import Iterator
 from typing import Any
 
 from diadem.hooks import times
-from diadem.hooks.fields import Derived, Found, Rule, Table, Tree
+from diadem.hooks.fields import Found, Tree
 from diadem.terms.dates import YEARS, clock, text_of
 
-_MANUAL = "Merlin manual, MIB file format; ePSIC-DLS/mib_props, mib_header_MQ1.h"
-_HDR = "the unit or order stands in the name of the line"
 _EXPOSURE = "Acquisition Shutter Time (ns)"
 
 
-def nanoseconds(text: Any) -> float:
+def _nanoseconds(text: Any) -> float:
     """``100000000ns`` as a number."""
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*ns", str(text).strip())
     if match is None:
@@ -37,7 +35,7 @@ def _local(tree: Tree) -> dt.datetime | None:
     return dt.datetime.fromisoformat(f"{match[1]}T{match[2]}") if match else None
 
 
-def _start(tree: Tree) -> Iterator[Found]:
+def start(tree: Tree) -> Iterator[Found]:
     """When the first frame began."""
     instant, local = _instant(tree), _local(tree)
     if instant is None:
@@ -52,13 +50,13 @@ def _start(tree: Tree) -> Iterator[Found]:
                 yield found
 
 
-def _end(tree: Tree) -> Iterator[Found]:
+def end(tree: Tree) -> Iterator[Found]:
     """When the last frame ended: it began at its time stamp, and the shutter was open for the shutter time."""
     instant, local = _instant(tree), _local(tree)
     moment, key = (instant, "Time Stamp Extended") if instant is not None else (local, "Time Stamp")
     if moment is None or moment.year not in YEARS:
         return
-    seconds = nanoseconds(tree[_EXPOSURE]) / 1e9 if _EXPOSURE in tree else float(tree["Acquisition Shutter Time"])
+    seconds = _nanoseconds(tree[_EXPOSURE]) / 1e9 if _EXPOSURE in tree else float(tree["Acquisition Shutter Time"])
     end = moment + dt.timedelta(seconds=seconds)
     key, shutter = f"{key} + ", _EXPOSURE if _EXPOSURE in tree else "Acquisition Shutter Time"
     raw = f"{tree[key.removesuffix(' + ')]}, {tree[shutter]}"
@@ -66,47 +64,15 @@ def _end(tree: Tree) -> Iterator[Found]:
     yield Found("time.acquired_end", text_of(end), key + shutter, raw, status="derived", offset_status=known)
 
 
-FIRST_FRAME: Table = (
-    Rule("camera.exposure", _EXPOSURE, "ns", nanoseconds, cite=_MANUAL),
-    Rule("camera.exposure", "Acquisition Shutter Time", "s", float, cite=_MANUAL),
-    Rule("camera.counter_depth", "Counter Depth", "bit", int, cite=_MANUAL),
-    Derived("start-of-first-frame", _start, cite=_MANUAL),
-)
-
-#: What RosettaSciIO keeps of the first frame's header in files of HyperSpy: the time stamp as it is, the shutter time
-#: in ms (`MIBProperties.exposure`; its pull request 189 corrects what was made of it).
-READER_TREE: Table = (
-    Derived("start-of-first-frame", lambda tree: _start({"Time Stamp Extended": tree["timestamp"]}), cite=_MANUAL),
-    Rule("camera.exposure", "exposure", "ms", float, cite="RosettaSciIO, quantumdetector/_api.py"),
-)
-
-LAST_FRAME: Table = (Derived("end-of-last-frame", _end, cite=_MANUAL),)
-
-
-def _written(tree: Tree) -> Iterator[Found]:
+def written(tree: Tree) -> Iterator[Found]:
     """When the .hdr file was written; the order of day, month and year stands in the name of the line."""
     for key, raw in tree.items():
         order = re.match(r"Time and Date Stamp \((\w+), *(\w+), *(\w+),", key)
         if order is None:
             continue
-        day, _, written = str(raw).partition(" ")
+        day, _, time = str(raw).partition(" ")
         numbers = dict(zip((name[:1].lower() for name in order.groups()), re.split(r"[/.-]", day), strict=True))
-        hour = clock(written)
+        hour = clock(time)
         if hour is not None:
             date = dt.date(int(numbers["y"]), int(numbers["m"]), int(numbers["d"]))
             yield from times.moments("time.acquired_start", key, raw, local=dt.datetime.combine(date, hour))
-
-
-def _chips(text: Any) -> str:
-    """Chip identifiers; none where every place is empty."""
-    return str(text) if re.search(r"[A-Za-z0-9]", str(text)) else ""
-
-
-HDR: Table = (
-    Derived("hdr-time", _written, cite=_HDR),
-    Rule("camera.counter_depth", "Counter Depth (number)", "bit", int, cite="counters of a Medipix3 are 1 to 24 bits"),
-    Rule("detector.serial", "Chip ID", read=_chips),
-    Rule("detector.type", "Chip Type (Medipix 3.0, Medipix 3.1, Medipix 3RX)"),
-    Rule("detector.name", "Readout System"),
-    Rule("instrument.software", "Software Version"),
-)
