@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _SCANS, _ARRAYS, _VALUES, _DEEPEST = 256, 256, 2000, 4
 #: Bytes of a value of a header; pictures and backgrounds are longer.
 _LONGEST = 1 << 16
-#: Points of a map whose places are read.
+#: Points of a map.
 _POINTS = 1 << 26
 _COLUMNS = ("X Cells", "NCOLS", "nColumns", "n_columns")
 _ROWS = ("Y Cells", "NROWS", "nRows", "n_rows")
@@ -212,7 +212,7 @@ def _plain(value: Any) -> Any:
 # -- signals ---------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class _Grid:
     """Places of the rows of an array: rows and columns of a map with the steps between them in um, or neither."""
 
@@ -253,7 +253,7 @@ class _Part:
 
     def _grid(self, size: int) -> _Grid:
         """How the points lie."""
-        columns, rows = (int(self._first(names) or 0) for names in (_COLUMNS, _ROWS))
+        columns, rows = (int(min(self._first(names) or 0, _POINTS)) for names in (_COLUMNS, _ROWS))
         y, x = (float(self._first(names) or 0) for names in _STEPS)
         if str(self.header.get("Grid Type", "")) not in _SQUARE:
             return _Grid(size)

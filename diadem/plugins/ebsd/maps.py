@@ -23,9 +23,12 @@ from diadem.model.layout import ArrayLayout
 #: Bytes of a head, and of a .cpr file; with the reflections of many phases they have some kilobytes.
 _LONGEST_HEAD = 1 << 20
 _PIECE = 1 << 16
-_MOST_COLUMNS = 64
+_MOST_COLUMNS, _MOST_POINTS = 64, 1 << 40
 #: Columns of .ang files that do not name them (OIM's own order).
 _ANG_COLUMNS = ("phi1", "PHI", "phi2", "x", "y", "IQ", "CI", "Phase index", "SEM", "Fit")
+#: The same where NanoMEGAS' ACOM has written them, with steps in nm: maps of precession diffraction (ASTAR). Orix reads
+#: them so; in its file of ACOM, steps of 8.3 um would be larger than what a transmission microscope shows.
+_ACOM_COLUMNS = ("phi1", "PHI", "phi2", "x", "y", "Index", "Reliability", "Phase index", "Reliability x 100")
 #: Columns that the axes say; and those that look like a picture of the sample, which go before the others.
 _PLACES, _PICTURES = frozenset({"x", "y"}), frozenset({"bc", "iq"})
 #: Fields of a record of .crc files: number, name, NumPy's type; a byte, the phase, goes before them. Checked against
@@ -50,7 +53,7 @@ def open_ctf(files: Files) -> Opened:
     shape = _grid(tree.get("YCells"), tree.get("XCells"))
     steps = tree.get("YStep"), tree.get("XStep")
     names = lines[-1].split("\t")
-    return Opened(_texts(files, len(head.encode("latin-1")), names, shape, steps), [_block("ctf-head", tree, head)])
+    return Opened(_texts(files, len(head), names, shape, steps), [_block("ctf-head", tree, head)])
 
 
 def ctf(lines: Sequence[str]) -> dict[str, str]:
@@ -94,8 +97,16 @@ def open_ang(files: Files) -> Opened:
     if "hex" in tree.get("GRID", "").lower():  # rows are shifted, and every other one may have one point less
         shape, steps = _grid(1, (rows + 1) // 2 * odd + rows // 2 * even), (None, None)
     listed = [name.strip() for name in tree.get("COLUMN_HEADERS", "").split(",") if name.strip()]
-    names = listed or [*_ANG_COLUMNS, *(f"Column {place}" for place in range(len(_ANG_COLUMNS) + 1, _MOST_COLUMNS))]
-    return Opened(_texts(files, len(head.encode("latin-1")), names, shape, steps), [_block("ang-head", tree, head)])
+    acom = is_acom(tree)
+    known = listed or (_ACOM_COLUMNS if acom else _ANG_COLUMNS)
+    names = [*known, *(f"Column {place}" for place in range(len(known) + 1, _MOST_COLUMNS))]
+    signals = _texts(files, len(head), names, shape, steps, "nm" if acom else "um")
+    return Opened(signals, [_block("ang-head", tree, head)])
+
+
+def is_acom(tree: Mapping[str, str]) -> bool:
+    """Whether the head is one of NanoMEGAS' ACOM: ``File created from ACOM RES results``."""
+    return "ACOM" in tree.get("File", "")
 
 
 def ang(lines: Sequence[str]) -> dict[str, str]:
@@ -190,11 +201,13 @@ def _block(kind: str, tree: Mapping[str, str], head: str) -> Block:
 
 def _grid(rows: Any, columns: Any) -> Shape:
     """The shape of a map; of a line, one number; of none, nothing."""
-    size = tuple(int(number(one or 0) or 0) for one in (rows, columns))
+    size = tuple(int(min(number(one or 0) or 0, _MOST_POINTS)) for one in (rows, columns))
     return () if min(size) < 1 else size if size[0] > 1 else size[1:]
 
 
-def _texts(files: Files, start: int, names: Sequence[str], shape: Shape, steps: tuple[Any, Any]) -> Iterator[Signal]:
+def _texts(
+    files: Files, start: int, names: Sequence[str], shape: Shape, steps: tuple[Any, Any], unit: str = "um"
+) -> Iterator[Signal]:
     """A signal for each column but the places."""
     import dask.array as da
     import numpy as np
@@ -222,15 +235,15 @@ def _texts(files: Files, start: int, names: Sequence[str], shape: Shape, steps: 
     table = cast("Callable[..., Any]", da.from_delayed)(made, (points, columns), np.float64)
     for place, name in sorted(enumerate(names[:columns]), key=lambda one: one[1].lower() not in _PICTURES):
         if name.lower() not in _PLACES:
-            yield Signal(_axes(shape, steps), table[:, place].reshape(shape), metadata=_titled(name))
+            yield Signal(_axes(shape, steps, unit), table[:, place].reshape(shape), metadata=_titled(name))
 
 
-def _axes(shape: Shape, steps: tuple[Any, Any]) -> list[dict[str, Any]]:
-    """Axes of a map, in um; of a hexagonal one or a line the points follow each other."""
+def _axes(shape: Shape, steps: tuple[Any, Any], unit: str = "um") -> list[dict[str, Any]]:
+    """Axes of a map; of a hexagonal one or a line the points follow each other."""
     found = []
     for name, size, step in list(zip(("y", "x"), (1, *shape)[-2:], steps, strict=True))[-len(shape) :]:
         scale = number(step or 0)
-        units = "um" if scale else ""
+        units = unit if scale else ""
         found.append(
             {"name": name, "size": size, "scale": scale or 1.0, "offset": 0.0, "units": units, "navigate": False}
         )

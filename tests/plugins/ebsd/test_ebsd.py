@@ -116,6 +116,13 @@ def test_its_patterns_and_maps_are_loaded(tmp_path: Path) -> None:
     assert np.array_equal(found["Band Contrast"], BC.reshape(2, 3))
 
 
+def test_they_stay_in_the_package_until_they_are_asked_for(tmp_path: Path) -> None:
+    package = diadem.pack(oxford(tmp_path / "a.h5oina"), tmp_path / "out")
+    signal = package.load("a.h5oina")[0]
+    assert signal._lazy
+    assert np.array_equal(signal.inav[2, 1].data.compute(), PATTERNS[5])
+
+
 def test_spectra_of_aztec_have_energies(tmp_path: Path) -> None:
     eds = {
         "X Cells": 3, "Y Cells": 2, "X Step": 1.0, "Y Step": 1.0, "Channel Width": 10.0, "Start Channel": -200.0,
@@ -216,6 +223,18 @@ def test_columns_of_an_ang_file_are_named(tmp_path: Path, grid: str, odd: int, e
     assert [one.title for one in dataset.signals] == ["IQ", "phi1", "PHI", "phi2", "CI", "Phase index"]
     assert dataset.signals[0].shape == shape
     assert loaded(path, tmp_path / "out")["IQ"].ravel().tolist() == list(range(odd + even))
+
+
+def test_maps_of_acom_have_their_steps_in_nanometres(tmp_path: Path) -> None:
+    head = (
+        "# File created from ACOM RES results\n# a.res\n# GRID: SqrGrid#\n# XSTEP: 8.3\n# YSTEP: 8.3\n# NCOLS_ODD: 3\n"
+    )
+    head += "# NCOLS_EVEN: 3\n# NROWS: 2\n# OPERATOR: sudo\n"
+    (tmp_path / "a.ang").write_text(head + " 1.0 2.0 3.0 0.0 0.0 22.2 19.6 1 1960\n" * 6)
+    dataset = only(tmp_path / "a.ang")
+    assert dataset.value("image.pixel_size_x") == pytest.approx(8.3e-9)
+    assert "signal.technique" not in dataset.fields
+    assert dataset.signals[3].title == "Index"
 
 
 def test_records_of_channel_5_lie_beside_their_project(tmp_path: Path) -> None:
