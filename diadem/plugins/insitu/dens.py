@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 
-from diadem.hooks.fields import Block, Derived, Found, Rule, Table, Tree
+from diadem.hooks.fields import Block, Found, Tree
 from diadem.hooks.times import moments
 from diadem.terms.dates import clock
 
@@ -40,16 +40,10 @@ def _calibration(lines: Sequence[str]) -> dict[str, str]:
     return {name.strip(): value.strip() for name, equals, value in pairs if equals}
 
 
-def _time(tree: Tree) -> Iterator[Found]:
+def time(tree: Tree) -> Iterator[Found]:
     """The date has an apostrophe before the year, as no language's dates have: the order is the program's own."""
     match = _FIRST.match(f"{tree['Date']}\t{tree['Version']}")
-    time = clock(match[4]) if match else None
-    if match and time:
+    hour = clock(match[4]) if match else None
+    if match and hour:
         day = dt.date(2000 + int(match[3]), int(match[2]), int(match[1]))
-        yield from moments("time.acquired_start", "Date", tree["Date"], local=dt.datetime.combine(day, time))
-
-
-TABLE: Table = (
-    Rule("instrument.software", "Version", cite="program and version: Digiheater 3.1"),
-    Derived("start-of-log", _time, cite="16/04/'15 in file1.dens is day/month/'year; no zone is stated"),
-)
+        yield from moments("time.acquired_start", "Date", tree["Date"], local=dt.datetime.combine(day, hour))

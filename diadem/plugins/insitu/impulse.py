@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from diadem.hooks.fields import Block, Derived, Found, Rule, Table, Tree
-from diadem.hooks.times import moments
-from diadem.terms.dates import moments_of
+from diadem.hooks.fields import Block
 
 _ENDING = "_metadata.log"
 _LARGEST = 1 << 20
@@ -44,16 +42,3 @@ def parse(text: str) -> dict[str, str]:
         if comma:
             found[name.strip()] = value.strip().strip('"')
     return found
-
-
-def _time(tree: Tree) -> Iterator[Found]:
-    """The order of day and month is not stated: only a date that can be read in one way is one."""
-    date, hour = tree["Experiment date"], tree["Experiment time"]
-    key = "Experiment date + Experiment time"
-    yield from moments("time.acquired_start", key, f"{date} {hour}", local=moments_of(date, hour))
-
-
-TABLE: Table = (
-    Rule("sample.name", "Sample", cite="what the user has entered as sample"),
-    Derived("start-of-experiment", _time, cite="the table's first time stamp less its time of experiment"),
-)

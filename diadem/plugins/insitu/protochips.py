@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from diadem.hooks.fields import Block, Derived, Found, Rule, Table, Tree
-from diadem.hooks.times import moments
-from diadem.terms.dates import clock
+from diadem.hooks.fields import Block
 
 _HEAD = 64 << 10
 _NOTE = re.compile(r"\s*\d+\s*,\s*([^=,]+?) = ([^,]*?)\s*,")
-_DATE, _TIME = "Date (yyyy.mm.dd)", "Time (hh:mm:ss.ms)"
 
 
 def read(path: str, files: Sequence[str]) -> Iterator[Block]:  # noqa: ARG001
@@ -41,22 +37,3 @@ def notes(text: str) -> dict[str, str]:
         if match := _NOTE.match(line):
             found.setdefault(match[1], match[2])
     return found
-
-
-def _time(tree: Tree) -> Iterator[Found]:
-    year, month, day = (int(part) for part in tree[_DATE].split("."))
-    time = clock(tree[_TIME])
-    if time is not None:
-        local = dt.datetime.combine(dt.date(year, month, day), time)
-        yield from moments("time.acquired_start", f"{_DATE} + {_TIME}", f"{tree[_DATE]} {tree[_TIME]}", local=local)
-
-
-TABLE: Table = (
-    Rule(
-        "person.operator",
-        "User agreeing to terms",
-        drop=("Enter User Name",),
-        cite="the user who has agreed to the terms, unless the dialogue's own text is left in place",
-    ),
-    Derived("start-of-log", _time, cite="the names say yyyy.mm.dd and hh:mm:ss.ms; no zone is stated"),
-)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from diadem.hooks.fields import Block, Derived, Found, Rule, Table, Tree, look_up
+from diadem.hooks.fields import Block, Found, Tree, look_up
 from diadem.hooks.times import moments
 from diadem.terms.dates import clock, from_filetime, offset_of
 
@@ -60,7 +60,7 @@ def _log(file: Any) -> Iterator[dict[str, Any]]:
         yield {name: _plain(row[name]) for name in log.dtype.names}
 
 
-def _times(tree: Tree) -> Iterator[Found]:
+def times(tree: Tree) -> Iterator[Found]:
     """Start and end by the log; without one the local time of the file, and what it was in universal time."""
     entries = look_up(tree, _LOG) or []
     for number, entry in enumerate(entries):
@@ -84,25 +84,6 @@ def _creation(tree: Tree) -> Iterator[Found]:
         yield from moments("time.acquired_start", _CREATED, tree[_CREATED], local=local, instant=instant if agrees else None)  # fmt: skip # noqa: E501
 
 
-def _software(tree: Tree) -> Iterator[Found]:
+def software(tree: Tree) -> Iterator[Found]:
     version = tree["TofDAQ Version"]
     yield Found("instrument.software", f"TofDAQ {float(version):.7g}", "TofDAQ Version", version)
-
-
-def _has_column(tree: Mapping[str, Any]) -> bool:
-    """Whether an ion beam's column has reported at all."""
-    return bool(look_up(tree, "FIBParams/FibHardware"))
-
-
-TABLE: Table = (
-    Rule(
-        "beam.acceleration_voltage",
-        "FIBParams/Voltage",
-        "V",
-        when=_has_column,
-        cite="30000 beside a column of TESCAN, whose ion beams have 30 kV",
-    ),
-    Rule("instrument.vendor", "FIBParams/FibHardware", cite="the column's maker: Tescan"),
-    Derived("software", _software, cite="version of the program that wrote the file"),
-    Derived("log", _times, cite="the log's text has the offset, and its FILETIME the same instant"),
-)

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from diadem.hooks.fields import Block
+from diadem.hooks.fields import Block, Tree
 
 _NAMES = (
     "ID", "MAGIC", "Data_offset_1", "Data_offset_2", "UNKNOWN1", "DP_SZ", "DP_rotation", "NX", "NY", "Scan_rotation",
@@ -70,3 +70,8 @@ def parse(head: bytes) -> dict[str, Any] | None:
     lines = (line.partition(":") for line in note.splitlines())
     tree["Notes"] = {name.strip(): value.strip() for name, _, value in lines if value.strip()}
     return tree
+
+
+def has_scale(tree: Tree) -> bool:
+    """Whether the step of the scan is one: 1 x 1 beside no voltage is what is written where nothing is known."""
+    return (tree["SX"], tree["SY"]) != (1.0, 1.0) or tree["Beam_energy"] > 0

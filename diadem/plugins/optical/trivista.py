@@ -1,4 +1,4 @@
-"""Which values of TriVista's ``.tvf`` files are which fields.
+"""The times of TriVista's ``.tvf`` files.
 
 The files have two times, that of the file and that of the record, which may be years apart (linescan.tvf). Both are
 stated, the file's first; where they contradict each other the core says so.
@@ -9,10 +9,9 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterator
 
-from diadem.hooks.fields import Derived, Found, Rule, Table, Tree, look_up
+from diadem.hooks.fields import Found, Tree, look_up
 from diadem.hooks.times import moments
 
-_DETECTOR = "Document/InfoSerialized/Detector"
 _TIMES = ("XmlMain/DateTime", "Document/RecordTime")
 #: .NET's invariant culture, whatever the language of the system: 06/27/2022, 09/29/2016 and 06/14/2022 in the files.
 _FORMATS = ("%m/%d/%Y %H:%M:%S", "%m/%d/%Y %H:%M:%S.%f")
@@ -29,11 +28,3 @@ def times(tree: Tree) -> Iterator[Found]:
                 continue
             yield from moments("time.acquired_start", key, raw, local=local)
             break
-
-
-TABLE: Table = (
-    Derived("acquisition-time", times, cite="month first in both attributes of three real documents"),
-    Rule("camera.exposure", f"{_DETECTOR}/Exposure_Time_(ms)", "ms", cite="the unit stands in the name"),
-    Rule("detector.name", f"{_DETECTOR}/Name", cite="the detector as the user has called it: Camera1"),
-    Rule("detector.serial", f"{_DETECTOR}/Serialnumber", "", str, drop=("None",), cite="serial number of the detector"),
-)

@@ -5,17 +5,12 @@ Quantities have an attribute `units`. Left out: `photon_energy`, which is set by
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from diadem.hooks.fields import Block, Derived, Found, Rule, Table, Tree, look_up
-from diadem.hooks.times import moments
+from diadem.hooks.fields import Block
 
 _DETECTOR = "entry/instrument/detector"
-_SPECIFIC = "detectorSpecific"
-_DATE = f"{_SPECIFIC}/data_collection_date"
-_NXMX = "NXmx, NXdetector:"
 _ITEMS = 500
 
 
@@ -60,22 +55,3 @@ def _group(group: Any, depth: int = 0) -> dict[str, Any]:
 def _plain(value: Any) -> Any:
     value = value.item() if hasattr(value, "item") else value
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
-
-
-def _time(tree: Tree) -> Iterator[Found]:
-    raw = str(look_up(tree, _DATE))
-    yield from moments("time.acquired_start", _DATE, raw, local=dt.datetime.fromisoformat(raw))
-
-
-def _quantity(field: str, name: str, what: str) -> Rule:
-    return Rule(field, f"{name}/value", "", unit_key=f"{name}/units", cite=f"{_NXMX} {what}; the unit is an attribute")
-
-
-TABLE: Table = (
-    _quantity("camera.exposure", "count_time", "time in which the detector counts"),
-    Rule("camera.counter_depth", "bit_depth_readout", "bit", cite=f"{_NXMX} bits that the electronics record"),
-    Rule("detector.name", "description", cite=f"{_NXMX} manufacturer and model: Dectris ARINA CZT"),
-    Rule("detector.serial", "detector_number", cite="DECTRIS' SIMPLON interface: detector_number is the serial number"),
-    Rule("detector.type", "type", cite=f"{_NXMX} HPC, hybrid photon counting"),
-    Derived("acquisition-time", _time, cite="ISO 8601 with its offset"),
-)

@@ -5,19 +5,14 @@ https://manual.nexusformat.org/classes/base_classes: times are ISO 8601, and qua
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from diadem.hooks.fields import Block, Derived, Found, Rule, Table, Tree
-from diadem.hooks.times import moments
+from diadem.hooks.fields import Block
 
 #: Entries, and items of a group, that are looked at; characters of a text.
 _ENTRIES, _ITEMS, _LONGEST = 16, 200, 2000
 _CLASSES = ("NXuser", "NXsample", "NXinstrument")
-_STANDARD = "the NeXus standard's base class"
-#: What programs write where nobody has written anything.
-_UNNAMED = ("Unnamed Sample", "No description provided.", "unnamed", "sample")
 
 
 def read(path: str, files: Sequence[str]) -> Iterator[Block]:  # noqa: ARG001
@@ -77,22 +72,3 @@ def _texts(group: Any) -> dict[str, Any]:
             if isinstance(text, str) and len(text) <= _LONGEST:
                 found[name] = text
     return found
-
-
-def _time(name: str, field: str) -> Derived:
-    def read_time(tree: Tree) -> Iterator[Found]:
-        raw = str(tree[name])
-        if "T" in raw or " " in raw.strip():
-            yield from moments(field, name, raw, local=dt.datetime.fromisoformat(raw.strip()))
-
-    return Derived("entry-time", read_time, cite=f"{_STANDARD} NXentry: {name} in ISO 8601")
-
-
-TABLE: Table = (
-    _time("start_time", "time.acquired_start"),
-    _time("end_time", "time.acquired_end"),
-    Rule("session.identifier", "experiment_identifier", cite=f"{_STANDARD} NXentry: experiment_identifier"),
-    Rule("person.operator", "NXuser/name", cite=f"{_STANDARD} NXuser: name"),
-    Rule("sample.name", "NXsample/name", drop=_UNNAMED, cite=f"{_STANDARD} NXsample: name"),
-    Rule("instrument.name", "NXinstrument/name", cite=f"{_STANDARD} NXinstrument: name"),
-)

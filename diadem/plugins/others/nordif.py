@@ -8,17 +8,16 @@ bytes.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from diadem.hooks.fields import Block, Derived, Found, Rule, Table, Tree, look_up
+from diadem.hooks.fields import Block, Found, Tree, look_up
 
 _MAGIC = "[NORDIF]"
 _PATTERNS = "pattern.dat"
 _LARGEST = 1 << 20
 _SIZES = re.compile(r"(\d+)x(\d+)\Z")
-_UNIT = "the unit stands in the third column"
 
 
 class Unlike(ValueError):
@@ -139,39 +138,7 @@ def _metadata(path: str) -> dict[str, Any]:
     return {"General": {"original_filename": Path(path).name, "title": Path(path).parent.name}, "Signal": {}}
 
 
-def _quantity(field: str, section: str, name: str) -> Rule:
-    place = f"{section}/{name}"
-    return Rule(field, f"{place}/value", "", unit_key=f"{place}/unit", cite=_UNIT)
-
-
-def _frames(tree: Tree) -> bool:
-    return bool(look_up(tree, "Acquisition settings/Frame rate/unit") == "fps")
-
-
-def _software(tree: Tree) -> Iterator[Found]:
+def software(tree: Tree) -> Iterator[Found]:
     version = look_up(tree, "NORDIF/Software version/value")
     if version:
         yield Found("instrument.software", f"NORDIF {version}", "NORDIF/Software version/value", version)
-
-
-def _technique(tree: Mapping[str, Any]) -> Iterator[Found]:
-    if model := look_up(tree, "EBSD detector/Model/value"):
-        yield Found("signal.technique", "EBSD", "EBSD detector/Model/value", model, status="derived")
-
-
-TABLE: Table = (
-    _quantity("beam.acceleration_voltage", "Microscope", "Accelerating voltage"),
-    Rule("optics.magnification", "Microscope/Magnification/value", cite="the unit '#' is a number's"),
-    _quantity("optics.working_distance", "Microscope", "Working distance"),
-    _quantity("stage.tilt", "Microscope", "Tilt angle"),
-    Rule("instrument.vendor", "Microscope/Manufacturer/value", cite="Hitachi"),
-    Rule("instrument.model", "Microscope/Model/value", cite="SU-6600"),
-    Rule("detector.name", "EBSD detector/Model/value", cite="UF1100"),
-    _quantity("detector.azimuth", "Detector angles", "Azimuthal"),
-    _quantity("detector.elevation", "Detector angles", "Elevation"),
-    _quantity("camera.exposure", "Acquisition settings", "Exposure time"),
-    Rule("camera.frame_rate", "Acquisition settings/Frame rate/value", "1/s", when=_frames, cite="frames per second"),
-    Rule("sample.name", "Specimen/Name/value", cite="what the user has entered as specimen"),
-    Derived("software", _software, cite="version of the program"),
-    Derived("technique", _technique, cite="the settings are of an EBSD detector"),
-)

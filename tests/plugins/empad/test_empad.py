@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 import diadem
 from diadem.extract.tables import apply
 from diadem.hooks.fields import Block
-from diadem.plugins.empad import tables
+from diadem.hooks.tables import tables
 from diadem.plugins.empad.blocks import read
 
 NAME = "EMPAD_v1.2.2_x32_y64_size0.8.xml"
@@ -95,7 +95,7 @@ def test_the_record_is_the_same_in_another_time_zone(
 def document(path: Path, inside: str) -> dict[str, tuple[Any, str]]:
     """Value and status of the offset by field, of a document's tables."""
     path.write_text(f'<?xml version="1.0"?><root name="a">{inside}</root>', encoding="utf-8")
-    by_kind = {"empad-xml": tables.FIRST, "empad2-xml": tables.SECOND}
+    by_kind = tables("diadem.plugins.empad")
     found: dict[str, tuple[Any, str]] = {}
     for block in read(str(path), ()):
         applied = apply(by_kind[block.kind], block, "empad")
@@ -191,5 +191,5 @@ def test_a_bomb_is_no_document(tmp_path: Path) -> None:
 def test_any_values(tree: dict[str, Any]) -> None:
     stamp = {"@timestamp": tree.get("timestamp"), "@isoformat": tree.get("acquisition")}
     for one in (tree, {"timestamp": stamp, "acquisition": {"start_time": tree.get("sensor")}}):
-        for table in (tables.FIRST, tables.SECOND):
+        for table in tables("diadem.plugins.empad").values():
             assert apply(table, Block("a", one), "empad").issues == []

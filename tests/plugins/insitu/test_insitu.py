@@ -22,7 +22,10 @@ from hypothesis import strategies as st
 from diadem.api import extract
 from diadem.extract.tables import apply
 from diadem.hooks.fields import Block, Table
-from diadem.plugins.insitu import dens, impulse, protochips, quadstar, tofwerk
+from diadem.hooks.tables import tables
+from diadem.plugins.insitu import dens, impulse, protochips, tofwerk
+
+INSITU = tables("diadem.plugins.insitu")
 
 HEATER, IMPULSE = "file1.dens", "StubExperiment_Heat raw.csv"
 GAS, THERMAL = "protochips_gas_cell.csv", "protochips_thermal.csv"
@@ -126,11 +129,11 @@ def test_tofdaq_without_a_log_derives_the_offset() -> None:
         "AcquisitionLog": {"Log": []},
         "FIBParams": {"Voltage": 30000.0},
     }
-    found = fields_of(tofwerk.TABLE, tree)
+    found = fields_of(INSITU["tofdaq-file"], tree)
     assert found["time.acquired_start"] == ("2025-04-03T11:31:45+02:00", "derived")
     assert "beam.acceleration_voltage" not in found
     tree["TimingData"] = {}
-    assert fields_of(tofwerk.TABLE, tree)["time.acquired_start"] == ("2025-04-03T11:31:45", "unknown")
+    assert fields_of(INSITU["tofdaq-file"], tree)["time.acquired_start"] == ("2025-04-03T11:31:45", "unknown")
 
 
 @pytest.mark.parametrize(
@@ -140,7 +143,7 @@ def test_tofdaq_without_a_log_derives_the_offset() -> None:
 def test_dates_of_impulse(date: str, expected: str | None) -> None:
     tree = impulse.parse(f'Experiment date, {date}\nExperiment time, 13:40:19\nSample, ""\nLive notes, a\nb, c\n')
     assert tree["Live notes"] == "a\nb, c"
-    applied = apply(impulse.TABLE, Block("test", tree), "test")
+    applied = apply(INSITU["impulse-log"], Block("test", tree), "test")
     assert [one.value for one in applied.values] == ([] if expected is None else [expected])
     assert [one["code"] for one in applied.issues] == (["ambiguous-date"] if date == "06-08-2021" else [])
 
@@ -156,13 +159,16 @@ def test_dates_of_impulse(date: str, expected: str | None) -> None:
 def test_dates_of_the_heater(tmp_path: Path, first: str, expected: str | None) -> None:
     path = tmp_path / "log.dens"
     path.write_text(f"\n{first}\nR0 = 282.7\ta =  0.0\tb = 0.225\nTsample = 330 [ms]\n")
-    times = [fields_of(dens.TABLE, block.tree).get("time.acquired_start") for block in dens.read(str(path), ())]
+    times = [
+        fields_of(INSITU["digiheater-header"], block.tree).get("time.acquired_start")
+        for block in dens.read(str(path), ())
+    ]
     assert [time for time in times if time] == ([(expected, "unknown")] if expected else [])
 
 
 def test_a_quadstar_header_without_a_date() -> None:
     parts = dict.fromkeys(("second", "minute", "hour", "day", "month", "year"), 0)
-    assert fields_of(quadstar.TABLE, {"general_header": {**parts, "username": ""}}) == {}
+    assert fields_of(INSITU["quadstar"], {"general_header": {**parts, "username": ""}}) == {}
 
 
 def test_foreign_and_empty_files_have_no_blocks(tmp_path: Path) -> None:
@@ -188,7 +194,7 @@ def test_an_endless_line_is_not_read_whole(tmp_path: Path) -> None:
 def test_any_text_is_parsed_or_refused(text: str) -> None:
     assert isinstance(impulse.parse(text), dict)
     assert isinstance(protochips.notes(text), dict)
-    for table in (dens.TABLE, impulse.TABLE, protochips.TABLE, quadstar.TABLE, tofwerk.TABLE):
+    for table in INSITU.values():
         tree = {"Date": text, "Version": text, "Experiment date": text, "Experiment time": text}
         assert all(value.value for value in apply(table, Block("test", tree), "test").values)
 
@@ -223,5 +229,5 @@ def test_the_zone_of_the_reading_machine_changes_nothing(logs: Path, datasets: M
 def test_the_text_of_a_dialogue_is_no_operator() -> None:
     for user, expected in (("Enter User Name", []), ("eric", ["eric"])):
         block = Block("protochips-notes", {"User agreeing to terms": user})
-        applied = apply(protochips.TABLE, block, "protochips").values
+        applied = apply(INSITU["protochips-notes"], block, "protochips").values
         assert [value.value for value in applied if value.field == "person.operator"] == expected

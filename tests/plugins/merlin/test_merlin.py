@@ -14,9 +14,11 @@ from hypothesis import strategies as st
 import diadem
 from diadem.extract.tables import apply
 from diadem.hooks.fields import Block
-from diadem.plugins.merlin import tables
+from diadem.hooks.tables import tables
 from diadem.plugins.merlin.blocks import read
 from diadem.plugins.merlin.header import parse
+
+MERLIN = tables("diadem.plugins.merlin")
 
 SCAN, SINGLE = "002_4x2_6bit_roi128", "Single_1_Frame_CounterDepth_12_Rows_256"
 
@@ -124,14 +126,9 @@ def frame(
 
 def values(path: Path, files: list[str] | None = None) -> dict[str, list[Any]]:
     """Values by field, as the tables find them."""
-    of_kind = {
-        "merlin-first-frame": tables.FIRST_FRAME,
-        "merlin-last-frame": tables.LAST_FRAME,
-        "merlin-hdr": tables.HDR,
-    }
     gathered: dict[str, list[Any]] = {}
     for block in read(str(path), files or [str(path)]):
-        for value in apply(of_kind.get(block.kind, ()), block, "merlin").values:
+        for value in apply(MERLIN.get(block.kind, ()), block, "merlin").values:
             gathered.setdefault(value.field, []).append((value.value, value.offset_status))
     return gathered
 
@@ -203,7 +200,7 @@ def test_anything_between_commas_is_read_or_refused(parts: list[str], length: in
     if header is not None:
         assert header.length == length
         assert header.step == 0 or header.step > length
-        for table in (tables.FIRST_FRAME, tables.LAST_FRAME):
+        for table in MERLIN.values():
             apply(table, Block("x", header.tree), "merlin")
 
 

@@ -15,8 +15,10 @@ from hypothesis import strategies as st
 import diadem
 from diadem.extract.tables import apply
 from diadem.hooks.fields import Block
+from diadem.hooks.tables import table
 from diadem.plugins.nanomegas.blockfile import parse, read
-from diadem.plugins.nanomegas.blockfile_table import HEADER
+
+HEADER = table("diadem.plugins.nanomegas/blockfile-header")
 
 
 def test_a_real_file(shared_data: Path, tmp_path: Path) -> None:

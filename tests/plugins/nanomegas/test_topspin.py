@@ -16,9 +16,11 @@ from hypothesis import strategies as st
 import diadem
 from diadem.extract.tables import apply
 from diadem.hooks.fields import AMBIGUOUS, Block, Derived
+from diadem.hooks.tables import table
 from diadem.plugins.nanomegas.describe import signals
 from diadem.plugins.nanomegas.topspin import WRITTEN, document, read
-from diadem.plugins.nanomegas.topspin_table import SESSION
+
+SESSION = table("diadem.plugins.nanomegas/topspin-session")
 
 FILE = "topspin_test_A.app5"
 

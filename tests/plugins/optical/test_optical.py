@@ -20,8 +20,11 @@ from hypothesis import strategies as st
 
 from diadem.extract.tables import apply
 from diadem.hooks.fields import Block
-from diadem.plugins.optical import delmic, digitalsurf, jobinyvon, renishaw, trivista
+from diadem.hooks.tables import tables
+from diadem.plugins.optical import digitalsurf
 from tests.plugins.optical.conftest import Apply
+
+OPTICS = tables("diadem.plugins.optical")
 
 LINE, POINT = "renishaw_test_linescan.wdf", "renishaw_test_spectrum.wdf"
 MAP, SPECTRUM = "jobinyvon_test_map_x3-y2.xml", "jobinyvon_test_spec.xml"
@@ -189,14 +192,14 @@ def test_attolight_against_the_bytes(optics: Path, datasets: Mapping[str, Any]) 
     ],
 )
 def test_dates_of_labspec(date: str, expected: str | None) -> None:
-    found = apply(jobinyvon.TABLE, Block("rosettasciio", {"date": {"Acquired": date}}), "test")
+    found = apply(OPTICS["jobinyvon"], Block("rosettasciio", {"date": {"Acquired": date}}), "test")
     assert [one.value for one in found.values] == ([] if expected is None else [expected])
     assert [one["code"] for one in found.issues] == (["ambiguous-date"] if date.startswith("03/04") else [])
 
 
 def test_a_labspec_position(applied: Apply) -> None:
     setup = {"X (µm)": -12.5, "Y (µm)": 0.0, "Z (µm)": 3.0, "Binning": 0.5}
-    found = applied(jobinyvon.TABLE, {"experimental_setup": setup})
+    found = applied(OPTICS["jobinyvon"], {"experimental_setup": setup})
     assert found == {"stage.x": -1.25e-5, "stage.y": 0.0, "stage.z": 3e-6}
 
 
@@ -209,7 +212,7 @@ def test_odemis_with_everything(applied: Apply) -> None:
         },
         "Sample Stage": {"position": [{"x": 1e-3, "y": -2e-3}, "m"], "speed": [{"x": 1}, "m/s"]},
     }  # fmt: skip
-    found = applied(delmic.TABLE, {"ExtraSettings": settings, "AcquisitionDate": 0.0, "HardwareName": "Camera"})
+    found = applied(OPTICS["delmic"], {"ExtraSettings": settings, "AcquisitionDate": 0.0, "HardwareName": "Camera"})
     assert found.pop("scan.rotation") == pytest.approx(28.6478898)
     assert found == {
         "scan.dwell_time": 1e-6,
@@ -228,7 +231,7 @@ def test_odemis_with_a_component_for_the_column(applied: Apply) -> None:
         "EBeam scanner": {"dwellTime": [1e-6, "s"], "magnification": [5000, None]},
         "EBeam column": {"accelVoltage": [5.0, "kV"], "probeCurrent": [1.0, "nA"]},
     }
-    assert applied(delmic.TABLE, {"ExtraSettings": settings}) == {
+    assert applied(OPTICS["delmic"], {"ExtraSettings": settings}) == {
         "scan.dwell_time": 1e-6,
         "optics.magnification": 5000.0,
         "beam.acceleration_voltage": 5000.0,
@@ -238,19 +241,19 @@ def test_odemis_with_a_component_for_the_column(applied: Apply) -> None:
 
 def test_attolight_with_decimal_commas(applied: Apply) -> None:
     header = {"H60_Comment": "$_SEM\n$Beam Energy = 4996,00 V"}
-    assert applied(digitalsurf.TABLE, {"Object_0_Channel_0": {"Header": header}}) == {
+    assert applied(OPTICS["digitalsurf"], {"Object_0_Channel_0": {"Header": header}}) == {
         "beam.acceleration_voltage": 4996.0
     }
 
 
 def test_trees_without_anything(applied: Apply) -> None:
-    for module in (delmic, digitalsurf, jobinyvon, renishaw, trivista):
+    for table in OPTICS.values():
         for tree in ({}, {"ExtraSettings": 3, "WDF1_1": [], "Object_0_Channel_0": {"Header": {}}, "date": None}):
-            assert applied(module.TABLE, tree) == {}
+            assert applied(table, tree) == {}
 
 
 def test_renishaws_year_1601(applied: Apply) -> None:
-    assert applied(renishaw.TABLE, {"WDF1_1": {"time_start": "1601-01-01#00:00:00", "username": ""}}) == {}
+    assert applied(OPTICS["renishaw"], {"WDF1_1": {"time_start": "1601-01-01#00:00:00", "username": ""}}) == {}
 
 
 def test_digital_surfs_own_header(applied: Apply) -> None:
@@ -258,7 +261,7 @@ def test_digital_surfs_own_header(applied: Apply) -> None:
         "H07_Operator_Name": "Ada", "H45_Year": 2021, "H44_Month": 3, "H43_Day": 4, "H42_Hours": 15, "H41_Minutes": 5,
         "H40_Seconds": 6, "H60_Comment": "$_SEM\n$Blanker = Off um\n$Beam Energy = 10.0 kV\n$Emission Status = ON",
     }  # fmt: skip
-    assert applied(digitalsurf.TABLE, {"Object_0_Channel_0": {"Header": header}}) == {
+    assert applied(OPTICS["digitalsurf"], {"Object_0_Channel_0": {"Header": header}}) == {
         "person.operator": "Ada",
         "time.acquired_start": "2021-03-04T15:05:06",
         "beam.acceleration_voltage": 10_000.0,
@@ -311,5 +314,5 @@ def test_the_exposure_is_that_of_the_camera_that_integrated(applied: Apply) -> N
         "Spectrometer": {"exposureTime": [0.01, "s"]},
     }
     for integrated, expected in ((0.009999999776, 0.01), (0.1, 0.1), (0.5, None)):
-        found = applied(delmic.TABLE, {"ExtraSettings": settings, "IntegrationTime": integrated})
+        found = applied(OPTICS["delmic"], {"ExtraSettings": settings, "IntegrationTime": integrated})
         assert found.get("camera.exposure") == (None if expected is None else pytest.approx(expected))

@@ -22,7 +22,10 @@ from hypothesis import strategies as st
 from diadem.api import extract, readable_files
 from diadem.extract.tables import apply
 from diadem.hooks.fields import Block, Table
-from diadem.plugins.others import arina, nexus, nordif, phenom, semper
+from diadem.hooks.tables import tables
+from diadem.plugins.others import arina, nexus, nordif
+
+OTHERS = tables("diadem.plugins.others")
 
 PHENOM, ARINA, NORDIF = "Elid2Version0.elid", "test_00_master.h5", "Setting.txt"
 VOLUME, TITLED = "example_signal_3d.unf", "example_with_title.unf"
@@ -243,7 +246,7 @@ def write_nexus(path: Path) -> None:
 def test_a_nexus_entry(tmp_path: Path) -> None:
     write_nexus(tmp_path / "scan.nxs")
     (block,) = nexus.read(str(tmp_path / "scan.nxs"), ())
-    assert fields_of(nexus.TABLE, block.tree) == {
+    assert fields_of(OTHERS["nexus-entry"], block.tree) == {
         "time.acquired_start": "2021-03-04T15:05:06.5+01:00",
         "time.utc_offset": "+01:00",
         "time.acquired_end": "2021-03-04T16:05:06",
@@ -265,7 +268,7 @@ def test_a_placeholder_of_a_beamline(datasets: Mapping[str, Any]) -> None:
 
 
 def test_trees_without_anything(tmp_path: Path) -> None:
-    for table in (arina.TABLE, nexus.TABLE, nordif.TABLE, phenom.TABLE, semper.TABLE):
+    for table in OTHERS.values():
         for tree in ({}, {"DATE": "", "time": None, "acquisition": 3, "Microscope": {"Tilt angle": {"value": "x"}}}):
             assert fields_of(table, tree) == {}
     with h5py.File(tmp_path / "other_master.h5", "w") as file:
@@ -284,7 +287,7 @@ def test_trees_without_anything(tmp_path: Path) -> None:
     ],
 )
 def test_dates_of_semper(date: str, expected: str | None) -> None:
-    assert fields_of(semper.TABLE, {"DATE": date}).get("time.acquired_start") == expected
+    assert fields_of(OTHERS["semper"], {"DATE": date}).get("time.acquired_start") == expected
 
 
 @pytest.mark.parametrize(
@@ -296,7 +299,7 @@ def test_dates_of_semper(date: str, expected: str | None) -> None:
     ],
 )
 def test_times_of_phenom(time: str, expected: str, offset: str) -> None:
-    found = apply(phenom.TABLE, Block("test", {"time": time}), "test").values
+    found = apply(OTHERS["phenom"], Block("test", {"time": time}), "test").values
     start = next(value for value in found if value.field == "time.acquired_start")
     assert (start.value, start.offset_status) == (expected, offset)
 

@@ -20,9 +20,11 @@ from hypothesis import strategies as st
 import diadem
 from diadem.extract.tables import apply
 from diadem.hooks.fields import Block
+from diadem.hooks.tables import table
 from diadem.plugins.pantarhei.blocks import parse, read
 from diadem.plugins.pantarhei.pickled import values_of
-from diadem.plugins.pantarhei.tables import METADATA
+
+TABLE = table("diadem.plugins.pantarhei/pantarhei-metadata")
 
 FILE = "panta_rhei_sample.prz"
 EXPECTED: dict[str, tuple[Any, str | None]] = {
@@ -82,7 +84,7 @@ def archive_of(**metadata: Any) -> bytes:
 
 def values(**metadata: Any) -> dict[str, Any]:
     """Values by field of made-up metadata."""
-    return {one.field: one.value for one in apply(METADATA, Block("x", metadata), "pantarhei").values}
+    return {one.field: one.value for one in apply(TABLE, Block("x", metadata), "pantarhei").values}
 
 
 def test_numpys_own_numbers_are_read() -> None:
@@ -150,7 +152,7 @@ def test_images_of_a_camera_have_a_magnification() -> None:
     ("written", "status"), [("2023-05-06T07:08:09", "unknown"), ("2023-05-06T07:08:09+02:00", "known")]
 )
 def test_offsets(written: str, status: str) -> None:
-    found = apply(METADATA, Block("x", {"camera.time": written}), "pantarhei").values
+    found = apply(TABLE, Block("x", {"camera.time": written}), "pantarhei").values
     assert (found[0].value, found[0].offset_status) == (written, status)
 
 

@@ -1,0 +1,78 @@
+"""When the frames of a Merlin detector were taken."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from diadem.hooks import times
+from diadem.hooks.fields import Found, Tree
+from diadem.terms.dates import YEARS, clock, text_of
+
+_EXPOSURE = "Acquisition Shutter Time (ns)"
+
+
+def _nanoseconds(text: Any) -> float:
+    """``100000000ns`` as a number."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*ns", str(text).strip())
+    if match is None:
+        raise ValueError(text)
+    return float(match[1])
+
+
+def _instant(tree: Tree) -> dt.datetime | None:
+    """The extended time stamp, which ends with Z."""
+    raw = str(tree.get("Time Stamp Extended", ""))
+    return dt.datetime.fromisoformat(raw) if re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", raw) else None
+
+
+def _local(tree: Tree) -> dt.datetime | None:
+    """The time stamp of the first part, in the local time of the computer."""
+    raw = str(tree.get("Time Stamp", ""))
+    match = re.fullmatch(r"(\d{4}-\d\d-\d\d)[ T](\d\d:\d\d:\d\d(?:\.\d+)?)", raw)
+    return dt.datetime.fromisoformat(f"{match[1]}T{match[2]}") if match else None
+
+
+def start(tree: Tree) -> Iterator[Found]:
+    """When the first frame began."""
+    instant, local = _instant(tree), _local(tree)
+    if instant is None:
+        yield from times.moments("time.acquired_start", "Time Stamp", tree.get("Time Stamp"), local=local)
+        return
+    raw = tree["Time Stamp Extended"]
+    yield from times.moments("time.acquired_start", "Time Stamp Extended", raw, instant=instant)
+    if local is not None:
+        both = "Time Stamp + Time Stamp Extended"
+        for found in times.moments("", both, f"{tree['Time Stamp']}, {raw}", local=local, instant=instant):
+            if found.field == "time.utc_offset":
+                yield found
+
+
+def end(tree: Tree) -> Iterator[Found]:
+    """When the last frame ended: it began at its time stamp, and the shutter was open for the shutter time."""
+    instant, local = _instant(tree), _local(tree)
+    moment, key = (instant, "Time Stamp Extended") if instant is not None else (local, "Time Stamp")
+    if moment is None or moment.year not in YEARS:
+        return
+    seconds = _nanoseconds(tree[_EXPOSURE]) / 1e9 if _EXPOSURE in tree else float(tree["Acquisition Shutter Time"])
+    end = moment + dt.timedelta(seconds=seconds)
+    key, shutter = f"{key} + ", _EXPOSURE if _EXPOSURE in tree else "Acquisition Shutter Time"
+    raw = f"{tree[key.removesuffix(' + ')]}, {tree[shutter]}"
+    known = "known" if instant is not None else "unknown"
+    yield Found("time.acquired_end", text_of(end), key + shutter, raw, status="derived", offset_status=known)
+
+
+def written(tree: Tree) -> Iterator[Found]:
+    """When the .hdr file was written; the order of day, month and year stands in the name of the line."""
+    for key, raw in tree.items():
+        order = re.match(r"Time and Date Stamp \((\w+), *(\w+), *(\w+),", key)
+        if order is None:
+            continue
+        day, _, time = str(raw).partition(" ")
+        numbers = dict(zip((name[:1].lower() for name in order.groups()), re.split(r"[/.-]", day), strict=True))
+        hour = clock(time)
+        if hour is not None:
+            date = dt.date(int(numbers["y"]), int(numbers["m"]), int(numbers["d"]))
+            yield from times.moments("time.acquired_start", key, raw, local=dt.datetime.combine(date, hour))
