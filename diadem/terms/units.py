@@ -40,7 +40,9 @@ _OTHERS: Final[Mapping[str, Meaning]] = {
     "min": Meaning("s", Fraction(60)),
     "h": Meaning("s", Fraction(3600)),
     "deg": Meaning("deg", Fraction(1)),
-    # Whole numbers that stand for parts of a unit, as the headers of block files have them.
+    # Whole numbers that stand for parts of a unit, as the headers of block files and of EM-MENU have them.
+    "0.1 V": Meaning("V", Fraction(1, 10)),
+    "0.1 us": Meaning("s", Fraction(1, 10**7)),
     "0.1 mm": Meaning("m", Fraction(1, 10**4)),
     "0.01 deg": Meaning("deg", Fraction(1, 100)),
     # ISO 80000-1 exact values.
@@ -69,8 +71,8 @@ _WORDS: Final[Mapping[str, str]] = {
     "pix": "px", "pixel": "px", "pixels": "px",
 }  # fmt: skip
 _SYMBOLS: Final[Mapping[str, str]] = {
-    "°": "deg", "C": "°C", "mr": "mrad", "mR": "mrad", "K X": "kx", "MM": "mm", "MRAD": "mrad", "S": "s", "a": "A",
-    "X": "x", "": "1",
+    "°": "deg", "C": "°C", "mr": "mrad", "mR": "mrad", "MR": "mrad", "K X": "kx", "MM": "mm", "MRAD": "mrad", "S": "s",
+    "a": "A", "X": "x", "": "1",
 }  # fmt: skip
 #: µ and Å exist twice in Unicode.
 _SAME_LETTERS: Final = str.maketrans(

@@ -104,6 +104,7 @@ def found(family: Family, statements: str, *, group: str = "", head: str = "") -
         ("'camera.binning' = {equal='Uneven'}", None, ""),
         ("'camera.binning' = {equal=['BinX', 'Version']}", None, ""),
         ("'beam.spot_index'.first = ['Nobody', 'Off', 'BinX', 'Version']", 2, "SEM/BinX"),
+        ("'stage.x' = {first=['Nobody', 'Off', 'Name'], read='number', unit='um'}", 0.0, "SEM/Off"),
         ("'beam.spot_index'.first = ['Nobody', {key='Version', read='positive'}]", 2.5, "SEM/Version"),
         ("'detector.serial' = {key='Serial', part='S/N:(.*)'}", "12-3", "SEM/Serial"),
         ("'detector.serial' = {key='Model', part='S/N:(.*)'}", None, ""),

@@ -12,11 +12,11 @@ import pytest
 
 import diadem
 from diadem.extract.assertions import Value
+from diadem.hooks.tables import tables
 from diadem.plugins.thermofisher.blocks import read
-from diadem.plugins.thermofisher.tables import TABLE
 from tests.plugins.tiff.files import firsts, values, write
 
-TABLES = {"thermofisher-tiff": TABLE}
+TABLES = tables("diadem.plugins.thermofisher")
 
 
 def made(tmp_path: Path, tags: Mapping[int, str]) -> dict[str, list[Value]]:

@@ -14,11 +14,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from diadem.extract.assertions import Value
+from diadem.hooks.tables import tables
 from diadem.plugins.tvips.blocks import parse, read
-from diadem.plugins.tvips.tables import TABLE, moment
+from diadem.plugins.tvips.tables import moment
 from tests.plugins.tiff.files import firsts, values
 
-TABLES = {"tvips-tiff": TABLE}
+TABLES = tables("diadem.plugins.tvips")
 REAL = "tif-tvips/TVIPS_bin4.tif"
 #: Bytes from the beginning of the structure to members that tests change.
 MODE, MAGNIFICATION, CORRECTION, PIXEL_X, STAGE = 3532, 3536, 3540, 2968, 3552

@@ -14,8 +14,10 @@ from hypothesis import strategies as st
 import diadem
 from diadem.extract.tables import apply
 from diadem.hooks.fields import Block
-from diadem.plugins.tvips_movie import tables
+from diadem.hooks.tables import tables
 from diadem.plugins.tvips_movie.blocks import frame, general, read
+
+TABLES = tables("diadem.plugins.tvips_movie")
 
 #: 2021-03-04 05:06:07 UTC.
 EPOCH = 1614834367
@@ -38,7 +40,7 @@ def values(path: Path, *others: Path) -> dict[str, Any]:
     """Value, unit and status of the offset by field."""
     gathered: dict[str, Any] = {}
     for block in read(str(path), [str(path), *map(str, others)]):
-        table = tables.MOVIE if block.kind == "tvips-movie" else tables.LAST_FRAME
+        table = TABLES[block.kind]
         for one in apply(table, block, "tvips-movie").values:
             assert one.field not in gathered
             gathered[one.field] = (one.value, one.offset_status)
@@ -136,8 +138,8 @@ def test_any_numbers_end_quietly(data: bytes) -> None:
     movie = general(data)
     assert movie is None or movie.step > movie.header
     tree = {"IHT": 1, "IMagTotal": 1, "IXBin": 1, "IYBin": 1, "first frame": frame(data)}
-    apply(tables.MOVIE, Block("x", tree), "x")
-    apply(tables.LAST_FRAME, Block("x", frame(data)), "x")
+    apply(TABLES["tvips-movie"], Block("x", tree), "x")
+    apply(TABLES["tvips-last-frame"], Block("x", frame(data)), "x")
 
 
 @pytest.mark.parametrize("mode", [1, 2])
