@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from diadem.hooks.fields import Derived, Found, Rule, Table, Tree
+from diadem.hooks.fields import Found, Tree
 from diadem.plugins.ncem.attributes import Attribute, attributes, quantity
 
 #: Field, its unit, names that mean it, the unit in which NCEM's programs write it.
@@ -126,27 +126,6 @@ def texts(tree: Tree) -> Iterator[Found]:
                 break
 
 
-def calibration(tree: Tree) -> Iterator[Found]:
-    """Numbers of a dictionary whose names have their units, and the size of a detector's pixel."""
+def dictionary(tree: Tree) -> Iterator[Found]:
+    """Numbers of a dictionary whose names have their units."""
     yield from _quantities("", tree)
-    unit = str(tree.get("Q_pixel_units", ""))
-    size = tree.get("Q_pixel_size")
-    if unit in ("A^-1", "nm^-1", "Å^-1", "1/nm", "1/Å") and isinstance(size, (int, float)) and size > 0:
-        written = {"A^-1": "1/Å", "Å^-1": "1/Å", "nm^-1": "1/nm"}.get(unit, unit)
-        for axis in "xy":
-            yield Found(f"image.reciprocal_pixel_size_{axis}", float(size), "Q_pixel_size", size, written)
-
-
-GROUPS: Table = (
-    Derived("quantities", quantities, cite="the unit stands with the number; or TEM Scripting (FEI), see above"),
-    Derived("texts", texts),
-)
-
-DICTIONARY: Table = (Derived("calibration", calibration, cite="the unit stands in the name or beside it"),)
-
-_PRISMATIC = "Prismatic's parameters -E and -sa: 100 and 30 in Si100_3D.emd can only be keV and mrad"
-
-PRISMATIC: Table = (
-    Rule("beam.acceleration_voltage", "E", "kV", cite=_PRISMATIC),
-    Rule("beam.convergence_semi_angle", "sa", "mrad", cite=_PRISMATIC),
-)

@@ -17,7 +17,7 @@ import pytest
 from diadem.api import extract
 from diadem.extract.tables import apply
 from diadem.hooks.fields import Block
-from diadem.plugins.jeol.tables import MAP, SPECTRUM
+from diadem.hooks.tables import tables
 
 
 @pytest.fixture(scope="module")
@@ -161,8 +161,10 @@ def test_a_second_project_in_the_folder_takes_no_field_away(copied: Path, datase
 
 def test_placeholders_are_absent() -> None:
     tree = {"Header": {"username": "", "live time": 0.0, "filedate": 0.0}, "Footer": {"Parameters": {"AccKV": 0.0, "SEM": ""}}}  # fmt: skip # noqa: E501
-    assert apply(SPECTRUM, Block("jeol-spectrum", tree), "jeol").values == []
-    assert apply(MAP, Block("jeol-map", {"Date": float("nan")}), "jeol").values == []
+    assert apply(tables("diadem.plugins.jeol")["jeol-spectrum"], Block("jeol-spectrum", tree), "jeol").values == []
+    assert (
+        apply(tables("diadem.plugins.jeol")["jeol-map"], Block("jeol-map", {"Date": float("nan")}), "jeol").values == []
+    )
 
 
 def test_the_zone_of_the_reading_machine_changes_nothing(spectrum: Path, single: Any) -> None:

@@ -17,9 +17,11 @@ from hypothesis import strategies as st
 import diadem
 from diadem.extract.tables import apply
 from diadem.hooks.fields import Block
-from diadem.plugins.ncem import tables
+from diadem.hooks.tables import tables
 from diadem.plugins.ncem.attributes import attributes, quantity
 from diadem.plugins.ncem.blocks import read
+
+NCEM = tables("diadem.plugins.ncem")
 
 METADATA, PRISMATIC, PY4DSTEM = "example_metadata.emd", "Si100_3D.emd", "py4DSTEM_size2x3x4x5.h5"
 
@@ -111,7 +113,7 @@ def emd(path: Path, groups: Mapping[str, Mapping[str, Any]]) -> Path:
 
 def values(tree: Mapping[str, Any]) -> dict[str, tuple[Any, str]]:
     """Value and unit by field, of the table of groups."""
-    applied = apply(tables.GROUPS, Block("a", tree), "ncem")
+    applied = apply(NCEM["ncem-groups"], Block("a", tree), "ncem")
     assert applied.issues == []
     return {value.field: (value.value, value.unit) for value in applied.values}
 
@@ -183,7 +185,7 @@ def test_a_unit_in_an_attribute_beside_it() -> None:
 
 def test_dictionaries_of_py4dstem() -> None:
     tree = {"Q_pixel_size": 0.5, "Q_pixel_units": "mrad", "convergence_semiangle_mrad": 2.1, "R_pixel_size": 1.0}
-    found = {value.field: value.value for value in apply(tables.DICTIONARY, Block("a", tree), "ncem").values}
+    found = {value.field: value.value for value in apply(NCEM["py4dstem-dictionary"], Block("a", tree), "ncem").values}
     assert found == {"beam.convergence_semi_angle": 0.0021}
 
 
@@ -194,8 +196,8 @@ def test_any_attributes(group: dict[str, Any]) -> None:
     for attribute in attributes(group):
         number = quantity(attribute, "V", "V")
         assert number is None or isinstance(number[0], float)
-    apply(tables.GROUPS, Block("a", {"microscope": group, "user": group, "sample": group}), "ncem")
-    apply(tables.DICTIONARY, Block("a", group), "ncem")
+    apply(NCEM["ncem-groups"], Block("a", {"microscope": group, "user": group, "sample": group}), "ncem")
+    apply(NCEM["py4dstem-dictionary"], Block("a", group), "ncem")
 
 
 def test_loops_and_very_many_groups(tmp_path: Path) -> None:
