@@ -160,28 +160,33 @@ def _judge_file(case: Case, whose: Sealed, where: str, path: str, data: bytes | 
         forgotten = data is None and any(name.startswith("power cut") for name in case.counts)
         case.require(forgotten, f"a damaged file vanished: {where}")  # the disk that loses power knows no links
     elif there not in (data, right):
-        torn = _is_mending(case, where.partition("/")[0])
         told = f"a damaged file became another damaged file: {where}"
-        case.require(_leaf_by_leaf(data, there, right, torn=torn), told)
+        case.require(_leaf_by_leaf(data, there, right, ended=_ended(case, where.partition("/")[0])), told)
 
 
-def _is_mending(case: Case, store: str) -> bool:
-    """Whether the power failed while something was mended in a store, and the note of it is there."""
-    notes = case.place.store(store) / ".diadem" / "mending"
-    return any(name.startswith("power cut in repair") for name in case.counts) and any(notes.glob("*"))
+def _ended(case: Case, store: str) -> str:
+    """What ended the mending of a leaf in a store, where the note of it is there: ``power``, ``space``; else ""."""
+    if not any((case.place.store(store) / ".diadem" / "mending").glob("*.json")):
+        return ""
+    ends = {"power cut in repair": "power", "no space in repair": "space"}
+    return next((end for name in case.counts for begun, end in ends.items() if name.startswith(begun)), "")
 
 
-def _leaf_by_leaf(before: bytes | None, now: object, right: bytes, *, torn: bool) -> bool:
-    """Whether each leaf is as it was, or right; `torn`: or was damaged, and was being written when the power failed.
+def _leaf_by_leaf(before: bytes | None, now: object, right: bytes, *, ended: str) -> bool:
+    """Whether each leaf is as it was, or right; or was damaged, and was being written when that was `ended`.
 
-    What a leaf is mended with is proven first and kept elsewhere, so a torn one is mended again.
+    What a leaf is mended with is proven first and kept elsewhere, so a torn one is mended again. A full disk leaves
+    each byte as it was, or right; the power, anything.
     """
-    if before is None or not isinstance(now, bytes) or len(before) != len(now):
+    if before is None or not isinstance(now, bytes) or not len(before) == len(now) == len(right):
         return False
     places = [slice(start, start + LEAF) for start in range(0, len(now), LEAF)]
-    return all(
-        now[place] in (before[place], right[place]) or (torn and before[place] != right[place]) for place in places
-    )
+    torn = [place for place in places if now[place] not in (before[place], right[place])]
+    if ended == "power":
+        return all(before[place] != right[place] for place in torn)
+    if ended == "space":
+        return all(byte in both for byte, *both in zip(now, before, right, strict=True))
+    return not torn
 
 
 def _is_aside(case: Case, data: bytes | None) -> bool:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import diadem
-from diadem.errors import DiademError
+from diadem.errors import DiademError, IntegrityError
 from diadem.testing.faults import overwrite, remove, truncate
 from node_faults.case import Case
 from node_faults.disk_case import faults, put_right, search
@@ -200,7 +200,9 @@ def log_case(case: Case) -> None:
     try:
         with diadem.open_node(case.place.node) as node:
             node.scrub()
-            node.context.ledger.check()
+            problems = node.context.ledger.check()
+            if problems:  # as `diadem doctor` says
+                raise IntegrityError(problems[0])
             now = [entry.line for entry in node.context.ledger.all_entries()]
         case.require(now[: len(lines)] == lines, "the log is another one, and nobody noticed")
     except DiademError:

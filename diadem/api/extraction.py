@@ -74,7 +74,7 @@ def _of_file(
     from diadem.serialization.record_json import build_record, validate_metadata
     from diadem.terms.fields import field_keys
 
-    known = validate_metadata(at_hand.judged(metadata) or {})
+    known = validate_metadata(at_hand.judged({} if metadata is None else metadata))
     plan, blocks = dataset_of(path, at_hand.readers), _Blocks()
     stored = stored_names(os.fsencode(file.path) for file in plan.files)
     document = dataset_document(

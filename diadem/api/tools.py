@@ -109,9 +109,9 @@ class Tools:
         Raises
         ------
         DocumentError
-            Where they break their schema.
+            Where they break their schema, or what is given is no mapping.
         """
-        if not metadata or not metadata.get("extensions"):
+        if metadata is None or (isinstance(metadata, Mapping) and not metadata.get("extensions")):
             return metadata
         from diadem.serialization.extensions import ExtensionSchemas, judged
         from diadem.serialization.record_json import validate_metadata

@@ -115,7 +115,7 @@ class ScanCache:
         for attempt in (1, 2):
             try:
                 return self._open()
-            except (OSError, sqlite3.Error) as error:
+            except (OSError, sqlite3.Error, UnicodeDecodeError) as error:
                 if attempt == 2 or not (_is_damage(error) and self._throw_away()):
                     self._give_up(error)
                     break
@@ -141,7 +141,7 @@ class ScanCache:
             return None
         try:
             return action(self._database)
-        except sqlite3.Error as error:
+        except (sqlite3.Error, UnicodeDecodeError) as error:
             if _is_damage(error) and self._throw_away():
                 self._database = self._connect()
             else:
@@ -171,7 +171,8 @@ class ScanCache:
 
 
 def _is_damage(error: Exception) -> bool:
-    return getattr(error, "sqlite_errorcode", None) in _DAMAGED
+    # The words of an error quote the file, and those of a damaged one are not always UTF-8.
+    return isinstance(error, UnicodeDecodeError) or getattr(error, "sqlite_errorcode", None) in _DAMAGED
 
 
 def state_of(*parts: object) -> bytes:

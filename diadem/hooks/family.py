@@ -69,6 +69,8 @@ def _format(found: Document, said: Mapping[str, Any]) -> ReaderOffer:
     made = _tuples(said)
     made |= {name: found.absolute(said[name]) for name in _TARGETS & said.keys()}
     made["magic"] = tuple(map(_magic, said.get("magic", ())))
+    if "signature" in said:
+        made["signature"] = said["signature"].encode("latin-1")
     made["groups"] = tuple(Group(**_tuples(group)) for group in said.get("groups", ()))
     return ReaderOffer(**{"suffixes": (), **made})
 

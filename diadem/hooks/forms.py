@@ -1,4 +1,4 @@
-"""Forms of statements that look at more than one key, or at none but whether it is there."""
+"""Forms of statements that look at more than one key, or at none but whether it is there; and when statements count."""
 
 from __future__ import annotations
 
@@ -7,13 +7,15 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from diadem.hooks.fields import Derived, Dropped, Found, Rule, Tree, look_up, stated
+from diadem.hooks.manifest import Document, Path, several
 from diadem.hooks.text import number
 from diadem.hooks.times import moments
-from diadem.terms.dates import exif, from_epoch, from_filetime, iso, moments_of
+from diadem.terms.dates import exif, from_epoch, from_filetime, from_ole, iso, moments_of
 
 Condition = Callable[[Tree], bool]
+WILD.search(base):
 
-_LOCAL: Final[Mapping[str, Callable[[Any], Any]]] = {"iso": iso, "exif": exif}
+_LOCAL: Final[Mapping[str, Callable[[Any], Any]]] = {"iso": iso, "exif": exif, "ole": from_ole}
 _INSTANT: Final[Mapping[str, Callable[[Any], Any]]] = {
     "epoch": lambda raw: from_epoch(float(raw)),
     "filetime": lambda raw: from_filetime(int(raw)),
@@ -35,12 +37,12 @@ def first(rules: Sequence[Rule | Derived], tree: Tree) -> Iterator[Found]:
     reasons: list[str] = []
     for rule in rules:
         try:
-            several = [one for one in found(rule, tree) if one.value != "" and number(one.value) != 0]
+            values = [one for one in found(rule, tree) if one.value != "" and number(one.value) != 0]
         except Dropped as why:
             reasons.append(str(why))
             continue
-        if several:
-            yield from several
+        if values:
+            yield from values
             return
     if reasons:
         raise Dropped("; ".join(reasons))
@@ -86,8 +88,8 @@ def equal(
 def time(field: str, places: Mapping[str, str], when: Condition | None, tree: Tree) -> Iterator[Found]:
     """A time: local, or an instant, or both, of which the offset follows.
 
-    `places` are keys by what stands there: ``iso``, ``exif``, ``date`` and ``clock``, ``epoch``, ``filetime``; and
-    ``same``, a time like ``exif`` of the same event, which tells day from month.
+    `places` are keys by what stands there: ``iso``, ``exif``, ``ole``, ``date`` and ``clock``, ``epoch``, ``filetime``;
+    and ``same``, a time like ``exif`` of the same event, which tells day from month.
     """
     raw = {name: there for name, key in places.items() if (there := look_up(tree, key)) not in (None, "")}
     local = _first_time(_LOCAL, raw)
@@ -102,11 +104,98 @@ def time(field: str, places: Mapping[str, str], when: Condition | None, tree: Tr
     keys = list(dict.fromkeys(places[name] for name in used))
     shown = raw[used[0]] if len(keys) == 1 else " ".join(str(raw[name]) for name in used)
     instant, same = _first_time(_INSTANT, raw), exif(raw.get("same"))
-    several = list(moments(field, " + ".join(keys), shown, local=local, instant=instant, same=same))
-    if not several:
+    times = list(moments(field, " + ".join(keys), shown, local=local, instant=instant, same=same))
+    if not times:
         raise Dropped(f"{shown!r} is no time")
-    yield from several
+    yield from times
 
 
 def _first_time(reads: Mapping[str, Callable[[Any], Any]], raw: Mapping[str, Any]) -> Any:
     return next((moment for name, read in reads.items() if name in raw and (moment := read(raw[name]))), None)
+
+
+def condition(family: Document, said: Any, base: str, path: Path) -> Condition | None:
+    """When a statement counts; keys are from its base."""
+    if said is None:
+        return None
+    if isinstance(said, list):
+        parts = [condition(family, one, base, path) for one in said]
+        return lambda tree: all(part is None or part(tree) for part in parts)
+    if isinstance(said, str):
+        return _known(family, said, path)
+
+    def full(key: str) -> str:
+        return key[1:] if key.startswith("/") else f"{base}{key}"
+
+    def at(tree: Tree, key: str) -> Any:
+        return look_up(tree, full(key))
+
+    if "all_same" in said:
+        places = full(said["all_same"])
+        return lambda tree: len({str(look_up(tree, place)) for place in places_of(tree, places)}) == 1
+    if "nonzero" in said:
+        return lambda tree: any(number(at(tree, key)) for key in several(said["nonzero"]))
+    pattern = pattern_of(family, said["matches"], (*path, "when", "matches")) if "matches" in said else None
+    words, others = ({word_of(one) for one in several(said.get(name, []))} for name in ("is", "is_not"))
+
+    def met(tree: Tree) -> bool:
+        raw = at(tree, said["key"])
+        return (
+            ("exists" not in said or (raw is not None) is said["exists"])
+            and (not words or (raw is not None and word_of(raw) in words))
+            and (not others or raw is None or word_of(raw) not in others)
+            and (pattern is None or (raw is not None and pattern.search(str(raw)) is not None))
+            and ("above" not in said or ((size := number(raw)) is not None and size > said["above"]))
+        )
+
+    return met
+
+
+def _known(family: Document, name: str, path: Path) -> Condition:
+    """A condition by its name, or a Python function."""
+    if name.startswith("not "):
+        inner = _known(family, name[4:].strip(), path)
+        return lambda tree: not inner(tree)
+    if ":" in name:
+        function: Condition = family.named(name, (*path, "when"))
+        return function
+    conditions = family.content.get("when", {})
+    if name not in conditions:
+        raise family.fault(
+            (*path, "when"), f"there is no condition '{name}'; [when] has {', '.join(conditions) or 'none'}"
+        )
+    found = condition(family, conditions[name], "", ("when", name))
+    assert found is not None
+    return found
+
+
+def pattern_of(family: Document, text: str, path: Path) -> re.Pattern[str]:
+    """A regular expression as it is written."""
+    try:
+        return re.compile(text, re.IGNORECASE | re.DOTALL)
+    except re.error as error:
+        raise family.fault(path, f"{text!r} is no regular expression: {error}") from error
+
+
+def word_of(raw: Any) -> str:
+    """A value as it is compared: without regard to large letters, whole numbers without a point."""
+    whole = isinstance(raw, float) and raw.is_integer()
+    return str(int(raw) if whole else raw).strip().casefold()
+
+
+def places_of(tree: Tree, base: str) -> Iterator[str]:
+    """Bases without ``*`` and ``[]``: each section or item of what is there; each item of a list, or the one thing."""
+    wild = WILD.search(base)
+    if wild is None:
+        yield base
+        return
+    before, behind = base[: wild.start()], base[wild.end() :]
+    there = look_up(tree, before.rstrip("/"))
+    if wild[0] == "[]" and isinstance(there, Mapping):
+        yield from places_of(tree, before + behind)
+        return
+    inner = before if wild[0] == "*" else f"{before}/"
+    items: Iterable[tuple[Any, Any]] = there.items() if isinstance(there, Mapping) else ()
+    for name, item in enumerate(there) if isinstance(there, list) else items:
+        if isinstance(item, (Mapping, list)):
+            yield from places_of(tree, f"{inner}{name}{behind}")

@@ -50,8 +50,8 @@ class Document:
         return self.read(os.path.join(os.path.dirname(self.place), *name.split("/")))  # noqa: PTH118, PTH120
 
     def absolute(self, dotted: str) -> str:
-        """``module:name`` of what is named; ``.blocks:read`` is in the family's own package."""
-        return f"{self.package}{dotted}" if dotted.startswith((".", ":")) else dotted
+        """``module:name`` or ``package/kind`` of what is named; ``.blocks:read``, ``/kind``: in the family's package."""
+        return f"{self.package}{dotted}" if dotted.startswith((".", ":", "/")) else dotted
 
     def named(self, dotted: str, path: Path) -> Any:
         """What a name in the document names, imported now.

@@ -7,7 +7,7 @@ of their fields names a key, or says more in a table of its own. Out come `Rule`
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import cache, partial
 from typing import Any, Final
@@ -15,7 +15,7 @@ from typing import Any, Final
 from diadem.errors import PluginError
 from diadem.hooks import forms
 from diadem.hooks.fields import Derived, Dropped, Found, Rule, Table, Tree, look_up
-from diadem.hooks.forms import Condition
+from diadem.hooks.forms import WILD, condition, pattern_of, places_of, word_of
 from diadem.hooks.manifest import FILE, Document, Path, document, several
 from diadem.hooks.targets import target
 from diadem.hooks.text import number, positive
@@ -31,7 +31,7 @@ _READS: Final[Mapping[str, Callable[[Any], Any]]] = {
     "text": lambda raw: None if isinstance(raw, (Mapping, list)) else str(raw).strip(),
 }
 #: What a statement of a time is made of.
-_TIMES: Final = ("iso", "exif", "date", "clock", "epoch", "filetime")
+_TIMES: Final = ("iso", "exif", "date", "clock", "ole", "epoch", "filetime")
 
 
 def table(address: str) -> Table:
@@ -93,8 +93,8 @@ def _function(family: Document, said: Said, path: Path) -> Derived:
 
     def read(tree: Tree) -> Iterator[Found]:
         for base in several(said.get("base", "")):
-            for place in _places(tree, base):
-                below, when = look_up(tree, place.rstrip("/")), _condition(family, said.get("when"), place, path)
+            for place in places_of(tree, base):
+                below, when = look_up(tree, place.rstrip("/")), condition(family, said.get("when"), place, path)
                 if below is None or (when is not None and not when(tree)):
                     continue
                 for found in function(below):
@@ -108,11 +108,11 @@ def _function(family: Document, said: Said, path: Path) -> Derived:
 def _placed(family: Document, field: str, said: Said, base: str, path: Path) -> Rule | Derived:
     """A statement at its base; at every place that the base stands for."""
     plain = _statement(family, field, said, base, path)
-    if not _WILD.search(base):
+    if not WILD.search(base):
         return plain
 
     def read(tree: Tree) -> Iterator[Found]:
-        for place in _places(tree, base):
+        for place in places_of(tree, base):
             try:
                 yield from forms.found(_statement(family, field, said, place, path), tree)
             except Dropped:
@@ -121,35 +121,13 @@ def _placed(family: Document, field: str, said: Said, base: str, path: Path) -> 
     return Derived(field, read, plain.cite, [plain.key] if isinstance(plain, Rule) else plain.keys)
 
 
-#: A part of a base that stands for several places.
-_WILD: Final = re.compile(r"(?:^|(?<=/))\*(?=/|$)|\[\](?=/|$)")
-
-
-def _places(tree: Tree, base: str) -> Iterator[str]:
-    """Bases without ``*`` and ``[]``: each section or item of what is there; each item of a list, or the one thing."""
-    wild = _WILD.search(base)
-    if wild is None:
-        yield base
-        return
-    before, behind = base[: wild.start()], base[wild.end() :]
-    there = look_up(tree, before.rstrip("/"))
-    if wild[0] == "[]" and isinstance(there, Mapping):
-        yield from _places(tree, before + behind)
-        return
-    inner = before if wild[0] == "*" else f"{before}/"
-    items: Iterable[tuple[Any, Any]] = there.items() if isinstance(there, Mapping) else ()
-    for name, item in enumerate(there) if isinstance(there, list) else items:
-        if isinstance(item, (Mapping, list)):
-            yield from _places(tree, f"{inner}{name}{behind}")
-
-
 def _statement(family: Document, field: str, said: Said, base: str, path: Path) -> Rule | Derived:
     """One statement of a field, in whichever of its forms it is written."""
 
     def key_of(key: str) -> str:
         return key[1:] if key.startswith("/") else f"{base}{key}{said.get('value', '')}"
 
-    proof, when = _proof(family, said, path), _condition(family, said.get("when"), base, path)
+    proof, when = _proof(family, said, path), condition(family, said.get("when"), base, path)
     unit, status = said.get("unit", ""), said.get("status", "")
     if "first" in said:
         common = {key: value for key, value in said.items() if key != "first"}
@@ -188,13 +166,13 @@ def _reader(family: Document, said: Said, path: Path) -> Callable[[Any], Any] | 
     """What is made of a raw value: part of it, the word that it means, a number, one that can be."""
     steps: list[Callable[[Any], Any]] = []
     if "part" in said:
-        steps.append(partial(_part, _pattern(family, said["part"], (*path, "part"))))
+        steps.append(partial(_part, pattern_of(family, said["part"], (*path, "part"))))
     if "means" in said:
         words = [
-            (re.compile(re.escape(_word(word)).replace(r"\*", ".*"), re.DOTALL), to)
+            (re.compile(re.escape(word_of(word)).replace(r"\*", ".*"), re.DOTALL), to)
             for word, to in said["means"].items()
         ]
-        steps.append(lambda raw: next((to for word, to in words if word.fullmatch(_word(raw))), None))
+        steps.append(lambda raw: next((to for word, to in words if word.fullmatch(word_of(raw))), None))
     if "read" in said:
         steps.append(_READS.get(said["read"]) or family.named(said["read"], (*path, "read")))
     if "within" in said:
@@ -209,68 +187,6 @@ def _reader(family: Document, said: Said, path: Path) -> Callable[[Any], Any] | 
     return read if steps else None
 
 
-def _pattern(family: Document, text: str, path: Path) -> re.Pattern[str]:
-    try:
-        return re.compile(text, re.IGNORECASE | re.DOTALL)
-    except re.error as error:
-        raise family.fault(path, f"{text!r} is no regular expression: {error}") from error
-
-
 def _part(pattern: re.Pattern[str], raw: Any) -> str | None:
     match = pattern.fullmatch(str(raw).strip())
     return match[1].strip() if match else None
-
-
-def _word(raw: Any) -> str:
-    """A value as it is compared: without regard to large letters, whole numbers without a point."""
-    whole = isinstance(raw, float) and raw.is_integer()
-    return str(int(raw) if whole else raw).strip().casefold()
-
-
-def _condition(family: Document, said: Any, base: str, path: Path) -> Condition | None:
-    """When a statement counts; keys are from its base."""
-    if said is None:
-        return None
-    if isinstance(said, list):
-        parts = [_condition(family, one, base, path) for one in said]
-        return lambda tree: all(part is None or part(tree) for part in parts)
-    if isinstance(said, str):
-        return _known(family, said, path)
-
-    def at(tree: Tree, key: str) -> Any:
-        return look_up(tree, key[1:] if key.startswith("/") else f"{base}{key}")
-
-    if "nonzero" in said:
-        return lambda tree: any(number(at(tree, key)) for key in several(said["nonzero"]))
-    pattern = _pattern(family, said["matches"], (*path, "when", "matches")) if "matches" in said else None
-    words, others = ({_word(one) for one in several(said.get(name, []))} for name in ("is", "is_not"))
-
-    def met(tree: Tree) -> bool:
-        raw = at(tree, said["key"])
-        return (
-            ("exists" not in said or (raw is not None) is said["exists"])
-            and (not words or (raw is not None and _word(raw) in words))
-            and (not others or raw is None or _word(raw) not in others)
-            and (pattern is None or (raw is not None and pattern.search(str(raw)) is not None))
-            and ("above" not in said or ((size := number(raw)) is not None and size > said["above"]))
-        )
-
-    return met
-
-
-def _known(family: Document, name: str, path: Path) -> Condition:
-    """A condition by its name, or a Python function."""
-    if name.startswith("not "):
-        inner = _known(family, name[4:].strip(), path)
-        return lambda tree: not inner(tree)
-    if ":" in name:
-        function: Condition = family.named(name, (*path, "when"))
-        return function
-    conditions = family.content.get("when", {})
-    if name not in conditions:
-        raise family.fault(
-            (*path, "when"), f"there is no condition '{name}'; [when] has {', '.join(conditions) or 'none'}"
-        )
-    found = _condition(family, conditions[name], "", ("when", name))
-    assert found is not None
-    return found

@@ -31,6 +31,7 @@ from diadem.node.rules.keeping_rules import POLICY_AGAIN
 from diadem.node.rules.status import RuleFinding, Status
 from diadem.node.sending import judged as judged_tcp
 from diadem.node.sending import tcp_settings
+from diadem.node.sqlite_file import SQLITE_FAULTS
 from diadem.node.state import judged
 from diadem.node.tls_files import KEY_FILE
 from diadem.node.watch_verbs import WatchVerbs
@@ -304,7 +305,7 @@ def _network(context: Context) -> Iterator[Check]:
         except sqlite3.OperationalError as error:
             yield Check("network", "wrong", f"network/{path.name} cannot be read: {error}", "Look at the disk.")
             continue
-        except sqlite3.DatabaseError as error:
+        except SQLITE_FAULTS as error:
             found = str(error)
         if found != "ok":
             yield Check("network", "wrong", f"network/{path.name} is damaged: {found}", aside_command(path))

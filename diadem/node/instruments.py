@@ -57,7 +57,7 @@ def read_instruments(folder: Path) -> list[dict[str, Any]]:
 
 def with_instruments(folder: Path, metadata: Mapping[str, Any] | None) -> dict[str, Any]:
     """Metadata with the instruments of the node after those that they name themselves."""
-    given = dict(metadata or {})
+    given = validate_metadata({} if metadata is None else metadata)
     if known := read_instruments(folder):
         given["instruments"] = [*given.get("instruments", ()), *known]
     return given

@@ -15,6 +15,7 @@ from typing import Any
 
 from diadem.errors import DiademError
 from diadem.model.plain_text import quoted
+from diadem.node.sqlite_file import SQLITE_FAULTS
 from diadem.store.urls import local_path
 
 
@@ -76,7 +77,7 @@ def _known(folder: Path) -> _Known:
     tables = [table for table in _listed(document.get("stores")) if isinstance(table, dict)]
     stores, node = [str(table["url"]) for table in tables if table.get("url")], str(document.get("id", ""))
     recovery = document.get("recovery")
-    with suppress(sqlite3.Error), closing(sqlite3.connect(read_only_uri(folder / "log/log.sqlite"), uri=True)) as log:
+    with suppress(*SQLITE_FAULTS), closing(sqlite3.connect(read_only_uri(folder / "log/log.sqlite"), uri=True)) as log:
         stores += [str(row[0]) for row in log.execute("SELECT url FROM mirrors")]
         found = log.execute("SELECT value FROM about WHERE name = 'node'").fetchone()
         node = str(found[0]) if found else node

@@ -23,6 +23,8 @@ _BRIEFLY: Final = 200
 _DAMAGED: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 _UNWRITABLE: Final = frozenset({sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH})
 _BUSY: Final = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL})
+#: What sqlite3 raises: the words of an error quote the file, and those of a damaged one are not always UTF-8.
+SQLITE_FAULTS: Final = (sqlite3.Error, UnicodeDecodeError)
 #: Bytes free below which a disk counts as full: SQLite wants room even to read.
 _FULL: Final = 1 << 20
 
@@ -121,7 +123,7 @@ class SqliteFile:
                 self._connection.execute("COMMIT")
             except BaseException:
                 if self._connection.in_transaction:
-                    with contextlib.suppress(sqlite3.Error):  # the disk that failed may fail again
+                    with contextlib.suppress(*SQLITE_FAULTS):  # the disk that failed may fail again
                         self._connection.execute("ROLLBACK")
                 raise
             if self._old_pages:
@@ -145,7 +147,7 @@ class SqliteFile:
             try:
                 self._connection.execute(f"PRAGMA busy_timeout={wait}").fetchall()
                 busy = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
-            except sqlite3.Error:
+            except SQLITE_FAULTS:
                 busy = 1
             finally:
                 self._connection.execute(f"PRAGMA busy_timeout={PATIENCE * 1000:.0f}").fetchall()
@@ -155,10 +157,10 @@ class SqliteFile:
     def _translated(self) -> Iterator[None]:
         try:
             yield
-        except sqlite3.Error as error:
+        except SQLITE_FAULTS as error:
             raise self._ours(error) from error
 
-    def _ours(self, error: sqlite3.Error) -> DiademError:
+    def _ours(self, error: Exception) -> DiademError:
         primary, where, what = primary_code(error), str(self.path), self._what
         if (failure := disk_failure(error, self.path, what)) is not None:
             return failure

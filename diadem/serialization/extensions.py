@@ -12,7 +12,7 @@ import jsonschema_rs
 
 from diadem.errors import DocumentError
 from diadem.serialization import schemas
-from diadem.serialization.refusals import json_path
+from diadem.serialization.refusals import worded
 
 #: Faults of one extension that are told.
 _MOST_FAULTS: Final = 5
@@ -75,7 +75,7 @@ class ExtensionSchemas:
         name = name if _ADDRESS.match(name) else ""
         try:
             compiled = self._validator(namespace, version)
-            faults = tuple(map(_told, islice(compiled.iter_errors(data), _MOST_FAULTS)))
+            faults = tuple(_told(known, error) for error in islice(compiled.iter_errors(data), _MOST_FAULTS))
         except Exception as error:  # a schema that is none, or refers to what nobody offers
             return Verdict(False, broken=_reason(error))
         return Verdict(not faults, name, faults)
@@ -136,11 +136,9 @@ def judged(said: Mapping[str, Any], known: ExtensionSchemas) -> dict[str, Any]:
     return marked
 
 
-def _told(error: Any) -> str:
-    """One fault: where, what, and which rule of the schema."""
-    rule = "/".join(map(str, error.schema_path))
-    message = error.message if len(error.message) <= 200 else error.message[:200] + " …"
-    return f"{json_path(list(error.instance_path))}: {message} (rule: {rule})"
+def _told(schema: Mapping[str, Any], error: Any) -> str:
+    """One fault: where, what is wrong, what may have been meant, and which rule of the schema."""
+    return f"{' '.join(filter(None, worded(schema, error)))} (rule: {'/'.join(map(str, error.schema_path))})"
 
 
 def _reason(error: Exception) -> str:

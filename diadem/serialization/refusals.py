@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 import jsonschema_rs
@@ -15,38 +16,64 @@ from diadem.terms.fields import close_matches
 
 #: Keywords whose own message shows a pattern, or a subtree, and not the rule.
 _OPAQUE = frozenset({"anyOf", "contains", "maxContains", "minContains", "not", "pattern"})
+#: Of these the ones that count items: what stands beside them says how many, not what the items mean.
+_COUNTS = frozenset({"contains", "maxContains", "minContains"})
 
 
-def refusal(name: str, error: jsonschema_rs.ValidationError, document: Any, *, advise: bool) -> DocumentError:
-    """The error for one fault of a document, judged by the schema `name`; with `advise` also a valid example."""
-    path = list(error.instance_path)
-    nodes = _described(schemas.schema(name), path)
+def check(name: str, document: Any, *, closed: bool = True, advise: bool = False) -> None:
+    """Raise `DocumentError` for the first fault that the schema `name` finds; with `advise` also a valid example.
+
+    `closed` refuses keys that this version does not know.
+    """
+    compiled = schemas.validator(name) if closed else schemas.reading_validator(name)
+    if compiled.is_valid(document):
+        return
+    found = islice(compiled.iter_errors(document), 50)
+    error = min(found, key=lambda error: (-len(error.instance_path), error.message))
+    root = schemas.schema(name)
     subject = f"dataset {document.get('id')} " if name == schemas.DATASET and isinstance(document, dict) else ""
-    advice = [_nearest(error, nodes[-1]), _example(nodes) if advise else ""]
-    message = f"{subject}{json_path(path)}: {_rule(error, nodes[-1])}"
-    return DocumentError(message, next=" ".join(filter(None, advice)) or None)
+    said, near = worded(root, error)
+    advice = [near, _example(described(root, error.instance_path)) if advise else ""]
+    raise DocumentError(f"{subject}{said}", next=" ".join(filter(None, advice)) or None)
 
 
-def _rule(error: jsonschema_rs.ValidationError, node: Mapping[str, Any]) -> str:
+def worded(root: Mapping[str, Any], error: jsonschema_rs.ValidationError) -> tuple[str, str]:
+    """Path and broken rule of one fault that the schema `root` finds; and, for a key, what may have been meant."""
+    node = described(root, error.instance_path)[-1]
+    return f"{json_path(error.instance_path)}: {_rule(error, node, root)}", _nearest(error, node)
+
+
+def _rule(error: jsonschema_rs.ValidationError, node: Mapping[str, Any], root: Mapping[str, Any]) -> str:
     """What is broken: in the schema's own words where the validator's would be a pattern or a whole subtree."""
     keyword = error.schema_path[-1] if error.schema_path else ""
     rule = node.get("description", "")
     if isinstance(error.instance, str) and not error.instance.strip():
         return "the text is empty; leave out what is not known."
+    if keyword in _COUNTS:
+        rule = _said_beside(error.schema_path, root) or rule
     if rule and keyword in _OPAQUE:
-        return f"{_shortened(compact(error.instance, where='').decode(), 80)} is refused. The rule: {rule}"
-    if strange := _unknown(error, node):
-        named = ", ".join(f"'{_shortened(key, 80)}'" for key in strange[:3]) + (", …" if len(strange) > 3 else "")
+        return f"{shortened(compact(error.instance, where='').decode(), 80)} is refused. The rule: {rule}"
+    if strange := _unknown(error):
+        named = ", ".join(f"'{shortened(key, 80)}'" for key in strange[:3]) + (", …" if len(strange) > 3 else "")
         return f"the {'key' if len(strange) == 1 else 'keys'} {named} {'is' if len(strange) == 1 else 'are'} not known."
-    said = _shortened(error.message) + "."
+    said = shortened(error.message) + "."
     return said if not rule or keyword in {"required", "additionalProperties"} else f"{said} The rule: {rule}"
 
 
-def _unknown(error: jsonschema_rs.ValidationError, node: Mapping[str, Any]) -> list[str]:
+def _said_beside(path: Sequence[str | int], root: Mapping[str, Any]) -> str:
+    """The description beside the broken keyword."""
+    node: Any = root
+    try:
+        for step in path[:-1]:
+            node = _target(node, root) if step == "$ref" else node[step]
+    except (KeyError, IndexError, TypeError):  # the keyword stands in another document
+        return ""
+    return str(node.get("description", "")) if isinstance(node, dict) else ""
+
+
+def _unknown(error: jsonschema_rs.ValidationError) -> list[str]:
     """The keys that the schema does not know, where that is the fault."""
-    if error.schema_path[-1:] != ["additionalProperties"] or not isinstance(error.instance, dict):
-        return []
-    return [str(key) for key in error.instance if key not in node.get("properties", {})]
+    return list(getattr(error.kind, "unexpected", ())) if isinstance(error.instance, dict) else []
 
 
 def json_path(path: Sequence[str | int]) -> str:
@@ -59,11 +86,11 @@ def _member(name: str) -> str:
     return f".{name}" if re.fullmatch(r"\w+", name) else f"['{name[:80]}']"
 
 
-def _shortened(text: str, most: int = 300) -> str:
+def shortened(text: str, most: int = 300) -> str:
     return text if len(text) <= most else f"{text[: most // 2]} … {text[-most // 2 :]}"
 
 
-def _described(root: Mapping[str, Any], path: Sequence[str | int]) -> list[Mapping[str, Any]]:
+def described(root: Mapping[str, Any], path: Sequence[str | int]) -> list[Mapping[str, Any]]:
     """The parts of the schema on the way to what stands at `path`, as far as they are known."""
     nodes = [_target(root, root)]
     for part in path:
@@ -94,7 +121,7 @@ def _merged(general: Mapping[str, Any], special: Mapping[str, Any]) -> Mapping[s
 
 def _nearest(error: jsonschema_rs.ValidationError, node: Mapping[str, Any]) -> str:
     """For a key that is not known: the known ones that come close, else all of them if they are few."""
-    if not (strange := _unknown(error, node)):
+    if not (strange := _unknown(error)):
         return ""
     known = list(node.get("properties", {}))
     near = [name for key in strange for name in close_matches(key, known)]

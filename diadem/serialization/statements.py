@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from itertools import islice
 from typing import Any
 
 from diadem.errors import DocumentError
 from diadem.model.statements import Draft, Statement
 from diadem.serialization import schemas
-from diadem.serialization.refusals import refusal
+from diadem.serialization.refusals import check
 from diadem.serialization.strict_json import compact, parse
 
 
@@ -55,11 +54,8 @@ def _check_predicate(kind: str, predicate: Mapping[str, Any]) -> None:
     """Raise for the first fault of a predicate."""
     name = f"{schemas.STATEMENT}/{kind}"
     document = parse(compact(dict(predicate), where=kind), where=kind)
-    compiled = schemas.validator(name)
-    if compiled.is_valid(document):
-        return
-    errors = sorted(
-        islice(compiled.iter_errors(document), 50), key=lambda error: (-len(error.instance_path), error.message)
-    )
-    fault = refusal(name, errors[0], document, advise=False)
-    raise DocumentError(fault.message, where=f"{kind} statement", next=fault.next)
+    try:
+        check(name, document)
+    except DocumentError as error:
+        error.where = f"{kind} statement"
+        raise

@@ -7,13 +7,12 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import date
 from difflib import get_close_matches
-from itertools import islice
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from diadem.errors import DocumentError
 from diadem.serialization import schemas
-from diadem.serialization.refusals import refusal
+from diadem.serialization.refusals import check
 from diadem.serialization.strict_json import MAX_DEPTH, compact, parse
 
 _ORCID = re.compile(r"(?:https://orcid\.org/)?((?:\d{4}-){3}\d{3}[\dX])\Z")
@@ -32,8 +31,14 @@ def validate_metadata(document: object) -> dict[str, Any]:
     DocumentError
         Names the JSON path, the rule and a valid example.
     """
+    if not isinstance(document, Mapping):
+        raise DocumentError(
+            f"a mapping is expected, not {type(document).__name__}",
+            where="metadata",
+            next="On the command line --meta FILE reads a file; in Python json.load or tomllib.load does.",
+        )
     plain = _plain(document)
-    _check(schemas.METADATA, plain, advise=True)
+    check(schemas.METADATA, plain, advise=True)
     result: dict[str, Any] = plain
     for index, person in enumerate(result.get("people", ())):
         if "orcid" in person:
@@ -65,7 +70,7 @@ def validate_dataset(document: Mapping[str, Any], *, closed: bool = True, sealed
     DocumentError
         Names the JSON path and the rule.
     """
-    _check(schemas.DATASET, document, closed=closed)
+    check(schemas.DATASET, document, closed=closed)
     where = f"dataset {document['id']}"
     for index, file in enumerate(document["files"] if sealed else ()):
         if "sha256" not in file:
@@ -88,7 +93,7 @@ def validate_record(document: Mapping[str, Any]) -> None:
     DocumentError
         Names the dataset, the JSON path and the rule.
     """
-    _check(schemas.RECORD, document)
+    check(schemas.RECORD, document)
     _unique(document["datasets"], "$.datasets")
     for dataset in document["datasets"]:
         validate_dataset(dataset, sealed=document.get("sealed", True))
@@ -96,28 +101,17 @@ def validate_record(document: Mapping[str, Any]) -> None:
 
 def validate_head(document: Mapping[str, Any], *, closed: bool = True) -> None:
     """All of a record but its datasets."""
-    _check(schemas.RECORD, document, closed=closed)
+    check(schemas.RECORD, document, closed=closed)
 
 
 def validate_finding(document: Mapping[str, Any]) -> None:
     """One finding, as `Finding.to_dict` gives it."""
-    _check(schemas.FINDING, document)
+    check(schemas.FINDING, document)
 
 
 def validate_report(document: Mapping[str, Any]) -> None:
     """A report, as `Report.to_dict` gives it."""
-    _check(schemas.REPORT, document)
-
-
-def _check(name: str, document: Any, *, closed: bool = True, advise: bool = False) -> None:
-    """Raise for the first fault, or do nothing."""
-    compiled = schemas.validator(name) if closed else schemas.reading_validator(name)
-    if compiled.is_valid(document):
-        return
-    errors = sorted(
-        islice(compiled.iter_errors(document), 50), key=lambda error: (-len(error.instance_path), error.message)
-    )
-    raise refusal(name, errors[0], document, advise=advise)
+    check(schemas.REPORT, document)
 
 
 def _plain(document: object) -> Any:

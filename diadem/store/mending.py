@@ -1,9 +1,9 @@
 """Mending a package in a folder store: one leaf in place, or one file exchanged whole.
 
-A leaf is written in place after a record of the intent has reached the disk: a crash leaves a leaf that was known to be
-bad before and is known to be bad now. Each byte of it is then the old one or the right one. A whole file is written
-beside the package and takes its name in one step. Nothing is ever written through a link, nor into a file that has a
-second name elsewhere.
+A leaf is written in place after a record of the intent has reached the disk: a crash, or a disk that is full, leaves a
+leaf that was known to be bad before and is known to be bad now. Each byte of it is then the old one or the right one. A
+whole file is written beside the package and takes its name in one step. Nothing is ever written through a link, nor
+into a file that has a second name elsewhere.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def replace_leaf(
     wanted = _proven_leaf(entry, leaf, leaf_size, data, digest)
     bag = package_folder(root, path)
     desk = Desk(root, path, entry.path)
-    with translated(str(bag), "the leaf stays as it was"), desk.locked(), Place(bag, entry.path) as place:
+    with translated(str(bag), "the leaf is still damaged"), desk.locked(), Place(bag, entry.path) as place:
         status = _whole_file(place, entry)
         if place.digest(leaf * leaf_size, len(data)) == wanted:
             desk.done(leaf)

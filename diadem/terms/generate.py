@@ -26,13 +26,13 @@ _MOMENT = {
 
 def schema_of(field: Field) -> dict[str, Any]:
     """The schema of a field's assertions."""
-    unit = {"const": field.unit} if field.unit else False
+    unit = {"const": field.unit} if field.unit else {"not": {}, "description": "This field has no unit."}
     items: dict[str, Any] = {"properties": {"value": field.schema, "unit": unit}}
     if field.unit and field.unit != "1":
         items["required"] = ["unit"]
     return {
         "x-diadem-label": field.label,
-        "description": field.meaning,
+        "x-diadem-meaning": field.meaning,
         **({"x-diadem-note": field.beware} if field.beware else {}),
         "x-diadem-term": list(terms(field)),
         "$ref": "#/$defs/assertions",

@@ -69,8 +69,8 @@ _WORDS: Final[Mapping[str, str]] = {
     "pix": "px", "pixel": "px", "pixels": "px",
 }  # fmt: skip
 _SYMBOLS: Final[Mapping[str, str]] = {
-    "°": "deg", "C": "°C", "mr": "mrad", "mR": "mrad", "K X": "kx", "MM": "mm", "MRAD": "mrad", "S": "s", "a": "A",
-    "X": "x", "": "1",
+    "°": "deg", "C": "°C", "mr": "mrad", "mR": "mrad", "MR": "mrad", "K X": "kx", "MM": "mm", "MRAD": "mrad", "S": "s",
+    "a": "A", "X": "x", "": "1",
 }  # fmt: skip
 #: µ and Å exist twice in Unicode.
 _SAME_LETTERS: Final = str.maketrans(

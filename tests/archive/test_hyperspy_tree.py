@@ -112,7 +112,7 @@ def test_true_values_in_the_units_of_hyperspy(loaded: Mapping[str, list[Any]], s
                     key,
                     found,
                 )
-    assert compared > 90
+    assert compared >= 90
 
 
 def test_stage_of_velox_in_millimetres(loaded: Mapping[str, list[Any]]) -> None:

@@ -269,6 +269,7 @@ def test_every_command_prints_one_object(lab: Lab, tmp_path: Path) -> None:
         (("amend", one, "--set", "sample.name=S-12"), 0, "stated"),
         (("derive", session / "scan 0.bin", "--from", one), 0, "derivations"),
         (("jobs",), 0, "jobs"),
+        (("instruments",), 0, "instruments"),
         (("doctor",), 0, "checks"),
         (("watch", "--once"), 0, "incoming"),
         (("watch", "add", tmp_path / "packed" / "..", "--new-only"), 4, "error"),

@@ -24,6 +24,8 @@ TREE: dict[str, Any] = {
     "Time": "10:22:13",
     "Stamp": "2019:03:25 10:22:14",
     "Epoch": 1553505733.0,
+    "Days": 43549.43209490741,
+    "Sections": [{"Tilt": 0, "X": 1, "Mark": "a"}, {"Tilt": 0, "X": 2}],
     "SEM": {
         "HV": {"Value": "15,0", "Unit": "kV"},
         "WD": "8100 um",
@@ -113,6 +115,8 @@ def found(family: Family, statements: str, *, group: str = "", head: str = "") -
         ("'time.acquired_start' = {date='/Date', clock='/Nothing'}", None, ""),
         ("'time.acquired_start' = {exif='/Stamp'}", "2019-03-25T10:22:14", "Stamp"),
         ("'time.acquired_start' = {iso='/Nothing', exif='/Stamp'}", "2019-03-25T10:22:14", "Stamp"),
+        ("'time.acquired_start' = {ole='/Days'}", "2019-03-25T10:22:13", "Days"),
+        ("'time.acquired_start' = {ole='/Date'}", None, ""),
         ("'time.acquired_start' = {epoch='/Epoch'}", "2019-03-25T09:22:13Z", "Epoch"),
         (
             "'time.acquired_start' = {date='/Date', clock='/Time', epoch='/Epoch'}",
@@ -142,6 +146,9 @@ def test_forms(family: Family, statements: str, value: Any, locator: str) -> Non
         ("{key='/Epoch', above=0}", True),
         ("{nonzero=['Off', 'Y']}", True),
         ("{nonzero=['Off', 'Nobody']}", False),
+        ("{all_same='/Sections/*/Tilt'}", True),
+        ("{all_same='/Sections/*/X'}", False),
+        ("{all_same='/Sections/*/Mark'}", False),
         ("['scans', {key='BinX', is=2}]", True),
         ("'scans'", True),
         ("'not scans'", False),

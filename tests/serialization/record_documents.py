@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from io import BytesIO
-from pathlib import Path
 from typing import Any
 
 from hypothesis import strategies as st
 
 from diadem.serialization.record_json import RecordWriter
 
-EXAMPLES = Path(__file__).resolve().parents[2] / "schemas" / "examples"
 BY = {"plugin": "diadem-test", "version": "1.0.0", "rule": "test/1", "reader": "rosettasciio 0.15.0"}
-
-
-def example(path: str) -> Any:
-    """A document of `schemas/examples/`."""
-    return json.loads((EXAMPLES / path).read_text("utf-8"))
 
 
 def assertion(value: Any, unit: str | None = None, **more: Any) -> dict[str, Any]:

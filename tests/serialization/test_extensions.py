@@ -60,6 +60,22 @@ def test_a_fault_names_path_and_rule(known: ExtensionSchemas, data: Any, path: s
     assert fault.endswith(f"(rule: {rule})")
 
 
+def test_a_fault_says_what_the_author_says_of_the_key_and_what_may_have_been_meant() -> None:
+    mirror = {"enum": ["parabolic", "flat"], "description": "Shape of the mirror."}
+    schema = {"additionalProperties": False, "properties": {"mirror": mirror}}
+    known = ExtensionSchemas({CL: {"1": schema}})
+    (misspelt,) = known.judge(CL, "1", {"miror": "flat"}).faults
+    assert "the key 'miror' is not known. Did you mean mirror?" in misspelt
+    (wrong,) = known.judge(CL, "1", {"mirror": "round"}).faults
+    assert "The rule: Shape of the mirror." in wrong
+
+
+def test_only_the_keys_that_no_pattern_admits_are_named() -> None:
+    known = ExtensionSchemas({CL: {"1": {"additionalProperties": False, "patternProperties": {"^x_": {}}}}})
+    (fault,) = known.judge(CL, "1", {"x_a": 1, "y": 2, "x_b": 3}).faults
+    assert "the key 'y' is not known" in fault
+
+
 @pytest.mark.parametrize(("namespace", "version"), [("org.example.unknown", "1.0.0"), (CL, "2.0.0")])
 def test_what_nobody_knows_is_not_judged(known: ExtensionSchemas, namespace: str, version: str) -> None:
     verdict = known.judge(namespace, version, {"mirror": "round"})

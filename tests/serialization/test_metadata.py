@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import datetime
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import diadem
 from diadem.errors import DocumentError
 from diadem.serialization.record_json import validate_metadata
-from tests.serialization.record_documents import example
+from tests.serialization.examples import valid
 
 
 def check_character(digits: str) -> str:
@@ -21,7 +24,7 @@ def check_character(digits: str) -> str:
 
 
 def test_a_whole_document_comes_back_as_a_copy() -> None:
-    document = example("valid/metadata/everything.json")
+    document = valid("metadata", "everything")
     checked = validate_metadata(document)
     assert checked == document
     assert checked["session"] is not document["session"]
@@ -55,6 +58,16 @@ def test_a_refusal_names_path_rule_and_example() -> None:
     assert "YYYY-MM-DD" in caught.value.message
     assert caught.value.next == 'Example: "2026-03-14"'
     assert caught.value.exit_code == 2
+
+
+@pytest.mark.parametrize("given", ["meta.toml", Path("meta.toml"), "", [], 5])
+@pytest.mark.parametrize("verb", [diadem.plan, diadem.extract])
+def test_what_is_no_mapping_is_told_with_what_is(verb: Callable[..., object], given: object, tmp_path: Path) -> None:
+    file = tmp_path / "note.txt"
+    file.write_text("x")
+    with pytest.raises(DocumentError, match=f"a mapping is expected, not {type(given).__name__}") as caught:
+        verb(file, metadata=given)
+    assert "--meta FILE" in str(caught.value.next)
 
 
 LOOP: list[Any] = []

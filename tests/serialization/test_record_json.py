@@ -20,7 +20,8 @@ from diadem.serialization.record_json import (
     validate_record,
     write_record,
 )
-from tests.serialization.record_documents import assertion, dataset, dataset_lists, example, session_image, written
+from tests.serialization.examples import valid
+from tests.serialization.record_documents import assertion, dataset, dataset_lists, session_image, written
 
 
 def canonical(value: Any) -> str:
@@ -174,7 +175,7 @@ def test_nothing_is_written_for_refused_metadata_and_extensions_are_kept() -> No
     with pytest.raises(DocumentError):
         RecordWriter(stream, metadata={"sesion": {}})
     assert stream.getvalue() == b""
-    writer = RecordWriter(stream, metadata=example("valid/metadata/everything.json"))
+    writer = RecordWriter(stream, metadata=valid("metadata", "everything"))
     writer.finish(omitted=[], empty_dirs=[], extensions={"org.example.x": {"version": "1", "data": [1]}})
     record = read_record(stream.getvalue())
     assert set(record.extensions) == {"org.example.cl", "org.example.x"}

@@ -7,13 +7,16 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import jsonschema_rs
 import pytest
+from referencing import Registry
+from referencing.jsonschema import DRAFT202012
 
 from diadem.errors import DocumentError
 from diadem.serialization import schemas, validation
 from diadem.serialization.strict_json import parse
-from tests.serialization.record_documents import EXAMPLES, example
+from tests.serialization.examples import INVALID, VALID, invalid, names, valid
 
 NAMES = (schemas.RECORD, schemas.DATASET, schemas.METADATA, schemas.FINDING, schemas.REPORT)
 JUDGES: Mapping[str, Callable[[Any], object]] = {
@@ -30,62 +33,6 @@ OF_KIND = {
     "finding": schemas.FINDING,
     "report": schemas.REPORT,
 }
-#: What each invalid example must be refused for: a piece of the message.
-REASONS = {
-    "dataset/absolute_path": "$.files[0].path",
-    "dataset/axis_unit_not_si": "$.signals[0].axes[0].unit",
-    "dataset/date_with_points": "19.08.2022",
-    "dataset/digest_in_upper_case": "64 hex digits in lower case",
-    "dataset/empty_source": "a file, a person or a statement",
-    "dataset/empty_text": "leave out what is not known",
-    "dataset/extension_unjudged": '"validated" is a required property',
-    "dataset/misspelt_field": "Did you mean beam.acceleration_voltage",
-    "dataset/no_primary": "Exactly one file is the primary",
-    "dataset/no_provenance": '"by" is a required property',
-    "dataset/no_source": '"source" is a required property',
-    "dataset/offset_known_yet_absent": "RFC 3339",
-    "dataset/offset_status_missing": '"offset_status" is a required property',
-    "dataset/offset_unknown_yet_given": "RFC 3339",
-    "dataset/path_leaves_payload": "none of them . or ..",
-    "dataset/reference_left": "$.fields['detector.name'][0]",
-    "dataset/two_preferred": "at most one assertion is preferred",
-    "dataset/unit_missing": '"unit" is a required property',
-    "dataset/unit_on_text": "$.fields['detector.name'][0].unit",
-    "dataset/unit_with_prefix": '"V" was expected',
-    "dataset/unknown_field": "beam.colour",
-    "dataset/unknown_key": "Known here: id, files",
-    "dataset/voltage_as_text": 'is not of type "number"',
-    "dataset/zero_voltage": "less than or equal to the minimum of 0",
-    "finding/range_of_one": "$.range",
-    "finding/severity_in_words": "$.severity",
-    "metadata/bad_namespace": 'Example: {"org.example.cl"',
-    "metadata/date_with_points": 'YYYY-MM-DD. Example: "2026-03-14"',
-    "metadata/empty_title": "$.session.title: the text is empty",
-    "metadata/extension_without_version": "$.extensions['org.example.cl']",
-    "metadata/misspelt_key": "Did you mean title?",
-    "metadata/misspelt_section": "Did you mean session?",
-    "metadata/no_such_day": "2026-02-30",
-    "metadata/not_an_element": '$.sample.elements[1]: "Ox"',
-    "metadata/orcid_mistyped": "check character",
-    "metadata/people_as_object": 'not of type "array"',
-    "metadata/person_without_name": 'Example: {"name":"Marie Curie"',
-    "metadata/thickness_in_nanometres": "Thickness in metres",
-    "record/bad_dataset": '"V" was expected',
-    "record/continues_a_name": "Id of the package to which this one adds",
-    "record/dataset_id_twice": "an id stands twice: d1",
-    "record/later_major_version": "$.schema",
-    "record/omitted_without_reason": '"reason" is a required property',
-    "record/unknown_key": "comment",
-    "report/not_ok_without_error": "exactly if ok is false",
-    "report/ok_with_error": "exactly if ok is false",
-    "report/package_without_prefix": "$.package",
-}
-
-
-def found(kind: str) -> list[str]:
-    """Examples of one kind, as ``schema/name``."""
-    folders = [EXAMPLES / kind / name for name in JUDGES]
-    return sorted(f"{path.parent.name}/{path.stem}" for folder in folders for path in folder.glob("*.json"))
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -104,28 +51,48 @@ def test_a_schema_file_is_strict_json(name: str) -> None:
     assert parse(files[0].read_bytes(), where=str(files[0])) == schemas.schema(name)
 
 
-@pytest.mark.parametrize("name", found("valid"))
-def test_a_valid_example_passes(name: str) -> None:
-    judge, document = JUDGES[Path(name).parent.name], example(f"valid/{name}.json")
+@pytest.mark.parametrize(("kind", "name"), names(VALID, JUDGES))
+def test_a_valid_example_passes(kind: str, name: str) -> None:
+    judge, document = JUDGES[kind], valid(kind, name)
     judge(document)
-    assert document == example(f"valid/{name}.json")
+    assert document == valid(kind, name)
     with pytest.raises(DocumentError, match="no_such_key"):
         judge({**document, "no_such_key": 1})
-    for key in schemas.schema(OF_KIND[Path(name).parent.name]).get("required", ()):
+    for key in schemas.schema(OF_KIND[kind]).get("required", ()):
         with pytest.raises(DocumentError, match=f'"{key}" is a required property|exactly if ok'):
             judge({other: value for other, value in document.items() if other != key})
 
 
-@pytest.mark.parametrize("name", found("invalid"))
-def test_an_invalid_example_is_refused_for_its_own_fault(name: str) -> None:
+@pytest.mark.parametrize(("kind", "name"), names(INVALID, JUDGES))
+def test_an_invalid_example_is_refused_for_its_own_fault(kind: str, name: str) -> None:
     with pytest.raises(DocumentError) as caught:
-        JUDGES[Path(name).parent.name](example(f"invalid/{name}.json"))
-    assert REASONS[name] in str(caught.value)
+        JUDGES[kind](invalid(kind, name))
+    assert INVALID[kind][name]["says"] in str(caught.value)
 
 
-def test_every_reason_has_its_example_and_every_schema_a_valid_one() -> None:
-    assert set(found("invalid")) == set(REASONS)
-    assert {name.split("/")[0] for name in found("valid")} == set(JUDGES)
+def test_every_kind_of_document_has_valid_and_invalid_examples() -> None:
+    assert set(VALID) == set(INVALID) == {*JUDGES, "policy", "statement"}
+    assert all(VALID.values())
+    assert all(INVALID.values())
+
+
+@pytest.mark.parametrize("cases", [VALID, INVALID], ids=["valid", "invalid"])
+def test_another_validator_finds_the_same_faults_at_the_same_places(cases: Mapping[str, Mapping[str, Any]]) -> None:
+    known = [*NAMES, schemas.STATEMENT, *(f"{schemas.STATEMENT}/{kind}" for kind in schemas.STATEMENT_KINDS)]
+    resources = [(name, DRAFT202012.create_resource(schemas.schema(name))) for name in known]
+    registry: Registry[Any] = Registry().with_resources(resources)
+    formats = jsonschema.Draft202012Validator.FORMAT_CHECKER
+    for kind, name in names(cases, cases):
+        document = (valid if cases is VALID else invalid)(kind, name)
+        parts = {f"{schemas.BASE}{kind}/1.0.0": document} if kind not in OF_KIND else {OF_KIND[kind]: document}
+        predicate = f"{schemas.STATEMENT}/{str(document.get('predicateType', '')).split('/')[-2:][0]}"
+        if predicate.rpartition("/")[2] in schemas.STATEMENT_KINDS:
+            parts[predicate] = document["predicate"]
+        for schema, part in parts.items():
+            other = jsonschema.Draft202012Validator(schemas.schema(schema), registry=registry, format_checker=formats)
+            found = {tuple(error.absolute_path) for error in other.iter_errors(part)}
+            ours = {tuple(error.instance_path) for error in schemas.validator(schema).iter_errors(part)}
+            assert found == ours, f"{kind} {name}"
 
 
 def test_nothing_is_fetched() -> None:

@@ -37,6 +37,9 @@ from tests.store.mending_samples import (
     unprivileged_folder,
 )
 
+if sys.platform != "win32":
+    import resource
+
 CASES = 20
 ENTRY = FileEntry(FILE, SIZE, SHA256, MTIME)
 POSIX = pytest.mark.skipif(os.name == "nt", reason="links and pipes as on POSIX")
@@ -278,6 +281,24 @@ def test_a_full_disk_leaves_the_old_file(tmp_path: Path) -> None:
         assert file.read_bytes() == good()
     finally:
         subprocess.run(["umount", str(disk)], check=True)
+
+
+@POSIX
+def test_a_leaf_that_a_full_disk_cuts_short_is_told_as_damaged_and_mended_later(root: Path) -> None:
+    file = damaged_package(root, spoilt(1))
+    kept, reached = resource.getrlimit(resource.RLIMIT_FSIZE), LEAF + LEAF // 2
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (reached, kept[1]))  # as where a quota ends
+        with pytest.raises(StoreError, match="the leaf is still damaged"):
+            replace_leaf(root, PACKAGE, ENTRY, 1, LEAF, good_leaf(1))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, kept)
+    assert file.read_bytes() == good()[:reached] + spoilt(1)[reached:]
+    assert settle(root) == [Unfinished(PACKAGE, FILE, 1, complete=False)]
+    assert replace_leaf(root, PACKAGE, ENTRY, 1, LEAF, good_leaf(1))
+    assert file.read_bytes() == good()
+    assert not unfinished(root)
+    assert sealed(root)
 
 
 # -- moving aside ------------------------------------------------------------------------------------------------------

@@ -39,7 +39,7 @@ from diadem.node.catalogue.database import Said, TextHits
 from diadem.node.catalogue.expressions import Among, Contains, ContainsOne
 from diadem.node.catalogue.order import EVERYTHING, Stretch
 from diadem.node.catalogue.wording import Every, Without, Wording, Words
-from diadem.node.sqlite_file import disk_failure, primary_code
+from diadem.node.sqlite_file import SQLITE_FAULTS, disk_failure, primary_code
 
 #: The file and those that SQLite keeps beside it.
 SUFFIXES: Final = ("", "-wal", "-shm")
@@ -127,7 +127,7 @@ def translated(path: Path) -> Iterator[None]:
         yield
     except DBAPIError as error:
         raise _error(_first(error), path) from error
-    except sqlite3.Error as error:
+    except SQLITE_FAULTS as error:
         raise _error(error, path) from error
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from pathlib import Path
 from typing import Final
 
@@ -45,7 +44,7 @@ class Database(SqliteFile):
             raise NotFound("the log of the node is gone", where=str(path), next=advice(path))
         super().__init__(path, what="log", advice="", read_only=read_only)
 
-    def _ours(self, error: sqlite3.Error) -> DiademError:
+    def _ours(self, error: Exception) -> DiademError:
         found = super()._ours(error)
         if isinstance(found, IntegrityError):
             found.next = advice(self.path)

@@ -21,8 +21,8 @@ class LogChecker(LogProver):
     def check(self, *, listener: Listener = silent) -> tuple[str, ...]:
         """Read everything, and say what is not as it was written.
 
-        Every entry is parsed and hashed; the tree, every checkpoint, the index by subject, and the link of each
-        statement to the one before it are compared with what that gives. Other processes may append meanwhile.
+        Every entry is parsed and hashed; the tree, every checkpoint, the indexes, and the link of each statement to the
+        one before it are compared with what that gives. Other processes may append meanwhile.
 
         Parameters
         ----------
@@ -34,7 +34,8 @@ class LogChecker(LogProver):
         tuple of str
             What is wrong, in words; at most a hundred. Empty: the log is whole.
         """
-        problems: list[str] = []
+        with self._data.reading() as connection:
+            problems = [f"its file: {fault}" for fault in Tables(connection).faults(_ENOUGH)]
         newest: dict[str, str] = {}
         done, total = 0, self.total
         for epoch in self.epochs:
@@ -49,7 +50,11 @@ class LogChecker(LogProver):
 
     def _check_epoch(self, epoch: int, size: int, newest: dict[str, str]) -> Iterator[str]:
         frontier = Frontier()
-        stops = self._stops(epoch)
+        with self._data.reading() as connection:
+            batches = Tables(connection).batches(epoch)
+        stops = {batch.stop: batch.checkpoint for batch in batches}
+        if [batch.start for batch in batches] != [0, *(batch.stop for batch in batches[:-1])]:
+            yield f"epoch {epoch}: its transactions do not follow each other"
         try:
             for entry in self.entries(0, size, epoch=epoch):
                 if entry.index != frontier.size:
@@ -80,8 +85,3 @@ class LogChecker(LogProver):
             if prev != newest.get(sha256) and (sha256 in newest or entry.epoch == min(self.epochs)):
                 yield f"{where}: it does not follow the last statement on {sha256[:12]}…"
             newest[sha256] = entry.statement_id
-
-    def _stops(self, epoch: int) -> dict[int, str]:
-        """Every checkpoint of an epoch by its size."""
-        with self._data.reading() as connection:
-            return Tables(connection).checkpoints(epoch)

@@ -46,6 +46,8 @@ class LogReader:
         self.epoch = max(self._keys)
         with data.reading() as connection:
             self._tip(Tables(connection))
+        if self.size_of(min(self._keys)):
+            self.entry(0, epoch=min(self._keys))  # whose log it is stands there, hashed and signed
 
     def _key(self, text: str) -> PublicKey:
         try:
@@ -180,7 +182,7 @@ class LogReader:
             start = rows[-1].place + 1
 
     def _parsed(self, row: Row | None, absent: str = "") -> Entry:
-        """The entry of a row, if it is still the statement that its id names."""
+        """The entry of a row, if it is still the line that the tree was made of, and what the row says that it is."""
         if row is None:
             raise NotFound(absent, where=str(self._data.path), next="Look at it with `diadem custody ID`.")
         epoch, index = position_of(row.place)
@@ -190,6 +192,8 @@ class LogReader:
             raise self._damaged(f"entry {index} of epoch {epoch} cannot be read: {error.message}") from None
         if entry.statement_id != row.id:
             raise self._damaged(f"entry {index} of epoch {epoch} is not the statement {row.id[:12]}… that it was")
+        if (entry.leaf, entry.statement.kind, entry.statement.node) != (row.leaf, row.kind, self.node):
+            raise self._damaged(f"entry {index} of epoch {epoch} is not what was logged")
         return entry
 
     # -- the tree ----------------------------------------------------------------------------------------------------

@@ -272,7 +272,9 @@ class MirrorDesk:
             found = Tables(connection).batches_after(place, _OBJECT_BATCHES)
         if not found:
             return None
-        first = found[0]
+        first, (epoch, size) = found[0], position_of(place)
+        if first.start > (size if first.epoch == epoch else 0):  # else the mirror would have a gap, and not know it
+            raise self._damaged(f"a transaction before entry {first.start} of epoch {first.epoch} is lost")
         batches = [
             batch for batch in found if batch.epoch == first.epoch and batch.stop <= first.start + _OBJECT_ENTRIES
         ]

@@ -42,8 +42,9 @@ ACCESS_KINDS: Final = ("grant", "revocation")
 ACCESS_INDEX: Final = (
     "CREATE INDEX IF NOT EXISTS entries_of_access ON entries (kind, place) WHERE kind IN ('grant', 'revocation')"
 )
-_ENTRY: Final = "SELECT place, id, line FROM entries"
-_ABOUT: Final = "SELECT place, id, line FROM entries WHERE place IN (SELECT place FROM subjects WHERE sha256 = ?)"
+#: The hash of an entry in the tree has twice the place of the entry: see `_node`.
+_ENTRY: Final = "SELECT place, id, kind, line, (SELECT hash FROM nodes WHERE place = 2 * entries.place) FROM entries"
+_ABOUT: Final = f"{_ENTRY} WHERE place IN (SELECT place FROM subjects WHERE sha256 = ?)"  # noqa: S608
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +67,13 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One row of `entries`, not yet parsed."""
+    """One row of `entries`, not yet parsed, and the hash that the tree has of its line; empty where it is lost."""
 
     place: int
     id: str
+    kind: str
     line: bytes
+    leaf: bytes
 
 
 class Tables:
@@ -103,6 +106,11 @@ class Tables:
     def add_access_index(self) -> None:
         """Make the index of who may what."""
         self._connection.execute(ACCESS_INDEX)
+
+    def faults(self, limit: int) -> list[str]:
+        """What SQLite finds wrong in the file: pages that cannot be read, indexes that do not fit their tables."""
+        found = [_text(fault) for (fault,) in self._all(f"PRAGMA integrity_check({limit:d})")]
+        return [] if found == ["ok"] else found
 
     def marks(self) -> tuple[int, int]:
         """Application id and version of the file."""
@@ -211,11 +219,10 @@ class Tables:
         found = self._one("SELECT start, stop, checkpoint FROM batches WHERE stop = ?", place_of(epoch, size))
         return _batch(found) if found else None
 
-    def checkpoints(self, epoch: int) -> dict[int, str]:
-        """Every checkpoint of an epoch, by the size after which it was signed."""
-        query = "SELECT stop, checkpoint FROM batches WHERE stop >= ? AND stop < ?"
-        found = self._all(query, place_of(epoch, 0), place_of(epoch + 1, 0))
-        return {position_of(_integer(stop))[1]: _text(text) for stop, text in found}
+    def batches(self, epoch: int) -> list[Batch]:
+        """Every transaction of an epoch, oldest first; the first, of no entry, began it."""
+        query = "SELECT start, stop, checkpoint FROM batches WHERE stop >= ? AND stop < ? ORDER BY stop"
+        return [_batch(found) for found in self._all(query, place_of(epoch, 0), place_of(epoch + 1, 0))]
 
     def batches_after(self, place: int, limit: int) -> list[Batch]:
         """Transactions that added entries at or after a place, oldest first, at most so many."""
@@ -285,7 +292,8 @@ def _entry_row(entry: Entry) -> tuple[int, bytes, str, bytes]:
 
 
 def _row(found: Any) -> Row:
-    return Row(_integer(found[0]), _blob(found[1]).hex(), _blob(found[2]))
+    place, statement_id, kind, line, leaf = found
+    return Row(_integer(place), _blob(statement_id).hex(), _text(kind), _blob(line), _blob(leaf or b""))
 
 
 def _batch(found: Any) -> Batch:

@@ -6,7 +6,6 @@ import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
-from functools import cache
 from itertools import islice
 from typing import Any, Final
 
@@ -17,9 +16,9 @@ from diadem.node.rules.measures import read_duration, read_size
 from diadem.node.rules.places import line_of
 from diadem.node.rules.required import keys_that_can_be_required
 from diadem.serialization import schemas
+from diadem.serialization.refusals import described, shortened
 from diadem.terms.fields import close_matches, is_field
 
-_FILE: Final = ("policy", "1.0.0", "policy.schema.json")
 #: Faults looked at; the first in the text is told.
 _MOST: Final = 50
 
@@ -43,18 +42,6 @@ class Fault:
     next: str
 
 
-@cache
-def policy_schema() -> dict[str, Any]:
-    """The JSON Schema of a policy; a shared object, not to be changed."""
-    document: dict[str, Any] = json.loads(schemas.folder().joinpath(*_FILE).read_text("utf-8"))
-    return document
-
-
-@cache
-def _validator() -> jsonschema_rs.Draft202012Validator:
-    return jsonschema_rs.Draft202012Validator(policy_schema())
-
-
 def first_fault(document: Mapping[str, Any], text: str, stores: Collection[str] | None = None) -> Fault | None:
     """The fault that comes first in the text, its line named and the others counted; None where all is well."""
     found = list(islice(_faults(document, stores), _MOST))
@@ -69,7 +56,7 @@ def first_fault(document: Mapping[str, Any], text: str, stores: Collection[str] 
 
 def _faults(document: Mapping[str, Any], stores: Collection[str] | None) -> Iterator[Fault]:
     refused = False
-    for error in _validator().iter_errors(document):
+    for error in schemas.validator(schemas.POLICY).iter_errors(document):
         refused = True
         yield from _unknown_keys(error) if _is_unknown_key(error) else (_broken_rule(error),)
     if not refused:
@@ -106,8 +93,7 @@ def _broken_rule(error: jsonschema_rs.ValidationError) -> Fault:
 
 def _refusal(path: tuple[str | int, ...], value: Any, node: Mapping[str, Any]) -> Fault:
     """The fault of a value that breaks the rule of its node."""
-    shown = json.dumps(value, ensure_ascii=False)
-    shown = shown if len(shown) <= 80 else shown[:77] + "..."
+    shown = shortened(json.dumps(value, ensure_ascii=False), 80)
     examples = " or ".join(_line(path, example) for example in node.get("examples", ()))
     return Fault(path, f"{_dotted(path)} = {shown} is refused. The rule: {node['description']}", f"Example: {examples}")
 
@@ -179,21 +165,9 @@ def _why_not_required(key: str, known: Collection[str]) -> tuple[str, str]:
 
 
 def _node(path: Sequence[str | int]) -> Mapping[str, Any]:
-    """The part of the schema for what stands at `path`, its reference followed."""
-    root = policy_schema()
-    node: Mapping[str, Any] = root
-    for part in path:
-        if isinstance(part, int):
-            items = _followed(node["items"], root)
-            node = items if "description" in items else {**node, **items}
-        else:
-            node = _followed(node.get("properties", {}).get(part) or node["additionalProperties"], root)
-    return node
-
-
-def _followed(node: Mapping[str, Any], root: Mapping[str, Any]) -> Mapping[str, Any]:
-    reference = node.get("$ref", "").removeprefix("#/$defs/")
-    return {**root["$defs"][reference], **node} if reference else node
+    """The part of the schema for what stands at `path`; an item without words of its own has those of its list."""
+    *above, node = described(schemas.schema(schemas.POLICY), path)
+    return {**above[-1], **node} if above and "description" not in node else node
 
 
 def _dotted(path: Sequence[str | int]) -> str:

@@ -6,9 +6,14 @@ format" (SpcMap-spd.file.format.pdf).
 
 from __future__ import annotations
 
+import datetime as dt
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
+
+from diadem.hooks.fields import Found, Tree
+from diadem.hooks.times import moments
+from diadem.terms.matter import symbols_of
 
 #: Versions of spectra and of image descriptions that the documents describe; spectra of 0.57 and 0.58 are alike up to
 #: the elements.
@@ -17,6 +22,8 @@ _IMAGES = (333, 334)
 _MAP = b"MAPSPECTRA_DATA"
 #: Channels of a spectrum, and elements that it can list.
 _MOST_CHANNELS, _MOST_ELEMENTS = 1 << 15, 48
+#: The last element that is looked for; greater numbers are leftovers of memory.
+_FERMIUM = 100
 #: Bytes of a spectrum's header to the end of the elements' list.
 SPECTRUM_SIZE = 736
 
@@ -101,3 +108,25 @@ def _plain(value: Any) -> Any:
         return value
     text = value.partition(b"\0")[0].strip()
     return text.decode("ascii") if text.isascii() and text.decode("ascii").isprintable() else ""
+
+
+def single(value: Any) -> float:
+    """A number of 32 bits with the digits that it was written with."""
+    return float(f"{float(value):.7g}")
+
+
+def acquired(tree: Tree) -> Iterator[Found]:
+    """Year, day, month, minute, hour, hundredths, seconds, as MS-DOS has them."""
+    names = ("Year", "Mon", "Day"), ("Hour", "Min", "Sec", "Hund")
+    year, month, day = (int(tree[f"collectDate{name}"]) for name in names[0])
+    hour, minute, second, hundredths = (int(tree[f"collectTime{name}"]) for name in names[1])
+    local = dt.datetime(year, month, day, hour, minute, second, 10_000 * hundredths)  # noqa: DTZ001 - no zone is stated
+    raw = f"{year}-{month}-{day} {hour}:{minute}:{second}.{hundredths:02d}"
+    yield from moments("time.acquired_start", "collectDateYear + collectTimeMin", raw, local=local)
+
+
+def identified_elements(tree: Tree) -> Iterator[Found]:
+    """Elements whose peaks were identified."""
+    numbers = tree["at"]
+    if symbols := symbols_of(numbers, last=_FERMIUM):
+        yield Found("sample.elements", symbols, "at", numbers)

@@ -86,8 +86,6 @@ def _stack(path: str) -> Iterator[Block]:
 def _records(extended: bytes, tree: dict[str, Any]) -> tuple[str, list[dict[str, Any]]]:
     """Kind of an extended header, and what its first and last record say."""
     if records := fei.records(extended, tree["EXTTYPE"], tree["NZ"]):
-        if len(records) > 1:
-            records[0][fei.LAST_RECORD] = records[-1]
         return "fei-extended-header", records
     if packed := serialem.common(extended, tree):
         return "serialem-extended-header", [packed]

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from diadem.hooks.fields import Block, Derived, Found, Rule, Table, Tree
+from diadem.hooks.fields import Block, Found, Tree
 from diadem.hooks.text import decode, positive
 from diadem.hooks.times import moments
 from diadem.terms.dates import c_time, from_epoch
 
-_NAMED = "the unit stands in the name"
 _TIME = "Timestamp (seconds since Epoch)"
 _LOCAL = "Local time"
 #: Groups and datasets of a DE5 file that are looked at.
@@ -29,26 +28,13 @@ def parse(data: bytes) -> dict[str, str]:
     return found if all(name in found for name in _OWN) else {}
 
 
-def scans(tree: Tree) -> bool:
-    """Whether the beam was scanned."""
-    return bool(tree.get("Scan - Enable") == "Enable")
-
-
 def sizes(tree: Tree) -> dict[str, float]:
     """Pixel sizes at the sample in nm, by axis; those that are not known are left out."""
     found = {axis: positive(tree.get(f"Specimen Pixel Size {axis.upper()} (nanometers)")) for axis in "xy"}
     return {axis: size for axis, size in found.items() if size is not None}
 
 
-def _binning(tree: Tree) -> Iterator[Found]:
-    """Where it is the same both ways and the hardware has added up no pixels before."""
-    values = [positive(tree.get(f"Binning {axis}")) for axis in "XY"]
-    before = [positive(tree.get(f"Hardware Binning {axis}", "1")) for axis in "XY"]
-    if values[0] and values[0] == values[1] and before == [1, 1]:
-        yield Found("camera.binning", int(values[0]), "Binning X", tree["Binning X"], "1")
-
-
-def _time(tree: Tree) -> Iterator[Found]:
+def times(tree: Tree) -> Iterator[Found]:
     """Seconds since 1970, and where it stands beside them the same in local time."""
     raw: Any = tree[_TIME]
     instant, said = from_epoch(float(raw)), str(tree.get(_LOCAL, ""))
@@ -57,11 +43,6 @@ def _time(tree: Tree) -> Iterator[Found]:
     for found in moments("", f"{_LOCAL} + {_TIME}", f"{said}, {raw}", local=local, instant=instant):
         if found.field == "time.utc_offset":
             yield found
-
-
-def _asked(tree: Tree) -> bool:
-    """Whether the microscope was asked; else the camera length is one that nobody has set, 0.1 cm."""
-    return scans(tree) and "Disconnected" not in str(tree.get("Instrument Metadata", ""))
 
 
 def read_de5(path: str, files: Sequence[str]) -> Iterator[Block]:  # noqa: ARG001 - every cutter is called so
@@ -98,26 +79,3 @@ def _plain(value: Any) -> str:
     """An attribute as the text file would have it."""
     value = value.tolist() if hasattr(value, "tolist") else value
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
-
-
-TABLE: Table = (
-    Rule("beam.acceleration_voltage", "Instrument Accelerating Voltage (V)", "V", positive, cite=_NAMED),
-    Rule("optics.magnification", "Instrument Project Magnification", "1", positive, cite="the name"),
-    Rule(
-        "optics.camera_length",
-        "Instrument Project Camera Length (centimeters)",
-        "cm",
-        positive,
-        when=_asked,
-        cite=_NAMED,
-    ),
-    Rule("camera.exposure", "Exposure Time (seconds)", "s", positive, cite=_NAMED),
-    Rule("camera.frame_rate", "Frames Per Second", "1/s", positive, cite=_NAMED),
-    Rule("scan.dwell_time", "Scan - Dwell Time (microseconds)", "us", positive, when=scans, cite=_NAMED),
-    Rule("scan.frame_time", "Scan - Time Per Scan (seconds)", "s", positive, when=scans, cite=_NAMED),
-    Rule("detector.name", "Camera Model", cite="the name"),
-    Rule("detector.serial", "Camera SN", cite="the name"),
-    Rule("instrument.software", "Server Software Version", cite="the name"),
-    Derived("binning", _binning, cite="the names"),
-    Derived("acquisition-time", _time, cite=_NAMED),
-)

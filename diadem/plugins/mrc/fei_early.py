@@ -7,12 +7,9 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from typing import Any
 
-from diadem.hooks.fields import Derived, Found, Rule, Table, Tree
-from diadem.hooks.text import positive
+from diadem.hooks.fields import Found, Tree
 
-_IMOD = "IMOD, MRC/REC/ST file format: the extended header of FEI's files"
 _NAMES = (
     "a_tilt", "b_tilt", "x_stage", "y_stage", "z_stage", "x_shift", "y_shift", "defocus", "exp_time", "mean_int",
     "tilt_axis", "pixel_size", "magnification", "ht", "binning", "appliedDefocus",
@@ -48,25 +45,10 @@ def _single(value: float) -> float:
     return float(f"{value:.7g}")
 
 
-def _stage(tree: Tree) -> Iterator[Found]:
+def stage(tree: Tree) -> Iterator[Found]:
     """Metres; older files have micrometres, which IMOD tells by their size. Three zeros are no position."""
     values = {axis: float(tree[f"{axis}_stage"]) for axis in "xyz" if f"{axis}_stage" in tree}
     largest = max(map(abs, values.values()), default=0.0)
     unit = "m" if largest < _TRAVEL else "um" if largest > _MICROMETRES else ""
     for axis, value in values.items() if largest and unit else ():
         yield Found(f"stage.{axis}", value, f"{axis}_stage", value, unit)
-
-
-def _rule(field: str, key: str, unit: str, read: Any = positive) -> Rule:
-    return Rule(field, key, unit, read, cite=_IMOD)
-
-
-TABLE: Table = (
-    _rule("stage.alpha", "a_tilt", "deg", None),
-    _rule("stage.beta", "b_tilt", "deg", None),
-    _rule("camera.exposure", "exp_time", "s"),
-    _rule("optics.magnification", "magnification", "1"),
-    _rule("image.pixel_size_x", "pixel_size", "m"),
-    _rule("image.pixel_size_y", "pixel_size", "m"),
-    Derived("stage", _stage, cite=_IMOD),
-)

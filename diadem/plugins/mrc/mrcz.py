@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from diadem.hooks.fields import Block, Rule, Table
+from diadem.hooks.fields import Block
 
 _HEADER = 1024
 #: Bytes of JSON that are read.
@@ -50,8 +50,3 @@ def read(path: str, files: Sequence[str]) -> Iterator[Block]:  # noqa: ARG001 - 
         where = (_HEADER, _HEADER + len(data))
         tree = {"metadata": found, "read by": "mrcz"}
         yield Block("hyperspy-signal", tree, data, "application/json", "extended header", byte_range=where)
-
-
-TABLE: Table = (
-    Rule("beam.acceleration_voltage", "voltage", "kV", float, cite="mrcz 0.5, ioMRC.py: voltage in keV at byte 132"),
-)

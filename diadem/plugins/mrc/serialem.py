@@ -9,9 +9,6 @@ import struct
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from diadem.hooks.fields import Rule, Table
-
-_IMOD = "IMOD, MRC/REC/ST file format: SerialEM's extended header"
 #: Bit, bytes, and the 16-bit members that are known: name, and what the packed number is divided by.
 _PACKED: tuple[tuple[int, int, tuple[tuple[str, float], ...]], ...] = (
     (1, 2, (("TiltAngle", 100),)),
@@ -63,11 +60,3 @@ def common(data: bytes, header: Mapping[str, Any]) -> dict[str, float]:
     for section in sections(data, header):
         shared = section if shared is None else {key: shared[key] for key in shared if section[key] == shared[key]}
     return shared or {}
-
-
-TABLE: Table = (
-    Rule("stage.alpha", "TiltAngle", "deg", cite=_IMOD),
-    Rule("stage.x", "StageX", "um", cite=_IMOD),
-    Rule("stage.y", "StageY", "um", cite=_IMOD),
-    Rule("optics.magnification", "Magnification", "1", cite=_IMOD),
-)

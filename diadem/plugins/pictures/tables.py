@@ -1,21 +1,16 @@
-"""Which of Exif's values are which fields."""
+"""What of Exif's values is no data: the field of Renishaw's pictures, and a time with its offset."""
 
 from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterator
 
-from diadem.hooks.fields import Derived, Found, Rule, Table, Tree
+from diadem.hooks.fields import Found, Tree
 from diadem.hooks.times import moments
 from diadem.terms.dates import exif, iso
 
-_RENISHAW = (
-    "renishaw_wire.jpg: 5 is micrometres (exiftool, FocalPlaneResolutionUnit); FocalPlaneXResolution is FieldOfViewXY, "
-    "and the latter over the picture's size the scale that RosettaSciIO's test has from WiRE"
-)
 
-
-def _pixels(tree: Tree) -> Iterator[Found]:
+def field_of_view(tree: Tree) -> Iterator[Found]:
     """Field of view and pixel size of a picture of Renishaw's microscope."""
     field = tree.get("FieldOfViewXY")
     if tree.get("Make") != "Renishaw" or tree.get("FocalPlaneResolutionUnit") != 5 or not isinstance(field, list):
@@ -29,7 +24,7 @@ def _pixels(tree: Tree) -> Iterator[Found]:
                 yield Found(f"image.pixel_size_{direction}", size, key, [length, tree[side]], "um", "derived")
 
 
-def _time(tree: Tree) -> Iterator[Found]:
+def acquired(tree: Tree) -> Iterator[Found]:
     """When the picture was taken, with the offset where it is written."""
     raw = str(tree.get("DateTimeOriginal") or "")
     local, offset = exif(raw), str(tree.get("OffsetTimeOriginal") or "")
@@ -39,14 +34,3 @@ def _time(tree: Tree) -> Iterator[Found]:
     moment: dt.datetime = zoned or local
     key = "DateTimeOriginal + OffsetTimeOriginal" if zoned else "DateTimeOriginal"
     yield from moments("time.acquired_start", key, f"{raw} {offset}".strip(), local=moment)
-
-
-TABLE: Table = (
-    Rule("instrument.vendor", "Make", cite="Exif: the maker of the device"),
-    Rule("instrument.model", "Model", cite="Exif: the model of the device"),
-    Rule("instrument.serial", "BodySerialNumber", cite="Exif: the serial number of the device"),
-    Rule("instrument.software", "Software", cite="Exif: the program of the device"),
-    Rule("camera.exposure", "ExposureTime", "s", cite="Exif: in seconds"),
-    Derived("field-of-view", _pixels, cite=_RENISHAW),
-    Derived("acquisition-time", _time, cite="Exif: local time, and its offset"),
-)

@@ -32,15 +32,12 @@ def own(tree: Tree) -> tuple[str, Detector] | None:
     return found[0] if len(found) == 1 else None
 
 
-def named(tree: Tree) -> Iterator[Found]:
-    """Name, type and serial number of the detector."""
-    name = look_up(tree, "BinaryResult/Detector")
-    if name:
-        yield Found("detector.name", str(name), "BinaryResult/Detector", name)
+def own_names(tree: Tree) -> Iterator[Found]:
+    """Type and serial number of the detector."""
     found = own(tree)
     if found is not None and (type_ := found[1].get("DetectorType")):
         yield Found("detector.type", str(type_), f"Detectors/{found[0]}/DetectorType", type_)
-    key = f"CustomProperties/Detectors[{name}].CameraSerialNumber/value"
+    key = f"CustomProperties/Detectors[{look_up(tree, 'BinaryResult/Detector')}].CameraSerialNumber/value"
     if serial := look_up(tree, key):
         yield Found("detector.serial", str(serial), key, serial)
 

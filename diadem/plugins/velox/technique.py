@@ -37,10 +37,3 @@ def x_rays(tree: Tree) -> Iterator[Found]:
         if detector.get("ElevationAngle") is not None:
             raw = detector.get("DetectorType")
             yield Found("signal.technique", "EDS", f"{key}/DetectorType", raw, status="derived")
-
-
-def losses(tree: Tree) -> Iterator[Found]:
-    """EELS, of what Velox keeps as spectrum images of it."""
-    raw = look_up(tree, "BinaryResult/Detector")
-    if raw:
-        yield Found("signal.technique", "EELS", "BinaryResult/Detector", raw, status="derived")

@@ -333,6 +333,16 @@ def test_damage_in_the_midst_says_what_to_do(tmp_path: Path) -> None:
         damaged.search("")
 
 
+def test_words_of_the_database_that_cannot_be_read(tmp_path: Path) -> None:
+    """SQLite quotes the damaged file in its error, and Python cannot read that as text."""
+    path = tmp_path / "catalogue.sqlite"
+    Catalogue.open(path, create=True).close()
+    path.write_bytes(path.read_bytes().replace(b"CREATE TABLE package", b"CREATE\xa0TABLE package"))
+    with pytest.raises(DiademError, match="diadem reindex") as caught, Catalogue.open(path) as damaged:
+        damaged.search("")
+    assert caught.value.code == "integrity"
+
+
 def test_who_waits_too_long_is_told(in_a_file: Catalogue, monkeypatch: pytest.MonkeyPatch) -> None:
     """Another program holds the file: reading goes on, writing is refused, with what to do."""
     monkeypatch.setattr(sqlite, "BUSY_SECONDS", 0)

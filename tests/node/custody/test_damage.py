@@ -6,6 +6,8 @@ import random
 import re
 import shutil
 import sqlite3
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -102,6 +104,65 @@ def test_an_entry_that_was_taken_out_of_the_index_is_a_gap(group: Group, closed:
 
 
 @pytest.mark.parametrize(
+    "read",
+    [
+        lambda ledger: ledger.entry(8),
+        lambda ledger: list(ledger.entries()),
+        lambda ledger: list(ledger.all_entries()),
+        lambda ledger: ledger.of_subject(package(2)),
+        lambda ledger: ledger.of_kind("ingest"),
+    ],
+)
+def test_an_entry_with_another_signature_is_never_given(
+    group: Group, closed: Path, read: Callable[[Ledger], object]
+) -> None:
+    """Signatures are no part of a statement's id: the tree says what was logged."""
+    with closing(sqlite3.connect(closed)) as connection, connection:
+        ((place, line),) = connection.execute("SELECT place, line FROM entries WHERE place % 1024 = 8").fetchall()
+        at = line.index(b'"sig":"') + 9
+        other = line[:at] + (b"A" if line[at : at + 1] != b"A" else b"B") + line[at + 1 :]
+        connection.execute("UPDATE entries SET line = ? WHERE place = ?", (other, place))
+    with Ledger.open(closed.parent, clock=group.clock) as ledger:
+        with pytest.raises(diadem.IntegrityError, match="entry 8 of epoch 1 is not what was logged") as caught:
+            read(ledger)
+        assert ADVICE.search(caught.value.next or "")
+        assert ledger.check() == ("epoch 1: the log is damaged: entry 8 of epoch 1 is not what was logged",)
+
+
+def test_the_log_of_another_node_is_not_opened(group: Group, closed: Path) -> None:
+    """Statements would go on in its name, into the mirrors of nobody."""
+    with closing(sqlite3.connect(closed)) as connection, connection:
+        connection.execute("UPDATE about SET value = ? WHERE name = 'node'", ("0" + group.node[1:],))
+    with pytest.raises(diadem.IntegrityError, match="not what was logged"):
+        Ledger.open(closed.parent, group.log, clock=group.clock)
+
+
+def test_a_transaction_that_is_not_found_leaves_no_gap_in_a_mirror(group: Group, closed: Path) -> None:
+    mirror = MemoryMirror()
+    opened = Group(closed.parent, clock=group.clock).open(mirror)
+    assert opened.ledger.push() == {}
+    before, mirror.down = dict(mirror.files), True
+    for _ in range(2):
+        opened.say(fixity(1))
+    mirror.down = False
+    opened.ledger.close()
+    with closing(sqlite3.connect(closed)) as connection, connection:
+        connection.execute("UPDATE batches SET start = stop WHERE stop % 1024 = 29")
+    opened = Group(closed.parent, clock=group.clock).open(mirror)
+    with closing(opened.ledger), pytest.raises(diadem.IntegrityError, match="before entry 29 of epoch 1 is lost"):
+        opened.ledger.push()
+    assert mirror.files == before
+
+
+def test_words_of_the_database_that_cannot_be_read(group: Group, closed: Path) -> None:
+    """SQLite quotes the damaged file in its error, and Python cannot read that as text."""
+    closed.write_bytes(closed.read_bytes().replace(b"CREATE TABLE mirrors", b"CREATE\xa0TABLE mirrors"))
+    with pytest.raises(diadem.IntegrityError, match="file is damaged") as caught:
+        Ledger.open(closed.parent, group.log, clock=group.clock)
+    assert ADVICE.search(caught.value.next or "")
+
+
+@pytest.mark.parametrize(
     ("change", "expected"),
     [
         ("UPDATE nodes SET hash = zeroblob(32) WHERE place % 64 = 17", "the tree is another one"),
@@ -116,12 +177,22 @@ def test_an_entry_that_was_taken_out_of_the_index_is_a_gap(group: Group, closed:
             "the checkpoint of 8 entries is not of these entries",
         ),
         ("UPDATE entries SET line = zeroblob(9) WHERE place % 1024 = 9", "entry 9 of epoch 1 cannot be read"),
+        ("UPDATE entries SET kind = 'fixitx' WHERE place % 1024 = 9", "entry 9 of epoch 1 is not what was logged"),
+        ("UPDATE batches SET start = stop WHERE stop % 1024 = 8", "its transactions do not follow each other"),
+        (
+            (
+                "UPDATE sqlite_schema SET rootpage = (SELECT sum(rootpage) FROM sqlite_schema"
+                " WHERE name LIKE 'entries_of_%') - rootpage WHERE name LIKE 'entries_of_%'"
+            ),
+            "missing from index entries_of_keys",
+        ),
     ],
 )
 def test_the_whole_log_is_checked(group: Group, closed: Path, change: str, expected: str) -> None:
     with Ledger.open(closed.parent, clock=group.clock) as ledger:
         assert ledger.check() == ()
     connection = sqlite3.connect(closed)
+    connection.execute("PRAGMA writable_schema = ON")
     connection.execute(change)
     connection.commit()
     connection.close()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,35 +13,13 @@ import tomlkit
 from diadem.errors import DocumentError
 from diadem.model.policy import Policy
 from diadem.node.rules.default import DEFAULT_POLICY
-from diadem.node.rules.faults import policy_schema
 from diadem.node.rules.measures import read_duration, read_size
 from diadem.node.rules.text import read_policy
+from diadem.serialization import schemas
 from diadem.serialization.strict_json import parse
+from tests.serialization.examples import INVALID, VALID, invalid, valid
 
 SCHEMAS = Path(__file__).resolve().parents[3] / "schemas"
-VALID = sorted((SCHEMAS / "examples" / "valid" / "policy").glob("*.json"))
-INVALID = sorted((SCHEMAS / "examples" / "invalid" / "policy").glob("*.json"))
-#: What each invalid example must be refused for: a piece of the message.
-REASONS = {
-    "access_public": "private (the owner",
-    "half_a_copy": "a whole number from 1 to 10",
-    "interval_as_number": "scrub.interval = 90 is refused",
-    "interval_without_unit": 'scrub.interval = "90" is refused',
-    "misspelt_key": "Did you mean minimum?",
-    "no_copy": "copies.minimum = 0 is refused",
-    "owner_with_full_name": "Short name of the user",
-    "parity_as_text": "true or false",
-    "required_twice": "metadata.required",
-    "retention_for_ever": "from 0 to 1000",
-    "scheme_with_a_misspelt_key": "Did you mean criteria?",
-    "scheme_without_criteria": "a list of texts, none twice",
-    "scrub_level_quick": "leaves (BLAKE3",
-    "size_without_unit": "as a number and kB, MB, GB or TB",
-    "transfer_by_unknown_route": "direct (straight",
-    "transfer_to_nobody": "The receiver is required",
-    "unknown_kind": "Known here: disk, nas, object, offsite, cold",
-    "unknown_section": "Did you mean copies?",
-}
 
 
 def as_toml(document: Mapping[str, Any]) -> str:
@@ -51,7 +28,7 @@ def as_toml(document: Mapping[str, Any]) -> str:
 
 
 def test_the_schema_is_a_schema_and_says_who_it_is() -> None:
-    schema = policy_schema()
+    schema = schemas.schema(schemas.POLICY)
     assert schema["$id"] == "https://diadem-em.org/schemas/policy/1.0.0"
     assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"
     jsonschema_rs.meta.validate(schema)
@@ -59,21 +36,16 @@ def test_the_schema_is_a_schema_and_says_who_it_is() -> None:
     assert parse(file.read_bytes(), where=str(file)) == schema
 
 
-@pytest.mark.parametrize("path", VALID, ids=lambda path: path.stem)
-def test_a_valid_example_passes(path: Path) -> None:
-    read_policy(as_toml(json.loads(path.read_text("utf-8"))))
+@pytest.mark.parametrize("name", VALID["policy"])
+def test_a_valid_example_passes(name: str) -> None:
+    read_policy(as_toml(valid("policy", name)))
 
 
-@pytest.mark.parametrize("path", INVALID, ids=lambda path: path.stem)
-def test_an_invalid_example_is_refused_for_its_own_fault(path: Path) -> None:
+@pytest.mark.parametrize("name", INVALID["policy"])
+def test_an_invalid_example_is_refused_for_its_own_fault(name: str) -> None:
     with pytest.raises(DocumentError) as caught:
-        read_policy(as_toml(json.loads(path.read_text("utf-8"))))
-    assert REASONS[path.stem] in str(caught.value)
-
-
-def test_every_reason_has_its_example() -> None:
-    assert {path.stem for path in INVALID} == set(REASONS)
-    assert len(VALID) >= 3
+        read_policy(as_toml(invalid("policy", name)))
+    assert INVALID["policy"][name]["says"] in str(caught.value)
 
 
 def settings(
@@ -88,7 +60,7 @@ def settings(
 
 
 def test_every_setting_says_its_rule_its_default_and_an_example() -> None:
-    found = dict(settings(policy_schema()))
+    found = dict(settings(schemas.schema(schemas.POLICY)))
     assert len(found) == 28
     for path, node in found.items():
         assert node["description"].strip(), path
@@ -101,7 +73,7 @@ def test_every_setting_says_its_rule_its_default_and_an_example() -> None:
 
 def test_the_defaults_of_the_schema_are_those_of_the_code_and_of_the_text() -> None:
     document: dict[str, Any] = {}
-    for path, node in settings(policy_schema()):
+    for path, node in settings(schemas.schema(schemas.POLICY)):
         section = document
         for key in path[:-1]:
             section = section.setdefault(key, {})
@@ -111,7 +83,7 @@ def test_the_defaults_of_the_schema_are_those_of_the_code_and_of_the_text() -> N
 
 def test_the_default_text_names_and_explains_every_setting() -> None:
     lines = DEFAULT_POLICY.splitlines()
-    for path, _ in settings(policy_schema()):
+    for path, _ in settings(schemas.schema(schemas.POLICY)):
         place = path[-1]
         written = [i for i, line in enumerate(lines) if line.startswith((f"{place} = ", f"[{'.'.join(path)}]"))]
         written += [i for i, line in enumerate(lines) if line == f"[[{'.'.join(path)}]]"]
@@ -122,8 +94,8 @@ def test_the_default_text_names_and_explains_every_setting() -> None:
 
 
 def test_ranges_are_named_in_the_units_of_people() -> None:
-    ranged = [node for _, node in settings(policy_schema()) if "x-diadem-least" in node]
-    ranged.append(policy_schema()["$defs"]["interval"])
+    ranged = [node for _, node in settings(schemas.schema(schemas.POLICY)) if "x-diadem-least" in node]
+    ranged.append(schemas.schema(schemas.POLICY)["$defs"]["interval"])
     assert len(ranged) == 10
     for node in ranged:
         read = read_size if "B" in node["x-diadem-least"] else read_duration

@@ -133,6 +133,19 @@ def test_a_log_that_was_changed(lab: Lab, change: str) -> None:
         assert (first["name"], "damaged" in first["message"], "--recover" in first["next"]) == ("log", True, True)
 
 
+@pytest.mark.parametrize("content", [b"no database" * 1000, b""], ids=["other", "words"])
+def test_a_damaged_book_of_transfers_is_told(lab: Lab, content: bytes) -> None:
+    book = lab.node.path / "network" / "book.sqlite"
+    book.parent.mkdir(exist_ok=True)
+    if content:
+        book.write_bytes(content)
+    else:  # SQLite quotes the damaged file in its error, and Python cannot read that as text
+        with closing(sqlite3.connect(book)) as connection, connection:
+            connection.execute("CREATE TABLE parts (number INTEGER)")
+        book.write_bytes(book.read_bytes().replace(b"CREATE TABLE", b"CREATE\xa0TABLE"))
+    assert "network/book.sqlite is damaged" in wrong(lab.node)["network"]["message"]
+
+
 def test_a_killed_job_is_told(lab: Lab) -> None:
     lab.node.scrub()
     (path,) = (lab.node.path / "jobs").glob("*.json")

@@ -87,6 +87,12 @@ def test_a_mistake_is_told_with_path_and_rule(lab: Lab, text: str, told: str, ad
     assert str(caught.value.where).endswith("instruments.toml")
 
 
+def test_metadata_are_judged_before_the_instruments_are_added(lab: Lab) -> None:
+    describe(lab, TITAN.format(folder=lab.root / "titan"))
+    with pytest.raises(DocumentError, match="a mapping is expected, not str"):
+        lab.node.archive(session(lab, "titan/2019-07-01 ZnO"), metadata="meta.toml", now=True)  # type: ignore[arg-type]
+
+
 def test_the_command_lists_them(lab: Lab) -> None:
     assert "[[instruments]]" in said("instruments", "--node", lab.node.path)
     describe(lab, TITAN.format(folder="/data/titan"))

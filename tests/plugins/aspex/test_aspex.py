@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 import diadem
-from diadem.plugins.aspex.description import TABLE, parse, read
+from diadem.hooks.tables import tables
+from diadem.plugins.aspex.description import parse, read
 from tests.plugins.tiff.files import firsts, values, write
 
 EXPECTED = {
@@ -32,7 +33,7 @@ def test_a_real_file(shared_data: Path) -> None:
 
 def made(tmp_path: Path, *lines: str) -> dict[str, Any]:
     text = "\n".join(("Pixel_Size=1 µm", "Stage_X=0.000 mm", *lines)).encode("latin-1")
-    return firsts(values(read, {"aspex-tiff": TABLE}, write(tmp_path / "a.tif", {270: text})))
+    return firsts(values(read, tables("diadem.plugins.aspex"), write(tmp_path / "a.tif", {270: text})))
 
 
 def test_what_is_not_measured(tmp_path: Path) -> None:

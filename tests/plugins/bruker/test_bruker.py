@@ -21,10 +21,12 @@ from rsciio.bruker._api import SFS_reader
 from diadem.api import extract
 from diadem.extract.tables import apply
 from diadem.hooks.fields import Block
+from diadem.hooks.tables import tables
 from diadem.plugins.bruker.blocks import read
 from diadem.plugins.bruker.reader import read_bruker
-from diadem.plugins.bruker.tables import MAP, SPECTRUM
 from diadem.plugins.bruker.xml_tree import DEEPEST, read_xml
+
+TABLES = tables("diadem.plugins.bruker")
 
 
 @pytest.fixture(scope="module")
@@ -162,7 +164,7 @@ def database(*parts: str, name: str = "Map") -> bytes:
 
 
 def fields_of(data: bytes) -> dict[str, Any]:
-    applied = apply(MAP, Block("bruker-map", read_xml(data)), "bruker")
+    applied = apply(TABLES["bruker-map"], Block("bruker-map", read_xml(data)), "bruker")
     assert applied.issues == []
     return {value.field: value.value for value in applied.values}
 
@@ -206,7 +208,7 @@ def test_numbers_that_are_none() -> None:
 def test_a_spectrum_of_an_older_detector_without_any_header() -> None:
     data = b'<TRTSpectrum><ClassInstance Type="TRTSpectrum"><Channels>1,2,3</Channels></ClassInstance></TRTSpectrum>'
     tree = read_xml(data)
-    assert apply(SPECTRUM, Block("bruker-spectrum", tree), "bruker").values == []
+    assert apply(TABLES["bruker-spectrum"], Block("bruker-spectrum", tree), "bruker").values == []
     assert "Channels" not in str(tree)
 
 
@@ -273,5 +275,5 @@ def test_the_zone_of_the_reading_machine_changes_nothing(folder: Path, datasets:
 
 def test_the_tube_of_a_fluorescence_instrument() -> None:
     tree = {"TRTSpectrum": {"TRTHeaderedClass": {"TRTXrfHeader": {"Voltage": "50", "Current": "600"}}}}
-    (found,) = apply(SPECTRUM, Block("bruker-spectrum", tree), "bruker").values
+    (found,) = apply(TABLES["bruker-spectrum"], Block("bruker-spectrum", tree), "bruker").values
     assert (found.field, found.value) == ("beam.acceleration_voltage", 50_000.0)

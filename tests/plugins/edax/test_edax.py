@@ -20,9 +20,11 @@ from hypothesis import strategies as st
 from diadem.api import extract
 from diadem.extract.tables import apply
 from diadem.hooks.fields import Block, Table
+from diadem.hooks.tables import tables
 from diadem.plugins.edax.blocks import read
 from diadem.plugins.edax.headers import IMAGE_SIZE, MAP_SIZE, SPECTRUM_SIZE, read_image, read_map, read_spectrum
-from diadem.plugins.edax.tables import IMAGE, MAP, SPECTRUM
+
+IMAGE, MAP, SPECTRUM = (tables("diadem.plugins.edax")[f"edax-{kind}"] for kind in ("ipr", "spd", "spc"))
 
 
 @pytest.fixture(scope="module")

@@ -16,10 +16,11 @@ from hypothesis import strategies as st
 import diadem
 from diadem.extract.tables import apply
 from diadem.hooks.fields import Block
-from diadem.plugins.epu import tables
+from diadem.hooks.tables import tables
 from diadem.plugins.epu.blocks import plain, read
 from diadem.plugins.epu.reader import is_epu
 
+TABLE = tables("diadem.plugins.epu")["epu-xml"]
 STEM = "FoilHole_31936319_Data_31923985_31923987_20240831_200517"
 
 EXPECTED: dict[str, list[Any]] = {
@@ -148,7 +149,7 @@ def test_the_record_is_the_same_in_another_time_zone(
 
 def values(tree: Mapping[str, Any]) -> dict[str, Any]:
     """Values by field."""
-    return {value.field: value.value for value in apply(tables.TABLE, Block("a", tree), "epu").values}
+    return {value.field: value.value for value in apply(TABLE, Block("a", tree), "epu").values}
 
 
 @pytest.mark.parametrize("name", ["EpuSession.dm.xml", "EpuSession.dm"])
@@ -205,7 +206,7 @@ def test_scanning_and_what_is_not_measured() -> None:
 )
 def test_times(raw: str, wanted: str | None, status: str | None) -> None:
     tree = {"microscopeData": {"acquisition": {"acquisitionDateTime": raw}}}
-    found = [(value.value, value.offset_status) for value in apply(tables.TABLE, Block("a", tree), "epu").values]
+    found = [(value.value, value.offset_status) for value in apply(TABLE, Block("a", tree), "epu").values]
     assert found[:1] == ([(wanted, status)] if wanted else [])
 
 
@@ -231,7 +232,7 @@ TREES = st.recursive(
 def test_any_document(tree: dict[str, Any]) -> None:
     found = plain(tree)
     assert "KeyValueOfstringanyType" not in found
-    apply(tables.TABLE, Block("a", {"microscopeData": found, "CustomData": found, "SpatialScale": found}), "epu")
+    apply(TABLE, Block("a", {"microscopeData": found, "CustomData": found, "SpatialScale": found}), "epu")
 
 
 def test_a_document_without_end(tmp_path: Path) -> None:

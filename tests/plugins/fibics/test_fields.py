@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from diadem.hooks.tables import tables
 from diadem.plugins.fibics.blocks import parse, read
-from diadem.plugins.fibics.tables import TABLE
 from tests.plugins.tiff.files import firsts, values, write
 
 SCAN = (
@@ -23,7 +23,7 @@ STAGE = (
 
 def made(tmp_path: Path, inner: str, head: str = '<?xml version="1.0" encoding="iso-8859-1"?>') -> dict[str, Any]:
     text = f'{head}<Fibics version="1.0">{inner}</Fibics>\0\0'
-    return values(read, {"fibics-tiff": TABLE}, write(tmp_path / "a.tif", {51023: text.encode("latin-1")}))
+    return values(read, tables("diadem.plugins.fibics"), write(tmp_path / "a.tif", {51023: text.encode("latin-1")}))
 
 
 def items(**entries: str) -> str:

@@ -10,11 +10,11 @@ import tifffile
 from hypothesis import given
 from hypothesis import strategies as st
 
+from diadem.hooks.tables import tables
 from diadem.plugins.hamamatsu.blocks import parse, read
-from diadem.plugins.hamamatsu.tables import TABLE
 from tests.plugins.tiff.files import firsts, values, write
 
-TABLES = {"hamamatsu-comment": TABLE}
+TABLES = tables("diadem.plugins.hamamatsu")
 
 
 def said(data: bytes, key: str) -> str:

@@ -18,8 +18,11 @@ from hypothesis import strategies as st
 import diadem
 from diadem.extract.tables import apply
 from diadem.hooks.fields import Block
+from diadem.hooks.tables import tables
 from diadem.plugins.hyperspy.tables import SIGNAL
 from diadem.plugins.mrc import blocks, direct_electron, mrcz, mrcz_reader, serialem
+
+MRC = tables("diadem.plugins.mrc")
 
 
 def stack(
@@ -40,7 +43,7 @@ def values(path: Path) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for block in blocks.read(str(path), [str(path)]):
         if block.kind == "serialem-extended-header":
-            found |= {one.field: one.value for one in apply(serialem.TABLE, block, "mrc").values}
+            found |= {one.field: one.value for one in apply(MRC["serialem-extended-header"], block, "mrc").values}
     return found
 
 
@@ -87,7 +90,7 @@ def test_settings_in_a_de5_file(tmp_path: Path) -> None:
         group.attrs["Timestamp (seconds since Epoch)"] = "1729539410"
         group.attrs["Local time"] = "Mon Oct 21 14:36:50 2024"
     (block,) = direct_electron.read_de5(str(path), [])
-    found = {one.field: one.value for one in apply(direct_electron.TABLE, block, "direct-electron").values}
+    found = {one.field: one.value for one in apply(MRC["de-settings"], block, "direct-electron").values}
     assert found == {
         "beam.acceleration_voltage": 200e3,
         "detector.name": "DE-16",
@@ -104,7 +107,7 @@ def test_a_camera_length_that_nobody_has_set(shared_data: Path) -> None:
     text = (shared_data / "mrc" / "20241021_00405_info.txt").read_bytes()
     for said, expected in ((text, None), (text.replace(b"Disconnected", b"Connected"), 0.001)):
         block = Block("de-settings", direct_electron.parse(said))
-        found = {one.field: one.value for one in apply(direct_electron.TABLE, block, "mrc").values}
+        found = {one.field: one.value for one in apply(MRC["de-settings"], block, "mrc").values}
         assert found.get("optics.camera_length") == expected
         assert found["scan.frame_time"] == pytest.approx(32 * found["scan.dwell_time"], rel=1e-3)
 

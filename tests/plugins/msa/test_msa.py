@@ -17,9 +17,12 @@ from hypothesis import strategies as st
 import diadem
 from diadem.extract.tables import apply
 from diadem.hooks.fields import Block
+from diadem.hooks.tables import tables
 from diadem.plugins.msa.blocks import parse, read
-from diadem.plugins.msa.tables import HEADER, elements, number
+from diadem.plugins.msa.tables import elements, number
 from diadem.terms.dates import date, month
+
+HEADER = tables("diadem.plugins.msa")["msa-header"]
 
 ENERGY_LOSS: dict[str, Any] = {
     "beam.acceleration_voltage": (120e3, "V"),

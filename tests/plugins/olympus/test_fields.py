@@ -9,8 +9,8 @@ import pytest
 import tifffile
 
 from diadem.extract.assertions import Value
+from diadem.hooks.tables import tables
 from diadem.plugins.olympus.blocks import read
-from diadem.plugins.olympus.tables import TABLE
 from tests.plugins.tiff.files import firsts, values, write
 
 #: Pixel size and magnification of a JEM-2100 picture (HyperSpy issue 2511).
@@ -40,7 +40,7 @@ def made(path: Path, text: bytes = b"", **options: float | bytes) -> dict[str, l
     start = len(data)
     data[entry : entry + 12] = struct.pack("<HHII", 33560, 4, 1, start)
     path.write_bytes(bytes(data) + structure(start, **options))  # type: ignore[arg-type]
-    return values(read, {"olympus-tiff": TABLE}, path)
+    return values(read, tables("diadem.plugins.olympus"), path)
 
 
 def test_the_structure(tmp_path: Path) -> None:

@@ -10,12 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from diadem.hooks.tables import tables
 from diadem.hooks.tiff import NotTiff
 from diadem.plugins.pictures.blocks import read
-from diadem.plugins.pictures.tables import TABLE
 from tests.plugins.tiff.files import firsts, values
 
-TABLES = {"exif": TABLE}
+TABLES = tables("diadem.plugins.pictures")
 
 
 def made(path: Path, **exif: Any) -> Path:

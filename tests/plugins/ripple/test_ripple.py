@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 import diadem
 from diadem.extract.tables import apply
 from diadem.hooks.fields import Block
+from diadem.hooks.tables import tables
 from diadem.plugins.ripple.blocks import parse, read
-from diadem.plugins.ripple.tables import KEYS
+
+KEYS = tables("diadem.plugins.ripple")["ripple-keys"]
 
 HEAD = ";File created by RosettaSciIO version 0.15.0\nkey\tvalue\n"
 

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from diadem.hooks.tables import tables
 from diadem.plugins.tescan.blocks import parse, read
-from diadem.plugins.tescan.tables import TABLE
 from tests.plugins.tiff.files import firsts, values, write
 
-TABLES = {"tescan-header": TABLE, "tescan-tag": TABLE}
+TABLES = tables("diadem.plugins.tescan")
 MAIN = "Date=2020-05-06\r\nTime=07:08:09\r\nDevice=LYRA3 GM\r\nMagnification=1000\r\nPixelSizeX=1e-8\r\nUserName=me\r\n"
 
 

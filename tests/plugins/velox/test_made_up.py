@@ -18,10 +18,13 @@ from hypothesis import strategies as st
 import diadem
 from diadem.extract.tables import apply
 from diadem.hooks.fields import Block, Table
-from diadem.plugins.velox import log, tables
+from diadem.hooks.tables import tables
+from diadem.plugins.velox import log
 from diadem.plugins.velox.blocks import MOST_FRAMES, read
 from diadem.plugins.velox.container import parsed
 from tests.plugins.velox.made_up import MINIMAL, columns, merged, velox
+
+VELOX = tables("diadem.plugins.velox")
 
 
 def values(table: Table, tree: dict[str, Any]) -> dict[str, Any]:
@@ -31,7 +34,7 @@ def values(table: Table, tree: dict[str, Any]) -> dict[str, Any]:
 
 def image(**changes: Any) -> dict[str, Any]:
     """Values of a document with changes."""
-    return values(tables.IMAGE, merged(MINIMAL, changes))
+    return values(VELOX["velox-image"], merged(MINIMAL, changes))
 
 
 def test_placeholders_are_absent() -> None:
@@ -52,7 +55,7 @@ def test_placeholders_are_absent() -> None:
 
 
 def test_negative_convergence_makes_no_issue() -> None:
-    applied = apply(tables.IMAGE, Block("a", merged(MINIMAL, {"Optics": {"BeamConvergence": "-1"}})), "velox")
+    applied = apply(VELOX["velox-image"], Block("a", merged(MINIMAL, {"Optics": {"BeamConvergence": "-1"}})), "velox")
     assert applied.issues == []
 
 
@@ -117,10 +120,10 @@ def test_technique_of_spectra() -> None:
     def tree(**changes: Any) -> dict[str, Any]:
         return merged(MINIMAL, {"Detectors": {"Detector-0": {"DetectorType": "AnalyticalDetector", **changes}}})
 
-    assert values(tables.SPECTRUM, tree(ElevationAngle="0.3"))["signal.technique"] == "EDS"
-    assert values(tables.STREAM, tree(ElevationAngle="0.3"))["signal.technique"] == "EDS"
-    assert "signal.technique" not in values(tables.SPECTRUM, tree())
-    assert values(tables.EELS, tree())["signal.technique"] == "EELS"
+    assert values(VELOX["velox-spectrum"], tree(ElevationAngle="0.3"))["signal.technique"] == "EDS"
+    assert values(VELOX["velox-stream"], tree(ElevationAngle="0.3"))["signal.technique"] == "EDS"
+    assert "signal.technique" not in values(VELOX["velox-spectrum"], tree())
+    assert values(VELOX["velox-eels"], tree())["signal.technique"] == "EELS"
 
 
 @pytest.mark.parametrize(("inserted", "width"), [("true", 10.0), ("false", None), ("", None)])
@@ -154,21 +157,25 @@ def test_times_of_a_spectrum_image_only_where_they_are_of_all_of_it() -> None:
         },
         "SpectrumImageSettings": {"startFramePosition": "1", "endFramePosition": "2"},
     }  # fmt: skip
-    assert values(tables.SPECTRUM_IMAGE, tree) == {"scan.frames": 2, "eds.live_time": 0.5, "eds.real_time": 0.512}
+    assert values(VELOX["velox-spectrum-image"], tree) == {
+        "scan.frames": 2,
+        "eds.live_time": 0.5,
+        "eds.real_time": 0.512,
+    }
     tree["SpectrumImageSettings"] = {"endFramePosition": "5"}
-    assert values(tables.SPECTRUM_IMAGE, tree) == {"scan.frames": 5}
+    assert values(VELOX["velox-spectrum-image"], tree) == {"scan.frames": 5}
     tree["SpectrumImageSettings"] = {"endFramePosition": "2"}
     tree["Detectors"]["Detector-2"]["LiveTime"] = "0.4"
-    assert values(tables.SPECTRUM_IMAGE, tree) == {"scan.frames": 2, "eds.real_time": 0.512}
+    assert values(VELOX["velox-spectrum-image"], tree) == {"scan.frames": 2, "eds.real_time": 0.512}
 
 
 def test_an_element_that_does_not_exist() -> None:
     chosen: Any
     for chosen in ([26, 119], [0], "26", None, [True, "x"]):
         shared = {"EDSSpectrumQuantificationSettings": {"a": {"elementSelection": chosen}}}
-        assert values(tables.SETTINGS, {"SharedProperties": shared}) == {}
+        assert values(VELOX["velox-settings"], {"SharedProperties": shared}) == {}
     tree = {"Operations": {"ImageQuantificationOperation": {"a": {"elementSelection": ["26", "8", "26"]}}}}
-    assert values(tables.SETTINGS, tree) == {"sample.elements": ["Fe", "O"]}
+    assert values(VELOX["velox-settings"], tree) == {"sample.elements": ["Fe", "O"]}
 
 
 LOCAL = (
@@ -189,7 +196,7 @@ LOCAL = (
 )
 def test_logs(text: str, program: str, starts: list[str], wanted: tuple[str | None, ...]) -> None:
     tree = {"text": text, "starts": starts, "applicationVersion": program}
-    found = {value.field: value for value in apply(tables.LOG, Block("a", tree), "velox").values}
+    found = {value.field: value for value in apply(VELOX["velox-log"], Block("a", tree), "velox").values}
     end = found.get("time.acquired_end")
     offset = found.get("time.utc_offset")
     assert (offset and offset.value, end and end.value, end and end.offset_status) == wanted
@@ -225,7 +232,7 @@ GROUPS = ["Instrument", "Acquisition", "Optics", "Stage", "Scan", "Detectors", "
 
 @given(st.sampled_from(GROUPS), JSON)
 def test_any_value_of_any_group(group: str, value: Any) -> None:
-    for table in (tables.IMAGE, tables.SPECTRUM, tables.STREAM, tables.SPECTRUM_IMAGE, tables.EELS, tables.LAST_FRAME):
+    for table in VELOX.values():
         applied = apply(table, Block("a", {**MINIMAL, group: value}), "velox")
         assert all(issue["code"] == "implausible" for issue in applied.issues)
 
