@@ -13,7 +13,8 @@ from diadem.hooks.times import moments
 from diadem.terms.dates import exif, from_epoch, from_filetime, from_ole, iso, moments_of
 
 Condition = Callable[[Tree], bool]
-WILD.search(base):
+#: A part of a base that stands for several places.
+WILD: Final = re.compile(r"(?:^|(?<=/))\*(?=/|$)|\[\](?=/|$)")
 
 _LOCAL: Final[Mapping[str, Callable[[Any], Any]]] = {"iso": iso, "exif": exif, "ole": from_ole}
 _INSTANT: Final[Mapping[str, Callable[[Any], Any]]] = {

@@ -50,7 +50,7 @@ class Document:
         return self.read(os.path.join(os.path.dirname(self.place), *name.split("/")))  # noqa: PTH118, PTH120
 
     def absolute(self, dotted: str) -> str:
-        """``module:name`` or ``package/kind`` of what is named; ``.blocks:read``, ``/kind``: in the family's package."""
+        """``module:name`` or ``package/kind``; ``.blocks:read`` and ``/kind`` are in the family's package."""
         return f"{self.package}{dotted}" if dotted.startswith((".", ":", "/")) else dotted
 
     def named(self, dotted: str, path: Path) -> Any:
