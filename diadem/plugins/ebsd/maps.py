@@ -10,6 +10,7 @@ import io
 import itertools
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache
 from math import prod
 from pathlib import Path, PurePosixPath
 from typing import Any, cast
@@ -223,6 +224,7 @@ def _texts(
     if size - start < (least := 2 * points * columns - 1):  # a digit and a blank for each number
         raise CutShort(files.entry, start + least, size)
 
+    @cache  # one reading for all columns
     def read() -> Any:
         reader = files[files.entry]
         text = reader.read_at(start, size - start).decode("latin-1").replace(",", ".")
