@@ -32,8 +32,8 @@ _ANG_COLUMNS = ("phi1", "PHI", "phi2", "x", "y", "IQ", "CI", "Phase index", "SEM
 _ACOM_COLUMNS = ("phi1", "PHI", "phi2", "x", "y", "Index", "Reliability", "Phase index", "Reliability x 100")
 #: Columns that the axes say; and those that look like a picture of the sample, which go before the others.
 _PLACES, _PICTURES = frozenset({"x", "y"}), frozenset({"bc", "iq"})
-#: Fields of a record of .crc files: number, name, NumPy's type; a byte, the phase, goes before them. Widths are those that
-#: other programs read (MTEX, DefDAP); records that do not fill the file exactly are refused.
+#: Fields of a record of .crc files: number, name, NumPy's type; a byte, the phase, goes before them. Widths are those
+#: that other programs read (MTEX, DefDAP); records that do not fill the file exactly are refused.
 _CRC: Mapping[int, tuple[str, str]] = {
     1: ("X", "<f4"), 2: ("Y", "<f4"), 3: ("Euler 1", "<f4"), 4: ("Euler 2", "<f4"), 5: ("Euler 3", "<f4"),
     6: ("MAD", "<f4"), 7: ("BC", "|u1"), 8: ("BS", "|u1"), 9: ("Field 9", "|u1"), 10: ("Bands", "|u1"),
