@@ -10,6 +10,7 @@ import io
 import itertools
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache
 from math import prod
 from pathlib import Path, PurePosixPath
 from typing import Any, cast
@@ -26,13 +27,13 @@ _PIECE = 1 << 16
 _MOST_COLUMNS, _MOST_POINTS = 64, 1 << 40
 #: Columns of .ang files that do not name them (OIM's own order).
 _ANG_COLUMNS = ("phi1", "PHI", "phi2", "x", "y", "IQ", "CI", "Phase index", "SEM", "Fit")
-#: The same where NanoMEGAS' ACOM has written them, with steps in nm: maps of precession diffraction (ASTAR). Orix reads
-#: them so; in its file of ACOM, steps of 8.3 um would be larger than what a transmission microscope shows.
+#: The same where NanoMEGAS' ACOM has written them, with steps in nm: maps of a transmission microscope, which steps of
+#: several um would lead out of.
 _ACOM_COLUMNS = ("phi1", "PHI", "phi2", "x", "y", "Index", "Reliability", "Phase index", "Reliability x 100")
 #: Columns that the axes say; and those that look like a picture of the sample, which go before the others.
 _PLACES, _PICTURES = frozenset({"x", "y"}), frozenset({"bc", "iq"})
-#: Fields of a record of .crc files: number, name, NumPy's type; a byte, the phase, goes before them. Checked against
-#: testDataEBSD.cpr and the size of its map, and what other programs read.
+#: Fields of a record of .crc files: number, name, NumPy's type; a byte, the phase, goes before them. Widths are those
+#: that other programs read (MTEX, DefDAP); records that do not fill the file exactly are refused.
 _CRC: Mapping[int, tuple[str, str]] = {
     1: ("X", "<f4"), 2: ("Y", "<f4"), 3: ("Euler 1", "<f4"), 4: ("Euler 2", "<f4"), 5: ("Euler 3", "<f4"),
     6: ("MAD", "<f4"), 7: ("BC", "|u1"), 8: ("BS", "|u1"), 9: ("Field 9", "|u1"), 10: ("Bands", "|u1"),
@@ -223,6 +224,7 @@ def _texts(
     if size - start < (least := 2 * points * columns - 1):  # a digit and a blank for each number
         raise CutShort(files.entry, start + least, size)
 
+    @cache  # one reading for all columns
     def read() -> Any:
         reader = files[files.entry]
         text = reader.read_at(start, size - start).decode("latin-1").replace(",", ".")
