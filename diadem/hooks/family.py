@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import importlib.util
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
@@ -35,6 +36,8 @@ OFFERING: Final = {
 _TARGETS: Final = frozenset(
     {"open", "load", "describe", "layout", "probe", "blocks", "draw", "check", "connect", "python", "read", "when"}
 )
+#: As the schema has them; a regular expression in a condition may hold a colon, too.
+_TARGET: Final = re.compile(r"(?:not )?[A-Za-z_.][\w.]*:[A-Za-z_]\w*")
 
 
 def family(package: str) -> Document | None:
@@ -131,7 +134,8 @@ def _named(said: Any, path: Path) -> Iterator[tuple[Path, str]]:
     """Every ``module:name`` in a document, and where it stands."""
     for key, value in said.items() if isinstance(said, Mapping) else enumerate(said if isinstance(said, list) else ()):
         if isinstance(value, str):
-            if ":" in value and _TARGETS & {step for step in (*path[:1], *path[-1:], key) if isinstance(step, str)}:
+            steps = {step for step in (*path[:1], *path[-1:], key) if isinstance(step, str)}
+            if _TARGETS & steps and _TARGET.fullmatch(value):
                 yield (*path, key), value.removeprefix("not ").strip()
         else:
             yield from _named(value, (*path, key))
