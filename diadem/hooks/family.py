@@ -131,7 +131,8 @@ def _named(said: Any, path: Path) -> Iterator[tuple[Path, str]]:
     """Every ``module:name`` in a document, and where it stands."""
     for key, value in said.items() if isinstance(said, Mapping) else enumerate(said if isinstance(said, list) else ()):
         if isinstance(value, str):
-            if ":" in value and _TARGETS & {step for step in (*path[:1], *path[-1:], key) if isinstance(step, str)}:
+            names = [step for step in (*path, key) if isinstance(step, str)]  # [when] has names of conditions
+            if ":" in value and (names[-1] in _TARGETS or names[:-1] == ["when"]):
                 yield (*path, key), value.removeprefix("not ").strip()
         else:
             yield from _named(value, (*path, key))
