@@ -77,13 +77,13 @@ def _routed(folder: Path, dataset: Dataset, path: str, format_: str) -> Iterator
 
 def _verdict(path: str, format_: str, field: str, one: Assertion, others: list[Any]) -> Reread:
     locator = str(one.source.get("locator", ""))
-    equal = next((other for other in others if agrees(one, other)), None)
+    equal = next((other for other in others if agrees(one, other, field)), None)
     verdict = "confirmed" if equal is not None else "contradicted" if others else "no other route"
     shown = equal if equal is not None else list(dict.fromkeys(map(str, others)))[:4]
     return Reread(path, format_, field, one.value, shown, verdict, locator)
 
 
-def agrees(one: Assertion, other: Any) -> bool:
+def agrees(one: Assertion, other: Any, key: str) -> bool:
     """Whether a value of another route is the assertion's."""
     value = one.value
     if isinstance(other, dt.timedelta):
@@ -97,7 +97,10 @@ def agrees(one: Assertion, other: Any) -> bool:
             return math.isclose(value, float(other), rel_tol=TOLERANCE, abs_tol=1e-15)
         except (TypeError, ValueError):
             return False
-    return str(value).strip().casefold() == str(other).strip().casefold()
+    ours, theirs = (str(text).strip().casefold() for text in (value, other))
+    if key == "instrument.vendor":  # ``Zeiss``, ``Carl Zeiss``; ``FEI``, ``Thermo Fisher Scientific (FEI)``
+        return ours in theirs or theirs in ours
+    return ours == theirs
 
 
 def _same_time(ours: dt.datetime, other: dt.datetime, status: str) -> bool:

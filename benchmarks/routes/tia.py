@@ -44,7 +44,6 @@ _KNOWN = (
     Known("FrameTimePath|TotalTimePath", "scan.frame_time"),
     Known("CameraNamePath|DetectorNamePath", "detector.name", same),
     Known("BinningPath", "camera.binning"),
-    Known("Manufacturer", "instrument.vendor", same),
     Known("AcquireDate", "time.acquired_start", when("%a %b %d %H:%M:%S %Y")),
     Known("LiveTime|LifeTime", "eds.live_time"),
     Known("RealTime", "eds.real_time"),

@@ -62,10 +62,11 @@ class Tree:
                 found[path] = _scaled(value, leaf), leaf.unit if leaf.place.tagged else ""
         for path, (value, unit) in found.items():
             self._put(path, value, unit)
-        for leaf, path in leaves:
-            if path not in found and not leaf.may_be_zero and _is_zero(self._leaf(path)):
-                self._delete(path)
-                self.replaced.append(f"{path}: 0 → unknown")
+        for leaf in written():
+            for path in _anywhere(leaf):
+                if path not in found and not leaf.may_be_zero and _is_zero(self._leaf(path)):
+                    self._delete(path)
+                    self.replaced.append(f"{path}: 0 → unknown")
         self._put_mode(instrument)
         self._put_time()
         self._put_type(facts, instrument)
@@ -190,6 +191,13 @@ class Tree:
             self._signal.set_signal_type(wanted)
             if old:
                 self.replaced.append(f"Signal.signal_type: {old} → {wanted}")
+
+
+def _anywhere(leaf: Leaf) -> list[str]:
+    """Paths at which a reader may have put a leaf: some give a scanning microscope those of a transmission one."""
+    if below := leaf.path_below("TEM") or leaf.path_below("SEM"):
+        return [f"Acquisition_instrument.{kind}.{below}" for kind in ("TEM", "SEM")]
+    return [leaf.place.path]
 
 
 def _scaled(value: Any, leaf: Leaf) -> Any:

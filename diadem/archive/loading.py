@@ -24,7 +24,7 @@ from diadem.errors import DiademError, ReaderError, UsageError
 from diadem.extract.hdf5_walk import walk_all
 from diadem.extract.lazyarray import CHUNK_BYTES
 from diadem.extract.opening import LocalFile, array_of, open_dataset
-from diadem.hooks.formats import Dictionary, Files, Parts, Signal
+from diadem.hooks.formats import CutShort, Dictionary, Files, Parts, Signal
 from diadem.hooks.offers import ReaderOffer
 from diadem.model.ports import RangeReader
 from diadem.model.record import Dataset
@@ -107,7 +107,10 @@ def _read(files: PackageFiles, offer: ReaderOffer, source: LoadSource) -> Dictio
             raise ReaderError("the file is empty (0 bytes)", where=source.path)
         try:
             try:
-                signals = list(open_dataset(files, offer, layouts=files.by_leaves).signals)
+                opened = open_dataset(files, offer, layouts=files.by_leaves)
+                if files.lazy and files.by_leaves and opened.size > (size := files[files.entry].size):
+                    raise CutShort(files.entry, opened.size, size)
+                signals = list(opened.signals)
             except ReaderError:
                 if files.lazy or offer.open:
                     raise

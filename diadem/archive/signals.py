@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from diadem.archive.hyperspy_tree import Tree
 from diadem.archive.neutralising import Neutraliser
 from diadem.errors import NotFound, ReaderError
 from diadem.model.record import Dataset
+from diadem.model.signals import Signal as Recorded
 
 _LOG = logging.getLogger(__name__)
 
@@ -31,33 +33,69 @@ def build(
         Becomes ``metadata.General.diadem``: package, path, verify, reader.
     dataset : Dataset, optional
         What the record says of it: goes before what the reader says, where HyperSpy has a place for it. What was
-        replaced is listed in ``metadata.General.diadem.replaced``.
+        replaced is listed in ``metadata.General.diadem.replaced``, where signal and record differ in ``….notes``.
 
     Returns
     -------
     list of HyperSpy signals
         They know their title but no folder: ``save()`` without a name never writes into a package.
     """
-    held = [found for found in dictionaries if "data" in found and "metadata" in found]
-    signals = [_signal(found, lazy, origin) for found in held]
+    signals = [_signal(found, lazy, origin) for found in dictionaries if "data" in found and "metadata" in found]
     if dataset is not None:
-        for signal, name in zip(signals, _names(dataset, held), strict=True):
-            if replaced := Tree(signal, dataset, name).fill():
-                signal.metadata.set_item("General.diadem.replaced", replaced)
+        same = _same_in_record(dataset.signals, signals)
+        missing = [one for number, one in enumerate(dataset.signals) if number not in same.values()]
+        for number, signal in enumerate(signals):
+            told = dataset.signals[same[number]] if number in same else None
+            replaced = Tree(signal, dataset, told.id if told else None).fill()
+            notes = [*signal.metadata.get_item("General.diadem.notes", default=()), *_notes(signal, told, missing)]
+            for name, texts in (("replaced", replaced), ("notes", notes)):
+                if texts:
+                    signal.metadata.set_item(f"General.diadem.{name}", texts)
     return signals
 
 
-def _names(dataset: Dataset, found: Sequence[Mapping[str, Any]]) -> list[str | None]:
-    """Which signal of the record each is; None where the reader does not give those that the record describes."""
-    told = dataset.signals
-    if [_longer(one.shape) for one in told] != [_longer(one["data"].shape) for one in found]:
-        return [None] * len(found)
-    return [one.id for one in told]
+def _same_in_record(told: Sequence[Recorded], signals: Sequence[Any]) -> dict[int, int]:
+    """Of each signal that the record describes, by its number, the number there.
+
+    It is the one with its title and sizes, in whatever order its axes are; else with its sizes; else with its title;
+    else the only one that is left. Where several are alike their order tells, if there are as many as in the record.
+    """
+    there = [(one.title, _sizes(one.shape)) for one in told]
+    here = [(str(one.metadata.get_item("General.title", default="")), _sizes(one.data.shape)) for one in signals]
+    same: dict[int, int] = {}
+    for parts in (slice(0, 2), slice(1, 2), slice(0, 1), slice(0, 0)):
+        ours: dict[Any, list[int]] = defaultdict(list)
+        theirs: dict[Any, list[int]] = defaultdict(list)
+        for groups, side, taken in ((ours, here, set(same)), (theirs, there, set(same.values()))):
+            for number, one in enumerate(side):
+                if number not in taken:
+                    groups[one[parts]].append(number)
+        for shared, numbers in ours.items():
+            alike = [here[n][1] for n in numbers] == [there[n][1] for n in theirs[shared]]
+            if alike or len(numbers) == len(theirs[shared]) == 1:
+                same.update(zip(numbers, theirs[shared], strict=True))
+    return same
 
 
-def _longer(shape: Sequence[int]) -> list[int]:
-    """A shape without the axes of one element, which some readers drop when a signal is made."""
-    return [length for length in shape if length != 1]
+def _sizes(shape: Sequence[int]) -> tuple[int, ...]:
+    """Sizes of axes, without those of one element, which some readers drop when a signal is made."""
+    return tuple(sorted(size for size in shape if size != 1))
+
+
+def _notes(signal: Any, told: Recorded | None, missing: Sequence[Recorded]) -> Iterator[str]:
+    """Where a signal is not what the record describes."""
+    shape = _by(signal.data.shape)
+    if told is None:
+        yield f"it is not certain which signal of the record is this one ({shape}): it got what is said of all of them"
+    elif _sizes(told.shape) != _sizes(signal.data.shape):
+        yield f"{told.id} of the record is {_by(told.shape)}, this signal is {shape}: its values may be of other data"
+    if missing:
+        named = "; ".join(f"{one.id} '{one.title}', {_by(one.shape)}" for one in missing)
+        yield f"the record has signals that were not found among those loaded: {named}"
+
+
+def _by(shape: Sequence[int]) -> str:
+    return " × ".join(map(str, shape))
 
 
 def _signal(found: Mapping[str, Any], lazy: bool, origin: Mapping[str, str]) -> Any:
@@ -129,5 +167,4 @@ def choose(signals: Sequence[Any], wanted: int | str | None, where: str) -> Any:
 
 def _told_apart(number: int, signal: Any) -> str:
     """Number, id, title and shape of a signal: several may have the same title."""
-    title, shape = signal.metadata.General.title, " × ".join(map(str, signal.data.shape))
-    return f"{number} (s{number + 1}) '{title}', {shape} {signal.data.dtype}"
+    return f"{number} (s{number + 1}) '{signal.metadata.General.title}', {_by(signal.data.shape)} {signal.data.dtype}"

@@ -15,7 +15,7 @@ from typing import Any
 from diadem.extract import declared
 from diadem.extract.extraction import issue, truncated
 from diadem.extract.survey import DatasetPlan
-from diadem.serialization.zip_list import open_zip
+from diadem.serialization.zip_list import UNREADABLE, open_zip
 
 #: An archive may not hold more than this many times its own bytes …
 MAX_RATIO = 200
@@ -139,14 +139,16 @@ def _bzip2(plan: DatasetPlan, path: Path) -> Preflight:
 def _archive(plan: DatasetPlan, path: Path) -> Preflight:
     """Refuse an archive that would fill the memory."""
     size = plan.primary.size
-    try:
-        with path.open("rb") as stream, open_zip(stream) as archive:
-            members = archive.infolist()
-    except zipfile.BadZipFile as error:
-        return Preflight((_truncated(plan, f"its list of members is missing or damaged ({type(error).__name__})"),))
-    except zipfile.LargeZipFile as error:
-        message = f"'{plan.primary.path}' would fill the memory: {error}; it was not read"
-        return Preflight((issue("expands-too-much", message, file=plan.primary.id),), may_read=False)
+    with path.open("rb") as stream:
+        try:
+            with open_zip(stream) as archive:
+                members = archive.infolist()
+        except zipfile.LargeZipFile as error:
+            message = f"'{plan.primary.path}' would fill the memory: {error}; it was not read"
+            return Preflight((issue("expands-too-much", message, file=plan.primary.id),), may_read=False)
+        except UNREADABLE as error:
+            why = f"its list of members is missing or damaged ({type(error).__name__})"
+            return Preflight((_truncated(plan, why),))
     whole = sum(member.file_size for member in members)
     if len(members) <= MAX_MEMBERS and (whole <= SMALL_ENOUGH or whole <= MAX_RATIO * size):
         return Preflight()

@@ -48,6 +48,7 @@ BUNDLED = tuple(
         "pantarhei",
         "bruker",
         "edax",
+        "ebsd",
         "optical",
         "insitu",
         "others",

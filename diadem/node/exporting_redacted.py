@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import tempfile
-import zipfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 from diadem.archive.page_facts import facts_of
 from diadem.errors import DocumentError
@@ -273,14 +272,14 @@ def _vendor_blocks(copies: Copies) -> Iterator[Iterator[tuple[str, bytes]]]:
         with copies.tag_file(VENDOR_PATH, digest) as source:
             for offset in range(0, source.size, _PIECE):
                 spool.write(source.read_at(offset, min(_PIECE, source.size - offset)))
-        try:
-            with open_zip(spool) as archive:  # type: ignore[arg-type,unused-ignore]
-                yield _members(archive)
-        except UNREADABLE as error:
-            raise DocumentError(f"the vendor metadata cannot be read: {error}", where=VENDOR_PATH) from error
+        yield _members(spool)  # type: ignore[arg-type,unused-ignore]
 
 
-def _members(archive: zipfile.ZipFile) -> Iterator[tuple[str, bytes]]:
-    for info in archive.infolist():
-        if info.file_size <= LARGEST:
-            yield info.filename, member_bytes(archive, info)
+def _members(spool: BinaryIO) -> Iterator[tuple[str, bytes]]:
+    try:
+        with open_zip(spool) as archive:
+            for info in archive.infolist():
+                if info.file_size <= LARGEST:
+                    yield info.filename, member_bytes(archive, info)
+    except UNREADABLE as error:
+        raise DocumentError(f"the vendor metadata cannot be read: {error}", where=VENDOR_PATH) from error

@@ -13,7 +13,7 @@ from typing import Final
 
 from diadem.archive.outcome import Outcome
 from diadem.archive.package import Package
-from diadem.errors import DiademError, StoreError, Unreachable, UsageError
+from diadem.errors import DiademError, PackageError, StoreError, Unreachable, UsageError
 from diadem.model.ids import PackageId
 from diadem.model.peers import PeerState
 from diadem.model.ports import Bundle, Listener, silent
@@ -32,6 +32,7 @@ from diadem.node.wanted import wanted_stores
 from diadem.package.letter import CORRECTIONS, LETTER
 from diadem.package.opening import OpenedPackage, read_manifest
 from diadem.package.verify import verify
+from diadem.serialization.zip_list import UNREADABLE
 from diadem.store.base import Added
 
 #: A package's folder as stores have it, where it may have had to take a number.
@@ -140,10 +141,14 @@ def _sheets(path: Path) -> Iterator[CorrectionSheet]:
     """The owners' corrections that lie beside packages: in the ZIP, in the folder, or beside the package's folder."""
     data = b""
     if path.is_file():
-        with zipfile.ZipFile(path) as archive:
-            if CORRECTIONS in archive.namelist():
-                with archive.open(CORRECTIONS) as member:
-                    data = member.read(_SHEETS)
+        try:
+            with zipfile.ZipFile(path) as archive:
+                if CORRECTIONS in archive.namelist():
+                    with archive.open(CORRECTIONS) as member:
+                        data = member.read(_SHEETS)
+        except UNREADABLE as error:
+            message = f"'{CORRECTIONS}' in the ZIP cannot be read: {error}"
+            raise PackageError(message, where=str(path), next="Copy it again, or ask for it again.") from error
     else:
         for folder in (path, path.parent):
             if (folder / LETTER).is_file() and (folder / CORRECTIONS).is_file():

@@ -9,9 +9,14 @@ from typing import BinaryIO, Final
 
 #: Bytes that a list of members may have; in memory it takes some ten times as much.
 MAX_LIST: Final = 16 << 20
-#: What `zipfile` raises for an archive that is damaged, encrypted, or of a kind that nobody here writes.
-UNREADABLE = (
-    zipfile.BadZipFile, zipfile.LargeZipFile, zlib.error, EOFError, NotImplementedError, OSError, RuntimeError,
+try:
+    from lzma import LZMAError as _LZMAError
+except ImportError:  # a Python without it raises NotImplementedError for what is packed so
+    _LZMAError = zlib.error  # type: ignore[misc,assignment]
+#: What `zipfile` raises for an archive that is damaged, encrypted, or of a kind that nobody here writes. A name that is
+#: no UTF-8, and a place before the beginning, are `ValueError`s; a kind that it does not know is a `RuntimeError`.
+UNREADABLE: Final = (
+    zipfile.BadZipFile, zipfile.LargeZipFile, zlib.error, _LZMAError, EOFError, OSError, RuntimeError, ValueError,
     struct.error,
 )  # fmt: skip
 

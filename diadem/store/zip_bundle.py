@@ -24,6 +24,7 @@ from diadem.model.ports import Bundle, Listing
 from diadem.package.bagit import BAG_INFO, BAGIT
 from diadem.package.letter import LETTER
 from diadem.package.paths import unsafe
+from diadem.serialization.zip_list import UNREADABLE
 from diadem.store.bundle import LocalBundle
 from diadem.store.system import long_path
 
@@ -36,8 +37,6 @@ _LOCAL: Final = struct.Struct("<4s22xHH")
 _BLOCK: Final = 1 << 20
 #: `create_system` of a ZIP whose permissions are those of Unix (APPNOTE 4.4.2).
 _UNIX: Final = 3
-#: What a ZIP that is none raises.
-_FOREIGN: Final = (zipfile.BadZipFile, zlib.error, struct.error, RuntimeError, EOFError, ValueError, OSError)
 
 
 class BrokenZip(PackageError):
@@ -97,7 +96,7 @@ class _Directory:
         try:
             with zipfile.ZipFile(long_path(path)) as archive:
                 infos = archive.infolist()
-        except _FOREIGN as error:
+        except UNREADABLE as error:
             raise _broken(path, str(error)) from error
         if len(infos) > _MOST:
             raise _broken(path, f"it names {len(infos):,} files, and {_MOST:,} are read")

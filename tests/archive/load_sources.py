@@ -26,7 +26,6 @@ LAYOUTS: Mapping[str, str] = {
     "blockfile": "blo",
     "emd": "hdf5",
     "hspy": "hdf5",
-    "mrc": "mrc",
     "quantumdetector": "mib",
 }
 

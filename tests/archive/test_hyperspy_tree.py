@@ -6,7 +6,7 @@ import importlib.util
 import json
 import math
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ import pytest
 import diadem
 from diadem.archive.hyperspy_tree import Tree
 from diadem.archive.package import Package
+from diadem.archive.signals import build
 from diadem.model.record import Dataset
 from diadem.serialization.record_json import build_record
 from tests.archive.load_sources import as_list
@@ -275,11 +276,110 @@ def test_what_a_hostile_file_puts_in_the_way_gives_way() -> None:
         assert signal.metadata.General.authors == "A"
 
 
+def test_a_zero_of_the_other_kind_of_instrument_is_absent_too() -> None:
+    told = dataset_of(instrument__kind=[assertion("sem")])
+    signal = signal_of(IMAGE, {"Acquisition_instrument": {"SEM": {"camera_length": 0.0, "Stage": {"tilt_alpha": 0.0}}}})
+    assert Tree(signal, told, "s1").fill() == ["Acquisition_instrument.SEM.camera_length: 0 → unknown"]
+    assert signal.metadata.Acquisition_instrument.SEM.Stage.tilt_alpha == 0.0
+
+
 def test_a_record_that_says_nothing_changes_nothing() -> None:
     signal = signal_of(IMAGE, {"Acquisition_instrument": {"TEM": {"beam_energy": 300.0}}})
     before = signal.metadata.as_dictionary()
     assert Tree(signal, dataset_of(), "s1").fill() == []
     assert signal.metadata.as_dictionary() == before
+
+
+# -- which signal of the record is which -------------------------------------------------------------------------------
+
+
+def recorded(*signals: tuple[str, Sequence[int]]) -> Dataset:
+    """A dataset of signals, each with a title, a shape, and an exposure of as many seconds as its number."""
+    document = described(1, camera__exposure=[
+        assertion(float(number), "s", applies_to=[f"s{number}"]) for number in range(1, len(signals) + 1)
+    ])  # fmt: skip
+    document["signals"] = [
+        {
+            "id": f"s{number}",
+            "title": title,
+            "shape": list(shape),
+            "dtype": "<u2",
+            "axes": [{"name": f"a{place}", "size": size} for place, size in enumerate(shape)],
+        }
+        for number, (title, shape) in enumerate(signals, 1)
+    ]
+    return build_record([document]).datasets[0]
+
+
+def made(dataset: Dataset, *signals: tuple[str, Sequence[int]]) -> list[Any]:
+    """What is loaded where a reader gives these titles and shapes."""
+    read = [
+        {
+            "data": np.zeros(tuple(shape), np.uint16),
+            "axes": [
+                {"name": f"a{place}", "size": size, "navigate": place < len(shape) - 2}
+                for place, size in enumerate(shape)
+            ],
+            "metadata": {"General": {"title": title}, "Acquisition_instrument": {"TEM": {"beam_current": 0.0}}},
+        }
+        for title, shape in signals
+    ]
+    origin = {"package": "diadem:0", "path": "a.dm4", "verify": "leaves", "reader": "x"}
+    return build(read, False, origin, dataset)
+
+
+def exposures(signals: Sequence[Any]) -> list[float | None]:
+    camera = "Acquisition_instrument.TEM.Detector.Camera.exposure"
+    return [signal.metadata.get_item(camera, default=None) for signal in signals]
+
+
+def notes(signal: Any) -> str:
+    return "; ".join(signal.metadata.get_item("General.diadem.notes", default=()))
+
+
+def test_a_record_with_the_axes_in_another_order_counts() -> None:
+    (signal,) = made(recorded(("map", (2048, 2, 2))), ("map", (2, 2, 2048)))
+    assert exposures([signal]) == [1.0]
+    assert not signal.metadata.has_item("Acquisition_instrument.TEM.beam_current")
+    assert "Acquisition_instrument.TEM.beam_current: 0 → unknown" in replaced(signal)
+    assert not notes(signal)
+
+
+@pytest.mark.parametrize(
+    ("told", "read", "seconds"),
+    [
+        ([("a", (4, 4)), ("b", (4, 4))], [("b", (4, 4)), ("a", (4, 4))], [2.0, 1.0]),  # by title
+        ([("", (4, 4)), ("", (8, 4))], [("x", (4, 8)), ("y", (4, 4))], [2.0, 1.0]),  # by size
+        ([("a", (4, 4)), ("a", (4, 4))], [("a", (4, 4)), ("a", (4, 4))], [1.0, 2.0]),  # by order
+        ([("a", (9, 1, 4))], [("b", (4, 9))], [1.0]),  # one element makes no axis
+    ],
+)
+def test_signals_are_found_by_title_size_and_order(told: Any, read: Any, seconds: Any) -> None:
+    signals = made(recorded(*told), *read)
+    assert exposures(signals) == seconds
+    assert not any(map(notes, signals))
+
+
+def test_another_shape_is_told_and_what_can_be_applied_is() -> None:
+    one, other = made(recorded(("a", (4, 4)), ("b", (3, 4, 4))), ("a", (4, 4)), ("b", (2, 4, 4)))
+    assert exposures([one, other]) == [1.0, 2.0]
+    assert not notes(one)
+    assert "s2 of the record is 3 × 4 × 4" in notes(other)
+    assert "this signal is 2 × 4 × 4" in notes(other)
+
+
+def test_a_signal_that_the_record_does_not_know_is_told() -> None:
+    one, other = made(recorded(("a", (4, 4))), ("x", (4, 4)), ("y", (4, 4)))
+    for signal in (one, other):
+        assert "not certain which signal of the record" in notes(signal)
+        assert not signal.metadata.has_item("Acquisition_instrument.TEM.beam_current")
+    assert exposures([one, other]) == [None, None]
+
+
+def test_a_signal_of_the_record_that_was_not_loaded_is_told() -> None:
+    (signal,) = made(recorded(("a", (4, 4)), ("b", (5, 5))), ("a", (4, 4)))
+    assert exposures([signal]) == [1.0]
+    assert "s2 'b', 5 × 5" in notes(signal)
 
 
 # -- types of signals, where their packages are installed --------------------------------------------------------------

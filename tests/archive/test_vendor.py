@@ -20,6 +20,7 @@ from diadem.model.manifest import RECORD_PATH, FileEntry
 from diadem.model.record import Dataset
 from diadem.model.vendor import TREE
 from diadem.package.sealing import HashedFile, seal
+from diadem.package.vendor import member
 from diadem.serialization.record_json import RecordWriter, build_record
 from diadem.testing.faults import flip_byte, make_writable
 from diadem.testing.samples import write_session
@@ -43,6 +44,25 @@ def test_every_entry_is_a_member_named_by_its_digest(package: diadem.Package) ->
             assert entry["path"] == f"vendor:{entry['sha256']}"
             assert hashlib.sha256(opened.read(entry["sha256"])).hexdigest() == entry["sha256"]
         assert set(opened.namelist()) == {entry["sha256"] for entry in entries}
+
+
+@pytest.mark.parametrize("kind", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_a_damaged_member_is_told_however_it_is_packed(kind: int) -> None:
+    content = random.Random(1).randbytes(3000)
+    digest = hashlib.sha256(content).hexdigest()
+    with io.BytesIO() as file:
+        with zipfile.ZipFile(file, "w", kind) as archive:
+            archive.writestr(digest, content)
+        whole = bytearray(file.getvalue())
+    start, told = 30 + len(digest), set()
+    for place in range(start, start + 40):
+        damaged = whole[:]
+        damaged[place] ^= 0xFF
+        try:
+            assert member(bytes(damaged), digest) == content  # a byte that nothing depends on
+        except ValueError as error:
+            told.add(str(error).partition(":")[0])
+    assert "the archive cannot be read" in told
 
 
 def test_the_same_by_dataset_id_path_and_place(package: diadem.Package) -> None:

@@ -251,6 +251,7 @@ def test_no_path_of_this_machine(extractor: Extractor, folder: Path) -> None:
 
 
 def test_what_no_reader_knows_starts_no_worker(folder: Path) -> None:
+    (folder / "b.unknown").write_bytes(b"12345")
     with Extractor(READERS) as extractor:
         plans = survey([("b.unknown", 5), ("a.honest", 0)], READERS)
         empty, unknown = (extractor.extract(plan, folder) for plan in plans)

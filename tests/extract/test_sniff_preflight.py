@@ -16,6 +16,7 @@ from diadem.extract.preflight import Preflight, preflight
 from diadem.extract.sniff import rank
 from diadem.extract.survey import survey
 from diadem.hooks.manager import collect
+from diadem.testing.faults import overwrite
 
 READERS = collect().readers
 
@@ -167,6 +168,15 @@ def test_an_archive_that_expands_too_far(tmp_path: Path) -> None:
 def test_an_archive_without_its_list(tmp_path: Path) -> None:
     path = tmp_path / "a.prz"
     path.write_bytes(b"PK\x03\x04" + bytes(200))
+    assert codes(check(path)) == ["truncated"]
+
+
+@pytest.mark.parametrize(("at", "byte"), [(46, b"\xe5"), (6, b"\xff")], ids=["name", "version"])
+def test_an_archive_with_a_damaged_list(tmp_path: Path, at: int, byte: bytes) -> None:
+    path = tmp_path / "a.prz"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("\u00fcber.npy", b"x")
+    overwrite(path, path.read_bytes().rindex(b"PK\1\2") + at, byte)
     assert codes(check(path)) == ["truncated"]
 
 

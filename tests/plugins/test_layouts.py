@@ -14,18 +14,29 @@ from hypothesis import strategies as st
 
 from diadem.errors import ReaderError
 from diadem.extract.lazyarray import LeafArray
+from diadem.extract.opening import array_of
 from diadem.model.layout import FileLayout, FileObject
 from diadem.plugins.gatan import walk
 from diadem.plugins.gatan.files import layout as layout_of_tags
 from diadem.plugins.gatan.tags import read_directory
-from diadem.plugins.rosettasciio.layouts import blo, hdf5, mib, mrc
+from diadem.plugins.mrc import files as mrc
+from diadem.plugins.rosettasciio.layouts import blo, hdf5, mib
 from diadem.plugins.rosettasciio.layouts.header import Cursor
-from tests.plugins.opened import Bytes
+from tests.plugins.opened import Bytes, Held
 
 
 def dm_layout(files: Mapping[str, Bytes], name: str) -> FileLayout | None:
     """Where the arrays of a DM file lie."""
     return layout_of_tags(read_directory(files[name], name), name, files[name].size)
+
+
+def mrc_layout(files: Mapping[str, Bytes], name: str) -> FileLayout | None:
+    """Where the sections of an MRC file lie; None where the reader is asked."""
+    try:
+        signals = list(mrc.open(Held({name: files[name].data})).signals)
+    except OSError:
+        return None
+    return FileLayout([signal.array for signal in signals if signal.array], {})
 
 
 def _array(content: bytes, found: FileLayout | None, number: int = 0) -> Any:
@@ -49,25 +60,31 @@ def _mrc(data: Any, mode: int, extended: int = 0) -> bytes:
 def test_mrc(mode: int, dtype: str, extended: int) -> None:
     data = np.arange(60).reshape(3, 4, 5).astype(dtype)
     content = _mrc(data, mode, extended)
-    found = mrc.layout({"a.mrc": Bytes(content)}, "a.mrc")
-    assert np.array_equal(_array(content, found), data)
-    assert found is not None
-    assert found.header == {"a.mrc": [(0, 1024 + extended)]}
+    files = Held({"a.mrc": content})
+    (signal,) = mrc.open(files).signals
+    assert np.array_equal(array_of(signal, files, "a", lazy=False), data)
+    assert files.held["a.mrc"].read == 1024 + data.nbytes
 
 
 def test_mrc_that_is_not_certain_or_not_whole() -> None:
     data = np.zeros((3, 4, 5), np.uint8)
-    assert mrc.layout({"a.mrc": Bytes(_mrc(data, 101))}, "a.mrc") is None
-    assert mrc.layout({"a.mrc": Bytes(_mrc(data[:0], 0))}, "a.mrc") is None
+
+    def asks_the_reader(files: Mapping[str, bytes]) -> bool:
+        with pytest.raises(OSError, match="no reader"):
+            list(mrc.open(Held(files)).signals)
+        return True
+
+    assert asks_the_reader({"a.mrc": _mrc(data, 101)})
+    assert asks_the_reader({"a.mrc": _mrc(data[:0], 0)})
     swapped = bytearray(_mrc(data, 0))
     swapped[:12], swapped[212:214] = struct.pack(">3I", 5, 4, 3), b"\x11\x11"
-    assert mrc.layout({"a.mrc": Bytes(bytes(swapped))}, "a.mrc") is None
-    with pytest.raises(ReaderError, match="promises at least 1,084 bytes, the file has 1,083"):
-        mrc.layout({"a.mrc": Bytes(_mrc(data, 0)[:-1])}, "a.mrc")
-    with pytest.raises(ReaderError):
-        mrc.layout({"a.mrc": Bytes(b"short")}, "a.mrc")
-    movie = {"1_2_movie.mrc": Bytes(_mrc(data, 0)), "1_2_scan_coordinates.csv": Bytes(b"0,0")}
-    assert mrc.layout(movie, "1_2_movie.mrc") is None
+    assert asks_the_reader({"a.mrc": bytes(swapped)})
+    short = Held({"a.mrc": _mrc(data, 0)[:-1]})
+    assert mrc.open(short).size == 1084
+    assert asks_the_reader({"a.mrc": _mrc(data, 0)[:-1]})
+    with pytest.raises(ReaderError, match="promises at least 1,024 bytes, the file has 5"):
+        list(mrc.open(Held({"a.mrc": b"short"})).signals)
+    assert asks_the_reader({"1_2_movie.mrc": _mrc(data, 0), "1_2_scan_coordinates.csv": b"0,0"})
 
 
 # -- Blockfile -----------------------------------------------------------------------------------------------------
@@ -257,7 +274,10 @@ def test_dm_array_of_structures_is_passed_over(gatan: Gatan) -> None:
 # -- any bytes at all ----------------------------------------------------------------------------------------------
 
 _EXAMPLES = {
-    "a.mrc": (mrc.layout, _mrc(np.zeros((3, 4, 5), "<i2"), 1, 64)),
+    "a.mrc": (
+        mrc_layout,
+        _mrc(np.zeros((3, 4, 5), "<i2"), 1, 64),
+    ),
     "a.blo": (blo.layout, _blo(np.zeros((2, 2, 4, 4), np.uint8))),
     "a.mib": (mib.layout, _mib(np.zeros((2, 4, 4), np.uint8), "U08")),
     "a.dm3": (

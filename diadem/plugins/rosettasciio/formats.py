@@ -47,7 +47,6 @@ LAYOUTS: Mapping[str, str] = {
         ("blockfile", "blo"),
         ("emd", "hdf5"),
         ("hspy", "hdf5"),
-        ("mrc", "mrc"),
         ("quantumdetector", "mib"),
     )
 }
@@ -124,7 +123,7 @@ FORMATS: Mapping[str, Format] = {
             Group("{stem}.mrc", sidecars=("{stem}.xml", "{stem}.mrc.mdoc", "{stem}.mdoc")),
             Group("{stem}.ali", sidecars=("{stem}.ali.mdoc", "{stem}.mdoc")),
         ),
-        load="diadem.plugins.mrc.reader:read",
+        open="diadem.plugins.mrc.files:open",
         signature=rb".{208}MAP[ \0]",  # MRC2014, word 53; older files have nothing there
     ),
     "mrcz": Format(probe=_PROBES + "is_mrcz", priority=1, load="diadem.plugins.mrc.mrcz_reader:read"),

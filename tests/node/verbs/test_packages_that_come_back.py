@@ -13,6 +13,7 @@ import pytest
 
 import diadem
 from diadem.errors import DiademError, IntegrityError, PackageError, UsageError
+from diadem.testing.faults import overwrite
 from tests.archive.scan_trees import image
 from tests.cli.inside import said, said_json
 from tests.node.verbs.conftest import Lab
@@ -160,6 +161,17 @@ def test_hostile_zips_bring_nothing_in(given: tuple[str, Path], other: diadem.No
         other.import_(path)
     assert not other.search("").rows
     assert not (tmp_path / "evil").exists()
+
+
+def test_damaged_corrections_in_a_zip_are_told(given: tuple[str, Path], other: diadem.Node) -> None:
+    with zipfile.ZipFile(given[1]) as archive:
+        size = archive.getinfo("corrections.jsonl").compress_size
+        start = archive.getinfo("corrections.jsonl").header_offset + 30 + len("corrections.jsonl")
+    overwrite(given[1], start + size // 2, bytes(64))
+    with pytest.raises(PackageError, match=r"'corrections\.jsonl' in the ZIP cannot be read") as caught:
+        other.import_(given[1])
+    assert caught.value.where == str(given[1])
+    assert not other.search("").rows
 
 
 def test_a_truncated_zip_is_told(given: tuple[str, Path], tmp_path: Path) -> None:

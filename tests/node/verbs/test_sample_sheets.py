@@ -21,6 +21,7 @@ from diadem.model.statements import Draft, Subject
 from diadem.model.table_changes import TableChanges
 from diadem.node.node import Node
 from diadem.node.sample_saying import members_of, tidied
+from diadem.testing.faults import overwrite
 from tests.node.verbs.conftest import Lab
 
 KINDS = (".csv", ".xlsx")
@@ -232,6 +233,12 @@ def test_what_would_mean_something_else_silently_is_refused(filled: Lab) -> None
     book.save(path)
     with pytest.raises(DocumentError, match="formula of the cell B2 has no value"):
         filled.node.samples.import_(path)
+    name = path.read_bytes().rindex(b"PK\1\2") + 46  # of the last member, in the list of members
+    overwrite(path, name - 37, b"\x08")  # it says that it is UTF-8
+    overwrite(path, name, b"\xe5")
+    with pytest.raises(DocumentError, match="no workbook that can be read") as damaged:
+        filled.node.samples.import_(path)
+    assert damaged.value.where == str(path)
     path.write_bytes(b"no workbook")
     with pytest.raises(DocumentError, match="no workbook") as caught:
         filled.node.samples.import_(path)

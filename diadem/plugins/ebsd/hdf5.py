@@ -1,0 +1,353 @@
+"""HDF5 files of EBSD, all grown from one proposal (Jackson et al. 2014, doi:10.1186/2193-9772-3-4).
+
+A group for each scan has groups of techniques (``EBSD``, ``EDS``, ``Electron Image``, ``SEM``), each with a `Header` of
+single values and `Data`, whose arrays have one row for each point of the map, row by row from the upper left corner.
+Makers differ in names, not in the order. EMsoft's files hold simulated patterns, in groups of its own.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, cast
+
+from diadem.errors import ReaderError
+from diadem.hooks.fields import Block
+from diadem.hooks.formats import Files, Opened, Signal
+from diadem.hooks.text import number
+
+if TYPE_CHECKING:
+    import h5py
+
+#: Of one file: scans, arrays of a scan, values of a header, groups inside one another.
+_SCANS, _ARRAYS, _VALUES, _DEEPEST = 256, 256, 2000, 4
+#: Bytes of a value of a header; pictures and backgrounds are longer.
+_LONGEST = 1 << 16
+#: Points of a map.
+_POINTS = 1 << 26
+_COLUMNS = ("X Cells", "NCOLS", "nColumns", "n_columns")
+_ROWS = ("Y Cells", "NROWS", "nRows", "n_rows")
+_STEPS = (("Y Step", "YSTEP", "Step Y", "step_y"), ("X Step", "XSTEP", "Step X", "step_x"))
+#: Names of grids whose rows have equally many points; hexagonal ones have not.
+_SQUARE = ("", "isometric", "SqrGrid", "square")
+#: What the axes say.
+_PLACES = frozenset({"X", "Y", "X Position", "Y Position"})
+#: The map that looks like a picture of the sample; it goes before the others.
+_PICTURES = frozenset({"Band Contrast", "IQ", "RadonQuality"})
+
+
+def _maker(path: str) -> str:
+    """Who wrote a file of EBSD, by its root."""
+    import h5py
+
+    with h5py.File(path, "r") as root:
+        maker = str(_file(root).get("Manufacturer", "")).lower()
+        return maker if maker and any("EBSD" in scan for _, scan in _scans(root)) else ""
+
+
+def is_h5oina(path: str) -> bool:
+    """Oxford Instruments names its format's version and its slices."""
+    import h5py
+
+    with h5py.File(path, "r") as root:
+        return {"Format Version", "Index"} <= set(root) and "oxford" in str(_file(root).get("Manufacturer", "")).lower()
+
+
+def is_bruker(path: str) -> bool:
+    """ESPRIT's export."""
+    return "bruker" in _maker(path)
+
+
+def is_edax(path: str) -> bool:
+    """OIM's and TEAM's export."""
+    return "edax" in _maker(path)
+
+
+def is_kikuchipy(path: str) -> bool:
+    """Kikuchipy's own."""
+    return "kikuchipy" in _maker(path)
+
+
+def is_emsoft(path: str) -> bool:
+    """EMsoft keeps what a program was told beside what it made."""
+    import h5py
+
+    with h5py.File(path, "r") as root:
+        return {"EMData", "EMheader"} <= set(root)
+
+
+def open_h5oina(files: Files) -> Opened:
+    """Open a file of Oxford Instruments."""
+    return _opened(files, "h5oina")
+
+
+def open_bruker(files: Files) -> Opened:
+    """Open a file of Bruker's ESPRIT."""
+    return _opened(files, "bruker-ebsd")
+
+
+def open_edax(files: Files) -> Opened:
+    """Open a file of EDAX."""
+    return _opened(files, "edax-ebsd")
+
+
+def open_kikuchipy(files: Files) -> Opened:
+    """Open a file of kikuchipy."""
+    return _opened(files, "kikuchipy")
+
+
+def open_emsoft(files: Files) -> Opened:
+    """Open a file of EMsoft: patterns, or a sphere of them, that a program has made."""
+    import h5py
+
+    root = h5py.File(files.hdf5(), "r")
+    return Opened(_simulated(root), [Block("emsoft", _tree(root["EMheader"], [_VALUES]), place="EMheader")])
+
+
+def _opened(files: Files, kind: str) -> Opened:
+    """Signals and headers of each scan; what a program says beside the patterns it says of all of the scan."""
+    import h5py
+
+    root = h5py.File(files.hdf5(), "r")
+    told = _file(root)
+    signals: list[Signal] = []
+    blocks = []
+    scans = list(itertools.islice(_scans(root), _SCANS + 1))
+    for place, scan in scans[:_SCANS]:
+        first, own = len(signals), []
+        for technique in _techniques(scan):
+            part, before = _Part(place, scan, technique, told), len(signals)
+            signals += part.signals()
+            own.append((part, range(before, len(signals))))
+        for part, numbers in own:
+            tree = {**part.header, "Technique": part.technique, "File": told}
+            meant = numbers if numbers and kind == "h5oina" else range(first, len(signals))
+            blocks.append(Block(kind, tree, place=f"{place}/{part.technique}/Header", signals=tuple(meant)))
+    if len(scans) > _SCANS and signals:
+        message = f"the file has more than {_SCANS} scans; the first are described"
+        signals[0] = replace(signals[0], issues=[{"code": "not-described", "message": message}])
+    return Opened(signals, blocks)
+
+
+# -- groups and values -----------------------------------------------------------------------------------------------
+
+
+def _hard(group: Any) -> Iterator[tuple[str, Any]]:
+    """What lies below a group by hard links, which lead nowhere else."""
+    import h5py
+
+    for name in group if isinstance(group, h5py.Group) else ():
+        if isinstance(group.get(name, getlink=True), h5py.HardLink):
+            yield name, group[name]
+
+
+def _groups(group: Any) -> dict[str, h5py.Group]:
+    import h5py
+
+    return {name: item for name, item in _hard(group) if isinstance(item, h5py.Group)}
+
+
+def _file(root: Any) -> dict[str, Any]:
+    """Values at the root; EDAX has a blank before their names, kikuchipy small letters."""
+    return {name.strip().title() if name.islower() else name.strip(): value for name, value in _values(root, [100])}
+
+
+def _scans(root: Any) -> Iterator[tuple[str, h5py.Group]]:
+    """Groups with groups of techniques in them: below the root, or below projects, samples and areas."""
+    found = 0
+    todo: list[tuple[str, Any, int]] = [("", root, 0)]
+    while todo and found <= _SCANS:
+        place, group, depth = todo.pop(0)
+        for name, inner in _groups(group).items():
+            where = f"{place}/{name}".lstrip("/")
+            if any(_techniques(inner)):
+                found += 1
+                yield where, inner
+            elif depth < _DEEPEST and len(todo) < _SCANS:
+                todo.append((where, inner, depth + 1))
+
+
+def _techniques(scan: Any) -> list[str]:
+    """Names of the groups that have a header."""
+    return [name for name, group in _groups(scan).items() if "Header" in _groups(group)]
+
+
+def _tree(group: Any, left: list[int], depth: int = 0) -> dict[str, Any]:
+    """Values and groups of a header; `left` counts what may still be read. A unit stands at ``name@Unit``."""
+    found = dict(_values(group, left))
+    for name, inner in _groups(group).items() if depth < _DEEPEST and left[0] > 0 else ():
+        found[name] = _tree(inner, left, depth + 1)
+    return found
+
+
+def _values(group: Any, left: list[int]) -> Iterator[tuple[str, Any]]:
+    import h5py
+
+    for name, item in _hard(group):
+        if not isinstance(item, h5py.Dataset) or left[0] <= 0:
+            continue
+        left[0] -= 1
+        if _kept_here(item) and item.size and item.size <= 64 and item.size * item.dtype.itemsize <= _LONGEST:
+            yield name, _plain(item[()])
+            if unit := _plain(item.attrs.get("Unit", "")):
+                yield f"{name}@Unit", unit
+
+
+def _kept_here(item: Any) -> bool:
+    """Whether an array lies in this file."""
+    return item.dtype.kind in "SOiufb" and item.external is None and not item.is_virtual
+
+
+def _plain(value: Any) -> Any:
+    """A value without NumPy; of one in a list, it."""
+    value = value.tolist() if hasattr(value, "tolist") else value
+    while isinstance(value, list) and len(value) == 1:
+        value = value[0]
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    return value.decode("utf-8", "replace").strip() if isinstance(value, bytes) else value
+
+
+# -- signals ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Grid:
+    """Places of the rows of an array: rows and columns of a map with the steps between them in um, or neither."""
+
+    size: int
+    shape: tuple[int, int] | None = None
+    steps: tuple[float, float] = (0.0, 0.0)
+    order: Any = None
+
+
+class _Part:
+    """One technique of one scan."""
+
+    def __init__(self, place: str, scan: Any, technique: str, told: Mapping[str, Any]) -> None:
+        self.place, self.technique = place, technique
+        self._scan, self._data = scan, scan[technique].get("Data")
+        self._title = "" if place == str(told.get("Index", "")) else f"{place}: "
+        self.header = _tree(scan[technique]["Header"], [_VALUES])
+
+    def signals(self) -> Iterator[Signal]:
+        """Patterns first, then what is known of each point."""
+        arrays = list(itertools.islice(self._arrays(), _ARRAYS))
+        grid: _Grid | None = None
+        for name, array in sorted(arrays, key=lambda one: (-max(one[1].ndim, 2), one[0] not in _PICTURES)):
+            grid = grid if grid and grid.size == array.shape[0] else self._grid(array.shape[0])
+            yield from _mapped(f"{self._title}{name}", array, grid, self.header)
+
+    def _arrays(self) -> Iterator[tuple[str, Any]]:
+        """Arrays that have a row for each point, in the group or in groups below it: elements, detectors."""
+        import h5py
+
+        for name, item in _hard(self._data):
+            inside = _hard(item) if isinstance(item, h5py.Group) else [("", item)]
+            for below, array in inside:
+                if not isinstance(array, h5py.Dataset) or not array.ndim or array.dtype.kind not in "iufb":
+                    continue
+                if name not in _PLACES and array.shape[0] > 1 and _kept_here(array):
+                    yield f"{name} {below}".strip(), array
+
+    def _grid(self, size: int) -> _Grid:
+        """How the points lie."""
+        columns, rows = (int(min(self._first(names) or 0, _POINTS)) for names in (_COLUMNS, _ROWS))
+        y, x = (float(self._first(names) or 0) for names in _STEPS)
+        if str(self.header.get("Grid Type", "")) not in _SQUARE:
+            return _Grid(size)
+        if rows * columns == size:
+            return _Grid(size, (rows, columns), (y, x))
+        return self._region(size, (y, x))
+
+    def _region(self, size: int, steps: tuple[float, float]) -> _Grid:
+        """A part of Bruker's map: column and row of each point are listed, in any order."""
+        import numpy as np
+
+        listed = [self._scan.get(f"{self.technique}/SEM/{name}") for name in ("IY", "IX")]
+        if any(one is None or one.shape != (size,) or not _kept_here(one) for one in listed) or size > _POINTS:
+            return _Grid(size)
+        row, column = (one[()].astype(np.int64) - int(one[()].min()) for one in listed)
+        shape = int(row.max()) + 1, int(column.max()) + 1
+        places = row * shape[1] + column
+        if shape[0] * shape[1] != size or len(np.unique(places)) != size:
+            return _Grid(size)
+        order = np.argsort(places)
+        return _Grid(size, shape, steps, None if (order[1:] > order[:-1]).all() else order)
+
+    def _first(self, names: Sequence[str]) -> float | None:
+        return next((found for name in names if (found := number(self.header.get(name, ""))) is not None), None)
+
+
+def _mapped(title: str, array: Any, grid: _Grid, header: Mapping[str, Any]) -> Iterator[Signal]:
+    """The signal of an array; of few columns, such as the Euler angles, one for each."""
+    data = _lazy(array, grid)
+    rest = list(array.shape[1:])
+    if not rest or (len(rest) == 1 and rest[0] <= 4):
+        for column in range(rest[0]) if rest else (None,):
+            named = title if column is None or rest == [1] else f"{title} {column + 1}"
+            yield _signal(named, data if column is None else data[..., column], _points(grid, navigate=False))
+        return
+    if len(rest) == 1 and grid.shape is None:  # a picture beside the map
+        yield _signal(title, data, [_axis("y", array.shape[0]), _axis("x", rest[0])])
+        return
+    if len(rest) == 1:
+        width, start = (number(header.get(name, "")) for name in ("Channel Width", "Start Channel"))
+        axes = [_axis("Energy" if width else "", rest[0], width or 1.0, start or 0.0, "eV" if width else "")]
+    else:
+        axes = [_axis(name, size) for name, size in zip(("z", "dy", "dx")[-len(rest) :], rest, strict=False)]
+    yield _signal(title, data, [*_points(grid, navigate=True), *axes])
+
+
+def _lazy(array: Any, grid: _Grid) -> Any:
+    """The array as a Dask array in the shape of the map, cut between rows of it."""
+    from dask.array import from_array
+
+    row = grid.shape[1] if grid.shape else 1
+    point = array.dtype.itemsize * max(1, int(array.size // array.shape[0]))
+    chunk = row * max(1, (4 << 20) // (row * point))
+    data = cast("Callable[..., Any]", from_array)(
+        array, chunks=(min(chunk, array.shape[0]), *array.shape[1:]), name=False
+    )
+    if grid.order is not None:
+        data = data[grid.order]
+    return data.reshape(*_shape(grid), *array.shape[1:])
+
+
+def _shape(grid: _Grid) -> tuple[int, ...]:
+    """Of the map; a line of points has one axis."""
+    shape = grid.shape or (1, grid.size)
+    return shape if shape[0] > 1 else shape[1:]
+
+
+def _points(grid: _Grid, *, navigate: bool) -> list[dict[str, Any]]:
+    steps = zip(("y", "x"), grid.shape or (1, grid.size), grid.steps, strict=True)
+    axes = [_axis(name, size, step or 1.0, 0.0, "um" if step else "", navigate=navigate) for name, size, step in steps]
+    return axes[-len(_shape(grid)) :]
+
+
+def _axis(
+    name: str, size: int, scale: float = 1.0, offset: float = 0.0, units: str = "", *, navigate: bool = False
+) -> dict[str, Any]:
+    return {"name": name, "size": size, "scale": scale, "offset": offset, "units": units, "navigate": navigate}
+
+
+def _signal(title: str, data: Any, axes: list[dict[str, Any]]) -> Signal:
+    return Signal(axes, data, metadata={"General": {"title": title}, "Signal": {"signal_type": ""}})
+
+
+def _simulated(root: Any) -> Iterator[Signal]:
+    """Every array of pictures below ``EMData``."""
+    import h5py
+
+    found = 0
+    for program, group in _groups(root["EMData"]).items():
+        for name, array in _hard(group):
+            if isinstance(array, h5py.Dataset) and array.ndim > 2 and array.dtype.kind in "iuf" and _kept_here(array):
+                grid = _Grid(array.shape[0])
+                axes = [_axis("xyzt"[place], size, navigate=place > 1) for place, size in enumerate(array.shape[::-1])]
+                yield _signal(f"{program}: {name}", _lazy(array, grid).reshape(array.shape), axes[::-1])
+                found += 1
+    if not found:
+        raise ReaderError("there are no patterns below EMData", where="EMData")

@@ -1,0 +1,254 @@
+"""Maps of EBSD as text and as Oxford's CHANNEL 5 has them: ``.ctf``, ``.ang``, and ``.cpr`` with ``.crc``.
+
+Each has a head of names and values, and a row of numbers for each point of the map, row by row. The numbers of
+texts are read when they are asked for: their rows have no fixed length.
+"""
+
+from __future__ import annotations
+
+import io
+import itertools
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from math import prod
+from pathlib import Path, PurePosixPath
+from typing import Any, cast
+
+from diadem.errors import ReaderError
+from diadem.hooks.fields import Block
+from diadem.hooks.formats import CutShort, Files, Opened, Signal
+from diadem.hooks.text import decode, ini, number
+from diadem.model.layout import ArrayLayout
+
+#: Bytes of a head, and of a .cpr file; with the reflections of many phases they have some kilobytes.
+_LONGEST_HEAD = 1 << 20
+_PIECE = 1 << 16
+_MOST_COLUMNS, _MOST_POINTS = 64, 1 << 40
+#: Columns of .ang files that do not name them (OIM's own order).
+_ANG_COLUMNS = ("phi1", "PHI", "phi2", "x", "y", "IQ", "CI", "Phase index", "SEM", "Fit")
+#: The same where NanoMEGAS' ACOM has written them, with steps in nm: maps of precession diffraction (ASTAR). Orix reads
+#: them so; in its file of ACOM, steps of 8.3 um would be larger than what a transmission microscope shows.
+_ACOM_COLUMNS = ("phi1", "PHI", "phi2", "x", "y", "Index", "Reliability", "Phase index", "Reliability x 100")
+#: Columns that the axes say; and those that look like a picture of the sample, which go before the others.
+_PLACES, _PICTURES = frozenset({"x", "y"}), frozenset({"bc", "iq"})
+#: Fields of a record of .crc files: number, name, NumPy's type; a byte, the phase, goes before them. Checked against
+#: testDataEBSD.cpr and the size of its map, and what other programs read.
+_CRC: Mapping[int, tuple[str, str]] = {
+    1: ("X", "<f4"), 2: ("Y", "<f4"), 3: ("Euler 1", "<f4"), 4: ("Euler 2", "<f4"), 5: ("Euler 3", "<f4"),
+    6: ("MAD", "<f4"), 7: ("BC", "|u1"), 8: ("BS", "|u1"), 9: ("Field 9", "|u1"), 10: ("Bands", "|u1"),
+    11: ("Error", "|u1"), 12: ("Reliability", "<f4"),
+}  # fmt: skip
+
+Shape = tuple[int, ...]
+
+
+# -- HKL, Oxford: Channel Text File ----------------------------------------------------------------------------------
+
+
+def open_ctf(files: Files) -> Opened:
+    """Open a Channel Text File: lines of name and value, then a line of the columns' names, then the points."""
+    head = _head(files, lambda line: line.startswith("Phase\tX"))
+    lines = head.splitlines()
+    tree = ctf(lines)
+    shape = _grid(tree.get("YCells"), tree.get("XCells"))
+    steps = tree.get("YStep"), tree.get("XStep")
+    names = lines[-1].split("\t")
+    return Opened(_texts(files, len(head), names, shape, steps), [_block("ctf-head", tree, head)])
+
+
+def ctf(lines: Sequence[str]) -> dict[str, str]:
+    """Names and values of a head; the line about the Euler angles has several of them.
+
+    Parameters
+    ----------
+    lines : sequence of str
+        The head.
+    """
+    found: dict[str, str] = {}
+    for line in lines[1:-1]:
+        parts = [part.strip() for part in line.split("\t")]
+        if parts[0].startswith("Euler"):
+            parts = parts[1:]
+        elif ";" in parts[0]:  # a phase: lattice, angles, name, groups
+            found.setdefault("Phase 1", parts[2] if len(parts) > 2 else "")
+            continue
+        for name, value in itertools.zip_longest(parts[::2], parts[1::2], fillvalue=""):
+            if name and value:
+                found.setdefault(name, value)
+    return found
+
+
+# -- TSL, EDAX: .ang ---------------------------------------------------------------------------------------------------
+
+
+def is_ang(path: str) -> bool:
+    """OIM's head: comments, of which one names the grid or the steps."""
+    with Path(path).open("rb") as stream:
+        head = stream.read(_PIECE)
+    return head.startswith(b"#") and re.search(rb"^# *(?:GRID|XSTEP|TEM_PIXperUM)\b", head, re.MULTILINE) is not None
+
+
+def open_ang(files: Files) -> Opened:
+    """Open an .ang file: comments of name and value, then the points."""
+    head = _head(files, lambda line: not line.startswith("#"), with_last=False)
+    tree = ang(head.splitlines())
+    rows, odd, even = (int(number(tree.get(name, "")) or 0) for name in ("NROWS", "NCOLS_ODD", "NCOLS_EVEN"))
+    shape, steps = _grid(rows, odd), (tree.get("YSTEP"), tree.get("XSTEP"))
+    if "hex" in tree.get("GRID", "").lower():  # rows are shifted, and every other one may have one point less
+        shape, steps = _grid(1, (rows + 1) // 2 * odd + rows // 2 * even), (None, None)
+    listed = [name.strip() for name in tree.get("COLUMN_HEADERS", "").split(",") if name.strip()]
+    acom = is_acom(tree)
+    known = listed or (_ACOM_COLUMNS if acom else _ANG_COLUMNS)
+    names = [*known, *(f"Column {place}" for place in range(len(known) + 1, _MOST_COLUMNS))]
+    signals = _texts(files, len(head), names, shape, steps, "nm" if acom else "um")
+    return Opened(signals, [_block("ang-head", tree, head)])
+
+
+def is_acom(tree: Mapping[str, str]) -> bool:
+    """Whether the head is one of NanoMEGAS' ACOM: ``File created from ACOM RES results``."""
+    return "ACOM" in tree.get("File", "")
+
+
+def ang(lines: Sequence[str]) -> dict[str, str]:
+    """Names and values of a head; of a name that comes again, as of several phases, the first counts.
+
+    Parameters
+    ----------
+    lines : sequence of str
+        The head.
+    """
+    found: dict[str, str] = {}
+    for line in lines:
+        name, _, value = line.lstrip("# ").replace("\t", " ").partition(" ")
+        if value.strip():
+            found.setdefault(name.rstrip(":"), value.strip())
+    return found
+
+
+# -- Oxford: .cpr and .crc ---------------------------------------------------------------------------------------------
+
+
+def is_cpr(path: str) -> bool:
+    """CHANNEL 5's sections."""
+    with Path(path).open("rb") as stream:
+        head = stream.read(_PIECE)
+    return b"[General]" in head and re.search(rb"^(?:GridDistX|TiltAngle)=", head, re.MULTILINE) is not None
+
+
+def open_cpr(files: Files) -> Opened:
+    """Open a project of CHANNEL 5: sections of names and values; records of the points lie in the .crc file beside."""
+    data = files[files.entry].read_at(0, _LONGEST_HEAD)
+    tree = ini(decode(data))
+    return Opened(_records(files, tree), [Block("cpr", tree, data, "text/plain", "", files.entry)])
+
+
+def _records(files: Files, tree: Mapping[str, Mapping[str, str]]) -> Iterator[Signal]:
+    """A signal for each field of the records."""
+    job, listed = tree.get("Job", {}), tree.get("Fields", {})
+    beside = f"{PurePosixPath(files.entry).stem}.crc"
+    name = next((one for one in files if PurePosixPath(one).name.lower() == beside.lower()), "")
+    shape = _grid(job.get("yCells"), job.get("xCells"))
+    if not name or not shape:
+        missing = f"no {beside} beside it" if shape else "no number of cells in it"
+        raise ReaderError(
+            f"there is {missing}, so there are no points", where=files.entry, next="Archive the two together."
+        )
+    numbers = [int(found) for place in range(1, _MOST_COLUMNS) if (found := number(listed.get(f"Field{place}", "")))]
+    fields = [("Phase", "|u1"), *(_CRC.get(one, (f"Field {one}", "<f4")) for one in numbers)]
+    record, points, left = sum(int(kind[-1]) for _, kind in fields), prod(shape), files[name].size
+    if left < points * record:
+        raise CutShort(name, points * record, left)
+    if left != points * record:
+        raise ReaderError(f"{left} bytes are not {points} points of {record} bytes", where=name)
+    offset = 0
+    for title, kind in fields:
+        strides = (shape[-1] * record, record)[-len(shape) :]
+        layout = ArrayLayout(name, offset, kind, shape, strides)
+        if title.lower() not in _PLACES:
+            yield Signal(
+                _axes(shape, (job.get("GridDistY"), job.get("GridDistX"))), array=layout, metadata=_titled(title)
+            )
+        offset += int(kind[-1])
+
+
+# -- what they have in common ------------------------------------------------------------------------------------------
+
+
+def _head(files: Files, ends: Callable[[str], bool], *, with_last: bool = True) -> str:
+    """The lines before the points, each byte a character."""
+    head = files[files.entry].read_at(0, _PIECE).decode("latin-1")
+    at = 0
+    while at < _LONGEST_HEAD:
+        end = head.find("\n", at) + 1
+        if not end:
+            more = files[files.entry].read_at(len(head), _PIECE).decode("latin-1")
+            if not more:
+                break
+            head += more
+            continue
+        if ends(head[at:end]):
+            return head[:end] if with_last else head[:at]
+        at = end
+    if with_last:
+        raise ReaderError("no line names the columns of the points", where=files.entry)
+    return head
+
+
+def _block(kind: str, tree: Mapping[str, str], head: str) -> Block:
+    data = head.encode("latin-1")
+    return Block(kind, tree, data, "text/plain", "head", byte_range=(0, len(data)))
+
+
+def _grid(rows: Any, columns: Any) -> Shape:
+    """The shape of a map; of a line, one number; of none, nothing."""
+    size = tuple(int(min(number(one or 0) or 0, _MOST_POINTS)) for one in (rows, columns))
+    return () if min(size) < 1 else size if size[0] > 1 else size[1:]
+
+
+def _texts(
+    files: Files, start: int, names: Sequence[str], shape: Shape, steps: tuple[Any, Any], unit: str = "um"
+) -> Iterator[Signal]:
+    """A signal for each column but the places."""
+    import dask.array as da
+    import numpy as np
+    from dask.delayed import delayed
+
+    if not shape:
+        raise ReaderError("the head names no grid", where=files.entry)
+    first = files[files.entry].read_at(start, _PIECE).decode("latin-1").lstrip().partition("\n")[0]
+    columns = len(first.split())
+    if not columns:
+        raise ReaderError("there are no points behind the head", where=files.entry)
+    points, size = prod(shape), files[files.entry].size
+    if size - start < (least := 2 * points * columns - 1):  # a digit and a blank for each number
+        raise CutShort(files.entry, start + least, size)
+
+    def read() -> Any:
+        reader = files[files.entry]
+        text = reader.read_at(start, size - start).decode("latin-1").replace(",", ".")
+        found = np.loadtxt(io.StringIO(text), comments=None, ndmin=2, max_rows=points)
+        if len(found) < points:
+            raise ReaderError(f"the head names {points} points, {len(found)} are there", where=files.entry)
+        return found
+
+    made = cast("Callable[..., Any]", delayed)(read, pure=False)()
+    table = cast("Callable[..., Any]", da.from_delayed)(made, (points, columns), np.float64)
+    for place, name in sorted(enumerate(names[:columns]), key=lambda one: one[1].lower() not in _PICTURES):
+        if name.lower() not in _PLACES:
+            yield Signal(_axes(shape, steps, unit), table[:, place].reshape(shape), metadata=_titled(name))
+
+
+def _axes(shape: Shape, steps: tuple[Any, Any], unit: str = "um") -> list[dict[str, Any]]:
+    """Axes of a map; of a hexagonal one or a line the points follow each other."""
+    found = []
+    for name, size, step in list(zip(("y", "x"), (1, *shape)[-2:], steps, strict=True))[-len(shape) :]:
+        scale = number(step or 0)
+        units = unit if scale else ""
+        found.append(
+            {"name": name, "size": size, "scale": scale or 1.0, "offset": 0.0, "units": units, "navigate": False}
+        )
+    return found
+
+
+def _titled(title: str) -> dict[str, Any]:
+    return {"General": {"title": title}, "Signal": {"signal_type": ""}}
