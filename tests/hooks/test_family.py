@@ -54,6 +54,10 @@ block = ["a", "b"]
 proof = "p"
 [[table.group]]
 fields."instrument.model" = "Model"
+when = { key = "Clock", is_not = "12:00" }
+
+[when]
+midnight = { key = "Clock", is = "00:00" }
 """
 CODE = "def read(): pass\nblocks = draw = check = 1\nfrom os import path as connect\n"
 

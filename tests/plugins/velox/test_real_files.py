@@ -41,6 +41,9 @@ KEYS: dict[str, tuple[str, float, str | None]] = {
     "acquisition_utc": ("time.acquired_start", 0, None),
 }
 
+#: What stands in images of a still beam as it was set last, and is none of theirs.
+OF_THE_LAST_PROBE = ("camera_length_m", "convergence_semi_angle_mrad")
+
 #: Values that `expected.json` does not have: unit, and values in the order of the record.
 MORE: dict[str, dict[str, tuple[str | None, list[Any]]]] = {
     CAMERA: {
@@ -142,13 +145,16 @@ def test_ground_truth(found: dict[str, Any], shared_data: Path) -> None:
         for key, truth in truths[f"{FOLDER}/{name}"]["expected"].items():
             if key not in KEYS:
                 continue
+            if name in (CAMERA, STACK) and key in OF_THE_LAST_PROBE:
+                assert KEYS[key][0] not in dataset["fields"]
+                continue
             field, factor, unit = KEYS[key]
             wanted = truth["value"] * factor if factor else truth["value"]
             ours = dataset["fields"][field]
             assert any(alike(one["value"], wanted) or str(wanted) == str(one["value"]) for one in ours), (name, field)
             assert {one.get("unit") for one in ours} == {unit}, (name, field)
             compared += 1
-    assert compared == 109
+    assert compared == 106
 
 
 @pytest.mark.parametrize("name", sorted(MORE))
