@@ -82,7 +82,8 @@ def test_the_same_as_hyperspy_gives_of_the_original(package: Package, session: P
         assert one.metadata.General.diadem.verify == ("proven-file" if name.endswith(".msa") else "leaves")
         assert one.metadata.General.diadem.package == package.id
         assert same(values(one), other.data)
-        assert type(one).__name__.removeprefix("Lazy") == type(other).__name__.removeprefix("Lazy")
+        # The record may know better what spectra they are: eXSpy has kinds of the other type.
+        assert type(other).__name__.removeprefix("Lazy") in [kind.__name__ for kind in type(one).__mro__]
 
 
 @pytest.mark.parametrize("path", FILES)
