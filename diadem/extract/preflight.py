@@ -146,6 +146,8 @@ def _archive(plan: DatasetPlan, path: Path) -> Preflight:
         except zipfile.LargeZipFile as error:
             message = f"'{plan.primary.path}' would fill the memory: {error}; it was not read"
             return Preflight((issue("expands-too-much", message, file=plan.primary.id),), may_read=False)
+        except (NotImplementedError, OSError):  # of a later version of ZIP, or a disk that fails: it may be whole
+            raise
         except UNREADABLE as error:
             why = f"its list of members is missing or damaged ({type(error).__name__})"
             return Preflight((_truncated(plan, why),))
