@@ -15,7 +15,7 @@ from typing import Any
 from diadem.extract import declared
 from diadem.extract.extraction import issue, truncated
 from diadem.extract.survey import DatasetPlan
-from diadem.serialization.zip_list import UNREADABLE, open_zip
+from diadem.serialization.zip_list import open_zip
 
 #: An archive may not hold more than this many times its own bytes …
 MAX_RATIO = 200
@@ -146,9 +146,7 @@ def _archive(plan: DatasetPlan, path: Path) -> Preflight:
         except zipfile.LargeZipFile as error:
             message = f"'{plan.primary.path}' would fill the memory: {error}; it was not read"
             return Preflight((issue("expands-too-much", message, file=plan.primary.id),), may_read=False)
-        except (NotImplementedError, OSError):  # of a later version of ZIP, or a disk that fails: it may be whole
-            raise
-        except UNREADABLE as error:
+        except zipfile.BadZipFile as error:  # what else is raised is an odd header: the file may be whole
             why = f"its list of members is missing or damaged ({type(error).__name__})"
             return Preflight((_truncated(plan, why),))
     whole = sum(member.file_size for member in members)
