@@ -67,7 +67,7 @@ def maker(statements: Sequence[tuple[str, Statement]]) -> Iterator[Statement]:
         found = _OF_FORMAT.get(kind)
         if found is not None:
             leaf, rule = Leaf(found, kind, kind), "maker-of-format"
-        elif value.field == "instrument.model" and (found := _WITH_MODEL.get(kind) or _named(str(value.value))):
+        elif value.field == "instrument.model" and (found := _named(str(value.value)) or _WITH_MODEL.get(kind)):
             leaf, rule, signals = Leaf(found, value.leaf.locator, value.leaf.raw), "maker-of-model", statement.signals
         else:
             continue

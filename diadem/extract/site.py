@@ -175,6 +175,7 @@ def _meet(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
 
 def _moment(text: str) -> dt.datetime | None:
     try:
-        return dt.datetime.fromisoformat(text)
+        moment = dt.datetime.fromisoformat(text)
     except ValueError:  # a leap second, more digits than Python takes
         return None
+    return moment if dt.MINYEAR < moment.year < dt.MAXYEAR else None  # in another zone it may be out of the calendar

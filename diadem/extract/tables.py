@@ -92,16 +92,17 @@ def _outcome(rule: Rule | Derived, block: Block, name: str, applied: Applied) ->
     """Apply one rule; its own exceptions give nothing, and are told to who asks."""
     of = rule.field if isinstance(rule, Rule) else rule.name
     keys = rule.key if isinstance(rule, Rule) else " + ".join(rule.keys)
+    before = len(applied.values)
     try:
         found = list(stated(rule, block.tree) if isinstance(rule, Rule) else rule.read(block.tree))
+        dropped = list(filter(None, (_admit(one, f"{name}/{of}", block, applied) for one in found)))
     except Dropped as why:
         return Outcome(of, keys, "dropped", str(why))
     except Exception as error:  # a table meets values that its author has not seen; the block is kept whole beside it
+        del applied.values[before:]
         return Outcome(of, keys, "raised", f"{type(error).__name__}: {error}")
     if not found:
         return Outcome(of, keys, "nothing there")
-    before = len(applied.values)
-    dropped = list(filter(None, (_admit(one, f"{name}/{of}", block, applied) for one in found)))
     taken = [f"{one.field} = {one.value} {one.unit.strip('1')}".rstrip() for one in applied.values[before:]]
     return Outcome(of, keys, "found" if taken else "dropped", "; ".join([*taken, *dropped]))
 
@@ -131,7 +132,8 @@ def _admit(found: Found, rule: str, block: Block, applied: Applied) -> str:
             value = int(value)
         status = status or ("stated" if number_of(found.raw) == value else "converted")
     else:
-        value = clean(found.value) if isinstance(found.value, str) else found.value
+        value = _text_of(found.value) if field.type == "text" else found.value
+        value = clean(value) if isinstance(value, str) else value
         status = status or "stated"
     locator = f"{block.place}/{found.key}" if block.place else found.key
     if not field.admits(value):
@@ -147,6 +149,14 @@ def _admit(found: Found, rule: str, block: Block, applied: Applied) -> str:
     value_of = Value(found.field, value, status, leaf, wanted, said or None, rule, found.offset_status)
     applied.values.append(replace(value_of, file=block.file))
     return ""
+
+
+def _text_of(value: Any) -> Any:
+    """A number as text, where a text is meant: readers make numbers of what looks like one. Zero says nothing."""
+    plain = value.item() if getattr(value, "ndim", None) == 0 else value  # a scalar of NumPy
+    if isinstance(plain, bool) or not isinstance(plain, int | float) or not plain:
+        return plain
+    return str(int(plain)) if plain == int(plain) else str(plain)
 
 
 def for_signals(block: Block, names: Sequence[str]) -> tuple[str, ...]:

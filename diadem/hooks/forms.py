@@ -18,8 +18,8 @@ WILD: Final = re.compile(r"(?:^|(?<=/))\*(?=/|$)|\[\](?=/|$)")
 
 _LOCAL: Final[Mapping[str, Callable[[Any], Any]]] = {"iso": iso, "exif": exif, "ole": from_ole}
 _INSTANT: Final[Mapping[str, Callable[[Any], Any]]] = {
-    "epoch": lambda raw: from_epoch(float(raw)),
-    "filetime": lambda raw: from_filetime(int(raw)),
+    "epoch": lambda raw: None if (seconds := number(raw)) is None else from_epoch(seconds),
+    "filetime": lambda raw: from_filetime(int(raw)) if str(raw).strip().isdecimal() else None,
 }
 
 
@@ -39,7 +39,7 @@ def first(rules: Sequence[Rule | Derived], tree: Tree) -> Iterator[Found]:
     zeros: list[Found] = []
     for rule in rules:
         try:
-            values = [one for one in found(rule, tree) if one.value != ""]
+            values = [one for one in found(rule, tree) if str(one.value).strip()]
         except Dropped as why:
             reasons.append(str(why))
             continue

@@ -110,7 +110,7 @@ def number(text: Any) -> float | None:
     if isinstance(text, (int, float)) and not isinstance(text, bool):
         return float(text) if math.isfinite(text) else None
     found = quantity(str(text))
-    return found[0] if found is not None and not found[1] else None
+    return found[0] if found is not None and not found[1] and math.isfinite(found[0]) else None
 
 
 def positive(text: Any) -> float | None:

@@ -46,6 +46,8 @@ _MONTHS: Final = (
 )
 _BEFORE_NOON: Final = frozenset({"am", "上午", "午前", "오전", "πμ"})
 _AFTER_NOON: Final = frozenset({"pm", "下午", "午後", "오후", "μμ"})
+#: Words behind a clock that say nothing of the half of the day.
+_NO_MARK: Final = frozenset({"gmt", "h", "uhr", "utc", "z"})
 _NUMBERS: Final = re.compile(r"\d+")
 _WORDS: Final = re.compile(r"[^\W\d_]{3,}")
 #: Numbers of a date without a month's name: more or fewer are no date.
@@ -164,7 +166,7 @@ def clocks(text: str) -> list[dt.time]:
 
 def _hours(hour: int, mark: str) -> list[int]:
     """Hours that a number and a mark may mean."""
-    if not mark or hour > 12:
+    if not mark or hour > 12 or mark in _NO_MARK:
         return [hour]
     morning, afternoon = hour % 12, hour % 12 + 12
     if mark in _BEFORE_NOON:
