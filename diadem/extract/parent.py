@@ -48,6 +48,8 @@ _PASSED_ON = (
     "DIADEM_PLUGINS",
 )
 _ERROR_LINES = 20
+#: Bytes that a worker may say of one dataset before its answer: all blocks that are kept have less.
+_MOST_HEARD = 256 << 20
 
 
 class WorkerStopped(Exception):
@@ -90,6 +92,7 @@ class WorkerProcess:
             creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
         )
         self.seconds_to_start = 0.0
+        self._heard = 0
         self._answers: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self._errors: deque[bytes] = deque(maxlen=_ERROR_LINES)
         for target in (self._listen, self._drain):
@@ -123,10 +126,10 @@ class WorkerProcess:
             self.about = self._receive(START_SECONDS)
         self._send(job)
         part = ("", "")
-        blocks = []
-        until = time.monotonic() + seconds
+        blocks: list[Any] = []
+        until, self._heard = time.monotonic() + seconds, 0
         try:
-            while "job" not in (answer := self._receive(max(0.0, until - time.monotonic()))):
+            while "job" not in (answer := self._receive(max(0.0, until - time.monotonic()), allowed=seconds)):
                 if "part" in answer:
                     part = _part(answer["part"])
                 else:
@@ -171,14 +174,18 @@ class WorkerProcess:
         except OSError as error:
             raise WorkerStopped("worker-lost", f"the worker is gone: {self._last_words()}") from error
 
-    def _receive(self, seconds: float) -> dict[str, Any]:
-        """The next answer."""
+    def _receive(self, seconds: float, *, allowed: float | None = None) -> dict[str, Any]:
+        """The next answer; `allowed` is told where none comes in what is left of it."""
         try:
             line = self._answers.get(timeout=seconds)
         except queue.Empty:
-            raise WorkerStopped("reader-timeout", f"no answer within {seconds:.0f} s; the reader was stopped") from None
+            within = seconds if allowed is None else allowed
+            raise WorkerStopped("reader-timeout", f"no answer within {within:.0f} s; the reader was stopped") from None
         if line is None:
             raise self._death()
+        self._heard += len(line)
+        if self._heard > _MOST_HEARD:
+            raise WorkerStopped("reader-crashed", "the worker said too much; the reader was stopped")
         try:
             answer = json.loads(line)
         except (ValueError, RecursionError):

@@ -39,7 +39,7 @@ class CutShort(ReaderError):
         super().__init__(
             f"the header promises at least {needed:,} bytes, the file has {size:,}",
             where=name,
-            next="It was cut short before it was archived; `lazy=False` may still read a part of it.",
+            next="Copy it again from the instrument, if it is still there.",
         )
         self.needed = needed
 

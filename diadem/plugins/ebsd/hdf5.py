@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 #: Of one file: scans, arrays of a scan, values of a header, groups inside one another.
 _SCANS, _ARRAYS, _VALUES, _DEEPEST = 256, 256, 2000, 4
+#: Parts that cannot be read which are told.
+_FAILURES = 8
 #: Bytes of a value of a header; pictures and backgrounds are longer.
 _LONGEST = 1 << 16
 #: Points of a map.
@@ -112,22 +114,33 @@ def _opened(files: Files, kind: str) -> Opened:
     root = h5py.File(files.hdf5(), "r")
     told = _file(root)
     signals: list[Signal] = []
-    blocks = []
+    blocks, failed = [], []
     scans = list(itertools.islice(_scans(root), _SCANS + 1))
     for place, scan in scans[:_SCANS]:
         first, own = len(signals), []
         for technique in _techniques(scan):
             part, before = _Part(place, scan, technique, told), len(signals)
-            signals += part.signals()
+            try:
+                signals += part.signals()
+            except Exception as error:  # one odd array costs neither the others nor what the headers say
+                failed.append(f"{place}/{technique} cannot be read: {type(error).__name__}: {error}")
             own.append((part, range(before, len(signals))))
         for part, numbers in own:
             tree = {**part.header, "Technique": part.technique, "File": told}
             meant = numbers if numbers and kind == "h5oina" else range(first, len(signals))
             blocks.append(Block(kind, tree, place=f"{place}/{part.technique}/Header", signals=tuple(meant)))
-    if len(scans) > _SCANS and signals:
-        message = f"the file has more than {_SCANS} scans; the first are described"
-        signals[0] = replace(signals[0], issues=[{"code": "not-described", "message": message}])
-    return Opened(signals, blocks)
+    if len(scans) > _SCANS:
+        failed.append(f"the file has more than {_SCANS} scans; the first are described")
+    if failed and signals:
+        issues = [{"code": "not-described", "message": message[:300]} for message in failed[:_FAILURES]]
+        signals[0] = replace(signals[0], issues=issues)
+    return Opened(signals if signals or not failed else _unreadable(files.entry, failed[0]), blocks)
+
+
+def _unreadable(name: str, why: str) -> Iterator[Signal]:
+    """No signal, and why."""
+    yield from ()
+    raise ReaderError(why[:300], where=name)
 
 
 # -- groups and values -----------------------------------------------------------------------------------------------
@@ -257,7 +270,7 @@ class _Part:
         y, x = (float(self._first(names) or 0) for names in _STEPS)
         if str(self.header.get("Grid Type", "")) not in _SQUARE:
             return _Grid(size)
-        if rows * columns == size:
+        if rows > 0 and columns > 0 and rows * columns == size:
             return _Grid(size, (rows, columns), (y, x))
         return self._region(size, (y, x))
 
@@ -266,7 +279,7 @@ class _Part:
         import numpy as np
 
         listed = [self._scan.get(f"{self.technique}/SEM/{name}") for name in ("IY", "IX")]
-        if any(one is None or one.shape != (size,) or not _kept_here(one) for one in listed) or size > _POINTS:
+        if size > _POINTS or not all(_is_list(one, size) for one in listed):
             return _Grid(size)
         row, column = (one[()].astype(np.int64) - int(one[()].min()) for one in listed)
         shape = int(row.max()) + 1, int(column.max()) + 1
@@ -278,6 +291,13 @@ class _Part:
 
     def _first(self, names: Sequence[str]) -> float | None:
         return next((found for name in names if (found := number(self.header.get(name, ""))) is not None), None)
+
+
+def _is_list(found: Any, size: int) -> bool:
+    """Whether it is an array of so many whole numbers."""
+    import h5py
+
+    return isinstance(found, h5py.Dataset) and found.shape == (size,) and found.dtype.kind in "iu" and _kept_here(found)
 
 
 def _mapped(title: str, array: Any, grid: _Grid, header: Mapping[str, Any]) -> Iterator[Signal]:

@@ -49,7 +49,7 @@ Shape = tuple[int, ...]
 def open_ctf(files: Files) -> Opened:
     """Open a Channel Text File: lines of name and value, then a line of the columns' names, then the points."""
     head = _head(files, lambda line: line.startswith("Phase\tX"))
-    lines = head.splitlines()
+    lines = _lines(head)
     tree = ctf(lines)
     shape = _grid(tree.get("YCells"), tree.get("XCells"))
     steps = tree.get("YStep"), tree.get("XStep")
@@ -92,7 +92,7 @@ def is_ang(path: str) -> bool:
 def open_ang(files: Files) -> Opened:
     """Open an .ang file: comments of name and value, then the points."""
     head = _head(files, lambda line: not line.startswith("#"), with_last=False)
-    tree = ang(head.splitlines())
+    tree = ang(_lines(head))
     rows, odd, even = (int(number(tree.get(name, "")) or 0) for name in ("NROWS", "NCOLS_ODD", "NCOLS_EVEN"))
     shape, steps = _grid(rows, odd), (tree.get("YSTEP"), tree.get("XSTEP"))
     if "hex" in tree.get("GRID", "").lower():  # rows are shifted, and every other one may have one point less
@@ -195,6 +195,11 @@ def _head(files: Files, ends: Callable[[str], bool], *, with_last: bool = True) 
     return head
 
 
+def _lines(head: str) -> list[str]:
+    """The head's lines, in the coding in which they were written."""
+    return [line.rstrip("\r") for line in decode(head.encode("latin-1")).rstrip("\n").split("\n")]
+
+
 def _block(kind: str, tree: Mapping[str, str], head: str) -> Block:
     data = head.encode("latin-1")
     return Block(kind, tree, data, "text/plain", "head", byte_range=(0, len(data)))
@@ -228,9 +233,12 @@ def _texts(
     def read() -> Any:
         reader = files[files.entry]
         text = reader.read_at(start, size - start).decode("latin-1").replace(",", ".")
-        found = np.loadtxt(io.StringIO(text), comments=None, ndmin=2, max_rows=points)
-        if len(found) < points:
-            raise ReaderError(f"the head names {points} points, {len(found)} are there", where=files.entry)
+        found = np.loadtxt(io.StringIO(text), comments=None, ndmin=2, max_rows=points + 1)
+        if len(found) != points:
+            raise ReaderError(
+                f"the head names {points} points, {'more' if len(found) > points else len(found)} are there",
+                where=files.entry,
+            )
         return found
 
     made = cast("Callable[..., Any]", delayed)(read, pure=False)()

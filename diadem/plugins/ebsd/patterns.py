@@ -18,6 +18,9 @@ from diadem.hooks.fields import Block
 from diadem.hooks.formats import CutShort, Files, Opened, Signal
 from diadem.model.layout import ArrayLayout
 
+#: Steps above a metre are none: what stands there was not written, or is infinite.
+_LONGEST_STEP = 1e6
+
 _FIRST, _SECOND = struct.Struct("<4I"), struct.Struct("<x2IB2d")
 _LENGTH = _FIRST.size + _SECOND.size
 #: Pixels along a side.
@@ -84,9 +87,9 @@ def _patterns(files: Files, tree: Mapping[str, Any]) -> Iterator[Signal]:
             {
                 "name": name,
                 "size": length,
-                "scale": step if step > 0 else 1.0,
+                "scale": step if 0 < step < _LONGEST_STEP else 1.0,
                 "offset": 0.0,
-                "units": "um" if step > 0 else "",
+                "units": "um" if 0 < step < _LONGEST_STEP else "",
                 "navigate": name in "xy",
             }
         )

@@ -49,6 +49,8 @@ _WIDE_VERSION = 0x220
 _LARGEST_PIXEL, _SMALLEST_FREQUENCY = 1e-2, 1e2
 #: Bytes of elements that are read together where they do not lie at equal distances.
 _CHUNK = 4 << 20
+#: Pieces of an array, with which the memory of its graph grows; and the largest piece, of a map hardly recorded.
+_MOST_CHUNKS, _LARGEST_CHUNK = 20_000, 1 << 28
 
 Axis = dict[str, Any]
 
@@ -350,10 +352,10 @@ def layout(series: Series, name: str, shape: Sequence[int]) -> ArrayLayout | Non
 
 
 class _Elements:
-    """Elements anywhere in a file, each read when it is asked for."""
+    """Elements anywhere in a file, each read when it is asked for; those that were not recorded are filled."""
 
-    def __init__(self, reader: RangeReader, series: Series) -> None:
-        self.shape = (len(series.starts), *series.shape)
+    def __init__(self, reader: RangeReader, series: Series, planned: int) -> None:
+        self.shape = (planned, *series.shape)
         self.dtype = np.dtype(series.dtype)
         self.ndim = len(self.shape)
         self._reader = reader
@@ -364,7 +366,8 @@ class _Elements:
         some: slice
         some, *inner = key if isinstance(key, tuple) else (key,)
         starts = self._series.starts[some]
-        values = np.empty((len(starts), *self.shape[1:]), self.dtype)
+        fill = np.nan if self.dtype in (np.dtype("f4"), np.dtype("f8")) else 0
+        values = np.full((len(range(*some.indices(self.shape[0]))), *self.shape[1:]), fill, self.dtype)
         for place, start in enumerate(starts):
             data = self._reader.read_at(start + self._series.before, self._series.length)
             values[place] = np.frombuffer(data, self.dtype).reshape(self.shape[1:])
@@ -379,13 +382,13 @@ def scattered(reader: RangeReader, series: Series, shape: tuple[int, ...]) -> An
     import dask.array
 
     da: Any = dask.array
-    elements = _Elements(reader, series)
-    many = max(1, min(elements.shape[0], _CHUNK // max(1, series.length)))
+    planned = prod(shape) // prod(series.shape)
+    many = max(1, min(planned, _CHUNK // max(1, series.length)), -(-planned // _MOST_CHUNKS))
+    if many * series.length > _LARGEST_CHUNK:
+        raise ReaderError(
+            f"a map is planned for {planned:,} elements of {series.length:,} bytes; it is too large to load"
+        )
+    elements = _Elements(reader, series, planned)
     data = da.from_array(elements, chunks=(many, *series.shape), name=False, meta=np.empty((0,), elements.dtype))
-    missing = prod(shape) // prod(series.shape) - elements.shape[0]
-    if missing:
-        fill = np.nan if elements.dtype in (np.dtype("f4"), np.dtype("f8")) else 0
-        rest = da.full((missing, *series.shape), fill, dtype=elements.dtype, chunks=(many, *series.shape))
-        data = da.concatenate([data, rest])
     data = data.reshape(shape)
     return data if series.spectra else data[..., ::-1, :]

@@ -12,6 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 import diadem
+from diadem.errors import ReaderError
 from diadem.model.record import Dataset
 
 Array = NDArray[Any]
@@ -152,6 +153,21 @@ def test_points_of_a_part_of_brukers_map_are_put_in_their_places(tmp_path: Path)
     assert np.array_equal(found["Scan 0: RawPatterns"][1, 2], PATTERNS[3])
 
 
+@pytest.mark.parametrize("odd", [{"NCOLS": -3, "NROWS": -2}, {"NCOLS": 9, "NROWS": 9}])
+def test_an_odd_grid_costs_neither_signals_nor_what_the_header_says(tmp_path: Path, odd: dict[str, int]) -> None:
+    header = {"NCOLS": 9, "NROWS": 9, "Grid Type": "isometric", "KV": 20.0, **odd}
+    path = write(
+        tmp_path / "a.h5",
+        Manufacturer="Bruker Nano",
+        **{f"Scan 0/EBSD/Header/{name}": value for name, value in header.items()},
+        **{"Scan 0/EBSD/SEM/IY/no": [1], "Scan 0/EBSD/SEM/IX/array": [1]},  # groups, where arrays are meant
+        **{"Scan 0/EBSD/Data/RawPatterns": PATTERNS},
+    )
+    dataset = only(path)
+    assert dataset.value("beam.acceleration_voltage") == 20e3
+    assert dataset.signals[0].shape == PATTERNS.shape
+
+
 @pytest.mark.parametrize("suffix", [".h5", ".oh5", ".dat"])
 @pytest.mark.parametrize(("grid", "shape"), [("SqrGrid", (2, 3, 4, 5)), ("HexGrid", (6, 4, 5))])
 def test_edax_has_blanks_before_its_names(tmp_path: Path, suffix: str, grid: str, shape: tuple[int, ...]) -> None:
@@ -223,6 +239,21 @@ def test_columns_of_an_ang_file_are_named(tmp_path: Path, grid: str, odd: int, e
     assert [one.title for one in dataset.signals] == ["IQ", "phi1", "PHI", "phi2", "CI", "Phase index"]
     assert dataset.signals[0].shape == shape
     assert loaded(path, tmp_path / "out")["IQ"].ravel().tolist() == list(range(odd + even))
+
+
+@pytest.mark.parametrize("coding", ["utf-8", "latin-1"])
+def test_names_in_a_head_are_read_in_its_coding(tmp_path: Path, coding: str) -> None:
+    head = "# HEADER: Start\n# OPERATOR: Åsa Öberg\n# GRID: SqrGrid\n# XSTEP: 1\n# YSTEP: 1\n# NCOLS_ODD: 2\n"
+    text = head + "# NCOLS_EVEN: 2\n# NROWS: 1\n" + " 1.0 2.0 3.0 0.0 0.0 22.2 0.6 1\n" * 2
+    (tmp_path / "a.ang").write_bytes(text.encode(coding))
+    assert only(tmp_path / "a.ang").value("person.operator") == "Åsa Öberg"
+
+
+def test_more_points_than_the_head_names_are_refused(tmp_path: Path) -> None:
+    head = "# HEADER: Start\n# GRID: SqrGrid\n# XSTEP: 1\n# YSTEP: 1\n# NCOLS_ODD: 2\n# NCOLS_EVEN: 2\n# NROWS: 1\n"
+    (tmp_path / "a.ang").write_text(head + " 1.0 2.0 3.0 0.0 0.0 22.2 0.6 1\n" * 6)
+    with pytest.raises(ReaderError, match="more are there"):
+        loaded(tmp_path / "a.ang", tmp_path / "out")
 
 
 def test_maps_of_acom_have_their_steps_in_nanometres(tmp_path: Path) -> None:

@@ -158,6 +158,17 @@ def test_a_map_that_was_stopped_is_filled(tmp_path: Path) -> None:
         assert np.isnan(rest).all() if dtype == "<f4" else (rest == 0).all()
 
 
+def test_a_large_map_that_was_hardly_begun_costs_no_memory(tmp_path: Path) -> None:
+    maps = [metres(3000), metres(3000)]
+    path = tmp_path / "a_1.ser"
+    path.write_bytes(Made(SPECTRA[:1], maps, total=9_000_000, positions=[(0.0, 0.0)]).content())
+    (signal,) = describe(str(path))
+    data = signal["data"]
+    assert data.shape[:2] == (3000, 3000)
+    assert data.npartitions <= 25_000
+    assert np.array_equal(np.asarray(data[0, 0]), SPECTRA[0])
+
+
 def test_parts_of_the_data_are_read_alone(tmp_path: Path) -> None:
     path = tmp_path / "a_1.ser"
     path.write_bytes(Made(IMAGES, [Dimension(6)]).content())
