@@ -7,6 +7,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from diadem.hooks.fields import Found, Tree, look_up
 from diadem.hooks.text import positive
 
+#: Place of a number, field, unit, and the parameter that says the same better.
+_PLACES = (
+    (4, "optics.magnification", "1", "AP_MAG"),
+    (6, "beam.acceleration_voltage", "V", "AP_ACTUALKV"),
+    (9, "optics.working_distance", "m", "AP_WD"),
+)
 _PRESENT = "DP_FIB_PRESENT"
 _IMAGING = "DP_FIB_IMAGING"
 #: Parameters known by the name that SmartSEM shows.
@@ -100,3 +106,12 @@ def technique(tree: Tree) -> Iterator[Found]:
         yield Found("signal.technique", technique, f"CZ_SEM/{key}", said, status="derived")
     elif by_ions(tree):
         yield Found("signal.technique", "FIB", f"CZ_SEM/{key}", said, status="derived")
+
+
+def numbers(tree: Tree) -> Iterator[Found]:
+    """Numbers before the first parameter, all that old LEO microscopes write; each where no parameter states it."""
+    said = look_up(tree, "CZ_SEM") or {}
+    unnamed: Sequence[float] = said.get("unnamed") or ()
+    for place, field, unit, parameter in _PLACES:
+        if len(unnamed) > place and unnamed[place] > 0 and parameter not in said:
+            yield Found(field, unnamed[place], f"CZ_SEM/unnamed/{place}", unnamed[place], unit)
