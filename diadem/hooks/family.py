@@ -40,6 +40,14 @@ _TARGETS: Final = frozenset(
 _TARGET: Final = re.compile(r"(?:not )?[A-Za-z_.][\w.]*:[A-Za-z_]\w*")
 
 
+#: Magic numbers of what many formats are kept in. HDF5 allows a user block of 0, 512, 1024 … bytes before its own.
+CONTAINERS: Final[Mapping[str, Sequence[Magic]]] = {
+    "hdf5": tuple(Magic(offset, b"\x89HDF\r\n\x1a\n") for offset in (0, 512, 1024, 2048)),
+    "tiff": tuple(Magic(0, data) for data in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")),
+    "zip": (Magic(0, b"PK\x03\x04"), Magic(0, b"PK\x05\x06")),
+}
+
+
 def family(package: str) -> Document | None:
     """The document of a package that offers something by it; None where it does not."""
     found = document(package)
@@ -71,7 +79,8 @@ def fields_of(package: str) -> Sequence[FieldsOffer]:
 def _format(found: Document, said: Mapping[str, Any]) -> ReaderOffer:
     made = _tuples(said)
     made |= {name: found.absolute(said[name]) for name in _TARGETS & said.keys()}
-    made["magic"] = tuple(map(_magic, said.get("magic", ())))
+    container = CONTAINERS.get(made.pop("container", ""), ())
+    made["magic"] = (*map(_magic, said.get("magic", ())), *container)
     if "signature" in said:
         made["signature"] = said["signature"].encode("latin-1")
     made["groups"] = tuple(Group(**_tuples(group)) for group in said.get("groups", ()))

@@ -16,6 +16,7 @@ BUNDLED = tuple(
     f"diadem.plugins.{family}"
     for family in (
         "rosettasciio",
+        "tiff",
         "gatan",
         "tia",
         "velox",
@@ -33,7 +34,6 @@ BUNDLED = tuple(
         "hitachi",
         "olympus",
         "gatan_tiff",
-        "gatan_dm5",
         "pictures",
         "imagej",
         "tvips",

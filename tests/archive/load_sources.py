@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -12,28 +11,18 @@ import numpy as np
 
 from diadem.archive.proving import DatasetSource
 from diadem.archive.reading import VerifiedFile
+from diadem.hooks.manager import collect
 from diadem.hooks.offers import ReaderOffer
 from diadem.model.manifest import LEAF_SIZE, FileEntry
 from diadem.model.ports import RangeReader
-from diadem.plugins.rosettasciio.offers import offers
 from diadem.store.bundle import LocalBundle
 from diadem.testing.faults import flip_byte
 from diadem.trust.hashing import LeafHasher
 
-_LAYOUTS = "diadem.plugins.rosettasciio.layouts."
-#: Reader to the module of its layout.
-LAYOUTS: Mapping[str, str] = {
-    "blockfile": "blo",
-    "emd": "hdf5",
-    "hspy": "hdf5",
-    "quantumdetector": "mib",
-}
-
 
 def offer(name: str) -> ReaderOffer:
-    """A bundled reader with its layout."""
-    found = next(one for one in offers() if one.name == name)
-    return replace(found, layout=f"{_LAYOUTS}{LAYOUTS[name]}:layout") if name in LAYOUTS else found
+    """A bundled reader."""
+    return next(one for one in collect().readers if one.name == name)
 
 
 class Payload:

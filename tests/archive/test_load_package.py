@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import uuid
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ from diadem.archive.package import Package
 from diadem.errors import DigestMismatch, NotFound, ReaderError
 from diadem.terms.units import to_si
 from diadem.testing.faults import flip_byte
-from tests.archive.load_sources import LAYOUTS, as_list, offer, same, values
+from tests.archive.load_sources import as_list, same, values
 from tests.services import S3Server
 
 pytestmark = [
@@ -53,18 +52,10 @@ def session(unpacked_data: Path, shared_data: Path, tmp_path_factory: pytest.Tem
     return folder
 
 
-def _with_layouts(package: Package) -> Package:
-    """The package with readers that have their layouts, whatever is installed."""
-    package.readers = tuple(
-        replace(one, layout=offer(one.name).layout) if one.name in LAYOUTS else one for one in package.readers
-    )
-    return package
-
-
 @pytest.fixture(scope="module")
 def package(session: Path, tmp_path_factory: pytest.TempPathFactory) -> Package:
     """The session, packed."""
-    return _with_layouts(diadem.pack(session, tmp_path_factory.mktemp("store")))
+    return diadem.pack(session, tmp_path_factory.mktemp("store"))
 
 
 def _original(session: Path, name: str) -> list[Any]:
@@ -150,7 +141,7 @@ def test_what_cannot_be_loaded(package: Package) -> None:
 
 
 def test_damage(session: Path, tmp_path: Path) -> None:
-    package = _with_layouts(diadem.pack(session, tmp_path))
+    package = diadem.pack(session, tmp_path)
     target = Path(package.url) / "data" / "EELS_SI.dm4"
     flip_byte(target, target.stat().st_size // 2)
     with pytest.raises(DigestMismatch) as caught:
@@ -163,7 +154,7 @@ def test_damage(session: Path, tmp_path: Path) -> None:
 def test_from_an_object_store(session: Path, s3_server: S3Server) -> None:
     pytest.importorskip("s3fs", reason="the extra [s3] is not installed")
     url = s3_server.url(uuid.uuid4().hex)
-    package = _with_layouts(diadem.pack(session, url, storage_options=s3_server.storage_options))
+    package = diadem.pack(session, url, storage_options=s3_server.storage_options)
     for name, proof in (
         ("HAADFscan.mrc", "leaves"),
         ("4d_stem.hspy", "leaves"),

@@ -47,7 +47,7 @@ def test_bundled_plugins_come_by_the_same_door(site: Path) -> None:
     bundled = {plugin.name: plugin for plugin in offers.plugins if plugin.bundled}
     assert set(bundled) == set(BUNDLED)
     assert {plugin.distribution for plugin in bundled.values()} == {"diadem-em"}
-    assert offers.origins["diadem_readers", "digitalmicrograph"] is bundled["diadem.plugins.rosettasciio"]
+    assert offers.origins["diadem_readers", "digitalmicrograph"] is bundled["diadem.plugins.gatan"]
     assert len(offers.readers) > 30
 
 
