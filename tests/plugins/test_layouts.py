@@ -15,13 +15,13 @@ from hypothesis import strategies as st
 from diadem.errors import ReaderError
 from diadem.extract.lazyarray import LeafArray
 from diadem.extract.opening import array_of
+from diadem.hooks.binary import Cursor
 from diadem.model.layout import FileLayout, FileObject
 from diadem.plugins.gatan import walk
 from diadem.plugins.gatan.files import layout as layout_of_tags
 from diadem.plugins.gatan.tags import read_directory
 from diadem.plugins.mrc import files as mrc
 from diadem.plugins.rosettasciio.layouts import blo, hdf5, mib
-from diadem.plugins.rosettasciio.layouts.header import Cursor
 from tests.plugins.opened import Bytes, Held
 
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from diadem.errors import ReaderError
+from diadem.hooks.binary import Cursor
 from diadem.model.ports import RangeReader
-from diadem.plugins.rosettasciio.layouts.header import Cursor
 
 MAX_TAGS = 2_000_000
 MAX_DEPTH = 64

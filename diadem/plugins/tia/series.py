@@ -20,10 +20,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from diadem.errors import ReaderError
+from diadem.hooks.binary import Cursor, too_short, unpack_at
 from diadem.hooks.fields import look_up
 from diadem.model.layout import ArrayLayout, ByteRange
 from diadem.model.ports import RangeReader
-from diadem.plugins.rosettasciio.layouts.header import Cursor, too_short, unpack_at
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from diadem.hooks.binary import too_short, unpack_at
 from diadem.model.layout import ArrayLayout, FileLayout
 from diadem.model.ports import RangeReader
-from diadem.plugins.rosettasciio.layouts.header import too_short, unpack_at
 
 _MAGIC = 0x0102
 #: Before each pattern: 0x55AA and the number of the pattern.
