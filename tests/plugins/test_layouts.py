@@ -79,6 +79,9 @@ def test_mrc_that_is_not_certain_or_not_whole() -> None:
     swapped = bytearray(_mrc(data, 0))
     swapped[:12], swapped[212:214] = struct.pack(">3I", 5, 4, 3), b"\x11\x11"
     assert asks_the_reader({"a.mrc": bytes(swapped)})
+    assert mrc.open(Held({"a.mrc": bytes(swapped)})).size == len(swapped)
+    packed = Held({"a.mrc": _mrc(np.zeros((3, 4, 5), np.uint8), 101)})
+    assert mrc.open(packed).size == 1054
     short = Held({"a.mrc": _mrc(data, 0)[:-1]})
     assert mrc.open(short).size == 1084
     assert asks_the_reader({"a.mrc": _mrc(data, 0)[:-1]})
