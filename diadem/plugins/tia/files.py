@@ -1,8 +1,8 @@
 """TIA's files opened: an .emi file with the series that lie beside it, or a series alone.
 
-An .emi file is TIA's own binary form. It has one XML document, ``ObjectInfo``, for each image or spectrum. An object that
-is recorded as a series has the path of its .ser file in the field before its document; an object without one is shown
-only, such as the survey image of a map.
+An .emi file is TIA's own binary form. It has one XML document, ``ObjectInfo``, for each image or spectrum. An object
+that is recorded as a series has the path of its .ser file in the field before its document; an object without one is
+shown only, such as the survey image of a map.
 """
 
 from __future__ import annotations
@@ -116,6 +116,9 @@ class _Found:
         if name not in self._heads:
             try:
                 self._heads[name] = read_series(self.files[name], PurePosixPath(name).name)
+            except CutShort as error:  # said as such of the file that names the dataset only
+                own = name == self.files.entry
+                self._heads[name] = error if own else ReaderError(error.message, where=name, next=error.next)
             except (NoElements, ReaderError) as error:
                 self._heads[name] = error
         head = self._heads[name]
@@ -154,14 +157,13 @@ class _Found:
             signal += 1
 
     def promised(self) -> int:
-        """Bytes that a series must have which is shorter than it says; 0 for others."""
+        """Bytes that a series must have; an .emi file says nothing of it."""
         try:
-            self._head(self.files.entry)
-        except CutShort as error:
+            return 0 if self.described else self._head(self.files.entry).end
+        except (CutShort, NoElements) as error:
             return error.needed
-        except (NoElements, ReaderError):
-            pass
-        return 0
+        except ReaderError:
+            return 0
 
     # -- signals ---------------------------------------------------------------------------------------------------
 

@@ -354,6 +354,16 @@ def test_series_of_two_digits_are_passed_over_as_in_the_reader(tmp_path: Path) -
     assert (mode.value, mode.applies_to) == ("TEM uP SA Zoom Image", ("s1",))
 
 
+def test_a_series_that_is_cut_short_is_not_said_of_the_emi_file(tmp_path: Path) -> None:
+    made = Made(SPECTRA, [Dimension(6)], times=[UTC])
+    (tmp_path / "a.emi").write_bytes(emi((object_info(labels=TEM), PATH.format("a", 1))))
+    content = made.content() + bytes(1 << 20)
+    (tmp_path / "a_1.ser").write_bytes(content.replace(struct.pack("<HI", 3, 5), struct.pack("<HI", 3, 1 << 28)))
+    (dataset,) = diadem.extract(tmp_path).datasets
+    assert {issue["code"] for issue in dataset.issues} == {"reader-failed"}
+    assert "a_1.ser" in next(iter(dataset.issues))["message"]
+
+
 def test_without_any_series_the_document_speaks_for_the_file(tmp_path: Path) -> None:
     dataset = rows(tmp_path, (object_info(labels=TEM), PATH.format("a", 1)), series={})
     assert dataset.value("beam.acceleration_voltage") == 200e3
