@@ -68,12 +68,7 @@ def _signals(files: Files, directory: Directory) -> Iterator[Signal]:
     rest.append((place, files[name].size))
     read = cache(lambda: files.read({name: rest}))
     for place_, ((_, image), array) in enumerate(zip(images(directory.tree), arrays, strict=True)):
-        yield _signal(image, array, name, partial(_told, read, place_))
-
-
-def _told(read: Callable[[], Sequence[Mapping[str, Any]]], place: int) -> Mapping[str, Any]:
-    """What the reader says of a signal."""
-    return read()[place]
+        yield _signal(image, array, name, partial(lambda number: read()[number], place_))
 
 
 def _by_reader(files: Files) -> Iterator[Signal]:
@@ -107,13 +102,14 @@ def layouts(directory: Directory, name: str, size: int) -> list[ArrayLayout]:
 
 
 def _layout(image: Mapping[str, Any], name: str) -> ArrayLayout | None:
-    dtype = _TYPES.get(look_up(image, "ImageData/DataType"))
+    code = look_up(image, "ImageData/DataType")
+    dtype = _TYPES.get(code) if isinstance(code, int) else None
     data, listed = look_up(image, "ImageData/Data"), look_up(image, "ImageData/Dimensions")
     lengths = [n for n in listed.values() if isinstance(n, int)] if isinstance(listed, Mapping) else []
     if dtype is None or not isinstance(data, Mapping) or not lengths or min(lengths) < 1:
         return None
     item = np.dtype(dtype).itemsize
-    if data["bytes"] != item * prod(lengths):
+    if data.get("bytes") != item * prod(lengths):
         return None
     strides = [item * prod(lengths[:axis]) for axis in range(len(lengths))]
     return ArrayLayout(name, data["offset"], dtype, tuple(lengths[::-1]), tuple(strides[::-1]))

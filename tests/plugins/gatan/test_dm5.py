@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import h5py
@@ -14,7 +16,9 @@ import diadem
 from tests.plugins.opened import opened
 
 
-def write(path: Path, data: NDArray[Any], chunks: bool | None = None, **info: object) -> Path:
+def write(
+    path: Path, data: NDArray[Any], chunks: bool | None = None, info: Mapping[str, Any] = MappingProxyType({})
+) -> Path:
     """A file of one image and its thumbnail."""
     with h5py.File(path, "w") as root:
         root.create_group("DocumentObjectList")
@@ -44,8 +48,12 @@ def test_the_tags_mean_what_they_mean_in_dm4(tmp_path: Path, name: str) -> None:
     path = write(
         tmp_path / name,
         np.ones((3, 4), np.int16),
-        **{"Illumination Mode": np.bytes_("TEM"), "Imaging Mode": np.bytes_("IMAGING"), "Voltage": 200e3},
-        **{"Indicated Magnification": 5e4},
+        info={
+            "Illumination Mode": np.bytes_("TEM"),
+            "Imaging Mode": np.bytes_("IMAGING"),
+            "Voltage": 200e3,
+            "Indicated Magnification": 5e4,
+        },
     )
     (dataset,) = diadem.extract(path).datasets
     assert dataset.primary.format == "dm5"

@@ -99,7 +99,7 @@ def test_calibrations_that_are_missing_count(tmp_path: Path) -> None:
 class Asked(Held):
     """Files whose reader notes which parts it was given."""
 
-    parts: Any = None
+    parts: Any = ()
 
     def read(self, parts: Any = None, *, hdf5: bool = False) -> Any:  # noqa: ARG002
         self.parts = parts
@@ -110,7 +110,7 @@ def test_the_reader_is_asked_for_the_metadata_with_all_but_the_array() -> None:
     content = Writer(4).file(document(image(COUNTED.reshape(4, 6)), image(COUNTED.reshape(4, 6))))
     files = Asked({"a.dm4": content})
     (signal,) = gatan.open(files).signals
-    assert files.parts is None
+    assert files.parts == ()
     assert signal.reader is not None
     assert signal.reader() == {"metadata": {}}
     assert signal.array is not None
