@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from typing import Any
+from typing import Any, Self
 
 from diadem.errors import ReaderError
 from diadem.hooks.formats import CutShort
@@ -55,6 +55,40 @@ class Cursor:
     def unpack(self, form: str) -> tuple[Any, ...]:
         """The next values, as `struct` names them."""
         return struct.unpack(form, self.take(struct.calcsize(form)))
+
+
+class InMemory:
+    """A `RangeReader` of bytes that are there already.
+
+    Parameters
+    ----------
+    data : bytes
+        The file.
+    """
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self.size = len(data)
+
+    def read_at(self, offset: int, length: int) -> bytes:
+        """Up to `length` bytes at `offset`."""
+        return self._data[offset : offset + max(length, 0)]
+
+    def readinto_at(self, offset: int, buffer: memoryview) -> int:
+        """Fill `buffer` from `offset`."""
+        piece = self.read_at(offset, len(buffer))
+        buffer[: len(piece)] = piece
+        return len(piece)
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+    def __enter__(self) -> Self:
+        """The reader itself."""
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Nothing is open."""
 
 
 def too_short(name: str, needed: int, size: int) -> ReaderError:

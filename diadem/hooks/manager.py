@@ -33,7 +33,6 @@ BUNDLED = tuple(
         "sem_text",
         "hitachi",
         "olympus",
-        "gatan_tiff",
         "pictures",
         "imagej",
         "tvips",

@@ -55,7 +55,7 @@ def test_targets_exist(name: str) -> None:
 
 PROBES = [
     "is_hspy", "is_emd", "is_delmic", "is_tofwerk", "is_usid", "is_arina", "is_empad", "is_jobinyvon", "is_protochips",
-    "is_impulse", "is_mrcz",
+    "is_impulse",
 ]  # fmt: skip
 
 
@@ -73,7 +73,6 @@ PROBES = [
         ("jobinyvon/*.xml", "is_jobinyvon"),
         ("protochips/*.csv", "is_protochips"),
         ("impulse/*.csv", "is_impulse"),
-        ("mrcz/*.mrcz", "is_mrcz"),
     ],
 )
 def test_a_probe_knows_its_own_and_no_other(unpacked_data: Path, pattern: str, probe: str) -> None:

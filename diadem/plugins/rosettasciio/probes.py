@@ -93,9 +93,3 @@ def is_protochips(path: str) -> bool:
 def is_impulse(path: str) -> bool:
     """Impulse writes the time stamp and the time of the experiment."""
     return _head(path).startswith(b"TimeStamp,Experiment time")
-
-
-def is_mrcz(path: str) -> bool:
-    """MRCZ adds 1000 times the compressor's number to MRC's mode; its own suffix also marks uncompressed files."""
-    mode = int.from_bytes(_head(path, 16)[12:16], "little")
-    return path.lower().endswith(".mrcz") or 1000 <= mode < 4000

@@ -20,7 +20,7 @@ from diadem.hooks.targets import target
 from diadem.terms.units import to_si
 
 #: Families whose tables state pixel sizes from tags of the file itself.
-FAMILIES = ("thermofisher", "zeiss", "tvips", "olympus", "sightx", "gatan_tiff", "tescan", "fibics", "imagej", "aspex")
+FAMILIES = ("thermofisher", "zeiss", "tvips", "olympus", "sightx", "gatan", "tescan", "fibics", "imagej", "aspex")
 #: Fields of pixel sizes, by the axis they are of and their unit.
 _SIZES = {
     f"image.{prefix}pixel_size_{direction}": (axis, unit)
@@ -64,7 +64,8 @@ def _stated(path: str) -> Iterator[tuple[Block, dict[str, tuple[float, str]]]]:
     """Blocks that state pixel sizes, and these by axis: size and unit."""
     for family in FAMILIES:
         for offer in fields_of(f"diadem.plugins.{family}"):
-            yield from _of_offer(path, offer)
+            if "tiff" in offer.formats:
+                yield from _of_offer(path, offer)
 
 
 def _of_offer(path: str, offer: FieldsOffer) -> Iterator[tuple[Block, dict[str, tuple[float, str]]]]:

@@ -16,7 +16,7 @@ from diadem.hooks.tables import table
 from diadem.hooks.targets import target
 
 FAMILIES = (
-    *("thermofisher", "zeiss", "tescan", "fibics", "tvips", "olympus", "hamamatsu", "sightx", "gatan_tiff"),
+    *("thermofisher", "zeiss", "tescan", "fibics", "tvips", "olympus", "hamamatsu", "sightx", "gatan"),
     *("hitachi", "sem_text", "pictures", "imagej"),
 )
 #: Seconds in which all families must be through with one file.
@@ -28,6 +28,8 @@ def through(path: Path) -> tuple[int, int]:
     blocks = failures = 0
     for family in FAMILIES:
         for offer in fields_of(f"diadem.plugins.{family}"):
+            if not offer.blocks:  # its own format is opened
+                continue
             read: Callable[[str, Sequence[str]], Iterable[Block]] = target(offer.blocks)
             try:
                 for block in read(str(path), [str(path)]):

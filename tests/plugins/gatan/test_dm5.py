@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import h5py
@@ -11,16 +13,19 @@ import pytest
 from numpy.typing import NDArray
 
 import diadem
+from tests.plugins.opened import opened
 
 
-def write(path: Path, data: NDArray[Any], **info: object) -> Path:
+def write(
+    path: Path, data: NDArray[Any], chunks: bool | None = None, info: Mapping[str, Any] = MappingProxyType({})
+) -> Path:
     """A file of one image and its thumbnail."""
     with h5py.File(path, "w") as root:
         root.create_group("DocumentObjectList")
         root.create_group("Thumbnails/[0]").attrs["ImageIndex"] = 0
         for number, pixels in ((0, data[..., :1]), (1, data)):
             image = root.create_group(f"ImageList/[{number}]")
-            image["ImageData/Data"] = pixels
+            image.create_dataset("ImageData/Data", data=pixels, chunks=chunks)
             for place in range(pixels.ndim):
                 axis = image.create_group(f"ImageData/Calibrations/Dimension/[{place}]")
                 axis.attrs.update({"Origin": 2.0, "Scale": 0.5, "Units": np.bytes_("nm")})
@@ -43,8 +48,12 @@ def test_the_tags_mean_what_they_mean_in_dm4(tmp_path: Path, name: str) -> None:
     path = write(
         tmp_path / name,
         np.ones((3, 4), np.int16),
-        **{"Illumination Mode": np.bytes_("TEM"), "Imaging Mode": np.bytes_("IMAGING"), "Voltage": 200e3},
-        **{"Indicated Magnification": 5e4},
+        info={
+            "Illumination Mode": np.bytes_("TEM"),
+            "Imaging Mode": np.bytes_("IMAGING"),
+            "Voltage": 200e3,
+            "Indicated Magnification": 5e4,
+        },
     )
     (dataset,) = diadem.extract(path).datasets
     assert dataset.primary.format == "dm5"
@@ -54,9 +63,10 @@ def test_the_tags_mean_what_they_mean_in_dm4(tmp_path: Path, name: str) -> None:
     assert dataset.signals[0].axes[0].offset == pytest.approx(-1e-9)
 
 
-def test_it_is_loaded_as_it_is(tmp_path: Path) -> None:
+@pytest.mark.parametrize("chunks", [None, True])
+def test_it_is_loaded_as_it_is(tmp_path: Path, chunks: bool | None) -> None:
     data = np.arange(12, dtype=np.float32).reshape(3, 4)
-    write(tmp_path / "a.dm5", data)
+    write(tmp_path / "a.dm5", data, chunks)
     package = diadem.pack(tmp_path / "a.dm5", tmp_path / "out")
     signal = package.load("a.dm5", lazy=False)
     assert np.array_equal(signal.data, data)
@@ -68,3 +78,27 @@ def test_other_hdf5_files_are_none(tmp_path: Path) -> None:
         root["x"] = [1]
     (dataset,) = diadem.extract(tmp_path / "a.dm5").datasets
     assert dataset.primary.format == "unknown"
+
+
+def test_arrays_that_lie_flat_are_read_where_they_lie(tmp_path: Path) -> None:
+    data = np.arange(24, dtype=np.float32).reshape(2, 3, 4)
+    found, _ = opened("diadem.plugins.gatan.files:open_dm5", write(tmp_path / "a.dm5", data))
+    (signal,) = found.signals
+    assert signal.array is not None
+    content = (tmp_path / "a.dm5").read_bytes()
+    assert content[signal.array.offset :][: data.nbytes] == data.tobytes()
+
+
+@pytest.mark.parametrize("chunks", [None, True])
+def test_energies_of_a_spectrum_image_are_the_signal(tmp_path: Path, chunks: bool | None) -> None:
+    data = np.arange(24, dtype=np.float32).reshape(2, 3, 4)
+    write(tmp_path / "a.dm5", data, chunks)
+    with h5py.File(tmp_path / "a.dm5", "r+") as root:
+        told = root["ImageList/[1]/ImageTags"].create_group("Meta Data")
+        told.attrs.update({"Format": np.bytes_("Spectrum image"), "Signal": np.bytes_("EELS")})
+        root["ImageList/[1]/ImageData/Calibrations/Dimension/[2]"].attrs["Units"] = np.bytes_("eV")
+    package = diadem.pack(tmp_path / "a.dm5", tmp_path / "out")
+    (recorded,) = package.record.datasets[0].signals
+    assert (recorded.shape, recorded.kind) == ((3, 4, 2), "spectrum_image")
+    assert [axis.name for axis in recorded.axes] == ["y", "x", "Energy loss"]
+    assert np.array_equal(package.load("a.dm5", lazy=False).data, np.moveaxis(data, 0, -1))

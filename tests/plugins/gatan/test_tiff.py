@@ -11,11 +11,11 @@ import tifffile
 
 from diadem.errors import ReaderError
 from diadem.hooks.fields import Block
-from diadem.plugins.gatan_tiff.blocks import read
-from diadem.plugins.gatan_tiff.tables import TABLE
+from diadem.hooks.tables import tables
+from diadem.plugins.gatan.tiff import read
 from tests.plugins.tiff.files import firsts, values
 
-TABLES = {"gatan-tiff": TABLE}
+TABLES = tables("diadem.plugins.gatan")
 REAL = "tif-gatan/test_loading_image_saved_with_DM.tif"
 
 

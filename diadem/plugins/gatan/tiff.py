@@ -1,11 +1,11 @@
-"""Tag 65027, the image's tags as in a DM4 file, and the calibrations in tags of their own."""
+"""TIFF files of DigitalMicrograph: the image's tags as in a DM4 file (65027), calibrations in tags of their own."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
+from diadem.hooks.binary import InMemory
 from diadem.hooks.fields import Block
 from diadem.hooks.tiff import NotTiff, Page, Tiff, pages_of
 from diadem.hooks.tiff_blocks import MAX_TOTAL, trees
@@ -18,36 +18,6 @@ _CALIBRATIONS: Mapping[int, str] = {
     65009: "X scale", 65010: "Y scale", 65011: "Z scale", 65022: "Intensity unit", 65024: "Intensity origin",
     65025: "Intensity scale",
 }  # fmt: skip
-
-
-class _Bytes:
-    """Bytes as a `RangeReader`."""
-
-    def __init__(self, data: bytes) -> None:
-        self._data = data
-
-    @property
-    def size(self) -> int:
-        return len(self._data)
-
-    def read_at(self, offset: int, length: int) -> bytes:
-        return self._data[offset : offset + max(length, 0)]
-
-    def readinto_at(self, offset: int, buffer: memoryview) -> int:
-        piece = self.read_at(offset, len(buffer))
-        buffer[: len(piece)] = piece
-        return len(piece)
-
-    def close(self) -> None:
-        """Nothing is open."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Nothing is open."""
 
 
 def read(path: str, files: Sequence[str]) -> Iterator[Block]:
@@ -86,7 +56,7 @@ def read(path: str, files: Sequence[str]) -> Iterator[Block]:
                 place = f"page {page.number + 1}/DMTags"
                 yield Block(_KIND, {}, data, "application/x-gatan-dm", place, byte_range=(tag.start, tag.end))
                 try:
-                    tree["ImageTags"] = read_directory(_Bytes(data), "tag 65027").tree
+                    tree["ImageTags"] = read_directory(InMemory(data), "tag 65027").tree
                 except Exception as error:  # what the tag says is one thing, the calibrations another
                     failed = error
             found.append((page, tree))
