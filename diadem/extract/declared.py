@@ -104,19 +104,6 @@ def numpy(head: bytes, read: Read) -> int | None:  # noqa: ARG001
     return int(start + length + int(described[1]) * prod(int(size) for size in shape[1].split(b",") if size.strip()))
 
 
-def mib(head: bytes, read: Read) -> int | None:  # noqa: ARG001
-    """One frame; `whole_frames` looks at the rest."""
-    return mib_frame(head)
-
-
-def mib_frame(head: bytes) -> int | None:
-    """Bytes in one frame of a Merlin file, its header included; None for packed raw data."""
-    parts = head[:64].split(b",")
-    if len(parts) < 7 or parts[6][:1] != b"U":
-        return None
-    return int(parts[2]) + int(parts[4]) * int(parts[5]) * (int(parts[6][1:]) // 8)
-
-
 def tiff(head: bytes, read: Read) -> int | None:
     """The furthest end of a strip or tile, over at most 1,000 images."""
     order = "<" if head[:2] == b"II" else ">"
@@ -186,6 +173,5 @@ RULES: Mapping[str, Callable[[bytes, Read], int | None]] = {
     "blockfile": blockfile,
     "bruker": bcf,
     "numpy": numpy,
-    "quantumdetector": mib,
     "tiff": tiff,
 }

@@ -22,6 +22,7 @@ from diadem.model.ports import RangeReader
 Parts = Mapping[str, Sequence[ByteRange]]
 #: What RosettaSciIO's readers return for a signal.
 Dictionary = dict[str, Any]
+_COPY_AGAIN = "Copy it again from the instrument, if it is still there."
 
 
 class CutShort(ReaderError):
@@ -39,9 +40,14 @@ class CutShort(ReaderError):
         super().__init__(
             f"the header promises at least {needed:,} bytes, the file has {size:,}",
             where=name,
-            next="Copy it again from the instrument, if it is still there.",
+            next=_COPY_AGAIN,
         )
         self.needed = needed
+
+
+def cut_short(name: str, why: str) -> dict[str, Any]:
+    """What `Signal.issues` says of a file that has fewer bytes than it says, where some of it can be read."""
+    return {"code": "truncated", "message": f"'{name}' is not whole: {why}", "next": _COPY_AGAIN}
 
 
 class Files(Mapping[str, RangeReader]):
@@ -164,6 +170,11 @@ class Opened:
     signals: Iterable[Signal] = ()
     blocks: Iterable[Block | Extension] = ()
     size: int = 0
+
+
+def open_hdf5(files: Files) -> Opened:
+    """Open an HDF5 file by the reader alone, from an open file: where chunks lie, and how, is the library's to know."""
+    return Opened(Signal.from_reader(one) for one in files.read(hdf5=True))
 
 
 def laid_out(read: Sequence[Dictionary], arrays: Sequence[ArrayLayout]) -> list[Signal]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +16,15 @@ from diadem.errors import ReaderError
 from diadem.extract.lazyarray import LeafArray
 from diadem.extract.opening import array_of
 from diadem.hooks.binary import Cursor
+from diadem.hooks.formats import Files, Opened
 from diadem.model.layout import FileLayout, FileObject
 from diadem.plugins.gatan import walk
 from diadem.plugins.gatan.files import layout as layout_of_tags
 from diadem.plugins.gatan.tags import read_directory
+from diadem.plugins.merlin import files as merlin
 from diadem.plugins.mrc import files as mrc
-from diadem.plugins.rosettasciio.layouts import blo, hdf5, mib
+from diadem.plugins.rosettasciio.layouts import blo, hdf5
+from tests.plugins.merlin.test_merlin import frame
 from tests.plugins.opened import Bytes, Held
 
 
@@ -30,10 +33,22 @@ def dm_layout(files: Mapping[str, Bytes], name: str) -> FileLayout | None:
     return layout_of_tags(read_directory(files[name], name), name, files[name].size)
 
 
+def mib_layout(files: Mapping[str, Bytes], name: str) -> FileLayout | None:
+    """Where the frames of a MIB file lie; None where the reader is asked."""
+    return _layout_of(merlin.open, files, name)
+
+
 def mrc_layout(files: Mapping[str, Bytes], name: str) -> FileLayout | None:
     """Where the sections of an MRC file lie; None where the reader is asked."""
+    return _layout_of(mrc.open, files, name)
+
+
+def _layout_of(open_: Callable[[Files], Opened], files: Mapping[str, Bytes], name: str) -> FileLayout | None:
+    """The arrays that a format's `open` finds, and no reader; the bytes that it read are counted."""
+    held = Held({name: b""})
+    held.held[name] = files[name]
     try:
-        signals = list(mrc.open(Held({name: files[name].data})).signals)
+        signals = list(open_(held).signals)
     except OSError:
         return None
     return FileLayout([signal.array for signal in signals if signal.array], {})
@@ -109,37 +124,6 @@ def test_blo() -> None:
     assert blo.layout({"a.blo": Bytes(b"OTHER!" + content[6:])}, "a.blo") is None
     with pytest.raises(ReaderError, match="promises"):
         blo.layout({"a.blo": Bytes(content[:-1])}, "a.blo")
-
-
-# -- MIB -----------------------------------------------------------------------------------------------------------
-
-
-def _mib(data: Any, code: str, header: int = 384, kind: str = "MQ1") -> bytes:
-    frames, rows, columns = data.shape
-    content = b""
-    for number in range(frames):
-        text = f"{kind},{number:06d},{header:05d},01,{columns:04d},{rows:04d},{code},   1x1,01,"
-        content += text.encode().ljust(header, b" ") + data[number].tobytes()
-    return content
-
-
-@pytest.mark.parametrize(("code", "dtype"), [("U08", "u1"), ("U16", ">u2"), ("U32", ">u4")])
-@pytest.mark.parametrize("header", [384, 768])
-def test_mib(code: str, dtype: str, header: int) -> None:
-    data = np.random.default_rng(0).integers(0, 255, (5, 6, 7)).astype(dtype)
-    content = _mib(data, code, header)
-    found = mib.layout({"a.mib": Bytes(content + b"part of a frame")}, "a.mib")
-    assert np.array_equal(_array(content, found), data[:, ::-1])
-    assert found is not None
-    assert len(found.header["a.mib"]) == 5
-
-
-@pytest.mark.parametrize("content", [b"", b"MQ1,", b"MQ1" + b",x" * 20, b"\xff" * 384])
-def test_mib_that_is_not_certain(content: bytes) -> None:
-    data = np.zeros((1, 4, 4), np.uint8)
-    assert mib.layout({"a.mib": Bytes(content)}, "a.mib") is None
-    assert mib.layout({"a.mib": Bytes(_mib(data, "R64"))}, "a.mib") is None
-    assert mib.layout({"a.mib": Bytes(_mib(data, "U08", 1024))}, "a.mib") is None
 
 
 # -- DigitalMicrograph ---------------------------------------------------------------------------------------------
@@ -279,7 +263,7 @@ _EXAMPLES = {
         _mrc(np.zeros((3, 4, 5), "<i2"), 1, 64),
     ),
     "a.blo": (blo.layout, _blo(np.zeros((2, 2, 4, 4), np.uint8))),
-    "a.mib": (mib.layout, _mib(np.zeros((2, 4, 4), np.uint8), "U08")),
+    "a.mib": (mib_layout, frame("U08") + frame("U08", number=2)),
     "a.dm3": (
         dm_layout,
         Gatan(3).file([Gatan(3).group("ImageList", [Gatan(3).image(np.zeros((4, 5), "<u2"), 10, [4])])]),
