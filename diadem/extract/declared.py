@@ -62,13 +62,6 @@ def digitalmicrograph(head: bytes, read: Read) -> int | None:  # noqa: ARG001
     return int(struct.unpack_from(">I", head, 4)[0]) + 12
 
 
-def blockfile(head: bytes, read: Read) -> int | None:  # noqa: ARG001
-    """All patterns, each with six bytes before it."""
-    start = struct.unpack_from("<I", head, 12)[0]
-    size, _, columns, rows = struct.unpack_from("<4H", head, 20)
-    return int(start + columns * rows * (size * size + 6))
-
-
 def bcf(head: bytes, read: Read) -> int | None:  # noqa: ARG001
     """All chunks of the SFS container."""
     if not head.startswith(b"AAMVHFSS"):
@@ -170,7 +163,6 @@ RULES: Mapping[str, Callable[[bytes, Read], int | None]] = {
     "mrc": mrc,
     "tia-ser": ser,
     "digitalmicrograph": digitalmicrograph,
-    "blockfile": blockfile,
     "bruker": bcf,
     "numpy": numpy,
     "tiff": tiff,

@@ -23,14 +23,21 @@ from diadem.plugins.gatan.files import layout as layout_of_tags
 from diadem.plugins.gatan.tags import read_directory
 from diadem.plugins.merlin import files as merlin
 from diadem.plugins.mrc import files as mrc
-from diadem.plugins.rosettasciio.layouts import blo, hdf5
+from diadem.plugins.nanomegas import blockfile
+from diadem.plugins.rosettasciio.layouts import hdf5
 from tests.plugins.merlin.test_merlin import frame
+from tests.plugins.nanomegas.test_blockfile import written
 from tests.plugins.opened import Bytes, Held
 
 
 def dm_layout(files: Mapping[str, Bytes], name: str) -> FileLayout | None:
     """Where the arrays of a DM file lie."""
     return layout_of_tags(read_directory(files[name], name), name, files[name].size)
+
+
+def blo_layout(files: Mapping[str, Bytes], name: str) -> FileLayout | None:
+    """Where the patterns of a block file lie; None where the reader is asked."""
+    return _layout_of(blockfile.open, files, name)
 
 
 def mib_layout(files: Mapping[str, Bytes], name: str) -> FileLayout | None:
@@ -100,30 +107,6 @@ def test_mrc_that_is_not_certain_or_not_whole() -> None:
     with pytest.raises(ReaderError, match="promises at least 1,024 bytes, the file has 5"):
         list(mrc.open(Held({"a.mrc": b"short"})).signals)
     assert asks_the_reader({"1_2_movie.mrc": _mrc(data, 0), "1_2_scan_coordinates.csv": b"0,0"})
-
-
-# -- Blockfile -----------------------------------------------------------------------------------------------------
-
-
-def _blo(data: Any, marker: int = 0x55AA) -> bytes:
-    rows, columns, edge, _ = data.shape
-    patterns = 0x200 + rows * columns
-    header = bytearray(patterns)
-    struct.pack_into("<6sHIII", header, 0, b"IMGBLO", 0x0102, 0x200, patterns, 0)
-    struct.pack_into("<4H", header, 20, edge, 0, columns, rows)
-    frames = data.reshape(-1, edge, edge)
-    return bytes(header) + b"".join(struct.pack("<HI", marker, n) + frame.tobytes() for n, frame in enumerate(frames))
-
-
-def test_blo() -> None:
-    data = np.random.default_rng(0).integers(0, 255, (3, 4, 8, 8)).astype(np.uint8)
-    content = _blo(data)
-    found = blo.layout({"a.blo": Bytes(content)}, "a.blo")
-    assert np.array_equal(_array(content, found), data)
-    assert blo.layout({"a.blo": Bytes(_blo(data, 0x1234))}, "a.blo") is None
-    assert blo.layout({"a.blo": Bytes(b"OTHER!" + content[6:])}, "a.blo") is None
-    with pytest.raises(ReaderError, match="promises"):
-        blo.layout({"a.blo": Bytes(content[:-1])}, "a.blo")
 
 
 # -- DigitalMicrograph ---------------------------------------------------------------------------------------------
@@ -262,7 +245,7 @@ _EXAMPLES = {
         mrc_layout,
         _mrc(np.zeros((3, 4, 5), "<i2"), 1, 64),
     ),
-    "a.blo": (blo.layout, _blo(np.zeros((2, 2, 4, 4), np.uint8))),
+    "a.blo": (blo_layout, written(np.zeros((2, 2, 4, 4), np.uint8))),
     "a.mib": (mib_layout, frame("U08") + frame("U08", number=2)),
     "a.dm3": (
         dm_layout,
@@ -332,7 +315,7 @@ def test_a_cursor_stops_at_the_end() -> None:
 
 def test_real_headers_are_small(unpacked_data: Path) -> None:
     """A layout of a real file reads little of it: the leaves of the data stay untouched."""
-    for path, layout in (("dm/Titan_survey_image_dataZeroed.dm3", dm_layout), ("blo/test1.blo", blo.layout)):
+    for path, layout in (("dm/Titan_survey_image_dataZeroed.dm3", dm_layout), ("blo/test1.blo", blo_layout)):
         reader = Bytes((unpacked_data / path).read_bytes())
         assert layout({path: reader}, path) is not None
         assert reader.read < reader.size / 2

@@ -1,4 +1,4 @@
-"""MIB files of Merlin detectors opened: frames of big-endian counts, rows stored from below, each after a header of text.
+"""MIB files of Merlin detectors opened: frames of big-endian counts, rows from below, each after a header of text.
 
 Fields of a header stand between commas; it has 384 bytes for one chip, 768 for four. Meaning and units: "MIB file
 format" of the Merlin manual (Quantum Detectors), checked against the two public programs that read it field by field,
