@@ -7,12 +7,11 @@ NanoMEGAS' own ASTAR reading what it writes). The header has 240 bytes; each pat
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
 from pathlib import PurePosixPath
 from typing import Any
 
 from diadem.hooks.fields import Block, Tree
-from diadem.hooks.formats import CutShort, Files, Opened, Signal
+from diadem.hooks.formats import Files, Opened, Signal, by_reader
 from diadem.model.layout import ArrayLayout
 
 _NAMES = (
@@ -36,15 +35,14 @@ def open(files: Files) -> Opened:  # noqa: A001 - what it does
     head = reader.read_at(0, _SIZE)
     tree = parse(head)
     if tree is None:
-        short = CutShort(files.entry, _SIZE, len(head)) if head.startswith(b"IMGBLO") and len(head) < _SIZE else None
-        return Opened(_read(files, short), size=short.needed if short else 0)
+        return Opened(by_reader(files), size=_SIZE if head.startswith(b"IMGBLO") and len(head) < _SIZE else 0)
     head = reader.read_at(0, min(tree["Data_offset_1"], _LONGEST))
     block = Block("blockfile-header", parse(head) or tree, head, byte_range=(0, len(head)))
     array = _layout(tree, files.entry)
     size = tree["Data_offset_2"] + array.shape[0] * array.strides[0]
     flat = 0 not in array.shape and size <= reader.size
     if not flat or reader.read_at(tree["Data_offset_2"], len(_MARK)) != _MARK:
-        return Opened(_read(files), [block], size)
+        return Opened(by_reader(files), [block], size)
     signal = Signal(
         _axes(tree, array.shape),
         array=array,
@@ -55,12 +53,6 @@ def open(files: Files) -> Opened:  # noqa: A001 - what it does
         reader=lambda: files.read({files.entry: [(0, tree["Data_offset_1"])]})[0],
     )
     return Opened([signal], [block], size)
-
-
-def _read(files: Files, error: CutShort | None = None) -> Iterator[Signal]:
-    if error is not None:
-        raise error
-    yield from map(Signal.from_reader, files.read())
 
 
 def parse(head: bytes) -> dict[str, Any] | None:

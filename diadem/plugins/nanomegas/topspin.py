@@ -17,13 +17,12 @@ from typing import TYPE_CHECKING, Any
 
 from diadem.hooks import times
 from diadem.hooks.fields import Block, Found, Tree
-from diadem.hooks.formats import Dictionary, Files, Opened, Signal
+from diadem.hooks.formats import Dictionary, Files, Opened, Signal, pieces
 from diadem.model.layout import ArrayLayout
 from diadem.terms.dates import clock, from_epoch, offset_of
 
 if TYPE_CHECKING:
     import h5py
-    from numpy.typing import NDArray
 
 _GUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\Z")
 #: Bytes of a document; they have some ten kilobytes.
@@ -34,8 +33,6 @@ WRITTEN = "HDF5 object times"
 _DEEPEST = 40
 #: Type of a calibration: the unit that is shown, and its factor from SI.
 _TYPES = {"Position": ("nm", 1e9), "Angle": ("mrad", 1e3)}
-#: Bytes of patterns that are read at once.
-_CHUNK = 16 << 20
 #: Series are not longer than this.
 _LONGEST_SERIES = dt.timedelta(days=3)
 #: An object is written within so much of the moment that the document names.
@@ -70,14 +67,16 @@ def _signal(files: Files, file: h5py.File, text: bytes, name: str) -> Signal:
         first = item[next(iter(item))]
         _calibrate(axes[-2:], element(first["Metadata"][()]).find("Calibration"))
         axes = [axis for axis in axes if axis["size"] != 1 or not axis["navigate"]]
-        data = _patterns(item, tuple(int(axis["size"]) for axis in axes))
+        shape, each = tuple(int(axis["size"]) for axis in axes), first["Data"]
+        stored = pieces(lambda number: item[f"{number}/Data"][()], (prod(shape[:-2]), *each.shape), each.dtype)
+        data = stored.reshape(shape)
     else:
         axes = [{"name": axis, "size": size, "navigate": False} for axis, size in zip("yx", item.shape, strict=True)]
         values = element(text).iterfind(".//Value[@Serializer='ImageDataSerializer']")
         own = (value for value in values if value.findtext("Id") == name.rpartition("/")[2])
         _calibrate(axes, next((value.find("Calibration") for value in own), None))
         array = _layout(item, files.entry)
-        data = None if array else _dask(item, item.shape)
+        data = None if array else pieces(lambda number: item[number], item.shape, item.dtype)
     general = {"original_filename": PurePosixPath(files.entry).name, "title": document(text).get("Title", "")}
     signal = {"signal_type": "electron_diffraction" if scanned else ""}
     for number, axis in enumerate(axes):
@@ -102,40 +101,6 @@ def _layout(dataset: h5py.Dataset, name: str) -> ArrayLayout | None:
     item = dataset.dtype.itemsize
     strides = tuple(item * prod(dataset.shape[axis + 1 :]) for axis in range(len(dataset.shape)))
     return ArrayLayout(name, offset, dataset.dtype.str, dataset.shape, strides)
-
-
-class _Patterns:
-    """Patterns of a series in their order, each read when it is asked for."""
-
-    def __init__(self, group: h5py.Group, count: int) -> None:
-        first = group["0"]["Data"]
-        self.shape, self.dtype, self.ndim = (count, *first.shape), first.dtype, 1 + len(first.shape)
-        self._group = group
-
-    def __getitem__(self, key: Any) -> NDArray[Any]:
-        """Some patterns, or parts of them: a slice of patterns, then slices of their axes."""
-        import numpy as np
-
-        some, *inner = key if isinstance(key, tuple) else (key,)
-        read = [self._group[f"{number}/Data"][()] for number in range(*some.indices(self.shape[0]))]
-        values: NDArray[Any] = np.array(read, self.dtype).reshape(-1, *self.shape[1:])[(slice(None), *inner)]
-        return values
-
-
-def _patterns(group: h5py.Group, shape: tuple[int, ...]) -> Any:
-    """The patterns of a scan."""
-    patterns = _Patterns(group, prod(shape[:-2]))
-    many = max(1, _CHUNK // max(1, prod(patterns.shape[1:]) * patterns.dtype.itemsize))
-    return _dask(patterns, (many, *patterns.shape[1:])).reshape(shape)
-
-
-def _dask(stored: Any, chunks: tuple[int, ...]) -> Any:
-    """A Dask array of what is read piece by piece."""
-    import dask.array
-    import numpy as np
-
-    da: Any = dask.array
-    return da.from_array(stored, chunks=chunks, name=False, meta=np.empty((0,) * stored.ndim, stored.dtype))
 
 
 def _calibrate(axes: list[dict[str, Any]], calibration: ET.Element | None) -> None:
