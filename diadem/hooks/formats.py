@@ -42,7 +42,7 @@ class CutShort(ReaderError):
             where=name,
             next=_COPY_AGAIN,
         )
-        self.needed = needed
+        self.name, self.needed = name, needed
 
 
 def cut_short(name: str, why: str) -> dict[str, Any]:
