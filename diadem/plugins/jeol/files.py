@@ -99,7 +99,7 @@ class _Found:
         issues: list[Mapping[str, Any]] = []
         try:
             signals = [self._signal(name, number) for number, name in enumerate(self.names())]
-        except (ReaderError, KeyError, TypeError, ValueError, ZeroDivisionError) as error:
+        except (ReaderError, AttributeError, KeyError, TypeError, ValueError, ZeroDivisionError) as error:
             logging.getLogger(__name__).debug("%s: %r", self.files.entry, error)
             try:
                 signals = [Signal.from_reader(one) for one in self.files.read()]
