@@ -3,15 +3,13 @@
 Each rule gets the head of the file and `read(offset, length)`, and returns the least size that the header promises, or
 None where it promises nothing. Layouts: MRC2014 (Cheng et al., J. Struct. Biol. 192, 2015); TIA .ser (P. Ercius,
 ncempy documentation); DM3/DM4 (G. Jefferis, "DM3 file format"); TIFF 6.0 and BigTIFF; HDF5 file format specification
-3.0, II.A; NPY (NumPy enhancement proposal 1); Blockfile, SFS and MIB as RosettaSciIO reads them.
+3.0, II.A; SFS as RosettaSciIO reads it.
 """
 
 from __future__ import annotations
 
-import re
 import struct
 from collections.abc import Callable, Mapping
-from math import prod
 
 Read = Callable[[int, int], bytes]
 
@@ -22,9 +20,6 @@ _SER_BYTES = {1: 1, 2: 2, 3: 4, 4: 1, 5: 2, 6: 4, 7: 4, 8: 8, 9: 8, 10: 16}
 #: Bytes in a value by TIFF type.
 _TIFF_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
 _HDF5 = b"\x89HDF\r\n\x1a\n"
-#: What the dictionary in an NPY head says, as NumPy writes it. It is a Python literal; nothing of it is evaluated.
-_NPY_DESCR = re.compile(rb"""['"]descr['"]:\s*['"][<>|=]?[a-zA-Z](\d{1,9})""")
-_NPY_SHAPE = re.compile(rb"""['"]shape['"]:\s*\(([\d,\s]*)\)""")
 
 
 def mrc(head: bytes, read: Read) -> int | None:  # noqa: ARG001
@@ -62,13 +57,6 @@ def digitalmicrograph(head: bytes, read: Read) -> int | None:  # noqa: ARG001
     return int(struct.unpack_from(">I", head, 4)[0]) + 12
 
 
-def blockfile(head: bytes, read: Read) -> int | None:  # noqa: ARG001
-    """All patterns, each with six bytes before it."""
-    start = struct.unpack_from("<I", head, 12)[0]
-    size, _, columns, rows = struct.unpack_from("<4H", head, 20)
-    return int(start + columns * rows * (size * size + 6))
-
-
 def bcf(head: bytes, read: Read) -> int | None:  # noqa: ARG001
     """All chunks of the SFS container."""
     if not head.startswith(b"AAMVHFSS"):
@@ -91,30 +79,6 @@ def hdf5(head: bytes, read: Read) -> int | None:  # noqa: ARG001
     end = int.from_bytes(head[field : field + width], "little")
     base = int.from_bytes(head[start + first : start + first + width], "little")
     return end + (start if base == 0 else 0)
-
-
-def numpy(head: bytes, read: Read) -> int | None:  # noqa: ARG001
-    """Header and array, where its elements are of one plain type."""
-    start = 12 if head[6] >= 2 else 10
-    length = struct.unpack_from("<I" if start == 12 else "<H", head, 8)[0]
-    text = head[start : start + length]
-    described, shape = _NPY_DESCR.search(text), _NPY_SHAPE.search(text)
-    if described is None or shape is None:
-        return None
-    return int(start + length + int(described[1]) * prod(int(size) for size in shape[1].split(b",") if size.strip()))
-
-
-def mib(head: bytes, read: Read) -> int | None:  # noqa: ARG001
-    """One frame; `whole_frames` looks at the rest."""
-    return mib_frame(head)
-
-
-def mib_frame(head: bytes) -> int | None:
-    """Bytes in one frame of a Merlin file, its header included; None for packed raw data."""
-    parts = head[:64].split(b",")
-    if len(parts) < 7 or parts[6][:1] != b"U":
-        return None
-    return int(parts[2]) + int(parts[4]) * int(parts[5]) * (int(parts[6][1:]) // 8)
 
 
 def tiff(head: bytes, read: Read) -> int | None:
@@ -183,9 +147,6 @@ RULES: Mapping[str, Callable[[bytes, Read], int | None]] = {
     "mrc": mrc,
     "tia-ser": ser,
     "digitalmicrograph": digitalmicrograph,
-    "blockfile": blockfile,
     "bruker": bcf,
-    "numpy": numpy,
-    "quantumdetector": mib,
     "tiff": tiff,
 }

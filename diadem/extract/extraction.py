@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from diadem.extract.survey import DatasetPlan
+from diadem.hooks.formats import cut_short
 
 #: The format of a file that no reader knows.
 UNKNOWN = "unknown"
@@ -84,8 +85,7 @@ def issue(code: str, message: str, **more: Any) -> dict[str, Any]:
 
 def truncated(path: str, file: str, why: str) -> dict[str, Any]:
     """The issue of a file that is shorter than it says."""
-    advice = "Copy it again from the instrument, if it is still there."
-    return issue("truncated", f"'{path}' is not whole: {why}", file=file, next=advice)
+    return {**cut_short(path, why), "file": file}
 
 
 def unread(

@@ -83,7 +83,7 @@ def _checked(plan: DatasetPlan, path: Path, formats: Sequence[str], head: bytes)
         return _bzip2(plan, path)
     for name in formats:
         if rule := declared.RULES.get(name):
-            return _size(plan, path, rule, head, frames=name == "quantumdetector")
+            return _size(plan, path, rule, head)
     return Preflight()
 
 
@@ -92,7 +92,7 @@ def _no_read(offset: int, length: int) -> bytes:  # noqa: ARG001
     return b""
 
 
-def _size(plan: DatasetPlan, path: Path, rule: Any, head: bytes, *, frames: bool = False) -> Preflight:
+def _size(plan: DatasetPlan, path: Path, rule: Any, head: bytes) -> Preflight:
     """Compare what the header promises with the bytes that are there."""
     size, left = plan.primary.size, _MAX_READ
     try:
@@ -114,8 +114,6 @@ def _size(plan: DatasetPlan, path: Path, rule: Any, head: bytes, *, frames: bool
     if promised > size:
         many = f"{promised} bytes" if promised < 1 << 63 else "more bytes than any file has"
         return Preflight((_truncated(plan, f"its header promises {many}, {size} are there"),))
-    if frames and size % promised:
-        return Preflight((_truncated(plan, f"its frames have {promised} bytes each, the last has {size % promised}"),))
     return Preflight()
 
 

@@ -106,7 +106,7 @@ def _read(
     result["extensions"] = blocks.extensions
     tell("reader", offer.name)
     signals: list[Signal] = []
-    promised = opened.size
+    promised, named = opened.size, files.entry
     try:
         signals += opened.signals
         for signal in signals if not quick else ():
@@ -114,15 +114,16 @@ def _read(
                 _ = signal.reader and signal.reader()
         result["mode"] = files.mode
     except Exception as error:  # readers raise anything; the dataset gets an issue, the archive goes on
-        promised = error.needed if isinstance(error, CutShort) and not promised else promised
+        if isinstance(error, CutShort) and not promised:
+            promised, named = error.needed, error.name if error.name in files else files.entry
         result["issues"].append(_failure(error, offer.name))
     else:
         if not incomplete:
             _require_signals(signals, offer, result)
     known_short = any(found["code"] == "truncated" for found in job.get("issues", ()))
-    if promised and not known_short and promised > (size := files[files.entry].size):
+    if promised and not known_short and promised > (size := files[named].size):
         why = f"its header promises {promised} bytes, {size} are there"
-        result["issues"].append(truncated(files.entry, job.get("ids", {}).get(files.entry, "f1"), why))
+        result["issues"].append(truncated(named, job.get("ids", {}).get(named, "f1"), why))
     _describe(signals, offer, by, job, blocks, result)
     if job.get("preview") and signals:
         dictionaries = [signal.dictionary(array_of(signal, files, path)) for signal in signals]

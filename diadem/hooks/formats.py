@@ -7,7 +7,7 @@ and so is the signal that `Package.load` returns: what one says of axes and arra
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import prod
 from typing import Any
@@ -22,6 +22,7 @@ from diadem.model.ports import RangeReader
 Parts = Mapping[str, Sequence[ByteRange]]
 #: What RosettaSciIO's readers return for a signal.
 Dictionary = dict[str, Any]
+_COPY_AGAIN = "Copy it again from the instrument, if it is still there."
 
 
 class CutShort(ReaderError):
@@ -39,9 +40,14 @@ class CutShort(ReaderError):
         super().__init__(
             f"the header promises at least {needed:,} bytes, the file has {size:,}",
             where=name,
-            next="Copy it again from the instrument, if it is still there.",
+            next=_COPY_AGAIN,
         )
-        self.needed = needed
+        self.name, self.needed = name, needed
+
+
+def cut_short(name: str, why: str) -> dict[str, Any]:
+    """What `Signal.issues` says of a file that has fewer bytes than it says, where some of it can be read."""
+    return {"code": "truncated", "message": f"'{name}' is not whole: {why}", "next": _COPY_AGAIN}
 
 
 class Files(Mapping[str, RangeReader]):
@@ -164,6 +170,57 @@ class Opened:
     signals: Iterable[Signal] = ()
     blocks: Iterable[Block | Extension] = ()
     size: int = 0
+
+
+class _Pieces:
+    """Equal pieces one after the other, each read when it is asked for."""
+
+    def __init__(self, read: Callable[[int], Any], shape: tuple[int, ...], dtype: Any) -> None:
+        self._read, self.shape, self.dtype, self.ndim = read, shape, dtype, len(shape)
+
+    def __getitem__(self, key: Any) -> Any:
+        """Some pieces, or parts of them: slices and numbers, as Dask asks."""
+        import numpy as np
+
+        some, *inner = key if isinstance(key, tuple) else (key,)
+        if not isinstance(some, slice):
+            return np.asarray(self._read(int(some)), self.dtype)[tuple(inner)]
+        read = [self._read(number) for number in range(*some.indices(self.shape[0]))]
+        return np.array(read, self.dtype).reshape(-1, *self.shape[1:])[(slice(None), *inner)]
+
+
+def pieces(read: Callable[[int], Any], shape: Sequence[int], dtype: Any, *, at_once: int = 16 << 20) -> Any:
+    """A Dask array of frames or patterns that do not lie flat in one file.
+
+    Parameters
+    ----------
+    read : callable
+        Gives the piece of a number, from 0, as an array.
+    shape : sequence of int
+        How many there are, and the shape of each.
+    dtype : dtype
+        Of all of them.
+    at_once : int
+        Bytes that a chunk aims at.
+    """
+    import dask.array
+    import numpy as np
+
+    da: Any = dask.array
+    kind = np.dtype(dtype)
+    many = max(1, at_once // max(1, prod(shape[1:]) * kind.itemsize))
+    stored, meta = _Pieces(read, tuple(shape), kind), np.empty((0,) * len(shape), kind)
+    return da.from_array(stored, chunks=(many, *shape[1:]), name=False, fancy=False, meta=meta)
+
+
+def by_reader(files: Files, *, hdf5: bool = False) -> Iterator[Signal]:
+    """The signals as the reader gives them, which is asked when the first is wanted."""
+    yield from map(Signal.from_reader, files.read(hdf5=hdf5))
+
+
+def open_hdf5(files: Files) -> Opened:
+    """Open an HDF5 file by the reader alone, from an open file: where chunks lie, and how, is the library's to know."""
+    return Opened(by_reader(files, hdf5=True))
 
 
 def laid_out(read: Sequence[Dictionary], arrays: Sequence[ArrayLayout]) -> list[Signal]:

@@ -98,22 +98,6 @@ def write_hdf5(path: Path) -> None:
         file["Experiments/a"] = np.arange(1000)
 
 
-def write_npy(path: Path) -> None:
-    np.save(path, np.zeros((8, 8), np.complex64))
-
-
-def write_mib(path: Path) -> None:
-    frame = b"MQ1,000001,00384,01,0016,0016,U16,".ljust(384, b" ") + bytes(512)
-    path.write_bytes(3 * frame)
-
-
-def write_blo(path: Path) -> None:
-    head = bytearray(b"IMGBLO".ljust(0x1000, b"\0"))
-    struct.pack_into("<I4H", head, 12, 0x1000, 0, 0, 0, 0)
-    struct.pack_into("<4H", head, 20, 8, 0, 3, 2)
-    path.write_bytes(bytes(head) + bytes(6 * (64 + 6)))
-
-
 @pytest.mark.parametrize(
     ("name", "write"),
     [
@@ -121,9 +105,6 @@ def write_blo(path: Path) -> None:
         ("a.tif", write_tiff),
         ("b.tif", write_bigtiff),
         ("a.hspy", write_hdf5),
-        ("a.npy", write_npy),
-        ("a.mib", write_mib),
-        ("a.blo", write_blo),
     ],
 )
 def test_whole_files_pass_and_cut_ones_do_not(tmp_path: Path, name: str, write: object) -> None:
@@ -208,18 +189,10 @@ def test_a_list_of_members_that_fills_the_memory_is_not_read(tmp_path: Path) -> 
     assert not found.may_read
 
 
-def test_what_is_no_header_is_an_issue_and_is_read_by_the_worker_alone(tmp_path: Path) -> None:
-    path = tmp_path / "a.mib"
-    path.write_bytes(b"MQ1,000001,003x4,01,0016,0016,U16,".ljust(384, b" "))
-    found = check(path)
-    assert codes(found) == ["odd-header"]
-    assert found.may_read
-
-
-@pytest.mark.parametrize("name", ["a.mrc", "a.ser", "a.dm3", "a.blo", "a.npy", "a.mib", "a.tif", "a.bcf"])
+@pytest.mark.parametrize("name", ["a.mrc", "a.ser", "a.dm3", "a.tif", "a.bcf"])
 def test_short_heads_are_no_accident(tmp_path: Path, name: str) -> None:
-    starts = {"a.ser": b"II\x97\x01", "a.dm3": b"\0\0\0\3", "a.blo": b"IMGBLO", "a.npy": b"\x93NUMPY",
-              "a.mib": b"MQ1", "a.tif": b"II*\0", "a.bcf": b"AAMVHFSS"}  # fmt: skip
+    starts = {"a.ser": b"II\x97\x01", "a.dm3": b"\0\0\0\3",
+              "a.tif": b"II*\0", "a.bcf": b"AAMVHFSS"}  # fmt: skip
     path = tmp_path / name
     for length in (0, 1, 5, 40):
         path.write_bytes(starts.get(name, b"") + b"\xff" * length)

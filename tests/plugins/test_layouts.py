@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +16,17 @@ from diadem.errors import ReaderError
 from diadem.extract.lazyarray import LeafArray
 from diadem.extract.opening import array_of
 from diadem.hooks.binary import Cursor
+from diadem.hooks.formats import Files, Opened
 from diadem.model.layout import FileLayout, FileObject
 from diadem.plugins.gatan import tags as dm_tags
 from diadem.plugins.gatan.files import layouts
 from diadem.plugins.gatan.tags import read_directory
+from diadem.plugins.merlin import files as merlin
 from diadem.plugins.mrc import files as mrc
-from diadem.plugins.rosettasciio.layouts import blo, hdf5, mib
+from diadem.plugins.nanomegas import blockfile
+from diadem.plugins.rosettasciio.layouts import hdf5
+from tests.plugins.merlin.test_merlin import frame
+from tests.plugins.nanomegas.test_blockfile import written
 from tests.plugins.opened import Bytes, Held
 
 
@@ -31,10 +36,27 @@ def dm_layout(files: Mapping[str, Bytes], name: str) -> FileLayout | None:
     return FileLayout(found, {}) if found else None
 
 
+def blo_layout(files: Mapping[str, Bytes], name: str) -> FileLayout | None:
+    """Where the patterns of a block file lie; None where the reader is asked."""
+    return _layout_of(blockfile.open, files, name)
+
+
+def mib_layout(files: Mapping[str, Bytes], name: str) -> FileLayout | None:
+    """Where the frames of a MIB file lie; None where the reader is asked."""
+    return _layout_of(merlin.open, files, name)
+
+
 def mrc_layout(files: Mapping[str, Bytes], name: str) -> FileLayout | None:
     """Where the sections of an MRC file lie; None where the reader is asked."""
+    return _layout_of(mrc.open, files, name)
+
+
+def _layout_of(open_: Callable[[Files], Opened], files: Mapping[str, Bytes], name: str) -> FileLayout | None:
+    """The arrays that a format's `open` finds, and no reader; the bytes that it read are counted."""
+    held = Held({name: b""})
+    held.held[name] = files[name]
     try:
-        signals = list(mrc.open(Held({name: files[name].data})).signals)
+        signals = list(open_(held).signals)
     except OSError:
         return None
     return FileLayout([signal.array for signal in signals if signal.array], {})
@@ -89,61 +111,6 @@ def test_mrc_that_is_not_certain_or_not_whole() -> None:
     with pytest.raises(ReaderError, match="promises at least 1,024 bytes, the file has 5"):
         list(mrc.open(Held({"a.mrc": b"short"})).signals)
     assert asks_the_reader({"1_2_movie.mrc": _mrc(data, 0), "1_2_scan_coordinates.csv": b"0,0"})
-
-
-# -- Blockfile -----------------------------------------------------------------------------------------------------
-
-
-def _blo(data: Any, marker: int = 0x55AA) -> bytes:
-    rows, columns, edge, _ = data.shape
-    patterns = 0x200 + rows * columns
-    header = bytearray(patterns)
-    struct.pack_into("<6sHIII", header, 0, b"IMGBLO", 0x0102, 0x200, patterns, 0)
-    struct.pack_into("<4H", header, 20, edge, 0, columns, rows)
-    frames = data.reshape(-1, edge, edge)
-    return bytes(header) + b"".join(struct.pack("<HI", marker, n) + frame.tobytes() for n, frame in enumerate(frames))
-
-
-def test_blo() -> None:
-    data = np.random.default_rng(0).integers(0, 255, (3, 4, 8, 8)).astype(np.uint8)
-    content = _blo(data)
-    found = blo.layout({"a.blo": Bytes(content)}, "a.blo")
-    assert np.array_equal(_array(content, found), data)
-    assert blo.layout({"a.blo": Bytes(_blo(data, 0x1234))}, "a.blo") is None
-    assert blo.layout({"a.blo": Bytes(b"OTHER!" + content[6:])}, "a.blo") is None
-    with pytest.raises(ReaderError, match="promises"):
-        blo.layout({"a.blo": Bytes(content[:-1])}, "a.blo")
-
-
-# -- MIB -----------------------------------------------------------------------------------------------------------
-
-
-def _mib(data: Any, code: str, header: int = 384, kind: str = "MQ1") -> bytes:
-    frames, rows, columns = data.shape
-    content = b""
-    for number in range(frames):
-        text = f"{kind},{number:06d},{header:05d},01,{columns:04d},{rows:04d},{code},   1x1,01,"
-        content += text.encode().ljust(header, b" ") + data[number].tobytes()
-    return content
-
-
-@pytest.mark.parametrize(("code", "dtype"), [("U08", "u1"), ("U16", ">u2"), ("U32", ">u4")])
-@pytest.mark.parametrize("header", [384, 768])
-def test_mib(code: str, dtype: str, header: int) -> None:
-    data = np.random.default_rng(0).integers(0, 255, (5, 6, 7)).astype(dtype)
-    content = _mib(data, code, header)
-    found = mib.layout({"a.mib": Bytes(content + b"part of a frame")}, "a.mib")
-    assert np.array_equal(_array(content, found), data[:, ::-1])
-    assert found is not None
-    assert len(found.header["a.mib"]) == 5
-
-
-@pytest.mark.parametrize("content", [b"", b"MQ1,", b"MQ1" + b",x" * 20, b"\xff" * 384])
-def test_mib_that_is_not_certain(content: bytes) -> None:
-    data = np.zeros((1, 4, 4), np.uint8)
-    assert mib.layout({"a.mib": Bytes(content)}, "a.mib") is None
-    assert mib.layout({"a.mib": Bytes(_mib(data, "R64"))}, "a.mib") is None
-    assert mib.layout({"a.mib": Bytes(_mib(data, "U08", 1024))}, "a.mib") is None
 
 
 # -- DigitalMicrograph ---------------------------------------------------------------------------------------------
@@ -278,8 +245,8 @@ _EXAMPLES = {
         mrc_layout,
         _mrc(np.zeros((3, 4, 5), "<i2"), 1, 64),
     ),
-    "a.blo": (blo.layout, _blo(np.zeros((2, 2, 4, 4), np.uint8))),
-    "a.mib": (mib.layout, _mib(np.zeros((2, 4, 4), np.uint8), "U08")),
+    "a.blo": (blo_layout, written(np.zeros((2, 2, 4, 4), np.uint8))),
+    "a.mib": (mib_layout, frame("U08") + frame("U08", number=2)),
     "a.dm3": (
         dm_layout,
         Gatan(3).file([Gatan(3).group("ImageList", [Gatan(3).image(np.zeros((4, 5), "<u2"), 10, [4])])]),
@@ -348,7 +315,7 @@ def test_a_cursor_stops_at_the_end() -> None:
 
 def test_real_headers_are_small(unpacked_data: Path) -> None:
     """A layout of a real file reads little of it: the leaves of the data stay untouched."""
-    for path, layout in (("dm/Titan_survey_image_dataZeroed.dm3", dm_layout), ("blo/test1.blo", blo.layout)):
+    for path, layout in (("dm/Titan_survey_image_dataZeroed.dm3", dm_layout), ("blo/test1.blo", blo_layout)):
         reader = Bytes((unpacked_data / path).read_bytes())
         assert layout({path: reader}, path) is not None
         assert reader.read < reader.size / 2
