@@ -243,9 +243,9 @@ def _describe(
 
 
 def _module(offer: ReaderOffer) -> str:
-    """Name of the reader's module."""
-    reader = offer.load.partition(":")[0].rpartition(".")[2]
-    return reader if reader not in ("", "reader") else offer.name
+    """Name of RosettaSciIO's module; of the format, where a plugin reads it."""
+    module = offer.load.partition(":")[0]
+    return module.rpartition(".")[2] if module.startswith("rsciio.") else offer.name
 
 
 def _signal(

@@ -7,7 +7,7 @@ and so is the signal that `Package.load` returns: what one says of axes and arra
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import prod
 from typing import Any
@@ -84,6 +84,10 @@ class Files(Mapping[str, RangeReader]):
         hdf5 : bool
             Whether the reader is given what `hdf5` gives, in place of a path.
         """
+
+    def signals(self, *, hdf5: bool = False) -> Iterator[Signal]:
+        """The signals that `read` gives, which is called when the first of them is asked for."""
+        yield from map(Signal.from_reader, self.read(hdf5=hdf5))
 
 
 @dataclass(frozen=True, slots=True)
