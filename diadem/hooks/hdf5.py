@@ -129,7 +129,9 @@ def attributes(item: Any, left: Left | None = None) -> dict[str, Any]:
     return found
 
 
-def values(group: Any, left: Left | None = None, *, unit: str = "") -> dict[str, Any]:
+def values(
+    group: Any, left: Left | None = None, *, most: int = LONGEST, unit: str = "", soft: bool = False
+) -> dict[str, Any]:
     """Small arrays of a group by name, as plain values.
 
     Parameters
@@ -138,12 +140,16 @@ def values(group: Any, left: Left | None = None, *, unit: str = "") -> dict[str,
         The group.
     left : Left, optional
         What may still be read of the file.
+    most : int
+        Items of an array; 1 for single values only.
     unit : str
         Attribute that names a unit: what has one is a mapping of ``value`` and that attribute.
+    soft : bool
+        As in `children`.
     """
     found: dict[str, Any] = {}
-    for name, item in children(group):
-        if not is_array(item) or item.nbytes > LONGEST:
+    for name, item in children(group, soft=soft):
+        if not is_array(item) or item.nbytes > LONGEST or item.size > most:
             continue
         if left is not None and not left.take():
             break
