@@ -86,7 +86,7 @@ def child(group: Any, name: str) -> Any:
 
 def groups(group: Any) -> dict[str, Any]:
     """Groups in a group by name."""
-    return {name: item for name, item in children(group) if not is_array(item) and hasattr(item, "keys")}
+    return {name: item for name, item in children(group) if hasattr(item, "keys")}
 
 
 def is_array(item: Any, kinds: str = "SOiufb") -> bool:

@@ -57,7 +57,7 @@ def _reader(tree: Tree) -> Reader:
     return _readers().get(name) or Reader(time="local" if name else "instant")
 
 
-# -- the vendor's metadata ------------------------------------------------------------------------------------------
+# -- the vendor's metadata -------------------------------------------------------------------------------------------
 
 
 def origin_of(metadata: Tree, original: Tree) -> str:
@@ -184,7 +184,7 @@ _RESTORED: Mapping[str, Callable[[Tree], Restored]] = {
 }
 
 
-# -- HyperSpy's own tree --------------------------------------------------------------------------------------------
+# -- HyperSpy's own tree ---------------------------------------------------------------------------------------------
 
 #: Where the instrument is; in HyperSpy before 0.7 at the top.
 _TOPS = (

@@ -50,3 +50,10 @@ def read(path: str, files: Sequence[str]) -> Iterator[Block]:  # noqa: ARG001 - 
         where = (_HEADER, _HEADER + len(data))
         tree = {"metadata": found, "read by": "mrcz"}
         yield Block("hyperspy-signal", tree, data, "application/json", "extended header", byte_range=where)
+
+
+def is_mrcz(path: str) -> bool:
+    """MRCZ adds 1000 times the compressor's number to MRC's mode; its own suffix also marks uncompressed files."""
+    with Path(path).open("rb") as stream:
+        mode = int.from_bytes(stream.read(16)[12:16], "little")
+    return path.lower().endswith(".mrcz") or 1000 <= mode < 4000
