@@ -16,12 +16,12 @@ from diadem.errors import ReaderError
 from diadem.extract.lazyarray import LeafArray
 from diadem.extract.opening import array_of
 from diadem.hooks.binary import Cursor
-from diadem.model.layout import FileLayout, FileObject
+from diadem.model.layout import FileLayout
 from diadem.plugins.gatan import walk
 from diadem.plugins.gatan.files import layout as layout_of_tags
 from diadem.plugins.gatan.tags import read_directory
 from diadem.plugins.mrc import files as mrc
-from diadem.plugins.rosettasciio.layouts import blo, hdf5, mib
+from diadem.plugins.rosettasciio.layouts import blo, mib
 from tests.plugins.opened import Bytes, Held
 
 
@@ -327,12 +327,6 @@ def test_any_bytes(content: bytes, name: str) -> None:
 
 
 # -- the rest ------------------------------------------------------------------------------------------------------
-
-
-def test_hdf5_is_read_from_a_file_of_its_own() -> None:
-    one = Bytes(b"")
-    assert hdf5.layout({"a.emd": one}, "a.emd") == FileObject()
-    assert hdf5.layout({"a.emd": one, "b.h5": one}, "a.emd") is None
 
 
 def test_a_cursor_stops_at_the_end() -> None:

@@ -19,7 +19,7 @@ from typing import Any, cast
 import numpy as np
 
 from diadem.errors import ReaderError
-from diadem.hooks.formats import Dictionary, Files, Opened, Signal
+from diadem.hooks.formats import Dictionary, Files, Later, Opened, Signal
 from diadem.hooks.hdf5 import groups, shows
 from diadem.plugins.ncem import blocks as ncem
 from diadem.plugins.velox.blocks import blocks
@@ -111,22 +111,22 @@ class _Described:
         dataset, tree = self._dataset(item, 3), metadata(self._root, item)
         axes = list(_plane(tree["BinaryResult"], navigate=False))
         if not self._order.stacks or dataset.shape[2] == 1:
-            return _lazy(dataset)[:, :, 0], axes, ""
+            return _lazy(dataset, (0, 1)), axes, ""
         time = {"name": "Time", "scale": _frame_time(tree), "offset": 0.0, "units": "s", "navigate": True}
-        return _lazy(dataset).transpose(2, 0, 1), [time, *axes], ""
+        return _lazy(dataset, (2, 0, 1)), [time, *axes], ""
 
     def _spectrum(self, item: Item) -> tuple[Any, list[Json], str]:
         """A single spectrum, or several of one detector."""
-        data = _lazy(self._dataset(item, 2))
+        dataset = self._dataset(item, 2)
         energy = _energy(metadata(self._root, item), "Energy")
-        if data.shape[1] == 1:
-            return data[:, 0], [energy], "EDS_TEM"
+        if dataset.shape[1] == 1:
+            return _lazy(dataset, (0,)), [energy], "EDS_TEM"
         stack = {"name": "Stack", "scale": 1.0, "offset": 0.0, "units": "", "navigate": True}
-        return data.T, [stack, energy], "EDS_TEM"
+        return _lazy(dataset, (1, 0)), [stack, energy], "EDS_TEM"
 
     def _energy_losses(self, item: Item) -> tuple[Any, list[Json], str]:
         """A spectrum image of energy losses, whose places are those of the X-ray spectrum image."""
-        data = _lazy(self._dataset(item, 3)).transpose(2, 0, 1)
+        data = _lazy(self._dataset(item, 3), (2, 0, 1))
         result = metadata(self._root, items(self._root, "SpectrumImage")[0])["BinaryResult"]
         acquired = metadata(self._root, item, name="AcquisitionMetadata")["Data"]
         energy = {"name": "Energy-loss", "scale": float(acquired["dispersion"]), "offset": float(acquired["offset"])}
@@ -134,8 +134,6 @@ class _Described:
 
     def _events(self, item: Item, number: int) -> tuple[Any, list[Json], str]:
         """The sum of all streams of events over all frames, which only the reader can make."""
-        from dask.array import from_array
-
         tree = metadata(self._root, item)
         settings = document(self._root, f"{item.place}/AcquisitionSettings")
         lines, columns = shape_of_stream(self._root, item, self._order)
@@ -145,7 +143,7 @@ class _Described:
         shape = (lines, columns, channels)
         events = _Events(shape, str(settings["StreamEncoding"]), lambda: self._told(number, shape)["data"])
         axes = [*_plane(tree["BinaryResult"], navigate=True), _energy(tree, "X-ray energy")]
-        return cast("Callable[..., Any]", from_array)(events, chunks="auto", name=False), axes, "EDS_TEM"
+        return Later(shape, events.dtype, lambda: _dask(events, "auto")), axes, "EDS_TEM"
 
     def _dataset(self, item: Item, axes: int) -> Any:
         dataset = self._root[item.place]["Data"]
@@ -192,15 +190,26 @@ def _missing() -> list[dict[str, str]]:
     return [{"code": "reader-missing", "message": message}]
 
 
-def _lazy(dataset: Any) -> Any:
-    """An array that stays in the file. Complex numbers are stored as pairs."""
-    from dask.array import from_array
-
+def _lazy(dataset: Any, order: tuple[int, ...]) -> Later:
+    """An array that stays in the file, of these of its axes; the first of the others. Complex numbers are pairs."""
     names = dataset.dtype.names
     if names and not (names in _COMPLEX and all(dataset.dtype[name].str == "<f4" for name in names)):
         raise ValueError(f"pixels of an unknown type: {names}")
-    data = cast("Callable[..., Any]", from_array)(dataset, chunks=dataset.chunks or "auto", name=False)
-    return data.map_blocks(lambda part: np.ascontiguousarray(part).view("c8"), dtype="c8") if names else data
+
+    def make() -> Any:
+        data = _dask(dataset, dataset.chunks or "auto")
+        if names:
+            data = data.map_blocks(lambda part: np.ascontiguousarray(part).view("c8"), dtype="c8")
+        data = data[tuple(slice(None) if axis in order else 0 for axis in range(dataset.ndim))]
+        return data.transpose([sorted(order).index(axis) for axis in order])
+
+    return Later(tuple(dataset.shape[axis] for axis in order), np.dtype("c8") if names else dataset.dtype, make)
+
+
+def _dask(source: Any, chunks: Any) -> Any:
+    from dask.array import from_array
+
+    return cast("Callable[..., Any]", from_array)(source, chunks=chunks, name=False)
 
 
 def _plane(result: Mapping[str, Any], *, navigate: bool) -> Iterator[Json]:
