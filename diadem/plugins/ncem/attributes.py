@@ -14,12 +14,12 @@ from importlib import resources
 from typing import Any
 
 from diadem.hooks.fields import Found, Tree
+from diadem.hooks.text import quantity
 from diadem.terms.fields import all_fields
 from diadem.terms.units import convert
 
 _IN_BRACKETS = re.compile(r"(.*\S)\s*[\[(]\s*([^\])]*?)\s*[\])]\Z")
 _AT_THE_END = re.compile(r"(.+)(?:[ _](kV|keV|eV|mm|cm|um|nm|mrad|rad|deg|degrees|ms|us|nA|pA|uA)|_(V|m|s))\Z")
-_NUMBER_AND_UNIT = re.compile(r"([+-]?\d+(?:\.\d*)?(?:[eE][+-]?\d+)?)\s*([^\s\d.,;].*)?\Z")
 _GROUPS = ("microscope", "user", "sample")
 #: Below this a high tension without a unit is no number of volts.
 _LEAST_VOLTS = 1000
@@ -91,8 +91,8 @@ def attributes(group: Mapping[str, Any]) -> Iterator[Attribute]:
         for companion in (f"{key}_units", f"{key}_unit", f"{key} units", f"{key} unit"):
             unit = unit or str(group.get(companion) or "").strip("[] ")
         value = raw
-        if isinstance(raw, str) and len(raw) < 100 and (match := _NUMBER_AND_UNIT.match(raw.strip())):
-            value, unit = float(match[1]), unit or (match[2] or "").strip()
+        if isinstance(raw, str) and len(raw) < 100 and (written := quantity(raw)) is not None:
+            value, unit = written[0], unit or written[1]
         spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", name)  # BeamVoltage
         yield Attribute(key, " ".join(re.split(r"[\s_\-.]+", spaced)).strip().lower(), unit, value, raw)
 

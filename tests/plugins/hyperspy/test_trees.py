@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import tomllib
 import zipfile
 from collections.abc import Mapping
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +17,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from diadem.extract.tables import apply
+from diadem.hooks.family import fields_of
 from diadem.hooks.fields import Block
 from diadem.hooks.hdf5 import Left
 from diadem.hooks.tables import table
 from diadem.plugins.hyperspy.files import Hdf5Group, tree_of
 from diadem.plugins.hyperspy.signal import origin_of
+from diadem.terms.crosswalk import read_below_instrument
+from diadem.terms.units import convert
 from tests.plugins.opened import blocks
 
 SIGNAL = table("diadem.plugins.hyperspy/hyperspy-signal")
@@ -88,6 +93,19 @@ def test_a_unit_beside_a_value_goes_before_the_documented_one() -> None:
 )  # fmt: skip
 def test_what_a_reader_bends(reader: str, leaves: dict[str, Any], expected: dict[str, Any]) -> None:
     assert instrument(reader, **leaves) == pytest.approx(expected)
+
+
+def test_what_is_said_of_readers_is_of_leaves_and_units_that_there_are() -> None:
+    text = resources.files("diadem.plugins.hyperspy").joinpath("readers.toml").read_text("utf-8")
+    leaves = {leaf.path_below("TEM").replace(".", "/"): leaf.field for leaf in read_below_instrument()}
+    leaves |= {leaf.path_below("SEM").replace(".", "/"): leaf.field for leaf in read_below_instrument()}
+    tables = fields_of("diadem.plugins.hyperspy")[0].tables
+    for name, said in tomllib.loads(text).items():
+        assert {*said.get("units", ()), *said.get("drop", ()), *said.get("vendor", ())} <= leaves.keys(), name
+        for path, unit in said.get("units", {}).items():
+            assert convert(1.0, unit, leaves[path].unit) is not None, (name, path)
+        assert said.get("block", "original-gatan") in tables, name
+        assert said.get("time", "local") in ("local", "instant", "guessed", "made up"), name
 
 
 def test_the_tilt_of_a_scanning_microscope_is_no_goniometers_alpha() -> None:

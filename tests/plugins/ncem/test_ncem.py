@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 import shutil
+import tomllib
 from collections.abc import Mapping
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,8 @@ import diadem
 from diadem.extract.tables import apply
 from diadem.hooks.fields import Block
 from diadem.hooks.tables import tables
+from diadem.terms.fields import all_fields
+from diadem.terms.units import convert
 from tests.plugins.opened import blocks as blocks_of
 
 NCEM = tables("diadem.plugins.ncem")
@@ -156,6 +160,7 @@ def test_a_number_without_a_unit_counts_only_of_a_known_writer() -> None:
         ("High tension [kV]", 300, "beam.acceleration_voltage", 300000.0),
         ("accelerating_voltage_kV", 80.0, "beam.acceleration_voltage", 80000.0),
         ("Accelerating Voltage", "60 kV", "beam.acceleration_voltage", 60000.0),
+        ("Accelerating Voltage", "60,5 kV", "beam.acceleration_voltage", 60500.0),
         ("camera_length_mm", 285.0, "optics.camera_length", 0.285),
         ("convergence_semiangle_mrad", 21.4, "beam.convergence_semi_angle", 0.0214),
         ("Stage X [um]", -10.5, "stage.x", -1.05e-05),
@@ -176,6 +181,16 @@ def test_a_number_without_a_unit_counts_only_of_a_known_writer() -> None:
 def test_units_that_stand_with_the_number(key: str, raw: Any, field: str, value: float | None) -> None:
     found = values({"microscope": {key: raw}})
     assert {name: found[name][0] for name in found} == ({field: pytest.approx(value)} if field else {})
+
+
+def test_the_names_are_of_fields_and_units_that_there_are() -> None:
+    names = tomllib.loads(resources.files("diadem.plugins.ncem").joinpath("names.toml").read_text("utf-8"))
+    for group, said in names.items():
+        assert said.keys() <= all_fields().keys(), group
+    for field, one in names["numbers"].items():
+        assert one.keys() <= {"names", "ncem"}, field
+        assert convert(1.0, one.get("ncem", all_fields()[field].unit), all_fields()[field].unit) == 1.0, field
+        assert all(name == " ".join(name.lower().split()) for name in one["names"]), field
 
 
 def test_a_unit_in_an_attribute_beside_it() -> None:
