@@ -10,7 +10,8 @@ The format is opened as for the record (`diadem.extract.opening`), on files that
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, Literal, Self, cast
@@ -21,6 +22,7 @@ from diadem.archive.proving import LoadSource
 from diadem.archive.rangefile import RangeFile, close_hdf5_at_exit, shown_name
 from diadem.archive.signals import build, choose
 from diadem.errors import DiademError, ReaderError, UsageError
+from diadem.extract.axes import describe_axes, in_order
 from diadem.extract.hdf5_walk import walk_all
 from diadem.extract.lazyarray import CHUNK_BYTES
 from diadem.extract.opening import LocalFile, array_of, open_dataset
@@ -110,7 +112,7 @@ def _read(files: PackageFiles, offer: ReaderOffer, source: LoadSource) -> Dictio
                 opened = open_dataset(files, offer, layouts=files.by_leaves)
                 if files.lazy and files.by_leaves and opened.size > (size := files[files.entry].size):
                     raise CutShort(files.entry, opened.size, size)
-                signals = list(opened.signals)
+                signals = [one for one in opened.signals if not any(map(_is_undecodable, one.issues))]
             except ReaderError:
                 if files.lazy or offer.open:
                     raise
@@ -120,6 +122,11 @@ def _read(files: PackageFiles, offer: ReaderOffer, source: LoadSource) -> Dictio
             raise
         except Exception as error:
             raise unreadable(offer, source.entry, error) from error
+
+
+def _is_undecodable(issue: Mapping[str, Any]) -> bool:
+    """Whether a signal's array cannot be made here; the other signals' notes tell that it is left out."""
+    return issue.get("code") == "reader-missing"
 
 
 def _dictionary(signal: Signal, files: PackageFiles, name: str) -> Dictionary:
@@ -134,7 +141,22 @@ def _dictionary(signal: Signal, files: PackageFiles, name: str) -> Dictionary:
     except Exception as error:  # axes and array are known without it
         logging.getLogger(__name__).warning("%s: the reader's metadata are left out: %s", files.entry, brief(error))
         return made
-    return {**told, "data": made["data"], "axes": made["axes"]}
+    return {**told, "data": made["data"], "axes": _axes(signal, told.get("axes") or [])}
+
+
+def _axes(signal: Signal, readers: Sequence[Dictionary]) -> Sequence[Mapping[str, Any]]:
+    """The axes; in the reader's units, which people know from HyperSpy, where it says the same of them."""
+    ours, theirs = (describe_axes(axes, signal.shape) for axes in (signal.axes, readers))
+    same = len(ours) == len(theirs) == len(readers) and all(map(_alike, ours, theirs))
+    return in_order(readers) if same else [dict(axis) for axis in signal.axes]
+
+
+def _alike(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether two axes are the same in SI units."""
+    close = math.isclose(one.get("scale", 1.0), other.get("scale", 1.0), rel_tol=1e-9)
+    offsets = one.get("offset", 0.0), other.get("offset", 0.0)
+    close = close and math.isclose(*offsets, rel_tol=1e-9, abs_tol=1e-9 * abs(one.get("scale", 1.0)))
+    return close and all(one.get(key) == other.get(key) for key in ("name", "size", "unit", "navigate", "values"))
 
 
 class PackageFiles(Files):

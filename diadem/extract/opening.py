@@ -18,7 +18,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from diadem.errors import DiademError
-from diadem.hooks.formats import Dictionary, Files, Opened, Parts, Signal, laid_out
+from diadem.hooks.formats import Dictionary, Files, Later, Opened, Parts, Signal, laid_out
 from diadem.hooks.offers import ReaderOffer
 from diadem.hooks.targets import target
 from diadem.model.layout import FileLayout, FileObject
@@ -98,7 +98,7 @@ def array_of(signal: Signal, files: Files, name: str, *, lazy: bool = True, chun
     from diadem.extract.lazyarray import LeafArray, as_dask
 
     if (array := signal.array) is None:
-        return signal.data
+        return signal.data.make() if isinstance(signal.data, Later) else signal.data
     token = hashlib.sha256(repr((name, array)).encode()).hexdigest()[:32]
     leaves = LeafArray(files[array.file], array, token=token)
     return as_dask(leaves, array, token, chunk) if lazy else leaves[...]

@@ -7,6 +7,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -98,7 +99,8 @@ def _read(
     incomplete = result.pop("incomplete", False)
     tell("reader", offer.name)
     try:
-        opened = Opened(()) if incomplete else open_dataset(files, offer, quick=quick)
+        opened = open_dataset(files, offer, quick=quick)
+        opened = replace(opened, signals=()) if incomplete else opened
     except Exception as error:  # the format's own, or an import
         opened = Opened(_raises(error))
     blocks = cut(path, job, offer.name, tell, opened.blocks)
@@ -244,9 +246,9 @@ def _describe(
 
 
 def _module(offer: ReaderOffer) -> str:
-    """Name of the reader's module."""
-    reader = offer.load.partition(":")[0].rpartition(".")[2]
-    return reader if reader not in ("", "reader") else offer.name
+    """Name of RosettaSciIO's module; of the format, where a plugin reads it."""
+    module = offer.load.partition(":")[0]
+    return module.rpartition(".")[2] if module.startswith("rsciio.") else offer.name
 
 
 def _signal(

@@ -91,6 +91,29 @@ class Files(Mapping[str, RangeReader]):
             Whether the reader is given what `hdf5` gives, in place of a path.
         """
 
+    def signals(self, *, hdf5: bool = False) -> Iterator[Signal]:
+        """The signals that `read` gives, which is called when the first of them is asked for."""
+        yield from map(Signal.from_reader, self.read(hdf5=hdf5))
+
+
+@dataclass(frozen=True, slots=True)
+class Later:
+    """An array that is made when it is asked for; whoever describes a signal needs its shape and type alone.
+
+    Attributes
+    ----------
+    shape : tuple of int
+        Its shape.
+    dtype : NumPy type
+        Of its elements.
+    make : callable
+        Gives the array: in memory, or one of Dask's.
+    """
+
+    shape: tuple[int, ...]
+    dtype: Any
+    make: Callable[[], Any]
+
 
 @dataclass(frozen=True, slots=True)
 class Signal:
@@ -101,7 +124,7 @@ class Signal:
     axes : sequence of mapping
         In the order of the array, slow to fast: ``name, size, scale, offset, units, navigate``, or ``axis`` (values)
         for an uneven one, as HyperSpy has them. The unit may be any that `diadem.terms.units` knows; "" is none.
-    data : array
+    data : array or Later
         Anything with `shape` and `dtype` that reads what is asked for; None where `array` says all.
     array : ArrayLayout, optional
         Where the bytes lie, in the shape of `axes`: the array is then read from there, piece by piece.

@@ -72,10 +72,10 @@ class Held(Files):
         raise OSError("these files have no reader")
 
 
-def opened(open_: str, path: Path) -> tuple[Opened, LocalFiles]:
-    """A file with all that lies beside it."""
+def opened(open_: str, path: Path, load: str = "") -> tuple[Opened, LocalFiles]:
+    """A file with all that lies beside it, and perhaps a reader to fall back on."""
     names = sorted(file.name for file in path.parent.iterdir() if file.is_file())
-    files = LocalFiles(path.parent, path.name, names, ReaderOffer("test", (), open=open_))
+    files = LocalFiles(path.parent, path.name, names, ReaderOffer("test", (), load, open=open_))
     return target(open_)(files), files
 
 

@@ -17,14 +17,13 @@ from diadem.extract.lazyarray import LeafArray
 from diadem.extract.opening import array_of
 from diadem.hooks.binary import Cursor
 from diadem.hooks.formats import Files, Opened
-from diadem.model.layout import FileLayout, FileObject
+from diadem.model.layout import FileLayout
 from diadem.plugins.gatan import tags as dm_tags
 from diadem.plugins.gatan.files import layouts
 from diadem.plugins.gatan.tags import read_directory
 from diadem.plugins.merlin import files as merlin
 from diadem.plugins.mrc import files as mrc
 from diadem.plugins.nanomegas import blockfile
-from diadem.plugins.rosettasciio.layouts import hdf5
 from tests.plugins.merlin.test_merlin import frame
 from tests.plugins.nanomegas.test_blockfile import written
 from tests.plugins.opened import Bytes, Held
@@ -294,12 +293,6 @@ def test_any_bytes(content: bytes, name: str) -> None:
 
 
 # -- the rest ------------------------------------------------------------------------------------------------------
-
-
-def test_hdf5_is_read_from_a_file_of_its_own() -> None:
-    one = Bytes(b"")
-    assert hdf5.layout({"a.emd": one}, "a.emd") == FileObject()
-    assert hdf5.layout({"a.emd": one, "b.h5": one}, "a.emd") is None
 
 
 def test_a_cursor_stops_at_the_end() -> None:

@@ -37,3 +37,10 @@ def read(path: str, files: Sequence[str]) -> Iterator[Block]:  # noqa: ARG001  t
     second = str(look_up(tree, "sensor/type")).startswith("EMPAD2") or "rawfile" in tree
     if second or "raw_file" in tree:
         yield Block("empad2-xml" if second else "empad-xml", tree)
+
+
+def is_empad(path: str) -> bool:
+    """EMPAD's description is an XML document `root` that names its raw file."""
+    with Path(path).open("rb") as stream:
+        head = stream.read(1 << 16)
+    return b"<root" in head[:1024] and (b"EMPAD" in head or b"raw_file" in head)

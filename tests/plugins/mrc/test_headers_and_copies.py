@@ -18,8 +18,7 @@ from hypothesis import strategies as st
 import diadem
 from diadem.extract.tables import apply
 from diadem.hooks.fields import Block
-from diadem.hooks.tables import tables
-from diadem.plugins.hyperspy.tables import SIGNAL
+from diadem.hooks.tables import table, tables
 from diadem.plugins.mrc import extended, sidecars
 from diadem.plugins.mrc.files import is_mrcz
 from tests.plugins.opened import blocks
@@ -166,7 +165,7 @@ def test_json_that_is_none(tmp_path: Path) -> None:
         blocks(OPEN_MRCZ, path)
     path.write_bytes(bytes(head) + b"[1] ")
     assert [block.kind for block in blocks(OPEN_MRCZ, path)] == ["mrcz-header"]
-    assert apply(SIGNAL, Block("x", {"metadata": {}}), "x").values == []
+    assert apply(table("diadem.plugins.hyperspy/hyperspy-signal"), Block("x", {"metadata": {}}), "x").values == []
 
 
 def test_a_list_beside_a_tiff_file(tmp_path: Path) -> None:

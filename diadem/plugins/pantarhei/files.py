@@ -1,21 +1,74 @@
-"""Values of a pickled NumPy array of objects, without running what a pickle may ask for.
+"""Panta Rhei's archives opened: a zip of NumPy arrays, of which one is a text of JSON, before version 24.03 a pickle.
 
-The unpickler is given stand-ins for the five names that such an array needs, which only hold what they are told; any
-other name is refused. No code of NumPy's, nor of any other library, is called with what the file says.
+Nothing that a pickle asks for is run: the unpickler is given stand-ins for the five names that an array of objects
+needs, which only hold what they are told; any other name is refused. No code of NumPy's, nor of any other library, is
+called with what the file says.
 """
 
 from __future__ import annotations
 
 import io
+import json
 import pickle
 import pickletools
 import struct
+import zipfile
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+from diadem.hooks.fields import Block
+from diadem.hooks.formats import Files, Opened
+
+#: Bytes of the metadata, unpacked; they have some kilobytes.
+_LONGEST = 8 << 20
+_MAGIC = b"\x93NUMPY"
 #: Operations and bytes of a pickle that are run.
 _MOST_STEPS = 1_000_000
 #: Levels of lists and mappings.
 _DEEPEST = 50
+
+
+def open(files: Files) -> Opened:  # noqa: A001 - what it does
+    """Open an archive; RosettaSciIO reads the signal."""
+    return Opened(files.signals(), _blocks(files))
+
+
+def _blocks(files: Files) -> Iterator[Block]:
+    """The metadata, where there are some."""
+    with zipfile.ZipFile(files.path()) as archive:
+        names = archive.namelist()
+        name = next((one for one in ("meta_data_json.npy", "meta_data.npy") if one in names), "")
+        if not name:
+            return
+        with archive.open(name) as member:
+            data = member.read(_LONGEST + 1)
+    if len(data) > _LONGEST:
+        raise ValueError(f"{name} is larger than {_LONGEST} bytes")
+    if tree := parse(data):
+        yield Block("pantarhei-metadata", tree, data, "application/x-npy", place=name.removesuffix(".npy"))
+
+
+def parse(data: bytes) -> Mapping[str, Any]:
+    """The first mapping in an array of text, or of objects.
+
+    Parameters
+    ----------
+    data : bytes
+        An .npy file.
+    """
+    if not data.startswith(_MAGIC) or len(data) < 12:
+        raise ValueError("this is no array of NumPy")
+    form = "<H" if data[6] == 1 else "<I"
+    start = 8 + struct.calcsize(form) + struct.unpack_from(form, data, 8)[0]
+    content, kind = data[start:], data[8:start].decode("latin-1")
+    if "O" in kind:
+        found = values_of(content)
+    else:
+        encoding = "utf-32-be" if ">U" in kind else "utf-32-le"
+        found = json.loads(content.decode(encoding).rstrip("\0"))
+    while isinstance(found, list) and found:
+        found = found[0]
+    return found if isinstance(found, Mapping) else {}
 
 
 class Held:
