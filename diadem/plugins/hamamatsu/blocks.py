@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from diadem.hooks.fields import Block
 from diadem.hooks.text import decode
-from diadem.hooks.tiff import NotTiff, Tiff
-from diadem.hooks.tiff_blocks import trees
+from diadem.hooks.tiff import Page, Tiff, cut, piece
 
 _KIND = "hamamatsu-comment"
 #: Bytes of the header of an `.img`; magic and length of the comment come first (HPD-TA manual, ITEX file format).
@@ -36,25 +36,22 @@ def read(path: str, files: Sequence[str]) -> Iterator[Block]:
         if data.startswith(_MAGIC):
             data += stream.read(int.from_bytes(data[2:4], "little"))
     if not data.startswith(_MAGIC):
-        yield from _tiff(path)
+        yield from cut(path, _KIND, _look)
     elif tree := parse(data[_HEADER:]):
         yield Block(_KIND, {"Comment": tree}, data, place="header", byte_range=(0, len(data)))
 
 
-def _tiff(path: str) -> Iterator[Block]:
+def _look(file: Tiff, page: Page, tree: dict[str, Any]) -> Iterator[Block]:
     """The description of a TIFF file."""
-    try:
-        file = Tiff.open(path)
-    except NotTiff:
-        return
-    with file:
-        page = next(file.pages(), None)
-        tag = None if page is None else page.tags.get(270)
-        if page is None or tag is None or not str(file.plain(page).get("Artist", "")).startswith("Copyright Hamamatsu"):
-            return
+    tag = page.tags.get(270)
+    if (
+        page.number == 0
+        and tag is not None
+        and str(file.plain(page).get("Artist", "")).startswith("Copyright Hamamatsu")
+    ):
         data = file.data(tag)
-        yield Block(_KIND, {}, data, "text/plain", "page 1/ImageDescription", byte_range=(tag.start, tag.end))
-        yield from trees(path, file, 1, [(page, {"Comment": parse(data)})], _KIND)
+        tree["Comment"] = parse(data)
+        yield piece(_KIND, page, "ImageDescription", data, tag.start, "text/plain")
 
 
 def parse(data: bytes) -> dict[str, dict[str, str]]:

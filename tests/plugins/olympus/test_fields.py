@@ -10,7 +10,7 @@ import tifffile
 
 from diadem.extract.assertions import Value
 from diadem.hooks.tables import tables
-from diadem.plugins.olympus.blocks import read
+from diadem.plugins.olympus.structure import read
 from tests.plugins.tiff.files import firsts, values, write
 
 #: Pixel size and magnification of a JEM-2100 picture (HyperSpy issue 2511).

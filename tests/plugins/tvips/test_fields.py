@@ -15,8 +15,7 @@ from hypothesis import strategies as st
 
 from diadem.extract.assertions import Value
 from diadem.hooks.tables import tables
-from diadem.plugins.tvips.blocks import parse, read
-from diadem.plugins.tvips.tables import moment
+from diadem.plugins.tvips.structure import moment, parse, read
 from tests.plugins.tiff.files import firsts, values
 
 TABLES = tables("diadem.plugins.tvips")
