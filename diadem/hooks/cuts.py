@@ -6,7 +6,6 @@ function of the family reads.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -18,7 +17,7 @@ from diadem.hooks.forms import pattern_of
 from diadem.hooks.manifest import FILE, Document, document, several
 from diadem.hooks.targets import target
 from diadem.hooks.text import decode, ini, xml
-from diadem.hooks.tiff import cut, in_tags
+from diadem.hooks.tiff import Parse, cut, in_tags
 
 #: Bytes of a side file that are read; those that describe a picture have some kilobytes.
 _LARGEST: Final = 1 << 20
@@ -53,49 +52,57 @@ def _cut(
     """Blocks by all statements; one that fails does the others no harm."""
     failed: list[Exception] = []
     for number, one in enumerate(said):
-        kind, form = one["block"], one.get("form", "lines")
-        contains = (
-            pattern_of(family, one["contains"], ("fields", place, "cut", number, "contains"))
-            if "contains" in one
-            else None
-        )
-        own = family.named(form, ("fields", place, "cut", number, "form")) if ":" in form else None
-        parse = own if own and contains is None else partial(_parsed, one, contains, own)
+        where = ("fields", place, "cut", number)
         try:
+            if "look" in one:
+                yield from cut(path, one["block"], family.named(one["look"], (*where, "look")))
+                continue
+            form, parse = one.get("form", "lines"), _parser(family, one, where)
             if "tag" in one:
                 media_type = one.get("media_type", _TYPES.get(form, "application/octet-stream"))
-                yield from cut(path, kind, in_tags(kind, dict.fromkeys(several(one["tag"]), parse), media_type))
-            for file in files if "file" in one else ():
+                look = in_tags(one["block"], dict.fromkeys(several(one["tag"]), parse), media_type)
+                yield from cut(path, one["block"], look)
+                continue
+            for file in files:
                 if file.lower().endswith(one["file"]):
                     with Path(file).open("rb") as stream:
                         tree = parse(stream.read(_LARGEST))
                     if tree:
-                        yield Block(kind, tree, file=file)
-        except Exception as error:  # what a parser raises
+                        yield Block(one["block"], tree, file=file)
+        except Exception as error:  # what a family's function raises
             failed.append(error)
     if failed:
         raise failed[0]
 
 
-def _parsed(
-    said: Mapping[str, Any], contains: re.Pattern[str] | None, own: Callable[[bytes], Any] | None, data: bytes
-) -> Any:
-    """What stands in a tag or file as a tree; None where it is another's."""
-    end = data.find(b"\0") if "tag" in said and "coding" not in said else -1
-    text = data.decode(said["coding"], "replace") if "coding" in said else decode(data if end < 0 else data[:end])
-    if contains is not None and contains.search(text) is None:
-        return None
+def _parser(family: Document, said: Mapping[str, Any], where: Sequence[str | int]) -> Parse:
+    """What makes a tree of the bytes of a tag or file; None where they are another's."""
     form = said.get("form", "lines")
-    if own is not None:
-        return own(data)
-    if form == "xml":
-        root, tree = xml(data)
-        return tree if root == said.get("root", root) and isinstance(tree, dict) else None
-    if form == "ini":
-        return ini(text)
-    if "line" not in said:
-        return ini(text).get("", {})
-    found: dict[str, str] = {}
-    for match in filter(None, (re.fullmatch(said["line"], line.strip()) for line in text.splitlines())):
-        found.setdefault(match[1], match[2].strip())
-    return found
+    own: Parse | None = family.named(form, (*where, "form")) if ":" in form else None
+    contains = pattern_of(family, said.get("contains", ""), (*where, "contains"))
+    line = pattern_of(family, said["line"], (*where, "line")) if "line" in said else None
+
+    def parse(data: bytes) -> Any:
+        text = _text(said, data)
+        if contains.search(text) is None:
+            return None
+        if own is not None:
+            return own(data)
+        if form == "xml":
+            root, tree = xml(data)
+            return tree if root == said.get("root", root) and isinstance(tree, dict) else None
+        if line is None:
+            return ini(text) if form == "ini" else ini(text).get("", {})
+        found: dict[str, str] = {}
+        for match in filter(None, (line.fullmatch(one.strip()) for one in text.splitlines())):
+            found.setdefault(match[1], match[2].strip())
+        return found
+
+    return parse
+
+
+def _text(said: Mapping[str, Any], data: bytes) -> str:
+    """The text of a file, or that of a tag up to its end mark."""
+    if "coding" in said:
+        return data.decode(said["coding"], "replace")
+    return decode(data.split(b"\0", 1)[0] if "tag" in said else data)

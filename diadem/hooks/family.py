@@ -33,23 +33,10 @@ OFFERING: Final = {
     "diadem_transports": "carrier",
 }
 #: Keys whose texts are ``module:name``.
-_TARGETS: Final = frozenset(
-    {
-        "open",
-        "load",
-        "describe",
-        "layout",
-        "probe",
-        "blocks",
-        "draw",
-        "check",
-        "connect",
-        "python",
-        "read",
-        "form",
-        "when",
-    }
-)
+_TARGETS: Final = frozenset({
+    "open", "load", "describe", "layout", "probe", "blocks", "draw", "check", "connect", "python", "read", "form",
+    "look", "when",
+})  # fmt: skip
 #: As the schema has them; a regular expression in a condition may hold a colon, too.
 _TARGET: Final = re.compile(r"(?:not )?[A-Za-z_.][\w.]*:[A-Za-z_]\w*")
 

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import datetime as dt
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 from diadem.hooks.fields import Block, Found, Tree, look_up
 from diadem.hooks.text import decode, ini
-from diadem.hooks.tiff import Page, Tiff, cut, piece
+from diadem.hooks.tiff import Page, Tiff, piece
 from diadem.hooks.times import moments
 
 _KIND = "olympus-tiff"
@@ -27,21 +27,8 @@ _MOST = 256
 _GENERAL = struct.Struct("<10xh2d8xd2x34s32s")
 
 
-def read(path: str, files: Sequence[str]) -> Iterator[Block]:
-    """Blocks of a TIFF file of Olympus SIS; none of another.
-
-    Parameters
-    ----------
-    path : str
-        The file.
-    files : sequence of str
-        Not asked: everything is in the file.
-    """
-    del files
-    yield from cut(path, _KIND, _look)
-
-
-def _look(file: Tiff, page: Page, tree: dict[str, Any]) -> Iterator[Block]:
+def look(file: Tiff, page: Page, tree: dict[str, Any]) -> Iterator[Block]:
+    """What a page has."""
     yield from _structure(file, page, tree)
     tag = page.tags.get(33471)
     data = b"" if tag is None else file.data(tag)

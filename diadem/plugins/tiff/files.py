@@ -37,9 +37,9 @@ def open(files: Files) -> Opened:  # noqa: A001 - what it does
 
 
 def _signals(files: Files, stream: BinaryIO, *, whole: bool) -> Iterator[Signal]:
-    name = files.entry
-    arrays = _arrays(name, stream) if whole else []
-    read = files.read({name: _besides(arrays, files[name].size)}) if arrays else []
+    name, size = files.entry, files[files.entry].size
+    arrays = _arrays(name, stream, size) if whole else []
+    read = files.read({name: _besides(arrays, size)}) if arrays else []
     for one, array in zip(read, arrays, strict=False):
         stored = np.dtype(array.dtype)
         if one["data"].dtype.newbyteorder(stored.byteorder) == stored:  # the reader has it as this machine would
@@ -48,8 +48,8 @@ def _signals(files: Files, stream: BinaryIO, *, whole: bool) -> Iterator[Signal]
         yield replace(signal, tables_first=True)
 
 
-def _arrays(name: str, stream: BinaryIO) -> list[ArrayLayout]:
-    """Where the arrays of all signals lie; none where one of them does not lie flat."""
+def _arrays(name: str, stream: BinaryIO, size: int) -> list[ArrayLayout]:
+    """Where the arrays of all signals lie; none where one of them does not lie flat within the file."""
     import tifffile
 
     try:
@@ -59,7 +59,8 @@ def _arrays(name: str, stream: BinaryIO) -> list[ArrayLayout]:
     except Exception as error:  # the reader says what is wrong with the file
         logging.getLogger(__name__).debug("pages of %s: %r", name, error)
         return []
-    return [] if None in arrays else [array for array in arrays if array is not None]
+    whole = [array for array in arrays if array is not None and max(stop for _, stop in _pieces(array)) <= size]
+    return whole if len(whole) == len(arrays) else []
 
 
 def _array(name: str, file: Any, series: Any) -> ArrayLayout | None:
@@ -89,15 +90,20 @@ def _strides(shape: Sequence[int], item: int) -> tuple[int, ...]:
     return tuple(item * prod(shape[place + 1 :]) for place in range(len(shape)))
 
 
+def _pieces(array: ArrayLayout) -> list[ByteRange]:
+    """Where the pages of an array lie; one piece where nothing is between them."""
+    item = np.dtype(array.dtype).itemsize
+    if array.strides == _strides(array.shape, item):
+        return [(array.offset, array.offset + prod(array.shape) * item)]
+    starts = (array.offset + number * array.strides[0] for number in range(array.shape[0]))
+    return [(start, start + prod(array.shape[1:]) * item) for start in starts]
+
+
 def _besides(arrays: Sequence[ArrayLayout], size: int) -> list[ByteRange]:
     """All bytes but the arrays'."""
-    taken = []
-    for array in arrays:
-        item = np.dtype(array.dtype).itemsize
-        if array.strides == _strides(array.shape, item):
-            taken.append((array.offset, array.offset + prod(array.shape) * item))
-        else:
-            starts = (array.offset + number * array.strides[0] for number in range(array.shape[0]))
-            taken += [(start, start + prod(array.shape[1:]) * item) for start in starts]
-    edges = [0, *(edge for piece in sorted(taken) for edge in piece), size]
+    edges = [
+        0,
+        *(edge for piece in sorted(piece for array in arrays for piece in _pieces(array)) for edge in piece),
+        size,
+    ]
     return [(start, stop) for start, stop in zip(edges[::2], edges[1::2], strict=True) if start < stop]

@@ -8,11 +8,11 @@ from __future__ import annotations
 import datetime as dt
 import math
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 from diadem.hooks.fields import Block, Found, Tree
-from diadem.hooks.tiff import Page, Tiff, cut, piece
+from diadem.hooks.tiff import Page, Tiff, piece
 from diadem.hooks.times import moments
 from diadem.terms.matter import electron_wavelength
 
@@ -56,21 +56,8 @@ def _length(letters: str) -> int:
 _SECOND_SIZE = sum(_length(letters) for _, letters in _SECOND)
 
 
-def read(path: str, files: Sequence[str]) -> Iterator[Block]:
-    """Blocks of a TIFF file of EM-MENU; none of another.
-
-    Parameters
-    ----------
-    path : str
-        The file.
-    files : sequence of str
-        Not asked: everything is in the file.
-    """
-    del files
-    yield from cut(path, "tvips-tiff", _look)
-
-
-def _look(file: Tiff, page: Page, tree: dict[str, Any]) -> Iterator[Block]:
+def look(file: Tiff, page: Page, tree: dict[str, Any]) -> Iterator[Block]:
+    """What a page has."""
     tag = page.tags.get(_TAG)
     offset = int(file.numbers(tag)[0]) if tag is not None and file.numbers(tag) else 0
     data = file.bytes_at(offset, _FIRST_SIZE + _SECOND_SIZE) if offset else b""

@@ -167,8 +167,9 @@ def axes_of(path: Path) -> dict[str, tuple[float | None, str | None]]:
 
 @pytest.mark.parametrize("name", SIZES)
 def test_sizes_as_stated(unpacked_data: Path, name: str) -> None:
-    height, width = (pytest.approx(size, rel=1e-9) for size in SIZES[name])
-    assert axes_of(unpacked_data / name) == {"height": (height, "m"), "width": (width, "m")}
+    height, width = axes_of(unpacked_data / name).values()
+    assert (height[0], width[0]) == pytest.approx(SIZES[name], rel=1e-9)
+    assert (height[1], width[1]) == ("m", "m")
 
 
 def test_a_damaged_tag_leaves_the_readers_axes(tmp_path: Path) -> None:
