@@ -95,7 +95,9 @@ class ReaderOffer:
     open : str
         ``module:function`` called as ``function(files)`` that gives all that is known of a dataset, for the record and
         for `Package.load` (see `diadem.hooks.formats`). It takes the place of `load`, `describe`, `layout`, and of
-        `FieldsOffer.blocks`; `load` is then what ``files.read()`` calls.
+        `FieldsOffer.blocks`; `load` is then what ``files.read()`` calls. Pixel sizes that tables state, of whichever
+        plugin, are put into the axes of pictures afterwards: an `open` leaves those without a unit that it does not
+        know.
     """
 
     name: str
