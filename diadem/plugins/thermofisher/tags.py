@@ -17,11 +17,9 @@ from diadem.plugins.thermofisher import settings
 from diadem.terms.dates import exif, iso
 
 _KIND = "thermofisher-tiff"
-
 #: Resolution of the image of a transmission microscope, which keeps the screen's in TIFF's own tags: X, Y, and unit
 #: with TIFF's numbers (2 inch, 3 cm).
 _RESOLUTION = {65450: "XResolution (65450)", 65451: "YResolution (65451)", 65452: "ResolutionUnit (65452)"}
-
 #: Bytes at the end of a file in which the settings are looked for; they have some kilobytes, and lie behind the pixels.
 _BEHIND = 1 << 18
 _SETTINGS = re.compile(rb"\[User\]\r?\n?(?:Date|User|Time)\w*=[^\x00]*")
