@@ -188,7 +188,7 @@ def calibrated(signal: Signal, name: str, fields: Mapping[str, Sequence[Mapping[
             continue
         for place, size in ((rows, height), (columns, width)):
             axis = axes[place]
-            if "scale" in axis and (signal.tables_first or not to_si(axis.get("units"))[0]):
+            if "scale" in axis and (signal.tables_first or to_si(axis.get("units"))[0] in ("", "px")):
                 axes[place] = {**axis, **_with_size(axis, size, unit)}
         return replace(signal, axes=axes)
     return signal

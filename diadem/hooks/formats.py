@@ -110,7 +110,7 @@ class Signal:
         metadata; axes and array stay these.
     tables_first : bool
         Whether pixel sizes that a table of any family states of a picture go before those of its axes. Of axes without
-        a unit they always do; an `open` leaves such axes as they are.
+        a unit, or in pixels, they always do; an `open` leaves such axes as they are.
     """
 
     axes: Sequence[Mapping[str, Any]]
