@@ -104,7 +104,7 @@ def load(
 def _read(files: PackageFiles, offer: ReaderOffer, source: LoadSource, dataset: Dataset | None) -> Dictionaries:
     """The signals of a dataset as RosettaSciIO would return them, with the axes and arrays that its format opens.
 
-    What tables have stated of pixel sizes when the record was made calibrates them as it did then.
+    What tables have stated of pixel sizes when the record was made, or its owner has corrected since, calibrates them.
     """
     fields = {} if dataset is None else dataset.document.get("fields", {})
     with confined(()):

@@ -195,11 +195,13 @@ def calibrated(signal: Signal, name: str, fields: Mapping[str, Sequence[Mapping[
 
 
 def _stated(assertions: Sequence[Mapping[str, Any]], name: str) -> float | None:
-    """What a table states of a signal, before what one states of the whole dataset."""
+    """What a table states of a signal, before what one states of the whole dataset; not what others merely say."""
     meant = {
         bool(one.get("applies_to")): one["value"]
         for one in reversed(assertions)
-        if one["by"].get("rule", FROM_AXES) != FROM_AXES and name in (one.get("applies_to") or (name,))
+        if one["by"].get("rule", FROM_AXES) != FROM_AXES
+        and name in (one.get("applies_to") or (name,))
+        and (one.get("preferred") or "statement" not in one.get("source", ()))
     }
     return meant.get(True, meant.get(False))
 

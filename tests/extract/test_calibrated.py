@@ -68,6 +68,9 @@ def test_who_says_it_of_what() -> None:
     assert calibrated(made, "s1", stated(2e-9, 3e-9, rule=FROM_AXES)) is made
     assert calibrated(made, "s1", stated(2e-9, 3e-9, applies_to=["s2"])) is made
     assert calibrated(made, "s1", {key: [{"value": 1.0, "by": {}}] for key in stated(1, 1)}) is made
+    said: dict[str, Any] = {"rule": "amendment/v1", "source": {"statement": "a"}}
+    assert calibrated(made, "s1", stated(2e-9, 3e-9, **said)) is made  # somebody else's opinion
+    assert sizes(calibrated(made, "s1", stated(2e-9, 3e-9, **said, preferred=True))) == [(3e-9, "m"), (2e-9, "m")]
     whole, own = stated(2e-9, 3e-9), stated(4e-9, 5e-9, applies_to=["s1", "s3"])
     both = {key: [*whole[key], *own[key]] for key in whole}
     assert sizes(calibrated(made, "s1", both)) == [(5e-9, "m"), (4e-9, "m")]
