@@ -101,8 +101,7 @@ def array_of(signal: Signal, files: Files, name: str, *, lazy: bool = True, chun
         return signal.data
     token = hashlib.sha256(repr((name, array)).encode()).hexdigest()[:32]
     leaves = LeafArray(files[array.file], array, token=token)
-    read = as_dask(leaves, array, token, chunk) if lazy else leaves[...]
-    return read.astype(read.dtype.newbyteorder("="), copy=False)  # what Numba compiles takes no other order
+    return as_dask(leaves, array, token, chunk) if lazy else leaves[...]
 
 
 class LocalFiles(Files):

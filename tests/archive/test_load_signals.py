@@ -83,6 +83,11 @@ LEAVES: Sequence[tuple[str, str, Sequence[str]]] = (
     ("tia-ser", "tia/64x64_TEM_images_acquire_1.ser", ()),
     ("tia-ser", "tia/16x16-spectrum_image-5x5x1024_1.ser", ()),
     ("tia-ser", "tia/Titan_TEM_4_eds_line_scan_2_dataZeroed_1.ser", ()),
+    ("tiff", "tif-fei/FEI-Helios-Ebeam-8bits.tif", ()),
+    ("tiff", "tif-gatan/test_loading_image_saved_with_DM.tif", ()),
+    ("tiff", "tif-hamamatsu/test_hamamatsu_streak_FOCUS.tif", ()),
+    ("tiff", "tif-tvips/TVIPS_bin4.tif", ()),
+    ("tiff", "tif-zeiss/test_tiff_Zeiss_SEM_512pix.tif", ()),
 )
 
 #: Proven first: packed values, or formats whose layout nobody tells.
@@ -94,7 +99,7 @@ FIRST: Sequence[tuple[str, str, Sequence[str]]] = (
     ("nexus", "nxs/simple_signal.nxs", ()),
     ("pantarhei", "prz/panta_rhei_sample.prz", ()),
     ("ripple", "rpl/test_ripple_sdim-1_ndim-1_uint16.rpl", ("rpl/test_ripple_sdim-1_ndim-1_uint16.raw",)),
-    ("tiff", "tif-fei/FEI-Helios-Ebeam-8bits.tif", ()),
+    ("tiff", "tif-zeiss-orion/orion-zeiss_dataZeroed.tif", ()),
     ("tvips", "tvips/test_tvips_2233_000.tvips", ()),
 )
 
