@@ -25,6 +25,7 @@ from diadem.errors import DiademError, ReaderError, UsageError
 from diadem.extract.axes import describe_axes, in_order
 from diadem.extract.hdf5_walk import walk_all
 from diadem.extract.lazyarray import CHUNK_BYTES
+from diadem.extract.normalise import calibrated
 from diadem.extract.opening import LocalFile, array_of, open_dataset
 from diadem.hooks.formats import CutShort, Dictionary, Files, Parts, Signal
 from diadem.hooks.offers import ReaderOffer
@@ -86,7 +87,7 @@ def load(
         raise UsageError(f"verify is 'proof', 'always' or 'never', not '{verify}'")
     with PackageFiles(source, offer, lazy, verify, trial) as files:
         try:
-            read = _read(files, offer, source)
+            read = _read(files, offer, source, dataset)
         except ReaderError as error:
             error.where = error.where or source.entry
             raise
@@ -102,8 +103,12 @@ def load(
     return found
 
 
-def _read(files: PackageFiles, offer: ReaderOffer, source: LoadSource) -> Dictionaries:
-    """The signals of a dataset as RosettaSciIO would return them, with the axes and arrays that its format opens."""
+def _read(files: PackageFiles, offer: ReaderOffer, source: LoadSource, dataset: Dataset | None) -> Dictionaries:
+    """The signals of a dataset as RosettaSciIO would return them, with the axes and arrays that its format opens.
+
+    What tables have stated of pixel sizes when the record was made, or its owner has corrected since, calibrates them.
+    """
+    fields = {} if dataset is None else dataset.document.get("fields", {})
     with confined(()):
         if source.entry == source.path and not files[source.path].size:
             raise ReaderError("the file is empty (0 bytes)", where=source.path)
@@ -117,6 +122,7 @@ def _read(files: PackageFiles, offer: ReaderOffer, source: LoadSource) -> Dictio
                 if files.lazy or offer.open:
                     raise
                 signals = list(open_dataset(files, offer).signals)  # of a file cut short it may still make something
+            signals = [calibrated(signal, f"s{number}", fields) for number, signal in enumerate(signals, 1)]
             return [_dictionary(signal, files, f"{source.package} {number}") for number, signal in enumerate(signals)]
         except DiademError:
             raise

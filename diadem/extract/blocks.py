@@ -14,10 +14,10 @@ from diadem.extract.extraction import issue
 from diadem.extract.fault_text import fault_text
 from diadem.extract.makers import maker
 from diadem.extract.tables import Outcome, apply, for_signals
+from diadem.hooks.cuts import cutter
 from diadem.hooks.extensions import Extension
 from diadem.hooks.fields import Block
 from diadem.hooks.tables import table
-from diadem.hooks.targets import target
 from diadem.model.vendor import TREE
 from diadem.serialization import typed_json
 
@@ -157,7 +157,7 @@ def cut(
         if offer["blocks"]:
             tell("fields", offer["name"])
             try:
-                _take(target(offer["blocks"])(path, files), offer, found)
+                _take(cutter(offer["blocks"])(path, files), offer, found)
             except Exception as error:  # blocks of a damaged file, or a plugin's own fault
                 found.issues.append(_fault(offer, error))
         found.whole = found.whole or (offer["whole"] and len(found.blocks) > before)

@@ -2,8 +2,8 @@
 
 Each rule gets the head of the file and `read(offset, length)`, and returns the least size that the header promises, or
 None where it promises nothing. Layouts: MRC2014 (Cheng et al., J. Struct. Biol. 192, 2015); TIA .ser (P. Ercius,
-ncempy documentation); DM3/DM4 (G. Jefferis, "DM3 file format"); TIFF 6.0 and BigTIFF; HDF5 file format specification
-3.0, II.A; SFS as RosettaSciIO reads it.
+ncempy documentation); DM3/DM4 (G. Jefferis, "DM3 file format"); HDF5 file format specification 3.0, II.A; SFS as
+RosettaSciIO reads it.
 """
 
 from __future__ import annotations
@@ -17,8 +17,6 @@ Read = Callable[[int, int], bytes]
 _MRC_BYTES = {0: 1.0, 1: 2.0, 2: 4.0, 3: 4.0, 4: 8.0, 6: 2.0, 12: 2.0, 101: 0.5}
 #: Bytes in an element by TIA data type.
 _SER_BYTES = {1: 1, 2: 2, 3: 4, 4: 1, 5: 2, 6: 4, 7: 4, 8: 8, 9: 8, 10: 16}
-#: Bytes in a value by TIFF type.
-_TIFF_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 
 
@@ -81,72 +79,10 @@ def hdf5(head: bytes, read: Read) -> int | None:  # noqa: ARG001
     return end + (start if base == 0 else 0)
 
 
-def tiff(head: bytes, read: Read) -> int | None:
-    """The furthest end of a strip or tile, over at most 1,000 images."""
-    order = "<" if head[:2] == b"II" else ">"
-    big = struct.unpack_from(order + "H", head, 2)[0] == 43
-    where = struct.unpack_from(order + ("Q" if big else "I"), head, 8 if big else 4)[0]
-    furthest, seen = 8, set[int]()
-    while where and where not in seen and len(seen) < 1000:
-        seen.add(where)
-        end, following = _tiff_image(order, big, where, read)
-        furthest = max(furthest, end)
-        where = following
-    return furthest
-
-
-def _tiff_image(order: str, big: bool, where: int, read: Read) -> tuple[int, int]:
-    """End of the furthest strip or tile of one image, and where the next image is described."""
-    count_size, entry_size, code = (8, 20, "Q") if big else (2, 12, "I")
-    counted = read(where, count_size)
-    if len(counted) < count_size:
-        return where + count_size, 0
-    count = struct.unpack(order + ("Q" if big else "H"), counted)[0]
-    end = where + count_size + count * entry_size + (8 if big else 4)
-    block = read(where + count_size, min(count, 4096) * entry_size + 8)
-    if count > 4096 or len(block) < end - where - count_size:
-        return end, 0
-    lists: dict[int, list[int]] = {}
-    for index in range(count):
-        entry = block[index * entry_size : (index + 1) * entry_size]
-        tag = struct.unpack_from(order + "H", entry)[0]
-        if tag < 32768:  # the standard's own; private tags may point anywhere
-            end = max(end, _tiff_outside(order, big, entry))
-        if tag in (273, 279, 324, 325):
-            lists[tag] = _tiff_values(order, big, entry, read)
-    starts, sizes = lists.get(273) or lists.get(324, []), lists.get(279) or lists.get(325, [])
-    end = max([end, *(start + size for start, size in zip(starts, sizes, strict=False) if size)])
-    return end, struct.unpack_from(order + code, block, count * entry_size)[0]
-
-
-def _tiff_outside(order: str, big: bool, entry: bytes) -> int:
-    """End of the values of one entry, where they do not fit into it; else 0."""
-    kind, count = struct.unpack_from(order + ("HQ" if big else "HI"), entry, 2)
-    size = count * _TIFF_BYTES.get(kind, 0)
-    if size <= (8 if big else 4):
-        return 0
-    return int(struct.unpack_from(order + ("Q" if big else "I"), entry, 12 if big else 8)[0] + size)
-
-
-def _tiff_values(order: str, big: bool, entry: bytes, read: Read) -> list[int]:
-    """Integers of one entry, at most a million of them."""
-    kind, count = struct.unpack_from(order + ("HQ" if big else "HI"), entry, 2)
-    width = {3: 2, 4: 4, 16: 8, 13: 4}.get(kind)
-    if width is None or count > 1_000_000:
-        return []
-    inline, place = (8, 12) if big else (4, 8)
-    data = entry[place : place + inline]
-    if count * width > inline:
-        data = read(struct.unpack(order + ("Q" if big else "I"), data)[0], count * width)
-    count = min(count, len(data) // width)
-    return list(struct.unpack_from(f"{order}{count}{ {2: 'H', 4: 'I', 8: 'Q'}[width] }", data))
-
-
 #: Rule by reader of RosettaSciIO, or by kind of container.
 RULES: Mapping[str, Callable[[bytes, Read], int | None]] = {
     "mrc": mrc,
     "tia-ser": ser,
     "digitalmicrograph": digitalmicrograph,
     "bruker": bcf,
-    "tiff": tiff,
 }

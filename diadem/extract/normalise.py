@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from diadem.extract import rules
 from diadem.extract.assertions import FROM_AXES, Leaf, Value, clean, number_of, plain
-from diadem.extract.axes import describe_axes, tidy
+from diadem.extract.axes import describe_axes, in_order, kind_of, tidy
+from diadem.hooks.formats import Signal
 from diadem.terms.matter import symbols_among
-from diadem.terms.units import convert
+from diadem.terms.units import convert, to_si
 
 _INSTRUMENT = re.compile(r"Acquisition_instrument\.(?:TEM|SEM|FIB)\.(.+)\Z")
 _DATE = re.compile(r"(\d{4})-(\d\d)-(\d\d)\Z")
@@ -158,3 +161,55 @@ def pixel_sizes(kind: str, axes: Sequence[Mapping[str, Any]], shape: Sequence[in
         leaf = Leaf(scale, f"axes.{axis['name']}.scale", abs(stored))
         status = "stated" if stored == scale else "converted"
         yield Value(field, abs(scale), status, leaf, unit, axis.get("unit_as_stored"), FROM_AXES)
+
+
+def calibrated(signal: Signal, name: str, fields: Mapping[str, Sequence[Mapping[str, Any]]]) -> Signal:
+    """A picture, or a stack of them, whose axes have the pixel sizes that tables state.
+
+    So the record's axes and those of the signal that is loaded come from the same statements.
+
+    Parameters
+    ----------
+    signal : Signal
+        As its format opens it.
+    name : str
+        Its id in the record.
+    fields : mapping of str to sequence of mapping
+        Assertions by field, as the record has them.
+    """
+    axes = list(in_order(signal.axes))
+    if kind_of(axes, signal.shape, signal.metadata) not in ("image", "image_stack"):
+        return signal
+    names = [axis.get("name") for axis in axes]
+    rows, columns = (names.index("height"), names.index("width")) if {"height", "width"} <= {*names} else (-2, -1)
+    for prefix, unit in (("", "m"), ("reciprocal_", "1/m")):
+        height, width = (_stated(fields.get(f"image.{prefix}pixel_size_{direction}", ()), name) for direction in "yx")
+        if height is None or width is None:
+            continue
+        for place, size in ((rows, height), (columns, width)):
+            axis = axes[place]
+            if "scale" in axis and (signal.tables_first or to_si(axis.get("units"))[0] in ("", "px")):
+                axes[place] = {**axis, **_with_size(axis, size, unit)}
+        return replace(signal, axes=axes)
+    return signal
+
+
+def _stated(assertions: Sequence[Mapping[str, Any]], name: str) -> float | None:
+    """What a table states of a signal, before what one states of the whole dataset; not what others merely say."""
+    meant = {
+        bool(one.get("applies_to")): one["value"]
+        for one in reversed(assertions)
+        if one["by"].get("rule", FROM_AXES) != FROM_AXES
+        and name in (one.get("applies_to") or (name,))
+        and (one.get("preferred") or "statement" not in one.get("source", ()))
+    }
+    return meant.get(True, meant.get(False))
+
+
+def _with_size(axis: Mapping[str, Any], size: float, unit: str) -> dict[str, Any]:
+    """Scale and unit of an axis; its own unit where that is of the same kind."""
+    kind, factor = to_si(axis.get("units"))
+    own = axis.get("units") if kind == unit else unit
+    factor = factor if kind == unit else 1.0
+    same = kind == unit and math.isclose(axis["scale"] * factor, size, rel_tol=1e-6)
+    return {"units": own, "scale": axis["scale"] if same else tidy(size / factor)}

@@ -17,7 +17,7 @@ from diadem.extract.blocks import Cut, cut, to_keep
 from diadem.extract.extraction import issue, truncated
 from diadem.extract.fault_text import fault_text
 from diadem.extract.mapping import leaves
-from diadem.extract.normalise import pixel_sizes, values_of
+from diadem.extract.normalise import calibrated, pixel_sizes, values_of
 from diadem.extract.opening import LocalFiles, array_of, open_dataset
 from diadem.extract.pictures import draw, packed
 from diadem.extract.quality import ASSESS, examine
@@ -126,7 +126,7 @@ def _read(
     if promised and not known_short and promised > (size := files[named].size):
         why = f"its header promises {promised} bytes, {size} are there"
         result["issues"].append(truncated(named, job.get("ids", {}).get(named, "f1"), why))
-    _describe(signals, offer, by, job, blocks, result)
+    signals[:] = _describe(signals, offer, by, job, blocks, result)
     if job.get("preview") and signals:
         dictionaries = [signal.dictionary(array_of(signal, files, path)) for signal in signals]
         _preview(path, paths, dictionaries, job, result, tell)
@@ -218,31 +218,35 @@ def _describe(
     job: Mapping[str, Any],
     blocks: Cut,
     result: dict[str, Any],
-) -> None:
-    """Signals, fields and vendor blocks of what was found."""
+) -> Sequence[Signal]:
+    """Signals, fields and vendor blocks of what was found; the signals with the pixel sizes that tables state."""
+    ids = {"": "f1", **job.get("ids", {})}
+    ids |= {str(Path(job["root"]) / path): id_ for path, id_ in job.get("ids", {}).items()}
     names = [f"s{number}" for number in range(1, min(len(signals), MAX_SIGNALS) + 1)]
-    generic: list[Statement] = []
-    for name, signal in zip(names, signals, strict=False):
+    for number, signal in enumerate(signals[:MAX_SIGNALS]):
         result["issues"] += signal.issues
+        blocks.add_tree(signal.more.get("original_metadata"), _module(offer), number)
+    statements, issues = blocks.statements(names)
+    by_tables = merge(statements, ids).fields
+    known = [calibrated(signal, name, by_tables) for name, signal in zip(names, signals, strict=False)]
+    generic: list[Statement] = []
+    for name, signal in zip(names, known, strict=True):
         found = leaves(signal.dictionary(None))
         described, kind, axes = _signal(name, signal, found)
         result["signals"].append(described)
-        blocks.add_tree(signal.more.get("original_metadata"), _module(offer), len(generic))
         stated = [] if blocks.whole else [*values_of(_module(offer), found)]
         if stated:
             result["values"] = "unproven"
         generic.append(Statement((name,), by, [*stated, *pixel_sizes(kind, axes, described["shape"])]))
-    statements, issues = blocks.statements(names)
     if job.get("explain"):
         result["outcomes"] = blocks.told()
-    ids = {"": "f1", **job.get("ids", {})}
-    ids |= {str(Path(job["root"]) / path): id_ for path, id_ in job.get("ids", {}).items()}
     merged = merge([*statements, *generic], ids)
     result["fields"] = merged.fields
     result["issues"] += [*issues, *merged.issues]
     if job.get("keep", True):
         result["blocks"], too_large = to_keep(blocks, ids)
         result["issues"] += too_large
+    return [*known, *signals[len(known) :]]
 
 
 def _module(offer: ReaderOffer) -> str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
+import os
 import struct
-from typing import Any, Self
+from typing import Any, BinaryIO, Self
 
 from diadem.errors import ReaderError
 from diadem.hooks.formats import CutShort
@@ -103,3 +105,42 @@ def unpack_at(reader: RangeReader, name: str, offset: int, form: str) -> tuple[A
     if len(data) < length:
         raise too_short(name, offset + length, reader.size)
     return struct.unpack(form, data)
+
+
+def stream_of(reader: RangeReader) -> BinaryIO:
+    """A file for libraries that take files; closing it does not close the reader."""
+    return io.BufferedReader(_Stream(reader), _WINDOW)
+
+
+class _Stream(io.RawIOBase):
+    def __init__(self, reader: RangeReader) -> None:
+        super().__init__()
+        self._reader = reader
+        self._place = 0
+
+    def readable(self) -> bool:
+        """Yes."""
+        return True
+
+    def seekable(self) -> bool:
+        """Yes."""
+        return True
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Move, also behind the end."""
+        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._place, os.SEEK_END: self._reader.size}[whence]
+        if base + offset < 0:
+            raise ValueError(f"a place before the file: {base + offset}")
+        self._place = base + offset
+        return self._place
+
+    def tell(self) -> int:
+        """The place."""
+        return self._place
+
+    def readinto(self, buffer: Any) -> int:
+        """Fill a buffer; the bytes read, none at the end."""
+        view = memoryview(buffer).cast("B")
+        count = self._reader.readinto_at(self._place, view) if self._place < self._reader.size else 0
+        self._place += count
+        return count

@@ -33,9 +33,10 @@ OFFERING: Final = {
     "diadem_transports": "carrier",
 }
 #: Keys whose texts are ``module:name``.
-_TARGETS: Final = frozenset(
-    {"open", "load", "describe", "layout", "probe", "blocks", "draw", "check", "connect", "python", "read", "when"}
-)
+_TARGETS: Final = frozenset({
+    "open", "load", "describe", "layout", "probe", "blocks", "draw", "check", "connect", "python", "read", "form",
+    "look", "when",
+})  # fmt: skip
 #: As the schema has them; a regular expression in a condition may hold a colon, too.
 _TARGET: Final = re.compile(r"(?:not )?[A-Za-z_.][\w.]*:[A-Za-z_]\w*")
 
@@ -101,7 +102,7 @@ def _metadata(found: Document, said: Mapping[str, Any]) -> FieldsOffer:
     kinds = (kind for one in found.content.get("table", ()) for kind in several(one["block"]))
     own = {kind: f"{found.package}/{kind}" for kind in kinds}
     tables = {kind: found.absolute(address) for kind, address in said.get("tables", own).items()}
-    blocks = found.absolute(said["blocks"]) if "blocks" in said else ""
+    blocks = f"{found.package}/{said['name']}" if "cut" in said else found.absolute(said.get("blocks", ""))
     return FieldsOffer(said["name"], tuple(said["formats"]), tables, blocks, said.get("whole", False))
 
 

@@ -137,6 +137,9 @@ class Signal:
     reader : callable, optional
         Gives what RosettaSciIO's reader says of the signal. Asked only when it is loaded, for people who know its
         metadata; axes and array stay these.
+    tables_first : bool
+        Whether pixel sizes that a table of any family states of a picture go before those of its axes. Of axes without
+        a unit, or in pixels, they always do; an `open` leaves such axes as they are.
     """
 
     axes: Sequence[Mapping[str, Any]]
@@ -146,6 +149,7 @@ class Signal:
     more: Mapping[str, Any] = field(default_factory=dict)
     issues: Sequence[Mapping[str, Any]] = ()
     reader: Callable[[], Mapping[str, Any]] | None = None
+    tables_first: bool = False
 
     @classmethod
     def from_reader(cls, dictionary: Any, array: ArrayLayout | None = None) -> Signal:

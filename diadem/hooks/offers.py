@@ -95,7 +95,9 @@ class ReaderOffer:
     open : str
         ``module:function`` called as ``function(files)`` that gives all that is known of a dataset, for the record and
         for `Package.load` (see `diadem.hooks.formats`). It takes the place of `load`, `describe`, `layout`, and of
-        `FieldsOffer.blocks`; `load` is then what ``files.read()`` calls.
+        `FieldsOffer.blocks`; `load` is then what ``files.read()`` calls. Pixel sizes that tables state, of whichever
+        plugin, are put into the axes of pictures afterwards: an `open` leaves those without a unit that it does not
+        know.
     """
 
     name: str
@@ -150,8 +152,8 @@ class FieldsOffer:
         RosettaSciIO's readers (`original_metadata`) are blocks of the kind ``rosettasciio``.
     blocks : str
         ``module:function`` that cuts blocks out of a dataset's files, called in the worker as ``function(path, files)``
-        with the path of the primary file and those of all files, and returning `Block` objects. "" where the tables are
-        for blocks of others.
+        with the path of the primary file and those of all files, and returning `Block` objects; or ``package/name`` of
+        offers in a package's `formats.toml` that say what to `cut`. "" where the tables are for blocks of others.
     whole : bool
         Whether the tables say all that can be said: where a block is found, the values that the reader has normalised
         itself are not asked for.
@@ -168,7 +170,7 @@ class FieldsOffer:
         for kind, target in self.tables.items():
             if not _TABLE.match(target):
                 _require_target(f"fields offer '{self.name}': the table for '{kind}'", target)
-        if self.blocks:
+        if self.blocks and not _TABLE.match(self.blocks):
             _require_target(f"fields offer '{self.name}': blocks", self.blocks)
 
 

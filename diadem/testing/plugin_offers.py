@@ -87,7 +87,7 @@ def _targets(mine: Mine) -> Iterator[tuple[str, str, tuple[tuple[Any, ...], dict
         if reader.layout:
             yield f"{where}: layout", reader.layout, (({}, path), {})
     for offer in mine.fields:
-        if offer.blocks:
+        if ":" in offer.blocks:
             yield f"fields '{offer.name}': blocks", offer.blocks, ((path, files), {})
     for preview in mine.previews:
         yield f"preview '{preview.name}': draw", preview.draw, ((path, files, []), {})

@@ -85,6 +85,11 @@ LEAVES: Sequence[tuple[str, str, Sequence[str]]] = (
     ("tia-ser", "tia/Titan_TEM_4_eds_line_scan_2_dataZeroed_1.ser", ()),
     ("tvips", "tvips/test_tvips_2233_000.tvips", ()),
     ("ripple", "rpl/test_ripple_sdim-1_ndim-1_uint16.rpl", ("rpl/test_ripple_sdim-1_ndim-1_uint16.raw",)),
+    ("tiff", "tif-fei/FEI-Helios-Ebeam-8bits.tif", ()),
+    ("tiff", "tif-gatan/test_loading_image_saved_with_DM.tif", ()),
+    ("tiff", "tif-hamamatsu/test_hamamatsu_streak_FOCUS.tif", ()),
+    ("tiff", "tif-tvips/TVIPS_bin4.tif", ()),
+    ("tiff", "tif-zeiss/test_tiff_Zeiss_SEM_512pix.tif", ()),
 )
 
 #: Proven first: packed values, or formats whose layout nobody tells.
@@ -95,7 +100,7 @@ FIRST: Sequence[tuple[str, str, Sequence[str]]] = (
     ("msa", "msa/example1.msa", ()),
     ("nexus", "nxs/simple_signal.nxs", ()),
     ("pantarhei", "prz/panta_rhei_sample.prz", ()),
-    ("tiff", "tif-fei/FEI-Helios-Ebeam-8bits.tif", ()),
+    ("tiff", "tif-zeiss-orion/orion-zeiss_dataZeroed.tif", ()),
 )
 
 

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import struct
-import time
 import zipfile
 from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
-import tifffile
 
 from diadem.extract.preflight import Preflight, preflight
 from diadem.extract.sniff import rank
@@ -85,14 +83,6 @@ def mrc(shape: tuple[int, int, int], mode: int, pixels: int) -> bytes:
     return struct.pack("<4I", *reversed(shape), mode).ljust(1024, b"\0") + bytes(pixels)
 
 
-def write_tiff(path: Path) -> None:
-    tifffile.imwrite(path, np.zeros((3, 16, 16), np.uint16), photometric="minisblack")
-
-
-def write_bigtiff(path: Path) -> None:
-    tifffile.imwrite(path, np.zeros((16, 16), np.uint16), bigtiff=True, byteorder=">")
-
-
 def write_hdf5(path: Path) -> None:
     with h5py.File(path, "w") as file:
         file["Experiments/a"] = np.arange(1000)
@@ -102,8 +92,6 @@ def write_hdf5(path: Path) -> None:
     ("name", "write"),
     [
         ("a.mrc", lambda path: path.write_bytes(mrc((2, 8, 8), 6, 256))),
-        ("a.tif", write_tiff),
-        ("b.tif", write_bigtiff),
         ("a.hspy", write_hdf5),
     ],
 )
@@ -159,22 +147,6 @@ def test_an_archive_with_an_odd_list_is_not_called_cut_short(tmp_path: Path, at:
         archive.writestr("\u00fcber.npy", b"x")
     overwrite(path, path.read_bytes().rindex(b"PK\1\2") + at, byte)
     assert codes(check(path)) == ["odd-header"]
-
-
-def test_a_loop_of_tiff_images_ends(tmp_path: Path) -> None:
-    path = tmp_path / "a.tif"
-    path.write_bytes(b"II*\x00" + struct.pack("<IHI", 8, 0, 8))
-    assert codes(check(path)) == []
-
-
-def test_a_list_that_is_named_again_and_again_is_not_read_again_and_again(tmp_path: Path) -> None:
-    entry = struct.pack("<HHII", 273, 4, 1_000_000, 0)  # strips: a million numbers, from the beginning of the file
-    image = struct.pack("<H", 4096) + 4096 * entry + struct.pack("<I", 0)
-    path = tmp_path / "a.tif"
-    path.write_bytes(b"II*\x00" + struct.pack("<I", 8) + image + bytes(4_000_000))
-    started = time.monotonic()
-    assert codes(check(path)) == []
-    assert time.monotonic() - started < 5
 
 
 def test_a_list_of_members_that_fills_the_memory_is_not_read(tmp_path: Path) -> None:

@@ -73,15 +73,15 @@ class Held(Files):
 
 
 def opened(open_: str, path: Path, load: str = "") -> tuple[Opened, LocalFiles]:
-    """A file with all that lies beside it, and perhaps a reader to fall back on."""
+    """A file with all that lies beside it; `load` is the reader that it may ask."""
     names = sorted(file.name for file in path.parent.iterdir() if file.is_file())
     files = LocalFiles(path.parent, path.name, names, ReaderOffer("test", (), load, open=open_))
     return target(open_)(files), files
 
 
-def dictionaries(open_: str, path: Path) -> list[dict[str, Any]]:
+def dictionaries(open_: str, path: Path, load: str = "") -> list[dict[str, Any]]:
     """Its signals as RosettaSciIO would return them."""
-    found, files = opened(open_, path)
+    found, files = opened(open_, path, load)
     return [signal.dictionary(array_of(signal, files, str(path))) for signal in found.signals]
 
 

@@ -7,8 +7,7 @@ from typing import Any
 
 from diadem.hooks.binary import InMemory
 from diadem.hooks.fields import Block
-from diadem.hooks.tiff import NotTiff, Page, Tiff, pages_of
-from diadem.hooks.tiff_blocks import MAX_TOTAL, trees
+from diadem.hooks.tiff import MAX_TOTAL, NotTiff, Page, Tiff, pages_of, trees
 from diadem.plugins.gatan.tags import read_directory
 
 _KIND = "gatan-tiff"

@@ -1,18 +1,19 @@
-"""The `SIS0` structure, to which tag 33560 points, and the INI text of tag 33471.
+"""The `SIS0` structure, to which tag 33560 points, the INI text of tag 33471, and what two or more values say together.
 
 There is no specification; tifffile and Bio-Formats know the same members.
 """
 
 from __future__ import annotations
 
+import datetime as dt
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
-from diadem.hooks.fields import Block
+from diadem.hooks.fields import Block, Found, Tree, look_up
 from diadem.hooks.text import decode, ini
-from diadem.hooks.tiff import NotTiff, Page, Tiff, pages_of
-from diadem.hooks.tiff_blocks import trees
+from diadem.hooks.tiff import Page, Tiff, piece
+from diadem.hooks.times import moments
 
 _KIND = "olympus-tiff"
 #: Magic; second, minute, hour, day, month from 0, years since 1900, day of the week, as C's `struct tm` has them; name,
@@ -26,31 +27,14 @@ _MOST = 256
 _GENERAL = struct.Struct("<10xh2d8xd2x34s32s")
 
 
-def read(path: str, files: Sequence[str]) -> Iterator[Block]:
-    """Blocks of a TIFF file of Olympus SIS; none of another.
-
-    Parameters
-    ----------
-    path : str
-        The file.
-    files : sequence of str
-        Not asked: everything is in the file.
-    """
-    del files
-    try:
-        file = Tiff.open(path)
-    except NotTiff:
-        return
-    with file:
-        found: list[tuple[Page, dict[str, Any]]] = []
-        pages = pages_of(path)
-        for page in pages:
-            tree: dict[str, Any] = {}
-            yield from _structure(file, page, tree)
-            yield from _text(file, page, tree)
-            if tree:
-                found.append((page, tree))
-        yield from trees(path, file, len(pages), found, _KIND)
+def look(file: Tiff, page: Page, tree: dict[str, Any]) -> Iterator[Block]:
+    """What a page has."""
+    yield from _structure(file, page, tree)
+    tag = page.tags.get(33471)
+    data = b"" if tag is None else file.data(tag)
+    if tag is not None and data:
+        tree["OlympusINI"] = ini(decode(data))
+        yield piece(_KIND, page, "OlympusINI", data, tag.start)
 
 
 def _structure(file: Tiff, page: Page, tree: dict[str, Any]) -> Iterator[Block]:
@@ -67,7 +51,7 @@ def _structure(file: Tiff, page: Page, tree: dict[str, Any]) -> Iterator[Block]:
         "name": _name(name), "year": year + 1900, "month": month + 1, "day": day, "hour": hour, "minute": minute,
         "second": second, "weekday": weekday,
     }  # fmt: skip
-    yield _block(page, "OlympusSIS", data, start)
+    yield piece(_KIND, page, "OlympusSIS", data, start)
     entries = data[_HEADER.size : _HEADER.size + len(data[_HEADER.size :]) // _ENTRY.size * _ENTRY.size]
     for kind, _, offset in _ENTRY.iter_unpack(entries):
         general = file.bytes_at(offset, _GENERAL.size) if kind == 1 else b""
@@ -77,22 +61,35 @@ def _structure(file: Tiff, page: Page, tree: dict[str, Any]) -> Iterator[Block]:
                 "lenexp": exponent, "xcal": width, "ycal": height, "magnification": magnification,
                 "cameraname": _name(camera), "picturetype": _name(picture),
             }  # fmt: skip
-            yield _block(page, "OlympusSIS/general", general, offset)
-
-
-def _text(file: Tiff, page: Page, tree: dict[str, Any]) -> Iterator[Block]:
-    """The INI text."""
-    tag = page.tags.get(33471)
-    data = b"" if tag is None else file.data(tag)
-    if tag is not None and data:
-        tree["OlympusINI"] = ini(decode(data))
-        yield _block(page, "OlympusINI", data, tag.start)
-
-
-def _block(page: Page, name: str, data: bytes, start: int) -> Block:
-    place = f"page {page.number + 1}/{name}"
-    return Block(_KIND, {}, data, place=place, byte_range=(start, start + len(data)))
+            yield piece(_KIND, page, "OlympusSIS/general", general, offset)
 
 
 def _name(raw: bytes) -> str:
     return decode(raw.split(b"\x00", 1)[0]).strip()
+
+
+def pixel_size(tree: Tree) -> Iterator[Found]:
+    """Pixel sizes in metres; the exponent is that of the unit."""
+    place = "OlympusSIS/general"
+    exponent = look_up(tree, f"{place}/lenexp")
+    if exponent is None or not -15 <= exponent <= 0:
+        return
+    for direction in "xy":
+        raw = look_up(tree, f"{place}/{direction}cal")
+        if 0 < raw * 10.0**exponent < 0.01:
+            key = f"{place}/{direction}cal + {place}/lenexp"
+            yield Found(f"image.pixel_size_{direction}", raw * 10.0**exponent, key, [raw, exponent], "m", "converted")
+
+
+def acquired(tree: Tree) -> Iterator[Found]:
+    """Local time; to the second where the day of the week shows that the structure is C's."""
+    known = tree["OlympusSIS"]
+    try:
+        local = dt.datetime(*(known[part] for part in ("year", "month", "day", "hour", "minute")))  # noqa: DTZ001
+    except ValueError:
+        return
+    written = f"{known['year']}-{known['month']}-{known['day']} {known['hour']}:{known['minute']}"
+    if known["weekday"] == local.isoweekday() % 7 and 0 <= known["second"] < 60:
+        local = local.replace(second=known["second"])
+        written += f":{known['second']:02d}"
+    yield from moments("time.acquired_start", "OlympusSIS", written, local=local)

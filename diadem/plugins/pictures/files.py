@@ -1,13 +1,21 @@
-"""Exif data: a TIFF structure within a JPEG or PNG file (Exif 2.32, JEITA CP-3451; PNG chunk eXIf)."""
+"""Pictures opened, with their Exif data: a TIFF structure within a JPEG or PNG file.
+
+Exif 2.32, JEITA CP-3451; PNG chunk eXIf. What of it is no data: the field of Renishaw's pictures, and a time with its
+offset.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
+import datetime as dt
+from collections.abc import Iterator, Mapping
 from typing import Any, BinaryIO
 
-from diadem.hooks.fields import Block
+from diadem.hooks.binary import stream_of
+from diadem.hooks.fields import Block, Found, Tree
+from diadem.hooks.formats import Files, Opened, Signal
 from diadem.hooks.tiff import Page, Tiff
+from diadem.hooks.times import moments
+from diadem.terms.dates import exif, iso
 
 _JPEG, _PNG = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
 _EXIF = b"Exif\x00\x00"
@@ -26,26 +34,35 @@ _NAMES: Mapping[int, str] = {
 }  # fmt: skip
 
 
-def read(path: str, files: Sequence[str]) -> Iterator[Block]:
-    """The Exif data of a picture; none where it has none.
+def open(files: Files) -> Opened:  # noqa: A001 - what it does
+    """Open a picture."""
+    return Opened(_signals(files), _exif(files))
 
-    Parameters
-    ----------
-    path : str
-        The picture.
-    files : sequence of str
-        Not asked: everything is in the picture.
+
+def _signals(files: Files) -> Iterator[Signal]:
+    """As RosettaSciIO decodes it.
+
+    Its axes stand in the order of the array, but their `index_in_array` says the opposite: this is left out.
     """
-    del files
-    with Path(path).open("rb") as stream:
-        head = stream.read(8)
-        found = _in_jpeg(stream) if head.startswith(_JPEG) else _in_png(stream) if head == _PNG else None
+    for read in files.read():
+        for axis in read.get("axes") or []:
+            axis.pop("index_in_array", None)
+            if "scale" in axis:
+                axis["scale"] = float(axis["scale"])
+        yield Signal.from_reader(read)
+
+
+def _exif(files: Files) -> Iterator[Block]:
+    """The Exif data; none where it has none."""
+    stream = stream_of(files[files.entry])
+    head = stream.read(8)
+    found = _in_jpeg(stream) if head.startswith(_JPEG) else _in_png(stream) if head == _PNG else None
     if found is None:
         return
     start, end, size = found
-    with Tiff.open(path, start) as file:
-        tree = {**_tree(file), **size}
-        data = file.bytes_at(0, end - start)
+    file = Tiff(stream, start)
+    tree = {**_tree(file), **size}
+    data = file.bytes_at(0, end - start)
     yield Block("exif", tree, data, "image/tiff", "Exif", byte_range=(start, start + len(data)))
 
 
@@ -109,3 +126,29 @@ def _values(file: Tiff, page: Page) -> Iterator[tuple[str, Any]]:
         value: Any = file.text(tag) if not numbers else numbers[0] if len(numbers) == 1 else list(numbers)
         if value != "":
             yield name, value
+
+
+def field_of_view(tree: Tree) -> Iterator[Found]:
+    """Field of view and pixel size of a picture of Renishaw's microscope."""
+    field = tree.get("FieldOfViewXY")
+    if tree.get("Make") != "Renishaw" or tree.get("FocalPlaneResolutionUnit") != 5 or not isinstance(field, list):
+        return
+    for direction, length, side in zip("xy", field, ("width", "height"), strict=False):
+        if length > 0:
+            yield Found(f"optics.field_of_view_{direction}", length, "FieldOfViewXY", field, "um")
+            if tree.get(side):
+                key = f"FieldOfViewXY + {side}"
+                size = length / tree[side]
+                yield Found(f"image.pixel_size_{direction}", size, key, [length, tree[side]], "um", "derived")
+
+
+def acquired(tree: Tree) -> Iterator[Found]:
+    """When the picture was taken, with the offset where it is written."""
+    raw = str(tree.get("DateTimeOriginal") or "")
+    local, offset = exif(raw), str(tree.get("OffsetTimeOriginal") or "")
+    if local is None:
+        return
+    zoned = iso(f"{local.isoformat()}{offset}") if offset else None
+    moment: dt.datetime = zoned or local
+    key = "DateTimeOriginal + OffsetTimeOriginal" if zoned else "DateTimeOriginal"
+    yield from moments("time.acquired_start", key, f"{raw} {offset}".strip(), local=moment)

@@ -1,17 +1,20 @@
-"""EM-MENU's `TemData` structure, to which tag 37706 points; versions 1 and 2.
+"""EM-MENU's `TemData` structure, to which tag 37706 points, versions 1 and 2; and what its values say together.
 
 Members are those of EM-MENU's help file, as tifffile lists them.
 """
 
 from __future__ import annotations
 
+import datetime as dt
+import math
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
-from diadem.hooks.fields import Block
-from diadem.hooks.tiff import NotTiff, Page, Tiff, pages_of
-from diadem.hooks.tiff_blocks import trees
+from diadem.hooks.fields import Block, Found, Tree
+from diadem.hooks.tiff import Page, Tiff, piece
+from diadem.hooks.times import moments
+from diadem.terms.matter import electron_wavelength
 
 _TAG = 37706
 #: Members of version 1 after `Version`; all are integers of four bytes but the comment.
@@ -42,6 +45,8 @@ _SECOND = (
 _FIRST_SIZE = 4 + 80 + 4 * len(_FIRST)
 #: At the end of version 2.
 _MAGIC = 0xAAAAAAAA
+#: `TemMode` of diffraction, as RosettaSciIO tells camera lengths from magnifications.
+_DIFFRACTION = 3
 
 
 def _length(letters: str) -> int:
@@ -51,36 +56,14 @@ def _length(letters: str) -> int:
 _SECOND_SIZE = sum(_length(letters) for _, letters in _SECOND)
 
 
-def read(path: str, files: Sequence[str]) -> Iterator[Block]:
-    """Blocks of a TIFF file of EM-MENU; none of another.
-
-    Parameters
-    ----------
-    path : str
-        The file.
-    files : sequence of str
-        Not asked: everything is in the file.
-    """
-    del files
-    try:
-        file = Tiff.open(path)
-    except NotTiff:
-        return
-    with file:
-        found: list[tuple[Page, dict[str, Any]]] = []
-        pages = pages_of(path)
-        for page in pages:
-            tag = page.tags.get(_TAG)
-            offset = int(file.numbers(tag)[0]) if tag is not None and file.numbers(tag) else 0
-            data = file.bytes_at(offset, _FIRST_SIZE + _SECOND_SIZE)
-            tree = parse(data)
-            if not tree:
-                continue
-            data = data[: _FIRST_SIZE if tree["Version"] == 1 else None]
-            place = f"page {page.number + 1}/TVIPS"
-            yield Block("tvips-tiff", {}, data, place=place, byte_range=(offset, offset + len(data)))
-            found.append((page, {"TVIPS": tree}))
-        yield from trees(path, file, len(pages), found, "tvips-tiff")
+def look(file: Tiff, page: Page, tree: dict[str, Any]) -> Iterator[Block]:
+    """What a page has."""
+    tag = page.tags.get(_TAG)
+    offset = int(file.numbers(tag)[0]) if tag is not None and file.numbers(tag) else 0
+    data = file.bytes_at(offset, _FIRST_SIZE + _SECOND_SIZE) if offset else b""
+    if members := parse(data):
+        tree["TVIPS"] = members
+        yield piece("tvips-tiff", page, "TVIPS", data[: _FIRST_SIZE if members["Version"] == 1 else None], offset)
 
 
 def parse(data: bytes) -> dict[str, Any]:
@@ -110,3 +93,54 @@ def _second(data: bytes) -> Iterator[tuple[str, Any]]:
         else:
             values = struct.unpack(f"<{letters}", piece)
             yield name, values[0] if len(values) == 1 else list(values)
+
+
+def whole(raw: Any) -> float | None:
+    """A spot: a whole number above zero."""
+    return raw if raw > 0 and raw == int(raw) else None
+
+
+def ten_thousandth(raw: Any) -> int | None:
+    """A binning of version 1."""
+    return round(raw * 1e-4) if raw > 0 else None
+
+
+def diffraction(tree: Tree) -> Iterator[Found]:
+    """Camera length, in the unit with which it explains the size of a pixel.
+
+    One pixel is its physical size over camera length and wavelength; `PixelSizeX` is taken as 1/nm.
+    """
+    known = tree["TVIPS"]
+    if known["TemMode"] != _DIFFRACTION or known["TemHighTension"] <= 0:
+        return
+    pixel = known["PhysicalPixelSizeX"] * 1e-9 * known["BinningX"]
+    correction = (known["TemMagnificationCorrection"] or 1) * (known["TemPostMagnification"] or 1)
+    for unit, length in (("mm", 1e-3), ("cm", 1e-2), ("m", 1.0)):
+        camera = known["TemMagnification"] * length * correction
+        if camera > 0 and math.isclose(
+            pixel / (camera * electron_wavelength(known["TemHighTension"])), known["PixelSizeX"] * 1e9, rel_tol=0.05
+        ):
+            raw = known["TemMagnification"]
+            yield Found("optics.camera_length", raw, "TVIPS/TemMagnification", raw, unit)
+            for direction in "XY":
+                size, key = known[f"PixelSize{direction}"], f"TVIPS/PixelSize{direction}"
+                yield Found(f"image.reciprocal_pixel_size_{direction.lower()}", size, key, size, "1/nm")
+            return
+
+
+def moment(date: int, seconds: int) -> dt.datetime | None:
+    """The local time of a date of year, month and day in two, one and one bytes, and seconds of the day."""
+    try:
+        day = dt.datetime(date >> 16, date >> 8 & 0xFF, date & 0xFF)  # noqa: DTZ001 - no zone is stated
+    except ValueError:
+        return None
+    return day + dt.timedelta(seconds=seconds) if 0 <= seconds < 86400 else None
+
+
+def acquired(tree: Tree) -> Iterator[Found]:
+    """Local time of the picture."""
+    known = tree["TVIPS"]
+    date, seconds = ("Date", "Time") if known["Version"] == 2 else ("DateV1", "TimeV1")
+    local = moment(known[date], known[seconds])
+    key = f"TVIPS/{date} + TVIPS/{seconds}"
+    yield from moments("time.acquired_start", key, [known[date], known[seconds]], local=local)
