@@ -93,11 +93,15 @@ def _leaves(tree: Tree) -> Iterator[tuple[str, Leaf, Any, str, str]]:
 
 
 def _quantities(tree: Tree) -> Iterator[Found]:
-    """Numbers of the instrument."""
+    """Numbers of the instrument, without those that DIADEM has marked as mere suppositions of a signal's class."""
     instrument = _instrument(tree)[1]
+    marked = look_up(tree, "metadata/General/diadem/assumed")
+    supposed = {str(one).partition(":")[0] for one in marked} if isinstance(marked, (list, tuple)) else set()
     for path, leaf, value, key, documented in _leaves(tree):
         written = look_up(instrument, f"{path}_units")
         unit = written if isinstance(written, str) and written else documented
+        if key.removeprefix("metadata/").replace("/", ".") in supposed:
+            continue
         if not isinstance(value, (int, float)) or isinstance(value, bool) or not unit or not leaf.field.unit:
             continue
         if value == 0 and (path not in _MAY_BE_ZERO or not look_up(instrument, "Detector/EDS/elevation_angle")):
