@@ -106,7 +106,7 @@ def _read(
     result["extensions"] = blocks.extensions
     tell("reader", offer.name)
     signals: list[Signal] = []
-    promised = opened.size
+    promised, short = opened.size, files.entry
     try:
         signals += opened.signals
         for signal in signals if not quick else ():
@@ -114,15 +114,16 @@ def _read(
                 _ = signal.reader and signal.reader()
         result["mode"] = files.mode
     except Exception as error:  # readers raise anything; the dataset gets an issue, the archive goes on
-        promised = error.needed if isinstance(error, CutShort) and not promised else promised
+        if isinstance(error, CutShort) and not promised:
+            promised, short = error.needed, error.where if error.where in files else short
         result["issues"].append(_failure(error, offer.name))
     else:
         if not incomplete:
             _require_signals(signals, offer, result)
     known_short = any(found["code"] == "truncated" for found in job.get("issues", ()))
-    if promised and not known_short and promised > (size := files[files.entry].size):
+    if promised and not known_short and promised > (size := files[short].size):
         why = f"its header promises {promised} bytes, {size} are there"
-        result["issues"].append(truncated(files.entry, job.get("ids", {}).get(files.entry, "f1"), why))
+        result["issues"].append(truncated(short, job.get("ids", {}).get(short, "f1"), why))
     _describe(signals, offer, by, job, blocks, result)
     if job.get("preview") and signals:
         dictionaries = [signal.dictionary(array_of(signal, files, path)) for signal in signals]

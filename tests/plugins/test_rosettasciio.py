@@ -54,7 +54,7 @@ def test_targets_exist(name: str) -> None:
 
 
 PROBES = [
-    "is_hspy", "is_emd", "is_delmic", "is_tofwerk", "is_usid", "is_arina", "is_empad", "is_jobinyvon", "is_protochips",
+    "is_hspy", "is_emd", "is_delmic", "is_tofwerk", "is_usid", "is_arina", "is_jobinyvon", "is_protochips",
     "is_impulse", "is_mrcz",
 ]  # fmt: skip
 
@@ -69,7 +69,6 @@ PROBES = [
         ("tofwerk/*.h5", "is_tofwerk"),
         ("usid/*.h5", "is_usid"),
         ("arina/*_master.h5", "is_arina"),
-        ("empad/*.xml", "is_empad"),
         ("jobinyvon/*.xml", "is_jobinyvon"),
         ("protochips/*.csv", "is_protochips"),
         ("impulse/*.csv", "is_impulse"),

@@ -73,12 +73,6 @@ def _any_group(root: Any, test: Callable[[Any], bool]) -> bool:
     return False
 
 
-def is_empad(path: str) -> bool:
-    """EMPAD's description is an XML document `root` that names its raw file."""
-    head = _head(path, 65536)
-    return b"<root" in head[:1024] and (b"EMPAD" in head or b"raw_file" in head)
-
-
 def is_jobinyvon(path: str) -> bool:
     """LabSpec writes an XML document `LSX_Data`."""
     return b"<LSX_Data" in _head(path)
