@@ -3,7 +3,7 @@
 Each rule gets the head of the file and `read(offset, length)`, and returns the least size that the header promises, or
 None where it promises nothing. Layouts: MRC2014 (Cheng et al., J. Struct. Biol. 192, 2015); TIA .ser (P. Ercius,
 ncempy documentation); DM3/DM4 (G. Jefferis, "DM3 file format"); TIFF 6.0 and BigTIFF; HDF5 file format specification
-3.0, II.A; NPY (NumPy enhancement proposal 1); Blockfile, SFS and MIB as RosettaSciIO reads them.
+3.0, II.A; NPY (NumPy enhancement proposal 1); Blockfile and MIB as RosettaSciIO reads them.
 """
 
 from __future__ import annotations
@@ -67,14 +67,6 @@ def blockfile(head: bytes, read: Read) -> int | None:  # noqa: ARG001
     start = struct.unpack_from("<I", head, 12)[0]
     size, _, columns, rows = struct.unpack_from("<4H", head, 20)
     return int(start + columns * rows * (size * size + 6))
-
-
-def bcf(head: bytes, read: Read) -> int | None:  # noqa: ARG001
-    """All chunks of the SFS container."""
-    if not head.startswith(b"AAMVHFSS"):
-        return None
-    chunk = struct.unpack_from("<I", head, 0x128)[0]
-    return int(0x118 + chunk * struct.unpack_from("<I", head, 0x148)[0])
 
 
 def hdf5(head: bytes, read: Read) -> int | None:  # noqa: ARG001
@@ -184,7 +176,6 @@ RULES: Mapping[str, Callable[[bytes, Read], int | None]] = {
     "tia-ser": ser,
     "digitalmicrograph": digitalmicrograph,
     "blockfile": blockfile,
-    "bruker": bcf,
     "numpy": numpy,
     "quantumdetector": mib,
     "tiff": tiff,

@@ -115,7 +115,7 @@ def _read(
         result["mode"] = files.mode
     except Exception as error:  # readers raise anything; the dataset gets an issue, the archive goes on
         if isinstance(error, CutShort) and not promised:
-            promised, short = error.needed, error.where if error.where in files else short
+            promised, short = error.needed, str(error.where) if error.where in files else short
         result["issues"].append(_failure(error, offer.name))
     else:
         if not incomplete:
@@ -246,7 +246,7 @@ def _describe(
 def _module(offer: ReaderOffer) -> str:
     """Name of the reader's module."""
     reader = offer.load.partition(":")[0].rpartition(".")[2]
-    return reader if reader not in ("", "reader") else offer.name
+    return reader if reader not in ("", "reader", "files") else offer.name
 
 
 def _signal(

@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from math import prod
 from pathlib import Path, PurePosixPath
-from typing import Final
+from typing import Any, ClassVar, Final
+
+import numpy as np
 
 from diadem.errors import ReaderError
 from diadem.hooks import times
@@ -45,20 +48,36 @@ def open(files: Files) -> Opened:  # noqa: A001 - what it does
 
 
 def _signals(files: Files, tree: Tree) -> Iterator[Signal]:
-    """Frames of a scan or a series, where the raw file is one of the dataset: a document may name any."""
+    """Frames of a scan or a series in a raw file, which is one of the dataset: a document may name any."""
     named = str(look_up(tree, "raw_file/@filename") or "")
     if not named:
         raise ReaderError("no reader knows the raw files of the detector's second generation", where=files.entry)
     raw = str(PurePosixPath(files.entry).parent / named)
-    if raw not in files:
-        raise ReaderError(f"the data file '{named}' is not beside it", where=files.entry)
+    missing = ReaderError(f"the data file '{named}' is not beside it", where=files.entry)
+    if raw not in files and len(files) > 1:
+        raise missing
     for one in files.read({raw: []}):
         shape = [int(axis["size"]) for axis in one["axes"]]
         steps = [130 * _ROW * prod(shape[place + 1 : -2]) for place in range(len(shape) - 2)]
+        if raw not in files:  # what the document says holds all the same
+            yield Signal.from_reader({**one, "data": _Nowhere(tuple(shape), missing)})
+            continue
         array = ArrayLayout(raw, 0, "<f4", tuple(shape), (*steps, _ROW, 4))
         if files[raw].size < (needed := prod(shape[:-2]) * 130 * _ROW):
             raise CutShort(raw, needed, files[raw].size)
         yield from laid_out([one], [array])
+
+
+@dataclass(frozen=True, slots=True)
+class _Nowhere:
+    """Frames whose file is not there."""
+
+    shape: tuple[int, ...]
+    why: ReaderError
+    dtype: ClassVar[Any] = np.dtype("<f4")
+
+    def __array__(self, *_: Any, **__: Any) -> Any:
+        raise self.why
 
 
 # -- when it was taken -------------------------------------------------------------------------------------------------

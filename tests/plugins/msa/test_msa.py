@@ -18,11 +18,11 @@ import diadem
 from diadem.extract.tables import apply
 from diadem.hooks.fields import Block
 from diadem.hooks.tables import tables
-from diadem.plugins.msa.keywords import elements, number, parse
+from diadem.plugins.msa.blocks import elements, number, parse
 from diadem.terms.dates import date, month
 from tests.plugins.opened import blocks
 
-OPEN = "diadem.plugins.msa.keywords:open"
+OPEN = "diadem.plugins.msa.blocks:open"
 
 HEADER = tables("diadem.plugins.msa")["msa-header"]
 
