@@ -2,8 +2,7 @@
 
 Each rule gets the head of the file and `read(offset, length)`, and returns the least size that the header promises, or
 None where it promises nothing. Layouts: MRC2014 (Cheng et al., J. Struct. Biol. 192, 2015); TIA .ser (P. Ercius,
-ncempy documentation); DM3/DM4 (G. Jefferis, "DM3 file format"); HDF5 file format specification 3.0, II.A; SFS as
-RosettaSciIO reads it.
+ncempy documentation); DM3/DM4 (G. Jefferis, "DM3 file format"); HDF5 file format specification 3.0, II.A.
 """
 
 from __future__ import annotations
@@ -55,14 +54,6 @@ def digitalmicrograph(head: bytes, read: Read) -> int | None:  # noqa: ARG001
     return int(struct.unpack_from(">I", head, 4)[0]) + 12
 
 
-def bcf(head: bytes, read: Read) -> int | None:  # noqa: ARG001
-    """All chunks of the SFS container."""
-    if not head.startswith(b"AAMVHFSS"):
-        return None
-    chunk = struct.unpack_from("<I", head, 0x128)[0]
-    return int(0x118 + chunk * struct.unpack_from("<I", head, 0x148)[0])
-
-
 def hdf5(head: bytes, read: Read) -> int | None:  # noqa: ARG001
     """The superblock's end of file."""
     start = next((place for place in (0, 512, 1024, 2048) if head[place : place + 8] == _HDF5), None)
@@ -84,5 +75,4 @@ RULES: Mapping[str, Callable[[bytes, Read], int | None]] = {
     "mrc": mrc,
     "tia-ser": ser,
     "digitalmicrograph": digitalmicrograph,
-    "bruker": bcf,
 }

@@ -214,9 +214,13 @@ def _leaves(tree: Tree) -> Iterator[tuple[Leaf, str, str, Tree]]:
 
 
 def quantities(tree: Tree) -> Iterator[Found]:
-    """Numbers of the instrument."""
+    """Numbers of the instrument, without those that DIADEM has marked as mere suppositions of a signal's class."""
     reader = _reader(tree)
+    marked = look_up(tree, "metadata/General/diadem/assumed")
+    supposed = {str(one).partition(":")[0] for one in marked} if isinstance(marked, (list, tuple)) else set()
     for leaf, path, key, instrument in _leaves(tree):
+        if key.removeprefix("metadata/").replace("/", ".") in supposed:
+            continue
         value, written = look_up(instrument, path), look_up(instrument, f"{path}_units")
         unit = "" if path in reader.drop else reader.units.get(path, leaf.unit)
         unit = written if isinstance(written, str) and written else unit

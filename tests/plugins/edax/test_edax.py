@@ -21,8 +21,8 @@ from diadem.api import extract
 from diadem.extract.tables import apply
 from diadem.hooks.fields import Block, Table
 from diadem.hooks.tables import tables
-from diadem.plugins.edax.blocks import read
-from diadem.plugins.edax.headers import IMAGE_SIZE, MAP_SIZE, SPECTRUM_SIZE, read_image, read_map, read_spectrum
+from diadem.plugins.edax.files import IMAGE_SIZE, MAP_SIZE, SPECTRUM_SIZE, read_image, read_map, read_spectrum
+from tests.plugins.opened import blocks
 
 IMAGE, MAP, SPECTRUM = (tables("diadem.plugins.edax")[f"edax-{kind}"] for kind in ("ipr", "spd", "spc"))
 
@@ -219,7 +219,7 @@ def test_truncated_and_foreign_files_have_no_blocks(spectrum: Path, tmp_path: Pa
     for name, data in (("a.spc", spectrum.read_bytes()[: SPECTRUM_SIZE - 1]), ("b.spc", galactic), ("c.spd", b"MAP"),
                        ("d.ipr", bytes(IMAGE_SIZE)), ("e.lsd", bytes(MAP_SIZE)), ("f.csv", b"a,b")):  # fmt: skip
         (tmp_path / name).write_bytes(data)
-        assert list(read(str(tmp_path / name), ())) == []
+        assert blocks("diadem.plugins.edax.files:open", tmp_path / name) == []
 
 
 def test_the_zone_of_the_reading_machine_changes_nothing(spectrum: Path, dataset: Any) -> None:

@@ -1,7 +1,8 @@
-"""Headers of EDAX files, by EDAX's own documents, which RosettaSciIO publishes.
+"""EDAX's spectra, maps and lines opened, by EDAX's own documents, which RosettaSciIO publishes.
 
 "Spectrum file format version 0.70" (SPECTRUM-V70.pdf), "IPR image description" (ImageIPR.pdf) and "SpcMap spd file
-format" (SpcMap-spd.file.format.pdf).
+format" (SpcMap-spd.file.format.pdf). Counts lie flat behind the header; a map has its energies in a spectrum and its
+pixels in an image description beside it.
 """
 
 from __future__ import annotations
@@ -9,10 +10,13 @@ from __future__ import annotations
 import datetime as dt
 import struct
 from collections.abc import Iterator, Sequence
+from pathlib import PurePosixPath
 from typing import Any
 
-from diadem.hooks.fields import Found, Tree
+from diadem.hooks.fields import Block, Found, Tree
+from diadem.hooks.formats import Files, Opened, Signal, laid_out
 from diadem.hooks.times import moments
+from diadem.model.layout import ArrayLayout
 from diadem.terms.matter import symbols_of
 
 #: Versions of spectra and of image descriptions that the documents describe; spectra of 0.57 and 0.58 are alike up to
@@ -20,6 +24,10 @@ from diadem.terms.matter import symbols_of
 _SPECTRA = (0.5, 0.8)
 _IMAGES = (333, 334)
 _MAP = b"MAPSPECTRA_DATA"
+#: Bytes of a spectrum or an image description; a map is larger, but its header is short.
+_LARGEST, _MAP_HEADER = 1 << 20, 1068
+#: NumPy's types of a map's counts, by their bytes.
+_COUNTS = {1: "|u1", 2: "<u2", 4: "<u4"}
 #: Channels of a spectrum, and elements that it can list.
 _MOST_CHANNELS, _MOST_ELEMENTS = 1 << 15, 48
 #: The last element that is looked for; greater numbers are leftovers of memory.
@@ -55,6 +63,64 @@ IMAGE_SIZE, MAP_SIZE = (struct.calcsize("<" + "".join(code for _, code in layout
 #: Whole numbers that stand for hundredths of a millimetre, and for hundreds of volts.
 _PER_MILLIMETRE = {"intersectingDist": 100, "workingDist": 100, "scaleSetting": 100}
 _PER_KILOVOLT = {"accV": 10}
+
+
+def open(files: Files) -> Opened:  # noqa: A001 - what it does
+    """Open a spectrum, or a map or line with its spectrum and image."""
+    array = layout(files)
+    end = array.offset + array.shape[0] * array.strides[0] if array else 0
+    return Opened(_signals(files, array if end <= files[files.entry].size else None), _blocks(files), end)
+
+
+def layout(files: Files) -> ArrayLayout | None:
+    """Where the counts lie; None where the header is not EDAX's, or its type of numbers unknown."""
+    name = files.entry
+    if name.lower().endswith(".spc"):
+        header = read_spectrum(files[name].read_at(0, SPECTRUM_SIZE))
+        return None if header is None else ArrayLayout(name, header["dataStart"], "<u4", (header["numPts"],), (4,))
+    header = read_map(files[name].read_at(0, _MAP_HEADER))
+    if header is None or header["countBytes"] not in _COUNTS:
+        return None
+    size, shape = header["countBytes"], (header["nLines"], header["nPoints"], header["nChannels"])
+    if name.lower().endswith(".lsd"):
+        shape = 1, min(header["nSpectra"], header["nLines"] * header["nPoints"]), header["nChannels"]
+    if min(shape) < 1:
+        return None
+    strides = (shape[1] * shape[2] * size, shape[2] * size, size)
+    return ArrayLayout(name, header["dataOffset"], _COUNTS[size], shape, strides)
+
+
+def _signals(files: Files, array: ArrayLayout | None) -> Iterator[Signal]:
+    """The reader has the axes; it finds the files beside a map by their names."""
+    if array and (found := laid_out(files.read({files.entry: [(0, array.offset)]}), [array])):
+        yield from found
+    else:
+        yield from map(Signal.from_reader, files.read())
+
+
+def _blocks(files: Files) -> Iterator[Block]:
+    """Headers of the files: what stands before the counts, and of a spectrum behind them."""
+    for name in dict.fromkeys([files.entry, *files]):
+        suffix = PurePosixPath(name).suffix.lower()
+        if suffix not in (".spc", ".ipr", ".spd", ".lsd"):
+            continue
+        data = files[name].read_at(0, _MAP_HEADER if suffix in (".spd", ".lsd") else _LARGEST)
+        file = "" if name == files.entry else name
+        place = f"{PurePosixPath(file).name}/header" if file else "header"
+        if suffix == ".spc" and (header := read_spectrum(data)) is not None:
+            start = min(header["dataStart"], len(data))
+            end = min(start + 4 * header["numPts"], len(data))
+            yield Block("edax-spc", header, data[:start], place=place, file=file, byte_range=(0, start))
+            if end < len(data):
+                footer = place.replace("header", "footer")
+                yield Block("edax-spc", {}, data[end:], place=footer, file=file, byte_range=(end, len(data)))
+        elif suffix == ".ipr" and (header := read_image(data)) is not None:
+            yield Block("edax-ipr", header, data, place=place, file=file, byte_range=(0, len(data)))
+        elif suffix in (".spd", ".lsd") and (header := read_map(data)) is not None:
+            yield Block("edax-spd", header, data, place=place, file=file, byte_range=(0, len(data)))
+
+
+# -- headers -----------------------------------------------------------------------------------------------------------
 
 
 def read_spectrum(data: bytes) -> dict[str, Any] | None:
@@ -108,6 +174,9 @@ def _plain(value: Any) -> Any:
         return value
     text = value.partition(b"\0")[0].strip()
     return text.decode("ascii") if text.isascii() and text.decode("ascii").isprintable() else ""
+
+
+# -- what they mean ----------------------------------------------------------------------------------------------------
 
 
 def single(value: Any) -> float:
