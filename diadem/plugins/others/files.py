@@ -153,7 +153,8 @@ def _patterns(files: Files, tree: Tree) -> Iterator[Signal]:
         for place, (name, size) in enumerate(zip(("y", "x", "dy", "dx"), shape, strict=True))
     ]
     array = ArrayLayout(name, 0, "|u1", shape, (columns * height * width, height * width, width, 1))
-    general = {"original_filename": place.name, "title": place.parent.name}
+    title = look_up(tree, "Specimen/Name/value")
+    general = {"original_filename": place.name, **({"title": title} if title else {})}
     yield Signal(axes, None, array, {"General": general, "Signal": {}}, {"original_metadata": tree})
 
 

@@ -186,8 +186,9 @@ def _missing() -> list[dict[str, str]]:
     """The issue of a spectrum image where the package is not installed that decodes it."""
     if importlib.util.find_spec(_DECODER) is not None:
         return []
-    message = f"the spectrum images could not be read: they need the package '{_DECODER}'"
-    return [{"code": "reader-missing", "message": message}]
+    message = f"the counts of the spectrum image can only be read with the package '{_DECODER}'"
+    advice = f"Install it: pip install {_DECODER}"
+    return [{"code": "reader-missing", "message": message, "severity": "info", "next": advice}]
 
 
 def _lazy(dataset: Any, order: tuple[int, ...]) -> Later:

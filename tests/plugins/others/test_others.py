@@ -185,7 +185,7 @@ def test_nordifs_patterns_are_read(singles: Path, datasets: Mapping[str, Any]) -
     dataset = datasets[NORDIF]
     assert [file.path.rpartition("/")[2] for file in dataset.files] == [NORDIF, "Pattern.dat"]
     (signal,) = dataset.signals
-    assert (signal.shape, signal.kind) == ((3, 3, 60, 60), "4dstem")
+    assert (signal.shape, signal.kind, signal.title) == ((3, 3, 60, 60), "4dstem", "Ni")
     assert [(axis.name, axis.scale, axis.unit) for axis in signal.axes[:2]] == [("y", 1.5e-6, "m"), ("x", 1.5e-6, "m")]
     path = singles / "ebsd" / "nordif" / NORDIF
     whole = np.fromfile(path.with_name("Pattern.dat"), "u1").reshape(3, 3, 60, 60)
