@@ -44,8 +44,6 @@ class Cut:
         Vendor blocks.
     trees : list of Block
         What the reader calls `original_metadata`, one for each signal.
-    whole : bool
-        Whether tables say all that these blocks state, so that the reader's own normalised values are not asked for.
     extensions : list of dict
         ``namespace, version, data, by`` each.
     issues : list of dict
@@ -61,7 +59,6 @@ class Cut:
     offers: Sequence[Mapping[str, Any]]
     blocks: list[Block] = field(default_factory=list)
     trees: list[Block] = field(default_factory=list)
-    whole: bool = False
     extensions: list[dict[str, Any]] = field(default_factory=list)
     issues: list[dict[str, Any]] = field(default_factory=list)
     outcomes: list[tuple[str, Block, Outcome]] = field(default_factory=list)
@@ -72,7 +69,6 @@ class Cut:
         """Keep a reader's own tree of one signal."""
         if isinstance(tree, Mapping) and tree:
             self.trees.append(Block(READER_TREE, tree, place=reader, signals=(signal,)))
-            self.whole = self.whole or any(offer["whole"] and READER_TREE in offer["tables"] for offer in self.offers)
 
     def statements(self, names: Sequence[str]) -> tuple[list[Statement], list[dict[str, Any]]]:
         """Apply every table to the blocks of its kind.
@@ -150,17 +146,13 @@ def cut(
         _take(opened, own, found)
     except Exception as error:  # a damaged file, or the plugin's own fault
         found.issues.append(_fault(own, error))
-    kinds = {block.kind for block in found.blocks}
-    found.whole = any(offer["whole"] and kinds & set(offer["tables"]) for offer in offers)
     for offer in offers:
-        before = len(found.blocks)
         if offer["blocks"]:
             tell("fields", offer["name"])
             try:
                 _take(target(offer["blocks"])(path, files), offer, found)
             except Exception as error:  # blocks of a damaged file, or a plugin's own fault
                 found.issues.append(_fault(offer, error))
-        found.whole = found.whole or (offer["whole"] and len(found.blocks) > before)
     return found
 
 

@@ -298,8 +298,6 @@ class Extractor:
             how["reader"] = about["reader"]
         if answer.get("mode") in ("lazy", "eager"):
             how["lazy"] = answer["mode"] == "lazy"
-        if answer.get("values"):
-            how["values"] = answer["values"]
         enforced = answer.get("enforced", {})
         python = "Python's own refused" if enforced else "unknown"
         how["isolation"] = {

@@ -10,13 +10,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from diadem.extract.assertions import Statement, clean, merge
+from diadem.extract.assertions import Statement, clean, merge, pixel_sizes
 from diadem.extract.axes import describe_axes, in_order, kind_of
 from diadem.extract.blocks import Cut, cut, to_keep
 from diadem.extract.extraction import issue, truncated
 from diadem.extract.fault_text import fault_text
-from diadem.extract.mapping import leaves
-from diadem.extract.normalise import pixel_sizes, values_of
 from diadem.extract.opening import LocalFiles, array_of, open_dataset
 from diadem.extract.pictures import draw, packed
 from diadem.extract.quality import ASSESS, examine
@@ -50,7 +48,7 @@ def read_dataset(job: Mapping[str, Any], tell: Tell = _silent) -> dict[str, Any]
     job : mapping
         ``root``, ``entry``, ``files`` (paths), ``ids`` (path to file id), ``size``, ``lazy_only``, ``preview``,
         ``issues`` (known already), and what plugins offer: ``offers`` (name, load, probe, describe, options, by),
-        ``fields`` (name, formats, blocks, tables, whole, by), ``previews`` (name, formats, draw, by), ``checks``
+        ``fields`` (name, formats, blocks, tables, by), ``previews`` (name, formats, draw, by), ``checks``
         (name, formats, check, when, by). ``by`` is plugin and version.
     tell : callable
         Told of kind (``reader``, ``fields``, ``previews``, ``checks``) and name of what runs now.
@@ -59,8 +57,7 @@ def read_dataset(job: Mapping[str, Any], tell: Tell = _silent) -> dict[str, Any]
     -------
     dict
         ``format, evidence, signals, fields, extensions, issues, blocks, mode, reader, preview`` (pixels or null),
-        ``preview_by``, ``preview_failed``; ``outcomes`` of each rule where the job says ``explain``; ``values``
-        is ``unproven`` where some are as the reader normalised them.
+        ``preview_by``, ``preview_failed``; ``outcomes`` of each rule where the job says ``explain``.
     """
     path = str(Path(job["root"]) / job["entry"])
     result: dict[str, Any] = {"format": "", "evidence": [], "signals": [], "fields": {}, "issues": [], "mode": "none"}
@@ -218,23 +215,24 @@ def _describe(
 ) -> None:
     """Signals, fields and vendor blocks of what was found."""
     names = [f"s{number}" for number in range(1, min(len(signals), MAX_SIGNALS) + 1)]
-    generic: list[Statement] = []
+    sizes: list[Statement] = []
     for name, signal in zip(names, signals, strict=False):
         result["issues"] += signal.issues
-        found = leaves(signal.dictionary(None))
-        described, kind, axes = _signal(name, signal, found)
-        result["signals"].append(described)
-        blocks.add_tree(signal.more.get("original_metadata"), _module(offer), len(generic))
-        stated = [] if blocks.whole else [*values_of(_module(offer), found)]
-        if stated:
-            result["values"] = "unproven"
-        generic.append(Statement((name,), by, [*stated, *pixel_sizes(kind, axes, described["shape"])]))
+        axes, shape = in_order(signal.axes), list(signal.shape)
+        kind = kind_of(axes, shape, signal.metadata)
+        general = signal.metadata.get("General")
+        title = clean(general.get("title")) if isinstance(general, Mapping) else ""
+        described = {"id": name, "title": title, "kind": kind, "shape": shape, "dtype": _dtype(signal.dtype)}
+        described["axes"] = describe_axes(axes, shape)
+        result["signals"].append({key: value for key, value in described.items() if value != ""})
+        blocks.add_tree(signal.more.get("original_metadata"), _module(offer), len(sizes))
+        sizes.append(Statement((name,), by, [*pixel_sizes(kind, axes, shape)]))
     statements, issues = blocks.statements(names)
     if job.get("explain"):
         result["outcomes"] = blocks.told()
     ids = {"": "f1", **job.get("ids", {})}
     ids |= {str(Path(job["root"]) / path): id_ for path, id_ in job.get("ids", {}).items()}
-    merged = merge([*statements, *generic], ids)
+    merged = merge([*statements, *sizes], ids)
     result["fields"] = merged.fields
     result["issues"] += [*issues, *merged.issues]
     if job.get("keep", True):
@@ -246,19 +244,6 @@ def _module(offer: ReaderOffer) -> str:
     """Name of the reader's module."""
     reader = offer.load.partition(":")[0].rpartition(".")[2]
     return reader if reader not in ("", "reader") else offer.name
-
-
-def _signal(
-    name: str, signal: Signal, found: Mapping[str, Any]
-) -> tuple[dict[str, Any], str, Sequence[Mapping[str, Any]]]:
-    """One signal as JSON, its kind, and its axes as they are when it is loaded."""
-    axes, shape = in_order(signal.axes), list(signal.shape)
-    kind = kind_of(axes, shape, signal.metadata)
-    title = found.get("General.title")
-    described = {"id": name, "title": clean(title.value) if title else "", "kind": kind, "shape": shape}
-    described["dtype"] = _dtype(signal.dtype)
-    described["axes"] = describe_axes(axes, shape)
-    return {key: value for key, value in described.items() if value != "" or key == "id"}, kind, axes
 
 
 def _dtype(dtype: Any) -> str:
