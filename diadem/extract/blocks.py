@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, TypeGuard
@@ -16,6 +16,7 @@ from diadem.extract.makers import maker
 from diadem.extract.tables import Outcome, apply, for_signals
 from diadem.hooks.extensions import Extension
 from diadem.hooks.fields import Block
+from diadem.hooks.formats import CutShort
 from diadem.hooks.tables import table
 from diadem.hooks.targets import target
 from diadem.model.vendor import TREE
@@ -48,6 +49,8 @@ class Cut:
         ``namespace, version, data, by`` each.
     issues : list of dict
         Plugins that failed.
+    short : list of CutShort
+        Files that ended before their blocks did.
     outcomes : list of (str, Block, Outcome)
         What became of each rule that `statements` has applied, behind its table's name and its block.
     tell : callable
@@ -61,6 +64,7 @@ class Cut:
     trees: list[Block] = field(default_factory=list)
     extensions: list[dict[str, Any]] = field(default_factory=list)
     issues: list[dict[str, Any]] = field(default_factory=list)
+    short: list[CutShort] = field(default_factory=list)
     outcomes: list[tuple[str, Block, Outcome]] = field(default_factory=list)
     tell: Callable[[str, str], None] = lambda _kind, _name: None
     names: frozenset[str] = frozenset()
@@ -142,32 +146,36 @@ def cut(
     names = frozenset(name.casefold() for file in map(Path, files) for name in (file.name, file.stem))
     found = Cut(offers, tell=tell, names=names)
     own = next((offer for offer in job.get("offers", ()) if offer["name"] == format_), {"name": format_, "by": {}})
-    try:
-        _take(opened, own, found)
-    except Exception as error:  # a damaged file, or the plugin's own fault
-        found.issues.append(_fault(own, error))
+    _take(opened, own, found)
     for offer in offers:
         if offer["blocks"]:
             tell("fields", offer["name"])
-            try:
-                _take(target(offer["blocks"])(path, files), offer, found)
-            except Exception as error:  # blocks of a damaged file, or a plugin's own fault
-                found.issues.append(_fault(offer, error))
+            _take(_cut_by(offer["blocks"], path, files), offer, found)
     return found
 
 
+def _cut_by(dotted: str, path: str, files: Sequence[str]) -> Iterator[Block | Extension]:
+    yield from target(dotted)(path, files)
+
+
 def _take(items: Iterable[Block | Extension], offer: Mapping[str, Any], found: Cut) -> None:
-    for number, item in enumerate(items):
-        if number >= MAX_COUNT:
-            found.issues.append(issue("many-blocks", f"the first {MAX_COUNT} blocks of metadata are looked at"))
-            return
-        if is_sound(item):
-            found.blocks.append(item)
-            continue
-        try:
-            found.extensions.append(plain_extension(item, offer["by"], found.extensions))
-        except (ValueError, DiademError) as error:  # the plugin's other blocks are none the worse
-            found.issues.append(_fault(offer, error))
+    """Take what somebody cuts out of a file, until that fails."""
+    try:
+        for number, item in enumerate(items):
+            if number >= MAX_COUNT:
+                found.issues.append(issue("many-blocks", f"the first {MAX_COUNT} blocks of metadata are looked at"))
+                return
+            if is_sound(item):
+                found.blocks.append(item)
+                continue
+            try:
+                found.extensions.append(plain_extension(item, offer["by"], found.extensions))
+            except (ValueError, DiademError) as error:  # the plugin's other blocks are none the worse
+                found.issues.append(_fault(offer, error))
+    except CutShort as short:
+        found.short.append(short)
+    except Exception as error:  # a damaged file, or the plugin's own fault
+        found.issues.append(_fault(offer, error))
 
 
 def _fault(offer: Mapping[str, Any], error: Exception) -> dict[str, Any]:
