@@ -64,10 +64,8 @@ def _of_file(
     path: Path, at_hand: Tools, extractor: Extractor, listener: Listener, metadata: Mapping[str, Any] | None
 ) -> Record:
     """The record of one dataset, kept as it is."""
-    from diadem.extract.companions import dataset_of
-    from diadem.extract.dataset import dataset_document, renamed
-    from diadem.extract.plausible import Siblings
-    from diadem.extract.site import Site
+    from diadem.extract.dataset import Siblings, Site, dataset_document, renamed
+    from diadem.extract.survey import dataset_of
     from diadem.model.names import stored_names
     from diadem.model.record import Dataset, Record
     from diadem.serialization.migrations import SCHEMA
@@ -96,9 +94,7 @@ def _of_folder(
     path: Path, at_hand: Tools, extractor: Extractor, listener: Listener, metadata: Mapping[str, Any] | None
 ) -> Record:
     """The record of many datasets, what repeats in them kept once."""
-    from diadem.extract.dataset import dataset_document, renamed
-    from diadem.extract.plausible import Siblings
-    from diadem.extract.site import Site
+    from diadem.extract.dataset import Siblings, Site, dataset_document, renamed
     from diadem.serialization.record_json import build_record
 
     planned = planned_with(at_hand, path, metadata=metadata)

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
+import copy
 import logging
+import re
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, get_args, get_type_hints
 
 from diadem.extract.assertions import Statement, clean, merge, pixel_sizes
 from diadem.extract.axes import describe_axes, in_order, kind_of
-from diadem.extract.blocks import Cut, cut, to_keep
-from diadem.extract.extraction import issue, too_short
-from diadem.extract.fault_text import fault_text
+from diadem.extract.extraction import fault_text, issue, too_short
 from diadem.extract.opening import LocalFiles, array_of, open_dataset
-from diadem.extract.pictures import draw, packed
-from diadem.extract.quality import ASSESS, examine
 from diadem.extract.refusals import Walk, look_through
+from diadem.extract.tables import Cut, cut, to_keep
+from diadem.hooks.checks import Described, Issue
 from diadem.hooks.formats import CutShort, Opened, Signal
 from diadem.hooks.offers import ReaderOffer
 from diadem.hooks.targets import target
@@ -26,6 +27,13 @@ from diadem.hooks.targets import target
 #: Signals of one file that are described; more are counted.
 MAX_SIGNALS = 256
 
+#: Issues of one check that are kept, and characters of a message.
+MOST_ISSUES: Final = 20
+LONGEST: Final = 1000
+#: When a check may look at the data.
+_ASSESS: Final = "assess"
+_CODE: Final = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*\Z")
+_SEVERITIES: Final = get_args(get_type_hints(Issue)["severity"])
 #: What a job says of a reader.
 _OFFERED = ("name", "open", "load", "describe", "options")
 
@@ -105,18 +113,10 @@ def _read(
     """Blocks and signals of a dataset, and what comes of them."""
     path, paths = files.path(), [str(Path(job["root"]) / name) for name in files]
     checks = _meant(job, "checks", offer.name)
-    looked_at = any(check.get("when") == ASSESS for check in checks)
+    looked_at = any(check.get("when") == _ASSESS for check in checks)
     quick = job.get("quick", True) and not looked_at
     tell("reader", offer.name)
-    try:
-        opened = Opened() if incomplete else open_dataset(files, offer, quick=quick)
-    except Exception as error:  # the format's own, or an import
-        opened = Opened(_raises(error))
-        if isinstance(error, CutShort):
-            _note_short(error, job, result)
-    if offer.open and files.entry in files and opened.size > (size := files[files.entry].size):
-        _note_short(CutShort(files.entry, opened.size, size), job, result)
-        files.lazy_only = True
+    opened = Opened() if incomplete else _opened(files, offer, job, result, quick=quick)
     if job.get("sizes_only"):
         return
     blocks = cut(path, job, offer.name, tell, opened.blocks)
@@ -148,7 +148,23 @@ def _read(
     if looked_at:
         described = zip(result["signals"], signals, strict=False)
         arrays = {one["id"]: array_of(signal, files, path) for one, signal in described}
-    result["issues"] += examine(path, paths, known, checks, tell, arrays)
+    result["issues"] += _examine(path, paths, known, checks, tell, arrays)
+
+
+def _opened(
+    files: LocalFiles, offer: ReaderOffer, job: Mapping[str, Any], result: dict[str, Any], *, quick: bool
+) -> Opened:
+    """What a format gives of a dataset; what it raises, its signals raise when they are asked for."""
+    try:
+        opened = open_dataset(files, offer, quick=quick)
+    except Exception as error:  # the format's own, or an import
+        if isinstance(error, CutShort):
+            _note_short(error, job, result)
+        return Opened(_raises(error))
+    if opened.size and opened.size > (size := files[files.entry].size):
+        _note_short(CutShort(files.entry, opened.size, size), job, result)
+        files.lazy_only = True
+    return opened
 
 
 def _note_short(short: CutShort, job: Mapping[str, Any], result: dict[str, Any]) -> None:
@@ -266,19 +282,97 @@ def _preview(
     tell: Tell,
 ) -> None:
     """A picture, a plugin's or our own; its failure is noted and harms nothing else."""
-    from diadem.extract.preview import preview
+    from diadem.extract.preview import draw, packed, preview
 
     started = time.perf_counter()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        drawn = draw(path, files, signals, _meant(job, "previews", result["format"]), tell)
-        result["issues"] += drawn.issues
+        offers = _meant(job, "previews", result["format"])
+        picture, result["preview_by"], issues = draw(path, files, signals, offers, tell)
+        result["issues"] += issues
         tell("previews", "")
         try:
-            picture = preview(signals) if drawn.picture is None else drawn.picture
+            picture = preview(signals) if picture is None else picture
         except Exception as error:  # data that cannot be read shows only here, and the record says so
             result["preview_failed"] = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
             return
     result["preview"] = None if picture is None else packed(picture)
-    result["preview_by"] = drawn.by
     result["preview_ms"] = round(1e3 * (time.perf_counter() - started), 1)
+
+
+# -- checks of plugins: each on its own; what they find are issues under their names -------------------------------
+
+
+def _examine(
+    path: str,
+    files: Sequence[str],
+    result: Mapping[str, Any],
+    offers: Sequence[Mapping[str, Any]],
+    tell: Callable[[str, str], None],
+    arrays: Mapping[str, Any] | None = None,
+) -> Iterator[dict[str, Any]]:
+    """Run every check on a dataset.
+
+    Parameters
+    ----------
+    path : str
+        Of the file or folder that names the dataset.
+    files : sequence of str
+        All files of the dataset.
+    result : mapping
+        What is known of it: ``format, signals, fields, extensions, issues``.
+    offers : sequence of mapping
+        ``name, check, when, by`` each.
+    tell : callable
+        Told of kind and name of what runs now.
+    arrays : mapping of str to array, optional
+        The data by the id of a signal, for checks that are there to look at them.
+
+    Yields
+    ------
+    dict
+        Issues; a check that fails is one, and hides no other.
+    """
+    for offer in offers:
+        tell("checks", offer["name"])
+        try:
+            looked_at = (arrays or {}) if offer.get("when") == _ASSESS else {}
+            yield from _found(target(offer["check"])(path, files, _known(result, looked_at)), offer)
+        except Exception as error:  # a plugin's own fault, or a file that it has not foreseen
+            text = " ".join(str(error).split())[:300]
+            message = f"the check '{offer['name']}' failed: {type(error).__name__}: {text}"
+            yield issue("check-failed", message, severity="info", by=offer["by"])
+
+
+def _known(result: Mapping[str, Any], arrays: Mapping[str, Any]) -> Described:
+    """A copy for each check, so that none changes what the next one sees."""
+    known = {key: copy.deepcopy(result[key]) for key in ("signals", "fields")}
+    extensions = {item["namespace"]: copy.deepcopy(item["data"]) for item in result.get("extensions", ())}
+    issues = copy.deepcopy(list(result.get("issues", ())))
+    return Described(result["format"], **known, extensions=extensions, issues=issues, arrays=arrays)
+
+
+def _found(issues: Iterable[Any] | None, offer: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    for number, item in enumerate(islice(issues or (), MOST_ISSUES + 1)):
+        if number == MOST_ISSUES:
+            message = f"the check '{offer['name']}' finds more than {MOST_ISSUES} things; the first are listed"
+            yield issue("check-failed", message, severity="info", by=offer["by"])
+        elif fault := _fault_of(item):
+            message = f"the check '{offer['name']}' returns what is no issue: {fault}"
+            yield issue("check-failed", message, severity="info", by=offer["by"])
+        else:
+            more = {"severity": item.severity, "next": item.next[:LONGEST], "by": offer["by"]}
+            yield issue(f"{offer['name']}-{item.code}", item.message[:LONGEST], **more)
+
+
+def _fault_of(item: Any) -> str:
+    """What is wrong with an issue, or ""."""
+    if not isinstance(item, Issue):
+        return f"{repr(item)[:80]} is no Issue"
+    if not isinstance(item.code, str) or not _CODE.match(item.code):
+        return f"the code {item.code!r} is not lower case with dashes"
+    if not isinstance(item.message, str) or not item.message.strip():
+        return f"'{item.code}' has no message"
+    if item.severity not in _SEVERITIES or not isinstance(item.next, str):
+        return f"'{item.code}' has the severity {item.severity!r}, which is none of {', '.join(_SEVERITIES)}"
+    return ""

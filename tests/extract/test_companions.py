@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import diadem
-from diadem.extract.companions import with_companions
+from diadem.extract.survey import with_companions
 from diadem.hooks.offers import Group, ReaderOffer
 
 READERS = (

@@ -12,7 +12,7 @@ import pytest
 from diadem.archive.plain import signal_text
 from diadem.extract.assertions import Leaf, Statement, Value, merge, pixel_sizes
 from diadem.extract.axes import describe_axes, kind_of
-from diadem.extract.fault_text import fault_text
+from diadem.extract.extraction import fault_text
 from diadem.terms.units import to_si
 
 BY = {"plugin": "p", "version": "1", "reader": "r"}
