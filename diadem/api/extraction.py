@@ -57,6 +57,8 @@ def _extracted(
 ) -> Record:
     """See `extract`."""
     root = Path(path).absolute()  # the worker has a current folder of its own
+    if root.is_symlink():  # who names a link means what it leads to; within a dataset none is followed
+        root = root.resolve()
     return (_of_file if root.is_file() else _of_folder)(root, at_hand, extractor, listener, metadata)
 
 

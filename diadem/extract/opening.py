@@ -12,7 +12,7 @@ import sys
 import threading
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -28,6 +28,8 @@ from diadem.model.ports import RangeReader
 MAX_EAGER = 256 << 20
 #: Bytes of a chunk of an array that is read for a preview: little is read of it.
 _CHUNK = 4 << 20
+#: The variable that Dask takes the size of its chunks from when it is imported, and its own default.
+_DASK_SETTING, _DASK_DEFAULT = "DASK_ARRAY__CHUNK_SIZE", "128MiB"
 
 
 def open_dataset(files: Files, offer: ReaderOffer, *, quick: bool = False, layouts: bool = False) -> Opened:
@@ -82,6 +84,9 @@ def _layout(files: Files, offer: ReaderOffer) -> FileLayout | FileObject | None:
 def array_of(signal: Signal, files: Files, name: str, *, lazy: bool = True, chunk: int = _CHUNK) -> Any:
     """The data of a signal; where its bytes lie flat in a file, a Dask array that reads them, or all of them.
 
+    What is not to stay in the file is read here, by the thread that calls: it may be the only one that is kept from
+    other files.
+
     Parameters
     ----------
     signal : Signal
@@ -95,10 +100,15 @@ def array_of(signal: Signal, files: Files, name: str, *, lazy: bool = True, chun
     chunk : int
         Bytes that a chunk aims at.
     """
+    import numpy as np
+
     from diadem.extract.lazyarray import LeafArray, as_dask
 
     if (array := signal.array) is None:
-        return signal.data
+        data = signal.data
+        if lazy or hasattr(data, "todense") or isinstance(data, np.ndarray):
+            return data
+        return data.compute(scheduler="synchronous") if hasattr(data, "compute") else data[...]
     token = hashlib.sha256(repr((name, array)).encode()).hexdigest()[:32]
     leaves = LeafArray(files[array.file], array, token=token)
     return as_dask(leaves, array, token, chunk) if lazy else leaves[...]
@@ -194,16 +204,25 @@ class LocalFiles(Files):
         return list(signals)
 
 
-def _small_chunks(size: int) -> AbstractContextManager[Any]:
+@contextmanager
+def _small_chunks(size: int) -> Iterator[None]:
     """Let Dask's automatic chunks be small, so that a preview reads little, but not more than some thousands."""
     wanted = max(4 << 20, size // 4096)
-    if "dask" not in sys.modules:
-        os.environ["DASK_ARRAY__CHUNK_SIZE"] = str(wanted)  # for a reader that imports it
-        return nullcontext()
-    import dask.config
+    if "dask" in sys.modules:
+        import dask.config
 
-    manager: AbstractContextManager[Any] = dask.config.set({"array.chunk-size": wanted})
-    return manager
+        with dask.config.set({"array.chunk-size": wanted}):
+            yield
+        return
+    os.environ[_DASK_SETTING] = str(wanted)  # for a reader that imports it, which takes a second
+    try:
+        yield
+    finally:
+        del os.environ[_DASK_SETTING]
+        if "dask" in sys.modules:  # it goes on with what it found: the next dataset has a size of its own
+            import dask.config
+
+            dask.config.set({"array.chunk-size": _DASK_DEFAULT})
 
 
 class LocalFile:
