@@ -106,20 +106,20 @@ def _read(files: PackageFiles, offer: ReaderOffer, source: LoadSource) -> Dictio
         if source.entry == source.path and not files[source.path].size:
             raise ReaderError("the file is empty (0 bytes)", where=source.path)
         try:
-            try:
-                opened = open_dataset(files, offer, layouts=files.by_leaves)
-                if files.lazy and files.by_leaves and opened.size > (size := files[files.entry].size):
-                    raise CutShort(files.entry, opened.size, size)
-                signals = list(opened.signals)
-            except ReaderError:
-                if files.lazy or offer.open:
-                    raise
-                signals = list(open_dataset(files, offer).signals)  # of a file cut short it may still make something
-            return [_dictionary(signal, files, f"{source.package} {number}") for number, signal in enumerate(signals)]
+            signals = enumerate(_signals(files, offer))
+            return [_dictionary(signal, files, f"{source.package} {number}") for number, signal in signals]
         except DiademError:
             raise
         except Exception as error:
             raise unreadable(offer, source.entry, error) from error
+
+
+def _signals(files: PackageFiles, offer: ReaderOffer) -> list[Signal]:
+    """What the format opens; of a file that is shorter than it says no array may stay in it (`CutShort`)."""
+    opened = open_dataset(files, offer)
+    if files.lazy and files.by_leaves and opened.size > (size := files[files.entry].size):
+        raise CutShort(files.entry, opened.size, size)
+    return list(opened.signals)
 
 
 def _dictionary(signal: Signal, files: PackageFiles, name: str) -> Dictionary:

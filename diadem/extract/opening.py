@@ -17,7 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from diadem.errors import DiademError
+from diadem.errors import DiademError, ReaderError
 from diadem.hooks.formats import Dictionary, Files, Opened, Parts, Signal, laid_out
 from diadem.hooks.offers import ReaderOffer
 from diadem.hooks.targets import target
@@ -32,53 +32,32 @@ _CHUNK = 4 << 20
 _DASK_SETTING, _DASK_DEFAULT = "DASK_ARRAY__CHUNK_SIZE", "128MiB"
 
 
-def open_dataset(files: Files, offer: ReaderOffer, *, quick: bool = False, layouts: bool = False) -> Opened:
-    """Open a dataset.
-
-    Parameters
-    ----------
-    files : Files
-        Its files.
-    offer : ReaderOffer
-        The format.
-    quick : bool
-        Whether what signals there are is enough: then an offer's `describe` is asked before its `load`.
-    layouts : bool
-        Whether an offer's `layout` is asked where the arrays lie.
-    """
+def open_dataset(files: Files, offer: ReaderOffer) -> Opened:
+    """Open a dataset: by its format's `open`, else by the reader that the offer names."""
     if offer.open:
         opened: Opened = target(offer.open)(files)
         return opened
-    return Opened(_by_reader(files, offer, quick, layouts))
+    return Opened(_by_reader(files, offer))
 
 
-def _by_reader(files: Files, offer: ReaderOffer, quick: bool, layouts: bool) -> Iterator[Signal]:
-    """Signals of a format without an `open`."""
-    if quick and offer.describe:
-        try:
-            described = list(target(offer.describe)(files.path()))
-        except Exception as error:  # a quick look that fails is no verdict: the reader is asked
-            logging.getLogger(__name__).debug("description of %s: %r", offer.name, error)
-        else:
-            yield from map(Signal.from_reader, described)
+def _by_reader(files: Files, offer: ReaderOffer) -> Iterator[Signal]:
+    """Signals of a format without an `open`; where no offer has `describe` and `layout`, the last line is all of it."""
+    layout: FileLayout | FileObject | None = None
+    try:
+        if offer.describe and getattr(files, "quick", False):
+            yield from map(Signal.from_reader, list(target(offer.describe)(files.path())))
             return
-    layout = _layout(files, offer) if layouts and offer.layout else None
+        if offer.layout and getattr(files, "by_leaves", False):
+            layout = target(offer.layout)(files, files.entry)
+    except DiademError as error:
+        if getattr(files, "lazy", True) or not isinstance(error, ReaderError):
+            raise  # else: of a file cut short the reader may still make something
+    except Exception as error:  # a quick look that fails is no verdict: the reader is asked
+        logging.getLogger(__name__).debug("%s: %r", offer.name, error)
     if isinstance(layout, FileLayout) and (signals := laid_out(files.read(layout.header), layout.arrays)):
         yield from signals
         return
     yield from map(Signal.from_reader, files.read(hdf5=isinstance(layout, FileObject)))
-
-
-def _layout(files: Files, offer: ReaderOffer) -> FileLayout | FileObject | None:
-    """Where the arrays lie; None where that is not certain."""
-    try:
-        found: FileLayout | FileObject | None = target(offer.layout)(files, files.entry)
-    except DiademError:
-        raise
-    except Exception as error:  # a layout that fails tells nothing of the file
-        logging.getLogger(__name__).debug("layout of %s: %r", offer.name, error)
-        return None
-    return found
 
 
 def array_of(signal: Signal, files: Files, name: str, *, lazy: bool = True, chunk: int = _CHUNK) -> Any:
@@ -131,6 +110,8 @@ class LocalFiles(Files):
         Bytes of all files together.
     lazy_only : bool
         Whether a reader that cannot be lazy may not read at all.
+    quick : bool
+        Whether a look at the files may stand for the reader.
 
     Attributes
     ----------
@@ -141,9 +122,18 @@ class LocalFiles(Files):
     """
 
     def __init__(
-        self, root: Path, entry: str, names: Sequence[str], offer: ReaderOffer, size: int = 0, lazy_only: bool = False
-    ):
+        self,
+        root: Path,
+        entry: str,
+        names: Sequence[str],
+        offer: ReaderOffer,
+        size: int = 0,
+        *,
+        lazy_only: bool = False,
+        quick: bool = False,
+    ) -> None:
         self.entry = entry
+        self.quick = quick
         self.mode = "lazy"
         self._root = root
         self._names = dict.fromkeys(names)
