@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final, TypeGuard
+from typing import Any, Final, NamedTuple, TypeGuard
 
 from diadem.errors import DiademError
 from diadem.extract.assertions import Leaf, Statement, Value, clean, number_of
@@ -18,6 +18,7 @@ from diadem.extract.extraction import fault_text, issue
 from diadem.hooks.extensions import Extension
 from diadem.hooks.fields import AMBIGUOUS, Block, Derived, Dropped, Found, Rule, Table, stated
 from diadem.hooks.formats import CutShort
+from diadem.hooks.manifest import document, several
 from diadem.hooks.offers import NAMESPACE
 from diadem.hooks.tables import table
 from diadem.hooks.targets import target
@@ -91,7 +92,7 @@ class Cut:
         names : sequence of str
             Ids of the signals, in the order of the reader.
         """
-        statements: list[tuple[str, Statement]] = []
+        statements: list[_Applied] = []
         issues: list[dict[str, Any]] = []
         for offer in self.offers:
             self.tell("fields", offer["name"])
@@ -99,17 +100,18 @@ class Cut:
                 dotted = offer["tables"].get(block.kind)
                 if dotted is None or not block.tree:  # bytes alone say nothing
                     continue
+                kind = block.place if block.kind == READER_TREE else block.kind
                 try:
-                    applied = apply(table(dotted), block, offer["name"])
+                    applied, made_by = apply(table(dotted), block, offer["name"]), _maker_of(dotted, kind)
                 except Exception as error:  # a plugin that cannot be imported, or whose table is none
                     issues.append(_fault(offer, error))
                     break
                 issues += [found for found in applied.issues if found not in issues]
                 self.outcomes += [(offer["name"], block, outcome) for outcome in applied.outcomes]
                 values = [one for one in applied.values if not self._is_own_name(one)]
-                kind = block.place if block.kind == READER_TREE else block.kind
-                statements.append((kind, Statement(for_signals(block, names), offer["by"], values)))
-        return [*(stated for _, stated in statements), *maker(statements)], issues
+                signals = tuple(names[number] for number in block.signals if 0 <= number < len(names))
+                statements.append(_Applied(kind, made_by, Statement(signals, offer["by"], values)))
+        return [*(one.statement for one in statements), *_makers(statements)], issues
 
     def _is_own_name(self, value: Value) -> bool:
         """Whether a sample is called as its file: then a program has filled the field in."""
@@ -425,42 +427,14 @@ def _text_of(value: Any) -> Any:
     return str(int(plain)) if plain == int(plain) else str(plain)
 
 
-def for_signals(block: Block, names: Sequence[str]) -> tuple[str, ...]:
-    """Ids of the signals that a block describes; empty for the whole dataset."""
-    return tuple(names[number] for number in block.signals if 0 <= number < len(names))
-
-
 # -- who made the instrument ---------------------------------------------------------------------------------------
+#
+# Nothing is guessed: a format of a camera, of a detector or of a program that runs on anybody's microscope (Gatan,
+# EDAX, Bruker, TVIPS, Delmic, NanoMEGAS, SerialEM …) says nothing of it, and what a file states goes before.
 
-_FEI: Final = "Thermo Fisher Scientific (FEI)"
-#: Kind of block, or reader, to the maker whose instruments alone write it.
-_OF_FORMAT: Final[Mapping[str, str]] = {
-    "zeiss-sem": "Carl Zeiss",  # TIFF tag 34118, registered by Carl Zeiss
-    "original-zeiss": "Carl Zeiss",  # the same, as HyperSpy saves it
-    "zeiss-orion": "Carl Zeiss",
-    "thermofisher-tiff": _FEI,  # TIFF tags 34680 and 34682, registered by FEI
-    "original-thermofisher": _FEI,
-    "epu-xml": _FEI,
-    "fei-extended-header": _FEI,
-    "hitachi-text": "Hitachi",  # [SemImageFile], written by its microscopes
-    "jeol-text": "JEOL",  # $CM_ keys
-    "sightx-tiff": "JEOL",
-    "tescan-header": "TESCAN",
-    "tescan-tag": "TESCAN",
-    "phenom": "Phenom-World",
-}
-#: The same where the block itself states the model: the program ran on other instruments as well (TIA began as
-#: Emispec's ESVision), or the file may be of a part that was sold alone.
-_WITH_MODEL: Final[Mapping[str, str]] = {
-    "tia-object": _FEI,
-    "original-tia": _FEI,
-    "hamamatsu-comment": "Hamamatsu",  # the model is its streak camera's
-    "renishaw": "Renishaw",
-    "jobinyvon": "HORIBA",  # LabSpec
-}
 #: A maker named in the text of a model: ``FEI Titan``, ``Nvision40 Carl Zeiss``. JEM, JSM and JXA are JEOL's letters.
 _IN_MODEL: Final[Mapping[str, str]] = {
-    "FEI|Thermo Fisher": _FEI,
+    "FEI|Thermo Fisher": "Thermo Fisher Scientific (FEI)",
     "JEOL|(JEM|JSM|JXA)-[0-9A-Z]+": "JEOL",
     "Zeiss": "Carl Zeiss",
     "Hitachi": "Hitachi",
@@ -471,32 +445,40 @@ _IN_MODEL: Final[Mapping[str, str]] = {
 _BY: Final = {"plugin": "makers", "version": "1"}
 
 
-def maker(statements: Sequence[tuple[str, Statement]]) -> Iterator[Statement]:
-    """Who made the instrument, where no table says so.
+class _Applied(NamedTuple):
+    """What a table says of blocks of a kind, or of a reader; `maker` is what the table's family says of theirs."""
 
-    Parameters
-    ----------
-    statements : sequence of (kind of block or reader, Statement)
-        What the tables say of the dataset.
-    """
-    values = [(kind, statement, value) for kind, statement in statements for value in statement.values]
-    if any(value.field == "instrument.vendor" for _, _, value in values):
+    kind: str
+    maker: Mapping[str, Any]
+    statement: Statement
+
+
+def _maker_of(dotted: str, kind: str) -> Mapping[str, Any]:
+    """The `[[maker]]` of a table's family for blocks of a kind, or for those that the table was made for."""
+    package, _, own = dotted.partition("/")
+    family = document(package.partition(":")[0].rpartition(".")[0] if ":" in package else package)
+    makers = () if family is None else family.content.get("maker", ())
+    return next((one for one in makers if {kind, own} & set(several(one["blocks"]))), {})
+
+
+def _makers(applied: Sequence[_Applied]) -> Iterator[Statement]:
+    """`instrument.vendor`, derived, where no table states it but the format or the model's own name tells."""
+    values = [(one, value) for one in applied for value in one.statement.values]
+    if any(value.field == "instrument.vendor" for _, value in values):
         return
-    for kind, statement, value in values:
-        signals: tuple[str, ...] = ()
-        found = _OF_FORMAT.get(kind)
-        if found is not None:
-            leaf, rule = Leaf(found, kind, kind), "maker-of-format"
-        elif value.field == "instrument.model" and (found := _named(str(value.value)) or _WITH_MODEL.get(kind)):
-            leaf, rule, signals = Leaf(found, value.leaf.locator, value.leaf.raw), "maker-of-model", statement.signals
+    for one, value in values:
+        vendor, signals = str(one.maker.get("vendor", "")), one.statement.signals
+        if vendor and not one.maker.get("with_model"):
+            leaf, rule, signals = Leaf(vendor, one.kind, one.kind), "maker-of-format", ()
+        elif value.field == "instrument.model" and (vendor := _named(str(value.value)) or vendor):
+            leaf, rule = Leaf(vendor, value.leaf.locator, value.leaf.raw), "maker-of-model"
         else:
             continue
-        said = Value("instrument.vendor", found, "derived", leaf, rule=rule, file=value.file)
-        yield Statement(signals, _BY, [said])
+        yield Statement(signals, _BY, [Value("instrument.vendor", vendor, "derived", leaf, rule=rule, file=value.file)])
         if not signals:
             return
 
 
-def _named(model: str) -> str | None:
+def _named(model: str) -> str:
     matches = (found for words, found in _IN_MODEL.items() if re.search(rf"(?i)(?<!\w)({words})(?!\w)", model))
-    return next(matches, None)
+    return next(matches, "")
