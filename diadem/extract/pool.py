@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import itertools
+import re
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -242,12 +243,24 @@ class Extractor:
     def _read(
         self, plan: DatasetPlan, job: Mapping[str, Any], name: str, evidence: list[str], issues: list[dict[str, Any]]
     ) -> Extraction:
-        """Have a worker read the dataset, and put together what came of it."""
-        try:
-            answer, about = self._answer(job, issues)
-        except WorkerStopped as stopped:
-            issues.append(issue(stopped.code, stopped.message, file="f1", reader=name))
-            return unread(name, evidence, issues, self._how({}, {}))
+        """Have a worker read the dataset, and put together what came of it.
+
+        A plugin's part that stops the worker costs an issue, and the rest is read without it.
+        """
+        while True:
+            try:
+                answer, about = self._crew.ask(job, min(self._timeout, WALL_FACTOR * job["seconds"]))
+                break
+            except WorkerStopped as stopped:
+                kind, part = stopped.part
+                lesser = without(job, kind, part)
+                if lesser is None:
+                    issues.append(issue(stopped.code, stopped.message, file="f1", reader=name))
+                    return unread(name, evidence, issues, self._how({}, {}))
+                what = f"the {_WORDS[kind]} '{part}'" if part else "the drawing of a preview"
+                code = "plugin-stopped" if part else stopped.code
+                issues.append(issue(code, f"{what} was left out: {stopped.message}", reader=part))
+                job = lesser
         if "failed" not in answer:
             try:
                 return self._assembled(plan, answer, about, evidence, issues)
@@ -255,20 +268,6 @@ class Extractor:
                 answer = {"failed": type(error).__name__}
         issues.append(issue("reader-failed", f"the reader's answer is of no known form: {answer['failed']}"))
         return unread(name, evidence, issues, self._how(answer, about))
-
-    def _answer(self, job: Mapping[str, Any], issues: list[dict[str, Any]]) -> tuple[dict[str, Any], Mapping[str, Any]]:
-        """A worker's answer; a plugin's part that stops the worker costs an issue, and the rest is read without it."""
-        while True:
-            try:
-                return self._crew.ask(job, min(self._timeout, WALL_FACTOR * job["seconds"]))
-            except WorkerStopped as stopped:
-                lesser = without(job, stopped.part)
-                if lesser is None:
-                    raise
-                message = f"{part_text(stopped.part)} was left out: {stopped.message}"
-                code = "plugin-stopped" if stopped.part[1] else stopped.code
-                issues.append(issue(code, message, reader=stopped.part[1]))
-                job = lesser
 
     def _assembled(
         self,
@@ -324,7 +323,7 @@ class Extractor:
 
 
 def _news(found: Iterable[dict[str, Any]], known: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
-    """Issues whose code is not among those that pre-flight has named already, and that add something to them."""
+    """Issues whose code is not among those that are known already, each once."""
     codes = {item["code"] for item in known}
     seen: set[tuple[str, str]] = set()
     for item in found:
@@ -365,19 +364,14 @@ class Offered:
     def of(self, names: Sequence[str]) -> dict[str, Any]:
         """What concerns datasets of these formats: ``offers, fields, previews, checks``."""
         meant = {"*", *names}
+        fields = [one for one in self._fields if meant & set(one.formats)]
+        previews = [one for one in self._previews if meant & set(one.formats)]
+        checks = [one for one in self._checks if meant & set(one.formats)]
         return {
             "offers": [self._reader(self.readers[name]) for name in names],
-            "fields": [self._field(offer) for offer in self._fields if meant & set(offer.formats)],
-            "previews": [
-                {**_named(offer), "draw": offer.draw, "by": self._by("previews", offer)}
-                for offer in self._previews
-                if meant & set(offer.formats)
-            ],
-            "checks": [
-                {**_named(offer), "check": offer.check, "when": offer.when, "by": self._by("checks", offer)}
-                for offer in self._checks
-                if meant & set(offer.formats)
-            ],
+            "fields": [self._told("fields", one, blocks=one.blocks, tables=dict(one.tables)) for one in fields],
+            "previews": [self._told("previews", one, draw=one.draw) for one in previews],
+            "checks": [self._told("checks", one, check=one.check, when=one.when) for one in checks],
         }
 
     def targets(self) -> Iterator[str]:
@@ -396,30 +390,24 @@ class Offered:
             by = {"plugin": "rosettasciio", "version": version_of(_OURS)}
             by["reader"] = f"rosettasciio {version_of('rosettasciio')}"
         else:
-            by = {**self._foreign("readers", offer.name, package), "reader": offer.name}
+            known = self._origins.get(("diadem_readers", offer.name))
+            by = {**(known or {"plugin": package, "version": version_of(package)}), "reader": offer.name}
         return {"name": offer.name, **targets, "options": dict(offer.options), "by": by}
 
-    def _field(self, offer: FieldsOffer) -> dict[str, Any]:
-        package = _package(offer.blocks or next(iter(offer.tables.values()), ""))
+    def _told(self, kind: str, offer: FieldsOffer | PreviewOffer | CheckOffer, **more: Any) -> dict[str, Any]:
+        """An offer for some formats, and whose it is."""
+        package = "diadem"
+        if kind == "fields":
+            package = _package(more["blocks"] or next(iter(more["tables"].values()), ""))
         ours = {"plugin": offer.name, "version": version_of(_OURS)}
-        by = ours if package == "diadem" else self._foreign("fields", offer.name, package)
-        return {**_named(offer), "blocks": offer.blocks, "tables": dict(offer.tables), "by": by}
-
-    def _by(self, kind: str, offer: PreviewOffer | CheckOffer) -> dict[str, str]:
-        known = self._origins.get((f"diadem_{kind}", offer.name))
-        return dict(known or {"plugin": offer.name, "version": version_of(_OURS)})
-
-    def _foreign(self, kind: str, name: str, package: str) -> dict[str, str]:
-        known = self._origins.get((f"diadem_{kind}", name))
-        return dict(known or {"plugin": package, "version": version_of(package)})
+        theirs = ours if package == "diadem" else {"plugin": package, "version": version_of(package)}
+        by = dict(self._origins.get((f"diadem_{kind}", offer.name)) or theirs)
+        return {"name": offer.name, "formats": list(offer.formats), **more, "by": by}
 
 
-def _named(offer: FieldsOffer | PreviewOffer | CheckOffer) -> dict[str, Any]:
-    return {"name": offer.name, "formats": list(offer.formats)}
-
-
-def _package(target: str) -> str:
-    return target.partition(":")[0].partition(".")[0]
+def _package(address: str) -> str:
+    """The top-level package of ``module:name`` or ``package/kind``."""
+    return re.split(r"[.:/]", address, maxsplit=1)[0]
 
 
 @cache
@@ -431,43 +419,25 @@ def version_of(distribution: str) -> str:
         return "unknown"
 
 
-def without(job: Mapping[str, Any], part: tuple[str, str]) -> dict[str, Any] | None:
-    """The job without the part that stopped the worker; None where there is no dataset without it.
-
-    Parameters
-    ----------
-    job : mapping
-        See `diadem.extract.reading.read_dataset`.
-    part : (str, str)
-        Kind and name, as the worker has told them.
-    """
-    kind, name = part
+def without(job: Mapping[str, Any], kind: str, name: str) -> dict[str, Any] | None:
+    """The job without the part that stopped the worker; None where there is no dataset without it."""
     if kind == "previews" and not name:
         return {**job, "preview": False} if job.get("preview") else None
     kept = [offer for offer in job[kind] if offer["name"] != name] if kind in _WORDS else []
     return {**job, kind: kept} if kind in _WORDS and len(kept) < len(job[kind]) else None
 
 
-def part_text(part: tuple[str, str]) -> str:
-    """A part of a job as a person would call it."""
-    kind, name = part
-    return f"the {_WORDS[kind]} '{name}'" if name else "the drawing of a preview"
-
-
 def locate(targets: Iterable[str]) -> dict[str, dict[str, Any]]:
-    """Where the top-level packages of dotted targets are; what is not in plain files is left to the search path."""
-    names = {_package(target) for target in targets} - _BUNDLED - {""}
-    found = {name: _place(name) for name in sorted(names)}
-    return {name: place for name, place in found.items() if place}
-
-
-def _place(name: str) -> dict[str, Any]:
-    try:
-        spec = importlib.util.find_spec(name)
-    except Exception:  # a module without a spec, or a finder of somebody's that fails
-        return {}
-    if spec is None:
-        return {}
-    origin = spec.origin if spec.has_location and spec.origin and Path(spec.origin).is_file() else ""
-    places = [str(place) for place in spec.submodule_search_locations or () if Path(place).is_dir()]
-    return {"origin": origin, "places": places} if origin or places else {}
+    """Where the top-level packages of addresses are; what is not in plain files is left to the search path."""
+    found: dict[str, dict[str, Any]] = {}
+    for name in sorted({_package(target) for target in targets} - _BUNDLED - {""}):
+        try:
+            spec = importlib.util.find_spec(name)
+        except Exception:  # noqa: S112 - a module without a spec, or a finder of somebody's that fails
+            continue
+        if spec is not None:
+            origin = spec.origin if spec.has_location and spec.origin and Path(spec.origin).is_file() else ""
+            places = [str(place) for place in spec.submodule_search_locations or () if Path(place).is_dir()]
+            if origin or places:
+                found[name] = {"origin": origin, "places": places}
+    return found
