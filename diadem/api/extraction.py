@@ -33,7 +33,8 @@ def extract(path: StrPath, *, metadata: Mapping[str, Any] | None = None, listene
     Parameters
     ----------
     path : path
-        One instrument file (what belongs to its dataset is found beside it), or a folder.
+        One instrument file (what belongs to its dataset is found beside it), or a folder. A symbolic link is what it
+        leads to.
     metadata : mapping, optional
         As for `pack`: what is known of session, sample, people and instruments.
 

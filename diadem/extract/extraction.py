@@ -146,7 +146,7 @@ def judge(
     Parameters
     ----------
     found : iterable of mapping
-        As `plain_extension` gives them.
+        ``namespace, version, data, by`` each, as a worker gives them.
     schemas : ExtensionSchemas
         Those at hand.
 

@@ -143,8 +143,8 @@ class _Reading:
             if isinstance(error, CutShort):
                 self._note_short(error)
             return Opened(_raises(error))
-        if opened.size and opened.size > (size := self.files[self.files.entry].size):
-            self._note_short(CutShort(self.files.entry, opened.size, size))
+        if opened.size and (name := self.files.entry) in self.files and opened.size > self.files[name].size:
+            self._note_short(CutShort(name, opened.size, self.files[name].size))
             self.files.lazy_only = True
         return opened
 

@@ -98,15 +98,17 @@ def look_through(
         A file cannot be opened, or the HDF5 library cannot read it.
     """
     sizes = {name: (root / name).stat().st_size for name in names}
-    for name in names:
+    of_hdf5 = False
+    for name, size in sizes.items():
         with (root / name).open("rb") as stream:
-            if begins_at(stream, sizes[name]) is not None:
-                if (end := _end_of_hdf5(stream, sizes[name])) > sizes[name]:
-                    found.issues.append(too_short(name, ids.get(name, "f1"), end, sizes[name]))
+            if (start := begins_at(stream, size)) is not None:
+                of_hdf5 = True
+                if (end := _end_of_hdf5(stream, start)) > size:
+                    found.issues.append(too_short(name, ids.get(name, "f1"), end, size))
             elif name == names[0] == entry:
                 stream.seek(0)
-                _look_at_entry(found, stream, name, sizes[name], formats)
-    if not found.refused:
+                _look_at_entry(found, stream, name, size, formats)
+    if of_hdf5 and not found.refused:
         found.add(walk_all(entry, sizes, lambda name: (root / name).open("rb")))
 
 
@@ -194,11 +196,8 @@ def begins_at(stream: BinaryIO, size: int) -> int | None:
     return None
 
 
-def _end_of_hdf5(stream: BinaryIO, size: int) -> int:
+def _end_of_hdf5(stream: BinaryIO, start: int) -> int:
     """The end of the file by its superblock (HDF5 file format specification 3.0, II.A); 0 where it says nothing."""
-    start = begins_at(stream, size)
-    if start is None:
-        return 0
     stream.seek(start)
     block = stream.read(96).ljust(96, b"\0")
     version = block[8]

@@ -11,7 +11,6 @@ import fnmatch
 import itertools
 import os
 import re
-import threading
 import time
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -345,26 +344,26 @@ _LISTED: dict[Path, _Listed] = {}
 _MOST_LISTED: Final = 4
 #: A folder that changed this shortly before it was listed may have changed again in the same tick of its clock.
 _SETTLED_NS: Final = 3_000_000_000
-_LOCK: Final = threading.Lock()
 
 
 def _plans_beside(folder: Path, readers: Sequence[ReaderOffer]) -> Mapping[str, DatasetPlan]:
     """Datasets of a folder by the name of their primary file; sizes are not known."""
-    with _LOCK, contextlib.suppress(OSError):
+    try:
         changed = folder.stat().st_mtime_ns
         known = _LISTED.get(folder)
         if known is not None and known.changed_ns == changed and known.readers is readers:
             return known.plans
         names = list(_names_in(folder, readers))
-        plans = {plan.primary.path: plan for plan in survey(((name, 0) for name in names), readers)}
-        _LISTED.pop(folder, None)
-        # the time of a folder does not tell what happens in the folders inside
-        if time.time_ns() - changed > _SETTLED_NS and not any("/" in name for name in names):
-            _LISTED[folder] = _Listed(changed, readers, plans)
-            while len(_LISTED) > _MOST_LISTED:
-                del _LISTED[next(iter(_LISTED))]
-        return plans
-    return {}  # what cannot be listed is not there
+    except OSError:  # what cannot be listed is not there
+        return {}
+    plans = {plan.primary.path: plan for plan in survey(((name, 0) for name in names), readers)}
+    _LISTED.pop(folder, None)
+    # the time of a folder does not tell what happens in the folders inside
+    if time.time_ns() - changed > _SETTLED_NS and not any("/" in name for name in names):
+        _LISTED[folder] = _Listed(changed, readers, plans)
+        for oldest in list(_LISTED)[:-_MOST_LISTED]:
+            _LISTED.pop(oldest, None)
+    return plans
 
 
 def _names_in(folder: Path, readers: Sequence[ReaderOffer]) -> Iterator[str]:

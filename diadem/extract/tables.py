@@ -176,11 +176,11 @@ def _take(items: Iterable[Block | Extension], offer: Mapping[str, Any], found: C
             if number >= MAX_COUNT:
                 found.issues.append(issue("many-blocks", f"the first {MAX_COUNT} blocks of metadata are looked at"))
                 return
-            if is_sound(item):
+            if _is_sound(item):
                 found.blocks.append(item)
                 continue
             try:
-                found.extensions.append(plain_extension(item, offer["by"], found.extensions))
+                found.extensions.append(_plain_extension(item, offer["by"], found.extensions))
             except (ValueError, DiademError) as error:  # the plugin's other blocks are none the worse
                 found.issues.append(_fault(offer, error))
     except CutShort as short:
@@ -194,7 +194,7 @@ def _fault(offer: Mapping[str, Any], error: Exception) -> dict[str, Any]:
     return issue("metadata-unread", message, reader=offer["name"], exception=type(error).__name__)
 
 
-def is_sound(block: object) -> TypeGuard[Block]:
+def _is_sound(block: object) -> TypeGuard[Block]:
     """Whether a block's parts are of the types that they should be."""
     return (
         isinstance(block, Block)
@@ -206,7 +206,7 @@ def is_sound(block: object) -> TypeGuard[Block]:
     )
 
 
-def plain_extension(item: object, by: Mapping[str, str], others: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def _plain_extension(item: object, by: Mapping[str, str], others: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """An extension as plain JSON.
 
     Parameters
