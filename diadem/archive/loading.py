@@ -12,7 +12,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager, ExitStack, suppress
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, Literal, Self, cast
 
@@ -22,11 +22,11 @@ from diadem.archive.proving import LoadSource
 from diadem.archive.rangefile import RangeFile, close_hdf5_at_exit, shown_name
 from diadem.archive.signals import build, choose
 from diadem.errors import DiademError, ReaderError, UsageError
+from diadem.extract.assertions import calibrated
 from diadem.extract.axes import describe_axes, in_order
-from diadem.extract.hdf5_walk import walk_all
 from diadem.extract.lazyarray import CHUNK_BYTES
-from diadem.extract.normalise import calibrated
 from diadem.extract.opening import LocalFile, array_of, open_dataset
+from diadem.extract.refusals import walk_all
 from diadem.hooks.formats import CutShort, Dictionary, Files, Parts, Signal
 from diadem.hooks.offers import ReaderOffer
 from diadem.model.ports import RangeReader
@@ -113,21 +113,21 @@ def _read(files: PackageFiles, offer: ReaderOffer, source: LoadSource, dataset: 
         if source.entry == source.path and not files[source.path].size:
             raise ReaderError("the file is empty (0 bytes)", where=source.path)
         try:
-            try:
-                opened = open_dataset(files, offer, layouts=files.by_leaves)
-                if files.lazy and files.by_leaves and opened.size > (size := files[files.entry].size):
-                    raise CutShort(files.entry, opened.size, size)
-                signals = [one for one in opened.signals if not any(map(_is_undecodable, one.issues))]
-            except ReaderError:
-                if files.lazy or offer.open:
-                    raise
-                signals = list(open_dataset(files, offer).signals)  # of a file cut short it may still make something
-            signals = [calibrated(signal, f"s{number}", fields) for number, signal in enumerate(signals, 1)]
-            return [_dictionary(signal, files, f"{source.package} {number}") for number, signal in enumerate(signals)]
+            signals = enumerate(_signals(files, offer, fields))
+            return [_dictionary(signal, files, f"{source.package} {number}") for number, signal in signals]
         except DiademError:
             raise
         except Exception as error:
             raise unreadable(offer, source.entry, error) from error
+
+
+def _signals(files: PackageFiles, offer: ReaderOffer, fields: Mapping[str, Any]) -> list[Signal]:
+    """What the format opens; of a file that is shorter than it says no array may stay in it (`CutShort`)."""
+    opened = open_dataset(files, offer)
+    if files.lazy and files.by_leaves and opened.size > (size := files[files.entry].size):
+        raise CutShort(files.entry, opened.size, size)
+    signals = [one for one in opened.signals if not any(map(_is_undecodable, one.issues))]
+    return [calibrated(signal, f"s{number}", fields) for number, signal in enumerate(signals, 1)]
 
 
 def _is_undecodable(issue: Mapping[str, Any]) -> bool:
@@ -195,6 +195,8 @@ class PackageFiles(Files):
         self._trial = trial
         self._names = dict.fromkeys((source.path, *source.sidecars))
         self._open: dict[str, RangeReader] = {}
+        self._tried: set[Path] = set()
+        self._headers: dict[str, Path] = {}
         self._stack, self._copies = ExitStack(), ExitStack()
         if verify == "always":
             source.prove(again=True)
@@ -242,16 +244,18 @@ class PackageFiles(Files):
         with lifted():
             place = None
             if parts is not None and self.by_leaves:
-                try:
-                    place = self._copies.enter_context(header_copy(self, self.entry, parts))
-                except TooLarge:
-                    place = None
+                key = repr(sorted((name, tuple(ranges)) for name, ranges in parts.items()))
+                with suppress(TooLarge):
+                    if key not in self._headers:
+                        self._headers[key] = self._copies.enter_context(header_copy(self, self.entry, parts))
+                    place = self._headers[key]
             whole = place is None
             if place is None:
                 place = self._here or self._source.prove()
                 self.proof = "never" if self._here else "proven-file"
-            if self._trial is not None:
+            if self._trial is not None and place not in self._tried:
                 self._trial(*self._folder(place))
+                self._tried.add(place)
             places = {name: self._place(name, place) for name in self}
             if whole:
                 sizes = {name: found.stat().st_size for name, found in places.items()}

@@ -42,7 +42,7 @@ class CutShort(ReaderError):
             where=name,
             next=_COPY_AGAIN,
         )
-        self.name, self.needed = name, needed
+        self.name, self.needed, self.size = name, needed, size
 
 
 def cut_short(name: str, why: str) -> dict[str, Any]:

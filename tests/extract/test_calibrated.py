@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from diadem.extract.assertions import FROM_AXES
-from diadem.extract.normalise import calibrated
+from diadem.extract.assertions import FROM_AXES, calibrated
 from diadem.hooks.formats import Signal
 
 
