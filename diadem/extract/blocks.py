@@ -14,10 +14,9 @@ from diadem.extract.extraction import issue
 from diadem.extract.fault_text import fault_text
 from diadem.extract.makers import maker
 from diadem.extract.tables import Outcome, apply, for_signals
-from diadem.hooks.extensions import Extension
-from diadem.hooks.fields import Block
+from diadem.hooks.fields import Block, Extension
+from diadem.hooks.offers import target
 from diadem.hooks.tables import table
-from diadem.hooks.targets import target
 from diadem.model.vendor import TREE
 from diadem.serialization import typed_json
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from diadem.extract.extraction import issue
-from diadem.hooks.extensions import Extension
+from diadem.hooks.fields import Extension
 from diadem.hooks.offers import NAMESPACE
 from diadem.serialization.extensions import ExtensionSchemas
 from diadem.serialization.strict_json import compact, depth_exceeds, parse

@@ -19,8 +19,7 @@ from typing import Any, Self
 
 from diadem.errors import DiademError
 from diadem.hooks.formats import Dictionary, Files, Opened, Parts, Signal, laid_out
-from diadem.hooks.offers import ReaderOffer
-from diadem.hooks.targets import target
+from diadem.hooks.offers import ReaderOffer, target
 from diadem.model.layout import FileLayout, FileObject
 from diadem.model.ports import RangeReader
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from diadem.extract.extraction import issue
 from diadem.extract.protocol import SIDE
-from diadem.hooks.targets import target
+from diadem.hooks.offers import target
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

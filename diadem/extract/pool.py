@@ -46,7 +46,7 @@ class Extractor:
     schemas : mapping
         Extension namespace to version to JSON Schema.
     origins : mapping of (str, str) to mapping
-        Hook and name of a foreign offer to its plugin and version.
+        Kind and name of a foreign offer to its plugin and version.
     workers : int
         Processes at most.
     timeout : float

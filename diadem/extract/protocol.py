@@ -28,7 +28,7 @@ SIDE: Final = 160
 COMMON_MODULES: Final = ("numpy", "PIL.Image", "h5py", "diadem.extract.reading", "diadem.extract.preview")
 #: What many readers import, and what takes three times as long: only where nobody waits is it imported beforehand.
 LARGE_MODULES: Final = ("dask.array",)
-#: Hook and name of an offer to the plugin (distribution) and version that made it; foreign ones only.
+#: Kind and name of an offer to the plugin (distribution) and version that made it; foreign ones only.
 Origins = Mapping[tuple[str, str], Mapping[str, str]]
 #: By name of a top-level package: ``origin``, the file that is run, or ""; ``places``, its folders, none for a module.
 Places = Mapping[str, Mapping[str, Any]]
@@ -99,7 +99,7 @@ class Offered:
             by = {"plugin": "rosettasciio", "version": version_of(_OURS)}
             by["reader"] = f"rosettasciio {version_of('rosettasciio')}"
         else:
-            by = {**self._foreign("readers", offer.name, package), "reader": offer.name}
+            by = {**self._foreign("formats", offer.name, package), "reader": offer.name}
         return {"name": offer.name, **targets, "options": dict(offer.options), "by": by}
 
     def _field(self, offer: FieldsOffer) -> dict[str, Any]:
@@ -109,11 +109,11 @@ class Offered:
         return {**_named(offer), "blocks": offer.blocks, "whole": offer.whole, "tables": dict(offer.tables), "by": by}
 
     def _by(self, kind: str, offer: PreviewOffer | CheckOffer) -> dict[str, str]:
-        known = self._origins.get((f"diadem_{kind}", offer.name))
+        known = self._origins.get((kind, offer.name))
         return dict(known or {"plugin": offer.name, "version": version_of(_OURS)})
 
     def _foreign(self, kind: str, name: str, package: str) -> dict[str, str]:
-        known = self._origins.get((f"diadem_{kind}", name))
+        known = self._origins.get((kind, name))
         return dict(known or {"plugin": package, "version": version_of(package)})
 
 

@@ -9,8 +9,7 @@ from itertools import islice
 from typing import Any, Final, get_args, get_type_hints
 
 from diadem.extract.extraction import issue
-from diadem.hooks.checks import Described, Issue
-from diadem.hooks.targets import target
+from diadem.hooks.offers import Described, Issue, target
 
 #: Issues of one check that are kept, and characters of a message.
 MOST_ISSUES: Final = 20

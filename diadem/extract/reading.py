@@ -21,8 +21,7 @@ from diadem.extract.opening import LocalFiles, array_of, open_dataset
 from diadem.extract.pictures import draw, packed
 from diadem.extract.quality import ASSESS, examine
 from diadem.hooks.formats import CutShort, Opened, Signal
-from diadem.hooks.offers import ReaderOffer
-from diadem.hooks.targets import target
+from diadem.hooks.offers import ReaderOffer, target
 
 #: Signals of one file that are described; more are counted.
 MAX_SIGNALS = 256

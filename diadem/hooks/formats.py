@@ -13,8 +13,7 @@ from math import prod
 from typing import Any
 
 from diadem.errors import ReaderError
-from diadem.hooks.extensions import Extension
-from diadem.hooks.fields import Block
+from diadem.hooks.fields import Block, Extension
 from diadem.model.layout import ArrayLayout, ByteRange
 from diadem.model.ports import RangeReader
 

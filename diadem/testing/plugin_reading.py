@@ -5,17 +5,19 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from diadem.errors import DiademError
 from diadem.extract.extraction import Extraction
 from diadem.extract.pool import Extractor
-from diadem.hooks.offers import ReaderOffer
+from diadem.hooks.offers import CheckOffer, FieldsOffer, PreviewOffer, ReaderOffer, SchemaOffer
 from diadem.serialization.admission import require_admissible
 from diadem.testing.comparing import dataset_of, difference, stated_by
 from diadem.testing.plugin_copies import Example, renamed, spoiled_copies
-from diadem.testing.plugin_offers import Mine
 from diadem.testing.plugin_report import Notes
+
+if TYPE_CHECKING:
+    from diadem.hooks.manager import Offers
 
 #: Seconds beyond which a small example is read slowly.
 _SLOW = 10.0
@@ -27,14 +29,14 @@ _MOST_DEATHS = 3
 _OWN_FAULTS = frozenset({"check-failed", "preview-refused", "extension-unjudged"})
 
 
-def read_whole(example: Example, mine: Mine, extractor: Extractor, notes: Notes) -> Extraction:
+def read_whole(example: Example, mine: Offers, extractor: Extractor, notes: Notes) -> Extraction:
     """Read an example as it is: recognised, without complaint, with fields, extensions and picture as promised.
 
     Parameters
     ----------
     example : Example
         The dataset.
-    mine : Mine
+    mine : Offers
         What the plugin offers.
     extractor : Extractor
         With all plugins, and short limits.
@@ -47,7 +49,7 @@ def read_whole(example: Example, mine: Mine, extractor: Extractor, notes: Notes)
         notes.hint("slow", example.name, f"reading it took {seconds:.0f} s, a worker's start included")
     _recognised(example, found, mine, notes)
     for issue in found.issues:
-        own = any(str(issue["code"]).startswith(f"{check.name}-") for check in mine.checks)
+        own = any(str(issue["code"]).startswith(f"{check.name}-") for check in mine.of(CheckOffer))
         mild = own or (issue.get("severity") == "info" and issue["code"] not in _OWN_FAULTS)
         note = notes.hint if mild else notes.error
         note("example-issue", example.name, f"{issue['code']}: {issue['message']}")
@@ -61,10 +63,11 @@ def read_whole(example: Example, mine: Mine, extractor: Extractor, notes: Notes)
     return found
 
 
-def _recognised(example: Example, found: Extraction, mine: Mine, notes: Notes) -> None:
+def _recognised(example: Example, found: Extraction, mine: Offers, notes: Notes) -> None:
     """That it is read by whom it should be, for the reasons that the offer names."""
     offers = {offer.name: offer for offer in mine.readers}
-    formats = [offer.formats for kind in (mine.fields, mine.previews, mine.checks) for offer in kind]
+    fields, previews, checks = mine.of(FieldsOffer), mine.of(PreviewOffer), mine.of(CheckOffer)
+    formats = [*(one.formats for one in fields), *(one.formats for one in previews), *(one.formats for one in checks)]
     wanted = {name for names in formats for name in names} | set(offers)
     if wanted and not {found.format, "*"} & wanted:
         expected = " or ".join(f"'{name}'" for name in sorted(wanted))
@@ -74,22 +77,22 @@ def _recognised(example: Example, found: Extraction, mine: Mine, notes: Notes) -
         notes.error("magic", example.name, "it begins with none of the magic numbers of the offer")
 
 
-def _promised(example: Example, found: Extraction, mine: Mine, notes: Notes) -> None:
+def _promised(example: Example, found: Extraction, mine: Offers, notes: Notes) -> None:
     """Fields, extensions and a picture, where the plugin offers them for the format."""
     asked = {found.format, "*"}
-    rules = tuple(f"{offer.name}/" for offer in mine.fields if offer.tables and asked & set(offer.formats))
+    rules = tuple(f"{offer.name}/" for offer in mine.of(FieldsOffer) if offer.tables and asked & set(offer.formats))
     stated = [item for items in found.fields.values() for item in items if item["by"]["rule"].startswith(rules)]
     notes.checked["fields"] += len(stated)
     if rules and not stated:
         notes.error("no-field", example.name, "the plugin's tables make no field of it")
-    known = {offer.namespace for offer in mine.schemas}
+    known = {offer.namespace for offer in mine.of(SchemaOffer)}
     for namespace, extension in found.extensions.items():
         notes.checked["extensions"] += 1
         if not extension["validated"]:
             note = notes.error if namespace in known else notes.hint
             message = f"nobody offers a schema for version {extension['version']} of '{namespace}'"
             note("extension-unjudged", example.name, message)
-    previews = [offer.name for offer in mine.previews if asked & set(offer.formats)]
+    previews = [offer.name for offer in mine.of(PreviewOffer) if asked & set(offer.formats)]
     drawn = str(found.extraction.get("preview", ""))
     if previews and not any(drawn.startswith(f"drawn by {name} of") for name in previews):
         notes.error(
@@ -121,7 +124,7 @@ def read_elsewhere(
 
 
 def read_spoiled(
-    example: Example, found: Extraction, mine: Mine, root: Path, extractor: Extractor, notes: Notes
+    example: Example, found: Extraction, mine: Offers, root: Path, extractor: Extractor, notes: Notes
 ) -> None:
     """That no spoiled copy hangs or kills the worker, and that the plugin's reader notices what is incomplete."""
     shapes = [signal["shape"] for signal in found.signals]
@@ -139,7 +142,12 @@ def read_spoiled(
         if deaths >= _MOST_DEATHS:
             notes.hint("not-all-tried", example.name, f"after {deaths} dead workers no more spoiled copies were tried")
             return
-        if copy.incomplete and found.format in mine.formats and read.signals and not read.issues:
+        if (
+            copy.incomplete
+            and found.format in {offer.name for offer in mine.readers}
+            and read.signals
+            and not read.issues
+        ):
             same = [signal["shape"] for signal in read.signals] == shapes
             note = notes.error if same else notes.hint
             note("incomplete-unseen", where, "it is read without a word, as if it were whole", "Raise an error.")

@@ -22,8 +22,7 @@ from diadem.extract import protocol, sandbox
 from diadem.extract.blocks import cut
 from diadem.extract.opening import LocalFiles, array_of, open_dataset
 from diadem.extract.protocol import COMMON_MODULES, LARGE_MODULES
-from diadem.hooks.offers import ReaderOffer
-from diadem.hooks.targets import target
+from diadem.hooks.offers import ReaderOffer, target
 from diadem.serialization import typed_json
 
 #: Bytes of an array that is read whole to be compared.

@@ -9,8 +9,7 @@ from typing import Any, Self
 from diadem.extract.opening import LocalFiles, array_of
 from diadem.hooks.fields import Block
 from diadem.hooks.formats import Files, Opened
-from diadem.hooks.offers import ReaderOffer
-from diadem.hooks.targets import target
+from diadem.hooks.offers import ReaderOffer, target
 
 
 class Bytes:

@@ -84,7 +84,7 @@ STATIC = {
     "table-cite 2": ('started, cite="this text"', "started"),
     "table-rule": ("TABLE = (", "TABLE = (3,"),
     "schema-unusable": ('"type": "string"', '"type": "nonsense"'),
-    "unknown-format": ('CheckOffer(name="kit", formats=("kit",)', 'CheckOffer(name="kit", formats=("kitt",)'),
+    "untrue": ('CheckOffer(name="kit", formats=("kit",)', 'CheckOffer(name="kit", formats=("kitt",)'),
 }
 
 

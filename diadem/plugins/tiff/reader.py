@@ -12,11 +12,10 @@ from collections.abc import Iterator, MutableMapping
 from typing import Any
 
 from diadem.extract.tables import apply
-from diadem.hooks.family import fields_of
 from diadem.hooks.fields import Block
-from diadem.hooks.offers import FieldsOffer
+from diadem.hooks.manifest import fields_of
+from diadem.hooks.offers import FieldsOffer, target
 from diadem.hooks.tables import table
-from diadem.hooks.targets import target
 from diadem.terms.units import to_si
 
 #: Families whose tables state pixel sizes from tags of the file itself.

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from diadem.extract.tables import apply
-from diadem.hooks.family import fields_of
 from diadem.hooks.fields import Block
+from diadem.hooks.manifest import fields_of
+from diadem.hooks.offers import target
 from diadem.hooks.tables import table
-from diadem.hooks.targets import target
 
 FAMILIES = (
     *("thermofisher", "zeiss", "tescan", "fibics", "tvips", "olympus", "hamamatsu", "sightx", "gatan_tiff"),
