@@ -10,7 +10,7 @@ The format is opened as for the record (`diadem.extract.opening`), on files that
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, Literal, Self, cast
@@ -160,13 +160,11 @@ class PackageFiles(Files):
     """
 
     def __init__(self, source: LoadSource, offer: ReaderOffer, lazy: bool, verify: Verify, trial: Trial | None) -> None:
-        self.entry = source.entry
+        super().__init__(source.entry, (source.path, *source.sidecars))
         self.lazy = lazy
         self._source = source
         self._offer = offer
         self._trial = trial
-        self._names = dict.fromkeys((source.path, *source.sidecars))
-        self._open: dict[str, RangeReader] = {}
         self._stack, self._copies = ExitStack(), ExitStack()
         if verify == "always":
             source.prove(again=True)
@@ -178,27 +176,11 @@ class PackageFiles(Files):
         """Whether arrays are read through the package, piece by piece."""
         return self._here is None and self.entry == self._source.path
 
-    def __getitem__(self, name: str) -> RangeReader:
+    def open_file(self, name: str) -> RangeReader:
         """Random access to a file, proven unless nothing is to be."""
-        if name not in self._names:
-            raise KeyError(name)
-        if name not in self._open:
-            with lifted():
-                opened = LocalFile(self._place(name, self._here)) if self._here else self._source.open(name)
-                self._open[name] = _Lifted(self._stack.enter_context(opened))
-        return self._open[name]
-
-    def __iter__(self) -> Iterator[str]:
-        """Stored paths, the primary first."""
-        return iter(self._names)
-
-    def __len__(self) -> int:
-        """Number of files."""
-        return len(self._names)
-
-    def __enter__(self) -> Self:
-        """Itself."""
-        return self
+        with lifted():
+            opened = LocalFile(self._place(name, self._here)) if self._here else self._source.open(name)
+            return _Lifted(self._stack.enter_context(opened))
 
     def __exit__(self, *error: object) -> None:
         """Close what is open, and remove copies of headers."""

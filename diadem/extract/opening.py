@@ -13,6 +13,7 @@ import threading
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from math import prod
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -27,6 +28,8 @@ from diadem.model.ports import RangeReader
 MAX_EAGER = 256 << 20
 #: Bytes of a chunk of an array that is read for a preview: little is read of it.
 _CHUNK = 4 << 20
+#: Chunks of one array at most, whatever a header promises: each costs memory.
+_MOST_CHUNKS = 1 << 16
 
 
 def open_dataset(files: Files, offer: ReaderOffer, *, quick: bool = False, layouts: bool = False) -> Opened:
@@ -100,6 +103,7 @@ def array_of(signal: Signal, files: Files, name: str, *, lazy: bool = True, chun
         return signal.data
     token = hashlib.sha256(repr((name, array)).encode()).hexdigest()[:32]
     leaves = LeafArray(files[array.file], array, token=token)
+    chunk = max(chunk, (prod(array.shape) * leaves.dtype.itemsize) // _MOST_CHUNKS)
     return as_dask(leaves, array, token, chunk) if lazy else leaves[...]
 
 
@@ -130,39 +134,16 @@ class LocalFiles(Files):
     def __init__(
         self, root: Path, entry: str, names: Sequence[str], offer: ReaderOffer, size: int = 0, lazy_only: bool = False
     ):
-        self.entry = entry
+        super().__init__(entry, names)
         self.mode = "lazy"
         self._root = root
-        self._names = dict.fromkeys(names)
         self._offer = offer
         self._size = size
         self._lazy_only = lazy_only or size > MAX_EAGER
-        self._open: dict[str, LocalFile] = {}
 
-    def __getitem__(self, name: str) -> RangeReader:
-        """A file; `KeyError` for one that is not of the dataset."""
-        if name not in self._names:
-            raise KeyError(name)
-        if name not in self._open:
-            self._open[name] = LocalFile(self._root / name)
-        return self._open[name]
-
-    def __iter__(self) -> Iterator[str]:
-        """Names."""
-        return iter(self._names)
-
-    def __len__(self) -> int:
-        """Number of files."""
-        return len(self._names)
-
-    def __enter__(self) -> Self:
-        """Itself."""
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        """Close what is open."""
-        for file in self._open.values():
-            file.close()
+    def open_file(self, name: str) -> RangeReader:
+        """A file of the folder."""
+        return LocalFile(self._root / name)
 
     def path(self, parts: Parts | None = None) -> str:  # noqa: ARG002 - the whole file is here
         """The entry."""

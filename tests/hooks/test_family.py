@@ -135,6 +135,63 @@ def test_a_lie_is_named_and_hides_no_other_family(
     assert not [item for item in summaries(offers) if item.bundled and item.failures]
 
 
+def statement(text: str) -> tuple[str, str]:
+    """What stands in place of the one statement."""
+    return 'fields."instrument.model" = "Model"', f"fields.{text}"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        (
+            *statement('"instrument.modle" = "Model"'),
+            "the record has no field 'instrument.modle'; did you mean instrum",
+        ),
+        (*statement('"stage.x" = { key = "X", unit = "furlong" }'), "nobody knows the unit 'furlong'"),
+        (*statement('"stage.x" = { key = "X", unit = "kV" }'), "'kV', which is nothing in the field's unit, m"),
+        (*statement('"stage.x" = "X"'), "the statement says no unit, which is nothing in the field's unit, m"),
+        (*statement('"stage.x".first = ["X", { key = "Y", unit = "um" }]'), "the statement says no unit"),
+        (
+            *statement('"sample.name" = { key = "X", unit = "um" }'),
+            "the field has no unit, and the statement says 'um'",
+        ),
+        (*statement('"sample.name" = { key = "X", part = "(" }'), "no regular expression"),
+        (*statement('"sample.name" = { key = "X", part = "S/N.*" }'), "the pattern has one group, ( )"),
+        (*statement('"stage.x" = { key = "X", unit = "m", within = [2, 1] }'), "no number is within these bounds"),
+        (*statement('"sample.name" = { key = "X", read = ".code:nothing" }'), "there is no 'nothing' in 'judged_"),
+        (*statement('"sample.name" = { key = "X", when = "noon" }'), "there is no condition 'noon'"),
+        (
+            *statement('"sample.name" = { key = "X", when = ["midnight", "not midnight"] }'),
+            "nothing meets both 'midnight'",
+        ),
+        (
+            *statement('"sample.name" = { key = "X", when = ["midnight", { key = "Clock", is = "12:00" }] }'),
+            "no value at 'Clock' can meet it",
+        ),
+        ('{ key = "Clock", is_not = "12:00" }', '{ key = "C", is = ["a", 1], is_not = ["A", 1.0] }', "no value at 'C'"),
+        ('{ key = "Clock", is_not = "12:00" }', '{ key = "C", exists = false, matches = "." }', "no value at 'C'"),
+        ('{ key = "Clock", is_not = "12:00" }', '{ key = "C", is = 3, above = 3 }', "no value at 'C'"),
+        ('{ key = "Clock", is_not = "12:00" }', '{ key = "C", matches = "(" }', "no regular expression"),
+        ('{ key = "Clock", is = "00:00" }', '["midnight"]', "the condition refers to itself"),
+        ('proof = "p"', 'base = ""', "nothing says how it is known"),
+        ('formats = ["made-up", "tiff"]', 'formats = ["made-upp"]', "nobody reads the format 'made-upp'; did you mean"),
+        ('formats = ["*"]', 'formats = ["tif"]', "nobody reads the format 'tif'"),
+        ('blocks = ".code:blocks"', 'tables = { a = "/c" }', "there is no [[table]] for blocks 'c'"),
+    ],
+)
+def test_what_a_table_says_and_cannot_be_is_named(
+    site: Path, old: str, new: str, told: str, request: pytest.FixtureRequest
+) -> None:
+    """With file, line and rule, of a foreign plugin as of a bundled one; nothing of it is imported."""
+    name = f"judged_{abs(hash(request.node.name)) % 10**9}"
+    assert EVERYTHING.count(old) == 1
+    made(site, name, EVERYTHING.replace(old, new), code=f"{CODE}\nraise RuntimeError('imported')")
+    message = next(text for text in summary(collect(), name).failures if told in text)
+    line = EVERYTHING[: EVERYTHING.index(old)].count("\n") + 1
+    assert f"{name}/formats.toml, line {line}: " in message or old == 'proof = "p"', message
+    assert f"{name}.code" not in sys.modules
+
+
 def test_functions_for_what_only_a_program_can_tell(site: Path) -> None:
     code = (
         "from diadem.hooks.offers import ReaderOffer, hookimpl\n"

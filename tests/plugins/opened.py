@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
@@ -49,17 +49,11 @@ class Held(Files):
     """Files in memory; the first names the dataset."""
 
     def __init__(self, files: Mapping[str, bytes]) -> None:
-        self.entry = next(iter(files))
+        super().__init__(next(iter(files)), files)
         self.held = {name: Bytes(data) for name, data in files.items()}
 
-    def __getitem__(self, name: str) -> Bytes:
+    def open_file(self, name: str) -> Bytes:
         return self.held[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.held)
-
-    def __len__(self) -> int:
-        return len(self.held)
 
     def path(self, parts: Any = None) -> str:  # noqa: ARG002
         raise OSError("these files have no path")

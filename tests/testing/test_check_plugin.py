@@ -165,6 +165,20 @@ def test_a_misspelt_key_is_named(site: Path, module: str, example: Path) -> None
     assert "nothing is at 'votlage'" in finding.message
 
 
+def test_a_foreign_table_is_judged_with_file_and_line(site: Path, module: str) -> None:
+    name = f"{module}_toml"
+    install(site, name, "")
+    (site / f"{name}.py").unlink()
+    (site / name).mkdir()
+    (site / name / "__init__.py").touch()
+    table = '[[table]]\nblock = "b"\nproof = "p"\n[[table.group]]\nfields."stage.xx" = "X"\n'
+    (site / name / "formats.toml").write_text(f'[[fields]]\nname = "{name}"\nformats = ["msa"]\n{table}')
+    with pytest.raises(
+        PluginFault, match=r"error: untrue: .*formats.toml, line 8: table\[0\].* has no field 'stage.xx'"
+    ):
+        check_plugin(name)
+
+
 def test_examples_that_are_none_are_named(site: Path, module: str, example: Path) -> None:
     other = example.with_name("notes.unheard-of")
     other.write_text("x")
