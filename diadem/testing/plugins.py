@@ -16,10 +16,9 @@ from diadem.extract.protocol import Offered
 from diadem.hooks.offers import CheckOffer, FieldsOffer, PreviewOffer
 from diadem.serialization.extensions import ExtensionSchemas
 from diadem.testing.plugin_alone import read_alone
-from diadem.testing.plugin_archiving import archive
 from diadem.testing.plugin_copies import Example, prepare
 from diadem.testing.plugin_offers import examine_offers
-from diadem.testing.plugin_reading import read_elsewhere, read_spoiled, read_whole
+from diadem.testing.plugin_reading import archive, read_elsewhere, read_spoiled, read_whole
 from diadem.testing.plugin_report import Notes, PluginReport
 
 if TYPE_CHECKING:
