@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, suppress
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, Literal, Self, cast
@@ -188,13 +188,11 @@ class PackageFiles(Files):
     """
 
     def __init__(self, source: LoadSource, offer: ReaderOffer, lazy: bool, verify: Verify, trial: Trial | None) -> None:
-        self.entry = source.entry
+        super().__init__(source.entry, (source.path, *source.sidecars))
         self.lazy = lazy
         self._source = source
         self._offer = offer
         self._trial = trial
-        self._names = dict.fromkeys((source.path, *source.sidecars))
-        self._open: dict[str, RangeReader] = {}
         self._tried: set[Path] = set()
         self._headers: dict[str, Path] = {}
         self._stack, self._copies = ExitStack(), ExitStack()
@@ -208,27 +206,11 @@ class PackageFiles(Files):
         """Whether arrays are read through the package, piece by piece."""
         return self._here is None and self.entry == self._source.path
 
-    def __getitem__(self, name: str) -> RangeReader:
+    def open_file(self, name: str) -> RangeReader:
         """Random access to a file, proven unless nothing is to be."""
-        if name not in self._names:
-            raise KeyError(name)
-        if name not in self._open:
-            with lifted():
-                opened = LocalFile(self._place(name, self._here)) if self._here else self._source.open(name)
-                self._open[name] = _Lifted(self._stack.enter_context(opened))
-        return self._open[name]
-
-    def __iter__(self) -> Iterator[str]:
-        """Stored paths, the primary first."""
-        return iter(self._names)
-
-    def __len__(self) -> int:
-        """Number of files."""
-        return len(self._names)
-
-    def __enter__(self) -> Self:
-        """Itself."""
-        return self
+        with lifted():
+            opened = LocalFile(self._place(name, self._here)) if self._here else self._source.open(name)
+            return _Lifted(self._stack.enter_context(opened))
 
     def __exit__(self, *error: object) -> None:
         """Close what is open, and remove copies of headers."""

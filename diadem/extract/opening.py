@@ -12,13 +12,13 @@ import threading
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from math import prod
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from diadem.hooks.formats import Dictionary, Files, Later, Opened, Parts, Signal
-from diadem.hooks.offers import ReaderOffer
-from diadem.hooks.targets import target
+from diadem.hooks.offers import ReaderOffer, target
 from diadem.model.ports import RangeReader
 
 #: A reader that cannot be lazy may read a file of at most this size.
@@ -27,6 +27,8 @@ MAX_EAGER = 256 << 20
 _CHUNK = 4 << 20
 #: The variable that Dask takes the size of its chunks from when it is imported, and its own default.
 _DASK_SETTING, _DASK_DEFAULT = "DASK_ARRAY__CHUNK_SIZE", "128MiB"
+#: Chunks of one array at most, whatever a header promises: each costs memory.
+_MOST_CHUNKS = 1 << 16
 
 
 def open_dataset(files: Files, offer: ReaderOffer) -> Opened:
@@ -70,6 +72,7 @@ def array_of(signal: Signal, files: Files, name: str, *, lazy: bool = True, chun
         return data.compute(scheduler="synchronous") if hasattr(data, "compute") else data[...]
     token = hashlib.sha256(repr((name, array)).encode()).hexdigest()[:32]
     leaves = LeafArray(files[array.file], array, token=token)
+    chunk = max(chunk, (prod(array.shape) * leaves.dtype.itemsize) // _MOST_CHUNKS)
     return as_dask(leaves, array, token, chunk) if lazy else leaves[...]
 
 
@@ -112,40 +115,17 @@ class LocalFiles(Files):
         lazy_only: bool = False,
         quick: bool = False,
     ) -> None:
-        self.entry = entry
+        super().__init__(entry, names)
         self.quick = quick
         self.mode = "lazy"
         self._root = root
-        self._names = dict.fromkeys(names)
         self._offer = offer
         self._size = size
         self.lazy_only = lazy_only or size > MAX_EAGER
-        self._open: dict[str, LocalFile] = {}
 
-    def __getitem__(self, name: str) -> RangeReader:
-        """A file; `KeyError` for one that is not of the dataset."""
-        if name not in self._names:
-            raise KeyError(name)
-        if name not in self._open:
-            self._open[name] = LocalFile(self._root / name)
-        return self._open[name]
-
-    def __iter__(self) -> Iterator[str]:
-        """Names."""
-        return iter(self._names)
-
-    def __len__(self) -> int:
-        """Number of files."""
-        return len(self._names)
-
-    def __enter__(self) -> Self:
-        """Itself."""
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        """Close what is open."""
-        for file in self._open.values():
-            file.close()
+    def open_file(self, name: str) -> RangeReader:
+        """A file of the folder."""
+        return LocalFile(self._root / name)
 
     def path(self, parts: Parts | None = None) -> str:  # noqa: ARG002 - the whole file is here
         """The entry."""

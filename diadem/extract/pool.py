@@ -27,7 +27,7 @@ BYTES_A_SECOND = 20e6
 WALL_FACTOR = 3.0
 #: Datasets for which a worker is worth its start.
 WORTH_A_WORKER = 40
-#: Hook and name of an offer to the plugin (distribution) and version that made it; foreign ones only.
+#: Kind and name of an offer to the plugin (distribution) and version that made it; foreign ones only.
 Origins = Mapping[tuple[str, str], Mapping[str, str]]
 _OURS: Final = "diadem-em"
 #: Packages that a worker finds as it finds itself.
@@ -52,7 +52,7 @@ class Extractor:
     schemas : mapping
         Extension namespace to version to JSON Schema.
     origins : mapping of (str, str) to mapping
-        Hook and name of a foreign offer to its plugin and version.
+        Kind and name of a foreign offer to its plugin and version.
     workers : int
         Processes at most.
     timeout : float
@@ -401,7 +401,7 @@ class Offered:
             package = _package(more["blocks"] or next(iter(more["tables"].values()), ""))
         ours = {"plugin": offer.name, "version": version_of(_OURS)}
         theirs = ours if package == "diadem" else {"plugin": package, "version": version_of(package)}
-        by = dict(self._origins.get((f"diadem_{kind}", offer.name)) or theirs)
+        by = dict(self._origins.get((kind, offer.name)) or theirs)
         return {"name": offer.name, "formats": list(offer.formats), **more, "by": by}
 
 

@@ -17,7 +17,7 @@ from PIL import Image, ImageDraw
 
 from diadem.extract.axes import in_order, kind_of
 from diadem.extract.extraction import SIDE, issue
-from diadem.hooks.targets import target
+from diadem.hooks.offers import target
 from diadem.terms.units import to_si
 
 #: Bytes of data that one preview may read.

@@ -19,10 +19,8 @@ from diadem.extract.extraction import fault_text, issue, too_short
 from diadem.extract.opening import LocalFiles, array_of, open_dataset
 from diadem.extract.refusals import Walk, look_through
 from diadem.extract.tables import Cut, cut, to_keep
-from diadem.hooks.checks import Described, Issue
 from diadem.hooks.formats import CutShort, Opened, Signal
-from diadem.hooks.offers import ReaderOffer
-from diadem.hooks.targets import target
+from diadem.hooks.offers import Described, Issue, ReaderOffer, target
 
 #: Signals of one file that are described; more are counted.
 MAX_SIGNALS = 256

@@ -16,8 +16,7 @@ from diadem.extract.assertions import Leaf, Statement, Value, clean, number_of
 from diadem.extract.axes import tidy
 from diadem.extract.extraction import fault_text, issue
 from diadem.hooks.cuts import cutter
-from diadem.hooks.extensions import Extension
-from diadem.hooks.fields import AMBIGUOUS, Block, Derived, Dropped, Found, Rule, Table, stated
+from diadem.hooks.fields import AMBIGUOUS, Block, Derived, Dropped, Extension, Found, Rule, Table, stated
 from diadem.hooks.formats import CutShort
 from diadem.hooks.manifest import document, several
 from diadem.hooks.offers import NAMESPACE

@@ -13,9 +13,9 @@ from typing import Any, Final
 
 from diadem.errors import PluginError
 from diadem.hooks.fields import Block
-from diadem.hooks.forms import pattern_of
 from diadem.hooks.manifest import FILE, Document, document, several
-from diadem.hooks.targets import target
+from diadem.hooks.offers import target
+from diadem.hooks.tables import pattern_of
 from diadem.hooks.text import decode, ini, xml
 from diadem.hooks.tiff import Parse, cut, in_tags
 

@@ -10,11 +10,10 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import prod
-from typing import Any
+from typing import Any, Self
 
 from diadem.errors import ReaderError
-from diadem.hooks.extensions import Extension
-from diadem.hooks.fields import Block
+from diadem.hooks.fields import Block, Extension
 from diadem.model.layout import ArrayLayout, ByteRange
 from diadem.model.ports import RangeReader
 
@@ -56,13 +55,52 @@ class Files(Mapping[str, RangeReader]):
     They lie in a folder of this machine while a record is made, and in a package, perhaps far away, when a signal is
     loaded; there every byte that is read is proven.
 
-    Attributes
+    Parameters
     ----------
     entry : str
         What names the dataset: the primary file, or the folder that is the dataset.
+    names : iterable of str
+        Its files; of those that are named twice the first counts.
+
+    Attributes
+    ----------
+    entry : str
+        As given.
     """
 
-    entry: str
+    def __init__(self, entry: str, names: Iterable[str]) -> None:
+        self.entry = entry
+        self._names = dict.fromkeys(names)
+        self._open: dict[str, RangeReader] = {}
+
+    def __getitem__(self, name: str) -> RangeReader:
+        """A file, opened when it is first asked for; `KeyError` for one that is not of the dataset."""
+        if name not in self._names:
+            raise KeyError(name)
+        if name not in self._open:
+            self._open[name] = self.open_file(name)
+        return self._open[name]
+
+    def __iter__(self) -> Iterator[str]:
+        """Names, the primary first."""
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        """Number of files."""
+        return len(self._names)
+
+    def __enter__(self) -> Self:
+        """Itself."""
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Close what is open."""
+        for file in self._open.values():
+            file.close()
+
+    @abstractmethod
+    def open_file(self, name: str) -> RangeReader:
+        """Open one of the files."""
 
     @abstractmethod
     def path(self, parts: Parts | None = None) -> str:

@@ -12,8 +12,8 @@ from typing import Any
 from diadem.extract.parent import environment
 from diadem.extract.pool import Offered, locate
 from diadem.terms.units import to_si
-from diadem.testing.comparing import difference
 from diadem.testing.plugin_copies import Example
+from diadem.testing.plugin_reading import difference
 from diadem.testing.plugin_report import Notes
 
 #: Time zones in the form that every system understands: UTC, and one far away with summer time.

@@ -22,8 +22,7 @@ from diadem.extract import sandbox
 from diadem.extract.extraction import COMMON_MODULES, LARGE_MODULES
 from diadem.extract.opening import LocalFiles, array_of, open_dataset
 from diadem.extract.tables import cut
-from diadem.hooks.offers import ReaderOffer
-from diadem.hooks.targets import target
+from diadem.hooks.offers import ReaderOffer, target
 from diadem.serialization import typed_json
 
 #: Bytes of an array that is read whole to be compared.

@@ -27,7 +27,7 @@ FILES = ("msa/example1.msa", "mib/002_4x2_6bit_roi128.mib", "mib/002_4x2_6bit_ro
 #: A plugin of an early day: it took a dwell time in milliseconds for an exposure in seconds.
 EARLY = """
 @hookimpl
-def diadem_fields():
+def diadem_formats():
     yield FieldsOffer(name="early", formats=("msa",), tables={"rosettasciio": "early_tables:TABLE"})
 
 from diadem.hooks.fields import Rule

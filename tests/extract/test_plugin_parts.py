@@ -57,7 +57,7 @@ def read(
     checks: tuple[CheckOffer, ...] = (),
 ) -> Extraction:
     """Read the file with these parts of a plugin."""
-    origins = {(f"diadem_{kind}", "cl"): BY for kind in ("fields", "previews", "checks")}
+    origins = {(f"{kind}", "cl"): BY for kind in ("fields", "previews", "checks")}
     plan = survey([("a.honest", 10)], [READER])[0]
     with Extractor(
         [READER],

@@ -11,9 +11,8 @@ import pytest
 
 from diadem.errors import PluginError
 from diadem.hooks.cuts import cutter
-from diadem.hooks.family import fields_of
 from diadem.hooks.fields import Block
-from diadem.hooks.manifest import document
+from diadem.hooks.manifest import document, fields_of
 from tests.plugins.tiff.files import write
 
 Cut = Callable[..., Iterator[Block]]

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
 from diadem.extract.opening import LocalFiles, array_of
 from diadem.hooks.fields import Block
 from diadem.hooks.formats import Files, Opened
-from diadem.hooks.offers import ReaderOffer
-from diadem.hooks.targets import target
+from diadem.hooks.offers import ReaderOffer, target
 
 
 class Bytes:
@@ -50,17 +49,11 @@ class Held(Files):
     """Files in memory; the first names the dataset."""
 
     def __init__(self, files: Mapping[str, bytes]) -> None:
-        self.entry = next(iter(files))
+        super().__init__(next(iter(files)), files)
         self.held = {name: Bytes(data) for name, data in files.items()}
 
-    def __getitem__(self, name: str) -> Bytes:
+    def open_file(self, name: str) -> Bytes:
         return self.held[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.held)
-
-    def __len__(self) -> int:
-        return len(self.held)
 
     def path(self, parts: Any = None) -> str:  # noqa: ARG002
         raise OSError("these files have no path")

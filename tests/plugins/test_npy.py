@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 import diadem
 from diadem.errors import ReaderError
 from diadem.extract.opening import array_of
-from diadem.hooks.targets import target
+from diadem.hooks.offers import target
 from tests.plugins.opened import Held
 
 OPEN = "diadem.plugins.rosettasciio.files:open_npy"

@@ -13,7 +13,7 @@ import pytest
 from rsciio import IO_PLUGINS
 
 from diadem.hooks.manager import collect
-from diadem.hooks.targets import target
+from diadem.hooks.offers import target
 
 OFFERS = {offer.name: offer for offer in collect().readers}
 

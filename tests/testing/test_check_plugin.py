@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from diadem.testing import PluginFault, check_plugin
-from diadem.testing.comparing import difference
-from diadem.testing.spoiling import spoiled
+from diadem.testing.plugin_copies import spoiled
+from diadem.testing.plugin_reading import difference
 from tests.hooks.distributions import install
 from tests.testing.kit_plugin import SOURCE, write, write_example
 
@@ -84,7 +84,7 @@ STATIC = {
     "table-cite 2": ('started, cite="this text"', "started"),
     "table-rule": ("TABLE = (", "TABLE = (3,"),
     "schema-unusable": ('"type": "string"', '"type": "nonsense"'),
-    "unknown-format": ('CheckOffer(name="kit", formats=("kit",)', 'CheckOffer(name="kit", formats=("kitt",)'),
+    "untrue": ('CheckOffer(name="kit", formats=("kit",)', 'CheckOffer(name="kit", formats=("kitt",)'),
 }
 
 
@@ -163,6 +163,20 @@ def test_a_misspelt_key_is_named(site: Path, module: str, example: Path) -> None
     (finding,) = [finding for finding in report.findings if finding.code == "rule-untried"]
     assert "beam.acceleration_voltage" in finding.where
     assert "nothing is at 'votlage'" in finding.message
+
+
+def test_a_foreign_table_is_judged_with_file_and_line(site: Path, module: str) -> None:
+    name = f"{module}_toml"
+    install(site, name, "")
+    (site / f"{name}.py").unlink()
+    (site / name).mkdir()
+    (site / name / "__init__.py").touch()
+    table = '[[table]]\nblock = "b"\nproof = "p"\n[[table.group]]\nfields."stage.xx" = "X"\n'
+    (site / name / "formats.toml").write_text(f'[[fields]]\nname = "{name}"\nformats = ["msa"]\n{table}')
+    with pytest.raises(
+        PluginFault, match=r"error: untrue: .*formats.toml, line 8: table\[0\].* has no field 'stage.xx'"
+    ):
+        check_plugin(name)
 
 
 def test_examples_that_are_none_are_named(site: Path, module: str, example: Path) -> None:

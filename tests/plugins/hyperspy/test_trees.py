@@ -17,9 +17,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from diadem.extract.tables import apply
-from diadem.hooks.family import fields_of
 from diadem.hooks.fields import Block
 from diadem.hooks.hdf5 import Left
+from diadem.hooks.manifest import fields_of
 from diadem.hooks.tables import table
 from diadem.plugins.hyperspy.files import Hdf5Group, tree_of
 from diadem.plugins.hyperspy.signal import origin_of

@@ -16,8 +16,8 @@ import diadem
 from diadem.extract.opening import array_of
 from diadem.extract.tables import apply
 from diadem.hooks.fields import Block
+from diadem.hooks.offers import target
 from diadem.hooks.tables import tables
-from diadem.hooks.targets import target
 from diadem.plugins.merlin.files import parse
 from tests.plugins.opened import Held, blocks, dictionaries
 

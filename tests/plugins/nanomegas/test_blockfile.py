@@ -17,8 +17,8 @@ import diadem
 from diadem.extract.opening import array_of
 from diadem.extract.tables import apply
 from diadem.hooks.fields import Block
+from diadem.hooks.offers import target
 from diadem.hooks.tables import table
-from diadem.hooks.targets import target
 from diadem.plugins.nanomegas.blockfile import parse
 from tests.plugins.opened import Held, blocks, opened
 

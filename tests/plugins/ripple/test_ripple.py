@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 import diadem
 from diadem.extract.tables import apply
 from diadem.hooks.fields import Block
+from diadem.hooks.offers import target
 from diadem.hooks.tables import tables
-from diadem.hooks.targets import target
 from diadem.plugins.ripple.files import parse
 from tests.plugins.opened import Held, blocks, dictionaries
 

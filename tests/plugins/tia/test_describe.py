@@ -255,7 +255,7 @@ def test_a_changed_head_never_leads_out_of_the_file(seed: int, changes: int, cut
     with suppress(ReaderError, ValueError, OSError):
         for signal in tia.open(files).signals:
             assert array_of(signal, files, "t", lazy=False).shape == signal.shape
-    assert files["a.ser"].read <= 8 * len(content) + 10_000
+    assert files.held["a.ser"].read <= 8 * len(content) + 10_000
 
 
 def test_elements_at_unequal_distances(tmp_path: Path) -> None:

@@ -11,8 +11,8 @@ import pytest
 
 from diadem.extract.tables import apply
 from diadem.hooks.cuts import cutter
-from diadem.hooks.family import fields_of
 from diadem.hooks.fields import Block
+from diadem.hooks.manifest import fields_of
 from diadem.hooks.tables import table
 from tests.plugins import opened
 
